@@ -1,0 +1,240 @@
+"""May this be opened? ``decide`` answers Allowed, or Denied with every reason.
+
+Source: CONTRACT 1.4 (initiate), 1.7 and EDGES A14, A15, A20. It is pure: the rows it
+judges were read inside the transaction that will write its answer, and ``now`` is read once.
+
+Rules, each with its neighbouring deny in the tests:
+  the policy must name the machine and the port; the source must lie inside the rule's
+  sources (containment, not text); the end must be after now and at most the rule's
+  maximum away, 60 s of clock difference tolerated and cut off; a required justification
+  must be there; a requestor has at most 100 live grants a machine, a machine 10,000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bascule.domain.grant import Grant
+from bascule.domain.ids import ResourceId
+from bascule.domain.machine import Machine
+from bascule.domain.net import is_within
+from bascule.domain.policy import Policy, PortRule
+from bascule.domain.request import (
+    MAXIMUM_JUSTIFICATION,
+    AccessRequest,
+    RequestedMachine,
+    RequestedPort,
+)
+from bascule.domain.times import format_utc
+from bascule.errors import Problem
+
+CLOCK_TOLERANCE = timedelta(seconds=60)  # EDGES A14
+MAXIMUM_LIVE_PER_REQUESTOR = 100  # on one machine, EDGES A15
+MAXIMUM_LIVE_PER_MACHINE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    grants: tuple[Grant, ...]
+    superseded: tuple[Grant, ...]  # live grants whose place the new ones take
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    reasons: tuple[Problem, ...]  # never empty
+
+
+Decision = Allowed | Denied
+
+
+def decide(
+    policy: Policy,
+    request: AccessRequest,
+    machines: Mapping[ResourceId, Machine],
+    live: Sequence[Grant],
+    new_grant_id: Callable[[], str],
+    now: datetime,
+) -> Decision:
+    """Judge a request against one policy.
+
+    ``machines`` holds the known ones among those asked for; ``live`` every live grant on
+    them. A grant's end is exclusive.
+    """
+    reasons = [*_check_whole(request)]
+    grants: list[Grant] = []
+    for m, asked in enumerate(request.machines):
+        target = f"virtualMachines[{m}]"
+        machine = machines.get(asked.machine_id)
+        rules = policy.rules_for(asked.machine_id)
+        if machine is None or rules is None:
+            reasons.append(_unknown_machine(policy, asked, machine, target))
+            continue
+        if not asked.ports:
+            reasons.append(
+                Problem("PortsRequired", "Name at least one port to open.", f"{target}.ports")
+            )
+        for p, port in enumerate(asked.ports):
+            here = f"{target}.ports[{p}]"
+            rule = _rule_for(rules.ports, port.number)
+            problems = list(_check_port(port, rule, request, now, here, rules.ports))
+            reasons.extend(problems)
+            if rule is not None and not problems:
+                grants.extend(
+                    _grant(each, port, request, machine, new_grant_id(), now)
+                    for each in rules.ports
+                    if each.number == port.number
+                )
+    superseded = tuple(old for old in live if any(new.is_same_opening(old) for new in grants))
+    reasons.extend(_check_limits(grants, live, superseded, request))
+    if reasons:
+        return Denied(tuple(reasons))
+    return Allowed(tuple(_last_of_each(grants)), superseded)
+
+
+def _last_of_each(grants: list[Grant]) -> Iterable[Grant]:
+    """One grant an opening: what a request names twice is granted once, as last named."""
+    return {(g.machine_uid, g.number, g.protocol, frozenset(g.sources)): g for g in grants}.values()
+
+
+def _check_whole(request: AccessRequest) -> Iterable[Problem]:
+    if not request.machines:
+        yield Problem("MachinesRequired", "Name at least one machine.", "virtualMachines")
+    if request.justification is not None and len(request.justification) > MAXIMUM_JUSTIFICATION:
+        yield Problem(
+            "JustificationTooLong",
+            f"A justification has at most {MAXIMUM_JUSTIFICATION} characters; "
+            f"this one has {len(request.justification)}.",
+            "justification",
+        )
+
+
+def _unknown_machine(
+    policy: Policy, asked: RequestedMachine, machine: Machine | None, target: str
+) -> Problem:
+    name = asked.machine_id.name
+    if machine is None:
+        return Problem("MachineNotFound", f"Machine {asked.machine_id} is not known here.", f"{target}.id")
+    return Problem(
+        "MachineNotInPolicy",
+        f"Policy {policy.id.name} does not name machine {name}; "
+        f"add it first (bascule policy set {name}).",
+        f"{target}.id",
+    )
+
+
+def _rule_for(ports: Sequence[PortRule], number: int) -> PortRule | None:
+    """The rule of that number; TCP and UDP of one number may be two rules, the first speaks."""
+    return next((rule for rule in ports if rule.number == number), None)
+
+
+def _check_port(
+    port: RequestedPort,
+    rule: PortRule | None,
+    request: AccessRequest,
+    now: datetime,
+    target: str,
+    ports: Sequence[PortRule],
+) -> Iterable[Problem]:
+    if rule is None:
+        offered = ", ".join(str(each.number) for each in ports) or "none"
+        yield Problem(
+            "PortNotInPolicy",
+            f"Port {port.number} cannot be requested on this machine; the policy offers: {offered}.",
+            f"{target}.number",
+        )
+        return
+    for each in (r for r in ports if r.number == port.number):
+        if not is_within(port.sources, each.sources):
+            yield Problem(
+                "SourceNotAllowed",
+                f"Source {_words(port.sources)} is not within what the policy allows for port "
+                f"{port.number}: {_words(each.sources)}.",
+                f"{target}.allowedSourceAddressPrefix",
+            )
+        if port.ends_at > now + each.max_duration + CLOCK_TOLERANCE:
+            yield Problem(
+                "DurationTooLong",
+                f"Port {port.number} may be open for at most {_span(each.max_duration)}: "
+                f"ask for an end no later than {format_utc(now + each.max_duration)}.",
+                f"{target}.endTimeUtc",
+            )
+        if each.justification_required and not (request.justification or "").strip():
+            yield Problem(
+                "JustificationRequired",
+                f"The policy wants a reason for port {port.number}: give a justification.",
+                "justification",
+            )
+    if port.ends_at <= now:
+        yield Problem(
+            "EndTimePassed",
+            f"The end {port.ends_at_text} is not in the future; it is {format_utc(now)} here.",
+            f"{target}.endTimeUtc",
+        )
+
+
+def _check_limits(
+    grants: Sequence[Grant],
+    live: Sequence[Grant],
+    superseded: Sequence[Grant],
+    request: AccessRequest,
+) -> Iterable[Problem]:
+    gone = {grant.id for grant in superseded}
+    for uid in dict.fromkeys(grant.machine_uid for grant in grants):
+        new = sum(grant.machine_uid == uid for grant in grants)
+        kept = [g for g in live if g.machine_uid == uid and g.id not in gone]
+        mine = sum(g.requestor_id == request.requestor_id for g in kept)
+        if mine + new > MAXIMUM_LIVE_PER_REQUESTOR:
+            yield Problem(
+                "TooManyGrants",
+                f"You would hold {mine + new} live grants on one machine; at most "
+                f"{MAXIMUM_LIVE_PER_REQUESTOR} are allowed. Revoke some first.",
+            )
+        if len(kept) + new > MAXIMUM_LIVE_PER_MACHINE:
+            yield Problem(
+                "TooManyGrants",
+                f"The machine would have {len(kept) + new} live grants; at most "
+                f"{MAXIMUM_LIVE_PER_MACHINE} are allowed.",
+            )
+
+
+def _grant(
+    rule: PortRule,
+    port: RequestedPort,
+    request: AccessRequest,
+    machine: Machine,
+    grant_id: str,
+    now: datetime,
+) -> Grant:
+    latest = now + rule.max_duration
+    is_cut = port.ends_at > latest
+    return Grant(
+        id=grant_id,
+        request_id=request.id,
+        policy_id=request.policy_id,
+        machine_uid=machine.uid,
+        machine_id=machine.id,
+        requestor_id=request.requestor_id,
+        requestor=request.requestor,
+        number=port.number,
+        protocol=rule.protocol,
+        sources=port.sources,
+        on_expiry=rule.on_expiry,
+        max_duration=rule.max_duration,
+        started_at=request.started_at,
+        ends_at=latest if is_cut else port.ends_at,
+        ends_at_text=format_utc(latest) if is_cut else port.ends_at_text,
+        is_source_list=port.is_source_list,
+    )
+
+
+def _words(prefixes: Iterable[object]) -> str:
+    return ", ".join(str(prefix) for prefix in prefixes)
+
+
+def _span(span: timedelta) -> str:
+    minutes, seconds = divmod(int(span.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (seconds, "s"))
+    return " ".join(f"{count} {unit}" for count, unit in parts if count) or "0 s"

@@ -1,0 +1,234 @@
+"""What should be so on one machine: from policies and grants, to a driver-neutral rule set.
+
+Two steps, both pure. The server makes a ``DesiredState`` (with *remaining times*, never
+instants, so that no clock has to agree). The enforcement point holds it (``hold``): it
+counts each lease from the moment when it asked, takes the earlier of two ends unless an
+extension is recorded, unites what is closed and only lets go of what is released by name.
+``rule_set`` then says what its firewall should hold at this moment.
+
+Rules (EDGES A7, A8, A10): nothing opens by omission, by an old state or by a slow one; a
+closed port leaves only by an explicit release; no element lives under a millisecond;
+overlapping leases of one key are counted: the opening lasts as long as the longest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from bascule.domain.grant import Grant
+from bascule.domain.machine import ClosedPort
+from bascule.domain.net import AddressPrefix, Network, PortKey
+
+STALE_AFTER = 30.0  # seconds between asking and holding; an older answer opens nothing
+CUT_FOR = timedelta(minutes=2)  # how long a killed source stays looked up (EDGES A24)
+SHORTEST = timedelta(milliseconds=1)  # no element is written with less
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One grant as its enforcement point is told of it."""
+
+    grant_id: str
+    ports: tuple[PortKey, ...]
+    sources: tuple[AddressPrefix, ...]
+    remaining: timedelta  # counted from when the point asked
+    extension: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A grant revoked with ``kill``: what it admitted is to be cut."""
+
+    grant_id: str
+    ports: tuple[PortKey, ...]
+    sources: tuple[AddressPrefix, ...]
+    remaining: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """All that the server wants of one machine, at one generation."""
+
+    machine_uid: str
+    generation: int
+    closed: frozenset[ClosedPort]
+    released: frozenset[PortKey]  # let go on purpose; nothing else opens a closed port
+    leases: tuple[Lease, ...]
+    cuts: tuple[Cut, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningKey:
+    """What one firewall element says: this source may reach this port."""
+
+    source: Network
+    port: PortKey
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    key: OpeningKey
+    remaining: timedelta  # at least SHORTEST
+    grant_id: str  # of the lease that lasts longest
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """Driver-neutral state of one firewall, desired or observed."""
+
+    closed: frozenset[ClosedPort] = frozenset()
+    openings: Mapping[OpeningKey, Opening] = field(default_factory=dict)
+    cuts: Mapping[OpeningKey, timedelta] = field(default_factory=dict)  # source and port -> remaining
+
+
+def desired_state(
+    machine_uid: str,
+    generation: int,
+    closed: Iterable[ClosedPort],
+    released: Iterable[PortKey],
+    grants: Iterable[Grant],
+    now: datetime,
+    cut_grants: Iterable[Grant] = (),
+) -> DesiredState:
+    """The state to tell a machine's enforcement point at ``now``.
+
+    ``grants`` may hold any of the machine's; only live ones with time left are leased.
+    ``cut_grants`` are those revoked with kill; they are named for CUT_FOR after their end.
+    """
+    leases = tuple(
+        Lease(grant.id, grant.port_keys, grant.sources, grant.ends_at - now, grant.extension)
+        for grant in grants
+        if grant.is_live and grant.machine_uid == machine_uid and grant.ends_at - now >= SHORTEST
+    )
+    cuts = tuple(
+        Cut(grant.id, grant.port_keys, grant.sources, grant.ended_at + CUT_FOR - now)
+        for grant in cut_grants
+        if grant.ended_at is not None and grant.ended_at + CUT_FOR - now >= SHORTEST
+    )
+    shut = frozenset(closed)
+    still_shut = {each.port for each in shut}
+    let_go = frozenset(port for port in released if port not in still_shut)
+    return DesiredState(machine_uid, generation, shut, let_go, leases, cuts)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLease:
+    """A lease on the enforcement point, its end on the point's own monotonic clock."""
+
+    ports: tuple[PortKey, ...]
+    sources: tuple[AddressPrefix, ...]
+    deadline: float  # seconds of CLOCK_BOOTTIME
+    extension: int = 0
+    is_local: bool = False  # opened by root on the host; no server can take or lengthen it
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """All that an enforcement point knows, and would save."""
+
+    generation: int = 0  # the highest it has taken in
+    closed: frozenset[ClosedPort] = frozenset()
+    leases: Mapping[str, HeldLease] = field(default_factory=dict)  # by grant id
+    cuts: Mapping[str, HeldLease] = field(default_factory=dict)  # by grant id
+
+
+def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
+    """Take a state in; ``asked_at`` and ``now`` are seconds of CLOCK_BOOTTIME.
+
+    A state of a lower generation changes nothing. One whose answer took longer than
+    STALE_AFTER still closes and ends, but opens and lengthens nothing, releases nothing,
+    and is not counted as taken in: the point must ask again.
+    """
+    if state.generation < held.generation:
+        return held
+    is_stale = now - asked_at > STALE_AFTER
+    named = {closed.port for closed in state.closed}
+    kept = frozenset(
+        closed
+        for closed in held.closed
+        if closed.port not in named and (is_stale or closed.port not in state.released)
+    )
+    leases = {grant_id: lease for grant_id, lease in held.leases.items() if lease.is_local}
+    for lease in state.leases:
+        taken = _take(held.leases.get(lease.grant_id), lease, asked_at, is_stale)
+        if taken is not None:
+            leases[lease.grant_id] = taken
+    cuts = {
+        **held.cuts,
+        **{
+            cut.grant_id: HeldLease(
+                cut.ports, cut.sources, asked_at + cut.remaining.total_seconds()
+            )
+            for cut in state.cuts
+        },
+    }
+    return Held(
+        generation=held.generation if is_stale else state.generation,
+        closed=state.closed | kept,
+        leases=leases,
+        cuts=cuts,
+    )
+
+
+def _take(old: HeldLease | None, lease: Lease, asked_at: float, is_stale: bool) -> HeldLease | None:
+    deadline = asked_at + lease.remaining.total_seconds()
+    if old is None:
+        return None if is_stale else HeldLease(lease.ports, lease.sources, deadline, lease.extension)
+    if is_stale:
+        return replace(old, deadline=min(old.deadline, deadline))
+    if lease.extension > old.extension:
+        return HeldLease(lease.ports, lease.sources, deadline, lease.extension)
+    return HeldLease(
+        lease.ports, lease.sources, min(old.deadline, deadline), max(old.extension, lease.extension)
+    )
+
+
+def forget_ended(held: Held, now: float) -> Held:
+    """Drop leases and cuts whose end has come."""
+    return replace(
+        held,
+        leases={key: lease for key, lease in held.leases.items() if lease.deadline > now},
+        cuts={key: cut for key, cut in held.cuts.items() if cut.deadline > now},
+    )
+
+
+def close_all(held: Held) -> Held:
+    """End every lease at once, local ones too, and keep every port shut (EDGES A12)."""
+    return replace(held, leases={})
+
+
+def rule_set(held: Held, now: float) -> RuleSet:
+    """What the firewall should hold at ``now`` (seconds of CLOCK_BOOTTIME).
+
+    Only closed ports are opened: an opening of a port that nobody closed would say
+    nothing, and would start to mean something on the day it is closed.
+    """
+    shut = {closed.port for closed in held.closed}
+    openings: dict[OpeningKey, Opening] = {}
+    for grant_id, lease in held.leases.items():
+        remaining = timedelta(seconds=lease.deadline - now)
+        if remaining < SHORTEST:
+            continue
+        for key in _keys(lease, shut):
+            longest = openings.get(key)
+            if longest is None or longest.remaining < remaining:
+                openings[key] = Opening(key, remaining, grant_id)
+    cuts: dict[OpeningKey, timedelta] = {}
+    for cut in held.cuts.values():
+        remaining = timedelta(seconds=cut.deadline - now)
+        if remaining >= SHORTEST:
+            for key in _keys(cut, shut):
+                cuts[key] = max(remaining, cuts.get(key, remaining))
+    return RuleSet(held.closed, openings, cuts)
+
+
+def _keys(lease: HeldLease, shut: set[PortKey]) -> Iterable[OpeningKey]:
+    return (
+        OpeningKey(network, port)
+        for port in lease.ports
+        if port in shut
+        for prefix in lease.sources
+        for network in prefix.networks
+    )

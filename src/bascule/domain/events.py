@@ -1,0 +1,314 @@
+"""Audit facts as types, and the arithmetic of the hash chain that proves their order.
+
+A fact is in the past tense and frozen. Every field is meant to be read by an auditor: no
+field of a fact ever holds a secret, and a field that nobody put here is not recorded.
+
+The chain (RFC 6962 has the idea, this is its simplest form): each record's hash covers
+the hash before it and the record's canonical JSON (RFC 8785's ordering for the plain
+values that we use), so that editing, removing or moving one shows from there on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import ClassVar
+
+from bascule.domain.times import format_utc
+
+GENESIS = "0" * 64  # the hash before the first record
+
+
+class Fact:
+    """Marker of every audit fact; ``name`` is what the record calls it."""
+
+    name: ClassVar[str] = "Fact"
+    __slots__ = ()
+
+
+def fact_name(fact: Fact) -> str:
+    return type(fact).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class InstallationCreated(Fact):
+    tenant_id: str
+    subscription_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdministratorRecovered(Fact):
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerDenied(Fact):
+    """Authentication or authorisation failed."""
+
+    method: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MachineAdded(Fact):
+    machine: str
+    uid: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MachineChanged(Fact):
+    machine: str
+    uid: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MachineDeleted(Fact):
+    machine: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyCreated(Fact):
+    policy: str
+    rules: str  # the machines and ports, as the wire writes them
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChanged(Fact):
+    policy: str
+    rules: str
+    previous_rules: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDeleted(Fact):
+    policy: str
+    previous_rules: str
+
+
+@dataclass(frozen=True, slots=True)
+class PortClosed(Fact):
+    machine: str
+    port: str
+    on_expiry: str
+
+
+@dataclass(frozen=True, slots=True)
+class PortReleased(Fact):
+    machine: str
+    port: str
+    by: str  # which act released it
+
+
+@dataclass(frozen=True, slots=True)
+class PortLeftPolicies(Fact):
+    """No policy names the port any more; it stays shut."""
+
+    machine: str
+    port: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRequested(Fact):
+    request_id: str
+    policy: str
+    machines: tuple[str, ...]
+    justification: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessDenied(Fact):
+    policy: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GrantCreated(Fact):
+    grant_id: str
+    request_id: str
+    machine: str
+    port: str
+    sources: tuple[str, ...]
+    ends_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class GrantOpened(Fact):
+    """Its enforcement point read it back in force."""
+
+    grant_id: str
+    request_id: str
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
+class GrantExtended(Fact):
+    grant_id: str
+    request_id: str
+    machine: str
+    previous_end: str
+    ends_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class GrantShortened(Fact):
+    """A policy's shorter maximum cut its end."""
+
+    grant_id: str
+    request_id: str
+    machine: str
+    previous_end: str
+    ends_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class GrantEnded(Fact):
+    grant_id: str
+    request_id: str
+    machine: str
+    reason: str  # StatusReason
+    cause: str  # which act or rule ended it
+    kills_sessions: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GrantFailed(Fact):
+    grant_id: str
+    request_id: str
+    machine: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class GrantClosed(Fact):
+    """Its enforcement point read it back shut."""
+
+    grant_id: str
+    request_id: str
+    machine: str
+    sessions_alive: int
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentCreated(Fact):
+    machine: str
+    enrolment_id: str
+    expires_at: str
+    replaces: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentRefused(Fact):
+    machine: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentEnrolled(Fact):
+    machine: str
+    uid: str
+    key_fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentWentSilent(Fact):
+    machine: str
+    last_contact_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentCameBack(Fact):
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationOvertaken(Fact):
+    """An agent had applied more than this server knows: the server is from an older backup."""
+
+    machine: str
+    server_generation: int
+    agent_generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class DriftHealed(Fact):
+    machine: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedLocally(Fact):
+    """Root on the host opened a port without the server."""
+
+    machine: str
+    port: str
+    sources: tuple[str, ...]
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentReported(Fact):
+    """Something else that an enforcement point wants on record."""
+
+    machine: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did it; the system itself has an empty principal id."""
+
+    principal_id: str = ""
+    name: str = "bascule"
+    kind: str = "System"
+    address: str = ""
+
+
+SYSTEM = Actor()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fact with its circumstances, as it is stored."""
+
+    id: str
+    at: datetime
+    actor: Actor
+    resource_id: str  # ARM id of what it is about; empty for the installation
+    fact: Fact
+    correlation_id: str = ""
+
+    def record(self) -> dict[str, object]:
+        """The event as plain values, which is also what the chain covers."""
+        return {
+            "id": self.id,
+            "at": format_utc(self.at),
+            "kind": fact_name(self.fact),
+            "actor": asdict(self.actor),
+            "resourceId": self.resource_id,
+            "correlationId": self.correlation_id,
+            "data": asdict(self.fact),  # type: ignore[call-overload]  # reason: every Fact is a dataclass
+        }
+
+
+def chain_hash(previous: str, record: Mapping[str, object]) -> str:
+    """The hash of ``record`` as the next one after ``previous`` (64 hex digits)."""
+    body = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(f"{previous}\n{body}".encode()).hexdigest()
+
+
+def first_broken(
+    links: Iterable[tuple[Mapping[str, object], str]], previous: str = GENESIS
+) -> int | None:
+    """Index of the first record whose stored hash is not what it should be, or None."""
+    for index, (record, stored) in enumerate(links):
+        if chain_hash(previous, record) != stored:
+            return index
+        previous = stored
+    return None

@@ -1,0 +1,164 @@
+"""A grant: one opened port on one machine for stated sources; a lease that ends by itself.
+
+The life of a grant is the TRANSITIONS table below; the database holds the same table as
+a foreign key and docs draw it from here. ``state`` is what is really so; Azure's
+``status`` and ``statusReason`` (CONTRACT 1.5) follow from it.
+
+    opening  decided, not yet reported in force      Initiating
+    open     the enforcement point read it back      Initiated
+    failed   not reported in time; never opens       Revoked / Expired
+    closing  ended; not yet read back shut           Revoked / any
+    closed   read back shut                          Revoked / any
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from bascule.domain.ids import ResourceId
+from bascule.domain.machine import OnExpiry
+from bascule.domain.net import AddressPrefix, PortKey
+from bascule.domain.policy import RuleProtocol
+from bascule.errors import Conflict
+
+OPENING_PATIENCE = timedelta(seconds=60)  # not in force by then: withdrawn
+SILENCE_BOUND = timedelta(seconds=30)  # a point silent for longer: open is "not confirmed"
+
+
+class GrantState(StrEnum):
+    OPENING = "opening"
+    OPEN = "open"
+    FAILED = "failed"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+class Status(StrEnum):
+    """Azure's words on the wire."""
+
+    INITIATING = "Initiating"
+    INITIATED = "Initiated"
+    REVOKED = "Revoked"
+
+
+class StatusReason(StrEnum):
+    USER_REQUESTED = "UserRequested"
+    EXPIRED = "Expired"
+    NEWER_REQUEST_INITIATED = "NewerRequestInitiated"
+
+
+TRANSITIONS: frozenset[tuple[GrantState, GrantState]] = frozenset(
+    {
+        (GrantState.OPENING, GrantState.OPEN),
+        (GrantState.OPENING, GrantState.FAILED),
+        (GrantState.OPENING, GrantState.CLOSING),
+        (GrantState.OPEN, GrantState.CLOSING),
+        (GrantState.CLOSING, GrantState.CLOSED),
+    }
+)
+
+LIVE = frozenset({GrantState.OPENING, GrantState.OPEN})
+
+_STATUS = {
+    GrantState.OPENING: Status.INITIATING,
+    GrantState.OPEN: Status.INITIATED,
+    GrantState.FAILED: Status.REVOKED,
+    GrantState.CLOSING: Status.REVOKED,
+    GrantState.CLOSED: Status.REVOKED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    id: str
+    request_id: str
+    policy_id: ResourceId
+    machine_uid: str
+    machine_id: ResourceId
+    requestor_id: str
+    requestor: str
+    number: int
+    protocol: RuleProtocol
+    sources: tuple[AddressPrefix, ...]
+    on_expiry: OnExpiry
+    max_duration: timedelta  # the rule's, when it was granted
+    started_at: datetime
+    ends_at: datetime  # exclusive: shut from this instant on
+    ends_at_text: str  # spelling of ends_at on the wire
+    state: GrantState = GrantState.OPENING
+    reason: StatusReason = StatusReason.USER_REQUESTED
+    generation: int = 0  # the machine's generation that first carried it as it now is
+    extension: int = 0  # how often its end was moved on purpose
+    is_source_list: bool = False
+    ended_at: datetime | None = None  # when it left LIVE; None while it is live
+    failure: str = ""  # a sentence, for FAILED
+
+    @property
+    def status(self) -> Status:
+        return _STATUS[self.state]
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in LIVE
+
+    @property
+    def port_keys(self) -> tuple[PortKey, ...]:
+        return tuple(PortKey(transport, self.number) for transport in self.protocol.transports)
+
+    def is_same_opening(self, other: Grant) -> bool:
+        """Same requestor, machine, port and source: the newer one takes the older's place."""
+        return (
+            self.requestor_id == other.requestor_id
+            and self.machine_uid == other.machine_uid
+            and self.number == other.number
+            and frozenset(self.sources) == frozenset(other.sources)
+        )
+
+
+def move(grant: Grant, to: GrantState, **changes: object) -> Grant:
+    """The grant in its next state; raise Conflict for a move that TRANSITIONS lacks."""
+    if (grant.state, to) not in TRANSITIONS:
+        raise Conflict(
+            f"Grant {grant.id} is {grant.state}; it cannot become {to}.",
+            code="IllegalTransition",
+        )
+    return replace(grant, state=to, **changes)  # type: ignore[arg-type]  # reason: field names are checked by replace
+
+
+def confirm_open(grant: Grant) -> Grant:
+    return move(grant, GrantState.OPEN)
+
+
+def end(grant: Grant, reason: StatusReason, now: datetime) -> Grant:
+    """End a live grant; it is ``closing`` until its point reads it back shut."""
+    return move(grant, GrantState.CLOSING, reason=reason, ended_at=now)
+
+
+def confirm_closed(grant: Grant) -> Grant:
+    return move(grant, GrantState.CLOSED)
+
+
+def fail(grant: Grant, why: str, now: datetime) -> Grant:
+    """Withdraw a grant that was never reported in force."""
+    return move(
+        grant, GrantState.FAILED, reason=StatusReason.EXPIRED, ended_at=now, failure=why
+    )
+
+
+def cut_to(grant: Grant, ends_at: datetime, ends_at_text: str) -> Grant:
+    """Shorten a live grant; an end that is not earlier changes nothing."""
+    if ends_at >= grant.ends_at:
+        return grant
+    return replace(grant, ends_at=ends_at, ends_at_text=ends_at_text)
+
+
+def extend_to(grant: Grant, ends_at: datetime, ends_at_text: str) -> Grant:
+    """Move a live grant's end and record that it was moved, so that points may lengthen it."""
+    if not grant.is_live:
+        raise Conflict(
+            f"Grant {grant.id} is {grant.state}; only a live grant can be extended. Make a new request.",
+            code="GrantNotLive",
+        )
+    return replace(grant, ends_at=ends_at, ends_at_text=ends_at_text, extension=grant.extension + 1)

@@ -1,0 +1,68 @@
+"""Machines, and what is known of the firewall in front of them.
+
+A machine is named by its ARM id and identified by its ``uid``: grants, closed ports and
+agent keys belong to the uid, so a new machine of an old name inherits nothing (EDGES A12).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from bascule.domain.ids import ResourceId
+from bascule.domain.net import Address, PortKey
+
+
+class OsType(StrEnum):
+    LINUX = "Linux"
+    WINDOWS = "Windows"
+
+
+class OnExpiry(StrEnum):
+    """What happens to connections that a grant admitted, when it ends."""
+
+    KEEP = "keep"  # they live on (Azure's behaviour); TCP only
+    KILL = "kill"  # the kernel resets them at the lease's end
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One protected host, as the inventory knows it."""
+
+    id: ResourceId
+    uid: str  # immutable, never reused
+    location: str
+    os_type: OsType
+    addresses: tuple[Address, ...]  # where it is reached; may be empty
+    tags: Mapping[str, str]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedPort:
+    """A port that is shut on one machine until something opens or releases it."""
+
+    port: PortKey
+    on_expiry: OnExpiry = OnExpiry.KEEP  # UDP is always KILL
+
+    @property
+    def is_kill(self) -> bool:
+        return self.on_expiry is OnExpiry.KILL
+
+
+@dataclass(frozen=True, slots=True)
+class EnforcementPoint:
+    """Where a machine's packets are stopped: its agent and what that last reported."""
+
+    machine_uid: str
+    public_key: str  # Ed25519, raw 32 bytes, base64url
+    enrolled_at: datetime
+    observed_generation: int = 0  # the highest generation it has applied
+    last_contact_at: datetime | None = None  # None: never heard of since it enrolled
+    agent_version: str = ""
+    local_port_range: tuple[int, int] | None = None  # inclusive; None: not reported yet
+    weaknesses: tuple[str, ...] = ()  # sentences: what its kernel or set-up lacks
+    blocked_attempts: int = 0
+    facts: Mapping[str, str] = field(default_factory=dict)  # kernel, nft version, ...

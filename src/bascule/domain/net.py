@@ -1,0 +1,177 @@
+"""Ports, transport protocols and address prefixes: normal form, order, containment.
+
+Sources: RFC 4632 (IPv4 prefixes), RFC 4291 (IPv6, 2.5.5.2 for IPv4-mapped addresses),
+RFC 6335 section 6 (port numbers; 0 is reserved and never a service).
+
+Rules: a prefix with host bits set is refused, not rounded; a zone id is refused; an
+IPv4-mapped IPv6 address is its IPv4 address, and ``::ffff:0:0/96`` itself is refused;
+``*`` means every IPv4 and every IPv6 address, ``::/0`` IPv6 alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    collapse_addresses,
+    ip_address,
+    ip_network,
+)
+
+from bascule.errors import InvalidInput
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+ANY = "*"
+EVERY_IPV4 = IPv4Network("0.0.0.0/0")
+EVERY_IPV6 = IPv6Network("::/0")
+_MAPPED = IPv6Network("::ffff:0:0/96")
+
+
+class TransportProtocol(StrEnum):
+    """What a packet carries; nftables' ``inet_proto`` names are the lower-case forms."""
+
+    TCP = "TCP"
+    UDP = "UDP"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PortKey:
+    """One transport protocol and port number: what a firewall can close."""
+
+    protocol: TransportProtocol
+    number: int  # 1..65535
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.protocol.lower()}"
+
+
+def parse_port_number(value: int, target: str = "") -> int:
+    """Return ``value`` when it is a port that a service can have, 1 to 65535 inclusive."""
+    if not 1 <= value <= 65535:
+        raise InvalidInput(
+            f"Port {value} does not exist: a port number is from 1 to 65535.",
+            code="InvalidPort",
+            target=target,
+        )
+    return value
+
+
+def parse_address(text: str, target: str = "") -> Address:
+    """Parse one address; a zone id is refused, an IPv4-mapped one becomes IPv4."""
+    if "%" in text:
+        raise InvalidInput(
+            f"{text[:80]!r} has a zone id; give the address without %zone.",
+            code="InvalidAddress",
+            target=target,
+        )
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise InvalidInput(
+            f"{text[:80]!r} is not an IPv4 or IPv6 address.", code="InvalidAddress", target=target
+        ) from None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPrefix:
+    """A source: one address, a CIDR prefix, or ``*``."""
+
+    network: Network | None  # None is ``*``: every address of both families
+
+    def __str__(self) -> str:
+        if self.network is None:
+            return ANY
+        if self.network.prefixlen == self.network.max_prefixlen:
+            return str(self.network.network_address)
+        return str(self.network)
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The prefix as one network a family: two for ``*``, else one."""
+        return (EVERY_IPV4, EVERY_IPV6) if self.network is None else (self.network,)
+
+    @classmethod
+    def parse(cls, text: str, target: str = "") -> AddressPrefix:
+        """Parse ``*``, an address, or a prefix with no host bits set."""
+        if text == ANY:
+            return cls(None)
+        if "/" not in text:
+            return cls.of(parse_address(text, target))
+        return cls(_parse_network(text, target))
+
+    @classmethod
+    def of(cls, address: Address) -> AddressPrefix:
+        return cls(ip_network(address))
+
+
+def _parse_network(text: str, target: str) -> Network:
+    bare, _, length = text.partition("/")
+    if "%" in text or not length.isascii() or not length.isdigit():
+        raise InvalidInput(
+            f"{text[:80]!r} is not an address prefix: write it as 192.0.2.0/24 or "
+            "2001:db8::/64, without a zone id.",
+            code="InvalidAddressPrefix",
+            target=target,
+        )
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        raise InvalidInput(
+            f"{text[:80]!r} is not an address prefix: write it as 192.0.2.0/24 or 2001:db8::/64.",
+            code="InvalidAddressPrefix",
+            target=target,
+        ) from None
+    if network.network_address != ip_address(bare):
+        raise InvalidInput(
+            f"{text[:80]!r} has host bits set; you may mean {network}.",
+            code="InvalidAddressPrefix",
+            target=target,
+        )
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        return _unmapped(network, text, target)
+    return network
+
+
+def _unmapped(network: IPv6Network, text: str, target: str) -> IPv4Network:
+    mapped = network.network_address.ipv4_mapped
+    if network.prefixlen == _MAPPED.prefixlen or mapped is None:
+        raise InvalidInput(
+            f"{text[:80]!r} is every IPv4 address in IPv6 clothes; write 0.0.0.0/0 if you mean that.",
+            code="InvalidAddressPrefix",
+            target=target,
+        )
+    return IPv4Network((mapped, network.prefixlen - 96))
+
+
+def is_within(asked: Iterable[AddressPrefix], allowed: Sequence[AddressPrefix]) -> bool:
+    """Is every address of ``asked`` in the union of ``allowed``? Both empty sides deny."""
+    wanted = [network for prefix in asked for network in prefix.networks]
+    granted = _union(network for prefix in allowed for network in prefix.networks)
+    return bool(wanted) and all(
+        any(_contains(outer, inner) for outer in granted) for inner in wanted
+    )
+
+
+def _union(networks: Iterable[Network]) -> list[Network]:
+    every = list(networks)
+    v4 = [n for n in every if isinstance(n, IPv4Network)]
+    v6 = [n for n in every if isinstance(n, IPv6Network)]
+    return [*collapse_addresses(v4), *collapse_addresses(v6)]
+
+
+def _contains(outer: Network, inner: Network) -> bool:
+    if isinstance(outer, IPv4Network) and isinstance(inner, IPv4Network):
+        return inner.subnet_of(outer)
+    if isinstance(outer, IPv6Network) and isinstance(inner, IPv6Network):
+        return inner.subnet_of(outer)
+    return False

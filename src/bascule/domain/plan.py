@@ -1,0 +1,100 @@
+"""The ordered difference between what a firewall should hold and what it holds.
+
+``plan(desired, observed)`` is all that a driver is told. Order: shut first, then end,
+then open, and release last, so that a plan that stops half-way has never opened early.
+
+Remaining times drift by the milliseconds between two looks, so an opening is rewritten
+only when it differs by more than TOLERANCE; a shorter desired end within TOLERANCE stays
+as the kernel has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bascule.domain.desired import Opening, OpeningKey, RuleSet
+from bascule.domain.machine import ClosedPort
+from bascule.domain.net import PortKey
+
+TOLERANCE = timedelta(milliseconds=50)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What was read back. Not to be able to read is an error, never an empty Observed."""
+
+    rules: RuleSet
+    is_intact: bool  # False: our rules are missing or are not as we write them
+    drift: str = ""  # a sentence, when not intact: what differs
+    blocked_attempts: int = 0  # packets dropped since the table was made
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """Put the whole rule set in place, in one transaction."""
+
+    rules: RuleSet
+
+
+@dataclass(frozen=True, slots=True)
+class ClosePort:
+    """Shut a port, or change what happens to its connections at expiry."""
+
+    closed: ClosedPort
+    is_new: bool  # False when only on_expiry changes
+
+
+@dataclass(frozen=True, slots=True)
+class DropOpening:
+    key: OpeningKey
+
+
+@dataclass(frozen=True, slots=True)
+class PutOpening:
+    """Open, or set the time left of an opening that exists."""
+
+    opening: Opening
+
+
+@dataclass(frozen=True, slots=True)
+class PutCut:
+    key: OpeningKey
+    remaining: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePort:
+    port: PortKey
+
+
+Operation = Rebuild | ClosePort | DropOpening | PutOpening | PutCut | ReleasePort
+
+
+def plan(desired: RuleSet, observed: Observed) -> tuple[Operation, ...]:
+    """The operations that make ``observed`` into ``desired``; empty when nothing differs."""
+    if not observed.is_intact:
+        return (Rebuild(desired),)
+    return tuple(_difference(desired, observed.rules))
+
+
+def _difference(desired: RuleSet, observed: RuleSet) -> Iterable[Operation]:
+    held = {closed.port: closed for closed in observed.closed}
+    wanted = {closed.port for closed in desired.closed}
+    for closed in sorted(desired.closed, key=lambda each: each.port):
+        if held.get(closed.port) != closed:
+            yield ClosePort(closed, is_new=closed.port not in held)
+    for key in observed.openings:
+        if key not in desired.openings:
+            yield DropOpening(key)
+    for key, remaining in desired.cuts.items():
+        if key not in observed.cuts:
+            yield PutCut(key, remaining)
+    for key, opening in desired.openings.items():
+        existing = observed.openings.get(key)
+        if existing is None or abs(existing.remaining - opening.remaining) > TOLERANCE:
+            yield PutOpening(opening)
+    for port in sorted(held):
+        if port not in wanted:
+            yield ReleasePort(port)

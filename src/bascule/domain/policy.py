@@ -1,0 +1,147 @@
+"""Policies: what may be opened on which machines, for how long, from where.
+
+Source: JitNetworkAccessPolicy of Microsoft.Security, api-version 2020-01-01;
+``maxRequestAccessDuration`` is "minimum 5 minutes, maximum 1 day" there.
+
+Rules: a machine stands at most once in a policy; one port and transport at most once on
+a machine; UDP cannot be kept alive past a lease, so a rule that covers UDP is ``kill``
+for its UDP half whatever it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from bascule.domain.ids import ResourceId
+from bascule.domain.machine import ClosedPort, OnExpiry
+from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.errors import Problem
+
+MINIMUM_DURATION = timedelta(minutes=5)  # inclusive
+MAXIMUM_DURATION = timedelta(days=1)  # inclusive
+DEFAULT_DURATION = timedelta(hours=3)  # the portal's recommendation
+
+
+class RuleProtocol(StrEnum):
+    """The protocol of a port rule; ``*`` is TCP and UDP."""
+
+    TCP = "TCP"
+    UDP = "UDP"
+    ALL = "*"
+
+    @property
+    def transports(self) -> tuple[TransportProtocol, ...]:
+        if self is RuleProtocol.ALL:
+            return (TransportProtocol.TCP, TransportProtocol.UDP)
+        return (TransportProtocol(self.value),)
+
+
+@dataclass(frozen=True, slots=True)
+class PortRule:
+    """One port of one machine in one policy."""
+
+    number: int
+    protocol: RuleProtocol
+    sources: tuple[AddressPrefix, ...]  # never empty; ``*`` allows any
+    max_duration: timedelta
+    on_expiry: OnExpiry = OnExpiry.KEEP
+    justification_required: bool = False
+    is_source_list: bool = False  # written as allowedSourceAddressPrefixes on the wire
+
+    @property
+    def port_keys(self) -> tuple[PortKey, ...]:
+        return tuple(PortKey(transport, self.number) for transport in self.protocol.transports)
+
+    def closed_ports(self) -> tuple[ClosedPort, ...]:
+        """The ports that this rule keeps shut, with what becomes of their connections."""
+        return tuple(ClosedPort(key, effective_on_expiry(key, self.on_expiry)) for key in self.port_keys)
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRules:
+    """One machine's port rules in a policy."""
+
+    machine_id: ResourceId
+    ports: tuple[PortRule, ...]
+    public_ip_address: str | None = None  # Azure Firewall's, echoed
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    id: ResourceId
+    kind: str  # "Basic" is the only one ever seen
+    machines: tuple[MachineRules, ...]
+
+    def rules_for(self, machine: ResourceId) -> MachineRules | None:
+        return next((rules for rules in self.machines if rules.machine_id == machine), None)
+
+    def with_rules(self, rules: MachineRules) -> Policy:
+        """The policy with one machine's rules put in or replaced, the others untouched."""
+        kept = [r for r in self.machines if r.machine_id != rules.machine_id]
+        position = next(
+            (i for i, r in enumerate(self.machines) if r.machine_id == rules.machine_id), len(kept)
+        )
+        return Policy(self.id, self.kind, (*kept[:position], rules, *kept[position:]))
+
+    def without(self, machine: ResourceId) -> Policy:
+        return Policy(
+            self.id, self.kind, tuple(r for r in self.machines if r.machine_id != machine)
+        )
+
+
+def effective_on_expiry(key: PortKey, asked: OnExpiry) -> OnExpiry:
+    """UDP is always ``kill``: a flow under "established" would never end (EDGES A4)."""
+    return OnExpiry.KILL if key.protocol is TransportProtocol.UDP else asked
+
+
+def closed_union(rules: Iterable[PortRule]) -> frozenset[ClosedPort]:
+    """What several rules close together; where they differ, ``kill`` wins over ``keep``."""
+    strictest: dict[PortKey, ClosedPort] = {}
+    for rule in rules:
+        for closed in rule.closed_ports():
+            held = strictest.get(closed.port)
+            if held is None or closed.is_kill:
+                strictest[closed.port] = closed
+    return frozenset(strictest.values())
+
+
+def check_policy(policy: Policy) -> tuple[Problem, ...]:
+    """Every problem of a policy that its parts' types do not already exclude."""
+    problems: list[Problem] = []
+    seen: set[ResourceId] = set()
+    for m, rules in enumerate(policy.machines):
+        target = f"properties.virtualMachines[{m}]"
+        if rules.machine_id in seen:
+            problems.append(
+                Problem(
+                    "DuplicateMachine",
+                    f"Machine {rules.machine_id.name} stands twice in this policy; give all its ports once.",
+                    f"{target}.id",
+                )
+            )
+        seen.add(rules.machine_id)
+        problems.extend(_check_ports(rules.ports, target))
+    return tuple(problems)
+
+
+def _check_ports(ports: tuple[PortRule, ...], target: str) -> Iterable[Problem]:
+    taken: set[PortKey] = set()
+    for p, rule in enumerate(ports):
+        here = f"{target}.ports[{p}]"
+        if not MINIMUM_DURATION <= rule.max_duration <= MAXIMUM_DURATION:
+            yield Problem(
+                "InvalidDuration",
+                "maxRequestAccessDuration must be from PT5M (5 minutes) to P1D (1 day), both inclusive.",
+                f"{here}.maxRequestAccessDuration",
+            )
+        for key in rule.port_keys:
+            if key in taken:
+                yield Problem(
+                    "DuplicatePort",
+                    f"Port {key} stands twice for this machine; give it once, with all its sources.",
+                    f"{here}.number",
+                )
+            taken.add(key)

@@ -1,0 +1,315 @@
+"""What the inside asks of the outside, as Protocols: store, driver, clock.
+
+(The hexagonal "ports"; the word *port* is a network port here.) Adapters implement these
+and pass their contract suites (``testing``); nothing inside names a concrete class.
+What is not here: any implementation, any wire shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from bascule.domain.desired import Held
+from bascule.domain.events import Event
+from bascule.domain.grant import Grant, GrantState
+from bascule.domain.ids import ResourceId
+from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
+from bascule.domain.net import PortKey
+from bascule.domain.plan import Observed, Operation
+from bascule.domain.policy import Policy
+from bascule.domain.request import AccessRequest
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """The only reader of clocks."""
+
+    def now(self) -> datetime:
+        """The wall clock, aware UTC."""
+        ...
+
+    def boottime(self) -> float:
+        """Seconds since boot, suspended time included (CLOCK_BOOTTIME); never goes back."""
+        ...
+
+
+# -- enforcement ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a driver's backend can do here, probed by writing and reading back."""
+
+    is_owned: bool  # other tools cannot write or flush our rules
+    weaknesses: tuple[str, ...] = ()  # sentences for the owner, empty when all is well
+    facts: Mapping[str, str] = field(default_factory=dict)  # kernel, nft version, ...
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Dropped packets of one source to one closed port, while the kernel remembers them."""
+
+    source: str
+    port: PortKey
+    packets: int
+
+
+class Driver(Protocol):
+    """One kind of firewall. Grow the data, not the method list."""
+
+    def capabilities(self) -> Capabilities: ...
+
+    def observe(self) -> Observed:
+        """Read the firewall back; raise EnforcementFailed when it cannot be read."""
+        ...
+
+    def apply(self, operations: Sequence[Operation]) -> None:
+        """Do all of it in one transaction or raise EnforcementFailed with nothing done."""
+        ...
+
+    def sessions(self, openings: Sequence[tuple[PortKey, str]]) -> Sequence[int]:
+        """How many TCP connections live on each (port, source prefix)."""
+        ...
+
+    def tidy(self) -> None:
+        """Cut connections that no rule admits any more; renew adopted ones that live on."""
+        ...
+
+    def blocked(self) -> Sequence[Blocked]:
+        """Who has been knocking; bounded."""
+        ...
+
+    def remove(self) -> None:
+        """Take every rule of ours away: the ports are open again. For uninstalling only."""
+        ...
+
+
+# -- the record -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    tenant_id: str
+    subscription_id: str
+    location: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPolicy:
+    policy: Policy
+    etag: str  # changes with kind, machines and port rules, with nothing else
+    generations: Mapping[str, int]  # machine uid -> generation that carries this policy
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A service principal's secret, as stored: never the secret itself."""
+
+    client_id: str
+    display_name: str
+    secret_hash: str  # SHA-256 hex of a generated secret
+    expires_at: datetime | None  # None: does not expire
+    is_enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    id: str
+    machine_uid: str
+    token_hash: str  # SHA-256 hex
+    expires_at: datetime
+    replaces: bool  # may take the place of a live key
+    used_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    resource_id: str = ""  # key form; matches the id itself and what lies below it
+    kinds: tuple[str, ...] = ()
+    since: datetime | None = None  # inclusive
+    until: datetime | None = None  # exclusive
+    principal_id: str = ""
+
+
+class Reader(Protocol):
+    """Reads, all of one consistent moment. Lists are in a stable order, given with each."""
+
+    def installation(self) -> Installation | None: ...
+
+    def resource_groups(self) -> Sequence[str]:
+        """Names as created, ordered by key."""
+        ...
+
+    def locations(self) -> Sequence[str]: ...
+
+    def credential(self, client_id: str) -> Credential | None: ...
+
+    def machine(self, machine_id: ResourceId) -> Machine | None: ...
+
+    def machine_by_uid(self, uid: str) -> Machine | None: ...
+
+    def machines(
+        self, resource_group: str | None = None, after: str = "", limit: int = 1000
+    ) -> Sequence[Machine]:
+        """Ordered by id key; ``after`` is the last key of the page before."""
+        ...
+
+    def generation(self, machine_uid: str) -> int:
+        """The machine's desired generation; 0 when nothing was ever wanted of it."""
+        ...
+
+    def closed_ports(self, machine_uid: str) -> frozenset[ClosedPort]: ...
+
+    def released_ports(self, machine_uid: str) -> frozenset[PortKey]: ...
+
+    def policy(self, policy_id: ResourceId) -> StoredPolicy | None: ...
+
+    def policies(
+        self,
+        resource_group: str | None = None,
+        location: str | None = None,
+        after: str = "",
+        limit: int = 1000,
+    ) -> Sequence[StoredPolicy]:
+        """Ordered by id key; group and location compare without case."""
+        ...
+
+    def policies_naming(self, machine_id: ResourceId) -> Sequence[StoredPolicy]:
+        """Ordered by id key."""
+        ...
+
+    def request(self, request_id: str) -> AccessRequest | None: ...
+
+    def requests(
+        self,
+        policy_id: ResourceId | None = None,
+        machine_uid: str | None = None,
+        requestor_id: str | None = None,
+        since: datetime | None = None,
+        is_live: bool | None = None,
+        after: tuple[datetime, str] | None = None,
+        limit: int = 1000,
+    ) -> Sequence[AccessRequest]:
+        """Newest first (started_at, id descending); ``after`` is the last of the page before.
+
+        ``since`` keeps those begun at or after it *and* those that still have a live grant.
+        """
+        ...
+
+    def grants_of(self, request_ids: Sequence[str]) -> Sequence[Grant]:
+        """All grants of these requests, in the order they were added."""
+        ...
+
+    def live_grants(self, machine_uids: Sequence[str] | None = None) -> Sequence[Grant]:
+        """opening and open ones; of every machine when None. Ordered by end."""
+        ...
+
+    def unsettled_grants(self, machine_uid: str) -> Sequence[Grant]:
+        """opening, open and closing ones of a machine."""
+        ...
+
+    def cut_grants(self, machine_uid: str, ended_since: datetime) -> Sequence[Grant]:
+        """Those revoked with kill that ended at or after ``ended_since``."""
+        ...
+
+    def enforcement_point(self, machine_uid: str) -> EnforcementPoint | None: ...
+
+    def enforcement_points(self) -> Sequence[EnforcementPoint]:
+        """Ordered by machine uid."""
+        ...
+
+    def enrolment_by_hash(self, token_hash: str) -> Enrolment | None: ...
+
+    def events(
+        self, wanted: EventFilter, after: int = 0, limit: int = 1000, newest_first: bool = True
+    ) -> Sequence[tuple[int, Event]]:
+        """(sequence, event); ``after`` is the last sequence of the page before, 0 to begin."""
+        ...
+
+
+class Transaction(Reader, Protocol):
+    """Reads and writes of one transaction: all of it is kept, or none."""
+
+    def create_installation(self, installation: Installation) -> None: ...
+
+    def add_resource_group(self, name: str) -> None: ...
+
+    def put_credential(self, credential: Credential) -> None: ...
+
+    def put_machine(self, machine: Machine) -> None: ...
+
+    def delete_machine(self, uid: str) -> None:
+        """Forget a machine, its agent, its enrolments and closed ports; requests, grants
+        and events stay."""
+        ...
+
+    def advance_generation(self, machine_uid: str, beyond: int = 0) -> int:
+        """Set the generation to max(current, beyond) + 1 and return it."""
+        ...
+
+    def put_closed_port(self, machine_uid: str, closed: ClosedPort) -> None: ...
+
+    def release_port(self, machine_uid: str, port: PortKey) -> None: ...
+
+    def put_policy(self, stored: StoredPolicy) -> None: ...
+
+    def delete_policy(self, policy_id: ResourceId) -> None: ...
+
+    def add_request(self, request: AccessRequest) -> None: ...
+
+    def add_grant(self, grant: Grant) -> None: ...
+
+    def update_grant(self, grant: Grant, was: GrantState) -> None:
+        """Write a grant that was in state ``was``; raise Conflict when it no longer is, or
+        when the move is not in TRANSITIONS (the database holds that table)."""
+        ...
+
+    def mark_cut(self, grant_id: str) -> None:
+        """Record that the grant's sessions are to be cut; an ended grant may be marked too."""
+        ...
+
+    def put_enforcement_point(self, point: EnforcementPoint) -> None: ...
+
+    def delete_enforcement_point(self, machine_uid: str) -> None: ...
+
+    def add_enrolment(self, enrolment: Enrolment) -> None: ...
+
+    def consume_enrolment(self, enrolment_id: str, now: datetime) -> bool:
+        """Mark it used; False when it already was. Atomic."""
+        ...
+
+    def record(self, event: Event) -> None: ...
+
+
+class Store(Protocol):
+    """The database behind one writer; functions run in its thread, callers await."""
+
+    def write(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
+        """Run ``work`` in one durable transaction: it is on disk when this returns.
+
+        An exception of ``work`` undoes all that it did and is raised here. Raises
+        Unavailable when the database cannot be written.
+        """
+        ...
+
+    def read(self, work: Callable[[Reader], T]) -> Awaitable[T]:
+        """Run ``work`` on one consistent snapshot. Raises Unavailable."""
+        ...
+
+    def close(self) -> None: ...
+
+
+# -- the agent's memory -----------------------------------------------------------------
+
+
+class HeldStore(Protocol):
+    """Where an enforcement point keeps what it knows across its own death and reboots."""
+
+    def save(self, held: Held) -> None: ...
+
+    def load(self) -> Held: ...
