@@ -115,7 +115,9 @@ def _unknown_machine(
 ) -> Problem:
     name = asked.machine_id.name
     if machine is None:
-        return Problem("MachineNotFound", f"Machine {asked.machine_id} is not known here.", f"{target}.id")
+        return Problem(
+            "MachineNotFound", f"Machine {asked.machine_id} is not known here.", f"{target}.id"
+        )
     return Problem(
         "MachineNotInPolicy",
         f"Policy {policy.id.name} does not name machine {name}; "

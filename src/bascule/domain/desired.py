@@ -80,7 +80,9 @@ class RuleSet:
 
     closed: frozenset[ClosedPort] = frozenset()
     openings: Mapping[OpeningKey, Opening] = field(default_factory=dict)
-    cuts: Mapping[OpeningKey, timedelta] = field(default_factory=dict)  # source and port -> remaining
+    cuts: Mapping[OpeningKey, timedelta] = field(
+        default_factory=dict
+    )  # source and port -> remaining
 
 
 def desired_state(
@@ -175,7 +177,9 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
 def _take(old: HeldLease | None, lease: Lease, asked_at: float, is_stale: bool) -> HeldLease | None:
     deadline = asked_at + lease.remaining.total_seconds()
     if old is None:
-        return None if is_stale else HeldLease(lease.ports, lease.sources, deadline, lease.extension)
+        return (
+            None if is_stale else HeldLease(lease.ports, lease.sources, deadline, lease.extension)
+        )
     if is_stale:
         return replace(old, deadline=min(old.deadline, deadline))
     if lease.extension > old.extension:

@@ -142,9 +142,7 @@ def confirm_closed(grant: Grant) -> Grant:
 
 def fail(grant: Grant, why: str, now: datetime) -> Grant:
     """Withdraw a grant that was never reported in force."""
-    return move(
-        grant, GrantState.FAILED, reason=StatusReason.EXPIRED, ended_at=now, failure=why
-    )
+    return move(grant, GrantState.FAILED, reason=StatusReason.EXPIRED, ended_at=now, failure=why)
 
 
 def cut_to(grant: Grant, ends_at: datetime, ends_at_text: str) -> Grant:

@@ -154,5 +154,9 @@ def machine_id(subscription_id: str, resource_group: str, name: str) -> Resource
 
 def policy_id(subscription_id: str, resource_group: str, location: str, name: str) -> ResourceId:
     return ResourceId(
-        subscription_id.lower(), resource_group, SECURITY, (LOCATIONS, JIT_POLICIES), (location, name)
+        subscription_id.lower(),
+        resource_group,
+        SECURITY,
+        (LOCATIONS, JIT_POLICIES),
+        (location, name),
     )

@@ -57,7 +57,9 @@ class PortRule:
 
     def closed_ports(self) -> tuple[ClosedPort, ...]:
         """The ports that this rule keeps shut, with what becomes of their connections."""
-        return tuple(ClosedPort(key, effective_on_expiry(key, self.on_expiry)) for key in self.port_keys)
+        return tuple(
+            ClosedPort(key, effective_on_expiry(key, self.on_expiry)) for key in self.port_keys
+        )
 
 
 @dataclass(frozen=True, slots=True)

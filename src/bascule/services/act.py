@@ -1,0 +1,76 @@
+"""The circumstances of one use case, and the runner that joins it to the store.
+
+``Services.perform`` runs a use case in one durable transaction and, when it is on disk,
+wakes the streams of every machine that it touched: said only after it is so.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from bascule.domain.access import Subject
+from bascule.domain.events import SYSTEM, Actor, Event, Fact
+from bascule.interfaces import Clock, Reader, Store, Transaction
+from bascule.services.hub import Hub
+
+T = TypeVar("T")
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+@dataclass(slots=True)
+class Act:
+    """One use case under way: read once, ``now`` is the same for all that it does."""
+
+    now: datetime
+    actor: Actor = SYSTEM
+    correlation_id: str = ""
+    touched: set[str] = field(default_factory=set)  # machine uids whose desired state changed
+    settled: set[str] = field(default_factory=set)  # request ids whose grants moved
+
+    def record(self, tx: Transaction, fact: Fact, resource_id: object = "") -> None:
+        """Write an audit event into the same transaction."""
+        tx.record(
+            Event(new_id(), self.now, self.actor, str(resource_id), fact, self.correlation_id)
+        )
+
+
+def actor_of(subject: Subject) -> Actor:
+    return Actor(subject.principal_id, subject.name, str(subject.kind), subject.address)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Where faces run use cases."""
+
+    store: Store
+    clock: Clock
+    hub: Hub
+
+    async def perform(
+        self,
+        work: Callable[[Transaction, Act], T],
+        subject: Subject | None = None,
+        correlation_id: str = "",
+    ) -> T:
+        """Run ``work`` in one transaction, then wake whoever waits for what it changed."""
+        acts: list[Act] = []
+
+        def unit(tx: Transaction) -> T:
+            # The clock is read inside the writer, so that a queue cannot make it old.
+            act = Act(self.clock.now(), actor_of(subject) if subject else SYSTEM, correlation_id)
+            acts.append(act)
+            return work(tx, act)
+
+        result = await self.store.write(unit)
+        self.hub.wake(acts[-1].touched, acts[-1].settled)
+        return result
+
+    async def look(self, work: Callable[[Reader], T]) -> T:
+        return await self.store.read(work)

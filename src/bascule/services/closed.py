@@ -1,0 +1,77 @@
+"""Which ports of a machine are shut, and the few acts that let one go (EDGES A10).
+
+A port is shut from the moment a policy names it. It stays shut when policies stop naming
+it; it is let go by deleting the policy that names it (and no other does), by removing
+the machine's rules, or by releasing it by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bascule.domain.events import PortClosed, PortLeftPolicies, PortReleased
+from bascule.domain.machine import Machine
+from bascule.domain.net import PortKey
+from bascule.domain.policy import Policy, PortRule, closed_union
+from bascule.interfaces import Reader, Transaction
+from bascule.services.act import Act
+from bascule.services.grants import touch
+
+
+def rules_naming(tx: Reader, machine: Machine) -> tuple[PortRule, ...]:
+    """Every port rule of every policy for this machine."""
+    return tuple(
+        rule
+        for stored in tx.policies_naming(machine.id)
+        if (rules := stored.policy.rules_for(machine.id)) is not None
+        for rule in rules.ports
+    )
+
+
+def named_ports(tx: Reader, machine: Machine) -> frozenset[PortKey]:
+    """The ports that some policy names on this machine."""
+    return frozenset(key for rule in rules_naming(tx, machine) for key in rule.port_keys)
+
+
+def follow_policies(
+    tx: Transaction, act: Act, machine: Machine, before: frozenset[PortKey]
+) -> None:
+    """Shut what policies now name; note what they stopped naming since ``before``."""
+    held = {closed.port: closed for closed in tx.closed_ports(machine.uid)}
+    wanted = closed_union(rules_naming(tx, machine))
+    changed = [closed for closed in wanted if held.get(closed.port) != closed]
+    for closed in sorted(changed, key=lambda each: each.port):
+        tx.put_closed_port(machine.uid, closed)
+        act.record(tx, PortClosed(str(machine.id), str(closed.port), closed.on_expiry), machine.id)
+    for port in sorted(before - {closed.port for closed in wanted}):
+        act.record(tx, PortLeftPolicies(str(machine.id), str(port)), machine.id)
+    if changed:
+        touch(tx, act, machine.uid)
+
+
+def release(
+    tx: Transaction, act: Act, machine: Machine, ports: Iterable[PortKey], by: str
+) -> tuple[PortKey, ...]:
+    """Let ports go, each with its event; the caller has made sure that no policy names them.
+
+    A port that the server does not hold shut is released all the same: the machine's
+    enforcement point may hold it from an earlier life (EDGES A12).
+    """
+    released = tuple(sorted(set(ports)))
+    for port in released:
+        tx.release_port(machine.uid, port)
+        act.record(tx, PortReleased(str(machine.id), str(port), by), machine.id)
+    if released:
+        touch(tx, act, machine.uid)
+    return released
+
+
+def release_unnamed(
+    tx: Transaction, act: Act, machine: Machine, policy: Policy, by: str
+) -> tuple[PortKey, ...]:
+    """Let go what ``policy`` named on a machine and no policy names any more."""
+    rules = policy.rules_for(machine.id)
+    if rules is None:
+        return ()
+    named_then = {key for rule in rules.ports for key in rule.port_keys}
+    return release(tx, act, machine, named_then - named_ports(tx, machine), by)

@@ -1,0 +1,280 @@
+"""Enforcement points: enrolment, the state they are told, the reports that settle grants.
+
+EDGES A5, A8, A12: a token is for one uid, short-lived, used once; a grant is open when
+its point has read it back in a generation that carries it, closed when a generation that
+carries its end was read back without it; a point that knows a higher generation than the
+server shows that the server is from an older backup, and ends that machine's live grants.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from bascule.domain.desired import CUT_FOR, DesiredState, desired_state
+from bascule.domain.events import (
+    AgentCameBack,
+    AgentEnrolled,
+    AgentReported,
+    DriftHealed,
+    EnrolmentCreated,
+    EnrolmentRefused,
+    GenerationOvertaken,
+    GrantClosed,
+    GrantOpened,
+    OpenedLocally,
+)
+from bascule.domain.grant import (
+    SILENCE_BOUND,
+    Grant,
+    GrantState,
+    StatusReason,
+    confirm_closed,
+    confirm_open,
+)
+from bascule.domain.ids import ResourceId
+from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.domain.times import format_utc
+from bascule.errors import AuthenticationFailed, Forbidden
+from bascule.interfaces import Blocked, Enrolment, Reader, Transaction
+from bascule.services.act import Act, new_id
+from bascule.services.grants import end_grants, touch
+from bascule.services.policies import known_machine
+
+MAXIMUM_TOKEN_LIFE = timedelta(minutes=15)
+MAXIMUM_SKEW = timedelta(seconds=30)
+CONTACT_GRAIN = timedelta(seconds=5)  # last contact is written no more often than this
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOpening:
+    """Root on the host opened a port by himself."""
+
+    port: str
+    sources: tuple[str, ...]
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an enforcement point says after it has read its firewall back."""
+
+    generation: int
+    in_force: frozenset[str]  # grant ids whose openings were read back
+    local_port_range: tuple[int, int] | None = None
+    blocked_attempts: int = 0
+    blocked: tuple[Blocked, ...] = ()
+    sessions: Mapping[str, int] = field(default_factory=dict)  # grant id -> live connections
+    weaknesses: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    agent_version: str = ""
+    drift: tuple[str, ...] = ()
+    local_openings: tuple[LocalOpening, ...] = ()
+    notes: tuple[str, ...] = ()
+    clock: datetime | None = None
+
+
+def hash_token(token: str) -> str:
+    """Generated secrets are stored as SHA-256 (EDGES A27)."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def create_enrolment(
+    tx: Transaction,
+    act: Act,
+    machine_id: ResourceId,
+    token_of: Callable[[str], str],
+    valid_for: timedelta,
+    *,
+    replaces: bool,
+) -> tuple[Enrolment, str, Machine]:
+    """Make a one-use token for one machine; returns it in the clear, this once.
+
+    ``token_of`` makes the token's text for a machine uid.
+    """
+    machine = known_machine(tx, machine_id)
+    token = token_of(machine.uid)
+    life = min(max(valid_for, timedelta(seconds=1)), MAXIMUM_TOKEN_LIFE)
+    enrolment = Enrolment(new_id(), machine.uid, hash_token(token), act.now + life, replaces)
+    tx.add_enrolment(enrolment)
+    act.record(
+        tx,
+        EnrolmentCreated(str(machine.id), enrolment.id, format_utc(enrolment.expires_at), replaces),
+        machine.id,
+    )
+    return enrolment, token, machine
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An enrolment that was not to be; an answer, so that its event is kept."""
+
+    why: str
+
+
+def enrol(
+    tx: Transaction, act: Act, token: str, public_key: str, agent_version: str
+) -> Machine | Refused:
+    """Bind a public key to the machine that the token was made for, once."""
+    enrolment = tx.enrolment_by_hash(hash_token(token))
+    if enrolment is None:
+        return _refuse(tx, act, None, "the token is not known")
+    machine = tx.machine_by_uid(enrolment.machine_uid)
+    if machine is None:
+        return _refuse(tx, act, None, "the machine of this token was deleted")
+    if enrolment.used_at is not None:
+        return _refuse(tx, act, machine, "the token was used already")
+    if enrolment.expires_at <= act.now:
+        return _refuse(tx, act, machine, "the token has expired")
+    existing = tx.enforcement_point(machine.uid)
+    if existing is not None and not enrolment.replaces:
+        return _refuse(
+            tx, act, machine, "the machine has an enrolled agent; make the token with --replace"
+        )
+    if not tx.consume_enrolment(enrolment.id, act.now):
+        return _refuse(tx, act, machine, "the token was used already")
+    tx.put_enforcement_point(
+        EnforcementPoint(machine.uid, public_key, act.now, agent_version=agent_version)
+    )
+    touch(tx, act, machine.uid)
+    fingerprint = hashlib.sha256(public_key.encode()).hexdigest()[:16]
+    act.record(tx, AgentEnrolled(str(machine.id), machine.uid, fingerprint), machine.id)
+    return machine
+
+
+def _refuse(tx: Transaction, act: Act, machine: Machine | None, why: str) -> Refused:
+    name = str(machine.id) if machine else ""
+    act.record(tx, EnrolmentRefused(name, why), name)
+    return Refused(why)
+
+
+def state_for(tx: Reader, machine_uid: str, now: datetime) -> tuple[Machine, DesiredState]:
+    """What a machine's enforcement point is to hold at ``now``; raises when it is unknown."""
+    machine = tx.machine_by_uid(machine_uid)
+    if machine is None or tx.enforcement_point(machine_uid) is None:
+        raise AuthenticationFailed(
+            "This agent's machine is not known any more.", code="AgentUnknown"
+        )
+    return machine, desired_state(
+        machine_uid,
+        tx.generation(machine_uid),
+        tx.closed_ports(machine_uid),
+        tx.released_ports(machine_uid),
+        tx.live_grants([machine_uid]),
+        now,
+        tx.cut_grants(machine_uid, now - CUT_FOR),
+    )
+
+
+def take_report(tx: Transaction, act: Act, machine_uid: str, report: Report) -> int:
+    """Settle grants by what was read back; returns the server's generation for it.
+
+    A report that says nothing new writes nothing but the time of contact, and that no
+    more often than CONTACT_GRAIN.
+    """
+    machine = tx.machine_by_uid(machine_uid)
+    point = tx.enforcement_point(machine_uid)
+    if machine is None or point is None:
+        raise Forbidden("This agent's machine is not known any more.", code="AgentUnknown")
+    generation = tx.generation(machine_uid)
+    if report.generation > generation:
+        _overtaken(tx, act, machine, generation, report)
+    else:
+        _settle(tx, act, machine, report)
+    _record_notes(tx, act, machine, report)
+    _update_point(tx, act, machine, point, report)
+    return tx.generation(machine_uid)
+
+
+def _overtaken(
+    tx: Transaction, act: Act, machine: Machine, generation: int, report: Report
+) -> None:
+    """The server is behind its agent: end what lives and go on above (EDGES A8)."""
+    act.record(tx, GenerationOvertaken(str(machine.id), generation, report.generation), machine.id)
+    touch(tx, act, machine.uid, report.generation)
+    end_grants(
+        tx,
+        act,
+        tx.live_grants([machine.uid]),
+        StatusReason.USER_REQUESTED,
+        "the server is from an older backup than this machine's agent",
+    )
+
+
+def _settle(tx: Transaction, act: Act, machine: Machine, report: Report) -> None:
+    for grant in tx.unsettled_grants(machine.uid):
+        if grant.state is GrantState.OPENING:
+            if grant.id in report.in_force and grant.generation <= report.generation:
+                _opened(tx, act, grant)
+        elif (
+            grant.state is GrantState.CLOSING
+            and grant.generation <= report.generation
+            and grant.id not in report.in_force
+        ):
+            alive = report.sessions.get(grant.id, 0)
+            tx.update_grant(confirm_closed(grant), grant.state)
+            act.settled.add(grant.request_id)
+            act.record(
+                tx,
+                GrantClosed(grant.id, grant.request_id, str(machine.id), alive),
+                machine.id,
+            )
+
+
+def _opened(tx: Transaction, act: Act, grant: Grant) -> None:
+    tx.update_grant(confirm_open(grant), grant.state)
+    act.settled.add(grant.request_id)
+    act.record(tx, GrantOpened(grant.id, grant.request_id, str(grant.machine_id)), grant.machine_id)
+
+
+def _record_notes(tx: Transaction, act: Act, machine: Machine, report: Report) -> None:
+    name = str(machine.id)
+    for what in report.drift:
+        act.record(tx, DriftHealed(name, what), machine.id)
+    for opening in report.local_openings:
+        act.record(
+            tx, OpenedLocally(name, opening.port, opening.sources, opening.seconds), machine.id
+        )
+    for note in report.notes:
+        act.record(tx, AgentReported(name, note), machine.id)
+
+
+def _update_point(
+    tx: Transaction, act: Act, machine: Machine, point: EnforcementPoint, report: Report
+) -> None:
+    was_silent = (
+        point.last_contact_at is not None and act.now - point.last_contact_at > SILENCE_BOUND
+    )
+    if was_silent:
+        act.record(tx, AgentCameBack(str(machine.id)), machine.id)
+    if report.clock is not None and abs(report.clock - act.now) > MAXIMUM_SKEW:
+        known = point.facts.get("clock skew", "")
+        skew = f"{(report.clock - act.now).total_seconds():.0f} s"
+        if not known:
+            act.record(tx, AgentReported(str(machine.id), f"clock differs by {skew}"), machine.id)
+        facts = {**report.facts, "clock skew": skew}
+    else:
+        facts = dict(report.facts)
+    updated = replace(
+        point,
+        observed_generation=max(point.observed_generation, report.generation),
+        agent_version=report.agent_version,
+        local_port_range=report.local_port_range,
+        weaknesses=report.weaknesses,
+        blocked_attempts=report.blocked_attempts,
+        facts=facts,
+    )
+    is_due = point.last_contact_at is None or act.now - point.last_contact_at >= CONTACT_GRAIN
+    if updated != point or is_due:
+        tx.put_enforcement_point(replace(updated, last_contact_at=act.now))
+
+
+def is_online(point: EnforcementPoint, now: datetime) -> bool:
+    return point.last_contact_at is not None and now - point.last_contact_at <= SILENCE_BOUND
+
+
+def points_by_uid(tx: Reader, uids: Sequence[str]) -> dict[str, EnforcementPoint]:
+    found = {uid: tx.enforcement_point(uid) for uid in dict.fromkeys(uids)}
+    return {uid: point for uid, point in found.items() if point is not None}

@@ -1,0 +1,76 @@
+"""What several use cases do to grants: end, cut, and what closed ports follow.
+
+Every change of what a machine should hold advances its generation in the same
+transaction, and the grant remembers the generation that carries its change, so that a
+report of that generation settles it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from bascule.domain.events import GrantEnded, GrantShortened
+from bascule.domain.grant import Grant, StatusReason, cut_to, end
+from bascule.domain.times import format_utc
+from bascule.interfaces import Transaction
+from bascule.services.act import Act
+
+
+def touch(tx: Transaction, act: Act, machine_uid: str, beyond: int = 0) -> int:
+    """Advance a machine's generation and have its enforcement point told."""
+    act.touched.add(machine_uid)
+    return tx.advance_generation(machine_uid, beyond)
+
+
+def end_grants(
+    tx: Transaction,
+    act: Act,
+    grants: Iterable[Grant],
+    reason: StatusReason,
+    cause: str,
+    *,
+    kills_sessions: bool = False,
+) -> list[Grant]:
+    """End live grants, each with its event; returns them as they now are."""
+    ended: list[Grant] = []
+    generations: dict[str, int] = {}
+    for grant in grants:
+        uid = grant.machine_uid
+        if uid not in generations:
+            generations[uid] = touch(tx, act, uid)
+        now_ended = replace(end(grant, reason, act.now), generation=generations[uid])
+        tx.update_grant(now_ended, grant.state)
+        if kills_sessions:
+            tx.mark_cut(grant.id)
+        act.settled.add(grant.request_id)
+        act.record(
+            tx,
+            GrantEnded(
+                grant.id, grant.request_id, str(grant.machine_id), reason, cause, kills_sessions
+            ),
+            grant.machine_id,
+        )
+        ended.append(now_ended)
+    return ended
+
+
+def shorten(tx: Transaction, act: Act, grant: Grant) -> None:
+    """Cut a live grant to the start plus the rule's maximum that it now carries."""
+    latest = grant.started_at + grant.max_duration
+    shorter = cut_to(grant, latest, format_utc(latest))
+    generation = touch(tx, act, grant.machine_uid)
+    tx.update_grant(replace(shorter, generation=generation), grant.state)
+    if shorter.ends_at < grant.ends_at:
+        act.settled.add(grant.request_id)
+        act.record(
+            tx,
+            GrantShortened(
+                grant.id,
+                grant.request_id,
+                str(grant.machine_id),
+                grant.ends_at_text,
+                shorter.ends_at_text,
+            ),
+            grant.machine_id,
+        )

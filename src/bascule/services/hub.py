@@ -1,0 +1,77 @@
+"""Wake-ups inside one process: a hint that something changed, never the change itself.
+
+Streams wait for a machine's generation, long-polls for a request's grants. Whoever wakes
+reads the truth again; a lost hint costs time, never correctness. Use from one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Iterator
+
+
+def machine_topic(machine_uid: str) -> str:
+    return f"machine:{machine_uid}"
+
+
+def request_topic(request_id: str) -> str:
+    return f"request:{request_id}"
+
+
+class Hub:
+    """Waiters by topic; waking is idempotent and costs nothing when nobody waits."""
+
+    def __init__(self) -> None:
+        self._waiters: dict[str, set[asyncio.Event]] = {}
+        self._is_closing = False
+
+    @property
+    def is_closing(self) -> bool:
+        """The server is stopping: waiters should answer with what they have."""
+        return self._is_closing
+
+    @contextlib.contextmanager
+    def listening(self, topic: str) -> Iterator[asyncio.Event]:
+        """An event that is set at each wake of ``topic``; listen first, then read."""
+        event = asyncio.Event()
+        self._waiters.setdefault(topic, set()).add(event)
+        if self._is_closing:
+            event.set()
+        try:
+            yield event
+        finally:
+            listeners = self._waiters[topic]
+            listeners.discard(event)
+            if not listeners:
+                del self._waiters[topic]
+
+    def wake(self, machine_uids: Iterable[str] = (), request_ids: Iterable[str] = ()) -> None:
+        for uid in machine_uids:
+            self._set(machine_topic(uid))
+        for request_id in request_ids:
+            self._set(request_topic(request_id))
+
+    def listeners(self, topic: str) -> int:
+        return len(self._waiters.get(topic, ()))
+
+    def close(self) -> None:
+        """Wake everybody for the last time."""
+        self._is_closing = True
+        for topic in list(self._waiters):
+            self._set(topic)
+
+    def _set(self, topic: str) -> None:
+        for event in self._waiters.get(topic, ()):
+            event.set()
+
+
+async def wait_for(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for a wake and clear it; False when the time is over first."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    event.clear()
+    return True

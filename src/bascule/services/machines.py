@@ -1,0 +1,87 @@
+"""The inventory: machines come, change and go (EDGES A12)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bascule.domain.events import MachineAdded, MachineChanged, MachineDeleted
+from bascule.domain.grant import StatusReason
+from bascule.domain.ids import ResourceId
+from bascule.domain.machine import Machine, OsType
+from bascule.domain.net import Address
+from bascule.errors import NotFound
+from bascule.interfaces import Transaction
+from bascule.services.act import Act, new_id
+from bascule.services.grants import end_grants
+from bascule.services.policies import write_policy
+
+
+@dataclass(frozen=True, slots=True)
+class MachineDraft:
+    """What a PUT says; None is absent and keeps what is stored."""
+
+    location: str | None = None
+    os_type: OsType | None = None
+    addresses: tuple[Address, ...] | None = None
+    tags: Mapping[str, str] | None = None
+
+
+def put_machine(
+    tx: Transaction, act: Act, machine_id: ResourceId, draft: MachineDraft, default_location: str
+) -> tuple[Machine, bool]:
+    """Create or change a machine; True when it is new. Its uid never changes."""
+    before = tx.machine(machine_id)
+    groups = {name.casefold(): name for name in tx.resource_groups()}
+    if machine_id.resource_group.casefold() not in groups:
+        raise NotFound(
+            f"Resource group {machine_id.resource_group!r} does not exist; there is: "
+            f"{', '.join(groups.values())}.",
+            code="ResourceGroupNotFound",
+        )
+    machine = Machine(
+        id=before.id if before else machine_id,
+        uid=before.uid if before else new_id(),
+        location=draft.location or (before.location if before else default_location),
+        os_type=draft.os_type or (before.os_type if before else OsType.LINUX),
+        addresses=_first(draft.addresses, before.addresses if before else None, ()),
+        tags=_first(draft.tags, before.tags if before else None, {}),
+        created_at=before.created_at if before else act.now,
+    )
+    tx.put_machine(machine)
+    addresses = tuple(str(address) for address in machine.addresses)
+    made = MachineAdded if before is None else MachineChanged
+    act.record(tx, made(str(machine.id), machine.uid, addresses), machine.id)
+    return machine, before is None
+
+
+T = TypeVar("T")
+
+
+def _first(*values: T | None) -> T:
+    return next(value for value in values if value is not None)
+
+
+def delete_machine(tx: Transaction, act: Act, machine_id: ResourceId) -> bool:
+    """End its grants, take it out of its policies, forget its agent; False when unknown.
+
+    Nothing on the host opens by this: its agent's key is refused from now on, closes
+    every opening and keeps the ports shut.
+    """
+    machine = tx.machine(machine_id)
+    if machine is None:
+        return False
+    end_grants(
+        tx,
+        act,
+        tx.live_grants([machine.uid]),
+        StatusReason.USER_REQUESTED,
+        f"deletion of {machine.id}",
+    )
+    for stored in tx.policies_naming(machine.id):
+        write_policy(tx, act, stored.policy.without(machine.id), stored, [])
+    act.touched.add(machine.uid)
+    tx.delete_machine(machine.uid)
+    act.record(tx, MachineDeleted(str(machine.id), machine.uid), machine.id)
+    return True

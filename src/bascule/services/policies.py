@@ -1,0 +1,329 @@
+"""Policies: put, delete, one machine's rules (CONTRACT 1.7; EDGES A4, A10, A11, A16).
+
+A commit that narrows a policy ends, in that commit, each grant that it no longer allows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+
+from bascule.domain.events import Fact, PolicyChanged, PolicyCreated, PolicyDeleted
+from bascule.domain.grant import Grant, StatusReason
+from bascule.domain.ids import ResourceId, policy_id
+from bascule.domain.machine import Machine, OnExpiry
+from bascule.domain.net import PortKey, TransportProtocol, is_within
+from bascule.domain.policy import MachineRules, Policy, PortRule, check_policy, effective_on_expiry
+from bascule.domain.times import format_duration
+from bascule.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, Problem
+from bascule.interfaces import StoredPolicy, Transaction
+from bascule.services import closed
+from bascule.services.act import Act
+from bascule.services.grants import end_grants, shorten
+
+Inherits = Collection[
+    tuple[ResourceId, int]
+]  # (machine, port number): keep what Azure's shape lacks
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """If-Match and If-None-Match of the call; both empty when it sets none."""
+
+    if_match: str = ""  # an etag or "*"
+    is_if_none_match: bool = False  # If-None-Match: *
+
+
+def put_policy(
+    tx: Transaction,
+    act: Act,
+    policy: Policy,
+    inherits: Inherits = (),
+    precondition: Precondition = Precondition(),  # noqa: B008  # reason: frozen value
+) -> StoredPolicy:
+    """Create or replace a policy whole.
+
+    Raises InvalidInput with every problem, PreconditionFailed. Machines that are new in
+    it must be known; those it named before may have been left as they are.
+    """
+    before = tx.policy(policy.id)
+    check_precondition(before, precondition)
+    policy = _inherit(policy, before.policy if before else None, inherits)
+    machines = _check(tx, policy)
+    touched = {m.id: m for m in machines}
+    for rules in before.policy.machines if before else ():
+        known = tx.machine(rules.machine_id)
+        if known is not None:
+            touched.setdefault(known.id, known)
+    return write_policy(tx, act, policy, before, list(touched.values()))
+
+
+def write_policy(
+    tx: Transaction,
+    act: Act,
+    policy: Policy,
+    before: StoredPolicy | None,
+    machines: Iterable[Machine],
+) -> StoredPolicy:
+    every = list(machines)
+    named_before = {machine.uid: closed.named_ports(tx, machine) for machine in every}
+    stored = StoredPolicy(policy, etag_of(policy), {})
+    tx.put_policy(stored)
+    for machine in every:
+        closed.follow_policies(tx, act, machine, named_before[machine.uid])
+        _end_unallowed(tx, act, policy, machine)
+    stored = replace(
+        stored, generations={machine.uid: tx.generation(machine.uid) for machine in every}
+    )
+    tx.put_policy(stored)
+    fact: Fact = PolicyCreated(str(policy.id), describe(policy))
+    if before is not None:
+        fact = PolicyChanged(str(policy.id), describe(policy), describe(before.policy))
+    act.record(tx, fact, policy.id)
+    return stored
+
+
+def delete_policy(
+    tx: Transaction,
+    act: Act,
+    wanted: ResourceId,
+    precondition: Precondition = Precondition(),  # noqa: B008  # reason: frozen value
+) -> bool:
+    """Delete a policy; what it names at this moment and no other policy does opens.
+
+    Returns False when there was none.
+    """
+    before = tx.policy(wanted)
+    if before is None:
+        return False
+    check_precondition(before, precondition)
+    tx.delete_policy(wanted)
+    for rules in before.policy.machines:
+        machine = tx.machine(rules.machine_id)
+        if machine is not None:
+            _end_unallowed(tx, act, replace(before.policy, machines=()), machine)
+            closed.release_unnamed(tx, act, machine, before.policy, f"deletion of {wanted}")
+    act.record(tx, PolicyDeleted(str(wanted), describe(before.policy)), wanted)
+    return True
+
+
+def put_machine_rules(
+    tx: Transaction,
+    act: Act,
+    machine_id: ResourceId,
+    ports: tuple[PortRule, ...],
+    policy_name: str,
+    inherits: Collection[int],
+    precondition: Precondition = Precondition(),  # noqa: B008  # reason: frozen value
+) -> StoredPolicy:
+    """Set one machine's rules in one policy, the others' untouched; made when absent."""
+    machine = known_machine(tx, machine_id)
+    wanted = policy_id(
+        machine.id.subscription_id, machine.id.resource_group, machine.location, policy_name
+    )
+    before = tx.policy(wanted)
+    policy = before.policy if before else Policy(wanted, "Basic", ())
+    had = policy.rules_for(machine.id)
+    rules = MachineRules(machine.id, ports, had.public_ip_address if had else None)
+    return put_policy(
+        tx,
+        act,
+        policy.with_rules(rules),
+        [(machine.id, number) for number in inherits],
+        precondition,
+    )
+
+
+def delete_machine_rules(tx: Transaction, act: Act, machine_id: ResourceId) -> bool:
+    """Take a machine out of every policy and open what they named; False when none did."""
+    machine = known_machine(tx, machine_id)
+    naming = list(tx.policies_naming(machine.id))
+    named = closed.named_ports(tx, machine)
+    for stored in naming:
+        write_policy(tx, act, stored.policy.without(machine.id), stored, [machine])
+    if naming:
+        closed.release(tx, act, machine, named, "removal of the machine's rules")
+    return bool(naming)
+
+
+def release_ports(
+    tx: Transaction, act: Act, machine_id: ResourceId, ports: Collection[PortKey] | None
+) -> tuple[PortKey, ...]:
+    """Release ports by name, or all that are shut and in no policy when None.
+
+    Raises Conflict for a port that a policy names: it would be shut again at once.
+    """
+    machine = known_machine(tx, machine_id)
+    named = closed.named_ports(tx, machine)
+    if ports is None:
+        ports = {each.port for each in tx.closed_ports(machine.uid)} - named
+    still_named = sorted(set(ports) & named)
+    if still_named:
+        raise Conflict(
+            f"Port {', '.join(map(str, still_named))} of {machine.id.name} is named by a policy.",
+            code="PortInPolicy",
+            advice=f"Take it out of the policy first: bascule policy remove {machine.id.name}.",
+        )
+    return closed.release(tx, act, machine, ports, "release by name")
+
+
+def known_machine(tx: Transaction, machine_id: ResourceId) -> Machine:
+    machine = tx.machine(machine_id)
+    if machine is None:
+        raise NotFound(
+            f"Machine {machine_id} is not known here.",
+            advice=f"List what is: bascule machine list. Add it: bascule machine add {machine_id.name}.",
+        )
+    return machine
+
+
+def check_precondition(before: StoredPolicy | None, precondition: Precondition) -> None:
+    """Raise PreconditionFailed when If-Match or If-None-Match does not hold (RFC 9110 13.1)."""
+    if precondition.is_if_none_match and before is not None:
+        raise PreconditionFailed("The policy exists already (If-None-Match: *).")
+    wanted = precondition.if_match
+    if not wanted:
+        return
+    if before is None or wanted not in ("*", before.etag):
+        raise PreconditionFailed(
+            "The policy was changed by somebody else in the meantime; nothing was written.",
+            advice="Read it again, apply your change to what it is now, and send it with the new ETag.",
+        )
+
+
+def etag_of(policy: Policy) -> str:
+    """A strong ETag over kind, machines and port rules, and nothing else (EDGES A16)."""
+    body = f"{policy.kind}\n{describe(policy)}"
+    return f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
+
+
+def describe(policy: Policy) -> str:
+    """The rules as one canonical JSON text, for events and the ETag."""
+    rules = [
+        {
+            "id": str(machine.machine_id),
+            "publicIpAddress": machine.public_ip_address,
+            "ports": [
+                {
+                    "number": rule.number,
+                    "protocol": str(rule.protocol),
+                    "sources": [str(source) for source in rule.sources],
+                    "maxRequestAccessDuration": format_duration(rule.max_duration),
+                    "onExpiry": str(rule.on_expiry),
+                    "justificationRequired": rule.justification_required,
+                }
+                for rule in machine.ports
+            ],
+        }
+        for machine in policy.machines
+    ]
+    return json.dumps(rules, separators=(",", ":"))
+
+
+def _inherit(policy: Policy, before: Policy | None, inherits: Inherits) -> Policy:
+    """Give ports whose ``bascule`` object was absent what is stored for the same port."""
+    if before is None or not inherits:
+        return policy
+    wanted = set(inherits)
+    stored = {(m.machine_id, r.number): r for m in before.machines for r in m.ports}
+
+    def kept(machine: MachineRules, rule: PortRule) -> PortRule:
+        old = stored.get((machine.machine_id, rule.number))
+        if old is None or (machine.machine_id, rule.number) not in wanted:
+            return rule
+        return replace(
+            rule, on_expiry=old.on_expiry, justification_required=old.justification_required
+        )
+
+    machines = tuple(
+        replace(machine, ports=tuple(kept(machine, rule) for rule in machine.ports))
+        for machine in policy.machines
+    )
+    return replace(policy, machines=machines)
+
+
+def _check(tx: Transaction, policy: Policy) -> list[Machine]:
+    """The machines of a policy, in their stored spelling; raise with every problem at once."""
+    problems = list(check_policy(policy))
+    machines: list[Machine] = []
+    for m, rules in enumerate(policy.machines):
+        target = f"properties.virtualMachines[{m}]"
+        machine = tx.machine(rules.machine_id)
+        if machine is None:
+            problems.append(
+                Problem(
+                    "MachineNotFound",
+                    f"Machine {rules.machine_id} is not known here; add it first "
+                    f"(bascule machine add {rules.machine_id.name}).",
+                    f"{target}.id",
+                )
+            )
+            continue
+        machines.append(machine)
+        problems.extend(_check_host(tx, machine, rules, target))
+    if problems:
+        raise InvalidInput.of(problems)
+    return machines
+
+
+def _check_host(
+    tx: Transaction, machine: Machine, rules: MachineRules, target: str
+) -> Iterable[Problem]:
+    """A kill or UDP port in the host's ephemeral range would cut its own connections."""
+    point = tx.enforcement_point(machine.uid)
+    if point is None or point.local_port_range is None:
+        return
+    low, high = point.local_port_range
+    for p, rule in enumerate(rules.ports):
+        kills = any(
+            effective_on_expiry(key, rule.on_expiry) is OnExpiry.KILL for key in rule.port_keys
+        )
+        if kills and low <= rule.number <= high:
+            what = "UDP" if _covers_udp(rule) else "onExpiry kill"
+            yield Problem(
+                "PortInLocalRange",
+                f"Port {rule.number} ({what}) lies in {machine.id.name}'s range for its own outbound "
+                f"connections, {low} to {high} (net.ipv4.ip_local_port_range): closing it would break "
+                "them. Use a keep TCP rule, another port, or change the range.",
+                f"{target}.ports[{p}].number",
+            )
+
+
+def _covers_udp(rule: PortRule) -> bool:
+    return any(key.protocol is TransportProtocol.UDP for key in rule.port_keys)
+
+
+def _end_unallowed(tx: Transaction, act: Act, policy: Policy, machine: Machine) -> None:
+    """End this policy's live grants that it does not allow any more, shorten the others."""
+    live = [g for g in tx.live_grants([machine.uid]) if g.policy_id == policy.id]
+    rules = policy.rules_for(machine.id)
+    ports = rules.ports if rules else ()
+    gone: list[Grant] = []
+    for grant in live:
+        rule = _rule_allowing(grant, ports)
+        if rule is None:
+            gone.append(grant)
+            continue
+        is_shorter = rule.max_duration < grant.max_duration
+        if is_shorter or rule.on_expiry is not grant.on_expiry:
+            now_held = replace(grant, max_duration=rule.max_duration, on_expiry=rule.on_expiry)
+            if is_shorter and grant.started_at + rule.max_duration <= act.now:
+                gone.append(grant)
+            else:
+                shorten(tx, act, now_held)
+    end_grants(tx, act, gone, StatusReason.USER_REQUESTED, f"change of {policy.id}")
+
+
+def _rule_allowing(grant: Grant, ports: Iterable[PortRule]) -> PortRule | None:
+    return next(
+        (
+            rule
+            for rule in ports
+            if rule.number == grant.number
+            and set(grant.port_keys) <= set(rule.port_keys)
+            and is_within(grant.sources, rule.sources)
+        ),
+        None,
+    )

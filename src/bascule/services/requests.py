@@ -1,0 +1,227 @@
+"""Initiate, extend, revoke: the life of an access request (DESIGN "The life of a request")."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bascule.domain.access import Subject
+from bascule.domain.decide import Allowed, Denied, decide
+from bascule.domain.events import AccessDenied, AccessRequested, GrantCreated, GrantExtended
+from bascule.domain.grant import Grant, StatusReason, extend_to
+from bascule.domain.ids import ResourceId
+from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
+from bascule.domain.times import format_utc
+from bascule.errors import Conflict, InvalidInput, NotFound, Problem, RequestDenied
+from bascule.interfaces import Transaction
+from bascule.services.act import Act, new_id
+from bascule.services.grants import end_grants, touch
+
+
+@dataclass(frozen=True, slots=True)
+class Initiated:
+    request: AccessRequest
+    grants: tuple[Grant, ...]
+
+
+def initiate(
+    tx: Transaction,
+    act: Act,
+    wanted: ResourceId,
+    machines: tuple[RequestedMachine, ...],
+    justification: str | None,
+    subject: Subject,
+) -> Initiated | Denied:
+    """Decide on rows read here and write request, grants and events; or the denial.
+
+    A denial is an answer, not an exception, so that its event is kept. Raises NotFound
+    when there is no such policy.
+    """
+    stored = tx.policy(wanted)
+    if stored is None:
+        raise NotFound(
+            f"Policy {wanted} does not exist.",
+            advice="List the policies: bascule policy show. Make one: bascule policy set MACHINE.",
+        )
+    request = AccessRequest(
+        id=new_id(),
+        policy_id=stored.policy.id,
+        requestor_id=subject.principal_id,
+        requestor=subject.name,
+        justification=justification,
+        started_at=act.now,
+        machines=machines,
+    )
+    known = {
+        machine.id: machine
+        for asked in machines
+        if (machine := tx.machine(asked.machine_id)) is not None
+    }
+    live = tx.live_grants([machine.uid for machine in known.values()])
+    decision = decide(stored.policy, request, known, live, new_id, act.now)
+    if isinstance(decision, Denied):
+        reasons = tuple(f"{each.code}: {each.message}" for each in decision.reasons)
+        act.record(tx, AccessDenied(str(stored.policy.id), reasons), stored.policy.id)
+        return decision
+    return _write(tx, act, request, decision)
+
+
+def _write(tx: Transaction, act: Act, request: AccessRequest, decision: Allowed) -> Initiated:
+    tx.add_request(request)
+    act.record(
+        tx,
+        AccessRequested(
+            request.id,
+            str(request.policy_id),
+            tuple(str(machine.machine_id) for machine in request.machines),
+            request.justification or "",
+        ),
+        request.policy_id,
+    )
+    end_grants(
+        tx,
+        act,
+        decision.superseded,
+        StatusReason.NEWER_REQUEST_INITIATED,
+        f"request {request.id}",
+    )
+    generations = {
+        uid: touch(tx, act, uid) for uid in dict.fromkeys(g.machine_uid for g in decision.grants)
+    }
+    grants = tuple(replace(g, generation=generations[g.machine_uid]) for g in decision.grants)
+    for grant in grants:
+        tx.add_grant(grant)
+        act.record(
+            tx,
+            GrantCreated(
+                grant.id,
+                request.id,
+                str(grant.machine_id),
+                f"{grant.number}/{grant.protocol}",
+                tuple(str(source) for source in grant.sources),
+                grant.ends_at_text,
+            ),
+            grant.machine_id,
+        )
+    act.settled.add(request.id)
+    return Initiated(request, grants)
+
+
+def denial(denied: Denied, policy: ResourceId) -> RequestDenied:
+    """The error that a face answers a denial with: the first reason speaks, all are there."""
+    first = denied.reasons[0]
+    more = f" ({len(denied.reasons)} reasons, see details)" if len(denied.reasons) > 1 else ""
+    return RequestDenied(
+        f"The given access request is not allowed by policy '{policy.name}': {first.message}{more}",
+        code=first.code,
+        target=first.target,
+        problems=denied.reasons,
+    )
+
+
+def revoke(
+    tx: Transaction,
+    act: Act,
+    request_id: str,
+    grant_ids: Collection[str] | None,
+    *,
+    kills_sessions: bool,
+    subject: Subject,
+) -> None:
+    """End a request's live grants, or those named; with kill, cut what they admitted too.
+
+    Killing reaches grants that ended already. Raises NotFound, and Conflict when nothing
+    of it is live and nothing is to be cut.
+    """
+    grants = _grants_of(tx, request_id, grant_ids)
+    live = [grant for grant in grants if grant.is_live]
+    ended = [grant for grant in grants if not grant.is_live]
+    if not live and not (kills_sessions and ended):
+        raise Conflict(
+            "Nothing of this request is live any more.",
+            code="GrantNotLive",
+            advice="To cut sessions that it left behind: revoke with kill.",
+        )
+    cause = f"revocation by {subject.name}"
+    end_grants(tx, act, live, StatusReason.USER_REQUESTED, cause, kills_sessions=kills_sessions)
+    if kills_sessions:
+        for grant in ended:
+            tx.mark_cut(grant.id)
+            touch(tx, act, grant.machine_uid)
+            act.settled.add(request_id)
+
+
+def extend(
+    tx: Transaction,
+    act: Act,
+    request_id: str,
+    ends_at: datetime,
+    ends_at_text: str,
+    subject: Subject,
+) -> None:
+    """Move the end of every live grant of a request, decided like a new request.
+
+    The new end is at most now + the rule's maximum. Raises RequestDenied with every
+    reason, Conflict when nothing is live.
+    """
+    request = tx.request(request_id)
+    live = [grant for grant in _grants_of(tx, request_id, None) if grant.is_live]
+    if request is None or not live:
+        raise Conflict(
+            "Nothing of this request is live any more; make a new request.", code="GrantNotLive"
+        )
+    policy = tx.policy(request.policy_id)
+    if policy is None:
+        raise NotFound(f"Policy {request.policy_id} does not exist any more.")
+    for grant in live:
+        port = RequestedPort(grant.number, grant.sources, ends_at, ends_at_text)
+        asked = replace(
+            request, machines=(RequestedMachine(grant.machine_id, (port,)),), started_at=act.now
+        )
+        machine = tx.machine(grant.machine_id)
+        machines = {grant.machine_id: machine} if machine else {}
+        decision = decide(policy.policy, asked, machines, live, new_id, act.now)
+        if isinstance(decision, Denied):
+            raise denial(decision, request.policy_id)
+        _extend_one(tx, act, grant, decision)
+
+
+def _extend_one(tx: Transaction, act: Act, grant: Grant, decision: Allowed) -> None:
+    agreed = min(decision.grants, key=lambda each: each.ends_at)
+    longer = extend_to(grant, agreed.ends_at, agreed.ends_at_text)
+    generation = touch(tx, act, grant.machine_uid)
+    tx.update_grant(replace(longer, generation=generation), grant.state)
+    act.settled.add(grant.request_id)
+    act.record(
+        tx,
+        GrantExtended(
+            grant.id,
+            grant.request_id,
+            str(grant.machine_id),
+            grant.ends_at_text,
+            format_utc(longer.ends_at),
+        ),
+        grant.machine_id,
+    )
+
+
+def _grants_of(
+    tx: Transaction, request_id: str, grant_ids: Collection[str] | None
+) -> Sequence[Grant]:
+    grants = tx.grants_of([request_id])
+    if not grants:
+        raise NotFound(
+            f"Request {request_id} does not exist.", advice="See what is open: bascule status."
+        )
+    if grant_ids is None:
+        return grants
+    unknown = set(grant_ids) - {grant.id for grant in grants}
+    if unknown:
+        raise InvalidInput.of(
+            [
+                Problem("GrantNotFound", f"Request {request_id} has no grant {each}.", "grantIds")
+                for each in sorted(unknown)
+            ]
+        )
+    return [grant for grant in grants if grant.id in grant_ids]

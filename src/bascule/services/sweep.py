@@ -1,0 +1,91 @@
+"""What time does to grants: the end comes, or patience runs out.
+
+The kernel shuts a port at its end with no help from here; the sweep only notices, so
+that record and world agree. ``next_due`` says when to look again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from bascule.domain.events import AgentWentSilent, GrantFailed
+from bascule.domain.grant import (
+    OPENING_PATIENCE,
+    SILENCE_BOUND,
+    Grant,
+    GrantState,
+    StatusReason,
+    fail,
+)
+from bascule.domain.times import format_utc
+from bascule.interfaces import Reader, Transaction
+from bascule.services.act import Act
+from bascule.services.grants import end_grants, touch
+
+
+def next_due(tx: Reader) -> datetime | None:
+    """The earliest moment at which ``sweep`` would have something to do."""
+    return min((_due_at(grant) for grant in tx.live_grants()), default=None)
+
+
+def _due_at(grant: Grant) -> datetime:
+    if grant.state is GrantState.OPENING:
+        return min(grant.ends_at, grant.started_at + OPENING_PATIENCE)
+    return grant.ends_at
+
+
+def sweep(tx: Transaction, act: Act) -> int:
+    """End what is over and withdraw what never opened; returns how many moved."""
+    due = [grant for grant in tx.live_grants() if _due_at(grant) <= act.now]
+    end_grants(
+        tx,
+        act,
+        [grant for grant in due if grant.state is GrantState.OPEN],
+        StatusReason.EXPIRED,
+        "its time was over",
+    )
+    for grant in due:
+        if grant.state is GrantState.OPENING:
+            _withdraw(tx, act, grant)
+    return len(due)
+
+
+def _withdraw(tx: Transaction, act: Act, grant: Grant) -> None:
+    """Never reported in force: it must not open later by surprise."""
+    why = _why_not_open(tx, grant, act.now)
+    generation = touch(tx, act, grant.machine_uid)
+    tx.update_grant(replace(fail(grant, why, act.now), generation=generation), grant.state)
+    act.settled.add(grant.request_id)
+    act.record(
+        tx, GrantFailed(grant.id, grant.request_id, str(grant.machine_id), why), grant.machine_id
+    )
+
+
+def _why_not_open(tx: Reader, grant: Grant, now: datetime) -> str:
+    name = grant.machine_id.name
+    point = tx.enforcement_point(grant.machine_uid)
+    if point is None:
+        return f"Machine {name} has no agent; enrol one: bascule machine enrol {name}."
+    if point.last_contact_at is None:
+        return f"The agent of {name} has never been heard of since it enrolled."
+    if now - point.last_contact_at > SILENCE_BOUND:
+        return f"The agent of {name} is away since {format_utc(point.last_contact_at)}."
+    return f"The agent of {name} is there but did not report the port open in time."
+
+
+def note_silence(tx: Transaction, act: Act, known_silent: set[str]) -> set[str]:
+    """Record each enforcement point that has just fallen silent; returns the silent ones."""
+    silent: set[str] = set()
+    for point in tx.enforcement_points():
+        if point.last_contact_at is None or act.now - point.last_contact_at <= SILENCE_BOUND:
+            continue
+        silent.add(point.machine_uid)
+        machine = tx.machine_by_uid(point.machine_uid)
+        if machine is not None and point.machine_uid not in known_silent:
+            act.record(
+                tx,
+                AgentWentSilent(str(machine.id), format_utc(point.last_contact_at)),
+                machine.id,
+            )
+    return silent
