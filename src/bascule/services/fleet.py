@@ -124,11 +124,13 @@ def enrol(
     machine = tx.machine_by_uid(enrolment.machine_uid)
     if machine is None:
         return _refuse(tx, act, None, "the machine of this token was deleted")
+    existing = tx.enforcement_point(machine.uid)
     if enrolment.used_at is not None:
+        if existing is not None and existing.public_key == public_key:
+            return machine  # the same agent again: it was killed before it read our answer
         return _refuse(tx, act, machine, "the token was used already")
     if enrolment.expires_at <= act.now:
         return _refuse(tx, act, machine, "the token has expired")
-    existing = tx.enforcement_point(machine.uid)
     if existing is not None and not enrolment.replaces:
         return _refuse(
             tx, act, machine, "the machine has an enrolled agent; make the token with --replace"

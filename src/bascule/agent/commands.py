@@ -1,0 +1,276 @@
+"""``bascule agent ...``: run, install, open, status, uninstall."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bascule.domain.net import AddressPrefix
+from bascule.domain.times import parse_duration
+from bascule.errors import ConfigurationError, InvalidInput, ServerUnreachable
+
+STATE = Path("/var/lib/bascule-agent")
+CONTROL = Path("/run/bascule/agent.sock")
+SSH_PEER_MINUTES = 15
+
+state_option = click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    default=STATE,
+    show_default=True,
+    help="Where the agent keeps its key and what it knows.",
+)
+control_option = click.option(
+    "--control",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Its control socket (default: in the state directory, or /run/bascule).",
+)
+
+
+@click.group(
+    epilog="Examples:\n\n\b\n  bascule agent run --server https://bascule:8443 --token TOKEN\n"
+    "  bascule agent install --server https://bascule:8443 --token TOKEN\n"
+    "  bascule agent open -p 22 --for 15m\n  bascule agent uninstall"
+)
+def agent() -> None:
+    """The enforcement point on this host: keeps its ports shut and opens them on request."""
+
+
+@agent.command()
+@click.option("--server", default="", help="The server's URL, e.g. https://bascule.example:8443.")
+@click.option("--token", default="", help="The one-time token of 'bascule machine enrol'.")
+@state_option
+@control_option
+@click.option(
+    "--guard",
+    type=click.Path(path_type=Path),
+    default=Path("/etc/bascule/guard.toml"),
+    show_default=True,
+    help="This host's bounds on what any server may open.",
+)
+def run(server: str, token: str, state: Path, control: Path | None, guard: Path) -> None:
+    """Run the agent in the foreground; it needs CAP_NET_ADMIN.
+
+    The ports that it knows of are shut before anything else is done. SIGTERM ends it: what
+    is shut stays shut, what is open ends on time.
+    """
+    from bascule.agent.run import AgentPaths, AgentProcess
+    from bascule.bootstrap import open_host_driver, set_up_logging
+    from bascule.services.clocks import SystemClock
+
+    set_up_logging()
+    paths = AgentPaths(state, _control(control, state), guard)
+    process = AgentProcess(open_host_driver(), paths, SystemClock())
+    sys.exit(process.run(server.rstrip("/"), token))
+
+
+@agent.command()
+@click.option("--server", required=True, help="The server's URL.")
+@click.option("--token", required=True, help="The one-time token of 'bascule machine enrol'.")
+@state_option
+@click.option(
+    "--unit-folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("/etc/systemd/system"),
+    show_default=True,
+)
+def install(server: str, token: str, state: Path, unit_folder: Path) -> None:
+    """Enrol, then write and enable a systemd service that starts before the network.
+
+    Inside an ssh session your own address is let in for 15 minutes first, so that closing
+    the ssh port does not lock you out.
+    """
+    from bascule.agent.enrolment import enrol, parse_token
+    from bascule.agent.install import UNIT_NAME, install_unit, is_systemd_running, systemctl
+    from bascule.agent.ssh_peer import ssh_peer
+
+    parsed = parse_token(token)
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    peer = ssh_peer()
+    if peer is not None:
+        _prepare_opening(state, str(peer))
+        click.echo(f"Your ssh session comes from {peer}: let in for {SSH_PEER_MINUTES} minutes.")
+    enrol(state, server.rstrip("/"), parsed)
+    click.echo(f"Enrolled with {server}; key and state are in {state}.")
+    path = install_unit(unit_folder, state)
+    click.echo(f"Wrote {path}.")
+    if not is_systemd_running():
+        click.echo("systemd does not run here: start it yourself with 'bascule agent run'.", err=True)
+        return
+    systemctl("daemon-reload")
+    systemctl("enable", "--now", UNIT_NAME)
+    click.echo(f"Enabled and started {UNIT_NAME}. See it: bascule agent status.")
+
+
+@agent.command(name="open")
+@click.option("-p", "--port", required=True, help="22, 22/tcp or 53/udp; a bare number is TCP.")
+@click.option("--for", "duration", default="15m", show_default=True, help="How long: 90s, 15m, 2h.")
+@click.option("--from", "source", default="", help="Address or prefix; default: your ssh peer.")
+@state_option
+@control_option
+def open_command(
+    port: str, duration: str, source: str, state: Path, control: Path | None
+) -> None:
+    """Open a port of this host without the server: time-boxed, recorded, reported.
+
+    For the night when the server is away. It ends by itself like every other opening.
+    """
+    from bascule.agent.guard_file import parse_ports
+    from bascule.agent.ssh_peer import ssh_peer
+
+    key = next(iter(parse_ports(port if "/" in port else f"{port}/tcp")))
+    peer = ssh_peer()
+    if not source and peer is None:
+        raise InvalidInput(
+            "You are not in an ssh session, so say from where: --from ADDRESS.", target="--from"
+        )
+    prefix = AddressPrefix.parse(source or str(peer))
+    seconds = _span(duration)
+    message = {
+        "command": "open",
+        "protocol": key.protocol,
+        "number": key.number,
+        "sources": [str(prefix)],
+        "seconds": seconds,
+    }
+    _tell(_control(control, state), message)
+    click.echo(f"Port {key} is open for {prefix}, for {duration}. It closes by itself.")
+
+
+@agent.command()
+@state_option
+@control_option
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+def status(state: Path, control: Path | None, output: str) -> None:
+    """Say what the agent on this host keeps shut and what is open, for whom, how long."""
+    answer = _tell(_control(control, state), {"command": "status"})["status"]
+    if output == "json":
+        click.echo(json.dumps(answer, indent=2))
+        return
+    click.echo("server:  " + ("connected" if answer["connected"] else "away"))
+    if answer["refused"]:
+        click.echo("         it does not know this agent's key any more: everything is shut")
+    click.echo("closed:  " + (", ".join(answer["closed"]) or "nothing"))
+    for each in answer["open"]:
+        by = "by root here" if each["local"] else f"grant {each['grantId']}"
+        click.echo(
+            f"open:    {', '.join(each['ports'])} from {', '.join(each['sources'])} "
+            f"for {each['seconds']:.0f} s more ({by})"
+        )
+    if not answer["open"]:
+        click.echo("open:    nothing")
+    for sentence in answer["weaknesses"]:
+        click.echo(f"weak:    {sentence}")
+
+
+@agent.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@state_option
+@control_option
+@click.option(
+    "--unit-folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("/etc/systemd/system"),
+)
+def uninstall(yes: bool, state: Path, control: Path | None, unit_folder: Path) -> None:
+    """Take every rule, unit and file of the agent off this host. Its ports are open again."""
+    from bascule.agent.install import remove_unit
+
+    socket_path = _control(control, state)
+    if not yes:
+        click.confirm(
+            "This opens every port that the agent keeps shut on this host. Go on?", abort=True
+        )
+    try:
+        opened = _tell(socket_path, {"command": "uninstall"})["opened"]
+        click.echo("removed the nftables table 'inet bascule' and stopped the agent")
+    except ServerUnreachable:
+        opened = _remove_without_agent(state)
+    for port in opened:
+        click.echo(f"opened port {port}: nothing of ours shuts it any more")
+    for sentence in remove_unit(unit_folder):
+        click.echo(sentence)
+    click.echo(f"deleted {state}" if not state.exists() else f"left {state}: not empty")
+
+
+def _remove_without_agent(state: Path) -> list[str]:
+    """No agent lives: take the rules away ourselves, as the owner that we become."""
+    from bascule.bootstrap import open_host_driver
+
+    driver = open_host_driver()
+    opened = sorted(str(closed.port) for closed in driver.observe().rules.closed)
+    driver.take_over(lambda: None)
+    driver.remove()
+    click.echo("removed the nftables table 'inet bascule' (no agent was running)")
+    for path in sorted(state.glob("*")) if state.is_dir() else ():
+        path.unlink()
+    if state.is_dir():
+        state.rmdir()
+    return opened
+
+
+def _prepare_opening(state: Path, peer: str) -> None:
+    """Write an opening for the ssh peer into the agent's memory before its first start."""
+    from dataclasses import replace
+
+    from bascule.agent.memory import HeldFile
+    from bascule.domain.desired import HeldLease
+    from bascule.domain.net import PortKey, TransportProtocol
+    from bascule.services.clocks import SystemClock
+
+    clock = SystemClock()
+    memory = HeldFile(state, clock)
+    held = memory.load()
+    deadline = clock.boottime() + SSH_PEER_MINUTES * 60
+    lease = HeldLease(
+        (PortKey(TransportProtocol.TCP, 22),), (AddressPrefix.parse(peer),), deadline, is_local=True
+    )
+    memory.save(replace(held, leases={**held.leases, "local-install": lease}))
+
+
+def _control(control: Path | None, state: Path) -> Path:
+    if control is not None:
+        return control
+    return CONTROL if state == STATE and CONTROL.parent.is_dir() else state / "agent.sock"
+
+
+def _tell(path: Path, message: dict[str, Any]) -> dict[str, Any]:
+    """One command to the agent; raises ServerUnreachable when none listens."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(15.0)
+            connection.connect(str(path))
+            with connection.makefile("rw", encoding="utf-8") as stream:
+                stream.write(json.dumps(message) + "\n")
+                stream.flush()
+                answer: dict[str, Any] = json.loads(stream.readline())
+    except PermissionError as error:
+        raise ConfigurationError(
+            f"{path} is not yours to use.", advice="Run this as root."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ServerUnreachable(
+            f"No agent answers at {path}: {error}.",
+            advice="Is it running? systemctl status bascule-agent. It starts again within a second.",
+        ) from error
+    if not answer.get("ok"):
+        raise InvalidInput(str(answer.get("error")), advice=str(answer.get("advice", "")))
+    return answer
+
+
+def _span(text: str) -> float:
+    """Seconds of ``90s``, ``15m``, ``2h``, ``1d`` or an ISO 8601 duration."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    if text and text[-1] in units and text[:-1].isascii() and text[:-1].isdigit():
+        seconds = float(int(text[:-1]) * units[text[-1]])
+    else:
+        seconds = parse_duration(text).total_seconds()
+    if not 1 <= seconds <= 86400:
+        raise InvalidInput("An opening lasts from 1 second to 1 day.", target="--for")
+    return seconds

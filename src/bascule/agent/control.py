@@ -1,0 +1,87 @@
+"""The agent's control socket: root on the host speaks to the agent that lives there.
+
+A Unix stream socket, 0600, one JSON object a line each way. Who may connect is who may
+write the file: root, or the user that the agent runs as.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from bascule.agent.loop import AgentLoop
+from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.errors import BasculeError, InvalidInput
+
+log = structlog.get_logger("bascule.agent")
+
+LONGEST_LINE = 4096
+Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+def serve_control(path: Path, handle: Handler) -> socket.socket:
+    """Listen at ``path`` in a thread of its own; close the returned socket to end."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    previous = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(previous)
+    listener.listen(8)
+    threading.Thread(target=_accept, args=(listener, handle), name="control", daemon=True).start()
+    return listener
+
+
+def _accept(listener: socket.socket, handle: Handler) -> None:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return  # closed: the agent is ending
+        with connection:
+            connection.settimeout(10.0)
+            with contextlib.suppress(OSError):
+                _answer(connection, handle)
+
+
+def _answer(connection: socket.socket, handle: Handler) -> None:
+    with connection.makefile("rw", encoding="utf-8") as stream:
+        line = stream.readline(LONGEST_LINE)
+        try:
+            answer: Mapping[str, Any] = {"ok": True, **handle(json.loads(line))}
+        except BasculeError as error:
+            answer = {"ok": False, "error": error.message, "advice": error.advice}
+        except (ValueError, KeyError, TypeError) as error:
+            answer = {"ok": False, "error": f"That command cannot be read: {error}.", "advice": ""}
+        stream.write(json.dumps(answer) + "\n")
+        stream.flush()
+
+
+def handler_for(loop: AgentLoop, uninstall: Callable[[], list[str]]) -> Handler:
+    """What the socket understands: status, open, uninstall."""
+
+    def handle(message: Mapping[str, Any]) -> Mapping[str, Any]:
+        what = message["command"]
+        if what == "status":
+            return {"status": loop.ask(loop.status)}
+        if what == "open":
+            port = PortKey(TransportProtocol(message["protocol"]), int(message["number"]))
+            sources = tuple(AddressPrefix.parse(text) for text in message["sources"])
+            duration = timedelta(seconds=float(message["seconds"]))
+            return {"grantId": loop.ask(lambda: loop.open_locally(port, sources, duration))}
+        if what == "uninstall":
+            return {"opened": loop.ask(uninstall)}
+        raise InvalidInput(f"The agent does not know the command {what!r}.")
+
+    return handle

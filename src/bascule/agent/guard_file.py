@@ -1,0 +1,62 @@
+"""The host's guard file: TOML, written by its root, read at the agent's start.
+
+    ports = ["22/tcp", "3389"]          # what may be opened at all; a bare number is both
+    sources = ["10.0.0.0/8"]            # from where
+    max_duration = "PT2H"               # how long a lease may be
+
+An absent key bounds nothing. A file that is there and cannot be read admits nothing at
+all: the host's last word is never lost in silence.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from bascule.domain.guard import Guard
+from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol, parse_port_number
+from bascule.domain.times import parse_duration
+from bascule.errors import ConfigurationError, InvalidInput
+
+DEFAULT_PATH = Path("/etc/bascule/guard.toml")
+CLOSED = Guard(ports=(), sources=())
+_KEYS = {"ports", "sources", "max_duration"}
+
+
+def load_guard(path: Path) -> Guard:
+    """The guard in ``path``; an absent file bounds nothing. Raises ConfigurationError."""
+    try:
+        data = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return Guard()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"The guard file {path} cannot be read: {error}.") from error
+    try:
+        return _parse(data)
+    except (InvalidInput, TypeError, ValueError) as error:
+        raise ConfigurationError(f"The guard file {path} is not right: {error}.") from error
+
+
+def _parse(data: dict[str, Any]) -> Guard:
+    unknown = set(data) - _KEYS
+    if unknown:
+        raise ValueError(f"unknown key {', '.join(sorted(unknown))}; known: {', '.join(sorted(_KEYS))}")
+    ports = data.get("ports")
+    sources = data.get("sources")
+    longest = data.get("max_duration")
+    return Guard(
+        ports=None if ports is None else tuple(key for text in ports for key in parse_ports(text)),
+        sources=None if sources is None else tuple(AddressPrefix.parse(text) for text in sources),
+        max_duration=None if longest is None else parse_duration(longest),
+    )
+
+
+def parse_ports(text: str) -> tuple[PortKey, ...]:
+    """``22/tcp``, ``53/udp`` or ``22``, which is both."""
+    number, _, protocol = str(text).partition("/")
+    if not number.isascii() or not number.isdigit():
+        raise InvalidInput(f"{text!r} is not a port; write 22, 22/tcp or 53/udp.")
+    parse_port_number(int(number))
+    wanted = [TransportProtocol(protocol.upper())] if protocol else list(TransportProtocol)
+    return tuple(PortKey(each, int(number)) for each in wanted)

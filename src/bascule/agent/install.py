@@ -1,0 +1,119 @@
+"""The agent as a systemd service: the unit's text, writing it, taking it away again.
+
+Sources: systemd.unit(5), systemd.service(5), systemd.exec(5), systemd.special(7)
+(network-pre.target). The unit starts after nftables.service, which flushes, and before
+the network (EDGES A6); the fd store keeps the owning socket (A5).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from bascule.errors import ConfigurationError
+
+UNIT_NAME = "bascule-agent.service"
+UNIT_FOLDER = Path("/etc/systemd/system")
+
+_UNIT = """\
+[Unit]
+Description=Bascule agent: keeps management ports shut, opens them on request
+Documentation=man:nft(8)
+DefaultDependencies=no
+After=local-fs.target nftables.service
+Before=network-pre.target shutdown.target
+Wants=network-pre.target
+Conflicts=shutdown.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart={command}
+Restart=on-failure
+RestartSec=1
+FileDescriptorStoreMax=8
+StateDirectory=bascule-agent
+StateDirectoryMode=0700
+RuntimeDirectory=bascule
+RuntimeDirectoryMode=0700
+CapabilityBoundingSet=CAP_NET_ADMIN
+AmbientCapabilities=CAP_NET_ADMIN
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=read-only
+ProtectClock=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+PrivateTmp=yes
+PrivateDevices=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+UMask=0077
+
+[Install]
+WantedBy=sysinit.target
+"""
+
+
+def unit_text(python: str, state: Path) -> str:
+    """The unit that runs this very installation of Bascule."""
+    command = f"{_quote(python)} -m bascule.bootstrap agent run --state {_quote(str(state))}"
+    return _UNIT.format(command=command)
+
+
+def _quote(word: str) -> str:
+    """One word of an ExecStart line (systemd.service(5), "Command lines")."""
+    if any(character in word for character in '"\\%$\n'):
+        raise ConfigurationError(f"The path {word!r} cannot stand in a unit file.")
+    return f'"{word}"' if " " in word else word
+
+
+def install_unit(folder: Path, state: Path) -> Path:
+    """Write the unit file; returns its path."""
+    path = folder / UNIT_NAME
+    try:
+        path.write_text(unit_text(sys.executable, state))
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}.", advice="Run this as root."
+        ) from error
+    return path
+
+
+def is_systemd_running() -> bool:
+    """sd_booted(3)."""
+    return Path("/run/systemd/system").is_dir()
+
+
+def systemctl(*arguments: str) -> None:
+    """Run systemctl; raise ConfigurationError with its words when it fails."""
+    done = subprocess.run(  # noqa: S603  # reason: fixed words, no shell
+        ["systemctl", *arguments], capture_output=True, text=True, check=False  # noqa: S607  # reason: PATH of root
+    )
+    if done.returncode:
+        raise ConfigurationError(
+            f"systemctl {' '.join(arguments)} failed: {done.stderr.strip() or done.returncode}."
+        )
+
+
+def remove_unit(folder: Path) -> list[str]:
+    """Stop, disable and delete the unit; returns a sentence for each thing done."""
+    path = folder / UNIT_NAME
+    if not path.exists():
+        return []
+    said = []
+    if is_systemd_running():
+        systemctl("disable", "--now", UNIT_NAME)
+        said.append(f"stopped and disabled {UNIT_NAME}")
+    path.unlink()
+    said.append(f"deleted {path}")
+    if is_systemd_running():
+        systemctl("daemon-reload")
+    return said

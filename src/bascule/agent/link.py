@@ -1,0 +1,245 @@
+"""The agent's line to its server: prove who we are, listen, ask, report.
+
+The proof is a signed assertion (RFC 7523, Ed25519 as in RFC 8037) for a short-lived
+token. A stream says only that a newer generation exists; the state itself is asked for,
+and its time left counts from the moment of asking (EDGES A8).
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+import httpx2
+
+from bascule.client.assertion import make_assertion
+from bascule.domain.desired import Cut, DesiredState, Lease
+from bascule.domain.machine import ClosedPort, OnExpiry
+from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.times import format_utc
+from bascule.errors import AuthenticationFailed, ServerUnreachable
+from bascule.services.fleet import Report
+
+REQUEST_SECONDS = 10.0
+STREAM_SILENCE_SECONDS = 25.0  # the server sends a heartbeat every 10 s
+RENEW_BEFORE = 60.0  # seconds of a token's life
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+class KeyRefused(AuthenticationFailed):
+    """The server does not know this agent's key: everything must be shut (EDGES A12)."""
+
+    code = "AgentKeyRefused"
+
+
+class Link(Protocol):
+    """Where desired state comes from and reports go to."""
+
+    def fetch_state(self) -> DesiredState: ...
+
+    def send_report(self, report: Report) -> int: ...
+
+    def listen(self, on_generation: Callable[[int], None], is_stopping: Callable[[], bool]) -> None:
+        """Block, calling back at each announced generation, until the stream ends."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    server: str  # base URL
+    tenant_id: str
+    machine_uid: str
+    private_key: bytes  # Ed25519, raw 32 bytes
+
+
+class HttpLink:
+    """A Link over HTTPS. ``listen`` may run in another thread than the rest."""
+
+    def __init__(self, identity: Identity, trust: ssl.SSLContext) -> None:
+        self._identity = identity
+        self._client = httpx2.Client(
+            base_url=identity.server, verify=trust, timeout=REQUEST_SECONDS
+        )
+        self._stream_client = httpx2.Client(
+            base_url=identity.server,
+            verify=trust,
+            timeout=httpx2.Timeout(REQUEST_SECONDS, read=STREAM_SILENCE_SECONDS),
+        )
+        self._token = ""
+        self._token_ends = 0.0
+
+    @property
+    def _base(self) -> str:
+        return f"/bascule/agents/{self._identity.machine_uid}"
+
+    def fetch_state(self) -> DesiredState:
+        return parse_state(self._call("GET", f"{self._base}/state"))
+
+    def send_report(self, report: Report) -> int:
+        answer = self._call("POST", f"{self._base}/report", report_json(report))
+        return int(answer["generation"])
+
+    def listen(self, on_generation: Callable[[int], None], is_stopping: Callable[[], bool]) -> None:
+        try:
+            with self._stream_client.stream(
+                "GET", f"{self._base}/stream", headers=self._headers()
+            ) as response:
+                if response.status_code in (401, 403):
+                    self._token = ""
+                if response.status_code != 200:
+                    raise ServerUnreachable(f"The stream was refused: HTTP {response.status_code}.")
+                for line in response.iter_lines():
+                    if is_stopping():
+                        return
+                    if line.startswith("data:"):
+                        on_generation(int(json.loads(line[5:])["generation"]))
+        except (httpx2.HTTPError, ValueError, KeyError) as error:
+            raise ServerUnreachable(f"The stream from the server broke: {error}.") from error
+
+    def close(self) -> None:
+        self._client.close()
+        self._stream_client.close()
+
+    def _headers(self) -> dict[str, str]:
+        if time.monotonic() > self._token_ends - RENEW_BEFORE or not self._token:
+            self._sign_in()
+        return {"Authorization": f"Bearer {self._token}"}
+
+    def _sign_in(self) -> None:
+        identity = self._identity
+        path = f"/{identity.tenant_id}/oauth2/v2.0/token"
+        assertion = make_assertion(
+            identity.private_key,
+            identity.machine_uid,
+            f"{identity.server}{path}",
+            int(time.time()),
+            str(uuid.uuid4()),
+        )
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": identity.machine_uid,
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": assertion,
+            "scope": f"{identity.server}/.default",
+        }
+        asked = time.monotonic()
+        response = self._send(lambda: self._client.post(path, data=form))
+        answer = _json(response)
+        if response.status_code in (400, 401) and answer.get("error") == "invalid_client":
+            raise KeyRefused(str(answer.get("error_description", "The agent's key was refused.")))
+        if response.status_code != 200:
+            raise ServerUnreachable(f"The server gave no token: HTTP {response.status_code}.")
+        self._token = str(answer["access_token"])
+        self._token_ends = asked + float(answer["expires_in"])
+
+    def _call(self, method: str, path: str, body: Any = None) -> Mapping[str, Any]:
+        for is_last in (False, True):
+            response = self._send(
+                lambda: self._client.request(method, path, json=body, headers=self._headers())
+            )
+            if response.status_code == 200:
+                return _json(response)
+            code = str(_json(response).get("error", {}).get("code", ""))
+            if code == "AgentUnknown":
+                raise KeyRefused("The server does not know this agent's machine any more.")
+            if response.status_code != 401 or is_last:
+                raise ServerUnreachable(
+                    f"{method} {path} was answered with HTTP {response.status_code} {code}."
+                )
+            self._token = ""  # expired or revoked: prove ourselves anew, once
+        raise AssertionError  # the loop returns or raises
+
+    def _send(self, call: Callable[[], httpx2.Response]) -> httpx2.Response:
+        try:
+            return call()
+        except httpx2.HTTPError as error:
+            raise ServerUnreachable(
+                f"{self._identity.server} did not answer: {error or type(error).__name__}."
+            ) from error
+
+
+def _json(response: httpx2.Response) -> dict[str, Any]:
+    try:
+        answer = response.json()
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def parse_state(data: Mapping[str, Any]) -> DesiredState:
+    """The state as the wire writes it; anything unexpected raises ServerUnreachable."""
+    try:
+        return DesiredState(
+            machine_uid=data["machineUid"],
+            generation=int(data["generation"]),
+            closed=frozenset(
+                ClosedPort(_port(each), OnExpiry(each["onExpiry"])) for each in data["closed"]
+            ),
+            released=frozenset(_port(each) for each in data["released"]),
+            leases=tuple(
+                Lease(
+                    each["grantId"],
+                    tuple(_port(port) for port in each["ports"]),
+                    tuple(AddressPrefix.parse(text) for text in each["sources"]),
+                    timedelta(milliseconds=each["remainingMs"]),
+                    int(each["extension"]),
+                )
+                for each in data["leases"]
+            ),
+            cuts=tuple(
+                Cut(
+                    each["grantId"],
+                    tuple(_port(port) for port in each["ports"]),
+                    tuple(AddressPrefix.parse(text) for text in each["sources"]),
+                    timedelta(milliseconds=each["remainingMs"]),
+                )
+                for each in data["cuts"]
+            ),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise ServerUnreachable(f"The server sent a state that cannot be read: {error}.") from error
+
+
+def _port(data: Mapping[str, Any]) -> PortKey:
+    return PortKey(TransportProtocol(data["protocol"]), int(data["number"]))
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    notes = [{"kind": "drift", "text": text} for text in report.drift]
+    notes += [
+        {
+            "kind": "local-open",
+            "text": opening.port,
+            "sources": list(opening.sources),
+            "seconds": opening.seconds,
+        }
+        for opening in report.local_openings
+    ]
+    notes += [{"kind": "note", "text": text} for text in report.notes]
+    return {
+        "generation": report.generation,
+        "inForce": sorted(report.in_force),
+        "localPortRange": list(report.local_port_range) if report.local_port_range else None,
+        "blockedAttempts": report.blocked_attempts,
+        "blocked": [
+            {
+                "source": each.source,
+                "protocol": each.port.protocol,
+                "number": each.port.number,
+                "packets": each.packets,
+            }
+            for each in report.blocked
+        ],
+        "sessions": dict(report.sessions),
+        "weaknesses": list(report.weaknesses),
+        "facts": dict(report.facts),
+        "agentVersion": report.agent_version,
+        "notes": notes,
+        "clock": format_utc(report.clock) if report.clock else None,
+    }

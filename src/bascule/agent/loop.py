@@ -1,0 +1,316 @@
+"""The agent's loop: wake, ask, reconcile, report; and again.
+
+Threads: the loop owns the reconciler and the driver; one more thread listens to the
+stream, one to the control socket, and both only put wake-ups and commands in the queue.
+
+What wakes it: the stream, the end of a lease, a command, the poll (the truth when a hint
+is lost), the watch over our rules. Errors of the server never stop it; only an error of
+the firewall at the start does.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from bascule import __version__
+from bascule.agent.link import KeyRefused, Link
+from bascule.domain.desired import HeldLease
+from bascule.domain.machine import ClosedPort
+from bascule.domain.net import AddressPrefix, PortKey
+from bascule.errors import BasculeError, ServerUnreachable
+from bascule.interfaces import Capabilities, Clock, Driver
+from bascule.services.fleet import LocalOpening, Report
+from bascule.services.reconcile import Outcome, Reconciler
+
+log = structlog.get_logger("bascule.agent")
+
+POLL_SECONDS = 15.0  # with a quarter of jitter
+WATCH_SECONDS = 2.0  # how often our rules are read back
+SHORTEST_RETRY, LONGEST_RETRY = 0.2, 20.0
+REFUSED_RETRY = 10.0
+
+
+@dataclass(slots=True)
+class Command:
+    """Something to do in the loop's thread; ``answer`` gets what it returned or raised."""
+
+    work: Callable[[], Any]
+    answer: queue.Queue[Any]
+
+
+class AgentLoop:
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        driver: Driver,
+        link: Link,
+        clock: Clock,
+        local_port_range: Callable[[], tuple[int, int] | None],
+    ) -> None:
+        self._reconciler = reconciler
+        self._driver = driver
+        self._link = link
+        self._clock = clock
+        self._local_port_range = local_port_range
+        self._inbox: queue.Queue[Command | None] = queue.Queue()  # None is a bare wake-up
+        self._stopping = threading.Event()
+        self._capabilities: Capabilities = driver.capabilities()
+        self._announced = -1
+        self._next_poll = 0.0
+        self._retry = SHORTEST_RETRY
+        self._local: list[LocalOpening] = []
+        self._drift: list[str] = []
+        self._is_connected: bool | None = None
+        self._is_refused = False
+        self._reported: tuple[object, ...] = ()
+        self._last_report = float("-inf")
+        self._is_abandoned = False
+
+    def add_weakness(self, sentence: str) -> None:
+        """Something about this agent's set-up that its owner should know."""
+        known = self._capabilities
+        self._capabilities = replace(known, weaknesses=(*known.weaknesses, sentence))
+
+    # -- other threads ------------------------------------------------------------------
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._inbox.put(None)
+
+    def abandon(self) -> None:
+        """Stop and leave nothing behind: the rules and the state were just removed."""
+        self._is_abandoned = True
+        self.stop()
+
+    def ask(self, work: Callable[[], Any], seconds: float = 10.0) -> Any:
+        """Run ``work`` in the loop's thread and return what it returns."""
+        answer: queue.Queue[Any] = queue.Queue(1)
+        self._inbox.put(Command(work, answer))
+        try:
+            result = answer.get(timeout=seconds)
+        except queue.Empty:
+            raise ServerUnreachable("The agent is busy and did not answer in time.") from None
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def _on_generation(self, generation: int) -> None:
+        if generation != self._announced:
+            self._announced = generation
+            self._next_poll = 0.0
+            self._inbox.put(None)
+
+    def _listen(self) -> None:
+        retry = SHORTEST_RETRY
+        while not self._stopping.is_set():
+            started = self._clock.boottime()
+            try:
+                self._link.listen(self._on_generation, self._stopping.is_set)
+            except BasculeError as error:
+                log.debug("stream ended", why=error.message)
+            if self._clock.boottime() - started > LONGEST_RETRY:
+                retry = SHORTEST_RETRY
+            # Full jitter: after a server's restart not all its agents come at once.
+            self._stopping.wait(random.uniform(0, retry))  # noqa: S311  # reason: not a secret
+            retry = min(retry * 2, LONGEST_RETRY)
+            self._announced = -1
+            self._next_poll = 0.0
+            self._inbox.put(None)
+
+    # -- the loop's thread --------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until ``stop``; what is open stays open till its end and what is shut stays shut."""
+        threading.Thread(target=self._listen, name="stream", daemon=True).start()
+        while not self._stopping.is_set():
+            self._obey(self._wait())
+            if self._stopping.is_set():
+                break
+            self.step()
+        if not self._is_abandoned:
+            self._reconciler.save()
+
+    def step(self) -> None:
+        """One pass: ask when it is time, reconcile, report, save."""
+        try:
+            if self._clock.boottime() >= self._next_poll:
+                self._ask_server()
+            outcome = self._reconciler.reconcile()
+            if outcome.drift:
+                self._drift.append(outcome.drift)
+                log.warning("rules were changed by somebody else and put back", what=outcome.drift)
+            self._report(outcome)
+            self._driver.tidy()
+            self._reconciler.save()
+        except BasculeError as error:
+            log.error("pass failed", why=error.message, advice=error.advice)
+            self._next_poll = self._clock.boottime() + SHORTEST_RETRY
+
+    def _wait(self) -> Command | None:
+        now = self._clock.boottime()
+        due = min(self._next_poll, now + WATCH_SECONDS)
+        end = self._reconciler.next_end()
+        if end is not None:
+            due = min(due, end + 0.01)
+        try:
+            return self._inbox.get(timeout=max(0.0, due - now))
+        except queue.Empty:
+            return None
+
+    def _obey(self, command: Command | None) -> None:
+        while command is not None:
+            try:
+                command.answer.put(command.work())
+            except Exception as error:  # noqa: BLE001  # reason: goes to the asker
+                command.answer.put(error)
+            try:
+                command = self._inbox.get_nowait()
+            except queue.Empty:
+                return
+        while True:  # fold further bare wake-ups into this pass
+            try:
+                following = self._inbox.get_nowait()
+            except queue.Empty:
+                return
+            if following is not None:
+                self._obey(following)
+
+    def _ask_server(self) -> None:
+        asked_at = self._clock.boottime()
+        try:
+            state = self._link.fetch_state()
+        except KeyRefused as error:
+            self._refused(error)
+            return
+        except BasculeError as error:
+            self._lost(error)
+            return
+        self._is_refused = False
+        if self._reconciler.take(state, asked_at):
+            self._retry = SHORTEST_RETRY
+            self._next_poll = self._clock.boottime() + POLL_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311  # reason: jitter
+        else:
+            log.warning("state too old or overtaken", generation=state.generation)
+            self._back_off()
+        if not self._is_connected:
+            log.info("connected", generation=state.generation)
+            self._is_connected = True
+            self._reported = ()
+
+    def _refused(self, error: BasculeError) -> None:
+        if not self._is_refused:
+            log.error("key refused: every opening is shut, ports stay closed", why=error.message)
+            self._reconciler.end_all()  # once: what root opens afterwards is root's
+        self._is_refused = True
+        self._is_connected = False
+        self._next_poll = self._clock.boottime() + REFUSED_RETRY
+
+    def _lost(self, error: BasculeError) -> None:
+        if self._is_connected is not False:
+            log.warning("server away: what is open ends on time", why=error.message)
+        self._is_connected = False
+        self._back_off()
+
+    def _back_off(self) -> None:
+        self._next_poll = self._clock.boottime() + random.uniform(self._retry / 2, self._retry)  # noqa: S311  # reason: jitter
+        self._retry = min(self._retry * 2, LONGEST_RETRY)
+
+    def _report(self, outcome: Outcome) -> None:
+        """Report what is new at once, and at each poll that all is as it was."""
+        sessions = self._reconciler.count_sessions()
+        said = (
+            outcome.generation,
+            outcome.in_force,
+            outcome.observed.blocked_attempts,
+            tuple(sorted(sessions.items())),
+            len(self._drift),
+            len(self._local),
+            len(self._reconciler.notes),
+        )
+        if not self._is_connected or (said == self._reported and self._polled_lately()):
+            return
+        report = Report(
+            generation=outcome.generation,
+            in_force=outcome.in_force,
+            local_port_range=self._local_port_range(),
+            blocked_attempts=outcome.observed.blocked_attempts,
+            blocked=tuple(self._driver.blocked()),
+            sessions=sessions,
+            weaknesses=self._capabilities.weaknesses,
+            facts=self._capabilities.facts,
+            agent_version=__version__,
+            drift=tuple(self._drift),
+            local_openings=tuple(self._local),
+            notes=tuple(self._reconciler.notes),
+            clock=self._clock.now(),
+        )
+        try:
+            server_generation = self._link.send_report(report)
+        except BasculeError as error:
+            self._lost(error)
+            return
+        self._reported = said
+        self._last_report = self._clock.boottime()
+        self._drift.clear()
+        self._local.clear()
+        self._reconciler.notes.clear()
+        self._reconciler.forget_reported()
+        if server_generation != outcome.generation:
+            self._next_poll = 0.0
+
+    def _polled_lately(self) -> bool:
+        return self._clock.boottime() - self._last_report < POLL_SECONDS / 1.5
+
+    # -- commands -----------------------------------------------------------------------
+
+    def open_locally(
+        self, port: PortKey, sources: tuple[AddressPrefix, ...], duration: timedelta
+    ) -> str:
+        """Open by root's word, time-boxed; reported to the server as soon as it is there."""
+        grant_id = f"local-{uuid.uuid4()}"
+        deadline = self._clock.boottime() + duration.total_seconds()
+        self._reconciler.open_locally(
+            grant_id, HeldLease((port,), sources, deadline, is_local=True), None
+        )
+        self._reconciler.reconcile()
+        self._reconciler.save()
+        self._local.append(
+            LocalOpening(str(port), tuple(map(str, sources)), int(duration.total_seconds()))
+        )
+        log.warning("opened locally", port=str(port), sources=[str(s) for s in sources])
+        return grant_id
+
+    def status(self) -> dict[str, Any]:
+        now = self._clock.boottime()
+        held = self._reconciler.held
+        return {
+            "connected": bool(self._is_connected),
+            "refused": self._is_refused,
+            "generation": held.generation,
+            "closed": [str(closed.port) for closed in sorted(held.closed, key=_port_of)],
+            "open": [
+                {
+                    "grantId": grant_id,
+                    "ports": [str(port) for port in lease.ports],
+                    "sources": [str(source) for source in lease.sources],
+                    "seconds": round(lease.deadline - now, 1),
+                    "local": lease.is_local,
+                }
+                for grant_id, lease in held.leases.items()
+                if lease.deadline > now
+            ],
+            "weaknesses": list(self._capabilities.weaknesses),
+        }
+
+
+def _port_of(closed: ClosedPort) -> PortKey:
+    return closed.port

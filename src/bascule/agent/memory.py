@@ -1,0 +1,185 @@
+"""What an enforcement point knows, on disk, across its own death and reboots.
+
+Two generations are kept, each with a checksum (EDGES A6). If the newest is damaged, the
+closed ports of the one before are loaded and none of its grants; with neither readable
+the management ports 22, 3389, 5985 and 5986 are shut. Leases of an earlier boot are
+restored with the time that passed taken off, and only by a clock that is not behind the
+saved one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bascule.domain.desired import Held, HeldLease
+from bascule.domain.machine import ClosedPort, OnExpiry
+from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.errors import ConfigurationError
+from bascule.interfaces import Clock
+
+NEWEST = "held.json"
+PREVIOUS = "held.previous.json"
+MANAGEMENT_PORTS = (22, 3389, 5985, 5986)
+FALLBACK = frozenset(
+    ClosedPort(PortKey(TransportProtocol.TCP, number)) for number in MANAGEMENT_PORTS
+)
+
+
+def boot_id() -> str:
+    """This boot's identity (proc(5), random/boot_id)."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+class HeldFile:
+    """A HeldStore in a directory; ``notes`` says what was wrong at the last load."""
+
+    def __init__(self, directory: Path, clock: Clock, boot: str | None = None) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._boot = boot if boot is not None else boot_id()
+        self.notes: list[str] = []
+
+    def save(self, held: Held) -> None:
+        """Replace the newest file, keeping the one before; durable when this returns."""
+        body = json.dumps(
+            {
+                "savedAt": self._clock.now().timestamp(),
+                "boottime": self._clock.boottime(),
+                "bootId": self._boot,
+                "held": _to_json(held),
+            },
+            sort_keys=True,
+        )
+        text = json.dumps({"checksum": _checksum(body), "body": body})
+        newest = self._directory / NEWEST
+        temporary = self._directory / (NEWEST + ".new")
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            if self._read(newest) is not None:  # a damaged file never becomes the previous one
+                os.replace(newest, self._directory / PREVIOUS)
+            os.replace(temporary, newest)
+            _sync_directory(self._directory)
+        except OSError as error:
+            raise ConfigurationError(
+                f"The agent's state cannot be written to {self._directory}: {error.strerror}.",
+                advice="Free space or make the directory writable; what is open ends on time.",
+            ) from error
+
+    def load(self) -> Held:
+        """What was saved, or what must be shut when it cannot be read."""
+        newest = self._read(self._directory / NEWEST)
+        if newest is not None:
+            return self._restore(newest)
+        previous = self._read(self._directory / PREVIOUS)
+        if previous is None and not self._exists():
+            return Held()
+        if previous is not None:
+            self.notes.append(
+                "the saved state is damaged: closed what the one before it closed, restored no grant"
+            )
+            old = _held(previous["held"])
+            return Held(generation=old.generation, closed=old.closed)
+        self.notes.append("no saved state is readable: closed the management ports")
+        return Held(closed=FALLBACK)
+
+    def _exists(self) -> bool:
+        return any((self._directory / name).exists() for name in (NEWEST, PREVIOUS))
+
+    def _read(self, path: Path) -> Mapping[str, Any] | None:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            outer = json.loads(path.read_text())
+            if outer["checksum"] == _checksum(outer["body"]):
+                body: Mapping[str, Any] = json.loads(outer["body"])
+                _held(body["held"])
+                return body
+        return None
+
+    def _restore(self, body: Mapping[str, Any]) -> Held:
+        held = _held(body["held"])
+        if body["bootId"] == self._boot:
+            return held
+        passed = self._clock.now().timestamp() - body["savedAt"]
+        if passed < 0:
+            self.notes.append(
+                "the clock is behind the saved state: closed everything, restored no grant"
+            )
+            return replace(held, leases={}, cuts={})
+        shift = self._clock.boottime() - body["boottime"] - passed
+        return replace(
+            held,
+            leases={
+                key: replace(lease, deadline=lease.deadline + shift)
+                for key, lease in held.leases.items()
+            },
+            cuts={
+                key: replace(cut, deadline=cut.deadline + shift) for key, cut in held.cuts.items()
+            },
+        )
+
+
+def _checksum(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _to_json(held: Held) -> dict[str, Any]:
+    return {
+        "generation": held.generation,
+        "closed": sorted(
+            [closed.port.protocol, closed.port.number, closed.on_expiry] for closed in held.closed
+        ),
+        "leases": {key: _lease_to_json(lease) for key, lease in held.leases.items()},
+        "cuts": {key: _lease_to_json(cut) for key, cut in held.cuts.items()},
+    }
+
+
+def _lease_to_json(lease: HeldLease) -> dict[str, Any]:
+    return {
+        "ports": [[port.protocol, port.number] for port in lease.ports],
+        "sources": [str(source) for source in lease.sources],
+        "deadline": lease.deadline,
+        "extension": lease.extension,
+        "isLocal": lease.is_local,
+    }
+
+
+def _held(data: Mapping[str, Any]) -> Held:
+    return Held(
+        generation=data["generation"],
+        closed=frozenset(
+            ClosedPort(PortKey(TransportProtocol(protocol), number), OnExpiry(on_expiry))
+            for protocol, number, on_expiry in data["closed"]
+        ),
+        leases={key: _lease(lease) for key, lease in data["leases"].items()},
+        cuts={key: _lease(cut) for key, cut in data["cuts"].items()},
+    )
+
+
+def _lease(data: Mapping[str, Any]) -> HeldLease:
+    return HeldLease(
+        ports=tuple(
+            PortKey(TransportProtocol(protocol), number) for protocol, number in data["ports"]
+        ),
+        sources=tuple(AddressPrefix.parse(text) for text in data["sources"]),
+        deadline=float(data["deadline"]),
+        extension=data["extension"],
+        is_local=data["isLocal"],
+    )

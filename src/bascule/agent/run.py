@@ -1,0 +1,181 @@
+"""The agent as a process: shut first, then take the table over, then ask anybody anything.
+
+Order (EDGES A5, A6): what memory says is shut before the network is of use; the stored
+socket is given up only while a second table holds the same rules; readiness is told when
+the ports are shut; only then the server is spoken to.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import signal
+import ssl
+import threading
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from bascule.agent.control import handler_for, serve_control
+from bascule.agent.enrolment import enrol, load_identity, parse_token, trust_of
+from bascule.agent.guard_file import CLOSED, load_guard
+from bascule.agent.link import HttpLink, Identity
+from bascule.agent.loop import LONGEST_RETRY, SHORTEST_RETRY, AgentLoop
+from bascule.agent.memory import HeldFile
+from bascule.agent.service_manager import ServiceManager, passed_descriptors
+from bascule.domain.guard import Guard
+from bascule.errors import ConfigurationError, EnforcementFailed, ServerUnreachable
+from bascule.interfaces import Clock
+from bascule.services.owned_driver import OwnedDriver
+from bascule.services.reconcile import Reconciler
+
+log = structlog.get_logger("bascule.agent")
+
+OWNER_NAME = "nft-owner"
+NOT_HELD = (
+    "the socket that owns the firewall table is not kept by a service manager: while no agent "
+    "runs, another tool's 'nft flush ruleset' would open the ports (run it as a service: "
+    "bascule agent install)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPaths:
+    state: Path
+    control: Path  # the control socket
+    guard: Path
+
+
+class AgentProcess:
+    """One agent, from the first closing to the last save."""
+
+    def __init__(self, driver: OwnedDriver, paths: AgentPaths, clock: Clock) -> None:
+        self._driver = driver
+        self._paths = paths
+        self._clock = clock
+        self._manager = ServiceManager.from_environment()
+        self._stopping = threading.Event()
+        self._loop: AgentLoop | None = None
+        self._lock = _lock(paths.state)
+        self._memory = HeldFile(paths.state, clock)
+        self._reconciler = Reconciler(driver, self._memory, clock, self._guard())
+
+    def run(self, server: str, token: str) -> int:
+        """Until SIGTERM or SIGINT; returns the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        self.close_first()
+        self._manager.notify("READY=1\nSTATUS=ports are shut")
+        identity = self._identity(server, token)
+        if identity is None:
+            return 0
+        link = HttpLink(identity, trust_of(self._paths.state))
+        loop = AgentLoop(
+            self._reconciler, self._driver, link, self._clock, self._driver.local_port_range
+        )
+        if not self._manager.is_present:
+            loop.add_weakness(NOT_HELD)
+        self._loop = loop
+        listener = serve_control(self._paths.control, handler_for(loop, self._uninstall))
+        try:
+            loop.run()
+        finally:
+            listener.close()
+            self._paths.control.unlink(missing_ok=True)
+            link.close()
+        return 0
+
+    def close_first(self) -> None:
+        """Shut what is to be shut and own the table; raises EnforcementFailed when it cannot."""
+        kernel = self._driver.observe().rules
+        self._reconciler.restore(kernel)
+        self._reconciler.notes.extend(self._memory.notes)
+        passed = [each for each in passed_descriptors() if each[0].startswith(OWNER_NAME)]
+        self._manager.store(f"{OWNER_NAME}-{os.getpid()}", self._driver.owner_fd)
+        self._driver.take_over(lambda: self._give_up(passed))
+        outcome = self._reconciler.reconcile()
+        log.info(
+            "ports are shut",
+            closed=[str(closed.port) for closed in sorted(self._reconciler.held.closed, key=str)],
+            restored=len(self._reconciler.held.leases),
+            intact=outcome.observed.is_intact,
+        )
+
+    def _give_up(self, passed: list[tuple[str, int]]) -> None:
+        """Have every copy of the stored sockets closed, here and at the manager's."""
+        for _, descriptor in passed:
+            os.close(descriptor)
+        for name in dict.fromkeys(name for name, _ in passed):
+            self._manager.forget(name)
+
+    def _guard(self) -> Guard:
+        try:
+            return load_guard(self._paths.guard)
+        except ConfigurationError as error:
+            log.error("guard file refused: nothing will be opened", why=error.message)
+            return CLOSED
+
+    def _identity(self, server: str, token: str) -> Identity | None:
+        """Who we are, enrolling when we must; None when told to stop meanwhile."""
+        known = load_identity(self._paths.state)
+        if known is not None and (not token or parse_token(token).machine_uid == known.machine_uid):
+            return known
+        if not token or not server:
+            raise ConfigurationError(
+                "This agent is not enrolled.",
+                advice="Give --server URL and --token TOKEN: bascule machine enrol NAME prints both.",
+            )
+        return self._retry(lambda: enrol(self._paths.state, server, parse_token(token)))
+
+    def _retry(self, attempt: Callable[[], Identity]) -> Identity | None:
+        wait = SHORTEST_RETRY
+        while not self._stopping.is_set():
+            try:
+                return attempt()
+            except (ServerUnreachable, ssl.SSLError, OSError) as error:
+                log.warning("cannot enrol yet", why=str(error))
+            self._stopping.wait(random.uniform(wait / 2, wait))  # noqa: S311  # reason: jitter
+            wait = min(wait * 2, LONGEST_RETRY)
+            self._keep_shut()
+        return None
+
+    def _keep_shut(self) -> None:
+        try:
+            self._reconciler.reconcile()
+        except EnforcementFailed as error:
+            log.error("pass failed", why=error.message)
+
+    def _uninstall(self) -> list[str]:
+        """Take every rule away and end; returns what this opens."""
+        opened = [str(closed.port) for closed in self._reconciler.held.closed]
+        self._driver.remove()
+        for path in sorted(self._paths.state.glob("*")):
+            path.unlink()
+        self._paths.state.rmdir()
+        if self._loop is not None:
+            self._loop.abandon()
+        self._manager.notify("STOPPING=1")
+        return sorted(opened)
+
+    def _on_signal(self, number: int, frame: types.FrameType | None) -> None:
+        del number, frame
+        self._stopping.set()
+        if self._loop is not None:
+            self._loop.stop()
+
+
+def _lock(state: Path) -> int:
+    """Only one agent on a state directory; the lock ends with the process."""
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise ConfigurationError(
+            f"Another agent runs on {state}.", advice="Stop it first: systemctl stop bascule-agent."
+        ) from None
+    return descriptor

@@ -1,0 +1,94 @@
+"""Talking to the service manager: readiness and the fd store.
+
+Sources: sd_notify(3), sd_pid_notify_with_fds(3), sd_notify_barrier(3), sd_listen_fds(3);
+systemd.service(5) FileDescriptorStoreMax=. The socket that owns our nftables table is
+kept there, so that the table stays owned while no agent lives (EDGES A5).
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import os
+import select
+import socket
+
+FIRST_PASSED = 3  # SD_LISTEN_FDS_START
+BARRIER_SECONDS = 5.0
+
+
+def passed_descriptors() -> list[tuple[str, int]]:
+    """(name, descriptor) of what the manager handed over to this process, once."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    count = int(os.environ.get("LISTEN_FDS", "0"))
+    names = os.environ.get("LISTEN_FDNAMES", "").split(":") if count else []
+    for variable in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
+        os.environ.pop(variable, None)
+    passed = []
+    for index in range(count):
+        descriptor = FIRST_PASSED + index
+        os.set_inheritable(descriptor, False)
+        passed.append((names[index] if index < len(names) else "unknown", descriptor))
+    return passed
+
+
+class ServiceManager:
+    """The manager that started us, or nobody: then nothing is kept, and that is said."""
+
+    def __init__(self, address: str | None) -> None:
+        self._address = address
+        self.is_present = bool(address)
+
+    @classmethod
+    def from_environment(cls) -> ServiceManager:
+        return cls(os.environ.get("NOTIFY_SOCKET"))
+
+    def notify(self, state: str, descriptors: tuple[int, ...] = ()) -> bool:
+        """Send one message; False when there is no manager or it does not listen."""
+        if not self._address:
+            return False
+        target = self._address
+        if target.startswith("@"):
+            target = "\0" + target[1:]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            ancillary = []
+            if descriptors:
+                ancillary = [
+                    (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors).tobytes())
+                ]
+            try:
+                sender.connect(target)
+                sender.sendmsg([state.encode()], ancillary)
+            except OSError:
+                return False
+        return True
+
+    def store(self, name: str, descriptor: int) -> bool:
+        """Have a descriptor kept across our death, under ``name``.
+
+        FDPOLL=0: a netlink socket may show an error condition and must be kept all the same.
+        """
+        return self.notify(f"FDSTORE=1\nFDNAME={name}\nFDPOLL=0", (descriptor,))
+
+    def forget(self, name: str) -> bool:
+        """Have every descriptor of that name closed, and wait until it is so."""
+        return self.notify(f"FDSTOREREMOVE=1\nFDNAME={name}") and self.barrier()
+
+    def barrier(self) -> bool:
+        """Wait until the manager has processed all that was sent before."""
+        reader, writer = os.pipe()
+        try:
+            sent = self.notify("BARRIER=1", (writer,))
+            os.close(writer)
+            writer = -1
+            if not sent:
+                return False
+            poll = select.poll()
+            poll.register(reader, select.POLLHUP)
+            return bool(poll.poll(BARRIER_SECONDS * 1000))
+        finally:
+            os.close(reader)
+            if writer >= 0:
+                with contextlib.suppress(OSError):
+                    os.close(writer)

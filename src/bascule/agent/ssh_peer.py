@@ -1,0 +1,53 @@
+"""Whose ssh session are we in? The peer's address, found through our parents.
+
+sudo drops ``$SSH_CONNECTION``, so each ancestor's environment is read (proc(5),
+/proc/PID/environ) until one holds it (EDGES A25).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bascule.domain.net import Address, parse_address
+from bascule.errors import InvalidInput
+
+DEEPEST = 64  # ancestors looked at
+_NAME = b"SSH_CONNECTION="
+
+
+def ssh_peer(pid: int | None = None) -> Address | None:
+    """The address of the ssh client that this process descends from, or None."""
+    current = pid if pid is not None else os.getpid()
+    for _ in range(DEEPEST):
+        if current <= 1:
+            return None
+        found = _peer_in(_read(Path(f"/proc/{current}/environ")))
+        if found is not None:
+            return found
+        current = _parent_of(current)
+    return None
+
+
+def _peer_in(environ: bytes) -> Address | None:
+    for entry in environ.split(b"\0"):
+        if entry.startswith(_NAME):
+            words = entry[len(_NAME) :].decode(errors="replace").split()
+            try:
+                return parse_address(words[0]) if words else None
+            except InvalidInput:
+                return None
+    return None
+
+
+def _parent_of(pid: int) -> int:
+    # Field 4 of /proc/PID/stat, after the command name in parentheses.
+    tail = _read(Path(f"/proc/{pid}/stat")).rpartition(b")")[2].split()
+    return int(tail[1]) if len(tail) > 1 else 0
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

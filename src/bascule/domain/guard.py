@@ -1,0 +1,50 @@
+"""The host's last word: what any control plane may open here at the most (DESIGN rule 9).
+
+A guard bounds leases before they are held. It can only take away: what it does not admit
+is dropped whole, and a lease that would last too long is cut. Local openings by root are
+not bounded, root wrote the guard.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from bascule.domain.desired import DesiredState, Lease
+from bascule.domain.net import AddressPrefix, PortKey, is_within
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Bounds of one host; None bounds nothing, an empty tuple admits nothing."""
+
+    ports: tuple[PortKey, ...] | None = None
+    sources: tuple[AddressPrefix, ...] | None = None
+    max_duration: timedelta | None = None  # of a lease, from when it is told
+
+
+def bound(state: DesiredState, guard: Guard) -> tuple[DesiredState, tuple[str, ...]]:
+    """The state within the guard, and a sentence for each lease that it changed."""
+    leases: list[Lease] = []
+    notes: list[str] = []
+    for lease in state.leases:
+        refusal = _refusal(lease, guard)
+        if refusal:
+            notes.append(f"guard refused grant {lease.grant_id}: {refusal}")
+            continue
+        leases.append(_cut(lease, guard))
+    return replace(state, leases=tuple(leases)), tuple(notes)
+
+
+def _refusal(lease: Lease, guard: Guard) -> str:
+    if guard.ports is not None and not set(lease.ports) <= set(guard.ports):
+        return "its port is not one that this host's guard file admits"
+    if guard.sources is not None and not is_within(lease.sources, guard.sources):
+        return "its source is not within what this host's guard file admits"
+    return ""
+
+
+def _cut(lease: Lease, guard: Guard) -> Lease:
+    if guard.max_duration is None or lease.remaining <= guard.max_duration:
+        return lease
+    return replace(lease, remaining=guard.max_duration)

@@ -1,0 +1,25 @@
+"""A driver whose firewall state is owned by a socket that can be handed over (EDGES A5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from bascule.interfaces import Driver
+
+
+class OwnedDriver(Driver, Protocol):
+    """What a host's agent needs beyond a Driver."""
+
+    @property
+    def owner_fd(self) -> int:
+        """The socket that owns our rules while it, or a copy of it, is open."""
+        ...
+
+    def take_over(self, release_stored: Callable[[], None]) -> None:
+        """Own the rules that an earlier agent left, with no gap; nothing when there are none."""
+        ...
+
+    def local_port_range(self) -> tuple[int, int] | None:
+        """The host's ephemeral ports, both ends inclusive; None when it is not readable."""
+        ...

@@ -1,0 +1,185 @@
+"""Make one firewall equal to what is desired, and say what was read back.
+
+The same code runs in a host's agent and in a server that guards its own host: only the
+driver and where the desired state comes from differ. Level, not edge: each pass reads
+everything, acts, reads back; whatever woke it is only a hint.
+
+Failure direction: an unreadable firewall is an error, never an empty one; a refused plan
+leaves the firewall as it was, and the next pass tries again; what is held in memory is
+shut even when the server says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from bascule.domain.desired import (
+    DesiredState,
+    Held,
+    HeldLease,
+    RuleSet,
+    close_all,
+    forget_ended,
+    hold,
+    rule_set,
+)
+from bascule.domain.guard import Guard, bound
+from bascule.domain.machine import ClosedPort
+from bascule.domain.net import PortKey
+from bascule.domain.plan import Observed, plan
+from bascule.errors import EnforcementFailed
+from bascule.interfaces import Clock, Driver, HeldStore
+
+ATTEMPTS = 3  # a plan may be overtaken by an element that ends meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one pass did and read back."""
+
+    generation: int
+    in_force: frozenset[str]  # grant ids all of whose openings were read back
+    observed: Observed
+    drift: str = ""  # what somebody had changed, healed now
+    sessions: Mapping[str, int] | None = None
+
+
+class Reconciler:
+    """One enforcement point's memory and its firewall. Not thread-safe: one owner."""
+
+    def __init__(
+        self, driver: Driver, memory: HeldStore, clock: Clock, guard: Guard | None = None
+    ) -> None:
+        self._driver = driver
+        self._memory = memory
+        self._clock = clock
+        self._guard = guard or Guard()
+        self.held = Held()
+        self._saved = self.held
+        self._has_loaded = False
+        self._ended: dict[str, HeldLease] = {}  # left the held set; their sessions are counted
+        self.notes: list[str] = []
+
+    def restore(self, kernel: RuleSet | None) -> None:
+        """Begin from memory, and keep shut whatever the kernel still shuts (None: unknown)."""
+        self.held = self._memory.load()
+        if kernel is not None:
+            known = {closed.port for closed in self.held.closed}
+            kept = frozenset(each for each in kernel.closed if each.port not in known)
+            self.held = replace(self.held, closed=self.held.closed | kept)
+
+    def take(self, state: DesiredState, asked_at: float) -> bool:
+        """Hold a state that the server sent; False when it was too old to be taken in."""
+        bounded, notes = bound(state, self._guard)
+        self._note(notes)
+        before = self.held
+        self.held = hold(before, bounded, asked_at, self._clock.boottime())
+        for grant_id, lease in before.leases.items():
+            if grant_id not in self.held.leases:
+                self._ended[grant_id] = lease
+        return self.held.generation == state.generation
+
+    def open_locally(self, grant_id: str, lease: HeldLease, closed: ClosedPort | None) -> None:
+        """Root's own opening; ``closed`` also shuts the port first, for a port not shut yet."""
+        shut = self.held.closed | {closed} if closed is not None else self.held.closed
+        self.held = replace(
+            self.held, closed=shut, leases={**self.held.leases, grant_id: lease}
+        )
+
+    def end_all(self) -> None:
+        """Shut everything and keep it shut: the server does not know this point any more."""
+        self._ended.update(self.held.leases)
+        self.held = close_all(self.held)
+
+    def reconcile(self) -> Outcome:
+        """One pass; raises EnforcementFailed when the firewall could not be brought there."""
+        if self.held.closed != self._saved.closed:
+            self.save()  # what is shut must be known at the next boot before it is said
+        drift = ""
+        for attempt in range(ATTEMPTS):
+            now = self._clock.boottime()
+            self._forget(now)
+            wanted = rule_set(self.held, now)
+            observed = self._driver.observe()
+            if observed.drift and self._has_loaded and not drift:
+                drift = observed.drift
+            operations = plan(wanted, observed)
+            if not operations:
+                break
+            try:
+                self._driver.apply(operations)
+                self._has_loaded = True
+            except EnforcementFailed:
+                if attempt == ATTEMPTS - 1:
+                    raise
+        else:
+            observed = self._driver.observe()
+        return self._outcome(observed, drift)
+
+    def count_sessions(self) -> Mapping[str, int]:
+        """Live connections of grants that ended lately, by grant id."""
+        pairs = [
+            (grant_id, port, str(source))
+            for grant_id, lease in self._ended.items()
+            for port in lease.ports
+            for source in lease.sources
+        ]
+        counts = self._driver.sessions([(port, source) for _, port, source in pairs])
+        alive: dict[str, int] = {}
+        for (grant_id, _, _), count in zip(pairs, counts, strict=True):
+            alive[grant_id] = alive.get(grant_id, 0) + count
+        return alive
+
+    def forget_reported(self) -> None:
+        """The server has the counts of ended grants; keep only the newest few."""
+        while len(self._ended) > 64:
+            del self._ended[next(iter(self._ended))]
+
+    def save(self) -> None:
+        """Keep what is held across death and reboot, when it changed."""
+        if self.held != self._saved:
+            self._memory.save(self.held)
+            self._saved = self.held
+
+    def next_end(self) -> float | None:
+        """When (CLOCK_BOOTTIME seconds) the next lease or cut ends."""
+        ends = [lease.deadline for lease in self.held.leases.values()]
+        ends += [cut.deadline for cut in self.held.cuts.values()]
+        return min(ends, default=None)
+
+    def _forget(self, now: float) -> None:
+        before = self.held
+        self.held = forget_ended(before, now)
+        for grant_id, lease in before.leases.items():
+            if grant_id not in self.held.leases:
+                self._ended[grant_id] = lease
+
+    def _outcome(self, observed: Observed, drift: str) -> Outcome:
+        wanted = rule_set(self.held, self._clock.boottime())
+        missing = {key for key in wanted.openings if key not in observed.rules.openings}
+        shut: set[PortKey] = {closed.port for closed in observed.rules.closed}
+        in_force = frozenset(
+            grant_id
+            for grant_id, lease in self.held.leases.items()
+            if observed.is_intact
+            and set(lease.ports) <= shut
+            and not any(
+                key.port in lease.ports and key.source in _networks(lease) for key in missing
+            )
+        )
+        still_open = frozenset(
+            opening.grant_id
+            for opening in observed.rules.openings.values()
+            if opening.grant_id not in self.held.leases
+        )
+        return Outcome(self.held.generation, in_force | still_open, observed, drift)
+
+    def _note(self, notes: tuple[str, ...]) -> None:
+        for note in notes:
+            if note not in self.notes:
+                self.notes.append(note)
+
+
+def _networks(lease: HeldLease) -> set[object]:
+    return {network for prefix in lease.sources for network in prefix.networks}
