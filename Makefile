@@ -1,0 +1,74 @@
+# `make help` says what there is. PYTHON picks the interpreter; one that is named gets an
+# environment of its own, so that `make test PYTHON=/usr/bin/python3` leaves .venv alone.
+
+PYTHON ?= python3
+ifeq ($(origin PYTHON),file)
+VENV ?= .venv
+else
+VENV ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+endif
+
+BIN := $(VENV)/bin
+UV = $(or $(shell command -v uv),$(wildcard .boot/bin/uv),$(BIN)/uv)
+
+# Tests of the real kernel and of whole processes run one by one, after the others: they
+# measure times, and they share the machine's namespaces and tables.
+ALONE := $(wildcard tests/netns tests/e2e tests/faults)
+TOGETHER = $(filter-out $(ALONE),$(wildcard tests/*/))
+NOT_RUN := .pytest_cache/not-run.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev demo demo-down test check format bench lock clean
+
+help:  ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install:  ## make .venv with bascule in it (and what it needs of the system)
+	@tools/install.sh "$(PYTHON)" "$(VENV)" run
+
+install-dev:  ## the same, with what tests and checks need
+	@tools/install.sh "$(PYTHON)" "$(VENV)" dev
+
+demo: install  ## a small real network to try it on: https://localhost:8443
+	@$(BIN)/bascule lab up --detach
+
+demo-down:  ## take the demo's network down again
+	@$(BIN)/bascule lab down
+
+test: install-dev  ## the whole suite; says at the end what was not run here, and why
+	@mkdir -p .pytest_cache && rm -f $(NOT_RUN); code=0; \
+	PATH="$(abspath $(BIN)):$$PATH" BASCULE_NOT_RUN=$(NOT_RUN) \
+	    $(BIN)/python -m pytest -n 2 --dist loadfile $(TOGETHER:/=) || code=1; \
+	for folder in $(ALONE); do \
+	    PATH="$(abspath $(BIN)):$$PATH" BASCULE_NOT_RUN=$(NOT_RUN) \
+	        $(BIN)/python -m pytest $$folder || code=1; \
+	done; \
+	if [ -s $(NOT_RUN) ]; then echo "Not run here:"; sort -u $(NOT_RUN); \
+	else echo "Everything was run."; fi; \
+	exit $$code
+
+check: install-dev  ## lint, format, types, import contracts, every branch of domain/
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy src/bascule tests
+	$(BIN)/lint-imports --no-logo
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -q tests/unit tests/properties tests/machines
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --include='src/bascule/domain/*' --fail-under=100
+
+format:  ## put the code into its form
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench:  ## measure ask-to-open beside the peers; writes bench/results/
+	@tools/install.sh "$(PYTHON)" "$(VENV)" bench
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m bench
+
+lock:  ## resolve the lock files again (OPTIONS=--upgrade for newer versions)
+	@tools/lock.sh $(UV) $(OPTIONS)
+
+clean:  ## remove what the other targets made, the environments too
+	rm -rf .venv .venv-* .boot .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	    .import_linter_cache .coverage .coverage.* dist build
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,71 @@
+"""What the whole suite shares: no sockets where none belong, hypothesis' profile, the account.
+
+At the end the run says which tests were not run here and why (``make test`` gathers it).
+What is not here: fixtures of one folder; those stand in that folder's conftest.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+HERE = Path(__file__).parent
+OPEN_FOLDERS = frozenset({"wire", "netns", "e2e", "faults"})  # may talk to the network
+INTERNET = (socket.AF_INET, socket.AF_INET6)
+
+# Two shared cores: a deadline per example would measure the neighbours, not us.
+settings.register_profile("suite", deadline=None, print_blob=True)
+settings.register_profile(
+    "thorough", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
+
+def _folder(item: pytest.Item) -> str:
+    parts = item.path.relative_to(HERE).parts if item.path.is_relative_to(HERE) else ()
+    return parts[0] if len(parts) > 1 else ""
+
+
+@pytest.fixture(autouse=True)
+def no_sockets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit test that reaches for the network would pass here and fail elsewhere."""
+    item: pytest.Item = request.node
+    if _folder(item) in OPEN_FOLDERS or item.get_closest_marker("sockets"):
+        return
+    for verb in ("connect", "connect_ex", "bind"):
+        monkeypatch.setattr(socket.socket, verb, _refusing(getattr(socket.socket, verb)))
+
+
+def _refusing(real: object) -> object:
+    def guarded(self: socket.socket, address: object) -> object:
+        if self.family in INTERNET:
+            _refuse(address)
+        return real(self, address)  # type: ignore[operator]  # reason: a slot wrapper of socket
+
+    return guarded
+
+
+def _refuse(address: object) -> NoReturn:
+    pytest.fail(f"this test opened a socket to {address}; mark it sockets, or move its folder")
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Write the reasons for which tests were not run, once each, with how many they stopped."""
+    counts: dict[str, int] = defaultdict(int)
+    for report in terminalreporter.stats.get("skipped", []):
+        where = Path(report.nodeid.partition("::")[0])
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        counts[f"{where}: {why.removeprefix('Skipped: ')}"] += 1
+    target = os.environ.get("BASCULE_NOT_RUN")
+    if target and counts:
+        with Path(target).open("a", encoding="utf-8") as file:
+            file.writelines(f"  {count} in {where}\n" for where, count in counts.items())

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Resolve the three lock files again: exact versions and hashes for every Python and platform
+# that we support, naming no host. Run by `make lock`, with uv as the first argument.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+uv=$1
+shift # what is left goes to uv, e.g. --upgrade
+options=(--universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet)
+
+"$uv" pip compile pyproject.toml --group build "${options[@]}" "$@" -o requirements.lock
+"$uv" pip compile pyproject.toml --group dev -c requirements.lock "${options[@]}" "$@" \
+    -o requirements-dev.lock
+"$uv" pip compile --group boot "${options[@]}" "$@" -o requirements-boot.lock
+
+if grep -nE '://' requirements*.lock; then
+    echo "a lock file names a host: see the lines above" >&2
+    exit 1
+fi
