@@ -13,6 +13,7 @@ import click
 from bascule.domain.net import AddressPrefix
 from bascule.domain.times import parse_duration
 from bascule.errors import ConfigurationError, InvalidInput, ServerUnreachable
+from bascule.services.owned_driver import HostParts
 
 STATE = Path("/var/lib/bascule-agent")
 CONTROL = Path("/run/bascule/agent.sock")
@@ -54,19 +55,22 @@ def agent() -> None:
     show_default=True,
     help="This host's bounds on what any server may open.",
 )
-def run(server: str, token: str, state: Path, control: Path | None, guard: Path) -> None:
+@click.pass_obj
+def run(
+    parts: HostParts, server: str, token: str, state: Path, control: Path | None  , guard: Path
+) -> None:
     """Run the agent in the foreground; it needs CAP_NET_ADMIN.
 
     The ports that it knows of are shut before anything else is done. SIGTERM ends it: what
     is shut stays shut, what is open ends on time.
     """
     from bascule.agent.run import AgentPaths, AgentProcess
-    from bascule.bootstrap import open_host_driver, set_up_logging
     from bascule.services.clocks import SystemClock
+    from bascule.telemetry import set_up_logging
 
     set_up_logging()
     paths = AgentPaths(state, _control(control, state), guard)
-    process = AgentProcess(open_host_driver(), paths, SystemClock())
+    process = AgentProcess(parts.open_host_driver(), paths, SystemClock())
     sys.exit(process.run(server.rstrip("/"), token))
 
 
@@ -178,7 +182,10 @@ def status(state: Path, control: Path | None, output: str) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("/etc/systemd/system"),
 )
-def uninstall(yes: bool, state: Path, control: Path | None, unit_folder: Path) -> None:
+@click.pass_obj
+def uninstall(
+    parts: HostParts, yes: bool, state: Path, control: Path | None, unit_folder: Path
+) -> None:
     """Take every rule, unit and file of the agent off this host. Its ports are open again."""
     from bascule.agent.install import remove_unit
 
@@ -191,7 +198,7 @@ def uninstall(yes: bool, state: Path, control: Path | None, unit_folder: Path) -
         opened = _tell(socket_path, {"command": "uninstall"})["opened"]
         click.echo("removed the nftables table 'inet bascule' and stopped the agent")
     except ServerUnreachable:
-        opened = _remove_without_agent(state)
+        opened = _remove_without_agent(parts, state)
     for port in opened:
         click.echo(f"opened port {port}: nothing of ours shuts it any more")
     for sentence in remove_unit(unit_folder):
@@ -199,11 +206,9 @@ def uninstall(yes: bool, state: Path, control: Path | None, unit_folder: Path) -
     click.echo(f"deleted {state}" if not state.exists() else f"left {state}: not empty")
 
 
-def _remove_without_agent(state: Path) -> list[str]:
+def _remove_without_agent(parts: HostParts, state: Path) -> list[str]:
     """No agent lives: take the rules away ourselves, as the owner that we become."""
-    from bascule.bootstrap import open_host_driver
-
-    driver = open_host_driver()
+    driver = parts.open_host_driver()
     opened = sorted(str(closed.port) for closed in driver.observe().rules.closed)
     driver.take_over(lambda: None)
     driver.remove()

@@ -1,0 +1,3 @@
+from bascule.bootstrap import main
+
+main()

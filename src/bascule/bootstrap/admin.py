@@ -1,0 +1,69 @@
+"""``bascule admin recover``: new administrator credentials, offline, on record (EDGES A26)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from pathlib import Path
+
+import click
+
+from bascule.bootstrap.data_directory import (
+    ADMIN_FILE,
+    DATABASE,
+    AdminFile,
+    open_data_directory,
+)
+from bascule.errors import ConfigurationError
+
+
+@click.group()
+def admin() -> None:
+    """Care for an installation from the machine that it runs on."""
+
+
+@admin.command(epilog="Example:\n\n\b\n  bascule admin recover --data /var/lib/bascule")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Data directory.")
+def recover(data: Path) -> None:
+    """Make new administrator credentials; the server must be stopped.
+
+    The new ones are written to DIR/admin.json (0600); those that it held before stop
+    working, and the act is on record.
+    """
+    from bascule.identity.tls import CertificateKeeper
+    from bascule.services.act import Act, Services
+    from bascule.services.clocks import SystemClock
+    from bascule.services.fleet import hash_token
+    from bascule.services.hub import Hub
+    from bascule.services.installation import set_administrator
+    from bascule.store import open_store
+
+    if not (data / DATABASE).exists():
+        raise ConfigurationError(f"There is no installation in {data}.")
+    lock = open_data_directory(data)
+    previous = _previous(data / ADMIN_FILE)
+    store = open_store(data / DATABASE)
+    services = Services(store, SystemClock(), Hub())
+    client_id = str(previous.get("client_id") or uuid.uuid4())
+    secret = AdminFile.new_secret()
+    ca_file = CertificateKeeper(data, ()).ca_file
+
+    def work(tx: object, act: Act) -> None:
+        installation = tx.installation()  # type: ignore[attr-defined]  # reason: typed by perform
+        set_administrator(tx, act, client_id, hash_token(secret))  # type: ignore[arg-type]  # reason: as above
+        endpoint = str(previous.get("endpoint") or "https://localhost:8443")
+        AdminFile(data / ADMIN_FILE).write(installation, endpoint, ca_file, client_id, secret)
+
+    asyncio.run(services.perform(work))
+    store.close()
+    del lock
+    click.echo(f"New administrator credentials are in {data / ADMIN_FILE}.")
+
+
+def _previous(path: Path) -> dict[str, object]:
+    try:
+        data = json.loads(path.read_text())
+        return data if isinstance(data, dict) else {}
+    except (OSError, ValueError):
+        return {}

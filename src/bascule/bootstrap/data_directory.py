@@ -1,0 +1,112 @@
+"""A server's data directory: its own, locked, and continued wherever a start was killed."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import uuid
+from pathlib import Path
+
+from bascule.errors import ConfigurationError
+from bascule.services.act import Act
+from bascule.services.fleet import hash_token
+from bascule.services.installation import ensure_installation, set_administrator
+from bascule.interfaces import Installation, Transaction
+
+ADMIN_FILE = "admin.json"
+DATABASE = "bascule.db"
+
+
+def open_data_directory(path: Path) -> int:
+    """Make it (0700) and lock it; the lock ends with the process.
+
+    Raises ConfigurationError when it cannot be used or another server has it.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.stat().st_uid != os.geteuid():
+            raise ConfigurationError(f"{path} belongs to somebody else; a server wants its own.")
+        os.chmod(path, 0o700)
+        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The data directory {path} cannot be used: {error.strerror}.",
+            advice="Choose one that can be written with --data DIR.",
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise ConfigurationError(
+            f"Another server runs on {path}.", advice="Stop it, or give this one its own --data DIR."
+        ) from None
+    return descriptor
+
+
+class AdminFile:
+    """``admin.json``: the first credentials, written before the database knows them.
+
+    That order lets a start that was killed between the two go on: what is in the file
+    becomes what the database holds. A file that its owner took away is not made anew.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def ensure(self, tx: Transaction, act: Act, endpoint: str, ca_file: Path) -> Installation:
+        installation = ensure_installation(tx, act)
+        found = self._read()
+        if found is None and tx.has_credentials():
+            return installation
+        client_id, secret = found or (str(uuid.uuid4()), self.new_secret())
+        stored = tx.credential(client_id)
+        if stored is None:
+            self.write(installation, endpoint, ca_file, client_id, secret)
+            set_administrator(tx, act, client_id, hash_token(secret))
+        return installation
+
+    @staticmethod
+    def new_secret() -> str:
+        from bascule.identity.secrets import new_secret
+
+        return new_secret()
+
+    def write(
+        self,
+        installation: Installation,
+        endpoint: str,
+        ca_file: Path,
+        client_id: str,
+        secret: str,
+    ) -> None:
+        """Replace the file atomically, readable by its owner alone."""
+        body = json.dumps(
+            {
+                "endpoint": endpoint,
+                "ca_file": str(ca_file),
+                "tenant_id": installation.tenant_id,
+                "subscription_id": installation.subscription_id,
+                "client_id": client_id,
+                "client_secret": secret,
+            },
+            indent=2,
+        )
+        temporary = self._path.with_name(self._path.name + ".new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(body + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, self._path)
+
+    def _read(self) -> tuple[str, str] | None:
+        try:
+            data = json.loads(self._path.read_text())
+            return str(data["client_id"]), str(data["client_secret"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError) as error:
+            raise ConfigurationError(
+                f"{self._path} cannot be read: {error}.",
+                advice="Make new credentials: bascule admin recover --data DIR.",
+            ) from error

@@ -1,0 +1,133 @@
+"""``serve --this-host``: the agent's loop in the server's process, on its own firewall.
+
+The same loop and reconciler as a remote agent's; only the link is a function call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+
+from bascule.agent.loop import AgentLoop
+from bascule.agent.memory import HeldFile
+from bascule.domain.desired import DesiredState
+from bascule.domain.ids import is_name, machine_id
+from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.domain.net import parse_address
+from bascule.errors import ConfigurationError, ServerUnreachable
+from bascule.interfaces import Installation, Reader, Transaction
+from bascule.services.act import Act, Services
+from bascule.services.fleet import Report, state_for, take_report
+from bascule.services.hub import machine_topic, wait_for
+from bascule.services.installation import DEFAULT_RESOURCE_GROUP
+from bascule.services.machines import MachineDraft, put_machine
+from bascule.services.owned_driver import OwnedDriver
+from bascule.services.reconcile import Reconciler
+
+log = structlog.get_logger("bascule.agent")
+T = TypeVar("T")
+IN_PROCESS_KEY = "in-process"  # this point proves itself by being inside
+
+
+def enrol_this_host(
+    tx: Transaction, act: Act, installation: Installation, name: str, addresses: tuple[str, ...]
+) -> Machine:
+    """The machine that this server runs on, in the inventory, with its point."""
+    wanted = machine_id(installation.subscription_id, DEFAULT_RESOURCE_GROUP, name)
+    machine = tx.machine(wanted)
+    if machine is None:
+        draft = MachineDraft(addresses=tuple(parse_address(text) for text in addresses))
+        machine, _ = put_machine(tx, act, wanted, draft, installation.location)
+    if tx.enforcement_point(machine.uid) is None:
+        tx.put_enforcement_point(EnforcementPoint(machine.uid, IN_PROCESS_KEY, act.now))
+        tx.advance_generation(machine.uid)
+    return machine
+
+
+class LocalLink:
+    """A Link that calls the services of this process from the loop's threads."""
+
+    def __init__(
+        self, services: Services, machine_uid: str, event_loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._services = services
+        self._uid = machine_uid
+        self._event_loop = event_loop
+
+    def fetch_state(self) -> DesiredState:
+        now = self._services.clock.now()
+        return self._run(self._services.look(lambda tx: state_for(tx, self._uid, now)[1]))
+
+    def send_report(self, report: Report) -> int:
+        return self._run(
+            self._services.perform(lambda tx, act: take_report(tx, act, self._uid, report))
+        )
+
+    def listen(self, on_generation: Callable[[int], None], is_stopping: Callable[[], bool]) -> None:
+        self._run(self._follow(on_generation, is_stopping), seconds=None)
+
+    async def _follow(
+        self, on_generation: Callable[[int], None], is_stopping: Callable[[], bool]
+    ) -> None:
+        def current(tx: Reader) -> int:
+            return tx.generation(self._uid)
+
+        with self._services.hub.listening(machine_topic(self._uid)) as woken:
+            while not is_stopping() and not self._services.hub.is_closing:
+                on_generation(await self._services.look(current))
+                await wait_for(woken, 1.0)
+
+    def _run(self, work: Any, seconds: float | None = 10.0) -> Any:
+        async def awaiting() -> Any:
+            return await work
+
+        coroutine: Coroutine[Any, Any, Any] = awaiting()
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._event_loop).result(seconds)
+        except (RuntimeError, TimeoutError) as error:
+            raise ServerUnreachable("The server is stopping.") from error
+
+
+class ThisHost:
+    """Runs the loop in a thread beside the server."""
+
+    def __init__(self, services: Services, driver: OwnedDriver, data: Path) -> None:
+        self._services = services
+        self._driver = driver
+        self._state = data / "this-host"
+        self._loop: AgentLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    async def start(self, installation: Installation) -> None:
+        """Shut what is to be shut, then follow the server's own desired state."""
+        name = socket.gethostname().partition(".")[0]
+        if not is_name(name):
+            raise ConfigurationError(f"This host's name {name!r} cannot be a machine's name.")
+        machine = await self._services.perform(
+            lambda tx, act: enrol_this_host(tx, act, installation, name, ())
+        )
+        self._state.mkdir(mode=0o700, exist_ok=True)
+        reconciler = Reconciler(
+            self._driver, HeldFile(self._state, self._services.clock), self._services.clock
+        )
+        reconciler.restore(self._driver.observe().rules)
+        self._driver.take_over(lambda: None)
+        reconciler.reconcile()
+        link = LocalLink(self._services, machine.uid, asyncio.get_running_loop())
+        self._loop = AgentLoop(
+            reconciler, self._driver, link, self._services.clock, self._driver.local_port_range
+        )
+        self._thread = threading.Thread(target=self._loop.run, name="this-host", daemon=True)
+        self._thread.start()
+        log.info("guarding this host", machine=machine.id.name)
+
+    async def stop(self) -> None:
+        if self._loop is not None and self._thread is not None:
+            self._loop.stop()
+            await asyncio.to_thread(self._thread.join, 5.0)

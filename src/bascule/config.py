@@ -1,0 +1,71 @@
+"""The server's settings: parsed once, typed, refused with a reason.
+
+    setting        option       meaning
+    data           --data       data directory, made 0700 on the first start
+    listen         --listen     HOST:PORT, repeatable; [::]:8443 for IPv6
+    names          --name       host names and addresses of the certificate, repeatable;
+                                localhost, 127.0.0.1 and ::1 always are
+    proxies        --proxy      address of a reverse proxy whose X-Forwarded-For counts
+    this_host      --this-host  guard this very machine too, in the same process
+    certificate    --certificate-life  life of the server's certificate (it renews itself)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from bascule.domain.net import Address, parse_address
+from bascule.errors import ConfigurationError, InvalidInput
+
+ALWAYS_NAMED = ("localhost", "127.0.0.1", "::1")
+DEFAULT_LISTEN = "127.0.0.1:8443"
+DEFAULT_CERTIFICATE_LIFE = timedelta(days=90)
+_HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    data: Path
+    listen: tuple[tuple[str, int], ...]
+    names: tuple[str, ...]  # ALWAYS_NAMED first
+    proxies: tuple[Address, ...] = ()
+    this_host: bool = False
+    certificate_life: timedelta = DEFAULT_CERTIFICATE_LIFE
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """``HOST:PORT`` or ``[V6]:PORT``; the host must be an address."""
+    host, separator, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        address = parse_address(bare)
+        number = int(port) if port.isascii() and port.isdigit() else -1
+    except InvalidInput:
+        number = -1
+        address = None
+    if not separator or address is None or not 0 <= number <= 65535:
+        raise ConfigurationError(
+            f"--listen {text!r} is not ADDRESS:PORT; write 0.0.0.0:8443 or [::]:8443."
+        )
+    return bare, number
+
+
+def parse_names(texts: Sequence[str]) -> tuple[str, ...]:
+    """Host names and addresses, ALWAYS_NAMED first, each once, lower case."""
+    names = list(ALWAYS_NAMED)
+    for text in texts:
+        name = text.casefold()
+        if _HOST_NAME.fullmatch(name) is None:
+            try:
+                name = str(parse_address(name))
+            except InvalidInput:
+                raise ConfigurationError(
+                    f"--name {text!r} is neither a host name nor an address."
+                ) from None
+        if name not in names:
+            names.append(name)
+    return tuple(names)

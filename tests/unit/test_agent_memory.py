@@ -1,0 +1,122 @@
+"""The agent's memory: what survives its death, a reboot, a torn or tampered file (EDGES A6)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bascule.agent.memory import FALLBACK, NEWEST, PREVIOUS, HeldFile
+from bascule.domain.desired import Held, HeldLease
+from bascule.domain.machine import ClosedPort, OnExpiry
+from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+
+
+class Clock:
+    """A wall and a boot clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.wall = datetime(2030, 1, 1, tzinfo=UTC)
+        self.boot = 1000.0
+
+    def now(self) -> datetime:
+        return self.wall
+
+    def boottime(self) -> float:
+        return self.boot
+
+
+SSH = PortKey(TransportProtocol.TCP, 22)
+CLOSED = frozenset({ClosedPort(SSH, OnExpiry.KILL)})
+LEASE = HeldLease((SSH,), (AddressPrefix.parse("192.0.2.7"),), 1100.0, 2, is_local=True)
+HELD = Held(7, CLOSED, {"g-1": LEASE}, {"g-0": LEASE})
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def memory(directory: Path, clock: Clock, boot: str = "boot-1") -> HeldFile:
+    return HeldFile(directory, clock, boot)
+
+
+def test_an_agent_that_never_saved_holds_nothing(tmp_path: Path, clock: Clock) -> None:
+    """A first start must not close ports that nobody asked to be closed."""
+    assert memory(tmp_path, clock).load() == Held()
+
+
+def test_what_was_saved_is_loaded_whole(tmp_path: Path, clock: Clock) -> None:
+    """A restart in the same boot keeps every lease at its very end."""
+    memory(tmp_path, clock).save(HELD)
+    clock.boot = 1050.0
+    assert memory(tmp_path, clock).load() == HELD
+
+
+def test_a_reboot_takes_the_passed_time_off(tmp_path: Path, clock: Clock) -> None:
+    """100 s were left; 40 s of wall clock passed; the new boot is 5 s old: it ends at 65."""
+    memory(tmp_path, clock).save(HELD)
+    clock.wall += timedelta(seconds=40)
+    clock.boot = 5.0
+    loaded = memory(tmp_path, clock, "boot-2").load()
+    assert loaded.closed == CLOSED
+    assert loaded.leases["g-1"].deadline == pytest.approx(65.0)
+
+
+def test_a_clock_behind_the_saved_one_restores_no_grant(tmp_path: Path, clock: Clock) -> None:
+    """With a lying clock nobody knows what is left, so nothing is opened."""
+    memory(tmp_path, clock).save(HELD)
+    clock.wall -= timedelta(seconds=1)
+    file = memory(tmp_path, clock, "boot-2")
+    loaded = file.load()
+    assert (loaded.closed, dict(loaded.leases)) == (CLOSED, {})
+    assert "behind" in file.notes[0]
+
+
+def test_a_damaged_newest_file_closes_what_the_one_before_closed(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """Two generations: the older one's ports are shut, none of its grants is opened."""
+    file = memory(tmp_path, clock)
+    file.save(HELD)
+    file.save(Held(8, CLOSED, {}))
+    (tmp_path / NEWEST).write_text((tmp_path / NEWEST).read_text()[:-20])
+    loaded = memory(tmp_path, clock).load()
+    assert (loaded.closed, dict(loaded.leases), loaded.generation) == (CLOSED, {}, 7)
+
+
+def test_a_tampered_file_is_a_damaged_file(tmp_path: Path, clock: Clock) -> None:
+    """A longer deadline written by hand does not pass the checksum."""
+    file = memory(tmp_path, clock)
+    file.save(HELD)
+    path = tmp_path / NEWEST
+    path.write_text(path.read_text().replace("1100.0", "9900.0"))
+    assert memory(tmp_path, clock).load() == Held(closed=FALLBACK)
+
+
+def test_with_neither_readable_the_management_ports_are_shut(tmp_path: Path, clock: Clock) -> None:
+    """Nobody can say what was closed, so what everybody attacks is."""
+    (tmp_path / NEWEST).write_text("")
+    (tmp_path / PREVIOUS).write_text("{}")
+    file = memory(tmp_path, clock)
+    assert file.load() == Held(closed=FALLBACK)
+    assert {closed.port.number for closed in FALLBACK} == {22, 3389, 5985, 5986}
+    assert file.notes
+
+
+def test_a_damaged_file_never_becomes_the_previous_one(tmp_path: Path, clock: Clock) -> None:
+    """Saving over a damaged newest keeps the good older generation."""
+    file = memory(tmp_path, clock)
+    file.save(HELD)
+    file.save(Held(8, CLOSED, {}))
+    good_previous = (tmp_path / PREVIOUS).read_text()
+    (tmp_path / NEWEST).write_text("torn")
+    file.save(Held(9, CLOSED, {}))
+    assert (tmp_path / PREVIOUS).read_text() == good_previous
+    assert memory(tmp_path, clock).load().generation == 9
+
+
+def test_files_are_the_owners_alone(tmp_path: Path, clock: Clock) -> None:
+    memory(tmp_path, clock).save(HELD)
+    assert (tmp_path / NEWEST).stat().st_mode & 0o777 == 0o600
