@@ -1,0 +1,64 @@
+"""SQLite connections as we want them.
+
+Sources: SQLite's documentation of WAL, of ``PRAGMA synchronous`` and of ``foreign_keys``;
+Python's ``sqlite3``, whose own transaction control is switched off
+(``isolation_level=None``): whoever holds a connection says BEGIN and COMMIT himself.
+
+``synchronous=FULL`` because a port that was granted or closed must not be forgotten:
+with NORMAL, a power cut takes back the last commits.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import cast
+
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.pool import NullPool
+
+BUSY_TIMEOUT = 5.0  # seconds that another process may hold the database before we give up
+WAL_LIMIT = 64 * 1024 * 1024  # bytes that the log keeps on disk once it has been emptied
+
+
+def connect(path: Path | None, *, is_reader: bool = False) -> Connection:
+    """Open a connection to an existing file, or to a new database in memory.
+
+    It belongs to whoever holds it; one thread at a time.
+    """
+
+    def driver() -> sqlite3.Connection:
+        target = ":memory:" if path is None else f"{path.absolute().as_uri()}?mode=rw"
+        opened = sqlite3.connect(
+            target,
+            timeout=BUSY_TIMEOUT,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+            uri=path is not None,
+        )
+        try:
+            _configure(opened, is_reader=is_reader)
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+    # An engine of its own: nothing is pooled, and a broken connection is thrown away whole.
+    return create_engine("sqlite://", creator=driver, poolclass=NullPool).connect()
+
+
+def _configure(opened: sqlite3.Connection, *, is_reader: bool) -> None:
+    opened.execute("PRAGMA foreign_keys = ON")
+    opened.execute("PRAGMA trusted_schema = OFF")
+    opened.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
+    if is_reader:
+        opened.execute("PRAGMA query_only = ON")
+        return
+    opened.execute("PRAGMA journal_mode = WAL")
+    opened.execute("PRAGMA synchronous = FULL")
+
+
+def driver_of(connection: Connection) -> sqlite3.Connection:
+    """The driver's own connection, on which transactions are begun and ended."""
+    return cast("sqlite3.Connection", connection.connection.dbapi_connection)

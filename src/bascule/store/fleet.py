@@ -1,0 +1,101 @@
+"""Rows of enforcement points (one table, ``agents``) and of their enrolments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, select, update
+
+from bascule.domain.machine import EnforcementPoint
+from bascule.interfaces import Enrolment
+from bascule.store import tables as t
+from bascule.store.rows import Rows
+
+_AGENT = select(t.agents).where(t.agents.c.machine_uid == bindparam("wanted"))
+
+
+class FleetReads(Rows):
+    __slots__ = ()
+
+    def enforcement_point(self, machine_uid: str) -> EnforcementPoint | None:
+        row = self._first(_AGENT, {"wanted": machine_uid})
+        return None if row is None else _point(row)
+
+    def enforcement_points(self) -> Sequence[EnforcementPoint]:
+        rows = self._all(select(t.agents).order_by(t.agents.c.machine_uid))
+        return [_point(row) for row in rows]
+
+    def enrolment_by_hash(self, token_hash: str) -> Enrolment | None:
+        row = self._first(select(t.enrolments).where(t.enrolments.c.token_hash == token_hash))
+        if row is None:
+            return None
+        return Enrolment(
+            id=row.id,
+            machine_uid=row.machine_uid,
+            token_hash=row.token_hash,
+            expires_at=row.expires_at,
+            replaces=row.replaces,
+            used_at=row.used_at,
+        )
+
+
+class FleetWrites(FleetReads):
+    __slots__ = ()
+
+    def put_enforcement_point(self, point: EnforcementPoint) -> None:
+        low, high = point.local_port_range or (None, None)
+        self._put(
+            t.agents,
+            {"machine_uid": point.machine_uid},
+            {
+                "public_key": point.public_key,
+                "enrolled_at": point.enrolled_at,
+                "observed_generation": point.observed_generation,
+                "last_contact_at": point.last_contact_at,
+                "agent_version": point.agent_version,
+                "local_port_low": low,
+                "local_port_high": high,
+                "weaknesses": list(point.weaknesses),
+                "blocked_attempts": point.blocked_attempts,
+                "facts": dict(point.facts),
+            },
+        )
+
+    def delete_enforcement_point(self, machine_uid: str) -> None:
+        self._run(delete(t.agents).where(t.agents.c.machine_uid == machine_uid))
+
+    def add_enrolment(self, enrolment: Enrolment) -> None:
+        self._run(
+            t.enrolments.insert(),
+            {
+                "id": enrolment.id,
+                "machine_uid": enrolment.machine_uid,
+                "token_hash": enrolment.token_hash,
+                "expires_at": enrolment.expires_at,
+                "replaces": enrolment.replaces,
+                "used_at": enrolment.used_at,
+            },
+        )
+
+    def consume_enrolment(self, enrolment_id: str, now: datetime) -> bool:
+        """Whether it is too old is for the caller, who says so otherwise than "used"."""
+        unused = (t.enrolments.c.id == enrolment_id, t.enrolments.c.used_at.is_(None))
+        return self._run(update(t.enrolments).where(*unused).values(used_at=now)) == 1
+
+
+def _point(row: Row[Any]) -> EnforcementPoint:
+    has_range = row.local_port_low is not None
+    return EnforcementPoint(
+        machine_uid=row.machine_uid,
+        public_key=row.public_key,
+        enrolled_at=row.enrolled_at,
+        observed_generation=row.observed_generation,
+        last_contact_at=row.last_contact_at,
+        agent_version=row.agent_version,
+        local_port_range=(row.local_port_low, row.local_port_high) if has_range else None,
+        weaknesses=tuple(row.weaknesses),
+        blocked_attempts=row.blocked_attempts,
+        facts=row.facts,
+    )

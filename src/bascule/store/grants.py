@@ -1,0 +1,165 @@
+"""Rows of grants, and the moves that the database lets them make.
+
+A move writes the state it came from beside the new one; the pair is a foreign key into
+``grant_transitions``. The state it came from is also in the WHERE, so that of two who
+would move one grant only the first does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, bindparam, select, update
+
+from bascule.domain.grant import Grant, GrantState, StatusReason
+from bascule.domain.machine import OnExpiry
+from bascule.domain.policy import RuleProtocol
+from bascule.errors import Conflict, NotFound
+from bascule.store import tables as t
+from bascule.store.rows import Rows, prefixes, resource_id, slices
+
+Values = dict[str, Any]
+
+_UNSETTLED = (GrantState.OPENING, GrantState.OPEN, GrantState.CLOSING)
+_BY_END = (t.grants.c.ends_at, t.grants.c.sequence)
+_ALL_LIVE = select(t.grants).where(t.IS_LIVE).order_by(*_BY_END)
+_LIVE = (
+    select(t.grants)
+    .where(t.grants.c.machine_uid.in_(bindparam("uids", expanding=True)), t.IS_LIVE)
+    .order_by(*_BY_END)
+)
+_OF_REQUESTS = (
+    select(t.grants)
+    .where(t.grants.c.request_id.in_(bindparam("ids", expanding=True)))
+    .order_by(t.grants.c.sequence)
+)
+_INSERT = t.grants.insert()
+
+
+class GrantReads(Rows):
+    __slots__ = ()
+
+    def grants_of(self, request_ids: Sequence[str]) -> Sequence[Grant]:
+        rows = [r for some in slices(request_ids) for r in self._all(_OF_REQUESTS, {"ids": some})]
+        rows.sort(key=lambda row: row.sequence)
+        return [_grant(row) for row in rows]
+
+    def live_grants(self, machine_uids: Sequence[str] | None = None) -> Sequence[Grant]:
+        if machine_uids is None:
+            return [_grant(row) for row in self._all(_ALL_LIVE)]
+        rows = [r for some in slices(machine_uids) for r in self._all(_LIVE, {"uids": some})]
+        rows.sort(key=lambda row: (row.ends_at, row.sequence))
+        return [_grant(row) for row in rows]
+
+    def unsettled_grants(self, machine_uid: str) -> Sequence[Grant]:
+        """In the order they were added."""
+        wanted = select(t.grants).where(
+            t.grants.c.machine_uid == machine_uid, t.grants.c.state.in_(_UNSETTLED)
+        )
+        return [_grant(row) for row in self._all(wanted.order_by(t.grants.c.sequence))]
+
+    def cut_grants(self, machine_uid: str, ended_since: datetime) -> Sequence[Grant]:
+        """In the order they were added."""
+        wanted = select(t.grants).where(
+            t.IS_CUT, t.grants.c.machine_uid == machine_uid, t.grants.c.ended_at >= ended_since
+        )
+        return [_grant(row) for row in self._all(wanted.order_by(t.grants.c.sequence))]
+
+
+class GrantWrites(GrantReads):
+    __slots__ = ()
+
+    def add_grant(self, grant: Grant) -> None:
+        """Add a fresh grant; the database refuses one that is not ``opening``."""
+        fixed = {
+            "id": grant.id,
+            "request_id": grant.request_id,
+            "policy_id": str(grant.policy_id),
+            "machine_uid": grant.machine_uid,
+            "machine_id": str(grant.machine_id),
+            "requestor_id": grant.requestor_id,
+            "requestor": grant.requestor,
+            "number": grant.number,
+            "protocol": grant.protocol,
+            "sources": [str(source) for source in grant.sources],
+            "started_at": grant.started_at,
+            "is_source_list": grant.is_source_list,
+            "previous_state": None,
+            "is_cut": False,
+        }
+        self._run(_INSERT, {**fixed, **_movable(grant)})
+
+    def update_grant(self, grant: Grant, was: GrantState) -> None:
+        values = _movable(grant)
+        if grant.state is not was:
+            values["previous_state"] = was
+        here = update(t.grants).where(t.grants.c.id == grant.id, t.grants.c.state == was)
+        try:
+            moved = self._run(here.values(**values))
+        except Conflict as refusal:
+            raise Conflict(
+                f"Grant {grant.id} is {was}; it cannot become {grant.state}.",
+                code="IllegalTransition",
+            ) from refusal
+        if not moved:
+            raise self._not_moved(grant.id, was)
+
+    def mark_cut(self, grant_id: str) -> None:
+        """Raises NotFound for a grant that is not there."""
+        if not self._run(update(t.grants).where(t.grants.c.id == grant_id).values(is_cut=True)):
+            raise NotFound(f"There is no grant {grant_id}.")
+
+    def _not_moved(self, grant_id: str, was: GrantState) -> Conflict | NotFound:
+        row = self._first(select(t.grants.c.state).where(t.grants.c.id == grant_id))
+        if row is None:
+            return NotFound(f"There is no grant {grant_id}.")
+        return Conflict(
+            f"Grant {grant_id} is {row.state}, no longer {was}: it was changed in the meantime.",
+            code="GrantChanged",
+            advice="Read it again and decide anew.",
+        )
+
+
+def _movable(grant: Grant) -> Values:
+    """What may change in a grant's life; the rest is fixed when it is added."""
+    return {
+        "on_expiry": grant.on_expiry,
+        "max_duration": grant.max_duration,
+        "ends_at": grant.ends_at,
+        "ends_at_text": grant.ends_at_text,
+        "state": grant.state,
+        "reason": grant.reason,
+        "generation": grant.generation,
+        "extension": grant.extension,
+        "ended_at": grant.ended_at,
+        "failure": grant.failure,
+    }
+
+
+def _grant(row: Row[Any]) -> Grant:
+    return Grant(
+        id=row.id,
+        request_id=row.request_id,
+        policy_id=resource_id(row.policy_id),
+        machine_uid=row.machine_uid,
+        machine_id=resource_id(row.machine_id),
+        requestor_id=row.requestor_id,
+        requestor=row.requestor,
+        number=row.number,
+        protocol=RuleProtocol(row.protocol),
+        sources=prefixes(row.sources),
+        on_expiry=OnExpiry(row.on_expiry),
+        max_duration=row.max_duration,
+        started_at=row.started_at,
+        ends_at=row.ends_at,
+        ends_at_text=row.ends_at_text,
+        state=GrantState(row.state),
+        reason=StatusReason(row.reason),
+        generation=row.generation,
+        extension=row.extension,
+        is_source_list=row.is_source_list,
+        ended_at=row.ended_at,
+        failure=row.failure,
+    )

@@ -1,0 +1,207 @@
+"""Rows of the installation, its groups and credentials, its machines and closed ports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, select, update
+
+from bascule.domain.ids import ResourceId
+from bascule.domain.machine import ClosedPort, Machine, OnExpiry, OsType
+from bascule.domain.net import PortKey, TransportProtocol
+from bascule.domain.policy import effective_on_expiry
+from bascule.errors import Conflict
+from bascule.interfaces import Credential, Installation
+from bascule.store import tables as t
+from bascule.store.rows import Rows, resource_id
+
+_MACHINE = select(t.machines).where(t.machines.c.id_key == bindparam("key"))
+_MACHINE_BY_UID = select(t.machines).where(t.machines.c.uid == bindparam("wanted"))
+_GENERATION = select(t.machine_generations.c.generation).where(
+    t.machine_generations.c.machine_uid == bindparam("wanted")
+)
+_SET_GENERATION = (
+    update(t.machine_generations)
+    .where(t.machine_generations.c.machine_uid == bindparam("wanted"))
+    .values(generation=bindparam("generation"))
+)
+_FIRST_GENERATION = t.machine_generations.insert()
+_PORTS = select(t.closed_ports).where(
+    t.closed_ports.c.machine_uid == bindparam("wanted"),
+    t.closed_ports.c.is_released == bindparam("is_released"),
+)
+
+
+class InventoryReads(Rows):
+    __slots__ = ()
+
+    def installation(self) -> Installation | None:
+        row = self._first(select(t.installation))
+        if row is None:
+            return None
+        return Installation(row.tenant_id, row.subscription_id, row.location, row.created_at)
+
+    def resource_groups(self) -> Sequence[str]:
+        rows = self._all(select(t.resource_groups.c.name).order_by(t.resource_groups.c.key))
+        return [row.name for row in rows]
+
+    def locations(self) -> Sequence[str]:
+        """The installation's and every machine's and policy's, ordered without case."""
+        spelt: dict[str, str] = {}
+        for statement in (
+            select(t.installation.c.location.label("name")),
+            select(t.machines.c.location.label("name")).distinct().order_by("name"),
+            select(t.policies.c.location_key.label("name")).distinct(),
+        ):
+            for row in self._all(statement):
+                spelt.setdefault(row.name.casefold(), row.name)
+        return [spelt[key] for key in sorted(spelt)]
+
+    def credential(self, client_id: str) -> Credential | None:
+        row = self._first(
+            select(t.credentials).where(t.credentials.c.client_key == client_id.casefold())
+        )
+        if row is None:
+            return None
+        return Credential(
+            row.client_id, row.display_name, row.secret_hash, row.expires_at, row.is_enabled
+        )
+
+    def has_credentials(self) -> bool:
+        return self._first(select(t.credentials.c.client_key).limit(1)) is not None
+
+    def machine(self, machine_id: ResourceId) -> Machine | None:
+        row = self._first(_MACHINE, {"key": machine_id.key})
+        return None if row is None else _machine(row)
+
+    def machine_by_uid(self, uid: str) -> Machine | None:
+        row = self._first(_MACHINE_BY_UID, {"wanted": uid})
+        return None if row is None else _machine(row)
+
+    def machines(
+        self, resource_group: str | None = None, after: str = "", limit: int = 1000
+    ) -> Sequence[Machine]:
+        wanted = select(t.machines).where(t.machines.c.id_key > after.casefold())
+        if resource_group is not None:
+            wanted = wanted.where(t.machines.c.group_key == resource_group.casefold())
+        return [
+            _machine(row) for row in self._all(wanted.order_by(t.machines.c.id_key).limit(limit))
+        ]
+
+    def generation(self, machine_uid: str) -> int:
+        row = self._first(_GENERATION, {"wanted": machine_uid})
+        return 0 if row is None else int(row.generation)
+
+    def closed_ports(self, machine_uid: str) -> frozenset[ClosedPort]:
+        rows = self._all(_PORTS, {"wanted": machine_uid, "is_released": False})
+        return frozenset(ClosedPort(_port_key(row), OnExpiry(row.on_expiry)) for row in rows)
+
+    def released_ports(self, machine_uid: str) -> frozenset[PortKey]:
+        rows = self._all(_PORTS, {"wanted": machine_uid, "is_released": True})
+        return frozenset(_port_key(row) for row in rows)
+
+
+class InventoryWrites(InventoryReads):
+    __slots__ = ()
+
+    def create_installation(self, installation: Installation) -> None:
+        if self.installation() is not None:
+            raise Conflict("This database has an installation already; it is made once.")
+        self._run(
+            t.installation.insert(),
+            {
+                "id": 1,
+                "tenant_id": installation.tenant_id,
+                "subscription_id": installation.subscription_id,
+                "location": installation.location,
+                "created_at": installation.created_at,
+            },
+        )
+
+    def add_resource_group(self, name: str) -> None:
+        """Add a group; one that exists keeps the spelling that it was created with."""
+        key = name.casefold()
+        known = select(t.resource_groups.c.key).where(t.resource_groups.c.key == key)
+        if self._first(known) is None:
+            self._run(t.resource_groups.insert(), {"key": key, "name": name})
+
+    def put_credential(self, credential: Credential) -> None:
+        self._put(
+            t.credentials,
+            {"client_key": credential.client_id.casefold()},
+            {
+                "client_id": credential.client_id,
+                "display_name": credential.display_name,
+                "secret_hash": credential.secret_hash,
+                "expires_at": credential.expires_at,
+                "is_enabled": credential.is_enabled,
+            },
+        )
+
+    def put_machine(self, machine: Machine) -> None:
+        """Write a machine; raises Conflict when another uid has its id."""
+        holder = self.machine(machine.id)
+        if holder is not None and holder.uid != machine.uid:
+            raise Conflict(
+                f"A machine {machine.id} exists already, with another uid.",
+                advice="Delete it first; the new one inherits nothing of it.",
+            )
+        self._put(
+            t.machines,
+            {"uid": machine.uid},
+            {
+                "id_key": machine.id.key,
+                "id": str(machine.id),
+                "group_key": machine.id.resource_group.casefold(),
+                "location": machine.location,
+                "os_type": machine.os_type,
+                "addresses": [str(address) for address in machine.addresses],
+                "tags": dict(machine.tags),
+                "created_at": machine.created_at,
+            },
+        )
+
+    def delete_machine(self, uid: str) -> None:
+        """Its agent, enrolments and closed ports go by the foreign keys' cascade."""
+        self._run(delete(t.machines).where(t.machines.c.uid == uid))
+
+    def advance_generation(self, machine_uid: str, beyond: int = 0) -> int:
+        generation = max(self.generation(machine_uid), beyond) + 1
+        if not self._run(_SET_GENERATION, {"wanted": machine_uid, "generation": generation}):
+            self._run(_FIRST_GENERATION, {"machine_uid": machine_uid, "generation": generation})
+        return generation
+
+    def put_closed_port(self, machine_uid: str, closed: ClosedPort) -> None:
+        self._put_port(machine_uid, closed.port, closed.on_expiry, is_released=False)
+
+    def release_port(self, machine_uid: str, port: PortKey) -> None:
+        """Let a port go, one that was never closed here too (its agent may hold it)."""
+        on_expiry = effective_on_expiry(port, OnExpiry.KEEP)
+        self._put_port(machine_uid, port, on_expiry, is_released=True)
+
+    def _put_port(
+        self, machine_uid: str, port: PortKey, on_expiry: OnExpiry, *, is_released: bool
+    ) -> None:
+        self._put(
+            t.closed_ports,
+            {"machine_uid": machine_uid, "protocol": port.protocol, "number": port.number},
+            {"on_expiry": on_expiry, "is_released": is_released},
+        )
+
+
+def _machine(row: Row[Any]) -> Machine:
+    return Machine(
+        id=resource_id(row.id),
+        uid=row.uid,
+        location=row.location,
+        os_type=OsType(row.os_type),
+        addresses=tuple(ip_address(text) for text in row.addresses),
+        tags=row.tags,
+        created_at=row.created_at,
+    )
+
+
+def _port_key(row: Row[Any]) -> PortKey:
+    return PortKey(TransportProtocol(row.protocol), row.number)

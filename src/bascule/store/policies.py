@@ -1,0 +1,190 @@
+"""Rows of policies: the policy, its machines, their ports, and the generations that carry it.
+
+Ports stand in rows of their own, so that "which policies name this machine?" is an
+indexed look-up, however many policies there are.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import BindParameter, Row, Select, bindparam, delete, select
+
+from bascule.domain.ids import ResourceId
+from bascule.domain.machine import OnExpiry
+from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
+from bascule.interfaces import StoredPolicy
+from bascule.store import tables as t
+from bascule.store.rows import Rows, prefixes, resource_id, slices
+
+Values = dict[str, Any]
+
+_POLICY = select(t.policies).where(t.policies.c.id_key == bindparam("key"))
+_NAMING = (
+    select(t.policies)
+    .join(t.policy_machines, t.policy_machines.c.policy_key == t.policies.c.id_key)
+    .where(t.policy_machines.c.machine_key == bindparam("key"))
+    .order_by(t.policies.c.id_key)
+)
+_KEYS: BindParameter[Any] = bindparam("keys", expanding=True)
+_MACHINES = (
+    select(t.policy_machines)
+    .where(t.policy_machines.c.policy_key.in_(_KEYS))
+    .order_by(t.policy_machines.c.policy_key, t.policy_machines.c.position)
+)
+_PORTS = (
+    select(t.policy_ports)
+    .where(t.policy_ports.c.policy_key.in_(_KEYS))
+    .order_by(
+        t.policy_ports.c.policy_key, t.policy_ports.c.machine_position, t.policy_ports.c.position
+    )
+)
+_GENERATIONS = select(t.policy_generations).where(t.policy_generations.c.policy_key.in_(_KEYS))
+
+
+class PolicyReads(Rows):
+    __slots__ = ()
+
+    def policy(self, policy_id: ResourceId) -> StoredPolicy | None:
+        return next(iter(self._whole(self._all(_POLICY, {"key": policy_id.key}))), None)
+
+    def policies(
+        self,
+        resource_group: str | None = None,
+        location: str | None = None,
+        after: str = "",
+        limit: int = 1000,
+    ) -> Sequence[StoredPolicy]:
+        wanted: Select[Any] = select(t.policies).where(t.policies.c.id_key > after.casefold())
+        if resource_group is not None:
+            wanted = wanted.where(t.policies.c.group_key == resource_group.casefold())
+        if location is not None:
+            wanted = wanted.where(t.policies.c.location_key == location.casefold())
+        return self._whole(self._all(wanted.order_by(t.policies.c.id_key).limit(limit)))
+
+    def policies_naming(self, machine_id: ResourceId) -> Sequence[StoredPolicy]:
+        return self._whole(self._all(_NAMING, {"key": machine_id.key}))
+
+    def _whole(self, rows: Sequence[Row[Any]]) -> list[StoredPolicy]:
+        """Join policies with their parts: three queries however many they are."""
+        keys = [row.id_key for row in rows]
+        ports: dict[tuple[str, int], list[PortRule]] = defaultdict(list)
+        for row in self._parts(_PORTS, keys):
+            ports[row.policy_key, row.machine_position].append(_port_rule(row))
+        machines: dict[str, list[MachineRules]] = defaultdict(list)
+        for row in self._parts(_MACHINES, keys):
+            rules = tuple(ports[row.policy_key, row.position])
+            machines[row.policy_key].append(
+                MachineRules(resource_id(row.machine_id), rules, row.public_ip_address)
+            )
+        generations: dict[str, dict[str, int]] = defaultdict(dict)
+        for row in self._parts(_GENERATIONS, keys):
+            generations[row.policy_key][row.machine_uid] = row.generation
+        return [
+            StoredPolicy(
+                Policy(resource_id(row.id), row.kind, tuple(machines[row.id_key])),
+                row.etag,
+                generations[row.id_key],
+            )
+            for row in rows
+        ]
+
+    def _parts(self, statement: Select[Any], keys: Sequence[str]) -> Iterable[Row[Any]]:
+        for some in slices(keys):
+            yield from self._all(statement, {"keys": some})
+
+
+class PolicyWrites(PolicyReads):
+    __slots__ = ()
+
+    def put_policy(self, stored: StoredPolicy) -> None:
+        policy = stored.policy
+        key = policy.id.key
+        held = self.policy(policy.id)
+        self._put(
+            t.policies,
+            {"id_key": key},
+            {
+                "id": str(policy.id),
+                "group_key": policy.id.resource_group.casefold(),
+                "location_key": policy.id.location.casefold(),
+                "kind": policy.kind,
+                "etag": stored.etag,
+            },
+        )
+        # A policy is put twice in one act: with its rules, then with its generations.
+        if held is None or not _is_spelt_alike(held.policy.machines, policy.machines):
+            self._put_machines(key, policy.machines)
+        if held is None or held.generations != dict(stored.generations):
+            self._put_generations(key, stored.generations)
+
+    def delete_policy(self, policy_id: ResourceId) -> None:
+        self._run(delete(t.policies).where(t.policies.c.id_key == policy_id.key))
+
+    def _put_machines(self, key: str, machines: Sequence[MachineRules]) -> None:
+        self._run(delete(t.policy_machines).where(t.policy_machines.c.policy_key == key))
+        rows = [_machine_values(key, position, each) for position, each in enumerate(machines)]
+        ports = [
+            _port_values(key, m, p, rule)
+            for m, each in enumerate(machines)
+            for p, rule in enumerate(each.ports)
+        ]
+        if rows:
+            self._run(t.policy_machines.insert(), rows)
+        if ports:
+            self._run(t.policy_ports.insert(), ports)
+
+    def _put_generations(self, key: str, generations: Mapping[str, int]) -> None:
+        self._run(delete(t.policy_generations).where(t.policy_generations.c.policy_key == key))
+        rows = [
+            {"policy_key": key, "machine_uid": uid, "generation": generation}
+            for uid, generation in generations.items()
+        ]
+        if rows:
+            self._run(t.policy_generations.insert(), rows)
+
+
+def _is_spelt_alike(held: Sequence[MachineRules], put: Sequence[MachineRules]) -> bool:
+    """Equal, and in the same letters: ids compare without case, but are shown as put last."""
+    return held == put and all(
+        str(a.machine_id) == str(b.machine_id) for a, b in zip(held, put, strict=True)
+    )
+
+
+def _machine_values(key: str, position: int, rules: MachineRules) -> Values:
+    return {
+        "policy_key": key,
+        "position": position,
+        "machine_key": rules.machine_id.key,
+        "machine_id": str(rules.machine_id),
+        "public_ip_address": rules.public_ip_address,
+    }
+
+
+def _port_values(key: str, machine_position: int, position: int, rule: PortRule) -> Values:
+    return {
+        "policy_key": key,
+        "machine_position": machine_position,
+        "position": position,
+        "number": rule.number,
+        "protocol": rule.protocol,
+        "sources": [str(source) for source in rule.sources],
+        "max_duration": rule.max_duration,
+        "on_expiry": rule.on_expiry,
+        "justification_required": rule.justification_required,
+        "is_source_list": rule.is_source_list,
+    }
+
+
+def _port_rule(row: Row[Any]) -> PortRule:
+    return PortRule(
+        number=row.number,
+        protocol=RuleProtocol(row.protocol),
+        sources=prefixes(row.sources),
+        max_duration=row.max_duration,
+        on_expiry=OnExpiry(row.on_expiry),
+        justification_required=row.justification_required,
+        is_source_list=row.is_source_list,
+    )

@@ -1,0 +1,136 @@
+"""How a statement is run, and what its failure is called outside.
+
+No exception of SQLAlchemy or of a driver leaves the store: a refused row is a Conflict, a
+database that cannot be used is Unavailable, text or a number that no column can hold is
+InvalidInput. A statement that is itself wrong is a bug of ours and stays as it is.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NoReturn
+
+from sqlalchemy import Connection, Executable, Row, Table, and_
+from sqlalchemy.exc import DBAPIError
+
+from bascule.domain.ids import ResourceId
+from bascule.domain.net import AddressPrefix
+from bascule.errors import Conflict, InvalidInput, Unavailable
+
+Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+
+FAILURES = (DBAPIError, sqlite3.Error, UnicodeEncodeError, OverflowError)
+_SLICE = 500  # values of one IN (...): far below every database's bound on parameters
+_NOTHING_CHANGED = "Nothing was changed."
+# By the beginning of SQLite's name for the failure: what it is, and what to do.
+_CAUSES: Mapping[str, tuple[str, str]] = {
+    "SQLITE_FULL": ("the disk is full", f"{_NOTHING_CHANGED} Free some space and try again."),
+    "SQLITE_READONLY": (
+        "it is read-only",
+        f"{_NOTHING_CHANGED} Let the server's account write to the file and its folder.",
+    ),
+    "SQLITE_CANTOPEN": (
+        "its file cannot be opened",
+        f"{_NOTHING_CHANGED} Look at the folder's existence and rights.",
+    ),
+    "SQLITE_BUSY": (
+        "another process holds it",
+        f"{_NOTHING_CHANGED} Try again; end the other process if this stays.",
+    ),
+    "SQLITE_LOCKED": ("another process holds it", f"{_NOTHING_CHANGED} Try again."),
+    "SQLITE_CORRUPT": ("its file is damaged", "Restore the last backup."),
+    "SQLITE_NOTADB": ("its file is not a database", "Restore the last backup."),
+}
+_UNKNOWN_CAUSE = (
+    "the disk reports an error",
+    "Look at the system's log, and at what is stored before you repeat the call.",
+)
+
+
+def raise_translated(error: Exception, doing: str) -> NoReturn:
+    """Raise ours instead of a database's own exception; others go on as they are."""
+    ours = translate(error, doing)
+    if ours is error:
+        raise error
+    raise ours from error
+
+
+def translate(error: Exception, doing: str) -> Exception:
+    """What to raise instead of a database's own exception; ``doing`` is read, written, ..."""
+    if isinstance(error, (UnicodeEncodeError, OverflowError)):
+        return InvalidInput(f"A value cannot be stored: {error}.")
+    original = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(original, sqlite3.IntegrityError):
+        return Conflict(f"The database refuses this row: {original}.")
+    if isinstance(original, sqlite3.DatabaseError) and not isinstance(
+        original, (sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError)
+    ):
+        return _unavailable(original, doing)
+    return error
+
+
+def _unavailable(error: sqlite3.DatabaseError, doing: str) -> Exception:
+    name = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_ERROR":  # a wrong statement: ours to mend
+        return error
+    cause, advice = next(
+        (words for start, words in _CAUSES.items() if name.startswith(start)), _UNKNOWN_CAUSE
+    )
+    return Unavailable(f"The database cannot be {doing}: {cause} ({error}).", advice=advice)
+
+
+class Rows:
+    """Statements on one connection, for as long as its unit of work lasts."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def _all(self, statement: Executable, parameters: Parameters = None) -> Sequence[Row[Any]]:
+        try:
+            return self._connection.execute(statement, parameters).all()
+        except FAILURES as error:
+            raise_translated(error, "read")
+
+    def _first(self, statement: Executable, parameters: Parameters = None) -> Row[Any] | None:
+        rows = self._all(statement, parameters)
+        return rows[0] if rows else None
+
+    def _run(self, statement: Executable, parameters: Parameters = None) -> int:
+        """Run a statement that writes and return how many rows it touched."""
+        try:
+            return self._connection.execute(statement, parameters).rowcount
+        except FAILURES as error:
+            raise_translated(error, "written")
+
+    def _put(self, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        """Write one row whole: update it when it is there, else add it.
+
+        Two statements, because an upsert is spelt otherwise on each database.
+        """
+        here = and_(*(table.c[name] == value for name, value in key.items()))
+        if not self._run(table.update().where(here).values(**values)):
+            self._run(table.insert(), {**key, **values})
+
+
+def slices(values: Sequence[str]) -> Sequence[Sequence[str]]:
+    """Cut a long list so that each piece fits into one statement."""
+    return [values[start : start + _SLICE] for start in range(0, len(values), _SLICE)]
+
+
+@lru_cache(maxsize=8192)
+def resource_id(text: str) -> ResourceId:
+    """A stored id; they are few and read often."""
+    return ResourceId.parse(text)
+
+
+@lru_cache(maxsize=8192)
+def address_prefix(text: str) -> AddressPrefix:
+    return AddressPrefix.parse(text)
+
+
+def prefixes(texts: Sequence[str]) -> tuple[AddressPrefix, ...]:
+    return tuple(address_prefix(text) for text in texts)

@@ -1,0 +1,284 @@
+"""Every table. A change here needs a revision in ``migrations`` (a test compares them).
+
+Only what SQLite and PostgreSQL both have. Resource ids stand twice: as they were written,
+and folded (``*_key``), which is what is compared. Grants, requests and events carry no
+foreign key to a machine or a policy, because they outlive both.
+
+The life of a grant is a foreign key: ``(previous_state, state)`` must be a row of
+``grant_transitions``, which holds ``domain.grant.TRANSITIONS``; a grant without a previous
+state can only be ``opening``.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    literal_column,
+)
+
+from bascule.store.columns import Instant, Json, Key, Sequence, Span
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# -- the installation and its inventory --------------------------------------------------
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("tenant_id", String, nullable=False),
+    Column("subscription_id", String, nullable=False),
+    Column("location", String, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+resource_groups = Table(
+    "resource_groups",
+    metadata,
+    Column("key", Key, primary_key=True),
+    Column("name", String, nullable=False),
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("client_key", Key, primary_key=True),
+    Column("client_id", String, nullable=False),
+    Column("display_name", String, nullable=False),
+    Column("secret_hash", String, nullable=False),
+    Column("expires_at", Instant),
+    Column("is_enabled", Boolean, nullable=False),
+)
+
+machines = Table(
+    "machines",
+    metadata,
+    Column("uid", Key, primary_key=True),
+    Column("id_key", Key, nullable=False, unique=True),
+    Column("id", String, nullable=False),
+    Column("group_key", Key, nullable=False),
+    Column("location", String, nullable=False),
+    Column("os_type", String, nullable=False),
+    Column("addresses", Json, nullable=False),
+    Column("tags", Json, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Index(None, "group_key", "id_key"),
+)
+
+# Kept when the machine goes: uids are never used again, and its last leases still end.
+machine_generations = Table(
+    "machine_generations",
+    metadata,
+    Column("machine_uid", Key, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+)
+
+closed_ports = Table(
+    "closed_ports",
+    metadata,
+    Column("machine_uid", Key, ForeignKey(machines.c.uid, ondelete="CASCADE"), primary_key=True),
+    Column("protocol", String, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("on_expiry", String, nullable=False),
+    Column("is_released", Boolean, nullable=False),  # let go by name; until it is closed again
+    CheckConstraint("number BETWEEN 1 AND 65535", name="port_number"),
+)
+
+# -- policies ----------------------------------------------------------------------------
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("id_key", Key, primary_key=True),
+    Column("id", String, nullable=False),
+    Column("group_key", Key, nullable=False),
+    Column("location_key", Key, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("etag", String, nullable=False),
+    Index(None, "group_key", "id_key"),
+)
+
+policy_machines = Table(
+    "policy_machines",
+    metadata,
+    Column("policy_key", Key, ForeignKey(policies.c.id_key, ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("machine_key", Key, nullable=False),
+    Column("machine_id", String, nullable=False),
+    Column("public_ip_address", String),
+    UniqueConstraint("policy_key", "machine_key"),
+    Index(None, "machine_key", "policy_key"),
+)
+
+policy_ports = Table(
+    "policy_ports",
+    metadata,
+    Column("policy_key", Key, primary_key=True),
+    Column("machine_position", Integer, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, nullable=False),
+    Column("protocol", String, nullable=False),
+    Column("sources", Json, nullable=False),
+    Column("max_duration", Span, nullable=False),
+    Column("on_expiry", String, nullable=False),
+    Column("justification_required", Boolean, nullable=False),
+    Column("is_source_list", Boolean, nullable=False),
+    ForeignKeyConstraint(
+        ["policy_key", "machine_position"],
+        [policy_machines.c.policy_key, policy_machines.c.position],
+        ondelete="CASCADE",
+    ),
+    CheckConstraint("number BETWEEN 1 AND 65535", name="port_number"),
+)
+
+policy_generations = Table(
+    "policy_generations",
+    metadata,
+    Column("policy_key", Key, ForeignKey(policies.c.id_key, ondelete="CASCADE"), primary_key=True),
+    Column("machine_uid", Key, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+)
+
+# -- requests and grants -----------------------------------------------------------------
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("policy_key", Key, nullable=False),
+    Column("policy_id", String, nullable=False),
+    Column("requestor_id", Key, nullable=False),
+    Column("requestor", String, nullable=False),
+    Column("justification", String),
+    Column("started_at", Instant, nullable=False),
+    Column("machines", Json, nullable=False),
+    Index(None, "started_at", "id"),
+    Index(None, "policy_key", "started_at", "id"),
+    Index(None, "requestor_id", "started_at", "id"),
+)
+
+grant_transitions = Table(
+    "grant_transitions",
+    metadata,
+    Column("from_state", String, primary_key=True),
+    Column("to_state", String, primary_key=True),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("sequence", Sequence, primary_key=True, autoincrement=True),  # the order of adding
+    Column("id", Key, nullable=False, unique=True),
+    Column("request_id", Key, ForeignKey(requests.c.id), nullable=False),
+    Column("policy_id", String, nullable=False),
+    Column("machine_uid", Key, nullable=False),
+    Column("machine_id", String, nullable=False),
+    Column("requestor_id", String, nullable=False),
+    Column("requestor", String, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("protocol", String, nullable=False),
+    Column("sources", Json, nullable=False),
+    Column("on_expiry", String, nullable=False),
+    Column("max_duration", Span, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    Column("ends_at_text", String, nullable=False),
+    Column("previous_state", String),  # null: it has not moved yet
+    Column("state", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("extension", BigInteger, nullable=False),
+    Column("is_source_list", Boolean, nullable=False),
+    Column("ended_at", Instant),
+    Column("failure", String, nullable=False),
+    Column("is_cut", Boolean, nullable=False),  # what it admitted is to be cut
+    ForeignKeyConstraint(
+        ["previous_state", "state"],
+        [grant_transitions.c.from_state, grant_transitions.c.to_state],
+    ),
+    CheckConstraint("previous_state IS NOT NULL OR state = 'opening'", name="begins_opening"),
+    CheckConstraint("number BETWEEN 1 AND 65535", name="port_number"),
+    Index(None, "request_id"),
+    Index(None, "machine_uid", "state"),
+)
+
+# Written out, not bound: an index over a part is used only where its own words are met.
+IS_LIVE = grants.c.state.in_((literal_column("'opening'"), literal_column("'open'")))
+IS_CUT = grants.c.is_cut.is_(True)
+
+Index("ix_grants_live", grants.c.ends_at, sqlite_where=IS_LIVE, postgresql_where=IS_LIVE)
+Index(
+    "ix_grants_cut",
+    grants.c.machine_uid,
+    grants.c.ended_at,
+    sqlite_where=IS_CUT,
+    postgresql_where=IS_CUT,
+)
+
+# -- the fleet ---------------------------------------------------------------------------
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("machine_uid", Key, ForeignKey(machines.c.uid, ondelete="CASCADE"), primary_key=True),
+    Column("public_key", String, nullable=False),
+    Column("enrolled_at", Instant, nullable=False),
+    Column("observed_generation", BigInteger, nullable=False),
+    Column("last_contact_at", Instant),
+    Column("agent_version", String, nullable=False),
+    Column("local_port_low", Integer),
+    Column("local_port_high", Integer),
+    Column("weaknesses", Json, nullable=False),
+    Column("blocked_attempts", BigInteger, nullable=False),
+    Column("facts", Json, nullable=False),
+)
+
+enrolments = Table(
+    "enrolments",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("machine_uid", Key, ForeignKey(machines.c.uid, ondelete="CASCADE"), nullable=False),
+    Column("token_hash", Key, nullable=False, unique=True),
+    Column("expires_at", Instant, nullable=False),
+    Column("replaces", Boolean, nullable=False),
+    Column("used_at", Instant),
+    Index(None, "machine_uid"),
+)
+
+# -- the record --------------------------------------------------------------------------
+
+events = Table(
+    "events",
+    metadata,
+    Column("sequence", Sequence, primary_key=True, autoincrement=True),
+    Column("id", Key, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("principal_id", Key, nullable=False),
+    Column("resource_key", Key, nullable=False),
+    Column("record", Json, nullable=False),  # Event.record(), whole
+    Index(None, "at"),
+    Index(None, "principal_id", "sequence"),
+    Index(None, "resource_key", "sequence"),
+    sqlite_autoincrement=True,  # a number is never used twice, even after a deletion
+)

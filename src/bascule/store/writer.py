@@ -1,0 +1,151 @@
+"""The one thread that writes: units of work in a queue, group commit.
+
+SQLite has one writer at a time whatever we do, and a durable commit costs a flush of the
+disk. So one thread owns the writing connection, runs each unit in a savepoint inside one
+transaction, and commits for all that were waiting: the flush is shared.
+
+Rules: a unit's result is handed over only after the COMMIT; a unit that raises is undone
+alone and its caller alone hears of it; when the COMMIT fails, every unit of the group
+fails, because nothing of any of them was kept.
+What is not here: what a unit does, and which database file this is.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from bascule.errors import Unavailable
+from bascule.store.connections import driver_of
+from bascule.store.rows import translate
+
+T = TypeVar("T")
+
+GROUP_LIMIT = 64  # units of one commit
+
+
+class _Unit:
+    __slots__ = ("future", "work")
+
+    def __init__(self, work: Callable[[Connection], Any]) -> None:
+        self.work = work
+        self.future: Future[Any] = Future()
+
+
+class Writer:
+    """Owns ``connection`` from now on; ``close`` ends its thread and closes it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._driver = driver_of(connection)
+        self._queue: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
+        self._gate = threading.Lock()  # nothing is queued behind the end
+        self._is_closed = False
+        # A daemon: what was not committed was not acknowledged, so exit need not wait.
+        self._thread = threading.Thread(target=self._serve, name="bascule-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Callable[[Connection], T]) -> Future[T]:
+        """Queue a unit of work; raises Unavailable after ``close``."""
+        unit = _Unit(work)
+        with self._gate:
+            if self._is_closed:
+                raise Unavailable("The database is closed: the server is stopping.")
+            self._queue.put(unit)
+        return unit.future
+
+    def close(self) -> None:
+        """Finish what is queued, then let go of the database."""
+        with self._gate:
+            if not self._is_closed:
+                self._is_closed = True
+                self._queue.put(None)
+        self._thread.join()
+        self._connection.close()
+
+    def _serve(self) -> None:
+        while (unit := self._queue.get()) is not None:
+            self._write_group(unit)
+
+    def _write_group(self, first: _Unit) -> None:
+        taken: list[_Unit] = []
+        try:
+            self._driver.execute("BEGIN IMMEDIATE")
+            results = [
+                (unit, result) for unit in self._take(first, taken) for result in self._run(unit)
+            ]
+            self._driver.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001  # reason: the thread outlives every failure
+            self._roll_back()
+            if not taken:  # it could not even begin: those behind would wait for the same
+                taken.extend(self._take(first, []))
+            for unit in taken:
+                if not unit.future.done():
+                    unit.future.set_exception(_failure(error))
+        else:
+            for unit, result in results:
+                unit.future.set_result(result)
+
+    def _take(self, first: _Unit, taken: list[_Unit]) -> Iterator[_Unit]:
+        """Yield and note ``first`` and what is queued, except what was cancelled meanwhile."""
+        unit: _Unit | None = first
+        while unit is not None:
+            if unit.future.set_running_or_notify_cancel():
+                taken.append(unit)
+                yield unit
+            unit = self._next() if len(taken) < GROUP_LIMIT else None
+
+    def _next(self) -> _Unit | None:
+        try:
+            unit = self._queue.get_nowait()
+        except queue.Empty:
+            return None
+        if unit is None:
+            self._queue.put(None)  # the end, for _serve to find
+        return unit
+
+    def _run(self, unit: _Unit) -> tuple[Any, ...]:
+        """Run one unit in a savepoint: its result, or nothing when it failed and was undone."""
+        self._driver.execute("SAVEPOINT unit")
+        try:
+            result = unit.work(self._connection)
+        except BaseException as error:  # noqa: BLE001  # reason: it is the caller's, whatever it is
+            self._check_transaction(error)
+            self._driver.execute("ROLLBACK TO unit")
+            self._driver.execute("RELEASE unit")
+            unit.future.set_exception(error)
+            return ()
+        self._check_transaction(None)
+        self._driver.execute("RELEASE unit")
+        return (result,)
+
+    def _check_transaction(self, error: BaseException | None) -> None:
+        """Fail the group when SQLite gave up the whole transaction, as on a full disk it may."""
+        if self._driver.in_transaction:
+            return
+        if isinstance(error, Unavailable):
+            raise error
+        raise Unavailable("The database gave the transaction up. Nothing was changed.")
+
+    def _roll_back(self) -> None:
+        if self._driver.in_transaction:
+            with suppress(sqlite3.Error):  # a failure shows at the next BEGIN, to callers
+                self._driver.execute("ROLLBACK")
+
+
+def _failure(error: Exception) -> Unavailable:
+    """What one caller of a failed group is told; an exception each, since each is raised."""
+    ours = translate(error, "written")
+    if isinstance(ours, Unavailable):
+        failure = Unavailable(ours.message, advice=ours.advice)
+    else:
+        failure = Unavailable(f"The database's writer failed: {error}.")
+    failure.__cause__ = error
+    return failure
