@@ -37,7 +37,7 @@ def recover(data: Path) -> None:
     from bascule.services.fleet import hash_token
     from bascule.services.hub import Hub
     from bascule.services.installation import set_administrator
-    from bascule.store import open_store
+    from bascule.store.open import open_store
 
     if not (data / DATABASE).exists():
         raise ConfigurationError(f"There is no installation in {data}.")

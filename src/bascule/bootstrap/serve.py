@@ -82,7 +82,7 @@ def run(settings: ServeSettings, passed: list[socket.socket], parts: object) -> 
     """Serve until told to stop; returns the exit code."""
     from bascule.bootstrap.data_directory import DATABASE, open_data_directory
     from bascule.identity.tls import CertificateKeeper
-    from bascule.store import open_store
+    from bascule.store.open import open_store
 
     lock = open_data_directory(settings.data)
     keeper = CertificateKeeper(settings.data, settings.names, lifetime=settings.certificate_life)

@@ -1,0 +1,366 @@
+"""Use cases on a real store: what opens, what ends, what stays shut (EDGES A8 to A16)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from bascule.domain.decide import Denied
+from bascule.domain.grant import GrantState, Status, StatusReason
+from bascule.domain.machine import ClosedPort, Machine, OnExpiry
+from bascule.domain.net import PortKey, TransportProtocol
+from bascule.domain.policy import Policy, RuleProtocol
+from bascule.errors import AuthenticationFailed, Conflict, InvalidInput, PreconditionFailed
+from bascule.services import fleet, machines, policies, requests
+from bascule.services.sweep import sweep
+
+from .services_world import ANNA, BERT, World, rules
+
+SSH = PortKey(TransportProtocol.TCP, 22)
+DNS = PortKey(TransportProtocol.UDP, 53)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    yield made
+    made.close()
+
+
+def closed(world: World, machine: Machine) -> frozenset[PortKey]:
+    return frozenset(each.port for each in world.see(lambda tx: tx.closed_ports(machine.uid)))
+
+
+def state(world: World, machine: Machine):  # type: ignore[no-untyped-def]  # reason: a shorthand
+    return world.see(lambda tx: fleet.state_for(tx, machine.uid, world.clock.wall))[1]
+
+
+# -- closing and releasing ----------------------------------------------------------------
+
+
+def test_a_policy_shuts_what_it_names(world: World) -> None:
+    world.put(rules(world.web, 22))
+    assert closed(world, world.web) == {SSH}
+    assert closed(world, world.db) == frozenset()
+    assert state(world, world.web).leases == ()
+
+
+def test_udp_is_always_kill(world: World) -> None:
+    """A UDP flow under "established" would never end (EDGES A4)."""
+    world.put(rules(world.web, 53, protocol=RuleProtocol.ALL))
+    shut = world.see(lambda tx: tx.closed_ports(world.web.uid))
+    assert ClosedPort(DNS, OnExpiry.KILL) in shut
+    assert ClosedPort(PortKey(TransportProtocol.TCP, 53), OnExpiry.KEEP) in shut
+
+
+@pytest.mark.parametrize("omit", ["port", "machine", "everything"])
+def test_a_port_that_a_put_stops_naming_stays_shut(world: World, omit: str) -> None:
+    """Nothing opens by omission (EDGES A10)."""
+    world.put(rules(world.web, 22, 3389), rules(world.db, 22))
+    if omit == "port":
+        world.put(rules(world.web, 3389), rules(world.db, 22))
+    elif omit == "machine":
+        world.put(rules(world.db, 22))
+    else:
+        world.put()
+    assert SSH in closed(world, world.web)
+    assert not state(world, world.web).released
+    assert "PortLeftPolicies" in world.kinds()
+
+
+def test_deleting_a_policy_opens_what_it_alone_names(world: World) -> None:
+    world.put(rules(world.web, 22, 3389))
+    world.put(rules(world.web, 22), name="other")
+    assert world.do(lambda tx, act: policies.delete_policy(tx, act, world.policy_id()))
+    assert closed(world, world.web) == {SSH}
+    assert state(world, world.web).released == {PortKey(TransportProtocol.TCP, 3389)}
+
+
+def test_deleting_a_policy_does_not_open_what_it_once_named(world: World) -> None:
+    """Only what it names at that moment opens."""
+    world.put(rules(world.web, 22))
+    world.put()
+    world.do(lambda tx, act: policies.delete_policy(tx, act, world.policy_id()))
+    assert SSH in closed(world, world.web)
+
+
+def test_release_by_name_and_not_of_what_a_policy_names(world: World) -> None:
+    world.put(rules(world.web, 22, 3389))
+    world.put(rules(world.web, 3389))
+    released = world.do(lambda tx, act: policies.release_ports(tx, act, world.web.id, None))
+    assert released == (SSH,)
+    with pytest.raises(Conflict, match="named by a policy"):
+        world.do(
+            lambda tx, act: policies.release_ports(
+                tx, act, world.web.id, {PortKey(TransportProtocol.TCP, 3389)}
+            )
+        )
+
+
+def test_removing_a_machines_rules_opens_them_and_nobody_elses(world: World) -> None:
+    world.put(rules(world.web, 22), rules(world.db, 22))
+    assert world.do(lambda tx, act: policies.delete_machine_rules(tx, act, world.web.id))
+    assert closed(world, world.web) == frozenset()
+    assert closed(world, world.db) == {SSH}
+
+
+def test_where_two_policies_differ_the_stricter_expiry_holds(world: World) -> None:
+    world.put(rules(world.web, 22))
+    world.put(rules(world.web, 22, on_expiry=OnExpiry.KILL), name="strict")
+    assert world.see(lambda tx: tx.closed_ports(world.web.uid)) == {ClosedPort(SSH, OnExpiry.KILL)}
+
+
+def test_a_kill_port_in_the_hosts_own_range_is_refused(world: World) -> None:
+    """It would cut the host's own outbound connections (EDGES A4)."""
+    world.report(world.web, local_port_range=(32768, 60999))
+    with pytest.raises(InvalidInput, match="ip_local_port_range"):
+        world.put(rules(world.web, 40000, on_expiry=OnExpiry.KILL))
+    with pytest.raises(InvalidInput, match="UDP"):
+        world.put(rules(world.web, 40000, protocol=RuleProtocol.UDP))
+    world.put(rules(world.web, 40000))
+
+
+def test_an_old_etag_writes_nothing(world: World) -> None:
+    """Two writers cannot undo each other."""
+    world.put(rules(world.web, 22))
+    stored = world.see(lambda tx: tx.policy(world.policy_id()))
+    assert stored is not None
+    world.put(rules(world.web, 22, 3389))
+    late = Policy(world.policy_id(), "Basic", (rules(world.web, 80),))
+    with pytest.raises(PreconditionFailed):
+        world.do(
+            lambda tx, act: policies.put_policy(
+                tx, act, late, precondition=policies.Precondition(stored.etag)
+            )
+        )
+    assert PortKey(TransportProtocol.TCP, 80) not in closed(world, world.web)
+
+
+# -- requests ------------------------------------------------------------------------------
+
+
+def test_a_grant_is_open_when_it_was_read_back_and_not_before(world: World) -> None:
+    """Said means seen (DESIGN rule 4)."""
+    world.put(rules(world.web, 22))
+    old = world.see(lambda tx: tx.generation(world.web.uid))
+    grant = world.granted(world.web)
+    assert grant.status is Status.INITIATING
+    world.report(world.web, generation=old)
+    assert world.grant(grant).state is GrantState.OPENING
+    world.report(world.web)
+    assert world.grant(grant).state is GrantState.OPENING  # right generation, not in force
+    world.report(world.web, grant.id)
+    assert world.grant(grant).state is GrantState.OPEN
+
+
+def test_a_denial_leaves_an_event_and_no_grant(world: World) -> None:
+    world.put(rules(world.web, 22, sources="10.0.0.0/8"))
+    answer = world.ask(world.web, number=23)
+    assert isinstance(answer, Denied)
+    assert world.kinds()[-1] == "AccessDenied"
+    assert not state(world, world.web).leases
+
+
+def test_the_same_requestors_newer_request_takes_the_olders_place(world: World) -> None:
+    world.put(rules(world.web, 22))
+    first = world.granted(world.web)
+    world.report(world.web, first.id)
+    second = world.granted(world.web, seconds=60)
+    old = world.grant(first)
+    assert (old.status, old.reason) == (Status.REVOKED, StatusReason.NEWER_REQUEST_INITIATED)
+    assert [lease.grant_id for lease in state(world, world.web).leases] == [second.id]
+
+
+def test_another_persons_grant_of_the_same_opening_is_his_own(world: World) -> None:
+    """One ending never closes another's."""
+    world.put(rules(world.web, 22))
+    anna = world.granted(world.web)
+    bert = world.granted(world.web, subject=BERT)
+    world.do(
+        lambda tx, act: requests.revoke(
+            tx, act, anna.request_id, None, kills_sessions=False, subject=ANNA
+        )
+    )
+    assert [lease.grant_id for lease in state(world, world.web).leases] == [bert.id]
+
+
+def test_a_revoked_grant_is_closed_when_it_was_read_back_shut(world: World) -> None:
+    world.put(rules(world.web, 22))
+    grant = world.granted(world.web)
+    world.report(world.web, grant.id)
+    world.do(
+        lambda tx, act: requests.revoke(
+            tx, act, grant.request_id, None, kills_sessions=False, subject=ANNA
+        )
+    )
+    assert world.grant(grant).state is GrantState.CLOSING
+    world.report(world.web, grant.id)  # it was still in force
+    assert world.grant(grant).state is GrantState.CLOSING
+    world.report(world.web, sessions={grant.id: 2})
+    assert world.grant(grant).state is GrantState.CLOSED
+
+
+def test_revoke_with_kill_names_the_cut_for_two_minutes(world: World) -> None:
+    world.put(rules(world.web, 22))
+    grant = world.granted(world.web)
+    world.do(
+        lambda tx, act: requests.revoke(
+            tx, act, grant.request_id, None, kills_sessions=True, subject=ANNA
+        )
+    )
+    (cut,) = state(world, world.web).cuts
+    assert cut.grant_id == grant.id
+    world.clock.pass_time(121)
+    assert state(world, world.web).cuts == ()
+
+
+def test_extending_is_decided_like_a_new_request(world: World) -> None:
+    world.put(rules(world.web, 22, longest=timedelta(hours=1)))
+    grant = world.granted(world.web, seconds=600)
+    ends = world.clock.wall + timedelta(minutes=50)
+    world.do(
+        lambda tx, act: requests.extend(tx, act, grant.request_id, ends, "2030-01-01T12:50:00Z", ANNA)
+    )
+    (lease,) = state(world, world.web).leases
+    assert (lease.extension, lease.remaining) == (1, timedelta(minutes=50))
+    from bascule.errors import RequestDenied
+
+    with pytest.raises(RequestDenied, match="at most 1 h"):
+        world.do(
+            lambda tx, act: requests.extend(
+                tx, act, grant.request_id, world.clock.wall + timedelta(hours=2), "x", ANNA
+            )
+        )
+
+
+def test_a_shorter_maximum_cuts_to_start_plus_maximum(world: World) -> None:
+    world.put(rules(world.web, 22))
+    grant = world.granted(world.web, seconds=7200)
+    world.clock.pass_time(60)
+    world.put(rules(world.web, 22, longest=timedelta(minutes=10)))
+    (lease,) = state(world, world.web).leases
+    assert lease.remaining == timedelta(minutes=9)
+    assert world.grant(grant).ends_at_text == "2030-01-01T12:10:00.0000000Z"
+
+
+@pytest.mark.parametrize(
+    "narrower", ["machine gone", "port gone", "source gone", "policy deleted", "machine deleted"]
+)
+def test_narrowing_ends_what_it_no_longer_allows(world: World, narrower: str) -> None:
+    """In the same commit (EDGES A11)."""
+    world.put(rules(world.web, 22), rules(world.db, 22))
+    grant = world.granted(world.web)
+    kept = world.granted(world.db)
+    if narrower == "machine gone":
+        world.put(rules(world.db, 22))
+    elif narrower == "port gone":
+        world.put(rules(world.web, 3389), rules(world.db, 22))
+    elif narrower == "source gone":
+        world.put(rules(world.web, 22, sources="10.0.0.0/8"), rules(world.db, 22))
+    elif narrower == "policy deleted":
+        world.do(lambda tx, act: policies.delete_policy(tx, act, world.policy_id()))
+    else:
+        world.do(lambda tx, act: machines.delete_machine(tx, act, world.web.id))
+    ended = world.grant(grant)
+    assert (ended.status, ended.reason) == (Status.REVOKED, StatusReason.USER_REQUESTED)
+    assert world.grant(kept).is_live == (narrower != "policy deleted")
+
+
+# -- time ----------------------------------------------------------------------------------
+
+
+def test_the_end_comes_by_the_sweep_and_is_closed_by_the_report(world: World) -> None:
+    world.put(rules(world.web, 22))
+    grant = world.granted(world.web, seconds=5)
+    world.report(world.web, grant.id)
+    world.clock.pass_time(4.9)
+    assert world.do(sweep) == 0
+    world.clock.pass_time(0.1)
+    assert world.do(sweep) == 1
+    ended = world.grant(grant)
+    assert (ended.state, ended.reason) == (GrantState.CLOSING, StatusReason.EXPIRED)
+    world.report(world.web)
+    assert world.grant(grant).state is GrantState.CLOSED
+
+
+def test_what_did_not_open_in_a_minute_never_opens(world: World) -> None:
+    """It is withdrawn with the reason, and no later report brings it back (EDGES A20)."""
+    machine = world.add_machine("quiet-1", "10.0.0.9")
+    world.put(rules(machine, 22))
+    grant = world.granted(machine)
+    world.clock.pass_time(60)
+    world.do(sweep)
+    failed = world.grant(grant)
+    assert (failed.state, failed.status, failed.reason) == (
+        GrantState.FAILED,
+        Status.REVOKED,
+        StatusReason.EXPIRED,
+    )
+    assert "has no agent" in failed.failure
+    world.enrol(machine)
+    world.report(machine, grant.id)
+    assert world.grant(grant).state is GrantState.FAILED
+    assert state(world, machine).leases == ()
+
+
+def test_an_agent_ahead_of_the_server_ends_what_lives(world: World) -> None:
+    """The server is from an older backup (EDGES A8)."""
+    world.put(rules(world.web, 22))
+    grant = world.granted(world.web)
+    generation = world.report(world.web, grant.id, generation=500)
+    assert generation > 500
+    assert not world.grant(grant).is_live
+    assert "GenerationOvertaken" in world.kinds()
+
+
+# -- machines and agents -------------------------------------------------------------------
+
+
+def test_a_new_machine_of_an_old_name_inherits_nothing(world: World) -> None:
+    world.put(rules(world.web, 22))
+    world.granted(world.web)
+    world.do(lambda tx, act: machines.delete_machine(tx, act, world.web.id))
+    again = world.add_machine("web-1", "10.0.0.1")
+    assert again.uid != world.web.uid
+    assert closed(world, again) == frozenset()
+    assert world.see(lambda tx: tx.live_grants([again.uid])) == []
+    policy = world.see(lambda tx: tx.policy(world.policy_id()))
+    assert policy is not None
+    assert policy.policy.machines == ()
+    with pytest.raises(AuthenticationFailed):
+        state(world, world.web)
+
+
+def test_an_enrolment_token_works_once(world: World) -> None:
+    machine = world.add_machine("new-1", "10.0.0.5")
+    world.do(
+        lambda tx, act: fleet.create_enrolment(
+            tx, act, machine.id, lambda _: "secret", timedelta(minutes=1), replaces=False
+        )
+    )
+    first = world.do(lambda tx, act: fleet.enrol(tx, act, "secret", "key-a", "1"))
+    assert isinstance(first, Machine)
+    same = world.do(lambda tx, act: fleet.enrol(tx, act, "secret", "key-a", "1"))
+    assert isinstance(same, Machine)  # the same key: it was killed before it read the answer
+    second = world.do(lambda tx, act: fleet.enrol(tx, act, "secret", "key-b", "1"))
+    assert isinstance(second, fleet.Refused)
+    assert world.kinds()[-1] == "EnrolmentRefused"
+
+
+def test_enrolling_over_a_live_key_needs_replace(world: World) -> None:
+    assert isinstance(world.enrol(world.web, "key-2"), fleet.Refused)
+    assert isinstance(world.enrol(world.web, "key-3", replaces=True), Machine)
+
+
+def test_an_expired_token_is_refused(world: World) -> None:
+    machine = world.add_machine("new-1", "10.0.0.5")
+    world.do(
+        lambda tx, act: fleet.create_enrolment(
+            tx, act, machine.id, lambda _: "secret", timedelta(hours=9), replaces=False
+        )
+    )
+    world.clock.pass_time(15 * 60)  # nine hours were asked for, fifteen minutes is the most
+    answer = world.do(lambda tx, act: fleet.enrol(tx, act, "secret", "k", "1"))
+    assert answer == fleet.Refused("the token has expired")
