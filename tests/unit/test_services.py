@@ -16,7 +16,7 @@ from bascule.errors import AuthenticationFailed, Conflict, InvalidInput, Precond
 from bascule.services import fleet, machines, policies, requests
 from bascule.services.sweep import sweep
 
-from .services_world import ANNA, BERT, World, rules
+from tests.unit.services_world import ANNA, BERT, World, rules
 
 SSH = PortKey(TransportProtocol.TCP, 22)
 DNS = PortKey(TransportProtocol.UDP, 53)
