@@ -1,0 +1,177 @@
+"""``bascule lab up|info|exec|shell|down``.
+
+What is not here: how it is done (``lifecycle``, ``launch``, ``info``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from typing import NoReturn
+
+import click
+
+from bascule.lab.topology import DEFAULT_LAB, SERVER_PORT
+
+_NAME = click.option(
+    "--name", default=DEFAULT_LAB, show_default=True, metavar="LAB", help="Which lab."
+)
+_REST = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+@click.group()
+def lab() -> None:
+    """Try Bascule on a small real network on this machine.
+
+    A server, a client, a stranger and two machines with sshd and an agent, each a network
+    namespace of its own. Works as root and, where user namespaces are allowed, without.
+
+    \b
+    Examples:
+      bascule lab up --detach
+      bascule lab exec client -- bascule ssh web-1
+      bascule lab down
+    """
+
+
+@lab.command()
+@_NAME
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=SERVER_PORT,
+    show_default=True,
+    help="Port of 127.0.0.1 on which this machine reaches the server.",
+)
+@click.option("--detach", is_flag=True, help="Return when the lab is up and let it run.")
+def up(name: str, port: int, detach: bool) -> None:
+    """Bring a lab up and say what to try. Without --detach, Ctrl-C takes it down.
+
+    \b
+    Examples:
+      bascule lab up
+      bascule lab up --detach --name second --port 9443
+    """
+    from bascule.lab import lifecycle
+
+    launched = lifecycle.launch(name, port, is_tied=not detach, tell=_tell)
+    if launched is None:
+        lifecycle.wait_until_running(name, _tell)
+        click.echo(f"The lab {name} is running already.\n")
+        click.echo(_guide(name))
+        return
+    try:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
+        lifecycle.follow(launched, _tell)
+        click.echo("\n" + _guide(name), err=False)
+        if detach:
+            return
+        click.echo("\nCtrl-C here takes it down.")
+        code = lifecycle.hold(launched)
+        click.echo(f"The lab {name} was taken down.", err=True)
+        sys.exit(code)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would leave half of it
+        click.echo(f"\ntaking the lab {name} down", err=True)
+        lifecycle.let_go(launched)
+        lifecycle.take_down(name)
+
+
+@lab.command()
+@_NAME
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+def info(name: str, output: str) -> None:
+    """Say where everything is: addresses, namespaces, process ids, credentials (JSON).
+
+    \b
+    Examples:
+      bascule lab info
+      bascule lab info -o json
+    """
+    from bascule.lab.info import render_table
+
+    found = _info(name)
+    click.echo(json.dumps(found, indent=2) if output == "json" else render_table(found))
+
+
+@lab.command(name="exec", context_settings=_REST)
+@_NAME
+@click.argument("host")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True)
+def exec_command(name: str, host: str, command: tuple[str, ...]) -> None:
+    """Run COMMAND on a HOST of the lab; its exit code becomes this one's.
+
+    \b
+    Examples:
+      bascule lab exec client -- bascule request web-1 --for 5m
+      bascule lab exec web-1 -- nft list table inet bascule
+    """
+    _become(name, host, command, {})
+
+
+@lab.command()
+@_NAME
+@click.argument("host")
+def shell(name: str, host: str) -> None:
+    """Open a shell on a HOST of the lab.
+
+    \b
+    Example:
+      bascule lab shell client
+    """
+    prompt = {"PS1": rf"[{host}.{name} \w]\$ "}
+    if shutil.which("bash"):  # without its rc files, which would set another prompt
+        _become(name, host, ("bash", "--norc", "--noprofile", "-i"), prompt)
+    _become(name, host, ("sh", "-i"), {"PS1": f"[{host}.{name}]$ "})
+
+
+@lab.command()
+@_NAME
+def down(name: str) -> None:
+    """Take a lab down and remove all that is left of it. Fine when there is none.
+
+    \b
+    Example:
+      bascule lab down
+    """
+    from bascule.lab import lifecycle
+
+    done = lifecycle.take_down(name)
+    click.echo(f"The lab {name} is down." if done else f"There is no lab {name}.")
+
+
+def _tell(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _info(name: str) -> dict[str, object]:
+    from bascule.lab.folder import lab_folder
+    from bascule.lab.info import current_state, lab_info
+    from bascule.lab.person import current_person
+    from bascule.lab.topology import default_topology
+
+    topology = default_topology(name)
+    state = current_state(name, topology)
+    return lab_info(state, topology, lab_folder(name), current_person())
+
+
+def _guide(name: str) -> str:
+    from bascule.lab.guide import render_guide
+    from bascule.lab.environment import bascule_command
+
+    own = bascule_command()[0]
+    found = shutil.which("bascule")
+    is_on_path = found is not None and os.path.realpath(found) == os.path.realpath(own)
+    return render_guide(_info(name), "bascule" if is_on_path else own)
+
+
+def _become(name: str, host: str, command: tuple[str, ...], extra: dict[str, str]) -> NoReturn:
+    from bascule.lab.launch import become_command
+    from bascule.lab.lifecycle import running_state
+    from bascule.lab.person import current_person
+
+    sys.exit(become_command(running_state(name), current_person(), host, command, extra))

@@ -1,0 +1,47 @@
+"""What to try in a lab: the text that ``lab up`` and ``make demo`` print. Pure.
+
+Every command works as printed, in any directory and with any PATH, one after the other.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from bascule.lab.topology import DEFAULT_LAB
+
+
+def render_guide(info: Mapping[str, Any], bascule: str) -> str:
+    """Write the guide; ``bascule`` is how the reader's shell starts it."""
+    option = "" if info["name"] == DEFAULT_LAB else f" --name {info['name']}"
+    lab = f"{shlex.quote(bascule)} lab"
+    client = f"{lab} exec{option} {info['client']} --"
+    machine = info["machines"][0]["name"]
+    knock = f"{lab} exec{option} {info['stranger']} -- ssh -o ConnectTimeout=3 {machine}"
+    agent = info["pids"]["agents"][machine]
+    parts = [
+        (f"{machine} is shut. A stranger gets no answer (three seconds):", [knock]),
+        (
+            f"You, on {info['client']}, ask; the port opens for your address alone:",
+            [f"{client} bascule request {machine} --for 5m", f"{client} bascule status"],
+        ),
+        (
+            "You are in. (Without an open request, this asks for one first.)",
+            [f"{client} bascule ssh {machine} -- hostname"],
+        ),
+        ("Shut it again, before its time:", [f"{client} bascule revoke"]),
+        (
+            "Nothing opens because something died. Kill the agent and flush every rule,"
+            " then knock again:",
+            [f"kill -9 {agent}", f"{lab} exec{option} {machine} -- nft flush ruleset", knock],
+        ),
+        (
+            "A shell on a host of the lab, what runs where, and the end of it:",
+            [f"{lab} shell{option} {info['client']}", f"{lab} info{option}", f"{lab} down{option}"],
+        ),
+    ]
+    lines = [f"The lab {info['name']} is up: {info['endpoint']}. In another terminal, try:"]
+    for text, commands in parts:
+        lines += ["", text, *(f"  {command}" for command in commands)]
+    return "\n".join(lines)

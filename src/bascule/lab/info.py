@@ -1,0 +1,127 @@
+"""What ``bascule lab info`` says. Its JSON is a contract: names are added, none changes.
+
+What is not here: printing (``commands``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from bascule.errors import Unavailable
+from bascule.lab import seed, units
+from bascule.lab.folder import LabFolder
+from bascule.lab.lifecycle import running_state
+from bascule.lab.person import Person
+from bascule.lab.state import LabState
+from bascule.lab.topology import SSH_PORT, LabHost, Topology
+
+_PATIENCE_SECONDS = 5.0  # longer than a restart takes
+_PAUSE = 0.05
+
+
+def pids_of(state: LabState, topology: Topology) -> dict[str, Any]:
+    """Pids by what they are; None where nothing runs now."""
+    return {
+        "server": state.pid(units.SERVER),
+        "agents": {
+            machine.name: state.pid(units.agent_unit(machine.name)) for machine in topology.machines
+        },
+        "sshd": {
+            machine.name: state.pid(units.sshd_unit(machine.name)) for machine in topology.machines
+        },
+        "supervisor": state.supervisor.pid,
+    }
+
+
+def current_state(name: str, topology: Topology) -> LabState:
+    """The state in which all programs run; what just died is back a second later.
+
+    After some patience the last state will do, with None for what does not come back.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        state = running_state(name)
+        pids = pids_of(state, topology)
+        alive = [pids["server"], *pids["agents"].values(), *pids["sshd"].values()]
+        if (state.phase == "running" and all(alive)) or time.monotonic() > deadline:
+            return state
+        time.sleep(_PAUSE)
+
+
+def lab_info(
+    state: LabState, topology: Topology, folder: LabFolder, person: Person
+) -> dict[str, Any]:
+    """Build the whole answer; raise Unavailable while the server has not made its admin file."""
+    try:
+        admin = seed.read_admin(folder)
+    except (OSError, ValueError) as error:
+        raise Unavailable(
+            f"the lab {state.lab} is still coming up", advice="try again in a few seconds"
+        ) from error
+    return {
+        "server": topology.server_url,
+        "endpoint": f"https://localhost:{state.port}",
+        "ca_file": admin["ca_file"],
+        "tenant_id": admin["tenant_id"],
+        "subscription_id": admin["subscription_id"],
+        "resource_group": seed.RESOURCE_GROUP,
+        "location": seed.LOCATION,
+        "policy_name": seed.POLICY_NAME,
+        "admin": {name: admin[name] for name in ("client_id", "client_secret")},
+        "client": topology.client.name,
+        "stranger": topology.stranger.name,
+        "machines": [_machine(topology, machine, admin) for machine in topology.machines],
+        "data_dir": str(folder.data),
+        "pids": pids_of(state, topology),
+        "name": state.lab,
+        "phase": state.phase,
+        "folder": str(folder.root),
+        "user": person.name,
+        "rootless": state.is_rootless,
+        "hosts": [
+            {
+                "name": host.name,
+                "addresses": list(host.addresses),
+                "namespace": topology.namespace(host),
+            }
+            for host in topology.hosts
+        ],
+    }
+
+
+def _machine(topology: Topology, machine: LabHost, admin: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "name": machine.name,
+        "id": seed.machine_id(admin["subscription_id"], machine.name),
+        "addresses": list(machine.addresses),
+        "ports": [SSH_PORT],
+        "namespace": topology.namespace(machine),
+    }
+
+
+def render_table(info: Mapping[str, Any]) -> str:
+    """The same for a reader, without the administrator's secret."""
+    pids = info["pids"]
+    programs = {info["server"].split("//")[1].split(":")[0]: f"server {pids['server']}"}
+    for name in pids["agents"]:
+        programs[name] = f"agent {pids['agents'][name]}, sshd {pids['sshd'][name]}"
+    rows = [("HOST", "IPV4", "IPV6", "NAMESPACE", "PIDS")]
+    rows += [
+        (host["name"], *host["addresses"], host["namespace"], programs.get(host["name"], ""))
+        for host in info["hosts"]
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    table = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    head = [
+        f"lab        {info['name']} ({'rootless' if info['rootless'] else 'as root'},"
+        f" supervisor {pids['supervisor']})",
+        f"endpoint   {info['endpoint']} here, {info['server']} inside",
+        f"CA file    {info['ca_file']}",
+        f"folder     {info['folder']}",
+    ]
+    return "\n".join([*head, "", *table])

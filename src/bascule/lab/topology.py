@@ -1,0 +1,134 @@
+"""Which hosts a lab has, how they are called and where they stand. Pure.
+
+Every lab has the same addresses: its networks are namespaces of its own, so that several labs
+do not meet. 10.203.0.0/24 is private (RFC 1918), fd20:3::/64 unique local (RFC 4193).
+What is not here: making any of it (``network``, ``host``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from bascule.errors import InvalidInput, NotFound
+
+Role = Literal["server", "client", "machine"]
+
+IPV4_NETWORK = "10.203.0"
+IPV6_NETWORK = "fd20:3:"
+IPV4_LENGTH = 24
+IPV6_LENGTH = 64
+DEFAULT_LAB = "demo"
+SERVER_PORT = 8443  # inside the lab, and on the host unless --port says otherwise
+SSH_PORT = 22
+
+_LAB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", re.ASCII)
+
+
+def check_lab_name(name: str) -> str:
+    """Return the name, or say what a lab may be called: it becomes a folder and namespaces."""
+    if not _LAB_NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{name!r} cannot be the name of a lab",
+            advice="use a letter or digit first, then letters, digits, - and _, at most 32",
+            target="name",
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class LabHost:
+    """One host of the lab: a network, UTS and mount namespace of its own."""
+
+    name: str
+    role: Role
+    number: int  # the last part of both its addresses
+
+    @property
+    def ipv4(self) -> str:
+        return f"{IPV4_NETWORK}.{self.number}"
+
+    @property
+    def ipv6(self) -> str:
+        return f"{IPV6_NETWORK}:{self.number}"
+
+    @property
+    def addresses(self) -> tuple[str, str]:
+        return (self.ipv4, self.ipv6)
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """The hosts of one lab around one bridge, which has a namespace to itself."""
+
+    lab: str
+    hosts: tuple[LabHost, ...]
+    configured: frozenset[str]  # machines that get a rule for port 22 at once
+
+    @property
+    def bridge_namespace(self) -> str:
+        return f"bascule-{self.lab}-bridge"
+
+    def namespace(self, host: LabHost) -> str:
+        """The name under /run/netns."""
+        return f"bascule-{self.lab}-{host.name}"
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        return (self.bridge_namespace, *(self.namespace(host) for host in self.hosts))
+
+    def with_role(self, role: Role) -> Iterator[LabHost]:
+        return (host for host in self.hosts if host.role == role)
+
+    @property
+    def server(self) -> LabHost:
+        return next(self.with_role("server"))
+
+    @property
+    def machines(self) -> tuple[LabHost, ...]:
+        return tuple(self.with_role("machine"))
+
+    @property
+    def client(self) -> LabHost:
+        """Where the command line is signed in."""
+        return next(self.with_role("client"))
+
+    @property
+    def stranger(self) -> LabHost:
+        """Who has neither an account nor a key."""
+        return list(self.with_role("client"))[1]
+
+    @property
+    def server_url(self) -> str:
+        return f"https://{self.server.name}:{SERVER_PORT}"
+
+    def host(self, name: str) -> LabHost:
+        for host in self.hosts:
+            if host.name == name:
+                return host
+        names = ", ".join(host.name for host in self.hosts)
+        raise NotFound(f"the lab has no host {name!r}", advice=f"its hosts are {names}")
+
+    def hosts_file(self, own: LabHost) -> str:
+        """/etc/hosts of one host; its own name stands for its addresses on the network."""
+        lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
+        for host in self.hosts:
+            lines += [f"{host.ipv4} {host.name}", f"{host.ipv6} {host.name}"]
+        return f"# {own.name} in the lab {self.lab}\n" + "\n".join(lines) + "\n"
+
+
+def default_topology(lab: str) -> Topology:
+    """The lab that the documents speak of."""
+    return Topology(
+        lab=check_lab_name(lab),
+        hosts=(
+            LabHost("server", "server", 2),
+            LabHost("client", "client", 10),
+            LabHost("stranger", "client", 11),
+            LabHost("web-1", "machine", 21),
+            LabHost("db-1", "machine", 22),
+        ),
+        configured=frozenset({"web-1"}),
+    )
