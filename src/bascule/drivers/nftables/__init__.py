@@ -1,0 +1,13 @@
+"""nftables on a host: one table, ``inet bascule``, written by one libnftables context.
+
+``library`` speaks to libnftables, ``render`` and ``parse`` are its text both ways (pure),
+``layout`` and ``rules`` say what stands for what, ``load`` and ``handover`` put whole tables
+in place, ``driver`` is the ``interfaces.Driver``. Nothing outside our own tables is read or
+changed. What the rules do and why: ``render``.
+"""
+
+from __future__ import annotations
+
+from bascule.drivers.nftables.driver import NftablesDriver, open_driver
+
+__all__ = ["NftablesDriver", "open_driver"]

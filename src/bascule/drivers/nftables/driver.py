@@ -1,0 +1,215 @@
+"""The nftables driver: ``interfaces.Driver`` over one table, ``inet bascule``.
+
+Observe reads the table back; apply is one transaction, one load of text; nothing is
+remembered but the form in which the kernel showed our rules right after our own last load,
+which is what drift is measured against. Before this process has loaded, nothing is intact.
+
+All calls are synchronous, a lock keeps them apart; the netlink socket, and with it the
+network namespace, is that of the thread that made the driver, and so must be the callers'.
+What is not here: when to reconcile, and whatever is above one host's firewall.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import timedelta
+
+from bascule.domain.desired import RuleSet
+from bascule.domain.net import PortKey
+from bascule.domain.plan import Observed, Operation
+from bascule.drivers.linux import sockets
+from bascule.drivers.linux.sockets import Connection
+from bascule.drivers.nftables import existing, parse, render, rules
+from bascule.drivers.nftables.change import Change, gather
+from bascule.drivers.nftables.drift import drift
+from bascule.drivers.nftables.features import Features, probe
+from bascule.drivers.nftables.handover import take_over
+from bascule.drivers.nftables.layout import ADOPTED_FOR, BLOCKED, ENDED_FOR, SEEN, TABLE
+from bascule.drivers.nftables.layout import port_key as parse_port
+from bascule.drivers.nftables.library import Context
+from bascule.drivers.nftables.load import Loader
+from bascule.drivers.nftables.parse import Layout, Table
+from bascule.drivers.nftables.render import Element, ElementKey
+from bascule.errors import EnforcementFailed
+from bascule.interfaces import Blocked, Capabilities
+
+
+def open_driver(use_owner: bool = True) -> NftablesDriver:
+    """Find out what this host can do and make its driver; nothing is changed yet.
+
+    ``use_owner`` False does as an old kernel would. Raises ConfigurationError, with advice,
+    when the library is missing, permission is, or the rules cannot be held here.
+    """
+    context = Context()
+    return NftablesDriver(context, probe(context, use_owner))
+
+
+class NftablesDriver:
+    def __init__(self, context: Context, features: Features) -> None:
+        self._context = context
+        self._features = features
+        self._loader = Loader(context, features.flags)
+        self._lock = threading.Lock()
+        self._loaded: Layout | None = None  # our rules as the kernel showed them
+
+    @property
+    def owner_fd(self) -> int:
+        """The socket that owns the table: whoever holds a copy keeps it owned."""
+        return self._context.owner_fd
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            self._features.is_owned, self._features.weaknesses, self._features.facts
+        )
+
+    def close(self) -> None:
+        """Give the library's socket up; the table stays (owned while a copy is held)."""
+        with self._lock:
+            self._context.close()
+
+    # -- the rule set -------------------------------------------------------------------
+
+    def observe(self) -> Observed:
+        with self._lock:
+            table = self._loader.read(TABLE)
+        if table is None:
+            return Observed(RuleSet(), False, f"The firewall table inet {TABLE} is missing.")
+        knocks = table.counters.get(BLOCKED, 0)
+        try:
+            held = rules.from_table(table)
+        except parse.Unreadable as error:
+            return Observed(RuleSet(), False, f"The firewall table was changed: {error}.", knocks)
+        if self._loaded is None:
+            return Observed(held, False, "The rules were not loaded by this process.", knocks)
+        sentence = drift(self._loaded, table.layout)
+        return Observed(held, not sentence, sentence, knocks)
+
+    def apply(self, operations: Sequence[Operation]) -> None:
+        change = gather(operations)
+        with self._lock:
+            if change.rebuild is None and self._loaded is None:
+                raise EnforcementFailed(
+                    "The rules have not been loaded yet by this process.",
+                    advice="Observe first: the plan then begins with the whole rule set.",
+                )
+            self._apply(change)
+
+    def _apply(self, change: Change) -> None:
+        before = None
+        if self._must_read(change):
+            before = self._loader.read(TABLE)
+        if change.rebuild is not None:
+            shut = {closed.port for closed in change.rebuild.closed}
+            change.new_ports |= shut - rules.closed_ports(before)
+        for port in change.released if before is not None else ():
+            self._forget_adopted(before, port, change)
+        first = self._existing(change.new_ports)
+        wanted = {**rules.adoption(first), **change.elements}
+        if change.rebuild is not None or self._needs_sets(change):
+            self._loaded = self._loader.load(wanted, before, is_whole=change.rebuild is not None)
+        elif wanted:
+            self._context.run(render.changes(TABLE, wanted))
+        self._adopt_late(change.new_ports, first)
+
+    def _must_read(self, change: Change) -> bool:
+        return change.rebuild is not None or bool(change.released) or self._needs_sets(change)
+
+    def _needs_sets(self, change: Change) -> bool:
+        known = self._loaded.sets if self._loaded is not None else {}
+        return any(each.name not in known for each in change.sets())
+
+    def _forget_adopted(self, table: Table | None, port: PortKey, change: Change) -> None:
+        for key in rules.adopted_left(table) if table is not None else ():
+            if key[1][-1] == str(port.number) and port.protocol == "TCP":
+                change.elements[key] = None
+
+    # -- connections --------------------------------------------------------------------
+
+    def _existing(self, ports: Collection[PortKey]) -> Sequence[Connection]:
+        return existing.connections(ports, self._features.has_conntrack)
+
+    def _adopt_late(self, ports: Collection[PortKey], first: Collection[Connection]) -> None:
+        """Adopt what was made between the first look and the load, and by no opening."""
+        seen = {rules.adopted(each) for each in first}
+        late = [each for each in self._existing(ports) if rules.adopted(each) not in seen]
+        table = self._loader.read(TABLE) if late else None
+        if table is None:
+            return
+        opened = existing.Reach(rules.from_table(table).openings)
+        strangers = [each for each in late if not opened.holds(each)]
+        if strangers:
+            self._context.run(render.changes(TABLE, rules.adoption(strangers)))
+
+    def sessions(self, openings: Sequence[tuple[PortKey, str]]) -> Sequence[int]:
+        with self._lock:
+            return existing.count(self._existing({port for port, _ in openings}), openings)
+
+    def tidy(self) -> None:
+        with self._lock:
+            table = self._loader.read(TABLE)
+            if table is not None:
+                self._tidy(rules.from_table(table), rules.adopted_left(table))
+
+    def _tidy(self, held: RuleSet, adopted: Mapping[ElementKey, timedelta]) -> None:
+        named = {key[1][-1] for key in adopted}
+        ports = {c.port for c in held.closed if c.is_kill or str(c.port.number) in named}
+        found = self._existing(ports | {key.port for key in held.cuts})
+        unwanted = existing.unadmitted(found, held, adopted)
+        if self._features.can_destroy:
+            sockets.destroy(each for each in unwanted if each.identity)
+        renewed = _renewed_adoptions(found, held, adopted)
+        renewed |= _renewed_cuts([each for each in unwanted if not each.identity], held)
+        if renewed:
+            self._context.run(render.changes(TABLE, renewed))
+
+    # -- the rest -----------------------------------------------------------------------
+
+    def blocked(self) -> Sequence[Blocked]:
+        with self._lock:
+            table = self._loader.read(TABLE)
+        return [
+            Blocked(element.words[0], parse_port(*element.words[1:]), element.packets)
+            for name in SEEN.values()
+            for element in (table.elements.get(name, ()) if table is not None else ())
+        ]
+
+    def take_over(self, release_stored: Callable[[], None]) -> None:
+        """Make the table ours while it stays shut, whoever owns it (EDGES A5).
+
+        ``release_stored`` must give up the stored copies of the former owner's socket and
+        return when they are closed. Raises EnforcementFailed when the table stays
+        somebody else's.
+        """
+        with self._lock:
+            self._loaded = take_over(self._loader, release_stored)
+
+    def remove(self) -> None:
+        with self._lock:
+            self._loader.remove()
+            self._loaded = None
+
+
+def _renewed_adoptions(
+    found: Collection[Connection], held: RuleSet, adopted: Mapping[ElementKey, timedelta]
+) -> dict[ElementKey, Element | None]:
+    """On keep ports an adopted connection stays so for as long as it lives."""
+    keep = {closed.port.number for closed in held.closed if not closed.is_kill}
+    aging = (
+        each
+        for each in found
+        if each.port in keep and adopted.get(rules.adopted(each), ADOPTED_FOR) < ADOPTED_FOR / 2
+    )
+    return rules.adoption(aging)
+
+
+def _renewed_cuts(left: Collection[Connection], held: RuleSet) -> dict[ElementKey, Element | None]:
+    """A cut stays until none of its connections is left (EDGES A24).
+
+    ``left`` are those that end in no socket here: the others have just been destroyed.
+    """
+    return {
+        rules.ended(key): rules.timed(ENDED_FOR)
+        for key, remaining in held.cuts.items()
+        if remaining < ENDED_FOR / 2 and any(map(existing.Reach([key]).holds, left))
+    }

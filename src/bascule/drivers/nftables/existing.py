@@ -1,0 +1,94 @@
+"""Connections that exist already: which to let on, which to cut, how many there are.
+
+A connection of the host with itself passes over ``lo`` and is nobody's business here.
+The choices are pure; only ``connections`` looks at the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from bascule.domain.desired import OpeningKey, RuleSet
+from bascule.domain.net import AddressPrefix, Network, PortKey, TransportProtocol
+from bascule.drivers.linux.addresses import local_addresses
+from bascule.drivers.linux.conntrack import translated_connections
+from bascule.drivers.linux.sockets import LIVE, Connection, local_connections
+from bascule.drivers.nftables.render import ElementKey
+from bascule.drivers.nftables.rules import adopted
+from bascule.errors import EnforcementFailed
+
+
+def connections(ports: Collection[PortKey], has_conntrack: bool) -> Sequence[Connection]:
+    """TCP connections from elsewhere to these ports, to our sockets and through published ones.
+
+    Raises EnforcementFailed when the kernel cannot be asked.
+    """
+    numbers = {port.number for port in ports if port.protocol is TransportProtocol.TCP}
+    if not numbers:
+        return []
+    try:
+        found = list(local_connections(numbers))
+        if has_conntrack:
+            found += [each for each in translated_connections() if each.port in numbers]
+        ours = local_addresses()
+    except OSError as error:
+        raise EnforcementFailed(
+            f"The kernel's connections cannot be read: {error}.",
+            advice="Check the modules tcp_diag and nf_conntrack_netlink.",
+        ) from error
+    return [each for each in found if not each.source.is_loopback and each.source not in ours]
+
+
+class Reach:
+    """Who may come where: openings or cuts, indexed so that many connections can be asked."""
+
+    def __init__(self, keys: Iterable[OpeningKey]) -> None:
+        self._lengths: dict[tuple[int, int], set[int]] = {}  # (port, IP version)
+        self._networks: dict[int, set[tuple[int, int, int]]] = {}  # by port
+        for key in keys:
+            if key.port.protocol is TransportProtocol.TCP:
+                port, network = key.port.number, key.source
+                self._lengths.setdefault((port, network.version), set()).add(network.prefixlen)
+                self._networks.setdefault(port, set()).add(_masked(network))
+
+    def holds(self, connection: Connection) -> bool:
+        port, version = connection.port, connection.source.version
+        bits = connection.source.max_prefixlen
+        return any(
+            (version, length, int(connection.source) >> (bits - length)) in self._networks[port]
+            for length in self._lengths.get((port, version), ())
+        )
+
+
+def _masked(network: Network) -> tuple[int, int, int]:
+    bits = network.max_prefixlen - network.prefixlen
+    return network.version, network.prefixlen, int(network.network_address) >> bits
+
+
+def unadmitted(
+    found: Iterable[Connection], rules: RuleSet, adoptions: Collection[ElementKey]
+) -> list[Connection]:
+    """Those on kill ports, or of cut sources, that no opening and no adoption admits."""
+    kill = {
+        closed.port.number
+        for closed in rules.closed
+        if closed.is_kill and closed.port.protocol is TransportProtocol.TCP
+    }
+    opened, cut = Reach(rules.openings), Reach(rules.cuts)
+    return [
+        each
+        for each in found
+        if (each.port in kill or cut.holds(each))
+        and adopted(each) not in adoptions
+        and not opened.holds(each)
+    ]
+
+
+def count(found: Collection[Connection], wanted: Sequence[tuple[PortKey, str]]) -> Sequence[int]:
+    """How many connections live on each (port, source prefix); none on a UDP port."""
+    live = [each for each in found if each.state in LIVE]
+    totals = []
+    for port, source in wanted:
+        reach = Reach(OpeningKey(each, port) for each in AddressPrefix.parse(source).networks)
+        totals.append(sum(reach.holds(each) for each in live))
+    return totals

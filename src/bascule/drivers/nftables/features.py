@@ -1,0 +1,113 @@
+"""What nftables can do here, found by writing and reading back. Nothing of it stays.
+
+``flags owner`` (kernel 5.12) makes other tools' writes fail and their ``flush ruleset``
+skip the table; ``persist`` (kernel 6.9, nft 1.1) keeps the table when the owner dies. One
+without the other opens every port, so they are used together or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bascule.drivers.linux import conntrack, facts, sockets
+from bascule.drivers.nftables import parse, render
+from bascule.drivers.nftables.layout import ALWAYS, FLAGS
+from bascule.drivers.nftables.library import NOT_PERMITTED, Context, says
+from bascule.errors import ConfigurationError, EnforcementFailed
+
+UNOWNED = (
+    "The firewall table cannot be owned here (kernel below 6.9 or nftables below 1.1): another "
+    "tool's `nft flush ruleset` would open every port until it is healed."
+)
+NO_DESTROY = (
+    "This kernel cannot destroy sockets (CONFIG_INET_DIAG_DESTROY): a connection that was cut "
+    "lingers on the host until its own timeout."
+)
+NO_CONNTRACK = (
+    "Tracked connections cannot be listed (module nf_conntrack_netlink): connections through "
+    "published container ports are cut when their port is first closed."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    flags: tuple[str, ...]  # what our table is written with; empty: it cannot be owned
+    has_conntrack: bool
+    can_destroy: bool
+    weaknesses: tuple[str, ...]
+    facts: Mapping[str, str]
+
+    @property
+    def is_owned(self) -> bool:
+        return bool(self.flags)
+
+
+def probe(context: Context, use_owner: bool = True) -> Features:
+    """Find out. Raises ConfigurationError when our rules cannot be used here at all."""
+    _require_rules(context)
+    _require_sockets()
+    flags = FLAGS if use_owner and _can_own(context) else ()
+    has_conntrack, can_destroy = _has_conntrack(), sockets.can_destroy()
+    found = ((not flags, UNOWNED), (not can_destroy, NO_DESTROY), (not has_conntrack, NO_CONNTRACK))
+    return Features(
+        flags=flags,
+        has_conntrack=has_conntrack,
+        can_destroy=can_destroy,
+        weaknesses=tuple(sentence for is_so, sentence in found if is_so),
+        facts={"kernel": facts.kernel_version(), "nftables": facts.nft_version()},
+    )
+
+
+def _scratch() -> str:
+    return f"bascule_probe_{os.getpid()}"
+
+
+def _require_rules(context: Context) -> None:
+    try:
+        context.check(render.definition(_scratch(), ALWAYS, ()))
+    except EnforcementFailed as error:
+        if says(error, NOT_PERMITTED):
+            raise ConfigurationError(
+                "Changing the firewall is not permitted.",
+                advice="Run as root, or give CAP_NET_ADMIN (systemd: AmbientCapabilities="
+                "CAP_NET_ADMIN).",
+            ) from error
+        raise ConfigurationError(
+            f"This kernel or nftables cannot hold our rules: {error.message}",
+            advice="Bascule needs Linux 5.10 and nftables 1.0 or later, with the modules "
+            "nft_ct, nft_fib_inet and nft_reject_inet.",
+        ) from error
+
+
+def _require_sockets() -> None:
+    try:
+        sockets.local_connections([1])
+    except OSError as error:
+        raise ConfigurationError(
+            f"The kernel's connections cannot be listed: {error}.",
+            advice="Load the module: modprobe tcp_diag.",
+        ) from error
+
+
+def _can_own(context: Context) -> bool:
+    name = _scratch()
+    try:
+        context.run(f"table inet {name} {{\nflags {', '.join(FLAGS)}\n}}\n")
+    except EnforcementFailed:
+        return False
+    try:
+        return parse.table(context.run(f"list table inet {name}")).layout.flags == frozenset(FLAGS)
+    except ValueError:
+        return False
+    finally:
+        context.run(render.delete(name))
+
+
+def _has_conntrack() -> bool:
+    try:
+        conntrack.translated_connections()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,87 @@
+"""From one owner to the next without a gap (EDGES A5).
+
+A table is owned by a socket. Between the moment when the old owner's socket closes and the
+one when we define the table as ours, any `nft flush ruleset` deletes it. So a second table
+with the same rules and elements is loaded first, owned by us: what it drops is dropped,
+whatever happens to the first. Then the stored socket is given up, the first table is taken
+over, or made anew when it was flushed, and the second goes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from bascule.drivers.nftables import render, rules
+from bascule.drivers.nftables.layout import ALWAYS, HANDOVER, TABLE, SourceSet
+from bascule.drivers.nftables.library import NOT_PERMITTED, says
+from bascule.drivers.nftables.load import Loader, is_other_form
+from bascule.drivers.nftables.parse import Layout, Table
+from bascule.errors import EnforcementFailed
+
+_PATIENCE = 5.0  # seconds for the kernel to notice that the old socket is closed
+_PAUSE = 0.01
+
+
+def take_over(loader: Loader, release_stored: Callable[[], None]) -> Layout | None:
+    """Make the table ours; return what is then read, None when there was no table at all.
+
+    A second table that a crash left behind is replaced, or stands for the first when that
+    is gone. On any failure the second table stays and keeps things shut; the next load or
+    hand-over deletes it.
+    """
+    leftover = loader.read(HANDOVER)
+    table = loader.read(TABLE) or leftover
+    if table is None:
+        release_stored()
+        return None
+    copy = _Copy(table, loader.flags)
+    before = render.delete(HANDOVER) if leftover is not None else ""
+    loader.context.run(before + copy.text(HANDOVER))
+    release_stored()
+    _take(loader, copy)
+    found = loader.verified(TABLE)
+    loader.context.run(render.delete(HANDOVER))
+    return found
+
+
+class _Copy:
+    """A table as it was read at one moment, to be written later or under another name."""
+
+    def __init__(self, table: Table, flags: tuple[str, ...]) -> None:
+        self._table = table
+        self._flags = flags
+        self._read_at = time.monotonic()
+        self._sets: frozenset[SourceSet] = ALWAYS | rules.source_sets(table.layout.sets)
+
+    def text(self, name: str) -> str:
+        elapsed = timedelta(seconds=time.monotonic() - self._read_at)
+        elements = rules.carried(self._table, elapsed)
+        return render.definition(name, self._sets, self._flags) + render.changes(name, elements)
+
+
+def _take(loader: Loader, copy: _Copy) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while not _was_written(loader, copy, may_wait=time.monotonic() < deadline):
+        time.sleep(_PAUSE)
+
+
+def _was_written(loader: Loader, copy: _Copy, *, may_wait: bool) -> bool:
+    """Write the first table; False when the old owner is still in the way."""
+    try:
+        _write(loader, copy)
+    except EnforcementFailed as error:
+        if may_wait and says(error, NOT_PERMITTED):
+            return False
+        raise
+    return True
+
+
+def _write(loader: Loader, copy: _Copy) -> None:
+    try:
+        loader.context.run(copy.text(TABLE))
+    except EnforcementFailed as error:
+        if not is_other_form(error):
+            raise
+        loader.context.run(render.delete(TABLE) + copy.text(TABLE))

@@ -1,0 +1,145 @@
+"""Loading whole tables: one transaction each, then read back and compared.
+
+Usually rules are flushed and written anew while sets keep their elements. Where the
+kernel's table is not of our present form (an older version's, or another program put
+things into it) it is deleted and made anew in that same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from bascule.drivers.nftables import parse, render, rules
+from bascule.drivers.nftables.layout import (
+    ADOPTED,
+    ALWAYS,
+    CLOSED,
+    ENDED,
+    GRANTED,
+    HANDOVER,
+    KILL,
+    SEEN,
+    TABLE,
+    SourceSet,
+    parse_set_name,
+)
+from bascule.drivers.nftables.library import ABSENT, EXISTS, Context, says
+from bascule.drivers.nftables.parse import Layout, Table
+from bascule.drivers.nftables.render import Changes
+from bascule.errors import EnforcementFailed
+
+_CHAINS = frozenset({"published", "delivered", "guard", "granted"})
+_OTHERS = frozenset({"counter blocked", "counter cut"})
+_PLAIN_SETS = frozenset({CLOSED, KILL, *ADOPTED.values(), *SEEN.values()})
+_UNSUPPORTED = "Operation not supported"  # a table made without ``persist`` cannot gain it
+
+
+class Loader:
+    def __init__(self, context: Context, flags: tuple[str, ...]) -> None:
+        self.context = context
+        self.flags = flags
+
+    def read(self, name: str) -> Table | None:
+        """The table as the kernel has it now; None when there is none."""
+        try:
+            text = self.context.run(f"list table inet {name}")
+        except EnforcementFailed as error:
+            if says(error, ABSENT):
+                return None
+            raise
+        try:
+            return parse.table(text)
+        except parse.Unreadable as error:
+            raise EnforcementFailed(
+                f"The firewall table {name} cannot be read back: {error}.",
+                advice="Check that nft and libnftables are of one version.",
+            ) from error
+
+    def load(self, wanted: Changes, before: Table | None, is_whole: bool) -> Layout:
+        """Put our rules in place with the elements ``wanted`` and return what is then read.
+
+        ``is_whole``: what else is closed or granted is to go. Adopted connections and cuts
+        stay in either case. ``before`` is the table as it was just read.
+        """
+        live = ALWAYS | _in_use(before, (ENDED,) if is_whole else (ENDED, GRANTED))
+        live |= rules.source_sets(name for (name, _), each in wanted.items() if each is not None)
+        known = before.layout.sets if before is not None else {}
+        unused = [
+            name
+            for name in known
+            if (found := parse_set_name(name)) is not None and found not in live
+        ]
+        emptied = [each.name for each in live if each.kind == GRANTED] + [CLOSED, KILL]
+        text = self._leftover() + render.definition(TABLE, live, self.flags, unused)
+        if is_whole:
+            text += render.flush_sets(TABLE, emptied)
+        text += render.changes(TABLE, wanted)
+        if before is not None and not _is_ours(before):
+            self._replace(wanted, before, live, is_whole)
+        else:
+            try:
+                self.context.run(text)
+            except EnforcementFailed as error:
+                if before is None or not is_other_form(error):
+                    raise
+                self._replace(wanted, before, live, is_whole)
+        return self.verified(TABLE)
+
+    def _replace(
+        self, wanted: Changes, before: Table, live: Iterable[SourceSet], is_whole: bool
+    ) -> None:
+        kept = [*ADOPTED.values(), *(each.name for each in live if each.kind == ENDED)]
+        carried = rules.carried(before, timedelta(0), kept if is_whole else None)
+        self.context.run(
+            self._leftover()
+            + render.delete(TABLE)
+            + render.definition(TABLE, live, self.flags)
+            + render.changes(TABLE, {**carried, **wanted})
+        )
+
+    def _leftover(self) -> str:
+        """The text that deletes what a crash in the middle of a hand-over may have left.
+
+        Such a table is as shut as it then was, and would stay so when ours opens.
+        """
+        return render.delete(HANDOVER) if self.read(HANDOVER) is not None else ""
+
+    def verified(self, name: str) -> Layout:
+        """Read a table that was just loaded. Raises EnforcementFailed when it is not so."""
+        table = self.read(name)
+        if table is None or not _is_ours(table) or table.layout.flags != frozenset(self.flags):
+            raise EnforcementFailed(
+                f"The firewall table {name} is not as it was just written.",
+                advice="Find the program that writes to it: nft monitor.",
+            )
+        return table.layout
+
+    def remove(self) -> None:
+        for name in (TABLE, HANDOVER):
+            if self.read(name) is not None:
+                self.context.run(render.delete(name))
+
+
+def is_other_form(error: EnforcementFailed) -> bool:
+    """Was a definition refused because what exists by that name is of another form?"""
+    return says(error, EXISTS) or says(error, _UNSUPPORTED)
+
+
+def _in_use(table: Table | None, kinds: tuple[str, ...]) -> frozenset[SourceSet]:
+    if table is None:
+        return frozenset()
+    found = rules.source_sets(name for name, elements in table.elements.items() if elements)
+    return frozenset(each for each in found if each.kind in kinds)
+
+
+def _is_ours(table: Table) -> bool:
+    """Has it our chains, sets and counters and no others?"""
+    names = frozenset(table.layout.sets)
+    plain = {name for name in names if parse_set_name(name) is None}
+    return (
+        frozenset(table.layout.chains) == _CHAINS
+        and plain == _PLAIN_SETS
+        and frozenset(each.name for each in ALWAYS) <= names
+        and frozenset(table.layout.others) == _OTHERS
+    )

@@ -1,0 +1,216 @@
+"""The rules as nft text: pure, no I/O. ``parse`` reads them back.
+
+The gate hangs in two hooks: ``prerouting`` sees published container ports, ``input`` sees
+what redirects, broadcast and multicast deliver. Its rules, in order (EDGES A1 to A4):
+
+* loopback passes;
+* an established TCP connection passes, unless its port is ``kill`` or its source was cut;
+  a packet with SYN and without ACK never passes as established, and ``related`` never;
+* a closed port goes to ``guard``: exact tuples of adopted connections pass, no SYN;
+* then the grant sets alone decide; a TCP packet of a connection whose grant is over is
+  answered by a reset, everything else is remembered by source, counted and dropped.
+
+Every grant set has a default timeout of a second, so that a mistake closes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bascule.drivers.nftables.layout import (
+    ADOPTED,
+    ADOPTED_FOR,
+    CLOSED,
+    ENDED,
+    ENDED_FOR,
+    GRANTED,
+    KILL,
+    MAX_GRANTS,
+    MAX_SEEN,
+    SEEN,
+    SourceSet,
+)
+
+_COMMENT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # a grant id; nft prints comments unescaped
+_CHUNK = 500  # elements of one command
+_ADDRESS = {4: "ipv4_addr", 6: "ipv6_addr"}
+_HEADER = {4: "ip", 6: "ip6"}
+_PORT = "meta l4proto . th dport"
+_NO_SYN = "tcp flags & (syn | ack) != syn"
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """What one element is to hold, beside its set and its key."""
+
+    timeout_ms: int | None = None  # None: the set has no timeouts
+    comment: str = ""
+
+
+ElementKey = tuple[str, tuple[str, ...]]  # set name, the words between the dots
+Changes = Mapping[ElementKey, Element | None]  # None: it is to be gone
+
+
+def definition(
+    table: str, sets: Iterable[SourceSet], flags: Sequence[str], unused: Iterable[str] = ()
+) -> str:
+    """The whole table: rules are written anew, sets that exist keep their elements.
+
+    ``unused`` names sets in the kernel that no rule looks up any more: they are deleted.
+    """
+    head = [f"flags {', '.join(flags)}"] if flags else []
+    body = [*head, *_counters(), *_sets(sorted(sets)), *_chains(sorted(sets))]
+    return "\n".join(
+        [
+            f"table inet {table} {{",
+            *head,
+            "}",
+            f"flush table inet {table}",
+            *(f"delete set inet {table} {name}" for name in sorted(unused)),
+            f"table inet {table} {{",
+            *body,
+            "}",
+            "",
+        ]
+    )
+
+
+def delete(table: str) -> str:
+    return f"delete table inet {table}\n"
+
+
+def flush_sets(table: str, names: Iterable[str]) -> str:
+    return "".join(f"flush set inet {table} {name}\n" for name in sorted(names))
+
+
+def changes(table: str, wanted: Changes) -> str:
+    """Element changes that never fail, whether an element exists, is over or is absent.
+
+    Each is added, deleted and added again within the transaction: deleting what is absent
+    would be refused, and adding what exists would keep its old time or comment.
+    """
+    by_set: dict[str, dict[tuple[str, ...], Element | None]] = {}
+    for (name, words), element in wanted.items():
+        by_set.setdefault(name, {})[words] = element
+    lines: list[str] = []
+    for name, elements in by_set.items():
+        keys = [" . ".join(words) for words in elements]
+        lasting = [
+            " . ".join(words) + _attributes(element)
+            for words, element in elements.items()
+            if element is not None
+        ]
+        for verb, items in (("add", keys), ("delete", keys), ("add", lasting)):
+            lines.extend(
+                f"{verb} element inet {table} {name} {{ {', '.join(chunk)} }}"
+                for chunk in _chunks(items)
+            )
+    return "".join(line + "\n" for line in lines)
+
+
+def _attributes(element: Element) -> str:
+    text = ""
+    if element.timeout_ms is not None:
+        if element.timeout_ms < 1:  # 0 would never end
+            raise ValueError("an element needs at least a millisecond")
+        text += f" timeout {element.timeout_ms}ms"
+    if _COMMENT.fullmatch(element.comment):
+        text += f' comment "{element.comment}"'
+    return text
+
+
+def _chunks(items: list[str]) -> Iterator[list[str]]:
+    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
+
+
+def _counters() -> list[str]:
+    return ["counter blocked {", "}", "counter cut {", "}"]
+
+
+def _sets(sources: Sequence[SourceSet]) -> Iterator[str]:
+    yield from _set(CLOSED, "type inet_proto . inet_service")
+    yield from _set(KILL, "type inet_proto . inet_service")
+    for each in sources:
+        address = "" if each.length == 0 else f"{_ADDRESS[each.version]} . "
+        seconds = 1 if each.kind == GRANTED else int(ENDED_FOR.total_seconds())
+        yield from _set(
+            each.name,
+            f"type {address}inet_proto . inet_service",
+            "flags timeout",
+            f"timeout {seconds}s",
+            f"size {MAX_GRANTS}",
+        )
+    for version, name in ADOPTED.items():
+        yield from _set(
+            name,
+            f"type {_ADDRESS[version]} . inet_service . inet_service",
+            "flags timeout",
+            f"timeout {int(ADOPTED_FOR.total_seconds())}s",
+        )
+    for version, name in SEEN.items():
+        yield from _set(
+            name,
+            f"type {_ADDRESS[version]} . inet_proto . inet_service",
+            "flags dynamic,timeout",
+            "timeout 10m",
+            f"size {MAX_SEEN}",
+            "counter",
+        )
+
+
+def _set(name: str, *lines: str) -> list[str]:
+    return [f"set {name} {{", *lines, "}"]
+
+
+def _chains(sources: Sequence[SourceSet]) -> Iterator[str]:
+    for chain, hook, reach in (
+        ("published", "prerouting", "fib daddr type local "),
+        ("delivered", "input", ""),
+    ):
+        yield from _chain(
+            chain,
+            f"type filter hook {hook} priority mangle - 10; policy accept;",
+            'iif "lo" accept',
+            *(_established(version, sources) for version in (4, 6)),
+            f"{reach}{_PORT} @{CLOSED} goto guard",
+        )
+    yield from _chain(
+        "guard",
+        "tcp flags & (syn | ack) == syn goto granted",
+        *(
+            f"{_HEADER[version]} saddr . tcp sport . tcp dport @{name} accept"
+            for version, name in ADOPTED.items()
+        ),
+        "goto granted",
+    )
+    yield from _chain(
+        "granted",
+        *(f"{_lookup(each)} @{each.name} accept" for each in sources if each.kind == GRANTED),
+        f"meta l4proto tcp ct state established {_NO_SYN} counter name cut reject with tcp reset",
+        "ip version 4 update @seen4 { ip saddr . meta l4proto . th dport }",
+        "ip6 version 6 update @seen6 { ip6 saddr . meta l4proto . th dport }",
+        "counter name blocked drop",
+    )
+
+
+def _chain(name: str, *lines: str) -> list[str]:
+    return [f"chain {name} {{", *lines, "}"]
+
+
+def _established(version: int, sources: Sequence[SourceSet]) -> str:
+    not_ended = " ".join(
+        f"{_lookup(each)} != @{each.name}"
+        for each in sources
+        if each.kind == ENDED and each.version == version
+    )
+    return f"ct state established {_NO_SYN} {_PORT} != @{KILL} {not_ended} accept"
+
+
+def _lookup(each: SourceSet) -> str:
+    header = _HEADER[each.version]
+    if each.length == 0:
+        return f"{header} version {each.version} {_PORT}"
+    mask = "" if each.is_exact else f" & {each.mask}"
+    return f"{header} saddr{mask} . {_PORT}"

@@ -1,0 +1,174 @@
+"""Between the driver-neutral rule set and the elements of our table, both ways. Pure.
+
+``from_table(to_elements(r))`` gives ``r`` back, so that a plan made from what was read is
+empty right after it was applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from ipaddress import ip_address
+
+from bascule.domain.desired import Opening, OpeningKey, RuleSet
+from bascule.domain.machine import ClosedPort, OnExpiry
+from bascule.domain.net import PortKey
+from bascule.drivers.linux.sockets import Connection
+from bascule.drivers.nftables.layout import (
+    ADOPTED,
+    ADOPTED_FOR,
+    CLOSED,
+    ENDED,
+    GRANTED,
+    KILL,
+    SourceSet,
+    key_words,
+    opening_key,
+    parse_set_name,
+    port_key,
+    port_words,
+    source_set,
+)
+from bascule.drivers.nftables.parse import ReadElement, Table, Unreadable
+from bascule.drivers.nftables.render import Element, ElementKey
+
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def timed(remaining: timedelta, comment: str = "") -> Element | None:
+    """An element with whole milliseconds left, rounded down; None when not even one is."""
+    milliseconds = remaining // _MILLISECOND
+    return Element(milliseconds, comment) if milliseconds >= 1 else None
+
+
+def to_elements(rules: RuleSet) -> dict[ElementKey, Element | None]:
+    """Every element that ``rules`` ask for."""
+    found: dict[ElementKey, Element | None] = {}
+    for closed in rules.closed:
+        found.update(closed_elements(closed))
+    for opening in rules.openings.values():
+        found[granted(opening.key)] = timed(opening.remaining, opening.grant_id)
+    for key, remaining in rules.cuts.items():
+        found[ended(key)] = timed(remaining)
+    return found
+
+
+def closed_elements(closed: ClosedPort) -> dict[ElementKey, Element | None]:
+    words = port_words(closed.port)
+    return {(CLOSED, words): Element(), (KILL, words): Element() if closed.is_kill else None}
+
+
+def released_elements(port: PortKey) -> dict[ElementKey, Element | None]:
+    words = port_words(port)
+    return {(CLOSED, words): None, (KILL, words): None}
+
+
+def granted(key: OpeningKey) -> ElementKey:
+    return source_set(GRANTED, key.source).name, key_words(key)
+
+
+def ended(key: OpeningKey) -> ElementKey:
+    return source_set(ENDED, key.source).name, key_words(key)
+
+
+def adopted(connection: Connection) -> ElementKey:
+    """The element that lets this very connection, and no SYN, through."""
+    source, port = str(connection.source), str(connection.port)
+    return ADOPTED[connection.source.version], (source, str(connection.source_port), port)
+
+
+def adoption(connections: Iterable[Connection]) -> dict[ElementKey, Element | None]:
+    return {adopted(each): timed(ADOPTED_FOR) for each in connections}
+
+
+def source_sets(names: Iterable[str]) -> frozenset[SourceSet]:
+    """Those of ``names`` that are source sets."""
+    found = (parse_set_name(name) for name in names)
+    return frozenset(each for each in found if each is not None)
+
+
+def from_table(table: Table) -> RuleSet:
+    """The rule set that a table holds. Raises Unreadable for elements we never write."""
+    if table.strange:
+        raise Unreadable(f"{table.strange[0]} is not an element of ours")
+    try:
+        return RuleSet(_closed(table), _openings(table), _cuts(table))
+    except (TypeError, ValueError) as error:
+        raise Unreadable(str(error)) from error
+
+
+def carried(
+    table: Table, elapsed: timedelta, names: Iterable[str] | None = None
+) -> dict[ElementKey, Element | None]:
+    """A table's elements (of the sets ``names``; None: of all that are ours).
+
+    They are to be written elsewhere, ``elapsed`` after they were read. What has ended
+    since, or never ends where it should, is left out, as are the knocks that were seen.
+    """
+    ours = {CLOSED, KILL, *ADOPTED.values(), *(each.name for each in source_sets(table.elements))}
+    found: dict[ElementKey, Element | None] = {}
+    for name in ours if names is None else ours & set(names):
+        for element in table.elements.get(name, ()):
+            if name in (CLOSED, KILL):
+                found[name, element.words] = Element()
+            elif element.remaining is not None:
+                kept = timed(element.remaining - elapsed, element.comment)
+                if kept is not None:
+                    found[name, element.words] = kept
+    return found
+
+
+def _closed(table: Table) -> frozenset[ClosedPort]:
+    kill = {element.words for element in table.elements.get(KILL, ())}
+    return frozenset(
+        ClosedPort(
+            port_key(*element.words),
+            OnExpiry.KILL if element.words in kill else OnExpiry.KEEP,
+        )
+        for element in table.elements.get(CLOSED, ())
+    )
+
+
+def closed_ports(table: Table | None) -> frozenset[PortKey]:
+    """What a table closes, as far as it can be read; nothing when there is none."""
+    try:
+        return frozenset() if table is None else frozenset(c.port for c in _closed(table))
+    except (TypeError, ValueError):
+        return frozenset()
+
+
+def _openings(table: Table) -> dict[OpeningKey, Opening]:
+    return {
+        key: Opening(key, _left(element), element.comment)
+        for key, element in _sources(table, GRANTED)
+    }
+
+
+def _cuts(table: Table) -> dict[OpeningKey, timedelta]:
+    return {key: _left(element) for key, element in _sources(table, ENDED)}
+
+
+def _sources(table: Table, kind: str) -> Iterable[tuple[OpeningKey, ReadElement]]:
+    for name, elements in table.elements.items():
+        where = parse_set_name(name)
+        if where is not None and where.kind == kind:
+            for element in elements:
+                if _left(element) > timedelta(0):
+                    yield opening_key(where, element.words), element
+
+
+def _left(element: ReadElement) -> timedelta:
+    return timedelta.max if element.remaining is None else element.remaining
+
+
+def adopted_left(table: Table) -> dict[ElementKey, timedelta]:
+    """Adopted connections by their element, with the time left to each."""
+    return {
+        (name, _normal(element.words)): _left(element)
+        for name in ADOPTED.values()
+        for element in table.elements.get(name, ())
+    }
+
+
+def _normal(words: tuple[str, ...]) -> tuple[str, ...]:
+    return str(ip_address(words[0])), *words[1:]
