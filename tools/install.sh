@@ -65,7 +65,8 @@ allow_daemons() { # put the host's own policy back, or have none as before
 }
 
 forbid_daemons() {
-    # A file left aside is the host's own, from a run that was killed: it is not overwritten.
+    # After a run that was killed, the file in place is ours and the one aside the host's own.
+    if grep -qs '^# bascule:' "$policy"; then rm -f "$policy"; fi
     if [ -e "$policy" ] && [ ! -e "$policy_aside" ]; then mv "$policy" "$policy_aside"; fi
     trap allow_daemons EXIT
     printf '#!/bin/sh\n# bascule: nothing is started while its packages are installed\nexit 101\n' >"$policy"

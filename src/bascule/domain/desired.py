@@ -24,6 +24,7 @@ from bascule.domain.net import AddressPrefix, Network, PortKey
 STALE_AFTER = 30.0  # seconds between asking and holding; an older answer opens nothing
 CUT_FOR = timedelta(minutes=2)  # how long a killed source stays looked up (EDGES A24)
 SHORTEST = timedelta(milliseconds=1)  # no element is written with less
+REMEMBER_ENDED = 3600.0  # seconds past its end for which a lease that left is remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ class Held:
     closed: frozenset[ClosedPort] = frozenset()
     leases: Mapping[str, HeldLease] = field(default_factory=dict)  # by grant id
     cuts: Mapping[str, HeldLease] = field(default_factory=dict)  # by grant id
+    ended: Mapping[str, HeldLease] = field(default_factory=dict)  # left; cannot come back longer
 
 
 def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
@@ -141,7 +143,8 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
 
     A state of a lower generation changes nothing. One whose answer took longer than
     STALE_AFTER still closes and ends, but opens and lengthens nothing, releases nothing,
-    and is not counted as taken in: the point must ask again.
+    and is not counted as taken in: the point must ask again. A lease that left keeps its
+    deadline in ``ended``, so that a server whose clock went back cannot lease it anew.
     """
     if state.generation < held.generation:
         return held
@@ -153,10 +156,18 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
         if closed.port not in named and (is_stale or closed.port not in state.released)
     )
     leases = {grant_id: lease for grant_id, lease in held.leases.items() if lease.is_local}
+    known = held.leases if is_stale else {**held.ended, **held.leases}
     for lease in state.leases:
-        taken = _take(held.leases.get(lease.grant_id), lease, asked_at, is_stale)
+        if lease.grant_id in leases:
+            continue  # a local opening's id: no server can take or lengthen it
+        taken = _take(known.get(lease.grant_id), lease, asked_at, is_stale)
         if taken is not None:
             leases[lease.grant_id] = taken
+    ended = {
+        grant_id: lease
+        for grant_id, lease in {**held.ended, **held.leases}.items()
+        if grant_id not in leases and lease.deadline > now - REMEMBER_ENDED
+    }
     cuts = {
         **held.cuts,
         **{
@@ -171,6 +182,7 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
         closed=state.closed | kept,
         leases=leases,
         cuts=cuts,
+        ended=ended,
     )
 
 
@@ -190,11 +202,17 @@ def _take(old: HeldLease | None, lease: Lease, asked_at: float, is_stale: bool) 
 
 
 def forget_ended(held: Held, now: float) -> Held:
-    """Drop leases and cuts whose end has come."""
+    """Drop leases and cuts whose end has come; the server's leases go on being known."""
+    over = {
+        key: lease
+        for key, lease in held.leases.items()
+        if lease.deadline <= now and not lease.is_local
+    }
     return replace(
         held,
         leases={key: lease for key, lease in held.leases.items() if lease.deadline > now},
         cuts={key: cut for key, cut in held.cuts.items() if cut.deadline > now},
+        ended={**held.ended, **over},
     )
 
 

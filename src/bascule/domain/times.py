@@ -44,7 +44,8 @@ def _not_an_instant(text: str, target: str) -> InvalidInput:
 
 def format_utc(instant: datetime) -> str:
     """Seven fractional digits and Z, as Azure writes instants."""
-    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{instant.microsecond:06d}0Z"
+    text = instant.astimezone(UTC).isoformat(timespec="microseconds")
+    return text.removesuffix("+00:00") + "0Z"
 
 
 def parse_duration(text: str, target: str = "") -> timedelta:
