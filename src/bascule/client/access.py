@@ -1,0 +1,218 @@
+"""Access requests: ask, wait until it is really open, look, extend, revoke.
+
+Source: JitNetworkAccessPolicies_Initiate (CONTRACT 1.4) and Bascule.Access/accessRequests.
+A request's state is the worst of its ports', live ones first; a port is ``open`` only when
+its enforcement point reported it in force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bascule.client.connection import BASCULE_VERSION, SECURITY_VERSION, Connection
+from bascule.client.policies import read_sources
+from bascule.client.reading import (
+    Data,
+    inner,
+    instant,
+    number,
+    objects,
+    required_instant,
+    text,
+    texts,
+)
+from bascule.domain.ids import ResourceId
+from bascule.domain.times import format_duration, format_utc
+
+LIVE_STATES = frozenset({"opening", "open", "notConfirmed"})
+SETTLED_OPEN = frozenset({"open", "notConfirmed"})
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedPort:
+    grant_id: str
+    number: int
+    protocol: str
+    sources: tuple[str, ...]
+    ends_at: datetime
+    state: str  # opening, open, notConfirmed, failed, closing, closed
+    not_confirmed_since: datetime | None
+    failure: str
+    sessions_alive: int | None  # None: not told
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in LIVE_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedMachine:
+    id: ResourceId
+    addresses: tuple[str, ...]
+    ports: tuple[GrantedPort, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRequest:
+    id: str
+    requestor: str
+    requestor_id: str
+    justification: str
+    policy_id: str
+    state: str
+    started_at: datetime
+    ends_at: datetime | None
+    machines: tuple[GrantedMachine, ...]
+
+    def ports(self) -> list[tuple[GrantedMachine, GrantedPort]]:
+        return [(machine, port) for machine in self.machines for port in machine.ports]
+
+    @property
+    def is_live(self) -> bool:
+        return any(port.is_live for _, port in self.ports())
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One port of a new request: a span from the server's now, or an instant."""
+
+    number: int
+    span: timedelta | None
+    ends_at: datetime | None
+    source: str | None  # None: the address that the call comes from
+
+
+def initiate(
+    connection: Connection,
+    policy: ResourceId,
+    machine: ResourceId,
+    ports: Sequence[Asked],
+    justification: str = "",
+) -> str:
+    """Ask; returns the request's id. Raises RequestDenied with every reason."""
+    body: dict[str, object] = {
+        "virtualMachines": [{"id": str(machine), "ports": [_asked_json(each) for each in ports]}]
+    }
+    if justification:
+        body["justification"] = justification
+    answer = connection.call("POST", f"{policy}/initiate", SECURITY_VERSION, body=body)
+    return text(inner(answer.body, "bascule"), "requestId")
+
+
+def get_request(
+    connection: Connection, request_id: str, wait_seconds: int = 0, *, until_closed: bool = False
+) -> AccessRequest:
+    """Look at one; with a wait, as soon as no port is opening (or closing) any more."""
+    query = {"waitSeconds": str(wait_seconds)} if wait_seconds else {}
+    if until_closed:
+        query["waitFor"] = "closed"
+    answer = connection.call(
+        "GET",
+        f"{_collection(connection)}/{request_id}",
+        BASCULE_VERSION,
+        query=query,
+        wait_seconds=wait_seconds,
+    )
+    return read_request(answer.body)
+
+
+def list_requests(
+    connection: Connection,
+    *,
+    is_live: bool = False,
+    is_mine: bool = False,
+    machine: ResourceId | None = None,
+) -> list[AccessRequest]:
+    """Newest first."""
+    terms = []
+    if is_live:
+        terms.append("live eq true")
+    if machine is not None:
+        terms.append(f"machine eq '{machine}'")
+    if is_mine:
+        terms.append("requestor eq 'me'")
+    query = {"$filter": " and ".join(terms)} if terms else {}
+    pages = connection.pages(_collection(connection), BASCULE_VERSION, query)
+    return [read_request(each) for each in pages]
+
+
+def revoke(
+    connection: Connection, request_id: str, *, kill: bool, grant_ids: Sequence[str] | None = None
+) -> AccessRequest:
+    """End it, or some of its grants; ``kill`` cuts what they admitted, too."""
+    body: dict[str, object] = {"kill": kill}
+    if grant_ids is not None:
+        body["grantIds"] = list(grant_ids)
+    path = f"{_collection(connection)}/{request_id}/revoke"
+    return read_request(connection.call("POST", path, BASCULE_VERSION, body=body).body)
+
+
+def extend(
+    connection: Connection, request_id: str, span: timedelta | None, ends_at: datetime | None
+) -> AccessRequest:
+    """Move its end to now + ``span``, or to ``ends_at``; decided like a new request."""
+    body = (
+        {"duration": format_duration(span)}
+        if span is not None
+        else {"endTimeUtc": format_utc(ends_at)}
+        if ends_at is not None
+        else {}
+    )
+    path = f"{_collection(connection)}/{request_id}/extend"
+    return read_request(connection.call("POST", path, BASCULE_VERSION, body=body).body)
+
+
+def _collection(connection: Connection) -> str:
+    return f"{connection.subscription}/providers/Bascule.Access/accessRequests"
+
+
+def _asked_json(port: Asked) -> dict[str, object]:
+    body: dict[str, object] = {"number": port.number}
+    if port.span is not None:
+        body["duration"] = format_duration(port.span)
+    elif port.ends_at is not None:
+        body["endTimeUtc"] = format_utc(port.ends_at)
+    if port.source is not None:
+        body["allowedSourceAddressPrefix"] = port.source
+    return body
+
+
+def read_request(data: Data) -> AccessRequest:
+    properties = inner(data, "properties")
+    return AccessRequest(
+        id=text(data, "name"),
+        requestor=text(properties, "requestor", ""),
+        requestor_id=text(properties, "requestorId", ""),
+        justification=text(properties, "justification", ""),
+        policy_id=text(properties, "policyId", ""),
+        state=text(properties, "state"),
+        started_at=required_instant(properties, "startTimeUtc"),
+        ends_at=instant(properties, "endTimeUtc"),
+        machines=tuple(_read_machine(each) for each in objects(properties, "virtualMachines")),
+    )
+
+
+def _read_machine(data: Data) -> GrantedMachine:
+    return GrantedMachine(
+        ResourceId.parse_machine(text(data, "id")),
+        texts(inner(data, "bascule"), "addresses"),
+        tuple(_read_port(each) for each in objects(data, "ports")),
+    )
+
+
+def _read_port(data: Data) -> GrantedPort:
+    ours = inner(data, "bascule")
+    alive = ours.get("sessionsAlive")
+    return GrantedPort(
+        grant_id=text(ours, "grantId"),
+        number=number(data, "number"),
+        protocol=text(data, "protocol", ""),
+        sources=read_sources(data),
+        ends_at=required_instant(data, "endTimeUtc"),
+        state=text(ours, "state"),
+        not_confirmed_since=instant(ours, "notConfirmedSince"),
+        failure=text(ours, "failure", ""),
+        sessions_alive=None if alive is None else number(ours, "sessionsAlive"),
+    )

@@ -1,0 +1,65 @@
+"""The record, read: Bascule.Audit events, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bascule.client.connection import BASCULE_VERSION, Connection
+from bascule.client.reading import Data, inner, number, required_instant, text
+from bascule.domain.ids import ResourceId
+from bascule.domain.times import format_utc
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    sequence: int
+    id: str
+    at: datetime
+    kind: str
+    actor: str  # who, for people to read
+    actor_address: str
+    resource_id: str
+    correlation_id: str
+    data: Mapping[str, Any]
+
+
+def events(
+    connection: Connection,
+    machine: ResourceId | None = None,
+    since: datetime | None = None,
+    kind: str = "",
+    page: int = 100,
+) -> Iterator[AuditEvent]:
+    """Page by page as they are taken, so that whoever needs ten reads one page."""
+    terms = []
+    if machine is not None:
+        terms.append(f"resourceId eq '{machine}'")
+    if since is not None:
+        terms.append(f"at ge '{format_utc(since)}'")
+    if kind:
+        terms.append(f"kind eq '{kind}'")
+    query = {"$top": str(page)}
+    if terms:
+        query["$filter"] = " and ".join(terms)
+    path = f"{connection.subscription}/providers/Bascule.Audit/events"
+    for each in connection.pages(path, BASCULE_VERSION, query):
+        yield _read(each)
+
+
+def _read(data: Data) -> AuditEvent:
+    actor = data.get("actor")
+    who = actor if isinstance(actor, dict) else {"name": str(actor or "")}
+    return AuditEvent(
+        sequence=number(data, "sequence", 0),
+        id=text(data, "id", ""),
+        at=required_instant(data, "at"),
+        kind=text(data, "kind"),
+        actor=str(who.get("name") or who.get("principalId") or ""),
+        actor_address=str(who.get("address") or ""),
+        resource_id=text(data, "resourceId", ""),
+        correlation_id=text(data, "correlationId", ""),
+        data=inner(data, "data"),
+    )

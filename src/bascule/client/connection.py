@@ -1,0 +1,231 @@
+"""One connection to a Bascule server: TLS that trusts one CA, a token, errors as ours.
+
+A token that the server no longer takes is asked for anew, once. Absolute ``nextLink`` URLs
+are followed on our own endpoint alone, so that no answer can lead the token elsewhere.
+What is not here: what is asked (one module per kind of resource beside this one).
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx2
+
+from bascule import __version__
+from bascule.client.failures import failure
+from bascule.client.reading import Data, UnexpectedAnswer, mapping, objects, text
+from bascule.client.tokens import Credentials, Token, TokenFile, read_token
+from bascule.domain.net import Address, parse_address
+from bascule.errors import BasculeError, ConfigurationError, InvalidInput, ServerUnreachable
+
+if TYPE_CHECKING:  # what a prompt waits for: interfaces load the whole domain
+    from bascule.interfaces import Clock
+
+BASCULE_VERSION = "2026-11-01"  # api-version of every Bascule.* provider
+SECURITY_VERSION = "2020-01-01"
+COMPUTE_VERSION = "2024-07-01"
+
+CONNECT_SECONDS = 8.0
+ANSWER_SECONDS = 30.0
+CALLER_HEADER = "x-bascule-caller-address"  # the caller's address as the server sees it
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    data: Any  # parsed JSON; None when the body is empty or no JSON
+    headers: Mapping[str, str]
+
+    @property
+    def body(self) -> Data:
+        return mapping(self.data)
+
+
+def trust_file(ca_file: Path) -> ssl.SSLContext:
+    """TLS that trusts the CA in this file and nobody else."""
+    try:
+        return ssl.create_default_context(cafile=str(ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"The CA file {ca_file} cannot be used: {error}.",
+            advice="Name a PEM file: bascule login --ca-file FILE, or --fingerprint HEX.",
+        ) from None
+
+
+class Connection:
+    """Authenticated calls to one server; close it, or use it in a ``with``."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        subscription_id: str,
+        credentials: Credentials,
+        trust: ssl.SSLContext,
+        clock: Clock,
+        token_file: TokenFile = TokenFile(None),  # noqa: B008  # reason: frozen value
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.subscription_id = subscription_id
+        self.caller: Address | None = None  # our address, known after the first answer
+        self._credentials = credentials
+        self._clock = clock
+        self._token_file = token_file
+        self._token: Token | None = None
+        self._client = httpx2.Client(
+            base_url=endpoint,
+            verify=trust,
+            transport=transport,
+            timeout=httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+            headers={"User-Agent": f"bascule/{__version__}"},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._client.close()
+
+    @property
+    def subscription(self) -> str:
+        return f"/subscriptions/{self.subscription_id}"
+
+    def sign_in(self) -> None:
+        """Ask for a token whatever is remembered; raises AuthenticationFailed."""
+        self._bearer(is_refused=True)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        version: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        wait_seconds: float = 0.0,
+    ) -> Answer:
+        """One call; raises what the server answered, or ServerUnreachable.
+
+        ``wait_seconds`` is how long the server may take on purpose (a long-poll).
+        """
+        params = {"api-version": version, **(query or {})}
+        timeout = httpx2.Timeout(ANSWER_SECONDS + wait_seconds, connect=CONNECT_SECONDS)
+        bearer = self._bearer()
+        response = self._send(method, path, bearer, params=params, json=body, timeout=timeout)
+        if response.status_code == 401:
+            bearer = self._bearer(is_refused=True)
+            response = self._send(method, path, bearer, params=params, json=body, timeout=timeout)
+        data = _json(response)
+        if response.status_code >= 400:
+            raise failure(response.status_code, data)
+        return Answer(response.status_code, data, response.headers)
+
+    def get(self, path: str, version: str, **query: str) -> Data:
+        return self.call("GET", path, version, query=query).body
+
+    def pages(
+        self, path: str, version: str, query: Mapping[str, str] | None = None
+    ) -> Iterator[Data]:
+        """Every item of a list, page by page."""
+        asked: Mapping[str, str] = query or {}
+        while True:
+            page = self.call("GET", path, version, query=asked).body
+            yield from objects(page, "value")
+            link = text(page, "nextLink", "")
+            if not link:
+                return
+            parts = urlsplit(link)
+            path, asked = parts.path, dict(parse_qsl(parts.query))
+
+    def _bearer(self, *, is_refused: bool = False) -> str:
+        """A token's text; ``is_refused``: the remembered one was, so ask for another."""
+        key = self._credentials.key(self.endpoint)
+        if not is_refused and self._token is None:
+            self._token = self._token_file.load(key)
+        if is_refused or self._token is None or not self._token.is_fresh(self._clock.now()):
+            asked_at = self._clock.now()
+            form = self._credentials.form(self.endpoint)
+            response = self._send("POST", self._credentials.token_path, data=form)
+            answer = _json(response)
+            self._token = read_token(
+                response.status_code, answer if isinstance(answer, dict) else {}, asked_at
+            )
+            self._token_file.save(key, self._token)
+        return self._token.value
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        bearer: str = "",
+        **how: Any,  # noqa: ANN401  # reason: passed on to httpx2, which types it
+    ) -> httpx2.Response:
+        headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+        try:
+            response = self._client.request(method, path, headers=headers, **how)
+        except httpx2.HTTPError as error:
+            raise unreachable(self.endpoint, error) from None
+        self.caller = _caller(response) or self.caller
+        return response
+
+
+def unreachable(endpoint: str, error: BaseException) -> BasculeError:
+    """What stood in the way, in words, with what to do."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return ServerUnreachable(
+                f"The certificate that {endpoint} showed is not trusted: {cause.verify_message}.",
+                code="CertificateNotTrusted",
+                advice="Name the right CA: bascule login --ca-file FILE, or --fingerprint HEX. "
+                "If you changed nothing, somebody may be in between.",
+            )
+        cause = cause.__cause__ or cause.__context__
+    words = str(error) or type(error).__name__
+    if isinstance(error, httpx2.TimeoutException):
+        words = "it did not answer in time"
+    return ServerUnreachable(
+        f"{endpoint} cannot be reached: {words}.",
+        advice="Is the server running, and is that its address? Ports that are open close on "
+        "time without it.",
+    )
+
+
+def _json(response: httpx2.Response) -> object:
+    if not response.content:
+        return None
+    try:
+        return json.loads(response.content)
+    except ValueError:
+        if response.status_code < 400:
+            raise UnexpectedAnswer(
+                f"The server answered {response.status_code} with something that is not JSON.",
+                advice="Is the endpoint a Bascule server? (bascule login --endpoint URL)",
+            ) from None
+        return None
+
+
+def _caller(response: httpx2.Response) -> Address | None:
+    """Our own address: as the server says, else as our end of the connection has it.
+
+    Behind address translation only the server knows; our own end is then an address that
+    no grant names, and nothing is mistaken for ours.
+    """
+    said = response.headers.get(CALLER_HEADER)
+    stream = response.extensions.get("network_stream")
+    local = stream.get_extra_info("client_addr") if said is None and stream is not None else None
+    try:
+        if said is not None:
+            return parse_address(said)
+        return parse_address(str(local[0]).partition("%")[0]) if local else None
+    except InvalidInput:
+        return None

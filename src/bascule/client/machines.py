@@ -1,0 +1,130 @@
+"""Machines: the inventory, with what is shut on each and the agent in front of it.
+
+Source: Microsoft.Compute/virtualMachines with Bascule's additions in ``properties.bascule``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bascule.client.connection import COMPUTE_VERSION, Connection
+from bascule.client.reading import Data, flag, inner, instant, number, objects, text, texts
+from bascule.domain.ids import ResourceId
+
+ONLINE, OFFLINE, NEVER_SEEN = "online", "offline", "neverSeen"
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedPort:
+    number: int
+    protocol: str  # TCP or UDP
+    on_expiry: str  # keep or kill
+    is_in_policy: bool  # False: shut although no policy names it any more
+
+
+@dataclass(frozen=True, slots=True)
+class EnforcementPoint:
+    """A machine's agent, as the server knows it."""
+
+    state: str  # online, offline, neverSeen
+    last_contact_at: datetime | None
+    enrolled_at: datetime | None
+    generation: int
+    observed_generation: int
+    agent_version: str
+    weaknesses: tuple[str, ...]
+    blocked_attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    id: ResourceId
+    uid: str
+    location: str
+    os_type: str
+    addresses: tuple[str, ...]  # as the server says them; parse before use
+    closed_ports: tuple[ClosedPort, ...]
+    point: EnforcementPoint | None  # None: no agent has enrolled
+
+    @property
+    def name(self) -> str:
+        return self.id.name
+
+
+def list_machines(connection: Connection) -> list[Machine]:
+    """All that the caller may see, in the server's order."""
+    path = f"{connection.subscription}/providers/Microsoft.Compute/virtualMachines"
+    return [read_machine(each) for each in connection.pages(path, COMPUTE_VERSION)]
+
+
+def get_machine(connection: Connection, machine: ResourceId) -> Machine:
+    return read_machine(connection.get(str(machine), COMPUTE_VERSION))
+
+
+def put_machine(
+    connection: Connection,
+    machine: ResourceId,
+    addresses: Sequence[str] | None = None,
+    os_type: str | None = None,
+    location: str | None = None,
+) -> tuple[Machine, bool]:
+    """Add a machine or change what is given of it; True when it is new."""
+    properties: dict[str, object] = {}
+    if addresses is not None:
+        properties["bascule"] = {"addresses": list(addresses)}
+    if os_type is not None:
+        properties["storageProfile"] = {"osDisk": {"osType": os_type}}
+    body: dict[str, object] = {"properties": properties}
+    if location is not None:
+        body["location"] = location
+    answer = connection.call("PUT", str(machine), COMPUTE_VERSION, body=body)
+    return read_machine(answer.body), answer.status == 201
+
+
+def delete_machine(connection: Connection, machine: ResourceId) -> None:
+    connection.call("DELETE", str(machine), COMPUTE_VERSION)
+
+
+def read_machine(data: Data) -> Machine:
+    properties = inner(data, "properties")
+    ours = inner(properties, "bascule")
+    disk = inner(inner(properties, "storageProfile"), "osDisk")
+    point = inner(ours, "enforcementPoint")
+    return Machine(
+        id=ResourceId.parse_machine(text(data, "id")),
+        uid=text(properties, "vmId", ""),
+        location=text(data, "location", ""),
+        os_type=text(disk, "osType", ""),
+        addresses=texts(ours, "addresses"),
+        closed_ports=read_closed_ports(objects(ours, "closedPorts")),
+        point=read_point(point) if point else None,
+    )
+
+
+def read_closed_ports(ports: Iterable[Data]) -> tuple[ClosedPort, ...]:
+    return tuple(
+        ClosedPort(
+            number(each, "number"),
+            text(each, "protocol"),
+            text(each, "onExpiry", "keep"),
+            flag(each, "inPolicy"),
+        )
+        for each in ports
+    )
+
+
+def read_point(data: Data) -> EnforcementPoint:
+    """An enforcement point's properties, bare or inside a resource."""
+    properties = inner(data, "properties") or data
+    return EnforcementPoint(
+        state=text(properties, "state", NEVER_SEEN),
+        last_contact_at=instant(properties, "lastContactAt"),
+        enrolled_at=instant(properties, "enrolledAt"),
+        generation=number(properties, "generation", 0),
+        observed_generation=number(properties, "observedGeneration", 0),
+        agent_version=text(properties, "agentVersion", ""),
+        weaknesses=texts(properties, "weaknesses"),
+        blocked_attempts=number(properties, "blockedAttempts", 0),
+    )

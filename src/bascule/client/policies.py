@@ -1,0 +1,148 @@
+"""One machine's port rules (Bascule.Access/machineRules), and the policies as Azure lists them.
+
+A rule's protocol is TCP, UDP or ``*``. Setting one machine's rules never reads or writes
+another's (EDGES A16).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bascule.client.connection import BASCULE_VERSION, SECURITY_VERSION, Connection
+from bascule.client.machines import ClosedPort, read_closed_ports
+from bascule.client.reading import Data, flag, inner, number, objects, text, texts
+from bascule.domain.ids import ResourceId
+from bascule.domain.times import format_duration, parse_duration
+
+
+@dataclass(frozen=True, slots=True)
+class PortRule:
+    number: int
+    protocol: str
+    sources: tuple[str, ...]
+    max_duration: timedelta
+    on_expiry: str = "keep"
+    justification_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRules:
+    """What one policy says of one machine."""
+
+    policy_id: ResourceId
+    ports: tuple[PortRule, ...]
+
+    def rules_for(self, number: int) -> tuple[PortRule, ...]:
+        """TCP and UDP of one number may be two rules."""
+        return tuple(rule for rule in self.ports if rule.number == number)
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRules:
+    """What every policy says of one machine, and what is shut on it."""
+
+    machine_id: ResourceId
+    policies: tuple[PolicyRules, ...]
+    closed_ports: tuple[ClosedPort, ...]
+
+
+def get_machine_rules(connection: Connection, machine: ResourceId) -> MachineRules:
+    return _read_machine_rules(machine, connection.get(_path(machine), BASCULE_VERSION))
+
+
+def put_machine_rules(
+    connection: Connection, machine: ResourceId, ports: Sequence[PortRule], policy_name: str
+) -> MachineRules:
+    """Replace this machine's rules in one policy, which is made when it is absent."""
+    body = {
+        "properties": {"ports": [_rule_json(each) for each in ports], "policyName": policy_name}
+    }
+    answer = connection.call("PUT", _path(machine), BASCULE_VERSION, body=body)
+    return _read_machine_rules(machine, answer.body)
+
+
+def delete_machine_rules(connection: Connection, machine: ResourceId) -> bool:
+    """Take it out of every policy and open what they named; False when none named it."""
+    return connection.call("DELETE", _path(machine), BASCULE_VERSION).status == 200
+
+
+def release_ports(
+    connection: Connection, machine: ResourceId, ports: Sequence[tuple[int, str]]
+) -> list[tuple[int, str]]:
+    """Open ports that no policy names; none given means all of them."""
+    body = {"ports": [{"number": n, "protocol": p} for n, p in ports]} if ports else {}
+    answer = connection.call("POST", f"{_path(machine)}/release", BASCULE_VERSION, body=body)
+    return [
+        (number(each, "number"), text(each, "protocol"))
+        for each in objects(answer.body, "released")
+    ]
+
+
+def list_policies(connection: Connection) -> list[MachineRules]:
+    """Every machine that a policy names, in the order of the policies; closed ports left out."""
+    path = f"{connection.subscription}/providers/Microsoft.Security/jitNetworkAccessPolicies"
+    found: dict[ResourceId, list[PolicyRules]] = {}
+    for policy in connection.pages(path, SECURITY_VERSION):
+        policy_id = ResourceId.parse(text(policy, "id"))
+        for machine in objects(inner(policy, "properties"), "virtualMachines"):
+            rules = PolicyRules(policy_id, _read_rules(objects(machine, "ports")))
+            found.setdefault(ResourceId.parse_machine(text(machine, "id")), []).append(rules)
+    return [MachineRules(machine, tuple(rules), ()) for machine, rules in found.items()]
+
+
+def _path(machine: ResourceId) -> str:
+    return f"{machine}/providers/Bascule.Access/machineRules/default"
+
+
+def _read_machine_rules(machine: ResourceId, data: Data) -> MachineRules:
+    properties = inner(data, "properties")
+    return MachineRules(
+        machine,
+        tuple(
+            PolicyRules(
+                ResourceId.parse(text(each, "policyId")), _read_rules(objects(each, "ports"))
+            )
+            for each in objects(properties, "policies")
+        ),
+        read_closed_ports(objects(properties, "closedPorts")),
+    )
+
+
+def _read_rules(ports: Iterable[Data]) -> tuple[PortRule, ...]:
+    return tuple(
+        PortRule(
+            number=number(each, "number"),
+            protocol=text(each, "protocol"),
+            sources=read_sources(each),
+            max_duration=parse_duration(text(each, "maxRequestAccessDuration")),
+            on_expiry=text(inner(each, "bascule"), "onExpiry", "keep"),
+            justification_required=flag(inner(each, "bascule"), "justificationRequired"),
+        )
+        for each in ports
+    )
+
+
+def read_sources(port: Data) -> tuple[str, ...]:
+    """Azure's two spellings of the same: one prefix, or a list of them."""
+    single = text(port, "allowedSourceAddressPrefix", "")
+    return (single,) if single else texts(port, "allowedSourceAddressPrefixes")
+
+
+def _rule_json(rule: PortRule) -> dict[str, object]:
+    sources: dict[str, object] = (
+        {"allowedSourceAddressPrefix": rule.sources[0]}
+        if len(rule.sources) == 1
+        else {"allowedSourceAddressPrefixes": list(rule.sources)}
+    )
+    return {
+        "number": rule.number,
+        "protocol": rule.protocol,
+        **sources,
+        "maxRequestAccessDuration": format_duration(rule.max_duration),
+        "bascule": {
+            "onExpiry": rule.on_expiry,
+            "justificationRequired": rule.justification_required,
+        },
+    }
