@@ -1,13 +1,6 @@
 """The server's settings: parsed once, typed, refused with a reason.
 
-    setting        option       meaning
-    data           --data       data directory, made 0700 on the first start
-    listen         --listen     HOST:PORT, repeatable; [::]:8443 for IPv6
-    names          --name       host names and addresses of the certificate, repeatable;
-                                localhost, 127.0.0.1 and ::1 always are
-    proxies        --proxy      address of a reverse proxy whose X-Forwarded-For counts
-    this_host      --this-host  guard this very machine too, in the same process
-    certificate    --certificate-life  life of the server's certificate (it renews itself)
+Each setting is an option of ``bascule serve``; ServeSettings says what each is for.
 """
 
 from __future__ import annotations
@@ -24,17 +17,18 @@ from bascule.errors import ConfigurationError, InvalidInput
 ALWAYS_NAMED = ("localhost", "127.0.0.1", "::1")
 DEFAULT_LISTEN = "127.0.0.1:8443"
 DEFAULT_CERTIFICATE_LIFE = timedelta(days=90)
-_HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
+_LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
 
 
 @dataclass(frozen=True, slots=True)
 class ServeSettings:
-    data: Path
-    listen: tuple[tuple[str, int], ...]
-    names: tuple[str, ...]  # ALWAYS_NAMED first
-    proxies: tuple[Address, ...] = ()
-    this_host: bool = False
-    certificate_life: timedelta = DEFAULT_CERTIFICATE_LIFE
+    data: Path  # --data: directory of its own, made 0700 on the first start
+    listen: tuple[tuple[str, int], ...]  # --listen: address and port, repeatable
+    names: tuple[str, ...]  # --name: of the certificate, repeatable; ALWAYS_NAMED first
+    proxies: tuple[Address, ...] = ()  # --proxy: whose X-Forwarded-For counts
+    this_host: bool = False  # --this-host: guard this very machine too, in this process
+    certificate_life: timedelta = DEFAULT_CERTIFICATE_LIFE  # --certificate-life
 
 
 def parse_listen(text: str) -> tuple[str, int]:

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from bascule.domain.decide import Denied
+from bascule.domain.desired import DesiredState
 from bascule.domain.grant import GrantState, Status, StatusReason
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol
@@ -15,7 +16,6 @@ from bascule.domain.policy import Policy, RuleProtocol
 from bascule.errors import AuthenticationFailed, Conflict, InvalidInput, PreconditionFailed
 from bascule.services import fleet, machines, policies, requests
 from bascule.services.sweep import sweep
-
 from tests.unit.services_world import ANNA, BERT, World, rules
 
 SSH = PortKey(TransportProtocol.TCP, 22)
@@ -33,7 +33,7 @@ def closed(world: World, machine: Machine) -> frozenset[PortKey]:
     return frozenset(each.port for each in world.see(lambda tx: tx.closed_ports(machine.uid)))
 
 
-def state(world: World, machine: Machine):  # type: ignore[no-untyped-def]  # reason: a shorthand
+def state(world: World, machine: Machine) -> DesiredState:
     return world.see(lambda tx: fleet.state_for(tx, machine.uid, world.clock.wall))[1]
 
 
@@ -221,7 +221,7 @@ def test_extending_is_decided_like_a_new_request(world: World) -> None:
     grant = world.granted(world.web, seconds=600)
     ends = world.clock.wall + timedelta(minutes=50)
     world.do(
-        lambda tx, act: requests.extend(tx, act, grant.request_id, ends, "2030-01-01T12:50:00Z", ANNA)
+        lambda tx, act: requests.extend(tx, act, grant.request_id, ends, "2030-01-01T12:50:00Z")
     )
     (lease,) = state(world, world.web).leases
     assert (lease.extension, lease.remaining) == (1, timedelta(minutes=50))
@@ -230,7 +230,7 @@ def test_extending_is_decided_like_a_new_request(world: World) -> None:
     with pytest.raises(RequestDenied, match="at most 1 h"):
         world.do(
             lambda tx, act: requests.extend(
-                tx, act, grant.request_id, world.clock.wall + timedelta(hours=2), "x", ANNA
+                tx, act, grant.request_id, world.clock.wall + timedelta(hours=2), "x"
             )
         )
 

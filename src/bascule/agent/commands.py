@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
+from bascule.client.host_agent import (
+    DEFAULT_STATE,
+    control_path,
+    open_on_this_host,
+    tell_agent,
+)
 from bascule.domain.net import AddressPrefix
 from bascule.domain.times import parse_duration
-from bascule.errors import ConfigurationError, InvalidInput, ServerUnreachable
+from bascule.errors import InvalidInput, ServerUnreachable
 from bascule.services.owned_driver import HostParts
 
-STATE = Path("/var/lib/bascule-agent")
-CONTROL = Path("/run/bascule/agent.sock")
 SSH_PEER_MINUTES = 15
 
 state_option = click.option(
     "--state",
     type=click.Path(path_type=Path),
-    default=STATE,
+    default=DEFAULT_STATE,
     show_default=True,
     help="Where the agent keeps its key and what it knows.",
 )
@@ -57,7 +59,7 @@ def agent() -> None:
 )
 @click.pass_obj
 def run(
-    parts: HostParts, server: str, token: str, state: Path, control: Path | None  , guard: Path
+    parts: HostParts, server: str, token: str, state: Path, control: Path | None, guard: Path
 ) -> None:
     """Run the agent in the foreground; it needs CAP_NET_ADMIN.
 
@@ -70,7 +72,7 @@ def run(
 
     set_up_logging()
     paths = AgentPaths(state, _control(control, state), guard)
-    process = AgentProcess(parts.open_host_driver(), paths, SystemClock())
+    process = AgentProcess(parts, paths, SystemClock())
     sys.exit(process.run(server.rstrip("/"), token))
 
 
@@ -92,7 +94,7 @@ def install(server: str, token: str, state: Path, unit_folder: Path) -> None:
     """
     from bascule.agent.enrolment import enrol, parse_token
     from bascule.agent.install import UNIT_NAME, install_unit, is_systemd_running, systemctl
-    from bascule.agent.ssh_peer import ssh_peer
+    from bascule.client.ssh_peer import ssh_peer
 
     parsed = parse_token(token)
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -105,7 +107,9 @@ def install(server: str, token: str, state: Path, unit_folder: Path) -> None:
     path = install_unit(unit_folder, state)
     click.echo(f"Wrote {path}.")
     if not is_systemd_running():
-        click.echo("systemd does not run here: start it yourself with 'bascule agent run'.", err=True)
+        click.echo(
+            "systemd does not run here: start it yourself with 'bascule agent run'.", err=True
+        )
         return
     systemctl("daemon-reload")
     systemctl("enable", "--now", UNIT_NAME)
@@ -118,15 +122,13 @@ def install(server: str, token: str, state: Path, unit_folder: Path) -> None:
 @click.option("--from", "source", default="", help="Address or prefix; default: your ssh peer.")
 @state_option
 @control_option
-def open_command(
-    port: str, duration: str, source: str, state: Path, control: Path | None
-) -> None:
+def open_command(port: str, duration: str, source: str, state: Path, control: Path | None) -> None:
     """Open a port of this host without the server: time-boxed, recorded, reported.
 
     For the night when the server is away. It ends by itself like every other opening.
     """
     from bascule.agent.guard_file import parse_ports
-    from bascule.agent.ssh_peer import ssh_peer
+    from bascule.client.ssh_peer import ssh_peer
 
     key = next(iter(parse_ports(port if "/" in port else f"{port}/tcp")))
     peer = ssh_peer()
@@ -136,14 +138,7 @@ def open_command(
         )
     prefix = AddressPrefix.parse(source or str(peer))
     seconds = _span(duration)
-    message = {
-        "command": "open",
-        "protocol": key.protocol,
-        "number": key.number,
-        "sources": [str(prefix)],
-        "seconds": seconds,
-    }
-    _tell(_control(control, state), message)
+    open_on_this_host(_control(control, state), key.protocol, key.number, str(prefix), seconds)
     click.echo(f"Port {key} is open for {prefix}, for {duration}. It closes by itself.")
 
 
@@ -153,7 +148,7 @@ def open_command(
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
 def status(state: Path, control: Path | None, output: str) -> None:
     """Say what the agent on this host keeps shut and what is open, for whom, how long."""
-    answer = _tell(_control(control, state), {"command": "status"})["status"]
+    answer = tell_agent(_control(control, state), {"command": "status"})["status"]
     if output == "json":
         click.echo(json.dumps(answer, indent=2))
         return
@@ -195,7 +190,7 @@ def uninstall(
             "This opens every port that the agent keeps shut on this host. Go on?", abort=True
         )
     try:
-        opened = _tell(socket_path, {"command": "uninstall"})["opened"]
+        opened = tell_agent(socket_path, {"command": "uninstall"})["opened"]
         click.echo("removed the nftables table 'inet bascule' and stopped the agent")
     except ServerUnreachable:
         opened = _remove_without_agent(parts, state)
@@ -240,33 +235,7 @@ def _prepare_opening(state: Path, peer: str) -> None:
 
 
 def _control(control: Path | None, state: Path) -> Path:
-    if control is not None:
-        return control
-    return CONTROL if state == STATE and CONTROL.parent.is_dir() else state / "agent.sock"
-
-
-def _tell(path: Path, message: dict[str, Any]) -> dict[str, Any]:
-    """One command to the agent; raises ServerUnreachable when none listens."""
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(15.0)
-            connection.connect(str(path))
-            with connection.makefile("rw", encoding="utf-8") as stream:
-                stream.write(json.dumps(message) + "\n")
-                stream.flush()
-                answer: dict[str, Any] = json.loads(stream.readline())
-    except PermissionError as error:
-        raise ConfigurationError(
-            f"{path} is not yours to use.", advice="Run this as root."
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ServerUnreachable(
-            f"No agent answers at {path}: {error}.",
-            advice="Is it running? systemctl status bascule-agent. It starts again within a second.",
-        ) from error
-    if not answer.get("ok"):
-        raise InvalidInput(str(answer.get("error")), advice=str(answer.get("advice", "")))
-    return answer
+    return control if control is not None else control_path(state)
 
 
 def _span(text: str) -> float:

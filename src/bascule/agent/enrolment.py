@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from bascule import __version__
 from bascule.agent.link import Identity
 from bascule.client.pin import fetch_ca
 from bascule.errors import AuthenticationFailed, ConfigurationError, InvalidInput, ServerUnreachable
+from bascule.files import write_atomically
 
 TOKEN_PREFIX = "bascule-enrol."  # noqa: S105  # reason: a prefix, not a secret
 IDENTITY_FILE = "identity.json"
@@ -82,7 +82,7 @@ def enrol(state: Path, server: str, token: EnrolmentToken) -> Identity:
     Raises AuthenticationFailed when the server refuses the token, ServerUnreachable.
     """
     ca = fetch_ca(server, token.ca_fingerprint)
-    write_private(state / CA_FILE, ca)
+    write_atomically(state / CA_FILE, ca)
     draft = _draft(state, server, token)
     key = Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(draft["privateKey"]))
     answer = _ask(state, server, token, key)
@@ -113,9 +113,7 @@ def _draft(state: Path, server: str, token: EnrolmentToken) -> dict[str, Any]:
     return draft
 
 
-def _ask(
-    state: Path, server: str, token: EnrolmentToken, key: Ed25519PrivateKey
-) -> dict[str, Any]:
+def _ask(state: Path, server: str, token: EnrolmentToken, key: Ed25519PrivateKey) -> dict[str, Any]:
     public = base64.urlsafe_b64encode(key.public_key().public_bytes_raw()).decode().rstrip("=")
     body = {"token": token.text, "publicKey": public, "agentVersion": __version__}
     try:
@@ -145,15 +143,4 @@ def _resume(draft: dict[str, Any]) -> Identity:
 
 
 def _write_identity(state: Path, data: dict[str, Any]) -> None:
-    write_private(state / IDENTITY_FILE, json.dumps(data))
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace a file atomically, readable by its owner alone."""
-    temporary = path.with_name(path.name + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    write_atomically(state / IDENTITY_FILE, json.dumps(data))

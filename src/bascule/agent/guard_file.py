@@ -41,7 +41,9 @@ def load_guard(path: Path) -> Guard:
 def _parse(data: dict[str, Any]) -> Guard:
     unknown = set(data) - _KEYS
     if unknown:
-        raise ValueError(f"unknown key {', '.join(sorted(unknown))}; known: {', '.join(sorted(_KEYS))}")
+        raise ValueError(
+            f"unknown key {', '.join(sorted(unknown))}; known: {', '.join(sorted(_KEYS))}"
+        )
     ports = data.get("ports")
     sources = data.get("sources")
     longest = data.get("max_duration")

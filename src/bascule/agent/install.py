@@ -95,7 +95,10 @@ def is_systemd_running() -> bool:
 def systemctl(*arguments: str) -> None:
     """Run systemctl; raise ConfigurationError with its words when it fails."""
     done = subprocess.run(  # noqa: S603  # reason: fixed words, no shell
-        ["systemctl", *arguments], capture_output=True, text=True, check=False  # noqa: S607  # reason: PATH of root
+        ["systemctl", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,  # reason: PATH of root
     )
     if done.returncode:
         raise ConfigurationError(

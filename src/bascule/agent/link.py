@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import ssl
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, ServerUnreachable
+from bascule.interfaces import Clock
 from bascule.services.fleet import Report
 
 REQUEST_SECONDS = 10.0
@@ -61,8 +61,9 @@ class Identity:
 class HttpLink:
     """A Link over HTTPS. ``listen`` may run in another thread than the rest."""
 
-    def __init__(self, identity: Identity, trust: ssl.SSLContext) -> None:
+    def __init__(self, identity: Identity, trust: ssl.SSLContext, clock: Clock) -> None:
         self._identity = identity
+        self._clock = clock
         self._client = httpx2.Client(
             base_url=identity.server, verify=trust, timeout=REQUEST_SECONDS
         )
@@ -107,7 +108,7 @@ class HttpLink:
         self._stream_client.close()
 
     def _headers(self) -> dict[str, str]:
-        if time.monotonic() > self._token_ends - RENEW_BEFORE or not self._token:
+        if self._clock.boottime() > self._token_ends - RENEW_BEFORE or not self._token:
             self._sign_in()
         return {"Authorization": f"Bearer {self._token}"}
 
@@ -118,7 +119,7 @@ class HttpLink:
             identity.private_key,
             identity.machine_uid,
             f"{identity.server}{path}",
-            int(time.time()),
+            int(self._clock.now().timestamp()),
             str(uuid.uuid4()),
         )
         form = {
@@ -128,7 +129,7 @@ class HttpLink:
             "client_assertion": assertion,
             "scope": f"{identity.server}/.default",
         }
-        asked = time.monotonic()
+        asked = self._clock.boottime()
         response = self._send(lambda: self._client.post(path, data=form))
         answer = _json(response)
         if response.status_code in (400, 401) and answer.get("error") == "invalid_client":
@@ -138,7 +139,9 @@ class HttpLink:
         self._token = str(answer["access_token"])
         self._token_ends = asked + float(answer["expires_in"])
 
-    def _call(self, method: str, path: str, body: Any = None) -> Mapping[str, Any]:
+    def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
         for is_last in (False, True):
             response = self._send(
                 lambda: self._client.request(method, path, json=body, headers=self._headers())
@@ -160,7 +163,7 @@ class HttpLink:
             return call()
         except httpx2.HTTPError as error:
             raise ServerUnreachable(
-                f"{self._identity.server} did not answer: {error or type(error).__name__}."
+                f"{self._identity.server} did not answer: {type(error).__name__} {error}."
             ) from error
 
 
@@ -211,7 +214,7 @@ def _port(data: Mapping[str, Any]) -> PortKey:
 
 
 def report_json(report: Report) -> dict[str, Any]:
-    notes = [{"kind": "drift", "text": text} for text in report.drift]
+    notes: list[dict[str, Any]] = [{"kind": "drift", "text": text} for text in report.drift]
     notes += [
         {
             "kind": "local-open",

@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import structlog
 
@@ -32,6 +32,8 @@ from bascule.services.fleet import LocalOpening, Report
 from bascule.services.reconcile import Outcome, Reconciler
 
 log = structlog.get_logger("bascule.agent")
+
+T = TypeVar("T")
 
 POLL_SECONDS = 15.0  # with a quarter of jitter
 WATCH_SECONDS = 2.0  # how often our rules are read back
@@ -91,7 +93,7 @@ class AgentLoop:
         self._is_abandoned = True
         self.stop()
 
-    def ask(self, work: Callable[[], Any], seconds: float = 10.0) -> Any:
+    def ask(self, work: Callable[[], T], seconds: float = 10.0) -> T:
         """Run ``work`` in the loop's thread and return what it returns."""
         answer: queue.Queue[Any] = queue.Queue(1)
         self._inbox.put(Command(work, answer))
@@ -101,7 +103,7 @@ class AgentLoop:
             raise ServerUnreachable("The agent is busy and did not answer in time.") from None
         if isinstance(result, Exception):
             raise result
-        return result
+        return cast("T", result)
 
     def _on_generation(self, generation: int) -> None:
         if generation != self._announced:

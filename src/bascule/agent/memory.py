@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 from bascule.domain.desired import Held, HeldLease
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
-from bascule.errors import ConfigurationError
+from bascule.files import write_atomically
 from bascule.interfaces import Clock
 
 NEWEST = "held.json"
@@ -33,7 +32,7 @@ FALLBACK = frozenset(
 
 
 def boot_id() -> str:
-    """This boot's identity (proc(5), random/boot_id)."""
+    """The identity of the running boot (proc(5), random/boot_id)."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
@@ -59,22 +58,9 @@ class HeldFile:
         )
         text = json.dumps({"checksum": _checksum(body), "body": body})
         newest = self._directory / NEWEST
-        temporary = self._directory / (NEWEST + ".new")
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            if self._read(newest) is not None:  # a damaged file never becomes the previous one
-                os.replace(newest, self._directory / PREVIOUS)
-            os.replace(temporary, newest)
-            _sync_directory(self._directory)
-        except OSError as error:
-            raise ConfigurationError(
-                f"The agent's state cannot be written to {self._directory}: {error.strerror}.",
-                advice="Free space or make the directory writable; what is open ends on time.",
-            ) from error
+        if self._read(newest) is not None:  # a damaged file never becomes the previous one
+            write_atomically(self._directory / PREVIOUS, newest.read_bytes())
+        write_atomically(newest, text)
 
     def load(self) -> Held:
         """What was saved, or what must be shut when it cannot be read."""
@@ -130,14 +116,6 @@ class HeldFile:
 
 def _checksum(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _to_json(held: Held) -> dict[str, Any]:

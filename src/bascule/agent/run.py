@@ -30,7 +30,7 @@ from bascule.agent.service_manager import ServiceManager, passed_descriptors
 from bascule.domain.guard import Guard
 from bascule.errors import ConfigurationError, EnforcementFailed, ServerUnreachable
 from bascule.interfaces import Clock
-from bascule.services.owned_driver import OwnedDriver
+from bascule.services.owned_driver import HostParts
 from bascule.services.reconcile import Reconciler
 
 log = structlog.get_logger("bascule.agent")
@@ -53,8 +53,9 @@ class AgentPaths:
 class AgentProcess:
     """One agent, from the first closing to the last save."""
 
-    def __init__(self, driver: OwnedDriver, paths: AgentPaths, clock: Clock) -> None:
-        self._driver = driver
+    def __init__(self, parts: HostParts, paths: AgentPaths, clock: Clock) -> None:
+        self._parts = parts
+        self._driver = driver = parts.open_host_driver()
         self._paths = paths
         self._clock = clock
         self._manager = ServiceManager.from_environment()
@@ -73,9 +74,9 @@ class AgentProcess:
         identity = self._identity(server, token)
         if identity is None:
             return 0
-        link = HttpLink(identity, trust_of(self._paths.state))
+        link = HttpLink(identity, trust_of(self._paths.state), self._clock)
         loop = AgentLoop(
-            self._reconciler, self._driver, link, self._clock, self._driver.local_port_range
+            self._reconciler, self._driver, link, self._clock, self._parts.local_port_range
         )
         if not self._manager.is_present:
             loop.add_weakness(NOT_HELD)

@@ -30,7 +30,12 @@ class HostParts:
     """What commands on a host may ask for without knowing which class it is."""
 
     def open_host_driver(self) -> OwnedDriver:
-        """This host's firewall; raises ConfigurationError when it cannot be had."""
+        """Give the firewall of this host; raises ConfigurationError when it cannot be had."""
         from bascule.drivers.nftables import open_driver
 
         return open_driver()
+
+    def local_port_range(self) -> tuple[int, int] | None:
+        from bascule.drivers.linux.facts import local_port_range
+
+        return local_port_range()

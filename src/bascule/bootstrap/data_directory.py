@@ -9,10 +9,11 @@ import uuid
 from pathlib import Path
 
 from bascule.errors import ConfigurationError
+from bascule.files import write_atomically
+from bascule.interfaces import Installation, Transaction
 from bascule.services.act import Act
 from bascule.services.fleet import hash_token
 from bascule.services.installation import ensure_installation, set_administrator
-from bascule.interfaces import Installation, Transaction
 
 ADMIN_FILE = "admin.json"
 DATABASE = "bascule.db"
@@ -27,7 +28,7 @@ def open_data_directory(path: Path) -> int:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.stat().st_uid != os.geteuid():
             raise ConfigurationError(f"{path} belongs to somebody else; a server wants its own.")
-        os.chmod(path, 0o700)
+        path.chmod(0o700)
         descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise ConfigurationError(
@@ -38,7 +39,8 @@ def open_data_directory(path: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise ConfigurationError(
-            f"Another server runs on {path}.", advice="Stop it, or give this one its own --data DIR."
+            f"Another server runs on {path}.",
+            advice="Stop it, or give this one its own --data DIR.",
         ) from None
     return descriptor
 
@@ -91,13 +93,7 @@ class AdminFile:
             },
             indent=2,
         )
-        temporary = self._path.with_name(self._path.name + ".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(body + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self._path)
+        write_atomically(self._path, body + "\n")
 
     def _read(self) -> tuple[str, str] | None:
         try:

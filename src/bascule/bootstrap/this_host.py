@@ -10,7 +10,7 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
@@ -27,7 +27,7 @@ from bascule.services.fleet import Report, state_for, take_report
 from bascule.services.hub import machine_topic, wait_for
 from bascule.services.installation import DEFAULT_RESOURCE_GROUP
 from bascule.services.machines import MachineDraft, put_machine
-from bascule.services.owned_driver import OwnedDriver
+from bascule.services.owned_driver import HostParts
 from bascule.services.reconcile import Reconciler
 
 log = structlog.get_logger("bascule.agent")
@@ -83,13 +83,9 @@ class LocalLink:
                 on_generation(await self._services.look(current))
                 await wait_for(woken, 1.0)
 
-    def _run(self, work: Any, seconds: float | None = 10.0) -> Any:
-        async def awaiting() -> Any:
-            return await work
-
-        coroutine: Coroutine[Any, Any, Any] = awaiting()
+    def _run(self, work: Coroutine[None, None, T], seconds: float | None = 10.0) -> T:
         try:
-            return asyncio.run_coroutine_threadsafe(coroutine, self._event_loop).result(seconds)
+            return asyncio.run_coroutine_threadsafe(work, self._event_loop).result(seconds)
         except (RuntimeError, TimeoutError) as error:
             raise ServerUnreachable("The server is stopping.") from error
 
@@ -97,9 +93,10 @@ class LocalLink:
 class ThisHost:
     """Runs the loop in a thread beside the server."""
 
-    def __init__(self, services: Services, driver: OwnedDriver, data: Path) -> None:
+    def __init__(self, services: Services, parts: HostParts, data: Path) -> None:
         self._services = services
-        self._driver = driver
+        self._parts = parts
+        self._driver = parts.open_host_driver()
         self._state = data / "this-host"
         self._loop: AgentLoop | None = None
         self._thread: threading.Thread | None = None
@@ -121,7 +118,7 @@ class ThisHost:
         reconciler.reconcile()
         link = LocalLink(self._services, machine.uid, asyncio.get_running_loop())
         self._loop = AgentLoop(
-            reconciler, self._driver, link, self._services.clock, self._driver.local_port_range
+            reconciler, self._driver, link, self._services.clock, self._parts.local_port_range
         )
         self._thread = threading.Thread(target=self._loop.run, name="this-host", daemon=True)
         self._thread.start()

@@ -20,14 +20,14 @@ class OwnedDriver(Driver, Protocol):
         """Own the rules that an earlier agent left, with no gap; nothing when there are none."""
         ...
 
-    def local_port_range(self) -> tuple[int, int] | None:
-        """The host's ephemeral ports, both ends inclusive; None when it is not readable."""
-        ...
-
 
 class HostParts(Protocol):
     """What commands on a host are given by the composition root."""
 
     def open_host_driver(self) -> OwnedDriver:
-        """This host's firewall; raises ConfigurationError when it cannot be had."""
+        """Give the firewall of this host; raises ConfigurationError when it cannot be had."""
+        ...
+
+    def local_port_range(self) -> tuple[int, int] | None:
+        """The host's ephemeral ports, both ends inclusive; None when it is not readable."""
         ...

@@ -36,12 +36,15 @@ class Precondition:
     is_if_none_match: bool = False  # If-None-Match: *
 
 
+NO_PRECONDITION = Precondition()
+
+
 def put_policy(
     tx: Transaction,
     act: Act,
     policy: Policy,
     inherits: Inherits = (),
-    precondition: Precondition = Precondition(),  # noqa: B008  # reason: frozen value
+    precondition: Precondition = NO_PRECONDITION,
 ) -> StoredPolicy:
     """Create or replace a policy whole.
 
@@ -89,7 +92,7 @@ def delete_policy(
     tx: Transaction,
     act: Act,
     wanted: ResourceId,
-    precondition: Precondition = Precondition(),  # noqa: B008  # reason: frozen value
+    precondition: Precondition = NO_PRECONDITION,
 ) -> bool:
     """Delete a policy; what it names at this moment and no other policy does opens.
 
@@ -116,7 +119,7 @@ def put_machine_rules(
     ports: tuple[PortRule, ...],
     policy_name: str,
     inherits: Collection[int],
-    precondition: Precondition = Precondition(),  # noqa: B008  # reason: frozen value
+    precondition: Precondition = NO_PRECONDITION,
 ) -> StoredPolicy:
     """Set one machine's rules in one policy, the others' untouched; made when absent."""
     machine = known_machine(tx, machine_id)

@@ -83,9 +83,7 @@ class Reconciler:
     def open_locally(self, grant_id: str, lease: HeldLease, closed: ClosedPort | None) -> None:
         """Root's own opening; ``closed`` also shuts the port first, for a port not shut yet."""
         shut = self.held.closed | {closed} if closed is not None else self.held.closed
-        self.held = replace(
-            self.held, closed=shut, leases={**self.held.leases, grant_id: lease}
-        )
+        self.held = replace(self.held, closed=shut, leases={**self.held.leases, grant_id: lease})
 
     def end_all(self) -> None:
         """Shut everything and keep it shut: the server does not know this point any more."""

@@ -158,7 +158,6 @@ def extend(
     request_id: str,
     ends_at: datetime,
     ends_at_text: str,
-    subject: Subject,
 ) -> None:
     """Move the end of every live grant of a request, decided like a new request.
 

@@ -1,0 +1,66 @@
+"""Speaking to the agent on this very host, over its control socket.
+
+The socket is the agent's (``agent.control``): 0600, one JSON object a line each way. Used
+by ``bascule agent ...`` and by whatever is about to close a port under somebody's feet.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+from bascule.errors import ConfigurationError, InvalidInput, ServerUnreachable
+
+DEFAULT_STATE = Path("/var/lib/bascule-agent")
+DEFAULT_CONTROL = Path("/run/bascule/agent.sock")
+CONTROL_NAME = "agent.sock"
+ANSWER_SECONDS = 15.0
+
+
+def control_path(state: Path = DEFAULT_STATE) -> Path:
+    """Where the agent of that state directory listens."""
+    if state == DEFAULT_STATE and DEFAULT_CONTROL.parent.is_dir():
+        return DEFAULT_CONTROL
+    return state / CONTROL_NAME
+
+
+def tell_agent(path: Path, message: dict[str, Any]) -> dict[str, Any]:
+    """One command to the agent; raises ServerUnreachable when none listens."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(ANSWER_SECONDS)
+            connection.connect(str(path))
+            with connection.makefile("rw", encoding="utf-8") as stream:
+                stream.write(json.dumps(message) + "\n")
+                stream.flush()
+                answer: dict[str, Any] = json.loads(stream.readline())
+    except PermissionError as error:
+        raise ConfigurationError(
+            f"{path} is not yours to use.", advice="Run this as root."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ServerUnreachable(
+            f"No agent answers at {path}: {error}.",
+            advice="Is it running? systemctl status bascule-agent. It comes back within a second.",
+        ) from error
+    if not answer.get("ok"):
+        raise InvalidInput(str(answer.get("error")), advice=str(answer.get("advice", "")))
+    return answer
+
+
+def open_on_this_host(
+    path: Path, protocol: str, number: int, source: str, seconds: float
+) -> dict[str, Any]:
+    """Have the agent open a port by root's word, time-boxed (EDGES A25)."""
+    return tell_agent(
+        path,
+        {
+            "command": "open",
+            "protocol": protocol,
+            "number": number,
+            "sources": [source],
+            "seconds": seconds,
+        },
+    )
