@@ -1,0 +1,44 @@
+"""What every route reaches: made once by bootstrap, found on ``app.state.bascule``."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import cast
+
+from starlette.requests import HTTPConnection
+
+from bascule.api.denials import Denials
+from bascule.api.origin import Names, Proxies
+from bascule.identity.realm import Realm
+from bascule.identity.tokens import TokenIssuer
+from bascule.interfaces import Installation
+from bascule.services.act import Services
+
+
+@dataclass(frozen=True)
+class AppState:
+    services: Services
+    installation: Installation
+    tokens: TokenIssuer
+    names: Names  # what this server is called; other Hosts get 421
+    proxies: Proxies  # whose forwarding headers count
+    ca_file: Path  # certificate of the CA that signed the server's
+    denials: Denials = field(default_factory=Denials)
+
+    @cached_property
+    def realm(self) -> Realm:
+        return Realm(self.installation.tenant_id, self.names.is_base)
+
+    @cached_property
+    def ca_fingerprint(self) -> str:
+        """SHA-256 of the CA certificate's DER, hex: what enrolment tokens pin."""
+        der = ssl.PEM_cert_to_DER_cert(self.ca_file.read_text())
+        return hashlib.sha256(der).hexdigest()
+
+
+def state_of(connection: HTTPConnection) -> AppState:
+    return cast(AppState, connection.app.state.bascule)

@@ -1,0 +1,120 @@
+"""Every error as ARM writes errors: ``{"error": {code, message, target, details, ...}}``.
+
+Source: CloudError of the common types v1. The advice of an error, what to do next,
+travels in ``additionalInfo`` as type ``advice``. What went wrong inside is in the log
+under the id that the answer gives, never in the answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bascule.api.wire.problems import problems_of
+from bascule.errors import BasculeError, InvalidInput, Problem
+
+_CODES: Mapping[int, str] = {
+    400: "InvalidRequestContent",
+    404: "ResourceNotFound",
+    405: "MethodNotAllowed",
+    413: "RequestEntityTooLarge",
+    415: "UnsupportedMediaType",
+}
+
+
+class CompactJson(Response):
+    """JSON without blanks, as the live service writes it (CONTRACT 1.6.9)."""
+
+    media_type = "application/json; charset=utf-8"
+    charset = "utf-8"
+
+    def render(self, content: Any) -> bytes:
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return text.encode("utf-8", "replace")
+
+
+def envelope(
+    code: str,
+    message: str,
+    *,
+    target: str = "",
+    advice: str = "",
+    details: tuple[Problem, ...] = (),
+) -> dict[str, Any]:
+    error: dict[str, Any] = {"code": code, "message": message}
+    if target:
+        error["target"] = target
+    if details:
+        error["details"] = [
+            {"code": each.code, "message": each.message, "target": each.target} for each in details
+        ]
+    if advice:
+        error["additionalInfo"] = [{"type": "advice", "info": {"advice": advice}}]
+    return {"error": error}
+
+
+def internal_error(error_id: str) -> Response:
+    return CompactJson(
+        envelope(
+            "InternalServerError",
+            f"Something went wrong in the server; its log says what, under the id {error_id}.",
+        ),
+        500,
+    )
+
+
+async def on_bascule_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, BasculeError)  # noqa: S101  # reason: registered for it alone
+    if error.http_status == 500:
+        raise error  # the frame logs it and answers with an id
+    return answer_error(error, getattr(request.state, "challenge", ""))
+
+
+def answer_error(error: BasculeError, challenge: str = "") -> Response:
+    headers = {}
+    if error.http_status == 401:
+        headers["WWW-Authenticate"] = challenge or 'Bearer error="invalid_token"'
+    return CompactJson(
+        envelope(
+            error.specific_code,
+            error.message,
+            target=error.target,
+            advice=error.advice,
+            details=error.problems,
+        ),
+        error.http_status,
+        headers,
+    )
+
+
+async def on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # reason: registered for it alone
+    return answer_error(InvalidInput.of(problems_of(error.errors())))
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Errors of the framework: no such route, wrong method, an unreadable body."""
+    assert isinstance(error, HTTPException)  # noqa: S101  # reason: registered for it alone
+    status = error.status_code
+    code = _CODES.get(status, f"Http{status}")
+    return CompactJson(
+        envelope(code, _message(request, error)), status, dict(error.headers or {})
+    )
+
+
+def _message(request: Request, error: HTTPException) -> str:
+    where = f"{request.method} {request.url.path[:200]}"
+    if error.status_code == 404:
+        return f"There is no resource or action at {where}."
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        return f"{where} is not offered; allowed here: {allowed}."
+    if error.status_code == 413:
+        return "The body is too large; at most 1 MiB is taken."
+    return str(error.detail)

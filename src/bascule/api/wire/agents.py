@@ -1,0 +1,164 @@
+"""What an enforcement point and its server say to each other.
+
+Times of leases are what remains of them, in whole milliseconds rounded down: an agent
+counts them from the moment it asked (EDGES A8). A report's lists and texts are bounded;
+what is over the bound is cut off, because a report that is refused settles nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import PlainValidator, WithJsonSchema
+
+from bascule.api.wire.fields import (
+    Body,
+    Count,
+    EndTime,
+    LongText,
+    PortNumber,
+    Protocol,
+    Text,
+    Truth,
+    refuse,
+)
+from bascule.domain.desired import Cut, DesiredState, Lease
+from bascule.domain.machine import Machine
+from bascule.domain.net import PortKey
+from bascule.interfaces import Blocked
+from bascule.services.fleet import LocalOpening, Report
+
+MOST_NOTES = 64
+MOST_BLOCKED = 256
+MOST_FACTS = 64
+LONGEST_NOTE = 500
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def _read_public_key(value: Any) -> str:
+    """A raw Ed25519 public key (RFC 8032), base64url without padding."""
+    try:
+        key = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+        if len(key) == 32 and value.rstrip("=") == _base64url(key):
+            return _base64url(key)
+    except (TypeError, ValueError, binascii.Error):
+        pass
+    raise refuse("must be a raw Ed25519 public key, 32 bytes as base64url.", "InvalidPublicKey")
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+PublicKey = Annotated[
+    str, PlainValidator(_read_public_key), WithJsonSchema({"type": "string", "maxLength": 44})
+]
+
+
+class EnrolBody(Body):
+    token: Text
+    public_key: PublicKey
+    agent_version: Text | None = None
+
+
+class BlockedBody(Body):
+    source: Text
+    protocol: Protocol
+    number: PortNumber
+    packets: Count
+
+
+class NoteBody(Body):
+    kind: Text
+    text: LongText
+    sources: list[Text] | None = None
+    seconds: Count | None = None
+
+
+class ReportBody(Body):
+    generation: Count
+    in_force: list[Text]
+    local_port_range: tuple[PortNumber, PortNumber] | None = None
+    blocked_attempts: Count | None = None
+    blocked: list[BlockedBody] | None = None
+    sessions: dict[str, Count] | None = None
+    is_owned: Truth | None = None
+    weaknesses: list[LongText] | None = None
+    facts: dict[str, LongText] | None = None
+    agent_version: Text | None = None
+    notes: list[NoteBody] | None = None
+    clock: EndTime | None = None
+    is_ready: Truth | None = None
+
+
+def read_report(body: ReportBody) -> Report:
+    notes = (body.notes or [])[:MOST_NOTES]
+    return Report(
+        generation=body.generation,
+        in_force=frozenset(body.in_force),
+        local_port_range=body.local_port_range,
+        blocked_attempts=body.blocked_attempts or 0,
+        blocked=tuple(_read_blocked(body.blocked or [])),
+        sessions=body.sessions or {},
+        weaknesses=tuple(text[:LONGEST_NOTE] for text in (body.weaknesses or [])[:MOST_NOTES]),
+        facts={
+            name[:LONGEST_NOTE]: text[:LONGEST_NOTE]
+            for name, text in list((body.facts or {}).items())[:MOST_FACTS]
+        },
+        agent_version=(body.agent_version or "")[:64],
+        drift=tuple(note.text[:LONGEST_NOTE] for note in notes if note.kind == "drift"),
+        local_openings=tuple(_read_opening(note) for note in notes if note.kind == "local-open"),
+        notes=tuple(
+            note.text[:LONGEST_NOTE]
+            for note in notes
+            if note.kind not in ("drift", "local-open")
+        ),
+        clock=body.clock.at if body.clock else None,
+    )
+
+
+def _read_blocked(blocked: list[BlockedBody]) -> list[Blocked]:
+    return [
+        Blocked(each.source[:64], PortKey(transport, each.number), each.packets)
+        for each in blocked[:MOST_BLOCKED]
+        for transport in each.protocol.transports
+    ]
+
+
+def _read_opening(note: NoteBody) -> LocalOpening:
+    sources = tuple(source[:64] for source in (note.sources or [])[:MOST_NOTES])
+    return LocalOpening(note.text[:LONGEST_NOTE], sources, note.seconds or 0)
+
+
+def state_json(machine: Machine, state: DesiredState, server_time: str) -> dict[str, Any]:
+    return {
+        "machineUid": state.machine_uid,
+        "machineName": machine.id.name,
+        "generation": state.generation,
+        "closed": [
+            {**_port_json(each.port), "onExpiry": str(each.on_expiry)}
+            for each in sorted(state.closed, key=lambda each: each.port)
+        ],
+        "released": [_port_json(port) for port in sorted(state.released)],
+        "leases": [
+            {**_lease_json(lease), "extension": lease.extension} for lease in state.leases
+        ],
+        "cuts": [_lease_json(cut) for cut in state.cuts],
+        "serverTime": server_time,
+    }
+
+
+def _lease_json(lease: Lease | Cut) -> dict[str, Any]:
+    return {
+        "grantId": lease.grant_id,
+        "ports": [_port_json(port) for port in lease.ports],
+        "sources": [str(source) for source in lease.sources],
+        "remainingMs": lease.remaining // _MILLISECOND,
+    }
+
+
+def _port_json(port: PortKey) -> dict[str, Any]:
+    return {"protocol": str(port.protocol), "number": port.number}

@@ -1,0 +1,78 @@
+"""Bascule.Fleet: enforcement points and enrolments, as people see them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from bascule.api.wire.fields import Body, Count, Truth
+from bascule.domain.ids import ResourceId
+from bascule.domain.machine import EnforcementPoint
+from bascule.domain.times import format_utc
+from bascule.interfaces import Enrolment
+from bascule.services.fleet import MAXIMUM_TOKEN_LIFE, is_online
+
+POINT_TYPE = "Bascule.Fleet/enforcementPoints"
+LONGEST_MINUTES = int(MAXIMUM_TOKEN_LIFE / timedelta(minutes=1))
+
+
+class EnrolmentBody(Body):
+    replace: Truth | None = None
+    valid_minutes: Annotated[Count, Field(ge=1, le=LONGEST_MINUTES)] | None = None
+
+    @property
+    def valid_for(self) -> timedelta:
+        return timedelta(minutes=self.valid_minutes or LONGEST_MINUTES)
+
+
+def point_json(
+    point: EnforcementPoint, machine_id: ResourceId, generation: int, now: datetime
+) -> dict[str, Any]:
+    subscription = machine_id.subscription_id
+    return {
+        "id": f"/subscriptions/{subscription}/providers/{POINT_TYPE}/{point.machine_uid}",
+        "name": point.machine_uid,
+        "type": POINT_TYPE,
+        "properties": point_properties_json(point, machine_id, generation, now),
+    }
+
+
+def point_properties_json(
+    point: EnforcementPoint, machine_id: ResourceId, generation: int, now: datetime
+) -> dict[str, Any]:
+    return {
+        "machineId": str(machine_id),
+        "state": _state(point, now),
+        "lastContactAt": None if point.last_contact_at is None else format_utc(point.last_contact_at),
+        "enrolledAt": format_utc(point.enrolled_at),
+        "generation": generation,
+        "observedGeneration": point.observed_generation,
+        "agentVersion": point.agent_version,
+        "weaknesses": list(point.weaknesses),
+        "blockedAttempts": point.blocked_attempts,
+        "facts": dict(point.facts),
+    }
+
+
+def _state(point: EnforcementPoint, now: datetime) -> str:
+    if point.last_contact_at is None:
+        return "neverSeen"
+    return "online" if is_online(point, now) else "offline"
+
+
+def enrolment_json(
+    enrolment: Enrolment, token: str, ca_fingerprint: str, server: str
+) -> dict[str, Any]:
+    """The one answer that holds the token in the clear."""
+    return {
+        "properties": {
+            "token": token,
+            "expiresAt": format_utc(enrolment.expires_at),
+            "machineUid": enrolment.machine_uid,
+            "caFingerprint": ca_fingerprint,
+            "command": f"bascule agent run --server {server} --token {token}",
+            "installCommand": f"bascule agent install --server {server} --token {token}",
+        }
+    }

@@ -1,0 +1,97 @@
+"""Microsoft.Compute/virtualMachines as an inventory entry.
+
+Clients read ``storageProfile.osDisk.osType`` and ``networkProfile``; what Azure lacks (the
+addresses where a machine is reached, its closed ports, its agent) is in ``bascule``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from bascule.api.wire.fields import Body, HostAddress, OsKind, Text
+from bascule.api.wire.fleet import point_properties_json
+from bascule.api.wire.policies import closed_ports_json
+from bascule.api.wire.problems import reject
+from bascule.domain.times import format_utc
+from bascule.errors import Problem
+from bascule.services.machines import MachineDraft
+from bascule.services.views import MachineView
+
+MACHINE_TYPE = "Microsoft.Compute/virtualMachines"
+MOST_ADDRESSES = 64
+MOST_TAGS = 50  # ARM's own bound
+
+
+class OsDiskBody(Body):
+    os_type: OsKind | None = None
+
+
+class StorageProfileBody(Body):
+    os_disk: OsDiskBody | None = None
+
+
+class MachineExtras(Body):
+    addresses: list[HostAddress] | None = Field(None, max_length=MOST_ADDRESSES)
+
+
+class MachinePropertiesBody(Body):
+    storage_profile: StorageProfileBody | None = None
+    bascule: MachineExtras | None = None
+
+
+class MachineBody(Body):
+    location: Text | None = None
+    tags: dict[str, Text] | None = Field(None, max_length=MOST_TAGS)
+    properties: MachinePropertiesBody | None = None
+
+
+def read_machine(body: MachineBody) -> MachineDraft:
+    properties = body.properties or MachinePropertiesBody()
+    disk = (properties.storage_profile or StorageProfileBody()).os_disk or OsDiskBody()
+    addresses = (properties.bascule or MachineExtras()).addresses
+    reject([_unfit_tag(name) for name in body.tags or {} if not _is_tag(name)])
+    return MachineDraft(
+        location=body.location,
+        os_type=disk.os_type,
+        addresses=None if addresses is None else tuple(dict.fromkeys(addresses)),
+        tags=body.tags,
+    )
+
+
+def _is_tag(name: str) -> bool:
+    return 0 < len(name) <= 512 and name.isprintable()
+
+
+def _unfit_tag(name: str) -> Problem:
+    return Problem(
+        "InvalidTagName",
+        f"Tag name {name[:40]!r} is not usable: 1 to 512 printable characters.",
+        "tags",
+    )
+
+
+def machine_json(view: MachineView) -> dict[str, Any]:
+    machine = view.machine
+    return {
+        "id": str(machine.id),
+        "name": machine.id.name,
+        "type": MACHINE_TYPE,
+        "location": machine.location,
+        "tags": dict(machine.tags),
+        "properties": {
+            "vmId": machine.uid,
+            "provisioningState": "Succeeded",
+            "timeCreated": format_utc(machine.created_at),
+            "storageProfile": {"osDisk": {"osType": str(machine.os_type)}},
+            "networkProfile": {"networkInterfaces": []},
+            "bascule": {
+                "addresses": [str(address) for address in machine.addresses],
+                "closedPorts": closed_ports_json(view.closed, view.named),
+                "enforcementPoint": None
+                if view.point is None
+                else point_properties_json(view.point, machine.id, view.generation, view.now),
+            },
+        },
+    }

@@ -1,0 +1,220 @@
+"""JitNetworkAccessPolicy on the wire (api-version 2020-01-01), and machine rules beside it.
+
+A rule without a source allows any (the examples write ``*``). ``requests`` and read-only
+fields of a PUT are ignored (EDGES A16). An absent ``bascule`` object keeps what is stored
+for the same machine and port; null resets it (A15).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from bascule.api.wire.fields import Body, Duration, Expiry, MachineId, PortNumber, Protocol
+from bascule.api.wire.fields import HostAddress, Text, Truth
+from bascule.api.wire.problems import reject
+from bascule.api.wire.requests import request_json
+from bascule.api.wire.sources import Sources, sources_json
+from bascule.domain.ids import ResourceId, parse_name
+from bascule.domain.machine import ClosedPort, OnExpiry
+from bascule.domain.net import AddressPrefix, PortKey
+from bascule.domain.policy import MachineRules, Policy, PortRule
+from bascule.domain.times import format_duration
+from bascule.errors import Problem
+from bascule.services.views import MachineView, PolicyView
+
+JIT_TYPE = "Microsoft.Security/locations/jitNetworkAccessPolicies"
+MACHINE_RULES_TYPE = "Bascule.Access/machineRules"
+EVERYONE = (AddressPrefix(None),)
+MOST_MACHINES = 1000
+MOST_PORTS = 1000  # of one machine
+
+
+class RuleExtras(Body):
+    """A port rule's ``bascule`` object: what Azure's shape lacks."""
+
+    on_expiry: Expiry | None = None
+    justification_required: Truth | None = None
+
+
+class PortRuleBody(Sources):
+    number: PortNumber
+    protocol: Protocol
+    max_request_access_duration: Duration
+    bascule: RuleExtras | None = None
+
+    def rule(self) -> PortRule:
+        extras = self.bascule or RuleExtras()
+        return PortRule(
+            number=self.number,
+            protocol=self.protocol,
+            sources=self.sources or EVERYONE,
+            max_duration=self.max_request_access_duration,
+            on_expiry=extras.on_expiry or OnExpiry.KEEP,
+            justification_required=extras.justification_required or False,
+            is_source_list=self.is_source_list,
+        )
+
+
+class PolicyMachineBody(Body):
+    id: MachineId
+    ports: list[PortRuleBody] = Field(max_length=MOST_PORTS)
+    public_ip_address: HostAddress | None = None
+
+
+class PolicyPropertiesBody(Body):
+    virtual_machines: list[PolicyMachineBody] = Field(max_length=MOST_MACHINES)
+
+
+class PolicyBody(Body):
+    kind: Text | None = None
+    properties: PolicyPropertiesBody
+
+
+class MachineRulesPropertiesBody(Body):
+    ports: list[PortRuleBody] = Field(max_length=MOST_PORTS)
+    policy_name: Text | None = None
+
+
+class MachineRulesBody(Body):
+    properties: MachineRulesPropertiesBody
+
+
+def read_policy(
+    body: PolicyBody, policy_id: ResourceId
+) -> tuple[Policy, list[tuple[ResourceId, int]]]:
+    """The policy, and the (machine, port number) pairs whose ``bascule`` object was absent."""
+    machines = body.properties.virtual_machines
+    reject(
+        [
+            *foreign_machines(
+                [machine.id for machine in machines],
+                policy_id.subscription_id,
+                "properties.virtualMachines",
+            )
+        ]
+    )
+    kind = parse_name(body.kind or "Basic", "The kind", "kind")
+    rules = tuple(
+        MachineRules(
+            machine.id,
+            tuple(port.rule() for port in machine.ports),
+            str(machine.public_ip_address) if machine.public_ip_address else None,
+        )
+        for machine in machines
+    )
+    inherits = [
+        (machine.id, port.number)
+        for machine in machines
+        for port in machine.ports
+        if not port.has("bascule")
+    ]
+    return Policy(policy_id, kind, rules), inherits
+
+
+def foreign_machines(
+    machine_ids: Sequence[ResourceId], subscription_id: str, where: str
+) -> Iterable[Problem]:
+    """A problem for each machine of another subscription (CONTRACT 1.3)."""
+    for position, machine_id in enumerate(machine_ids):
+        if machine_id.subscription_id != subscription_id:
+            yield Problem(
+                "LinkedAuthorizationFailed",
+                f"Machine {machine_id} is in subscription {machine_id.subscription_id}, which is "
+                f"not here; this is subscription {subscription_id}.",
+                f"{where}[{position}].id",
+            )
+
+
+def read_rules(
+    properties: MachineRulesPropertiesBody,
+) -> tuple[tuple[PortRule, ...], str, list[int]]:
+    """Port rules, policy name, numbers of the ports whose ``bascule`` object was absent."""
+    name = parse_name(
+        properties.policy_name or "default", "The policy name", "properties.policyName"
+    )
+    inherits = [port.number for port in properties.ports if not port.has("bascule")]
+    return tuple(port.rule() for port in properties.ports), name, inherits
+
+
+def policy_json(view: PolicyView) -> dict[str, Any]:
+    policy = view.stored.policy
+    return {
+        "kind": policy.kind,
+        "properties": {
+            "virtualMachines": [_machine_json(rules) for rules in policy.machines],
+            "requests": [request_json(request) for request in view.requests],
+            "provisioningState": "Updating" if view.is_updating else "Succeeded",
+            "appendMode": False,
+            "bascule": {"away": [str(machine_id) for machine_id in view.away]},
+        },
+        "id": str(policy.id),
+        "name": policy.id.name,
+        "type": JIT_TYPE,
+        "location": policy.id.location,
+        "etag": view.stored.etag,
+    }
+
+
+def _machine_json(rules: MachineRules) -> dict[str, Any]:
+    machine: dict[str, Any] = {
+        "id": str(rules.machine_id),
+        "ports": [rule_json(rule) for rule in rules.ports],
+    }
+    if rules.public_ip_address is not None:
+        machine["publicIpAddress"] = rules.public_ip_address
+    return machine
+
+
+def rule_json(rule: PortRule) -> dict[str, Any]:
+    return {
+        "number": rule.number,
+        "protocol": str(rule.protocol),
+        **sources_json(rule.sources, rule.is_source_list),
+        "maxRequestAccessDuration": format_duration(rule.max_duration),
+        "bascule": {
+            "onExpiry": str(rule.on_expiry),
+            "justificationRequired": rule.justification_required,
+        },
+    }
+
+
+def machine_rules_json(view: MachineView) -> dict[str, Any]:
+    """One machine's rules in every policy; the etag is that of the policy ``default``."""
+    body: dict[str, Any] = {
+        "id": f"{view.machine.id}/providers/{MACHINE_RULES_TYPE}/default",
+        "name": "default",
+        "type": MACHINE_RULES_TYPE,
+        "properties": {
+            "machineId": str(view.machine.id),
+            "policies": [
+                {
+                    "policyId": str(stored.policy.id),
+                    "etag": stored.etag,
+                    "ports": [rule_json(rule) for rule in rules.ports],
+                }
+                for stored in view.policies
+                if (rules := stored.policy.rules_for(view.machine.id)) is not None
+            ],
+            "closedPorts": closed_ports_json(view.closed, view.named),
+        },
+    }
+    if view.default_etag:
+        body["etag"] = view.default_etag
+    return body
+
+
+def closed_ports_json(
+    closed: Iterable[ClosedPort], named: frozenset[PortKey]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "number": each.port.number,
+            "protocol": str(each.port.protocol),
+            "onExpiry": str(each.on_expiry),
+            "inPolicy": each.port in named,
+        }
+        for each in sorted(closed, key=lambda each: (each.port.number, each.port.protocol))
+    ]

@@ -1,0 +1,204 @@
+"""Requests on the wire: initiate, JitNetworkAccessRequest, Bascule.Access/accessRequests.
+
+Source: api-version 2020-01-01; CONTRACT 1.4 to 1.6 for what the live service adds: the
+status ``Initiating``, an end echoed as it was written, ``duration`` taken for an end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from bascule.api.wire.fields import (
+    Body,
+    Duration,
+    EndTime,
+    Guid,
+    Instant,
+    LongText,
+    MachineId,
+    PortNumber,
+    Truth,
+    refuse,
+)
+from bascule.api.wire.sources import Sources, sources_json
+from bascule.domain.grant import Grant
+from bascule.domain.net import AddressPrefix
+from bascule.domain.request import RequestedMachine, RequestedPort
+from bascule.domain.times import format_utc
+from bascule.services.views import RequestView
+
+ACCESS_REQUEST_TYPE = "Bascule.Access/accessRequests"
+MOST_PORTS = 1000  # of one request; far over the 100 live grants that a requestor may hold
+
+
+class EndBody(Body):
+    """An end, as an instant or as a duration from now; exactly one of them."""
+
+    end_time_utc: EndTime | None = None
+    duration: Duration | None = None
+
+    @field_validator("duration", mode="after")
+    @classmethod
+    def _only_one_form(cls, duration: Any, info: ValidationInfo) -> Any:
+        if duration is not None and info.data.get("end_time_utc") is not None:
+            raise refuse("give endTimeUtc or duration, not both.", "MutuallyExclusiveFields")
+        return duration
+
+    @model_validator(mode="after")
+    def _at_least_one_form(self) -> EndBody:
+        if self.end_time_utc is None and self.duration is None:
+            raise refuse(
+                "endTimeUtc is required, for example 2030-01-31T17:00:00Z "
+                "(or duration, for example PT1H).",
+                "MissingField",
+            )
+        return self
+
+    def end(self, now: datetime) -> Instant:
+        if self.end_time_utc is not None:
+            return self.end_time_utc
+        assert self.duration is not None  # noqa: S101  # reason: _at_least_one_form holds
+        ends_at = now + self.duration
+        return Instant(ends_at, format_utc(ends_at))
+
+
+class InitiatePortBody(EndBody, Sources):
+    number: PortNumber
+
+
+class InitiateMachineBody(Body):
+    id: MachineId
+    ports: list[InitiatePortBody] = Field(max_length=MOST_PORTS)
+
+
+class InitiateBody(Body):
+    virtual_machines: list[InitiateMachineBody] = Field(max_length=MOST_PORTS)
+    justification: LongText | None = None
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> InitiateBody:
+        if sum(len(machine.ports) for machine in self.virtual_machines) > MOST_PORTS:
+            raise refuse(f"a request names at most {MOST_PORTS} ports.", "TooManyPorts")
+        return self
+
+    @property
+    def needs_caller(self) -> bool:
+        """Does a port leave its source out, so that the caller's address is meant?"""
+        return any(not port.sources for machine in self.virtual_machines for port in machine.ports)
+
+
+class RevokeBody(Body):
+    kill: Truth | None = None
+    grant_ids: list[Guid] | None = Field(None, min_length=1, max_length=MOST_PORTS)
+
+
+def read_machines(
+    body: InitiateBody, caller: AddressPrefix | None, now: datetime
+) -> tuple[RequestedMachine, ...]:
+    """What is asked for; ``caller`` stands in where a port names no source."""
+    return tuple(
+        RequestedMachine(
+            machine.id, tuple(_read_port(port, caller, now) for port in machine.ports)
+        )
+        for machine in body.virtual_machines
+    )
+
+
+def _read_port(
+    port: InitiatePortBody, caller: AddressPrefix | None, now: datetime
+) -> RequestedPort:
+    end = port.end(now)
+    sources = port.sources or ((caller,) if caller is not None else ())
+    return RequestedPort(port.number, sources, end.at, end.text, port.is_source_list)
+
+
+def request_json(view: RequestView) -> dict[str, Any]:
+    """A JitNetworkAccessRequest, as initiate answers it and as policies list it."""
+    return {
+        **_core_json(view, _machines_json(view)),
+        "bascule": {"requestId": view.request.id, "resourceId": request_resource_id(view)},
+    }
+
+
+def access_request_json(view: RequestView) -> dict[str, Any]:
+    machines = _machines_json(view, with_protocol=True)
+    for machine, grants in zip(machines, _by_machine(view.grants), strict=True):
+        known = view.machines.get(grants[0].machine_uid)
+        addresses = known.addresses if known else ()
+        machine["bascule"] = {"addresses": [str(address) for address in addresses]}
+    return {
+        "id": request_resource_id(view),
+        "name": view.request.id,
+        "type": ACCESS_REQUEST_TYPE,
+        "properties": {
+            **_core_json(view, machines),
+            "policyId": str(view.request.policy_id),
+            "requestorId": view.request.requestor_id,
+            "state": view.state,
+            "endTimeUtc": max(view.grants, key=lambda grant: grant.ends_at).ends_at_text,
+        },
+    }
+
+
+def request_resource_id(view: RequestView) -> str:
+    subscription = view.request.policy_id.subscription_id
+    return f"/subscriptions/{subscription}/providers/{ACCESS_REQUEST_TYPE}/{view.request.id}"
+
+
+def _core_json(view: RequestView, machines: list[dict[str, Any]]) -> dict[str, Any]:
+    core: dict[str, Any] = {
+        "virtualMachines": machines,
+        "startTimeUtc": format_utc(view.request.started_at),
+        "requestor": view.request.requestor,
+    }
+    if view.request.justification is not None:
+        core["justification"] = view.request.justification
+    return core
+
+
+def _machines_json(view: RequestView, *, with_protocol: bool = False) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": str(grants[0].machine_id),
+            "ports": [_port_json(view, grant, with_protocol) for grant in grants],
+        }
+        for grants in _by_machine(view.grants)
+    ]
+
+
+def _by_machine(grants: Iterable[Grant]) -> list[list[Grant]]:
+    ordered = sorted(grants, key=lambda grant: grant.machine_id.key)  # stable within a machine
+    return [list(group) for _, group in groupby(ordered, key=lambda grant: grant.machine_uid)]
+
+
+def _port_json(view: RequestView, grant: Grant, with_protocol: bool) -> dict[str, Any]:
+    port: dict[str, Any] = {"number": grant.number}
+    if with_protocol:
+        port["protocol"] = str(grant.protocol)
+    return {
+        **port,
+        **sources_json(grant.sources, grant.is_source_list),
+        "endTimeUtc": grant.ends_at_text,
+        "status": str(grant.status),
+        "statusReason": str(grant.reason),
+        "bascule": _grant_json(view, grant),
+    }
+
+
+def _grant_json(view: RequestView, grant: Grant) -> dict[str, Any]:
+    shown = view.shown(grant)
+    extra: dict[str, Any] = {"grantId": grant.id, "state": shown.state}
+    if shown.not_confirmed_since is not None:
+        extra["notConfirmedSince"] = format_utc(shown.not_confirmed_since)
+    if grant.failure:
+        extra["failure"] = grant.failure
+    if shown.opened_at is not None:
+        extra["openedAt"] = format_utc(shown.opened_at)
+    if shown.sessions_alive is not None:
+        extra["sessionsAlive"] = shown.sessions_alive
+    return extra

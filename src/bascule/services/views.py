@@ -1,0 +1,165 @@
+"""Read-only pictures of one moment, as faces show them.
+
+Each is gathered on one snapshot, with the time at which it was taken. What is not here:
+how a picture is written (the faces know), and any change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from bascule.domain.events import GrantClosed, GrantOpened
+from bascule.domain.grant import Grant, GrantState
+from bascule.domain.ids import ResourceId, policy_id
+from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
+from bascule.domain.net import PortKey
+from bascule.domain.request import AccessRequest
+from bascule.interfaces import EventFilter, Reader, StoredPolicy
+from bascule.services.closed import named_ports
+from bascule.services.fleet import is_online
+
+HISTORY = timedelta(days=7)  # how far back a policy's own ``requests`` reach
+MOST_REQUESTS = 1000  # of one policy; the rest is in accessRequests
+NOT_CONFIRMED = "notConfirmed"
+
+# The state of a request is that of its worst port, live ones first.
+_WORST_FIRST = (
+    GrantState.OPENING.value,
+    NOT_CONFIRMED,
+    GrantState.OPEN.value,
+    GrantState.CLOSING.value,
+    GrantState.FAILED.value,
+    GrantState.CLOSED.value,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownGrant:
+    """What is really so of a grant (DESIGN "The life of a request")."""
+
+    state: str
+    not_confirmed_since: datetime | None = None
+    opened_at: datetime | None = None  # None: not open yet, or not looked up
+    sessions_alive: int | None = None  # None: not closed yet, or not looked up
+
+
+@dataclass(frozen=True, slots=True)
+class RequestView:
+    request: AccessRequest
+    grants: tuple[Grant, ...]  # never empty
+    machines: Mapping[str, Machine]  # by uid; deleted ones are missing
+    points: Mapping[str, EnforcementPoint]  # by machine uid
+    now: datetime
+    opened_at: Mapping[str, datetime] = field(default_factory=dict)  # by grant id
+    sessions_alive: Mapping[str, int] = field(default_factory=dict)  # by grant id
+
+    @property
+    def state(self) -> str:
+        return min((self.shown(grant).state for grant in self.grants), key=_WORST_FIRST.index)
+
+    def shown(self, grant: Grant) -> ShownGrant:
+        opened_at = self.opened_at.get(grant.id)
+        point = self.points.get(grant.machine_uid)
+        if grant.state is GrantState.OPEN and (point is None or not is_online(point, self.now)):
+            since = (point.last_contact_at if point else None) or grant.started_at
+            return ShownGrant(NOT_CONFIRMED, since, opened_at)
+        return ShownGrant(grant.state.value, None, opened_at, self.sessions_alive.get(grant.id))
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyView:
+    stored: StoredPolicy
+    requests: tuple[RequestView, ...]  # newest first
+    away: tuple[ResourceId, ...]  # machines whose enforcement point is not heard of
+    is_updating: bool  # some point that is there has not applied it yet
+
+
+@dataclass(frozen=True, slots=True)
+class MachineView:
+    machine: Machine
+    closed: frozenset[ClosedPort]
+    named: frozenset[PortKey]  # by some policy
+    policies: tuple[StoredPolicy, ...]  # that name it
+    default_etag: str  # of the policy ``default`` beside it; empty when there is none
+    point: EnforcementPoint | None
+    generation: int
+    now: datetime
+
+
+def view_policy(reader: Reader, stored: StoredPolicy, now: datetime) -> PolicyView:
+    requests = reader.requests(policy_id=stored.policy.id, since=now - HISTORY, limit=MOST_REQUESTS)
+    away: list[ResourceId] = []
+    is_updating = False
+    named = {rules.machine_id for rules in stored.policy.machines}
+    for uid, generation in stored.generations.items():
+        machine = reader.machine_by_uid(uid)
+        point = reader.enforcement_point(uid)
+        if machine is None:
+            continue
+        if point is None or not is_online(point, now):
+            if machine.id in named:
+                away.append(machine.id)
+        elif point.observed_generation < generation:
+            is_updating = True
+    return PolicyView(stored, view_requests(reader, requests, now), tuple(away), is_updating)
+
+
+def view_requests(
+    reader: Reader, requests: Sequence[AccessRequest], now: datetime
+) -> tuple[RequestView, ...]:
+    """Pictures of several requests, in their order."""
+    grants: dict[str, list[Grant]] = {}
+    for grant in reader.grants_of([request.id for request in requests]):
+        grants.setdefault(grant.request_id, []).append(grant)
+    uids = {grant.machine_uid for each in grants.values() for grant in each}
+    machines = {uid: each for uid in uids if (each := reader.machine_by_uid(uid)) is not None}
+    points = {uid: each for uid in uids if (each := reader.enforcement_point(uid)) is not None}
+    return tuple(
+        RequestView(request, tuple(grants[request.id]), machines, points, now)
+        for request in requests
+        if request.id in grants
+    )
+
+
+def view_request(reader: Reader, request_id: str, now: datetime) -> RequestView | None:
+    """One request with the moments at which its ports were seen open and shut."""
+    request = reader.request(request_id)
+    if request is None:
+        return None
+    plain = view_requests(reader, [request], now)
+    if not plain:
+        return None
+    (view,) = plain
+    opened_at: dict[str, datetime] = {}
+    sessions_alive: dict[str, int] = {}
+    for machine_id in dict.fromkeys(grant.machine_id for grant in view.grants):
+        wanted = EventFilter(
+            machine_id.key, (GrantOpened.__name__, GrantClosed.__name__), request.started_at
+        )
+        for _, event in reader.events(wanted):
+            if isinstance(event.fact, GrantOpened):
+                opened_at[event.fact.grant_id] = event.at
+            elif isinstance(event.fact, GrantClosed):
+                sessions_alive[event.fact.grant_id] = event.fact.sessions_alive
+    return RequestView(
+        view.request, view.grants, view.machines, view.points, now, opened_at, sessions_alive
+    )
+
+
+def view_machine(reader: Reader, machine: Machine, now: datetime) -> MachineView:
+    beside = policy_id(
+        machine.id.subscription_id, machine.id.resource_group, machine.location, "default"
+    )
+    default = reader.policy(beside)
+    return MachineView(
+        machine=machine,
+        closed=reader.closed_ports(machine.uid),
+        named=named_ports(reader, machine),
+        policies=tuple(reader.policies_naming(machine.id)),
+        default_etag=default.etag if default else "",
+        point=reader.enforcement_point(machine.uid),
+        generation=reader.generation(machine.uid),
+        now=now,
+    )
