@@ -1,0 +1,210 @@
+"""Closed ports and openings on real packets: who gets in, until when, and who does not."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import pytest
+
+from bascule.domain.desired import RuleSet
+from tests.netns.driver_process import DriverProcess
+from tests.netns.network import BROADCAST, CLIENT, CLIENT6, HOST, HOST6, Network, is_alive
+from tests.netns.rulesets import KILL, closed, make_so, openings, tcp, udp
+
+
+def test_a_closed_port_is_shut_and_the_others_are_not(
+    network: Network, driver: DriverProcess
+) -> None:
+    network.echo(22, 2200)
+    make_so(driver, RuleSet(closed(tcp(22))))
+    for space in (network.client, network.stranger):
+        assert not space.reaches(22)
+        assert not space.reaches(22, HOST6)
+        assert space.reaches(2200)
+        assert space.reaches(2200, HOST6)
+    assert network.host.reaches(22, "127.0.0.1"), "loopback is never touched"
+    assert network.host.reaches(22, HOST), "nor is the host's way to itself"
+
+
+@pytest.mark.parametrize(
+    ("source", "address", "lets_stranger_in"),
+    [
+        (CLIENT, HOST, False),
+        (CLIENT6, HOST6, False),
+        ("10.77.0.0/24", HOST, False),
+        ("10.77.0.0/16", HOST, True),
+        ("fd77:0:1::/64", HOST6, False),
+        ("fd77::/32", HOST6, True),
+        ("*", HOST, True),
+        ("*", HOST6, True),
+        ("0.0.0.0/0", HOST, True),
+        ("::/0", HOST6, True),
+        ("128.0.0.0/1", HOST, None),
+        ("0.0.0.0/1", HOST, True),
+    ],
+)
+def test_an_opening_lets_its_source_in_and_nobody_else(
+    network: Network,
+    driver: DriverProcess,
+    source: str,
+    address: str,
+    lets_stranger_in: bool | None,
+) -> None:
+    """None: not even the client is within it."""
+    network.echo(22, 23)
+    make_so(driver, RuleSet(closed(tcp(22), tcp(23)), openings((source, tcp(22), 60))))
+    assert network.client.reaches(22, address) is (lets_stranger_in is not None)
+    assert network.stranger.reaches(22, address) is bool(lets_stranger_in)
+    assert not network.client.reaches(23, address), "another port stays shut"
+
+
+def test_one_family_of_everybody_is_not_the_other(network: Network, driver: DriverProcess) -> None:
+    network.echo(22)
+    make_so(driver, RuleSet(closed(tcp(22)), openings(("::/0", tcp(22), 60))))
+    assert network.client.reaches(22, HOST6)
+    assert not network.client.reaches(22, HOST)
+
+
+def test_an_opening_ends_on_time_when_its_writer_is_dead(
+    network: Network, driver: DriverProcess
+) -> None:
+    """EDGES A9: open at 4 s and shut at 5.25 s, with nobody left to shut it."""
+    network.echo(22)
+    make_so(driver, RuleSet(closed(tcp(22)), openings((CLIENT, tcp(22), 5))))
+    began = time.monotonic()
+    driver.kill()
+    time.sleep(max(0.0, began + 4.0 - time.monotonic()))
+    assert network.client.reaches(22)
+    time.sleep(max(0.0, began + 5.25 - time.monotonic()))
+    assert not network.client.reaches(22)
+
+
+def test_extending_shortening_and_dropping_take_effect_at_once(
+    network: Network, driver: DriverProcess
+) -> None:
+    network.echo(22)
+    shut = closed(tcp(22))
+    make_so(driver, RuleSet(shut, openings((CLIENT, tcp(22), 0.6))))
+    make_so(driver, RuleSet(shut, openings((CLIENT, tcp(22), 60))))
+    time.sleep(0.8)
+    assert network.client.reaches(22)
+    make_so(driver, RuleSet(shut, openings((CLIENT, tcp(22), 0.5))))
+    time.sleep(0.7)
+    assert not network.client.reaches(22)
+    make_so(driver, RuleSet(shut, openings((CLIENT, tcp(22), 60))))
+    assert network.client.reaches(22)
+    make_so(driver, RuleSet(shut))
+    assert not network.client.reaches(22)
+
+
+def test_overlapping_openings_end_each_for_itself(network: Network, driver: DriverProcess) -> None:
+    network.echo(22)
+    shut = closed(tcp(22))
+    given = openings((CLIENT, tcp(22), 60), ("10.77.0.0/16", tcp(22), 60))
+    make_so(driver, RuleSet(shut, given))
+    assert network.stranger.reaches(22)
+    make_so(driver, RuleSet(shut, openings((CLIENT, tcp(22), 60))))
+    assert network.client.reaches(22)
+    assert not network.stranger.reaches(22)
+
+
+def test_udp_is_looked_up_for_every_packet(network: Network, driver: DriverProcess) -> None:
+    """EDGES A4: asked all through its opening, a UDP conversation still ends with it."""
+    server = network.echo_udp(161)
+    assert network.client.asks(161)
+    make_so(driver, RuleSet(closed(udp(161)), openings((CLIENT, udp(161), 1))))
+    began = time.monotonic()
+    with network.client.udp() as talk:
+        talk.settimeout(0.1)
+        answered = []
+        while time.monotonic() < began + 2:
+            talk.sendto(b"ask", (HOST, 161))
+            try:
+                talk.recv(64)
+                answered.append(time.monotonic() - began)
+            except TimeoutError:
+                continue
+    assert 0.5 < answered[-1] < 1.1
+    assert not network.stranger.asks(161)
+    assert not network.stranger.asks(161, HOST6)
+    assert server.received
+
+
+def test_what_is_not_unicast_reaches_no_closed_port(
+    network: Network, driver: DriverProcess
+) -> None:
+    """EDGES A2: ``prerouting`` alone let broadcast and multicast through."""
+    server = network.echo_udp(161)
+    make_so(driver, RuleSet(closed(udp(161), kill=[tcp(22)])))
+
+    def cast(address: str) -> None:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as made:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            scope = socket.if_nametoindex("e0")
+            target = (address, 161, 0, scope) if family == socket.AF_INET6 else (address, 161)
+            made.sendto(address.encode(), target)
+
+    addresses = (BROADCAST, "255.255.255.255", "224.0.0.1", "ff02::1", "ff02::114")
+    for address in addresses:
+        network.stranger.inside(lambda address=address: cast(address))  # type: ignore[misc]  # reason: bound at once
+    time.sleep(0.2)
+    assert server.received == []
+    driver.remove()
+    for address in addresses:
+        network.stranger.inside(lambda address=address: cast(address))  # type: ignore[misc]  # reason: bound at once
+    time.sleep(0.3)
+    assert b"ff02::1" in server.received, "they do arrive when the gate is gone"
+    assert BROADCAST.encode() in server.received
+
+
+def test_a_redirect_does_not_lead_around_the_gate(network: Network, driver: DriverProcess) -> None:
+    network.echo(22)
+    network.redirect(2222, 22)
+    assert network.stranger.reaches(2222)
+    shut = closed(tcp(22))
+    make_so(driver, RuleSet(shut))
+    assert not network.stranger.reaches(2222)
+    make_so(driver, RuleSet(shut, openings((CLIENT, tcp(22), 60))))
+    assert network.client.reaches(2222)
+    assert not network.stranger.reaches(2222)
+
+
+def test_a_published_container_port_is_closed_and_opened_too(
+    network: Network, driver: DriverProcess
+) -> None:
+    """An input hook alone never sees it: the packet is forwarded."""
+    network.echo(22, space=network.inner)
+    network.publish(8022, 22)
+    assert network.stranger.reaches(8022)
+    shut = closed(kill=[tcp(8022)])
+    make_so(driver, RuleSet(shut, openings((CLIENT, tcp(8022), 1.5))))
+    session = network.session(network.client, 8022)
+    assert not network.stranger.reaches(8022)
+    assert driver.sessions([(tcp(8022), CLIENT)]) == [1]
+    time.sleep(1.6)
+    assert not is_alive(session)
+    assert not network.client.reaches(8022)
+
+
+def test_knocks_are_counted_by_source(network: Network, driver: DriverProcess) -> None:
+    network.echo(22)
+    make_so(driver, RuleSet(closed(tcp(22), udp(161))))
+    assert not network.stranger.reaches(22, wait=0.2)
+    assert not network.client.reaches(22, HOST6, wait=0.2)
+    network.client.asks(161, wait=0.1)
+    seen = {(each.source, str(each.port)): each.packets for each in driver.blocked()}
+    assert seen == {("10.77.1.3", "22/tcp"): 1, (CLIENT6, "22/tcp"): 1, (CLIENT, "161/udp"): 1}
+    assert driver.observe().blocked_attempts == 3
+
+
+def test_releasing_opens_and_changing_what_happens_at_expiry_reads_back(
+    network: Network, driver: DriverProcess
+) -> None:
+    network.echo(22)
+    make_so(driver, RuleSet(closed(tcp(22))))
+    make_so(driver, RuleSet(closed(kill=[tcp(22)])))
+    assert {each.on_expiry for each in driver.observe().rules.closed} == {KILL}
+    make_so(driver, RuleSet())
+    assert network.stranger.reaches(22)
