@@ -1,0 +1,83 @@
+"""Enforcement points and the tokens that enrol them."""
+
+# ruff: noqa: B023  # reason: each function is run before its loop goes on
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from bascule.domain.machine import EnforcementPoint
+from bascule.errors import Conflict
+from bascule.interfaces import Store
+from bascule.testing.store_contract.samples import (
+    HOUR,
+    NOW,
+    a_machine,
+    a_point,
+    an_enrolment,
+    read,
+    write,
+)
+
+
+class FleetContract:
+    def test_a_point_comes_back_as_it_was_put(self, store: Store) -> None:
+        write(store, lambda tx: tx.put_machine(a_machine()))
+        silent = EnforcementPoint("uid-web-1", "key", NOW)
+        for point in (silent, a_point(), silent):
+            write(store, lambda tx: tx.put_enforcement_point(point))
+            assert read(store, lambda r: r.enforcement_point("uid-web-1")) == point
+        assert read(store, lambda r: r.enforcement_point("uid-web")) is None
+
+    def test_points_are_listed_by_machine_uid(self, store: Store) -> None:
+        for name in ("b", "c", "a"):
+            write(store, lambda tx: tx.put_machine(a_machine(name)))
+            write(store, lambda tx: tx.put_enforcement_point(a_point(f"uid-{name}")))
+        write(store, lambda tx: tx.delete_enforcement_point("uid-b"))
+        write(store, lambda tx: tx.delete_enforcement_point("uid-none"))
+        points = read(store, lambda r: r.enforcement_points())
+        assert [point.machine_uid for point in points] == ["uid-a", "uid-c"]
+        assert read(store, lambda r: r.machine_by_uid("uid-b")) is not None, "the machine stays"
+
+    def test_a_point_belongs_to_a_machine_that_exists(self, store: Store) -> None:
+        with pytest.raises(Conflict):
+            write(store, lambda tx: tx.put_enforcement_point(a_point("nobody")))
+        with pytest.raises(Conflict):
+            write(store, lambda tx: tx.add_enrolment(an_enrolment("e", "nobody")))
+
+    def test_an_enrolment_is_found_by_its_tokens_hash_alone(self, store: Store) -> None:
+        write(store, lambda tx: tx.put_machine(a_machine()))
+        one, two = an_enrolment("one"), replace(an_enrolment("two"), replaces=False)
+        for enrolment in (one, two):
+            write(store, lambda tx: tx.add_enrolment(enrolment))
+            found = read(store, lambda r: r.enrolment_by_hash(enrolment.token_hash))
+            assert found == enrolment
+        assert read(store, lambda r: r.enrolment_by_hash("HASH of one")) is None
+        with pytest.raises(Conflict):
+            write(store, lambda tx: tx.add_enrolment(replace(one, id="three")))
+
+    def test_an_enrolment_is_consumed_once(self, store: Store) -> None:
+        write(store, lambda tx: tx.put_machine(a_machine()))
+        write(store, lambda tx: tx.add_enrolment(an_enrolment("one")))
+        write(store, lambda tx: tx.add_enrolment(an_enrolment("two")))
+        assert write(store, lambda tx: tx.consume_enrolment("one", NOW))
+        assert not write(store, lambda tx: tx.consume_enrolment("one", NOW + HOUR))
+        assert not write(store, lambda tx: tx.consume_enrolment("none", NOW))
+        used = read(store, lambda r: r.enrolment_by_hash("hash of one"))
+        assert used == replace(an_enrolment("one"), used_at=NOW), "the first use is remembered"
+        assert read(store, lambda r: r.enrolment_by_hash("hash of two")) == an_enrolment("two")
+
+    def test_of_many_who_consume_at_once_one_succeeds(self, store: Store) -> None:
+        write(store, lambda tx: tx.put_machine(a_machine()))
+        write(store, lambda tx: tx.add_enrolment(an_enrolment()))
+
+        async def race() -> list[bool]:
+            tries = (
+                store.write(lambda tx: tx.consume_enrolment("enrolment-1", NOW)) for _ in range(20)
+            )
+            return list(await asyncio.gather(*tries))
+
+        assert sum(asyncio.run(race())) == 1

@@ -1,0 +1,209 @@
+"""Grants: the moves of their life, and the lists that the loop and the agents live on."""
+
+# ruff: noqa: B023  # reason: each function is run before its loop goes on
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from itertools import product
+
+import pytest
+
+from bascule.domain.grant import (
+    TRANSITIONS,
+    Grant,
+    GrantState,
+    StatusReason,
+    confirm_closed,
+    confirm_open,
+    end,
+    extend_to,
+    fail,
+)
+from bascule.domain.machine import OnExpiry
+from bascule.errors import Conflict, NotFound
+from bascule.interfaces import Store, Transaction
+from bascule.testing.store_contract.samples import HOUR, NOW, a_grant, a_request, read, write
+
+# How to bring a fresh grant into each state, by moves that are allowed.
+PATHS = {
+    GrantState.OPENING: (),
+    GrantState.OPEN: (GrantState.OPEN,),
+    GrantState.FAILED: (GrantState.FAILED,),
+    GrantState.CLOSING: (GrantState.CLOSING,),
+    GrantState.CLOSED: (GrantState.CLOSING, GrantState.CLOSED),
+}
+
+
+def _ids(grants: Sequence[Grant]) -> list[str]:
+    return [grant.id for grant in grants]
+
+
+def _add(store: Store, *grants: Grant, request_id: str = "request-1") -> None:
+    def work(tx: Transaction) -> None:
+        if tx.request(request_id) is None:
+            tx.add_request(a_request(request_id))
+        for grant in grants:
+            tx.add_grant(replace(grant, request_id=request_id))
+
+    write(store, work)
+
+
+def _only(store: Store) -> Grant:
+    (grant,) = read(store, lambda r: r.grants_of(["request-1"]))
+    return grant
+
+
+def _end(store: Store, grant: Grant) -> Grant:
+    ended = end(grant, StatusReason.USER_REQUESTED, NOW)
+    write(store, lambda tx: tx.update_grant(ended, grant.state))
+    return ended
+
+
+class GrantContract:
+    def test_a_grant_comes_back_as_it_was_added(self, store: Store) -> None:
+        _add(store, a_grant())
+        assert _only(store) == a_grant()
+        assert str(_only(store).machine_id) == str(a_grant().machine_id)
+
+    def test_a_grant_is_added_once_for_a_request_that_exists_and_begins_opening(
+        self, store: Store
+    ) -> None:
+        _add(store, a_grant())
+        open_from_nowhere = replace(a_grant("g2"), state=GrantState.OPEN)
+        for refused in (a_grant(), a_grant("g2", "no-such-request"), open_from_nowhere):
+            with pytest.raises(Conflict):
+                write(store, lambda tx: tx.add_grant(refused))
+        assert _only(store) == a_grant()
+
+    def test_all_that_may_change_in_a_grants_life_is_written(self, store: Store) -> None:
+        _add(store, a_grant())
+        changed = replace(
+            a_grant(),
+            ends_at=NOW + 2 * HOUR,
+            ends_at_text="another spelling",
+            generation=9,
+            extension=2,
+            max_duration=HOUR,
+            on_expiry=OnExpiry.KEEP,
+        )
+        write(store, lambda tx: tx.update_grant(changed, GrantState.OPENING))
+        assert _only(store) == changed
+        failed = fail(changed, "The agent is away.", NOW + HOUR)
+        write(store, lambda tx: tx.update_grant(failed, GrantState.OPENING))
+        assert _only(store) == failed
+
+    def test_the_whole_life(self, store: Store) -> None:
+        _add(store, a_grant())
+        opened = confirm_open(a_grant())
+        extended = extend_to(opened, NOW + 2 * HOUR, "later")
+        ended = end(extended, StatusReason.NEWER_REQUEST_INITIATED, NOW + HOUR)
+        for before, after in (
+            (a_grant(), opened),
+            (opened, extended),
+            (extended, ended),
+            (ended, confirm_closed(ended)),
+        ):
+            write(store, lambda tx: tx.update_grant(after, before.state))
+            assert _only(store) == after
+
+    @pytest.mark.parametrize(("old", "new"), list(product(GrantState, GrantState)))
+    def test_only_the_moves_of_the_table_are_made(
+        self, store: Store, old: GrantState, new: GrantState
+    ) -> None:
+        """A move to the state it is in already is no move: it changes other fields alone."""
+        grant = a_grant()
+        _add(store, grant)
+        for state in PATHS[old]:
+            moved = replace(grant, state=state)
+            write(store, lambda tx: tx.update_grant(moved, grant.state))
+            grant = moved
+        wanted = replace(grant, state=new, generation=77)
+        if old is new or (old, new) in TRANSITIONS:
+            write(store, lambda tx: tx.update_grant(wanted, old))
+            assert _only(store) == wanted
+        else:
+            with pytest.raises(Conflict) as refusal:
+                write(store, lambda tx: tx.update_grant(wanted, old))
+            assert refusal.value.specific_code == "IllegalTransition"
+            assert _only(store) == grant
+
+    def test_of_two_who_move_a_grant_the_second_is_refused(self, store: Store) -> None:
+        _add(store, a_grant())
+        _end(store, a_grant())
+        with pytest.raises(Conflict) as refusal:
+            write(store, lambda tx: tx.update_grant(confirm_open(a_grant()), GrantState.OPENING))
+        assert "closing" in refusal.value.message
+        assert _only(store).state is GrantState.CLOSING
+
+    def test_a_grant_that_is_not_there_is_not_found(self, store: Store) -> None:
+        with pytest.raises(NotFound):
+            write(store, lambda tx: tx.update_grant(a_grant(), GrantState.OPENING))
+        with pytest.raises(NotFound):
+            write(store, lambda tx: tx.mark_cut("grant-1"))
+
+    def test_grants_of_requests_come_in_the_order_of_adding(self, store: Store) -> None:
+        _add(store, a_grant("z"), a_grant("a"))
+        _add(store, a_grant("m"), request_id="request-2")
+        _add(store, a_grant("b"))
+        _add(store, a_grant("other"), request_id="request-3")
+        found = read(store, lambda r: r.grants_of(["request-2", "request-1", "no-such"]))
+        assert _ids(found) == ["z", "a", "m", "b"]
+        assert not read(store, lambda r: r.grants_of([]))
+
+    def test_live_grants_are_opening_and_open_ones_ordered_by_end(self, store: Store) -> None:
+        late = a_grant("late", ends_at=NOW + 2 * HOUR)
+        soon = a_grant("soon", ends_at=NOW + timedelta(seconds=1))
+        _add(store, late, soon, a_grant("ended"), a_grant("failed"), a_grant("db", machine="db-1"))
+        write(store, lambda tx: tx.update_grant(confirm_open(soon), GrantState.OPENING))
+        _end(store, a_grant("ended"))
+        write(
+            store, lambda tx: tx.update_grant(fail(a_grant("failed"), "x", NOW), GrantState.OPENING)
+        )
+        assert _ids(read(store, lambda r: r.live_grants())) == ["soon", "db", "late"]
+        assert _ids(read(store, lambda r: r.live_grants(["uid-web-1"]))) == ["soon", "late"]
+        both = read(store, lambda r: r.live_grants(["uid-db-1", "uid-web-1", "uid-none"]))
+        assert _ids(both) == ["soon", "db", "late"]
+        assert not read(store, lambda r: r.live_grants([]))
+        assert not read(store, lambda r: r.live_grants(["uid-web"]))
+
+    def test_unsettled_grants_are_live_and_closing_ones(self, store: Store) -> None:
+        _add(store, a_grant("opening"), a_grant("closing"), a_grant("closed"), a_grant("failed"))
+        _add(store, a_grant("elsewhere", machine="db-1"))
+        _end(store, a_grant("closing"))
+        closing = _end(store, a_grant("closed"))
+        write(store, lambda tx: tx.update_grant(confirm_closed(closing), GrantState.CLOSING))
+        write(
+            store, lambda tx: tx.update_grant(fail(a_grant("failed"), "x", NOW), GrantState.OPENING)
+        )
+        unsettled = _ids(read(store, lambda r: r.unsettled_grants("uid-web-1")))
+        assert unsettled == ["opening", "closing"]
+
+    def test_cut_grants_are_those_marked_that_ended_lately(self, store: Store) -> None:
+        _add(store, a_grant("cut"), a_grant("ended"), a_grant("live"))
+        _add(store, a_grant("elsewhere", machine="db-1"))
+        _end(store, a_grant("cut"))
+        _end(store, a_grant("ended"))
+        _end(store, a_grant("elsewhere", machine="db-1"))
+        for grant_id in ("cut", "live", "elsewhere"):
+            write(store, lambda tx: tx.mark_cut(grant_id))
+        assert _ids(read(store, lambda r: r.cut_grants("uid-web-1", NOW))) == ["cut"]
+        later = NOW + timedelta(microseconds=1)
+        assert not read(store, lambda r: r.cut_grants("uid-web-1", later))
+        write(store, lambda tx: tx.mark_cut("ended"))
+        both = read(store, lambda r: r.cut_grants("uid-web-1", NOW - HOUR))
+        assert _ids(both) == ["cut", "ended"], "an ended one may be marked too"
+
+    def test_a_mark_outlives_later_moves(self, store: Store) -> None:
+        _add(store, a_grant())
+        closing = _end(store, a_grant())
+        write(store, lambda tx: tx.mark_cut("grant-1"))
+        write(store, lambda tx: tx.update_grant(confirm_closed(closing), GrantState.CLOSING))
+        assert _ids(read(store, lambda r: r.cut_grants("uid-web-1", NOW))) == ["grant-1"]
+
+    def test_grants_outlive_their_machine(self, store: Store) -> None:
+        _add(store, a_grant())
+        write(store, lambda tx: tx.delete_machine("uid-web-1"))
+        assert _only(store) == a_grant()

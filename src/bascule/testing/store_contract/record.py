@@ -1,0 +1,133 @@
+"""Audit events: every kind comes back as its type, in order, filtered, paged."""
+
+# ruff: noqa: B023  # reason: each function is run before its loop goes on
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bascule.domain import events
+from bascule.domain.events import (
+    SYSTEM,
+    AccessDenied,
+    AgentCameBack,
+    Event,
+    Fact,
+    GrantClosed,
+    GrantEnded,
+    MachineDeleted,
+)
+from bascule.interfaces import EventFilter, Store
+from bascule.testing.store_contract.samples import HOUR, NOW, an_event, an_id, read, write
+
+FACTS = [
+    kind
+    for kind in vars(events).values()
+    if isinstance(kind, type) and issubclass(kind, Fact) and kind is not Fact
+]
+VALUES: dict[str, Any] = {"str": "wörd", "int": 7, "bool": True, "tuple[str, ...]": ("a", "b")}
+
+
+def _any(kind: type[Fact]) -> Fact:
+    """A fact of this kind with something in every field."""
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # reason: every Fact is a dataclass
+    return kind(**{field.name: VALUES[str(field.type)] for field in fields})
+
+
+def _record(store: Store, *added: Event) -> None:
+    for event in added:
+        write(store, lambda tx: tx.record(event))
+
+
+def _ids(store: Store, wanted: EventFilter, **how: Any) -> list[str]:  # noqa: ANN401  # reason: passed on
+    return [event.id for _, event in read(store, lambda r: r.events(wanted, **how))]
+
+
+class RecordContract:
+    @pytest.mark.parametrize("kind", FACTS, ids=lambda kind: kind.__name__)
+    def test_every_kind_of_fact_comes_back_as_its_type(
+        self, store: Store, kind: type[Fact]
+    ) -> None:
+        event = an_event(fact=_any(kind), resource=an_id("Web-1"))
+        _record(store, event)
+        ((_, found),) = read(store, lambda r: r.events(EventFilter()))
+        assert found == event
+        assert type(found.fact) is kind
+        assert found.record() == event.record(), "the chain covers these very values"
+
+    def test_the_systems_own_events_have_no_principal_and_may_have_no_resource(
+        self, store: Store
+    ) -> None:
+        event = replace(an_event(), actor=SYSTEM, resource_id="", correlation_id="")
+        _record(store, event)
+        assert [found for _, found in read(store, lambda r: r.events(EventFilter()))] == [event]
+
+    def test_numbers_grow_and_order_is_as_asked(self, store: Store) -> None:
+        _record(store, *(an_event(f"e{n}", at=NOW - n * HOUR) for n in range(4)))
+        newest = read(store, lambda r: r.events(EventFilter()))
+        assert [event.id for _, event in newest] == ["e3", "e2", "e1", "e0"]
+        numbers = [number for number, _ in newest]
+        assert numbers == sorted(numbers, reverse=True)
+        assert len(set(numbers)) == 4
+        assert min(numbers) > 0, "0 means: from the beginning"
+        assert _ids(store, EventFilter(), newest_first=False) == ["e0", "e1", "e2", "e3"]
+
+    @pytest.mark.parametrize("newest_first", [True, False])
+    def test_pages_meet(self, store: Store, newest_first: bool) -> None:
+        _record(store, *(an_event(f"e{n}") for n in range(5)))
+        paged: list[tuple[int, Event]] = []
+        while page := read(
+            store,
+            lambda r: r.events(EventFilter(), paged[-1][0] if paged else 0, 2, newest_first),
+        ):
+            paged.extend(page)
+        ids = [event.id for _, event in paged]
+        assert ids == [f"e{n}" for n in (range(4, -1, -1) if newest_first else range(5))]
+
+    def test_a_resource_and_what_lies_below_it(self, store: Store) -> None:
+        web, group = an_id("web"), "/subscriptions/s/resourceGroups/g"
+        _record(
+            store,
+            an_event("web", web),
+            an_event("below", f"{web}/extensions/x"),
+            an_event("web-1", an_id("web-1")),
+            an_event("web.1", an_id("web.1")),
+            an_event("web0", an_id("web0")),
+            an_event("none"),
+        )
+        assert _ids(store, EventFilter(resource_id=web.key)) == ["below", "web"]
+        assert _ids(store, EventFilter(resource_id=f"{web}/".upper())) == ["below", "web"]
+        assert _ids(store, EventFilter(resource_id=group)) == []
+        scope = str(web).partition("/resourceGroups")[0].casefold()
+        found = _ids(store, EventFilter(resource_id=scope))
+        assert found == ["web0", "web.1", "web-1", "below", "web"]
+
+    def test_filters_are_joined(self, store: Store) -> None:
+        denied = AccessDenied("p", ("no", "never"))
+        ended = GrantEnded("g", "r", "m", "Expired", "time")
+        _record(
+            store,
+            an_event("a", an_id("m"), NOW, "ada", denied),
+            an_event("b", an_id("m"), NOW + HOUR, "bob", ended),
+            an_event("c", an_id("n"), NOW + 2 * HOUR, "ada", GrantClosed("g", "r", "m", 0)),
+        )
+        assert _ids(store, EventFilter(kinds=("AccessDenied", "GrantClosed"))) == ["c", "a"]
+        assert _ids(store, EventFilter(kinds=("Grant",))) == []
+        assert _ids(store, EventFilter(since=NOW + HOUR)) == ["c", "b"], "inclusive"
+        assert _ids(store, EventFilter(until=NOW + HOUR)) == ["a"], "exclusive"
+        moment = timedelta(microseconds=1)
+        assert _ids(store, EventFilter(since=NOW + moment, until=NOW + HOUR + moment)) == ["b"]
+        assert _ids(store, EventFilter(principal_id="ada")) == ["c", "a"]
+        assert _ids(store, EventFilter(an_id("m").key, principal_id="ada")) == ["a"]
+        assert _ids(store, EventFilter(an_id("m").key, ("GrantEnded",), NOW, None, "ada")) == []
+
+    def test_events_outlive_what_they_are_about(self, store: Store) -> None:
+        _record(store, an_event("gone", an_id("web-1"), fact=MachineDeleted("web-1", "uid-web-1")))
+        write(store, lambda tx: tx.delete_machine("uid-web-1"))
+        _record(store, an_event("back", fact=AgentCameBack("web-1")))
+        assert _ids(store, EventFilter()) == ["back", "gone"]
