@@ -1,0 +1,157 @@
+"""An agent's signed assertion, checked: RFC 7523 section 3 with Ed25519 (RFC 8037, RFC 9864).
+
+Refused are assertions by another key, for another audience, past their end, living more
+than fifteen minutes, and used before (EDGES B5). What was used is remembered in this
+process until it has ended, so one made before the memory began is refused too: a restart
+or a second replica would otherwise let it in again.
+
+A refusal tells two cases apart. NOT_THE_KEY: the signature is not by the stored key, and
+the agent must give up what it holds open (EDGES A12). UNUSABLE: the key is right and this
+assertion is not (a clock, a repeat); a fresh one may do.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
+
+from bascule.domain.times import format_utc
+
+ALGORITHM = "Ed25519"
+LONGEST_LIFE = timedelta(minutes=15)
+LONGEST_ASSERTION = 4096  # characters
+LONGEST_ID = 128  # characters of a jti
+USED_PER_KEY = 1000  # remembered for one agent, which asks for a token every ten minutes
+
+
+class Why(Enum):
+    NOT_THE_KEY = "not the key"
+    UNUSABLE = "unusable"
+
+
+@dataclass(frozen=True, slots=True)
+class AssertionRefused:
+    why: Why
+    message: str  # a sentence for the caller
+
+
+class UsedAssertions:
+    """Which assertions were used, for as long as they could be used again. One thread."""
+
+    def __init__(self, since: datetime) -> None:
+        self._since = since.replace(microsecond=0)  # claims have whole seconds
+        self._used: set[tuple[str, str]] = set()  # (holder, jti)
+        self._ends: list[tuple[datetime, str, str]] = []  # a heap: what ends first is first
+        self._counts: Counter[str] = Counter()
+        self._forgotten_until = datetime.min.replace(tzinfo=UTC)
+
+    def use(
+        self, holder: str, token_id: str, issued_at: datetime, expires_at: datetime, now: datetime
+    ) -> str:
+        """Mark it used; answer why it may not be, empty when it may."""
+        if issued_at < self._since:
+            return "it was made before this server started"
+        self._forget(now)
+        if expires_at <= self._forgotten_until:  # the clock went back over what was forgotten
+            return "it may have been used before"
+        if (holder, token_id) in self._used:
+            return "it was used before"
+        if self._counts[holder] >= USED_PER_KEY:
+            return f"more than {USED_PER_KEY} were used within {LONGEST_LIFE.seconds // 60} minutes"
+        self._used.add((holder, token_id))
+        self._counts[holder] += 1
+        heapq.heappush(self._ends, (expires_at, holder, token_id))
+        return ""
+
+    def __len__(self) -> int:
+        return len(self._used)
+
+    def _forget(self, now: datetime) -> None:
+        while self._ends and self._ends[0][0] <= now:
+            expires_at, holder, token_id = heapq.heappop(self._ends)
+            self._used.discard((holder, token_id))
+            self._forgotten_until = max(self._forgotten_until, expires_at)
+            self._counts[holder] -= 1
+            if not self._counts[holder]:
+                del self._counts[holder]
+
+
+def check_assertion(
+    assertion: str,
+    machine_uid: str,
+    public_key: str,
+    is_audience: Callable[[str], bool],
+    used: UsedAssertions,
+    now: datetime,
+) -> AssertionRefused | None:
+    """None when it proves that its maker holds ``public_key`` (raw, base64url) now, once."""
+    claims = _signed_claims(assertion, public_key)
+    if claims is None:
+        return AssertionRefused(Why.NOT_THE_KEY, "The assertion is not signed by this agent's key.")
+    unusable = _problem_with(claims, machine_uid, is_audience, now)
+    if not unusable:
+        issued_at, expires_at = _instant(claims["iat"]), _instant(claims["exp"])
+        unusable = used.use(machine_uid, claims["jti"], issued_at, expires_at, now)
+    if unusable:
+        return AssertionRefused(
+            Why.UNUSABLE,
+            f"The assertion is refused: {unusable}. The server's time is {format_utc(now)}.",
+        )
+    return None
+
+
+def _signed_claims(assertion: str, public_key: str) -> Mapping[str, Any] | None:
+    if len(assertion) > LONGEST_ASSERTION or not assertion.isascii():
+        return None
+    try:
+        key = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": public_key.rstrip("=")})
+        return jwt.decode(assertion, key, algorithms=[ALGORITHM]).claims
+    except (JoseError, ValueError, TypeError):
+        return None
+
+
+def _problem_with(
+    claims: Mapping[str, Any], machine_uid: str, is_audience: Callable[[str], bool], now: datetime
+) -> str:
+    if claims.get("iss") != machine_uid or claims.get("sub") != machine_uid:
+        return "its iss and sub are not the client_id"
+    if not _is_for(claims.get("aud"), is_audience):
+        return "its aud is not this server"
+    token_id = claims.get("jti")
+    if not isinstance(token_id, str) or not 1 <= len(token_id) <= LONGEST_ID:
+        return f"its jti is not a text of 1 to {LONGEST_ID} characters"
+    try:
+        issued_at, expires_at = _instant(claims.get("iat")), _instant(claims.get("exp"))
+    except ValueError:
+        return "its iat and exp are not instants"
+    if expires_at <= now:
+        return "it has expired"
+    if expires_at - now > LONGEST_LIFE or expires_at - issued_at > LONGEST_LIFE:
+        return f"it lives longer than {LONGEST_LIFE.seconds // 60} minutes"
+    return ""
+
+
+def _is_for(audience: object, is_audience: Callable[[str], bool]) -> bool:
+    """RFC 7519 section 4.1.3: one text or a list; here a list has one entry, and it is us."""
+    if isinstance(audience, list) and len(audience) == 1:
+        audience = audience[0]
+    return isinstance(audience, str) and is_audience(audience)
+
+
+def _instant(value: object) -> datetime:
+    """RFC 7519 NumericDate; raise ValueError when it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(value)  # noqa: TRY004  # reason: a claim's value, not an argument's type
+    try:
+        return datetime.fromtimestamp(value, UTC)
+    except (OverflowError, OSError) as error:
+        raise ValueError(value) from error

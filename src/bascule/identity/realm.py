@@ -1,0 +1,72 @@
+"""Which URLs name this installation: as issuer, as audience, as scope.
+
+Azure's clients address one server by whatever name they reach it (CLIENTS: base URL +
+``/.default``) or by Azure's own management names; both mean this server. Every form is
+derived from a base URL (``https://name[:port]``, no path) that the server was asked by.
+What is not here: which names are the server's; that is ``is_base``, given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+TENANT_ALIASES = ("organizations", "common")
+# Clients with these built in (azure-mgmt for JavaScript, older az) cannot be told otherwise.
+MANAGEMENT = ("https://management.azure.com", "https://management.core.windows.net")
+EVERYTHING = "/.default"
+
+
+@dataclass(frozen=True, slots=True)
+class Realm:
+    """One tenant of one server."""
+
+    tenant_id: str
+    is_base: Callable[[str], bool]  # does this base URL name the server?
+
+    def is_tenant(self, name: str) -> bool:
+        """Is ``name``, from a path, this tenant or an alias that every client may use?"""
+        return name.casefold() in (self.tenant_id.casefold(), *TENANT_ALIASES)
+
+    def issuer(self, base: str) -> str:
+        return f"{base}/{self.tenant_id}/v2.0"
+
+    def is_issuer(self, text: str) -> bool:
+        base, _ = _split(text)
+        return self.is_base(base) and text == self.issuer(base)
+
+    def audience_of(self, scope: str) -> str | None:
+        """The audience that a scope asks for, None when it is not this server's.
+
+        One ``<audience>/.default``, with or without a slash more; OpenID's own scopes beside
+        it are passed over, as Entra ID does.
+        """
+        wanted = [each for each in scope.split() if each not in ("openid", "profile")]
+        if len(wanted) != 1 or not wanted[0].endswith(EVERYTHING):
+            return None
+        audience = wanted[0].removesuffix(EVERYTHING).removesuffix("/")
+        return audience if self.is_audience(audience) else None
+
+    def is_audience(self, text: str) -> bool:
+        """May an access token for ``text`` be used here?"""
+        return text in MANAGEMENT or self.is_base(text)
+
+    def is_assertion_audience(self, text: str) -> bool:
+        """RFC 7523 section 3: the token endpoint's URL, or the issuer's."""
+        base, path = _split(text)
+        if not self.is_base(base):
+            return False
+        tenant, _, rest = path.removeprefix("/").partition("/")
+        return self.is_tenant(tenant) and rest in ("oauth2/v2.0/token", "v2.0")
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Base URL and path; ("", "") when it is more or less than these."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", ""
+    if parts.query or parts.fragment or not parts.netloc:
+        return "", ""
+    return f"{parts.scheme}://{parts.netloc}", parts.path

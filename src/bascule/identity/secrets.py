@@ -1,0 +1,40 @@
+"""Generated secrets: made here, kept as SHA-256, compared without telling time apart.
+
+A generated secret has 256 bits, so one round of SHA-256 keeps it (EDGES A27); a slow hash
+is for what people choose, and nobody chooses these. What is not here: passwords.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+
+SECRET_BYTES = 32
+ENROLMENT_PREFIX = "bascule-enrol."
+
+
+def new_secret() -> str:
+    """43 characters of A-Z a-z 0-9 - _, 256 bits."""
+    return secrets.token_urlsafe(SECRET_BYTES)
+
+
+def sha256_hex(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_same_secret(given: str, stored_hash: str) -> bool:
+    """Does ``given`` hash to ``stored_hash``? Takes the same time whatever differs."""
+    return hmac.compare_digest(sha256_hex(given).encode(), stored_hash.encode())
+
+
+def new_enrolment_token(machine_uid: str, ca_fingerprint: str) -> str:
+    """A token that names its machine, works once, and pins the CA (EDGES A12).
+
+    The whole text is the secret; the server stores its SHA-256.
+    """
+    content = {"u": machine_uid, "s": new_secret(), "c": ca_fingerprint}
+    compact = json.dumps(content, separators=(",", ":")).encode()
+    return ENROLMENT_PREFIX + base64.urlsafe_b64encode(compact).decode().rstrip("=")

@@ -1,0 +1,213 @@
+"""The server's TLS identity: made on the first start, renewed while it runs (EDGES A26).
+
+    ca.key      the CA's private key, 0600
+    ca.pem      the CA's certificate, for everybody: clients trust it, agents pin it
+    server.pem  the server's private key and its chain in one file, 0600, so that the
+                two can never be of different ages
+
+Each file appears whole, the key before the certificate that needs it, so a start that was
+killed anywhere is continued by the next. The CA is never replaced by itself: every agent
+and client pinned it. The server's certificate is made anew when two thirds of its life are
+over, when the names change, when the clock says that it is not valid, or when it is damaged.
+What is not here: certificates that an operator brings.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+
+from bascule.config import DEFAULT_CERTIFICATE_LIFE, parse_names
+from bascule.errors import ConfigurationError
+from bascule.identity import x509 as certificates
+from bascule.identity.files import PRIVATE, PUBLIC, read_if_present, write_atomically
+
+CA_KEY, CA_CERTIFICATE, SERVER = "ca.key", "ca.pem", "server.pem"
+RENEWED_WITH_LEFT = 1 / 3  # of its life
+_BEGIN_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
+
+
+class CertificateKeeper:
+    """Makes, renews and serves one installation's certificates.
+
+    ``context`` stays the same object for ever: connections made after a renewal are
+    served with the new certificate, those made before go on. Call from one thread.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        names: Sequence[str],
+        lifetime: timedelta = DEFAULT_CERTIFICATE_LIFE,
+    ) -> None:
+        self._data_dir = data_dir
+        self._names = parse_names(names)
+        self._lifetime = lifetime
+        self._ca: x509.Certificate | None = None
+        self._served: x509.Certificate | None = None
+        self.context = _new_context()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self._names
+
+    @property
+    def lifetime(self) -> timedelta:
+        return self._lifetime
+
+    @property
+    def ca_file(self) -> Path:
+        return self._data_dir / CA_CERTIFICATE
+
+    @property
+    def ca_fingerprint(self) -> str:
+        """SHA-256 hex of the CA certificate's DER: what enrolment tokens pin."""
+        return certificates.fingerprint(self._known_ca())
+
+    @property
+    def server_certificate_ends_at(self) -> datetime:
+        if self._served is None:
+            raise ConfigurationError("The certificates were not read yet; call ensure() first.")
+        return self._served.not_valid_after_utc
+
+    def ensure(self, now: datetime) -> None:
+        """Make what is missing, renew what is due, and load it into ``context``."""
+        try:
+            self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"The data directory {self._data_dir} cannot be made: {error.strerror}.",
+                advice="Choose one that can be written with --data DIR.",
+            ) from error
+        self._ca = self._ensure_ca(now)
+        if not self._serve_stored(now):
+            self._issue(now)
+
+    def renew_if_due(self, now: datetime) -> bool:
+        """Renew the server's certificate when it is time; True when a new one is served.
+
+        Raises ConfigurationError when it cannot be made; the old one is served until then.
+        """
+        if self._served is not None and not self._is_due(self._served, now):
+            return False
+        self._issue(now)
+        return True
+
+    def _known_ca(self) -> x509.Certificate:
+        if self._ca is None:
+            self._ca = self._read_ca()
+        if self._ca is None:
+            raise ConfigurationError("The certificates were not made yet; call ensure() first.")
+        return self._ca
+
+    # -- the CA ---------------------------------------------------------------------------
+
+    def _ensure_ca(self, now: datetime) -> x509.Certificate:
+        ca = self._read_ca()
+        if ca is None:
+            key = self._read_ca_key() or self._new_ca_key()
+            ca = certificates.make_ca(key, now)
+            write_atomically(self.ca_file, certificates.certificate_pem(ca), PUBLIC)
+        if ca.not_valid_after_utc <= now:
+            raise ConfigurationError(
+                f"The CA in {self.ca_file} ended on {ca.not_valid_after_utc:%Y-%m-%d}.",
+                advice=f"If the clock is right, remove {CA_CERTIFICATE} and {SERVER} there for a "
+                "new one; then every client needs the new file and every agent must enrol anew.",
+            )
+        return ca
+
+    def _new_ca_key(self) -> certificates.Key:
+        key = certificates.new_key()
+        write_atomically(self._data_dir / CA_KEY, certificates.key_pem(key), PRIVATE)
+        return key
+
+    def _read_ca(self) -> x509.Certificate | None:
+        pem = read_if_present(self.ca_file)
+        if pem is None:
+            return None
+        try:
+            return x509.load_pem_x509_certificate(pem)
+        except ValueError as error:
+            raise self._damaged(CA_CERTIFICATE, error) from error
+
+    def _read_ca_key(self) -> certificates.Key | None:
+        pem = read_if_present(self._data_dir / CA_KEY)
+        if pem is None:
+            return None
+        try:
+            return certificates.read_key(pem)
+        except ValueError as error:
+            raise self._damaged(CA_KEY, error) from error
+
+    def _damaged(self, name: str, error: Exception) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self._data_dir / name} is damaged: {error}.",
+            advice="Put it back from a backup: clients and agents trust exactly this CA.",
+        )
+
+    # -- the server's own -----------------------------------------------------------------
+
+    def _serve_stored(self, now: datetime) -> bool:
+        """Serve what is on disk when it is still good; False when a new one is needed."""
+        pem = read_if_present(self._data_dir / SERVER)
+        if pem is None or _BEGIN_CERTIFICATE not in pem:
+            return False
+        try:
+            key = certificates.read_key(pem)
+            served = x509.load_pem_x509_certificates(pem)[0]
+            served.verify_directly_issued_by(self._known_ca())
+        except Exception:  # noqa: BLE001  # reason: whatever is wrong with it, a new one cures it
+            return False
+        if not certificates.belongs_to(served, key) or self._is_due(served, now):
+            return False
+        self._serve(served)
+        return True
+
+    def _issue(self, now: datetime) -> None:
+        ca, ca_key = self._known_ca(), self._read_ca_key()
+        if ca_key is None or not certificates.belongs_to(ca, ca_key):
+            raise ConfigurationError(
+                f"{self._data_dir / CA_KEY} is not the key of {CA_CERTIFICATE}, so the server's "
+                "certificate cannot be made.",
+                advice="Put both back from one backup: clients and agents trust exactly this CA.",
+            )
+        key = certificates.new_key()
+        served = certificates.make_server_certificate(
+            key, self._names, ca, ca_key, now, self._lifetime
+        )
+        chain = [certificates.certificate_pem(each) for each in (served, ca)]
+        write_atomically(
+            self._data_dir / SERVER, b"".join([certificates.key_pem(key), *chain]), PRIVATE
+        )
+        self._serve(served)
+
+    def _serve(self, served: x509.Certificate) -> None:
+        try:
+            self.context.load_cert_chain(self._data_dir / SERVER)
+        except (OSError, ssl.SSLError) as error:
+            raise self._damaged(SERVER, error) from error
+        self._served = served
+
+    def _is_due(self, served: x509.Certificate, now: datetime) -> bool:
+        ends, ca_ends = served.not_valid_after_utc, self._known_ca().not_valid_after_utc
+        left = ends - now
+        return (
+            certificates.names_of(served) != frozenset(self._names)
+            or now < served.not_valid_before_utc
+            or left > self._lifetime + timedelta(seconds=1)  # the clock went back, or a new setting
+            or (left <= self._lifetime * RENEWED_WITH_LEFT and ends < ca_ends)
+            or left <= timedelta(0)
+        )
+
+
+def _new_context() -> ssl.SSLContext:
+    """TLS 1.2 and 1.3 with OpenSSL's default suites, HTTP/1.1 only."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.set_alpn_protocols(["http/1.1"])
+    return context
