@@ -104,14 +104,16 @@ class HeldFile:
         shift = self._clock.boottime() - body["boottime"] - passed
         return replace(
             held,
-            leases={
-                key: replace(lease, deadline=lease.deadline + shift)
-                for key, lease in held.leases.items()
-            },
-            cuts={
-                key: replace(cut, deadline=cut.deadline + shift) for key, cut in held.cuts.items()
-            },
+            leases=_shifted(held.leases, shift),
+            cuts=_shifted(held.cuts, shift),
+            ended=_shifted(held.ended, shift),
         )
+
+
+def _shifted(leases: Mapping[str, HeldLease], seconds: float) -> dict[str, HeldLease]:
+    return {
+        key: replace(lease, deadline=lease.deadline + seconds) for key, lease in leases.items()
+    }
 
 
 def _checksum(body: str) -> str:
@@ -126,6 +128,7 @@ def _to_json(held: Held) -> dict[str, Any]:
         ),
         "leases": {key: _lease_to_json(lease) for key, lease in held.leases.items()},
         "cuts": {key: _lease_to_json(cut) for key, cut in held.cuts.items()},
+        "ended": {key: _lease_to_json(lease) for key, lease in held.ended.items()},
     }
 
 
@@ -148,6 +151,7 @@ def _held(data: Mapping[str, Any]) -> Held:
         ),
         leases={key: _lease(lease) for key, lease in data["leases"].items()},
         cuts={key: _lease(cut) for key, cut in data["cuts"].items()},
+        ended={key: _lease(lease) for key, lease in data["ended"].items()},
     )
 
 
