@@ -109,9 +109,7 @@ class World:
         port = RequestedPort(number, (AddressPrefix.parse(source),), ends, format_utc(ends))
         asked = (RequestedMachine(machine.id, (port,)),)
         return self.do(
-            lambda tx, act: requests.initiate(
-                tx, act, self.policy_id(policy), asked, why, subject
-            ),
+            lambda tx, act: requests.initiate(tx, act, self.policy_id(policy), asked, why, subject),
             subject,
         )
 
@@ -125,10 +123,14 @@ class World:
     def grant(self, grant: Grant) -> Grant:
         """The grant as it now is."""
         return next(
-            each for each in self.see(lambda tx: tx.grants_of([grant.request_id])) if each.id == grant.id
+            each
+            for each in self.see(lambda tx: tx.grants_of([grant.request_id]))
+            if each.id == grant.id
         )
 
-    def report(self, machine: Machine, *in_force: str, generation: int | None = None, **more: object) -> int:
+    def report(
+        self, machine: Machine, *in_force: str, generation: int | None = None, **more: object
+    ) -> int:
         """A report of the newest generation, with these grants read back in force."""
         known = self.see(lambda tx: tx.generation(machine.uid))
         report = fleet.Report(

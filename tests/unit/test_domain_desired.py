@@ -1,0 +1,372 @@
+"""What is told to an enforcement point, what it makes of it, and that nothing opens by omission.
+
+The clock of the point is plain seconds here: it asked at 100 and heard at 100 unless said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bascule.domain.desired import (
+    CUT_FOR,
+    REMEMBER_ENDED,
+    SHORTEST,
+    STALE_AFTER,
+    Cut,
+    DesiredState,
+    Held,
+    HeldLease,
+    Lease,
+    Opening,
+    OpeningKey,
+    RuleSet,
+    close_all,
+    desired_state,
+    forget_ended,
+    hold,
+    rule_set,
+)
+from bascule.domain.grant import Grant, GrantState
+from bascule.domain.machine import ClosedPort, OnExpiry
+from bascule.domain.net import EVERY_IPV4, EVERY_IPV6, PortKey
+from bascule.domain.policy import RuleProtocol
+from tests.samples import (
+    ALICE_HOST,
+    ANYWHERE,
+    BOB_HOST,
+    HOUR,
+    NOW,
+    SSH,
+    TCP,
+    UDP,
+    grant,
+    prefixes,
+)
+
+RDP = PortKey(TCP, 3389)
+SHUT = frozenset({ClosedPort(SSH)})
+T = 100.0
+ALICE = OpeningKey(ALICE_HOST[0].networks[0], SSH)
+BOB = OpeningKey(BOB_HOST[0].networks[0], SSH)
+
+
+def lease(seconds: float, identity: str = "g", extension: int = 0, sources=ALICE_HOST) -> Lease:  # type: ignore[no-untyped-def]  # reason: default is typed
+    return Lease(identity, (SSH,), sources, timedelta(seconds=seconds), extension)
+
+
+def state(
+    *leases: Lease,
+    generation: int = 1,
+    closed: frozenset[ClosedPort] = SHUT,
+    released: frozenset[PortKey] = frozenset(),
+    cuts: tuple[Cut, ...] = (),
+) -> DesiredState:
+    return DesiredState("uid-web", generation, closed, released, leases, cuts)
+
+
+def fresh(held: Held, told: DesiredState, at: float = T) -> Held:
+    return hold(held, told, at, at)
+
+
+def stale(held: Held, told: DesiredState, at: float = T) -> Held:
+    return hold(held, told, at, at + STALE_AFTER + 0.001)
+
+
+# -- the server's half -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        # A live grant with time left is leased, as the time that is left.
+        (grant(), [HOUR]),
+        (replace(grant(), state=GrantState.OPEN), [HOUR]),
+        (grant(span=SHORTEST), [SHORTEST]),
+        # One that is over, or as good as over, is not; nor is another machine's.
+        (grant(span=timedelta(microseconds=999)), []),
+        (grant(span=timedelta(0)), []),
+        (grant(span=-HOUR), []),
+        (replace(grant(), state=GrantState.CLOSING), []),
+        (replace(grant(), state=GrantState.FAILED), []),
+        (replace(grant(), state=GrantState.CLOSED), []),
+        (grant(uid="uid-db"), []),
+    ],
+)
+def test_which_grants_are_leased(given: Grant, told: list[timedelta]) -> None:
+    """Remaining time, never an instant: no two clocks have to agree (DESIGN)."""
+    made = desired_state("uid-web", 7, SHUT, (), [given], NOW)
+    assert [each.remaining for each in made.leases] == told
+    assert (made.machine_uid, made.generation, made.closed) == ("uid-web", 7, SHUT)
+
+
+def test_a_lease_carries_its_extension() -> None:
+    """It is what lets a point lengthen it, and nothing else does."""
+    (told,) = desired_state("uid-web", 1, SHUT, (), [replace(grant(), extension=3)], NOW).leases
+    assert told == Lease("grant-0", (SSH,), ALICE_HOST, HOUR, 3)
+
+
+@pytest.mark.parametrize(
+    ("ended_ago", "told"),
+    [
+        (timedelta(0), [CUT_FOR]),
+        (CUT_FOR - SHORTEST, [SHORTEST]),
+        (CUT_FOR, []),
+        (HOUR, []),
+        (None, []),
+    ],
+)
+def test_how_long_a_killed_grant_is_named(
+    ended_ago: timedelta | None, told: list[timedelta]
+) -> None:
+    """Two minutes: a handshake begun inside a lease may end a minute after it (EDGES A24)."""
+    ended_at = None if ended_ago is None else NOW - ended_ago
+    killed = replace(grant(), state=GrantState.CLOSING, ended_at=ended_at)
+    made = desired_state("uid-web", 1, SHUT, (), [], NOW, [killed])
+    assert [each.remaining for each in made.cuts] == told
+
+
+def test_a_port_that_is_shut_again_is_not_released() -> None:
+    """Released last week, closed today: closed holds."""
+    made = desired_state("uid-web", 1, SHUT, [SSH, RDP], [], NOW)
+    assert made.released == {RDP}
+
+
+# -- the point's half: closing ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        state(closed=frozenset(), generation=2),  # the server forgot
+        state(closed=frozenset({ClosedPort(RDP)}), generation=2),  # or names another
+        state(closed=frozenset(), released=frozenset({RDP}), generation=2),  # or lets another go
+        state(closed=frozenset(), released=frozenset({SSH}), generation=0),  # or is old
+    ],
+)
+def test_a_closed_port_stays_closed(told: DesiredState) -> None:
+    """Omission opens nothing: only a release by name does (EDGES A10)."""
+    held = fresh(Held(), state())
+    assert ClosedPort(SSH) in fresh(held, told).closed
+
+
+def test_a_released_port_is_let_go() -> None:
+    """The neighbour: explicit, of this generation or a later one, and fresh."""
+    held = fresh(Held(), state())
+    told = state(closed=frozenset(), released=frozenset({SSH}), generation=2)
+    assert fresh(held, told).closed == frozenset()
+
+
+def test_a_slow_release_waits_for_the_next_answer() -> None:
+    """An answer that took longer than 30 s releases nothing; it still closes."""
+    held = fresh(Held(), state())
+    told = state(closed=frozenset({ClosedPort(RDP)}), released=frozenset({SSH}), generation=2)
+    after = stale(held, told)
+    assert after.closed == {ClosedPort(SSH), ClosedPort(RDP)}
+    assert after.generation == 1
+
+
+def test_what_happens_at_expiry_follows_the_server() -> None:
+    """A port named again with another on_expiry is one port, not two."""
+    strict = frozenset({ClosedPort(SSH, OnExpiry.KILL)})
+    held = fresh(fresh(Held(), state()), state(closed=strict, generation=2))
+    assert held.closed == strict
+
+
+# -- the point's half: opening ---------------------------------------------------------------
+
+
+def test_a_lease_is_counted_from_the_asking() -> None:
+    """A slow answer costs the requestor time, never gives him some."""
+    held = hold(Held(), state(lease(60)), asked_at=T, now=T + 20)
+    assert held.leases["g"].deadline == T + 60
+
+
+@pytest.mark.parametrize(
+    ("delay", "opens"),
+    [(0.0, True), (STALE_AFTER, True), (STALE_AFTER + 0.001, False), (3600.0, False)],
+)
+def test_a_stale_answer_opens_nothing(delay: float, opens: bool) -> None:
+    """Thirty seconds, inclusive (EDGES A8): a delaying proxy cannot open late."""
+    held = hold(Held(), state(lease(7200)), T, T + delay)
+    assert bool(held.leases) is opens
+    assert held.generation == (1 if opens else 0)
+    assert held.closed == SHUT
+
+
+@pytest.mark.parametrize(
+    ("told", "deadline"),
+    [
+        (lease(30), T + 30),  # shortened
+        (lease(60), T + 60),  # as it was
+        (lease(90), T + 60),  # longer without a record: a clock that went back
+        (lease(90, extension=1), T + 90),  # longer on purpose
+        (lease(30, extension=1), T + 30),  # and then cut
+    ],
+)
+def test_only_a_recorded_extension_lengthens(told: Lease, deadline: float) -> None:
+    """Of two ends the earlier, unless an extension is recorded."""
+    held = fresh(Held(), state(lease(60)))
+    assert fresh(held, state(told, generation=2)).leases["g"].deadline == deadline
+
+
+def test_an_extension_counts_once() -> None:
+    """The same extension told again with more time is a wrong clock, not a second one."""
+    held = fresh(Held(), state(lease(60, extension=1)))
+    again = fresh(held, state(lease(90, extension=1), generation=2))
+    assert again.leases["g"].deadline == T + 60
+    older = fresh(held, state(lease(90, extension=0), generation=2))
+    assert (older.leases["g"].deadline, older.leases["g"].extension) == (T + 60, 1)
+
+
+@pytest.mark.parametrize(("seconds", "deadline"), [(30, T + 30), (90, T + 60)])
+def test_a_stale_answer_shortens_only(seconds: float, deadline: float) -> None:
+    """Even a recorded extension waits for a fresh answer; an earlier end does not."""
+    held = fresh(Held(), state(lease(60)))
+    after = stale(held, state(lease(seconds, extension=1), generation=2))
+    assert (after.leases["g"].deadline, after.leases["g"].extension) == (deadline, 0)
+
+
+@pytest.mark.parametrize("take", [fresh, stale])
+def test_a_lease_that_is_not_named_ends(take) -> None:  # type: ignore[no-untyped-def]  # reason: one of the two above
+    """Revocation needs no message of its own; a slow answer revokes too."""
+    held = fresh(Held(), state(lease(60), lease(60, "h")))
+    assert set(take(held, state(lease(60, "h"), generation=2)).leases) == {"h"}
+
+
+def test_an_older_generation_changes_nothing() -> None:
+    """A replayed or restored server must not bring back what was revoked."""
+    held = fresh(Held(), state(generation=5))
+    assert fresh(held, state(lease(60), generation=4)) is held
+    assert set(fresh(held, state(lease(60), generation=5)).leases) == {"g"}
+
+
+# -- a server whose clock went back -----------------------------------------------------------
+
+
+def test_a_lease_that_ended_is_not_leased_anew() -> None:
+    """The server's clock one hour back: to it the grant still lives, for its point it is over."""
+    held = forget_ended(fresh(Held(), state(lease(60))), T + 61)
+    assert held.leases == {}
+    again = fresh(held, state(lease(3600)), at=T + 70)
+    assert rule_set(again, T + 70).openings == {}
+    extended = fresh(held, state(lease(3600, extension=1)), at=T + 70)
+    assert ALICE in rule_set(extended, T + 70).openings
+
+
+def test_a_lease_that_was_left_out_keeps_its_end() -> None:
+    """Unnamed by a clock that went forward, named again when it came back: the old end holds."""
+    held = fresh(fresh(Held(), state(lease(60))), state())
+    assert held.leases == {}
+    assert fresh(held, state(lease(3600))).leases["g"].deadline == T + 60
+    assert stale(held, state(lease(3600))).leases == {}
+
+
+def test_what_ended_is_not_remembered_for_ever() -> None:
+    """An hour after the end, unless the server goes on naming it."""
+    held = forget_ended(fresh(Held(), state(lease(60))), T + 61)
+    late = T + 60 + REMEMBER_ENDED
+    assert set(fresh(held, state(), at=late - 1).ended) == {"g"}
+    assert fresh(held, state(), at=late).ended == {}
+    named = forget_ended(fresh(held, state(lease(9999)), at=late), late)
+    assert (named.leases, set(named.ended)) == ({}, {"g"})
+
+
+# -- root's own openings -----------------------------------------------------------------------
+
+LOCAL = HeldLease((SSH,), ALICE_HOST, T + 900, is_local=True)
+
+
+def test_no_server_takes_or_lengthens_a_local_opening() -> None:
+    """``agent open`` is the way in when the server is wrong (EDGES A25)."""
+    held = Held(closed=SHUT, leases={"local": LOCAL})
+    assert fresh(held, state()).leases == {"local": LOCAL}
+    grasped = state(lease(7200, "local", extension=9, sources=ANYWHERE))
+    assert fresh(held, grasped).leases == {"local": LOCAL}
+
+
+def test_a_local_opening_ends_by_itself() -> None:
+    """Time-boxed like every lease, and forgotten then."""
+    held = Held(closed=SHUT, leases={"local": LOCAL})
+    assert forget_ended(held, T + 899).leases == {"local": LOCAL}
+    assert forget_ended(held, T + 900) == Held(closed=SHUT)
+
+
+def test_closing_all_takes_local_openings_too() -> None:
+    """An agent whose key is refused closes every opening and keeps the ports shut (EDGES A12)."""
+    held = fresh(Held(closed=SHUT, leases={"local": LOCAL}), state(lease(60)))
+    assert close_all(held).leases == {}
+    assert close_all(held).closed == SHUT
+    assert rule_set(close_all(held), T).openings == {}
+
+
+# -- cuts --------------------------------------------------------------------------------------
+
+
+def test_cuts_are_kept_until_their_end() -> None:
+    """A later state that does not name a cut does not stop it."""
+    cut = Cut("g", (SSH,), ALICE_HOST, CUT_FOR)
+    held = fresh(fresh(Held(), state(cuts=(cut,))), state(generation=2))
+    assert set(held.cuts) == {"g"}
+    assert rule_set(held, T).cuts == {ALICE: CUT_FOR}
+    assert forget_ended(held, T + CUT_FOR.total_seconds()).cuts == {}
+    assert rule_set(held, T + CUT_FOR.total_seconds()).cuts == {}
+
+
+@pytest.mark.parametrize("order", [(30, 90), (90, 30)])
+def test_the_longer_cut_of_one_source_holds(order: tuple[int, int]) -> None:
+    """Two grants of one source cut one after the other."""
+    cuts = tuple(Cut(f"g{n}", (SSH,), ALICE_HOST, timedelta(seconds=n)) for n in order)
+    assert rule_set(fresh(Held(), state(cuts=cuts)), T).cuts == {ALICE: timedelta(seconds=90)}
+
+
+# -- the rule set ------------------------------------------------------------------------------
+
+
+def test_overlapping_leases_are_counted() -> None:
+    """The opening lasts as long as the longest, and one ending never closes another's."""
+    held = fresh(Held(), state(lease(60, "a"), lease(90, "b"), lease(30, "c")))
+    assert rule_set(held, T).openings == {ALICE: Opening(ALICE, timedelta(seconds=90), "b")}
+    assert rule_set(held, T + 70).openings == {ALICE: Opening(ALICE, timedelta(seconds=20), "b")}
+    without = fresh(held, state(lease(60, "a"), generation=2))
+    assert rule_set(without, T).openings[ALICE].remaining == timedelta(seconds=60)
+
+
+def test_every_source_and_port_of_a_lease_is_opened() -> None:
+    """``*`` is both families, a grant on two transports is two openings a source."""
+    keys = (PortKey(TCP, 53), PortKey(UDP, 53))
+    both = Lease("g", keys, prefixes("*", "192.0.2.10"), HOUR)
+    shut = frozenset(map(ClosedPort, keys))
+    assert set(rule_set(fresh(Held(), state(both, closed=shut)), T).openings) == {
+        OpeningKey(network, key)
+        for network in (EVERY_IPV4, EVERY_IPV6, *ALICE_HOST[0].networks)
+        for key in keys
+    }
+
+
+def test_only_a_closed_port_is_opened() -> None:
+    """An opening of a port that nobody closed would begin to count on the day it is closed."""
+    half = Lease("g", (SSH, RDP), ALICE_HOST, HOUR)
+    cut = Cut("h", (SSH, RDP), BOB_HOST, CUT_FOR)
+    made = rule_set(fresh(Held(), state(half, cuts=(cut,))), T)
+    assert set(made.openings) == {ALICE}
+    assert set(made.cuts) == {BOB}
+    assert GrantState.OPEN.value == "open"
+    assert half.ports == grant(protocol=RuleProtocol.TCP).port_keys + (RDP,)
+
+
+@pytest.mark.parametrize(
+    ("before_end", "opens"),
+    [(1.0, True), (0.002, True), (0.0005, False), (0.0, False), (-1, False)],
+)
+def test_nothing_is_written_for_less_than_a_millisecond(before_end: float, opens: bool) -> None:
+    """An element with timeout 0 would live for ever (EDGES A7)."""
+    held = fresh(Held(), state(lease(60)))
+    assert bool(rule_set(held, T + 60 - before_end).openings) is opens
+
+
+def test_nothing_held_is_nothing_open() -> None:
+    """The first start: no port closed, none opened."""
+    assert rule_set(Held(), T) == RuleSet()

@@ -1,0 +1,117 @@
+"""Audit facts and the chain: what a record holds, and that a touched one shows."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+
+import pytest
+
+from bascule.domain import events
+from bascule.domain.events import (
+    GENESIS,
+    SYSTEM,
+    Actor,
+    Event,
+    Fact,
+    GrantCreated,
+    GrantEnded,
+    chain_hash,
+    fact_name,
+    first_broken,
+)
+from tests.samples import NOW
+
+FACTS = sorted(
+    (
+        each
+        for _, each in inspect.getmembers(events, inspect.isclass)
+        if issubclass(each, Fact) and each is not Fact
+    ),
+    key=lambda each: each.__name__,
+)
+ENDED = GrantEnded("g", "r", "web-1", "UserRequested", "revoked", kills_sessions=True)
+
+
+@pytest.mark.parametrize("kind", FACTS, ids=lambda each: each.__name__)
+def test_facts_are_frozen_and_named_in_the_past(kind: type[Fact]) -> None:
+    """A fact that could be changed after it was recorded is not one."""
+    assert dataclasses.is_dataclass(kind)
+    assert kind.__dataclass_params__.frozen  # type: ignore[attr-defined]  # reason: set by dataclass
+    assert not {"secret", "token", "password"} & {each.name for each in dataclasses.fields(kind)}
+
+
+def test_a_record_is_plain_values() -> None:
+    """It is what the API shows and what the chain covers, so it is the same in both."""
+    who = Actor("p", "Alice", "ServicePrincipal", "192.0.2.10")
+    assert Event("e", NOW, who, "/subscriptions/x", ENDED, "c").record() == {
+        "id": "e",
+        "at": "2030-01-31T12:00:00.0000000Z",
+        "kind": "GrantEnded",
+        "actor": {
+            "principal_id": "p",
+            "name": "Alice",
+            "kind": "ServicePrincipal",
+            "address": "192.0.2.10",
+        },
+        "resourceId": "/subscriptions/x",
+        "correlationId": "c",
+        "data": {
+            "grant_id": "g",
+            "request_id": "r",
+            "machine": "web-1",
+            "reason": "UserRequested",
+            "cause": "revoked",
+            "kills_sessions": True,
+        },
+    }
+    assert fact_name(ENDED) == "GrantEnded"
+
+
+def test_the_system_acts_under_its_own_name() -> None:
+    """Expiry is nobody's act: no person is named for it."""
+    assert (SYSTEM.principal_id, SYSTEM.kind) == ("", "System")
+
+
+def records(count: int) -> list[dict[str, object]]:
+    made = GrantCreated("g", "r", "web-1", "22/tcp", ("192.0.2.10",), "end")
+    return [Event(f"e{n}", NOW, SYSTEM, "", made).record() for n in range(count)]
+
+
+def chained(count: int) -> list[tuple[dict[str, object], str]]:
+    links, previous = [], GENESIS
+    for record in records(count):
+        previous = chain_hash(previous, record)
+        links.append((record, previous))
+    return links
+
+
+def test_an_untouched_chain_is_whole() -> None:
+    """The neighbour of all the below; an empty one is whole too."""
+    assert first_broken(chained(5)) is None
+    assert first_broken([]) is None
+    links = chained(5)
+    assert first_broken(links[3:], previous=links[2][1]) is None
+
+
+def test_the_hash_does_not_depend_on_the_order_of_keys() -> None:
+    """The store may give a record's keys back in another order."""
+    (record,) = records(1)
+    turned = dict(reversed(record.items()))
+    assert chain_hash(GENESIS, record) == chain_hash(GENESIS, turned)
+    assert len(chain_hash(GENESIS, record)) == 64
+
+
+def test_a_known_hash() -> None:
+    """The arithmetic is fixed: a later version must verify what an older one wrote."""
+    assert chain_hash(GENESIS, {"b": 1, "a": "é"}) == (
+        "99bb6917357f7436020d2945a432e2dafeb32fad2a72aded805796be3689dec1"
+    )
+
+
+@pytest.mark.parametrize("at", [0, 2, 4])
+def test_an_edited_record_shows_where_it_was_edited(at: int) -> None:
+    """The auditor is told the first record that he cannot trust."""
+    links = chained(5)
+    links[at] = ({**links[at][0], "resourceId": "elsewhere"}, links[at][1])
+    assert first_broken(links) == at

@@ -1,0 +1,70 @@
+"""The host's own bounds: a guard takes away and never gives (DESIGN rule 9)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from bascule.domain.desired import DesiredState, Lease
+from bascule.domain.guard import Guard, bound
+from bascule.domain.machine import ClosedPort
+from bascule.domain.net import PortKey
+from tests.samples import ALICE_HOST, ANYWHERE, HOUR, SSH, TCP, prefixes
+
+RDP = PortKey(TCP, 3389)
+LEASE = Lease("g", (SSH,), ALICE_HOST, HOUR)
+STATE = DesiredState("uid-web", 4, frozenset({ClosedPort(SSH)}), frozenset({RDP}), (LEASE,))
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("guard", "remaining"),
+    [
+        # No bound bounds nothing.
+        (Guard(), HOUR),
+        # Ports: all of the lease's must be admitted; an empty list admits none.
+        (Guard(ports=(SSH, RDP)), HOUR),
+        (Guard(ports=(RDP,)), None),
+        (Guard(ports=()), None),
+        # Sources: by containment; an empty list admits none.
+        (Guard(sources=prefixes("192.0.2.0/24")), HOUR),
+        (Guard(sources=ANYWHERE), HOUR),
+        (Guard(sources=prefixes("198.51.100.0/24")), None),
+        (Guard(sources=()), None),
+        # Time: what lasts too long is cut, what does not is left.
+        (Guard(max_duration=HOUR), HOUR),
+        (Guard(max_duration=2 * HOUR), HOUR),
+        (Guard(max_duration=MINUTE), MINUTE),
+    ],
+)
+def test_what_a_guard_leaves(guard: Guard, remaining: timedelta | None) -> None:
+    """A stolen control plane cannot open what the host's root did not admit."""
+    left, notes = bound(STATE, guard)
+    assert [each.remaining for each in left.leases] == ([] if remaining is None else [remaining])
+    assert len(notes) == (remaining is None)
+
+
+def test_a_refusal_names_the_grant_and_the_reason() -> None:
+    """The requestor will ask why his request fails on this one host."""
+    _, (note,) = bound(STATE, Guard(ports=()))
+    assert "grant g" in note
+    assert "port" in note
+    _, (note,) = bound(STATE, Guard(sources=()))
+    assert "source" in note
+
+
+def test_a_lease_on_two_ports_needs_both() -> None:
+    """What is not admitted is dropped whole: half a lease is not what anybody decided."""
+    both = DesiredState(
+        "u", 1, STATE.closed, frozenset(), (Lease("g", (SSH, RDP), ALICE_HOST, HOUR),)
+    )
+    assert bound(both, Guard(ports=(SSH,)))[0].leases == ()
+    assert bound(both, Guard(ports=(SSH, RDP)))[0].leases == both.leases
+
+
+def test_nothing_else_of_a_state_is_touched() -> None:
+    """The guard bounds openings; what is closed and released is the server's to say."""
+    left, _ = bound(STATE, Guard(ports=()))
+    assert (left.machine_uid, left.generation) == (STATE.machine_uid, STATE.generation)
+    assert (left.closed, left.released, left.cuts) == (STATE.closed, STATE.released, STATE.cuts)
