@@ -21,7 +21,7 @@ import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from bascule.api.origin import Origins
+from bascule.api.origin import base_url, caller_address
 from bascule.domain.times import format_utc
 from bascule.identity.assertions import UsedAssertions
 from bascule.identity.realm import Realm
@@ -46,26 +46,22 @@ NOT_KEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 secti
 FORM_TYPE = "application/x-www-form-urlencoded"
 
 
-def router(
-    *, store: Store, clock: Clock, tokens: TokenIssuer, origins: Origins, realm: Realm
-) -> APIRouter:
-    """The routes of one installation; ``realm`` names its tenant."""
+def router(*, store: Store, clock: Clock, tokens: TokenIssuer, realm: Realm) -> APIRouter:
+    """The routes of one installation; ``OriginGate`` must stand before them."""
     routes = APIRouter(tags=["OAuth"])
-    desk = _TokenDesk(store, clock, tokens, origins, realm)
+    desk = _TokenDesk(store, clock, tokens, realm)
 
     @routes.get("/metadata/endpoints")
     async def cloud_metadata(request: Request) -> Response:
-        base = origins.base_url(request)
-        cloud = cloud_endpoints(base, realm.tenant_id)
+        cloud = cloud_endpoints(base_url(request), realm.tenant_id)
         is_list = request.query_params.get("api-version", "").startswith(LIST_VERSION)
         return JSONResponse([cloud] if is_list else cloud)
 
     @routes.get("/{tenant}/v2.0/.well-known/openid-configuration")
     async def openid_configuration(tenant: str, request: Request) -> Response:
-        base = origins.base_url(request)
         if not realm.is_tenant(tenant):
             return _refuse(_no_such_tenant(tenant), clock)
-        return JSONResponse(openid_document(base, tenant, realm))
+        return JSONResponse(openid_document(base_url(request), tenant, realm))
 
     @routes.get("/{tenant}/discovery/v2.0/keys")
     async def signing_keys(tenant: str) -> Response:
@@ -133,25 +129,21 @@ def openid_document(base: str, tenant: str, realm: Realm) -> dict[str, Any]:
 class _TokenDesk:
     """The token endpoint: reads what the store knows of a client and answers it."""
 
-    def __init__(
-        self, store: Store, clock: Clock, tokens: TokenIssuer, origins: Origins, realm: Realm
-    ) -> None:
-        self._store, self._clock, self._tokens = store, clock, tokens
-        self._origins, self._realm = origins, realm
+    def __init__(self, store: Store, clock: Clock, tokens: TokenIssuer, realm: Realm) -> None:
+        self._store, self._clock, self._tokens, self._realm = store, clock, tokens, realm
         self._used = UsedAssertions(clock.now())
 
     async def answer(self, tenant: str, request: Request) -> Response:
-        base = self._origins.base_url(request)
         outcome = await self._decide(tenant, request)
         if isinstance(outcome, Refused):
             log.info(
                 "token refused",
                 error=outcome.error,
                 number=outcome.number,
-                address=self._origins.caller_address(request),
+                address=caller_address(request),
             )
             return _refuse(outcome, self._clock)
-        return JSONResponse(self._grant(outcome, base), headers=NOT_KEPT)
+        return JSONResponse(self._grant(outcome, base_url(request)), headers=NOT_KEPT)
 
     async def _decide(self, tenant: str, request: Request) -> Granted | Refused:
         if not self._realm.is_tenant(tenant):

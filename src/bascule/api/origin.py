@@ -7,34 +7,54 @@ The scheme is always https: this server speaks nothing else (RFC 6750 section 5.
 
 ``X-Forwarded-For`` and ``X-Forwarded-Host`` count only when the peer is a configured proxy
 (EDGES A21), read from the right, where our own proxies append; ``Forwarded`` (RFC 7239)
-is not read. What is not here: whether an address may be a grant's default source.
+is not read. ``OriginGate`` finds out both once, before anything else looks at the request;
+``base_url`` and ``caller_address`` then answer from there.
+What is not here: whether an address may be a grant's default source.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bascule.api.envelope import answer_error
 from bascule.domain.net import Address, parse_address
-from bascule.errors import InvalidInput, MisdirectedRequest
+from bascule.errors import BasculeError, InvalidInput, MisdirectedRequest
 
 SCHEME = "https"
 DEFAULT_PORT = 443
 MOST_FORWARDERS = 32
+_BASE_URL, _CALLER = "base_url", "caller_address"
+
+
+def base_url(request: HTTPConnection) -> str:
+    """``https://name[:port]`` that the request came by; one of the server's names."""
+    return str(request.scope["state"][_BASE_URL])
+
+
+def caller_address(request: HTTPConnection) -> str:
+    """Where the call came from; empty when the transport does not say."""
+    return str(request.scope["state"][_CALLER])
 
 
 @dataclass(frozen=True, slots=True)
-class Origins:
-    """The server's names, and the proxies in front of it."""
+class Names:
+    """What this server is called, as ``config.parse_names`` gives it: lower case."""
 
-    names: tuple[str, ...]  # as ``config.parse_names`` gives them: lower case
-    proxies: tuple[Address, ...] = ()
+    names: tuple[str, ...]
 
-    def base_url(self, request: HTTPConnection) -> str:
-        """``https://name[:port]`` that the request came by; raise MisdirectedRequest."""
-        host = self._host(request)
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def base_url(self, host: str) -> str:
+        """The base URL of a Host header; raise MisdirectedRequest when it names another."""
         found = _host_and_port(host)
         if found is None or found[0] not in self.names:
             raise MisdirectedRequest(
@@ -47,50 +67,73 @@ class Origins:
         """Is ``url`` this server's, by any of its names and any port, and nothing more?"""
         scheme, separator, host = url.partition("://")
         found = _host_and_port(host)
-        if scheme != SCHEME or not separator or found is None:
-            return False
-        return found[0] in self.names
+        return scheme == SCHEME and bool(separator) and found is not None and found[0] in self.names
 
-    def caller_address(self, request: HTTPConnection) -> str:
-        """Where the call came from; empty when the transport does not say.
+
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """The reverse proxies whose forwarding headers count; none unless configured."""
+
+    addresses: tuple[Address, ...] = ()
+
+    def __contains__(self, address: object) -> bool:
+        return address in self.addresses
+
+    def host(self, request: HTTPConnection) -> str:
+        """The Host that the caller used; empty when there is none, or more than one."""
+        forwarded = request.headers.getlist("x-forwarded-host")
+        if forwarded and _peer(request) in self.addresses:
+            return forwarded[-1].rpartition(",")[2].strip()  # the nearest proxy's word
+        hosts = request.headers.getlist("host")
+        return hosts[0] if len(hosts) == 1 else ""
+
+    def caller(self, request: HTTPConnection) -> Address | None:
+        """The caller, past our own proxies; None when the transport does not say.
 
         Raises InvalidInput when a proxy's header cannot be read: an unknown caller must
         not become the proxy.
         """
         peer = _peer(request)
-        if peer is None:
-            return ""
-        if peer not in self.proxies:
-            return str(peer)
-        return str(self._forwarded_for(request, peer))
-
-    def is_proxy(self, address: str) -> bool:
-        """Is it one of the proxies itself? Its address stands for nobody behind it."""
-        return address in {str(proxy) for proxy in self.proxies}
-
-    def _host(self, request: HTTPConnection) -> str:
-        peer = _peer(request)
-        forwarded = request.headers.getlist("x-forwarded-host")
-        if forwarded and peer is not None and peer in self.proxies:
-            return forwarded[-1].rpartition(",")[2].strip()  # the nearest proxy's word
-        hosts = request.headers.getlist("host")
-        return hosts[0] if len(hosts) == 1 else ""
-
-    def _forwarded_for(self, request: HTTPConnection, peer: Address) -> Address:
+        if peer is None or peer not in self.addresses:
+            return peer
         listed = ",".join(request.headers.getlist("x-forwarded-for"))
         nearest_first = [each.strip() for each in reversed(listed.split(","))] if listed else []
         for text in nearest_first[:MOST_FORWARDERS]:
-            try:
-                address = parse_address(text)
-            except InvalidInput:
-                raise InvalidInput(
-                    f"The proxy sent an X-Forwarded-For that holds {text[:60]!r}, not an address.",
-                    code="InvalidForwardedFor",
-                    advice="Have the proxy append the address that it sees, without a port.",
-                ) from None
-            if address not in self.proxies:
+            address = _forwarded(text)
+            if address not in self.addresses:
                 return address
         return peer
+
+
+class OriginGate:
+    """ASGI middleware: both ends of a request found out, or the request refused."""
+
+    def __init__(self, app: ASGIApp, names: Names, proxies: Proxies) -> None:
+        self._app, self._names, self._proxies = app, names, proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            request = HTTPConnection(scope)
+            try:
+                base = self._names.base_url(self._proxies.host(request))
+                caller = self._proxies.caller(request)
+            except BasculeError as error:
+                await answer_error(error)(scope, receive, send)
+                return
+            state = scope.setdefault("state", {})
+            state[_BASE_URL], state[_CALLER] = base, str(caller or "")
+        await self._app(scope, receive, send)
+
+
+def _forwarded(text: str) -> Address:
+    try:
+        return parse_address(text)
+    except InvalidInput:
+        raise InvalidInput(
+            f"The proxy sent an X-Forwarded-For that holds {text[:60]!r}, not an address.",
+            code="InvalidForwardedFor",
+            advice="Have the proxy append the address that it sees, without a port.",
+        ) from None
 
 
 def _peer(request: HTTPConnection) -> Address | None:
