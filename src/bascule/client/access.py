@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from bascule.client.connection import BASCULE_VERSION, SECURITY_VERSION, Connection
 from bascule.client.policies import read_sources
 from bascule.client.reading import (
     Data,
@@ -23,8 +23,12 @@ from bascule.client.reading import (
     text,
     texts,
 )
+from bascule.client.versions import BASCULE_VERSION, SECURITY_VERSION
 from bascule.domain.ids import ResourceId
 from bascule.domain.times import format_duration, format_utc
+
+if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
+    from bascule.client.connection import Connection
 
 LIVE_STATES = frozenset({"opening", "open", "notConfirmed"})
 SETTLED_OPEN = frozenset({"open", "notConfirmed"})

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bascule.client.connection import BASCULE_VERSION, Connection
 from bascule.client.reading import Data, inner, number, required_instant, text
+from bascule.client.versions import BASCULE_VERSION
 from bascule.domain.ids import ResourceId
 from bascule.domain.times import format_utc
+
+if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
+    from bascule.client.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ import json
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -24,15 +26,12 @@ from bascule.client.tokens import Credentials, Token, TokenFile, read_token
 from bascule.domain.net import Address, parse_address
 from bascule.errors import BasculeError, ConfigurationError, InvalidInput, ServerUnreachable
 
-if TYPE_CHECKING:  # what a prompt waits for: interfaces load the whole domain
-    from bascule.interfaces import Clock
-
-BASCULE_VERSION = "2026-11-01"  # api-version of every Bascule.* provider
-SECURITY_VERSION = "2020-01-01"
-COMPUTE_VERSION = "2024-07-01"
+if TYPE_CHECKING:
+    from bascule.interfaces import Clock  # would load the whole domain at the prompt
 
 CONNECT_SECONDS = 8.0
 ANSWER_SECONDS = 30.0
+DATE_RESOLUTION = timedelta(seconds=3)  # RFC 9110 dates have whole seconds; and the way here
 CALLER_HEADER = "x-bascule-caller-address"  # the caller's address as the server sees it
 
 
@@ -73,6 +72,7 @@ class Connection:
     ) -> None:
         self.endpoint = endpoint
         self.subscription_id = subscription_id
+        self._skew = timedelta()
         self.caller: Address | None = None  # our address, known after the first answer
         self._credentials = credentials
         self._clock = clock
@@ -82,7 +82,7 @@ class Connection:
             base_url=endpoint,
             verify=trust,
             transport=transport,
-            timeout=httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+            timeout=_patience(0),
             headers={"User-Agent": f"bascule/{__version__}"},
         )
 
@@ -98,6 +98,10 @@ class Connection:
     @property
     def subscription(self) -> str:
         return f"/subscriptions/{self.subscription_id}"
+
+    def now(self) -> datetime:
+        """The server's time, as well as its last answer told it: ends are counted from it."""
+        return self._clock.now() + self._skew
 
     def sign_in(self) -> None:
         """Ask for a token whatever is remembered; raises AuthenticationFailed."""
@@ -118,12 +122,10 @@ class Connection:
         ``wait_seconds`` is how long the server may take on purpose (a long-poll).
         """
         params = {"api-version": version, **(query or {})}
-        timeout = httpx2.Timeout(ANSWER_SECONDS + wait_seconds, connect=CONNECT_SECONDS)
-        bearer = self._bearer()
-        response = self._send(method, path, bearer, params=params, json=body, timeout=timeout)
+        how = {"params": params, "json": body, "timeout": _patience(wait_seconds)}
+        response = self._send(method, path, self._bearer(), **how)
         if response.status_code == 401:
-            bearer = self._bearer(is_refused=True)
-            response = self._send(method, path, bearer, params=params, json=body, timeout=timeout)
+            response = self._send(method, path, self._bearer(is_refused=True), **how)
         data = _json(response)
         if response.status_code >= 400:
             raise failure(response.status_code, data)
@@ -175,7 +177,12 @@ class Connection:
         except httpx2.HTTPError as error:
             raise unreachable(self.endpoint, error) from None
         self.caller = _caller(response) or self.caller
+        self._skew = _skew(response, self._clock.now())
         return response
+
+
+def _patience(wait_seconds: float) -> httpx2.Timeout:
+    return httpx2.Timeout(ANSWER_SECONDS + wait_seconds, connect=CONNECT_SECONDS)
 
 
 def unreachable(endpoint: str, error: BaseException) -> BasculeError:
@@ -212,6 +219,16 @@ def _json(response: httpx2.Response) -> object:
                 advice="Is the endpoint a Bascule server? (bascule login --endpoint URL)",
             ) from None
         return None
+
+
+def _skew(response: httpx2.Response, now: datetime) -> timedelta:
+    """How far the server's clock is from ours, when it is further than Date can tell."""
+    try:
+        said = parsedate_to_datetime(response.headers.get("date", ""))
+        skew = said - now
+    except (TypeError, ValueError):  # no date, no zone
+        return timedelta()
+    return skew if abs(skew) > DATE_RESOLUTION else timedelta()
 
 
 def _caller(response: httpx2.Response) -> Address | None:

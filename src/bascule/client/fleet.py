@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from bascule.client.connection import BASCULE_VERSION, Connection
 from bascule.client.reading import inner, instant, text
+from bascule.client.versions import BASCULE_VERSION
 from bascule.domain.ids import ResourceId
+
+if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
+    from bascule.client.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

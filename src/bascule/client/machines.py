@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from bascule.client.connection import COMPUTE_VERSION, Connection
 from bascule.client.reading import Data, flag, inner, instant, number, objects, text, texts
+from bascule.client.versions import COMPUTE_VERSION
 from bascule.domain.ids import ResourceId
+
+if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
+    from bascule.client.connection import Connection
 
 ONLINE, OFFLINE, NEVER_SEEN = "online", "offline", "neverSeen"
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from bascule.client.connection import BASCULE_VERSION, SECURITY_VERSION, Connection
 from bascule.client.machines import ClosedPort, read_closed_ports
 from bascule.client.reading import Data, flag, inner, number, objects, text, texts
+from bascule.client.versions import BASCULE_VERSION, SECURITY_VERSION
 from bascule.domain.ids import ResourceId
 from bascule.domain.times import format_duration, parse_duration
+
+if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
+    from bascule.client.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,7 @@
+"""The api-version that each provider is called with; a server takes any date (EDGES A15)."""
+
+from __future__ import annotations
+
+BASCULE_VERSION = "2026-11-01"  # every Bascule.* provider (EDGES A19)
+SECURITY_VERSION = "2020-01-01"
+COMPUTE_VERSION = "2024-07-01"
