@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import socket
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import structlog
 
+from bascule.agent.service_manager import ServiceManager, passed_descriptors
 from bascule.config import (
+    ALWAYS_NAMED,
     DEFAULT_CERTIFICATE_LIFE,
     DEFAULT_LISTEN,
     ServeSettings,
@@ -19,6 +25,16 @@ from bascule.config import (
 )
 from bascule.domain.net import parse_address
 from bascule.domain.times import format_duration, parse_duration
+from bascule.errors import ConfigurationError
+from bascule.interfaces import Clock, Installation, Store
+from bascule.services.act import Services
+from bascule.services.clocks import SystemClock
+from bascule.services.hub import Hub
+from bascule.services.owned_driver import HostParts
+from bascule.telemetry import set_up_logging
+
+if TYPE_CHECKING:
+    from bascule.identity.tls import CertificateKeeper
 
 log = structlog.get_logger("bascule.server")
 
@@ -46,7 +62,7 @@ log = structlog.get_logger("bascule.server")
 )
 @click.pass_obj
 def serve(
-    parts: object,
+    parts: HostParts,
     data: Path,
     listen: tuple[str, ...],
     name: tuple[str, ...],
@@ -58,9 +74,6 @@ def serve(
 
     Ctrl-C or SIGTERM ends it gracefully; what is open ends on time without it.
     """
-    from bascule.agent.service_manager import passed_descriptors
-    from bascule.telemetry import set_up_logging
-
     set_up_logging()
     passed = [socket.socket(fileno=descriptor) for _, descriptor in passed_descriptors()]
     wanted = listen or (() if passed else (DEFAULT_LISTEN,))
@@ -75,7 +88,7 @@ def serve(
     sys.exit(run(settings, passed, parts))
 
 
-def run(settings: ServeSettings, passed: list[socket.socket], parts: object) -> int:
+def run(settings: ServeSettings, passed: list[socket.socket], parts: HostParts) -> int:
     """Serve until told to stop; returns the exit code."""
     from bascule.bootstrap.data_directory import DATABASE, open_data_directory
     from bascule.identity.tls import CertificateKeeper
@@ -83,10 +96,100 @@ def run(settings: ServeSettings, passed: list[socket.socket], parts: object) -> 
 
     lock = open_data_directory(settings.data)
     keeper = CertificateKeeper(settings.data, settings.names, lifetime=settings.certificate_life)
-    keeper.ensure()
+    keeper.ensure(SystemClock().now())
     store = open_store(settings.data / DATABASE)
     try:
         return _serve(settings, passed, parts, keeper, store)
     finally:
         store.close()
         os.close(lock)
+
+
+def _serve(
+    settings: ServeSettings,
+    passed: list[socket.socket],
+    parts: HostParts,
+    keeper: CertificateKeeper,
+    store: Store,
+) -> int:
+    from bascule.api.app import build_app
+    from bascule.api.context import AppState
+    from bascule.api.origin import Origins
+    from bascule.api.server import run_server
+    from bascule.bootstrap.data_directory import ADMIN_FILE, AdminFile
+    from bascule.identity.tokens import TokenIssuer
+
+    services = Services(store, SystemClock(), Hub())
+    admin_file = AdminFile(settings.data / ADMIN_FILE)
+    endpoint = f"https://{_first_name(settings)}:{_first_port(settings, passed)}"
+    installation = asyncio.run(
+        services.perform(lambda tx, act: admin_file.ensure(tx, act, endpoint, keeper.ca_file))
+    )
+    state = AppState(
+        services=services,
+        installation=installation,
+        tokens=TokenIssuer(settings.data),
+        origins=Origins(keeper.names, settings.proxies),
+        ca_file=keeper.ca_file,
+    )
+    app = build_app(state, lambda: _background(services, keeper, settings, parts, installation))
+
+    def started() -> None:
+        log.info("serving", endpoint=endpoint, data=str(settings.data), pid=os.getpid())
+        ServiceManager.from_environment().notify("READY=1")
+
+    return run_server(app, settings.listen, passed, keeper, started)
+
+
+@contextlib.asynccontextmanager
+async def _background(
+    services: Services,
+    keeper: CertificateKeeper,
+    settings: ServeSettings,
+    parts: HostParts,
+    installation: Installation,
+) -> AsyncIterator[None]:
+    """What runs beside the API as long as it serves."""
+    from bascule.bootstrap.this_host import ThisHost
+    from bascule.services.watch import watch
+
+    tasks = [
+        asyncio.create_task(watch(services)),
+        asyncio.create_task(_renew(keeper, services.clock)),
+    ]
+    host = ThisHost(services, parts, settings.data) if settings.this_host else None
+    if host is not None:
+        await host.start(installation)
+    try:
+        yield
+    finally:
+        if host is not None:
+            await host.stop()
+        services.hub.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _renew(keeper: CertificateKeeper, clock: Clock) -> None:
+    """Renew the server's certificate when it is due, for as long as we serve."""
+    while True:
+        await asyncio.sleep(min(60.0, keeper.lifetime.total_seconds() / 10))
+        try:
+            if keeper.renew_if_due(clock.now()):
+                log.info("certificate renewed", ends=str(keeper.server_certificate_ends_at))
+        except ConfigurationError as error:
+            log.error("certificate not renewed", why=error.message, advice=error.advice)
+
+
+def _first_name(settings: ServeSettings) -> str:
+    """The name that clients are told: the first that was given, else localhost."""
+    given = [name for name in settings.names if name not in ALWAYS_NAMED]
+    name = given[0] if given else ALWAYS_NAMED[0]
+    return f"[{name}]" if ":" in name else name
+
+
+def _first_port(settings: ServeSettings, passed: list[socket.socket]) -> int:
+    if settings.listen:
+        return settings.listen[0][1]
+    return int(passed[0].getsockname()[1])
