@@ -1,0 +1,120 @@
+"""HTTP/1.1 on one connection: uvicorn's protocol with patience that ends.
+
+uvicorn waits for ever for headers and bodies. Here each has its time (EDGES A27), counted
+by one timer a connection, and headers have a size; the place in the crowd follows whose
+turn it is. It leans on uvicorn's HttpToolsProtocol, whose callbacks are httptools' public
+ones; tests/e2e/test_https_edge.py would notice a change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from bascule.api.connections import Bounds, Place
+
+
+class Incoming(Enum):
+    """What of a request is on its way to us."""
+
+    NOTHING = 0
+    HEADERS = 1
+    BODY = 2
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """One connection, from the end of its handshake to its loss."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        loop: asyncio.AbstractEventLoop,
+        place: Place,
+        bounds: Bounds,
+    ) -> None:
+        super().__init__(config, server_state, app_state, loop)
+        self._place = place
+        self._bounds = bounds
+        self._incoming = Incoming.HEADERS
+        self._unanswered = 0  # whole requests received less answers completed
+        self._header_bytes = 0
+        self._accepted_at = loop.time()
+        self._deadline: asyncio.TimerHandle | None = None
+
+    # -- the connection -------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # reason: as uvicorn narrows it
+        super().connection_made(transport)
+        self._place.cut = transport.abort
+        spent = self.loop.time() - self._accepted_at  # by the handshake
+        self._allow(max(0.0, self._bounds.headers_seconds - spent))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_deadline()
+        self._place.leave()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._incoming is Incoming.NOTHING and not self._unanswered:
+            self._expect(Incoming.HEADERS)
+        super().data_received(data)
+        if self._incoming is Incoming.HEADERS:
+            self._header_bytes += len(data)
+            if self._header_bytes > self._bounds.header_bytes:
+                self.transport.abort()
+
+    # -- httptools' callbacks -------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._incoming is not Incoming.HEADERS:  # a further request in the same packet
+            self._expect(Incoming.HEADERS)
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._expect(Incoming.BODY)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._unanswered += 1
+        self._expect(Incoming.NOTHING)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._unanswered -= 1  # -1 while a request that was answered early is still arriving
+        if self._incoming is Incoming.NOTHING:
+            self._expect(Incoming.NOTHING)
+
+    # -- patience -------------------------------------------------------------------------
+
+    def _expect(self, incoming: Incoming) -> None:
+        """Note what comes next, whose turn it is, and how long that may take."""
+        self._incoming = incoming
+        self._forget_deadline()
+        if incoming is Incoming.NOTHING and self._unanswered > 0:
+            self._place.be_busy()
+            return
+        self._place.wait()
+        if incoming is Incoming.HEADERS:
+            self._header_bytes = 0
+            self._allow(self._bounds.headers_seconds)
+        elif incoming is Incoming.BODY:
+            self._allow(self._bounds.body_seconds)
+        else:
+            self._allow(self._bounds.idle_seconds)
+
+    def _allow(self, seconds: float) -> None:
+        if not self.transport.is_closing():
+            self._deadline = self.loop.call_later(seconds, self.transport.abort)
+
+    def _forget_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

@@ -1,0 +1,249 @@
+"""The HTTPS server: uvicorn with listening, TLS and patience of our own.
+
+uvicorn accepts for itself, gives a handshake a minute, and knows nothing of who has how
+many connections; so here the accepting is ours (``listening``, ``connections``), the
+handshake has ten seconds, and uvicorn's protocol is made impatient (``protocol``). uvicorn
+never ends while a stream is open: at a stop, ``on_stopping`` ends the streams, two seconds
+later what is left is cancelled, and the process is gone within three.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import resource
+import signal
+import socket
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+
+import structlog
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from bascule.api.connections import Bounds, Crowd, Place
+from bascule.api.listening import address_of, listen_on, take_over
+from bascule.api.protocol import PatientProtocol
+from bascule.domain.net import Address
+from bascule.errors import BasculeError
+from bascule.identity.tls import CertificateKeeper
+from bascule.interfaces import Clock
+
+log = structlog.get_logger("bascule.server")
+
+GRACE_SECONDS = 2
+CLOSE_NOTIFY_SECONDS = 1.0  # how long a peer may take to answer TLS's goodbye
+UNACKNOWLEDGED_MS = 30_000  # tcp(7) TCP_USER_TIMEOUT: a dead or deaf peer is let go
+LONGEST_BETWEEN_LOOKS = 300.0  # seconds between looks at the certificate's age
+LOOKS_IN_A_LIFE = 30
+OUT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+STARTED_BADLY = 1
+
+Started = Callable[[Sequence[tuple[str, int]]], None]
+
+
+def run_server(
+    app: ASGIApp,
+    listen: Sequence[tuple[str, int]],
+    sockets: Sequence[socket.socket],
+    keeper: CertificateKeeper,
+    on_started: Started,
+    *,
+    clock: Clock,
+    on_stopping: Callable[[], None] = lambda: None,
+    proxies: Collection[Address] = (),
+    bounds: Bounds | None = None,
+) -> int:
+    """Serve ``app`` until SIGTERM or SIGINT; returns the exit code.
+
+    ``listen`` are addresses to listen on, ``sockets`` those that were handed over;
+    ``on_started`` gets the addresses when connections are accepted; ``on_stopping`` is
+    called first at a stop and ends streams and waits; ``proxies`` are not bounded by
+    address. Raises ConfigurationError when a port cannot be had.
+    """
+    if bounds is None:
+        bounds = Bounds.for_descriptors(raise_descriptor_limit())
+    listeners = [*take_over(sockets), *listen_on(listen)]
+    server = EdgeServer(
+        app,
+        listeners,
+        keeper,
+        on_started,
+        clock=clock,
+        on_stopping=on_stopping,
+        crowd=Crowd(bounds, frozenset(proxies)),
+    )
+    return server.run_until_stopped()
+
+
+def raise_descriptor_limit() -> int:
+    """Allow this process as many open files as it may have; how many that is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    return soft if soft != resource.RLIM_INFINITY else 1 << 20
+
+
+class EdgeServer(uvicorn.Server):
+    """One server; ``request_stop`` may be called from any thread."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        listeners: Sequence[socket.socket],
+        keeper: CertificateKeeper,
+        on_started: Started,
+        *,
+        clock: Clock,
+        on_stopping: Callable[[], None],
+        crowd: Crowd,
+    ) -> None:
+        super().__init__(_config(app, keeper, crowd.bounds))
+        self._listeners = list(listeners)
+        self._keeper = keeper
+        self._on_started = on_started
+        self._clock = clock
+        self._on_stopping = on_stopping
+        self._crowd = crowd
+        self._accepting: list[asyncio.Task[None]] = []
+        self._shaking: set[asyncio.Task[None]] = set()
+
+    def run_until_stopped(self) -> int:
+        """Serve in an event loop of its own; returns the exit code."""
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self.serve())
+        return 0 if self.started else STARTED_BADLY
+
+    def request_stop(self) -> None:
+        """Stop gracefully; asked twice, without grace."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGTERM and SIGINT; unlike uvicorn, do not raise them again at the end."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.request_stop)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application, then accept."""
+        del sockets  # given to the constructor
+        self.servers = []
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            self.should_exit = True
+            return
+        self._accepting = [
+            asyncio.create_task(self._accept(listener)) for listener in self._listeners
+        ]
+        self._accepting.append(asyncio.create_task(self._keep_certificate()))
+        self.started = True
+        self._on_started([address_of(listener) for listener in self._listeners])
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, end the streams, give the rest GRACE_SECONDS."""
+        del sockets
+        for task in (*self._accepting, *self._shaking):
+            task.cancel()
+        await asyncio.gather(*self._accepting, *self._shaking, return_exceptions=True)
+        self._on_stopping()
+        await super().shutdown(self._listeners)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+    # -- accepting ------------------------------------------------------------------------
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, peer = await loop.sock_accept(listener)
+            except OSError as error:
+                await self._after(error)
+                continue
+            place = self._crowd.admit(peer[0], partial(_hang_up, connection))
+            if place is None:
+                connection.close()
+                continue
+            task = loop.create_task(self._shake_hands(connection, place))
+            self._shaking.add(task)
+            task.add_done_callback(self._shaking.discard)
+
+    async def _after(self, error: OSError) -> None:
+        """Go on accepting after an error: the peer's own, or there was no room for more."""
+        if error.errno in OUT_OF:
+            log.error("no room for a connection", reason=error.strerror)
+            self._crowd.make_room()
+            await asyncio.sleep(0.05)
+
+    async def _shake_hands(self, connection: socket.socket, place: Place) -> None:
+        loop = asyncio.get_running_loop()
+        bounds = self._crowd.bounds
+        protocol = PatientProtocol(
+            self.config, self.server_state, self.lifespan.state, loop, place, bounds
+        )
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+            connection.setblocking(False)
+            await loop.connect_accepted_socket(
+                lambda: protocol,
+                connection,
+                ssl=self._keeper.context,
+                ssl_handshake_timeout=bounds.headers_seconds,
+                ssl_shutdown_timeout=CLOSE_NOTIFY_SECONDS,
+            )
+        except OSError:  # no TLS, no common version, too slow, or gone: the peer's affair
+            place.leave()
+        except BaseException:
+            place.leave()
+            raise
+
+    async def _keep_certificate(self) -> None:
+        """Renew the certificate when it is due; a failure is said and tried again."""
+        life = self._keeper.lifetime.total_seconds()
+        pause = min(max(life / LOOKS_IN_A_LIFE, 0.1), LONGEST_BETWEEN_LOOKS)
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                if self._keeper.renew_if_due(self._clock.now()):
+                    ends_at = self._keeper.server_certificate_ends_at
+                    log.info("certificate renewed", ends_at=ends_at.isoformat())
+            except BasculeError as error:
+                log.error("certificate not renewed", reason=error.message, advice=error.advice)
+
+
+def _config(app: ASGIApp, keeper: CertificateKeeper, bounds: Bounds) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="error",  # below it a stranger's bad request could fill the log
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=int(bounds.idle_seconds) + 1,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        ssl_context_factory=lambda *_: keeper.context,
+    )
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
