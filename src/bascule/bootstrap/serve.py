@@ -114,7 +114,7 @@ def _serve(
 ) -> int:
     from bascule.api.app import build_app
     from bascule.api.context import AppState
-    from bascule.api.origin import Origins
+    from bascule.api.origin import Names, Proxies
     from bascule.api.server import run_server
     from bascule.bootstrap.data_directory import ADMIN_FILE, AdminFile
     from bascule.identity.tokens import TokenIssuer
@@ -129,7 +129,8 @@ def _serve(
         services=services,
         installation=installation,
         tokens=TokenIssuer(settings.data),
-        origins=Origins(keeper.names, settings.proxies),
+        names=Names(keeper.names),
+        proxies=Proxies(settings.proxies),
         ca_file=keeper.ca_file,
     )
     app = build_app(state, lambda: _background(services, keeper, settings, parts, installation))

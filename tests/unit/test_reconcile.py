@@ -1,0 +1,259 @@
+"""The reconciler: one pass makes the firewall what is held, and says only what it read back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+
+from bascule.domain.desired import DesiredState, Held, Lease, RuleSet
+from bascule.domain.guard import Guard
+from bascule.domain.machine import ClosedPort
+from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.plan import (
+    ClosePort,
+    DropOpening,
+    Observed,
+    Operation,
+    PutCut,
+    PutOpening,
+    Rebuild,
+    ReleasePort,
+)
+from bascule.errors import EnforcementFailed
+from bascule.interfaces import Blocked, Capabilities
+from bascule.services.reconcile import Reconciler
+from tests.unit.services_world import SetClock
+
+SSH = PortKey(TransportProtocol.TCP, 22)
+RDP = PortKey(TransportProtocol.TCP, 3389)
+
+
+class Firewall:
+    """A firewall in memory that a test can break."""
+
+    def __init__(self) -> None:
+        self.rules = RuleSet()
+        self.is_intact = False
+        self.refusals = 0
+        self.is_unreadable = False
+        self.applied: list[Operation] = []
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(True)
+
+    def observe(self) -> Observed:
+        if self.is_unreadable:
+            raise EnforcementFailed("it cannot be read")
+        return Observed(self.rules, self.is_intact, "" if self.is_intact else "the table is gone")
+
+    def apply(self, operations: Sequence[Operation]) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise EnforcementFailed("the kernel refused")
+        for operation in operations:
+            self.applied.append(operation)
+            self._apply(operation)
+
+    def _apply(self, operation: Operation) -> None:
+        rules = self.rules
+        openings = dict(rules.openings)
+        closed = {each.port: each for each in rules.closed}
+        match operation:
+            case Rebuild(wanted):
+                self.rules, self.is_intact = wanted, True
+                return
+            case ClosePort(each):
+                closed[each.port] = each
+            case ReleasePort(port):
+                del closed[port]
+            case PutOpening(opening):
+                openings[opening.key] = opening
+            case DropOpening(key):
+                del openings[key]
+            case PutCut():
+                pass
+        self.rules = RuleSet(frozenset(closed.values()), openings, rules.cuts)
+
+    def sessions(self, openings: Sequence[tuple[PortKey, str]]) -> Sequence[int]:
+        return [1 for _ in openings]
+
+    def tidy(self) -> None: ...
+
+    def blocked(self) -> Sequence[Blocked]:
+        return ()
+
+    def remove(self) -> None:
+        self.rules = RuleSet()
+
+
+@dataclass
+class Memory:
+    held: Held = field(default_factory=Held)
+    saves: int = 0
+
+    def save(self, held: Held) -> None:
+        self.held = held
+        self.saves += 1
+
+    def load(self) -> Held:
+        return self.held
+
+
+def lease(grant_id: str, seconds: float, source: str = "192.0.2.1", extension: int = 0) -> Lease:
+    return Lease(
+        grant_id, (SSH,), (AddressPrefix.parse(source),), timedelta(seconds=seconds), extension
+    )
+
+
+def wanted(
+    generation: int, *leases: Lease, released: frozenset[PortKey] = frozenset()
+) -> DesiredState:
+    closed = frozenset() if SSH in released else frozenset({ClosedPort(SSH)})
+    return DesiredState("m", generation, closed, released, leases)
+
+
+@pytest.fixture
+def firewall() -> Firewall:
+    return Firewall()
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def reconciler(firewall: Firewall, clock: SetClock) -> Reconciler:
+    made = Reconciler(firewall, Memory(), clock)
+    made.restore(None)
+    return made
+
+
+def test_the_first_pass_shuts_and_the_next_opens(
+    reconciler: Reconciler, firewall: Firewall, clock: SetClock
+) -> None:
+    reconciler.take(wanted(1), clock.boottime())
+    assert reconciler.reconcile().in_force == frozenset()
+    assert firewall.rules.closed == {ClosedPort(SSH)}
+    reconciler.take(wanted(2, lease("g", 60)), clock.boottime())
+    outcome = reconciler.reconcile()
+    assert (outcome.generation, outcome.in_force) == (2, {"g"})
+
+
+def test_a_refused_plan_is_tried_again_and_never_said_to_be_done(
+    reconciler: Reconciler, firewall: Firewall, clock: SetClock
+) -> None:
+    reconciler.take(wanted(1, lease("g", 60)), clock.boottime())
+    firewall.refusals = 1
+    assert reconciler.reconcile().in_force == {"g"}
+    reconciler.take(wanted(2, lease("g", 60), lease("h", 60, "192.0.2.2")), clock.boottime())
+    firewall.refusals = 9
+    with pytest.raises(EnforcementFailed):
+        reconciler.reconcile()
+
+
+def test_an_unreadable_firewall_is_not_an_empty_one(
+    reconciler: Reconciler, firewall: Firewall, clock: SetClock
+) -> None:
+    """Habit 11: nothing is done on an unknown observation."""
+    reconciler.take(wanted(1), clock.boottime())
+    firewall.is_unreadable = True
+    with pytest.raises(EnforcementFailed):
+        reconciler.reconcile()
+    assert firewall.applied == []
+
+
+def test_what_the_kernel_still_shuts_stays_shut_when_memory_is_lost(
+    firewall: Firewall, clock: SetClock
+) -> None:
+    """Empty state opens nothing (EDGES A10)."""
+    firewall.rules = RuleSet(frozenset({ClosedPort(SSH), ClosedPort(RDP)}))
+    firewall.is_intact = True
+    reconciler = Reconciler(firewall, Memory(), clock)
+    reconciler.restore(firewall.observe().rules)
+    reconciler.take(DesiredState("m", 1, frozenset(), frozenset(), ()), clock.boottime())
+    reconciler.reconcile()
+    assert {each.port for each in firewall.rules.closed} == {SSH, RDP}
+
+
+def test_an_orphan_opening_is_closed(
+    reconciler: Reconciler, firewall: Firewall, clock: SetClock
+) -> None:
+    """Owned by us and wanted by nobody."""
+    reconciler.take(wanted(1, lease("g", 60)), clock.boottime())
+    reconciler.reconcile()
+    reconciler.held = replace(reconciler.held, leases={})
+    reconciler.reconcile()
+    assert firewall.rules.openings == {}
+
+
+def test_a_release_by_name_is_the_only_way_out(
+    reconciler: Reconciler, firewall: Firewall, clock: SetClock
+) -> None:
+    reconciler.take(wanted(1), clock.boottime())
+    reconciler.reconcile()
+    reconciler.take(wanted(2, released=frozenset({SSH})), clock.boottime())
+    reconciler.reconcile()
+    assert firewall.rules.closed == frozenset()
+
+
+def test_drift_is_named_once_and_healed(
+    reconciler: Reconciler, firewall: Firewall, clock: SetClock
+) -> None:
+    reconciler.take(wanted(1), clock.boottime())
+    assert reconciler.reconcile().drift == ""  # the first load is no drift
+    firewall.is_intact = False
+    assert reconciler.reconcile().drift == "the table is gone"
+    assert firewall.is_intact
+    assert reconciler.reconcile().drift == ""
+
+
+def test_what_is_shut_is_saved_before_it_is_said(firewall: Firewall, clock: SetClock) -> None:
+    """At the next boot it must be known, whatever happens after this pass."""
+    memory = Memory()
+    reconciler = Reconciler(firewall, memory, clock)
+    reconciler.restore(None)
+    reconciler.take(wanted(1), clock.boottime())
+    firewall.refusals = 9
+    with pytest.raises(EnforcementFailed):
+        reconciler.reconcile()
+    assert memory.held.closed == {ClosedPort(SSH)}
+
+
+def test_the_guard_has_the_last_word(firewall: Firewall, clock: SetClock) -> None:
+    """DESIGN rule 9: a stolen server cannot exceed what root wrote on the host."""
+    guard = Guard((SSH,), (AddressPrefix.parse("10.0.0.0/8"),), timedelta(minutes=10))
+    reconciler = Reconciler(firewall, Memory(), clock, guard)
+    reconciler.restore(None)
+    state = wanted(1, lease("out", 60), lease("in", 3600, "10.1.2.3"))
+    reconciler.take(state, clock.boottime())
+    assert reconciler.reconcile().in_force == {"in"}
+    (opening,) = firewall.rules.openings.values()
+    assert opening.remaining == timedelta(minutes=10)
+    assert "out" in reconciler.notes[0]
+
+
+def test_a_refused_key_ends_all_and_opens_nothing(
+    reconciler: Reconciler, firewall: Firewall, clock: SetClock
+) -> None:
+    """EDGES A12: every opening is shut at once, the ports stay closed."""
+    reconciler.take(wanted(1, lease("g", 60)), clock.boottime())
+    reconciler.reconcile()
+    reconciler.end_all()
+    assert reconciler.reconcile().in_force == frozenset()
+    assert (firewall.rules.openings, firewall.rules.closed) == ({}, {ClosedPort(SSH)})
+
+
+def test_sessions_of_ended_grants_are_counted(
+    reconciler: Reconciler, firewall: Firewall, clock: SetClock
+) -> None:
+    """Every revoke says how many still live (EDGES A24)."""
+    reconciler.take(wanted(1, lease("g", 60)), clock.boottime())
+    reconciler.reconcile()
+    assert reconciler.count_sessions() == {}
+    reconciler.take(wanted(2), clock.boottime())
+    reconciler.reconcile()
+    assert reconciler.count_sessions() == {"g": 1}
