@@ -45,7 +45,7 @@ def _create_inventory() -> None:
         sa.Column("subscription_id", sa.String(), nullable=False),
         sa.Column("location", sa.String(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("id = 1", name="ck_installation_one_row"),
+        sa.CheckConstraint("id = 1", name=op.f("ck_installation_one_row")),
         sa.PrimaryKeyConstraint("id", name="pk_installation"),
     )
     op.create_table(
@@ -92,7 +92,7 @@ def _create_inventory() -> None:
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("on_expiry", sa.String(), nullable=False),
         sa.Column("is_released", sa.Boolean(), nullable=False),
-        sa.CheckConstraint("number BETWEEN 1 AND 65535", name="ck_closed_ports_port_number"),
+        sa.CheckConstraint("number BETWEEN 1 AND 65535", name=op.f("ck_closed_ports_port_number")),
         sa.ForeignKeyConstraint(
             ["machine_uid"],
             ["machines.uid"],
@@ -150,7 +150,7 @@ def _create_policies() -> None:
         sa.Column("on_expiry", sa.String(), nullable=False),
         sa.Column("justification_required", sa.Boolean(), nullable=False),
         sa.Column("is_source_list", sa.Boolean(), nullable=False),
-        sa.CheckConstraint("number BETWEEN 1 AND 65535", name="ck_policy_ports_port_number"),
+        sa.CheckConstraint("number BETWEEN 1 AND 65535", name=op.f("ck_policy_ports_port_number")),
         sa.ForeignKeyConstraint(
             ["policy_key", "machine_position"],
             ["policy_machines.policy_key", "policy_machines.position"],
@@ -238,9 +238,9 @@ def _create_access() -> None:
         sa.Column("failure", sa.String(), nullable=False),
         sa.Column("is_cut", sa.Boolean(), nullable=False),
         sa.CheckConstraint(
-            "previous_state IS NOT NULL OR state = 'opening'", name="ck_grants_begins_opening"
+            "previous_state IS NOT NULL OR state = 'opening'", name=op.f("ck_grants_begins_opening")
         ),
-        sa.CheckConstraint("number BETWEEN 1 AND 65535", name="ck_grants_port_number"),
+        sa.CheckConstraint("number BETWEEN 1 AND 65535", name=op.f("ck_grants_port_number")),
         sa.ForeignKeyConstraint(
             ["previous_state", "state"],
             ["grant_transitions.from_state", "grant_transitions.to_state"],
