@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,7 @@ from bascule.config import (
 )
 from bascule.domain.net import parse_address
 from bascule.domain.times import format_duration, parse_duration
-from bascule.errors import ConfigurationError
-from bascule.interfaces import Clock, Installation, Store
+from bascule.interfaces import Installation, Store
 from bascule.services.act import Services
 from bascule.services.clocks import SystemClock
 from bascule.services.hub import Hub
@@ -133,19 +132,27 @@ def _serve(
         proxies=Proxies(settings.proxies),
         ca_file=keeper.ca_file,
     )
-    app = build_app(state, lambda: _background(services, keeper, settings, parts, installation))
+    app = build_app(state, lambda: _background(services, settings, parts, installation))
 
-    def started() -> None:
-        log.info("serving", endpoint=endpoint, data=str(settings.data), pid=os.getpid())
+    def started(addresses: Sequence[tuple[str, int]]) -> None:
+        log.info("serving", endpoint=endpoint, addresses=addresses, data=str(settings.data))
         ServiceManager.from_environment().notify("READY=1")
 
-    return run_server(app, settings.listen, passed, keeper, started)
+    return run_server(
+        app,
+        settings.listen,
+        passed,
+        keeper,
+        started,
+        clock=services.clock,
+        on_stopping=services.hub.close,
+        proxies=settings.proxies,
+    )
 
 
 @contextlib.asynccontextmanager
 async def _background(
     services: Services,
-    keeper: CertificateKeeper,
     settings: ServeSettings,
     parts: HostParts,
     installation: Installation,
@@ -154,10 +161,7 @@ async def _background(
     from bascule.bootstrap.this_host import ThisHost
     from bascule.services.watch import watch
 
-    tasks = [
-        asyncio.create_task(watch(services)),
-        asyncio.create_task(_renew(keeper, services.clock)),
-    ]
+    watching = asyncio.create_task(watch(services))
     host = ThisHost(services, parts, settings.data) if settings.this_host else None
     if host is not None:
         await host.start(installation)
@@ -166,21 +170,8 @@ async def _background(
     finally:
         if host is not None:
             await host.stop()
-        services.hub.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _renew(keeper: CertificateKeeper, clock: Clock) -> None:
-    """Renew the server's certificate when it is due, for as long as we serve."""
-    while True:
-        await asyncio.sleep(min(60.0, keeper.lifetime.total_seconds() / 10))
-        try:
-            if keeper.renew_if_due(clock.now()):
-                log.info("certificate renewed", ends=str(keeper.server_certificate_ends_at))
-        except ConfigurationError as error:
-            log.error("certificate not renewed", why=error.message, advice=error.advice)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
 
 def _first_name(settings: ServeSettings) -> str:
