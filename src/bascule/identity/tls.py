@@ -112,13 +112,18 @@ class CertificateKeeper:
             key = self._read_ca_key() or self._new_ca_key()
             ca = certificates.make_ca(key, now)
             write_atomically(self.ca_file, certificates.certificate_pem(ca), PUBLIC)
-        if ca.not_valid_after_utc <= now:
-            raise ConfigurationError(
-                f"The CA in {self.ca_file} ended on {ca.not_valid_after_utc:%Y-%m-%d}.",
-                advice=f"If the clock is right, remove {CA_CERTIFICATE} and {SERVER} there for a "
-                "new one; then every client needs the new file and every agent must enrol anew.",
-            )
+        self._check_validity(ca, now)
         return ca
+
+    def _check_validity(self, ca: x509.Certificate, now: datetime) -> None:
+        begins, ends = ca.not_valid_before_utc, ca.not_valid_after_utc
+        if not begins <= now < ends:
+            raise ConfigurationError(
+                f"The CA in {self.ca_file} is valid from {begins:%Y-%m-%d} to {ends:%Y-%m-%d} "
+                f"and the clock says {now:%Y-%m-%d}.",
+                advice="Set the clock right. If it is, remove ca.pem and ca.key there for a new "
+                "CA; then every client needs the new file and every agent must enrol anew.",
+            )
 
     def _new_ca_key(self) -> certificates.Key:
         key = certificates.new_key()
@@ -169,6 +174,7 @@ class CertificateKeeper:
 
     def _issue(self, now: datetime) -> None:
         ca, ca_key = self._known_ca(), self._read_ca_key()
+        self._check_validity(ca, now)
         if ca_key is None or not certificates.belongs_to(ca, ca_key):
             raise ConfigurationError(
                 f"{self._data_dir / CA_KEY} is not the key of {CA_CERTIFICATE}, so the server's "
