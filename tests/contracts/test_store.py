@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("bascule.testing.store_contract")
-
-from bascule.interfaces import Store  # noqa: E402  # reason: after the line above
-from bascule.store.open import open_store  # noqa: E402  # reason: after the line above
-from bascule.testing.store_contract import (  # noqa: E402  # reason: after the line above
+from bascule.interfaces import Store
+from bascule.store.open import open_store
+from bascule.testing.store_contract import (
     DurableStoreContract,
     StoreContract,
 )

@@ -5,7 +5,28 @@ test; one that outlives its process inherits ``DurableStoreContract`` too and gi
 ``reopen``, which closes the store and opens the same database again.
 """
 
+# ruff: noqa: E402  # reason: the parts are imported after pytest is told to rewrite them
+
 from __future__ import annotations
+
+import pytest
+
+# Before they are imported: a failed assert in a part says what it compared.
+pytest.register_assert_rewrite(
+    *(
+        f"{__name__}.{part}"
+        for part in (
+            "durability",
+            "fleet",
+            "grants",
+            "inventory",
+            "policies",
+            "record",
+            "requests",
+            "transactions",
+        )
+    )
+)
 
 from bascule.testing.store_contract.durability import DurableStoreContract
 from bascule.testing.store_contract.fleet import FleetContract
