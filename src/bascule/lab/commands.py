@@ -110,6 +110,10 @@ def exec_command(name: str, host: str, command: tuple[str, ...]) -> None:
       bascule lab exec client -- bascule request web-1 --for 5m
       bascule lab exec web-1 -- nft list table inet bascule
     """
+    if command[0] == "--":  # the parser stops at HOST and leaves it to us
+        command = command[1:]
+    if not command:
+        raise click.UsageError("say which command to run: bascule lab exec HOST -- COMMAND")
     _become(name, host, command, {})
 
 

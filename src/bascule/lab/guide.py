@@ -18,7 +18,7 @@ def render_guide(info: Mapping[str, Any], bascule: str) -> str:
     lab = f"{shlex.quote(bascule)} lab"
     client = f"{lab} exec{option} {info['client']} --"
     machine = info["machines"][0]["name"]
-    knock = f"{lab} exec{option} {info['stranger']} -- ssh -o ConnectTimeout=3 {machine}"
+    knock = f"{lab} exec{option} {info['stranger']} -- ssh -4 -o ConnectTimeout=3 {machine}"
     agent = info["pids"]["agents"][machine]
     parts = [
         (f"{machine} is shut. A stranger gets no answer (three seconds):", [knock]),

@@ -28,6 +28,13 @@ from bascule.lab.processes import NETNS_FOLDER, mark_of
 from bascule.lab.topology import LabHost, Topology
 
 NOTIFY_FOLDER = Path("/run/notify")
+ADDRESS_CHOICE = """\
+# IPv4 first (gai.conf(5)): the client then asks the server and reaches the machines over the same
+# family, and "my address" is one for both. IPv6 works as well: ssh -6, or by address.
+precedence ::ffff:0:0/96 100
+precedence ::1/128 50
+precedence ::/0 40
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,7 @@ def write_host_files(plan: HostPlan) -> None:
     files = {
         "hosts": plan.topology.hosts_file(plan.host),
         "hostname": plan.host.name + "\n",
+        "gai.conf": ADDRESS_CHOICE,
         **account_files(plan.person),
     }
     for name, text in files.items():
@@ -132,16 +140,26 @@ def prepare_run(mark: str, kept: Sequence[Path]) -> None:
 def _arrange(plan: HostPlan) -> None:
     """Arrange all mounts of the host; the namespace is already private."""
     place = plan.folder.host(plan.host.name)
-    with _held(NETNS_FOLDER) as register:
+    with contextlib.ExitStack() as stack:
+        register = stack.enter_context(_held(NETNS_FOLDER))
+        networks = {
+            name: stack.enter_context(_held(NETNS_FOLDER / name))
+            for name in plan.topology.namespaces
+        }
         prepare_run(mark_of(plan.folder.root), plan.kept)
-        linux.bind(register, NETNS_FOLDER)
+        for name, handle in networks.items():
+            (NETNS_FOLDER / name).touch()
+            linux.bind(handle, NETNS_FOLDER / name)
+        # The copy of the machine's own register below goes: it would keep everybody's network
+        # namespaces alive for as long as the lab stands.
+        linux.unmount(register)
     own_runtime = Path("/run/user", str(plan.person.uid))
     own_runtime.mkdir(mode=0o700, exist_ok=True)
     cover(Path("/var/log"), plan.kept, "tmpfs", "tmpfs")
     with contextlib.suppress(OSError):  # /sys/class/net of the machine is not harmful, only odd
         linux.mount("sysfs", "/sys", "sysfs")
     linux.bind(plan.folder.ssh(plan.host.name), "/etc/ssh")
-    for name in ("hosts", "hostname", *account_files(plan.person)):
+    for name in ("hosts", "hostname", "gai.conf", *account_files(plan.person)):
         if Path("/etc", name).exists():  # a mount needs something to lie on
             linux.bind(place / name, Path("/etc", name))
     cover(plan.person.home, plan.kept, str(plan.folder.home(plan.host.name)))
