@@ -94,7 +94,7 @@ class Call:
 
 
 def current_call(request: Request) -> Call:
-    return cast(Call, request.state.call)
+    return cast("Call", request.state.call)
 
 
 CurrentCall = Annotated[Call, Depends(current_call)]
@@ -119,7 +119,7 @@ class GuardedRoute(APIRoute):
 async def _admit(request: Request, admitted: frozenset[PrincipalKind]) -> Call:
     state = state_of(request)
     now = state.services.clock.now()
-    address = str(caller_address(request))
+    address = caller_address(request)
     request.state.challenge = _challenge(request, state)
     token = state.tokens.verify(
         bearer_token(request.headers.get("authorization")), state.realm, now
@@ -213,9 +213,7 @@ def _check_group(given: str | None, groups: list[str]) -> str:
 
 def _check_api_version(request: Request) -> None:
     """Any date will do, with or without a suffix (EDGES A15)."""
-    given = [
-        value for name, value in request.query_params.multi_items() if _is_api_version(name)
-    ]
+    given = [value for name, value in request.query_params.multi_items() if _is_api_version(name)]
     if not given:
         raise InvalidInput(
             "The api-version query parameter (?api-version=) is required for all requests.",

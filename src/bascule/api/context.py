@@ -24,7 +24,7 @@ class AppState:
     services: Services
     installation: Installation
     tokens: TokenIssuer
-    names: Names  # what this server is called; other Hosts get 421
+    names: Names  # what this server is called; another Host is refused
     proxies: Proxies  # whose forwarding headers count
     ca_file: Path  # certificate of the CA that signed the server's
     denials: Denials = field(default_factory=Denials)
@@ -41,4 +41,4 @@ class AppState:
 
 
 def state_of(connection: HTTPConnection) -> AppState:
-    return cast(AppState, connection.app.state.bascule)
+    return cast("AppState", connection.app.state.bascule)

@@ -20,13 +20,13 @@ class Denials:
     """Counts of the current minute. Use from one event loop."""
 
     def __init__(self) -> None:
-        self._minute = datetime.min
+        self._minute: datetime | None = None
         self._counts: dict[str, int] = {}
         self._recorded = 0
 
     def is_recorded(self, source: str, now: datetime) -> bool:
         """Count one denial; should it become an audit event?"""
-        minute = now.replace(second=0, microsecond=0, tzinfo=None)
+        minute = now.replace(second=0, microsecond=0)
         if minute != self._minute:
             self._log_rest()
             self._minute, self._counts, self._recorded = minute, {}, 0

@@ -34,7 +34,7 @@ class CompactJson(Response):
     media_type = "application/json; charset=utf-8"
     charset = "utf-8"
 
-    def render(self, content: Any) -> bytes:
+    def render(self, content: object) -> bytes:
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         return text.encode("utf-8", "replace")
 
@@ -93,7 +93,7 @@ def answer_error(error: BasculeError, challenge: str = "") -> Response:
     )
 
 
-async def on_validation_error(request: Request, error: Exception) -> Response:
+async def on_validation_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # reason: registered for it alone
     return answer_error(InvalidInput.of(problems_of(error.errors())))
 
@@ -103,9 +103,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # reason: registered for it alone
     status = error.status_code
     code = _CODES.get(status, f"Http{status}")
-    return CompactJson(
-        envelope(code, _message(request, error)), status, dict(error.headers or {})
-    )
+    return CompactJson(envelope(code, _message(request, error)), status, dict(error.headers or {}))
 
 
 def _message(request: Request, error: HTTPException) -> str:

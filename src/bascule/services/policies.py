@@ -18,7 +18,7 @@ from bascule.domain.net import PortKey, TransportProtocol, is_within
 from bascule.domain.policy import MachineRules, Policy, PortRule, check_policy, effective_on_expiry
 from bascule.domain.times import format_duration
 from bascule.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, Problem
-from bascule.interfaces import StoredPolicy, Transaction
+from bascule.interfaces import Reader, StoredPolicy, Transaction
 from bascule.services import closed
 from bascule.services.act import Act
 from bascule.services.grants import end_grants, shorten
@@ -172,7 +172,7 @@ def release_ports(
     return closed.release(tx, act, machine, ports, "release by name")
 
 
-def known_machine(tx: Transaction, machine_id: ResourceId) -> Machine:
+def known_machine(tx: Reader, machine_id: ResourceId) -> Machine:
     machine = tx.machine(machine_id)
     if machine is None:
         raise NotFound(
@@ -265,6 +265,15 @@ def _check(tx: Transaction, policy: Policy) -> list[Machine]:
             )
             continue
         machines.append(machine)
+        if machine.location.casefold() != policy.id.location.casefold():
+            problems.append(
+                Problem(
+                    "InvalidMachineLocation",
+                    f"Machine {machine.id.name} is in location {machine.location}; this policy is of "
+                    f"{policy.id.location}. Put it into a policy of its own location.",
+                    f"{target}.id",
+                )
+            )
         problems.extend(_check_host(tx, machine, rules, target))
     if problems:
         raise InvalidInput.of(problems)

@@ -18,7 +18,7 @@ from bascule.domain.net import PortKey
 from bascule.domain.request import AccessRequest
 from bascule.interfaces import EventFilter, Reader, StoredPolicy
 from bascule.services.closed import named_ports
-from bascule.services.fleet import is_online
+from bascule.services.fleet import is_online, points_by_uid
 
 HISTORY = timedelta(days=7)  # how far back a policy's own ``requests`` reach
 MOST_REQUESTS = 1000  # of one policy; the rest is in accessRequests
@@ -114,8 +114,8 @@ def view_requests(
     for grant in reader.grants_of([request.id for request in requests]):
         grants.setdefault(grant.request_id, []).append(grant)
     uids = {grant.machine_uid for each in grants.values() for grant in each}
-    machines = {uid: each for uid in uids if (each := reader.machine_by_uid(uid)) is not None}
-    points = {uid: each for uid in uids if (each := reader.enforcement_point(uid)) is not None}
+    machines = {uid: machine for uid in uids if (machine := reader.machine_by_uid(uid))}
+    points = points_by_uid(reader, sorted(uids))
     return tuple(
         RequestView(request, tuple(grants[request.id]), machines, points, now)
         for request in requests

@@ -8,7 +8,7 @@ what is over the bound is cut off, because a report that is refused settles noth
 from __future__ import annotations
 
 import base64
-import binascii
+import contextlib
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -38,14 +38,13 @@ LONGEST_NOTE = 500
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-def _read_public_key(value: Any) -> str:
+def _read_public_key(value: object) -> str:
     """A raw Ed25519 public key (RFC 8032), base64url without padding."""
-    try:
-        key = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
-        if len(key) == 32 and value.rstrip("=") == _base64url(key):
-            return _base64url(key)
-    except (TypeError, ValueError, binascii.Error):
-        pass
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):  # of which binascii.Error is one
+            key = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+            if len(key) == 32 and value.rstrip("=") == _base64url(key):
+                return _base64url(key)
     raise refuse("must be a raw Ed25519 public key, 32 bytes as base64url.", "InvalidPublicKey")
 
 
@@ -112,9 +111,7 @@ def read_report(body: ReportBody) -> Report:
         drift=tuple(note.text[:LONGEST_NOTE] for note in notes if note.kind == "drift"),
         local_openings=tuple(_read_opening(note) for note in notes if note.kind == "local-open"),
         notes=tuple(
-            note.text[:LONGEST_NOTE]
-            for note in notes
-            if note.kind not in ("drift", "local-open")
+            note.text[:LONGEST_NOTE] for note in notes if note.kind not in ("drift", "local-open")
         ),
         clock=body.clock.at if body.clock else None,
     )
@@ -143,9 +140,7 @@ def state_json(machine: Machine, state: DesiredState, server_time: str) -> dict[
             for each in sorted(state.closed, key=lambda each: each.port)
         ],
         "released": [_port_json(port) for port in sorted(state.released)],
-        "leases": [
-            {**_lease_json(lease), "extension": lease.extension} for lease in state.leases
-        ],
+        "leases": [{**_lease_json(lease), "extension": lease.extension} for lease in state.leases],
         "cuts": [_lease_json(cut) for cut in state.cuts],
         "serverTime": server_time,
     }

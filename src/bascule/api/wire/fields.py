@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -52,11 +52,11 @@ class Instant(NamedTuple):
 
 def refuse(message: str, code: str = "InvalidRequestContent") -> PydanticCustomError:
     """The error that a validator raises; the message never is a template."""
-    return PydanticCustomError(code, "{message}", {"message": message})  # type: ignore[arg-type]  # reason: codes are ours, not pydantic's literals
+    return PydanticCustomError(code, "{message}", {"message": message})
 
 
-def _field(parse: Callable[[Any], T]) -> PlainValidator:
-    def validate(value: Any) -> T:
+def _field(parse: Callable[[object], T]) -> PlainValidator:
+    def validate(value: object) -> T:
         if value is None:
             raise refuse("is required; null counts as absent.", "MissingField")
         try:
@@ -72,7 +72,7 @@ def shown(value: object) -> str:
     return json.dumps(value, default=str)[:80]
 
 
-def read_text(value: Any) -> str:
+def read_text(value: object) -> str:
     if not isinstance(value, str):
         raise InvalidInput(f"must be a text, not {shown(value)}.")
     if not value.isprintable() and any(
@@ -82,7 +82,7 @@ def read_text(value: Any) -> str:
     return value
 
 
-def read_whole_number(value: Any) -> int:
+def read_whole_number(value: object) -> int:
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -90,14 +90,14 @@ def read_whole_number(value: Any) -> int:
     return value
 
 
-def _count(value: Any) -> int:
+def _count(value: object) -> int:
     number = read_whole_number(value)
     if not 0 <= number <= LARGEST_COUNT:
         raise InvalidInput(f"must be a whole number from 0 to {LARGEST_COUNT}.")
     return number
 
 
-def _port_number(value: Any) -> int:
+def _port_number(value: object) -> int:
     try:
         number = read_whole_number(value)
     except InvalidInput:
@@ -107,14 +107,14 @@ def _port_number(value: Any) -> int:
     return parse_port_number(number)
 
 
-def _truth(value: Any) -> bool:
+def _truth(value: object) -> bool:
     if not isinstance(value, bool):
         raise InvalidInput(f"must be true or false, not {shown(value)}.")
     return value
 
 
-def _choice(kind: type[T], words: dict[str, T]) -> Callable[[Any], T]:
-    def parse(value: Any) -> T:
+def _choice(kind: type[T], words: dict[str, T]) -> Callable[[object], T]:
+    def parse(value: object) -> T:
         found = words.get(value.casefold()) if isinstance(value, str) else None
         if found is None:
             offered = ", ".join(str(word) for word in words.values())
@@ -126,8 +126,8 @@ def _choice(kind: type[T], words: dict[str, T]) -> Callable[[Any], T]:
     return parse
 
 
-def _text_of(limit: int) -> Callable[[Any], str]:
-    def parse(value: Any) -> str:
+def _text_of(limit: int) -> Callable[[object], str]:
+    def parse(value: object) -> str:
         text = read_text(value)
         if len(text) > limit:
             raise InvalidInput(f"has {len(text)} characters; at most {limit} are allowed.")
@@ -136,32 +136,32 @@ def _text_of(limit: int) -> Callable[[Any], str]:
     return parse
 
 
-def _instant(value: Any) -> Instant:
+def _instant(value: object) -> Instant:
     text = read_text(value)
     at = parse_instant(text)
     return Instant(at, text if _UTC_OF_AT_MOST_SEVEN_DIGITS.fullmatch(text) else format_utc(at))
 
 
-def _guid(value: Any) -> str:
+def _guid(value: object) -> str:
     text = read_text(value)
     if not is_guid(text):
         raise InvalidInput(f"must be a GUID, not {shown(value)}.")
     return text.lower()
 
 
-def _machine_id(value: Any) -> ResourceId:
+def _machine_id(value: object) -> ResourceId:
     return ResourceId.parse_machine(read_text(value))
 
 
-def _prefix(value: Any) -> AddressPrefix:
+def _prefix(value: object) -> AddressPrefix:
     return AddressPrefix.parse(read_text(value))
 
 
-def _address(value: Any) -> Address:
+def _address(value: object) -> Address:
     return parse_address(read_text(value))
 
 
-def _duration(value: Any) -> timedelta:
+def _duration(value: object) -> timedelta:
     span = parse_duration(read_text(value))
     if span > LONGEST_DURATION:
         raise InvalidInput(

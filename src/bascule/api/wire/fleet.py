@@ -45,7 +45,9 @@ def point_properties_json(
     return {
         "machineId": str(machine_id),
         "state": _state(point, now),
-        "lastContactAt": None if point.last_contact_at is None else format_utc(point.last_contact_at),
+        "lastContactAt": None
+        if point.last_contact_at is None
+        else format_utc(point.last_contact_at),
         "enrolledAt": format_utc(point.enrolled_at),
         "generation": generation,
         "observedGeneration": point.observed_generation,

@@ -14,6 +14,7 @@ from bascule.api.wire.fields import Body, HostAddress, OsKind, Text
 from bascule.api.wire.fleet import point_properties_json
 from bascule.api.wire.policies import closed_ports_json
 from bascule.api.wire.problems import reject
+from bascule.domain.ids import parse_name
 from bascule.domain.times import format_utc
 from bascule.errors import Problem
 from bascule.services.machines import MachineDraft
@@ -33,7 +34,7 @@ class StorageProfileBody(Body):
 
 
 class MachineExtras(Body):
-    addresses: list[HostAddress] | None = Field(None, max_length=MOST_ADDRESSES)
+    addresses: list[HostAddress] | None = Field(default=None, max_length=MOST_ADDRESSES)
 
 
 class MachinePropertiesBody(Body):
@@ -43,17 +44,19 @@ class MachinePropertiesBody(Body):
 
 class MachineBody(Body):
     location: Text | None = None
-    tags: dict[str, Text] | None = Field(None, max_length=MOST_TAGS)
+    tags: dict[str, Text] | None = Field(default=None, max_length=MOST_TAGS)
     properties: MachinePropertiesBody | None = None
 
 
 def read_machine(body: MachineBody) -> MachineDraft:
     properties = body.properties or MachinePropertiesBody()
     disk = (properties.storage_profile or StorageProfileBody()).os_disk or OsDiskBody()
-    addresses = (properties.bascule or MachineExtras()).addresses
+    addresses = properties.bascule.addresses if properties.bascule else None
     reject([_unfit_tag(name) for name in body.tags or {} if not _is_tag(name)])
     return MachineDraft(
-        location=body.location,
+        location=None
+        if body.location is None
+        else parse_name(body.location, "Location", "location"),
         os_type=disk.os_type,
         addresses=None if addresses is None else tuple(dict.fromkeys(addresses)),
         tags=body.tags,

@@ -12,8 +12,17 @@ from typing import Any
 
 from pydantic import Field
 
-from bascule.api.wire.fields import Body, Duration, Expiry, MachineId, PortNumber, Protocol
-from bascule.api.wire.fields import HostAddress, Text, Truth
+from bascule.api.wire.fields import (
+    Body,
+    Duration,
+    Expiry,
+    HostAddress,
+    MachineId,
+    PortNumber,
+    Protocol,
+    Text,
+    Truth,
+)
 from bascule.api.wire.problems import reject
 from bascule.api.wire.requests import request_json
 from bascule.api.wire.sources import Sources, sources_json

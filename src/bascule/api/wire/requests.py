@@ -7,7 +7,7 @@ status ``Initiating``, an end echoed as it was written, ``duration`` taken for a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -44,13 +44,13 @@ class EndBody(Body):
 
     @field_validator("duration", mode="after")
     @classmethod
-    def _only_one_form(cls, duration: Any, info: ValidationInfo) -> Any:
+    def _only_one_end(cls, duration: timedelta | None, info: ValidationInfo) -> timedelta | None:
         if duration is not None and info.data.get("end_time_utc") is not None:
             raise refuse("give endTimeUtc or duration, not both.", "MutuallyExclusiveFields")
         return duration
 
     @model_validator(mode="after")
-    def _at_least_one_form(self) -> EndBody:
+    def _at_least_one_end(self) -> EndBody:
         if self.end_time_utc is None and self.duration is None:
             raise refuse(
                 "endTimeUtc is required, for example 2030-01-31T17:00:00Z "
@@ -62,7 +62,7 @@ class EndBody(Body):
     def end(self, now: datetime) -> Instant:
         if self.end_time_utc is not None:
             return self.end_time_utc
-        assert self.duration is not None  # noqa: S101  # reason: _at_least_one_form holds
+        assert self.duration is not None  # noqa: S101  # reason: _at_least_one_end holds
         ends_at = now + self.duration
         return Instant(ends_at, format_utc(ends_at))
 
@@ -94,7 +94,7 @@ class InitiateBody(Body):
 
 class RevokeBody(Body):
     kill: Truth | None = None
-    grant_ids: list[Guid] | None = Field(None, min_length=1, max_length=MOST_PORTS)
+    grant_ids: list[Guid] | None = Field(default=None, min_length=1, max_length=MOST_PORTS)
 
 
 def read_machines(
@@ -102,9 +102,7 @@ def read_machines(
 ) -> tuple[RequestedMachine, ...]:
     """What is asked for; ``caller`` stands in where a port names no source."""
     return tuple(
-        RequestedMachine(
-            machine.id, tuple(_read_port(port, caller, now) for port in machine.ports)
-        )
+        RequestedMachine(machine.id, tuple(_read_port(port, caller, now) for port in machine.ports))
         for machine in body.virtual_machines
     )
 

@@ -18,11 +18,13 @@ MOST_SOURCES = 1000
 
 class Sources(Body):
     allowed_source_address_prefix: Prefix | None = None
-    allowed_source_address_prefixes: list[Prefix] | None = Field(None, max_length=MOST_SOURCES)
+    allowed_source_address_prefixes: list[Prefix] | None = Field(
+        default=None, max_length=MOST_SOURCES
+    )
 
     @field_validator("allowed_source_address_prefixes", mode="after")
     @classmethod
-    def _only_one_form(
+    def _only_one_kind_of_source(
         cls, prefixes: list[AddressPrefix] | None, info: ValidationInfo
     ) -> list[AddressPrefix] | None:
         if prefixes is None:

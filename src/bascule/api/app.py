@@ -1,0 +1,72 @@
+"""The application put together: routers, error handlers, what surrounds each call."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from bascule import __version__
+from bascule.api import oauth
+from bascule.api.arm_path import ArmPaths
+from bascule.api.context import AppState
+from bascule.api.envelope import on_bascule_error, on_http_error, on_validation_error
+from bascule.api.frame import Frame
+from bascule.api.origin import OriginGate
+from bascule.api.routes import access, agents, audit, compute, fleet, health, jit
+from bascule.errors import BasculeError
+
+LARGEST_BODY = 1024 * 1024  # bytes; a policy of 1,000 machines has about 300,000
+
+
+Background = Callable[[], AbstractAsyncContextManager[None]]
+
+
+def build_app(state: AppState, background: Background = nullcontext) -> FastAPI:
+    """The whole HTTP face of one installation; ``background`` is around the time it serves."""
+    app = FastAPI(
+        title="Bascule",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        max_body_size=LARGEST_BODY,
+        middleware=[
+            Middleware(Frame),
+            Middleware(OriginGate, names=state.names, proxies=state.proxies),
+            Middleware(ArmPaths),
+        ],
+        lifespan=_lifespan_of(background),
+        exception_handlers={
+            BasculeError: on_bascule_error,
+            RequestValidationError: on_validation_error,
+            HTTPException: on_http_error,
+        },
+    )
+    app.state.bascule = state
+    for module in (health, agents, jit, compute, access, fleet, audit):
+        app.include_router(module.router)
+    app.include_router(
+        oauth.router(
+            store=state.services.store,
+            clock=state.services.clock,
+            tokens=state.tokens,
+            realm=state.realm,
+        )
+    )
+    return app
+
+
+def _lifespan_of(
+    background: Background,
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with background():
+            yield
+
+    return lifespan

@@ -1,0 +1,91 @@
+"""The stream that tells one agent when its machine's generation moved.
+
+Server-sent events (WHATWG HTML 9.2), as lean as ASGI allows: no generator, no task group,
+one small task that waits for the other side to hang up. It says only that a newer
+generation exists (EDGES A8); a lost hint costs a poll. It ends with the token that opened
+it (A13), when the server stops, and when the machine is not known any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from bascule.interfaces import Reader
+from bascule.services.act import Services
+from bascule.services.hub import machine_topic, wait_for
+
+HEARTBEAT_SECONDS = 10.0
+_HEADERS = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-cache, no-store"),
+    (b"x-accel-buffering", b"no"),  # nginx would hold events back
+]
+
+
+class GenerationStream(Response):
+    """A response that lasts; ``proven_until`` is the end of the token that asked for it."""
+
+    def __init__(self, services: Services, machine_uid: str, proven_until: datetime) -> None:
+        self.status_code = 200
+        self.background = None
+        self.raw_headers = list(_HEADERS)
+        self._services = services
+        self._uid = machine_uid
+        self._proven_until = proven_until
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        hub = self._services.hub
+        with hub.listening(machine_topic(self._uid)) as woken:
+            hung_up = asyncio.create_task(_wait_for_hang_up(receive, woken))
+            try:
+                await send(
+                    {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+                )
+                await self._announce(send, woken, hung_up)
+            finally:
+                hung_up.cancel()
+
+    async def _announce(
+        self, send: Send, woken: asyncio.Event, hung_up: asyncio.Task[None]
+    ) -> None:
+        announced = -1
+        is_due = True
+        while not hung_up.done():
+            if is_due:
+                generation = await self._services.look(self._generation)
+                if generation is None:
+                    break
+                if generation != announced:
+                    announced = generation
+                    await _write(
+                        send, f'event: generation\ndata: {{"generation":{generation}}}\n\n'
+                    )
+            else:
+                await _write(send, ": \n\n")
+            if self._services.hub.is_closing:
+                break
+            left = (self._proven_until - self._services.clock.now()).total_seconds()
+            if left <= 0:
+                break
+            is_due = await wait_for(woken, min(HEARTBEAT_SECONDS, left))
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _generation(self, reader: Reader) -> int | None:
+        """None when the machine or its agent is gone."""
+        if reader.enforcement_point(self._uid) is None:
+            return None
+        return reader.generation(self._uid)
+
+
+async def _write(send: Send, text: str) -> None:
+    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
+
+async def _wait_for_hang_up(receive: Receive, woken: asyncio.Event) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    woken.set()

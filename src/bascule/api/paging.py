@@ -1,0 +1,119 @@
+"""Lists in pages: ``{"value": [...], "nextLink": URL}``, on $top and $skiptoken.
+
+A skip token is the place after which the next page begins (keys, never an offset, so that
+what is added meanwhile shifts nothing). It is opaque to callers and checked when it
+comes back.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from fastapi import Depends, Query
+
+from bascule.api.auth import Call
+from bascule.errors import InvalidInput
+
+T = TypeVar("T")
+
+LARGEST_PAGE = 1000
+USUAL_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The page that a call asks for."""
+
+    top: int
+    skip_token: str
+
+    @property
+    def limit(self) -> int:
+        """One more than the page holds, so that it shows whether there is a next one."""
+        return self.top + 1
+
+    def text_after(self) -> str:
+        """Where to begin, for lists ordered by one text; empty to begin."""
+        if not self.skip_token:
+            return ""
+        place = self._place(1)[0]
+        if not isinstance(place, str):
+            raise _unknown_token()
+        return place
+
+    def number_after(self) -> int:
+        if not self.skip_token:
+            return 0
+        place = self._place(1)[0]
+        if isinstance(place, bool) or not isinstance(place, int) or not 0 < place < 2**63:
+            raise _unknown_token()
+        return place
+
+    def texts_after(self) -> tuple[str, str] | None:
+        if not self.skip_token:
+            return None
+        first, second = self._place(2)
+        if not isinstance(first, str) or not isinstance(second, str):
+            raise _unknown_token()
+        return first, second
+
+    def _place(self, length: int) -> list[Any]:
+        try:
+            padded = self.skip_token + "=" * (-len(self.skip_token) % 4)
+            place = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        except (ValueError, binascii.Error, RecursionError):
+            raise _unknown_token() from None
+        if not isinstance(place, list) or len(place) != length:
+            raise _unknown_token()
+        return place
+
+
+def _unknown_token() -> InvalidInput:
+    return InvalidInput(
+        "$skiptoken: is not one that this server gave out for this list.",
+        code="InvalidSkipToken",
+        target="$skiptoken",
+        advice="Follow nextLink as it was given, or begin without $skiptoken.",
+    )
+
+
+def wanted_page(
+    top: Annotated[int, Query(alias="$top", ge=1, le=LARGEST_PAGE)] = USUAL_PAGE,
+    skip_token: Annotated[str, Query(alias="$skiptoken", max_length=1000)] = "",
+) -> Wanted:
+    return Wanted(top, skip_token)
+
+
+WantedPage = Annotated[Wanted, Depends(wanted_page)]
+
+
+def page_json(
+    call: Call,
+    wanted: Wanted,
+    found: Sequence[T],
+    write: Callable[[T], Any],
+    place_of: Callable[[T], tuple[Any, ...]],
+) -> dict[str, Any]:
+    """The page of ``found``, which has up to ``wanted.limit`` entries."""
+    shown = found[: wanted.top]
+    page: dict[str, Any] = {"value": [write(each) for each in shown]}
+    if len(found) > wanted.top:
+        page["nextLink"] = _next_link(call, place_of(shown[-1]))
+    return page
+
+
+def _next_link(call: Call, place: tuple[Any, ...]) -> str:
+    compact = json.dumps(place, separators=(",", ":")).encode()
+    token = base64.urlsafe_b64encode(compact).decode().rstrip("=")
+    request = call.request
+    query = [pair for pair in request.query_params.multi_items() if pair[0] != "$skiptoken"]
+    return (
+        f"{call.base_url}{quote(request.url.path)}?"
+        f"{urlencode([*query, ('$skiptoken', token)], quote_via=quote, safe='$')}"
+    )

@@ -1,0 +1,68 @@
+"""The paths of resources, and the ids that a call's path names.
+
+Names in a path are checked whole (EDGES A18); a resource group is taken in the spelling
+in which it was created, a location in the one that is known.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Query
+
+from bascule.api.auth import CurrentCall
+from bascule.domain.ids import ResourceId, machine_id, parse_name, policy_id
+from bascule.errors import InvalidInput
+
+SUBSCRIPTION = "/subscriptions/{subscription_id}"
+GROUP = f"{SUBSCRIPTION}/resourceGroups/{{resource_group}}"
+MACHINES = "/providers/Microsoft.Compute/virtualMachines"
+MACHINE = f"{GROUP}{MACHINES}/{{machine}}"
+
+SubscriptionName = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
+GroupName = Annotated[str, Path(max_length=90)]
+
+
+def arm_call(
+    subscription_id: SubscriptionName,  # reason: describes the path
+    api_version: Annotated[  # reason: describes the query
+        str, Query(alias="api-version", description="Any date, with or without a suffix.")
+    ] = "",
+) -> None:
+    """What every ARM route takes; the guard has checked it, this describes it."""
+
+
+def group_of(call: CurrentCall, resource_group: GroupName) -> str:  # noqa: ARG001  # reason: describes the path
+    """The path's group as it was created; the guard has checked it."""
+    return call.resource_group
+
+
+Group = Annotated[str, Depends(group_of)]
+
+
+def machine_of(call: CurrentCall, _group: Group, machine: str) -> ResourceId:
+    name = parse_name(machine, "The machine's name")
+    return machine_id(call.subscription_id, call.resource_group, name)
+
+
+def location_of(call: CurrentCall, location: str) -> str:
+    known = next((name for name in call.locations if name.casefold() == location.casefold()), None)
+    if known is None:
+        raise InvalidInput(
+            f"Location {location[:80]!r} is not known here; there is: {', '.join(call.locations)}.",
+            code="InvalidLocation",
+        )
+    return known
+
+
+Location = Annotated[str, Depends(location_of)]
+
+
+def policy_of(call: CurrentCall, _group: Group, location: Location, policy: str) -> ResourceId:
+    name = parse_name(policy, "The policy's name")
+    return policy_id(call.subscription_id, call.resource_group, location, name)
+
+
+MachinePath = Annotated[ResourceId, Depends(machine_of)]
+PolicyPath = Annotated[ResourceId, Depends(policy_of)]
+ARM = Depends(arm_call)

@@ -1,0 +1,1 @@
+"""Routes, one module a provider; ``GuardedRoute`` sees that each declares who may call it."""

@@ -1,0 +1,252 @@
+"""Bascule.Access: access requests with waiting, revoking and extending; machine rules.
+
+These are what Azure's API lacks (it has no revoke, no extend and no request to read) and
+one machine's rules alone, so that a large policy need not be read and written whole.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Response
+
+from bascule.api.auth import Call, CurrentCall, GuardedRoute, admits
+from bascule.api.envelope import CompactJson
+from bascule.api.filters import Clause, parse_filter
+from bascule.api.paging import WantedPage, page_json
+from bascule.api.paths import ARM, MACHINE, SUBSCRIPTION, MachinePath
+from bascule.api.preconditions import WantedConditions
+from bascule.api.waiting import wait_until_settled
+from bascule.api.wire.access import ExtendBody, ReleaseBody
+from bascule.api.wire.policies import MachineRulesBody, machine_rules_json, read_rules
+from bascule.api.wire.requests import RevokeBody, access_request_json
+from bascule.domain.access import PrincipalKind
+from bascule.domain.events import AccessDenied
+from bascule.domain.ids import ResourceId, is_guid, policy_id
+from bascule.domain.net import PortKey
+from bascule.domain.times import format_utc, parse_instant
+from bascule.errors import InvalidInput, NotFound, RequestDenied
+from bascule.interfaces import Reader, Transaction
+from bascule.services import policies, requests
+from bascule.services.act import Act
+from bascule.services.closed import named_ports
+from bascule.services.views import (
+    MachineView,
+    RequestView,
+    view_machine,
+    view_request,
+    view_requests,
+)
+
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+
+REQUESTS = f"{SUBSCRIPTION}/providers/Bascule.Access/accessRequests"
+REQUEST = f"{REQUESTS}/{{request_id}}"
+RULES = f"{MACHINE}/providers/Bascule.Access/machineRules/default"
+LONGEST_WAIT = 60  # seconds
+_OFFERED = (("live", "eq"), ("machine", "eq"), ("requestor", "eq"))
+
+
+@router.get(REQUESTS)
+@admits(PrincipalKind.SERVICE)
+async def list_requests(
+    call: CurrentCall,
+    wanted: WantedPage,
+    filter_text: Annotated[str, Query(alias="$filter", max_length=2000)] = "",
+) -> Response:
+    clauses = {clause.field: clause for clause in parse_filter(filter_text, _OFFERED)}
+    is_live = _truth(clauses.get("live"))
+    machine_id = _machine(clauses.get("machine"))
+    requestor_id = _requestor(clauses.get("requestor"), call)
+    place = wanted.texts_after()
+    after = None if place is None else (parse_instant(place[0], "$skiptoken"), place[1])
+    now = call.now
+
+    def look(reader: Reader) -> tuple[RequestView, ...]:
+        uid = None
+        if machine_id is not None:
+            machine = reader.machine(machine_id)
+            if machine is None:
+                return ()
+            uid = machine.uid
+        found = reader.requests(
+            machine_uid=uid,
+            requestor_id=requestor_id,
+            is_live=is_live,
+            after=after,
+            limit=wanted.limit,
+        )
+        return view_requests(reader, found, now)
+
+    return CompactJson(
+        page_json(
+            call,
+            wanted,
+            await call.look(look),
+            access_request_json,
+            lambda view: (format_utc(view.request.started_at), view.request.id),
+        )
+    )
+
+
+def _truth(clause: Clause | None) -> bool | None:
+    if clause is None:
+        return None
+    if clause.value.casefold() not in ("true", "false"):
+        raise InvalidInput("$filter: live eq true, or live eq false.", code="InvalidFilter")
+    return clause.value.casefold() == "true"
+
+
+def _machine(clause: Clause | None) -> ResourceId | None:
+    return None if clause is None else ResourceId.parse_machine(clause.value, "$filter")
+
+
+def _requestor(clause: Clause | None, call: Call) -> str | None:
+    if clause is None:
+        return None
+    return call.subject.principal_id if clause.value.casefold() == "me" else clause.value.lower()
+
+
+@router.get(REQUEST)
+@admits(PrincipalKind.SERVICE)
+async def get_request(
+    call: CurrentCall,
+    request_id: str,
+    wait_seconds: Annotated[float, Query(alias="waitSeconds", ge=0, le=LONGEST_WAIT)] = 0.0,
+    wait_for: Annotated[Literal["opened", "closed"], Query(alias="waitFor")] = "opened",
+) -> Response:
+    """The request; with waitSeconds as soon as no port is opening (or closing) any more."""
+    _check_request_id(request_id)
+    view = await wait_until_settled(call, request_id, wait_seconds, wait_for == "closed")
+    if view is None:
+        raise _no_request(request_id)
+    return CompactJson(access_request_json(view))
+
+
+@router.post(f"{REQUEST}/revoke")
+@admits(PrincipalKind.SERVICE)
+async def revoke(call: CurrentCall, request_id: str, body: RevokeBody | None = None) -> Response:
+    _check_request_id(request_id)
+    wanted = body or RevokeBody()
+
+    def work(tx: Transaction, act: Act) -> RequestView | None:
+        requests.revoke(
+            tx,
+            act,
+            request_id.lower(),
+            wanted.grant_ids,
+            kills_sessions=wanted.kill or False,
+            subject=call.subject,
+        )
+        return view_request(tx, request_id.lower(), act.now)
+
+    return _answer(await call.perform(work), request_id)
+
+
+@router.post(f"{REQUEST}/extend")
+@admits(PrincipalKind.SERVICE)
+async def extend(call: CurrentCall, request_id: str, body: ExtendBody) -> Response:
+    _check_request_id(request_id)
+
+    def work(tx: Transaction, act: Act) -> RequestView | None:
+        end = body.end(act.now)
+        requests.extend(tx, act, request_id.lower(), end.at, end.text)
+        return view_request(tx, request_id.lower(), act.now)
+
+    try:
+        return _answer(await call.perform(work), request_id)
+    except RequestDenied as denied:
+        await _record_denial(call, request_id.lower(), denied)
+        raise
+
+
+async def _record_denial(call: Call, request_id: str, denied: RequestDenied) -> None:
+    """A denied extension changed nothing, and is on record like a denied request."""
+    reasons = tuple(f"{each.code}: {each.message}" for each in denied.problems)
+
+    def work(tx: Transaction, act: Act) -> None:
+        request = tx.request(request_id)
+        policy = "" if request is None else str(request.policy_id)
+        act.record(tx, AccessDenied(policy, reasons), policy)
+
+    await call.perform(work)
+
+
+def _answer(view: RequestView | None, request_id: str) -> Response:
+    if view is None:
+        raise _no_request(request_id)
+    return CompactJson(access_request_json(view))
+
+
+def _check_request_id(request_id: str) -> None:
+    if not is_guid(request_id):
+        raise _no_request(request_id)
+
+
+def _no_request(request_id: str) -> NotFound:
+    return NotFound(
+        f"Request {request_id[:64]!r} does not exist.", advice="See what is open: bascule status."
+    )
+
+
+@router.get(RULES)
+@admits(PrincipalKind.SERVICE)
+async def get_machine_rules(call: CurrentCall, machine: MachinePath) -> Response:
+    now = call.now
+    return _rules(
+        await call.look(
+            lambda reader: view_machine(reader, policies.known_machine(reader, machine), now)
+        )
+    )
+
+
+@router.put(RULES)
+@admits(PrincipalKind.SERVICE)
+async def put_machine_rules(
+    call: CurrentCall, machine: MachinePath, body: MachineRulesBody, conditions: WantedConditions
+) -> Response:
+    ports, name, inherits = read_rules(body.properties)
+
+    def work(tx: Transaction, act: Act) -> MachineView:
+        known = policies.known_machine(tx, machine)
+        beside = policy_id(known.id.subscription_id, known.id.resource_group, known.location, name)
+        precondition = conditions.on(tx.policy(beside))
+        policies.put_machine_rules(tx, act, machine, ports, name, inherits, precondition)
+        return view_machine(tx, known, act.now)
+
+    return _rules(await call.perform(work))
+
+
+@router.delete(RULES)
+@admits(PrincipalKind.SERVICE)
+async def delete_machine_rules(call: CurrentCall, machine: MachinePath) -> Response:
+    """Take the machine out of every policy and open what they named."""
+    is_gone = await call.perform(lambda tx, act: policies.delete_machine_rules(tx, act, machine))
+    return Response(status_code=200 if is_gone else 204)
+
+
+@router.post(f"{RULES}/release")
+@admits(PrincipalKind.SERVICE)
+async def release(
+    call: CurrentCall, machine: MachinePath, body: ReleaseBody | None = None
+) -> Response:
+    """Let ports go that no policy names: those given, or all."""
+    given = body.ports if body else None
+
+    def work(tx: Transaction, act: Act) -> tuple[PortKey, ...]:
+        known = policies.known_machine(tx, machine)
+        ports = None
+        if given is not None:
+            held = {each.port for each in tx.closed_ports(known.uid)} | named_ports(tx, known)
+            ports = [key for port in given for key in port.keys(held)]
+        return policies.release_ports(tx, act, machine, ports)
+
+    released = await call.perform(work)
+    return CompactJson(
+        {"released": [{"number": each.number, "protocol": each.protocol} for each in released]}
+    )
+
+
+def _rules(view: MachineView) -> Response:
+    headers = {"ETag": view.default_etag} if view.default_etag else {}
+    return CompactJson(machine_rules_json(view), headers=headers)

@@ -1,0 +1,83 @@
+"""What agents call: enrolment, the stream of generations, the state, the report.
+
+An agent's token reaches these of its own machine and nothing else (EDGES A13); enrolment
+alone needs no token, its body's one-use token is the proof (A12). No api-version here.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from bascule.api.auth import CurrentCall, GuardedRoute, admits, admits_anybody, record_denial
+from bascule.api.context import state_of
+from bascule.api.envelope import CompactJson
+from bascule.api.generations import GenerationStream
+from bascule.api.origin import caller_address
+from bascule.api.wire.agents import EnrolBody, ReportBody, read_report, state_json
+from bascule.domain.access import PrincipalKind, Subject
+from bascule.domain.times import format_utc
+from bascule.errors import Forbidden
+from bascule.services import fleet
+
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
+
+_AGENT = "/bascule/agents/{uid}"
+
+
+@router.post("/bascule/enrol")
+@admits_anybody
+async def enrol(request: Request, body: EnrolBody) -> Response:
+    state = state_of(request)
+    caller = Subject("", PrincipalKind.AGENT, "", caller_address(request))
+    token_hash = fleet.hash_token(body.token)
+    known = await state.services.look(lambda reader: reader.enrolment_by_hash(token_hash))
+    if known is None:
+        # Not a use case: guesses by strangers are recorded in bounded number.
+        refusal = _refusal("the token is not known")
+        await record_denial(request, caller, refusal)
+        raise refusal
+    outcome = await state.services.perform(
+        lambda tx, act: fleet.enrol(tx, act, body.token, body.public_key, body.agent_version or ""),
+        caller,
+        str(request.state.correlation_id),
+    )
+    if isinstance(outcome, fleet.Refused):
+        raise _refusal(outcome.why)
+    return CompactJson(
+        {
+            "machineUid": outcome.uid,
+            "machineId": str(outcome.id),
+            "tenantId": state.installation.tenant_id,
+            "serverTime": format_utc(state.services.clock.now()),
+        }
+    )
+
+
+def _refusal(why: str) -> Forbidden:
+    return Forbidden(
+        f"The enrolment was refused: {why}.",
+        code="EnrolmentRefused",
+        advice="Make a fresh token: bascule machine enrol NAME.",
+    )
+
+
+@router.get(f"{_AGENT}/stream")
+@admits(PrincipalKind.AGENT)
+async def stream(call: CurrentCall, uid: str) -> Response:
+    return GenerationStream(call.state.services, uid, call.proven_until)
+
+
+@router.get(f"{_AGENT}/state")
+@admits(PrincipalKind.AGENT)
+async def state(call: CurrentCall, uid: str) -> Response:
+    now = call.now
+    machine, wanted = await call.look(lambda reader: fleet.state_for(reader, uid, now))
+    return CompactJson(state_json(machine, wanted, format_utc(now)))
+
+
+@router.post(f"{_AGENT}/report")
+@admits(PrincipalKind.AGENT)
+async def report(call: CurrentCall, uid: str, body: ReportBody) -> Response:
+    said = read_report(body)
+    generation = await call.perform(lambda tx, act: fleet.take_report(tx, act, uid, said))
+    return CompactJson({"generation": generation})

@@ -1,0 +1,102 @@
+"""Microsoft.Compute/virtualMachines as the inventory of machines."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from bascule.api.auth import Call, CurrentCall, GuardedRoute, admits
+from bascule.api.envelope import CompactJson
+from bascule.api.paging import Wanted, WantedPage, page_json
+from bascule.api.paths import ARM, GROUP, MACHINE, MACHINES, SUBSCRIPTION, Group, MachinePath
+from bascule.api.wire.machines import MachineBody, machine_json, read_machine
+from bascule.domain.access import PrincipalKind
+from bascule.domain.machine import Machine
+from bascule.errors import Conflict, NotFound
+from bascule.interfaces import Reader, Transaction
+from bascule.services import machines
+from bascule.services.act import Act
+from bascule.services.machines import MachineDraft
+from bascule.services.views import MachineView, view_machine
+
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+
+
+@router.get(f"{SUBSCRIPTION}{MACHINES}")
+@admits(PrincipalKind.SERVICE)
+async def list_machines(call: CurrentCall, wanted: WantedPage) -> Response:
+    return await _list(call, wanted, None)
+
+
+@router.get(f"{GROUP}{MACHINES}")
+@admits(PrincipalKind.SERVICE)
+async def list_machines_of_group(call: CurrentCall, group: Group, wanted: WantedPage) -> Response:
+    return await _list(call, wanted, group)
+
+
+async def _list(call: Call, wanted: Wanted, group: str | None) -> Response:
+    now, after = call.now, wanted.text_after()
+
+    def look(reader: Reader) -> list[MachineView]:
+        found = reader.machines(group, after, wanted.limit)
+        return [view_machine(reader, machine, now) for machine in found]
+
+    views = await call.look(look)
+    return CompactJson(
+        page_json(call, wanted, views, machine_json, lambda view: (view.machine.id.key,))
+    )
+
+
+@router.get(MACHINE)
+@admits(PrincipalKind.SERVICE)
+async def get_machine(call: CurrentCall, machine: MachinePath) -> Response:
+    now = call.now
+
+    def look(reader: Reader) -> MachineView | None:
+        found = reader.machine(machine)
+        return None if found is None else view_machine(reader, found, now)
+
+    view = await call.look(look)
+    if view is None:
+        raise NotFound(
+            f"The Resource '{machine.type}/{machine.name}' under resource group "
+            f"'{machine.resource_group}' was not found.",
+            advice=f"List what there is: bascule machine list. Add it: bascule machine add {machine.name}.",
+        )
+    return CompactJson(machine_json(view))
+
+
+@router.put(MACHINE)
+@admits(PrincipalKind.SERVICE)
+async def put_machine(call: CurrentCall, machine: MachinePath, body: MachineBody) -> Response:
+    draft = read_machine(body)
+
+    def work(tx: Transaction, act: Act) -> tuple[MachineView, bool]:
+        before = tx.machine(machine)
+        _check_stays(before, draft)
+        made, is_new = machines.put_machine(
+            tx, act, machine, draft, call.state.installation.location
+        )
+        return view_machine(tx, made, act.now), is_new
+
+    view, is_new = await call.perform(work)
+    return CompactJson(machine_json(view), 201 if is_new else 200)
+
+
+def _check_stays(before: Machine | None, draft: MachineDraft) -> None:
+    """A policy is of one location, and so are its machines (CONTRACT 1.7): none moves away."""
+    if before is None or draft.location is None:
+        return
+    if draft.location.casefold() != before.location.casefold():
+        raise Conflict(
+            f"Machine {before.id.name} is in location {before.location}; a machine does not move.",
+            code="InvalidResourceLocation",
+            target="location",
+            advice="Delete it and put it anew; its agent then has to be enrolled again.",
+        )
+
+
+@router.delete(MACHINE)
+@admits(PrincipalKind.SERVICE)
+async def delete_machine(call: CurrentCall, machine: MachinePath) -> Response:
+    is_gone = await call.perform(lambda tx, act: machines.delete_machine(tx, act, machine))
+    return Response(status_code=200 if is_gone else 204)

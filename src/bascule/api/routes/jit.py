@@ -1,0 +1,159 @@
+"""Microsoft.Security jitNetworkAccessPolicies (api-version 2020-01-01; CONTRACT 1.1 to 1.7).
+
+PUT answers 200 only, initiate 202 only, DELETE 200 or 204; none of them is long-running.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from bascule.api.auth import Call, CurrentCall, GuardedRoute, admits
+from bascule.api.envelope import CompactJson
+from bascule.api.my_address import source_of_caller
+from bascule.api.paging import Wanted, WantedPage, page_json
+from bascule.api.paths import ARM, GROUP, SUBSCRIPTION, Group, Location, PolicyPath
+from bascule.api.preconditions import WantedConditions
+from bascule.api.wire.policies import PolicyBody, foreign_machines, policy_json, read_policy
+from bascule.api.wire.problems import reject
+from bascule.api.wire.requests import InitiateBody, read_machines, request_json
+from bascule.domain.access import PrincipalKind
+from bascule.domain.decide import Denied
+from bascule.domain.ids import ResourceId
+from bascule.errors import NotFound
+from bascule.interfaces import Reader, Transaction
+from bascule.services import policies, requests
+from bascule.services.act import Act
+from bascule.services.views import PolicyView, RequestView, view_policy, view_requests
+
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+
+_KIND = "jitNetworkAccessPolicies"
+_SECURITY = "/providers/Microsoft.Security"
+_REGION = f"{_SECURITY}/locations/{{location}}/{_KIND}"
+POLICY = f"{GROUP}{_REGION}/{{policy}}"
+
+
+@router.get(f"{SUBSCRIPTION}{_SECURITY}/{_KIND}")
+@admits(PrincipalKind.SERVICE)
+async def list_policies(call: CurrentCall, wanted: WantedPage) -> Response:
+    return await _list(call, wanted)
+
+
+@router.get(f"{SUBSCRIPTION}{_REGION}")
+@admits(PrincipalKind.SERVICE)
+async def list_policies_of_region(
+    call: CurrentCall, location: Location, wanted: WantedPage
+) -> Response:
+    return await _list(call, wanted, location=location)
+
+
+@router.get(f"{GROUP}{_SECURITY}/{_KIND}")
+@admits(PrincipalKind.SERVICE)
+async def list_policies_of_group(call: CurrentCall, group: Group, wanted: WantedPage) -> Response:
+    return await _list(call, wanted, group=group)
+
+
+@router.get(f"{GROUP}{_REGION}")
+@admits(PrincipalKind.SERVICE)
+async def list_policies_of_group_and_region(
+    call: CurrentCall, group: Group, location: Location, wanted: WantedPage
+) -> Response:
+    return await _list(call, wanted, group=group, location=location)
+
+
+async def _list(
+    call: Call, wanted: Wanted, group: str | None = None, location: str | None = None
+) -> Response:
+    now, after = call.now, wanted.text_after()
+
+    def look(reader: Reader) -> list[PolicyView]:
+        found = reader.policies(group, location, after, wanted.limit)
+        return [view_policy(reader, stored, now) for stored in found]
+
+    views = await call.look(look)
+    return CompactJson(
+        page_json(call, wanted, views, policy_json, lambda view: (view.stored.policy.id.key,))
+    )
+
+
+@router.get(POLICY)
+@admits(PrincipalKind.SERVICE)
+async def get_policy(call: CurrentCall, policy: PolicyPath) -> Response:
+    now = call.now
+
+    def look(reader: Reader) -> PolicyView | None:
+        stored = reader.policy(policy)
+        return None if stored is None else view_policy(reader, stored, now)
+
+    view = await call.look(look)
+    if view is None:
+        raise _not_found(policy)
+    return _answer(view)
+
+
+@router.put(POLICY)
+@admits(PrincipalKind.SERVICE)
+async def put_policy(
+    call: CurrentCall, policy: PolicyPath, body: PolicyBody, conditions: WantedConditions
+) -> Response:
+    wanted, inherits = read_policy(body, policy)
+
+    def work(tx: Transaction, act: Act) -> PolicyView:
+        precondition = conditions.on(tx.policy(policy))
+        stored = policies.put_policy(tx, act, wanted, inherits, precondition)
+        return view_policy(tx, stored, act.now)
+
+    return _answer(await call.perform(work))
+
+
+@router.delete(POLICY)
+@admits(PrincipalKind.SERVICE)
+async def delete_policy(
+    call: CurrentCall, policy: PolicyPath, conditions: WantedConditions
+) -> Response:
+    def work(tx: Transaction, act: Act) -> bool:
+        return policies.delete_policy(tx, act, policy, conditions.on(tx.policy(policy)))
+
+    return Response(status_code=200 if await call.perform(work) else 204)
+
+
+@router.post(f"{POLICY}/initiate", status_code=202)
+@admits(PrincipalKind.SERVICE)
+async def initiate(call: CurrentCall, policy: PolicyPath, body: InitiateBody) -> Response:
+    reject(
+        [
+            *foreign_machines(
+                [machine.id for machine in body.virtual_machines],
+                call.subscription_id,
+                "virtualMachines",
+            )
+        ]
+    )
+    caller = (
+        source_of_caller(call.subject.address, call.state.proxies) if body.needs_caller else None
+    )
+
+    def work(tx: Transaction, act: Act) -> RequestView | Denied:
+        machines = read_machines(body, caller, act.now)
+        answer = requests.initiate(tx, act, policy, machines, body.justification, call.subject)
+        if isinstance(answer, Denied):
+            return answer
+        (view,) = view_requests(tx, [answer.request], act.now)
+        return view
+
+    answer = await call.perform(work)
+    if isinstance(answer, Denied):
+        raise requests.denial(answer, policy)
+    return CompactJson(request_json(answer), 202)
+
+
+def _answer(view: PolicyView) -> Response:
+    return CompactJson(policy_json(view), headers={"ETag": view.stored.etag})
+
+
+def _not_found(policy: ResourceId) -> NotFound:
+    return NotFound(
+        f"The Resource '{policy.type}/{policy.name}' under resource group "
+        f"'{policy.resource_group}' was not found.",
+        advice="List what there is: bascule policy show.",
+    )

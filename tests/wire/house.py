@@ -1,0 +1,167 @@
+"""The whole HTTP face over a store in memory, a clock that is set, and callers who are known.
+
+No socket and no TLS: the application is called as ASGI. What is not here: a running server
+(``test_azure_sdk``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from starlette.testclient import TestClient
+
+from bascule.api.app import build_app
+from bascule.api.context import AppState
+from bascule.api.origin import Names, Proxies
+from bascule.domain.access import PrincipalKind
+from bascule.domain.events import fact_name
+from bascule.domain.net import parse_address
+from bascule.identity.authenticate import name_of_proof
+from bascule.identity.tls import CertificateKeeper
+from bascule.identity.tokens import TokenIssuer
+from bascule.interfaces import EventFilter, Reader
+from bascule.services.act import Services
+from bascule.services.hub import Hub
+from bascule.services.installation import ensure_installation, set_administrator
+from bascule.services.sweep import sweep
+from bascule.store.open import open_store
+from tests.unit.services_world import SetClock
+
+T = TypeVar("T")
+
+BASE = "https://localhost"
+NAMES = ("localhost", "127.0.0.1")
+SECRET_HASH = "5e" * 32
+CALLER = "198.51.100.7"
+PROXY = "198.51.100.99"
+PUBLIC_KEY = "A" * 43  # 32 zero bytes, base64url
+JIT, COMPUTE, BASCULE = "2020-01-01", "2024-07-01", "2026-11-01"
+
+
+class House:
+    """One installation and a client for each kind of caller."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.clock = SetClock()
+        self.store = open_store(None)
+        self.services = Services(self.store, self.clock, Hub())
+        self.installation = self.do(ensure_installation)
+        self.administrator = str(uuid.uuid4())
+        self.do(lambda tx, act: set_administrator(tx, act, self.administrator, SECRET_HASH))
+        keeper = CertificateKeeper(data_dir, NAMES)
+        keeper.ensure(self.clock.now())
+        self.state = AppState(
+            services=self.services,
+            installation=self.installation,
+            tokens=TokenIssuer(data_dir),
+            names=Names(NAMES),
+            proxies=Proxies((parse_address(PROXY),)),
+            ca_file=keeper.ca_file,
+        )
+        self.app = build_app(self.state)
+        self.subscription = f"/subscriptions/{self.installation.subscription_id}"
+        self.group = f"{self.subscription}/resourceGroups/default"
+        self.client = self.client_of(self.service_token())
+
+    def close(self) -> None:
+        self.store.close()
+
+    # -- callers ------------------------------------------------------------------------
+
+    def client_of(self, token: str | None, address: str = CALLER) -> TestClient:
+        client = TestClient(self.app, BASE, raise_server_exceptions=False, client=(address, 40000))
+        if token is not None:
+            client.headers["Authorization"] = f"Bearer {token}"
+        return client
+
+    def service_token(self) -> str:
+        return self.token(self.administrator, PrincipalKind.SERVICE, SECRET_HASH)
+
+    def agent_token(self, uid: str) -> str:
+        return self.token(uid, PrincipalKind.AGENT, PUBLIC_KEY)
+
+    def token(self, principal_id: str, kind: PrincipalKind, proof: str) -> str:
+        return self.state.tokens.issue(
+            principal_id,
+            kind,
+            name_of_proof(proof),
+            self.installation.tenant_id,
+            self.state.realm.issuer(BASE),
+            BASE,
+            str(uuid.uuid4()),
+            self.clock.now(),
+        )
+
+    def call(
+        self, method: str, path: str, body: Any = None, version: str = BASCULE, **more: Any
+    ) -> Any:
+        """Call as the administrator; ``path`` may begin below the subscription."""
+        if not path.startswith("/subscriptions"):
+            path = self.subscription + path
+        params = {"api-version": version, **more.pop("params", {})}
+        if body is not None:
+            more["json"] = body
+        return self.client.request(method, path, params=params, **more)
+
+    # -- the world ----------------------------------------------------------------------
+
+    def do(self, work: Callable[..., T]) -> T:
+        return asyncio.run(self.services.perform(work))
+
+    def see(self, work: Callable[[Reader], T]) -> T:
+        return asyncio.run(self.services.look(work))
+
+    def events(self, *kinds: str) -> list[str]:
+        found = self.see(lambda reader: reader.events(EventFilter(kinds=kinds), limit=1000))
+        return [fact_name(event.fact) for _, event in found]
+
+    def sweep(self) -> None:
+        self.do(sweep)
+
+    def machine(self, name: str) -> str:
+        return f"{self.group}/providers/Microsoft.Compute/virtualMachines/{name}"
+
+    def policy(self, name: str = "default", location: str = "local") -> str:
+        return (
+            f"{self.group}/providers/Microsoft.Security/locations/{location}"
+            f"/jitNetworkAccessPolicies/{name}"
+        )
+
+    def add_machine(self, name: str, **body: Any) -> str:
+        """Put a machine in the inventory; returns its uid."""
+        answer = self.call("PUT", self.machine(name), body, COMPUTE)
+        assert answer.status_code in (200, 201), answer.text
+        return str(answer.json()["properties"]["vmId"])
+
+    def enrol(self, name: str) -> TestClient:
+        """Enrol the machine's agent; returns a client that holds the agent's token."""
+        made = self.call(
+            "POST", f"{self.machine(name)}/providers/Bascule.Fleet/enrolments", {"replace": True}
+        ).json()["properties"]
+        stranger = self.client_of(None)
+        body = {"token": made["token"], "publicKey": PUBLIC_KEY, "agentVersion": "0.1"}
+        answer = stranger.post("/bascule/enrol", json=body)
+        assert answer.status_code == 200, answer.text
+        return self.client_of(self.agent_token(made["machineUid"]))
+
+    def report(self, agent: TestClient, uid: str, *in_force: str, **more: Any) -> Any:
+        """Report the state that the agent is told, with these grants in force."""
+        state = agent.get(f"/bascule/agents/{uid}/state").json()
+        body = {"generation": state["generation"], "inForce": list(in_force), **more}
+        answer = agent.post(f"/bascule/agents/{uid}/report", json=body)
+        assert answer.status_code == 200, answer.text
+        return state
+
+
+def port_rule(number: int = 22, **more: Any) -> dict[str, Any]:
+    return {
+        "number": number,
+        "protocol": "TCP",
+        "allowedSourceAddressPrefix": "*",
+        "maxRequestAccessDuration": "PT3H",
+        **more,
+    }
