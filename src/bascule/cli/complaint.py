@@ -1,0 +1,39 @@
+"""How an error is said: what is wrong, every reason on a line of its own, what to do next."""
+
+from __future__ import annotations
+
+import click
+
+from bascule.cli.clean import clean
+from bascule.errors import BasculeError, Problem
+
+
+def complain(error: BasculeError) -> None:
+    """Say it on stderr."""
+    for line in complaint(error):
+        click.echo(line, err=True)
+
+
+def complaint(error: BasculeError) -> list[str]:
+    """The lines of it; a single problem is the message itself and not said twice."""
+    problems = [each for each in error.problems if each.message]
+    message = clean(error.message)
+    lines = [f"bascule: {message}"]
+    if len(problems) > 1 or (problems and clean(problems[0].message) not in message):
+        lines += [f"  - {_words(each)}" for each in problems]
+    advice = clean(error.advice) or _advice_for(problems)
+    if advice:
+        lines.append(f"  {advice}")
+    return lines
+
+
+def _words(problem: Problem) -> str:
+    where = f" ({clean(problem.target)})" if problem.target else ""
+    return f"{clean(problem.message)}{where}"
+
+
+def _advice_for(problems: list[Problem]) -> str:
+    """What the server cannot know: how this tool spells the remedy."""
+    if any(each.code == "JustificationRequired" for each in problems):
+        return 'Say why: --why "TEXT".'
+    return ""

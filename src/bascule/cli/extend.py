@@ -1,0 +1,90 @@
+"""``bascule extend``: move the end of what is open."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from bascule.cli.choose import choose
+from bascule.cli.connect import connect
+from bascule.cli.find import find_machine, find_request, my_only_request, port_words
+from bascule.cli.parameters import MACHINE, SPAN
+from bascule.cli.printing import emit_json, output_option, say
+from bascule.cli.show import request_json, until_words
+from bascule.cli.spans import parse_until
+from bascule.client import access
+from bascule.client.access import AccessRequest, list_requests
+from bascule.client.policies import get_machine_rules
+from bascule.domain.ids import ResourceId
+
+if TYPE_CHECKING:
+    from bascule.client.connection import Connection
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  bascule extend
+  bascule extend --for 2h
+  bascule extend 3f2a91c0 --until 17:30
+  bascule extend --machine web-1"""
+)
+@click.argument("request", required=False)
+@click.option("--machine", type=MACHINE, help="My only live request on that machine.")
+@click.option(
+    "--for",
+    "span",
+    type=SPAN,
+    metavar="DURATION",
+    help="How long from now. Default: an hour, or the policy's maximum if that is shorter.",
+)
+@click.option("--until", metavar="TIME", default=None, help="Until when instead: 17:30, ...")
+@output_option
+def extend(
+    request: str | None, machine: str | None, span: timedelta | None, until: str | None, output: str
+) -> None:
+    """Let what is open stay open for longer, counted from now.
+
+    REQUEST is an id, or its first characters as 'bascule status' shows them; without it,
+    your only live request. Decided like a new request: not beyond the policy's maximum.
+    """
+    if span is not None and until is not None:
+        raise click.UsageError("Give --for or --until, not both.")
+    with connect() as connection:
+        wanted = _wanted(connection, request, machine)
+        ends_at = parse_until(until, connection.now(), "--until") if until is not None else None
+        if span is None and ends_at is None:
+            span = _default_span(connection, wanted)
+        answer = access.extend(connection, wanted.id, span, ends_at)
+        if output == "json":
+            emit_json(request_json(answer))
+            return
+        for host, port in answer.ports():
+            if port.is_live:
+                say(
+                    f"{host.id.name} port {port_words(port.number, port.protocol)} is {port.state} "
+                    f"until {until_words(port.ends_at, connection.now())}"
+                )
+
+
+def _wanted(connection: Connection, request: str | None, machine: str | None) -> AccessRequest:
+    if request is not None:
+        return find_request(connection, request)
+    on = find_machine(connection, machine).id if machine is not None else None
+    mine = list_requests(connection, is_live=True, is_mine=True, machine=on)
+    return my_only_request(mine, "extend")
+
+
+def _default_span(connection: Connection, request: AccessRequest) -> timedelta:
+    """The least default of its machines: one end is set for all of them."""
+    policy = ResourceId.parse(request.policy_id).name
+    return min(
+        choose(
+            get_machine_rules(connection, host.id),
+            [port.number for port in host.ports if port.is_live],
+            policy,
+        ).default_span
+        for host in request.machines
+    )

@@ -1,0 +1,108 @@
+"""From what was typed to what is meant: machines by name, requests by the start of their id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bascule.cli.clean import clean
+from bascule.client.access import AccessRequest, get_request, list_requests
+from bascule.client.machines import Machine, get_machine, list_machines
+from bascule.domain.ids import ResourceId, is_guid, machine_id, parse_name
+from bascule.errors import InvalidInput, NotFound, Problem
+
+if TYPE_CHECKING:
+    from bascule.client.connection import Connection
+
+SHORT_ID = 8  # characters of a request's id that are shown, and enough to name it
+
+
+def find_machine(connection: Connection, wanted: str) -> Machine:
+    """A machine by its name in any resource group, or by its whole id.
+
+    Raises NotFound, and InvalidInput that lists the candidates when a name is ambiguous.
+    """
+    if wanted.startswith("/"):
+        return get_machine(connection, ResourceId.parse_machine(wanted))
+    parse_name(wanted, "Machine")
+    known = list_machines(connection)
+    found = [each for each in known if each.name.casefold() == wanted.casefold()]
+    if not found:
+        raise NotFound(
+            f"There is no machine {wanted}.",
+            advice=f"Known: {_names(known)}. Add it: bascule machine add {wanted} --address ADDRESS",
+        )
+    if len(found) > 1:
+        raise InvalidInput(
+            f"{len(found)} machines are called {wanted}; give the id of the one you mean:",
+            code="AmbiguousMachine",
+            problems=[Problem("Candidate", str(each.id)) for each in found],
+        )
+    return found[0]
+
+
+def new_machine_id(connection: Connection, wanted: str, group: str) -> ResourceId:
+    """The id that a machine of that name has in a group, or the id that was given whole."""
+    if wanted.startswith("/"):
+        return ResourceId.parse_machine(wanted)
+    return machine_id(connection.subscription_id, group, parse_name(wanted, "Machine"))
+
+
+def find_request(connection: Connection, wanted: str) -> AccessRequest:
+    """A request by its id, or by the first characters of the id of one that is live."""
+    if is_guid(wanted):
+        return get_request(connection, wanted.lower())
+    live = list_requests(connection, is_live=True)
+    found = [each for each in live if wanted and each.id.startswith(wanted.lower())]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InvalidInput(
+            f"{len(found)} live requests begin with {wanted}; give more of the id:",
+            code="AmbiguousRequest",
+            problems=_candidates(found),
+        )
+    raise NotFound(
+        f"No live request begins with {clean(wanted)[:80]!r}.",
+        advice="See what is open: bascule status. An ended request needs its whole id.",
+    )
+
+
+def my_only_request(live: Sequence[AccessRequest], verb: str) -> AccessRequest:
+    """The one that a bare command means; raises NotFound, or InvalidInput with the list."""
+    if not live:
+        raise NotFound("You have nothing open.", advice="See everybody's: bascule status.")
+    if len(live) > 1:
+        raise InvalidInput(
+            f"You have {len(live)} live requests; say which: bascule {verb} REQUEST",
+            code="AmbiguousRequest",
+            problems=_candidates(live),
+        )
+    return live[0]
+
+
+def _candidates(requests: Sequence[AccessRequest]) -> list[Problem]:
+    return [Problem("Candidate", f"{short_id(each)}  {summary(each)}") for each in requests]
+
+
+def short_id(request: AccessRequest) -> str:
+    return request.id[:SHORT_ID]
+
+
+def summary(request: AccessRequest) -> str:
+    """Its machines and ports in a few words."""
+    return "; ".join(
+        f"{machine.id.name} {', '.join(port_words(p.number, p.protocol) for p in machine.ports)}"
+        for machine in request.machines
+    )
+
+
+def port_words(number: int, protocol: str) -> str:
+    """22/tcp; ``*`` stays as it is, it covers both."""
+    return f"{number}/{protocol.lower()}" if protocol else str(number)
+
+
+def _names(machines: Sequence[Machine]) -> str:
+    shown = sorted({each.name for each in machines})
+    more = f" and {len(shown) - 10} more" if len(shown) > 10 else ""
+    return (", ".join(shown[:10]) or "none") + more

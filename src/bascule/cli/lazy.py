@@ -1,0 +1,67 @@
+"""A click group whose commands are modules that stay unread until one is asked for.
+
+``bascule --help`` and completion of command names need names and summaries alone; a
+command's libraries would make everybody wait for what one command uses.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import click
+from click.shell_completion import CompletionItem
+
+
+@dataclass(frozen=True, slots=True)
+class Lazy:
+    """Where a command is and what it is for, known without loading it."""
+
+    target: str  # "package.module:attribute"
+    summary: str
+    section: str = ""
+    is_hidden: bool = False
+
+    def load(self) -> click.Command:
+        module, _, attribute = self.target.partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{self.target} is not a click command")
+        return command
+
+
+class LazyGroup(click.Group):
+    """The top of the command line; help lists its commands by section, in table order."""
+
+    def __init__(self, lazy: Mapping[str, Lazy], **attributes: object) -> None:
+        super().__init__(**attributes)  # type: ignore[arg-type]  # reason: click's own keywords, passed on
+        self._lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # reason: click's signature
+        return [name for name, lazy in self._lazy.items() if not lazy.is_hidden]
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002  # reason: click's signature
+        cmd_name: str,
+    ) -> click.Command | None:
+        lazy = self._lazy.get(cmd_name)
+        return None if lazy is None else lazy.load()
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            lazy = self._lazy[name]
+            sections.setdefault(lazy.section, []).append((name, lazy.summary))
+        for section, rows in sections.items():
+            with formatter.section(section or "Commands"):
+                formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        names = [
+            CompletionItem(name, help=self._lazy[name].summary)
+            for name in self.list_commands(ctx)
+            if name.startswith(incomplete)
+        ]
+        return names + click.Command.shell_complete(self, ctx, incomplete)

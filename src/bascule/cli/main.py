@@ -1,0 +1,152 @@
+"""The top of the command line: the table of commands, and how every run ends.
+
+``bootstrap`` calls ``build`` with the commands that it brings and ``run`` with what they
+may ask for. No traceback reaches the user: every error is words on stderr and an exit
+code that means something.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+import click
+
+from bascule import __version__
+from bascule.cli.complaint import complain
+from bascule.cli.lazy import Lazy, LazyGroup
+from bascule.errors import BasculeError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count it
+
+_ACCESS, _OWNER, _HOSTS, _SHELL = "Getting in", "What may be opened", "Running Bascule", "This tool"
+
+COMMANDS: Mapping[str, Lazy] = {
+    "ssh": Lazy("bascule.cli.ssh:ssh", "Ask if needed, wait until open, become ssh.", _ACCESS),
+    "request": Lazy("bascule.cli.request:request", "Open a port of a machine for you.", _ACCESS),
+    "extend": Lazy("bascule.cli.extend:extend", "Move the end of what is open.", _ACCESS),
+    "revoke": Lazy("bascule.cli.revoke:revoke", "Close early what is open.", _ACCESS),
+    "status": Lazy("bascule.cli.status:status", "What is open now, for whom, until when.", _ACCESS),
+    "ssh-config": Lazy(
+        "bascule.cli.ssh_config:ssh_config", "Lines by which plain ssh asks by itself.", _ACCESS
+    ),
+    "ssh-prepare": Lazy(
+        "bascule.cli.ssh_config:ssh_prepare", "Used by ssh-config.", is_hidden=True
+    ),
+    "machine": Lazy("bascule.cli.machine:machine", "Machines and their agents.", _OWNER),
+    "policy": Lazy("bascule.cli.policy:policy", "Which ports, from where, for how long.", _OWNER),
+    "activity": Lazy("bascule.cli.activity:activity", "The record: who did what, when.", _OWNER),
+    "login": Lazy("bascule.cli.login:login", "Sign in to a server.", _SHELL),
+    "completion": Lazy("bascule.cli.completion:completion", "Completion for your shell.", _SHELL),
+    "version": Lazy("bascule.cli.version:version", "Versions of this tool and the server.", _SHELL),
+}
+
+_BROUGHT = {
+    "serve": "The server: API, decisions, record.",
+    "agent": "The agent on a protected host.",
+    "lab": "A small real network to try it all in.",
+    "admin": "First aid on the server's own host.",
+}
+
+_EPILOG = """\
+\b
+Examples:
+  bascule login --admin-file /var/lib/bascule/admin.json
+  bascule ssh web-1                       in one go: ask, wait, connect
+  bascule request web-1 -p 5432 --for 30m --why "ticket 4711"
+  bascule status --watch
+  bascule policy set web-1 -p 22 --max 3h
+
+\b
+Exit codes:
+  0  done                           5  not signed in
+  1  failed                         6  server unreachable or unavailable
+  2  wrong usage or bad input       7  the firewall did not do it
+  3  no such thing                130  interrupted (Ctrl-C)
+  4  not allowed
+  bascule ssh ends with the exit code of ssh.
+"""
+
+
+def build(extra: Mapping[str, str]) -> click.Group:
+    """The whole command line; ``extra`` maps further names to their "module:attribute"."""
+    brought = {name: Lazy(target, _BROUGHT.get(name, ""), _HOSTS) for name, target in extra.items()}
+    return LazyGroup(
+        {**COMMANDS, **brought},
+        name="bascule",
+        callback=_top,
+        help="Ports stay shut; one opens for you alone, for a while, and shuts by itself.",
+        epilog=_EPILOG,
+        invoke_without_command=True,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        params=[
+            click.Option(
+                ["--version"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_print_version,
+                help="Print the version and stop.",
+            )
+        ],
+    )
+
+
+def run(group: click.Group, obj: object = None, args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit code; ``obj`` is handed to the commands."""
+    sys.exit(invoke(group, obj, args))
+
+
+def invoke(group: click.Group, obj: object = None, args: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; whatever went wrong was said on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 is no reason to fail
+    try:
+        result = group.main(
+            list(args) if args is not None else None,
+            prog_name="bascule",
+            standalone_mode=False,
+            obj=obj,
+        )
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("bascule: interrupted", err=True)
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BasculeError as error:
+        complain(error)
+        return error.exit_code
+    except Exception as error:  # the last guard: nobody shall see a traceback
+        if os.environ.get("BASCULE_DEBUG"):
+            raise
+        complain(_unforeseen(error))
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def _top() -> None:
+    ctx = click.get_current_context()
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
+    if is_asked:
+        click.echo(f"bascule {__version__}")
+        ctx.exit()
+
+
+def _unforeseen(error: Exception) -> BasculeError:
+    return BasculeError(
+        f"Something unforeseen happened: {type(error).__name__}: {error}",
+        advice="This is a fault of Bascule. BASCULE_DEBUG=1 shows where it happened; please report it.",
+    )

@@ -1,0 +1,119 @@
+"""What options take: durations, ports, sources, machines; wrong ones are usage errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import click
+from click.shell_completion import CompletionItem
+
+from bascule.cli.spans import parse_span
+from bascule.domain.net import AddressPrefix, parse_port_number
+from bascule.errors import BasculeError, InvalidInput
+
+MY_ADDRESS = "me"
+_PROTOCOLS = {"tcp": "TCP", "udp": "UDP", "*": "*"}
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    number: int
+    protocol: str  # TCP, UDP or *
+
+
+class SpanType(click.ParamType[timedelta]):
+    """``90s 5m 1h30m 2h 1d`` or ISO 8601."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        try:
+            return parse_span(str(value))
+        except InvalidInput as error:
+            self.fail(error.message, param, ctx)
+
+
+class PortNumberType(click.ParamType[int]):
+    """A port's number alone: a request names the number, the policy's rule the protocol."""
+
+    name = "port"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        word = str(value)
+        if not (word.isascii() and word.isdigit() and len(word) <= 5):
+            self.fail(f"{word!r} is not a port number (1 to 65535).", param, ctx)
+        try:
+            return parse_port_number(int(word))
+        except InvalidInput as error:
+            self.fail(error.message, param, ctx)
+
+
+class PortType(click.ParamType[Port]):
+    """``22``, ``22/tcp``, ``53/udp``, ``53/*``; a bare number is TCP."""
+
+    name = "port"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Port:
+        if isinstance(value, Port):
+            return value
+        number, _, protocol = str(value).partition("/")
+        spelled = _PROTOCOLS.get(protocol.lower() if "/" in str(value) else "tcp")
+        if spelled is None:
+            self.fail(f"{value!r}: the protocol is tcp, udp or *, as in 22/tcp.", param, ctx)
+        return Port(PortNumberType().convert(number, param, ctx), spelled)
+
+
+class SourceType(click.ParamType[str]):
+    """An address or prefix in its normal form, ``*``, or ``me``."""
+
+    name = "source"
+
+    def __init__(self, *, takes_me: bool) -> None:
+        self.takes_me = takes_me
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        if self.takes_me and str(value).lower() == MY_ADDRESS:
+            return MY_ADDRESS
+        try:
+            return str(AddressPrefix.parse(str(value)))
+        except InvalidInput as error:
+            self.fail(error.message, param, ctx)
+
+
+class MachineType(click.ParamType[str]):
+    """A machine's name or id; completed from the server's list."""
+
+    name = "machine"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002  # reason: click's signature
+        param: click.Parameter,  # noqa: ARG002  # reason: click's signature
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        from bascule.cli.connect import connect  # noqa: PLC0415  # reason: only completion needs it
+        from bascule.client.machines import list_machines  # noqa: PLC0415  # reason: as above
+
+        try:
+            with connect() as connection:
+                names = {machine.name for machine in list_machines(connection)}
+        except BasculeError:
+            return []  # a shell that completes has no place for an error
+        return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+
+
+SPAN = SpanType()
+PORT = PortType()
+PORT_NUMBER = PortNumberType()
+MACHINE = MachineType()

@@ -1,0 +1,118 @@
+"""Access to one port of one machine for whoever asks here: the grant that he has, or a new one.
+
+A live grant is used again when it covers the address that we come from and has half a
+minute left; else one is asked for and waited for. The address to connect to is of the
+family that was granted (EDGES A22).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from bascule.cli.choose import choose
+from bascule.cli.show import SSH_PORT, reachable_address, unopened
+from bascule.cli.waiting import OPEN_SECONDS, Working, wait_until_open
+from bascule.client.access import (
+    SETTLED_OPEN,
+    AccessRequest,
+    Asked,
+    GrantedPort,
+    initiate,
+    list_requests,
+)
+from bascule.client.machines import Machine
+from bascule.client.policies import MachineRules, get_machine_rules
+from bascule.domain.net import Address, AddressPrefix, is_within
+from bascule.errors import EnforcementFailed, InvalidInput
+
+if TYPE_CHECKING:
+    from bascule.client.connection import Connection
+
+LEAST_LEFT = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was said about the access, all of it optional."""
+
+    port: int | None = None
+    span: timedelta | None = None
+    why: str = ""
+    policy_name: str = ""
+    family: int = 0  # 4 or 6; 0 is either
+    is_live_only: bool = False  # ask for nothing new
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    address: Address
+    port: int
+
+
+def reach(connection: Connection, machine: Machine, wish: Wish) -> Reach:
+    """Make sure that the port is open for us, and say where to connect to.
+
+    Raises RequestDenied, EnforcementFailed, NotFound when no address fits.
+    """
+    rules = get_machine_rules(connection, machine.id)
+    number = wish.port or ssh_port(rules)
+    granted = live_grant(connection, machine, number)
+    if granted is None:
+        if wish.is_live_only:
+            raise EnforcementFailed(f"{machine.name} port {number} is not open for you.")
+        granted = _ask(connection, machine, rules, number, wish)
+    address = reachable_address(machine.name, machine.addresses, granted, wish.family)
+    return Reach(address, number)
+
+
+def ssh_port(rules: MachineRules) -> int:
+    """22 where a policy offers it, else the only port; raises when that says nothing."""
+    offered = {rule.number for policy in rules.policies for rule in policy.ports}
+    return SSH_PORT if SSH_PORT in offered else choose(rules, ()).ports[0]
+
+
+def live_grant(connection: Connection, machine: Machine, number: int) -> GrantedPort | None:
+    """A grant of mine that lets this address in for a while yet; the longest."""
+    mine = list_requests(connection, is_live=True, is_mine=True, machine=machine.id)
+    fitting = [
+        port
+        for port in _ports_of(mine, machine)
+        if port.number == number
+        and port.state in SETTLED_OPEN
+        and port.protocol != "UDP"
+        and port.ends_at - connection.now() >= LEAST_LEFT
+        and _covers(port.sources, connection.caller)
+    ]
+    return max(fitting, key=lambda port: port.ends_at, default=None)
+
+
+def _ask(
+    connection: Connection, machine: Machine, rules: MachineRules, number: int, wish: Wish
+) -> GrantedPort:
+    choice = choose(rules, [number], wish.policy_name)
+    asked = Asked(number, wish.span or choice.default_span, None, None)
+    request_id = initiate(connection, choice.policy_id, machine.id, [asked], wish.why)
+    with Working(f"waiting until {machine.name} has port {number} open"):
+        answer = wait_until_open(connection, request_id)
+    failure = unopened(answer, timedelta(seconds=OPEN_SECONDS))
+    if failure is not None:
+        raise failure
+    return next(port for port in _ports_of([answer], machine) if port.protocol != "UDP")
+
+
+def _ports_of(requests: Iterable[AccessRequest], machine: Machine) -> Iterable[GrantedPort]:
+    return (port for each in requests for host, port in each.ports() if host.id == machine.id)
+
+
+def _covers(sources: Iterable[str], caller: Address | None) -> bool:
+    if caller is None:
+        return False
+    try:
+        return is_within(
+            [AddressPrefix.of(caller)], [AddressPrefix.parse(source) for source in sources]
+        )
+    except InvalidInput:
+        return False

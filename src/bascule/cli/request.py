@@ -1,0 +1,125 @@
+"""``bascule request``: open a port of a machine, wait until it really is."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import click
+
+from bascule.cli.choose import choose
+from bascule.cli.connect import connect
+from bascule.cli.find import find_machine, short_id
+from bascule.cli.parameters import MACHINE, MY_ADDRESS, PORT_NUMBER, SPAN, SourceType
+from bascule.cli.printing import emit_json, note, output_option, say
+from bascule.cli.show import opened_lines, request_json, unopened
+from bascule.cli.spans import parse_until
+from bascule.cli.waiting import OPEN_SECONDS, Working, wait_until_open
+from bascule.client.access import Asked, get_request, initiate
+from bascule.client.policies import get_machine_rules
+from bascule.services.clocks import SystemClock
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  bascule request web-1
+  bascule request web-1 -p 22 -p 5432 --for 30m --why "ticket 4711"
+  bascule request web-1 --until 17:30 --from 198.51.100.0/24
+  bascule request web-1 --no-wait -o json"""
+)
+@click.argument("machine", type=MACHINE)
+@click.option(
+    "-p",
+    "--port",
+    "ports",
+    type=PORT_NUMBER,
+    multiple=True,
+    metavar="PORT",
+    help="Port to open; may be repeated. Default: the only one there is.",
+)
+@click.option(
+    "--for",
+    "span",
+    type=SPAN,
+    metavar="DURATION",
+    help="How long: 90s, 30m, 1h30m, 1d. Default: an hour, or the policy's maximum if "
+    "that is shorter.",
+)
+@click.option(
+    "--until",
+    metavar="TIME",
+    default=None,
+    help="Until when instead: 17:30, 2030-01-31T17:30, 2030-01-31T17:30:00Z.",
+)
+@click.option(
+    "--from",
+    "source",
+    type=SourceType(takes_me=True),
+    default=MY_ADDRESS,
+    show_default=True,
+    metavar="me|ADDRESS|CIDR",
+    help="From where.",
+)
+@click.option("--why", default="", metavar="TEXT", help="The reason; stands in the record.")
+@click.option(
+    "--policy",
+    "policy_name",
+    default="",
+    metavar="NAME",
+    help="Which policy to ask. Default: the one that offers it for longest.",
+)
+@click.option("--no-wait", is_flag=True, help="Do not wait until it is open.")
+@output_option
+def request(
+    machine: str,
+    ports: tuple[int, ...],
+    span: timedelta | None,
+    until: str | None,
+    source: str,
+    why: str,
+    policy_name: str,
+    no_wait: bool,
+    output: str,
+) -> None:
+    """Open a port of MACHINE for your address, for a while.
+
+    Waits until the machine's firewall has it open, then says until when, and how to connect.
+    It shuts by itself at the end.
+    """
+    ends_at = _end(span, until)
+    with connect() as connection:
+        found = find_machine(connection, machine)
+        choice = choose(get_machine_rules(connection, found.id), ports, policy_name)
+        if span is None and ends_at is None:
+            span = choice.default_span
+        from_where = None if source == MY_ADDRESS else source
+        asked = [Asked(number, span, ends_at, from_where) for number in choice.ports]
+        request_id = initiate(connection, choice.policy_id, found.id, asked, why)
+        if no_wait:
+            answer = get_request(connection, request_id)
+        else:
+            with Working(f"waiting until {found.name} has it open"):
+                answer = wait_until_open(connection, request_id)
+        if output == "json":
+            emit_json(request_json(answer))
+        failure = unopened(answer, timedelta(seconds=OPEN_SECONDS))
+        if failure is not None and not no_wait:
+            raise failure
+        if output == "json":
+            return
+        if failure is not None:
+            say(f"request {request_id}")
+            note(
+                f"Asked, not waited for: bascule status shows when it is open ({short_id(answer)})."
+            )
+            return
+        for line in opened_lines(answer, connection.now()):
+            say(line)
+
+
+def _end(span: timedelta | None, until: str | None) -> datetime | None:
+    if until is None:
+        return None
+    if span is not None:
+        raise click.UsageError("Give --for or --until, not both.")
+    return parse_until(until, SystemClock().now(), "--until")

@@ -1,0 +1,154 @@
+"""``bascule revoke``: close early what is open, and say which sessions live on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from bascule.cli.connect import connect
+from bascule.cli.find import find_machine, find_request, my_only_request, port_words, short_id
+from bascule.cli.parameters import MACHINE
+from bascule.cli.printing import emit_json, output_option, say
+from bascule.cli.show import request_json
+from bascule.cli.waiting import Working, wait_until_closed
+from bascule.client import access
+from bascule.client.access import AccessRequest, GrantedPort, list_requests
+from bascule.errors import EnforcementFailed, NotFound
+
+if TYPE_CHECKING:
+    from bascule.client.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A request to end, whole or some of its grants."""
+
+    request: AccessRequest
+    grant_ids: tuple[str, ...] | None = None
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  bascule revoke                        your only live request
+  bascule revoke 3f2a91c0 --kill        cut its connections too
+  bascule revoke --machine web-1        all of yours on web-1
+  bascule revoke --all
+  bascule revoke --machine web-1 --everyone --kill"""
+)
+@click.argument("request", required=False)
+@click.option("--machine", type=MACHINE, help="All of your live requests on that machine.")
+@click.option("--all", "is_all", is_flag=True, help="All of your live requests.")
+@click.option("--everyone", is_flag=True, help="With --machine or --all: not only yours.")
+@click.option("--kill", is_flag=True, help="Cut the connections that it admitted, too.")
+@output_option
+def revoke(
+    request: str | None,
+    machine: str | None,
+    is_all: bool,
+    everyone: bool,
+    kill: bool,
+    output: str,
+) -> None:
+    """Close early what is open.
+
+    REQUEST is an id, or its first characters as 'bascule status' shows them; without it,
+    your only live request. Connections that exist live on, unless their port's policy cuts
+    them at the end or you say --kill; how many live on is said.
+    """
+    if request is not None and (machine or is_all or everyone):
+        raise click.UsageError("Give REQUEST, or --machine/--all; not both.")
+    if everyone and not (machine or is_all):
+        raise click.UsageError("--everyone goes with --machine or --all.")
+    with connect() as connection:
+        targets = _targets(connection, request, machine, is_all=is_all, is_mine=not everyone)
+        for target in targets:
+            access.revoke(connection, target.request.id, kill=kill, grant_ids=target.grant_ids)
+        with Working("waiting until it is shut"):
+            answers = [wait_until_closed(connection, each.request.id) for each in targets]
+    if output == "json":
+        emit_json([request_json(each) for each in answers])
+    ports = [_ended(target, answer) for target, answer in zip(targets, answers, strict=True)]
+    if output != "json":
+        for line in _lines(answers, ports, kill=kill):
+            say(line)
+    _raise_unclosed(answers, ports)
+
+
+def _targets(
+    connection: Connection, request: str | None, machine: str | None, *, is_all: bool, is_mine: bool
+) -> list[Target]:
+    if request is not None:
+        return [Target(find_request(connection, request))]
+    on = find_machine(connection, machine).id if machine is not None else None
+    live = list_requests(connection, is_live=True, is_mine=is_mine, machine=on)
+    if on is None and not is_all:
+        return [Target(my_only_request(live, "revoke"))]
+    if not live:
+        whose = "You have" if is_mine else "Nobody has"
+        where = f" on {on.name}" if on is not None else ""
+        raise NotFound(f"{whose} nothing open{where}.", advice="See what is: bascule status.")
+    if on is None:
+        return [Target(each) for each in live]
+    return [
+        Target(
+            each,
+            tuple(port.grant_id for host, port in each.ports() if host.id == on and port.is_live),
+        )
+        for each in live
+    ]
+
+
+def _ended(target: Target, answer: AccessRequest) -> list[tuple[str, GrantedPort]]:
+    """The ports that this revocation was about, as they are now."""
+    wanted = target.grant_ids
+    was_live = {port.grant_id for _, port in target.request.ports() if port.is_live}
+    chosen = set(wanted) if wanted is not None else was_live
+    return [
+        (host.id.name, port)
+        for host, port in answer.ports()
+        if port.grant_id in chosen or not chosen
+    ]
+
+
+def _lines(
+    answers: Sequence[AccessRequest], ports: Sequence[list[tuple[str, GrantedPort]]], *, kill: bool
+) -> list[str]:
+    return [
+        f"{name} port {port_words(port.number, port.protocol)} is {_word(port)}{_alive(port, request, kill=kill)}"
+        for request, each in zip(answers, ports, strict=True)
+        for name, port in each
+    ]
+
+
+def _word(port: GrantedPort) -> str:
+    return "shut" if port.state in ("closed", "failed") else port.state
+
+
+def _alive(port: GrantedPort, request: AccessRequest, *, kill: bool) -> str:
+    count = port.sessions_alive
+    if not count:
+        return "" if count is None else "; no session of it lives on"
+    if kill:
+        return f"; {count} of its sessions still being cut"
+    return f"; {count} of its sessions live on (cut them: bascule revoke {request.id} --kill)"
+
+
+def _raise_unclosed(
+    answers: Sequence[AccessRequest], ports: Sequence[list[tuple[str, GrantedPort]]]
+) -> None:
+    """Said means seen: what was not read back shut is not called closed."""
+    waiting = [
+        f"{name} port {port_words(port.number, port.protocol)} (request {short_id(request)})"
+        for request, each in zip(answers, ports, strict=True)
+        for name, port in each
+        if port.state not in ("closed", "failed")
+    ]
+    if waiting:
+        raise EnforcementFailed(
+            f"Revoked, but not yet reported shut: {'; '.join(waiting)}",
+            advice="Its agent may be away (bascule status). It shuts at its end in any case.",
+        )

@@ -1,0 +1,142 @@
+"""An access request as it is told: sentences for people, one stable object for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from bascule.cli.find import port_words, short_id
+from bascule.cli.spans import show_instant, show_span
+from bascule.client.access import SETTLED_OPEN, AccessRequest, GrantedMachine, GrantedPort
+from bascule.domain.net import Address, AddressPrefix, parse_address
+from bascule.domain.times import format_utc
+from bascule.errors import EnforcementFailed, InvalidInput, NotFound
+
+SSH_PORT = 22
+
+
+def request_json(request: AccessRequest) -> dict[str, object]:
+    return {
+        "requestId": request.id,
+        "state": request.state,
+        "requestor": request.requestor,
+        "justification": request.justification,
+        "policyId": request.policy_id,
+        "startTimeUtc": format_utc(request.started_at),
+        "endTimeUtc": format_utc(request.ends_at) if request.ends_at else None,
+        "machines": [
+            {
+                "id": str(machine.id),
+                "name": machine.id.name,
+                "addresses": list(machine.addresses),
+                "ports": [_port_json(port) for port in machine.ports],
+            }
+            for machine in request.machines
+        ],
+    }
+
+
+def _port_json(port: GrantedPort) -> Mapping[str, object]:
+    optional = {
+        "failure": port.failure or None,
+        "sessionsAlive": port.sessions_alive,
+        "notConfirmedSince": format_utc(port.not_confirmed_since)
+        if port.not_confirmed_since
+        else None,
+    }
+    return {
+        "number": port.number,
+        "protocol": port.protocol,
+        "sources": list(port.sources),
+        "state": port.state,
+        "endTimeUtc": format_utc(port.ends_at),
+        "grantId": port.grant_id,
+        **{key: value for key, value in optional.items() if value is not None},
+    }
+
+
+def opened_lines(request: AccessRequest, now: datetime) -> list[str]:
+    """What is open, from where, until when, and how to get there."""
+    lines = []
+    for machine, port in request.ports():
+        if port.state not in SETTLED_OPEN:
+            continue
+        lines.append(
+            f"{machine.id.name} port {port_words(port.number, port.protocol)} is open "
+            f"from {', '.join(port.sources)} until {until_words(port.ends_at, now)}"
+        )
+        if port.state == "notConfirmed":
+            lines.append("  its agent is silent at the moment: this is what it last said")
+        lines += _way_in(machine, port)
+    lines.append(
+        f"  request {short_id(request)}; close it early: bascule revoke {short_id(request)}"
+    )
+    return lines
+
+
+def _way_in(machine: GrantedMachine, port: GrantedPort) -> list[str]:
+    try:
+        address = reachable_address(machine.id.name, machine.addresses, port)
+    except (NotFound, InvalidInput) as error:
+        return [f"  {error.message}"]
+    if port.number == SSH_PORT:
+        return [f"  ssh -o HostKeyAlias={machine.id.name} {address}"]
+    return [f"  address {address}, port {port.number}"]
+
+
+def until_words(ends_at: datetime, now: datetime) -> str:
+    return f"{show_instant(ends_at, now)} ({show_span(ends_at - now)} left)"
+
+
+def unopened(request: AccessRequest, patience: timedelta) -> EnforcementFailed | None:
+    """The error for ports that did not open, or None when all did."""
+    reasons = [
+        f"{machine.id.name} port {port_words(port.number, port.protocol)} "
+        + (
+            f"did not open: {port.failure or 'its agent did not report it in force'}"
+            if port.state == "failed"
+            else f"was not reported open within {show_span(patience)}"
+            if port.state == "opening"
+            else f"was ended again while it opened (it is {port.state})"
+        )
+        for machine, port in request.ports()
+        if port.state not in SETTLED_OPEN
+    ]
+    if not reasons:
+        return None
+    name = request.machines[0].id.name
+    return EnforcementFailed(
+        "; ".join(reasons), advice=f"See its agent: bascule machine show {name}"
+    )
+
+
+def reachable_address(
+    name: str, addresses: tuple[str, ...], port: GrantedPort, family: int = 0
+) -> Address:
+    """The machine's first address of a family that the grant lets in (EDGES A22).
+
+    ``family`` 4 or 6 narrows it. Each address is parsed again here, because it goes into
+    commands; raises InvalidInput for one that is none, NotFound when no family fits.
+    """
+    if not addresses:
+        raise NotFound(
+            f"{name} has no address on record.",
+            advice=f"Give it one: bascule machine add {name} --address ADDRESS",
+        )
+    granted = {
+        network.version
+        for source in port.sources
+        for network in AddressPrefix.parse(source).networks
+    }
+    parsed = [parse_address(each) for each in addresses]
+    for address in parsed:
+        if address.version in granted and family in (0, address.version):
+            return address
+    families = " and ".join(f"IPv{version}" for version in sorted(granted))
+    wanted = f", and IPv{family} was asked for" if family else ""
+    raise NotFound(
+        f"{name} cannot be reached: access was granted from {', '.join(port.sources)} ({families})"
+        f"{wanted}, and its addresses are {', '.join(map(str, parsed))}.",
+        code="NoAddressInFamily",
+        advice=f"Give it an address of that family: bascule machine add {name} --address ADDRESS",
+    )

@@ -1,0 +1,92 @@
+"""``bascule ssh``: ask if needed, wait until it is really open, become ssh."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from bascule.cli.connect import connect
+from bascule.cli.find import find_machine
+from bascule.cli.reach import Reach, Wish, reach
+from bascule.cli.show import SSH_PORT
+from bascule.cli.spans import parse_span
+from bascule.cli.ssh_line import SshLine, parse_ssh_line
+from bascule.domain.ids import parse_name
+from bascule.errors import ConfigurationError
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    add_help_option=False,
+    options_metavar="",
+    epilog="""\b
+Options of its own (all others are ssh's):
+  --for DURATION   how long to ask for, when it has to ask: 30m, 2h; default 1h,
+                   or the policy's maximum if that is shorter
+  --why TEXT       the reason; stands in the record
+  --policy NAME    which policy to ask
+  -p PORT          which port; default 22, or the only one that can be asked for
+  --help           this text
+
+\b
+Examples:
+  bascule ssh web-1
+  bascule ssh admin@web-1 -- systemctl status nginx
+  bascule ssh web-1 -L 8080:localhost:80 -N
+  bascule ssh --why "ticket 4711" web-1""",
+)
+@click.argument(
+    "arguments", nargs=-1, type=click.UNPROCESSED, metavar="MACHINE [SSH OPTIONS] [-- COMMAND]"
+)
+@click.pass_context
+def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> None:
+    """Connect to MACHINE: asks for access if you have none, waits, becomes ssh.
+
+    Known hosts are kept under the machine's name, whatever its address. Nothing is printed
+    unless something is wrong.
+    """
+    line = parse_ssh_line(arguments)
+    if line.is_help:
+        click.echo(ctx.get_help())
+        return
+    if not line.machine:
+        raise click.UsageError("Name a machine: bascule ssh MACHINE", ctx)
+    wish = Wish(
+        port=line.port,
+        span=parse_span(line.ours["for"], "--for") if "for" in line.ours else None,
+        why=line.ours.get("why", ""),
+        policy_name=line.ours.get("policy", ""),
+        family=line.family,
+    )
+    with connect() as connection:
+        machine = find_machine(connection, line.machine)
+        way = reach(connection, machine, wish)
+    become(ssh_command(line, way, machine.name))
+
+
+def ssh_command(line: SshLine, way: Reach, name: str) -> list[str]:
+    """The words of ssh's command line; ours come last, because ssh takes the first it is told."""
+    words = ["ssh", *line.options]
+    if line.user is not None:
+        words += ["-l", line.user]
+    if line.port is not None or way.port != SSH_PORT:
+        words += ["-p", str(way.port)]
+    words += ["-o", f"HostKeyAlias={parse_name(name, 'Machine')}"]
+    return [*words, "--", str(way.address), *line.command]
+
+
+def become(command: Sequence[str]) -> NoReturn:
+    """Turn this process into that program; its exit code is then ours."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execvp(command[0], list(command))  # noqa: S606  # reason: becoming ssh is the purpose
+    except OSError as error:
+        raise ConfigurationError(
+            f"{command[0]} cannot be started: {error.strerror}.",
+            advice="Install OpenSSH's client (Debian: apt install openssh-client).",
+        ) from None

@@ -1,0 +1,146 @@
+"""``bascule ssh-config``: lines by which plain ``ssh web-1`` asks for access by itself.
+
+Source: ssh_config(5), Match. The command of an ``exec`` is run for each ssh to that name;
+when it fails, the block does not hold and ssh ends without having a host to go to. Names
+are literal and checked (EDGES A18): no token like %h reaches a shell. ``host`` is the
+name after the block before has set an address, so that a second family is looked at only
+when the first did not hold.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from bascule.cli.connect import connect
+from bascule.cli.find import find_machine
+from bascule.cli.parameters import MACHINE, PORT_NUMBER
+from bascule.cli.printing import note
+from bascule.cli.reach import Wish, reach, ssh_port
+from bascule.cli.show import SSH_PORT
+from bascule.client.machines import Machine, list_machines
+from bascule.client.policies import MachineRules, list_policies
+from bascule.domain.ids import is_name
+from bascule.domain.net import Address, parse_address
+from bascule.errors import BasculeError, ConfigurationError, InvalidInput
+
+_HEAD = """\
+# Made by 'bascule ssh-config'. Put it where ssh reads it:
+#   bascule ssh-config > ~/.ssh/bascule.conf
+# and this line at the top of ~/.ssh/config:
+#   Include bascule.conf
+# From then on 'ssh web-1' asks for access when it is needed, waits until the port is open,
+# and connects. Make it anew when a machine is added or moves to another address.
+"""
+
+
+@click.command(
+    "ssh-config",
+    epilog="""\b
+Examples:
+  bascule ssh-config > ~/.ssh/bascule.conf      and 'Include bascule.conf' in ~/.ssh/config
+  bascule ssh-config web-1 >> ~/.ssh/config
+  ssh web-1                                     asks, waits, connects""",
+)
+@click.argument("machines", nargs=-1, type=MACHINE)
+def ssh_config(machines: tuple[str, ...]) -> None:
+    """Print ssh_config lines by which plain ssh asks for access by itself.
+
+    For each of MACHINES; without any, for all that a policy names.
+    """
+    with connect() as connection:
+        named = {each.machine_id: each for each in list_policies(connection)}
+        chosen = (
+            [find_machine(connection, each) for each in machines]
+            if machines
+            else [each for each in list_machines(connection) if each.id in named]
+        )
+    program = this_program()
+    click.echo(_HEAD)
+    names = [each.name.casefold() for each in chosen]
+    for machine in chosen:
+        if names.count(machine.name.casefold()) > 1:
+            note(f"left out: {machine.id}: another machine has the same name")
+            continue
+        try:
+            block = "\n".join(_blocks(machine, named.get(machine.id), program))
+        except BasculeError as error:
+            note(f"left out: {machine.name}: {error.message}")
+            continue
+        click.echo(block + "\n")
+
+
+@click.command("ssh-prepare", hidden=True)
+@click.argument("machine")
+@click.option("-p", "--port", type=PORT_NUMBER, default=None)
+@click.option("--family", type=click.Choice(["4", "6"]), default=None)
+@click.option("--live-only", is_flag=True)
+def ssh_prepare(machine: str, port: int | None, family: str | None, live_only: bool) -> int:
+    """Make sure of access before ssh connects; used by the lines of ssh-config.
+
+    Ends with 0 when the machine can be reached over that family. A family that was not
+    granted is a quiet no: the next block is for the other one.
+    """
+    with connect() as connection:
+        found = find_machine(connection, machine)
+        wish = Wish(port=port, is_live_only=live_only)
+        try:
+            way = reach(connection, found, wish)
+        except BasculeError as error:
+            if live_only:
+                return error.exit_code  # the first block has said it
+            raise
+    return 0 if family is None or int(family) == way.address.version else 1
+
+
+def _blocks(machine: Machine, rules: MachineRules | None, program: str) -> Iterator[str]:
+    """The lines for one machine: a block a family, or why there is none."""
+    name = machine.name
+    if not is_name(name):
+        raise InvalidInput("its name does not fit in an ssh_config")
+    if rules is None:
+        raise InvalidInput("no policy names it")
+    port = ssh_port(rules)
+    first: dict[int, Address] = {}
+    for text in machine.addresses:
+        address = parse_address(text)
+        first.setdefault(address.version, address)
+    if not first:
+        raise InvalidInput(f"it has no address (bascule machine add {name} --address ADDRESS)")
+    for place, (version, address) in enumerate(first.items()):
+        criteria = f"originalhost {name}" + (f" host {name}" if place else "")
+        words = [f"{program} ssh-prepare {name}"]
+        words += [f"-p {port}"] if port != SSH_PORT else []
+        words += [f"--family {version}"] if len(first) > 1 else []
+        words += ["--live-only"] if place else []
+        yield f'Match {criteria} exec "{" ".join(words)}"'
+        yield f"    HostName {address}"
+        yield f"    HostKeyAlias {name}"
+        if port != SSH_PORT:
+            yield f"    Port {port}"
+
+
+def this_program() -> str:
+    """How ssh's shell is to start us: an absolute path, with the configuration in use."""
+    started = Path(sys.argv[0])
+    found = started if started.name == "bascule" and started.exists() else None
+    path = str(found.resolve() if found else shutil.which("bascule") or "")
+    if not path:
+        raise ConfigurationError(
+            "The bascule program cannot be found, so ssh could not start it.",
+            advice="Put it on your PATH.",
+        )
+    configured = os.environ.get("BASCULE_CONFIG")
+    words = [path]
+    if configured:
+        words = ["env", f"BASCULE_CONFIG={Path(configured).absolute()}", path]
+    command = shlex.join(words)
+    if '"' in command or "\n" in command:
+        raise ConfigurationError(f"The path {path} cannot be written into an ssh_config.")
+    return command.replace("%", "%%")  # ssh_config(5), TOKENS

@@ -1,0 +1,82 @@
+"""Waiting for the firewall's word: long-polls, and a sign of life for whoever looks on."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import click
+
+from bascule.cli.clean import clean
+from bascule.client.access import AccessRequest, get_request
+
+if TYPE_CHECKING:
+    from bascule.client.connection import Connection
+
+OPEN_SECONDS = 75.0  # the server withdraws after 60 what is not in force (domain.grant)
+CLOSE_SECONDS = 8.0
+_POLL_SECONDS = 25
+
+
+def wait_until_open(connection: Connection, request_id: str) -> AccessRequest:
+    """Until no port is opening any more; what it says then, it may still say ``opening``."""
+    return _wait(connection, request_id, "opening", OPEN_SECONDS)
+
+
+def wait_until_closed(connection: Connection, request_id: str) -> AccessRequest:
+    """Until no port is closing any more, or some seconds are over."""
+    return _wait(connection, request_id, "closing", CLOSE_SECONDS)
+
+
+def _wait(
+    connection: Connection, request_id: str, unsettled: str, patience: float
+) -> AccessRequest:
+    ends = time.monotonic() + patience
+    while True:
+        left = ends - time.monotonic()
+        request = get_request(
+            connection,
+            request_id,
+            max(0, min(_POLL_SECONDS, int(left))),
+            until_closed=unsettled == "closing",
+        )
+        if left < 1 or not any(port.state == unsettled for _, port in request.ports()):
+            return request
+
+
+class Working:
+    """A turning sign on a terminal, from half a second on; nothing anywhere else."""
+
+    def __init__(self, words: str) -> None:
+        self._words = clean(words)
+        self._is_over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            self._thread = threading.Thread(target=self._turn, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._is_over.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _turn(self) -> None:
+        if self._is_over.wait(0.5):
+            return
+        for sign in itertools.cycle("|/-\\"):
+            click.echo(f"\r{sign} {self._words} ", err=True, nl=False)
+            if self._is_over.wait(0.15):
+                break
+        click.echo("\r\x1b[K", err=True, nl=False)
