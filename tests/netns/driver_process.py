@@ -30,9 +30,7 @@ SOURCES = Path(bascule.__file__).parents[1]
 class DriverProcess:
     """Calls of ``NftablesDriver`` carried to a child in ``space``; its errors are raised here."""
 
-    def __init__(
-        self, space: str, *, use_owner: bool = True, prefix: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, space: str, *, use_owner: bool = True, prefix: tuple[str, ...] = ()) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             arguments = [str(theirs.fileno()), space, str(int(use_owner))]
@@ -44,7 +42,11 @@ class DriverProcess:
             )
         self._pipe = Connection(ours.detach())
         self._held: int | None = None
-        self._receive()
+        try:
+            self._receive()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def pid(self) -> int:
@@ -96,7 +98,8 @@ class DriverProcess:
                 return value
             assert release_stored is not None
             release_stored()
-            self._pipe.send(("released", ()))
+            with contextlib.suppress(BrokenPipeError):  # it may have been told to kill us
+                self._pipe.send(("released", ()))
 
 
 def main() -> None:

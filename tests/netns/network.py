@@ -31,7 +31,7 @@ CLIENT, CLIENT6 = "10.77.0.2", "fd77:0:1::2"
 STRANGER, STRANGER6 = "10.77.1.3", "fd77:0:2::3"
 INNER_GATEWAY, INNER = "10.78.0.1", "10.78.0.2"
 BROADCAST = "10.77.255.255"
-WAIT = 0.4  # seconds after which a connection that got no answer is called shut
+WAIT = 0.3  # seconds after which a connection that got no answer is called shut
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
 
 _CLONE_NEWNET = 0x40000000

@@ -79,7 +79,8 @@ class NftablesDriver:
         try:
             held = rules.from_table(table)
         except parse.Unreadable as error:
-            return Observed(RuleSet(), False, f"The firewall table was changed: {error}.", knocks)
+            sentence = f"The firewall table was changed by another program: {error}."
+            return Observed(RuleSet(rules.shut(table)), False, sentence, knocks)
         if self._loaded is None:
             return Observed(held, False, "The rules were not loaded by this process.", knocks)
         sentence = drift(self._loaded, table.layout)
@@ -100,8 +101,8 @@ class NftablesDriver:
         if self._must_read(change):
             before = self._loader.read(TABLE)
         if change.rebuild is not None:
-            shut = {closed.port for closed in change.rebuild.closed}
-            change.new_ports |= shut - rules.closed_ports(before)
+            already = {closed.port for closed in rules.shut(before)}
+            change.new_ports |= {closed.port for closed in change.rebuild.closed} - already
         for port in change.released if before is not None else ():
             self._forget_adopted(before, port, change)
         first = self._existing(change.new_ports)

@@ -20,7 +20,7 @@ from bascule.drivers.nftables.load import Loader, is_other_form
 from bascule.drivers.nftables.parse import Layout, Table
 from bascule.errors import EnforcementFailed
 
-_PATIENCE = 5.0  # seconds for the kernel to notice that the old socket is closed
+_PATIENCE = 2.0  # seconds for the kernel to notice that the old socket is closed
 _PAUSE = 0.01
 
 

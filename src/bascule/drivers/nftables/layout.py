@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from bascule.domain.desired import OpeningKey
 from bascule.domain.net import EVERY_IPV4, EVERY_IPV6, Network, PortKey, TransportProtocol
@@ -102,6 +102,20 @@ def opening_key(where: SourceSet, words: tuple[str, ...]) -> OpeningKey:
     if not address:
         return OpeningKey(EVERY_IPV4 if where.version == 4 else EVERY_IPV6, port)
     return OpeningKey(ip_network(f"{address[0]}/{where.length}"), port)
+
+
+def canonical(name: str, words: tuple[str, ...]) -> tuple[str, ...]:
+    """One spelling of an element of set ``name``, however nft printed it.
+
+    One element under two spellings would be deleted twice in a transaction, which is
+    refused. Raises ValueError for what we never write.
+    """
+    if name in (CLOSED, KILL):
+        return port_words(port_key(*words))
+    where = parse_set_name(name)
+    if where is not None:
+        return key_words(opening_key(where, words))
+    return str(ip_address(words[0])), *words[1:]
 
 
 _PROTOCOLS = {"tcp": TransportProtocol.TCP, "udp": TransportProtocol.UDP}

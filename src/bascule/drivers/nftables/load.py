@@ -32,6 +32,7 @@ from bascule.errors import EnforcementFailed
 _CHAINS = frozenset({"published", "delivered", "guard", "granted"})
 _OTHERS = frozenset({"counter blocked", "counter cut"})
 _PLAIN_SETS = frozenset({CLOSED, KILL, *ADOPTED.values(), *SEEN.values()})
+_ALREADY = "already exists"  # the library's own word, before it asks the kernel
 _UNSUPPORTED = "Operation not supported"  # a table made without ``persist`` cannot gain it
 
 
@@ -123,7 +124,7 @@ class Loader:
 
 def is_other_form(error: EnforcementFailed) -> bool:
     """Was a definition refused because what exists by that name is of another form?"""
-    return says(error, EXISTS) or says(error, _UNSUPPORTED)
+    return any(says(error, words) for words in (EXISTS, _ALREADY, _UNSUPPORTED))
 
 
 def _in_use(table: Table | None, kinds: tuple[str, ...]) -> frozenset[SourceSet]:

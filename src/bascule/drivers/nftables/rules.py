@@ -7,8 +7,8 @@ empty right after it was applied.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
-from ipaddress import ip_address
 
 from bascule.domain.desired import Opening, OpeningKey, RuleSet
 from bascule.domain.machine import ClosedPort, OnExpiry
@@ -22,6 +22,7 @@ from bascule.drivers.nftables.layout import (
     GRANTED,
     KILL,
     SourceSet,
+    canonical,
     key_words,
     opening_key,
     parse_set_name,
@@ -92,7 +93,7 @@ def from_table(table: Table) -> RuleSet:
     if table.strange:
         raise Unreadable(f"{table.strange[0]} is not an element of ours")
     try:
-        return RuleSet(_closed(table), _openings(table), _cuts(table))
+        return RuleSet(_closed(table, strict=True), _openings(table), _cuts(table))
     except (TypeError, ValueError) as error:
         raise Unreadable(str(error)) from error
 
@@ -109,32 +110,38 @@ def carried(
     found: dict[ElementKey, Element | None] = {}
     for name in ours if names is None else ours & set(names):
         for element in table.elements.get(name, ()):
-            if name in (CLOSED, KILL):
-                found[name, element.words] = Element()
-            elif element.remaining is not None:
-                kept = timed(element.remaining - elapsed, element.comment)
+            kept = _carried(name, element, elapsed)
+            with suppress(TypeError, ValueError):  # not of our form: not carried
                 if kept is not None:
-                    found[name, element.words] = kept
+                    found[name, canonical(name, element.words)] = kept
     return found
 
 
-def _closed(table: Table) -> frozenset[ClosedPort]:
+def _carried(name: str, element: ReadElement, elapsed: timedelta) -> Element | None:
+    if name in (CLOSED, KILL):
+        return Element()
+    if element.remaining is None:
+        return None
+    return timed(element.remaining - elapsed, element.comment)
+
+
+def shut(table: Table | None) -> frozenset[ClosedPort]:
+    """What a table closes, as far as it can be read; nothing when there is no table."""
+    return frozenset() if table is None else _closed(table, strict=False)
+
+
+def _closed(table: Table, *, strict: bool) -> frozenset[ClosedPort]:
     kill = {element.words for element in table.elements.get(KILL, ())}
-    return frozenset(
-        ClosedPort(
-            port_key(*element.words),
-            OnExpiry.KILL if element.words in kill else OnExpiry.KEEP,
-        )
-        for element in table.elements.get(CLOSED, ())
-    )
-
-
-def closed_ports(table: Table | None) -> frozenset[PortKey]:
-    """What a table closes, as far as it can be read; nothing when there is none."""
-    try:
-        return frozenset() if table is None else frozenset(c.port for c in _closed(table))
-    except (TypeError, ValueError):
-        return frozenset()
+    found = set()
+    for element in table.elements.get(CLOSED, ()):
+        try:
+            port = port_key(*element.words)
+        except (TypeError, ValueError):
+            if strict:
+                raise
+            continue
+        found.add(ClosedPort(port, OnExpiry.KILL if element.words in kill else OnExpiry.KEEP))
+    return frozenset(found)
 
 
 def _openings(table: Table) -> dict[OpeningKey, Opening]:
@@ -164,11 +171,7 @@ def _left(element: ReadElement) -> timedelta:
 def adopted_left(table: Table) -> dict[ElementKey, timedelta]:
     """Adopted connections by their element, with the time left to each."""
     return {
-        (name, _normal(element.words)): _left(element)
+        (name, canonical(name, element.words)): _left(element)
         for name in ADOPTED.values()
         for element in table.elements.get(name, ())
     }
-
-
-def _normal(words: tuple[str, ...]) -> tuple[str, ...]:
-    return str(ip_address(words[0])), *words[1:]

@@ -1,0 +1,140 @@
+"""Without an owner others can write: it is found, named and healed. Old kernels have no owner."""
+
+from __future__ import annotations
+
+import pytest
+
+from bascule.domain.desired import RuleSet
+from bascule.domain.plan import plan
+from tests.netns.conftest import StartDriver
+from tests.netns.driver_process import DriverProcess
+from tests.netns.network import CLIENT, Network
+from tests.netns.rulesets import closed, cuts, make_so, openings, tcp
+
+DESIRED = RuleSet(
+    closed(tcp(22), kill=[tcp(23)]),
+    openings((CLIENT, tcp(22), 60), ("10.78.0.0/24", tcp(22), 60)),
+    cuts((CLIENT, tcp(23), 100)),
+)
+
+
+@pytest.fixture
+def driver(start_driver: StartDriver) -> DriverProcess:
+    return start_driver(use_owner=False)
+
+
+def test_the_weakness_is_said(driver: DriverProcess) -> None:
+    found = driver.capabilities()
+    assert not found.is_owned
+    assert "flush ruleset" in found.weaknesses[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("flush ruleset", "is missing"),
+        ("delete table inet bascule", "is missing"),
+        ("insert rule inet bascule granted accept", "chain granted has 'accept' too"),
+        ("flush chain inet bascule granted", "chain granted lacks"),
+        ("table inet bascule {\nflags dormant\n}", "its flags are dormant"),
+        ("add chain inet bascule more", "chain more is not ours"),
+        (
+            "add set inet bascule g4_8 { type ipv4_addr . inet_proto . inet_service; }",
+            "set g4_8 is not ours",
+        ),
+        ("add counter inet bascule mine", "counter mine is not ours"),
+        (
+            "add chain inet bascule granted { policy accept; }\n"
+            "add element inet bascule g4_24 { 10.1.0.0 . 1 . 22 timeout 9s }",
+            "protocol 1 is not one of ours",
+        ),
+        (
+            "flush chain inet bascule published\ndelete chain inet bascule published\n"
+            "add chain inet bascule published "
+            "{ type filter hook prerouting priority 0; policy accept; }",
+            "chain published lacks",
+        ),
+    ],
+)
+def test_drift_is_named_and_healed(
+    network: Network, driver: DriverProcess, text: str, words: str
+) -> None:
+    network.echo(22)
+    make_so(driver, DESIRED)
+    network.host.nft(text.replace("{ policy accept; }", "") + "\n")
+    seen = driver.observe()
+    assert not seen.is_intact
+    assert words in seen.drift
+    make_so(driver, DESIRED)
+    assert network.client.reaches(22)
+    assert not network.stranger.reaches(22)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "add element inet bascule g4 { 10.77.1.3 . tcp . 22 timeout 1h }",
+        "delete element inet bascule closed { tcp . 22 }",
+        "flush set inet bascule closed",
+        "flush set inet bascule g4_24",
+        "delete element inet bascule ended4 { 10.77.0.2 . tcp . 23 }",
+        "add element inet bascule kill { tcp . 22 }",
+        "add element inet bascule closed { tcp . 2200 }",
+    ],
+)
+def test_an_element_that_others_change_is_an_ordinary_difference(
+    network: Network, driver: DriverProcess, text: str
+) -> None:
+    network.echo(22)
+    make_so(driver, DESIRED)
+    network.host.nft(text + "\n")
+    assert plan(DESIRED, driver.observe())
+    make_so(driver, DESIRED)
+    assert network.client.reaches(22)
+    assert not network.stranger.reaches(22)
+
+
+def test_a_table_without_an_owner_becomes_owned(
+    network: Network, driver: DriverProcess, start_driver: StartDriver
+) -> None:
+    """An upgrade of kernel or nft: flags cannot be added, so the table is made anew."""
+    network.echo(22)
+    make_so(driver, DESIRED)
+    driver.kill()
+    for turn in (lambda each: each.take_over(lambda: None), lambda each: None):
+        following = start_driver()
+        turn(following)
+        make_so(following, DESIRED)
+        assert following.observe().rules.openings.keys() == DESIRED.openings.keys()
+        assert network.client.reaches(22)
+        assert not network.stranger.reaches(22)
+        following.kill()
+
+
+def test_a_table_of_another_form_is_replaced(network: Network, driver: DriverProcess) -> None:
+    """An older version's: its adopted connections are kept where they are of our form."""
+    network.echo(22)
+    network.host.nft(
+        "table inet bascule {\n"
+        "set closed {\ntype inet_service\nelements = { 22 }\n}\n"
+        "set adopted4 {\ntype ipv4_addr . inet_service . inet_service\nflags timeout\n"
+        "elements = { 10.77.1.3 . 4444 . 22 timeout 60s }\n}\n"
+        "chain gate {\ntype filter hook input priority 0; policy accept;\n"
+        "tcp dport @closed drop\n}\n}\n"
+    )
+    assert not network.client.reaches(22)
+    make_so(driver, DESIRED)
+    assert network.client.reaches(22)
+    assert not network.stranger.reaches(22)
+    assert "4444" in network.host.run("nft", "list", "set", "inet", "bascule", "adopted4")
+
+
+def test_unused_prefix_lengths_go_with_a_later_load(
+    network: Network, driver: DriverProcess
+) -> None:
+    make_so(driver, DESIRED)
+    make_so(driver, RuleSet(DESIRED.closed, openings((CLIENT, tcp(22), 60))))
+    make_so(driver, RuleSet(DESIRED.closed, openings(("10.0.0.0/9", tcp(22), 60))))
+    listed = network.host.run("nft", "list", "sets", "inet")
+    assert "set g4_9 " in listed
+    assert "set g4_24 " not in listed

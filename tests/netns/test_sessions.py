@@ -1,0 +1,215 @@
+"""Connections that exist: kept, killed at the lease's end, cut on revoke, or adopted."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from bascule.domain.desired import RuleSet
+from tests.netns.conftest import StartDriver
+from tests.netns.driver_process import DriverProcess
+from tests.netns.network import CLIENT, HOST, HOST6, STRANGER, Network, Space, is_alive
+from tests.netns.rulesets import closed, cuts, make_so, openings, tcp
+
+MINUTE = 60.0
+
+
+def test_a_keep_session_outlives_its_opening_and_a_kill_session_does_not(
+    network: Network, driver: DriverProcess
+) -> None:
+    """The kernel alone ends the second: the driver's process is dead by then."""
+    network.echo(22, 23)
+    given = openings((CLIENT, tcp(22), 1.2), (CLIENT, tcp(23), 1.2), ("*", tcp(24), 1.2))
+    make_so(driver, RuleSet(closed(tcp(22), tcp(24), kill=[tcp(23)]), given))
+    began = time.monotonic()
+    kept, killed = network.session(network.client, 22), network.session(network.client, 23)
+    driver.kill()
+    time.sleep(max(0.0, began + 0.9 - time.monotonic()))
+    assert is_alive(kept)
+    assert is_alive(killed)
+    time.sleep(max(0.0, began + 1.3 - time.monotonic()))
+    assert is_alive(kept)
+    killed.sendall(b"x")
+    with pytest.raises(ConnectionResetError):  # by a reset at once, not by silence
+        killed.recv(8)
+    assert not network.client.reaches(22)
+
+
+def test_a_server_that_pushes_is_cut_too(network: Network, driver: DriverProcess) -> None:
+    """Over IPv6; its socket goes by ``tidy``, since the kernel resets only the client."""
+    network.echo(23)
+    shut = closed(kill=[tcp(23)])
+    make_so(driver, RuleSet(shut, openings(("fd77::/32", tcp(23), 0.8))))
+    session = network.session(network.client, 23, HOST6)
+    assert driver.sessions([(tcp(23), "fd77::/32"), (tcp(23), "*"), (tcp(22), "*")]) == [1, 1, 0]
+    time.sleep(0.9)
+    driver.tidy()
+    assert driver.sessions([(tcp(23), "*")]) == [0]
+    assert not is_alive(session)
+
+
+def test_the_same_source_port_is_judged_anew(network: Network, driver: DriverProcess) -> None:
+    """EDGES A1: after the server's RST conntrack still calls a bare SYN established."""
+    network.echo(22)
+    make_so(driver, RuleSet(closed(tcp(22)), openings((CLIENT, tcp(22), 1))))
+    session = network.session(network.client, 22, source_port=40022)
+    time.sleep(1.05)
+    assert is_alive(session)
+    session.sendall(b"reset")
+    time.sleep(0.1)
+    session.close()
+    for _ in range(4):
+        assert network.client.connect(22, source_port=40022, wait=0.25) is None
+
+
+def test_a_cut_ends_what_a_revoked_opening_admitted(
+    network: Network, driver: DriverProcess
+) -> None:
+    network.echo(22, 2200)
+    shut = closed(tcp(22))
+    given = openings((CLIENT, tcp(22), MINUTE), (STRANGER, tcp(22), MINUTE))
+    make_so(driver, RuleSet(shut, given))
+    cut = network.session(network.client, 22)
+    others = network.session(network.client, 2200), network.session(network.stranger, 22)
+    make_so(driver, RuleSet(shut, openings((STRANGER, tcp(22), MINUTE))))
+    assert is_alive(cut), "a plain revoke leaves the session"
+    ended = cuts((CLIENT, tcp(22), 120))
+    make_so(driver, RuleSet(shut, openings((STRANGER, tcp(22), MINUTE)), ended))
+    driver.tidy()
+    assert driver.sessions([(tcp(22), CLIENT), (tcp(22), STRANGER)]) == [0, 1]
+    assert not is_alive(cut)
+    assert all(is_alive(each) for each in others)
+
+
+@pytest.mark.parametrize("source", ["10.77.0.0/24", "*"])
+def test_a_cut_of_a_prefix_spares_whom_another_opening_admits(
+    network: Network, driver: DriverProcess, source: str
+) -> None:
+    """By the kernel alone: nothing is tidied here."""
+    network.echo(22)
+    shut = closed(tcp(22))
+    bob = openings((STRANGER, tcp(22), MINUTE))
+    make_so(driver, RuleSet(shut, {**openings((source, tcp(22), MINUTE)), **bob}))
+    cut, spared = network.session(network.client, 22), network.session(network.stranger, 22)
+    make_so(driver, RuleSet(shut, bob, cuts((source, tcp(22), 120))))
+    assert not is_alive(cut)
+    assert is_alive(spared)
+
+
+def test_a_handshake_begun_in_an_opening_is_not_finished_after_a_cut(
+    network: Network, driver: DriverProcess
+) -> None:
+    """EDGES A24: the half-open connection is destroyed with the others."""
+    network.echo(22)
+    shut = closed(tcp(22))
+    make_so(driver, RuleSet(shut, openings((CLIENT, tcp(22), MINUTE))))
+    with half_open(network.client, 22):
+        assert _half_open_sockets(network) == 1
+        make_so(driver, RuleSet(shut, {}, cuts((CLIENT, tcp(22), 120))))
+        driver.tidy()
+        assert _half_open_sockets(network) == 0
+
+
+def test_old_connections_are_adopted_by_exact_tuple(
+    network: Network, driver: DriverProcess
+) -> None:
+    """EDGES A3: made before conntrack ran, they live on; nobody new gets in with them."""
+    network.echo(22, 23)
+    network.echo(22, space=network.inner)
+    network.publish(8022, 22)
+    old = [
+        network.session(network.stranger, port, address)
+        for port, address in ((22, HOST), (22, HOST6), (23, HOST), (23, HOST6), (8022, HOST))
+    ]
+    shut = closed(tcp(22), kill=[tcp(23), tcp(8022)])
+    make_so(driver, RuleSet(shut, openings((CLIENT, tcp(23), 1))))
+    granted = network.session(network.client, 23)
+    assert all(is_alive(each) for each in old)
+    for port in (22, 23, 8022):
+        assert not network.stranger.reaches(port)
+    time.sleep(1.1)
+    driver.tidy()
+    assert not is_alive(granted), "a granted session beside adopted ones ends on time"
+    assert all(is_alive(each) for each in old)
+
+
+def test_adoption_is_renewed_on_keep_ports_alone(network: Network, driver: DriverProcess) -> None:
+    """The window is shortened by hand (unowned table), so that ten minutes pass in one second."""
+    driver.close()
+    driver = DriverProcess(network.host.name, use_owner=False)
+    with contextlib.closing(driver):
+        network.echo(22, 23)
+        keep, kill = network.session(network.stranger, 22), network.session(network.stranger, 23)
+        make_so(driver, RuleSet(closed(tcp(22), kill=[tcp(23)])))
+        for session, port in ((keep, 22), (kill, 23)):
+            element = f"adopted4 {{ {STRANGER} . {session.getsockname()[1]} . {port}"
+            network.host.nft(
+                f"delete element inet bascule {element} }}\n"
+                f"add element inet bascule {element} timeout 1s }}\n"
+            )
+        driver.tidy()
+        assert "8m" < _adopted(network, 22) < "9m60s"
+        time.sleep(1.1)
+        driver.tidy()
+        assert is_alive(keep)
+        assert not is_alive(kill)
+        assert driver.sessions([(tcp(22), "*"), (tcp(23), "*")]) == [1, 0]
+
+
+def test_a_rebuild_does_not_adopt_what_a_lease_admitted(
+    network: Network, start_driver: StartDriver
+) -> None:
+    network.echo(23)
+    shut = closed(kill=[tcp(23)])
+    first = start_driver()
+    make_so(first, RuleSet(shut, openings((CLIENT, tcp(23), 1.5))))
+    session = network.session(network.client, 23)
+    first.kill()
+    desired = first_look = RuleSet(shut, openings((CLIENT, tcp(23), 1)))
+    second = start_driver()
+    assert not second.observe().is_intact, "another process's rules are loaded anew"
+    make_so(second, desired)
+    assert first_look.closed == second.observe().rules.closed
+    time.sleep(1.1)
+    assert not is_alive(session)
+
+
+@contextlib.contextmanager
+def half_open(space: Space, port: int) -> Iterator[None]:
+    """Send a lone SYN from a raw socket; the answer is thrown away and never acknowledged."""
+    space.nft(
+        "table ip quiet {\nchain out {\ntype filter hook output priority 0;\n"
+        f"tcp dport {port} tcp flags & (rst | ack) != 0 drop\n}}\n}}\n"
+    )
+    with space.inside(
+        lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+    ) as raw:
+        raw.sendto(_syn(port), (HOST, 0))
+        time.sleep(0.1)
+        yield
+    space.nft("delete table ip quiet\n")
+
+
+def _syn(port: int) -> bytes:
+    head = struct.pack(">HHIIBBHHH", 40099, port, 1, 0, 5 << 4, 0x02, 1024, 0, 0)
+    addresses = socket.inet_aton(CLIENT) + socket.inet_aton(HOST)
+    pseudo = addresses + struct.pack(">BBH", 0, socket.IPPROTO_TCP, len(head)) + head
+    total = sum(struct.unpack(f">{len(pseudo) // 2}H", pseudo))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return head[:16] + struct.pack(">H", ~total & 0xFFFF) + head[18:]
+
+
+def _half_open_sockets(network: Network) -> int:
+    return len(network.host.run("ss", "-Htn", "state", "syn-recv").splitlines())
+
+
+def _adopted(network: Network, port: int) -> str:
+    listed = network.host.run("nft", "list", "set", "inet", "bascule", "adopted4")
+    line = next(line for line in listed.splitlines() if f". {port} " in line)
+    return line.partition("expires ")[2].strip(" ,}")
