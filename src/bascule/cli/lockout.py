@@ -1,0 +1,61 @@
+"""Not shutting the door on oneself: policy set, typed in an ssh session on that very machine.
+
+Before the port is shut, the agent on this host lets the session's own address in for a
+while (EDGES A25). Elsewhere, or without an agent here, there is nothing to do.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+
+from bascule.cli.parameters import Port
+from bascule.cli.printing import note
+from bascule.client.host_agent import control_path, open_on_this_host
+from bascule.client.machines import Machine
+from bascule.client.ssh_peer import ssh_peer
+from bascule.domain.net import Address, parse_address
+from bascule.errors import BasculeError, InvalidInput
+
+GRACE_MINUTES = 15
+
+
+def keep_my_way_in(machine: Machine, ports: Iterable[Port]) -> None:
+    """Open the TCP ports about to be shut for the ssh peer, when this host is that machine."""
+    peer = ssh_peer()
+    if peer is None or not any(_is_here(each) for each in machine.addresses):
+        return
+    shut = {port.number for port in machine.closed_ports if port.protocol == "TCP"}
+    for port in ports:
+        if port.protocol != "UDP" and port.number not in shut:
+            _open(port.number, peer)
+
+
+def _open(number: int, peer: Address) -> None:
+    try:
+        open_on_this_host(control_path(), "TCP", number, str(peer), GRACE_MINUTES * 60)
+    except BasculeError as error:
+        note(
+            f"You are in an ssh session on this machine, and its agent did not let {peer} in for "
+            f"{GRACE_MINUTES} minutes: {error.message} This session lives on; before you leave "
+            "it: bascule request."
+        )
+        return
+    note(
+        f"Your ssh session comes from {peer}: let in on port {number} for {GRACE_MINUTES} minutes."
+    )
+
+
+def _is_here(text: str) -> bool:
+    """Is that one of this host's own addresses? Only those can be bound (bind(2))."""
+    try:
+        address = parse_address(text)
+    except InvalidInput:
+        return False
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True

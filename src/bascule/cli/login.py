@@ -1,0 +1,174 @@
+"""``bascule login``: whom to trust, who we are, tried out before it is kept."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from bascule.cli.connect import connect
+from bascule.cli.printing import note, say
+from bascule.cli.profile import DEFAULT_GROUP, Profile, config_path, save_profile, token_path
+from bascule.client.private_file import write_private
+from bascule.client.tokens import TokenFile
+from bascule.domain.ids import is_guid, is_resource_group_name
+from bascule.errors import ConfigurationError, InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  bascule login --admin-file /var/lib/bascule/admin.json
+  bascule login --endpoint https://bascule.example:8443 --fingerprint 3f2a... \\
+      --tenant GUID --subscription GUID --client-id GUID
+  pass bascule | bascule login --endpoint URL --ca-file ca.pem --client-secret - ..."""
+)
+@click.option(
+    "--admin-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Take everything from the server's DIR/admin.json.",
+)
+@click.option("--endpoint", metavar="URL", help="https://HOST:PORT of the server.")
+@click.option(
+    "--ca-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="PEM of the CA that signed the server's certificate.",
+)
+@click.option(
+    "--fingerprint",
+    metavar="HEX",
+    help="SHA-256 of the server's CA certificate, to fetch and trust it by.",
+)
+@click.option("--tenant", metavar="GUID", help="Tenant id.")
+@click.option("--subscription", metavar="GUID", help="Subscription id.")
+@click.option("--group", default=None, help="Resource group of new machines. Default: default.")
+@click.option("--client-id", metavar="GUID", help="The service principal's client id.")
+@click.option(
+    "--client-secret",
+    metavar="TEXT",
+    envvar="BASCULE_CLIENT_SECRET",
+    help="Its secret; '-' reads it from stdin. Better than here, where 'ps' shows it: "
+    "BASCULE_CLIENT_SECRET, stdin, or being asked.",
+)
+def login(
+    admin_file: Path | None,
+    endpoint: str | None,
+    ca_file: Path | None,
+    fingerprint: str | None,
+    tenant: str | None,
+    subscription: str | None,
+    group: str | None,
+    client_id: str | None,
+    client_secret: str | None,
+) -> None:
+    """Sign in to a server and remember it.
+
+    The credentials are tried before they are kept, in a file that only you can read.
+    """
+    given = {
+        "endpoint": endpoint,
+        "ca_file": str(ca_file.absolute()) if ca_file is not None else None,
+        "tenant_id": tenant,
+        "subscription_id": subscription,
+        "resource_group": group,
+        "client_id": client_id,
+        "client_secret": client_secret,
+    }
+    known = _read_admin(admin_file) if admin_file is not None else {}
+    known |= {name: value for name, value in given.items() if value is not None}
+    known["endpoint"] = _endpoint(known.get("endpoint") or _ask("Server (https://host:port)"))
+    if fingerprint is not None:
+        known["ca_file"] = _pin(known["endpoint"], fingerprint)
+    elif "ca_file" not in known:
+        raise InvalidInput(
+            "Say whom to trust: --ca-file FILE or --fingerprint HEX.",
+            advice="On the server: openssl x509 -in DATA/ca.pem -noout -fingerprint -sha256",
+        )
+    profile = _profile(known)
+    TokenFile(token_path()).forget()
+    with connect(profile) as connection:
+        connection.sign_in()
+    path = save_profile(profile)
+    say(f"Signed in to {profile.endpoint} as {profile.client_id}")
+    note(f"Kept in {path}. Next: bascule machine list")
+
+
+def _profile(known: Mapping[str, str]) -> Profile:
+    secret = known.get("client_secret", "")
+    if secret == "-":  # noqa: S105  # reason: means stdin
+        secret = sys.stdin.readline().rstrip("\r\n")
+    profile = Profile(
+        endpoint=known["endpoint"],
+        ca_file=known["ca_file"],
+        tenant_id=known.get("tenant_id") or _ask("Tenant id"),
+        subscription_id=known.get("subscription_id") or _ask("Subscription id"),
+        client_id=known.get("client_id") or _ask("Client id"),
+        client_secret=secret or _ask("Client secret", is_hidden=True),
+        resource_group=known.get("resource_group", DEFAULT_GROUP),
+    )
+    for name, value in (("tenant", profile.tenant_id), ("subscription", profile.subscription_id)):
+        if not is_guid(value):
+            raise InvalidInput(f"The {name} id {value[:60]!r} is not a GUID.", target=f"--{name}")
+    if not is_resource_group_name(profile.resource_group):
+        raise InvalidInput(f"{profile.resource_group[:90]!r} is not a resource group's name.")
+    return profile
+
+
+def _ask(what: str, *, is_hidden: bool = False) -> str:
+    if not sys.stdin.isatty():
+        option = what.split(" (", maxsplit=1)[0].lower().replace(" id", "").replace(" ", "-")
+        raise InvalidInput(
+            f"{what} is missing, and there is no terminal to ask on.",
+            advice=f"See bascule login --help (--{option}).",
+        )
+    answer: str = click.prompt(what, hide_input=is_hidden, err=True)
+    return answer.strip()
+
+
+def _endpoint(text: str) -> str:
+    """scheme://host[:port] and nothing else."""
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+    except ValueError:
+        raise _no_endpoint(text) from None
+    is_bare = not (parts.username or parts.query or parts.fragment or parts.path.strip("/"))
+    if parts.scheme != "https" or not parts.hostname or port == 0 or not is_bare:
+        raise _no_endpoint(text)
+    return f"https://{parts.netloc}"
+
+
+def _no_endpoint(text: str) -> InvalidInput:
+    return InvalidInput(
+        f"{text[:200]!r} is not a server's URL; write it as https://bascule.example:8443.",
+        target="--endpoint",
+    )
+
+
+def _read_admin(path: Path) -> dict[str, str]:
+    try:
+        data = json.loads(path.read_text())
+        known = {str(name): str(value) for name, value in data.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise ConfigurationError(
+            f"{path} cannot be read: {error}.",
+            advice="It is DIR/admin.json of the server's data directory, and only its owner may read it.",
+        ) from None
+    if "ca_file" in known:  # a relative one is meant from where it stands
+        known["ca_file"] = str(path.absolute().parent / known["ca_file"])
+    return known
+
+
+def _pin(endpoint: str, fingerprint: str) -> str:
+    from bascule.client.pin import fetch_ca  # noqa: PLC0415  # reason: slow to load, --help must not wait
+
+    path = config_path().with_name("ca.pem")
+    write_private(path, fetch_ca(endpoint, fingerprint))
+    return str(path.absolute())

@@ -1,0 +1,325 @@
+"""``bascule machine``: the machines, their agents, and ports that no policy names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import click
+
+from bascule.cli.connect import connect
+from bascule.cli.find import find_machine, new_machine_id, port_words
+from bascule.cli.parameters import MACHINE, PORT, SPAN, Port
+from bascule.cli.printing import emit_json, note, output_option, print_table, say
+from bascule.cli.profile import load_profile
+from bascule.cli.rules_table import rule_rows
+from bascule.cli.spans import show_instant, show_span
+from bascule.client import machines as inventory
+from bascule.client.fleet import enrol as make_enrolment
+from bascule.client.machines import OFFLINE, ClosedPort, EnforcementPoint, Machine
+from bascule.client.policies import get_machine_rules, release_ports
+from bascule.domain.net import parse_address
+from bascule.domain.times import format_utc
+from bascule.errors import InvalidInput
+
+OS_TYPES = {"linux": "Linux", "windows": "Windows"}
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  bascule machine add web-1 --address 203.0.113.5 --address 2001:db8::5
+  bascule machine enrol web-1
+  bascule machine list"""
+)
+def machine() -> None:
+    """Machines and their agents."""
+
+
+@machine.command(
+    "list", epilog="\b\nExamples:\n  bascule machine list\n  bascule machine list -o json"
+)
+@output_option
+def list_command(output: str) -> None:
+    """List the machines: where they are, whether their agent is there, what is shut."""
+    with connect() as connection:
+        known = inventory.list_machines(connection)
+        now = connection.now()
+    if output == "json":
+        emit_json([machine_json(each) for each in known])
+        return
+    if not known:
+        note("There is no machine yet. Add one: bascule machine add NAME --address ADDRESS")
+        return
+    groups = {each.id.resource_group.casefold() for each in known}
+    heads = ["MACHINE", "ADDRESSES", "OS", "AGENT", "SHUT"]
+    rows = [
+        [
+            each.name,
+            " ".join(each.addresses),
+            each.os_type,
+            agent_words(each.point, now),
+            shut_words(each),
+        ]
+        for each in known
+    ]
+    if len(groups) > 1:
+        heads.append("GROUP")
+        rows = [[*row, each.id.resource_group] for row, each in zip(rows, known, strict=True)]
+    print_table(heads, rows)
+
+
+@machine.command(epilog="\b\nExamples:\n  bascule machine show web-1")
+@click.argument("name", type=MACHINE)
+@output_option
+def show(name: str, output: str) -> None:
+    """Show one machine: its agent, what is shut, what its policies say."""
+    with connect() as connection:
+        found = find_machine(connection, name)
+        rules = get_machine_rules(connection, found.id)
+        now = connection.now()
+    if output == "json":
+        emit_json(machine_json(found))
+        return
+    for line in _details(found, now):
+        say(line)
+    if rules.policies:
+        say("")
+        print_table(*rule_rows([rules], with_machine=False))
+    else:
+        say(f"policies   none; set one: bascule policy set {found.name}")
+
+
+@machine.command(
+    epilog="""\b
+Examples:
+  bascule machine add web-1 --address 203.0.113.5
+  bascule machine add win-1 --os windows --address 203.0.113.9"""
+)
+@click.argument("name", type=MACHINE)
+@click.option(
+    "--address",
+    "addresses",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Where it is reached; IPv4 or IPv6; may be repeated, all are given at once.",
+)
+@click.option("--os", "os_name", type=click.Choice(list(OS_TYPES)), help="Default: linux.")
+@click.option("--location", default=None, help="Default: the server's first location.")
+@click.option("--group", default=None, help="Resource group; default: the one of the sign-in.")
+@output_option
+def add(
+    name: str,
+    addresses: tuple[str, ...],
+    os_name: str | None,
+    location: str | None,
+    group: str | None,
+    output: str,
+) -> None:
+    """Add a machine to the inventory, or change what is given of one that is there.
+
+    Nothing is shut by this: that begins with a policy and the machine's agent.
+    """
+    checked = [str(parse_address(each, "--address")) for each in addresses]
+    profile = load_profile()
+    with connect(profile) as connection:
+        wanted = new_machine_id(connection, name, group or profile.resource_group)
+        found, is_new = inventory.put_machine(
+            connection,
+            wanted,
+            checked or None,
+            OS_TYPES[os_name] if os_name else None,
+            location,
+        )
+    if output == "json":
+        emit_json(machine_json(found))
+        return
+    at = (
+        f", reached at {' and '.join(found.addresses)}"
+        if found.addresses
+        else ", without an address"
+    )
+    say(f"{found.name} {'added' if is_new else 'changed'}{at}")
+    if is_new:
+        note(
+            f"Next: bascule machine enrol {found.name} (its agent), "
+            f"bascule policy set {found.name} -p 22 (what is shut)"
+        )
+
+
+@machine.command(epilog="\b\nExamples:\n  bascule machine remove web-1")
+@click.argument("name", type=MACHINE)
+def remove(name: str) -> None:
+    """Take a machine out of the inventory and out of its policies.
+
+    Its grants end at once. Nothing opens by it: its agent is refused from then on, ends
+    every opening and keeps the ports shut, until it is uninstalled on the host.
+    """
+    with connect() as connection:
+        found = find_machine(connection, name)
+        inventory.delete_machine(connection, found.id)
+    say(f"{found.name} removed")
+    if found.closed_ports:
+        note(
+            f"Still shut on the host: {_port_list(found.closed_ports)}. "
+            "To open them there: bascule agent uninstall"
+        )
+
+
+@machine.command(
+    epilog="""\b
+Examples:
+  bascule machine enrol web-1
+  bascule machine enrol web-1 --replace --valid 5m"""
+)
+@click.argument("name", type=MACHINE)
+@click.option("--replace", is_flag=True, help="Let the new agent take the place of a live one.")
+@click.option(
+    "--valid",
+    type=SPAN,
+    default=timedelta(minutes=15),
+    metavar="DURATION",
+    help="How long the token can be used, at most 15m. Default: 15m.",
+)
+@output_option
+def enrol(name: str, replace: bool, valid: timedelta, output: str) -> None:
+    """Make a one-time token for a machine's agent, and print what to run on the host."""
+    minutes, rest = divmod(int(valid.total_seconds()), 60)
+    if rest or not 1 <= minutes <= 15:
+        raise InvalidInput(
+            "--valid is a number of whole minutes, from 1m to 15m.", target="--valid"
+        )
+    with connect() as connection:
+        found = find_machine(connection, name)
+        made = make_enrolment(connection, found.id, replaces=replace, valid_minutes=minutes)
+        now = connection.now()
+    if output == "json":
+        emit_json(
+            {
+                "machine": str(found.id),
+                "machineUid": made.machine_uid,
+                "token": made.token,
+                "expiresAt": format_utc(made.expires_at) if made.expires_at else None,
+                "caFingerprint": made.ca_fingerprint,
+                "command": made.command,
+            }
+        )
+        return
+    until = f" until {show_instant(made.expires_at, now)}" if made.expires_at else ""
+    note(f"On {found.name}, as root; the token works once{until}:")
+    say(f"  {made.command.replace('agent run', 'agent install', 1)}")
+    note("or in the foreground, without a service:")
+    say(f"  {made.command}")
+
+
+@machine.command(
+    epilog="""\b
+Examples:
+  bascule machine release web-1 -p 8080
+  bascule machine release web-1               all that no policy names"""
+)
+@click.argument("name", type=MACHINE)
+@click.option(
+    "-p",
+    "--port",
+    "ports",
+    type=PORT,
+    multiple=True,
+    metavar="PORT",
+    help="22, 22/tcp, 53/udp or 53/*; may be repeated. Default: all that no policy names.",
+)
+@output_option
+def release(name: str, ports: tuple[Port, ...], output: str) -> None:
+    """Open ports that are shut although no policy names them any more."""
+    with connect() as connection:
+        found = find_machine(connection, name)
+        released = release_ports(connection, found.id, [(p.number, p.protocol) for p in ports])
+    if output == "json":
+        emit_json({"released": [{"number": n, "protocol": p} for n, p in released]})
+        return
+    for number, protocol in released:
+        say(
+            f"{found.name} port {port_words(number, protocol)} is released: Bascule lets everybody through"
+        )
+    if not released:
+        note(f"{found.name} has no port that is shut without a policy.")
+
+
+def machine_json(each: Machine) -> dict[str, object]:
+    return {
+        "id": str(each.id),
+        "name": each.name,
+        "uid": each.uid,
+        "location": each.location,
+        "osType": each.os_type,
+        "addresses": list(each.addresses),
+        "closedPorts": [
+            {
+                "number": port.number,
+                "protocol": port.protocol,
+                "onExpiry": port.on_expiry,
+                "inPolicy": port.is_in_policy,
+            }
+            for port in each.closed_ports
+        ],
+        "agent": _agent_json(each.point) if each.point is not None else None,
+    }
+
+
+def _agent_json(point: EnforcementPoint) -> dict[str, object]:
+    return {
+        "state": point.state,
+        "lastContactAt": format_utc(point.last_contact_at) if point.last_contact_at else None,
+        "agentVersion": point.agent_version,
+        "generation": point.generation,
+        "observedGeneration": point.observed_generation,
+        "weaknesses": list(point.weaknesses),
+        "blockedAttempts": point.blocked_attempts,
+    }
+
+
+def agent_words(point: EnforcementPoint | None, now: datetime) -> str:
+    """online, away since when, or that there is none."""
+    if point is None:
+        return "none"
+    if point.state == OFFLINE and point.last_contact_at is not None:
+        return f"away since {show_instant(point.last_contact_at, now)} ({show_span(now - point.last_contact_at)})"
+    return {"online": "online", "offline": "away", "neverSeen": "away, never seen"}.get(
+        point.state, point.state
+    )
+
+
+def shut_words(each: Machine) -> str:
+    """The shut ports, those in no policy marked."""
+    return ", ".join(
+        port_words(port.number, port.protocol) + ("" if port.is_in_policy else " (in no policy)")
+        for port in each.closed_ports
+    )
+
+
+def _port_list(ports: Sequence[ClosedPort]) -> str:
+    return ", ".join(port_words(port.number, port.protocol) for port in ports)
+
+
+def _details(found: Machine, now: datetime) -> list[str]:
+    lines = [
+        f"machine    {found.name}",
+        f"id         {found.id}",
+        f"addresses  {', '.join(found.addresses) or 'none'}",
+        f"system     {found.os_type}, location {found.location}",
+        f"agent      {agent_words(found.point, now)}",
+    ]
+    if found.point is None:
+        lines.append(
+            f"           without one nothing is enforced: bascule machine enrol {found.name}"
+        )
+    else:
+        point = found.point
+        if point.observed_generation < point.generation:
+            lines.append(
+                f"           has applied state {point.observed_generation} of {point.generation}"
+            )
+        lines += [f"weak       {each}" for each in point.weaknesses]
+        lines.append(f"blocked    {point.blocked_attempts} attempts")
+    lines.append(f"shut       {shut_words(found) or 'nothing'}")
+    return lines

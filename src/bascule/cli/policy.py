@@ -1,0 +1,175 @@
+"""``bascule policy``: which ports of a machine may be opened, from where, for how long."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+
+from bascule.cli.connect import connect
+from bascule.cli.find import find_machine, port_words
+from bascule.cli.lockout import keep_my_way_in
+from bascule.cli.parameters import MACHINE, PORT, SPAN, Port, SourceType
+from bascule.cli.printing import emit_json, note, output_option, print_table, say
+from bascule.cli.rules_table import rule_rows, rules_json
+from bascule.client import policies
+from bascule.client.machines import get_machine
+from bascule.client.policies import PortRule, get_machine_rules, put_machine_rules
+from bascule.domain.ids import parse_name
+
+DEFAULT_POLICY = "default"
+RECOMMENDED = {"windows": Port(3389, "TCP")}  # any other system: ssh
+SSH = Port(22, "TCP")
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  bascule policy set web-1 -p 22 --max 3h
+  bascule policy show"""
+)
+def policy() -> None:
+    """What may be opened: which ports, from where, for how long."""
+
+
+@policy.command(epilog="\b\nExamples:\n  bascule policy show\n  bascule policy show web-1 -o json")
+@click.argument("machine", type=MACHINE, required=False)
+@output_option
+def show(machine: str | None, output: str) -> None:
+    """Show the port rules of all machines, or of MACHINE."""
+    with connect() as connection:
+        if machine is None:
+            found = policies.list_policies(connection)
+        else:
+            known = find_machine(connection, machine)
+            found = [get_machine_rules(connection, known.id)]
+    if output == "json":
+        emit_json([rules_json(each) for each in found])
+        return
+    heads, rows = rule_rows(found)
+    if not rows:
+        note(
+            "No policy names "
+            + (machine or "a machine")
+            + ". Set one: bascule policy set MACHINE -p 22"
+        )
+        return
+    print_table(heads, rows)
+
+
+@policy.command(
+    "set",
+    epilog="""\b
+Examples:
+  bascule policy set web-1                             port 22, at most 3 hours
+  bascule policy set web-1 -p 22 -p 5432 --max 1h --from 198.51.100.0/24
+  bascule policy set web-1 -p 22 --on-expiry kill --require-why""",
+)
+@click.argument("machine", type=MACHINE)
+@click.option(
+    "-p",
+    "--port",
+    "ports",
+    type=PORT,
+    multiple=True,
+    metavar="PORT",
+    help="22, 22/tcp, 53/udp or 53/*; may be repeated. Default: 22, on Windows 3389.",
+)
+@click.option(
+    "--max",
+    "longest",
+    type=SPAN,
+    default=timedelta(hours=3),
+    metavar="DURATION",
+    help="The longest that may be asked for, 5m to 1d. Default: 3h.",
+)
+@click.option(
+    "--from",
+    "sources",
+    type=SourceType(takes_me=False),
+    multiple=True,
+    metavar="ADDRESS|CIDR|*",
+    help="From where it may be asked for; may be repeated. Default: anywhere.",
+)
+@click.option(
+    "--on-expiry",
+    type=click.Choice(["keep", "kill"]),
+    default="keep",
+    show_default=True,
+    help="What becomes of connections at the end. UDP's are always cut.",
+)
+@click.option("--require-why", is_flag=True, help="A request must give a reason.")
+@click.option(
+    "--policy",
+    "policy_name",
+    default=DEFAULT_POLICY,
+    show_default=True,
+    metavar="NAME",
+    help="The policy to write to; made when there is none.",
+)
+@output_option
+def set_command(
+    machine: str,
+    ports: tuple[Port, ...],
+    longest: timedelta,
+    sources: tuple[str, ...],
+    on_expiry: str,
+    require_why: bool,
+    policy_name: str,
+    output: str,
+) -> None:
+    """Say which ports of MACHINE are shut, and how each may be opened.
+
+    This replaces what the policy says of this machine, and touches no other machine. A port
+    that it does not name any more stays shut: bascule machine release opens it.
+    """
+    parse_name(policy_name, "Policy", "--policy")
+    with connect() as connection:
+        found = find_machine(connection, machine)
+        wanted = ports or (RECOMMENDED.get(found.os_type.lower(), SSH),)
+        rules = [
+            PortRule(
+                port.number,
+                port.protocol,
+                tuple(dict.fromkeys(sources)) or ("*",),
+                longest,
+                on_expiry,
+                require_why,
+            )
+            for port in dict.fromkeys(wanted)
+        ]
+        keep_my_way_in(found, wanted)
+        answer = put_machine_rules(connection, found.id, rules, policy_name)
+        after = get_machine(connection, found.id)
+    if output == "json":
+        emit_json(rules_json(answer))
+        return
+    print_table(*rule_rows([answer]))
+    left = [port for port in after.closed_ports if not port.is_in_policy]
+    if left:
+        words = ", ".join(port_words(port.number, port.protocol) for port in left)
+        note(f"Still shut, in no policy: {words}. To open: bascule machine release {found.name}")
+    if after.point is None:
+        note(
+            f"{found.name} has no agent yet, so nothing is shut: bascule machine enrol {found.name}"
+        )
+
+
+@policy.command(epilog="\b\nExamples:\n  bascule policy remove web-1")
+@click.argument("machine", type=MACHINE)
+def remove(machine: str) -> None:
+    """Take MACHINE out of every policy, and open the ports that they named."""
+    with connect() as connection:
+        found = find_machine(connection, machine)
+        is_done = policies.delete_machine_rules(connection, found.id)
+        after = get_machine(connection, found.id)
+    if not is_done:
+        note(f"No policy names {found.name}.")
+        return
+    still = {(port.number, port.protocol) for port in after.closed_ports}
+    opened = [p for p in found.closed_ports if (p.number, p.protocol) not in still]
+    say(f"{found.name} is in no policy any more")
+    for port in opened:
+        say(
+            f"{found.name} port {port_words(port.number, port.protocol)} opens: Bascule lets everybody through"
+        )

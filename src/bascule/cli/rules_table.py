@@ -1,0 +1,68 @@
+"""Port rules as rows of a table, and as the object that ``-o json`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bascule.cli.find import port_words
+from bascule.cli.spans import show_span
+from bascule.client.policies import MachineRules, PortRule
+from bascule.domain.times import format_duration
+
+
+def rule_rows(
+    machines: Iterable[MachineRules], *, with_machine: bool = True
+) -> tuple[list[str], list[list[object]]]:
+    """Heads and rows, one row a rule."""
+    heads = ["MACHINE", "PORT", "AT MOST", "FROM", "AT THE END", "REASON", "POLICY"]
+    rows: list[list[object]] = [
+        [
+            rules.machine_id.name,
+            port_words(rule.number, rule.protocol),
+            show_span(rule.max_duration),
+            ", ".join(rule.sources),
+            _at_end(rule),
+            "required" if rule.justification_required else "",
+            policy.policy_id.name,
+        ]
+        for rules in machines
+        for policy in rules.policies
+        for rule in policy.ports
+    ]
+    if with_machine:
+        return heads, rows
+    return heads[1:], [row[1:] for row in rows]
+
+
+def _at_end(rule: PortRule) -> str:
+    """What becomes of connections; UDP's always end (EDGES A4)."""
+    if rule.on_expiry == "kill" or rule.protocol == "UDP":
+        return "cut"
+    return "kept, UDP cut" if rule.protocol == "*" else "kept"
+
+
+def rules_json(rules: MachineRules) -> dict[str, object]:
+    return {
+        "machine": str(rules.machine_id),
+        "name": rules.machine_id.name,
+        "policies": [
+            {
+                "policyId": str(policy.policy_id),
+                "name": policy.policy_id.name,
+                "ports": [_rule_json(rule) for rule in policy.ports],
+            }
+            for policy in rules.policies
+        ],
+    }
+
+
+def _rule_json(rule: PortRule) -> dict[str, object]:
+    sources: Sequence[str] = rule.sources
+    return {
+        "number": rule.number,
+        "protocol": rule.protocol,
+        "sources": list(sources),
+        "maxRequestAccessDuration": format_duration(rule.max_duration),
+        "onExpiry": rule.on_expiry,
+        "justificationRequired": rule.justification_required,
+    }

@@ -1,0 +1,178 @@
+"""``bascule status``: what is open now, for whom, until when; and what needs a look."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from bascule.cli.connect import connect
+from bascule.cli.find import find_machine, port_words, short_id
+from bascule.cli.machine import agent_words
+from bascule.cli.parameters import MACHINE
+from bascule.cli.printing import emit_json, emit_json_line, output_option, render_table
+from bascule.cli.show import request_json
+from bascule.cli.spans import show_instant, show_span
+from bascule.client.access import AccessRequest, list_requests
+from bascule.client.machines import ONLINE, Machine, list_machines
+from bascule.domain.times import format_utc
+from bascule.errors import ServerUnreachable, Unavailable
+
+if TYPE_CHECKING:
+    from bascule.client.connection import Connection
+
+TICK_SECONDS = 1.0  # the countdown moves
+ASK_EVERY = 2  # ticks
+_CLEAR = "\x1b[H\x1b[J"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What was so at one moment."""
+
+    requests: list[AccessRequest]
+    machines: list[Machine]
+    trouble: str = ""  # why this picture is an old one; empty while it is fresh
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  bascule status
+  bascule status --watch
+  bascule status --mine --machine web-1 -o json"""
+)
+@click.option("--machine", type=MACHINE, help="Of that machine alone.")
+@click.option("--mine", is_flag=True, help="Your own requests alone.")
+@click.option("--watch", is_flag=True, help="Go on and keep it current; Ctrl-C ends it.")
+@output_option
+def status(machine: str | None, mine: bool, watch: bool, output: str) -> None:
+    """Show what is open now, for whom, and until when.
+
+    Below it: ports that are shut though no policy names them, and agents that are away.
+    """
+    with connect() as connection:
+        wanted = find_machine(connection, machine) if machine is not None else None
+        picture = _look(connection, wanted, is_mine=mine)
+        if not watch:
+            _print(picture, connection.now(), output)
+            return
+        _watch(connection, wanted, picture, is_mine=mine, output=output)
+
+
+def _watch(
+    connection: Connection, wanted: Machine | None, picture: Picture, *, is_mine: bool, output: str
+) -> None:
+    """Until Ctrl-C; a server that is away for a while leaves the old picture, marked as such."""
+    tick = 0
+    while True:
+        if output == "json":
+            if tick % ASK_EVERY == 0:
+                emit_json_line(_json(picture, connection.now()))
+        else:
+            text = _render(picture, connection.now())
+            click.echo(f"{_CLEAR if sys.stdout.isatty() else ''}{text}", nl=False)
+        sys.stdout.flush()
+        time.sleep(TICK_SECONDS)
+        tick += 1
+        if tick % ASK_EVERY == 0:
+            try:
+                picture = _look(connection, wanted, is_mine=is_mine)
+            except (ServerUnreachable, Unavailable) as error:
+                picture = Picture(picture.requests, picture.machines, error.message)
+
+
+def _look(connection: Connection, wanted: Machine | None, *, is_mine: bool) -> Picture:
+    on = wanted.id if wanted is not None else None
+    requests = list_requests(connection, is_live=True, is_mine=is_mine, machine=on)
+    machines = [each for each in list_machines(connection) if on is None or each.id == on]
+    return Picture(requests, machines)
+
+
+def _print(picture: Picture, now: datetime, output: str) -> None:
+    if output == "json":
+        emit_json(_json(picture, now))
+    else:
+        click.echo(_render(picture, now), nl=False)
+
+
+def _render(picture: Picture, now: datetime) -> str:
+    parts = [_open_part(picture, now), _unnamed_part(picture), _away_part(picture, now)]
+    if picture.trouble:
+        parts.insert(0, f"As it last was; {picture.trouble}\n")
+    return "\n".join(part for part in parts if part)
+
+
+def _open_part(picture: Picture, now: datetime) -> str:
+    rows = [
+        [
+            machine.id.name,
+            port_words(port.number, port.protocol),
+            ", ".join(port.sources),
+            request.requestor,
+            show_instant(port.ends_at, now),
+            show_span(port.ends_at - now),
+            port.state,
+            short_id(request),
+        ]
+        for request in picture.requests
+        for machine, port in request.ports()
+        if port.is_live
+    ]
+    if not rows:
+        return "Nothing is open.\n"
+    heads = ["MACHINE", "PORT", "FROM", "FOR", "UNTIL", "LEFT", "STATE", "REQUEST"]
+    return render_table(heads, rows)
+
+
+def _unnamed_part(picture: Picture) -> str:
+    rows = [
+        [each.name, port_words(port.number, port.protocol), f"bascule machine release {each.name}"]
+        for each in picture.machines
+        for port in each.closed_ports
+        if not port.is_in_policy
+    ]
+    return render_table(["SHUT, IN NO POLICY", "PORT", "TO OPEN IT"], rows) if rows else ""
+
+
+def _away_part(picture: Picture, now: datetime) -> str:
+    rows = [
+        [each.name, agent_words(each.point, now)] for each in picture.machines if _needs_agent(each)
+    ]
+    return render_table(["AGENT NOT THERE", "SINCE"], rows) if rows else ""
+
+
+def _needs_agent(machine: Machine) -> bool:
+    """An agent that is away; or none although something is to be kept shut."""
+    if machine.point is None:
+        return bool(machine.closed_ports)
+    return machine.point.state != ONLINE
+
+
+def _json(picture: Picture, now: datetime) -> dict[str, object]:
+    return {
+        "at": format_utc(now),
+        "open": [request_json(each) for each in picture.requests if each.is_live],
+        "closedInNoPolicy": [
+            {"machine": str(each.id), "number": port.number, "protocol": port.protocol}
+            for each in picture.machines
+            for port in each.closed_ports
+            if not port.is_in_policy
+        ],
+        "agentsAway": [
+            {
+                "machine": str(each.id),
+                "state": each.point.state if each.point else "none",
+                "lastContactAt": format_utc(each.point.last_contact_at)
+                if each.point and each.point.last_contact_at
+                else None,
+            }
+            for each in picture.machines
+            if _needs_agent(each)
+        ],
+        **({"trouble": picture.trouble} if picture.trouble else {}),
+    }
