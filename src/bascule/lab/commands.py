@@ -24,7 +24,7 @@ _REST = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 @click.group()
 def lab() -> None:
-    """Try Bascule on a small real network on this machine.
+    r"""Try Bascule on a small real network on this machine.
 
     A server, a client, a stranger and two machines with sshd and an agent, each a network
     namespace of its own. Works as root and, where user namespaces are allowed, without.
@@ -48,7 +48,7 @@ def lab() -> None:
 )
 @click.option("--detach", is_flag=True, help="Return when the lab is up and let it run.")
 def up(name: str, port: int, detach: bool) -> None:
-    """Bring a lab up and say what to try. Without --detach, Ctrl-C takes it down.
+    r"""Bring a lab up and say what to try. Without --detach, Ctrl-C takes it down.
 
     \b
     Examples:
@@ -67,7 +67,7 @@ def up(name: str, port: int, detach: bool) -> None:
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)
         lifecycle.follow(launched, _tell)
-        click.echo("\n" + _guide(name), err=False)
+        click.echo("\n" + _guide(name, is_held=not detach))
         if detach:
             return
         click.echo("\nCtrl-C here takes it down.")
@@ -85,7 +85,7 @@ def up(name: str, port: int, detach: bool) -> None:
 @_NAME
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
 def info(name: str, output: str) -> None:
-    """Say where everything is: addresses, namespaces, process ids, credentials (JSON).
+    r"""Say where everything is: addresses, namespaces, process ids, credentials (JSON).
 
     \b
     Examples:
@@ -103,7 +103,7 @@ def info(name: str, output: str) -> None:
 @click.argument("host")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True)
 def exec_command(name: str, host: str, command: tuple[str, ...]) -> None:
-    """Run COMMAND on a HOST of the lab; its exit code becomes this one's.
+    r"""Run COMMAND on a HOST of the lab; its exit code becomes this one's.
 
     \b
     Examples:
@@ -121,7 +121,7 @@ def exec_command(name: str, host: str, command: tuple[str, ...]) -> None:
 @_NAME
 @click.argument("host")
 def shell(name: str, host: str) -> None:
-    """Open a shell on a HOST of the lab.
+    r"""Open a shell on a HOST of the lab.
 
     \b
     Example:
@@ -136,7 +136,7 @@ def shell(name: str, host: str) -> None:
 @lab.command()
 @_NAME
 def down(name: str) -> None:
-    """Take a lab down and remove all that is left of it. Fine when there is none.
+    r"""Take a lab down and remove all that is left of it. Fine when there is none.
 
     \b
     Example:
@@ -163,14 +163,14 @@ def _info(name: str) -> dict[str, object]:
     return lab_info(state, topology, lab_folder(name), current_person())
 
 
-def _guide(name: str) -> str:
-    from bascule.lab.guide import render_guide
+def _guide(name: str, *, is_held: bool = False) -> str:
     from bascule.lab.environment import bascule_command
+    from bascule.lab.guide import render_guide
 
     own = bascule_command()[0]
     found = shutil.which("bascule")
     is_on_path = found is not None and os.path.realpath(found) == os.path.realpath(own)
-    return render_guide(_info(name), "bascule" if is_on_path else own)
+    return render_guide(_info(name), "bascule" if is_on_path else own, is_held=is_held)
 
 
 def _become(name: str, host: str, command: tuple[str, ...], extra: dict[str, str]) -> NoReturn:

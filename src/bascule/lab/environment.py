@@ -41,7 +41,7 @@ def code_folders() -> tuple[Path, ...]:
     found = [Path(sys.prefix), Path(sys.base_prefix), checkout]
     found += [Path(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     found += [folder.resolve() for folder in found]
-    return tuple(dict.fromkeys(Path(os.path.abspath(folder)) for folder in found))
+    return tuple(dict.fromkeys(folder.absolute() for folder in found))
 
 
 def host_environment(person: Person, outer: Mapping[str, str]) -> dict[str, str]:
@@ -53,7 +53,7 @@ def host_environment(person: Person, outer: Mapping[str, str]) -> dict[str, str]
     }
     if "PYTHONPATH" in kept:
         parts = [part for part in kept["PYTHONPATH"].split(os.pathsep) if part]
-        kept["PYTHONPATH"] = os.pathsep.join(os.path.abspath(part) for part in parts)
+        kept["PYTHONPATH"] = os.pathsep.join(str(Path(part).absolute()) for part in parts)
     home = person.home
     return {
         **kept,

@@ -17,7 +17,6 @@ import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-FIRST_LISTEN_FD = 3  # SD_LISTEN_FDS_START
 UNNAMED = "stored"  # FDNAME when the service gives none or one that is not allowed
 NAME_LENGTH = 255
 
@@ -34,9 +33,7 @@ def parse_notice(data: bytes) -> Mapping[str, str]:
 
 def is_fd_name(name: str) -> bool:
     """Tell whether FDNAME may be used: printable ASCII, no colon, 1 to 255 (sd_notify(3))."""
-    return 0 < len(name) <= NAME_LENGTH and all(
-        " " <= char <= "~" and char != ":" for char in name
-    )
+    return 0 < len(name) <= NAME_LENGTH and all(" " <= char <= "~" and char != ":" for char in name)
 
 
 def is_same_socket(one: int, other: int) -> bool:

@@ -21,8 +21,8 @@ from bascule.lab.topology import check_lab_name
 
 def labs_folder() -> Path:
     """The folder of all labs of this user."""
-    given = os.environ.get("XDG_STATE_HOME", "")
-    state = Path(given) if os.path.isabs(given) else Path.home() / ".local" / "state"
+    given = Path(os.environ.get("XDG_STATE_HOME", ""))
+    state = given if given.is_absolute() else Path.home() / ".local" / "state"
     return state / "bascule" / "lab"
 
 

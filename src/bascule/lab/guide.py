@@ -12,13 +12,18 @@ from typing import Any
 from bascule.lab.topology import DEFAULT_LAB
 
 
-def render_guide(info: Mapping[str, Any], bascule: str) -> str:
-    """Write the guide; ``bascule`` is how the reader's shell starts it."""
+def render_guide(info: Mapping[str, Any], bascule: str, *, is_held: bool = False) -> str:
+    """Write the guide; ``bascule`` is how the reader's shell starts it.
+
+    ``is_held`` means that this terminal is taken by the lab.
+    """
     option = "" if info["name"] == DEFAULT_LAB else f" --name {info['name']}"
     lab = f"{shlex.quote(bascule)} lab"
     client = f"{lab} exec{option} {info['client']} --"
     machine = info["machines"][0]["name"]
-    knock = f"{lab} exec{option} {info['stranger']} -- ssh -4 -o ConnectTimeout=3 {machine}"
+    knock = (
+        f"{lab} exec{option} {info['stranger']} -- ssh -4 -o ConnectTimeout=3 {machine} hostname"
+    )
     agent = info["pids"]["agents"][machine]
     parts = [
         (f"{machine} is shut. A stranger gets no answer (three seconds):", [knock]),
@@ -30,10 +35,9 @@ def render_guide(info: Mapping[str, Any], bascule: str) -> str:
             "You are in. (Without an open request, this asks for one first.)",
             [f"{client} bascule ssh {machine} -- hostname"],
         ),
-        ("Shut it again, before its time:", [f"{client} bascule revoke"]),
+        ("Shut it before its time:", [f"{client} bascule revoke"]),
         (
-            "Nothing opens because something died. Kill the agent and flush every rule,"
-            " then knock again:",
+            "Nothing opens because something died. Kill the agent, flush all rules, knock again:",
             [f"kill -9 {agent}", f"{lab} exec{option} {machine} -- nft flush ruleset", knock],
         ),
         (
@@ -41,7 +45,8 @@ def render_guide(info: Mapping[str, Any], bascule: str) -> str:
             [f"{lab} shell{option} {info['client']}", f"{lab} info{option}", f"{lab} down{option}"],
         ),
     ]
-    lines = [f"The lab {info['name']} is up: {info['endpoint']}. In another terminal, try:"]
+    where = "In another terminal, try" if is_held else "Try"
+    lines = [f"The lab {info['name']} is up: {info['endpoint']}. {where}:"]
     for text, commands in parts:
         lines += ["", text, *(f"  {command}" for command in commands)]
     return "\n".join(lines)

@@ -16,7 +16,7 @@ import array
 import contextlib
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,7 +105,8 @@ def covered(kept: Sequence[Path], cover: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _held(path: Path):  # type: ignore[no-untyped-def]
+def _held(path: Path) -> Iterator[str]:
+    """Hold a path open, whatever is mounted over it; the name given leads to it."""
     handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{handle}"
@@ -191,7 +192,7 @@ def build_host(plan: HostPlan) -> BuiltHost:
         try:
             near.close()
             _build(plan, far)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # reason: a fork must never return
             with contextlib.suppress(OSError):
                 far.send(f"{type(error).__name__}: {error}"[:4000].encode())
         finally:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bascule.errors import Unavailable
-from bascule.lab import seed, units
+from bascule.lab import resources, units
 from bascule.lab.folder import LabFolder
 from bascule.lab.lifecycle import running_state
 from bascule.lab.person import Person
@@ -55,7 +55,7 @@ def lab_info(
 ) -> dict[str, Any]:
     """Build the whole answer; raise Unavailable while the server has not made its admin file."""
     try:
-        admin = seed.read_admin(folder)
+        admin = resources.read_admin(folder)
     except (OSError, ValueError) as error:
         raise Unavailable(
             f"the lab {state.lab} is still coming up", advice="try again in a few seconds"
@@ -66,9 +66,9 @@ def lab_info(
         "ca_file": admin["ca_file"],
         "tenant_id": admin["tenant_id"],
         "subscription_id": admin["subscription_id"],
-        "resource_group": seed.RESOURCE_GROUP,
-        "location": seed.LOCATION,
-        "policy_name": seed.POLICY_NAME,
+        "resource_group": resources.RESOURCE_GROUP,
+        "location": resources.LOCATION,
+        "policy_name": resources.POLICY_NAME,
         "admin": {name: admin[name] for name in ("client_id", "client_secret")},
         "client": topology.client.name,
         "stranger": topology.stranger.name,
@@ -94,7 +94,7 @@ def lab_info(
 def _machine(topology: Topology, machine: LabHost, admin: Mapping[str, str]) -> dict[str, Any]:
     return {
         "name": machine.name,
-        "id": seed.machine_id(admin["subscription_id"], machine.name),
+        "id": resources.machine_id(admin["subscription_id"], machine.name),
         "addresses": list(machine.addresses),
         "ports": [SSH_PORT],
         "namespace": topology.namespace(machine),
@@ -117,9 +117,9 @@ def render_table(info: Mapping[str, Any]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+    rights = "rootless" if info["rootless"] else "as root"
     head = [
-        f"lab        {info['name']} ({'rootless' if info['rootless'] else 'as root'},"
-        f" supervisor {pids['supervisor']})",
+        f"lab        {info['name']} ({rights}, supervisor {pids['supervisor']})",
         f"endpoint   {info['endpoint']} here, {info['server']} inside",
         f"CA file    {info['ca_file']}",
         f"folder     {info['folder']}",

@@ -19,12 +19,14 @@ from typing import NoReturn
 from bascule.errors import NotFound
 from bascule.lab import namespaces as linux
 from bascule.lab.environment import host_environment
-from bascule.lab.fdstore import FIRST_LISTEN_FD, listen_environment
+from bascule.lab.fdstore import listen_environment
 from bascule.lab.host import BuiltHost
 from bascule.lab.person import Person
 from bascule.lab.state import LabState
 
 _ABOVE_ALL = 512  # descriptors are first moved up there, so that placing one covers no other
+_OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP)  # the supervisor's
+_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)  # which exec would pass on
 _NOT_EXECUTABLE, _NOT_FOUND = 126, 127  # the shell's exit codes
 
 
@@ -42,13 +44,17 @@ class Start:
 def start_in(host: BuiltHost, start: Start) -> int:
     """Fork, enter the host and become the program; answer its pid."""
     log = os.open(start.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    reader, writer = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid:
         os.close(log)
+        os.close(writer)
+        os.read(reader, 1)  # until exec: the child still holds a copy of every stored descriptor,
+        os.close(reader)  # and one that a service has us forget must be closed when we say so
         return pid
     try:
         _become(host, start, log)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  # reason: a fork must never return
         os.write(log, f"cannot start {start.argv[0]}: {error}\n".encode())
     finally:
         os._exit(_NOT_FOUND)
@@ -58,7 +64,7 @@ def _become(host: BuiltHost, start: Start, log: int) -> NoReturn:
     """Do the child's part. It dies with the supervisor: nothing of a lab runs unwatched."""
     os.setsid()
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP, signal.SIGPIPE):
+    for number in (*_OURS, *_IGNORED_BY_PYTHON):
         signal.signal(number, signal.SIG_DFL)
     linux.enter(host.net, linux.CLONE_NEWNET)
     linux.enter(host.uts, linux.CLONE_NEWUTS)
@@ -70,12 +76,11 @@ def _become(host: BuiltHost, start: Start, log: int) -> NoReturn:
     environment = dict(start.environment) | listen_environment([name for name, _ in start.handed])
     if start.handed:
         environment["LISTEN_PID"] = str(os.getpid())
-    os.execvpe(start.argv[0], list(start.argv), environment)
+    os.execvpe(start.argv[0], list(start.argv), environment)  # noqa: S606  # reason: no shell wanted
 
 
 def _place(handles: Sequence[int]) -> None:
     """Make these the descriptors 0, 1, 2, 3 and so on; all others end with exec."""
-    assert FIRST_LISTEN_FD == 3
     raised = [fcntl.fcntl(handle, fcntl.F_DUPFD_CLOEXEC, _ABOVE_ALL) for handle in handles]
     for number, handle in enumerate(raised):
         os.dup2(handle, number, inheritable=True)
@@ -122,9 +127,10 @@ def become_command(
     environment = host_environment(person, os.environ) | dict(extra)
     enter_host(state, host)
     os.chdir(person.home)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and exec would pass that on
+    for number in _IGNORED_BY_PYTHON:
+        signal.signal(number, signal.SIG_DFL)
     try:
-        os.execvpe(argv[0], list(argv), environment)
+        os.execvpe(argv[0], list(argv), environment)  # noqa: S606  # reason: no shell wanted
     except FileNotFoundError:
         os.write(2, f"{argv[0]}: there is no such command in the lab\n".encode())
         return _NOT_FOUND

@@ -131,7 +131,7 @@ def _spawn(
     if os.geteuid() != 0:
         argv = [find_tool("unshare") or "unshare", *preflight.UNSHARE, "--", *argv]
     with folder.supervisor_log.open("ab") as log:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603  # reason: a list, no shell
             argv,
             stdin=subprocess.DEVNULL,
             stdout=log,

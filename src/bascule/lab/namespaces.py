@@ -32,11 +32,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class _CapHeader(ctypes.Structure):
-    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]  # noqa: RUF012 - ctypes' way
+    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
 
 
 class _CapData(ctypes.Structure):
-    _fields_ = [  # noqa: RUF012 - ctypes' way
+    _fields_ = [
         ("effective", ctypes.c_uint32),
         ("permitted", ctypes.c_uint32),
         ("inheritable", ctypes.c_uint32),
@@ -62,7 +62,7 @@ def enter(fd: int, kind: int) -> None:
 def mount(
     source: str, target: Path | str, fstype: str = "", flags: int = 0, options: str = ""
 ) -> None:
-    """mount(2); empty text becomes NULL."""
+    """Mount something; empty text becomes NULL."""
     result = _libc.mount(
         source.encode(),
         os.fsencode(target),

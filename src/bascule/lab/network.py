@@ -54,7 +54,7 @@ def render_host(host: LabHost) -> str:
 
 def _run(arguments: list[str], text: str = "") -> None:
     ip = find_tool("ip") or "ip"
-    done = subprocess.run([ip, *arguments], input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run([ip, *arguments], input=text, capture_output=True, text=True, check=False)  # noqa: S603  # reason: a list, no shell
     if done.returncode != 0:
         raise EnforcementFailed(
             f"`ip {' '.join(arguments)}` failed: {done.stderr.strip() or done.returncode}",

@@ -68,13 +68,13 @@ def mark_of(folder: Path) -> str:
 
 
 def all_pids() -> Iterator[int]:
-    return (int(name) for name in os.listdir("/proc") if name.isdecimal())
+    return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
 
 
 def is_in_lab(pid: int, mark: str, networks: frozenset[int] = frozenset()) -> bool:
     """Tell whether a process stands in a host of the lab: by its mounts, or by its network."""
     try:
-        if networks and os.stat(f"/proc/{pid}/ns/net").st_ino in networks:
+        if networks and Path(f"/proc/{pid}/ns/net").stat().st_ino in networks:
             return True
         return f" {mark} " in Path(f"/proc/{pid}/mountinfo").read_text()
     except OSError:  # gone, or somebody else's: not ours to end
@@ -88,19 +88,21 @@ def registered_networks(names: tuple[str, ...]) -> frozenset[int]:
     that no namespace is bound to (a registration cut short) counts for nothing.
     """
     known: set[int] = set()
-    nsfs = os.stat("/proc/self/ns/net").st_dev
+    nsfs = Path("/proc/self/ns/net").stat().st_dev
     for name in names:
         with contextlib.suppress(OSError):
-            status = os.stat(NETNS_FOLDER / name)
+            status = (NETNS_FOLDER / name).stat()
             if status.st_dev == nsfs:
                 known.add(status.st_ino)
     with contextlib.suppress(OSError):
-        known.discard(os.stat("/proc/1/ns/net").st_ino)  # never the host's own, whoever bound it
+        known.discard(
+            Path("/proc/1/ns/net").stat().st_ino
+        )  # never the host's own, whoever bound it
     return frozenset(known)
 
 
 def _own_line() -> frozenset[int]:
-    """This process and those it descends from."""
+    """Our own pid and those that this process descends from."""
     line, pid = set(), os.getpid()
     while pid > 0 and pid not in line:
         line.add(pid)
@@ -133,9 +135,7 @@ def end_all(mark: str, networks: frozenset[int] = frozenset(), wait: float = 5.0
     spared = _own_line()
     deadline = time.monotonic() + wait
     while True:
-        found = [
-            pid for pid in all_pids() if pid not in spared and is_in_lab(pid, mark, networks)
-        ]
+        found = [pid for pid in all_pids() if pid not in spared and is_in_lab(pid, mark, networks)]
         if not found or time.monotonic() > deadline:
             return found
         for pid in found:  # all first, then wait: a parent could start another in between

@@ -10,80 +10,33 @@ What is not here: starting anything.
 from __future__ import annotations
 
 import json
-import os
-import ssl
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import httpx2
-
+from bascule.client.connection import Connection, trust_file
+from bascule.client.fleet import enrol
+from bascule.client.machines import ONLINE, get_machine, put_machine
+from bascule.client.policies import PortRule, put_machine_rules
+from bascule.client.private_file import write_private
+from bascule.client.tokens import Credentials
+from bascule.domain.ids import ResourceId
+from bascule.errors import BasculeError, ServerUnreachable, Unavailable
 from bascule.lab.folder import LabFolder
+from bascule.lab.resources import (
+    LOCATION,
+    LONGEST_REQUEST,
+    POLICY_NAME,
+    client_settings,
+    machine_id,
+    read_admin,
+)
 from bascule.lab.topology import SSH_PORT, LabHost, Topology, default_topology
+from bascule.services.clocks import SystemClock
 
-RESOURCE_GROUP = "default"
-LOCATION = "local"
-POLICY_NAME = "default"
-LONGEST_REQUEST = "PT3H"
-_BASCULE = {"api-version": "2026-11-01"}
-_COMPUTE = {"api-version": "2024-07-01"}
+TOKEN_MINUTES = 15
 _WAIT_SECONDS = 45.0
 _PAUSE = 0.05
-
-
-class SeedFailure(Exception):
-    """The server answered otherwise than it should, or not in time."""
-
-
-def machine_id(subscription: str, name: str) -> str:
-    return (
-        f"/subscriptions/{subscription}/resourceGroups/{RESOURCE_GROUP}"
-        f"/providers/Microsoft.Compute/virtualMachines/{name}"
-    )
-
-
-def port_rule() -> dict[str, Any]:
-    """The rule of a configured machine: ssh, any source, three hours at most."""
-    return {
-        "number": SSH_PORT,
-        "protocol": "TCP",
-        "allowedSourceAddressPrefix": "*",
-        "maxRequestAccessDuration": LONGEST_REQUEST,
-    }
-
-
-def client_settings(topology: Topology, admin: Mapping[str, str]) -> dict[str, str]:
-    """config.json of the command line in the client's home."""
-    names = ("ca_file", "tenant_id", "subscription_id", "client_id", "client_secret")
-    return {
-        "endpoint": topology.server_url,
-        "resource_group": RESOURCE_GROUP,
-        **{name: admin[name] for name in names},
-    }
-
-
-def write_private(path: Path, content: object) -> None:
-    """Write JSON that only the lab's user may read, whole or not at all."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".new")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as file:
-        json.dump(content, file, indent=2)
-        file.write("\n")
-    draft.replace(path)
-
-
-def read_tokens(folder: LabFolder) -> dict[str, str]:
-    """The enrolment tokens by machine name."""
-    tokens: dict[str, str] = json.loads(folder.tokens.read_text())
-    return tokens
-
-
-def read_admin(folder: LabFolder) -> dict[str, str]:
-    admin: dict[str, str] = json.loads(folder.admin.read_text())
-    return admin
 
 
 class Seeder:
@@ -94,15 +47,11 @@ class Seeder:
         self._folder = folder
         self._deadline = time.monotonic() + _WAIT_SECONDS
         self._admin = self._wait_for_admin()
-        context = ssl.create_default_context(cafile=self._admin["ca_file"])
-        self._http = httpx2.Client(
-            base_url=topology.server_url, verify=context, timeout=10, trust_env=False
-        )
-        self._sign_in()
+        self._connection = self._connect()
 
     def _pause(self, what: str) -> None:
         if time.monotonic() > self._deadline:
-            raise SeedFailure(f"{what} within {_WAIT_SECONDS:.0f} s")
+            raise Unavailable(f"{what} within {_WAIT_SECONDS:.0f} s")
         time.sleep(_PAUSE)
 
     def _wait_for_admin(self) -> dict[str, str]:
@@ -112,77 +61,62 @@ class Seeder:
             except (OSError, ValueError):  # not there, or not whole yet
                 self._pause(f"{self._folder.admin} was not written by the server")
 
-    def _sign_in(self) -> None:
-        """Wait until the server is ready, then get a token."""
+    def _connect(self) -> Connection:
+        """Sign in as soon as the server answers."""
+        names = ("tenant_id", "client_id", "client_secret")
+        connection = Connection(
+            self._topology.server_url,
+            self._admin["subscription_id"],
+            Credentials(*(self._admin[name] for name in names)),
+            trust_file(Path(self._admin["ca_file"])),
+            SystemClock(),
+        )
         while True:
             try:
-                if self._http.get("/readyz").status_code == httpx2.codes.OK:
-                    break
-            except httpx2.TransportError:
-                pass
-            self._pause("the server did not become ready")
-        answer = self._http.post(
-            f"/{self._admin['tenant_id']}/oauth2/v2.0/token",
-            data={
-                "grant_type": "client_credentials",
-                "client_id": self._admin["client_id"],
-                "client_secret": self._admin["client_secret"],
-                "scope": f"{self._topology.server_url}/.default",
-            },
-        )
-        token = self._checked(answer)["access_token"]
-        self._http.headers["Authorization"] = f"Bearer {token}"
-
-    def _checked(self, answer: httpx2.Response) -> dict[str, Any]:
-        if not answer.is_success:
-            request = answer.request
-            raise SeedFailure(
-                f"{request.method} {request.url.path}: {answer.status_code} {answer.text[:500]}"
-            )
-        content: dict[str, Any] = answer.json()
-        return content
+                connection.sign_in()
+            except (ServerUnreachable, Unavailable) as error:
+                self._pause(f"the server did not answer ({error})")
+            else:
+                return connection
 
     def plant(self) -> None:
         """Put the machines and all that belongs to them."""
         tokens = {machine.name: self._plant_machine(machine) for machine in self._topology.machines}
         settings = client_settings(self._topology, self._admin)
         home = self._folder.home(self._topology.client.name)
-        write_private(home / ".config" / "bascule" / "config.json", settings)
-        write_private(self._folder.tokens, tokens)
+        write_private(home / ".config" / "bascule" / "config.json", json.dumps(settings, indent=2))
+        write_private(self._folder.tokens, json.dumps(tokens))
+
+    def _machine_id(self, machine: LabHost) -> ResourceId:
+
+        return ResourceId.parse_machine(machine_id(self._admin["subscription_id"], machine.name))
 
     def _plant_machine(self, machine: LabHost) -> str:
-        path = machine_id(self._admin["subscription_id"], machine.name)
-        properties: dict[str, Any] = {"bascule": {"addresses": list(machine.addresses)}}
-        body = {"location": LOCATION, "properties": properties}
-        self._checked(self._http.put(path, params=_COMPUTE, json=body))
+        """Put one machine, its rules if it is configured; answer a token for its agent."""
+        name = self._machine_id(machine)
+        put_machine(self._connection, name, machine.addresses, "Linux", LOCATION)
         if machine.name in self._topology.configured:
-            rules = {"properties": {"ports": [port_rule()]}}
-            where = f"{path}/providers/Bascule.Access/machineRules/default"
-            self._checked(self._http.put(where, params=_BASCULE, json=rules))
-        where = f"{path}/providers/Bascule.Fleet/enrolments"
-        answer = self._checked(self._http.post(where, params=_BASCULE, json={}))
-        token: str = answer["properties"]["token"]
-        return token
+            put_machine_rules(self._connection, name, [_port_rule()], POLICY_NAME)
+        return enrol(self._connection, name, replaces=False, valid_minutes=TOKEN_MINUTES).token
 
     def wait_for_agents(self) -> None:
         """Return when each machine's point is online and up to date."""
-        while waiting := self._waiting():
+        while waiting := [m.name for m in self._topology.machines if not self._is_guarded(m)]:
             self._pause(f"the agents of {', '.join(waiting)} did not come online")
 
-    def _waiting(self) -> list[str]:
-        where = (
-            f"/subscriptions/{self._admin['subscription_id']}"
-            "/providers/Bascule.Fleet/enforcementPoints"
+    def _is_guarded(self, machine: LabHost) -> bool:
+
+        point = get_machine(self._connection, self._machine_id(machine)).point
+        return (
+            point is not None
+            and point.state == ONLINE
+            and point.observed_generation >= point.generation
         )
-        points = self._checked(self._http.get(where, params=_BASCULE))["value"]
-        ready = {
-            point["properties"]["machineId"].rpartition("/")[2].lower()
-            for point in points
-            if point["properties"]["state"] == "online"
-            and point["properties"]["observedGeneration"] >= point["properties"]["generation"]
-        }
-        names = [machine.name for machine in self._topology.machines]
-        return [name for name in names if name.lower() not in ready]
+
+
+def _port_rule() -> PortRule:
+    """The rule of a configured machine: ssh, any source, three hours at most."""
+    return PortRule(SSH_PORT, "TCP", ("*",), LONGEST_REQUEST)
 
 
 def main(arguments: list[str]) -> int:
@@ -193,8 +127,8 @@ def main(arguments: list[str]) -> int:
             seeder.plant()
         else:
             seeder.wait_for_agents()
-    except (SeedFailure, httpx2.HTTPError, OSError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201 - the unit's log
+    except (BasculeError, OSError) as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")  # into the unit's log
         return 1
     return 0
 

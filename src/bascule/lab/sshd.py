@@ -52,13 +52,15 @@ def render_config(person: Person) -> str:
 
 def render_known_hosts(keys: Mapping[LabHost, str]) -> str:
     """Name each machine by its name and its addresses, so that ssh asks nothing."""
-    return "".join(f"{','.join((host.name, *host.addresses))} {key}\n" for host, key in keys.items())
+    return "".join(
+        f"{','.join((host.name, *host.addresses))} {key}\n" for host, key in keys.items()
+    )
 
 
 def _make_key(path: Path, comment: str) -> str:
     """Make a key pair; answer the public half as ``type base64``."""
     tool = find_tool("ssh-keygen") or "ssh-keygen"
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603  # reason: a list, no shell
         [tool, "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)],
         stdin=subprocess.DEVNULL,
         capture_output=True,

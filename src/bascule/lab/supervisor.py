@@ -39,7 +39,7 @@ from bascule.lab.processes import (
     mark_of,
     registered_networks,
 )
-from bascule.lab.seed import read_tokens
+from bascule.lab.resources import read_tokens
 from bascule.lab.sshd import write_ssh_files
 from bascule.lab.state import HostEntry, LabState, write_state
 from bascule.lab.topology import Topology, default_topology
@@ -86,7 +86,8 @@ class Supervisor:
         self._is_stopping = False
         self._began_at = time.monotonic()
         own = identify(os.getpid())
-        assert own is not None
+        if own is None:
+            raise LabFailure("/proc does not show this process: is it mounted?")
         self.state = LabState(topology.lab, port, own, is_rootless=not self._person.is_root)
 
     # -- telling --------------------------------------------------------------------------
@@ -108,7 +109,7 @@ class Supervisor:
             self._make()
             while not self._is_stopping:
                 self._turn()
-        except Exception as error:  # noqa: BLE001 - whatever it was: take all down and say why
+        except Exception as error:  # noqa: BLE001  # reason: whatever it was: take all down and say why
             self.state.error = str(error) or repr(error)
             traceback.print_exc()  # into the supervisor's log
         finally:
@@ -138,8 +139,10 @@ class Supervisor:
 
     def _seeded(self) -> None:
         """The server knows the machines: start their agents."""
-        self._step(f"server: {self._topology.server_url}, on this machine https://localhost:"
-                   f"{self.state.port}")
+        self._step(
+            f"server: {self._topology.server_url}, on this machine https://localhost:"
+            f"{self.state.port}"
+        )
         for name, token in read_tokens(self._folder).items():
             machine = self._topology.host(name)
             self._add(units.agent(self._topology, self._folder, self._bascule, machine, token))
@@ -199,8 +202,9 @@ class Supervisor:
             return
         running.deaths += 1
         if self.state.phase == "starting" and running.deaths >= TOO_MANY_DEATHS:
-            raise LabFailure(f"{name} ends again and again (exit code {code}):\n"
-                             + self._folder.tail(name))
+            raise LabFailure(
+                f"{name} ends again and again (exit code {code}):\n" + self._folder.tail(name)
+            )
         if running.may_restart():
             running.restart_at = time.monotonic() + RESTART_SECONDS
         else:
@@ -278,10 +282,13 @@ class Supervisor:
         """Wait for the next thing to happen and do it."""
         now = time.monotonic()
         if self.state.phase == "starting" and now - self._began_at > START_SECONDS:
-            raise LabFailure(f"the lab did not stand within {START_SECONDS:.0f} s; see the logs in"
-                             f" {self._folder.root / 'logs'}")
-        waits = [running.restart_at - now for running in self._running.values()
-                 if running.restart_at]
+            raise LabFailure(
+                f"the lab did not stand within {START_SECONDS:.0f} s; see the logs in"
+                f" {self._folder.root / 'logs'}"
+            )
+        waits = [
+            running.restart_at - now for running in self._running.values() if running.restart_at
+        ]
         if self.state.phase == "starting":
             waits.append(START_SECONDS)
         for fd, _ in self._epoll.poll(max(0.0, min(waits)) if waits else -1):

@@ -50,7 +50,7 @@ def server(topology: Topology, folder: LabFolder, bascule: Sequence[str]) -> Uni
     """The server listens in its host; its socket on the machine's loopback is handed to it."""
     host = topology.server
     argv = [*bascule, "serve", "--data", str(folder.data)]
-    for address in ("0.0.0.0", "[::]"):  # noqa: S104 - all addresses of a namespace of ours
+    for address in ("0.0.0.0", "[::]"):  # noqa: S104  # reason: all addresses of a namespace of ours
         argv += ["--listen", f"{address}:{SERVER_PORT}"]
     for name in (host.name, *host.addresses):
         argv += ["--name", name]
