@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import stat
 import subprocess
@@ -148,7 +149,7 @@ class TestKilledAnywhere:
         def full_disk(_: int) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(files.os, "fsync", full_disk)
+        monkeypatch.setattr(os, "fsync", full_disk)
         with pytest.raises(ConfigurationError, match="No space left"):
             files.write_atomically(target, b"new", files.PRIVATE)
         assert target.read_bytes() == b"old"

@@ -3,8 +3,9 @@
 uvicorn accepts for itself, gives a handshake a minute, and knows nothing of who has how
 many connections; so here the accepting is ours (``listening``, ``connections``), the
 handshake has ten seconds, and uvicorn's protocol is made impatient (``protocol``). uvicorn
-never ends while a stream is open: at a stop, ``on_stopping`` ends the streams, two seconds
-later what is left is cancelled, and the process is gone within three.
+never ends while a stream is open: at a stop, ``on_stopping`` ends the streams, what is
+left is hung up on after a second and a half and cancelled half a second later, and the
+process is gone within three.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from bascule.interfaces import Clock
 
 log = structlog.get_logger("bascule.server")
 
-GRACE_SECONDS = 2
+HANG_UP_SECONDS = 1.5  # after a stop was asked for
+CANCEL_SECONDS = 2  # likewise
 CLOSE_NOTIFY_SECONDS = 1.0  # how long a peer may take to answer TLS's goodbye
 UNACKNOWLEDGED_MS = 30_000  # tcp(7) TCP_USER_TIMEOUT: a dead or deaf peer is let go
 LONGEST_BETWEEN_LOOKS = 300.0  # seconds between looks at the certificate's age
@@ -155,13 +157,18 @@ class EdgeServer(uvicorn.Server):
         self._on_started([address_of(listener) for listener in self._listeners])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept no more, end the streams, give the rest GRACE_SECONDS."""
+        """Accept no more, end the streams, give the rest a moment."""
         del sockets
         for task in (*self._accepting, *self._shaking):
             task.cancel()
         await asyncio.gather(*self._accepting, *self._shaking, return_exceptions=True)
         self._on_stopping()
+        hanging_up = asyncio.get_running_loop().call_later(HANG_UP_SECONDS, self._hang_up_on_all)
         await super().shutdown(self._listeners)
+        hanging_up.cancel()
+        self._hang_up_on_all()
+
+    def _hang_up_on_all(self) -> None:
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 
@@ -239,7 +246,7 @@ def _config(app: ASGIApp, keeper: CertificateKeeper, bounds: Bounds) -> uvicorn.
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=int(bounds.idle_seconds) + 1,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=CANCEL_SECONDS,
         ssl_context_factory=lambda *_: keeper.context,
     )
 

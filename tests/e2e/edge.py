@@ -1,0 +1,84 @@
+"""An HTTPS server process with our edge and a small application, for tests of the edge.
+
+    python -m tests.e2e.edge DATA_DIR LIFE_SECONDS PATIENCE ADDRESS:PORT [NAME ...]
+
+LIFE is the certificate's; PATIENCE is ``real`` or ``short`` (1 s for handshake and headers,
+1.5 s for a body, 2 s between requests). It prints ``listening PORT`` and serves /hello (who calls, by which name), /wait (answers
+after ?seconds=), /stream (for ever), /echo (POST; how many bytes came).
+What is not here: the real application; what it does is tested elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from starlette.responses import StreamingResponse
+
+from bascule.api.connections import Bounds
+from bascule.api.origin import Names, OriginGate, Proxies, base_url, caller_address
+from bascule.api.server import raise_descriptor_limit, run_server
+from bascule.config import parse_listen
+from bascule.domain.net import parse_address
+from bascule.identity.tls import CertificateKeeper
+from bascule.services.clocks import SystemClock
+
+PROXY = parse_address("127.0.0.9")
+
+
+def build(names: tuple[str, ...]) -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/hello")
+    async def hello(request: Request) -> dict[str, str]:
+        return {"base": base_url(request), "caller": caller_address(request)}
+
+    @app.get("/wait")
+    async def wait(seconds: float) -> dict[str, float]:
+        await asyncio.sleep(seconds)
+        return {"waited": seconds}
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(_heartbeat())
+
+    @app.post("/echo")
+    async def echo(request: Request) -> dict[str, int]:
+        return {"bytes": len(await request.body())}
+
+    app.add_middleware(OriginGate, names=Names(names), proxies=Proxies((PROXY,)))
+    return app
+
+
+async def _heartbeat() -> AsyncIterator[bytes]:
+    while True:
+        yield b": alive\n\n"
+        await asyncio.sleep(0.2)
+
+
+def main(data: str, life: str, patience: str, listen: str, *names: str) -> int:
+    clock = SystemClock()
+    keeper = CertificateKeeper(Path(data), names, timedelta(seconds=float(life)))
+    keeper.ensure(clock.now())
+    bounds = Bounds.for_descriptors(raise_descriptor_limit())
+    if patience == "short":
+        bounds = replace(bounds, headers_seconds=1.0, body_seconds=1.5, idle_seconds=2.0)
+    return run_server(
+        build(keeper.names),
+        [parse_listen(listen)],
+        [],
+        keeper,
+        lambda addresses: print("listening", addresses[0][1], flush=True),  # noqa: T201  # reason: how the test learns the port
+        clock=clock,
+        proxies=[PROXY],
+        bounds=bounds,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
