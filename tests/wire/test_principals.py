@@ -1,0 +1,159 @@
+"""All routes by all kinds of principal (EDGES A13)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+
+from bascule.api.auth import ANYBODY, GuardedRoute, admits, admitted_kinds
+from bascule.domain.access import PrincipalKind
+from tests.wire.house import BASCULE, House
+
+# Of the token endpoint and its discovery: they are how one gets a token, and of the document
+# that describes the API.
+OPEN_BY_NATURE = {
+    "/metadata/endpoints",
+    "/{tenant}/v2.0/.well-known/openid-configuration",
+    "/{tenant}/discovery/v2.0/keys",
+    "/{tenant}/oauth2/v2.0/token",
+    "/{tenant}/oauth2/v2.0/devicecode",
+    "/{tenant}/oauth2/v2.0/authorize",
+    "/openapi.json",
+}
+OPEN = {"/healthz", "/readyz", "/bascule/ca.pem", "/bascule/enrol"}
+AGENTS = "/bascule/agents/{uid}/"
+
+
+def routes_of(house: House) -> Iterator[Any]:
+    """Every route of the application, those of included routers too."""
+    waiting = list(house.app.routes)
+    while waiting:
+        route = waiting.pop()
+        included = getattr(route, "original_router", None)
+        if included is not None:
+            waiting.extend(included.routes)
+        else:
+            yield route
+
+
+def filled(house: House, path: str, uid: str) -> str:
+    return path.format(
+        subscription_id=house.installation.subscription_id,
+        resource_group="default",
+        location="local",
+        policy="default",
+        machine="web-1",
+        request_id="11111111-2222-3333-4444-555555555555",
+        uid=uid,
+    )
+
+
+def test_every_route_declares_whom_it_takes(house: House) -> None:
+    seen = {route.path for route in routes_of(house)}
+    assert seen >= OPEN | OPEN_BY_NATURE
+    assert len(seen) >= 30  # the walk did find the included routers
+    for route in routes_of(house):
+        if route.path in OPEN_BY_NATURE:
+            continue
+        assert isinstance(route, GuardedRoute), route.path
+        kinds = admitted_kinds(route.endpoint)
+        if route.path in OPEN:
+            assert kinds is ANYBODY
+        elif route.path.startswith(AGENTS):
+            assert kinds == {PrincipalKind.AGENT}
+        else:
+            assert kinds == {PrincipalKind.SERVICE}
+
+
+def test_a_route_that_declares_nothing_cannot_be_made() -> None:
+    async def forgotten() -> None:
+        return None
+
+    with pytest.raises(LookupError):
+        GuardedRoute("/forgotten", forgotten)
+    admits(PrincipalKind.SERVICE)(forgotten)
+    assert GuardedRoute("/forgotten", forgotten)
+
+
+def test_all_routes_by_all_kinds(house: House) -> None:
+    uid = house.add_machine("web-1")
+    other = house.add_machine("db-1")
+    agent = house.enrol("web-1")
+    house.enrol("db-1")
+    stranger = house.client_of(None)
+    params = {"api-version": BASCULE}
+    tried = 0
+    for route in routes_of(house):
+        if route.path in OPEN_BY_NATURE | OPEN or not isinstance(route, APIRoute):
+            continue
+        for method in route.methods:
+            tried += 1
+            path = filled(house, route.path, other)
+            answer = stranger.request(method, path, params=params)
+            assert answer.status_code == 401, (method, path, answer.text)
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer authorization_uri=")
+            # An agent at a people's route, or at another machine's.
+            answer = agent.request(method, path, params=params)
+            assert answer.status_code == 403, (method, path, answer.text)
+            assert answer.json()["error"]["code"] == "AuthorizationFailed"
+            if route.path.startswith(AGENTS):
+                own = filled(house, route.path, uid)
+                answer = house.client.request(method, own, params=params)
+                assert answer.status_code == 403, (method, own, answer.text)
+    assert tried >= 25
+    assert house.see(lambda reader: reader.machine_by_uid(uid)) is not None
+
+
+def test_denials_are_on_record_and_bounded(house: House) -> None:
+    """EDGES B8: many refusals leave few rows."""
+    house.add_machine("web-1")
+    agent = house.enrol("web-1")
+    for _ in range(50):
+        agent.get(f"{house.subscription}/providers/Bascule.Audit/events")
+    assert house.events("CallerDenied") == ["CallerDenied"] * 5
+    house.clock.pass_time(60)
+    agent.get(f"{house.subscription}/providers/Bascule.Audit/events")
+    assert len(house.events("CallerDenied")) == 6
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        (None, "AuthenticationFailed"),
+        ("Bearer", "InvalidAuthenticationToken"),
+        ("Basic YTpi", "InvalidAuthenticationToken"),
+        ("Bearer x.y.z", "InvalidAuthenticationToken"),
+        ("Bearer " + "a" * 10_000, "InvalidAuthenticationToken"),
+        ("Bearer \u00e9", "InvalidAuthenticationToken"),
+    ],
+)
+def test_what_is_no_token(house: House, header: str | None, code: str) -> None:
+    client = house.client_of(None)
+    headers = {} if header is None else {"Authorization": header.encode("latin-1")}
+    answer = client.get(
+        house.policy(),
+        params={"api-version": BASCULE},
+        headers=headers,  # type: ignore[arg-type]  # reason: bytes are how a bad header is sent
+    )
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == code
+
+
+def test_an_expired_token(house: House) -> None:
+    house.clock.pass_time(3601)
+    answer = house.call("GET", house.policy())
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == "ExpiredAuthenticationToken"
+
+
+def test_a_revoked_token_is_refused_and_recorded(house: House) -> None:
+    from bascule.services.installation import set_administrator
+
+    house.do(lambda tx, act: set_administrator(tx, act, house.administrator, "00" * 32))
+    answer = house.call("GET", house.policy())
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == "RevokedToken"
+    assert house.events("CallerDenied") == ["CallerDenied"]
