@@ -6,23 +6,27 @@ import csv
 import io
 import itertools
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 import click
 
 from bascule.cli.clean import clean
 from bascule.cli.connect import connect
-from bascule.cli.find import find_machine
+from bascule.cli.find import SHORT_ID, find_machine
 from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, note, output_option, print_table
 from bascule.cli.spans import parse_since, show_instant
 from bascule.client.audit import AuditEvent, events
-from bascule.domain.times import format_utc
+from bascule.domain.ids import is_guid
+from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import InvalidInput
 
 DEFAULT_LIMIT = 50
 _HEADS = ("at", "kind", "actor", "actorAddress", "resourceId", "correlationId", "detail")
 _FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for a formula (OWASP, CSV injection)
-_LEFT_OUT = frozenset({"machine", "policy", "kills_sessions", "previous_rules", "machines"})
+_LEFT_OUT = frozenset(  # said by the other columns, or too long for one
+    {"machine", "machines", "policy", "uid", "grant_id", "rules", "previous_rules"}
+)
 
 
 @click.command(
@@ -88,7 +92,7 @@ def activity(
                     each.kind,
                     each.actor,
                     each.resource_id.rpartition("/")[2],
-                    detail(each.data),
+                    detail(each.data, now),
                 ]
                 for each in chosen
             ],
@@ -97,20 +101,32 @@ def activity(
         note(f"There is more: --limit {(limit or 0) * 10}, or --since.")
 
 
-def detail(data: Mapping[str, object]) -> str:
-    """What an event says beyond its kind and its resource, in a few words."""
+def detail(data: Mapping[str, object], now: datetime | None = None) -> str:
+    """What an event says beyond its kind and its resource, in a few words.
+
+    With ``now`` instants are local and ids short, for people.
+    """
     return ", ".join(
-        f"{name.replace('_', ' ')} {_value(value)}"
+        f"{name.replace('_', ' ')}: {_value(name, value, now)}"
         for name, value in data.items()
         if name not in _LEFT_OUT and value not in ("", [], False, None)
     )
 
 
-def _value(value: object) -> str:
+def _value(name: str, value: object, now: datetime | None) -> str:
     if isinstance(value, list):
-        return " ".join(_value(each) for each in value)
+        return " ".join(_value(name, each, now) for each in value)
     text = str(value)
-    return text.rpartition("/")[2] if text.startswith("/subscriptions/") else text
+    if text.startswith("/subscriptions/"):
+        return text.rpartition("/")[2]
+    if now is None:
+        return text
+    if is_guid(text) and name == "request_id":
+        return text[:SHORT_ID]
+    try:
+        return show_instant(parse_instant(text), now)
+    except InvalidInput:
+        return text
 
 
 def render_csv(rows: Iterable[AuditEvent]) -> str:

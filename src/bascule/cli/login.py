@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -16,10 +18,10 @@ from bascule.cli.profile import DEFAULT_GROUP, Profile, config_path, save_profil
 from bascule.client.private_file import write_private
 from bascule.client.tokens import TokenFile
 from bascule.domain.ids import is_guid, is_resource_group_name
-from bascule.errors import ConfigurationError, InvalidInput
+from bascule.errors import ConfigurationError, InvalidInput, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from bascule.client.connection import Connection
 
 
 @click.command(
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 Examples:
   bascule login --admin-file /var/lib/bascule/admin.json
   bascule login --endpoint https://bascule.example:8443 --fingerprint 3f2a... \\
-      --tenant GUID --subscription GUID --client-id GUID
+      --client-id GUID
   pass bascule | bascule login --endpoint URL --ca-file ca.pem --client-secret - ..."""
 )
 @click.option(
@@ -46,8 +48,10 @@ Examples:
     metavar="HEX",
     help="SHA-256 of the server's CA certificate, to fetch and trust it by.",
 )
-@click.option("--tenant", metavar="GUID", help="Tenant id.")
-@click.option("--subscription", metavar="GUID", help="Subscription id.")
+@click.option("--tenant", metavar="GUID", help="Tenant id. Default: what the server says.")
+@click.option(
+    "--subscription", metavar="GUID", help="Subscription id. Default: the only one there is."
+)
 @click.option("--group", default=None, help="Resource group of new machines. Default: default.")
 @click.option("--client-id", metavar="GUID", help="The service principal's client id.")
 @click.option(
@@ -91,34 +95,68 @@ def login(
             "Say whom to trust: --ca-file FILE or --fingerprint HEX.",
             advice="On the server: openssl x509 -in DATA/ca.pem -noout -fingerprint -sha256",
         )
-    profile = _profile(known)
-    TokenFile(token_path()).forget()
-    with connect(profile) as connection:
-        connection.sign_in()
+    profile = _sign_in(known)
     path = save_profile(profile)
     say(f"Signed in to {profile.endpoint} as {profile.client_id}")
     note(f"Kept in {path}. Next: bascule machine list")
 
 
-def _profile(known: Mapping[str, str]) -> Profile:
-    secret = known.get("client_secret", "")
-    if secret == "-":  # noqa: S105  # reason: means stdin
-        secret = sys.stdin.readline().rstrip("\r\n")
+def _sign_in(known: Mapping[str, str]) -> Profile:
+    """A profile whose credentials the server took; what it says of itself is filled in."""
+    group = known.get("resource_group", DEFAULT_GROUP)
+    if not is_resource_group_name(group):
+        raise InvalidInput(f"{group[:90]!r} is not a resource group's name.", target="--group")
     profile = Profile(
         endpoint=known["endpoint"],
         ca_file=known["ca_file"],
-        tenant_id=known.get("tenant_id") or _ask("Tenant id"),
-        subscription_id=known.get("subscription_id") or _ask("Subscription id"),
+        tenant_id=_guid("tenant", known.get("tenant_id") or _tenant(known)),
+        subscription_id=known.get("subscription_id", ""),
         client_id=known.get("client_id") or _ask("Client id"),
-        client_secret=secret or _ask("Client secret", is_hidden=True),
-        resource_group=known.get("resource_group", DEFAULT_GROUP),
+        client_secret=_secret(known.get("client_secret", "")),
+        resource_group=group,
     )
-    for name, value in (("tenant", profile.tenant_id), ("subscription", profile.subscription_id)):
-        if not is_guid(value):
-            raise InvalidInput(f"The {name} id {value[:60]!r} is not a GUID.", target=f"--{name}")
-    if not is_resource_group_name(profile.resource_group):
-        raise InvalidInput(f"{profile.resource_group[:90]!r} is not a resource group's name.")
-    return profile
+    TokenFile(token_path()).forget()
+    with connect(profile) as connection:
+        connection.sign_in()
+        found = profile.subscription_id or _subscription(connection)
+    return replace(profile, subscription_id=_guid("subscription", found))
+
+
+def _secret(given: str) -> str:
+    if given == "-":
+        return sys.stdin.readline().rstrip("\r\n")
+    return given or _ask("Client secret", is_hidden=True)
+
+
+def _guid(what: str, value: str) -> str:
+    if not is_guid(value):
+        raise InvalidInput(f"The {what} id {value[:60]!r} is not a GUID.", target=f"--{what}")
+    return value.lower()
+
+
+def _tenant(known: Mapping[str, str]) -> str:
+    from bascule.client.connection import trust_file  # noqa: PLC0415  # reason: slow to load, --help must not wait
+    from bascule.client.discovery import find_tenant  # noqa: PLC0415  # reason: as above
+
+    return find_tenant(known["endpoint"], trust_file(Path(known["ca_file"])))
+
+
+def _subscription(connection: Connection) -> str:
+    from bascule.client.discovery import list_subscriptions  # noqa: PLC0415  # reason: as above
+
+    try:
+        found = list_subscriptions(connection)
+    except NotFound:
+        found = []  # a server that does not tell
+    if len(found) == 1:
+        return found[0]
+    raise InvalidInput(
+        f"Say which subscription, with --subscription: {', '.join(found)}"
+        if found
+        else "The server does not tell its subscription: give --subscription GUID.",
+        target="--subscription",
+        advice="It stands in the server's DIR/admin.json.",
+    )
 
 
 def _ask(what: str, *, is_hidden: bool = False) -> str:
@@ -167,8 +205,11 @@ def _read_admin(path: Path) -> dict[str, str]:
 
 
 def _pin(endpoint: str, fingerprint: str) -> str:
-    from bascule.client.pin import fetch_ca  # noqa: PLC0415  # reason: slow to load, --help must not wait
+    from bascule.client.pin import fetch_ca, parse_fingerprint  # noqa: PLC0415  # reason: slow to load, --help must not wait
 
-    path = config_path().with_name("ca.pem")
-    write_private(path, fetch_ca(endpoint, fingerprint))
+    wanted = parse_fingerprint(fingerprint)
+    content = fetch_ca(endpoint, wanted)
+    # By its fingerprint, so that a sign-in that fails leaves the one before as it was.
+    path = config_path().with_name(f"ca-{wanted[:16]}.pem")
+    write_private(path, content)
     return str(path.absolute())

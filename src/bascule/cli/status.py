@@ -143,7 +143,7 @@ def _away_part(picture: Picture, now: datetime) -> str:
     rows = [
         [each.name, agent_words(each.point, now)] for each in picture.machines if _needs_agent(each)
     ]
-    return render_table(["AGENT NOT THERE", "SINCE"], rows) if rows else ""
+    return render_table(["NOT ENFORCED NOW", "AGENT"], rows) if rows else ""
 
 
 def _needs_agent(machine: Machine) -> bool:

@@ -68,7 +68,6 @@ class Connection:
         trust: ssl.SSLContext,
         clock: Clock,
         token_file: TokenFile = TokenFile(None),  # noqa: B008  # reason: frozen value
-        transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.subscription_id = subscription_id
@@ -81,7 +80,6 @@ class Connection:
         self._client = httpx2.Client(
             base_url=endpoint,
             verify=trust,
-            transport=transport,
             timeout=_patience(0),
             headers={"User-Agent": f"bascule/{__version__}"},
         )
