@@ -140,7 +140,8 @@ def test_the_first_pass_shuts_and_the_next_opens(
     assert firewall.rules.closed == {ClosedPort(SSH)}
     reconciler.take(wanted(2, lease("g", 60)), clock.boottime())
     outcome = reconciler.reconcile()
-    assert (outcome.generation, outcome.in_force) == (2, {"g"})
+    assert outcome.generation == 2
+    assert outcome.in_force == {"g"}
 
 
 def test_a_refused_plan_is_tried_again_and_never_said_to_be_done(
@@ -244,7 +245,8 @@ def test_a_refused_key_ends_all_and_opens_nothing(
     reconciler.reconcile()
     reconciler.end_all()
     assert reconciler.reconcile().in_force == frozenset()
-    assert (firewall.rules.openings, firewall.rules.closed) == ({}, {ClosedPort(SSH)})
+    assert not firewall.rules.openings
+    assert firewall.rules.closed == {ClosedPort(SSH)}
 
 
 def test_sessions_of_ended_grants_are_counted(

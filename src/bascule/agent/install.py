@@ -15,6 +15,7 @@ from bascule.errors import ConfigurationError
 
 UNIT_NAME = "bascule-agent.service"
 UNIT_FOLDER = Path("/etc/systemd/system")
+SYSTEMCTL = "/usr/bin/systemctl"
 
 _UNIT = """\
 [Unit]
@@ -95,10 +96,7 @@ def is_systemd_running() -> bool:
 def systemctl(*arguments: str) -> None:
     """Run systemctl; raise ConfigurationError with its words when it fails."""
     done = subprocess.run(  # noqa: S603  # reason: fixed words, no shell
-        ["systemctl", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,  # reason: PATH of root
+        [SYSTEMCTL, *arguments], capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise ConfigurationError(

@@ -111,9 +111,7 @@ class HeldFile:
 
 
 def _shifted(leases: Mapping[str, HeldLease], seconds: float) -> dict[str, HeldLease]:
-    return {
-        key: replace(lease, deadline=lease.deadline + seconds) for key, lease in leases.items()
-    }
+    return {key: replace(lease, deadline=lease.deadline + seconds) for key, lease in leases.items()}
 
 
 def _checksum(body: str) -> str:
