@@ -1,0 +1,222 @@
+"""The lab's pure parts: names, addresses, what runs where, what is said to the user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bascule.errors import InvalidInput, NotFound
+from bascule.lab import units
+from bascule.lab.environment import host_environment
+from bascule.lab.folder import LabFolder
+from bascule.lab.guide import render_guide
+from bascule.lab.host import account_files, covered, notify_path
+from bascule.lab.info import render_table
+from bascule.lab.network import render_bridge, render_host, render_namespaces
+from bascule.lab.person import Person
+from bascule.lab.sshd import render_config, render_known_hosts
+from bascule.lab.topology import default_topology
+
+TOPOLOGY = default_topology("demo")
+FOLDER = LabFolder(Path("/labs/demo"))
+ROOT = Person("root", 0, 0, Path("/root"), "/bin/bash")
+SOMEBODY = Person("ann", 1000, 1000, Path("/home/ann"), "/bin/sh")
+
+INFO = {
+    "name": "demo",
+    "endpoint": "https://localhost:8443",
+    "server": "https://server:8443",
+    "ca_file": "/labs/demo/data/ca.pem",
+    "folder": "/labs/demo",
+    "rootless": False,
+    "client": "client",
+    "stranger": "stranger",
+    "machines": [{"name": "web-1"}, {"name": "db-1"}],
+    "hosts": [
+        {
+            "name": host.name,
+            "addresses": list(host.addresses),
+            "namespace": TOPOLOGY.namespace(host),
+        }
+        for host in TOPOLOGY.hosts
+    ],
+    "pids": {
+        "server": 11,
+        "agents": {"web-1": 12, "db-1": 13},
+        "sshd": {"web-1": 14, "db-1": 15},
+        "supervisor": 10,
+    },
+}
+
+
+# -- names and addresses
+
+
+@pytest.mark.parametrize("name", ["demo", "a", "Lab_2", "x" * 32])
+def test_lab_name_becomes_a_folder(name: str) -> None:
+    assert default_topology(name).bridge_namespace == f"bascule-{name}-bridge"
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../x", "a/b", "-a", "a b", "x" * 33, "d\u00e9mo", "a\n"]
+)
+def test_lab_name_that_would_leave_its_folder_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="cannot be the name of a lab"):
+        default_topology(name)
+
+
+def test_every_host_has_names_and_addresses_of_its_own() -> None:
+    addresses = [address for host in TOPOLOGY.hosts for address in host.addresses]
+    assert len(set(addresses)) == 2 * len(TOPOLOGY.hosts)
+    assert len(set(TOPOLOGY.namespaces)) == len(TOPOLOGY.hosts) + 1
+    assert [machine.name for machine in TOPOLOGY.machines] == ["web-1", "db-1"]
+    assert (TOPOLOGY.client.name, TOPOLOGY.stranger.name) == ("client", "stranger")
+
+
+def test_unknown_host_is_answered_with_those_that_exist() -> None:
+    with pytest.raises(NotFound) as caught:
+        TOPOLOGY.host("web-2")
+    assert "server, client, stranger, web-1, db-1" in caught.value.advice
+
+
+def test_hosts_file_knows_all_on_both_families() -> None:
+    lines = TOPOLOGY.hosts_file(TOPOLOGY.client).splitlines()
+    assert "10.203.0.21 web-1" in lines
+    assert "fd20:3::21 web-1" in lines
+    assert "127.0.0.1 localhost" in lines
+
+
+# -- the network
+
+
+def test_no_cable_ends_outside_the_lab() -> None:
+    """Both ends are named by the lab's namespaces, or stand in the bridge's where this runs."""
+    cables = [line for line in render_bridge(TOPOLOGY).splitlines() if " veth " in line]
+    assert len(cables) == len(TOPOLOGY.hosts)
+    for line, host in zip(cables, TOPOLOGY.hosts, strict=True):
+        assert line.endswith(f"netns {TOPOLOGY.namespace(host)}")
+        assert len(line.split()[2]) < 16  # IFNAMSIZ
+
+
+def test_host_has_both_families_at_once() -> None:
+    text = render_host(TOPOLOGY.client)
+    assert "address add 10.203.0.10/24 dev eth0\n" in text
+    assert "address add fd20:3::10/64 dev eth0 nodad\n" in text  # usable without a second's wait
+
+
+def test_namespaces_are_registered_under_their_contract_names() -> None:
+    assert "netns add bascule-demo-web-1\n" in render_namespaces(TOPOLOGY)
+
+
+# -- what a host sees
+
+
+def test_folders_under_a_cover_stay_visible() -> None:
+    kept = [Path("/root/.pyenv/3.11"), Path("/srv/x"), Path("/root/src"), Path("/rooted")]
+    assert covered(kept, Path("/root")) == [Path("/root/.pyenv/3.11"), Path("/root/src")]
+
+
+@pytest.mark.parametrize("kept", ["/root", "/"])
+def test_cover_that_would_hide_the_code_itself_is_refused(kept: str) -> None:
+    with pytest.raises(ValueError, match="must stay visible"):
+        covered([Path(kept)], Path("/root"))
+
+
+def test_outer_folder_is_shown_before_the_inner_one() -> None:
+    """The other way round, the outer one would lie on top of the inner."""
+    kept = [Path("/h/a/b/c"), Path("/h/a"), Path("/h/a/b")]
+    assert covered(kept, Path("/h")) == [Path("/h/a"), Path("/h/a/b"), Path("/h/a/b/c")]
+
+
+def test_nothing_of_the_callers_settings_reaches_a_host() -> None:
+    outer = {
+        "BASCULE_CONFIG": "/somewhere",
+        "SSH_AUTH_SOCK": "/tmp/agent",
+        "SSH_CONNECTION": "198.51.100.7 1 198.51.100.8 22",
+        "XDG_CONFIG_HOME": "/outer",
+        "HOME": "/outer",
+        "PATH": "/outer/bin",
+        "LD_PRELOAD": "x.so",
+        "TERM": "xterm",
+        "LC_ALL": "C.UTF-8",
+    }
+    found = host_environment(SOMEBODY, outer)
+    assert not set(outer.values()) - {"xterm", "C.UTF-8"} & set(found.values())
+    assert not [name for name in found if name.startswith(("BASCULE", "SSH", "LD_"))]
+    assert found["HOME"] == "/home/ann"
+    assert found["XDG_CONFIG_HOME"] == "/home/ann/.config"
+    assert found["USER"] == "ann"
+    assert found["TERM"] == "xterm"
+    assert found["LC_ALL"] == "C.UTF-8"
+
+
+def test_locked_account_may_log_in_by_key() -> None:
+    assert account_files(ROOT)["shadow"].startswith("root:*:")
+    assert "tty:" not in account_files(SOMEBODY)["group"]
+
+
+# -- what runs
+
+
+def test_server_listens_on_both_families_under_all_its_names() -> None:
+    unit = units.server(TOPOLOGY, FOLDER, ["/venv/bin/bascule"])
+    line = " ".join(unit.argv)
+    assert line.startswith("/venv/bin/bascule serve --data /labs/demo/data --listen 0.0.0.0:8443")
+    assert "--listen [::]:8443" in line
+    assert line.endswith("--name server --name 10.203.0.2 --name fd20:3::2")
+    assert unit.takes_listen_socket
+    assert unit.environment == {}
+
+
+def test_agent_has_a_notify_socket_of_its_own() -> None:
+    machine = TOPOLOGY.machines[0]
+    unit = units.agent(TOPOLOGY, FOLDER, ["bascule"], machine, "TOKEN")
+    assert unit.environment == {"NOTIFY_SOCKET": notify_path("web-1/agent")}
+    assert unit.name in units.notify_units(TOPOLOGY, machine)
+    assert unit.argv[:7] == (
+        "bascule", "agent", "run", "--server", "https://server:8443", "--token", "TOKEN",
+    )  # fmt: skip
+
+
+def test_sshd_takes_this_persons_key_only() -> None:
+    lines = render_config(SOMEBODY).splitlines()
+    assert "AllowUsers ann" in lines
+    assert "UsePAM no" in lines
+    assert "PasswordAuthentication no" in lines
+    assert any(line.startswith("AuthorizedKeysFile /") for line in lines)
+
+
+def test_known_hosts_names_a_machine_by_all_that_ssh_may_be_given() -> None:
+    machine = TOPOLOGY.machines[0]
+    assert render_known_hosts({machine: "ssh-ed25519 AAAA"}) == (
+        "web-1,10.203.0.21,fd20:3::21 ssh-ed25519 AAAA\n"
+    )
+
+
+# -- what is said
+
+
+def test_guide_prints_whole_commands() -> None:
+    text = render_guide(INFO, "/opt/x/bascule")
+    commands = [line.strip() for line in text.splitlines() if line.startswith("  ")]
+    assert all(line.startswith(("/opt/x/bascule lab ", "kill -9 ")) for line in commands)
+    assert "/opt/x/bascule lab exec client -- bascule ssh web-1 -- hostname" in commands
+    assert "kill -9 12" in commands
+    assert "--name" not in text
+
+
+def test_guide_of_another_lab_names_it_in_each_command() -> None:
+    text = render_guide({**INFO, "name": "two"}, "bascule", is_held=True)
+    commands = [line for line in text.splitlines() if line.startswith("  bascule lab")]
+    assert all(" --name two" in line for line in commands)
+    assert "In another terminal" in text.splitlines()[0]
+
+
+def test_table_tells_the_pids_and_no_secret() -> None:
+    info = {**INFO, "admin": {"client_id": "id", "client_secret": "hush"}}
+    text = render_table(info)
+    assert "agent 12, sshd 14" in text
+    assert "server 11" in text
+    assert "bascule-demo-stranger" in text
+    assert "hush" not in text
