@@ -61,8 +61,7 @@ format:  ## put the code into its form
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench:  ## measure ask-to-open beside the peers; writes bench/results/
-	@tools/install.sh "$(PYTHON)" "$(VENV)" bench
+bench: install  ## measure ask-to-open beside the peers; writes bench/results/
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m bench
 
 lock:  ## resolve the lock files again (OPTIONS=--upgrade for newer versions)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make the virtual environment with bascule in it, and see to the programs that it needs.
 #
-#   tools/install.sh PYTHON VENV run|dev|bench
+#   tools/install.sh PYTHON VENV run|dev
 #
 # Says first what it will do; does nothing, quickly, when nothing changed. Python packages come
 # from the hash locks alone, the build tools too. Debian packages are installed only by root,
@@ -21,7 +21,7 @@ fail() {
 
 # -- Debian packages: one row each, with the file or command whose presence proves it ------------
 
-run_packages=(
+packages=(
     "nftables:nft"
     "libnftables1:libnftables.so.1"
     "iproute2:ip"
@@ -32,7 +32,6 @@ run_packages=(
     "uidmap:newuidmap"
     "util-linux:unshare"
 )
-bench_packages=("${run_packages[@]}" "fwknop-server:fwknopd" "fwknop-client:fwknop" "firewalld:firewalld" "libglib2.0-bin:gdbus" "dbus:dbus-daemon")
 
 is_present() {
     case $1 in
@@ -51,8 +50,7 @@ missing_packages() {
 units_of() { # the units that Debian enables when it installs the package
     case $1 in
     openssh-server) say ssh.service ssh.socket ;;
-    firewalld) say firewalld.service ;;
-    fwknop-server) say fwknop-server.service ;;
+    nftables) say nftables.service ;;
     esac
 }
 
@@ -158,9 +156,8 @@ make_venv() {
 }
 
 case $what in
-run | dev) packages=("${run_packages[@]}") ;;
-bench) packages=("${bench_packages[@]}") ;;
-*) fail "usage: tools/install.sh PYTHON VENV run|dev|bench" ;;
+run | dev) ;;
+*) fail "usage: tools/install.sh PYTHON VENV run|dev" ;;
 esac
 
 check_python
