@@ -118,7 +118,8 @@ def main() -> None:
             send_handle(pipe, driver.owner_fd, os.getppid())
             return None
         if name == "take_over":
-            return driver.take_over(release_stored)
+            driver.take_over(release_stored)
+            return None
         return getattr(driver, name)(*arguments)
 
     try:

@@ -17,6 +17,10 @@ DESIRED = RuleSet(
     cuts((CLIENT, tcp(23), 100)),
 )
 
+LATER_HOOK = """flush chain inet bascule published
+delete chain inet bascule published
+add chain inet bascule published { type filter hook prerouting priority 0; policy accept; }"""
+
 
 @pytest.fixture
 def driver(start_driver: StartDriver) -> DriverProcess:
@@ -44,16 +48,10 @@ def test_the_weakness_is_said(driver: DriverProcess) -> None:
         ),
         ("add counter inet bascule mine", "counter mine is not ours"),
         (
-            "add chain inet bascule granted { policy accept; }\n"
             "add element inet bascule g4_24 { 10.1.0.0 . 1 . 22 timeout 9s }",
             "protocol 1 is not one of ours",
         ),
-        (
-            "flush chain inet bascule published\ndelete chain inet bascule published\n"
-            "add chain inet bascule published "
-            "{ type filter hook prerouting priority 0; policy accept; }",
-            "chain published lacks",
-        ),
+        (LATER_HOOK, "chain published lacks"),
     ],
 )
 def test_drift_is_named_and_healed(
@@ -61,7 +59,7 @@ def test_drift_is_named_and_healed(
 ) -> None:
     network.echo(22)
     make_so(driver, DESIRED)
-    network.host.nft(text.replace("{ policy accept; }", "") + "\n")
+    network.host.nft(text + "\n")
     seen = driver.observe()
     assert not seen.is_intact
     assert words in seen.drift
@@ -101,9 +99,10 @@ def test_a_table_without_an_owner_becomes_owned(
     network.echo(22)
     make_so(driver, DESIRED)
     driver.kill()
-    for turn in (lambda each: each.take_over(lambda: None), lambda each: None):
+    for takes_over in (True, False):
         following = start_driver()
-        turn(following)
+        if takes_over:
+            following.take_over(lambda: None)
         make_so(following, DESIRED)
         assert following.observe().rules.openings.keys() == DESIRED.openings.keys()
         assert network.client.reaches(22)

@@ -88,9 +88,9 @@ def table(text: str) -> Table:
             chains[name] = tuple(body)
         elif kind == "set":
             sets[name], items, default = _set(body)
-            read = {item: _element(item, default) for item in items}
-            elements[name] = tuple(each for each in read.values() if each is not None)
-            strange.extend(f"{name}: {item[:120]}" for item, each in read.items() if each is None)
+            read = [(item, _element(item, default)) for item in items]
+            elements[name] = tuple(each for _, each in read if each is not None)
+            strange.extend(f"{name}: {item[:120]}" for item, each in read if each is None)
         elif kind == "counter":
             counters[name] = _counter(body)
             others.append(f"counter {name}")

@@ -61,7 +61,8 @@ def definition(
     ``unused`` names sets in the kernel that no rule looks up any more: they are deleted.
     """
     head = [f"flags {', '.join(flags)}"] if flags else []
-    body = [*head, *_counters(), *_sets(sorted(sets)), *_chains(sorted(sets))]
+    ordered = sorted(sets, key=lambda each: (each.kind, each.version, -each.length))
+    body = [*head, *_counters(), *_sets(ordered), *_chains(ordered)]  # exact sources first
     return "\n".join(
         [
             f"table inet {table} {{",
