@@ -1,0 +1,112 @@
+"""A lab of the tests' own: another name, another port, a state folder that goes afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+BASCULE = (sys.executable, "-m", "bascule.bootstrap")
+SILENT = 255  # ssh's exit code when it does not get in
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody has now."""
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        port: int = trial.getsockname()[1]
+        return port
+
+
+def until(is_so: Callable[[], object], seconds: float = 10.0) -> bool:
+    """Wait for something to become true; tell whether it did."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if is_so():
+            return True
+        time.sleep(0.05)
+    return bool(is_so())
+
+
+@dataclass
+class LabWorld:
+    """The commands of one lab, run as a user runs them."""
+
+    name: str
+    state_home: Path
+    port: int = field(default_factory=free_port)
+
+    @property
+    def folder(self) -> Path:
+        return self.state_home / "bascule" / "lab" / self.name
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        # BASCULE_CONFIG: something of the outside that must not get in
+        outer = {"XDG_STATE_HOME": str(self.state_home), "BASCULE_CONFIG": "/nonexistent"}
+        return os.environ | outer
+
+    def argv(self, verb: str, *rest: str) -> list[str]:
+        return [*BASCULE, "lab", verb, "--name", self.name, *rest]
+
+    def run(self, verb: str, *rest: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.argv(verb, *rest),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def up(self) -> subprocess.CompletedProcess[str]:
+        return self.run("up", "--detach", "--port", str(self.port))
+
+    def down(self) -> subprocess.CompletedProcess[str]:
+        return self.run("down")
+
+    def info(self) -> dict[str, Any]:
+        done = self.run("info", "-o", "json")
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def on(self, host: str, *command: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a command on a host of the lab."""
+        return self.run("exec", host, "--", *command, timeout=timeout)
+
+    def said(self, host: str, *command: str) -> str:
+        """What a command that must succeed prints."""
+        done = self.on(host, *command)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def reaches(self, host: str, machine: str = "web-1", *options: str) -> bool:
+        """Does a connection get through to ssh? Whether the key is taken is another matter."""
+        address = next(each for each in self.hosts() if each["name"] == machine)["addresses"]
+        target = address[1] if "-6" in options else address[0]
+        probe = (
+            "import socket,sys\n"
+            "try: print(socket.create_connection((sys.argv[1], 22), 1.2).recv(4).decode())\n"
+            "except OSError as error: print(error)"
+        )
+        return self.said(host, sys.executable, "-c", probe, target) == "SSH-"
+
+    def hosts(self) -> list[dict[str, Any]]:
+        hosts: list[dict[str, Any]] = self.info()["hosts"]
+        return hosts
+
+    def kill(self, pid: int) -> None:
+        """kill -9, and wait until it is no more than a zombie."""
+        os.kill(pid, signal.SIGKILL)
+        status = Path(f"/proc/{pid}/stat")
+        assert until(lambda: not status.exists() or ") Z " in status.read_text())
