@@ -3,8 +3,9 @@
     python -m tests.e2e.edge DATA_DIR LIFE_SECONDS PATIENCE ADDRESS:PORT [NAME ...]
 
 LIFE is the certificate's; PATIENCE is ``real`` or ``short`` (1 s for handshake and headers,
-1.5 s for a body, 2 s between requests). It prints ``listening PORT`` and serves /hello (who calls, by which name), /wait (answers
-after ?seconds=), /stream (for ever), /echo (POST; how many bytes came).
+1.5 s for a body, 2 s between requests). It prints ``listening PORT`` and serves /hello (who
+calls, by which name), /wait (answers after ?seconds=), /stream (for ever), /echo (POST; how
+many bytes came).
 What is not here: the real application; what it does is tested elsewhere.
 """
 
