@@ -8,16 +8,14 @@ What is not here: the OAuth wire (``api.oauth``), what a Subject may do.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.errors import AuthenticationFailed
-from bascule.identity.realm import Realm
 from bascule.identity.secrets import sha256_hex
-from bascule.identity.tokens import AccessToken, TokenIssuer
+from bascule.identity.tokens import AccessToken
 from bascule.interfaces import Credential, Reader
 
 SCHEME = "Bearer"
@@ -31,17 +29,6 @@ class Principal:
     kind: PrincipalKind
     name: str
     credential: str  # a short name of the secret or key that proves it, never either itself
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who calls, and until when that is proven: streams and waits end then (EDGES A13)."""
-
-    subject: Subject
-    proven_until: datetime
-
-
-Find = Callable[[PrincipalKind, str], Awaitable[Principal | None]]
 
 
 def service_of(credential: Credential, now: datetime) -> Principal | None:
@@ -78,23 +65,6 @@ def find_principal(
     machine = reader.machine_by_uid(principal_id)
     point = reader.enforcement_point(principal_id)
     return None if machine is None or point is None else agent_of(machine, point)
-
-
-async def authenticate(
-    authorization: str | None,
-    tokens: TokenIssuer,
-    realm: Realm,
-    find: Find,
-    now: datetime,
-    address: str,
-) -> Caller:
-    """Who sent an Authorization header; raise AuthenticationFailed unless it is certain.
-
-    ``find`` asks the store, as in ``find_principal``; ``address`` is the caller's.
-    """
-    token = tokens.verify(bearer_token(authorization), realm, now)
-    principal = await find(token.kind, token.principal_id)
-    return Caller(subject_of(token, principal, address), token.expires_at)
 
 
 def bearer_token(authorization: str | None) -> str:

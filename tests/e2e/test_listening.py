@@ -1,0 +1,51 @@
+"""Sockets to listen on: ours, handed over, or not to be had."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from bascule.api.listening import address_of, listen_on, take_over
+from bascule.errors import ConfigurationError
+
+
+def test_both_families_on_one_port() -> None:
+    (first,) = listen_on([("127.0.0.1", 0)])
+    port = address_of(first)[1]
+    (second,) = listen_on([("::1", port)])
+    assert (address_of(first), address_of(second)) == (("127.0.0.1", port), ("::1", port))
+    first.close()
+    second.close()
+
+
+def test_a_port_in_use_is_named_and_what_was_had_before_is_given_back() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port, free_port = taken.getsockname()[1], free.getsockname()[1]
+        free.close()
+        with pytest.raises(ConfigurationError, match=rf"Port {port} on 127\.0\.0\.1 is in use"):
+            listen_on([("127.0.0.1", free_port), ("127.0.0.1", port)])
+        (again,) = listen_on([("127.0.0.1", free_port)])
+        again.close()
+
+
+def test_an_address_that_is_not_here_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"no address 192\.0\.2\.1 "):
+        listen_on([("192.0.2.1", 8443)])
+
+
+def test_a_bound_socket_that_was_handed_over_listens() -> None:
+    with socket.socket() as passed:
+        passed.bind(("127.0.0.1", 0))
+        take_over([passed])
+        socket.create_connection(passed.getsockname(), 5).close()
+
+
+@pytest.mark.parametrize(
+    ("family", "kind"),
+    [(socket.AF_INET, socket.SOCK_DGRAM), (socket.AF_UNIX, socket.SOCK_STREAM)],
+)
+def test_what_is_no_tcp_socket_is_refused(family: int, kind: int) -> None:
+    with socket.socket(family, kind) as passed, pytest.raises(ConfigurationError, match="TCP"):
+        take_over([passed])
