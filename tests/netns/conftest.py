@@ -16,7 +16,7 @@ from tests.netns.network import Network
 HERE = Path(__file__).parent
 
 
-def _why_not() -> str:
+def why_not() -> str:
     if os.geteuid() != 0:
         return "needs root: namespaces and nftables"
     missing = [tool for tool in ("ip", "nft", "sysctl") if shutil.which(tool) is None]
@@ -24,7 +24,7 @@ def _why_not() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    why = _why_not()
+    why = why_not()
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.root)

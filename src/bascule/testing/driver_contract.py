@@ -1,0 +1,303 @@
+"""The examination of every ``interfaces.Driver``, on the state of the world: who got through?
+
+An adapter's test inherits ``DriverContract``, and ``UnownedDriverContract`` where other
+programs can write to its rules, and gives a fixture ``world``, fresh for each
+test: a driver that has loaded nothing yet, and people who can knock. Ports 22 and 23 (TCP)
+and 161 (UDP) are served there. Time is asked to pass: a real world sleeps, so the waits
+here are short, and assertions keep 300 ms of distance from every end.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Protocol
+
+import pytest
+
+from bascule.domain.desired import Opening, OpeningKey, RuleSet
+from bascule.domain.machine import ClosedPort, OnExpiry
+from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.plan import ClosePort, DropOpening, PutOpening, Rebuild, plan
+from bascule.errors import EnforcementFailed
+from bascule.interfaces import Driver
+
+SSH = PortKey(TransportProtocol.TCP, 22)
+TELNET = PortKey(TransportProtocol.TCP, 23)
+SNMP = PortKey(TransportProtocol.UDP, 161)
+KEEP, KILL = OnExpiry.KEEP, OnExpiry.KILL
+LOOSELY = timedelta(seconds=1)  # how much a slow machine may lose between writing and looking
+
+
+class DriverWorld(Protocol):
+    """What a test of the contract stands on."""
+
+    @property
+    def driver(self) -> Driver: ...
+    @property
+    def client(self) -> str:
+        """The address of one who knocks."""
+        ...
+
+    @property
+    def stranger(self) -> str:
+        """The address of another."""
+        ...
+
+    @property
+    def neighbourhood(self) -> str:
+        """A prefix that holds the client and not the stranger."""
+        ...
+
+    def reaches(self, source: str, port: PortKey) -> bool:
+        """Does ``source`` (client or stranger) get through to ``port``?"""
+        ...
+
+    def connect(self, source: str, port: PortKey) -> object:
+        """Make a TCP connection that must come about."""
+        ...
+
+    def is_alive(self, connection: object) -> bool: ...
+    def pass_time(self, seconds: float) -> None: ...
+
+
+class LosableWorld(DriverWorld, Protocol):
+    """One where rules are not owned."""
+
+    def lose_rules(self) -> None:
+        """Have another program take all rules away."""
+        ...
+
+
+def opened(source: str, port: PortKey, seconds: float) -> dict[OpeningKey, Opening]:
+    keys = [OpeningKey(each, port) for each in AddressPrefix.parse(source).networks]
+    return {key: Opening(key, timedelta(seconds=seconds), "grant-1") for key in keys}
+
+
+def cut(source: str, port: PortKey, seconds: float = 120) -> dict[OpeningKey, timedelta]:
+    return {key: each.remaining for key, each in opened(source, port, seconds).items()}
+
+
+def shut(*closed: ClosedPort | PortKey) -> frozenset[ClosedPort]:
+    return frozenset(each if isinstance(each, ClosedPort) else ClosedPort(each) for each in closed)
+
+
+def make_so(driver: Driver, desired: RuleSet) -> None:
+    """Plan and apply, then look: nothing but the passing of time may be left to correct."""
+    driver.apply(plan(desired, driver.observe()))
+    seen = driver.observe()
+    assert seen.is_intact, seen.drift
+    assert all(isinstance(each, PutOpening) for each in plan(desired, seen))
+    for key, opening in desired.openings.items():
+        assert abs(seen.rules.openings[key].remaining - opening.remaining) < LOOSELY
+        assert seen.rules.openings[key].grant_id == opening.grant_id
+
+
+class DriverContract:
+    """All of it."""
+
+    # -- reading back -------------------------------------------------------------------
+
+    def test_before_loading_nothing_is_intact(self, world: DriverWorld) -> None:
+        seen = world.driver.observe()
+        assert not seen.is_intact
+        assert seen.drift
+        assert plan(RuleSet(), seen) == (Rebuild(RuleSet()),)
+
+    def test_what_was_applied_reads_back(self, world: DriverWorld) -> None:
+        every = RuleSet(
+            shut(SSH, ClosedPort(TELNET, KILL), SNMP, ClosedPort(PortKey(SNMP.protocol, 53), KILL)),
+            {
+                **opened("192.0.2.1", SSH, 60),
+                **opened("198.51.100.0/24", TELNET, 3600),
+                **opened("2001:db8::1", SNMP, 86400),
+                **opened("2001:db8:1::/48", SSH, 60),
+                **opened("*", TELNET, 60),
+            },
+            {**cut("192.0.2.9", SSH), **cut("203.0.113.0/26", SSH), **cut("*", SNMP)},
+        )
+        make_so(world.driver, every)
+        seen = world.driver.observe().rules
+        assert seen.closed == every.closed
+        assert seen.openings.keys() == every.openings.keys()
+        assert seen.cuts.keys() == every.cuts.keys()
+
+    def test_no_operations_change_nothing(self, world: DriverWorld) -> None:
+        make_so(world.driver, RuleSet(shut(SSH)))
+        world.driver.apply([])
+        assert world.driver.observe().rules == RuleSet(shut(SSH))
+
+    def test_changes_before_a_load_are_refused(self, world: DriverWorld) -> None:
+        """Nothing opens on rules that this process has not seen."""
+        (opening,) = opened(world.client, SSH, 60).values()
+        with pytest.raises(EnforcementFailed):
+            world.driver.apply([PutOpening(opening)])
+        assert world.driver.observe().rules == RuleSet()
+
+    def test_the_last_operation_has_the_last_word(self, world: DriverWorld) -> None:
+        (opening,) = opened(world.client, SSH, 60).values()
+        make_so(world.driver, RuleSet(shut(SSH)))
+        world.driver.apply([PutOpening(opening), DropOpening(opening.key)])
+        assert not world.reaches(world.client, SSH)
+        world.driver.apply([DropOpening(opening.key), PutOpening(opening)])
+        assert world.reaches(world.client, SSH)
+
+    def test_a_rebuild_leaves_no_opening_behind(self, world: DriverWorld) -> None:
+        make_so(world.driver, RuleSet(shut(SSH), opened("*", SSH, 60)))
+        world.driver.apply([Rebuild(RuleSet(shut(SSH)))])
+        assert world.driver.observe().rules == RuleSet(shut(SSH))
+        assert not world.reaches(world.client, SSH)
+
+    # -- who gets through ---------------------------------------------------------------
+
+    def test_closing_shuts_one_port_and_releasing_opens_it(self, world: DriverWorld) -> None:
+        assert world.reaches(world.stranger, SSH)
+        make_so(world.driver, RuleSet(shut(SSH, SNMP)))
+        assert not world.reaches(world.stranger, SSH)
+        assert not world.reaches(world.stranger, SNMP)
+        assert world.reaches(world.stranger, TELNET)
+        make_so(world.driver, RuleSet(shut(SNMP)))
+        assert world.reaches(world.stranger, SSH)
+        assert not world.reaches(world.stranger, SNMP)
+
+    def test_an_opening_is_for_its_source_and_port(self, world: DriverWorld) -> None:
+        make_so(world.driver, RuleSet(shut(SSH, TELNET), opened(world.client, SSH, 60)))
+        assert world.reaches(world.client, SSH)
+        assert not world.reaches(world.stranger, SSH)
+        assert not world.reaches(world.client, TELNET)
+
+    def test_a_prefix_lets_in_those_within_it(self, world: DriverWorld) -> None:
+        make_so(world.driver, RuleSet(shut(SSH), opened(world.neighbourhood, SSH, 60)))
+        assert world.reaches(world.client, SSH)
+        assert not world.reaches(world.stranger, SSH)
+
+    def test_everybody_is_everybody(self, world: DriverWorld) -> None:
+        make_so(world.driver, RuleSet(shut(SSH, TELNET), opened("*", SSH, 60)))
+        assert world.reaches(world.stranger, SSH)
+        assert not world.reaches(world.stranger, TELNET)
+
+    def test_udp_is_opened_as_tcp_is(self, world: DriverWorld) -> None:
+        make_so(world.driver, RuleSet(shut(SNMP, SSH), opened(world.client, SNMP, 60)))
+        assert world.reaches(world.client, SNMP)
+        assert not world.reaches(world.stranger, SNMP)
+        assert not world.reaches(world.client, SSH)
+
+    def test_an_opening_ends_by_itself(self, world: DriverWorld) -> None:
+        make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 1)))
+        world.pass_time(0.6)
+        assert world.reaches(world.client, SSH)
+        world.pass_time(0.7)
+        assert not world.reaches(world.client, SSH)
+        assert world.driver.observe().rules.openings == {}
+
+    def test_an_opening_is_lengthened_and_shortened(self, world: DriverWorld) -> None:
+        make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 0.5)))
+        make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 60)))
+        world.pass_time(0.9)
+        assert world.reaches(world.client, SSH)
+        make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 0.4)))
+        world.pass_time(0.7)
+        assert not world.reaches(world.client, SSH)
+
+    # -- connections --------------------------------------------------------------------
+
+    def test_a_kept_connection_outlives_its_opening(self, world: DriverWorld) -> None:
+        make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 0.8)))
+        connection = world.connect(world.client, SSH)
+        world.pass_time(1.1)
+        world.driver.tidy()
+        assert world.is_alive(connection)
+        assert list(world.driver.sessions([(SSH, world.client), (SSH, "*"), (TELNET, "*")])) == [
+            1,
+            1,
+            0,
+        ]
+
+    def test_a_kill_connection_does_not(self, world: DriverWorld) -> None:
+        closed = shut(ClosedPort(SSH, KILL))
+        make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 1)))
+        connection = world.connect(world.client, SSH)
+        world.pass_time(0.5)
+        world.driver.tidy()
+        assert world.is_alive(connection)
+        world.pass_time(0.8)
+        assert not world.is_alive(connection)
+        world.driver.tidy()
+        assert list(world.driver.sessions([(SSH, "*")])) == [0]
+
+    def test_a_cut_ends_what_no_opening_admits(self, world: DriverWorld) -> None:
+        others = opened(world.stranger, SSH, 60)
+        make_so(world.driver, RuleSet(shut(SSH), {**opened(world.client, SSH, 60), **others}))
+        ended, spared = world.connect(world.client, SSH), world.connect(world.stranger, SSH)
+        make_so(world.driver, RuleSet(shut(SSH), others))
+        assert world.is_alive(ended), "revoking alone leaves it"
+        make_so(world.driver, RuleSet(shut(SSH), others, cut("*", SSH)))
+        assert not world.is_alive(ended)
+        assert world.is_alive(spared)
+        world.driver.tidy()
+        counts = world.driver.sessions([(SSH, world.client), (SSH, world.stranger)])
+        assert list(counts) == [0, 1]
+
+    @pytest.mark.parametrize("on_expiry", [KEEP, KILL])
+    def test_connections_that_exist_when_a_port_is_closed_go_on(
+        self, world: DriverWorld, on_expiry: OnExpiry
+    ) -> None:
+        """Nobody is locked out by installing, and nobody new gets in by it."""
+        connection = world.connect(world.stranger, SSH)
+        make_so(world.driver, RuleSet(shut(TELNET)))
+        make_so(world.driver, RuleSet(shut(TELNET, ClosedPort(SSH, on_expiry))))
+        world.driver.tidy()
+        assert world.is_alive(connection)
+        assert not world.reaches(world.stranger, SSH)
+
+    def test_a_connection_of_a_lease_is_not_adopted_by_a_rebuild(self, world: DriverWorld) -> None:
+        rules = RuleSet(shut(ClosedPort(SSH, KILL)), opened(world.client, SSH, 1))
+        make_so(world.driver, rules)
+        connection = world.connect(world.client, SSH)
+        world.driver.apply([Rebuild(RuleSet(rules.closed))])
+        assert not world.is_alive(connection)
+
+    def test_keep_and_kill_are_exchanged(self, world: DriverWorld) -> None:
+        make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 60)))
+        connection = world.connect(world.client, SSH)
+        world.driver.apply([ClosePort(ClosedPort(SSH, KILL), is_new=False)])
+        assert world.driver.observe().rules.closed == shut(ClosedPort(SSH, KILL))
+        assert world.is_alive(connection)
+        make_so(world.driver, RuleSet(shut(ClosedPort(SSH, KILL))))
+        assert not world.is_alive(connection)
+
+    # -- the rest -----------------------------------------------------------------------
+
+    def test_those_who_knock_are_remembered(self, world: DriverWorld) -> None:
+        make_so(world.driver, RuleSet(shut(SSH)))
+        before = world.driver.observe().blocked_attempts
+        assert not world.reaches(world.stranger, SSH)
+        assert world.driver.observe().blocked_attempts > before
+        (seen,) = world.driver.blocked()
+        assert (seen.source, seen.port) == (world.stranger, SSH)
+        assert seen.packets >= 1
+
+    def test_removing_opens_everything(self, world: DriverWorld) -> None:
+        make_so(world.driver, RuleSet(shut(SSH)))
+        world.driver.remove()
+        assert world.reaches(world.stranger, SSH)
+        assert not world.driver.observe().is_intact
+        world.driver.remove()
+
+    def test_capabilities_say_what_is_missing(self, world: DriverWorld) -> None:
+        found = world.driver.capabilities()
+        assert found.is_owned or found.weaknesses
+
+
+class UnownedDriverContract:
+    """For drivers whose rules other programs can reach."""
+
+    def test_rules_that_others_took_away_are_missed_and_put_back(self, world: LosableWorld) -> None:
+        desired = RuleSet(shut(SSH), opened(world.client, SSH, 60))
+        make_so(world.driver, desired)
+        world.lose_rules()
+        seen = world.driver.observe()
+        assert not seen.is_intact
+        assert seen.drift
+        make_so(world.driver, desired)
+        assert world.reaches(world.client, SSH)
+        assert not world.reaches(world.stranger, SSH)

@@ -1,0 +1,134 @@
+"""A driver over ``FakeFirewall``: it passes the drivers' contract, so tests may trust it.
+
+A second FakeDriver on one firewall is a second process on one host. Faults are asked for:
+``refusals`` counts the next applies that the kernel refuses, ``is_unreadable`` stands for
+a kernel that cannot be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bascule.domain.desired import RuleSet
+from bascule.domain.net import AddressPrefix, PortKey
+from bascule.domain.plan import (
+    ClosePort,
+    DropOpening,
+    Observed,
+    Operation,
+    PutCut,
+    PutOpening,
+    Rebuild,
+    ReleasePort,
+)
+from bascule.errors import EnforcementFailed
+from bascule.interfaces import Blocked, Capabilities
+from bascule.testing.fake_firewall import ADOPTED_FOR, FakeFirewall, FakeRules, within
+
+
+class FakeDriver:
+    def __init__(self, firewall: FakeFirewall, *, is_owned: bool = True) -> None:
+        self.firewall = firewall
+        self.refusals = 0
+        self.is_unreadable = False
+        self.applied: list[Operation] = []  # what was carried out, for the curious
+        self._is_owned = is_owned
+        self._has_loaded = False
+
+    @property
+    def owner_fd(self) -> int:
+        """No socket is behind it."""
+        return -1
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            self._is_owned, () if self._is_owned else ("The rules can be flushed.",)
+        )
+
+    def observe(self) -> Observed:
+        if self.is_unreadable:
+            raise EnforcementFailed("The firewall cannot be read.", advice="Try again.")
+        rules = self.firewall.rules
+        if rules is None:
+            return Observed(RuleSet(), False, "The firewall table is missing.")
+        knocks = sum(rules.blocked.values())
+        held = self.firewall.held()
+        if not self._has_loaded:
+            return Observed(held, False, "The rules were not loaded by this process.", knocks)
+        if rules.is_damaged:
+            return Observed(held, False, "The table was changed by another program.", knocks)
+        return Observed(held, True, "", knocks)
+
+    def apply(self, operations: Sequence[Operation]) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise EnforcementFailed("The kernel refused.", advice="Try again.")
+        if not self._has_loaded and not any(isinstance(each, Rebuild) for each in operations):
+            raise EnforcementFailed("The rules have not been loaded yet by this process.")
+        if self.firewall.rules is None and not isinstance(operations[0], Rebuild):
+            raise EnforcementFailed("The firewall table is missing.")
+        for operation in operations:
+            self._carry_out(operation)
+            self.applied.append(operation)
+        self._has_loaded = True
+
+    def _carry_out(self, operation: Operation) -> None:
+        firewall = self.firewall
+        match operation:
+            case Rebuild(rules):
+                self._rebuild(rules)
+            case ClosePort(closed, is_new):
+                firewall.close(closed, adopts=is_new)
+            case ReleasePort(port):
+                firewall.release(port)
+            case DropOpening(key):
+                firewall.drop(key)
+            case PutOpening(opening):
+                firewall.open(opening)
+            case PutCut(key, remaining):
+                firewall.cut(key, remaining)
+
+    def _rebuild(self, wanted: RuleSet) -> None:
+        before = self.firewall.rules or FakeRules()
+        self.firewall.rules = FakeRules(cuts=before.cuts, blocked=before.blocked)
+        for closed in wanted.closed:
+            self.firewall.close(closed, adopts=closed.port not in before.closed)
+        for opening in wanted.openings.values():
+            self.firewall.open(opening)
+        for key, remaining in wanted.cuts.items():
+            self.firewall.cut(key, remaining)
+
+    def sessions(self, openings: Sequence[tuple[PortKey, str]]) -> Sequence[int]:
+        live = [each for each in self.firewall.connections if not each.is_cut]
+        return [
+            sum(
+                each.port == port and within(each.source, network)
+                for each in live
+                for network in AddressPrefix.parse(source).networks
+            )
+            for port, source in openings
+        ]
+
+    def tidy(self) -> None:
+        rules = self.firewall.rules
+        if rules is None:
+            return
+        now = self.firewall.clock.boottime()
+        for each in self.firewall.connections:
+            closed = rules.closed.get(each.port)
+            is_kept = closed is not None and not closed.is_kill
+            if self.firewall.is_alive(each) and is_kept and each.adopted_until > now:
+                each.adopted_until = now + ADOPTED_FOR
+
+    def blocked(self) -> Sequence[Blocked]:
+        rules = self.firewall.rules
+        found = rules.blocked if rules is not None else {}
+        return [Blocked(str(source), port, count) for (source, port), count in found.items()]
+
+    def take_over(self, release_stored: Callable[[], None]) -> None:
+        release_stored()
+        self._has_loaded = self.firewall.rules is not None and not self.firewall.rules.is_damaged
+
+    def remove(self) -> None:
+        self.firewall.flush()
+        self._has_loaded = False

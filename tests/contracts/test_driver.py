@@ -1,0 +1,130 @@
+"""The drivers' examination, sat by the fake and by nftables on real packets."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bascule.domain.net import PortKey, TransportProtocol
+from bascule.interfaces import Driver
+from bascule.testing.driver_contract import DriverContract, UnownedDriverContract
+from bascule.testing.fake_driver import FakeDriver
+from bascule.testing.fake_firewall import FakeConnection, FakeFirewall
+from tests.netns.conftest import why_not
+from tests.netns.driver_process import DriverProcess
+from tests.netns.network import CLIENT, STRANGER, Network, Space, is_alive
+
+
+class SetClock:
+    def __init__(self) -> None:
+        self.passed = 1000.0
+
+    def now(self) -> datetime:
+        return datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=self.passed)
+
+    def boottime(self) -> float:
+        return self.passed
+
+
+class FakeWorld:
+    client, stranger, neighbourhood = "192.0.2.10", "198.51.100.20", "192.0.2.0/24"
+
+    def __init__(self) -> None:
+        self.clock = SetClock()
+        self.firewall = FakeFirewall(self.clock)
+        self.driver = FakeDriver(self.firewall)
+
+    def reaches(self, source: str, port: PortKey) -> bool:
+        return self.firewall.reaches(source, port)
+
+    def connect(self, source: str, port: PortKey) -> FakeConnection:
+        made = self.firewall.connect(source, port)
+        assert made is not None
+        return made
+
+    def is_alive(self, connection: FakeConnection) -> bool:
+        return self.firewall.is_alive(connection)
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.passed += seconds
+
+    def lose_rules(self) -> None:
+        self.firewall.flush()
+
+
+class KernelWorld:
+    """The host's driver in a process of its own; client and stranger in namespaces."""
+
+    client, stranger, neighbourhood = CLIENT, STRANGER, "10.77.0.0/24"
+
+    def __init__(self, network: Network, driver: DriverProcess) -> None:
+        self._network = network
+        self._process = driver
+        network.echo(22, 23)
+        network.echo_udp(161)
+
+    @property
+    def driver(self) -> Driver:
+        return self._process
+
+    def reaches(self, source: str, port: PortKey) -> bool:
+        if port.protocol is TransportProtocol.UDP:
+            return self._space(source).asks(port.number)
+        return self._space(source).reaches(port.number)
+
+    def connect(self, source: str, port: PortKey) -> socket.socket:
+        return self._network.session(self._space(source), port.number)
+
+    def is_alive(self, connection: socket.socket) -> bool:
+        return is_alive(connection)
+
+    def pass_time(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def lose_rules(self) -> None:
+        self._network.host.run("nft", "flush", "ruleset")
+
+    def _space(self, source: str) -> Space:
+        return self._network.client if source == CLIENT else self._network.stranger
+
+
+class TestFake(DriverContract, UnownedDriverContract):
+    @pytest.fixture
+    def world(self) -> FakeWorld:
+        return FakeWorld()
+
+
+class OnTheKernel:
+    use_owner = True
+
+    @pytest.fixture
+    def world(self) -> Iterator[KernelWorld]:
+        with Network() as network:
+            driver = DriverProcess(network.host.name, use_owner=self.use_owner)
+            try:
+                yield KernelWorld(network, driver)
+            finally:
+                driver.close()
+
+
+needs_kernel = pytest.mark.skipif(bool(why_not()), reason=why_not() or "can run")
+
+
+@pytest.mark.root
+@pytest.mark.sockets
+@needs_kernel
+class TestNftables(OnTheKernel, DriverContract):
+    pass
+
+
+@pytest.mark.root
+@pytest.mark.sockets
+@needs_kernel
+class TestNftablesWithoutOwner(OnTheKernel, UnownedDriverContract):
+    """As on a kernel before 6.9."""
+
+    use_owner = False
