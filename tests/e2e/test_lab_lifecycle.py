@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -84,21 +86,37 @@ def test_up_and_down_may_be_repeated(own_lab: LabWorld) -> None:
 
 
 def test_killed_supervisors_lab_is_cleared_by_the_next_up(own_lab: LabWorld) -> None:
+    """A session in the lab and a program that came in through `ip netns` end too."""
     own_lab.up()
     pids = own_lab.info()["pids"]
-    session = subprocess.Popen(own_lab.argv("exec", "client", "--", "sleep", "600"),
-                               env=own_lab.environment)  # fmt: skip
-    inside = subprocess.Popen(
-        ["ip", "netns", "exec", f"bascule-{own_lab.name}-web-1", "sleep", "600"]
-    )
-    own_lab.kill(pids["supervisor"])
-    assert until(lambda: identify(pids["server"]) is None)  # nothing of a lab runs unwatched
-    done = own_lab.up()
-    assert done.returncode == 0, done.stderr
-    assert "earlier" in done.stderr
-    assert session.wait(5) == -signal.SIGKILL
-    assert inside.wait(5) != 0
+    script = ("sh", "-c", "echo in; sleep 600; true")
+    inside = ("ip", "netns", "exec", f"bascule-{own_lab.name}-web-1", *script)
+    with (
+        _started(own_lab.argv("exec", "client", "--", *script), own_lab.environment) as session,
+        _started(inside, os.environ) as other,
+    ):
+        own_lab.kill(pids["supervisor"])
+        assert until(lambda: identify(pids["server"]) is None)  # nothing of a lab runs unwatched
+        done = own_lab.up()
+        assert done.returncode == 0, done.stderr
+        assert "earlier" in done.stderr
+        assert session.wait(5) == -signal.SIGKILL
+        assert other.wait(5) == -signal.SIGKILL
     assert own_lab.said("client", "bascule", "ssh", "web-1", "--", "hostname") == "web-1"
+
+
+@contextmanager
+def _started(
+    argv: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[str]]:
+    """A program that has said its first line; it does not outlive the test."""
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "in\n"
+            yield process
+        finally:
+            process.kill()
 
 
 def test_killed_supervisors_lab_is_cleared_by_down(own_lab: LabWorld) -> None:
@@ -182,16 +200,15 @@ def test_two_labs_run_side_by_side(lab: LabWorld, own_lab: LabWorld) -> None:
     assert lab.said("client", "hostname") == "client"
 
 
-def test_missing_tools_are_named_with_their_packages(own_lab: LabWorld) -> None:
+def test_missing_tools_are_named_with_their_packages(own_lab: LabWorld, tmp_path: Path) -> None:
     """With the system's folders hidden in a mount namespace of its own."""
-    hide = 'mount --bind /var/empty /usr/sbin && exec "$@"'
-    Path("/var/empty").mkdir(exist_ok=True)
+    hide = 'mount --bind "$0" /usr/sbin && PATH=/nowhere exec "$@"'
     done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", hide, "sh", *own_lab.argv("up", "--detach")],
+        ["unshare", "--mount", "sh", "-c", hide, str(tmp_path), *own_lab.argv("up", "--detach")],
         capture_output=True,
         text=True,
         check=False,
-        env={**own_lab.environment, "PATH": "/nowhere"},
+        env=own_lab.environment,
     )
     assert done.returncode == 2, done.stderr
     assert "openssh-server" in done.stderr

@@ -176,9 +176,10 @@ def _failure(folder: LabFolder, state: LabState | None) -> BasculeError:
     reason = state.error if state is not None else folder.tail("supervisor")
     if not reason and (state is None or state.phase == "stopping"):
         return Conflict("the lab was taken down before it stood")
+    advice = "what it left is removed by the next `bascule lab up` or `bascule lab down`"
     return EnforcementFailed(
         f"the lab did not come up: {reason or 'its supervisor was killed'}",
-        advice="what it left is removed by the next `bascule lab up` or `bascule lab down`",
+        advice=(state.advice if state is not None else "") or advice,
     )
 
 

@@ -41,6 +41,7 @@ class LabState:
     phase: Phase = "starting"
     steps: list[str] = field(default_factory=list)  # what was done, for the one who waits
     error: str = ""  # why it failed
+    advice: str = ""  # what to do about it
     hosts: dict[str, HostEntry] = field(default_factory=dict)
     processes: dict[str, ProcessId] = field(default_factory=dict)  # unit: process, when it runs
     boot: str = field(default_factory=boot_id)

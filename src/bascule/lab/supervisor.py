@@ -111,6 +111,7 @@ class Supervisor:
                 self._turn()
         except Exception as error:  # noqa: BLE001  # reason: whatever it was: take all down and say why
             self.state.error = str(error) or repr(error)
+            self.state.advice = error.advice if isinstance(error, BasculeError) else ""
             traceback.print_exc()  # into the supervisor's log
         finally:
             self._take_down()
