@@ -1,0 +1,140 @@
+"""login: whom to trust, tried before it is kept; the token between commands."""
+
+from __future__ import annotations
+
+import io
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Cli
+from tests.unit.cli.fake_server import CLIENT, ENDPOINT, SECRET, SUBSCRIPTION, TENANT, FakeServer
+
+GIVEN = ["--endpoint", ENDPOINT, "--ca-file", "ca.pem", "--client-id", CLIENT]
+
+
+@pytest.fixture(autouse=True)
+def signed_out(cli: Cli) -> None:
+    cli.config.unlink()
+    cli.config.parent.rmdir()
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_admin_file(cli: Cli, tmp_path: Path) -> None:
+    admin = tmp_path / "admin.json"
+    admin.write_text(json.dumps({"endpoint": ENDPOINT, "ca_file": "ca.pem", "tenant_id": TENANT,
+                                 "subscription_id": SUBSCRIPTION, "client_id": CLIENT,
+                                 "client_secret": SECRET}))  # fmt: skip
+    result = cli("login", "--admin-file", str(admin))
+    assert result.code == 0, result.err
+    assert result.out == f"Signed in to {ENDPOINT} as {CLIENT}\n"
+    assert SECRET not in result.out + result.err
+    kept = json.loads(cli.config.read_text())
+    assert kept["ca_file"] == str(tmp_path / "ca.pem"), (
+        "a relative one is meant from the file's folder"
+    )
+    assert kept["resource_group"] == "default"
+    assert (mode(cli.config), mode(cli.config.parent), mode(cli.token)) == (0o600, 0o700, 0o600)
+    assert cli("machine", "list").code == 0
+
+
+def test_what_the_server_says_of_itself_is_filled_in(cli: Cli) -> None:
+    assert cli("login", *GIVEN, "--client-secret", SECRET).code == 0
+    kept = json.loads(cli.config.read_text())
+    assert (kept["tenant_id"], kept["subscription_id"]) == (TENANT, SUBSCRIPTION)
+    assert kept["ca_file"] == str(Path("ca.pem").absolute())
+
+
+@pytest.mark.parametrize("subscriptions", [[], [SUBSCRIPTION, TENANT]])
+def test_no_single_subscription_must_be_named(
+    cli: Cli, server: FakeServer, subscriptions: list[str]
+) -> None:
+    server.subscriptions = subscriptions
+    result = cli("login", *GIVEN, "--client-secret", SECRET)
+    assert result.code == 2
+    assert "--subscription" in result.err
+    assert not cli.config.exists()
+    assert (
+        cli("login", *GIVEN, "--client-secret", SECRET, "--subscription", SUBSCRIPTION.upper()).code
+        == 0
+    )
+
+
+def test_secret_from_environment_and_stdin(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BASCULE_CLIENT_SECRET", SECRET)
+    assert cli("login", *GIVEN).code == 0
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{SECRET}\n"))
+    assert cli("login", *GIVEN, "--client-secret", "-").code == 0
+    monkeypatch.delenv("BASCULE_CLIENT_SECRET")
+    result = cli("login", *GIVEN)
+    assert result.code == 2, "no terminal to ask on"
+    assert "--client-secret" in result.err
+
+
+def test_wrong_secret_keeps_the_sign_in_that_was(cli: Cli) -> None:
+    cli("login", *GIVEN, "--client-secret", SECRET)
+    before = cli.config.read_text()
+    result = cli("login", *GIVEN, "--client-secret", "wrong")
+    assert result.code == 5
+    assert "wrong secret" in result.err
+    assert cli.config.read_text() == before
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["http://bascule.test", "bascule.test:8443", "https://", "https://u@bascule.test", "https://bascule.test/x",
+     "https://bascule.test?x", "https://bascule.test:0", "https://bascule.test:99999", "https://[::1"],
+)  # fmt: skip
+def test_what_is_no_server(cli: Cli, endpoint: str) -> None:
+    result = cli("login", "--endpoint", endpoint, "--ca-file", "ca.pem", "--client-secret", SECRET)
+    assert result.code == 2
+    assert not cli.server.calls
+
+
+def test_trust_must_be_said(cli: Cli) -> None:
+    result = cli("login", "--endpoint", ENDPOINT, "--client-id", CLIENT, "--client-secret", SECRET)
+    assert result.code == 2
+    assert "--fingerprint" in result.err
+
+
+def test_fingerprint_must_be_one(cli: Cli) -> None:
+    assert cli("login", "--endpoint", ENDPOINT, "--fingerprint", "abc").code == 2
+
+
+class TestToken:
+    def tokens(self, server: FakeServer) -> int:
+        return len(server.tokens)
+
+    def test_one_is_used_for_many_commands(self, cli: Cli, server: FakeServer) -> None:
+        cli("login", *GIVEN, "--client-secret", SECRET)
+        cli("machine", "list")
+        cli("machine", "list")
+        assert self.tokens(server) == 1
+
+    def test_one_near_its_end_is_not(self, cli: Cli, server: FakeServer) -> None:
+        server.token_life = 59
+        cli("login", *GIVEN, "--client-secret", SECRET)
+        cli("machine", "list")
+        assert self.tokens(server) > 1
+
+    def test_a_refused_one_is_asked_for_anew_once(self, cli: Cli, server: FakeServer) -> None:
+        cli("login", *GIVEN, "--client-secret", SECRET)
+        server.tokens = {"another"}
+        assert cli("machine", "list").code == 0
+        assert self.tokens(server) == 2
+
+    def test_damaged_file_is_passed_over(self, cli: Cli, server: FakeServer) -> None:
+        cli("login", *GIVEN, "--client-secret", SECRET)
+        cli.token.write_text("{")
+        assert cli("machine", "list").code == 0
+
+    def test_another_principals_is_not_used(self, cli: Cli, server: FakeServer) -> None:
+        cli("login", *GIVEN, "--client-secret", SECRET)
+        kept = json.loads(cli.config.read_text())
+        cli.config.write_text(json.dumps(kept | {"client_secret": "stolen"}))
+        assert cli("machine", "list").code == 5

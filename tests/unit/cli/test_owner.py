@@ -1,0 +1,343 @@
+"""machine, policy, status, activity: what an owner and an auditor see."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import timedelta
+
+import pytest
+
+from tests.unit.cli.conftest import Cli
+from tests.unit.cli.fake_server import FakeServer, machine_path, rule
+
+
+def closed(number: int, *, in_policy: bool = True, protocol: str = "TCP") -> dict[str, object]:
+    return {"number": number, "protocol": protocol, "onExpiry": "keep", "inPolicy": in_policy}
+
+
+class TestMachine:
+    def test_list(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine(
+            "web-1", "203.0.113.5", "2001:db8::5", closed=[closed(22), closed(80, in_policy=False)]
+        )
+        server.add_machine("db-1", agent="", os="Windows")
+        server.add_machine("old-1", agent="neverSeen")
+        assert cli("machine", "list").out.splitlines() == [
+            "MACHINE  ADDRESSES                OS       AGENT             SHUT",
+            "web-1    203.0.113.5 2001:db8::5  Linux    online            22/tcp, 80/tcp (in no policy)",
+            "db-1                              Windows  none",
+            "old-1                             Linux    away, never seen",
+        ]
+
+    def test_the_group_is_told_when_there_are_several(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine("web-1")
+        server.add_machine("web-1", group="others")
+        assert cli("machine", "list").out.splitlines()[0].endswith("GROUP")
+
+    def test_empty(self, cli: Cli) -> None:
+        result = cli("machine", "list")
+        assert (result.code, result.out) == (0, "")
+        assert "bascule machine add" in result.err
+        assert cli("machine", "list", "-o", "json").json == []
+
+    def test_list_json(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine("web-1", "203.0.113.5", agent="")
+        (machine,) = cli("machine", "list", "-o", "json").json
+        assert sorted(machine) == [
+            "addresses",
+            "agent",
+            "closedPorts",
+            "id",
+            "location",
+            "name",
+            "osType",
+            "uid",
+        ]
+        assert machine["agent"] is None
+
+    def test_add_change_remove(self, cli: Cli, server: FakeServer) -> None:
+        result = cli(
+            "machine", "add", "web-1", "--address", "203.0.113.5", "--address", "::ffff:203.0.113.6"
+        )
+        assert result.out == "web-1 added, reached at 203.0.113.5 and 203.0.113.6\n"
+        assert machine_path("web-1") in server.machines
+        assert cli("machine", "add", "web-1", "--os", "windows").out == (
+            "web-1 changed, reached at 203.0.113.5 and 203.0.113.6\n"
+        ), "what is not given stays"
+        assert cli("machine", "add", "x", "--address", "web.example").code == 2
+        assert cli("machine", "add", "x", "--address", "fe80::1%eth0").code == 2
+        assert cli("machine", "remove", "web-1").out == "web-1 removed\n"
+        assert not server.machines
+
+    def test_remove_says_what_stays_shut(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine("web-1", closed=[closed(22)])
+        assert "Still shut on the host: 22/tcp" in cli("machine", "remove", "web-1").err
+
+    def test_enrol(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine("web-1", agent="")
+        result = cli("machine", "enrol", "web-1", "--replace", "--valid", "5m")
+        assert result.out.splitlines() == [
+            "  bascule agent install --server https://bascule.test:8443 --token bascule-enrol.abc",
+            "  bascule agent run --server https://bascule.test:8443 --token bascule-enrol.abc",
+        ]
+        assert cli.sent("POST", "/enrolments") == [{"replace": True, "validMinutes": 5}]
+        assert cli("machine", "enrol", "web-1", "-o", "json").json["token"] == "bascule-enrol.abc"
+        assert cli("machine", "enrol", "web-1", "--valid", "16m").code == 2
+        assert cli("machine", "enrol", "web-1", "--valid", "90s").code == 2
+
+    def test_release(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine(
+            "web-1",
+            closed=[
+                closed(22),
+                closed(80, in_policy=False),
+                closed(53, in_policy=False, protocol="UDP"),
+            ],
+        )
+        assert cli("machine", "release", "web-1", "-p", "22").code == 1, "a policy names it"
+        assert cli("machine", "release", "web-1", "-p", "53/udp").out.startswith(
+            "web-1 port 53/udp is released"
+        )
+        assert cli("machine", "release", "web-1", "-o", "json").json == {
+            "released": [{"number": 80, "protocol": "TCP"}]
+        }
+        assert "no port that is shut without a policy" in cli("machine", "release", "web-1").err
+
+    def test_show(self, cli: Cli, server: FakeServer) -> None:
+        path = server.add_machine("web-1", "203.0.113.5", closed=[closed(22)])
+        server.machines[path]["properties"]["bascule"]["enforcementPoint"] |= {
+            "weaknesses": ["nft is too old"],
+            "blockedAttempts": 7,
+            "observedGeneration": 2,
+        }
+        server.set_rules("web-1", rule(22))
+        lines = cli("machine", "show", "web-1").out.splitlines()
+        assert "agent      online" in lines
+        assert "           has applied state 2 of 3" in lines
+        assert "weak       nft is too old" in lines
+        assert "blocked    7 attempts" in lines
+        assert "shut       22/tcp" in lines
+        assert lines[-1].startswith("22/tcp")
+
+
+class TestPolicy:
+    def test_set_defaults(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine("web-1")
+        server.add_machine("win-1", os="Windows")
+        assert cli("policy", "set", "web-1").out.splitlines() == [
+            "MACHINE  PORT    AT MOST  FROM  AT THE END  REASON  POLICY",
+            "web-1    22/tcp  3h       *     kept                default",
+        ]
+        cli("policy", "set", "win-1")
+        assert [b["properties"]["ports"][0]["number"] for b in cli.sent("PUT", "/default")] == [
+            22,
+            3389,
+        ]
+
+    def test_set_all(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine("web-1")
+        result = cli("policy", "set", "web-1", "-p", "22", "-p", "53/*", "--max", "1h", "--from", "198.51.100.0/24",
+                     "--from", "2001:db8::/32", "--on-expiry", "kill", "--require-why", "--policy", "ops")  # fmt: skip
+        assert result.code == 0, result.err
+        (body,) = cli.sent("PUT", "/machineRules/default")
+        rest = {
+            "allowedSourceAddressPrefixes": ["198.51.100.0/24", "2001:db8::/32"],
+            "maxRequestAccessDuration": "PT1H",
+            "bascule": {"onExpiry": "kill", "justificationRequired": True},
+        }
+        assert body == {
+            "properties": {
+                "policyName": "ops",
+                "ports": [
+                    {"number": 22, "protocol": "TCP", **rest},
+                    {"number": 53, "protocol": "*", **rest},
+                ],
+            }
+        }
+
+    def test_set_says_what_stays_shut(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine("web-1", closed=[closed(80)], agent="")
+        result = cli("policy", "set", "web-1", "-p", "22")
+        assert "Still shut, in no policy: 80/tcp" in result.err
+        assert "has no agent yet" in result.err
+
+    @pytest.mark.parametrize(
+        "bad",
+        [["-p", "22/icmp"], ["-p", "22/"], ["--from", "me"], ["--policy", "a b"], ["--max", "x"]],
+    )
+    def test_bad_options(self, cli: Cli, server: FakeServer, bad: list[str]) -> None:
+        server.add_machine("web-1")
+        assert cli("policy", "set", "web-1", *bad).code == 2
+        assert not cli.sent("PUT", "/default")
+
+    def test_show_and_remove(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine("web-1", closed=[closed(22), closed(80, in_policy=False)])
+        assert "bascule policy set" in cli("policy", "show").err
+        server.set_rules("web-1", rule(22, onExpiry="kill"), rule(53, "*", "PT1H30M"), policy="ops")
+        rows = cli("policy", "show").out.splitlines()[1:]
+        assert rows == [
+            "web-1    22/tcp  3h       *     cut                    ops",
+            "web-1    53/*    1h 30m   *     kept, UDP cut          ops",
+        ]
+        assert cli("policy", "show", "web-1", "-o", "json").json[0]["policies"][0]["name"] == "ops"
+        assert cli("policy", "remove", "web-1").out.splitlines() == [
+            "web-1 is in no policy any more",
+            "web-1 port 22/tcp opens: Bascule lets everybody through",
+        ]
+        assert "No policy names web-1" in cli("policy", "remove", "web-1").err
+
+
+class TestLockout:
+    """policy set inside an ssh session on that very machine lets the peer in first (A25)."""
+
+    @pytest.fixture(autouse=True)
+    def here(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+        from bascule.domain.net import parse_address
+
+        opened: list[tuple[object, ...]] = []
+        monkeypatch.setattr("bascule.cli.lockout.ssh_peer", lambda: parse_address("192.0.2.9"))
+        monkeypatch.setattr("bascule.cli.lockout._is_here", lambda text: text == "203.0.113.5")
+        monkeypatch.setattr(
+            "bascule.cli.lockout.open_on_this_host", lambda *a: opened.append(a[1:])
+        )
+        return opened
+
+    def test_here(self, cli: Cli, server: FakeServer, here: list[object]) -> None:
+        server.add_machine("web-1", "203.0.113.5", closed=[closed(80)])
+        server.on_call = lambda method, _: here.append(method) if method == "PUT" else None
+        result = cli("policy", "set", "web-1", "-p", "22", "-p", "80", "-p", "53/udp")
+        assert here == [("TCP", 22, "192.0.2.9", 900), "PUT"], (
+            "before the port is shut, and only that one"
+        )
+        assert "let in on port 22 for 15 minutes" in result.err
+
+    def test_elsewhere(self, cli: Cli, server: FakeServer, here: list[object]) -> None:
+        server.add_machine("web-1", "203.0.113.77")
+        cli("policy", "set", "web-1")
+        assert here == []
+
+
+class TestStatus:
+    def test_nothing(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine("web-1")
+        assert cli("status").out == "Nothing is open.\n"
+
+    def test_all_three_parts(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine("web-1", closed=[closed(22), closed(80, in_policy=False)])
+        server.add_machine("db-1", agent="offline")
+        server.add_machine("bare-1", agent="")
+        made = server.add_request(
+            "web-1", left=timedelta(minutes=30, milliseconds=900), requestor="me"
+        )
+        server.add_request("web-1", state="closed")
+        lines = cli("status").out.splitlines()
+        assert lines[0].split() == [
+            "MACHINE",
+            "PORT",
+            "FROM",
+            "FOR",
+            "UNTIL",
+            "LEFT",
+            "STATE",
+            "REQUEST",
+        ]
+        assert "198.51.100.7" in lines[1]
+        assert lines[1].endswith(f"open   {made['name'][:8]}")
+        assert " 30m " in lines[1] or " 29m 59s " in lines[1]
+        assert lines[2:5] == [
+            "",
+            "SHUT, IN NO POLICY  PORT    TO OPEN IT",
+            "web-1               80/tcp  bascule machine release web-1",
+        ]
+        assert lines[5:7] == ["", "NOT ENFORCED NOW  AGENT"]
+        assert lines[7].startswith("db-1              away since 2030-01-01 00:00:00 +00:00")
+        assert len(lines) == 8, "a machine without agent and without shut ports needs no look"
+
+    def test_mine_and_machine(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine("web-1")
+        server.add_machine("db-1")
+        server.add_request("web-1")
+        server.add_request("db-1", requestor="somebody else")
+        assert len(cli("status", "-o", "json").json["open"]) == 2
+        assert len(cli("status", "--mine", "-o", "json").json["open"]) == 1
+        assert len(cli("status", "--machine", "db-1", "-o", "json").json["open"]) == 1
+
+    def test_watch_goes_on_without_the_server(
+        self, cli: Cli, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from bascule.errors import ServerUnreachable
+
+        server.add_machine("web-1")
+        server.add_request("web-1")
+        ticks = 0
+
+        def sleep(_: float) -> None:
+            nonlocal ticks
+            ticks += 1
+            if ticks == 2:
+
+                def away(*_: object) -> None:
+                    raise ServerUnreachable("nobody answers")
+
+                server.on_call = away
+            if ticks == 4:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr("time.sleep", sleep)
+        result = cli("status", "--watch")
+        assert result.code == 130
+        assert result.out.count("MACHINE") == 4
+        assert result.out.count("As it last was; nobody answers") == 2
+
+
+class TestActivity:
+    def event(self, number: int, **data: object) -> dict[str, object]:
+        return {
+            "sequence": number,
+            "id": str(number),
+            "at": "2030-01-01T10:00:00.0000000Z",
+            "kind": "GrantCreated",
+            "actor": {
+                "principal_id": "p",
+                "name": "=cmd()",
+                "kind": "ServicePrincipal",
+                "address": "192.0.2.1",
+            },
+            "resourceId": machine_path("web-1"),
+            "correlationId": "c",
+            "data": data,
+        }
+
+    def test_table(self, cli: Cli, server: FakeServer) -> None:
+        server.events = [self.event(1, port="22/TCP", sources=["192.0.2.1", "*"], machine=machine_path("web-1"),
+                                    ends_at="2030-01-01T11:00:00.0000000Z")]  # fmt: skip
+        lines = cli("activity").out.splitlines()
+        assert lines[0].split() == ["WHEN", "WHAT", "BY", "ON", "DETAIL"]
+        assert lines[1].split(maxsplit=6)[3:6] == ["GrantCreated", "=cmd()", "web-1"]
+        assert lines[1].endswith(
+            "port: 22/TCP, sources: 192.0.2.1 *, ends at: 2030-01-01 11:00:00 +00:00"
+        )
+
+    def test_csv_holds_no_formula(self, cli: Cli, server: FakeServer) -> None:
+        server.events = [self.event(1, justification='a, "b"\n=HYPERLINK(1)')]
+        rows = list(csv.reader(io.StringIO(cli("activity", "--csv").out)))
+        assert rows[0][0] == "at"
+        assert rows[1][2] == "'=cmd()"
+        assert rows[1][-1] == 'justification: a, "b" =HYPERLINK(1)'
+
+    def test_filter_limit_pages(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine("web-1")
+        server.events = [self.event(n) for n in range(120)]
+        server.page_size = 30
+        assert len(cli("activity", "-o", "json").json) == 120
+        result = cli("activity")
+        assert len(result.out.splitlines()) == 51
+        assert "There is more" in result.err
+        assert (
+            cli("activity", "--machine", "web-1", "--since", "2h", "--kind", "GrantOpened").code
+            == 0
+        )
+        assert cli("activity", "--kind", "x' or 1").code == 2
+        assert cli("activity", "--since", "yesterday").code == 2
+        assert cli("activity", "--csv", "-o", "json").code == 2

@@ -1,0 +1,434 @@
+"""request, extend, revoke: what is asked, what is printed, how it ends."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+
+import pytest
+
+from bascule.domain.times import parse_instant
+from tests.unit.cli.conftest import Cli
+from tests.unit.cli.fake_server import (
+    CLOCK,
+    MY_ADDRESS,
+    FakeServer,
+    machine_path,
+    policy_path,
+    rule,
+)
+
+
+@pytest.fixture
+def web(server: FakeServer) -> str:
+    path = server.add_machine("web-1", "203.0.113.5", "2001:db8::5")
+    server.set_rules("web-1", rule(22))
+    return path
+
+
+def asked_ports(cli: Cli) -> list[dict[str, object]]:
+    return cli.sent("POST", "/initiate")[-1]["virtualMachines"][0]["ports"]
+
+
+def test_request_waits_until_open_and_says_how_to_get_there(cli: Cli, web: str) -> None:
+    result = cli("request", "web-1")
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert re.fullmatch(
+        rf"web-1 port 22/tcp is open from {MY_ADDRESS} until .* \+00:00 \((59m 5\ds|1h) left\)",
+        lines[0],
+    )
+    assert lines[1] == "  ssh -o HostKeyAlias=web-1 203.0.113.5"
+    assert result.err == ""
+    assert asked_ports(cli) == [{"number": 22, "duration": "PT1H"}], "no source: the caller's own"
+
+
+def test_json_is_one_stable_object(cli: Cli, web: str) -> None:
+    answer = cli("request", "web-1", "-o", "json").json
+    assert sorted(answer) == [
+        "endTimeUtc",
+        "justification",
+        "machines",
+        "policyId",
+        "requestId",
+        "requestor",
+        "startTimeUtc",
+        "state",
+    ]
+    machine = answer["machines"][0]
+    assert machine["id"] == web
+    assert machine["addresses"] == ["203.0.113.5", "2001:db8::5"]
+    assert sorted(machine["ports"][0]) == [
+        "endTimeUtc",
+        "grantId",
+        "number",
+        "protocol",
+        "sources",
+        "state",
+    ]
+    assert machine["ports"][0]["state"] == "open"
+
+
+def test_default_length_is_the_rules_maximum_when_that_is_under_an_hour(
+    cli: Cli, server: FakeServer
+) -> None:
+    server.add_machine("web-1")
+    server.set_rules("web-1", rule(22, longest="PT3H"), rule(5432, longest="PT30M"))
+    assert cli("request", "web-1", "-p", "5432").code == 0
+    assert asked_ports(cli) == [{"number": 5432, "duration": "PT30M"}]
+    cli("request", "web-1", "-p", "22", "-p", "5432")
+    assert {port["duration"] for port in asked_ports(cli)} == {"PT30M"}
+
+
+def test_options_reach_the_server(cli: Cli, web: str) -> None:
+    assert (
+        cli(
+            "request",
+            "web-1",
+            "--for",
+            "1h30m",
+            "--from",
+            "198.51.100.0/24",
+            "--why",
+            "ticket 4711",
+        ).code
+        == 0
+    )
+    assert asked_ports(cli) == [
+        {"number": 22, "duration": "PT1H30M", "allowedSourceAddressPrefix": "198.51.100.0/24"}
+    ]
+    assert cli.sent("POST", "/initiate")[0]["justification"] == "ticket 4711"
+
+
+def test_until_is_an_instant(cli: Cli, web: str) -> None:
+    end = (CLOCK.now() + timedelta(minutes=40)).replace(microsecond=0)
+    assert cli("request", "web-1", "--until", end.isoformat()).code == 0
+    assert parse_instant(str(asked_ports(cli)[0]["endTimeUtc"])) == end
+    assert cli("request", "web-1", "--until", "17:30", "--for", "1h").code == 2
+    assert cli("request", "web-1", "--until", "soon").code == 2
+
+
+def test_several_ports_and_none_named_is_an_error_that_lists_them(
+    cli: Cli, server: FakeServer
+) -> None:
+    server.add_machine("web-1")
+    server.set_rules("web-1", rule(22), rule(53, "UDP"))
+    result = cli("request", "web-1")
+    assert result.code == 2
+    assert "22/tcp" in result.err
+    assert "53/udp" in result.err
+    assert not cli.sent("POST", "/initiate")
+
+
+def test_a_denial_has_every_reason_on_its_own_line(cli: Cli, server: FakeServer) -> None:
+    server.add_machine("web-1")
+    server.set_rules("web-1", rule(22, longest="PT1H", justificationRequired=True))
+    result = cli("request", "web-1", "--for", "5h")
+    assert result.code == 4
+    assert "  - Port 22: at most PT1H." in result.err.splitlines()
+    assert "  - The policy wants a reason." in result.err.splitlines()
+    assert '--why "TEXT"' in result.err
+    assert result.out == ""
+
+
+def test_a_port_that_no_policy_offers_is_asked_all_the_same(cli: Cli, web: str) -> None:
+    """So that the refusal is the server's, with all reasons and on record."""
+    result = cli("request", "web-1", "-p", "3306")
+    assert result.code == 4
+    assert "Port 3306 cannot be requested" in result.err
+
+
+def test_a_machine_in_no_policy(cli: Cli, server: FakeServer) -> None:
+    server.add_machine("web-1")
+    result = cli("request", "web-1", "-p", "22")
+    assert result.code == 4
+    assert "bascule policy set web-1" in result.err
+
+
+def test_failing_enforcement_ends_with_seven_and_the_reason(
+    cli: Cli, server: FakeServer, web: str
+) -> None:
+    server.agents["web-1"] = "fails"
+    result = cli("request", "web-1")
+    assert result.code == 7
+    assert "did not open: The machine has no agent." in result.err
+    assert result.out == ""
+    answer = cli("request", "web-1", "-o", "json")
+    assert answer.code == 7
+    assert answer.json["machines"][0]["ports"][0]["failure"] == "The machine has no agent."
+
+
+def test_silent_agent_is_not_called_open(
+    cli: Cli, server: FakeServer, web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bascule.cli.waiting.OPEN_SECONDS", 0.5)
+    server.agents["web-1"] = "silent"
+    result = cli("request", "web-1")
+    assert result.code == 7
+    assert "is open" not in result.out
+
+
+def test_no_wait_prints_the_request(cli: Cli, server: FakeServer, web: str) -> None:
+    result = cli("request", "web-1", "--no-wait")
+    assert result.code == 0
+    assert result.out == f"request {server.requests[0]['name']}\n"
+    assert cli("request", "web-1", "--no-wait", "-o", "json").json["state"] == "opening"
+
+
+class TestPolicies:
+    """Two policies may name one machine (EDGES A16)."""
+
+    @pytest.fixture(autouse=True)
+    def two(self, server: FakeServer) -> None:
+        server.add_machine("web-1")
+        server.set_rules("web-1", rule(22, longest="PT1H"), rule(80), policy="short")
+        server.set_rules("web-1", rule(22, longest="PT5H"), policy="long")
+
+    def test_the_longest_maximum_is_asked(self, cli: Cli) -> None:
+        assert cli("request", "web-1", "-p", "22", "--for", "4h").code == 0
+        assert cli.server.calls[-2][1] == f"{policy_path('long')}/initiate"
+
+    def test_the_one_that_offers_all_ports_is_asked(self, cli: Cli) -> None:
+        assert cli("request", "web-1", "-p", "22", "-p", "80").code == 0
+        assert f"{policy_path('short')}/initiate" in [path for _, path, _ in cli.server.calls]
+
+    def test_a_name_decides(self, cli: Cli) -> None:
+        assert cli("request", "web-1", "-p", "22", "--for", "4h", "--policy", "SHORT").code == 4
+        result = cli("request", "web-1", "-p", "22", "--policy", "none")
+        assert result.code == 3
+        assert "short, long" in result.err
+
+
+class TestMachineNames:
+    def test_a_bare_name_is_found_in_any_group_whatever_its_case(
+        self, cli: Cli, server: FakeServer
+    ) -> None:
+        server.page_size = 2
+        for name in ("a", "b", "c", "d"):
+            server.add_machine(name)
+        path = server.add_machine("Web-1", group="others")
+        assert cli("machine", "show", "web-1", "-o", "json").json["id"] == path
+
+    def test_ambiguity_lists_the_candidates(self, cli: Cli, server: FakeServer) -> None:
+        one, two = server.add_machine("web-1"), server.add_machine("web-1", group="others")
+        result = cli("request", "web-1")
+        assert result.code == 2
+        assert one in result.err
+        assert two in result.err
+        assert cli("machine", "show", two, "-o", "json").json["id"] == two
+
+    def test_unknown_machine(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine("db-1")
+        result = cli("request", "web-1")
+        assert result.code == 3
+        assert "Known: db-1" in result.err
+
+    @pytest.mark.parametrize("name", ["../x", "a b", "%h", "-x;id", "a" * 65, "w\x1b[2Jx", ""])
+    def test_what_is_no_name_is_refused_before_anything_is_sent(self, cli: Cli, name: str) -> None:
+        result = cli("request", "--", name)
+        assert result.code == 2
+        assert "\x1b" not in result.err
+        assert not cli.server.calls
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--for", "1x"], ["--for", "0s"], ["--for", "-5m"], ["--for", "60"], ["-p", "0"], ["-p", "65536"],
+        ["-p", "22/tcp"], ["-p", "٢٢"], ["--from", "10.0.0.1/8"], ["--from", "fe80::1%eth0"], ["--from", "nobody"],
+        ["-o", "yaml"], ["--unknown"],
+    ],
+)  # fmt: skip
+def test_bad_options_are_usage_errors(cli: Cli, web: str, arguments: list[str]) -> None:
+    result = cli("request", "web-1", *arguments)
+    assert result.code == 2
+    assert "Traceback" not in result.err
+    assert not cli.sent("POST", "/initiate")
+
+
+class TestRevoke:
+    def test_bare_ends_my_only_one_and_says_what_lives_on(
+        self, cli: Cli, server: FakeServer, web: str
+    ) -> None:
+        made = server.add_request("web-1")
+        server.add_request("web-1", requestor="somebody else")
+        server.sessions = 2
+        result = cli("revoke")
+        assert result.code == 0, result.err
+        assert result.out == (
+            "web-1 port 22/tcp is shut; 2 of its sessions live on "
+            f"(cut them: bascule revoke {made['name']} --kill)\n"
+        )
+        assert cli.sent("POST", "/revoke") == [{"kill": False}]
+
+    def test_kill_is_passed_on(self, cli: Cli, server: FakeServer, web: str) -> None:
+        made = server.add_request("web-1")
+        result = cli("revoke", made["name"], "--kill")
+        assert result.out == "web-1 port 22/tcp is shut; no session of it lives on\n"
+        assert cli.sent("POST", "/revoke") == [{"kill": True}]
+
+    def test_bare_with_several_lists_them(self, cli: Cli, server: FakeServer, web: str) -> None:
+        one, two = server.add_request("web-1"), server.add_request("web-1", 80)
+        result = cli("revoke")
+        assert result.code == 2
+        assert one["name"][:8] in result.err
+        assert f"{two['name'][:8]}  web-1 80/tcp" in result.err
+        assert not cli.sent("POST", "/revoke")
+
+    def test_bare_with_none(self, cli: Cli, web: str) -> None:
+        assert cli("revoke").code == 3
+
+    def test_the_beginning_of_an_id_is_enough_while_it_is_live(
+        self, cli: Cli, server: FakeServer, web: str
+    ) -> None:
+        server.add_request("web-1", request_id="abcd0000-0000-4000-8000-000000000000")
+        server.add_request("web-1", request_id="abce0000-0000-4000-8000-000000000000")
+        assert cli("revoke", "abc").code == 2
+        assert cli("revoke", "abcd").code == 0
+        assert cli("revoke", "ffff").code == 3
+
+    def test_all_and_machine(self, cli: Cli, server: FakeServer, web: str) -> None:
+        server.add_machine("db-1")
+        for name in ("web-1", "web-1", "db-1"):
+            server.add_request(name)
+        server.add_request("web-1", requestor="somebody else")
+        assert cli("revoke", "--machine", "web-1").out.count("is shut") == 2
+        assert cli("revoke", "--all").out.count("is shut") == 1
+        assert cli("revoke", "--machine", "web-1").code == 3
+        assert cli("revoke", "--machine", "web-1", "--everyone").out.count("is shut") == 1
+        assert cli("revoke", "x", "--all").code == 2
+        assert cli("revoke", "--everyone").code == 2
+
+    def test_machine_ends_only_that_machines_part(
+        self, cli: Cli, server: FakeServer, web: str
+    ) -> None:
+        server.add_machine("db-1")
+        made = server.add_request("web-1")
+        other = server.add_request("db-1")
+        made["properties"]["virtualMachines"] += other["properties"]["virtualMachines"]
+        server.requests.remove(other)
+        grants = [p["bascule"]["grantId"] for p in server._ports(made)]
+        assert (
+            cli("revoke", "--machine", "db-1").out
+            == "db-1 port 22/tcp is shut; no session of it lives on\n"
+        )
+        assert cli.sent("POST", "/revoke") == [{"kill": False, "grantIds": grants[1:]}]
+
+    def test_what_is_not_read_back_shut_is_not_called_closed(
+        self, cli: Cli, server: FakeServer, web: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bascule.cli.waiting.CLOSE_SECONDS", 0.5)
+        server.agents["web-1"] = "silent"
+        server.add_request("web-1")
+        result = cli("revoke")
+        assert result.code == 7
+        assert "is shut" not in result.out
+        assert "not yet reported shut" in result.err
+
+    def test_json(self, cli: Cli, server: FakeServer, web: str) -> None:
+        server.add_request("web-1")
+        server.sessions = 3
+        answer = cli("revoke", "-o", "json").json
+        assert answer[0]["machines"][0]["ports"][0]["sessionsAlive"] == 3
+
+
+class TestExtend:
+    def test_by_default_an_hour_or_the_rules_maximum(
+        self, cli: Cli, server: FakeServer, web: str
+    ) -> None:
+        server.add_request("web-1", left=timedelta(minutes=5))
+        result = cli("extend")
+        assert result.code == 0, result.err
+        assert "web-1 port 22/tcp is open until" in result.out
+        assert cli.sent("POST", "/extend") == [{"duration": "PT1H"}]
+        server.set_rules("web-1", rule(22, longest="PT20M"))
+        cli("extend", "--machine", "web-1")
+        assert cli.sent("POST", "/extend")[-1] == {"duration": "PT20M"}
+
+    def test_said_length_and_end(self, cli: Cli, server: FakeServer, web: str) -> None:
+        made = server.add_request("web-1")
+        assert cli("extend", made["name"][:6], "--for", "2h").code == 0
+        assert cli("extend", "--until", "2030-01-31T17:30:00Z").code == 0
+        assert cli.sent("POST", "/extend") == [
+            {"duration": "PT2H"},
+            {"endTimeUtc": "2030-01-31T17:30:00.0000000Z"},
+        ]
+
+
+class TestControlCharacters:
+    """What a server holds may have been written by anybody (EDGES A18)."""
+
+    EVIL = "\x1b]0;owned\x07\x1b[2Jroot\u202e\x9b31m\nFAKE LINE"
+
+    def test_none_reaches_a_terminal(self, cli: Cli, server: FakeServer, web: str) -> None:
+        made = server.add_request("web-1", requestor="me", justification=self.EVIL)
+        made["properties"]["requestor"] = self.EVIL
+        for port in server._ports(made):
+            port["bascule"]["failure"] = self.EVIL
+        for arguments in (
+            ["status"],
+            ["status", "-o", "json"],
+            ["revoke", made["name"], "-o", "json"],
+        ):
+            result = cli(*arguments)
+            assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", result.out + result.err)
+            assert "FAKE LINE" not in result.out.splitlines()
+
+    def test_json_loses_nothing(self, cli: Cli, server: FakeServer, web: str) -> None:
+        server.add_request("web-1", justification=self.EVIL)
+        assert cli("status", "-o", "json").json["open"][0]["justification"] == self.EVIL
+
+    def test_errors_are_cleaned_too(self, cli: Cli, server: FakeServer, web: str) -> None:
+        server.agents["web-1"] = "fails"
+        server.on_call = lambda *_: (
+            [
+                port["bascule"].update(failure=self.EVIL)
+                for made in server.requests
+                for port in server._ports(made)
+            ]
+            and None
+        )
+        result = cli("request", "web-1")
+        assert result.code == 7
+        assert "\x1b" not in result.err
+
+    def test_an_address_that_is_none_goes_into_no_command(
+        self, cli: Cli, server: FakeServer, web: str
+    ) -> None:
+        server.machines[web]["properties"]["bascule"]["addresses"] = ["-oProxyCommand=id"]
+        result = cli("request", "web-1")
+        assert "ssh -o" not in result.out
+        assert "not an IPv4 or IPv6 address" in result.out
+        assert cli("ssh", "web-1").code == 2
+        assert not cli.became
+
+
+def test_interruption_is_quiet_and_ends_with_130(cli: Cli, server: FakeServer, web: str) -> None:
+    def interrupt(_: str, path: str) -> None:
+        if path.endswith("/initiate"):
+            raise KeyboardInterrupt
+
+    server.on_call = interrupt
+    result = cli("request", "web-1")
+    assert result.code == 130
+    assert "Traceback" not in result.err
+
+
+def test_no_traceback_for_what_nobody_foresaw(
+    cli: Cli, web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no such thought")
+
+    monkeypatch.setattr("bascule.cli.request.choose", broken)
+    result = cli("request", "web-1")
+    assert result.code == 1
+    assert "no such thought" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_machine_path_is_what_is_asked(cli: Cli, web: str) -> None:
+    cli("request", "web-1")
+    assert cli.sent("POST", "/initiate")[0]["virtualMachines"][0]["id"] == machine_path("web-1")
+    assert json.dumps(cli.server.calls)
