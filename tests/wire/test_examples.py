@@ -21,11 +21,18 @@ EXAMPLE_SUBSCRIPTIONS = (
     "20ff7fc3-e762-44dd-bd96-b71116dcdc23",
     "3eeab341-f466-499c-a8be-85427e154baf",  # the answer of the initiate example has another
 )
+JIT_KIND = "jitNetworkAccessPolicies"
 LISTS = {
-    "GetJitNetworkAccessPoliciesSubscription": "{s}/providers/Microsoft.Security/jitNetworkAccessPolicies",
-    "GetJitNetworkAccessPoliciesSubscriptionLocation": "{s}/providers/Microsoft.Security/locations/westeurope/jitNetworkAccessPolicies",
-    "GetJitNetworkAccessPoliciesResourceGroup": "{s}/resourceGroups/myRg1/providers/Microsoft.Security/jitNetworkAccessPolicies",
-    "GetJitNetworkAccessPoliciesResourceGroupLocation": "{s}/resourceGroups/myRg1/providers/Microsoft.Security/locations/westeurope/jitNetworkAccessPolicies",
+    "GetJitNetworkAccessPoliciesSubscription": "{s}/providers/Microsoft.Security",
+    "GetJitNetworkAccessPoliciesSubscriptionLocation": (
+        "{s}/providers/Microsoft.Security/locations/westeurope"
+    ),
+    "GetJitNetworkAccessPoliciesResourceGroup": (
+        "{s}/resourceGroups/myRg1/providers/Microsoft.Security"
+    ),
+    "GetJitNetworkAccessPoliciesResourceGroupLocation": (
+        "{s}/resourceGroups/myRg1/providers/Microsoft.Security/locations/westeurope"
+    ),
 }
 
 
@@ -89,7 +96,8 @@ def plain(machines: Any) -> Any:
 def test_lists(europe: House, name: str) -> None:
     put_example(europe)
     initiate_example(europe)
-    answer = europe.call("GET", LISTS[name].format(s=europe.subscription), version=JIT)
+    path = LISTS[name].format(s=europe.subscription) + f"/{JIT_KIND}"
+    answer = europe.call("GET", path, version=JIT)
     assert answer.status_code == 200, answer.text
     check(answer.json(), "JitNetworkAccessPoliciesList")
     (policy,) = answer.json()["value"]

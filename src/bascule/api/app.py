@@ -13,15 +13,13 @@ from starlette.middleware import Middleware
 from bascule import __version__
 from bascule.api import oauth
 from bascule.api.arm_path import ArmPaths
+from bascule.api.body_limit import BodyLimit
 from bascule.api.context import AppState
 from bascule.api.envelope import on_bascule_error, on_http_error, on_validation_error
 from bascule.api.frame import Frame
 from bascule.api.origin import OriginGate
 from bascule.api.routes import access, agents, audit, compute, fleet, health, jit
 from bascule.errors import BasculeError
-
-LARGEST_BODY = 1024 * 1024  # bytes; a policy of 1,000 machines has about 300,000
-
 
 Background = Callable[[], AbstractAsyncContextManager[None]]
 
@@ -34,10 +32,10 @@ def build_app(state: AppState, background: Background = nullcontext) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        max_body_size=LARGEST_BODY,
         middleware=[
             Middleware(Frame),
             Middleware(OriginGate, names=state.names, proxies=state.proxies),
+            Middleware(BodyLimit),
             Middleware(ArmPaths),
         ],
         lifespan=_lifespan_of(background),

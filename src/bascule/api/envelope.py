@@ -113,6 +113,4 @@ def _message(request: Request, error: HTTPException) -> str:
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
         return f"{where} is not offered; allowed here: {allowed}."
-    if error.status_code == 413:
-        return "The body is too large; at most 1 MiB is taken."
     return str(error.detail)

@@ -105,7 +105,7 @@ def read_policy(
             )
         ]
     )
-    kind = parse_name(body.kind or "Basic", "The kind", "kind")
+    kind = parse_name("Basic" if body.kind is None else body.kind, "The kind", "kind")
     rules = tuple(
         MachineRules(
             machine.id,
@@ -141,8 +141,9 @@ def read_rules(
     properties: MachineRulesPropertiesBody,
 ) -> tuple[tuple[PortRule, ...], str, list[int]]:
     """Port rules, policy name, numbers of the ports whose ``bascule`` object was absent."""
+    name = properties.policy_name
     name = parse_name(
-        properties.policy_name or "default", "The policy name", "properties.policyName"
+        "default" if name is None else name, "The policy name", "properties.policyName"
     )
     inherits = [port.number for port in properties.ports if not port.has("bascule")]
     return tuple(port.rule() for port in properties.ports), name, inherits
