@@ -28,7 +28,10 @@ def web(server: FakeServer) -> str:
 
 
 def asked_ports(cli: Cli) -> list[dict[str, object]]:
-    return cli.sent("POST", "/initiate")[-1]["virtualMachines"][0]["ports"]
+    ports: list[dict[str, object]] = cli.sent("POST", "/initiate")[-1]["virtualMachines"][0][
+        "ports"
+    ]
+    return ports
 
 
 def test_request_waits_until_open_and_says_how_to_get_there(cli: Cli, web: str) -> None:
@@ -381,14 +384,13 @@ class TestControlCharacters:
 
     def test_errors_are_cleaned_too(self, cli: Cli, server: FakeServer, web: str) -> None:
         server.agents["web-1"] = "fails"
-        server.on_call = lambda *_: (
-            [
-                port["bascule"].update(failure=self.EVIL)
-                for made in server.requests
-                for port in server._ports(made)
-            ]
-            and None
-        )
+
+        def tell_lies(*_: str) -> None:
+            for made in server.requests:
+                for port in server._ports(made):
+                    port["bascule"]["failure"] = self.EVIL
+
+        server.on_call = tell_lies
         result = cli("request", "web-1")
         assert result.code == 7
         assert "\x1b" not in result.err
