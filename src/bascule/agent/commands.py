@@ -66,6 +66,9 @@ def run(
     The ports that it knows of are shut before anything else is done. SIGTERM ends it: what
     is shut stays shut, what is open ends on time.
     """
+    # structlog loads rich where it is installed: 8 MB that an agent has no use for.
+    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # reason: None is "not there"
+
     from bascule.agent.run import AgentPaths, AgentProcess
     from bascule.services.clocks import SystemClock
     from bascule.telemetry import set_up_logging
