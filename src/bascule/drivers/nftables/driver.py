@@ -34,6 +34,8 @@ from bascule.drivers.nftables.render import Element, ElementKey
 from bascule.errors import EnforcementFailed
 from bascule.interfaces import Blocked, Capabilities
 
+LEFTOVER = "An interrupted hand-over left a second table, which keeps shut what is opened."
+
 
 def open_driver(use_owner: bool = True) -> NftablesDriver:
     """Find out what this host can do and make its driver; nothing is changed yet.
@@ -73,6 +75,7 @@ class NftablesDriver:
     def observe(self) -> Observed:
         with self._lock:
             table = self._loader.read(TABLE)
+            has_leftover = self._loader.has_leftover()
         if table is None:
             return Observed(RuleSet(), False, f"The firewall table inet {TABLE} is missing.")
         knocks = table.counters.get(BLOCKED, 0)
@@ -83,7 +86,7 @@ class NftablesDriver:
             return Observed(RuleSet(rules.shut(table)), False, sentence, knocks)
         if self._loaded is None:
             return Observed(held, False, "The rules were not loaded by this process.", knocks)
-        sentence = drift(self._loaded, table.layout)
+        sentence = drift(self._loaded, table.layout) or (LEFTOVER if has_leftover else "")
         return Observed(held, not sentence, sentence, knocks)
 
     def apply(self, operations: Sequence[Operation]) -> None:

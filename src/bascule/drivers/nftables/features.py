@@ -94,7 +94,7 @@ def _require_sockets() -> None:
 def _can_own(context: Context) -> bool:
     name = _scratch()
     try:
-        context.run(f"table inet {name} {{\nflags {', '.join(FLAGS)}\n}}\n")
+        context.run(render.ownership(name, FLAGS))
     except EnforcementFailed:
         return False
     try:

@@ -16,8 +16,8 @@ from datetime import timedelta
 from bascule.drivers.nftables import render, rules
 from bascule.drivers.nftables.layout import ALWAYS, HANDOVER, TABLE, SourceSet
 from bascule.drivers.nftables.library import NOT_PERMITTED, says
-from bascule.drivers.nftables.load import Loader, is_other_form
-from bascule.drivers.nftables.parse import Layout, Table
+from bascule.drivers.nftables.load import Loader, is_other_form, is_ours
+from bascule.drivers.nftables.parse import Layout, Table, Unreadable
 from bascule.errors import EnforcementFailed
 
 _PATIENCE = 2.0  # seconds for the kernel to notice that the old socket is closed
@@ -28,19 +28,29 @@ def take_over(loader: Loader, release_stored: Callable[[], None]) -> Layout | No
     """Make the table ours; return what is then read, None when there was no table at all.
 
     A second table that a crash left behind is replaced, or stands for the first when that
-    is gone. On any failure the second table stays and keeps things shut; the next load or
-    hand-over deletes it.
+    is gone. A table that is not understood (an older version's) is only owned, not written:
+    the rebuild that follows replaces it. When the first table stays somebody else's, the
+    second goes; on any other failure it stays and keeps things shut, until the next load.
     """
     leftover = loader.read(HANDOVER)
     table = loader.read(TABLE) or leftover
     if table is None:
         release_stored()
         return None
+    if not _is_understood(table):
+        release_stored()
+        _until_permitted(lambda: _own(loader))
+        return None
     copy = _Copy(table, loader.flags)
     before = render.delete(HANDOVER) if leftover is not None else ""
     loader.context.run(before + copy.text(HANDOVER))
     release_stored()
-    _take(loader, copy)
+    try:
+        _until_permitted(lambda: _write(loader, copy))
+    except EnforcementFailed as error:
+        if says(error, NOT_PERMITTED):
+            loader.context.run(render.delete(HANDOVER))
+        raise
     found = loader.verified(TABLE)
     loader.context.run(render.delete(HANDOVER))
     return found
@@ -61,21 +71,38 @@ class _Copy:
         return render.definition(name, self._sets, self._flags) + render.changes(name, elements)
 
 
-def _take(loader: Loader, copy: _Copy) -> None:
+def _is_understood(table: Table) -> bool:
+    try:
+        rules.from_table(table)
+    except Unreadable:
+        return False
+    return is_ours(table)
+
+
+def _until_permitted(write: Callable[[], None]) -> None:
     deadline = time.monotonic() + _PATIENCE
-    while not _was_written(loader, copy, may_wait=time.monotonic() < deadline):
+    while not _was_permitted(write, may_wait=time.monotonic() < deadline):
         time.sleep(_PAUSE)
 
 
-def _was_written(loader: Loader, copy: _Copy, *, may_wait: bool) -> bool:
-    """Write the first table; False when the old owner is still in the way."""
+def _was_permitted(write: Callable[[], None], *, may_wait: bool) -> bool:
+    """Write; False when the old owner is still in the way."""
     try:
-        _write(loader, copy)
+        write()
     except EnforcementFailed as error:
         if may_wait and says(error, NOT_PERMITTED):
             return False
         raise
     return True
+
+
+def _own(loader: Loader) -> None:
+    """Own the table as it stands; one that was made without ``persist`` cannot be."""
+    try:
+        loader.context.run(render.ownership(TABLE, loader.flags))
+    except EnforcementFailed as error:
+        if not is_other_form(error):
+            raise
 
 
 def _write(loader: Loader, copy: _Copy) -> None:

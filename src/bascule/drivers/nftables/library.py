@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+import stat
 from pathlib import Path
 
 from bascule.errors import ConfigurationError, EnforcementFailed
@@ -128,14 +129,19 @@ def _netfilter_sockets() -> set[int]:
     found = set()
     for entry in Path("/proc/self/fd").iterdir():
         number = int(entry.name)
-        try:
-            copy = socket.socket(fileno=os.dup(number))
-        except OSError:  # closed since, or not a socket
-            continue
-        with copy:
-            if copy.family == socket.AF_NETLINK and copy.proto == _NETFILTER:
-                found.add(number)
+        if _is_netfilter(number):
+            found.add(number)
     return found
+
+
+def _is_netfilter(descriptor: int) -> bool:
+    try:
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            return False
+        with socket.socket(fileno=os.dup(descriptor)) as copy:
+            return copy.family == socket.AF_NETLINK and copy.proto == _NETFILTER
+    except OSError:  # closed since: it was the listing's own
+        return False
 
 
 def _complaint(errors: str) -> str:

@@ -24,7 +24,7 @@ from bascule.drivers.nftables.layout import (
     SourceSet,
     parse_set_name,
 )
-from bascule.drivers.nftables.library import ABSENT, EXISTS, Context, says
+from bascule.drivers.nftables.library import ABSENT, EXISTS, NOT_PERMITTED, Context, says
 from bascule.drivers.nftables.parse import Layout, Table
 from bascule.drivers.nftables.render import Changes
 from bascule.errors import EnforcementFailed
@@ -72,11 +72,11 @@ class Loader:
             if (found := parse_set_name(name)) is not None and found not in live
         ]
         emptied = [each.name for each in live if each.kind == GRANTED] + [CLOSED, KILL]
-        text = self._leftover() + render.definition(TABLE, live, self.flags, unused)
+        text = render.definition(TABLE, live, self.flags, unused)
         if is_whole:
             text += render.flush_sets(TABLE, emptied)
         text += render.changes(TABLE, wanted)
-        if before is not None and not _is_ours(before):
+        if before is not None and not is_ours(before):
             self._replace(wanted, before, live, is_whole)
         else:
             try:
@@ -85,7 +85,9 @@ class Loader:
                 if before is None or not is_other_form(error):
                     raise
                 self._replace(wanted, before, live, is_whole)
-        return self.verified(TABLE)
+        layout = self.verified(TABLE)
+        self._delete_leftover()
+        return layout
 
     def _replace(
         self, wanted: Changes, before: Table, live: Iterable[SourceSet], is_whole: bool
@@ -93,23 +95,31 @@ class Loader:
         kept = [*ADOPTED.values(), *(each.name for each in live if each.kind == ENDED)]
         carried = rules.carried(before, timedelta(0), kept if is_whole else None)
         self.context.run(
-            self._leftover()
-            + render.delete(TABLE)
+            render.delete(TABLE)
             + render.definition(TABLE, live, self.flags)
             + render.changes(TABLE, {**carried, **wanted})
         )
 
-    def _leftover(self) -> str:
-        """The text that deletes what a crash in the middle of a hand-over may have left.
+    def has_leftover(self) -> bool:
+        """Did a crash in the middle of a hand-over leave its second table?
 
         Such a table is as shut as it then was, and would stay so when ours opens.
         """
-        return render.delete(HANDOVER) if self.read(HANDOVER) is not None else ""
+        lines = self.context.run("list tables inet").splitlines()
+        return f"table inet {HANDOVER}" in lines
+
+    def _delete_leftover(self) -> None:
+        if self.has_leftover():
+            try:
+                self.context.run(render.delete(HANDOVER))
+            except EnforcementFailed as error:
+                if not says(error, NOT_PERMITTED):  # else its owner is alive, and deletes it
+                    raise
 
     def verified(self, name: str) -> Layout:
         """Read a table that was just loaded. Raises EnforcementFailed when it is not so."""
         table = self.read(name)
-        if table is None or not _is_ours(table) or table.layout.flags != frozenset(self.flags):
+        if table is None or not is_ours(table) or table.layout.flags != frozenset(self.flags):
             raise EnforcementFailed(
                 f"The firewall table {name} is not as it was just written.",
                 advice="Find the program that writes to it: nft monitor.",
@@ -134,7 +144,7 @@ def _in_use(table: Table | None, kinds: tuple[str, ...]) -> frozenset[SourceSet]
     return frozenset(each for each in found if each.kind in kinds)
 
 
-def _is_ours(table: Table) -> bool:
+def is_ours(table: Table) -> bool:
     """Has it our chains, sets and counters and no others?"""
     names = frozenset(table.layout.sets)
     plain = {name for name in names if parse_set_name(name) is None}

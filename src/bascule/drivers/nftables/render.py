@@ -60,15 +60,12 @@ def definition(
 
     ``unused`` names sets in the kernel that no rule looks up any more: they are deleted.
     """
-    head = [f"flags {', '.join(flags)}"] if flags else []
+    head = _flags(flags)
     ordered = sorted(sets, key=lambda each: (each.kind, each.version, -each.length))
     body = [*head, *_counters(), *_sets(ordered), *_chains(ordered)]  # exact sources first
     return "\n".join(
         [
-            f"table inet {table} {{",
-            *head,
-            "}",
-            f"flush table inet {table}",
+            ownership(table, flags) + f"flush table inet {table}",
             *(f"delete set inet {table} {name}" for name in sorted(unused)),
             f"table inet {table} {{",
             *body,
@@ -76,6 +73,11 @@ def definition(
             "",
         ]
     )
+
+
+def ownership(table: str, flags: Sequence[str]) -> str:
+    """Only the flags: whoever loads this owns the table, its rules stay."""
+    return "\n".join([f"table inet {table} {{", *_flags(flags), "}", ""])
 
 
 def delete(table: str) -> str:
@@ -124,6 +126,10 @@ def _attributes(element: Element) -> str:
 
 def _chunks(items: list[str]) -> Iterator[list[str]]:
     return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
+
+
+def _flags(flags: Sequence[str]) -> list[str]:
+    return [f"flags {', '.join(flags)}"] if flags else []
 
 
 def _counters() -> list[str]:
