@@ -6,9 +6,9 @@ while (EDGES A25). Elsewhere, or without an agent here, there is nothing to do.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterable
 
+from bascule.cli.here import is_here
 from bascule.cli.parameters import Port
 from bascule.cli.printing import note
 from bascule.client.host_agent import control_path, open_on_this_host
@@ -23,7 +23,7 @@ GRACE_MINUTES = 15
 def keep_my_way_in(machine: Machine, ports: Iterable[Port]) -> None:
     """Open the TCP ports about to be shut for the ssh peer, when this host is that machine."""
     peer = ssh_peer()
-    if peer is None or not any(_is_here(each) for each in machine.addresses):
+    if peer is None or not _is_this_host(machine):
         return
     shut = {port.number for port in machine.closed_ports if port.protocol == "TCP"}
     for port in ports:
@@ -46,16 +46,11 @@ def _open(number: int, peer: Address) -> None:
     )
 
 
-def _is_here(text: str) -> bool:
-    """Is that one of this host's own addresses? Only those can be bound (bind(2))."""
-    try:
-        address = parse_address(text)
-    except InvalidInput:
-        return False
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.bind((str(address), 0))
-    except OSError:
-        return False
-    return True
+def _is_this_host(machine: Machine) -> bool:
+    for text in machine.addresses:
+        try:
+            if is_here(parse_address(text)):
+                return True
+        except InvalidInput:
+            continue
+    return False

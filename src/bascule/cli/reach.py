@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bascule.cli.choose import choose
+from bascule.cli.here import is_here
 from bascule.cli.show import SSH_PORT, reachable_address, unopened
 from bascule.cli.waiting import OPEN_SECONDS, Working, wait_until_open
 from bascule.client.access import (
@@ -59,7 +60,7 @@ def reach(connection: Connection, machine: Machine, wish: Wish) -> Reach:
     """
     rules = get_machine_rules(connection, machine.id)
     number = wish.port or ssh_port(rules)
-    granted = live_grant(connection, machine, number)
+    granted = live_grant(connection, machine, number, wish.family)
     if granted is None:
         if wish.is_live_only:
             raise EnforcementFailed(f"{machine.name} port {number} is not open for you.")
@@ -74,8 +75,10 @@ def ssh_port(rules: MachineRules) -> int:
     return SSH_PORT if SSH_PORT in offered else choose(rules, ()).ports[0]
 
 
-def live_grant(connection: Connection, machine: Machine, number: int) -> GrantedPort | None:
-    """A grant of mine that lets this address in for a while yet; the longest."""
+def live_grant(
+    connection: Connection, machine: Machine, number: int, family: int = 0
+) -> GrantedPort | None:
+    """A grant of mine that lets this host in for a while yet; the longest."""
     mine = list_requests(connection, is_live=True, is_mine=True, machine=machine.id)
     fitting = [
         port
@@ -84,7 +87,7 @@ def live_grant(connection: Connection, machine: Machine, number: int) -> Granted
         and port.state in SETTLED_OPEN
         and port.protocol != "UDP"
         and port.ends_at - connection.now() >= LEAST_LEFT
-        and _covers(port.sources, connection.caller)
+        and _covers(port.sources, connection.caller, family)
     ]
     return max(fitting, key=lambda port: port.ends_at, default=None)
 
@@ -107,12 +110,23 @@ def _ports_of(requests: Iterable[AccessRequest], machine: Machine) -> Iterable[G
     return (port for each in requests for host, port in each.ports() if host.id == machine.id)
 
 
-def _covers(sources: Iterable[str], caller: Address | None) -> bool:
-    if caller is None:
-        return False
+def _covers(sources: Iterable[str], caller: Address | None, family: int) -> bool:
+    """Do they let us in: the address that the server sees, or another one of this host?"""
     try:
-        return is_within(
-            [AddressPrefix.of(caller)], [AddressPrefix.parse(source) for source in sources]
-        )
+        granted = [AddressPrefix.parse(source) for source in sources]
     except InvalidInput:
         return False
+    if caller is not None and family in (0, caller.version):
+        return is_within([AddressPrefix.of(caller)], granted) or _names_us(granted, family)
+    return _names_us(granted, family)
+
+
+def _names_us(granted: Iterable[AddressPrefix], family: int) -> bool:
+    """A loopback address is everybody's own, and no machine sees us come from it."""
+    singles = (
+        network.network_address
+        for prefix in granted
+        for network in prefix.networks
+        if network.prefixlen == network.max_prefixlen and family in (0, network.version)
+    )
+    return any(not address.is_loopback and is_here(address) for address in singles)

@@ -133,10 +133,13 @@ def reachable_address(
         if address.version in granted and family in (0, address.version):
             return address
     families = " and ".join(f"IPv{version}" for version in sorted(granted))
-    wanted = f", and IPv{family} was asked for" if family else ""
+    wanted = f", IPv{family} was wanted" if family else ""
+    advice = f"Give it an address of that family: bascule machine add {name} --address ADDRESS"
+    if family and family not in granted:
+        advice = f"Ask from your IPv{family} address first: bascule request {name} --from ADDRESS"
     raise NotFound(
         f"{name} cannot be reached: access was granted from {', '.join(port.sources)} ({families})"
         f"{wanted}, and its addresses are {', '.join(map(str, parsed))}.",
         code="NoAddressInFamily",
-        advice=f"Give it an address of that family: bascule machine add {name} --address ADDRESS",
+        advice=advice,
     )

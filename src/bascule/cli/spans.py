@@ -85,10 +85,19 @@ def parse_since(text: str, now: datetime, target: str = "") -> datetime:
 
 def show_instant(instant: datetime, now: datetime) -> str:
     """Local time with its offset; the date only when it is not today."""
+    return _show(instant, now, "%H:%M:%S")
+
+
+def show_minute(instant: datetime, now: datetime) -> str:
+    """The same without the seconds, where a countdown stands beside it."""
+    return _show(instant, now, "%H:%M")
+
+
+def _show(instant: datetime, now: datetime, clock: str) -> str:
     local = instant.astimezone()
     offset = _OFFSET.search(local.isoformat())
     zone = offset[0] if offset else "+00:00"
-    form = "%H:%M:%S" if local.date() == now.astimezone().date() else "%Y-%m-%d %H:%M:%S"
+    form = clock if local.date() == now.astimezone().date() else f"%Y-%m-%d {clock}"
     return f"{local.strftime(form)} {zone}"
 
 

@@ -16,8 +16,8 @@ from bascule.cli.machine import agent_words
 from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, emit_json_line, output_option, render_table
 from bascule.cli.show import request_json
-from bascule.cli.spans import show_instant, show_span
-from bascule.client.access import AccessRequest, list_requests
+from bascule.cli.spans import show_minute, show_span
+from bascule.client.access import OPEN, AccessRequest, list_requests
 from bascule.client.machines import ONLINE, Machine, list_machines
 from bascule.domain.times import format_utc
 from bascule.errors import ServerUnreachable, Unavailable
@@ -108,25 +108,33 @@ def _render(picture: Picture, now: datetime) -> str:
 
 
 def _open_part(picture: Picture, now: datetime) -> str:
+    """One row a port; the state has a column only when one is not simply open."""
+    live = [
+        (request, machine, port)
+        for request in picture.requests
+        for machine, port in request.ports()
+        if port.is_live
+    ]
+    if not live:
+        return "Nothing is open.\n"
+    is_all_open = all(port.state == OPEN for _, _, port in live)
+    heads = ["OPEN", "PORT", "FROM", "FOR", "UNTIL", "LEFT", "REQUEST"]
     rows = [
         [
             machine.id.name,
             port_words(port.number, port.protocol),
             ", ".join(port.sources),
             request.requestor,
-            show_instant(port.ends_at, now),
+            show_minute(port.ends_at, now),
             show_span(port.ends_at - now),
-            port.state,
             short_id(request),
         ]
-        for request in picture.requests
-        for machine, port in request.ports()
-        if port.is_live
+        for request, machine, port in live
     ]
-    if not rows:
-        return "Nothing is open.\n"
-    heads = ["MACHINE", "PORT", "FROM", "FOR", "UNTIL", "LEFT", "STATE", "REQUEST"]
-    return render_table(heads, rows)
+    if is_all_open:
+        return render_table(heads, rows)
+    rows = [[*row, port.state] for row, (_, _, port) in zip(rows, live, strict=True)]
+    return render_table(["ASKED FOR", *heads[1:], "STATE"], rows)
 
 
 def _unnamed_part(picture: Picture) -> str:

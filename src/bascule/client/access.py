@@ -30,8 +30,9 @@ from bascule.domain.times import format_duration, format_utc
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
     from bascule.client.connection import Connection
 
-LIVE_STATES = frozenset({"opening", "open", "notConfirmed"})
-SETTLED_OPEN = frozenset({"open", "notConfirmed"})
+OPEN = "open"
+LIVE_STATES = frozenset({"opening", OPEN, "notConfirmed"})
+SETTLED_OPEN = frozenset({OPEN, "notConfirmed"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,8 @@ def cli(
     monkeypatch.setenv("TZ", "UTC")
     for name in ("BASCULE_CONFIG", "BASCULE_CLIENT_SECRET", "BASCULE_DEBUG", "SSH_CONNECTION"):
         monkeypatch.delenv(name, raising=False)
+    for module in ("reach", "lockout"):
+        monkeypatch.setattr(f"bascule.cli.{module}.is_here", lambda _: False)
     became: list[list[str]] = []
 
     def execvp(_: str, words: list[str]) -> None:

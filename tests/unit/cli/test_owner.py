@@ -197,7 +197,7 @@ class TestLockout:
 
         opened: list[tuple[object, ...]] = []
         monkeypatch.setattr("bascule.cli.lockout.ssh_peer", lambda: parse_address("192.0.2.9"))
-        monkeypatch.setattr("bascule.cli.lockout._is_here", lambda text: text == "203.0.113.5")
+        monkeypatch.setattr("bascule.cli.lockout.is_here", lambda each: str(each) == "203.0.113.5")
         monkeypatch.setattr(
             "bascule.cli.lockout.open_on_this_host", lambda *a: opened.append(a[1:])
         )
@@ -232,18 +232,9 @@ class TestStatus:
         )
         server.add_request("web-1", state="closed")
         lines = cli("status").out.splitlines()
-        assert lines[0].split() == [
-            "MACHINE",
-            "PORT",
-            "FROM",
-            "FOR",
-            "UNTIL",
-            "LEFT",
-            "STATE",
-            "REQUEST",
-        ]
+        assert lines[0].split() == ["OPEN", "PORT", "FROM", "FOR", "UNTIL", "LEFT", "REQUEST"]
         assert "198.51.100.7" in lines[1]
-        assert lines[1].endswith(f"open   {made['name'][:8]}")
+        assert lines[1].endswith(made["name"][:8])
         assert " 30m " in lines[1] or " 29m 59s " in lines[1]
         assert lines[2:5] == [
             "",
@@ -253,6 +244,26 @@ class TestStatus:
         assert lines[5:7] == ["", "NOT ENFORCED NOW  AGENT"]
         assert lines[7].startswith("db-1              away since 2030-01-01 00:00:00 +00:00")
         assert len(lines) == 8, "a machine without agent and without shut ports needs no look"
+
+    def test_the_state_is_told_when_it_is_not_simply_open(
+        self, cli: Cli, server: FakeServer
+    ) -> None:
+        server.add_machine("web-1")
+        server.add_request("web-1")
+        server.add_request("web-1", state="notConfirmed")
+        lines = cli("status").out.splitlines()
+        assert lines[0].split() == [
+            "ASKED",
+            "FOR",
+            "PORT",
+            "FROM",
+            "FOR",
+            "UNTIL",
+            "LEFT",
+            "REQUEST",
+            "STATE",
+        ]
+        assert [line.split()[-1] for line in lines[1:]] == ["notConfirmed", "open"]
 
     def test_mine_and_machine(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1")
@@ -287,7 +298,7 @@ class TestStatus:
         monkeypatch.setattr("time.sleep", sleep)
         result = cli("status", "--watch")
         assert result.code == 130
-        assert result.out.count("MACHINE") == 4
+        assert result.out.count("OPEN ") == 4
         assert result.out.count("As it last was; nobody answers") == 2
 
 

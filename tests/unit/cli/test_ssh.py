@@ -167,6 +167,18 @@ class TestSsh:
         assert cli("ssh", "web-1").code == 0
         assert cli.became[0][-1] == "2001:db8::5"
 
+    def test_a_grant_for_another_address_of_this_host_fits(
+        self, cli: Cli, server: FakeServer, web: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The server saw our IPv4 address; the grant is for our IPv6 one."""
+        monkeypatch.setattr("bascule.cli.reach.is_here", lambda each: str(each) == "2001:db8:1::7")
+        server.add_request("web-1", source="2001:db8:1::7")
+        assert cli("ssh", "-6", "web-1").code == 0
+        assert cli.became[0][-1] == "2001:db8::5"
+        assert not cli.sent("POST", "/initiate")
+        assert cli("ssh", "-4", "web-1").code == 0
+        assert len(cli.sent("POST", "/initiate")) == 1
+
     def test_no_address_of_that_family_is_an_error_that_says_so(
         self, cli: Cli, server: FakeServer
     ) -> None:
