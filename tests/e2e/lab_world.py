@@ -43,6 +43,7 @@ class LabWorld:
     name: str
     state_home: Path
     port: int = field(default_factory=free_port)
+    _hosts: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
@@ -102,8 +103,10 @@ class LabWorld:
         return self.said(host, sys.executable, "-c", probe, target) == "SSH-"
 
     def hosts(self) -> list[dict[str, Any]]:
-        hosts: list[dict[str, Any]] = self.info()["hosts"]
-        return hosts
+        """Names, addresses and namespaces, which do not change while the lab is up."""
+        if not self._hosts:
+            self._hosts = self.info()["hosts"]
+        return self._hosts
 
     def kill(self, pid: int) -> None:
         """kill -9, and wait until it is no more than a zombie."""

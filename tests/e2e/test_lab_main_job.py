@@ -58,13 +58,13 @@ def test_nothing_opens_because_something_died(lab: LabWorld) -> None:
 
 
 def test_open_port_stays_open_over_deaths_and_ends_all_the_same(lab: LabWorld) -> None:
-    lab.said("client", "bascule", "request", "web-1", "--for", "15s")
+    lab.said("client", "bascule", "request", "web-1", "--for", "20s")
     pids = lab.info()["pids"]
     for pid in (pids["server"], pids["agents"]["web-1"]):
         lab.kill(pid)
     assert lab.reaches("client")
     assert not lab.reaches("stranger")
-    assert until(lambda: not lab.reaches("client"), 20)
+    assert until(lambda: not lab.reaches("client"), 40)
     assert lab.info()["pids"]["server"] != pids["server"]
 
 
