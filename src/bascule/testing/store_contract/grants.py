@@ -138,6 +138,15 @@ class GrantContract:
         assert "closing" in refusal.value.message
         assert _only(store).state is GrantState.CLOSING
 
+    def test_more_than_one_statement_can_name_keeps_the_order(self, store: Store) -> None:
+        """A list is cut into pieces; what comes back is ordered as a whole."""
+        late, soon = a_grant("late", ends_at=NOW + HOUR), a_grant("soon", ends_at=NOW)
+        _add(store, a_grant("first"), request_id="z")
+        _add(store, replace(late, machine_uid="a"), replace(soon, machine_uid="z"), request_id="a")
+        uids = ["a", *(f"n{number}" for number in range(1200)), "z"]
+        assert _ids(read(store, lambda r: r.live_grants(uids))) == ["soon", "late"]
+        assert _ids(read(store, lambda r: r.grants_of(uids))) == ["first", "late", "soon"]
+
     def test_a_grant_that_is_not_there_is_not_found(self, store: Store) -> None:
         with pytest.raises(NotFound):
             write(store, lambda tx: tx.update_grant(a_grant(), GrantState.OPENING))
