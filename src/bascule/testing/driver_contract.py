@@ -141,6 +141,19 @@ class DriverContract:
         world.driver.apply([DropOpening(opening.key), PutOpening(opening)])
         assert world.reaches(world.client, SSH)
 
+    def test_dropping_what_is_not_there_is_no_error(self, world: DriverWorld) -> None:
+        """It may have ended between the look and the act."""
+        make_so(world.driver, RuleSet(shut(SSH), opened(world.neighbourhood, SSH, 0.3)))
+        drops = [DropOpening(key) for key in opened(world.neighbourhood, SSH, 60)]
+        drops += [DropOpening(key) for key in opened("10.9.0.0/17", SSH, 60)]
+        drops += [DropOpening(key) for key in opened("192.0.2.55", SSH, 60)]
+        world.pass_time(0.6)
+        world.driver.apply(drops)
+        (wider,) = opened("10.8.0.0/13", SSH, 60).values()
+        world.driver.apply([*drops, PutOpening(wider)])
+        world.driver.apply([*drops, ClosePort(ClosedPort(TELNET), is_new=True)])
+        assert world.driver.observe().rules.openings.keys() == {wider.key}
+
     def test_a_rebuild_leaves_no_opening_behind(self, world: DriverWorld) -> None:
         make_so(world.driver, RuleSet(shut(SSH), opened("*", SSH, 60)))
         world.driver.apply([Rebuild(RuleSet(shut(SSH)))])

@@ -112,8 +112,9 @@ class NftablesDriver:
         wanted = {**rules.adoption(first), **change.elements}
         if change.rebuild is not None or self._needs_sets(change):
             self._loaded = self._loader.load(wanted, before, is_whole=change.rebuild is not None)
-        elif wanted:
-            self._context.run(render.changes(TABLE, wanted))
+        elif self._loaded is not None and wanted:
+            present = render.in_sets(wanted, self._loaded.sets.keys())
+            self._context.run(render.changes(TABLE, present))
         self._adopt_late(change.new_ports, first)
 
     def _must_read(self, change: Change) -> bool:

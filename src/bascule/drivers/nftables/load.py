@@ -7,7 +7,6 @@ things into it) it is deleted and made anew in that same transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import timedelta
 
 from bascule.drivers.nftables import parse, render, rules
@@ -57,7 +56,7 @@ class Loader:
                 advice="Check that nft and libnftables are of one version.",
             ) from error
 
-    def load(self, wanted: Changes, before: Table | None, is_whole: bool) -> Layout:
+    def load(self, wanted: Changes, before: Table | None, *, is_whole: bool) -> Layout:
         """Put our rules in place with the elements ``wanted`` and return what is then read.
 
         ``is_whole``: what else is closed or granted is to go. Adopted connections and cuts
@@ -65,33 +64,35 @@ class Loader:
         """
         live = ALWAYS | _in_use(before, (ENDED,) if is_whole else (ENDED, GRANTED))
         live |= rules.source_sets(name for (name, _), each in wanted.items() if each is not None)
-        known = before.layout.sets if before is not None else {}
-        unused = [
-            name
-            for name in known
-            if (found := parse_set_name(name)) is not None and found not in live
-        ]
-        emptied = [each.name for each in live if each.kind == GRANTED] + [CLOSED, KILL]
-        text = render.definition(TABLE, live, self.flags, unused)
-        if is_whole:
-            text += render.flush_sets(TABLE, emptied)
-        text += render.changes(TABLE, wanted)
-        if before is not None and not is_ours(before):
-            self._replace(wanted, before, live, is_whole)
-        else:
+        wanted = render.in_sets(wanted, _PLAIN_SETS | {each.name for each in live})
+        if before is None or is_ours(before):
             try:
-                self.context.run(text)
+                self.context.run(self._renewal(wanted, before, live, is_whole=is_whole))
             except EnforcementFailed as error:
                 if before is None or not is_other_form(error):
                     raise
-                self._replace(wanted, before, live, is_whole)
+                self._replace(wanted, before, live, is_whole=is_whole)
+        else:
+            self._replace(wanted, before, live, is_whole=is_whole)
         layout = self.verified(TABLE)
         self._delete_leftover()
         return layout
 
+    def _renewal(
+        self, wanted: Changes, before: Table | None, live: frozenset[SourceSet], *, is_whole: bool
+    ) -> str:
+        """Rules written anew over sets that stay."""
+        known = rules.source_sets(before.layout.sets if before is not None else ())
+        text = render.definition(TABLE, live, self.flags, {each.name for each in known - live})
+        if is_whole:
+            emptied = {each.name for each in live if each.kind == GRANTED}
+            text += render.flush_sets(TABLE, {*emptied, CLOSED, KILL})
+        return text + render.changes(TABLE, wanted)
+
     def _replace(
-        self, wanted: Changes, before: Table, live: Iterable[SourceSet], is_whole: bool
+        self, wanted: Changes, before: Table, live: frozenset[SourceSet], *, is_whole: bool
     ) -> None:
+        """A table made anew in place of one of another form."""
         kept = [*ADOPTED.values(), *(each.name for each in live if each.kind == ENDED)]
         carried = rules.carried(before, timedelta(0), kept if is_whole else None)
         self.context.run(

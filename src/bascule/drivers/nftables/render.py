@@ -16,7 +16,7 @@ Every grant set has a default timeout of a second, so that a mistake closes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bascule.drivers.nftables.layout import (
@@ -86,6 +86,13 @@ def delete(table: str) -> str:
 
 def flush_sets(table: str, names: Iterable[str]) -> str:
     return "".join(f"flush set inet {table} {name}\n" for name in sorted(names))
+
+
+def in_sets(wanted: Changes, names: Collection[str]) -> Changes:
+    """Without what is to be gone from sets that are not there."""
+    return {
+        key: element for key, element in wanted.items() if element is not None or key[0] in names
+    }
 
 
 def changes(table: str, wanted: Changes) -> str:
