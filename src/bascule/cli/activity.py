@@ -158,7 +158,12 @@ def _json(each: AuditEvent) -> dict[str, object]:
         "id": each.id,
         "at": format_utc(each.at),
         "kind": each.kind,
-        "actor": {"name": each.actor, "address": each.actor_address},
+        "actor": {
+            "name": each.actor,
+            "principalId": each.actor_id,
+            "kind": each.actor_kind,
+            "address": each.actor_address,
+        },
         "resourceId": each.resource_id,
         "correlationId": each.correlation_id,
         "data": dict(each.data),

@@ -9,13 +9,13 @@ import click
 
 from bascule.cli.choose import choose
 from bascule.cli.connect import connect
-from bascule.cli.find import find_machine, find_request, my_only_request, port_words
+from bascule.cli.find import find_machine, find_request, live_requests, my_only_request, port_words
 from bascule.cli.parameters import MACHINE, SPAN
 from bascule.cli.printing import emit_json, output_option, say
 from bascule.cli.show import request_json, until_words
 from bascule.cli.spans import parse_until
 from bascule.client import access
-from bascule.client.access import AccessRequest, list_requests
+from bascule.client.access import AccessRequest
 from bascule.client.policies import get_machine_rules
 from bascule.domain.ids import ResourceId
 
@@ -73,7 +73,7 @@ def _wanted(connection: Connection, request: str | None, machine: str | None) ->
     if request is not None:
         return find_request(connection, request)
     on = find_machine(connection, machine).id if machine is not None else None
-    mine = list_requests(connection, is_live=True, is_mine=True, machine=on)
+    mine = live_requests(connection, on, is_mine=True)
     return my_only_request(mine, "extend")
 
 

@@ -52,7 +52,7 @@ def find_request(connection: Connection, wanted: str) -> AccessRequest:
     """A request by its id, or by the first characters of the id of one that is live."""
     if is_guid(wanted):
         return get_request(connection, wanted.lower())
-    live = list_requests(connection, is_live=True)
+    live = live_requests(connection, None, is_mine=False)
     found = [each for each in live if wanted and each.id.startswith(wanted.lower())]
     if len(found) == 1:
         return found[0]
@@ -66,6 +66,14 @@ def find_request(connection: Connection, wanted: str) -> AccessRequest:
         f"No live request begins with {clean(wanted)[:80]!r}.",
         advice="See what is open: bascule status. An ended request needs its whole id.",
     )
+
+
+def live_requests(
+    connection: Connection, machine: ResourceId | None, *, is_mine: bool
+) -> list[AccessRequest]:
+    """Those of which a port is live: one that is closing needs no second revocation."""
+    found = list_requests(connection, is_live=True, is_mine=is_mine, machine=machine)
+    return [each for each in found if each.is_live]
 
 
 def my_only_request(live: Sequence[AccessRequest], verb: str) -> AccessRequest:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from bascule.cli.choose import choose
 from bascule.cli.connect import connect
-from bascule.cli.find import find_machine, short_id
+from bascule.cli.find import SHORT_ID, find_machine, short_id
 from bascule.cli.parameters import MACHINE, MY_ADDRESS, PORT_NUMBER, SPAN, SourceType
 from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.cli.show import opened_lines, request_json, unopened
 from bascule.cli.spans import parse_until
 from bascule.cli.waiting import OPEN_SECONDS, Working, wait_until_open
-from bascule.client.access import Asked, get_request, initiate
+from bascule.client.access import AccessRequest, Asked, get_request, initiate
 from bascule.client.policies import get_machine_rules
 from bascule.services.clocks import SystemClock
+
+if TYPE_CHECKING:
+    from bascule.client.connection import Connection
 
 
 @click.command(
@@ -95,11 +99,7 @@ def request(
         from_where = None if source == MY_ADDRESS else source
         asked = [Asked(number, span, ends_at, from_where) for number in choice.ports]
         request_id = initiate(connection, choice.policy_id, found.id, asked, why)
-        if no_wait:
-            answer = get_request(connection, request_id)
-        else:
-            with Working(f"waiting until {found.name} has it open"):
-                answer = wait_until_open(connection, request_id)
+        answer = (get_request if no_wait else _wait)(connection, request_id)
         if output == "json":
             emit_json(request_json(answer))
         failure = unopened(answer, timedelta(seconds=OPEN_SECONDS))
@@ -115,6 +115,16 @@ def request(
             return
         for line in opened_lines(answer, connection.now()):
             say(line)
+
+
+def _wait(connection: Connection, request_id: str) -> AccessRequest:
+    try:
+        with Working("waiting until the firewall has it open"):
+            return wait_until_open(connection, request_id)
+    except KeyboardInterrupt:
+        short = request_id[:SHORT_ID]
+        note(f"It is asked for and may still open; to withdraw it: bascule revoke {short}")
+        raise
 
 
 def _end(span: timedelta | None, until: str | None) -> datetime | None:

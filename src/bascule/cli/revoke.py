@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING
 import click
 
 from bascule.cli.connect import connect
-from bascule.cli.find import find_machine, find_request, my_only_request, port_words, short_id
+from bascule.cli.find import (
+    find_machine,
+    find_request,
+    live_requests,
+    my_only_request,
+    port_words,
+    short_id,
+)
 from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, output_option, say
 from bascule.cli.show import request_json
 from bascule.cli.waiting import Working, wait_until_closed
 from bascule.client import access
-from bascule.client.access import AccessRequest, GrantedPort, list_requests
+from bascule.client.access import AccessRequest, GrantedPort
 from bascule.errors import EnforcementFailed, NotFound
 
 if TYPE_CHECKING:
@@ -84,7 +91,7 @@ def _targets(
     if request is not None:
         return [Target(find_request(connection, request))]
     on = find_machine(connection, machine).id if machine is not None else None
-    live = list_requests(connection, is_live=True, is_mine=is_mine, machine=on)
+    live = live_requests(connection, on, is_mine=is_mine)
     if on is None and not is_all:
         return [Target(my_only_request(live, "revoke"))]
     if not live:
@@ -133,8 +140,9 @@ def _alive(port: GrantedPort, request: AccessRequest, *, kill: bool) -> str:
     if not count:
         return "" if count is None else "; no session of it lives on"
     if kill:
-        return f"; {count} of its sessions still being cut"
-    return f"; {count} of its sessions live on (cut them: bascule revoke {request.id} --kill)"
+        return f"; {count} of its sessions not cut yet"
+    lives = "1 session of it lives" if count == 1 else f"{count} sessions of it live"
+    return f"; {lives} on (to cut: bascule revoke {request.id} --kill)"
 
 
 def _raise_unclosed(

@@ -17,7 +17,7 @@ from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, emit_json_line, output_option, render_table
 from bascule.cli.show import request_json
 from bascule.cli.spans import show_minute, show_span
-from bascule.client.access import OPEN, AccessRequest, list_requests
+from bascule.client.access import CLOSING, OPEN, AccessRequest, list_requests
 from bascule.client.machines import ONLINE, Machine, list_machines
 from bascule.domain.times import format_utc
 from bascule.errors import ServerUnreachable, Unavailable
@@ -113,7 +113,7 @@ def _open_part(picture: Picture, now: datetime) -> str:
         (request, machine, port)
         for request in picture.requests
         for machine, port in request.ports()
-        if port.is_live
+        if port.is_live or port.state == CLOSING  # not read back shut: it may still let in
     ]
     if not live:
         return "Nothing is open.\n"
@@ -164,7 +164,7 @@ def _needs_agent(machine: Machine) -> bool:
 def _json(picture: Picture, now: datetime) -> dict[str, object]:
     return {
         "at": format_utc(now),
-        "open": [request_json(each) for each in picture.requests if each.is_live],
+        "open": [request_json(each) for each in picture.requests],
         "closedInNoPolicy": [
             {"machine": str(each.id), "number": port.number, "protocol": port.protocol}
             for each in picture.machines

@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
     from bascule.client.connection import Connection
 
 OPEN = "open"
+CLOSING = "closing"
 LIVE_STATES = frozenset({"opening", OPEN, "notConfirmed"})
 SETTLED_OPEN = frozenset({OPEN, "notConfirmed"})
 

@@ -24,6 +24,8 @@ class AuditEvent:
     kind: str
     actor: str  # who, for people to read
     actor_address: str
+    actor_id: str  # principal id; empty for the system itself
+    actor_kind: str
     resource_id: str
     correlation_id: str
     data: Mapping[str, Any]
@@ -62,6 +64,8 @@ def _read(data: Data) -> AuditEvent:
         kind=text(data, "kind"),
         actor=str(who.get("name") or who.get("principalId") or ""),
         actor_address=str(who.get("address") or ""),
+        actor_id=str(who.get("principal_id") or who.get("principalId") or ""),
+        actor_kind=str(who.get("kind") or ""),
         resource_id=text(data, "resourceId", ""),
         correlation_id=text(data, "correlationId", ""),
         data=inner(data, "data"),

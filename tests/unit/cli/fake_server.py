@@ -81,6 +81,7 @@ class FakeServer:
     page_size: int = 1000
     token_life: int = 3600
     caller_header: bool = True
+    shows_closing: bool = False  # are closing grants among those that are live?
     subscriptions: list[str] = field(default_factory=lambda: [SUBSCRIPTION])
     machines: dict[str, Json] = field(default_factory=dict)  # by path
     policies: dict[str, dict[str, list[Json]]] = field(
@@ -440,19 +441,17 @@ class FakeServer:
             self._agent_acts(made)
         return 200, made
 
+    def _is_live(self, port: Json) -> bool:
+        states = ("opening", "open", "notConfirmed") + (("closing",) if self.shows_closing else ())
+        return port["bascule"]["state"] in states
+
     def _list_requests(self, match: re.Match[str], query: Json, _: Json) -> tuple[int, Json]:
         wanted = query.get("$filter", "")
         machine = re.search(r"machine eq '([^']+)'", wanted)
         found = [
             r
             for r in self.requests
-            if (
-                "live eq true" not in wanted
-                or any(
-                    p["bascule"]["state"] in ("opening", "open", "notConfirmed")
-                    for p in self._ports(r)
-                )
-            )
+            if ("live eq true" not in wanted or any(self._is_live(p) for p in self._ports(r)))
             and ("requestor eq 'me'" not in wanted or r["properties"]["requestor"] == "me")
             and (
                 machine is None

@@ -192,7 +192,7 @@ class TestLockout:
     """policy set inside an ssh session on that very machine lets the peer in first (A25)."""
 
     @pytest.fixture(autouse=True)
-    def here(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    def here(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
         from bascule.domain.net import parse_address
 
         opened: list[tuple[object, ...]] = []
@@ -264,6 +264,9 @@ class TestStatus:
             "STATE",
         ]
         assert [line.split()[-1] for line in lines[1:]] == ["notConfirmed", "open"]
+        server.shows_closing = True
+        server.add_request("web-1", state="closing")
+        assert cli("status").out.splitlines()[1].split()[-1] == "closing", "it may still let in"
 
     def test_mine_and_machine(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1")

@@ -260,8 +260,8 @@ class TestRevoke:
         result = cli("revoke")
         assert result.code == 0, result.err
         assert result.out == (
-            "web-1 port 22/tcp is shut; 2 of its sessions live on "
-            f"(cut them: bascule revoke {made['name']} --kill)\n"
+            "web-1 port 22/tcp is shut; 2 sessions of it live on "
+            f"(to cut: bascule revoke {made['name']} --kill)\n"
         )
         assert cli.sent("POST", "/revoke") == [{"kill": False}]
 
@@ -328,6 +328,16 @@ class TestRevoke:
         assert result.code == 7
         assert "is shut" not in result.out
         assert "not yet reported shut" in result.err
+
+    def test_one_that_is_closing_already_is_not_counted(
+        self, cli: Cli, server: FakeServer, web: str
+    ) -> None:
+        made = server.add_request("web-1")
+        closing = server.add_request("web-1", 80, state="closing")
+        closing["properties"]["virtualMachines"][0]["ports"][0]["bascule"]["state"] = "closing"
+        server.shows_closing = True
+        assert cli("revoke").code == 0
+        assert cli.server.calls[-2][1].endswith(f"{made['name']}/revoke")
 
     def test_json(self, cli: Cli, server: FakeServer, web: str) -> None:
         server.add_request("web-1")
@@ -415,6 +425,20 @@ def test_interruption_is_quiet_and_ends_with_130(cli: Cli, server: FakeServer, w
     result = cli("request", "web-1")
     assert result.code == 130
     assert "Traceback" not in result.err
+    assert "withdraw" not in result.err, "nothing was asked for yet"
+
+
+def test_interrupted_while_waiting_it_says_what_goes_on(
+    cli: Cli, server: FakeServer, web: str
+) -> None:
+    def interrupt(_: str, path: str) -> None:
+        if "/accessRequests/" in path:
+            raise KeyboardInterrupt
+
+    server.on_call = interrupt
+    result = cli("request", "web-1")
+    assert result.code == 130
+    assert f"bascule revoke {server.requests[0]['name'][:8]}" in result.err
 
 
 def test_no_traceback_for_what_nobody_foresaw(
