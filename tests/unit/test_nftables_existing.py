@@ -1,0 +1,136 @@
+"""Which existing connections go on and which are destroyed: allow and the neighbouring deny."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from bascule.domain.desired import Opening, OpeningKey, RuleSet
+from bascule.domain.machine import ClosedPort, OnExpiry
+from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.plan import (
+    ClosePort,
+    DropOpening,
+    PutCut,
+    PutOpening,
+    Rebuild,
+    ReleasePort,
+)
+from bascule.drivers.linux.sockets import Connection, State
+from bascule.drivers.nftables import rules
+from bascule.drivers.nftables.change import gather
+from bascule.drivers.nftables.existing import Reach, count, unadmitted
+
+TCP, UDP = TransportProtocol.TCP, TransportProtocol.UDP
+SSH, RDP = PortKey(TCP, 22), PortKey(TCP, 3389)
+MINUTE = timedelta(minutes=1)
+
+
+def connection(source: str, port: int = 3389, state: State = State.ESTABLISHED) -> Connection:
+    return Connection(ip_address(source), 50000, ip_address("192.0.2.1"), port, state, 2, b"id")
+
+
+def keys(source: str, port: PortKey = RDP) -> list[OpeningKey]:
+    return [OpeningKey(each, port) for each in AddressPrefix.parse(source).networks]
+
+
+@pytest.mark.parametrize(
+    ("source", "inside", "outside"),
+    [
+        ("10.0.0.1", ["10.0.0.1"], ["10.0.0.2", "::a00:1"]),
+        ("10.0.0.0/25", ["10.0.0.0", "10.0.0.127"], ["10.0.0.128", "9.255.255.255"]),
+        ("0.0.0.0/0", ["0.0.0.0", "255.255.255.255"], ["::", "fd00::1"]),
+        ("::/0", ["::", "fd00::1"], ["0.0.0.0", "10.0.0.1"]),
+        ("*", ["10.0.0.1", "fd00::1"], []),
+        ("2001:db8::/33", ["2001:db8:7fff::1"], ["2001:db8:8000::1"]),
+    ],
+)
+def test_reach_is_containment(source: str, inside: list[str], outside: list[str]) -> None:
+    reach = Reach(keys(source))
+    assert all(reach.holds(connection(each)) for each in inside)
+    assert not any(reach.holds(connection(each)) for each in outside)
+    assert not any(reach.holds(connection(each, port=22)) for each in inside)
+    assert not any(Reach(keys(source, PortKey(UDP, 3389))).holds(connection(e)) for e in inside)
+
+
+KILL_RDP = RuleSet(frozenset({ClosedPort(RDP, OnExpiry.KILL), ClosedPort(SSH)}))
+
+
+def opened(rules_before: RuleSet, source: str, port: PortKey = RDP) -> RuleSet:
+    added = {key: Opening(key, MINUTE, "g") for key in keys(source, port)}
+    return replace(rules_before, openings={**rules_before.openings, **added})
+
+
+def test_on_a_kill_port_whom_nothing_admits_is_destroyed() -> None:
+    one, kept = connection("10.0.0.1"), connection("10.0.0.1", port=22)
+    assert unadmitted([one, kept], KILL_RDP, {}) == [one]
+    assert unadmitted([one], opened(KILL_RDP, "10.0.0.0/24"), {}) == []
+    assert unadmitted([one], opened(KILL_RDP, "10.0.1.0/24"), {}) == [one]
+    assert unadmitted([one], opened(KILL_RDP, "10.0.0.1", SSH), {}) == [one]
+    assert unadmitted([one], KILL_RDP, {rules.adopted(one)}) == []
+    neighbour = replace(one, source_port=50001)
+    assert unadmitted([neighbour], KILL_RDP, {rules.adopted(one)}) == [neighbour]
+    half_open = replace(one, state=State.SYN_RECV)
+    assert unadmitted([half_open], KILL_RDP, {}) == [half_open]
+
+
+def test_on_a_keep_port_only_who_is_cut_is_destroyed() -> None:
+    cut = replace(KILL_RDP, cuts=dict.fromkeys(keys("10.0.0.0/24", SSH), MINUTE))
+    one, other = connection("10.0.0.1", port=22), connection("10.0.1.1", port=22)
+    assert unadmitted([one, other], cut, {}) == [one]
+    assert unadmitted([one], opened(cut, "10.0.0.1", SSH), {}) == []
+    assert unadmitted([one], cut, {rules.adopted(one)}) == []
+
+
+def test_live_connections_are_counted_per_source() -> None:
+    found = [
+        connection("10.0.0.1"),
+        connection("10.0.0.2", state=State.CLOSE_WAIT),
+        connection("10.0.0.3", state=State.SYN_RECV),
+        connection("fd00::1"),
+        connection("10.0.0.1", port=22),
+    ]
+    asked = [
+        (RDP, "10.0.0.1"),
+        (RDP, "10.0.0.0/24"),
+        (RDP, "*"),
+        (SSH, "*"),
+        (PortKey(UDP, 1), "*"),
+    ]
+    assert list(count(found, asked)) == [1, 2, 3, 1, 0]
+
+
+def test_an_adopted_connection_has_one_element() -> None:
+    assert rules.adopted(connection("fd00::1")) == ("adopted6", ("fd00::1", "50000", "3389"))
+    (element,) = rules.adoption([connection("10.0.0.1")]).values()
+    assert element == rules.timed(timedelta(minutes=10))
+
+
+def test_operations_gather_into_one_change() -> None:
+    (key,) = keys("10.0.0.1")
+    change = gather(
+        [
+            Rebuild(opened(KILL_RDP, "10.9.0.0/16")),
+            ClosePort(ClosedPort(PortKey(TCP, 80)), is_new=True),
+            ClosePort(ClosedPort(SSH, OnExpiry.KILL), is_new=False),
+            PutOpening(Opening(key, MINUTE, "g-2")),
+            PutCut(key, MINUTE),
+            ReleasePort(RDP),
+        ]
+    )
+    assert change.rebuild is not None
+    assert change.new_ports == {PortKey(TCP, 80)}
+    assert change.released == {RDP}
+    assert change.elements[("kill", ("tcp", "22"))] is not None
+    assert change.elements[("kill", ("tcp", "80"))] is None
+    assert change.elements[("closed", ("tcp", "3389"))] is None
+    assert change.elements[rules.granted(key)] == rules.timed(MINUTE, "g-2")
+    assert {each.name for each in change.sets()} == {"g4", "g4_16", "ended4"}
+    again = gather([ClosePort(ClosedPort(SSH), is_new=True), ReleasePort(SSH), Rebuild(RuleSet())])
+    assert (again.elements, again.new_ports, again.released) == ({}, set(), set())
+    dropped = gather([PutOpening(Opening(key, MINUTE, "g")), DropOpening(key)])
+    assert dropped.elements == {rules.granted(key): None}
+    assert key.source == ip_network("10.0.0.1")
