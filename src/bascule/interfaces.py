@@ -249,7 +249,8 @@ class Transaction(Reader, Protocol):
 
     def delete_machine(self, uid: str) -> None:
         """Forget a machine, its agent, its enrolments and closed ports; requests, grants
-        and events stay."""
+        and events stay.
+        """
         ...
 
     def advance_generation(self, machine_uid: str, beyond: int = 0) -> int:
@@ -270,7 +271,8 @@ class Transaction(Reader, Protocol):
 
     def update_grant(self, grant: Grant, was: GrantState) -> None:
         """Write a grant that was in state ``was``; raise Conflict when it no longer is, or
-        when the move is not in TRANSITIONS (the database holds that table)."""
+        when the move is not in TRANSITIONS (the database holds that table).
+        """
         ...
 
     def mark_cut(self, grant_id: str) -> None:

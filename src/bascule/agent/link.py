@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 import httpx2
@@ -29,6 +30,7 @@ from bascule.services.fleet import Report
 REQUEST_SECONDS = 10.0
 STREAM_SILENCE_SECONDS = 25.0  # the server sends a heartbeat every 10 s
 RENEW_BEFORE = 60.0  # seconds of a token's life
+OFF_THE_CLOCK = 700024  # the token endpoint's code for an assertion outside its time
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
@@ -113,13 +115,29 @@ class HttpLink:
         return {"Authorization": f"Bearer {self._token}"}
 
     def _sign_in(self) -> None:
+        asked = self._clock.boottime()
+        now = self._clock.now().timestamp()
+        response = self._ask_token(now)
+        if OFF_THE_CLOCK in _json(response).get("error_codes", ()):
+            # Our clock or the server's is wrong. It is the server that must believe the
+            # assertion's times, so they are written by its own clock (RFC 9110 6.6.1).
+            response = self._ask_token(_date_of(response, now))
+        answer = _json(response)
+        if response.status_code in (400, 401) and answer.get("error") == "invalid_client":
+            raise KeyRefused(str(answer.get("error_description", "The agent's key was refused.")))
+        if response.status_code != 200:
+            raise ServerUnreachable(f"The server gave no token: HTTP {response.status_code}.")
+        self._token = str(answer["access_token"])
+        self._token_ends = asked + float(answer["expires_in"])
+
+    def _ask_token(self, now: float) -> httpx2.Response:
         identity = self._identity
         path = f"/{identity.tenant_id}/oauth2/v2.0/token"
         assertion = make_assertion(
             identity.private_key,
             identity.machine_uid,
             f"{identity.server}{path}",
-            int(self._clock.now().timestamp()),
+            int(now),
             str(uuid.uuid4()),
         )
         form = {
@@ -129,15 +147,7 @@ class HttpLink:
             "client_assertion": assertion,
             "scope": f"{identity.server}/.default",
         }
-        asked = self._clock.boottime()
-        response = self._send(lambda: self._client.post(path, data=form))
-        answer = _json(response)
-        if response.status_code in (400, 401) and answer.get("error") == "invalid_client":
-            raise KeyRefused(str(answer.get("error_description", "The agent's key was refused.")))
-        if response.status_code != 200:
-            raise ServerUnreachable(f"The server gave no token: HTTP {response.status_code}.")
-        self._token = str(answer["access_token"])
-        self._token_ends = asked + float(answer["expires_in"])
+        return self._send(lambda: self._client.post(path, data=form))
 
     def _call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None
@@ -173,6 +183,14 @@ def _json(response: httpx2.Response) -> dict[str, Any]:
     except ValueError:
         return {}
     return answer if isinstance(answer, dict) else {}
+
+
+def _date_of(response: httpx2.Response, otherwise: float) -> float:
+    """The server's clock as its answer says it, in seconds since the epoch."""
+    try:
+        return parsedate_to_datetime(response.headers["date"]).timestamp()
+    except (KeyError, ValueError):
+        return otherwise
 
 
 def parse_state(data: Mapping[str, Any]) -> DesiredState:
