@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from bascule.cli.clean import clean
-from bascule.errors import BasculeError, Problem
+from bascule.errors import BasculeError, Problem, RequestDenied
 
 
 def complain(error: BasculeError) -> None:
@@ -18,17 +18,21 @@ def complaint(error: BasculeError) -> list[str]:
     """The lines of it; a single problem is the message itself and not said twice."""
     problems = [each for each in error.problems if each.message]
     message = clean(error.message)
+    is_denial = isinstance(error, RequestDenied)
+    if is_denial and len(problems) > 1:
+        message = f"This is not allowed, for {len(problems)} reasons:"  # each is told below
     lines = [f"bascule: {message}"]
     if len(problems) > 1 or (problems and clean(problems[0].message) not in message):
-        lines += [f"  - {_words(each)}" for each in problems]
+        lines += [f"  - {_words(each, with_target=not is_denial)}" for each in problems]
     advice = clean(error.advice) or _advice_for(problems)
     if advice:
         lines.append(f"  {advice}")
     return lines
 
 
-def _words(problem: Problem) -> str:
-    where = f" ({clean(problem.target)})" if problem.target else ""
+def _words(problem: Problem, *, with_target: bool) -> str:
+    """A denial's sentence says all; a malformed field needs its place."""
+    where = f" ({clean(problem.target)})" if problem.target and with_target else ""
     return f"{clean(problem.message)}{where}"
 
 

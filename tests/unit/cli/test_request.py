@@ -131,6 +131,7 @@ def test_a_denial_has_every_reason_on_its_own_line(cli: Cli, server: FakeServer)
     assert result.code == 4
     assert "  - Port 22: at most PT1H." in result.err.splitlines()
     assert "  - The policy wants a reason." in result.err.splitlines()
+    assert result.err.count("at most PT1H") == 1, "no reason is told twice"
     assert '--why "TEXT"' in result.err
     assert result.out == ""
 
