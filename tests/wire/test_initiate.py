@@ -117,7 +117,7 @@ def test_an_omitted_source_that_cannot_be_meant(web: House, address: str, word: 
 def test_one_of_the_servers_own_addresses_cannot_be_meant(
     web: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bascule.api.my_address.is_own_address", lambda address: True)
+    monkeypatch.setattr("bascule.api.my_address.is_own_address", lambda _: True)
     answer = initiate(web, asked())
     assert "the server's own" in answer.json()["error"]["message"]
 

@@ -270,7 +270,7 @@ def test_a_name_may_be_a_word_of_the_grammar(web: House, name: str) -> None:
 def test_pages_follow_each_other(web: House) -> None:
     for number in range(5):
         web.call("PUT", web.policy(f"p{number}"), policy_of(web, port_rule()), JIT)
-    path: str | None = "/providers/Microsoft.Security/jitNetworkAccessPolicies"
+    path = "/providers/Microsoft.Security/jitNetworkAccessPolicies"
     names: list[str] = []
     first = web.call("GET", path, version=JIT, params={"$top": 2})
     check(first.json(), "JitNetworkAccessPoliciesList")

@@ -6,6 +6,8 @@ with the caller's token, when the server stops, or when the time is over.
 
 from __future__ import annotations
 
+import asyncio
+
 from bascule.api.auth import Call
 from bascule.domain.grant import GrantState
 from bascule.services.hub import request_topic, wait_for
@@ -23,12 +25,13 @@ async def wait_until_settled(
     request_id = request_id.lower()
     unsettled = _OPENING_OR_CLOSING if includes_closing else _OPENING
     proven_for = (call.proven_until - clock.now()).total_seconds()
-    deadline = clock.boottime() + min(seconds, proven_for)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + min(seconds, proven_for)
     with hub.listening(request_topic(request_id)) as woken:
         while True:
             now = clock.now()
             view = await call.look(lambda reader, now=now: view_request(reader, request_id, now))  # type: ignore[misc]  # reason: mypy infers no default
-            left = deadline - clock.boottime()
+            left = deadline - loop.time()
             is_settled = view is None or all(g.state not in unsettled for g in view.grants)
             if is_settled or left <= 0 or hub.is_closing:
                 return view

@@ -1,0 +1,299 @@
+"""Bascule.Access: waiting, revoking, extending, lists; one machine's rules and release."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.wire.house import BASCULE, BASE, JIT, PUBLIC_KEY, House, port_rule
+
+LIST = "/providers/Bascule.Access/accessRequests"
+
+
+@pytest.fixture
+def web(house: House) -> House:
+    house.add_machine("web-1")
+    house.add_machine("db-1")
+    put_rules(house, "web-1", port_rule(22), port_rule(80))
+    return house
+
+
+def uid_of(house: House, name: str = "web-1") -> str:
+    return str(house.call("GET", house.machine(name)).json()["properties"]["vmId"])
+
+
+def rules_of(house: House, name: str) -> str:
+    return f"{house.machine(name)}/providers/Bascule.Access/machineRules/default"
+
+
+def put_rules(house: House, name: str, *ports: dict[str, Any], **more: Any) -> Any:
+    properties = {"ports": list(ports), **more.pop("properties", {})}
+    return house.call("PUT", rules_of(house, name), {"properties": properties}, **more)
+
+
+def initiate(house: House, *numbers: int, name: str = "web-1", span: str = "PT1H") -> str:
+    """Ask for ports; returns the access request's path."""
+    ports = [{"number": number, "duration": span} for number in numbers or (22,)]
+    body = {"virtualMachines": [{"id": house.machine(name), "ports": ports}]}
+    answer = house.call("POST", house.policy() + "/initiate", body, JIT)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["bascule"]["resourceId"])
+
+
+def properties(answer: Any) -> dict[str, Any]:
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json()["properties"])
+
+
+def states(answer: Any) -> list[str]:
+    machines = properties(answer)["virtualMachines"]
+    return [port["bascule"]["state"] for machine in machines for port in machine["ports"]]
+
+
+def grant_ids(answer: Any) -> list[str]:
+    machines = properties(answer)["virtualMachines"]
+    return [port["bascule"]["grantId"] for machine in machines for port in machine["ports"]]
+
+
+# -- waiting ----------------------------------------------------------------------------
+
+
+def in_one_loop(house: House, work: Callable[[httpx2.AsyncClient], Awaitable[Any]]) -> Any:
+    """Run calls side by side in one loop, as the server does."""
+
+    async def run() -> Any:
+        transport = httpx2.ASGITransport(house.app, client=("198.51.100.7", 1))
+        headers = {"Authorization": f"Bearer {house.service_token()}"}
+        async with httpx2.AsyncClient(
+            transport=transport, base_url=BASE, headers=headers, params={"api-version": BASCULE}
+        ) as client:
+            return await asyncio.wait_for(work(client), 20)
+
+    return asyncio.run(run())
+
+
+def test_a_wait_ends_as_soon_as_the_port_is_reported(web: House) -> None:
+    agent = web.enrol("web-1")
+    uid = uid_of(web)
+    web.report(agent, uid)
+    request = initiate(web)
+    (grant,) = grant_ids(web.call("GET", request))
+    generation = agent.get(f"/bascule/agents/{uid}/state").json()["generation"]
+
+    async def work(client: httpx2.AsyncClient) -> Any:
+        waiting = asyncio.create_task(client.get(request, params={"waitSeconds": 60}))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        assert web.services.hub.listeners(f"request:{request.rpartition('/')[2]}") == 1
+        said = {"generation": generation, "inForce": [grant]}
+        token = {"Authorization": f"Bearer {web.agent_token(uid)}"}
+        await client.post(f"/bascule/agents/{uid}/report", json=said, headers=token)
+        return await waiting
+
+    assert states(in_one_loop(web, work)) == ["open"]
+
+
+def test_a_wait_that_is_over_answers_what_is_so(web: House) -> None:
+    request = initiate(web)
+    answer = web.call("GET", request, params={"waitSeconds": 0.01})
+    assert states(answer) == ["opening"]
+
+
+def test_a_stopping_server_answers_its_waiters(web: House) -> None:
+    request = initiate(web)
+
+    async def work(client: httpx2.AsyncClient) -> Any:
+        waiting = asyncio.create_task(client.get(request, params={"waitSeconds": 60}))
+        await asyncio.sleep(0.2)
+        web.services.hub.close()
+        return await waiting
+
+    assert states(in_one_loop(web, work)) == ["opening"]
+
+
+def test_waiting_holds_no_thread_and_no_connection(web: House) -> None:
+    """A thousand waits, and another caller is served (EDGES A17, A27)."""
+    request = initiate(web)
+
+    async def work(client: httpx2.AsyncClient) -> Any:
+        waits = [
+            asyncio.create_task(client.get(request, params={"waitSeconds": 60})) for _ in range(200)
+        ]
+        await asyncio.sleep(0.5)
+        served = await asyncio.wait_for(client.get(web.machine("web-1")), 5)
+        web.services.hub.close()
+        return served, await asyncio.gather(*waits)
+
+    served, waits = in_one_loop(web, work)
+    assert served.status_code == 200
+    assert {each.status_code for each in waits} == {200}
+
+
+# -- revoking and extending -------------------------------------------------------------
+
+
+def test_revoking_some_grants_leaves_the_others(web: House) -> None:
+    request = initiate(web, 22, 80)
+    first, _ = grant_ids(web.call("GET", request))
+    answer = web.call("POST", f"{request}/revoke", {"grantIds": [first.upper()], "kill": None})
+    assert states(answer) == ["closing", "opening"]
+    assert properties(answer)["state"] == "opening"
+
+
+def test_revoking_what_is_over_says_so_and_killing_reaches_it(web: House) -> None:
+    request = initiate(web)
+    assert web.call("POST", f"{request}/revoke").status_code == 200
+    again = web.call("POST", f"{request}/revoke", {})
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "GrantNotLive")
+    assert web.call("POST", f"{request}/revoke", {"kill": True}).status_code == 200
+
+
+def test_extending_moves_the_end_from_now(web: House) -> None:
+    request = initiate(web)
+    web.clock.pass_time(600)
+    longer = properties(web.call("POST", f"{request}/extend", {"duration": "PT3H"}))
+    assert longer["endTimeUtc"] == "2030-01-01T15:10:00.0000000Z"
+    exact = properties(
+        web.call("POST", f"{request}/extend", {"endTimeUtc": "2030-01-01T14:00:00Z"})
+    )
+    assert exact["endTimeUtc"].startswith("2030-01-01T14:00:00")
+
+
+def test_a_denied_extension_changes_nothing_and_is_on_record(web: House) -> None:
+    request = initiate(web)
+    before = web.call("GET", request).json()
+    answer = web.call("POST", f"{request}/extend", {"duration": "PT4H"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "DurationTooLong")
+    assert web.call("GET", request).json() == before
+    assert web.events("AccessDenied", "GrantExtended") == ["AccessDenied"]
+
+
+def test_silence_shows_as_not_confirmed(web: House) -> None:
+    agent = web.enrol("web-1")
+    uid = uid_of(web)
+    request = initiate(web)
+    web.report(agent, uid, *grant_ids(web.call("GET", request)))
+    assert states(web.call("GET", request)) == ["open"]
+    web.clock.pass_time(31)
+    shown = properties(web.call("GET", request))
+    (port,) = shown["virtualMachines"][0]["ports"]
+    assert (shown["state"], port["status"]) == ("notConfirmed", "Initiated")
+    assert port["bascule"]["notConfirmedSince"] == "2030-01-01T12:00:00.0000000Z"
+    assert port["bascule"]["openedAt"] == "2030-01-01T12:00:00.0000000Z"
+    assert port["protocol"] == "TCP"
+
+
+# -- lists ------------------------------------------------------------------------------
+
+
+def test_lists_filter_and_page(web: House) -> None:
+    body = {
+        "properties": {
+            "virtualMachines": [
+                {"id": web.machine(name), "ports": [port_rule()]} for name in ("web-1", "db-1")
+            ]
+        }
+    }
+    web.call("PUT", web.policy(), body, JIT)
+    paths = []
+    for name in ("web-1", "db-1", "web-1"):
+        paths.append(initiate(web, name=name))
+        web.clock.pass_time(1)
+
+    def listed(text: str, **more: Any) -> list[str]:
+        answer = web.call("GET", LIST, params={"$filter": text, **more})
+        assert answer.status_code == 200, answer.text
+        return [each["id"] for each in answer.json()["value"]]
+
+    newest_first = paths[::-1]
+    assert listed("") == newest_first
+    assert listed("live eq true") == newest_first[:2]  # the newer took the older's place
+    assert listed("live eq false") == [paths[0]]
+    assert listed(f"machine eq '{web.machine('DB-1')}'") == [paths[1]]
+    assert listed(f"live eq true and machine eq '{web.machine('web-1')}'") == [paths[2]]
+    assert listed("requestor eq 'me'") == newest_first
+    assert listed(f"requestor eq '{web.administrator.upper()}'") == newest_first
+    assert listed("requestor eq '11111111-2222-3333-4444-555555555555'") == []
+    assert listed(f"machine eq '{web.machine('nobody')}'") == []
+    first = web.call("GET", LIST, params={"$top": 2, "$filter": "requestor eq 'me'"}).json()
+    rest = web.client.get(first["nextLink"]).json()
+    assert [each["id"] for each in first["value"] + rest["value"]] == newest_first
+    assert "nextLink" not in rest
+
+
+# -- machine rules ----------------------------------------------------------------------
+
+
+def test_rules_of_one_machine_leave_the_others(web: House) -> None:
+    answer = put_rules(web, "db-1", port_rule(5432))
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["name"] == "default"
+    assert answer.json()["properties"]["policies"][0]["policyId"] == web.policy()
+    policy = web.call("GET", web.policy(), version=JIT)
+    assert len(policy.json()["properties"]["virtualMachines"]) == 2
+    assert answer.headers["etag"] == answer.json()["etag"] == policy.headers["etag"]
+
+
+def test_rules_in_a_policy_of_another_name(web: House) -> None:
+    answer = put_rules(web, "web-1", port_rule(443), properties={"policyName": "extra"})
+    names = [
+        each["policyId"].rpartition("/")[2] for each in answer.json()["properties"]["policies"]
+    ]
+    assert names == ["default", "extra"]
+    assert [each["number"] for each in answer.json()["properties"]["closedPorts"]] == [22, 80, 443]
+
+
+def test_rules_honour_if_match(web: House) -> None:
+    etag = web.call("GET", rules_of(web, "web-1")).headers["etag"]
+    put_rules(web, "db-1", port_rule(5432))
+    answer = put_rules(web, "web-1", port_rule(22), headers={"If-Match": etag})
+    assert answer.status_code == 412
+
+
+def test_what_leaves_a_policy_stays_shut_until_released(web: House) -> None:
+    """EDGES A10 through the wire."""
+    answer = put_rules(web, "web-1", port_rule(22))
+    assert answer.json()["properties"]["closedPorts"] == [
+        {"number": 22, "protocol": "TCP", "onExpiry": "keep", "inPolicy": True},
+        {"number": 80, "protocol": "TCP", "onExpiry": "keep", "inPolicy": False},
+    ]
+    release = f"{rules_of(web, 'web-1')}/release"
+    named = web.call("POST", release, {"ports": [{"number": 22, "protocol": "TCP"}]})
+    assert (named.status_code, named.json()["error"]["code"]) == (409, "PortInPolicy")
+    done = web.call("POST", release, {"ports": [{"number": 80, "protocol": "*"}]})
+    assert done.json() == {"released": [{"number": 80, "protocol": "TCP"}]}
+    assert web.call("POST", release).json() == {"released": []}
+
+
+def test_release_without_ports_is_all_that_no_policy_names(web: House) -> None:
+    put_rules(web, "web-1", port_rule(22, protocol="*"))
+    put_rules(web, "web-1")
+    released = web.call("POST", f"{rules_of(web, 'web-1')}/release", {}).json()["released"]
+    assert {(each["number"], each["protocol"]) for each in released} == {
+        (22, "TCP"),
+        (22, "UDP"),
+        (80, "TCP"),
+    }
+
+
+def test_deleting_rules_opens_what_they_named(web: House) -> None:
+    first = web.call("DELETE", rules_of(web, "web-1"))
+    again = web.call("DELETE", rules_of(web, "web-1"))
+    assert (first.status_code, again.status_code) == (200, 204)
+    got = web.call("GET", rules_of(web, "web-1")).json()["properties"]
+    assert (got["policies"], got["closedPorts"]) == ([], [])
+    assert web.events("PortReleased") == ["PortReleased"] * 2
+
+
+def test_a_machine_without_rules(web: House) -> None:
+    got = web.call("GET", rules_of(web, "db-1"))
+    assert got.json()["properties"] == {
+        "machineId": web.machine("db-1"),
+        "policies": [],
+        "closedPorts": [],
+    }
+    assert PUBLIC_KEY not in got.text

@@ -1,0 +1,304 @@
+"""What agents call: enrolment, the stream, the state, the report (EDGES A8, A12, A13)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from typing import Any
+
+import pytest
+from starlette.types import Message
+
+from tests.wire.house import BASE, JIT, PUBLIC_KEY, House, port_rule
+
+OTHER_KEY = base64.urlsafe_b64encode(b"k" * 32).decode().rstrip("=")
+
+
+@pytest.fixture
+def uid(house: House) -> str:
+    return house.add_machine("web-1")
+
+
+def token_for(house: House, **body: Any) -> dict[str, Any]:
+    path = f"{house.machine('web-1')}/providers/Bascule.Fleet/enrolments"
+    answer = house.call("POST", path, body)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json()["properties"])
+
+
+def enrol(house: House, token: str, key: str = PUBLIC_KEY) -> Any:
+    body = {"token": token, "publicKey": key, "agentVersion": "0.1"}
+    return house.client_of(None).post("/bascule/enrol", json=body)
+
+
+def test_a_token_names_its_machine_and_pins_the_ca(house: House, uid: str) -> None:
+    made = token_for(house)
+    prefix, _, content = made["token"].partition(".")
+    said = json.loads(base64.urlsafe_b64decode(content + "=" * (-len(content) % 4)))
+    assert (prefix, said["u"], said["c"]) == ("bascule-enrol", uid, made["caFingerprint"])
+    assert made["machineUid"] == uid
+    assert made["expiresAt"] == "2030-01-01T12:15:00.0000000Z"
+    assert made["command"] == f"bascule agent run --server {BASE} --token {made['token']}"
+    assert token_for(house, validMinutes=2)["expiresAt"] == "2030-01-01T12:02:00.0000000Z"
+    events = house.call("GET", "/providers/Bascule.Audit/events").text
+    assert made["token"] not in events
+    assert said["s"] not in events
+
+
+def test_an_enrolment_answers_who_the_agent_is(house: House, uid: str) -> None:
+    answer = enrol(house, token_for(house)["token"])
+    assert answer.json() == {
+        "machineUid": uid,
+        "machineId": house.machine("web-1"),
+        "tenantId": house.installation.tenant_id,
+        "serverTime": "2030-01-01T12:00:00.0000000Z",
+    }
+
+
+def test_a_token_works_once_and_not_late(house: House, uid: str) -> None:
+    made = token_for(house)["token"]
+    assert enrol(house, made).status_code == 200
+    for token in (made, token_for(house)["token"]):  # used; over a live key
+        answer = enrol(house, token, OTHER_KEY)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "EnrolmentRefused")
+    late = token_for(house, replace=True)["token"]
+    house.clock.pass_time(901)
+    assert "expired" in enrol(house, late).json()["error"]["message"]
+    assert house.events("EnrolmentRefused") == ["EnrolmentRefused"] * 3
+    point = house.see(lambda reader: reader.enforcement_point(uid))
+    assert point is not None
+    assert point.public_key == PUBLIC_KEY
+
+
+def test_guessed_tokens_leave_few_rows(house: House) -> None:
+    for number in range(30):
+        answer = enrol(house, f"bascule-enrol.{number}")
+        assert answer.status_code == 403
+    assert len(house.events()) < 10
+
+
+def test_a_replaced_agents_token_is_refused_at_once(house: House, uid: str) -> None:
+    old = house.enrol("web-1")
+    assert enrol(house, token_for(house, replace=True)["token"], OTHER_KEY).status_code == 200
+    answer = old.get(f"/bascule/agents/{uid}/state")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "RevokedToken")
+
+
+def test_a_deleted_machines_agent_is_told_so(house: House, uid: str) -> None:
+    agent = house.enrol("web-1")
+    house.call("DELETE", house.machine("web-1"))
+    for call in (
+        agent.get(f"/bascule/agents/{uid}/state"),
+        agent.get(f"/bascule/agents/{uid}/stream"),
+        agent.post(f"/bascule/agents/{uid}/report", json={"generation": 0, "inForce": []}),
+    ):
+        assert (call.status_code, call.json()["error"]["code"]) == (401, "AgentUnknown")
+
+
+def test_the_state_counts_what_remains(house: House, uid: str) -> None:
+    agent = house.enrol("web-1")
+    rules = [port_rule(22, protocol="*"), port_rule(80)]
+    body = {"properties": {"virtualMachines": [{"id": house.machine("web-1"), "ports": rules}]}}
+    house.call("PUT", house.policy(), body, JIT)
+    port = {
+        "number": 22,
+        "duration": "PT1M",
+        "allowedSourceAddressPrefixes": ["192.0.2.1", "2001:db8::/64"],
+    }
+    asked = {"virtualMachines": [{"id": house.machine("web-1"), "ports": [port]}]}
+    request = house.call("POST", house.policy() + "/initiate", asked, JIT).json()["bascule"]
+    house.clock.pass_time(0.0015)
+    state = agent.get(f"/bascule/agents/{uid}/state").json()
+    assert state["closed"] == [
+        {"protocol": "TCP", "number": 22, "onExpiry": "keep"},
+        {"protocol": "TCP", "number": 80, "onExpiry": "keep"},
+        {"protocol": "UDP", "number": 22, "onExpiry": "kill"},
+    ]
+    (lease,) = state["leases"]
+    assert lease["remainingMs"] == 59_998  # rounded down, never up
+    assert lease["sources"] == ["192.0.2.1", "2001:db8::/64"]
+    assert lease["ports"] == [{"protocol": "TCP", "number": 22}, {"protocol": "UDP", "number": 22}]
+    assert (state["machineUid"], state["machineName"]) == (uid, "web-1")
+    house.call("POST", f"{request['resourceId']}/revoke", {"kill": True})
+    state = agent.get(f"/bascule/agents/{uid}/state").json()
+    assert state["leases"] == []
+    assert [cut["grantId"] for cut in state["cuts"]] == [lease["grantId"]]
+
+
+def test_a_report_is_kept_and_bounded(house: House, uid: str) -> None:
+    agent = house.enrol("web-1")
+    house.report(
+        agent,
+        uid,
+        localPortRange=[32768, 60999],
+        blockedAttempts=7,
+        blocked=[{"source": "192.0.2.9", "protocol": "TCP", "number": 22, "packets": 3}],
+        isOwned=True,
+        isReady=True,
+        weaknesses=["w" * 5000],
+        facts={"kernel": "6.18"},
+        agentVersion="0.1",
+        clock="2030-01-01T12:00:00Z",
+        notes=[{"kind": "drift", "text": "x" * 5000}]
+        + [{"kind": "local-open", "text": "22/tcp", "sources": ["192.0.2.1"], "seconds": 900}]
+        + [{"kind": "skew", "text": "late"}] * 500,
+        somethingNew=1,
+    )
+    (point,) = house.call("GET", "/providers/Bascule.Fleet/enforcementPoints").json()["value"]
+    shown = point["properties"]
+    assert (
+        shown.items()
+        >= {
+            "state": "online",
+            "blockedAttempts": 7,
+            "agentVersion": "0.1",
+            "facts": {"kernel": "6.18"},
+        }.items()
+    )
+    assert len(shown["weaknesses"][0]) == 500
+    assert house.call("GET", point["id"]).json() == point
+    kinds = house.events("DriftHealed", "OpenedLocally", "AgentReported")
+    assert len(kinds) == 64
+
+
+# -- the stream -------------------------------------------------------------------------
+
+
+class Listener:
+    """One stream, as an ASGI server would carry it."""
+
+    def __init__(self, house: House, uid: str) -> None:
+        self.heard: list[str] = []
+        self.status = 0
+        self._hang_up = asyncio.Event()
+        self._news = asyncio.Event()
+        self._asked = False
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": f"/bascule/agents/{uid}/stream",
+            "raw_path": f"/bascule/agents/{uid}/stream".encode(),
+            "query_string": b"",
+            "root_path": "",
+            "scheme": "https",
+            "http_version": "1.1",
+            "headers": [
+                (b"host", b"localhost"),
+                (b"authorization", f"Bearer {house.agent_token(uid)}".encode()),
+            ],
+            "client": ("198.51.100.7", 1),
+            "server": ("localhost", 443),
+        }
+        self.task = asyncio.create_task(house.app(scope, self._receive, self._send))
+
+    async def _receive(self) -> Message:
+        if not self._asked:
+            self._asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await self._hang_up.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Message) -> None:
+        self.status = message.get("status", self.status)
+        if message.get("body"):
+            self.heard.append(message["body"].decode())
+            self._news.set()
+
+    def hang_up(self) -> None:
+        self._hang_up.set()
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(10):
+            while len(self.heard) < count:
+                await self._news.wait()
+                self._news.clear()
+
+
+def generation(event: str) -> int:
+    assert event.startswith("event: generation\ndata: {")
+    assert event.endswith("}\n\n")
+    return int(json.loads(event.split("data: ")[1])["generation"])
+
+
+def touch(house: House, uid: str) -> Any:
+    from bascule.services.grants import touch as advance
+
+    return house.services.perform(lambda tx, act: advance(tx, act, uid))
+
+
+def test_the_stream_announces_at_once_and_on_each_change(house: House, uid: str) -> None:
+    house.enrol("web-1")
+
+    async def run() -> None:
+        listener = Listener(house, uid)
+        await listener.until(1)
+        assert listener.status == 200
+        first = generation(listener.heard[0])
+        wanted = await touch(house, uid)
+        await listener.until(2)
+        assert generation(listener.heard[1]) == wanted > first
+        listener.hang_up()
+        async with asyncio.timeout(5):
+            await listener.task
+        assert house.services.hub.listeners(f"machine:{uid}") == 0
+
+    asyncio.run(run())
+
+
+def test_the_stream_has_a_heartbeat(
+    house: House, uid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bascule.api.generations.HEARTBEAT_SECONDS", 0.05)
+    house.enrol("web-1")
+
+    async def run() -> None:
+        listener = Listener(house, uid)
+        await listener.until(3)
+        assert listener.heard[1:3] == [": \n\n", ": \n\n"]
+        listener.hang_up()
+        await listener.task
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("end", ["the token's end", "the server stops", "the machine is deleted"])
+def test_the_stream_ends(house: House, uid: str, end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bascule.api.generations.HEARTBEAT_SECONDS", 0.05)
+    house.enrol("web-1")
+
+    async def run() -> None:
+        from bascule.domain.ids import ResourceId
+        from bascule.services.machines import delete_machine
+
+        listener = Listener(house, uid)
+        await listener.until(1)
+        assert not listener.task.done()
+        if end == "the token's end":
+            house.clock.pass_time(601)
+        elif end == "the server stops":
+            house.services.hub.close()
+        else:
+            web = ResourceId.parse(house.machine("web-1"))
+            await house.services.perform(lambda tx, act: delete_machine(tx, act, web))
+        async with asyncio.timeout(5):
+            await listener.task
+
+    asyncio.run(run())
+
+
+def test_many_streams_are_cheap(house: House, uid: str) -> None:
+    house.enrol("web-1")
+
+    async def run() -> None:
+        listeners = [Listener(house, uid) for _ in range(200)]
+        for listener in listeners:
+            await listener.until(1)
+        wanted = await touch(house, uid)
+        for listener in listeners:
+            await listener.until(2)
+            assert generation(listener.heard[1]) == wanted
+            listener.hang_up()
+        await asyncio.gather(*(listener.task for listener in listeners))
+
+    asyncio.run(run())

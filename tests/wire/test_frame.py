@@ -1,0 +1,200 @@
+"""Around each call: headers, ids, the last net, health, the document, the record."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from bascule.errors import EnforcementFailed, Unavailable
+from tests.wire.house import BASCULE, JIT, House
+from tests.wire.swagger import check
+
+EVENTS = "/providers/Bascule.Audit/events"
+
+
+def test_headers_as_the_live_service_sends_them(house: House) -> None:
+    answer = house.call("GET", "/providers/Microsoft.Compute/virtualMachines")
+    headers = answer.headers
+    assert headers["content-type"] == "application/json; charset=utf-8"
+    assert "no-cache" in headers["cache-control"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["strict-transport-security"].startswith("max-age=31536000")
+    assert headers["x-ms-request-id"]
+    assert headers["x-ms-correlation-request-id"]
+
+
+def test_a_correlation_id_is_echoed_and_recorded(house: House) -> None:
+    sent = {"x-ms-correlation-request-id": "abc-1.2_3", "x-ms-client-request-id": "mine"}
+    answer = house.call("PUT", house.machine("web-1"), {}, headers=sent)
+    assert answer.headers["x-ms-correlation-request-id"] == "abc-1.2_3"
+    assert answer.headers["x-ms-client-request-id"] == "mine"
+    (event,) = house.call("GET", EVENTS, params={"$filter": "kind eq 'MachineAdded'"}).json()[
+        "value"
+    ]
+    assert event["correlationId"] == "abc-1.2_3"
+    assert event["actor"]["principal_id"] == house.administrator
+
+
+@pytest.mark.parametrize("odd", ["a b", "x" * 65, "a;b", "<script>", "\u00e9", ""])
+def test_an_odd_correlation_id_is_not_echoed(house: House, odd: str) -> None:
+    sent = {"x-ms-correlation-request-id": odd.encode("latin-1")}
+    answer = house.call("GET", house.machine("web-1"), headers=sent)
+    assert answer.headers["x-ms-correlation-request-id"] == answer.headers["x-ms-request-id"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("inner secret"), EnforcementFailed("inner secret")])
+def test_an_error_of_ours_says_nothing_inner_but_an_id(
+    house: House, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(type(house.store), "read", fail)
+    with capture_logs() as logs:
+        answer = house.call("GET", house.machine("web-1"))
+    assert answer.status_code == 500
+    check(answer.json(), "CloudError")
+    assert "inner secret" not in answer.text
+    error_id = answer.headers["x-ms-request-id"]
+    assert error_id in answer.json()["error"]["message"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert [log for log in logs if log["event"] == "call failed" and log["id"] == error_id]
+
+
+def test_a_database_that_is_away_is_503_and_says_so(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise Unavailable("The database cannot be written: the disk is full.", advice="Free some.")
+
+    monkeypatch.setattr(type(house.store), "write", fail)
+    answer = house.call("PUT", house.machine("web-1"), {})
+    assert answer.status_code == 503
+    assert "disk is full" in answer.json()["error"]["message"]
+    stranger = house.client_of(None)
+    assert stranger.get("/readyz").status_code == 503
+    assert stranger.get("/healthz").status_code == 200
+
+
+def test_the_log_has_no_secrets(house: House) -> None:
+    token = house.service_token()
+    client = house.client_of(token)
+    with capture_logs() as logs:
+        client.get(house.machine("web-1"), params={"api-version": JIT, "code": "my-secret"})
+        client.post("/bascule/enrol", json={"token": "my-secret", "publicKey": "A" * 43})
+    written = json.dumps(logs)
+    assert "my-secret" not in written
+    assert token not in written
+    assert [log["status"] for log in logs if log["event"] == "call"] == [404, 403]
+
+
+def test_health_and_the_ca_need_no_token(house: House) -> None:
+    stranger = house.client_of(None)
+    assert stranger.get("/healthz").json()["status"] == "ok"
+    assert stranger.get("/readyz").json() == {"status": "ok", "database": "ok"}
+    pem = stranger.get("/bascule/ca.pem").text
+    assert ssl.PEM_cert_to_DER_cert(pem)
+    house.services.hub.close()
+    assert stranger.get("/readyz").status_code == 503
+
+
+def test_another_host_is_misdirected(house: House) -> None:
+    answer = house.call("GET", house.machine("web-1"), headers={"Host": "evil.example"})
+    assert answer.status_code == 421
+    check(answer.json(), "CloudError")
+
+
+def test_double_slashes_collapse_everywhere(house: House) -> None:
+    """az with a slash at its endpoint's end asks //metadata/endpoints."""
+    stranger = house.client_of(None)
+    assert stranger.get("https://localhost//metadata/endpoints").status_code == 200
+    assert stranger.get("https://localhost//healthz").status_code == 200
+
+
+def test_the_document_names_every_route_and_no_page_of_docs(house: House) -> None:
+    stranger = house.client_of(None)
+    document = stranger.get("/openapi.json").json()
+    assert len(document["paths"]) >= 25
+    for page in ("/docs", "/redoc"):
+        assert stranger.get(page).status_code == 404
+
+
+# -- the record -------------------------------------------------------------------------
+
+
+def test_the_record_filters_and_pages(house: House) -> None:
+    for name in ("web-1", "web-2", "db-1"):
+        house.add_machine(name)
+        house.clock.pass_time(60)
+
+    def listed(text: str) -> list[dict[str, Any]]:
+        answer = house.call("GET", EVENTS, params={"$filter": text})
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["value"])
+
+    added = listed("kind eq 'MachineAdded'")
+    assert [each["data"]["machine"].rpartition("/")[2] for each in added] == [
+        "db-1",
+        "web-2",
+        "web-1",
+    ]
+    assert set(added[0]) == {
+        "sequence",
+        "id",
+        "at",
+        "kind",
+        "actor",
+        "resourceId",
+        "correlationId",
+        "data",
+    }
+    assert len(listed(f"resourceId eq '{house.machine('WEB-1')}'")) == 1
+    assert len(listed(f"resourceId eq '{house.group}'")) == 3
+    assert len(listed("at ge '2030-01-01T12:01:00Z' and at lt 2030-01-01T12:02:00Z")) == 1
+    assert len(listed(f"principalId eq '{house.administrator}'")) == 3
+    assert listed("principalId eq 'nobody'") == []
+    first = house.call(
+        "GET", EVENTS, params={"$top": 2, "$filter": "kind eq 'MachineAdded'"}
+    ).json()
+    rest = house.client.get(first["nextLink"]).json()
+    sequences = [each["sequence"] for each in first["value"] + rest["value"]]
+    assert sequences == sorted(sequences, reverse=True)
+    assert len(sequences) == 3
+
+
+def test_machines_come_change_and_go(house: House) -> None:
+    path = house.machine("web-1")
+    body = {
+        "location": "local",
+        "tags": {"tier": "front"},
+        "properties": {
+            "storageProfile": {"osDisk": {"osType": "windows"}},
+            "bascule": {"addresses": ["10.0.0.1", "2001:db8::1", "10.0.0.1"]},
+        },
+    }
+    made = house.call("PUT", path, body)
+    assert made.status_code == 201
+    shown = made.json()
+    assert shown["properties"]["bascule"] == {
+        "addresses": ["10.0.0.1", "2001:db8::1"],
+        "closedPorts": [],
+        "enforcementPoint": None,
+    }
+    assert shown["properties"]["storageProfile"] == {"osDisk": {"osType": "Windows"}}
+    assert shown["tags"] == {"tier": "front"}
+    changed = house.call("PUT", path, {"properties": {"bascule": {"addresses": []}}})
+    assert changed.status_code == 200
+    assert changed.json()["properties"]["vmId"] == shown["properties"]["vmId"]
+    assert changed.json()["properties"]["storageProfile"] == {"osDisk": {"osType": "Windows"}}
+    assert changed.json()["properties"]["bascule"]["addresses"] == []
+    listed = house.call("GET", f"{house.group}/providers/Microsoft.Compute/virtualMachines")
+    assert [each["name"] for each in listed.json()["value"]] == ["web-1"]
+    assert house.call("DELETE", path).status_code == 200
+    assert house.call("DELETE", path).status_code == 204
+    assert house.call("GET", path, version=BASCULE).status_code == 404
+    anew = house.call("PUT", path, {})
+    assert anew.json()["properties"]["vmId"] != shown["properties"]["vmId"]
