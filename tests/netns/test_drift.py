@@ -63,6 +63,8 @@ def test_drift_is_named_and_healed(
     seen = driver.observe()
     assert not seen.is_intact
     assert words in seen.drift
+    driver.tidy()
+    driver.blocked()
     make_so(driver, DESIRED)
     assert network.client.reaches(22)
     assert not network.stranger.reaches(22)

@@ -146,6 +146,29 @@ def test_what_is_shut_is_known_even_when_more_is_not() -> None:
     assert rules.shut(None) == frozenset()
 
 
+def test_only_elements_of_our_form_are_adopted_connections_or_knocks() -> None:
+    adopted = tuple(
+        ReadElement(words, timedelta(seconds=9))
+        for words in (
+            ("0:0:0:1::", "50000", "22"),
+            ("10.0.0.1", "50000"),
+            ("10.0.0.1", "x", "22"),
+            ("host", "1", "22"),
+        )
+    )
+    seen = tuple(
+        ReadElement(words, None, packets=3)
+        for words in (("10.0.0.1", "6", "22"), ("10.0.0.1", "1", "22"), ("x", "6", "22"))
+    )
+    table = Table("bascule", EMPTY, {"adopted6": adopted, "seen4": seen})
+    (key,) = rules.adopted_left(table)
+    assert key == ("adopted6", ("0:0:0:1::", "50000", "22"))
+    assert str(rules.adopted_port(key)) == "22/tcp"
+    assert [(each.source, str(each.port), each.packets) for each in rules.knocks(table)] == [
+        ("10.0.0.1", "22/tcp", 3)
+    ]
+
+
 @pytest.mark.parametrize(
     "text", ["", "\n", "table ip bascule {\n}\n", "Error: no such table", "table inet x\n"]
 )

@@ -18,15 +18,13 @@ from datetime import timedelta
 from bascule.domain.desired import RuleSet
 from bascule.domain.net import PortKey
 from bascule.domain.plan import Observed, Operation
-from bascule.drivers.linux import sockets
 from bascule.drivers.linux.sockets import Connection
 from bascule.drivers.nftables import existing, parse, render, rules
 from bascule.drivers.nftables.change import Change, gather
 from bascule.drivers.nftables.drift import drift
 from bascule.drivers.nftables.features import Features, probe
 from bascule.drivers.nftables.handover import take_over
-from bascule.drivers.nftables.layout import ADOPTED_FOR, BLOCKED, ENDED_FOR, SEEN, TABLE
-from bascule.drivers.nftables.layout import port_key as parse_port
+from bascule.drivers.nftables.layout import ADOPTED_FOR, BLOCKED, ENDED_FOR, TABLE
 from bascule.drivers.nftables.library import Context
 from bascule.drivers.nftables.load import Loader
 from bascule.drivers.nftables.parse import Layout, Table
@@ -106,8 +104,9 @@ class NftablesDriver:
         if change.rebuild is not None:
             already = {closed.port for closed in rules.shut(before)}
             change.new_ports |= {closed.port for closed in change.rebuild.closed} - already
-        for port in change.released if before is not None else ():
-            self._forget_adopted(before, port, change)
+        for key in rules.adopted_left(before) if before is not None else ():
+            if rules.adopted_port(key) in change.released:
+                change.elements[key] = None
         first = self._existing(change.new_ports)
         wanted = {**rules.adoption(first), **change.elements}
         if change.rebuild is not None or self._needs_sets(change):
@@ -124,11 +123,6 @@ class NftablesDriver:
         known = self._loaded.sets if self._loaded is not None else {}
         return any(each.name not in known for each in change.sets())
 
-    def _forget_adopted(self, table: Table | None, port: PortKey, change: Change) -> None:
-        for key in rules.adopted_left(table) if table is not None else ():
-            if key[1][-1] == str(port.number) and port.protocol == "TCP":
-                change.elements[key] = None
-
     # -- connections --------------------------------------------------------------------
 
     def _existing(self, ports: Collection[PortKey]) -> Sequence[Connection]:
@@ -138,11 +132,11 @@ class NftablesDriver:
         """Adopt what was made between the first look and the load, and by no opening."""
         seen = {rules.adopted(each) for each in first}
         late = [each for each in self._existing(ports) if rules.adopted(each) not in seen]
-        table = self._loader.read(TABLE) if late else None
-        if table is None:
+        if not late:
             return
-        opened = existing.Reach(rules.from_table(table).openings)
-        strangers = [each for each in late if not opened.holds(each)]
+        table, held = self._held()
+        opened = existing.Reach(held.openings)
+        strangers = [each for each in late if table is not None and not opened.holds(each)]
         if strangers:
             self._context.run(render.changes(TABLE, rules.adoption(strangers)))
 
@@ -152,17 +146,27 @@ class NftablesDriver:
 
     def tidy(self) -> None:
         with self._lock:
-            table = self._loader.read(TABLE)
+            table, held = self._held()
             if table is not None:
-                self._tidy(rules.from_table(table), rules.adopted_left(table))
+                self._tidy(held, rules.adopted_left(table))
+
+    def _held(self) -> tuple[Table | None, RuleSet]:
+        """The table and what it holds; None while it is not as we write it: it is about to
+        be loaded anew, and nothing is judged by it.
+        """
+        table = self._loader.read(TABLE)
+        try:
+            return (None, RuleSet()) if table is None else (table, rules.from_table(table))
+        except parse.Unreadable:
+            return None, RuleSet()
 
     def _tidy(self, held: RuleSet, adopted: Mapping[ElementKey, timedelta]) -> None:
-        named = {key[1][-1] for key in adopted}
-        ports = {c.port for c in held.closed if c.is_kill or str(c.port.number) in named}
-        found = self._existing(ports | {key.port for key in held.cuts})
+        ports = {closed.port for closed in held.closed if closed.is_kill}
+        ports |= {rules.adopted_port(key) for key in adopted} | {key.port for key in held.cuts}
+        found = self._existing(ports)
         unwanted = existing.unadmitted(found, held, adopted)
         if self._features.can_destroy:
-            sockets.destroy(each for each in unwanted if each.identity)
+            existing.destroy(unwanted)
         renewed = _renewed_adoptions(found, held, adopted)
         renewed |= _renewed_cuts([each for each in unwanted if not each.identity], held)
         if renewed:
@@ -172,12 +176,8 @@ class NftablesDriver:
 
     def blocked(self) -> Sequence[Blocked]:
         with self._lock:
-            table = self._loader.read(TABLE)
-        return [
-            Blocked(element.words[0], parse_port(*element.words[1:]), element.packets)
-            for name in SEEN.values()
-            for element in (table.elements.get(name, ()) if table is not None else ())
-        ]
+            table, _ = self._held()
+        return [] if table is None else rules.knocks(table)
 
     def take_over(self, release_stored: Callable[[], None]) -> None:
         """Make the table ours while it stays shut, whoever owns it (EDGES A5).

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from bascule.domain.desired import OpeningKey, RuleSet
 from bascule.domain.net import AddressPrefix, Network, PortKey, TransportProtocol
+from bascule.drivers.linux import sockets
 from bascule.drivers.linux.addresses import local_addresses
 from bascule.drivers.linux.conntrack import translated_connections
 from bascule.drivers.linux.sockets import LIVE, Connection, local_connections
@@ -37,6 +38,16 @@ def connections(ports: Collection[PortKey], has_conntrack: bool) -> Sequence[Con
             advice="Check the modules tcp_diag and nf_conntrack_netlink.",
         ) from error
     return [each for each in found if not each.source.is_loopback and each.source not in ours]
+
+
+def destroy(unwanted: Iterable[Connection]) -> None:
+    """End those that have a socket here. Raises EnforcementFailed when that is refused."""
+    try:
+        sockets.destroy(each for each in unwanted if each.identity)
+    except OSError as error:
+        raise EnforcementFailed(
+            f"Connections cannot be ended: {error}.", advice="Give the agent CAP_NET_ADMIN."
+        ) from error
 
 
 class Reach:

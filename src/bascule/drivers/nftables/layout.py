@@ -115,7 +115,8 @@ def canonical(name: str, words: tuple[str, ...]) -> tuple[str, ...]:
     where = parse_set_name(name)
     if where is not None:
         return key_words(opening_key(where, words))
-    return str(ip_address(words[0])), *words[1:]
+    source, source_port, port = words  # an adopted connection
+    return str(ip_address(source)), str(int(source_port)), str(int(port))
 
 
 _PROTOCOLS = {"tcp": TransportProtocol.TCP, "udp": TransportProtocol.UDP}

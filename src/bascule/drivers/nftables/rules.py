@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
+from ipaddress import ip_address
 
 from bascule.domain.desired import Opening, OpeningKey, RuleSet
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import PortKey
+from bascule.domain.net import PortKey, TransportProtocol
 from bascule.drivers.linux.sockets import Connection
 from bascule.drivers.nftables.layout import (
     ADOPTED,
@@ -21,6 +22,7 @@ from bascule.drivers.nftables.layout import (
     ENDED,
     GRANTED,
     KILL,
+    SEEN,
     SourceSet,
     canonical,
     key_words,
@@ -32,6 +34,7 @@ from bascule.drivers.nftables.layout import (
 )
 from bascule.drivers.nftables.parse import ReadElement, Table, Unreadable
 from bascule.drivers.nftables.render import Element, ElementKey
+from bascule.interfaces import Blocked
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -170,8 +173,26 @@ def _left(element: ReadElement) -> timedelta:
 
 def adopted_left(table: Table) -> dict[ElementKey, timedelta]:
     """Adopted connections by their element, with the time left to each."""
-    return {
-        (name, canonical(name, element.words)): _left(element)
-        for name in ADOPTED.values()
-        for element in table.elements.get(name, ())
-    }
+    found = {}
+    for name in ADOPTED.values():
+        for element in table.elements.get(name, ()):
+            with suppress(TypeError, ValueError):  # not of our form: no connection's
+                found[name, canonical(name, element.words)] = _left(element)
+    return found
+
+
+def adopted_port(key: ElementKey) -> PortKey:
+    """The port of an adopted connection's element."""
+    return PortKey(TransportProtocol.TCP, int(key[1][-1]))
+
+
+def knocks(table: Table) -> list[Blocked]:
+    """Dropped packets by source, as far as the kernel remembers them."""
+    found = []
+    for name in SEEN.values():
+        for element in table.elements.get(name, ()):
+            with suppress(TypeError, ValueError):  # not of our form
+                source, *port = element.words
+                address = str(ip_address(source))
+                found.append(Blocked(address, port_key(*port), element.packets))
+    return found
