@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bascule.cli.clean import clean
 from bascule.client.access import AccessRequest, get_request, list_requests
-from bascule.client.machines import Machine, get_machine, list_machines
+from bascule.client.machines import Machine, get_machine, list_machines, machines_named
 from bascule.domain.ids import ResourceId, is_guid, machine_id, parse_name
 from bascule.errors import InvalidInput, NotFound, Problem
 
@@ -25,12 +25,12 @@ def find_machine(connection: Connection, wanted: str) -> Machine:
     if wanted.startswith("/"):
         return get_machine(connection, ResourceId.parse_machine(wanted))
     parse_name(wanted, "Machine")
-    known = list_machines(connection)
-    found = [each for each in known if each.name.casefold() == wanted.casefold()]
+    found = machines_named(connection, wanted)
     if not found:
+        known = _names(list_machines(connection))
         raise NotFound(
             f"There is no machine {wanted}.",
-            advice=f"Known: {_names(known)}. Add it: bascule machine add {wanted} --address ADDRESS",
+            advice=f"Known: {known}. Add it: bascule machine add {wanted} --address ADDRESS",
         )
     if len(found) > 1:
         raise InvalidInput(

@@ -81,6 +81,7 @@ class FakeServer:
     page_size: int = 1000
     token_life: int = 3600
     caller_header: bool = True
+    filters_names: bool = True
     shows_closing: bool = False  # are closing grants among those that are live?
     subscriptions: list[str] = field(default_factory=lambda: [SUBSCRIPTION])
     machines: dict[str, Json] = field(default_factory=dict)  # by path
@@ -246,6 +247,14 @@ class FakeServer:
         if found is None:
             raise Refusal(404, "ResourceNotFound", f"Machine {path} does not exist.")
         return found
+
+    def _named(self, wanted: str) -> list[Json]:
+        name = wanted.removeprefix("name eq '").rstrip("'") if self.filters_names else ""
+        return [
+            each
+            for each in self.machines.values()
+            if not name or each["name"].casefold() == name.casefold()
+        ]
 
     def _put_machine(self, match: re.Match[str], _: Json, body: Json) -> tuple[int, Json]:
         path, is_new = match[1], match[1] not in self.machines
@@ -508,7 +517,7 @@ ROUTES: list[tuple[str, str, Route]] = [
     (
         f"{S}/providers/Microsoft.Compute/virtualMachines",
         "GET",
-        lambda f, m, q, _: f._page(m[0], list(f.machines.values()), q),
+        lambda f, m, q, _: f._page(m[0], f._named(q.get("$filter", "")), q),
     ),
     (M, "GET", lambda f, m, *_: (200, f._machine(m[1]))),
     (M, "PUT", FakeServer._put_machine),

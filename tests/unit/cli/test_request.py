@@ -205,10 +205,12 @@ class TestPolicies:
 
 
 class TestMachineNames:
+    @pytest.mark.parametrize("filters", [True, False])
     def test_a_bare_name_is_found_in_any_group_whatever_its_case(
-        self, cli: Cli, server: FakeServer
+        self, cli: Cli, server: FakeServer, filters: bool
     ) -> None:
         server.page_size = 2
+        server.filters_names = filters  # a server may pass the filter over
         for name in ("a", "b", "c", "d"):
             server.add_machine(name)
         path = server.add_machine("Web-1", group="others")
