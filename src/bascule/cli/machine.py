@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import click
 
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, new_machine_id, port_words
+from bascule.cli.machine_words import agent_words, detail_lines, machine_json, port_list, shut_words
 from bascule.cli.parameters import MACHINE, PORT, SPAN, Port
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.profile import load_profile
 from bascule.cli.rules_table import rule_rows
-from bascule.cli.spans import show_instant, show_span
+from bascule.cli.spans import show_instant
 from bascule.client import machines as inventory
 from bascule.client.fleet import enrol as make_enrolment
-from bascule.client.machines import OFFLINE, ClosedPort, EnforcementPoint, Machine
 from bascule.client.policies import get_machine_rules, release_ports
 from bascule.domain.net import parse_address
 from bascule.domain.times import format_utc
@@ -81,7 +80,7 @@ def show(name: str, output: str) -> None:
     if output == "json":
         emit_json(machine_json(found))
         return
-    for line in _details(found, now):
+    for line in detail_lines(found, now):
         say(line)
     if rules.policies:
         say("")
@@ -161,7 +160,7 @@ def remove(name: str) -> None:
     say(f"{found.name} removed")
     if found.closed_ports:
         note(
-            f"Still shut on the host: {_port_list(found.closed_ports)}. "
+            f"Still shut on the host: {port_list(found.closed_ports)}. "
             "To open them there: bascule agent uninstall"
         )
 
@@ -243,83 +242,3 @@ def release(name: str, ports: tuple[Port, ...], output: str) -> None:
         )
     if not released:
         note(f"{found.name} has no port that is shut without a policy.")
-
-
-def machine_json(each: Machine) -> dict[str, object]:
-    return {
-        "id": str(each.id),
-        "name": each.name,
-        "uid": each.uid,
-        "location": each.location,
-        "osType": each.os_type,
-        "addresses": list(each.addresses),
-        "closedPorts": [
-            {
-                "number": port.number,
-                "protocol": port.protocol,
-                "onExpiry": port.on_expiry,
-                "inPolicy": port.is_in_policy,
-            }
-            for port in each.closed_ports
-        ],
-        "agent": _agent_json(each.point) if each.point is not None else None,
-    }
-
-
-def _agent_json(point: EnforcementPoint) -> dict[str, object]:
-    return {
-        "state": point.state,
-        "lastContactAt": format_utc(point.last_contact_at) if point.last_contact_at else None,
-        "agentVersion": point.agent_version,
-        "generation": point.generation,
-        "observedGeneration": point.observed_generation,
-        "weaknesses": list(point.weaknesses),
-        "blockedAttempts": point.blocked_attempts,
-    }
-
-
-def agent_words(point: EnforcementPoint | None, now: datetime) -> str:
-    """online, away since when, or that there is none."""
-    if point is None:
-        return "none"
-    if point.state == OFFLINE and point.last_contact_at is not None:
-        return f"away since {show_instant(point.last_contact_at, now)} ({show_span(now - point.last_contact_at)})"
-    return {"online": "online", "offline": "away", "neverSeen": "away, never seen"}.get(
-        point.state, point.state
-    )
-
-
-def shut_words(each: Machine) -> str:
-    """The shut ports, those in no policy marked."""
-    return ", ".join(
-        port_words(port.number, port.protocol) + ("" if port.is_in_policy else " (in no policy)")
-        for port in each.closed_ports
-    )
-
-
-def _port_list(ports: Sequence[ClosedPort]) -> str:
-    return ", ".join(port_words(port.number, port.protocol) for port in ports)
-
-
-def _details(found: Machine, now: datetime) -> list[str]:
-    lines = [
-        f"machine    {found.name}",
-        f"id         {found.id}",
-        f"addresses  {', '.join(found.addresses) or 'none'}",
-        f"system     {found.os_type}, location {found.location}",
-        f"agent      {agent_words(found.point, now)}",
-    ]
-    if found.point is None:
-        lines.append(
-            f"           without one nothing is enforced: bascule machine enrol {found.name}"
-        )
-    else:
-        point = found.point
-        if point.observed_generation < point.generation:
-            lines.append(
-                f"           has applied state {point.observed_generation} of {point.generation}"
-            )
-        lines += [f"weak       {each}" for each in point.weaknesses]
-        lines.append(f"blocked    {point.blocked_attempts} attempts")
-    lines.append(f"shut       {shut_words(found) or 'nothing'}")
-    return lines

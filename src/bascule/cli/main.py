@@ -40,7 +40,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "activity": Lazy("bascule.cli.activity:activity", "The record: who did what, when.", _OWNER),
     "login": Lazy("bascule.cli.login:login", "Sign in to a server.", _SHELL),
     "completion": Lazy("bascule.cli.completion:completion", "Completion for your shell.", _SHELL),
-    "version": Lazy("bascule.cli.version:version", "Versions of this tool and the server.", _SHELL),
+    "version": Lazy("bascule.cli.version:version", "This tool's version and its server.", _SHELL),
 }
 
 _BROUGHT = {

@@ -12,7 +12,7 @@ import click
 
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, port_words, short_id
-from bascule.cli.machine import agent_words
+from bascule.cli.machine_words import agent_words
 from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, emit_json_line, output_option, render_table
 from bascule.cli.show import request_json

@@ -1,0 +1,91 @@
+"""A machine as it is told: in words for people, as one stable object for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from bascule.cli.find import port_words
+from bascule.cli.spans import show_instant, show_span
+from bascule.client.machines import OFFLINE, ClosedPort, EnforcementPoint, Machine
+from bascule.domain.times import format_utc
+
+
+def machine_json(each: Machine) -> dict[str, object]:
+    return {
+        "id": str(each.id),
+        "name": each.name,
+        "uid": each.uid,
+        "location": each.location,
+        "osType": each.os_type,
+        "addresses": list(each.addresses),
+        "closedPorts": [
+            {
+                "number": port.number,
+                "protocol": port.protocol,
+                "onExpiry": port.on_expiry,
+                "inPolicy": port.is_in_policy,
+            }
+            for port in each.closed_ports
+        ],
+        "agent": _agent_json(each.point) if each.point is not None else None,
+    }
+
+
+def _agent_json(point: EnforcementPoint) -> dict[str, object]:
+    return {
+        "state": point.state,
+        "lastContactAt": format_utc(point.last_contact_at) if point.last_contact_at else None,
+        "agentVersion": point.agent_version,
+        "generation": point.generation,
+        "observedGeneration": point.observed_generation,
+        "weaknesses": list(point.weaknesses),
+        "blockedAttempts": point.blocked_attempts,
+    }
+
+
+def agent_words(point: EnforcementPoint | None, now: datetime) -> str:
+    """online, away since when, or that there is none."""
+    if point is None:
+        return "none"
+    if point.state == OFFLINE and point.last_contact_at is not None:
+        return f"away since {show_instant(point.last_contact_at, now)} ({show_span(now - point.last_contact_at)})"
+    return {"online": "online", "offline": "away", "neverSeen": "away, never seen"}.get(
+        point.state, point.state
+    )
+
+
+def shut_words(each: Machine) -> str:
+    """The shut ports, those in no policy marked."""
+    return ", ".join(
+        port_words(port.number, port.protocol) + ("" if port.is_in_policy else " (in no policy)")
+        for port in each.closed_ports
+    )
+
+
+def port_list(ports: Sequence[ClosedPort]) -> str:
+    return ", ".join(port_words(port.number, port.protocol) for port in ports)
+
+
+def detail_lines(found: Machine, now: datetime) -> list[str]:
+    lines = [
+        f"machine    {found.name}",
+        f"id         {found.id}",
+        f"addresses  {', '.join(found.addresses) or 'none'}",
+        f"system     {found.os_type}, location {found.location}",
+        f"agent      {agent_words(found.point, now)}",
+    ]
+    if found.point is None:
+        lines.append(
+            f"           without one nothing is enforced: bascule machine enrol {found.name}"
+        )
+    else:
+        point = found.point
+        if point.observed_generation < point.generation:
+            lines.append(
+                f"           has applied state {point.observed_generation} of {point.generation}"
+            )
+        lines += [f"weak       {each}" for each in point.weaknesses]
+        lines.append(f"blocked    {point.blocked_attempts} attempts")
+    lines.append(f"shut       {shut_words(found) or 'nothing'}")
+    return lines
