@@ -18,7 +18,8 @@ TOGETHER = $(filter-out $(ALONE),$(wildcard tests/*/))
 NOT_RUN := .pytest_cache/not-run.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo demo-down test check format bench lock clean
+.PHONY: help install install-dev demo demo-down test check lint formatted types contracts domain \
+    format bench lock clean
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,14 +48,26 @@ test: install-dev  ## the whole suite; says at the end what was not run here, an
 	else echo "Everything was run."; fi; \
 	exit $$code
 
-check: install-dev  ## lint, format, types, import contracts, every branch of domain/
+check: install-dev  ## lint, form, types, import contracts, every branch of domain/
+	@$(MAKE) --no-print-directory --keep-going PYTHON="$(PYTHON)" VENV="$(VENV)" \
+	    lint formatted types contracts domain
+
+lint:
 	$(BIN)/ruff check .
+
+formatted:
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy src/bascule tests
+
+types:
+	$(BIN)/mypy src/bascule tests bench
+
+contracts:
 	$(BIN)/lint-imports --no-logo
+
+domain:
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -q tests/unit tests/properties tests/machines
-	$(BIN)/coverage combine -q
+	$(BIN)/coverage run -m pytest -q $(wildcard tests/unit/test_domain_*.py) tests/properties tests/machines
+	@$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include='src/bascule/domain/*' --fail-under=100
 
 format:  ## put the code into its form
