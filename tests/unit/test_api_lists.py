@@ -1,0 +1,107 @@
+"""Filters, pages, denials and preconditions, apart from any route."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bascule.api.denials import RECORDED_IN_ALL, RECORDED_PER_SOURCE, Denials
+from bascule.api.filters import Clause, parse_filter
+from bascule.api.my_address import is_own_address
+from bascule.api.paging import Wanted
+from bascule.api.preconditions import Conditions
+from bascule.domain.net import parse_address
+from bascule.errors import InvalidInput
+
+OFFERED = (("kind", "eq"), ("at", "ge"), ("resourceId", "eq"))
+NOON = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "clauses"),
+    [
+        ("", []),
+        ("kind eq 'a'", [Clause("kind", "eq", "a")]),
+        ("  KIND  EQ  'a'  ", [Clause("kind", "eq", "a")]),
+        ("kind eq a", [Clause("kind", "eq", "a")]),
+        ("kind eq 'it''s'", [Clause("kind", "eq", "it's")]),
+        ("kind eq ''", [Clause("kind", "eq", "")]),
+        ("kind eq 'a and b'", [Clause("kind", "eq", "a and b")]),
+        (
+            "at ge 2030-01-01T12:00:00Z and RESOURCEID eq '/a/b' AND kind eq 'x'",
+            [
+                Clause("at", "ge", "2030-01-01T12:00:00Z"),
+                Clause("resourceId", "eq", "/a/b"),
+                Clause("kind", "eq", "x"),
+            ],
+        ),
+    ],
+)
+def test_filters_that_can_be_read(text: str, clauses: list[Clause]) -> None:
+    assert parse_filter(text, OFFERED) == clauses
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x",
+        "kind",
+        "kind eq",
+        "kind ne 'a'",
+        "at lt 'x'",
+        "kind eq 'a",
+        "kind eq 'a' or kind eq 'b'",
+        "kind eq 'a' and",
+        "and kind eq 'a'",
+        "kind eq 'a'kind eq 'b'",
+        "(kind eq 'a')",
+        "kind eq 'a' andkind eq 'b'",
+        "kind eq '" + "a" * 2000 + "'",
+    ],
+)
+def test_filters_that_cannot(text: str) -> None:
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        parse_filter(text, OFFERED)
+
+
+READERS: list[Callable[[str], object]] = [
+    lambda text: parse_filter(text, OFFERED),
+    lambda text: Wanted(1, text).text_after(),
+    lambda text: Wanted(1, text).number_after(),
+    lambda text: Wanted(1, text).texts_after(),
+]
+
+
+@pytest.mark.parametrize("read", READERS)
+@given(text=st.text(max_size=300))
+def test_no_text_breaks_a_filter_or_a_token(read: Callable[[str], object], text: str) -> None:
+    """Anything but InvalidInput would be a 500."""
+    with contextlib.suppress(InvalidInput):
+        read(text)
+
+
+def test_denials_on_record_are_few_and_begin_anew_each_minute() -> None:
+    """EDGES B8: 100,000 bad tokens leave a bounded number of rows."""
+    denials = Denials()
+    assert sum(denials.is_recorded("one", NOON) for _ in range(1000)) == RECORDED_PER_SOURCE
+    many = sum(denials.is_recorded(f"source {n}", NOON) for n in range(100_000))
+    assert many == RECORDED_IN_ALL - RECORDED_PER_SOURCE
+    assert denials.is_recorded("one", NOON + timedelta(minutes=1))
+
+
+@pytest.mark.parametrize("header", ['"a', "a", '"a" "b"', "W/", '"a",,"b"'])
+def test_what_is_no_entity_tag(header: str) -> None:
+    with pytest.raises(InvalidInput, match="entity tag"):
+        Conditions(header, "")
+
+
+@pytest.mark.sockets
+def test_own_addresses_can_be_bound_and_others_cannot() -> None:
+    assert is_own_address(parse_address("127.0.0.1"))
+    assert not is_own_address(parse_address("192.0.2.1"))
+    assert not is_own_address(parse_address("2001:db8::1"))

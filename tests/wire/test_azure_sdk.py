@@ -1,0 +1,213 @@
+"""The real azure-mgmt-security 7 and azure-identity against a running server.
+
+Nothing is changed but endpoint, authority, scopes, ``disable_instance_discovery`` and the
+CA (CLIENTS 2). No agent is there, so nothing opens: that a port really does is shown in
+the lab (tests/e2e).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from azure.core.exceptions import (
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceNotFoundError,
+)
+from azure.identity import ClientSecretCredential
+from azure.mgmt.security import SecurityCenter
+from azure.mgmt.security.models import (
+    JitNetworkAccessPolicy,
+    JitNetworkAccessPolicyInitiatePort,
+    JitNetworkAccessPolicyInitiateRequest,
+    JitNetworkAccessPolicyInitiateVirtualMachine,
+    JitNetworkAccessPolicyVirtualMachine,
+    JitNetworkAccessPortRule,
+)
+
+START_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Server:
+    admin: dict[str, str]
+    process: subprocess.Popen[bytes]
+
+    @property
+    def endpoint(self) -> str:
+        return self.admin["endpoint"]
+
+    @property
+    def group(self) -> str:
+        return f"/subscriptions/{self.admin['subscription_id']}/resourceGroups/default"
+
+    def credential(self, secret: str | None = None) -> ClientSecretCredential:
+        return ClientSecretCredential(
+            self.admin["tenant_id"],
+            self.admin["client_id"],
+            secret or self.admin["client_secret"],
+            authority=self.endpoint,
+            disable_instance_discovery=True,
+            connection_verify=self.admin["ca_file"],
+        )
+
+    def client(self, secret: str | None = None) -> SecurityCenter:
+        return SecurityCenter(
+            self.credential(secret),
+            self.admin["subscription_id"],
+            base_url=self.endpoint,
+            credential_scopes=[f"{self.endpoint}/.default"],
+            connection_verify=self.admin["ca_file"],
+        )
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "bascule.bootstrap", "serve"]
+    command += ["--data", str(folder / "data"), "--listen", f"127.0.0.1:{port}"]
+    environment = {**os.environ, "PYTHONWARNINGS": "default"}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    try:
+        yield Server(_wait_for(folder, port, process), process)
+    finally:
+        process.terminate()
+        assert process.wait(15) == 0, (folder / "log").read_text()
+
+
+def _wait_for(folder: Path, port: int, process: subprocess.Popen[bytes]) -> dict[str, str]:
+    deadline = time.monotonic() + START_SECONDS
+    admin_file = folder / "data" / "admin.json"
+    while time.monotonic() < deadline:
+        assert process.poll() is None, (folder / "log").read_text()
+        if admin_file.exists():
+            admin: dict[str, str] = json.loads(admin_file.read_text())
+            try:
+                context = ssl.create_default_context(cafile=admin["ca_file"])
+                httpx2.get(f"https://localhost:{port}/readyz", verify=context).raise_for_status()
+            except (httpx2.HTTPError, OSError):
+                pass
+            else:
+                return admin
+        time.sleep(0.1)
+    raise AssertionError((folder / "log").read_text())
+
+
+@pytest.fixture(scope="module")
+def machine(server: Server) -> str:
+    """A machine in the inventory; returns its id."""
+    token = server.credential().get_token(f"{server.endpoint}/.default").token
+    identity = f"{server.group}/providers/Microsoft.Compute/virtualMachines/web-1"
+    answer = httpx2.put(
+        f"{server.endpoint}{identity}",
+        params={"api-version": "2024-07-01"},
+        json={},
+        headers={"Authorization": f"Bearer {token}"},
+        verify=ssl.create_default_context(cafile=server.admin["ca_file"]),
+    )
+    assert answer.status_code in (200, 201), answer.text
+    return identity
+
+
+def policy_of(machine: str) -> JitNetworkAccessPolicy:
+    rule = JitNetworkAccessPortRule(
+        number=22,
+        protocol="TCP",
+        allowed_source_address_prefix="*",
+        max_request_access_duration="PT3H",
+    )
+    named = JitNetworkAccessPolicyVirtualMachine(id=machine, ports=[rule])
+    return JitNetworkAccessPolicy(kind="Basic", virtual_machines=[named])
+
+
+def request_for(machine: str, **more: Any) -> JitNetworkAccessPolicyInitiateRequest:
+    port = JitNetworkAccessPolicyInitiatePort(
+        number=more.pop("number", 22),
+        end_time_utc=datetime.now(UTC) + timedelta(minutes=5),  # noqa: TID251  # reason: the server's clock is real
+        allowed_source_address_prefix="203.0.113.9",
+    )
+    named = JitNetworkAccessPolicyInitiateVirtualMachine(id=machine, ports=[port])
+    return JitNetworkAccessPolicyInitiateRequest(virtual_machines=[named], **more)
+
+
+def test_a_policy_lives_its_whole_life(server: Server, machine: str) -> None:
+    with server.client() as client:
+        policies = client.jit_network_access_policies
+        made = policies.create_or_update("default", "local", "default", policy_of(machine))
+        assert made.name == "default"
+        assert made.type == "Microsoft.Security/locations/jitNetworkAccessPolicies"
+        assert made.virtual_machines[0].ports[0].max_request_access_duration == "PT3H"
+        assert made.provisioning_state == "Succeeded"
+
+        request = policies.initiate(
+            "default", "local", "default", request_for(machine, justification="to mend a fan")
+        )
+        port = request.virtual_machines[0].ports[0]
+        assert (port.status, port.status_reason) == ("Initiating", "UserRequested")
+        assert port.allowed_source_address_prefix == "203.0.113.9"
+        assert request.requestor == "administrator"
+
+        got = policies.get("default", "local", "default")
+        assert got.requests is not None
+        assert got.requests[0].justification == "to mend a fan"
+        for listed in (
+            policies.list(),
+            policies.list_by_region("local"),
+            policies.list_by_resource_group("default"),
+            policies.list_by_resource_group_and_region("default", "local"),
+        ):
+            assert [each.name for each in listed] == ["default"]
+
+        policies.create_or_update("default", "local", "default", got)  # read and written back
+        policies.delete("default", "local", "default")
+        policies.delete("default", "local", "default")
+        assert list(policies.list()) == []
+
+
+def test_pages_are_followed(server: Server, machine: str) -> None:
+    with server.client() as client:
+        policies = client.jit_network_access_policies
+        names = [f"p{number:03}" for number in range(105)]  # a page holds 100
+        for name in names:
+            policies.create_or_update("default", "local", name, policy_of(machine))
+        assert [each.name for each in policies.list()] == names
+        for name in names:
+            policies.delete("default", "local", name)
+
+
+def test_errors_are_the_sdks_own(server: Server, machine: str) -> None:
+    with server.client() as client:
+        policies = client.jit_network_access_policies
+        with pytest.raises(ResourceNotFoundError) as missing:
+            policies.get("default", "local", "nothing")
+        assert missing.value.error is not None
+        assert missing.value.error.code == "ResourceNotFound"
+        policies.create_or_update("default", "local", "default", policy_of(machine))
+        with pytest.raises(HttpResponseError) as denied:
+            policies.initiate("default", "local", "default", request_for(machine, number=99))
+        assert denied.value.status_code == 400
+        assert denied.value.error is not None
+        assert denied.value.error.code == "PortNotInPolicy"
+
+
+def test_a_wrong_secret_is_the_sdks_authentication_error(server: Server) -> None:
+    with server.client("wrong") as client, pytest.raises(ClientAuthenticationError) as refused:
+        list(client.jit_network_access_policies.list())
+    assert "AADSTS7000215" in str(refused.value)
