@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -14,12 +17,18 @@ from bascule.client.host_agent import (
     open_on_this_host,
     tell_agent,
 )
-from bascule.domain.net import AddressPrefix
+from bascule.domain.net import AddressPrefix, PortKey
 from bascule.domain.times import parse_duration
-from bascule.errors import InvalidInput, ServerUnreachable
+from bascule.errors import (
+    ConfigurationError,
+    EnforcementFailed,
+    InvalidInput,
+    ServerUnreachable,
+)
 from bascule.services.owned_driver import HostParts
 
 SSH_PEER_MINUTES = 15
+AGENT_PATIENCE = 6.0  # seconds in which a service manager has started one anew
 
 state_option = click.option(
     "--state",
@@ -125,10 +134,14 @@ def install(server: str, token: str, state: Path, unit_folder: Path) -> None:
 @click.option("--from", "source", default="", help="Address or prefix; default: your ssh peer.")
 @state_option
 @control_option
-def open_command(port: str, duration: str, source: str, state: Path, control: Path | None) -> None:
+@click.pass_obj
+def open_command(
+    parts: HostParts, port: str, duration: str, source: str, state: Path, control: Path | None
+) -> None:
     """Open a port of this host without the server: time-boxed, recorded, reported.
 
-    For the night when the server is away. It ends by itself like every other opening.
+    For the night when the server is away, and when the agent is dead too. It ends by itself
+    like every other opening.
     """
     from bascule.agent.guard_file import parse_ports
     from bascule.client.ssh_peer import ssh_peer
@@ -141,8 +154,61 @@ def open_command(port: str, duration: str, source: str, state: Path, control: Pa
         )
     prefix = AddressPrefix.parse(source or str(peer))
     seconds = _span(duration)
-    open_on_this_host(_control(control, state), key.protocol, key.number, str(prefix), seconds)
+    try:
+        open_on_this_host(_control(control, state), key.protocol, key.number, str(prefix), seconds)
+    except ServerUnreachable:
+        _open_without_agent(parts, state, _control(control, state), key, prefix, seconds)
     click.echo(f"Port {key} is open for {prefix}, for {duration}. It closes by itself.")
+
+
+def _open_without_agent(
+    parts: HostParts,
+    state: Path,
+    control: Path,
+    key: PortKey,
+    prefix: AddressPrefix,
+    seconds: float,
+) -> None:
+    """No agent answers: take the table over, or wait for one that is just starting."""
+    from datetime import timedelta
+
+    from bascule.agent.local_openings import open_without_agent
+    from bascule.agent.run import lock_state
+    from bascule.services.clocks import SystemClock
+
+    clock = SystemClock()
+    deadline = clock.boottime() + AGENT_PATIENCE
+    while True:
+        lock = -1
+        try:
+            lock = lock_state(state)
+            open_without_agent(
+                parts.open_host_driver(),
+                state,
+                clock,
+                key,
+                (prefix,),
+                timedelta(seconds=seconds),
+            )
+        except (ConfigurationError, EnforcementFailed) as error:
+            refusal = error
+        else:
+            click.echo(
+                "No agent runs: the rules were taken over for this and stay shut as they are."
+            )
+            return
+        finally:
+            if lock >= 0:  # an agent that is just starting wants it
+                os.close(lock)
+        with contextlib.suppress(ServerUnreachable):
+            open_on_this_host(control, key.protocol, key.number, str(prefix), seconds)
+            return
+        if clock.boottime() > deadline:
+            raise EnforcementFailed(
+                f"No agent answers, and the rules cannot be taken over: {refusal.message}",
+                advice="Stop what is left of it first: systemctl stop bascule-agent; then again.",
+            )
+        time.sleep(0.3)
 
 
 @agent.command()
@@ -221,20 +287,23 @@ def _remove_without_agent(parts: HostParts, state: Path) -> list[str]:
 def _prepare_opening(state: Path, peer: str) -> None:
     """Write an opening for the ssh peer into the agent's memory before its first start."""
     from dataclasses import replace
+    from datetime import timedelta
 
+    from bascule.agent.local_openings import LocalOpenings, local_lease
     from bascule.agent.memory import HeldFile
-    from bascule.domain.desired import HeldLease
-    from bascule.domain.net import PortKey, TransportProtocol
+    from bascule.domain.net import TransportProtocol
     from bascule.services.clocks import SystemClock
 
     clock = SystemClock()
     memory = HeldFile(state, clock)
     held = memory.load()
-    deadline = clock.boottime() + SSH_PEER_MINUTES * 60
-    lease = HeldLease(
-        (PortKey(TransportProtocol.TCP, 22),), (AddressPrefix.parse(peer),), deadline, is_local=True
+    port = PortKey(TransportProtocol.TCP, 22)
+    sources = (AddressPrefix.parse(peer),)
+    grant_id, lease, opening = local_lease(
+        clock, port, sources, timedelta(minutes=SSH_PEER_MINUTES)
     )
-    memory.save(replace(held, leases={**held.leases, "local-install": lease}))
+    memory.save(replace(held, leases={**held.leases, grant_id: lease}))
+    LocalOpenings(state).add(opening)
 
 
 def _control(control: Path | None, state: Path) -> Path:

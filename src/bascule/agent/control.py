@@ -25,34 +25,44 @@ from bascule.errors import BasculeError, InvalidInput
 log = structlog.get_logger("bascule.agent")
 
 LONGEST_LINE = 4096
+LAST_ANSWER_SECONDS = 2.0
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
-def serve_control(path: Path, handle: Handler) -> socket.socket:
-    """Listen at ``path`` in a thread of its own; close the returned socket to end."""
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    previous = os.umask(0o177)
-    try:
-        listener.bind(str(path))
-    finally:
-        os.umask(previous)
-    listener.listen(8)
-    threading.Thread(target=_accept, args=(listener, handle), name="control", daemon=True).start()
-    return listener
+class ControlSocket:
+    """Listening from the start, in a thread of its own."""
 
-
-def _accept(listener: socket.socket, handle: Handler) -> None:
-    while True:
+    def __init__(self, path: Path, handle: Handler) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        previous = os.umask(0o177)
         try:
-            connection, _ = listener.accept()
-        except OSError:
-            return  # closed: the agent is ending
-        with connection:
-            connection.settimeout(10.0)
-            with contextlib.suppress(OSError):
-                _answer(connection, handle)
+            self._listener.bind(str(path))
+        finally:
+            os.umask(previous)
+        self._listener.listen(8)
+        self._thread = threading.Thread(target=self._accept, args=(handle,), name="control")
+        self._thread.daemon = True
+        self._thread.start()
+
+    def close(self) -> None:
+        """End, after whoever is being answered has his answer."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # accept(2) returns, close(2) would not do
+        self._thread.join(LAST_ANSWER_SECONDS)
+        self._listener.close()
+
+    def _accept(self, handle: Handler) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return  # the agent is ending
+            with connection:
+                connection.settimeout(10.0)
+                with contextlib.suppress(OSError):
+                    _answer(connection, handle)
 
 
 def _answer(connection: socket.socket, handle: Handler) -> None:

@@ -246,6 +246,14 @@ def report_json(report: Report) -> dict[str, Any]:
     return {
         "generation": report.generation,
         "inForce": sorted(report.in_force),
+        "closed": [
+            {
+                "protocol": each.port.protocol,
+                "number": each.port.number,
+                "onExpiry": each.on_expiry,
+            }
+            for each in sorted(report.closed, key=lambda each: each.port)
+        ],
         "localPortRange": list(report.local_port_range) if report.local_port_range else None,
         "blockedAttempts": report.blocked_attempts,
         "blocked": [

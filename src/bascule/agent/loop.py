@@ -13,7 +13,6 @@ from __future__ import annotations
 import queue
 import random
 import threading
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -23,12 +22,12 @@ import structlog
 
 from bascule import __version__
 from bascule.agent.link import KeyRefused, Link
-from bascule.domain.desired import HeldLease
+from bascule.agent.local_openings import LocalOpenings, local_lease
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
 from bascule.errors import BasculeError, ServerUnreachable
 from bascule.interfaces import Capabilities, Clock, Driver
-from bascule.services.fleet import LocalOpening, Report
+from bascule.services.fleet import Report
 from bascule.services.reconcile import Outcome, Reconciler
 
 log = structlog.get_logger("bascule.agent")
@@ -57,6 +56,7 @@ class AgentLoop:
         link: Link,
         clock: Clock,
         local_port_range: Callable[[], tuple[int, int] | None],
+        local: LocalOpenings,
     ) -> None:
         self._reconciler = reconciler
         self._driver = driver
@@ -69,7 +69,7 @@ class AgentLoop:
         self._announced = -1
         self._next_poll = 0.0
         self._retry = SHORTEST_RETRY
-        self._local: list[LocalOpening] = []
+        self._local = local
         self._drift: list[str] = []
         self._is_connected: bool | None = None
         self._is_refused = False
@@ -235,11 +235,15 @@ class AgentLoop:
             outcome.observed.blocked_attempts,
             tuple(sorted(sessions.items())),
             len(self._drift),
-            len(self._local),
+            self._local.pending(),
             len(self._reconciler.notes),
+            self._own_conflicts(),
         )
         if not self._is_connected or (said == self._reported and self._polled_lately()):
             return
+        if not outcome.observed.is_intact:
+            return  # what is not known to be so is not said; the next pass heals and says
+        opened_here = self._local.pending()
         report = Report(
             generation=outcome.generation,
             in_force=outcome.in_force,
@@ -247,13 +251,14 @@ class AgentLoop:
             blocked_attempts=outcome.observed.blocked_attempts,
             blocked=tuple(self._driver.blocked()),
             sessions=sessions,
-            weaknesses=self._capabilities.weaknesses,
+            weaknesses=(*self._capabilities.weaknesses, *self._own_conflicts()),
             facts=self._capabilities.facts,
             agent_version=__version__,
             drift=tuple(self._drift),
-            local_openings=tuple(self._local),
+            local_openings=opened_here,
             notes=tuple(self._reconciler.notes),
             clock=self._clock.now(),
+            closed=outcome.observed.rules.closed,
         )
         try:
             server_generation = self._link.send_report(report)
@@ -263,11 +268,24 @@ class AgentLoop:
         self._reported = said
         self._last_report = self._clock.boottime()
         self._drift.clear()
-        self._local.clear()
+        self._local.forget(opened_here)
         self._reconciler.notes.clear()
         self._reconciler.forget_reported()
         if server_generation != outcome.generation:
             self._next_poll = 0.0
+
+    def _own_conflicts(self) -> tuple[str, ...]:
+        """Closed ports that this host may use for its own connections (EDGES A4)."""
+        bounds = self._local_port_range()
+        if bounds is None:
+            return ()
+        return tuple(
+            f"port {each.port} is shut and lies in this host's range for its own connections, "
+            f"{bounds[0]} to {bounds[1]} (net.ipv4.ip_local_port_range): some of them will fail; "
+            "change the range or release the port"
+            for each in sorted(self._reconciler.held.closed, key=_port_of)
+            if each.is_kill and bounds[0] <= each.port.number <= bounds[1]
+        )
 
     def _polled_lately(self) -> bool:
         return self._clock.boottime() - self._last_report < POLL_SECONDS / 1.5
@@ -278,16 +296,11 @@ class AgentLoop:
         self, port: PortKey, sources: tuple[AddressPrefix, ...], duration: timedelta
     ) -> str:
         """Open by root's word, time-boxed; reported to the server as soon as it is there."""
-        grant_id = f"local-{uuid.uuid4()}"
-        deadline = self._clock.boottime() + duration.total_seconds()
-        self._reconciler.open_locally(
-            grant_id, HeldLease((port,), sources, deadline, is_local=True), None
-        )
+        grant_id, lease, opening = local_lease(self._clock, port, sources, duration)
+        self._reconciler.open_locally(grant_id, lease, None)
         self._reconciler.reconcile()
         self._reconciler.save()
-        self._local.append(
-            LocalOpening(str(port), tuple(map(str, sources)), int(duration.total_seconds()))
-        )
+        self._local.add(opening)
         log.warning("opened locally", port=str(port), sources=[str(s) for s in sources])
         return grant_id
 
@@ -310,7 +323,7 @@ class AgentLoop:
                 for grant_id, lease in held.leases.items()
                 if lease.deadline > now
             ],
-            "weaknesses": list(self._capabilities.weaknesses),
+            "weaknesses": [*self._capabilities.weaknesses, *self._own_conflicts()],
         }
 
 

@@ -20,10 +20,11 @@ from pathlib import Path
 
 import structlog
 
-from bascule.agent.control import handler_for, serve_control
+from bascule.agent.control import ControlSocket, handler_for
 from bascule.agent.enrolment import enrol, load_identity, parse_token, trust_of
 from bascule.agent.guard_file import CLOSED, load_guard
 from bascule.agent.link import HttpLink, Identity
+from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import LONGEST_RETRY, SHORTEST_RETRY, AgentLoop
 from bascule.agent.memory import HeldFile
 from bascule.agent.service_manager import ServiceManager, passed_descriptors
@@ -61,7 +62,7 @@ class AgentProcess:
         self._manager = ServiceManager.from_environment()
         self._stopping = threading.Event()
         self._loop: AgentLoop | None = None
-        self._lock = _lock(paths.state)
+        self._lock = lock_state(paths.state)
         self._memory = HeldFile(paths.state, clock)
         self._reconciler = Reconciler(driver, self._memory, clock, self._guard())
 
@@ -76,12 +77,17 @@ class AgentProcess:
             return 0
         link = HttpLink(identity, trust_of(self._paths.state), self._clock)
         loop = AgentLoop(
-            self._reconciler, self._driver, link, self._clock, self._parts.local_port_range
+            self._reconciler,
+            self._driver,
+            link,
+            self._clock,
+            self._parts.local_port_range,
+            LocalOpenings(self._paths.state),
         )
         if not self._manager.is_present:
             loop.add_weakness(NOT_HELD)
         self._loop = loop
-        listener = serve_control(self._paths.control, handler_for(loop, self._uninstall))
+        listener = ControlSocket(self._paths.control, handler_for(loop, self._uninstall))
         try:
             loop.run()
         finally:
@@ -169,7 +175,7 @@ class AgentProcess:
             self._loop.stop()
 
 
-def _lock(state: Path) -> int:
+def lock_state(state: Path) -> int:
     """Only one agent on a state directory; the lock ends with the process."""
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import structlog
 
+from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import AgentLoop
 from bascule.agent.memory import HeldFile
 from bascule.domain.desired import DesiredState
@@ -22,7 +23,7 @@ from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.net import parse_address
 from bascule.errors import ConfigurationError, ServerUnreachable
 from bascule.interfaces import Installation, Reader, Transaction
-from bascule.services.act import Act, Services
+from bascule.services.act import IN_PROCESS_KEY, Act, Services
 from bascule.services.fleet import Report, state_for, take_report
 from bascule.services.hub import machine_topic, wait_for
 from bascule.services.installation import DEFAULT_RESOURCE_GROUP
@@ -32,7 +33,6 @@ from bascule.services.reconcile import Reconciler
 
 log = structlog.get_logger("bascule.agent")
 T = TypeVar("T")
-IN_PROCESS_KEY = "in-process"  # this point proves itself by being inside
 
 
 def enrol_this_host(
@@ -118,7 +118,12 @@ class ThisHost:
         reconciler.reconcile()
         link = LocalLink(self._services, machine.uid, asyncio.get_running_loop())
         self._loop = AgentLoop(
-            reconciler, self._driver, link, self._services.clock, self._parts.local_port_range
+            reconciler,
+            self._driver,
+            link,
+            self._services.clock,
+            self._parts.local_port_range,
+            LocalOpenings(self._state),
         )
         self._thread = threading.Thread(target=self._loop.run, name="this-host", daemon=True)
         self._thread.start()

@@ -6,7 +6,8 @@ everything, acts, reads back; whatever woke it is only a hint.
 
 Failure direction: an unreadable firewall is an error, never an empty one; a refused plan
 leaves the firewall as it was, and the next pass tries again; what is held in memory is
-shut even when the server says nothing.
+shut even when the server says nothing; a memory that cannot be written (a full disk) is said
+and tried again, and what is to be shut is shut all the same.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from bascule.domain.guard import Guard, bound
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey
 from bascule.domain.plan import Observed, plan
-from bascule.errors import EnforcementFailed
+from bascule.errors import BasculeError, EnforcementFailed
 from bascule.interfaces import Clock, Driver, HeldStore
 
+MOST_NOTED = 256
+NOT_KEPT = "what this agent knows cannot be kept over a reboot"
 ATTEMPTS = 3  # a plan may be overtaken by an element that ends meanwhile
 
 
@@ -60,6 +63,7 @@ class Reconciler:
         self._has_loaded = False
         self._ended: dict[str, HeldLease] = {}  # left the held set; their sessions are counted
         self.notes: list[str] = []
+        self._noted: dict[str, None] = {}  # said already: not again at each pass
 
     def restore(self, kernel: RuleSet | None) -> None:
         """Begin from memory, and keep shut whatever the kernel still shuts (None: unknown)."""
@@ -136,9 +140,15 @@ class Reconciler:
 
     def save(self) -> None:
         """Keep what is held across death and reboot, when it changed."""
-        if self.held != self._saved:
+        if self.held == self._saved:
+            return
+        try:
             self._memory.save(self.held)
-            self._saved = self.held
+        except BasculeError as error:
+            self._note((f"{NOT_KEPT}: {error.message}",))
+            return
+        self._saved = self.held
+        self._noted = {note: None for note in self._noted if not note.startswith(NOT_KEPT)}
 
     def next_end(self) -> float | None:
         """When (CLOCK_BOOTTIME seconds) the next lease or cut ends."""
@@ -175,8 +185,11 @@ class Reconciler:
 
     def _note(self, notes: tuple[str, ...]) -> None:
         for note in notes:
-            if note not in self.notes:
+            if note not in self._noted:
+                self._noted[note] = None
                 self.notes.append(note)
+        while len(self._noted) > MOST_NOTED:
+            del self._noted[next(iter(self._noted))]
 
 
 def _networks(lease: HeldLease) -> set[object]:

@@ -1,0 +1,105 @@
+"""What root opened on this host by himself, until the server has heard of it (EDGES A25).
+
+Kept on disk beside the key, so that neither the agent's death nor a server that is away for
+a week takes an opening off the record. And the opening itself when no agent lives: whoever
+opens then takes the table over, writes, and leaves it to the next agent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+
+from bascule.agent.memory import HeldFile
+from bascule.domain.desired import HeldLease
+from bascule.domain.net import AddressPrefix, PortKey
+from bascule.errors import BasculeError
+from bascule.files import write_atomically
+from bascule.interfaces import Clock
+from bascule.services.fleet import LocalOpening
+from bascule.services.owned_driver import OwnedDriver
+from bascule.services.reconcile import Reconciler
+
+log = structlog.get_logger("bascule.agent")
+
+FILE = "local-openings.json"
+MOST = 64  # as many as one report carries
+
+
+class LocalOpenings:
+    """Those not reported yet, oldest first; nothing on disk while there are none."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / FILE
+        self._pending = self._read()
+
+    def add(self, opening: LocalOpening) -> None:
+        self._pending = [*self._pending, opening][-MOST:]
+        self._write()
+
+    def pending(self) -> tuple[LocalOpening, ...]:
+        return tuple(self._pending)
+
+    def forget(self, reported: Sequence[LocalOpening]) -> None:
+        """Drop what the server has now; what came meanwhile stays."""
+        if reported:
+            self._pending = self._pending[len(reported) :]
+            self._write()
+
+    def _read(self) -> list[LocalOpening]:
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            return [
+                LocalOpening(str(each["port"]), tuple(each["sources"]), int(each["seconds"]))
+                for each in json.loads(self._path.read_text())
+            ]
+        return []
+
+    def _write(self) -> None:
+        try:
+            if self._pending:
+                write_atomically(self._path, json.dumps([asdict(each) for each in self._pending]))
+            else:
+                self._path.unlink(missing_ok=True)
+        except (BasculeError, OSError) as error:  # root must get in on a full disk too
+            log.error("a local opening is not on disk until it is reported", why=str(error))
+
+
+def local_lease(
+    clock: Clock, port: PortKey, sources: tuple[AddressPrefix, ...], duration: timedelta
+) -> tuple[str, HeldLease, LocalOpening]:
+    """An opening by root's word: its id, what is held of it, and what is told of it."""
+    seconds = duration.total_seconds()
+    return (
+        f"local-{uuid.uuid4()}",
+        HeldLease((port,), sources, clock.boottime() + seconds, is_local=True),
+        LocalOpening(str(port), tuple(map(str, sources)), int(seconds)),
+    )
+
+
+def open_without_agent(
+    driver: OwnedDriver,
+    state: Path,
+    clock: Clock,
+    port: PortKey,
+    sources: tuple[AddressPrefix, ...],
+    duration: timedelta,
+) -> None:
+    """Take the table over and open; the caller holds the lock on ``state``.
+
+    Raises EnforcementFailed while somebody else's socket still owns the table.
+    """
+    reconciler = Reconciler(driver, HeldFile(state, clock), clock)
+    reconciler.restore(driver.observe().rules)
+    driver.take_over(lambda: None)
+    grant_id, lease, opening = local_lease(clock, port, sources, duration)
+    reconciler.open_locally(grant_id, lease, None)
+    reconciler.reconcile()
+    reconciler.save()
+    LocalOpenings(state).add(opening)
