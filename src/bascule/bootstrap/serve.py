@@ -26,7 +26,7 @@ from bascule.config import (
 from bascule.domain.net import parse_address
 from bascule.domain.times import format_duration, parse_duration
 from bascule.interfaces import Installation, Store
-from bascule.services.act import Services
+from bascule.services.act import ServerPlace, Services
 from bascule.services.clocks import SystemClock
 from bascule.services.hub import Hub
 from bascule.services.owned_driver import HostParts
@@ -113,12 +113,14 @@ def _serve(
 ) -> int:
     from bascule.api.app import build_app
     from bascule.api.context import AppState
+    from bascule.api.my_address import is_own_address
     from bascule.api.origin import Names, Proxies
     from bascule.api.server import run_server
     from bascule.bootstrap.data_directory import ADMIN_FILE, AdminFile
     from bascule.identity.tokens import TokenIssuer
 
-    services = Services(store, SystemClock(), Hub())
+    place = ServerPlace(_own_ports(settings, passed), is_own_address)
+    services = Services(store, SystemClock(), Hub(), place)
     admin_file = AdminFile(settings.data / ADMIN_FILE)
     endpoint = f"https://{_first_name(settings)}:{_first_port(settings, passed)}"
     installation = asyncio.run(
@@ -179,6 +181,12 @@ def _first_name(settings: ServeSettings) -> str:
     given = [name for name in settings.names if name not in ALWAYS_NAMED]
     name = given[0] if given else ALWAYS_NAMED[0]
     return f"[{name}]" if ":" in name else name
+
+
+def _own_ports(settings: ServeSettings, passed: list[socket.socket]) -> frozenset[int]:
+    return frozenset(
+        [port for _, port in settings.listen] + [each.getsockname()[1] for each in passed]
+    )
 
 
 def _first_port(settings: ServeSettings, passed: list[socket.socket]) -> int:

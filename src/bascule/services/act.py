@@ -14,10 +14,20 @@ from typing import TypeVar
 
 from bascule.domain.access import Subject
 from bascule.domain.events import SYSTEM, Actor, Event, Fact
+from bascule.domain.net import Address
 from bascule.interfaces import Clock, Reader, Store, Transaction
 from bascule.services.hub import Hub
 
 T = TypeVar("T")
+IN_PROCESS_KEY = "in-process"  # the key of the point that lives in the server's own process
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPlace:
+    """Where this server itself listens: a policy must not shut it off (EDGES A4)."""
+
+    ports: frozenset[int] = frozenset()
+    is_own_address: Callable[[Address], bool] = lambda _: False
 
 
 def new_id() -> str:
@@ -33,6 +43,7 @@ class Act:
     correlation_id: str = ""
     touched: set[str] = field(default_factory=set)  # machine uids whose desired state changed
     settled: set[str] = field(default_factory=set)  # request ids whose grants moved
+    place: ServerPlace = ServerPlace()
 
     def record(self, tx: Transaction, fact: Fact, resource_id: object = "") -> None:
         """Write an audit event into the same transaction."""
@@ -52,6 +63,7 @@ class Services:
     store: Store
     clock: Clock
     hub: Hub
+    place: ServerPlace = ServerPlace()
 
     async def perform(
         self,
@@ -64,7 +76,8 @@ class Services:
 
         def unit(tx: Transaction) -> T:
             # The clock is read inside the writer, so that a queue cannot make it old.
-            act = Act(self.clock.now(), actor_of(subject) if subject else SYSTEM, correlation_id)
+            actor = actor_of(subject) if subject else SYSTEM
+            act = Act(self.clock.now(), actor, correlation_id, place=self.place)
             acts.append(act)
             return work(tx, act)
 

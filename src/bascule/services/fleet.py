@@ -9,7 +9,7 @@ server shows that the server is from an older backup, and ends that machine's li
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -18,6 +18,7 @@ from bascule.domain.events import (
     AgentCameBack,
     AgentEnrolled,
     AgentReported,
+    AgentWentSilent,
     DriftHealed,
     EnrolmentCreated,
     EnrolmentRefused,
@@ -25,6 +26,7 @@ from bascule.domain.events import (
     GrantClosed,
     GrantOpened,
     OpenedLocally,
+    PortClosed,
 )
 from bascule.domain.grant import (
     SILENCE_BOUND,
@@ -35,10 +37,10 @@ from bascule.domain.grant import (
     confirm_open,
 )
 from bascule.domain.ids import ResourceId
-from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
 from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, Forbidden
-from bascule.interfaces import Blocked, Enrolment, Reader, Transaction
+from bascule.interfaces import Blocked, Enrolment, EventFilter, Reader, Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.grants import end_grants, touch
 from bascule.services.policies import known_machine
@@ -74,6 +76,7 @@ class Report:
     local_openings: tuple[LocalOpening, ...] = ()
     notes: tuple[str, ...] = ()
     clock: datetime | None = None
+    closed: frozenset[ClosedPort] = frozenset()  # what was read back shut
 
 
 def hash_token(token: str) -> str:
@@ -185,6 +188,8 @@ def take_report(tx: Transaction, act: Act, machine_uid: str, report: Report) -> 
         _overtaken(tx, act, machine, generation, report)
     else:
         _settle(tx, act, machine, report)
+        if report.generation == generation:
+            _keep_shut(tx, act, machine, report.closed)
     _record_notes(tx, act, machine, report)
     _update_point(tx, act, machine, point, report)
     return tx.generation(machine_uid)
@@ -224,6 +229,29 @@ def _settle(tx: Transaction, act: Act, machine: Machine, report: Report) -> None
                 machine.id,
             )
 
+    lost = [
+        grant
+        for grant in tx.live_grants([machine.uid])
+        if grant.state is GrantState.OPEN
+        and grant.generation <= report.generation
+        and grant.id not in report.in_force
+    ]
+    end_grants(tx, act, lost, StatusReason.EXPIRED, "its enforcement point has shut it")
+
+
+def _keep_shut(tx: Transaction, act: Act, machine: Machine, reported: Iterable[ClosedPort]) -> None:
+    """A port that the point keeps shut and that is not known here: from an older backup, an
+    earlier life of the machine, a damaged state. It is shut, in no policy (EDGES A10).
+    """
+    known = {each.port for each in tx.closed_ports(machine.uid)}
+    known |= set(tx.released_ports(machine.uid))
+    for each in sorted(reported, key=lambda each: each.port):
+        if each.port not in known:
+            tx.put_closed_port(machine.uid, each)
+            act.record(tx, PortClosed(str(machine.id), str(each.port), each.on_expiry), machine.id)
+            note = f"keeps {each.port} shut, which no policy names here; it stays shut"
+            act.record(tx, AgentReported(str(machine.id), note), machine.id)
+
 
 def _opened(tx: Transaction, act: Act, grant: Grant) -> None:
     tx.update_grant(confirm_open(grant), grant.state)
@@ -249,7 +277,7 @@ def _update_point(
     was_silent = (
         point.last_contact_at is not None and act.now - point.last_contact_at > SILENCE_BOUND
     )
-    if was_silent:
+    if was_silent and _is_missed(tx, machine):
         act.record(tx, AgentCameBack(str(machine.id)), machine.id)
     if report.clock is not None and abs(report.clock - act.now) > MAXIMUM_SKEW:
         known = point.facts.get("clock skew", "")
@@ -271,6 +299,13 @@ def _update_point(
     is_due = point.last_contact_at is None or act.now - point.last_contact_at >= CONTACT_GRAIN
     if updated != point or is_due:
         tx.put_enforcement_point(replace(updated, last_contact_at=act.now))
+
+
+def _is_missed(tx: Reader, machine: Machine) -> bool:
+    """Is the last that the record says of it that it went silent? (Else the server was away.)"""
+    kinds = (AgentWentSilent.__name__, AgentCameBack.__name__)
+    newest = tx.events(EventFilter(str(machine.id), kinds), limit=1)
+    return any(isinstance(event.fact, AgentWentSilent) for _, event in newest)
 
 
 def is_online(point: EnforcementPoint, now: datetime) -> bool:

@@ -20,7 +20,7 @@ from bascule.domain.times import format_duration
 from bascule.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, Problem
 from bascule.interfaces import Reader, StoredPolicy, Transaction
 from bascule.services import closed
-from bascule.services.act import Act
+from bascule.services.act import IN_PROCESS_KEY, Act, ServerPlace
 from bascule.services.grants import end_grants, shorten
 
 Inherits = Collection[
@@ -54,7 +54,7 @@ def put_policy(
     before = tx.policy(policy.id)
     check_precondition(before, precondition)
     policy = _inherit(policy, before.policy if before else None, inherits)
-    machines = _check(tx, policy)
+    machines = _check(tx, act, policy)
     touched = {m.id: m for m in machines}
     for rules in before.policy.machines if before else ():
         known = tx.machine(rules.machine_id)
@@ -247,7 +247,7 @@ def _inherit(policy: Policy, before: Policy | None, inherits: Inherits) -> Polic
     return replace(policy, machines=machines)
 
 
-def _check(tx: Transaction, policy: Policy) -> list[Machine]:
+def _check(tx: Transaction, act: Act, policy: Policy) -> list[Machine]:
     """The machines of a policy, in their stored spelling; raise with every problem at once."""
     problems = list(check_policy(policy))
     machines: list[Machine] = []
@@ -275,6 +275,7 @@ def _check(tx: Transaction, policy: Policy) -> list[Machine]:
                 )
             )
         problems.extend(_check_host(tx, machine, rules, target))
+        problems.extend(_check_server(tx, act.place, machine, rules, target))
     if problems:
         raise InvalidInput.of(problems)
     return machines
@@ -301,6 +302,32 @@ def _check_host(
                 "them. Use a keep TCP rule, another port, or change the range.",
                 f"{target}.ports[{p}].number",
             )
+
+
+def _check_server(
+    tx: Transaction, place: ServerPlace, machine: Machine, rules: MachineRules, target: str
+) -> Iterable[Problem]:
+    """Shutting the server's own port on its own host would shut off every agent and person."""
+    shut = [p for p, rule in enumerate(rules.ports) if _shuts_server(rule, place.ports)]
+    if not shut:
+        return
+    point = tx.enforcement_point(machine.uid)
+    is_inside = point is not None and point.public_key == IN_PROCESS_KEY
+    if is_inside or any(map(place.is_own_address, machine.addresses)):
+        for p in shut:
+            yield Problem(
+                "PortOfServer",
+                f"Port {rules.ports[p].number} of {machine.id.name} is where this server itself "
+                "listens: closing it would shut off every agent and everybody who asks. Name "
+                "another port, or have the server listen elsewhere (serve --listen).",
+                f"{target}.ports[{p}].number",
+            )
+
+
+def _shuts_server(rule: PortRule, ports: Collection[int]) -> bool:
+    return rule.number in ports and TransportProtocol.TCP in {
+        key.protocol for key in rule.port_keys
+    }
 
 
 def _covers_udp(rule: PortRule) -> bool:

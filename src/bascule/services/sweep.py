@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from bascule.domain.events import AgentWentSilent, GrantFailed
+from bascule.domain.events import AgentWentSilent, GrantFailed, fact_name
 from bascule.domain.grant import (
     OPENING_PATIENCE,
     SILENCE_BOUND,
@@ -18,8 +18,9 @@ from bascule.domain.grant import (
     StatusReason,
     fail,
 )
+from bascule.domain.ids import ResourceId
 from bascule.domain.times import format_utc
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces import EventFilter, Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.grants import end_grants, touch
 
@@ -75,17 +76,28 @@ def _why_not_open(tx: Reader, grant: Grant, now: datetime) -> str:
 
 
 def note_silence(tx: Transaction, act: Act, known_silent: set[str]) -> set[str]:
-    """Record each enforcement point that has just fallen silent; returns the silent ones."""
+    """Record each enforcement point that has fallen silent, once; returns the silent ones.
+
+    ``known_silent`` spares a look at the record; a server that was started anew looks there.
+    """
     silent: set[str] = set()
     for point in tx.enforcement_points():
         if point.last_contact_at is None or act.now - point.last_contact_at <= SILENCE_BOUND:
             continue
         silent.add(point.machine_uid)
         machine = tx.machine_by_uid(point.machine_uid)
-        if machine is not None and point.machine_uid not in known_silent:
-            act.record(
-                tx,
-                AgentWentSilent(str(machine.id), format_utc(point.last_contact_at)),
-                machine.id,
-            )
+        if machine is None or point.machine_uid in known_silent:
+            continue
+        fact = AgentWentSilent(str(machine.id), format_utc(point.last_contact_at))
+        if not _is_on_record(tx, machine.id, fact):
+            act.record(tx, fact, machine.id)
     return silent
+
+
+def _is_on_record(tx: Reader, machine_id: ResourceId, fact: AgentWentSilent) -> bool:
+    newest = tx.events(
+        EventFilter(resource_id=str(machine_id), kinds=(fact_name(fact),)),
+        newest_first=True,
+        limit=1,
+    )
+    return any(event.fact == fact for _, event in newest)

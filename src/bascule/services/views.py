@@ -134,7 +134,8 @@ def view_request(reader: Reader, request_id: str, now: datetime) -> RequestView 
     (view,) = plain
     opened_at: dict[str, datetime] = {}
     sessions_alive: dict[str, int] = {}
-    for machine_id in dict.fromkeys(grant.machine_id for grant in view.grants):
+    begun = (grant for grant in view.grants if grant.state is not GrantState.OPENING)
+    for machine_id in dict.fromkeys(grant.machine_id for grant in begun):
         wanted = EventFilter(
             machine_id.key, (GrantOpened.__name__, GrantClosed.__name__), request.started_at
         )

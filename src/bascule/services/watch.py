@@ -11,9 +11,9 @@ from datetime import timedelta
 
 import structlog
 
+from bascule.domain.grant import SILENCE_BOUND
 from bascule.errors import BasculeError
-from bascule.interfaces import Transaction
-from bascule.services.act import Act, Services
+from bascule.services.act import Services
 from bascule.services.sweep import next_due, note_silence, sweep
 
 log = structlog.get_logger("bascule.server")
@@ -25,8 +25,9 @@ SILENCE_ROUND = timedelta(seconds=5)
 
 async def watch(services: Services) -> None:
     """Run until cancelled."""
-    silent: set[str] | None = None
-    next_silence = services.clock.boottime()
+    silent: set[str] = set()
+    # While no server ran nobody could report: silence counts from our own start.
+    next_silence = services.clock.boottime() + SILENCE_BOUND.total_seconds()
     while True:
         try:
             wait = await _round(services)
@@ -49,10 +50,5 @@ async def _round(services: Services) -> timedelta:
     return max(SHORTEST_WAIT, min(LONGEST_WAIT, left))
 
 
-async def _silence_round(services: Services, silent: set[str] | None) -> set[str]:
-    """Note newly silent points; those silent already at our start were noted before it."""
-
-    def work(tx: Transaction, act: Act) -> set[str]:
-        return note_silence(tx, act, silent if silent is not None else set())
-
-    return await services.perform(work)
+async def _silence_round(services: Services, silent: set[str]) -> set[str]:
+    return await services.perform(lambda tx, act: note_silence(tx, act, silent))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -26,7 +27,7 @@ from bascule.api.wire.fields import (
     refuse,
 )
 from bascule.domain.desired import Cut, DesiredState, Lease
-from bascule.domain.machine import Machine
+from bascule.domain.machine import ClosedPort, Machine, OnExpiry
 from bascule.domain.net import PortKey
 from bascule.interfaces import Blocked
 from bascule.services.fleet import LocalOpening, Report
@@ -34,6 +35,7 @@ from bascule.services.fleet import LocalOpening, Report
 MOST_NOTES = 64
 MOST_BLOCKED = 256
 MOST_FACTS = 64
+MOST_CLOSED = 1024
 LONGEST_NOTE = 500
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -70,6 +72,12 @@ class BlockedBody(Body):
     packets: Count
 
 
+class ClosedBody(Body):
+    protocol: Protocol
+    number: PortNumber
+    on_expiry: Text
+
+
 class NoteBody(Body):
     kind: Text
     text: LongText
@@ -91,6 +99,7 @@ class ReportBody(Body):
     notes: list[NoteBody] | None = None
     clock: EndTime | None = None
     is_ready: Truth | None = None
+    closed: list[ClosedBody] | None = None
 
 
 def read_report(body: ReportBody) -> Report:
@@ -114,7 +123,15 @@ def read_report(body: ReportBody) -> Report:
             note.text[:LONGEST_NOTE] for note in notes if note.kind not in ("drift", "local-open")
         ),
         clock=body.clock.at if body.clock else None,
+        closed=frozenset(_read_closed((body.closed or [])[:MOST_CLOSED])),
     )
+
+
+def _read_closed(closed: list[ClosedBody]) -> Iterator[ClosedPort]:
+    for each in closed:
+        for transport in each.protocol.transports:
+            with contextlib.suppress(ValueError):  # a word of a newer agent: said in vain
+                yield ClosedPort(PortKey(transport, each.number), OnExpiry(each.on_expiry))
 
 
 def _read_blocked(blocked: list[BlockedBody]) -> list[Blocked]:
