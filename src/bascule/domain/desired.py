@@ -99,9 +99,16 @@ def desired_state(
 
     ``grants`` may hold any of the machine's; only live ones with time left are leased.
     ``cut_grants`` are those revoked with kill; they are named for CUT_FOR after their end.
+    A clock that went back leases nothing for longer than was granted (EDGES A8).
     """
     leases = tuple(
-        Lease(grant.id, grant.port_keys, grant.sources, grant.ends_at - now, grant.extension)
+        Lease(
+            grant.id,
+            grant.port_keys,
+            grant.sources,
+            grant.ends_at - max(now, grant.started_at),
+            grant.extension,
+        )
         for grant in grants
         if grant.is_live and grant.machine_uid == machine_uid and grant.ends_at - now >= SHORTEST
     )
