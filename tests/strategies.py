@@ -59,11 +59,23 @@ any_prefixes = st.one_of(
     ),
 )
 
-port_keys = st.builds(PortKey, st.sampled_from(TransportProtocol), st.sampled_from([22, 53, 3389]))
-closed_sets = st.dictionaries(port_keys, st.sampled_from(OnExpiry), max_size=4).map(
-    lambda found: frozenset(ClosedPort(port, after) for port, after in found.items())
+TCP, UDP = TransportProtocol
+port_keys = st.sampled_from([PortKey(TCP, 22), PortKey(UDP, 53), PortKey(TCP, 3389)])
+closed_sets = st.one_of(
+    st.just(frozenset({ClosedPort(PortKey(TCP, 22)), ClosedPort(PortKey(UDP, 53), OnExpiry.KILL)})),
+    st.dictionaries(port_keys, st.sampled_from(OnExpiry), max_size=3).map(
+        lambda found: frozenset(ClosedPort(port, after) for port, after in found.items())
+    ),
 )
-spans = st.integers(1, 7200_000).map(lambda count: timedelta(milliseconds=count))
+spans = st.one_of(
+    st.sampled_from([1, 60, 300, 3600, 7200]).map(lambda count: timedelta(seconds=count)),
+    st.integers(1, 7_200_000).map(lambda count: timedelta(milliseconds=count)),
+)
+few_sources = st.lists(
+    st.sampled_from(["*", "192.0.2.0/29", "192.0.2.2", "2001:db8::1"]).map(AddressPrefix.parse),
+    min_size=1,
+    max_size=2,
+).map(tuple)
 instants = st.datetimes(timezones=st.just(UTC), max_value=datetime(9999, 12, 30)).map(  # noqa: DTZ001  # reason: hypothesis wants naive bounds
     lambda each: each.astimezone(UTC)
 )
@@ -73,34 +85,34 @@ leases = st.builds(
     Lease,
     grant_ids,
     st.lists(port_keys, min_size=1, max_size=2).map(tuple),
-    prefix_sets,
+    few_sources,
     spans,
     st.integers(0, 2),
 )
 cuts = st.builds(
-    Cut, grant_ids, st.lists(port_keys, min_size=1, max_size=2).map(tuple), prefix_sets, spans
+    Cut, grant_ids, st.lists(port_keys, min_size=1, max_size=2).map(tuple), few_sources, spans
 )
 states = st.builds(
     DesiredState,
     st.just("uid-web"),
-    st.integers(0, 6),
+    st.sampled_from([0, 2, 2, 3, 4]),
     closed_sets,
     st.frozensets(port_keys, max_size=2),
-    st.lists(leases, max_size=4, unique_by=lambda lease: lease.grant_id).map(tuple),
+    st.lists(leases, min_size=1, max_size=4, unique_by=lambda lease: lease.grant_id).map(tuple),
     st.lists(cuts, max_size=2).map(tuple),
 )
 
 held_leases = st.builds(
     HeldLease,
     st.lists(port_keys, min_size=1, max_size=2).map(tuple),
-    prefix_sets,
+    few_sources,
     st.integers(0, 7200).map(float),
     st.integers(0, 2),
-    st.booleans(),
+    st.sampled_from([False, False, True]),
 )
 helds = st.builds(
     Held,
-    st.integers(0, 6),
+    st.sampled_from([0, 1, 2, 3]),
     closed_sets,
     st.dictionaries(grant_ids, held_leases, max_size=4),
     st.just({}),
