@@ -198,3 +198,25 @@ def test_machines_come_change_and_go(house: House) -> None:
     assert house.call("GET", path, version=BASCULE).status_code == 404
     anew = house.call("PUT", path, {})
     assert anew.json()["properties"]["vmId"] != shown["properties"]["vmId"]
+
+
+def test_machines_are_found_by_name_in_every_group(house: House) -> None:
+    """How the command line resolves a bare name without reading the whole fleet."""
+    house.do(lambda tx, _: tx.add_resource_group("second"))
+    for name in ("web-1", "web-2"):
+        house.add_machine(name)
+    path = "/providers/Microsoft.Compute/virtualMachines"
+    second = f"{house.subscription}/resourceGroups/second{path}/WEB-1"
+    assert house.call("PUT", second, {}).status_code == 201
+
+    def listed(below: str, text: str) -> list[str]:
+        answer = house.call("GET", below + path, params={"$filter": text})
+        assert answer.status_code == 200, answer.text
+        return [each["id"] for each in answer.json()["value"]]
+
+    assert listed("", "name eq 'Web-1'") == [house.machine("web-1"), second]
+    assert listed(house.group, "name eq 'Web-1'") == [house.machine("web-1")]
+    assert listed("", "name eq 'nobody'") == []
+    assert listed("", "name eq 'web-1' and name eq 'web-2'") == []
+    odd = house.call("GET", path, params={"$filter": "name eq 'a b'"})
+    assert odd.json()["error"]["code"] == "InvalidResourceName"

@@ -70,7 +70,7 @@ class Call:
     subject: Subject
     proven_until: datetime  # streams and waits end then
     resource_group: str  # of the path, as it was created; empty when the path has none
-    locations: tuple[str, ...]
+    locations: tuple[str, ...]  # that are known; empty when the path names none
 
     @property
     def now(self) -> datetime:
@@ -93,7 +93,7 @@ class Call:
         return await self.state.services.look(work)
 
 
-def current_call(request: Request) -> Call:
+async def current_call(request: Request) -> Call:
     return cast("Call", request.state.call)
 
 
@@ -126,8 +126,12 @@ async def _admit(request: Request, admitted: frozenset[PrincipalKind]) -> Call:
     )
 
     def look(reader: Reader) -> tuple[Principal | None, list[str], list[str]]:
+        """All that the guard asks of the store, at once, and no more than the path needs."""
         principal = find_principal(reader, token.kind, token.principal_id, now)
-        return principal, list(reader.resource_groups()), list(reader.locations())
+        named = request.path_params
+        groups = reader.resource_groups() if "resource_group" in named else ()
+        locations = reader.locations() if "location" in named else ()
+        return principal, list(groups), list(locations)
 
     principal, groups, locations = await state.services.look(look)
     try:

@@ -83,7 +83,7 @@ def _unknown_token() -> InvalidInput:
     )
 
 
-def wanted_page(
+async def wanted_page(
     top: Annotated[int, Query(alias="$top", ge=1, le=LARGEST_PAGE)] = USUAL_PAGE,
     skip_token: Annotated[str, Query(alias="$skiptoken", max_length=1000)] = "",
 ) -> Wanted:

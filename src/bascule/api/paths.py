@@ -2,6 +2,9 @@
 
 Names in a path are checked whole (EDGES A18); a resource group is taken in the spelling
 in which it was created, a location in the one that is known.
+
+These and all dependencies are coroutines though they await nothing: FastAPI runs a plain
+function in a thread of its pool, which costs more than all that they do.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ SubscriptionName = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 GroupName = Annotated[str, Path(max_length=90)]
 
 
-def arm_call(
+async def arm_call(
     subscription_id: SubscriptionName,  # reason: describes the path
     api_version: Annotated[  # reason: describes the query
         str, Query(alias="api-version", description="Any date, with or without a suffix.")
@@ -32,7 +35,7 @@ def arm_call(
     """What every ARM route takes; the guard has checked it, this describes it."""
 
 
-def group_of(call: CurrentCall, resource_group: GroupName) -> str:  # noqa: ARG001  # reason: describes the path
+async def group_of(call: CurrentCall, resource_group: GroupName) -> str:  # noqa: ARG001  # reason: describes the path
     """The path's group as it was created; the guard has checked it."""
     return call.resource_group
 
@@ -40,12 +43,12 @@ def group_of(call: CurrentCall, resource_group: GroupName) -> str:  # noqa: ARG0
 Group = Annotated[str, Depends(group_of)]
 
 
-def machine_of(call: CurrentCall, _group: Group, machine: str) -> ResourceId:
+async def machine_of(call: CurrentCall, _group: Group, machine: str) -> ResourceId:
     name = parse_name(machine, "The machine's name")
     return machine_id(call.subscription_id, call.resource_group, name)
 
 
-def location_of(call: CurrentCall, location: str) -> str:
+async def location_of(call: CurrentCall, location: str) -> str:
     known = next((name for name in call.locations if name.casefold() == location.casefold()), None)
     if known is None:
         raise InvalidInput(
@@ -58,7 +61,9 @@ def location_of(call: CurrentCall, location: str) -> str:
 Location = Annotated[str, Depends(location_of)]
 
 
-def policy_of(call: CurrentCall, _group: Group, location: Location, policy: str) -> ResourceId:
+async def policy_of(
+    call: CurrentCall, _group: Group, location: Location, policy: str
+) -> ResourceId:
     name = parse_name(policy, "The policy's name")
     return policy_id(call.subscription_id, call.resource_group, location, name)
 

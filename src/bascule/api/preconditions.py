@@ -54,7 +54,7 @@ def _read_tags(header: str) -> list[str]:
     return tags
 
 
-def conditions_of(
+async def conditions_of(
     if_match: Annotated[str, Header()] = "", if_none_match: Annotated[str, Header()] = ""
 ) -> Conditions:
     return Conditions(if_match, if_none_match.strip())

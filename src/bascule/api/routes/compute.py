@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from collections.abc import Collection, Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
 
 from bascule.api.auth import Call, CurrentCall, GuardedRoute, admits
 from bascule.api.envelope import CompactJson
+from bascule.api.filters import parse_filter
 from bascule.api.paging import Wanted, WantedPage, page_json
 from bascule.api.paths import ARM, GROUP, MACHINE, MACHINES, SUBSCRIPTION, Group, MachinePath
 from bascule.api.wire.machines import MachineBody, machine_json, read_machine
 from bascule.domain.access import PrincipalKind
+from bascule.domain.ids import machine_id, parse_name
 from bascule.domain.machine import Machine
 from bascule.errors import Conflict, NotFound
 from bascule.interfaces import Reader, Transaction
@@ -20,30 +25,50 @@ from bascule.services.views import MachineView, view_machine
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
 
+Named = Annotated[str, Query(alias="$filter", max_length=200, examples=["name eq 'web-1'"])]
+
 
 @router.get(f"{SUBSCRIPTION}{MACHINES}")
 @admits(PrincipalKind.SERVICE)
-async def list_machines(call: CurrentCall, wanted: WantedPage) -> Response:
-    return await _list(call, wanted, None)
+async def list_machines(call: CurrentCall, wanted: WantedPage, named: Named = "") -> Response:
+    return await _list(call, wanted, None, named)
 
 
 @router.get(f"{GROUP}{MACHINES}")
 @admits(PrincipalKind.SERVICE)
-async def list_machines_of_group(call: CurrentCall, group: Group, wanted: WantedPage) -> Response:
-    return await _list(call, wanted, group)
+async def list_machines_of_group(
+    call: CurrentCall, group: Group, wanted: WantedPage, named: Named = ""
+) -> Response:
+    return await _list(call, wanted, group, named)
 
 
-async def _list(call: Call, wanted: Wanted, group: str | None) -> Response:
+async def _list(call: Call, wanted: Wanted, group: str | None, filter_text: str) -> Response:
     now, after = call.now, wanted.text_after()
+    clauses = parse_filter(filter_text, (("name", "eq"),))
+    names = {parse_name(clause.value, "The machine's name", "$filter") for clause in clauses}
 
     def look(reader: Reader) -> list[MachineView]:
-        found = reader.machines(group, after, wanted.limit)
+        found = reader.machines(group, after, wanted.limit) if not names else ()
+        if names:
+            groups = reader.resource_groups() if group is None else [group]
+            found = _named(reader, call.subscription_id, groups, names)
         return [view_machine(reader, machine, now) for machine in found]
 
     views = await call.look(look)
     return CompactJson(
         page_json(call, wanted, views, machine_json, lambda view: (view.machine.id.key,))
     )
+
+
+def _named(
+    reader: Reader, subscription_id: str, groups: Sequence[str], names: Collection[str]
+) -> list[Machine]:
+    """The machines of one name, at most one a group; none when two names are asked at once."""
+    if len({name.casefold() for name in names}) > 1:
+        return []
+    name = next(iter(names))
+    found = [reader.machine(machine_id(subscription_id, group, name)) for group in groups]
+    return [machine for machine in found if machine is not None]
 
 
 @router.get(MACHINE)

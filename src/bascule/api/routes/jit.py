@@ -23,7 +23,7 @@ from bascule.errors import NotFound
 from bascule.interfaces import Reader, Transaction
 from bascule.services import policies, requests
 from bascule.services.act import Act
-from bascule.services.views import PolicyView, RequestView, view_policy, view_requests
+from bascule.services.views import PolicyView, RequestView, view_policy
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
 
@@ -138,8 +138,7 @@ async def initiate(call: CurrentCall, policy: PolicyPath, body: InitiateBody) ->
         answer = requests.initiate(tx, act, policy, machines, body.justification, call.subject)
         if isinstance(answer, Denied):
             return answer
-        (view,) = view_requests(tx, [answer.request], act.now)
-        return view
+        return RequestView(answer.request, answer.grants, {}, {}, act.now)
 
     answer = await call.perform(work)
     if isinstance(answer, Denied):
