@@ -52,7 +52,7 @@ def main() -> int:
     except KeyboardInterrupt:
         tell("interrupted; everything of this run is taken down")
         return 130
-    except Broken as problem:
+    except (Broken, OSError) as problem:
         tell(f"error: {problem}")
         return 1
     return 0

@@ -8,7 +8,6 @@ by share.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,9 @@ from typing import Any
 
 from bench.lab import BASCULE, MACHINE, Lab
 from bench.series import median
-from bench.standing import Broken, our_environment
+from bench.standing import Broken, program
+from bench.stopwatch import PROGRAM as STOPWATCH
+from bench.stopwatch import timed
 
 SERVER_MB = 150  # what we aim at
 AGENT_MB = 45
@@ -83,7 +84,7 @@ def command_start() -> dict[str, Any]:
     """``bascule --help`` and, taking turns with it, an interpreter that does nothing."""
     script = Path(sys.executable).with_name("bascule")
     bare = [str(script)] if os.access(script, os.X_OK) else list(BASCULE)
-    ours, nothing = _take_turns([*bare, "--help"], [sys.executable, "-c", "pass"], _STARTS)
+    ours, nothing = take_turns(timed, [*bare, "--help"], [sys.executable, "-c", "pass"], _STARTS)
     return {"value": ours, "unit": "ms", "aim": START_MS, "bare_interpreter_ms": nothing}
 
 
@@ -92,41 +93,38 @@ def logins(stood: Lab) -> dict[str, dict[str, Any]]:
     user = stood.info.get("user", "root")
     plain = ["ssh", "-o", "BatchMode=yes", f"{user}@{stood.address}", "true"]
     ours = ["bascule", "ssh", MACHINE, "--", "true"]
-    first = _timed([*stood.client, *ours])  # opens the port for the rest
-    through, direct = _take_turns([*stood.client, *ours], [*stood.client, *plain], _LOGINS)
-    entering = median([_timed([*stood.client, "true"]) for _ in range(_LOGINS)])
-    ratio = (through - entering) / max(direct - entering, 0.01)
+    with program("logging in", stood.client, STOPWATCH) as client:
+
+        def time_there(argv: Sequence[str]) -> float:
+            client.tell({"argv": argv})
+            return float(client.outcome()["ms"])
+
+        first = time_there(ours)  # opens the port for the rest
+        through, direct = take_turns(time_there, ours, plain, _LOGINS)
     return {
-        "bascule_ssh_first": {"value": round(first - entering, 1), "unit": "ms"},
+        "bascule_ssh_with_request": {"value": round(first, 1), "unit": "ms"},
         "bascule_ssh": {
-            "value": round(through - entering, 1),
+            "value": through,
             "unit": "ms",
-            "ratio": round(ratio, 2),
+            "ratio": round(through / direct, 2),
             "ratio_to": "of plain ssh",
         },
-        "plain_ssh": {"value": round(direct - entering, 1), "unit": "ms"},
-        "bascule_ssh_more": {"value": round(through - direct, 1), "unit": "ms"},
+        "plain_ssh": {"value": direct, "unit": "ms"},
+        "bascule_ssh_over_plain": {"value": round(through - direct, 1), "unit": "ms"},
     }
 
 
-def _take_turns(one: Sequence[str], other: Sequence[str], turns: int) -> tuple[float, float]:
+def take_turns(
+    stopwatch: Callable[[Sequence[str]], float],
+    one: Sequence[str],
+    other: Sequence[str],
+    turns: int,
+) -> tuple[float, float]:
     """Medians in milliseconds of two commands that run in turn; each once before that."""
     times: tuple[list[float], list[float]] = ([], [])
     for turn in range(turns + 1):
         for argv, taken in zip((one, other), times, strict=True):
-            spent = _timed(argv)
+            spent = stopwatch(argv)
             if turn:
                 taken.append(spent)
     return median(times[0]), median(times[1])
-
-
-def _timed(argv: Sequence[str]) -> float:
-    """Milliseconds from start to end of a command that has to succeed."""
-    began = time.perf_counter()
-    done = subprocess.run(
-        argv, env=our_environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )
-    spent = (time.perf_counter() - began) * 1000
-    if done.returncode != 0:
-        raise Broken(f"{' '.join(argv)}: {done.stderr.decode('utf-8', 'replace').strip()[-500:]}")
-    return spent
