@@ -37,6 +37,7 @@ T = TypeVar("T")
 POLL_SECONDS = 15.0  # with a quarter of jitter
 WATCH_SECONDS = 2.0  # how often our rules are read back
 SHORTEST_RETRY, LONGEST_RETRY = 0.2, 20.0
+STEADY_SECONDS = 2.0  # a stream that worked for so long is asked for again at once
 REFUSED_RETRY = 10.0
 
 
@@ -67,6 +68,9 @@ class AgentLoop:
         self._stopping = threading.Event()
         self._capabilities: Capabilities = driver.capabilities()
         self._announced = -1
+        # Set by the stream, cleared before asking: what is announced while an answer is on
+        # its way is asked for once more.
+        self._is_announced = threading.Event()
         self._next_poll = 0.0
         self._retry = SHORTEST_RETRY
         self._local = local
@@ -108,8 +112,11 @@ class AgentLoop:
     def _on_generation(self, generation: int) -> None:
         if generation != self._announced:
             self._announced = generation
-            self._next_poll = 0.0
-            self._inbox.put(None)
+            self._hint()
+
+    def _hint(self) -> None:
+        self._is_announced.set()
+        self._inbox.put(None)
 
     def _listen(self) -> None:
         retry = SHORTEST_RETRY
@@ -119,14 +126,14 @@ class AgentLoop:
                 self._link.listen(self._on_generation, self._stopping.is_set)
             except BasculeError as error:
                 log.debug("stream ended", why=error.message)
-            if self._clock.boottime() - started > LONGEST_RETRY:
+            lasted = self._clock.boottime() - started
+            if self._announced >= 0 and lasted > STEADY_SECONDS:
                 retry = SHORTEST_RETRY
             # Full jitter: after a server's restart not all its agents come at once.
             self._stopping.wait(random.uniform(0, retry))  # noqa: S311  # reason: not a secret
             retry = min(retry * 2, LONGEST_RETRY)
             self._announced = -1
-            self._next_poll = 0.0
-            self._inbox.put(None)
+            self._hint()
 
     # -- the loop's thread --------------------------------------------------------------
 
@@ -144,7 +151,8 @@ class AgentLoop:
     def step(self) -> None:
         """One pass: ask when it is time, reconcile, report, save."""
         try:
-            if self._clock.boottime() >= self._next_poll:
+            if self._is_announced.is_set() or self._clock.boottime() >= self._next_poll:
+                self._is_announced.clear()
                 self._ask_server()
             outcome = self._reconciler.reconcile()
             if outcome.drift:

@@ -1,0 +1,71 @@
+"""The agent's loop: an announcement is never lost, whatever the loop is doing meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bascule.agent.local_openings import LocalOpenings
+from bascule.agent.loop import AgentLoop
+from bascule.domain.desired import DesiredState, Held
+from bascule.services.fleet import Report
+from bascule.services.reconcile import Reconciler
+from bascule.testing.fake_driver import FakeDriver
+from bascule.testing.fake_firewall import FakeFirewall
+from tests.unit.services_world import SetClock
+
+
+class Memory:
+    """A HeldStore that keeps nothing."""
+
+    def load(self) -> Held:
+        return Held()
+
+    def save(self, held: Held) -> None:
+        pass
+
+
+class Line:
+    """A server whose generation moves while its answer is on the way."""
+
+    def __init__(self) -> None:
+        self.generation = 1
+        self.asked: list[int] = []
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def fetch_state(self) -> DesiredState:
+        answer = DesiredState("uid", self.generation, frozenset(), frozenset(), ())
+        self.asked.append(self.generation)
+        self.meanwhile()
+        return answer
+
+    def send_report(self, report: Report) -> int:
+        return report.generation
+
+    def listen(self, on_generation: Callable[[int], None], is_stopping: Callable[[], bool]) -> None:
+        on_generation(self.generation)
+
+
+def test_what_is_announced_while_an_answer_is_on_its_way_is_asked_for_again(
+    tmp_path: Path,
+) -> None:
+    """Else a grant or a revocation would wait for the next poll."""
+    clock = SetClock()
+    driver = FakeDriver(FakeFirewall(clock))
+    line = Line()
+    reconciler = Reconciler(driver, Memory(), clock)
+    local = LocalOpenings(tmp_path)
+    loop = AgentLoop(reconciler, driver, line, clock, lambda: None, local)
+
+    def announce() -> None:
+        line.meanwhile = lambda: None
+        line.generation = 2
+        loop._on_generation(2)
+
+    line.meanwhile = announce
+    loop.step()
+    assert line.asked == [1]
+    loop.step()
+    assert line.asked == [1, 2]
+    loop.step()
+    assert line.asked == [1, 2], "nothing was announced any more"
