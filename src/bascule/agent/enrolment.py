@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bascule import __version__
-from bascule.agent.link import Identity
+from bascule.agent.link import PATIENCE, Identity
+from bascule.client.https import Https, HttpsFailure
 from bascule.client.pin import fetch_ca
 from bascule.errors import AuthenticationFailed, ConfigurationError, InvalidInput, ServerUnreachable
 from bascule.files import write_atomically
@@ -116,16 +116,18 @@ def _draft(state: Path, server: str, token: EnrolmentToken) -> dict[str, Any]:
 def _ask(state: Path, server: str, token: EnrolmentToken, key: Ed25519PrivateKey) -> dict[str, Any]:
     public = base64.urlsafe_b64encode(key.public_key().public_bytes_raw()).decode().rstrip("=")
     body = {"token": token.text, "publicKey": public, "agentVersion": __version__}
+    https = Https(server, trust_of(state))
     try:
-        with httpx2.Client(verify=trust_of(state), timeout=10.0) as client:
-            response = client.post(f"{server}/bascule/enrol", json=body)
-            answer = response.json()
-    except (httpx2.HTTPError, ValueError) as error:
+        response = https.request("POST", "/bascule/enrol", body=body, patience=PATIENCE)
+        answer = json.loads(response.content)
+    except (HttpsFailure, ValueError) as error:
         raise ServerUnreachable(f"{server} did not answer the enrolment: {error}.") from error
-    if response.status_code == 200:
+    finally:
+        https.close()
+    if response.status == 200:
         return dict(answer)
-    message = str(answer.get("error", {}).get("message", f"HTTP {response.status_code}"))
-    if response.status_code >= 500:
+    message = str(answer.get("error", {}).get("message", f"HTTP {response.status}"))
+    if response.status >= 500:
         raise ServerUnreachable(f"The server could not enrol this agent: {message}")
     raise AuthenticationFailed(
         f"The enrolment was refused: {message}",

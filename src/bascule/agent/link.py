@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,9 +17,8 @@ from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
-import httpx2
-
 from bascule.client.assertion import make_assertion
+from bascule.client.https import Https, HttpsFailure, Response
 from bascule.domain.desired import Cut, DesiredState, Lease
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
@@ -27,7 +27,7 @@ from bascule.errors import AuthenticationFailed, ServerUnreachable
 from bascule.interfaces import Clock
 from bascule.services.fleet import Report
 
-REQUEST_SECONDS = 10.0
+PATIENCE = 10.0  # seconds for one answer
 STREAM_SILENCE_SECONDS = 25.0  # the server sends a heartbeat every 10 s
 RENEW_BEFORE = 60.0  # seconds of a token's life
 OFF_THE_CLOCK = 700024  # the token endpoint's code for an assertion outside its time
@@ -66,14 +66,10 @@ class HttpLink:
     def __init__(self, identity: Identity, trust: ssl.SSLContext, clock: Clock) -> None:
         self._identity = identity
         self._clock = clock
-        self._client = httpx2.Client(
-            base_url=identity.server, verify=trust, timeout=REQUEST_SECONDS
-        )
-        self._stream_client = httpx2.Client(
-            base_url=identity.server,
-            verify=trust,
-            timeout=httpx2.Timeout(REQUEST_SECONDS, read=STREAM_SILENCE_SECONDS),
-        )
+        self._trust = trust
+        self._calls = Https(identity.server, trust)
+        self._streams = Https(identity.server, trust)
+        self._sign_ins = threading.Lock()  # both threads may need a token
         self._token = ""
         self._token_ends = 0.0
 
@@ -90,29 +86,30 @@ class HttpLink:
 
     def listen(self, on_generation: Callable[[int], None], is_stopping: Callable[[], bool]) -> None:
         try:
-            with self._stream_client.stream(
-                "GET", f"{self._base}/stream", headers=self._headers()
-            ) as response:
-                if response.status_code in (401, 403):
-                    self._token = ""
-                if response.status_code != 200:
-                    raise ServerUnreachable(f"The stream was refused: HTTP {response.status_code}.")
-                for line in response.iter_lines():
-                    if is_stopping():
-                        return
-                    if line.startswith("data:"):
-                        on_generation(int(json.loads(line[5:])["generation"]))
-        except (httpx2.HTTPError, ValueError, KeyError) as error:
+            status, lines = self._streams.lines(
+                f"{self._base}/stream", self._headers(), STREAM_SILENCE_SECONDS
+            )
+            if status in (401, 403):
+                self._token = ""
+            if status != 200:
+                self._streams.close()
+                raise ServerUnreachable(f"The stream was refused: HTTP {status}.")
+            for line in lines:
+                if is_stopping():
+                    return
+                if line.startswith("data:"):
+                    on_generation(int(json.loads(line[5:])["generation"]))
+        except (HttpsFailure, ValueError, KeyError) as error:
             raise ServerUnreachable(f"The stream from the server broke: {error}.") from error
 
     def close(self) -> None:
-        self._client.close()
-        self._stream_client.close()
+        self._calls.close()
 
     def _headers(self) -> dict[str, str]:
-        if self._clock.boottime() > self._token_ends - RENEW_BEFORE or not self._token:
-            self._sign_in()
-        return {"Authorization": f"Bearer {self._token}"}
+        with self._sign_ins:
+            if self._clock.boottime() > self._token_ends - RENEW_BEFORE or not self._token:
+                self._sign_in()
+            return {"Authorization": f"Bearer {self._token}"}
 
     def _sign_in(self) -> None:
         asked = self._clock.boottime()
@@ -123,14 +120,14 @@ class HttpLink:
             # assertion's times, so they are written by its own clock (RFC 9110 6.6.1).
             response = self._ask_token(_date_of(response, now))
         answer = _json(response)
-        if response.status_code in (400, 401) and answer.get("error") == "invalid_client":
+        if response.status in (400, 401) and answer.get("error") == "invalid_client":
             raise KeyRefused(str(answer.get("error_description", "The agent's key was refused.")))
-        if response.status_code != 200:
-            raise ServerUnreachable(f"The server gave no token: HTTP {response.status_code}.")
+        if response.status != 200:
+            raise ServerUnreachable(f"The server gave no token: HTTP {response.status}.")
         self._token = str(answer["access_token"])
         self._token_ends = asked + float(answer["expires_in"])
 
-    def _ask_token(self, now: float) -> httpx2.Response:
+    def _ask_token(self, now: float) -> Response:
         identity = self._identity
         path = f"/{identity.tenant_id}/oauth2/v2.0/token"
         assertion = make_assertion(
@@ -147,45 +144,50 @@ class HttpLink:
             "client_assertion": assertion,
             "scope": f"{identity.server}/.default",
         }
-        return self._send(lambda: self._client.post(path, data=form))
+        # A connection of its own: the stream's thread may sign in while the loop's calls.
+        https = Https(identity.server, self._trust)
+        try:
+            return self._send(lambda: https.request("POST", path, form=form, patience=PATIENCE))
+        finally:
+            https.close()
 
     def _call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> Mapping[str, Any]:
         for is_last in (False, True):
             response = self._send(
-                lambda: self._client.request(method, path, json=body, headers=self._headers())
+                lambda: self._calls.request(
+                    method, path, body=body, headers=self._headers(), patience=PATIENCE
+                )
             )
-            if response.status_code == 200:
+            if response.status == 200:
                 return _json(response)
             code = str(_json(response).get("error", {}).get("code", ""))
             if code == "AgentUnknown":
                 raise KeyRefused("The server does not know this agent's machine any more.")
-            if response.status_code != 401 or is_last:
+            if response.status != 401 or is_last:
                 raise ServerUnreachable(
-                    f"{method} {path} was answered with HTTP {response.status_code} {code}."
+                    f"{method} {path} was answered with HTTP {response.status} {code}."
                 )
             self._token = ""  # expired or revoked: prove ourselves anew, once
         raise AssertionError  # the loop returns or raises
 
-    def _send(self, call: Callable[[], httpx2.Response]) -> httpx2.Response:
+    def _send(self, call: Callable[[], Response]) -> Response:
         try:
             return call()
-        except httpx2.HTTPError as error:
-            raise ServerUnreachable(
-                f"{self._identity.server} did not answer: {type(error).__name__} {error}."
-            ) from error
+        except HttpsFailure as error:
+            raise ServerUnreachable(f"{self._identity.server} did not answer: {error}.") from error
 
 
-def _json(response: httpx2.Response) -> dict[str, Any]:
+def _json(response: Response) -> dict[str, Any]:
     try:
-        answer = response.json()
+        answer = json.loads(response.content)
     except ValueError:
         return {}
     return answer if isinstance(answer, dict) else {}
 
 
-def _date_of(response: httpx2.Response, otherwise: float) -> float:
+def _date_of(response: Response, otherwise: float) -> float:
     """The server's clock as its answer says it, in seconds since the epoch."""
     try:
         return parsedate_to_datetime(response.headers["date"]).timestamp()

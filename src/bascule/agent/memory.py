@@ -20,6 +20,7 @@ from typing import Any
 from bascule.domain.desired import Held, HeldLease
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.errors import ConfigurationError
 from bascule.files import write_atomically
 from bascule.interfaces import Clock
 
@@ -59,8 +60,21 @@ class HeldFile:
         text = json.dumps({"checksum": _checksum(body), "body": body})
         newest = self._directory / NEWEST
         if self._read(newest) is not None:  # a damaged file never becomes the previous one
-            write_atomically(self._directory / PREVIOUS, newest.read_bytes())
+            self._keep_as_previous(newest)
         write_atomically(newest, text)
+
+    def _keep_as_previous(self, newest: Path) -> None:
+        """Give today's file a second name, so that there is always a newest one (link(2))."""
+        spare = self._directory / f".{PREVIOUS}.link"
+        try:
+            spare.unlink(missing_ok=True)
+            spare.hardlink_to(newest)
+            spare.replace(self._directory / PREVIOUS)
+        except OSError as error:
+            raise ConfigurationError(
+                f"The agent's state cannot be kept in {self._directory}: {error.strerror}.",
+                advice="Free space or make it writable; what is open ends on time all the same.",
+            ) from error
 
     def load(self) -> Held:
         """What was saved, or what must be shut when it cannot be read."""

@@ -17,10 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-import httpx2
-
-from bascule import __version__
 from bascule.client.failures import failure
+from bascule.client.https import Https, HttpsFailure, Response
 from bascule.client.reading import Data, UnexpectedAnswer, mapping, objects, text
 from bascule.client.tokens import Credentials, Token, TokenFile, read_token
 from bascule.domain.net import Address, parse_address
@@ -29,7 +27,6 @@ from bascule.errors import BasculeError, ConfigurationError, InvalidInput, Serve
 if TYPE_CHECKING:
     from bascule.interfaces import Clock  # would load the whole domain at the prompt
 
-CONNECT_SECONDS = 8.0
 ANSWER_SECONDS = 30.0
 DATE_RESOLUTION = timedelta(seconds=3)  # RFC 9110 dates have whole seconds; and the way here
 CALLER_HEADER = "x-bascule-caller-address"  # the caller's address as the server sees it
@@ -77,12 +74,7 @@ class Connection:
         self._clock = clock
         self._token_file = token_file
         self._token: Token | None = None
-        self._client = httpx2.Client(
-            base_url=endpoint,
-            verify=trust,
-            timeout=_patience(0),
-            headers={"User-Agent": f"bascule/{__version__}"},
-        )
+        self._https = Https(endpoint, trust)
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +83,7 @@ class Connection:
         self.close()
 
     def close(self) -> None:
-        self._client.close()
+        self._https.close()
 
     @property
     def subscription(self) -> str:
@@ -119,15 +111,22 @@ class Connection:
 
         ``wait_seconds`` is how long the server may take on purpose (a long-poll).
         """
-        params = {"api-version": version, **(query or {})}
-        how = {"params": params, "json": body, "timeout": _patience(wait_seconds)}
-        response = self._send(method, path, self._bearer(), **how)
-        if response.status_code == 401:
-            response = self._send(method, path, self._bearer(is_refused=True), **how)
+        response = Response(401, {}, b"")
+        for is_refused in (False, True):
+            response = self._send(
+                method,
+                path,
+                params={"api-version": version, **(query or {})},
+                headers={"Authorization": f"Bearer {self._bearer(is_refused=is_refused)}"},
+                body=body,
+                patience=ANSWER_SECONDS + wait_seconds,
+            )
+            if response.status != 401:
+                break
         data = _json(response)
-        if response.status_code >= 400:
-            raise failure(response.status_code, data)
-        return Answer(response.status_code, data, response.headers)
+        if response.status >= 400:
+            raise failure(response.status, data)
+        return Answer(response.status, data, response.headers)
 
     def get(self, path: str, version: str, **query: str) -> Data:
         return self.call("GET", path, version, query=query).body
@@ -154,10 +153,10 @@ class Connection:
         if is_refused or self._token is None or not self._token.is_fresh(self._clock.now()):
             asked_at = self._clock.now()
             form = self._credentials.form(self.endpoint)
-            response = self._send("POST", self._credentials.token_path, data=form)
+            response = self._send("POST", self._credentials.token_path, form=form)
             answer = _json(response)
             self._token = read_token(
-                response.status_code, answer if isinstance(answer, dict) else {}, asked_at
+                response.status, answer if isinstance(answer, dict) else {}, asked_at
             )
             self._token_file.save(key, self._token)
         return self._token.value
@@ -166,21 +165,15 @@ class Connection:
         self,
         method: str,
         path: str,
-        bearer: str = "",
-        **how: Any,  # noqa: ANN401  # reason: passed on to httpx2, which types it
-    ) -> httpx2.Response:
-        headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+        **how: Any,  # noqa: ANN401  # reason: passed on to Https, which types it
+    ) -> Response:
         try:
-            response = self._client.request(method, path, headers=headers, **how)
-        except httpx2.HTTPError as error:
+            response = self._https.request(method, path, **how)
+        except HttpsFailure as error:
             raise unreachable(self.endpoint, error) from None
-        self.caller = _caller(response) or self.caller
+        self.caller = _caller(response, self._https.local_address) or self.caller
         self._skew = _skew(response, self._clock.now())
         return response
-
-
-def _patience(wait_seconds: float) -> httpx2.Timeout:
-    return httpx2.Timeout(ANSWER_SECONDS + wait_seconds, connect=CONNECT_SECONDS)
 
 
 def unreachable(endpoint: str, error: BaseException) -> BasculeError:
@@ -195,31 +188,28 @@ def unreachable(endpoint: str, error: BaseException) -> BasculeError:
                 "If you changed nothing, somebody may be in between.",
             )
         cause = cause.__cause__ or cause.__context__
-    words = str(error) or type(error).__name__
-    if isinstance(error, httpx2.TimeoutException):
-        words = "it did not answer in time"
     return ServerUnreachable(
-        f"{endpoint} cannot be reached: {words}.",
+        f"{endpoint} cannot be reached: {error}.",
         advice="Is the server running, and is that its address? Ports that are open close on "
         "time without it.",
     )
 
 
-def _json(response: httpx2.Response) -> object:
+def _json(response: Response) -> object:
     if not response.content:
         return None
     try:
         return json.loads(response.content)
     except ValueError:
-        if response.status_code < 400:
+        if response.status < 400:
             raise UnexpectedAnswer(
-                f"The server answered {response.status_code} with something that is not JSON.",
+                f"The server answered {response.status} with something that is not JSON.",
                 advice="Is the endpoint a Bascule server? (bascule login --endpoint URL)",
             ) from None
         return None
 
 
-def _skew(response: httpx2.Response, now: datetime) -> timedelta:
+def _skew(response: Response, now: datetime) -> timedelta:
     """How far the server's clock is from ours, when it is further than Date can tell."""
     try:
         said = parsedate_to_datetime(response.headers.get("date", ""))
@@ -229,18 +219,13 @@ def _skew(response: httpx2.Response, now: datetime) -> timedelta:
     return skew if abs(skew) > DATE_RESOLUTION else timedelta()
 
 
-def _caller(response: httpx2.Response) -> Address | None:
+def _caller(response: Response, local: str) -> Address | None:
     """Our own address: as the server says, else as our end of the connection has it.
 
     Behind address translation only the server knows; our own end is then an address that
     no grant names, and nothing is mistaken for ours.
     """
-    said = response.headers.get(CALLER_HEADER)
-    stream = response.extensions.get("network_stream")
-    local = stream.get_extra_info("client_addr") if said is None and stream is not None else None
     try:
-        if said is not None:
-            return parse_address(said)
-        return parse_address(str(local[0]).partition("%")[0]) if local else None
+        return parse_address(response.headers.get(CALLER_HEADER) or local)
     except InvalidInput:
         return None

@@ -9,26 +9,29 @@ from __future__ import annotations
 import json
 import ssl
 
-import httpx2
-
-from bascule.client.connection import ANSWER_SECONDS, Connection, unreachable
+from bascule.client.connection import Connection, unreachable
+from bascule.client.https import Https, HttpsFailure
 from bascule.client.reading import UnexpectedAnswer, inner, mapping, text
 from bascule.client.versions import METADATA_VERSION, RESOURCES_VERSION
 
 
 def find_tenant(endpoint: str, trust: ssl.SSLContext) -> str:
     """The tenant's id, as the metadata document tells anybody; raises ServerUnreachable."""
+    https = Https(endpoint, trust)
     try:
-        with httpx2.Client(base_url=endpoint, verify=trust, timeout=ANSWER_SECONDS) as client:
-            answer = client.get("/metadata/endpoints", params={"api-version": METADATA_VERSION})
-            document = mapping(json.loads(answer.content))
-    except httpx2.HTTPError as error:
+        answer = https.request(
+            "GET", "/metadata/endpoints", params={"api-version": METADATA_VERSION}
+        )
+        document = mapping(json.loads(answer.content))
+    except HttpsFailure as error:
         raise unreachable(endpoint, error) from None
     except ValueError:
         raise UnexpectedAnswer(
             f"{endpoint} does not answer like a Bascule server.",
             advice="Check the address: bascule login --endpoint URL.",
         ) from None
+    finally:
+        https.close()
     return text(inner(document, "authentication"), "tenant")
 
 

@@ -13,9 +13,8 @@ import hmac
 import re
 import ssl
 
-import httpx2
-
 from bascule.client.connection import unreachable
+from bascule.client.https import Https, HttpsFailure
 from bascule.errors import AuthenticationFailed, InvalidInput, ServerUnreachable
 
 CA_PATH = "/bascule/ca.pem"
@@ -47,7 +46,7 @@ def fetch_ca(server: str, fingerprint: str) -> str:
     """
     expected = parse_fingerprint(fingerprint)
     shown = []
-    for pem in _CERTIFICATE.findall(_fetch(server.rstrip("/") + CA_PATH, server)):
+    for pem in _CERTIFICATE.findall(_fetch(server)):
         der = _der(pem)
         found = hashlib.sha256(der).hexdigest()
         if hmac.compare_digest(found, expected):
@@ -68,26 +67,20 @@ def _der(pem: str) -> bytes:
         return b""
 
 
-def _fetch(url: str, server: str) -> str:
+def _fetch(server: str) -> str:
     nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     nobody.check_hostname = False
     nobody.verify_mode = ssl.CERT_NONE  # nothing of this connection is believed: see above
+    https = Https(server, nobody)
     try:
-        with (
-            httpx2.Client(verify=nobody, timeout=SECONDS) as client,
-            client.stream("GET", url) as response,
-        ):
-            if response.status_code != 200:
-                raise ServerUnreachable(
-                    f"{server} has no CA certificate to show (HTTP {response.status_code} at "
-                    f"{CA_PATH}).",
-                    advice="Is that a Bascule server? With a certificate of your own: --ca-file.",
-                )
-            content = b""
-            for chunk in response.iter_bytes():
-                content += chunk
-                if len(content) > LARGEST:
-                    break
-    except httpx2.HTTPError as error:
+        response = https.request("GET", CA_PATH, patience=SECONDS, largest=LARGEST)
+    except HttpsFailure as error:
         raise unreachable(server, error) from None
-    return content[:LARGEST].decode("ascii", errors="replace")
+    finally:
+        https.close()
+    if response.status != 200:
+        raise ServerUnreachable(
+            f"{server} has no CA certificate to show (HTTP {response.status} at {CA_PATH}).",
+            advice="Is that a Bascule server? With a certificate of your own: --ca-file.",
+        )
+    return response.content.decode("ascii", errors="replace")

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ SIGNING_KEY = "token-signing.key"
 ALGORITHM = "RS256"
 TOKEN_TYPE = "at+jwt"  # noqa: S105  # reason: a media type, not a secret
 KEY_BITS = 2048
+KEPT_TOKENS = 4096  # whose signature need not be checked again
 LONGEST_TOKEN = 4096  # characters; ours have about 900
 LIFE: Mapping[PrincipalKind, timedelta] = {
     PrincipalKind.SERVICE: timedelta(hours=1),
@@ -57,6 +59,9 @@ class TokenIssuer:
         """Read the signing key, made on the first start; raise ConfigurationError."""
         self._key = _read_or_make_key(data_dir / SIGNING_KEY)
         self._kid = self._key.thumbprint()
+        # A signature that was right stays right; whether it may still be used is asked anew
+        # on each call. Only tokens that we signed are kept.
+        self._said = lru_cache(maxsize=KEPT_TOKENS)(lambda token: _claims_of(self._decode(token)))
 
     def jwks(self) -> dict[str, list[dict[str, Any]]]:
         """The public half, RFC 7517."""
@@ -100,7 +105,7 @@ class TokenIssuer:
 
     def verify(self, token: str, realm: Realm, now: datetime) -> AccessToken:
         """What ``token`` says; raise AuthenticationFailed unless all of it is right."""
-        said = _claims_of(self._decode(token))
+        said = self._said(token)
         if said.tenant_id != realm.tenant_id:
             raise _invalid("it is of another tenant", "InvalidAuthenticationTokenTenant")
         if not realm.is_issuer(said.issuer):

@@ -13,9 +13,36 @@ import httpx2
 import pytest
 
 from bascule.cli.main import build, invoke
+from bascule.client.https import Response
 from tests.unit.cli.fake_server import CLIENT, ENDPOINT, SECRET, SUBSCRIPTION, TENANT, FakeServer
 
-RealClient = httpx2.Client
+
+@dataclass
+class MemoryHttps:
+    """Https without a network."""
+
+    server: FakeServer
+    local_address: str = ""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Any = None,
+        headers: Any = None,
+        body: Any = None,
+        form: Any = None,
+        **_: Any,
+    ) -> Response:
+        request = httpx2.Request(
+            method, ENDPOINT + path, params=params, headers=headers, json=body, data=form
+        )
+        answer = self.server(request)
+        return Response(answer.status_code, answer.headers, answer.content)
+
+    def close(self) -> None:
+        pass
 
 
 class Became(BaseException):
@@ -79,10 +106,8 @@ def cli(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Cli:
-    def client(**settings: Any) -> httpx2.Client:
-        return RealClient(**{**settings, "transport": httpx2.MockTransport(server)})
-
-    monkeypatch.setattr(httpx2, "Client", client)
+    for module in ("connection", "discovery", "pin"):
+        monkeypatch.setattr(f"bascule.client.{module}.Https", lambda *_: MemoryHttps(server))
     monkeypatch.setattr(
         "bascule.client.connection.trust_file", lambda _: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     )

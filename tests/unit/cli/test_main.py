@@ -20,6 +20,7 @@ HEAVY = (
     "pydantic",
     "rich",
     "httpx2",
+    "http.client",
     "ssl",
     "cryptography",
     "joserfc",

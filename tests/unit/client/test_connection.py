@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from bascule.client.connection import Connection, trust_file
 from bascule.client.discovery import find_tenant
+from bascule.client.https import proxy_for
 from bascule.client.pin import fetch_ca, parse_fingerprint
 from bascule.client.reading import UnexpectedAnswer
 from bascule.client.tokens import Credentials, TokenFile
@@ -77,6 +78,7 @@ class Site:
             "/bascule/ca.pem": (200, self.pem),
         }
         self.seen: list[str] = []
+        self.hangs_up_on = ""  # once, without a word
         site = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -84,6 +86,10 @@ class Site:
 
             def do_GET(self) -> None:
                 site.seen.append(self.path)
+                if site.hangs_up_on == self.path.partition("?")[0]:
+                    site.hangs_up_on = ""
+                    self.close_connection = True
+                    return
                 self.rfile.read(int(self.headers.get("content-length", 0)))
                 status, body = site.answers.get(self.path.partition("?")[0], (404, {}))
                 content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
@@ -224,11 +230,16 @@ class TestPin:
 
     @pytest.mark.parametrize(
         "body",
-        ["", "no pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "x" * 10**6],
+        ["", "no pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"],
     )
     def test_rubbish(self, site: Site, body: str) -> None:
         site.answers["/bascule/ca.pem"] = (200, body)
         with pytest.raises(AuthenticationFailed):
+            fetch_ca(site.url, site.fingerprint)
+
+    def test_an_answer_without_end_is_not_read(self, site: Site) -> None:
+        site.answers["/bascule/ca.pem"] = (200, "x" * 10**6)
+        with pytest.raises(ServerUnreachable, match="more than 65536 bytes"):
             fetch_ca(site.url, site.fingerprint)
 
     def test_a_server_that_shows_none(self, site: Site) -> None:
@@ -240,6 +251,45 @@ class TestPin:
     def test_no_fingerprint(self, text: str) -> None:
         with pytest.raises(InvalidInput):
             parse_fingerprint(text)
+
+
+class TestKeptConnection:
+    """A server may close a kept connection at any time (RFC 9112 section 9.5)."""
+
+    def test_what_may_be_repeated_is_once(self, site: Site) -> None:
+        site.answers["/a"] = (200, {})
+        with site.connect() as connection:
+            connection.get("/a", "2026-11-01")
+            site.hangs_up_on = "/a"
+            connection.get("/a", "2026-11-01")
+        assert len([path for path in site.seen if path.startswith("/a")]) == 3
+
+    def test_a_post_is_not(self, site: Site) -> None:
+        site.answers["/a"] = (200, {})
+        with site.connect() as connection:
+            connection.get("/a", "2026-11-01")
+            site.hangs_up_on = "/a"
+            with pytest.raises(ServerUnreachable, match="cannot be reached"):
+                connection.call("POST", "/a", "2026-11-01", body={})
+        assert len([path for path in site.seen if path.startswith("/a")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("proxy", "except_for", "found"),
+    [
+        ("", "", ""),
+        ("http://proxy:3128", "", "http://proxy:3128"),
+        ("http://proxy:3128", "bascule.test,other", ""),
+        ("http://proxy:3128", ".test", ""),
+        ("http://proxy:3128", "other", "http://proxy:3128"),
+    ],
+)
+def test_proxy(monkeypatch: pytest.MonkeyPatch, proxy: str, except_for: str, found: str) -> None:
+    for name in ("HTTPS_PROXY", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", proxy)
+    monkeypatch.setenv("no_proxy", except_for)
+    assert proxy_for("bascule.test", 8443) == found
 
 
 def test_discovery(site: Site) -> None:
