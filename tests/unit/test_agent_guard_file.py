@@ -1,0 +1,75 @@
+"""The guard file: what it admits, and that a bad one admits nothing rather than everything."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bascule.agent.guard_file import CLOSED, load_guard
+from bascule.domain.desired import DesiredState, Lease
+from bascule.domain.guard import Guard, bound
+from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.errors import ConfigurationError
+
+TCP, UDP = TransportProtocol.TCP, TransportProtocol.UDP
+
+
+def guard_of(tmp_path: Path, text: str) -> Guard:
+    path = tmp_path / "guard.toml"
+    path.write_text(text)
+    return load_guard(path)
+
+
+def test_an_absent_file_bounds_nothing(tmp_path: Path) -> None:
+    assert load_guard(tmp_path / "none.toml") == Guard()
+
+
+def test_a_whole_file(tmp_path: Path) -> None:
+    text = 'ports = ["22/tcp", "53"]\nsources = ["10.0.0.0/8"]\nmax_duration = "PT2H"\n'
+    assert guard_of(tmp_path, text) == Guard(
+        (PortKey(TCP, 22), PortKey(TCP, 53), PortKey(UDP, 53)),
+        (AddressPrefix.parse("10.0.0.0/8"),),
+        timedelta(hours=2),
+    )
+
+
+def test_an_absent_key_bounds_nothing_and_an_empty_list_admits_nothing(tmp_path: Path) -> None:
+    assert guard_of(tmp_path, "ports = []\n") == Guard(ports=())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ports = [",
+        'port = ["22"]\n',
+        'ports = ["ssh"]\n',
+        'ports = ["22/sctp"]\n',
+        "ports = [0]\n",
+        'ports = ["70000"]\n',
+        "ports = 22\n",
+        'ports = "22"\n',
+        'sources = "10.0.0.0/8"\n',
+        "sources = [10]\n",
+        'sources = ["10.0.0.1/8"]\n',
+        'sources = ["everywhere"]\n',
+        'max_duration = "2h"\n',
+        "max_duration = 7200\n",
+        "\xff",
+    ],
+)
+def test_what_is_not_right_is_an_error_that_names_the_file(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"guard\.toml"):
+        guard_of(tmp_path, text)
+
+
+def test_a_file_that_cannot_be_read_admits_nothing() -> None:
+    """What the agent goes by then: every lease is refused, each with its sentence."""
+    lease = Lease(
+        "g-1", (PortKey(TCP, 22),), (AddressPrefix.parse("192.0.2.1"),), timedelta(minutes=5)
+    )
+    state = DesiredState("uid-1", 3, frozenset(), frozenset(), (lease,))
+    bounded, notes = bound(state, CLOSED)
+    assert bounded.leases == ()
+    assert "g-1" in notes[0]
