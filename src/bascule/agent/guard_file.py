@@ -44,14 +44,24 @@ def _parse(data: dict[str, Any]) -> Guard:
         raise ValueError(
             f"unknown key {', '.join(sorted(unknown))}; known: {', '.join(sorted(_KEYS))}"
         )
-    ports = data.get("ports")
-    sources = data.get("sources")
+    ports = _listed(data, "ports")
+    sources = _listed(data, "sources")
     longest = data.get("max_duration")
+    if longest is not None and not isinstance(longest, str):
+        raise TypeError(f'max_duration is a text such as "PT2H", not {longest!r}')
     return Guard(
         ports=None if ports is None else tuple(key for text in ports for key in parse_ports(text)),
         sources=None if sources is None else tuple(AddressPrefix.parse(text) for text in sources),
         max_duration=None if longest is None else parse_duration(longest),
     )
+
+
+def _listed(data: dict[str, Any], key: str) -> list[Any] | None:
+    """A key's list; a bare text is refused, it would be read letter by letter."""
+    value = data.get(key)
+    if value is not None and not isinstance(value, list):
+        raise TypeError(f"{key} is a list, not {value!r}")
+    return value
 
 
 def parse_ports(text: str) -> tuple[PortKey, ...]:
