@@ -343,6 +343,8 @@ class AccessMachine(RuleBasedStateMachine):
     def let_one_end(self, late: int) -> None:
         """Time passes to the next end that may be: the moment at which things break."""
         self.real = min(self._ends_to_come()) + late
+        self.nothing_is_open_that_may_not_be()
+        self._enforce()
 
     @rule()
     def sweep(self) -> None:
