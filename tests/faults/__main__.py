@@ -1,0 +1,53 @@
+"""``python -m tests.faults --runs N [--seed S]``: seeds S, S+1, ...; the exit code says."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.faults.planted import PLANTED, is_seen
+from tests.faults.schedule import make_schedule
+from tests.faults.series import fault_lab, run
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1, help="the first seed")
+    parser.add_argument("--no-planted", action="store_true", help="leave the planted bugs out")
+    parser.add_argument("--show", action="store_true", help="print the schedules and go")
+    given = parser.parse_args()
+    seeds = range(given.seed, given.seed + given.runs)
+    if given.show:
+        for seed in seeds:
+            say(f"seed {seed}\n{make_schedule(seed).describe()}")
+        return 0
+    failed: list[int] = []
+    blind: list[str] = []
+    with fault_lab() as world:
+        for seed in seeds:
+            verdict = run(world, make_schedule(seed))
+            say(str(verdict))
+            if verdict.findings:
+                failed.append(seed)
+        for name in () if given.no_planted else PLANTED:
+            verdict = is_seen(world, name)
+            words = verdict.findings[0] if verdict.findings else "NOT SEEN"
+            say(f"planted {name}: {words}")
+            if not verdict.findings:
+                blind.append(name)
+    say(f"{given.runs} runs, seeds {seeds.start} to {seeds.stop - 1}: {len(failed)} with findings")
+    if failed:
+        say(f"seeds with findings: {', '.join(map(str, failed))}")
+    if blind:
+        say(f"planted bugs that were not seen: {', '.join(blind)}")
+    return int(bool(failed or blind))
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

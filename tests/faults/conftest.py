@@ -1,0 +1,28 @@
+"""One lab for all runs of this folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.series import fault_lab
+from tests.faults.world import World
+
+
+def _why_not() -> str:
+    if os.geteuid() != 0:
+        return "needs root: namespaces and nftables"
+    missing = [tool for tool in ("ip", "nft") if shutil.which(tool) is None]
+    return f"needs {', '.join(missing)} on PATH" if missing else ""
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    """A lab with its watchers; each run leaves it as it was."""
+    if why := _why_not():
+        pytest.skip(why)
+    with fault_lab() as made:
+        yield made

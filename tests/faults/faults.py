@@ -1,0 +1,145 @@
+"""Faults, done on time and remembered so that all of them can be healed.
+
+What root may do to our table while somebody owns it is nothing (EDGES A5, A25): a change that
+nft accepts is a finding, unless an agent has just started and takes the table over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from typing import assert_never
+
+from bascule.lab.processes import ProcessId
+from bascule.lab.units import SERVER
+from tests.faults.history import Disturbed, History, boottime
+from tests.faults.schedule import (
+    MACHINES,
+    Continue,
+    Cut,
+    Fault,
+    Flush,
+    ForeignTable,
+    Heal,
+    Kill,
+    Stop,
+    Tamper,
+)
+from tests.faults.world import World
+
+HANDING_OVER = 10.0  # seconds after an agent's death in which its table may change hands
+FOREIGN = """\
+table inet foreign {
+    chain mine {
+        type filter hook input priority 0; policy accept;
+        tcp dport 8001-8003 counter accept
+        ct state related accept
+    }
+}
+"""
+ATTACKS = (
+    "flush set inet bascule closed",
+    "flush chain inet bascule granted",
+    "add rule inet bascule granted accept",
+    "delete table inet bascule",
+    "add element inet bascule g4_0 { tcp . 8001 timeout 1m }",
+)
+
+
+class Faults:
+    def __init__(self, world: World, history: History) -> None:
+        self._world = world
+        self._history = history
+        self._stopped: dict[str, tuple[ProcessId, Disturbed]] = {}
+        self._cut: dict[str, Disturbed] = {}
+        self._foreign: set[str] = set()
+
+    def do(self, fault: Fault) -> None:
+        match fault:
+            case Kill(unit):
+                self._begin(unit, f"kill {unit}").healed = boottime()
+                self._world.send(unit, signal.SIGKILL)
+            case Stop(unit):
+                self._stop(unit)
+            case Continue(unit):
+                self._continue(unit)
+            case Cut(host):
+                self._sever(host)
+            case Heal(host):
+                self._mend(host)
+            case Flush(machine):
+                self._world.nft(machine, "flush", "ruleset")
+            case Tamper(machine):
+                self._tamper(machine)
+            case ForeignTable(machine, is_there):
+                self._set_foreign(machine, is_there)
+            case _:
+                assert_never(fault)
+
+    def heal(self) -> None:
+        for unit in list(self._stopped):
+            self._continue(unit)
+        for host in list(self._cut):
+            self._mend(host)
+        for machine in list(self._foreign):
+            self._set_foreign(machine, False)
+
+    def _begin(self, unit: str, what: str) -> Disturbed:
+        machines = MACHINES if unit == SERVER else (unit,)
+        made = Disturbed(machines, what, boottime())
+        self._history.disturbed.append(made)
+        return made
+
+    def _stop(self, unit: str) -> None:
+        if unit in self._stopped:
+            return
+        disturbed = self._begin(unit, f"stop {unit}")
+        found = self._world.send(unit, signal.SIGSTOP)
+        if found is None:  # between two processes: nothing to stop
+            disturbed.healed = boottime()
+        else:
+            self._stopped[unit] = (found, disturbed)
+
+    def _continue(self, unit: str) -> None:
+        process, disturbed = self._stopped.pop(unit, (None, None))
+        if process is not None and disturbed is not None:
+            if process.is_alive():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGCONT)
+            disturbed.healed = boottime()
+
+    def _sever(self, host: str) -> None:
+        if host not in self._cut:
+            self._cut[host] = self._begin(host, f"cut {host}")
+            self._cut[host].cuts_watchers = host != SERVER
+            self._world.set_cable(host, is_up=False)
+
+    def _mend(self, host: str) -> None:
+        disturbed = self._cut.pop(host, None)
+        if disturbed is not None:
+            self._world.set_cable(host, is_up=True)
+            disturbed.healed = boottime()
+
+    def _tamper(self, machine: str) -> None:
+        for attack in ATTACKS:
+            code, said = self._world.nft(machine, "-f", "-", text=attack)
+            if code == 0 and not self._is_handing_over(machine):
+                self._history.complain(f"root on {machine} could {attack!r}: {said}")
+
+    def _is_handing_over(self, machine: str) -> bool:
+        """Did its agent die lately (killed here, or enrolled anew)?"""
+        since = boottime() - HANDING_OVER
+        killed = any(
+            each.what == f"kill {machine}" and each.begun > since
+            for each in self._history.disturbed
+        )
+        return killed or any(
+            each.kind == "enrol" and each.machine == machine for each in self._history.edited
+        )
+
+    def _set_foreign(self, machine: str, is_there: bool) -> None:
+        text = FOREIGN if is_there else "table inet foreign {}\ndelete table inet foreign\n"
+        code, said = self._world.nft(machine, "-f", "-", text=text)
+        assert code == 0, said
+        (self._foreign.add if is_there else self._foreign.discard)(machine)

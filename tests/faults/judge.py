@@ -1,0 +1,323 @@
+"""The verdict on a run, from what the watchers saw, what was answered, and the record.
+
+Findings are sentences; none is the only good answer. Nothing here asks the program under test
+what it thinks of a packet. What is not here: the final state of the world (``settle``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bascule.client.access import AccessRequest, GrantedPort
+from bascule.lab.topology import Topology
+from tests.faults.history import Asked, History
+from tests.faults.model import Model, Span, contains, covers, is_allowed
+from tests.faults.record import Record, is_over
+from tests.faults.schedule import MACHINES
+
+SLACK = 1.0  # seconds; a handshake under way at the end
+LONG_ENOUGH = 1.0  # an opening that lasts so long must have let somebody in
+BLIND = 4.0  # a watcher that says nothing for so long saw nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Through:
+    """A SYN that was answered."""
+
+    watcher: str
+    source: str
+    machine: str
+    port: int
+    sent: float
+    answered: float
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    through: tuple[Through, ...]
+    heard_of: tuple[tuple[str, float], ...]  # which watcher counted when
+    knocks: int
+
+
+def read_sighting(files: dict[str, Path], topology: Topology, since: float) -> Sighting:
+    machines = {address: host.name for host in topology.machines for address in host.addresses}
+    through: list[Through] = []
+    heard: list[tuple[str, float]] = []
+    knocks = 0
+    for name, file in files.items():
+        host = topology.host(name)
+        for line in file.read_text().splitlines():
+            words = line.split()
+            if words[0] == "count" and float(words[1]) > since:
+                heard.append((name, float(words[1])))
+                knocks += int(words[2])
+            elif words[0] == "through" and float(words[2]) > since:
+                source = host.ipv6 if ":" in words[3] else host.ipv4
+                through.append(
+                    Through(
+                        name,
+                        source,
+                        machines[words[3]],
+                        int(words[4]),
+                        float(words[1]),
+                        float(words[2]),
+                        words[5],
+                    )
+                )
+    return Sighting(tuple(through), tuple(heard), knocks)
+
+
+def judge(
+    history: History, model: Model, record: Record, sighting: Sighting, until: float
+) -> list[str]:
+    """Every finding of one run."""
+    return [
+        *history.complaints,
+        *_packets(history, model, sighting),
+        *_openings(history, record, sighting),
+        *_watching(history, sighting, until),
+        *_requests(history, record),
+        *_decisions(history, model),
+        *_grant_events(history, record),
+        *_edit_events(history, model, record),
+    ]
+
+
+def _packets(history: History, model: Model, sighting: Sighting) -> Iterable[str]:
+    """No connection without a grant that covers it, none after its end."""
+    spans: dict[tuple[str, int, str], list[Span]] = {}
+    wrong: dict[tuple[str, str, int], list[Through]] = {}
+    for each in sighting.through:
+        key = (each.machine, each.port, each.source)
+        if key not in spans:
+            spans[key] = model.spans(*key)
+        if not covers(spans[key], each.sent, each.answered, SLACK):
+            wrong.setdefault((each.watcher, each.machine, each.port), []).append(each)
+    for (watcher, machine, port), all_of_it in wrong.items():
+        first = all_of_it[0]
+        allowed = [
+            f"[{span.start - history.began:.3f}, {span.end - history.began:.3f}] {span.why}"
+            for span in spans[machine, port, first.source]
+        ]
+        yield (
+            f"{watcher} ({first.source}) got through to {machine} port {port} with no grant that"
+            f" covers it: {len(all_of_it)} times, first sent at"
+            f" {first.sent - history.began:.3f} s ({first.how}), last at"
+            f" {all_of_it[-1].sent - history.began:.3f} s; allowed were {allowed or 'nothing'}"
+        )
+
+
+def _openings(history: History, record: Record, sighting: Sighting) -> Iterable[str]:
+    """What the record calls open lets its source in: said means seen."""
+    opened = {str(fact.data["grant_id"]): fact.at for fact in record.of("GrantOpened")}
+    ended = {str(fact.data["grant_id"]): fact.at for fact in record.of("GrantEnded")}
+    for asked in history.asked:
+        request = record.requests.get(asked.tag)
+        for _, port in request.ports() if request is not None else ():
+            start = opened.get(port.grant_id)
+            if start is None:
+                continue
+            end = min(_shortest_end(history, asked), ended.get(port.grant_id, history.healed))
+            if end - start < LONG_ENOUGH or _was_cut(history, asked.machine, start, end):
+                continue
+            knockers = {
+                each.source for each in sighting.through if contains(asked.source, each.source)
+            }
+            if not _is_watched(asked.source):
+                continue
+            if not any(
+                each.machine == asked.machine
+                and each.port == port.number
+                and contains(asked.source, each.source)
+                and start <= each.answered <= end
+                for each in sighting.through
+            ):
+                yield (
+                    f"{asked.machine} port {port.number} was said to be open for {asked.source}"
+                    f" from {start - history.began:.3f} to {end - history.began:.3f} s and let"
+                    f" nobody in ({asked.tag}; others of {sorted(knockers)} got in elsewhere)"
+                )
+
+
+def _shortest_end(history: History, asked: Asked) -> float:
+    ends = [asked.sent + asked.seconds]
+    ends += [
+        each.sent + each.seconds
+        for each in history.extended
+        if asked.request_id and each.request_id == asked.request_id
+    ]
+    return min(ends)
+
+
+def _is_watched(source: str) -> bool:
+    """Does a watcher knock from there? From IPv6 only at one port of three: left out."""
+    return ":" not in source
+
+
+def _was_cut(history: History, machine: str, start: float, end: float) -> bool:
+    return any(
+        each.cuts_watchers
+        and machine in each.machines
+        and each.begun < end
+        and (each.healed is None or each.healed + 1.5 > start)
+        for each in history.disturbed
+    )
+
+
+def _watching(history: History, sighting: Sighting, until: float) -> Iterable[str]:
+    """Did the watchers watch all the time?"""
+    names = {name for name, _ in sighting.heard_of}
+    for name in ("client", "stranger"):
+        moments = sorted(at for who, at in sighting.heard_of if who == name)
+        gaps = [
+            later - earlier
+            for earlier, later in zip([history.began, *moments], [*moments, until], strict=True)
+        ]
+        if name not in names or max(gaps) > BLIND:
+            yield f"the watcher in {name} was blind for {max(gaps):.1f} s: this run proves nothing"
+
+
+def _requests(history: History, record: Record) -> Iterable[str]:
+    """No acknowledged request is lost; no denied one is there."""
+    by_id: dict[str, AccessRequest] = {each.id: each for each in record.requests.values()}
+    for asked in history.asked:
+        found = by_id.get(asked.request_id) if asked.request_id else record.requests.get(asked.tag)
+        if asked.request_id and found is None:
+            yield f"the acknowledged request {asked.request_id} ({asked.tag}) is lost"
+        if asked.denied and found is not None:
+            yield f"the denied request {asked.tag} is there all the same"
+        if found is not None:
+            numbers = {port.number for _, port in found.ports()}
+            if numbers != set(asked.ports):
+                yield f"request {asked.tag} asked for {asked.ports} and holds {sorted(numbers)}"
+    known = {asked.tag for asked in history.asked}
+    yield from (f"request {tag} was asked by nobody" for tag in record.requests if tag not in known)
+
+
+def _decisions(history: History, model: Model) -> Iterable[str]:
+    """Where the rules did not change meanwhile, the answer is theirs."""
+    for asked in history.asked:
+        if asked.answered is None:
+            continue
+        rules = model.rules_during(asked.machine, asked.sent, asked.answered)
+        if rules is None:
+            continue
+        is_right = all(is_allowed(rules, port, asked.source) for port in asked.ports)
+        if is_right and asked.denied:
+            yield f"{asked} was denied although {rules} allow it"
+        if not is_right and not asked.denied:
+            yield f"{asked} was allowed although {rules} do not"
+
+
+def _grant_events(history: History, record: Record) -> Iterable[str]:
+    """Every change of a grant has its event, once."""
+    counts = {
+        kind: record.per_grant(kind)
+        for kind in (
+            "GrantCreated",
+            "GrantOpened",
+            "GrantExtended",
+            "GrantEnded",
+            "GrantFailed",
+            "GrantClosed",
+        )
+    }
+    asked_for = Counter(str(fact.data["request_id"]) for fact in record.of("AccessRequested"))
+    grants: set[str] = set()
+    for tag, request in record.requests.items():
+        if asked_for[request.id] != 1:
+            yield f"request {tag} has {asked_for[request.id]} AccessRequested events"
+        done, maybe = _extensions(history, request.id)
+        for _, port in request.ports():
+            grants.add(port.grant_id)
+            yield from _events_of_one(tag, port, counts)
+            found = counts["GrantExtended"][port.grant_id]
+            if not done <= found <= done + maybe:
+                yield f"{tag} was extended {done} times and has {found} GrantExtended events"
+    yield from _revocations(history, record, counts)
+    for grant in set(counts["GrantCreated"]) - grants:
+        yield f"there is a GrantCreated event of {grant}, and no such grant"
+
+
+def _revocations(
+    history: History, record: Record, counts: dict[str, Counter[str]]
+) -> Iterable[str]:
+    done = {
+        each.request_id for each in history.revoked if each.answered is not None and not each.denied
+    }
+    for request in record.requests.values():
+        for _, port in request.ports() if request.id in done else ():
+            if not counts["GrantEnded"][port.grant_id] + counts["GrantFailed"][port.grant_id]:
+                yield f"grant {port.grant_id} was revoked and has no GrantEnded event"
+
+
+def _extensions(history: History, request_id: str) -> tuple[int, int]:
+    """How many were acknowledged, how many may have been done."""
+    mine = [each for each in history.extended if each.request_id == request_id and not each.denied]
+    lost = sum(each.answered is None for each in mine)
+    return len(mine) - lost, lost
+
+
+def _events_of_one(tag: str, port: GrantedPort, counts: dict[str, Counter[str]]) -> Iterable[str]:
+    seen = {kind: each[port.grant_id] for kind, each in counts.items()}
+    wanted = {
+        "GrantCreated": 1,
+        "GrantEnded": int(is_over(port) and port.state != "failed"),
+        "GrantFailed": int(port.state == "failed"),
+        "GrantClosed": int(port.state == "closed"),
+    }
+    for kind, number in wanted.items():
+        if seen[kind] != number:
+            yield f"{tag} port {port.number} is {port.state} and has {seen[kind]} {kind} events"
+    if seen["GrantOpened"] > 1 or (port.state == "open" and seen["GrantOpened"] != 1):
+        yield f"{tag} port {port.number} is {port.state}, opened {seen['GrantOpened']} times"
+
+
+_ONCE = {"delete": "MachineDeleted", "add": "MachineAdded", "enrol": "AgentEnrolled"}
+
+
+def _edit_events(history: History, model: Model, record: Record) -> Iterable[str]:
+    """Every edit has its event; a try whose answer was lost may have one more."""
+    wanted: Counter[str] = Counter()
+    maybe: Counter[str] = Counter()
+    for machine in MACHINES:
+        named = set(model.beginnings[machine].rules)
+        for edit in model.edits(machine):
+            if edit.kind == "set" or (edit.kind in ("remove", "delete") and named):
+                wanted["PolicyChanged"] += 1
+                maybe["PolicyChanged"] += edit.lost
+            released = named if edit.kind == "remove" else edit.rules
+            if edit.kind in ("remove", "release"):
+                wanted["PortReleased"] += len(released)
+                maybe["PortReleased"] += edit.lost * len(released)
+            if edit.kind in _ONCE:
+                wanted[_ONCE[edit.kind]] += 1
+            if edit.kind == "enrol":
+                wanted["EnrolmentCreated"] += 1
+                maybe["EnrolmentCreated"] += edit.lost
+            if edit.kind in ("set", "remove", "delete"):
+                named = set(edit.rules)
+    for kind in (
+        "PolicyChanged",
+        "PortReleased",
+        "MachineDeleted",
+        "MachineAdded",
+        "AgentEnrolled",
+        "EnrolmentCreated",
+    ):
+        found = record.count(kind)
+        if kind == "PolicyChanged":
+            found = record.count("PolicyChanged", "PolicyCreated")
+        if not wanted[kind] <= found <= wanted[kind] + maybe[kind]:
+            yield (
+                f"{wanted[kind]} to {wanted[kind] + maybe[kind]} {kind} events belong to what was"
+                f" edited, and there are {found}"
+            )
+
+
+def summary(findings: Sequence[str]) -> str:
+    return "\n".join(f"  - {finding}" for finding in findings)

@@ -1,0 +1,241 @@
+"""The people of a run: each does what the schedule says in a thread and a queue of his own.
+
+Whoever asks for access gives up when the connection breaks (the server was killed) and does
+not know what became of it; an owner repeats his act until it is answered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import assert_never
+
+from bascule.client import access
+from bascule.client.connection import Connection
+from bascule.client.fleet import enrol
+from bascule.client.machines import delete_machine, put_machine
+from bascule.client.policies import PortRule, delete_machine_rules, put_machine_rules
+from bascule.domain.ids import ResourceId
+from bascule.errors import (
+    BasculeError,
+    Conflict,
+    NotFound,
+    RequestDenied,
+    ServerUnreachable,
+    Unavailable,
+)
+from bascule.lab.resources import LOCATION, POLICY_NAME
+from tests.faults.history import Asked, Edited, Extended, History, Revoked, Rules, boottime
+from tests.faults.schedule import (
+    RULES,
+    SOURCES,
+    AddMachine,
+    Ask,
+    DeleteMachine,
+    Extend,
+    RemoveRules,
+    Revoke,
+    SetRules,
+)
+from tests.faults.world import World
+
+MAXIMUM = timedelta(hours=3)
+PATIENCE = 30.0  # seconds for which an owner repeats his act
+_AWAY = (ServerUnreachable, Unavailable)
+
+
+class Person:
+    """A queue and the thread that works through it."""
+
+    def __init__(self, name: str) -> None:
+        self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+        self.failure: BaseException | None = None
+
+    def do(self, work: Callable[[], None]) -> None:
+        self._queue.put(work)
+
+    def finish(self, seconds: float) -> bool:
+        """Wait until all is done; False when it takes longer."""
+        self._queue.put(None)
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        while (work := self._queue.get()) is not None:
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001  # reason: told by whoever finishes
+                self.failure = error
+                return
+
+
+class Asker:
+    """What a requestor does."""
+
+    def __init__(self, world: World, history: History, name: str, connection: Connection) -> None:
+        self._world = world
+        self._history = history
+        self._name = name
+        self._connection = connection
+        self._count = 0
+
+    def ask(self, wanted: Ask) -> None:
+        self._count += 1
+        tag = f"run {self._history.seed} at {self._history.began:.3f}: {self._name} {self._count}"
+        source = SOURCES[wanted.source]
+        ports = [
+            access.Asked(port, timedelta(seconds=wanted.seconds), None, source)
+            for port in wanted.ports
+        ]
+        record = Asked(
+            tag, self._name, wanted.machine, wanted.ports, source, wanted.seconds, boottime()
+        )
+        self._history.asked.append(record)
+        try:
+            record.request_id = access.initiate(
+                self._connection,
+                self._world.policy(),
+                self._world.machine(wanted.machine),
+                ports,
+                tag,
+            )
+        except (RequestDenied, NotFound) as error:
+            record.denied = error.code
+        except _AWAY:
+            return
+        record.answered = boottime()
+
+    def extend(self, wanted: Extend) -> None:
+        latest = self._history.latest_of(self._name)
+        if latest is None:
+            return
+        record = Extended(latest.request_id, wanted.seconds, boottime())
+        self._history.extended.append(record)
+        try:
+            access.extend(
+                self._connection, latest.request_id, timedelta(seconds=wanted.seconds), None
+            )
+        except (RequestDenied, NotFound, Conflict) as error:
+            record.denied = error.code
+        except _AWAY:
+            return
+        record.answered = boottime()
+
+    def revoke(self, wanted: Revoke) -> None:
+        latest = self._history.latest_of(self._name)
+        if latest is None:
+            return
+        record = Revoked(latest.request_id, boottime())
+        self._history.revoked.append(record)
+        try:
+            access.revoke(self._connection, latest.request_id, kill=wanted.kill)
+        except Conflict as error:
+            record.denied = error.code
+        except _AWAY:
+            return
+        record.answered = boottime()
+
+
+class Owner:
+    """What the owner of one machine does: one act after the other, each until it is done."""
+
+    def __init__(self, world: World, history: History, connection: Connection) -> None:
+        self._world = world
+        self._history = history
+        self._connection = connection
+
+    def act(self, wanted: SetRules | RemoveRules | DeleteMachine | AddMachine) -> None:
+        machine = wanted.machine
+        match wanted:
+            case SetRules(rules=rules):
+                if not self._is_deleted(machine):
+                    self.set_rules(machine, rules)
+            case RemoveRules():
+                if not self._is_deleted(machine):
+                    self._until_done(
+                        Edited("remove", machine, {}, boottime()),
+                        lambda: delete_machine_rules(self._connection, self._id(machine)),
+                    )
+            case DeleteMachine():
+                if not self._is_deleted(machine):
+                    self._until_done(
+                        Edited("delete", machine, {}, boottime()), lambda: self._delete(machine)
+                    )
+            case AddMachine(rules=rules):
+                if self._is_deleted(machine):
+                    self.add(machine, rules)
+            case _:
+                assert_never(wanted)
+
+    def set_rules(self, machine: str, rules: str) -> None:
+        found = [
+            PortRule(port, "TCP", sources, MAXIMUM, on_expiry)
+            for port, (sources, on_expiry) in RULES[rules].items()
+        ]
+        named: Rules = {rule.number: rule.sources for rule in found}
+        self._until_done(
+            Edited("set", machine, named, boottime()),
+            lambda: put_machine_rules(self._connection, self._id(machine), found, POLICY_NAME),
+        )
+
+    def add(self, machine: str, rules: str) -> None:
+        """Put it, its rules, and have its agent enrol with a new token."""
+        host = self._world.topology.host(machine)
+        self._until_done(
+            Edited("add", machine, {}, boottime()),
+            lambda: put_machine(
+                self._connection, self._id(machine), host.addresses, "Linux", LOCATION
+            ),
+        )
+        self.set_rules(machine, rules)
+        tokens: list[str] = []
+        self._until_done(
+            Edited("enrol", machine, {}, boottime()),
+            lambda: tokens.append(
+                enrol(self._connection, self._id(machine), replaces=False, valid_minutes=5).token
+            ),
+        )
+        self._world.give_token(machine, tokens[-1])
+        self._world.send(machine, signal.SIGCONT)
+        self._world.send(machine, signal.SIGKILL)
+
+    def _delete(self, machine: str) -> None:
+        with contextlib.suppress(NotFound):  # the try before was heard
+            delete_machine(self._connection, self._id(machine))
+
+    def _is_deleted(self, machine: str) -> bool:
+        kinds = [
+            e.kind
+            for e in self._history.edited
+            if e.machine == machine and e.kind in ("delete", "add")
+        ]
+        return bool(kinds) and kinds[-1] == "delete"
+
+    def _id(self, machine: str) -> ResourceId:
+        return self._world.machine(machine)
+
+    def _until_done(self, record: Edited, work: Callable[[], object]) -> None:
+        self._history.edited.append(record)
+        deadline = boottime() + PATIENCE
+        while True:
+            try:
+                work()
+            except _AWAY:
+                record.lost += 1
+                if boottime() > deadline:
+                    raise
+                time.sleep(0.05)
+            except BasculeError as error:
+                record.denied = error.code
+                self._history.complain(f"an owner's act was refused: {record}: {error.message}")
+                raise
+            else:
+                record.answered = boottime()
+                return

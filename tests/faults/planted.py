@@ -1,0 +1,133 @@
+"""Bugs put into a copy of the program, to prove that the watchers see them.
+
+Each is a change of a line or two, with a schedule that gives it its chance. The copy is run
+by the same lab: server and agents are killed and come back with it, and afterwards without.
+"""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bascule.lab.units import SERVER
+from tests.e2e.lab_world import until
+from tests.faults.run import Verdict
+from tests.faults.schedule import (
+    KEEP_PORT,
+    KILL_PORT,
+    LONG,
+    MACHINES,
+    Action,
+    AddMachine,
+    Ask,
+    DeleteMachine,
+    Revoke,
+    Schedule,
+    SetRules,
+    Step,
+)
+from tests.faults.series import prepare, run
+from tests.faults.world import World, copy_code
+
+SEED = 0  # of schedules that were written, not drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    file: str  # below the package
+    before: str
+    after: str
+    steps: tuple[tuple[float, Action], ...]
+    seconds: float = 3.5
+
+
+def _ask(seconds: float, machine: str = "web-1", port: int = KEEP_PORT) -> Ask:
+    return Ask("alice", machine, (port,), "client", seconds)
+
+
+PLANTED: dict[str, Bug] = {
+    "a lease is longer than its grant": Bug(
+        "domain/desired.py",
+        "grant.ends_at - now, grant.extension",
+        "grant.ends_at - now + timedelta(seconds=3), grant.extension",
+        ((0.1, _ask(1.0)), (0.1, _ask(1.0, "db-1", KILL_PORT))),
+        5.0,
+    ),
+    "a SYN passes as established": Bug(
+        "drivers/nftables/render.py",
+        'f"ct state established {_NO_SYN} {_PORT} != @{KILL} {not_ended} accept"',
+        'f"ct state established {_PORT} != @{KILL} {not_ended} accept"',
+        ((0.1, _ask(1.0)), (0.1, _ask(1.0, "db-1"))),
+        4.0,
+    ),
+    "the agent does not hear of revocations": Bug(
+        "domain/desired.py",
+        "leases = {grant_id: lease for grant_id, lease in held.leases.items() if lease.is_local}",
+        "leases = dict(held.leases)",
+        ((0.1, _ask(LONG)), (1.0, Revoke("alice", kill=False))),
+        1.5,
+    ),
+    "the server opens for everybody": Bug(
+        "domain/desired.py",
+        "Lease(grant.id, grant.port_keys, grant.sources,",
+        'Lease(grant.id, grant.port_keys, (AddressPrefix.parse("*"),),',
+        ((0.1, _ask(3.0)),),
+    ),
+    "a state that names less opens": Bug(
+        "domain/desired.py",
+        "if closed.port not in named and (is_stale or closed.port not in state.released)",
+        "if closed.port in named",
+        (
+            (0.1, DeleteMachine("web-1")),
+            (0.6, AddMachine("web-1", "one port")),
+            (3.5, SetRules("web-1", "one port")),
+        ),
+        6.0,
+    ),
+    "a revocation leaves no event": Bug(
+        "services/grants.py",
+        "        act.record(\n            tx,\n            GrantEnded(",
+        "        len(\n            (tx,\n            GrantEnded(",
+        ((0.1, _ask(LONG)), (1.0, Revoke("alice", kill=False))),
+        1.5,
+    ),
+}
+
+
+def schedule_of(bug: Bug) -> Schedule:
+    return Schedule(SEED, bug.seconds, tuple(Step(at, action) for at, action in bug.steps))
+
+
+def is_seen(world: World, name: str) -> Verdict:
+    """Run the program with this bug in it; the verdict should hold findings."""
+    bug = PLANTED[name]
+    with tempfile.TemporaryDirectory(dir=world.folder.root) as folder:
+        code = Path(folder)
+        copy_code(code)
+        plant(code / "bascule" / bug.file, bug)
+        change_code(world, code)
+        prepare(world)
+        try:
+            return run(world, schedule_of(bug))
+        finally:
+            change_code(world, world.folder.root / "code-as-it-is")
+            prepare(world)
+
+
+def plant(file: Path, bug: Bug) -> None:
+    text = file.read_text()
+    assert text.count(bug.before) == 1, f"{bug.before!r} stands {text.count(bug.before)} times"
+    file.write_text(text.replace(bug.before, bug.after))
+
+
+def change_code(world: World, code: Path) -> None:
+    """Kill server and agents: they come back with other code."""
+    world.use_code(code)
+    for unit in (SERVER, *MACHINES):
+        before = world.process(unit)
+        world.send(unit, signal.SIGKILL)
+        assert until(lambda: world.process(unit) not in (None, before), 20), f"{unit} stays away"  # noqa: B023  # reason: called at once
+    time.sleep(0.2)

@@ -1,0 +1,98 @@
+"""What the server's record says of a run: its requests, and its events in order."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bascule.client import audit
+from bascule.client.access import AccessRequest, GrantedPort, read_request
+from bascule.client.connection import Connection
+from bascule.client.versions import BASCULE_VERSION
+from tests.faults.model import Recorded
+
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    sequence: int
+    at: float  # seconds of CLOCK_BOOTTIME
+    kind: str
+    data: Mapping[str, Any]
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    requests: Mapping[str, AccessRequest]  # by justification
+    facts: Sequence[Fact]  # oldest first
+    wall: float  # seconds since the epoch at boot
+
+    def of(self, kind: str) -> list[Fact]:
+        return [fact for fact in self.facts if fact.kind == kind]
+
+    def count(self, *kinds: str) -> int:
+        return sum(fact.kind in kinds for fact in self.facts)
+
+    def per_grant(self, kind: str) -> Counter[str]:
+        return Counter(str(fact.data["grant_id"]) for fact in self.of(kind))
+
+    def moment(self, at: datetime) -> float:
+        return at.timestamp() - self.wall
+
+
+def newest(connection: Connection) -> int:
+    """The sequence of the last event there is."""
+    return next((each.sequence for each in audit.events(connection, page=1)), 0)
+
+
+def read_record(connection: Connection, prefix: str, after: int, wall: float) -> Record:
+    """Requests whose justification begins so, and the events after that one."""
+    path = f"{connection.subscription}/providers/Bascule.Access/accessRequests"
+    requests: dict[str, AccessRequest] = {}
+    for data in connection.pages(path, BASCULE_VERSION, {"$top": str(PAGE)}):
+        found = read_request(data)
+        if not found.justification.startswith(prefix):
+            break  # newest first, and runs follow one another
+        requests[found.justification] = found
+    facts: list[Fact] = []
+    for each in audit.events(connection, page=PAGE):
+        if each.sequence <= after:
+            break
+        at = each.at.timestamp() - wall
+        facts.append(Fact(each.sequence, at, each.kind, each.data, each.resource_id))
+    return Record(requests, facts[::-1], wall)
+
+
+def recorded(record: Record) -> dict[tuple[str, int], Recorded]:
+    """What the model wants to know of it, by tag and port."""
+    closed = {str(fact.data["grant_id"]): fact.at for fact in record.of("GrantClosed")}
+    extended: dict[str, list[float]] = {}
+    for fact in record.of("GrantExtended"):
+        end = datetime.fromisoformat(str(fact.data["ends_at"]))
+        extended.setdefault(str(fact.data["grant_id"]), []).append(record.moment(end))
+    found = {}
+    for tag, request in record.requests.items():
+        for _, port in request.ports():
+            found[tag, port.number] = Recorded(
+                record.moment(request.started_at),
+                tuple(extended.get(port.grant_id, ())),
+                closed.get(port.grant_id, math.inf),
+            )
+    return found
+
+
+def describe(facts: Sequence[Fact], began: float) -> str:
+    return "\n".join(
+        f"  {fact.at - began:7.3f}  {fact.kind} {json.dumps(fact.data)[:260]}" for fact in facts
+    )
+
+
+def is_over(port: GrantedPort) -> bool:
+    return port.state in ("closed", "failed", "closing")

@@ -1,0 +1,185 @@
+"""One run: a schedule done to a lab, the lab put back, the verdict.
+
+What is not here: which schedules (``__main__`` and the tests).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bascule.client import access
+from bascule.client.connection import Connection
+from bascule.client.policies import release_ports
+from bascule.errors import Conflict
+from bascule.services.clocks import SystemClock
+from tests.faults.faults import Faults
+from tests.faults.history import Edited, History, Revoked, Rules, boottime
+from tests.faults.judge import judge, read_sighting, summary
+from tests.faults.model import Beginning, Model
+from tests.faults.people import Asker, Owner, Person
+from tests.faults.record import describe, newest, read_record, recorded
+from tests.faults.schedule import (
+    EXTRA_PORT,
+    MACHINES,
+    PEOPLE,
+    RULES,
+    AddMachine,
+    Ask,
+    DeleteMachine,
+    Extend,
+    RemoveRules,
+    Revoke,
+    Schedule,
+    SetRules,
+    Step,
+)
+from tests.faults.settle import settle
+from tests.faults.world import WATCHERS, World
+
+FINISH = 60.0  # seconds for the people to come to their end
+BASE: Rules = {port: sources for port, (sources, _) in RULES["base"].items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    schedule: Schedule
+    findings: tuple[str, ...]
+    knocks: int
+    through: int
+    requests: int
+    seconds: float
+    story: str  # the schedule and the events, for whoever looks into a finding
+
+    def __str__(self) -> str:
+        if not self.findings:
+            return (
+                f"seed {self.schedule.seed}: nothing found ({self.requests} requests,"
+                f" {self.knocks} knocks, {self.through} let in, {self.seconds:.1f} s)"
+            )
+        return (
+            f"seed {self.schedule.seed}: {len(self.findings)} findings\n"
+            f"{summary(self.findings)}\nschedule\n{self.schedule.describe()}\n{self.story}\n"
+            f"again: make faults N=1 SEED={self.schedule.seed}"
+        )
+
+
+class Run:
+    def __init__(self, world: World, schedule: Schedule, admin: Connection) -> None:
+        self._world = world
+        self._schedule = schedule
+        self._admin = admin
+        self.history = History(schedule.seed, boottime())
+        self.history.disturbed = world.disturbed  # earlier runs' too: they may have to recover
+        beginnings = {name: Beginning(BASE, world.kernel(name).closed) for name in MACHINES}
+        self._model = Model(self.history, beginnings)
+        self._faults = Faults(world, self.history)
+        self._owners: dict[str, Owner] = {}
+        self._askers: dict[str, Asker] = {}
+        self._threads: dict[str, Person] = {}
+
+    def go(self) -> Verdict:
+        wall = SystemClock().now().timestamp() - boottime()
+        after = newest(self._admin)
+        with self._people():
+            for step in self._schedule.steps:
+                time.sleep(max(0.0, self.history.began + step.at - boottime()))
+                self._do(step)
+            time.sleep(max(0.0, self.history.began + self._schedule.seconds - boottime()))
+            self._faults.heal()
+            self._finish()
+            self._add_again()
+        self.history.healed = boottime()
+        findings = [f"not settled: {each}" for each in self._settle()]
+        self._put_back()
+        findings += [f"not put back: {each}" for each in self._settle()]
+        until = boottime()
+        time.sleep(0.35)  # the last knocks get their answers, or none
+        prefix = f"run {self._schedule.seed} at {self.history.began:.3f}:"
+        record = read_record(self._admin, prefix, after, wall)
+        self._model.recorded = recorded(record)
+        files = {name: self._world.seen_file(name) for name in WATCHERS}
+        sighting = read_sighting(files, self._world.topology, self.history.began)
+        findings += judge(self.history, self._model, record, sighting, until)
+        return Verdict(
+            self._schedule,
+            tuple(findings),
+            sighting.knocks,
+            len(sighting.through),
+            len(record.requests),
+            boottime() - self.history.began,
+            f"events\n{describe(record.facts, self.history.began)}" if findings else "",
+        )
+
+    # -- the people ---------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _people(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for name in PEOPLE:
+                connection = stack.enter_context(self._world.connection(name))
+                self._askers[name] = Asker(self._world, self.history, name, connection)
+                self._threads[name] = Person(name)
+            for name in MACHINES:
+                connection = stack.enter_context(self._world.connection())
+                self._owners[name] = Owner(self._world, self.history, connection)
+                self._threads[name] = Person(f"owner of {name}")
+            yield
+
+    def _do(self, step: Step) -> None:
+        action = step.action
+        match action:
+            case Ask() | Extend() | Revoke():
+                asker = self._askers[action.person]
+                work = {Ask: asker.ask, Extend: asker.extend, Revoke: asker.revoke}[type(action)]
+                self._threads[action.person].do(lambda: work(action))  # type: ignore[operator]  # reason: chosen by its type
+            case SetRules() | RemoveRules() | DeleteMachine() | AddMachine():
+                owner = self._owners[action.machine]
+                self._threads[action.machine].do(lambda: owner.act(action))
+            case _:
+                self._faults.do(action)
+
+    def _finish(self) -> None:
+        for name, thread in self._threads.items():
+            if not thread.finish(FINISH):
+                self.history.complain(f"{name} is still waiting for an answer")
+            if thread.failure is not None:
+                self.history.complain(f"{name} failed: {thread.failure!r}")
+
+    def _add_again(self) -> None:
+        for name in MACHINES:
+            self._owners[name].act(AddMachine(name, "base"))  # does nothing when it is there
+
+    # -- the end ------------------------------------------------------------------------
+
+    def _settle(self) -> list[str]:
+        return settle(self._world, self._admin, self._model)
+
+    def _put_back(self) -> None:
+        """Nothing open, the rules as they were, and nothing shut but what they name."""
+        for request in access.list_requests(self._admin, is_live=True):
+            record = Revoked(request.id, boottime())
+            self.history.revoked.append(record)
+            try:
+                access.revoke(self._admin, request.id, kill=False)
+            except Conflict as error:  # it ended meanwhile
+                record.denied = error.code
+            record.answered = boottime()
+        owner = Owner(self._world, self.history, self._admin)
+        for name in MACHINES:
+            if self._model.rules_during(name, boottime(), math.inf) != BASE or not self._is_keep(
+                name
+            ):
+                owner.set_rules(name, "base")
+            if EXTRA_PORT in set().union(*self._model.closed(name)):
+                edit = Edited("release", name, {EXTRA_PORT: ()}, boottime())
+                self.history.edited.append(edit)
+                release_ports(self._admin, self._world.machine(name), [(EXTRA_PORT, "TCP")])
+                edit.answered = boottime()
+
+    def _is_keep(self, machine: str) -> bool:
+        """Were the rules never turned round in this run?"""
+        return not any(edit.kind == "set" for edit in self._model.edits(machine))

@@ -1,0 +1,230 @@
+"""What happens in one run, drawn from a seed: a list of actions with the moment of each.
+
+Pure, so that a seed gives the same schedule for ever. Whoever asks or edits does so in a
+queue of his own; faults come on time, whatever the others wait for. "The latest request of
+alice" is looked up when its moment comes.
+What is not here: doing any of it (``people``, ``faults``).
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+MACHINES = ("web-1", "db-1")
+PEOPLE = ("alice", "bob", "carol")
+KEEP_PORT, KILL_PORT, EXTRA_PORT = 8001, 8002, 8003
+LONG = 90.0  # seconds; a grant that no run waits for: only a revocation ends it
+CALM = 0.3  # the share of runs in which nothing dies: how quick a revocation is shows there
+
+# Sources by who is meant; the addresses are the lab's.
+SOURCES = {
+    "client": "10.203.0.10",
+    "client6": "fd20:3::10",
+    "stranger": "10.203.0.11",
+    "half": "10.203.0.8/30",  # the client and the stranger, and two more
+    "half6": "fd20:3::/124",  # neither: 10 and 11 are hexadecimal
+}
+# Rules that an owner sets: name -> port -> (sources, on_expiry)
+RULES: dict[str, dict[int, tuple[tuple[str, ...], str]]] = {
+    "base": {KEEP_PORT: (("*",), "keep"), KILL_PORT: (("*",), "kill")},
+    "turned": {KEEP_PORT: (("*",), "kill"), KILL_PORT: (("*",), "keep")},
+    "one port": {KILL_PORT: (("*",), "kill")},
+    "client only": {
+        KEEP_PORT: (("10.203.0.10", "fd20:3::10"), "keep"),
+        KILL_PORT: (("10.203.0.10",), "kill"),
+    },
+    "wider": {
+        KEEP_PORT: (("*",), "keep"),
+        KILL_PORT: (("*",), "kill"),
+        EXTRA_PORT: (("*",), "keep"),
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    person: str
+    machine: str
+    ports: tuple[int, ...]
+    source: str  # a name of SOURCES
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """The person's latest request, to so many seconds from then."""
+
+    person: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """The person's latest request."""
+
+    person: str
+    kill: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetRules:
+    machine: str
+    rules: str  # a name of RULES
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRules:
+    """Takes the machine out of every policy, which opens what they named."""
+
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteMachine:
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddMachine:
+    """The same name again: a new machine, new rules, an agent that enrols anew."""
+
+    machine: str
+    rules: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    unit: str  # "server" or a machine: its agent
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    host: str  # "server" or a machine: its cable
+
+
+@dataclass(frozen=True, slots=True)
+class Heal:
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Somebody's ``nft flush ruleset``."""
+
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tamper:
+    """Root tries to take elements and chains out of our table."""
+
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignTable:
+    """Another tool has a table of its own, for a while."""
+
+    machine: str
+    is_there: bool
+
+
+Asking = Ask | Extend | Revoke
+Editing = SetRules | RemoveRules | DeleteMachine | AddMachine
+Fault = Kill | Stop | Continue | Cut | Heal | Flush | Tamper | ForeignTable
+Action = Asking | Editing | Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    at: float  # seconds from the run's start
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    seed: int
+    seconds: float
+    steps: tuple[Step, ...]  # in the order of time
+
+    def describe(self) -> str:
+        return "\n".join(f"  {step.at:5.2f}  {step.action}" for step in self.steps)
+
+
+def make_schedule(seed: int, seconds: float = 3.5) -> Schedule:
+    """The schedule of a seed."""
+    chance = random.Random(seed)
+    steps = [_asking(chance, seconds) for _ in range(chance.randint(12, 22))]
+    for _ in range(chance.randint(0, 3)):
+        steps.extend(_editing(chance, seconds))
+    if chance.random() >= CALM:
+        for _ in range(chance.randint(1, 4)):
+            steps.extend(_fault(chance, seconds))
+    return Schedule(seed, seconds, tuple(sorted(steps, key=lambda step: step.at)))
+
+
+def _asking(chance: random.Random, seconds: float) -> Step:
+    person = chance.choice(PEOPLE)
+    kind = chance.choices(("ask", "extend", "revoke"), (6, 1, 2))[0]
+    action: Asking
+    if kind == "extend":
+        action = Extend(person, round(chance.uniform(2, 7), 1))
+    elif kind == "revoke":
+        action = Revoke(person, kill=chance.random() < 0.4)
+    else:
+        ports = [KEEP_PORT, KILL_PORT]
+        if chance.random() < 0.1:
+            ports.append(EXTRA_PORT)  # mostly in no policy: to be denied
+        named = chance.sample(ports, chance.choice((1, 1, 2)))
+        span = LONG if chance.random() < 0.25 else round(chance.uniform(1, 6), 1)
+        source = chance.choices(tuple(SOURCES), (5, 2, 2, 2, 1))[0]
+        action = Ask(person, chance.choice(MACHINES), tuple(sorted(named)), source, span)
+    return Step(round(chance.uniform(0, seconds), 2), action)
+
+
+def _editing(chance: random.Random, seconds: float) -> list[Step]:
+    machine = chance.choice(MACHINES)
+    at = round(chance.uniform(0, seconds - 1), 2)
+    later = round(min(seconds, at + chance.uniform(0.4, 2)), 2)
+    kind = chance.choices(("set", "remove", "delete"), (5, 2, 2))[0]
+    rules = chance.choice(tuple(RULES))
+    if kind == "set":
+        return [Step(at, SetRules(machine, rules))]
+    if kind == "remove":
+        return [Step(at, RemoveRules(machine)), Step(later, SetRules(machine, rules))]
+    return [Step(at, DeleteMachine(machine)), Step(later, AddMachine(machine, rules))]
+
+
+def _fault(chance: random.Random, seconds: float) -> list[Step]:
+    machine = chance.choice(MACHINES)
+    unit = chance.choice(("server", *MACHINES))
+    at = round(chance.uniform(0, seconds - 0.5), 2)
+    later = round(min(seconds, at + chance.uniform(0.3, 2)), 2)
+    kind = chance.choices(("kill", "stop", "cut", "flush", "tamper", "foreign"), (4, 3, 3, 2, 2, 1))
+    match kind[0]:
+        case "kill":
+            return [Step(at, Kill(unit))]
+        case "stop":
+            return [Step(at, Stop(unit)), Step(later, Continue(unit))]
+        case "cut":
+            return [Step(at, Cut(unit)), Step(later, Heal(unit))]
+        case "flush":
+            return [Step(at, Flush(machine))]
+        case "tamper":
+            return [Step(at, Tamper(machine))]
+        case _:
+            return [
+                Step(at, ForeignTable(machine, True)),
+                Step(later, ForeignTable(machine, False)),
+            ]

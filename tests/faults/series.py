@@ -1,0 +1,52 @@
+"""Many runs on one lab, one after the other; and the lab made ready for them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bascule.errors import BasculeError
+from tests.e2e.lab_world import LabWorld, until
+from tests.faults.history import History, boottime
+from tests.faults.people import Owner
+from tests.faults.run import Run, Verdict
+from tests.faults.schedule import MACHINES, Schedule
+from tests.faults.world import World, machines_are_online
+
+
+@contextlib.contextmanager
+def fault_lab(name: str = "") -> Iterator[World]:
+    """A lab of its own with the base rules in force; gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="bascule-faults-") as folder:
+        world = World(LabWorld(name or f"f{os.getpid()}", Path(folder)))
+        try:
+            world.up()
+            prepare(world)
+            yield world
+        finally:
+            world.down()
+
+
+def prepare(world: World) -> None:
+    """Set the base rules and wait until both machines have them."""
+    with world.connection() as admin:
+        owner = Owner(world, History(0, boottime()), admin)
+        for name in MACHINES:
+            owner.set_rules(name, "base")
+
+        def is_ready() -> bool:
+            try:
+                return machines_are_online(world, admin)
+            except BasculeError:
+                return False
+
+        assert until(is_ready, 30), "the lab's agents do not come online"
+
+
+def run(world: World, schedule: Schedule) -> Verdict:
+    """Do one schedule."""
+    with world.connection() as admin:
+        return Run(world, schedule, admin).go()

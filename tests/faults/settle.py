@@ -1,0 +1,90 @@
+"""Is the world what it should be? Asked when all is healed, until it is or patience ends.
+
+Read from the kernels by nft; what should be comes from live requests and the model.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Iterable
+
+from bascule.client.access import AccessRequest, list_requests
+from bascule.client.connection import Connection
+from bascule.client.machines import ONLINE, get_machine
+from bascule.errors import BasculeError
+from tests.faults.history import boottime
+from tests.faults.model import Model
+from tests.faults.schedule import MACHINES
+from tests.faults.world import TABLE, Kernel, World
+
+WITHIN = 15.0  # seconds after the last healing
+ENDING = 1.0  # an opening with less left may be gone already, or be there still
+EXACT = 0.5  # seconds by which a kernel may end later than the grant says
+
+
+def settle(
+    world: World, connection: Connection, model: Model, seconds: float = WITHIN
+) -> list[str]:
+    """Wait until nothing differs; what still does after ``seconds`` is returned."""
+    deadline = boottime() + seconds
+    while True:
+        try:
+            found = list(differences(world, connection, model))
+        except BasculeError as error:
+            found = [f"the server does not answer: {error.message}"]
+        if not found or boottime() > deadline:
+            return found
+        time.sleep(0.1)
+
+
+def differences(world: World, connection: Connection, model: Model) -> Iterable[str]:
+    for name in MACHINES:
+        point = get_machine(connection, world.machine(name)).point
+        if point is None or point.state != ONLINE:
+            yield f"the agent of {name} is not online"
+        elif point.observed_generation != point.generation:
+            yield f"{name} is at {point.observed_generation}, not at {point.generation}"
+    before = list_requests(connection, is_live=True)
+    now = connection.now().timestamp()
+    for name in MACHINES:
+        kernel = world.kernel(name)
+        yield from _tables(name, kernel)
+        yield from _closed(name, kernel, model)
+        yield from _openings(name, kernel, before, now)
+
+
+def _tables(name: str, kernel: Kernel) -> Iterable[str]:
+    if kernel.tables != {TABLE}:
+        yield f"{name} has the tables {sorted(kernel.tables)}"
+
+
+def _closed(name: str, kernel: Kernel, model: Model) -> Iterable[str]:
+    shut, either = model.closed(name)
+    if kernel.closed - either != shut - either:
+        yield f"{name} shuts {sorted(kernel.closed)} instead of {sorted(shut)} (or {sorted(either)})"
+
+
+def _openings(name: str, kernel: Kernel, live: list[AccessRequest], now: float) -> Iterable[str]:
+    """Elements and live grants are the same, each ending when it should."""
+    wanted: dict[tuple[str, int], float] = {}
+    for request in live:
+        for machine, port in request.ports():
+            if machine.id.name == name and port.is_live:
+                for source in port.sources:
+                    key = (_network(source), port.number)
+                    left = port.ends_at.timestamp() - now
+                    wanted[key] = max(left, wanted.get(key, left))
+    held = {(_network(each.source), each.port): each.remaining for each in kernel.openings}
+    for key, left in wanted.items():
+        if left > ENDING and key not in held:
+            yield f"{name} lacks the opening {key}, which has {left:.1f} s left"
+    for key, left in held.items():
+        if key not in wanted and left > ENDING:
+            yield f"{name} has the opening {key} for {left:.1f} s, and no grant says so"
+        elif key in wanted and left > wanted[key] + EXACT:
+            yield f"{name} has the opening {key} for {left:.1f} s instead of {wanted[key]:.1f} s"
+
+
+def _network(source: str) -> str:
+    return str(ipaddress.ip_network(source))

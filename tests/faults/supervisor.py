@@ -1,0 +1,71 @@
+"""The lab's supervisor with other programs: ``python -m tests.faults.supervisor FOLDER LAB PORT FD``.
+
+Where it differs: plain listeners stand where sshd stood, there are several people, a program
+is started again sooner, an agent reads its enrolment token anew at each start (as a host does
+whose root enrolled it again), and the code that server and agents run is chosen at each start.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from bascule.lab import supervisor, units
+from bascule.lab.folder import LabFolder
+from bascule.lab.topology import LabHost, default_topology
+from bascule.lab.units import Unit
+from tests.faults.schedule import EXTRA_PORT, KEEP_PORT, KILL_PORT
+
+CODE = "code"  # names the folder that goes first on PYTHONPATH
+PORTS = (KEEP_PORT, KILL_PORT, EXTRA_PORT)
+
+
+def token_file(folder: LabFolder, machine: str) -> Path:
+    return folder.root / f"token-{machine}"
+
+
+class FaultSupervisor(supervisor.Supervisor):
+    def _add(self, unit: Unit) -> None:
+        folder = self._folder
+        if unit.name == units.SERVER:
+            make = [sys.executable, "-m", "tests.faults.accounts"]
+            subprocess.run([*make, str(folder.data), self._topology.server_url], check=True)
+            unit = _chosen_code(unit, folder)
+        elif unit.name == units.sshd_unit(unit.host.name):
+            argv = (sys.executable, "-m", "tests.faults.listeners", *map(str, PORTS))
+            unit = dataclasses.replace(unit, argv=argv)
+        elif unit.name == units.agent_unit(unit.host.name):
+            unit = self._enrolled_anew(unit, unit.host)
+        super()._add(unit)
+
+    def _enrolled_anew(self, unit: Unit, machine: LabHost) -> Unit:
+        """The agent with its token read from a file when it starts."""
+        at = unit.argv.index("--token")
+        file = token_file(self._folder, machine.name)
+        file.write_text(unit.argv[at + 1])
+        rest = (*unit.argv[:at], *unit.argv[at + 2 :])
+        token = f'--token "$(cat {shlex.quote(str(file))})"'
+        return _chosen_code(dataclasses.replace(unit, argv=rest), self._folder, token)
+
+
+def _chosen_code(unit: Unit, folder: LabFolder, more: str = "") -> Unit:
+    code = shlex.quote(str(folder.root / CODE))
+    command = f'export PYTHONPATH="$(cat {code})"; exec {shlex.join(unit.argv)} {more}'
+    return dataclasses.replace(unit, argv=("/bin/sh", "-c", command))
+
+
+def main(arguments: list[str]) -> int:
+    root, lab, port, listener = arguments
+    os.umask(0o022)
+    os.set_inheritable(int(listener), False)
+    supervisor.RESTART_SECONDS = 0.3
+    folder = LabFolder(Path(root))
+    return FaultSupervisor(folder, default_topology(lab), int(listener), int(port)).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,269 @@
+"""One lab for faults: up and down, which code it runs, its processes, cables and kernels.
+
+The code is a copy made when the lab comes up, so that nothing which is being edited meanwhile
+is started half-way through; a planted bug is another copy (``planted``).
+What is not here: what is done to it (``faults``) and what is thought of it (``judge``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import bascule
+from bascule.client.connection import Connection, trust_file
+from bascule.client.tokens import Credentials
+from bascule.domain.ids import ResourceId, policy_id
+from bascule.lab import preflight
+from bascule.lab.folder import LabFolder
+from bascule.lab.lifecycle import Launched, follow
+from bascule.lab.processes import ProcessId
+from bascule.lab.resources import LOCATION, POLICY_NAME, RESOURCE_GROUP, machine_id, read_admin
+from bascule.lab.state import read_state
+from bascule.lab.topology import Topology, default_topology
+from bascule.lab.units import SERVER, agent_unit
+from bascule.services.clocks import SystemClock
+from tests.e2e.lab_world import LabWorld
+from tests.faults import accounts
+from tests.faults.history import Disturbed
+from tests.faults.schedule import EXTRA_PORT, KEEP_PORT, KILL_PORT, MACHINES
+from tests.faults.supervisor import CODE, token_file
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+EVERY = 0.02  # seconds between two knocks of one watcher
+WATCHERS = ("client", "stranger")
+TABLE = ("inet", "bascule")
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One opening as the kernel has it."""
+
+    source: str  # an address, a prefix, "0.0.0.0/0" or "::/0"
+    port: int
+    remaining: float  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """What one machine's kernel holds."""
+
+    closed: frozenset[int]
+    openings: tuple[Element, ...]
+    tables: frozenset[tuple[str, str]]  # family, name
+
+
+@dataclass
+class World:
+    lab: LabWorld
+    topology: Topology = field(init=False)
+    folder: LabFolder = field(init=False)
+    _watchers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _launched: Launched | None = None
+    disturbed: list[Disturbed] = field(default_factory=list)  # in all runs
+
+    def __post_init__(self) -> None:
+        self.topology = default_topology(self.lab.name)
+        self.folder = LabFolder(self.lab.folder)
+
+    # -- up and down --------------------------------------------------------------------
+
+    def up(self) -> None:
+        self.folder.root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.create([host.name for host in self.topology.hosts])
+        code = self.folder.root / "code-as-it-is"
+        copy_code(code)
+        self.use_code(code)
+        with preflight.listen_on_loopback(self.lab.port) as listener:
+            argv = [sys.executable, "-m", "tests.faults.supervisor", str(self.folder.root)]
+            argv += [self.lab.name, str(self.lab.port), str(listener.fileno())]
+            with self.folder.supervisor_log.open("ab") as log:
+                process = subprocess.Popen(
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd="/",
+                    pass_fds=[listener.fileno()],
+                    start_new_session=True,
+                    env={**os.environ, "PYTHONPATH": f"{code}:{REPOSITORY}"},
+                )
+            self._launched = Launched(self.folder, process, None)
+            while process.poll() is None and not self.folder.state.exists():
+                time.sleep(0.02)
+        follow(self._launched, lambda _: None)
+        self._watch()
+
+    def down(self) -> None:
+        for watcher in self._watchers:
+            watcher.kill()
+            watcher.wait()
+        if self._launched is not None:
+            self._launched.process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._launched.process.wait(20)
+        self.lab.down()
+
+    def use_code(self, code: Path) -> None:
+        """Have server and agents run this copy from their next start on."""
+        (self.folder.root / CODE).write_text(f"{code}:{REPOSITORY}")
+
+    # -- the watchers -------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        targets = [
+            f"{host.ipv4}/{port}"
+            for host in self.topology.machines
+            for port in (KEEP_PORT, KILL_PORT, EXTRA_PORT)
+        ]
+        targets += [f"{host.ipv6}/{KEEP_PORT}" for host in self.topology.machines]
+        for name in WATCHERS:
+            argv = ["ip", "netns", "exec", self._namespace(name), sys.executable]
+            argv += ["-m", "tests.faults.watcher", str(self.seen_file(name)), str(EVERY), *targets]
+            with self.folder.log(f"watcher-{name}").open("ab") as log:
+                self._watchers.append(
+                    subprocess.Popen(argv, stdout=log, stderr=log, cwd=REPOSITORY)
+                )
+
+    def seen_file(self, name: str) -> Path:
+        return self.folder.root / f"seen-{name}"
+
+    # -- processes and cables -----------------------------------------------------------
+
+    def process(self, unit: str) -> ProcessId | None:
+        """The process of the server or of a machine's agent; None between two of them."""
+        state = read_state(self.folder.state)
+        name = SERVER if unit == SERVER else agent_unit(unit)
+        found = state.processes.get(name) if state is not None else None
+        return found if found is not None and found.is_alive() else None
+
+    def send(self, unit: str, number: signal.Signals) -> ProcessId | None:
+        """Signal a unit's process, if there is one now."""
+        found = self.process(unit)
+        if found is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(found.pid, number)
+        return found
+
+    def set_cable(self, host: str, *, is_up: bool) -> None:
+        near = f"p{self.topology.host(host).number}"
+        state = "up" if is_up else "down"
+        run("ip", "-n", self.topology.bridge_namespace, "link", "set", near, state)
+
+    def nft(self, machine: str, *arguments: str, text: str | None = None) -> tuple[int, str]:
+        """Run nft on a machine as its root; the exit code and what it said."""
+        done = subprocess.run(
+            ["ip", "netns", "exec", self._namespace(machine), "nft", *arguments],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def kernel(self, machine: str) -> Kernel:
+        """Read a machine's firewall back, by nft and not by any code of ours."""
+        _, text = self.nft(machine, "-j", "list", "ruleset")
+        return read_kernel(json.loads(text)["nftables"])
+
+    def _namespace(self, host: str) -> str:
+        return self.topology.namespace(self.topology.host(host))
+
+    # -- the server ---------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def connection(self, person: str = "") -> Iterator[Connection]:
+        """Sign in as one of the people, or as the administrator."""
+        admin = read_admin(self.folder)
+        who: dict[str, str] = admin
+        if person:
+            who = json.loads((self.folder.root / accounts.FILE).read_text())[person]
+        with Connection(
+            f"https://localhost:{self.lab.port}",
+            admin["subscription_id"],
+            Credentials(admin["tenant_id"], who["client_id"], who["client_secret"]),
+            trust_file(Path(admin["ca_file"])),
+            SystemClock(),
+        ) as made:
+            yield made
+
+    def machine(self, name: str) -> ResourceId:
+        return ResourceId.parse_machine(
+            machine_id(read_admin(self.folder)["subscription_id"], name)
+        )
+
+    def policy(self) -> ResourceId:
+        subscription = read_admin(self.folder)["subscription_id"]
+        return policy_id(subscription, RESOURCE_GROUP, LOCATION, POLICY_NAME)
+
+    def give_token(self, machine: str, token: str) -> None:
+        """Root on the machine enrols it again: with the next start of its agent."""
+        token_file(self.folder, machine).write_text(token)
+
+
+def copy_code(folder: Path) -> None:
+    """Copy the package as it stands now."""
+    package = Path(bascule.__file__).parent
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(package, folder / "bascule", ignore=ignored)
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+def read_kernel(objects: Sequence[dict[str, Any]]) -> Kernel:
+    """Read ``nft -j list ruleset``."""
+    closed: set[int] = set()
+    openings: list[Element] = []
+    tables: set[tuple[str, str]] = set()
+    for each in objects:
+        if "table" in each:
+            tables.add((each["table"]["family"], each["table"]["name"]))
+        found = each.get("set")
+        if found is None or (found["family"], found["table"]) != TABLE:
+            continue
+        name: str = found["name"]
+        if name == "closed":
+            closed |= {_words(item)[-1] for item in found.get("elem", ())}
+        elif name.startswith(("g4", "g6")):
+            openings += [_element(name, item) for item in found.get("elem", ())]
+    return Kernel(frozenset(closed), tuple(openings), frozenset(tables))
+
+
+def _words(item: Any) -> list[Any]:
+    value = item["elem"]["val"] if "elem" in item else item
+    words: list[Any] = value["concat"]
+    return words
+
+
+def _element(name: str, item: dict[str, Any]) -> Element:
+    version, _, length = name[1:].partition("_")
+    words = _words(item)
+    address = words[0] if len(words) == 3 else {"4": "0.0.0.0", "6": "::"}[version]
+    source = f"{address}/{length}" if length else address
+    return Element(source, int(words[-1]), float(item["elem"].get("expires", 0)))
+
+
+def machines_are_online(world: World, connection: Connection) -> bool:
+    from bascule.client.machines import ONLINE, get_machine
+
+    points = [get_machine(connection, world.machine(name)).point for name in MACHINES]
+    return all(
+        point is not None
+        and point.state == ONLINE
+        and point.observed_generation == point.generation
+        for point in points
+    )
