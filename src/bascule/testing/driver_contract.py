@@ -155,7 +155,8 @@ class DriverContract:
         assert world.driver.observe().rules.openings.keys() == {wider.key}
 
     def test_a_rebuild_leaves_no_opening_behind(self, world: DriverWorld) -> None:
-        make_so(world.driver, RuleSet(shut(SSH), opened("*", SSH, 60)))
+        given = {**opened("*", SSH, 60), **opened(world.client, SSH, 60)}
+        make_so(world.driver, RuleSet(shut(SSH), given))
         world.driver.apply([Rebuild(RuleSet(shut(SSH)))])
         assert world.driver.observe().rules == RuleSet(shut(SSH))
         assert not world.reaches(world.client, SSH)

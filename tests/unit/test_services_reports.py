@@ -1,0 +1,60 @@
+"""Only a report of the generation that carries a change settles it (EDGES A8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from bascule.domain.grant import Grant, GrantState
+from bascule.services import requests
+from tests.unit.services_world import ANNA, World, rules
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    made.put(rules(made.web, 22))
+    yield made
+    made.close()
+
+
+def generation(world: World) -> int:
+    return world.see(lambda tx: tx.generation(world.web.uid))
+
+
+def revoke(world: World, grant: Grant) -> None:
+    world.do(
+        lambda tx, act: requests.revoke(
+            tx, act, grant.request_id, None, kills_sessions=False, subject=ANNA
+        )
+    )
+
+
+def test_an_older_report_opens_nothing(world: World) -> None:
+    """It was under way when the grant was made: what it calls in force is something else."""
+    before = generation(world)
+    grant = world.granted(world.web)
+    world.report(world.web, grant.id, generation=before)
+    assert world.grant(grant).state is GrantState.OPENING
+    world.report(world.web, grant.id)
+    assert world.grant(grant).state is GrantState.OPEN
+
+
+def test_an_older_report_closes_nothing(world: World) -> None:
+    """Read back before the opening was there, it says nothing of whether it is gone."""
+    grant = world.granted(world.web)
+    world.report(world.web, grant.id)
+    before = generation(world)
+    revoke(world, grant)
+    world.report(world.web, generation=before)
+    assert world.grant(grant).state is GrantState.CLOSING
+    world.report(world.web)
+    assert world.grant(grant).state is GrantState.CLOSED
+
+
+def test_another_machines_report_settles_nothing(world: World) -> None:
+    """Grants belong to a machine's uid; what another one claims of them is passed over."""
+    grant = world.granted(world.web)
+    world.report(world.db, grant.id, generation=generation(world))
+    assert world.grant(grant).state is GrantState.OPENING
