@@ -278,7 +278,6 @@ class AgentLoop:
         self._drift.clear()
         self._local.forget(opened_here)
         self._reconciler.notes.clear()
-        self._reconciler.forget_reported()
         if server_generation != outcome.generation:
             self._next_poll = 0.0
 

@@ -34,6 +34,7 @@ from bascule.interfaces import Clock, Driver, HeldStore
 
 MOST_NOTED = 256
 NOT_KEPT = "what this agent knows cannot be kept over a reboot"
+COUNTED_FOR = 30.0  # seconds in which the sessions of an ended grant are counted
 ATTEMPTS = 3  # a plan may be overtaken by an element that ends meanwhile
 
 
@@ -61,7 +62,7 @@ class Reconciler:
         self.held = Held()
         self._saved = self.held
         self._has_loaded = False
-        self._ended: dict[str, HeldLease] = {}  # left the held set; their sessions are counted
+        self._ended: dict[str, tuple[HeldLease, float]] = {}  # left, and when; still counted
         self.notes: list[str] = []
         self._noted: dict[str, None] = {}  # said already: not again at each pass
 
@@ -77,11 +78,7 @@ class Reconciler:
         """Hold a state that the server sent; False when it was too old to be taken in."""
         bounded, notes = bound(state, self._guard)
         self._note(notes)
-        before = self.held
-        self.held = hold(before, bounded, asked_at, self._clock.boottime())
-        for grant_id, lease in before.leases.items():
-            if grant_id not in self.held.leases:
-                self._ended[grant_id] = lease
+        self._replace(hold(self.held, bounded, asked_at, self._clock.boottime()))
         return self.held.generation == state.generation
 
     def open_locally(self, grant_id: str, lease: HeldLease, closed: ClosedPort | None) -> None:
@@ -91,8 +88,7 @@ class Reconciler:
 
     def end_all(self) -> None:
         """Shut everything and keep it shut: the server does not know this point any more."""
-        self._ended.update(self.held.leases)
-        self.held = close_all(self.held)
+        self._replace(close_all(self.held))
 
     def reconcile(self) -> Outcome:
         """One pass; raises EnforcementFailed when the firewall could not be brought there."""
@@ -101,7 +97,7 @@ class Reconciler:
         drift = ""
         for attempt in range(ATTEMPTS):
             now = self._clock.boottime()
-            self._forget(now)
+            self._replace(forget_ended(self.held, now))
             wanted = rule_set(self.held, now)
             observed = self._driver.observe()
             if observed.drift and self._has_loaded and not drift:
@@ -120,23 +116,26 @@ class Reconciler:
         return self._outcome(observed, drift)
 
     def count_sessions(self) -> Mapping[str, int]:
-        """Live connections of grants that ended lately, by grant id."""
+        """Live connections of grants that ended in the last COUNTED_FOR, by grant id.
+
+        Counting is dear (it may read all of conntrack), so it stops when the server has
+        had the time to hear of them.
+        """
+        since = self._clock.boottime() - COUNTED_FOR
+        self._ended = {key: each for key, each in self._ended.items() if each[1] > since}
         pairs = [
             (grant_id, port, str(source))
-            for grant_id, lease in self._ended.items()
+            for grant_id, (lease, _) in self._ended.items()
             for port in lease.ports
             for source in lease.sources
         ]
+        if not pairs:
+            return {}
         counts = self._driver.sessions([(port, source) for _, port, source in pairs])
         alive: dict[str, int] = {}
         for (grant_id, _, _), count in zip(pairs, counts, strict=True):
             alive[grant_id] = alive.get(grant_id, 0) + count
         return alive
-
-    def forget_reported(self) -> None:
-        """The server has the counts of ended grants; keep only the newest few."""
-        while len(self._ended) > 64:
-            del self._ended[next(iter(self._ended))]
 
     def save(self) -> None:
         """Keep what is held across death and reboot, when it changed."""
@@ -156,12 +155,13 @@ class Reconciler:
         ends += [cut.deadline for cut in self.held.cuts.values()]
         return min(ends, default=None)
 
-    def _forget(self, now: float) -> None:
-        before = self.held
-        self.held = forget_ended(before, now)
-        for grant_id, lease in before.leases.items():
-            if grant_id not in self.held.leases:
-                self._ended[grant_id] = lease
+    def _replace(self, held: Held) -> None:
+        """Hold this from now on, and note when what is not in it any more left."""
+        now = self._clock.boottime()
+        for grant_id, lease in self.held.leases.items():
+            if grant_id not in held.leases:
+                self._ended[grant_id] = (lease, now)
+        self.held = held
 
     def _outcome(self, observed: Observed, drift: str) -> Outcome:
         wanted = rule_set(self.held, self._clock.boottime())
