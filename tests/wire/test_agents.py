@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
+from bascule.domain.ids import ResourceId
+from bascule.errors import Unavailable
+from bascule.services import fleet, grants
+from bascule.services.machines import delete_machine
 from tests.wire.house import BASE, JIT, PUBLIC_KEY, House, port_rule
 
 OTHER_KEY = base64.urlsafe_b64encode(b"k" * 32).decode().rstrip("=")
@@ -191,6 +195,7 @@ class Listener:
             "server": ("localhost", 443),
         }
         self.task = asyncio.create_task(house.app(scope, self._receive, self._send))
+        self.task.add_done_callback(lambda _: self._news.set())
 
     async def _receive(self) -> Message:
         if not self._asked:
@@ -211,6 +216,7 @@ class Listener:
     async def until(self, count: int) -> None:
         async with asyncio.timeout(10):
             while len(self.heard) < count:
+                assert not self.task.done(), "the stream ended"
                 await self._news.wait()
                 self._news.clear()
 
@@ -222,9 +228,7 @@ def generation(event: str) -> int:
 
 
 def touch(house: House, uid: str) -> Any:
-    from bascule.services.grants import touch as advance
-
-    return house.services.perform(lambda tx, act: advance(tx, act, uid))
+    return house.services.perform(lambda tx, act: grants.touch(tx, act, uid))
 
 
 def test_the_stream_announces_at_once_and_on_each_change(house: House, uid: str) -> None:
@@ -262,15 +266,25 @@ def test_the_stream_has_a_heartbeat(
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("end", ["the token's end", "the server stops", "the machine is deleted"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        "the token's end",
+        "the server stops",
+        "the machine is deleted",
+        "another agent takes its place",
+        "the database is away",
+    ],
+)
 def test_the_stream_ends(house: House, uid: str, end: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bascule.api.generations.HEARTBEAT_SECONDS", 0.05)
     house.enrol("web-1")
+    replacement = token_for(house, replace=True)["token"]
+
+    def refuse(*_: object) -> None:
+        raise Unavailable("The database cannot be read.")
 
     async def run() -> None:
-        from bascule.domain.ids import ResourceId
-        from bascule.services.machines import delete_machine
-
         listener = Listener(house, uid)
         await listener.until(1)
         assert not listener.task.done()
@@ -278,6 +292,13 @@ def test_the_stream_ends(house: House, uid: str, end: str, monkeypatch: pytest.M
             house.clock.pass_time(601)
         elif end == "the server stops":
             house.services.hub.close()
+        elif end == "another agent takes its place":
+            await house.services.perform(
+                lambda tx, act: fleet.enrol(tx, act, replacement, OTHER_KEY, "0.2")
+            )
+        elif end == "the database is away":
+            monkeypatch.setattr(type(house.store), "read", refuse)
+            house.services.hub.wake([uid])
         else:
             web = ResourceId.parse(house.machine("web-1"))
             await house.services.perform(lambda tx, act: delete_machine(tx, act, web))

@@ -3,7 +3,8 @@
 Server-sent events (WHATWG HTML 9.2), as lean as ASGI allows: no generator, no task group,
 one small task that waits for the other side to hang up. It says only that a newer
 generation exists (EDGES A8); a lost hint costs a poll. It ends with the token that opened
-it (A13), when the server stops, and when the machine is not known any more.
+it (A13), when the server stops, and when the machine or the agent's key is not known any
+more.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
+import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from bascule.errors import BasculeError
 from bascule.interfaces import Reader
 from bascule.services.act import Services
 from bascule.services.hub import machine_topic, wait_for
+
+log = structlog.get_logger("bascule.api")
 
 HEARTBEAT_SECONDS = 10.0
 _HEADERS = [
@@ -52,18 +57,16 @@ class GenerationStream(Response):
     async def _announce(
         self, send: Send, woken: asyncio.Event, hung_up: asyncio.Task[None]
     ) -> None:
-        announced = -1
+        announced, key = -1, ""
         is_due = True
         while not hung_up.done():
             if is_due:
-                generation = await self._services.look(self._generation)
-                if generation is None:
+                known = await self._look()
+                if known is None or key not in ("", known[1]):
                     break
-                if generation != announced:
-                    announced = generation
-                    await _write(
-                        send, f'event: generation\ndata: {{"generation":{generation}}}\n\n'
-                    )
+                if known[0] != announced:
+                    announced, key = known
+                    await _write(send, f'event: generation\ndata: {{"generation":{announced}}}\n\n')
             else:
                 await _write(send, ": \n\n")
             if self._services.hub.is_closing:
@@ -74,11 +77,18 @@ class GenerationStream(Response):
             is_due = await wait_for(woken, min(HEARTBEAT_SECONDS, left))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _generation(self, reader: Reader) -> int | None:
-        """None when the machine or its agent is gone."""
-        if reader.enforcement_point(self._uid) is None:
+    async def _look(self) -> tuple[int, str] | None:
+        """Generation and the agent's key; None when the stream has nothing to say any more."""
+        try:
+            return await self._services.look(self._known)
+        except BasculeError as error:
+            # The answer has begun and cannot become an error: end it, and the agent asks anew.
+            log.warning("stream ended", machine=self._uid, why=error.message)
             return None
-        return reader.generation(self._uid)
+
+    def _known(self, reader: Reader) -> tuple[int, str] | None:
+        point = reader.enforcement_point(self._uid)
+        return None if point is None else (reader.generation(self._uid), point.public_key)
 
 
 async def _write(send: Send, text: str) -> None:
