@@ -35,7 +35,31 @@ _OF_REQUESTS = (
     .where(t.grants.c.request_id.in_(bindparam("ids", expanding=True)))
     .order_by(t.grants.c.sequence)
 )
+_UNSETTLED_OF = (
+    select(t.grants)
+    .where(t.grants.c.machine_uid == bindparam("uid"), t.grants.c.state.in_(_UNSETTLED))
+    .order_by(t.grants.c.sequence)
+)
+_CUT_OF = (
+    select(t.grants)
+    .where(
+        t.IS_CUT,
+        t.grants.c.machine_uid == bindparam("uid"),
+        t.grants.c.ended_at >= bindparam("since", type_=t.grants.c.ended_at.type),
+    )
+    .order_by(t.grants.c.sequence)
+)
 _INSERT = t.grants.insert()
+_MOVABLE = (
+    *("on_expiry", "max_duration", "ends_at", "ends_at_text", "state", "reason"),
+    *("generation", "extension", "ended_at", "failure"),
+)
+# Built once: making a statement costs more than running it.
+_HERE = update(t.grants).where(
+    t.grants.c.id == bindparam("here_id"), t.grants.c.state == bindparam("here_state")
+)
+_CHANGE = _HERE.values({name: bindparam(name) for name in _MOVABLE})
+_MOVE = _HERE.values({name: bindparam(name) for name in (*_MOVABLE, "previous_state")})
 
 
 class GrantReads(Rows):
@@ -55,17 +79,12 @@ class GrantReads(Rows):
 
     def unsettled_grants(self, machine_uid: str) -> Sequence[Grant]:
         """In the order they were added."""
-        wanted = select(t.grants).where(
-            t.grants.c.machine_uid == machine_uid, t.grants.c.state.in_(_UNSETTLED)
-        )
-        return [_grant(row) for row in self._all(wanted.order_by(t.grants.c.sequence))]
+        return [_grant(row) for row in self._all(_UNSETTLED_OF, {"uid": machine_uid})]
 
     def cut_grants(self, machine_uid: str, ended_since: datetime) -> Sequence[Grant]:
         """In the order they were added."""
-        wanted = select(t.grants).where(
-            t.IS_CUT, t.grants.c.machine_uid == machine_uid, t.grants.c.ended_at >= ended_since
-        )
-        return [_grant(row) for row in self._all(wanted.order_by(t.grants.c.sequence))]
+        wanted = {"uid": machine_uid, "since": ended_since}
+        return [_grant(row) for row in self._all(_CUT_OF, wanted)]
 
 
 class GrantWrites(GrantReads):
@@ -92,12 +111,12 @@ class GrantWrites(GrantReads):
         self._run(_INSERT, {**fixed, **_movable(grant)})
 
     def update_grant(self, grant: Grant, was: GrantState) -> None:
-        values = _movable(grant)
-        if grant.state is not was:
+        values = {**_movable(grant), "here_id": grant.id, "here_state": was}
+        is_move = grant.state is not was
+        if is_move:
             values["previous_state"] = was
-        here = update(t.grants).where(t.grants.c.id == grant.id, t.grants.c.state == was)
         try:
-            moved = self._run(here.values(**values))
+            moved = self._run(_MOVE if is_move else _CHANGE, values)
         except Conflict as refusal:
             raise Conflict(
                 f"Grant {grant.id} is {was}; it cannot become {grant.state}.",
