@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bascule.domain.events import AdministratorRecovered, InstallationCreated
 from bascule.interfaces import Credential, Installation, Transaction
 from bascule.services.act import Act, new_id
@@ -24,8 +26,13 @@ def ensure_installation(tx: Transaction, act: Act) -> Installation:
 
 
 def set_administrator(tx: Transaction, act: Act, client_id: str, secret_hash: str) -> None:
-    """Give the administrator this secret; an earlier one of the same id stops working."""
-    is_known = tx.credential(client_id) is not None
+    """Give the administrator this secret; every earlier one stops working.
+
+    An earlier one of another id too: it is in nobody's hands, or in the wrong ones.
+    """
+    earlier = [each for each in tx.credentials() if each.display_name == ADMINISTRATOR]
+    for each in earlier:
+        tx.put_credential(replace(each, is_enabled=False))
     tx.put_credential(Credential(client_id, ADMINISTRATOR, secret_hash, None))
-    if is_known:
+    if earlier:
         act.record(tx, AdministratorRecovered(client_id))

@@ -63,11 +63,11 @@ class InventoryReads(Rows):
         row = self._first(
             select(t.credentials).where(t.credentials.c.client_key == client_id.casefold())
         )
-        if row is None:
-            return None
-        return Credential(
-            row.client_id, row.display_name, row.secret_hash, row.expires_at, row.is_enabled
-        )
+        return None if row is None else _credential(row)
+
+    def credentials(self) -> Sequence[Credential]:
+        rows = self._all(select(t.credentials).order_by(t.credentials.c.client_key))
+        return [_credential(row) for row in rows]
 
     def has_credentials(self) -> bool:
         return self._first(select(t.credentials.c.client_key).limit(1)) is not None
@@ -189,6 +189,12 @@ class InventoryWrites(InventoryReads):
             {"machine_uid": machine_uid, "protocol": port.protocol, "number": port.number},
             {"on_expiry": on_expiry, "is_released": is_released},
         )
+
+
+def _credential(row: Row[Any]) -> Credential:
+    return Credential(
+        row.client_id, row.display_name, row.secret_hash, row.expires_at, row.is_enabled
+    )
 
 
 def _machine(row: Row[Any]) -> Machine:
