@@ -31,6 +31,7 @@ from bascule.domain.net import PortKey
 from bascule.domain.plan import Observed, plan
 from bascule.errors import BasculeError, EnforcementFailed
 from bascule.interfaces import Clock, Driver, HeldStore
+from bascule.services.tampering import name_edits
 
 MOST_NOTED = 256
 NOT_KEPT = "what this agent knows cannot be kept over a reboot"
@@ -62,6 +63,7 @@ class Reconciler:
         self.held = Held()
         self._saved = self.held
         self._has_loaded = False
+        self._settled: Held | None = None  # what the last pass brought about
         self._ended: dict[str, tuple[HeldLease, float]] = {}  # left, and when; still counted
         self.notes: list[str] = []
         self._noted: dict[str, None] = {}  # said already: not again at each pass
@@ -103,9 +105,12 @@ class Reconciler:
             if observed.drift and self._has_loaded and not drift:
                 drift = observed.drift
             operations = plan(wanted, observed)
+            if self._settled == self.held and not drift:
+                drift = name_edits(operations, observed)
             if not operations:
                 break
             try:
+                self._settled = None
                 self._driver.apply(operations)
                 self._has_loaded = True
             except EnforcementFailed:
@@ -113,6 +118,7 @@ class Reconciler:
                     raise
         else:
             observed = self._driver.observe()
+        self._settled = self.held
         return self._outcome(observed, drift)
 
     def count_sessions(self) -> Mapping[str, int]:
