@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from bascule.domain.chain import ChainHead, Checkpoint, Link
 from bascule.domain.desired import Held
 from bascule.domain.events import Event
 from bascule.domain.grant import Grant, GrantState
@@ -239,6 +240,44 @@ class Reader(Protocol):
         """(sequence, event); ``after`` is the last sequence of the page before, 0 to begin."""
         ...
 
+    def chain_head(self) -> ChainHead:
+        """The last sealed event's place; position 0 when nothing was ever sealed."""
+        ...
+
+    def chain_begin(self) -> ChainHead:
+        """The place before the oldest sealed event that is kept: a checkpoint's, after
+        retention; with an empty hash when that checkpoint is missing.
+        """
+        ...
+
+    def chain(self, after: int = 0, limit: int = 1000) -> Sequence[Link]:
+        """Sealed events after that position, in the order of the chain."""
+        ...
+
+    def seal_at(self, position: int) -> str | None:
+        """The hash at that position; None when it is not there (any more)."""
+        ...
+
+    def seals_of(self, sequences: Sequence[int]) -> Mapping[int, ChainHead]:
+        """Where events are in the chain, by sequence; those not sealed yet are left out."""
+        ...
+
+    def unsealed(self, limit: int = 1000) -> Sequence[tuple[int, Mapping[str, Any]]]:
+        """(sequence, record) of committed events that are not in the chain yet, in order."""
+        ...
+
+    def checkpoint(self, position: int) -> Checkpoint | None: ...
+
+    def checkpoints(
+        self, after: int = 0, limit: int = 1000, newest_first: bool = True
+    ) -> Sequence[Checkpoint]:
+        """Ordered by position; ``after`` is the last position of the page before."""
+        ...
+
+    def prunable(self, before: datetime) -> Checkpoint | None:
+        """The last checkpoint all of whose events are from before that instant."""
+        ...
+
 
 class Transaction(Reader, Protocol):
     """Reads and writes of one transaction: all of it is kept, or none."""
@@ -294,6 +333,18 @@ class Transaction(Reader, Protocol):
         ...
 
     def record(self, event: Event) -> None: ...
+
+    def add_seals(self, seals: Sequence[tuple[int, ChainHead]]) -> None:
+        """Put events, by sequence, at their places; raises Conflict when one is taken."""
+        ...
+
+    def add_checkpoint(self, checkpoint: Checkpoint) -> None: ...
+
+    def prune_record(self, through: int) -> int:
+        """Delete the events up to that position, their seals, and the checkpoints before it;
+        returns how many events. Only for retention, and only at a checkpoint.
+        """
+        ...
 
 
 class Store(Protocol):

@@ -24,8 +24,8 @@ from bascule.store.open import open_store
 LATER = '''"""A later revision, for this test."""
 import sqlalchemy as sa
 from alembic import op
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = "0002"
 def upgrade():
     op.add_column("machines", sa.Column("note", sa.String(), nullable=True))
     with op.batch_alter_table("machines") as batch:
@@ -77,13 +77,13 @@ def older(path: Path) -> Path:
 
 @pytest.fixture
 def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make this program a later one: with a revision 0002; returns that revision's file."""
+    """Make this program a later one: with one more revision; returns that revision's file."""
     migrations = tmp_path / "migrations"
     shutil.copytree(upgrade._MIGRATIONS, migrations)
-    revision = migrations / "versions" / "r0002_later.py"
+    revision = migrations / "versions" / "r9999_later.py"
     revision.write_text(LATER.format(more="pass"))
     monkeypatch.setattr(upgrade, "_MIGRATIONS", migrations)
-    monkeypatch.setattr(opening, "REVISION", "0002")
+    monkeypatch.setattr(opening, "REVISION", "9999")
     return revision
 
 
@@ -141,7 +141,7 @@ def test_an_older_database_is_upgraded_and_loses_nothing(older: Path, later: Pat
     assert {"note", "os"} <= set(_columns(older))
     with sqlite3.connect(older) as raw:
         assert raw.execute("SELECT number FROM closed_ports").fetchall() == [(22,)]
-        assert raw.execute("SELECT version_num FROM alembic_version").fetchall() == [("0002",)]
+        assert raw.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
     raw.close()
 
 
@@ -191,7 +191,7 @@ def test_a_database_of_a_newer_program_is_refused_and_left_alone(
     before = older.read_bytes()
     with pytest.raises(ConfigurationError, match="newer version of Bascule") as refusal:
         open_store(older)
-    assert "0002" in refusal.value.message
+    assert "9999" in refusal.value.message
     assert refusal.value.advice
     assert older.read_bytes() == before
 

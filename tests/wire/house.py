@@ -21,6 +21,7 @@ from bascule.domain.access import PrincipalKind
 from bascule.domain.events import fact_name
 from bascule.domain.net import parse_address
 from bascule.identity.authenticate import name_of_proof
+from bascule.identity.record_key import RecordKey
 from bascule.identity.tls import CertificateKeeper
 from bascule.identity.tokens import TokenIssuer
 from bascule.interfaces import EventFilter, Reader
@@ -61,6 +62,7 @@ class House:
             names=Names(NAMES),
             proxies=Proxies((parse_address(PROXY),)),
             ca_file=keeper.ca_file,
+            record_key=RecordKey(data_dir),
         )
         self.app = build_app(self.state)
         self.subscription = f"/subscriptions/{self.installation.subscription_id}"

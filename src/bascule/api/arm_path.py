@@ -39,6 +39,11 @@ _WORDS = {
         "enrolments",
         "Bascule.Audit",
         "events",
+        "key",
+        "checkpoints",
+        "verification",
+        "export",
+        "prune",
     )
 }
 

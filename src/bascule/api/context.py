@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import ssl
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from starlette.requests import HTTPConnection
 from bascule.api.denials import Denials
 from bascule.api.origin import Names, Proxies
 from bascule.identity.realm import Realm
+from bascule.identity.record_key import RecordKey
 from bascule.identity.tokens import TokenIssuer
 from bascule.interfaces import Installation
 from bascule.services.act import Services
@@ -27,7 +29,9 @@ class AppState:
     names: Names  # what this server is called; another Host is refused
     proxies: Proxies  # whose forwarding headers count
     ca_file: Path  # certificate of the CA that signed the server's
+    record_key: RecordKey  # signs the record's checkpoints and exports
     denials: Denials = field(default_factory=Denials)
+    verifying: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     @cached_property
     def realm(self) -> Realm:

@@ -33,6 +33,7 @@ from bascule.services.owned_driver import HostParts
 from bascule.telemetry import set_up_logging
 
 if TYPE_CHECKING:
+    from bascule.identity.record_key import RecordKey
     from bascule.identity.tls import CertificateKeeper
 
 log = structlog.get_logger("bascule.server")
@@ -117,8 +118,10 @@ def _serve(
     from bascule.api.origin import Names, Proxies
     from bascule.api.server import run_server
     from bascule.bootstrap.data_directory import ADMIN_FILE, AdminFile
+    from bascule.identity.record_key import RecordKey
     from bascule.identity.tokens import TokenIssuer
 
+    record_key = RecordKey(settings.data)
     place = ServerPlace(_own_ports(settings, passed), is_own_address)
     services = Services(store, SystemClock(), Hub(), place)
     admin_file = AdminFile(settings.data / ADMIN_FILE)
@@ -133,8 +136,9 @@ def _serve(
         names=Names(keeper.names),
         proxies=Proxies(settings.proxies),
         ca_file=keeper.ca_file,
+        record_key=record_key,
     )
-    app = build_app(state, lambda: _background(services, settings, parts, installation))
+    app = build_app(state, lambda: _background(services, settings, parts, installation, record_key))
 
     def started(addresses: Sequence[tuple[str, int]]) -> None:
         log.info("serving", endpoint=endpoint, addresses=addresses, data=str(settings.data))
@@ -158,12 +162,17 @@ async def _background(
     settings: ServeSettings,
     parts: HostParts,
     installation: Installation,
+    record_key: RecordKey,
 ) -> AsyncIterator[None]:
     """What runs beside the API as long as it serves."""
     from bascule.bootstrap.this_host import ThisHost
+    from bascule.services.seal import keep_record
     from bascule.services.watch import watch
 
-    watching = asyncio.create_task(watch(services))
+    watching = (
+        asyncio.create_task(watch(services)),
+        asyncio.create_task(keep_record(services, record_key)),
+    )
     host = ThisHost(services, parts, settings.data) if settings.this_host else None
     if host is not None:
         await host.start(installation)
@@ -172,8 +181,9 @@ async def _background(
     finally:
         if host is not None:
             await host.stop()
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
 
 
 def _first_name(settings: ServeSettings) -> str:

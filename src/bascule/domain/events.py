@@ -261,6 +261,33 @@ class AgentReported(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordPruned(Fact):
+    """Old events were deleted by retention; a signed checkpoint stands for them."""
+
+    before: str  # the date that was asked for
+    through: int  # position of the last one deleted
+    checkpoint_hash: str
+    events: int  # how many were deleted
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBroken(Fact):
+    """The server's own look at the chain found it broken."""
+
+    position: int
+    kind: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDisputed(Fact):
+    """An enforcement point has seen another chain than this server tells of (EDGES B9)."""
+
+    machine: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
     """Who did it; the system itself has an empty principal id."""
 
@@ -300,7 +327,9 @@ class Event:
 def chain_hash(previous: str, record: Mapping[str, object]) -> str:
     """The hash of ``record`` as the next one after ``previous`` (64 hex digits)."""
     body = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(f"{previous}\n{body}".encode()).hexdigest()
+    # A lone surrogate of somebody's text must not stop the chain: it is covered as it is.
+    text = f"{previous}\n{body}".encode("utf-8", "surrogatepass")
+    return hashlib.sha256(text).hexdigest()
 
 
 def first_broken(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from sqlalchemy import Connection, Executable, Row, Table, and_
 from sqlalchemy.exc import DBAPIError
@@ -18,6 +18,8 @@ from sqlalchemy.exc import DBAPIError
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import AddressPrefix
 from bascule.errors import Conflict, InvalidInput, Unavailable
+
+T = TypeVar("T")
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
@@ -116,7 +118,7 @@ class Rows:
             self._run(table.insert(), {**key, **values})
 
 
-def slices(values: Sequence[str]) -> Sequence[Sequence[str]]:
+def slices(values: Sequence[T]) -> Sequence[Sequence[T]]:
     """Cut a long list so that each piece fits into one statement."""
     return [values[start : start + _SLICE] for start in range(0, len(values), _SLICE)]
 

@@ -282,3 +282,24 @@ events = Table(
     Index(None, "resource_key", "sequence"),
     sqlite_autoincrement=True,  # a number is never used twice, even after a deletion
 )
+
+# The chain over the events. A row beside each event, not columns of it: events are written
+# by every replica at once and in whatever order they commit, seals by one writer at a time,
+# who gives the next position to what is committed. Only retention deletes from either.
+event_seals = Table(
+    "event_seals",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),  # from 1, no gap
+    Column("sequence", BigInteger, nullable=False, unique=True),  # of the event
+    Column("hash", String, nullable=False),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", String, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("key_id", String, nullable=False),
+    Column("signature", String, nullable=False),
+)

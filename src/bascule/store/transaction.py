@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bascule.store.chain import ChainReads, ChainWrites
 from bascule.store.fleet import FleetReads, FleetWrites
 from bascule.store.grants import GrantReads, GrantWrites
 from bascule.store.inventory import InventoryReads, InventoryWrites
@@ -10,14 +11,22 @@ from bascule.store.record import RecordReads, RecordWrites
 from bascule.store.requests import RequestReads, RequestWrites
 
 
-class SqlReader(InventoryReads, PolicyReads, RequestReads, GrantReads, FleetReads, RecordReads):
+class SqlReader(
+    InventoryReads, PolicyReads, RequestReads, GrantReads, FleetReads, RecordReads, ChainReads
+):
     """``interfaces.Reader`` on one connection."""
 
     __slots__ = ()
 
 
 class SqlTransaction(
-    InventoryWrites, PolicyWrites, RequestWrites, GrantWrites, FleetWrites, RecordWrites
+    InventoryWrites,
+    PolicyWrites,
+    RequestWrites,
+    GrantWrites,
+    FleetWrites,
+    RecordWrites,
+    ChainWrites,
 ):
     """``interfaces.Transaction`` on one connection; its owner begins and ends it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -14,8 +15,10 @@ from bascule.api.paging import WantedPage, page_json
 from bascule.api.paths import ARM, SUBSCRIPTION
 from bascule.api.wire.audit import event_json
 from bascule.domain.access import PrincipalKind
+from bascule.domain.chain import ChainHead
+from bascule.domain.events import Event
 from bascule.domain.times import parse_instant
-from bascule.interfaces import EventFilter
+from bascule.interfaces import EventFilter, Reader
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
 
@@ -39,9 +42,20 @@ async def list_events(
     for clause in parse_filter(filter_text, _OFFERED):
         asked = _narrow(asked, clause)
     after = wanted.number_after()
-    found = await call.look(lambda reader: reader.events(asked, after, wanted.limit))
+
+    def look(reader: Reader) -> tuple[Sequence[tuple[int, Event]], Mapping[int, ChainHead]]:
+        found = reader.events(asked, after, wanted.limit)
+        return found, reader.seals_of([sequence for sequence, _ in found])
+
+    found, places = await call.look(look)
     return CompactJson(
-        page_json(call, wanted, found, lambda each: event_json(*each), lambda each: (each[0],))
+        page_json(
+            call,
+            wanted,
+            found,
+            lambda each: event_json(*each, places.get(each[0])),
+            lambda each: (each[0],),
+        )
     )
 
 

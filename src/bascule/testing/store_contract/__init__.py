@@ -16,6 +16,7 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}.{part}"
         for part in (
+            "chain",
             "durability",
             "fleet",
             "grants",
@@ -28,6 +29,7 @@ pytest.register_assert_rewrite(
     )
 )
 
+from bascule.testing.store_contract.chain import ChainContract
 from bascule.testing.store_contract.durability import DurableStoreContract
 from bascule.testing.store_contract.fleet import FleetContract
 from bascule.testing.store_contract.grants import GrantContract
@@ -47,6 +49,7 @@ class StoreContract(
     GrantContract,
     FleetContract,
     RecordContract,
+    ChainContract,
     TransactionContract,
 ):
     """All of it."""

@@ -1,0 +1,100 @@
+"""Bascule.Audit beside its events: the record exported, verified, signed, pruned.
+
+An export is streamed page by page, so that its size is nobody's memory. Verifying reads
+everything and is done for one caller at a time; the others wait for his answer to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Response
+from starlette.responses import StreamingResponse
+
+from bascule.api.auth import Call, CurrentCall, GuardedRoute, admits
+from bascule.api.envelope import CompactJson
+from bascule.api.paging import WantedPage, page_json
+from bascule.api.paths import ARM, SUBSCRIPTION
+from bascule.api.wire.record import (
+    PruneBody,
+    checkpoint_resource,
+    key_resource,
+    pruned_json,
+    verdict_json,
+)
+from bascule.domain.access import PrincipalKind
+from bascule.domain.chain import Checkpoint
+from bascule.services.record import export_pages, prune, verify_record
+from bascule.services.seal import seal_all
+
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+
+AUDIT = f"{SUBSCRIPTION}/providers/Bascule.Audit"
+JSON_LINES = "application/jsonl"  # as good as registered; the JSON lines of jsonlines.org
+
+
+@router.get(f"{AUDIT}/key")
+@admits(PrincipalKind.SERVICE)
+async def get_key(call: CurrentCall) -> Response:
+    """The public key that checkpoints are signed with."""
+    return CompactJson(key_resource(call.subscription_id, call.state.record_key))
+
+
+@router.get(f"{AUDIT}/checkpoints")
+@admits(PrincipalKind.SERVICE)
+async def list_checkpoints(call: CurrentCall, wanted: WantedPage) -> Response:
+    """Newest first."""
+    after = wanted.number_after()
+    found = await call.look(lambda reader: reader.checkpoints(after, wanted.limit))
+    return CompactJson(
+        page_json(
+            call,
+            wanted,
+            found,
+            lambda each: checkpoint_resource(call.subscription_id, each),
+            lambda each: (each.head.position,),
+        )
+    )
+
+
+@router.post(f"{AUDIT}/checkpoints")
+@admits(PrincipalKind.SERVICE)
+async def create_checkpoint(call: CurrentCall) -> Response:
+    """Seal what is committed and sign the chain now."""
+    return CompactJson(checkpoint_resource(call.subscription_id, await _sign(call)))
+
+
+@router.post(f"{AUDIT}/verification")
+@admits(PrincipalKind.SERVICE)
+async def verify(call: CurrentCall) -> Response:
+    """Read the whole record back and say whether it holds, or what breaks it first."""
+    async with call.state.verifying:
+        await _sign(call)
+        verdict = await verify_record(call.state.services, call.state.record_key)
+    return CompactJson(verdict_json(verdict))
+
+
+@router.get(f"{AUDIT}/export")
+@admits(PrincipalKind.SERVICE)
+async def export(call: CurrentCall) -> Response:
+    """The record as JSON lines that prove themselves (docs/record.md)."""
+    await _sign(call)
+    return StreamingResponse(_lines(call), media_type=JSON_LINES)
+
+
+@router.post(f"{AUDIT}/prune")
+@admits(PrincipalKind.SERVICE)
+async def prune_record(call: CurrentCall, body: PruneBody) -> Response:
+    """Delete whole checkpointed spans from before a date; what is left still proves itself."""
+    await _sign(call)
+    fact = await call.perform(lambda tx, act: prune(tx, act, body.before.at))
+    return CompactJson(pruned_json(fact))
+
+
+async def _sign(call: Call) -> Checkpoint:
+    return await seal_all(call.state.services, call.state.record_key)
+
+
+async def _lines(call: Call) -> AsyncIterator[bytes]:
+    async for lines in export_pages(call.state.services, call.state.record_key):
+        yield b"".join(lines)

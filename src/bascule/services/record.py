@@ -1,0 +1,163 @@
+"""The record as a whole: exported, verified, pruned.
+
+An export is read page by page: the chain only grows at its end, so the pages need not be
+of one moment. The same lines that are exported are what the server verifies, so that one
+piece of code, ``domain.proof``, says what holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from bascule.domain.chain import ChainHead, Checkpoint, Link, checkpoint_json, export_statement
+from bascule.domain.events import RecordPruned
+from bascule.domain.proof import (
+    FORMAT,
+    VERSION,
+    Proof,
+    Verdict,
+    checkpoint_line,
+    line_of,
+    link_line,
+)
+from bascule.domain.times import format_utc
+from bascule.errors import Conflict, InvalidInput
+from bascule.interfaces import Installation, Reader, Transaction
+from bascule.services.act import Act, Services
+
+PAGE = 500  # events read and written at a time
+
+
+class Signer(Protocol):
+    """The installation's key for its record."""
+
+    @property
+    def key_id(self) -> str: ...
+
+    @property
+    def public_key(self) -> str:
+        """Raw Ed25519, base64url without padding."""
+        ...
+
+    def sign(self, statement: bytes) -> str: ...
+
+    def check(self, key_id: str, statement: bytes, signature: str) -> bool | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What an export holds."""
+
+    begin: ChainHead
+    stub: Checkpoint | None  # the checkpoint at ``begin``; None at the very beginning
+    end: ChainHead
+    signed: int  # position of the last checkpoint; after the end only if events were taken away
+
+
+def bounds(reader: Reader) -> Bounds:
+    begin = reader.chain_begin()
+    stub = reader.checkpoint(begin.position) if begin.position else None
+    end = reader.chain_head()
+    newest = reader.checkpoints(limit=1)
+    signed = newest[0].head.position if newest else 0
+    return Bounds(begin, stub, end, max(end.position, signed))
+
+
+def export_header(
+    found: Bounds, signer: Signer, installation: Installation | None, now: datetime
+) -> dict[str, Any]:
+    """The first line: whose record, from where to where, signed."""
+    begin = {"position": found.begin.position, "hash": found.begin.hash}
+    header: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "exportedAt": format_utc(now),
+        "tenantId": installation.tenant_id if installation else "",
+        "subscriptionId": installation.subscription_id if installation else "",
+        "keyId": signer.key_id,
+        "publicKey": signer.public_key,
+        "begin": checkpoint_json(found.stub) if found.stub is not None else begin,
+        "end": {"position": found.end.position, "hash": found.end.hash},
+    }
+    return {**header, "signature": signer.sign(export_statement(header))}
+
+
+async def export_pages(services: Services, signer: Signer) -> AsyncIterator[list[bytes]]:
+    """The lines of the whole record, up to what is sealed now."""
+    now = services.clock.now()
+    installation, found = await services.look(
+        lambda reader: (reader.installation(), bounds(reader))
+    )
+    yield [line_of({"header": export_header(found, signer, installation, now)})]
+    after = found.begin.position
+    is_last = False
+    while not is_last:
+        lines, after, is_last = await services.look(_page_after(after, found))
+        yield lines
+
+
+def _page_after(after: int, found: Bounds) -> Callable[[Reader], tuple[list[bytes], int, bool]]:
+    """The next lines, the position that they end at, and whether they are the last."""
+
+    def read(reader: Reader) -> tuple[list[bytes], int, bool]:
+        links = [link for link in reader.chain(after, PAGE) if link.position <= found.end.position]
+        last = links[-1].position if links else after
+        is_last = len(links) < PAGE
+        reaches = found.signed if is_last else last
+        signed = reader.checkpoints(after, newest_first=False)
+        return (
+            _merge(links, [each for each in signed if each.head.position <= reaches]),
+            last,
+            is_last,
+        )
+
+    return read
+
+
+def _merge(links: Sequence[Link], signed: Sequence[Checkpoint]) -> list[bytes]:
+    """In the order of the chain, a checkpoint behind what it signs."""
+    lines = [(link.position, 0, link_line(link)) for link in links]
+    lines += [(each.head.position, 1, checkpoint_line(each)) for each in signed]
+    return [line for _, _, line in sorted(lines, key=lambda each: each[:2])]
+
+
+async def verify_record(services: Services, signer: Signer, pause: float = 0.0) -> Verdict:
+    """Read the whole chain back and say whether it holds; ``pause`` seconds between pages."""
+    proof = Proof(signer.check)
+    async for lines in export_pages(services, signer):
+        await asyncio.to_thread(_take_all, proof, lines)
+        await asyncio.sleep(pause)
+    return proof.verdict()
+
+
+def _take_all(proof: Proof, lines: Sequence[bytes]) -> None:
+    for line in lines:
+        proof.take(line)
+
+
+def prune(tx: Transaction, act: Act, before: datetime) -> RecordPruned:
+    """Delete the checkpointed spans that are wholly from before that instant, on record.
+
+    The last checkpoint of them stays and begins what is left. Raises Conflict when there
+    is no such span.
+    """
+    if before > act.now:
+        raise InvalidInput(
+            f"before: {format_utc(before)} is still to come.", target="before", code="InvalidDate"
+        )
+    stub = tx.prunable(before)
+    if stub is None or stub.head.position <= tx.chain_begin().position:
+        raise Conflict(
+            "There is no checkpointed span of the record that is wholly from before "
+            f"{format_utc(before)}; nothing was deleted.",
+            code="NothingToPrune",
+            advice="Spans end at checkpoints: bascule audit checkpoints.",
+        )
+    deleted = tx.prune_record(stub.head.position)
+    fact = RecordPruned(format_utc(before), stub.head.position, stub.head.hash, deleted)
+    act.record(tx, fact)
+    return fact

@@ -1,0 +1,126 @@
+"""The sealer: it chains committed events, and signs the chain now and then.
+
+It runs beside the requests and never in their way: an event is on disk when its request
+is answered, and in the chain within a second after. One transaction seals a batch, in the
+order of the events; a server that died between goes on where it was. Checkpoints are
+signed every CHECKPOINT_EVENTS events, at the latest CHECKPOINT_AFTER an event, and when
+somebody exports. Once a day the whole chain is read back; a break is an event itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from bascule.domain.chain import ChainHead, Checkpoint, link_after
+from bascule.domain.events import RecordBroken
+from bascule.domain.proof import Break
+from bascule.domain.times import parse_instant
+from bascule.errors import BasculeError
+from bascule.interfaces import Reader, Transaction
+from bascule.services.act import Act, Services
+from bascule.services.record import Signer, verify_record
+
+log = structlog.get_logger("bascule.record")
+
+BATCH = 500  # events sealed in one transaction: some ten milliseconds of the writer's time
+ROUND_SECONDS = 0.4
+CHECKPOINT_EVENTS = 1000
+CHECKPOINT_AFTER = timedelta(minutes=10)
+LOOK_EVERY = timedelta(hours=24)
+FIRST_LOOK = timedelta(minutes=1)  # after a start, which has better things to do at first
+LOOK_PAUSE = 0.05  # seconds between pages, so that nobody's request waits for it
+
+
+def seal(tx: Transaction, limit: int = BATCH) -> int:
+    """Chain up to ``limit`` events that are not in the chain yet; how many there were."""
+    head = tx.chain_head()
+    seals: list[tuple[int, ChainHead]] = []
+    for sequence, record in tx.unsealed(limit):
+        head = link_after(head, record).head
+        seals.append((sequence, head))
+    tx.add_seals(seals)
+    return len(seals)
+
+
+def sign_head(tx: Transaction, act: Act, signer: Signer) -> Checkpoint:
+    """The checkpoint at the head of the chain: the one that is there, or a new one."""
+    head = tx.chain_head()
+    known = tx.checkpoint(head.position)
+    if known is not None:
+        return known
+    unsigned = Checkpoint(head, act.now, signer.key_id)
+    made = replace(unsigned, signature=signer.sign(unsigned.statement()))
+    tx.add_checkpoint(made)
+    return made
+
+
+async def seal_all(services: Services, signer: Signer) -> Checkpoint:
+    """Seal whatever is committed now, and sign it."""
+    while await services.perform(lambda tx, _: seal(tx)) == BATCH:
+        pass
+    return await services.perform(lambda tx, act: sign_head(tx, act, signer))
+
+
+def _is_checkpoint_due(tx: Reader, now: datetime) -> bool:
+    head = tx.chain_head()
+    newest = next(iter(tx.checkpoints(limit=1)), None)
+    since = newest.head.position if newest is not None else 0
+    if head.position - since >= CHECKPOINT_EVENTS:
+        return True
+    if head.position == since:
+        return False
+    first = next(iter(tx.chain(since, 1)), None)
+    return first is not None and now - parse_instant(str(first.record["at"])) >= CHECKPOINT_AFTER
+
+
+async def keep_record(services: Services, signer: Signer) -> None:
+    """Run until cancelled. A round that fails is logged and tried again."""
+    next_look = services.clock.boottime() + FIRST_LOOK.total_seconds()
+    while True:
+        try:
+            await _round(services, signer)
+            if services.clock.boottime() >= next_look:
+                next_look = services.clock.boottime() + LOOK_EVERY.total_seconds()
+                await look_at_all(services, signer)
+        except BasculeError as error:
+            log.error("the record was not sealed", why=error.message)
+        except Exception:  # a row that somebody damaged must not end the sealing of all others
+            log.exception("the record was not sealed")
+        await asyncio.sleep(ROUND_SECONDS)
+
+
+async def _round(services: Services, signer: Signer) -> None:
+    def has_work(reader: Reader) -> bool:
+        return bool(reader.unsealed(1)) or _is_checkpoint_due(reader, services.clock.now())
+
+    def work(tx: Transaction, act: Act) -> None:
+        seal(tx)
+        if _is_checkpoint_due(tx, act.now):
+            sign_head(tx, act, signer)
+
+    while await services.look(has_work):
+        await services.perform(work)
+
+
+async def look_at_all(services: Services, signer: Signer) -> None:
+    """Read the whole chain back; a break is logged, and on record once."""
+    verdict = await verify_record(services, signer, LOOK_PAUSE)
+    if verdict.break_ is not None:  # retention may have deleted what was just being read
+        verdict = await verify_record(services, signer, LOOK_PAUSE)
+    if verdict.break_ is not None:
+        log.error("the record is broken", why=verdict.break_.message)
+        await services.perform(_noting(verdict.break_))
+
+
+def _noting(found: Break) -> Callable[[Transaction, Act], None]:
+    fact = RecordBroken(found.position, str(found.kind), found.message)
+
+    def note(tx: Transaction, act: Act) -> None:
+        act.record(tx, fact)
+
+    return note

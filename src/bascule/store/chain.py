@@ -1,0 +1,143 @@
+"""Rows of the chain: a seal beside each event, and checkpoints.
+
+Links are given as the event was written, never built anew from its type: a type that
+gained a field since would not have the hash that was sealed.
+
+Here one writer seals, so the next position and what is not sealed yet are two look-ups.
+With several replicas on one PostgreSQL: an advisory lock lets one of them seal, and
+"not sealed" is asked by a join, because a lower sequence may be committed later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, delete, func, select
+
+from bascule.domain.chain import ChainHead, Checkpoint, Link
+from bascule.store import tables as t
+from bascule.store.rows import Rows, slices
+
+_SEALS = t.event_seals.c
+_CHECKPOINTS = t.checkpoints.c
+
+
+class ChainReads(Rows):
+    __slots__ = ()
+
+    def chain_head(self) -> ChainHead:
+        newest = select(t.event_seals).order_by(_SEALS.position.desc()).limit(1)
+        row = self._first(newest)
+        if row is not None:
+            return ChainHead(row.position, row.hash)
+        stubs = self.checkpoints(limit=1)  # all that there was is deleted
+        return stubs[0].head if stubs else ChainHead()
+
+    def chain_begin(self) -> ChainHead:
+        oldest = select(t.event_seals).order_by(_SEALS.position).limit(1)
+        row = self._first(oldest)
+        if row is None:
+            return self.chain_head()
+        if row.position == 1:
+            return ChainHead()
+        stub = self.checkpoint(row.position - 1)
+        return stub.head if stub is not None else ChainHead(row.position - 1, "")
+
+    def chain(self, after: int = 0, limit: int = 1000) -> Sequence[Link]:
+        found = (
+            select(_SEALS.position, _SEALS.hash, t.events.c.record)
+            .join(t.events, t.events.c.sequence == _SEALS.sequence)
+            .where(_SEALS.position > after)
+            .order_by(_SEALS.position)
+            .limit(limit)
+        )
+        return [Link(row.position, row.record, row.hash) for row in self._all(found)]
+
+    def seal_at(self, position: int) -> str | None:
+        row = self._first(select(_SEALS.hash).where(_SEALS.position == position))
+        return None if row is None else str(row.hash)
+
+    def seals_of(self, sequences: Sequence[int]) -> Mapping[int, ChainHead]:
+        return {
+            row.sequence: ChainHead(row.position, row.hash)
+            for piece in slices(sequences)
+            for row in self._all(select(t.event_seals).where(_SEALS.sequence.in_(piece)))
+        }
+
+    def unsealed(self, limit: int = 1000) -> Sequence[tuple[int, Mapping[str, Any]]]:
+        last = self._first(select(func.max(_SEALS.sequence).label("sequence")))
+        sealed = 0 if last is None or last.sequence is None else last.sequence
+        found = (
+            select(t.events.c.sequence, t.events.c.record)
+            .where(t.events.c.sequence > sealed)
+            .order_by(t.events.c.sequence)
+            .limit(limit)
+        )
+        return [(row.sequence, row.record) for row in self._all(found)]
+
+    def checkpoint(self, position: int) -> Checkpoint | None:
+        row = self._first(select(t.checkpoints).where(_CHECKPOINTS.position == position))
+        return None if row is None else _checkpoint(row)
+
+    def checkpoints(
+        self, after: int = 0, limit: int = 1000, newest_first: bool = True
+    ) -> Sequence[Checkpoint]:
+        position = _CHECKPOINTS.position
+        found = select(t.checkpoints)
+        if after:
+            found = found.where(position < after if newest_first else position > after)
+        order = position.desc() if newest_first else position
+        return [_checkpoint(row) for row in self._all(found.order_by(order).limit(limit))]
+
+    def prunable(self, before: datetime) -> Checkpoint | None:
+        """The last checkpoint all of whose events are from before that instant."""
+        newer = (
+            select(func.min(_SEALS.position).label("position"))
+            .join(t.events, t.events.c.sequence == _SEALS.sequence)
+            .where(t.events.c.at >= before)
+        )
+        first = self._first(newer)
+        found = select(t.checkpoints).order_by(_CHECKPOINTS.position.desc()).limit(1)
+        if first is not None and first.position is not None:
+            found = found.where(_CHECKPOINTS.position < first.position)
+        row = self._first(found)
+        return None if row is None else _checkpoint(row)
+
+
+class ChainWrites(ChainReads):
+    __slots__ = ()
+
+    def add_seals(self, seals: Sequence[tuple[int, ChainHead]]) -> None:
+        if seals:
+            self._run(
+                t.event_seals.insert(),
+                [
+                    {"sequence": sequence, "position": head.position, "hash": head.hash}
+                    for sequence, head in seals
+                ],
+            )
+
+    def add_checkpoint(self, checkpoint: Checkpoint) -> None:
+        self._run(
+            t.checkpoints.insert(),
+            {
+                "position": checkpoint.head.position,
+                "hash": checkpoint.head.hash,
+                "at": checkpoint.at,
+                "key_id": checkpoint.key_id,
+                "signature": checkpoint.signature,
+            },
+        )
+
+    def prune_record(self, through: int) -> int:
+        sealed = select(_SEALS.sequence).where(_SEALS.position <= through)
+        deleted = self._run(delete(t.events).where(t.events.c.sequence.in_(sealed)))
+        self._run(delete(t.event_seals).where(_SEALS.position <= through))
+        self._run(delete(t.checkpoints).where(_CHECKPOINTS.position < through))
+        return deleted
+
+
+def _checkpoint(row: Row[Any]) -> Checkpoint:
+    return Checkpoint(ChainHead(row.position, row.hash), row.at, row.key_id, row.signature)

@@ -1,0 +1,202 @@
+"""The record over HTTP: sealed, signed, exported, verified with no server, pruned."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import text
+
+from bascule.client.signature import RecordKeys
+from bascule.domain.proof import BreakKind, Proof, Verdict
+from bascule.services import seal
+from tests.wire.house import CALLER, House
+
+AUDIT = "/providers/Bascule.Audit"
+DAY = 86_400
+
+
+def export(house: House) -> list[bytes]:
+    answer = house.call("GET", f"{AUDIT}/export")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/jsonl"
+    return list(answer.content.splitlines(keepends=True))
+
+
+def public_key(house: House) -> str:
+    return str(house.call("GET", f"{AUDIT}/key").json()["properties"]["publicKey"])
+
+
+def prove(lines: list[bytes], key: str) -> Verdict:
+    proof = Proof(RecordKeys([key]))
+    for line in lines:
+        proof.take(line)
+    return proof.verdict()
+
+
+def verified(house: House) -> dict[str, Any]:
+    answer = house.call("POST", f"{AUDIT}/verification")
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json()["properties"])
+
+
+def by_hand(house: House, statement: str, **values: int) -> None:
+    """What somebody does who can write the database file."""
+    house.do(lambda tx, _: tx._connection.execute(text(statement), values))
+
+
+def test_an_export_proves_itself_with_the_public_key_alone(house: House) -> None:
+    house.add_machine("web-1")
+    verdict = prove(export(house), public_key(house))
+    assert verdict.is_intact
+    assert verdict.count == len(house.events()) >= 2
+    assert verdict.checkpoints == 1
+
+
+def test_an_export_is_nothing_to_another_key(house: House, tmp_path: Any) -> None:
+    from bascule.identity.record_key import RecordKey
+
+    verdict = prove(export(house), RecordKey(tmp_path).public_key)
+    assert verdict.break_ is not None
+    assert verdict.break_.kind is BreakKind.FORGED
+
+
+def test_two_pages_are_one_export(house: House, monkeypatch: Any) -> None:
+    monkeypatch.setattr("bascule.services.record.PAGE", 3)
+    for n in range(4):
+        house.add_machine(f"m-{n}")
+    house.do(lambda tx, act: (seal.seal(tx), seal.sign_head(tx, act, house.state.record_key)))
+    for n in range(4, 8):
+        house.add_machine(f"m-{n}")
+    verdict = prove(export(house), public_key(house))
+    assert verdict.is_intact
+    assert (verdict.count, verdict.checkpoints) == (len(house.events()), 2)
+
+
+def test_events_say_where_they_are_in_the_chain(house: House) -> None:
+    house.add_machine("web-1")
+    (newest, *_) = house.call("GET", f"{AUDIT}/events").json()["value"]
+    assert "hash" not in newest, "not sealed yet"
+    exported = [json.loads(line) for line in export(house)]
+    listed = house.call("GET", f"{AUDIT}/events").json()["value"]
+    places = {each["event"]["id"]: each for each in exported if "event" in each}
+    for each in listed:
+        assert each["position"] == places[each["id"]]["position"]
+        assert each["hash"] == places[each["id"]]["hash"]
+
+
+def test_checkpoints_are_made_once_a_place_and_listed(house: House) -> None:
+    made = house.call("POST", f"{AUDIT}/checkpoints").json()
+    again = house.call("POST", f"{AUDIT}/checkpoints").json()
+    assert made == again
+    house.add_machine("web-1")
+    later = house.call("POST", f"{AUDIT}/checkpoints").json()
+    listed = house.call("GET", f"{AUDIT}/checkpoints", params={"$top": "1"}).json()
+    assert listed["value"] == [later]
+    rest = house.client.get(listed["nextLink"]).json()
+    assert rest["value"] == [made]
+    assert set(made["properties"]) == {"at", "hash", "keyId", "position", "signature"}
+
+
+def test_the_server_names_what_somebody_did_to_its_database(house: House) -> None:
+    for n in range(5):
+        house.add_machine(f"m-{n}")
+    assert verified(house)["isIntact"] is True
+    by_hand(
+        house, "UPDATE events SET record = replace(record, 'm-3', 'm-9') WHERE record LIKE '%m-3%'"
+    )
+    found = verified(house)["firstBreak"]
+    assert found["kind"] == "edited"
+    edited = found["position"]
+    by_hand(
+        house, "UPDATE events SET record = replace(record, 'm-9', 'm-3') WHERE record LIKE '%m-9%'"
+    )
+    assert verified(house)["firstBreak"] is None
+    by_hand(house, "DELETE FROM events WHERE sequence = :n", n=edited)
+    found = verified(house)["firstBreak"]
+    assert (found["kind"], found["position"]) == ("removed", edited)
+
+
+def test_a_tail_that_was_deleted_is_named_by_its_checkpoint(house: House) -> None:
+    for n in range(4):
+        house.add_machine(f"m-{n}")
+    through = verified(house)["verifiedThrough"]["position"]
+    by_hand(house, "DELETE FROM event_seals WHERE position >= :n", n=through - 1)
+    by_hand(house, "DELETE FROM events WHERE sequence >= :n", n=through - 1)
+    verdict = house_verdict(house)
+    assert verdict.break_ is not None
+    assert (verdict.break_.kind, verdict.break_.position) == (BreakKind.REMOVED, through - 1)
+
+
+def house_verdict(house: House) -> Verdict:
+    import asyncio
+
+    from bascule.services.record import verify_record
+
+    return asyncio.run(verify_record(house.services, house.state.record_key))
+
+
+def test_a_break_is_on_record(house: House) -> None:
+    import asyncio
+
+    house.add_machine("web-1")
+    export(house)
+    asyncio.run(seal.look_at_all(house.services, house.state.record_key))
+    assert house.events("RecordBroken") == []
+    by_hand(house, "UPDATE events SET record = replace(record, 'web-1', 'web-2')")
+    asyncio.run(seal.look_at_all(house.services, house.state.record_key))
+    assert house.events("RecordBroken") == ["RecordBroken"]
+
+
+# -- retention -----------------------------------------------------------------------------
+
+
+def prune(house: House, before: str) -> Any:
+    return house.call("POST", f"{AUDIT}/prune", {"before": before})
+
+
+def test_retention_leaves_a_record_that_proves_itself(house: House) -> None:
+    house.add_machine("web-1")
+    export(house)
+    before = len(house.events())
+    house.clock.pass_time(2 * DAY)
+    house.client = house.client_of(house.service_token())
+    house.add_machine("db-1")
+    answer = prune(house, "2030-01-02T12:00:00Z")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["properties"]["events"] == before
+    assert house.events()[0] == "RecordPruned"
+    verdict = prove(export(house), public_key(house))
+    assert verdict.is_intact
+    assert verdict.begin.position == before
+    assert verified(house)["isIntact"] is True
+
+
+def test_retention_that_was_done_by_hand_is_named(house: House) -> None:
+    house.add_machine("web-1")
+    through = verified(house)["verifiedThrough"]["position"]
+    house.add_machine("db-1")
+    by_hand(house, "DELETE FROM events WHERE sequence <= :n", n=through)
+    by_hand(house, "DELETE FROM event_seals WHERE position <= :n", n=through)
+    found = verified(house)["firstBreak"]
+    assert found["kind"] == "removed"
+    assert "no event says by whom" in found["message"]
+
+
+def test_what_is_not_signed_or_not_old_is_not_pruned(house: House) -> None:
+    house.add_machine("web-1")
+    assert prune(house, "2029-12-31T00:00:00Z").json()["error"]["code"] == "NothingToPrune"
+    assert prune(house, "2031-01-01T00:00:00Z").json()["error"]["code"] == "InvalidDate"
+    assert prune(house, "yesterday").json()["error"]["code"] == "InvalidDateTime"
+    assert house.call("POST", f"{AUDIT}/prune", {}).status_code == 400
+    assert "RecordPruned" not in house.events()
+
+
+def test_who_pruned_is_on_record(house: House) -> None:
+    house.clock.pass_time(DAY)
+    house.client = house.client_of(house.service_token())
+    assert prune(house, "2030-01-02T00:00:00Z").status_code == 200
+    (newest, *_) = house.call("GET", f"{AUDIT}/events").json()["value"]
+    assert newest["kind"] == "RecordPruned"
+    assert newest["actor"]["principal_id"] == house.administrator
+    assert newest["actor"]["address"] == CALLER
