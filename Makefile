@@ -19,7 +19,7 @@ NOT_RUN := .pytest_cache/not-run.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo demo-down test check lint formatted types contracts domain \
-    format bench lock clean
+    format bench lock clean mutants guarantees promises
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,7 +50,7 @@ test: install-dev  ## the whole suite; says at the end what was not run here, an
 
 check: install-dev  ## lint, form, types, import contracts, every branch of domain/
 	@$(MAKE) --no-print-directory --keep-going PYTHON="$(PYTHON)" VENV="$(VENV)" \
-	    lint formatted types contracts domain
+	    lint formatted types contracts domain guarantees
 
 lint:
 	$(BIN)/ruff check .
@@ -69,6 +69,16 @@ domain:
 	$(BIN)/coverage run -m pytest -q $(wildcard tests/unit/test_domain_*.py) tests/properties tests/machines
 	@$(BIN)/coverage combine -q
 	$(BIN)/coverage report --include='src/bascule/domain/*' --fail-under=100
+
+guarantees:  # every promise has its tests, and every mutant still fits the code
+	$(BIN)/python tools/guarantees.py --check
+	$(BIN)/python tools/mutants --check
+
+promises:  ## write docs/guarantees.md from tests/guarantees.toml
+	$(BIN)/python tools/guarantees.py
+
+mutants: install-dev  ## break the code a line at a time: is each break caught by its test?
+	@$(BIN)/python tools/mutants $(NAMES)
 
 format:  ## put the code into its form
 	$(BIN)/ruff check --fix-only .
