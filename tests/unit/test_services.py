@@ -9,10 +9,12 @@ import pytest
 
 from bascule.domain.decide import Denied
 from bascule.domain.desired import DesiredState
-from bascule.domain.grant import GrantState, Status, StatusReason
+from bascule.domain.grant import Grant, GrantState, Status, StatusReason
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry
-from bascule.domain.net import PortKey, TransportProtocol
+from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.policy import Policy, RuleProtocol
+from bascule.domain.request import RequestedMachine, RequestedPort
+from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, Conflict, InvalidInput, PreconditionFailed
 from bascule.services import fleet, machines, policies, requests
 from bascule.services.sweep import sweep
@@ -35,6 +37,12 @@ def closed(world: World, machine: Machine) -> frozenset[PortKey]:
 
 def state(world: World, machine: Machine) -> DesiredState:
     return world.see(lambda tx: fleet.state_for(tx, machine.uid, world.clock.wall))[1]
+
+
+def extend(world: World, grant: Grant, seconds: float) -> Denied | None:
+    ends = world.clock.wall + timedelta(seconds=seconds)
+    text = format_utc(ends)
+    return world.do(lambda tx, act: requests.extend(tx, act, grant.request_id, ends, text))
 
 
 # -- closing and releasing ----------------------------------------------------------------
@@ -225,14 +233,55 @@ def test_extending_is_decided_like_a_new_request(world: World) -> None:
     )
     (lease,) = state(world, world.web).leases
     assert (lease.extension, lease.remaining) == (1, timedelta(minutes=50))
-    from bascule.errors import RequestDenied
+    denied = extend(world, grant, 7200)
+    assert isinstance(denied, Denied)
+    assert "at most 1 h" in denied.reasons[0].message
+    assert denied.reasons[0].target == "endTimeUtc"
+    assert world.kinds()[-1] == "AccessDenied"
 
-    with pytest.raises(RequestDenied, match="at most 1 h"):
-        world.do(
-            lambda tx, act: requests.extend(
-                tx, act, grant.request_id, world.clock.wall + timedelta(hours=2), "x"
-            )
+
+def test_an_extension_is_decided_whole_before_any_of_it_is_written(world: World) -> None:
+    """Two machines, one of which allows it: neither is moved, and all reasons are told once."""
+    short = timedelta(minutes=30)
+    world.put(rules(world.db, 22), rules(world.web, 22, 80, longest=short))
+    ends = world.clock.wall + timedelta(minutes=5)
+    asked = tuple(
+        RequestedMachine(
+            machine.id,
+            tuple(
+                RequestedPort(number, (AddressPrefix.parse("192.0.2.1"),), ends, "x")
+                for number in numbers
+            ),
         )
+        for machine, numbers in ((world.db, (22,)), (world.web, (22, 80)))
+    )
+    made = world.do(
+        lambda tx, act: requests.initiate(tx, act, world.policy_id(), asked, None, ANNA)
+    )
+    assert isinstance(made, requests.Initiated)
+    before = [world.grant(grant) for grant in made.grants]
+    denied = extend(world, made.grants[0], 3600)
+    assert isinstance(denied, Denied)
+    assert [reason.code for reason in denied.reasons] == ["DurationTooLong"] * 2
+    assert [world.grant(grant) for grant in made.grants] == before
+    assert world.kinds().count("AccessDenied") == 1
+    assert "GrantExtended" not in world.kinds()
+    assert extend(world, made.grants[0], 1800) is None
+    assert world.kinds().count("GrantExtended") == 3
+
+
+def test_an_extension_does_not_shorten(world: World) -> None:
+    """An earlier end is no extension: who wants it revokes."""
+    world.put(rules(world.web, 22))
+    grant = world.granted(world.web, seconds=600)
+    before = world.grant(grant)
+    with pytest.raises(Conflict, match=r"until 2030-01-01T12:10:00\.0000000Z already") as refused:
+        extend(world, grant, 599)
+    assert refused.value.specific_code == "EndTimeEarlier"
+    assert "revoke" in refused.value.advice
+    assert world.grant(grant) == before
+    assert "GrantExtended" not in world.kinds()
+    assert extend(world, grant, 600) is None  # the same end is not earlier
 
 
 def test_a_shorter_maximum_cuts_to_start_plus_maximum(world: World) -> None:

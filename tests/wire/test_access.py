@@ -157,10 +157,13 @@ def test_extending_moves_the_end_from_now(web: House) -> None:
     web.clock.pass_time(600)
     longer = properties(web.call("POST", f"{request}/extend", {"duration": "PT3H"}))
     assert longer["endTimeUtc"] == "2030-01-01T15:10:00.0000000Z"
+    web.clock.pass_time(600)
     exact = properties(
-        web.call("POST", f"{request}/extend", {"endTimeUtc": "2030-01-01T14:00:00Z"})
+        web.call("POST", f"{request}/extend", {"endTimeUtc": "2030-01-01T15:20:00Z"})
     )
-    assert exact["endTimeUtc"].startswith("2030-01-01T14:00:00")
+    assert exact["endTimeUtc"].startswith("2030-01-01T15:20:00")
+    earlier = web.call("POST", f"{request}/extend", {"endTimeUtc": "2030-01-01T14:00:00Z"})
+    assert (earlier.status_code, earlier.json()["error"]["code"]) == (409, "EndTimeEarlier")
 
 
 def test_a_denied_extension_changes_nothing_and_is_on_record(web: House) -> None:

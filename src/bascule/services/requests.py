@@ -61,10 +61,14 @@ def initiate(
     live = tx.live_grants([machine.uid for machine in known.values()])
     decision = decide(stored.policy, request, known, live, new_id, act.now)
     if isinstance(decision, Denied):
-        reasons = tuple(f"{each.code}: {each.message}" for each in decision.reasons)
-        act.record(tx, AccessDenied(str(stored.policy.id), reasons), stored.policy.id)
-        return decision
+        return _deny(tx, act, stored.policy.id, decision)
     return _write(tx, act, request, decision)
+
+
+def _deny(tx: Transaction, act: Act, policy: ResourceId, denied: Denied) -> Denied:
+    reasons = tuple(f"{each.code}: {each.message}" for each in denied.reasons)
+    act.record(tx, AccessDenied(str(policy), reasons), policy)
+    return denied
 
 
 def _write(tx: Transaction, act: Act, request: AccessRequest, decision: Allowed) -> Initiated:
@@ -158,11 +162,12 @@ def extend(
     request_id: str,
     ends_at: datetime,
     ends_at_text: str,
-) -> None:
-    """Move the end of every live grant of a request, decided like a new request.
+) -> Denied | None:
+    """Move the end of every live grant of a request, decided like a new request; or the denial.
 
-    The new end is at most now + the rule's maximum. Raises RequestDenied with every
-    reason, Conflict when nothing is live.
+    All are decided before any is moved. The new end is at most now + the rule's maximum, and
+    not earlier than the present one of any of them. Raises Conflict when nothing is live, or
+    when an end would come earlier.
     """
     request = tx.request(request_id)
     live = [grant for grant in _grants_of(tx, request_id, None) if grant.is_live]
@@ -173,6 +178,8 @@ def extend(
     policy = tx.policy(request.policy_id)
     if policy is None:
         raise NotFound(f"Policy {request.policy_id} does not exist any more.")
+    agreed: list[tuple[Grant, Grant]] = []  # as it is, as it would be granted now
+    reasons: list[Problem] = []
     for grant in live:
         port = RequestedPort(grant.number, grant.sources, ends_at, ends_at_text)
         asked = replace(
@@ -182,13 +189,46 @@ def extend(
         machines = {grant.machine_id: machine} if machine else {}
         decision = decide(policy.policy, asked, machines, live, new_id, act.now)
         if isinstance(decision, Denied):
-            raise denial(decision, request.policy_id)
-        _extend_one(tx, act, grant, decision)
+            reasons.extend(_of_extension(each) for each in decision.reasons)
+        else:
+            agreed.append((grant, min(decision.grants, key=lambda each: each.ends_at)))
+    if reasons:
+        return _deny(tx, act, request.policy_id, Denied(tuple(dict.fromkeys(reasons))))
+    _check_later(agreed)
+    for grant, granted in agreed:
+        _extend_one(tx, act, grant, granted)
+    return None
 
 
-def _extend_one(tx: Transaction, act: Act, grant: Grant, decision: Allowed) -> None:
-    agreed = min(decision.grants, key=lambda each: each.ends_at)
-    longer = extend_to(grant, agreed.ends_at, agreed.ends_at_text)
+def _of_extension(reason: Problem) -> Problem:
+    """An extension's body is an end alone: no machine or port of it can be pointed at."""
+    return replace(reason, target=reason.target.rpartition(".")[2])
+
+
+def _check_later(agreed: Sequence[tuple[Grant, Grant]]) -> None:
+    earlier = [
+        Problem(
+            "EndTimeEarlier",
+            f"Port {grant.number} of {grant.machine_id.name} is granted until "
+            f"{grant.ends_at_text} already; an extension to {granted.ends_at_text} would end it "
+            "earlier.",
+            "endTimeUtc",
+        )
+        for grant, granted in agreed
+        if granted.ends_at < grant.ends_at
+    ]
+    if earlier:
+        raise Conflict(
+            earlier[0].message,
+            code=earlier[0].code,
+            target=earlier[0].target,
+            advice="Give a later end. To end it early: bascule revoke.",
+            problems=earlier,
+        )
+
+
+def _extend_one(tx: Transaction, act: Act, grant: Grant, granted: Grant) -> None:
+    longer = extend_to(grant, granted.ends_at, granted.ends_at_text)
     generation = touch(tx, act, grant.machine_uid)
     tx.update_grant(replace(longer, generation=generation), grant.state)
     act.settled.add(grant.request_id)

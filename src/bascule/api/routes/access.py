@@ -21,11 +21,11 @@ from bascule.api.wire.access import ExtendBody, ReleaseBody
 from bascule.api.wire.policies import MachineRulesBody, machine_rules_json, read_rules
 from bascule.api.wire.requests import RevokeBody, access_request_json
 from bascule.domain.access import PrincipalKind
-from bascule.domain.events import AccessDenied
+from bascule.domain.decide import Denied
 from bascule.domain.ids import ResourceId, is_guid, policy_id
 from bascule.domain.net import PortKey
 from bascule.domain.times import format_utc, parse_instant
-from bascule.errors import InvalidInput, NotFound, RequestDenied
+from bascule.errors import InvalidInput, NotFound
 from bascule.interfaces import Reader, Transaction
 from bascule.services import policies, requests
 from bascule.services.act import Act
@@ -148,28 +148,15 @@ async def revoke(call: CurrentCall, request_id: str, body: RevokeBody | None = N
 async def extend(call: CurrentCall, request_id: str, body: ExtendBody) -> Response:
     _check_request_id(request_id)
 
-    def work(tx: Transaction, act: Act) -> RequestView | None:
+    def work(tx: Transaction, act: Act) -> tuple[RequestView | None, Denied | None]:
         end = body.end(act.now)
-        requests.extend(tx, act, request_id.lower(), end.at, end.text)
-        return view_request(tx, request_id.lower(), act.now)
+        denied = requests.extend(tx, act, request_id.lower(), end.at, end.text)
+        return view_request(tx, request_id.lower(), act.now), denied
 
-    try:
-        return _answer(await call.perform(work), request_id)
-    except RequestDenied as denied:
-        await _record_denial(call, request_id.lower(), denied)
-        raise
-
-
-async def _record_denial(call: Call, request_id: str, denied: RequestDenied) -> None:
-    """A denied extension changed nothing, and is on record like a denied request."""
-    reasons = tuple(f"{each.code}: {each.message}" for each in denied.problems)
-
-    def work(tx: Transaction, act: Act) -> None:
-        request = tx.request(request_id)
-        policy = "" if request is None else str(request.policy_id)
-        act.record(tx, AccessDenied(policy, reasons), policy)
-
-    await call.perform(work)
+    view, denied = await call.perform(work)
+    if view is not None and denied is not None:
+        raise requests.denial(denied, view.request.policy_id)
+    return _answer(view, request_id)
 
 
 def _answer(view: RequestView | None, request_id: str) -> Response:
