@@ -19,7 +19,7 @@ NOT_RUN := .pytest_cache/not-run.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo demo-down test check lint formatted types contracts domain \
-    format bench lock clean mutants guarantees promises
+    format faults bench lock clean mutants guarantees promises
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,11 @@ mutants: install-dev  ## break the code a line at a time: is each break caught b
 format:  ## put the code into its form
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+N ?= 20
+SEED ?= 1
+faults: install-dev  ## N=200 random schedules from SEED=1 on, and the planted bugs; needs root
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.faults --runs $(N) --seed $(SEED)
 
 bench: install  ## measure ask-to-open beside the peers; writes bench/results/
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m bench

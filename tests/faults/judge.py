@@ -90,21 +90,21 @@ def judge(
 def _packets(history: History, model: Model, sighting: Sighting) -> Iterable[str]:
     """No connection without a grant that covers it, none after its end."""
     spans: dict[tuple[str, int, str], list[Span]] = {}
-    wrong: dict[tuple[str, str, int], list[Through]] = {}
+    wrong: dict[tuple[str, str, str, int], list[Through]] = {}
     for each in sighting.through:
         key = (each.machine, each.port, each.source)
         if key not in spans:
             spans[key] = model.spans(*key)
         if not covers(spans[key], each.sent, each.answered, SLACK):
-            wrong.setdefault((each.watcher, each.machine, each.port), []).append(each)
-    for (watcher, machine, port), all_of_it in wrong.items():
+            wrong.setdefault((each.watcher, each.source, each.machine, each.port), []).append(each)
+    for (watcher, source, machine, port), all_of_it in wrong.items():
         first = all_of_it[0]
         allowed = [
             f"[{span.start - history.began:.3f}, {span.end - history.began:.3f}] {span.why}"
-            for span in spans[machine, port, first.source]
+            for span in spans[machine, port, source]
         ]
         yield (
-            f"{watcher} ({first.source}) got through to {machine} port {port} with no grant that"
+            f"{watcher} ({source}) got through to {machine} port {port} with no grant that"
             f" covers it: {len(all_of_it)} times, first sent at"
             f" {first.sent - history.began:.3f} s ({first.how}), last at"
             f" {all_of_it[-1].sent - history.began:.3f} s; allowed were {allowed or 'nothing'}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import signal
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +22,13 @@ from tests.faults.schedule import (
     Action,
     AddMachine,
     Ask,
+    Continue,
     DeleteMachine,
     Revoke,
     Schedule,
     SetRules,
     Step,
+    Stop,
 )
 from tests.faults.series import prepare, run
 from tests.faults.world import World, copy_code
@@ -51,9 +52,15 @@ def _ask(seconds: float, machine: str = "web-1", port: int = KEEP_PORT) -> Ask:
 PLANTED: dict[str, Bug] = {
     "a lease is longer than its grant": Bug(
         "domain/desired.py",
-        "grant.ends_at - now, grant.extension",
-        "grant.ends_at - now + timedelta(seconds=3), grant.extension",
-        ((0.1, _ask(1.0)), (0.1, _ask(1.0, "db-1", KILL_PORT))),
+        "grant.ends_at - max(now, grant.started_at),",
+        "grant.ends_at - max(now, grant.started_at) + timedelta(seconds=3),",
+        # With the server there it would be ended in time: either alone is enough.
+        (
+            (0.1, _ask(1.5)),
+            (0.1, _ask(1.5, "db-1", KILL_PORT)),
+            (1.0, Stop(SERVER)),
+            (5.0, Continue(SERVER)),
+        ),
         5.0,
     ),
     "a SYN passes as established": Bug(
@@ -72,8 +79,8 @@ PLANTED: dict[str, Bug] = {
     ),
     "the server opens for everybody": Bug(
         "domain/desired.py",
-        "Lease(grant.id, grant.port_keys, grant.sources,",
-        'Lease(grant.id, grant.port_keys, (AddressPrefix.parse("*"),),',
+        "            grant.sources,\n",
+        '            (AddressPrefix.parse("*"),),\n',
         ((0.1, _ask(3.0)),),
     ),
     "a state that names less opens": Bug(
@@ -90,7 +97,7 @@ PLANTED: dict[str, Bug] = {
     "a revocation leaves no event": Bug(
         "services/grants.py",
         "        act.record(\n            tx,\n            GrantEnded(",
-        "        len(\n            (tx,\n            GrantEnded(",
+        "        print(\n            tx,\n            GrantEnded(",
         ((0.1, _ask(LONG)), (1.0, Revoke("alice", kill=False))),
         1.5,
     ),
@@ -124,10 +131,11 @@ def plant(file: Path, bug: Bug) -> None:
 
 
 def change_code(world: World, code: Path) -> None:
-    """Kill server and agents: they come back with other code."""
+    """Kill server and agents: they come back with other code, and have done so at the end."""
     world.use_code(code)
     for unit in (SERVER, *MACHINES):
-        before = world.process(unit)
         world.send(unit, signal.SIGKILL)
-        assert until(lambda: world.process(unit) not in (None, before), 20), f"{unit} stays away"  # noqa: B023  # reason: called at once
-    time.sleep(0.2)
+    for machine in MACHINES:
+        assert until(lambda: not world.is_ready(machine), 5)  # noqa: B023  # reason: called at once
+    for machine in MACHINES:
+        assert until(lambda: world.is_ready(machine), 30), f"{machine} stays away"  # noqa: B023  # reason: as above

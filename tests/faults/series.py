@@ -8,13 +8,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bascule.errors import BasculeError
-from tests.e2e.lab_world import LabWorld, until
+from tests.e2e.lab_world import LabWorld
 from tests.faults.history import History, boottime
 from tests.faults.people import Owner
 from tests.faults.run import Run, Verdict
 from tests.faults.schedule import MACHINES, Schedule
-from tests.faults.world import World, machines_are_online
+from tests.faults.settle import settle
+from tests.faults.world import World
 
 
 @contextlib.contextmanager
@@ -37,13 +37,8 @@ def prepare(world: World) -> None:
         for name in MACHINES:
             owner.set_rules(name, "base")
 
-        def is_ready() -> bool:
-            try:
-                return machines_are_online(world, admin)
-            except BasculeError:
-                return False
-
-        assert until(is_ready, 30), "the lab's agents do not come online"
+        left = settle(world, admin, None, seconds=30)
+        assert not left, left
 
 
 def run(world: World, schedule: Schedule) -> Verdict:

@@ -5,10 +5,12 @@ The quickest to show are planted here; ``make faults`` plants all of them.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.faults.planted import PLANTED, is_seen
-from tests.faults.world import World
+from tests.faults.planted import PLANTED, is_seen, plant
+from tests.faults.world import World, copy_code
 
 QUICK = ("the server opens for everybody", "a SYN passes as established")
 
@@ -18,3 +20,12 @@ def test_a_planted_bug_is_seen(world: World, name: str) -> None:
     assert name in PLANTED
     findings = is_seen(world, name).findings
     assert any("got through" in finding for finding in findings), findings
+
+
+def test_each_bug_can_still_be_planted(tmp_path: Path) -> None:
+    """The code moves on; a bug that cannot be put into it any more proves nothing."""
+    for name, bug in PLANTED.items():
+        copy_code(tmp_path / name)
+        file = tmp_path / name / "bascule" / bug.file
+        plant(file, bug)
+        compile(file.read_text(), str(file), "exec")

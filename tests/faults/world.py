@@ -36,13 +36,15 @@ from bascule.services.clocks import SystemClock
 from tests.e2e.lab_world import LabWorld
 from tests.faults import accounts
 from tests.faults.history import Disturbed
-from tests.faults.schedule import EXTRA_PORT, KEEP_PORT, KILL_PORT, MACHINES
+from tests.faults.schedule import EXTRA_PORT, KEEP_PORT, KILL_PORT
 from tests.faults.supervisor import CODE, token_file
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EVERY = 0.02  # seconds between two knocks of one watcher
 WATCHERS = ("client", "stranger")
 TABLE = ("inet", "bascule")
+_CONNECTED = '"event": "connected"'  # lines of an agent's log, which say where it is
+_TURNS = (_CONNECTED, '"ports are shut"', '"server away', '"key refused')
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,17 @@ class World:
                 os.kill(found.pid, number)
         return found
 
+    def is_ready(self, machine: str) -> bool:
+        """Does its agent live and, by its own log, have what the server last said?
+
+        The server calls a point online for half a minute after it was last heard of.
+        """
+        if self.process(machine) is None:
+            return False
+        log = self.folder.log(agent_unit(machine)).read_text(errors="replace")
+        found = [word for line in log.splitlines() for word in _TURNS if word in line]
+        return bool(found) and found[-1] == _CONNECTED
+
     def set_cable(self, host: str, *, is_up: bool) -> None:
         near = f"p{self.topology.host(host).number}"
         state = "up" if is_up else "down"
@@ -255,15 +268,3 @@ def _element(name: str, item: dict[str, Any]) -> Element:
     address = words[0] if len(words) == 3 else {"4": "0.0.0.0", "6": "::"}[version]
     source = f"{address}/{length}" if length else address
     return Element(source, int(words[-1]), float(item["elem"].get("expires", 0)))
-
-
-def machines_are_online(world: World, connection: Connection) -> bool:
-    from bascule.client.machines import ONLINE, get_machine
-
-    points = [get_machine(connection, world.machine(name)).point for name in MACHINES]
-    return all(
-        point is not None
-        and point.state == ONLINE
-        and point.observed_generation == point.generation
-        for point in points
-    )
