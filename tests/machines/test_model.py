@@ -255,6 +255,13 @@ class AccessMachine(RuleBasedStateMachine):
         given.until.say(self.generation, self.real + min(span, self.model.offers[port][1]))
         self.model.given[grant.id] = given
 
+    @precondition(lambda self: self.model.offers)
+    @rule(who=people, which=picks, span=st.sampled_from([1, 60, 300]))
+    def ask_modestly(self, who: str, which: int, span: int) -> None:
+        """As most people do: a port on offer, from where it is offered."""
+        port = sorted(self.model.offers)[which % len(self.model.offers)]
+        self.ask(who, port, self.model.offers[port][0], span)
+
     @precondition(lambda self: self.live())
     @rule(which=picks)
     def revoke(self, which: int) -> None:
@@ -470,6 +477,8 @@ class AccessMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.set_rule(22, "*", 3600)
         self.set_rule(3389, "192.0.2.0/29", 300)
+        self.ask("alice", 22, "192.0.2.2", 300)
+        self.poll(dies="no")
 
     @invariant()
     def nothing_is_open_that_may_not_be(self) -> None:
@@ -481,4 +490,4 @@ class AccessMachine(RuleBasedStateMachine):
 
 
 TestAccess = pytest.mark.timeout(600)(AccessMachine.TestCase)
-TestAccess.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+TestAccess.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
