@@ -14,7 +14,7 @@ UV = $(or $(shell command -v uv),$(wildcard .boot/bin/uv),$(BIN)/uv)
 # Tests of the real kernel and of whole processes run one by one, after the others: they
 # measure times, and they share the machine's namespaces and tables.
 ALONE := $(wildcard tests/netns tests/e2e tests/faults)
-TOGETHER = $(filter-out $(ALONE),$(wildcard tests/*/))
+TOGETHER = $(filter-out $(ALONE) %__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 NOT_RUN := .pytest_cache/not-run.txt
 
 .DEFAULT_GOAL := help
@@ -39,7 +39,7 @@ demo-down:  ## take the demo's network down again
 test: install-dev  ## the whole suite; says at the end what was not run here, and why
 	@mkdir -p .pytest_cache && rm -f $(NOT_RUN); code=0; \
 	PATH="$(abspath $(BIN)):$$PATH" BASCULE_NOT_RUN=$(NOT_RUN) \
-	    $(BIN)/python -m pytest -n 2 --dist loadfile $(TOGETHER:/=) || code=1; \
+	    $(BIN)/python -m pytest -n 2 --dist loadfile $(TOGETHER) || code=1; \
 	for folder in $(ALONE); do \
 	    PATH="$(abspath $(BIN)):$$PATH" BASCULE_NOT_RUN=$(NOT_RUN) \
 	        $(BIN)/python -m pytest $$folder || code=1; \
