@@ -362,6 +362,13 @@ class Store(Protocol):
         """Run ``work`` on one consistent snapshot. Raises Unavailable."""
         ...
 
+    def glance(self, work: Callable[[Reader], T]) -> T:
+        """Like ``read``, in the caller's own thread: for a handful of rows by their keys.
+
+        Going to another thread and back costs more than such a read takes.
+        """
+        ...
+
     def close(self) -> None: ...
 
 

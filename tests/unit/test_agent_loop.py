@@ -33,7 +33,8 @@ class Line:
         self.asked: list[int] = []
         self.meanwhile: Callable[[], None] = lambda: None
 
-    def fetch_state(self) -> DesiredState:
+    def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
+        meanwhile()
         answer = DesiredState("uid", self.generation, frozenset(), frozenset(), ())
         self.asked.append(self.generation)
         self.meanwhile()

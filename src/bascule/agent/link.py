@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 from bascule.client.assertion import make_assertion
@@ -22,8 +21,8 @@ from bascule.client.https import Https, HttpsFailure, Response
 from bascule.domain.desired import Cut, DesiredState, Lease
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
-from bascule.domain.times import format_utc
-from bascule.errors import AuthenticationFailed, ServerUnreachable
+from bascule.domain.times import format_utc, parse_instant
+from bascule.errors import AuthenticationFailed, BasculeError, ServerUnreachable
 from bascule.interfaces import Clock
 from bascule.services.fleet import Report
 
@@ -43,7 +42,9 @@ class KeyRefused(AuthenticationFailed):
 class Link(Protocol):
     """Where desired state comes from and reports go to."""
 
-    def fetch_state(self) -> DesiredState: ...
+    def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
+        """The state as of now; ``meanwhile`` is called while the answer is on its way."""
+        ...
 
     def send_report(self, report: Report) -> int: ...
 
@@ -77,8 +78,8 @@ class HttpLink:
     def _base(self) -> str:
         return f"/bascule/agents/{self._identity.machine_uid}"
 
-    def fetch_state(self) -> DesiredState:
-        return parse_state(self._call("GET", f"{self._base}/state"))
+    def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
+        return parse_state(self._call("GET", f"{self._base}/state", meanwhile=meanwhile))
 
     def send_report(self, report: Report) -> int:
         answer = self._call("POST", f"{self._base}/report", report_json(report))
@@ -117,8 +118,8 @@ class HttpLink:
         response = self._ask_token(now)
         if OFF_THE_CLOCK in _json(response).get("error_codes", ()):
             # Our clock or the server's is wrong. It is the server that must believe the
-            # assertion's times, so they are written by its own clock (RFC 9110 6.6.1).
-            response = self._ask_token(_date_of(response, now))
+            # assertion's times, so they are written by the time that its refusal tells.
+            response = self._ask_token(_time_told(response, now))
         answer = _json(response)
         if response.status in (400, 401) and answer.get("error") == "invalid_client":
             raise KeyRefused(str(answer.get("error_description", "The agent's key was refused.")))
@@ -152,12 +153,21 @@ class HttpLink:
             https.close()
 
     def _call(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> Mapping[str, Any]:
         for is_last in (False, True):
             response = self._send(
                 lambda: self._calls.request(
-                    method, path, body=body, headers=self._headers(), patience=PATIENCE
+                    method,
+                    path,
+                    body=body,
+                    headers=self._headers(),
+                    patience=PATIENCE,
+                    meanwhile=meanwhile,
                 )
             )
             if response.status == 200:
@@ -187,11 +197,14 @@ def _json(response: Response) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _date_of(response: Response, otherwise: float) -> float:
-    """The server's clock as its answer says it, in seconds since the epoch."""
+def _time_told(response: Response, otherwise: float) -> float:
+    """By which time the server judges, in seconds since the epoch.
+
+    Its Date header (RFC 9110 6.6.1) is its wall clock, which may have been set back since.
+    """
     try:
-        return parsedate_to_datetime(response.headers["date"]).timestamp()
-    except (KeyError, ValueError):
+        return parse_instant(_json(response)["timestamp"]).timestamp()
+    except (KeyError, BasculeError, TypeError):
         return otherwise
 
 

@@ -197,7 +197,7 @@ class AgentLoop:
     def _ask_server(self) -> None:
         asked_at = self._clock.boottime()
         try:
-            state = self._link.fetch_state()
+            state = self._link.fetch_state(self._reconciler.look_ahead)
         except KeyRefused as error:
             self._refused(error)
             return

@@ -61,7 +61,7 @@ class GenerationStream(Response):
         is_due = True
         while not hung_up.done():
             if is_due:
-                known = await self._look()
+                known = self._look()
                 if known is None or key not in ("", known[1]):
                     break
                 if known[0] != announced:
@@ -77,10 +77,10 @@ class GenerationStream(Response):
             is_due = await wait_for(woken, min(HEARTBEAT_SECONDS, left))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _look(self) -> tuple[int, str] | None:
+    def _look(self) -> tuple[int, str] | None:
         """Generation and the agent's key; None when the stream has nothing to say any more."""
         try:
-            return await self._services.look(self._known)
+            return self._services.glance(self._known)
         except BasculeError as error:
             # The answer has begun and cannot become an error: end it, and the agent asks anew.
             log.warning("stream ended", machine=self._uid, why=error.message)

@@ -60,7 +60,8 @@ class LocalLink:
         self._uid = machine_uid
         self._event_loop = event_loop
 
-    def fetch_state(self) -> DesiredState:
+    def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
+        meanwhile()
         now = self._services.clock.now()
         return self._run(self._services.look(lambda tx: state_for(tx, self._uid, now)[1]))
 

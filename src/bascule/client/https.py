@@ -13,7 +13,7 @@ import http.client
 import json
 import os
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlencode, urlsplit
 
@@ -22,6 +22,7 @@ from bascule import __version__
 CONNECT_SECONDS = 8.0
 LARGEST_ANSWER = 64 * 1024 * 1024  # bytes; a page of a thousand requests has about two million
 LONGEST_LINE = 65_536  # bytes, of an answer that goes on
+LONGEST_PIECE = 65_536
 REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
 
 
@@ -66,10 +67,12 @@ class Https:
         form: Mapping[str, str] | None = None,
         patience: float = 30.0,
         largest: int = LARGEST_ANSWER,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> Response:
         """One call; ``body`` goes as JSON, ``form`` as a form. Raises HttpsFailure.
 
-        ``patience`` is in seconds, ``largest`` the most bytes that an answer may have.
+        ``patience`` is in seconds, ``largest`` the most bytes that an answer may have;
+        ``meanwhile`` is called when the question is sent, again when it is repeated.
         """
         target = f"{path}?{urlencode(params)}" if params else path
         sent = {"User-Agent": f"bascule/{__version__}", "Accept": "*/*", **(headers or {})}
@@ -83,12 +86,12 @@ class Https:
         may_repeat = self._connection is not None and method in REPEATABLE
         try:
             try:
-                return self._once(method, target, content, sent, patience, largest)
+                return self._once(method, target, content, sent, patience, largest, meanwhile)
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
                 self.close()
                 if not may_repeat:
                     raise
-                return self._once(method, target, content, sent, patience, largest)
+                return self._once(method, target, content, sent, patience, largest, meanwhile)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise HttpsFailure(_words(error)) from error
@@ -101,6 +104,26 @@ class Https:
         ``silence`` is the most seconds between two of them. The iterator raises
         HttpsFailure when the connection breaks; it ends when the answer does.
         """
+        answer = self._begin(path, headers, silence)
+        return answer.status, self._lines_of(answer)
+
+    def pieces(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        headers: Mapping[str, str],
+        silence: float,
+    ) -> tuple[int, Iterator[bytes]]:
+        """GET an answer of any length: its status, and its bytes as they come.
+
+        As ``lines``; an answer that ends before its end raises HttpsFailure too.
+        """
+        answer = self._begin(f"{path}?{urlencode(params)}", headers, silence)
+        return answer.status, self._pieces_of(answer)
+
+    def _begin(
+        self, target: str, headers: Mapping[str, str], silence: float
+    ) -> http.client.HTTPResponse:
         self.close()
         connection = _connect(self._endpoint, self._trust)
         self._connection = connection
@@ -108,17 +131,25 @@ class Https:
             connection.timeout = CONNECT_SECONDS
             connection.connect()
             connection.sock.settimeout(silence)
-            connection.request("GET", path, headers=dict(headers))
-            answer = connection.getresponse()
+            connection.request("GET", target, headers=dict(headers))
+            return connection.getresponse()
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise HttpsFailure(_words(error)) from error
-        return answer.status, self._lines_of(answer)
 
     def _lines_of(self, answer: http.client.HTTPResponse) -> Iterator[str]:
         try:
             while line := answer.readline(LONGEST_LINE):
                 yield line.decode("utf-8", errors="replace").rstrip("\r\n")
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise HttpsFailure(_words(error)) from error
+        finally:
+            self.close()
+
+    def _pieces_of(self, answer: http.client.HTTPResponse) -> Iterator[bytes]:
+        try:
+            while piece := answer.read(LONGEST_PIECE):
+                yield piece
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise HttpsFailure(_words(error)) from error
         finally:
@@ -132,6 +163,7 @@ class Https:
         headers: Mapping[str, str],
         patience: float,
         largest: int,
+        meanwhile: Callable[[], None],
     ) -> Response:
         connection = self._connection or _connect(self._endpoint, self._trust)
         self._connection = connection
@@ -140,6 +172,7 @@ class Https:
             connection.connect()
         connection.sock.settimeout(patience)
         connection.request(method, target, body=content, headers=dict(headers))
+        meanwhile()
         answer = connection.getresponse()
         received = answer.read(largest + 1)
         if len(received) > largest:

@@ -6,6 +6,7 @@ wakes the streams of every machine that it touched: said only after it is so.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -83,7 +84,12 @@ class Services:
 
         result = await self.store.write(unit)
         self.hub.wake(acts[-1].touched, acts[-1].settled)
+        await asyncio.sleep(0)  # whoever was woken goes first: a port is waiting to open
         return result
+
+    def glance(self, work: Callable[[Reader], T]) -> T:
+        """Look at a handful of rows without leaving this thread."""
+        return self.store.glance(work)
 
     async def look(self, work: Callable[[Reader], T]) -> T:
         return await self.store.read(work)

@@ -12,6 +12,7 @@ and tried again, and what is to be shut is shut all the same.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -35,6 +36,7 @@ from bascule.services.tampering import name_edits
 
 MOST_NOTED = 256
 NOT_KEPT = "what this agent knows cannot be kept over a reboot"
+LOOK_HOLDS = 0.03  # seconds, less than plan.TOLERANCE: what was seen must still be so
 COUNTED_FOR = 30.0  # seconds in which the sessions of an ended grant are counted
 ATTEMPTS = 3  # a plan may be overtaken by an element that ends meanwhile
 
@@ -63,6 +65,7 @@ class Reconciler:
         self.held = Held()
         self._saved = self.held
         self._has_loaded = False
+        self._seen: tuple[Observed, float] | None = None  # a look ahead, and when
         self._settled: Held | None = None  # what the last pass brought about
         self._ended: dict[str, tuple[HeldLease, float]] = {}  # left, and when; still counted
         self.notes: list[str] = []
@@ -92,16 +95,31 @@ class Reconciler:
         """Shut everything and keep it shut: the server does not know this point any more."""
         self._replace(close_all(self.held))
 
+    def look_ahead(self) -> None:
+        """Read the firewall back now, for a pass that begins within LOOK_HOLDS.
+
+        Called while an answer of the server is on its way, so that nobody waits for it. An
+        unreadable firewall shows in the pass itself.
+        """
+        with contextlib.suppress(EnforcementFailed):
+            self._seen = (self._driver.observe(), self._clock.boottime())
+
+    def _observe(self) -> Observed:
+        seen, self._seen = self._seen, None
+        if seen is not None and self._clock.boottime() - seen[1] <= LOOK_HOLDS:
+            return seen[0]
+        return self._driver.observe()
+
     def reconcile(self) -> Outcome:
         """One pass; raises EnforcementFailed when the firewall could not be brought there."""
-        if self.held.closed != self._saved.closed:
-            self.save()  # what is shut must be known at the next boot before it is said
+        if self.held.closed != self._saved.closed or self._has_ended_early():
+            self.save()  # what is shut must be known to whoever comes after before it is said
         drift = ""
         for attempt in range(ATTEMPTS):
             now = self._clock.boottime()
             self._replace(forget_ended(self.held, now))
             wanted = rule_set(self.held, now)
-            observed = self._driver.observe()
+            observed = self._observe()
             if observed.drift and self._has_loaded and not drift:
                 drift = observed.drift
             operations = plan(wanted, observed)
@@ -154,6 +172,15 @@ class Reconciler:
             return
         self._saved = self.held
         self._noted = {note: None for note in self._noted if not note.startswith(NOT_KEPT)}
+
+    def _has_ended_early(self) -> bool:
+        """Does the memory hold a lease for longer than we do? A death must not bring it back."""
+        now = self._clock.boottime()
+        return any(
+            saved.deadline > now
+            and ((held := self.held.leases.get(key)) is None or held.deadline < saved.deadline)
+            for key, saved in self._saved.leases.items()
+        )
 
     def next_end(self) -> float | None:
         """When (CLOCK_BOOTTIME seconds) the next lease or cut ends."""

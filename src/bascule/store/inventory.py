@@ -28,6 +28,13 @@ _SET_GENERATION = (
     .values(generation=bindparam("generation"))
 )
 _FIRST_GENERATION = t.machine_generations.insert()
+_GROUPS = select(t.resource_groups.c.name).order_by(t.resource_groups.c.key)
+_LOCATIONS = (
+    select(t.installation.c.location.label("name")),
+    select(t.machines.c.location.label("name")).distinct().order_by("name"),
+    select(t.policies.c.location_key.label("name")).distinct(),
+)
+_CREDENTIAL = select(t.credentials).where(t.credentials.c.client_key == bindparam("wanted"))
 _PORTS = select(t.closed_ports).where(
     t.closed_ports.c.machine_uid == bindparam("wanted"),
     t.closed_ports.c.is_released == bindparam("is_released"),
@@ -44,25 +51,18 @@ class InventoryReads(Rows):
         return Installation(row.tenant_id, row.subscription_id, row.location, row.created_at)
 
     def resource_groups(self) -> Sequence[str]:
-        rows = self._all(select(t.resource_groups.c.name).order_by(t.resource_groups.c.key))
-        return [row.name for row in rows]
+        return [row.name for row in self._all(_GROUPS)]
 
     def locations(self) -> Sequence[str]:
         """The installation's and every machine's and policy's, ordered without case."""
         spelt: dict[str, str] = {}
-        for statement in (
-            select(t.installation.c.location.label("name")),
-            select(t.machines.c.location.label("name")).distinct().order_by("name"),
-            select(t.policies.c.location_key.label("name")).distinct(),
-        ):
+        for statement in _LOCATIONS:
             for row in self._all(statement):
                 spelt.setdefault(row.name.casefold(), row.name)
         return [spelt[key] for key in sorted(spelt)]
 
     def credential(self, client_id: str) -> Credential | None:
-        row = self._first(
-            select(t.credentials).where(t.credentials.c.client_key == client_id.casefold())
-        )
+        row = self._first(_CREDENTIAL, {"wanted": client_id.casefold()})
         return None if row is None else _credential(row)
 
     def credentials(self) -> Sequence[Credential]:

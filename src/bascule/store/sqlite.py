@@ -50,6 +50,11 @@ class SqliteStore:
             self._writer.submit(lambda connection: work(SqlReader(connection)))
         )
 
+    def glance(self, work: Callable[[Reader], T]) -> T:
+        if self._readers is not None:
+            return self._readers.read(work)
+        return self._writer.submit(lambda connection: work(SqlReader(connection))).result()
+
     def close(self) -> None:
         """Finish what is queued and let go of the file; may be called again."""
         if self._readers is not None:
@@ -68,7 +73,7 @@ class _Readers:
 
     def submit(self, work: Callable[[Reader], T]) -> Future[T]:
         try:
-            return self._threads.submit(self._read, work)
+            return self._threads.submit(self.read, work)
         except RuntimeError as error:  # what an executor says after its shutdown
             raise Unavailable("The database is closed: the server is stopping.") from error
 
@@ -77,7 +82,7 @@ class _Readers:
         while self._idle:
             self._idle.pop().close()
 
-    def _read(self, work: Callable[[Reader], T]) -> T:
+    def read(self, work: Callable[[Reader], T]) -> T:
         connection = self._borrow()
         driver = driver_of(connection)
         is_sound = False

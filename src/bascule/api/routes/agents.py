@@ -71,7 +71,7 @@ async def stream(call: CurrentCall, uid: str) -> Response:
 @admits(PrincipalKind.AGENT)
 async def state(call: CurrentCall, uid: str) -> Response:
     now = call.now
-    machine, wanted = await call.look(lambda reader: fleet.state_for(reader, uid, now))
+    machine, wanted = call.glance(lambda reader: fleet.state_for(reader, uid, now))
     return CompactJson(state_json(machine, wanted, format_utc(now)))
 
 
