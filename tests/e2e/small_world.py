@@ -310,6 +310,11 @@ class SmallWorld:
         ((_, port),) = found.ports()
         return port
 
+    def end_of(self, request_id: str) -> float:
+        """When a request ends by this machine's clock, as a moment of time.monotonic()."""
+        left = self.port_of(request_id).ends_at - SystemClock().now()
+        return time.monotonic() + left.total_seconds()
+
     def wait_state(self, request_id: str, state: str, seconds: float = 10.0) -> None:
         assert until(lambda: self.port_of(request_id).state == state, seconds), self.port_of(
             request_id

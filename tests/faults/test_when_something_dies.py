@@ -102,13 +102,13 @@ def test_a_server_killed_at_any_moment_keeps_what_it_said_and_nothing_by_halves(
 def test_a_dead_server_leaves_no_door_ajar(world: SmallWorld) -> None:
     world.network.echo(22)
     world.start(rule(22))
-    began = time.monotonic()
     made = world.request(22, 4)
+    end = world.end_of(made)
     assert world.server is not None
     world.server.kill()
     assert world.lets_in(22)
     assert not world.lets_stranger_in(22)
-    sleep_until(began + 4.25)
+    sleep_until(end + 0.25)
     assert not world.lets_in(22)
     world.start_server()
     world.wait_state(made, "closed")
@@ -168,13 +168,13 @@ def test_silence_while_no_server_ran_is_not_the_agents(world: SmallWorld) -> Non
 def test_an_agent_stopped_past_the_end_opens_nothing_when_it_goes_on(world: SmallWorld) -> None:
     world.network.echo(22)
     world.start(rule(22))
-    began = time.monotonic()
     made = world.request(22, 3)
+    end = world.end_of(made)
     assert world.agent is not None
     world.agent.pause()
     try:
         assert world.lets_in(22)
-        sleep_until(began + 3.25)
+        sleep_until(end + 0.25)
         assert not world.lets_in(22)
     finally:
         world.agent.go_on()
@@ -395,8 +395,8 @@ def test_full_disk_of_the_server(world: SmallWorld) -> None:
     world.set_rules(rule(22))
     world.start_agent()
     world.wait_enforced()
-    began = time.monotonic()
     made = world.request(22, 4)
+    end = world.end_of(made)
     ballast = _fill(world.server.pid, world.data)
 
     def use_up() -> None:
@@ -406,7 +406,7 @@ def test_full_disk_of_the_server(world: SmallWorld) -> None:
     with pytest.raises(Unavailable, match="database"):
         use_up()
     assert world.lets_in(22)
-    sleep_until(began + 4.25)
+    sleep_until(end + 0.25)
     assert not world.lets_in(22), "the kernel ends it, whatever the database does"
     assert world.server.is_alive
     ballast.unlink()
@@ -419,14 +419,14 @@ def test_database_that_cannot_be_written(world: SmallWorld) -> None:
     """Locked by another process for longer than the server waits: 503, and then well again."""
     world.network.echo(22)
     world.start(rule(22))
-    began = time.monotonic()
     made = world.request(22, 4)
+    end = world.end_of(made)
     with closing(sqlite3.connect(world.data / "bascule.db", isolation_level=None)) as thief:
         thief.execute("BEGIN IMMEDIATE")
         with pytest.raises(Unavailable, match="database"):
             world.request(22, 60, source="192.0.2.7")
         assert world.is_served(), "reading goes on"
-        sleep_until(began + 4.25)
+        sleep_until(end + 0.25)
         assert not world.lets_in(22)
         thief.execute("ROLLBACK")
     world.wait_state(made, "closed", 15)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -25,6 +26,7 @@ from bascule.api.origin import base_url, caller_address
 from bascule.domain.times import format_utc
 from bascule.identity.assertions import UsedAssertions
 from bascule.identity.realm import Realm
+from bascule.identity.steady import SteadyTime
 from bascule.identity.token_request import (
     CLIENT_CREDENTIALS,
     Granted,
@@ -60,13 +62,13 @@ def router(*, store: Store, clock: Clock, tokens: TokenIssuer, realm: Realm) -> 
     @routes.get("/{tenant}/v2.0/.well-known/openid-configuration")
     async def openid_configuration(tenant: str, request: Request) -> Response:
         if not realm.is_tenant(tenant):
-            return _refuse(_no_such_tenant(tenant), clock)
+            return _refuse(_no_such_tenant(tenant), clock.now())
         return JSONResponse(openid_document(base_url(request), tenant, realm))
 
     @routes.get("/{tenant}/discovery/v2.0/keys")
     async def signing_keys(tenant: str) -> Response:
         if not realm.is_tenant(tenant):
-            return _refuse(_no_such_tenant(tenant), clock)
+            return _refuse(_no_such_tenant(tenant), clock.now())
         return JSONResponse(tokens.jwks())
 
     @routes.post("/{tenant}/oauth2/v2.0/token")
@@ -75,11 +77,11 @@ def router(*, store: Store, clock: Clock, tokens: TokenIssuer, realm: Realm) -> 
 
     @routes.post("/{tenant}/oauth2/v2.0/devicecode")
     async def device_code(tenant: str) -> Response:
-        return _refuse(_not_offered(tenant, "unsupported_grant_type", realm), clock)
+        return _refuse(_not_offered(tenant, "unsupported_grant_type", realm), clock.now())
 
     @routes.get("/{tenant}/oauth2/v2.0/authorize")
     async def authorize(tenant: str) -> Response:
-        return _refuse(_not_offered(tenant, "unsupported_response_type", realm), clock)
+        return _refuse(_not_offered(tenant, "unsupported_response_type", realm), clock.now())
 
     return routes
 
@@ -131,7 +133,8 @@ class _TokenDesk:
 
     def __init__(self, store: Store, clock: Clock, tokens: TokenIssuer, realm: Realm) -> None:
         self._store, self._clock, self._tokens, self._realm = store, clock, tokens, realm
-        self._used = UsedAssertions(clock.now())
+        self._steady = SteadyTime(clock)
+        self._used = UsedAssertions(self._steady.now())
 
     async def answer(self, tenant: str, request: Request) -> Response:
         outcome = await self._decide(tenant, request)
@@ -142,7 +145,7 @@ class _TokenDesk:
                 number=outcome.number,
                 address=caller_address(request),
             )
-            return _refuse(outcome, self._clock)
+            return _refuse(outcome, self._steady.now())
         return JSONResponse(self._grant(outcome, base_url(request)), headers=NOT_KEPT)
 
     async def _decide(self, tenant: str, request: Request) -> Granted | Refused:
@@ -166,7 +169,7 @@ class _TokenDesk:
 
         machine, point = await self._store.read(look)
         return decide_by_assertion(
-            asked, machine, point, self._realm, self._used, self._clock.now()
+            asked, machine, point, self._realm, self._used, self._steady.now()
         )
 
     def _grant(self, granted: Granted, base: str) -> Mapping[str, Any]:
@@ -220,14 +223,14 @@ def _not_offered(tenant: str, error: str, realm: Realm) -> Refused:
     )
 
 
-def _refuse(refused: Refused, clock: Clock) -> Response:
+def _refuse(refused: Refused, now: datetime) -> Response:
     """RFC 6749 section 5.2 with the fields that Entra ID adds."""
     trace_id = str(uuid.uuid4())
     content = {
         "error": refused.error,
         "error_description": f"{refused.description} Trace ID: {trace_id}",
         "error_codes": [refused.number],
-        "timestamp": format_utc(clock.now()),
+        "timestamp": format_utc(now),
         "trace_id": trace_id,
         "correlation_id": trace_id,
     }
