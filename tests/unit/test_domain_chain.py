@@ -26,6 +26,7 @@ SIGNED = Checkpoint(ChainHead(3, "ab" * 32), NOW, "key", "sig")
 def test_a_link_follows_its_head() -> None:
     first = link_after(ChainHead(), RECORD)
     assert (first.position, first.hash) == (1, link_hash(GENESIS, 1, RECORD))
+    assert first.hash == chain_hash(GENESIS, {"event": RECORD, "position": 1})
     second = link_after(first.head, RECORD)
     assert second.head == ChainHead(2, link_hash(first.hash, 2, RECORD))
     assert second.hash != first.hash, "the same event at another place is another link"

@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "machine": Lazy("bascule.cli.machine:machine", "Machines and their agents.", _OWNER),
     "policy": Lazy("bascule.cli.policy:policy", "Which ports, from where, for how long.", _OWNER),
     "activity": Lazy("bascule.cli.activity:activity", "The record: who did what, when.", _OWNER),
+    "audit": Lazy("bascule.cli.audit:audit", "The record's proof: export, verify.", _OWNER),
     "login": Lazy("bascule.cli.login:login", "Sign in to a server.", _SHELL),
     "completion": Lazy("bascule.cli.completion:completion", "Completion for your shell.", _SHELL),
     "version": Lazy("bascule.cli.version:version", "This tool's version and its server.", _SHELL),

@@ -7,6 +7,7 @@ What is not here: what is asked (one module per kind of resource beside this one
 
 from __future__ import annotations
 
+import itertools
 import json
 import ssl
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from bascule.interfaces import Clock  # would load the whole domain at the prompt
 
 ANSWER_SECONDS = 30.0
+LONGEST_REFUSAL = 16  # pieces of a long answer that is an error
 DATE_RESOLUTION = timedelta(seconds=3)  # RFC 9110 dates have whole seconds; and the way here
 CALLER_HEADER = "x-bascule-caller-address"  # the caller's address as the server sees it
 
@@ -127,6 +129,23 @@ class Connection:
         if response.status >= 400:
             raise failure(response.status, data)
         return Answer(response.status, data, response.headers)
+
+    def stream(self, path: str, version: str, query: Mapping[str, str]) -> Iterator[bytes]:
+        """An answer of any length, in pieces as they come; raises as ``call``, late ones too."""
+        params = {"api-version": version, **query}
+        status, pieces = 401, iter(list[bytes]())
+        try:
+            for is_refused in (False, True):
+                headers = {"Authorization": f"Bearer {self._bearer(is_refused=is_refused)}"}
+                status, pieces = self._https.pieces(path, params, headers, ANSWER_SECONDS)
+                if status != 401:
+                    break
+            if status >= 400:
+                content = b"".join(itertools.islice(pieces, LONGEST_REFUSAL))
+                raise failure(status, _json(Response(status, {}, content)))
+            yield from pieces
+        except HttpsFailure as error:
+            raise unreachable(self.endpoint, error) from None
 
     def get(self, path: str, version: str, **query: str) -> Data:
         return self.call("GET", path, version, query=query).body

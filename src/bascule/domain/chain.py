@@ -9,17 +9,19 @@ makes them, ``client`` checks them), and the reading of whole exports (``domain.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from bascule.domain.events import GENESIS, chain_hash
+from bascule.domain.events import GENESIS
 from bascule.domain.times import format_utc, parse_instant
 
 _CHECKPOINT_CONTEXT = b"bascule checkpoint 1\n"  # a signature under one is good for nothing else
 _EXPORT_CONTEXT = b"bascule export 1\n"
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,13 @@ class Link:
 
 def link_hash(previous: str, position: int, record: Mapping[str, Any]) -> str:
     """The hash of the event at ``position``; ``previous`` is the hash of the one before."""
-    return chain_hash(previous, {"event": record, "position": position})
+    return text_hash(previous, position, canonical(record))
+
+
+def text_hash(previous: str, position: int, event: bytes) -> str:
+    """``chain_hash`` of event and position, for an event that is canonical JSON already."""
+    body = b'{"event":%b,"position":%d}' % (event, position)
+    return hashlib.sha256(previous.encode() + b"\n" + body).hexdigest()
 
 
 def link_after(head: ChainHead, record: Mapping[str, Any]) -> Link:
@@ -100,4 +108,4 @@ def export_statement(header: Mapping[str, Any]) -> bytes:
 
 def canonical(value: Mapping[str, Any]) -> bytes:
     """JSON with sorted keys, without blanks and in ASCII alone: one value, one text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    return _CANONICAL.encode(value).encode()

@@ -4,8 +4,8 @@ A fact is in the past tense and frozen. Every field is meant to be read by an au
 field of a fact ever holds a secret, and a field that nobody put here is not recorded.
 
 The chain (RFC 6962 has the idea, this is its simplest form): each record's hash covers
-the hash before it and the record's canonical JSON (RFC 8785's ordering for the plain
-values that we use), so that editing, removing or moving one shows from there on.
+the hash before it and the record's canonical JSON (sorted keys, no blanks, all but ASCII
+escaped; docs/record.md), so that editing, removing or moving one shows from there on.
 """
 
 from __future__ import annotations
@@ -326,10 +326,9 @@ class Event:
 
 def chain_hash(previous: str, record: Mapping[str, object]) -> str:
     """The hash of ``record`` as the next one after ``previous`` (64 hex digits)."""
-    body = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    # A lone surrogate of somebody's text must not stop the chain: it is covered as it is.
-    text = f"{previous}\n{body}".encode("utf-8", "surrogatepass")
-    return hashlib.sha256(text).hexdigest()
+    # In ASCII alone: half a character in somebody's text must not stop the chain.
+    body = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(f"{previous}\n{body}".encode()).hexdigest()
 
 
 def first_broken(

@@ -25,12 +25,13 @@ from bascule.domain.chain import (
     canonical,
     checkpoint_json,
     export_statement,
-    link_hash,
     read_checkpoint,
+    text_hash,
 )
 from bascule.domain.events import RecordPruned
 from bascule.errors import BasculeError
 
+_EVENT_KEYS = {"event", "hash", "position"}
 FORMAT = "bascule-record"
 VERSION = 1
 
@@ -105,6 +106,33 @@ class _Broken(Exception):  # reason: a way out, not an error of ours
 
 
 @dataclass(slots=True)
+class _EventLine:
+    """An event as a line gives it; nothing of it is believed yet."""
+
+    event: Any
+    hash: Any
+    position: Any
+    text: bytes  # of the event, canonical
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> _EventLine:
+        return cls(data["event"], data["hash"], data["position"], canonical(data["event"]))
+
+    @property
+    def line(self) -> bytes:
+        """As ``link_line`` writes it, without encoding the event a second time."""
+        rest = json.dumps(self.hash).encode(), json.dumps(self.position).encode()
+        return b'{"event":%b,"hash":%b,"position":%b}\n' % (self.text, *rest)
+
+    def follows(self, previous: str) -> bool:
+        return (
+            isinstance(self.event, dict)
+            and isinstance(self.position, int)
+            and self.hash == text_hash(previous, self.position, self.text)
+        )
+
+
+@dataclass(slots=True)
 class _Suspect:
     """A break that later lines may give a better name."""
 
@@ -171,8 +199,8 @@ class Proof:
             raise _Broken(BreakKind.TRUNCATED, "the export ends in the middle of a line")
         data = _parse(line)
         if self._end is None:
-            self._take_header(data)
-        elif set(data) == {"event", "hash", "position"}:
+            self._take_header({} if isinstance(data, _EventLine) else data)
+        elif isinstance(data, _EventLine):
             self._take_event(data)
         elif set(data) == {"checkpoint"}:
             self._take_checkpoint(data["checkpoint"])
@@ -208,29 +236,29 @@ class Proof:
             self._stub = stub
             self._check_signature(stub)
 
-    def _take_event(self, data: Mapping[str, Any]) -> None:
+    def _take_event(self, given: _EventLine) -> None:
         if self._suspect is not None:
-            self._judge(self._suspect, data)
+            self._judge(self._suspect, given)
             return
-        position, expected = data["position"], self._head.position + 1
-        if position == expected and _follows(self._head.hash, data):
-            self._head = ChainHead(expected, data["hash"])
+        expected = self._head.position + 1
+        if given.position == expected and given.follows(self._head.hash):
+            self._head = ChainHead(expected, str(given.hash))
             self._compare(self._head)
-            if self._stub is not None and _tells_of(data["event"], self._stub.head):
+            if self._stub is not None and _tells_of(given.event, self._stub.head):
                 self._stub = None
             return
-        kind, message = _name(position, expected)
+        kind, message = _name(given.position, expected)
         self._suspect = _Suspect(self._here(kind, message), expected, self._head.hash)
 
-    def _judge(self, suspect: _Suspect, data: Mapping[str, Any]) -> None:
+    def _judge(self, suspect: _Suspect, given: _EventLine) -> None:
         """Name a break by what follows it: the right event in the wrong place, or nothing."""
-        is_it = data["position"] == suspect.expected
+        is_it = given.position == suspect.expected
         if suspect.found.kind is BreakKind.REMOVED:
             if is_it:
                 words = f"event {suspect.expected} stands in line {self._line}, after its followers"
                 self._name_suspect(suspect, BreakKind.REORDERED, words)
             return  # it may come later still
-        if is_it and _follows(suspect.previous, data):
+        if is_it and given.follows(suspect.previous):
             words = f"line {suspect.found.line} stands where event {suspect.expected} should"
             self._name_suspect(suspect, BreakKind.INSERTED, words)
         else:
@@ -377,23 +405,14 @@ def _tells_of(event: Mapping[str, Any], stub: ChainHead) -> bool:
     )
 
 
-def _follows(previous: str, data: Mapping[str, Any]) -> bool:
-    event = data["event"]
-    return isinstance(event, dict) and data["hash"] == link_hash(previous, data["position"], event)
-
-
-def _parse(line: bytes) -> Mapping[str, Any]:
+def _parse(line: bytes) -> _EventLine | Mapping[str, Any]:
     """One line; every byte must be as Bascule writes it, so that nothing hides in the form."""
-    data: object = None
-    with contextlib.suppress(ValueError, RecursionError):  # of which UnicodeDecodeError is one
+    with contextlib.suppress(ValueError, RecursionError):  # no JSON, not ASCII, NaN, too deep
         data = json.loads(line.decode("ascii"))
-    if not isinstance(data, dict) or not _is_as_written(data, line):
-        raise _Broken(BreakKind.EDITED, "a line is not as Bascule writes it")
-    return data
-
-
-def _is_as_written(data: Mapping[str, Any], line: bytes) -> bool:
-    try:
-        return line_of(data) == line
-    except ValueError:  # NaN and its like
-        return False
+        if isinstance(data, dict) and data.keys() == _EVENT_KEYS:
+            given = _EventLine.of(data)
+            if given.line == line:
+                return given
+        elif isinstance(data, dict) and line_of(data) == line:
+            return data
+    raise _Broken(BreakKind.EDITED, "a line is not as Bascule writes it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,10 @@ class MemoryHttps:
         )
         answer = self.server(request)
         return Response(answer.status_code, answer.headers, answer.content)
+
+    def pieces(self, path: str, params: Any, headers: Any, _: float) -> tuple[int, Iterator[bytes]]:
+        answer = self.request("GET", path, params=params, headers=headers)
+        return answer.status, iter([answer.content[:10], answer.content[10:]])
 
     def close(self) -> None:
         pass

@@ -92,6 +92,8 @@ class FakeServer:
     events: list[Json] = field(default_factory=list)
     agents: dict[str, str] = field(default_factory=dict)  # machine name -> opens | fails | silent
     sessions: int = 0  # alive after a revocation
+    export: bytes = b""  # of the record
+    verification: Json = field(default_factory=dict)
     tokens: set[str] = field(default_factory=set)
     calls: list[tuple[str, str, Json]] = field(default_factory=list)  # method, path, body
     headers: Json = field(default_factory=dict)
@@ -192,6 +194,8 @@ class FakeServer:
             status, answer = refusal.status, refusal.body
         headers = {"x-bascule-caller-address": MY_ADDRESS} if self.caller_header else {}
         content = b"" if answer is None else json.dumps(answer).encode()
+        if path.endswith("/export") and status == 200:
+            content = self.export
         return httpx2.Response(status, content=content, headers={**headers, **self.headers})
 
     @staticmethod
@@ -508,6 +512,15 @@ P = rf"({S}/resourceGroups/[^/]+/providers/Microsoft.Security/locations/local/ji
 A = f"{S}/providers/Bascule.Access/accessRequests"
 RULES = f"{M}/providers/Bascule.Access/machineRules/default"
 Route = Callable[[FakeServer, re.Match[str], Json, Json], tuple[int, Json | None]]
+CHECKPOINT: Json = {
+    "properties": {
+        "position": 12,
+        "hash": "ab" * 32,
+        "at": "2030-01-01T00:00:00.0000000Z",
+        "keyId": "k",
+        "signature": "s",
+    }
+}
 ROUTES: list[tuple[str, str, Route]] = [
     (
         "/subscriptions",
@@ -534,4 +547,26 @@ ROUTES: list[tuple[str, str, Route]] = [
     (f"{A}/([^/]+)/revoke", "POST", FakeServer._revoke),
     (f"{A}/([^/]+)/extend", "POST", FakeServer._extend),
     (f"{S}/providers/Bascule.Audit/events", "GET", lambda f, m, q, _: f._page(m[0], f.events, q)),
+    (f"{S}/providers/Bascule.Audit/export", "GET", lambda *_: (200, {})),
+    (
+        f"{S}/providers/Bascule.Audit/key",
+        "GET",
+        lambda *_: (200, {"properties": {"keyId": "k", "publicKey": "AAAA"}}),
+    ),
+    (
+        f"{S}/providers/Bascule.Audit/verification",
+        "POST",
+        lambda f, *_: (200, {"properties": f.verification}),
+    ),
+    (
+        f"{S}/providers/Bascule.Audit/checkpoints",
+        "GET",
+        lambda f, m, q, _: f._page(m[0], [CHECKPOINT, CHECKPOINT], q),
+    ),
+    (f"{S}/providers/Bascule.Audit/checkpoints", "POST", lambda *_: (200, CHECKPOINT)),
+    (
+        f"{S}/providers/Bascule.Audit/prune",
+        "POST",
+        lambda *_: (200, {"properties": {"events": 7, "deletedThrough": {"position": 9}}}),
+    ),
 ]
