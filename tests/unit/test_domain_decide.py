@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -268,6 +269,18 @@ def test_the_same_persons_older_grant_gives_way() -> None:
 def test_anybody_elses_grant_stays(other: Grant) -> None:
     """One person's request never ends another's access."""
     assert allowed(judge(request(), live=(other,))).superseded == ()
+
+
+def test_a_large_request_beside_many_grants_is_judged_in_a_moment() -> None:
+    """1,000 sources beside 10,000 grants: one look at each, not one at each pair of them."""
+    wanted = request(*(asked(sources=prefixes(f"10.0.{n // 250}.{n % 250}")) for n in range(1000)))
+    live = tuple(
+        replace(grant(sources=prefixes(f"10.1.{n // 250}.{n % 250}")), id=f"old-{n}")
+        for n in range(10_000)
+    )
+    began = time.process_time()
+    assert reasons(judge(wanted, live=live)) == ["TooManyGrants"] * 2
+    assert time.process_time() - began < 2  # a look at each pair takes more than 10
 
 
 # -- how many -------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ Rules, each with its neighbouring deny in the tests:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -86,7 +87,8 @@ def decide(
                     for each in rules.ports
                     if each.number == port.number
                 )
-    superseded = tuple(old for old in live if any(new.is_same_opening(old) for new in grants))
+    asked_again = {each.opening for each in grants}
+    superseded = tuple(old for old in live if old.opening in asked_again)
     reasons.extend(_check_limits(grants, live, superseded, request))
     if reasons:
         return Denied(tuple(reasons))
@@ -95,7 +97,7 @@ def decide(
 
 def _last_of_each(grants: list[Grant]) -> Iterable[Grant]:
     """One grant an opening: what a request names twice is granted once, as last named."""
-    return {(g.machine_uid, g.number, g.protocol, frozenset(g.sources)): g for g in grants}.values()
+    return {(grant.opening, grant.protocol): grant for grant in grants}.values()
 
 
 def _check_whole(request: AccessRequest) -> Iterable[Problem]:
@@ -183,20 +185,20 @@ def _check_limits(
     request: AccessRequest,
 ) -> Iterable[Problem]:
     gone = {grant.id for grant in superseded}
-    for uid in dict.fromkeys(grant.machine_uid for grant in grants):
-        new = sum(grant.machine_uid == uid for grant in grants)
-        kept = [g for g in live if g.machine_uid == uid and g.id not in gone]
-        mine = sum(g.requestor_id == request.requestor_id for g in kept)
-        if mine + new > MAXIMUM_LIVE_PER_REQUESTOR:
+    kept = [grant for grant in live if grant.id not in gone]
+    on_machine = Counter(grant.machine_uid for grant in kept)
+    mine = Counter(g.machine_uid for g in kept if g.requestor_id == request.requestor_id)
+    for uid, new in Counter(grant.machine_uid for grant in grants).items():
+        if mine[uid] + new > MAXIMUM_LIVE_PER_REQUESTOR:
             yield Problem(
                 "TooManyGrants",
-                f"You would hold {mine + new} live grants on one machine; at most "
+                f"You would hold {mine[uid] + new} live grants on one machine; at most "
                 f"{MAXIMUM_LIVE_PER_REQUESTOR} are allowed. Revoke some first.",
             )
-        if len(kept) + new > MAXIMUM_LIVE_PER_MACHINE:
+        if on_machine[uid] + new > MAXIMUM_LIVE_PER_MACHINE:
             yield Problem(
                 "TooManyGrants",
-                f"The machine would have {len(kept) + new} live grants; at most "
+                f"The machine would have {on_machine[uid] + new} live grants; at most "
                 f"{MAXIMUM_LIVE_PER_MACHINE} are allowed.",
             )
 

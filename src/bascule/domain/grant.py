@@ -107,14 +107,12 @@ class Grant:
     def port_keys(self) -> tuple[PortKey, ...]:
         return tuple(PortKey(transport, self.number) for transport in self.protocol.transports)
 
-    def is_same_opening(self, other: Grant) -> bool:
-        """Same requestor, machine, port and source: the newer one takes the older's place."""
-        return (
-            self.requestor_id == other.requestor_id
-            and self.machine_uid == other.machine_uid
-            and self.number == other.number
-            and frozenset(self.sources) == frozenset(other.sources)
-        )
+    @property
+    def opening(self) -> tuple[str, str, int, frozenset[AddressPrefix]]:
+        """Requestor, machine, port and sources: where they are the same, the newer grant takes
+        the older one's place.
+        """
+        return self.requestor_id, self.machine_uid, self.number, frozenset(self.sources)
 
 
 def move(grant: Grant, to: GrantState, **changes: object) -> Grant:
