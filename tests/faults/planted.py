@@ -113,14 +113,14 @@ def is_seen(world: World, name: str) -> Verdict:
     bug = PLANTED[name]
     with tempfile.TemporaryDirectory(dir=world.folder.root) as folder:
         code = Path(folder)
-        copy_code(code)
+        copy_code(world.code / "bascule", code)
         plant(code / "bascule" / bug.file, bug)
         change_code(world, code)
         prepare(world)
         try:
             return run(world, schedule_of(bug))
         finally:
-            change_code(world, world.folder.root / "code-as-it-is")
+            change_code(world, world.code)
             prepare(world)
 
 

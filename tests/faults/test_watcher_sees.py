@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import bascule
 from tests.faults.planted import PLANTED, is_seen, plant
 from tests.faults.world import World, copy_code
 
@@ -25,7 +26,7 @@ def test_a_planted_bug_is_seen(world: World, name: str) -> None:
 def test_each_bug_can_still_be_planted(tmp_path: Path) -> None:
     """The code moves on; a bug that cannot be put into it any more proves nothing."""
     for name, bug in PLANTED.items():
-        copy_code(tmp_path / name)
+        copy_code(Path(bascule.__file__).parent, tmp_path / name)
         file = tmp_path / name / "bascule" / bug.file
         plant(file, bug)
         compile(file.read_text(), str(file), "exec")

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,8 @@ class World:
     def up(self) -> None:
         self.folder.root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder.create([host.name for host in self.topology.hosts])
-        code = self.folder.root / "code-as-it-is"
-        copy_code(code)
+        code = self.code
+        copy_code(Path(bascule.__file__).parent, code)
         self.use_code(code)
         with preflight.listen_on_loopback(self.lab.port) as listener:
             argv = [sys.executable, "-m", "tests.faults.supervisor", str(self.folder.root)]
@@ -115,6 +116,11 @@ class World:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._launched.process.wait(20)
         self.lab.down()
+
+    @property
+    def code(self) -> Path:
+        """The program as it was when the lab came up."""
+        return self.folder.root / "code-as-it-is"
 
     def use_code(self, code: Path) -> None:
         """Have server and agents run this copy from their next start on."""
@@ -162,11 +168,16 @@ class World:
 
         The server calls a point online for half a minute after it was last heard of.
         """
-        if self.process(machine) is None:
+        process = self.process(machine)
+        if process is None:
             return False
         log = self.folder.log(agent_unit(machine)).read_text(errors="replace")
-        found = [word for line in log.splitlines() for word in _TURNS if word in line]
-        return bool(found) and found[-1] == _CONNECTED
+        turns = [line for line in log.splitlines() if any(word in line for word in _TURNS)]
+        if not turns or _CONNECTED not in turns[-1]:
+            return False
+        said = datetime.fromisoformat(json.loads(turns[-1])["timestamp"]).timestamp()
+        wall = SystemClock().now().timestamp() - SystemClock().boottime()
+        return said - wall > process.started / os.sysconf("SC_CLK_TCK")
 
     def set_cable(self, host: str, *, is_up: bool) -> None:
         near = f"p{self.topology.host(host).number}"
@@ -224,9 +235,8 @@ class World:
         token_file(self.folder, machine).write_text(token)
 
 
-def copy_code(folder: Path) -> None:
-    """Copy the package as it stands now."""
-    package = Path(bascule.__file__).parent
+def copy_code(package: Path, folder: Path) -> None:
+    """Copy the package as it stands now into another folder for PYTHONPATH."""
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(package, folder / "bascule", ignore=ignored)
 
