@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from bascule.client.signature import RecordKeys
 from bascule.domain.proof import BreakKind, Proof, Verdict
+from bascule.domain.proof import Witness as ProofWitness
 from bascule.services import seal
 from tests.wire.house import CALLER, House
 
@@ -200,3 +201,60 @@ def test_who_pruned_is_on_record(house: House) -> None:
     assert newest["kind"] == "RecordPruned"
     assert newest["actor"]["principal_id"] == house.administrator
     assert newest["actor"]["address"] == CALLER
+
+
+# -- witnesses -----------------------------------------------------------------------------
+
+
+def told(house: House, agent: Any, uid: str, seen: int = 0) -> Any:
+    return agent.get(f"/bascule/agents/{uid}/state", params={"seen": seen}).json()["record"]
+
+
+def test_agents_are_told_of_the_record(house: House) -> None:
+    """EDGES B9: where it ends, and what stands at the place that they saw."""
+    uid = house.add_machine("web-1")
+    agent = house.enrol("web-1")
+    assert told(house, agent, uid) == {"position": 0, "hash": "0" * 64}
+    export(house)
+    head = told(house, agent, uid)
+    assert head["position"] == len(house.events())
+    house.add_machine("db-1")
+    export(house)
+    later = told(house, agent, uid, head["position"])
+    assert later["position"] > head["position"]
+    assert later["seenHash"] == head["hash"]
+    beyond = told(house, agent, uid, later["position"] + 1)
+    assert (beyond["seenHash"], beyond["begin"]) == (None, 0)
+
+
+def test_a_witness_finds_what_a_holder_of_the_key_did(house: House) -> None:
+    """The rows are cut and what is left is signed anew: only who saw more can tell."""
+    from bascule.agent.witness import Witness
+
+    uid = house.add_machine("web-1")
+    agent = house.enrol("web-1")
+    export(house)
+    witness = Witness()
+    witness.take(told(house, agent, uid))
+    assert witness.weaknesses() == ()
+    last = witness.head.position
+    by_hand(house, "DELETE FROM events WHERE sequence = :n", n=last)
+    by_hand(house, "DELETE FROM event_seals WHERE position = :n", n=last)
+    by_hand(house, "DELETE FROM checkpoints WHERE position >= :n", n=last)
+    assert verified(house)["isIntact"] is True
+    witness.take(told(house, agent, uid, last))
+    (what,) = witness.pending()
+    house.report(agent, uid, notes=[{"kind": "record", "text": what}])
+    assert house.events("RecordDisputed") == ["RecordDisputed"]
+    house.add_machine("db-1")
+    house.add_machine("db-2")
+    export(house)
+    verdict = prove(export(house), public_key(house))
+    assert verdict.is_intact
+    assert witness.first is not None
+    proof = Proof(RecordKeys([public_key(house)]), [ProofWitness("web-1", witness.first[0])])
+    for line in export(house):
+        proof.take(line)
+    found = proof.verdict().break_
+    assert found is not None
+    assert found.kind is BreakKind.REWRITTEN

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
+from bascule.agent.witness import Witness
 from bascule.client.assertion import make_assertion
 from bascule.client.https import Https, HttpsFailure, Response
 from bascule.domain.desired import Cut, DesiredState, Lease
@@ -64,8 +65,15 @@ class Identity:
 class HttpLink:
     """A Link over HTTPS. ``listen`` may run in another thread than the rest."""
 
-    def __init__(self, identity: Identity, trust: ssl.SSLContext, clock: Clock) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        trust: ssl.SSLContext,
+        clock: Clock,
+        witness: Witness | None = None,
+    ) -> None:
         self._identity = identity
+        self._witness = witness or Witness()
         self._clock = clock
         self._trust = trust
         self._calls = Https(identity.server, trust)
@@ -79,7 +87,10 @@ class HttpLink:
         return f"/bascule/agents/{self._identity.machine_uid}"
 
     def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
-        return parse_state(self._call("GET", f"{self._base}/state", meanwhile=meanwhile))
+        path = f"{self._base}/state?seen={self._witness.head.position}"
+        answer = self._call("GET", path, meanwhile=meanwhile)
+        self._witness.take(answer.get("record"))
+        return parse_state(answer)
 
     def send_report(self, report: Report) -> int:
         answer = self._call("POST", f"{self._base}/report", report_json(report))
@@ -257,6 +268,7 @@ def report_json(report: Report) -> dict[str, Any]:
         }
         for opening in report.local_openings
     ]
+    notes += [{"kind": "record", "text": text} for text in report.disputes]
     notes += [{"kind": "note", "text": text} for text in report.notes]
     return {
         "generation": report.generation,

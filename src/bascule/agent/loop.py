@@ -23,6 +23,7 @@ import structlog
 from bascule import __version__
 from bascule.agent.link import KeyRefused, Link
 from bascule.agent.local_openings import LocalOpenings, local_lease
+from bascule.agent.witness import Witness
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
 from bascule.errors import BasculeError, ServerUnreachable
@@ -58,6 +59,7 @@ class AgentLoop:
         clock: Clock,
         local_port_range: Callable[[], tuple[int, int] | None],
         local: LocalOpenings,
+        witness: Witness | None = None,
     ) -> None:
         self._reconciler = reconciler
         self._driver = driver
@@ -74,6 +76,7 @@ class AgentLoop:
         self._next_poll = 0.0
         self._retry = SHORTEST_RETRY
         self._local = local
+        self._witness = witness or Witness()
         self._drift: list[str] = []
         self._is_connected: bool | None = None
         self._is_refused = False
@@ -161,6 +164,7 @@ class AgentLoop:
             self._report(outcome)
             self._driver.tidy()
             self._reconciler.save()
+            self._witness.save(self._clock.boottime())
         except BasculeError as error:
             log.error("pass failed", why=error.message, advice=error.advice)
             self._next_poll = self._clock.boottime() + SHORTEST_RETRY
@@ -245,13 +249,14 @@ class AgentLoop:
             len(self._drift),
             self._local.pending(),
             len(self._reconciler.notes),
+            self._witness.pending(),
             self._own_conflicts(),
         )
         if not self._is_connected or (said == self._reported and self._polled_lately()):
             return
         if not outcome.observed.is_intact:
             return  # what is not known to be so is not said; the next pass heals and says
-        opened_here = self._local.pending()
+        opened_here, disputes = self._local.pending(), self._witness.pending()
         report = Report(
             generation=outcome.generation,
             in_force=outcome.in_force,
@@ -259,12 +264,13 @@ class AgentLoop:
             blocked_attempts=outcome.observed.blocked_attempts,
             blocked=tuple(self._driver.blocked()),
             sessions=sessions,
-            weaknesses=(*self._capabilities.weaknesses, *self._own_conflicts()),
-            facts=self._capabilities.facts,
+            weaknesses=self._weaknesses(),
+            facts={**self._capabilities.facts, **self._witness.facts()},
             agent_version=__version__,
             drift=tuple(self._drift),
             local_openings=opened_here,
             notes=tuple(self._reconciler.notes),
+            disputes=disputes,
             clock=self._clock.now(),
             closed=outcome.observed.rules.closed,
         )
@@ -277,9 +283,17 @@ class AgentLoop:
         self._last_report = self._clock.boottime()
         self._drift.clear()
         self._local.forget(opened_here)
+        self._witness.forget(disputes)
         self._reconciler.notes.clear()
         if server_generation != outcome.generation:
             self._next_poll = 0.0
+
+    def _weaknesses(self) -> tuple[str, ...]:
+        return (
+            *self._capabilities.weaknesses,
+            *self._own_conflicts(),
+            *self._witness.weaknesses(),
+        )
 
     def _own_conflicts(self) -> tuple[str, ...]:
         """Closed ports that this host may use for its own connections (EDGES A4)."""
@@ -330,7 +344,8 @@ class AgentLoop:
                 for grant_id, lease in held.leases.items()
                 if lease.deadline > now
             ],
-            "weaknesses": [*self._capabilities.weaknesses, *self._own_conflicts()],
+            "weaknesses": list(self._weaknesses()),
+            "record": self._witness.status(),
         }
 
 

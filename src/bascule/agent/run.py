@@ -28,6 +28,7 @@ from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import LONGEST_RETRY, SHORTEST_RETRY, AgentLoop
 from bascule.agent.memory import HeldFile
 from bascule.agent.service_manager import ServiceManager, passed_descriptors
+from bascule.agent.witness import Witness
 from bascule.domain.guard import Guard
 from bascule.errors import ConfigurationError, EnforcementFailed, ServerUnreachable
 from bascule.interfaces import Clock
@@ -75,7 +76,8 @@ class AgentProcess:
         identity = self._identity(server, token)
         if identity is None:
             return 0
-        link = HttpLink(identity, trust_of(self._paths.state), self._clock)
+        witness = Witness(self._paths.state)
+        link = HttpLink(identity, trust_of(self._paths.state), self._clock, witness)
         loop = AgentLoop(
             self._reconciler,
             self._driver,
@@ -83,6 +85,7 @@ class AgentProcess:
             self._clock,
             self._parts.local_port_range,
             LocalOpenings(self._paths.state),
+            witness,
         )
         if not self._manager.is_present:
             loop.add_weakness(NOT_HELD)

@@ -23,17 +23,16 @@ from bascule.domain.events import (
     EnrolmentCreated,
     EnrolmentRefused,
     GenerationOvertaken,
-    GrantClosed,
     GrantOpened,
     OpenedLocally,
     PortClosed,
+    RecordDisputed,
 )
 from bascule.domain.grant import (
     SILENCE_BOUND,
     Grant,
     GrantState,
     StatusReason,
-    confirm_closed,
     confirm_open,
 )
 from bascule.domain.ids import ResourceId
@@ -42,7 +41,7 @@ from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, Forbidden
 from bascule.interfaces import Blocked, Enrolment, EventFilter, Reader, Transaction
 from bascule.services.act import Act, new_id
-from bascule.services.grants import end_grants, touch
+from bascule.services.grants import close, end_grants, touch
 from bascule.services.policies import known_machine
 
 MAXIMUM_TOKEN_LIFE = timedelta(minutes=15)
@@ -75,6 +74,7 @@ class Report:
     drift: tuple[str, ...] = ()
     local_openings: tuple[LocalOpening, ...] = ()
     notes: tuple[str, ...] = ()
+    disputes: tuple[str, ...] = ()  # how the record differs from what the point has seen
     clock: datetime | None = None
     closed: frozenset[ClosedPort] = frozenset()  # what was read back shut
 
@@ -220,14 +220,7 @@ def _settle(tx: Transaction, act: Act, machine: Machine, report: Report) -> None
             and grant.generation <= report.generation
             and grant.id not in report.in_force
         ):
-            alive = report.sessions.get(grant.id, 0)
-            tx.update_grant(confirm_closed(grant), grant.state)
-            act.settled.add(grant.request_id)
-            act.record(
-                tx,
-                GrantClosed(grant.id, grant.request_id, str(machine.id), alive),
-                machine.id,
-            )
+            close(tx, act, grant, report.sessions.get(grant.id, 0))
 
     lost = [
         grant
@@ -267,6 +260,8 @@ def _record_notes(tx: Transaction, act: Act, machine: Machine, report: Report) -
         act.record(
             tx, OpenedLocally(name, opening.port, opening.sources, opening.seconds), machine.id
         )
+    for what in report.disputes:
+        act.record(tx, RecordDisputed(name, what), machine.id)
     for note in report.notes:
         act.record(tx, AgentReported(name, note), machine.id)
 

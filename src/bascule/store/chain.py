@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, select
+from sqlalchemy import Row, bindparam, delete, func, select
 
 from bascule.domain.chain import ChainHead, Checkpoint, Link
 from bascule.store import tables as t
@@ -22,22 +22,31 @@ from bascule.store.rows import Rows, slices
 
 _SEALS = t.event_seals.c
 _CHECKPOINTS = t.checkpoints.c
+# Built once: every agent's asking for its state runs the first two.
+_NEWEST = select(t.event_seals).order_by(_SEALS.position.desc()).limit(1)
+_AT = select(_SEALS.hash).where(_SEALS.position == bindparam("wanted"))
+_OLDEST = select(t.event_seals).order_by(_SEALS.position).limit(1)
+_LAST_SEALED = select(func.max(_SEALS.sequence).label("sequence"))
+_UNSEALED = (
+    select(t.events.c.sequence, t.events.c.record)
+    .where(t.events.c.sequence > bindparam("sealed"))
+    .order_by(t.events.c.sequence)
+    .limit(bindparam("most"))
+)
+_NEWEST_CHECKPOINT = select(t.checkpoints).order_by(_CHECKPOINTS.position.desc()).limit(1)
 
 
 class ChainReads(Rows):
     __slots__ = ()
 
     def chain_head(self) -> ChainHead:
-        newest = select(t.event_seals).order_by(_SEALS.position.desc()).limit(1)
-        row = self._first(newest)
-        if row is not None:
-            return ChainHead(row.position, row.hash)
-        stubs = self.checkpoints(limit=1)  # all that there was is deleted
-        return stubs[0].head if stubs else ChainHead()
+        row = self._first(_NEWEST)
+        if row is None:  # all that there was is deleted, or nothing ever was
+            row = self._first(_NEWEST_CHECKPOINT)
+        return ChainHead() if row is None else ChainHead(row.position, row.hash)
 
     def chain_begin(self) -> ChainHead:
-        oldest = select(t.event_seals).order_by(_SEALS.position).limit(1)
-        row = self._first(oldest)
+        row = self._first(_OLDEST)
         if row is None:
             return self.chain_head()
         if row.position == 1:
@@ -56,7 +65,7 @@ class ChainReads(Rows):
         return [Link(row.position, row.record, row.hash) for row in self._all(found)]
 
     def seal_at(self, position: int) -> str | None:
-        row = self._first(select(_SEALS.hash).where(_SEALS.position == position))
+        row = self._first(_AT, {"wanted": position})
         return None if row is None else str(row.hash)
 
     def seals_of(self, sequences: Sequence[int]) -> Mapping[int, ChainHead]:
@@ -67,15 +76,10 @@ class ChainReads(Rows):
         }
 
     def unsealed(self, limit: int = 1000) -> Sequence[tuple[int, Mapping[str, Any]]]:
-        last = self._first(select(func.max(_SEALS.sequence).label("sequence")))
+        last = self._first(_LAST_SEALED)
         sealed = 0 if last is None or last.sequence is None else last.sequence
-        found = (
-            select(t.events.c.sequence, t.events.c.record)
-            .where(t.events.c.sequence > sealed)
-            .order_by(t.events.c.sequence)
-            .limit(limit)
-        )
-        return [(row.sequence, row.record) for row in self._all(found)]
+        found = self._all(_UNSEALED, {"sealed": sealed, "most": limit})
+        return [(row.sequence, row.record) for row in found]
 
     def checkpoint(self, position: int) -> Checkpoint | None:
         row = self._first(select(t.checkpoints).where(_CHECKPOINTS.position == position))

@@ -6,14 +6,17 @@ alone needs no token, its body's one-use token is the proof (A12). No api-versio
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
 
 from bascule.api.auth import CurrentCall, GuardedRoute, admits, admits_anybody, record_denial
 from bascule.api.context import state_of
 from bascule.api.envelope import CompactJson
 from bascule.api.generations import GenerationStream
 from bascule.api.origin import caller_address
-from bascule.api.wire.agents import EnrolBody, ReportBody, read_report, state_json
+from bascule.api.wire.agents import EnrolBody, ReportBody, read_report, seen_json, state_json
+from bascule.api.wire.fields import LARGEST_COUNT
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.times import format_utc
 from bascule.errors import Forbidden
@@ -69,10 +72,15 @@ async def stream(call: CurrentCall, uid: str) -> Response:
 
 @router.get(f"{_AGENT}/state")
 @admits(PrincipalKind.AGENT)
-async def state(call: CurrentCall, uid: str) -> Response:
+async def state(
+    call: CurrentCall, uid: str, seen: Annotated[int, Query(ge=0, le=LARGEST_COUNT)] = 0
+) -> Response:
+    """``seen``: the furthest place of the record that the agent was told of (EDGES B9)."""
     now = call.now
-    machine, wanted = call.glance(lambda reader: fleet.state_for(reader, uid, now))
-    return CompactJson(state_json(machine, wanted, format_utc(now)))
+    (machine, wanted), record = call.glance(
+        lambda reader: (fleet.state_for(reader, uid, now), seen_json(reader, seen))
+    )
+    return CompactJson(state_json(machine, wanted, format_utc(now), record))
 
 
 @router.post(f"{_AGENT}/report")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -29,7 +29,7 @@ from bascule.api.wire.fields import (
 from bascule.domain.desired import Cut, DesiredState, Lease
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry
 from bascule.domain.net import PortKey
-from bascule.interfaces import Blocked
+from bascule.interfaces import Blocked, Reader
 from bascule.services.fleet import LocalOpening, Report
 
 MOST_NOTES = 64
@@ -37,6 +37,7 @@ MOST_BLOCKED = 256
 MOST_FACTS = 64
 MOST_CLOSED = 1024
 LONGEST_NOTE = 500
+_OWN_KINDS = ("drift", "local-open", "record")  # of notes that are facts of their own
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -119,9 +120,8 @@ def read_report(body: ReportBody) -> Report:
         agent_version=(body.agent_version or "")[:64],
         drift=tuple(note.text[:LONGEST_NOTE] for note in notes if note.kind == "drift"),
         local_openings=tuple(_read_opening(note) for note in notes if note.kind == "local-open"),
-        notes=tuple(
-            note.text[:LONGEST_NOTE] for note in notes if note.kind not in ("drift", "local-open")
-        ),
+        notes=tuple(note.text[:LONGEST_NOTE] for note in notes if note.kind not in _OWN_KINDS),
+        disputes=tuple(note.text[:LONGEST_NOTE] for note in notes if note.kind == "record"),
         clock=body.clock.at if body.clock else None,
         closed=frozenset(_read_closed((body.closed or [])[:MOST_CLOSED])),
     )
@@ -147,7 +147,22 @@ def _read_opening(note: NoteBody) -> LocalOpening:
     return LocalOpening(note.text[:LONGEST_NOTE], sources, note.seconds or 0)
 
 
-def state_json(machine: Machine, state: DesiredState, server_time: str) -> dict[str, Any]:
+def seen_json(reader: Reader, seen: int) -> dict[str, Any]:
+    """Where the record ends, and its hash at the place that the agent has seen; where it
+    begins, when that place is not there any more.
+    """
+    head = reader.chain_head()
+    told: dict[str, Any] = {"position": head.position, "hash": head.hash}
+    if seen:
+        told["seenHash"] = reader.seal_at(seen)
+        if told["seenHash"] is None:
+            told["begin"] = reader.chain_begin().position
+    return told
+
+
+def state_json(
+    machine: Machine, state: DesiredState, server_time: str, record: Mapping[str, Any]
+) -> dict[str, Any]:
     return {
         "machineUid": state.machine_uid,
         "machineName": machine.id.name,
@@ -160,6 +175,7 @@ def state_json(machine: Machine, state: DesiredState, server_time: str) -> dict[
         "leases": [{**_lease_json(lease), "extension": lease.extension} for lease in state.leases],
         "cuts": [_lease_json(cut) for cut in state.cuts],
         "serverTime": server_time,
+        "record": record,
     }
 
 
