@@ -222,6 +222,10 @@ class Reader(Protocol):
         """opening, open and closing ones of a machine."""
         ...
 
+    def orphaned_grants(self) -> Sequence[Grant]:
+        """closing ones of machines that have no enforcement point (any more). Ordered by end."""
+        ...
+
     def cut_grants(self, machine_uid: str, ended_since: datetime) -> Sequence[Grant]:
         """Those revoked with kill that ended at or after ``ended_since``."""
         ...

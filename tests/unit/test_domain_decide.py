@@ -280,7 +280,7 @@ def test_a_large_request_beside_many_grants_is_judged_in_a_moment() -> None:
     )
     began = time.process_time()
     assert reasons(judge(wanted, live=live)) == ["TooManyGrants"] * 2
-    assert time.process_time() - began < 2  # a look at each pair takes more than 10
+    assert time.process_time() - began < 8  # a look at each pair takes more than 10
 
 
 # -- how many -------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, Conflict, InvalidInput, PreconditionFailed
 from bascule.services import fleet, machines, policies, requests
-from bascule.services.sweep import sweep
+from bascule.services.sweep import close_orphans, sweep
 from tests.unit.services_world import ANNA, BERT, World, rules
 
 SSH = PortKey(TransportProtocol.TCP, 22)
@@ -362,6 +362,53 @@ def test_an_agent_ahead_of_the_server_ends_what_lives(world: World) -> None:
     assert generation > 500
     assert not world.grant(grant).is_live
     assert "GenerationOvertaken" in world.kinds()
+
+
+def test_what_was_opening_where_no_agent_is_is_closed_when_it_is_ended(world: World) -> None:
+    """Nothing could be open there, and nobody would ever report it shut."""
+    machine = world.add_machine("quiet-1", "10.0.0.9")
+    world.put(rules(machine, 22), rules(world.web, 22))
+    alone, told = world.granted(machine), world.granted(world.web)
+    for grant in (alone, told):
+        world.do(
+            lambda tx, act, grant=grant: requests.revoke(  # type: ignore[misc]  # reason: mypy infers no default
+                tx, act, grant.request_id, None, kills_sessions=False, subject=ANNA
+            )
+        )
+    assert world.grant(alone).state is GrantState.CLOSED
+    assert world.kinds().count("GrantClosed") == 1
+    assert world.grant(told).state is GrantState.CLOSING  # its agent may have opened it already
+
+
+def test_what_ended_with_its_machine_is_closed_at_its_end(world: World) -> None:
+    """The kernel of a machine that was deleted shuts each opening by itself, at its end."""
+    world.put(rules(world.web, 22), rules(world.db, 22))
+    grant, kept = world.granted(world.web, seconds=600), world.granted(world.db, seconds=600)
+    world.report(world.web, grant.id)
+    world.report(world.db, kept.id)
+    world.do(lambda tx, act: machines.delete_machine(tx, act, world.web.id))
+    world.clock.pass_time(599)
+    assert world.do(close_orphans) == 0
+    assert world.grant(grant).state is GrantState.CLOSING
+    world.clock.pass_time(1)
+    world.do(sweep)
+    assert world.do(close_orphans) == 1
+    assert world.grant(grant).state is GrantState.CLOSED
+    assert world.kinds()[-1] == "GrantClosed"
+    assert world.grant(kept).state is GrantState.CLOSING  # its agent is there to say so
+
+
+def test_a_deleted_machine_may_not_have_heard_of_a_shorter_end(world: World) -> None:
+    """What its kernel holds ends when it was first told: only then it is called closed."""
+    world.put(rules(world.web, 22))
+    grant = world.granted(world.web, seconds=7200)
+    world.report(world.web, grant.id)
+    world.put(rules(world.web, 22, longest=timedelta(minutes=10)))
+    world.do(lambda tx, act: machines.delete_machine(tx, act, world.web.id))
+    world.clock.pass_time(7199)
+    assert world.do(close_orphans) == 0
+    world.clock.pass_time(1)
+    assert world.do(close_orphans) == 1
 
 
 # -- machines and agents -------------------------------------------------------------------

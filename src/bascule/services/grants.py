@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bascule.domain.events import GrantEnded, GrantShortened
-from bascule.domain.grant import Grant, StatusReason, cut_to, end
+from bascule.domain.events import GrantClosed, GrantEnded, GrantShortened
+from bascule.domain.grant import Grant, GrantState, StatusReason, confirm_closed, cut_to, end
 from bascule.domain.times import format_utc
 from bascule.interfaces import Transaction
 from bascule.services.act import Act
@@ -32,7 +32,11 @@ def end_grants(
     *,
     kills_sessions: bool = False,
 ) -> list[Grant]:
-    """End live grants, each with its event; returns them as they now are."""
+    """End live grants, each with its event; returns them as they now are.
+
+    What was still opening where there is no enforcement point was never open: nobody will
+    report it shut, and it is closed at once.
+    """
     ended: list[Grant] = []
     generations: dict[str, int] = {}
     for grant in grants:
@@ -51,8 +55,23 @@ def end_grants(
             ),
             grant.machine_id,
         )
+        if grant.state is GrantState.OPENING and tx.enforcement_point(uid) is None:
+            now_ended = close(tx, act, now_ended)
         ended.append(now_ended)
     return ended
+
+
+def close(tx: Transaction, act: Act, grant: Grant, sessions_alive: int = 0) -> Grant:
+    """Settle a grant that has ended: it is shut."""
+    closed = confirm_closed(grant)
+    tx.update_grant(closed, grant.state)
+    act.settled.add(grant.request_id)
+    act.record(
+        tx,
+        GrantClosed(grant.id, grant.request_id, str(grant.machine_id), sessions_alive),
+        grant.machine_id,
+    )
+    return closed
 
 
 def shorten(tx: Transaction, act: Act, grant: Grant) -> None:

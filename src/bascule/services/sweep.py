@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from bascule.domain.events import AgentWentSilent, GrantFailed, fact_name
+from bascule.domain.events import AgentWentSilent, GrantFailed, GrantShortened, fact_name
 from bascule.domain.grant import (
     OPENING_PATIENCE,
     SILENCE_BOUND,
@@ -19,10 +19,10 @@ from bascule.domain.grant import (
     fail,
 )
 from bascule.domain.ids import ResourceId
-from bascule.domain.times import format_utc
+from bascule.domain.times import format_utc, parse_instant
 from bascule.interfaces import EventFilter, Reader, Transaction
 from bascule.services.act import Act
-from bascule.services.grants import end_grants, touch
+from bascule.services.grants import close, end_grants, touch
 
 
 def next_due(tx: Reader) -> datetime | None:
@@ -73,6 +73,32 @@ def _why_not_open(tx: Reader, grant: Grant, now: datetime) -> str:
     if now - point.last_contact_at > SILENCE_BOUND:
         return f"The agent of {name} is away since {format_utc(point.last_contact_at)}."
     return f"The agent of {name} is there but did not report the port open in time."
+
+
+def close_orphans(tx: Transaction, act: Act) -> int:
+    """Close what ended on machines that were deleted meanwhile; returns how many.
+
+    Nobody reports for such a machine any more, but its kernel shut each opening at its end.
+    """
+    over = [
+        grant
+        for grant in tx.orphaned_grants()
+        if grant.ends_at <= act.now and _latest_end(tx, grant) <= act.now
+    ]
+    for grant in over:
+        close(tx, act, grant)
+    return len(over)
+
+
+def _latest_end(tx: Reader, grant: Grant) -> datetime:
+    """The end that the kernel may have: an agent that is gone may not have heard of a shorter."""
+    shorter = EventFilter(grant.machine_id.key, (GrantShortened.__name__,), grant.started_at)
+    ends = [
+        parse_instant(event.fact.previous_end)
+        for _, event in tx.events(shorter)
+        if isinstance(event.fact, GrantShortened) and event.fact.grant_id == grant.id
+    ]
+    return max([grant.ends_at, *ends])
 
 
 def note_silence(tx: Transaction, act: Act, known_silent: set[str]) -> set[str]:

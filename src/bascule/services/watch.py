@@ -1,4 +1,4 @@
-"""The server's own loop: sweep what time ended, note who fell silent.
+"""The server's own loop: sweep what time ended, note who fell silent or is gone.
 
 Level, not edge: each round reads what is due. A round that fails is logged and tried
 again; the kernel ends what it must meanwhile.
@@ -13,8 +13,9 @@ import structlog
 
 from bascule.domain.grant import SILENCE_BOUND
 from bascule.errors import BasculeError
-from bascule.services.act import Services
-from bascule.services.sweep import next_due, note_silence, sweep
+from bascule.interfaces import Transaction
+from bascule.services.act import Act, Services
+from bascule.services.sweep import close_orphans, next_due, note_silence, sweep
 
 log = structlog.get_logger("bascule.server")
 
@@ -51,4 +52,8 @@ async def _round(services: Services) -> timedelta:
 
 
 async def _silence_round(services: Services, silent: set[str]) -> set[str]:
-    return await services.perform(lambda tx, act: note_silence(tx, act, silent))
+    def work(tx: Transaction, act: Act) -> set[str]:
+        close_orphans(tx, act)
+        return note_silence(tx, act, silent)
+
+    return await services.perform(work)

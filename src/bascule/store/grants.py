@@ -49,6 +49,20 @@ _CUT_OF = (
     )
     .order_by(t.grants.c.sequence)
 )
+# By way of the machines, which are few and lead to the grants' index: a grant's state alone
+# has none.
+_ORPHANED = (
+    select(t.grants)
+    .where(
+        t.grants.c.machine_uid.in_(
+            select(t.machine_generations.c.machine_uid).where(
+                t.machine_generations.c.machine_uid.not_in(select(t.agents.c.machine_uid))
+            )
+        ),
+        t.grants.c.state == GrantState.CLOSING,
+    )
+    .order_by(*_BY_END)
+)
 _INSERT = t.grants.insert()
 _MOVABLE = (
     *("on_expiry", "max_duration", "ends_at", "ends_at_text", "state", "reason"),
@@ -80,6 +94,9 @@ class GrantReads(Rows):
     def unsettled_grants(self, machine_uid: str) -> Sequence[Grant]:
         """In the order they were added."""
         return [_grant(row) for row in self._all(_UNSETTLED_OF, {"uid": machine_uid})]
+
+    def orphaned_grants(self) -> Sequence[Grant]:
+        return [_grant(row) for row in self._all(_ORPHANED)]
 
     def cut_grants(self, machine_uid: str, ended_since: datetime) -> Sequence[Grant]:
         """In the order they were added."""

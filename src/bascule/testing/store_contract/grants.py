@@ -25,7 +25,16 @@ from bascule.domain.grant import (
 from bascule.domain.machine import OnExpiry
 from bascule.errors import Conflict, NotFound
 from bascule.interfaces import Store, Transaction
-from bascule.testing.store_contract.samples import HOUR, NOW, a_grant, a_request, read, write
+from bascule.testing.store_contract.samples import (
+    HOUR,
+    NOW,
+    a_grant,
+    a_machine,
+    a_point,
+    a_request,
+    read,
+    write,
+)
 
 # How to bring a fresh grant into each state, by moves that are allowed.
 PATHS = {
@@ -108,6 +117,31 @@ class GrantContract:
         ):
             write(store, lambda tx: tx.update_grant(after, before.state))
             assert _only(store) == after
+
+    def test_orphans_are_what_is_closing_where_there_is_no_point(self, store: Store) -> None:
+        """Of a machine that was deleted, or that never had an agent; earliest end first."""
+        grants = [
+            a_grant("deleted", machine="old-1", ends_at=NOW + 2 * HOUR),
+            a_grant("never enrolled", machine="new-1"),
+            a_grant("enrolled", machine="web-1"),
+            a_grant("still open", machine="old-1"),
+            a_grant("shut already", machine="old-1"),
+        ]
+        _add(store, *grants)
+
+        def work(tx: Transaction) -> None:
+            for name in ("old-1", "new-1", "web-1"):
+                tx.put_machine(a_machine(name))
+                tx.advance_generation(f"uid-{name}")
+            for name in ("old-1", "web-1"):
+                tx.put_enforcement_point(a_point(f"uid-{name}"))
+            tx.delete_machine("uid-old-1")
+
+        write(store, work)
+        for grant in (*grants[:3], grants[4]):
+            ended = _end(store, grant)
+        write(store, lambda tx: tx.update_grant(confirm_closed(ended), GrantState.CLOSING))
+        assert _ids(read(store, lambda r: r.orphaned_grants())) == ["never enrolled", "deleted"]
 
     @pytest.mark.parametrize(("old", "new"), list(product(GrantState, GrantState)))
     def test_only_the_moves_of_the_table_are_made(
