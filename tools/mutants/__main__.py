@@ -29,15 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = sorted(set(asked.names) - {each.name for each in mutants})
     if unknown:
         parser.error(f"no mutant is called {', '.join(unknown)}")
-    said = problems(mutants)
-    if said:
-        print("\n".join(said))
-        return 1
-    if asked.check:
-        print(f"{len(mutants)} mutants fit the code.")
-        return 0
     chosen = [each for each in mutants if not asked.names or each.name in asked.names]
-    return _try_all(chosen, asked.verbose)
+    return _check(chosen) if asked.check else _try_all(chosen, asked.verbose)
+
+
+def _check(mutants: Sequence[Mutant]) -> int:
+    said = [f"{each.name}: {why}" for each in mutants for why in problems(each)]
+    print("\n".join(said) or f"{len(mutants)} mutants fit the code.")
+    return 1 if said else 0
 
 
 def _try_all(mutants: Sequence[Mutant], verbose: bool) -> int:
@@ -61,7 +60,12 @@ def _try_all(mutants: Sequence[Mutant], verbose: bool) -> int:
 
 def _unsound(copy: Copy, mutants: Sequence[Mutant], verbose: bool) -> dict[str, str]:
     """The named tests that do not pass on the unchanged copy, and why."""
-    tests = list(dict.fromkeys(test for mutant in mutants for test in mutant.tests))
+    fit = [each for each in mutants if not problems(each, copy.root)]
+    tests = list(dict.fromkeys(test for mutant in fit for test in mutant.tests))
+    if not tests:
+        return {}
+    if not tests:
+        return {}
     run = copy.run(tests, SECONDS_OF_ALL)
     if run.exit_code != 0 and verbose:
         print(run.output)
@@ -73,6 +77,9 @@ def _unsound(copy: Copy, mutants: Sequence[Mutant], verbose: bool) -> dict[str, 
 
 def _try(copy: Copy, mutant: Mutant, unsound: dict[str, str]) -> tuple[str, str, str]:
     """Result, what it rests on, and the output of the run."""
+    unfit = problems(mutant, copy.root)
+    if unfit:
+        return BROKEN, ", ".join(unfit), ""
     for test in mutant.tests:
         if test in unsound:
             return BROKEN, f"{test} {unsound[test]}", ""

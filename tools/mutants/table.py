@@ -9,7 +9,6 @@ What is not here: trying them out (``trial``).
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,21 +44,17 @@ def load(directory: Path = CHANGES) -> tuple[Mutant, ...]:
     return found
 
 
-def problems(mutants: Sequence[Mutant], root: Path = ROOT) -> list[str]:
-    """What makes a mutant one that cannot be tried, a sentence each."""
+def problems(mutant: Mutant, root: Path = ROOT) -> list[str]:
+    """Why a mutant cannot be tried on this code, a clause each."""
     said = []
-    for mutant in mutants:
-        source = root / mutant.path
-        count = source.read_text(encoding="utf-8").count(mutant.old) if source.is_file() else 0
-        if count != 1:
-            said.append(f"{mutant.name}: its old text stands {count} times in {mutant.path}")
-        if mutant.old == mutant.new:
-            said.append(f"{mutant.name}: it changes nothing")
-        if not mutant.tests:
-            said.append(f"{mutant.name}: it names no test")
-        said.extend(
-            f"{mutant.name}: there is no file {file}"
-            for file in dict.fromkeys(test.partition("::")[0] for test in mutant.tests)
-            if not (root / file).is_file()
-        )
+    source = root / mutant.path
+    count = source.read_text(encoding="utf-8").count(mutant.old) if source.is_file() else 0
+    if count != 1:
+        said.append(f"its old text stands {count} times in {mutant.path}")
+    if mutant.old == mutant.new:
+        said.append("it changes nothing")
+    if not mutant.tests:
+        said.append("it names no test")
+    files = dict.fromkeys(test.partition("::")[0] for test in mutant.tests)
+    said.extend(f"there is no file {file}" for file in files if not (root / file).is_file())
     return said
