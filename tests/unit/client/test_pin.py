@@ -26,7 +26,7 @@ def fingerprint_of(pem: str) -> str:
 
 def shows(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     """Let the server show ``text``, whatever the transport."""
-    monkeypatch.setattr(pin, "_fetch", lambda server: text)
+    monkeypatch.setattr(pin, "_fetch", lambda _: text)
 
 
 def test_the_right_one_is_believed(monkeypatch: pytest.MonkeyPatch, ca: str) -> None:
