@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from tests.faults.planted import PLANTED, is_seen
@@ -22,6 +23,8 @@ def main() -> int:
         for seed in seeds:
             say(f"seed {seed}\n{make_schedule(seed).describe()}")
         return 0
+    for number in (signal.SIGINT, signal.SIGTERM):  # the lab is taken down in either case
+        signal.signal(number, signal.default_int_handler)
     failed: list[int] = []
     blind: list[str] = []
     with fault_lab() as world:

@@ -37,7 +37,7 @@ from tests.faults.schedule import (
     SetRules,
     Step,
 )
-from tests.faults.settle import settle
+from tests.faults.settle import hear_at_once, settle
 from tests.faults.world import WATCHERS, World
 
 FINISH = 60.0  # seconds for the people to come to their end
@@ -72,8 +72,8 @@ class Run:
         self._world = world
         self._schedule = schedule
         self._admin = admin
+        self._deaf = hear_at_once(world, admin)  # before anything is counted
         self.history = History(schedule.seed, boottime())
-        self.history.disturbed = world.disturbed  # earlier runs' too: they may have to recover
         beginnings = {name: Beginning(BASE, world.kernel(name).closed) for name in MACHINES}
         self._model = Model(self.history, beginnings)
         self._faults = Faults(world, self.history)
@@ -93,7 +93,7 @@ class Run:
             self._finish()
             self._add_again()
         self.history.healed = boottime()
-        findings = [f"not settled: {each}" for each in self._settle()]
+        findings = [*self._deaf, *(f"not settled: {each}" for each in self._settle())]
         self._put_back()
         findings += [f"not put back: {each}" for each in self._settle()]
         until = boottime()

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from bascule.client.access import AccessRequest, list_requests
 from bascule.client.connection import Connection
 from bascule.client.machines import ONLINE, get_machine
+from bascule.client.policies import release_ports
 from bascule.errors import BasculeError
 from tests.faults.history import boottime
 from tests.faults.model import Model
@@ -19,6 +20,9 @@ from tests.faults.schedule import MACHINES
 from tests.faults.world import TABLE, Kernel, World
 
 WITHIN = 15.0  # seconds after the last healing
+STREAM_BACK = 25.0
+AT_ONCE = 1.0
+UNUSED_PORT = 9
 ENDING = 1.0  # an opening with less left may be gone already, or be there still
 EXACT = 0.5  # seconds by which a kernel may end later than the grant says
 
@@ -39,6 +43,26 @@ def settle(
         if not found or boottime() > deadline:
             return found
         time.sleep(0.1)
+
+
+def hear_at_once(world: World, connection: Connection) -> list[str]:
+    """Wait until both machines are told of a change at once: their streams are back.
+
+    The change lets a port go that nobody ever shut. What still waits for a poll is returned.
+    """
+    deadline = boottime() + STREAM_BACK
+    left = list(MACHINES)
+    while left and boottime() < deadline:
+        machine = world.machine(left[0])
+        release_ports(connection, machine, [(UNUSED_PORT, "TCP")])
+        patience = boottime() + AT_ONCE
+        while boottime() < patience:
+            point = get_machine(connection, machine).point
+            if point is not None and point.observed_generation == point.generation:
+                left.pop(0)
+                break
+            time.sleep(0.03)
+    return [f"{name} is told of changes by its polls alone" for name in left]
 
 
 def differences(world: World, connection: Connection, model: Model | None) -> Iterable[str]:

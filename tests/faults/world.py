@@ -36,7 +36,6 @@ from bascule.lab.units import SERVER, agent_unit
 from bascule.services.clocks import SystemClock
 from tests.e2e.lab_world import LabWorld
 from tests.faults import accounts
-from tests.faults.history import Disturbed
 from tests.faults.schedule import EXTRA_PORT, KEEP_PORT, KILL_PORT
 from tests.faults.supervisor import CODE, token_file
 
@@ -73,7 +72,6 @@ class World:
     folder: LabFolder = field(init=False)
     _watchers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _launched: Launched | None = None
-    disturbed: list[Disturbed] = field(default_factory=list)  # in all runs
 
     def __post_init__(self) -> None:
         self.topology = default_topology(self.lab.name)
