@@ -1,4 +1,4 @@
-"""This host as a witness of the server's record (EDGES B9).
+"""The host as a witness of the server's record (EDGES B9).
 
 With each state the server tells where the chain of its record ends. The agent keeps the
 furthest place that it was told of, and at each asking wants to hear the hash of that place

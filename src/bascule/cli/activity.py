@@ -7,6 +7,7 @@ import io
 import itertools
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,9 +18,13 @@ from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, note, output_option, print_table
 from bascule.cli.spans import parse_since, show_instant
 from bascule.client.audit import AuditEvent, events
+from bascule.client.record import checkpoints
 from bascule.domain.ids import is_guid
 from bascule.domain.times import format_utc, parse_instant
-from bascule.errors import InvalidInput
+from bascule.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
+    from bascule.client.connection import Connection
 
 DEFAULT_LIMIT = 50
 _HEADS = ("at", "kind", "actor", "actorAddress", "resourceId", "correlationId", "detail")
@@ -75,6 +80,7 @@ def activity(
         found = events(connection, on, begun, kind, page)
         chosen = list(itertools.islice(found, None if limit is None else limit + 1))
         now = connection.now()
+        sealed = _sealed(connection, now) if output == "table" and not is_csv else ""
     has_more = limit is not None and len(chosen) > limit
     chosen = chosen[:limit]
     if output == "json":
@@ -97,8 +103,25 @@ def activity(
                 for each in chosen
             ],
         )
+    if sealed:
+        note(sealed)
     if has_more:
         note(f"There is more: --limit {(limit or 0) * 10}, or --since.")
+
+
+def _sealed(connection: Connection, now: datetime) -> str:
+    """How far the record is signed; empty when the server cannot say."""
+    try:
+        newest = next(checkpoints(connection, 1), None)
+    except NotFound:  # a server of before
+        return ""
+    if newest is None:
+        return ""
+    signed_at = show_instant(parse_instant(str(newest.get("at"))), now)
+    return (
+        f"Chained and signed up to event {newest.get('position')}, {signed_at}. "
+        "Prove it: bascule audit verify."
+    )
 
 
 def detail(data: Mapping[str, object], now: datetime | None = None) -> str:
