@@ -207,6 +207,8 @@ class Reader(Protocol):
         """Newest first (started_at, id descending); ``after`` is the last of the page before.
 
         ``since`` keeps those begun at or after it *and* those that still have a live grant.
+        ``is_live`` keeps those with a grant that is live or closing (it may still let in), or
+        the others.
         """
         ...
 

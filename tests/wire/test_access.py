@@ -193,6 +193,23 @@ def test_silence_shows_as_not_confirmed(web: House) -> None:
 # -- lists ------------------------------------------------------------------------------
 
 
+def test_what_is_closing_is_listed_among_the_live(web: House) -> None:
+    """It may still let somebody in until its agent has said that it is shut."""
+    agent = web.enrol("web-1")
+    uid = uid_of(web)
+    request = initiate(web)
+    web.report(agent, uid, *grant_ids(web.call("GET", request)))
+    assert states(web.call("POST", f"{request}/revoke")) == ["closing"]
+
+    def listed() -> list[str]:
+        answer = web.call("GET", LIST, params={"$filter": "live eq true"})
+        return [each["properties"]["state"] for each in answer.json()["value"]]
+
+    assert listed() == ["closing"]
+    web.report(agent, uid)
+    assert listed() == []
+
+
 def test_lists_filter_and_page(web: House) -> None:
     body = {
         "properties": {

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bascule.errors import EnforcementFailed, Unavailable
-from tests.wire.house import BASCULE, JIT, House
+from tests.wire.house import BASCULE, CALLER, JIT, PROXY, House
 from tests.wire.swagger import check
 
 EVENTS = "/providers/Bascule.Audit/events"
@@ -37,6 +37,18 @@ def test_a_correlation_id_is_echoed_and_recorded(house: House) -> None:
     ]
     assert event["correlationId"] == "abc-1.2_3"
     assert event["actor"]["principal_id"] == house.administrator
+
+
+def test_who_is_known_is_told_his_address(house: House) -> None:
+    """The command line takes it for *my address*; behind a proxy it cannot know it otherwise."""
+    name = "x-bascule-caller-address"
+    assert house.call("GET", house.policy()).headers[name] == CALLER
+    forwarded = house.client_of(house.service_token(), PROXY)
+    answer = forwarded.get(
+        house.policy(), params={"api-version": JIT}, headers={"X-Forwarded-For": "203.0.113.9"}
+    )
+    assert answer.headers[name] == "203.0.113.9"
+    assert name not in house.client_of(None).get(house.policy()).headers
 
 
 @pytest.mark.parametrize("odd", ["a b", "x" * 65, "a;b", "<script>", "\u00e9", ""])

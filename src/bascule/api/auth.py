@@ -144,6 +144,7 @@ async def _admit(request: Request, admitted: frozenset[PrincipalKind]) -> Call:
         await record_denial(request, claimed, error)
         raise
     request.scope["state"]["principal_id"] = subject.principal_id
+    request.scope["state"]["caller_address"] = address
     try:
         _check_kind(request, subject, admitted)
     except Forbidden as error:

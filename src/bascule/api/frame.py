@@ -19,6 +19,7 @@ from bascule.api.envelope import internal_error
 
 log = structlog.get_logger("bascule.api")
 
+CALLER_HEADER = "x-bascule-caller-address"  # as this server sees it; to who is known alone
 _PLAIN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ALWAYS = {
     "cache-control": "no-cache, no-store",
@@ -44,7 +45,7 @@ class Frame:
         request_id = str(uuid.uuid4())
         correlation_id = _plain(sent.get("x-ms-correlation-request-id")) or request_id
         client_id = _plain(sent.get("x-ms-client-request-id"))
-        state = scope.setdefault("state", {})
+        state = scope["state"] = dict(scope.get("state", {}))  # this call's own, whoever serves
         state["request_id"], state["correlation_id"] = request_id, correlation_id
         status = 0
 
@@ -59,6 +60,8 @@ class Frame:
                 headers["x-ms-correlation-request-id"] = correlation_id
                 if client_id:
                     headers["x-ms-client-request-id"] = client_id
+                if state.get("caller_address"):
+                    headers[CALLER_HEADER] = state["caller_address"]
             await send(message)
 
         try:

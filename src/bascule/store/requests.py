@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, or_, select, tuple_
+from sqlalchemy import Row, Select, bindparam, not_, or_, select, tuple_
 
+from bascule.domain.grant import GrantState
 from bascule.domain.ids import ResourceId
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
 from bascule.store import tables as t
@@ -20,7 +21,14 @@ from bascule.store.rows import Rows, prefixes, resource_id
 
 _REQUEST = select(t.requests).where(t.requests.c.id == bindparam("wanted"))
 _INSERT = t.requests.insert()
-_HAS_LIVE = t.requests.c.id.in_(select(t.grants.c.request_id).where(t.IS_LIVE))
+_LIVE = select(t.grants.c.request_id).where(t.IS_LIVE)
+# By way of the machines, as that leads to an index.
+_CLOSING = select(t.grants.c.request_id).where(
+    t.grants.c.machine_uid.in_(select(t.machine_generations.c.machine_uid)),
+    t.grants.c.state == GrantState.CLOSING,
+)
+_HAS_LIVE = t.requests.c.id.in_(_LIVE)
+_IS_UNSETTLED = or_(_HAS_LIVE, t.requests.c.id.in_(_CLOSING))
 
 
 class RequestReads(Rows):
@@ -51,7 +59,7 @@ class RequestReads(Rows):
         if since is not None:
             wanted = wanted.where(or_(t.requests.c.started_at >= since, _HAS_LIVE))
         if is_live is not None:
-            wanted = wanted.where(_HAS_LIVE if is_live else ~_HAS_LIVE)
+            wanted = wanted.where(_IS_UNSETTLED if is_live else not_(_IS_UNSETTLED))
         if after is not None:
             place = tuple_(t.requests.c.started_at, t.requests.c.id)
             wanted = wanted.where(place < after)

@@ -101,6 +101,23 @@ class RequestContract:
         assert _found(store, lambda r: r.requests(is_live=True)) == ["r1"]
         assert _found(store, lambda r: r.requests(is_live=False)) == ["r4", "r3", "r2"]
 
+    def test_what_is_closing_counts_as_live_until_it_is_shut(self, store: Store) -> None:
+        """It may still let in, and who looks at what is open wants to see it."""
+        write(store, _fill)
+        opening = a_grant("g4", "r4", "web-1")
+        closing = end(opening, StatusReason.USER_REQUESTED, NOW)
+
+        def work(tx: Transaction) -> None:
+            tx.advance_generation("uid-web-1")
+            tx.add_grant(opening)
+            tx.update_grant(closing, GrantState.OPENING)
+
+        write(store, work)
+        assert _found(store, lambda r: r.requests(is_live=True)) == ["r4", "r1"]
+        assert _found(store, lambda r: r.requests(since=NOW + 9 * MINUTE)) == ["r1"]
+        write(store, lambda tx: tx.update_grant(confirm_closed(closing), GrantState.CLOSING))
+        assert _found(store, lambda r: r.requests(is_live=True)) == ["r1"]
+
     def test_pages_meet_without_gap_or_repetition_among_equal_instants(self, store: Store) -> None:
         names = [f"same-{number}" for number in range(5)]
         for name in names:
