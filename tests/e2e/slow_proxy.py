@@ -74,7 +74,7 @@ class SlowProxy:
                 headers = {k: v for k, v in handler.headers.items() if k.lower() not in _DROPPED}
                 upstream.request(handler.command, handler.path, body or None, headers)
                 answer = upstream.getresponse()
-                if handler.path.endswith("/stream"):
+                if handler.path.partition("?")[0].endswith("/stream"):
                     self._pass_stream(handler, answer)
                 else:
                     self._pass_whole(handler, answer)
@@ -95,7 +95,7 @@ class SlowProxy:
         self, handler: BaseHTTPRequestHandler, answer: http.client.HTTPResponse
     ) -> None:
         content = answer.read()
-        is_state = handler.path.endswith("/state") and answer.status == 200
+        is_state = handler.path.partition("?")[0].endswith("/state") and answer.status == 200
         if is_state:
             self.last_state = content
             content = self.replay or content
