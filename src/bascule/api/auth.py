@@ -144,7 +144,7 @@ async def _admit(request: Request, admitted: frozenset[PrincipalKind]) -> Call:
         await record_denial(request, claimed, error)
         raise
     request.scope["state"]["principal_id"] = subject.principal_id
-    request.scope["state"]["caller_address"] = address
+    request.scope["state"]["known_from"] = address
     try:
         _check_kind(request, subject, admitted)
     except Forbidden as error:

@@ -45,7 +45,7 @@ class Frame:
         request_id = str(uuid.uuid4())
         correlation_id = _plain(sent.get("x-ms-correlation-request-id")) or request_id
         client_id = _plain(sent.get("x-ms-client-request-id"))
-        state = scope["state"] = dict(scope.get("state", {}))  # this call's own, whoever serves
+        state = scope.setdefault("state", {})
         state["request_id"], state["correlation_id"] = request_id, correlation_id
         status = 0
 
@@ -60,8 +60,8 @@ class Frame:
                 headers["x-ms-correlation-request-id"] = correlation_id
                 if client_id:
                     headers["x-ms-client-request-id"] = client_id
-                if state.get("caller_address"):
-                    headers[CALLER_HEADER] = state["caller_address"]
+                if state.get("known_from"):
+                    headers[CALLER_HEADER] = state["known_from"]
             await send(message)
 
         try:
