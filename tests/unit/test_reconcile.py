@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from bascule.domain.desired import DesiredState, Held, Lease, RuleSet
+from bascule.domain.desired import DesiredState, Held, HeldLease, Lease, RuleSet
 from bascule.domain.guard import Guard
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
@@ -247,6 +247,30 @@ def test_a_refused_key_ends_all_and_opens_nothing(
     assert reconciler.reconcile().in_force == frozenset()
     assert not firewall.rules.openings
     assert firewall.rules.closed == {ClosedPort(SSH)}
+
+
+def test_another_machine_s_point_inherits_only_what_is_shut(
+    firewall: Firewall, clock: SetClock
+) -> None:
+    """EDGES A12; and a server that counts anew is not taken for an older backup."""
+    memory = Memory()
+    reconciler = Reconciler(firewall, memory, clock)
+    reconciler.restore(None)
+    reconciler.take(wanted(7, lease("g", 60)), clock.boottime())
+    local = HeldLease((RDP,), (), clock.boottime() + 60, is_local=True)
+    reconciler.open_locally("local-1", local, None)
+    reconciler.reconcile()
+    reconciler.reconcile()
+    assert firewall.rules.openings
+
+    reconciler.begin_anew()
+    reconciler.reconcile()
+
+    assert not firewall.rules.openings
+    assert {closed.port for closed in firewall.rules.closed} == {SSH}
+    assert set(memory.held.leases) == {"local-1"}
+    assert reconciler.take(wanted(1), clock.boottime()), "its first state is taken in"
+    assert reconciler.held.generation == 1
 
 
 def test_sessions_of_ended_grants_are_counted(

@@ -139,6 +139,8 @@ class AgentProcess:
                 "This agent is not enrolled.",
                 advice="Give --server URL and --token TOKEN: bascule machine enrol NAME prints both.",
             )
+        self._reconciler.begin_anew()
+        self._keep_shut()
         return self._retry(lambda: enrol(self._paths.state, server, parse_token(token)))
 
     def _retry(self, attempt: Callable[[], Identity]) -> Identity | None:

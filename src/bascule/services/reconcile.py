@@ -95,6 +95,15 @@ class Reconciler:
         """Shut everything and keep it shut: the server does not know this point any more."""
         self._replace(close_all(self.held))
 
+    def begin_anew(self) -> None:
+        """Become another machine's point: nothing is inherited but what is shut (EDGES A12).
+
+        Its server counts generations from the start; what root opened here is root's.
+        """
+        local = {key: lease for key, lease in self.held.leases.items() if lease.is_local}
+        self._replace(Held(closed=self.held.closed, leases=local, cuts=self.held.cuts))
+        self.save()  # before the new identity is: after a crash nothing old is left either
+
     def look_ahead(self) -> None:
         """Read the firewall back now, for a pass that begins within LOOK_HOLDS.
 
