@@ -13,10 +13,10 @@ from pathlib import Path
 
 from bascule.client.access import AccessRequest, GrantedPort
 from bascule.lab.topology import Topology
-from tests.faults.history import Asked, History
+from tests.faults.history import Asked, Edited, History
 from tests.faults.model import Model, Span, contains, covers, is_allowed
 from tests.faults.record import Record, is_over
-from tests.faults.schedule import MACHINES
+from tests.faults.schedule import KEEP_PORT, MACHINES, SOURCES
 
 SLACK = 1.0  # seconds; a handshake under way at the end
 LONG_ENOUGH = 1.0  # an opening that lasts so long must have let somebody in
@@ -84,6 +84,7 @@ def judge(
         *_decisions(history, model),
         *_grant_events(history, record),
         *_edit_events(history, model, record),
+        *_backups(record),
     ]
 
 
@@ -113,34 +114,43 @@ def _packets(history: History, model: Model, sighting: Sighting) -> Iterable[str
 
 def _openings(history: History, record: Record, sighting: Sighting) -> Iterable[str]:
     """What the record calls open lets its source in: said means seen."""
+    for each in said_open(history, record):
+        asked, number = each.asked, each.port
+        if not any(
+            seen.machine == asked.machine
+            and seen.port == number
+            and contains(asked.source, seen.source)
+            and each.start <= seen.answered <= each.end
+            for seen in sighting.through
+        ):
+            yield (
+                f"{asked.machine} port {number} was said to be open for {asked.source} from"
+                f" {each.start - history.began:.3f} to {each.end - history.began:.3f} s and let"
+                f" nobody in ({asked.tag})"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class SaidOpen:
+    asked: Asked
+    port: int
+    start: float
+    end: float
+
+
+def said_open(history: History, record: Record) -> Iterable[SaidOpen]:
+    """Openings on record that somebody must have come through: long, and knocked at."""
     opened = {str(fact.data["grant_id"]): fact.at for fact in record.of("GrantOpened")}
     ended = {str(fact.data["grant_id"]): fact.at for fact in record.of("GrantEnded")}
     for asked in history.asked:
         request = record.requests.get(asked.tag)
         for _, port in request.ports() if request is not None else ():
             start = opened.get(port.grant_id)
-            if start is None:
+            if start is None or not _is_watched(asked.source, port.number):
                 continue
             end = min(_shortest_end(history, asked), ended.get(port.grant_id, history.healed))
-            if end - start < LONG_ENOUGH or _was_cut(history, asked.machine, start, end):
-                continue
-            knockers = {
-                each.source for each in sighting.through if contains(asked.source, each.source)
-            }
-            if not _is_watched(asked.source):
-                continue
-            if not any(
-                each.machine == asked.machine
-                and each.port == port.number
-                and contains(asked.source, each.source)
-                and start <= each.answered <= end
-                for each in sighting.through
-            ):
-                yield (
-                    f"{asked.machine} port {port.number} was said to be open for {asked.source}"
-                    f" from {start - history.began:.3f} to {end - history.began:.3f} s and let"
-                    f" nobody in ({asked.tag}; others of {sorted(knockers)} got in elsewhere)"
-                )
+            if end - start >= LONG_ENOUGH and not _was_cut(history, asked.machine, start, end):
+                yield SaidOpen(asked, port.number, start, end)
 
 
 def _shortest_end(history: History, asked: Asked) -> float:
@@ -153,9 +163,10 @@ def _shortest_end(history: History, asked: Asked) -> float:
     return min(ends)
 
 
-def _is_watched(source: str) -> bool:
-    """Does a watcher knock from there? From IPv6 only at one port of three: left out."""
-    return ":" not in source
+def _is_watched(source: str, port: int) -> bool:
+    """Does a watcher knock there from such a source? From IPv6 at one port only."""
+    knocking = ["client", "stranger"] + (["client6"] if port == KEEP_PORT else [])
+    return any(contains(source, SOURCES[name]) for name in knocking)
 
 
 def _was_cut(history: History, machine: str, start: float, end: float) -> bool:
@@ -280,6 +291,12 @@ def _events_of_one(tag: str, port: GrantedPort, counts: dict[str, Counter[str]])
 _ONCE = {"delete": "MachineDeleted", "add": "MachineAdded", "enrol": "AgentEnrolled"}
 
 
+def _is_deleted_later(model: Model, enrolled: Edited) -> bool:
+    """Then its agent may not have come to use the token."""
+    edits = model.edits(enrolled.machine)
+    return any(each.kind == "delete" for each in edits[edits.index(enrolled) :])
+
+
 def _edit_events(history: History, model: Model, record: Record) -> Iterable[str]:
     """Every edit has its event; a try whose answer was lost may have one more."""
     wanted: Counter[str] = Counter()
@@ -295,7 +312,8 @@ def _edit_events(history: History, model: Model, record: Record) -> Iterable[str
                 wanted["PortReleased"] += len(released)
                 maybe["PortReleased"] += edit.lost * len(released)
             if edit.kind in _ONCE:
-                wanted[_ONCE[edit.kind]] += 1
+                is_sure = edit.kind != "enrol" or not _is_deleted_later(model, edit)
+                (wanted if is_sure else maybe)[_ONCE[edit.kind]] += 1
             if edit.kind == "enrol":
                 wanted["EnrolmentCreated"] += 1
                 maybe["EnrolmentCreated"] += edit.lost
@@ -317,6 +335,12 @@ def _edit_events(history: History, model: Model, record: Record) -> Iterable[str
                 f"{wanted[kind]} to {wanted[kind] + maybe[kind]} {kind} events belong to what was"
                 f" edited, and there are {found}"
             )
+
+
+def _backups(record: Record) -> Iterable[str]:
+    """Nobody restored a backup: no agent knows more than the server."""
+    for fact in record.of("GenerationOvertaken"):
+        yield f"the server took itself for an older backup: {dict(fact.data)}"
 
 
 def summary(findings: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from bascule.errors import Conflict
 from bascule.services.clocks import SystemClock
 from tests.faults.faults import Faults
 from tests.faults.history import Edited, History, Revoked, Rules, boottime
-from tests.faults.judge import judge, read_sighting, summary
+from tests.faults.judge import judge, read_sighting, said_open, summary
 from tests.faults.model import Beginning, Model
 from tests.faults.people import Asker, Owner, Person
 from tests.faults.record import describe, newest, read_record, recorded
@@ -50,6 +50,7 @@ class Verdict:
     findings: tuple[str, ...]
     knocks: int
     through: int
+    openings: int  # said to be open for a while, where a watcher had to come through
     requests: int
     seconds: float
     story: str  # the schedule and the events, for whoever looks into a finding
@@ -58,7 +59,8 @@ class Verdict:
         if not self.findings:
             return (
                 f"seed {self.schedule.seed}: nothing found ({self.requests} requests,"
-                f" {self.knocks} knocks, {self.through} let in, {self.seconds:.1f} s)"
+                f" {self.openings} openings tried, {self.knocks} knocks, {self.through} let in,"
+                f" {self.seconds:.1f} s)"
             )
         return (
             f"seed {self.schedule.seed}: {len(self.findings)} findings\n"
@@ -109,6 +111,7 @@ class Run:
             tuple(findings),
             sighting.knocks,
             len(sighting.through),
+            len(list(said_open(self.history, record))),
             len(record.requests),
             boottime() - self.history.began,
             f"events\n{describe(record.facts, self.history.began)}" if findings else "",
