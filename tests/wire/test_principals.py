@@ -48,6 +48,8 @@ def filled(house: House, path: str, uid: str) -> str:
         machine="web-1",
         request_id="11111111-2222-3333-4444-555555555555",
         uid=uid,
+        group_name="default",
+        namespace="Microsoft.Compute",
     )
 
 

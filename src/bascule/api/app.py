@@ -18,7 +18,17 @@ from bascule.api.context import AppState
 from bascule.api.envelope import on_bascule_error, on_http_error, on_validation_error
 from bascule.api.frame import Frame
 from bascule.api.origin import OriginGate
-from bascule.api.routes import access, agents, audit, compute, fleet, health, jit, record
+from bascule.api.routes import (
+    access,
+    agents,
+    audit,
+    compute,
+    fleet,
+    health,
+    jit,
+    record,
+    resources,
+)
 from bascule.errors import BasculeError
 
 Background = Callable[[], AbstractAsyncContextManager[None]]
@@ -46,7 +56,7 @@ def build_app(state: AppState, background: Background = nullcontext) -> FastAPI:
         },
     )
     app.state.bascule = state
-    for module in (health, agents, jit, compute, access, fleet, audit, record):
+    for module in (health, agents, jit, compute, access, fleet, audit, record, resources):
         app.include_router(module.router)
     app.include_router(
         oauth.router(

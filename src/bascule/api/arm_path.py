@@ -19,7 +19,9 @@ _PROVIDERS = "providers"
 _WORDS = {
     word.casefold(): word
     for word in (
+        "tenants",
         "subscriptions",
+        "resources",
         "resourceGroups",
         _PROVIDERS,
         "Microsoft.Security",
@@ -28,6 +30,7 @@ _WORDS = {
         "initiate",
         "Microsoft.Compute",
         "virtualMachines",
+        "instanceView",
         "Bascule.Access",
         "accessRequests",
         "revoke",
@@ -46,6 +49,14 @@ _WORDS = {
         "prune",
     )
 }
+
+
+_FIRST_WORDS = ("subscriptions", "tenants", _PROVIDERS)
+
+
+def is_arm_path(path: str) -> bool:
+    """Is this path, in its canonical spelling, one of ARM's?"""
+    return path.split("/", 2)[1] in _FIRST_WORDS
 
 
 class ArmPaths:
@@ -76,7 +87,7 @@ def _decode(segment: str) -> str:
 
 def canonical_path(segments: Sequence[str]) -> str:
     """Join segments, the fixed words of ARM's grammar in their own spelling."""
-    if segments and segments[0].casefold() in ("subscriptions", _PROVIDERS):
+    if segments and segments[0].casefold() in _FIRST_WORDS:
         segments = _canonical_segments(segments)
     return "/" + "/".join(segments)
 

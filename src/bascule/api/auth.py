@@ -21,6 +21,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from bascule.api.arm_path import is_arm_path
 from bascule.api.context import AppState, state_of
 from bascule.api.origin import base_url, caller_address
 from bascule.domain.access import PrincipalKind, Subject
@@ -185,11 +186,12 @@ async def record_denial(request: Request, subject: Subject, error: BasculeError)
 
 
 def _check_arm(request: Request, state: AppState, groups: list[str]) -> str:
-    """What ARM asks of a path below a subscription; the group's name as it was created."""
+    """What ARM asks of a path of its own; the group's name as it was created."""
     given = request.path_params.get("subscription_id")
+    if is_arm_path(request.url.path):
+        _check_api_version(request)
     if given is None:
         return ""
-    _check_api_version(request)
     if not is_guid(given):
         raise InvalidInput(
             f"{given[:80]!r} is not a subscription id; it is a GUID.", code="InvalidSubscriptionId"

@@ -35,6 +35,14 @@ async def arm_call(
     """What every ARM route takes; the guard has checked it, this describes it."""
 
 
+async def versioned(
+    api_version: Annotated[  # reason: describes the query
+        str, Query(alias="api-version", description="Any date, with or without a suffix.")
+    ] = "",
+) -> None:
+    """What a route above any subscription takes; the guard has checked it."""
+
+
 async def group_of(call: CurrentCall, resource_group: GroupName) -> str:  # noqa: ARG001  # reason: describes the path
     """The path's group as it was created; the guard has checked it."""
     return call.resource_group

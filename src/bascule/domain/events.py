@@ -54,6 +54,16 @@ class CallerDenied(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class ResourceGroupCreated(Fact):
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceGroupDeleted(Fact):
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
 class MachineAdded(Fact):
     machine: str
     uid: str

@@ -127,6 +127,10 @@ class InventoryWrites(InventoryReads):
         if self._first(known) is None:
             self._run(t.resource_groups.insert(), {"key": key, "name": name})
 
+    def delete_resource_group(self, name: str) -> None:
+        gone = delete(t.resource_groups).where(t.resource_groups.c.key == name.casefold())
+        self._run(gone)
+
     def put_credential(self, credential: Credential) -> None:
         self._put(
             t.credentials,

@@ -12,9 +12,9 @@ from bascule.api.envelope import CompactJson
 from bascule.api.filters import parse_filter
 from bascule.api.paging import Wanted, WantedPage, page_json
 from bascule.api.paths import ARM, GROUP, MACHINE, MACHINES, SUBSCRIPTION, Group, MachinePath
-from bascule.api.wire.machines import MachineBody, machine_json, read_machine
+from bascule.api.wire.machines import MachineBody, instance_view_json, machine_json, read_machine
 from bascule.domain.access import PrincipalKind
-from bascule.domain.ids import machine_id, parse_name
+from bascule.domain.ids import ResourceId, machine_id, parse_name
 from bascule.domain.machine import Machine
 from bascule.errors import Conflict, NotFound
 from bascule.interfaces import Reader, Transaction
@@ -25,6 +25,7 @@ from bascule.services.views import MachineView, view_machine
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
 
+Expand = Annotated[str, Query(alias="$expand", max_length=100, examples=["instanceView"])]
 Named = Annotated[str, Query(alias="$filter", max_length=200, examples=["name eq 'web-1'"])]
 
 
@@ -73,7 +74,23 @@ def _named(
 
 @router.get(MACHINE)
 @admits(PrincipalKind.SERVICE)
-async def get_machine(call: CurrentCall, machine: MachinePath) -> Response:
+async def get_machine(call: CurrentCall, machine: MachinePath, expand: Expand = "") -> Response:
+    view = await _look(call, machine)
+    return CompactJson(machine_json(view, with_instance=_wants_instance(expand)))
+
+
+@router.get(f"{MACHINE}/instanceView")
+@admits(PrincipalKind.SERVICE)
+async def get_instance_view(call: CurrentCall, machine: MachinePath) -> Response:
+    return CompactJson(instance_view_json(await _look(call, machine)))
+
+
+def _wants_instance(expand: str) -> bool:
+    """Azure's other word, userData, asks for what no machine here has."""
+    return "instanceview" in (word.strip().casefold() for word in expand.split(","))
+
+
+async def _look(call: Call, machine: ResourceId) -> MachineView:
     now = call.now
 
     def look(reader: Reader) -> MachineView | None:
@@ -87,7 +104,7 @@ async def get_machine(call: CurrentCall, machine: MachinePath) -> Response:
             f"'{machine.resource_group}' was not found.",
             advice=f"List what there is: bascule machine list. Add it: bascule machine add {machine.name}.",
         )
-    return CompactJson(machine_json(view))
+    return view
 
 
 @router.put(MACHINE)

@@ -15,8 +15,10 @@ from bascule.api.wire.fleet import point_properties_json
 from bascule.api.wire.policies import closed_ports_json
 from bascule.api.wire.problems import reject
 from bascule.domain.ids import parse_name
+from bascule.domain.machine import EnforcementPoint
 from bascule.domain.times import format_utc
 from bascule.errors import Problem
+from bascule.services.fleet import is_online
 from bascule.services.machines import MachineDraft
 from bascule.services.views import MachineView
 
@@ -75,8 +77,56 @@ def _unfit_tag(name: str) -> Problem:
     )
 
 
-def machine_json(view: MachineView) -> dict[str, Any]:
+def instance_view_json(view: MachineView) -> dict[str, Any]:
+    """What the machine's enforcement point says of it (VirtualMachineInstanceView).
+
+    A machine whose agent is heard runs; of another nothing is known.
+    """
+    point = view.point
+    is_heard = point is not None and is_online(point, view.now)
+    seen = point.last_contact_at if point else None
+    agent = {
+        "code": "ProvisioningState/succeeded" if is_heard else "ProvisioningState/Unavailable",
+        "level": "Info" if is_heard else "Warning",
+        "displayStatus": "Ready" if is_heard else "Not Ready",
+        "message": _agent_words(point, is_heard=is_heard),
+        **({"time": format_utc(seen)} if seen else {}),
+    }
+    return {
+        "computerName": view.machine.id.name,
+        "vmAgent": {
+            "vmAgentVersion": point.agent_version if point else "Unknown",
+            "statuses": [agent],
+        },
+        "statuses": [
+            {
+                "code": "ProvisioningState/succeeded",
+                "level": "Info",
+                "displayStatus": "Provisioning succeeded",
+                "time": format_utc(view.machine.created_at),
+            },
+            {
+                "code": "PowerState/running" if is_heard else "PowerState/unknown",
+                "level": "Info",
+                "displayStatus": "VM running" if is_heard else "VM status unknown",
+            },
+        ],
+    }
+
+
+def _agent_words(point: EnforcementPoint | None, *, is_heard: bool) -> str:
+    if point is None:
+        return "No agent is enrolled."
+    if is_heard:
+        return "The agent is there and keeps the ports."
+    if point.last_contact_at is None:
+        return "The agent has never been heard of since it enrolled."
+    return f"The agent is away since {format_utc(point.last_contact_at)}."
+
+
+def machine_json(view: MachineView, *, with_instance: bool = False) -> dict[str, Any]:
     machine = view.machine
+    instance = {"instanceView": instance_view_json(view)} if with_instance else {}
     return {
         "id": str(machine.id),
         "name": machine.id.name,
@@ -89,6 +139,7 @@ def machine_json(view: MachineView) -> dict[str, Any]:
             "timeCreated": format_utc(machine.created_at),
             "storageProfile": {"osDisk": {"osType": str(machine.os_type)}},
             "networkProfile": {"networkInterfaces": []},
+            **instance,
             "bascule": {
                 "addresses": [str(address) for address in machine.addresses],
                 "closedPorts": closed_ports_json(view.closed, view.named),

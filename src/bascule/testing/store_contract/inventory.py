@@ -33,6 +33,15 @@ DNS = PortKey(TransportProtocol.UDP, 53)
 
 
 class InventoryContract:
+    def test_a_group_that_is_deleted_may_come_again_in_another_spelling(self, store: Store) -> None:
+        for name in ("Team-A", "team-b"):
+            write(store, lambda tx: tx.add_resource_group(name))
+        write(store, lambda tx: tx.delete_resource_group("TEAM-A"))
+        write(store, lambda tx: tx.delete_resource_group("nobody"))
+        assert read(store, lambda r: r.resource_groups()) == ["team-b"]
+        write(store, lambda tx: tx.add_resource_group("TEAM-a"))
+        assert read(store, lambda r: r.resource_groups()) == ["TEAM-a", "team-b"]
+
     def test_an_installation_is_made_once(self, store: Store) -> None:
         assert read(store, lambda r: r.installation()) is None
         write(store, lambda tx: tx.create_installation(INSTALLATION))

@@ -1,0 +1,172 @@
+"""Microsoft.Resources and its like: the way from signing in to a resource (CLIENTS 1.4).
+
+Azure's own clients ask for these before and between the calls that matter: which tenant,
+which subscription, which locations, groups and providers there are, and what is in them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+
+from bascule.api.auth import CurrentCall, GuardedRoute, admits
+from bascule.api.envelope import CompactJson
+from bascule.api.filters import parse_filter
+from bascule.api.paging import WantedPage, page_json
+from bascule.api.paths import ARM, SUBSCRIPTION, Location, versioned
+from bascule.api.wire import resources as wire
+from bascule.api.wire.machines import MACHINE_TYPE
+from bascule.api.wire.policies import JIT_TYPE
+from bascule.domain.access import PrincipalKind
+from bascule.domain.ids import is_resource_group_name
+from bascule.domain.machine import Machine
+from bascule.errors import InvalidInput
+from bascule.interfaces import Reader, StoredPolicy
+from bascule.services.groups import delete_group, find_group, put_group
+
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
+
+TOP = [Depends(versioned)]
+BELOW = [ARM]
+GROUPS = f"{SUBSCRIPTION}/resourceGroups"
+# Not {resource_group}: the guard asks of that one that it exists.
+GROUP = f"{GROUPS}/{{group_name}}"
+PROVIDERS = f"{SUBSCRIPTION}/providers"
+SECURITY_LOCATIONS = f"{PROVIDERS}/Microsoft.Security/locations"
+GroupName = Annotated[str, Path(max_length=90)]
+Filter = Annotated[str, Query(alias="$filter", max_length=200)]
+
+
+@router.get("/tenants", dependencies=TOP)
+@admits(PrincipalKind.SERVICE)
+async def list_tenants(call: CurrentCall) -> Response:
+    return CompactJson({"value": [wire.tenant_json(call.state.installation)]})
+
+
+@router.get("/subscriptions", dependencies=TOP)
+@admits(PrincipalKind.SERVICE)
+async def list_subscriptions(call: CurrentCall) -> Response:
+    return CompactJson({"value": [wire.subscription_json(call.state.installation)]})
+
+
+@router.get(SUBSCRIPTION, dependencies=BELOW)
+@admits(PrincipalKind.SERVICE)
+async def get_subscription(call: CurrentCall) -> Response:
+    return CompactJson(wire.subscription_json(call.state.installation))
+
+
+@router.get(f"{SUBSCRIPTION}/locations", dependencies=BELOW)
+@admits(PrincipalKind.SERVICE)
+async def list_locations(call: CurrentCall) -> Response:
+    names = await call.look(lambda reader: reader.locations())
+    return CompactJson({"value": [wire.location_json(call.subscription_id, n) for n in names]})
+
+
+@router.get(SECURITY_LOCATIONS, dependencies=BELOW)
+@admits(PrincipalKind.SERVICE)
+async def list_security_locations(call: CurrentCall) -> Response:
+    names = await call.look(lambda reader: reader.locations())
+    found = [wire.security_location_json(call.subscription_id, name) for name in names]
+    return CompactJson({"value": found})
+
+
+@router.get(f"{SECURITY_LOCATIONS}/{{location}}", dependencies=BELOW)
+@admits(PrincipalKind.SERVICE)
+async def get_security_location(call: CurrentCall, location: Location) -> Response:
+    return CompactJson(wire.security_location_json(call.subscription_id, location))
+
+
+@router.get(GROUPS, dependencies=BELOW)
+@admits(PrincipalKind.SERVICE)
+async def list_groups(call: CurrentCall, wanted: WantedPage) -> Response:
+    after = wanted.text_after()
+    names = await call.look(lambda reader: reader.resource_groups())
+    found = [name for name in names if name.casefold() > after][: wanted.limit]
+    installation = call.state.installation
+    return CompactJson(
+        page_json(
+            call,
+            wanted,
+            found,
+            lambda name: wire.group_json(installation, name),
+            lambda name: (name.casefold(),),
+        )
+    )
+
+
+@router.get(GROUP, dependencies=BELOW)
+@admits(PrincipalKind.SERVICE)
+async def get_group(call: CurrentCall, group_name: GroupName) -> Response:
+    name = _group_name(group_name)
+    known = await call.look(lambda reader: find_group(reader, name))
+    return CompactJson(wire.group_json(call.state.installation, known))
+
+
+@router.put(GROUP, dependencies=BELOW)
+@admits(PrincipalKind.SERVICE)
+async def create_group(call: CurrentCall, group_name: GroupName, body: wire.GroupBody) -> Response:
+    name = _group_name(group_name)
+    wire.check_group(body, call.state.installation.location)
+    known, is_new = await call.perform(lambda tx, act: put_group(tx, act, name))
+    return CompactJson(wire.group_json(call.state.installation, known), 201 if is_new else 200)
+
+
+@router.delete(GROUP, dependencies=BELOW)
+@admits(PrincipalKind.SERVICE)
+async def remove_group(call: CurrentCall, group_name: GroupName) -> Response:
+    """Only when it is empty; nothing is deleted with it."""
+    name = _group_name(group_name)
+    await call.perform(lambda tx, act: delete_group(tx, act, name))
+    return Response(status_code=200)
+
+
+def _group_name(text: str) -> str:
+    if not is_resource_group_name(text):
+        raise InvalidInput(
+            f"{text[:100]!r} is not a resource group's name.", code="InvalidResourceName"
+        )
+    return text
+
+
+@router.get(PROVIDERS, dependencies=BELOW)
+@admits(PrincipalKind.SERVICE)
+async def list_providers(call: CurrentCall) -> Response:
+    places = await call.look(lambda reader: reader.locations())
+    found = [wire.provider_json(call.subscription_id, name, places) for name in wire.PROVIDERS]
+    return CompactJson({"value": found})
+
+
+@router.get(f"{PROVIDERS}/{{namespace}}", dependencies=BELOW)
+@admits(PrincipalKind.SERVICE)
+async def get_provider(call: CurrentCall, namespace: str) -> Response:
+    places = await call.look(lambda reader: reader.locations())
+    return CompactJson(wire.provider_json(call.subscription_id, namespace, places))
+
+
+@router.get(f"{SUBSCRIPTION}/resources", dependencies=BELOW)
+@admits(PrincipalKind.SERVICE)
+async def list_resources(
+    call: CurrentCall, wanted: WantedPage, filter_text: Filter = ""
+) -> Response:
+    """Machines and policies together, ordered by id."""
+    clauses = parse_filter(filter_text, (("resourceType", "eq"),))
+    types = {clause.value.casefold() for clause in clauses}
+    after = wanted.text_after()
+
+    def look(reader: Reader) -> list[Machine | StoredPolicy]:
+        found: list[Machine | StoredPolicy] = []
+        if types <= {MACHINE_TYPE.casefold()}:
+            found.extend(reader.machines(None, after, wanted.limit))
+        if types <= {JIT_TYPE.casefold()}:
+            found.extend(reader.policies(None, None, after, wanted.limit))
+        return sorted(found, key=_key_of)[: wanted.limit]
+
+    found = await call.look(look)
+    return CompactJson(
+        page_json(call, wanted, found, wire.resource_json, lambda each: (_key_of(each),))
+    )
+
+
+def _key_of(resource: Machine | StoredPolicy) -> str:
+    return resource.id.key if isinstance(resource, Machine) else resource.policy.id.key

@@ -1,0 +1,64 @@
+"""Resource groups: made by name, taken away when empty."""
+
+from __future__ import annotations
+
+from bascule.domain.events import ResourceGroupCreated, ResourceGroupDeleted
+from bascule.errors import Conflict, NotFound
+from bascule.interfaces import Reader, Transaction
+from bascule.services.act import Act
+
+
+def find_group(reader: Reader, name: str) -> str:
+    """The group's name as it was created; raise NotFound when there is none."""
+    known = _known(reader, name)
+    if known is None:
+        groups = ", ".join(reader.resource_groups())
+        raise NotFound(
+            f"Resource group '{name}' could not be found; there is: {groups}.",
+            code="ResourceGroupNotFound",
+        )
+    return known
+
+
+def put_group(tx: Transaction, act: Act, name: str) -> tuple[str, bool]:
+    """Make a group; one that exists keeps its spelling. True when it is new."""
+    known = _known(tx, name)
+    if known is not None:
+        return known, False
+    tx.add_resource_group(name)
+    act.record(tx, ResourceGroupCreated(name), _id_of(tx, name))
+    return name, True
+
+
+def delete_group(tx: Transaction, act: Act, name: str) -> None:
+    """Take an empty group away; raise NotFound, or Conflict that names what is in it.
+
+    Unlike Azure's, it takes nothing with it: no port may open and no grant end because a
+    group was tidied up.
+    """
+    known = find_group(tx, name)
+    held = [
+        *(str(machine.id) for machine in tx.machines(known, limit=2)),
+        *(str(stored.policy.id) for stored in tx.policies(known, limit=2)),
+    ]
+    if held:
+        raise Conflict(
+            f"Resource group '{known}' is not empty; it holds {held[0]}"
+            f"{' and more' if len(held) > 1 else ''}.",
+            code="ResourceGroupNotEmpty",
+            advice="Delete its policies and machines first.",
+        )
+    tx.delete_resource_group(known)
+    act.record(tx, ResourceGroupDeleted(known), _id_of(tx, known))
+
+
+def _known(reader: Reader, name: str) -> str | None:
+    return next(
+        (each for each in reader.resource_groups() if each.casefold() == name.casefold()), None
+    )
+
+
+def _id_of(reader: Reader, name: str) -> str:
+    installation = reader.installation()
+    subscription = installation.subscription_id if installation else ""
+    return f"/subscriptions/{subscription}/resourceGroups/{name}"
