@@ -177,8 +177,8 @@ def _open_without_agent(
     from bascule.services.clocks import SystemClock
 
     clock = SystemClock()
-    deadline = clock.boottime() + AGENT_PATIENCE
-    while True:
+    refusal = ""
+    for is_last in (False, True):
         lock = -1
         try:
             lock = lock_state(state)
@@ -191,24 +191,24 @@ def _open_without_agent(
                 timedelta(seconds=seconds),
             )
         except (ConfigurationError, EnforcementFailed) as error:
-            refusal = error
+            refusal = error.message
         else:
-            click.echo(
-                "No agent runs: the rules were taken over for this and stay shut as they are."
-            )
+            click.echo("No agent runs: its rules were taken over for this; they stay shut.")
             return
         finally:
             if lock >= 0:  # an agent that is just starting wants it
                 os.close(lock)
-        with contextlib.suppress(ServerUnreachable):
-            open_on_this_host(control, key.protocol, key.number, str(prefix), seconds)
-            return
-        if clock.boottime() > deadline:
-            raise EnforcementFailed(
-                f"No agent answers, and the rules cannot be taken over: {refusal.message}",
-                advice="Stop what is left of it first: systemctl stop bascule-agent; then again.",
-            )
-        time.sleep(0.3)
+        if not is_last:
+            deadline = clock.boottime() + AGENT_PATIENCE
+            while clock.boottime() < deadline:
+                with contextlib.suppress(ServerUnreachable):
+                    open_on_this_host(control, key.protocol, key.number, str(prefix), seconds)
+                    return
+                time.sleep(0.2)
+    raise EnforcementFailed(
+        f"No agent answers, and its rules cannot be taken over: {refusal}",
+        advice="Stop what is left of it first: systemctl stop bascule-agent; then again.",
+    )
 
 
 @agent.command()

@@ -1,0 +1,251 @@
+"""The owner's sharp cases on real processes: machines that go and come back, root's own word,
+leaving without a trace (EDGES A6, A12, A25)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bascule.agent.install import UNIT_NAME, unit_text
+from bascule.client import machines, policies
+from tests.e2e.lab_world import until
+from tests.e2e.small_world import BASCULE, PORT, SmallWorld, rule, sleep_until
+from tests.netns.conftest import why_not
+from tests.netns.network import CLIENT, INNER, STRANGER
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[SmallWorld]:
+    if why := why_not():
+        pytest.skip(why)
+    with SmallWorld(tmp_path) as made:
+        made.network.echo(22)
+        yield made
+
+
+def _where(world: SmallWorld) -> tuple[str, ...]:
+    return ("--state", str(world.state), "--control", str(world.control))
+
+
+def test_a_deleted_machine_and_one_of_the_same_name(world: SmallWorld) -> None:
+    """A12: its agent shuts every opening at once and keeps the ports shut; the new machine
+    inherits nothing; a token works once; over a live key only with --replace."""
+    world.start(rule(22))
+    first_token, first = world.token, world.machine()
+    world.request(22, 600)
+    assert world.lets_in(22)
+    world.ask(lambda c: machines.delete_machine(c, world.machine_id))
+    assert until(lambda: not world.lets_in(22), 3), world.logs()
+    ended = [each.data for each in world.events("GrantEnded")]
+    assert any("deletion of" in each["cause"] for each in ended)
+    assert world.agent_status()["refused"]
+    assert world.agent_status()["closed"] == ["22/tcp"]
+    world.restart_agent()
+    assert until(lambda: world.agent_log().count("ports are shut") == 2)
+    assert not world.lets_in(22)
+
+    world.add_machine()
+    second = world.machine()
+    assert second.uid != first.uid
+    assert second.closed_ports == ()
+    assert second.point is None
+    assert world.ask(lambda c: policies.get_machine_rules(c, world.machine_id)).policies == ()
+    assert world.agent_status()["refused"], "the old key is not the new machine's"
+    assert not world.lets_stranger_in(22)
+
+    # The old token again, by another agent: refused, and on record.
+    refused = _enrol(world, first_token)
+    assert refused.returncode != 0
+    assert any("token" in str(each.data) for each in world.events("CallerDenied"))
+    world.restart_agent()  # with the new machine's token: enrols anew in the same state
+    world.wait_enforced(30)
+    assert until(lambda: not world.agent_status()["refused"], 10)
+    assert not world.lets_stranger_in(22), "what an earlier life shut stays shut"
+    assert until(lambda: {each.number for each in world.machine().closed_ports} == {22})
+    again = _enrol(world, world.token)
+    assert again.returncode != 0
+    assert "used already" in again.stderr
+    over = _enrol(world, world.enrol_token())
+    assert over.returncode != 0
+    assert "--replace" in over.stderr
+    assert len(world.events("EnrolmentRefused")) >= 2
+    replaced = _enrol(world, world.enrol_token(replaces=True))
+    assert replaced.returncode == 0, replaced.stderr
+    assert until(lambda: world.agent_status()["refused"], 20), "the key before is void"
+    assert not world.lets_stranger_in(22)
+    world.ask(lambda c: policies.release_ports(c, world.machine_id, []))
+
+
+def _enrol(world: SmallWorld, token: str) -> subprocess.CompletedProcess[str]:
+    state, units = world.folder / "other", world.folder / "units"
+    shutil.rmtree(state, ignore_errors=True)
+    units.mkdir(exist_ok=True)
+    return world.on_host(
+        "agent", "install", "--server", f"https://{INNER}:{PORT}", "--token", token,
+        "--state", str(state), "--unit-folder", str(units), check=False,
+    )  # fmt: skip
+
+
+def test_root_opens_with_server_and_agent_dead(world: SmallWorld) -> None:
+    """A25: by root's word alone, time-boxed, and told when there is somebody to tell."""
+    world.start(rule(22))
+    assert world.server is not None
+    assert world.agent is not None
+    world.server.kill()
+    world.agent.kill()
+    world.manager.store.clear()  # its service was stopped: nobody owns the table
+    refused = world.on_host("agent", "open", "-p", "22", *_where(world), check=False)
+    assert refused.returncode != 0
+    assert "--from" in refused.stderr
+    said = world.on_host(
+        "agent", "open", "-p", "22", "--for", "15s", "--from", STRANGER, *_where(world)
+    )
+    end = time.monotonic() + 15
+    assert "No agent runs" in said.stdout
+    assert world.lets_stranger_in(22)
+    assert not world.lets_in(22)
+    world.start_agent()
+    assert until(lambda: world.agent_log().count("ports are shut") == 2, 10)
+    assert world.lets_stranger_in(22), "an agent that starts keeps root's opening"
+    world.start_server()
+    assert until(lambda: world.events("OpenedLocally"), 30), world.logs()
+    (told,) = world.events("OpenedLocally")
+    assert told.data["port"] == "22/tcp"
+    assert told.data["sources"] == [STRANGER]
+    assert world.lets_stranger_in(22), "the server's state does not heal it away"
+    sleep_until(end + 0.25)
+    assert not world.lets_stranger_in(22)
+    world.restart_agent()
+    world.wait_enforced()
+    assert len(world.events("OpenedLocally")) == 1
+
+
+def test_root_opens_while_the_agent_is_starting(world: SmallWorld) -> None:
+    """Its socket still owns the table: whoever opens waits for it and does no harm."""
+    world.start(rule(22))
+    assert world.agent is not None
+    world.agent.kill()
+    opening = subprocess.Popen(
+        [
+            "ip", "netns", "exec", world.network.host.name, *BASCULE,
+            "agent", "open", "-p", "22", "--for", "60s", "--from", STRANGER, *_where(world),
+        ],
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    while opening.poll() is None:
+        assert world.agent is not None
+        if not world.agent.is_alive:  # as Restart= does, a second after each death
+            time.sleep(1)
+            world.start_agent()
+        time.sleep(0.1)
+    assert opening.wait(20) == 0
+    assert world.lets_stranger_in(22)
+    assert not world.lets_in(22)
+
+
+def test_an_agent_started_by_hand_says_that_its_table_is_not_held(world: SmallWorld) -> None:
+    world.start_server()
+    world.add_machine()
+    world.start_agent(is_kept=False)
+    world.wait_enforced()
+    assert any("not kept by a service manager" in each for each in _weak(world))
+    world.restart_agent()
+    assert until(lambda: not _weak(world), 20)
+
+
+def _weak(world: SmallWorld) -> tuple[str, ...]:
+    point = world.machine().point
+    return point.weaknesses if point is not None else ()
+
+
+@pytest.mark.parametrize("is_alive", [True, False])
+def test_uninstall_leaves_nothing(world: SmallWorld, is_alive: bool) -> None:
+    """Rules, unit, files: gone, and what it opened is said; with an agent and without."""
+    world.start(rule(22), rule(2222, on_expiry="kill"))
+    units = world.folder / "units"
+    units.mkdir()
+    (units / UNIT_NAME).write_text("[Unit]\n")
+    assert world.agent is not None
+    if not is_alive:
+        world.agent.kill(signal.SIGTERM)
+        world.manager.store.clear()
+    said = world.on_host("agent", "uninstall", "--yes", "--unit-folder", str(units), *_where(world))
+    assert "opened port 22/tcp" in said.stdout
+    assert "opened port 2222/tcp" in said.stdout
+    assert "left" not in said.stdout
+    assert until(lambda: world.agent is not None and not world.agent.is_alive, 10)
+    assert "bascule" not in world.network.host.run("nft", "list", "ruleset")
+    assert world.lets_stranger_in(22)
+    assert not world.state.exists()
+    assert not world.control.exists()
+    assert not list(units.iterdir())
+    again = world.on_host(
+        "agent", "uninstall", "--yes", "--unit-folder", str(units), *_where(world), check=False
+    )
+    assert again.returncode == 0, again.stderr
+    assert not world.state.exists()
+
+
+def test_install_from_an_ssh_session_lets_its_peer_in_first(world: SmallWorld) -> None:
+    """A25: the peer is found through the parents, as under sudo, which clears the environment."""
+    world.start_server()
+    world.add_machine()
+    world.set_rules(rule(22))
+    units = world.folder / "units"
+    units.mkdir()
+    inner = [
+        *BASCULE, "agent", "install", "--server", f"https://{INNER}:{PORT}", "--token", world.token,
+        "--state", str(world.state), "--unit-folder", str(units),
+    ]  # fmt: skip
+    done = subprocess.run(
+        [
+            "ip", "netns", "exec", world.network.host.name, "env",
+            f"SSH_CONNECTION={CLIENT} 50000 10.77.0.1 22", "sh", "-c", 'env -i "$@"; exit $?', "sh",
+            f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}", "PATH=/usr/bin:/bin:/usr/sbin", *inner,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"comes from {CLIENT}" in done.stdout
+    assert (units / UNIT_NAME).exists()
+    world.token = ""
+    world.start_agent()
+    world.wait_enforced()
+    assert world.lets_in(22), "not locked out"
+    assert not world.lets_stranger_in(22)
+    assert until(lambda: world.events("OpenedLocally"), 10), "and it is on record"
+
+
+def test_the_unit_starts_before_the_network_and_after_nftables(tmp_path: Path) -> None:
+    """A6, A25: `systemd-analyze verify` has nothing to say of the unit itself."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze (Debian package systemd)")
+    text = unit_text(sys.executable, Path("/var/lib/bascule-agent"))
+    unit = tmp_path / UNIT_NAME
+    unit.write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    ours = [line for line in done.stderr.splitlines() if UNIT_NAME in line]
+    assert not ours, done.stderr
+    lines = text.splitlines()
+    (after,) = (line for line in lines if line.startswith("After="))
+    (before,) = (line for line in lines if line.startswith("Before="))
+    assert "nftables.service" in after
+    assert "network-pre.target" in before
+    assert any(line.startswith("FileDescriptorStoreMax=") for line in lines)
