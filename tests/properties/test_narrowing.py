@@ -1,0 +1,204 @@
+"""No grant outlives what allows it, however edits and requests fall between one another.
+
+EDGES A11: a commit that narrows or removes a policy, a rule or a machine ends, in that commit,
+each grant that it no longer allows; a request is decided on rows read inside the transaction
+that writes it. A thousand rounds of several people's acts, all submitted at once; the rule is
+checked inside each act's own transaction, right before it commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+
+from bascule.domain.grant import GrantState, StatusReason
+from bascule.domain.machine import Machine
+from bascule.domain.net import AddressPrefix, is_within
+from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
+from bascule.domain.request import RequestedMachine, RequestedPort
+from bascule.domain.times import format_utc
+from bascule.errors import BasculeError
+from bascule.interfaces import Transaction
+from bascule.services import machines, policies, requests
+from bascule.services.act import Act
+from bascule.services.sweep import sweep
+from tests.unit.services_world import ANNA, BERT, World
+
+ROUNDS = 1000
+NUMBERS = (22, 23, 53)
+NETWORKS = ("*", "192.0.2.0/24", "192.0.2.0/25", "198.51.100.7")
+SOURCES = ("192.0.2.1", "192.0.2.200", "198.51.100.7")
+LONGEST = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=3))
+
+Work = Callable[[Transaction, Act], object]
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    yield made
+    made.close()
+
+
+class People:
+    """Draws one act after another; the same seed draws the same."""
+
+    def __init__(self, world: World, seed: int) -> None:
+        self._world = world
+        self._chance = random.Random(seed)
+        self._names = [world.policy_id("default"), world.policy_id("second")]
+
+    def act(self) -> Work:
+        kinds = (self._ask, self._ask, self._ask, self._put, self._put_one)
+        rare = (self._delete_policy, self._remove_rules, self._extend, self._revoke, self._replace)
+        return self._chance.choice(kinds if self._chance.random() < 0.8 else rare)()
+
+    def _machine(self) -> Machine:
+        return self._chance.choice((self._world.web, self._world.db))
+
+    def _rules(self, machine: Machine) -> MachineRules:
+        numbers = self._chance.sample(NUMBERS, self._chance.randint(1, 3))
+        return MachineRules(
+            machine.id,
+            tuple(
+                PortRule(
+                    number,
+                    self._chance.choice(tuple(RuleProtocol)),
+                    (AddressPrefix.parse(self._chance.choice(NETWORKS)),),
+                    self._chance.choice(LONGEST),
+                )
+                for number in numbers
+            ),
+        )
+
+    def _ask(self) -> Work:
+        policy, machine = self._chance.choice(self._names), self._machine()
+        source = AddressPrefix.parse(self._chance.choice(SOURCES))
+        number, subject = self._chance.choice(NUMBERS), self._chance.choice((ANNA, BERT))
+        span = timedelta(minutes=self._chance.choice((1, 5, 60, 180)))
+
+        def work(tx: Transaction, act: Act) -> object:
+            ends = act.now + span
+            port = RequestedPort(number, (source,), ends, format_utc(ends))
+            asked = (RequestedMachine(machine.id, (port,)),)
+            return requests.initiate(tx, act, policy, asked, None, subject)
+
+        return work
+
+    def _put(self) -> Work:
+        every = [self._rules(m) for m in (self._world.web, self._world.db)]
+        rules = tuple(self._chance.sample(every, self._chance.randint(1, 2)))
+        policy = Policy(self._chance.choice(self._names), "Basic", rules)
+        return lambda tx, act: policies.put_policy(tx, act, policy)
+
+    def _put_one(self) -> Work:
+        machine = self._machine()
+        ports, name = self._rules(machine).ports, self._chance.choice(("default", "second"))
+        return lambda tx, act: policies.put_machine_rules(tx, act, machine.id, ports, name, ())
+
+    def _delete_policy(self) -> Work:
+        policy = self._chance.choice(self._names)
+        return lambda tx, act: policies.delete_policy(tx, act, policy)
+
+    def _remove_rules(self) -> Work:
+        machine = self._machine()
+        return lambda tx, act: policies.delete_machine_rules(tx, act, machine.id)
+
+    def _extend(self) -> Work:
+        pick, minutes = self._chance.random(), self._chance.choice((5, 60, 180))
+
+        def work(tx: Transaction, act: Act) -> object:
+            live = tx.live_grants()
+            if not live:
+                return None
+            ends = act.now + timedelta(minutes=minutes)
+            wanted = live[int(pick * len(live))].request_id
+            return requests.extend(tx, act, wanted, ends, format_utc(ends))
+
+        return work
+
+    def _revoke(self) -> Work:
+        pick = self._chance.random()
+
+        def work(tx: Transaction, act: Act) -> object:
+            live = tx.live_grants()
+            if not live:
+                return None
+            wanted = live[int(pick * len(live))].request_id
+            requests.revoke(tx, act, wanted, None, kills_sessions=False, subject=ANNA)
+            return None
+
+        return work
+
+    def _replace(self) -> Work:
+        """The machine goes and one of the same name comes."""
+        machine = self._machine()
+
+        def work(tx: Transaction, act: Act) -> object:
+            machines.delete_machine(tx, act, machine.id)
+            return machines.put_machine(tx, act, machine.id, machines.MachineDraft(), "local")
+
+        return work
+
+
+def _check(tx: Transaction) -> None:
+    """Every live grant is within what its policy says now, on a machine that is there now."""
+    for grant in tx.live_grants():
+        machine = tx.machine(grant.machine_id)
+        assert machine is not None
+        assert machine.uid == grant.machine_uid, "a new machine of that name inherits nothing"
+        stored = tx.policy(grant.policy_id)
+        assert stored is not None, grant
+        rules = stored.policy.rules_for(grant.machine_id)
+        assert rules is not None, grant
+        assert any(
+            rule.number == grant.number
+            and set(grant.port_keys) <= set(rule.port_keys)
+            and is_within(grant.sources, rule.sources)
+            and rule.max_duration >= grant.max_duration
+            for rule in rules.ports
+        ), grant
+
+
+def test_a_thousand_interleavings(world: World) -> None:
+    people = People(world, seed=11)
+    made, refused = 0, 0
+
+    def checked(work: Work) -> Work:
+        def unit(tx: Transaction, act: Act) -> object:
+            try:
+                result = work(tx, act)
+            except BasculeError:
+                _check(tx)
+                raise
+            _check(tx)
+            return result
+
+        return unit
+
+    async def rounds() -> None:
+        nonlocal made, refused
+        for _ in range(ROUNDS):
+            acts = [world.services.perform(checked(people.act()), ANNA) for _ in range(4)]
+            for result in await asyncio.gather(*acts, return_exceptions=True):
+                if isinstance(result, BaseException) and not isinstance(result, BasculeError):
+                    raise result
+                made += isinstance(result, requests.Initiated)
+                refused += isinstance(result, BasculeError)
+            world.clock.pass_time(20)
+            await world.services.perform(sweep)
+
+    asyncio.run(rounds())
+    everything = world.see(lambda tx: tx.requests(limit=5000))
+    grants = world.see(lambda tx: tx.grants_of([each.id for each in everything]))
+    ended = sum(
+        grant.reason is StatusReason.USER_REQUESTED and grant.state is not GrantState.OPENING
+        for grant in grants
+    )
+    assert made > 100, "else nothing was at stake"
+    assert ended > 50, "else no edit narrowed anything"
+    assert refused > 0
