@@ -135,6 +135,8 @@ class EventFilter:
     since: datetime | None = None  # inclusive
     until: datetime | None = None  # exclusive
     principal_id: str = ""
+    caller: str = ""  # a principal's id or name, without regard to case
+    correlation_id: str = ""  # without regard to case
 
 
 class Reader(Protocol):

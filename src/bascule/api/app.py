@@ -20,6 +20,7 @@ from bascule.api.frame import Frame
 from bascule.api.origin import OriginGate
 from bascule.api.routes import (
     access,
+    activity,
     agents,
     audit,
     compute,
@@ -56,7 +57,7 @@ def build_app(state: AppState, background: Background = nullcontext) -> FastAPI:
         },
     )
     app.state.bascule = state
-    for module in (health, agents, jit, compute, access, fleet, audit, record, resources):
+    for module in (health, agents, jit, compute, access, fleet, audit, record, resources, activity):
         app.include_router(module.router)
     app.include_router(
         oauth.router(

@@ -47,6 +47,9 @@ _WORDS = {
         "verification",
         "export",
         "prune",
+        "Microsoft.Insights",
+        "eventtypes",
+        "values",
     )
 }
 

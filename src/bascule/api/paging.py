@@ -104,11 +104,12 @@ def page_json(
     shown = found[: wanted.top]
     page: dict[str, Any] = {"value": [write(each) for each in shown]}
     if len(found) > wanted.top:
-        page["nextLink"] = _next_link(call, place_of(shown[-1]))
+        page["nextLink"] = next_link(call, place_of(shown[-1]))
     return page
 
 
-def _next_link(call: Call, place: tuple[Any, ...]) -> str:
+def next_link(call: Call, place: tuple[Any, ...]) -> str:
+    """The same call, for what comes after ``place``."""
     compact = json.dumps(place, separators=(",", ":")).encode()
     token = base64.urlsafe_b64encode(compact).decode().rstrip("=")
     request = call.request

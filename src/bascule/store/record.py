@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from bascule.domain import events as facts
 from bascule.domain.events import Actor, Event, Fact, fact_name
@@ -25,6 +25,7 @@ FACTS: dict[str, type[Fact]] = {
 }
 
 _INSERT = t.events.insert()
+_RECORD = t.events.c.record
 _AFTER_SLASH = chr(ord("/") + 1)  # ends the range of all that begins with "<id>/"
 
 
@@ -72,6 +73,16 @@ def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
         conditions.append(t.events.c.at < wanted.until)
     if wanted.principal_id:
         conditions.append(t.events.c.principal_id == wanted.principal_id)
+    if wanted.caller:
+        conditions.append(
+            or_(
+                func.lower(t.events.c.principal_id) == wanted.caller.lower(),
+                func.lower(_RECORD["actor"]["name"].as_string()) == wanted.caller.lower(),
+            )
+        )
+    if wanted.correlation_id:
+        found = func.lower(_RECORD["correlationId"].as_string())
+        conditions.append(found == wanted.correlation_id.lower())
     return conditions
 
 

@@ -15,6 +15,7 @@ from bascule.domain import events
 from bascule.domain.events import (
     SYSTEM,
     AccessDenied,
+    Actor,
     AgentCameBack,
     Event,
     Fact,
@@ -125,6 +126,19 @@ class RecordContract:
         assert _ids(store, EventFilter(principal_id="ada")) == ["c", "a"]
         assert _ids(store, EventFilter(an_id("m").key, principal_id="ada")) == ["a"]
         assert _ids(store, EventFilter(an_id("m").key, ("GrantEnded",), NOW, None, "ada")) == []
+
+    def test_callers_and_correlations_are_found_without_regard_to_case(self, store: Store) -> None:
+        _record(
+            store,
+            an_event("a"),
+            replace(an_event("b"), actor=Actor("x-1", "Grace", "User"), correlation_id="C-9"),
+        )
+        assert _ids(store, EventFilter(caller="GRACE")) == ["b"]
+        assert _ids(store, EventFilter(caller="X-1")) == ["b"]
+        assert _ids(store, EventFilter(caller="Ada Lovelace")) == ["a"]
+        assert _ids(store, EventFilter(caller="ace")) == []
+        assert _ids(store, EventFilter(correlation_id="c-9")) == ["b"]
+        assert _ids(store, EventFilter(caller="grace", correlation_id="correlation")) == []
 
     def test_events_outlive_what_they_are_about(self, store: Store) -> None:
         _record(store, an_event("gone", an_id("web-1"), fact=MachineDeleted("web-1", "uid-web-1")))

@@ -1,0 +1,180 @@
+"""What Azure's activity log calls each kind of event: operation, display name, outcome.
+
+Source: the Administrative category of the activity log's schema (CONTRACT 6.5) and the
+display name of ``initiate`` (CONTRACT 2.9). Operations of ours are named in our own
+provider namespaces after the same pattern, ``Provider/type/verb``. A kind that is not in
+the table (of a newer part of the program) is told under its own name, never left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bascule.domain import events as facts
+from bascule.domain.events import CallerDenied, Fact, GrantEnded, fact_name
+from bascule.domain.grant import StatusReason
+
+_JIT = "Microsoft.Security/locations/jitNetworkAccessPolicies"
+_VM = "Microsoft.Compute/virtualMachines"
+_VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    action: str  # as roles name it
+    display: str
+    status: str = "Succeeded"
+    sub_status: str = "OK"  # Azure's words for the HTTP status
+    level: str = "Informational"
+    is_call: bool = False  # somebody's call: it has a beginning too, status Started
+
+    @property
+    def provider(self) -> str:
+        return self.action.partition("/")[0]
+
+    @property
+    def resource_type(self) -> str:
+        """The action without its verb: ``.../write``, or ``.../initiate/action``."""
+        stem = self.action.removesuffix("/action")
+        return stem.rpartition("/")[0]
+
+    @property
+    def method(self) -> str:
+        verb = self.action.rpartition("/")[2]
+        return {"write": "PUT", "delete": "DELETE", "read": "GET"}.get(verb, "POST")
+
+
+_FAILED = ("Failed", "BadRequest", "Error")
+_OPERATIONS: Mapping[type[Fact], Operation] = {
+    facts.InstallationCreated: Operation(
+        "Bascule.Audit/installations/write", "Create installation"
+    ),
+    facts.AdministratorRecovered: Operation(
+        "Bascule.Audit/administrators/recover/action", "Recover administrator", level="Warning"
+    ),
+    facts.MachineAdded: Operation(
+        f"{_VM}/write", "Create or Update Virtual Machine", sub_status="Created", is_call=True
+    ),
+    facts.MachineChanged: Operation(
+        f"{_VM}/write", "Create or Update Virtual Machine", is_call=True
+    ),
+    facts.MachineDeleted: Operation(f"{_VM}/delete", "Delete Virtual Machine", is_call=True),
+    facts.PolicyCreated: Operation(
+        f"{_JIT}/write", "Create or Update JIT Network Access Policy", is_call=True
+    ),
+    facts.PolicyChanged: Operation(
+        f"{_JIT}/write", "Create or Update JIT Network Access Policy", is_call=True
+    ),
+    facts.PolicyDeleted: Operation(
+        f"{_JIT}/delete", "Delete JIT Network Access Policy", is_call=True
+    ),
+    facts.PortClosed: Operation("Bascule.Access/machineRules/close/action", "Close port"),
+    facts.PortReleased: Operation("Bascule.Access/machineRules/release/action", "Release port"),
+    facts.PortLeftPolicies: Operation(
+        "Bascule.Access/machineRules/leave/action", "Take port out of policies"
+    ),
+    facts.AccessRequested: Operation(
+        f"{_JIT}/initiate/action",
+        "Initiate JIT Network Access Policy",
+        "Accepted",
+        "Accepted",
+        is_call=True,
+    ),
+    facts.AccessDenied: Operation(
+        f"{_JIT}/initiate/action", "Initiate JIT Network Access Policy", *_FAILED, is_call=True
+    ),
+    facts.GrantCreated: Operation(
+        "Bascule.Access/grants/write", "Grant access to port", "Accepted", "Accepted"
+    ),
+    facts.GrantOpened: Operation("Bascule.Access/grants/open/action", "Open port"),
+    facts.GrantExtended: Operation(
+        "Bascule.Access/accessRequests/extend/action", "Extend access", is_call=True
+    ),
+    facts.GrantShortened: Operation("Bascule.Access/grants/shorten/action", "Shorten access"),
+    facts.GrantFailed: Operation(
+        "Bascule.Access/grants/open/action", "Open port", "Failed", "ServiceUnavailable", "Error"
+    ),
+    facts.GrantClosed: Operation("Bascule.Access/grants/close/action", "Close access to port"),
+    facts.EnrolmentCreated: Operation(
+        "Bascule.Fleet/enrolments/write", "Create enrolment token", is_call=True
+    ),
+    facts.EnrolmentRefused: Operation(
+        "Bascule.Fleet/enforcementPoints/write", "Enrol agent", "Failed", "Forbidden", "Error"
+    ),
+    facts.AgentEnrolled: Operation("Bascule.Fleet/enforcementPoints/write", "Enrol agent"),
+    facts.AgentWentSilent: Operation(
+        "Bascule.Fleet/enforcementPoints/lose/action", "Lose contact with agent", level="Warning"
+    ),
+    facts.AgentCameBack: Operation(
+        "Bascule.Fleet/enforcementPoints/find/action", "Hear from agent again"
+    ),
+    facts.GenerationOvertaken: Operation(
+        "Bascule.Fleet/enforcementPoints/overtake/action",
+        "Find the server older than its agent",
+        level="Critical",
+    ),
+    facts.DriftHealed: Operation(
+        "Bascule.Fleet/enforcementPoints/heal/action", "Put changed rules back", level="Warning"
+    ),
+    facts.OpenedLocally: Operation(
+        "Bascule.Fleet/enforcementPoints/open/action", "Open port on the host", level="Warning"
+    ),
+    facts.AgentReported: Operation(
+        "Bascule.Fleet/enforcementPoints/note/action", "Take an agent's note", level="Warning"
+    ),
+    facts.RecordPruned: Operation(
+        "Bascule.Audit/events/prune/action", "Prune record", level="Warning", is_call=True
+    ),
+    facts.RecordBroken: Operation(
+        "Bascule.Audit/events/verify/action", "Verify record", *_FAILED[:2], "Critical"
+    ),
+    facts.RecordDisputed: Operation(
+        "Bascule.Audit/events/witness/action", "Witness record", *_FAILED[:2], "Critical"
+    ),
+}
+_ENDS: Mapping[str, Operation] = {
+    StatusReason.USER_REQUESTED: Operation(
+        "Bascule.Access/accessRequests/revoke/action", "Revoke access", is_call=True
+    ),
+    StatusReason.EXPIRED: Operation("Bascule.Access/grants/expire/action", "Expire access"),
+    StatusReason.NEWER_REQUEST_INITIATED: Operation(
+        "Bascule.Access/grants/supersede/action", "Supersede access by a newer request"
+    ),
+}
+
+
+def operation_of(fact: Fact) -> Operation:
+    """What the activity log calls this."""
+    if isinstance(fact, CallerDenied):
+        return _denied_call(fact)
+    if isinstance(fact, GrantEnded) and fact.reason in _ENDS:
+        return _ENDS[fact.reason]
+    return _OPERATIONS.get(type(fact)) or _unlisted(fact)
+
+
+def _unlisted(fact: Fact) -> Operation:
+    name = fact_name(fact)
+    words = " ".join(_WORDS.split(name)).capitalize()
+    is_bad = name.endswith(("Denied", "Refused", "Failed"))
+    how = ("Failed", "Forbidden", "Error") if is_bad else ("Succeeded", "OK", "Informational")
+    return Operation(f"Bascule.Audit/{name[:1].lower()}{name[1:]}/action", words, *how)
+
+
+def _denied_call(fact: CallerDenied) -> Operation:
+    """The operation that a refused call meant, as far as its path tells."""
+    segments = [each for each in fact.path.split("/") if each]
+    folded = [each.casefold() for each in segments]
+    if "providers" not in folded[:-1]:
+        return Operation(
+            "Bascule.Audit/calls/deny/action", "Deny call", "Failed", "Forbidden", "Error"
+        )
+    last = len(folded) - 1 - folded[::-1].index("providers")
+    namespace, rest = segments[last + 1], segments[last + 2 :]
+    types = rest[::2]
+    is_action = fact.method == "POST" and len(rest) % 2 == 1
+    verb = f"{types.pop()}/action" if is_action else _VERBS.get(fact.method, "action")
+    action = "/".join([namespace, *types, verb])
+    return Operation(action, f"Denied: {action}", "Failed", "Forbidden", "Error", is_call=True)
