@@ -394,3 +394,103 @@ def _slow_handshake(lab: LabWorld) -> Iterator[Callable[[], str]]:
         process.kill()
         process.wait()
         lab.on("client", "nft", "delete table ip slow")
+
+
+def test_five_hundred_waits_hold_nothing(bench: Bench) -> None:
+    """A17: while they wait the server has no more threads than before, and others are served;
+    all are answered when what they wait for is settled."""
+    pid = bench.lab.info()["pids"]["server"]
+    ghost = ResourceId.parse_machine(str(bench.id("web-1")).replace("web-1", "ghost"))
+    machines.put_machine(bench.connection, ghost, ["10.203.0.99"], "Linux", "local")
+    policies.put_machine_rules(bench.connection, ghost, [rule(22)], "default")
+    asked = access.Asked(22, timedelta(minutes=5), None, "10.203.0.78")
+    pending = access.initiate(bench.connection, bench.policy, ghost, [asked])  # never opens
+    threads, files = _threads(pid), _database_files(pid)
+    waits = _WAITS.format(
+        ca=bench.info["ca_file"],
+        path=f"/subscriptions/{bench.info['subscription_id']}/providers/Bascule.Access"
+        f"/accessRequests/{pending}?api-version=2026-11-01&waitSeconds=50",
+        token=bench.connection._bearer(),
+    )
+    process = subprocess.Popen(
+        bench.lab.argv("exec", "client", "--", sys.executable, "-c", waits),
+        env=bench.lab.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "500 wait, 0 are answered"
+        assert _threads(pid) <= threads + 4  # readers that had not begun yet
+        assert _database_files(pid) <= files + 12
+        began = time.monotonic()
+        assert access.get_request(bench.connection, pending).state == "opening"
+        assert time.monotonic() - began < 2
+        access.revoke(bench.connection, pending, kill=False)
+        assert process.communicate(timeout=20)[0].strip() == "all are answered"
+    finally:
+        process.kill()
+        process.communicate()
+        machines.delete_machine(bench.connection, ghost)
+
+
+def _threads(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def _database_files(pid: int) -> int:
+    links = (str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir())
+    return sum("bascule.db" in each for each in links)
+
+
+_WAITS = """
+import asyncio, ssl
+trust = ssl.create_default_context(cafile="{ca}")
+ask = "GET {path} HTTP/1.1\\r\\nHost: server:8443\\r\\nAuthorization: Bearer {token}\\r\\n\\r\\n"
+asked, answered = [], []
+
+async def one(gate):
+    async with gate:
+        reader, writer = await asyncio.open_connection("server", 8443, ssl=trust)
+        writer.write(ask.encode())
+        await writer.drain()
+    asked.append(1)
+    line = await reader.readline()
+    assert b" 200 " in line, line
+    answered.append(1)
+    writer.close()
+
+async def main():
+    gate = asyncio.Semaphore(20)
+    tasks = [asyncio.create_task(one(gate)) for _ in range(500)]
+    while len(asked) < 500:
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+    print(len(asked), "wait,", len(answered), "are answered", flush=True)
+    await asyncio.gather(*tasks)
+    print("all are answered", flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_policy_set_in_an_ssh_session_does_not_lock_its_user_out(bench: Bench) -> None:
+    """A25: through sshd, and with an environment that sudo would have cleared. Last here: root's
+    opening stays for a quarter of an hour."""
+    lab = bench.lab
+    policies.delete_machine_rules(bench.connection, bench.id("db-1"))
+    policies.release_ports(bench.connection, bench.id("db-1"), [])
+    assert until(lambda: lab.reaches("client", "db-1"))
+    config = lab.said("client", "sh", "-c", "cat ~/.config/bascule/config.json")
+    place = "/run/bascule/by-hand.json"
+    lab.said("db-1", "sh", "-c", f"umask 077; printf %s '{config}' > {place}")
+    command = (
+        f"env -i BASCULE_CONFIG={place} HOME=/tmp PATH=$PATH PYTHONPATH=$PYTHONPATH "
+        f"{sys.executable} -m bascule.bootstrap policy set db-1 -p 22; exit $?"
+    )
+    done = lab.on("client", "ssh", "-o", "BatchMode=yes", "10.203.0.22", command)
+    assert done.returncode == 0, done.stderr
+    assert "let in on port 22 for 15 minutes" in done.stdout + done.stderr
+    assert until(lambda: not lab.reaches("stranger", "db-1"))
+    assert lab.reaches("client", "db-1")
+    assert until(lambda: bench.events("OpenedLocally"))
