@@ -100,7 +100,8 @@ def test_all_routes_by_all_kinds(house: House) -> None:
             # An agent at a people's route, or at another machine's.
             answer = agent.request(method, path, params=params)
             assert answer.status_code == 403, (method, path, answer.text)
-            assert answer.json()["error"]["code"] == "AuthorizationFailed"
+            if method != "HEAD":  # whose answers have no body
+                assert answer.json()["error"]["code"] == "AuthorizationFailed"
             if route.path.startswith(AGENTS):
                 own = filled(house, route.path, uid)
                 answer = house.client.request(method, own, params=params)

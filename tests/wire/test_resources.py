@@ -117,6 +117,8 @@ def test_groups_come_and_go(house: House) -> None:
     again = put("team-a", location="LOCAL")
     assert (again.status_code, again.json()["name"]) == (200, "Team-A")  # as it was created
     assert get(house, "/resourceGroups/TEAM-A").json() == made.json()
+    assert house.call("HEAD", "/resourceGroups/TEAM-A", version=RESOURCES).status_code == 204
+    assert house.call("HEAD", "/resourceGroups/team-b", version=RESOURCES).status_code == 404
     pages = get(house, "/resourceGroups", params={"$top": 1})
     assert [each["name"] for each in pages.json()["value"]] == ["default"]
     rest = house.client.get(pages.json()["nextLink"]).json()

@@ -103,6 +103,14 @@ async def get_group(call: CurrentCall, group_name: GroupName) -> Response:
     return CompactJson(wire.group_json(call.state.installation, known))
 
 
+@router.head(GROUP, dependencies=BELOW)
+@admits(PrincipalKind.SERVICE)
+async def has_group(call: CurrentCall, group_name: GroupName) -> Response:
+    name = _group_name(group_name)
+    await call.look(lambda reader: find_group(reader, name))
+    return Response(status_code=204)
+
+
 @router.put(GROUP, dependencies=BELOW)
 @admits(PrincipalKind.SERVICE)
 async def create_group(call: CurrentCall, group_name: GroupName, body: wire.GroupBody) -> Response:

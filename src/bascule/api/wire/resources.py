@@ -33,6 +33,7 @@ PROVIDERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     ),
     "Bascule.Fleet": {"enforcementPoints": _BASCULE, "enrolments": _BASCULE},
     "Microsoft.Compute": {"virtualMachines": ("2024-07-01",)},
+    "Microsoft.Insights": {"eventtypes": ("2015-04-01",)},
     "Microsoft.Resources": dict.fromkeys(
         (
             "subscriptions",
