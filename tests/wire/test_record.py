@@ -258,3 +258,23 @@ def test_a_witness_finds_what_a_holder_of_the_key_did(house: House) -> None:
     found = proof.verdict().break_
     assert found is not None
     assert found.kind is BreakKind.REWRITTEN
+
+
+def test_events_are_found_by_caller_and_correlation(house: House) -> None:
+    answer = house.call(
+        "PUT",
+        house.machine("web-1"),
+        {},
+        "2024-07-01",
+        headers={"x-ms-correlation-request-id": "corr-1"},
+    )
+    assert answer.status_code == 201
+
+    def kinds(text: str) -> list[str]:
+        found = house.call("GET", f"{AUDIT}/events", params={"$filter": text}).json()["value"]
+        return [each["kind"] for each in found]
+
+    assert kinds("correlationId eq 'CORR-1'") == ["MachineAdded"]
+    assert kinds(f"caller eq '{house.administrator}'") == ["MachineAdded"]
+    assert kinds("caller eq 'bascule'")[-1] == "InstallationCreated"
+    assert kinds("caller eq 'nobody'") == []

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from bascule.cli.clean import clean
+from bascule.cli.activity_csv import csv_head, csv_row
 from bascule.cli.connect import connect
 from bascule.cli.find import SHORT_ID, find_machine
 from bascule.cli.parameters import MACHINE
-from bascule.cli.printing import emit_json, note, output_option, print_table
+from bascule.cli.printing import (
+    emit_json,
+    emit_json_line,
+    note,
+    output_option,
+    print_table,
+    say,
+)
 from bascule.cli.spans import parse_since, show_instant
-from bascule.client.audit import AuditEvent, events
+from bascule.client.audit import AuditEvent, Wanted, events
 from bascule.client.record import checkpoints
 from bascule.domain.ids import is_guid
 from bascule.domain.times import format_utc, parse_instant
-from bascule.errors import InvalidInput, NotFound
+from bascule.errors import InvalidInput, NotFound, ServerUnreachable, Unavailable
 
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
     from bascule.client.connection import Connection
 
 DEFAULT_LIMIT = 50
-_HEADS = ("at", "kind", "actor", "actorAddress", "resourceId", "correlationId", "detail")
-_FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for a formula (OWASP, CSV injection)
+FOLLOW_LIMIT = 10  # events shown before the new ones
+FOLLOW_SECONDS = 1.0
 _LEFT_OUT = frozenset(  # said by the other columns, or too long for one
     {"machine", "machines", "policy", "uid", "grant_id", "rules", "previous_rules"}
 )
@@ -39,11 +45,18 @@ _LEFT_OUT = frozenset(  # said by the other columns, or too long for one
 Examples:
   bascule activity
   bascule activity --machine web-1 --since 7d
-  bascule activity --since 2030-01-01 --csv > january.csv
+  bascule activity --by anna --follow
+  bascule activity --since 2030-01-01 --until 2030-02-01 --csv > january.csv
   bascule activity --kind AccessDenied -o json"""
 )
 @click.option("--machine", type=MACHINE, help="What concerns that machine.")
+@click.option(
+    "--resource", default="", metavar="ID", help="What concerns that ARM id, or is below."
+)
 @click.option("--since", metavar="DURATION|TIME", default=None, help="7d, 2h, or 2030-01-31T17:30.")
+@click.option("--until", metavar="DURATION|TIME", default=None, help="Before that; likewise.")
+@click.option("--by", "caller", default="", metavar="NAME|ID", help="What that principal did.")
+@click.option("--correlation", default="", metavar="ID", help="What one call caused.")
 @click.option(
     "--kind",
     default="",
@@ -56,57 +69,120 @@ Examples:
     default=None,
     help=f"At most that many. Default: {DEFAULT_LIMIT} in a table, else all.",
 )
+@click.option(
+    "--follow", is_flag=True, help="Go on with what happens, oldest first; Ctrl-C ends it."
+)
 @click.option("--csv", "is_csv", is_flag=True, help="Comma-separated values (RFC 4180).")
 @output_option
 def activity(
     machine: str | None,
+    resource: str,
     since: str | None,
+    until: str | None,
+    caller: str,
+    correlation: str,
     kind: str,
     limit: int | None,
+    follow: bool,
     is_csv: bool,
     output: str,
 ) -> None:
     """Show the record: who did what, from where, when; newest first."""
     if is_csv and output == "json":
         raise click.UsageError("Give --csv or -o json, not both.")
+    if machine is not None and resource:
+        raise click.UsageError("Give --machine or --resource, not both.")
     if kind and not (kind.isascii() and kind.isalpha()):
         raise InvalidInput(f"{kind[:60]!r} is no kind of event.", target="--kind")
-    if limit is None and output == "table" and not is_csv:
-        limit = DEFAULT_LIMIT
+    form = "csv" if is_csv else output
     with connect() as connection:
-        on = find_machine(connection, machine).id if machine is not None else None
-        begun = parse_since(since, connection.now(), "--since") if since is not None else None
-        page = min(limit or 1000, 1000)
-        found = events(connection, on, begun, kind, page)
-        chosen = list(itertools.islice(found, None if limit is None else limit + 1))
-        now = connection.now()
-        sealed = _sealed(connection, now) if output == "table" and not is_csv else ""
+        wanted = Wanted(
+            str(find_machine(connection, machine).id) if machine is not None else resource,
+            parse_since(since, connection.now(), "--since") if since is not None else None,
+            parse_since(until, connection.now(), "--until") if until is not None else None,
+            kind,
+            caller,
+            correlation,
+        )
+        if follow:
+            _follow(connection, wanted, limit or FOLLOW_LIMIT, form)
+        elif is_csv:
+            _print_csv(itertools.islice(events(connection, wanted, 1000), limit))
+        else:
+            _print(connection, wanted, limit, form)
+
+
+def _print_csv(found: Iterator[AuditEvent]) -> None:
+    """Line by line as they come: a record of years need not fit into memory."""
+    click.echo(csv_head(), nl=False)
+    for each in found:
+        click.echo(csv_row(each, detail), nl=False)
+
+
+def _print(connection: Connection, wanted: Wanted, limit: int | None, form: str) -> None:
+    if limit is None and form == "table":
+        limit = DEFAULT_LIMIT
+    found = events(connection, wanted, min(limit or 1000, 1000))
+    chosen = list(itertools.islice(found, None if limit is None else limit + 1))
+    now = connection.now()
     has_more = limit is not None and len(chosen) > limit
     chosen = chosen[:limit]
-    if output == "json":
+    if form == "json":
         emit_json([_json(each) for each in chosen])
-    elif is_csv:
-        click.echo(render_csv(chosen), nl=False)
     elif not chosen:
         note("Nothing is on record for that.")
     else:
-        print_table(
-            ["WHEN", "WHAT", "BY", "ON", "DETAIL"],
-            [
-                [
-                    show_instant(each.at, now),
-                    each.kind,
-                    each.actor,
-                    each.resource_id.rpartition("/")[2],
-                    detail(each.data, now),
-                ]
-                for each in chosen
-            ],
-        )
+        print_table(["WHEN", "WHAT", "BY", "ON", "DETAIL"], [_cells(each, now) for each in chosen])
+    sealed = _sealed(connection, now) if form == "table" else ""
     if sealed:
         note(sealed)
     if has_more:
         note(f"There is more: --limit {(limit or 0) * 10}, or --since.")
+
+
+def _follow(connection: Connection, wanted: Wanted, limit: int, form: str) -> None:
+    """The last ones, then each as it comes; a server that is away is waited for."""
+    show = _shower(connection, form)
+    if form == "csv":
+        click.echo(csv_head(), nl=False)
+    newest = list(itertools.islice(events(connection, wanted, limit), limit))
+    last, is_away = 0, False
+    while True:
+        for each in reversed(newest):
+            show(each)
+            last = each.sequence
+        time.sleep(FOLLOW_SECONDS)
+        try:
+            newest = _newer(connection, wanted, last)
+            is_away = False
+        except (ServerUnreachable, Unavailable) as error:
+            newest = []
+            if not is_away:
+                note(f"{error.message} Waiting for it.")
+            is_away = True
+
+
+def _newer(connection: Connection, wanted: Wanted, last: int) -> list[AuditEvent]:
+    found = events(connection, wanted, 100)
+    return list(itertools.takewhile(lambda each: each.sequence > last, found))
+
+
+def _shower(connection: Connection, form: str) -> Callable[[AuditEvent], None]:
+    if form == "csv":
+        return lambda each: click.echo(csv_row(each, detail), nl=False)
+    if form == "json":
+        return lambda each: emit_json_line(_json(each))
+    return lambda each: say("  ".join(_cells(each, connection.now())))
+
+
+def _cells(each: AuditEvent, now: datetime) -> list[str]:
+    return [
+        show_instant(each.at, now),
+        each.kind,
+        each.actor,
+        each.resource_id.rpartition("/")[2],
+        detail(each.data, now),
+    ]
 
 
 def _sealed(connection: Connection, now: datetime) -> str:
@@ -152,29 +228,6 @@ def _value(name: str, value: object, now: datetime | None) -> str:
         return text
 
 
-def render_csv(rows: Iterable[AuditEvent]) -> str:
-    """A head and a line an event; no cell can be a formula."""
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow(_HEADS)
-    for each in rows:
-        cells = (
-            format_utc(each.at),
-            each.kind,
-            each.actor,
-            each.actor_address,
-            each.resource_id,
-            each.correlation_id,
-            detail(each.data),
-        )
-        writer.writerow([_cell(clean(cell)) for cell in cells])
-    return file.getvalue()
-
-
-def _cell(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
 def _json(each: AuditEvent) -> dict[str, object]:
     return {
         "sequence": each.sequence,
@@ -190,4 +243,6 @@ def _json(each: AuditEvent) -> dict[str, object]:
         "resourceId": each.resource_id,
         "correlationId": each.correlation_id,
         "data": dict(each.data),
+        "position": each.position or None,
+        "hash": each.hash or None,
     }

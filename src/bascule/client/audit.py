@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from bascule.client.reading import Data, inner, number, required_instant, text
 from bascule.client.versions import BASCULE_VERSION
-from bascule.domain.ids import ResourceId
 from bascule.domain.times import format_utc
 
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
@@ -29,26 +28,44 @@ class AuditEvent:
     resource_id: str
     correlation_id: str
     data: Mapping[str, Any]
+    position: int = 0  # in the chain; 0 until it is sealed
+    hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events; empty means any."""
+
+    resource: str = ""  # an ARM id: the resource itself and what lies below it
+    since: datetime | None = None  # inclusive
+    until: datetime | None = None  # exclusive
+    kind: str = ""
+    caller: str = ""  # id or name
+    correlation_id: str = ""
+
+    def filter(self) -> str:
+        terms = [
+            f"{field} {operator} '{value.replace(chr(39), chr(39) * 2)}'"
+            for field, operator, value in (
+                ("resourceId", "eq", self.resource),
+                ("at", "ge", format_utc(self.since) if self.since else ""),
+                ("at", "lt", format_utc(self.until) if self.until else ""),
+                ("kind", "eq", self.kind),
+                ("caller", "eq", self.caller),
+                ("correlationId", "eq", self.correlation_id),
+            )
+            if value
+        ]
+        return " and ".join(terms)
 
 
 def events(
-    connection: Connection,
-    machine: ResourceId | None = None,
-    since: datetime | None = None,
-    kind: str = "",
-    page: int = 100,
+    connection: Connection, wanted: Wanted = Wanted(), page: int = 100
 ) -> Iterator[AuditEvent]:
-    """Page by page as they are taken, so that whoever needs ten reads one page."""
-    terms = []
-    if machine is not None:
-        terms.append(f"resourceId eq '{machine}'")
-    if since is not None:
-        terms.append(f"at ge '{format_utc(since)}'")
-    if kind:
-        terms.append(f"kind eq '{kind}'")
+    """Newest first; page by page as they are taken, so that whoever needs ten reads one page."""
     query = {"$top": str(page)}
-    if terms:
-        query["$filter"] = " and ".join(terms)
+    if text_of := wanted.filter():
+        query["$filter"] = text_of
     path = f"{connection.subscription}/providers/Bascule.Audit/events"
     for each in connection.pages(path, BASCULE_VERSION, query):
         yield _read(each)
@@ -69,4 +86,6 @@ def _read(data: Data) -> AuditEvent:
         resource_id=text(data, "resourceId", ""),
         correlation_id=text(data, "correlationId", ""),
         data=inner(data, "data"),
+        position=number(data, "position", 0),
+        hash=text(data, "hash", ""),
     )

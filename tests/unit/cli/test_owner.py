@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from bascule.errors import ServerUnreachable
 from tests.unit.cli.conftest import Cli
-from tests.unit.cli.fake_server import FakeServer, machine_path, rule
+from tests.unit.cli.fake_server import FakeServer, Json, machine_path, rule
 
 
 def closed(number: int, *, in_policy: bool = True, protocol: str = "TCP") -> dict[str, object]:
@@ -336,9 +339,90 @@ class TestActivity:
     def test_csv_holds_no_formula(self, cli: Cli, server: FakeServer) -> None:
         server.events = [self.event(1, justification='a, "b"\n=HYPERLINK(1)')]
         rows = list(csv.reader(io.StringIO(cli("activity", "--csv").out)))
+        told = dict(zip(*rows, strict=True))
         assert rows[0][0] == "at"
-        assert rows[1][2] == "'=cmd()"
-        assert rows[1][-1] == 'justification: a, "b" =HYPERLINK(1)'
+        assert told["actor"] == "'=cmd()"
+        assert told["justification"] == 'a, "b" =HYPERLINK(1)'
+        assert told["detail"] == ""
+
+    @pytest.mark.parametrize(
+        "sign", ["=", "+", "-", "@", "\t=", "\r@", " =", "\uff1d", "\x1b=", "\u200b+"]
+    )
+    def test_csv_takes_the_teeth_out_of_every_sign(
+        self, cli: Cli, server: FakeServer, sign: str
+    ) -> None:
+        server.events = [self.event(1, justification=f"{sign}1+1")]
+        head, row = csv.reader(io.StringIO(cli("activity", "--csv").out, newline=""))
+        cell = row[head.index("justification")]
+        assert cell.startswith("'")
+        assert cell.isprintable()
+
+    def test_csv_is_rfc_4180(self, cli: Cli, server: FakeServer) -> None:
+        """CRLF line ends, quotes doubled, a line for each event and one for the head."""
+        server.events = [self.event(n, justification='say "x", then\ny') for n in (2, 1)]
+        out = cli("activity", "--csv").out
+        assert out.count("\r\n") == out.count("\n") == 3
+        assert '"say ""x"", then y"' in out
+        assert cli("activity", "--csv", "--limit", "1").out.count("\r\n") == 2
+
+    def test_its_columns_are_documented(self, cli: Cli, server: FakeServer) -> None:
+        page = (Path(__file__).parents[3] / "docs" / "activity.md").read_text()
+        documented = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+        assert cli("activity", "--csv").out.strip().split(",") == documented
+
+    @pytest.mark.parametrize("form", [[], ["--csv"], ["-o", "json"]])
+    def test_follow(
+        self, cli: Cli, server: FakeServer, monkeypatch: pytest.MonkeyPatch, form: list[str]
+    ) -> None:
+        """Oldest first; each event once; a server that is away is waited for."""
+        server.events = [self.event(n) for n in (3, 2, 1)]
+        naps: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            naps.append(seconds)
+            server.on_call = None
+            if len(naps) == 1:
+                server.events = [self.event(n, port="new") for n in (5, 4)] + server.events
+            if len(naps) == 2:
+                server.on_call = away
+            if len(naps) == 4:
+                raise KeyboardInterrupt
+
+        def away(*_: str) -> None:
+            raise ServerUnreachable("Nobody answers.")
+
+        monkeypatch.setattr("time.sleep", sleep)
+        result = cli("activity", "--follow", "--limit", "2", *form)
+        assert result.code == 130
+        lines = result.out.splitlines()
+        assert len(lines) == 4 + ("--csv" in form)
+        assert ["new" in line for line in lines[-4:]] == [False, False, True, True]
+        assert result.err.count("Waiting for it") == 1
+
+    def test_filters_are_sent(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine("web-1")
+        asked: list[str] = []
+        ask = FakeServer._page
+
+        def page(fake: FakeServer, path: str, items: list[Json], query: Json) -> tuple[int, Json]:
+            asked.append(query.get("$filter", ""))
+            return ask(fake, path, items, query)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(FakeServer, "_page", page)
+            cli(
+                "activity",
+                "--by",
+                "O'Brien",
+                "--correlation",
+                "c-1",
+                "--until",
+                "2030-01-02T00:00Z",
+            )
+        assert asked[0] == (
+            "at lt '2030-01-02T00:00:00.0000000Z' and caller eq 'O''Brien' and correlationId eq 'c-1'"
+        )
+        assert cli("activity", "--machine", "web-1", "--resource", "/x").code == 2
 
     def test_filter_limit_pages(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1")

@@ -28,6 +28,8 @@ _OFFERED = (
     ("at", "ge"),
     ("at", "lt"),
     ("principalId", "eq"),
+    ("caller", "eq"),
+    ("correlationId", "eq"),
 )
 
 
@@ -66,6 +68,10 @@ def _narrow(asked: EventFilter, clause: Clause) -> EventFilter:
         return replace(asked, kinds=(clause.value,))
     if clause.field == "principalId":
         return replace(asked, principal_id=clause.value)
+    if clause.field == "caller":
+        return replace(asked, caller=clause.value)
+    if clause.field == "correlationId":
+        return replace(asked, correlation_id=clause.value)
     instant = parse_instant(clause.value, "$filter")
     if clause.operator == "ge":
         return replace(asked, since=instant)
