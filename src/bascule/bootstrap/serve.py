@@ -33,6 +33,7 @@ from bascule.services.owned_driver import HostParts
 from bascule.telemetry import set_up_logging
 
 if TYPE_CHECKING:
+    from bascule.bootstrap.this_host import ThisHost
     from bascule.identity.record_key import RecordKey
     from bascule.identity.tls import CertificateKeeper
 
@@ -118,12 +119,14 @@ def _serve(
     from bascule.api.origin import Names, Proxies
     from bascule.api.server import run_server
     from bascule.bootstrap.data_directory import ADMIN_FILE, AdminFile
+    from bascule.bootstrap.this_host import ThisHost
     from bascule.identity.record_key import RecordKey
     from bascule.identity.tokens import TokenIssuer
 
     record_key = RecordKey(settings.data)
     place = ServerPlace(_own_ports(settings, passed), is_own_address)
     services = Services(store, SystemClock(), Hub(), place)
+    host = ThisHost(services, parts, settings.data) if settings.this_host else None
     admin_file = AdminFile(settings.data / ADMIN_FILE)
     endpoint = f"https://{_first_name(settings)}:{_first_port(settings, passed)}"
     installation = asyncio.run(
@@ -138,7 +141,7 @@ def _serve(
         ca_file=keeper.ca_file,
         record_key=record_key,
     )
-    app = build_app(state, lambda: _background(services, settings, parts, installation, record_key))
+    app = build_app(state, lambda: _background(services, host, installation, record_key))
 
     def started(addresses: Sequence[tuple[str, int]]) -> None:
         log.info("serving", endpoint=endpoint, addresses=addresses, data=str(settings.data))
@@ -159,13 +162,11 @@ def _serve(
 @contextlib.asynccontextmanager
 async def _background(
     services: Services,
-    settings: ServeSettings,
-    parts: HostParts,
+    host: ThisHost | None,
     installation: Installation,
     record_key: RecordKey,
 ) -> AsyncIterator[None]:
     """What runs beside the API as long as it serves."""
-    from bascule.bootstrap.this_host import ThisHost
     from bascule.services.seal import keep_record
     from bascule.services.watch import watch
 
@@ -173,7 +174,6 @@ async def _background(
         asyncio.create_task(watch(services)),
         asyncio.create_task(keep_record(services, record_key)),
     )
-    host = ThisHost(services, parts, settings.data) if settings.this_host else None
     if host is not None:
         await host.start(installation)
     try:

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import structlog
 
+from bascule.agent.link import KeyRefused
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import AgentLoop
 from bascule.agent.memory import HeldFile
@@ -21,7 +22,7 @@ from bascule.domain.desired import DesiredState
 from bascule.domain.ids import is_name, machine_id
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.net import parse_address
-from bascule.errors import ConfigurationError, ServerUnreachable
+from bascule.errors import AuthenticationFailed, ConfigurationError, ServerUnreachable
 from bascule.interfaces import Installation, Reader, Transaction
 from bascule.services.act import IN_PROCESS_KEY, Act, Services
 from bascule.services.fleet import Report, state_for, take_report
@@ -63,7 +64,10 @@ class LocalLink:
     def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
         meanwhile()
         now = self._services.clock.now()
-        return self._run(self._services.look(lambda tx: state_for(tx, self._uid, now)[1]))
+        try:
+            return self._run(self._services.look(lambda tx: state_for(tx, self._uid, now)[1]))
+        except AuthenticationFailed as error:  # the machine was deleted: shut all (EDGES A12)
+            raise KeyRefused(error.message) from error
 
     def send_report(self, report: Report) -> int:
         return self._run(
@@ -92,9 +96,19 @@ class LocalLink:
 
 
 class ThisHost:
-    """Runs the loop in a thread beside the server."""
+    """Runs the loop in a thread beside the server.
+
+    Making one looks at the host's name and firewall and raises ConfigurationError when they
+    will not do, before anything is served.
+    """
 
     def __init__(self, services: Services, parts: HostParts, data: Path) -> None:
+        self._name = socket.gethostname().partition(".")[0]
+        if not is_name(self._name):
+            raise ConfigurationError(
+                f"This host's name {self._name!r} cannot be a machine's name.",
+                advice="Give the host another one: hostnamectl set-hostname NAME.",
+            )
         self._services = services
         self._parts = parts
         self._driver = parts.open_host_driver()
@@ -104,11 +118,8 @@ class ThisHost:
 
     async def start(self, installation: Installation) -> None:
         """Shut what is to be shut, then follow the server's own desired state."""
-        name = socket.gethostname().partition(".")[0]
-        if not is_name(name):
-            raise ConfigurationError(f"This host's name {name!r} cannot be a machine's name.")
         machine = await self._services.perform(
-            lambda tx, act: enrol_this_host(tx, act, installation, name, ())
+            lambda tx, act: enrol_this_host(tx, act, installation, self._name, ())
         )
         self._state.mkdir(mode=0o700, exist_ok=True)
         reconciler = Reconciler(
