@@ -99,7 +99,7 @@ class Bench:
         assert until(is_so, 20)
 
     def events(self, kind: str) -> list[audit.AuditEvent]:
-        return list(audit.events(self.connection, kind=kind, page=1000))
+        return list(audit.events(self.connection, audit.Wanted(kind=kind), 1000))
 
     @contextlib.contextmanager
     def knocking(
