@@ -331,7 +331,9 @@ class SmallWorld:
 
     def events(self, kind: str, since: datetime | None = None) -> list[audit.AuditEvent]:
         """Oldest first."""
-        found = self.ask(lambda c: list(audit.events(c, since=since, kind=kind, page=1000)))
+        found = self.ask(
+            lambda c: list(audit.events(c, audit.Wanted(since=since, kind=kind), 1000))
+        )
         return found[::-1]
 
     def logs(self) -> str:
