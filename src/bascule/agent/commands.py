@@ -97,19 +97,21 @@ def run(
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("/etc/systemd/system"),
     show_default=True,
+    help="Where the service's unit is written.",
 )
 def install(server: str, token: str, state: Path, unit_folder: Path) -> None:
-    """Enrol, then write and enable a systemd service that starts before the network.
+    """Enrol, then install a service that starts before the network.
 
     Inside an ssh session your own address is let in for 15 minutes first, so that closing
     the ssh port does not lock you out.
     """
     from bascule.agent.enrolment import enrol, parse_token
     from bascule.agent.install import UNIT_NAME, install_unit, is_systemd_running, systemctl
+    from bascule.agent.run import make_state_directory
     from bascule.client.ssh_peer import ssh_peer
 
     parsed = parse_token(token)
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_state_directory(state)
     peer = ssh_peer()
     if peer is not None:
         _prepare_opening(state, str(peer))
@@ -138,10 +140,10 @@ def install(server: str, token: str, state: Path, unit_folder: Path) -> None:
 def open_command(
     parts: HostParts, port: str, duration: str, source: str, state: Path, control: Path | None
 ) -> None:
-    """Open a port of this host without the server: time-boxed, recorded, reported.
+    """Open a port of this host for a while, without the server.
 
-    For the night when the server is away, and when the agent is dead too. It ends by itself
-    like every other opening.
+    For the night when the server is away, and when the agent is dead too. It is recorded
+    and reported, and ends by itself like every other opening.
     """
     from bascule.agent.guard_file import parse_ports
     from bascule.client.ssh_peer import ssh_peer
@@ -214,9 +216,16 @@ def _open_without_agent(
 @agent.command()
 @state_option
 @control_option
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="For people, or for programs.",
+)
 def status(state: Path, control: Path | None, output: str) -> None:
-    """Say what the agent on this host keeps shut and what is open, for whom, how long."""
+    """Say what the agent here keeps shut, and what is open for whom."""
     answer = tell_agent(_control(control, state), {"command": "status"})["status"]
     if output == "json":
         click.echo(json.dumps(answer, indent=2))
@@ -245,6 +254,8 @@ def status(state: Path, control: Path | None, output: str) -> None:
     "--unit-folder",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("/etc/systemd/system"),
+    show_default=True,
+    help="Where the service's unit was written.",
 )
 @click.pass_obj
 def uninstall(
@@ -252,6 +263,7 @@ def uninstall(
 ) -> None:
     """Take every rule, unit and file of the agent off this host. Its ports are open again."""
     from bascule.agent.install import remove_unit
+    from bascule.agent.leave import remove_state
 
     socket_path = _control(control, state)
     if not yes:
@@ -259,28 +271,26 @@ def uninstall(
             "This opens every port that the agent keeps shut on this host. Go on?", abort=True
         )
     try:
-        opened = tell_agent(socket_path, {"command": "uninstall"})["opened"]
+        answer = tell_agent(socket_path, {"command": "uninstall"})
+        opened, files = answer["opened"], str(answer["state"])
         click.echo("removed the nftables table 'inet bascule' and stopped the agent")
     except ServerUnreachable:
-        opened = _remove_without_agent(parts, state)
+        opened = _remove_without_agent(parts)
+        files = remove_state(state)
     for port in opened:
         click.echo(f"opened port {port}: nothing of ours shuts it any more")
     for sentence in remove_unit(unit_folder):
         click.echo(sentence)
-    click.echo(f"deleted {state}" if not state.exists() else f"left {state}: not empty")
+    click.echo(files)
 
 
-def _remove_without_agent(parts: HostParts, state: Path) -> list[str]:
+def _remove_without_agent(parts: HostParts) -> list[str]:
     """No agent lives: take the rules away ourselves, as the owner that we become."""
     driver = parts.open_host_driver()
     opened = sorted(str(closed.port) for closed in driver.observe().rules.closed)
     driver.take_over(lambda: None)
     driver.remove()
-    click.echo("removed the nftables table 'inet bascule' (no agent was running)")
-    for path in sorted(state.glob("*")) if state.is_dir() else ():
-        path.unlink()
-    if state.is_dir():
-        state.rmdir()
+    click.echo("no agent was running; the nftables table 'inet bascule' is gone")
     return opened
 
 

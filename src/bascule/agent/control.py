@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import structlog
 
@@ -26,7 +26,13 @@ log = structlog.get_logger("bascule.agent")
 
 LONGEST_LINE = 4096
 LAST_ANSWER_SECONDS = 2.0
+LONGEST_OPENING = timedelta(days=1)
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+class Uninstalled(TypedDict):
+    opened: list[str]  # ports that nothing of ours shuts any more
+    state: str  # a sentence on what became of the state directory
 
 
 class ControlSocket:
@@ -74,11 +80,14 @@ def _answer(connection: socket.socket, handle: Handler) -> None:
             answer = {"ok": False, "error": error.message, "advice": error.advice}
         except (ValueError, KeyError, TypeError) as error:
             answer = {"ok": False, "error": f"That command cannot be read: {error}.", "advice": ""}
+        except Exception as error:  # noqa: BLE001  # reason: this thread must outlive any command
+            log.error("control command failed", why=f"{type(error).__name__}: {error}")
+            answer = {"ok": False, "error": f"The agent failed: {error}.", "advice": ""}
         stream.write(json.dumps(answer) + "\n")
         stream.flush()
 
 
-def handler_for(loop: AgentLoop, uninstall: Callable[[], list[str]]) -> Handler:
+def handler_for(loop: AgentLoop, uninstall: Callable[[], Uninstalled]) -> Handler:
     """What the socket understands: status, open, uninstall."""
 
     def handle(message: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -88,10 +97,17 @@ def handler_for(loop: AgentLoop, uninstall: Callable[[], list[str]]) -> Handler:
         if what == "open":
             port = PortKey(TransportProtocol(message["protocol"]), int(message["number"]))
             sources = tuple(AddressPrefix.parse(text) for text in message["sources"])
-            duration = timedelta(seconds=float(message["seconds"]))
+            duration = _duration(float(message["seconds"]))
             return {"grantId": loop.ask(lambda: loop.open_locally(port, sources, duration))}
         if what == "uninstall":
-            return {"opened": loop.ask(uninstall)}
+            return {**loop.ask(uninstall)}
         raise InvalidInput(f"The agent does not know the command {what!r}.")
 
     return handle
+
+
+def _duration(seconds: float) -> timedelta:
+    """Time-boxed (EDGES A25): whoever asks, an opening by root's word has its bounds here."""
+    if not 1 <= seconds <= LONGEST_OPENING.total_seconds():  # a NaN is within nothing
+        raise InvalidInput("An opening lasts from 1 second to 1 day.", target="--for")
+    return timedelta(seconds=seconds)

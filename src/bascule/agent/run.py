@@ -20,9 +20,10 @@ from pathlib import Path
 
 import structlog
 
-from bascule.agent.control import ControlSocket, handler_for
+from bascule.agent.control import ControlSocket, Uninstalled, handler_for
 from bascule.agent.enrolment import enrol, load_identity, parse_token, trust_of
 from bascule.agent.guard_file import CLOSED, load_guard
+from bascule.agent.leave import LOCK_FILE, remove_state
 from bascule.agent.link import HttpLink, Identity
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import LONGEST_RETRY, SHORTEST_RETRY, AgentLoop
@@ -161,17 +162,15 @@ class AgentProcess:
         except EnforcementFailed as error:
             log.error("pass failed", why=error.message)
 
-    def _uninstall(self) -> list[str]:
-        """Take every rule away and end; returns what this opens."""
+    def _uninstall(self) -> Uninstalled:
+        """Take every rule away and end; returns what this opens, and what became of the files."""
         opened = [str(closed.port) for closed in self._reconciler.held.closed]
         self._driver.remove()
-        for path in sorted(self._paths.state.glob("*")):
-            path.unlink()
-        self._paths.state.rmdir()
+        said = remove_state(self._paths.state)
         if self._loop is not None:
             self._loop.abandon()
         self._manager.notify("STOPPING=1")
-        return sorted(opened)
+        return {"opened": sorted(opened), "state": said}
 
     def _on_signal(self, number: int, frame: types.FrameType | None) -> None:
         del number, frame
@@ -180,10 +179,24 @@ class AgentProcess:
             self._loop.stop()
 
 
+def make_state_directory(state: Path) -> None:
+    """Have it there and ours to write; raises ConfigurationError."""
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        reason = "" if os.access(state, os.W_OK | os.X_OK) else "it is not writable"
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    if reason:
+        raise ConfigurationError(
+            f"The state directory {state} cannot be used: {reason}.",
+            advice="Run this as root, or give another one: --state DIR.",
+        )
+
+
 def lock_state(state: Path) -> int:
     """Only one agent on a state directory; the lock ends with the process."""
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    make_state_directory(state)
+    descriptor = os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

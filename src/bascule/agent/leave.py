@@ -1,0 +1,45 @@
+"""Taking the agent's own files off the host, and none of anybody else's (EDGES A25).
+
+The state directory is whatever ``--state`` says: a mistyped one must lose nothing. What is
+not here: the firewall's rules (the driver's ``remove``) and the unit (``install``).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bascule.agent import enrolment, local_openings, memory, witness
+from bascule.client.host_agent import CONTROL_NAME
+
+LOCK_FILE = "lock"
+OURS = frozenset(
+    {
+        enrolment.IDENTITY_FILE,
+        enrolment.CA_FILE,
+        memory.NEWEST,
+        memory.PREVIOUS,
+        local_openings.FILE,
+        witness.FILE,
+        LOCK_FILE,
+        CONTROL_NAME,
+    }
+)
+_UNFINISHED = re.compile(
+    r"\.(?P<name>.+)\.([0-9a-f]{12}|link)"
+)  # of files.write_atomically, of memory
+
+
+def remove_state(state: Path) -> str:
+    """Delete our files and the directory when it is then empty; returns what was done."""
+    if not state.is_dir():
+        return f"there was no {state}"
+    for path in sorted(state.iterdir()):
+        unfinished = _UNFINISHED.fullmatch(path.name)
+        if (unfinished["name"] if unfinished else path.name) in OURS:
+            path.unlink()
+    left = sorted(path.name for path in state.iterdir())
+    if left:
+        return f"left {state}: not ours are {', '.join(left[:5])}"
+    state.rmdir()
+    return f"deleted {state}"
