@@ -42,8 +42,8 @@ log = structlog.get_logger("bascule.server")
 
 @click.command(
     epilog="Examples:\n\n\b\n  bascule serve --data /var/lib/bascule\n"
-    "  bascule serve --data ./data --listen 0.0.0.0:8443 --listen '[::]:8443' "
-    "--name bascule.example\n  bascule serve --data /var/lib/bascule --this-host"
+    "  bascule serve --data ./data --listen 0.0.0.0:8443 --listen '[::]:8443' \\\n"
+    "      --name bascule.example\n  bascule serve --data /var/lib/bascule --this-host"
 )
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Data directory.")
 @click.option(

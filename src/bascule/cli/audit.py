@@ -28,7 +28,8 @@ Examples:
   bascule audit key > bascule.pub             keep it away from the server
   bascule audit export > record.jsonl
   bascule audit verify record.jsonl --public-key bascule.pub
-  bascule audit verify record.jsonl --public-key bascule.pub --witness web-1.json
+  bascule audit verify record.jsonl --public-key bascule.pub \\
+      --witness web-1.json
   bascule audit prune --before 2030-01-01"""
 )
 def audit() -> None:
@@ -60,7 +61,7 @@ def key(output: str) -> None:
     help="bascule: with its proof.",
 )
 def export(form: str) -> None:
-    """Write the whole record to standard output as JSON lines that prove themselves."""
+    """Write the whole record as JSON lines that prove themselves."""
     stdout = sys.stdout.buffer
     with connect() as connection:
         for piece in record.export(connection, "" if form == "bascule" else form):
@@ -71,7 +72,7 @@ def export(form: str) -> None:
 @audit.command(
     epilog="""\b
 Examples:
-  bascule audit verify                          ask the server to read its record back
+  bascule audit verify                          the server reads all of it
   bascule audit verify record.jsonl --public-key bascule.pub
   bascule audit verify - --witness web-1.json < record.jsonl
 
@@ -97,7 +98,7 @@ Exit codes: 0 intact, 1 broken; see also bascule --help."""
 def verify(
     file: IO[bytes] | None, keys: tuple[str, ...], witness_files: tuple[Path, ...], output: str
 ) -> int:
-    """Say whether the record holds, or name the first thing that breaks it.
+    """Say whether the record holds, or what breaks it first.
 
     With FILE, an export, it needs no server and believes none.
     """
@@ -121,7 +122,13 @@ def verify(
     epilog="\b\nExamples:\n  bascule audit checkpoints\n  bascule audit checkpoints --sign"
 )
 @click.option("--sign", is_flag=True, help="Sign the chain as it is now, first.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="At most that many.",
+)
 @output_option
 def checkpoints(sign: bool, limit: int, output: str) -> None:
     """List where the chain was signed, newest first."""
@@ -157,7 +164,7 @@ def checkpoints(sign: bool, limit: int, output: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @output_option
 def prune(before: str, yes: bool, output: str) -> None:
-    """Delete the signed spans of the record that are wholly from before a time.
+    """Delete signed spans of the record that lie before a time.
 
     What is left begins at a checkpoint and still proves itself. Who pruned, and what, is
     an event. Export first what you may need.

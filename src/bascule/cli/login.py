@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   bascule login --admin-file /var/lib/bascule/admin.json
-  bascule login --endpoint https://bascule.example:8443 --fingerprint 3f2a... \\
-      --client-id GUID
-  pass bascule | bascule login --endpoint URL --ca-file ca.pem --client-secret - ..."""
+  bascule login --endpoint https://bascule.example:8443 \\
+      --fingerprint 3f2a... --client-id GUID
+  pass bascule | bascule login --endpoint URL --fingerprint 3f2a... \\
+      --client-id GUID --client-secret -"""
 )
 @click.option(
     "--admin-file",

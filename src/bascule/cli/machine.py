@@ -40,7 +40,7 @@ def machine() -> None:
 )
 @output_option
 def list_command(output: str) -> None:
-    """List the machines: where they are, whether their agent is there, what is shut."""
+    """List the machines, their agents, and what is shut."""
     with connect() as connection:
         known = inventory.list_machines(connection)
         now = connection.now()
@@ -115,7 +115,7 @@ def add(
     group: str | None,
     output: str,
 ) -> None:
-    """Add a machine to the inventory, or change what is given of one that is there.
+    """Add a machine, or change what is given of one that is there.
 
     Nothing is shut by this: that begins with a policy and the machine's agent.
     """
@@ -158,7 +158,7 @@ def remove(name: str) -> None:
         found = find_machine(connection, name)
         inventory.delete_machine(connection, found.id)
     say(f"{found.name} removed")
-    if found.closed_ports:
+    if found.closed_ports and found.point is not None:
         note(
             f"Still shut on the host: {port_list(found.closed_ports)}. "
             "To open them there: bascule agent uninstall"
@@ -182,7 +182,7 @@ Examples:
 )
 @output_option
 def enrol(name: str, replace: bool, valid: timedelta, output: str) -> None:
-    """Make a one-time token for a machine's agent, and print what to run on the host."""
+    """Make a one-time token for an agent; say what to run on the host."""
     minutes, rest = divmod(int(valid.total_seconds()), 60)
     if rest or not 1 <= minutes <= 15:
         raise InvalidInput(

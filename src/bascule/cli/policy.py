@@ -61,7 +61,7 @@ def show(machine: str | None, output: str) -> None:
     "set",
     epilog="""\b
 Examples:
-  bascule policy set web-1                             port 22, at most 3 hours
+  bascule policy set web-1                        port 22, at most 3 hours
   bascule policy set web-1 -p 22 -p 5432 --max 1h --from 198.51.100.0/24
   bascule policy set web-1 -p 22 --on-expiry kill --require-why""",
 )
@@ -158,7 +158,7 @@ def set_command(
 @policy.command(epilog="\b\nExamples:\n  bascule policy remove web-1")
 @click.argument("machine", type=MACHINE)
 def remove(machine: str) -> None:
-    """Take MACHINE out of every policy, and open the ports that they named."""
+    """Take MACHINE out of every policy; what they named opens."""
     with connect() as connection:
         found = find_machine(connection, machine)
         is_done = policies.delete_machine_rules(connection, found.id)

@@ -25,11 +25,11 @@ from bascule.errors import ConfigurationError
     options_metavar="",
     epilog="""\b
 Options of its own (all others are ssh's):
-  --for DURATION   how long to ask for, when it has to ask: 30m, 2h; default 1h,
-                   or the policy's maximum if that is shorter
+  --for DURATION   how long to ask for, when it has to ask: 30m, 2h; default
+                   1h, or the policy's maximum if that is shorter
   --why TEXT       the reason; stands in the record
   --policy NAME    which policy to ask
-  -p PORT          which port; default 22, or the only one that can be asked for
+  -p PORT          which port; default 22, or the only one on offer
   --help           this text
 
 \b

@@ -44,9 +44,9 @@ _HEAD = """\
     "ssh-config",
     epilog="""\b
 Examples:
-  bascule ssh-config > ~/.ssh/bascule.conf      and 'Include bascule.conf' in ~/.ssh/config
+  bascule ssh-config > ~/.ssh/bascule.conf  and Include it in yours
   bascule ssh-config web-1 >> ~/.ssh/config
-  ssh web-1                                     asks, waits, connects""",
+  ssh web-1                                 asks, waits, connects""",
 )
 @click.argument("machines", nargs=-1, type=MACHINE)
 def ssh_config(machines: tuple[str, ...]) -> None:

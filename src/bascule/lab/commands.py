@@ -22,22 +22,27 @@ _NAME = click.option(
 _REST = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  bascule lab up --detach
+  bascule lab exec client -- bascule ssh web-1
+  bascule lab down"""
+)
 def lab() -> None:
-    r"""Try Bascule on a small real network on this machine.
+    """Try Bascule on a small real network on this machine.
 
     A server, a client, a stranger and two machines with sshd and an agent, each a network
     namespace of its own. Works as root and, where user namespaces are allowed, without.
-
-    \b
-    Examples:
-      bascule lab up --detach
-      bascule lab exec client -- bascule ssh web-1
-      bascule lab down
     """
 
 
-@lab.command()
+@lab.command(
+    epilog="""\b
+Examples:
+  bascule lab up
+  bascule lab up --detach --name second --port 9443"""
+)
 @_NAME
 @click.option(
     "--port",
@@ -48,13 +53,7 @@ def lab() -> None:
 )
 @click.option("--detach", is_flag=True, help="Return when the lab is up and let it run.")
 def up(name: str, port: int, detach: bool) -> None:
-    r"""Bring a lab up and say what to try. Without --detach, Ctrl-C takes it down.
-
-    \b
-    Examples:
-      bascule lab up
-      bascule lab up --detach --name second --port 9443
-    """
+    """Bring a lab up and say what to try. Without --detach, Ctrl-C takes it down."""
     from bascule.lab import lifecycle
 
     launched = lifecycle.launch(name, port, is_tied=not detach, tell=_tell)
@@ -81,35 +80,42 @@ def up(name: str, port: int, detach: bool) -> None:
         lifecycle.take_down(name)
 
 
-@lab.command()
+@lab.command(
+    epilog="""\b
+Examples:
+  bascule lab info
+  bascule lab info -o json"""
+)
 @_NAME
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="For people, or for programs.",
+)
 def info(name: str, output: str) -> None:
-    r"""Say where everything is: addresses, namespaces, process ids, credentials (JSON).
-
-    \b
-    Examples:
-      bascule lab info
-      bascule lab info -o json
-    """
+    """Say where everything is: addresses, process ids, credentials."""
     from bascule.lab.info import render_table
 
     found = _info(name)
     click.echo(json.dumps(found, indent=2) if output == "json" else render_table(found))
 
 
-@lab.command(name="exec", context_settings=_REST)
+@lab.command(
+    name="exec",
+    context_settings=_REST,
+    epilog="""\b
+Examples:
+  bascule lab exec client -- bascule request web-1 --for 5m
+  bascule lab exec web-1 -- nft list table inet bascule""",
+)
 @_NAME
 @click.argument("host")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True)
 def exec_command(name: str, host: str, command: tuple[str, ...]) -> None:
-    r"""Run COMMAND on a HOST of the lab; its exit code becomes this one's.
-
-    \b
-    Examples:
-      bascule lab exec client -- bascule request web-1 --for 5m
-      bascule lab exec web-1 -- nft list table inet bascule
-    """
+    """Run COMMAND on a HOST of the lab; its exit code becomes this one's."""
     if command[0] == "--":  # the parser stops at HOST and leaves it to us
         command = command[1:]
     if not command:
@@ -117,31 +123,29 @@ def exec_command(name: str, host: str, command: tuple[str, ...]) -> None:
     _become(name, host, command, {})
 
 
-@lab.command()
+@lab.command(
+    epilog="""\b
+Example:
+  bascule lab shell client"""
+)
 @_NAME
 @click.argument("host")
 def shell(name: str, host: str) -> None:
-    r"""Open a shell on a HOST of the lab.
-
-    \b
-    Example:
-      bascule lab shell client
-    """
+    """Open a shell on a HOST of the lab."""
     prompt = {"PS1": rf"[{host}.{name} \w]\$ "}
     if shutil.which("bash"):  # without its rc files, which would set another prompt
         _become(name, host, ("bash", "--norc", "--noprofile", "-i"), prompt)
     _become(name, host, ("sh", "-i"), {"PS1": f"[{host}.{name}]$ "})
 
 
-@lab.command()
+@lab.command(
+    epilog="""\b
+Example:
+  bascule lab down"""
+)
 @_NAME
 def down(name: str) -> None:
-    r"""Take a lab down and remove all that is left of it. Fine when there is none.
-
-    \b
-    Example:
-      bascule lab down
-    """
+    """Take a lab down and remove all that is left of it. Fine when there is none."""
     from bascule.lab import lifecycle
 
     done = lifecycle.take_down(name)
