@@ -220,3 +220,8 @@ def test_table_tells_the_pids_and_no_secret() -> None:
     assert "server 11" in text
     assert "bascule-demo-stranger" in text
     assert "hush" not in text
+
+
+def test_table_says_that_a_machine_has_no_agent_any_more() -> None:
+    pids = {"server": 11, "agents": {"web-1": None}, "sshd": {"web-1": 14}, "supervisor": 10}
+    assert "agent ended, sshd 14" in render_table({**INFO, "pids": pids})

@@ -59,6 +59,10 @@ def recover(data: Path) -> None:
     store.close()
     del lock
     click.echo(f"New administrator credentials are in {data / ADMIN_FILE}.")
+    click.echo(
+        "Next: start the server (bascule serve), then "
+        f"bascule login --admin-file {data.absolute() / ADMIN_FILE}"
+    )
 
 
 def _previous(path: Path) -> dict[str, object]:

@@ -41,9 +41,11 @@ def tell_agent(path: Path, message: dict[str, Any]) -> dict[str, Any]:
             f"{path} is not yours to use.", advice="Run this as root."
         ) from error
     except (OSError, ValueError) as error:
+        why = (error.strerror if isinstance(error, OSError) else "") or str(error)
         raise ServerUnreachable(
-            f"No agent answers at {path}: {error}.",
-            advice="Is it running? systemctl status bascule-agent. It comes back within a second.",
+            f"No agent answers at {path}: {why}.",
+            advice="Is one running here? systemctl status bascule-agent. "
+            "One that keeps its state elsewhere is found with --state DIR.",
         ) from error
     if not answer.get("ok"):
         raise InvalidInput(str(answer.get("error")), advice=str(answer.get("advice", "")))

@@ -106,7 +106,7 @@ def render_table(info: Mapping[str, Any]) -> str:
     pids = info["pids"]
     programs = {info["server"].split("//")[1].split(":")[0]: f"server {pids['server']}"}
     for name in pids["agents"]:
-        programs[name] = f"agent {pids['agents'][name]}, sshd {pids['sshd'][name]}"
+        programs[name] = f"agent {pids['agents'][name] or 'ended'}, sshd {pids['sshd'][name]}"
     rows = [("HOST", "IPV4", "IPV6", "NAMESPACE", "PIDS")]
     rows += [
         (host["name"], *host["addresses"], host["namespace"], programs.get(host["name"], ""))

@@ -68,10 +68,11 @@ def listen_on_loopback(port: int) -> socket.socket:
 def _port_error(port: int, error: OSError) -> ConfigurationError:
     if error.errno == errno.EADDRINUSE:
         free = _free_port_after(port)
-        hint = f"--port {free}" if free else "another one with --port"
+        hint = f"--port {free}" if free else "--port PORT"
         return ConfigurationError(
             f"port {port} of {LOOPBACK} is in use by another program",
-            advice=f"take {hint}; `ss -ltnp 'sport = :{port}'` shows who has it",
+            advice=f"take another one: bascule lab up {hint}; "
+            f"`ss -ltnp 'sport = :{port}'` shows who has this one",
         )
     return ConfigurationError(
         f"port {port} of {LOOPBACK} cannot be used: {error.strerror}",

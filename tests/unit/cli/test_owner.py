@@ -76,6 +76,8 @@ class TestMachine:
     def test_remove_says_what_stays_shut(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1", closed=[closed(22)])
         assert "Still shut on the host: 22/tcp" in cli("machine", "remove", "web-1").err
+        server.add_machine("web-2", closed=[closed(22)], agent="")
+        assert "Still shut" not in cli("machine", "remove", "web-2").err, "no agent ever shut it"
 
     def test_enrol(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1", agent="")
