@@ -12,12 +12,15 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
 
+import structlog
 from sqlalchemy import Connection, Executable, Row, Table, and_
 from sqlalchemy.exc import DBAPIError
 
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import AddressPrefix
 from bascule.errors import Conflict, InvalidInput, Unavailable
+
+log = structlog.get_logger("bascule.store")
 
 T = TypeVar("T")
 
@@ -45,6 +48,33 @@ _CAUSES: Mapping[str, tuple[str, str]] = {
     "SQLITE_CORRUPT": ("its file is damaged", "Restore the last backup."),
     "SQLITE_NOTADB": ("its file is not a database", "Restore the last backup."),
 }
+_IS_THERE = ("There is such a {} already.", "Read what there is; it may be your own earlier call.")
+# By SQLite's name for the rule that was broken; {} is what the row is.
+_REFUSALS: Mapping[str, tuple[str, str]] = {
+    "SQLITE_CONSTRAINT_PRIMARYKEY": _IS_THERE,
+    "SQLITE_CONSTRAINT_UNIQUE": _IS_THERE,
+    "SQLITE_CONSTRAINT_FOREIGNKEY": (
+        "What this belongs to is not there (any more), or does not permit it.",
+        "It was changed in the meantime: read it again and decide anew.",
+    ),
+}
+_OTHER_REFUSAL = (
+    "A value of this {} is not one that can be stored.",
+    "Correct it; the server's log says which rule it breaks.",
+)
+_THINGS: Mapping[str, str] = {  # tables, as people call a row of theirs
+    "agents": "agent",
+    "checkpoints": "checkpoint",
+    "closed_ports": "closed port",
+    "credentials": "credential",
+    "enrolments": "enrolment token",
+    "event_seals": "place in the record",
+    "grants": "grant",
+    "machines": "machine",
+    "policies": "policy",
+    "requests": "request",
+    "resource_groups": "resource group",
+}
 _UNKNOWN_CAUSE = (
     "the disk reports an error",
     "Look at the system's log, and at what is stored before you repeat the call.",
@@ -65,12 +95,21 @@ def translate(error: Exception, doing: str) -> Exception:
         return InvalidInput(f"A value cannot be stored: {error}.")
     original = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(original, sqlite3.IntegrityError):
-        return Conflict(f"The database refuses this row: {original}.")
+        return _conflict(original)
     if isinstance(original, sqlite3.DatabaseError) and not isinstance(
         original, (sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError)
     ):
         return _unavailable(original, doing)
     return error
+
+
+def _conflict(error: sqlite3.IntegrityError) -> Conflict:
+    """What conflicts, in our words; the database's own name its columns and are in the log."""
+    name = getattr(error, "sqlite_errorname", "")
+    log.warning("row refused", kind=name, why=str(error))
+    words, advice = _REFUSALS.get(name, _OTHER_REFUSAL)
+    table = str(error).rpartition(": ")[2].partition(".")[0]
+    return Conflict(words.format(_THINGS.get(table, "thing")), advice=advice)
 
 
 def _unavailable(error: sqlite3.DatabaseError, doing: str) -> Exception:

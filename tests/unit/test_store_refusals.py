@@ -1,0 +1,62 @@
+"""A row that the database refuses: what conflicts is said in our words, the rest is logged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from bascule.errors import Conflict
+from bascule.interfaces import Store, Transaction
+from bascule.store.open import open_store
+from bascule.store.rows import _THINGS
+from bascule.store.tables import metadata
+from bascule.testing.store_contract.samples import a_grant, a_point, a_request
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    made = open_store(None)
+    yield made
+    made.close()
+
+
+def add_twice(tx: Transaction) -> None:
+    tx.add_request(a_request())
+    tx.add_request(a_request())
+
+
+def add_unreal_port(tx: Transaction) -> None:
+    tx.add_request(a_request())
+    tx.add_grant(replace(a_grant(), number=0))
+
+
+@pytest.mark.parametrize(
+    ("work", "said", "logged"),
+    [
+        (add_twice, "There is such a request already.", "UNIQUE"),
+        (
+            lambda tx: tx.put_enforcement_point(a_point("nobody")),
+            "What this belongs to is not there (any more), or does not permit it.",
+            "FOREIGN KEY",
+        ),
+        (add_unreal_port, "A value of this thing is not one that can be stored.", "CHECK"),
+    ],
+)
+def test_a_refusal(
+    store: Store, work: Callable[[Transaction], Any], said: str, logged: str
+) -> None:
+    """A table's name tells a stranger of the inside and its owner nothing that he can do."""
+    with capture_logs() as lines, pytest.raises(Conflict) as refused:
+        asyncio.run(store.write(work))  # type: ignore[arg-type]  # reason: a store awaits what it likes
+    assert refused.value.message == said
+    assert refused.value.advice
+    assert logged in lines[0]["why"]
+
+
+def test_every_thing_is_a_table() -> None:
+    assert set(_THINGS) <= set(metadata.tables)
