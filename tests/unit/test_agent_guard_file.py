@@ -32,11 +32,15 @@ def test_a_whole_file(tmp_path: Path) -> None:
         (PortKey(TCP, 22), PortKey(TCP, 53), PortKey(UDP, 53)),
         (AddressPrefix.parse("10.0.0.0/8"),),
         timedelta(hours=2),
+        may_release=False,
     )
+    assert guard_of(tmp_path, text + "release = true\n").may_release
+    assert not guard_of(tmp_path, "release = false\n").may_release
 
 
 def test_an_absent_key_bounds_nothing_and_an_empty_list_admits_nothing(tmp_path: Path) -> None:
-    assert guard_of(tmp_path, "ports = []\n") == Guard(ports=())
+    assert guard_of(tmp_path, "ports = []\n") == Guard(ports=(), may_release=False)
+    assert guard_of(tmp_path, "") == Guard()
 
 
 @pytest.mark.parametrize(
@@ -56,6 +60,7 @@ def test_an_absent_key_bounds_nothing_and_an_empty_list_admits_nothing(tmp_path:
         'sources = ["everywhere"]\n',
         'max_duration = "2h"\n',
         "max_duration = 7200\n",
+        'release = "no"\n',
         "\xff",
     ],
 )
@@ -69,7 +74,9 @@ def test_a_file_that_cannot_be_read_admits_nothing() -> None:
     lease = Lease(
         "g-1", (PortKey(TCP, 22),), (AddressPrefix.parse("192.0.2.1"),), timedelta(minutes=5)
     )
-    state = DesiredState("uid-1", 3, frozenset(), frozenset(), (lease,))
+    released = frozenset({PortKey(TCP, 22)})
+    state = DesiredState("uid-1", 3, frozenset(), released, (lease,))
     bounded, notes = bound(state, CLOSED)
     assert bounded.leases == ()
+    assert bounded.released == frozenset()
     assert "g-1" in notes[0]

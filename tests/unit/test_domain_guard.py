@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -68,3 +69,12 @@ def test_nothing_else_of_a_state_is_touched() -> None:
     left, _ = bound(STATE, Guard(ports=()))
     assert (left.machine_uid, left.generation) == (STATE.machine_uid, STATE.generation)
     assert (left.closed, left.released, left.cuts) == (STATE.closed, STATE.released, STATE.cuts)
+
+
+def test_a_release_may_be_kept_to_the_host() -> None:
+    """It opens a port to everybody for ever: no bound on leases would be worth anything."""
+    kept, notes = bound(STATE, Guard(may_release=False))
+    assert kept.released == frozenset()
+    assert notes == ("guard refused to release 3389/tcp: only this host's root may",)
+    assert bound(STATE, Guard())[0].released == {RDP}
+    assert bound(replace(STATE, released=frozenset()), Guard(may_release=False))[1] == ()

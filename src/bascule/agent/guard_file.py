@@ -3,8 +3,10 @@
     ports = ["22/tcp", "3389"]          # what may be opened at all; a bare number is both
     sources = ["10.0.0.0/8"]            # from where
     max_duration = "PT2H"               # how long a lease may be
+    release = false                     # may a server let a closed port go?
 
-An absent key bounds nothing. A file that is there and cannot be read admits nothing at
+An absent key bounds nothing, but that where any bound is set a release, which opens a port
+to everybody for ever, needs ``release = true``. A file that is there and cannot be read admits nothing at
 all: the host's last word is never lost in silence.
 """
 
@@ -14,14 +16,18 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from bascule.domain.guard import Guard
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol, parse_port_number
 from bascule.domain.times import parse_duration
 from bascule.errors import ConfigurationError, InvalidInput
 
+log = structlog.get_logger("bascule.agent")
+
 DEFAULT_PATH = Path("/etc/bascule/guard.toml")
-CLOSED = Guard(ports=(), sources=())
-_KEYS = {"ports", "sources", "max_duration"}
+CLOSED = Guard(ports=(), sources=(), may_release=False)
+_KEYS = {"ports", "sources", "max_duration", "release"}
 
 
 def load_guard(path: Path) -> Guard:
@@ -38,6 +44,15 @@ def load_guard(path: Path) -> Guard:
         raise ConfigurationError(f"The guard file {path} is not right: {error}.") from error
 
 
+def guard_of_host(path: Path) -> Guard:
+    """The guard in ``path``; one that cannot be read admits nothing, and that is logged."""
+    try:
+        return load_guard(path)
+    except ConfigurationError as error:
+        log.error("guard file refused: nothing will be opened", why=error.message)
+        return CLOSED
+
+
 def _parse(data: dict[str, Any]) -> Guard:
     unknown = set(data) - _KEYS
     if unknown:
@@ -49,7 +64,11 @@ def _parse(data: dict[str, Any]) -> Guard:
     longest = data.get("max_duration")
     if longest is not None and not isinstance(longest, str):
         raise TypeError(f'max_duration is a text such as "PT2H", not {longest!r}')
+    release = data.get("release", not data)
+    if not isinstance(release, bool):
+        raise TypeError(f"release is true or false, not {release!r}")
     return Guard(
+        may_release=release,
         ports=None if ports is None else tuple(key for text in ports for key in parse_ports(text)),
         sources=None if sources is None else tuple(AddressPrefix.parse(text) for text in sources),
         max_duration=None if longest is None else parse_duration(longest),

@@ -22,7 +22,7 @@ import structlog
 
 from bascule.agent.control import ControlSocket, Uninstalled, handler_for
 from bascule.agent.enrolment import enrol, load_identity, parse_token, trust_of
-from bascule.agent.guard_file import CLOSED, load_guard
+from bascule.agent.guard_file import guard_of_host
 from bascule.agent.leave import LOCK_FILE, remove_state
 from bascule.agent.link import HttpLink, Identity
 from bascule.agent.local_openings import LocalOpenings
@@ -30,7 +30,6 @@ from bascule.agent.loop import LONGEST_RETRY, SHORTEST_RETRY, AgentLoop
 from bascule.agent.memory import HeldFile
 from bascule.agent.service_manager import ServiceManager, passed_descriptors
 from bascule.agent.witness import Witness
-from bascule.domain.guard import Guard
 from bascule.errors import ConfigurationError, EnforcementFailed, ServerUnreachable
 from bascule.interfaces import Clock
 from bascule.services.owned_driver import HostParts
@@ -66,7 +65,7 @@ class AgentProcess:
         self._loop: AgentLoop | None = None
         self._lock = lock_state(paths.state)
         self._memory = HeldFile(paths.state, clock)
-        self._reconciler = Reconciler(driver, self._memory, clock, self._guard())
+        self._reconciler = Reconciler(driver, self._memory, clock, guard_of_host(paths.guard))
 
     def run(self, server: str, token: str) -> int:
         """Until SIGTERM or SIGINT; returns the exit code."""
@@ -122,13 +121,6 @@ class AgentProcess:
             os.close(descriptor)
         for name in dict.fromkeys(name for name, _ in passed):
             self._manager.forget(name)
-
-    def _guard(self) -> Guard:
-        try:
-            return load_guard(self._paths.guard)
-        except ConfigurationError as error:
-            log.error("guard file refused: nothing will be opened", why=error.message)
-            return CLOSED
 
     def _identity(self, server: str, token: str) -> Identity | None:
         """Who we are, enrolling when we must; None when told to stop meanwhile."""

@@ -15,6 +15,7 @@ from typing import TypeVar
 import structlog
 
 from bascule.agent.link import KeyRefused
+from bascule.agent.guard_file import DEFAULT_PATH, guard_of_host
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import AgentLoop
 from bascule.agent.memory import HeldFile
@@ -123,7 +124,10 @@ class ThisHost:
         )
         self._state.mkdir(mode=0o700, exist_ok=True)
         reconciler = Reconciler(
-            self._driver, HeldFile(self._state, self._services.clock), self._services.clock
+            self._driver,
+            HeldFile(self._state, self._services.clock),
+            self._services.clock,
+            guard_of_host(DEFAULT_PATH),
         )
         reconciler.restore(self._driver.observe().rules)
         self._driver.take_over(lambda: None)

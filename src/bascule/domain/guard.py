@@ -1,8 +1,9 @@
 """The host's last word: what any control plane may open here at the most (DESIGN rule 9).
 
 A guard bounds leases before they are held. It can only take away: what it does not admit
-is dropped whole, and a lease that would last too long is cut. Local openings by root are
-not bounded, root wrote the guard.
+is dropped whole, and a lease that would last too long is cut. A release opens a port to
+everybody for ever, so a guard may keep releases to the host too: the port then stays shut
+until root takes the agent off. Local openings by root are not bounded, root wrote the guard.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ class Guard:
     ports: tuple[PortKey, ...] | None = None
     sources: tuple[AddressPrefix, ...] | None = None
     max_duration: timedelta | None = None  # of a lease, from when it is told
+    may_release: bool = True  # may a server let a closed port go?
 
 
 def bound(state: DesiredState, guard: Guard) -> tuple[DesiredState, tuple[str, ...]]:
-    """The state within the guard, and a sentence for each lease that it changed."""
+    """The state within the guard, and a sentence for each thing that it changed."""
     leases: list[Lease] = []
     notes: list[str] = []
     for lease in state.leases:
@@ -33,7 +35,11 @@ def bound(state: DesiredState, guard: Guard) -> tuple[DesiredState, tuple[str, .
             notes.append(f"guard refused grant {lease.grant_id}: {refusal}")
             continue
         leases.append(_cut(lease, guard))
-    return replace(state, leases=tuple(leases)), tuple(notes)
+    if guard.may_release or not state.released:
+        return replace(state, leases=tuple(leases)), tuple(notes)
+    named = ", ".join(str(port) for port in sorted(state.released))
+    notes.append(f"guard refused to release {named}: only this host's root may")
+    return replace(state, leases=tuple(leases), released=frozenset()), tuple(notes)
 
 
 def _refusal(lease: Lease, guard: Guard) -> str:
