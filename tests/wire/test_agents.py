@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from starlette.types import Message
 
+from bascule.api.wire.fields import Body
 from bascule.domain.ids import ResourceId
 from bascule.errors import Unavailable
 from bascule.services import fleet, grants
@@ -130,6 +132,28 @@ def test_the_state_counts_what_remains(house: House, uid: str) -> None:
     assert [cut["grantId"] for cut in state["cuts"]] == [lease["grantId"]]
 
 
+def test_agents_send_what_servers_take_and_nothing_else() -> None:
+    """A field that one side alone knows is said to nobody, or waited for in vain."""
+    from bascule.agent.link import report_json
+    from bascule.api.wire.agents import NoteBody, ReportBody
+    from bascule.services.fleet import LocalOpening, Report
+
+    def taken(body: type[Body]) -> set[str]:
+        return {field.alias or name for name, field in body.model_fields.items()}
+
+    sent = report_json(
+        Report(
+            generation=1,
+            in_force=frozenset(),
+            local_port_range=(1, 2),
+            clock=datetime(2030, 1, 1, tzinfo=UTC),
+            local_openings=(LocalOpening("22/tcp", ("192.0.2.1",), 5),),
+        )
+    )
+    assert set(sent) == taken(ReportBody)
+    assert set(sent["notes"][0]) == taken(NoteBody)
+
+
 def test_a_report_is_kept_and_bounded(house: House, uid: str) -> None:
     agent = house.enrol("web-1")
     house.report(
@@ -138,8 +162,6 @@ def test_a_report_is_kept_and_bounded(house: House, uid: str) -> None:
         localPortRange=[32768, 60999],
         blockedAttempts=7,
         blocked=[{"source": "192.0.2.9", "protocol": "TCP", "number": 22, "packets": 3}],
-        isOwned=True,
-        isReady=True,
         weaknesses=["w" * 5000],
         facts={"kernel": "6.18"},
         agentVersion="0.1",

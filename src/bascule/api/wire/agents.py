@@ -23,7 +23,6 @@ from bascule.api.wire.fields import (
     PortNumber,
     Protocol,
     Text,
-    Truth,
     refuse,
 )
 from bascule.domain.desired import Cut, DesiredState, Lease
@@ -93,13 +92,11 @@ class ReportBody(Body):
     blocked_attempts: Count | None = None
     blocked: list[BlockedBody] | None = None
     sessions: dict[str, Count] | None = None
-    is_owned: Truth | None = None
     weaknesses: list[LongText] | None = None
     facts: dict[str, LongText] | None = None
     agent_version: Text | None = None
     notes: list[NoteBody] | None = None
     clock: EndTime | None = None
-    is_ready: Truth | None = None
     closed: list[ClosedBody] | None = None
 
 
