@@ -278,3 +278,31 @@ def test_events_are_found_by_caller_and_correlation(house: House) -> None:
     assert kinds(f"caller eq '{house.administrator}'") == ["MachineAdded"]
     assert kinds("caller eq 'bascule'")[-1] == "InstallationCreated"
     assert kinds("caller eq 'nobody'") == []
+
+
+def test_the_record_in_ocsf(house: House, monkeypatch: Any) -> None:
+    """Every event, a line each, over page borders, with the requestor and not the agent."""
+    import jsonschema_rs
+
+    from tests.ocsf_schema import SCHEMAS
+    from tests.wire.house import JIT, port_rule
+
+    monkeypatch.setattr("bascule.services.record.PAGE", 3)
+    uid = house.add_machine("web-1")
+    agent = house.enrol("web-1")
+    rules = [{"id": house.machine("web-1"), "ports": [port_rule()]}]
+    house.call("PUT", house.policy(), {"properties": {"virtualMachines": rules}}, JIT)
+    port = {"number": 22, "duration": "PT1H", "allowedSourceAddressPrefix": "192.0.2.7"}
+    asked = {"virtualMachines": [{"id": house.machine("web-1"), "ports": [port]}]}
+    assert house.call("POST", f"{house.policy()}/initiate", asked, JIT).status_code == 202
+    state = agent.get(f"/bascule/agents/{uid}/state").json()
+    house.report(agent, uid, state["leases"][0]["grantId"])
+    answer = house.call("GET", f"{AUDIT}/export", params={"format": "ocsf"})
+    events = [json.loads(line) for line in answer.content.splitlines()]
+    for each in events:
+        jsonschema_rs.validator_for(SCHEMAS[each["class_uid"]]).validate(each)
+    assert [each["message"] for each in events] == house.events()[::-1]
+    (opened,) = [each for each in events if each["message"] == "GrantOpened"]
+    assert opened["user"]["uid"] == house.administrator
+    assert opened["privileges"] == ["reach port 22/TCP from 192.0.2.7"]
+    assert house.call("GET", f"{AUDIT}/export", params={"format": "x"}).status_code == 400

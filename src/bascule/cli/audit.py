@@ -55,10 +55,10 @@ def key(output: str) -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["bascule"]),
+    type=click.Choice(["bascule", "ocsf"]),
     default="bascule",
     show_default=True,
-    help="bascule: with its proof.",
+    help="bascule: with its proof; ocsf: for a SIEM, OCSF 1.5.",
 )
 def export(form: str) -> None:
     """Write the whole record as JSON lines that prove themselves."""

@@ -28,6 +28,7 @@ from bascule.domain.times import format_utc
 from bascule.errors import Conflict, InvalidInput
 from bascule.interfaces import Installation, Reader, Transaction
 from bascule.services.act import Act, Services
+from bascule.services.ocsf import ocsf_event
 
 PAGE = 500  # events read and written at a time
 
@@ -123,6 +124,27 @@ def _merge(links: Sequence[Link], signed: Sequence[Checkpoint]) -> list[bytes]:
     lines = [(link.position, 0, link_line(link)) for link in links]
     lines += [(each.head.position, 1, checkpoint_line(each)) for each in signed]
     return [line for _, _, line in sorted(lines, key=lambda each: each[:2])]
+
+
+async def ocsf_pages(services: Services) -> AsyncIterator[list[bytes]]:
+    """Every sealed event in OCSF, a line each, up to what is sealed now."""
+    found = await services.look(bounds)
+    after = found.begin.position
+    while lines_and_last := await services.look(_ocsf_page(after, found.end.position)):
+        lines, after = lines_and_last
+        yield lines
+
+
+def _ocsf_page(after: int, end: int) -> Callable[[Reader], tuple[list[bytes], int] | None]:
+    def read(reader: Reader) -> tuple[list[bytes], int] | None:
+        links = [link for link in reader.chain(after, PAGE) if link.position <= end]
+        if not links:
+            return None
+        named = {str(link.record["data"].get("request_id", "")) for link in links} - {""}
+        grants = {grant.id: grant for grant in reader.grants_of(sorted(named))}
+        return [line_of(ocsf_event(link, grants)) for link in links], links[-1].position
+
+    return read
 
 
 async def verify_record(services: Services, signer: Signer, pause: float = 0.0) -> Verdict:

@@ -7,8 +7,10 @@ everything and is done for one caller at a time; the others wait for his answer 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from enum import StrEnum
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from starlette.responses import StreamingResponse
 
 from bascule.api.auth import Call, CurrentCall, GuardedRoute, admits
@@ -24,13 +26,21 @@ from bascule.api.wire.record import (
 )
 from bascule.domain.access import PrincipalKind
 from bascule.domain.chain import Checkpoint
-from bascule.services.record import export_pages, prune, verify_record
+from bascule.services.record import export_pages, ocsf_pages, prune, verify_record
 from bascule.services.seal import seal_all
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
 
 AUDIT = f"{SUBSCRIPTION}/providers/Bascule.Audit"
 JSON_LINES = "application/jsonl"  # as good as registered; the JSON lines of jsonlines.org
+
+
+class _Form(StrEnum):
+    BASCULE = "bascule"
+    OCSF = "ocsf"
+
+
+ExportForm = Annotated[_Form, Query(alias="format")]
 
 
 @router.get(f"{AUDIT}/key")
@@ -76,10 +86,12 @@ async def verify(call: CurrentCall) -> Response:
 
 @router.get(f"{AUDIT}/export")
 @admits(PrincipalKind.SERVICE)
-async def export(call: CurrentCall) -> Response:
-    """The record as JSON lines that prove themselves (docs/record.md)."""
+async def export(call: CurrentCall, form: ExportForm = _Form.BASCULE) -> Response:
+    """The record as JSON lines: with its proof (docs/record.md), or in OCSF."""
     await _sign(call)
-    return StreamingResponse(_lines(call), media_type=JSON_LINES)
+    services, key = call.state.services, call.state.record_key
+    pages = ocsf_pages(services) if form is _Form.OCSF else export_pages(services, key)
+    return StreamingResponse(_joined(pages), media_type=JSON_LINES)
 
 
 @router.post(f"{AUDIT}/prune")
@@ -95,6 +107,6 @@ async def _sign(call: Call) -> Checkpoint:
     return await seal_all(call.state.services, call.state.record_key)
 
 
-async def _lines(call: Call) -> AsyncIterator[bytes]:
-    async for lines in export_pages(call.state.services, call.state.record_key):
+async def _joined(pages: AsyncIterator[list[bytes]]) -> AsyncIterator[bytes]:
+    async for lines in pages:
         yield b"".join(lines)

@@ -1,0 +1,114 @@
+"""Events in OCSF 1.5.0: every kind fits its class, and says what it should."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from bascule.domain import events as facts
+from bascule.domain.chain import ChainHead, Link, link_after
+from bascule.domain.events import SYSTEM, Actor, CallerDenied, Event, Fact
+from bascule.domain.grant import Grant
+from bascule.services.ocsf import ocsf_event
+from bascule.testing.store_contract.samples import a_grant
+from tests.ocsf_schema import SCHEMAS
+from tests.samples import NOW
+
+FACTS = [
+    each
+    for each in vars(facts).values()
+    if isinstance(each, type) and issubclass(each, Fact) and each is not Fact
+]
+VALUES: dict[str, Any] = {"str": "text", "int": 7, "bool": True, "tuple[str, ...]": ("a", "b")}
+ALICE = Actor("a11ce", "Alice", "ServicePrincipal", "192.0.2.7")
+VM = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/web-1"
+CHECKS = {uid: jsonschema_rs.validator_for(schema) for uid, schema in SCHEMAS.items()}
+
+
+def sealed(fact: Fact, actor: Actor = ALICE, resource: str = VM) -> Link:
+    """As it comes from the store: JSON has lists where facts have tuples."""
+    record = Event("e-1", NOW, actor, resource, fact, "c-1").record()
+    return link_after(ChainHead(6, "ab" * 32), json.loads(json.dumps(record)))
+
+
+def mapped(
+    fact: Fact, actor: Actor = ALICE, resource: str = VM, grant: Grant | None = None
+) -> dict[str, Any]:
+    event = ocsf_event(sealed(fact, actor, resource), {grant.id: grant} if grant else {})
+    CHECKS[event["class_uid"]].validate(event)
+    return event
+
+
+def a_fact(kind: type[Fact]) -> Fact:
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # reason: every Fact is a dataclass
+    return kind(**{field.name: VALUES[str(field.type)] for field in fields})
+
+
+@pytest.mark.parametrize("kind", FACTS, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("actor", [ALICE, SYSTEM, Actor("u", "web-1", "Agent", "10.0.0.1")])
+@pytest.mark.parametrize("resource", [VM, ""])
+def test_every_kind_fits_its_class(kind: type[Fact], actor: Actor, resource: str) -> None:
+    event = mapped(a_fact(kind), actor, resource)
+    assert event["unmapped"]["kind"] == event["message"] == kind.__name__
+    assert event["metadata"]["sequence"] == 7
+
+
+def test_the_schemas_can_fail() -> None:
+    """A schema that lets all pass shows nothing."""
+    event = mapped(a_fact(facts.GrantOpened))
+    wrongs: list[dict[str, Any]] = [
+        {"time": 1_900_000},
+        {"type_uid": 300_502},
+        {"metadata": {**event["metadata"], "version": "1.6.0"}},
+        {"user": {}},
+        {"more": 1},
+    ]
+    for wrong in wrongs:
+        assert not CHECKS[3005].is_valid({**event, **wrong}), wrong
+
+
+def test_an_opening_assigns_a_privilege_to_its_requestor() -> None:
+    """Not to the agent, whose report makes it known."""
+    grant = a_grant()
+    opened = facts.GrantOpened(grant.id, grant.request_id, VM)
+    agent = Actor("u", "web-1", "Agent", "10.0.0.1")
+    event = mapped(opened, agent, grant=grant)
+    assert (event["class_uid"], event["activity_id"], event["type_uid"]) == (3005, 1, 300_501)
+    assert event["user"] == {"uid": grant.requestor_id, "name": grant.requestor}
+    assert event["privileges"][0].startswith(f"reach port {grant.number}/{grant.protocol} from ")
+    assert event["resources"] == [{"uid": VM, "name": "web-1", "type": "virtualMachines"}]
+    ended = facts.GrantEnded(grant.id, grant.request_id, VM, "Expired", "time")
+    assert mapped(ended, SYSTEM, grant=grant)["type_uid"] == 300_502
+
+
+def test_an_opening_by_root_is_serious() -> None:
+    event = mapped(facts.OpenedLocally(VM, "22/tcp", ("192.0.2.9",), 900))
+    assert event["severity"] == "High"
+    assert event["privileges"] == ["reach port 22/tcp from 192.0.2.9"]
+
+
+def test_a_refused_call_is_api_activity_that_failed() -> None:
+    event = mapped(CallerDenied("DELETE", VM, "no right"))
+    assert event["type_uid"] == 600_304
+    assert (event["status"], event["status_detail"]) == ("Failure", "no right")
+    assert event["api"]["operation"] == f"DELETE {VM}"
+    assert event["src_endpoint"] == {"ip": "192.0.2.7"}
+
+
+def test_time_is_in_milliseconds() -> None:
+    event = mapped(a_fact(facts.MachineAdded))
+    assert event["time"] == int(NOW.timestamp() * 1000)
+
+
+def test_a_kind_that_is_not_listed_is_not_left_out() -> None:
+    @dataclasses.dataclass(frozen=True, slots=True)
+    class UserRefused(Fact):
+        user: str
+
+    event = mapped(UserRefused("x"))
+    assert (event["class_uid"], event["activity_id"]) == (3004, 99)
+    assert (event["activity_name"], event["status"]) == ("UserRefused", "Failure")
