@@ -108,14 +108,18 @@ def install(server: str, token: str, state: Path, unit_folder: Path) -> None:
     from bascule.agent.enrolment import enrol, parse_token
     from bascule.agent.install import UNIT_NAME, install_unit, is_systemd_running, systemctl
     from bascule.agent.run import make_state_directory
-    from bascule.client.ssh_peer import ssh_peer
+    from bascule.client.ssh_peer import ssh_session
 
     parsed = parse_token(token)
     make_state_directory(state)
-    peer = ssh_peer()
-    if peer is not None:
-        _prepare_opening(state, str(peer))
-        click.echo(f"Your ssh session comes from {peer}: let in for {SSH_PEER_MINUTES} minutes.")
+    session = ssh_session()
+    if session is not None:
+        peer, number = session
+        _prepare_opening(state, str(peer), number)
+        click.echo(
+            f"Your ssh session comes from {peer}: let in on port {number} for "
+            f"{SSH_PEER_MINUTES} minutes."
+        )
     enrol(state, server.rstrip("/"), parsed)
     click.echo(f"Enrolled with {server}; key and state are in {state}.")
     path = install_unit(unit_folder, state)
@@ -294,7 +298,7 @@ def _remove_without_agent(parts: HostParts) -> list[str]:
     return opened
 
 
-def _prepare_opening(state: Path, peer: str) -> None:
+def _prepare_opening(state: Path, peer: str, number: int) -> None:
     """Write an opening for the ssh peer into the agent's memory before its first start."""
     from dataclasses import replace
     from datetime import timedelta
@@ -307,7 +311,7 @@ def _prepare_opening(state: Path, peer: str) -> None:
     clock = SystemClock()
     memory = HeldFile(state, clock)
     held = memory.load()
-    port = PortKey(TransportProtocol.TCP, 22)
+    port = PortKey(TransportProtocol.TCP, number)
     sources = (AddressPrefix.parse(peer),)
     grant_id, lease, opening = local_lease(
         clock, port, sources, timedelta(minutes=SSH_PEER_MINUTES)

@@ -1,7 +1,8 @@
-"""Whose ssh session are we in? The peer's address, found through our parents.
+"""Whose ssh session are we in? The peer's address and the port he came by.
 
-sudo drops ``$SSH_CONNECTION``, so each ancestor's environment is read (proc(5),
-/proc/PID/environ) until one holds it (EDGES A25).
+Source: ssh(1), SSH_CONNECTION: the client's address and port, the server's address and
+port. sudo drops it, so each ancestor's environment is read (proc(5), /proc/PID/environ)
+until one holds it (EDGES A25).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bascule.domain.net import Address, parse_address
+from bascule.domain.net import Address, parse_address, parse_port_number
 from bascule.errors import InvalidInput
 
 DEEPEST = 64  # ancestors looked at
@@ -18,24 +19,30 @@ _NAME = b"SSH_CONNECTION="
 
 def ssh_peer(pid: int | None = None) -> Address | None:
     """The address of the ssh client that this process descends from, or None."""
+    session = ssh_session(pid)
+    return session[0] if session is not None else None
+
+
+def ssh_session(pid: int | None = None) -> tuple[Address, int] | None:
+    """The ssh client's address and the port of this host that it is connected to, or None."""
     current = pid if pid is not None else os.getpid()
     for _ in range(DEEPEST):
         if current <= 1:
             return None
-        found = _peer_in(_read(Path(f"/proc/{current}/environ")))
+        found = _session_in(_read(Path(f"/proc/{current}/environ")))
         if found is not None:
             return found
         current = _parent_of(current)
     return None
 
 
-def _peer_in(environ: bytes) -> Address | None:
+def _session_in(environ: bytes) -> tuple[Address, int] | None:
     for entry in environ.split(b"\0"):
         if entry.startswith(_NAME):
             words = entry[len(_NAME) :].decode(errors="replace").split()
             try:
-                return parse_address(words[0]) if words else None
-            except InvalidInput:
+                return parse_address(words[0]), parse_port_number(int(words[3]))
+            except (InvalidInput, ValueError, IndexError):
                 return None
     return None
 
