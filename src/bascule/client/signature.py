@@ -49,7 +49,9 @@ class RecordKeys:
 
 
 def _decode(text: str) -> bytes | None:
+    """The bytes, None unless this is their only spelling (RFC 4648 section 3.5)."""
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except ValueError:  # of which binascii.Error is one
         return None
+    return raw if base64.urlsafe_b64encode(raw).decode().rstrip("=") == text else None
