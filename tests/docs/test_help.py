@@ -7,7 +7,7 @@ import re
 import click
 import pytest
 
-from tests.docs.command_line import COLUMNS, commands, options
+from tools.command_page import COLUMNS, commands, options
 
 EVERY = list(commands())
 

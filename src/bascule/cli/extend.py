@@ -49,6 +49,7 @@ def extend(
 
     REQUEST is an id, or its first characters as 'bascule status' shows them; without it,
     your only live request. Decided like a new request: not beyond the policy's maximum.
+    An end earlier than the present one is refused; to end it early, revoke it.
     """
     if span is not None and until is not None:
         raise click.UsageError("Give --for or --until, not both.")
