@@ -33,6 +33,12 @@ packages=(
     "util-linux:unshare"
 )
 
+# What only tests ask for: clocks set wrong, unit files verified.
+dev_packages=(
+    "faketime:faketime"
+    "systemd:systemd-analyze"
+)
+
 is_present() {
     case $1 in
     lib*.so.*) ldconfig -p 2>/dev/null | grep -qF "$1" || PATH=$PATH:/sbin:/usr/sbin ldconfig -p | grep -qF "$1" ;;
@@ -160,6 +166,7 @@ run | dev) ;;
 *) fail "usage: tools/install.sh PYTHON VENV run|dev" ;;
 esac
 
+if [ "$what" = dev ]; then packages+=("${dev_packages[@]}"); fi
 check_python
 mapfile -t missing < <(missing_packages "${packages[@]}")
 if [ -z "$(uv_or_nothing)" ] && ! has_ensurepip; then
