@@ -11,12 +11,6 @@ endif
 BIN := $(VENV)/bin
 UV = $(or $(shell command -v uv),$(wildcard .boot/bin/uv),$(BIN)/uv)
 
-# Tests of the real kernel and of whole processes run one by one, after the others: they
-# measure times, and they share the machine's namespaces and tables.
-ALONE := $(wildcard tests/netns tests/e2e tests/faults)
-TOGETHER = $(filter-out $(ALONE) %__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
-NOT_RUN := .pytest_cache/not-run.txt
-
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo demo-down test check lint formatted types contracts domain \
     format faults bench lock clean mutants guarantees promises
@@ -37,16 +31,7 @@ demo-down:  ## take the demo's network down again
 	@$(BIN)/bascule lab down
 
 test: install-dev  ## the whole suite; says at the end what was not run here, and why
-	@mkdir -p .pytest_cache && rm -f $(NOT_RUN); code=0; \
-	PATH="$(abspath $(BIN)):$$PATH" BASCULE_NOT_RUN=$(NOT_RUN) \
-	    $(BIN)/python -m pytest -n 2 --dist loadfile $(TOGETHER) || code=1; \
-	for folder in $(ALONE); do \
-	    PATH="$(abspath $(BIN)):$$PATH" BASCULE_NOT_RUN=$(NOT_RUN) \
-	        $(BIN)/python -m pytest $$folder || code=1; \
-	done; \
-	if [ -s $(NOT_RUN) ]; then echo "Not run here:"; sort -u $(NOT_RUN); \
-	else echo "Everything was run."; fi; \
-	exit $$code
+	@tools/test.sh "$(BIN)"
 
 check: install-dev  ## lint, form, types, import contracts, every branch of domain/
 	@$(MAKE) --no-print-directory --keep-going PYTHON="$(PYTHON)" VENV="$(VENV)" \
