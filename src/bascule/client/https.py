@@ -150,6 +150,7 @@ class Https:
         try:
             while piece := answer.read(LONGEST_PIECE):
                 yield piece
+            _check_whole(answer)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise HttpsFailure(_words(error)) from error
         finally:
@@ -177,8 +178,18 @@ class Https:
         received = answer.read(largest + 1)
         if len(received) > largest:
             raise http.client.HTTPException(f"the answer has more than {largest} bytes")
+        _check_whole(answer, received)
         names = {name.lower(): value for name, value in answer.getheaders()}
         return Response(answer.status, names, received)
+
+
+def _check_whole(answer: http.client.HTTPResponse, received: bytes = b"") -> None:
+    """Raise IncompleteRead when bytes that were promised did not come.
+
+    ``read`` with a size returns what there is and says nothing of what is missing.
+    """
+    if answer.length:
+        raise http.client.IncompleteRead(received, answer.length)
 
 
 def _words(error: Exception) -> str:

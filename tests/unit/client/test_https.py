@@ -1,0 +1,70 @@
+"""An answer is whole or it is none: a server that dies while it answers was not heard."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from bascule.client import https
+from bascule.client.https import Https, HttpsFailure
+
+pytestmark = pytest.mark.sockets
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
+
+
+class Broken:
+    """A server that sends so much of an answer and dies."""
+
+    def __init__(self, said: bytes) -> None:
+        self._said = said
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(self._said)
+
+    def close(self) -> None:
+        self._listener.close()
+        self._thread.join(5)
+
+
+def _plain(endpoint: str, trust: ssl.SSLContext) -> http.client.HTTPConnection:
+    host, port = endpoint.split(":")
+    return http.client.HTTPConnection(host, int(port))
+
+
+@pytest.fixture(params=[b"", b'{"a":', b'{"a": 1}\r'], ids=["nothing", "half", "all but one"])
+def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Broken]:
+    """Without TLS: what is read, not how it is kept secret, is what matters here."""
+    monkeypatch.setattr(https, "_connect", _plain)
+    made = Broken(ANSWER + request.param)
+    yield made
+    made.close()
+
+
+def _client(server: Broken) -> Https:
+    return Https(f"127.0.0.1:{server.port}", ssl.create_default_context())
+
+
+def test_an_answer_cut_short_is_no_answer(server: Broken) -> None:
+    client = _client(server)
+    with pytest.raises(HttpsFailure):
+        client.request("POST", "/", body={})
+
+
+def test_a_long_answer_cut_short_is_an_error_and_no_end(server: Broken) -> None:
+    status, pieces = _client(server).pieces("/", {}, {}, 5.0)
+    assert status == 200
+    with pytest.raises(HttpsFailure):
+        list(pieces)
