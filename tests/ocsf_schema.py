@@ -115,7 +115,7 @@ SCHEMAS: dict[int, dict[str, Any]] = {
             request=closed(["uid"], uid={"type": "string"}),
         ),
         src_endpoint={**closed([], ip=TEXT, svc_name=TEXT), "minProperties": 1},
-        http_request=closed([], http_method=TEXT),
+        http_request=closed([], http_method=TEXT, user_agent=TEXT),
         resources={"type": "array", "items": RESOURCE},
     ),
 }

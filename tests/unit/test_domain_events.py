@@ -43,7 +43,7 @@ def test_facts_are_frozen_and_named_in_the_past(kind: type[Fact]) -> None:
 
 def test_a_record_is_plain_values() -> None:
     """It is what the API shows and what the chain covers, so it is the same in both."""
-    who = Actor("p", "Alice", "ServicePrincipal", "192.0.2.10")
+    who = Actor("p", "Alice", "ServicePrincipal", "192.0.2.10", "az/2")
     assert Event("e", NOW, who, "/subscriptions/x", ENDED, "c").record() == {
         "id": "e",
         "at": "2030-01-31T12:00:00.0000000Z",
@@ -53,6 +53,7 @@ def test_a_record_is_plain_values() -> None:
             "name": "Alice",
             "kind": "ServicePrincipal",
             "address": "192.0.2.10",
+            "client": "az/2",
         },
         "resourceId": "/subscriptions/x",
         "correlationId": "c",

@@ -266,7 +266,7 @@ def test_events_are_found_by_caller_and_correlation(house: House) -> None:
         house.machine("web-1"),
         {},
         "2024-07-01",
-        headers={"x-ms-correlation-request-id": "corr-1"},
+        headers={"x-ms-correlation-request-id": b"corr-1", "user-agent": b"azcli/9 \x1bbad\xe9"},
     )
     assert answer.status_code == 201
 
@@ -274,6 +274,8 @@ def test_events_are_found_by_caller_and_correlation(house: House) -> None:
         found = house.call("GET", f"{AUDIT}/events", params={"$filter": text}).json()["value"]
         return [each["kind"] for each in found]
 
+    (added, *_) = house.call("GET", f"{AUDIT}/events").json()["value"]
+    assert added["actor"]["client"] == "azcli/9 bad"
     assert kinds("correlationId eq 'CORR-1'") == ["MachineAdded"]
     assert kinds(f"caller eq '{house.administrator}'") == ["MachineAdded"]
     assert kinds("caller eq 'bascule'")[-1] == "InstallationCreated"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Annotated, Any, TypeVar, cast
 
@@ -36,6 +36,7 @@ T = TypeVar("T")
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
+LONGEST_CLIENT = 200  # characters of a User-Agent that go on record
 ANYBODY: frozenset[PrincipalKind] = frozenset()  # no token is asked for
 _ADMITTED: dict[Callable[..., Any], frozenset[PrincipalKind]] = {}
 _API_VERSION = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:-[A-Za-z0-9.-]{1,32})?")
@@ -123,7 +124,7 @@ class GuardedRoute(APIRoute):
 async def _admit(request: Request, admitted: frozenset[PrincipalKind]) -> Call:
     state = state_of(request)
     now = state.services.clock.now()
-    address = caller_address(request)
+    address, client = caller_address(request), client_of(request)
     request.state.challenge = _challenge(request, state)
     token = state.tokens.verify(
         bearer_token(request.headers.get("authorization")), state.realm, now
@@ -139,9 +140,9 @@ async def _admit(request: Request, admitted: frozenset[PrincipalKind]) -> Call:
 
     principal, groups, locations = state.services.glance(look)
     try:
-        subject = subject_of(token, principal, address)
+        subject = replace(subject_of(token, principal, address), client=client)
     except AuthenticationFailed as error:
-        claimed = Subject(token.principal_id, token.kind, "", address)
+        claimed = Subject(token.principal_id, token.kind, "", address, client)
         await record_denial(request, claimed, error)
         raise
     request.scope["state"]["principal_id"] = subject.principal_id
@@ -153,6 +154,12 @@ async def _admit(request: Request, admitted: frozenset[PrincipalKind]) -> Call:
         raise
     group = _check_arm(request, state, groups)
     return Call(state, request, subject, token.expires_at, group, tuple(locations))
+
+
+def client_of(request: Request) -> str:
+    """What the caller calls itself, bounded and in plain ASCII; nobody is believed for it."""
+    text = request.headers.get("user-agent", "")[:LONGEST_CLIENT]
+    return "".join(letter for letter in text if " " <= letter <= "~")
 
 
 def _challenge(request: Request, state: AppState) -> str:

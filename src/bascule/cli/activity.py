@@ -239,6 +239,7 @@ def _json(each: AuditEvent) -> dict[str, object]:
             "principalId": each.actor_id,
             "kind": each.actor_kind,
             "address": each.actor_address,
+            "client": each.client,
         },
         "resourceId": each.resource_id,
         "correlationId": each.correlation_id,

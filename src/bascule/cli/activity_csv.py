@@ -29,6 +29,7 @@ COLUMNS = (
     "id",
     "position",
     "hash",
+    "client",
 )
 # Full-width forms too: some spreadsheets read them as the plain ones.
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -57,6 +58,7 @@ def csv_row(event: AuditEvent, detail: Callable[[Mapping[str, object]], str]) ->
             event.id,
             str(event.position or ""),
             event.hash,
+            event.client,
         )
     )
 

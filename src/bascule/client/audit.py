@@ -30,6 +30,7 @@ class AuditEvent:
     data: Mapping[str, Any]
     position: int = 0  # in the chain; 0 until it is sealed
     hash: str = ""
+    client: str = ""  # the actor's program, by its own word
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +89,5 @@ def _read(data: Data) -> AuditEvent:
         data=inner(data, "data"),
         position=number(data, "position", 0),
         hash=text(data, "hash", ""),
+        client=str(who.get("client") or ""),
     )

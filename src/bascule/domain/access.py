@@ -23,3 +23,4 @@ class Subject:
     kind: PrincipalKind
     name: str  # for people to read: display name
     address: str = ""  # where the call came from, as the server sees it
+    client: str = ""  # the program that called, by its own word (RFC 9110 10.1.5)

@@ -305,6 +305,7 @@ class Actor:
     name: str = "bascule"
     kind: str = "System"
     address: str = ""
+    client: str = ""  # the program that called, by its own word
 
 
 SYSTEM = Actor()

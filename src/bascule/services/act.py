@@ -54,7 +54,8 @@ class Act:
 
 
 def actor_of(subject: Subject) -> Actor:
-    return Actor(subject.principal_id, subject.name, str(subject.kind), subject.address)
+    kind = str(subject.kind)
+    return Actor(subject.principal_id, subject.name, kind, subject.address, subject.client)
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,10 +183,15 @@ def _api(record: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
             "request": {"uid": record["correlationId"]},
         },
         "src_endpoint": _endpoint(record["actor"]),
-        "http_request": {"http_method": verb},
+        "http_request": _http_request(verb, record["actor"]),
         "resources": [_resource(path)],
     }
     return {**answer, "status_detail": "; ".join(reasons)} if reasons else answer
+
+
+def _http_request(verb: str, actor: Mapping[str, Any]) -> dict[str, str]:
+    client = actor.get("client", "")  # events of before it was recorded have none
+    return {"http_method": verb, **({"user_agent": client} if client else {})}
 
 
 def _metadata(link: Link) -> dict[str, Any]:

@@ -10,7 +10,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from bascule.api.auth import CurrentCall, GuardedRoute, admits, admits_anybody, record_denial
+from bascule.api.auth import (
+    CurrentCall,
+    GuardedRoute,
+    admits,
+    admits_anybody,
+    client_of,
+    record_denial,
+)
 from bascule.api.context import state_of
 from bascule.api.envelope import CompactJson
 from bascule.api.generations import GenerationStream
@@ -31,7 +38,7 @@ _AGENT = "/bascule/agents/{uid}"
 @admits_anybody
 async def enrol(request: Request, body: EnrolBody) -> Response:
     state = state_of(request)
-    caller = Subject("", PrincipalKind.AGENT, "", caller_address(request))
+    caller = Subject("", PrincipalKind.AGENT, "", caller_address(request), client_of(request))
     token_hash = fleet.hash_token(body.token)
     known = await state.services.look(lambda reader: reader.enrolment_by_hash(token_hash))
     if known is None:

@@ -157,6 +157,7 @@ def _properties(event: Event, operation: Operation, *, is_begin: bool) -> dict[s
         "entity": event.resource_id,
         "message": operation.action,
         "serviceRequestId": event.correlation_id,
+        "userAgent": event.actor.client,
         "statusCode": "" if is_begin else operation.sub_status,
     }
     fact = event.fact

@@ -158,7 +158,7 @@ def an_event(
     return Event(
         id=event_id,
         at=at,
-        actor=Actor(principal_id, "Ada Lovelace", "ServicePrincipal", "192.0.2.7"),
+        actor=Actor(principal_id, "Ada Lovelace", "ServicePrincipal", "192.0.2.7", "az/2"),
         resource_id=str(resource),
         fact=fact or GrantCreated("g", "r", "web-1", "22/tcp", ("192.0.2.7", "*"), format_utc(NOW)),
         correlation_id="correlation",
