@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from bascule.agent.link import report_json
 from bascule.agent.witness import FILE, SAVE_SECONDS, Witness
+from bascule.services.fleet import Report
 
 
 def told(position: int, digest: str = "", **more: Any) -> dict[str, Any]:
@@ -110,3 +112,10 @@ def test_without_a_directory_nothing_is_written() -> None:
     witness.take(told(3))
     witness.save(0.0)
     assert witness.head.position == 3
+
+
+def test_a_report_carries_it(witness: Witness) -> None:
+    witness.take(told(9))
+    report = Report(1, frozenset(), disputes=witness.pending(), notes=("other",))
+    kinds = [(each["kind"], each["text"]) for each in report_json(report)["notes"]]
+    assert kinds == [("record", witness.pending()[0]), ("note", "other")]

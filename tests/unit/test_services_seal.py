@@ -110,8 +110,36 @@ def test_a_round_that_fails_is_tried_again(
 
     monkeypatch.setattr(seal, "_round", fail_once)
     monkeypatch.setattr(seal, "ROUND_SECONDS", 0.001)
+    monkeypatch.setattr(seal, "RETRY_SECONDS", 0.001)
     asyncio.run(run())
     assert len(rounds) >= 2
+
+
+def test_a_look_at_everything_does_not_hold_the_sealing_up(
+    world: World, key: RecordKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading a record of years back takes minutes; an event is in the chain in a second."""
+
+    async def run() -> None:
+        reading, sealed = asyncio.Event(), asyncio.Event()
+
+        async def read_for_ever(*_: object) -> None:
+            reading.set()
+            await asyncio.Event().wait()
+
+        async def note(*_: object) -> None:
+            if reading.is_set():
+                sealed.set()
+
+        monkeypatch.setattr(seal, "look_at_all", read_for_ever)
+        monkeypatch.setattr(seal, "_round", note)
+        task = asyncio.create_task(seal.keep_record(world.services, key))
+        await asyncio.wait_for(sealed.wait(), 10)
+        task.cancel()
+
+    monkeypatch.setattr(seal, "FIRST_LOOK", timedelta())
+    monkeypatch.setattr(seal, "ROUND_SECONDS", 0.001)
+    asyncio.run(run())
 
 
 class TestKey:

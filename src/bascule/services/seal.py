@@ -10,7 +10,7 @@ somebody exports. Once a day the whole chain is read back; a break is an event i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -29,6 +29,7 @@ log = structlog.get_logger("bascule.record")
 
 BATCH = 500  # events sealed in one transaction: some ten milliseconds of the writer's time
 ROUND_SECONDS = 0.4
+RETRY_SECONDS = 5.0  # after a failure: the log shall say it, not be filled with it
 CHECKPOINT_EVENTS = 1000
 CHECKPOINT_AFTER = timedelta(minutes=10)
 LOOK_EVERY = timedelta(hours=24)
@@ -79,19 +80,29 @@ def _is_checkpoint_due(tx: Reader, now: datetime) -> bool:
 
 
 async def keep_record(services: Services, signer: Signer) -> None:
-    """Run until cancelled. A round that fails is logged and tried again."""
-    next_look = services.clock.boottime() + FIRST_LOOK.total_seconds()
+    """Seal, sign and look, until cancelled."""
+    await asyncio.gather(
+        _repeat(lambda: _round(services, signer), timedelta(), ROUND_SECONDS),
+        _repeat(lambda: look_at_all(services, signer), FIRST_LOOK, LOOK_EVERY.total_seconds()),
+    )
+
+
+async def _repeat(
+    work: Callable[[], Awaitable[None]], first_after: timedelta, pause: float
+) -> None:
+    """Work, pause, and again; what fails is logged and tried again."""
+    await asyncio.sleep(first_after.total_seconds())
     while True:
+        wait = pause
         try:
-            await _round(services, signer)
-            if services.clock.boottime() >= next_look:
-                next_look = services.clock.boottime() + LOOK_EVERY.total_seconds()
-                await look_at_all(services, signer)
+            await work()
         except BasculeError as error:
-            log.error("the record was not sealed", why=error.message)
+            log.error("the record was not sealed or read", why=error.message)
+            wait = max(pause, RETRY_SECONDS)
         except Exception:  # a row that somebody damaged must not end the sealing of all others
-            log.exception("the record was not sealed")
-        await asyncio.sleep(ROUND_SECONDS)
+            log.exception("the record was not sealed or read")
+            wait = max(pause, RETRY_SECONDS)
+        await asyncio.sleep(wait)
 
 
 async def _round(services: Services, signer: Signer) -> None:
