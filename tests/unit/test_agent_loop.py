@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bascule.agent.local_openings import LocalOpenings
-from bascule.agent.loop import AgentLoop
+from bascule.agent.loop import LONGEST_RETRY, AgentLoop
 from bascule.domain.desired import DesiredState, Held
 from bascule.services.fleet import Report
 from bascule.services.reconcile import Reconciler
@@ -70,3 +70,23 @@ def test_what_is_announced_while_an_answer_is_on_its_way_is_asked_for_again(
     assert line.asked == [1, 2]
     loop.step()
     assert line.asked == [1, 2], "nothing was announced any more"
+
+
+def test_a_fault_of_its_own_does_not_end_the_loop(tmp_path: Path) -> None:
+    """A5: under ``serve --this-host`` nobody would start the thread anew."""
+    clock = SetClock()
+    driver = FakeDriver(FakeFirewall(clock))
+    line = Line()
+    local = LocalOpenings(tmp_path)
+    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+
+    def fault() -> None:
+        line.meanwhile = lambda: None
+        raise RuntimeError("a fault")
+
+    line.meanwhile = fault
+    loop.step()
+    assert line.asked == [1]
+    clock.pass_time(LONGEST_RETRY)
+    loop.step()
+    assert line.asked == [1, 1], "it went on"

@@ -26,6 +26,7 @@ log = structlog.get_logger("bascule.agent")
 
 LONGEST_LINE = 4096
 LAST_ANSWER_SECONDS = 2.0
+ACCEPT_RETRY = 0.5  # seconds, when there is no descriptor left
 LONGEST_OPENING = timedelta(days=1)
 Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -48,23 +49,28 @@ class ControlSocket:
         finally:
             os.umask(previous)
         self._listener.listen(8)
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._accept, args=(handle,), name="control")
         self._thread.daemon = True
         self._thread.start()
 
     def close(self) -> None:
         """End, after whoever is being answered has his answer."""
+        self._closing.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # accept(2) returns, close(2) would not do
         self._thread.join(LAST_ANSWER_SECONDS)
         self._listener.close()
 
     def _accept(self, handle: Handler) -> None:
-        while True:
+        while not self._closing.is_set():
             try:
                 connection, _ = self._listener.accept()
-            except OSError:
-                return  # the agent is ending
+            except OSError as error:
+                if not self._closing.is_set():  # EMFILE, ECONNABORTED: it passes
+                    log.warning("control socket: nobody could be heard", why=str(error))
+                    self._closing.wait(ACCEPT_RETRY)
+                continue
             with connection:
                 connection.settimeout(10.0)
                 with contextlib.suppress(OSError):

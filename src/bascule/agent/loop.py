@@ -129,6 +129,8 @@ class AgentLoop:
                 self._link.listen(self._on_generation, self._stopping.is_set)
             except BasculeError as error:
                 log.debug("stream ended", why=error.message)
+            except Exception:
+                log.exception("stream failed")  # a fault of ours: asked for again like any other
             lasted = self._clock.boottime() - started
             if self._announced >= 0 and lasted > STEADY_SECONDS:
                 retry = SHORTEST_RETRY
@@ -168,6 +170,11 @@ class AgentLoop:
         except BasculeError as error:
             log.error("pass failed", why=error.message, advice=error.advice)
             self._next_poll = self._clock.boottime() + SHORTEST_RETRY
+        except Exception:
+            # In the server's process nobody would start this thread anew, and say so (A6).
+            log.exception("pass failed, by a fault of the agent's own")
+            self._back_off()
+            self._stopping.wait(SHORTEST_RETRY)  # a lease's past end would have us here at once
 
     def _wait(self) -> Command | None:
         now = self._clock.boottime()

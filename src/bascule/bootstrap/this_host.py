@@ -14,8 +14,8 @@ from typing import TypeVar
 
 import structlog
 
-from bascule.agent.link import KeyRefused
 from bascule.agent.guard_file import DEFAULT_PATH, guard_of_host
+from bascule.agent.link import KeyRefused
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import AgentLoop
 from bascule.agent.memory import HeldFile
@@ -23,7 +23,12 @@ from bascule.domain.desired import DesiredState
 from bascule.domain.ids import is_name, machine_id
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.net import parse_address
-from bascule.errors import AuthenticationFailed, ConfigurationError, ServerUnreachable
+from bascule.errors import (
+    AuthenticationFailed,
+    BasculeError,
+    ConfigurationError,
+    ServerUnreachable,
+)
 from bascule.interfaces import Installation, Reader, Transaction
 from bascule.services.act import IN_PROCESS_KEY, Act, Services
 from bascule.services.fleet import Report, state_for, take_report
@@ -94,6 +99,11 @@ class LocalLink:
             return asyncio.run_coroutine_threadsafe(work, self._event_loop).result(seconds)
         except (RuntimeError, TimeoutError) as error:
             raise ServerUnreachable("The server is stopping.") from error
+        except BasculeError:
+            raise
+        except Exception as error:
+            log.exception("the server could not answer its own agent")
+            raise ServerUnreachable("The server failed.") from error
 
 
 class ThisHost:
