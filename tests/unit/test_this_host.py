@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from bascule.agent.control import ControlSocket
 from bascule.agent.link import KeyRefused
 from bascule.bootstrap.serve import serve
-from bascule.bootstrap.this_host import LocalLink
+from bascule.bootstrap.this_host import LocalLink, ThisHost
+from bascule.client.host_agent import open_on_this_host, tell_agent
 from bascule.domain.desired import DesiredState
-from bascule.errors import ConfigurationError
+from bascule.errors import ConfigurationError, InvalidInput
 from bascule.services import machines
 from bascule.services.owned_driver import OwnedDriver
+from bascule.testing.fake_driver import FakeDriver
+from bascule.testing.fake_firewall import FakeFirewall
 from tests.unit.services_world import World
 
 
@@ -26,6 +31,33 @@ class NoRight:
 
     def local_port_range(self) -> tuple[int, int] | None:
         return None
+
+
+class FakeHost:
+    """A host whose firewall is the fake."""
+
+    def __init__(self, world: World) -> None:
+        self.firewall = FakeFirewall(world.clock)
+
+    def open_host_driver(self) -> OwnedDriver:
+        return FakeDriver(self.firewall)
+
+    def local_port_range(self) -> tuple[int, int] | None:
+        return None
+
+
+def _beside(world: World, data: Path, control: Path, do: Callable[[], None]) -> None:
+    """Do that while a server guards its own host."""
+
+    async def serve_meanwhile() -> None:
+        host = ThisHost(world.services, FakeHost(world), data, control)
+        await host.start(world.installation)
+        try:
+            await asyncio.to_thread(do)
+        finally:
+            await host.stop()
+
+    asyncio.run(serve_meanwhile())
 
 
 def _fetch(world: World, uid: str) -> DesiredState:
@@ -59,3 +91,44 @@ def test_without_the_right_to_the_firewall_nothing_is_served(
     )
     assert isinstance(done.exception, ConfigurationError)
     assert not served
+
+
+def test_root_finds_the_loop_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A25: policy set in an ssh session on this machine must be able to let its peer in."""
+    monkeypatch.setattr("socket.gethostname", lambda: "web-1")
+    world, control = World(), tmp_path / "run" / "agent.sock"
+    beside_state = tmp_path / "this-host" / "agent.sock"
+
+    def ask() -> None:
+        for path in (control, beside_state):
+            assert tell_agent(path, {"command": "status"})["status"]["machineUid"] == world.web.uid
+        assert control.stat().st_mode & 0o777 == 0o600
+        assert control.parent.stat().st_mode & 0o777 == 0o700
+        open_on_this_host(control, "TCP", 22, "192.0.2.9", 900)
+        (opened,) = tell_agent(control, {"command": "status"})["status"]["open"]
+        assert (opened["ports"], opened["local"]) == (["22/tcp"], True)
+        with pytest.raises(InvalidInput, match="server's own process") as refused:
+            tell_agent(control, {"command": "uninstall"})
+        assert "Stop the server" in refused.value.advice
+        assert f"bascule agent uninstall --state {tmp_path / 'this-host'}" in refused.value.advice
+
+    _beside(world, tmp_path, control, ask)
+    assert not control.exists()
+    assert not beside_state.exists()
+
+
+def test_the_place_of_another_agent_that_answers_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "web-1")
+    control = tmp_path / "agent.sock"
+    other = ControlSocket(control, lambda _: {"status": "the other's"})
+
+    def ask() -> None:
+        assert tell_agent(control, {"command": "status"})["status"] == "the other's"
+
+    try:
+        _beside(World(), tmp_path, control, ask)
+        ask()
+    finally:
+        other.close()

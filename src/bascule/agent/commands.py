@@ -14,6 +14,7 @@ import click
 from bascule.client.host_agent import (
     DEFAULT_STATE,
     control_path,
+    find_control,
     open_on_this_host,
     tell_agent,
 )
@@ -83,7 +84,7 @@ def run(
     from bascule.telemetry import set_up_logging
 
     set_up_logging()
-    paths = AgentPaths(state, _control(control, state), guard)
+    paths = AgentPaths(state, control if control is not None else control_path(state), guard)
     process = AgentProcess(parts, paths, SystemClock())
     sys.exit(process.run(server.rstrip("/"), token))
 
@@ -213,7 +214,8 @@ def _open_without_agent(
                 time.sleep(0.2)
     raise EnforcementFailed(
         f"No agent answers, and its rules cannot be taken over: {refusal}",
-        advice="Stop what is left of it first: systemctl stop bascule-agent; then again.",
+        advice="Stop what is left of it first: systemctl stop bascule-agent, or the server when "
+        "it runs with --this-host; then again.",
     )
 
 
@@ -321,7 +323,8 @@ def _prepare_opening(state: Path, peer: str, number: int) -> None:
 
 
 def _control(control: Path | None, state: Path) -> Path:
-    return control if control is not None else control_path(state)
+    """Where the agent that a command is for listens."""
+    return control if control is not None else find_control(state)
 
 
 def _span(text: str) -> float:

@@ -60,7 +60,9 @@ class AgentLoop:
         local_port_range: Callable[[], tuple[int, int] | None],
         local: LocalOpenings,
         witness: Witness | None = None,
+        machine_uid: str = "",
     ) -> None:
+        self._machine_uid = machine_uid
         self._reconciler = reconciler
         self._driver = driver
         self._link = link
@@ -336,6 +338,7 @@ class AgentLoop:
         now = self._clock.boottime()
         held = self._reconciler.held
         return {
+            "machineUid": self._machine_uid,
             "connected": bool(self._is_connected),
             "refused": self._is_refused,
             "generation": held.generation,

@@ -86,6 +86,7 @@ class AgentProcess:
             self._parts.local_port_range,
             LocalOpenings(self._paths.state),
             witness,
+            identity.machine_uid,
         )
         if not self._manager.is_present:
             loop.add_weakness(NOT_HELD)

@@ -14,11 +14,13 @@ from typing import TypeVar
 
 import structlog
 
+from bascule.agent.control import ControlSocket, Uninstalled, handler_for
 from bascule.agent.guard_file import DEFAULT_PATH, guard_of_host
 from bascule.agent.link import KeyRefused
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import AgentLoop
 from bascule.agent.memory import HeldFile
+from bascule.client.host_agent import CONTROL_NAME, DEFAULT_CONTROL, is_answering
 from bascule.domain.desired import DesiredState
 from bascule.domain.ids import is_name, machine_id
 from bascule.domain.machine import EnforcementPoint, Machine
@@ -27,6 +29,7 @@ from bascule.errors import (
     AuthenticationFailed,
     BasculeError,
     ConfigurationError,
+    Conflict,
     ServerUnreachable,
 )
 from bascule.interfaces import Installation, Reader, Transaction
@@ -106,6 +109,36 @@ class LocalLink:
             raise ServerUnreachable("The server failed.") from error
 
 
+def refuse_uninstall(state: Path) -> Uninstalled:
+    raise Conflict(
+        "This host is guarded by the Bascule server's own process (serve --this-host).",
+        code="GuardedByServer",
+        advice="Stop the server, or start it without --this-host; then: "
+        f"bascule agent uninstall --state {state}.",
+    )
+
+
+class ControlSockets:
+    """Where root on this host finds the loop: beside its state, and where commands look."""
+
+    def __init__(self, loop: AgentLoop, state: Path, well_known: Path) -> None:
+        self._open: list[tuple[Path, ControlSocket]] = []
+        handle = handler_for(loop, lambda: refuse_uninstall(state))
+        for path in (state / CONTROL_NAME, well_known):
+            try:
+                path.parent.mkdir(mode=0o700, exist_ok=True)
+                if path == well_known and is_answering(path):
+                    raise FileExistsError("another agent answers there")
+                self._open.append((path, ControlSocket(path, handle)))
+            except OSError as error:  # not ours to make, or longer than unix(7) allows
+                log.warning("no control socket", path=str(path), why=str(error))
+
+    def close(self) -> None:
+        for path, listener in self._open:
+            listener.close()
+            path.unlink(missing_ok=True)
+
+
 class ThisHost:
     """Runs the loop in a thread beside the server.
 
@@ -113,7 +146,9 @@ class ThisHost:
     will not do, before anything is served.
     """
 
-    def __init__(self, services: Services, parts: HostParts, data: Path) -> None:
+    def __init__(
+        self, services: Services, parts: HostParts, data: Path, control: Path = DEFAULT_CONTROL
+    ) -> None:
         self._name = socket.gethostname().partition(".")[0]
         if not is_name(self._name):
             raise ConfigurationError(
@@ -124,6 +159,8 @@ class ThisHost:
         self._parts = parts
         self._driver = parts.open_host_driver()
         self._state = data / "this-host"
+        self._control = control
+        self._sockets: ControlSockets | None = None
         self._loop: AgentLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -150,12 +187,16 @@ class ThisHost:
             self._services.clock,
             self._parts.local_port_range,
             LocalOpenings(self._state),
+            machine_uid=machine.uid,
         )
         self._thread = threading.Thread(target=self._loop.run, name="this-host", daemon=True)
         self._thread.start()
+        self._sockets = ControlSockets(self._loop, self._state, self._control)
         log.info("guarding this host", machine=machine.id.name)
 
     async def stop(self) -> None:
+        if self._sockets is not None:
+            await asyncio.to_thread(self._sockets.close)
         if self._loop is not None and self._thread is not None:
             self._loop.stop()
             await asyncio.to_thread(self._thread.join, 5.0)

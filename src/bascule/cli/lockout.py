@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from bascule.cli.here import is_here
 from bascule.cli.parameters import Port
 from bascule.cli.printing import note
-from bascule.client.host_agent import control_path, open_on_this_host
+from bascule.client.host_agent import find_control, machine_uid_here, open_on_this_host
 from bascule.client.machines import Machine
 from bascule.client.ssh_peer import ssh_peer
 from bascule.domain.net import Address, parse_address
@@ -33,7 +33,7 @@ def keep_my_way_in(machine: Machine, ports: Iterable[Port]) -> None:
 
 def _open(number: int, peer: Address) -> None:
     try:
-        open_on_this_host(control_path(), "TCP", number, str(peer), GRACE_MINUTES * 60)
+        open_on_this_host(find_control(), "TCP", number, str(peer), GRACE_MINUTES * 60)
     except BasculeError as error:
         note(
             f"You are in an ssh session on this machine, and its agent did not let {peer} in for "
@@ -47,6 +47,10 @@ def _open(number: int, peer: Address) -> None:
 
 
 def _is_this_host(machine: Machine) -> bool:
+    """The agent here knows; addresses, which a NAT hides, are for where none answers."""
+    uid = machine_uid_here()
+    if uid:
+        return uid == machine.uid
     for text in machine.addresses:
         try:
             if is_here(parse_address(text)):

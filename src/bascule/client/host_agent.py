@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from bascule.errors import ConfigurationError, InvalidInput, ServerUnreachable
+from bascule.errors import BasculeError, ConfigurationError, InvalidInput, ServerUnreachable
 
 DEFAULT_STATE = Path("/var/lib/bascule-agent")
 DEFAULT_CONTROL = Path("/run/bascule/agent.sock")
@@ -24,6 +24,39 @@ def control_path(state: Path = DEFAULT_STATE) -> Path:
     if state == DEFAULT_STATE and DEFAULT_CONTROL.parent.is_dir():
         return DEFAULT_CONTROL
     return state / CONTROL_NAME
+
+
+def find_control(state: Path = DEFAULT_STATE) -> Path:
+    """Where an agent answers: the service's, one run by hand, or the server's own.
+
+    When none does, where it would listen.
+    """
+    if state == DEFAULT_STATE:
+        for path in (DEFAULT_CONTROL, state / CONTROL_NAME):
+            if is_answering(path):
+                return path
+    return control_path(state)
+
+
+def is_answering(path: Path) -> bool:
+    """Does somebody listen there, be it that he would not hear us?"""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(ANSWER_SECONDS)
+            connection.connect(str(path))
+    except PermissionError:
+        return True
+    except OSError:  # nobody, or a path longer than unix(7) allows
+        return False
+    return True
+
+
+def machine_uid_here() -> str:
+    """Which machine the agent on this host guards; empty when none says so."""
+    try:
+        return str(tell_agent(find_control(), {"command": "status"})["status"]["machineUid"])
+    except (BasculeError, KeyError):
+        return ""
 
 
 def tell_agent(path: Path, message: dict[str, Any]) -> dict[str, Any]:

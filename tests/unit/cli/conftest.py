@@ -123,6 +123,7 @@ def cli(
         monkeypatch.delenv(name, raising=False)
     for module in ("reach", "lockout"):
         monkeypatch.setattr(f"bascule.cli.{module}.is_here", lambda _: False)
+    monkeypatch.setattr("bascule.cli.lockout.machine_uid_here", lambda: "")
     became: list[list[str]] = []
 
     def execvp(_: str, words: list[str]) -> None:

@@ -217,6 +217,21 @@ class TestLockout:
         )
         assert "let in on port 22 for 15 minutes" in result.err
 
+    def test_behind_a_nat_the_agent_here_knows_which_machine_this_is(
+        self,
+        cli: Cli,
+        server: FakeServer,
+        here: list[object],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        uid = server.machines[server.add_machine("web-1")]["properties"]["vmId"]
+        server.add_machine("web-2", "203.0.113.5")
+        monkeypatch.setattr("bascule.cli.lockout.machine_uid_here", lambda: uid)
+        cli("policy", "set", "web-2")
+        assert here == [], "an address of this host, but another machine's rules"
+        cli("policy", "set", "web-1")
+        assert here == [("TCP", 22, "192.0.2.9", 900)]
+
     def test_elsewhere(self, cli: Cli, server: FakeServer, here: list[object]) -> None:
         server.add_machine("web-1", "203.0.113.77")
         cli("policy", "set", "web-1")
