@@ -186,7 +186,7 @@ def test_a_put_keeps_the_requests_and_ends_what_it_no_longer_allows(web: House) 
         port["number"]: (port["status"], port["bascule"]["state"])
         for port in request["virtualMachines"][0]["ports"]
     }
-    assert states == {22: ("Initiating", "opening"), 80: ("Revoked", "closing")}
+    assert states == {22: ("Initiating", "opening"), 80: ("Revoked", "closed")}
 
 
 def test_requests_are_the_live_ones_and_seven_days_newest_first(web: House) -> None:
