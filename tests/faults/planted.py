@@ -68,7 +68,7 @@ PLANTED: dict[str, Bug] = {
         'f"ct state established {_NO_SYN} {_PORT} != @{KILL} {not_ended} accept"',
         'f"ct state established {_PORT} != @{KILL} {not_ended} accept"',
         ((0.1, _ask(1.0)), (0.1, _ask(1.0, "db-1"))),
-        4.0,
+        5.0,
     ),
     "the agent does not hear of revocations": Bug(
         "domain/desired.py",

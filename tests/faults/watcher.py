@@ -25,7 +25,9 @@ from dataclasses import dataclass
 from typing import TextIO
 
 PATIENCE = 0.3  # seconds; the kernel would send the SYN again after one
-QUIET = 1.6  # nobody let in for so long: the opening is over, and the judge's slack too
+QUIET = (
+    2.5  # nobody let in for so long: the opening is over, the judge's slack and a late answer too
+)
 TELL = 1.0
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
