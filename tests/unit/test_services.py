@@ -348,10 +348,24 @@ def test_what_did_not_open_in_a_minute_never_opens(world: World) -> None:
         StatusReason.EXPIRED,
     )
     assert "has no agent" in failed.failure
+    assert "is open until" not in failed.failure, "nobody could have had it"
     world.enrol(machine)
     world.report(machine, grant.id)
     assert world.grant(grant).state is GrantState.FAILED
     assert state(world, machine).leases == ()
+
+
+def test_a_withdrawal_says_that_an_agent_cut_off_in_time_may_hold_it_open(world: World) -> None:
+    """Said means seen: "failed" alone would say of a port that it is shut (ARCHITECTURE)."""
+    world.put(rules(world.web, 22), rules(world.db, 22))
+    told, short = world.granted(world.web, seconds=600), world.granted(world.db, seconds=60)
+    world.clock.pass_time(60)
+    world.do(sweep)
+    failed = world.grant(told)
+    assert failed.state is GrantState.FAILED
+    assert f"the port is open until {told.ends_at_text}" in failed.failure
+    assert "is open until" not in world.grant(short).failure, "its end is over"
+    assert state(world, world.web).leases == (), "and none is told to open it any more"
 
 
 def test_an_agent_ahead_of_the_server_ends_what_lives(world: World) -> None:

@@ -53,8 +53,14 @@ def sweep(tx: Transaction, act: Act) -> int:
 
 
 def _withdraw(tx: Transaction, act: Act, grant: Grant) -> None:
-    """Never reported in force: it must not open later by surprise."""
+    """Never reported in force: it must not open later by surprise.
+
+    An agent that had it and was cut off before it said so may hold it open to its end; that
+    is said, since nobody here can know better.
+    """
     why = _why_not_open(tx, grant, act.now)
+    if tx.enforcement_point(grant.machine_uid) is not None and grant.ends_at > act.now:
+        why += f" If it had the request by then, the port is open until {grant.ends_at_text}."
     generation = touch(tx, act, grant.machine_uid)
     tx.update_grant(replace(fail(grant, why, act.now), generation=generation), grant.state)
     act.settled.add(grant.request_id)
