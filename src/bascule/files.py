@@ -1,13 +1,13 @@
 """Files that are whole or absent, whenever the process or the machine dies.
 
 rename(2) replaces atomically; fsync(2) of the file before it and of the directory after
-it make that hold across a power cut too.
+it make that hold across a power cut too. For folders that one process owns: two that write
+one file at once need ``client.private_file``.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
 from bascule.errors import ConfigurationError
@@ -21,9 +21,9 @@ def write_atomically(path: Path, data: str | bytes, mode: int = PRIVATE) -> None
 
     Raises ConfigurationError when the folder cannot be written or the disk is full.
     """
-    # A name of its own, so that two processes at once never write into one file.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    temporary = path.with_name(path.name + ".new")
     try:
+        temporary.unlink(missing_ok=True)  # left by a process that was killed
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, mode)  # whatever the umask took away
@@ -33,7 +33,6 @@ def write_atomically(path: Path, data: str | bytes, mode: int = PRIVATE) -> None
         temporary.replace(path)
         sync_directory(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}.",
             advice="Free space, or make its folder writable for this account.",

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from bascule.errors import ConfigurationError
-from bascule.identity.files import PRIVATE, read_if_present, write_atomically
+from bascule.files import PRIVATE, write_atomically
+from bascule.identity.files import read_if_present
 
 RECORD_KEY = "record-signing.key"
 

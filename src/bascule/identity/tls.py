@@ -23,8 +23,9 @@ from cryptography import x509
 
 from bascule.config import DEFAULT_CERTIFICATE_LIFE, parse_names
 from bascule.errors import ConfigurationError
+from bascule.files import PRIVATE, PUBLIC, write_atomically
 from bascule.identity import x509 as certificates
-from bascule.identity.files import PRIVATE, PUBLIC, read_if_present, write_atomically
+from bascule.identity.files import read_if_present
 
 CA_KEY, CA_CERTIFICATE, SERVER = "ca.key", "ca.pem", "server.pem"
 RENEWED_WITH_LEFT = 1 / 3  # of its life

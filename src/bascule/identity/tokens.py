@@ -22,7 +22,8 @@ from joserfc.jwk import RSAKey
 
 from bascule.domain.access import PrincipalKind
 from bascule.errors import AuthenticationFailed, ConfigurationError
-from bascule.identity.files import PRIVATE, read_if_present, write_atomically
+from bascule.files import PRIVATE, write_atomically
+from bascule.identity.files import read_if_present
 from bascule.identity.realm import Realm
 
 SIGNING_KEY = "token-signing.key"
