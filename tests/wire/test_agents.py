@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
+from bascule.api.denials import RECORDED_PER_SOURCE
 from bascule.api.wire.fields import Body
 from bascule.domain.ids import ResourceId
 from bascule.errors import Unavailable
@@ -82,6 +83,19 @@ def test_guessed_tokens_leave_few_rows(house: House) -> None:
         answer = enrol(house, f"bascule-enrol.{number}")
         assert answer.status_code == 403
     assert len(house.events()) < 10
+
+
+def test_an_old_token_tried_again_and_again_leaves_a_few_rows(house: House, uid: str) -> None:
+    """B8: a used or expired token in somebody's script must not fill the record."""
+    token = token_for(house)["token"]
+    assert enrol(house, token).status_code == 200
+    for _ in range(RECORDED_PER_SOURCE + 7):
+        answer = enrol(house, token, OTHER_KEY)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "EnrolmentRefused")
+    assert len(house.events("EnrolmentRefused")) == RECORDED_PER_SOURCE
+    house.clock.pass_time(60)
+    enrol(house, token, OTHER_KEY)
+    assert len(house.events("EnrolmentRefused")) == RECORDED_PER_SOURCE + 1, "a new minute"
 
 
 def test_a_replaced_agents_token_is_refused_at_once(house: House, uid: str) -> None:

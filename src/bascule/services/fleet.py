@@ -112,34 +112,46 @@ def create_enrolment(
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An enrolment that was not to be; an answer, so that its event is kept."""
+    """An enrolment that is not to be; an answer, so that its event is kept."""
 
     why: str
+    machine: Machine | None = field(default=None, compare=False)
+
+
+def judge_enrolment(
+    tx: Reader, token: str, public_key: str, now: datetime
+) -> tuple[Enrolment, Machine] | Refused:
+    """May that key have the machine that the token was made for?"""
+    enrolment = tx.enrolment_by_hash(hash_token(token))
+    if enrolment is None:
+        return Refused("the token is not known")
+    machine = tx.machine_by_uid(enrolment.machine_uid)
+    if machine is None:
+        return Refused("the machine of this token was deleted")
+    existing = tx.enforcement_point(machine.uid)
+    if enrolment.used_at is not None:
+        if existing is not None and existing.public_key == public_key:
+            return enrolment, machine  # the same agent again: killed before it read our answer
+        return Refused("the token was used already", machine)
+    if enrolment.expires_at <= now:
+        return Refused("the token has expired", machine)
+    if existing is not None and not enrolment.replaces:
+        return Refused("the machine has an enrolled agent; make the token with --replace", machine)
+    return enrolment, machine
 
 
 def enrol(
     tx: Transaction, act: Act, token: str, public_key: str, agent_version: str
 ) -> Machine | Refused:
     """Bind a public key to the machine that the token was made for, once."""
-    enrolment = tx.enrolment_by_hash(hash_token(token))
-    if enrolment is None:
-        return _refuse(tx, act, None, "the token is not known")
-    machine = tx.machine_by_uid(enrolment.machine_uid)
-    if machine is None:
-        return _refuse(tx, act, None, "the machine of this token was deleted")
-    existing = tx.enforcement_point(machine.uid)
+    judged = judge_enrolment(tx, token, public_key, act.now)
+    if isinstance(judged, Refused):
+        return _refuse(tx, act, judged)
+    enrolment, machine = judged
     if enrolment.used_at is not None:
-        if existing is not None and existing.public_key == public_key:
-            return machine  # the same agent again: it was killed before it read our answer
-        return _refuse(tx, act, machine, "the token was used already")
-    if enrolment.expires_at <= act.now:
-        return _refuse(tx, act, machine, "the token has expired")
-    if existing is not None and not enrolment.replaces:
-        return _refuse(
-            tx, act, machine, "the machine has an enrolled agent; make the token with --replace"
-        )
+        return machine
     if not tx.consume_enrolment(enrolment.id, act.now):
-        return _refuse(tx, act, machine, "the token was used already")
+        return _refuse(tx, act, Refused("the token was used already", machine))
     tx.put_enforcement_point(
         EnforcementPoint(machine.uid, public_key, act.now, agent_version=agent_version)
     )
@@ -149,10 +161,10 @@ def enrol(
     return machine
 
 
-def _refuse(tx: Transaction, act: Act, machine: Machine | None, why: str) -> Refused:
-    name = str(machine.id) if machine else ""
-    act.record(tx, EnrolmentRefused(name, why), name)
-    return Refused(why)
+def _refuse(tx: Transaction, act: Act, refused: Refused) -> Refused:
+    name = str(refused.machine.id) if refused.machine else ""
+    act.record(tx, EnrolmentRefused(name, refused.why), name)
+    return refused
 
 
 def state_for(tx: Reader, machine_uid: str, now: datetime) -> tuple[Machine, DesiredState]:

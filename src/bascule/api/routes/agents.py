@@ -39,13 +39,20 @@ _AGENT = "/bascule/agents/{uid}"
 async def enrol(request: Request, body: EnrolBody) -> Response:
     state = state_of(request)
     caller = Subject("", PrincipalKind.AGENT, "", caller_address(request), client_of(request))
-    token_hash = fleet.hash_token(body.token)
-    known = await state.services.look(lambda reader: reader.enrolment_by_hash(token_hash))
+    now = state.services.clock.now()
+    known, judged = await state.services.look(
+        lambda reader: (
+            reader.enrolment_by_hash(fleet.hash_token(body.token)),
+            fleet.judge_enrolment(reader, body.token, body.public_key, now),
+        )
+    )
     if known is None:
         # Not a use case: guesses by strangers are recorded in bounded number.
         refusal = _refusal("the token is not known")
         await record_denial(request, caller, refusal)
         raise refusal
+    if isinstance(judged, fleet.Refused) and not state.denials.is_recorded(caller.address, now):
+        raise _refusal(judged.why)  # an old token, tried again and again (EDGES B8)
     outcome = await state.services.perform(
         lambda tx, act: fleet.enrol(tx, act, body.token, body.public_key, body.agent_version or ""),
         caller,
