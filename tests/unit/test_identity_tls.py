@@ -14,9 +14,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from bascule import files
 from bascule.config import DEFAULT_CERTIFICATE_LIFE
 from bascule.errors import ConfigurationError
-from bascule.identity import files, tls
+from bascule.identity import tls
 from bascule.identity import x509 as certificates
 from bascule.identity.tls import CertificateKeeper
 from bascule.services.clocks import SystemClock
