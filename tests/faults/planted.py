@@ -54,7 +54,7 @@ PLANTED: dict[str, Bug] = {
         "domain/desired.py",
         "grant.ends_at - max(now, grant.started_at),",
         "grant.ends_at - max(now, grant.started_at) + timedelta(seconds=3),",
-        # With the server there it would be ended in time: either alone is enough.
+        # While the server is there it would be ended in time: either alone is enough.
         (
             (0.1, _ask(1.5)),
             (0.1, _ask(1.5, "db-1", KILL_PORT)),
