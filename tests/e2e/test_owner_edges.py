@@ -189,6 +189,10 @@ def test_uninstall_leaves_nothing(world: SmallWorld, is_alive: bool) -> None:
     assert not world.state.exists()
     assert not world.control.exists()
     assert not list(units.iterdir())
+    if is_alive:
+        (told,) = world.events("AgentReported")
+        assert "uninstalled by root on the host" in str(told), "the record shows it"
+        assert any("root has uninstalled" in each for each in _weak(world))
     again = world.on_host(
         "agent", "uninstall", "--yes", "--unit-folder", str(units), *_where(world), check=False
     )

@@ -280,6 +280,8 @@ def uninstall(
         answer = tell_agent(socket_path, {"command": "uninstall"})
         opened, files = answer["opened"], str(answer["state"])
         click.echo("removed the nftables table 'inet bascule' and stopped the agent")
+        if not answer.get("told", True):
+            click.echo("the server was not reached: it sees an agent that is away", err=True)
     except ServerUnreachable:
         opened = _remove_without_agent(parts)
         files = remove_state(state)

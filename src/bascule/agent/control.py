@@ -34,6 +34,7 @@ Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 class Uninstalled(TypedDict):
     opened: list[str]  # ports that nothing of ours shuts any more
     state: str  # a sentence on what became of the state directory
+    told: bool  # the server has taken a last report of it
 
 
 class ControlSocket:

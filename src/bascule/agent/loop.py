@@ -91,6 +91,10 @@ class AgentLoop:
         known = self._capabilities
         self._capabilities = replace(known, weaknesses=(*known.weaknesses, sentence))
 
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
     # -- other threads ------------------------------------------------------------------
 
     def stop(self) -> None:

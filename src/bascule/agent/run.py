@@ -22,6 +22,7 @@ import structlog
 
 from bascule.agent.control import ControlSocket, Uninstalled, handler_for
 from bascule.agent.enrolment import enrol, load_identity, parse_token, trust_of
+from bascule.agent.farewell import last_report, tell_server
 from bascule.agent.guard_file import guard_of_host
 from bascule.agent.leave import LOCK_FILE, remove_state
 from bascule.agent.link import HttpLink, Identity
@@ -63,6 +64,7 @@ class AgentProcess:
         self._manager = ServiceManager.from_environment()
         self._stopping = threading.Event()
         self._loop: AgentLoop | None = None
+        self._link: HttpLink | None = None
         self._lock = lock_state(paths.state)
         self._memory = HeldFile(paths.state, clock)
         self._reconciler = Reconciler(driver, self._memory, clock, guard_of_host(paths.guard))
@@ -78,6 +80,7 @@ class AgentProcess:
             return 0
         witness = Witness(self._paths.state)
         link = HttpLink(identity, trust_of(self._paths.state), self._clock, witness)
+        self._link = link
         loop = AgentLoop(
             self._reconciler,
             self._driver,
@@ -157,13 +160,16 @@ class AgentProcess:
 
     def _uninstall(self) -> Uninstalled:
         """Take every rule away and end; returns what this opens, and what became of the files."""
-        opened = [str(closed.port) for closed in self._reconciler.held.closed]
+        closed = sorted(each.port for each in self._reconciler.held.closed)
         self._driver.remove()
+        told = False
+        if self._link is not None and self._loop is not None:
+            told = tell_server(self._link, last_report(closed, self._loop.capabilities.facts))
         said = remove_state(self._paths.state)
         if self._loop is not None:
             self._loop.abandon()
         self._manager.notify("STOPPING=1")
-        return {"opened": sorted(opened), "state": said}
+        return {"opened": [str(port) for port in closed], "state": said, "told": told}
 
     def _on_signal(self, number: int, frame: types.FrameType | None) -> None:
         del number, frame

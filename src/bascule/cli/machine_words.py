@@ -56,11 +56,13 @@ def agent_words(point: EnforcementPoint | None, now: datetime) -> str:
 
 
 def shut_words(each: Machine) -> str:
-    """The shut ports, those in no policy marked."""
-    return ", ".join(
+    """The shut ports, those in no policy marked; of an agent that is away, as it last was."""
+    words = ", ".join(
         port_words(port.number, port.protocol) + ("" if port.is_in_policy else " (in no policy)")
         for port in each.closed_ports
     )
+    is_away = each.point is not None and each.point.state == OFFLINE
+    return f"{words}; last known" if words and is_away else words
 
 
 def port_list(ports: Sequence[ClosedPort]) -> str:

@@ -33,6 +33,16 @@ class TestMachine:
             "old-1                             Linux    away, never seen",
         ]
 
+    def test_what_an_agent_that_is_away_keeps_shut_is_as_it_last_was(
+        self, cli: Cli, server: FakeServer
+    ) -> None:
+        server.add_machine("web-1", closed=[closed(22), closed(80)], agent="offline")
+        server.add_machine("web-2", closed=[closed(22)])
+        _, away, there = cli("machine", "list").out.splitlines()
+        assert away.endswith("22/tcp, 80/tcp; last known")
+        assert there.endswith("22/tcp")
+        assert "22/tcp, 80/tcp; last known" in cli("machine", "show", "web-1").out
+
     def test_the_group_is_told_when_there_are_several(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1")
         server.add_machine("web-1", group="others")
