@@ -113,6 +113,14 @@ def test_usage_errors_end_with_two(cli: Cli) -> None:
     assert "No such command" in cli("nothing").err
 
 
+def test_a_mistyped_command_is_answered_with_the_one_that_was_meant(cli: Cli) -> None:
+    for typed, meant in (("reqest", "request"), ("polcy", "policy")):
+        result = cli(typed)
+        assert result.code == 2
+        assert meant in result.err.partition(typed)[2]
+    assert "mean" not in cli("zzzzzz").err
+
+
 def test_not_signed_in(cli: Cli) -> None:
     cli.config.unlink()
     result = cli("status")
