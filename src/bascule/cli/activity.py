@@ -25,6 +25,7 @@ from bascule.cli.printing import (
 from bascule.cli.spans import parse_since, show_instant
 from bascule.client.audit import AuditEvent, Wanted, events
 from bascule.client.record import checkpoints
+from bascule.domain import events as facts
 from bascule.domain.ids import is_guid
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import InvalidInput, NotFound, ServerUnreachable, Unavailable
@@ -92,8 +93,7 @@ def activity(
         raise click.UsageError("Give --csv or -o json, not both.")
     if machine is not None and resource:
         raise click.UsageError("Give --machine or --resource, not both.")
-    if kind and not (kind.isascii() and kind.isalpha()):
-        raise InvalidInput(f"{kind[:60]!r} is no kind of event.", target="--kind")
+    _check_kind(kind)
     form = "csv" if is_csv else output
     with connect() as connection:
         wanted = Wanted(
@@ -110,6 +110,21 @@ def activity(
             _print_csv(itertools.islice(events(connection, wanted, 1000), limit))
         else:
             _print(connection, wanted, limit, form)
+
+
+def _check_kind(kind: str) -> None:
+    """A mistyped one would be answered with nothing, as if nothing had happened."""
+    known = sorted(
+        name
+        for name, each in vars(facts).items()
+        if isinstance(each, type) and issubclass(each, facts.Fact) and each is not facts.Fact
+    )
+    if kind and kind not in known:
+        raise InvalidInput(
+            f"{kind[:60]!r} is no kind of event.",
+            target="--kind",
+            advice=f"The kinds are {', '.join(known)}.",
+        )
 
 
 def _print_csv(found: Iterator[AuditEvent]) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import click
 from click.shell_completion import CompletionItem
 
-from bascule.cli.spans import parse_span
+from bascule.cli.spans import parse_span, show_span
 from bascule.domain.net import AddressPrefix, parse_port_number
 from bascule.errors import BasculeError, InvalidInput
 
@@ -23,9 +23,15 @@ class Port:
 
 
 class SpanType(click.ParamType[timedelta]):
-    """``90s 5m 1h30m 2h 1d`` or ISO 8601."""
+    """``90s 5m 1h30m 2h 1d`` or ISO 8601, within bounds when there are some."""
 
     name = "duration"
+
+    def __init__(
+        self, shortest: timedelta = timedelta(0), longest: timedelta = timedelta.max
+    ) -> None:
+        self.shortest = shortest
+        self.longest = longest
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -33,9 +39,13 @@ class SpanType(click.ParamType[timedelta]):
         if isinstance(value, timedelta):
             return value
         try:
-            return parse_span(str(value))
+            span = parse_span(str(value))
         except InvalidInput as error:
             self.fail(error.message, param, ctx)
+        if not self.shortest <= span <= self.longest:
+            bounds = f"{show_span(self.shortest)} to {show_span(self.longest)}"
+            self.fail(f"{value} is not within {bounds}.", param, ctx)
+        return span
 
 
 class PortNumberType(click.ParamType[int]):

@@ -9,13 +9,14 @@ import click
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, port_words
 from bascule.cli.lockout import keep_my_way_in
-from bascule.cli.parameters import MACHINE, PORT, SPAN, Port, SourceType
+from bascule.cli.parameters import MACHINE, PORT, Port, SourceType, SpanType
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.rules_table import rule_rows, rules_json
 from bascule.client import policies
 from bascule.client.machines import get_machine
 from bascule.client.policies import PortRule, get_machine_rules, put_machine_rules
 from bascule.domain.ids import parse_name
+from bascule.domain.policy import MAXIMUM_DURATION, MINIMUM_DURATION
 
 DEFAULT_POLICY = "default"
 RECOMMENDED = {"windows": Port(3389, "TCP")}  # any other system: ssh
@@ -78,7 +79,7 @@ Examples:
 @click.option(
     "--max",
     "longest",
-    type=SPAN,
+    type=SpanType(MINIMUM_DURATION, MAXIMUM_DURATION),
     default=timedelta(hours=3),
     metavar="DURATION",
     help="The longest that may be asked for, 5m to 1d. Default: 3h.",

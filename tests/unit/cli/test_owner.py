@@ -186,6 +186,15 @@ class TestPolicy:
         assert cli("policy", "set", "web-1", *bad).code == 2
         assert not cli.sent("PUT", "/default")
 
+    @pytest.mark.parametrize(("span", "code"), [("4m59s", 2), ("5m", 0), ("1d", 0), ("1d1s", 2)])
+    def test_the_bounds_of_a_maximum_are_told_in_the_words_that_it_takes(
+        self, cli: Cli, server: FakeServer, span: str, code: int
+    ) -> None:
+        server.add_machine("web-1")
+        result = cli("policy", "set", "web-1", "--max", span)
+        assert result.code == code
+        assert ("5m to 1d" in " ".join(result.err.split())) == (code == 2)
+
     def test_show_and_remove(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1", closed=[closed(22), closed(80, in_policy=False)])
         assert "bascule policy set" in cli("policy", "show").err
@@ -464,5 +473,9 @@ class TestActivity:
             == 0
         )
         assert cli("activity", "--kind", "x' or 1").code == 2
+        mistyped = cli("activity", "--kind", "GrantOpend")
+        assert mistyped.code == 2
+        assert "AccessDenied" in mistyped.err, "the kinds are named"
+        assert "GrantOpened" in mistyped.err
         assert cli("activity", "--since", "yesterday").code == 2
         assert cli("activity", "--csv", "-o", "json").code == 2
