@@ -127,7 +127,9 @@ def _serve(
     place = ServerPlace(_own_ports(settings, passed), is_own_address)
     services = Services(store, SystemClock(), Hub(), place)
     host = ThisHost(services, parts, settings.data) if settings.this_host else None
-    admin_file = AdminFile(settings.data / ADMIN_FILE)
+    admin_path = settings.data / ADMIN_FILE
+    is_first_start = not admin_path.exists()
+    admin_file = AdminFile(admin_path)
     endpoint = f"https://{_first_name(settings)}:{_first_port(settings, passed)}"
     installation = asyncio.run(
         services.perform(lambda tx, act: admin_file.ensure(tx, act, endpoint, keeper.ca_file))
@@ -146,6 +148,8 @@ def _serve(
     def started(addresses: Sequence[tuple[str, int]]) -> None:
         log.info("serving", endpoint=endpoint, addresses=addresses, data=str(settings.data))
         ServiceManager.from_environment().notify("READY=1")
+        if is_first_start and admin_path.exists() and _is_watched():
+            click.echo(f"next: bascule login --admin-file {admin_path}", err=True)
 
     return run_server(
         app,
@@ -184,6 +188,11 @@ async def _background(
         for task in watching:
             task.cancel()
         await asyncio.gather(*watching, return_exceptions=True)
+
+
+def _is_watched() -> bool:
+    """Does a person read what we say? A service manager's log needs no advice."""
+    return sys.stderr.isatty()
 
 
 def _first_name(settings: ServeSettings) -> str:
