@@ -31,9 +31,11 @@ stop_streams() { # Ctrl-C reaches the streams too: they are of our process group
 trap stop_streams INT TERM
 
 code=0
-"$bin/python" -m pytest tests/e2e >"$logs/e2e.log" 2>&1 &
+# A shell makes what it starts in the background deaf to Ctrl-C (bash(1), SIGNALS); tests send it.
+apart=(env --default-signal=INT "$bin/python" -m pytest)
+"${apart[@]}" tests/e2e >"$logs/e2e.log" 2>&1 &
 e2e=$!
-"$bin/python" -m pytest tests/faults tests/netns >"$logs/faults-netns.log" 2>&1 &
+"${apart[@]}" tests/faults tests/netns >"$logs/faults-netns.log" 2>&1 &
 faults=$!
 echo "Beside this: tests/e2e, tests/faults and tests/netns (as they go: $logs/*.log)"
 "$bin/python" -m pytest -n 2 --dist loadfile "${waiting[@]}" || code=1
