@@ -1,8 +1,8 @@
-"""DESIGN's table "When something dies", row by row, on real processes, packets and files.
+"""ARCHITECTURE's table "When something dies", row by row, on real processes, packets and files.
 
 Each test kills, cuts, fills, jumps or tampers, and then looks at three things: who gets
-through, what the database answers, and what is on record. The last row (a foreign rule that
-defeats ours) comes with the exposure view; the clock's row is also in ``e2e/test_time_left``.
+through, what the database answers, and what is on record. The clock's row is for the most
+part in ``e2e/test_time_left``.
 """
 
 from __future__ import annotations

@@ -330,7 +330,7 @@ def test_a_machine_has_ten_thousand() -> None:
 
 
 def test_all_reasons_are_given_at_once() -> None:
-    """Whoever asks badly in four ways is told of four (DESIGN rule 7)."""
+    """Whoever asks badly in four ways is told of four (ARCHITECTURE rule 7)."""
     bad = request(asked(sources=BOB_HOST, span=9 * HOUR), asked(23), why="x" * 2000)
     strict = policy(rule(sources=ALICE_HOST))
     assert reasons(judge(bad, strict)) == [

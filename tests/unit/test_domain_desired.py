@@ -101,7 +101,7 @@ def stale(held: Held, told: DesiredState, at: float = T) -> Held:
     ],
 )
 def test_which_grants_are_leased(given: Grant, told: list[timedelta]) -> None:
-    """Remaining time, never an instant: no two clocks have to agree (DESIGN)."""
+    """Remaining time, never an instant: no two clocks have to agree (EDGES A8)."""
     made = desired_state("uid-web", 7, SHUT, (), [given], NOW)
     assert [each.remaining for each in made.leases] == told
     assert (made.machine_uid, made.generation, made.closed) == ("uid-web", 7, SHUT)

@@ -62,7 +62,7 @@ def test_a_grant_moves_along_the_table_only(was: GrantState, to: GrantState) -> 
     ],
 )
 def test_what_azure_calls_it(state: GrantState, status: Status, live: bool) -> None:
-    """Initiated is said only of what was read back in force (DESIGN rule 4)."""
+    """Initiated is said only of what was read back in force (ARCHITECTURE rule 4)."""
     begun = replace(grant(), state=state)
     assert (begun.status, begun.is_live) == (status, live)
 

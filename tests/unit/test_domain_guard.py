@@ -1,4 +1,4 @@
-"""The host's own bounds: a guard takes away and never gives (DESIGN rule 9)."""
+"""The host's own bounds: a guard takes away and never gives (ARCHITECTURE rule 9)."""
 
 from __future__ import annotations
 

@@ -225,7 +225,7 @@ def test_what_is_shut_is_saved_before_it_is_said(firewall: Firewall, clock: SetC
 
 
 def test_the_guard_has_the_last_word(firewall: Firewall, clock: SetClock) -> None:
-    """DESIGN rule 9: a stolen server cannot exceed what root wrote on the host."""
+    """ARCHITECTURE rule 9: a stolen server cannot exceed what root wrote on the host."""
     guard = Guard((SSH,), (AddressPrefix.parse("10.0.0.0/8"),), timedelta(minutes=10))
     reconciler = Reconciler(firewall, Memory(), clock, guard)
     reconciler.restore(None)

@@ -1,4 +1,4 @@
-"""Said means seen: only what was read back is reported in force (DESIGN rule 4)."""
+"""Said means seen: only what was read back is reported in force (ARCHITECTURE rule 4)."""
 
 from __future__ import annotations
 

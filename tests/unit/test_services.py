@@ -150,7 +150,7 @@ def test_an_old_etag_writes_nothing(world: World) -> None:
 
 
 def test_a_grant_is_open_when_it_was_read_back_and_not_before(world: World) -> None:
-    """Said means seen (DESIGN rule 4)."""
+    """Said means seen (ARCHITECTURE rule 4)."""
     world.put(rules(world.web, 22))
     old = world.see(lambda tx: tx.generation(world.web.uid))
     grant = world.granted(world.web)

@@ -1,4 +1,4 @@
-"""The host's last word: what any control plane may open here at the most (DESIGN rule 9).
+"""The host's last word: what any control plane may open here at the most (ARCHITECTURE rule 9).
 
 A guard bounds leases before they are held. It can only take away: what it does not admit
 is dropped whole, and a lease that would last too long is cut. A release opens a port to

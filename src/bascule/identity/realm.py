@@ -1,7 +1,7 @@
 """Which URLs name this installation: as issuer, as audience, as scope.
 
-Azure's clients address one server by whatever name they reach it (CLIENTS: base URL +
-``/.default``) or by Azure's own management names; both mean this server. Every form is
+Azure's clients address one server by whatever name they reach it (CLIENTS 1.3: base URL
++ ``/.default``) or by Azure's own management names; both mean this server. Every form is
 derived from a base URL (``https://name[:port]``, no path) that the server was asked by.
 What is not here: which names are the server's; that is ``is_base``, given.
 """

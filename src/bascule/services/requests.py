@@ -1,4 +1,4 @@
-"""Initiate, extend, revoke: the life of an access request (DESIGN "The life of a request")."""
+"""Initiate, extend, revoke: the life of an access request (ARCHITECTURE "A grant's life")."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _WORST_FIRST = (
 
 @dataclass(frozen=True, slots=True)
 class ShownGrant:
-    """What is really so of a grant (DESIGN "The life of a request")."""
+    """What is really so of a grant (ARCHITECTURE "A grant's life")."""
 
     state: str
     not_confirmed_since: datetime | None = None
