@@ -180,7 +180,7 @@ def test_agent_has_a_notify_socket_of_its_own() -> None:
 
 
 def test_sshd_takes_this_persons_key_only() -> None:
-    lines = render_config(SOMEBODY).splitlines()
+    lines = render_config(SOMEBODY, has_penalties=True).splitlines()
     assert "AllowUsers ann" in lines
     assert "UsePAM no" in lines
     assert "PasswordAuthentication no" in lines
@@ -225,3 +225,10 @@ def test_table_tells_the_pids_and_no_secret() -> None:
 def test_table_says_that_a_machine_has_no_agent_any_more() -> None:
     pids = {"server": 11, "agents": {"web-1": None}, "sshd": {"web-1": 14}, "supervisor": 10}
     assert "agent ended, sshd 14" in render_table({**INFO, "pids": pids})
+
+
+@pytest.mark.parametrize("has_penalties", [True, False])
+def test_a_lab_may_be_knocked_at(has_penalties: bool) -> None:
+    """sshd would shut the knocking client out by itself; an older one knows no such line."""
+    lines = render_config(SOMEBODY, has_penalties).splitlines()
+    assert ("PerSourcePenalties no" in lines) == has_penalties

@@ -21,13 +21,15 @@ CONFIG = "/etc/ssh/sshd_config"  # as the host sees it
 _KEY = "id_ed25519"
 
 
-def render_config(person: Person) -> str:
+def render_config(person: Person, has_penalties: bool) -> str:
     """One sshd for one person.
 
     UsePAM no: an ordinary user's sshd cannot use PAM, and the machine's PAM set-up is not the
     lab's business. StrictModes no: rootless, /etc belongs to nobody known; the lab's folder is
-    0700 anyway.
+    0700 anyway. PerSourcePenalties no, where sshd has them: a lab is there to be knocked at,
+    and sshd would shut out the very client that looks whether the port is open.
     """
+    penalties = ["PerSourcePenalties no"] if has_penalties else []
     return "\n".join(
         [
             f"Port {SSH_PORT}",
@@ -45,9 +47,22 @@ def render_config(person: Person) -> str:
             "PrintLastLog no",
             "UseDNS no",
             "Subsystem sftp internal-sftp",
+            *penalties,
             "",
         ]
     )
+
+
+def _has_penalties() -> bool:
+    """Does this sshd know PerSourcePenalties (OpenSSH 9.8 and later)? Asked of itself, -G."""
+    tool = find_tool("sshd") or "sshd"
+    done = subprocess.run(  # noqa: S603  # reason: a list, no shell
+        [tool, "-G", "-f", "/dev/null", "-o", "PerSourcePenalties=no"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode == 0
 
 
 def render_known_hosts(keys: Mapping[LabHost, str]) -> str:
@@ -82,5 +97,5 @@ def write_ssh_files(topology: Topology, folder: LabFolder, person: Person) -> No
         place = folder.ssh(machine.name)
         keys[machine] = _make_key(place / "ssh_host_ed25519_key", machine.name)
         (place / "authorized_keys").write_text(own + "\n")
-        (place / "sshd_config").write_text(render_config(person))
+        (place / "sshd_config").write_text(render_config(person, _has_penalties()))
     (client / "known_hosts").write_text(render_known_hosts(keys))
