@@ -10,11 +10,12 @@ over, or made anew when it was flushed, and the second goes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
+from functools import partial
 
 from bascule.drivers.nftables import render, rules
-from bascule.drivers.nftables.layout import ALWAYS, HANDOVER, TABLE, SourceSet
+from bascule.drivers.nftables.layout import ALWAYS, HANDOVERS, TABLE, SourceSet
 from bascule.drivers.nftables.library import NOT_PERMITTED, says
 from bascule.drivers.nftables.load import Loader, is_other_form, is_ours
 from bascule.drivers.nftables.parse import Layout, Table, Unreadable
@@ -32,8 +33,8 @@ def take_over(loader: Loader, release_stored: Callable[[], None]) -> Layout | No
     the rebuild that follows replaces it. When the first table stays somebody else's, the
     second goes; on any other failure it stays and keeps things shut, until the next load.
     """
-    leftover = loader.read(HANDOVER)
-    table = loader.read(TABLE) or leftover
+    leftovers = {name: left for name in HANDOVERS if (left := loader.read(name)) is not None}
+    table = loader.read(TABLE) or next(iter(leftovers.values()), None)
     if table is None:
         release_stored()
         return None
@@ -42,18 +43,37 @@ def take_over(loader: Loader, release_stored: Callable[[], None]) -> Layout | No
         _until_permitted(lambda: _own(loader))
         return None
     copy = _Copy(table, loader.flags)
-    before = render.delete(HANDOVER) if leftover is not None else ""
-    loader.context.run(before + copy.text(HANDOVER))
+    mirror = _mirror(loader, copy, leftovers)
     release_stored()
     try:
         _until_permitted(lambda: _write(loader, copy))
     except EnforcementFailed as error:
         if says(error, NOT_PERMITTED):
-            loader.context.run(render.delete(HANDOVER))
+            loader.context.run(render.delete(mirror))
         raise
     found = loader.verified(TABLE)
-    loader.context.run(render.delete(HANDOVER))
+    for name in {mirror, *leftovers}:
+        _until_permitted(partial(_drop, loader, name))
     return found
+
+
+def _mirror(loader: Loader, copy: _Copy, leftovers: Collection[str]) -> str:
+    """Load the second table under our own socket; returns the name that it got.
+
+    An agent that was killed in its own hand-over left a second table whose socket is still
+    stored: it cannot be written before that is given up, which must not be before ours
+    stands. So there is another name.
+    """
+    for name in HANDOVERS:
+        before = render.delete(name) if name in leftovers else ""
+        try:
+            loader.context.run(before + copy.text(name))
+        except EnforcementFailed as error:
+            if name == HANDOVERS[-1] or not says(error, NOT_PERMITTED):
+                raise
+        else:
+            return name
+    raise AssertionError  # the last name returns or raises
 
 
 class _Copy:
@@ -94,6 +114,10 @@ def _was_permitted(write: Callable[[], None], *, may_wait: bool) -> bool:
             return False
         raise
     return True
+
+
+def _drop(loader: Loader, name: str) -> None:
+    loader.context.run(render.delete(name))
 
 
 def _own(loader: Loader) -> None:

@@ -19,6 +19,8 @@ from bascule.domain.net import EVERY_IPV4, EVERY_IPV6, Network, PortKey, Transpo
 
 TABLE = "bascule"
 HANDOVER = "bascule_handover"  # stands in while the first changes hands
+SPARE_HANDOVER = "bascule_handover_2"  # when an agent that died in a hand-over left that one owned
+HANDOVERS = (HANDOVER, SPARE_HANDOVER)
 FLAGS = ("owner", "persist")
 
 CLOSED, KILL = "closed", "kill"

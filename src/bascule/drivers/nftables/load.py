@@ -16,7 +16,7 @@ from bascule.drivers.nftables.layout import (
     CLOSED,
     ENDED,
     GRANTED,
-    HANDOVER,
+    HANDOVERS,
     KILL,
     SEEN,
     TABLE,
@@ -107,12 +107,14 @@ class Loader:
         Such a table is as shut as it then was, and would stay so when ours opens.
         """
         lines = self.context.run("list tables inet").splitlines()
-        return f"table inet {HANDOVER}" in lines
+        return any(f"table inet {name}" in lines for name in HANDOVERS)
 
     def _delete_leftover(self) -> None:
-        if self.has_leftover():
+        for name in HANDOVERS:
+            if self.read(name) is None:
+                continue
             try:
-                self.context.run(render.delete(HANDOVER))
+                self.context.run(render.delete(name))
             except EnforcementFailed as error:
                 if not says(error, NOT_PERMITTED):  # else its owner is alive, and deletes it
                     raise
@@ -128,7 +130,7 @@ class Loader:
         return table.layout
 
     def remove(self) -> None:
-        for name in (TABLE, HANDOVER):
+        for name in (TABLE, *HANDOVERS):
             if self.read(name) is not None:
                 self.context.run(render.delete(name))
 
