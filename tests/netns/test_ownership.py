@@ -206,6 +206,34 @@ def test_what_a_crash_in_a_hand_over_leaves_is_cleaned(
     assert _tables(network) == ["table inet bascule"]
 
 
+def test_an_agent_that_died_in_its_hand_over_does_not_stop_the_next(
+    network: Network, owned: DriverProcess, start_driver: StartDriver
+) -> None:
+    """Its socket was stored already and owns the second table: nobody can write that before
+    both sockets are given up, and that must not be before another second table stands."""
+    network.echo(22)
+    make_so(owned, RuleSet(SHUT))
+    owned.hold()
+    owned.kill()
+    dying = start_driver()
+    dying.hold()
+    with contextlib.suppress(EOFError):
+        dying.take_over(dying.kill)
+    assert "table inet bascule_handover" in _tables(network)
+    following = start_driver()
+
+    def release_both() -> None:
+        assert not network.stranger.reaches(22)
+        owned.release()
+        dying.release()
+
+    following.take_over(release_both)
+    assert _tables(network) == ["table inet bascule"]
+    make_so(following, DESIRED)
+    assert network.client.reaches(22)
+    assert not network.stranger.reaches(22)
+
+
 @pytest.mark.parametrize("kind", ["inet_service", "inet_proto . inet_service . mark"])
 def test_taking_over_another_version_keeps_its_rules(
     network: Network, start_driver: StartDriver, kind: str
