@@ -30,22 +30,41 @@ stop_streams() { # Ctrl-C reaches the streams too: they are of our process group
 }
 trap stop_streams INT TERM
 
-code=0
 # A shell makes what it starts in the background deaf to Ctrl-C (bash(1), SIGNALS); tests send it.
-apart=(env --default-signal=INT "$bin/python" -m pytest)
-"${apart[@]}" tests/e2e >"$logs/e2e.log" 2>&1 &
+stream() { # NAME PYTEST-ARGUMENTS: what fails beside the others is tried once more when alone
+    local cache=(-o "cache_dir=.pytest_cache/$1")
+    env --default-signal=INT "$bin/python" -m pytest "${cache[@]}" "${@:2}"
+}
+
+alone() { # NAME FOLDERS: the failed ones again, now that nothing else runs; said, never hidden
+    echo
+    echo "== $1: what failed, once more and alone (a test that passes only now leans on speed) =="
+    stream "$1" --last-failed --last-failed-no-failures none "${@:2}"
+}
+
+code=0
+stream e2e tests/e2e >"$logs/e2e.log" 2>&1 &
 e2e=$!
-"${apart[@]}" tests/faults tests/netns >"$logs/faults-netns.log" 2>&1 &
+stream faults-netns tests/faults tests/netns >"$logs/faults-netns.log" 2>&1 &
 faults=$!
 echo "Beside this: tests/e2e, tests/faults and tests/netns (as they go: $logs/*.log)"
-"$bin/python" -m pytest -n 2 --dist loadfile "${waiting[@]}" || code=1
+failed=()
+stream computing -n 2 --dist loadfile "${waiting[@]}" || failed+=(computing)
 
-for stream in "faults-netns $faults" "e2e $e2e"; do
-    read -r name pid <<<"$stream"
-    wait "$pid" || code=1
+for row in "faults-netns $faults" "e2e $e2e"; do
+    read -r name pid <<<"$row"
+    wait "$pid" || failed+=("$name")
     echo
     echo "== $name =="
     cat "$logs/$name.log"
+done
+
+for name in "${failed[@]}"; do
+    case $name in
+    computing) alone "$name" "${waiting[@]}" || code=1 ;;
+    faults-netns) alone "$name" tests/faults tests/netns || code=1 ;;
+    e2e) alone "$name" tests/e2e || code=1 ;;
+    esac
 done
 
 echo
