@@ -67,6 +67,7 @@ def test_a_silent_stream_never_moves_the_end(world: SmallWorld, proxy: SlowProxy
 
 
 def test_a_slow_answer_is_counted_from_the_question(world: SmallWorld, proxy: SlowProxy) -> None:
+    time.sleep(1.0)  # until the stream is there, and no older question is on its way
     proxy.state_delay = 3.0
     end = world.end_of(world.request(22, 6, wait=0))
     began = time.monotonic()

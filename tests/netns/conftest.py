@@ -29,7 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.root)
             if why:
-                item.add_marker(pytest.mark.skip(reason=why))
+                item.add_marker(
+                    pytest.mark.skip(reason=why)
+                )  # reason: no root, or no nft here; said at the end
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 NETNS_FOLDER = Path("/run/netns")
@@ -139,5 +140,5 @@ def end_all(mark: str, networks: frozenset[int] = frozenset(), wait: float = 5.0
         if not found or time.monotonic() > deadline:
             return found
         for pid in found:  # all first, then wait: a parent could start another in between
-            end(pid, signal.SIGKILL, lambda pid=pid: is_in_lab(pid, mark, networks))  # type: ignore[misc]
+            end(pid, signal.SIGKILL, partial(is_in_lab, pid, mark, networks))
         time.sleep(0.02)
