@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
-from bascule.api.auth import ANYBODY, GuardedRoute, admits, admitted_kinds
-from bascule.domain.access import PrincipalKind
+from bascule.api.auth import OPEN as OPEN_ENTRY
+from bascule.api.auth import GuardedRoute, entry_of, requires
+from bascule.domain.access import CALLERS, PrincipalKind
+from bascule.domain.actions import MACHINE_READ
 from tests.wire.house import BASCULE, House
 
 # Of the token endpoint and its discovery: they are how one gets a token, and of the document
@@ -24,6 +26,7 @@ OPEN_BY_NATURE = {
     "/openapi.json",
 }
 OPEN = {"/healthz", "/readyz", "/bascule/ca.pem", "/bascule/enrol"}
+WITHOUT_ACTION = {"/tenants"}  # says only which tenant the caller has just proved itself to
 AGENTS = "/bascule/agents/{uid}/"
 
 
@@ -53,7 +56,7 @@ def filled(house: House, path: str, uid: str) -> str:
     )
 
 
-def test_every_route_declares_whom_it_takes(house: House) -> None:
+def test_every_route_declares_what_it_asks_of_its_caller(house: House) -> None:
     seen = {route.path for route in routes_of(house)}
     assert seen >= OPEN | OPEN_BY_NATURE
     assert len(seen) >= 30  # the walk did find the included routers
@@ -61,13 +64,14 @@ def test_every_route_declares_whom_it_takes(house: House) -> None:
         if route.path in OPEN_BY_NATURE:
             continue
         assert isinstance(route, GuardedRoute), route.path
-        kinds = admitted_kinds(route.endpoint)
+        entry = entry_of(route.endpoint)
         if route.path in OPEN:
-            assert kinds is ANYBODY
+            assert entry is OPEN_ENTRY
         elif route.path.startswith(AGENTS):
-            assert kinds == {PrincipalKind.AGENT}
+            assert entry.kinds == {PrincipalKind.AGENT}
         else:
-            assert kinds == {PrincipalKind.SERVICE}
+            assert entry.kinds == CALLERS
+            assert entry.actions or route.path in WITHOUT_ACTION, route.path
 
 
 def test_a_route_that_declares_nothing_cannot_be_made() -> None:
@@ -76,8 +80,13 @@ def test_a_route_that_declares_nothing_cannot_be_made() -> None:
 
     with pytest.raises(LookupError):
         GuardedRoute("/forgotten", forgotten)
-    admits(PrincipalKind.SERVICE)(forgotten)
+    requires(MACHINE_READ)(forgotten)
     assert GuardedRoute("/forgotten", forgotten).path == "/forgotten"
+
+
+def test_an_action_that_nobody_listed_cannot_be_asked_for() -> None:
+    with pytest.raises(LookupError):
+        requires("Microsoft.Compute/virtualMachines/raed")
 
 
 def test_all_routes_by_all_kinds(house: House) -> None:

@@ -1,8 +1,9 @@
-"""The guard before each route: who calls, may this kind of principal, is it here at all?
+"""The guard before each route: who calls, may it do this here, is it here at all?
 
-EDGES A13: each route declares the kinds of principal that it takes; one that declares
-nothing cannot be built. An agent reaches its own machine's routes and no other. It runs
-before the body is read, so a stranger's body is never parsed.
+EDGES A13, B1: each route declares the action that it needs and where that is checked, or
+whom it takes without one; a route that declares nothing cannot be built. An agent reaches
+its own machine's routes and no other. The guard runs before the body is read, so a
+stranger's body is never parsed; an act checks the same once more in its transaction.
 
 Order of the answers: 401, 403, then what ARM asks of a call (api-version, subscription,
 resource group), then what is wrong with its content.
@@ -11,9 +12,10 @@ resource group), then what is wrong with its content.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from enum import Enum
 from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request
@@ -24,43 +26,104 @@ from starlette.responses import Response
 from bascule.api.arm_path import is_arm_path
 from bascule.api.context import AppState, state_of
 from bascule.api.origin import base_url, caller_address
-from bascule.domain.access import PrincipalKind, Subject
+from bascule.domain.access import CALLERS, PrincipalKind, Subject
+from bascule.domain.actions import DISPLAY
 from bascule.domain.events import CallerDenied
 from bascule.domain.ids import is_guid, is_resource_group_name
+from bascule.domain.roles import NO_RIGHTS, Rights
+from bascule.domain.scopes import Scope
 from bascule.errors import AuthenticationFailed, BasculeError, Forbidden, InvalidInput, NotFound
 from bascule.identity.authenticate import Principal, bearer_token, find_principal, subject_of
+from bascule.identity.tokens import AccessToken
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act
+from bascule.services.rights import Needed, check, denial, rights_of
 
 T = TypeVar("T")
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 LONGEST_CLIENT = 200  # characters of a User-Agent that go on record
-ANYBODY: frozenset[PrincipalKind] = frozenset()  # no token is asked for
-_ADMITTED: dict[Callable[..., Any], frozenset[PrincipalKind]] = {}
 _API_VERSION = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:-[A-Za-z0-9.-]{1,32})?")
 
 
-def admits(*kinds: PrincipalKind) -> Callable[[Endpoint], Endpoint]:
-    """Declare the kinds of principal that a route takes."""
+class Where(Enum):
+    """Where a route's actions are checked."""
 
+    NOWHERE = "nowhere"  # it needs none
+    PATH = "path"  # here, at the scope that the path names, before the body is read
+    BELOW = "below"  # here: whoever holds anything at all, anywhere, may
+    ROWS = "rows"  # by the endpoint: it shows the rows at which the caller holds them
+    INSIDE = "inside"  # by the use case, in its transaction, at what the body or rows name
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a route asks of its caller."""
+
+    kinds: frozenset[PrincipalKind]  # empty: no token is asked for
+    actions: tuple[str, ...] = ()
+    where: Where = Where.NOWHERE
+
+
+OPEN = Entry(frozenset())
+_ENTRIES: dict[Callable[..., Any], Entry] = {}
+
+
+def requires(action: str) -> Callable[[Endpoint], Endpoint]:
+    """Declare the action that a caller needs at the scope of the path."""
+    return _declare(Entry(CALLERS, (_known(action),), Where.PATH))
+
+
+def shows(action: str) -> Callable[[Endpoint], Endpoint]:
+    """Declare that the endpoint shows what the caller holds this action for, and no more."""
+    return _declare(Entry(CALLERS, (_known(action),), Where.ROWS))
+
+
+def tells_holders(action: str) -> Callable[[Endpoint], Endpoint]:
+    """Declare an action that every role implies, as Azure shows a subscription to whoever
+    holds a role on something in it.
+    """
+    return _declare(Entry(CALLERS, (_known(action),), Where.BELOW))
+
+
+def decides(*actions: str) -> Callable[[Endpoint], Endpoint]:
+    """Declare the actions that the use case checks in its own transaction."""
+    return _declare(Entry(CALLERS, tuple(map(_known, actions)), Where.INSIDE))
+
+
+def admits_callers(endpoint: Endpoint) -> Endpoint:
+    """Declare that every user and service principal may call: it says only what is theirs."""
+    return _declare(Entry(CALLERS))(endpoint)
+
+
+def admits_agents(endpoint: Endpoint) -> Endpoint:
+    """Declare that agents may call, each for its own machine, and nobody else."""
+    return _declare(Entry(frozenset({PrincipalKind.AGENT})))(endpoint)
+
+
+def admits_anybody(endpoint: Endpoint) -> Endpoint:
+    """Declare that a route needs no token."""
+    return _declare(OPEN)(endpoint)
+
+
+def _declare(entry: Entry) -> Callable[[Endpoint], Endpoint]:
     def declare(endpoint: Endpoint) -> Endpoint:
-        _ADMITTED[endpoint] = frozenset(kinds)
+        _ENTRIES[endpoint] = entry
         return endpoint
 
     return declare
 
 
-def admits_anybody(endpoint: Endpoint) -> Endpoint:
-    """Declare that a route needs no token."""
-    _ADMITTED[endpoint] = ANYBODY
-    return endpoint
+def _known(action: str) -> str:
+    if action not in DISPLAY:
+        raise LookupError(f"{action} is not in domain.actions")
+    return action
 
 
-def admitted_kinds(endpoint: Callable[..., Any]) -> frozenset[PrincipalKind]:
+def entry_of(endpoint: Callable[..., Any]) -> Entry:
     """What a route declares; raise LookupError when it declares nothing."""
-    return _ADMITTED[endpoint]
+    return _ENTRIES[endpoint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +133,8 @@ class Call:
     state: AppState
     request: Request
     subject: Subject
+    rights: Rights  # at the beginning of the call; an agent's are none
+    entry: Entry
     proven_until: datetime  # streams and waits end then
     resource_group: str  # of the path, as it was created; empty when the path has none
     locations: tuple[str, ...]  # that are known; empty when the path names none
@@ -86,10 +151,22 @@ class Call:
     def subscription_id(self) -> str:
         return self.state.installation.subscription_id
 
+    @property
+    def scope(self) -> Scope:
+        """The scope that the path names."""
+        return scope_of_path(self.request.url.path)
+
     async def perform(self, work: Callable[[Transaction, Act], T]) -> T:
-        """Run a use case as this caller."""
+        """Run a use case as this caller, who must still hold what the route asks of it."""
+
+        def unit(tx: Transaction, act: Act) -> T:
+            if self.entry.where is Where.PATH:
+                needed = [Needed(action, self.scope) for action in self.entry.actions]
+                check(tx, self.subject, act.now, needed)
+            return work(tx, act)
+
         correlation_id = str(self.request.state.correlation_id)
-        return await self.state.services.perform(work, self.subject, correlation_id)
+        return await self.state.services.perform(unit, self.subject, correlation_id)
 
     async def look(self, work: Callable[[Reader], T]) -> T:
         return await self.state.services.look(work)
@@ -109,19 +186,24 @@ class GuardedRoute(APIRoute):
     """A route with its guard; making one whose endpoint declares nothing fails."""
 
     def get_route_handler(self) -> Handler:
-        admitted = admitted_kinds(self.endpoint)
+        entry = entry_of(self.endpoint)
         handler = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
-            if admitted is not ANYBODY:
-                request.state.call = await _admit(request, admitted)
+            if entry.kinds:
+                request.state.call = await _admit(request, entry)
             _check_content_type(request)
-            return await handler(request)
+            try:
+                return await handler(request)
+            except Forbidden as error:  # a use case's: its transaction kept nothing
+                if entry.kinds:
+                    await record_denial(request, request.state.call.subject, error)
+                raise
 
         return guarded
 
 
-async def _admit(request: Request, admitted: frozenset[PrincipalKind]) -> Call:
+async def _admit(request: Request, entry: Entry) -> Call:
     state = state_of(request)
     now = state.services.clock.now()
     address, client = caller_address(request), client_of(request)
@@ -129,18 +211,9 @@ async def _admit(request: Request, admitted: frozenset[PrincipalKind]) -> Call:
     token = state.tokens.verify(
         bearer_token(request.headers.get("authorization")), state.realm, now
     )
-
-    def look(reader: Reader) -> tuple[Principal | None, list[str], list[str]]:
-        """All that the guard asks of the store, at once, and no more than the path needs."""
-        principal = find_principal(reader, token.kind, token.principal_id, now)
-        named = request.path_params
-        groups = reader.resource_groups() if "resource_group" in named else ()
-        locations = reader.locations() if "location" in named else ()
-        return principal, list(groups), list(locations)
-
-    principal, groups, locations = state.services.glance(look)
+    found = state.services.glance(lambda reader: _look(reader, request, token, now))
     try:
-        subject = replace(subject_of(token, principal, address), client=client)
+        subject = replace(subject_of(token, found.principal, address), client=client)
     except AuthenticationFailed as error:
         claimed = Subject(token.principal_id, token.kind, "", address, client)
         await record_denial(request, claimed, error)
@@ -148,12 +221,66 @@ async def _admit(request: Request, admitted: frozenset[PrincipalKind]) -> Call:
     request.scope["state"]["principal_id"] = subject.principal_id
     request.scope["state"]["known_from"] = address
     try:
-        _check_kind(request, subject, admitted)
+        _check_kind(request, subject, entry.kinds)
+        _check_rights(request, state, subject, found.rights, entry)
     except Forbidden as error:
         await record_denial(request, subject, error)
         raise
-    group = _check_arm(request, state, groups)
-    return Call(state, request, subject, token.expires_at, group, tuple(locations))
+    group = _check_arm(request, state, found.groups)
+    return Call(
+        state, request, subject, found.rights, entry, token.expires_at, group, found.locations
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """All that the guard asks of the store, at once, and no more than the path needs."""
+
+    principal: Principal | None
+    rights: Rights
+    groups: tuple[str, ...]
+    locations: tuple[str, ...]
+
+
+def _look(reader: Reader, request: Request, token: AccessToken, now: datetime) -> _Found:
+    named = request.path_params
+    is_caller = token.kind in CALLERS
+    return _Found(
+        find_principal(reader, token.kind, token.principal_id, now),
+        rights_of(reader, token.principal_id, now) if is_caller else NO_RIGHTS,
+        tuple(reader.resource_groups()) if "resource_group" in named else (),
+        tuple(reader.locations()) if "location" in named else (),
+    )
+
+
+def _check_rights(
+    request: Request, state: AppState, subject: Subject, rights: Rights, entry: Entry
+) -> None:
+    scope = scope_of_path(request.url.path)
+    needed = [Needed(action, scope) for action in entry.actions]
+    if entry.where is Where.PATH:
+        missing = [each for each in needed if not rights.may(each.action, scope)]
+    else:
+        missing = needed if entry.where is Where.BELOW and not rights.held else []
+    if missing:
+        raise state.services.glance(lambda reader: denial(reader, subject, missing))
+
+
+def scope_of_path(path: str) -> Scope:
+    """The scope that a canonical path names: its longest part of whole names.
+
+    ``/subscriptions/S/providers/N/types`` is about the subscription, ``.../types/name/verb``
+    about that resource.
+    """
+    parts = path.strip("/").split("/")
+    end = 2
+    if parts[2:3] == ["resourceGroups"] and len(parts) >= 4:
+        end = 4
+    while parts[end : end + 1] == ["providers"] and len(parts) >= end + 4:
+        end += 4
+        while len(parts) >= end + 2 and parts[end] != "providers":
+            end += 2
+    return Scope("/" + "/".join(parts[:end]))
 
 
 def client_of(request: Request) -> str:
@@ -192,7 +319,7 @@ async def record_denial(request: Request, subject: Subject, error: BasculeError)
     )
 
 
-def _check_arm(request: Request, state: AppState, groups: list[str]) -> str:
+def _check_arm(request: Request, state: AppState, groups: Sequence[str]) -> str:
     """What ARM asks of a path of its own; the group's name as it was created."""
     given = request.path_params.get("subscription_id")
     if is_arm_path(request.url.path):
@@ -212,7 +339,7 @@ def _check_arm(request: Request, state: AppState, groups: list[str]) -> str:
     return _check_group(request.path_params.get("resource_group"), groups)
 
 
-def _check_group(given: str | None, groups: list[str]) -> str:
+def _check_group(given: str | None, groups: Sequence[str]) -> str:
     if given is None:
         return ""
     if not is_resource_group_name(given):

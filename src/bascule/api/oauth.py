@@ -158,8 +158,11 @@ class _TokenDesk:
         return await (self._by_assertion(asked) if asked.assertion else self._by_secret(asked))
 
     async def _by_secret(self, asked: TokenRequest) -> Granted | Refused:
-        credential = await self._store.read(lambda reader: reader.credential(asked.client_id))
-        return decide_by_secret(asked, credential, self._realm, self._clock.now())
+        def look(reader: Reader) -> tuple[Any, Any]:
+            return reader.service_principal(asked.client_id), reader.credentials_of(asked.client_id)
+
+        principal, credentials = await self._store.read(look)
+        return decide_by_secret(asked, principal, credentials, self._realm, self._clock.now())
 
     async def _by_assertion(self, asked: TokenRequest) -> Granted | Refused:
         uid = asked.client_id
@@ -173,16 +176,15 @@ class _TokenDesk:
         )
 
     def _grant(self, granted: Granted, base: str) -> Mapping[str, Any]:
-        principal = granted.principal
-        seconds = int(LIFE[principal.kind].total_seconds())
+        seconds = int(LIFE[granted.kind].total_seconds())
         return {
             "token_type": "Bearer",
             "expires_in": seconds,
             "ext_expires_in": seconds,
             "access_token": self._tokens.issue(
-                principal.id,
-                principal.kind,
-                principal.credential,
+                granted.principal_id,
+                granted.kind,
+                granted.credential,
                 self._realm.tenant_id,
                 self._realm.issuer(base),
                 granted.audience,

@@ -58,11 +58,10 @@ class AdminFile:
     def ensure(self, tx: Transaction, act: Act, endpoint: str, ca_file: Path) -> Installation:
         installation = ensure_installation(tx, act)
         found = self._read()
-        if found is None and tx.has_credentials():
+        if found is None and tx.service_principals(limit=1):
             return installation
         client_id, secret = found or (str(uuid.uuid4()), self.new_secret())
-        stored = tx.credential(client_id)
-        if stored is None:
+        if tx.service_principal(client_id) is None:
             self.write(installation, endpoint, ca_file, client_id, secret)
             set_administrator(tx, act, client_id, hash_token(secret))
         return installation

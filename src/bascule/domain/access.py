@@ -1,7 +1,6 @@
-"""Who calls: principals, and the kinds of them that a route takes (EDGES A13).
+"""Who calls: principals, the kinds of them, and the caller.
 
-Azure's role-based access control joins here in a later piece of work; today each route
-declares the kinds of principal it admits and nothing else is open to anybody.
+What a caller may do is ``roles``, read anew where it counts; whether it is who it says is ``identity``'s affair.
 """
 
 from __future__ import annotations
@@ -11,8 +10,15 @@ from enum import StrEnum
 
 
 class PrincipalKind(StrEnum):
-    SERVICE = "ServicePrincipal"  # a program, or a person through an administrator's secret
+    """Azure's words for kinds of principal, and one of ours."""
+
+    USER = "User"
+    GROUP = "Group"  # holds roles, never calls
+    SERVICE = "ServicePrincipal"  # a program
     AGENT = "Agent"  # an enforcement point; reaches its own machine's agent routes alone
+
+
+CALLERS = frozenset({PrincipalKind.USER, PrincipalKind.SERVICE})  # whom roles let in
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,6 @@ class Subject:
 
     principal_id: str  # a GUID; an agent's is its machine's uid
     kind: PrincipalKind
-    name: str  # for people to read: display name
+    name: str  # a user's principal name, else a display name
     address: str = ""  # where the call came from, as the server sees it
     client: str = ""  # the program that called, by its own word (RFC 9110 10.1.5)

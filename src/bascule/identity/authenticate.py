@@ -13,10 +13,11 @@ from datetime import datetime
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.domain.principals import User
 from bascule.errors import AuthenticationFailed
 from bascule.identity.secrets import sha256_hex
 from bascule.identity.tokens import AccessToken
-from bascule.interfaces import Credential, Reader
+from bascule.interfaces import Reader
 
 SCHEME = "Bearer"
 
@@ -28,26 +29,13 @@ class Principal:
     id: str
     kind: PrincipalKind
     name: str
-    credential: str  # a short name of the secret or key that proves it, never either itself
-
-
-def service_of(credential: Credential, now: datetime) -> Principal | None:
-    """The service principal of a credential that works at ``now``, else None."""
-    is_over = credential.expires_at is not None and credential.expires_at <= now
-    if is_over or not credential.is_enabled:
-        return None
-    return Principal(
-        credential.client_id,
-        PrincipalKind.SERVICE,
-        credential.display_name,
-        name_of_proof(credential.secret_hash),
-    )
+    # Short names of the secrets, keys or epochs that prove it now, never any of themselves.
+    proofs: frozenset[str]
 
 
 def agent_of(machine: Machine, point: EnforcementPoint) -> Principal:
-    return Principal(
-        machine.uid, PrincipalKind.AGENT, machine.id.name, name_of_proof(point.public_key)
-    )
+    proofs = frozenset({name_of_proof(point.public_key)})
+    return Principal(machine.uid, PrincipalKind.AGENT, machine.id.name, proofs)
 
 
 def name_of_proof(stored: str) -> str:
@@ -60,11 +48,36 @@ def find_principal(
 ) -> Principal | None:
     """The principal as the store knows it now; None when it may not call (any more)."""
     if kind is PrincipalKind.SERVICE:
-        credential = reader.credential(principal_id)
-        return None if credential is None else service_of(credential, now)
+        return _find_service(reader, principal_id, now)
+    if kind is PrincipalKind.USER:
+        return _find_user(reader, principal_id)
     machine = reader.machine_by_uid(principal_id)
     point = reader.enforcement_point(principal_id)
     return None if machine is None or point is None else agent_of(machine, point)
+
+
+def _find_service(reader: Reader, principal_id: str, now: datetime) -> Principal | None:
+    service = reader.service_principal(principal_id)
+    if service is None or not service.is_enabled:
+        return None
+    proofs = frozenset(
+        name_of_proof(each.proof)
+        for each in reader.credentials_of(principal_id)
+        if each.holds_at(now)
+    )
+    return Principal(service.id, PrincipalKind.SERVICE, service.display_name, proofs)
+
+
+def _find_user(reader: Reader, principal_id: str) -> Principal | None:
+    user = reader.user(principal_id)
+    if user is None or not user.is_enabled:
+        return None
+    return Principal(user.id, PrincipalKind.USER, user.name, frozenset({proof_of(user)}))
+
+
+def proof_of(user: User) -> str:
+    """The name of a user's present epoch: raising it voids what was signed before."""
+    return name_of_proof(f"{user.id}/{user.epoch}")
 
 
 def bearer_token(authorization: str | None) -> str:
@@ -86,7 +99,7 @@ def bearer_token(authorization: str | None) -> str:
 
 def subject_of(token: AccessToken, principal: Principal | None, address: str) -> Subject:
     """The Subject of a valid token whose principal is still known by the same proof."""
-    if principal is None or principal.credential != token.credential:
+    if principal is None or token.credential not in principal.proofs:
         raise AuthenticationFailed(
             "The access token was revoked: its credential was disabled, replaced or has expired.",
             code="AgentUnknown" if _is_gone_agent(token, principal) else "RevokedToken",

@@ -9,17 +9,18 @@ expired is told to him who holds it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import parse_qsl
 
+from bascule.domain.access import PrincipalKind
 from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal
 from bascule.identity.assertions import UsedAssertions, Why, check_assertion
-from bascule.identity.authenticate import Principal, agent_of, service_of
+from bascule.identity.authenticate import name_of_proof
 from bascule.identity.realm import Realm
 from bascule.identity.secrets import is_same_secret
-from bascule.interfaces import Credential
 
 CLIENT_CREDENTIALS = "client_credentials"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -43,7 +44,9 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    principal: Principal
+    principal_id: str
+    kind: PrincipalKind
+    credential: str  # the name of the proof that it rests on
     audience: str
 
 
@@ -111,18 +114,28 @@ def _with_proof(form: Mapping[str, str]) -> TokenRequest | Refused:
 
 
 def decide_by_secret(
-    request: TokenRequest, credential: Credential | None, realm: Realm, now: datetime
+    request: TokenRequest,
+    principal: ServicePrincipal | None,
+    credentials: Sequence[Credential],
+    realm: Realm,
+    now: datetime,
 ) -> Granted | Refused:
-    """``credential`` is the stored one of the request's client id."""
-    stored = credential.secret_hash if credential else _NOBODY
-    if not is_same_secret(request.secret, stored) or credential is None:
+    """``principal`` and ``credentials`` are the stored ones of the request's client id."""
+    secrets = [each for each in credentials if each.kind is CredentialKind.SECRET]
+    # Each is compared, whichever fits: how long it takes tells nothing.
+    fitting = [each for each in secrets if is_same_secret(request.secret, each.proof)]
+    if not secrets:
+        is_same_secret(request.secret, _NOBODY)
+    if principal is None or not fitting:
         return _UNKNOWN
-    if not credential.is_enabled:
+    if not principal.is_enabled:
         return Refused("invalid_client", 7000112, "This client is disabled.", 401)
-    principal = service_of(credential, now)
-    if principal is None:
+    usable = [each for each in fitting if each.holds_at(now)]
+    if not usable:
         return Refused("invalid_client", 7000222, "This client's secret has expired.", 401)
-    return _for_audience(principal, request.scope, realm)
+    return _for_audience(
+        principal.id, PrincipalKind.SERVICE, name_of_proof(usable[0].proof), request.scope, realm
+    )
 
 
 def decide_by_assertion(
@@ -144,13 +157,16 @@ def decide_by_assertion(
         request.assertion, machine.uid, point.public_key, realm.is_assertion_audience, used, now
     )
     if refused is None:
-        return _for_audience(agent_of(machine, point), request.scope, realm)
+        proof = name_of_proof(point.public_key)
+        return _for_audience(machine.uid, PrincipalKind.AGENT, proof, request.scope, realm)
     if refused.why is Why.NOT_THE_KEY:
         return Refused("invalid_client", 700027, refused.message, 401)
     return Refused("invalid_request", 700024, refused.message)
 
 
-def _for_audience(principal: Principal, scope: str, realm: Realm) -> Granted | Refused:
+def _for_audience(
+    principal_id: str, kind: PrincipalKind, credential: str, scope: str, realm: Realm
+) -> Granted | Refused:
     audience = realm.audience_of(scope)
     if audience is None:
         return Refused(
@@ -158,7 +174,7 @@ def _for_audience(principal: Principal, scope: str, realm: Realm) -> Granted | R
             70011,
             "The scope must be this server's URL, as you reach it, and /.default.",
         )
-    return Granted(principal, audience)
+    return Granted(principal_id, kind, credential, audience)
 
 
 def _missing(name: str) -> Refused:

@@ -33,6 +33,7 @@ KEY_BITS = 2048
 KEPT_TOKENS = 4096  # whose signature need not be checked again
 LONGEST_TOKEN = 4096  # characters; ours have about 900
 LIFE: Mapping[PrincipalKind, timedelta] = {
+    PrincipalKind.USER: timedelta(hours=1),
     PrincipalKind.SERVICE: timedelta(hours=1),
     PrincipalKind.AGENT: timedelta(minutes=10),
 }

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
+from bascule.domain.access import PrincipalKind
+from bascule.domain.builtin_roles import OWNER
 from bascule.domain.events import AdministratorRecovered, InstallationCreated
-from bascule.interfaces import Credential, Installation, Transaction
+from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal
+from bascule.domain.roles import RoleAssignment
+from bascule.domain.scopes import subscription_scope
+from bascule.interfaces import Installation, Transaction
 from bascule.services.act import Act, new_id
 
 DEFAULT_RESOURCE_GROUP = "default"
@@ -26,13 +32,38 @@ def ensure_installation(tx: Transaction, act: Act) -> Installation:
 
 
 def set_administrator(tx: Transaction, act: Act, client_id: str, secret_hash: str) -> None:
-    """Give the administrator this secret; every earlier one stops working.
+    """Give the administrator this secret and make it Owner; every earlier one stops working.
 
     An earlier one of another id too: it is in nobody's hands, or in the wrong ones.
     """
-    earlier = [each for each in tx.credentials() if each.display_name == ADMINISTRATOR]
-    for each in earlier:
-        tx.put_credential(replace(each, is_enabled=False))
-    tx.put_credential(Credential(client_id, ADMINISTRATOR, secret_hash, None))
+    client_id = client_id.lower()
+    earlier = [each for each in _all_services(tx) if each.display_name == ADMINISTRATOR]
+    for principal in earlier:
+        tx.put_service_principal(replace(principal, is_enabled=False))
+        for credential in tx.credentials_of(principal.id):
+            tx.delete_credential(credential.key_id)
+    tx.put_service_principal(ServicePrincipal(client_id, ADMINISTRATOR, True, act.now))
+    tx.put_credential(
+        Credential(new_id(), client_id, CredentialKind.SECRET, secret_hash, "", act.now, None)
+    )
+    _make_owner(tx, act, client_id)
     if earlier:
         act.record(tx, AdministratorRecovered(client_id))
+
+
+def _all_services(tx: Transaction) -> Iterator[ServicePrincipal]:
+    after = ""
+    while page := tx.service_principals(after):
+        yield from page
+        after = page[-1].id
+
+
+def _make_owner(tx: Transaction, act: Act, client_id: str) -> None:
+    installation = ensure_installation(tx, act)
+    scope = subscription_scope(installation.subscription_id)
+    held = tx.role_assignments_of([client_id])
+    if any(each.role_id == OWNER.id and each.scope == scope for each in held):
+        return
+    tx.add_role_assignment(
+        RoleAssignment(new_id(), scope, OWNER.id, client_id, PrincipalKind.SERVICE, "", act.now, "")
+    )

@@ -1,4 +1,4 @@
-"""Rows of the installation, its groups and credentials, its machines and closed ports."""
+"""Rows of the installation, its resource groups, its machines and closed ports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bascule.domain.machine import ClosedPort, Machine, OnExpiry, OsType
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.policy import effective_on_expiry
 from bascule.errors import Conflict
-from bascule.interfaces import Credential, Installation
+from bascule.interfaces import Installation
 from bascule.store import tables as t
 from bascule.store.rows import Rows, resource_id
 
@@ -34,7 +34,6 @@ _LOCATIONS = (
     select(t.machines.c.location.label("name")).distinct().order_by("name"),
     select(t.policies.c.location_key.label("name")).distinct(),
 )
-_CREDENTIAL = select(t.credentials).where(t.credentials.c.client_key == bindparam("wanted"))
 _PORTS = select(t.closed_ports).where(
     t.closed_ports.c.machine_uid == bindparam("wanted"),
     t.closed_ports.c.is_released == bindparam("is_released"),
@@ -60,17 +59,6 @@ class InventoryReads(Rows):
             for row in self._all(statement):
                 spelt.setdefault(row.name.casefold(), row.name)
         return [spelt[key] for key in sorted(spelt)]
-
-    def credential(self, client_id: str) -> Credential | None:
-        row = self._first(_CREDENTIAL, {"wanted": client_id.casefold()})
-        return None if row is None else _credential(row)
-
-    def credentials(self) -> Sequence[Credential]:
-        rows = self._all(select(t.credentials).order_by(t.credentials.c.client_key))
-        return [_credential(row) for row in rows]
-
-    def has_credentials(self) -> bool:
-        return self._first(select(t.credentials.c.client_key).limit(1)) is not None
 
     def machine(self, machine_id: ResourceId) -> Machine | None:
         row = self._first(_MACHINE, {"key": machine_id.key})
@@ -131,19 +119,6 @@ class InventoryWrites(InventoryReads):
         gone = delete(t.resource_groups).where(t.resource_groups.c.key == name.casefold())
         self._run(gone)
 
-    def put_credential(self, credential: Credential) -> None:
-        self._put(
-            t.credentials,
-            {"client_key": credential.client_id.casefold()},
-            {
-                "client_id": credential.client_id,
-                "display_name": credential.display_name,
-                "secret_hash": credential.secret_hash,
-                "expires_at": credential.expires_at,
-                "is_enabled": credential.is_enabled,
-            },
-        )
-
     def put_machine(self, machine: Machine) -> None:
         """Write a machine; raises Conflict when another uid has its id."""
         holder = self.machine(machine.id)
@@ -193,12 +168,6 @@ class InventoryWrites(InventoryReads):
             {"machine_uid": machine_uid, "protocol": port.protocol, "number": port.number},
             {"on_expiry": on_expiry, "is_released": is_released},
         )
-
-
-def _credential(row: Row[Any]) -> Credential:
-    return Credential(
-        row.client_id, row.display_name, row.secret_hash, row.expires_at, row.is_enabled
-    )
 
 
 def _machine(row: Row[Any]) -> Machine:

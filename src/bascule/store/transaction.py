@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 from bascule.store.chain import ChainReads, ChainWrites
+from bascule.store.delivery import DeliveryReads, DeliveryWrites
 from bascule.store.fleet import FleetReads, FleetWrites
 from bascule.store.grants import GrantReads, GrantWrites
 from bascule.store.inventory import InventoryReads, InventoryWrites
+from bascule.store.plans import PlanReads, PlanWrites
 from bascule.store.policies import PolicyReads, PolicyWrites
+from bascule.store.principals import PrincipalReads, PrincipalWrites
+from bascule.store.providers import ProviderReads, ProviderWrites
 from bascule.store.record import RecordReads, RecordWrites
 from bascule.store.requests import RequestReads, RequestWrites
+from bascule.store.roles import RoleReads, RoleWrites
+from bascule.store.sign_in import SignInReads, SignInWrites
+from bascule.store.tokens import TokenReads, TokenWrites
 
 
 class SqlReader(
-    InventoryReads, PolicyReads, RequestReads, GrantReads, FleetReads, RecordReads, ChainReads
+    InventoryReads,
+    PrincipalReads,
+    RoleReads,
+    PlanReads,
+    SignInReads,
+    TokenReads,
+    ProviderReads,
+    PolicyReads,
+    RequestReads,
+    GrantReads,
+    FleetReads,
+    RecordReads,
+    ChainReads,
+    DeliveryReads,
 ):
     """``interfaces.Reader`` on one connection."""
 
@@ -21,12 +41,19 @@ class SqlReader(
 
 class SqlTransaction(
     InventoryWrites,
+    PrincipalWrites,
+    RoleWrites,
+    PlanWrites,
+    SignInWrites,
+    TokenWrites,
+    ProviderWrites,
     PolicyWrites,
     RequestWrites,
     GrantWrites,
     FleetWrites,
     RecordWrites,
     ChainWrites,
+    DeliveryWrites,
 ):
     """``interfaces.Transaction`` on one connection; its owner begins and ends it."""
 

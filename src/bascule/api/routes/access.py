@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 
-from bascule.api.auth import Call, CurrentCall, GuardedRoute, admits
+from bascule.api.auth import Call, CurrentCall, GuardedRoute, decides, requires, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import Clause, parse_filter
 from bascule.api.paging import WantedPage, page_json
@@ -20,7 +20,13 @@ from bascule.api.waiting import wait_until_settled
 from bascule.api.wire.access import ExtendBody, ReleaseBody
 from bascule.api.wire.policies import MachineRulesBody, machine_rules_json, read_rules
 from bascule.api.wire.requests import RevokeBody, access_request_json
-from bascule.domain.access import PrincipalKind
+from bascule.domain.actions import (
+    INITIATE,
+    MACHINE_WRITE,
+    POLICY_READ,
+    POLICY_WRITE,
+    REQUEST_REVOKE,
+)
 from bascule.domain.decide import Denied
 from bascule.domain.ids import ResourceId, is_guid, policy_id
 from bascule.domain.net import PortKey
@@ -48,7 +54,7 @@ _OFFERED = (("live", "eq"), ("machine", "eq"), ("requestor", "eq"))
 
 
 @router.get(REQUESTS)
-@admits(PrincipalKind.SERVICE)
+@shows(POLICY_READ)
 async def list_requests(
     call: CurrentCall,
     wanted: WantedPage,
@@ -108,7 +114,7 @@ def _requestor(clause: Clause | None, call: Call) -> str | None:
 
 
 @router.get(REQUEST)
-@admits(PrincipalKind.SERVICE)
+@decides(POLICY_READ)
 async def get_request(
     call: CurrentCall,
     request_id: str,
@@ -124,7 +130,7 @@ async def get_request(
 
 
 @router.post(f"{REQUEST}/revoke")
-@admits(PrincipalKind.SERVICE)
+@decides(REQUEST_REVOKE)
 async def revoke(call: CurrentCall, request_id: str, body: RevokeBody | None = None) -> Response:
     _check_request_id(request_id)
     wanted = body or RevokeBody()
@@ -144,7 +150,7 @@ async def revoke(call: CurrentCall, request_id: str, body: RevokeBody | None = N
 
 
 @router.post(f"{REQUEST}/extend")
-@admits(PrincipalKind.SERVICE)
+@decides(INITIATE, POLICY_READ)
 async def extend(call: CurrentCall, request_id: str, body: ExtendBody) -> Response:
     _check_request_id(request_id)
 
@@ -177,7 +183,7 @@ def _no_request(request_id: str) -> NotFound:
 
 
 @router.get(RULES)
-@admits(PrincipalKind.SERVICE)
+@requires(POLICY_READ)
 async def get_machine_rules(call: CurrentCall, machine: MachinePath) -> Response:
     now = call.now
     return _rules(
@@ -188,7 +194,7 @@ async def get_machine_rules(call: CurrentCall, machine: MachinePath) -> Response
 
 
 @router.put(RULES)
-@admits(PrincipalKind.SERVICE)
+@decides(POLICY_WRITE, MACHINE_WRITE)
 async def put_machine_rules(
     call: CurrentCall, machine: MachinePath, body: MachineRulesBody, conditions: WantedConditions
 ) -> Response:
@@ -205,7 +211,7 @@ async def put_machine_rules(
 
 
 @router.delete(RULES)
-@admits(PrincipalKind.SERVICE)
+@decides(POLICY_WRITE, MACHINE_WRITE)
 async def delete_machine_rules(call: CurrentCall, machine: MachinePath) -> Response:
     """Take the machine out of every policy and open what they named."""
     is_gone = await call.perform(lambda tx, act: policies.delete_machine_rules(tx, act, machine))
@@ -213,7 +219,7 @@ async def delete_machine_rules(call: CurrentCall, machine: MachinePath) -> Respo
 
 
 @router.post(f"{RULES}/release")
-@admits(PrincipalKind.SERVICE)
+@decides(POLICY_WRITE, MACHINE_WRITE)
 async def release(
     call: CurrentCall, machine: MachinePath, body: ReleaseBody | None = None
 ) -> Response:

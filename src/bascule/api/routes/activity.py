@@ -17,13 +17,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from bascule.api.auth import CurrentCall, GuardedRoute, admits
+from bascule.api.auth import CurrentCall, GuardedRoute, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import Clause, parse_filter
 from bascule.api.paging import WantedPage, next_link
 from bascule.api.paths import ARM, SUBSCRIPTION
 from bascule.api.wire.activity import SELECTABLE, Log, entries_of, select
-from bascule.domain.access import PrincipalKind
+from bascule.domain.actions import ACTIVITY_READ
 from bascule.domain.times import parse_instant
 from bascule.errors import InvalidInput
 from bascule.interfaces import EventFilter, Reader
@@ -66,7 +66,7 @@ class _Asked:
 
 
 @router.get(ACTIVITY_LOG)
-@admits(PrincipalKind.SERVICE)
+@shows(ACTIVITY_READ)
 async def list_activity(
     call: CurrentCall,
     wanted: WantedPage,

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from bascule.api.auth import (
     CurrentCall,
     GuardedRoute,
-    admits,
+    admits_agents,
     admits_anybody,
     client_of,
     record_denial,
@@ -79,13 +79,13 @@ def _refusal(why: str) -> Forbidden:
 
 
 @router.get(f"{_AGENT}/stream")
-@admits(PrincipalKind.AGENT)
+@admits_agents
 async def stream(call: CurrentCall, uid: str) -> Response:
     return GenerationStream(call.state.services, uid, call.proven_until)
 
 
 @router.get(f"{_AGENT}/state")
-@admits(PrincipalKind.AGENT)
+@admits_agents
 async def state(
     call: CurrentCall, uid: str, seen: Annotated[int, Query(ge=0, le=LARGEST_COUNT)] = 0
 ) -> Response:
@@ -98,7 +98,7 @@ async def state(
 
 
 @router.post(f"{_AGENT}/report")
-@admits(PrincipalKind.AGENT)
+@admits_agents
 async def report(call: CurrentCall, uid: str, body: ReportBody) -> Response:
     said = read_report(body)
     generation = await call.perform(lambda tx, act: fleet.take_report(tx, act, uid, said))

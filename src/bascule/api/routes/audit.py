@@ -8,13 +8,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from bascule.api.auth import CurrentCall, GuardedRoute, admits
+from bascule.api.auth import CurrentCall, GuardedRoute, requires
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import Clause, parse_filter
 from bascule.api.paging import WantedPage, page_json
 from bascule.api.paths import ARM, SUBSCRIPTION
 from bascule.api.wire.audit import event_json
-from bascule.domain.access import PrincipalKind
+from bascule.domain.actions import EVENT_READ
 from bascule.domain.chain import ChainHead
 from bascule.domain.events import Event
 from bascule.domain.times import parse_instant
@@ -34,7 +34,7 @@ _OFFERED = (
 
 
 @router.get(f"{SUBSCRIPTION}/providers/Bascule.Audit/events")
-@admits(PrincipalKind.SERVICE)
+@requires(EVENT_READ)
 async def list_events(
     call: CurrentCall,
     wanted: WantedPage,

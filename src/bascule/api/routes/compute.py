@@ -7,13 +7,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from bascule.api.auth import Call, CurrentCall, GuardedRoute, admits
+from bascule.api.auth import Call, CurrentCall, GuardedRoute, requires, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import parse_filter
 from bascule.api.paging import Wanted, WantedPage, page_json
 from bascule.api.paths import ARM, GROUP, MACHINE, MACHINES, SUBSCRIPTION, Group, MachinePath
 from bascule.api.wire.machines import MachineBody, instance_view_json, machine_json, read_machine
-from bascule.domain.access import PrincipalKind
+from bascule.domain.actions import INSTANCE_VIEW_READ, MACHINE_DELETE, MACHINE_READ, MACHINE_WRITE
 from bascule.domain.ids import ResourceId, machine_id, parse_name
 from bascule.domain.machine import Machine
 from bascule.errors import Conflict, NotFound
@@ -30,13 +30,13 @@ Named = Annotated[str, Query(alias="$filter", max_length=200, examples=["name eq
 
 
 @router.get(f"{SUBSCRIPTION}{MACHINES}")
-@admits(PrincipalKind.SERVICE)
+@shows(MACHINE_READ)
 async def list_machines(call: CurrentCall, wanted: WantedPage, named: Named = "") -> Response:
     return await _list(call, wanted, None, named)
 
 
 @router.get(f"{GROUP}{MACHINES}")
-@admits(PrincipalKind.SERVICE)
+@shows(MACHINE_READ)
 async def list_machines_of_group(
     call: CurrentCall, group: Group, wanted: WantedPage, named: Named = ""
 ) -> Response:
@@ -73,14 +73,14 @@ def _named(
 
 
 @router.get(MACHINE)
-@admits(PrincipalKind.SERVICE)
+@requires(MACHINE_READ)
 async def get_machine(call: CurrentCall, machine: MachinePath, expand: Expand = "") -> Response:
     view = await _look(call, machine)
     return CompactJson(machine_json(view, with_instance=_wants_instance(expand)))
 
 
 @router.get(f"{MACHINE}/instanceView")
-@admits(PrincipalKind.SERVICE)
+@requires(INSTANCE_VIEW_READ)
 async def get_instance_view(call: CurrentCall, machine: MachinePath) -> Response:
     return CompactJson(instance_view_json(await _look(call, machine)))
 
@@ -108,7 +108,7 @@ async def _look(call: Call, machine: ResourceId) -> MachineView:
 
 
 @router.put(MACHINE)
-@admits(PrincipalKind.SERVICE)
+@requires(MACHINE_WRITE)
 async def put_machine(call: CurrentCall, machine: MachinePath, body: MachineBody) -> Response:
     draft = read_machine(body)
 
@@ -138,7 +138,7 @@ def _check_stays(before: Machine | None, draft: MachineDraft) -> None:
 
 
 @router.delete(MACHINE)
-@admits(PrincipalKind.SERVICE)
+@requires(MACHINE_DELETE)
 async def delete_machine(call: CurrentCall, machine: MachinePath) -> Response:
     is_gone = await call.perform(lambda tx, act: machines.delete_machine(tx, act, machine))
     return Response(status_code=200 if is_gone else 204)

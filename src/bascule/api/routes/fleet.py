@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from bascule.api.auth import CurrentCall, GuardedRoute, admits
+from bascule.api.auth import CurrentCall, GuardedRoute, decides, requires, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.paging import WantedPage, page_json
 from bascule.api.paths import ARM, MACHINE, SUBSCRIPTION, MachinePath
 from bascule.api.wire.fleet import EnrolmentBody, enrolment_json, point_json
-from bascule.domain.access import PrincipalKind
+from bascule.domain.actions import ENROLMENT_WRITE, POINT_READ
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.errors import NotFound
 from bascule.identity.secrets import new_enrolment_token
@@ -30,7 +30,7 @@ def _find(reader: Reader, point: EnforcementPoint | None) -> Found | None:
 
 
 @router.get(POINTS)
-@admits(PrincipalKind.SERVICE)
+@shows(POINT_READ)
 async def list_points(call: CurrentCall, wanted: WantedPage) -> Response:
     now, after = call.now, wanted.text_after()
 
@@ -51,7 +51,7 @@ async def list_points(call: CurrentCall, wanted: WantedPage) -> Response:
 
 
 @router.get(f"{POINTS}/{{uid}}")
-@admits(PrincipalKind.SERVICE)
+@decides(POINT_READ)
 async def get_point(call: CurrentCall, uid: str) -> Response:
     found = await call.look(lambda reader: _find(reader, reader.enforcement_point(uid.lower())))
     if found is None:
@@ -64,7 +64,7 @@ async def get_point(call: CurrentCall, uid: str) -> Response:
 
 
 @router.post(f"{MACHINE}/providers/Bascule.Fleet/enrolments")
-@admits(PrincipalKind.SERVICE)
+@requires(ENROLMENT_WRITE)
 async def create_enrolment(
     call: CurrentCall, machine: MachinePath, body: EnrolmentBody | None = None
 ) -> Response:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from bascule.api.auth import Call, CurrentCall, GuardedRoute, admits
+from bascule.api.auth import Call, CurrentCall, GuardedRoute, decides, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.my_address import source_of_caller
 from bascule.api.paging import Wanted, WantedPage, page_json
@@ -16,7 +16,7 @@ from bascule.api.preconditions import WantedConditions
 from bascule.api.wire.policies import PolicyBody, foreign_machines, policy_json, read_policy
 from bascule.api.wire.problems import reject
 from bascule.api.wire.requests import InitiateBody, read_machines, request_json
-from bascule.domain.access import PrincipalKind
+from bascule.domain.actions import INITIATE, MACHINE_WRITE, POLICY_DELETE, POLICY_READ, POLICY_WRITE
 from bascule.domain.decide import Denied
 from bascule.domain.ids import ResourceId
 from bascule.errors import NotFound
@@ -34,13 +34,13 @@ POLICY = f"{GROUP}{_REGION}/{{policy}}"
 
 
 @router.get(f"{SUBSCRIPTION}{_SECURITY}/{_KIND}")
-@admits(PrincipalKind.SERVICE)
+@shows(POLICY_READ)
 async def list_policies(call: CurrentCall, wanted: WantedPage) -> Response:
     return await _list(call, wanted)
 
 
 @router.get(f"{SUBSCRIPTION}{_REGION}")
-@admits(PrincipalKind.SERVICE)
+@shows(POLICY_READ)
 async def list_policies_of_region(
     call: CurrentCall, location: Location, wanted: WantedPage
 ) -> Response:
@@ -48,13 +48,13 @@ async def list_policies_of_region(
 
 
 @router.get(f"{GROUP}{_SECURITY}/{_KIND}")
-@admits(PrincipalKind.SERVICE)
+@shows(POLICY_READ)
 async def list_policies_of_group(call: CurrentCall, group: Group, wanted: WantedPage) -> Response:
     return await _list(call, wanted, group=group)
 
 
 @router.get(f"{GROUP}{_REGION}")
-@admits(PrincipalKind.SERVICE)
+@shows(POLICY_READ)
 async def list_policies_of_group_and_region(
     call: CurrentCall, group: Group, location: Location, wanted: WantedPage
 ) -> Response:
@@ -77,7 +77,7 @@ async def _list(
 
 
 @router.get(POLICY)
-@admits(PrincipalKind.SERVICE)
+@decides(POLICY_READ)
 async def get_policy(call: CurrentCall, policy: PolicyPath) -> Response:
     now = call.now
 
@@ -92,7 +92,7 @@ async def get_policy(call: CurrentCall, policy: PolicyPath) -> Response:
 
 
 @router.put(POLICY)
-@admits(PrincipalKind.SERVICE)
+@decides(POLICY_WRITE, MACHINE_WRITE)
 async def put_policy(
     call: CurrentCall, policy: PolicyPath, body: PolicyBody, conditions: WantedConditions
 ) -> Response:
@@ -107,7 +107,7 @@ async def put_policy(
 
 
 @router.delete(POLICY)
-@admits(PrincipalKind.SERVICE)
+@decides(POLICY_DELETE, MACHINE_WRITE)
 async def delete_policy(
     call: CurrentCall, policy: PolicyPath, conditions: WantedConditions
 ) -> Response:
@@ -118,7 +118,7 @@ async def delete_policy(
 
 
 @router.post(f"{POLICY}/initiate", status_code=202)
-@admits(PrincipalKind.SERVICE)
+@decides(INITIATE, POLICY_READ)
 async def initiate(call: CurrentCall, policy: PolicyPath, body: InitiateBody) -> Response:
     reject(
         [

@@ -13,7 +13,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from starlette.responses import StreamingResponse
 
-from bascule.api.auth import Call, CurrentCall, GuardedRoute, admits
+from bascule.api.auth import Call, CurrentCall, GuardedRoute, requires
 from bascule.api.envelope import CompactJson
 from bascule.api.paging import WantedPage, page_json
 from bascule.api.paths import ARM, SUBSCRIPTION
@@ -24,7 +24,13 @@ from bascule.api.wire.record import (
     pruned_json,
     verdict_json,
 )
-from bascule.domain.access import PrincipalKind
+from bascule.domain.actions import (
+    CHECKPOINT_READ,
+    CHECKPOINT_WRITE,
+    EVENT_READ,
+    RECORD_DELETE,
+    RECORD_VERIFY,
+)
 from bascule.domain.chain import Checkpoint
 from bascule.services.record import export_pages, ocsf_pages, prune, verify_record
 from bascule.services.seal import seal_all
@@ -44,14 +50,14 @@ ExportForm = Annotated[_Form, Query(alias="format")]
 
 
 @router.get(f"{AUDIT}/key")
-@admits(PrincipalKind.SERVICE)
+@requires(CHECKPOINT_READ)
 async def get_key(call: CurrentCall) -> Response:
     """The public key that checkpoints are signed with."""
     return CompactJson(key_resource(call.subscription_id, call.state.record_key))
 
 
 @router.get(f"{AUDIT}/checkpoints")
-@admits(PrincipalKind.SERVICE)
+@requires(CHECKPOINT_READ)
 async def list_checkpoints(call: CurrentCall, wanted: WantedPage) -> Response:
     """Newest first."""
     after = wanted.number_after()
@@ -68,14 +74,14 @@ async def list_checkpoints(call: CurrentCall, wanted: WantedPage) -> Response:
 
 
 @router.post(f"{AUDIT}/checkpoints")
-@admits(PrincipalKind.SERVICE)
+@requires(CHECKPOINT_WRITE)
 async def create_checkpoint(call: CurrentCall) -> Response:
     """Seal what is committed and sign the chain now."""
     return CompactJson(checkpoint_resource(call.subscription_id, await _sign(call)))
 
 
 @router.post(f"{AUDIT}/verification")
-@admits(PrincipalKind.SERVICE)
+@requires(RECORD_VERIFY)
 async def verify(call: CurrentCall) -> Response:
     """Read the whole record back and say whether it holds, or what breaks it first."""
     async with call.state.verifying:
@@ -85,7 +91,7 @@ async def verify(call: CurrentCall) -> Response:
 
 
 @router.get(f"{AUDIT}/export")
-@admits(PrincipalKind.SERVICE)
+@requires(EVENT_READ)
 async def export(call: CurrentCall, form: ExportForm = _Form.BASCULE) -> Response:
     """The record as JSON lines: with its proof (docs/record.md), or in OCSF."""
     await _sign(call)
@@ -95,7 +101,7 @@ async def export(call: CurrentCall, form: ExportForm = _Form.BASCULE) -> Respons
 
 
 @router.post(f"{AUDIT}/prune")
-@admits(PrincipalKind.SERVICE)
+@requires(RECORD_DELETE)
 async def prune_record(call: CurrentCall, body: PruneBody) -> Response:
     """Delete whole checkpointed spans from before a date; what is left still proves itself."""
     await _sign(call)

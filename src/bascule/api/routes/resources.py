@@ -10,7 +10,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
-from bascule.api.auth import CurrentCall, GuardedRoute, admits
+from bascule.api.auth import (
+    CurrentCall,
+    GuardedRoute,
+    admits_callers,
+    requires,
+    shows,
+    tells_holders,
+)
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import parse_filter
 from bascule.api.paging import WantedPage, page_json
@@ -18,7 +25,16 @@ from bascule.api.paths import ARM, SUBSCRIPTION, Location, versioned
 from bascule.api.wire import resources as wire
 from bascule.api.wire.machines import MACHINE_TYPE
 from bascule.api.wire.policies import JIT_TYPE
-from bascule.domain.access import PrincipalKind
+from bascule.domain.actions import (
+    GROUP_DELETE,
+    GROUP_READ,
+    GROUP_WRITE,
+    LOCATION_READ,
+    PROVIDER_READ,
+    RESOURCES_READ,
+    SECURITY_LOCATION_READ,
+    SUBSCRIPTION_READ,
+)
 from bascule.domain.ids import is_resource_group_name
 from bascule.domain.machine import Machine
 from bascule.errors import InvalidInput
@@ -39,32 +55,32 @@ Filter = Annotated[str, Query(alias="$filter", max_length=200)]
 
 
 @router.get("/tenants", dependencies=TOP)
-@admits(PrincipalKind.SERVICE)
+@admits_callers
 async def list_tenants(call: CurrentCall) -> Response:
     return CompactJson({"value": [wire.tenant_json(call.state.installation)]})
 
 
 @router.get("/subscriptions", dependencies=TOP)
-@admits(PrincipalKind.SERVICE)
+@shows(SUBSCRIPTION_READ)
 async def list_subscriptions(call: CurrentCall) -> Response:
     return CompactJson({"value": [wire.subscription_json(call.state.installation)]})
 
 
 @router.get(SUBSCRIPTION, dependencies=BELOW)
-@admits(PrincipalKind.SERVICE)
+@tells_holders(SUBSCRIPTION_READ)
 async def get_subscription(call: CurrentCall) -> Response:
     return CompactJson(wire.subscription_json(call.state.installation))
 
 
 @router.get(f"{SUBSCRIPTION}/locations", dependencies=BELOW)
-@admits(PrincipalKind.SERVICE)
+@tells_holders(LOCATION_READ)
 async def list_locations(call: CurrentCall) -> Response:
     names = await call.look(lambda reader: reader.locations())
     return CompactJson({"value": [wire.location_json(call.subscription_id, n) for n in names]})
 
 
 @router.get(SECURITY_LOCATIONS, dependencies=BELOW)
-@admits(PrincipalKind.SERVICE)
+@tells_holders(SECURITY_LOCATION_READ)
 async def list_security_locations(call: CurrentCall) -> Response:
     names = await call.look(lambda reader: reader.locations())
     found = [wire.security_location_json(call.subscription_id, name) for name in names]
@@ -72,13 +88,13 @@ async def list_security_locations(call: CurrentCall) -> Response:
 
 
 @router.get(f"{SECURITY_LOCATIONS}/{{location}}", dependencies=BELOW)
-@admits(PrincipalKind.SERVICE)
+@tells_holders(SECURITY_LOCATION_READ)
 async def get_security_location(call: CurrentCall, location: Location) -> Response:
     return CompactJson(wire.security_location_json(call.subscription_id, location))
 
 
 @router.get(GROUPS, dependencies=BELOW)
-@admits(PrincipalKind.SERVICE)
+@shows(GROUP_READ)
 async def list_groups(call: CurrentCall, wanted: WantedPage) -> Response:
     after = wanted.text_after()
     names = await call.look(lambda reader: reader.resource_groups())
@@ -96,7 +112,7 @@ async def list_groups(call: CurrentCall, wanted: WantedPage) -> Response:
 
 
 @router.get(GROUP, dependencies=BELOW)
-@admits(PrincipalKind.SERVICE)
+@requires(GROUP_READ)
 async def get_group(call: CurrentCall, group_name: GroupName) -> Response:
     name = _group_name(group_name)
     known = await call.look(lambda reader: find_group(reader, name))
@@ -104,7 +120,7 @@ async def get_group(call: CurrentCall, group_name: GroupName) -> Response:
 
 
 @router.head(GROUP, dependencies=BELOW)
-@admits(PrincipalKind.SERVICE)
+@requires(GROUP_READ)
 async def has_group(call: CurrentCall, group_name: GroupName) -> Response:
     name = _group_name(group_name)
     await call.look(lambda reader: find_group(reader, name))
@@ -112,7 +128,7 @@ async def has_group(call: CurrentCall, group_name: GroupName) -> Response:
 
 
 @router.put(GROUP, dependencies=BELOW)
-@admits(PrincipalKind.SERVICE)
+@requires(GROUP_WRITE)
 async def create_group(call: CurrentCall, group_name: GroupName, body: wire.GroupBody) -> Response:
     name = _group_name(group_name)
     wire.check_group(body, call.state.installation.location)
@@ -121,7 +137,7 @@ async def create_group(call: CurrentCall, group_name: GroupName, body: wire.Grou
 
 
 @router.delete(GROUP, dependencies=BELOW)
-@admits(PrincipalKind.SERVICE)
+@requires(GROUP_DELETE)
 async def remove_group(call: CurrentCall, group_name: GroupName) -> Response:
     """Only when it is empty; nothing is deleted with it."""
     name = _group_name(group_name)
@@ -138,7 +154,7 @@ def _group_name(text: str) -> str:
 
 
 @router.get(PROVIDERS, dependencies=BELOW)
-@admits(PrincipalKind.SERVICE)
+@tells_holders(PROVIDER_READ)
 async def list_providers(call: CurrentCall) -> Response:
     places = await call.look(lambda reader: reader.locations())
     found = [wire.provider_json(call.subscription_id, name, places) for name in wire.PROVIDERS]
@@ -146,14 +162,14 @@ async def list_providers(call: CurrentCall) -> Response:
 
 
 @router.get(f"{PROVIDERS}/{{namespace}}", dependencies=BELOW)
-@admits(PrincipalKind.SERVICE)
+@tells_holders(PROVIDER_READ)
 async def get_provider(call: CurrentCall, namespace: str) -> Response:
     places = await call.look(lambda reader: reader.locations())
     return CompactJson(wire.provider_json(call.subscription_id, namespace, places))
 
 
 @router.get(f"{SUBSCRIPTION}/resources", dependencies=BELOW)
-@admits(PrincipalKind.SERVICE)
+@shows(RESOURCES_READ)
 async def list_resources(
     call: CurrentCall, wanted: WantedPage, filter_text: Filter = ""
 ) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from bascule.store.tables import metadata
+from bascule.store.tables.metadata import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -1,4 +1,4 @@
-"""Installation, groups, locations, credentials, machines, closed ports."""
+"""Installation, groups, locations, machines, closed ports."""
 
 # ruff: noqa: B023  # reason: each function is run before its loop goes on
 
@@ -12,9 +12,8 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.machine import ClosedPort, OnExpiry, OsType
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import Conflict
-from bascule.interfaces import Credential, Installation, Store
+from bascule.interfaces import Installation, Store
 from bascule.testing.store_contract.samples import (
-    HOUR,
     NOW,
     SUBSCRIPTION,
     a_machine,
@@ -63,17 +62,6 @@ class InventoryContract:
         write(store, lambda tx: tx.put_machine(replace(a_machine("b"), location="PARIS")))
         write(store, lambda tx: tx.put_policy(a_policy()))
         assert list(read(store, lambda r: r.locations())) == ["berlin", "local", "Paris"]
-
-    def test_a_credential_is_found_in_any_case_and_replaced_whole(self, store: Store) -> None:
-        first = Credential("AB-cd", "administrator", "hash", None)
-        second = Credential("AB-cd", "renamed", "other", NOW + HOUR, is_enabled=False)
-        assert not read(store, lambda r: r.has_credentials())
-        write(store, lambda tx: tx.put_credential(first))
-        assert read(store, lambda r: r.has_credentials())
-        assert read(store, lambda r: r.credential("ab-CD")) == first
-        write(store, lambda tx: tx.put_credential(second))
-        assert read(store, lambda r: r.credential("AB-cd")) == second
-        assert read(store, lambda r: r.credential("AB")) is None
 
     def test_a_machine_comes_back_as_it_was_put(self, store: Store) -> None:
         machine = a_machine("Web-1")

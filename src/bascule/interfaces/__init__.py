@@ -1,7 +1,8 @@
 """What the inside asks of the outside, as Protocols: store, driver, clock.
 
 (The hexagonal "ports"; the word *port* is a network port here.) Adapters implement these
-and pass their contract suites (``testing``); nothing inside names a concrete class.
+and pass their contract suites (``testing``); nothing inside names a concrete class. The
+store's parts that stand by themselves have modules of their own beside this one.
 What is not here: any implementation, any wire shape.
 """
 
@@ -22,6 +23,13 @@ from bascule.domain.net import PortKey
 from bascule.domain.plan import Observed, Operation
 from bascule.domain.policy import Policy
 from bascule.domain.request import AccessRequest
+from bascule.interfaces.delivery import DeliveryReads, DeliveryWrites
+from bascule.interfaces.plans import PlanReads, PlanWrites
+from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
+from bascule.interfaces.providers import ProviderReads, ProviderWrites
+from bascule.interfaces.roles import RoleReads, RoleWrites
+from bascule.interfaces.sign_in import SignInReads, SignInWrites
+from bascule.interfaces.tokens import TokenReads, TokenWrites
 
 T = TypeVar("T")
 
@@ -108,17 +116,6 @@ class StoredPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
-    """A service principal's secret, as stored: never the secret itself."""
-
-    client_id: str
-    display_name: str
-    secret_hash: str  # SHA-256 hex of a generated secret
-    expires_at: datetime | None  # None: does not expire
-    is_enabled: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Enrolment:
     id: str
     machine_uid: str
@@ -139,7 +136,16 @@ class EventFilter:
     correlation_id: str = ""  # without regard to case
 
 
-class Reader(Protocol):
+class Reader(
+    PrincipalReads,
+    RoleReads,
+    PlanReads,
+    SignInReads,
+    TokenReads,
+    ProviderReads,
+    DeliveryReads,
+    Protocol,
+):
     """Reads, all of one consistent moment. Lists are in a stable order, given with each."""
 
     def installation(self) -> Installation | None: ...
@@ -149,16 +155,6 @@ class Reader(Protocol):
         ...
 
     def locations(self) -> Sequence[str]: ...
-
-    def credential(self, client_id: str) -> Credential | None: ...
-
-    def has_credentials(self) -> bool:
-        """Is there any service principal at all?"""
-        ...
-
-    def credentials(self) -> Sequence[Credential]:
-        """All, ordered by client id."""
-        ...
 
     def machine(self, machine_id: ResourceId) -> Machine | None: ...
 
@@ -287,7 +283,17 @@ class Reader(Protocol):
         ...
 
 
-class Transaction(Reader, Protocol):
+class Transaction(
+    Reader,
+    PrincipalWrites,
+    RoleWrites,
+    PlanWrites,
+    SignInWrites,
+    TokenWrites,
+    ProviderWrites,
+    DeliveryWrites,
+    Protocol,
+):
     """Reads and writes of one transaction: all of it is kept, or none."""
 
     def create_installation(self, installation: Installation) -> None: ...
@@ -297,8 +303,6 @@ class Transaction(Reader, Protocol):
     def delete_resource_group(self, name: str) -> None:
         """Forget a group; the caller has made sure that it is empty."""
         ...
-
-    def put_credential(self, credential: Credential) -> None: ...
 
     def put_machine(self, machine: Machine) -> None: ...
 

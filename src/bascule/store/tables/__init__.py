@@ -20,7 +20,6 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     UniqueConstraint,
@@ -28,16 +27,7 @@ from sqlalchemy import (
 )
 
 from bascule.store.columns import Instant, Json, Key, Sequence, Span
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from bascule.store.tables.metadata import metadata as metadata
 
 # -- the installation and its inventory --------------------------------------------------
 
@@ -57,17 +47,6 @@ resource_groups = Table(
     metadata,
     Column("key", Key, primary_key=True),
     Column("name", String, nullable=False),
-)
-
-credentials = Table(
-    "credentials",
-    metadata,
-    Column("client_key", Key, primary_key=True),
-    Column("client_id", String, nullable=False),
-    Column("display_name", String, nullable=False),
-    Column("secret_hash", String, nullable=False),
-    Column("expires_at", Instant),
-    Column("is_enabled", Boolean, nullable=False),
 )
 
 machines = Table(
@@ -303,3 +282,11 @@ checkpoints = Table(
     Column("key_id", String, nullable=False),
     Column("signature", String, nullable=False),
 )
+
+# Registered with the same metadata; imported by their own names where they are used.
+from bascule.store.tables import access as access  # noqa: E402  # reason: they come after these
+from bascule.store.tables import delivery as delivery  # noqa: E402
+from bascule.store.tables import plans as plans  # noqa: E402
+from bascule.store.tables import providers as providers  # noqa: E402
+from bascule.store.tables import sign_in as sign_in  # noqa: E402
+from bascule.store.tables import tokens as tokens  # noqa: E402

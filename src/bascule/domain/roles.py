@@ -1,0 +1,139 @@
+"""Azure's role-based access control: definitions, assignments, and what they add up to.
+
+Source: Azure RBAC (CONTRACT 6.4). A permission allows what an action pattern of it matches
+and no notAction pattern of it does; several permissions and roles add up, and nothing is
+denied but by not being allowed. ``*`` in a pattern stands for any characters, slashes too;
+case is ignored.
+
+Our one sharpening (EDGES B1): ``A/*/read`` also gives ``A/read``, because the published
+roles are written so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from bascule.domain.access import PrincipalKind
+from bascule.domain.scopes import Scope, is_below
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What one entry of a role allows. Data actions are kept for the wire; we have none."""
+
+    actions: tuple[str, ...] = ()
+    not_actions: tuple[str, ...] = ()
+    data_actions: tuple[str, ...] = ()
+    not_data_actions: tuple[str, ...] = ()
+
+    def allows(self, action: str) -> bool:
+        return _matches_any(self.actions, action) and not _matches_any(self.not_actions, action)
+
+
+@dataclass(frozen=True, slots=True)
+class RoleDefinition:
+    id: str  # GUID, lower case
+    name: str
+    description: str
+    is_builtin: bool
+    permissions: tuple[Permission, ...]
+    assignable_scopes: tuple[Scope, ...]
+    created_at: datetime | None = None  # None: built in
+    updated_at: datetime | None = None
+    created_by: str = ""  # principal id
+    updated_by: str = ""
+
+    def allows(self, action: str) -> bool:
+        return any(permission.allows(action) for permission in self.permissions)
+
+
+@dataclass(frozen=True, slots=True)
+class RoleAssignment:
+    id: str  # GUID, lower case
+    scope: Scope
+    role_id: str
+    principal_id: str
+    principal_kind: PrincipalKind
+    description: str
+    created_at: datetime
+    created_by: str  # principal id; empty: the system
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One role held at one scope, by oneself or by a group."""
+
+    scope_key: str
+    role: RoleDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """All that one caller holds: what may it do, and where?"""
+
+    held: tuple[Right, ...] = ()
+
+    def may(self, action: str, scope: Scope) -> bool:
+        return self.may_at(action, scope.key)
+
+    def may_at(self, action: str, scope_key: str) -> bool:
+        """The same for a scope in key form, as lists ask it for each row."""
+        return any(
+            is_below(scope_key, right.scope_key) and right.role.allows(action)
+            for right in self.held
+        )
+
+    def may_anywhere(self, action: str) -> bool:
+        return any(right.role.allows(action) for right in self.held)
+
+
+NO_RIGHTS = Rights()
+
+
+def rights_from(
+    assignments: Iterable[RoleAssignment], definitions: Iterable[RoleDefinition]
+) -> Rights:
+    """What these assignments give; one of a role that is not there gives nothing."""
+    known = {definition.id: definition for definition in definitions}
+    return Rights(
+        tuple(
+            Right(assignment.scope.key, known[assignment.role_id])
+            for assignment in assignments
+            if assignment.role_id in known
+        )
+    )
+
+
+def roles_giving(action: str, definitions: Sequence[RoleDefinition]) -> tuple[RoleDefinition, ...]:
+    """Those that allow it, the least powerful first: by patterns that match everything, then
+    by how many there are, then by name.
+    """
+    able = [definition for definition in definitions if definition.allows(action)]
+    return tuple(sorted(able, key=_power))
+
+
+def _power(definition: RoleDefinition) -> tuple[int, int, str]:
+    patterns = [pattern for each in definition.permissions for pattern in each.actions]
+    return patterns.count("*"), len(patterns), definition.name
+
+
+def _matches_any(patterns: Iterable[str], action: str) -> bool:
+    return any(matches(pattern, action) for pattern in patterns)
+
+
+def matches(pattern: str, action: str) -> bool:
+    """Does an action pattern cover this action?"""
+    return _compiled(pattern).fullmatch(action.casefold()) is not None
+
+
+@lru_cache(maxsize=4096)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    folded = pattern.casefold()
+    text = ".*".join(map(re.escape, folded.split("*")))
+    if folded.endswith("/*/read"):
+        text += "|" + re.escape(folded.removesuffix("/*/read")).replace(r"\*", ".*") + "/read"
+    return re.compile(text, re.DOTALL)

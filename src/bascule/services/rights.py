@@ -1,0 +1,106 @@
+"""What a caller may do, read from the store; and the error that says what is missing.
+
+``check`` is called inside the transaction of the act that it guards, on rows read in it:
+a right that was lost a moment ago does not count any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bascule.domain.access import Subject
+from bascule.domain.builtin_roles import BUILTIN_ROLES
+from bascule.domain.roles import NO_RIGHTS, Rights, RoleDefinition, rights_from, roles_giving
+from bascule.domain.scopes import Scope
+from bascule.errors import Forbidden, Problem
+from bascule.interfaces import Reader
+
+_BUILTIN = {role.id: role for role in BUILTIN_ROLES}
+_MOST_NAMED = 3  # roles that a denial names
+
+
+def find_role(reader: Reader, role_id: str) -> RoleDefinition | None:
+    return _BUILTIN.get(role_id.lower()) or reader.custom_role(role_id)
+
+
+def all_roles(reader: Reader) -> tuple[RoleDefinition, ...]:
+    """Built-in and custom ones, ordered by name."""
+    every = (*BUILTIN_ROLES, *reader.custom_roles())
+    return tuple(sorted(every, key=lambda role: (role.name.casefold(), role.id)))
+
+
+def rights_of(reader: Reader, principal_id: str, now: datetime) -> Rights:
+    """All that a principal holds at ``now``, by itself and by its groups.
+
+    One that is disabled, unknown or no caller (an agent) holds nothing.
+    """
+    if not is_enabled(reader, principal_id):
+        return NO_RIGHTS
+    groups = (each.group_id for each in reader.memberships_of(principal_id, now))
+    assignments = reader.role_assignments_of([principal_id, *dict.fromkeys(groups)])
+    wanted = dict.fromkeys(each.role_id for each in assignments)
+    roles = [role for role_id in wanted if (role := find_role(reader, role_id)) is not None]
+    return rights_from(assignments, roles)
+
+
+def is_enabled(reader: Reader, principal_id: str) -> bool:
+    """Is this a user or a service principal that may call?"""
+    principal = reader.service_principal(principal_id) or reader.user(principal_id)
+    return principal is not None and principal.is_enabled
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """One action at one scope, and the JSON path of what asked for it (empty: the whole)."""
+
+    action: str
+    scope: Scope
+    target: str = ""
+
+
+def check(reader: Reader, subject: Subject, now: datetime, needed: Sequence[Needed]) -> None:
+    """Raise Forbidden unless all of it may be done; it names everything that may not."""
+    held = rights_of(reader, subject.principal_id, now)
+    missing = [each for each in needed if not held.may(each.action, each.scope)]
+    if missing:
+        raise denial(reader, subject, missing)
+
+
+def denial(reader: Reader, subject: Subject, missing: Sequence[Needed]) -> Forbidden:
+    """ARM's AuthorizationFailed, one problem for each action and scope that is missing."""
+    problems = [_problem(subject, each) for each in missing]
+    roles = roles_giving_all(reader, {each.action for each in missing})
+    named = ", ".join(repr(role.name) for role in roles[:_MOST_NAMED])
+    scope = missing[0].scope
+    advice = (
+        f"Ask for a role that gives it, at {scope} or above: {named}."
+        if named
+        else "No single role that is defined here gives all of it; an owner can make one."
+    )
+    more = f" (and {len(problems) - 1} more, see details)" if len(problems) > 1 else ""
+    return Forbidden(
+        problems[0].message + more,
+        code=problems[0].code,
+        target=problems[0].target,
+        advice=advice,
+        problems=problems,
+    )
+
+
+def roles_giving_all(reader: Reader, actions: Iterable[str]) -> Sequence[RoleDefinition]:
+    """Roles that allow each of these actions, the least powerful first."""
+    found = all_roles(reader)
+    for action in actions:
+        found = roles_giving(action, found)
+    return found
+
+
+def _problem(subject: Subject, missing: Needed) -> Problem:
+    return Problem(
+        Forbidden.code,
+        f"The client '{subject.name}' with object id '{subject.principal_id}' does not have "
+        f"authorization to perform action '{missing.action}' over scope '{missing.scope}'.",
+        missing.target,
+    )

@@ -1,0 +1,142 @@
+"""Rows of custom role definitions and of role assignments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, select
+
+from bascule.domain.access import PrincipalKind
+from bascule.domain.roles import Permission, RoleAssignment, RoleDefinition
+from bascule.domain.scopes import Scope
+from bascule.store.rows import Rows
+from bascule.store.tables import access as t
+
+_ASSIGNMENTS_OF = (
+    select(t.role_assignments)
+    .where(t.role_assignments.c.principal_id.in_(bindparam("wanted", expanding=True)))
+    .order_by(t.role_assignments.c.id)
+)
+
+
+class RoleReads(Rows):
+    __slots__ = ()
+
+    def custom_role(self, role_id: str) -> RoleDefinition | None:
+        table = t.role_definitions
+        row = self._first(select(table).where(table.c.id == role_id.lower()))
+        return None if row is None else _role(row)
+
+    def custom_roles(self) -> Sequence[RoleDefinition]:
+        table = t.role_definitions
+        return [_role(row) for row in self._all(select(table).order_by(table.c.name_key))]
+
+    def role_assignment(self, assignment_id: str) -> RoleAssignment | None:
+        table = t.role_assignments
+        row = self._first(select(table).where(table.c.id == assignment_id.lower()))
+        return None if row is None else _assignment(row)
+
+    def role_assignments(self, after: str = "", limit: int = 1000) -> Sequence[RoleAssignment]:
+        table = t.role_assignments
+        wanted = select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)
+        return [_assignment(row) for row in self._all(wanted)]
+
+    def role_assignments_of(self, principal_ids: Sequence[str]) -> Sequence[RoleAssignment]:
+        wanted = [each.lower() for each in principal_ids]
+        return [_assignment(row) for row in self._all(_ASSIGNMENTS_OF, {"wanted": wanted})]
+
+    def role_assignments_with(self, role_id: str) -> Sequence[RoleAssignment]:
+        table = t.role_assignments
+        wanted = select(table).where(table.c.role_id == role_id.lower())
+        return [_assignment(row) for row in self._all(wanted.order_by(table.c.id))]
+
+
+class RoleWrites(RoleReads):
+    __slots__ = ()
+
+    def put_custom_role(self, role: RoleDefinition) -> None:
+        self._put(
+            t.role_definitions,
+            {"id": role.id},
+            {
+                "name_key": role.name.casefold(),
+                "name": role.name,
+                "description": role.description,
+                "permissions": [_permission_row(each) for each in role.permissions],
+                "assignable_scopes": [str(scope) for scope in role.assignable_scopes],
+                "created_at": role.created_at,
+                "updated_at": role.updated_at,
+                "created_by": role.created_by,
+                "updated_by": role.updated_by,
+            },
+        )
+
+    def delete_custom_role(self, role_id: str) -> None:
+        self._run(delete(t.role_definitions).where(t.role_definitions.c.id == role_id.lower()))
+
+    def add_role_assignment(self, assignment: RoleAssignment) -> None:
+        self._run(
+            t.role_assignments.insert(),
+            {
+                "id": assignment.id,
+                "scope_key": assignment.scope.key,
+                "scope": str(assignment.scope),
+                "role_id": assignment.role_id,
+                "principal_id": assignment.principal_id,
+                "principal_kind": str(assignment.principal_kind),
+                "description": assignment.description,
+                "created_at": assignment.created_at,
+                "created_by": assignment.created_by,
+            },
+        )
+
+    def delete_role_assignment(self, assignment_id: str) -> None:
+        table = t.role_assignments
+        self._run(delete(table).where(table.c.id == assignment_id.lower()))
+
+
+def _permission_row(permission: Permission) -> dict[str, Any]:
+    return {
+        "actions": list(permission.actions),
+        "notActions": list(permission.not_actions),
+        "dataActions": list(permission.data_actions),
+        "notDataActions": list(permission.not_data_actions),
+    }
+
+
+def _permission(row: Mapping[str, Any]) -> Permission:
+    return Permission(
+        tuple(row["actions"]),
+        tuple(row["notActions"]),
+        tuple(row["dataActions"]),
+        tuple(row["notDataActions"]),
+    )
+
+
+def _role(row: Row[Any]) -> RoleDefinition:
+    return RoleDefinition(
+        row.id,
+        row.name,
+        row.description,
+        False,
+        tuple(_permission(each) for each in row.permissions),
+        tuple(Scope(text) for text in row.assignable_scopes),
+        row.created_at,
+        row.updated_at,
+        row.created_by,
+        row.updated_by,
+    )
+
+
+def _assignment(row: Row[Any]) -> RoleAssignment:
+    return RoleAssignment(
+        row.id,
+        Scope(row.scope),
+        row.role_id,
+        row.principal_id,
+        PrincipalKind(row.principal_kind),
+        row.description,
+        row.created_at,
+        row.created_by,
+    )
