@@ -42,6 +42,18 @@ def test_plain_ssh_asks_by_itself_with_the_generated_lines(lab: LabWorld) -> Non
         lab.said("client", "sh", "-c", "rm ~/.ssh/config")
 
 
+def test_ssh_goes_where_the_grant_is(lab: LabWorld) -> None:
+    """EDGES A22: a grant for an IPv6 source is used over IPv6, one for IPv4 over IPv4."""
+    (client,) = (host for host in lab.info()["hosts"] if host["name"] == "client")
+    addresses = dict(zip((4, 6), client["addresses"], strict=True))
+    assert ":" in addresses[6]
+    for family in (6, 4):
+        lab.said("client", "bascule", "request", "web-1", "--for", "5m", "--from", addresses[family])
+        seen = lab.said("client", "bascule", "ssh", "web-1", "--", "echo $SSH_CONNECTION")
+        assert seen.split()[0] == addresses[family]
+        lab.said("client", "bascule", "revoke")
+
+
 def test_nothing_opens_because_something_died(lab: LabWorld) -> None:
     """The agent is killed and every rule flushed while it is away: the supervisor keeps the socket
     that owns the table, so the flush does not reach it (EDGES A5)."""
