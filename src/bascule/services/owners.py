@@ -1,0 +1,93 @@
+"""Somebody must be able to let others in: the last Owner stays (EDGES B10).
+
+An owner, here, is a user or service principal that is enabled, holds Owner at the
+subscription by itself or by a group, and can prove who it is today: a service principal by a
+credential that has not expired. A membership that an external provider vouched for ends
+within the hour, and so does not count. What is not here: custom roles that allow as much as
+Owner does; they can be changed by whoever may write roles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bascule.domain.builtin_roles import OWNER
+from bascule.domain.principals import Credential, ServicePrincipal
+from bascule.domain.scopes import subscription_scope
+from bascule.errors import Conflict, NotFound
+from bascule.interfaces import Reader, Transaction
+from bascule.services.act import Act
+
+WARNED_AHEAD = timedelta(days=14)  # how early the end of an owner's credential is told
+
+
+@dataclass(frozen=True, slots=True)
+class EndingCredential:
+    """A credential of an owner that ends soon."""
+
+    owner: ServicePrincipal
+    credential: Credential
+
+
+def check_owner_left(tx: Transaction, act: Act) -> None:
+    """Raise Conflict (LastOwner) when, after what ``tx`` has written, no owner is left.
+
+    Called at the end of every use case that may have taken one away: a role assignment, a
+    membership, a group, a principal or a credential deleted, a principal disabled, a way to
+    sign in removed. Not to be called by a use case that takes nothing away: where all
+    owners' credentials have expired already, it would refuse the very help.
+
+    Of users, none counts yet: the store does not say who of them can sign in.
+    """
+    if not any(_can_prove_itself(tx, owner_id, act.now) for owner_id in owner_ids(tx, act.now)):
+        raise Conflict(
+            "This would leave nobody who holds Owner at the subscription, is enabled and has a "
+            "credential that has not expired: nobody could let anybody in any more.",
+            code="LastOwner",
+            advice="Make another owner first: bascule role assign Owner PRINCIPAL. "
+            "(Who runs the server's machine can also do: bascule admin recover.)",
+        )
+
+
+def owner_ids(reader: Reader, now: datetime) -> Sequence[str]:
+    """Users and service principals that hold Owner at the subscription, enabled or not."""
+    return tuple(dict.fromkeys(_owner_ids(reader, now)))
+
+
+def _owner_ids(reader: Reader, now: datetime) -> Iterator[str]:
+    installation = reader.installation()
+    if installation is None:
+        raise NotFound("There is no installation yet.")
+    scope = subscription_scope(installation.subscription_id)
+    for assignment in reader.role_assignments_with(OWNER.id):
+        if assignment.scope != scope:
+            continue
+        if reader.group(assignment.principal_id) is None:
+            yield assignment.principal_id
+            continue
+        for membership in reader.members_of(assignment.principal_id):
+            if not membership.provider_id and membership.holds_at(now):
+                yield membership.member_id
+
+
+def _can_prove_itself(reader: Reader, principal_id: str, now: datetime) -> bool:
+    principal = reader.service_principal(principal_id)
+    if principal is None or not principal.is_enabled:
+        return False
+    return any(each.holds_at(now) for each in reader.credentials_of(principal_id))
+
+
+def ending_credentials(
+    reader: Reader, now: datetime, ahead: timedelta = WARNED_AHEAD
+) -> Sequence[EndingCredential]:
+    """Credentials of enabled owners that still hold and end within ``ahead``; soonest first."""
+    found = [
+        EndingCredential(owner, credential)
+        for owner_id in owner_ids(reader, now)
+        if (owner := reader.service_principal(owner_id)) is not None and owner.is_enabled
+        for credential in reader.credentials_of(owner_id)
+        if credential.expires_at is not None and now < credential.expires_at <= now + ahead
+    ]
+    return sorted(found, key=lambda each: (each.credential.expires_at or now, each.owner.id))
