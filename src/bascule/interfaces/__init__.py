@@ -8,7 +8,7 @@ What is not here: any implementation, any wire shape.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -216,6 +216,10 @@ class Reader(
 
     def live_grants(self, machine_uids: Sequence[str] | None = None) -> Sequence[Grant]:
         """opening and open ones; of every machine when None. Ordered by end."""
+        ...
+
+    def live_grants_of(self, requestor_ids: Collection[str]) -> Sequence[Grant]:
+        """opening and open ones that these principals asked for. Ordered by end."""
         ...
 
     def unsettled_grants(self, machine_uid: str) -> Sequence[Grant]:

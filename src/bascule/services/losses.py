@@ -1,0 +1,65 @@
+"""Losing the right ends the grant, in the same commit (EDGES B3).
+
+Every act that takes rights away calls ``end_unheld`` after its change and in its own
+transaction: one that disables or deletes a principal, takes a member out of a group, or
+changes or deletes an assignment or a role. What is held is then read anew, so that a right
+that is left by another way keeps the grant, and nobody has to reason about what was lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bascule.domain.access import PrincipalKind
+from bascule.domain.actions import INITIATE, POLICY_READ
+from bascule.domain.grant import Grant, StatusReason
+from bascule.domain.roles import Rights
+from bascule.domain.scopes import resource_scope
+from bascule.interfaces import Reader, Transaction
+from bascule.services.act import Act
+from bascule.services.grants import end_grants
+from bascule.services.rights import rights_of
+
+NEEDED_TO_ASK = (INITIATE, POLICY_READ)  # at each machine that is asked for (EDGES B1)
+
+
+def end_unheld(
+    tx: Transaction, act: Act, principal_ids: Iterable[str] | None, cause: str
+) -> list[Grant]:
+    """End each live grant whose requestor could not ask for its machine any more.
+
+    ``principal_ids`` are those whose rights may have shrunk: users and service principals,
+    groups for their members. None means everybody with a live grant, and so does an id that
+    is not there (any more), which may have been a group's: its members cannot be told.
+    ``cause`` stands in each event, as in "removal of role assignment 1234". Returns the
+    grants as they now are; sessions live on or are cut as the policy's onExpiry says.
+    """
+    wanted = None if principal_ids is None else _requestors(tx, principal_ids)
+    live = tx.live_grants() if wanted is None else tx.live_grants_of(wanted)
+    held: dict[str, Rights] = {}
+    lost: list[Grant] = []
+    for grant in live:
+        if grant.requestor_id not in held:
+            held[grant.requestor_id] = rights_of(tx, grant.requestor_id, act.now)
+        if not _may_ask(held[grant.requestor_id], grant):
+            lost.append(grant)
+    return end_grants(tx, act, lost, StatusReason.USER_REQUESTED, cause)
+
+
+def _may_ask(rights: Rights, grant: Grant) -> bool:
+    scope = resource_scope(grant.machine_id)
+    return all(rights.may(action, scope) for action in NEEDED_TO_ASK)
+
+
+def _requestors(tx: Reader, principal_ids: Iterable[str]) -> frozenset[str] | None:
+    """Who may hold a grant among these; None when it may be anybody."""
+    found: set[str] = set()
+    for principal_id in dict.fromkeys(principal_ids):
+        kind = tx.principal_kind(principal_id)
+        if kind is None:
+            return None
+        if kind is PrincipalKind.GROUP:
+            found.update(each.member_id for each in tx.members_of(principal_id))
+        else:
+            found.add(principal_id.lower())
+    return frozenset(found)
