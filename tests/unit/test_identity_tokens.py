@@ -28,7 +28,8 @@ NOW = datetime(2030, 5, 17, 12, 0, tzinfo=UTC)
 TENANT = "11111111-2222-4333-8444-555555555555"
 BASE = "https://localhost:8443"
 REALM = Realm(TENANT, Names(("localhost", "127.0.0.1", "::1")).is_base)
-HOLDER = Principal("p-1", PrincipalKind.SERVICE, "ci", "proof-1")
+PROOF = "proof-1"
+HOLDER = Principal("p-1", PrincipalKind.SERVICE, "ci", frozenset({PROOF}))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def issued(tokens: TokenIssuer, **changes: Any) -> str:
     fields: dict[str, Any] = {
         "principal_id": HOLDER.id,
         "kind": HOLDER.kind,
-        "credential": HOLDER.credential,
+        "credential": PROOF,
         "tenant_id": TENANT,
         "issuer": REALM.issuer(BASE),
         "audience": BASE,
@@ -118,6 +119,32 @@ class TestVerify:
         self, tokens: TokenIssuer, audience: str
     ) -> None:
         assert tokens.verify(issued(tokens, audience=audience), REALM, NOW).audience == audience
+
+    @pytest.mark.parametrize("audience", [f"{BASE}/graph", f"{BASE}/graph/"])
+    def test_the_graphs_audience_counts_where_it_is_asked_for_alone(
+        self, tokens: TokenIssuer, audience: str
+    ) -> None:
+        token = issued(tokens, audience=audience)
+        assert tokens.verify(token, REALM, NOW, is_for_graph=True).audience == audience
+        with pytest.raises(AuthenticationFailed):
+            tokens.verify(token, REALM, NOW)
+
+    @pytest.mark.parametrize(
+        "audience",
+        [
+            "https://evil.example/graph/",
+            f"{BASE}/graph/v1.0",
+            f"{BASE}/Graph/",
+            f"{BASE}/graph//",
+            f"{BASE}/graph/?a",
+            "https://graph.microsoft.com/",
+        ],
+    )
+    def test_what_only_looks_like_the_graphs_audience(
+        self, tokens: TokenIssuer, audience: str
+    ) -> None:
+        with pytest.raises(AuthenticationFailed):
+            tokens.verify(issued(tokens, audience=audience), REALM, NOW, is_for_graph=True)
 
 
 def unsigned(token: str, _: TokenIssuer) -> str:
@@ -193,7 +220,7 @@ def test_what_our_key_signed_with_another_header_is_no_access_token(
 @pytest.mark.parametrize(
     "claims",
     [
-        {"kind": "User"},
+        {"kind": "Nobody"},
         {"idtyp": "user"},
         {"oid": "p-2"},
         {"exp": None},
@@ -237,7 +264,7 @@ class TestSubject:
         subject = subject_of(tokens.verify(issued(tokens), REALM, NOW), HOLDER, "192.0.2.1")
         assert (subject.principal_id, subject.name, subject.address) == ("p-1", "ci", "192.0.2.1")
 
-    @pytest.mark.parametrize("principal", [None, replace(HOLDER, credential="proof-2")])
+    @pytest.mark.parametrize("principal", [None, replace(HOLDER, proofs=frozenset({"proof-2"}))])
     def test_a_revoked_one_is_refused(
         self, tokens: TokenIssuer, principal: Principal | None
     ) -> None:

@@ -204,10 +204,17 @@ class TestSecret:
         token = lasting.ask(scope=scope).json()["access_token"]
         assert lasting.may_call(token) == 200
 
+    @pytest.mark.parametrize("scope", [f"{BASE}/graph/.default", f"{BASE}/graph//.default"])
+    def test_a_token_for_the_graph_is_good_for_nothing_else(
+        self, lasting: Desk, scope: str
+    ) -> None:
+        """EDGES B5."""
+        token = lasting.ask(scope=scope).json()["access_token"]
+        assert lasting.may_call(token) == 401
+
     @pytest.mark.parametrize(
         "scope",
         [
-            f"{BASE}/graph/.default",
             "https://graph.microsoft.com/.default",
             "https://evil.example/.default",
             "http://localhost/.default",

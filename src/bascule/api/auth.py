@@ -34,6 +34,7 @@ from bascule.domain.roles import NO_RIGHTS, Rights
 from bascule.domain.scopes import Scope
 from bascule.errors import AuthenticationFailed, BasculeError, Forbidden, InvalidInput, NotFound
 from bascule.identity.authenticate import Principal, bearer_token, find_principal, subject_of
+from bascule.identity.realm import GRAPH
 from bascule.identity.tokens import AccessToken
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act
@@ -188,10 +189,11 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         entry = entry_of(self.endpoint)
         handler = super().get_route_handler()
+        is_for_graph = self.path.startswith(f"{GRAPH}/")  # by the route, not by the call
 
         async def guarded(request: Request) -> Response:
             if entry.kinds:
-                request.state.call = await _admit(request, entry)
+                request.state.call = await _admit(request, entry, is_for_graph=is_for_graph)
             _check_content_type(request)
             try:
                 return await handler(request)
@@ -203,14 +205,13 @@ class GuardedRoute(APIRoute):
         return guarded
 
 
-async def _admit(request: Request, entry: Entry) -> Call:
+async def _admit(request: Request, entry: Entry, *, is_for_graph: bool) -> Call:
     state = state_of(request)
     now = state.services.clock.now()
     address, client = caller_address(request), client_of(request)
     request.state.challenge = _challenge(request, state)
-    token = state.tokens.verify(
-        bearer_token(request.headers.get("authorization")), state.realm, now
-    )
+    bearer = bearer_token(request.headers.get("authorization"))
+    token = state.tokens.verify(bearer, state.realm, now, is_for_graph=is_for_graph)
     found = state.services.glance(lambda reader: _look(reader, request, token, now))
     try:
         subject = replace(subject_of(token, found.principal, address), client=client)

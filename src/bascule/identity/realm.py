@@ -16,6 +16,7 @@ TENANT_ALIASES = ("organizations", "common")
 # Clients with these built in (azure-mgmt for JavaScript, older az) cannot be told otherwise.
 MANAGEMENT = ("https://management.azure.com", "https://management.core.windows.net")
 EVERYTHING = "/.default"
+GRAPH = "/graph"  # below the base: what az asks about people (CLIENTS 1.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,17 @@ class Realm:
         if len(wanted) != 1 or not wanted[0].endswith(EVERYTHING):
             return None
         audience = wanted[0].removesuffix(EVERYTHING).removesuffix("/")
-        return audience if self.is_audience(audience) else None
+        is_ours = self.is_audience(audience) or self.is_graph_audience(audience)
+        return audience if is_ours else None
 
     def is_audience(self, text: str) -> bool:
         """May an access token for ``text`` be used here?"""
         return text in MANAGEMENT or self.is_base(text)
+
+    def is_graph_audience(self, text: str) -> bool:
+        """May it be used below ``/graph/``, and nowhere else (EDGES B5)?"""
+        base, path = _split(text)
+        return path in (GRAPH, f"{GRAPH}/") and self.is_base(base)
 
     def is_assertion_audience(self, text: str) -> bool:
         """RFC 7523 section 3: the token endpoint's URL, or the issuer's."""

@@ -105,14 +105,20 @@ class TokenIssuer:
         header = {"alg": ALGORITHM, "typ": TOKEN_TYPE, "kid": self._kid}
         return jwt.encode(header, claims, self._key, algorithms=[ALGORITHM])
 
-    def verify(self, token: str, realm: Realm, now: datetime) -> AccessToken:
-        """What ``token`` says; raise AuthenticationFailed unless all of it is right."""
+    def verify(
+        self, token: str, realm: Realm, now: datetime, *, is_for_graph: bool = False
+    ) -> AccessToken:
+        """What ``token`` says; raise AuthenticationFailed unless all of it is right.
+
+        ``is_for_graph``: it may also be one that is good for nothing but the Graph's routes.
+        """
         said = self._said(token)
         if said.tenant_id != realm.tenant_id:
             raise _invalid("it is of another tenant", "InvalidAuthenticationTokenTenant")
         if not realm.is_issuer(said.issuer):
             raise _invalid("its issuer is not this server")
-        if not realm.is_audience(said.audience):
+        is_graph = is_for_graph and realm.is_graph_audience(said.audience)
+        if not (is_graph or realm.is_audience(said.audience)):
             raise _invalid("it is for another service", "InvalidAuthenticationTokenAudience")
         if said.expires_at <= now:
             raise _invalid("it has expired", "ExpiredAuthenticationToken")
