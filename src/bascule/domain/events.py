@@ -54,6 +54,57 @@ class CallerDenied(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class SignInSucceeded(Fact):
+    user_id: str
+    user: str
+    methods: tuple[str, ...]  # RFC 8176
+
+
+@dataclass(frozen=True, slots=True)
+class SignInRefused(Fact):
+    user: str  # empty when nobody has the name that was typed, which may be a password
+    what: str  # was shown: password, totp, passkey, recoveryCode
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordSet(Fact):
+    user_id: str
+    user: str
+    is_first: bool  # else it took the place of another, and every token of the user is void
+
+
+@dataclass(frozen=True, slots=True)
+class FactorEnrolled(Fact):
+    user_id: str
+    user: str
+    factor: str  # totp or passkey
+    name: str = ""  # of a passkey
+
+
+@dataclass(frozen=True, slots=True)
+class FactorRemoved(Fact):
+    user_id: str
+    user: str
+    factor: str  # totp, passkey or recoveryCode
+    name: str = ""  # of a passkey
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryCodesMade(Fact):
+    user_id: str
+    user: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryCodeUsed(Fact):
+    user_id: str
+    user: str
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceGroupCreated(Fact):
     group: str
 
@@ -100,6 +151,52 @@ class PolicyChanged(Fact):
 class PolicyDeleted(Fact):
     policy: str
     previous_rules: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleCreated(Fact):
+    role_id: str
+    role: str  # its name
+    rules: str  # permissions and assignable scopes as JSON
+
+
+@dataclass(frozen=True, slots=True)
+class RoleChanged(Fact):
+    role_id: str
+    role: str  # its name
+    rules: str
+    previous_role: str
+    previous_rules: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleDeleted(Fact):
+    role_id: str
+    role: str  # its name
+    previous_rules: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleAssigned(Fact):
+    assignment_id: str
+    role_id: str
+    role: str
+    scope: str
+    principal_id: str
+    principal: str  # its name at that time
+    principal_kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleUnassigned(Fact):
+    assignment_id: str
+    role_id: str
+    role: str
+    scope: str
+    principal_id: str
+    principal: str
+    principal_kind: str
+    cause: str  # which act took it away
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +392,60 @@ class RecordDisputed(Fact):
 
     machine: str
     what: str
+
+
+@dataclass(frozen=True, slots=True)
+class SinkAdded(Fact):
+    """The record is sent to one more place from now on."""
+
+    sink: str
+    target: str  # without a webhook's path
+    settings: str  # as the wire writes them
+
+
+@dataclass(frozen=True, slots=True)
+class SinkChanged(Fact):
+    sink: str
+    target: str
+    what: str  # which act: settings, secret, paused, resumed
+    settings: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkRemoved(Fact):
+    sink: str
+    target: str
+    position: int  # how far it had got
+
+
+@dataclass(frozen=True, slots=True)
+class SinkDisabled(Fact):
+    """Its receiver said that it is gone."""
+
+    sink: str
+    target: str
+    position: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SinkParked(Fact):
+    """An event was refused too often; nothing is sent until an operator says how to go on."""
+
+    sink: str
+    target: str
+    position: int  # of the refused event
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSkipped(Fact):
+    """Events that a sink does not get: retention deleted them, or an operator said so."""
+
+    sink: str
+    first: int  # position
+    last: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

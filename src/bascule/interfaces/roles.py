@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bascule.domain.roles import RoleAssignment, RoleDefinition
+from bascule.domain.scopes import Scope
 
 
 class RoleReads(Protocol):
@@ -19,6 +20,26 @@ class RoleReads(Protocol):
 
     def role_assignments(self, after: str = "", limit: int = 1000) -> Sequence[RoleAssignment]:
         """All, ordered by id; ``after`` is the last id of the page before."""
+        ...
+
+    def role_assignments_about(
+        self,
+        scope: Scope,
+        principal_ids: Sequence[str] | None = None,
+        after: str = "",
+        limit: int = 1000,
+        *,
+        with_below: bool = True,
+    ) -> Sequence[RoleAssignment]:
+        """Those at this scope, above it and (``with_below``) below it, ordered by id.
+
+        ``principal_ids`` keeps those of these principals; ``after`` is the last id of the page
+        before.
+        """
+        ...
+
+    def role_assignments_within(self, scope: Scope) -> Sequence[RoleAssignment]:
+        """All at this scope or below it, ordered by id."""
         ...
 
     def role_assignments_of(self, principal_ids: Sequence[str]) -> Sequence[RoleAssignment]:

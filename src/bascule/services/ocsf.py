@@ -76,6 +76,11 @@ _KINDS: Mapping[str, _Kind] = {
     "PolicyCreated": _Kind(Class.ENTITY, 1),
     "PolicyChanged": _Kind(Class.ENTITY, 3),
     "PolicyDeleted": _Kind(Class.ENTITY, 4),
+    "RoleCreated": _Kind(Class.ENTITY, 1, Severity.LOW),
+    "RoleChanged": _Kind(Class.ENTITY, 3, Severity.MEDIUM),
+    "RoleDeleted": _Kind(Class.ENTITY, 4, Severity.LOW),
+    "RoleAssigned": _Kind(Class.ENTITY, 1, Severity.MEDIUM),
+    "RoleUnassigned": _Kind(Class.ENTITY, 4, Severity.LOW),
     "PortClosed": _Kind(Class.ENTITY, 3),
     "PortReleased": _Kind(Class.ENTITY, 3, Severity.LOW),
     "PortLeftPolicies": _Kind(Class.ENTITY, 3),
@@ -100,6 +105,12 @@ _KINDS: Mapping[str, _Kind] = {
     "RecordPruned": _Kind(Class.ENTITY, 4, Severity.MEDIUM),
     "RecordBroken": _Kind(Class.ENTITY, OTHER, Severity.CRITICAL),
     "RecordDisputed": _Kind(Class.ENTITY, OTHER, Severity.CRITICAL),
+    "SinkAdded": _Kind(Class.ENTITY, 1, Severity.MEDIUM),
+    "SinkChanged": _Kind(Class.ENTITY, 3, Severity.MEDIUM),
+    "SinkRemoved": _Kind(Class.ENTITY, 4, Severity.MEDIUM),
+    "SinkDisabled": _Kind(Class.ENTITY, OTHER, Severity.HIGH, is_failure=True),
+    "SinkParked": _Kind(Class.ENTITY, OTHER, Severity.HIGH, is_failure=True),
+    "SinkSkipped": _Kind(Class.ENTITY, OTHER, Severity.HIGH),
 }
 
 
@@ -130,6 +141,20 @@ def ocsf_event(link: Link, grants: Mapping[str, Grant]) -> dict[str, Any]:
         "unmapped": {"kind": record["kind"], "data": data, "hash": link.hash},
     }
     return {**event, **_of_class(kind, record, data, grants)}
+
+
+def severity_of(record: Mapping[str, Any]) -> Severity:
+    """How much an event matters; what is not listed is informational, or a failure."""
+    return _kind_of(record["kind"], record["data"]).severity
+
+
+def tells_of_failure(record: Mapping[str, Any]) -> bool:
+    """Does the event tell of something that was refused or failed?"""
+    return _kind_of(record["kind"], record["data"]).is_failure
+
+
+def class_name(record: Mapping[str, Any]) -> str:
+    return _CLASS_NAMES[_kind_of(record["kind"], record["data"]).class_uid]
 
 
 def _kind_of(name: str, data: Mapping[str, Any]) -> _Kind:

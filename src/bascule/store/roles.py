@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, select
+from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, or_, select
 
 from bascule.domain.access import PrincipalKind
 from bascule.domain.roles import Permission, RoleAssignment, RoleDefinition
@@ -40,6 +40,31 @@ class RoleReads(Rows):
     def role_assignments(self, after: str = "", limit: int = 1000) -> Sequence[RoleAssignment]:
         table = t.role_assignments
         wanted = select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)
+        return [_assignment(row) for row in self._all(wanted)]
+
+    def role_assignments_about(
+        self,
+        scope: Scope,
+        principal_ids: Sequence[str] | None = None,
+        after: str = "",
+        limit: int = 1000,
+        *,
+        with_below: bool = True,
+    ) -> Sequence[RoleAssignment]:
+        columns = t.role_assignments.c
+        above = columns.scope_key.in_(_upwards(scope.key))
+        where = or_(above, _is_below(scope.key)) if with_below else above
+        wanted = select(t.role_assignments).where(where, columns.id > after)
+        if principal_ids is not None:
+            wanted = wanted.where(
+                columns.principal_id.in_([each.lower() for each in principal_ids])
+            )
+        return [_assignment(row) for row in self._all(wanted.order_by(columns.id).limit(limit))]
+
+    def role_assignments_within(self, scope: Scope) -> Sequence[RoleAssignment]:
+        columns = t.role_assignments.c
+        where = or_(columns.scope_key == scope.key, _is_below(scope.key))
+        wanted = select(t.role_assignments).where(where).order_by(columns.id)
         return [_assignment(row) for row in self._all(wanted)]
 
     def role_assignments_of(self, principal_ids: Sequence[str]) -> Sequence[RoleAssignment]:
@@ -94,6 +119,18 @@ class RoleWrites(RoleReads):
     def delete_role_assignment(self, assignment_id: str) -> None:
         table = t.role_assignments
         self._run(delete(table).where(table.c.id == assignment_id.lower()))
+
+
+def _upwards(key: str) -> list[str]:
+    """The key of a scope and of every scope that may contain it."""
+    parts = key.split("/")
+    return ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
+
+
+def _is_below(key: str) -> ColumnElement[bool]:
+    """Whole segments below: a range, so that the index serves; '0' follows '/' in ASCII."""
+    column = t.role_assignments.c.scope_key
+    return and_(column >= f"{key}/", column < f"{key}0")
 
 
 def _permission_row(permission: Permission) -> dict[str, Any]:

@@ -18,6 +18,10 @@ from bascule.domain.grant import StatusReason
 
 _JIT = "Microsoft.Security/locations/jitNetworkAccessPolicies"
 _VM = "Microsoft.Compute/virtualMachines"
+_USERS = "Microsoft.Authorization/users"
+_SINK = "Microsoft.Authorization/recordSinks"
+_ROLES = "Microsoft.Authorization/roleDefinitions"
+_ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
 _VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -55,6 +59,19 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
     facts.AdministratorRecovered: Operation(
         "Bascule.Audit/administrators/recover/action", "Recover administrator", level="Warning"
     ),
+    facts.SignInSucceeded: Operation("Bascule.Identity/signIns/complete/action", "Sign in"),
+    facts.SignInRefused: Operation(
+        "Bascule.Identity/signIns/complete/action", "Sign in", "Failed", "Unauthorized", "Warning"
+    ),
+    facts.PasswordSet: Operation(f"{_USERS}/write", "Set password", is_call=True),
+    facts.FactorEnrolled: Operation(f"{_USERS}/write", "Enrol second factor", is_call=True),
+    facts.FactorRemoved: Operation(
+        f"{_USERS}/write", "Remove second factor", level="Warning", is_call=True
+    ),
+    facts.RecoveryCodesMade: Operation(f"{_USERS}/write", "Make recovery codes", is_call=True),
+    facts.RecoveryCodeUsed: Operation(
+        "Bascule.Identity/recoveryCodes/use/action", "Use recovery code", level="Warning"
+    ),
     facts.MachineAdded: Operation(
         f"{_VM}/write", "Create or Update Virtual Machine", sub_status="Created", is_call=True
     ),
@@ -70,6 +87,19 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
     ),
     facts.PolicyDeleted: Operation(
         f"{_JIT}/delete", "Delete JIT Network Access Policy", is_call=True
+    ),
+    facts.RoleCreated: Operation(
+        f"{_ROLES}/write", "Create or update custom role definition", is_call=True
+    ),
+    facts.RoleChanged: Operation(
+        f"{_ROLES}/write", "Create or update custom role definition", is_call=True
+    ),
+    facts.RoleDeleted: Operation(f"{_ROLES}/delete", "Delete custom role definition", is_call=True),
+    facts.RoleAssigned: Operation(
+        f"{_ASSIGNMENTS}/write", "Create role assignment", sub_status="Created", is_call=True
+    ),
+    facts.RoleUnassigned: Operation(
+        f"{_ASSIGNMENTS}/delete", "Delete role assignment", is_call=True
     ),
     facts.PortClosed: Operation("Bascule.Access/machineRules/close/action", "Close port"),
     facts.PortReleased: Operation("Bascule.Access/machineRules/release/action", "Release port"),
@@ -133,6 +163,22 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
     ),
     facts.RecordDisputed: Operation(
         "Bascule.Audit/events/witness/action", "Witness record", *_FAILED[:2], "Critical"
+    ),
+    facts.SinkAdded: Operation(
+        f"{_SINK}/write", "Send record to a place", sub_status="Created", is_call=True
+    ),
+    facts.SinkChanged: Operation(f"{_SINK}/write", "Change where record is sent", is_call=True),
+    facts.SinkRemoved: Operation(
+        f"{_SINK}/delete", "Stop sending record to a place", level="Warning", is_call=True
+    ),
+    facts.SinkDisabled: Operation(
+        "Bascule.Audit/sinks/disable/action", "Send record", *_FAILED[:2], "Error"
+    ),
+    facts.SinkParked: Operation(
+        "Bascule.Audit/sinks/park/action", "Send record", *_FAILED[:2], "Error"
+    ),
+    facts.SinkSkipped: Operation(
+        "Bascule.Audit/sinks/skip/action", "Leave out of the record sent", level="Warning"
     ),
 }
 _ENDS: Mapping[str, Operation] = {

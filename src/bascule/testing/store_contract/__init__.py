@@ -17,6 +17,7 @@ pytest.register_assert_rewrite(
         f"{__name__}.{part}"
         for part in (
             "chain",
+            "delivery",
             "durability",
             "fleet",
             "grants",
@@ -24,12 +25,14 @@ pytest.register_assert_rewrite(
             "policies",
             "record",
             "requests",
+            "roles",
             "transactions",
         )
     )
 )
 
 from bascule.testing.store_contract.chain import ChainContract
+from bascule.testing.store_contract.delivery import DeliveryContract
 from bascule.testing.store_contract.durability import DurableStoreContract
 from bascule.testing.store_contract.fleet import FleetContract
 from bascule.testing.store_contract.grants import GrantContract
@@ -37,6 +40,7 @@ from bascule.testing.store_contract.inventory import InventoryContract
 from bascule.testing.store_contract.policies import PolicyContract
 from bascule.testing.store_contract.record import RecordContract
 from bascule.testing.store_contract.requests import RequestContract
+from bascule.testing.store_contract.roles import RoleContract
 from bascule.testing.store_contract.transactions import TransactionContract
 
 __all__ = ["DurableStoreContract", "StoreContract"]
@@ -50,6 +54,8 @@ class StoreContract(
     FleetContract,
     RecordContract,
     ChainContract,
+    DeliveryContract,
+    RoleContract,
     TransactionContract,
 ):
     """All of it."""
