@@ -74,6 +74,7 @@ _THINGS: Mapping[str, str] = {  # tables, as people call a row of theirs
     "policies": "policy",
     "requests": "request",
     "resource_groups": "resource group",
+    "sinks": "sink",
 }
 _UNKNOWN_CAUSE = (
     "the disk reports an error",
