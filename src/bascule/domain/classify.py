@@ -1,0 +1,156 @@
+"""Which of the three tabs a machine belongs on, with every reason.
+
+Source: the portal's tabs Configured, Not configured and Unsupported (CONTRACT 2.3), with
+the reasons that the last one has there, read for firewalls of any make:
+
+    Azure                                     here
+    missing network security group            no enforcement point has been enrolled
+    classic machine                           known, and not managed: inventory alone
+    firewall that a manager controls          something empties the rules that it may not own
+    the policy of subscription or group       the plan is off there
+
+Rules: what nothing protects is never called configured, be it named by ten policies; a
+policy that names a machine and no port of it does not configure it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import product
+
+MANAGED_TAG = "bascule-managed"  # "false" on a machine: inventory alone
+FLUSHED_BY = "flushed by"  # an enforcement point's fact: who empties the rules that it holds
+
+
+class MachineState(StrEnum):
+    CONFIGURED = "configured"
+    NOT_CONFIGURED = "notConfigured"
+    UNSUPPORTED = "unsupported"
+
+
+class UnsupportedCode(StrEnum):
+    NOT_MANAGED = "NotManaged"
+    NO_ENFORCEMENT_POINT = "NoEnforcementPoint"
+    FIREWALL_FLUSHED = "FirewallFlushed"
+    PLAN_OFF = "JitSwitchedOff"
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """All that the state depends on: five answers of yes or no."""
+
+    is_managed: bool
+    has_point: bool
+    is_flushed: bool
+    is_plan_on: bool
+    is_named: bool  # by a policy, with a port at least
+
+    @property
+    def code(self) -> int:
+        """The five as the bits of a number, the first the highest; stores count by it."""
+        bits = (
+            self.is_managed,
+            self.has_point,
+            self.is_flushed,
+            self.is_plan_on,
+            self.is_named,
+        )
+        return sum(bit << place for place, bit in enumerate(reversed(bits)))
+
+
+ALL_TRAITS = tuple(Traits(*bits) for bits in product((False, True), repeat=5))
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a machine is unsupported, and what to do about it."""
+
+    code: UnsupportedCode
+    message: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """How the reasons call what they speak of."""
+
+    machine: str
+    flushed_by: str = ""
+    plan_group: str = ""  # the group whose own setting holds; empty: the subscription's
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    state: MachineState
+    reasons: tuple[Reason, ...] = ()  # of UNSUPPORTED, never empty then
+
+
+def is_managed(tags: Iterable[tuple[str, str]]) -> bool:
+    """Do a machine's tags leave it under management? Case is ignored, as ARM does in names."""
+    return not any(
+        name.casefold() == MANAGED_TAG and value.strip().casefold() == "false"
+        for name, value in tags
+    )
+
+
+def state_of(traits: Traits) -> MachineState:
+    if why_unsupported(traits):
+        return MachineState.UNSUPPORTED
+    return MachineState.CONFIGURED if traits.is_named else MachineState.NOT_CONFIGURED
+
+
+def why_unsupported(traits: Traits) -> tuple[UnsupportedCode, ...]:
+    """Every reason; none when the machine is supported."""
+    found = (
+        (not traits.is_managed, UnsupportedCode.NOT_MANAGED),
+        # Of a machine that nobody manages no agent is missing.
+        (traits.is_managed and not traits.has_point, UnsupportedCode.NO_ENFORCEMENT_POINT),
+        (traits.has_point and traits.is_flushed, UnsupportedCode.FIREWALL_FLUSHED),
+        (not traits.is_plan_on, UnsupportedCode.PLAN_OFF),
+    )
+    return tuple(code for is_so, code in found if is_so)
+
+
+def traits_in(state: MachineState) -> frozenset[int]:
+    """The codes of all traits that amount to this state."""
+    return frozenset(each.code for each in ALL_TRAITS if state_of(each) is state)
+
+
+def classify(traits: Traits, named: Named) -> Classification:
+    reasons = tuple(_reason(code, named) for code in why_unsupported(traits))
+    return Classification(state_of(traits), reasons)
+
+
+def _reason(code: UnsupportedCode, named: Named) -> Reason:
+    machine = named.machine
+    if code is UnsupportedCode.NOT_MANAGED:
+        return Reason(
+            code,
+            f"{machine} is in the inventory alone: its tag {MANAGED_TAG} is false.",
+            f"To manage it: bascule machine add {machine} --managed, then bascule machine "
+            f"enrol {machine}.",
+        )
+    if code is UnsupportedCode.NO_ENFORCEMENT_POINT:
+        return Reason(
+            code,
+            f"{machine} has no enforcement point: no agent is enrolled, so nothing is shut.",
+            f"Enrol its agent: bascule machine enrol {machine}.",
+        )
+    if code is UnsupportedCode.FIREWALL_FLUSHED:
+        return Reason(
+            code,
+            f"{named.flushed_by} on {machine} empties the firewall, our rules too, and they "
+            "cannot be owned there: each time, every port is open until the agent has healed it.",
+            "Bring the host to Linux 6.9 and nftables 1.1, or disable that service on it.",
+        )
+    if named.plan_group:
+        where, option = f"resource group {named.plan_group}", f" --group {named.plan_group}"
+    else:
+        where, option = "the subscription", ""
+    return Reason(
+        code,
+        f"Just-in-time access is switched off by the plan of {where}; what is shut stays shut.",
+        f"Switch it on: bascule plan on{option}.",
+    )

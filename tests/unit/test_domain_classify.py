@@ -1,0 +1,118 @@
+"""Configured, not configured, unsupported: every machine has one state and all its reasons."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bascule.domain.classify import (
+    ALL_TRAITS,
+    Classification,
+    MachineState,
+    Named,
+    Traits,
+    UnsupportedCode,
+    classify,
+    is_managed,
+    state_of,
+    traits_in,
+)
+
+WELL = Traits(is_managed=True, has_point=True, is_flushed=False, is_plan_on=True, is_named=True)
+WEB = Named("web-1")
+CONFIGURED, NOT_CONFIGURED = MachineState.CONFIGURED, MachineState.NOT_CONFIGURED
+UNSUPPORTED = MachineState.UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("traits", "state", "codes"),
+    [
+        (WELL, CONFIGURED, []),
+        (replace(WELL, is_named=False), NOT_CONFIGURED, []),
+        # What nothing protects is never called configured, whatever names it.
+        (replace(WELL, has_point=False), UNSUPPORTED, ["NoEnforcementPoint"]),
+        (replace(WELL, has_point=False, is_named=False), UNSUPPORTED, ["NoEnforcementPoint"]),
+        (replace(WELL, is_flushed=True), UNSUPPORTED, ["FirewallFlushed"]),
+        (replace(WELL, is_plan_on=False), UNSUPPORTED, ["JitSwitchedOff"]),
+        (replace(WELL, is_managed=False), UNSUPPORTED, ["NotManaged"]),
+        # Of a machine that nobody manages no agent is missing; with one it still is not managed.
+        (replace(WELL, is_managed=False, has_point=False), UNSUPPORTED, ["NotManaged"]),
+        # Whose point is gone is not flushed by anybody.
+        (replace(WELL, has_point=False, is_flushed=True), UNSUPPORTED, ["NoEnforcementPoint"]),
+        # All the reasons at once.
+        (Traits(False, True, True, False, True), UNSUPPORTED, ["NotManaged", "FirewallFlushed", "JitSwitchedOff"]),
+        (Traits(True, False, True, False, False), UNSUPPORTED, ["NoEnforcementPoint", "JitSwitchedOff"]),
+    ],
+)  # fmt: skip
+def test_the_state_and_its_reasons(traits: Traits, state: MachineState, codes: list[str]) -> None:
+    found = classify(traits, WEB)
+    assert found.state is state is state_of(traits)
+    assert [str(reason.code) for reason in found.reasons] == codes
+
+
+def test_every_traits_is_in_one_state_and_unsupported_has_reasons() -> None:
+    every = [traits_in(state) for state in MachineState]
+    assert sum(map(len, every)) == len(ALL_TRAITS) == len(frozenset().union(*every)) == 32
+    assert sorted(each.code for each in ALL_TRAITS) == list(range(32))
+    for traits in ALL_TRAITS:
+        found = classify(traits, WEB)
+        assert bool(found.reasons) == (found.state is UNSUPPORTED)
+        assert traits.code in traits_in(found.state)
+
+
+def test_the_code_is_what_stores_count_by() -> None:
+    """The first answer is the highest bit; a store writes the same sum in its own words."""
+    assert Traits(True, False, False, False, False).code == 16
+    assert Traits(False, True, True, False, True).code == 13
+
+
+def words(found: Classification) -> str:
+    (reason,) = found.reasons
+    return f"{reason.message} {reason.advice}"
+
+
+def test_each_reason_says_what_to_do() -> None:
+    alone = words(classify(replace(WELL, is_managed=False), WEB))
+    assert "bascule-managed is false" in alone
+    assert "bascule machine add web-1 --managed" in alone
+    missing = words(classify(replace(WELL, has_point=False), WEB))
+    assert missing.endswith("Enrol its agent: bascule machine enrol web-1.")
+    flushed = words(
+        classify(replace(WELL, is_flushed=True), Named("web-1", flushed_by="nftables.service"))
+    )
+    assert flushed.startswith("nftables.service on web-1 empties the firewall")
+    off = words(classify(replace(WELL, is_plan_on=False), WEB))
+    assert "the plan of the subscription" in off
+    assert off.endswith("bascule plan on.")
+    group = words(classify(replace(WELL, is_plan_on=False), Named("web-1", plan_group="team")))
+    assert "the plan of resource group team" in group
+    assert group.endswith("bascule plan on --group team.")
+
+
+@pytest.mark.parametrize(
+    ("tags", "managed"),
+    [
+        ({}, True),
+        ({"bascule-managed": "true"}, True),
+        ({"bascule-managed": ""}, True),
+        ({"managed": "false"}, True),
+        ({"bascule-managed": "false"}, False),
+        ({"Bascule-Managed": " FALSE "}, False),
+        ({"env": "prod", "BASCULE-MANAGED": "False"}, False),
+    ],
+)
+def test_the_tag_that_leaves_a_machine_to_the_inventory(
+    tags: dict[str, str], managed: bool
+) -> None:
+    assert is_managed(tags.items()) is managed
+
+
+def test_codes_are_stable_words() -> None:
+    """Clients compare them."""
+    assert {str(code) for code in UnsupportedCode} == {
+        "NotManaged",
+        "NoEnforcementPoint",
+        "FirewallFlushed",
+        "JitSwitchedOff",
+    }
