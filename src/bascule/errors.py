@@ -50,6 +50,7 @@ class BasculeError(Exception):
         code: str = "",
         target: str = "",
         problems: Sequence[Problem] = (),
+        retry_after: int = 0,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -57,6 +58,7 @@ class BasculeError(Exception):
         self.specific_code = code or self.code
         self.target = target
         self.problems = tuple(problems)
+        self.retry_after = retry_after  # seconds after which it may work; 0: nothing is known
 
 
 class InvalidInput(BasculeError):

@@ -80,6 +80,8 @@ def answer_error(error: BasculeError, challenge: str = "") -> Response:
     headers = {}
     if error.http_status == 401:
         headers["WWW-Authenticate"] = challenge or 'Bearer error="invalid_token"'
+    if error.retry_after:
+        headers["Retry-After"] = str(error.retry_after)
     return CompactJson(
         envelope(
             error.specific_code,

@@ -79,7 +79,7 @@ class FactorEnrolled(Fact):
     user_id: str
     user: str
     factor: str  # totp or passkey
-    name: str = ""  # of a passkey
+    label: str = ""  # a passkey's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class FactorRemoved(Fact):
     user_id: str
     user: str
     factor: str  # totp, passkey or recoveryCode
-    name: str = ""  # of a passkey
+    label: str = ""  # a passkey's name
 
 
 @dataclass(frozen=True, slots=True)

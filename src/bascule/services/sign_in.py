@@ -1,0 +1,342 @@
+"""Signing in: the password first, then an enrolled second factor; or a passkey alone.
+
+EDGES B8, B13. The page that asks (``api``) calls ``begin``, and while the answer names
+factors, one of ``verify_totp``, ``verify_recovery_code`` or ``finish_assertion`` with it.
+Rules: a try is counted before anything is hashed or looked at; whoever is wrong is told
+neither what was wrong nor whether the account exists; the state of the account is read again
+in the transaction that lets somebody in, and that transaction holds the event.
+What is not here: sessions, codes and tokens (whoever calls keeps them), and enrolment of
+factors (``services.factors``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from bascule.domain import events as facts
+from bascule.domain.access import PrincipalKind, Subject
+from bascule.domain.principals import User
+from bascule.domain.sign_in import (
+    FactorKind,
+    Method,
+    StoredPassword,
+    network_of,
+    wide_network_of,
+)
+from bascule.errors import TooManyRequests
+from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.proofs import Ceremony, PasswordVerdict, Proofs
+from bascule.services.act import Act, Services, actor_of
+from bascule.services.second_factors import (
+    factors_of,
+    take_passkey,
+    take_recovery_code,
+    take_totp,
+)
+from bascule.services.sign_in_limits import Admitted, Attempt, SignInLimits
+
+T = TypeVar("T")
+Take = Callable[[Transaction, Act, User], bool]
+
+LONGEST_NAME = 256  # characters; a longer one is nobody's
+PASSWORD_COUNTS_FOR = timedelta(minutes=10)  # to show the second factor
+
+
+class Refusal(StrEnum):
+    WRONG = "wrong"  # name, password or code
+    TOO_OFTEN = "tooOften"  # this account or network has to wait
+    BUSY = "busy"  # the server has too many passwords to check
+    STALE = "stale"  # the password was shown too long ago, or things have changed: begin anew
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Where somebody comes from."""
+
+    address: str  # as the server sees it
+    client: str = ""  # the program, by its own word
+    correlation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordAccepted:
+    """The password was right. Keep it where the visitor cannot change it."""
+
+    user: User
+    factors: tuple[FactorKind, ...]  # one of which is to be shown too; empty: signed in
+    accepted_at: datetime
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """How somebody is signed in whose ``factors`` are empty."""
+        return (Method.PASSWORD,)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    user: User
+    methods: tuple[Method, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SignInRefused:
+    reason: Refusal
+    retry_after: timedelta | None = None  # set for TOO_OFTEN and BUSY: answer 429
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is known of the account before a password is looked at."""
+
+    user: User | None
+    password: StoredPassword | None
+    is_known: bool  # has it signed in from the visitor's network before?
+
+
+_METHODS: Mapping[FactorKind | None, tuple[Method, ...]] = {
+    FactorKind.TOTP: (Method.PASSWORD, Method.ONE_TIME_PASSWORD, Method.SEVERAL),
+    FactorKind.RECOVERY_CODE: (Method.PASSWORD, Method.ONE_TIME_PASSWORD, Method.SEVERAL),
+    FactorKind.PASSKEY: (Method.PASSWORD, Method.KEY, Method.SEVERAL),
+    None: (Method.KEY, Method.SEVERAL),  # a passkey alone: the key, and what unlocked it
+}
+
+
+class SignIn:
+    """What the sign-in page asks. Use from one event loop."""
+
+    def __init__(
+        self,
+        services: Services,
+        proofs: Proofs,
+        is_recorded: Callable[[str, datetime], bool],
+        limits: SignInLimits | None = None,
+    ) -> None:
+        """``is_recorded`` counts a source's refusal: should it become an event?"""
+        self._services, self._proofs, self._is_recorded = services, proofs, is_recorded
+        self._limits = limits or SignInLimits()
+
+    async def begin(
+        self, user_name: str, password: str, visit: Visit
+    ) -> PasswordAccepted | SignInRefused:
+        """Take a name and a password; with no factors enrolled that is all."""
+        seen = await self._services.look(lambda reader: _see(reader, user_name, visit))
+        verdict = await self._try_password(seen, user_name, password, visit)
+        if isinstance(verdict, SignInRefused):
+            return verdict
+        shown = seen.password
+        if shown is None or not verdict.is_right:
+            return await self._refuse(visit, Refusal.WRONG, "password", seen.user)
+        new_hash = await self._renewed(password) if verdict.is_outdated else ""
+
+        def work(tx: Transaction, act: Act) -> PasswordAccepted | None:
+            user = tx.user(shown.user_id)
+            if user is None or not user.is_enabled or tx.password(user.id) != shown:
+                return None
+            if new_hash:
+                tx.put_password(StoredPassword(user.id, new_hash, shown.set_at))
+            accepted = PasswordAccepted(user, factors_of(tx, user.id), act.now)
+            if not accepted.factors:
+                _let_in(tx, act, user, accepted.methods, visit)
+            return accepted
+
+        accepted = await self._as(seen.user, visit, work)
+        return accepted or await self._refuse(visit, Refusal.WRONG, "account", seen.user)
+
+    async def verify_totp(
+        self, accepted: PasswordAccepted, code: str, visit: Visit
+    ) -> SignedIn | SignInRefused:
+        """Take a one-time password after the password; each counts once."""
+
+        def take(tx: Transaction, act: Act, user: User) -> bool:
+            return take_totp(self._proofs, tx, act, user, code)
+
+        return await self._second(accepted, visit, take, FactorKind.TOTP)
+
+    async def verify_recovery_code(
+        self, accepted: PasswordAccepted, code: str, visit: Visit
+    ) -> SignedIn | SignInRefused:
+        """Take a recovery code after the password; each counts once."""
+
+        def take(tx: Transaction, act: Act, user: User) -> bool:
+            return take_recovery_code(self._proofs, tx, act, user, code)
+
+        return await self._second(accepted, visit, take, FactorKind.RECOVERY_CODE)
+
+    async def begin_assertion(self, accepted: PasswordAccepted | None) -> Ceremony:
+        """What the browser needs to ask for a passkey: this user's, or any (None)."""
+        user_id = accepted.user.id if accepted else ""
+        present = await self._services.look(
+            lambda reader: reader.passkeys_of(user_id) if user_id else ()
+        )
+        return self._proofs.passkeys.begin_assertion(user_id, present, self._services.clock.now())
+
+    async def finish_assertion(
+        self,
+        accepted: PasswordAccepted | None,
+        ticket: str,
+        answer: Mapping[str, Any],
+        origin: str,
+        visit: Visit,
+    ) -> SignedIn | SignInRefused:
+        """Take the authenticator's answer: after the password, or alone (None).
+
+        ``origin`` is where the page was served: the base URL that it was asked by.
+        """
+        proofs = self._proofs
+        if accepted is not None:
+
+            def take(tx: Transaction, act: Act, user: User) -> bool:
+                return take_passkey(proofs, tx, act, user.id, ticket, answer, origin) is not None
+
+            return await self._second(accepted, visit, take, FactorKind.PASSKEY)
+        return await self._by_key_alone(ticket, answer, origin, visit)
+
+    async def _by_key_alone(
+        self, ticket: str, answer: Mapping[str, Any], origin: str, visit: Visit
+    ) -> SignedIn | SignInRefused:
+        admitted = self._limits.try_key(_attempt("", visit, is_known=False), self._boottime())
+        if isinstance(admitted, timedelta):
+            return await self._refuse(visit, Refusal.TOO_OFTEN, "passkey", None, admitted)
+
+        def work(tx: Transaction, act: Act) -> SignedIn | None:
+            user = take_passkey(self._proofs, tx, act, "", ticket, answer, origin)
+            if user is None or not user.is_enabled:
+                return None
+            act.actor = actor_of(_subject_of(user, visit))  # known only now
+            _let_in(tx, act, user, _METHODS[None], visit)
+            return SignedIn(user, _METHODS[None])
+
+        signed_in = await self._as(None, visit, work)
+        if signed_in is None:
+            return await self._refuse(visit, Refusal.WRONG, "passkey", None)
+        self._limits.give_back(admitted)
+        return signed_in
+
+    async def _second(
+        self, accepted: PasswordAccepted, visit: Visit, take: Take, kind: FactorKind
+    ) -> SignedIn | SignInRefused:
+        user_id = accepted.user.id
+        known = await self._services.look(lambda reader: reader.known_networks(user_id))
+        admitted = self._try_factor(user_id, known, visit, kind)
+        if isinstance(admitted, timedelta):
+            return await self._refuse(visit, Refusal.TOO_OFTEN, kind, accepted.user, admitted)
+
+        def work(tx: Transaction, act: Act) -> SignedIn | Refusal:
+            user = _as_accepted(tx, accepted, act.now)
+            if user is None:
+                return Refusal.STALE
+            if not take(tx, act, user):
+                return Refusal.WRONG
+            _let_in(tx, act, user, _METHODS[kind], visit)
+            return SignedIn(user, _METHODS[kind])
+
+        outcome = await self._as(accepted.user, visit, work)
+        if isinstance(outcome, Refusal):
+            return await self._refuse(visit, outcome, kind, accepted.user)
+        self._limits.give_back(admitted)
+        return outcome
+
+    # -- counting -----------------------------------------------------------------------
+
+    async def _try_password(
+        self, seen: _Seen, account: str, password: str, visit: Visit
+    ) -> PasswordVerdict | SignInRefused:
+        attempt = _attempt(account, visit, is_known=seen.is_known)
+        admitted = self._limits.try_password(attempt, self._boottime())
+        if isinstance(admitted, timedelta):
+            return await self._refuse(visit, Refusal.TOO_OFTEN, "password", seen.user, admitted)
+        stored = seen.password.hash if seen.password else None
+        try:
+            verdict = await self._proofs.passwords.verify(stored, password, is_known=seen.is_known)
+        except TooManyRequests as error:
+            self._limits.give_back(admitted)
+            return SignInRefused(Refusal.BUSY, timedelta(seconds=error.retry_after))
+        if verdict.is_right:
+            self._limits.give_back(admitted)
+        return verdict
+
+    def _try_factor(
+        self, user_id: str, known: frozenset[str], visit: Visit, kind: FactorKind
+    ) -> Admitted | timedelta:
+        is_known = network_of(visit.address) in known
+        attempt = _attempt(user_id, visit, is_known=is_known)
+        if kind is FactorKind.TOTP:
+            return self._limits.try_code(attempt, self._boottime())
+        return self._limits.try_key(attempt, self._boottime())
+
+    def _boottime(self) -> float:
+        return self._services.clock.boottime()
+
+    async def _renewed(self, password: str) -> str:
+        """A hash with today's parameters; empty when the server has no time for it now."""
+        try:
+            return await self._proofs.passwords.hash(password)
+        except TooManyRequests:
+            return ""
+
+    # -- what goes on record ------------------------------------------------------------
+
+    async def _as(
+        self, user: User | None, visit: Visit, work: Callable[[Transaction, Act], T]
+    ) -> T:
+        subject = _subject_of(user, visit)
+        return await self._services.perform(work, subject, visit.correlation_id)
+
+    async def _refuse(
+        self,
+        visit: Visit,
+        reason: Refusal,
+        what: str,
+        user: User | None,
+        retry_after: timedelta | None = None,
+    ) -> SignInRefused:
+        """Refuse, and put it on record unless the source has had its share of this minute.
+
+        Of the name only that of somebody who exists is recorded: what is typed there may be
+        a password.
+        """
+        if self._is_recorded(visit.address, self._services.clock.now()):
+            fact = facts.SignInRefused(user.name if user else "", what, str(reason))
+            await self._as(None, visit, lambda tx, act: act.record(tx, fact))
+        return SignInRefused(reason, retry_after)
+
+
+def _see(reader: Reader, user_name: str, visit: Visit) -> _Seen:
+    user = reader.user_by_name(user_name) if len(user_name) <= LONGEST_NAME else None
+    if user is None:
+        return _Seen(None, None, is_known=False)
+    is_known = network_of(visit.address) in reader.known_networks(user.id)
+    return _Seen(user, reader.password(user.id), is_known)
+
+
+def _as_accepted(reader: Reader, accepted: PasswordAccepted, now: datetime) -> User | None:
+    """The user, if the password that was accepted still is one that counts."""
+    age = now - accepted.accepted_at
+    user = reader.user(accepted.user.id)
+    is_as_it_was = user is not None and user.is_enabled and user.epoch == accepted.user.epoch
+    return user if is_as_it_was and age <= PASSWORD_COUNTS_FOR else None
+
+
+def _let_in(
+    tx: Transaction, act: Act, user: User, methods: tuple[Method, ...], visit: Visit
+) -> None:
+    network = network_of(visit.address)
+    if network:
+        tx.put_known_network(user.id, network, act.now)
+    act.record(tx, facts.SignInSucceeded(user.id, user.name, tuple(map(str, methods))))
+
+
+def _attempt(account: str, visit: Visit, *, is_known: bool) -> Attempt:
+    return Attempt(
+        account, network_of(visit.address), wide_network_of(visit.address), is_known=is_known
+    )
+
+
+def _subject_of(user: User | None, visit: Visit) -> Subject:
+    """Who is proved to act; nobody, as long as nothing is proved."""
+    user_id, name = (user.id, user.name) if user else ("", "")
+    return Subject(user_id, PrincipalKind.USER, name, visit.address, visit.client)

@@ -1,0 +1,149 @@
+"""How often a proof may be tried: back-off that guesses run into and owners do not (EDGES B8).
+
+Sources: NIST SP 800-63B section 3.2.2 (rate limiting), RFC 6585 section 4 (429).
+Every bucket is a generic cell rate algorithm: one instant, so many tries at once, one more
+every so often, never an absolute lock. A try takes from each of its buckets or from none,
+so that a source that is refused wears out nobody's account; a right one is given back.
+
+* A guess from a new network is counted with its network, with the account as it is tried
+  from there, and with the account as all new networks together try it.
+* From a network where this person has signed in before it is counted with that pair and
+  with all such people of the network: whatever strangers do, they take nothing from it.
+
+Names are counted as they are typed, known or not, so that the answer tells nobody which
+exist. Memory is bounded: when the table is full of buckets that are still filling, new ones
+share one. Time is the clock's boot time, which nobody sets back. What is not here: hashing,
+which has a bound of its own, and the counts of other replicas.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+MOST_BUCKETS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """``burst`` tries at once, and one more every ``every`` seconds."""
+
+    burst: int
+    every: float
+
+
+PAIR = Allowance(5, 60)  # one account from one network
+NETWORK = Allowance(20, 15)  # all accounts from one new network
+WIDE_NETWORK = Allowance(60, 5)  # all accounts from an IPv6 /48
+ACCOUNT = Allowance(20, 60)  # one account from all new networks
+KNOWN_NETWORK = Allowance(60, 2)  # all people who have signed in from the network before
+# Of the million codes three are right at a time, so codes are guessed more slowly.
+CODE_PAIR = Allowance(5, 60)
+CODE_ACCOUNT = Allowance(10, 300)
+
+_Key = tuple[str, str]
+_Charge = tuple[_Key, Allowance]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Who is claimed to try, and from where."""
+
+    account: str  # as typed, or an id
+    network: str  # domain.sign_in.network_of
+    wide_network: str  # domain.sign_in.wide_network_of
+    is_known: bool  # has this account signed in from this network before?
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A try under way; give it back when it was right."""
+
+    charges: tuple[_Charge, ...]
+
+
+class SignInLimits:
+    """The buckets of one process. Use from one event loop."""
+
+    def __init__(self, most: int = MOST_BUCKETS) -> None:
+        self._most = most
+        self._full_at: dict[_Key, float] = {}  # when the bucket is full again
+        self._swept_at = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._full_at)
+
+    def try_password(self, attempt: Attempt, now: float) -> Admitted | timedelta:
+        """Count a password; a timedelta is how long to wait instead."""
+        return self._admit(_password_charges(attempt), now)
+
+    def try_code(self, attempt: Attempt, now: float) -> Admitted | timedelta:
+        """Count a one-time password, tried by somebody who knew the password."""
+        return self._admit(_code_charges(attempt), now)
+
+    def try_key(self, attempt: Attempt, now: float) -> Admitted | timedelta:
+        """Count what nobody guesses, a passkey or recovery code: by network alone."""
+        return self._admit(_network_charges(attempt, attempt.is_known), now)
+
+    def give_back(self, admitted: Admitted) -> None:
+        for key, allowance in admitted.charges:
+            if key in self._full_at:
+                self._full_at[key] -= allowance.every
+
+    def _admit(self, charges: Sequence[_Charge], now: float) -> Admitted | timedelta:
+        found = tuple((self._place(key, now), allowance) for key, allowance in charges)
+        wait = max(self._wait(key, allowance, now) for key, allowance in found)
+        if wait > 0:
+            return timedelta(seconds=wait)
+        for key, allowance in found:
+            self._full_at[key] = max(self._full_at.get(key, now), now) + allowance.every
+        return Admitted(found)
+
+    def _wait(self, key: _Key, allowance: Allowance, now: float) -> float:
+        full_at = max(self._full_at.get(key, now), now)
+        return full_at + allowance.every - (now + allowance.burst * allowance.every)
+
+    def _place(self, key: _Key, now: float) -> _Key:
+        """The bucket itself, or the one that new ones share while there is no room."""
+        if key in self._full_at or key[0].startswith("known"):  # those are few: see the store
+            return key
+        if len(self._full_at) >= self._most and now > self._swept_at + 1:
+            self._swept_at = now
+            self._full_at = {kept: at for kept, at in self._full_at.items() if at > now}
+        return key if len(self._full_at) < self._most else (key[0], "")
+
+
+def _password_charges(attempt: Attempt) -> tuple[_Charge, ...]:
+    name = _short(attempt.account)
+    pair = f"{name} {attempt.network}"
+    if attempt.is_known:
+        return (("known pair", pair), PAIR), *_network_charges(attempt, is_known=True)
+    return (
+        (("pair", pair), PAIR),
+        (("account", name), ACCOUNT),
+        *_network_charges(attempt, is_known=False),
+    )
+
+
+def _code_charges(attempt: Attempt) -> tuple[_Charge, ...]:
+    name = _short(attempt.account)
+    pair = f"{name} {attempt.network}"
+    if attempt.is_known:
+        return ((("known code pair", pair), CODE_PAIR),)
+    return (("code pair", pair), CODE_PAIR), (("code account", name), CODE_ACCOUNT)
+
+
+def _network_charges(attempt: Attempt, is_known: bool) -> tuple[_Charge, ...]:
+    if is_known:
+        return ((("known network", attempt.network), KNOWN_NETWORK),)
+    own = (("network", attempt.network), NETWORK)
+    if not attempt.wide_network:
+        return (own,)
+    return own, (("wide network", attempt.wide_network), WIDE_NETWORK)
+
+
+def _short(account: str) -> str:
+    """A name of fixed length for whatever was typed."""
+    return hashlib.sha256(account.casefold().encode(errors="replace")).hexdigest()[:32]
