@@ -429,7 +429,7 @@ def test_five_hundred_waits_hold_nothing(bench: Bench) -> None:
         assert _database_files(pid) <= files + 12
         began = time.monotonic()
         assert access.get_request(bench.connection, pending).state == "opening"
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10  # not the minute that the waits have
         access.revoke(bench.connection, pending, kill=False)
         assert process.communicate(timeout=20)[0].strip() == "all are answered"
     finally:

@@ -324,8 +324,11 @@ def test_reboot_with_a_clock_that_is_behind_restores_no_grant(world: SmallWorld)
     assert not world.lets_stranger_in(22)
     world.start_server()
     assert until(lambda: world.lets_in(22), 30), "the server says how much is left"
-    reported = [str(each.data) for each in world.events("AgentReported")]
-    assert any("clock is behind" in each for each in reported)
+
+    def is_reported() -> bool:
+        return any("clock is behind" in str(each.data) for each in world.events("AgentReported"))
+
+    assert until(is_reported, 10), "it said so with its next report"
 
 
 def _write_saved(state: Path, **changes: object) -> None:
