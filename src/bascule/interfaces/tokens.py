@@ -2,12 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
+
+from bascule.domain.tokens import (
+    AuthorizationCode,
+    DeviceCode,
+    RefreshToken,
+    Session,
+    TokenFamily,
+)
 
 
 class TokenReads(Protocol):
-    """Reads of this part; ``interfaces.Reader`` has them all."""
+    """Everything is found by the SHA-256 of its text."""
+
+    def session(self, session_hash: str) -> Session | None: ...
+
+    def authorization_code(self, code_hash: str) -> AuthorizationCode | None: ...
+
+    def device_code(self, code_hash: str) -> DeviceCode | None: ...
+
+    def device_code_of(self, user_code: str) -> DeviceCode | None:
+        """By what a person types."""
+        ...
+
+    def device_codes_since(self, since: datetime, client_id: str = "", address: str = "") -> int:
+        """How many were asked for after ``since``: of a client, from an address, of both, in all."""
+        ...
+
+    def token_family(self, family_id: str) -> TokenFamily | None: ...
+
+    def token_families_of(self, user_id: str) -> Sequence[TokenFamily]:
+        """Those that are not revoked, oldest first."""
+        ...
+
+    def refresh_token(self, token_hash: str) -> RefreshToken | None: ...
 
 
 class TokenWrites(TokenReads, Protocol):
-    """Writes of this part; ``interfaces.Transaction`` has them all."""
+    def put_session(self, session: Session) -> None: ...
+
+    def delete_session(self, session_hash: str) -> None: ...
+
+    def put_authorization_code(self, code: AuthorizationCode) -> None: ...
+
+    def put_device_code(self, code: DeviceCode) -> None:
+        """Raises Conflict when another has the user code."""
+        ...
+
+    def put_token_family(self, family: TokenFamily) -> None: ...
+
+    def put_refresh_token(self, token: RefreshToken) -> None: ...
+
+    def forget_refresh_tokens(self, family_id: str, before: int) -> None:
+        """Delete a family's tokens of generations below ``before``."""
+        ...
+
+    def forget_sign_ins_of(self, user_id: str) -> None:
+        """Delete all sessions, codes and families of a user."""
+        ...
+
+    def forget_ended(self, now: datetime) -> None:
+        """Delete what can no longer be used: sessions, codes, tokens, families."""
+        ...

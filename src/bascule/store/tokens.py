@@ -2,12 +2,221 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, bindparam, delete, func, select
+
+from bascule.domain.tokens import (
+    CODE_LIFE,
+    DEVICE_LIFE,
+    FAMILY_LIFE,
+    REFRESH_LIFE,
+    SESSION_IDLE,
+    SESSION_LIFE,
+    AuthorizationCode,
+    DeviceCode,
+    DeviceState,
+    Flow,
+    RefreshToken,
+    Session,
+    SignIn,
+    TokenFamily,
+)
 from bascule.store.rows import Rows
+from bascule.store.tables import tokens as t
+
+_SESSION = select(t.sessions).where(t.sessions.c.hash == bindparam("wanted"))
+_FAMILY = select(t.token_families).where(t.token_families.c.id == bindparam("wanted"))
 
 
 class TokenReads(Rows):
     __slots__ = ()
 
+    def session(self, session_hash: str) -> Session | None:
+        row = self._first(_SESSION, {"wanted": session_hash})
+        return None if row is None else Session(row.hash, _sign_in(row), row.seen_at)
+
+    def authorization_code(self, code_hash: str) -> AuthorizationCode | None:
+        table = t.authorization_codes
+        row = self._first(select(table).where(table.c.hash == code_hash))
+        return None if row is None else _code(row)
+
+    def device_code(self, code_hash: str) -> DeviceCode | None:
+        table = t.device_codes
+        row = self._first(select(table).where(table.c.hash == code_hash))
+        return None if row is None else _device(row)
+
+    def device_code_of(self, user_code: str) -> DeviceCode | None:
+        table = t.device_codes
+        row = self._first(select(table).where(table.c.user_code == user_code))
+        return None if row is None else _device(row)
+
+    def device_codes_since(self, since: datetime, client_id: str = "", address: str = "") -> int:
+        table = t.device_codes
+        wanted = select(func.count()).select_from(table).where(table.c.created_at > since)
+        if client_id:
+            wanted = wanted.where(table.c.client_id == client_id)
+        if address:
+            wanted = wanted.where(table.c.address == address)
+        row = self._first(wanted)
+        return 0 if row is None else int(row[0])
+
+    def token_family(self, family_id: str) -> TokenFamily | None:
+        row = self._first(_FAMILY, {"wanted": family_id})
+        return None if row is None else _family(row)
+
+    def token_families_of(self, user_id: str) -> Sequence[TokenFamily]:
+        table = t.token_families
+        wanted = select(table).where(table.c.user_id == user_id, table.c.is_revoked.is_(False))
+        return [_family(row) for row in self._all(wanted.order_by(table.c.created_at, table.c.id))]
+
+    def refresh_token(self, token_hash: str) -> RefreshToken | None:
+        table = t.refresh_tokens
+        row = self._first(select(table).where(table.c.hash == token_hash))
+        return (
+            None
+            if row is None
+            else RefreshToken(row.hash, row.family_id, row.generation, row.created_at, row.used_at)
+        )
+
 
 class TokenWrites(TokenReads):
     __slots__ = ()
+
+    def put_session(self, session: Session) -> None:
+        values = {**_proof(session.sign_in), "seen_at": session.seen_at}
+        self._put(t.sessions, {"hash": session.hash}, values)
+
+    def delete_session(self, session_hash: str) -> None:
+        self._run(delete(t.sessions).where(t.sessions.c.hash == session_hash))
+
+    def put_authorization_code(self, code: AuthorizationCode) -> None:
+        values = {
+            "client_id": code.client_id,
+            "redirect_uri": code.redirect_uri,
+            "challenge": code.challenge,
+            "nonce": code.nonce,
+            "audience": code.audience,
+            "created_at": code.created_at,
+            "is_used": code.is_used,
+            "family_id": code.family_id,
+            **_proof(code.sign_in),
+        }
+        self._put(t.authorization_codes, {"hash": code.hash}, values)
+
+    def put_device_code(self, code: DeviceCode) -> None:
+        values = {
+            "user_code": code.user_code,
+            "client_id": code.client_id,
+            "audience": code.audience,
+            "address": code.address,
+            "created_at": code.created_at,
+            "polled_at": code.polled_at,
+            "interval": code.interval,
+            "state": str(code.state),
+            **_proof(code.sign_in),
+        }
+        self._put(t.device_codes, {"hash": code.hash}, values)
+
+    def put_token_family(self, family: TokenFamily) -> None:
+        values = {
+            "client_id": family.client_id,
+            "flow": str(family.flow),
+            "created_at": family.created_at,
+            "seed": family.seed,
+            "is_revoked": family.is_revoked,
+            **_proof(family.sign_in),
+        }
+        self._put(t.token_families, {"id": family.id}, values)
+
+    def put_refresh_token(self, token: RefreshToken) -> None:
+        values = {
+            "family_id": token.family_id,
+            "generation": token.generation,
+            "created_at": token.created_at,
+            "used_at": token.used_at,
+        }
+        self._put(t.refresh_tokens, {"hash": token.hash}, values)
+
+    def forget_refresh_tokens(self, family_id: str, before: int) -> None:
+        table = t.refresh_tokens
+        here = (table.c.family_id == family_id, table.c.generation < before)
+        self._run(delete(table).where(*here))
+
+    def forget_sign_ins_of(self, user_id: str) -> None:
+        for table in (t.sessions, t.authorization_codes, t.device_codes, t.token_families):
+            self._run(delete(table).where(table.c.user_id == user_id))
+
+    def forget_ended(self, now: datetime) -> None:
+        sessions, families = t.sessions, t.token_families
+        for statement in (
+            delete(sessions).where(sessions.c.signed_in_at <= now - SESSION_LIFE),
+            delete(sessions).where(sessions.c.seen_at <= now - SESSION_IDLE),
+            # A used code is kept for a while: its second use is to be noticed.
+            delete(t.authorization_codes).where(
+                t.authorization_codes.c.created_at <= now - 10 * CODE_LIFE
+            ),
+            delete(t.device_codes).where(t.device_codes.c.created_at <= now - 2 * DEVICE_LIFE),
+            delete(families).where(families.c.created_at <= now - FAMILY_LIFE),
+            delete(t.refresh_tokens).where(t.refresh_tokens.c.created_at <= now - REFRESH_LIFE),
+        ):
+            self._run(statement)
+
+
+def _proof(sign_in: SignIn | None) -> Mapping[str, Any]:
+    if sign_in is None:
+        return dict.fromkeys(("user_id", "epoch", "signed_in_at", "methods"))
+    return {
+        "user_id": sign_in.user_id,
+        "epoch": sign_in.epoch,
+        "signed_in_at": sign_in.at,
+        "methods": list(sign_in.methods),
+    }
+
+
+def _sign_in(row: Row[Any]) -> SignIn:
+    return SignIn(row.user_id, row.epoch, row.signed_in_at, tuple(row.methods))
+
+
+def _code(row: Row[Any]) -> AuthorizationCode:
+    return AuthorizationCode(
+        row.hash,
+        row.client_id,
+        row.redirect_uri,
+        row.challenge,
+        row.nonce,
+        row.audience,
+        _sign_in(row),
+        row.created_at,
+        row.is_used,
+        row.family_id,
+    )
+
+
+def _device(row: Row[Any]) -> DeviceCode:
+    return DeviceCode(
+        row.hash,
+        row.user_code,
+        row.client_id,
+        row.audience,
+        row.address,
+        row.created_at,
+        row.polled_at,
+        row.interval,
+        DeviceState(row.state),
+        None if row.user_id is None else _sign_in(row),
+    )
+
+
+def _family(row: Row[Any]) -> TokenFamily:
+    return TokenFamily(
+        row.id,
+        row.client_id,
+        Flow(row.flow),
+        _sign_in(row),
+        row.created_at,
+        row.seed,
+        row.is_revoked,
+    )
