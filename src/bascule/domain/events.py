@@ -185,6 +185,7 @@ class RoleAssigned(Fact):
     principal_id: str
     principal: str  # its name at that time
     principal_kind: str
+    description: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,6 +447,270 @@ class SinkSkipped(Fact):
     first: int  # position
     last: int
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserCreated(Fact):
+    user_id: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserChanged(Fact):
+    user_id: str
+    user: str
+    display_name: str
+    previous_user: str
+    previous_display_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserDisabled(Fact):
+    user_id: str
+    user: str
+    grants_ended: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserEnabled(Fact):
+    user_id: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserDeleted(Fact):
+    user_id: str
+    user: str
+    grants_ended: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCreated(Fact):
+    group_id: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupChanged(Fact):
+    group_id: str
+    group: str
+    description: str
+    previous_group: str
+    previous_description: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDeleted(Fact):
+    group_id: str
+    group: str
+    grants_ended: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAdded(Fact):
+    group_id: str
+    group: str
+    member_id: str
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRemoved(Fact):
+    group_id: str
+    group: str
+    member_id: str
+    member: str
+    grants_ended: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePrincipalCreated(Fact):
+    principal_id: str
+    service_principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePrincipalChanged(Fact):
+    principal_id: str
+    service_principal: str
+    previous_service_principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePrincipalDisabled(Fact):
+    principal_id: str
+    service_principal: str
+    grants_ended: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePrincipalEnabled(Fact):
+    principal_id: str
+    service_principal: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePrincipalDeleted(Fact):
+    principal_id: str
+    service_principal: str
+    grants_ended: int
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialAdded(Fact):
+    """Which one and until when; never what it is."""
+
+    principal_id: str
+    service_principal: str
+    key_id: str
+    kind: str  # secret or certificate
+    display_name: str
+    expires_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRemoved(Fact):
+    principal_id: str
+    service_principal: str
+    key_id: str
+    kind: str
+    display_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderAdded(Fact):
+    """People may sign in through this external provider from now on."""
+
+    provider: str
+    issuer: str
+    settings: str  # as the wire writes them; never the client secret
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderChanged(Fact):
+    provider: str
+    issuer: str
+    settings: str
+    previous_settings: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRemoved(Fact):
+    provider: str
+    issuer: str
+    identities: int  # that it vouched for
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityLinked(Fact):
+    """Somebody at a provider is this user from now on."""
+
+    provider: str
+    issuer: str
+    subject: str
+    user_id: str
+    user: str
+    how: str  # by hand, by invitation, or as a new user
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityUnlinked(Fact):
+    provider: str
+    issuer: str
+    subject: str
+    user_id: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityInvited(Fact):
+    """Whoever first proves this address at the provider becomes this user, once."""
+
+    provider: str
+    email: str
+    user_id: str
+    user: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityInvitationWithdrawn(Fact):
+    provider: str
+    email: str
+    user_id: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderGroupsChanged(Fact):
+    """A provider's word put a user into other groups than the last one did."""
+
+    provider: str
+    user_id: str
+    user: str
+    groups: tuple[str, ...]  # ids
+    previous_groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalSignInRefused(Fact):
+    """Somebody came back from a provider and was not let in."""
+
+    provider: str
+    subject: str  # empty: who it was is not proved
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn(Fact):
+    """A program was given a person's tokens."""
+
+    user_id: str
+    user: str
+    client: str  # what people call the program
+    client_id: str
+    flow: str  # browser, device code, password
+    methods: tuple[str, ...]  # RFC 8176
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFamilyRevoked(Fact):
+    """All tokens of one sign-in of one program are void."""
+
+    user_id: str
+    user: str
+    client_id: str
+    why: str
+    is_theft: bool  # a token or a code came a second time: somebody has a copy
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOutEverywhere(Fact):
+    user_id: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCodeApproved(Fact):
+    user_id: str
+    user: str
+    client_id: str
+    device_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCodeRefused(Fact):
+    user_id: str
+    user: str
+    client_id: str
+    device_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeyRotated(Fact):
+    previous_key_id: str
+    key_id: str
+    is_previous_void: bool  # what it signed was refused from then on
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from bascule.domain.events import AdministratorRecovered, InstallationCreated
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal
 from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import subscription_scope
-from bascule.interfaces import Installation, Transaction
+from bascule.errors import NotFound
+from bascule.interfaces import Installation, Reader, Transaction
 from bascule.services.act import Act, new_id
 
 DEFAULT_RESOURCE_GROUP = "default"
@@ -29,6 +30,14 @@ def ensure_installation(tx: Transaction, act: Act) -> Installation:
     tx.add_resource_group(DEFAULT_RESOURCE_GROUP)
     act.record(tx, InstallationCreated(made.tenant_id, made.subscription_id))
     return made
+
+
+def subscription_of(reader: Reader) -> str:
+    """The subscription's id; raise NotFound before there is an installation."""
+    installation = reader.installation()
+    if installation is None:
+        raise NotFound("There is no installation yet.")
+    return installation.subscription_id
 
 
 def set_administrator(tx: Transaction, act: Act, client_id: str, secret_hash: str) -> None:

@@ -2,8 +2,9 @@
 
 An owner, here, is a user or service principal that is enabled, holds Owner at the
 subscription by itself or by a group, and can prove who it is today: a service principal by a
-credential that has not expired. A membership that an external provider vouched for ends
-within the hour, and so does not count. What is not here: custom roles that allow as much as
+credential that has not expired, a user by a password, a passkey, or an identity of a
+provider that is enabled. A membership that a provider vouched for ends within the hour, and
+so does not count. What is not here: custom roles that allow as much as
 Owner does; they can be changed by whoever may write roles.
 """
 
@@ -16,9 +17,11 @@ from datetime import datetime, timedelta
 from bascule.domain.builtin_roles import OWNER
 from bascule.domain.principals import Credential, ServicePrincipal
 from bascule.domain.scopes import subscription_scope
-from bascule.errors import Conflict, NotFound
+from bascule.errors import Conflict
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act
+from bascule.services.installation import subscription_of
+from bascule.services.rights import is_enabled
 
 WARNED_AHEAD = timedelta(days=14)  # how early the end of an owner's credential is told
 
@@ -36,15 +39,13 @@ def check_owner_left(tx: Transaction, act: Act) -> None:
 
     Called at the end of every use case that may have taken one away: a role assignment, a
     membership, a group, a principal or a credential deleted, a principal disabled, a way to
-    sign in removed. Not to be called by a use case that takes nothing away: where all
-    owners' credentials have expired already, it would refuse the very help.
-
-    Of users, none counts yet: the store does not say who of them can sign in.
+    sign in removed, a provider disabled. Not to be called by a use case that takes nothing
+    away: where all owners' credentials have expired already, it would refuse the very help.
     """
     if not any(_can_prove_itself(tx, owner_id, act.now) for owner_id in owner_ids(tx, act.now)):
         raise Conflict(
-            "This would leave nobody who holds Owner at the subscription, is enabled and has a "
-            "credential that has not expired: nobody could let anybody in any more.",
+            "This would leave nobody who holds Owner at the subscription, is enabled and can sign "
+            "in: nobody could let anybody in any more.",
             code="LastOwner",
             advice="Make another owner first: bascule role assign Owner PRINCIPAL. "
             "(Who runs the server's machine can also do: bascule admin recover.)",
@@ -57,10 +58,7 @@ def owner_ids(reader: Reader, now: datetime) -> Sequence[str]:
 
 
 def _owner_ids(reader: Reader, now: datetime) -> Iterator[str]:
-    installation = reader.installation()
-    if installation is None:
-        raise NotFound("There is no installation yet.")
-    scope = subscription_scope(installation.subscription_id)
+    scope = subscription_scope(subscription_of(reader))
     for assignment in reader.role_assignments_with(OWNER.id):
         if assignment.scope != scope:
             continue
@@ -73,10 +71,15 @@ def _owner_ids(reader: Reader, now: datetime) -> Iterator[str]:
 
 
 def _can_prove_itself(reader: Reader, principal_id: str, now: datetime) -> bool:
-    principal = reader.service_principal(principal_id)
-    if principal is None or not principal.is_enabled:
+    if not is_enabled(reader, principal_id):
         return False
-    return any(each.holds_at(now) for each in reader.credentials_of(principal_id))
+    if any(each.holds_at(now) for each in reader.credentials_of(principal_id)):
+        return True
+    return reader.has_sign_in(principal_id) or any(
+        provider is not None and provider.is_enabled
+        for identity in reader.external_identities_of(principal_id)
+        for provider in (reader.identity_provider(identity.provider_id),)
+    )
 
 
 def ending_credentials(

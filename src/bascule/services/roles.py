@@ -1,0 +1,199 @@
+"""Custom roles: written, changed, deleted (EDGES B4).
+
+Whoever writes a role decides what all its holders may do, at every scope where it can be
+assigned: so the right to write roles is asked for at each of these, those of before too. A
+role does not shrink away from where it is held, or somebody with that right at what is left
+could raise holders elsewhere. The built-in ones cannot be changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bascule.domain.access import Subject
+from bascule.domain.actions import ROLE_DELETE, ROLE_READ, ROLE_WRITE
+from bascule.domain.builtin_roles import BUILTIN_ROLES
+from bascule.domain.events import Fact, RoleChanged, RoleCreated, RoleDeleted
+from bascule.domain.role_draft import RoleDraft, check_draft
+from bascule.domain.roles import Rights, RoleDefinition
+from bascule.domain.scopes import Scope
+from bascule.errors import Conflict, InvalidInput, NotFound
+from bascule.interfaces import Reader, Transaction
+from bascule.services.act import Act
+from bascule.services.installation import subscription_of
+from bascule.services.losses import end_unheld
+from bascule.services.rights import Needed, check, find_role
+
+PROVIDER = "Microsoft.Authorization"
+_BUILTIN = {role.id: role for role in BUILTIN_ROLES}
+
+
+def may_read(rights: Rights, role: RoleDefinition) -> bool:
+    """A built-in role is shown to whoever may read roles anywhere, a custom one where it and
+    that right meet.
+    """
+    if role.is_builtin:
+        return rights.may_anywhere(ROLE_READ)
+    return any(
+        right.role.allows(ROLE_READ) and _meet(Scope(right.scope_key or "/"), scope)
+        for right in rights.held
+        for scope in role.assignable_scopes
+    )
+
+
+def is_offered(role: RoleDefinition, scope: Scope, *, with_below: bool = False) -> bool:
+    """Can the role be assigned at this scope, or (``with_below``) somewhere below it?"""
+    return any(
+        each.contains(scope) or (with_below and scope.contains(each))
+        for each in role.assignable_scopes
+    )
+
+
+def _meet(one: Scope, other: Scope) -> bool:
+    return one.contains(other) or other.contains(one)
+
+
+def put_role(
+    tx: Transaction, act: Act, subject: Subject, role_id: str, draft: RoleDraft
+) -> tuple[RoleDefinition, bool]:
+    """Create or change a custom role; True when it is new.
+
+    Raises InvalidInput with every problem at once, Forbidden where the caller may not write
+    roles, and Conflict for a name that another role has or a scope where it is still held.
+    """
+    role_id = role_id.lower()
+    _refuse_builtin(role_id)
+    problems = check_draft(draft, subscription_of(tx))
+    if problems:
+        raise InvalidInput.of(problems)
+    before = tx.custom_role(role_id)
+    scopes = (*draft.assignable_scopes, *(before.assignable_scopes if before else ()))
+    _check_everywhere(tx, act, subject, ROLE_WRITE, scopes)
+    _check_name(tx, role_id, draft.name)
+    role = RoleDefinition(
+        role_id,
+        draft.name,
+        draft.description,
+        False,
+        draft.permissions,
+        draft.assignable_scopes,
+        before.created_at if before else act.now,
+        act.now,
+        before.created_by if before else subject.principal_id,
+        subject.principal_id,
+    )
+    if before is not None:
+        _check_still_covers(tx, role)
+        if replace(role, updated_at=before.updated_at, updated_by=before.updated_by) == before:
+            return before, False
+    tx.put_custom_role(role)
+    fact: Fact = RoleCreated(role.id, role.name, describe(role))
+    if before is not None:
+        fact = RoleChanged(role.id, role.name, describe(role), before.name, describe(before))
+    act.record(tx, fact, role_resource(tx, role))
+    if before is not None:
+        holders = [each.principal_id for each in tx.role_assignments_with(role.id)]
+        end_unheld(tx, act, holders, f"change of role {role.name}")
+    return role, before is None
+
+
+def delete_role(
+    tx: Transaction, act: Act, subject: Subject, role_id: str, at: Scope
+) -> RoleDefinition | None:
+    """Delete a custom role that nobody holds; None when there was none at ``at``."""
+    _refuse_builtin(role_id.lower())
+    role = tx.custom_role(role_id)
+    if role is None or not is_offered(role, at, with_below=True):
+        return None
+    _check_everywhere(tx, act, subject, ROLE_DELETE, role.assignable_scopes)
+    held = tx.role_assignments_with(role.id)
+    if held:
+        more = f" and {len(held) - 1} more" if len(held) > 1 else ""
+        raise Conflict(
+            f"Role '{role.name}' is assigned, at {held[0].scope}{more}; it cannot be deleted.",
+            code="RoleDefinitionHasAssignments",
+            advice=f"Take it from its holders first: bascule role assignments --role {role.id}",
+        )
+    tx.delete_custom_role(role.id)
+    act.record(tx, RoleDeleted(role.id, role.name, describe(role)), role_resource(tx, role))
+    return role
+
+
+def known_role(reader: Reader, role_id: str) -> RoleDefinition:
+    role = find_role(reader, role_id)
+    if role is None:
+        raise no_role(role_id)
+    return role
+
+
+def no_role(role_id: str) -> NotFound:
+    return NotFound(
+        f"The role definition '{role_id[:64]}' does not exist here.",
+        code="RoleDefinitionDoesNotExist",
+        advice="List those that do: bascule role list",
+    )
+
+
+def describe(role: RoleDefinition) -> str:
+    """Permissions and scopes as one JSON text, for events."""
+    value = {
+        "permissions": [
+            {
+                "actions": each.actions,
+                "notActions": each.not_actions,
+                "dataActions": each.data_actions,
+                "notDataActions": each.not_data_actions,
+            }
+            for each in role.permissions
+        ],
+        "assignableScopes": [str(scope) for scope in role.assignable_scopes],
+    }
+    return json.dumps(value, separators=(",", ":"))
+
+
+def role_resource(reader: Reader, role: RoleDefinition) -> str:
+    """The role's ARM id, as Azure writes it."""
+    return (
+        f"/subscriptions/{subscription_of(reader)}/providers/{PROVIDER}/roleDefinitions/{role.id}"
+    )
+
+
+def _refuse_builtin(role_id: str) -> None:
+    role = _BUILTIN.get(role_id)
+    if role is not None:
+        raise Conflict(
+            f"'{role.name}' is a built-in role; it cannot be changed or deleted.",
+            code="RoleDefinitionIsBuiltIn",
+            advice="Make a custom role instead: bascule role create --help",
+        )
+
+
+def _check_everywhere(
+    tx: Transaction, act: Act, subject: Subject, action: str, scopes: Sequence[Scope]
+) -> None:
+    check(tx, subject, act.now, [Needed(action, scope) for scope in dict.fromkeys(scopes)])
+
+
+def _check_name(tx: Transaction, role_id: str, name: str) -> None:
+    for other in (*BUILTIN_ROLES, *tx.custom_roles()):
+        if other.id != role_id and other.name.casefold() == name.casefold():
+            raise Conflict(
+                f"Another role is called '{other.name}' already: {other.id}.",
+                code="RoleDefinitionWithSameNameExists",
+                target="properties.roleName",
+                advice="Choose another name, or change that role by its id.",
+            )
+
+
+def _check_still_covers(tx: Transaction, role: RoleDefinition) -> None:
+    for each in tx.role_assignments_with(role.id):
+        if not is_offered(role, each.scope):
+            raise Conflict(
+                f"Role '{role.name}' is assigned at {each.scope}, which its assignable scopes "
+                "would not cover any more.",
+                code="RoleDefinitionHasAssignments",
+                target="properties.assignableScopes",
+                advice=f"Keep that scope, or unassign first: bascule role unassign {each.id}",
+            )
