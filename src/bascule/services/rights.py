@@ -36,8 +36,11 @@ def rights_of(reader: Reader, principal_id: str, now: datetime) -> Rights:
 
     One that is disabled, unknown or no caller (an agent) holds nothing.
     """
-    if not is_enabled(reader, principal_id):
-        return NO_RIGHTS
+    return holdings_of(reader, principal_id, now) if is_enabled(reader, principal_id) else NO_RIGHTS
+
+
+def holdings_of(reader: Reader, principal_id: str, now: datetime) -> Rights:
+    """The same of a principal that may be disabled, or of a group."""
     groups = (each.group_id for each in reader.memberships_of(principal_id, now))
     assignments = reader.role_assignments_of([principal_id, *dict.fromkeys(groups)])
     wanted = dict.fromkeys(each.role_id for each in assignments)

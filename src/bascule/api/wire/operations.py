@@ -18,10 +18,12 @@ from bascule.domain.grant import StatusReason
 
 _JIT = "Microsoft.Security/locations/jitNetworkAccessPolicies"
 _VM = "Microsoft.Compute/virtualMachines"
+_PEOPLE = "Microsoft.Authorization"
 _USERS = "Microsoft.Authorization/users"
 _SINK = "Microsoft.Authorization/recordSinks"
 _ROLES = "Microsoft.Authorization/roleDefinitions"
 _ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
+_IDP = "Bascule.Identity/identityProviders"
 _VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -179,6 +181,103 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
     ),
     facts.SinkSkipped: Operation(
         "Bascule.Audit/sinks/skip/action", "Leave out of the record sent", level="Warning"
+    ),
+    facts.UserCreated: Operation(f"{_PEOPLE}/users/write", "Create user", is_call=True),
+    facts.UserChanged: Operation(f"{_PEOPLE}/users/write", "Update user", is_call=True),
+    facts.UserDisabled: Operation(
+        f"{_PEOPLE}/users/disable/action", "Disable user", level="Warning", is_call=True
+    ),
+    facts.UserEnabled: Operation(f"{_PEOPLE}/users/enable/action", "Enable user", is_call=True),
+    facts.UserDeleted: Operation(
+        f"{_PEOPLE}/users/delete", "Delete user", level="Warning", is_call=True
+    ),
+    facts.GroupCreated: Operation(f"{_PEOPLE}/groups/write", "Create group", is_call=True),
+    facts.GroupChanged: Operation(f"{_PEOPLE}/groups/write", "Update group", is_call=True),
+    facts.GroupDeleted: Operation(
+        f"{_PEOPLE}/groups/delete", "Delete group", level="Warning", is_call=True
+    ),
+    facts.MemberAdded: Operation(
+        f"{_PEOPLE}/groups/members/write", "Add member to group", is_call=True
+    ),
+    facts.MemberRemoved: Operation(
+        f"{_PEOPLE}/groups/members/delete", "Remove member from group", is_call=True
+    ),
+    facts.ServicePrincipalCreated: Operation(
+        f"{_PEOPLE}/servicePrincipals/write", "Create service principal", is_call=True
+    ),
+    facts.ServicePrincipalChanged: Operation(
+        f"{_PEOPLE}/servicePrincipals/write", "Update service principal", is_call=True
+    ),
+    facts.ServicePrincipalDisabled: Operation(
+        f"{_PEOPLE}/servicePrincipals/disable/action",
+        "Disable service principal",
+        level="Warning",
+        is_call=True,
+    ),
+    facts.ServicePrincipalEnabled: Operation(
+        f"{_PEOPLE}/servicePrincipals/enable/action", "Enable service principal", is_call=True
+    ),
+    facts.ServicePrincipalDeleted: Operation(
+        f"{_PEOPLE}/servicePrincipals/delete",
+        "Delete service principal",
+        level="Warning",
+        is_call=True,
+    ),
+    facts.CredentialAdded: Operation(
+        f"{_PEOPLE}/servicePrincipals/credentials/write",
+        "Add service principal credentials",
+        level="Warning",
+        is_call=True,
+    ),
+    facts.CredentialRemoved: Operation(
+        f"{_PEOPLE}/servicePrincipals/credentials/delete",
+        "Remove service principal credentials",
+        level="Warning",
+        is_call=True,
+    ),
+    facts.ProviderAdded: Operation(
+        f"{_IDP}/write", "Create or Update Identity Provider", sub_status="Created", is_call=True
+    ),
+    facts.ProviderChanged: Operation(
+        f"{_IDP}/write", "Create or Update Identity Provider", is_call=True
+    ),
+    facts.ProviderRemoved: Operation(f"{_IDP}/delete", "Delete Identity Provider", is_call=True),
+    facts.IdentityLinked: Operation(
+        f"{_IDP}/identities/write", "Link External Identity", is_call=True
+    ),
+    facts.IdentityUnlinked: Operation(
+        f"{_IDP}/identities/delete", "Unlink External Identity", is_call=True
+    ),
+    facts.IdentityInvited: Operation(
+        f"{_IDP}/invitations/write", "Invite External Identity", is_call=True
+    ),
+    facts.IdentityInvitationWithdrawn: Operation(
+        f"{_IDP}/invitations/delete", "Withdraw Invitation of External Identity", is_call=True
+    ),
+    facts.ProviderGroupsChanged: Operation(
+        f"{_IDP}/groups/write", "Take groups from identity provider"
+    ),
+    facts.ExternalSignInRefused: Operation(
+        f"{_IDP}/signIn/action", "Sign in by identity provider", "Failed", "Forbidden", "Error"
+    ),
+    facts.SignedIn: Operation("Microsoft.Authorization/tokens/issue/action", "Sign in to program"),
+    facts.TokenFamilyRevoked: Operation(
+        "Microsoft.Authorization/tokens/revoke/action", "Revoke tokens of program", level="Warning"
+    ),
+    facts.SignedOutEverywhere: Operation(
+        "Microsoft.Authorization/users/signOut/action", "Sign out everywhere", is_call=True
+    ),
+    facts.DeviceCodeApproved: Operation(
+        "Microsoft.Authorization/deviceCodes/approve/action", "Approve device code"
+    ),
+    facts.DeviceCodeRefused: Operation(
+        "Microsoft.Authorization/deviceCodes/refuse/action", "Refuse device code", level="Warning"
+    ),
+    facts.SigningKeyRotated: Operation(
+        "Microsoft.Authorization/signingKeys/write",
+        "Rotate signing key",
+        level="Warning",
+        is_call=True,
     ),
 }
 _ENDS: Mapping[str, Operation] = {

@@ -1,0 +1,188 @@
+"""Groups of people and programs, and who is in them (EDGES B3, B4, B10).
+
+A member has all that its group holds: so whoever changes a group or its members must hold
+that himself. Groups are not nested. Whom an external provider put in is not taken out here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bascule.domain.access import PrincipalKind, Subject
+from bascule.domain.events import (
+    GroupChanged,
+    GroupCreated,
+    GroupDeleted,
+    MemberAdded,
+    MemberRemoved,
+)
+from bascule.domain.names import parse_display_name, parse_group_name
+from bascule.domain.principals import Group, Membership
+from bascule.errors import Conflict, InvalidInput, NotFound
+from bascule.interfaces import Reader, Transaction
+from bascule.services.act import Act, new_id
+from bascule.services.losses import end_unheld
+from bascule.services.owners import check_owner_left
+from bascule.services.standing import are_owners, check_may_change, identity_id, name_of
+
+KIND = "groups"
+BY_HAND = ""  # the provider of a membership that no provider vouches for
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    membership: Membership
+    name: str
+
+
+def find_group(reader: Reader, group_id: str) -> Group:
+    group = reader.group(group_id)
+    if group is None:
+        raise NotFound(
+            f"There is no group with the id {group_id[:64]!r}.",
+            code="GroupNotFound",
+            advice="List them: bascule group list",
+        )
+    return group
+
+
+def create_group(tx: Transaction, act: Act, name: str, description: str = "") -> Group:
+    """Make an empty group, which holds nothing yet; raise Conflict for a taken name."""
+    group = Group(
+        new_id(), parse_group_name(name, "properties.displayName"), _words(description), act.now
+    )
+    _check_free(tx, group)
+    tx.put_group(group)
+    act.record(tx, GroupCreated(group.id, group.name), identity_id(tx, KIND, group.id))
+    return group
+
+
+def change_group(
+    tx: Transaction,
+    act: Act,
+    subject: Subject,
+    group_id: str,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+) -> Group:
+    """Rename or describe; None keeps what is there."""
+    group = find_group(tx, group_id)
+    check_may_change(tx, act, subject, group.id)
+    changed = replace(
+        group,
+        name=group.name if name is None else parse_group_name(name, "properties.displayName"),
+        description=group.description if description is None else _words(description),
+    )
+    if changed == group:
+        return group
+    _check_free(tx, changed)
+    tx.put_group(changed)
+    fact = GroupChanged(group.id, changed.name, changed.description, group.name, group.description)
+    act.record(tx, fact, identity_id(tx, KIND, group.id))
+    return changed
+
+
+def delete_group(tx: Transaction, act: Act, subject: Subject, group_id: str) -> bool:
+    """Forget a group with its assignments; its members stay, less what it gave them."""
+    group = tx.group(group_id)
+    if group is None:
+        return False
+    check_may_change(tx, act, subject, group.id)
+    members = [each.member_id for each in tx.members_of(group.id)]
+    had_owners = are_owners(tx, act, members)
+    tx.delete_principal(group.id)
+    ended = end_unheld(tx, act, members, f"deletion of group {group.name}")
+    fact = GroupDeleted(group.id, group.name, len(ended))
+    act.record(tx, fact, identity_id(tx, KIND, group.id))
+    if had_owners:
+        check_owner_left(tx, act)
+    return True
+
+
+def members(reader: Reader, group_id: str) -> Sequence[Member]:
+    """Who is in the group, ordered by id."""
+    group = find_group(reader, group_id)
+    return [Member(each, name_of(reader, each.member_id)) for each in reader.members_of(group.id)]
+
+
+def add_member(
+    tx: Transaction, act: Act, subject: Subject, group_id: str, member_id: str
+) -> tuple[Member, bool]:
+    """Put a user or service principal into a group; True when it is new there."""
+    group = find_group(tx, group_id)
+    check_may_change(tx, act, subject, group.id)
+    kind = _kind_of_member(tx, member_id)
+    member_id, name = member_id.lower(), name_of(tx, member_id)
+    present = _by_hand(tx, group.id, member_id)
+    if present is not None:
+        return Member(present, name), False
+    membership = Membership(group.id, member_id, kind)
+    tx.put_membership(membership)
+    fact = MemberAdded(group.id, group.name, member_id, name)
+    act.record(tx, fact, identity_id(tx, KIND, group.id))
+    return Member(membership, name), True
+
+
+def remove_member(
+    tx: Transaction, act: Act, subject: Subject, group_id: str, member_id: str
+) -> bool:
+    """Take a member out, and end the grants that it had by the group; False when not in it."""
+    group = find_group(tx, group_id)
+    check_may_change(tx, act, subject, group.id)
+    member_id = member_id.lower()
+    if _by_hand(tx, group.id, member_id) is None:
+        if any(each.member_id == member_id for each in tx.members_of(group.id)):
+            raise Conflict(
+                f"'{name_of(tx, member_id)}' is in '{group.name}' because its identity provider "
+                "says so.",
+                code="MembershipFromProvider",
+                advice="Take it out of the group there; here it ends within an hour.",
+            )
+        return False
+    had_owners = are_owners(tx, act, [member_id])
+    tx.delete_membership(group.id, member_id, BY_HAND)
+    name = name_of(tx, member_id)
+    ended = end_unheld(tx, act, [member_id], f"removal of {name} from group {group.name}")
+    fact = MemberRemoved(group.id, group.name, member_id, name, len(ended))
+    act.record(tx, fact, identity_id(tx, KIND, group.id))
+    if had_owners:
+        check_owner_left(tx, act)
+    return True
+
+
+def _by_hand(reader: Reader, group_id: str, member_id: str) -> Membership | None:
+    found = (each for each in reader.members_of(group_id) if each.member_id == member_id)
+    return next((each for each in found if each.provider_id == BY_HAND), None)
+
+
+def _kind_of_member(reader: Reader, member_id: str) -> PrincipalKind:
+    kind = reader.principal_kind(member_id)
+    if kind is None:
+        raise NotFound(
+            f"There is no user or service principal with the id {member_id[:64]!r}.",
+            code="PrincipalNotFound",
+            advice="List them: bascule user list, bascule sp list",
+        )
+    if kind is PrincipalKind.GROUP:
+        raise InvalidInput(
+            f"'{name_of(reader, member_id)}' is a group, and groups are not nested.",
+            code="GroupsNotNested",
+        )
+    return kind
+
+
+def _words(description: str) -> str:
+    return parse_display_name(description, "properties.description", is_required=False)
+
+
+def _check_free(reader: Reader, group: Group) -> None:
+    other = reader.group_by_name(group.name)
+    if other is not None and other.id != group.id:
+        raise Conflict(
+            f"There is a group named {other.name!r} already.",
+            code="GroupNameTaken",
+            target="properties.displayName",
+            advice="Choose another name; names are compared without regard to case.",
+        )

@@ -1,0 +1,74 @@
+"""Who may change whom: nobody changes a principal that holds more than he does (EDGES B4).
+
+Whoever can set somebody's password, add a credential or a member has all that this somebody
+holds; so it is asked of every such act, in its own transaction, before anything is written.
+Rights are compared at each scope where they are held, disabled or not (``domain.containment``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bascule.domain.access import Subject
+from bascule.domain.containment import not_held
+from bascule.errors import Forbidden, Problem
+from bascule.interfaces import Reader
+from bascule.services.act import Act
+from bascule.services.owners import owner_ids
+from bascule.services.rights import holdings_of, rights_of
+
+_MOST_NAMED = 20  # roles that a refusal lists
+
+
+def check_may_change(reader: Reader, act: Act, subject: Subject, principal_id: str) -> None:
+    """Raise Forbidden unless ``subject`` holds all that this principal (or group) holds.
+
+    That the caller may change principals at all is the route's affair.
+    """
+    own = rights_of(reader, subject.principal_id, act.now)
+    lacking = not_held(holdings_of(reader, principal_id, act.now), own)
+    if not lacking:
+        return
+    name = name_of(reader, principal_id)
+    problems = [
+        Problem(
+            Forbidden.code,
+            f"'{name}' holds the role '{each.role.name}' at {each.scope_key or '/'}, and you do "
+            "not hold all that it allows there.",
+        )
+        for each in lacking[:_MOST_NAMED]
+    ]
+    more = f" (and {len(lacking) - 1} more, see details)" if len(lacking) > 1 else ""
+    raise Forbidden(
+        f"You may not change '{name}': nobody changes a principal that holds more than he does. "
+        f"{problems[0].message}{more}",
+        advice="Ask somebody who holds at least the same roles at the same scopes or above.",
+        problems=problems,
+    )
+
+
+def are_owners(reader: Reader, act: Act, principal_ids: Iterable[str]) -> bool:
+    """Is one of them an owner: may what takes them away leave nobody (EDGES B10)?
+
+    Asked before the change; what concerns no owner must go on where all have lapsed.
+    """
+    return not set(principal_ids).isdisjoint(owner_ids(reader, act.now))
+
+
+def name_of(reader: Reader, principal_id: str) -> str:
+    """What a principal is called; its id when it is not there."""
+    user = reader.user(principal_id)
+    if user is not None:
+        return user.name
+    service = reader.service_principal(principal_id)
+    if service is not None:
+        return service.display_name
+    group = reader.group(principal_id)
+    return principal_id if group is None else group.name
+
+
+def identity_id(reader: Reader, kind: str, principal_id: str) -> str:
+    """The resource id of a principal; ``kind`` is users, groups or servicePrincipals."""
+    installation = reader.installation()
+    subscription = installation.subscription_id if installation else ""
+    return f"/subscriptions/{subscription}/providers/Bascule.Identity/{kind}/{principal_id}"
