@@ -1,0 +1,58 @@
+"""What is kept or handed out sealed: AES-256-GCM (NIST SP 800-38D) by a key of this installation.
+
+For one-time passwords' secrets in the database and for tickets that a browser brings back.
+The key lives in the data directory beside the others, not in the database: a copy of the
+database alone gives no second factor. A seal is for one purpose and opens for no other.
+A key that was lost is replaced at the next start; whoever had a secret under it enrols anew,
+until then by a recovery code.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from bascule.errors import ConfigurationError
+from bascule.files import PRIVATE, write_atomically
+from bascule.identity.files import read_if_present
+
+SEALING_KEY = "sign-in-sealing.key"
+KEY_BYTES = 32
+NONCE_BYTES = 12  # chance: at one key, safe for 2**32 seals (SP 800-38D section 8.3)
+
+
+class Sealer:
+    def __init__(self, data_dir: Path) -> None:
+        """Read the key, made on the first start; raise ConfigurationError."""
+        self._cipher = AESGCM(_read_or_make(data_dir / SEALING_KEY))
+
+    def seal(self, purpose: str, content: bytes) -> str:
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = nonce + self._cipher.encrypt(nonce, content, purpose.encode())
+        return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+
+    def open(self, purpose: str, sealed: str) -> bytes | None:
+        """What was sealed for this purpose; None when it was not, or not by this key."""
+        try:
+            raw = base64.urlsafe_b64decode(sealed.encode("ascii") + b"=" * (-len(sealed) % 4))
+            return self._cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], purpose.encode())
+        except (InvalidTag, ValueError):
+            return None
+
+
+def _read_or_make(path: Path) -> bytes:
+    found = read_if_present(path)
+    if found is None:
+        found = AESGCM.generate_key(KEY_BYTES * 8)
+        write_atomically(path, found, PRIVATE)
+    if len(found) != KEY_BYTES:
+        raise ConfigurationError(
+            f"{path} is damaged: it has {len(found)} bytes instead of {KEY_BYTES}.",
+            advice="Restore it from a backup. If there is none, remove it: the next start makes "
+            "a new one, and whoever uses one-time passwords enrols anew.",
+        )
+    return found
