@@ -1,0 +1,200 @@
+"""External identity providers: how one is set up, and for whom its word is taken.
+
+Sources: OpenID Connect Core 1.0 sections 2 and 5.1 (claims), 5.6.2 (distributed claims, as
+Entra ID sends them when somebody is in too many groups). EDGES B6: a person is (issuer,
+subject), never a name or an e-mail; an e-mail's domain counts only with ``email_verified``
+true, or with the claim by which the provider names its tenant.
+
+What is not here: whether a token is genuine (``identity.id_token``); ``judge`` takes the
+claims of one that is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+LONGEST_MEMBERSHIP = timedelta(hours=1)  # EDGES B3
+MOST_GROUP_VALUES = 1000  # of one token that are looked at
+LONGEST_SUBJECT = 255  # characters, all ASCII: Core 2
+LONGEST_CLAIM = 256  # characters of a name, an e-mail or a group's value
+ANY_DOMAIN = "*"  # whoever the provider knows; said on purpose
+
+_DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+")
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityProvider:
+    id: str  # GUID, lower case
+    name: str  # of the resource, unique without regard to case
+    display_name: str  # on the sign-in page
+    issuer: str  # an https URL, compared letter by letter (Discovery 4.3)
+    client_id: str
+    created_at: datetime
+    sealed_secret: str = field(default="", repr=False)  # empty: a public client, PKCE alone
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    domains: tuple[str, ...] = ()  # lower case, or ANY_DOMAIN; empty: only whom somebody linked
+    tenant_claim: str = ""  # tid at Entra ID, hd at Google; empty: it has no tenants
+    tenants: tuple[str, ...] = ()  # values of that claim that are ours
+    groups_claim: str = ""  # empty: its groups are not asked for
+    groups: tuple[tuple[str, str], ...] = ()  # a value of that claim, a group's id
+    creates_users: bool = False  # does an unknown person of our domains become a user?
+    ca: str = ""  # PEM of the CA that signed its certificate; empty: the system's
+    is_enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalIdentity:
+    """One person at one issuer, and the user that this is here."""
+
+    issuer: str
+    subject: str
+    provider_id: str
+    user_id: str
+    linked_at: datetime
+    email: str = ""  # as it was last said; for people to read, it decides nothing
+    signed_in_at: datetime | None = None
+    sealed_refresh: str = field(default="", repr=False)  # a refresh token; empty: none
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """Whoever first proves this address at the provider is that user, once."""
+
+    provider_id: str
+    email: str  # folded
+    user_id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """What a provider says of a person, as far as its word is taken."""
+
+    subject: str
+    email: str = ""  # proved, of a domain of ours, folded; empty otherwise
+    said_email: str = ""  # whatever it said, for people to read
+    name: str = ""  # to be shown; decides nothing
+    groups: frozenset[str] = frozenset()  # ids of groups here
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotVouched:
+    """Why somebody is not let in, every reason."""
+
+    reasons: tuple[str, ...]
+
+
+def judge(provider: IdentityProvider, claims: Mapping[str, object]) -> Vouched | NotVouched:
+    """For whom do these claims speak? They are of a token that was checked wholly."""
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not is_subject(subject):
+        return NotVouched(("The provider did not say who this is (sub).",))
+    said = _text(claims.get("email"))
+    email = "" if said is None else _domain_and_address(said)[1]
+    reasons = [*_tenant_reasons(provider, claims), *_domain_reasons(provider, claims, said)]
+    if reasons:
+        return NotVouched(tuple(reasons))
+    groups, warnings = groups_of(provider, claims)
+    return Vouched(
+        subject,
+        email if _is_proved(provider, claims) and is_our_domain(provider, email) else "",
+        said or "",
+        _text(claims.get("name")) or "",
+        groups,
+        warnings,
+    )
+
+
+def is_subject(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_SUBJECT and text.isascii() and text.isprintable()
+
+
+def is_domain(text: str) -> bool:
+    """Is this a domain as settings hold it: lower case, of at least two labels?"""
+    return _DOMAIN.fullmatch(text) is not None
+
+
+def is_our_domain(provider: IdentityProvider, email: str) -> bool:
+    """Does this address end in a domain of the provider's settings? Never below one."""
+    domain = _domain_and_address(email)[0]
+    return bool(domain) and (domain in provider.domains or ANY_DOMAIN in provider.domains)
+
+
+def fold_email(text: str) -> str:
+    """The one form in which addresses are compared; empty when it is none."""
+    return _domain_and_address(text)[1]
+
+
+def groups_of(
+    provider: IdentityProvider, claims: Mapping[str, object]
+) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The groups here that the claims give, and what must be told about them."""
+    name = provider.groups_claim
+    if not name:
+        return frozenset(), ()
+    if _is_elsewhere(claims, name):
+        warning = (
+            f"{provider.display_name} did not send the claim {name!r} but a link to it "
+            "(_claim_names): there are too many groups. No group was given. Have the provider "
+            "send only the groups that are assigned to this application."
+        )
+        return frozenset(), (warning,)
+    said = claims.get(name)
+    values = [said] if isinstance(said, str) else said if isinstance(said, list) else []
+    texts = {each for each in values[:MOST_GROUP_VALUES] if isinstance(each, str)}
+    return frozenset(group for value, group in provider.groups if value in texts), ()
+
+
+def _is_elsewhere(claims: Mapping[str, object], name: str) -> bool:
+    named = claims.get("_claim_names")
+    return claims.get("hasgroups") is True or (isinstance(named, Mapping) and name in named)
+
+
+def _tenant_reasons(provider: IdentityProvider, claims: Mapping[str, object]) -> list[str]:
+    if not provider.tenant_claim or _is_our_tenant(provider, claims):
+        return []
+    name, claim = provider.display_name, provider.tenant_claim
+    return [f"{name} says that this account is of another tenant ({claim})."]
+
+
+def _is_our_tenant(provider: IdentityProvider, claims: Mapping[str, object]) -> bool:
+    said = claims.get(provider.tenant_claim) if provider.tenant_claim else None
+    return isinstance(said, str) and said in provider.tenants
+
+
+def _domain_reasons(
+    provider: IdentityProvider, claims: Mapping[str, object], said: str | None
+) -> list[str]:
+    if not provider.domains or ANY_DOMAIN in provider.domains:
+        return []
+    if said is None or not is_our_domain(provider, said):
+        return ["The account has no e-mail address of a domain that is let in."]
+    if not _is_proved(provider, claims):
+        name = provider.display_name
+        return [f"{name} does not say that the e-mail address is verified (email_verified)."]
+    return []
+
+
+def _is_proved(provider: IdentityProvider, claims: Mapping[str, object]) -> bool:
+    """Is the address more than a field that its holder may fill in as he likes?"""
+    return claims.get("email_verified") is True or _is_our_tenant(provider, claims)
+
+
+def _domain_and_address(text: str) -> tuple[str, str]:
+    """The domain and the whole address, folded; ("", "") when it is no plain address."""
+    local, at, domain = text.casefold().rpartition("@")
+    is_plain = at and local and "@" not in local and text.isascii() and text.isprintable()
+    if not is_plain or " " in text or len(text) > LONGEST_CLAIM or not is_domain(domain):
+        return "", ""
+    return domain, f"{local}@{domain}"
+
+
+def _text(value: object) -> str | None:
+    """A claim that is meant to be read by people; None when it is not fit for it."""
+    if isinstance(value, str) and 0 < len(value) <= LONGEST_CLAIM and value.isprintable():
+        return value
+    return None
