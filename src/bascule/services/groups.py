@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from bascule.domain.events import ResourceGroupCreated, ResourceGroupDeleted
+from bascule.domain.scopes import group_scope
 from bascule.errors import Conflict, NotFound
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act
+from bascule.services.assignments import forget_scope
+from bascule.services.installation import subscription_of
 
 
 def find_group(reader: Reader, name: str) -> str:
@@ -33,8 +36,8 @@ def put_group(tx: Transaction, act: Act, name: str) -> tuple[str, bool]:
 def delete_group(tx: Transaction, act: Act, name: str) -> None:
     """Take an empty group away; raise NotFound, or Conflict that names what is in it.
 
-    Unlike Azure's, it takes nothing with it: no port may open and no grant end because a
-    group was tidied up.
+    Unlike Azure's, it takes nothing with it but the roles assigned at it: no port may open
+    and no grant end because a group was tidied up.
     """
     known = find_group(tx, name)
     held = [
@@ -48,6 +51,8 @@ def delete_group(tx: Transaction, act: Act, name: str) -> None:
             code="ResourceGroupNotEmpty",
             advice="Delete its policies and machines first.",
         )
+    scope = group_scope(subscription_of(tx), known)
+    forget_scope(tx, act, scope, f"deletion of resource group {known}")
     tx.delete_resource_group(known)
     act.record(tx, ResourceGroupDeleted(known), _id_of(tx, known))
 
@@ -59,6 +64,4 @@ def _known(reader: Reader, name: str) -> str | None:
 
 
 def _id_of(reader: Reader, name: str) -> str:
-    installation = reader.installation()
-    subscription = installation.subscription_id if installation else ""
-    return f"/subscriptions/{subscription}/resourceGroups/{name}"
+    return str(group_scope(subscription_of(reader), name))

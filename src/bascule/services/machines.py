@@ -11,9 +11,11 @@ from bascule.domain.grant import StatusReason
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import Machine, OsType
 from bascule.domain.net import Address
+from bascule.domain.scopes import resource_scope
 from bascule.errors import NotFound
 from bascule.interfaces import Transaction
 from bascule.services.act import Act, new_id
+from bascule.services.assignments import forget_scope
 from bascule.services.grants import end_grants
 from bascule.services.policies import write_policy
 
@@ -64,7 +66,8 @@ def _first(*values: T | None) -> T:
 
 
 def delete_machine(tx: Transaction, act: Act, machine_id: ResourceId) -> bool:
-    """End its grants, take it out of its policies, forget its agent; False when unknown.
+    """End its grants, take it out of its policies, forget its agent and the roles assigned
+    at it; False when unknown.
 
     Nothing on the host opens by this: its agent's key is refused from now on, closes
     every opening and keeps the ports shut.
@@ -81,6 +84,7 @@ def delete_machine(tx: Transaction, act: Act, machine_id: ResourceId) -> bool:
     )
     for stored in tx.policies_naming(machine.id):
         write_policy(tx, act, stored.policy.without(machine.id), stored, [])
+    forget_scope(tx, act, resource_scope(machine.id), f"deletion of {machine.id}")
     act.touched.add(machine.uid)
     tx.delete_machine(machine.uid)
     act.record(tx, MachineDeleted(str(machine.id), machine.uid), machine.id)

@@ -16,11 +16,13 @@ from bascule.domain.ids import ResourceId, policy_id
 from bascule.domain.machine import Machine, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol, is_within
 from bascule.domain.policy import MachineRules, Policy, PortRule, check_policy, effective_on_expiry
+from bascule.domain.scopes import resource_scope
 from bascule.domain.times import format_duration
 from bascule.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, Problem
 from bascule.interfaces import Reader, StoredPolicy, Transaction
 from bascule.services import closed
 from bascule.services.act import IN_PROCESS_KEY, Act, ServerPlace
+from bascule.services.assignments import forget_scope
 from bascule.services.grants import end_grants, shorten
 
 Inherits = Collection[
@@ -108,6 +110,7 @@ def delete_policy(
         if machine is not None:
             _end_unallowed(tx, act, replace(before.policy, machines=()), machine)
             closed.release_unnamed(tx, act, machine, before.policy, f"deletion of {wanted}")
+    forget_scope(tx, act, resource_scope(before.policy.id), f"deletion of {wanted}")
     act.record(tx, PolicyDeleted(str(wanted), describe(before.policy)), wanted)
     return True
 
