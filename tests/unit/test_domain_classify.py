@@ -13,6 +13,7 @@ from bascule.domain.classify import (
     Named,
     Traits,
     UnsupportedCode,
+    canonical_tags,
     classify,
     is_managed,
     state_of,
@@ -105,7 +106,8 @@ def test_each_reason_says_what_to_do() -> None:
 def test_the_tag_that_leaves_a_machine_to_the_inventory(
     tags: dict[str, str], managed: bool
 ) -> None:
-    assert is_managed(tags.items()) is managed
+    assert is_managed(canonical_tags(tags)) is managed
+    assert len(canonical_tags(tags)) == len(tags)
 
 
 def test_codes_are_stable_words() -> None:

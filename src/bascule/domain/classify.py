@@ -15,12 +15,13 @@ policy that names a machine and no port of it does not configure it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 
-MANAGED_TAG = "bascule-managed"  # "false" on a machine: inventory alone
+MANAGED_TAG = "bascule-managed"
+UNMANAGED = "false"  # that tag's value on a machine that is in the inventory alone
 FLUSHED_BY = "flushed by"  # an enforcement point's fact: who empties the rules that it holds
 
 
@@ -87,12 +88,20 @@ class Classification:
     reasons: tuple[Reason, ...] = ()  # of UNSUPPORTED, never empty then
 
 
-def is_managed(tags: Iterable[tuple[str, str]]) -> bool:
-    """Do a machine's tags leave it under management? Case is ignored, as ARM does in names."""
-    return not any(
-        name.casefold() == MANAGED_TAG and value.strip().casefold() == "false"
-        for name, value in tags
-    )
+def is_managed(tags: Mapping[str, str]) -> bool:
+    """Do a machine's tags leave it under management? They are canonical."""
+    return tags.get(MANAGED_TAG) != UNMANAGED
+
+
+def canonical_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags with ours in its one spelling: names of tags have no case in ARM."""
+    return dict(_canonical(name, value) for name, value in tags.items())
+
+
+def _canonical(name: str, value: str) -> tuple[str, str]:
+    if name.strip().casefold() != MANAGED_TAG:
+        return name, value
+    return MANAGED_TAG, UNMANAGED if value.strip().casefold() == UNMANAGED else value
 
 
 def state_of(traits: Traits) -> MachineState:

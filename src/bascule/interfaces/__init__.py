@@ -226,6 +226,12 @@ class Reader(
         """opening, open and closing ones of a machine."""
         ...
 
+    def grants_in_force(self, machine_uids: Sequence[str]) -> Sequence[Grant]:
+        """Those that were read back open and not read back shut since: open ones, and closing
+        ones that were open.
+        """
+        ...
+
     def orphaned_grants(self) -> Sequence[Grant]:
         """closing ones of machines that have no enforcement point (any more). Ordered by end."""
         ...

@@ -46,6 +46,19 @@ _UNSETTLED_OF = (
     .where(t.grants.c.machine_uid == bindparam("uid"), t.grants.c.state.in_(_UNSETTLED))
     .order_by(t.grants.c.sequence)
 )
+# What was read back open, and not read back shut since.
+_IN_FORCE = (
+    select(t.grants)
+    .where(
+        t.grants.c.machine_uid.in_(bindparam("uids", expanding=True)),
+        (t.grants.c.state == GrantState.OPEN)
+        | (
+            (t.grants.c.state == GrantState.CLOSING)
+            & (t.grants.c.previous_state == GrantState.OPEN)
+        ),
+    )
+    .order_by(t.grants.c.sequence)
+)
 _CUT_OF = (
     select(t.grants)
     .where(
@@ -106,6 +119,11 @@ class GrantReads(Rows):
     def unsettled_grants(self, machine_uid: str) -> Sequence[Grant]:
         """In the order they were added."""
         return [_grant(row) for row in self._all(_UNSETTLED_OF, {"uid": machine_uid})]
+
+    def grants_in_force(self, machine_uids: Sequence[str]) -> Sequence[Grant]:
+        """In the order they were added, a slice of machines after the other."""
+        rows = [r for some in slices(machine_uids) for r in self._all(_IN_FORCE, {"uids": some})]
+        return [_grant(row) for row in rows]
 
     def orphaned_grants(self) -> Sequence[Grant]:
         return [_grant(row) for row in self._all(_ORPHANED)]

@@ -62,11 +62,11 @@ class InventoryReads(Rows):
 
     def machine(self, machine_id: ResourceId) -> Machine | None:
         row = self._first(_MACHINE, {"key": machine_id.key})
-        return None if row is None else _machine(row)
+        return None if row is None else machine_of_row(row)
 
     def machine_by_uid(self, uid: str) -> Machine | None:
         row = self._first(_MACHINE_BY_UID, {"wanted": uid})
-        return None if row is None else _machine(row)
+        return None if row is None else machine_of_row(row)
 
     def machines(
         self, resource_group: str | None = None, after: str = "", limit: int = 1000
@@ -75,7 +75,7 @@ class InventoryReads(Rows):
         if resource_group is not None:
             wanted = wanted.where(t.machines.c.group_key == resource_group.casefold())
         return [
-            _machine(row) for row in self._all(wanted.order_by(t.machines.c.id_key).limit(limit))
+            machine_of_row(row) for row in self._all(wanted.order_by(t.machines.c.id_key).limit(limit))
         ]
 
     def generation(self, machine_uid: str) -> int:
@@ -170,7 +170,7 @@ class InventoryWrites(InventoryReads):
         )
 
 
-def _machine(row: Row[Any]) -> Machine:
+def machine_of_row(row: Row[Any]) -> Machine:
     return Machine(
         id=resource_id(row.id),
         uid=row.uid,

@@ -22,6 +22,7 @@ pytest.register_assert_rewrite(
             "fleet",
             "grants",
             "inventory",
+            "plans",
             "policies",
             "record",
             "requests",
@@ -37,6 +38,7 @@ from bascule.testing.store_contract.durability import DurableStoreContract
 from bascule.testing.store_contract.fleet import FleetContract
 from bascule.testing.store_contract.grants import GrantContract
 from bascule.testing.store_contract.inventory import InventoryContract
+from bascule.testing.store_contract.plans import PlanContract
 from bascule.testing.store_contract.policies import PolicyContract
 from bascule.testing.store_contract.record import RecordContract
 from bascule.testing.store_contract.requests import RequestContract
@@ -48,6 +50,7 @@ __all__ = ["DurableStoreContract", "StoreContract"]
 
 class StoreContract(
     InventoryContract,
+    PlanContract,
     PolicyContract,
     RequestContract,
     GrantContract,
