@@ -12,15 +12,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 
 from bascule.api.app import build_app
 from bascule.api.context import AppState
+from bascule.api.denials import Denials
 from bascule.api.origin import Names, Proxies
 from bascule.domain.access import PrincipalKind
 from bascule.domain.events import fact_name
 from bascule.domain.net import parse_address
 from bascule.identity.authenticate import name_of_proof
+from bascule.identity.passwords import Argon2Passwords
+from bascule.identity.proofs import IdentityProofs
 from bascule.identity.record_key import RecordKey
 from bascule.identity.tls import CertificateKeeper
 from bascule.identity.tokens import TokenIssuer
@@ -28,6 +32,7 @@ from bascule.interfaces import EventFilter, Reader
 from bascule.services.act import Services
 from bascule.services.hub import Hub
 from bascule.services.installation import ensure_installation, set_administrator
+from bascule.services.sign_in import SignIn
 from bascule.services.sweep import sweep
 from bascule.store.open import open_store
 from tests.unit.services_world import SetClock
@@ -39,6 +44,7 @@ NAMES = ("localhost", "127.0.0.1")
 SECRET_HASH = "5e" * 32
 CALLER = "198.51.100.7"
 PROXY = "198.51.100.99"
+QUICK = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)  # Argon2id, for tests
 PUBLIC_KEY = "A" * 43  # 32 zero bytes, base64url
 JIT, COMPUTE, BASCULE = "2020-01-01", "2024-07-01", "2026-11-01"
 
@@ -63,6 +69,11 @@ class House:
             proxies=Proxies((parse_address(PROXY),)),
             ca_file=keeper.ca_file,
             record_key=RecordKey(data_dir),
+            sign_in=SignIn(
+                self.services,
+                IdentityProofs(data_dir, NAMES[0], Argon2Passwords(QUICK)),
+                Denials().is_recorded,
+            ),
         )
         self.app = build_app(self.state)
         self.subscription = f"/subscriptions/{self.installation.subscription_id}"

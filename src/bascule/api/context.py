@@ -19,6 +19,9 @@ from bascule.identity.record_key import RecordKey
 from bascule.identity.tokens import TokenIssuer
 from bascule.interfaces import Installation
 from bascule.services.act import Services
+from bascule.services.delivery import WayOut
+from bascule.services.own_sign_in import OwnSignIn
+from bascule.services.sign_in import SignIn
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,20 @@ class AppState:
     proxies: Proxies  # whose forwarding headers count
     ca_file: Path  # certificate of the CA that signed the server's
     record_key: RecordKey  # signs the record's checkpoints and exports
+    sign_in: SignIn  # proves people
+    way_out: WayOut = field(
+        default_factory=WayOut
+    )  # to where the record is sent; by itself nowhere
     denials: Denials = field(default_factory=Denials)
     verifying: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     @cached_property
     def realm(self) -> Realm:
         return Realm(self.installation.tenant_id, self.names.is_base)
+
+    @cached_property
+    def own_sign_in(self) -> OwnSignIn:
+        return OwnSignIn(self.sign_in)
 
     @cached_property
     def ca_fingerprint(self) -> str:

@@ -22,10 +22,11 @@ from bascule.config import (
     ServeSettings,
     parse_listen,
     parse_names,
+    parse_sink_networks,
 )
 from bascule.domain.net import parse_address
 from bascule.domain.times import format_duration, parse_duration
-from bascule.interfaces import Installation, Store
+from bascule.interfaces import Clock, Store
 from bascule.services.act import ServerPlace, Services
 from bascule.services.clocks import SystemClock
 from bascule.services.hub import Hub
@@ -33,9 +34,10 @@ from bascule.services.owned_driver import HostParts
 from bascule.telemetry import set_up_logging
 
 if TYPE_CHECKING:
+    from bascule.api.context import AppState
     from bascule.bootstrap.this_host import ThisHost
-    from bascule.identity.record_key import RecordKey
     from bascule.identity.tls import CertificateKeeper
+    from bascule.services.delivery import WayOut
 
 log = structlog.get_logger("bascule.server")
 
@@ -61,6 +63,18 @@ log = structlog.get_logger("bascule.server")
     show_default=True,
     help="Life of the server's certificate, ISO 8601; it renews itself.",
 )
+@click.option(
+    "--allow-sink-network",
+    multiple=True,
+    metavar="NETWORK",
+    help="Private network that the record may be sent into; repeatable.",
+)
+@click.option(
+    "--sink-directory",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Folder that file sinks write the record into.",
+)
 @click.pass_obj
 def serve(
     parts: HostParts,
@@ -70,6 +84,8 @@ def serve(
     proxy: tuple[str, ...],
     this_host: bool,
     certificate_life: str,
+    allow_sink_network: tuple[str, ...],
+    sink_directory: Path | None,
 ) -> None:
     """Run the server. The first start makes the data directory, a CA and admin.json.
 
@@ -85,6 +101,8 @@ def serve(
         proxies=tuple(parse_address(text) for text in proxy),
         this_host=this_host,
         certificate_life=parse_duration(certificate_life),
+        sink_networks=parse_sink_networks(allow_sink_network),
+        sink_directory=None if sink_directory is None else sink_directory.absolute(),
     )
     sys.exit(run(settings, passed, parts))
 
@@ -115,13 +133,16 @@ def _serve(
 ) -> int:
     from bascule.api.app import build_app
     from bascule.api.context import AppState
+    from bascule.api.denials import Denials
     from bascule.api.my_address import is_own_address
     from bascule.api.origin import Names, Proxies
     from bascule.api.server import run_server
     from bascule.bootstrap.data_directory import ADMIN_FILE, AdminFile
     from bascule.bootstrap.this_host import ThisHost
+    from bascule.identity.proofs import IdentityProofs
     from bascule.identity.record_key import RecordKey
     from bascule.identity.tokens import TokenIssuer
+    from bascule.services.sign_in import SignIn
 
     record_key = RecordKey(settings.data)
     place = ServerPlace(_own_ports(settings, passed), is_own_address)
@@ -142,8 +163,14 @@ def _serve(
         proxies=Proxies(settings.proxies),
         ca_file=keeper.ca_file,
         record_key=record_key,
+        sign_in=SignIn(
+            services,
+            IdentityProofs(settings.data, _first_name(settings)),
+            Denials().is_recorded,
+        ),
+        way_out=_way_out(settings, services.clock),
     )
-    app = build_app(state, lambda: _background(services, host, installation, record_key))
+    app = build_app(state, lambda: _background(state, host))
 
     def started(addresses: Sequence[tuple[str, int]]) -> None:
         log.info("serving", endpoint=endpoint, addresses=addresses, data=str(settings.data))
@@ -164,22 +191,20 @@ def _serve(
 
 
 @contextlib.asynccontextmanager
-async def _background(
-    services: Services,
-    host: ThisHost | None,
-    installation: Installation,
-    record_key: RecordKey,
-) -> AsyncIterator[None]:
+async def _background(state: AppState, host: ThisHost | None) -> AsyncIterator[None]:
     """What runs beside the API as long as it serves."""
+    from bascule.services.delivery import deliver
     from bascule.services.seal import keep_record
     from bascule.services.watch import watch
 
+    services = state.services
     watching = (
         asyncio.create_task(watch(services)),
-        asyncio.create_task(keep_record(services, record_key)),
+        asyncio.create_task(keep_record(services, state.record_key)),
+        asyncio.create_task(deliver(services, state.way_out)),
     )
     if host is not None:
-        await host.start(installation)
+        await host.start(state.installation)
     try:
         yield
     finally:
@@ -188,6 +213,15 @@ async def _background(
         for task in watching:
             task.cancel()
         await asyncio.gather(*watching, return_exceptions=True)
+
+
+def _way_out(settings: ServeSettings, clock: Clock) -> WayOut:
+    """Where the record leaves the house, if somebody adds a sink."""
+    from bascule.outward.carriers import Carriers
+    from bascule.services.delivery import WayOut
+
+    carriers = Carriers(clock, settings.sink_networks, settings.sink_directory)
+    return WayOut(carriers, _first_name(settings))
 
 
 def _is_watched() -> bool:

@@ -40,7 +40,6 @@ from bascule.services.second_factors import (
 from bascule.services.sign_in_limits import Admitted, Attempt, SignInLimits
 
 T = TypeVar("T")
-Take = Callable[[Transaction, Act, User], bool]
 
 LONGEST_NAME = 256  # characters; a longer one is nobody's
 PASSWORD_COUNTS_FOR = timedelta(minutes=10)  # to show the second factor
@@ -89,6 +88,24 @@ class SignInRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyAnswer:
+    """An authenticator's answer to one of our challenges."""
+
+    ticket: str  # as ``Ceremony`` gave it
+    answer: Mapping[str, Any]  # PublicKeyCredential as JSON
+    origin: str  # where the page was served: the base URL that it was asked by
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One proof, of somebody who is signed in already."""
+
+    kind: FactorKind | None  # None: the password
+    text: str = ""  # password or code
+    key: KeyAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Seen:
     """What is known of the account before a password is looked at."""
 
@@ -116,14 +133,15 @@ class SignIn:
         limits: SignInLimits | None = None,
     ) -> None:
         """``is_recorded`` counts a source's refusal: should it become an event?"""
-        self._services, self._proofs, self._is_recorded = services, proofs, is_recorded
+        self.services, self.proofs = services, proofs
+        self._is_recorded = is_recorded
         self._limits = limits or SignInLimits()
 
     async def begin(
         self, user_name: str, password: str, visit: Visit
     ) -> PasswordAccepted | SignInRefused:
         """Take a name and a password; with no factors enrolled that is all."""
-        seen = await self._services.look(lambda reader: _see(reader, user_name, visit))
+        seen = await self.services.look(lambda reader: _see(reader, user_name, visit))
         verdict = await self._try_password(seen, user_name, password, visit)
         if isinstance(verdict, SignInRefused):
             return verdict
@@ -150,60 +168,50 @@ class SignIn:
         self, accepted: PasswordAccepted, code: str, visit: Visit
     ) -> SignedIn | SignInRefused:
         """Take a one-time password after the password; each counts once."""
-
-        def take(tx: Transaction, act: Act, user: User) -> bool:
-            return take_totp(self._proofs, tx, act, user, code)
-
-        return await self._second(accepted, visit, take, FactorKind.TOTP)
+        return await self._second(accepted, Proof(FactorKind.TOTP, code), visit)
 
     async def verify_recovery_code(
         self, accepted: PasswordAccepted, code: str, visit: Visit
     ) -> SignedIn | SignInRefused:
         """Take a recovery code after the password; each counts once."""
-
-        def take(tx: Transaction, act: Act, user: User) -> bool:
-            return take_recovery_code(self._proofs, tx, act, user, code)
-
-        return await self._second(accepted, visit, take, FactorKind.RECOVERY_CODE)
+        return await self._second(accepted, Proof(FactorKind.RECOVERY_CODE, code), visit)
 
     async def begin_assertion(self, accepted: PasswordAccepted | None) -> Ceremony:
         """What the browser needs to ask for a passkey: this user's, or any (None)."""
         user_id = accepted.user.id if accepted else ""
-        present = await self._services.look(
+        present = await self.services.look(
             lambda reader: reader.passkeys_of(user_id) if user_id else ()
         )
-        return self._proofs.passkeys.begin_assertion(user_id, present, self._services.clock.now())
+        return self.proofs.passkeys.begin_assertion(user_id, present, self.services.clock.now())
 
     async def finish_assertion(
-        self,
-        accepted: PasswordAccepted | None,
-        ticket: str,
-        answer: Mapping[str, Any],
-        origin: str,
-        visit: Visit,
+        self, accepted: PasswordAccepted | None, key: KeyAnswer, visit: Visit
     ) -> SignedIn | SignInRefused:
-        """Take the authenticator's answer: after the password, or alone (None).
+        """Take the authenticator's answer: after the password, or alone (None)."""
+        if accepted is None:
+            return await self._by_key_alone(key, visit)
+        return await self._second(accepted, Proof(FactorKind.PASSKEY, key=key), visit)
 
-        ``origin`` is where the page was served: the base URL that it was asked by.
-        """
-        proofs = self._proofs
-        if accepted is not None:
+    async def prove(self, user: User, proof: Proof, visit: Visit) -> SignInRefused | None:
+        """Take one fresh proof of somebody who is signed in already; None when it is right."""
+        if proof.kind is not None:
+            accepted = PasswordAccepted(user, (), self.services.clock.now())
+            outcome = await self._second(accepted, proof, visit, is_entry=False)
+            return outcome if isinstance(outcome, SignInRefused) else None
+        seen = await self.services.look(lambda reader: _see(reader, user.name, visit))
+        verdict = await self._try_password(seen, user.name, proof.text, visit)
+        if isinstance(verdict, SignInRefused):
+            return verdict
+        is_right = verdict.is_right and seen.user is not None and seen.user.id == user.id
+        return None if is_right else await self._refuse(visit, Refusal.WRONG, "password", user)
 
-            def take(tx: Transaction, act: Act, user: User) -> bool:
-                return take_passkey(proofs, tx, act, user.id, ticket, answer, origin) is not None
-
-            return await self._second(accepted, visit, take, FactorKind.PASSKEY)
-        return await self._by_key_alone(ticket, answer, origin, visit)
-
-    async def _by_key_alone(
-        self, ticket: str, answer: Mapping[str, Any], origin: str, visit: Visit
-    ) -> SignedIn | SignInRefused:
+    async def _by_key_alone(self, key: KeyAnswer, visit: Visit) -> SignedIn | SignInRefused:
         admitted = self._limits.try_key(_attempt("", visit, is_known=False), self._boottime())
         if isinstance(admitted, timedelta):
             return await self._refuse(visit, Refusal.TOO_OFTEN, "passkey", None, admitted)
 
         def work(tx: Transaction, act: Act) -> SignedIn | None:
-            user = take_passkey(self._proofs, tx, act, "", ticket, answer, origin)
+            user = take_passkey(self.proofs, tx, act, "", key.ticket, key.answer, key.origin)
             if user is None or not user.is_enabled:
                 return None
             act.actor = actor_of(_subject_of(user, visit))  # known only now
@@ -217,10 +225,10 @@ class SignIn:
         return signed_in
 
     async def _second(
-        self, accepted: PasswordAccepted, visit: Visit, take: Take, kind: FactorKind
+        self, accepted: PasswordAccepted, proof: Proof, visit: Visit, *, is_entry: bool = True
     ) -> SignedIn | SignInRefused:
-        user_id = accepted.user.id
-        known = await self._services.look(lambda reader: reader.known_networks(user_id))
+        kind, user_id = proof.kind or FactorKind.TOTP, accepted.user.id
+        known = await self.services.look(lambda reader: reader.known_networks(user_id))
         admitted = self._try_factor(user_id, known, visit, kind)
         if isinstance(admitted, timedelta):
             return await self._refuse(visit, Refusal.TOO_OFTEN, kind, accepted.user, admitted)
@@ -229,9 +237,10 @@ class SignIn:
             user = _as_accepted(tx, accepted, act.now)
             if user is None:
                 return Refusal.STALE
-            if not take(tx, act, user):
+            if not self._take(tx, act, user, proof):
                 return Refusal.WRONG
-            _let_in(tx, act, user, _METHODS[kind], visit)
+            if is_entry:
+                _let_in(tx, act, user, _METHODS[kind], visit)
             return SignedIn(user, _METHODS[kind])
 
         outcome = await self._as(accepted.user, visit, work)
@@ -239,6 +248,15 @@ class SignIn:
             return await self._refuse(visit, outcome, kind, accepted.user)
         self._limits.give_back(admitted)
         return outcome
+
+    def _take(self, tx: Transaction, act: Act, user: User, proof: Proof) -> bool:
+        if proof.key is not None:
+            key = proof.key
+            owner = take_passkey(self.proofs, tx, act, user.id, key.ticket, key.answer, key.origin)
+            return owner is not None
+        if proof.kind is FactorKind.RECOVERY_CODE:
+            return take_recovery_code(self.proofs, tx, act, user, proof.text)
+        return take_totp(self.proofs, tx, act, user, proof.text)
 
     # -- counting -----------------------------------------------------------------------
 
@@ -251,7 +269,7 @@ class SignIn:
             return await self._refuse(visit, Refusal.TOO_OFTEN, "password", seen.user, admitted)
         stored = seen.password.hash if seen.password else None
         try:
-            verdict = await self._proofs.passwords.verify(stored, password, is_known=seen.is_known)
+            verdict = await self.proofs.passwords.verify(stored, password, is_known=seen.is_known)
         except TooManyRequests as error:
             self._limits.give_back(admitted)
             return SignInRefused(Refusal.BUSY, timedelta(seconds=error.retry_after))
@@ -269,12 +287,12 @@ class SignIn:
         return self._limits.try_key(attempt, self._boottime())
 
     def _boottime(self) -> float:
-        return self._services.clock.boottime()
+        return self.services.clock.boottime()
 
     async def _renewed(self, password: str) -> str:
         """A hash with today's parameters; empty when the server has no time for it now."""
         try:
-            return await self._proofs.passwords.hash(password)
+            return await self.proofs.passwords.hash(password)
         except TooManyRequests:
             return ""
 
@@ -284,7 +302,7 @@ class SignIn:
         self, user: User | None, visit: Visit, work: Callable[[Transaction, Act], T]
     ) -> T:
         subject = _subject_of(user, visit)
-        return await self._services.perform(work, subject, visit.correlation_id)
+        return await self.services.perform(work, subject, visit.correlation_id)
 
     async def _refuse(
         self,
@@ -299,7 +317,7 @@ class SignIn:
         Of the name only that of somebody who exists is recorded: what is typed there may be
         a password.
         """
-        if self._is_recorded(visit.address, self._services.clock.now()):
+        if self._is_recorded(visit.address, self.services.clock.now()):
             fact = facts.SignInRefused(user.name if user else "", what, str(reason))
             await self._as(None, visit, lambda tx, act: act.record(tx, fact))
         return SignInRefused(reason, retry_after)

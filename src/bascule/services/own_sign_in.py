@@ -1,0 +1,347 @@
+"""A person's own ways of signing in, and what an administrator may do about them.
+
+EDGES B4, B13. A token alone changes none of them: whoever changes his own shows the present
+password or a factor once more, so that a stolen token does not become a way in that stays.
+An administrator sets passwords and takes factors away, of those who hold no more than he
+does, and never his own by that way. Secrets are answered once and never again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from math import ceil
+from typing import Any, TypeVar
+
+from bascule.domain.access import PrincipalKind, Subject
+from bascule.domain.events import (
+    Fact,
+    FactorEnrolled,
+    FactorRemoved,
+    PasswordSet,
+    RecoveryCodesMade,
+)
+from bascule.domain.names import parse_display_name
+from bascule.domain.passwords import problems_of
+from bascule.domain.principals import User
+from bascule.domain.sign_in import (
+    FactorKind,
+    Passkey,
+    RecoveryCodes,
+    StoredPassword,
+    TotpFactor,
+)
+from bascule.errors import (
+    BasculeError,
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    TooManyRequests,
+)
+from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.proofs import Ceremony, NewTotp
+from bascule.services.act import Act
+from bascule.services.owners import check_owner_left
+from bascule.services.sign_in import Proof, Refusal, SignIn, SignInRefused, Visit
+from bascule.services.standing import are_owners, check_may_change, identity_id
+from bascule.services.users import KIND, find_user
+
+T = TypeVar("T")
+
+ENROLMENT_LIFE = timedelta(minutes=10)  # from a secret shown to its first right code
+MOST_PASSKEYS = 20  # of one user
+_HAS_NONE = "Ask an administrator to set a password for you first."
+
+
+@dataclass(frozen=True, slots=True)
+class WaysIn:
+    """How a user may sign in; no secrets."""
+
+    user: User
+    password: StoredPassword | None
+    totp: TotpFactor | None
+    passkeys: Sequence[Passkey]
+    recovery_codes: RecoveryCodes | None
+
+
+def ways_in(reader: Reader, user_id: str) -> WaysIn:
+    user = find_user(reader, user_id)
+    return WaysIn(
+        user,
+        reader.password(user.id),
+        reader.totp(user.id, is_active=True),
+        reader.passkeys_of(user.id),
+        reader.recovery_codes(user.id),
+    )
+
+
+class OwnSignIn:
+    """Use cases of people about themselves. Use from one event loop."""
+
+    def __init__(self, sign_in: SignIn) -> None:
+        self._sign_in, self._services, self._proofs = sign_in, sign_in.services, sign_in.proofs
+
+    async def change_password(
+        self, subject: Subject, proof: Proof, password: str, visit: Visit
+    ) -> None:
+        """Take a new password; every token of the user is void from then on."""
+        user = await self._user(subject)
+        check_password(password, user)
+        await self._prove(user, proof, visit)
+        hashed = await self._proofs.passwords.hash(password)
+        await self._act(subject, visit, lambda tx, act: set_password(tx, act, user.id, hashed))
+
+    async def begin_totp(self, subject: Subject, proof: Proof, visit: Visit) -> NewTotp:
+        """A new secret, which counts from its first right code on; until then an old one does."""
+        user = await self._user(subject)
+        await self._prove(user, proof, visit)
+        made = self._proofs.totp.new(user)
+
+        def work(tx: Transaction, act: Act) -> None:
+            tx.put_totp(TotpFactor(user.id, False, made.sealed, act.now))
+
+        await self._act(subject, visit, work)
+        return made
+
+    async def confirm_totp(self, subject: Subject, code: str, visit: Visit) -> None:
+        """Take the first code; raise InvalidInput for a wrong one, Conflict when nothing waits."""
+        user = await self._user(subject)
+
+        def work(tx: Transaction, act: Act) -> None:
+            waiting = tx.totp(user.id, is_active=False)
+            if waiting is None or act.now >= waiting.created_at + ENROLMENT_LIFE:
+                raise Conflict(
+                    "No one-time password waits for its first code (any more).",
+                    code="NoEnrolment",
+                    advice="Begin the enrolment anew; its first code has ten minutes.",
+                )
+            step = self._proofs.totp.step(user.id, waiting.sealed, code, act.now)
+            if step is None:
+                raise InvalidInput(
+                    "The code is wrong.",
+                    code="WrongCode",
+                    target="code",
+                    advice="Enter the code that the app shows now; if it stays wrong, set the "
+                    "clock of the device by the network.",
+                )
+            tx.delete_totp(user.id, is_active=False)
+            tx.put_totp(replace(waiting, is_active=True, last_step=step))
+            _record(tx, act, user, FactorEnrolled(user.id, user.name, FactorKind.TOTP))
+
+        await self._act(subject, visit, work)
+
+    async def remove_totp(self, subject: Subject, proof: Proof, visit: Visit) -> bool:
+        user = await self._user(subject)
+        await self._prove(user, proof, visit)
+        return await self._act(subject, visit, lambda tx, act: _remove_totp(tx, act, user))
+
+    async def make_recovery_codes(
+        self, subject: Subject, proof: Proof, visit: Visit
+    ) -> Sequence[str]:
+        """A new set, to be shown once; the earlier one is void."""
+        user = await self._user(subject)
+        await self._prove(user, proof, visit)
+        made = self._proofs.recovery.new(user.id)
+
+        def work(tx: Transaction, act: Act) -> None:
+            tx.put_recovery_codes(user.id, [digest for _, digest in made], act.now)
+            _record(tx, act, user, RecoveryCodesMade(user.id, user.name, len(made)))
+
+        await self._act(subject, visit, work)
+        return [code for code, _ in made]
+
+    async def begin_passkey(self, subject: Subject, proof: Proof, visit: Visit) -> Ceremony:
+        """What the browser needs to have an authenticator make a passkey."""
+        user = await self._user(subject)
+        await self._prove(user, proof, visit)
+        present = await self._services.look(lambda reader: reader.passkeys_of(user.id))
+        if len(present) >= MOST_PASSKEYS:
+            raise Conflict(
+                f"You have {len(present)} passkeys, which is the most.",
+                code="TooManyPasskeys",
+                advice="Remove one that you do not use.",
+            )
+        return self._proofs.passkeys.begin_registration(user, present, self._services.clock.now())
+
+    async def finish_passkey(
+        self,
+        subject: Subject,
+        ticket: str,
+        answer: Mapping[str, Any],
+        label: str,
+        origin: str,
+        visit: Visit,
+    ) -> Passkey:
+        """Keep what the authenticator made; the ticket is the proof that begin was given."""
+        user = await self._user(subject)
+        parse_display_name(label, "name")
+
+        def work(tx: Transaction, act: Act) -> Passkey:
+            finish = self._proofs.passkeys.finish_registration
+            challenge, made = finish(ticket, answer, origin, act.now)
+            is_ours = challenge.user_id == user.id
+            if not is_ours or not tx.use_challenge(challenge.challenge, challenge.ends_at, act.now):
+                raise InvalidInput(
+                    "The ticket is somebody else's, or was used already.",
+                    code="InvalidTicket",
+                    advice="Begin the enrolment of the passkey anew.",
+                )
+            if tx.passkey(made.id) is not None:
+                raise Conflict("This passkey is enrolled already.", code="PasskeyExists")
+            named = replace(made, name=label)
+            tx.put_passkey(named)
+            _record(tx, act, user, FactorEnrolled(user.id, user.name, FactorKind.PASSKEY, label))
+            return named
+
+        return await self._act(subject, visit, work)
+
+    async def remove_passkey(
+        self, subject: Subject, passkey_id: str, proof: Proof, visit: Visit
+    ) -> None:
+        user = await self._user(subject)
+        await self._prove(user, proof, visit)
+
+        def work(tx: Transaction, act: Act) -> None:
+            passkey = tx.passkey(passkey_id)
+            if passkey is None or passkey.user_id != user.id:
+                raise NotFound("You have no such passkey.", code="PasskeyNotFound")
+            _remove_passkeys(tx, act, user, [passkey])
+
+        await self._act(subject, visit, work)
+
+    async def begin_proof(self, subject: Subject) -> Ceremony:
+        """What the browser needs to have one of the user's passkeys prove him anew."""
+        user = await self._user(subject)
+        present = await self._services.look(lambda reader: reader.passkeys_of(user.id))
+        if not present:
+            raise Conflict("You have no passkey.", code="PasskeyNotFound")
+        return self._proofs.passkeys.begin_assertion(user.id, present, self._services.clock.now())
+
+    async def ways_in(self, subject: Subject) -> WaysIn:
+        user = await self._user(subject)
+        return await self._services.look(lambda reader: ways_in(reader, user.id))
+
+    # -- for all of them ----------------------------------------------------------------
+
+    async def _user(self, subject: Subject) -> User:
+        if subject.kind is not PrincipalKind.USER:
+            raise Forbidden(
+                "This is about how a person signs in; you are a service principal.",
+                advice="A service principal has credentials of its own: bascule sp.",
+            )
+        return await self._services.look(lambda reader: find_user(reader, subject.principal_id))
+
+    async def _prove(self, user: User, proof: Proof, visit: Visit) -> None:
+        """Raise Forbidden, or TooManyRequests, unless the proof is right now."""
+        refused = await self._sign_in.prove(user, proof, visit)
+        if refused is not None:
+            raise refusal(refused)
+
+    async def _act(
+        self, subject: Subject, visit: Visit, work: Callable[[Transaction, Act], T]
+    ) -> T:
+        return await self._services.perform(work, subject, visit.correlation_id)
+
+
+def refusal(refused: SignInRefused) -> BasculeError:
+    """A refused proof as an error, for whoever is signed in already."""
+    if refused.retry_after is not None:
+        seconds = ceil(refused.retry_after.total_seconds())
+        return TooManyRequests(
+            "Too many attempts."
+            if refused.reason is Refusal.TOO_OFTEN
+            else "The server is busy checking passwords.",
+            advice=f"Try again in {seconds} s.",
+            retry_after=seconds,
+        )
+    return Forbidden(
+        "The proof is not right: nothing was changed.",
+        code="ProofRefused",
+        target="proof",
+        advice=f"Give your present password, or a new code. {_HAS_NONE} if you have neither."
+        if refused.reason is Refusal.WRONG
+        else "Sign in again.",
+    )
+
+
+# -- in a transaction, for others too ---------------------------------------------------
+
+
+def check_password(password: str, user: User, target: str = "password") -> None:
+    """Raise InvalidInput unless the user may choose this password."""
+    problems = problems_of(password, (user.name, user.display_name))
+    if problems:
+        raise InvalidInput.of([replace(each, target=target) for each in problems])
+
+
+def set_password(tx: Transaction, act: Act, user_id: str, hashed: str) -> User:
+    """Keep a password's hash; unless it is the first, every token of the user is void."""
+    user = find_user(tx, user_id)
+    is_first = tx.password(user.id) is None
+    tx.put_password(StoredPassword(user.id, hashed, act.now))
+    if not is_first:
+        user = replace(user, epoch=user.epoch + 1)
+        tx.put_user(user)
+    _record(tx, act, user, PasswordSet(user.id, user.name, is_first))
+    return user
+
+
+def set_password_of(tx: Transaction, act: Act, subject: Subject, user_id: str, hashed: str) -> User:
+    """Set another's password; raise Forbidden (EDGES B4) or NotFound."""
+    user = find_user(tx, user_id)
+    _check_another(tx, act, subject, user)
+    return set_password(tx, act, user.id, hashed)
+
+
+def remove_factors_of(tx: Transaction, act: Act, subject: Subject, user_id: str) -> bool:
+    """Take all second factors of another away; False when there were none.
+
+    For somebody who lost them. The user is signed out everywhere, and signs in by the
+    password alone until something is enrolled again.
+    """
+    user = find_user(tx, user_id)
+    _check_another(tx, act, subject, user)
+    is_owner = are_owners(tx, act, [user.id])
+    codes = tx.recovery_codes(user.id)
+    had_totp = _remove_totp(tx, act, user)
+    passkeys = tx.passkeys_of(user.id)
+    _remove_passkeys(tx, act, user, passkeys)
+    if codes is not None:
+        tx.put_recovery_codes(user.id, [], act.now)
+        _record(tx, act, user, FactorRemoved(user.id, user.name, FactorKind.RECOVERY_CODE))
+    if not (had_totp or passkeys or codes):
+        return False
+    tx.put_user(replace(user, epoch=user.epoch + 1))
+    if is_owner:
+        check_owner_left(tx, act)
+    return True
+
+
+def _check_another(tx: Transaction, act: Act, subject: Subject, user: User) -> None:
+    if subject.principal_id == user.id:
+        raise Forbidden(
+            "This changes others; your own ways of signing in ask for a fresh proof.",
+            advice="Use .../providers/Bascule.Identity/me instead.",
+        )
+    check_may_change(tx, act, subject, user.id)
+
+
+def _remove_totp(tx: Transaction, act: Act, user: User) -> bool:
+    tx.delete_totp(user.id, is_active=False)
+    if tx.totp(user.id, is_active=True) is None:
+        return False
+    tx.delete_totp(user.id, is_active=True)
+    _record(tx, act, user, FactorRemoved(user.id, user.name, FactorKind.TOTP))
+    return True
+
+
+def _remove_passkeys(tx: Transaction, act: Act, user: User, passkeys: Sequence[Passkey]) -> None:
+    for each in passkeys:
+        tx.delete_passkey(each.id)
+        _record(tx, act, user, FactorRemoved(user.id, user.name, FactorKind.PASSKEY, each.name))
+
+
+def _record(tx: Transaction, act: Act, user: User, fact: Fact) -> None:
+    act.record(tx, fact, identity_id(tx, KIND, user.id))
