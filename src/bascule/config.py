@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from bascule.domain.net import Address, parse_address
+from bascule.domain.net import Address, AddressPrefix, parse_address
 from bascule.errors import ConfigurationError, InvalidInput
 
 ALWAYS_NAMED = ("localhost", "127.0.0.1", "::1")
@@ -29,6 +29,8 @@ class ServeSettings:
     proxies: tuple[Address, ...] = ()  # --proxy: whose X-Forwarded-For counts
     this_host: bool = False  # --this-host: guard this very machine too, in this process
     certificate_life: timedelta = DEFAULT_CERTIFICATE_LIFE  # --certificate-life
+    sink_networks: tuple[AddressPrefix, ...] = ()  # --allow-sink-network: besides global ones
+    sink_directory: Path | None = None  # --sink-directory: where file sinks write; None: nowhere
 
 
 def parse_listen(text: str) -> tuple[str, int]:
@@ -63,3 +65,20 @@ def parse_names(texts: Sequence[str]) -> tuple[str, ...]:
         if name not in names:
             names.append(name)
     return tuple(names)
+
+
+def parse_sink_networks(texts: Sequence[str]) -> tuple[AddressPrefix, ...]:
+    """Networks that sinks may be in although they are private; ``*`` is not taken."""
+    networks = []
+    for text in texts:
+        try:
+            prefix = AddressPrefix.parse(text)
+        except InvalidInput as error:
+            raise ConfigurationError(f"--allow-sink-network: {error.message}") from None
+        if prefix.network is None:
+            raise ConfigurationError(
+                "--allow-sink-network '*' would let the record be sent anywhere in your network.",
+                advice="Name the networks that your receivers are in, as 10.1.2.0/24.",
+            )
+        networks.append(prefix)
+    return tuple(networks)

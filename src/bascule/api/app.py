@@ -29,6 +29,7 @@ from bascule.api.routes import (
     jit,
     record,
     resources,
+    sinks,
 )
 from bascule.errors import BasculeError
 
@@ -57,7 +58,19 @@ def build_app(state: AppState, background: Background = nullcontext) -> FastAPI:
         },
     )
     app.state.bascule = state
-    for module in (health, agents, jit, compute, access, fleet, audit, record, resources, activity):
+    for module in (
+        health,
+        agents,
+        jit,
+        compute,
+        access,
+        fleet,
+        audit,
+        record,
+        sinks,
+        resources,
+        activity,
+    ):
         app.include_router(module.router)
     app.include_router(
         oauth.router(

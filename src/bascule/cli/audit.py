@@ -12,6 +12,7 @@ import click
 
 from bascule.cli.connect import connect
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
+from bascule.cli.sinks import sinks
 from bascule.cli.spans import parse_since, show_instant
 from bascule.cli.witness import read_public_key, read_witnesses
 from bascule.client import record
@@ -30,10 +31,14 @@ Examples:
   bascule audit verify record.jsonl --public-key bascule.pub
   bascule audit verify record.jsonl --public-key bascule.pub \\
       --witness web-1.json
-  bascule audit prune --before 2030-01-01"""
+  bascule audit prune --before 2030-01-01
+  bascule audit sinks add siem syslog+tls://siem.example:6514"""
 )
 def audit() -> None:
-    """The record's proof: export it, verify it offline, and delete what is old enough."""
+    """The record's proof: export it, verify it offline, send it on, delete what is old."""
+
+
+audit.add_command(sinks)
 
 
 @audit.command(epilog="\b\nExamples:\n  bascule audit key > bascule.pub")

@@ -134,14 +134,16 @@ def parse_target(text: str, target: str = "") -> Target:
     transport = Transport(url[1].lower())
     port = int(url[4] or _PORTS[transport])
     _check_port(transport, port, target)
-    path = url[5] or ""
-    if transport is not Transport.HTTPS and path not in ("", "/"):
-        raise _wrong("has a path; a syslog receiver has none.", target)
+    return Target(transport, url[2].strip("[]").lower(), port, _path(transport, url[5], target))
+
+
+def _path(transport: Transport, given: str | None, target: str) -> str:
+    path = given or "/"
     if transport is Transport.HTTPS:
-        path = path if path.startswith("/") else f"/{path}"
-    else:
-        path = ""
-    return Target(transport, url[2].strip("[]").lower(), port, path)
+        return path if path.startswith("/") else f"/{path}"
+    if path != "/":
+        raise _wrong("has a path; a syslog receiver has none.", target)
+    return ""
 
 
 def _check_port(transport: Transport, port: int, target: str) -> None:
@@ -282,7 +284,7 @@ class Stretch:
 
 def longest_wait(failures: int) -> timedelta:
     """The bound of the wait after that many failures in a row."""
-    return min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(max(failures, 1) - 1, 16))
+    return min(LONGEST_WAIT, FIRST_WAIT * (1 << min(max(failures, 1) - 1, 16)))
 
 
 def wait_after(failures: int, chance: float, asked: timedelta | None = None) -> timedelta:

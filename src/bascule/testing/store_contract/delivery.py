@@ -63,7 +63,8 @@ class DeliveryContract:
     def test_progress_and_secrets_go_with_their_sink(self, store: Store) -> None:
         _add(store)
         secrets = SinkSecrets("new", "old", NOW + HOUR)
-        write(store, lambda tx: (tx.put_progress(PROGRESS), tx.put_sink_secrets("s-1", secrets)))
+        write(store, lambda tx: tx.put_progress(PROGRESS))
+        write(store, lambda tx: tx.put_sink_secrets("s-1", secrets))
         assert read(store, lambda r: r.sink_progress("s-1")) == PROGRESS
         assert read(store, lambda r: r.sink_secrets("s-1")) == secrets
         write(store, lambda tx: tx.put_sink_secrets("s-1", SinkSecrets("newer")))

@@ -1,0 +1,360 @@
+"""The record on its way out: a task for each sink follows the sealed chain and sends.
+
+Beside the requests and never in their way: a page is read and written out by a reader's
+thread, and after each page a sink rests as long as that took. What was delivered is noted in
+the store after it was taken, at the latest NOTE_SECONDS later: a server that dies between
+sends those events again, in order, and loses none.
+
+A sink whose next event retention has deleted is told so, by a message of kind RecordGap that
+stands in no record, and goes on behind the gap, which is an event: SinkSkipped.
+What is not here: what a failure means (``domain.delivery``), and connections (``outward``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from random import SystemRandom
+from typing import Any
+
+import structlog
+
+from bascule.domain.chain import Link, canonical
+from bascule.domain.delivery import (
+    Answer,
+    Form,
+    Outcome,
+    Progress,
+    Sink,
+    SinkKind,
+    SinkState,
+    Stretch,
+    advance,
+    fall_back,
+)
+from bascule.domain.events import SYSTEM, Fact, SinkDisabled, SinkParked, SinkSkipped
+from bascule.domain.grant import Grant
+from bascule.domain.proof import link_line
+from bascule.domain.times import format_utc
+from bascule.errors import BasculeError, Unavailable
+from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.delivery import Carrier, Parcel
+from bascule.services.act import Act, Services, new_id
+from bascule.services.cloudevents import webhook_parcel
+from bascule.services.ocsf import ocsf_event, severity_of
+from bascule.services.sinks import known_sink, sink_id
+from bascule.services.syslog_text import syslog_message
+
+log = structlog.get_logger("bascule.delivery")
+
+PAGE = 100  # events looked at in one step
+LARGEST_PARCEL = 512 * 1024  # bytes of events in one step, unless one alone is larger
+IDLE_SECONDS = 0.5  # between looks for something new
+ROUND_SECONDS = 1.0  # between looks for sinks that came, went or changed state
+NOTE_SECONDS = 1.0  # that what was delivered may be ahead of what is noted
+RETRY_SECONDS = 5.0  # after a failure of our own
+_DICE = SystemRandom()
+GAP, TEST = "RecordGap", "SinkTest"  # kinds of messages that stand in no record
+
+
+class NoCarrier:
+    """Of a process that delivers nothing."""
+
+    def objection(self, sink: Sink) -> str:
+        return f"This server sends to no place, so not to {sink.target.shown} either."
+
+    async def carry(self, sink: Sink, parcel: Parcel) -> Outcome:
+        raise Unavailable(f"This server cannot send {len(parcel.messages)} to {sink.name}.")
+
+    async def forget(self, sink_id: str) -> None:
+        """Nothing is open."""
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class WayOut:
+    """Who carries, and what this server is called in what it sends."""
+
+    carrier: Carrier = NoCarrier()  # noqa: RUF009  # reason: it holds nothing
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is to be done next for a sink that is active."""
+
+    sink: Sink
+    progress: Progress
+    stretch: Stretch
+    parcel: Parcel | None  # None: nothing of the stretch is wanted
+    gap: SinkSkipped | None = None
+
+
+def next_step(
+    reader: Reader, wanted_id: str, ahead: Progress | None, now: datetime, host: str
+) -> Step | None:
+    """None when the sink is gone, or is not active.
+
+    ``ahead`` is how far it got beyond what is noted; it counts as long as nobody else moved
+    the sink meanwhile.
+    """
+    sink, stored = reader.sink_by_id(wanted_id), reader.sink_progress(wanted_id)
+    if sink is None or stored is None or stored.state is not SinkState.ACTIVE:
+        return None
+    progress = stored if ahead is None else ahead
+    if not progress.is_due(now):
+        return Step(sink, progress, Stretch(progress.position), None)
+    begin = reader.chain_begin()
+    if progress.position < begin.position:
+        return _gap_step(reader, sink, progress, begin.position, now, host)
+    links = reader.chain(progress.position, PAGE)
+    wanted, through = _wanted(sink, progress, links)
+    if not wanted:
+        return Step(sink, progress, Stretch(through), None)
+    stretch = Stretch(through, wanted[-1].position, len(wanted))
+    return Step(sink, progress, stretch, _parcel(reader, sink, wanted, now, host))
+
+
+def _wanted(sink: Sink, progress: Progress, links: Sequence[Link]) -> tuple[list[Link], int]:
+    """The next events to send, and the position that is done with when they are taken."""
+    most = sink.batch if sink.target.kind is SinkKind.WEBHOOK else PAGE
+    wanted: list[Link] = []
+    through, size = progress.position, 0
+    for link in links:
+        if sink.wants(str(link.record["kind"]), int(severity_of(link.record))):
+            is_alone = link.position <= progress.alone_until
+            size += len(canonical(link.record))
+            if wanted and (is_alone or len(wanted) >= most or size > LARGEST_PARCEL):
+                break
+            wanted.append(link)
+        through = link.position
+    return wanted, through
+
+
+def _gap_step(
+    reader: Reader, sink: Sink, progress: Progress, last: int, now: datetime, host: str
+) -> Step:
+    first = progress.position + 1
+    why = "retention deleted these events before they were delivered"
+    data = {"sink": sink.name, "first": first, "last": last, "why": why}
+    link = _message(GAP, f"{sink.id}.{last}", last, data, now)
+    parcel = _parcel(reader, sink, [link], now, host)
+    gap = SinkSkipped(sink.name, first, last, why)
+    return Step(sink, progress, Stretch(last, last, 1), parcel, gap)
+
+
+def _message(kind: str, message_id: str, position: int, data: dict[str, Any], at: datetime) -> Link:
+    """A message in the form of an event, with no hash: it stands in no record."""
+    record = {
+        "id": message_id,
+        "at": format_utc(at),
+        "kind": kind,
+        "actor": {
+            "principal_id": SYSTEM.principal_id,
+            "name": SYSTEM.name,
+            "kind": SYSTEM.kind,
+            "address": SYSTEM.address,
+            "client": SYSTEM.client,
+        },
+        "resourceId": "",
+        "correlationId": "",
+        "data": data,
+    }
+    return Link(position, record, "")
+
+
+def _parcel(reader: Reader, sink: Sink, links: Sequence[Link], now: datetime, host: str) -> Parcel:
+    if sink.target.kind is SinkKind.WEBHOOK:
+        secrets = reader.sink_secrets(sink.id)
+        keys = secrets.valid(now) if secrets is not None else ()
+        source = sink_id(reader, "").removesuffix("/sinks/")
+        return webhook_parcel(links, source, keys, now, is_batch=sink.batch > 1)
+    if sink.form is Form.RECORD:
+        return Parcel(tuple(link_line(link) for link in links))
+    named = {str(link.record["data"].get("request_id", "")) for link in links} - {""}
+    grants = {grant.id: grant for grant in reader.grants_of(sorted(named))}
+    if sink.target.kind is SinkKind.FILE:
+        return Parcel(tuple(_json_line(link, grants) for link in links))
+    return Parcel(tuple(syslog_message(link, grants, sink.form, host) for link in links))
+
+
+def _json_line(link: Link, grants: dict[str, Grant]) -> bytes:
+    return canonical(ocsf_event(link, grants)) + b"\n"
+
+
+async def send_test(services: Services, way_out: WayOut, name: str) -> Outcome:
+    """Send one message of kind SinkTest now, whatever the sink's state, and say what came back."""
+    now = services.clock.now()
+
+    def prepare(reader: Reader) -> tuple[Sink, SinkState, Parcel]:
+        sink, progress = known_sink(reader, name)
+        data = {"sink": sink.name, "what": "a test that an operator asked for"}
+        link = _message(TEST, new_id(), 0, data, now)
+        return sink, progress.state, _parcel(reader, sink, [link], now, way_out.host)
+
+    sink, state, parcel = await services.look(prepare)
+    try:
+        return await way_out.carrier.carry(sink, parcel)
+    finally:
+        if state is not SinkState.ACTIVE:  # nobody else will
+            await way_out.carrier.forget(sink.id)
+
+
+async def deliver(
+    services: Services, way_out: WayOut, chance: Callable[[], float] = _DICE.random
+) -> None:
+    """Deliver to every active sink until cancelled."""
+    workers: dict[str, asyncio.Task[None]] = {}
+    try:
+        while True:
+            try:
+                active = set(await services.look(_active))
+            except BasculeError as error:
+                log.error("sinks cannot be read", why=error.message)
+            else:
+                await _follow(workers, active, services, way_out, chance)
+            await asyncio.sleep(ROUND_SECONDS)
+    finally:
+        for task in workers.values():
+            task.cancel()
+        await asyncio.gather(*workers.values(), return_exceptions=True)
+        await way_out.carrier.close()
+
+
+def _active(reader: Reader) -> list[str]:
+    found = [(sink.id, reader.sink_progress(sink.id)) for sink in reader.sinks()]
+    return [
+        each
+        for each, progress in found
+        if progress is not None and progress.state is SinkState.ACTIVE
+    ]
+
+
+async def _follow(
+    workers: dict[str, asyncio.Task[None]],
+    active: set[str],
+    services: Services,
+    way_out: WayOut,
+    chance: Callable[[], float],
+) -> None:
+    """Have a worker for each active sink and for no other."""
+    for idle in [each for each, task in workers.items() if each not in active or task.done()]:
+        task = workers.pop(idle)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await way_out.carrier.forget(idle)
+    for fresh in active - workers.keys():
+        worker = _Worker(services, way_out, fresh, chance)
+        workers[fresh] = asyncio.create_task(worker.run())
+
+
+class _Worker:
+    """Sends to one sink until it is not active any more."""
+
+    def __init__(
+        self, services: Services, way_out: WayOut, own_id: str, chance: Callable[[], float]
+    ) -> None:
+        self._services = services
+        self._carrier = way_out.carrier
+        self._host = way_out.host
+        self._sink_id = own_id
+        self._chance = chance
+        self._noted: Progress | None = None  # as the store has it
+        self._ahead: Progress | None = None  # delivered, and not noted yet
+        self._noted_at = 0.0
+
+    async def run(self) -> None:
+        try:
+            while await self._guarded():
+                pass
+        finally:
+            with contextlib.suppress(BasculeError):
+                await self._note()
+
+    async def _guarded(self) -> bool:
+        try:
+            return await self._step()
+        except BasculeError as error:
+            log.error("delivery failed", sink_id=self._sink_id, why=error.message)
+        except Exception:  # what one sink trips over must not end the others
+            log.exception("delivery failed", sink_id=self._sink_id)
+        self._ahead = self._noted = None
+        await asyncio.sleep(RETRY_SECONDS)
+        return True
+
+    async def _step(self) -> bool:
+        """Send the next piece, or wait; False when there is nothing to do here any more."""
+        began = self._services.clock.boottime()
+        now = self._services.clock.now()
+        step = await self._services.look(lambda reader: self._look(reader, now))
+        if step is None:
+            return False
+        took = self._services.clock.boottime() - began
+        if step.progress.position == step.stretch.through:
+            await self._note()
+            await asyncio.sleep(IDLE_SECONDS)
+        elif step.parcel is None:
+            self._ahead = advance(step.progress, step.stretch, now)
+            await self._note_if_due()
+            await asyncio.sleep(took)
+        else:
+            outcome = await self._carrier.carry(step.sink, step.parcel)
+            await self._settle(step, outcome)
+            await asyncio.sleep(took)
+        return True
+
+    def _look(self, reader: Reader, now: datetime) -> Step | None:
+        stored = reader.sink_progress(self._sink_id)
+        if stored != self._noted:  # an operator, or another replica
+            self._noted, self._ahead = stored, None
+        return next_step(reader, self._sink_id, self._ahead, now, self._host)
+
+    async def _settle(self, step: Step, outcome: Outcome) -> None:
+        now = self._services.clock.now()
+        if outcome.answer is Answer.TAKEN:
+            self._ahead = advance(step.progress, step.stretch, now)
+            if step.gap is None:
+                await self._note_if_due()
+            else:
+                await self._note(step.gap)
+            return
+        await self._note()  # what was delivered before
+        self._ahead = fall_back(step.progress, step.stretch, outcome, now, self._chance())
+        log.warning("not delivered", sink=step.sink.name, why=outcome.said)
+        await self._note(_fact_of(step.sink, self._ahead))
+
+    async def _note_if_due(self) -> None:
+        """Each note costs the writer a little, so a fast sink shares one among many events."""
+        if self._services.clock.boottime() - self._noted_at >= NOTE_SECONDS:
+            await self._note()
+
+    async def _note(self, fact: Fact | None = None) -> None:
+        """Write down how far it got, with the event that belongs to it."""
+        was, to = self._noted, self._ahead
+        if was is None or to is None:
+            return
+
+        def work(tx: Transaction, act: Act) -> bool:
+            is_moved = tx.move_progress(was, to)
+            sink = tx.sink_by_id(to.sink_id)
+            if is_moved and fact is not None and sink is not None:
+                act.record(tx, fact, sink_id(tx, sink.name))
+            return is_moved
+
+        is_moved = await self._services.perform(work)
+        self._noted_at = self._services.clock.boottime()
+        self._noted, self._ahead = (to if is_moved else None), None
+
+
+def _fact_of(sink: Sink, progress: Progress) -> Fact | None:
+    """The event of a sink that stopped."""
+    if progress.state is SinkState.DISABLED:
+        return SinkDisabled(sink.name, sink.target.shown, progress.position, progress.last_error)
+    if progress.state is SinkState.PARKED:
+        return SinkParked(sink.name, sink.target.shown, progress.position + 1, progress.last_error)
+    return None
