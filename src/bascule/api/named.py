@@ -1,0 +1,56 @@
+"""Lists of what has a name: ``name eq '...'`` and ``startswith(name,'...')``, in pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bascule.api.filters import parse_filter
+
+T = TypeVar("T")
+_CHUNK = 500  # rows looked at in one go
+
+NAME_FILTERS = (("name", "eq"), ("name", "startswith"))
+
+
+@dataclass(frozen=True, slots=True)
+class WantedName:
+    """All of it must hold; names are compared without regard to case."""
+
+    exact: tuple[str, ...] = ()  # folded
+    prefixes: tuple[str, ...] = ()
+
+    def fits(self, name: str) -> bool:
+        folded = name.casefold()
+        return all(folded == each for each in self.exact) and all(
+            folded.startswith(each) for each in self.prefixes
+        )
+
+
+def wanted_name(text: str, offered: Sequence[tuple[str, str]] = NAME_FILTERS) -> WantedName:
+    """What a ``$filter`` of these fields asks for; each of them is a name."""
+    clauses = parse_filter(text, offered)
+    return WantedName(
+        tuple(each.value.casefold() for each in clauses if each.operator == "eq"),
+        tuple(each.value.casefold() for each in clauses if each.operator != "eq"),
+    )
+
+
+def matching(
+    fetch: Callable[[str, int], Sequence[T]],
+    name_of: Callable[[T], str],
+    key_of: Callable[[T], str],
+    name: WantedName,
+    after: str,
+    limit: int,
+) -> list[T]:
+    """Up to ``limit`` that fit, after the key ``after``; ``fetch`` reads (after, limit) rows."""
+    found: list[T] = []
+    while len(found) < limit:
+        rows = fetch(after, _CHUNK)
+        found.extend(each for each in rows if name.fits(name_of(each)))
+        if len(rows) < _CHUNK:
+            break
+        after = key_of(rows[-1])
+    return found[:limit]

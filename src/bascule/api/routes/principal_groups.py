@@ -1,0 +1,142 @@
+"""Bascule.Identity/groups: groups of users and service principals, and who is in them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Response
+
+from bascule.api.auth import Call, CurrentCall, GuardedRoute, requires
+from bascule.api.envelope import CompactJson
+from bascule.api.named import matching, wanted_name
+from bascule.api.paging import WantedPage, page_json
+from bascule.api.paths import ARM
+from bascule.api.routes.users import IDENTITY, Filter
+from bascule.api.wire.principals import GroupBody, group_json, member_json
+from bascule.domain.actions import (
+    GROUP_OF_PEOPLE_DELETE,
+    GROUP_OF_PEOPLE_READ,
+    GROUP_OF_PEOPLE_WRITE,
+)
+from bascule.domain.principals import Group
+from bascule.interfaces import Reader, Transaction
+from bascule.services import memberships
+from bascule.services.act import Act
+
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+
+GROUPS = f"{IDENTITY}/groups"
+GROUP = f"{GROUPS}/{{group_id}}"
+MEMBERS = f"{GROUP}/members"
+MEMBER = f"{MEMBERS}/{{member_id}}"
+Id = Annotated[str, Path(max_length=64, json_schema_extra={"format": "uuid"})]
+
+
+@router.get(GROUPS)
+@requires(GROUP_OF_PEOPLE_READ)
+async def list_groups(call: CurrentCall, wanted: WantedPage, filter_text: Filter = "") -> Response:
+    """Ordered by name."""
+    name = wanted_name(filter_text)
+    after = wanted.text_after()
+    found = await call.look(
+        lambda reader: matching(
+            reader.groups, lambda each: each.name, _key_of, name, after, wanted.limit
+        )
+    )
+    return CompactJson(
+        page_json(
+            call,
+            wanted,
+            found,
+            lambda each: group_json(_subscription(call), each),
+            lambda each: (_key_of(each),),
+        )
+    )
+
+
+@router.post(GROUPS)
+@requires(GROUP_OF_PEOPLE_WRITE)
+async def create_group(call: CurrentCall, body: GroupBody) -> Response:
+    given = body.properties
+    made = await call.perform(
+        lambda tx, act: memberships.create_group(
+            tx, act, given.display_name or "", given.description or ""
+        )
+    )
+    return CompactJson(group_json(_subscription(call), made, 0), 201)
+
+
+@router.get(GROUP)
+@requires(GROUP_OF_PEOPLE_READ)
+async def get_group(call: CurrentCall, group_id: Id) -> Response:
+    return CompactJson(await call.look(lambda reader: _shown(reader, call, group_id)))
+
+
+@router.patch(GROUP)
+@requires(GROUP_OF_PEOPLE_WRITE)
+async def change_group(call: CurrentCall, group_id: Id, body: GroupBody) -> Response:
+    given = body.properties
+
+    def work(tx: Transaction, act: Act) -> dict[str, Any]:
+        memberships.change_group(
+            tx,
+            act,
+            call.subject,
+            group_id,
+            name=given.display_name,
+            description=given.description,
+        )
+        return _shown(tx, call, group_id)
+
+    return CompactJson(await call.perform(work))
+
+
+@router.delete(GROUP)
+@requires(GROUP_OF_PEOPLE_DELETE)
+async def delete_group(call: CurrentCall, group_id: Id) -> Response:
+    """Its members stay, and lose what they had by it alone."""
+    is_gone = await call.perform(
+        lambda tx, act: memberships.delete_group(tx, act, call.subject, group_id)
+    )
+    return Response(status_code=200 if is_gone else 204)
+
+
+@router.get(MEMBERS)
+@requires(GROUP_OF_PEOPLE_READ)
+async def list_members(call: CurrentCall, group_id: Id) -> Response:
+    found = await call.look(lambda reader: memberships.members(reader, group_id))
+    return CompactJson({"value": [member_json(_subscription(call), each) for each in found]})
+
+
+@router.put(MEMBER)
+@requires(GROUP_OF_PEOPLE_WRITE)
+async def add_member(call: CurrentCall, group_id: Id, member_id: Id) -> Response:
+    """The caller must hold all that the group holds."""
+    member, is_new = await call.perform(
+        lambda tx, act: memberships.add_member(tx, act, call.subject, group_id, member_id)
+    )
+    return CompactJson(member_json(_subscription(call), member), 201 if is_new else 200)
+
+
+@router.delete(MEMBER)
+@requires(GROUP_OF_PEOPLE_WRITE)
+async def remove_member(call: CurrentCall, group_id: Id, member_id: Id) -> Response:
+    """What the member has open by the group alone ends at once."""
+    is_gone = await call.perform(
+        lambda tx, act: memberships.remove_member(tx, act, call.subject, group_id, member_id)
+    )
+    return Response(status_code=200 if is_gone else 204)
+
+
+def _shown(reader: Reader, call: Call, group_id: str) -> dict[str, Any]:
+    group = memberships.find_group(reader, group_id)
+    members = {each.member_id for each in reader.members_of(group.id)}
+    return group_json(_subscription(call), group, len(reader.live_grants_of(members)))
+
+
+def _key_of(group: Group) -> str:
+    return group.name.casefold()
+
+
+def _subscription(call: Call) -> str:
+    return f"/subscriptions/{call.subscription_id}"

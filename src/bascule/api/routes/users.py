@@ -1,0 +1,115 @@
+"""Bascule.Identity/users, and ``me``: what a caller is told of himself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+
+from bascule.api.auth import CurrentCall, GuardedRoute, admits_callers, requires
+from bascule.api.envelope import CompactJson
+from bascule.api.named import NAME_FILTERS, matching, wanted_name
+from bascule.api.paging import WantedPage, page_json
+from bascule.api.paths import ARM, SUBSCRIPTION
+from bascule.api.wire.principals import UserBody, user_json, whoami_json
+from bascule.domain.actions import USER_DELETE, USER_READ, USER_WRITE
+from bascule.domain.principals import User
+from bascule.interfaces import Reader, Transaction
+from bascule.services import users
+from bascule.services.act import Act
+from bascule.services.whoami import whoami
+
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+
+IDENTITY = f"{SUBSCRIPTION}/providers/Bascule.Identity"
+USERS = f"{IDENTITY}/users"
+ME = f"{IDENTITY}/me"
+USER = f"{USERS}/{{user_id}}"
+UserId = Annotated[str, Path(max_length=64, json_schema_extra={"format": "uuid"})]
+Filter = Annotated[str, Query(alias="$filter", max_length=500)]
+
+
+@router.get(ME)
+@admits_callers
+async def get_me(call: CurrentCall) -> Response:
+    """Who the caller is, in which groups, and which roles he holds by what."""
+    now = call.now
+    found = await call.look(lambda reader: whoami(reader, call.subject, now))
+    return CompactJson(whoami_json(_subscription(call), call.state.installation.tenant_id, found))
+
+
+@router.get(USERS)
+@requires(USER_READ)
+async def list_users(call: CurrentCall, wanted: WantedPage, filter_text: Filter = "") -> Response:
+    """Ordered by name."""
+    name = wanted_name(filter_text, NAME_FILTERS)
+    after = wanted.text_after()
+    found = await call.look(
+        lambda reader: matching(
+            reader.users, lambda each: each.name, _key_of, name, after, wanted.limit
+        )
+    )
+    return CompactJson(
+        page_json(
+            call,
+            wanted,
+            found,
+            lambda each: user_json(_subscription(call), each),
+            lambda each: (_key_of(each),),
+        )
+    )
+
+
+@router.post(USERS)
+@requires(USER_WRITE)
+async def create_user(call: CurrentCall, body: UserBody) -> Response:
+    """Who can do nothing yet: no role, no way to sign in."""
+    draft = body.draft()
+    made = await call.perform(
+        lambda tx, act: users.create_user(
+            tx,
+            act,
+            draft.name or "",
+            draft.display_name or "",
+            is_enabled=draft.is_enabled is not False,
+        )
+    )
+    return CompactJson(user_json(_subscription(call), made, 0), 201)
+
+
+@router.get(USER)
+@requires(USER_READ)
+async def get_user(call: CurrentCall, user_id: UserId) -> Response:
+    return CompactJson(await call.look(lambda reader: _shown(reader, call, user_id)))
+
+
+@router.patch(USER)
+@requires(USER_WRITE)
+async def change_user(call: CurrentCall, user_id: UserId, body: UserBody) -> Response:
+    """Rename, disable, enable; disabling ends what the user has open, at once."""
+
+    def work(tx: Transaction, act: Act) -> dict[str, Any]:
+        users.change_user(tx, act, call.subject, user_id, body.draft())
+        return _shown(tx, call, user_id)
+
+    return CompactJson(await call.perform(work))
+
+
+@router.delete(USER)
+@requires(USER_DELETE)
+async def delete_user(call: CurrentCall, user_id: UserId) -> Response:
+    is_gone = await call.perform(lambda tx, act: users.delete_user(tx, act, call.subject, user_id))
+    return Response(status_code=200 if is_gone else 204)
+
+
+def _shown(reader: Reader, call: CurrentCall, user_id: str) -> dict[str, Any]:
+    user = users.find_user(reader, user_id)
+    return user_json(_subscription(call), user, len(reader.live_grants_of([user.id])))
+
+
+def _key_of(user: User) -> str:
+    return user.name.casefold()
+
+
+def _subscription(call: CurrentCall) -> str:
+    return f"/subscriptions/{call.subscription_id}"
