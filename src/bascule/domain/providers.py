@@ -16,12 +16,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from bascule.errors import Problem
+
 LONGEST_MEMBERSHIP = timedelta(hours=1)  # EDGES B3
 MOST_GROUP_VALUES = 1000  # of one token that are looked at
 LONGEST_SUBJECT = 255  # characters, all ASCII: Core 2
 LONGEST_CLAIM = 256  # characters of a name, an e-mail or a group's value
 ANY_DOMAIN = "*"  # whoever the provider knows; said on purpose
+MOST_SCOPES = 20
+MOST_DOMAINS = 100  # and tenants
+MOST_MAPPED = 200  # group values
 
+_SCOPE = re.compile(r"[!#-\[\]-~]{1,200}")  # RFC 6749 section 3.3
+_CLAIM = re.compile(r"[!-~]{1,200}")
 _DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+")
 
 
@@ -106,6 +113,76 @@ def judge(provider: IdentityProvider, claims: Mapping[str, object]) -> Vouched |
         _text(claims.get("name")) or "",
         groups,
         warnings,
+    )
+
+
+def problems_of(provider: IdentityProvider) -> tuple[Problem, ...]:
+    """What is wrong with these settings; every problem at once."""
+    return tuple(
+        Problem("InvalidProvider", message, f"properties.{field_name}")
+        for field_name, is_wrong, message in _rules(provider)
+        if is_wrong
+    )
+
+
+def _rules(provider: IdentityProvider) -> tuple[tuple[str, bool, str], ...]:
+    """The field, is it wrong, and what would be right."""
+    domains, tenants = provider.domains, provider.tenants
+    return (
+        (
+            "clientId",
+            not _CLAIM.fullmatch(provider.client_id),
+            "The client id is missing or not of printable ASCII; the provider gave it.",
+        ),
+        (
+            "scopes",
+            "openid" not in provider.scopes
+            or len(provider.scopes) > MOST_SCOPES
+            or not all(map(_SCOPE.fullmatch, provider.scopes)),
+            f"The scopes are up to {MOST_SCOPES} words, openid among them.",
+        ),
+        (
+            "domains",
+            len(domains) > MOST_DOMAINS
+            or not (domains == (ANY_DOMAIN,) or all(map(is_domain, domains))),
+            (
+                f"The domains are up to {MOST_DOMAINS} such as corp.example, or * alone for whoever "
+                "the provider knows."
+            ),
+        ),
+        (
+            "tenants",
+            bool(tenants) != bool(provider.tenant_claim)
+            or len(tenants) > MOST_DOMAINS
+            or not all(map(_CLAIM.fullmatch, (*tenants, provider.tenant_claim or "-"))),
+            (
+                "The tenant claim (tid at Entra ID, hd at Google) and the tenants that it may name "
+                f"belong together; there may be {MOST_DOMAINS}."
+            ),
+        ),
+        (
+            "groupsClaim",
+            bool(provider.groups_claim) and not _CLAIM.fullmatch(provider.groups_claim),
+            "The groups claim is the name of a claim, such as groups.",
+        ),
+        (
+            "groups",
+            (bool(provider.groups) and not provider.groups_claim)
+            or len(provider.groups) > MOST_MAPPED
+            or not all(_text(value) for value, _ in provider.groups),
+            (
+                f"Groups are up to {MOST_MAPPED} values of the groups claim, which must be named, "
+                "and the group here that each of them gives."
+            ),
+        ),
+        (
+            "createsUsers",
+            provider.creates_users and not domains and not tenants,
+            (
+                "Users are made only of whom a domain or a tenant of yours vouches for: set domains "
+                "(* for whoever the provider knows) or tenants."
+            ),
+        ),
     )
 
 

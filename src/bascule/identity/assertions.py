@@ -99,7 +99,7 @@ def check_assertion(
         return AssertionRefused(Why.NOT_THE_KEY, "The assertion is not signed by this agent's key.")
     unusable = _problem_with(claims, machine_uid, is_audience, now)
     if not unusable:
-        issued_at, expires_at = _instant(claims["iat"]), _instant(claims["exp"])
+        issued_at, expires_at = instant_of(claims["iat"]), instant_of(claims["exp"])
         unusable = used.use(machine_uid, claims["jti"], issued_at, expires_at, now)
     if unusable:
         return AssertionRefused(
@@ -124,13 +124,13 @@ def _problem_with(
 ) -> str:
     if claims.get("iss") != machine_uid or claims.get("sub") != machine_uid:
         return "its iss and sub are not the client_id"
-    if not _is_for(claims.get("aud"), is_audience):
+    if not is_for(claims.get("aud"), is_audience):
         return "its aud is not this server"
     token_id = claims.get("jti")
     if not isinstance(token_id, str) or not 1 <= len(token_id) <= LONGEST_ID:
         return f"its jti is not a text of 1 to {LONGEST_ID} characters"
     try:
-        issued_at, expires_at = _instant(claims.get("iat")), _instant(claims.get("exp"))
+        issued_at, expires_at = instant_of(claims.get("iat")), instant_of(claims.get("exp"))
     except ValueError:
         return "its iat and exp are not instants"
     if expires_at <= now:
@@ -140,14 +140,14 @@ def _problem_with(
     return ""
 
 
-def _is_for(audience: object, is_audience: Callable[[str], bool]) -> bool:
+def is_for(audience: object, is_audience: Callable[[str], bool]) -> bool:
     """RFC 7519 section 4.1.3: one text or a list; here a list has one entry, and it is us."""
     if isinstance(audience, list) and len(audience) == 1:
         audience = audience[0]
     return isinstance(audience, str) and is_audience(audience)
 
 
-def _instant(value: object) -> datetime:
+def instant_of(value: object) -> datetime:
     """RFC 7519 NumericDate; raise ValueError when it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(value)  # noqa: TRY004  # reason: a claim's value, not an argument's type

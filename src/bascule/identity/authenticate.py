@@ -44,13 +44,16 @@ def name_of_proof(stored: str) -> str:
 
 
 def find_principal(
-    reader: Reader, kind: PrincipalKind, principal_id: str, now: datetime
+    reader: Reader, kind: PrincipalKind, principal_id: str, now: datetime, family_id: str = ""
 ) -> Principal | None:
-    """The principal as the store knows it now; None when it may not call (any more)."""
+    """The principal as the store knows it now; None when it may not call (any more).
+
+    ``family_id`` is of a person's token: the sign-in that it came of, which may be over.
+    """
     if kind is PrincipalKind.SERVICE:
         return _find_service(reader, principal_id, now)
     if kind is PrincipalKind.USER:
-        return _find_user(reader, principal_id)
+        return _find_user(reader, principal_id, now, family_id)
     machine = reader.machine_by_uid(principal_id)
     point = reader.enforcement_point(principal_id)
     return None if machine is None or point is None else agent_of(machine, point)
@@ -68,9 +71,14 @@ def _find_service(reader: Reader, principal_id: str, now: datetime) -> Principal
     return Principal(service.id, PrincipalKind.SERVICE, service.display_name, proofs)
 
 
-def _find_user(reader: Reader, principal_id: str) -> Principal | None:
+def _find_user(
+    reader: Reader, principal_id: str, now: datetime, family_id: str
+) -> Principal | None:
     user = reader.user(principal_id)
     if user is None or not user.is_enabled:
+        return None
+    family = reader.token_family(family_id) if family_id else None
+    if family_id and (family is None or not family.holds(user, now)):
         return None
     return Principal(user.id, PrincipalKind.USER, user.name, frozenset({proof_of(user)}))
 

@@ -23,7 +23,7 @@ from bascule.domain.providers import IdentityProvider
 from bascule.errors import AuthenticationFailed, BasculeError, Unavailable
 from bascule.identity.id_token import Expected, UnknownKey, read_id_token
 from bascule.identity.provider_http import ProviderHttp, check_url
-from bascule.identity.sealed_box import SealedBox
+from bascule.identity.sealing import Sealer
 from bascule.identity.secrets import new_secret, sha256_hex
 from bascule.interfaces import Clock
 
@@ -82,8 +82,8 @@ class _Kept:
 class RelyingParty:
     """One for all providers. Use from one event loop at a time."""
 
-    def __init__(self, http: ProviderHttp, box: SealedBox, clock: Clock) -> None:
-        self._http, self.box, self._clock = http, box, clock
+    def __init__(self, http: ProviderHttp, sealer: Sealer, clock: Clock) -> None:
+        self._http, self._sealer, self._clock = http, sealer, clock
         self._kept: dict[tuple[str, str], _Kept] = {}
 
     # -- going there and coming back -----------------------------------------------------
@@ -166,11 +166,19 @@ class RelyingParty:
             )
         return answer
 
+    def seal(self, text: str, purpose: str) -> str:
+        """For the store; ``purpose`` must be the same when it is opened."""
+        return self._sealer.seal(purpose, text.encode())
+
+    def open(self, sealed: str, purpose: str) -> str:
+        """Empty when it was not sealed for this purpose, or not by this key."""
+        return (self._sealer.open(purpose, sealed) or b"").decode()
+
     def _secret_of(self, provider: IdentityProvider) -> str:
         if not provider.sealed_secret:
             return ""
-        secret = self.box.open(provider.sealed_secret, secret_purpose(provider.id))
-        if secret is None:
+        secret = self.open(provider.sealed_secret, secret_purpose(provider.id))
+        if not secret:
             raise Unavailable(
                 f"The client secret of {provider.display_name} cannot be opened: the key in the "
                 "data directory is another.",
@@ -226,6 +234,7 @@ class RelyingParty:
         self._kept.pop((provider.id, provider.issuer), None)
 
     async def keys(self, provider: IdentityProvider) -> Sequence[Mapping[str, Any]]:
+        """Its key set, kept as long as its discovery document."""
         return await self._keys(provider)
 
     async def _keys(

@@ -12,10 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-TENANT_ALIASES = ("organizations", "common")
+ADFS = "adfs"  # as a tenant: clients then use the paths and the scopes of an ADFS server
+TENANT_ALIASES = ("organizations", "common", ADFS)
 # Clients with these built in (azure-mgmt for JavaScript, older az) cannot be told otherwise.
 MANAGEMENT = ("https://management.azure.com", "https://management.core.windows.net")
 EVERYTHING = "/.default"
+# What a client may ask of an audience; all of it means the same here (CLIENTS 1.3).
+_ENDINGS = (EVERYTHING, "/user_impersonation", "/openid")
+_OPENID = ("openid", "profile", "email", "offline_access")  # passed over, as Entra ID does
 GRAPH = "/graph"  # below the base: what az asks about people (CLIENTS 1.4)
 
 
@@ -40,13 +44,13 @@ class Realm:
     def audience_of(self, scope: str) -> str | None:
         """The audience that a scope asks for, None when it is not this server's.
 
-        One ``<audience>/.default``, with or without a slash more; OpenID's own scopes beside
-        it are passed over, as Entra ID does.
+        One ``<audience>/.default``, or another of _ENDINGS, with or without a slash more.
         """
-        wanted = [each for each in scope.split() if each not in ("openid", "profile")]
-        if len(wanted) != 1 or not wanted[0].endswith(EVERYTHING):
+        wanted = [each for each in scope.split() if each not in _OPENID]
+        ending = next((each for each in _ENDINGS if wanted and wanted[0].endswith(each)), "")
+        if len(wanted) != 1 or not ending:
             return None
-        audience = wanted[0].removesuffix(EVERYTHING).removesuffix("/")
+        audience = wanted[0].removesuffix(ending).removesuffix("/")
         is_ours = self.is_audience(audience) or self.is_graph_audience(audience)
         return audience if is_ours else None
 
@@ -65,7 +69,7 @@ class Realm:
         if not self.is_base(base):
             return False
         tenant, _, rest = path.removeprefix("/").partition("/")
-        return self.is_tenant(tenant) and rest in ("oauth2/v2.0/token", "v2.0")
+        return self.is_tenant(tenant) and rest in ("oauth2/v2.0/token", "oauth2/token", "v2.0")
 
 
 def _split(url: str) -> tuple[str, str]:

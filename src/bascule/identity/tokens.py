@@ -1,10 +1,11 @@
-"""Access tokens: signed statements of who somebody is, for an hour or ten minutes.
+"""Access and id tokens: signed statements of who somebody is, for an hour or ten minutes.
 
 RFC 9068 (JWT profile for access tokens: typ ``at+jwt``) with the claims that Entra ID's
-application tokens carry (oid, appid, tid, idtyp). RS256, because that is what verifiers
-of such tokens expect. A token is taken only as this module writes it: the algorithm is
-fixed, the header holds nothing but alg, typ and kid, and a key in a header is never used
-(EDGES B5). That somebody may still call is asked of the store on each call, not here.
+tokens carry (oid, appid, tid, idtyp; of people scp, upn, amr). RS256, because that is what
+verifiers of such tokens expect. A token is taken only as this module writes it: the algorithm
+is fixed, the header holds nothing but alg, typ and kid, and a key in a header is never used
+(EDGES B5). An id token has another typ, so none is ever taken as a bearer token. That
+somebody may still call is asked of the store on each call, not here.
 """
 
 from __future__ import annotations
@@ -16,27 +17,26 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import RSAKey
 
 from bascule.domain.access import PrincipalKind
-from bascule.errors import AuthenticationFailed, ConfigurationError
-from bascule.files import PRIVATE, write_atomically
-from bascule.identity.files import read_if_present
+from bascule.domain.principals import User
+from bascule.domain.tokens import SignIn
+from bascule.errors import AuthenticationFailed
 from bascule.identity.realm import Realm
+from bascule.identity.signing_keys import ALGORITHM, SigningKeys
 
-SIGNING_KEY = "token-signing.key"
-ALGORITHM = "RS256"
 TOKEN_TYPE = "at+jwt"  # noqa: S105  # reason: a media type, not a secret
-KEY_BITS = 2048
+ID_TOKEN_TYPE = "JWT"  # noqa: S105  # reason: as above
 KEPT_TOKENS = 4096  # whose signature need not be checked again
-LONGEST_TOKEN = 4096  # characters; ours have about 900
+LONGEST_TOKEN = 4096  # characters; ours have about 1,200
 LIFE: Mapping[PrincipalKind, timedelta] = {
     PrincipalKind.USER: timedelta(hours=1),
     PrincipalKind.SERVICE: timedelta(hours=1),
     PrincipalKind.AGENT: timedelta(minutes=10),
 }
+_IDTYP = {PrincipalKind.USER: "user", PrincipalKind.SERVICE: "app", PrincipalKind.AGENT: "app"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +48,49 @@ class AccessToken:
     tenant_id: str
     issuer: str
     audience: str
-    credential: str  # names the secret or key that was the proof
+    credential: str  # names the secret, key or epoch that was the proof
     id: str  # jti
     issued_at: datetime
     expires_at: datetime
+    family_id: str = ""  # a person's: the sign-in that it came of
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user who signed in to a client: what only their tokens say."""
+
+    user: User
+    sign_in: SignIn
+    client_id: str
+    family_id: str
+
+    def claims(self) -> Mapping[str, Any]:
+        return {
+            "name": self.user.display_name or self.user.name,
+            "upn": self.user.name,
+            "preferred_username": self.user.name,
+            "amr": list(self.sign_in.methods),
+            "auth_time": int(self.sign_in.at.timestamp()),
+        }
 
 
 class TokenIssuer:
-    """Signs and checks tokens with a key that lives in the data directory."""
+    """Signs and checks tokens with the keys that live in the data directory."""
 
     def __init__(self, data_dir: Path) -> None:
-        """Read the signing key, made on the first start; raise ConfigurationError."""
-        self._key = _read_or_make_key(data_dir / SIGNING_KEY)
-        self._kid = self._key.thumbprint()
-        # A signature that was right stays right; whether it may still be used is asked anew
-        # on each call. Only tokens that we signed are kept.
-        self._said = lru_cache(maxsize=KEPT_TOKENS)(lambda token: _claims_of(self._decode(token)))
+        """Read the signing keys, made on the first start; raise ConfigurationError."""
+        self._keys = SigningKeys(data_dir)
+        # A signature that was right stays right as long as its key is one of ours; whether it
+        # may still be used is asked anew on each call. Only tokens that we signed are kept.
+        self._said = lru_cache(maxsize=KEPT_TOKENS)(self._read)
 
-    def jwks(self) -> dict[str, list[dict[str, Any]]]:
-        """The public half, RFC 7517."""
-        public = self._key.as_dict(private=False)
-        return {"keys": [{**public, "kid": self._kid, "use": "sig", "alg": ALGORITHM}]}
+    def jwks(self, now: datetime) -> dict[str, list[dict[str, Any]]]:
+        """The public halves, RFC 7517; the one that signs is first."""
+        return self._keys.public(now)
+
+    def rotate(self, now: datetime, *, forget: bool = False) -> tuple[str, str]:
+        """Sign with a new key from now on; ``SigningKeys.rotate`` says how."""
+        return self._keys.rotate(now, forget=forget)
 
     def issue(
         self,
@@ -80,10 +102,12 @@ class TokenIssuer:
         audience: str,
         token_id: str,
         now: datetime,
+        person: Person | None = None,
     ) -> str:
         """A token for a principal that has just proved itself; it lives LIFE[kind].
 
-        ``credential`` names the proof, so that the token dies with it.
+        ``credential`` names the proof, so that the token dies with it. ``person`` is given
+        for a user, who acts through a client.
         """
         issued_at = int(now.timestamp())
         claims = {
@@ -91,9 +115,9 @@ class TokenIssuer:
             "aud": audience,
             "sub": principal_id,
             "oid": principal_id,
-            "appid": principal_id,
+            "appid": principal_id if person is None else person.client_id,
             "tid": tenant_id,
-            "idtyp": "app",
+            "idtyp": _IDTYP[kind],
             "kind": str(kind),
             "proof": credential,
             "iat": issued_at,
@@ -102,8 +126,29 @@ class TokenIssuer:
             "jti": token_id,
             "ver": "2.0",
         }
-        header = {"alg": ALGORITHM, "typ": TOKEN_TYPE, "kid": self._kid}
-        return jwt.encode(header, claims, self._key, algorithms=[ALGORITHM])
+        if person is not None:
+            claims |= {"scp": "user_impersonation", "sid": person.family_id, **person.claims()}
+        return self._sign(TOKEN_TYPE, claims)
+
+    def issue_id_token(
+        self, person: Person, tenant_id: str, issuer: str, nonce: str, now: datetime
+    ) -> str:
+        """OpenID Connect Core section 2: tells the client who signed in, and opens nothing."""
+        issued_at = int(now.timestamp())
+        claims = {
+            "iss": issuer,
+            "aud": person.client_id,
+            "sub": person.user.id,
+            "oid": person.user.id,
+            "tid": tenant_id,
+            "iat": issued_at,
+            "nbf": issued_at,
+            "exp": issued_at + int(LIFE[PrincipalKind.USER].total_seconds()),
+            "ver": "2.0",
+            **person.claims(),
+            **({"nonce": nonce} if nonce else {}),
+        }
+        return self._sign(ID_TOKEN_TYPE, claims)
 
     def verify(
         self, token: str, realm: Realm, now: datetime, *, is_for_graph: bool = False
@@ -112,7 +157,9 @@ class TokenIssuer:
 
         ``is_for_graph``: it may also be one that is good for nothing but the Graph's routes.
         """
-        said = self._said(token)
+        kid, said = self._said(token)
+        if self._keys.find(kid, now) is None:
+            raise _not_ours()
         if said.tenant_id != realm.tenant_id:
             raise _invalid("it is of another tenant", "InvalidAuthenticationTokenTenant")
         if not realm.is_issuer(said.issuer):
@@ -126,30 +173,44 @@ class TokenIssuer:
             raise _invalid("it is from the future: this server's clock went back")
         return said
 
-    def _decode(self, token: str) -> Mapping[str, Any]:
+    def _sign(self, typ: str, claims: Mapping[str, Any]) -> str:
+        header = {"alg": ALGORITHM, "typ": typ, "kid": self._keys.kid}
+        return jwt.encode(header, dict(claims), self._keys.signing, algorithms=[ALGORITHM])
+
+    def _read(self, token: str) -> tuple[str, AccessToken]:
+        """The kid and what the token says, its signature checked by that one of our keys."""
         if len(token) > LONGEST_TOKEN or not token.isascii():
-            raise _invalid("it is not one of ours")
+            raise _not_ours()
         try:
-            decoded = jwt.decode(token, self._key, algorithms=[ALGORITHM])
-        except (JoseError, ValueError) as error:
-            raise _invalid("it is not one of ours") from error
-        if decoded.header != {"alg": ALGORITHM, "typ": TOKEN_TYPE, "kid": self._kid}:
-            raise _invalid("it is not one of ours")
-        return decoded.claims
+            kid = jws.extract_compact(token.encode()).headers().get("kid")
+            key = self._keys.find(kid, _EVER)
+            if key is None:
+                raise _not_ours()
+            decoded = jwt.decode(token, key, algorithms=[ALGORITHM])
+        except (JoseError, ValueError, TypeError, AttributeError) as error:
+            raise _not_ours() from error
+        if decoded.header != {"alg": ALGORITHM, "typ": TOKEN_TYPE, "kid": kid}:
+            raise _not_ours()
+        return str(kid), _claims_of(decoded.claims)
+
+
+_EVER = datetime.min.replace(tzinfo=UTC)  # before any key was retired: whether it still counts is
 
 
 def _claims_of(claims: Mapping[str, Any]) -> AccessToken:
     """The claims as a value; another kind of token that our key signed is refused."""
     try:
-        if claims["idtyp"] != "app" or claims["oid"] != claims["sub"]:
-            raise _invalid("it is not an application's access token")
+        kind = PrincipalKind(claims["kind"])
+        if claims["idtyp"] != _IDTYP[kind] or claims["oid"] != claims["sub"]:
+            raise _invalid("it is not an access token of its kind of principal")
         texts = [claims[name] for name in ("sub", "tid", "iss", "aud", "proof", "jti")]
-        if not all(isinstance(text, str) and text for text in texts):
+        family_id = claims.get("sid", "")
+        if not all(isinstance(text, str) and text for text in (*texts, family_id or "none")):
             raise _invalid("a claim is not a text")
         principal_id, tenant_id, issuer, audience, credential, token_id = texts
         return AccessToken(
             principal_id,
-            PrincipalKind(claims["kind"]),
+            kind,
             tenant_id,
             issuer,
             audience,
@@ -157,9 +218,14 @@ def _claims_of(claims: Mapping[str, Any]) -> AccessToken:
             token_id,
             datetime.fromtimestamp(claims["iat"], UTC),
             datetime.fromtimestamp(claims["exp"], UTC),
+            family_id,
         )
     except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         raise _invalid("a claim is missing or malformed") from error
+
+
+def _not_ours() -> AuthenticationFailed:
+    return _invalid("it is not one of ours")
 
 
 def _invalid(why: str, code: str = "InvalidAuthenticationToken") -> AuthenticationFailed:
@@ -168,24 +234,3 @@ def _invalid(why: str, code: str = "InvalidAuthenticationToken") -> Authenticati
         code=code,
         advice="Sign in again and repeat the call with the new token.",
     )
-
-
-def _read_or_make_key(path: Path) -> RSAKey:
-    pem = read_if_present(path)
-    if pem is None:
-        key = RSAKey.generate_key(KEY_BITS, private=True)
-        write_atomically(path, key.as_pem(private=True), PRIVATE)
-        return key
-    try:
-        key = RSAKey.import_key(pem)
-    except (JoseError, ValueError, TypeError) as error:
-        raise ConfigurationError(
-            f"{path} is damaged: {error}.",
-            advice="Remove it: the next start makes a new one, and everybody signs in again.",
-        ) from error
-    if not key.is_private:
-        raise ConfigurationError(
-            f"{path} holds no private key.",
-            advice="Remove it: the next start makes a new one, and everybody signs in again.",
-        )
-    return key

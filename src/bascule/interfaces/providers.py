@@ -56,6 +56,10 @@ class ProviderReads(Protocol):
         """Ordered by provider and address."""
         ...
 
+    def invitations_from(self, provider_id: str) -> Sequence[Invitation]:
+        """All to one provider, ordered by address."""
+        ...
+
     def pending_sign_ins(self) -> int:
         """How many are on their way, those whose time is over too."""
         ...

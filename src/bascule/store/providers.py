@@ -63,6 +63,11 @@ class ProviderReads(Rows):
         ordered = wanted.order_by(table.c.provider_id, table.c.email)
         return [_invitation(row) for row in self._all(ordered)]
 
+    def invitations_from(self, provider_id: str) -> Sequence[Invitation]:
+        table = t.provider_invitations
+        wanted = select(table).where(table.c.provider_id == provider_id.lower())
+        return [_invitation(row) for row in self._all(wanted.order_by(table.c.email))]
+
     def pending_sign_ins(self) -> int:
         row = self._first(select(func.count()).select_from(t.pending_sign_ins))
         return 0 if row is None else int(row[0])

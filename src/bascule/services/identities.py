@@ -1,0 +1,165 @@
+"""Who at a provider is which user: linked by subject, or invited by address (EDGES B4, B6).
+
+A link is a way to sign in: so only somebody who holds all that the user holds may make one,
+and taking one away voids the user's sessions and tokens. An invitation names an address of
+a domain of the provider's; whoever first proves it there is linked, and it is used up.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from bascule.domain.access import Subject
+from bascule.domain.events import (
+    IdentityInvitationWithdrawn,
+    IdentityInvited,
+    IdentityLinked,
+    IdentityUnlinked,
+)
+from bascule.domain.principals import User
+from bascule.domain.providers import (
+    ExternalIdentity,
+    IdentityProvider,
+    Invitation,
+    fold_email,
+    is_our_domain,
+    is_subject,
+)
+from bascule.domain.times import format_utc
+from bascule.errors import Conflict, InvalidInput, NotFound
+from bascule.interfaces import Reader, Transaction
+from bascule.services.act import Act
+from bascule.services.providers import KIND, drop_memberships, find_provider, void
+from bascule.services.standing import check_may_change, identity_id, name_of
+
+INVITATION_LIFE = timedelta(days=14)
+MOST_IDENTITIES = 16  # of one user
+BY_HAND, BY_INVITATION, AS_NEW = "by hand", "by invitation", "as a new user"
+
+
+def find_user(reader: Reader, wanted: str) -> User:
+    """By id, or by name without regard to case."""
+    user = reader.user(wanted) or reader.user_by_name(wanted)
+    if user is None:
+        raise NotFound(
+            f"There is no user {wanted[:113]!r}.",
+            code="UserNotFound",
+            advice="List them: bascule user list",
+        )
+    return user
+
+
+def link(
+    tx: Transaction, act: Act, subject: Subject, provider_name: str, wanted: str, external: str
+) -> tuple[ExternalIdentity, bool]:
+    """Say that this subject of the provider is that user; True when it is new."""
+    provider, user = find_provider(tx, provider_name), find_user(tx, wanted)
+    check_may_change(tx, act, subject, user.id)
+    if not is_subject(external):
+        raise InvalidInput(
+            "A subject is 1 to 255 printable ASCII characters: the provider's own id of the "
+            "person (sub), never a name or an address.",
+            code="InvalidSubject",
+            target="properties.subject",
+        )
+    present = tx.external_identity(provider.issuer, external)
+    if present is not None and present.user_id != user.id:
+        raise Conflict(
+            f"That subject of {provider.name} is '{name_of(tx, present.user_id)}' already.",
+            code="IdentityTaken",
+            advice="Unlink it there first: bascule provider unlink",
+        )
+    if present is not None:
+        return present, False
+    return join(tx, act, provider, user, external, BY_HAND), True
+
+
+def join(
+    tx: Transaction, act: Act, provider: IdentityProvider, user: User, external: str, how: str
+) -> ExternalIdentity:
+    """Write the link and its event; whether it may be is decided by who calls."""
+    if len(tx.external_identities_of(user.id)) >= MOST_IDENTITIES:
+        raise Conflict(
+            f"'{user.name}' has {MOST_IDENTITIES} external identities, which is the most.",
+            code="TooManyIdentities",
+        )
+    identity = ExternalIdentity(provider.issuer, external, provider.id, user.id, act.now)
+    tx.put_external_identity(identity)
+    fact = IdentityLinked(provider.name, provider.issuer, external, user.id, user.name, how)
+    act.record(tx, fact, identity_id(tx, KIND, provider.name))
+    return identity
+
+
+def unlink(tx: Transaction, act: Act, subject: Subject, provider_name: str, external: str) -> bool:
+    """Take a link away, and what it gave; False when there is none."""
+    provider = find_provider(tx, provider_name)
+    identity = tx.external_identity(provider.issuer, external)
+    if identity is None:
+        return False
+    check_may_change(tx, act, subject, identity.user_id)
+    tx.delete_external_identity(identity.issuer, identity.subject)
+    void(tx, [identity.user_id])
+    name = name_of(tx, identity.user_id)
+    fact = IdentityUnlinked(
+        provider.name, identity.issuer, identity.subject, identity.user_id, name
+    )
+    act.record(tx, fact, identity_id(tx, KIND, provider.name))
+    _take_back(tx, act, provider, identity.user_id, f"unlinking of {name} at {provider.name}")
+    return True
+
+
+def _take_back(
+    tx: Transaction, act: Act, provider: IdentityProvider, user_id: str, cause: str
+) -> None:
+    """End the memberships that the provider gave, unless another identity of it may have."""
+    left = tx.external_identities_of(user_id)
+    if not any(each.provider_id == provider.id for each in left):
+        drop_memberships(tx, act, provider, [user_id], cause, is_all=True)
+
+
+def invite(
+    tx: Transaction, act: Act, subject: Subject, provider_name: str, wanted: str, email: str
+) -> Invitation:
+    """Let whoever first proves this address at the provider be that user."""
+    provider, user = find_provider(tx, provider_name), find_user(tx, wanted)
+    check_may_change(tx, act, subject, user.id)
+    folded = fold_email(email)
+    if not folded or not is_our_domain(provider, folded):
+        domains = ", ".join(provider.domains) or "none"
+        raise InvalidInput(
+            f"{email[:200]!r} is no e-mail address of a domain of {provider.name}'s settings; "
+            f"there is: {domains}.",
+            code="InvalidEmail",
+            target="properties.email",
+            advice="Link by subject instead, or set the domains: bascule provider change",
+        )
+    present = tx.invitation(provider.id, folded)
+    if present is not None and present.user_id != user.id and act.now < present.expires_at:
+        raise Conflict(
+            f"That address is invited as '{name_of(tx, present.user_id)}' already.",
+            code="InvitationTaken",
+        )
+    invitation = Invitation(provider.id, folded, user.id, act.now + INVITATION_LIFE)
+    tx.put_invitation(invitation)
+    until = format_utc(invitation.expires_at)
+    fact = IdentityInvited(provider.name, folded, user.id, user.name, until)
+    act.record(tx, fact, identity_id(tx, KIND, provider.name))
+    return invitation
+
+
+def withdraw(tx: Transaction, act: Act, subject: Subject, provider_name: str, email: str) -> bool:
+    """Take an invitation back; False when there is none."""
+    provider = find_provider(tx, provider_name)
+    invitation = tx.invitation(provider.id, fold_email(email))
+    if invitation is None:
+        return False
+    check_may_change(tx, act, subject, invitation.user_id)
+    tx.delete_invitation(provider.id, invitation.email)
+    fact = IdentityInvitationWithdrawn(
+        provider.name,
+        invitation.email,
+        invitation.user_id,
+        name_of(tx, invitation.user_id),
+    )
+    act.record(tx, fact, identity_id(tx, KIND, provider.name))
+    return True
