@@ -23,13 +23,18 @@ from bascule.api.routes import (
     activity,
     agents,
     audit,
+    authorization,
     compute,
     fleet,
+    graph,
     health,
     jit,
+    principal_groups,
     record,
     resources,
+    service_principals,
     sinks,
+    users,
 )
 from bascule.errors import BasculeError
 
@@ -68,18 +73,16 @@ def build_app(state: AppState, background: Background = nullcontext) -> FastAPI:
         audit,
         record,
         sinks,
+        own_sign_in,
         resources,
         activity,
+        users,
+        principal_groups,
+        service_principals,
+        graph,
     ):
         app.include_router(module.router)
-    app.include_router(
-        oauth.router(
-            store=state.services.store,
-            clock=state.services.clock,
-            tokens=state.tokens,
-            realm=state.realm,
-        )
-    )
+    app.include_router(oauth.router(state))
     return app
 
 

@@ -44,6 +44,7 @@ T = TypeVar("T")
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
+AUTHORIZATION = "Microsoft.Authorization"
 LONGEST_CLIENT = 200  # characters of a User-Agent that go on record
 _API_VERSION = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:-[A-Za-z0-9.-]{1,32})?")
 
@@ -247,7 +248,7 @@ def _look(reader: Reader, request: Request, token: AccessToken, now: datetime) -
     named = request.path_params
     is_caller = token.kind in CALLERS
     return _Found(
-        find_principal(reader, token.kind, token.principal_id, now),
+        find_principal(reader, token.kind, token.principal_id, now, token.family_id),
         rights_of(reader, token.principal_id, now) if is_caller else NO_RIGHTS,
         tuple(reader.resource_groups()) if "resource_group" in named else (),
         tuple(reader.locations()) if "location" in named else (),
@@ -271,13 +272,18 @@ def scope_of_path(path: str) -> Scope:
     """The scope that a canonical path names: its longest part of whole names.
 
     ``/subscriptions/S/providers/N/types`` is about the subscription, ``.../types/name/verb``
-    about that resource.
+    about that resource. What is Microsoft.Authorization's is about what stands before it: an
+    assignment is made and taken by a right at the scope where it is assigned.
     """
     parts = path.strip("/").split("/")
     end = 2
     if parts[2:3] == ["resourceGroups"] and len(parts) >= 4:
         end = 4
-    while parts[end : end + 1] == ["providers"] and len(parts) >= end + 4:
+    while (
+        parts[end : end + 1] == ["providers"]
+        and len(parts) >= end + 4
+        and parts[end + 1] != AUTHORIZATION
+    ):
         end += 4
         while len(parts) >= end + 2 and parts[end] != "providers":
             end += 2
@@ -385,7 +391,7 @@ def _check_content_type(request: Request) -> None:
     headers = request.headers
     has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
     media_type = headers.get("content-type", "").partition(";")[0].strip().casefold()
-    if request.method in ("PUT", "POST") and has_body and media_type != "application/json":
+    if request.method in ("PUT", "POST", "PATCH") and has_body and media_type != "application/json":
         raise HTTPException(
             415,
             f"A body must be sent as Content-Type: application/json, not {media_type[:60]!r}.",

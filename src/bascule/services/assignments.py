@@ -240,12 +240,16 @@ def find_assignment(reader: Reader, assignment_id: str, scope: Scope) -> Assignm
     """The one of that id at that very scope; raise NotFound."""
     found = reader.role_assignment(assignment_id)
     if found is None or found.scope != scope:
-        raise NotFound(
-            f"The role assignment '{assignment_id[:64]}' is not found at {scope}.",
-            code="RoleAssignmentNotFound",
-            advice="List those that are: bascule role assignments",
-        )
+        raise no_assignment(assignment_id, scope)
     return view_of(reader, found)
+
+
+def no_assignment(assignment_id: str, scope: Scope) -> NotFound:
+    return NotFound(
+        f"The role assignment '{assignment_id[:64]}' is not found at {scope}.",
+        code="RoleAssignmentNotFound",
+        advice="List those that are: bascule role assignments",
+    )
 
 
 def list_assignments(
