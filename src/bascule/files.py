@@ -8,6 +8,7 @@ one file at once need ``client.private_file``.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from bascule.errors import ConfigurationError
@@ -16,10 +17,16 @@ PRIVATE = 0o600
 PUBLIC = 0o644
 
 
-def write_atomically(path: Path, data: str | bytes, mode: int = PRIVATE) -> None:
+def write_atomically(
+    path: Path,
+    data: str | bytes,
+    mode: int = PRIVATE,
+    before_replacing: Callable[[], None] = lambda: None,
+) -> None:
     """Replace ``path``; it never exists half-written nor with a wider mode than ``mode``.
 
-    Raises ConfigurationError when the folder cannot be written or the disk is full.
+    ``before_replacing`` is called when the new file is on disk and the old one still in its
+    place. Raises ConfigurationError when the folder cannot be written or the disk is full.
     """
     temporary = path.with_name(path.name + ".new")
     try:
@@ -30,6 +37,7 @@ def write_atomically(path: Path, data: str | bytes, mode: int = PRIVATE) -> None
             file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(descriptor)
+        before_replacing()
         temporary.replace(path)
         sync_directory(path.parent)
     except OSError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from bascule.agent.memory import FALLBACK, NEWEST, PREVIOUS, HeldFile
 from bascule.domain.desired import Held, HeldLease
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.errors import ConfigurationError
 
 
 class Clock:
@@ -120,3 +123,23 @@ def test_a_damaged_file_never_becomes_the_previous_one(tmp_path: Path, clock: Cl
 def test_files_are_the_owners_alone(tmp_path: Path, clock: Clock) -> None:
     memory(tmp_path, clock).save(HELD)
     assert (tmp_path / NEWEST).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_save_that_is_cut_short_leaves_two_generations(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the new file is whole on disk, the two of before are two files."""
+    first, second = HeldFile(tmp_path, clock, "a"), Held(generation=2)
+    first.save(Held(generation=1))
+    first.save(second)
+
+    def cut(_: int) -> None:
+        raise OSError(errno.EIO, "cut short")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(os, "fsync", cut)
+        with pytest.raises(ConfigurationError):
+            first.save(Held(generation=3))
+    newest, previous = tmp_path / NEWEST, tmp_path / PREVIOUS
+    assert newest.stat().st_ino != previous.stat().st_ino
+    assert HeldFile(tmp_path, clock, "a").load() == second

@@ -59,9 +59,11 @@ class HeldFile:
         )
         text = json.dumps({"checksum": _checksum(body), "body": body})
         newest = self._directory / NEWEST
-        if self._read(newest) is not None:  # a damaged file never becomes the previous one
-            self._keep_as_previous(newest)
-        write_atomically(newest, text)
+        # A damaged file never becomes the previous one.
+        is_sound = self._read(newest) is not None
+        keep = (lambda: self._keep_as_previous(newest)) if is_sound else (lambda: None)
+        # As late as can be: in between, one file has both names and there is one generation.
+        write_atomically(newest, text, before_replacing=keep)
 
     def _keep_as_previous(self, newest: Path) -> None:
         """Give today's file a second name, so that there is always a newest one (link(2))."""
