@@ -166,7 +166,7 @@ def _serve(
         sign_in=SignIn(
             services,
             IdentityProofs(settings.data, _first_name(settings)),
-            Denials().is_recorded,
+            Denials().is_recorded,  # its own: bad tokens do not use them up
         ),
         way_out=_way_out(settings, services.clock),
     )

@@ -8,11 +8,11 @@ does, and never his own by that way. Secrets are answered once and never again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import ceil
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.events import (
@@ -44,7 +44,14 @@ from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.proofs import Ceremony, NewTotp
 from bascule.services.act import Act
 from bascule.services.owners import check_owner_left
-from bascule.services.sign_in import Proof, Refusal, SignIn, SignInRefused, Visit
+from bascule.services.sign_in import (
+    KeyAnswer,
+    Proof,
+    Refusal,
+    SignIn,
+    SignInRefused,
+    Visit,
+)
 from bascule.services.standing import are_owners, check_may_change, identity_id
 from bascule.services.users import KIND, find_user
 
@@ -166,21 +173,15 @@ class OwnSignIn:
         return self._proofs.passkeys.begin_registration(user, present, self._services.clock.now())
 
     async def finish_passkey(
-        self,
-        subject: Subject,
-        ticket: str,
-        answer: Mapping[str, Any],
-        label: str,
-        origin: str,
-        visit: Visit,
+        self, subject: Subject, key: KeyAnswer, label: str, visit: Visit
     ) -> Passkey:
-        """Keep what the authenticator made; the ticket is the proof that begin was given."""
+        """Keep what the authenticator made; the ticket shows that ``begin_passkey`` had a proof."""
         user = await self._user(subject)
         parse_display_name(label, "name")
 
         def work(tx: Transaction, act: Act) -> Passkey:
             finish = self._proofs.passkeys.finish_registration
-            challenge, made = finish(ticket, answer, origin, act.now)
+            challenge, made = finish(key.ticket, key.answer, key.origin, act.now)
             is_ours = challenge.user_id == user.id
             if not is_ours or not tx.use_challenge(challenge.challenge, challenge.ends_at, act.now):
                 raise InvalidInput(

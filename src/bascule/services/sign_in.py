@@ -185,9 +185,18 @@ class SignIn:
         return self.proofs.passkeys.begin_assertion(user_id, present, self.services.clock.now())
 
     async def finish_assertion(
-        self, accepted: PasswordAccepted | None, key: KeyAnswer, visit: Visit
+        self,
+        accepted: PasswordAccepted | None,
+        ticket: str,
+        answer: Mapping[str, Any],
+        origin: str,
+        visit: Visit,
     ) -> SignedIn | SignInRefused:
-        """Take the authenticator's answer: after the password, or alone (None)."""
+        """Take the authenticator's answer: after the password, or alone (None).
+
+        ``origin`` is where the page was served: the base URL that it was asked by.
+        """
+        key = KeyAnswer(ticket, answer, origin)
         if accepted is None:
             return await self._by_key_alone(key, visit)
         return await self._second(accepted, Proof(FactorKind.PASSKEY, key=key), visit)
