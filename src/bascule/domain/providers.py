@@ -62,7 +62,7 @@ class ExternalIdentity:
     user_id: str
     linked_at: datetime
     email: str = ""  # as it was last said; for people to read, it decides nothing
-    signed_in_at: datetime | None = None
+    vouched_at: datetime | None = None  # when the provider last spoke for the person
     sealed_refresh: str = field(default="", repr=False)  # a refresh token; empty: none
 
 

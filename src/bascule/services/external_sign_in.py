@@ -38,7 +38,7 @@ from bascule.interfaces.providers import PendingSignIn
 from bascule.services.act import Act, actor_of
 from bascule.services.identities import AS_NEW, BY_INVITATION, join
 from bascule.services.losses import end_unheld
-from bascule.services.providers import KIND, drop_memberships, void
+from bascule.services.providers import KIND, drop_memberships
 from bascule.services.sign_in import Visit
 from bascule.services.standing import identity_id
 from bascule.services.users import create_user
@@ -130,7 +130,7 @@ def renew(tx: Transaction, act: Act, identity: ExternalIdentity, returned: Retur
     if isinstance(said, NotVouched) or said.subject != identity.subject or not user.is_enabled:
         disown(tx, act, identity)
         return False
-    _note(tx, act, provider, said, returned.sealed_refresh, is_sign_in=False)
+    _note(tx, act, provider, said, returned.sealed_refresh)
     _take_groups(tx, act, provider, user, said)
     return True
 
@@ -142,7 +142,6 @@ def disown(tx: Transaction, act: Act, identity: ExternalIdentity) -> None:
     if provider is None or present is None:
         return
     tx.put_external_identity(replace(present, sealed_refresh=""))
-    void(tx, [present.user_id])
     cause = f"identity provider {provider.name} no longer vouching"
     drop_memberships(tx, act, provider, [present.user_id], cause, is_all=True)
 
@@ -239,20 +238,14 @@ def _actor(user: User, visit: Visit) -> Actor:
 
 
 def _note(
-    tx: Transaction,
-    act: Act,
-    provider: IdentityProvider,
-    said: Vouched,
-    sealed_refresh: str,
-    *,
-    is_sign_in: bool = True,
+    tx: Transaction, act: Act, provider: IdentityProvider, said: Vouched, sealed_refresh: str
 ) -> None:
     identity = tx.external_identity(provider.issuer, said.subject)
     if identity is not None:
-        at = act.now if is_sign_in else identity.signed_in_at
-        tx.put_external_identity(
-            replace(identity, email=said.said_email, signed_in_at=at, sealed_refresh=sealed_refresh)
+        noted = replace(
+            identity, email=said.said_email, vouched_at=act.now, sealed_refresh=sealed_refresh
         )
+        tx.put_external_identity(noted)
 
 
 def _take_groups(

@@ -7,7 +7,8 @@ a domain of the provider's; whoever first proves it there is linked, and it is u
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from bascule.domain.access import Subject
 from bascule.domain.events import (
@@ -35,6 +36,46 @@ from bascule.services.standing import check_may_change, identity_id, name_of
 INVITATION_LIFE = timedelta(days=14)
 MOST_IDENTITIES = 16  # of one user
 BY_HAND, BY_INVITATION, AS_NEW = "by hand", "by invitation", "as a new user"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A link, or an invitation that waits, as it is listed."""
+
+    user_id: str
+    user: str
+    subject: str = ""  # empty: an invitation
+    email: str = ""
+    linked_at: datetime | None = None
+    vouched_at: datetime | None = None
+    invited_until: datetime | None = None
+
+
+def known_to(reader: Reader, provider_name: str, now: datetime) -> list[Known]:
+    """Whom the provider knows, by subject; then who is invited, by address."""
+    provider = find_provider(reader, provider_name)
+    linked = [
+        Known(
+            each.user_id,
+            name_of(reader, each.user_id),
+            each.subject,
+            each.email,
+            each.linked_at,
+            each.vouched_at,
+        )
+        for each in reader.external_identities_from(provider.id)
+    ]
+    invited = [
+        Known(
+            each.user_id,
+            name_of(reader, each.user_id),
+            email=each.email,
+            invited_until=each.expires_at,
+        )
+        for each in reader.invitations_from(provider.id)
+        if now < each.expires_at
+    ]
+    return [*linked, *invited]
 
 
 def find_user(reader: Reader, wanted: str) -> User:

@@ -114,7 +114,7 @@ class ProviderWrites(ProviderReads):
                 "user_id": identity.user_id,
                 "linked_at": identity.linked_at,
                 "email": identity.email,
-                "signed_in_at": identity.signed_in_at,
+                "vouched_at": identity.vouched_at,
                 "sealed_refresh": identity.sealed_refresh,
             },
         )
@@ -192,7 +192,7 @@ def _identity(row: Row[Any]) -> ExternalIdentity:
         row.user_id,
         row.linked_at,
         row.email,
-        row.signed_in_at,
+        row.vouched_at,
         row.sealed_refresh,
     )
 

@@ -48,7 +48,7 @@ external_identities = Table(
     Column("user_id", Key, ForeignKey(users.c.id, ondelete="CASCADE"), nullable=False),
     Column("linked_at", Instant, nullable=False),
     Column("email", String, nullable=False),
-    Column("signed_in_at", Instant),
+    Column("vouched_at", Instant),
     Column("sealed_refresh", Text, nullable=False),
     Index(None, "provider_id", "subject"),
     Index(None, "user_id"),

@@ -69,7 +69,7 @@ def _people() -> None:
         sa.Column("user_id", sa.String(), nullable=False),
         sa.Column("linked_at", sa.BigInteger(), nullable=False),
         sa.Column("email", sa.String(), nullable=False),
-        sa.Column("signed_in_at", sa.BigInteger()),
+        sa.Column("vouched_at", sa.BigInteger()),
         sa.Column("sealed_refresh", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("issuer", "subject", name="pk_external_identities"),
         _of_provider("external_identities"),
