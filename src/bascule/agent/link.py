@@ -265,6 +265,7 @@ def report_json(report: Report) -> dict[str, Any]:
             "text": opening.port,
             "sources": list(opening.sources),
             "seconds": opening.seconds,
+            "id": opening.id,
         }
         for opening in report.local_openings
     ]

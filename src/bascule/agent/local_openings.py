@@ -24,6 +24,7 @@ from bascule.errors import BasculeError
 from bascule.files import write_atomically
 from bascule.interfaces import Clock
 from bascule.services.fleet import LocalOpening
+from bascule.services.held import LOCAL
 from bascule.services.owned_driver import OwnedDriver
 from bascule.services.reconcile import Reconciler
 
@@ -56,7 +57,12 @@ class LocalOpenings:
     def _read(self) -> list[LocalOpening]:
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             return [
-                LocalOpening(str(each["port"]), tuple(each["sources"]), int(each["seconds"]))
+                LocalOpening(
+                    str(each["port"]),
+                    tuple(each["sources"]),
+                    int(each["seconds"]),
+                    str(each.get("id", "")),  # of before it was kept
+                )
                 for each in json.loads(self._path.read_text())
             ]
         return []
@@ -76,10 +82,11 @@ def local_lease(
 ) -> tuple[str, HeldLease, LocalOpening]:
     """An opening by root's word: its id, what is held of it, and what is told of it."""
     seconds = duration.total_seconds()
+    grant_id = f"{LOCAL}{uuid.uuid4()}"
     return (
-        f"local-{uuid.uuid4()}",
+        grant_id,
         HeldLease((port,), sources, clock.boottime() + seconds, is_local=True),
-        LocalOpening(str(port), tuple(map(str, sources)), int(seconds)),
+        LocalOpening(str(port), tuple(map(str, sources)), int(seconds), grant_id),
     )
 
 

@@ -223,6 +223,17 @@ class PortLeftPolicies(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class PricingChanged(Fact):
+    """The plan that just-in-time access belongs to was switched at a subscription or group."""
+
+    scope: str
+    tier: str  # that holds there now: Standard is on, Free is off
+    previous_tier: str
+    is_enforced: bool  # no group below can differ
+    is_inherited: bool  # the scope's own setting was taken away
+
+
+@dataclass(frozen=True, slots=True)
 class AccessRequested(Fact):
     request_id: str
     policy: str

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from bascule.domain.machine import ClosedPort, Machine
 from bascule.domain.pricing import PlanSetting
+from bascule.domain.roles import Reach
 from bascule.domain.scopes import Scope
 from bascule.domain.security_rules import HeldOpening
 
@@ -29,7 +30,7 @@ class MachineFilter:
     """Which machines are meant; what is left as it is excludes none."""
 
     resource_group: str | None = None
-    within: tuple[str, ...] | None = None  # keys of scopes, of which one must contain it
+    within: Reach | None = None  # scopes, of which one must contain it
     traits: frozenset[int] | None = None  # codes of ``domain.classify.Traits``
     groups_off: frozenset[str] = frozenset()  # folded names of groups where the plan is off
 

@@ -42,6 +42,7 @@ from bascule.errors import AuthenticationFailed, Forbidden
 from bascule.interfaces import Blocked, Enrolment, EventFilter, Reader, Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.grants import close, end_grants, touch
+from bascule.services.held import remember_held
 from bascule.services.policies import known_machine
 
 MAXIMUM_TOKEN_LIFE = timedelta(minutes=15)
@@ -56,6 +57,7 @@ class LocalOpening:
     port: str
     sources: tuple[str, ...]
     seconds: int
+    id: str = ""  # under which reports have it in force; empty: of an older agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,7 @@ def enrol(
     tx.put_enforcement_point(
         EnforcementPoint(machine.uid, public_key, act.now, agent_version=agent_version)
     )
+    tx.delete_held_rules(machine.uid)  # the new point has reported nothing yet
     touch(tx, act, machine.uid)
     fingerprint = hashlib.sha256(public_key.encode()).hexdigest()[:16]
     act.record(tx, AgentEnrolled(str(machine.id), machine.uid, fingerprint), machine.id)
@@ -204,6 +207,7 @@ def take_report(tx: Transaction, act: Act, machine_uid: str, report: Report) -> 
             _keep_shut(tx, act, machine, report.closed)
     _record_notes(tx, act, machine, report)
     _update_point(tx, act, machine, point, report)
+    remember_held(tx, act, machine_uid, report)
     return tx.generation(machine_uid)
 
 

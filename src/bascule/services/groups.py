@@ -53,6 +53,7 @@ def delete_group(tx: Transaction, act: Act, name: str) -> None:
         )
     scope = group_scope(subscription_of(tx), known)
     forget_scope(tx, act, scope, f"deletion of resource group {known}")
+    tx.delete_plan_setting(scope)  # a new group of that name inherits nothing
     tx.delete_resource_group(known)
     act.record(tx, ResourceGroupDeleted(known), _id_of(tx, known))
 

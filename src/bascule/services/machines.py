@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from bascule.domain.classify import canonical_tags
 from bascule.domain.events import MachineAdded, MachineChanged, MachineDeleted
 from bascule.domain.grant import StatusReason
 from bascule.domain.ids import ResourceId
@@ -48,7 +49,7 @@ def put_machine(
         location=draft.location or (before.location if before else default_location),
         os_type=draft.os_type or (before.os_type if before else OsType.LINUX),
         addresses=_first(draft.addresses, before.addresses if before else None, ()),
-        tags=_first(draft.tags, before.tags if before else None, {}),
+        tags=canonical_tags(_first(draft.tags, before.tags if before else None, {})),
         created_at=before.created_at if before else act.now,
     )
     tx.put_machine(machine)

@@ -17,6 +17,7 @@ from bascule.errors import Conflict, InvalidInput, NotFound, Problem, RequestDen
 from bascule.interfaces import Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.grants import end_grants, touch
+from bascule.services.plans import require_plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def initiate(
     """Decide on rows read here and write request, grants and events; or the denial.
 
     A denial is an answer, not an exception, so that its event is kept. Raises NotFound
-    when there is no such policy.
+    when there is no such policy, Forbidden where the plan is off.
     """
     stored = tx.policy(wanted)
     if stored is None:
@@ -44,6 +45,7 @@ def initiate(
             f"Policy {wanted} does not exist.",
             advice="List the policies: bascule policy show. Make one: bascule policy set MACHINE.",
         )
+    require_plan(tx, [machine.machine_id for machine in machines])
     request = AccessRequest(
         id=new_id(),
         policy_id=stored.policy.id,

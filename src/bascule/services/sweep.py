@@ -89,14 +89,14 @@ def close_orphans(tx: Transaction, act: Act) -> int:
     over = [
         grant
         for grant in tx.orphaned_grants()
-        if grant.ends_at <= act.now and _latest_end(tx, grant) <= act.now
+        if grant.ends_at <= act.now and latest_end(tx, grant) <= act.now
     ]
     for grant in over:
         close(tx, act, grant)
     return len(over)
 
 
-def _latest_end(tx: Reader, grant: Grant) -> datetime:
+def latest_end(tx: Reader, grant: Grant) -> datetime:
     """The end that the kernel may have: an agent that is gone may not have heard of a shorter."""
     shorter = EventFilter(grant.machine_id.key, (GrantShortened.__name__,), grant.started_at)
     ends = [

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from bascule.domain.classify import Classification
 from bascule.domain.events import GrantClosed, GrantOpened
 from bascule.domain.grant import Grant, GrantState
 from bascule.domain.ids import ResourceId, policy_id
@@ -19,6 +20,7 @@ from bascule.domain.request import AccessRequest
 from bascule.interfaces import EventFilter, Reader, StoredPolicy
 from bascule.services.closed import named_ports
 from bascule.services.fleet import is_online, points_by_uid
+from bascule.services.neighbours import classification_of
 
 HISTORY = timedelta(days=7)  # how far back a policy's own ``requests`` reach
 MOST_REQUESTS = 1000  # of one policy; the rest is in accessRequests
@@ -85,6 +87,7 @@ class MachineView:
     default_etag: str  # of the policy ``default`` beside it; empty when there is none
     point: EnforcementPoint | None
     generation: int
+    classification: Classification
     now: datetime
 
 
@@ -154,13 +157,16 @@ def view_machine(reader: Reader, machine: Machine, now: datetime) -> MachineView
         machine.id.subscription_id, machine.id.resource_group, machine.location, "default"
     )
     default = reader.policy(beside)
+    naming = reader.policies_naming(machine.id)
+    point = reader.enforcement_point(machine.uid)
     return MachineView(
         machine=machine,
         closed=reader.closed_ports(machine.uid),
         named=named_ports(reader, machine),
-        policies=tuple(reader.policies_naming(machine.id)),
+        policies=tuple(naming),
         default_etag=default.etag if default else "",
-        point=reader.enforcement_point(machine.uid),
+        point=point,
         generation=reader.generation(machine.uid),
+        classification=classification_of(reader, machine, point, naming),
         now=now,
     )

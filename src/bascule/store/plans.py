@@ -6,11 +6,12 @@ thousand machines are counted and paged where they are; the store's contract com
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, case, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Row, case, delete, exists, func, select, true
 
 from bascule.domain.classify import FLUSHED_BY, MANAGED_TAG, UNMANAGED
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry
@@ -24,6 +25,7 @@ from bascule.store import tables as t
 from bascule.store.inventory import machine_of_row
 from bascule.store.rows import Rows, prefixes, slices
 from bascule.store.tables.plans import held_rules, plans
+from bascule.store.within import clauses_within
 
 _NAMED = exists().where(
     t.policy_machines.c.machine_key == t.machines.c.id_key,
@@ -51,17 +53,15 @@ def _conditions(wanted: MachineFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.resource_group is not None:
         found.append(t.machines.c.group_key == wanted.resource_group.casefold())
-    if wanted.within is not None:
-        key = t.machines.c.id_key
-        below = [
-            # What lies below a scope: from its key and a slash to that and the sign after it.
-            or_(key == scope, and_(key > f"{scope}/", key < f"{scope}0"))
-            for scope in wanted.within
-        ]
-        found.append(or_(False, *below))
     if wanted.traits is not None:
         found.append(_code(wanted.groups_off).in_(sorted(wanted.traits)))
     return found
+
+
+def _within(wanted: MachineFilter) -> Iterable[ColumnElement[bool]]:
+    if wanted.within is None:
+        return (true(),)
+    return clauses_within(wanted.within, t.machines.c.id_key)
 
 
 class PlanReads(Rows):
@@ -88,10 +88,9 @@ class PlanReads(Rows):
             select(t.machines)
             .select_from(_WITH_AGENTS if wanted.traits is not None else t.machines)
             .where(t.machines.c.id_key > after.casefold(), *_conditions(wanted))
-            .order_by(t.machines.c.id_key)
-            .limit(limit)
         )
-        return [machine_of_row(row) for row in self._all(statement)]
+        parts = [statement.where(clause) for clause in _within(wanted)]
+        return [machine_of_row(row) for row in self._first_of(parts, t.machines.c.id_key, limit)]
 
     def count_machines(self, wanted: MachineFilter) -> Mapping[int, int]:
         code = _code(wanted.groups_off).label("code")
@@ -101,7 +100,11 @@ class PlanReads(Rows):
             .where(*_conditions(wanted))
             .group_by(code)
         )
-        return {row.code: row.number for row in self._all(statement)}
+        found: Counter[int] = Counter()
+        for clause in _within(wanted):  # of which none overlaps another
+            for row in self._all(statement.where(clause)):
+                found[row.code] += row.number
+        return found
 
 
 class PlanWrites(PlanReads):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -12,21 +13,36 @@ from bascule.api.envelope import CompactJson
 from bascule.api.filters import parse_filter
 from bascule.api.paging import Wanted, WantedPage, page_json
 from bascule.api.paths import ARM, GROUP, MACHINE, MACHINES, SUBSCRIPTION, Group, MachinePath
-from bascule.api.wire.machines import MachineBody, instance_view_json, machine_json, read_machine
+from bascule.api.wire.machines import (
+    MachineBody,
+    instance_view_json,
+    machine_json,
+    read_machine,
+    states_json,
+)
 from bascule.domain.actions import INSTANCE_VIEW_READ, MACHINE_DELETE, MACHINE_READ, MACHINE_WRITE
+from bascule.domain.classify import MachineState, traits_in
 from bascule.domain.ids import ResourceId, machine_id, parse_name
 from bascule.domain.machine import Machine
-from bascule.errors import Conflict, NotFound
+from bascule.errors import Conflict, InvalidInput, NotFound
 from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.plans import MachineFilter
 from bascule.services import machines
 from bascule.services.act import Act
 from bascule.services.machines import MachineDraft
+from bascule.services.plans import groups_off
 from bascule.services.views import MachineView, view_machine
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
 
 Expand = Annotated[str, Query(alias="$expand", max_length=100, examples=["instanceView"])]
-Named = Annotated[str, Query(alias="$filter", max_length=200, examples=["name eq 'web-1'"])]
+Named = Annotated[
+    str,
+    Query(
+        alias="$filter", max_length=200, examples=["name eq 'web-1'", "state eq 'notConfigured'"]
+    ),
+]
+STATES = "/providers/Bascule.Access/machineStates"
 
 
 @router.get(f"{SUBSCRIPTION}{MACHINES}")
@@ -45,20 +61,70 @@ async def list_machines_of_group(
 
 async def _list(call: Call, wanted: Wanted, group: str | None, filter_text: str) -> Response:
     now, after = call.now, wanted.text_after()
-    clauses = parse_filter(filter_text, (("name", "eq"),))
-    names = {parse_name(clause.value, "The machine's name", "$filter") for clause in clauses}
+    clauses = parse_filter(filter_text, (("name", "eq"), ("state", "eq")))
+    names = {
+        parse_name(clause.value, "The machine's name", "$filter")
+        for clause in clauses
+        if clause.field == "name"
+    }
+    states = {_state(clause.value) for clause in clauses if clause.field == "state"}
+    within = call.rights.reach(MACHINE_READ)
 
     def look(reader: Reader) -> list[MachineView]:
-        found = reader.machines(group, after, wanted.limit) if not names else ()
         if names:
             groups = reader.resource_groups() if group is None else [group]
-            found = _named(reader, call.subscription_id, groups, names)
-        return [view_machine(reader, machine, now) for machine in found]
+            found = [
+                view_machine(reader, machine, now)
+                for machine in _named(reader, call.subscription_id, groups, names)
+                if within.covers(machine.id.key)
+            ]
+            return [view for view in found if states <= {view.classification.state}]
+        meant = MachineFilter(group, within)
+        if states:
+            # One machine is in one state: two at once are no machine's.
+            codes = frozenset.intersection(*map(traits_in, states))
+            meant = replace(meant, traits=codes, groups_off=groups_off(reader))
+        page = reader.machines_where(meant, after, wanted.limit)
+        return [view_machine(reader, machine, now) for machine in page]
 
     views = await call.look(look)
     return CompactJson(
         page_json(call, wanted, views, machine_json, lambda view: (view.machine.id.key,))
     )
+
+
+def _state(text: str) -> MachineState:
+    found = next((each for each in MachineState if each.casefold() == text.casefold()), None)
+    if found is None:
+        raise InvalidInput(
+            f"$filter: state is one of {', '.join(MachineState)}, not {text[:40]!r}.",
+            code="InvalidFilter",
+            target="$filter",
+        )
+    return found
+
+
+@router.get(f"{SUBSCRIPTION}{STATES}")
+@shows(MACHINE_READ)
+async def count_states(call: CurrentCall) -> Response:
+    return await _count(call, None)
+
+
+@router.get(f"{GROUP}{STATES}")
+@shows(MACHINE_READ)
+async def count_states_of_group(call: CurrentCall, group: Group) -> Response:
+    return await _count(call, group)
+
+
+async def _count(call: Call, group: str | None) -> Response:
+    """How many machines that the caller may see are in which state."""
+    within = call.rights.reach(MACHINE_READ)
+
+    def look(reader: Reader) -> Mapping[int, int]:
+        return reader.count_machines(MachineFilter(group, within, groups_off=groups_off(reader)))
+
+    counted = await call.look(look)
+    return CompactJson({"value": states_json(counted)})
 
 
 def _named(

@@ -83,6 +83,7 @@ class NoteBody(Body):
     text: LongText
     sources: list[Text] | None = None
     seconds: Count | None = None
+    id: Text | None = None
 
 
 class ReportBody(Body):
@@ -141,7 +142,7 @@ def _read_blocked(blocked: list[BlockedBody]) -> list[Blocked]:
 
 def _read_opening(note: NoteBody) -> LocalOpening:
     sources = tuple(source[:64] for source in (note.sources or [])[:MOST_NOTES])
-    return LocalOpening(note.text[:LONGEST_NOTE], sources, note.seconds or 0)
+    return LocalOpening(note.text[:LONGEST_NOTE], sources, note.seconds or 0, (note.id or "")[:64])
 
 
 def seen_json(reader: Reader, seen: int) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def point_properties_json(
 ) -> dict[str, Any]:
     return {
         "machineId": str(machine_id),
-        "state": _state(point, now),
+        "state": point_state(point, now),
         "lastContactAt": None
         if point.last_contact_at is None
         else format_utc(point.last_contact_at),
@@ -58,7 +58,7 @@ def point_properties_json(
     }
 
 
-def _state(point: EnforcementPoint, now: datetime) -> str:
+def point_state(point: EnforcementPoint, now: datetime) -> str:
     if point.last_contact_at is None:
         return "neverSeen"
     return "online" if is_online(point, now) else "offline"

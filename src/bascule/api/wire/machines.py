@@ -6,14 +6,17 @@ addresses where a machine is reached, its closed ports, its agent) is in ``bascu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
 
 from bascule.api.wire.fields import Body, HostAddress, OsKind, Text
 from bascule.api.wire.fleet import point_properties_json
+from bascule.api.wire.network import nic_id
 from bascule.api.wire.policies import closed_ports_json
 from bascule.api.wire.problems import reject
+from bascule.domain.classify import MachineState, traits_in
 from bascule.domain.ids import parse_name
 from bascule.domain.machine import EnforcementPoint
 from bascule.domain.times import format_utc
@@ -138,10 +141,17 @@ def machine_json(view: MachineView, *, with_instance: bool = False) -> dict[str,
             "provisioningState": "Succeeded",
             "timeCreated": format_utc(machine.created_at),
             "storageProfile": {"osDisk": {"osType": str(machine.os_type)}},
-            "networkProfile": {"networkInterfaces": []},
+            "networkProfile": {
+                "networkInterfaces": [{"id": nic_id(machine.id), "properties": {"primary": True}}]
+            },
             **instance,
             "bascule": {
                 "addresses": [str(address) for address in machine.addresses],
+                "state": str(view.classification.state),
+                "reasons": [
+                    {"code": str(each.code), "message": each.message, "advice": each.advice}
+                    for each in view.classification.reasons
+                ],
                 "closedPorts": closed_ports_json(view.closed, view.named),
                 "enforcementPoint": None
                 if view.point is None
@@ -149,3 +159,11 @@ def machine_json(view: MachineView, *, with_instance: bool = False) -> dict[str,
             },
         },
     }
+
+
+def states_json(counted: Mapping[int, int]) -> list[dict[str, Any]]:
+    """Every state with the number of its machines; ``counted`` is by code of traits."""
+    return [
+        {"state": str(state), "count": sum(counted.get(code, 0) for code in traits_in(state))}
+        for state in MachineState
+    ]

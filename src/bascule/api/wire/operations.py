@@ -108,6 +108,9 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
     facts.PortLeftPolicies: Operation(
         "Bascule.Access/machineRules/leave/action", "Take port out of policies"
     ),
+    facts.PricingChanged: Operation(
+        "Microsoft.Security/pricings/write", "Update pricing settings", is_call=True
+    ),
     facts.AccessRequested: Operation(
         f"{_JIT}/initiate/action",
         "Initiate JIT Network Access Policy",

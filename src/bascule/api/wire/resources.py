@@ -27,13 +27,17 @@ _SECURITY = ("2020-01-01",)
 _RESOURCES = ("2022-12-01",)
 # Namespace -> type -> the api-versions that it was written against; any other date will do.
 PROVIDERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "Bascule.Access": {"accessRequests": _BASCULE, "machineRules": _BASCULE},
+    "Bascule.Access": dict.fromkeys(("accessRequests", "machineRules", "machineStates"), _BASCULE),
     "Bascule.Audit": dict.fromkeys(
         ("checkpoints", "events", "export", "key", "prune", "verification"), _BASCULE
     ),
     "Bascule.Fleet": {"enforcementPoints": _BASCULE, "enrolments": _BASCULE},
     "Microsoft.Compute": {"virtualMachines": ("2024-07-01",)},
     "Microsoft.Insights": {"eventtypes": ("2015-04-01",)},
+    "Microsoft.Network": dict.fromkeys(
+        ("azureFirewalls", "networkInterfaces", "networkSecurityGroups", "publicIPAddresses"),
+        ("2025-05-01",),
+    ),
     "Microsoft.Resources": dict.fromkeys(
         (
             "subscriptions",
@@ -49,6 +53,8 @@ PROVIDERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "jitNetworkAccessPolicies": _SECURITY,
         "locations": ("2015-06-01-preview",),
         "locations/jitNetworkAccessPolicies": _SECURITY,
+        "policies": ("2015-06-01-preview",),
+        "pricings": ("2024-01-01",),
     },
 }
 

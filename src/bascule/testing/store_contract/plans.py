@@ -12,6 +12,7 @@ from bascule.domain.machine import ClosedPort, EnforcementPoint, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.policy import MachineRules
 from bascule.domain.pricing import PlanSetting, Tier
+from bascule.domain.roles import Reach
 from bascule.domain.scopes import group_scope, subscription_scope
 from bascule.domain.security_rules import HeldOpening
 from bascule.interfaces import Reader, Store, Transaction
@@ -146,16 +147,22 @@ class PlanContract:
             return found
 
         def look(reader: Reader) -> None:
+            def within(*keys: str) -> list[str]:
+                return names(reader, within=Reach(frozenset(keys)))
+
             subscription = subscription_scope(SUBSCRIPTION).key
             one = group_scope(SUBSCRIPTION, "one").key
             assert names(reader) == ["a-one", "b-one", "a-one2", "ab-two"]
             assert names(reader, resource_group="ONE") == ["a-one", "b-one"]
-            assert names(reader, within=()) == []
-            assert names(reader, within=(subscription,)) == names(reader)
-            assert names(reader, within=(one,)) == ["a-one", "b-one"]  # and not of one2
-            assert names(reader, within=(an_id("a", "one").key,)) == ["a-one"]
-            assert names(reader, within=(an_id("a", "two").key,)) == []  # not ab's
-            assert names(reader, within=(one,), resource_group="two") == []
+            assert within() == []
+            assert within(subscription) == names(reader)
+            assert within(one) == ["a-one", "b-one"]  # and not of one2
+            assert within(an_id("a", "one").key) == ["a-one"]
+            both = within(an_id("ab", "two").key, one)
+            assert both == ["a-one", "b-one", "ab-two"]
+            assert within("") == names(reader)
+            assert within(an_id("a", "two").key) == []  # not ab's
+            assert names(reader, within=Reach(frozenset({one})), resource_group="two") == []
             page = reader.machines_where(MachineFilter(), limit=2)
             rest = reader.machines_where(MachineFilter(), page[-1].id.key)
             assert [machine.uid for machine in (*page, *rest)] == names(reader)

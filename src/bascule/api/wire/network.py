@@ -1,0 +1,279 @@
+"""Microsoft.Network as a view: what surrounds each machine, in the shape that clients know.
+
+Source: network interfaces, public addresses, security groups and their rules (CONTRACT 2.4,
+6.2). All of it is made of what is known of the machine; nothing of it is stored and nothing
+can be written. What Azure's shapes have no field for is in ``bascule``: how fresh the view
+is, above all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bascule.api.wire.fleet import point_state
+from bascule.domain.ids import ResourceId, is_name
+from bascule.domain.net import ANY, Address
+from bascule.domain.security_rules import Anchors, HeldOpening, SecurityRule
+from bascule.domain.times import format_utc
+from bascule.services.neighbours import Surroundings
+
+NETWORK = "Microsoft.Network"
+NIC_TYPE = f"{NETWORK}/networkInterfaces"
+PUBLIC_IP_TYPE = f"{NETWORK}/publicIPAddresses"
+NSG_TYPE = f"{NETWORK}/networkSecurityGroups"
+_NIC, _NSG = "-nic", "-nsg"
+_PUBLIC_IP = re.compile(r"(.+)-pip(?:-([1-9][0-9]{0,2}))?", re.IGNORECASE)
+# What stands below all rules of ours: Bascule lets through what it does not shut.
+_DEFAULTS = (("AllowAllInBound", 65000, "Inbound"), ("AllowAllOutBound", 65000, "Outbound"))
+
+
+def machine_of_nic(name: str) -> str | None:
+    """The machine whose interface has that name; None when no machine's could have."""
+    return _stem(name, _NIC)
+
+
+def machine_of_nsg(name: str) -> str | None:
+    return _stem(name, _NSG)
+
+
+def machine_of_public_ip(name: str) -> tuple[str, int] | None:
+    """The machine and which of its public addresses, from 0."""
+    match = _PUBLIC_IP.fullmatch(name)
+    if match is None or not is_name(match[1]) or match[2] == "1":
+        return None
+    return match[1], int(match[2] or 1) - 1
+
+
+def _stem(name: str, suffix: str) -> str | None:
+    stem = name[: -len(suffix)]
+    return stem if name.casefold().endswith(suffix) and is_name(stem) else None
+
+
+def nic_id(machine: ResourceId) -> str:
+    return _id(machine, NIC_TYPE, f"{machine.name}{_NIC}")
+
+
+def nsg_id(machine: ResourceId) -> str:
+    return _id(machine, NSG_TYPE, f"{machine.name}{_NSG}")
+
+
+def public_ip_id(machine: ResourceId, place: int) -> str:
+    number = f"-{place + 1}" if place else ""
+    return _id(machine, PUBLIC_IP_TYPE, f"{machine.name}-pip{number}")
+
+
+def _id(machine: ResourceId, kind: str, name: str) -> str:
+    return (
+        f"/subscriptions/{machine.subscription_id}/resourceGroups/{machine.resource_group}"
+        f"/providers/{kind}/{name}"
+    )
+
+
+def _resource(found: Surroundings, identity: str, properties: dict[str, Any]) -> dict[str, Any]:
+    kind, _, name = identity.partition("/providers/")[2].rpartition("/")
+    return {
+        "id": identity,
+        "name": name,
+        "type": kind,
+        "location": found.machine.location,
+        "properties": {"provisioningState": "Succeeded", **properties},
+    }
+
+
+def nic_json(found: Surroundings) -> dict[str, Any]:
+    machine = found.machine.id
+    configurations = [
+        {
+            "id": f"{nic_id(machine)}/ipConfigurations/{name}",
+            "name": name,
+            "properties": {"provisioningState": "Succeeded", "primary": place == 0, **addresses},
+        }
+        for place, (name, addresses) in enumerate(_configurations(found))
+    ]
+    return _resource(
+        found,
+        nic_id(machine),
+        {
+            "primary": True,
+            "networkSecurityGroup": {"id": nsg_id(machine)},
+            "virtualMachine": {"id": str(machine)},
+            "ipConfigurations": configurations,
+        },
+    )
+
+
+def _configurations(found: Surroundings) -> list[tuple[str, dict[str, Any]]]:
+    """One for each private address, with a public one of its family as long as there is one;
+    then one for each public address that is left.
+    """
+    left = dict(enumerate(found.public))
+    rows: list[dict[str, Any]] = []
+    for address in found.private:
+        row: dict[str, Any] = {"privateIPAddress": str(address), **_static(address)}
+        place = next((n for n, each in left.items() if each.version == address.version), None)
+        if place is not None:
+            del left[place]
+            row["publicIPAddress"] = {"id": public_ip_id(found.machine.id, place)}
+        rows.append(row)
+    for place, address in left.items():
+        public = {"id": public_ip_id(found.machine.id, place)}
+        rows.append({**_static(address), "publicIPAddress": public})
+    return [(f"ipconfig{number}", row) for number, row in enumerate(rows, 1)]
+
+
+def _static(address: Address) -> dict[str, str]:
+    return {
+        "privateIPAllocationMethod": "Static",
+        "privateIPAddressVersion": f"IPv{address.version}",
+    }
+
+
+def public_ips_json(found: Surroundings) -> list[dict[str, Any]]:
+    return [public_ip_json(found, place) for place in range(len(found.public))]
+
+
+def public_ip_json(found: Surroundings, place: int) -> dict[str, Any]:
+    machine, address = found.machine.id, found.public[place]
+    by_place = {
+        row["publicIPAddress"]["id"]: name
+        for name, row in _configurations(found)
+        if "publicIPAddress" in row
+    }
+    identity = public_ip_id(machine, place)
+    return _resource(
+        found,
+        identity,
+        {
+            "ipAddress": str(address),
+            "publicIPAllocationMethod": "Static",
+            "publicIPAddressVersion": f"IPv{address.version}",
+            "ipConfiguration": {"id": f"{nic_id(machine)}/ipConfigurations/{by_place[identity]}"},
+        },
+    )
+
+
+def nsg_json(found: Surroundings, anchors: Anchors) -> dict[str, Any]:
+    view = found.rules(anchors)
+    machine = found.machine.id
+    return _resource(
+        found,
+        nsg_id(machine),
+        {
+            "provisioningState": "Succeeded" if found.is_current else "Updating",
+            "resourceGuid": found.machine.uid,
+            "securityRules": [rule_json(found, rule) for rule in view.rules],
+            "defaultSecurityRules": default_rules_json(found),
+            "networkInterfaces": [{"id": nic_id(machine)}],
+            "subnets": [],
+            "bascule": {
+                "state": "none" if found.point is None else point_state(found.point, found.now),
+                "isCurrent": found.is_current,
+                "message": _freshness(found),
+                "lastContactAt": _instant_of(found),
+                "generation": found.generation,
+                "observedGeneration": found.point.observed_generation if found.point else 0,
+                "rulesLeftOut": view.left_out + found.untold,
+            },
+        },
+    )
+
+
+def _instant_of(found: Surroundings) -> str | None:
+    seen = found.point.last_contact_at if found.point else None
+    return None if seen is None else format_utc(seen)
+
+
+def _freshness(found: Surroundings) -> str:
+    """How far these rules can be believed, in a sentence."""
+    name, seen = found.machine.id.name, _instant_of(found)
+    if found.point is None:
+        return f"{name} has no enforcement point, so nothing is shut."
+    if seen is None or found.held is None:
+        return f"The agent of {name} has not reported yet: what it holds is not known."
+    if not found.is_heard:
+        return f"Last known: the agent of {name} is away since {seen}. Openings end on time without it."
+    if not found.is_current:
+        return f"The agent of {name} has not applied the newest state yet."
+    return "As it was read back from the firewall."
+
+
+def rule_json(found: Surroundings, rule: SecurityRule) -> dict[str, Any]:
+    sources, destinations = _one_or_many(rule.sources), _one_or_many(rule.destinations)
+    ports = _one_or_many([str(port) for port in rule.ports])
+    properties = {
+        "provisioningState": "Succeeded",
+        "description": rule.description,
+        "protocol": rule.protocol,
+        "sourcePortRange": ANY,
+        "sourcePortRanges": [],
+        "sourceAddressPrefix": sources[0],
+        "sourceAddressPrefixes": sources[1],
+        "destinationAddressPrefix": destinations[0],
+        "destinationAddressPrefixes": destinations[1],
+        "destinationPortRange": ports[0],
+        "destinationPortRanges": ports[1],
+        "access": "Allow" if rule.is_allow else "Deny",
+        "priority": rule.priority,
+        "direction": "Inbound",
+        **(
+            {"bascule": {"openings": [_opening_json(e) for e in rule.openings]}}
+            if rule.openings
+            else {}
+        ),
+    }
+    return _rule_resource(found, "securityRules", rule.name, properties)
+
+
+def _one_or_many(values: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Azure's two fields for one thing: the singular, or the plural."""
+    return (values[0], []) if len(values) == 1 else (None, list(values))
+
+
+def _opening_json(opening: HeldOpening) -> dict[str, Any]:
+    return {
+        "grantId": opening.id,
+        "requestId": opening.request_id or None,
+        "endTimeUtc": None if opening.ends_at is None else format_utc(opening.ends_at),
+    }
+
+
+def default_rules_json(found: Surroundings) -> list[dict[str, Any]]:
+    return [
+        _rule_resource(
+            found,
+            "defaultSecurityRules",
+            name,
+            {
+                "provisioningState": "Succeeded",
+                "description": "Bascule lets through what it does not shut; "
+                "other firewalls may refuse it.",
+                "protocol": ANY,
+                "sourcePortRange": ANY,
+                "sourcePortRanges": [],
+                "sourceAddressPrefix": ANY,
+                "sourceAddressPrefixes": [],
+                "destinationAddressPrefix": ANY,
+                "destinationAddressPrefixes": [],
+                "destinationPortRange": ANY,
+                "destinationPortRanges": [],
+                "access": "Allow",
+                "priority": priority,
+                "direction": direction,
+            },
+        )
+        for name, priority, direction in _DEFAULTS
+    ]
+
+
+def _rule_resource(
+    found: Surroundings, kind: str, name: str, properties: Mapping[str, Any]
+) -> dict[str, Any]:
+    kept = {key: value for key, value in properties.items() if value is not None}
+    return {
+        "id": f"{nsg_id(found.machine.id)}/{kind}/{name}",
+        "name": name,
+        "type": f"{NSG_TYPE}/{kind}",
+        "properties": kept,
+    }

@@ -1,0 +1,54 @@
+"""What an enforcement point was last read back to hold, kept for views of it.
+
+Openings by grants are not in it: a grant's own state says whether it was read back. What
+root opened on the host is, by the id under which each report has it in force.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol, parse_port_number
+from bascule.domain.security_rules import HeldOpening
+from bascule.errors import InvalidInput
+from bascule.interfaces import Transaction
+from bascule.interfaces.plans import HeldRules
+from bascule.services.act import Act
+
+if TYPE_CHECKING:  # which imports this
+    from bascule.services.fleet import LocalOpening, Report
+
+LOCAL = "local-"  # how ids of openings by root begin
+MOST_LOCAL = 64  # as many as one report tells of
+
+
+def remember_held(tx: Transaction, act: Act, machine_uid: str, report: Report) -> None:
+    """Keep what was read back, when it differs from what was kept."""
+    before = tx.held_rules([machine_uid]).get(machine_uid)
+    known = {each.id: each for each in before.local} if before else {}
+    for told in report.local_openings:
+        opening = _opening(told, act)
+        if opening is not None:
+            known[opening.id] = opening
+    in_force = sorted(each for each in report.in_force if each.startswith(LOCAL))[:MOST_LOCAL]
+    # One that nobody described is in force all the same: it has no ports, and is counted.
+    local = tuple(known.get(each) or HeldOpening(each[:64], (), ()) for each in in_force)
+    held = HeldRules(machine_uid, report.generation, act.now, report.closed, local)
+    if before is None or replace(held, generation=before.generation, since=before.since) != before:
+        tx.put_held_rules(held)
+
+
+def _opening(told: LocalOpening, act: Act) -> HeldOpening | None:
+    """Its end is at the latest so long after it was told; it may have begun before."""
+    try:
+        number, _, protocol = told.port.partition("/")
+        port = PortKey(TransportProtocol(protocol.upper()), parse_port_number(int(number)))
+        sources = tuple(AddressPrefix.parse(source) for source in told.sources)
+    except (ValueError, InvalidInput):
+        return None
+    if not told.id or not sources:
+        return None
+    ends_at = act.now + timedelta(seconds=min(told.seconds, 366 * 86_400))
+    return HeldOpening(told.id[:64], (port,), sources, ends_at=ends_at)

@@ -1,0 +1,182 @@
+"""What surrounds a machine, gathered for views: what its point holds, and its classification.
+
+What is held is what was read back: the ports that the last report found shut, the openings
+of grants that were read back open and not shut since, and what root opened on the host. What
+a policy wishes is not in it. An opening whose time is over is not held, whoever is silent:
+the kernel ended it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bascule.domain.classify import (
+    FLUSHED_BY,
+    Classification,
+    Named,
+    Traits,
+    classify,
+    is_managed,
+)
+from bascule.domain.grant import Grant
+from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.domain.net import Address, parse_address
+from bascule.domain.scopes import group_scope
+from bascule.domain.security_rules import Anchors, HeldOpening, RuleView, security_rules
+from bascule.errors import InvalidInput
+from bascule.interfaces import Reader, StoredPolicy
+from bascule.interfaces.plans import HeldRules
+from bascule.services.fleet import is_online, points_by_uid
+from bascule.services.plans import plan_at
+from bascule.services.sweep import latest_end
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """One machine with all that its neighbours in ARM are made of."""
+
+    machine: Machine
+    point: EnforcementPoint | None
+    held: HeldRules | None  # None: nothing was reported yet
+    openings: tuple[HeldOpening, ...]
+    policies: tuple[str, ...]  # names of those that name it
+    public: tuple[Address, ...]
+    generation: int
+    now: datetime
+
+    @property
+    def private(self) -> tuple[Address, ...]:
+        return tuple(each for each in self.machine.addresses if each not in self.public)
+
+    @property
+    def is_heard(self) -> bool:
+        return self.point is not None and is_online(self.point, self.now)
+
+    @property
+    def is_current(self) -> bool:
+        """Is what is told what holds now, as far as anybody can know?"""
+        return (
+            self.is_heard
+            and self.held is not None
+            and self.point is not None
+            and self.point.observed_generation >= self.generation
+        )
+
+    @property
+    def untold(self) -> int:
+        """How many openings by root are in force of which nobody said what they open."""
+        return sum(not opening.ports for opening in self.openings)
+
+    def rules(self, anchors: Anchors) -> RuleView:
+        closed = self.held.closed if self.held else ()
+        return security_rules(self.machine, closed, self.openings, self.policies, anchors)
+
+
+def surroundings_of(
+    reader: Reader, machines: Sequence[Machine], now: datetime
+) -> list[Surroundings]:
+    """Those of several machines, in their order."""
+    uids = [machine.uid for machine in machines]
+    held, points = reader.held_rules(uids), points_by_uid(reader, uids)
+    openings = _openings(reader, uids, points, now)
+    return [
+        _surroundings(
+            reader,
+            machine,
+            points.get(machine.uid),
+            held.get(machine.uid),
+            openings.get(machine.uid, []),
+            now,
+        )
+        for machine in machines
+    ]
+
+
+def _surroundings(
+    reader: Reader,
+    machine: Machine,
+    point: EnforcementPoint | None,
+    held: HeldRules | None,
+    granted: Sequence[HeldOpening],
+    now: datetime,
+) -> Surroundings:
+    naming = reader.policies_naming(machine.id)
+    local = held.local if held is not None else ()
+    lasting = [each for each in local if each.ends_at is None or each.ends_at > now]
+    return Surroundings(
+        machine=machine,
+        point=point,
+        held=held,
+        openings=(*granted, *lasting) if held is not None else (),
+        policies=tuple(stored.policy.id.name for stored in naming),
+        public=_public(machine, naming),
+        generation=reader.generation(machine.uid),
+        now=now,
+    )
+
+
+def _public(machine: Machine, naming: Sequence[StoredPolicy]) -> tuple[Address, ...]:
+    """Its own public addresses, then those that policies say it is reached by."""
+    own = [address for address in machine.addresses if address.is_global]
+    for stored in naming:
+        rules = stored.policy.rules_for(machine.id)
+        with contextlib.suppress(InvalidInput):  # it is echoed as it was sent, whatever it is
+            if rules is not None and rules.public_ip_address:
+                own.append(parse_address(rules.public_ip_address))
+    return tuple(dict.fromkeys(own))
+
+
+def _openings(
+    reader: Reader, uids: Sequence[str], points: Mapping[str, EnforcementPoint], now: datetime
+) -> dict[str, list[HeldOpening]]:
+    found: dict[str, list[HeldOpening]] = {}
+    for grant in reader.grants_in_force(uids):
+        if _is_held(reader, grant, points.get(grant.machine_uid), now):
+            found.setdefault(grant.machine_uid, []).append(_opening(grant))
+    return found
+
+
+def _is_held(reader: Reader, grant: Grant, point: EnforcementPoint | None, now: datetime) -> bool:
+    """Has its time not come? A point that has not heard of a shorter end has the longer one."""
+    if grant.ends_at > now:
+        return True
+    has_heard = point is not None and point.observed_generation >= grant.generation
+    return not has_heard and latest_end(reader, grant) > now
+
+
+def _opening(grant: Grant) -> HeldOpening:
+    return HeldOpening(
+        grant.id,
+        grant.port_keys,
+        grant.sources,
+        grant.policy_id.name,
+        grant.request_id,
+        grant.ends_at,
+    )
+
+
+def classification_of(
+    reader: Reader,
+    machine: Machine,
+    point: EnforcementPoint | None,
+    naming: Sequence[StoredPolicy],
+) -> Classification:
+    """On which tab the machine belongs, and why; ``naming`` are the policies that name it."""
+    group = machine.id.resource_group
+    plan = plan_at(reader, group)
+    flushed_by = point.facts.get(FLUSHED_BY, "") if point is not None else ""
+    rules = (stored.policy.rules_for(machine.id) for stored in naming)
+    traits = Traits(
+        is_managed=is_managed(machine.tags),
+        has_point=point is not None,
+        is_flushed=bool(flushed_by),
+        is_plan_on=plan.is_on,
+        is_named=any(each is not None and each.ports for each in rules),
+    )
+    is_groups = plan.scope == group_scope(machine.id.subscription_id, group)
+    return classify(
+        traits, Named(machine.id.name, flushed_by, plan_group=group if is_groups else "")
+    )

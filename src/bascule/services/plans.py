@@ -1,0 +1,134 @@
+"""The plan of a subscription or group: switched on and off, and what that does (EDGES A10).
+
+Switching off opens nothing and releases nothing. New requests are refused from then on, and
+the grants below end in the same commit: whoever switches a thing off means that nobody gets
+in by it any more, and an opening that outlived the switch would be one that no request could
+have made. What is shut stays shut. Switching on makes nothing live again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bascule.domain.events import PricingChanged
+from bascule.domain.grant import StatusReason
+from bascule.domain.ids import ResourceId
+from bascule.domain.pricing import PlanInForce, PlanSetting, Tier, plan_in_force
+from bascule.domain.scopes import Scope, group_scope, subscription_scope
+from bascule.errors import Conflict, Forbidden, Problem
+from bascule.interfaces import Reader, Transaction
+from bascule.services.act import Act
+from bascule.services.grants import end_grants
+from bascule.services.installation import subscription_of
+
+NOT_ON = "JIT VM Access requires a standard tier subscription."  # Azure's words (CONTRACT 1.3)
+
+
+def plan_at(reader: Reader, group: str = "") -> PlanInForce:
+    """What holds for a resource group, or for the subscription."""
+    subscription_id = subscription_of(reader)
+    whole = subscription_scope(subscription_id)
+    own = reader.plan_setting(group_scope(subscription_id, group)) if group else None
+    return plan_in_force(whole, reader.plan_setting(whole), own)
+
+
+def groups_off(reader: Reader) -> frozenset[str]:
+    """The folded names of the groups where the plan is off."""
+    if not reader.plan_settings():
+        return frozenset()
+    names = (name for name in reader.resource_groups() if not plan_at(reader, name).is_on)
+    return frozenset(name.casefold() for name in names)
+
+
+def require_plan(reader: Reader, machines: Iterable[ResourceId]) -> None:
+    """Raise Forbidden when the plan is off for any of these machines."""
+    off = groups_off(reader)
+    refused = [each for each in machines if each.resource_group.casefold() in off]
+    if refused:
+        group = refused[0].resource_group
+        names = ", ".join(dict.fromkeys(each.name for each in refused))
+        own = plan_at(reader, group).scope == group_scope(subscription_of(reader), group)
+        raise Forbidden(
+            f"{NOT_ON} The plan is off for {names}: nothing can be opened there.",
+            code="JitSwitchedOff",
+            advice=f"Switch it on: bascule plan on{f' --group {group}' if own else ''}.",
+        )
+
+
+def put_plan(
+    tx: Transaction, act: Act, group: str, tier: Tier, *, is_enforced: bool | None = None
+) -> PlanInForce:
+    """Set the plan of a group, or of the subscription when ``group`` is empty.
+
+    ``is_enforced`` None keeps what was said before. Raises Conflict for a group whose
+    subscription enforces its own setting.
+    """
+    scope = _scope(tx, group)
+    before = plan_at(tx, group)
+    if group and before.is_enforced:
+        raise _enforced(group, before)
+    stored = tx.plan_setting(scope)
+    if is_enforced is None:
+        is_enforced = stored is not None and stored.is_enforced
+    setting = PlanSetting(scope, tier, act.now, is_enforced)
+    if stored is not None and (stored.tier, stored.is_enforced) == (tier, is_enforced):
+        return before  # said already: nothing changes, and nothing is recorded
+    was_off = groups_off(tx)
+    tx.put_plan_setting(setting)
+    _record(tx, act, scope, before, plan_at(tx, group), was_off)
+    return plan_at(tx, group)
+
+
+def reset_plan(tx: Transaction, act: Act, group: str) -> bool:
+    """Forget a group's own setting, so that it inherits; False when it has none."""
+    scope = _scope(tx, group)
+    before, was_off = plan_at(tx, group), groups_off(tx)
+    if not tx.delete_plan_setting(scope):
+        return False
+    _record(tx, act, scope, before, plan_at(tx, group), was_off)
+    return True
+
+
+def _scope(tx: Reader, group: str) -> Scope:
+    subscription_id = subscription_of(tx)
+    return group_scope(subscription_id, group) if group else subscription_scope(subscription_id)
+
+
+def _enforced(group: str, plan: PlanInForce) -> Conflict:
+    message = (
+        f"The subscription enforces its plan ({plan.tier}) on every resource group; {group} "
+        "cannot have its own."
+    )
+    return Conflict(
+        message,
+        code="PlanEnforced",
+        advice="Change the subscription's: bascule plan on or off, or its enforce to False.",
+        problems=[Problem("PlanEnforced", message, "properties.pricingTier")],
+    )
+
+
+def _record(
+    tx: Transaction,
+    act: Act,
+    scope: Scope,
+    before: PlanInForce,
+    after: PlanInForce,
+    was_off: frozenset[str],
+) -> None:
+    """Put the change on record and end the grants of the groups that it switched off."""
+    fact = PricingChanged(
+        str(scope),
+        str(after.tier),
+        str(before.tier),
+        is_enforced=after.is_enforced,
+        is_inherited=tx.plan_setting(scope) is None,
+    )
+    act.record(tx, fact, scope)
+    newly_off = groups_off(tx) - was_off
+    if newly_off:
+        ending = [
+            grant
+            for grant in tx.live_grants()
+            if grant.machine_id.resource_group.casefold() in newly_off
+        ]
+        end_grants(tx, act, ending, StatusReason.USER_REQUESTED, f"plan switched off at {scope}")
