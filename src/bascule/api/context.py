@@ -19,7 +19,6 @@ from bascule.identity.realm import Realm
 from bascule.identity.record_key import RecordKey
 from bascule.identity.tokens import TokenIssuer
 from bascule.interfaces import Installation
-from bascule.interfaces.proofs import Proofs
 from bascule.services.act import Services
 from bascule.services.delivery import WayOut
 from bascule.services.own_sign_in import OwnSignIn
@@ -37,7 +36,6 @@ class AppState:
     ca_file: Path  # certificate of the CA that signed the server's
     record_key: RecordKey  # signs the record's checkpoints and exports
     sign_in: SignIn  # proves people
-    proofs: Proofs  # of people: passwords, second factors, passkeys
     way_out: WayOut = field(
         default_factory=WayOut
     )  # to where the record is sent; by itself nowhere
@@ -45,10 +43,6 @@ class AppState:
     anchors: Anchors = field(default_factory=Anchors)  # of priorities in views of security groups
     denials: Denials = field(default_factory=Denials)
     verifying: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
-
-    @cached_property
-    def sign_in(self) -> SignIn:
-        return SignIn(self.services, self.proofs, self.sign_in_denials.is_recorded)
 
     @cached_property
     def realm(self) -> Realm:

@@ -25,6 +25,7 @@ FAMILY_LIFE = timedelta(days=365)  # however often it is used
 RETRY_GRACE = timedelta(seconds=30)  # in which the same refresh token leads to the same successor
 SESSION_LIFE = timedelta(hours=12)
 SESSION_IDLE = timedelta(hours=2)
+HALF_LIFE = timedelta(minutes=10)  # of one that still lacks its second factor
 SESSION_NOTED = timedelta(minutes=1)  # how exactly it is known when a session was last used
 
 
@@ -59,13 +60,16 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A browser that signed in, known by its cookie."""
+    """A browser that signed in, known by its cookie; or that has got half-way."""
 
     hash: str
     sign_in: SignIn
     seen_at: datetime
+    is_whole: bool = True  # else a second factor is still asked for, and it opens nothing
 
     def holds_at(self, now: datetime) -> bool:
+        if not self.is_whole:
+            return now < self.sign_in.at + HALF_LIFE
         return now < min(self.sign_in.at + SESSION_LIFE, self.seen_at + SESSION_IDLE)
 
     def is_to_be_noted(self, now: datetime) -> bool:

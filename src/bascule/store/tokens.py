@@ -36,7 +36,7 @@ class TokenReads(Rows):
 
     def session(self, session_hash: str) -> Session | None:
         row = self._first(_SESSION, {"wanted": session_hash})
-        return None if row is None else Session(row.hash, _sign_in(row), row.seen_at)
+        return None if row is None else _session(row)
 
     def authorization_code(self, code_hash: str) -> AuthorizationCode | None:
         table = t.authorization_codes
@@ -86,7 +86,11 @@ class TokenWrites(TokenReads):
     __slots__ = ()
 
     def put_session(self, session: Session) -> None:
-        values = {**_proof(session.sign_in), "seen_at": session.seen_at}
+        values = {
+            **_proof(session.sign_in),
+            "seen_at": session.seen_at,
+            "is_whole": session.is_whole,
+        }
         self._put(t.sessions, {"hash": session.hash}, values)
 
     def delete_session(self, session_hash: str) -> None:
@@ -178,6 +182,10 @@ def _proof(sign_in: SignIn | None) -> Mapping[str, Any]:
 
 def _sign_in(row: Row[Any]) -> SignIn:
     return SignIn(row.user_id, row.epoch, row.signed_in_at, tuple(row.methods))
+
+
+def _session(row: Row[Any]) -> Session:
+    return Session(row.hash, _sign_in(row), row.seen_at, row.is_whole)
 
 
 def _code(row: Row[Any]) -> AuthorizationCode:

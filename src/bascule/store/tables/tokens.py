@@ -21,6 +21,7 @@ sessions = Table(
     Column("signed_in_at", Instant, nullable=False),
     Column("methods", Json, nullable=False),
     Column("seen_at", Instant, nullable=False),
+    Column("is_whole", Boolean, nullable=False),
     Index(None, "user_id"),
 )
 

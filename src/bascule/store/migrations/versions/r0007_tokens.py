@@ -36,6 +36,7 @@ def _sessions() -> None:
         sa.Column("signed_in_at", sa.BigInteger(), nullable=False),
         sa.Column("methods", sa.JSON(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.Column("is_whole", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("hash", name="pk_sessions"),
         _of_user("sessions"),
     )

@@ -1,0 +1,129 @@
+"""What the pages share: cookies, the proof that a form is ours, and whose browser it is.
+
+* ``__Host-bascule`` is the session; ``__Host-bascule-signin`` belongs to a sign-in under way.
+  Both are Secure, HttpOnly and of this host alone (RFC 6265bis section 4.1.3.2). SameSite is
+  Lax, since a program or an external provider sends the browser here by a link; and so no
+  cookie opens anything by itself (EDGES B7).
+* Each form holds a CSRF token: an HMAC of what the form is for under the cookie's text, so
+  that a form for one client, code or page is none for another. A form from another origin is
+  refused by its Origin header too.
+* ``next`` is where a sign-in leads: a path of ours, by a fixed list, never a URL.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from bascule.api.auth import client_of
+from bascule.api.context import AppState
+from bascule.api.oauth.refusals import read_fields
+from bascule.api.origin import base_url, caller_address
+from bascule.api.pages import Page, show
+from bascule.identity.token_request import Refused
+from bascule.services import sessions
+from bascule.services.sessions import Visitor
+from bascule.services.sign_in import Visit
+from bascule.services.tokens import Origin, new_text
+
+SESSION = "__Host-bascule"
+SIGN_IN = "__Host-bascule-signin"
+HOME = "/signin/you"
+LONGEST_NEXT = 4096  # characters; an authorize request has about 700
+_COOKIE = re.compile(r"[A-Za-z0-9_-]{43}")
+_NEXT = re.compile(
+    r"/(?:signin/you|device|[A-Za-z0-9-]{1,64}/oauth2/(?:v2\.0/)?authorize)(?:\?.*)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """One request of a browser."""
+
+    state: AppState
+    request: Request
+
+    @property
+    def session_text(self) -> str:
+        return _cookie(self.request, SESSION)
+
+    @property
+    def sign_in_text(self) -> str:
+        return _cookie(self.request, SIGN_IN)
+
+    @property
+    def address(self) -> str:
+        return caller_address(self.request)
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self.address, client_of(self.request))
+
+    @property
+    def visit(self) -> Visit:
+        correlation_id = str(self.request.state.correlation_id)
+        return Visit(self.address, client_of(self.request), correlation_id)
+
+    @property
+    def path_and_query(self) -> str:
+        query = self.request.url.query
+        return self.request.url.path + (f"?{query}" if query else "")
+
+    async def visitor(self) -> Visitor | None:
+        return await sessions.find(self.state.services, self.session_text)
+
+    def show(self, page: Page, status: int = 200) -> Response:
+        return show(page, status)
+
+    async def fields(self) -> Mapping[str, str]:
+        """The form; empty when it is none, or comes from a page of somebody else's."""
+        form = await read_fields(self.request)
+        return {} if isinstance(form, Refused) or not self._is_from_here() else form
+
+    def _is_from_here(self) -> bool:
+        origin = self.request.headers.get("origin")
+        return origin is None or origin == base_url(self.request)
+
+
+def csrf_token(secret: str, purpose: str) -> str:
+    """The proof that a form for ``purpose`` was made for the browser that holds ``secret``."""
+    made = hmac.digest(secret.encode(), purpose.encode(errors="replace"), "sha256")
+    return base64.urlsafe_b64encode(made).decode().rstrip("=")
+
+
+def is_csrf_token(given: str, secret: str, purpose: str) -> bool:
+    wanted = csrf_token(secret, purpose)
+    return bool(secret) and hmac.compare_digest(given.encode(errors="replace"), wanted.encode())
+
+
+def safe_next(text: str) -> str:
+    """Where a sign-in leads: one of our pages; HOME when ``text`` is anything else."""
+    is_ours = len(text) <= LONGEST_NEXT and text.isprintable() and "\\" not in text
+    return text if is_ours and _NEXT.fullmatch(text) else HOME
+
+
+def new_cookie_text() -> str:
+    return new_text()
+
+
+def go(path: str) -> RedirectResponse:
+    return RedirectResponse(path, 303, {"Cache-Control": "no-store"})
+
+
+def set_cookie(response: Response, name: str, text: str) -> None:
+    response.set_cookie(name, text, path="/", secure=True, httponly=True, samesite="lax")
+
+
+def drop_cookie(response: Response, name: str) -> None:
+    response.delete_cookie(name, path="/", secure=True, httponly=True, samesite="lax")
+
+
+def _cookie(request: Request, name: str) -> str:
+    text = request.cookies.get(name, "")
+    return text if _COOKIE.fullmatch(text) else ""

@@ -1,0 +1,92 @@
+"""How the pages of signing in look: Jinja2 templates, their words, their style.
+
+Every page works without JavaScript but for what needs it by nature: passkeys, and sending a
+form by itself (there is a button too). The Content-Security-Policy allows our own style, our
+own scripts by a nonce of that answer, and forms to ourselves and to where the page says; no
+inline script or style, no frame, no image from elsewhere. All words stand in ``texts``.
+What is not here: what a page is for (``api.oauth``).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+
+from bascule.api.pages.texts import TEXTS
+
+_HERE = Path(__file__).parent
+_TYPES = {"style.css": "text/css", "submit.js": "text/javascript", "passkey.js": "text/javascript"}
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """An external provider's button."""
+
+    label: str
+    href: str  # a path of ours, which leads there
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    template: str
+    content: Mapping[str, Any]
+    has_script: bool = False
+    form_targets: tuple[str, ...] = ()  # origins beside ours that its form leads to
+
+
+def show(page: Page, status: int = 200, language: str = "en") -> Response:
+    nonce = secrets.token_urlsafe(16)
+    text = TEXTS[language]
+    body = (
+        _environment()
+        .get_template(f"{page.template}.html")
+        .render(page.content, t=text, page=page.template, language=language, nonce=nonce)
+    )
+    return HTMLResponse(body, status, _headers(page, nonce))
+
+
+def _headers(page: Page, nonce: str) -> dict[str, str]:
+    policy = {
+        "default-src": "'none'",
+        "style-src": "'self'",
+        "script-src": f"'nonce-{nonce}'" if page.has_script else "'none'",
+        "form-action": " ".join(("'self'", *page.form_targets)),
+        "frame-ancestors": "'none'",
+        "base-uri": "'none'",
+    }
+    return {
+        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "X-Frame-Options": "DENY",
+        "Cache-Control": "no-store",
+        # With no-referrer browsers would send our own forms with Origin: null.
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Permissions-Policy": "publickey-credentials-get=(self), camera=(), microphone=()",
+    }
+
+
+def static_file(name: str) -> Response:
+    """A style or script of the pages; they change with the program alone."""
+    if name not in _TYPES:
+        raise HTTPException(404)
+    content = (_HERE / "static" / name).read_bytes()
+    return Response(content, 200, {"Cache-Control": "max-age=3600"}, media_type=_TYPES[name])
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,109 @@
+"""Sessions: that a browser signed in, known by a cookie whose text is nowhere else.
+
+A session begins with a new text at every sign-in, whatever cookie the browser had before,
+so that nobody can plant one that he knows (session fixation). It ends twelve hours after
+the sign-in, after two without use, by signing out, and with its user's epoch. One that
+still lacks its second factor is kept apart: it lasts ten minutes and opens nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bascule.domain.principals import User
+from bascule.domain.sign_in import FactorKind
+from bascule.domain.tokens import Session, SignIn
+from bascule.interfaces import Reader, Transaction
+from bascule.services.act import Act, Services
+from bascule.services.second_factors import factors_of
+from bascule.services.sign_in import PasswordAccepted
+from bascule.services.tokens import hash_of, new_text
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody whose browser has a session."""
+
+    user: User
+    session: Session
+
+    @property
+    def sign_in(self) -> SignIn:
+        return self.session.sign_in
+
+
+def begin(
+    tx: Transaction, act: Act, user: User, methods: Sequence[str], previous: Sequence[str] = ()
+) -> str | None:
+    """A new session's text for whoever has just signed in; None when that no longer holds.
+
+    ``previous`` are the cookies that the browser came with: worth nothing from now on.
+    """
+    return _begin(tx, SignIn(user.id, user.epoch, act.now, tuple(map(str, methods))), previous)
+
+
+def begin_half(
+    tx: Transaction, accepted: PasswordAccepted, previous: Sequence[str] = ()
+) -> str | None:
+    """As ``begin``, for somebody who has shown a password and owes a second factor."""
+    methods = tuple(map(str, accepted.methods))
+    sign_in = SignIn(accepted.user.id, accepted.user.epoch, accepted.accepted_at, methods)
+    return _begin(tx, sign_in, previous, is_whole=False)
+
+
+def _begin(
+    tx: Transaction, sign_in: SignIn, previous: Sequence[str], *, is_whole: bool = True
+) -> str | None:
+    if not sign_in.holds_for(tx.user(sign_in.user_id)):
+        return None
+    tx.forget_ended(sign_in.at)
+    for old in previous:
+        end(tx, old)
+    text = new_text()
+    tx.put_session(Session(hash_of(text), sign_in, sign_in.at, is_whole))
+    return text
+
+
+def end(tx: Transaction, text: str) -> None:
+    tx.delete_session(hash_of(text))
+
+
+async def find(services: Services, text: str) -> Visitor | None:
+    """Whose session this cookie is now; None when it is nobody's (any more)."""
+    visitor = _look(services, text)
+    if visitor is None or not visitor.session.is_whole:
+        return None
+    if visitor.session.is_to_be_noted(services.clock.now()):
+        await services.perform(lambda tx, act: _note(tx, act, visitor.session))
+    return visitor
+
+
+def find_half(services: Services, text: str) -> PasswordAccepted | None:
+    """Who has shown a password and owes one of these factors; None: begin anew."""
+    visitor = _look(services, text)
+    if visitor is None or visitor.session.is_whole:
+        return None
+    user_id = visitor.user.id
+    factors: tuple[FactorKind, ...] = services.glance(lambda reader: factors_of(reader, user_id))
+    return PasswordAccepted(visitor.user, factors, visitor.sign_in.at)
+
+
+def _look(services: Services, text: str) -> Visitor | None:
+    if not text:
+        return None
+
+    def look(reader: Reader) -> Visitor | None:
+        session = reader.session(hash_of(text))
+        user = reader.user(session.sign_in.user_id) if session is not None else None
+        return None if session is None or user is None else Visitor(user, session)
+
+    found, now = services.glance(look), services.clock.now()
+    if found is None or not found.session.holds_at(now) or not found.sign_in.holds_for(found.user):
+        return None
+    return found
+
+
+def _note(tx: Transaction, act: Act, session: Session) -> None:
+    if tx.session(session.hash) is not None:  # it may have ended since
+        tx.put_session(replace(session, seen_at=act.now))
