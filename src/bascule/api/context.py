@@ -23,7 +23,6 @@ from bascule.services.act import Services
 from bascule.services.delivery import WayOut
 from bascule.services.own_sign_in import OwnSignIn
 from bascule.services.sign_in import SignIn
-from bascule.services.sign_in import SignIn
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,7 @@ class AppState:
     allows_password_grant: bool = False  # at the token endpoint, of the tenant 'adfs' alone
     anchors: Anchors = field(default_factory=Anchors)  # of priorities in views of security groups
     denials: Denials = field(default_factory=Denials)
+    sign_in_denials: Denials = field(default_factory=Denials)  # bad tokens do not use these up
     verifying: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     @cached_property
