@@ -23,9 +23,12 @@ from bascule.domain.access import PrincipalKind
 from bascule.domain.events import fact_name
 from bascule.domain.net import parse_address
 from bascule.identity.authenticate import name_of_proof
+from bascule.identity.oidc import RelyingParty
 from bascule.identity.passwords import Argon2Passwords
 from bascule.identity.proofs import IdentityProofs
+from bascule.identity.provider_http import HttpsProvider
 from bascule.identity.record_key import RecordKey
+from bascule.identity.sealing import Sealer
 from bascule.identity.tls import CertificateKeeper
 from bascule.identity.tokens import TokenIssuer
 from bascule.interfaces import EventFilter, Reader
@@ -74,6 +77,7 @@ class House:
                 IdentityProofs(data_dir, NAMES[0], Argon2Passwords(QUICK)),
                 Denials().is_recorded,
             ),
+            relying_party=RelyingParty(HttpsProvider(), Sealer(data_dir), self.clock),
         )
         self.app = build_app(self.state)
         self.subscription = f"/subscriptions/{self.installation.subscription_id}"

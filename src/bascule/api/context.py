@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection
 from bascule.api.denials import Denials
 from bascule.api.origin import Names, Proxies
 from bascule.domain.security_rules import Anchors
+from bascule.identity.oidc import RelyingParty
 from bascule.identity.realm import Realm
 from bascule.identity.record_key import RecordKey
 from bascule.identity.tokens import TokenIssuer
@@ -35,6 +36,7 @@ class AppState:
     ca_file: Path  # certificate of the CA that signed the server's
     record_key: RecordKey  # signs the record's checkpoints and exports
     sign_in: SignIn  # proves people
+    relying_party: RelyingParty  # talks to external identity providers
     way_out: WayOut = field(
         default_factory=WayOut
     )  # to where the record is sent; by itself nowhere

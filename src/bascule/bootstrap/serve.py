@@ -17,6 +17,7 @@ import structlog
 from bascule.agent.service_manager import ServiceManager, passed_descriptors
 from bascule.config import (
     ALWAYS_NAMED,
+    DEFAULT_ANCHORS,
     DEFAULT_CERTIFICATE_LIFE,
     DEFAULT_LISTEN,
     ServeSettings,
@@ -25,6 +26,7 @@ from bascule.config import (
     parse_sink_networks,
 )
 from bascule.domain.net import parse_address
+from bascule.domain.security_rules import Anchors
 from bascule.domain.times import format_duration, parse_duration
 from bascule.interfaces import Clock, Store
 from bascule.services.act import ServerPlace, Services
@@ -75,6 +77,20 @@ log = structlog.get_logger("bascule.server")
     metavar="DIR",
     help="Folder that file sinks write the record into.",
 )
+@click.option(
+    "--nsg-allow-priority",
+    type=int,
+    default=DEFAULT_ANCHORS.allow,
+    show_default=True,
+    help="Where allow rules begin in the view as security groups.",
+)
+@click.option(
+    "--nsg-deny-priority",
+    type=int,
+    default=DEFAULT_ANCHORS.deny,
+    show_default=True,
+    help="Where deny rules begin in the view as security groups.",
+)
 @click.pass_obj
 def serve(
     parts: HostParts,
@@ -84,6 +100,8 @@ def serve(
     proxy: tuple[str, ...],
     this_host: bool,
     certificate_life: str,
+    nsg_allow_priority: int,
+    nsg_deny_priority: int,
     allow_sink_network: tuple[str, ...],
     sink_directory: Path | None,
 ) -> None:
@@ -101,6 +119,7 @@ def serve(
         proxies=tuple(parse_address(text) for text in proxy),
         this_host=this_host,
         certificate_life=parse_duration(certificate_life),
+        anchors=Anchors(nsg_allow_priority, nsg_deny_priority),
         sink_networks=parse_sink_networks(allow_sink_network),
         sink_directory=None if sink_directory is None else sink_directory.absolute(),
     )
@@ -139,8 +158,11 @@ def _serve(
     from bascule.api.server import run_server
     from bascule.bootstrap.data_directory import ADMIN_FILE, AdminFile
     from bascule.bootstrap.this_host import ThisHost
+    from bascule.identity.oidc import RelyingParty
     from bascule.identity.proofs import IdentityProofs
+    from bascule.identity.provider_http import HttpsProvider
     from bascule.identity.record_key import RecordKey
+    from bascule.identity.sealing import Sealer
     from bascule.identity.tokens import TokenIssuer
     from bascule.services.sign_in import SignIn
 
@@ -163,11 +185,13 @@ def _serve(
         proxies=Proxies(settings.proxies),
         ca_file=keeper.ca_file,
         record_key=record_key,
+        anchors=settings.anchors,
         sign_in=SignIn(
             services,
             IdentityProofs(settings.data, _first_name(settings)),
             Denials().is_recorded,  # its own: bad tokens do not use them up
         ),
+        relying_party=RelyingParty(HttpsProvider(), Sealer(settings.data), services.clock),
         way_out=_way_out(settings, services.clock),
     )
     app = build_app(state, lambda: _background(state, host))

@@ -27,7 +27,7 @@ from bascule.domain.tokens import (
     SignIn,
     TokenFamily,
 )
-from bascule.interfaces import Transaction
+from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act, actor_of, new_id
 
 MOST_FAMILIES = 100  # of one user; the oldest gives way
@@ -135,6 +135,12 @@ def redeem_device_code(
     if isinstance(issued, NotIssued):
         return replace(issued, poll=Poll.EXPIRED)
     return replace(issued, audience=code.audience)
+
+
+def family_of(reader: Reader, text: str) -> TokenFamily | None:
+    """The family of a refresh token, whatever has become of either."""
+    token = reader.refresh_token(hash_of(text))
+    return None if token is None else reader.token_family(token.family_id)
 
 
 def refresh(

@@ -13,7 +13,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from bascule.api.context import AppState
-from bascule.api.oauth import authorize, device, metadata, sign_in, token
+from bascule.api.oauth import authorize, device, external, metadata, sign_in, token
 
 __all__ = ["router"]
 
@@ -21,6 +21,6 @@ __all__ = ["router"]
 def router(state: AppState) -> APIRouter:
     """The routes of one installation."""
     routes = APIRouter(tags=["OAuth"])
-    for part in (metadata, token, device, authorize, sign_in):
+    for part in (metadata, token, device, authorize, sign_in, external):
         routes.include_router(part.router(state))
     return routes

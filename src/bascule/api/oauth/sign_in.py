@@ -42,6 +42,7 @@ from bascule.services.sign_in import PasswordAccepted, Refusal, SignedIn, SignIn
 
 SIGN_IN_PAGE = "/signin"
 FACTOR_PAGE = "/signin/factor"
+LEAVE_PATH = "/signin/with"  # and the name of an external provider
 
 
 def router(state: AppState) -> APIRouter:
@@ -86,7 +87,11 @@ def router(state: AppState) -> APIRouter:
 
 def to_sign_in(path_and_query: str) -> Response:
     """Ask who it is, then lead back to this page of ours."""
-    return go(f"{SIGN_IN_PAGE}?{urlencode({'next': path_and_query})}")
+    return go(sign_in_path(path_and_query))
+
+
+def sign_in_path(path_and_query: str) -> str:
+    return f"{SIGN_IN_PAGE}?{urlencode({'next': path_and_query})}"
 
 
 async def finish(browser: Browser, user: User, methods: Sequence[str], leads_to: str) -> Response:
@@ -131,9 +136,14 @@ async def sign_in_page(
     return response
 
 
-def providers_of(browser: Browser, leads_to: str) -> Sequence[Provider]:  # noqa: ARG001  # reason: external sign-in fills it
+def providers_of(browser: Browser, leads_to: str) -> Sequence[Provider]:
     """The buttons of external providers; each leads away and comes back by ``finish``."""
-    return ()
+    found = browser.state.services.glance(lambda reader: reader.identity_providers())
+    return [
+        Provider(each.display_name, f"{LEAVE_PATH}/{each.name}?{urlencode({'next': leads_to})}")
+        for each in found
+        if each.is_enabled
+    ]
 
 
 async def _take_password(browser: Browser) -> Response:

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 
 from bascule.api.auth import client_of
 from bascule.api.context import AppState
+from bascule.api.oauth.external import Renewals
 from bascule.api.oauth.refusals import NOT_KEPT, no_such_tenant, read_body, read_fields, refuse
 from bascule.api.origin import base_url, caller_address
 from bascule.domain.access import PrincipalKind
@@ -103,6 +104,7 @@ class _TokenDesk:
         self._state, self._services, self._realm = state, state.services, state.realm
         self._steady = SteadyTime(self._services.clock)
         self._used = UsedAssertions(self._steady.now())
+        self._renewals = Renewals(state)
 
     async def answer(self, tenant: str, request: Request) -> Response:
         outcome = await self._decide(tenant, request)
@@ -199,6 +201,7 @@ class _TokenDesk:
             audience = self._realm.audience_of(asked.scope) or ""
             if not audience:
                 return WRONG_SCOPE
+            await self._renewals.before_refresh(asked.refresh_token)
         outcome = await self._perform(request, work)
         if isinstance(outcome, Issued):
             return _ForPerson(outcome, outcome.audience or audience)

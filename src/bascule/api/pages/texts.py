@@ -56,6 +56,8 @@ EN: Mapping[str, str] = {
     "device_refused": "was not signed in. If somebody sent you that code, tell your administrator.",
     "form_post_title": "One moment",
     "form_post_lead": "Your program is told that you have signed in.",
+    "external_title": "This sign-in did not succeed",
+    "external_back": "Back to the sign-in page",
     "problem_title": "This sign-in cannot go on",
     "problem_advice": "Nothing was sent anywhere. Begin anew in the program that brought you here.",
     "signed_out_title": "You are signed out",

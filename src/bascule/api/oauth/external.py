@@ -1,0 +1,300 @@
+"""Signing in through an external provider: the way there, the way back, and asking again.
+
+OpenID Connect Core section 3.1 from our side, RFC 9207, RFC 9700. The browser is sent away
+with a state that works once, for ten minutes, and for this browser alone: the state's hash
+and the hash of the browser's cookie stand together in the database. Whatever comes back
+wrong, nothing is asked of the provider before that is right. Who is let in goes on by
+``sign_in.finish``, as after a password.
+What is not here: what a token must say (``identity``), whom it makes of somebody (``services``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+import structlog
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from bascule.api.context import AppState
+from bascule.api.oauth.browser import SIGN_IN, Browser, new_cookie_text, safe_next, set_cookie
+from bascule.api.oauth.sign_in import LEAVE_PATH, finish, sign_in_path
+from bascule.api.origin import base_url
+from bascule.api.pages import Page
+from bascule.api.routes.providers import RETURN_PATH
+from bascule.domain.access import PrincipalKind, Subject
+from bascule.domain.providers import ExternalIdentity, IdentityProvider
+from bascule.domain.sign_in import network_of
+from bascule.errors import (
+    AuthenticationFailed,
+    BasculeError,
+    NotFound,
+    TooManyRequests,
+    Unavailable,
+)
+from bascule.identity.oidc import Departure, Tokens, error_words, refresh_purpose, verifier_purpose
+from bascule.identity.secrets import sha256_hex
+from bascule.interfaces.providers import PendingSignIn
+from bascule.services import external_sign_in, tokens
+from bascule.services.external_sign_in import METHODS, SIGN_IN_LIFE, NotLetIn, Returned
+from bascule.services.providers import find_provider
+
+log = structlog.get_logger("bascule.oauth")
+
+MOST_LEAVING = 20  # of one network, a minute
+MOST_NETWORKS = 10_000  # that are counted; when there are more, all wait for the minute's end
+RENEWED = timedelta(minutes=5)  # a word younger than this is not asked for again
+WITHOUT_WORD = timedelta(hours=12)  # tokens of a sign-in whose provider cannot be asked again
+
+
+def router(state: AppState) -> APIRouter:
+    routes = APIRouter(include_in_schema=False)
+    leaving = Leaving()
+
+    @routes.get(f"{LEAVE_PATH}/{{name}}")
+    async def leave(name: str, request: Request, next: str = "") -> Response:  # noqa: A002  # reason: its name in URLs
+        browser = Browser(state, request)
+        try:
+            leaving.count(browser.address, state.services.clock.now())
+            return await _leave(browser, name, safe_next(next))
+        except BasculeError as error:
+            return _problem(browser, error, safe_next(next))
+
+    @routes.get(RETURN_PATH)
+    async def come_back(request: Request) -> Response:
+        return await _come_back(Browser(state, request))
+
+    return routes
+
+
+class Leaving:
+    """How many each network has sent away in the current minute. Use from one event loop."""
+
+    def __init__(self) -> None:
+        self._minute: datetime | None = None
+        self._counts: dict[str, int] = {}
+
+    def count(self, address: str, now: datetime) -> None:
+        """Raise TooManyRequests when this network has had its share."""
+        minute = now.replace(second=0, microsecond=0)
+        if minute != self._minute:
+            self._minute, self._counts = minute, {}
+        network = network_of(address)
+        count = self._counts.get(network, 0) + 1
+        if count > MOST_LEAVING or (count == 1 and len(self._counts) >= MOST_NETWORKS):
+            raise TooManyRequests(
+                "Too many sign-ins were begun from your network.", advice="Wait a minute."
+            )
+        self._counts[network] = count
+
+
+# -- there ---------------------------------------------------------------------------------
+
+
+async def _leave(browser: Browser, name: str, leads_to: str) -> Response:
+    state = browser.state
+    provider = state.services.glance(lambda reader: find_provider(reader, name[:64]))
+    if not provider.is_enabled:
+        raise NotFound(f"Nobody signs in through {provider.display_name} at present.")
+    redirect_uri = base_url(browser.request) + RETURN_PATH
+    departure = await state.relying_party.depart(provider, redirect_uri)
+    secret = browser.sign_in_text or new_cookie_text()
+    pending = _pending(browser, provider, departure, redirect_uri, secret, leads_to)
+    await state.services.perform(lambda tx, act: external_sign_in.depart(tx, act, pending))
+    response = RedirectResponse(departure.url, 303, {"Cache-Control": "no-store"})
+    set_cookie(response, SIGN_IN, secret)
+    return response
+
+
+def _pending(
+    browser: Browser,
+    provider: IdentityProvider,
+    departure: Departure,
+    redirect_uri: str,
+    secret: str,
+    leads_to: str,
+) -> PendingSignIn:
+    party = browser.state.relying_party
+    return PendingSignIn(
+        sha256_hex(departure.state),
+        sha256_hex(secret),
+        provider.id,
+        provider.issuer,
+        redirect_uri,
+        sha256_hex(departure.nonce),
+        party.seal(departure.verifier, verifier_purpose(departure.state)),
+        leads_to,
+        browser.state.services.clock.now() + SIGN_IN_LIFE,
+    )
+
+
+# -- and back ------------------------------------------------------------------------------
+
+
+async def _come_back(browser: Browser) -> Response:
+    pairs = browser.request.query_params.multi_items()
+    query = dict(pairs)
+    given, cookie = query.get("state", ""), sha256_hex(browser.sign_in_text)
+    arrived = None
+    if given and browser.sign_in_text and len(query) == len(pairs):
+        arrived = await browser.state.services.perform(
+            lambda tx, act: external_sign_in.arrive(tx, act, sha256_hex(given), cookie)
+        )
+    if arrived is None:
+        why = (
+            "This answer belongs to no sign-in that this browser began in the last ten minutes: "
+            "it was used, it took too long, or the sign-in began in another browser."
+        )
+        await _record(browser, NotLetIn("", "", (why,)))
+        return _problem(browser, AuthenticationFailed(why), "")
+    pending, provider = arrived
+    try:
+        returned = await _redeem(browser, pending, provider, query, given)
+    except BasculeError as error:
+        if not isinstance(error, Unavailable):
+            await _record(browser, NotLetIn(provider.name, "", (error.message,)))
+        return _problem(browser, error, pending.return_to)
+    return await _let_in(browser, returned, pending.return_to)
+
+
+async def _redeem(
+    browser: Browser,
+    pending: PendingSignIn,
+    provider: IdentityProvider,
+    query: dict[str, str],
+    given: str,
+) -> Returned:
+    party = browser.state.relying_party
+    await party.check_issuer(provider, query.get("iss"))
+    if "error" in query:
+        raise AuthenticationFailed(
+            f"{provider.display_name} did not sign you in: {error_words(query)}."
+        )
+    verifier = party.open(pending.sealed_verifier, verifier_purpose(given))
+    if not verifier:
+        raise AuthenticationFailed("This server's keys changed meanwhile.", advice="Begin anew.")
+    found = await party.redeem(
+        provider, query.get("code", ""), pending.redirect_uri, verifier, pending.nonce_hash
+    )
+    return _returned(browser.state, provider, found)
+
+
+def _returned(state: AppState, provider: IdentityProvider, found: Tokens) -> Returned:
+    purpose = refresh_purpose(provider.issuer, str(found.claims.get("sub")))
+    refresh = found.refresh_token
+    sealed = state.relying_party.seal(refresh, purpose) if refresh else ""
+    return Returned(provider.id, provider.issuer, found.claims, sealed)
+
+
+async def _let_in(browser: Browser, returned: Returned, leads_to: str) -> Response:
+    visit = browser.visit
+    stranger = Subject("", PrincipalKind.USER, "", visit.address, visit.client)
+    outcome = await browser.state.services.perform(
+        lambda tx, act: external_sign_in.let_in(tx, act, returned, visit),
+        stranger,
+        visit.correlation_id,
+    )
+    if isinstance(outcome, NotLetIn):
+        await _record(browser, outcome)
+        return _problem(browser, AuthenticationFailed(" ".join(outcome.reasons)), leads_to)
+    for warning in outcome.warnings:
+        log.warning("external sign-in", user=outcome.user.name, warning=warning)
+    return await finish(browser, outcome.user, METHODS, leads_to)
+
+
+async def _record(browser: Browser, refusal: NotLetIn) -> None:
+    """Put it on record, unless the source has had its share of this minute (EDGES B8)."""
+    state, visit = browser.state, browser.visit
+    log.info("external sign-in refused", provider=refusal.provider, why=refusal.reasons)
+    if not state.sign_in_denials.is_recorded(visit.address, state.services.clock.now()):
+        return
+    stranger = Subject("", PrincipalKind.USER, "", visit.address, visit.client)
+    await state.services.perform(
+        lambda tx, act: external_sign_in.record_refusal(tx, act, refusal),
+        stranger,
+        visit.correlation_id,
+    )
+
+
+def _problem(browser: Browser, error: BasculeError, leads_to: str) -> Response:
+    """A page that says what is wrong, and leads back to where a user of this server signs in."""
+    content = {
+        "why": error.message,
+        "advice": error.advice,
+        "back": sign_in_path(safe_next(leads_to)),
+    }
+    status = 403 if isinstance(error, AuthenticationFailed) else error.http_status
+    response = browser.show(Page("external_problem", content), status)
+    if isinstance(error, TooManyRequests):
+        response.headers["Retry-After"] = "60"
+    return response
+
+
+# -- asking again ----------------------------------------------------------------------------
+
+
+class Renewals:
+    """Asks providers anew when a program refreshes the tokens of somebody they vouched for."""
+
+    def __init__(self, state: AppState) -> None:
+        self._state = state
+        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+
+    async def before_refresh(self, refresh_token: str) -> None:
+        """Call before a refresh token is taken.
+
+        What the provider no longer says is gone afterwards, with the family of the token
+        when it rests on the provider; one whose provider cannot be asked ends after twelve
+        hours. A provider that is away changes nothing: its groups end by themselves.
+        """
+        services = self._state.services
+        family = services.glance(lambda reader: tokens.family_of(reader, refresh_token))
+        if family is None or not set(METHODS) <= set(family.sign_in.methods):
+            return
+        user_id = family.sign_in.user_id
+        known = services.glance(lambda reader: external_sign_in.renewable(reader, user_id))
+        is_kept = bool(known)
+        for identity, provider in known:
+            is_kept = await self._renew(identity, provider) and is_kept
+        if not is_kept and (known or services.clock.now() - family.sign_in.at > WITHOUT_WORD):
+            why = "the identity provider does not vouch for its user any more"
+            await services.perform(lambda tx, act: tokens.revoke_family(tx, act, family, why))
+
+    async def _renew(self, identity: ExternalIdentity, provider: IdentityProvider) -> bool:
+        """Is the provider's word still good, as far as it can be asked?"""
+        key = (identity.issuer, identity.subject)
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        try:
+            async with lock:  # a refresh token may work once
+                return await self._ask(identity, provider)
+        finally:
+            if not lock.locked():
+                self._locks.pop(key, None)
+
+    async def _ask(self, identity: ExternalIdentity, provider: IdentityProvider) -> bool:
+        services, party = self._state.services, self._state.relying_party
+        now = services.clock.now()
+        fresh = services.glance(
+            lambda reader: reader.external_identity(identity.issuer, identity.subject)
+        )
+        if fresh is None:
+            return False
+        if fresh.vouched_at is not None and now - fresh.vouched_at < RENEWED:
+            return True
+        token = party.open(fresh.sealed_refresh, refresh_purpose(identity.issuer, identity.subject))
+        try:
+            if not token:
+                raise AuthenticationFailed("There is nothing to ask the provider with.")
+            found = await party.renew(provider, token, identity.subject)
+        except Unavailable as error:
+            log.warning("identity provider away", provider=provider.name, why=error.message)
+            return True
+        except AuthenticationFailed as error:
+            log.info("external identity disowned", provider=provider.name, why=error.message)
+            await services.perform(lambda tx, act: external_sign_in.disown(tx, act, identity))
+            return False
+        returned = _returned(self._state, provider, found)
+        return await services.perform(
+            lambda tx, act: external_sign_in.renew(tx, act, identity, returned)
+        )
