@@ -12,7 +12,7 @@ roles are written so.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -90,8 +90,33 @@ class Rights:
     def may_anywhere(self, action: str) -> bool:
         return any(right.role.allows(action) for right in self.held)
 
+    def reach(self, action: str) -> Reach:
+        """Where it may be done, for lists that ask it of many rows."""
+        keys = {right.scope_key for right in self.held if right.role.allows(action)}
+        return Reach(frozenset(key for key in keys if not _has_above(key, keys)))
+
 
 NO_RIGHTS = Rights()
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The scopes at which one action is held; none of them lies below another."""
+
+    keys: frozenset[str]  # in key form
+
+    def covers(self, scope_key: str) -> bool:
+        """As dear as the scope is deep, however many scopes are held."""
+        return scope_key in self.keys or _has_above(scope_key, self.keys)
+
+
+def _has_above(scope_key: str, keys: Collection[str]) -> bool:
+    above = scope_key
+    while above:
+        above = above.rpartition("/")[0]
+        if above in keys:
+            return True
+    return False
 
 
 def rights_from(

@@ -23,6 +23,7 @@ from bascule.domain.net import PortKey
 from bascule.domain.plan import Observed, Operation
 from bascule.domain.policy import Policy
 from bascule.domain.request import AccessRequest
+from bascule.domain.roles import Reach
 from bascule.interfaces.delivery import DeliveryReads, DeliveryWrites
 from bascule.interfaces.plans import PlanReads, PlanWrites
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
@@ -161,9 +162,15 @@ class Reader(
     def machine_by_uid(self, uid: str) -> Machine | None: ...
 
     def machines(
-        self, resource_group: str | None = None, after: str = "", limit: int = 1000
+        self,
+        resource_group: str | None = None,
+        after: str = "",
+        limit: int = 1000,
+        within: Reach | None = None,
     ) -> Sequence[Machine]:
-        """Ordered by id key; ``after`` is the last key of the page before."""
+        """Ordered by id key; ``after`` is the last key of the page before; ``within`` keeps
+        those in these scopes.
+        """
         ...
 
     def generation(self, machine_uid: str) -> int:
@@ -182,8 +189,11 @@ class Reader(
         location: str | None = None,
         after: str = "",
         limit: int = 1000,
+        within: Reach | None = None,
     ) -> Sequence[StoredPolicy]:
-        """Ordered by id key; group and location compare without case."""
+        """Ordered by id key; group and location compare without case; ``within`` keeps those
+        that lie in these scopes themselves or name a machine that does.
+        """
         ...
 
     def policies_naming(self, machine_id: ResourceId) -> Sequence[StoredPolicy]:

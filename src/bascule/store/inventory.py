@@ -12,10 +12,12 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry, OsType
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.policy import effective_on_expiry
+from bascule.domain.roles import Reach
 from bascule.errors import Conflict
 from bascule.interfaces import Installation
 from bascule.store import tables as t
 from bascule.store.rows import Rows, resource_id
+from bascule.store.within import clauses_within
 
 _MACHINE = select(t.machines).where(t.machines.c.id_key == bindparam("key"))
 _MACHINE_BY_UID = select(t.machines).where(t.machines.c.uid == bindparam("wanted"))
@@ -69,13 +71,23 @@ class InventoryReads(Rows):
         return None if row is None else machine_of_row(row)
 
     def machines(
-        self, resource_group: str | None = None, after: str = "", limit: int = 1000
+        self,
+        resource_group: str | None = None,
+        after: str = "",
+        limit: int = 1000,
+        within: Reach | None = None,
     ) -> Sequence[Machine]:
         wanted = select(t.machines).where(t.machines.c.id_key > after.casefold())
         if resource_group is not None:
             wanted = wanted.where(t.machines.c.group_key == resource_group.casefold())
+        if within is not None:
+            parts = [wanted.where(clause) for clause in clauses_within(within, t.machines.c.id_key)]
+            return [
+                machine_of_row(row) for row in self._first_of(parts, t.machines.c.id_key, limit)
+            ]
         return [
-            machine_of_row(row) for row in self._all(wanted.order_by(t.machines.c.id_key).limit(limit))
+            machine_of_row(row)
+            for row in self._all(wanted.order_by(t.machines.c.id_key).limit(limit))
         ]
 
     def generation(self, machine_uid: str) -> int:

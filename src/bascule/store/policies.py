@@ -15,9 +15,11 @@ from sqlalchemy import BindParameter, Row, Select, bindparam, delete, select
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import OnExpiry
 from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
+from bascule.domain.roles import Reach
 from bascule.interfaces import StoredPolicy
 from bascule.store import tables as t
 from bascule.store.rows import Rows, prefixes, resource_id, slices
+from bascule.store.within import clauses_within
 
 Values = dict[str, Any]
 
@@ -56,13 +58,20 @@ class PolicyReads(Rows):
         location: str | None = None,
         after: str = "",
         limit: int = 1000,
+        within: Reach | None = None,
     ) -> Sequence[StoredPolicy]:
         wanted: Select[Any] = select(t.policies).where(t.policies.c.id_key > after.casefold())
         if resource_group is not None:
             wanted = wanted.where(t.policies.c.group_key == resource_group.casefold())
         if location is not None:
             wanted = wanted.where(t.policies.c.location_key == location.casefold())
-        return self._whole(self._all(wanted.order_by(t.policies.c.id_key).limit(limit)))
+        if within is None:
+            return self._whole(self._all(wanted.order_by(t.policies.c.id_key).limit(limit)))
+        parts = [wanted.where(clause) for clause in clauses_within(within, t.policies.c.id_key)]
+        for clause in clauses_within(within, t.policy_machines.c.machine_key):
+            naming = select(t.policy_machines.c.policy_key).where(clause)
+            parts.append(wanted.where(t.policies.c.id_key.in_(naming)))
+        return self._whole(self._first_of(parts, t.policies.c.id_key, limit))
 
     def policies_naming(self, machine_id: ResourceId) -> Sequence[StoredPolicy]:
         return self._whole(self._all(_NAMING, {"key": machine_id.key}))

@@ -8,12 +8,12 @@ InvalidInput. A statement that is itself wrong is a bug of ours and stays as it 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Executable, Row, Table, and_
+from sqlalchemy import Column, Connection, Executable, Row, Select, Table, and_
 from sqlalchemy.exc import DBAPIError
 
 from bascule.domain.ids import ResourceId
@@ -140,6 +140,16 @@ class Rows:
     def _first(self, statement: Executable, parameters: Parameters = None) -> Row[Any] | None:
         rows = self._all(statement, parameters)
         return rows[0] if rows else None
+
+    def _first_of(
+        self, parts: Iterable[Select[Any]], key: Column[str], limit: int
+    ) -> Sequence[Row[Any]]:
+        """The first rows, by a unique key, of several queries together, each row once."""
+        rows: dict[str, Row[Any]] = {}
+        for part in parts:
+            for row in self._all(part.order_by(key).limit(limit)):
+                rows[getattr(row, key.name)] = row
+        return [rows[each] for each in sorted(rows)[:limit]]
 
     def _run(self, statement: Executable, parameters: Parameters = None) -> int:
         """Run a statement that writes and return how many rows it touched."""
