@@ -33,6 +33,7 @@ def test_our_files_go_and_the_directory_with_them(tmp_path: Path) -> None:
         (state / name).touch()
     (state / ".held.json.0123456789ab").touch()  # of a write that a death cut short
     (state / ".held.previous.json.link").touch()
+    (state / "held.json.new").touch()
     assert remove_state(state) == f"deleted {state}"
     assert not state.exists()
     assert remove_state(state) == f"there was no {state}"

@@ -278,18 +278,17 @@ def uninstall(
         )
     try:
         answer = tell_agent(socket_path, {"command": "uninstall"})
-        opened, files = answer["opened"], str(answer["state"])
+        opened, state = answer["opened"], Path(answer["state"])
         click.echo("removed the nftables table 'inet bascule' and stopped the agent")
         if not answer.get("told", True):
             click.echo("the server was not reached: it sees an agent that is away", err=True)
     except ServerUnreachable:
         opened = _remove_without_agent(parts)
-        files = remove_state(state)
     for port in opened:
         click.echo(f"opened port {port}: nothing of ours shuts it any more")
     for sentence in remove_unit(unit_folder):
         click.echo(sentence)
-    click.echo(files)
+    click.echo(remove_state(state))
 
 
 def _remove_without_agent(parts: HostParts) -> list[str]:

@@ -25,19 +25,28 @@ OURS = frozenset(
         CONTROL_NAME,
     }
 )
-_UNFINISHED = re.compile(
-    r"\.(?P<name>.+)\.([0-9a-f]{12}|link)"
-)  # of files.write_atomically, of memory
+# Of client.private_file and of memory's second name; of files.write_atomically.
+_UNFINISHED = re.compile(r"\.(?P<hidden>.+)\.([0-9a-f]{12}|link)|(?P<beside>.+)\.new")
+
+
+def remove_files(state: Path) -> None:
+    """Delete our files in the directory; it stays, and what is not ours stays."""
+    for path in sorted(state.iterdir()) if state.is_dir() else ():
+        unfinished = _UNFINISHED.fullmatch(path.name)
+        name = unfinished["hidden"] or unfinished["beside"] if unfinished else path.name
+        if name in OURS:
+            path.unlink()
 
 
 def remove_state(state: Path) -> str:
-    """Delete our files and the directory when it is then empty; returns what was done."""
+    """Delete our files and the directory when it is then empty; returns what was done.
+
+    Not from inside the agent's service: systemd binds the directory there, and a mount
+    cannot be removed (systemd.exec(5), StateDirectory and ProtectSystem).
+    """
     if not state.is_dir():
         return f"there was no {state}"
-    for path in sorted(state.iterdir()):
-        unfinished = _UNFINISHED.fullmatch(path.name)
-        if (unfinished["name"] if unfinished else path.name) in OURS:
-            path.unlink()
+    remove_files(state)
     left = sorted(path.name for path in state.iterdir())
     if left:
         return f"left {state}: not ours are {', '.join(left[:5])}"

@@ -24,7 +24,7 @@ from bascule.agent.control import ControlSocket, Uninstalled, handler_for
 from bascule.agent.enrolment import enrol, load_identity, parse_token, trust_of
 from bascule.agent.farewell import last_report, tell_server
 from bascule.agent.guard_file import guard_of_host
-from bascule.agent.leave import LOCK_FILE, remove_state
+from bascule.agent.leave import LOCK_FILE, remove_files
 from bascule.agent.link import HttpLink, Identity
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import LONGEST_RETRY, SHORTEST_RETRY, AgentLoop
@@ -159,17 +159,21 @@ class AgentProcess:
             log.error("pass failed", why=error.message)
 
     def _uninstall(self) -> Uninstalled:
-        """Take every rule away and end; returns what this opens, and what became of the files."""
+        """Take every rule and file away and end; returns what this opens."""
         closed = sorted(each.port for each in self._reconciler.held.closed)
         self._driver.remove()
         told = False
         if self._link is not None and self._loop is not None:
             told = tell_server(self._link, last_report(closed, self._loop.capabilities.facts))
-        said = remove_state(self._paths.state)
+        remove_files(self._paths.state)
         if self._loop is not None:
             self._loop.abandon()
         self._manager.notify("STOPPING=1")
-        return {"opened": [str(port) for port in closed], "state": said, "told": told}
+        return {
+            "opened": [str(port) for port in closed],
+            "state": str(self._paths.state.absolute()),
+            "told": told,
+        }
 
     def _on_signal(self, number: int, frame: types.FrameType | None) -> None:
         del number, frame

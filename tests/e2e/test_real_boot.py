@@ -1,0 +1,125 @@
+"""The agent under a real systemd: installed, killed, booted, uninstalled (EDGES A5, A6, A23)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import bascule
+from tests.e2e.booted import CLIENT, HOST, BootedMachine, why_not
+from tests.e2e.lab_world import until
+
+pytestmark = pytest.mark.root
+
+BASCULE = (sys.executable, "-m", "bascule.bootstrap")
+AGENT = "bascule-agent.service"
+PORT = 2323  # of something that listens
+FLUSHES = "#!/usr/sbin/nft -f\nflush ruleset\n"
+# What this machine may have enabled and the booted one has no use for.
+UNNEEDED = ("ssh.service", "ssh.socket", "getty@tty1.service", "systemd-networkd.service")
+
+
+class Owner:
+    """Who installs Bascule on a machine: a server and an agent, by the commands of the README."""
+
+    def __init__(self, machine: BootedMachine) -> None:
+        self.machine = machine
+
+    def bascule(self, *words: str, check: bool = True) -> str:
+        return self.machine.run(*BASCULE, *words, check=check)
+
+    def serve(self) -> None:
+        self.machine.run(
+            "systemd-run", "--quiet", "--unit=server", *BASCULE, "serve", "--data", "/srv/bascule"
+        )
+        # No admin.json, or nobody who answers, before the server is up.
+        assert until(self._is_signed_in, 40)
+
+    def _is_signed_in(self) -> bool:
+        said = self.machine.run(
+            *BASCULE, "login", "--admin-file", "/srv/bascule/admin.json", check=False
+        )
+        return "igned in" in said
+
+    def install(self) -> None:
+        self.bascule("machine", "add", "web-1", "--address", HOST)
+        made = json.loads(self.bascule("machine", "enrol", "web-1", "-o", "json"))
+        self.bascule(
+            "agent", "install", "--server", "https://127.0.0.1:8443", "--token", made["token"]
+        )
+        self.bascule("policy", "set", "web-1", "--port", str(PORT))
+        assert until(lambda: not self.machine.client.reaches(PORT, HOST), 20)
+
+
+@pytest.fixture(scope="module")
+def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Owner]:
+    if why := why_not(Path(sys.executable), Path(bascule.__file__)):
+        pytest.skip(why)
+    with BootedMachine(tmp_path_factory.mktemp("boot")) as machine:
+        machine.mask(*UNNEEDED)
+        machine.write("/etc/nftables.conf", FLUSHES)
+        machine.boot()
+        machine.run("systemctl", "enable", "nftables.service")
+        made = Owner(machine)
+        machine.serve_echo(PORT)
+        assert until(lambda: machine.client.reaches(PORT, HOST), 20)
+        made.serve()
+        made.install()
+        yield made
+
+
+def test_the_service_manager_keeps_the_table_owned_when_the_agent_is_killed(owner: Owner) -> None:
+    machine = owner.machine
+    before = machine.run("systemctl", "show", "-P", "MainPID", AGENT)
+    assert before != "0"
+    machine.run("systemctl", "kill", "--signal=SIGKILL", AGENT)
+    machine.run("nft", "flush", "ruleset", check=False)
+    assert not machine.client.reaches(PORT, HOST)
+
+    def is_back() -> bool:
+        return machine.is_active(AGENT) and (
+            machine.run("systemctl", "show", "-P", "MainPID", AGENT) not in ("0", before)
+        )
+
+    assert until(is_back, 20)
+    assert not machine.client.reaches(PORT, HOST)
+    assert "bascule" in machine.run("nft", "list", "tables")
+
+
+def test_a_boot_shuts_before_the_network_and_gives_back_what_has_time_left(owner: Owner) -> None:
+    """nftables.service flushes at boot; the server stays away, so memory alone decides."""
+    machine = owner.machine
+    owner.bascule("request", "web-1", "--port", str(PORT), "--from", CLIENT, "--for", "10m")
+    assert machine.client.reaches(PORT, HOST)
+    machine.power_off()
+    machine.boot()
+    assert until(lambda: machine.is_active(AGENT), 40)
+    assert machine.is_active("nftables.service")
+    assert machine.entered_at("nftables.service") < machine.entered_at(AGENT)
+    assert machine.entered_at(AGENT) < machine.entered_at("network-pre.target")
+    machine.serve_echo(PORT)
+    assert until(lambda: machine.client.reaches(PORT, HOST), 20), "ten minutes are not over"
+    machine.client.run("ip", "address", "add", "10.79.0.77/24", "dev", "eth0")
+    machine.client.run("ip", "address", "del", f"{CLIENT}/24", "dev", "eth0")
+    try:
+        assert not machine.client.reaches(PORT, HOST), "another source, although something listens"
+    finally:
+        machine.client.run("ip", "address", "add", f"{CLIENT}/24", "dev", "eth0")
+
+
+def test_uninstalling_leaves_nothing(owner: Owner) -> None:
+    machine = owner.machine
+    said = owner.bascule("agent", "uninstall", "--yes")
+    assert AGENT in said
+    assert machine.client.reaches(PORT, HOST)
+    assert "bascule" not in machine.run("nft", "list", "ruleset")
+    assert not machine.is_active(AGENT)
+    for path in (f"/etc/systemd/system/{AGENT}", "/var/lib/bascule-agent", "/run/bascule"):
+        assert machine.run("test", "!", "-e", path, check=False) == ""
+        assert "No such file" in machine.run("ls", path, check=False)
+    listed = machine.run("systemctl", "list-unit-files", "bascule*", check=False)
+    assert listed.endswith("0 unit files listed.")
