@@ -30,6 +30,8 @@ Examples:
   bascule login --admin-file /var/lib/bascule/admin.json
   bascule login --endpoint https://bascule.example:8443 \\
       --fingerprint 3f2a... --client-id GUID
+  bascule login --endpoint https://bascule.example:8443 --ca-file ca.pem \\
+      --service-principal -u GUID -p SECRET --tenant GUID
   pass bascule | bascule login --endpoint URL --fingerprint 3f2a... \\
       --client-id GUID --client-secret -"""
 )
@@ -49,14 +51,27 @@ Examples:
     metavar="HEX",
     help="SHA-256 of the server's CA certificate, to fetch and trust it by.",
 )
-@click.option("--tenant", metavar="GUID", help="Tenant id. Default: what the server says.")
+@click.option("-t", "--tenant", metavar="GUID", help="Tenant id. Default: what the server says.")
 @click.option(
     "--subscription", metavar="GUID", help="Subscription id. Default: the only one there is."
 )
 @click.option("--group", default=None, help="Resource group of new machines. Default: default.")
-@click.option("--client-id", metavar="GUID", help="The service principal's client id.")
+@click.option(
+    "--service-principal", "is_program", is_flag=True, help="Sign in as a program, as az says it."
+)
+@click.option(
+    "--client-id",
+    "-u",
+    "--username",
+    "client_id",
+    metavar="GUID",
+    help="The service principal's client id.",
+)
 @click.option(
     "--client-secret",
+    "-p",
+    "--password",
+    "client_secret",
     metavar="TEXT",
     envvar="BASCULE_CLIENT_SECRET",
     help="Its secret; '-' reads it from stdin. Better than here, where 'ps' shows it: "
@@ -70,6 +85,7 @@ def login(
     tenant: str | None,
     subscription: str | None,
     group: str | None,
+    is_program: bool,
     client_id: str | None,
     client_secret: str | None,
 ) -> None:
@@ -77,6 +93,8 @@ def login(
 
     The credentials are tried before they are kept, in a file that only you can read.
     """
+    if is_program and admin_file is not None:
+        raise InvalidInput("Give either --admin-file or --service-principal with -u and -p.")
     given = {
         "endpoint": endpoint,
         "ca_file": str(ca_file.absolute()) if ca_file is not None else None,

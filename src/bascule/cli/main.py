@@ -21,7 +21,8 @@ from bascule.errors import BasculeError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 
-_ACCESS, _OWNER, _HOSTS, _SHELL = "Getting in", "What may be opened", "Running Bascule", "This tool"
+_ACCESS, _OWNER, _PEOPLE = "Getting in", "What may be opened", "Who may do what"
+_HOSTS, _SHELL = "Running Bascule", "This tool"
 
 COMMANDS: Mapping[str, Lazy] = {
     "ssh": Lazy("bascule.cli.ssh:ssh", "Ask if needed, wait until open, become ssh.", _ACCESS),
@@ -39,7 +40,11 @@ COMMANDS: Mapping[str, Lazy] = {
     "policy": Lazy("bascule.cli.policy:policy", "Which ports, from where, for how long.", _OWNER),
     "activity": Lazy("bascule.cli.activity:activity", "The record: who did what, when.", _OWNER),
     "audit": Lazy("bascule.cli.audit:audit", "The record's proof: export, verify.", _OWNER),
+    "user": Lazy("bascule.cli.user:user", "People who sign in.", _PEOPLE),
+    "group": Lazy("bascule.cli.group:group", "Groups of people and programs.", _PEOPLE),
+    "sp": Lazy("bascule.cli.sp:sp", "Service principals: programs that sign in.", _PEOPLE),
     "login": Lazy("bascule.cli.login:login", "Sign in to a server.", _SHELL),
+    "whoami": Lazy("bascule.cli.whoami:whoami", "Who you are signed in as.", _SHELL),
     "completion": Lazy("bascule.cli.completion:completion", "Completion for your shell.", _SHELL),
     "version": Lazy("bascule.cli.version:version", "This tool's version and its server.", _SHELL),
 }

@@ -1,0 +1,142 @@
+"""``bascule group``: groups of people and programs; what a group holds, its members hold."""
+
+from __future__ import annotations
+
+import click
+
+from bascule.cli.connect import connect
+from bascule.cli.principal import (
+    confirm,
+    find_member,
+    find_principal,
+    may_end_words,
+    no_one_words,
+    principal_json,
+    yes_option,
+)
+from bascule.cli.printing import emit_json, note, output_option, print_table, say
+from bascule.client import principals
+from bascule.client.principals import GROUPS
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  bascule group add operators
+  bascule group add-member operators anna@example.com"""
+)
+def group() -> None:
+    """Groups of people and programs."""
+
+
+@group.command("list", epilog="\b\nExamples:\n  bascule group list\n  bascule group list -o json")
+@output_option
+def list_command(output: str) -> None:
+    """List the groups."""
+    with connect() as connection:
+        found = list(principals.list_principals(connection, GROUPS))
+    if output == "json":
+        emit_json([{**principal_json(each), "description": each.description} for each in found])
+        return
+    if not found:
+        note(no_one_words(GROUPS, ["add", "NAME"]))
+        return
+    print_table(
+        ["GROUP", "DESCRIPTION", "ID"], [[each.name, each.description, each.id] for each in found]
+    )
+
+
+@group.command(epilog="\b\nExamples:\n  bascule group show operators")
+@click.argument("name")
+@output_option
+def show(name: str, output: str) -> None:
+    """Show one group and its members."""
+    with connect() as connection:
+        found = find_principal(connection, GROUPS, name)
+        members = principals.list_members(connection, found.id)
+    if output == "json":
+        listed = [
+            {"id": each.id, "kind": each.kind, "name": each.name, "provider": each.provider or None}
+            for each in members
+        ]
+        described = {**principal_json(found), "description": found.description}
+        emit_json({**described, "members": listed})
+        return
+    say(f"group      {found.name}")
+    if found.description:
+        say(f"           {found.description}")
+    say(f"id         {found.id}")
+    say("")
+    if members:
+        print_table(
+            ["MEMBER", "KIND", "BY", "ID"],
+            [[each.name, each.kind, each.provider or "hand", each.id] for each in members],
+        )
+    else:
+        say(f"members    none; add one: bascule group add-member {found.name} NAME")
+
+
+@group.command(epilog="\b\nExamples:\n  bascule group add operators --description 'Who is on call'")
+@click.argument("name")
+@click.option("--description", default="", metavar="TEXT", help="For people.")
+@output_option
+def add(name: str, description: str, output: str) -> None:
+    """Add an empty group."""
+    with connect() as connection:
+        made = principals.create_principal(
+            connection, GROUPS, {"displayName": name, "description": description}
+        )
+    if output == "json":
+        emit_json({**principal_json(made), "description": made.description})
+        return
+    say(f"{made.name} added")
+    note(f"Next: bascule group add-member {made.name} NAME, bascule role assign")
+
+
+@group.command(epilog="\b\nExamples:\n  bascule group delete operators")
+@click.argument("name")
+@yes_option
+def delete(name: str, is_sure: bool) -> None:
+    """Delete a group with its roles; its members stay, and lose what they had by it."""
+    with connect() as connection:
+        found = find_principal(connection, GROUPS, name)
+        words = may_end_words(found.live_grants)
+        confirm(f"The group {found.name} is deleted, with its roles. {words}", is_sure=is_sure)
+        principals.delete_principal(connection, GROUPS, found.id)
+    say(f"{found.name} is deleted")
+
+
+@group.command(
+    "add-member", epilog="\b\nExamples:\n  bascule group add-member operators anna@example.com"
+)
+@click.argument("name")
+@click.argument("member")
+def add_member(name: str, member: str) -> None:
+    """Put MEMBER, a user or service principal, into the group NAME.
+
+    You must hold all that the group holds.
+    """
+    with connect() as connection:
+        found = find_principal(connection, GROUPS, name)
+        who = find_member(connection, member)
+        is_new = principals.add_member(connection, found.id, who.id)
+    say(f"{who.name} is {'now' if is_new else 'already'} in {found.name}")
+
+
+@group.command(
+    "remove-member",
+    epilog="\b\nExamples:\n  bascule group remove-member operators anna@example.com",
+)
+@click.argument("name")
+@click.argument("member")
+@yes_option
+def remove_member(name: str, member: str, is_sure: bool) -> None:
+    """Take MEMBER out of the group NAME; what it has open by the group closes at once."""
+    with connect() as connection:
+        found = find_principal(connection, GROUPS, name)
+        who = find_member(connection, member)
+        confirm(
+            f"{who.name} leaves {found.name}. {may_end_words(who.live_grants)}", is_sure=is_sure
+        )
+        is_done = principals.remove_member(connection, found.id, who.id)
+    say(f"{who.name} is {'no longer' if is_done else 'not'} in {found.name}")

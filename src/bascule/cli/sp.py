@@ -1,0 +1,266 @@
+"""``bascule sp``: service principals, the programs that sign in, and their credentials."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from bascule.cli.connect import connect
+from bascule.cli.parameters import SpanType
+from bascule.cli.principal import (
+    confirm,
+    credential_json,
+    ends_words,
+    find_principal,
+    no_one_words,
+    principal_json,
+    state_words,
+    tell_secret,
+    yes_option,
+)
+from bascule.cli.printing import emit_json, note, output_option, print_table, say
+from bascule.cli.spans import show_instant
+from bascule.client import principals
+from bascule.client.principals import SERVICES, Principal
+from bascule.errors import InvalidInput, NotFound
+
+_LONGEST = timedelta(days=730)
+_CERTIFICATE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FOR = click.option(
+    "--for",
+    "span",
+    type=SpanType(timedelta(minutes=1), _LONGEST),
+    default=None,
+    metavar="DURATION",
+    help="How long it works, at most 730d. Default: 365d.",
+)
+_LABEL = click.option("--label", default="", metavar="TEXT", help="What uses it, for people.")
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  bascule sp add ci
+  bascule sp add-secret ci --label "new host" --for 90d
+  bascule sp show ci"""
+)
+def sp() -> None:
+    """Service principals: programs that sign in."""
+
+
+@sp.command("list", epilog="\b\nExamples:\n  bascule sp list\n  bascule sp list -o json")
+@output_option
+def list_command(output: str) -> None:
+    """List the service principals."""
+    with connect() as connection:
+        found = list(principals.list_principals(connection, SERVICES))
+        now = connection.now()
+    if output == "json":
+        emit_json([_json(each) for each in found])
+        return
+    if not found:
+        note(no_one_words(SERVICES, ["add", "NAME"]))
+        return
+    rows = []
+    for each in sorted(found, key=lambda one: one.name.casefold()):
+        ends = [key.expires_at for key in each.credentials if key.expires_at is not None]
+        until = show_instant(max(ends), now) if ends else "never" if each.credentials else "none"
+        rows.append([each.name, state_words(each), len(each.credentials), until, each.id])
+    print_table(["SERVICE PRINCIPAL", "STATE", "CREDENTIALS", "LAST ENDS", "CLIENT ID"], rows)
+
+
+@sp.command(epilog="\b\nExamples:\n  bascule sp show ci")
+@click.argument("name")
+@output_option
+def show(name: str, output: str) -> None:
+    """Show one service principal and its credentials; no secret is ever shown."""
+    with connect() as connection:
+        found = find_principal(connection, SERVICES, name)
+        now = connection.now()
+    if output == "json":
+        emit_json(_json(found))
+        return
+    say(f"name       {found.name}")
+    say(f"state      {state_words(found)}")
+    say(f"open       {found.live_grants}")
+    say(f"client id  {found.id}")
+    say("")
+    print_table(
+        ["KEY", "KIND", "LABEL", "ENDS"],
+        [
+            [
+                each.key_id,
+                each.kind,
+                each.display_name,
+                "never" if each.expires_at is None else show_instant(each.expires_at, now),
+            ]
+            for each in found.credentials
+        ],
+    )
+
+
+@sp.command(
+    epilog="""\b
+Examples:
+  bascule sp add ci
+  bascule sp add ci --certificate ci.pem --for 180d"""
+)
+@click.argument("name")
+@click.option("--certificate", type=_CERTIFICATE, help="PEM to sign in by, instead of a secret.")
+@_LABEL
+@_FOR
+@output_option
+def add(
+    name: str, certificate: Path | None, label: str, span: timedelta | None, output: str
+) -> None:
+    """Add a service principal with a first credential.
+
+    Without --certificate that is a secret, which is printed once. It may do nothing yet:
+    give it a role with bascule role assign.
+    """
+    pem = _read(certificate) if certificate else ""
+    with connect() as connection:
+        ends_at = connection.now() + span if span else None
+        made = principals.create_principal(
+            connection,
+            SERVICES,
+            {
+                "displayName": name,
+                "credential": principals.credential_body(label, ends_at, pem),
+            },
+        )
+        tenant = connection.endpoint
+    if output == "json":
+        emit_json(_json(made))
+        return
+    note(f"{made.name} added; its client id is {made.id}")
+    for each in made.credentials:
+        tell_secret(each)
+    note(f"Sign in with it: bascule login --endpoint {tenant} --service-principal -u {made.id}")
+
+
+@sp.command(epilog="\b\nExamples:\n  bascule sp disable ci")
+@click.argument("name")
+@yes_option
+def disable(name: str, is_sure: bool) -> None:
+    """Let a service principal in no more; what it has open closes at once."""
+    with connect() as connection:
+        found = find_principal(connection, SERVICES, name)
+        confirm(f"{found.name} is let in no more. {ends_words(found.live_grants)}", is_sure=is_sure)
+        principals.change_principal(connection, SERVICES, found.id, {"accountEnabled": False})
+    say(f"{found.name} is disabled. {ends_words(found.live_grants)}")
+
+
+@sp.command(epilog="\b\nExamples:\n  bascule sp enable ci")
+@click.argument("name")
+def enable(name: str) -> None:
+    """Let a service principal in again."""
+    with connect() as connection:
+        found = find_principal(connection, SERVICES, name)
+        principals.change_principal(connection, SERVICES, found.id, {"accountEnabled": True})
+    say(f"{found.name} is enabled")
+
+
+@sp.command(epilog="\b\nExamples:\n  bascule sp delete ci --yes")
+@click.argument("name")
+@yes_option
+def delete(name: str, is_sure: bool) -> None:
+    """Delete a service principal with its credentials and roles; the record stays."""
+    with connect() as connection:
+        found = find_principal(connection, SERVICES, name)
+        confirm(
+            f"{found.name} is deleted, with credentials and roles. {ends_words(found.live_grants)}",
+            is_sure=is_sure,
+        )
+        principals.delete_principal(connection, SERVICES, found.id)
+    say(f"{found.name} is deleted. {ends_words(found.live_grants)}")
+
+
+@sp.command(
+    "add-secret",
+    epilog="""\b
+Examples:
+  bascule sp add-secret ci --label "new host"
+  bascule sp add-secret ci --for 90d > secret.txt""",
+)
+@click.argument("name")
+@_LABEL
+@_FOR
+@output_option
+def add_secret(name: str, label: str, span: timedelta | None, output: str) -> None:
+    """Make one more secret, printed once. The others go on; remove the old one afterwards."""
+    _add_credential(name, label, span, "", output)
+
+
+@sp.command("add-certificate", epilog="\b\nExamples:\n  bascule sp add-certificate ci new.pem")
+@click.argument("name")
+@click.argument("file", type=_CERTIFICATE)
+@_LABEL
+@_FOR
+@output_option
+def add_certificate(name: str, file: Path, label: str, span: timedelta | None, output: str) -> None:
+    """Let it sign in by the certificate in FILE (PEM; RSA from 2048 bits, or P-256) too."""
+    _add_credential(name, label, span, _read(file), output)
+
+
+def _add_credential(name: str, label: str, span: timedelta | None, pem: str, output: str) -> None:
+    with connect() as connection:
+        found = find_principal(connection, SERVICES, name)
+        ends_at = connection.now() + span if span else None
+        body = principals.credential_body(label, ends_at, pem)
+        made = principals.add_credential(connection, found.id, body)
+        now = connection.now()
+    if output == "json":
+        emit_json(credential_json(made))
+        return
+    until = f" until {show_instant(made.expires_at, now)}" if made.expires_at else ""
+    note(f"{found.name} has a new {made.kind}, key {made.key_id},{until}")
+    tell_secret(made)
+
+
+@sp.command(
+    "remove-credential",
+    epilog="\b\nExamples:\n  bascule sp remove-credential ci 1f0c2d3e-...",
+)
+@click.argument("name")
+@click.argument("key")
+@yes_option
+def remove_credential(name: str, key: str, is_sure: bool) -> None:
+    """Remove the credential KEY, as bascule sp show lists it; the start of it is enough."""
+    with connect() as connection:
+        found = find_principal(connection, SERVICES, name)
+        key_id = _key(found, key)
+        confirm(
+            f"What signs in to {found.name} by {key_id} is refused from then on.", is_sure=is_sure
+        )
+        principals.remove_credential(connection, found.id, key_id)
+    say(f"{found.name} has no credential {key_id} any more")
+
+
+def _key(found: Principal, wanted: str) -> str:
+    fitting = [each.key_id for each in found.credentials if each.key_id.startswith(wanted.lower())]
+    if not fitting or not wanted:
+        raise NotFound(
+            f"{found.name} has no credential {wanted!r}.",
+            advice=f"See: bascule sp show {found.name}",
+        )
+    if len(fitting) > 1:
+        raise InvalidInput(f"{len(fitting)} credentials begin with {wanted!r}; give more of it.")
+    return fitting[0]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("ascii")
+    except (OSError, ValueError):
+        raise InvalidInput(
+            f"{path} cannot be read as PEM.",
+            advice="Make PEM of it: openssl x509 -inform der -in FILE -out FILE.pem",
+        ) from None
+
+
+def _json(found: Principal) -> dict[str, object]:
+    credentials = [credential_json(each) for each in found.credentials]
+    return {**principal_json(found), "credentials": credentials}

@@ -1,0 +1,177 @@
+"""``bascule user``: people, and whether they may sign in."""
+
+from __future__ import annotations
+
+import click
+
+from bascule.cli.connect import connect
+from bascule.cli.principal import (
+    confirm,
+    ends_words,
+    find_principal,
+    no_one_words,
+    principal_json,
+    read_password,
+    state_words,
+    yes_option,
+)
+from bascule.cli.printing import emit_json, note, output_option, print_table, say
+from bascule.cli.spans import show_instant
+from bascule.client import principals
+from bascule.client.principals import USERS
+
+_STDIN = click.option(
+    "--password-stdin", "is_from_stdin", is_flag=True, help="Take the password from stdin."
+)
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  bascule user add anna@example.com --display-name "Anna A."
+  bascule user set-password anna@example.com
+  bascule user disable anna@example.com"""
+)
+def user() -> None:
+    """People who sign in."""
+
+
+@user.command("list", epilog="\b\nExamples:\n  bascule user list\n  bascule user list -o json")
+@output_option
+def list_command(output: str) -> None:
+    """List the users."""
+    with connect() as connection:
+        found = list(principals.list_principals(connection, USERS))
+    if output == "json":
+        emit_json([principal_json(each) for each in found])
+        return
+    if not found:
+        note(no_one_words(USERS, ["add", "NAME"]))
+        return
+    print_table(
+        ["USER", "DISPLAY NAME", "STATE", "ID"],
+        [[each.name, each.display_name, state_words(each), each.id] for each in found],
+    )
+
+
+@user.command(epilog="\b\nExamples:\n  bascule user show anna@example.com")
+@click.argument("name")
+@output_option
+def show(name: str, output: str) -> None:
+    """Show one user, and how many ports he has open."""
+    with connect() as connection:
+        found = find_principal(connection, USERS, name)
+        now = connection.now()
+    if output == "json":
+        emit_json(principal_json(found))
+        return
+    say(f"user       {found.name} ({found.display_name})")
+    say(f"state      {state_words(found)}")
+    say(f"open       {found.live_grants}")
+    if found.created_at is not None:
+        say(f"since      {show_instant(found.created_at, now)}")
+    say(f"id         {found.id}")
+
+
+@user.command(
+    epilog="""\b
+Examples:
+  bascule user add anna@example.com --display-name "Anna A."
+  pass anna | bascule user add anna@example.com --password-stdin"""
+)
+@click.argument("name")
+@click.option("--display-name", default="", metavar="TEXT", help="For people. Default: the name.")
+@_STDIN
+@output_option
+def add(name: str, display_name: str, is_from_stdin: bool, output: str) -> None:
+    """Add a user NAME, best an e-mail address.
+
+    He may do nothing yet: give him a password here or with set-password, and a role with
+    bascule role assign, or put him into a group that has one.
+    """
+    password = read_password(is_from_stdin=True) if is_from_stdin else ""
+    with connect() as connection:
+        made = principals.create_principal(
+            connection, USERS, {"userPrincipalName": name, "displayName": display_name}
+        )
+        if is_from_stdin:
+            principals.set_password(connection, made.id, password)
+    if output == "json":
+        emit_json(principal_json(made))
+        return
+    say(f"{made.name} added")
+    first = "" if is_from_stdin else f"bascule user set-password {made.name}, "
+    note(f"Next: {first}bascule role assign")
+
+
+@user.command(epilog="\b\nExamples:\n  bascule user disable anna@example.com")
+@click.argument("name")
+@yes_option
+def disable(name: str, is_sure: bool) -> None:
+    """Sign a user out everywhere and let him in no more; what he has open closes at once."""
+    with connect() as connection:
+        found = find_principal(connection, USERS, name)
+        confirm(
+            f"{found.name} is signed out. {ends_words(found.live_grants)}",
+            is_sure=is_sure,
+        )
+        principals.change_principal(connection, USERS, found.id, {"accountEnabled": False})
+    say(f"{found.name} is disabled. {ends_words(found.live_grants)}")
+
+
+@user.command(epilog="\b\nExamples:\n  bascule user enable anna@example.com")
+@click.argument("name")
+def enable(name: str) -> None:
+    """Let a user in again; he signs in anew."""
+    with connect() as connection:
+        found = find_principal(connection, USERS, name)
+        principals.change_principal(connection, USERS, found.id, {"accountEnabled": True})
+    say(f"{found.name} is enabled")
+
+
+@user.command(epilog="\b\nExamples:\n  bascule user delete anna@example.com --yes")
+@click.argument("name")
+@yes_option
+def delete(name: str, is_sure: bool) -> None:
+    """Delete a user with his roles, memberships and ways to sign in; the record stays."""
+    with connect() as connection:
+        found = find_principal(connection, USERS, name)
+        confirm(
+            f"{found.name} is deleted, with roles and memberships. {ends_words(found.live_grants)}",
+            is_sure=is_sure,
+        )
+        principals.delete_principal(connection, USERS, found.id)
+    say(f"{found.name} is deleted. {ends_words(found.live_grants)}")
+
+
+@user.command(
+    "set-password",
+    epilog="""\b
+Examples:
+  bascule user set-password anna@example.com
+  pass anna | bascule user set-password anna@example.com --password-stdin
+  bascule user set-password                   your own""",
+)
+@click.argument("name", required=False)
+@_STDIN
+def set_password(name: str | None, is_from_stdin: bool) -> None:
+    """Set a user's password, or your own without a NAME.
+
+    Whoever is signed in with the old one is signed out. For your own the present one is
+    asked for too; on stdin it is the first line, and the new one the second.
+    """
+    with connect() as connection:
+        if name is None:
+            present = (
+                read_password(is_from_stdin=True)
+                if is_from_stdin
+                else click.prompt("Present password", hide_input=True, err=True)
+            )
+            password = read_password(is_from_stdin=is_from_stdin)
+            principals.set_own_password(connection, present, password)
+            say("Your password is set; sign in again: bascule login")
+            return
+        found = find_principal(connection, USERS, name)
+        password = read_password(is_from_stdin=is_from_stdin)
+        principals.set_password(connection, found.id, password)
+    say(f"The password of {found.name} is set; what was signed in by the old one is signed out")
