@@ -101,7 +101,7 @@ async def scope_of(call: CurrentCall) -> Scope:
     """The path's scope; raise InvalidInput when what stands before our part is none."""
     scope = call.scope
     rest = call.request.url.path.removeprefix(scope.text)
-    if not rest.startswith(f"{ROOT}/"):
+    if not rest.startswith(f"{ROOT}/") or rest.count("/providers/") > 1:
         raise InvalidInput(
             f"{call.request.url.path[:200]!r}: what stands before {ROOT} is not a scope. It is "
             "/subscriptions/<guid>, a resource group in it, or a resource's whole id.",
