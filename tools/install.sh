@@ -161,6 +161,27 @@ make_venv() {
     fingerprint >"$venv/.installed-$lock"
 }
 
+# -- a real OpenID provider, for tests -----------------------------------------------------------
+
+node_folder=tests/wire/oidc_provider
+
+is_node_current() {
+    [ "$(cat "$node_folder/node_modules/.installed" 2>/dev/null)" = "$(sha256sum <"$node_folder/package-lock.json")" ]
+}
+
+make_node_modules() { # without Node.js 18 or newer its tests are told as not run
+    if ! command -v node >/dev/null || ! command -v npm >/dev/null || ! node -e 'process.exit(process.versions.node.split(".")[0] < 18)'; then
+        say "There is no Node.js 18 with npm: tests with a real OpenID provider will not be run"
+        return
+    fi
+    say "Installing an OpenID provider for tests into $node_folder/node_modules"
+    if (cd "$node_folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null); then
+        sha256sum <"$node_folder/package-lock.json" >"$node_folder/node_modules/.installed"
+    else
+        say "It could not be fetched: tests with a real OpenID provider will not be run"
+    fi
+}
+
 case $what in
 run | dev) ;;
 *) fail "usage: tools/install.sh PYTHON VENV run|dev" ;;
@@ -174,3 +195,4 @@ if [ -z "$(uv_or_nothing)" ] && ! has_ensurepip; then
 fi
 if [ "${#missing[@]}" -gt 0 ]; then install_packages "${missing[@]}"; fi
 is_current || make_venv
+if [ "$what" = dev ]; then is_node_current || make_node_modules; fi

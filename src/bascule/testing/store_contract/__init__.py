@@ -24,9 +24,11 @@ pytest.register_assert_rewrite(
             "inventory",
             "plans",
             "policies",
+            "providers",
             "record",
             "requests",
             "roles",
+            "sign_in",
             "transactions",
         )
     )
@@ -40,9 +42,11 @@ from bascule.testing.store_contract.grants import GrantContract
 from bascule.testing.store_contract.inventory import InventoryContract
 from bascule.testing.store_contract.plans import PlanContract
 from bascule.testing.store_contract.policies import PolicyContract
+from bascule.testing.store_contract.providers import ProviderContract
 from bascule.testing.store_contract.record import RecordContract
 from bascule.testing.store_contract.requests import RequestContract
 from bascule.testing.store_contract.roles import RoleContract
+from bascule.testing.store_contract.sign_in import SignInContract
 from bascule.testing.store_contract.transactions import TransactionContract
 
 __all__ = ["DurableStoreContract", "StoreContract"]
@@ -52,6 +56,7 @@ class StoreContract(
     InventoryContract,
     PlanContract,
     PolicyContract,
+    ProviderContract,
     RequestContract,
     GrantContract,
     FleetContract,
@@ -59,6 +64,7 @@ class StoreContract(
     ChainContract,
     DeliveryContract,
     RoleContract,
+    SignInContract,
     TransactionContract,
 ):
     """All of it."""
