@@ -86,6 +86,7 @@ class WebhookLine:
     async def _call(self, address: str, parcel: Parcel) -> Outcome:
         target = self._target
         host = f"[{address}]" if ":" in address else address
+        self._client.cookies.clear()  # what an answer set is not sent back
         request = self._client.build_request(
             "POST",
             f"https://{host}:{target.port}{target.path}",
@@ -98,7 +99,6 @@ class WebhookLine:
             },
             extensions={"sni_hostname": target.host},
         )
-        self._client.cookies.clear()
         answer = await self._client.send(request, stream=True)
         try:
             await self._read_away(answer)

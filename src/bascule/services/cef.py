@@ -167,8 +167,12 @@ def _text(data: Mapping[str, Any], *keys: str) -> str:
     return found if isinstance(found, str) else "; ".join(map(str, found))
 
 
-def _milliseconds(instant: str) -> int:
-    return _milliseconds_of(parse_instant(instant) - _EPOCH)
+def _milliseconds(instant: str) -> int | str:
+    """Empty when it is none: a damaged event shall still be told."""
+    try:
+        return _milliseconds_of(parse_instant(instant) - _EPOCH)
+    except InvalidInput:
+        return ""
 
 
 def _milliseconds_of(span: timedelta) -> int:

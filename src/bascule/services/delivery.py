@@ -55,6 +55,7 @@ LARGEST_PARCEL = 512 * 1024  # bytes of events in one step, unless one alone is 
 IDLE_SECONDS = 0.5  # between looks for something new
 ROUND_SECONDS = 1.0  # between looks for sinks that came, went or changed state
 NOTE_SECONDS = 1.0  # that what was delivered may be ahead of what is noted
+LONGEST_REST = 0.1  # after a page; the clock may have jumped over a suspended hour
 RETRY_SECONDS = 5.0  # after a failure of our own
 _DICE = SystemRandom()
 GAP, TEST = "RecordGap", "SinkTest"  # kinds of messages that stand in no record
@@ -112,17 +113,20 @@ def next_step(
     begin = reader.chain_begin()
     if progress.position < begin.position:
         return _gap_step(reader, sink, progress, begin.position, now, host)
-    links = reader.chain(progress.position, PAGE)
-    wanted, through = _wanted(sink, progress, links)
+    most = sink.batch if sink.target.kind is SinkKind.WEBHOOK else PAGE
+    is_filtered = bool(sink.kinds) or sink.level > 1
+    links = reader.chain(progress.position, PAGE if is_filtered else most)
+    wanted, through = _wanted(sink, progress, links, most)
     if not wanted:
         return Step(sink, progress, Stretch(through), None)
     stretch = Stretch(through, wanted[-1].position, len(wanted))
     return Step(sink, progress, stretch, _parcel(reader, sink, wanted, now, host))
 
 
-def _wanted(sink: Sink, progress: Progress, links: Sequence[Link]) -> tuple[list[Link], int]:
+def _wanted(
+    sink: Sink, progress: Progress, links: Sequence[Link], most: int
+) -> tuple[list[Link], int]:
     """The next events to send, and the position that is done with when they are taken."""
-    most = sink.batch if sink.target.kind is SinkKind.WEBHOOK else PAGE
     wanted: list[Link] = []
     through, size = progress.position, 0
     for link in links:
@@ -281,11 +285,26 @@ class _Worker:
             return await self._step()
         except BasculeError as error:
             log.error("delivery failed", sink_id=self._sink_id, why=error.message)
-        except Exception:  # what one sink trips over must not end the others
+        except Exception as error:  # what one sink trips over must not end the others
             log.exception("delivery failed", sink_id=self._sink_id)
+            await self._note_trouble(error)
         self._ahead = self._noted = None
         await asyncio.sleep(RETRY_SECONDS)
         return True
+
+    async def _note_trouble(self, error: Exception) -> None:
+        """A damaged event is not passed over, and its sink says where it stands."""
+        said = f"an event behind this position cannot be written out ({type(error).__name__})"
+
+        def work(tx: Transaction, act: Act) -> None:
+            was = tx.sink_progress(self._sink_id)
+            if was is not None:
+                trouble = Outcome(Answer.LATER, said)
+                to = fall_back(was, Stretch(was.position), trouble, act.now, self._chance())
+                tx.move_progress(was, to)
+
+        with contextlib.suppress(BasculeError):
+            await self._services.perform(work)
 
     async def _step(self) -> bool:
         """Send the next piece, or wait; False when there is nothing to do here any more."""
@@ -294,7 +313,7 @@ class _Worker:
         step = await self._services.look(lambda reader: self._look(reader, now))
         if step is None:
             return False
-        took = self._services.clock.boottime() - began
+        took = min(self._services.clock.boottime() - began, LONGEST_REST)
         if step.progress.position == step.stretch.through:
             await self._note()
             await asyncio.sleep(IDLE_SECONDS)

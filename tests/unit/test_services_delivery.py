@@ -1,0 +1,480 @@
+"""Delivery: in the chain's order, at least once, never silently short."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from bascule.domain.chain import Link
+from bascule.domain.delivery import Answer, Outcome, Progress, Sink, SinkState, parse_target
+from bascule.domain.events import CallerDenied, PortClosed, RecordBroken
+from bascule.errors import Conflict, InvalidInput, NotFound, Unavailable
+from bascule.interfaces.delivery import Parcel
+from bascule.services import delivery, sinks
+from bascule.services.delivery import NoCarrier, WayOut, deliver, send_test
+from bascule.services.record import prune
+from bascule.services.seal import seal, sign_head
+from bascule.services.sinks import SinkDraft
+from tests.unit.services_world import World
+
+HOOK = "https://hooks.example/in"
+
+
+@dataclass
+class Receiver:
+    """A carrier that notes what it was given, and answers what a test wants."""
+
+    answer: Callable[[list[int]], Outcome] = lambda _: Outcome(Answer.TAKEN)
+    calls: list[list[int]] = field(default_factory=list)  # positions, taken or not
+    taken: list[int] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+
+    def objection(self, sink: Sink) -> str:
+        return "not there" if sink.target.host == "forbidden.example" else ""
+
+    async def carry(self, sink: Sink, parcel: Parcel) -> Outcome:
+        events = [each for message in parcel.messages for each in read_events(message)]
+        positions = [each["position"] for each in events]
+        self.calls.append(positions)
+        outcome = self.answer(positions)
+        if outcome.answer is Answer.TAKEN:
+            self.taken += positions
+            self.kinds += [each["event"]["kind"] for each in events]
+        return outcome
+
+    async def forget(self, sink_id: str) -> None:
+        self.forgotten.append(sink_id)
+
+    async def close(self) -> None:
+        self.forgotten.append("all")
+
+
+def read_events(message: bytes) -> list[dict[str, Any]]:
+    data = json.loads(message)
+    if "specversion" in data or isinstance(data, list):
+        return [each["data"] for each in (data if isinstance(data, list) else [data])]
+    return [data]
+
+
+class Signer:
+    key_id, public_key = "key", "public"
+
+    def sign(self, statement: bytes) -> str:
+        return "signature"
+
+    def check(self, key_id: str, statement: bytes, signature: str) -> bool | None:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("IDLE_SECONDS", "ROUND_SECONDS", "RETRY_SECONDS", "LONGEST_REST"):
+        monkeypatch.setattr(delivery, name, 0.005)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    opened = World()
+    opened.do(lambda tx, _: seal(tx))
+    yield opened
+    opened.close()
+
+
+def add(world: World, name: str = "hook", target: str = HOOK, **more: Any) -> str:
+    draft = SinkDraft(parse_target(target), **more)
+    view, is_new = world.do(lambda tx, act: sinks.put_sink(tx, act, Receiver(), name, draft))
+    assert is_new
+    world.do(lambda tx, _: seal(tx))
+    return view.secret
+
+
+def record(world: World, count: int = 1) -> list[int]:
+    """That many events, sealed; their positions."""
+    before = head(world)
+
+    def work(tx: Any, act: Any) -> None:
+        for n in range(count):
+            act.record(tx, PortClosed("m", f"{n + 1}/tcp", "keep"))
+
+    world.do(work)
+    while world.do(lambda tx, _: seal(tx)):
+        pass
+    return list(range(before + 1, head(world) + 1))
+
+
+def head(world: World) -> int:
+    return world.services.glance(lambda r: r.chain_head()).position
+
+
+def progress(world: World, name: str = "hook") -> Progress:
+    return world.services.glance(lambda r: sinks.known_sink(r, name))[1]
+
+
+def run(
+    world: World, receiver: Receiver, until: Callable[[], bool], moves_clock: float = 0
+) -> None:
+    """Deliver until something is so; bounded."""
+
+    async def go() -> None:
+        task = asyncio.create_task(deliver(world.services, WayOut(receiver, "h"), lambda: 0.5))
+        try:
+            async with asyncio.timeout(20):
+                while not until():
+                    world.clock.pass_time(moves_clock)
+                    await asyncio.sleep(0.005)
+                await asyncio.sleep(0.03)  # and what it does then
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(go())
+
+
+def kinds_of(world: World) -> list[str]:
+    return [kind for kind in world.kinds() if kind.startswith("Sink")]
+
+
+def test_events_arrive_in_order_and_once_when_nothing_fails(world: World) -> None:
+    add(world)
+    wanted = [head(world), *record(world, 250)]
+    receiver = Receiver()
+    run(world, receiver, lambda: len(receiver.taken) >= len(wanted))
+    assert receiver.taken == wanted
+    assert all(len(call) == 1 for call in receiver.calls)
+    now = progress(world)
+    assert (now.position, now.delivered_position, now.state) == (wanted[-1],) * 2 + ("active",)
+    assert now.delivered_at == world.clock.wall
+    again = Receiver()
+    run(world, again, lambda: True)
+    assert again.taken == []
+
+
+def test_a_new_sink_begins_with_its_own_beginning_or_with_all(world: World) -> None:
+    record(world, 3)
+    add(world)
+    add(world, "all", from_beginning=True)
+    receiver = Receiver()
+    end = head(world)
+    run(world, receiver, lambda: receiver.taken.count(end) == 2)
+    assert receiver.kinds.count("InstallationCreated") == 1
+    assert sorted(receiver.taken)[:3] == [1, 2, 3]
+
+
+def test_batches_hold_what_there_is_up_to_their_size(world: World) -> None:
+    add(world, batch=100)
+    wanted = [head(world), *record(world, 250)]
+    receiver = Receiver()
+    run(world, receiver, lambda: len(receiver.taken) >= len(wanted))
+    assert receiver.taken == wanted
+    assert [len(call) for call in receiver.calls] == [100, 100, 51]
+
+
+def test_what_fails_is_tried_again_with_nothing_left_out(world: World) -> None:
+    add(world)
+    wanted = [head(world), *record(world, 20)]
+    fails = iter([True, True, False] * 100)
+    receiver = Receiver(
+        lambda _: Outcome(Answer.LATER, "HTTP 500") if next(fails) else Outcome(Answer.TAKEN)
+    )
+    run(world, receiver, lambda: len(receiver.taken) >= len(wanted), moves_clock=5)
+    assert receiver.taken == wanted
+    assert progress(world).last_error == "HTTP 500"
+    assert kinds_of(world) == ["SinkAdded"], "a failure is a state, no event"
+
+
+def test_a_back_off_is_kept_over_a_restart(world: World) -> None:
+    add(world)
+    away = Receiver(lambda _: Outcome(Answer.LATER, "away"))
+    run(world, away, lambda: len(away.calls) > 0)
+    assert len(away.calls) == 1
+    run(world, away, lambda: True)
+    assert len(away.calls) == 1
+    due = progress(world).next_try_at
+    assert due is not None
+    assert (due - world.clock.wall).total_seconds() == 0.5
+    world.clock.pass_time(0.5)
+    run(world, away, lambda: len(away.calls) > 1)
+    assert progress(world).failures == 2
+
+
+def test_one_slow_sink_holds_up_no_other(world: World) -> None:
+    add(world, "bad", "https://bad.example/")
+    add(world, "good")
+    wanted = record(world, 5)
+
+    class Split(Receiver):
+        async def carry(self, sink: Sink, parcel: Parcel) -> Outcome:
+            if sink.name == "bad":
+                await asyncio.sleep(3600)
+            return await super().carry(sink, parcel)
+
+    receiver = Split()
+    run(world, receiver, lambda: wanted[-1] in receiver.taken)
+
+
+def test_gone_disables_and_is_on_record(world: World) -> None:
+    add(world)
+    receiver = Receiver(lambda _: Outcome(Answer.GONE, "HTTP 410"))
+    run(world, receiver, lambda: progress(world).state is SinkState.DISABLED)
+    assert len(receiver.calls) == 1
+    assert kinds_of(world) == ["SinkAdded", "SinkDisabled"]
+    run(world, receiver, lambda: True)
+    assert len(receiver.calls) == 1
+    world.do(lambda tx, act: sinks.resume_sink(tx, act, "hook"))
+    assert progress(world).state is SinkState.ACTIVE
+
+
+def test_a_refused_event_parks_and_goes_on_only_by_an_operators_word(world: World) -> None:
+    add(world, batch=10)
+    first, *rest = [head(world), *record(world, 8)]
+    bad = rest[4]
+
+    def answer(positions: list[int]) -> Outcome:
+        return Outcome(Answer.REFUSED, "HTTP 400") if bad in positions else Outcome(Answer.TAKEN)
+
+    receiver = Receiver(answer)
+    run(world, receiver, lambda: progress(world).state is SinkState.PARKED, moves_clock=60)
+    assert receiver.taken == [first, *rest[:4]], "what stood before it is delivered"
+    assert receiver.calls[-5:] == [[bad]] * 5, "alone, so that the position is its own"
+    assert progress(world).position == bad - 1
+    (parked,) = [e.fact for _, e in world.see(lambda r: r.events(_kind("SinkParked")))]
+    assert (parked.position, parked.why) == (bad, "HTTP 400")  # type: ignore[attr-defined]  # reason: a SinkParked
+
+    world.do(lambda tx, act: sinks.resume_sink(tx, act, "hook"))
+    run(world, receiver, lambda: progress(world).state is SinkState.PARKED, moves_clock=60)
+    assert bad not in receiver.taken
+    world.do(lambda tx, act: sinks.resume_sink(tx, act, "hook", skips=True))
+    record(world, 0)
+    run(world, receiver, lambda: "SinkSkipped" in receiver.kinds, moves_clock=60)
+    assert receiver.taken[: len(rest)] == [first, *(each for each in rest if each != bad)]
+    (skipped,) = [e.fact for _, e in world.see(lambda r: r.events(_kind("SinkSkipped")))]
+    assert (skipped.first, skipped.last) == (bad, bad)  # type: ignore[attr-defined]  # reason: a SinkSkipped
+
+
+def _kind(name: str) -> Any:
+    from bascule.interfaces import EventFilter
+
+    return EventFilter(kinds=(name,))
+
+
+def test_filters_by_kind_and_level_pass_over_the_rest(world: World) -> None:
+    add(world, "kinds", kinds=("CallerDenied",))
+    add(world, "level", level=5)
+    record(world, 120)
+
+    def serious(tx: Any, act: Any) -> None:
+        act.record(tx, CallerDenied("GET", "/", "no"))
+        act.record(tx, RecordBroken(1, "edited", "x"))
+
+    world.do(serious)
+    record(world, 120)
+    receiver = Receiver()
+    run(
+        world,
+        receiver,
+        lambda: all(progress(world, each).position == head(world) for each in ("kinds", "level")),
+    )
+    assert sorted(receiver.kinds) == ["CallerDenied", "RecordBroken"]
+
+
+def test_a_sink_is_told_of_the_gap_that_retention_made(world: World) -> None:
+    add(world)
+    world.do(lambda tx, act: sinks.pause_sink(tx, act, "hook"))
+    record(world, 10)
+    place = progress(world).position
+    world.do(lambda tx, act: sign_head(tx, act, Signer()))
+    cut = head(world)
+    world.clock.pass_time(60)
+    later = record(world, 3)
+    world.do(lambda tx, act: prune(tx, act, world.clock.wall))
+    world.do(lambda tx, act: sinks.resume_sink(tx, act, "hook"))
+    record(world, 0)
+    receiver = Receiver()
+    run(world, receiver, lambda: later[-1] in receiver.taken)
+    assert receiver.kinds[0] == "RecordGap"
+    assert receiver.taken[:4] == [cut, *later]
+    (skipped,) = [e.fact for _, e in world.see(lambda r: r.events(_kind("SinkSkipped")))]
+    assert (skipped.first, skipped.last) == (place + 1, cut)  # type: ignore[attr-defined]  # reason: a SinkSkipped
+
+
+def test_paused_sends_nothing_and_resumed_sends_what_came_meanwhile(world: World) -> None:
+    add(world)
+    world.do(lambda tx, act: sinks.pause_sink(tx, act, "hook"))
+    wanted = record(world, 3)
+    receiver = Receiver()
+    run(world, receiver, lambda: True)
+    assert receiver.calls == []
+    world.do(lambda tx, act: sinks.resume_sink(tx, act, "hook"))
+    run(world, receiver, lambda: wanted[-1] in receiver.taken)
+
+
+def test_an_operator_may_have_a_stretch_sent_again_and_not_one_left_out(world: World) -> None:
+    add(world)
+    wanted = record(world, 5)
+    receiver = Receiver()
+    run(world, receiver, lambda: wanted[-1] in receiver.taken)
+    for wrong in (wanted[-1] + 1, 10**9):
+        with pytest.raises(InvalidInput, match="goes back"):
+            world.do(lambda tx, act, w=wrong: sinks.resume_sink(tx, act, "hook", after=w))
+    with pytest.raises(Conflict, match="not parked"):
+        world.do(lambda tx, act: sinks.resume_sink(tx, act, "hook", skips=True))
+    world.do(lambda tx, act: sinks.resume_sink(tx, act, "hook", after=wanted[1]))
+    again = Receiver()
+    run(world, again, lambda: wanted[-1] in again.taken)
+    assert again.taken[:3] == wanted[2:]
+
+
+def test_a_damaged_event_is_not_passed_over(world: World) -> None:
+    from sqlalchemy import text
+
+    add(world, "siem", "syslog+udp://siem.example")
+    bad, after = record(world, 2)
+    statement = text('UPDATE events SET record = \'{"kind": "X"}\' WHERE sequence = :n')
+    world.do(lambda tx, _: tx._connection.execute(statement, {"n": bad}))  # type: ignore[attr-defined]  # reason: by hand
+    receiver = Receiver()
+    run(world, receiver, lambda: progress(world, "siem").failures > 0)
+    assert "cannot be written out" in progress(world, "siem").last_error
+    assert progress(world, "siem").position < bad
+    assert after not in receiver.taken
+
+
+def test_a_test_is_sent_whatever_the_state_and_moves_nothing(world: World) -> None:
+    add(world)
+    world.do(lambda tx, act: sinks.pause_sink(tx, act, "hook"))
+    was = progress(world)
+    receiver = Receiver(lambda _: Outcome(Answer.TAKEN, "HTTP 204"))
+    said = asyncio.run(send_test(world.services, WayOut(receiver), "HOOK"))
+    assert (said.said, receiver.kinds, progress(world)) == ("HTTP 204", ["SinkTest"], was)
+    assert receiver.forgotten == [was.sink_id]
+    with pytest.raises(NotFound):
+        asyncio.run(send_test(world.services, WayOut(receiver), "other"))
+
+
+def test_a_removed_sink_gets_no_more(world: World) -> None:
+    add(world)
+    receiver = Receiver()
+    assert world.do(lambda tx, act: sinks.remove_sink(tx, act, "hook"))
+    assert not world.do(lambda tx, act: sinks.remove_sink(tx, act, "hook"))
+    record(world, 3)
+    run(world, receiver, lambda: True)
+    assert receiver.calls == []
+    assert kinds_of(world) == ["SinkAdded", "SinkRemoved"]
+
+
+def test_a_process_without_a_way_out_takes_no_sink() -> None:
+    nobody = NoCarrier()
+    sink = Sink("s", "s", parse_target(HOOK), "record", None)  # type: ignore[arg-type]  # reason: not looked at
+    assert "sends to no place" in nobody.objection(sink)
+    with pytest.raises(Unavailable):
+        asyncio.run(nobody.carry(sink, Parcel(())))
+    asyncio.run(nobody.forget("s"))
+    asyncio.run(nobody.close())
+
+
+class TestSettings:
+    def put(self, world: World, name: str, **said: Any) -> sinks.SinkView:
+        draft = SinkDraft(**said)
+        return world.do(lambda tx, act: sinks.put_sink(tx, act, Receiver(), name, draft))[0]
+
+    def test_a_secret_is_given_once_and_rotation_keeps_the_old_one_a_day(
+        self, world: World
+    ) -> None:
+        secret = add(world)
+        assert secret.startswith("whsec_")
+        assert world.see(lambda r: sinks.view_sink(r, "hook", world.clock.wall)).secret == ""
+        changed = self.put(world, "hook", level=3)
+        assert changed.secret == ""
+        fresh = world.do(lambda tx, act: sinks.rotate_secret(tx, act, "hook"))
+        assert fresh.secret not in ("", secret)
+        assert fresh.previous_until is not None
+        (sink,) = world.see(lambda r: r.sinks())
+        held = world.see(lambda r: r.sink_secrets(sink.id))
+        assert held is not None
+        assert held.valid(world.clock.wall) == (fresh.secret, secret)
+        world.clock.pass_time(86_400)
+        assert world.see(lambda r: sinks.view_sinks(r, world.clock.wall))[0].previous_until is None
+
+    def test_another_host_gets_another_secret(self, world: World) -> None:
+        secret = add(world)
+        same = self.put(world, "hook", target=parse_target("https://hooks.example/other"))
+        assert same.secret == ""
+        other = self.put(world, "hook", target=parse_target("https://elsewhere.example/in"))
+        assert other.secret not in ("", secret)
+
+    def test_nothing_secret_is_on_record(self, world: World) -> None:
+        secret = add(world, target="https://hooks.example/T0P/s3cret?key=hidden")
+        rotated = world.do(lambda tx, act: sinks.rotate_secret(tx, act, "hook")).secret
+        world.do(lambda tx, act: sinks.remove_sink(tx, act, "hook"))
+        from bascule.interfaces import EventFilter
+
+        rows = world.see(lambda r: r.events(EventFilter()))
+        text = json.dumps([event.record() for _, event in rows])
+        for word in (secret, rotated, "s3cret", "hidden", "T0P"):
+            assert word not in text
+
+    @pytest.mark.parametrize(
+        ("said", "code"),
+        [
+            ({}, "MissingField"),
+            ({"target": parse_target("https://forbidden.example/")}, "InvalidSinkTarget"),
+            ({"target": parse_target(HOOK), "kinds": ("GrantOpend",)}, "InvalidEventKind"),
+            ({"target": parse_target(HOOK), "batch": 0}, "InvalidSink"),
+            ({"target": parse_target(HOOK), "batch": 101}, "InvalidSink"),
+            ({"target": parse_target("file:f"), "batch": 2}, "InvalidSink"),
+        ],
+    )
+    def test_what_cannot_be_a_sink(self, world: World, said: dict[str, Any], code: str) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            self.put(world, "new", **said)
+        assert caught.value.specific_code == code
+        assert world.see(lambda r: list(r.sinks())) == []
+
+    def test_a_mistyped_kind_is_answered_with_the_one_that_was_meant(self, world: World) -> None:
+        with pytest.raises(InvalidInput, match="you may mean GrantOpened"):
+            self.put(world, "n", target=parse_target(HOOK), kinds=("GrantOpend",))
+
+    def test_there_are_few(self, world: World) -> None:
+        for n in range(sinks.MOST_SINKS):
+            add(world, f"s-{n}", "file:f")
+        with pytest.raises(Conflict, match="may not be more"):
+            self.put(world, "one-more", target=parse_target("file:f"))
+
+    def test_only_a_webhook_has_a_secret(self, world: World) -> None:
+        assert add(world, "siem", "syslog+tls://siem.example") == ""
+        with pytest.raises(Conflict, match="Only a webhook"):
+            world.do(lambda tx, act: sinks.rotate_secret(tx, act, "siem"))
+
+    def test_a_change_that_changes_nothing_is_no_event(self, world: World) -> None:
+        add(world)
+        self.put(world, "hook", level=1)
+        assert kinds_of(world) == ["SinkAdded"]
+        self.put(world, "hook", level=2, kinds=("GrantOpened", "GrantOpened"))
+        assert kinds_of(world) == ["SinkAdded", "SinkChanged"]
+        (sink,) = world.see(lambda r: r.sinks())
+        assert sink.kinds == ("GrantOpened",)
+
+    def test_the_form_follows_the_target(self, world: World) -> None:
+        add(world, "s", "syslog+tls://h")
+        assert self.put(world, "s", target=parse_target("file:f")).sink.form == "record"
+
+    def test_lag_is_told_in_events_and_time(self, world: World) -> None:
+        add(world)
+        record(world, 4)
+        world.clock.pass_time(90)
+        view = world.see(lambda r: sinks.view_sink(r, "hook", world.clock.wall))
+        assert (view.lag_events, view.lag.total_seconds()) == (5, 90)
+
+
+def test_a_link_is_a_link() -> None:
+    """The gap's message has no hash: it must not look like an event of the record."""
+    from tests.samples import NOW
+
+    made = delivery._message("RecordGap", "id", 7, {}, NOW)
+    assert isinstance(made, Link)
+    assert made.hash == ""
