@@ -1,0 +1,166 @@
+"""Back-off under attack (EDGES B8): guessers are slowed, owners are not, memory is bounded."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from bascule.domain.sign_in import network_of, wide_network_of
+from bascule.services.sign_in_limits import (
+    ACCOUNT,
+    CODE_ACCOUNT,
+    KNOWN_NETWORK,
+    NETWORK,
+    PAIR,
+    WIDE_NETWORK,
+    Admitted,
+    Attempt,
+    SignInLimits,
+)
+
+HOME, OFFICE = "192.0.2.1", "198.51.100.1"
+
+
+def attempt(account: str, address: str, *, is_known: bool = False) -> Attempt:
+    return Attempt(account, network_of(address), wide_network_of(address), is_known=is_known)
+
+
+def is_let(limits: SignInLimits, tried: Attempt, now: float = 0.0) -> bool:
+    return isinstance(limits.try_password(tried, now), Admitted)
+
+
+def let(limits: SignInLimits, tried: Attempt, times: int, now: float = 0.0) -> int:
+    return sum(is_let(limits, tried, now) for _ in range(times))
+
+
+def test_one_account_from_one_place() -> None:
+    limits = SignInLimits()
+    assert let(limits, attempt("anna", OFFICE), 50) == PAIR.burst
+    assert limits.try_password(attempt("ANNA", OFFICE), 0) == timedelta(seconds=PAIR.every)
+    assert limits.try_password(attempt("anna", OFFICE), 45) == timedelta(seconds=15)
+    assert let(limits, attempt("anna", OFFICE), 50, PAIR.every) == 1
+    assert let(limits, attempt("anna", OFFICE), 50, 100 * PAIR.every) == PAIR.burst
+
+
+def test_never_an_absolute_lock() -> None:
+    """However long somebody hammers: whoever waits as told is let in."""
+    limits = SignInLimits()
+    now = 0.0
+    for _ in range(1000):
+        outcome = limits.try_password(attempt("anna", OFFICE), now)
+        if isinstance(outcome, timedelta):
+            assert outcome <= timedelta(seconds=PAIR.every)
+        now += 1
+    wait = limits.try_password(attempt("anna", OFFICE), now)
+    assert isinstance(wait, timedelta)
+    assert is_let(limits, attempt("anna", OFFICE), now + wait.total_seconds())
+
+
+def test_spraying_many_accounts_from_one_place() -> None:
+    limits = SignInLimits()
+    accounts = [attempt(f"user{number}", OFFICE) for number in range(500)]
+    assert sum(is_let(limits, each) for each in accounts) == NETWORK.burst
+    hour = sum(is_let(limits, each, 7.2 * number) for number, each in enumerate(accounts))
+    assert hour <= 3600 / NETWORK.every + 1
+    assert is_let(limits, attempt("user0", HOME), 3600)  # nobody's account was worn out by it
+    assert is_let(limits, attempt("user400", HOME), 3600)
+
+
+def test_a_refused_source_wears_out_no_account() -> None:
+    limits = SignInLimits()
+    let(limits, attempt("x", OFFICE), 5)
+    for number in range(1000):
+        is_let(limits, attempt(f"filler{number}", OFFICE))
+        is_let(limits, attempt("anna", OFFICE))
+    spent = ACCOUNT.burst - sum(
+        is_let(limits, attempt("anna", f"203.0.113.{number}")) for number in range(ACCOUNT.burst)
+    )
+    assert spent <= PAIR.burst
+
+
+def test_many_places_on_one_account_slow_strangers_and_not_its_owner() -> None:
+    limits = SignInLimits()
+    strangers = [f"10.{number // 256}.{number % 256}.1" for number in range(2000)]
+    let_in = sum(is_let(limits, attempt("anna", address)) for address in strangers)
+    assert let_in == ACCOUNT.burst
+    assert not is_let(limits, attempt("anna", "203.0.113.9"))
+    assert let(limits, attempt("anna", HOME, is_known=True), 50) == PAIR.burst  # her own bucket
+    assert is_let(limits, attempt("bert", "203.0.113.9"))
+    assert is_let(limits, attempt("anna", "203.0.113.9"), ACCOUNT.every)
+
+
+def test_known_people_of_one_network_are_bounded_together() -> None:
+    """Somebody behind the same address as many colleagues cannot spray them all."""
+    limits = SignInLimits()
+    colleagues = [attempt(f"user{number}", OFFICE, is_known=True) for number in range(500)]
+    assert sum(is_let(limits, each) for each in colleagues) == KNOWN_NETWORK.burst
+
+
+def test_a_whole_ipv6_network_is_one_source_and_so_is_its_customer() -> None:
+    limits = SignInLimits()
+    in_one = [attempt(f"u{n}", f"2001:db8:1:1::{n:x}") for n in range(1, 200)]
+    assert sum(is_let(limits, each) for each in in_one) == NETWORK.burst
+    in_many = [attempt(f"v{n}", f"2001:db8:2:{n:x}::1") for n in range(200)]
+    assert sum(is_let(limits, each) for each in in_many) == WIDE_NETWORK.burst
+    assert is_let(limits, attempt("w", "2001:db8:3::1"))
+
+
+def test_what_was_right_is_given_back_and_resets_nothing() -> None:
+    limits = SignInLimits()
+    assert let(limits, attempt("anna", OFFICE), PAIR.burst - 1) == PAIR.burst - 1
+    for _ in range(100):  # one's own right password does not pay for guesses at another's
+        right = limits.try_password(attempt("anna", OFFICE), 0)
+        assert isinstance(right, Admitted)
+        limits.give_back(right)
+    assert let(limits, attempt("anna", OFFICE), 5) == 1
+    victims = [attempt(f"user{number}", OFFICE) for number in range(100)]
+    assert sum(is_let(limits, each) for each in victims) == NETWORK.burst - PAIR.burst
+
+
+def test_codes_are_guessed_more_slowly_still() -> None:
+    limits = SignInLimits()
+    strangers = [attempt("anna", f"10.0.{number}.1") for number in range(256)]
+    tried = sum(isinstance(limits.try_code(each, 0), Admitted) for each in strangers)
+    assert tried == CODE_ACCOUNT.burst
+    day = 86_400
+    tried = sum(
+        isinstance(limits.try_code(strangers[second % 256], second), Admitted)
+        for second in range(0, day, 20)
+    )
+    assert tried * 3 / 1_000_000 < 0.001  # a day's guesses at three codes of a million
+    assert isinstance(limits.try_code(attempt("anna", HOME, is_known=True), 0), Admitted)
+
+
+def test_keys_are_counted_by_network_alone() -> None:
+    limits = SignInLimits()
+    outcomes = [limits.try_key(attempt("", OFFICE), 0) for _ in range(50)]
+    assert sum(isinstance(each, Admitted) for each in outcomes) == NETWORK.burst
+    assert isinstance(limits.try_key(attempt("", HOME), 0), Admitted)
+
+
+def test_memory_is_bounded_and_a_flood_resets_nothing() -> None:
+    limits = SignInLimits(most=300)
+    victim = attempt("anna", OFFICE)
+    let(limits, victim, PAIR.burst)
+    for number in range(5000):
+        is_let(limits, attempt(f"user{number}", f"10.{number // 256}.{number % 256}.1"))
+    assert len(limits) <= 300 + 5  # and the shared ones
+    assert not is_let(limits, victim)
+    assert is_let(limits, attempt("bert", HOME, is_known=True))  # whatever strangers fill
+
+
+def test_buckets_that_are_full_again_make_room() -> None:
+    limits = SignInLimits(most=300)
+    for number in range(200):
+        is_let(limits, attempt(f"user{number}", f"10.0.{number}.1"))
+    later = 10_000.0
+    assert is_let(limits, attempt("new", "203.0.113.1"), later)
+    assert len(limits) <= 10
+
+
+@pytest.mark.parametrize("name", ["x" * 100_000, "\ud800", ""])
+def test_a_name_takes_no_more_room_than_another(name: str) -> None:
+    limits = SignInLimits()
+    is_let(limits, attempt(name, OFFICE))
+    assert all(len(key[1]) < 100 for key in limits._full_at)
