@@ -16,6 +16,8 @@ import readline from "node:readline";
 import { Provider } from "oidc-provider";
 import { SignJWT, base64url, decodeJwt, exportJWK } from "jose";
 
+console.info = console.warn = console.error; // its notices; stdout is for our answers
+const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 const lines = readline.createInterface({ input: process.stdin });
 const settings = JSON.parse((await lines[Symbol.asyncIterator]().next()).value);
 let accounts = settings.accounts;
@@ -109,7 +111,7 @@ const server = https.createServer({ key: settings.tls, cert: settings.tls }, (re
 );
 server.listen(0, "127.0.0.1", async () => {
   provider = await newProvider();
-  console.log(JSON.stringify({ port: server.address().port }));
-  for await (const line of lines) console.log(JSON.stringify(await obey(JSON.parse(line))));
+  say({ port: server.address().port });
+  for await (const line of lines) say(await obey(JSON.parse(line)));
   process.exit(0); // who started us is gone
 });
