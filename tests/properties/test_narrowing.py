@@ -93,20 +93,22 @@ class People:
         every = [self._rules(m) for m in (self._world.web, self._world.db)]
         rules = tuple(self._chance.sample(every, self._chance.randint(1, 2)))
         policy = Policy(self._chance.choice(self._names), "Basic", rules)
-        return lambda tx, act: policies.put_policy(tx, act, policy)
+        return lambda tx, act: policies.put_policy(tx, act, ANNA, policy)
 
     def _put_one(self) -> Work:
         machine = self._machine()
         ports, name = self._rules(machine).ports, self._chance.choice(("default", "second"))
-        return lambda tx, act: policies.put_machine_rules(tx, act, machine.id, ports, name, ())
+        return lambda tx, act: policies.put_machine_rules(
+            tx, act, ANNA, machine.id, ports, name, ()
+        )
 
     def _delete_policy(self) -> Work:
         policy = self._chance.choice(self._names)
-        return lambda tx, act: policies.delete_policy(tx, act, policy)
+        return lambda tx, act: policies.delete_policy(tx, act, ANNA, policy)
 
     def _remove_rules(self) -> Work:
         machine = self._machine()
-        return lambda tx, act: policies.delete_machine_rules(tx, act, machine.id)
+        return lambda tx, act: policies.delete_machine_rules(tx, act, ANNA, machine.id)
 
     def _extend(self) -> Work:
         pick, minutes = self._chance.random(), self._chance.choice((5, 60, 180))
@@ -116,8 +118,9 @@ class People:
             if not live:
                 return None
             ends = act.now + timedelta(minutes=minutes)
-            wanted = live[int(pick * len(live))].request_id
-            return requests.extend(tx, act, wanted, ends, format_utc(ends))
+            wanted = live[int(pick * len(live))]
+            (who,) = (each for each in (ANNA, BERT) if each.principal_id == wanted.requestor_id)
+            return requests.extend(tx, act, wanted.request_id, ends, format_utc(ends), who)
 
         return work
 

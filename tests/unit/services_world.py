@@ -8,16 +8,20 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from bascule.domain.access import PrincipalKind, Subject
+from bascule.domain.builtin_roles import OWNER
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, machine_id, policy_id
 from bascule.domain.machine import Machine, OnExpiry
 from bascule.domain.net import AddressPrefix, parse_address
 from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
+from bascule.domain.principals import ServicePrincipal
 from bascule.domain.request import RequestedMachine, RequestedPort
+from bascule.domain.roles import RoleAssignment, RoleDefinition
+from bascule.domain.scopes import Scope, subscription_scope
 from bascule.domain.times import format_utc
 from bascule.interfaces import Reader, Transaction
 from bascule.services import fleet, machines, policies, requests
-from bascule.services.act import Act, Services
+from bascule.services.act import Act, Services, new_id
 from bascule.services.hub import Hub
 from bascule.services.installation import ensure_installation
 from bascule.store.open import open_store
@@ -55,6 +59,8 @@ class World:
         self.store = open_store(None)
         self.services = Services(self.store, self.clock, Hub())
         self.installation = self.do(ensure_installation)
+        for subject in (ANNA, BERT):
+            self.add_owner(subject)
         self.web = self.add_machine("web-1", "10.0.0.1")
         self.db = self.add_machine("db-1", "10.0.0.2")
         self.tokens: dict[str, str] = {}
@@ -63,6 +69,32 @@ class World:
 
     def close(self) -> None:
         self.store.close()
+
+    def add_owner(self, subject: Subject) -> None:
+        """A service principal that may do everything."""
+        self.add_principal(subject)
+        self.do(lambda tx, act: tx.add_role_assignment(self.assignment(act, subject, OWNER)), None)
+
+    def add_principal(self, subject: Subject) -> None:
+        """A service principal that holds nothing."""
+        made = ServicePrincipal(subject.principal_id, subject.name, True, self.clock.wall)
+        self.do(lambda tx, _: tx.put_service_principal(made), None)
+
+    def assignment(
+        self, act: Act, subject: Subject, role: RoleDefinition, scope: Scope | None = None
+    ) -> RoleAssignment:
+        """Of a role to a service principal, at the subscription unless a scope is given."""
+        whole = subscription_scope(self.installation.subscription_id)
+        return RoleAssignment(
+            new_id(),
+            scope or whole,
+            role.id,
+            subject.principal_id,
+            PrincipalKind.SERVICE,
+            "",
+            act.now,
+            "",
+        )
 
     def do(self, work: Callable[[Transaction, Act], T], subject: Subject | None = ANNA) -> T:
         return asyncio.run(self.services.perform(work, subject))
@@ -93,7 +125,7 @@ class World:
 
     def put(self, *rules: MachineRules, name: str = "default") -> None:
         policy = Policy(self.policy_id(name), "Basic", rules)
-        self.do(lambda tx, act: policies.put_policy(tx, act, policy))
+        self.do(lambda tx, act: policies.put_policy(tx, act, ANNA, policy))
 
     def ask(
         self,

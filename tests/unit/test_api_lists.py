@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bascule.api.denials import RECORDED_IN_ALL, RECORDED_PER_SOURCE, Denials
 from bascule.api.filters import Clause, parse_filter
 from bascule.api.my_address import is_own_address
 from bascule.api.paging import Wanted
 from bascule.api.preconditions import Conditions
 from bascule.domain.net import parse_address
 from bascule.errors import InvalidInput
+from bascule.services.denials import RECORDED_IN_ALL, RECORDED_PER_SOURCE, Denials
 
 OFFERED = (("kind", "eq"), ("at", "ge"), ("resourceId", "eq"))
 NOON = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)

@@ -42,7 +42,7 @@ def state(world: World, machine: Machine) -> DesiredState:
 def extend(world: World, grant: Grant, seconds: float) -> Denied | None:
     ends = world.clock.wall + timedelta(seconds=seconds)
     text = format_utc(ends)
-    return world.do(lambda tx, act: requests.extend(tx, act, grant.request_id, ends, text))
+    return world.do(lambda tx, act: requests.extend(tx, act, grant.request_id, ends, text, ANNA))
 
 
 # -- closing and releasing ----------------------------------------------------------------
@@ -81,7 +81,7 @@ def test_a_port_that_a_put_stops_naming_stays_shut(world: World, omit: str) -> N
 def test_deleting_a_policy_opens_what_it_alone_names(world: World) -> None:
     world.put(rules(world.web, 22, 3389))
     world.put(rules(world.web, 22), name="other")
-    assert world.do(lambda tx, act: policies.delete_policy(tx, act, world.policy_id()))
+    assert world.do(lambda tx, act: policies.delete_policy(tx, act, ANNA, world.policy_id()))
     assert closed(world, world.web) == {SSH}
     assert state(world, world.web).released == {PortKey(TransportProtocol.TCP, 3389)}
 
@@ -90,26 +90,26 @@ def test_deleting_a_policy_does_not_open_what_it_once_named(world: World) -> Non
     """Only what it names at that moment opens."""
     world.put(rules(world.web, 22))
     world.put()
-    world.do(lambda tx, act: policies.delete_policy(tx, act, world.policy_id()))
+    world.do(lambda tx, act: policies.delete_policy(tx, act, ANNA, world.policy_id()))
     assert SSH in closed(world, world.web)
 
 
 def test_release_by_name_and_not_of_what_a_policy_names(world: World) -> None:
     world.put(rules(world.web, 22, 3389))
     world.put(rules(world.web, 3389))
-    released = world.do(lambda tx, act: policies.release_ports(tx, act, world.web.id, None))
+    released = world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, None))
     assert released == (SSH,)
     with pytest.raises(Conflict, match="named by a policy"):
         world.do(
             lambda tx, act: policies.release_ports(
-                tx, act, world.web.id, {PortKey(TransportProtocol.TCP, 3389)}
+                tx, act, ANNA, world.web.id, {PortKey(TransportProtocol.TCP, 3389)}
             )
         )
 
 
 def test_removing_a_machines_rules_opens_them_and_nobody_elses(world: World) -> None:
     world.put(rules(world.web, 22), rules(world.db, 22))
-    assert world.do(lambda tx, act: policies.delete_machine_rules(tx, act, world.web.id))
+    assert world.do(lambda tx, act: policies.delete_machine_rules(tx, act, ANNA, world.web.id))
     assert closed(world, world.web) == frozenset()
     assert closed(world, world.db) == {SSH}
 
@@ -140,7 +140,7 @@ def test_an_old_etag_writes_nothing(world: World) -> None:
     with pytest.raises(PreconditionFailed):
         world.do(
             lambda tx, act: policies.put_policy(
-                tx, act, late, precondition=policies.Precondition(stored.etag)
+                tx, act, ANNA, late, precondition=policies.Precondition(stored.etag)
             )
         )
     assert PortKey(TransportProtocol.TCP, 80) not in closed(world, world.web)
@@ -229,7 +229,9 @@ def test_extending_is_decided_like_a_new_request(world: World) -> None:
     grant = world.granted(world.web, seconds=600)
     ends = world.clock.wall + timedelta(minutes=50)
     world.do(
-        lambda tx, act: requests.extend(tx, act, grant.request_id, ends, "2030-01-01T12:50:00Z")
+        lambda tx, act: requests.extend(
+            tx, act, grant.request_id, ends, "2030-01-01T12:50:00Z", ANNA
+        )
     )
     (lease,) = state(world, world.web).leases
     assert (lease.extension, lease.remaining) == (1, timedelta(minutes=50))
@@ -309,7 +311,7 @@ def test_narrowing_ends_what_it_no_longer_allows(world: World, narrower: str) ->
     elif narrower == "source gone":
         world.put(rules(world.web, 22, sources="10.0.0.0/8"), rules(world.db, 22))
     elif narrower == "policy deleted":
-        world.do(lambda tx, act: policies.delete_policy(tx, act, world.policy_id()))
+        world.do(lambda tx, act: policies.delete_policy(tx, act, ANNA, world.policy_id()))
     else:
         world.do(lambda tx, act: machines.delete_machine(tx, act, world.web.id))
     ended = world.grant(grant)

@@ -364,7 +364,7 @@ def test_what_comes_under_an_old_name_inherits_no_roles(world: RoleWorld) -> Non
     machine, policy = resource_scope(world.web.id), resource_scope(world.policy_id())
     for scope in (machine, policy):
         world.assign(OLGA, scope, AssignmentDraft(OWNER.id, RITA.principal_id), new_id())
-    world.do(lambda tx, act: policies.delete_policy(tx, act, world.policy_id()), OLGA)
+    world.do(lambda tx, act: policies.delete_policy(tx, act, OLGA, world.policy_id()), OLGA)
     world.do(lambda tx, act: machines.delete_machine(tx, act, world.web.id), OLGA)
     world.do(lambda tx, act: put_group(tx, act, "others"), OLGA)
     others = group_scope(world.installation.subscription_id, "others")

@@ -17,7 +17,6 @@ from starlette.testclient import TestClient
 
 from bascule.api.app import build_app
 from bascule.api.context import AppState
-from bascule.api.denials import Denials
 from bascule.api.origin import Names, Proxies
 from bascule.domain.access import PrincipalKind
 from bascule.domain.events import fact_name
@@ -33,6 +32,7 @@ from bascule.identity.tls import CertificateKeeper
 from bascule.identity.tokens import TokenIssuer
 from bascule.interfaces import EventFilter, Reader
 from bascule.services.act import Services
+from bascule.services.denials import Denials
 from bascule.services.hub import Hub
 from bascule.services.installation import ensure_installation, set_administrator
 from bascule.services.sign_in import SignIn

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from bascule.api.denials import RECORDED_PER_SOURCE
 from bascule.api.wire.fields import Body
 from bascule.domain.ids import ResourceId
 from bascule.errors import Unavailable
 from bascule.services import fleet, grants
+from bascule.services.denials import RECORDED_PER_SOURCE
 from bascule.services.machines import delete_machine
 from tests.wire.house import BASE, JIT, PUBLIC_KEY, House, port_rule
 

@@ -12,7 +12,7 @@ resource group), then what is wrong with its content.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import Enum
@@ -27,11 +27,11 @@ from bascule.api.arm_path import is_arm_path
 from bascule.api.context import AppState, state_of
 from bascule.api.origin import base_url, caller_address
 from bascule.domain.access import CALLERS, PrincipalKind, Subject
-from bascule.domain.actions import DISPLAY
-from bascule.domain.events import CallerDenied
+from bascule.domain.actions import DISPLAY, GROUP_READ
+from bascule.domain.events import Actor, CallerDenied
 from bascule.domain.ids import is_guid, is_resource_group_name
-from bascule.domain.roles import NO_RIGHTS, Rights
-from bascule.domain.scopes import Scope
+from bascule.domain.roles import NO_RIGHTS, Reach, Rights
+from bascule.domain.scopes import Scope, group_scope, subscription_scope
 from bascule.errors import AuthenticationFailed, BasculeError, Forbidden, InvalidInput, NotFound
 from bascule.identity.authenticate import Principal, bearer_token, find_principal, subject_of
 from bascule.identity.realm import GRAPH
@@ -137,13 +137,17 @@ class Call:
     subject: Subject
     rights: Rights  # at the beginning of the call; an agent's are none
     entry: Entry
-    proven_until: datetime  # streams and waits end then
+    token: AccessToken  # streams and waits end with it
     resource_group: str  # of the path, as it was created; empty when the path has none
     locations: tuple[str, ...]  # that are known; empty when the path names none
 
     @property
     def now(self) -> datetime:
         return self.state.services.clock.now()
+
+    @property
+    def proven_until(self) -> datetime:
+        return self.token.expires_at
 
     @property
     def base_url(self) -> str:
@@ -157,6 +161,21 @@ class Call:
     def scope(self) -> Scope:
         """The scope that the path names."""
         return scope_of_path(self.request.url.path)
+
+    def within(self, *actions: str) -> Reach | None:
+        """Where rows are shown that need one of these; None: everywhere, look at no row."""
+        reach = self.rights.reach(*actions)
+        return None if reach.covers(subscription_scope(self.subscription_id).key) else reach
+
+    def check_proof(self) -> None:
+        """Raise AuthenticationFailed when the token was revoked since: for calls that last."""
+        now, token = self.now, self.token
+        found = self.glance(
+            lambda reader: find_principal(
+                reader, token.kind, token.principal_id, now, token.family_id
+            )
+        )
+        subject_of(token, found, self.subject.address)
 
     async def perform(self, work: Callable[[Transaction, Act], T]) -> T:
         """Run a use case as this caller, who must still hold what the route asks of it."""
@@ -212,7 +231,11 @@ async def _admit(request: Request, entry: Entry, *, is_for_graph: bool) -> Call:
     address, client = caller_address(request), client_of(request)
     request.state.challenge = _challenge(request, state)
     bearer = bearer_token(request.headers.get("authorization"))
-    token = state.tokens.verify(bearer, state.realm, now, is_for_graph=is_for_graph)
+    try:
+        token = state.tokens.verify(bearer, state.realm, now, is_for_graph=is_for_graph)
+    except AuthenticationFailed as error:
+        await record_stranger(request, error)
+        raise
     found = state.services.glance(lambda reader: _look(reader, request, token, now))
     try:
         subject = replace(subject_of(token, found.principal, address), client=client)
@@ -228,10 +251,8 @@ async def _admit(request: Request, entry: Entry, *, is_for_graph: bool) -> Call:
     except Forbidden as error:
         await record_denial(request, subject, error)
         raise
-    group = _check_arm(request, state, found.groups)
-    return Call(
-        state, request, subject, found.rights, entry, token.expires_at, group, found.locations
-    )
+    group = _check_arm(request, state, found)
+    return Call(state, request, subject, found.rights, entry, token, group, found.locations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,17 +337,41 @@ def _check_kind(request: Request, subject: Subject, admitted: frozenset[Principa
 
 
 async def record_denial(request: Request, subject: Subject, error: BasculeError) -> None:
-    """Put a denial on record, unless its source has had its share of this minute."""
+    """Put a denial on record, unless this principal has had its share of this minute."""
     state = state_of(request)
-    if not state.denials.is_recorded(subject.address, state.services.clock.now()):
+    if not state.denials.is_recorded(subject.principal_id, state.services.clock.now()):
         return
     fact = CallerDenied(request.method, request.url.path[:300], error.message)
-    await state.services.perform(
-        lambda tx, act: act.record(tx, fact), subject, str(request.state.correlation_id)
-    )
+
+    def work(tx: Transaction, act: Act) -> None:
+        act.record(tx, fact)
+        for counted in state.denials.take_counts():
+            act.record(tx, counted)
+
+    await state.services.perform(work, subject, str(request.state.correlation_id))
 
 
-def _check_arm(request: Request, state: AppState, groups: Sequence[str]) -> str:
+async def record_stranger(request: Request, error: BasculeError) -> None:
+    """The same of a token that proves nobody: by address, and out of a share of its own, so
+    that bad tokens do not keep what known callers are denied off the record. A call without
+    a token is how clients ask where to sign in, and is none of these.
+    """
+    state = state_of(request)
+    address = caller_address(request)
+    if not state.stranger_denials.is_recorded(address, state.services.clock.now()):
+        return
+    fact = CallerDenied(request.method, request.url.path[:300], error.message)
+
+    def work(tx: Transaction, act: Act) -> None:
+        act.actor = Actor("", "", "Unauthenticated", address, client_of(request))
+        act.record(tx, fact)
+        for counted in state.stranger_denials.take_counts():
+            act.record(tx, counted)
+
+    await state.services.perform(work, None, str(request.state.correlation_id))
+
+
+def _check_arm(request: Request, state: AppState, found: _Found) -> str:
     """What ARM asks of a path of its own; the group's name as it was created."""
     given = request.path_params.get("subscription_id")
     if is_arm_path(request.url.path):
@@ -343,23 +388,31 @@ def _check_arm(request: Request, state: AppState, groups: Sequence[str]) -> str:
             code="SubscriptionNotFound",
             advice=f"This server's subscription is {state.installation.subscription_id}.",
         )
-    return _check_group(request.path_params.get("resource_group"), groups)
+    return _check_group(request.path_params.get("resource_group"), given, found)
 
 
-def _check_group(given: str | None, groups: Sequence[str]) -> str:
+def _check_group(given: str | None, subscription_id: str, found: _Found) -> str:
+    """The name as the group was created. Who holds nothing there or above does not learn
+    whether there is one: for such a caller it is as empty as any other.
+    """
     if given is None:
         return ""
     if not is_resource_group_name(given):
         raise InvalidInput(
             f"{given[:100]!r} is not a resource group's name.", code="InvalidResourceName"
         )
-    known = next((name for name in groups if name.casefold() == given.casefold()), None)
-    if known is None:
+    known = next((name for name in found.groups if name.casefold() == given.casefold()), None)
+    if known is None and found.rights.held_at(group_scope(subscription_id, given).key):
+        shown = [name for name in found.groups if _is_told(found.rights, subscription_id, name)]
         raise NotFound(
-            f"Resource group '{given}' could not be found; there is: {', '.join(groups)}.",
+            f"Resource group '{given}' could not be found; there is: {', '.join(shown)}.",
             code="ResourceGroupNotFound",
         )
-    return known
+    return known or given
+
+
+def _is_told(rights: Rights, subscription_id: str, group: str) -> bool:
+    return rights.is_told_of(GROUP_READ, group_scope(subscription_id, group).key)
 
 
 def _check_api_version(request: Request) -> None:

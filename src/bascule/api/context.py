@@ -12,7 +12,6 @@ from typing import cast
 
 from starlette.requests import HTTPConnection
 
-from bascule.api.denials import Denials
 from bascule.api.origin import Names, Proxies
 from bascule.domain.security_rules import Anchors
 from bascule.identity.oidc import RelyingParty
@@ -22,6 +21,7 @@ from bascule.identity.tokens import TokenIssuer
 from bascule.interfaces import Installation
 from bascule.services.act import Services
 from bascule.services.delivery import WayOut
+from bascule.services.denials import Denials
 from bascule.services.own_sign_in import OwnSignIn
 from bascule.services.sign_in import SignIn
 
@@ -42,7 +42,8 @@ class AppState:
     )  # to where the record is sent; by itself nowhere
     allows_password_grant: bool = False  # at the token endpoint, of the tenant 'adfs' alone
     anchors: Anchors = field(default_factory=Anchors)  # of priorities in views of security groups
-    denials: Denials = field(default_factory=Denials)
+    denials: Denials = field(default_factory=Denials)  # of known callers, by principal
+    stranger_denials: Denials = field(default_factory=Denials)  # of bad tokens, by address
     sign_in_denials: Denials = field(default_factory=Denials)  # bad tokens do not use these up
     verifying: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 

@@ -10,13 +10,14 @@ more.
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 
 import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from bascule.errors import BasculeError
+from bascule.identity.authenticate import name_of_proof
+from bascule.identity.tokens import AccessToken
 from bascule.interfaces import Reader
 from bascule.services.act import Services
 from bascule.services.hub import machine_topic, wait_for
@@ -32,15 +33,15 @@ _HEADERS = [
 
 
 class GenerationStream(Response):
-    """A response that lasts; ``proven_until`` is the end of the token that asked for it."""
+    """A response that lasts, as long as the token that asked for it and the key behind it."""
 
-    def __init__(self, services: Services, machine_uid: str, proven_until: datetime) -> None:
+    def __init__(self, services: Services, machine_uid: str, token: AccessToken) -> None:
         self.status_code = 200
         self.background = None
         self.raw_headers = list(_HEADERS)
         self._services = services
         self._uid = machine_uid
-        self._proven_until = proven_until
+        self._token = token
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         hub = self._services.hub
@@ -57,28 +58,28 @@ class GenerationStream(Response):
     async def _announce(
         self, send: Send, woken: asyncio.Event, hung_up: asyncio.Task[None]
     ) -> None:
-        announced, key = -1, ""
+        announced = -1
         is_due = True
         while not hung_up.done():
             if is_due:
                 known = self._look()
-                if known is None or key not in ("", known[1]):
+                if known is None:
                     break
-                if known[0] != announced:
-                    announced, key = known
+                if known != announced:
+                    announced = known
                     await _write(send, f'event: generation\ndata: {{"generation":{announced}}}\n\n')
             else:
                 await _write(send, ": \n\n")
             if self._services.hub.is_closing:
                 break
-            left = (self._proven_until - self._services.clock.now()).total_seconds()
+            left = (self._token.expires_at - self._services.clock.now()).total_seconds()
             if left <= 0:
                 break
             is_due = await wait_for(woken, min(HEARTBEAT_SECONDS, left))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _look(self) -> tuple[int, str] | None:
-        """Generation and the agent's key; None when the stream has nothing to say any more."""
+    def _look(self) -> int | None:
+        """The generation; None when the stream has nothing to say any more."""
         try:
             return self._services.glance(self._known)
         except BasculeError as error:
@@ -86,9 +87,11 @@ class GenerationStream(Response):
             log.warning("stream ended", machine=self._uid, why=error.message)
             return None
 
-    def _known(self, reader: Reader) -> tuple[int, str] | None:
+    def _known(self, reader: Reader) -> int | None:
         point = reader.enforcement_point(self._uid)
-        return None if point is None else (reader.generation(self._uid), point.public_key)
+        if point is None or name_of_proof(point.public_key) != self._token.credential:
+            return None  # whoever takes the key away wakes this stream (EDGES B5)
+        return reader.generation(self._uid)
 
 
 async def _write(send: Send, text: str) -> None:

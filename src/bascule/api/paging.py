@@ -12,7 +12,7 @@ import binascii
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Query
@@ -21,9 +21,11 @@ from bascule.api.auth import Call
 from bascule.errors import InvalidInput
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 LARGEST_PAGE = 1000
 USUAL_PAGE = 100
+MOST_LOOKED_AT = 2000  # rows behind one page that is sifted
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,55 @@ def page_json(
     page: dict[str, Any] = {"value": [write(each) for each in shown]}
     if len(found) > wanted.top:
         page["nextLink"] = next_link(call, place_of(shown[-1]))
+    return page
+
+
+@dataclass(frozen=True, slots=True)
+class Sifted(Generic[T, P]):
+    """A page of a list whose rows are looked at one by one."""
+
+    shown: list[T]
+    goes_on: P | None  # the last row looked at, after which the next page begins; None: the end
+
+
+def sift(
+    wanted: Wanted,
+    after: P | None,
+    read: Callable[[P | None, int], Sequence[T]],
+    keeps: Callable[[T], bool] | None,
+    place_of: Callable[[T], P],
+) -> Sifted[T, P]:
+    """Read on until a page is full of rows that are kept; None keeps all.
+
+    A page ends after MOST_LOOKED_AT rows whatever was found, so that who may see little does
+    not hold the server up; it may then be short, or empty, and goes on all the same.
+    """
+    shown: list[T] = []
+    batch = wanted.top if keeps is None else max(wanted.top, USUAL_PAGE)
+    place = after
+    for _ in range(0, MOST_LOOKED_AT, batch):
+        rows = read(place, batch + 1)
+        for row in rows[:batch]:
+            place = place_of(row)
+            if keeps is None or keeps(row):
+                shown.append(row)
+            if len(shown) == wanted.top:
+                return Sifted(shown, place if row is not rows[-1] else None)
+        if len(rows) <= batch:
+            return Sifted(shown, None)
+    return Sifted(shown, place)
+
+
+def sifted_json(
+    call: Call,
+    sifted: Sifted[Any, P],
+    value: Sequence[Any],
+    place_json: Callable[[P], tuple[Any, ...]],
+) -> dict[str, Any]:
+    """The page as ``page_json`` writes it; ``value`` is what is shown, as JSON."""
+    page: dict[str, Any] = {"value": list(value)}
+    if sifted.goes_on is not None:
+        page["nextLink"] = next_link(call, place_json(sifted.goes_on))
     return page
 
 

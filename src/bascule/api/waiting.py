@@ -1,7 +1,8 @@
 """The long-poll on one access request (EDGES A17): no thread and no connection is held.
 
-It listens on the hub before it reads, so that nothing is missed in between, and ends
-with the caller's token, when the server stops, or when the time is over.
+It listens on the hub before it reads, so that nothing is missed in between. It ends when the
+server stops or the time is over, and within a second of the end of the caller's token or of
+whatever the token rests on (EDGES B5); what is read is read anew by the rights of the moment.
 """
 
 from __future__ import annotations
@@ -9,10 +10,16 @@ from __future__ import annotations
 import asyncio
 
 from bascule.api.auth import Call
+from bascule.domain.actions import POLICY_READ
 from bascule.domain.grant import GrantState
+from bascule.domain.scopes import subscription_scope
+from bascule.interfaces import Reader
+from bascule.services.asking import sight_of
 from bascule.services.hub import request_topic, wait_for
+from bascule.services.rights import Needed, denial, rights_of
 from bascule.services.views import RequestView, view_request
 
+PROOF_ROUND = 1.0  # seconds between two looks at the caller's proof; a look is a few rows by key
 _OPENING = frozenset({GrantState.OPENING})
 _OPENING_OR_CLOSING = frozenset({GrantState.OPENING, GrantState.CLOSING})
 
@@ -20,7 +27,11 @@ _OPENING_OR_CLOSING = frozenset({GrantState.OPENING, GrantState.CLOSING})
 async def wait_until_settled(
     call: Call, request_id: str, seconds: float, includes_closing: bool
 ) -> RequestView | None:
-    """The request once no port of it is opening (or closing); None when there is none."""
+    """The request once no port of it is opening (or closing); None when there is none.
+
+    Raises Forbidden for another's that may not be read, AuthenticationFailed when the token
+    is revoked meanwhile.
+    """
     clock, hub = call.state.services.clock, call.state.services.hub
     request_id = request_id.lower()
     unsettled = _OPENING_OR_CLOSING if includes_closing else _OPENING
@@ -28,11 +39,26 @@ async def wait_until_settled(
     loop = asyncio.get_running_loop()
     deadline = loop.time() + min(seconds, proven_for)
     with hub.listening(request_topic(request_id)) as woken:
+        is_due = True
+        view: RequestView | None = None
         while True:
-            now = clock.now()
-            view = await call.look(lambda reader, now=now: view_request(reader, request_id, now))  # type: ignore[misc]  # reason: mypy infers no default
+            if is_due:
+                view = await call.look(lambda reader: _see(reader, call, request_id))
             left = deadline - loop.time()
             is_settled = view is None or all(g.state not in unsettled for g in view.grants)
             if is_settled or left <= 0 or hub.is_closing:
                 return view
-            await wait_for(woken, left)
+            is_due = await wait_for(woken, min(left, PROOF_ROUND)) or left <= PROOF_ROUND
+            call.check_proof()
+
+
+def _see(reader: Reader, call: Call, request_id: str) -> RequestView | None:
+    request = reader.request(request_id)
+    if request is None:
+        return None
+    rights = rights_of(reader, call.subject.principal_id, call.now)
+    if not sight_of(rights, call.subject.principal_id).sees_request(request):
+        # At the subscription: a refusal must not name the machines of what may not be read.
+        scope = subscription_scope(call.subscription_id)
+        raise denial(reader, call.subject, [Needed(POLICY_READ, scope)])
+    return view_request(reader, request_id, call.now)

@@ -152,7 +152,6 @@ def _serve(
 ) -> int:
     from bascule.api.app import build_app
     from bascule.api.context import AppState
-    from bascule.api.denials import Denials
     from bascule.api.my_address import is_own_address
     from bascule.api.origin import Names, Proxies
     from bascule.api.server import run_server
@@ -164,6 +163,7 @@ def _serve(
     from bascule.identity.record_key import RecordKey
     from bascule.identity.sealing import Sealer
     from bascule.identity.tokens import TokenIssuer
+    from bascule.services.denials import Denials
     from bascule.services.sign_in import SignIn
 
     record_key = RecordKey(settings.data)

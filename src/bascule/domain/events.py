@@ -105,6 +105,15 @@ class RecoveryCodeUsed(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class DenialsCounted(Fact):
+    """More was denied to one source in a minute than stands in events of its own."""
+
+    source: str  # an address, or the id of a principal
+    minute: str  # its beginning
+    count: int  # all of that minute
+
+
+@dataclass(frozen=True, slots=True)
 class ResourceGroupCreated(Fact):
     group: str
 
@@ -523,6 +532,18 @@ class MemberAdded(Fact):
     group: str
     member_id: str
     member: str
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipEnded(Fact):
+    """The time was over for which an external provider had vouched for it (EDGES B3)."""
+
+    group_id: str
+    group: str
+    member_id: str
+    member: str
+    provider_id: str
+    grants_ended: int
 
 
 @dataclass(frozen=True, slots=True)

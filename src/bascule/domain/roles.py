@@ -90,9 +90,22 @@ class Rights:
     def may_anywhere(self, action: str) -> bool:
         return any(right.role.allows(action) for right in self.held)
 
-    def reach(self, action: str) -> Reach:
-        """Where it may be done, for lists that ask it of many rows."""
-        keys = {right.scope_key for right in self.held if right.role.allows(action)}
+    def held_at(self, scope_key: str) -> bool:
+        """Is there any role at this scope or above?"""
+        return any(is_below(scope_key, right.scope_key) for right in self.held)
+
+    def is_told_of(self, action: str, scope_key: str) -> bool:
+        """May the caller know that this scope is there: by the action, or by a role at it or
+        below, as Azure shows a resource group to whoever holds something in it?
+        """
+        return self.may_at(action, scope_key) or any(
+            is_below(right.scope_key, scope_key) for right in self.held
+        )
+
+    def reach(self, *actions: str) -> Reach:
+        """Where one of them may be done, for lists that ask it of many rows."""
+        able = {right.role.id for right in self.held if any(map(right.role.allows, actions))}
+        keys = {right.scope_key for right in self.held if right.role.id in able}
         return Reach(frozenset(key for key in keys if not _has_above(key, keys)))
 
 

@@ -252,8 +252,12 @@ class Reader(
 
     def enforcement_point(self, machine_uid: str) -> EnforcementPoint | None: ...
 
-    def enforcement_points(self) -> Sequence[EnforcementPoint]:
-        """Ordered by machine uid."""
+    def enforcement_points(
+        self, after: str = "", limit: int | None = None
+    ) -> Sequence[EnforcementPoint]:
+        """Ordered by machine uid; ``after`` is the last uid of the page before; all when
+        ``limit`` is None.
+        """
         ...
 
     def enrolment_by_hash(self, token_hash: str) -> Enrolment | None: ...

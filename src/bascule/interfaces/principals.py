@@ -51,6 +51,10 @@ class PrincipalReads(Protocol):
         """Those that hold at ``now``, ordered by group id."""
         ...
 
+    def next_membership_end(self) -> datetime | None:
+        """The earliest end of any membership, passed or to come; None when none ends."""
+        ...
+
     def ended_memberships(self, now: datetime, limit: int = 1000) -> Sequence[Membership]:
         """Those whose time is over."""
         ...

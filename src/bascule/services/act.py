@@ -17,6 +17,7 @@ from bascule.domain.access import Subject
 from bascule.domain.events import SYSTEM, Actor, Event, Fact
 from bascule.domain.net import Address
 from bascule.interfaces import Clock, Reader, Store, Transaction
+from bascule.services.denials import Denials
 from bascule.services.hub import Hub
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class Act:
     touched: set[str] = field(default_factory=set)  # machine uids whose desired state changed
     settled: set[str] = field(default_factory=set)  # request ids whose grants moved
     place: ServerPlace = ServerPlace()
+    denials: Denials = field(default_factory=Denials)  # of what policies refuse
 
     def record(self, tx: Transaction, fact: Fact, resource_id: object = "") -> None:
         """Write an audit event into the same transaction."""
@@ -66,6 +68,7 @@ class Services:
     clock: Clock
     hub: Hub
     place: ServerPlace = ServerPlace()
+    denials: Denials = field(default_factory=Denials)  # of what policies refuse, by subject
 
     async def perform(
         self,
@@ -79,7 +82,9 @@ class Services:
         def unit(tx: Transaction) -> T:
             # The clock is read inside the writer, so that a queue cannot make it old.
             actor = actor_of(subject) if subject else SYSTEM
-            act = Act(self.clock.now(), actor, correlation_id, place=self.place)
+            act = Act(
+                self.clock.now(), actor, correlation_id, place=self.place, denials=self.denials
+            )
             acts.append(act)
             return work(tx, act)
 

@@ -11,16 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bascule.domain.access import PrincipalKind
-from bascule.domain.actions import INITIATE, POLICY_READ
 from bascule.domain.grant import Grant, StatusReason
-from bascule.domain.roles import Rights
-from bascule.domain.scopes import resource_scope
+from bascule.domain.roles import Reach
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act
+from bascule.services.asking import NEEDED_TO_ASK
 from bascule.services.grants import end_grants
 from bascule.services.rights import rights_of
-
-NEEDED_TO_ASK = (INITIATE, POLICY_READ)  # at each machine that is asked for (EDGES B1)
 
 
 def end_unheld(
@@ -36,19 +33,15 @@ def end_unheld(
     """
     wanted = None if principal_ids is None else _requestors(tx, principal_ids)
     live = tx.live_grants() if wanted is None else tx.live_grants_of(wanted)
-    held: dict[str, Rights] = {}
+    held: dict[str, list[Reach]] = {}
     lost: list[Grant] = []
     for grant in live:
         if grant.requestor_id not in held:
-            held[grant.requestor_id] = rights_of(tx, grant.requestor_id, act.now)
-        if not _may_ask(held[grant.requestor_id], grant):
+            rights = rights_of(tx, grant.requestor_id, act.now)
+            held[grant.requestor_id] = [rights.reach(action) for action in NEEDED_TO_ASK]
+        if not all(reach.covers(grant.machine_id.key) for reach in held[grant.requestor_id]):
             lost.append(grant)
     return end_grants(tx, act, lost, StatusReason.USER_REQUESTED, cause)
-
-
-def _may_ask(rights: Rights, grant: Grant) -> bool:
-    scope = resource_scope(grant.machine_id)
-    return all(rights.may(action, scope) for action in NEEDED_TO_ASK)
 
 
 def _requestors(tx: Reader, principal_ids: Iterable[str]) -> frozenset[str] | None:

@@ -10,6 +10,8 @@ import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
+from bascule.domain.access import Subject
+from bascule.domain.actions import POLICY_DELETE, POLICY_WRITE
 from bascule.domain.events import Fact, PolicyChanged, PolicyCreated, PolicyDeleted
 from bascule.domain.grant import Grant, StatusReason
 from bascule.domain.ids import ResourceId, policy_id
@@ -24,6 +26,7 @@ from bascule.services import closed
 from bascule.services.act import IN_PROCESS_KEY, Act, ServerPlace
 from bascule.services.assignments import forget_scope
 from bascule.services.grants import end_grants, shorten
+from bascule.services.writing import check_may_set_rules, check_may_write
 
 Inherits = Collection[
     tuple[ResourceId, int]
@@ -44,15 +47,24 @@ NO_PRECONDITION = Precondition()
 def put_policy(
     tx: Transaction,
     act: Act,
+    subject: Subject,
     policy: Policy,
     inherits: Inherits = (),
     precondition: Precondition = NO_PRECONDITION,
 ) -> StoredPolicy:
     """Create or replace a policy whole.
 
-    Raises InvalidInput with every problem, PreconditionFailed. Machines that are new in
-    it must be known; those it named before may have been left as they are.
+    Raises Forbidden before anything is told of it, InvalidInput with every problem,
+    PreconditionFailed. Machines that are new in it must be known; those it named before may
+    have been left as they are.
     """
+    check_may_write(tx, act, subject, policy.id, POLICY_WRITE, policy)
+    return _put(tx, act, policy, inherits, precondition)
+
+
+def _put(
+    tx: Transaction, act: Act, policy: Policy, inherits: Inherits, precondition: Precondition
+) -> StoredPolicy:
     before = tx.policy(policy.id)
     check_precondition(before, precondition)
     policy = _inherit(policy, before.policy if before else None, inherits)
@@ -93,13 +105,15 @@ def write_policy(
 def delete_policy(
     tx: Transaction,
     act: Act,
+    subject: Subject,
     wanted: ResourceId,
     precondition: Precondition = NO_PRECONDITION,
 ) -> bool:
     """Delete a policy; what it names at this moment and no other policy does opens.
 
-    Returns False when there was none.
+    Returns False when there was none. Raises Forbidden, PreconditionFailed.
     """
+    check_may_write(tx, act, subject, wanted, POLICY_DELETE)
     before = tx.policy(wanted)
     if before is None:
         return False
@@ -118,13 +132,18 @@ def delete_policy(
 def put_machine_rules(
     tx: Transaction,
     act: Act,
+    subject: Subject,
     machine_id: ResourceId,
     ports: tuple[PortRule, ...],
     policy_name: str,
     inherits: Collection[int],
     precondition: Precondition = NO_PRECONDITION,
 ) -> StoredPolicy:
-    """Set one machine's rules in one policy, the others' untouched; made when absent."""
+    """Set one machine's rules in one policy, the others' untouched; made when absent.
+
+    What it needs, it needs at the machine alone.
+    """
+    check_may_set_rules(tx, act, subject, machine_id)
     machine = known_machine(tx, machine_id)
     wanted = policy_id(
         machine.id.subscription_id, machine.id.resource_group, machine.location, policy_name
@@ -133,17 +152,15 @@ def put_machine_rules(
     policy = before.policy if before else Policy(wanted, "Basic", ())
     had = policy.rules_for(machine.id)
     rules = MachineRules(machine.id, ports, had.public_ip_address if had else None)
-    return put_policy(
-        tx,
-        act,
-        policy.with_rules(rules),
-        [(machine.id, number) for number in inherits],
-        precondition,
-    )
+    inherited = [(machine.id, number) for number in inherits]
+    return _put(tx, act, policy.with_rules(rules), inherited, precondition)
 
 
-def delete_machine_rules(tx: Transaction, act: Act, machine_id: ResourceId) -> bool:
+def delete_machine_rules(
+    tx: Transaction, act: Act, subject: Subject, machine_id: ResourceId
+) -> bool:
     """Take a machine out of every policy and open what they named; False when none did."""
+    check_may_set_rules(tx, act, subject, machine_id)
     machine = known_machine(tx, machine_id)
     naming = list(tx.policies_naming(machine.id))
     named = closed.named_ports(tx, machine)
@@ -155,12 +172,17 @@ def delete_machine_rules(tx: Transaction, act: Act, machine_id: ResourceId) -> b
 
 
 def release_ports(
-    tx: Transaction, act: Act, machine_id: ResourceId, ports: Collection[PortKey] | None
+    tx: Transaction,
+    act: Act,
+    subject: Subject,
+    machine_id: ResourceId,
+    ports: Collection[PortKey] | None,
 ) -> tuple[PortKey, ...]:
     """Release ports by name, or all that are shut and in no policy when None.
 
     Raises Conflict for a port that a policy names: it would be shut again at once.
     """
+    check_may_set_rules(tx, act, subject, machine_id)
     machine = known_machine(tx, machine_id)
     named = closed.named_ports(tx, machine)
     if ports is None:

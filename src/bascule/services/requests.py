@@ -13,9 +13,10 @@ from bascule.domain.grant import Grant, StatusReason, extend_to
 from bascule.domain.ids import ResourceId
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
-from bascule.errors import Conflict, InvalidInput, NotFound, Problem, RequestDenied
+from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem, RequestDenied
 from bascule.interfaces import Transaction
 from bascule.services.act import Act, new_id
+from bascule.services.asking import check_may_ask, check_may_know, check_may_revoke
 from bascule.services.grants import end_grants, touch
 from bascule.services.plans import require_plan
 
@@ -36,16 +37,21 @@ def initiate(
 ) -> Initiated | Denied:
     """Decide on rows read here and write request, grants and events; or the denial.
 
-    A denial is an answer, not an exception, so that its event is kept. Raises NotFound
-    when there is no such policy, Forbidden where the plan is off.
+    A denial is an answer, not an exception, so that its event is kept. Raises Forbidden
+    unless the subject may ask for each machine named (EDGES B1), before anything is told of
+    policy or machines, and where the plan is off; NotFound when there is no such policy.
     """
+    named = [machine.machine_id for machine in machines]
+    targets = [(each, f"virtualMachines[{m}].id") for m, each in enumerate(named)]
+    check_may_ask(tx, act, subject, wanted, targets)
     stored = tx.policy(wanted)
+    check_may_know(tx, act, subject, wanted, stored, named)
     if stored is None:
         raise NotFound(
             f"Policy {wanted} does not exist.",
             advice="List the policies: bascule policy show. Make one: bascule policy set MACHINE.",
         )
-    require_plan(tx, [machine.machine_id for machine in machines])
+    require_plan(tx, named)
     request = AccessRequest(
         id=new_id(),
         policy_id=stored.policy.id,
@@ -68,8 +74,12 @@ def initiate(
 
 
 def _deny(tx: Transaction, act: Act, policy: ResourceId, denied: Denied) -> Denied:
+    """Put the denial on record, unless the subject has had its share of this minute (B8)."""
     reasons = tuple(f"{each.code}: {each.message}" for each in denied.reasons)
-    act.record(tx, AccessDenied(str(policy), reasons), policy)
+    if act.denials.is_recorded(act.actor.principal_id, act.now):
+        act.record(tx, AccessDenied(str(policy), reasons), policy)
+    for counted in act.denials.take_counts():
+        act.record(tx, counted)
     return denied
 
 
@@ -137,9 +147,13 @@ def revoke(
 ) -> None:
     """End a request's live grants, or those named; with kill, cut what they admitted too.
 
-    Killing reaches grants that ended already. Raises NotFound, and Conflict when nothing
+    One's own always, others' with REQUEST_REVOKE at each machine of them (EDGES B1). Killing
+    reaches grants that ended already. Raises NotFound, Forbidden, and Conflict when nothing
     of it is live and nothing is to be cut.
     """
+    request = tx.request(request_id)
+    if request is not None:
+        check_may_revoke(tx, act, subject, request)
     grants = _grants_of(tx, request_id, grant_ids)
     live = [grant for grant in grants if grant.is_live]
     ended = [grant for grant in grants if not grant.is_live]
@@ -164,19 +178,29 @@ def extend(
     request_id: str,
     ends_at: datetime,
     ends_at_text: str,
+    subject: Subject,
 ) -> Denied | None:
     """Move the end of every live grant of a request, decided like a new request; or the denial.
 
-    All are decided before any is moved. The new end is at most now + the rule's maximum, and
-    not earlier than the present one of any of them. Raises Conflict when nothing is live, or
-    when an end would come earlier.
+    Only who asked may do so, and only where it could ask anew. All are decided before any is
+    moved. The new end is at most now + the rule's maximum, and not earlier than the present
+    one of any of them. Raises NotFound, Forbidden, and Conflict when nothing is live, or when
+    an end would come earlier.
     """
     request = tx.request(request_id)
+    if request is not None and request.requestor_id != subject.principal_id:
+        raise Forbidden(
+            "A request is extended by who made it, and by nobody else.",
+            advice="Make one of your own: bascule request MACHINE.",
+        )
     live = [grant for grant in _grants_of(tx, request_id, None) if grant.is_live]
     if request is None or not live:
         raise Conflict(
             "Nothing of this request is live any more; make a new request.", code="GrantNotLive"
         )
+    named = list(dict.fromkeys(grant.machine_id for grant in live))
+    check_may_ask(tx, act, subject, request.policy_id, [(each, "") for each in named])
+    require_plan(tx, named)
     policy = tx.policy(request.policy_id)
     if policy is None:
         raise NotFound(f"Policy {request.policy_id} does not exist any more.")

@@ -12,7 +12,14 @@ from datetime import datetime
 
 from bascule.domain.access import Subject
 from bascule.domain.builtin_roles import BUILTIN_ROLES
-from bascule.domain.roles import NO_RIGHTS, Rights, RoleDefinition, rights_from, roles_giving
+from bascule.domain.roles import (
+    NO_RIGHTS,
+    Reach,
+    Rights,
+    RoleDefinition,
+    rights_from,
+    roles_giving,
+)
 from bascule.domain.scopes import Scope
 from bascule.errors import Forbidden, Problem
 from bascule.interfaces import Reader
@@ -65,10 +72,21 @@ class Needed:
 
 def check(reader: Reader, subject: Subject, now: datetime, needed: Sequence[Needed]) -> None:
     """Raise Forbidden unless all of it may be done; it names everything that may not."""
-    held = rights_of(reader, subject.principal_id, now)
-    missing = [each for each in needed if not held.may(each.action, each.scope)]
+    missing = missing_of(rights_of(reader, subject.principal_id, now), needed)
     if missing:
         raise denial(reader, subject, missing)
+
+
+def missing_of(held: Rights, needed: Iterable[Needed]) -> list[Needed]:
+    """What of it these rights do not give, in its order."""
+    reaches: dict[str, Reach] = {}
+    missing: list[Needed] = []
+    for each in needed:
+        if each.action not in reaches:
+            reaches[each.action] = held.reach(each.action)
+        if not reaches[each.action].covers(each.scope.key):
+            missing.append(each)
+    return missing
 
 
 def denial(reader: Reader, subject: Subject, missing: Sequence[Needed]) -> Forbidden:

@@ -22,12 +22,15 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.times import format_utc, parse_instant
 from bascule.interfaces import EventFilter, Reader, Transaction
 from bascule.services.act import Act
+from bascule.services.expired_memberships import end_memberships
 from bascule.services.grants import close, end_grants, touch
 
 
 def next_due(tx: Reader) -> datetime | None:
     """The earliest moment at which ``sweep`` would have something to do."""
-    return min((_due_at(grant) for grant in tx.live_grants()), default=None)
+    ends = [_due_at(grant) for grant in tx.live_grants()]
+    first = tx.next_membership_end()
+    return min(ends if first is None else [*ends, first], default=None)
 
 
 def _due_at(grant: Grant) -> datetime:
@@ -37,7 +40,9 @@ def _due_at(grant: Grant) -> datetime:
 
 
 def sweep(tx: Transaction, act: Act) -> int:
-    """End what is over and withdraw what never opened; returns how many moved."""
+    """End what is over, withdraw what never opened, and forget memberships that nobody vouches
+    for any more; returns how many grants and memberships that were.
+    """
     due = [grant for grant in tx.live_grants() if _due_at(grant) <= act.now]
     end_grants(
         tx,
@@ -49,7 +54,7 @@ def sweep(tx: Transaction, act: Act) -> int:
     for grant in due:
         if grant.state is GrantState.OPENING:
             _withdraw(tx, act, grant)
-    return len(due)
+    return len(due) + end_memberships(tx, act)
 
 
 def _withdraw(tx: Transaction, act: Act, grant: Grant) -> None:

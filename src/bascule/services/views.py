@@ -7,7 +7,7 @@ how a picture is written (the faces know), and any change.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bascule.domain.classify import Classification
@@ -18,6 +18,7 @@ from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
 from bascule.domain.net import PortKey
 from bascule.domain.request import AccessRequest
 from bascule.interfaces import EventFilter, Reader, StoredPolicy
+from bascule.services.asking import Sight
 from bascule.services.closed import named_ports
 from bascule.services.fleet import is_online, points_by_uid
 from bascule.services.neighbours import classification_of
@@ -91,7 +92,14 @@ class MachineView:
     now: datetime
 
 
-def view_policy(reader: Reader, stored: StoredPolicy, now: datetime) -> PolicyView:
+def view_policy(
+    reader: Reader, whole: StoredPolicy, now: datetime, sight: Sight, *, shows_rules: bool = False
+) -> PolicyView:
+    """What may be seen of a policy (EDGES B1); with ``shows_rules`` all of its rules, as for
+    who has just written them.
+    """
+    stored = sight.narrow(whole)
+    is_whole = sight.sees(stored.policy.id)
     requests = reader.requests(policy_id=stored.policy.id, since=now - HISTORY, limit=MOST_REQUESTS)
     away: list[ResourceId] = []
     is_updating = False
@@ -99,14 +107,25 @@ def view_policy(reader: Reader, stored: StoredPolicy, now: datetime) -> PolicyVi
     for uid, generation in stored.generations.items():
         machine = reader.machine_by_uid(uid)
         point = reader.enforcement_point(uid)
-        if machine is None:
+        if machine is None or not (is_whole or sight.sees(machine.id)):
             continue
         if point is None or not is_online(point, now):
             if machine.id in named:
                 away.append(machine.id)
         elif point.observed_generation < generation:
             is_updating = True
-    return PolicyView(stored, view_requests(reader, requests, now), tuple(away), is_updating)
+    views = view_requests(reader, requests, now)
+    if not is_whole:
+        views = tuple(narrowed for view in views if (narrowed := _narrow(view, sight)) is not None)
+    return PolicyView(whole if shows_rules else stored, views, tuple(away), is_updating)
+
+
+def _narrow(view: RequestView, sight: Sight) -> RequestView | None:
+    """One's own request, or what others asked of machines that may be seen; None: nothing."""
+    if sight.is_own(view.request):
+        return view
+    grants = tuple(grant for grant in view.grants if sight.sees(grant.machine_id))
+    return replace(view, grants=grants) if grants else None
 
 
 def view_requests(

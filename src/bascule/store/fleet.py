@@ -23,9 +23,12 @@ class FleetReads(Rows):
         row = self._first(_AGENT, {"wanted": machine_uid})
         return None if row is None else _point(row)
 
-    def enforcement_points(self) -> Sequence[EnforcementPoint]:
-        rows = self._all(select(t.agents).order_by(t.agents.c.machine_uid))
-        return [_point(row) for row in rows]
+    def enforcement_points(
+        self, after: str = "", limit: int | None = None
+    ) -> Sequence[EnforcementPoint]:
+        wanted = select(t.agents).where(t.agents.c.machine_uid > after)
+        ordered = wanted.order_by(t.agents.c.machine_uid).limit(limit)
+        return [_point(row) for row in self._all(ordered)]
 
     def enrolment_by_hash(self, token_hash: str) -> Enrolment | None:
         row = self._first(select(t.enrolments).where(t.enrolments.c.token_hash == token_hash))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, or_, select
+from sqlalchemy import Row, bindparam, delete, func, or_, select
 
 from bascule.domain.access import PrincipalKind
 from bascule.domain.principals import (
@@ -90,6 +90,10 @@ class PrincipalReads(Rows):
     def memberships_of(self, member_id: str, now: datetime) -> Sequence[Membership]:
         rows = self._all(_MEMBERSHIPS, {"wanted": member_id.lower(), "now": now})
         return [_membership(row) for row in rows]
+
+    def next_membership_end(self) -> datetime | None:
+        row = self._first(select(func.min(t.memberships.c.expires_at).label("first")))
+        return None if row is None else row.first
 
     def ended_memberships(self, now: datetime, limit: int = 1000) -> Sequence[Membership]:
         table = t.memberships

@@ -6,6 +6,7 @@ one machine's rules alone, so that a large policy need not be read and written w
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -13,7 +14,7 @@ from fastapi import APIRouter, Query, Response
 from bascule.api.auth import Call, CurrentCall, GuardedRoute, decides, requires, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import Clause, parse_filter
-from bascule.api.paging import WantedPage, page_json
+from bascule.api.paging import Sifted, WantedPage, sift, sifted_json
 from bascule.api.paths import ARM, MACHINE, SUBSCRIPTION, MachinePath
 from bascule.api.preconditions import WantedConditions
 from bascule.api.waiting import wait_until_settled
@@ -30,11 +31,13 @@ from bascule.domain.actions import (
 from bascule.domain.decide import Denied
 from bascule.domain.ids import ResourceId, is_guid, policy_id
 from bascule.domain.net import PortKey
+from bascule.domain.request import AccessRequest
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import InvalidInput, NotFound
 from bascule.interfaces import Reader, Transaction
 from bascule.services import policies, requests
 from bascule.services.act import Act
+from bascule.services.asking import Sight, sight_of
 from bascule.services.closed import named_ports
 from bascule.services.views import (
     MachineView,
@@ -43,6 +46,7 @@ from bascule.services.views import (
     view_request,
     view_requests,
 )
+from bascule.services.writing import check_may_set_rules
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
 
@@ -50,6 +54,7 @@ REQUESTS = f"{SUBSCRIPTION}/providers/Bascule.Access/accessRequests"
 REQUEST = f"{REQUESTS}/{{request_id}}"
 RULES = f"{MACHINE}/providers/Bascule.Access/machineRules/default"
 LONGEST_WAIT = 60  # seconds
+Place = tuple[datetime, str]  # of a request in the list: when it began, and its id
 _OFFERED = (("live", "eq"), ("machine", "eq"), ("requestor", "eq"))
 
 
@@ -66,33 +71,41 @@ async def list_requests(
     requestor_id = _requestor(clauses.get("requestor"), call)
     place = wanted.texts_after()
     after = None if place is None else (parse_instant(place[0], "$skiptoken"), place[1])
-    now = call.now
+    now, sight, within = call.now, _sight(call), call.within(POLICY_READ)
+    if within is not None and not within.keys and requestor_id is None:
+        requestor_id = call.subject.principal_id  # there is nothing else to be seen
 
-    def look(reader: Reader) -> tuple[RequestView, ...]:
+    def look(reader: Reader) -> tuple[Sifted[AccessRequest, Place], tuple[RequestView, ...]]:
         uid = None
         if machine_id is not None:
             machine = reader.machine(machine_id)
             if machine is None:
-                return ()
+                return Sifted([], None), ()
             uid = machine.uid
-        found = reader.requests(
-            machine_uid=uid,
-            requestor_id=requestor_id,
-            is_live=is_live,
-            after=after,
-            limit=wanted.limit,
-        )
-        return view_requests(reader, found, now)
-
-    return CompactJson(
-        page_json(
-            call,
+        sifted = sift(
             wanted,
-            await call.look(look),
-            access_request_json,
-            lambda view: (format_utc(view.request.started_at), view.request.id),
+            after,
+            lambda place, limit: reader.requests(
+                machine_uid=uid,
+                requestor_id=requestor_id,
+                is_live=is_live,
+                after=place,
+                limit=limit,
+            ),
+            None if within is None else sight.sees_request,
+            lambda request: (request.started_at, request.id),
         )
+        return sifted, view_requests(reader, sifted.shown, now)
+
+    sifted, views = await call.look(look)
+    value = [access_request_json(view) for view in views]
+    return CompactJson(
+        sifted_json(call, sifted, value, lambda place: (format_utc(place[0]), place[1]))
     )
+
+
+def _sight(call: Call) -> Sight:
+    return sight_of(call.rights, call.subject.principal_id)
 
 
 def _truth(clause: Clause | None) -> bool | None:
@@ -156,7 +169,7 @@ async def extend(call: CurrentCall, request_id: str, body: ExtendBody) -> Respon
 
     def work(tx: Transaction, act: Act) -> tuple[RequestView | None, Denied | None]:
         end = body.end(act.now)
-        denied = requests.extend(tx, act, request_id.lower(), end.at, end.text)
+        denied = requests.extend(tx, act, request_id.lower(), end.at, end.text, call.subject)
         return view_request(tx, request_id.lower(), act.now), denied
 
     view, denied = await call.perform(work)
@@ -201,10 +214,13 @@ async def put_machine_rules(
     ports, name, inherits = read_rules(body.properties)
 
     def work(tx: Transaction, act: Act) -> MachineView:
+        check_may_set_rules(tx, act, call.subject, machine)  # before anything is told of it
         known = policies.known_machine(tx, machine)
         beside = policy_id(known.id.subscription_id, known.id.resource_group, known.location, name)
         precondition = conditions.on(tx.policy(beside))
-        policies.put_machine_rules(tx, act, machine, ports, name, inherits, precondition)
+        policies.put_machine_rules(
+            tx, act, call.subject, machine, ports, name, inherits, precondition
+        )
         return view_machine(tx, known, act.now)
 
     return _rules(await call.perform(work))
@@ -214,7 +230,9 @@ async def put_machine_rules(
 @decides(POLICY_WRITE, MACHINE_WRITE)
 async def delete_machine_rules(call: CurrentCall, machine: MachinePath) -> Response:
     """Take the machine out of every policy and open what they named."""
-    is_gone = await call.perform(lambda tx, act: policies.delete_machine_rules(tx, act, machine))
+    is_gone = await call.perform(
+        lambda tx, act: policies.delete_machine_rules(tx, act, call.subject, machine)
+    )
     return Response(status_code=200 if is_gone else 204)
 
 
@@ -227,12 +245,13 @@ async def release(
     given = body.ports if body else None
 
     def work(tx: Transaction, act: Act) -> tuple[PortKey, ...]:
+        check_may_set_rules(tx, act, call.subject, machine)
         known = policies.known_machine(tx, machine)
         ports = None
         if given is not None:
             held = {each.port for each in tx.closed_ports(known.uid)} | named_ports(tx, known)
             ports = [key for port in given for key in port.keys(held)]
-        return policies.release_ports(tx, act, machine, ports)
+        return policies.release_ports(tx, act, call.subject, machine, ports)
 
     released = await call.perform(work)
     return CompactJson(

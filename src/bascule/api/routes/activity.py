@@ -77,7 +77,10 @@ async def list_activity(
     asked = _read_filter(call.subscription_id, filter_text)
     names = _read_select(select_text)
     log = Log(call.state.installation.tenant_id, call.subscription_id)
-    after = wanted.number_after()
+    after, within = wanted.number_after(), call.within(ACTIVITY_READ)
+    if within is not None and len(within.keys) == 1 and not asked.events.resource_id:
+        (only,) = within.keys
+        asked = replace(asked, events=replace(asked.events, resource_id=only))
     most = min(wanted.top * 2, MOST_READ)
 
     def look(reader: Reader) -> tuple[list[dict[str, Any]], int]:
@@ -85,6 +88,8 @@ async def list_activity(
         entries: list[dict[str, Any]] = []
         found = reader.events(asked.events, after, most + 1)
         for sequence, event in found[:most]:
+            if within is not None and not within.covers(event.resource_id.casefold()):
+                continue  # what is about no resource is for who may read all
             entries += [each for each in entries_of(event, log) if asked.keeps(each)]
             if len(entries) >= wanted.top:
                 return entries, sequence if sequence != found[-1][0] else 0

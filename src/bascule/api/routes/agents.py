@@ -16,7 +16,7 @@ from bascule.api.auth import (
     admits_agents,
     admits_anybody,
     client_of,
-    record_denial,
+    record_stranger,
 )
 from bascule.api.context import state_of
 from bascule.api.envelope import CompactJson
@@ -49,9 +49,11 @@ async def enrol(request: Request, body: EnrolBody) -> Response:
     if known is None:
         # Not a use case: guesses by strangers are recorded in bounded number.
         refusal = _refusal("the token is not known")
-        await record_denial(request, caller, refusal)
+        await record_stranger(request, refusal)
         raise refusal
-    if isinstance(judged, fleet.Refused) and not state.denials.is_recorded(caller.address, now):
+    if isinstance(judged, fleet.Refused) and not (
+        state.stranger_denials.is_recorded(caller.address, now)
+    ):
         raise _refusal(judged.why)  # an old token, tried again and again (EDGES B8)
     outcome = await state.services.perform(
         lambda tx, act: fleet.enrol(tx, act, body.token, body.public_key, body.agent_version or ""),
@@ -81,7 +83,7 @@ def _refusal(why: str) -> Forbidden:
 @router.get(f"{_AGENT}/stream")
 @admits_agents
 async def stream(call: CurrentCall, uid: str) -> Response:
-    return GenerationStream(call.state.services, uid, call.proven_until)
+    return GenerationStream(call.state.services, uid, call.token)
 
 
 @router.get(f"{_AGENT}/state")

@@ -6,15 +6,17 @@ from fastapi import APIRouter, Response
 
 from bascule.api.auth import CurrentCall, GuardedRoute, decides, requires, shows
 from bascule.api.envelope import CompactJson
-from bascule.api.paging import WantedPage, page_json
+from bascule.api.paging import Sifted, WantedPage, sift, sifted_json
 from bascule.api.paths import ARM, MACHINE, SUBSCRIPTION, MachinePath
 from bascule.api.wire.fleet import EnrolmentBody, enrolment_json, point_json
 from bascule.domain.actions import ENROLMENT_WRITE, POINT_READ
 from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.domain.scopes import subscription_scope
 from bascule.errors import NotFound
 from bascule.identity.secrets import new_enrolment_token
 from bascule.interfaces import Reader
 from bascule.services import fleet
+from bascule.services.rights import Needed, denial
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
 
@@ -32,34 +34,49 @@ def _find(reader: Reader, point: EnforcementPoint | None) -> Found | None:
 @router.get(POINTS)
 @shows(POINT_READ)
 async def list_points(call: CurrentCall, wanted: WantedPage) -> Response:
-    now, after = call.now, wanted.text_after()
+    now, within = call.now, call.within(POINT_READ)
 
-    def look(reader: Reader) -> list[Found]:
-        points = [each for each in reader.enforcement_points() if each.machine_uid > after]
-        found = [_find(reader, point) for point in points[: wanted.limit]]
-        return [each for each in found if each is not None]
+    def look(reader: Reader) -> tuple[Sifted[EnforcementPoint, str], list[Found]]:
+        found: dict[str, Found | None] = {}
 
-    return CompactJson(
-        page_json(
-            call,
+        def is_shown(point: EnforcementPoint) -> bool:
+            each = found[point.machine_uid] = _find(reader, point)
+            return each is not None and (within is None or within.covers(each[1].id.key))
+
+        sifted = sift(
             wanted,
-            await call.look(look),
-            lambda each: point_json(each[0], each[1].id, each[2], now),
-            lambda each: (each[0].machine_uid,),
+            wanted.text_after(),
+            lambda after, limit: reader.enforcement_points(after or "", limit),
+            is_shown,
+            lambda point: point.machine_uid,
         )
-    )
+        shown = (found[point.machine_uid] for point in sifted.shown)
+        return sifted, [each for each in shown if each is not None]
+
+    sifted, shown = await call.look(look)
+    value = [point_json(point, machine.id, number, now) for point, machine, number in shown]
+    return CompactJson(sifted_json(call, sifted, value, lambda uid: (uid,)))
 
 
 @router.get(f"{POINTS}/{{uid}}")
 @decides(POINT_READ)
 async def get_point(call: CurrentCall, uid: str) -> Response:
-    found = await call.look(lambda reader: _find(reader, reader.enforcement_point(uid.lower())))
-    if found is None:
-        raise NotFound(
-            f"Enforcement point {uid[:64]!r} does not exist.",
-            advice="Machines and their agents: bascule machine list.",
-        )
-    point, machine, generation = found
+    within = call.within(POINT_READ)
+
+    def look(reader: Reader) -> Found:
+        found = _find(reader, reader.enforcement_point(uid.lower()))
+        if within is not None and (found is None or not within.covers(found[1].id.key)):
+            # At the subscription: who may not see the point does not learn whose it is.
+            scope = subscription_scope(call.subscription_id)
+            raise denial(reader, call.subject, [Needed(POINT_READ, scope)])
+        if found is None:
+            raise NotFound(
+                f"Enforcement point {uid[:64]!r} does not exist.",
+                advice="Machines and their agents: bascule machine list.",
+            )
+        return found
+
+    point, machine, generation = await call.look(look)
     return CompactJson(point_json(point, machine.id, generation, call.now))
 
 

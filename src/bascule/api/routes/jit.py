@@ -19,10 +19,13 @@ from bascule.api.wire.requests import InitiateBody, read_machines, request_json
 from bascule.domain.actions import INITIATE, MACHINE_WRITE, POLICY_DELETE, POLICY_READ, POLICY_WRITE
 from bascule.domain.decide import Denied
 from bascule.domain.ids import ResourceId
+from bascule.domain.scopes import resource_scope
 from bascule.errors import NotFound
 from bascule.interfaces import Reader, Transaction
 from bascule.services import policies, requests
 from bascule.services.act import Act
+from bascule.services.asking import Sight, sight_of
+from bascule.services.rights import Needed, denial
 from bascule.services.views import PolicyView, RequestView, view_policy
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
@@ -64,11 +67,12 @@ async def list_policies_of_group_and_region(
 async def _list(
     call: Call, wanted: Wanted, group: str | None = None, location: str | None = None
 ) -> Response:
-    now, after = call.now, wanted.text_after()
+    now, after, sight = call.now, wanted.text_after(), _sight(call)
+    within = call.within(POLICY_READ)
 
     def look(reader: Reader) -> list[PolicyView]:
-        found = reader.policies(group, location, after, wanted.limit)
-        return [view_policy(reader, stored, now) for stored in found]
+        found = reader.policies(group, location, after, wanted.limit, within)
+        return [view_policy(reader, stored, now, sight) for stored in found]
 
     views = await call.look(look)
     return CompactJson(
@@ -79,16 +83,17 @@ async def _list(
 @router.get(POLICY)
 @decides(POLICY_READ)
 async def get_policy(call: CurrentCall, policy: PolicyPath) -> Response:
-    now = call.now
+    now, sight = call.now, _sight(call)
 
-    def look(reader: Reader) -> PolicyView | None:
+    def look(reader: Reader) -> PolicyView:
         stored = reader.policy(policy)
-        return None if stored is None else view_policy(reader, stored, now)
+        if not (sight.sees(policy) or (stored is not None and sight.sees_any(stored.policy))):
+            raise denial(reader, call.subject, [Needed(POLICY_READ, resource_scope(policy))])
+        if stored is None:
+            raise _not_found(policy)
+        return view_policy(reader, stored, now, sight)
 
-    view = await call.look(look)
-    if view is None:
-        raise _not_found(policy)
-    return _answer(view)
+    return _answer(await call.look(look))
 
 
 @router.put(POLICY)
@@ -100,8 +105,8 @@ async def put_policy(
 
     def work(tx: Transaction, act: Act) -> PolicyView:
         precondition = conditions.on(tx.policy(policy))
-        stored = policies.put_policy(tx, act, wanted, inherits, precondition)
-        return view_policy(tx, stored, act.now)
+        stored = policies.put_policy(tx, act, call.subject, wanted, inherits, precondition)
+        return view_policy(tx, stored, act.now, _sight(call), shows_rules=True)
 
     return _answer(await call.perform(work))
 
@@ -112,7 +117,8 @@ async def delete_policy(
     call: CurrentCall, policy: PolicyPath, conditions: WantedConditions
 ) -> Response:
     def work(tx: Transaction, act: Act) -> bool:
-        return policies.delete_policy(tx, act, policy, conditions.on(tx.policy(policy)))
+        precondition = conditions.on(tx.policy(policy))
+        return policies.delete_policy(tx, act, call.subject, policy, precondition)
 
     return Response(status_code=200 if await call.perform(work) else 204)
 
@@ -144,6 +150,10 @@ async def initiate(call: CurrentCall, policy: PolicyPath, body: InitiateBody) ->
     if isinstance(answer, Denied):
         raise requests.denial(answer, policy)
     return CompactJson(request_json(answer), 202)
+
+
+def _sight(call: Call) -> Sight:
+    return sight_of(call.rights, call.subject.principal_id)
 
 
 def _answer(view: PolicyView) -> Response:

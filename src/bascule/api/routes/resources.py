@@ -11,6 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from bascule.api.auth import (
+    Call,
     CurrentCall,
     GuardedRoute,
     admits_callers,
@@ -30,6 +31,8 @@ from bascule.domain.actions import (
     GROUP_READ,
     GROUP_WRITE,
     LOCATION_READ,
+    MACHINE_READ,
+    POLICY_READ,
     PROVIDER_READ,
     RESOURCES_READ,
     SECURITY_LOCATION_READ,
@@ -37,9 +40,11 @@ from bascule.domain.actions import (
 )
 from bascule.domain.ids import is_resource_group_name
 from bascule.domain.machine import Machine
+from bascule.domain.scopes import group_scope
 from bascule.errors import InvalidInput
 from bascule.interfaces import Reader, StoredPolicy
 from bascule.services.groups import delete_group, find_group, put_group
+from bascule.services.rights import Needed, denial
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
@@ -63,7 +68,9 @@ async def list_tenants(call: CurrentCall) -> Response:
 @router.get("/subscriptions", dependencies=TOP)
 @shows(SUBSCRIPTION_READ)
 async def list_subscriptions(call: CurrentCall) -> Response:
-    return CompactJson({"value": [wire.subscription_json(call.state.installation)]})
+    """The one there is, to whoever holds a role in it, as ``get_subscription`` does."""
+    known = [wire.subscription_json(call.state.installation)] if call.rights.held else []
+    return CompactJson({"value": known})
 
 
 @router.get(SUBSCRIPTION, dependencies=BELOW)
@@ -98,7 +105,8 @@ async def get_security_location(call: CurrentCall, location: Location) -> Respon
 async def list_groups(call: CurrentCall, wanted: WantedPage) -> Response:
     after = wanted.text_after()
     names = await call.look(lambda reader: reader.resource_groups())
-    found = [name for name in names if name.casefold() > after][: wanted.limit]
+    later = [name for name in names if name.casefold() > after]
+    found = [name for name in later if _is_told(call, name)][: wanted.limit]
     installation = call.state.installation
     return CompactJson(
         page_json(
@@ -111,18 +119,31 @@ async def list_groups(call: CurrentCall, wanted: WantedPage) -> Response:
     )
 
 
+def _is_told(call: Call, name: str) -> bool:
+    """A group is shown to whoever may read it, and to whoever holds a role in it."""
+    return call.rights.is_told_of(GROUP_READ, group_scope(call.subscription_id, name).key)
+
+
+async def _check_told(call: Call, name: str) -> None:
+    if not _is_told(call, name):
+        needed = Needed(GROUP_READ, group_scope(call.subscription_id, name))
+        raise await call.look(lambda reader: denial(reader, call.subject, [needed]))
+
+
 @router.get(GROUP, dependencies=BELOW)
-@requires(GROUP_READ)
+@shows(GROUP_READ)
 async def get_group(call: CurrentCall, group_name: GroupName) -> Response:
     name = _group_name(group_name)
+    await _check_told(call, name)
     known = await call.look(lambda reader: find_group(reader, name))
     return CompactJson(wire.group_json(call.state.installation, known))
 
 
 @router.head(GROUP, dependencies=BELOW)
-@requires(GROUP_READ)
+@shows(GROUP_READ)
 async def has_group(call: CurrentCall, group_name: GroupName) -> Response:
     name = _group_name(group_name)
+    await _check_told(call, name)
     await call.look(lambda reader: find_group(reader, name))
     return Response(status_code=204)
 
@@ -173,17 +194,21 @@ async def get_provider(call: CurrentCall, namespace: str) -> Response:
 async def list_resources(
     call: CurrentCall, wanted: WantedPage, filter_text: Filter = ""
 ) -> Response:
-    """Machines and policies together, ordered by id."""
+    """Machines and policies together, ordered by id: those that the caller may read as
+    resources, or as what they are.
+    """
     clauses = parse_filter(filter_text, (("resourceType", "eq"),))
     types = {clause.value.casefold() for clause in clauses}
     after = wanted.text_after()
+    machines = call.within(RESOURCES_READ, MACHINE_READ)
+    policies = call.within(RESOURCES_READ, POLICY_READ)
 
     def look(reader: Reader) -> list[Machine | StoredPolicy]:
         found: list[Machine | StoredPolicy] = []
         if types <= {MACHINE_TYPE.casefold()}:
-            found.extend(reader.machines(None, after, wanted.limit))
+            found.extend(reader.machines(None, after, wanted.limit, machines))
         if types <= {JIT_TYPE.casefold()}:
-            found.extend(reader.policies(None, None, after, wanted.limit))
+            found.extend(reader.policies(None, None, after, wanted.limit, policies))
         return sorted(found, key=_key_of)[: wanted.limit]
 
     found = await call.look(look)

@@ -111,6 +111,9 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
     facts.PricingChanged: Operation(
         "Microsoft.Security/pricings/write", "Update pricing settings", is_call=True
     ),
+    facts.DenialsCounted: Operation(
+        "Bascule.Audit/calls/deny/action", "Count denied calls", *_FAILED
+    ),
     facts.AccessRequested: Operation(
         f"{_JIT}/initiate/action",
         "Initiate JIT Network Access Policy",
@@ -204,6 +207,9 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
     ),
     facts.MemberRemoved: Operation(
         f"{_PEOPLE}/groups/members/delete", "Remove member from group", is_call=True
+    ),
+    facts.MembershipEnded: Operation(
+        f"{_PEOPLE}/groups/members/expire/action", "End membership of group"
     ),
     facts.ServicePrincipalCreated: Operation(
         f"{_PEOPLE}/servicePrincipals/write", "Create service principal", is_call=True

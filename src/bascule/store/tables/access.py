@@ -69,6 +69,7 @@ memberships = Table(
     Column("member_kind", String, nullable=False),
     Column("expires_at", Instant),
     Index(None, "member_id"),
+    Index(None, "expires_at"),
 )
 
 role_definitions = Table(

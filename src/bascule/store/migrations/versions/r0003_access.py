@@ -69,6 +69,7 @@ def _principals() -> None:
         ),
     )
     op.create_index("ix_memberships_member_id", "memberships", ["member_id"])
+    op.create_index("ix_memberships_expires_at", "memberships", ["expires_at"])
 
 
 def _roles() -> None:

@@ -1,0 +1,124 @@
+"""Who may ask for machines, and who may see and revoke what others asked (EDGES B1).
+
+Asking needs two actions at each machine named, all or nothing. One's own requests are one's
+own: they may always be read and revoked, by whoever has lost every right too. Of others'
+requests, and of policies, is told what lies within the caller's sight, and no more by a
+refusal than by an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from bascule.domain.access import Subject
+from bascule.domain.actions import INITIATE, POLICY_READ, REQUEST_REVOKE
+from bascule.domain.ids import ResourceId
+from bascule.domain.policy import Policy
+from bascule.domain.request import AccessRequest
+from bascule.domain.roles import Reach, Rights
+from bascule.domain.scopes import resource_scope, subscription_scope
+from bascule.interfaces import Reader, StoredPolicy
+from bascule.services.act import Act
+from bascule.services.rights import Needed, check, denial, missing_of, rights_of
+
+NEEDED_TO_ASK = (INITIATE, POLICY_READ)  # at each machine that is asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one caller may read of policies and requests."""
+
+    principal_id: str
+    reach: Reach  # of POLICY_READ
+
+    def sees(self, resource: ResourceId) -> bool:
+        """Does the caller hold the right at this machine or policy?"""
+        return self.reach.covers(resource.key)
+
+    def is_own(self, request: AccessRequest) -> bool:
+        return request.requestor_id == self.principal_id
+
+    def sees_request(self, request: AccessRequest) -> bool:
+        """One's own always, others' with the right at each machine."""
+        return self.is_own(request) or all(self.sees(m.machine_id) for m in request.machines)
+
+    def sees_any(self, policy: Policy) -> bool:
+        """Does a list show this policy?"""
+        return self.sees(policy.id) or any(self.sees(each.machine_id) for each in policy.machines)
+
+    def narrow(self, stored: StoredPolicy) -> StoredPolicy:
+        """The policy with the machines that may be seen: all, with the right at its scope."""
+        policy = stored.policy
+        if self.sees(policy.id):
+            return stored
+        shown = tuple(each for each in policy.machines if self.sees(each.machine_id))
+        return replace(stored, policy=replace(policy, machines=shown))
+
+
+def sight_of(rights: Rights, principal_id: str) -> Sight:
+    return Sight(principal_id, rights.reach(POLICY_READ))
+
+
+def check_may_ask(
+    reader: Reader,
+    act: Act,
+    subject: Subject,
+    policy: ResourceId,
+    machines: Sequence[tuple[ResourceId, str]],
+) -> None:
+    """Raise Forbidden with every action that is missing at one of these machines, each with the
+    JSON path of what named it; who names none asks for what the policy holds.
+    """
+    scopes = machines or [(policy, "")]
+    check(
+        reader,
+        subject,
+        act.now,
+        [
+            Needed(action, resource_scope(resource), target)
+            for resource, target in scopes
+            for action in NEEDED_TO_ASK
+        ],
+    )
+
+
+def check_may_know(
+    reader: Reader,
+    act: Act,
+    subject: Subject,
+    wanted: ResourceId,
+    stored: StoredPolicy | None,
+    asked: Iterable[ResourceId] = (),
+) -> None:
+    """Raise Forbidden when the subject must not learn whether this policy is there: it sees
+    nothing of it, and asked for no machine of it.
+    """
+    sight = sight_of(rights_of(reader, subject.principal_id, act.now), subject.principal_id)
+    if stored is not None and (
+        sight.sees_any(stored.policy) or any(map(stored.policy.rules_for, asked))
+    ):
+        return
+    if not sight.sees(wanted):
+        raise denial(reader, subject, [Needed(POLICY_READ, resource_scope(wanted))])
+
+
+def check_may_revoke(reader: Reader, act: Act, subject: Subject, request: AccessRequest) -> None:
+    """Raise Forbidden for another's request without the right at each of its machines."""
+    rights = rights_of(reader, subject.principal_id, act.now)
+    sight = sight_of(rights, subject.principal_id)
+    if sight.is_own(request):
+        return
+    needed = [
+        Needed(REQUEST_REVOKE, resource_scope(machine.machine_id)) for machine in request.machines
+    ]
+    missing = missing_of(rights, needed)
+    if missing:
+        raise denial(
+            reader, subject, missing if sight.sees_request(request) else [_hidden(request)]
+        )
+
+
+def _hidden(request: AccessRequest) -> Needed:
+    """What is missing, said without naming the machines of a request that may not be read."""
+    return Needed(REQUEST_REVOKE, subscription_scope(request.policy_id.subscription_id))

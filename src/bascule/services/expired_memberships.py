@@ -1,0 +1,41 @@
+"""Memberships that an external provider vouched for, when their time is over (EDGES B3).
+
+They give nothing from that instant on (``memberships_of`` leaves them out); the sweep takes
+them away soon after, and with them what rested on them. Whoever signs in again there in the
+meantime has them renewed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from bascule.domain.events import MembershipEnded
+from bascule.domain.principals import Membership
+from bascule.interfaces import Transaction
+from bascule.services.act import Act
+from bascule.services.losses import end_unheld
+from bascule.services.standing import identity_id, name_of
+
+
+def end_memberships(tx: Transaction, act: Act) -> int:
+    """Take those away that are over, a bounded number; returns how many."""
+    over = sorted(tx.ended_memberships(act.now), key=lambda each: each.member_id)
+    for member_id, ended in groupby(over, key=lambda each: each.member_id):
+        _end(tx, act, member_id, list(ended))
+    return len(over)
+
+
+def _end(tx: Transaction, act: Act, member_id: str, ended: Iterable[Membership]) -> None:
+    member = name_of(tx, member_id)
+    for each in ended:
+        tx.delete_membership(each.group_id, member_id, each.provider_id)
+        group = name_of(tx, each.group_id)
+        gone = end_unheld(
+            tx, act, [member_id], f"end of the membership of {member} in group {group}"
+        )
+        act.record(
+            tx,
+            MembershipEnded(each.group_id, group, member_id, member, each.provider_id, len(gone)),
+            identity_id(tx, "groups", each.group_id),
+        )
