@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "user": Lazy("bascule.cli.user:user", "People who sign in.", _PEOPLE),
     "group": Lazy("bascule.cli.group:group", "Groups of people and programs.", _PEOPLE),
     "sp": Lazy("bascule.cli.sp:sp", "Service principals: programs that sign in.", _PEOPLE),
+    "role": Lazy("bascule.cli.role:role", "Roles, and who holds which where.", _PEOPLE),
     "provider": Lazy("bascule.cli.provider:provider", "Sign in by Entra ID, Keycloak...", _PEOPLE),
     "login": Lazy("bascule.cli.login:login", "Sign in to a server.", _SHELL),
     "whoami": Lazy("bascule.cli.whoami:whoami", "Who you are signed in as.", _SHELL),
