@@ -30,6 +30,8 @@ def test_a_default_is_what_holds(name: str) -> None:
         assert ROWS[name] == "off"
     elif option.multiple:
         assert ROWS[name] == (f"`{DEFAULT_LISTEN}`" if name == "--listen" else "none")
+    elif option.default is None:
+        assert ROWS[name] == "none"
     else:
         assert ROWS[name] == f"`{option.default}`"
 

@@ -74,6 +74,7 @@ log = structlog.get_logger("bascule.server")
 @click.option(
     "--sink-directory",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=None,
     metavar="DIR",
     help="Folder that file sinks write the record into.",
 )

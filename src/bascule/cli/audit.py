@@ -35,7 +35,7 @@ Examples:
   bascule audit sinks add siem syslog+tls://siem.example:6514"""
 )
 def audit() -> None:
-    """The record's proof: export it, verify it offline, send it on, delete what is old."""
+    """The record's proof: export it, verify it offline, send it on, prune it."""
 
 
 audit.add_command(sinks)

@@ -28,13 +28,13 @@ Examples:
   bascule audit sinks list"""
 )
 def sinks() -> None:
-    """Where the record is sent to: SIEMs by syslog, programs by webhook, files."""
+    """Where the record is sent to: SIEMs, webhooks, files."""
 
 
 @sinks.command("list", epilog="\b\nExamples:\n  bascule audit sinks list")
 @output_option
 def list_(output: str) -> None:
-    """List the sinks, how far each has got, and what holds it up."""
+    """List the sinks and how each gets on."""
     with connect() as connection:
         found = list(api.list_sinks(connection))
         now = connection.now()
@@ -51,7 +51,7 @@ def list_(output: str) -> None:
 @_NAME
 @output_option
 def show(name: str, output: str) -> None:
-    """Show one sink: its settings, its place in the record, its last error."""
+    """Show one: settings, place, last error."""
     with connect() as connection:
         found = api.get_sink(connection, name)
         now = connection.now()
@@ -125,7 +125,7 @@ def add(
 @_NAME
 @output_option
 def test(name: str, output: str) -> None:
-    """Send one test message now and say what came back."""
+    """Send one test message now."""
     with connect() as connection:
         done = api.test(connection, name)
     if output == "json":
@@ -142,7 +142,7 @@ def test(name: str, output: str) -> None:
 @_NAME
 @output_option
 def pause(name: str, output: str) -> None:
-    """Stop sending; what comes meanwhile is sent after resume."""
+    """Stop sending, until resume."""
     with connect() as connection:
         done = api.pause(connection, name)
         now = connection.now()
@@ -174,7 +174,10 @@ def resume(name: str, skip: bool, after: int | None, output: str) -> None:
 @_NAME
 @output_option
 def rotate(name: str, output: str) -> None:
-    """Make a webhook a new secret; the old one signs beside it for a day."""
+    """Make a webhook a new secret.
+
+    The old one signs beside it for a day.
+    """
     with connect() as connection:
         done = api.rotate(connection, name)
         now = connection.now()
@@ -185,7 +188,7 @@ def rotate(name: str, output: str) -> None:
 @_NAME
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(name: str, yes: bool) -> None:
-    """Forget a sink, its secret and its place."""
+    """Forget a sink and its place."""
     if not yes:
         click.confirm(f"Nothing more is sent to {name}. Go on?", abort=True, err=True)
     with connect() as connection:
