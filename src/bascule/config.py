@@ -12,11 +12,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from bascule.domain.net import Address, AddressPrefix, parse_address
+from bascule.domain.security_rules import Anchors
 from bascule.errors import ConfigurationError, InvalidInput
 
 ALWAYS_NAMED = ("localhost", "127.0.0.1", "::1")
 DEFAULT_LISTEN = "127.0.0.1:8443"
 DEFAULT_CERTIFICATE_LIFE = timedelta(days=90)
+DEFAULT_ANCHORS = Anchors()
 _LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
 
@@ -29,6 +31,8 @@ class ServeSettings:
     proxies: tuple[Address, ...] = ()  # --proxy: whose X-Forwarded-For counts
     this_host: bool = False  # --this-host: guard this very machine too, in this process
     certificate_life: timedelta = DEFAULT_CERTIFICATE_LIFE  # --certificate-life
+    anchors: Anchors = DEFAULT_ANCHORS  # --nsg-allow-priority, --nsg-deny-priority: of views
+    allows_password_grant: bool = False  # --allow-password-grant: at the tenant 'adfs' alone
     sink_networks: tuple[AddressPrefix, ...] = ()  # --allow-sink-network: besides global ones
     sink_directory: Path | None = None  # --sink-directory: where file sinks write; None: nowhere
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, new_machine_id, port_words
-from bascule.cli.machine_words import agent_words, detail_lines, machine_json, port_list, shut_words
+from bascule.cli.machine_words import (
+    agent_words,
+    detail_lines,
+    machine_json,
+    port_list,
+    shut_words,
+    state_words,
+)
 from bascule.cli.parameters import MACHINE, PORT, SPAN, Port
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.profile import load_profile
@@ -17,9 +25,14 @@ from bascule.cli.spans import show_instant
 from bascule.client import machines as inventory
 from bascule.client.fleet import enrol as make_enrolment
 from bascule.client.policies import get_machine_rules, release_ports
+from bascule.domain.classify import MANAGED_TAG, UNMANAGED
 from bascule.domain.net import parse_address
 from bascule.domain.times import format_utc
-from bascule.errors import InvalidInput
+from bascule.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:  # its libraries are slow to load
+    from bascule.client.connection import Connection
+    from bascule.domain.ids import ResourceId
 
 OS_TYPES = {"linux": "Linux", "windows": "Windows"}
 
@@ -51,12 +64,13 @@ def list_command(output: str) -> None:
         note("There is no machine yet. Add one: bascule machine add NAME --address ADDRESS")
         return
     groups = {each.id.resource_group.casefold() for each in known}
-    heads = ["MACHINE", "ADDRESSES", "OS", "AGENT", "SHUT"]
+    heads = ["MACHINE", "ADDRESSES", "OS", "STATE", "AGENT", "SHUT"]
     rows = [
         [
             each.name,
             " ".join(each.addresses),
             each.os_type,
+            state_words(each),
             agent_words(each.point, now),
             shut_words(each),
         ]
@@ -93,7 +107,8 @@ def show(name: str, output: str) -> None:
     epilog="""\b
 Examples:
   bascule machine add web-1 --address 203.0.113.5
-  bascule machine add win-1 --os windows --address 203.0.113.9"""
+  bascule machine add win-1 --os windows --address 203.0.113.9
+  bascule machine add old-1 --inventory-only"""
 )
 @click.argument("name", type=MACHINE)
 @click.option(
@@ -106,6 +121,12 @@ Examples:
 @click.option("--os", "os_name", type=click.Choice(list(OS_TYPES)), help="Default: linux.")
 @click.option("--location", default=None, help="Default: the server's first location.")
 @click.option("--group", default=None, help="Resource group; default: the one of the sign-in.")
+@click.option(
+    "--inventory-only/--managed",
+    "is_inventory",
+    default=None,
+    help="Know it and no more, or manage it. Default: as it is; a new one is managed.",
+)
 @output_option
 def add(
     name: str,
@@ -113,6 +134,7 @@ def add(
     os_name: str | None,
     location: str | None,
     group: str | None,
+    is_inventory: bool | None,
     output: str,
 ) -> None:
     """Add a machine, or change what is given of one that is there.
@@ -129,6 +151,7 @@ def add(
             checked or None,
             OS_TYPES[os_name] if os_name else None,
             location,
+            None if is_inventory is None else _tags(connection, wanted, is_inventory=is_inventory),
         )
     if output == "json":
         emit_json(machine_json(found))
@@ -139,11 +162,21 @@ def add(
         else ", without an address"
     )
     say(f"{found.name} {'added' if is_new else 'changed'}{at}")
-    if is_new:
+    if is_new and not is_inventory:
         note(
             f"Next: bascule machine enrol {found.name} (its agent), "
             f"bascule policy set {found.name} -p 22 (what is shut)"
         )
+
+
+def _tags(connection: Connection, wanted: ResourceId, *, is_inventory: bool) -> dict[str, str]:
+    """The machine's tags, with the one that says whether it is managed."""
+    try:
+        tags = dict(inventory.get_machine(connection, wanted).tags)
+    except NotFound:
+        tags = {}
+    tags.pop(MANAGED_TAG, None)
+    return {**tags, MANAGED_TAG: UNMANAGED} if is_inventory else tags
 
 
 @machine.command(epilog="\b\nExamples:\n  bascule machine remove web-1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 from bascule.cli.find import port_words
@@ -29,6 +30,8 @@ def machine_json(each: Machine) -> dict[str, object]:
             for port in each.closed_ports
         ],
         "agent": _agent_json(each.point) if each.point is not None else None,
+        "state": each.state,
+        "reasons": [asdict(reason) for reason in each.reasons],
     }
 
 
@@ -55,6 +58,11 @@ def agent_words(point: EnforcementPoint | None, now: datetime) -> str:
     )
 
 
+def state_words(each: Machine) -> str:
+    """The state as people read it; of a server that does not tell it, nothing."""
+    return {"notConfigured": "not configured"}.get(each.state, each.state)
+
+
 def shut_words(each: Machine) -> str:
     """The shut ports, those in no policy marked; of an agent that is away, as it last was."""
     words = ", ".join(
@@ -76,12 +84,11 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
         f"addresses  {', '.join(found.addresses) or 'none'}",
         f"system     {found.os_type}, location {found.location}",
         f"agent      {agent_words(found.point, now)}",
+        f"state      {state_words(found)}",
     ]
-    if found.point is None:
-        lines.append(
-            f"           without one nothing is enforced: bascule machine enrol {found.name}"
-        )
-    else:
+    for reason in found.reasons:
+        lines += [f"           {reason.message}", f"           {reason.advice}"]
+    if found.point is not None:
         point = found.point
         if point.observed_generation < point.generation:
             lines.append(

@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, Lazy] = {
     ),
     "machine": Lazy("bascule.cli.machine:machine", "Machines and their agents.", _OWNER),
     "policy": Lazy("bascule.cli.policy:policy", "Which ports, from where, for how long.", _OWNER),
+    "plan": Lazy("bascule.cli.plan:plan", "Just-in-time access on or off, and where.", _OWNER),
     "activity": Lazy("bascule.cli.activity:activity", "The record: who did what, when.", _OWNER),
     "audit": Lazy("bascule.cli.audit:audit", "The record's proof: export, verify.", _OWNER),
     "user": Lazy("bascule.cli.user:user", "People who sign in.", _PEOPLE),

@@ -5,8 +5,8 @@ Source: Microsoft.Compute/virtualMachines with Bascule's additions in ``properti
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,13 @@ class EnforcementPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    code: str
+    message: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     id: ResourceId
     uid: str
@@ -51,6 +58,9 @@ class Machine:
     addresses: tuple[str, ...]  # as the server says them; parse before use
     closed_ports: tuple[ClosedPort, ...]
     point: EnforcementPoint | None  # None: no agent has enrolled
+    state: str = ""  # configured, notConfigured, unsupported; empty: of an older server
+    reasons: tuple[Reason, ...] = ()  # why it is unsupported
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -89,6 +99,7 @@ def put_machine(
     addresses: Sequence[str] | None = None,
     os_type: str | None = None,
     location: str | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> tuple[Machine, bool]:
     """Add a machine or change what is given of it; True when it is new."""
     properties: dict[str, object] = {}
@@ -99,6 +110,8 @@ def put_machine(
     body: dict[str, object] = {"properties": properties}
     if location is not None:
         body["location"] = location
+    if tags is not None:
+        body["tags"] = dict(tags)
     answer = connection.call("PUT", str(machine), COMPUTE_VERSION, body=body)
     return read_machine(answer.body), answer.status == 201
 
@@ -120,6 +133,12 @@ def read_machine(data: Data) -> Machine:
         addresses=texts(ours, "addresses"),
         closed_ports=read_closed_ports(objects(ours, "closedPorts")),
         point=read_point(point) if point else None,
+        state=text(ours, "state", ""),
+        reasons=tuple(
+            Reason(text(each, "code"), text(each, "message"), text(each, "advice", ""))
+            for each in objects(ours, "reasons")
+        ),
+        tags={name: str(value) for name, value in inner(data, "tags").items()},
     )
 
 

@@ -8,7 +8,6 @@ the kernel ended it.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +25,6 @@ from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.net import Address, parse_address
 from bascule.domain.scopes import group_scope
 from bascule.domain.security_rules import Anchors, HeldOpening, RuleView, security_rules
-from bascule.errors import InvalidInput
 from bascule.interfaces import Reader, StoredPolicy
 from bascule.interfaces.plans import HeldRules
 from bascule.services.fleet import is_online, points_by_uid
@@ -123,9 +121,8 @@ def _public(machine: Machine, naming: Sequence[StoredPolicy]) -> tuple[Address, 
     own = [address for address in machine.addresses if address.is_global]
     for stored in naming:
         rules = stored.policy.rules_for(machine.id)
-        with contextlib.suppress(InvalidInput):  # it is echoed as it was sent, whatever it is
-            if rules is not None and rules.public_ip_address:
-                own.append(parse_address(rules.public_ip_address))
+        if rules is not None and rules.public_ip_address:
+            own.append(parse_address(rules.public_ip_address))
     return tuple(dict.fromkeys(own))
 
 

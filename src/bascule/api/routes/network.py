@@ -299,9 +299,8 @@ def _refuse(path: str, method: str, action: str, instead: str) -> None:
         kind = action.rpartition("/")[0]
         raise Conflict(
             f"{kind} {call.scope.text.rpartition('/')[2][:100]!r} is a view of what is in force; "
-            "it cannot be written or deleted.",
+            f"it cannot be written or deleted. {instead}",  # Azure's clients print no advice
             code="ReadOnlyView",
-            advice=instead,
         )
 
     router.add_api_route(path, refuse, methods=[method], name=f"refuse_{method.lower()}")

@@ -11,7 +11,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bascule.drivers.linux import conntrack, facts, sockets
+from bascule.domain.classify import FLUSHED_BY
+from bascule.drivers.linux import conntrack, facts, flushers, sockets
 from bascule.drivers.nftables import parse, render
 from bascule.drivers.nftables.layout import ALWAYS, FLAGS
 from bascule.drivers.nftables.library import NOT_PERMITTED, Context, says
@@ -56,8 +57,18 @@ def probe(context: Context, use_owner: bool = True) -> Features:
         has_conntrack=has_conntrack,
         can_destroy=can_destroy,
         weaknesses=tuple(sentence for is_so, sentence in found if is_so),
-        facts={"kernel": facts.kernel_version(), "nftables": facts.nft_version()},
+        facts={
+            "kernel": facts.kernel_version(),
+            "nftables": facts.nft_version(),
+            **_flushed_by(is_owned=bool(flags)),
+        },
     )
+
+
+def _flushed_by(*, is_owned: bool) -> Mapping[str, str]:
+    """Who takes our rules away from time to time; of a table that is owned nobody can."""
+    by = "" if is_owned else flushers.flusher()
+    return {FLUSHED_BY: by} if by else {}
 
 
 def _scratch() -> str:

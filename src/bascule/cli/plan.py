@@ -1,0 +1,101 @@
+"""``bascule plan``: switch just-in-time access on or off, for all or for one resource group."""
+
+from __future__ import annotations
+
+import click
+
+from bascule.cli.connect import connect
+from bascule.cli.printing import emit_json, note, output_option, say
+from bascule.client import plans
+from bascule.client.plans import Plan
+from bascule.domain.ids import is_resource_group_name
+from bascule.errors import InvalidInput
+
+group_option = click.option(
+    "--group", default="", metavar="NAME", help="Of this resource group. Default: of all."
+)
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  bascule plan show
+  bascule plan off --group test"""
+)
+def plan() -> None:
+    """Is just-in-time access on, and where?"""
+
+
+@plan.command(epilog="\b\nExamples:\n  bascule plan show\n  bascule plan show --group test -o json")
+@group_option
+@output_option
+def show(group: str, output: str) -> None:
+    """Say whether it is on."""
+    _check(group)
+    with connect() as connection:
+        found = plans.get_plan(connection, group)
+    _tell(found, group, output)
+
+
+@plan.command(epilog="\b\nExamples:\n  bascule plan on\n  bascule plan on --group test")
+@group_option
+@output_option
+def on(group: str, output: str) -> None:
+    """Switch it on: ports that policies name can be asked for again.
+
+    What was ended when it was switched off does not come back.
+    """
+    _check(group)
+    with connect() as connection:
+        found = plans.put_plan(connection, group, is_on=True)
+    _tell(found, group, output)
+
+
+@plan.command(epilog="\b\nExamples:\n  bascule plan off\n  bascule plan off --group test")
+@group_option
+@output_option
+def off(group: str, output: str) -> None:
+    """Switch it off: what is open is shut, and nothing can be asked for.
+
+    No port opens by it: what is shut stays shut.
+    """
+    _check(group)
+    with connect() as connection:
+        found = plans.put_plan(connection, group, is_on=False)
+    _tell(found, group, output)
+    if output != "json" and not found.is_on:
+        note("What was open has ended; what is shut stays shut. To undo: bascule plan on")
+
+
+@plan.command(epilog="\b\nExamples:\n  bascule plan inherit --group test")
+@click.option("--group", required=True, metavar="NAME", help="Of this resource group.")
+@output_option
+def inherit(group: str, output: str) -> None:
+    """Let a resource group have what holds for all again."""
+    _check(group)
+    with connect() as connection:
+        plans.reset_plan(connection, group)
+        found = plans.get_plan(connection, group)
+    _tell(found, group, output)
+
+
+def _check(group: str) -> None:
+    if group and not is_resource_group_name(group):
+        raise InvalidInput(f"{group[:90]!r} is not a resource group's name.", target="--group")
+
+
+def _tell(found: Plan, group: str, output: str) -> None:
+    if output == "json":
+        emit_json(
+            {
+                "resourceGroup": group or None,
+                "isOn": found.is_on,
+                "isInherited": found.is_inherited,
+                "isEnforced": found.is_enforced,
+            }
+        )
+        return
+    where = f"in resource group {group}" if group else "for the subscription"
+    how = ", as for the subscription" if group and found.is_inherited else ""
+    enforced = ", and no resource group can differ" if found.is_enforced else ""
+    say(f"Just-in-time access is {'on' if found.is_on else 'off'} {where}{how}{enforced}.")
