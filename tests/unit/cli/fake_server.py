@@ -91,6 +91,7 @@ class FakeServer:
     requests: list[Json] = field(default_factory=list)  # newest first
     events: list[Json] = field(default_factory=list)
     agents: dict[str, str] = field(default_factory=dict)  # machine name -> opens | fails | silent
+    plans: dict[str, str] = field(default_factory=dict)  # tier by group; "" is the subscription
     sessions: int = 0  # alive after a revocation
     export: bytes = b""  # of the record
     verification: Json = field(default_factory=dict)
@@ -125,6 +126,7 @@ class FakeServer:
                 "blockedAttempts": 0,
             }
         )
+        reason = {"code": "NoEnforcementPoint", "message": "No agent.", "advice": "Enrol one."}
         self.machines[path] = {
             "id": path,
             "name": name,
@@ -137,6 +139,8 @@ class FakeServer:
                 "storageProfile": {"osDisk": {"osType": os}},
                 "bascule": {
                     "addresses": list(addresses),
+                    "state": "notConfigured" if point else "unsupported",
+                    "reasons": [] if point else [reason],
                     "closedPorts": closed or [],
                     "enforcementPoint": point,
                 },
@@ -244,6 +248,22 @@ class FakeServer:
             )
         return 200, answer
 
+    # -- plans
+
+    def _plan(self, match: re.Match[str], *_: Json) -> tuple[int, Json]:
+        group = match[1] or ""
+        tier = self.plans.get(group) or self.plans.get("", "Standard")
+        inherited = bool(group) and group not in self.plans
+        properties = {"pricingTier": tier, "inherited": str(inherited), "enforce": "False"}
+        return 200, {"name": "VirtualMachines", "properties": properties}
+
+    def _put_plan(self, match: re.Match[str], query: Json, body: Json) -> tuple[int, Json]:
+        self.plans[match[1] or ""] = body["properties"]["pricingTier"]
+        return self._plan(match, query, body)
+
+    def _reset_plan(self, match: re.Match[str], *_: Json) -> tuple[int, None]:
+        return (200 if self.plans.pop(match[1], None) else 204), None
+
     # -- machines and rules
 
     def _machine(self, path: str) -> Json:
@@ -268,6 +288,8 @@ class FakeServer:
         given = body.get("properties", {})
         if "bascule" in given:
             properties["bascule"]["addresses"] = given["bascule"]["addresses"]
+        if "tags" in body:
+            self.machines[path]["tags"] = body["tags"]
         if "storageProfile" in given:
             properties["storageProfile"] = given["storageProfile"]
         return 201 if is_new else 200, self.machines[path]
@@ -521,6 +543,7 @@ CHECKPOINT: Json = {
         "signature": "s",
     }
 }
+PLAN = f"{S}(?:/resourceGroups/([^/]+))?/providers/Microsoft.Security/pricings/VirtualMachines"
 ROUTES: list[tuple[str, str, Route]] = [
     (
         "/subscriptions",
@@ -535,6 +558,9 @@ ROUTES: list[tuple[str, str, Route]] = [
     (M, "GET", lambda f, m, *_: (200, f._machine(m[1]))),
     (M, "PUT", FakeServer._put_machine),
     (M, "DELETE", FakeServer._delete_machine),
+    (PLAN, "GET", FakeServer._plan),
+    (PLAN, "PUT", FakeServer._put_plan),
+    (PLAN, "DELETE", FakeServer._reset_plan),
     (RULES, "GET", FakeServer._rules),
     (RULES, "PUT", FakeServer._put_rules),
     (RULES, "DELETE", FakeServer._delete_rules),

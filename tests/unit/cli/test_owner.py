@@ -27,10 +27,11 @@ class TestMachine:
         server.add_machine("db-1", agent="", os="Windows")
         server.add_machine("old-1", agent="neverSeen")
         assert cli("machine", "list").out.splitlines() == [
-            "MACHINE  ADDRESSES                OS       AGENT             SHUT",
-            "web-1    203.0.113.5 2001:db8::5  Linux    online            22/tcp, 80/tcp (in no policy)",
-            "db-1                              Windows  none",
-            "old-1                             Linux    away, never seen",
+            "MACHINE  ADDRESSES                OS       STATE           AGENT             SHUT",
+            "web-1    203.0.113.5 2001:db8::5  Linux    not configured  online            "
+            "22/tcp, 80/tcp (in no policy)",
+            "db-1                              Windows  unsupported     none",
+            "old-1                             Linux    not configured  away, never seen",
         ]
 
     def test_what_an_agent_that_is_away_keeps_shut_is_as_it_last_was(
@@ -65,9 +66,13 @@ class TestMachine:
             "location",
             "name",
             "osType",
+            "reasons",
+            "state",
             "uid",
         ]
         assert machine["agent"] is None
+        assert machine["state"] == "unsupported"
+        assert machine["reasons"][0]["code"] == "NoEnforcementPoint"
 
     def test_add_change_remove(self, cli: Cli, server: FakeServer) -> None:
         result = cli(
@@ -119,6 +124,26 @@ class TestMachine:
         }
         assert "no port that is shut without a policy" in cli("machine", "release", "web-1").err
 
+    def test_inventory_only_and_managed_again(self, cli: Cli, server: FakeServer) -> None:
+        """A tag says so, and the others stay."""
+        path = server.add_machine("old-1")
+        server.machines[path]["tags"] = {"env": "prod"}
+        cli("machine", "add", "old-1", "--inventory-only")
+        assert server.machines[path]["tags"] == {"env": "prod", "bascule-managed": "false"}
+        cli("machine", "add", "old-1", "--address", "203.0.113.5")  # nothing is said of it
+        assert server.machines[path]["tags"] == {"env": "prod", "bascule-managed": "false"}
+        cli("machine", "add", "old-1", "--managed")
+        assert server.machines[path]["tags"] == {"env": "prod"}
+        added = cli("machine", "add", "old-2", "--inventory-only")
+        assert server.machines[machine_path("old-2")]["tags"] == {"bascule-managed": "false"}
+        assert "enrol" not in added.err, "nobody needs an agent there"
+
+    def test_show_says_why_it_is_unsupported(self, cli: Cli, server: FakeServer) -> None:
+        server.add_machine("web-1", agent="")
+        lines = cli("machine", "show", "web-1").out.splitlines()
+        at = lines.index("state      unsupported")
+        assert lines[at + 1 : at + 3] == ["           No agent.", "           Enrol one."]
+
     def test_show(self, cli: Cli, server: FakeServer) -> None:
         path = server.add_machine("web-1", "203.0.113.5", closed=[closed(22)])
         server.machines[path]["properties"]["bascule"]["enforcementPoint"] |= {
@@ -129,11 +154,42 @@ class TestMachine:
         server.set_rules("web-1", rule(22))
         lines = cli("machine", "show", "web-1").out.splitlines()
         assert "agent      online" in lines
+        assert "state      not configured" in lines
         assert "           has applied state 2 of 3" in lines
         assert "weak       nft is too old" in lines
         assert "blocked    7 attempts" in lines
         assert "shut       22/tcp" in lines
         assert lines[-1].startswith("22/tcp")
+
+
+class TestPlan:
+    def test_on_off_and_back(self, cli: Cli, server: FakeServer) -> None:
+        assert cli("plan", "show").out == "Just-in-time access is on for the subscription.\n"
+        off = cli("plan", "off")
+        assert off.out == "Just-in-time access is off for the subscription.\n"
+        assert "what is shut stays shut" in off.err
+        assert cli("plan", "show", "--group", "test").out == (
+            "Just-in-time access is off in resource group test, as for the subscription.\n"
+        )
+        assert cli("plan", "on", "--group", "test").out == (
+            "Just-in-time access is on in resource group test.\n"
+        )
+        assert server.plans == {"": "Free", "test": "Standard"}
+        assert cli("plan", "inherit", "--group", "test").out.endswith(
+            ", as for the subscription.\n"
+        )
+        assert server.plans == {"": "Free"}
+        assert cli("plan", "on", "-o", "json").json == {
+            "resourceGroup": None,
+            "isOn": True,
+            "isInherited": False,
+            "isEnforced": False,
+        }
+
+    def test_what_is_no_group(self, cli: Cli) -> None:
+        for verb in ("show", "on", "off", "inherit"):
+            assert cli("plan", verb, "--group", "a/b").code == 2
+        assert cli("plan", "inherit").code == 2
 
 
 class TestPolicy:
