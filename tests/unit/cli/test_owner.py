@@ -28,7 +28,7 @@ class TestMachine:
         server.add_machine("old-1", agent="neverSeen")
         assert cli("machine", "list").out.splitlines() == [
             "MACHINE  ADDRESSES                OS       STATE           AGENT             SHUT",
-            "web-1    203.0.113.5 2001:db8::5  Linux    not configured  online            "
+            "web-1    203.0.113.5 2001:db8::5  Linux    not configured  online            "  # noqa: ISC004  # reason: one long line
             "22/tcp, 80/tcp (in no policy)",
             "db-1                              Windows  unsupported     none",
             "old-1                             Linux    not configured  away, never seen",
