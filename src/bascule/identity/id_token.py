@@ -128,7 +128,9 @@ def _find_key(keys: Sequence[Mapping[str, Any]], algorithm: str, kid: object) ->
             advice="Sign in again in a minute.",
         )
     try:
-        key = import_key(dict(fit[0]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)  # its size is looked at below
+            key = import_key(dict(fit[0]))
     except (JoseError, ValueError, TypeError) as error:
         raise refused("its key is malformed") from error
     if isinstance(key, RSAKey) and key.raw_value.key_size < SMALLEST_RSA:
