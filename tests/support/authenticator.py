@@ -79,8 +79,8 @@ class Authenticator:
         if self._counts:
             self.sign_count += 1
         flags = USER_PRESENT | (USER_VERIFIED if odd.get("verifies", True) else 0)
-        rp_hash = hashlib.sha256(odd.get("rp_id", named).encode()).digest()
-        count = odd.get("sign_count", self.sign_count)
+        rp_hash = hashlib.sha256(str(odd.get("rp_id", named)).encode()).digest()
+        count = int(odd.get("sign_count", self.sign_count))
         head = rp_hash + bytes([flags | (ATTESTED if attested else 0)]) + count.to_bytes(4, "big")
         if not attested:
             return head
@@ -99,10 +99,10 @@ class Authenticator:
         """COSE_Key, RFC 9053 section 7.1.1."""
         numbers = self._key.public_key().public_numbers()
         x, y = numbers.x.to_bytes(32, "big"), numbers.y.to_bytes(32, "big")
-        return cbor2.dumps({1: 2, 3: -7, -1: 1, -2: x, -3: y})
+        return bytes(cbor2.dumps({1: 2, 3: -7, -1: 1, -2: x, -3: y}))
 
     def _sign(self, content: bytes) -> bytes:
-        return self._key.sign(content, ec.ECDSA(SHA256()))
+        return bytes(self._key.sign(content, ec.ECDSA(SHA256())))
 
     def _credential(self, response: Mapping[str, Any]) -> Any:
         name = base64url(self.id)

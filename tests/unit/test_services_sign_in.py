@@ -207,15 +207,13 @@ def test_a_password_that_changes_while_it_is_checked_lets_nobody_in(tmp_path: Pa
     class Slow(Argon2Passwords):
         async def verify(self, stored: str | None, password: str, *, is_known: bool) -> Any:
             found = await super().verify(stored, password, is_known=is_known)
-            other = StoredPassword(
-                people.anna.id, await self.hash("another one"), people.clock.wall
-            )
-            await people.services.perform(lambda tx, _: tx.put_password(other))
+            other = StoredPassword(world.anna.id, await self.hash("another one"), world.clock.wall)
+            await world.services.perform(lambda tx, _: tx.put_password(other))
             return found
 
-    people = People(tmp_path, Slow(QUICK))
-    refused(people.begin(), Refusal.WRONG)
-    people.store.close()
+    world = People(tmp_path, Slow(QUICK))
+    refused(world.begin(), Refusal.WRONG)
+    world.store.close()
 
 
 def test_a_hash_of_another_day_is_renewed_and_nothing_else_changes(people: People) -> None:

@@ -23,6 +23,17 @@ OPEN_BY_NATURE = {
     "/{tenant}/oauth2/v2.0/token",
     "/{tenant}/oauth2/v2.0/devicecode",
     "/{tenant}/oauth2/v2.0/authorize",
+    "/{tenant}/oauth2/v2.0/revoke",
+    "/{tenant}/oauth2/v2.0/logout",
+    "/{tenant}/.well-known/openid-configuration",
+    "/{tenant}/discovery/keys",
+    "/{tenant}/userrealm/{user}",
+    *(
+        f"/{{tenant}}/oauth2/{each}"
+        for each in ("token", "devicecode", "authorize", "revoke", "logout")
+    ),
+    *("/device", "/signin", "/signin/factor", "/signin/passkey", "/signin/you", "/signout"),
+    "/signin/files/{name}",
     "/openapi.json",
 }
 OPEN = {"/healthz", "/readyz", "/bascule/ca.pem", "/bascule/enrol"}
@@ -35,6 +46,7 @@ WITHOUT_ACTION = {  # what is the caller's own
         for each in (
             *("factors", "proof", "password", "totp", "totp/confirm", "totp/remove"),
             *("recoveryCodes", "passkeys", "passkeys/begin", "passkeys/{passkey_id}/remove"),
+            "signOut",
         )
     ),
 }
