@@ -70,6 +70,13 @@ class _Kind:
 _KINDS: Mapping[str, _Kind] = {
     "InstallationCreated": _Kind(Class.ENTITY, 1),
     "AdministratorRecovered": _Kind(Class.ENTITY, 3, Severity.HIGH),
+    "SignInSucceeded": _Kind(Class.ENTITY, OTHER),
+    "SignInRefused": _Kind(Class.ENTITY, OTHER, Severity.LOW, is_failure=True),
+    "PasswordSet": _Kind(Class.ENTITY, 3, Severity.LOW),
+    "FactorEnrolled": _Kind(Class.ENTITY, 3, Severity.LOW),
+    "FactorRemoved": _Kind(Class.ENTITY, 3, Severity.MEDIUM),
+    "RecoveryCodesMade": _Kind(Class.ENTITY, 3, Severity.LOW),
+    "RecoveryCodeUsed": _Kind(Class.ENTITY, 3, Severity.MEDIUM),
     "MachineAdded": _Kind(Class.ENTITY, 1),
     "MachineChanged": _Kind(Class.ENTITY, 3),
     "MachineDeleted": _Kind(Class.ENTITY, 4),
