@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from bascule.client import access, sinks
 from bascule.client.access import Asked
@@ -81,7 +82,7 @@ def timed(connection: Connection, count: int, pause: float) -> list[float]:
     machine = machine_id(connection.subscription_id, "default", "web-1")
     policy = policy_id(connection.subscription_id, "default", "local", "default")
     found = []
-    asked = [Asked(22, timedelta(minutes=5), None, None)]
+    asked = [Asked(22, timedelta(minutes=5), None, ("192.0.2.7",))]
     for _ in range(count):
         began = time.perf_counter()
         request_id = access.initiate(connection, policy, machine, asked, "")
@@ -123,7 +124,7 @@ def main() -> int:
         _, connection = stack.enter_context(served(folder, arguments.events))
         timed(connection, 20, 0.01)
         alone = describe("no sink", timed(connection, arguments.times, 0.01))
-        targets = {
+        targets: dict[str, dict[str, Any]] = {
             "hook": {"target": f"https://localhost:{receiver.port}/", "batch": 100},
             "siem": {"target": f"syslog+tcp://localhost:{siem.port}"},
             "file": {"target": "file:record.jsonl"},

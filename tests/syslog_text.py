@@ -101,7 +101,8 @@ def read_cef(line: str) -> Cef:
         fields[match[1]] = _unescape(match[2])
         position = match.end() + 1
     heads = [_unescape(each) for each in parts[:7]]
-    return Cef(*heads[:6], int(heads[6]), fields)
+    version, vendor, product, product_version, signature, name, severity = heads
+    return Cef(version, vendor, product, product_version, signature, name, int(severity), fields)
 
 
 def _split(line: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -320,8 +321,9 @@ def test_an_operator_may_have_a_stretch_sent_again_and_not_one_left_out(world: W
     receiver = Receiver()
     run(world, receiver, lambda: wanted[-1] in receiver.taken)
     for wrong in (wanted[-1] + 1, 10**9):
+        resume = partial(sinks.resume_sink, name="hook", after=wrong)
         with pytest.raises(InvalidInput, match="goes back"):
-            world.do(lambda tx, act, w=wrong: sinks.resume_sink(tx, act, "hook", after=w))
+            world.do(resume)
     with pytest.raises(Conflict, match="not parked"):
         world.do(lambda tx, act: sinks.resume_sink(tx, act, "hook", skips=True))
     world.do(lambda tx, act: sinks.resume_sink(tx, act, "hook", after=wanted[1]))
