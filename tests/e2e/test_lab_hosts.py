@@ -120,6 +120,11 @@ def test_info_is_the_contract(lab: LabWorld) -> None:
     assert web["ports"] == [22]
     assert web["namespace"] == f"bascule-{lab.name}-web-1"
     assert set(info["admin"]) == {"client_id", "client_secret"}
+    assert [(each["name"], each["role"]) for each in info["users"]] == [
+        ("owner", "Owner"), ("reader", "Reader"), ("requestor", "JIT requestor"),
+    ]  # fmt: skip
+    assert len({each["password"] for each in info["users"]}) == 3
+    assert [each["name"] for each in info["inventory"]] == ["legacy-1"]
     assert {"ca_file", "tenant_id", "subscription_id", "data_dir"} <= set(info)
     assert (info["resource_group"], info["location"], info["policy_name"]) == (
         "default", "local", "default",

@@ -41,6 +41,8 @@ INFO = {
         }
         for host in TOPOLOGY.hosts
     ],
+    "users": [{"name": "reader", "password": "hushhush", "role": "Reader"}],
+    "inventory": [{"name": "legacy-1"}],
     "pids": {
         "server": 11,
         "agents": {"web-1": 12, "db-1": 13},
@@ -220,6 +222,8 @@ def test_table_tells_the_pids_and_no_secret() -> None:
     assert "server 11" in text
     assert "bascule-demo-stranger" in text
     assert "hush" not in text
+    assert "reader (Reader)" in text
+    assert "legacy-1" in text
 
 
 def test_table_says_that_a_machine_has_no_agent_any_more() -> None:

@@ -50,6 +50,11 @@ class LabFolder:
         return self.root / "tokens.json"
 
     @property
+    def users(self) -> Path:
+        """The lab's people with their passwords, written by ``seed`` for ``lab info``."""
+        return self.root / "users.json"
+
+    @property
     def supervisor_log(self) -> Path:
         return self.log("supervisor")
 

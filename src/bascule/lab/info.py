@@ -73,6 +73,13 @@ def lab_info(
         "client": topology.client.name,
         "stranger": topology.stranger.name,
         "machines": [_machine(topology, machine, admin) for machine in topology.machines],
+        "inventory": [
+            {
+                "name": resources.INVENTORY_ONLY,
+                "id": resources.machine_id(admin["subscription_id"], resources.INVENTORY_ONLY),
+            }
+        ],
+        "users": resources.read_users(folder),
         "data_dir": str(folder.data),
         "pids": pids_of(state, topology),
         "name": state.lab,
@@ -102,7 +109,7 @@ def _machine(topology: Topology, machine: LabHost, admin: Mapping[str, str]) -> 
 
 
 def render_table(info: Mapping[str, Any]) -> str:
-    """The same for a reader, without the administrator's secret."""
+    """The same for a reader, without the administrator's secret and the users' passwords."""
     pids = info["pids"]
     programs = {info["server"].split("//")[1].split(":")[0]: f"server {pids['server']}"}
     for name in pids["agents"]:
@@ -124,4 +131,9 @@ def render_table(info: Mapping[str, Any]) -> str:
         f"CA file    {info['ca_file']}",
         f"folder     {info['folder']}",
     ]
-    return "\n".join([*head, "", *table])
+    people = [
+        f"user       {each['name']} ({each['role']}); the password is in -o json"
+        for each in info["users"]
+    ]
+    inventory = [f"inventory  {each['name']} (no host, no agent)" for each in info["inventory"]]
+    return "\n".join([*head, *people, *inventory, "", *table])

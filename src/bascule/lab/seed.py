@@ -2,8 +2,9 @@
 
 Run by the supervisor in the client's host as ``python -m bascule.lab.seed STEP FOLDER LAB``.
 Step ``seed`` waits for the server, puts the machines, the rules of those that are configured,
-and an enrolment token for each, and signs the client's command line in. Step ``await`` waits
-until every agent is online and has its generation in force.
+an enrolment token for each, and a machine that is in the inventory alone, and signs the
+client's command line in. Step ``await`` makes the people and waits until every agent is
+online and has its generation in force.
 What is not here: starting anything.
 """
 
@@ -23,7 +24,10 @@ from bascule.client.tokens import Credentials
 from bascule.domain.ids import ResourceId
 from bascule.errors import BasculeError, ServerUnreachable, Unavailable
 from bascule.lab.folder import LabFolder
+from bascule.lab.people import plant_people
 from bascule.lab.resources import (
+    INVENTORY_ADDRESS,
+    INVENTORY_ONLY,
     LOCATION,
     LONGEST_REQUEST,
     POLICY_NAME,
@@ -86,10 +90,20 @@ class Seeder:
         home = self._folder.home(self._topology.client.name)
         write_private(home / ".config" / "bascule" / "config.json", json.dumps(settings, indent=2))
         write_private(self._folder.tokens, json.dumps(tokens))
+        put_machine(
+            self._connection, self._id_of(INVENTORY_ONLY), (INVENTORY_ADDRESS,), "Linux", LOCATION
+        )
+
+    def plant_people(self) -> None:
+        """Make the users; they are made while the agents come up."""
+        web = self._machine_id(self._topology.machines[0])
+        plant_people(self._connection, self._folder, str(web))
 
     def _machine_id(self, machine: LabHost) -> ResourceId:
+        return self._id_of(machine.name)
 
-        return ResourceId.parse_machine(machine_id(self._admin["subscription_id"], machine.name))
+    def _id_of(self, name: str) -> ResourceId:
+        return ResourceId.parse_machine(machine_id(self._admin["subscription_id"], name))
 
     def _plant_machine(self, machine: LabHost) -> str:
         """Put one machine, its rules if it is configured; answer a token for its agent."""
@@ -126,6 +140,7 @@ def main(arguments: list[str]) -> int:
         if step == "seed":
             seeder.plant()
         else:
+            seeder.plant_people()
             seeder.wait_for_agents()
     except (BasculeError, OSError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")  # into the unit's log

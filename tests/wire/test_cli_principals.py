@@ -1,0 +1,274 @@
+"""``bascule user|group|sp|whoami`` against the whole HTTP face (EDGES B11)."""
+
+from __future__ import annotations
+
+import io
+import json
+import ssl
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from bascule.cli.main import build, invoke
+from bascule.client.https import Response
+from bascule.domain.access import PrincipalKind
+from bascule.domain.builtin_roles import CONTRIBUTOR
+from bascule.domain.roles import RoleAssignment
+from bascule.domain.scopes import Scope
+from bascule.identity.secrets import new_secret, sha256_hex
+from bascule.services.installation import set_administrator
+from tests.wire.house import BASE, JIT, House, port_rule
+
+SECRET = new_secret()
+
+
+@dataclass
+class HouseHttps:
+    """Https that calls the application in memory."""
+
+    house: House
+    local_address: str = ""
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Any = None,
+        headers: Any = None,
+        body: Any = None,
+        form: Any = None,
+        **_: Any,
+    ) -> Response:
+        client = self.house.client_of(None)
+        answer = client.request(method, path, params=params, headers=headers, json=body, data=form)
+        return Response(answer.status_code, dict(answer.headers), answer.content)
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+class Cli:
+    def __init__(
+        self, house: House, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch
+    ) -> None:
+        self.house, self._capsys, self._patch = house, capsys, patch
+
+    def __call__(self, *args: str, stdin: str = "") -> Result:
+        self._capsys.readouterr()
+        self._patch.setattr(sys, "stdin", io.StringIO(stdin))
+        code = invoke(build({}), None, args)
+        return Result(code, *self._capsys.readouterr())
+
+    def done(self, *args: str, stdin: str = "") -> Result:
+        result = self(*args, stdin=stdin)
+        assert result.code == 0, result
+        return result
+
+    def json(self, *args: str) -> Any:
+        return json.loads(self.done(*args, "-o", "json").out)
+
+
+@pytest.fixture
+def cli(
+    house: House,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Cli]:
+    house.do(lambda tx, act: set_administrator(tx, act, house.administrator, sha256_hex(SECRET)))
+    token = house.token(house.administrator, PrincipalKind.SERVICE, sha256_hex(SECRET))
+    house.client = house.client_of(token)
+    for module in ("connection", "discovery"):
+        monkeypatch.setattr(f"bascule.client.{module}.Https", lambda *_: HouseHttps(house))
+    monkeypatch.setattr(
+        "bascule.client.connection.trust_file", lambda _: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    )
+    monkeypatch.setattr("bascule.services.clocks.SystemClock.now", lambda _: house.clock.now())
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for name in ("BASCULE_CONFIG", "BASCULE_CLIENT_SECRET", "BASCULE_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    desk = Cli(house, capsys, monkeypatch)
+    with capture_logs():  # the server's own, which has no stdout in common with the tool
+        signed_in = desk.done(
+            *("login", "--endpoint", BASE, "--ca-file", "ca.pem", "--service-principal"),
+            *("-u", house.administrator, "-p", SECRET, "-t", house.installation.tenant_id),
+        )
+        assert SECRET not in signed_in.out + signed_in.err
+        yield desk
+
+
+def make_contributor(house: House, principal_id: str) -> None:
+    assignment = RoleAssignment(
+        "99999999-2222-4333-8444-555555555555",
+        Scope.parse(house.subscription),
+        CONTRIBUTOR.id,
+        principal_id,
+        PrincipalKind.USER,
+        "",
+        house.clock.wall,
+        "",
+    )
+    house.do(lambda tx, _: tx.add_role_assignment(assignment))
+
+
+def open_port(house: House, user_id: str) -> None:
+    house.add_machine("web-1")
+    rules = [{"id": house.machine("web-1"), "ports": [port_rule()]}]
+    house.call("PUT", house.policy(), {"properties": {"virtualMachines": rules}}, JIT)
+    asked = {"id": house.machine("web-1"), "ports": [{"number": 22, "duration": "PT1H"}]}
+    client = house.client_of(house.token(user_id, PrincipalKind.USER, f"{user_id}/0"))
+    answer = client.post(
+        f"{house.policy()}/initiate",
+        params={"api-version": JIT},
+        json={"virtualMachines": [asked]},
+    )
+    assert answer.status_code == 202, answer.text
+
+
+def test_users(cli: Cli) -> None:
+    assert "bascule user add" in cli.done("user", "list").err
+    added = cli.done("user", "add", "anna@example.com", "--display-name", "Anna A.")
+    assert added.out == "anna@example.com added\n"
+    assert "set-password anna@example.com" in added.err
+    listed = cli.done("user", "list").out
+    assert "anna@example.com" in listed
+    assert "enabled" in listed
+    (anna,) = cli.json("user", "list")
+    assert (anna["displayName"], anna["enabled"]) == ("Anna A.", True)
+    assert cli.json("user", "show", "ANNA@example.com")["id"] == anna["id"]
+    assert cli("user", "show", "bert").code == 3
+    assert cli("user", "add", "anna@EXAMPLE.com").code == 1
+    assert cli("user", "add", "an na").code == 2
+
+
+def test_a_password_is_taken_from_stdin_and_shown_nowhere(cli: Cli) -> None:
+    password = "four words at random"
+    added = cli.done("user", "add", "anna", "--password-stdin", stdin=f"{password}\n")
+    assert password not in added.out + added.err
+    anna = cli.json("user", "show", "anna")["id"]
+    first = cli.house.see(lambda reader: reader.password(anna))
+    assert first is not None
+    cli.done("user", "set-password", "anna", "--password-stdin", stdin="other words, not these\n")
+    assert cli.house.see(lambda reader: reader.password(anna)) != first
+    short = cli("user", "set-password", "anna", "--password-stdin", stdin="short\n")
+    assert short.code == 2
+    asked = cli("user", "set-password", "anna")
+    assert asked.code == 2
+    assert "--password-stdin" in asked.err
+
+
+def test_what_ends_is_said_before_it_is_done(cli: Cli) -> None:
+    cli.done("user", "add", "anna")
+    anna = cli.json("user", "show", "anna")["id"]
+    make_contributor(cli.house, anna)
+    open_port(cli.house, anna)
+    asked = cli("user", "disable", "anna")  # nobody is there to ask
+    assert asked.code == 2
+    assert "1 open port closes at once." in asked.err
+    assert "--yes" in asked.err
+    assert cli.json("user", "show", "anna")["enabled"]
+    assert "1 open port closes at once." in cli.done("user", "disable", "anna", "--yes").out
+    assert not cli.json("user", "show", "anna")["enabled"]
+    cli.done("user", "enable", "anna")
+    assert "Nothing of it is open now." in cli("user", "delete", "anna").err
+    cli.done("user", "delete", "anna", "-y")
+    assert cli("user", "show", "anna").code == 3
+
+
+def test_groups(cli: Cli) -> None:
+    assert "bascule group add" in cli.done("group", "list").err
+    cli.done("group", "add", "operators", "--description", "On call")
+    cli.done("user", "add", "anna")
+    cli.done("sp", "add", "ci")
+    assert cli.done("group", "add-member", "operators", "anna").out == "anna is now in operators\n"
+    assert "already" in cli.done("group", "add-member", "operators", "anna").out
+    cli.done("group", "add-member", "operators", "ci")
+    members = cli.json("group", "show", "operators")["members"]
+    assert {each["name"]: each["kind"] for each in members} == {
+        "anna": "User",
+        "ci": "ServicePrincipal",
+    }
+    shown = cli.done("group", "show", "operators").out
+    assert "On call" in shown
+    assert "anna" in shown
+    assert cli("group", "remove-member", "operators", "anna").code == 2
+    gone = cli.done("group", "remove-member", "operators", "anna", "--yes")
+    assert gone.out == "anna is no longer in operators\n"
+    assert "operators" in cli.done("group", "list").out
+    assert cli("group", "add-member", "operators", "nobody").code == 3
+    cli.done("group", "delete", "operators", "--yes")
+    assert cli("group", "show", "operators").code == 3
+
+
+def test_a_secret_is_printed_once_and_works(cli: Cli) -> None:
+    """Alone on stdout, so that it can be kept by a redirection."""
+    added = cli.done("sp", "add", "ci", "--label", "first", "--for", "90d")
+    secret = added.out.strip()
+    assert len(secret) == 43
+    assert "shown this once" in added.err
+    ci = cli.json("sp", "show", "ci")
+    assert [each["displayName"] for each in ci["credentials"]] == ["first"]
+    second = cli.json("sp", "add-secret", "ci", "--label", "second")
+    for printed in (
+        cli.done("sp", "show", "ci"),
+        cli.done("sp", "list"),
+        cli.done("sp", "show", "ci", "-o", "json"),
+    ):
+        assert secret not in printed.out + printed.err
+        assert second["secret"] not in printed.out + printed.err
+    old = ci["credentials"][0]["keyId"]
+    assert cli("sp", "remove-credential", "ci", old[:8]).code == 2
+    cli.done("sp", "remove-credential", "ci", old[:8], "--yes")
+    assert cli("sp", "remove-credential", "ci", old, "--yes").code == 3
+    login = ("login", "--endpoint", BASE, "--ca-file", "ca.pem", "--service-principal")
+    where = ("-t", cli.house.installation.tenant_id, "-u", ci["id"])
+    subscription = ("--subscription", cli.house.installation.subscription_id)
+    assert cli(*login, *where, *subscription, "-p", secret).code == 5
+    cli.done(*login, *where, *subscription, "-p", "-", stdin=second["secret"] + "\n")
+    me = cli.json("whoami")
+    assert (me["name"], me["kind"], me["roles"]) == ("ci", "ServicePrincipal", [])
+    assert "roles      none" in cli.done("whoami").out
+
+
+def test_service_principals_go(cli: Cli, tmp_path: Path) -> None:
+    cli.done("sp", "add", "ci")
+    cli.done("sp", "disable", "ci", "--yes")
+    assert not cli.json("sp", "show", "ci")["enabled"]
+    cli.done("sp", "enable", "ci")
+    bad = tmp_path / "bad.pem"
+    bad.write_text("nonsense")
+    assert cli("sp", "add-certificate", "ci", str(bad)).code == 2
+    cli.done("sp", "delete", "ci", "--yes")
+    assert cli("sp", "show", "ci").code == 3
+    last = cli("sp", "delete", cli.house.administrator, "--yes")
+    assert (last.code, "LastOwner" in last.err or "Owner" in last.err) == (1, True)
+
+
+def test_whoami(cli: Cli) -> None:
+    shown = cli.done("whoami").out
+    assert "administrator (ServicePrincipal)" in shown
+    assert "Owner" in shown
+
+
+def test_two_of_one_name_are_told_apart_by_id(cli: Cli) -> None:
+    for _ in range(2):
+        cli.done("sp", "add", "twin")
+    refused = cli("sp", "show", "twin")
+    assert refused.code == 2
+    ids = [each["id"] for each in cli.json("sp", "list") if each["name"] == "twin"]
+    assert all(each in refused.err for each in ids)
+    assert cli.json("sp", "show", ids[0])["id"] == ids[0]
