@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,12 @@ from bascule.cli.machine_words import agent_words
 from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, emit_json_line, output_option, render_table
 from bascule.cli.show import request_json
-from bascule.cli.spans import show_minute, show_span
+from bascule.cli.spans import show_instant, show_minute, show_span
 from bascule.client.access import CLOSING, OPEN, AccessRequest, list_requests
 from bascule.client.machines import ONLINE, Machine, list_machines
+from bascule.client.roles import EndingCredential, ending_owner_credentials
 from bascule.domain.times import format_utc
-from bascule.errors import ServerUnreachable, Unavailable
+from bascule.errors import NotFound, ServerUnreachable, Unavailable
 
 if TYPE_CHECKING:
     from bascule.client.connection import Connection
@@ -36,6 +37,7 @@ class Picture:
 
     requests: list[AccessRequest]
     machines: list[Machine]
+    ending: tuple[EndingCredential, ...] = ()  # of owners, within 14 days
     trouble: str = ""  # why this picture is an old one; empty while it is fresh
 
 
@@ -53,11 +55,14 @@ Examples:
 def status(machine: str | None, mine: bool, watch: bool, output: str) -> None:
     """Show what is open now, for whom, and until when.
 
-    Below it: ports that are shut though no policy names them, and agents that are away.
+    Below it: ports that are shut though no policy names them, agents that are away, and
+    owners' credentials that end soon.
     """
     with connect() as connection:
         wanted = find_machine(connection, machine) if machine is not None else None
         picture = _look(connection, wanted, is_mine=mine)
+        if wanted is None and not mine and not watch:
+            picture = replace(picture, ending=_ending(connection))
         if not watch:
             _print(picture, connection.now(), output)
             return
@@ -83,7 +88,7 @@ def _watch(
             try:
                 picture = _look(connection, wanted, is_mine=is_mine)
             except (ServerUnreachable, Unavailable) as error:
-                picture = Picture(picture.requests, picture.machines, error.message)
+                picture = replace(picture, trouble=error.message)
 
 
 def _look(connection: Connection, wanted: Machine | None, *, is_mine: bool) -> Picture:
@@ -91,6 +96,14 @@ def _look(connection: Connection, wanted: Machine | None, *, is_mine: bool) -> P
     requests = list_requests(connection, is_live=True, is_mine=is_mine, machine=on)
     machines = [each for each in list_machines(connection) if on is None or each.id == on]
     return Picture(requests, machines)
+
+
+def _ending(connection: Connection) -> tuple[EndingCredential, ...]:
+    """Nothing where the server is older and does not tell."""
+    try:
+        return tuple(ending_owner_credentials(connection))
+    except NotFound:
+        return ()
 
 
 def _print(picture: Picture, now: datetime, output: str) -> None:
@@ -102,6 +115,7 @@ def _print(picture: Picture, now: datetime, output: str) -> None:
 
 def _render(picture: Picture, now: datetime) -> str:
     parts = [_open_part(picture, now), _unnamed_part(picture), _away_part(picture, now)]
+    parts.append(_ending_part(picture, now))
     if picture.trouble:
         parts.insert(0, f"As it last was; {picture.trouble}\n")
     return "\n".join(part for part in parts if part)
@@ -154,6 +168,19 @@ def _away_part(picture: Picture, now: datetime) -> str:
     return render_table(["NOT ENFORCED NOW", "AGENT"], rows) if rows else ""
 
 
+def _ending_part(picture: Picture, now: datetime) -> str:
+    rows = [
+        [
+            each.name,
+            show_instant(each.ends_at, now) if each.ends_at else "",
+            f"bascule sp add-secret {each.principal_id}",
+        ]
+        for each in picture.ending
+    ]
+    heads = ["OWNER'S CREDENTIAL ENDS", "AT", "TO HAVE ANOTHER"]
+    return render_table(heads, rows) if rows else ""
+
+
 def _needs_agent(machine: Machine) -> bool:
     """An agent that is away; or none although something is to be kept shut."""
     if machine.point is None:
@@ -181,6 +208,15 @@ def _json(picture: Picture, now: datetime) -> dict[str, object]:
             }
             for each in picture.machines
             if _needs_agent(each)
+        ],
+        "ownerCredentialsEnding": [
+            {
+                "principal": each.name,
+                "principalId": each.principal_id,
+                "keyId": each.key_id,
+                "endsAt": format_utc(each.ends_at) if each.ends_at else None,
+            }
+            for each in picture.ending
         ],
         **({"trouble": picture.trouble} if picture.trouble else {}),
     }
