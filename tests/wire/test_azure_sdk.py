@@ -7,27 +7,16 @@ the lab (tests/e2e).
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import ssl
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from azure.core.exceptions import (
     ClientAuthenticationError,
     HttpResponseError,
     ResourceNotFoundError,
 )
-from azure.identity import ClientSecretCredential
 from azure.mgmt.monitor import MonitorManagementClient
 from azure.mgmt.security import SecurityCenter
 from azure.mgmt.security.models import (
@@ -39,91 +28,26 @@ from azure.mgmt.security.models import (
     JitNetworkAccessPortRule,
 )
 
-START_SECONDS = 30.0
+from tests.wire.running import Server, running
 
 
-@dataclass(frozen=True)
-class Server:
-    admin: dict[str, str]
-    process: subprocess.Popen[bytes]
-
-    @property
-    def endpoint(self) -> str:
-        return self.admin["endpoint"]
-
-    @property
-    def group(self) -> str:
-        return f"/subscriptions/{self.admin['subscription_id']}/resourceGroups/default"
-
-    def credential(self, secret: str | None = None) -> ClientSecretCredential:
-        return ClientSecretCredential(
-            self.admin["tenant_id"],
-            self.admin["client_id"],
-            secret or self.admin["client_secret"],
-            authority=self.endpoint,
-            disable_instance_discovery=True,
-            connection_verify=self.admin["ca_file"],
-        )
-
-    def client(self, secret: str | None = None) -> SecurityCenter:
-        return SecurityCenter(
-            self.credential(secret),
-            self.admin["subscription_id"],
-            base_url=self.endpoint,
-            credential_scopes=[f"{self.endpoint}/.default"],
-            connection_verify=self.admin["ca_file"],
-        )
+def security_of(server: Server, secret: str | None = None) -> SecurityCenter:
+    return SecurityCenter(
+        server.credential(secret), server.admin["subscription_id"], **server.pointing()
+    )
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "bascule.bootstrap", "serve"]
-    command += ["--data", str(folder / "data"), "--listen", f"127.0.0.1:{port}"]
-    environment = {**os.environ, "PYTHONWARNINGS": "default"}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-    try:
-        yield Server(_wait_for(folder, port, process), process)
-    finally:
-        process.terminate()
-        assert process.wait(15) == 0, (folder / "log").read_text()
-
-
-def _wait_for(folder: Path, port: int, process: subprocess.Popen[bytes]) -> dict[str, str]:
-    deadline = time.monotonic() + START_SECONDS
-    admin_file = folder / "data" / "admin.json"
-    while time.monotonic() < deadline:
-        assert process.poll() is None, (folder / "log").read_text()
-        if admin_file.exists():
-            admin: dict[str, str] = json.loads(admin_file.read_text())
-            try:
-                context = ssl.create_default_context(cafile=admin["ca_file"])
-                httpx2.get(f"https://localhost:{port}/readyz", verify=context).raise_for_status()
-            except (httpx2.HTTPError, OSError):
-                pass
-            else:
-                return admin
-        time.sleep(0.1)
-    raise AssertionError((folder / "log").read_text())
+    with running(tmp_path_factory.mktemp("server")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def machine(server: Server) -> str:
     """A machine in the inventory; returns its id."""
-    token = server.credential().get_token(f"{server.endpoint}/.default").token
     identity = f"{server.group}/providers/Microsoft.Compute/virtualMachines/web-1"
-    answer = httpx2.put(
-        f"{server.endpoint}{identity}",
-        params={"api-version": "2024-07-01"},
-        json={},
-        headers={"Authorization": f"Bearer {token}"},
-        verify=ssl.create_default_context(cafile=server.admin["ca_file"]),
-    )
-    assert answer.status_code in (200, 201), answer.text
+    server.call("PUT", identity, {})
     return identity
 
 
@@ -149,7 +73,7 @@ def request_for(machine: str, **more: Any) -> JitNetworkAccessPolicyInitiateRequ
 
 
 def test_a_policy_lives_its_whole_life(server: Server, machine: str) -> None:
-    with server.client() as client:
+    with security_of(server) as client:
         policies = client.jit_network_access_policies
         made = policies.create_or_update("default", "local", "default", policy_of(machine))
         assert made.name == "default"
@@ -183,7 +107,7 @@ def test_a_policy_lives_its_whole_life(server: Server, machine: str) -> None:
 
 
 def test_pages_are_followed(server: Server, machine: str) -> None:
-    with server.client() as client:
+    with security_of(server) as client:
         policies = client.jit_network_access_policies
         names = [f"p{number:03}" for number in range(105)]  # a page holds 100
         for name in names:
@@ -194,7 +118,7 @@ def test_pages_are_followed(server: Server, machine: str) -> None:
 
 
 def test_errors_are_the_sdks_own(server: Server, machine: str) -> None:
-    with server.client() as client:
+    with security_of(server) as client:
         policies = client.jit_network_access_policies
         with pytest.raises(ResourceNotFoundError) as missing:
             policies.get("default", "local", "nothing")
@@ -209,14 +133,17 @@ def test_errors_are_the_sdks_own(server: Server, machine: str) -> None:
 
 
 def test_a_wrong_secret_is_the_sdks_authentication_error(server: Server) -> None:
-    with server.client("wrong") as client, pytest.raises(ClientAuthenticationError) as refused:
+    with (
+        security_of(server, "wrong") as client,
+        pytest.raises(ClientAuthenticationError) as refused,
+    ):
         list(client.jit_network_access_policies.list())
     assert "AADSTS7000215" in str(refused.value)
 
 
 def test_the_activity_log_of_azure_mgmt_monitor(server: Server, machine: str) -> None:
     """The filter as its users write it; every page; the fields that auditors look at."""
-    with server.client() as client:
+    with security_of(server) as client:
         policies = client.jit_network_access_policies
         policies.create_or_update("default", "local", "logged", policy_of(machine))
         policies.initiate("default", "local", "logged", request_for(machine))
@@ -227,11 +154,7 @@ def test_the_activity_log_of_azure_mgmt_monitor(server: Server, machine: str) ->
         f"and eventTimestamp le '{(now + timedelta(hours=1)).isoformat()[:19]}Z'"
     )
     monitor = MonitorManagementClient(
-        server.credential(),
-        server.admin["subscription_id"],
-        base_url=server.endpoint,
-        credential_scopes=[f"{server.endpoint}/.default"],
-        connection_verify=server.admin["ca_file"],
+        server.credential(), server.admin["subscription_id"], **server.pointing()
     )
     with monitor:
         found: list[Any] = list(monitor.activity_logs.list(f"{span} and resourceUri eq '{logged}'"))

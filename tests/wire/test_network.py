@@ -152,7 +152,13 @@ def test_what_root_opened_on_the_host_is_not_hidden(house: House, web: Any) -> N
     assert nsg(house)["properties"]["bascule"]["rulesLeftOut"] == 1
     web()
     assert rules(house, "Allow") == []
-    for wrong in ({"text": "22/sctp"}, {"text": "x"}, {"sources": ["x"]}, {"sources": []}):
+    unreadable: list[dict[str, Any]] = [
+        {"text": "22/sctp"},
+        {"text": "x"},
+        {"sources": ["x"]},
+        {"sources": []},
+    ]
+    for wrong in unreadable:
         web("local-3", notes=[{**note, "id": "local-3", **wrong}])
         assert rules(house, "Allow") == []
         assert nsg(house)["properties"]["bascule"]["rulesLeftOut"] == 1
