@@ -88,6 +88,12 @@ def filled(house: House, path: str, uid: str) -> str:
         role_id=NOBODY,
         assignment_id=NOBODY,
         resource="Microsoft.Compute/virtualMachines/web-1",
+        nic="web-1-nic",
+        nsg="web-1-nsg",
+        public_ip="web-1-pip",
+        firewall="gateway",
+        rule="AllowAllInBound",
+        plan="VirtualMachines",
     )
 
 
