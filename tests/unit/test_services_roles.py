@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -37,6 +38,7 @@ from bascule.services.assignments import AssignmentDraft
 from bascule.services.groups import delete_group, put_group
 from bascule.services.owners import check_owner_left, ending_credentials
 from bascule.services.rights import rights_of
+from bascule.services.watch import warn_of_endings
 from tests.unit.services_world import World, rules
 
 OLGA = Subject("01900000-0000-4000-8000-000000000001", PrincipalKind.SERVICE, "olga")
@@ -107,6 +109,14 @@ class RoleWorld(World):
             lambda tx, act: assignments.put_assignment(tx, act, who, assignment_id, scope, draft),
             who,
         )[1]
+
+    def delete_role(self, role_id: str) -> object:
+        return self.do(lambda tx, act: roles.delete_role(tx, act, OLGA, role_id, self.whole), OLGA)
+
+    def take(self, who: Subject, assignment_id: str, scope: Scope) -> object:
+        return self.do(
+            lambda tx, act: assignments.delete_assignment(tx, act, assignment_id, scope), who
+        )
 
     def may(self, who: Subject, action: str, scope: Scope) -> bool:
         held = self.see(lambda reader: rights_of(reader, who.principal_id, self.clock.wall))
@@ -191,7 +201,7 @@ def test_built_in_roles_stay_as_they_are(world: RoleWorld) -> None:
         with pytest.raises(Conflict):
             world.put_role(OLGA, draft_of(world.whole), role.id.upper())
         with pytest.raises(Conflict):
-            world.do(lambda tx, act, r=role: roles.delete_role(tx, act, OLGA, r.id, world.whole))
+            world.delete_role(role.id)
 
 
 @pytest.mark.parametrize("name", ["reader", "OWNER", "jit access role"])
@@ -334,10 +344,7 @@ def test_taking_is_of_that_scope_alone(world: RoleWorld) -> None:
     """Uma may take in the group; the id of an assignment above must not help her."""
     held = world.give(CARL.principal_id, SECURITY_ADMIN.id, world.whole)
     for scope in (world.group, resource_scope(world.web.id)):
-        taken = world.do(
-            lambda tx, act, s=scope: assignments.delete_assignment(tx, act, held, s), UMA
-        )
-        assert taken is None
+        assert world.take(UMA, held, scope) is None
     assert world.see(lambda reader: reader.role_assignment(held)) is not None
     with pytest.raises(NotFound):
         world.see(lambda reader: assignments.find_assignment(reader, held, world.group))
@@ -488,3 +495,13 @@ def test_the_end_of_an_owners_credential_is_told_ahead(
     world.add_service(RITA, timedelta(days=days))  # no owner
     found = world.see(lambda reader: ending_credentials(reader, world.clock.wall))
     assert [each.owner.display_name for each in found] == (["nina"] if is_told else [])
+
+
+def test_the_servers_log_says_it_too(world: RoleWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    key = world.add_service(NINA, timedelta(days=3))
+    world.give(NINA.principal_id, OWNER.id, world.whole)
+    asyncio.run(warn_of_endings(world.services))
+    told = capsys.readouterr().out
+    assert "an owner's credential ends soon" in told
+    assert key in told
+    assert "5e5e" not in told, "never what it is"

@@ -491,7 +491,7 @@ def test_the_last_owner_cannot_be_taken(house: House) -> None:
 def test_owners_credentials_that_end_soon(house: House) -> None:
     olga = Person(house, "olga", (OWNER.id, house.subscription))
     rita = Person(house, "rita", (CONTRIBUTOR.id, house.group))
-    path = f"{house.subscription}{ROOT}/ownerCredentials"
+    path = f"{house.subscription}/providers/Bascule.Identity/ownerCredentials"
     (ending,) = call(house, "GET", path).json()["value"]
     assert (ending["principalId"], ending["displayName"]) == (olga.id, "olga")
     assert sorted(ending) == ["displayName", "endDateTime", "keyId", "principalId"]

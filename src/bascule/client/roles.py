@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bascule.client.reading import Data, inner, instant, objects, text, texts
-from bascule.client.versions import AUTHORIZATION_VERSION
+from bascule.client.versions import AUTHORIZATION_VERSION, BASCULE_VERSION
 from bascule.domain.roles import Permission, RoleDefinition
 from bascule.domain.scopes import ROOT, Scope
 
@@ -124,8 +124,8 @@ def unassign(connection: Connection, assignment: Assignment) -> None:
 
 def ending_owner_credentials(connection: Connection) -> list[EndingCredential]:
     """Empty for whoever may not read service principals."""
-    path = f"{connection.subscription}{_PROVIDER}/ownerCredentials"
-    found = objects(connection.get(path, AUTHORIZATION_VERSION), "value")
+    path = f"{connection.subscription}/providers/Bascule.Identity/ownerCredentials"
+    found = objects(connection.get(path, BASCULE_VERSION), "value")
     return [
         EndingCredential(
             text(each, "principalId"),

@@ -12,9 +12,11 @@ from datetime import timedelta
 import structlog
 
 from bascule.domain.grant import SILENCE_BOUND
+from bascule.domain.times import format_utc
 from bascule.errors import BasculeError
 from bascule.interfaces import Transaction
 from bascule.services.act import Act, Services
+from bascule.services.owners import ending_credentials
 from bascule.services.sweep import close_orphans, next_due, note_silence, sweep
 
 log = structlog.get_logger("bascule.server")
@@ -22,6 +24,7 @@ log = structlog.get_logger("bascule.server")
 LONGEST_WAIT = timedelta(seconds=1)
 SHORTEST_WAIT = timedelta(milliseconds=5)
 SILENCE_ROUND = timedelta(seconds=5)
+OWNERS_ROUND = timedelta(days=1)
 
 
 async def watch(services: Services) -> None:
@@ -29,16 +32,35 @@ async def watch(services: Services) -> None:
     silent: set[str] = set()
     # While no server ran nobody could report: silence counts from our own start.
     next_silence = services.clock.boottime() + SILENCE_BOUND.total_seconds()
+    next_owners = services.clock.boottime()
     while True:
         try:
             wait = await _round(services)
             if services.clock.boottime() >= next_silence:
                 silent = await _silence_round(services, silent)
                 next_silence = services.clock.boottime() + SILENCE_ROUND.total_seconds()
+            if services.clock.boottime() >= next_owners:
+                await warn_of_endings(services)
+                next_owners = services.clock.boottime() + OWNERS_ROUND.total_seconds()
         except BasculeError as error:
             log.error("sweep failed", why=error.message)
             wait = LONGEST_WAIT
         await asyncio.sleep(wait.total_seconds())
+
+
+async def warn_of_endings(services: Services) -> None:
+    """Log each owner's credential that ends soon (EDGES B10), at the start and daily."""
+    now = services.clock.now()
+    for ending in await services.look(lambda reader: ending_credentials(reader, now)):
+        ends_at = ending.credential.expires_at
+        log.warning(
+            "an owner's credential ends soon",
+            principal=ending.owner.display_name,
+            principal_id=ending.owner.id,
+            key_id=ending.credential.key_id,
+            ends_at=format_utc(ends_at) if ends_at else "",
+            next=f"bascule sp add-secret {ending.owner.id}",
+        )
 
 
 async def _round(services: Services) -> timedelta:

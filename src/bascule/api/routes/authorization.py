@@ -27,7 +27,7 @@ from bascule.api.auth import (
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import HOLDS, HOLDS_FOR, Clause, parse_filter
 from bascule.api.paging import WantedPage, page_json
-from bascule.api.paths import ARM, GROUP, SUBSCRIPTION, versioned
+from bascule.api.paths import ARM, GROUP, SUBSCRIPTION, group_of, versioned
 from bascule.api.wire import authorization as wire
 from bascule.domain.actions import (
     ASSIGNMENT_DELETE,
@@ -71,7 +71,6 @@ router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 ROOT = f"/providers/{AUTHORIZATION}"
 RESOURCE = f"{GROUP}/providers/{{resource:path}}"
-ABOVE = (SUBSCRIPTION, GROUP, RESOURCE)
 TOP = [Depends(versioned)]
 _ROLE_FILTER = (("roleName", "eq"), ("type", "eq"), ("atScopeAndBelow", HOLDS))
 _ASSIGNMENT_FILTER = (
@@ -81,7 +80,18 @@ _ASSIGNMENT_FILTER = (
 )
 
 FilterText = Annotated[str, Query(alias="$filter", max_length=2000)]
-RoleGuid = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
+RoleGuid = Annotated[str, Path(max_length=64, json_schema_extra={"format": "uuid"})]
+
+
+async def resource_of(resource: Annotated[str, Path(max_length=500)]) -> None:
+    """The resource in a path, which the scope has whole; this describes it."""
+
+
+ABOVE = {
+    SUBSCRIPTION: [ARM],
+    GROUP: [ARM, Depends(group_of)],
+    RESOURCE: [ARM, Depends(group_of), Depends(resource_of)],
+}
 
 
 def _everywhere(
@@ -90,8 +100,8 @@ def _everywhere(
     """Serve one endpoint at every kind of scope."""
 
     def register(endpoint: Endpoint) -> Endpoint:
-        for above in ABOVE:
-            method(f"{above}{ROOT}/{tail}", dependencies=[ARM])(endpoint)
+        for above, described in ABOVE.items():
+            method(f"{above}{ROOT}/{tail}", dependencies=described)(endpoint)
         return endpoint
 
     return register
@@ -376,7 +386,7 @@ async def get_operations(call: CurrentCall, namespace: str) -> Response:  # noqa
     return CompactJson(wire.operations_json(namespace))
 
 
-@router.get(f"{SUBSCRIPTION}{ROOT}/ownerCredentials", dependencies=[ARM])
+@router.get(f"{SUBSCRIPTION}/providers/Bascule.Identity/ownerCredentials", dependencies=[ARM])
 @shows(SERVICE_PRINCIPAL_READ)
 async def list_ending_owner_credentials(call: CurrentCall) -> Response:
     """Credentials of owners that end within 14 days (EDGES B10)."""

@@ -32,6 +32,10 @@ PROVIDERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ("checkpoints", "events", "export", "key", "prune", "verification"), _BASCULE
     ),
     "Bascule.Fleet": {"enforcementPoints": _BASCULE, "enrolments": _BASCULE},
+    "Microsoft.Authorization": dict.fromkeys(
+        ("permissions", "providerOperations", "roleAssignments", "roleDefinitions"),
+        ("2022-04-01",),
+    ),
     "Microsoft.Compute": {"virtualMachines": ("2024-07-01",)},
     "Microsoft.Insights": {"eventtypes": ("2015-04-01",)},
     "Microsoft.Network": dict.fromkeys(
