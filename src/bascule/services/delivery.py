@@ -1,7 +1,8 @@
 """The record on its way out: a task for each sink follows the sealed chain and sends.
 
 Beside the requests and never in their way: a page is read and written out by a reader's
-thread, and after each page a sink rests as long as that took. What was delivered is noted in
+thread, one sink at a time, and a rest of RESTS times as long follows, so that sinks that catch
+up take a third of one core, however many they are. What was delivered is noted in
 the store after it was taken, at the latest NOTE_SECONDS later: a server that dies between
 sends those events again, in order, and loses none.
 
@@ -55,6 +56,7 @@ LARGEST_PARCEL = 512 * 1024  # bytes of events in one step, unless one alone is 
 IDLE_SECONDS = 0.5  # between looks for something new
 ROUND_SECONDS = 1.0  # between looks for sinks that came, went or changed state
 NOTE_SECONDS = 1.0  # that what was delivered may be ahead of what is noted
+RESTS = 2
 LONGEST_REST = 0.1  # after a page; the clock may have jumped over a suspended hour
 RETRY_SECONDS = 5.0  # after a failure of our own
 _DICE = SystemRandom()
@@ -214,6 +216,7 @@ async def deliver(
 ) -> None:
     """Deliver to every active sink until cancelled."""
     workers: dict[str, asyncio.Task[None]] = {}
+    turn = asyncio.Lock()
     try:
         while True:
             try:
@@ -221,7 +224,12 @@ async def deliver(
             except BasculeError as error:
                 log.error("sinks cannot be read", why=error.message)
             else:
-                await _follow(workers, active, services, way_out, chance)
+                await _follow(
+                    workers,
+                    active,
+                    lambda each: _Worker(services, way_out, each, turn, chance),
+                    way_out,
+                )
             await asyncio.sleep(ROUND_SECONDS)
     finally:
         for task in workers.values():
@@ -242,9 +250,8 @@ def _active(reader: Reader) -> list[str]:
 async def _follow(
     workers: dict[str, asyncio.Task[None]],
     active: set[str],
-    services: Services,
+    worker_of: Callable[[str], _Worker],
     way_out: WayOut,
-    chance: Callable[[], float],
 ) -> None:
     """Have a worker for each active sink and for no other."""
     for idle in [each for each, task in workers.items() if each not in active or task.done()]:
@@ -253,20 +260,25 @@ async def _follow(
         await asyncio.gather(task, return_exceptions=True)
         await way_out.carrier.forget(idle)
     for fresh in active - workers.keys():
-        worker = _Worker(services, way_out, fresh, chance)
-        workers[fresh] = asyncio.create_task(worker.run())
+        workers[fresh] = asyncio.create_task(worker_of(fresh).run())
 
 
 class _Worker:
     """Sends to one sink until it is not active any more."""
 
     def __init__(
-        self, services: Services, way_out: WayOut, own_id: str, chance: Callable[[], float]
+        self,
+        services: Services,
+        way_out: WayOut,
+        own_id: str,
+        turn: asyncio.Lock,
+        chance: Callable[[], float],
     ) -> None:
         self._services = services
         self._carrier = way_out.carrier
         self._host = way_out.host
         self._sink_id = own_id
+        self._turn = turn
         self._chance = chance
         self._noted: Progress | None = None  # as the store has it
         self._ahead: Progress | None = None  # delivered, and not noted yet
@@ -308,23 +320,24 @@ class _Worker:
 
     async def _step(self) -> bool:
         """Send the next piece, or wait; False when there is nothing to do here any more."""
-        began = self._services.clock.boottime()
         now = self._services.clock.now()
-        step = await self._services.look(lambda reader: self._look(reader, now))
-        if step is None:
-            return False
-        took = min(self._services.clock.boottime() - began, LONGEST_REST)
+        async with self._turn:
+            began = self._services.clock.boottime()
+            step = await self._services.look(lambda reader: self._look(reader, now))
+            if step is None:
+                return False
+            if step.progress.position != step.stretch.through:
+                took = self._services.clock.boottime() - began
+                await asyncio.sleep(min(took * RESTS, LONGEST_REST))
         if step.progress.position == step.stretch.through:
             await self._note()
             await asyncio.sleep(IDLE_SECONDS)
         elif step.parcel is None:
             self._ahead = advance(step.progress, step.stretch, now)
             await self._note_if_due()
-            await asyncio.sleep(took)
         else:
             outcome = await self._carrier.carry(step.sink, step.parcel)
             await self._settle(step, outcome)
-            await asyncio.sleep(took)
         return True
 
     def _look(self, reader: Reader, now: datetime) -> Step | None:
