@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 from cryptography.x509.oid import NameOID
+from joserfc import jwt
+from joserfc.jwk import ECKey, RSAKey
 from starlette.testclient import TestClient
 
 from bascule.domain.access import PrincipalKind
@@ -31,6 +33,7 @@ from bascule.domain.roles import RoleAssignment, RoleDefinition
 from bascule.domain.scopes import Scope
 from bascule.domain.times import format_utc
 from bascule.identity.secrets import sha256_hex
+from bascule.identity.token_request import ASSERTION_TYPE
 from tests.wire.house import BASCULE, BASE, JIT, House, port_rule
 
 IDENTITY = "/providers/Bascule.Identity"
@@ -506,6 +509,42 @@ def test_certificates(people: Directory) -> None:
         assert code_of(answer) == (400, "InvalidCertificate"), text[:60]
     for body in ({"kind": "certificate"}, {"kind": "secret", "certificate": pem}, {"kind": "x"}):
         assert code_of(people.ask("POST", path, body)) == (400, "InvalidCredential")
+
+
+@pytest.mark.parametrize("kind", ["RS256", "ES256"])
+def test_an_uploaded_certificate_signs_in(people: Directory, kind: str) -> None:
+    """Its key alone does; another key of the same kind under its name does not."""
+    house = people.house
+
+    def new_key() -> Any:
+        if kind == "ES256":
+            return ec.generate_private_key(ec.SECP256R1())
+        return rsa.generate_private_key(65537, 2048)
+
+    key = new_key()
+    body = {"displayName": "robot", "credential": {"certificate": certificate(house, key)}}
+    robot = people.ask("POST", SERVICES, body).json()["name"]
+
+    def ask(signer: Any) -> int:
+        pem = signer.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        signing = (ECKey if kind == "ES256" else RSAKey).import_key(pem)
+        now = int(house.clock.wall.timestamp())
+        endpoint = f"{BASE}/{house.installation.tenant_id}/oauth2/v2.0/token"
+        claims = {"iss": robot, "sub": robot, "aud": endpoint, "iat": now, "exp": now + 600}
+        assertion = jwt.encode(
+            {"alg": kind}, {**claims, "jti": str(uuid.uuid4())}, signing, algorithms=[kind]
+        )
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": robot,
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": assertion,
+            "scope": f"{BASE}/.default",
+        }
+        return int(house.client_of(None).post(endpoint, data=form).status_code)
+
+    assert ask(key) == 200
+    assert ask(new_key()) == 401
 
 
 # -- groups -----------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """A service principal's assertion, signed by the key of one of its certificates.
 
-RFC 7523 section 3, in the form that MSAL makes: RS256 or PS256, ``x5t`` or ``x5t#S256`` (RFC
-7515 sections 4.1.7 and 4.1.8) in the header. These only choose among the certificates that
+RFC 7523 section 3, in the form that MSAL makes: RS256 or PS256 (ES256 by a key on P-256),
+``x5t`` or ``x5t#S256`` (RFC 7515 sections 4.1.7 and 4.1.8) in the header. These only choose among the certificates that
 are stored; a key that the header brings along (``jwk``, ``x5c``, ``jku``) is never looked at
 (EDGES B5). Refused are assertions past their end, not yet valid, for another audience, and
 living over fifteen minutes from now.
@@ -17,16 +17,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import RSAKey
+from joserfc.jwk import ECKey, RSAKey
 
 from bascule.domain.principals import Credential
 from bascule.identity.assertions import LONGEST_LIFE, instant_of, is_for
 
-ALGORITHMS = ("RS256", "PS256")
+RSA_ALGORITHMS = ("RS256", "PS256")
+EC_ALGORITHMS = ("ES256",)
 LONGEST_ASSERTION = 16_384  # characters: an x5c chain that is passed over makes it long
 CLOCKS_DIFFER_BY = timedelta(minutes=5)
 
@@ -52,20 +54,30 @@ def _signed_by(
     header = _header(assertion)
     for credential in certificates if header is not None else ():
         certificate = x509.load_pem_x509_certificate(credential.proof.encode())
-        key = certificate.public_key()
-        if not isinstance(key, RSAPublicKey) or not _is_chosen(header or {}, certificate):
+        verifier = _verifier(certificate.public_key())
+        if verifier is None or not _is_chosen(header or {}, certificate):
             continue
         if not certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc:
             continue
         try:
-            claims = jwt.decode(assertion, RSAKey.import_key(_pem(key)), [*ALGORITHMS]).claims
+            key, algorithms = verifier
+            claims = jwt.decode(assertion, key, [*algorithms]).claims
         except (JoseError, ValueError, TypeError):
             continue
         return credential, claims
     return None
 
 
-def _pem(key: RSAPublicKey) -> bytes:
+def _verifier(key: object) -> tuple[RSAKey | ECKey, tuple[str, ...]] | None:
+    """The key with the algorithms that it may sign by; None for a key of another kind."""
+    if isinstance(key, RSAPublicKey):
+        return RSAKey.import_key(_pem(key)), RSA_ALGORITHMS
+    if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
+        return ECKey.import_key(_pem(key)), EC_ALGORITHMS
+    return None
+
+
+def _pem(key: RSAPublicKey | EllipticCurvePublicKey) -> bytes:
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 

@@ -21,6 +21,7 @@ from bascule.client.machines import ONLINE, get_machine, put_machine
 from bascule.client.policies import PortRule, put_machine_rules
 from bascule.client.private_file import write_private
 from bascule.client.tokens import Credentials
+from bascule.domain.classify import MANAGED_TAG, UNMANAGED
 from bascule.domain.ids import ResourceId
 from bascule.errors import BasculeError, ServerUnreachable, Unavailable
 from bascule.lab.folder import LabFolder
@@ -91,7 +92,12 @@ class Seeder:
         write_private(home / ".config" / "bascule" / "config.json", json.dumps(settings, indent=2))
         write_private(self._folder.tokens, json.dumps(tokens))
         put_machine(
-            self._connection, self._id_of(INVENTORY_ONLY), (INVENTORY_ADDRESS,), "Linux", LOCATION
+            self._connection,
+            self._id_of(INVENTORY_ONLY),
+            (INVENTORY_ADDRESS,),
+            "Linux",
+            LOCATION,
+            {MANAGED_TAG: UNMANAGED},
         )
 
     def plant_people(self) -> None:
