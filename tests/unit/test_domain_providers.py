@@ -131,11 +131,16 @@ def test_groups_are_those_that_are_mapped(said: object, given: set[str]) -> None
 
 def test_groups_that_are_elsewhere_are_said_and_none() -> None:
     """Entra ID's overage, in both of its forms; what stands beside the link counts not either."""
-    for more in ({"_claim_names": {"groups": "src1"}}, {"hasgroups": True}):
+    overage: list[dict[str, object]] = [{"_claim_names": {"groups": "src1"}}, {"hasgroups": True}]
+    for more in overage:
         groups, warnings = groups_of(GROUPED, {**ANNA, "groups": ["ops"], **more})
         assert groups == frozenset()
         assert "too many groups" in warnings[0]
-    for more in ({"_claim_names": {"other": "src1"}}, {"_claim_names": "groups"}, {}):
+    others: list[dict[str, object]] = [
+        {"_claim_names": {"other": "src1"}},
+        {"_claim_names": "groups"},
+    ]
+    for more in (*others, {}):
         assert groups_of(GROUPED, {"groups": ["ops"], **more}) == (frozenset({"g-1"}), ())
     assert groups_of(CORP, {"groups": ["ops"]}) == (frozenset(), ())
 

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import pyotp
 import pytest
 
 from bascule.domain.builtin_roles import READER
+from bascule.domain.sign_in import TotpFactor
+from bascule.interfaces import EventFilter
 from bascule.services.clocks import SystemClock
 from tests.wire import openid
 from tests.wire.house import BASCULE, BASE, House
@@ -258,6 +261,41 @@ def test_a_user_who_is_there_already_is_not_taken_over_by_an_address(
     assert answer.status_code == 403
     assert "is not linked to it" in answer.text
     assert house.events("IdentityLinked") == []
+
+
+def test_a_second_factor_that_was_enrolled_here_is_asked_for(
+    house: House, provider: RealProvider, anna: Person
+) -> None:
+    """EDGES B13. Not when the provider says that it asked for one itself."""
+    add(house, provider, createsUsers=True)
+    assert anna.sign_in().status_code == 303
+    user = house.see(lambda reader: reader.user_by_name("anna@corp.example"))
+    assert user is not None
+    made = house.state.sign_in.proofs.totp.new(user)
+    factor = TotpFactor(user.id, is_active=True, sealed=made.sealed, created_at=house.clock.now())
+    house.do(lambda tx, _: tx.put_totp(factor))
+    other = Person(house, provider, "anna")
+    try:
+        answer = other.sign_in()
+        assert answer.headers["location"].startswith("/signin/factor")
+        assert who(other) == "", "half-way is nowhere"
+        url = BASE + answer.headers["location"]
+        fields = form_of(other.ask("GET", url).text, url)[1]
+        wrong = other.ask("POST", "/signin/factor", {**fields, "kind": "totp", "code": "000000"})
+        assert wrong.status_code == 401
+        code = pyotp.TOTP(made.secret).at(house.clock.now())
+        fields |= {"kind": "totp", "code": code}
+        assert other.ask("POST", "/signin/factor", fields).status_code == 303
+        assert who(other) == "anna@corp.example"
+    finally:
+        other.close()
+    events = house.see(lambda reader: reader.events(EventFilter(kinds=("SignInSucceeded",))))
+    assert [event.record()["data"]["methods"] for _, event in events] == [  # type: ignore[index]  # reason: plain values
+        ("fed", "otp", "mfa"),
+        ("fed",),
+    ]
+    provider.order({"forge": {"claims": {"amr": ["pwd", "mfa"]}}})
+    assert anna.sign_in().headers["location"] == "/signin/you"
 
 
 # -- groups ---------------------------------------------------------------------------------

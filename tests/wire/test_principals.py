@@ -32,6 +32,7 @@ OPEN_BY_NATURE = {
         f"/{{tenant}}/oauth2/{each}"
         for each in ("token", "devicecode", "authorize", "revoke", "logout")
     ),
+    *("/signin/with/{name}", "/signin/return"),
     *("/device", "/signin", "/signin/factor", "/signin/passkey", "/signin/you", "/signout"),
     "/signin/files/{name}",
     "/openapi.json",
@@ -75,6 +76,7 @@ def filled(house: House, path: str, uid: str) -> str:
         machine="web-1",
         request_id="11111111-2222-3333-4444-555555555555",
         sink="siem",
+        provider="corp",
         uid=uid,
         group_name="default",
         namespace="Microsoft.Compute",

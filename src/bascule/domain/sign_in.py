@@ -32,6 +32,7 @@ class Method(StrEnum):
     ONE_TIME_PASSWORD = "otp"  # noqa: S105  # reason: as above
     KEY = "pop"  # a passkey
     SEVERAL = "mfa"  # more than one kind of proof
+    ELSEWHERE = "fed"  # at an external provider: no word of RFC 8176, which has none; Entra's
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from bascule.domain.providers import (
     Vouched,
     judge,
 )
+from bascule.domain.sign_in import Method
 from bascule.errors import BasculeError, InvalidInput, TooManyRequests
 from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.providers import PendingSignIn
@@ -39,13 +40,14 @@ from bascule.services.act import Act, actor_of
 from bascule.services.identities import AS_NEW, BY_INVITATION, join
 from bascule.services.losses import end_unheld
 from bascule.services.providers import KIND, drop_memberships
-from bascule.services.sign_in import Visit
+from bascule.services.second_factors import factors_of
+from bascule.services.sign_in import PasswordAccepted, Visit
 from bascule.services.standing import identity_id
 from bascule.services.users import create_user
 
 SIGN_IN_LIFE = timedelta(minutes=10)  # from leaving to coming back
 MOST_PENDING = 10_000
-METHODS = ("fed",)  # no word of RFC 8176, which has none for it; Entra ID says so too
+METHODS = (str(Method.ELSEWHERE),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Returned:
 class LetIn:
     user: User
     provider: IdentityProvider
+    # With factors that are still to be shown here; empty: signed in.
+    accepted: PasswordAccepted
     warnings: tuple[str, ...] = ()
 
 
@@ -113,8 +117,17 @@ def let_in(tx: Transaction, act: Act, returned: Returned, visit: Visit) -> LetIn
     act.actor = _actor(user, visit)
     _note(tx, act, provider, said, returned.sealed_refresh)
     _take_groups(tx, act, provider, user, said)
-    act.record(tx, SignInSucceeded(user.id, user.name, METHODS))
-    return LetIn(user, provider, said.warnings)
+    factors = () if _has_shown_several(returned.claims) else factors_of(tx, user.id)
+    if not factors:
+        act.record(tx, SignInSucceeded(user.id, user.name, METHODS))
+    accepted = PasswordAccepted(user, factors, act.now, Method.ELSEWHERE)
+    return LetIn(user, provider, accepted, said.warnings)
+
+
+def _has_shown_several(claims: Mapping[str, object]) -> bool:
+    """Did the provider ask for a second factor itself (RFC 8176)? Then it is not asked again."""
+    said = claims.get("amr")
+    return isinstance(said, list) and str(Method.SEVERAL) in said
 
 
 def renew(tx: Transaction, act: Act, identity: ExternalIdentity, returned: Returned) -> bool:

@@ -257,7 +257,8 @@ def _given_by(reader: Reader, providers: Iterable[IdentityProvider]) -> list[str
         )
         known = reader.external_identities_from(provider.id)
         invited = reader.invitations_from(provider.id)
-        found.update(dict.fromkeys(each.user_id for each in (*known, *invited)))
+        found.update(dict.fromkeys(each.user_id for each in known))
+        found.update(dict.fromkeys(each.user_id for each in invited))
     return list(found)
 
 

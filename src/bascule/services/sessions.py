@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bascule.domain.principals import User
-from bascule.domain.sign_in import FactorKind
+from bascule.domain.sign_in import FactorKind, Method
 from bascule.domain.tokens import Session, SignIn
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act, Services
@@ -86,7 +86,8 @@ def find_half(services: Services, text: str) -> PasswordAccepted | None:
         return None
     user_id = visitor.user.id
     factors: tuple[FactorKind, ...] = services.glance(lambda reader: factors_of(reader, user_id))
-    return PasswordAccepted(visitor.user, factors, visitor.sign_in.at)
+    first = Method(visitor.sign_in.methods[0])
+    return PasswordAccepted(visitor.user, factors, visitor.sign_in.at, first)
 
 
 def _look(services: Services, text: str) -> Visitor | None:

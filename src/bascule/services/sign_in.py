@@ -63,16 +63,20 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class PasswordAccepted:
-    """The password was right. Keep it where the visitor cannot change it."""
+    """The password was right, or an external provider vouched for the user.
+
+    Keep it where the visitor cannot change it.
+    """
 
     user: User
     factors: tuple[FactorKind, ...]  # one of which is to be shown too; empty: signed in
     accepted_at: datetime
+    first: Method = Method.PASSWORD  # or ELSEWHERE
 
     @property
     def methods(self) -> tuple[Method, ...]:
         """How somebody is signed in whose ``factors`` are empty."""
-        return (Method.PASSWORD,)
+        return (self.first,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +118,10 @@ class _Seen:
     is_known: bool  # has it signed in from the visitor's network before?
 
 
-_METHODS: Mapping[FactorKind | None, tuple[Method, ...]] = {
-    FactorKind.TOTP: (Method.PASSWORD, Method.ONE_TIME_PASSWORD, Method.SEVERAL),
-    FactorKind.RECOVERY_CODE: (Method.PASSWORD, Method.ONE_TIME_PASSWORD, Method.SEVERAL),
-    FactorKind.PASSKEY: (Method.PASSWORD, Method.KEY, Method.SEVERAL),
+_METHODS: Mapping[FactorKind | None, tuple[Method, ...]] = {  # after what was shown first
+    FactorKind.TOTP: (Method.ONE_TIME_PASSWORD, Method.SEVERAL),
+    FactorKind.RECOVERY_CODE: (Method.ONE_TIME_PASSWORD, Method.SEVERAL),
+    FactorKind.PASSKEY: (Method.KEY, Method.SEVERAL),
     None: (Method.KEY, Method.SEVERAL),  # a passkey alone: the key, and what unlocked it
 }
 
@@ -248,9 +252,10 @@ class SignIn:
                 return Refusal.STALE
             if not self._take(tx, act, user, proof):
                 return Refusal.WRONG
+            methods = (accepted.first, *_METHODS[kind])
             if is_entry:
-                _let_in(tx, act, user, _METHODS[kind], visit)
-            return SignedIn(user, _METHODS[kind])
+                _let_in(tx, act, user, methods, visit)
+            return SignedIn(user, methods)
 
         outcome = await self._as(accepted.user, visit, work)
         if isinstance(outcome, Refusal):

@@ -19,7 +19,7 @@ from starlette.responses import RedirectResponse, Response
 
 from bascule.api.context import AppState
 from bascule.api.oauth.browser import SIGN_IN, Browser, new_cookie_text, safe_next, set_cookie
-from bascule.api.oauth.sign_in import LEAVE_PATH, finish, sign_in_path
+from bascule.api.oauth.sign_in import LEAVE_PATH, ask_for_factor, finish, sign_in_path
 from bascule.api.origin import base_url
 from bascule.api.pages import Page
 from bascule.api.routes.providers import RETURN_PATH
@@ -200,6 +200,8 @@ async def _let_in(browser: Browser, returned: Returned, leads_to: str) -> Respon
         return _problem(browser, AuthenticationFailed(" ".join(outcome.reasons)), leads_to)
     for warning in outcome.warnings:
         log.warning("external sign-in", user=outcome.user.name, warning=warning)
+    if outcome.accepted.factors:
+        return await ask_for_factor(browser, outcome.accepted, leads_to)
     return await finish(browser, outcome.user, METHODS, leads_to)
 
 

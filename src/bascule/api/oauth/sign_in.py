@@ -157,10 +157,11 @@ async def _take_password(browser: Browser) -> Response:
         return await _refused(browser, leads_to, outcome, name)
     if not outcome.factors:
         return await finish(browser, outcome.user, outcome.methods, leads_to)
-    return await _half(browser, outcome, leads_to)
+    return await ask_for_factor(browser, outcome, leads_to)
 
 
-async def _half(browser: Browser, accepted: PasswordAccepted, leads_to: str) -> Response:
+async def ask_for_factor(browser: Browser, accepted: PasswordAccepted, leads_to: str) -> Response:
+    """Somebody owes a second factor: keep what was shown so far, and ask for it."""
     before = [browser.sign_in_text]
     text = await browser.state.services.perform(
         lambda tx, _: sessions.begin_half(tx, accepted, before)

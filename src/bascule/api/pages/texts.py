@@ -16,7 +16,7 @@ EN: Mapping[str, str] = {
     "with": "Sign in with",
     "next": "Next",
     "factor_title": "Confirm that it is you",
-    "factor_lead": "The password is right. Show your second factor too.",
+    "factor_lead": "So far so good. Show your second factor too.",
     "signing_in_as": "Signing in as",
     "totp": "Code from your authenticator app",
     "totp_hint": "6 digits",
