@@ -8,31 +8,26 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import socket
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from azure.core.exceptions import ClientAuthenticationError
-from azure.identity import ClientSecretCredential
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jwt
 from joserfc.jwk import KeySet, OKPKey, RSAKey
 
 from bascule.client.assertion import make_assertion
 from bascule.domain.access import PrincipalKind
+from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal
 from bascule.identity.secrets import new_secret, sha256_hex
 from bascule.identity.token_request import ASSERTION_TYPE, CLIENT_CREDENTIALS
-from bascule.interfaces import Credential
+from bascule.interfaces import Transaction
+from bascule.services.act import Act
 from tests.wire.house import BASE, House
 
 ROOT = Path(__file__).parents[2]
@@ -46,13 +41,24 @@ class Desk:
         self.house = house
         self.client = house.client_of(None)
         self.tenant = house.installation.tenant_id
-        self.client_id = str(uuid.uuid4())
+        self.client_id, self.key_id = str(uuid.uuid4()), str(uuid.uuid4())
         self.put_credential()
 
-    def put_credential(self, **changes: Any) -> None:
-        fields = {"secret_hash": sha256_hex(SECRET), "expires_at": None, **changes}
-        credential = Credential(client_id=self.client_id, display_name="ci", **fields)
-        self.house.do(lambda tx, _: tx.put_credential(credential))
+    def put_credential(
+        self, *, is_enabled: bool = True, proof: str = "", expires_at: datetime | None = None
+    ) -> None:
+        """A service principal with one secret, in place of what it was."""
+        now = self.house.clock.now()
+        service = ServicePrincipal(self.client_id, "ci", is_enabled, now)
+        hashed = proof or sha256_hex(SECRET)
+        secret = CredentialKind.SECRET
+        credential = Credential(self.key_id, self.client_id, secret, hashed, "", now, expires_at)
+
+        def work(tx: Transaction, _: Act) -> None:
+            tx.put_service_principal(service)
+            tx.put_credential(credential)
+
+        self.house.do(work)
 
     @property
     def endpoint(self) -> str:
@@ -161,18 +167,47 @@ class TestDiscovery:
             ("GET", "discovery/v2.0/keys"),
             ("POST", "oauth2/v2.0/token"),
             ("POST", "oauth2/v2.0/devicecode"),
-            ("GET", "oauth2/v2.0/authorize"),
+            ("POST", "oauth2/v2.0/revoke"),
+            ("GET", ".well-known/openid-configuration"),
+            ("GET", "userrealm/anna@example.com"),
         ],
     )
     def test_another_tenant_is_not_found(self, lasting: Desk, method: str, path: str) -> None:
         answer = lasting.client.request(method, f"/{uuid.uuid4()}/{path}")
         assert refused(answer) == (400, "invalid_request", 90002)
 
-    def test_what_is_named_and_not_offered_says_so_in_oauths_form(self, lasting: Desk) -> None:
-        device = lasting.client.post(f"/{lasting.tenant}/oauth2/v2.0/devicecode")
-        browser = lasting.client.get(f"/{lasting.tenant}/oauth2/v2.0/authorize")
-        assert device.json()["error"] == "unsupported_grant_type"
-        assert browser.json()["error"] == "unsupported_response_type"
+    @pytest.mark.parametrize(
+        ("path", "endpoints"),
+        [
+            ("{tenant}/v2.0", "{tenant}/oauth2/v2.0/"),
+            ("{tenant}", "{tenant}/oauth2/"),
+            ("adfs", "adfs/oauth2/"),
+        ],
+    )
+    def test_every_version_names_endpoints_that_are_there(
+        self, lasting: Desk, path: str, endpoints: str
+    ) -> None:
+        root = path.format(tenant=lasting.tenant)
+        document = lasting.client.get(f"/{root}/.well-known/openid-configuration").json()
+        for name in ("token", "device_authorization", "revocation"):
+            url = urlsplit(document[f"{name}_endpoint"]).path
+            assert url.startswith("/" + endpoints.format(tenant=lasting.tenant))
+            answer = lasting.client.post(url, data={"x": "1"})
+            assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request"), name
+        assert lasting.client.get(urlsplit(document["jwks_uri"]).path).json()["keys"]
+        page = lasting.client.get(urlsplit(document["authorization_endpoint"]).path)
+        assert (page.status_code, page.headers["content-type"]) == (400, "text/html; charset=utf-8")
+        assert lasting.client.get(urlsplit(document["end_session_endpoint"]).path).is_success
+        assert document["code_challenge_methods_supported"] == ["S256"]
+        assert "password" not in document["grant_types_supported"]
+
+    def test_the_realm_of_a_user_tells_nobody_who_exists(self, lasting: Desk) -> None:
+        known, unknown = (
+            lasting.client.get(f"/common/userrealm/{name}@example.com").json()
+            for name in ("anna", "nobody")
+        )
+        assert known == unknown
+        assert known["account_type"] == "Managed"
 
 
 class TestSecret:
@@ -198,6 +233,8 @@ class TestSecret:
             "https://management.azure.com//.default",
             "https://management.core.windows.net/.default",
             f"openid profile {BASE}/.default",
+            f"{BASE}/user_impersonation",
+            f"{BASE}/openid",  # Az PowerShell with ADFS
         ],
     )
     def test_every_name_of_this_server_is_an_audience(self, lasting: Desk, scope: str) -> None:
@@ -218,7 +255,7 @@ class TestSecret:
             "https://graph.microsoft.com/.default",
             "https://evil.example/.default",
             "http://localhost/.default",
-            f"{BASE}/user_impersonation",
+            f"{BASE}/everything",
             f"{BASE}/.default https://management.azure.com/.default",
             "https://localhost@evil.example/.default",
             ".default",
@@ -258,9 +295,11 @@ class TestForm:
             ({"scope": ""}, (400, "invalid_request", 900144)),
             ({"client_secret": ""}, (400, "invalid_request", 7000216)),
             ({"client_assertion": "a.b.c"}, (400, "invalid_request", 7000216)),
-            ({"grant_type": "password"}, (400, "unsupported_grant_type", 70003)),
-            ({"grant_type": "refresh_token"}, (400, "unsupported_grant_type", 70003)),
-            ({"grant_type": "device_code"}, (400, "unsupported_grant_type", 70003)),
+            ({"grant_type": "password"}, (400, "invalid_request", 900144)),
+            ({"grant_type": "refresh_token"}, (400, "invalid_request", 900144)),
+            ({"grant_type": "device_code"}, (400, "invalid_request", 900144)),
+            ({"grant_type": "authorization_code"}, (400, "invalid_request", 900144)),
+            ({"grant_type": "implicit"}, (400, "unsupported_grant_type", 70003)),
             (
                 {"client_secret": "", "client_assertion": "a.b.c"},
                 (400, "invalid_request", 900144),
@@ -281,7 +320,7 @@ class TestForm:
             (b"no form at all", "application/x-www-form-urlencoded", 400),
             (b"", "application/x-www-form-urlencoded", 400),
             (b"{}", "application/json", 400),
-            (b"a=" + b"b" * 20_000, "application/x-www-form-urlencoded", 413),
+            (b"a=" + b"b" * 40_000, "application/x-www-form-urlencoded", 413),
             (b"&".join(b"f%d=1" % n for n in range(50)), "application/x-www-form-urlencoded", 400),
         ],
     )
@@ -456,7 +495,7 @@ class TestRevocation:
 
     def test_so_does_a_new_secret(self, desk: Desk) -> None:
         token = desk.ask().json()["access_token"]
-        desk.put_credential(secret_hash=sha256_hex(new_secret()))
+        desk.put_credential(proof=sha256_hex(new_secret()))
         assert desk.may_call(token) == 401
 
     def test_so_does_a_replaced_agents_key(self, agent: Agent) -> None:
@@ -478,90 +517,3 @@ class TestRevocation:
         house = desk.house
         as_agent = house.token(desk.client_id, PrincipalKind.AGENT, sha256_hex(SECRET))
         assert desk.may_call(as_agent) == 401
-
-
-# -- the real client ------------------------------------------------------------------------
-
-SERVE = """
-import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
-os.execv(sys.executable, [sys.executable, "-m", "bascule.bootstrap", "serve", "--data", sys.argv[2]])
-"""
-
-
-@dataclass
-class Server:
-    endpoint: str
-    ca_file: str
-    tenant_id: str
-    subscription_id: str
-    client_id: str
-    client_secret: str
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """``bascule serve`` on a socket that it was handed, as a service manager would."""
-    data = tmp_path_factory.mktemp("serve") / "data"
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(listener.fileno()), str(data)],
-            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-            pass_fds=[listener.fileno()],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    assert process.stderr is not None
-    try:
-        for line in process.stderr:
-            if '"serving"' in line:
-                break
-        yield Server(**json.loads((data / "admin.json").read_text()))
-    finally:
-        process.terminate()
-        assert process.wait(10) == 0
-        process.stderr.close()
-
-
-def credential_for(server: Server, secret: str = "", tenant: str = "") -> ClientSecretCredential:
-    return ClientSecretCredential(
-        tenant or server.tenant_id,
-        server.client_id,
-        secret or server.client_secret,
-        authority=server.endpoint,
-        disable_instance_discovery=True,
-        connection_verify=server.ca_file,
-    )
-
-
-class TestAzureIdentity:
-    @pytest.mark.filterwarnings("ignore:Using /common or /organizations:DeprecationWarning")
-    @pytest.mark.parametrize("tenant", ["", "organizations"])
-    def test_signs_in_and_the_token_works(self, server: Server, tenant: str) -> None:
-        with credential_for(server, tenant=tenant) as credential:
-            token = credential.get_token(f"{server.endpoint}/.default")
-        with httpx2.Client(verify=_trust(server)) as client:
-            answer = client.get(
-                f"{server.endpoint}/subscriptions/{server.subscription_id}"
-                "/providers/Microsoft.Security/jitNetworkAccessPolicies?api-version=2020-01-01",
-                headers={"Authorization": f"Bearer {token.token}"},
-            )
-        assert (answer.status_code, answer.json()) == (200, {"value": []})
-
-    def test_prints_why_a_secret_is_refused(self, server: Server) -> None:
-        with (
-            credential_for(server, secret=new_secret()) as credential,
-            pytest.raises(ClientAuthenticationError, match="AADSTS7000215"),
-        ):
-            credential.get_token(f"{server.endpoint}/.default")
-
-    def test_signs_in_for_azures_own_audience(self, server: Server) -> None:
-        with credential_for(server) as credential:
-            assert credential.get_token("https://management.azure.com/.default").token
-
-
-def _trust(server: Server) -> Any:
-    import ssl
-
-    return ssl.create_default_context(cafile=server.ca_file)

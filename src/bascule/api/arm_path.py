@@ -81,6 +81,8 @@ _WORDS = {
         "pricings",
         "policies",
         "machineStates",
+        "signingKeys",
+        "rotate",
         "Microsoft.Insights",
         "eventtypes",
         "values",

@@ -1,4 +1,4 @@
-"""``bascule admin recover``: new administrator credentials, offline, on record (EDGES A26)."""
+"""``bascule admin``: new credentials (EDGES A26) and signing keys, offline, on record."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from bascule.bootstrap.data_directory import (
     open_data_directory,
 )
 from bascule.errors import ConfigurationError
+from bascule.interfaces import Transaction
 
 
 @click.group()
@@ -63,6 +64,44 @@ def recover(data: Path) -> None:
         "Next: start the server (bascule serve), then "
         f"bascule login --admin-file {data.absolute() / ADMIN_FILE}"
     )
+
+
+@admin.command(
+    "rotate-signing-key",
+    epilog="Examples:\n\n\b\n  bascule admin rotate-signing-key --data /var/lib/bascule\n"
+    "  bascule admin rotate-signing-key --data /var/lib/bascule --now",
+)
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Data directory.")
+@click.option("--now", is_flag=True, help="Refuse at once what the key of before has signed.")
+def rotate_signing_key(data: Path, now: bool) -> None:
+    """Sign tokens with a new key; the server must be stopped.
+
+    What the key of before has signed stays good until it ends, an hour at most. After a
+    theft of the key say --now: everybody signs in again. The act is on record.
+    """
+    from bascule.domain.events import SigningKeyRotated
+    from bascule.identity.signing_keys import SigningKeys
+    from bascule.services.act import Act, Services
+    from bascule.services.clocks import SystemClock
+    from bascule.services.hub import Hub
+    from bascule.store.open import open_store
+
+    if not (data / DATABASE).exists():
+        raise ConfigurationError(f"There is no installation in {data}.")
+    lock = open_data_directory(data)
+    keys = SigningKeys(data)
+    store = open_store(data / DATABASE)
+
+    def work(tx: Transaction, act: Act) -> str:
+        before, made = keys.rotate(act.now, forget=now)
+        act.record(tx, SigningKeyRotated(before, made, now))
+        return made
+
+    kid = asyncio.run(Services(store, SystemClock(), Hub()).perform(work))
+    store.close()
+    del lock
+    click.echo(f"Tokens are signed with the key {kid} from now on.")
+    click.echo("Next: start the server (bascule serve).")
 
 
 def _previous(path: Path) -> dict[str, object]:

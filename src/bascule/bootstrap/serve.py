@@ -79,6 +79,12 @@ log = structlog.get_logger("bascule.server")
     help="Folder that file sinks write the record into.",
 )
 @click.option(
+    "--allow-password-grant",
+    is_flag=True,
+    help="Let programs take people's passwords at /adfs (az login -u -p). Never past a "
+    "second factor.",
+)
+@click.option(
     "--nsg-allow-priority",
     type=int,
     default=DEFAULT_ANCHORS.allow,
@@ -101,6 +107,7 @@ def serve(
     proxy: tuple[str, ...],
     this_host: bool,
     certificate_life: str,
+    allow_password_grant: bool,
     nsg_allow_priority: int,
     nsg_deny_priority: int,
     allow_sink_network: tuple[str, ...],
@@ -120,6 +127,7 @@ def serve(
         proxies=tuple(parse_address(text) for text in proxy),
         this_host=this_host,
         certificate_life=parse_duration(certificate_life),
+        allows_password_grant=allow_password_grant,
         anchors=Anchors(nsg_allow_priority, nsg_deny_priority),
         sink_networks=parse_sink_networks(allow_sink_network),
         sink_directory=None if sink_directory is None else sink_directory.absolute(),
@@ -194,6 +202,7 @@ def _serve(
         ),
         relying_party=RelyingParty(HttpsProvider(), Sealer(settings.data), services.clock),
         way_out=_way_out(settings, services.clock),
+        allows_password_grant=settings.allows_password_grant,
     )
     app = build_app(state, lambda: _background(state, host))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bascule.cli.profile import Profile, load_profile, token_path
-from bascule.client.tokens import Credentials, TokenFile
+from bascule.client.tokens import Credentials, Person, TokenFile
 from bascule.services.clocks import SystemClock
 
 if TYPE_CHECKING:
@@ -21,8 +21,14 @@ def connect(profile: Profile | None = None) -> Connection:
     return Connection(
         who.endpoint,
         who.subscription_id,
-        Credentials(who.tenant_id, who.client_id, who.client_secret),
+        credentials_of(who),
         trust_file(Path(who.ca_file)),
         SystemClock(),
         TokenFile(token_path()),
     )
+
+
+def credentials_of(who: Profile) -> Credentials | Person:
+    if who.user:
+        return Person(who.tenant_id, who.client_id, who.user)
+    return Credentials(who.tenant_id, who.client_id, who.client_secret)

@@ -1,4 +1,7 @@
-"""``bascule login``: whom to trust, who we are, tried out before it is kept."""
+"""``bascule login``: whom to trust, who we are, tried out before it is kept.
+
+A person signs in by a device code, or with ``--browser``; a program by its id and secret.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,12 @@ from urllib.parse import urlsplit
 import click
 
 from bascule.cli.connect import connect
+from bascule.cli.person import sign_in_person
 from bascule.cli.printing import note, say
 from bascule.cli.profile import DEFAULT_GROUP, Profile, config_path, save_profile, token_path
 from bascule.client.private_file import write_private
 from bascule.client.tokens import TokenFile
+from bascule.domain.clients import BASCULE_CLI
 from bascule.domain.ids import is_guid, is_resource_group_name
 from bascule.errors import ConfigurationError, InvalidInput, NotFound
 
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
 @click.command(
     epilog="""\b
 Examples:
+  bascule login --endpoint https://bascule.example:8443 --fingerprint 3f2a...
+  bascule login --endpoint https://bascule.example:8443 --ca-file ca.pem --browser
   bascule login --admin-file /var/lib/bascule/admin.json
   bascule login --endpoint https://bascule.example:8443 \\
       --fingerprint 3f2a... --client-id GUID
@@ -56,6 +63,7 @@ Examples:
     "--subscription", metavar="GUID", help="Subscription id. Default: the only one there is."
 )
 @click.option("--group", default=None, help="Resource group of new machines. Default: default.")
+@click.option("--browser", "by_browser", is_flag=True, help="Sign in by a browser on this machine.")
 @click.option(
     "--service-principal", "is_program", is_flag=True, help="Sign in as a program, as az says it."
 )
@@ -85,13 +93,16 @@ def login(
     tenant: str | None,
     subscription: str | None,
     group: str | None,
+    by_browser: bool,
     is_program: bool,
     client_id: str | None,
     client_secret: str | None,
 ) -> None:
     """Sign in to a server and remember it.
 
-    The credentials are tried before they are kept, in a file that only you can read.
+    Without more, it prints a page and a code: open the page on any device, sign in there,
+    and enter the code. A program signs in by its id and secret. What is kept only you can
+    read; bascule logout ends it.
     """
     if is_program and admin_file is not None:
         raise InvalidInput("Give either --admin-file or --service-principal with -u and -p.")
@@ -114,13 +125,16 @@ def login(
             "Say whom to trust: --ca-file FILE or --fingerprint HEX.",
             advice="On the server: openssl x509 -in DATA/ca.pem -noout -fingerprint -sha256",
         )
-    profile = _sign_in(known)
+    is_program = is_program or bool(known.get("client_id") or known.get("client_secret"))
+    if by_browser and is_program:
+        raise InvalidInput("--browser is for people; a program gives its id and secret.")
+    profile = _sign_in(known, is_program=is_program, by_browser=by_browser)
     path = save_profile(profile)
-    say(f"Signed in to {profile.endpoint} as {profile.client_id}")
+    say(f"Signed in to {profile.endpoint} as {profile.who}")
     note(f"Kept in {path}. Next: bascule machine list")
 
 
-def _sign_in(known: Mapping[str, str]) -> Profile:
+def _sign_in(known: Mapping[str, str], *, is_program: bool, by_browser: bool) -> Profile:
     """A profile whose credentials the server took; what it says of itself is filled in."""
     group = known.get("resource_group", DEFAULT_GROUP)
     if not is_resource_group_name(group):
@@ -130,13 +144,22 @@ def _sign_in(known: Mapping[str, str]) -> Profile:
         ca_file=known["ca_file"],
         tenant_id=_guid("tenant", known.get("tenant_id") or _tenant(known)),
         subscription_id=known.get("subscription_id", ""),
-        client_id=known.get("client_id") or _ask("Client id"),
-        client_secret=_secret(known.get("client_secret", "")),
+        client_id=BASCULE_CLI,
+        client_secret="",
         resource_group=group,
     )
-    TokenFile(token_path()).forget()
+    if is_program:
+        profile = replace(
+            profile,
+            client_id=known.get("client_id") or _ask("Client id"),
+            client_secret=_secret(known.get("client_secret", "")),
+        )
+        TokenFile(token_path()).forget()
+    else:
+        profile = sign_in_person(profile, by_browser=by_browser)
     with connect(profile) as connection:
-        connection.sign_in()
+        if is_program:
+            connection.sign_in()
         found = profile.subscription_id or _subscription(connection)
     return replace(profile, subscription_id=_guid("subscription", found))
 

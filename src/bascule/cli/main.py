@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "role": Lazy("bascule.cli.role:role", "Roles, and who holds which where.", _PEOPLE),
     "provider": Lazy("bascule.cli.provider:provider", "Sign in by Entra ID, Keycloak...", _PEOPLE),
     "login": Lazy("bascule.cli.login:login", "Sign in to a server.", _SHELL),
+    "logout": Lazy("bascule.cli.person:logout", "End the sign-in.", _SHELL),
     "whoami": Lazy("bascule.cli.whoami:whoami", "Who you are signed in as.", _SHELL),
     "completion": Lazy("bascule.cli.completion:completion", "Completion for your shell.", _SHELL),
     "version": Lazy("bascule.cli.version:version", "This tool's version and its server.", _SHELL),

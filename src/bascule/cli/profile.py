@@ -27,6 +27,11 @@ class Profile:
     client_id: str
     client_secret: str
     resource_group: str = DEFAULT_GROUP  # where new machines go
+    user: str = ""  # the person who signed in; empty: a program, by client_id and client_secret
+
+    @property
+    def who(self) -> str:
+        return self.user or self.client_id
 
     def __repr__(self) -> str:
         return f"Profile({self.endpoint!r}, {self.client_id!r})"

@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, urlsplit
 from bascule.client.failures import failure
 from bascule.client.https import Https, HttpsFailure, Response
 from bascule.client.reading import Data, UnexpectedAnswer, mapping, objects, text
-from bascule.client.tokens import Credentials, Token, TokenFile, read_token
+from bascule.client.tokens import Credentials, Person, Token, TokenFile, read_token
 from bascule.domain.net import Address, parse_address
 from bascule.errors import BasculeError, ConfigurationError, InvalidInput, ServerUnreachable
 
@@ -63,7 +63,7 @@ class Connection:
         self,
         endpoint: str,
         subscription_id: str,
-        credentials: Credentials,
+        credentials: Credentials | Person,
         trust: ssl.SSLContext,
         clock: Clock,
         token_file: TokenFile = TokenFile(None),  # noqa: B008  # reason: frozen value
@@ -171,7 +171,10 @@ class Connection:
             self._token = self._token_file.load(key)
         if is_refused or self._token is None or not self._token.is_fresh(self._clock.now()):
             asked_at = self._clock.now()
-            form = self._credentials.form(self.endpoint)
+            # Another command may have refreshed since: the file has the newest.
+            known = self._token_file.load(key) or self._token
+            refresh_token = known.refresh_token if known is not None else ""
+            form = self._credentials.form(self.endpoint, refresh_token)
             response = self._send("POST", self._credentials.token_path, form=form)
             answer = _json(response)
             self._token = read_token(

@@ -1,8 +1,10 @@
-"""Access tokens by client credentials, and the file that remembers one between commands.
+"""Access tokens of programs and people, and the file that remembers them between commands.
 
-Source: RFC 6749 section 4.4, at Entra's ``/{tenant}/oauth2/v2.0/token`` with a ``.default``
-scope (CLIENTS 1.3). A token is used until a minute before its end. The file is readable by
-its owner alone; without a file, or with a damaged one, a token is simply asked for.
+Source: RFC 6749 sections 4.4 and 6, at Entra's ``/{tenant}/oauth2/v2.0/token`` with a
+``.default`` scope (CLIENTS 1.3). A token is used until a minute before its end. The file is
+readable by its owner alone. A program without a file, or with a damaged one, simply asks for
+a token; a person signs in again, since the refresh token stands there and nowhere else. Two
+commands at once may bring one refresh token: the server gives both the same successor.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ class Credentials:
     def token_path(self) -> str:
         return f"/{self.tenant_id}/oauth2/v2.0/token"
 
-    def form(self, endpoint: str) -> Mapping[str, str]:
+    def form(self, endpoint: str, refresh_token: str = "") -> Mapping[str, str]:  # noqa: ARG002  # reason: as Person has it
         return {
             "grant_type": "client_credentials",
             "client_id": self.client_id,
@@ -52,9 +54,42 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who signed in by a browser or a device code."""
+
+    tenant_id: str
+    client_id: str
+    name: str
+
+    @property
+    def token_path(self) -> str:
+        return f"/{self.tenant_id}/oauth2/v2.0/token"
+
+    def form(self, endpoint: str, refresh_token: str = "") -> Mapping[str, str]:
+        """Raises AuthenticationFailed when there is nothing to go by any more."""
+        if not refresh_token:
+            raise AuthenticationFailed(
+                f"{self.name} is not signed in any more.",
+                code="NotSignedIn",
+                advice="Sign in again: bascule login.",
+            )
+        return {
+            "grant_type": "refresh_token",
+            "client_id": self.client_id,
+            "refresh_token": refresh_token,
+            "scope": f"{endpoint}/.default offline_access openid profile",
+        }
+
+    def key(self, endpoint: str) -> str:
+        parts = json.dumps([endpoint, self.tenant_id, self.client_id, "person", self.name])
+        return hashlib.sha256(parts.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     value: str
     expires_at: datetime
+    refresh_token: str = ""  # a person's; a program has none
 
     def is_fresh(self, now: datetime) -> bool:
         return now < self.expires_at - RENEW_BEFORE
@@ -76,7 +111,11 @@ class TokenFile:
             data = json.loads(self.path.read_text())
             if data["key"] != key:
                 return None
-            return Token(str(data["access_token"]), parse_instant(data["expires_at"]))
+            return Token(
+                str(data["access_token"]),
+                parse_instant(data["expires_at"]),
+                str(data.get("refresh_token", "")),
+            )
         except (OSError, ValueError, KeyError, TypeError, InvalidInput):
             return None
 
@@ -89,6 +128,8 @@ class TokenFile:
             "access_token": token.value,
             "expires_at": format_utc(token.expires_at),
         }
+        if token.refresh_token:
+            data["refresh_token"] = token.refresh_token
         try:
             write_private(self.path, json.dumps(data))
         except OSError:
@@ -105,6 +146,7 @@ def read_token(status: int, answer: Data, asked_at: datetime) -> Token:
         return Token(
             text(answer, "access_token"),
             asked_at + timedelta(seconds=number(answer, "expires_in")),
+            text(answer, "refresh_token", ""),
         )
     words = str(answer.get("error_description") or answer.get("error") or f"HTTP {status}")
     if status >= 500:

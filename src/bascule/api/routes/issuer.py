@@ -1,0 +1,58 @@
+"""The issuer's keys, and one's own sign-ins: what the API offers beside the sign-in pages."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from bascule.api.auth import CurrentCall, GuardedRoute, admits_callers, requires
+from bascule.api.envelope import CompactJson
+from bascule.api.paths import ARM, SUBSCRIPTION
+from bascule.api.wire.fields import Body
+from bascule.domain.actions import SIGNING_KEY_WRITE
+from bascule.domain.events import SigningKeyRotated
+from bascule.errors import Conflict
+from bascule.interfaces import Transaction
+from bascule.services import tokens
+from bascule.services.act import Act
+
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+
+KEYS = f"{SUBSCRIPTION}/providers/Microsoft.Authorization/signingKeys"
+ME = f"{SUBSCRIPTION}/providers/Bascule.Identity/me"
+
+
+class RotateBody(Body):
+    forget: bool = False  # what the key of before has signed is refused at once
+
+
+@router.post(f"{KEYS}/current/rotate")
+@requires(SIGNING_KEY_WRITE)
+async def rotate_signing_key(call: CurrentCall, body: RotateBody | None = None) -> Response:
+    """Sign with a new key; the answer tells both keys' ids."""
+    is_forgotten = body is not None and body.forget
+
+    def work(tx: Transaction, act: Act) -> tuple[str, str]:
+        before, made = call.state.tokens.rotate(act.now, forget=is_forgotten)
+        act.record(tx, SigningKeyRotated(before, made, is_forgotten))
+        return before, made
+
+    before, made = await call.perform(work)
+    return CompactJson({"properties": {"keyId": made, "previousKeyId": before}})
+
+
+@router.post(f"{ME}/signOut")
+@admits_callers
+async def sign_out_everywhere(call: CurrentCall) -> Response:
+    """End every session and token that the caller, a person, has."""
+
+    def work(tx: Transaction, act: Act) -> None:
+        user = tx.user(call.subject.principal_id)
+        if user is None:
+            raise Conflict(
+                "A service principal has no sign-ins that could end.",
+                advice="Delete its secret or certificate: bascule sp credential delete.",
+            )
+        tokens.sign_out_everywhere(tx, act, user)
+
+    await call.perform(work)
+    return Response(status_code=204)
