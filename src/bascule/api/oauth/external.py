@@ -252,7 +252,7 @@ class Renewals:
         """
         services = self._state.services
         family = services.glance(lambda reader: tokens.family_of(reader, refresh_token))
-        if family is None or not set(METHODS) <= set(family.sign_in.methods):
+        if family is None or family.is_revoked or not set(METHODS) <= set(family.sign_in.methods):
             return
         user_id = family.sign_in.user_id
         known = services.glance(lambda reader: external_sign_in.renewable(reader, user_id))

@@ -1,0 +1,209 @@
+"""What an external provider says and no longer says, down to the grants (EDGES B3, B6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bascule.domain.access import PrincipalKind, Subject
+from bascule.domain.builtin_roles import OWNER
+from bascule.domain.grant import Grant, GrantState
+from bascule.domain.principals import Group, User
+from bascule.domain.providers import LONGEST_MEMBERSHIP, IdentityProvider
+from bascule.domain.roles import RoleAssignment
+from bascule.domain.scopes import subscription_scope
+from bascule.errors import TooManyRequests
+from bascule.interfaces.providers import PendingSignIn
+from bascule.services import external_sign_in, identities, providers
+from bascule.services.external_sign_in import LetIn, NotLetIn, Returned
+from bascule.services.providers import ProviderDraft
+from bascule.services.sign_in import Visit
+from tests.unit.services_world import ANNA, World, rules
+
+ISSUER = "https://login.corp.example"
+GROUP = "dddddddd-0000-4000-8000-00000000000d"
+EVA = "eeeeeeee-0000-4000-8000-00000000000e"
+CLAIMS = {"sub": "eva-there", "email": "eva@corp.example", "email_verified": True}
+VISIT = Visit("192.0.2.1", "a browser")
+
+
+def assignment(world: World, number: int, principal_id: str, kind: PrincipalKind) -> RoleAssignment:
+    scope = subscription_scope(world.installation.subscription_id)
+    made = f"99999999-0000-4000-8000-{number:012d}"
+    return RoleAssignment(made, scope, OWNER.id, principal_id, kind, "", world.clock.wall, "")
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """Eva is linked at corp, which says who is in a group that owns everything."""
+    made = World()
+    now = made.clock.wall
+    corp = IdentityProvider(
+        "cccccccc-0000-4000-8000-00000000000c",
+        "corp",
+        "Corp",
+        ISSUER,
+        "bascule",
+        now,
+        domains=("corp.example",),
+        groups_claim="groups",
+        groups=(("ops", GROUP),),
+    )
+
+    def fill(tx: Any, act: Any) -> None:
+        eva = User(EVA, "eva@corp.example", "Eva", is_enabled=True, created_at=now)
+        tx.put_user(eva)
+        tx.put_group(Group(GROUP, "operators", "", now))
+        tx.add_role_assignment(assignment(made, 1, GROUP, PrincipalKind.GROUP))
+        tx.put_identity_provider(corp)
+        identities.join(tx, act, corp, eva, "eva-there", identities.BY_HAND)
+
+    made.do(fill)
+    made.put(rules(made.web, 22))
+    yield made
+    made.close()
+
+
+def come_back(world: World, **claims: object) -> LetIn | NotLetIn:
+    provider = world.see(lambda reader: reader.identity_provider_by_name("corp"))
+    assert provider is not None
+    returned = Returned(provider.id, ISSUER, {**CLAIMS, **claims})
+    return world.do(lambda tx, act: external_sign_in.let_in(tx, act, returned, VISIT), None)
+
+
+def opened(world: World) -> Grant:
+    assert isinstance(come_back(world, groups=["ops"]), LetIn)
+    eva = Subject(EVA, PrincipalKind.USER, "eva@corp.example", "192.0.2.1")
+    grant = world.granted(world.web, subject=eva)
+    world.report(world.web, grant.id)
+    assert world.grant(grant).state is GrantState.OPEN
+    return grant
+
+
+def other_mapping(world: World) -> None:
+    draft = ProviderDraft(groups=())
+    world.do(
+        lambda tx, act: providers.put_provider(tx, act, ANNA, "corp", draft, lambda *_: "sealed")
+    )
+
+
+def disabled(world: World) -> None:
+    draft = ProviderDraft(is_enabled=False)
+    world.do(
+        lambda tx, act: providers.put_provider(tx, act, ANNA, "corp", draft, lambda *_: "sealed")
+    )
+
+
+def removed(world: World) -> None:
+    world.do(lambda tx, act: providers.delete_provider(tx, act, ANNA, "corp"))
+
+
+def unlinked(world: World) -> None:
+    world.do(lambda tx, act: identities.unlink(tx, act, ANNA, "corp", "eva-there"))
+
+
+def left_the_group(world: World) -> None:
+    assert isinstance(come_back(world, groups=["others"]), LetIn)
+
+
+def disowned(world: World) -> None:
+    identity = world.see(lambda reader: reader.external_identity(ISSUER, "eva-there"))
+    assert identity is not None
+    world.do(lambda tx, act: external_sign_in.disown(tx, act, identity))
+
+
+@pytest.mark.parametrize(
+    "lose", [other_mapping, disabled, removed, unlinked, left_the_group, disowned]
+)
+def test_what_is_no_longer_said_ends_the_grant_in_the_same_commit(
+    world: World, lose: Callable[[World], None]
+) -> None:
+    grant = opened(world)
+    lose(world)
+    assert world.grant(grant).state is GrantState.CLOSING
+    assert world.see(lambda reader: reader.memberships_of(EVA, world.clock.wall)) == []
+
+
+@pytest.mark.parametrize("lose", [disabled, removed, unlinked])
+def test_how_somebody_signed_in_is_void_with_it(
+    world: World, lose: Callable[[World], None]
+) -> None:
+    assert isinstance(come_back(world), LetIn)
+    before = world.see(lambda reader: reader.user(EVA))
+    lose(world)
+    after = world.see(lambda reader: reader.user(EVA))
+    assert before is not None
+    assert after is not None
+    assert after.epoch == before.epoch + 1
+
+
+def test_a_right_that_is_left_by_another_way_keeps_the_grant(world: World) -> None:
+    grant = opened(world)
+    own = assignment(world, 2, EVA, PrincipalKind.USER)
+    world.do(lambda tx, _: tx.add_role_assignment(own))
+    left_the_group(world)
+    assert world.grant(grant).state is GrantState.OPEN
+
+
+def test_a_word_is_good_for_an_hour_at_most(world: World) -> None:
+    come_back(world, groups=["ops"])
+    (held,) = world.see(lambda reader: reader.memberships_of(EVA, world.clock.wall))
+    assert held.expires_at == world.clock.wall + LONGEST_MEMBERSHIP
+
+
+def test_who_is_disabled_here_is_not_let_in(world: World) -> None:
+    user = world.see(lambda reader: reader.user(EVA))
+    assert user is not None
+    world.do(lambda tx, _: tx.put_user(replace(user, is_enabled=False)))
+    refused = come_back(world, groups=["ops"])
+    assert isinstance(refused, NotLetIn)
+    assert "disabled" in refused.reasons[0]
+    assert world.see(lambda reader: reader.memberships_of(EVA, world.clock.wall)) == []
+
+
+def test_a_provider_that_was_replaced_meanwhile_lets_nobody_in(world: World) -> None:
+    returned = Returned("another", ISSUER, CLAIMS)
+    outcome = world.do(lambda tx, act: external_sign_in.let_in(tx, act, returned, VISIT), None)
+    assert isinstance(outcome, NotLetIn)
+
+
+def test_a_renewal_that_speaks_for_another_is_none(world: World) -> None:
+    grant = opened(world)
+    identity = world.see(lambda reader: reader.external_identity(ISSUER, "eva-there"))
+    assert identity is not None
+    claims = {**CLAIMS, "sub": "somebody", "groups": ["ops"]}
+    returned = Returned(identity.provider_id, ISSUER, claims)
+    assert not world.do(lambda tx, act: external_sign_in.renew(tx, act, identity, returned), None)
+    assert world.grant(grant).state is GrantState.CLOSING
+
+
+def test_an_invitation_ends(world: World) -> None:
+    world.do(lambda tx, act: identities.unlink(tx, act, ANNA, "corp", "eva-there"))
+    world.do(lambda tx, act: identities.invite(tx, act, ANNA, "corp", EVA, "eva@corp.example"))
+    world.clock.pass_time(identities.INVITATION_LIFE.total_seconds())
+    assert isinstance(come_back(world), NotLetIn)
+    world.clock.pass_time(-1)
+    assert isinstance(come_back(world), LetIn)
+
+
+def test_sign_ins_on_their_way_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(external_sign_in, "MOST_PENDING", 2)
+    corp = world.see(lambda reader: reader.identity_provider_by_name("corp"))
+    assert corp is not None
+    ends_at = world.clock.wall + external_sign_in.SIGN_IN_LIFE
+
+    def leave(state: str) -> None:
+        pending = PendingSignIn(
+            state, "b", corp.id, ISSUER, "https://r", "n", "sealed", "/", ends_at
+        )
+        world.do(lambda tx, act: external_sign_in.depart(tx, act, pending), None)
+
+    leave("one")
+    leave("two")
+    with pytest.raises(TooManyRequests):
+        leave("three")
+    world.clock.pass_time(600)
+    leave("four")
