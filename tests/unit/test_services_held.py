@@ -1,0 +1,91 @@
+"""What a point was last read back to hold, as it is kept from report to report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bascule.agent.link import report_json
+from bascule.agent.local_openings import LocalOpenings
+from bascule.api.wire.agents import ReportBody, read_report
+from bascule.domain.machine import ClosedPort
+from bascule.interfaces import Reader
+from bascule.interfaces.plans import HeldRules
+from bascule.services.fleet import LocalOpening, Report
+from tests.samples import SSH
+from tests.unit.services_world import World
+
+ROOTS = LocalOpening("22/tcp", ("192.0.2.9",), 900, "local-1")
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    yield made
+    made.close()
+
+
+def held(world: World) -> HeldRules | None:
+    def look(reader: Reader) -> HeldRules | None:
+        return reader.held_rules([world.web.uid]).get(world.web.uid)
+
+    return world.see(look)
+
+
+def test_the_id_of_a_local_opening_comes_from_the_host_to_the_server(tmp_path: Path) -> None:
+    """By way of the agent's disk and the wire: else nobody could tell when it ended."""
+    LocalOpenings(tmp_path).add(ROOTS)
+    kept = LocalOpenings(tmp_path).pending()
+    assert kept == (ROOTS,)
+    told = report_json(Report(3, frozenset(), local_openings=kept))
+    assert read_report(ReportBody.model_validate(told)).local_openings == (ROOTS,)
+
+
+def test_one_of_an_older_agent_has_no_id(tmp_path: Path) -> None:
+    (tmp_path / "local-openings.json").write_text(
+        '[{"port": "22/tcp", "sources": ["192.0.2.9"], "seconds": 900}]'
+    )
+    (old,) = LocalOpenings(tmp_path).pending()
+    assert old.id == ""
+
+
+def test_a_report_that_says_nothing_new_keeps_what_was(world: World) -> None:
+    world.report(world.web, closed=frozenset({ClosedPort(SSH)}))
+    first = held(world)
+    assert first is not None
+    assert first.closed == {ClosedPort(SSH)}
+    world.clock.pass_time(20)
+    world.report(world.web, closed=frozenset({ClosedPort(SSH)}))
+    assert held(world) == first
+    world.report(world.web)
+    after = held(world)
+    assert after is not None
+    assert after.closed == frozenset(), "what is not reported shut is not believed to be"
+
+
+def test_a_local_opening_is_held_as_long_as_it_is_reported_in_force(world: World) -> None:
+    world.report(world.web, "local-1", local_openings=(ROOTS,))
+    world.report(world.web, "local-1")
+    now = held(world)
+    assert now is not None
+    assert [each.id for each in now.local] == ["local-1"]
+    assert now.local[0].ports == (SSH,)
+    world.report(world.web)
+    after = held(world)
+    assert after is not None
+    assert after.local == ()
+
+
+def test_at_most_so_many_as_a_report_tells_of(world: World) -> None:
+    world.report(world.web, *(f"local-{n}" for n in range(1000)))
+    now = held(world)
+    assert now is not None
+    assert len(now.local) == 64
+
+
+def test_a_new_key_begins_with_nothing(world: World) -> None:
+    world.report(world.web, closed=frozenset({ClosedPort(SSH)}))
+    world.enrol(world.web, "key-2", replaces=True)
+    assert held(world) is None
