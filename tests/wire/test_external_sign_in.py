@@ -568,6 +568,16 @@ def test_sign_ins_that_one_network_begins_are_bounded(
     assert answers == [303] * 20 + [429] * 5
 
 
+def test_answers_that_are_made_up_leave_few_rows(
+    house: House, provider: RealProvider, anna: Person
+) -> None:
+    """EDGES B8."""
+    add(house, provider)
+    for number in range(20):
+        assert anna.ask("GET", f"{openid.RETURN}?state={number}&code=x").status_code == 403
+    assert len(house.events("ExternalSignInRefused")) == 5
+
+
 def test_its_certificate_must_be_of_the_ca_that_was_given(
     house: House, provider: RealProvider, anna: Person
 ) -> None:
