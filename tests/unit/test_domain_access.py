@@ -11,7 +11,7 @@ from bascule.domain.access import PrincipalKind, Subject
 
 def test_the_kinds_have_azures_words() -> None:
     """They stand in tokens and audit records: a renamed kind would be nobody's."""
-    assert {str(kind) for kind in PrincipalKind} == {"ServicePrincipal", "Agent"}
+    assert [str(kind) for kind in PrincipalKind] == ["User", "Group", "ServicePrincipal", "Agent"]
     assert PrincipalKind("Agent") is PrincipalKind.AGENT
 
 
