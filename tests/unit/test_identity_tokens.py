@@ -22,7 +22,8 @@ from bascule.domain.access import PrincipalKind
 from bascule.errors import AuthenticationFailed, ConfigurationError
 from bascule.identity.authenticate import Principal, bearer_token, subject_of
 from bascule.identity.realm import Realm
-from bascule.identity.tokens import SIGNING_KEY, TokenIssuer
+from bascule.identity.signing_keys import SIGNING_KEY
+from bascule.identity.tokens import TokenIssuer
 
 NOW = datetime(2030, 5, 17, 12, 0, tzinfo=UTC)
 TENANT = "11111111-2222-4333-8444-555555555555"
@@ -156,7 +157,7 @@ def hmac_with_the_public_key(token: str, tokens: TokenIssuer) -> str:
     """The classic: the verifier's public key as an HMAC secret."""
     header, claims = parts(token)
     signed = f"{part({**header, 'alg': 'HS256'})}.{part(claims)}"
-    public = RSAKey.import_key(tokens.jwks()["keys"][0]).as_pem(private=False)
+    public = RSAKey.import_key(tokens.jwks(NOW)["keys"][0]).as_pem(private=False)
     mac = hmac.new(public, signed.encode(), hashlib.sha256).digest()
     return f"{signed}.{base64.urlsafe_b64encode(mac).decode().rstrip('=')}"
 
@@ -242,7 +243,7 @@ class TestSigningKey:
         self, tokens: TokenIssuer, data_dir: Path
     ) -> None:
         assert stat.S_IMODE((data_dir / SIGNING_KEY).stat().st_mode) == 0o600
-        (key,) = tokens.jwks()["keys"]
+        (key,) = tokens.jwks(NOW)["keys"]
         assert set(key) == {"kty", "n", "e", "kid", "use", "alg"}
 
     @pytest.mark.parametrize("content", [b"rubbish", b""])

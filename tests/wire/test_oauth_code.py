@@ -18,8 +18,7 @@ from bascule.domain.clients import AZURE_CLI, AZURE_POWERSHELL, BASCULE_CLI
 from bascule.domain.principals import User
 from bascule.domain.tokens import SESSION_IDLE, SESSION_LIFE
 from bascule.store.connections import driver_of
-from tests.wire.house import BASE, CALLER, House
-from tests.wire.people import (
+from tests.wire.browsing import (
     PASSWORD,
     REDIRECT,
     VERIFIER,
@@ -29,6 +28,7 @@ from tests.wire.people import (
     forms,
     sent_back,
 )
+from tests.wire.house import BASE, CALLER, House
 from tests.wire.test_oauth import claims_in, refused
 
 EVIL = "https://evil.example"

@@ -12,8 +12,8 @@ from bascule.domain.principals import User
 from bascule.domain.tokens import DEVICE_LIFE
 from bascule.identity.token_request import DEVICE_CODE, SHORT_DEVICE_CODE
 from bascule.services import devices
+from tests.wire.browsing import PASSWORD, SCOPE, Browser, Program, add_user, forms
 from tests.wire.house import BASE, CALLER, House
-from tests.wire.people import PASSWORD, SCOPE, Browser, Program, add_user, forms
 from tests.wire.test_oauth import claims_in, refused
 
 ELSEWHERE = "203.0.113.9"

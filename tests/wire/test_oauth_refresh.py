@@ -10,8 +10,8 @@ from bascule.domain.clients import AZURE_POWERSHELL
 from bascule.domain.principals import User
 from bascule.domain.tokens import FAMILY_LIFE, REFRESH_LIFE, RETRY_GRACE
 from bascule.services import tokens
+from tests.wire.browsing import Browser, Program, add_user
 from tests.wire.house import BASE, House
-from tests.wire.people import Browser, Program, add_user
 from tests.wire.test_oauth import claims_in, refused
 
 GONE = (400, "invalid_grant", 70043)
