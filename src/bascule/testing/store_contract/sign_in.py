@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -34,6 +35,10 @@ def _add_all(tx: Transaction) -> None:
     tx.put_passkey(KEY)
     tx.put_recovery_codes(ANNA, ["d1", "d2"], NOW)
     tx.put_known_network(ANNA, "192.0.2.1/32", NOW)
+
+
+def _come_from(network: str, at: datetime, tx: Transaction) -> None:
+    tx.put_known_network(ANNA, network, at)
 
 
 class SignInContract:
@@ -119,7 +124,7 @@ class SignInContract:
         write(store, _add_all)
         for number in range(25):
             at = NOW + timedelta(minutes=number)
-            write(store, lambda tx, n=number, a=at: tx.put_known_network(ANNA, f"n{n}", a))
+            write(store, partial(_come_from, f"n{number}", at))
         known = read(store, lambda r: r.known_networks(ANNA))
         assert known == {f"n{number}" for number in range(5, 25)}
         write(store, lambda tx: tx.put_known_network(BERT, "n0", NOW))
