@@ -10,6 +10,12 @@ from bascule.domain.scopes import Scope
 
 
 class RoleReads(Protocol):
+    def access_stamp(self) -> str:
+        """Another value after each change of principals, memberships, roles or assignments;
+        the same one never comes back, in no database.
+        """
+        ...
+
     def custom_role(self, role_id: str) -> RoleDefinition | None: ...
 
     def custom_roles(self) -> Sequence[RoleDefinition]:

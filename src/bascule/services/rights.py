@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from bascule.domain.access import Subject
 from bascule.domain.builtin_roles import BUILTIN_ROLES
@@ -41,9 +42,39 @@ def all_roles(reader: Reader) -> tuple[RoleDefinition, ...]:
 def rights_of(reader: Reader, principal_id: str, now: datetime) -> Rights:
     """All that a principal holds at ``now``, by itself and by its groups.
 
-    One that is disabled, unknown or no caller (an agent) holds nothing.
+    One that is disabled, unknown or no caller (an agent) holds nothing. What was worked out
+    is kept until anything about access changes, or a membership in it ends.
     """
-    return holdings_of(reader, principal_id, now) if is_enabled(reader, principal_id) else NO_RIGHTS
+    slot = _slot_of(reader.access_stamp(), principal_id)
+    kept = slot.kept
+    if kept is None or (kept.until is not None and kept.until <= now):
+        kept = slot.kept = _work_out(reader, principal_id, now)
+    return kept.rights
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    rights: Rights
+    until: datetime | None  # not inclusive; None: as long as the stamp stays
+
+
+@dataclass(slots=True)
+class _Slot:
+    kept: _Kept | None = None
+
+
+@lru_cache(maxsize=4096)
+def _slot_of(stamp: str, principal_id: str) -> _Slot:  # noqa: ARG001  # reason: they are the key
+    """Where this is kept. A stamp is of one state of one database, so it is of no other's."""
+    return _Slot()
+
+
+def _work_out(reader: Reader, principal_id: str, now: datetime) -> _Kept:
+    if not is_enabled(reader, principal_id):
+        return _Kept(NO_RIGHTS, None)
+    ends = [each.expires_at for each in reader.memberships_of(principal_id, now)]
+    until = min((end for end in ends if end is not None), default=None)
+    return _Kept(holdings_of(reader, principal_id, now), until)
 
 
 def holdings_of(reader: Reader, principal_id: str, now: datetime) -> Rights:

@@ -17,7 +17,7 @@ from bascule.domain.principals import (
     ServicePrincipal,
     User,
 )
-from bascule.store.rows import Rows
+from bascule.store.access_stamp import AccessStamp
 from bascule.store.tables import access as t
 
 _USER = select(t.users).where(t.users.c.id == bindparam("wanted"))
@@ -33,7 +33,7 @@ _MEMBERSHIPS = (
 )
 
 
-class PrincipalReads(Rows):
+class PrincipalReads(AccessStamp):
     __slots__ = ()
 
     def user(self, user_id: str) -> User | None:
@@ -129,6 +129,7 @@ class PrincipalWrites(PrincipalReads):
                 "epoch": user.epoch,
             },
         )
+        self._renew_stamp()
 
     def put_service_principal(self, principal: ServicePrincipal) -> None:
         self._put(
@@ -140,6 +141,7 @@ class PrincipalWrites(PrincipalReads):
                 "created_at": principal.created_at,
             },
         )
+        self._renew_stamp()
 
     def put_group(self, group: Group) -> None:
         self._put(
@@ -152,6 +154,7 @@ class PrincipalWrites(PrincipalReads):
                 "created_at": group.created_at,
             },
         )
+        self._renew_stamp()
 
     def delete_principal(self, principal_id: str) -> None:
         wanted = principal_id.lower()
@@ -163,6 +166,7 @@ class PrincipalWrites(PrincipalReads):
             delete(t.groups).where(t.groups.c.id == wanted),
         ):
             self._run(statement)
+        self._renew_stamp()
 
     def put_credential(self, credential: Credential) -> None:
         self._put(
@@ -191,6 +195,7 @@ class PrincipalWrites(PrincipalReads):
             },
             {"member_kind": str(membership.member_kind), "expires_at": membership.expires_at},
         )
+        self._renew_stamp()
 
     def delete_membership(self, group_id: str, member_id: str, provider_id: str = "") -> None:
         table = t.memberships
@@ -201,6 +206,7 @@ class PrincipalWrites(PrincipalReads):
                 table.c.provider_id == provider_id,
             )
         )
+        self._renew_stamp()
 
 
 def _user(row: Row[Any]) -> User:

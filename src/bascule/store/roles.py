@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, or_, select
 from bascule.domain.access import PrincipalKind
 from bascule.domain.roles import Permission, RoleAssignment, RoleDefinition
 from bascule.domain.scopes import Scope
-from bascule.store.rows import Rows
+from bascule.store.access_stamp import AccessStamp
 from bascule.store.tables import access as t
 
 _ASSIGNMENTS_OF = (
@@ -20,7 +20,7 @@ _ASSIGNMENTS_OF = (
 )
 
 
-class RoleReads(Rows):
+class RoleReads(AccessStamp):
     __slots__ = ()
 
     def custom_role(self, role_id: str) -> RoleDefinition | None:
@@ -96,9 +96,11 @@ class RoleWrites(RoleReads):
                 "updated_by": role.updated_by,
             },
         )
+        self._renew_stamp()
 
     def delete_custom_role(self, role_id: str) -> None:
         self._run(delete(t.role_definitions).where(t.role_definitions.c.id == role_id.lower()))
+        self._renew_stamp()
 
     def add_role_assignment(self, assignment: RoleAssignment) -> None:
         self._run(
@@ -115,10 +117,12 @@ class RoleWrites(RoleReads):
                 "created_by": assignment.created_by,
             },
         )
+        self._renew_stamp()
 
     def delete_role_assignment(self, assignment_id: str) -> None:
         table = t.role_assignments
         self._run(delete(table).where(table.c.id == assignment_id.lower()))
+        self._renew_stamp()
 
 
 def _upwards(key: str) -> list[str]:

@@ -6,7 +6,7 @@ foreign key to it, and its deletion takes them along in the same transaction.
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, String, Table
 
 from bascule.store.columns import Instant, Json, Key
 from bascule.store.tables.metadata import metadata
@@ -101,4 +101,14 @@ role_assignments = Table(
     Column("created_by", Key, nullable=False),
     Index(None, "principal_id"),
     Index(None, "scope_key", "role_id", "principal_id", unique=True),
+)
+
+# Another random value after each change of the tables above (credentials apart): what was
+# worked out from them holds for as long as it stays.
+access_stamp = Table(
+    "access_stamp",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("stamp", String, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
 )

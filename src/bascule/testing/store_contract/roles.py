@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from bascule.domain.access import PrincipalKind
+from bascule.domain.principals import Group, Membership, ServicePrincipal, User
 from bascule.domain.roles import Permission, RoleAssignment, RoleDefinition
 from bascule.domain.scopes import Scope, group_scope, subscription_scope
 from bascule.errors import Conflict
@@ -137,3 +139,40 @@ class RoleContract:
             assert len(reader.role_assignments_within(WHOLE)) == 4
 
         read(store, within)
+
+    def test_each_change_of_access_leaves_another_stamp(self, store: Store) -> None:
+        """What was worked out from older rows must not pass for today's."""
+        group = Group(ANNA, "people", "", NOW)
+        member = Membership(ANNA, BERT, PrincipalKind.USER)
+        changes: list[Callable[[Transaction], None]] = [
+            lambda tx: tx.put_user(User(BERT, "bert", "Bert", True, NOW)),
+            lambda tx: tx.put_service_principal(ServicePrincipal(BERT, "Bert", False, NOW)),
+            lambda tx: tx.put_group(group),
+            lambda tx: tx.put_membership(member),
+            lambda tx: tx.delete_membership(ANNA, BERT),
+            lambda tx: tx.put_custom_role(ROLE),
+            lambda tx: tx.add_role_assignment(AT_GROUP),
+            lambda tx: tx.delete_role_assignment(AT_GROUP.id),
+            lambda tx: tx.delete_custom_role(ROLE.id),
+            lambda tx: tx.delete_principal(BERT),
+        ]
+        seen = [read(store, lambda reader: reader.access_stamp())]
+        for change in changes:
+            write(store, change)
+            seen.append(read(store, lambda reader: reader.access_stamp()))
+        assert len(set(seen)) == len(changes) + 1
+        assert read(store, lambda reader: reader.access_stamp()) == seen[-1]
+
+    def test_what_is_undone_gives_the_stamp_back(self, store: Store) -> None:
+        before = read(store, lambda reader: reader.access_stamp())
+        inside: list[str] = []
+
+        def undone(tx: Transaction) -> None:
+            tx.put_custom_role(ROLE)
+            inside.append(tx.access_stamp())
+            raise Conflict("no")
+
+        with pytest.raises(Conflict):
+            write(store, undone)
+        assert inside != [before]
+        assert read(store, lambda reader: reader.access_stamp()) == before

@@ -6,6 +6,7 @@ Revises: 0002
 
 from __future__ import annotations
 
+import secrets
 import uuid
 
 import sqlalchemy as sa
@@ -23,6 +24,15 @@ def upgrade() -> None:
     _principals()
     _roles()
     _move_credentials()
+    op.create_table(
+        "access_stamp",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("stamp", sa.String(), nullable=False),
+        sa.CheckConstraint("id = 1", name=op.f("ck_access_stamp_one_row")),
+        sa.PrimaryKeyConstraint("id", name="pk_access_stamp"),
+    )
+    first = {"stamp": secrets.token_hex(16)}
+    op.get_bind().execute(sa.text("INSERT INTO access_stamp VALUES (1, :stamp)"), first)
 
 
 def _principals() -> None:

@@ -1,0 +1,31 @@
+"""The stamp that every change of who may do what leaves: what was worked out before it is old.
+
+Random, not counted: a transaction that is undone, a database that is restored, or another
+database never shows a stamp that somebody has seen with other rows.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from sqlalchemy import bindparam, select, update
+
+from bascule.errors import Unavailable
+from bascule.store.rows import Rows
+from bascule.store.tables import access as t
+
+_STAMP = select(t.access_stamp.c.stamp)
+_RENEW = update(t.access_stamp).values(stamp=bindparam("renewed"))
+
+
+class AccessStamp(Rows):
+    __slots__ = ()
+
+    def access_stamp(self) -> str:
+        row = self._first(_STAMP)
+        if row is None:
+            raise Unavailable("The database has lost its stamp of access; restore a backup.")
+        return str(row.stamp)
+
+    def _renew_stamp(self) -> None:
+        self._run(_RENEW, {"renewed": secrets.token_hex(16)})
