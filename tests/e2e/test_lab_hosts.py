@@ -121,7 +121,7 @@ def test_info_is_the_contract(lab: LabWorld) -> None:
     assert web["namespace"] == f"bascule-{lab.name}-web-1"
     assert set(info["admin"]) == {"client_id", "client_secret"}
     assert [(each["name"], each["role"]) for each in info["users"]] == [
-        ("owner", "Owner"), ("reader", "Reader"), ("requestor", "JIT requestor"),
+        ("owner", "Owner"), ("reader", "Reader"), ("requestor", "JIT Access Role"),
     ]  # fmt: skip
     assert len({each["password"] for each in info["users"]}) == 3
     assert [each["name"] for each in info["inventory"]] == ["legacy-1"]

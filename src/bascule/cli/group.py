@@ -97,7 +97,10 @@ def add(name: str, description: str, output: str) -> None:
 @click.argument("name")
 @yes_option
 def delete(name: str, is_sure: bool) -> None:
-    """Delete a group with its roles; its members stay, and lose what they had by it."""
+    """Delete a group with its roles.
+
+    Its members stay, and lose what they had by it.
+    """
     with connect() as connection:
         found = find_principal(connection, GROUPS, name)
         words = may_end_words(found.live_grants)
@@ -112,9 +115,9 @@ def delete(name: str, is_sure: bool) -> None:
 @click.argument("name")
 @click.argument("member")
 def add_member(name: str, member: str) -> None:
-    """Put MEMBER, a user or service principal, into the group NAME.
+    """Put MEMBER into the group NAME.
 
-    You must hold all that the group holds.
+    MEMBER is a user or service principal, by name or id. You must hold all that the group holds.
     """
     with connect() as connection:
         found = find_principal(connection, GROUPS, name)
@@ -131,7 +134,10 @@ def add_member(name: str, member: str) -> None:
 @click.argument("member")
 @yes_option
 def remove_member(name: str, member: str, is_sure: bool) -> None:
-    """Take MEMBER out of the group NAME; what it has open by the group closes at once."""
+    """Take MEMBER out of the group NAME.
+
+    What it has open by the group alone closes at once.
+    """
     with connect() as connection:
         found = find_principal(connection, GROUPS, name)
         who = find_member(connection, member)

@@ -21,13 +21,12 @@ from bascule.cli.role_find import (
     scope_words,
 )
 from bascule.client import roles
-from bascule.client.roles import Assignment
-from bascule.domain.actions import (
-    INITIATE,
-    MACHINE_READ,
-    POLICY_READ,
-    PUBLIC_IP_READ,
-    SECURITY_POLICY_READ,
+from bascule.client.roles import (
+    FOR_API,
+    FOR_PEOPLE,
+    REQUESTOR,
+    REQUESTOR_DESCRIPTION,
+    Assignment,
 )
 from bascule.domain.ids import is_guid
 from bascule.domain.roles import Permission, RoleDefinition
@@ -37,20 +36,13 @@ if TYPE_CHECKING:
     from bascule.client.connection import Connection
     from bascule.domain.scopes import Scope
 
-REQUESTOR = "JIT Access Role"
-REQUESTOR_DESCRIPTION = "Users that can enable access to Virtual Machines."
-# CONTRACT 2.8: what asking by the API takes, and what looking around in a portal takes.
-FOR_API = (POLICY_READ, INITIATE, SECURITY_POLICY_READ, PUBLIC_IP_READ)
-FOR_PEOPLE = (*FOR_API, MACHINE_READ, "Microsoft.Network/networkInterfaces/*/read")
-
 
 @click.group(
     epilog="""\b
 Examples:
   bascule role create-requestor --assign anna@example.com --machine web-1
   bascule role assign Reader auditors
-  bascule role check anna@example.com \\
-    Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action --machine web-1"""
+  bascule role check anna@example.com Microsoft.Compute/virtualMachines/read"""
 )
 def role() -> None:
     """Roles, and who holds which where."""
@@ -382,8 +374,7 @@ def assignments(
 @role.command(
     epilog="""\b
 Examples:
-  bascule role check anna@example.com \\
-    Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action --machine web-1
+  bascule role check anna@example.com Microsoft.Compute/virtualMachines/read
   bascule role check deployer Microsoft.Compute/virtualMachines/write -o json"""
 )
 @click.argument("principal")

@@ -75,7 +75,7 @@ def list_command(output: str) -> None:
 @click.argument("name")
 @output_option
 def show(name: str, output: str) -> None:
-    """Show one service principal and its credentials; no secret is ever shown."""
+    """Show one and its credentials, never a secret."""
     with connect() as connection:
         found = find_principal(connection, SERVICES, name)
         now = connection.now()
@@ -145,7 +145,10 @@ def add(
 @click.argument("name")
 @yes_option
 def disable(name: str, is_sure: bool) -> None:
-    """Let a service principal in no more; what it has open closes at once."""
+    """Let a service principal in no more.
+
+    What it has open closes at once.
+    """
     with connect() as connection:
         found = find_principal(connection, SERVICES, name)
         confirm(f"{found.name} is let in no more. {ends_words(found.live_grants)}", is_sure=is_sure)
@@ -167,7 +170,10 @@ def enable(name: str) -> None:
 @click.argument("name")
 @yes_option
 def delete(name: str, is_sure: bool) -> None:
-    """Delete a service principal with its credentials and roles; the record stays."""
+    """Delete a service principal and its roles.
+
+    Credentials go too; the record stays, and what it has open closes at once.
+    """
     with connect() as connection:
         found = find_principal(connection, SERVICES, name)
         confirm(
@@ -201,7 +207,10 @@ def add_secret(name: str, label: str, span: timedelta | None, output: str) -> No
 @_FOR
 @output_option
 def add_certificate(name: str, file: Path, label: str, span: timedelta | None, output: str) -> None:
-    """Let it sign in by the certificate in FILE (PEM; RSA from 2048 bits, or P-256) too."""
+    """Let it sign in by a certificate too.
+
+    FILE is PEM; its key is RSA from 2048 bits, or on P-256.
+    """
     _add_credential(name, label, span, _read(file), output)
 
 
@@ -228,7 +237,10 @@ def _add_credential(name: str, label: str, span: timedelta | None, pem: str, out
 @click.argument("key")
 @yes_option
 def remove_credential(name: str, key: str, is_sure: bool) -> None:
-    """Remove the credential KEY, as bascule sp show lists it; the start of it is enough."""
+    """Remove a credential.
+
+    KEY is as bascule sp show lists it; its first characters are enough.
+    """
     with connect() as connection:
         found = find_principal(connection, SERVICES, name)
         key_id = _key(found, key)

@@ -108,7 +108,10 @@ def add(name: str, display_name: str, is_from_stdin: bool, output: str) -> None:
 @click.argument("name")
 @yes_option
 def disable(name: str, is_sure: bool) -> None:
-    """Sign a user out everywhere and let him in no more; what he has open closes at once."""
+    """Sign a user out and let him in no more.
+
+    What he has open closes at once.
+    """
     with connect() as connection:
         found = find_principal(connection, USERS, name)
         confirm(
@@ -133,7 +136,10 @@ def enable(name: str) -> None:
 @click.argument("name")
 @yes_option
 def delete(name: str, is_sure: bool) -> None:
-    """Delete a user with his roles, memberships and ways to sign in; the record stays."""
+    """Delete a user, his roles and memberships.
+
+    Ways to sign in go too; the record stays, and what he has open closes at once.
+    """
     with connect() as connection:
         found = find_principal(connection, USERS, name)
         confirm(

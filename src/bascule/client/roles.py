@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING
 
 from bascule.client.reading import Data, inner, instant, objects, text, texts
 from bascule.client.versions import AUTHORIZATION_VERSION, BASCULE_VERSION
+from bascule.domain.actions import (
+    INITIATE,
+    MACHINE_READ,
+    POLICY_READ,
+    PUBLIC_IP_READ,
+    SECURITY_POLICY_READ,
+)
 from bascule.domain.roles import Permission, RoleDefinition
 from bascule.domain.scopes import ROOT, Scope
 
@@ -18,6 +25,11 @@ if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
     from bascule.client.connection import Connection
 
 _PROVIDER = "/providers/Microsoft.Authorization"
+REQUESTOR = "JIT Access Role"
+REQUESTOR_DESCRIPTION = "Users that can enable access to Virtual Machines."
+# CONTRACT 2.8: what asking by the API takes, and what looking around in a portal takes.
+FOR_API = (POLICY_READ, INITIATE, SECURITY_POLICY_READ, PUBLIC_IP_READ)
+FOR_PEOPLE = (*FOR_API, MACHINE_READ, "Microsoft.Network/networkInterfaces/*/read")
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ class Seeder:
     def plant_people(self) -> None:
         """Make the users; they are made while the agents come up."""
         web = self._machine_id(self._topology.machines[0])
-        plant_people(self._connection, self._folder, str(web))
+        plant_people(self._connection, self._folder, web)
 
     def _machine_id(self, machine: LabHost) -> ResourceId:
         return self._id_of(machine.name)

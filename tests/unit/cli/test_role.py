@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from bascule.cli.role import FOR_API, FOR_PEOPLE
 from bascule.cli.role_check import known_action, unmatched
+from bascule.client.roles import FOR_API, FOR_PEOPLE
 from bascule.domain.access import PrincipalKind
 from bascule.domain.actions import INITIATE, MACHINE_WRITE, POLICY_READ
 from bascule.domain.builtin_roles import OWNER, READER
