@@ -28,7 +28,7 @@ ASSIGNED = "eeeeeeee-0000-4000-8000-000000000005"
 def world() -> Iterator[World]:
     made = World()
     carla = ServicePrincipal(CARLA, "carla", True, made.clock.wall)
-    made.do(lambda tx, act: tx.put_service_principal(carla))
+    made.do(lambda tx, _: tx.put_service_principal(carla))
     made.do(lambda tx, act: tx.put_group(Group(CREW, "crew", "", act.now)))
     yield made
     made.close()
@@ -42,7 +42,7 @@ def may(world: World) -> bool:
 def assign(world: World, principal_id: str, kind: PrincipalKind, role_id: str = OWNER.id) -> None:
     scope = subscription_scope(world.installation.subscription_id)
     made = RoleAssignment(ASSIGNED, scope, role_id, principal_id, kind, "", world.clock.wall, "")
-    world.do(lambda tx, act: tx.add_role_assignment(made))
+    world.do(lambda tx, _: tx.add_role_assignment(made))
 
 
 def test_an_assignment_counts_from_its_commit_to_its_end(world: World) -> None:
@@ -50,7 +50,7 @@ def test_an_assignment_counts_from_its_commit_to_its_end(world: World) -> None:
     assign(world, CARLA, PrincipalKind.SERVICE)
     assert may(world)
     assert may(world)
-    world.do(lambda tx, act: tx.delete_role_assignment(ASSIGNED))
+    world.do(lambda tx, _: tx.delete_role_assignment(ASSIGNED))
     assert not may(world)
     assign(world, CARLA, PrincipalKind.SERVICE, READER.id)
     assert not may(world)
@@ -60,7 +60,7 @@ def test_who_is_disabled_holds_nothing_at_once(world: World) -> None:
     assign(world, CARLA, PrincipalKind.SERVICE)
     assert may(world)
     disabled = ServicePrincipal(CARLA, "carla", False, world.clock.wall)
-    world.do(lambda tx, act: tx.put_service_principal(disabled))
+    world.do(lambda tx, _: tx.put_service_principal(disabled))
     assert not may(world)
 
 
@@ -68,7 +68,7 @@ def test_a_membership_that_ends_takes_its_rights_along_without_a_write(world: Wo
     assign(world, CREW, PrincipalKind.GROUP)
     ends = world.clock.wall + timedelta(minutes=10)
     member = Membership(CREW, CARLA, PrincipalKind.SERVICE, "provider", ends)
-    world.do(lambda tx, act: tx.put_membership(member))
+    world.do(lambda tx, _: tx.put_membership(member))
     assert may(world)
     world.clock.pass_time(599)
     assert may(world)
