@@ -33,7 +33,7 @@ PROVIDERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     ),
     "Bascule.Fleet": {"enforcementPoints": _BASCULE, "enrolments": _BASCULE},
     "Microsoft.Authorization": dict.fromkeys(
-        ("permissions", "providerOperations", "roleAssignments", "roleDefinitions"),
+        ("permissions", "roleAssignments", "roleDefinitions"),
         ("2022-04-01",),
     ),
     "Microsoft.Compute": {"virtualMachines": ("2024-07-01",)},
