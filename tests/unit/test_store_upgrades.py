@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 
+from bascule.domain.access import PrincipalKind
+from bascule.domain.actions import ASSIGNMENT_WRITE
 from bascule.domain.chain import ChainHead, link_after
+from bascule.domain.roles import NO_RIGHTS
+from bascule.domain.scopes import subscription_scope
+from bascule.identity.authenticate import find_principal, name_of_proof
+from bascule.identity.secrets import sha256_hex
 from bascule.interfaces import EventFilter, Reader
+from bascule.services.rights import rights_of
 from bascule.store import open as opening
 from bascule.store import tables as t
+from bascule.store.columns import to_microseconds
 from bascule.store.connections import connect
 from bascule.store.open import open_store
-from bascule.testing.store_contract.samples import an_event
+from bascule.testing.store_contract.samples import SUBSCRIPTION, an_event
 
 
 def made_at(path: Path, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,3 +58,44 @@ def test_events_of_before_the_chain_are_sealed_with_the_rest(
     assert told == ["old"]
     assert waiting == [link_after(ChainHead(), event.record()).hash]
     assert head == ChainHead()
+
+
+def test_an_administrator_of_before_roles_still_signs_in_and_is_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever could do everything could; a client that was switched off stays so."""
+    path = tmp_path / "bascule.db"
+    made_at(path, "0002", monkeypatch)
+    client, disabled = (f"0000000{n}-0000-4000-8000-000000000000" for n in "ab")
+    at = to_microseconds(datetime(2030, 1, 1, tzinfo=UTC))
+    with connect(path) as raw:
+        raw.execute(
+            text("INSERT INTO installation VALUES (1, 'tenant', :whole, 'local', :at)"),
+            {"whole": SUBSCRIPTION, "at": at},
+        )
+        for client_id, is_enabled in ((client, True), (disabled, False)):
+            raw.execute(
+                text(
+                    "INSERT INTO credentials (client_key, client_id, secret_hash, display_name, "
+                    "is_enabled) VALUES (:id, :id, :hash, 'administrator', :enabled)"
+                ),
+                {"id": client_id, "hash": sha256_hex("secret"), "enabled": is_enabled},
+            )
+    store = open_store(path)
+    now = datetime(2030, 1, 2, tzinfo=UTC)
+    whole = subscription_scope(SUBSCRIPTION)
+
+    def look(reader: Reader) -> None:
+        principal = find_principal(reader, PrincipalKind.SERVICE, client, now)
+        assert principal is not None
+        assert principal.name == "administrator"
+        assert name_of_proof(sha256_hex("secret")) in principal.proofs
+        assert rights_of(reader, client, now).may(ASSIGNMENT_WRITE, whole)
+        assert find_principal(reader, PrincipalKind.SERVICE, disabled, now) is None
+        assert rights_of(reader, disabled, now) == NO_RIGHTS
+
+    async def run() -> None:
+        await store.read(look)
+
+    asyncio.run(run())
+    store.close()

@@ -14,6 +14,7 @@ from bascule.domain.scopes import subscription_scope
 from bascule.errors import NotFound
 from bascule.interfaces import Installation, Reader, Transaction
 from bascule.services.act import Act, new_id
+from bascule.services.losses import end_unheld
 
 DEFAULT_RESOURCE_GROUP = "default"
 DEFAULT_LOCATION = "local"
@@ -57,6 +58,8 @@ def set_administrator(tx: Transaction, act: Act, client_id: str, secret_hash: st
     )
     _make_owner(tx, act, client_id)
     if earlier:
+        gone = [each.id for each in earlier if each.id != client_id]
+        end_unheld(tx, act, gone, "recovery of the administrator")
         act.record(tx, AdministratorRecovered(client_id))
 
 

@@ -24,12 +24,15 @@ pytest.register_assert_rewrite(
             "inventory",
             "plans",
             "policies",
+            "principals",
             "providers",
             "record",
             "requests",
             "roles",
             "sign_in",
+            "tokens",
             "transactions",
+            "within",
         )
     )
 )
@@ -42,12 +45,15 @@ from bascule.testing.store_contract.grants import GrantContract
 from bascule.testing.store_contract.inventory import InventoryContract
 from bascule.testing.store_contract.plans import PlanContract
 from bascule.testing.store_contract.policies import PolicyContract
+from bascule.testing.store_contract.principals import PrincipalContract
 from bascule.testing.store_contract.providers import ProviderContract
 from bascule.testing.store_contract.record import RecordContract
 from bascule.testing.store_contract.requests import RequestContract
 from bascule.testing.store_contract.roles import RoleContract
 from bascule.testing.store_contract.sign_in import SignInContract
+from bascule.testing.store_contract.tokens import TokenContract
 from bascule.testing.store_contract.transactions import TransactionContract
+from bascule.testing.store_contract.within import WithinContract
 
 __all__ = ["DurableStoreContract", "StoreContract"]
 
@@ -56,6 +62,7 @@ class StoreContract(
     InventoryContract,
     PlanContract,
     PolicyContract,
+    PrincipalContract,
     ProviderContract,
     RequestContract,
     GrantContract,
@@ -65,6 +72,8 @@ class StoreContract(
     DeliveryContract,
     RoleContract,
     SignInContract,
+    TokenContract,
     TransactionContract,
+    WithinContract,
 ):
     """All of it."""

@@ -40,6 +40,8 @@ class FleetContract:
         write(store, lambda tx: tx.delete_enforcement_point("uid-none"))
         points = read(store, lambda r: r.enforcement_points())
         assert [point.machine_uid for point in points] == ["uid-a", "uid-c"]
+        assert list(read(store, lambda r: r.enforcement_points("uid-a", 5))) == [points[1]]
+        assert list(read(store, lambda r: r.enforcement_points(limit=1))) == [points[0]]
         assert read(store, lambda r: r.machine_by_uid("uid-b")) is not None, "the machine stays"
 
     def test_a_point_belongs_to_a_machine_that_exists(self, store: Store) -> None:
