@@ -102,11 +102,14 @@ def running(data: Path, *options: str) -> Iterator[int]:
             if '"serving"' in line:
                 break
         # Somebody must read what it says from then on, or it would stop at a full pipe.
-        threading.Thread(target=stderr.read, daemon=True).start()
+        reader = threading.Thread(target=stderr.read)
+        reader.start()
         yield port
     finally:
         process.terminate()
         assert process.wait(20) == 0
+        reader.join()
+        stderr.close()
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +267,7 @@ class TestPeople:
             token = credential.get_token(server.scope)
         assert server.status_of(token.token) == 200
 
+    @pytest.mark.filterwarnings("ignore:This API has been deprecated:DeprecationWarning")
     def test_a_password_in_adfs_mode(self, server: Server) -> None:
         """A tenant of 'adfs' needs no switch for instance discovery."""
         with pytest.warns(DeprecationWarning, match="UsernamePasswordCredential"):

@@ -71,7 +71,7 @@ class TestCode:
         assert back.startswith("/organizations/oauth2/v2.0/authorize?")
         assert "prompt" not in back
         confirm = browser.get(back)
-        for word in ("Azure CLI", CALLER, "2030-01-01T12:00", "localhost:51234", anna.name):
+        for word in ("Azure CLI", CALLER, "2030-01-01 12:00", "localhost:51234", anna.name):
             assert word in confirm.text
         sent = sent_back(browser.submit(confirm, answer="allow"))
         assert sent["state"] == "st-1"

@@ -76,7 +76,7 @@ class TestDeviceCode:
         typing = browser.get(entered.headers["location"])
         assert forms(typing)[0].fields["user_code"] == begun["user_code"]
         confirm = browser.submit(typing)
-        for word in ("Azure CLI", ELSEWHERE, CALLER, "2030-01-01T12:00", begun["user_code"]):
+        for word in ("Azure CLI", ELSEWHERE, CALLER, "2030-01-01 12:00", begun["user_code"]):
             assert word in confirm.text
         assert refused(device.poll(begun["device_code"]))[1] == "authorization_pending"
         assert "Signed in" in browser.submit(confirm, answer="allow").text

@@ -1,9 +1,9 @@
 """A service principal's assertion, signed by the key of one of its certificates.
 
 RFC 7523 section 3, in the form that MSAL makes: RS256 or PS256 (ES256 by a key on P-256),
-``x5t`` or ``x5t#S256`` (RFC 7515 sections 4.1.7 and 4.1.8) in the header. These only choose among the certificates that
-are stored; a key that the header brings along (``jwk``, ``x5c``, ``jku``) is never looked at
-(EDGES B5). Refused are assertions past their end, not yet valid, for another audience, and
+``x5t`` or ``x5t#S256`` (RFC 7515 sections 4.1.7 and 4.1.8) in the header. These only choose
+among the certificates that are stored; a key that the header brings along (``jwk``, ``x5c``,
+``jku``) is never looked at (EDGES B5). Refused are assertions past their end, not yet valid, for another audience, and
 living over fifteen minutes from now.
 """
 
@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
+from joserfc.jws import JWSRegistry
 
 from bascule.domain.principals import Credential
 from bascule.identity.assertions import LONGEST_LIFE, instant_of, is_for
@@ -31,6 +32,15 @@ RSA_ALGORITHMS = ("RS256", "PS256")
 EC_ALGORITHMS = ("ES256",)
 LONGEST_ASSERTION = 16_384  # characters: an x5c chain that is passed over makes it long
 CLOCKS_DIFFER_BY = timedelta(minutes=5)
+
+
+class _Registry(JWSRegistry):
+    """As strict as the library's own, with room for an x5c that is passed over."""
+
+    max_header_length = LONGEST_ASSERTION
+
+
+_REGISTRY = _Registry(algorithms=[*RSA_ALGORITHMS, *EC_ALGORITHMS])
 
 
 def check_certificate_assertion(
@@ -61,7 +71,7 @@ def _signed_by(
             continue
         try:
             key, algorithms = verifier
-            claims = jwt.decode(assertion, key, [*algorithms]).claims
+            claims = jwt.decode(assertion, key, [*algorithms], _REGISTRY).claims
         except (JoseError, ValueError, TypeError):
             continue
         return credential, claims
@@ -85,7 +95,7 @@ def _header(assertion: str) -> Mapping[str, Any] | None:
     if len(assertion) > LONGEST_ASSERTION or not assertion.isascii():
         return None
     try:
-        return jws.extract_compact(assertion.encode()).headers()
+        return jws.extract_compact(assertion.encode(), registry=_REGISTRY).headers()
     except (JoseError, ValueError, TypeError, AttributeError):
         return None
 

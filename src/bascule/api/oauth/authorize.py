@@ -22,9 +22,8 @@ from bascule.api.oauth.browser import Browser, csrf_token, go, is_csrf_token
 from bascule.api.oauth.refusals import no_such_tenant
 from bascule.api.oauth.sign_in import to_sign_in
 from bascule.api.origin import base_url
-from bascule.api.pages import Page
+from bascule.api.pages import Page, shown_time
 from bascule.domain.clients import client_name, loopback_origin
-from bascule.domain.times import format_utc
 from bascule.domain.tokens import AuthorizationCode
 from bascule.identity.realm import Realm
 from bascule.services import tokens
@@ -155,7 +154,7 @@ def _confirm_page(browser: Browser, asked: _Asked, visitor: Visitor, status: int
         "client": client_name(asked.client_id),
         "where": urlsplit(asked.redirect_uri).netloc,
         "address": browser.address,
-        "time": format_utc(browser.state.services.clock.now()),
+        "time": shown_time(browser.state.services.clock.now()),
         "user": visitor.user,
     }
     # Browsers hold a form to its action and to where that redirects.

@@ -19,10 +19,9 @@ from bascule.api.oauth.browser import Browser, csrf_token, is_csrf_token
 from bascule.api.oauth.refusals import NOT_KEPT, no_such_tenant, read_fields, refuse
 from bascule.api.oauth.sign_in import to_sign_in
 from bascule.api.origin import base_url, caller_address
-from bascule.api.pages import Page
+from bascule.api.pages import Page, shown_time
 from bascule.domain.clients import client_name
 from bascule.domain.sign_in import network_of, wide_network_of
-from bascule.domain.times import format_utc
 from bascule.domain.tokens import DEVICE_LIFE, DeviceCode
 from bascule.identity.token_request import WRONG_SCOPE, Refused, missing, unknown_client
 from bascule.services import devices
@@ -156,7 +155,7 @@ class _DevicePage:
             "address": code.address,
             "is_elsewhere": code.address != browser.address,
             "your_address": browser.address,
-            "time": format_utc(code.created_at),
+            "time": shown_time(code.created_at),
             "user": visitor.user,
         }
         return browser.show(Page("device_confirm", content))

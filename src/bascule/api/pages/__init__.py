@@ -12,6 +12,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,11 @@ def show(page: Page, status: int = 200, language: str = "en") -> Response:
         .render(page.content, t=text, page=page.template, language=language, nonce=nonce)
     )
     return HTMLResponse(body, status, _headers(page, nonce))
+
+
+def shown_time(at: datetime) -> str:
+    """An instant as people read it; whose zone theirs is, the server does not know."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _headers(page: Page, nonce: str) -> dict[str, str]:
