@@ -74,7 +74,7 @@ def list_command(custom: bool, output: str) -> None:
 @click.argument("name")
 @output_option
 def show(name: str, output: str) -> None:
-    """Show one role: what it allows, and where it can be assigned."""
+    """Show one role: what it allows, and where."""
     with connect() as connection:
         found = find_role(connection, name)
     if output == "json":
@@ -96,7 +96,7 @@ def show(name: str, output: str) -> None:
     epilog="""\b
 Examples:
   bascule role create "Night shift" --action '*/read' \\
-    --action Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action
+    --action 'Microsoft.Security/locations/jitNetworkAccessPolicies/*'
   bascule role create "Night shift" --replace --action '*/read'"""
 )
 @click.argument("name")
@@ -119,9 +119,10 @@ def create(
     scope: str | None,
     output: str,
 ) -> None:
-    """Make a role of your own; it can be assigned everywhere, or at the scope named.
+    """Make a role of your own.
 
-    An action is Provider/type/verb, in which * stands for anything; quote it for the shell.
+    It can be assigned everywhere, or at the scope named. An action is Provider/type/verb,
+    in which * stands for anything; quote it for the shell.
     """
     permission = Permission(actions, not_actions)
     with connect() as connection:
@@ -147,7 +148,7 @@ def _same_name(connection: Connection, name: str) -> RoleDefinition | None:
 Examples:
   bascule role create-requestor
   bascule role create-requestor --assign anna@example.com --machine web-1
-  bascule role create-requestor --for-api-only --name "JIT programs" --assign deployer""",
+  bascule role create-requestor --for-api-only --name CI --assign deployer""",
 )
 @click.option("--name", default=REQUESTOR, show_default=True, help="The role's name.")
 @click.option("--for-api-only", is_flag=True, help="Leave out what only looking around needs.")
@@ -163,10 +164,11 @@ def create_requestor(
     scope: str | None,
     output: str,
 ) -> None:
-    """Make the least role that can request access, as Set-JitLeastPrivilegedRole does.
+    """Make the least role that can request access.
 
-    The role can be assigned everywhere; --machine, --resource-group and --scope say where
-    --assign gives it. A role of that name that allows the same is taken as it is.
+    It is that of the how-to's Set-JitLeastPrivilegedRole. It can be assigned everywhere;
+    --machine, --resource-group and --scope say where --assign gives it. A role of that name
+    that allows the same is taken as it is.
     """
     if principal is None and any(each is not None for each in (machine, resource_group, scope)):
         raise InvalidInput("A scope says where to assign: name somebody too, --assign PRINCIPAL.")
@@ -244,7 +246,10 @@ def assign(
     scope: str | None,
     output: str,
 ) -> None:
-    """Give ROLE to PRINCIPAL, a user, group or service principal: everywhere, or at a scope."""
+    """Give ROLE to PRINCIPAL, everywhere or at a scope.
+
+    PRINCIPAL is a user, a group or a service principal, by name or id.
+    """
     with connect() as connection:
         at = find_scope(connection, machine, resource_group, scope)
         found = find_role(connection, name)
@@ -350,7 +355,10 @@ def assignments(
     scope: str | None,
     output: str,
 ) -> None:
-    """List who holds which role where; at a scope, what holds there from above too."""
+    """List who holds which role where.
+
+    At a scope, what holds there from above is listed too.
+    """
     with connect() as connection:
         at = find_scope(connection, machine, resource_group, scope)
         who = principal_id(connection, principal)[0] if principal is not None else ""
@@ -389,9 +397,9 @@ def check(
     scope: str | None,
     output: str,
 ) -> int:
-    """Say whether PRINCIPAL may do ACTION, and by which role, scope and group.
+    """Say whether PRINCIPAL may do ACTION, and why.
 
-    If not, which role would give it. Ends with 0 when allowed and 4 when not.
+    That is by which role, scope and group. If not, which role would give it. Ends with 0 when allowed and 4 when not.
     """
     wanted = known_action(action)
     with connect() as connection:
