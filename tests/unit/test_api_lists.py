@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bascule.api.filters import Clause, parse_filter
 from bascule.api.my_address import is_own_address
-from bascule.api.paging import Wanted
+from bascule.api.paging import MOST_LOOKED_AT, Wanted, sift
 from bascule.api.preconditions import Conditions
 from bascule.domain.net import parse_address
 from bascule.errors import InvalidInput
@@ -105,3 +105,49 @@ def test_own_addresses_can_be_bound_and_others_cannot() -> None:
     assert is_own_address(parse_address("127.0.0.1"))
     assert not is_own_address(parse_address("192.0.2.1"))
     assert not is_own_address(parse_address("2001:db8::1"))
+
+
+class _Rows:
+    """A list of numbers from 1, read after a place; counts what was read."""
+
+    def __init__(self, many: int) -> None:
+        self.many, self.read_in_all = many, 0
+
+    def read(self, after: int | None, limit: int) -> list[int]:
+        first = (after or 0) + 1
+        rows = list(range(first, min(self.many, first + limit - 1) + 1))
+        self.read_in_all += len(rows)
+        return rows
+
+
+@given(
+    many=st.integers(0, 6000),
+    top=st.integers(1, 1000),
+    step=st.sampled_from([1, 2, 7, 999, 7000]),
+    is_sieved=st.booleans(),
+)
+def test_pages_of_what_is_visible_give_each_row_once_and_end(
+    many: int, top: int, step: int, is_sieved: bool
+) -> None:
+    """Pages may be short, never too long; each goes on from further, and the last one ends."""
+    rows, wanted = _Rows(many), Wanted(top, "")
+    keeps = (lambda number: number % step == 0) if is_sieved else None
+    expected = [n for n in range(1, many + 1) if keeps is None or keeps(n)]
+    seen: list[int] = []
+    after: int | None = None
+    while True:
+        page = sift(wanted, after, rows.read, keeps, lambda number: number)
+        assert len(page.shown) <= top
+        seen += page.shown
+        if page.goes_on is None:
+            break
+        assert page.goes_on > (after or 0)
+        assert len(page.shown) == top or page.goes_on - (after or 0) >= MOST_LOOKED_AT
+        after = page.goes_on
+    assert seen == expected
+
+
+def test_a_page_of_what_is_all_visible_reads_no_more_than_it_shows() -> None:
+    rows = _Rows(100_000)
+    assert len(sift(Wanted(10, ""), None, rows.read, None, lambda number: number).shown) == 10
+    assert rows.read_in_all == 11
