@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bascule.api.filters import Clause, parse_filter
+from bascule.api.filters import HOLDS, HOLDS_FOR, Clause, parse_filter
 from bascule.api.my_address import is_own_address
 from bascule.api.paging import MOST_LOOKED_AT, Wanted, sift
 from bascule.api.preconditions import Conditions
@@ -83,6 +83,35 @@ def test_no_text_breaks_a_filter_or_a_token(read: Callable[[str], object], text:
     """Anything but InvalidInput would be a 500."""
     with contextlib.suppress(InvalidInput):
         read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "clauses"),
+    [
+        ("atScope()", [Clause("atScope", HOLDS, "")]),
+        (" ATSCOPE( ) ", [Clause("atScope", HOLDS, "")]),
+        (
+            "atScope() and assignedTo('it''s') and kind eq 'a'",
+            [
+                Clause("atScope", HOLDS, ""),
+                Clause("assignedTo", HOLDS_FOR, "it's"),
+                Clause("kind", "eq", "a"),
+            ],
+        ),
+    ],
+)
+def test_functions_that_can_be_read(text: str, clauses: list[Clause]) -> None:
+    offered = (*OFFERED, ("atScope", HOLDS), ("assignedTo", HOLDS_FOR))
+    assert parse_filter(text, offered) == clauses
+
+
+@pytest.mark.parametrize(
+    "text", ["atScope", "atScope('x')", "assignedTo()", "other()", "atScope() kind eq 'a'"]
+)
+def test_functions_that_cannot_be_read(text: str) -> None:
+    """A function that was passed over would list more than was asked for."""
+    with pytest.raises(InvalidInput, match=r"atScope\(\), assignedTo\('...'\)"):
+        parse_filter(text, (("atScope", HOLDS), ("assignedTo", HOLDS_FOR)))
 
 
 def test_denials_on_record_are_few_and_begin_anew_each_minute() -> None:
