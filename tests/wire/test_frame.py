@@ -193,6 +193,8 @@ def test_machines_come_change_and_go(house: House) -> None:
     shown = made.json()
     assert shown["properties"]["bascule"] == {
         "addresses": ["10.0.0.1", "2001:db8::1"],
+        "state": "unsupported",
+        "reasons": shown["properties"]["bascule"]["reasons"],
         "closedPorts": [],
         "enforcementPoint": None,
     }

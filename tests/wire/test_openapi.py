@@ -45,6 +45,8 @@ def test_every_operation_says_what_it_takes(house: House) -> None:
             if path.startswith("/subscriptions"):
                 assert "api-version" in described
             is_written = method == "put" or path.endswith(("initiate", "extend", "report"))
+            if "/Microsoft.Network/" in path:  # views: a write is refused before it is read
+                is_written = False
             assert not is_written or operation["requestBody"], (method, path)
 
 

@@ -7,9 +7,9 @@ A write is refused, after its action was asked for, with what to do instead.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from bascule.api.auth import Call, CurrentCall, GuardedRoute, requires, shows
 from bascule.api.envelope import CompactJson
@@ -29,6 +29,34 @@ from bascule.services.rights import Needed, denial
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
 
 Json = dict[str, Any]
+
+
+async def nic_of(_group: Group, nic: str) -> str:
+    return nic
+
+
+async def public_ip_of(_group: Group, public_ip: str) -> str:
+    return public_ip
+
+
+async def nsg_of(_group: Group, nsg: str) -> str:
+    return nsg
+
+
+async def rule_of(_nsg: Annotated[str, Depends(nsg_of)], rule: str) -> str:
+    return rule
+
+
+async def firewall_of(_group: Group, firewall: str) -> str:
+    return firewall
+
+
+# Names of views as the path has them; whose view one is, and whether there is one, is found later.
+Nic = Annotated[str, Depends(nic_of)]
+PublicIp = Annotated[str, Depends(public_ip_of)]
+Nsg = Annotated[str, Depends(nsg_of)]
+Rule = Annotated[str, Depends(rule_of)]
+Firewall = Annotated[str, Depends(firewall_of)]
 NICS = "/providers/Microsoft.Network/networkInterfaces"
 PUBLIC_IPS = "/providers/Microsoft.Network/publicIPAddresses"
 NSGS = "/providers/Microsoft.Network/networkSecurityGroups"
@@ -113,7 +141,7 @@ async def _list_nics(call: Call, wanted: Wanted, group: str | None) -> Response:
 
 @router.get(f"{GROUP}{NICS}/{{nic}}")
 @shows(actions.NIC_READ)
-async def get_nic(call: CurrentCall, nic: str) -> Response:
+async def get_nic(call: CurrentCall, nic: Nic) -> Response:
     found = await _look(call, wire.machine_of_nic(nic), actions.NIC_READ)
     return CompactJson(wire.nic_json(found))
 
@@ -143,7 +171,7 @@ async def _list_public_ips(call: Call, wanted: Wanted, group: str | None) -> Res
 
 @router.get(f"{GROUP}{PUBLIC_IPS}/{{public_ip}}")
 @shows(actions.PUBLIC_IP_READ)
-async def get_public_ip(call: CurrentCall, public_ip: str) -> Response:
+async def get_public_ip(call: CurrentCall, public_ip: PublicIp) -> Response:
     named = wire.machine_of_public_ip(public_ip)
     found = await _look(call, named[0] if named else None, actions.PUBLIC_IP_READ)
     if named is None or named[1] >= len(found.public):
@@ -179,7 +207,7 @@ async def _list_nsgs(call: Call, wanted: Wanted, group: str | None) -> Response:
 
 @router.get(f"{GROUP}{NSGS}/{{nsg}}")
 @shows(actions.NSG_READ)
-async def get_nsg(call: CurrentCall, nsg: str) -> Response:
+async def get_nsg(call: CurrentCall, nsg: Nsg) -> Response:
     found = await _look(call, wire.machine_of_nsg(nsg), actions.NSG_READ)
     return CompactJson(wire.nsg_json(found, call.state.anchors))
 
@@ -215,25 +243,25 @@ def _whole(call: Call, wanted: Wanted, rules: list[Json]) -> Response:
 
 @router.get(RULES)
 @shows(actions.NSG_RULE_READ)
-async def list_rules(call: CurrentCall, nsg: str, wanted: WantedPage) -> Response:
+async def list_rules(call: CurrentCall, nsg: Nsg, wanted: WantedPage) -> Response:
     return _whole(call, wanted, await _rules(call, nsg))
 
 
 @router.get(f"{RULES}/{{rule}}")
 @shows(actions.NSG_RULE_READ)
-async def get_rule(call: CurrentCall, nsg: str, rule: str) -> Response:
+async def get_rule(call: CurrentCall, nsg: Nsg, rule: Rule) -> Response:
     return _one(await _rules(call, nsg), rule)
 
 
 @router.get(DEFAULT_RULES)
 @shows(actions.NSG_RULE_READ)
-async def list_default_rules(call: CurrentCall, nsg: str, wanted: WantedPage) -> Response:
+async def list_default_rules(call: CurrentCall, nsg: Nsg, wanted: WantedPage) -> Response:
     return _whole(call, wanted, await _default_rules(call, nsg))
 
 
 @router.get(f"{DEFAULT_RULES}/{{rule}}")
 @shows(actions.NSG_RULE_READ)
-async def get_default_rule(call: CurrentCall, nsg: str, rule: str) -> Response:
+async def get_default_rule(call: CurrentCall, nsg: Nsg, rule: Rule) -> Response:
     return _one(await _default_rules(call, nsg), rule)
 
 
@@ -255,7 +283,7 @@ async def list_firewalls_of_group(call: CurrentCall, group: Group) -> Response: 
 
 @router.get(f"{GROUP}{FIREWALLS}/{{firewall}}")
 @requires(actions.FIREWALL_READ)
-async def get_firewall(call: CurrentCall, firewall: str) -> Response:
+async def get_firewall(call: CurrentCall, firewall: Firewall) -> Response:
     raise NotFound(
         f"The Resource 'Microsoft.Network/azureFirewalls/{firewall[:100]}' under resource group "
         f"'{call.resource_group}' was not found.",
@@ -275,17 +303,19 @@ _ADDRESSES_INSTEAD = (
     "virtualMachine with properties.bascule.addresses."
 )
 _REFUSED = (
-    (f"{GROUP}{NICS}/{{nic}}", actions.NIC_WRITE, actions.NIC_DELETE, _ADDRESSES_INSTEAD),
+    (f"{GROUP}{NICS}/{{nic}}", nic_of, actions.NIC_WRITE, actions.NIC_DELETE, _ADDRESSES_INSTEAD),
     (
         f"{GROUP}{PUBLIC_IPS}/{{public_ip}}",
+        public_ip_of,
         actions.PUBLIC_IP_WRITE,
         actions.PUBLIC_IP_DELETE,
         _ADDRESSES_INSTEAD,
     ),
-    (f"{GROUP}{NSGS}/{{nsg}}", actions.NSG_WRITE, actions.NSG_DELETE, _RULES_INSTEAD),
-    (f"{RULES}/{{rule}}", actions.NSG_RULE_WRITE, actions.NSG_RULE_DELETE, _RULES_INSTEAD),
+    (f"{GROUP}{NSGS}/{{nsg}}", nsg_of, actions.NSG_WRITE, actions.NSG_DELETE, _RULES_INSTEAD),
+    (f"{RULES}/{{rule}}", rule_of, actions.NSG_RULE_WRITE, actions.NSG_RULE_DELETE, _RULES_INSTEAD),
     (
         f"{GROUP}{FIREWALLS}/{{firewall}}",
+        firewall_of,
         actions.FIREWALL_WRITE,
         actions.FIREWALL_DELETE,
         _RULES_INSTEAD,
@@ -293,7 +323,7 @@ _REFUSED = (
 )
 
 
-def _refuse(path: str, method: str, action: str, instead: str) -> None:
+def _refuse(path: str, name_of: Callable[..., Any], method: str, action: str, instead: str) -> None:
     @requires(action)
     async def refuse(call: CurrentCall) -> Response:
         kind = action.rpartition("/")[0]
@@ -303,9 +333,15 @@ def _refuse(path: str, method: str, action: str, instead: str) -> None:
             code="ReadOnlyView",
         )
 
-    router.add_api_route(path, refuse, methods=[method], name=f"refuse_{method.lower()}")
+    router.add_api_route(
+        path,
+        refuse,
+        methods=[method],
+        name=f"refuse_{method.lower()}",
+        dependencies=[Depends(name_of)],
+    )
 
 
-for _path, _write, _delete, _instead in _REFUSED:
+for _path, _name_of, _write, _delete, _instead in _REFUSED:
     for _method, _action in (("PUT", _write), ("PATCH", _write), ("DELETE", _delete)):
-        _refuse(_path, _method, _action, _instead)
+        _refuse(_path, _name_of, _method, _action, _instead)
