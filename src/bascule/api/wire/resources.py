@@ -23,19 +23,26 @@ DISPLAY_NAME = "Bascule"
 GROUP_TYPE = "Microsoft.Resources/resourceGroups"
 
 _BASCULE = ("2026-11-01",)
+_AUTHORIZATION = ("2022-04-01",)
 _SECURITY = ("2020-01-01",)
 _RESOURCES = ("2022-12-01",)
 # Namespace -> type -> the api-versions that it was written against; any other date will do.
 PROVIDERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "Bascule.Access": dict.fromkeys(("accessRequests", "machineRules", "machineStates"), _BASCULE),
     "Bascule.Audit": dict.fromkeys(
-        ("checkpoints", "events", "export", "key", "prune", "verification"), _BASCULE
+        ("checkpoints", "events", "export", "key", "prune", "sinks", "verification"), _BASCULE
     ),
     "Bascule.Fleet": {"enforcementPoints": _BASCULE, "enrolments": _BASCULE},
-    "Microsoft.Authorization": dict.fromkeys(
-        ("permissions", "roleAssignments", "roleDefinitions"),
-        ("2022-04-01",),
+    "Bascule.Identity": dict.fromkeys(
+        ("groups", "identityProviders", "me", "ownerCredentials", "servicePrincipals", "users"),
+        _BASCULE,
     ),
+    "Microsoft.Authorization": {
+        "permissions": _AUTHORIZATION,
+        "roleAssignments": _AUTHORIZATION,
+        "roleDefinitions": _AUTHORIZATION,
+        "signingKeys": _BASCULE,
+    },
     "Microsoft.Compute": {"virtualMachines": ("2024-07-01",)},
     "Microsoft.Insights": {"eventtypes": ("2015-04-01",)},
     "Microsoft.Network": dict.fromkeys(
