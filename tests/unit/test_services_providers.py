@@ -15,7 +15,8 @@ from bascule.domain.principals import Group, User
 from bascule.domain.providers import LONGEST_MEMBERSHIP, IdentityProvider
 from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import subscription_scope
-from bascule.errors import TooManyRequests
+from bascule.domain.sign_in import StoredPassword
+from bascule.errors import Conflict, TooManyRequests
 from bascule.interfaces.providers import PendingSignIn
 from bascule.services import external_sign_in, identities, providers
 from bascule.services.external_sign_in import LetIn, NotLetIn, Returned
@@ -138,6 +139,27 @@ def test_how_somebody_signed_in_is_void_with_it(
     assert before is not None
     assert after is not None
     assert after.epoch == before.epoch + 1
+
+
+@pytest.mark.parametrize("lose", [disabled, removed, unlinked])
+def test_the_last_owner_keeps_the_provider_that_he_signs_in_by(
+    world: World, lose: Callable[[World], None]
+) -> None:
+    """Anna and Bert have no credential: nobody but Eva can sign in (EDGES B10)."""
+    own = assignment(world, 2, EVA, PrincipalKind.USER)
+    world.do(lambda tx, _: tx.add_role_assignment(own))
+    with pytest.raises(Conflict) as refused:
+        lose(world)
+    assert refused.value.specific_code == "LastOwner"
+    assert world.see(lambda reader: reader.external_identities_of(EVA))
+    password = StoredPassword(EVA, "$argon2id$", world.clock.wall)
+    world.do(lambda tx, _: tx.put_password(password))
+    lose(world)
+
+
+def test_a_provider_of_nobody_who_owns_goes_where_all_owners_have_lapsed(world: World) -> None:
+    removed(world)
+    assert world.see(lambda reader: reader.identity_providers()) == []
 
 
 def test_a_right_that_is_left_by_another_way_keeps_the_grant(world: World) -> None:

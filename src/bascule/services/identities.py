@@ -30,8 +30,9 @@ from bascule.domain.times import format_utc
 from bascule.errors import Conflict, InvalidInput, NotFound
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act
+from bascule.services.owners import check_owner_left
 from bascule.services.providers import KIND, drop_memberships, find_provider, void
-from bascule.services.standing import check_may_change, identity_id, name_of
+from bascule.services.standing import are_owners, check_may_change, identity_id, name_of
 
 INVITATION_LIFE = timedelta(days=14)
 MOST_IDENTITIES = 16  # of one user
@@ -132,7 +133,10 @@ def join(
 
 
 def unlink(tx: Transaction, act: Act, subject: Subject, provider_name: str, external: str) -> bool:
-    """Take a link away, and what it gave; False when there is none."""
+    """Take a link away, and what it gave; False when there is none.
+
+    Raises Forbidden (EDGES B4), and Conflict when the last owner signs in by it (B10).
+    """
     provider = find_provider(tx, provider_name)
     identity = tx.external_identity(provider.issuer, external)
     if identity is None:
@@ -146,6 +150,8 @@ def unlink(tx: Transaction, act: Act, subject: Subject, provider_name: str, exte
     )
     act.record(tx, fact, identity_id(tx, KIND, provider.name))
     _take_back(tx, act, provider, identity.user_id, f"unlinking of {name} at {provider.name}")
+    if are_owners(tx, act, [identity.user_id]):
+        check_owner_left(tx, act)
     return True
 
 

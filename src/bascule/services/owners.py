@@ -39,8 +39,8 @@ def check_owner_left(tx: Transaction, act: Act) -> None:
 
     Called at the end of every use case that may have taken one away: a role assignment, a
     membership, a group, a principal or a credential deleted, a principal disabled, a way to
-    sign in removed, a provider disabled. Not to be called by a use case that takes nothing
-    away: where all owners' credentials have expired already, it would refuse the very help.
+    sign in removed, a provider disabled or forgotten. Not to be called by a use case that takes
+    nothing away: where all owners' credentials have expired, it would refuse the very help.
     """
     if not any(_can_prove_itself(tx, owner_id, act.now) for owner_id in owner_ids(tx, act.now)):
         raise Conflict(

@@ -23,7 +23,8 @@ from bascule.errors import Conflict, InvalidInput, NotFound, Problem
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.losses import end_unheld
-from bascule.services.standing import check_may_change, identity_id
+from bascule.services.owners import check_owner_left
+from bascule.services.standing import are_owners, check_may_change, identity_id
 
 KIND = "identityProviders"
 MOST_PROVIDERS = 32
@@ -71,7 +72,7 @@ def put_provider(
     """Create or change a provider; True when it is new.
 
     ``seal`` takes a client secret and the provider's id. Raises InvalidInput with every
-    problem, Conflict, Forbidden (EDGES B4).
+    problem, Conflict (of the last owner too: EDGES B10), Forbidden (B4).
     """
     before = tx.identity_provider_by_name(name)
     provider = _drafted(tx, act, name, before, draft, seal)
@@ -95,7 +96,10 @@ def put_provider(
 
 
 def delete_provider(tx: Transaction, act: Act, subject: Subject, name: str) -> bool:
-    """Forget a provider with whom it vouched for: they sign in no more; False when unknown."""
+    """Forget a provider with whom it vouched for: they sign in no more; False when unknown.
+
+    Raises Forbidden (EDGES B4), and Conflict when the last owner signs in by it (B10).
+    """
     provider = tx.identity_provider_by_name(name)
     if provider is None:
         return False
@@ -103,11 +107,14 @@ def delete_provider(tx: Transaction, act: Act, subject: Subject, name: str) -> b
         check_may_change(tx, act, subject, principal_id)
     identities = tx.external_identities_from(provider.id)
     users = list(dict.fromkeys(each.user_id for each in identities))
+    had_owners = are_owners(tx, act, users)
     void(tx, users)
     tx.delete_identity_provider(provider.id)
     fact = ProviderRemoved(provider.name, provider.issuer, len(identities))
     act.record(tx, fact, identity_id(tx, KIND, provider.name))
     end_unheld(tx, act, users, f"removal of identity provider {provider.name}")
+    if had_owners:
+        check_owner_left(tx, act)
     return True
 
 
@@ -271,4 +278,6 @@ def _end_what_is_not_said(
         void(tx, users)
         for identity in identities:
             tx.put_external_identity(replace(identity, sealed_refresh=""))
+        if are_owners(tx, act, users):
+            check_owner_left(tx, act)
     drop_memberships(tx, act, provider, users, f"change of identity provider {provider.name}")

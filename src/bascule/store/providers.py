@@ -10,12 +10,12 @@ from sqlalchemy import Row, delete, func, select
 
 from bascule.domain.providers import ExternalIdentity, IdentityProvider, Invitation
 from bascule.interfaces.providers import PendingSignIn
-from bascule.store.rows import Rows
+from bascule.store.access_stamp import AccessStamp
 from bascule.store.tables import access
 from bascule.store.tables import providers as t
 
 
-class ProviderReads(Rows):
+class ProviderReads(AccessStamp):
     __slots__ = ()
 
     def identity_provider(self, provider_id: str) -> IdentityProvider | None:
@@ -104,6 +104,7 @@ class ProviderWrites(ProviderReads):
         wanted = provider_id.lower()
         self._run(delete(access.memberships).where(access.memberships.c.provider_id == wanted))
         self._run(delete(t.identity_providers).where(t.identity_providers.c.id == wanted))
+        self._renew_stamp()
 
     def put_external_identity(self, identity: ExternalIdentity) -> None:
         self._put(

@@ -155,6 +155,7 @@ class RoleContract:
             lambda tx: tx.delete_role_assignment(AT_GROUP.id),
             lambda tx: tx.delete_custom_role(ROLE.id),
             lambda tx: tx.delete_principal(BERT),
+            lambda tx: tx.delete_identity_provider(ANNA),  # with the memberships that it gave
         ]
         seen = [read(store, lambda reader: reader.access_stamp())]
         for change in changes:
