@@ -35,7 +35,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from bascule.domain.access import PrincipalKind
+from bascule.domain.builtin_roles import READER
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal, User
+from bascule.domain.roles import RoleAssignment
+from bascule.domain.scopes import subscription_scope
 from bascule.domain.sign_in import StoredPassword
 from bascule.identity.secrets import new_secret
 from bascule.store.open import open_store
@@ -156,6 +160,12 @@ def fill(data: Path, program: str, certificate: str) -> None:
 
     def work(tx: Any) -> None:
         tx.put_user(user)
+        scope = subscription_scope(tx.installation().subscription_id)
+        tx.add_role_assignment(
+            RoleAssignment(
+                str(uuid.uuid4()), scope, READER.id, user.id, PrincipalKind.USER, "", now, ""
+            )
+        )
         tx.put_password(StoredPassword(user.id, QUICK.hash(PASSWORD), now))
         tx.put_service_principal(ServicePrincipal(program, "program", True, now))
         tx.put_credential(credential)
@@ -289,3 +299,26 @@ def browse(server: Server, url: str) -> None:
         return
     (form,) = forms(answer)  # form_post
     httpx2.post(form.action, data=form.fields)
+
+
+def test_a_key_rotated_offline_keeps_old_tokens_good_unless_it_was_stolen(tmp_path: Path) -> None:
+    """``bascule admin rotate-signing-key`` between two runs of one server."""
+    data = tmp_path / "data"
+    tokens, statuses = [], []
+    for how in ((), (), ("--now",)):
+        if tokens:
+            command = ["-m", "bascule.bootstrap", "admin", "rotate-signing-key", *how]
+            environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+            subprocess.run(
+                [sys.executable, *command, "--data", str(data)], env=environment, check=True
+            )
+        with running(data) as port:
+            known = json.loads((data / "admin.json").read_text())
+            known["endpoint"] = f"https://localhost:{port}"
+            here = Server(**known, certificate=tmp_path, program="")
+            with ClientSecretCredential(
+                here.tenant_id, here.client_id, here.client_secret, **common(here)
+            ) as credential:
+                tokens.append(credential.get_token(here.scope).token)
+            statuses.append([here.status_of(token) for token in tokens])
+    assert statuses == [[200], [200, 200], [401, 401, 200]]

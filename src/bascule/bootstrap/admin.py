@@ -24,7 +24,10 @@ def admin() -> None:
     """Care for an installation from the machine that it runs on."""
 
 
-@admin.command(epilog="Example:\n\n\b\n  bascule admin recover --data /var/lib/bascule")
+@admin.command(
+    short_help="Make new administrator credentials.",
+    epilog="Example:\n\n\b\n  bascule admin recover --data /var/lib/bascule",
+)
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="Data directory.")
 def recover(data: Path) -> None:
     """Make new administrator credentials; the server must be stopped.

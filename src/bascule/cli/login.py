@@ -23,7 +23,7 @@ from bascule.client.private_file import write_private
 from bascule.client.tokens import TokenFile
 from bascule.domain.clients import BASCULE_CLI
 from bascule.domain.ids import is_guid, is_resource_group_name
-from bascule.errors import ConfigurationError, InvalidInput, NotFound
+from bascule.errors import ConfigurationError, Forbidden, InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from bascule.client.connection import Connection
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   bascule login --endpoint https://bascule.example:8443 --fingerprint 3f2a...
-  bascule login --endpoint https://bascule.example:8443 --ca-file ca.pem --browser
+  bascule login --endpoint https://bascule.example:8443 --ca-file ca.pem \\
+      --browser
   bascule login --admin-file /var/lib/bascule/admin.json
   bascule login --endpoint https://bascule.example:8443 \\
       --fingerprint 3f2a... --client-id GUID
@@ -160,7 +161,7 @@ def _sign_in(known: Mapping[str, str], *, is_program: bool, by_browser: bool) ->
     with connect(profile) as connection:
         if is_program:
             connection.sign_in()
-        found = profile.subscription_id or _subscription(connection)
+        found = profile.subscription_id or _subscription(connection, profile.user)
     return replace(profile, subscription_id=_guid("subscription", found))
 
 
@@ -183,7 +184,7 @@ def _tenant(known: Mapping[str, str]) -> str:
     return find_tenant(known["endpoint"], trust_file(Path(known["ca_file"])))
 
 
-def _subscription(connection: Connection) -> str:
+def _subscription(connection: Connection, person: str) -> str:
     from bascule.client.discovery import list_subscriptions  # noqa: PLC0415  # reason: as above
 
     try:
@@ -192,6 +193,11 @@ def _subscription(connection: Connection) -> str:
         found = []  # a server that does not tell
     if len(found) == 1:
         return found[0]
+    if person and not found:
+        raise Forbidden(
+            f"{person} has signed in, and holds no role here yet.",
+            advice="Ask an owner for a role (bascule role assign), then sign in again.",
+        )
     raise InvalidInput(
         f"Say which subscription, with --subscription: {', '.join(found)}"
         if found

@@ -50,7 +50,8 @@ def _ask(server: Server, *, by_browser: bool) -> Data:
         note("Waiting...")
 
     def open_page(url: str) -> None:
-        note(f"Your browser opens this page; if it does not, open it yourself:\n{url}")
+        note("Your browser opens this page; if it does not, open it yourself:")
+        note(url)
         webbrowser.open(url)
 
     if by_browser:
