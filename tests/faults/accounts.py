@@ -1,8 +1,8 @@
 """Several people, who sign in as service principals of their own, before the server's start.
 
-``python -m tests.faults.accounts DATA ENDPOINT``. The API makes no principals yet: they are
-written into the store of a data directory that no server runs on, with the administrator that
-the server would have made.
+``python -m tests.faults.accounts DATA ENDPOINT``. They are written into the store of a data
+directory that no server runs on, with the administrator that the server would have made, and
+are owners like it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,14 @@ import sys
 from pathlib import Path
 
 from bascule.bootstrap.data_directory import ADMIN_FILE, DATABASE, AdminFile, open_data_directory
+from bascule.domain.access import PrincipalKind
+from bascule.domain.builtin_roles import OWNER
+from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal
+from bascule.domain.roles import RoleAssignment
+from bascule.domain.scopes import subscription_scope
 from bascule.identity.tls import CertificateKeeper
-from bascule.interfaces import Credential, Transaction
-from bascule.services.act import Act, Services
+from bascule.interfaces import Transaction
+from bascule.services.act import Act, Services, new_id
 from bascule.services.clocks import SystemClock
 from bascule.services.fleet import hash_token
 from bascule.services.hub import Hub
@@ -33,15 +38,22 @@ def make_people(data: Path, endpoint: str, names: tuple[str, ...]) -> None:
     keeper.ensure(SystemClock().now())  # whoever reads admin.json reads the CA next
     store = open_store(data / DATABASE)
     made = {
-        name: {"client_id": f"person-{name}", "client_secret": AdminFile.new_secret()}
-        for name in names
+        name: {"client_id": new_id(), "client_secret": AdminFile.new_secret()} for name in names
     }
 
     def work(tx: Transaction, act: Act) -> None:
-        AdminFile(data / ADMIN_FILE).ensure(tx, act, endpoint, keeper.ca_file)
+        installation = AdminFile(data / ADMIN_FILE).ensure(tx, act, endpoint, keeper.ca_file)
+        scope = subscription_scope(installation.subscription_id)
         for name, each in made.items():
-            secret = hash_token(each["client_secret"])
-            tx.put_credential(Credential(each["client_id"], name, secret, None))
+            person, secret = each["client_id"], hash_token(each["client_secret"])
+            tx.put_service_principal(ServicePrincipal(person, name, True, act.now))
+            tx.put_credential(
+                Credential(new_id(), person, CredentialKind.SECRET, secret, "", act.now, None)
+            )
+            service = PrincipalKind.SERVICE
+            tx.add_role_assignment(
+                RoleAssignment(new_id(), scope, OWNER.id, person, service, "", act.now, "")
+            )
 
     asyncio.run(Services(store, SystemClock(), Hub()).perform(work))
     store.close()
