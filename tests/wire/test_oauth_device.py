@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from bascule.api.oauth.device import MOST_OF_NETWORK, MOST_OF_WIDE_NETWORK
 from bascule.domain.clients import AZURE_CLI, BASCULE_CLI
 from bascule.domain.principals import User
 from bascule.domain.tokens import DEVICE_LIFE
@@ -206,6 +207,23 @@ class TestFlooding:
         assert Device(house, client_id=BASCULE_CLI).begin().status_code == 200
         house.clock.pass_time(DEVICE_LIFE.total_seconds())
         assert device.begin().status_code == 200
+
+    def test_one_customers_networks_do_not_fill_what_is_there_for_all(
+        self, house: House, device: Device
+    ) -> None:
+        """Who holds an IPv6 /48 has as many addresses as he likes."""
+        one = [f"2001:db8:1:7::{n:x}" for n in range(MOST_OF_NETWORK + 1)]
+        answers = [Device(house, address).begin() for address in one]
+        assert {answer.status_code for answer in answers[:-1]} == {200}
+        assert refused(answers[-1])[0] == 429
+        assert 0 < int(answers[-1].headers["retry-after"]) <= DEVICE_LIFE.total_seconds()
+        others = range(MOST_OF_WIDE_NETWORK - MOST_OF_NETWORK + 1)
+        answers = [Device(house, f"2001:db8:1:f{n:03x}::1").begin() for n in others]
+        assert {answer.status_code for answer in answers[:-1]} == {200}
+        assert answers[-1].status_code == 429
+        assert Device(house, "2001:db8:2::1").begin().status_code == 200
+        house.clock.pass_time(DEVICE_LIFE.total_seconds())
+        assert Device(house, one[0]).begin().status_code == 200
 
     def test_all_together_are_bounded_too(
         self, house: House, device: Device, monkeypatch: pytest.MonkeyPatch

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from bascule.api.context import AppState
 from bascule.api.oauth.browser import Browser, csrf_token, is_csrf_token
+from bascule.api.oauth.quota import Quota
 from bascule.api.oauth.refusals import NOT_KEPT, no_such_tenant, read_fields, refuse
 from bascule.api.oauth.sign_in import to_sign_in
 from bascule.api.origin import base_url, caller_address
@@ -30,6 +31,9 @@ from bascule.services.sessions import Visitor
 from bascule.services.sign_in_limits import Attempt, SignInLimits
 
 DEVICE_PAGE = "/device"
+MOST_OF_NETWORK = 100  # codes in the life of one, of all programs of a network
+MOST_OF_WIDE_NETWORK = 300  # and of an IPv6 /48
+_TOO_MANY = Refused("invalid_request", 90033, "Too many codes wait. Try again later.", 429)
 _PURPOSE = "/device "  # of a form that approves the code after it
 _TYPING = "/device typing"
 
@@ -37,11 +41,12 @@ _TYPING = "/device typing"
 def router(state: AppState) -> APIRouter:
     routes = APIRouter()
     page = _DevicePage(state)
+    asking = Quota(DEVICE_LIFE, MOST_OF_NETWORK, MOST_OF_WIDE_NETWORK)
 
     @routes.post("/{tenant}/oauth2/v2.0/devicecode")
     @routes.post("/{tenant}/oauth2/devicecode")
     async def device_code(tenant: str, request: Request) -> Response:
-        return await _give_code(state, tenant, request)
+        return await _give_code(state, asking, tenant, request)
 
     @routes.get(DEVICE_PAGE, include_in_schema=False)
     async def ask(request: Request, user_code: str = "") -> Response:
@@ -54,19 +59,21 @@ def router(state: AppState) -> APIRouter:
     return routes
 
 
-async def _give_code(state: AppState, tenant: str, request: Request) -> Response:
+async def _give_code(state: AppState, asking: Quota, tenant: str, request: Request) -> Response:
     now = state.services.clock.now()
     read = await _read(state, tenant, request)
     if isinstance(read, Refused):
         return refuse(read, now)
     client_id, audience = read
     address = caller_address(request)
+    wait = asking.take(address, state.services.clock.boottime())
+    if wait is not None:
+        return refuse(_TOO_MANY, now, wait)
     made = await state.services.perform(
         lambda tx, act: devices.ask(tx, act, client_id, audience, address)
     )
     if isinstance(made, TooManyWaiting):
-        too_many = Refused("invalid_request", 90033, "Too many codes wait. Try again later.", 429)
-        return refuse(too_many, now, made.retry_after)
+        return refuse(_TOO_MANY, now, made.retry_after)
     text, code = made
     uri, shown = f"{base_url(request)}{DEVICE_PAGE}", devices.shown(code.user_code)
     content = {

@@ -11,7 +11,7 @@ What is not here: what a token must say (``identity``), whom it makes of somebod
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from fastapi import APIRouter, Request
@@ -19,13 +19,13 @@ from starlette.responses import RedirectResponse, Response
 
 from bascule.api.context import AppState
 from bascule.api.oauth.browser import SIGN_IN, Browser, new_cookie_text, safe_next, set_cookie
+from bascule.api.oauth.quota import Quota
 from bascule.api.oauth.sign_in import LEAVE_PATH, ask_for_factor, finish, sign_in_path
 from bascule.api.origin import base_url
 from bascule.api.pages import Page
 from bascule.api.routes.providers import RETURN_PATH
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.providers import ExternalIdentity, IdentityProvider
-from bascule.domain.sign_in import network_of
 from bascule.errors import (
     AuthenticationFailed,
     BasculeError,
@@ -43,20 +43,23 @@ from bascule.services.providers import find_provider
 log = structlog.get_logger("bascule.oauth")
 
 MOST_LEAVING = 20  # of one network, a minute
-MOST_NETWORKS = 10_000  # that are counted; when there are more, all wait for the minute's end
+MOST_LEAVING_WIDE = 60  # of an IPv6 /48
 RENEWED = timedelta(minutes=5)  # a word younger than this is not asked for again
 WITHOUT_WORD = timedelta(hours=12)  # tokens of a sign-in whose provider cannot be asked again
 
 
 def router(state: AppState) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
-    leaving = Leaving()
+    leaving = Quota(timedelta(minutes=1), MOST_LEAVING, MOST_LEAVING_WIDE)
 
     @routes.get(f"{LEAVE_PATH}/{{name}}")
     async def leave(name: str, request: Request, next: str = "") -> Response:  # noqa: A002  # reason: its name in URLs
         browser = Browser(state, request)
         try:
-            leaving.count(browser.address, state.services.clock.now())
+            if leaving.take(browser.address, state.services.clock.boottime()) is not None:
+                raise TooManyRequests(
+                    "Too many sign-ins were begun from your network.", advice="Wait a minute."
+                )
             return await _leave(browser, name, safe_next(next))
         except BasculeError as error:
             return _problem(browser, error, safe_next(next))
@@ -66,27 +69,6 @@ def router(state: AppState) -> APIRouter:
         return await _come_back(Browser(state, request))
 
     return routes
-
-
-class Leaving:
-    """How many each network has sent away in the current minute. Use from one event loop."""
-
-    def __init__(self) -> None:
-        self._minute: datetime | None = None
-        self._counts: dict[str, int] = {}
-
-    def count(self, address: str, now: datetime) -> None:
-        """Raise TooManyRequests when this network has had its share."""
-        minute = now.replace(second=0, microsecond=0)
-        if minute != self._minute:
-            self._minute, self._counts = minute, {}
-        network = network_of(address)
-        count = self._counts.get(network, 0) + 1
-        if count > MOST_LEAVING or (count == 1 and len(self._counts) >= MOST_NETWORKS):
-            raise TooManyRequests(
-                "Too many sign-ins were begun from your network.", advice="Wait a minute."
-            )
-        self._counts[network] = count
 
 
 # -- there ---------------------------------------------------------------------------------

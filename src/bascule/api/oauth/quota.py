@@ -1,0 +1,43 @@
+"""How much each network may begin that the server has to keep: so many in a span of time.
+
+An IPv6 network is counted as its /64 and once more as the /48 around it, which one customer
+may hold whole: else whoever has one fills by himself what is bounded for all (EDGES B8).
+Memory is bounded: when too many networks were counted, further ones wait for the span's end.
+What is not here: the bound for all together, which the store keeps; other replicas' counts.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from bascule.domain.sign_in import network_of, wide_network_of
+
+MOST_NETWORKS = 10_000  # that are told apart in one span
+
+
+class Quota:
+    """Counts of the current span. Use from one event loop."""
+
+    def __init__(self, span: timedelta, most: int, most_wide: int) -> None:
+        self._span = span.total_seconds()
+        self._most, self._most_wide = most, most_wide
+        self._number = -1  # of the span, since boot
+        self._counts: dict[str, int] = {}
+
+    def take(self, address: str, boottime: float) -> timedelta | None:
+        """Count one; a timedelta is how long to wait instead, and nothing was counted."""
+        number = int(boottime // self._span)
+        if number != self._number:
+            self._number, self._counts = number, {}
+        wanted = {network_of(address): self._most}
+        if wide := wide_network_of(address):
+            wanted[wide] = self._most_wide
+        if any(self._is_full(network, most) for network, most in wanted.items()):
+            return timedelta(seconds=(number + 1) * self._span - boottime)
+        for network in wanted:
+            self._counts[network] = self._counts.get(network, 0) + 1
+        return None
+
+    def _is_full(self, network: str, most: int) -> bool:
+        count = self._counts.get(network, 0)
+        return count >= most or (not count and len(self._counts) >= MOST_NETWORKS)
