@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.builtin_roles import (
@@ -497,11 +498,12 @@ def test_the_end_of_an_owners_credential_is_told_ahead(
     assert [each.owner.display_name for each in found] == (["nina"] if is_told else [])
 
 
-def test_the_servers_log_says_it_too(world: RoleWorld, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_servers_log_says_it_too(world: RoleWorld) -> None:
     key = world.add_service(NINA, timedelta(days=3))
     world.give(NINA.principal_id, OWNER.id, world.whole)
-    asyncio.run(warn_of_endings(world.services))
-    told = capsys.readouterr().out
+    with capture_logs() as lines:
+        asyncio.run(warn_of_endings(world.services))
+    told = str(lines)
     assert "an owner's credential ends soon" in told
     assert key in told
     assert "5e5e" not in told, "never what it is"

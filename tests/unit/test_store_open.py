@@ -25,13 +25,14 @@ LATER = '''"""A later revision, for this test."""
 import sqlalchemy as sa
 from alembic import op
 revision = "9999"
-down_revision = "0002"
+down_revision = "{newest}"
 def upgrade():
     op.add_column("machines", sa.Column("note", sa.String(), nullable=True))
     with op.batch_alter_table("machines") as batch:
         batch.alter_column("os_type", new_column_name="os")
     {more}
 '''
+NEWEST = opening.REVISION
 
 
 def _generation(store: Store) -> int:
@@ -81,7 +82,7 @@ def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     migrations = tmp_path / "migrations"
     shutil.copytree(upgrade._MIGRATIONS, migrations)
     revision = migrations / "versions" / "r9999_later.py"
-    revision.write_text(LATER.format(more="pass"))
+    revision.write_text(LATER.format(newest=NEWEST, more="pass"))
     monkeypatch.setattr(upgrade, "_MIGRATIONS", migrations)
     monkeypatch.setattr(opening, "REVISION", "9999")
     return revision
@@ -156,7 +157,7 @@ def test_an_upgrade_that_fails_leaves_the_database_as_it_was(
     older: Path, later: Path, more: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = _columns(older)
-    later.write_text(LATER.format(more=more))
+    later.write_text(LATER.format(newest=NEWEST, more=more))
     with pytest.raises((RuntimeError, ConfigurationError)):
         open_store(older)
     assert _columns(older) == before
@@ -169,7 +170,7 @@ def test_an_upgrade_that_fails_leaves_the_database_as_it_was(
 def test_a_first_start_that_is_killed_half_way_goes_on_at_the_next(
     path: Path, later: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    later.write_text(LATER.format(more="import os; os.kill(os.getpid(), 9)"))
+    later.write_text(LATER.format(newest=NEWEST, more="import os; os.kill(os.getpid(), 9)"))
     child = os.fork()
     if child == 0:
         try:
