@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from bascule.client.signature import RecordKeys
+from bascule.domain.builtin_roles import READER
 from bascule.domain.proof import BreakKind, Proof, Verdict
 from bascule.domain.proof import Witness as ProofWitness
-from bascule.services import seal
+from bascule.interfaces import Transaction
+from bascule.services import record, seal
+from bascule.services.act import Act, Services
 from tests.wire.house import CALLER, House
+from tests.wire.people import Person
 
 AUDIT = "/providers/Bascule.Audit"
 DAY = 86_400
@@ -72,6 +79,41 @@ def test_two_pages_are_one_export(house: House, monkeypatch: Any) -> None:
     verdict = prove(export(house), public_key(house))
     assert verdict.is_intact
     assert (verdict.count, verdict.checkpoints) == (len(house.events()), 2)
+
+
+@pytest.mark.parametrize("form", ["bascule", "ocsf"])
+@pytest.mark.parametrize("lose", ["token", "right"])
+def test_an_export_is_cut_off_when_its_token_or_right_is_gone(
+    house: House, monkeypatch: pytest.MonkeyPatch, form: str, lose: str
+) -> None:
+    """EDGES B5. Nobody reads on in the record after he was shown the door."""
+    auditor = Person(house, "auditor", (READER.id, house.subscription))
+    for n in range(6):
+        house.add_machine(f"m-{n}")
+    monkeypatch.setattr("bascule.services.record.PAGE", 3)
+    name = "export_pages" if form == "bascule" else "ocsf_pages"
+    pages_of = getattr(record, name)
+    whole = len(auditor.call("GET", f"{house.subscription}{AUDIT}/export", format=form).content)
+
+    def take_away(tx: Transaction, _: Act) -> None:
+        (held,) = tx.role_assignments_of([auditor.id])
+        found = tx.service_principal(auditor.id)
+        assert found is not None
+        if lose == "right":
+            tx.delete_role_assignment(held.id)
+        else:
+            tx.put_service_principal(replace(found, is_enabled=False))
+
+    async def pages_and_a_loss(services: Services, *key: Any) -> AsyncIterator[list[bytes]]:
+        pages = pages_of(services, *key)
+        yield await anext(pages)
+        await services.perform(take_away)
+        async for page in pages:
+            yield page
+
+    monkeypatch.setattr(f"bascule.api.routes.record.{name}", pages_and_a_loss)
+    path = f"{house.subscription}{AUDIT}/export"
+    assert 0 < len(auditor.call("GET", path, format=form).content) < whole
 
 
 def test_events_say_where_they_are_in_the_chain(house: House) -> None:

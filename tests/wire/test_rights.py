@@ -510,6 +510,15 @@ def test_spellings_of_a_path_are_one_scope(town: Town) -> None:
     assert web.call("GET", own.upper()).status_code == 200
 
 
+@pytest.mark.parametrize("hidden", ["%09", "%0A", "%0D", "%23", "%3F", "%00"])
+def test_the_path_that_is_routed_is_the_one_that_is_judged(town: Town, hidden: str) -> None:
+    """What a URL would drop or cut off at is part of a name here, and of no scope that is held."""
+    web = Person(town, "web", (READER.id, town.machine("web-1")))
+    for name in (f"web-{hidden}1", f"web-1{hidden}", f"web-1{hidden}/instanceView"):
+        answer = web.call("GET", town.machine(name))
+        assert answer.status_code == 403, f"{name}: {answer.text}"
+
+
 @pytest.mark.parametrize(
     "way",
     [

@@ -160,7 +160,7 @@ class Call:
     @property
     def scope(self) -> Scope:
         """The scope that the path names."""
-        return scope_of_path(self.request.url.path)
+        return scope_of_path(path_of(self.request))
 
     def within(self, *actions: str) -> Reach | None:
         """Where rows are shown that need one of these; None: everywhere, look at no row."""
@@ -177,13 +177,21 @@ class Call:
         )
         subject_of(token, found, self.subject.address)
 
+    def check_admission(self) -> None:
+        """Raise too when the caller no longer holds what the route asks of it at its path."""
+        self.check_proof()
+        self.glance(lambda reader: self._check_path(reader, self.now))
+
+    def _check_path(self, reader: Reader, now: datetime) -> None:
+        if self.entry.where is Where.PATH:
+            needed = [Needed(action, self.scope) for action in self.entry.actions]
+            check(reader, self.subject, now, needed)
+
     async def perform(self, work: Callable[[Transaction, Act], T]) -> T:
         """Run a use case as this caller, who must still hold what the route asks of it."""
 
         def unit(tx: Transaction, act: Act) -> T:
-            if self.entry.where is Where.PATH:
-                needed = [Needed(action, self.scope) for action in self.entry.actions]
-                check(tx, self.subject, act.now, needed)
+            self._check_path(tx, act.now)
             return work(tx, act)
 
         correlation_id = str(self.request.state.correlation_id)
@@ -279,7 +287,7 @@ def _look(reader: Reader, request: Request, token: AccessToken, now: datetime) -
 def _check_rights(
     request: Request, state: AppState, subject: Subject, rights: Rights, entry: Entry
 ) -> None:
-    scope = scope_of_path(request.url.path)
+    scope = scope_of_path(path_of(request))
     needed = [Needed(action, scope) for action in entry.actions]
     if entry.where is Where.PATH:
         missing = [each for each in needed if not rights.may(each.action, scope)]
@@ -287,6 +295,13 @@ def _check_rights(
         missing = needed if entry.where is Where.BELOW and not rights.held else []
     if missing:
         raise state.services.glance(lambda reader: denial(reader, subject, missing))
+
+
+def path_of(request: Request) -> str:
+    """The path that was routed. ``request.url`` is put together and taken apart again: it
+    would drop tabs and line ends, and end at a # or ? that stands in a name.
+    """
+    return str(request.scope["path"])
 
 
 def scope_of_path(path: str) -> Scope:
@@ -374,7 +389,7 @@ async def record_stranger(request: Request, error: BasculeError) -> None:
 def _check_arm(request: Request, state: AppState, found: _Found) -> str:
     """What ARM asks of a path of its own; the group's name as it was created."""
     given = request.path_params.get("subscription_id")
-    if is_arm_path(request.url.path):
+    if is_arm_path(path_of(request)):
         _check_api_version(request)
     if given is None:
         return ""

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Query
 
-from bascule.api.auth import Call
+from bascule.api.auth import Call, path_of
 from bascule.errors import InvalidInput
 
 T = TypeVar("T")
@@ -166,6 +166,6 @@ def next_link(call: Call, place: tuple[Any, ...]) -> str:
     request = call.request
     query = [pair for pair in request.query_params.multi_items() if pair[0] != "$skiptoken"]
     return (
-        f"{call.base_url}{quote(request.url.path)}?"
+        f"{call.base_url}{quote(path_of(request))}?"
         f"{urlencode([*query, ('$skiptoken', token)], quote_via=quote, safe='$')}"
     )

@@ -20,6 +20,7 @@ from bascule.api.auth import (
     CurrentCall,
     Endpoint,
     GuardedRoute,
+    path_of,
     requires,
     shows,
     tells_holders,
@@ -110,10 +111,11 @@ def _everywhere(
 async def scope_of(call: CurrentCall) -> Scope:
     """The path's scope; raise InvalidInput when what stands before our part is none."""
     scope = call.scope
-    rest = call.request.url.path.removeprefix(scope.text)
+    path = path_of(call.request)
+    rest = path.removeprefix(scope.text)
     if not rest.startswith(f"{ROOT}/") or rest.count("/providers/") > 1:
         raise InvalidInput(
-            f"{call.request.url.path[:200]!r}: what stands before {ROOT} is not a scope. It is "
+            f"{path[:200]!r}: what stands before {ROOT} is not a scope. It is "
             "/subscriptions/<guid>, a resource group in it, or a resource's whole id.",
             code="InvalidScope",
         )

@@ -97,7 +97,7 @@ async def export(call: CurrentCall, form: ExportForm = _Form.BASCULE) -> Respons
     await _sign(call)
     services, key = call.state.services, call.state.record_key
     pages = ocsf_pages(services) if form is _Form.OCSF else export_pages(services, key)
-    return StreamingResponse(_joined(pages), media_type=JSON_LINES)
+    return StreamingResponse(_joined(call, pages), media_type=JSON_LINES)
 
 
 @router.post(f"{AUDIT}/prune")
@@ -113,6 +113,8 @@ async def _sign(call: Call) -> Checkpoint:
     return await seal_all(call.state.services, call.state.record_key)
 
 
-async def _joined(pages: AsyncIterator[list[bytes]]) -> AsyncIterator[bytes]:
+async def _joined(call: Call, pages: AsyncIterator[list[bytes]]) -> AsyncIterator[bytes]:
+    """The pages, cut off when the caller may read on no more (EDGES B5)."""
     async for lines in pages:
+        call.check_admission()
         yield b"".join(lines)
