@@ -26,7 +26,9 @@ function New-BasculeErrorRecord {
     )
     $line = @($Message)
     $line += @($Reason | Where-Object -FilterScript { $_ -ne $Message } | ForEach-Object -Process { "- $_" })
-    $line += @($Advice | Where-Object -FilterScript { $_ })
+    if ($Advice -and $PSVersionTable.PSVersion.Major -lt 6) {
+        $line += $Advice  # PowerShell 7 shows the recommended action by itself
+    }
     $details = New-Object -TypeName System.Management.Automation.ErrorDetails -ArgumentList @(
         ,($line -join [System.Environment]::NewLine)
     )

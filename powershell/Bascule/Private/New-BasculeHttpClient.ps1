@@ -13,7 +13,9 @@ function New-BasculeHttpClient {
     [CmdletBinding()]
     [OutputType([System.Net.Http.HttpClient])]
     param(
-        [System.Security.Cryptography.X509Certificates.X509Certificate2[]] $Ca = @()
+        # Without it, what the system trusts; an empty one is refused, never taken for that.
+        [ValidateNotNullOrEmpty()]
+        [System.Security.Cryptography.X509Certificates.X509Certificate2[]] $Ca
     )
     $ErrorActionPreference = 'Stop'
     if ($PSVersionTable.PSVersion.Major -lt 6) {
@@ -27,7 +29,7 @@ function New-BasculeHttpClient {
     }
     $handler.AllowAutoRedirect = $false  # a token goes where it was meant to go
     $handler.UseCookies = $false
-    if ($Ca.Count -gt 0) {
+    if ($PSBoundParameters.ContainsKey('Ca')) {
         if (-not (Test-BasculeChainPolicy)) {
             throw (New-BasculeErrorRecord -Code 'TrustNotSupported' -Category NotImplemented -Message (
                     "This PowerShell ($($PSVersionTable.PSVersion)) cannot trust a CA for one connection alone."

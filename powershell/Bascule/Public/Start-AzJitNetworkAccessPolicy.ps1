@@ -1,0 +1,110 @@
+function Start-AzJitNetworkAccessPolicy {
+    <#
+    .SYNOPSIS
+    Asks for access: opens ports of machines for a while, as their policy allows.
+    .DESCRIPTION
+    The cmdlet of Az.Security with its parameters, and with a justification and a duration
+    beside. Machines are hashtables with id and ports; each port has number, endTimeUtc (or
+    duration) and allowedSourceAddressPrefix. Without the last, the address is meant that this
+    call comes from. The answer comes before the ports are open: Wait-BasculeAccessRequest waits
+    until they are. What the policy does not allow is an error with every reason.
+    .PARAMETER ResourceGroupName
+    The resource group.
+    .PARAMETER Location
+    The location of the policy.
+    .PARAMETER Name
+    The name of the policy.
+    .PARAMETER ResourceId
+    The id of the policy.
+    .PARAMETER VirtualMachine
+    The machines with their ports.
+    .PARAMETER InputObject
+    An object with Name, ResourceGroupName, Location and VirtualMachine.
+    .PARAMETER Justification
+    Why; the record keeps it.
+    .PARAMETER Duration
+    For how long, for ports that name no end: PT1H, 01:00:00 or a TimeSpan.
+    .PARAMETER DefaultProfile
+    A context of this session, whose subscription is meant instead of the present one.
+    .EXAMPLE
+    $JitPolicyVm1 = (@{
+        id="/subscriptions/SUBSCRIPTIONID/resourceGroups/RESOURCEGROUP/providers/Microsoft.Compute/virtualMachines/VMNAME";
+        ports=(@{
+           number=22;
+           endTimeUtc="ENDTIMEUTC";
+           allowedSourceAddressPrefix=@("IPV4ADDRESS")})})
+    Start-AzJitNetworkAccessPolicy -ResourceId "/subscriptions/SUBSCRIPTIONID/resourceGroups/RESOURCEGROUP/providers/Microsoft.Security/locations/LOCATION/jitNetworkAccessPolicies/default" -VirtualMachine @($JitPolicyVm1)
+
+    Port 22 of one machine, for one address, until then.
+    .EXAMPLE
+    $machine = @{
+        id    = '/subscriptions/SUBSCRIPTIONID/resourceGroups/RESOURCEGROUP/providers/Microsoft.Compute/virtualMachines/VMNAME'
+        ports = @{ number = 22 }
+    }
+    Start-AzJitNetworkAccessPolicy -ResourceGroupName 'RESOURCEGROUP' -Location 'LOCATION' -Name 'default' -VirtualMachine $machine -Duration 01:00:00 -Justification 'disk is full'
+
+    An hour from now, for the address that this call comes from.
+    #>
+    [CmdletBinding(SupportsShouldProcess, PositionalBinding = $false, DefaultParameterSetName = 'ResourceGroupLevelResource')]
+    [OutputType('Bascule.JitNetworkAccessRequest')]
+    param(
+        [Parameter(Mandatory, ParameterSetName = 'ResourceGroupLevelResource')]
+        [ValidateNotNullOrEmpty()] [string] $ResourceGroupName,
+
+        [Parameter(Mandatory, ParameterSetName = 'ResourceGroupLevelResource')]
+        [ValidateNotNullOrEmpty()] [string] $Location,
+
+        [Parameter(Mandatory, ParameterSetName = 'ResourceGroupLevelResource')]
+        [ValidateNotNullOrEmpty()] [string] $Name,
+
+        [Parameter(Mandatory, ParameterSetName = 'ResourceGroupLevelResource')]
+        [Parameter(Mandatory, ParameterSetName = 'ResourceId')]
+        [ValidateNotNullOrEmpty()] [object[]] $VirtualMachine,
+
+        [Parameter(Mandatory, ParameterSetName = 'ResourceId', ValueFromPipelineByPropertyName)]
+        [ValidateNotNullOrEmpty()] [string] $ResourceId,
+
+        [Parameter(Mandatory, ParameterSetName = 'InputObject', ValueFromPipeline)]
+        [ValidateNotNullOrEmpty()] [object] $InputObject,
+
+        [string] $Justification,
+
+        [ValidateNotNullOrEmpty()] [object] $Duration,
+
+        [Alias('AzContext', 'AzureRmContext', 'AzureCredential')]
+        [object] $DefaultProfile
+    )
+    begin {
+        Import-CallerPreference -Cmdlet $PSCmdlet
+    }
+    process {
+        try {
+            $where = @{ DefaultProfile = $DefaultProfile }
+            $machines = $VirtualMachine
+            switch ($PSCmdlet.ParameterSetName) {
+                'ResourceId' { $where['ResourceId'] = $ResourceId }
+                'InputObject' {
+                    foreach ($part in 'ResourceGroupName', 'Location', 'Name') {
+                        $where[$part] = [string] (Get-BasculeProperty -InputObject $InputObject -Name $part)
+                    }
+                    $machines = @(Get-BasculeProperty -InputObject $InputObject -Name 'VirtualMachine')
+                }
+                default { $where += @{ ResourceGroupName = $ResourceGroupName; Location = $Location; Name = $Name } }
+            }
+            $path = Resolve-BasculePolicyPath @where
+            $span = if ($PSBoundParameters.ContainsKey('Duration')) { ConvertTo-BasculeDuration -Duration $Duration } else { '' }
+            $body = @{ virtualMachines = ConvertTo-BasculeVirtualMachine -VirtualMachine $machines -For Initiate -Duration $span }
+            if ($PSBoundParameters.ContainsKey('Justification')) {
+                $body['justification'] = $Justification
+            }
+            if (-not $PSCmdlet.ShouldProcess($path, 'Start access')) {
+                return
+            }
+            $request = ConvertTo-BasculeRequest -Data (Invoke-BasculeApi -Method POST -Path "$path/initiate" -Body $body)
+        } catch {
+            $PSCmdlet.WriteError($_)
+            return
+        }
+        $request
+    }
+}
