@@ -15,7 +15,13 @@ from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.policy import Policy, RuleProtocol
 from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
-from bascule.errors import AuthenticationFailed, Conflict, InvalidInput, PreconditionFailed
+from bascule.errors import (
+    AuthenticationFailed,
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    PreconditionFailed,
+)
 from bascule.services import fleet, machines, policies, requests
 from bascule.services.sweep import close_orphans, sweep
 from tests.unit.services_world import ANNA, BERT, World, rules
@@ -378,6 +384,19 @@ def test_an_agent_ahead_of_the_server_ends_what_lives(world: World) -> None:
     assert generation > 500
     assert not world.grant(grant).is_live
     assert "GenerationOvertaken" in world.kinds()
+
+
+def test_a_generation_that_no_backup_explains_is_not_believed(world: World) -> None:
+    """Else one report of a stolen agent's key would leave no number for those after it."""
+    world.put(rules(world.web, 22))
+    grant = world.granted(world.web)
+    before = world.see(lambda reader: reader.generation(world.web.uid))
+    with pytest.raises(Forbidden) as refused:
+        world.report(world.web, grant.id, generation=before + fleet.MOST_AHEAD + 1)
+    assert refused.value.specific_code == "GenerationTooFarAhead"
+    assert world.see(lambda reader: reader.generation(world.web.uid)) == before
+    assert world.grant(grant).state is GrantState.OPENING, "nothing was settled by it"
+    assert world.report(world.web, generation=before + fleet.MOST_AHEAD) > before
 
 
 def test_what_was_opening_where_no_agent_is_is_closed_when_it_is_ended(world: World) -> None:

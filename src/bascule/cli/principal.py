@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bascule.cli.clean import clean
 from bascule.cli.printing import note, say
 from bascule.client import principals
 from bascule.client.principals import GROUPS, SERVICES, USERS, Credential, Principal
@@ -69,7 +70,7 @@ def confirm(question: str, *, is_sure: bool) -> None:
         raise InvalidInput(
             f"{question} There is no terminal to ask on.", advice="Say that you mean it: --yes"
         )
-    click.confirm(f"{question} Go on?", abort=True, err=True)
+    click.confirm(f"{clean(question)} Go on?", abort=True, err=True)
 
 
 def ends_words(live_grants: int) -> str:

@@ -47,6 +47,9 @@ from bascule.services.policies import known_machine
 
 MAXIMUM_TOKEN_LIFE = timedelta(minutes=15)
 MAXIMUM_SKEW = timedelta(seconds=30)
+# Generations that an agent may be ahead of a server from an older backup: no backup misses more
+# changes of one machine, and a point that lies cannot count its number up to the end of numbers.
+MOST_AHEAD = 1_000_000
 CONTACT_GRAIN = timedelta(seconds=5)  # last contact is written no more often than this
 
 
@@ -199,6 +202,13 @@ def take_report(tx: Transaction, act: Act, machine_uid: str, report: Report) -> 
     if machine is None or point is None:
         raise Forbidden("This agent's machine is not known any more.", code="AgentUnknown")
     generation = tx.generation(machine_uid)
+    if report.generation > generation + MOST_AHEAD:
+        raise Forbidden(
+            f"Generation {report.generation} is not believed: it is more than {MOST_AHEAD} ahead "
+            f"of {generation}, further than any backup is behind.",
+            code="GenerationTooFarAhead",
+            advice="Enrol the agent anew: bascule machine enrol NAME --replace.",
+        )
     if report.generation > generation:
         _overtaken(tx, act, machine, generation, report)
     else:

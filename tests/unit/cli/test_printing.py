@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from bascule.cli.principal import confirm
 from bascule.cli.printing import clean_line, render_table
 from bascule.cli.waiting import Working
 
@@ -26,6 +27,15 @@ def test_the_turning_sign_comes_late_and_leaves_nothing(monkeypatch: pytest.Monk
         time.sleep(0.8)
     assert "| wai[2Jting" in screen.getvalue()
     assert screen.getvalue().endswith("\r\x1b[K")
+
+
+def test_a_question_is_as_clean_as_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EDGES A18: a name from elsewhere cannot have one confirm something else than one reads."""
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    confirm("Group \x1b[2Jops\u202e is deleted.", is_sure=False)
+    assert "Group [2Jops is deleted. Go on?" in screen.getvalue()
 
 
 def test_no_sign_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
