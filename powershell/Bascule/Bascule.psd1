@@ -30,6 +30,7 @@
         'Stop-BasculeAccessRequest'
         'Wait-BasculeAccessRequest'
     )
+    FormatsToProcess     = @('Bascule.Format.ps1xml')
     CmdletsToExport      = @()
     VariablesToExport    = @()
     AliasesToExport      = @()

@@ -7,30 +7,34 @@ Set-StrictMode -Version Latest
 
 $script:Context = $null  # of Connect-Bascule; holds no secret
 $script:Session = $null  # its connection and its token; never printed
+$script:KnownNames = $null  # what the Tab key was told last
 
-foreach ($folder in 'Private', 'Public') {
-    $pattern = [System.IO.Path]::Combine($PSScriptRoot, $folder)
-    foreach ($file in [System.IO.Directory]::GetFiles($pattern, '*.ps1')) {
-        . $file
+# Parsed as one text: to dot-source each file takes three times as long, and somebody waits. A
+# trace names the function, and so the file.
+$exported = @()
+$texts = foreach ($folder in 'Private', 'Public') {
+    foreach ($file in [System.IO.Directory]::GetFiles("$PSScriptRoot/$folder", '*.ps1')) {
+        [System.IO.File]::ReadAllText($file)
+        if ($folder -eq 'Public') {
+            $exported += [System.IO.Path]::GetFileNameWithoutExtension($file)
+        }
     }
 }
-
-$exported = @(
-    foreach ($file in [System.IO.Directory]::GetFiles("$PSScriptRoot/Public", '*.ps1')) {
-        [System.IO.Path]::GetFileNameWithoutExtension($file)
-    }
-)
+. ([scriptblock]::Create($texts -join "`n"))
+Register-BasculeCompleter
 
 # A function beats a compiled cmdlet of its name. Where Az.Security is loaded already its
 # cmdlets keep their names and ours are had with Bascule before the noun (EDGES D1).
 $PSModuleAutoLoadingPreference = 'None'  # asks what is loaded, loads nothing
 $taken = @()
-foreach ($name in @($exported -like '*-AzJit*')) {
-    $prefixed = $name -replace '-', '-Bascule'
-    Set-Item -Path "function:script:$prefixed" -Value (Get-Item -Path "function:$name").ScriptBlock
-    $exported += $prefixed
-    if (Get-Command -Name $name -CommandType Cmdlet -ErrorAction Ignore) {
-        $taken += $name
+foreach ($name in $exported) {
+    if ($name -match '-AzJit') {
+        $prefixed = $name.Replace('-', '-Bascule')
+        Set-Item -Path "function:script:$prefixed" -Value (Get-Item -Path "function:$name").ScriptBlock
+        $exported += $prefixed
+        if ($null -ne $ExecutionContext.InvokeCommand.GetCommand($name, 'Cmdlet')) {
+            $taken += $name
+        }
     }
 }
 if ($taken) {

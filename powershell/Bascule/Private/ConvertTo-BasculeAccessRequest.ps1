@@ -1,0 +1,40 @@
+function ConvertTo-BasculeAccessRequest {
+    <#
+    .SYNOPSIS
+    Makes a Bascule.AccessRequest of a Bascule.Access/accessRequests resource.
+    .NOTES
+    What people wrote is made safe to print. State is what the enforcement points said last;
+    Status and StatusReason of a port are Azure's words.
+    #>
+    [CmdletBinding()]
+    [OutputType('Bascule.AccessRequest')]
+    param(
+        [Parameter(Mandatory, ValueFromPipeline)] [object] $Data
+    )
+    process {
+        $properties = $Data.properties
+        $ports = @(
+            foreach ($machine in @($properties.virtualMachines)) {
+                $extras = Get-BasculeProperty -InputObject $machine -Name 'bascule'
+                $addresses = @(Get-BasculeProperty -InputObject $extras -Name 'addresses')
+                foreach ($port in @($machine.ports)) {
+                    ConvertTo-BasculeGrantedPort -Data $port -MachineId $machine.id -Address $addresses
+                }
+            }
+        )
+        $justification = [string] (Get-BasculeProperty -InputObject $properties -Name 'justification')
+        [pscustomobject]@{
+            PSTypeName    = 'Bascule.AccessRequest'
+            RequestId     = [string] $Data.name
+            State         = [string] $properties.state
+            Requestor     = Protect-BasculeText -Text ([string] $properties.requestor)
+            RequestorId   = [string] $properties.requestorId
+            Justification = Protect-BasculeText -Text $justification
+            StartTimeUtc  = ConvertFrom-BasculeInstant -Text $properties.startTimeUtc
+            EndTimeUtc    = ConvertFrom-BasculeInstant -Text $properties.endTimeUtc
+            Ports         = $ports
+            PolicyId      = [string] $properties.policyId
+            Id            = [string] $Data.id
+        }
+    }
+}

@@ -1,0 +1,56 @@
+function Open-BasculeSshWay {
+    <#
+    .SYNOPSIS
+    Makes sure that a port is open for us; returns ssh's program and words, nothing on -WhatIf.
+    #>
+    [CmdletBinding()]
+    [OutputType([pscustomobject])]
+    param(
+        [Parameter(Mandatory)] [string] $Machine,
+        [AllowEmptyCollection()] [string[]] $ArgumentList = @(),
+        [int] $Port = 0,
+        [object] $Duration = $null,
+        [string] $Justification = '',
+        [string] $Policy = '',
+        [Parameter(Mandatory)] [System.Management.Automation.PSCmdlet] $Cmdlet  # asks before it acts
+    )
+    $ErrorActionPreference = 'Stop'
+    Assert-BasculeConnection
+    $program = Get-Command -Name ssh -CommandType Application -ErrorAction Ignore | Select-Object -First 1
+    if ($null -eq $program) {
+        throw (New-BasculeErrorRecord -Code 'SshNotFound' -Category NotInstalled -Message (
+                'There is no ssh on the PATH.'
+            ) -Advice 'Install OpenSSH''s client (Debian: apt install openssh-client; Windows: an optional feature).')
+    }
+    $line = Split-BasculeSshArgument -Argument $ArgumentList
+    $at = $Machine.LastIndexOf('@')
+    $user = if ($at -ge 0) { $Machine.Substring(0, $at) } else { '' }
+    if ($at -ge 0 -and $user -cnotmatch '^[A-Za-z0-9_.][A-Za-z0-9_.@\\-]{0,255}\$?\z') {
+        throw (New-BasculeErrorRecord -Code 'InvalidUserName' -Category InvalidArgument -Message (
+                "'$(Protect-BasculeText -Text $user)' is not a user name."
+            ) -Target $Machine -Advice 'Write the user before the machine: admin@web-1.')
+    }
+    $found = Find-BasculeMachine -Name $Machine.Substring($at + 1)
+    $number = if ($Port) { $Port } else { $line.Port }
+    $choice = Select-BasculePolicy -Machine $found -Port $number -PolicyName $Policy
+    $grant = Find-BasculeLiveGrant -MachineId $found.id -Port $choice.Port -Family $line.Family
+    if ($null -eq $grant) {
+        $span = ConvertTo-BasculeDuration -Duration $(if ($null -ne $Duration) { $Duration } else { $choice.Duration })
+        if (-not $Cmdlet.ShouldProcess($found.name, "Ask for port $($choice.Port) for $span")) {
+            return
+        }
+        $asked = @{ Machine = $found; Choice = $choice; Duration = $span; Justification = $Justification }
+        $grant = Request-BasculePort @asked
+    }
+    $address = Get-BasculeReachableAddress -Grant $grant -Family $line.Family
+    # Ours come last, because ssh takes the first that it is told.
+    $words = @($line.Options)
+    if ($user) {
+        $words += '-l', $user
+    }
+    if ($choice.Port -ne 22 -or $number) {
+        $words += '-p', [string] $choice.Port
+    }
+    $words += '-o', "HostKeyAlias=$($found.name)", '--', $address
+    [pscustomobject]@{ Program = $program.Source; Words = @($words + $line.Command); Target = $found.name }
+}

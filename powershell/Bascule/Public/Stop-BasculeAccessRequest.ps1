@@ -1,0 +1,71 @@
+function Stop-BasculeAccessRequest {
+    <#
+    .SYNOPSIS
+    Ends access requests early: their ports shut at once.
+    .DESCRIPTION
+    Revokes each request and waits up to eight seconds until the machine's firewall was read
+    back shut; the request as it is then is the output. Your own requests may always be ended.
+
+    A session that is established lives on where the policy says so; -Kill cuts it. How many
+    live on is in Ports.SessionsAlive, and warned of.
+    .PARAMETER Id
+    A request's id, whole or its first characters; or requests from Get-BasculeAccessRequest.
+    .PARAMETER Kill
+    Cut the sessions that it let in, too.
+    .EXAMPLE
+    Get-BasculeAccessRequest -Live -Requestor me | Stop-BasculeAccessRequest
+
+    Ends all that you have open.
+    .EXAMPLE
+    Get-BasculeAccessRequest -Live -Machine web-1 | Stop-BasculeAccessRequest -Kill -Confirm:$false
+
+    Shuts web-1 to everybody and cuts their sessions.
+    .EXAMPLE
+    Get-BasculeAccessRequest -Live | Stop-BasculeAccessRequest -WhatIf
+
+    Says what would be ended, and ends nothing.
+    .LINK
+    Get-BasculeAccessRequest
+    #>
+    [CmdletBinding(SupportsShouldProcess)]
+    [OutputType('Bascule.AccessRequest')]
+    param(
+        [Parameter(Mandatory, Position = 0, ValueFromPipeline, ValueFromPipelineByPropertyName)]
+        [Alias('RequestId')] [string[]] $Id,
+        [switch] $Kill
+    )
+    begin {
+        Import-CallerPreference -Cmdlet $PSCmdlet
+    }
+    process {
+        foreach ($each in $Id) {
+            try {
+                $requestId = Resolve-BasculeRequestId -Id $each
+                $path = '{0}/{1}' -f (Get-BasculeRequestCollection), $requestId
+                $action = if ($Kill) { 'End access and cut its sessions' } else { 'End access' }
+                if (-not $PSCmdlet.ShouldProcess("request $requestId", $action)) {
+                    continue
+                }
+                $null = Invoke-BasculeApi -Method POST -Path "$path/revoke" -Body @{ kill = [bool] $Kill }
+                $ended = Wait-BasculeRequestState -RequestId $requestId -While 'closing' -TimeoutSeconds 8
+                $ended
+                $alive = ($ended.Ports | Measure-Object -Property SessionsAlive -Sum).Sum
+                if ($alive -gt 0 -and $Kill) {
+                    Write-Warning -Message "Request ${requestId}: $alive of its sessions are not cut yet."
+                } elseif ($alive -gt 0) {
+                    Write-Warning -Message (
+                        "Request ${requestId}: $alive of its sessions live on. " +
+                        "To cut them: Stop-BasculeAccessRequest -Id $requestId -Kill"
+                    )
+                }
+                if ($ended.Ports.State -contains 'closing') {
+                    throw (New-BasculeErrorRecord -Code 'NotReportedShut' -Category OperationTimeout -Message (
+                            "Request $requestId is revoked, but not yet reported shut."
+                        ) -Target $requestId -Advice 'Its agent may be away (Get-BasculeMachine). It shuts at its end in any case.')
+                }
+            } catch {
+                $PSCmdlet.WriteError($_)
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+function Wait-BasculeAccessRequest {
+    <#
+    .SYNOPSIS
+    Waits until access requests are really open, or really shut again, and passes them on.
+    .DESCRIPTION
+    Open means that the machine's firewall was read back so. A request that fails, or does not
+    get there in time, is an error and is not passed on.
+    .PARAMETER Id
+    A request's id; or requests from Start-AzJitNetworkAccessPolicy and Get-BasculeAccessRequest.
+    .PARAMETER Until
+    Open (the default) or Closed.
+    .PARAMETER TimeoutSeconds
+    How long to wait for each. Default: 75, for the server withdraws after 60 what is not in force.
+    .EXAMPLE
+    Get-BasculeAccessRequest -Live -Requestor me | Wait-BasculeAccessRequest
+
+    Waits for all that you have asked for.
+    .EXAMPLE
+    Get-BasculeAccessRequest -Live -Requestor me | Wait-BasculeAccessRequest -Until Closed -TimeoutSeconds 3600 -ErrorAction SilentlyContinue
+
+    Waits up to an hour until yours are shut.
+    .LINK
+    Start-AzJitNetworkAccessPolicy
+    .LINK
+    Get-BasculeAccessRequest
+    #>
+    [CmdletBinding()]
+    [OutputType('Bascule.AccessRequest')]
+    param(
+        [Parameter(Mandatory, Position = 0, ValueFromPipeline, ValueFromPipelineByPropertyName)]
+        [Alias('RequestId')] [string[]] $Id,
+        [ValidateSet('Open', 'Closed')] [string] $Until = 'Open',
+        [ValidateRange(1, 172800)] [int] $TimeoutSeconds = 75
+    )
+    begin {
+        Import-CallerPreference -Cmdlet $PSCmdlet
+        $states = if ($Until -eq 'Open') { @('opening') } else { @('opening', 'open', 'notConfirmed', 'closing') }
+    }
+    process {
+        foreach ($each in $Id) {
+            try {
+                $requestId = Resolve-BasculeRequestId -Id $each
+                $word = $Until.ToLowerInvariant()
+                $wait = @{
+                    RequestId      = $requestId
+                    While          = $states
+                    TimeoutSeconds = $TimeoutSeconds
+                    Activity       = "Waiting until request $requestId is $word"
+                }
+                $request = Wait-BasculeRequestState @wait
+                if ($Until -eq 'Open') {
+                    $problem = New-BasculeUnopenedError -Request $request
+                    if ($null -ne $problem) {
+                        throw $problem
+                    }
+                } elseif ($request.Ports.State | Where-Object -FilterScript { $_ -in $states }) {
+                    throw (New-BasculeErrorRecord -Code 'WaitTimeout' -Category OperationTimeout -Message (
+                            "Request $requestId is still $($request.State) after $TimeoutSeconds s."
+                        ) -Target $requestId -Advice "End it now: Stop-BasculeAccessRequest -Id $requestId")
+                }
+                $request
+            } catch {
+                $PSCmdlet.WriteError($_)
+            }
+        }
+    }
+}
