@@ -304,7 +304,8 @@ def browse(server: Server, url: str) -> None:
 def test_a_key_rotated_offline_keeps_old_tokens_good_unless_it_was_stolen(tmp_path: Path) -> None:
     """``bascule admin rotate-signing-key`` between two runs of one server."""
     data = tmp_path / "data"
-    tokens, statuses = [], []
+    tokens: list[str] = []
+    statuses: list[list[int]] = []
     for how in ((), (), ("--now",)):
         if tokens:
             command = ["-m", "bascule.bootstrap", "admin", "rotate-signing-key", *how]
