@@ -6,11 +6,12 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
@@ -189,3 +190,30 @@ def test_the_access_tokens_hash_is_of_the_signatures_kind() -> None:
 def test_a_renewed_token_needs_no_nonce() -> None:
     renewed = Expected(ISSUER, "bascule", None, "")
     assert read(token(nonce=...), expected=renewed)["sub"] == "anna"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"iss":' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+        b"[" * 20_000,
+        b"[]",
+        b"null",
+        b'"text"',
+        b"\xff",
+        b"",
+        b'{"iss": {"a": 1}, "exp": 1e999}',
+    ],
+    ids=lambda payload: payload[:12].decode("latin-1"),
+)
+def test_a_payload_of_ill_will_is_refused_as_any_other(payload: bytes) -> None:
+    """The provider's own key signed it, and still it is nobody's fault but its own."""
+    text = jws.serialize_compact({"alg": "RS256", "kid": "rsa"}, payload, RSA, ["RS256"])
+    assert "refused" in refusal(text)
+
+
+@pytest.mark.parametrize("end", [math.nan, math.inf, 10**400, -(10**400)])
+def test_an_end_that_never_comes_is_none(end: float) -> None:
+    payload = json.dumps({**CLAIMS, "exp": end}).encode()
+    text = jws.serialize_compact({"alg": "RS256", "kid": "rsa"}, payload, RSA, ["RS256"])
+    assert "exp is missing or no number" in refusal(text)

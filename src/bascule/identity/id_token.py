@@ -42,6 +42,7 @@ LEEWAY = timedelta(seconds=60)  # between the provider's clock and ours
 OLDEST = timedelta(minutes=10)  # since it was issued: it was made for this very sign-in
 SMALLEST_RSA = 2048  # bits
 MOST_KEYS = 100  # of one key set that are looked at
+_LAST_INSTANT = 1e15  # seconds; a float is exact up to there
 
 
 class UnknownKey(AuthenticationFailed):
@@ -84,8 +85,8 @@ def _decode(token: str, key: Key, algorithm: str) -> Mapping[str, Any]:
             # RFC 9864 renames EdDSA; providers sign with it all the same.
             warnings.simplefilter("ignore", SecurityWarning)
             return jwt.decode(token, key, algorithms=[algorithm], registry=registry).claims
-    except (JoseError, ValueError) as error:
-        raise refused("its signature is not right") from error
+    except (JoseError, ValueError, RecursionError) as error:
+        raise refused("its signature is not right, or its claims cannot be read") from error
 
 
 def refused(why: str) -> AuthenticationFailed:
@@ -180,7 +181,9 @@ def _check_times(claims: Mapping[str, Any], now: datetime) -> None:
 
 def _instant(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    # Python reads NaN, which is neither before nor after anything; and numbers without end.
+    if not is_number or not abs(value) < _LAST_INSTANT:
         raise refused(f"its {name} is missing or no number")
     return float(value)
 
