@@ -181,9 +181,12 @@ def _check_times(claims: Mapping[str, Any], now: datetime) -> None:
 
 def _instant(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     # Python reads NaN, which is neither before nor after anything; and numbers without end.
-    if not is_number or not abs(value) < _LAST_INSTANT:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not abs(value) < _LAST_INSTANT
+    ):
         raise refused(f"its {name} is missing or no number")
     return float(value)
 
