@@ -113,6 +113,10 @@ class TestSecrets:
         assert len(made) == 100
         assert all(len(base64.urlsafe_b64decode(each + "=")) == 32 for each in made)
 
+    def test_none_looks_like_an_option(self) -> None:
+        """``az login -p SECRET`` fails when it does, as one in 64 would."""
+        assert not [each for each in (new_secret() for _ in range(3000)) if each[0] == "-"]
+
     def test_an_enrolment_token_names_its_machine_and_pins_the_ca(self) -> None:
         text = new_enrolment_token("m-1", "ab" * 32)
         read = parse_token(text)

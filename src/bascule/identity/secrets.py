@@ -17,8 +17,12 @@ ENROLMENT_PREFIX = "bascule-enrol."
 
 
 def new_secret() -> str:
-    """43 characters of A-Z a-z 0-9 - _, 256 bits."""
-    return secrets.token_urlsafe(SECRET_BYTES)
+    """43 characters of A-Z a-z 0-9 - _, 256 bits.
+
+    The first is no ``-``: ``az login -p SECRET`` would take it for an option.
+    """
+    made = secrets.token_urlsafe(SECRET_BYTES)
+    return f"_{made[1:]}" if made.startswith("-") else made
 
 
 def sha256_hex(text: str) -> str:

@@ -117,7 +117,8 @@ _UNKNOWN = Refused(
     "invalid_client",
     7000215,
     "Invalid client id or secret provided. Send the secret's value as it was shown when it was "
-    "made; an administrator can make new ones with: bascule admin recover.",
+    "made; an owner makes a new one with: bascule sp add-secret (if none can sign in, with: "
+    "bascule admin recover).",
     401,
 )
 _UNKNOWN_AGENT = Refused(
