@@ -235,6 +235,19 @@ def test_roles_are_shown_to_those_whom_they_concern(house: House) -> None:
     assert nobody.call("GET", role_id(house, READER.id)).status_code == 404
 
 
+def test_what_one_holds_is_shown_and_no_other_role(house: House) -> None:
+    """``az role assignment list`` names one's own roles by it; it is no way to see more."""
+    house.add_machine("web-1")
+    for guid, name in ((ROLE, "Asks"), (GANG, "Not hers")):
+        body = role(house.subscription, name=name, actions=("*/initiate/action",))
+        assert call(house, "PUT", role_id(house, guid), body).status_code == 201
+    rosa = Person(house, "rosa", (ROLE, house.machine("web-1")))
+    path = f"{house.subscription}{ROOT}/roleDefinitions"
+    assert names(rosa.call("GET", path, **{"$filter": "atScopeAndBelow()"})) == ["Asks"]
+    for guid in (GANG, READER.id):
+        assert rosa.call("GET", role_id(house, guid)).status_code == 404
+
+
 # -- role assignments -----------------------------------------------------------------------
 
 

@@ -178,6 +178,9 @@ def test_the_record_filters_and_pages(house: House) -> None:
     assert len(sequences) == 3
 
 
+WINDOWS_DISK = {"osType": "Windows", "createOption": "Attach"}  # as the specification requires
+
+
 def test_machines_come_change_and_go(house: House) -> None:
     path = house.machine("web-1")
     body = {
@@ -198,12 +201,12 @@ def test_machines_come_change_and_go(house: House) -> None:
         "closedPorts": [],
         "enforcementPoint": None,
     }
-    assert shown["properties"]["storageProfile"] == {"osDisk": {"osType": "Windows"}}
+    assert shown["properties"]["storageProfile"]["osDisk"] == WINDOWS_DISK
     assert shown["tags"] == {"tier": "front"}
     changed = house.call("PUT", path, {"properties": {"bascule": {"addresses": []}}})
     assert changed.status_code == 200
     assert changed.json()["properties"]["vmId"] == shown["properties"]["vmId"]
-    assert changed.json()["properties"]["storageProfile"] == {"osDisk": {"osType": "Windows"}}
+    assert changed.json()["properties"]["storageProfile"]["osDisk"] == WINDOWS_DISK
     assert changed.json()["properties"]["bascule"]["addresses"] == []
     listed = house.call("GET", f"{house.group}/providers/Microsoft.Compute/virtualMachines")
     assert [each["name"] for each in listed.json()["value"]] == ["web-1"]

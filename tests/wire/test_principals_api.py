@@ -665,6 +665,10 @@ def test_what_az_asks_the_graph(people: Directory) -> None:
     assert reader.get("/graph/v1.0/users/anna@example.com").json()["id"] == anna
     assert reader.get(f"/graph/v1.0/users/{anna}").json()["id"] == anna
     assert reader.get("/graph/v1.0/users/nobody").status_code == 404
+    assert reader.get(f"/graph/v1.0/servicePrincipals/{robot}").json()["appId"] == robot
+    assert reader.get(f"/graph/v1.0/groups/{group.upper()}").json()["displayName"] == "Admins"
+    for path in (f"groups/{robot}", f"servicePrincipals/{group}", f"servicePrincipals/{NOBODY}"):
+        assert reader.get(f"/graph/v1.0/{path}").status_code == 404, path
 
 
 def test_the_graph_tells_nobody_of_others(people: Directory) -> None:
@@ -677,4 +681,7 @@ def test_the_graph_tells_nobody_of_others(people: Directory) -> None:
     assert [each["id"] for each in users] == [nobody]
     assert client.get("/graph/v1.0/servicePrincipals").json()["value"] == []
     assert client.get(f"/graph/v1.0/users/{anna}").status_code == 404
+    hidden = (("servicePrincipals", people.house.administrator), ("groups", people.group("Admins")))
+    for kind, principal_id in hidden:
+        assert client.get(f"/graph/v1.0/{kind}/{principal_id}").status_code == 404, kind
     assert client.get("/graph/v1.0/me").json()["id"] == nobody

@@ -32,8 +32,10 @@ _BUILTIN = {role.id: role for role in BUILTIN_ROLES}
 
 def may_read(rights: Rights, role: RoleDefinition) -> bool:
     """A built-in role is shown to whoever may read roles anywhere, a custom one where it and
-    that right meet.
+    that right meet; those that one holds always, as one's own assignments are.
     """
+    if any(right.role.id == role.id for right in rights.held):
+        return True
     if role.is_builtin:
         return rights.may_anywhere(ROLE_READ)
     return any(

@@ -127,11 +127,39 @@ async def list_groups(call: CurrentCall, filter_text: Filter = "") -> Response:
     return await _list(call, PrincipalKind.GROUP, filter_text, _GROUP_FILTERS)
 
 
+@router.get(f"{V1}/groups/{{group_id}}")
+@decides(GROUP_OF_PEOPLE_READ)
+async def get_group(call: CurrentCall, group_id: Name) -> Response:
+    return await _show(call, PrincipalKind.GROUP, group_id)
+
+
 @router.get(f"{V1}/servicePrincipals")
 @decides(SERVICE_PRINCIPAL_READ)
 async def list_service_principals(call: CurrentCall, filter_text: Filter = "") -> Response:
     plain = _ANY_NAME.sub(r"servicePrincipalNames eq \2", filter_text)
     return await _list(call, PrincipalKind.SERVICE, plain, _SERVICE_FILTERS)
+
+
+@router.get(f"{V1}/servicePrincipals/{{service_id}}")
+@decides(SERVICE_PRINCIPAL_READ)
+async def get_service_principal(call: CurrentCall, service_id: Name) -> Response:
+    """Its id and its appId are one here."""
+    return await _show(call, PrincipalKind.SERVICE, service_id)
+
+
+async def _show(call: Call, kind: PrincipalKind, wanted: str) -> Response:
+    """One by id; raise NotFound alike for none, one of another kind, and one not to be seen."""
+    principal_id = wanted.lower()
+
+    def look(reader: Reader) -> dict[str, Any] | None:
+        if reader.principal_kind(principal_id) is not kind:
+            return None
+        return _by_id(reader, principal_id) if _may_see(call, kind, principal_id) else None
+
+    found = await call.look(look)
+    if found is None:
+        raise _nobody(wanted)
+    return CompactJson(found)
 
 
 async def _list(

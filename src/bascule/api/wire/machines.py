@@ -140,7 +140,10 @@ def machine_json(view: MachineView, *, with_instance: bool = False) -> dict[str,
             "vmId": machine.uid,
             "provisioningState": "Succeeded",
             "timeCreated": format_utc(machine.created_at),
-            "storageProfile": {"osDisk": {"osType": str(machine.os_type)}},
+            # The specification requires createOption, and az vm update sends back what it read.
+            "storageProfile": {
+                "osDisk": {"osType": str(machine.os_type), "createOption": "Attach"}
+            },
             "networkProfile": {
                 "networkInterfaces": [{"id": nic_id(machine.id), "properties": {"primary": True}}]
             },
