@@ -37,6 +37,10 @@ def thumbprint(certificate: x509.Certificate, digest: Any) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
+# A JOSE header that no parser follows to its ground.
+NESTED = base64.urlsafe_b64encode(b"[" * 3000).decode()
+
+
 class Holder:
     """A service principal whose one credential is a certificate."""
 
@@ -217,7 +221,9 @@ class TestForgeries:
             assertion = f"{head}.{assertion.split('.')[1]}."
         assert refused(holder.present(assertion)) == DENIED
 
-    @pytest.mark.parametrize("assertion", ["x", "a.b.c", "...", "\u00e9.b.c", "A" * 20_000])
+    @pytest.mark.parametrize(
+        "assertion", ["x", "a.b.c", "...", "\u00e9.b.c", "A" * 20_000, f"{NESTED}.e30.AAAA"]
+    )
     def test_what_is_none(self, holder: Holder, assertion: str) -> None:
         assert refused(holder.present(assertion)) == DENIED
 

@@ -115,7 +115,7 @@ def _signed_claims(assertion: str, public_key: str) -> Mapping[str, Any] | None:
     try:
         key = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": public_key.rstrip("=")})
         return jwt.decode(assertion, key, algorithms=[ALGORITHM]).claims
-    except (JoseError, ValueError, TypeError):
+    except (JoseError, ValueError, TypeError, RecursionError):
         return None
 
 

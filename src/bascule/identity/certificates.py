@@ -72,7 +72,7 @@ def _signed_by(
         try:
             key, algorithms = verifier
             claims = jwt.decode(assertion, key, [*algorithms], _REGISTRY).claims
-        except (JoseError, ValueError, TypeError):
+        except (JoseError, ValueError, TypeError, RecursionError):
             continue
         return credential, claims
     return None
@@ -96,7 +96,7 @@ def _header(assertion: str) -> Mapping[str, Any] | None:
         return None
     try:
         return jws.extract_compact(assertion.encode(), registry=_REGISTRY).headers()
-    except (JoseError, ValueError, TypeError, AttributeError):
+    except (JoseError, ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 

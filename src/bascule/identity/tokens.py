@@ -187,7 +187,7 @@ class TokenIssuer:
             if key is None:
                 raise _not_ours()
             decoded = jwt.decode(token, key, algorithms=[ALGORITHM])
-        except (JoseError, ValueError, TypeError, AttributeError) as error:
+        except (JoseError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise _not_ours() from error
         if decoded.header != {"alg": ALGORITHM, "typ": TOKEN_TYPE, "kid": kid}:
             raise _not_ours()
