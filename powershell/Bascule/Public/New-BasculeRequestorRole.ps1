@@ -22,7 +22,7 @@ function New-BasculeRequestorRole {
 
     Says what would be made.
     .EXAMPLE
-    New-BasculeRequestorRole -AssignTo 'requestor@lab.example' -Machine web-1
+    New-BasculeRequestorRole -AssignTo anna -Machine web-1
 
     Makes the role, and lets one user ask for web-1.
     .EXAMPLE

@@ -1,0 +1,156 @@
+# What Enter-BasculeSSH makes of its words, and the least role that can ask.
+#
+# That it really gets in stands in tests/e2e/test_powershell_ssh.py, which runs it on the
+# lab's client: from here every address is the loopback's.
+
+BeforeAll {
+    . "$PSScriptRoot/World.ps1"
+    Connect-TestAdmin
+}
+
+AfterAll {
+    Disconnect-Bascule
+}
+
+Describe 'Words for ssh' {
+    It '<Words> are options <Options>, command <Command>, port <Port>, family <Family>' -ForEach @(
+        @{ Words = @(); Options = @(); Command = @(); Port = 0; Family = 0 }
+        @{ Words = @('-vN', 'uptime', '-p'); Options = @('-v', '-N'); Command = @('uptime', '-p'); Port = 0; Family = 0 }
+        @{ Words = @('-L8080:x:80', '-6'); Options = @('-L', '8080:x:80', '-6'); Command = @(); Port = 0; Family = 6 }
+        @{ Words = @('-vp', '2222', '-o', 'Port=33'); Options = @('-v'); Command = @(); Port = 2222; Family = 0 }
+        @{ Words = @('-oport 33'); Options = @(); Command = @(); Port = 33; Family = 0 }
+        @{ Words = @('--', '-p', '1'); Options = @(); Command = @('-p', '1'); Port = 0; Family = 0 }
+    ) {
+        $line = InModuleScope -ModuleName Bascule -Parameters @{ Words = $Words } -ScriptBlock {
+            Split-BasculeSshArgument -Argument $Words
+        }
+        @($line.Options) -join '|' | Should -BeExactly ($Options -join '|')
+        @($line.Command) -join '|' | Should -BeExactly ($Command -join '|')
+        $line.Command.Count | Should -Be $Command.Count
+        $line.Port | Should -Be $Port
+        $line.Family | Should -Be $Family
+    }
+
+    It 'refuses <_>' -ForEach @('-p', '-p0', '-pssh', '-p65536', '-oPort=99999', '-L') {
+        $caught = $null
+        try {
+            InModuleScope -ModuleName Bascule -Parameters @{ Word = $_ } -ScriptBlock {
+                Split-BasculeSshArgument -Argument $Word
+            }
+        } catch {
+            $caught = $_
+        }
+        $caught.FullyQualifiedErrorId | Should -Match '^(InvalidPort|InvalidSshOption)'
+    }
+}
+
+Describe 'The address to connect to' {
+    It 'of <Addresses>, granted from <Sources>, is <Found>' -ForEach @(
+        @{ Sources = @('192.0.2.7'); Addresses = @('2001:db8::1', '192.0.2.1'); Family = 0; Found = '192.0.2.1' }
+        @{ Sources = @('2001:db8::/64'); Addresses = @('192.0.2.1', '2001:db8::1'); Family = 0; Found = '2001:db8::1' }
+        @{ Sources = @('*'); Addresses = @('192.0.2.1', '2001:db8::1'); Family = 6; Found = '2001:db8::1' }
+        @{ Sources = @('::/0'); Addresses = @('192.0.2.1'); Family = 0; Found = $null }
+        @{ Sources = @('192.0.2.7'); Addresses = @('2001:db8::1'); Family = 0; Found = $null }
+        @{ Sources = @('192.0.2.7'); Addresses = @('-oProxyCommand=x', 'fe80::1%eth0'); Family = 0; Found = $null }
+        @{ Sources = @('192.0.2.7'); Addresses = @(); Family = 0; Found = $null }
+    ) {
+        $ask = {
+            $grant = [pscustomobject]@{ Machine = 'web-1'; Sources = $Sources; Addresses = $Addresses }
+            Get-BasculeReachableAddress -Grant $grant -Family $Family
+        }
+        $given = @{ Sources = $Sources; Addresses = $Addresses; Family = $Family }
+        if ($null -ne $Found) {
+            InModuleScope -ModuleName Bascule -Parameters $given -ScriptBlock $ask | Should -BeExactly $Found
+        } else {
+            { InModuleScope -ModuleName Bascule -Parameters $given -ScriptBlock $ask } |
+                Should -Throw -ErrorId 'NoAddressInFamily'
+        }
+    }
+}
+
+Describe 'Whether a source lets an address in' {
+    It '<Source> and <Address>: <Answer>' -ForEach @(
+        @{ Source = '192.0.2.7'; Address = '192.0.2.7'; Answer = $true }
+        @{ Source = '192.0.2.7'; Address = '192.0.2.8'; Answer = $false }
+        @{ Source = '192.0.2.0/25'; Address = '192.0.2.127'; Answer = $true }
+        @{ Source = '192.0.2.0/25'; Address = '192.0.2.128'; Answer = $false }
+        @{ Source = '2001:db8::/33'; Address = '2001:db8:7fff::1'; Answer = $true }
+        @{ Source = '2001:db8::/33'; Address = '2001:db8:8000::1'; Answer = $false }
+        @{ Source = '::/0'; Address = '192.0.2.7'; Answer = $false }
+        @{ Source = '0.0.0.0/0'; Address = '192.0.2.7'; Answer = $true }
+        @{ Source = '192.0.2.0/33'; Address = '192.0.2.7'; Answer = $false }
+        @{ Source = '192.0.2.0/x'; Address = '192.0.2.7'; Answer = $false }
+        @{ Source = 'nonsense'; Address = '192.0.2.7'; Answer = $false }
+        @{ Source = ''; Address = '192.0.2.7'; Answer = $false }
+        @{ Source = '*'; Address = '192.0.2.7'; Answer = $true }
+    ) {
+        InModuleScope -ModuleName Bascule -Parameters @{ Source = $Source; Address = $Address } -ScriptBlock {
+            Test-BasculeAddressWithin -Address $Address -Source $Source
+        } | Should -Be $Answer
+    }
+}
+
+Describe 'Enter-BasculeSSH' {
+    BeforeAll {
+        $null = New-TestPolicy -Name 'ssh'
+        $caughtBy = {
+            param([scriptblock] $Do)
+            try { & $Do | Out-Null } catch { return $_.FullyQualifiedErrorId.Split(',')[0] }
+        }
+    }
+    AfterAll { Remove-AzJitNetworkAccessPolicy -ResourceId "$PolicyRoot/ssh" -ErrorAction Ignore }
+
+    It 'refuses <Name> before anything is asked' -ForEach @(
+        @{ Name = 'a user that is an option'; Code = 'InvalidUserName'; Do = { Enter-BasculeSSH -Machine '-oProxyCommand=x@web-1' -ErrorAction Stop } }
+        @{ Name = 'a machine that is an option'; Code = 'InvalidMachineName'; Do = { Enter-BasculeSSH -Machine '-oProxyCommand=x' -ErrorAction Stop } }
+        @{ Name = 'a bare number for a duration'; Code = 'InvalidDuration'; Do = { Enter-BasculeSSH -Machine web-1 -Duration 30 -ErrorAction Stop } }
+        @{ Name = 'a policy that is not there'; Code = 'PolicyNotFound'; Do = { Enter-BasculeSSH -Machine web-1 -Policy none -ErrorAction Stop } }
+    ) {
+        $before = @(Get-BasculeAccessRequest).Count
+        & $caughtBy $Do | Should -BeExactly $Code
+        @(Get-BasculeAccessRequest).Count | Should -Be $before
+    }
+
+    It 'asks for nothing when it is only asked what would happen' {
+        $before = @(Get-BasculeAccessRequest).Count
+        Enter-BasculeSSH -Machine web-1 -WhatIf | Should -BeNullOrEmpty
+        @(Get-BasculeAccessRequest).Count | Should -Be $before
+    }
+}
+
+Describe 'New-BasculeRequestorRole' {
+    It 'makes nothing when it is only asked what would happen' {
+        New-BasculeRequestorRole -Name 'Not made' -WhatIf | Should -BeNullOrEmpty
+        InModuleScope -ModuleName Bascule -ScriptBlock { Find-BasculeRequestorRole -Name 'Not made' } | Should -BeNullOrEmpty
+    }
+
+    It 'makes the role, assignable everywhere, and gives it to nobody' {
+        $made = New-BasculeRequestorRole -Name 'Pester requestor' -ForApiOnly -Confirm:$false
+        $made.Actions.Count | Should -Be 4
+        $made.AssignedTo | Should -BeNullOrEmpty
+    }
+
+    It 'takes one that allows the same as it is, and gives it once' {
+        $first = New-BasculeRequestorRole -Name 'Pester requestor' -ForApiOnly -AssignTo $World.client_id -Machine web-1
+        $again = New-BasculeRequestorRole -Name 'Pester requestor' -ForApiOnly -AssignTo $World.client_id -Machine web-1
+        $first.Scope | Should -Be $World.machine.id
+        $first.AssignedTo | Should -Be $World.client_id
+        $again.RoleId | Should -Be $first.RoleId
+        $again.AssignmentId | Should -Be $first.AssignmentId
+    }
+
+    It 'leaves one that allows something else as it is' {
+        { New-BasculeRequestorRole -Name 'Pester requestor' -ErrorAction Stop } |
+            Should -Throw -ErrorId 'RoleDefinitionWithSameNameExists*'
+    }
+
+    It 'makes nothing when a name is wrong: <Name>' -ForEach @(
+        @{ Name = 'nobody'; Code = 'PrincipalNotFound*'; With = @{ AssignTo = 'nobody' } }
+        @{ Name = 'nowhere'; Code = 'MachineNotFound*'; With = @{ AssignTo = 'me'; Machine = 'nowhere' } }
+        @{ Name = 'a place without a person'; Code = 'NobodyNamed*'; With = @{ Machine = 'web-1' } }
+        @{ Name = 'two places'; Code = 'AmbiguousScope*'; With = @{ AssignTo = 'me'; Machine = 'web-1'; ResourceGroupName = 'default' } }
+    ) {
+        { New-BasculeRequestorRole -Name 'Never made' @With -ErrorAction Stop } | Should -Throw -ErrorId $Code
+        InModuleScope -ModuleName Bascule -ScriptBlock { Find-BasculeRequestorRole -Name 'Never made' } | Should -BeNullOrEmpty
+    }
+}
