@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from bascule.domain.events import NotesWithheld
 from bascule.domain.grant import Grant, GrantState
+from bascule.interfaces import EventFilter
 from bascule.services import requests
+from bascule.services.fleet import NOTES_PER_SPAN
 from tests.unit.services_world import ANNA, World, rules
 
 
@@ -58,3 +61,21 @@ def test_another_machines_report_settles_nothing(world: World) -> None:
     grant = world.granted(world.web)
     world.report(world.db, grant.id, generation=generation(world))
     assert world.grant(grant).state is GrantState.OPENING
+
+
+def test_what_an_agent_wants_on_record_is_bounded_by_the_minute(world: World) -> None:
+    """EDGES B8: a stolen agent fills no disk, and that something is left out is on record."""
+
+    def kept() -> tuple[int, list[int]]:
+        wanted = EventFilter(world.web.id.key, ("AgentReported", "NotesWithheld"))
+        facts = [event.fact for _, event in world.see(lambda r: r.events(wanted, limit=5000))]
+        withheld = [each.at_least for each in facts if isinstance(each, NotesWithheld)]
+        return len(facts) - len(withheld), withheld
+
+    for _ in range(40):
+        world.report(world.web, notes=tuple(f"note {each}" for each in range(7)))
+    assert kept() == (NOTES_PER_SPAN, [3])  # of the ninth report four had room
+    world.report(world.db, notes=("another machine's has its own minute",))
+    world.clock.pass_time(61)
+    world.report(world.web, notes=("a minute later",))
+    assert kept() == (NOTES_PER_SPAN + 1, [3])

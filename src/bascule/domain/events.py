@@ -389,6 +389,14 @@ class AgentReported(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class NotesWithheld(Fact):
+    """An enforcement point says more in a minute than goes on record."""
+
+    machine: str
+    at_least: int  # what was left out of the report at which this was noticed
+
+
+@dataclass(frozen=True, slots=True)
 class RecordPruned(Fact):
     """Old events were deleted by retention; a signed checkpoint stands for them."""
 

@@ -22,8 +22,10 @@ from bascule.domain.events import (
     DriftHealed,
     EnrolmentCreated,
     EnrolmentRefused,
+    Fact,
     GenerationOvertaken,
     GrantOpened,
+    NotesWithheld,
     OpenedLocally,
     PortClosed,
     RecordDisputed,
@@ -50,6 +52,12 @@ MAXIMUM_SKEW = timedelta(seconds=30)
 # Generations that an agent may be ahead of a server from an older backup: no backup misses more
 # changes of one machine, and a point that lies cannot count its number up to the end of numbers.
 MOST_AHEAD = 1_000_000
+NOTES_PER_SPAN = 60  # of one machine; a stolen agent must not fill the disk
+NOTES_SPAN = timedelta(minutes=1)
+_NOTES = tuple(
+    each.__name__
+    for each in (DriftHealed, OpenedLocally, RecordDisputed, AgentReported, NotesWithheld)
+)
 CONTACT_GRAIN = timedelta(seconds=5)  # last contact is written no more often than this
 
 
@@ -279,17 +287,30 @@ def _opened(tx: Transaction, act: Act, grant: Grant) -> None:
 
 
 def _record_notes(tx: Transaction, act: Act, machine: Machine, report: Report) -> None:
-    name = str(machine.id)
-    for what in report.drift:
-        act.record(tx, DriftHealed(name, what), machine.id)
-    for opening in report.local_openings:
-        act.record(
-            tx, OpenedLocally(name, opening.port, opening.sources, opening.seconds), machine.id
-        )
-    for what in report.disputes:
-        act.record(tx, RecordDisputed(name, what), machine.id)
-    for note in report.notes:
-        act.record(tx, AgentReported(name, note), machine.id)
+    """What the point wants on record, as far as its minute has room for it (EDGES B8)."""
+    facts = _notes_of(str(machine.id), report)
+    if not facts:
+        return
+    wanted = EventFilter(machine.id.key, _NOTES, act.now - NOTES_SPAN)
+    recent = [event.fact for _, event in tx.events(wanted, limit=NOTES_PER_SPAN + 1)]
+    room = max(0, NOTES_PER_SPAN - len(recent))
+    for fact in facts[:room]:
+        act.record(tx, fact, machine.id)
+    withheld = len(facts) - room
+    if withheld > 0 and not any(isinstance(each, NotesWithheld) for each in recent):
+        act.record(tx, NotesWithheld(str(machine.id), withheld), machine.id)
+
+
+def _notes_of(name: str, report: Report) -> list[Fact]:
+    return [
+        *(DriftHealed(name, what) for what in report.drift),
+        *(
+            OpenedLocally(name, opening.port, opening.sources, opening.seconds)
+            for opening in report.local_openings
+        ),
+        *(RecordDisputed(name, what) for what in report.disputes),
+        *(AgentReported(name, note) for note in report.notes),
+    ]
 
 
 def _update_point(

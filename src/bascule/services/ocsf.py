@@ -128,6 +128,7 @@ _KINDS: Mapping[str, _Kind] = {
     "DriftHealed": _Kind(Class.ENTITY, OTHER, Severity.HIGH),
     "OpenedLocally": _Kind(Class.ACCESS, 1, Severity.HIGH),
     "AgentReported": _Kind(Class.ENTITY, OTHER, Severity.LOW),
+    "NotesWithheld": _Kind(Class.ENTITY, OTHER, Severity.MEDIUM),
     "RecordPruned": _Kind(Class.ENTITY, 4, Severity.MEDIUM),
     "RecordBroken": _Kind(Class.ENTITY, OTHER, Severity.CRITICAL),
     "RecordDisputed": _Kind(Class.ENTITY, OTHER, Severity.CRITICAL),

@@ -160,6 +160,11 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
     facts.OpenedLocally: Operation(
         "Bascule.Fleet/enforcementPoints/open/action", "Open port on the host", level="Warning"
     ),
+    facts.NotesWithheld: Operation(
+        "Bascule.Fleet/enforcementPoints/hush/action",
+        "Leave an agent's notes out of the record",
+        level="Warning",
+    ),
     facts.AgentReported: Operation(
         "Bascule.Fleet/enforcementPoints/note/action", "Take an agent's note", level="Warning"
     ),
