@@ -78,6 +78,7 @@ faults: install-dev  ## N=200 random schedules from SEED=1 on, and the planted b
 bench: install  ## measure ask-to-open beside the peers; writes bench/results/
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m bench
 	$(BIN)/python -m bench.initiate
+	$(BIN)/python -m bench.powershell
 
 lock:  ## resolve the lock files again (OPTIONS=--upgrade for newer versions)
 	@tools/lock.sh $(UV) $(OPTIONS)

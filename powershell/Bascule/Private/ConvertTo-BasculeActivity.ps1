@@ -17,12 +17,18 @@ function ConvertTo-BasculeActivity {
         $http = Get-BasculeProperty -InputObject $Data -Name 'httpRequest'
         $name = Get-BasculeProperty -InputObject $claims -Name 'http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name'
         $resource = [string] $Data.resourceId
-        $told = 'eventCategory', 'entity', 'message', 'serviceRequestId', 'userAgent', 'statusCode', 'requestbody', 'justification'
+        # Said by other columns, or too long for one.
+        $told = @(
+            'eventCategory', 'entity', 'message', 'serviceRequestId', 'userAgent', 'statusCode', 'requestbody'
+            'justification', 'machine', 'machines', 'policy', 'uid', 'grantId', 'rules', 'previousRules'
+        )
         $rest = foreach ($property in @($own.PSObject.Properties)) {
             if ($property.Name -notin $told -and $property.Value -notin '', 'false') {
-                '{0}: {1}' -f $property.Name, $property.Value
+                '{0}: {1}' -f $property.Name, ([string] $property.Value -replace '/subscriptions/[^,\s]*/', '')
             }
         }
+        $about = "$resource, $(Get-BasculeProperty -InputObject $own -Name 'machines')"
+        $machines = [regex]::Matches($about, '(?i)/virtualMachines/([^/,\s]+)') | ForEach-Object -Process { $_.Groups[1].Value }
         $cells = [ordered]@{
             At                = $Data.eventTimestamp
             Operation         = $Data.operationName.localizedValue
@@ -30,7 +36,7 @@ function ConvertTo-BasculeActivity {
             Caller            = $(if ($name) { $name } else { $Data.caller })
             CallerId          = $Data.caller
             CallerAddress     = Get-BasculeProperty -InputObject $http -Name 'clientIpAddress'
-            Machine           = $(if ($resource -match '/virtualMachines/([^/]+)') { $Matches[1] } else { '' })
+            Machine           = @($machines | Select-Object -Unique) -join ', '
             ResourceGroupName = $Data.resourceGroupName
             Justification     = Get-BasculeProperty -InputObject $own -Name 'justification'
             Detail            = @($rest) -join ', '
