@@ -56,3 +56,33 @@ function Wait-Until {
 }
 
 Import-Module -Name ([System.IO.Path]::GetFullPath("$PSScriptRoot/../Bascule/Bascule.psd1")) -Force
+
+# Runs the examples of a command's help as they are printed, but for the names in capitals.
+function Invoke-TestExample {
+    param([string] $Name, [hashtable] $Replace = @{}, [int] $Skip = 0)
+    $all = @{
+        'https://HOST:8443' = $World.endpoint
+        "'ca.pem'"          = "'$($World.ca_file)'"
+        'SUBSCRIPTIONID'    = $World.subscription_id
+        'RESOURCEGROUP'     = $World.resource_group
+        'LOCATION'          = $World.location
+        'VMNAME'            = $World.machine.name
+        'IPV4ADDRESS'       = $World.client_address
+        'ENDTIMEUTC'        = [datetime]::UtcNow.AddMinutes(30).ToString('o')
+        'APPLICATIONID'     = $World.client_id
+        'SECRET'            = $World.client_secret
+    }
+    $examples = @((Get-Help -Name $Name -Full).examples.example)
+    foreach ($example in @($examples | Select-Object -Skip $Skip)) {
+        # All of the code: the first line and, where help took them for remarks, the others.
+        $text = $example.code
+        foreach ($words in $Replace, $all) {
+            foreach ($word in $words.Keys) {
+                $text = $text.Replace($word, $words[$word])
+            }
+        }
+        # As a script of its own, where any error stops.
+        $null = & ([scriptblock]::Create("`$ErrorActionPreference = 'Stop'`n$text"))
+    }
+    $examples.Count
+}

@@ -14,7 +14,7 @@ It gives everybody a token and answers by the resource group in the path:
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import json
 import socket
@@ -34,6 +34,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+
+from bascule.services.clocks import SystemClock
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 
@@ -91,7 +93,10 @@ class _Call(BaseHTTPRequestHandler):
         behave(parse_qs(parts.query))
         return None
 
-    do_GET = do_PUT = do_POST = do_DELETE = _answer
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("do_"):  # whatever the method
+            return self._answer
+        raise AttributeError(name)
 
     def _pages(self, query: dict[str, list[str]]) -> None:
         number = query.get("page", ["1"])[0]
@@ -173,7 +178,7 @@ def _certificate() -> bytes:
     """Key and certificate of 127.0.0.1, signed by itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broken")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = SystemClock().now()
     address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     made = (
         x509.CertificateBuilder()
@@ -181,8 +186,8 @@ def _certificate() -> bytes:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([address]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, SHA256())

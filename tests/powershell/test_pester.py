@@ -8,7 +8,7 @@ every test in it that failed.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import os
 import shutil
@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from bascule.services.clocks import SystemClock
 from tests.e2e.conftest import _why_not as why_no_lab
 from tests.e2e.lab_world import LabWorld
 from tests.powershell.approver import Approver
@@ -36,7 +37,10 @@ ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "powershell" / "tests"
 PWSH = os.environ.get("PWSH") or shutil.which("pwsh") or ""
 PATIENCE_SECONDS = 500  # two cores are shared with the other streams
-pytestmark = pytest.mark.skipif(not PWSH, reason="pwsh, PowerShell 7, is not installed")
+pytestmark = [
+    pytest.mark.skipif(not PWSH, reason="pwsh, PowerShell 7, is not installed"),
+    pytest.mark.timeout(PATIENCE_SECONDS + 120),  # whichever is first waits for all of them
+]
 
 
 def _lab_world(lab: LabWorld) -> dict[str, Any]:
@@ -80,15 +84,15 @@ def _certificate(path: Path) -> str:
     """Write a key and its certificate to ``path``; the certificate alone as PEM."""
     key = rsa.generate_private_key(65537, 2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "program")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = SystemClock().now()
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .sign(key, SHA256())
     )
     pem = made.public_bytes(Encoding.PEM)
@@ -97,30 +101,35 @@ def _certificate(path: Path) -> str:
     return pem.decode()
 
 
+def make_world(folder: Path, stack: ExitStack) -> dict[str, Any]:
+    """Bring up what the tests are run against, until the stack is closed."""
+    why = why_no_lab()
+    if why:
+        world = _server_world(stack.enter_context(running(folder)))
+        world["why_no_lab"] = why
+    else:
+        lab = LabWorld(f"p{os.getpid()}", folder)
+        stack.callback(lab.down)
+        done = lab.up()
+        assert done.returncode == 0, done.stderr
+        world = _lab_world(lab)
+    broken = stack.enter_context(broken_server(folder))
+    world["broken"] = {"endpoint": broken.endpoint, "ca_file": str(broken.pem)}
+    world["certificate_file"] = str(folder / "program.pem")
+    world["certificate"] = _certificate(folder / "program.pem")
+    world["scratch"] = str(folder)
+    approver = Approver(world, folder / "device-code.txt")
+    world["device_code_file"] = str(approver.code_file)
+    stack.enter_context(approver)
+    return world
+
+
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, Any]]]:
     """What became of each Pester test."""
     folder = tmp_path_factory.mktemp("pester")
     with ExitStack() as stack:
-        why = why_no_lab()
-        if why:
-            world = _server_world(stack.enter_context(running(folder)))
-            world["why_no_lab"] = why
-        else:
-            lab = LabWorld(f"p{os.getpid()}", folder)
-            stack.callback(lab.down)
-            done = lab.up()
-            assert done.returncode == 0, done.stderr
-            world = _lab_world(lab)
-        broken = stack.enter_context(broken_server(folder))
-        world["broken"] = {"endpoint": broken.endpoint, "ca_file": str(broken.pem)}
-        world["certificate_file"] = str(folder / "program.pem")
-        world["certificate"] = _certificate(folder / "program.pem")
-        world["scratch"] = str(folder)
-        approver = Approver(world, folder / "device-code.txt")
-        world["device_code_file"] = str(approver.code_file)
-        stack.enter_context(approver)
-        yield _run(folder, world)
+        yield _run(folder, make_world(folder, stack))
 
 
 def _run(folder: Path, world: dict[str, Any]) -> list[dict[str, Any]]:

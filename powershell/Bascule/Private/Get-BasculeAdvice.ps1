@@ -25,6 +25,7 @@ function Get-BasculeAdvice {
         404 { 'List what there is: Get-AzJitNetworkAccessPolicy, Get-BasculeMachine.' }
         409 { 'Look at its present state and call again.' }
         429 { 'Wait a little and call again.' }
+        { $_ -ge 300 -and $_ -lt 400 } { 'Give the address that the server has itself: redirects are not followed. Get-BasculeContext shows it.' }
         { $_ -ge 500 } { 'Look at what is there before you call again; the server''s log says more.' }
         default { '' }
     }

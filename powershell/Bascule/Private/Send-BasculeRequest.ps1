@@ -39,6 +39,9 @@ function Send-BasculeRequest {
             $request.Content = New-Object -TypeName System.Net.Http.StringContent -ArgumentList @(
                 ($pairs -join '&'), [System.Text.Encoding]::UTF8, 'application/x-www-form-urlencoded'
             )
+        } elseif ($Method -ne 'GET') {
+            # .NET sends a call without content again, up to three times, when a server hangs up.
+            $request.Content = New-Object -TypeName System.Net.Http.ByteArrayContent -ArgumentList @(, [byte[]] @())
         }
         $source.CancelAfter($TimeoutSeconds * 1000)
         $sending = $Session.Client.SendAsync($request, $source.Token)
