@@ -161,25 +161,58 @@ make_venv() {
     fingerprint >"$venv/.installed-$lock"
 }
 
-# -- a real OpenID provider, for tests -----------------------------------------------------------
+# -- what tests of the wire talk to and with ------------------------------------------------------
 
-node_folder=tests/wire/oidc_provider
+# One row each: the folder, the Node.js that it needs, what it is.
+node_folders=(
+    "tests/wire/oidc_provider:18:an OpenID provider"
+    "tests/wire/sdk/javascript:20:Azure's SDK for JavaScript"
+)
 
-is_node_current() {
-    [ "$(cat "$node_folder/node_modules/.installed" 2>/dev/null)" = "$(sha256sum <"$node_folder/package-lock.json")" ]
+is_node_current() { # FOLDER
+    [ "$(cat "$1/node_modules/.installed" 2>/dev/null)" = "$(sha256sum <"$1/package-lock.json")" ]
 }
 
-make_node_modules() { # without Node.js 18 or newer its tests are told as not run
-    if ! command -v node >/dev/null || ! command -v npm >/dev/null || ! node -e 'process.exit(process.versions.node.split(".")[0] < 18)'; then
-        say "There is no Node.js 18 with npm: tests with a real OpenID provider will not be run"
+make_node_modules() { # FOLDER NODE WHAT: without that Node.js its tests are told as not run
+    if ! command -v node >/dev/null || ! command -v npm >/dev/null || ! node -e "process.exit(Number(process.versions.node.split('.')[0] < $2))"; then
+        say "There is no Node.js $2 with npm: tests with $3 will not be run"
         return
     fi
-    say "Installing an OpenID provider for tests into $node_folder/node_modules"
-    if (cd "$node_folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null); then
-        sha256sum <"$node_folder/package-lock.json" >"$node_folder/node_modules/.installed"
+    say "Installing $3 for tests into $1/node_modules"
+    if (cd "$1" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null); then
+        sha256sum <"$1/package-lock.json" >"$1/node_modules/.installed"
     else
-        say "It could not be fetched: tests with a real OpenID provider will not be run"
+        say "It could not be fetched: tests with $3 will not be run"
     fi
+}
+
+see_to_node_modules() {
+    local row folder node name
+    for row in "${node_folders[@]}"; do
+        IFS=: read -r folder node name <<<"$row"
+        is_node_current "$folder" || make_node_modules "$folder" "$node" "$name"
+    done
+}
+
+# Other versions of azure-mgmt-security than the environment's, each in a folder of its own. What
+# they need is in the environment already, so nothing but the package itself is fetched.
+make_sdk_versions() {
+    local wanted folder uv
+    uv=$(uv_or_nothing)
+    for wanted in tests/wire/sdk/requirements-security-*.txt; do
+        folder=$(basename "$wanted" .txt)
+        folder=$venv/sdk/${folder#requirements-}
+        [ "$(cat "$folder/.installed" 2>/dev/null)" != "$(sha256sum <"$wanted")" ] || continue
+        say "Installing $(head -n 1 "$wanted" | cut -d' ' -f1) for tests into $folder"
+        rm -rf "$folder"
+        local install=("$venv/bin/python" -m pip --quiet --disable-pip-version-check install)
+        [ -z "$uv" ] || install=("$uv" pip install --quiet --python "$venv/bin/python")
+        if "${install[@]}" --no-deps --require-hashes --target "$folder" -r "$wanted"; then
+            sha256sum <"$wanted" >"$folder/.installed"
+        else
+            say "It could not be fetched: tests with it will not be run"
+        fi
+    done
 }
 
 case $what in
@@ -195,4 +228,7 @@ if [ -z "$(uv_or_nothing)" ] && ! has_ensurepip; then
 fi
 if [ "${#missing[@]}" -gt 0 ]; then install_packages "${missing[@]}"; fi
 is_current || make_venv
-if [ "$what" = dev ]; then is_node_current || make_node_modules; fi
+if [ "$what" = dev ]; then
+    see_to_node_modules
+    make_sdk_versions
+fi
