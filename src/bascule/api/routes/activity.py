@@ -81,7 +81,10 @@ async def list_activity(
     if within is not None and len(within.keys) == 1 and not asked.events.resource_id:
         (only,) = within.keys
         asked = replace(asked, events=replace(asked.events, resource_id=only))
-    most = min(wanted.top * 2, MOST_READ)
+    if within is not None and not within.keys:
+        return CompactJson({"value": []})  # there is nothing to be looked for
+    # Where much may be left out, a page looks further.
+    most = min(wanted.top * 2, MOST_READ) if within is None else MOST_READ
 
     def look(reader: Reader) -> tuple[list[dict[str, Any]], int]:
         """Entries, and the event after which the next page begins; 0: there is none."""
