@@ -37,7 +37,6 @@ mount -t sysfs sysfs "$root/sys"
 mount -t tmpfs tmpfs "$root/sys/fs/cgroup" 2>/dev/null || true
 mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
 mount -t tmpfs tmpfs "$root/run"
-mount -t tmpfs tmpfs "$root/tmp"
 mount --rbind /dev "$root/dev"
 ip link set lo up
 cd "$root"
@@ -56,6 +55,8 @@ def why_not(*needed: Path) -> str:
     root = Path("/").stat().st_dev
     if any(path.exists() and path.stat().st_dev != root for path in needed):
         return "needs Bascule on the root file system"
+    if any(path.is_relative_to("/tmp") for path in needed):
+        return "needs Bascule outside /tmp, of which services have their own"
     return ""
 
 

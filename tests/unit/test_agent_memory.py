@@ -95,7 +95,16 @@ def test_a_tampered_file_is_a_damaged_file(tmp_path: Path, clock: Clock) -> None
     file.save(HELD)
     path = tmp_path / NEWEST
     path.write_text(path.read_text().replace("1100.0", "9900.0"))
-    assert memory(tmp_path, clock).load() == Held(closed=FALLBACK)
+    assert memory(tmp_path, clock).load() == Held(generation=HELD.generation, closed=CLOSED)
+
+
+def test_what_is_shut_is_in_both_files_as_soon_as_it_is_saved(tmp_path: Path, clock: Clock) -> None:
+    """A death before the next save, and damage to the newest, open nothing."""
+    file = memory(tmp_path, clock)
+    file.save(Held(generation=6))
+    file.save(Held(generation=7, closed=CLOSED))
+    (tmp_path / NEWEST).write_text("torn")
+    assert memory(tmp_path, clock).load().closed == CLOSED
 
 
 def test_with_neither_readable_the_management_ports_are_shut(tmp_path: Path, clock: Clock) -> None:

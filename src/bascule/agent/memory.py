@@ -64,6 +64,14 @@ class HeldFile:
         keep = (lambda: self._keep_as_previous(newest)) if is_sound else (lambda: None)
         # As late as can be: in between, one file has both names and there is one generation.
         write_atomically(newest, text, before_replacing=keep)
+        if self._closed_before() != held.closed:
+            # Whichever of the two is damaged, the other knows what is shut.
+            write_atomically(self._directory / PREVIOUS, text)
+
+    def _closed_before(self) -> frozenset[ClosedPort] | None:
+        """What the file before the newest shuts; None when it cannot be read."""
+        previous = self._read(self._directory / PREVIOUS)
+        return None if previous is None else _held(previous["held"]).closed
 
     def _keep_as_previous(self, newest: Path) -> None:
         """Give today's file a second name, so that there is always a newest one (link(2))."""
