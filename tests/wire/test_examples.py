@@ -1,6 +1,9 @@
-"""The published examples replayed: subscription, ids, dates and ``requests`` substituted.
+"""The published examples replayed and compared field by field (EDGES B12).
 
-Source: spec/, api-version 2020-01-01. Every answer is held against the published schema.
+Source: spec/, api-version 2020-01-01. The subscription and the dates are substituted, and
+``requests`` where an example shows some that nobody has made here. Of our answers only what
+Azure's shapes lack is left out of the comparison. Every answer is held against the published
+schema too.
 """
 
 from __future__ import annotations
@@ -11,16 +14,21 @@ from typing import Any
 
 import pytest
 
+from bascule.domain.builtin_roles import OWNER
 from bascule.domain.times import format_utc
 from bascule.interfaces import Transaction
 from bascule.services.act import Act
 from tests.wire.house import JIT, House
-from tests.wire.swagger import check, example
+from tests.wire.people import Person
+from tests.wire.swagger import EXAMPLES, check, example
 
 EXAMPLE_SUBSCRIPTIONS = (
     "20ff7fc3-e762-44dd-bd96-b71116dcdc23",
     "3eeab341-f466-499c-a8be-85427e154baf",  # the answer of the initiate example has another
 )
+STARTS = ("2018-05-17T08:06:45.5691611Z", "2018-07-12T08:53:03.3658798Z")
+ENDS = ("2018-05-17T09:06:45.5691611Z", "2018-07-12T09:53:03.3658798Z")
+NOT_AZURES = {"bascule", "etag", "appendMode"}  # the last is the live service's, undocumented
 JIT_KIND = "jitNetworkAccessPolicies"
 LISTS = {
     "GetJitNetworkAccessPoliciesSubscription": "{s}/providers/Microsoft.Security",
@@ -34,6 +42,15 @@ LISTS = {
         "{s}/resourceGroups/myRg1/providers/Microsoft.Security/locations/westeurope"
     ),
 }
+OTHERS = {
+    f"{verb}JitNetworkAccessPolicy": f"test_{name}"
+    for verb, name in (
+        ("Create", "create"),
+        ("Delete", "delete"),
+        ("Get", "get"),
+        ("Initiate", "initiate"),
+    )
+}
 
 
 @pytest.fixture
@@ -46,6 +63,7 @@ def europe(house: House) -> House:
     house.do(add_group)
     house.group = f"{house.subscription}/resourceGroups/myRg1"
     house.add_machine("vm1", location="westeurope")
+    house.client = Person(house, "barbara@contoso.com", (OWNER.id, house.subscription)).client
     return house
 
 
@@ -54,9 +72,25 @@ def translated(house: House, node: Any) -> Any:
     written = json.dumps(node)
     for subscription in EXAMPLE_SUBSCRIPTIONS:
         written = written.replace(subscription, house.installation.subscription_id)
-    soon = format_utc(house.clock.now() + timedelta(hours=1))
-    written = written.replace("2018-07-12T09:53:03.3658798Z", soon[:-2] + "8Z")
+    soon = format_utc(house.clock.now() + timedelta(hours=1))[:-2] + "8Z"  # to its 7th digit
+    for dates, ours in ((STARTS, format_utc(house.clock.now())), (ENDS, soon)):
+        for date in dates:
+            written = written.replace(date, ours)
     return json.loads(written)
+
+
+def answered(house: House, name: str, status: int = 200) -> Any:
+    """The body that the example shows, translated."""
+    return translated(house, example(name)["responses"][str(status)]["body"])
+
+
+def azures(node: Any) -> Any:
+    """An answer without what Azure's shapes lack."""
+    if isinstance(node, list):
+        return [azures(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: azures(value) for key, value in node.items() if key not in NOT_AZURES}
 
 
 def put_example(house: House) -> Any:
@@ -64,50 +98,46 @@ def put_example(house: House) -> Any:
     return house.call("PUT", house.policy(location="westeurope"), body, JIT)
 
 
+def initiate_example(house: House) -> Any:
+    body = translated(house, example("InitiateJitNetworkAccessPolicy")["parameters"]["body"])
+    path = house.policy(location="westeurope") + "/initiate"
+    return house.call("POST", path, body, JIT)
+
+
+def make_example(house: House) -> None:
+    """The policy, and the request of the examples in force on the machine."""
+    uid = house.call("GET", house.machine("vm1")).json()["properties"]["vmId"]
+    agent = house.enrol("vm1")
+    put_example(house)
+    (machine,) = initiate_example(house).json()["virtualMachines"]
+    (port,) = machine["ports"]
+    house.report(agent, uid, port["bascule"]["grantId"])
+
+
+def test_every_example_is_replayed() -> None:
+    names = {path.name.removesuffix("_example.json") for path in EXAMPLES.iterdir()}
+    assert names == LISTS.keys() | OTHERS.keys()
+    assert all(callable(globals()[test]) for test in OTHERS.values())
+
+
 def test_create(europe: House) -> None:
     answer = put_example(europe)
     assert answer.status_code == 200, answer.text
     check(answer.json(), "JitNetworkAccessPolicy")
-    wanted = translated(europe, example("CreateJitNetworkAccessPolicy")["responses"]["200"]["body"])
-    got = answer.json()
-    for field in ("kind", "id", "name", "type", "location"):
-        assert got[field] == wanted[field]
-    machines = plain(got["properties"]["virtualMachines"])
-    assert machines == wanted["properties"]["virtualMachines"]
-    assert got["properties"]["requests"] == []  # what a PUT sends there is ignored (EDGES A16)
-    assert got["properties"]["appendMode"] is False
-
-
-def plain(machines: Any) -> Any:
-    """Machines without what Azure's shapes lack."""
-    return [
-        {
-            **machine,
-            "ports": [
-                {key: value for key, value in port.items() if key != "bascule"}
-                for port in machine["ports"]
-            ],
-        }
-        for machine in machines
-    ]
+    wanted = answered(europe, "CreateJitNetworkAccessPolicy")
+    wanted["properties"]["requests"] = []  # what a PUT sends there is ignored (EDGES A16)
+    assert azures(answer.json()) == wanted
+    assert answer.json()["properties"]["appendMode"] is False
 
 
 @pytest.mark.parametrize("name", LISTS)
 def test_lists(europe: House, name: str) -> None:
-    put_example(europe)
-    initiate_example(europe)
+    make_example(europe)
     path = LISTS[name].format(s=europe.subscription) + f"/{JIT_KIND}"
     answer = europe.call("GET", path, version=JIT)
     assert answer.status_code == 200, answer.text
     check(answer.json(), "JitNetworkAccessPoliciesList")
-    (policy,) = answer.json()["value"]
-    (wanted,) = translated(europe, example(name)["responses"]["200"]["body"]["value"])
-    assert set(wanted) <= set(policy)
-    assert plain(policy["properties"]["virtualMachines"]) == wanted["properties"]["virtualMachines"]
-    (request,) = policy["properties"]["requests"]
-    (published,) = wanted["properties"]["requests"]
-    assert set(published) <= set(request)
-    assert "nextLink" not in answer.json()
+    assert azures(answer.json()) == answered(europe, name)
 
 
 def test_an_empty_list_is_exactly_this(house: House) -> None:
@@ -117,36 +147,27 @@ def test_an_empty_list_is_exactly_this(house: House) -> None:
 
 
 def test_get(europe: House) -> None:
-    put_example(europe)
+    make_example(europe)
     answer = europe.call("GET", europe.policy(location="westeurope"), version=JIT)
     assert answer.status_code == 200
     check(answer.json(), "JitNetworkAccessPolicy")
-    wanted = translated(europe, example("GetJitNetworkAccessPolicy")["responses"]["200"]["body"])
-    assert set(wanted) <= set(answer.json())
-    # Nobody guards vm1, so there is nothing to wait for.
+    assert azures(answer.json()) == answered(europe, "GetJitNetworkAccessPolicy")
+
+
+def test_a_policy_of_a_machine_that_nobody_guards(europe: House) -> None:
+    """There is nothing to wait for."""
+    put_example(europe)
+    answer = europe.call("GET", europe.policy(location="westeurope"), version=JIT)
     assert answer.json()["properties"]["provisioningState"] == "Succeeded"
     assert answer.json()["properties"]["bascule"]["away"] == [europe.machine("vm1")]
-
-
-def initiate_example(house: House) -> Any:
-    body = translated(house, example("InitiateJitNetworkAccessPolicy")["parameters"]["body"])
-    path = house.policy(location="westeurope") + "/initiate"
-    return house.call("POST", path, body, JIT)
 
 
 def test_initiate(europe: House) -> None:
     put_example(europe)
     answer = initiate_example(europe)
     assert answer.status_code == 202, answer.text
-    got = answer.json()
-    check(got, "JitNetworkAccessRequest")
-    wanted = translated(
-        europe, example("InitiateJitNetworkAccessPolicy")["responses"]["202"]["body"]
-    )
-    assert plain(got["virtualMachines"]) == wanted["virtualMachines"]  # the end to its 7th digit
-    assert got["justification"] == wanted["justification"]
-    assert got["startTimeUtc"] == "2030-01-01T12:00:00.0000000Z"
-    assert got["requestor"] == "administrator"
+    check(answer.json(), "JitNetworkAccessRequest")
+    assert azures(answer.json()) == answered(europe, "InitiateJitNetworkAccessPolicy", 202)
 
 
 def test_delete(europe: House) -> None:
