@@ -108,9 +108,9 @@ def test_root_opens_with_server_and_agent_dead(world: SmallWorld) -> None:
     assert refused.returncode != 0
     assert "--from" in refused.stderr
     said = world.on_host(
-        "agent", "open", "-p", "22", "--for", "15s", "--from", STRANGER, *_where(world)
+        "agent", "open", "-p", "22", "--for", "25s", "--from", STRANGER, *_where(world)
     )
-    end = time.monotonic() + 15
+    end = time.monotonic() + 25
     assert "No agent runs" in said.stdout
     assert world.lets_stranger_in(22)
     assert not world.lets_in(22)
