@@ -16,7 +16,12 @@ $texts = foreach ($folder in 'Private', 'Public') {
     foreach ($file in [System.IO.Directory]::GetFiles("$PSScriptRoot/$folder", '*.ps1')) {
         [System.IO.File]::ReadAllText($file)
         if ($folder -eq 'Public') {
-            $exported += [System.IO.Path]::GetFileNameWithoutExtension($file)
+            $name = [System.IO.Path]::GetFileNameWithoutExtension($file)
+            $exported += $name
+            if ($name.Contains('-AzJit')) {
+                # Its second name; Set-Item would load a whole module for this.
+                '${{function:{0}}} = ${{function:{1}}}' -f $name.Replace('-', '-Bascule'), $name
+            }
         }
     }
 }
@@ -28,10 +33,8 @@ Register-BasculeCompleter
 $PSModuleAutoLoadingPreference = 'None'  # asks what is loaded, loads nothing
 $taken = @()
 foreach ($name in $exported) {
-    if ($name -match '-AzJit') {
-        $prefixed = $name.Replace('-', '-Bascule')
-        Set-Item -Path "function:script:$prefixed" -Value (Get-Item -Path "function:$name").ScriptBlock
-        $exported += $prefixed
+    if ($name.Contains('-AzJit')) {
+        $exported += $name.Replace('-', '-Bascule')
         if ($null -ne $ExecutionContext.InvokeCommand.GetCommand($name, 'Cmdlet')) {
             $taken += $name
         }
