@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
 HERE = Path(__file__).parent
-OPEN_FOLDERS = frozenset({"wire", "netns", "e2e", "faults", "powershell"})  # may talk to the network
+OPEN_FOLDERS = frozenset(
+    {"wire", "netns", "e2e", "faults", "powershell"}
+)  # may talk to the network
 INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 # Two shared cores: a deadline per example would measure the neighbours, not us.

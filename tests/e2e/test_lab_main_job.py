@@ -48,7 +48,9 @@ def test_ssh_goes_where_the_grant_is(lab: LabWorld) -> None:
     addresses = dict(zip((4, 6), client["addresses"], strict=True))
     assert ":" in addresses[6]
     for family in (6, 4):
-        lab.said("client", "bascule", "request", "web-1", "--for", "5m", "--from", addresses[family])
+        lab.said(
+            "client", "bascule", "request", "web-1", "--for", "5m", "--from", addresses[family]
+        )
         seen = lab.said("client", "bascule", "ssh", "web-1", "--", "echo $SSH_CONNECTION")
         assert seen.split()[0] == addresses[family]
         lab.said("client", "bascule", "revoke")

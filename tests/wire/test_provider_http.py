@@ -60,7 +60,7 @@ def saying(status: str, body: bytes = b"{}", more: str = "") -> Answer:
     return answer
 
 
-async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """A byte now and then: no single wait is long."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
     for _ in range(100):
@@ -69,7 +69,7 @@ async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.1)
 
 
-async def flood(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def flood(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """No length is given, and no end."""
     writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
     for _ in range(LARGEST_ANSWER // 65_536 + 8):
