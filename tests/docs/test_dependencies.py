@@ -9,7 +9,8 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PART_OF = {"pydantic_core": "pydantic"}  # released with it, in its exact version
+# The package that a module comes in, where its name is another.
+PART_OF = {"pydantic_core": "pydantic", "argon2": "argon2-cffi"}
 BEHIND = {"httptools"}  # found by uvicorn by name
 FOR_SUITES = {"pytest"}  # the shipped contract suites run under it; nothing else imports them
 

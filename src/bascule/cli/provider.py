@@ -307,7 +307,10 @@ Examples:
 @click.option("--email", default="", help="Of an invitation.")
 @yes_option
 def unlink(name: str, subject: str, email: str, is_sure: bool) -> None:
-    """Take a link or an invitation back; a link's user is signed out everywhere."""
+    """Take a link or an invitation back.
+
+    A link's user is signed out everywhere.
+    """
     _check_one(subject, email)
     with connect() as connection:
         if subject:
