@@ -140,11 +140,11 @@ async def list_service_principals(call: CurrentCall, filter_text: Filter = "") -
     return await _list(call, PrincipalKind.SERVICE, plain, _SERVICE_FILTERS)
 
 
-@router.get(f"{V1}/servicePrincipals/{{service_id}}")
+@router.get(f"{V1}/servicePrincipals/{{principal_id}}")
 @decides(SERVICE_PRINCIPAL_READ)
-async def get_service_principal(call: CurrentCall, service_id: Name) -> Response:
+async def get_service_principal(call: CurrentCall, principal_id: Name) -> Response:
     """Its id and its appId are one here."""
-    return await _show(call, PrincipalKind.SERVICE, service_id)
+    return await _show(call, PrincipalKind.SERVICE, principal_id)
 
 
 async def _show(call: Call, kind: PrincipalKind, wanted: str) -> Response:
