@@ -31,7 +31,8 @@ BeforeAll {
 AfterAll {
     Pop-Location
     $env:PATH = $path
-    Get-BasculeAccessRequest -Live | Stop-BasculeAccessRequest -Confirm:$false -ErrorAction SilentlyContinue | Out-Null
+    Get-BasculeAccessRequest -Live -ErrorAction Ignore |
+        Stop-BasculeAccessRequest -Confirm:$false -ErrorAction SilentlyContinue | Out-Null
     Disconnect-Bascule
 }
 

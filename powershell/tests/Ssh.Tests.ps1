@@ -111,7 +111,14 @@ Describe 'Enter-BasculeSSH' {
         @(Get-BasculeAccessRequest).Count | Should -Be $before
     }
 
-    It 'asks for nothing when it is only asked what would happen' {
+    It 'puts no name into a command that the server made up' {
+        Mock -ModuleName Bascule -CommandName Find-BasculeMachine -MockWith {
+            [pscustomobject]@{ id = $World.machine.id; name = 'web-1 -oProxyCommand=x' }
+        }
+        & $caughtBy { Enter-BasculeSSH -Machine web-1 -ErrorAction Stop } | Should -BeExactly 'InvalidMachineName'
+    }
+
+    It 'asks for nothing when it is only asked what would happen' -Skip:(-not (Get-Command -Name ssh -ErrorAction Ignore)) {
         $before = @(Get-BasculeAccessRequest).Count
         Enter-BasculeSSH -Machine web-1 -WhatIf | Should -BeNullOrEmpty
         @(Get-BasculeAccessRequest).Count | Should -Be $before

@@ -16,12 +16,6 @@ function Open-BasculeSshWay {
     )
     $ErrorActionPreference = 'Stop'
     Assert-BasculeConnection
-    $program = Get-Command -Name ssh -CommandType Application -ErrorAction Ignore | Select-Object -First 1
-    if ($null -eq $program) {
-        throw (New-BasculeErrorRecord -Code 'SshNotFound' -Category NotInstalled -Message (
-                'There is no ssh on the PATH.'
-            ) -Advice 'Install OpenSSH''s client (Debian: apt install openssh-client; Windows: an optional feature).')
-    }
     $line = Split-BasculeSshArgument -Argument $ArgumentList
     $at = $Machine.LastIndexOf('@')
     $user = if ($at -ge 0) { $Machine.Substring(0, $at) } else { '' }
@@ -30,12 +24,26 @@ function Open-BasculeSshWay {
                 "'$(Protect-BasculeText -Text $user)' is not a user name."
             ) -Target $Machine -Advice 'Write the user before the machine: admin@web-1.')
     }
+    $span = if ($null -ne $Duration) { ConvertTo-BasculeDuration -Duration $Duration } else { '' }
     $found = Find-BasculeMachine -Name $Machine.Substring($at + 1)
+    if ($found.name -cnotmatch '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z') {  # it goes into a command (EDGES A18)
+        throw (New-BasculeErrorRecord -Code 'InvalidMachineName' -Category InvalidData -Message (
+                "The server calls the machine '$(Protect-BasculeText -Text $found.name)', which is no name."
+            ) -Target $Machine -Advice 'Is the endpoint a Bascule server? Get-BasculeContext shows it.')
+    }
     $number = if ($Port) { $Port } else { $line.Port }
     $choice = Select-BasculePolicy -Machine $found -Port $number -PolicyName $Policy
+    $program = Get-Command -Name ssh -CommandType Application -ErrorAction Ignore | Select-Object -First 1
+    if ($null -eq $program) {
+        throw (New-BasculeErrorRecord -Code 'SshNotFound' -Category NotInstalled -Message (
+                'There is no ssh on the PATH.'
+            ) -Advice 'Install OpenSSH''s client (Debian: apt install openssh-client; Windows: an optional feature).')
+    }
     $grant = Find-BasculeLiveGrant -MachineId $found.id -Port $choice.Port -Family $line.Family
     if ($null -eq $grant) {
-        $span = ConvertTo-BasculeDuration -Duration $(if ($null -ne $Duration) { $Duration } else { $choice.Duration })
+        if (-not $span) {
+            $span = ConvertTo-BasculeDuration -Duration $choice.Duration
+        }
         if (-not $Cmdlet.ShouldProcess($found.name, "Ask for port $($choice.Port) for $span")) {
             return
         }
