@@ -104,8 +104,9 @@ def test_what_leads_nowhere_is_found(text: str, lost: list[str]) -> None:
     assert unresolved(text) == lost
 
 
-def test_edges_a_has_no_gap() -> None:
-    assert {f"A{number}" for number in range(1, 30)} <= places()["EDGES"]
+@pytest.mark.parametrize(("part", "last"), [("A", 29), ("B", 13)])
+def test_edges_have_no_gap(part: str, last: int) -> None:
+    assert {f"{part}{number}" for number in range(1, last + 1)} <= places()["EDGES"]
 
 
 def test_the_tests_that_a_line_names_are_there() -> None:
