@@ -177,6 +177,7 @@ def test_a_secret_that_was_moved_to_another_provider_does_not_open(house: House)
         ({"groups": [{"value": "ops", "group": "none"}]}, "properties.groups"),
         ({"createsUsers": True, "domains": []}, "properties.createsUsers"),
         ({"caCertificates": "no certificate"}, "properties.caCertificates"),
+        ({"caCertificates": "Ë"}, "properties.caCertificates"),
     ],
 )
 def test_settings_that_are_refused(house: House, change: dict[str, Any], target: str) -> None:

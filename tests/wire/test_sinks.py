@@ -105,6 +105,7 @@ def test_no_get_and_no_event_holds_a_secret(open_house: House) -> None:
         ({"target": HOOK, "kinds": ["Grant"]}, "InvalidEventKind"),
         ({"target": HOOK, "batch": 1000}, "InvalidSink"),
         ({"target": HOOK, "caCertificates": "no PEM"}, "InvalidSinkTarget"),
+        ({"target": HOOK, "caCertificates": "Ë"}, "InvalidSinkTarget"),
         ({"target": HOOK, "caCertificates": "x" * 70_000}, "InvalidRequestContent"),
         ({"target": 7}, "InvalidRequestContent"),
     ],

@@ -137,7 +137,7 @@ def _trust(ca: str) -> ssl.SSLContext:
     """TLS that trusts the CA in this PEM text, or the system's when it is empty."""
     try:
         return ssl.create_default_context(cadata=ca or None)
-    except (ssl.SSLError, ValueError) as error:
+    except (ssl.SSLError, ValueError, TypeError) as error:  # TypeError: not ASCII
         raise ConfigurationError(
             f"The provider's CA certificate cannot be used: {error}."
         ) from None

@@ -14,5 +14,7 @@ def trust(ca_certificates: str) -> ssl.SSLContext:
         context = ssl.create_default_context(cadata=ca_certificates or None)
     except ssl.SSLError as error:
         raise ValueError(f"The CA certificates cannot be used: {error.reason}.") from None
+    except TypeError:
+        raise ValueError("The CA certificates cannot be used: PEM is ASCII.") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
