@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 import subprocess
+import time
 
 from bascule.errors import ConfigurationError
 from bascule.lab.environment import find_tool
@@ -24,6 +25,7 @@ _PACKAGES = {  # tool: Debian package
 _ROOTLESS_PACKAGES = {"unshare": "util-linux"}
 UNSHARE = ("--user", "--map-current-user", "--keep-caps", "--net", "--mount")
 _BACKLOG = 512
+_PORT_SECONDS = 3.0  # how long a port that is in use is waited for
 _TRIES = 50
 
 
@@ -56,13 +58,19 @@ def listen_on_loopback(port: int) -> socket.socket:
     """Bind the host's own port for the server, which keeps it whatever namespace it runs in."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((LOOPBACK, port))
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise _port_error(port, error) from error
-    return listener
+    deadline = time.monotonic() + _PORT_SECONDS
+    while True:
+        try:
+            listener.bind((LOOPBACK, port))
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            # The dying server of a lab that was just cleared lets go a moment later.
+            if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
+                time.sleep(0.1)
+                continue
+            listener.close()
+            raise _port_error(port, error) from error
+        return listener
 
 
 def _port_error(port: int, error: OSError) -> ConfigurationError:
