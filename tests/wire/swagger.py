@@ -7,6 +7,7 @@ An enum that the document calls ``modelAsString`` is open: the live service itse
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,12 @@ def example(name: str) -> Any:
 
 def check(answer: object, definition: str) -> None:
     """Raise unless ``answer`` is what the document's definition says."""
-    schema = {**_definitions(), "$ref": f"#/definitions/{definition}"}
-    jsonschema_rs.validator_for(schema).validate(answer)
+    _validator(definition).validate(answer)
+
+
+@cache
+def _validator(definition: str) -> Any:
+    return jsonschema_rs.validator_for({**_definitions(), "$ref": f"#/definitions/{definition}"})
 
 
 def _definitions() -> dict[str, Any]:
