@@ -45,7 +45,9 @@ COMMANDS: Mapping[str, Lazy] = {
     "group": Lazy("bascule.cli.group:group", "Groups of people and programs.", _PEOPLE),
     "sp": Lazy("bascule.cli.sp:sp", "Service principals: programs that sign in.", _PEOPLE),
     "role": Lazy("bascule.cli.role:role", "Roles, and who holds which where.", _PEOPLE),
-    "provider": Lazy("bascule.cli.provider:provider", "Sign in by Entra ID, Keycloak and others.", _PEOPLE),
+    "provider": Lazy(
+        "bascule.cli.provider:provider", "Sign in by Entra ID, Keycloak and others.", _PEOPLE
+    ),
     "login": Lazy("bascule.cli.login:login", "Sign in to a server.", _SHELL),
     "logout": Lazy("bascule.cli.person:logout", "End the sign-in.", _SHELL),
     "whoami": Lazy("bascule.cli.whoami:whoami", "Who you are signed in as.", _SHELL),
