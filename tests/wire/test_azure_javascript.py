@@ -48,7 +48,11 @@ def test_the_page_is_true(server: Server, tmp_path: Path) -> None:
     (tmp_path / "node_modules").symlink_to(FOLDER / "node_modules")
     admin = tmp_path / "admin.json"
     admin.write_text(json.dumps(server.admin))
-    pointing = {"ADMIN": str(admin), "NODE_EXTRA_CA_CERTS": server.admin["ca_file"]}
+    pointing = {
+        "ADMIN": str(admin),
+        "SERVER": server.endpoint,
+        "NODE_EXTRA_CA_CERTS": server.admin["ca_file"],
+    }
     answer = subprocess.run(
         ["node", "program.mjs"],
         cwd=tmp_path,

@@ -64,7 +64,8 @@ def test_the_page_is_true(server: Server, tmp_path: Path, major: str) -> None:
     assert run(found, environment) == f"{VERSIONS[major]}\n"
     admin = tmp_path / "admin.json"
     admin.write_text(json.dumps(server.admin))
-    printed = run(code_of(PAGE, "python"), environment | {"ADMIN": str(admin)})
+    pointing = {"ADMIN": str(admin), "SERVER": server.endpoint}
+    printed = run(code_of(PAGE, "python"), environment | pointing)
     assert printed == shown_by(PAGE)
 
 
