@@ -27,6 +27,14 @@ from sqlalchemy import (
 )
 
 from bascule.store.columns import Instant, Json, Key, Sequence, Span
+
+# The other parts are registered with the same metadata, and used by their own names.
+from bascule.store.tables import access as access
+from bascule.store.tables import delivery as delivery
+from bascule.store.tables import plans as plans
+from bascule.store.tables import providers as providers
+from bascule.store.tables import sign_in as sign_in
+from bascule.store.tables import tokens as tokens
 from bascule.store.tables.metadata import metadata as metadata
 
 # -- the installation and its inventory --------------------------------------------------
@@ -282,11 +290,3 @@ checkpoints = Table(
     Column("key_id", String, nullable=False),
     Column("signature", String, nullable=False),
 )
-
-# Registered with the same metadata; imported by their own names where they are used.
-from bascule.store.tables import access as access  # noqa: E402  # reason: they come after these
-from bascule.store.tables import delivery as delivery  # noqa: E402
-from bascule.store.tables import plans as plans  # noqa: E402
-from bascule.store.tables import providers as providers  # noqa: E402
-from bascule.store.tables import sign_in as sign_in  # noqa: E402
-from bascule.store.tables import tokens as tokens  # noqa: E402
