@@ -117,17 +117,12 @@ def let_in(tx: Transaction, act: Act, returned: Returned, visit: Visit) -> LetIn
     act.actor = _actor(user, visit)
     _note(tx, act, provider, said, returned.sealed_refresh)
     _take_groups(tx, act, provider, user, said)
-    factors = () if _has_shown_several(returned.claims) else factors_of(tx, user.id)
+    # Whatever the provider says it asked for: what was enrolled here is asked for here.
+    factors = factors_of(tx, user.id)
     if not factors:
         act.record(tx, SignInSucceeded(user.id, user.name, METHODS))
     accepted = PasswordAccepted(user, factors, act.now, Method.ELSEWHERE)
     return LetIn(user, provider, accepted, said.warnings)
-
-
-def _has_shown_several(claims: Mapping[str, object]) -> bool:
-    """Did the provider ask for a second factor itself (RFC 8176)? Then it is not asked again."""
-    said = claims.get("amr")
-    return isinstance(said, list) and str(Method.SEVERAL) in said
 
 
 def renew(tx: Transaction, act: Act, identity: ExternalIdentity, returned: Returned) -> bool:
