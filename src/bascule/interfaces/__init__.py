@@ -29,6 +29,7 @@ from bascule.interfaces.plans import PlanReads, PlanWrites
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.providers import ProviderReads, ProviderWrites
 from bascule.interfaces.roles import RoleReads, RoleWrites
+from bascule.interfaces.set_up import SetUpReads, SetUpWrites
 from bascule.interfaces.sign_in import SignInReads, SignInWrites
 from bascule.interfaces.tokens import TokenReads, TokenWrites
 
@@ -141,6 +142,7 @@ class Reader(
     PrincipalReads,
     RoleReads,
     PlanReads,
+    SetUpReads,
     SignInReads,
     TokenReads,
     ProviderReads,
@@ -312,6 +314,7 @@ class Transaction(
     PrincipalWrites,
     RoleWrites,
     PlanWrites,
+    SetUpWrites,
     SignInWrites,
     TokenWrites,
     ProviderWrites,

@@ -14,6 +14,7 @@ from bascule.store.providers import ProviderReads, ProviderWrites
 from bascule.store.record import RecordReads, RecordWrites
 from bascule.store.requests import RequestReads, RequestWrites
 from bascule.store.roles import RoleReads, RoleWrites
+from bascule.store.set_up import SetUpReads, SetUpWrites
 from bascule.store.sign_in import SignInReads, SignInWrites
 from bascule.store.tokens import TokenReads, TokenWrites
 
@@ -23,6 +24,7 @@ class SqlReader(
     PrincipalReads,
     RoleReads,
     PlanReads,
+    SetUpReads,
     SignInReads,
     TokenReads,
     ProviderReads,
@@ -44,6 +46,7 @@ class SqlTransaction(
     PrincipalWrites,
     RoleWrites,
     PlanWrites,
+    SetUpWrites,
     SignInWrites,
     TokenWrites,
     ProviderWrites,

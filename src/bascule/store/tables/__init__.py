@@ -33,6 +33,7 @@ from bascule.store.tables import access as access
 from bascule.store.tables import delivery as delivery
 from bascule.store.tables import plans as plans
 from bascule.store.tables import providers as providers
+from bascule.store.tables import set_up as set_up
 from bascule.store.tables import sign_in as sign_in
 from bascule.store.tables import tokens as tokens
 from bascule.store.tables.metadata import metadata as metadata

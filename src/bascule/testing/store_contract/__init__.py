@@ -29,6 +29,7 @@ pytest.register_assert_rewrite(
             "record",
             "requests",
             "roles",
+            "set_up",
             "sign_in",
             "tokens",
             "transactions",
@@ -50,6 +51,7 @@ from bascule.testing.store_contract.providers import ProviderContract
 from bascule.testing.store_contract.record import RecordContract
 from bascule.testing.store_contract.requests import RequestContract
 from bascule.testing.store_contract.roles import RoleContract
+from bascule.testing.store_contract.set_up import SetUpContract
 from bascule.testing.store_contract.sign_in import SignInContract
 from bascule.testing.store_contract.tokens import TokenContract
 from bascule.testing.store_contract.transactions import TransactionContract
@@ -71,6 +73,7 @@ class StoreContract(
     ChainContract,
     DeliveryContract,
     RoleContract,
+    SetUpContract,
     SignInContract,
     TokenContract,
     TransactionContract,
