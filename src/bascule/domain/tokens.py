@@ -38,6 +38,17 @@ class Flow(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a browser or a program calls from, and what it calls itself."""
+
+    address: str = ""
+    program: str = ""  # a User-Agent, bounded; nobody is believed for it
+
+
+NOWHERE = Origin()  # of what began before this was kept
+
+
+@dataclass(frozen=True, slots=True)
 class SignIn:
     """Who proved to be whom, when, and by what."""
 
@@ -66,11 +77,18 @@ class Session:
     sign_in: SignIn
     seen_at: datetime
     is_whole: bool = True  # else a second factor is still asked for, and it opens nothing
+    id: str = ""  # what it is called where it is listed: says nothing of its text
+    origin: Origin = NOWHERE  # of the sign-in
+    seen_from: str = ""  # the address of its last use
+
+    @property
+    def ends_at(self) -> datetime:
+        if not self.is_whole:
+            return self.sign_in.at + HALF_LIFE
+        return min(self.sign_in.at + SESSION_LIFE, self.seen_at + SESSION_IDLE)
 
     def holds_at(self, now: datetime) -> bool:
-        if not self.is_whole:
-            return now < self.sign_in.at + HALF_LIFE
-        return now < min(self.sign_in.at + SESSION_LIFE, self.seen_at + SESSION_IDLE)
+        return now < self.ends_at
 
     def is_to_be_noted(self, now: datetime) -> bool:
         """Is it worth a write that the session was used now?"""
@@ -184,6 +202,9 @@ class TokenFamily:
     # A successor is made of its predecessor's text and this: neither alone is of any use.
     seed: str
     is_revoked: bool = False
+    origin: Origin = NOWHERE  # of the sign-in
+    seen_at: datetime | None = None  # when it last took new tokens; None: not since it began
+    seen_from: str = ""
 
     @property
     def ends_at(self) -> datetime:

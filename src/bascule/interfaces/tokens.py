@@ -20,6 +20,10 @@ class TokenReads(Protocol):
 
     def session(self, session_hash: str) -> Session | None: ...
 
+    def sessions_of(self, user_id: str) -> Sequence[Session]:
+        """All of them, those too that no longer hold; the newest first."""
+        ...
+
     def authorization_code(self, code_hash: str) -> AuthorizationCode | None: ...
 
     def device_code(self, code_hash: str) -> DeviceCode | None: ...
@@ -58,6 +62,10 @@ class TokenWrites(TokenReads, Protocol):
 
     def forget_refresh_tokens(self, family_id: str, before: int) -> None:
         """Delete a family's tokens of generations below ``before``."""
+        ...
+
+    def forget_codes_of(self, user_id: str, signed_in_at: datetime | None = None) -> None:
+        """Delete the codes that a user's sign-in of that moment gave; None: of all of his."""
         ...
 
     def forget_sign_ins_of(self, user_id: str) -> None:

@@ -19,6 +19,7 @@ from bascule.domain.tokens import (
     DeviceCode,
     DeviceState,
     Flow,
+    Origin,
     RefreshToken,
     Session,
     SignIn,
@@ -37,6 +38,12 @@ class TokenReads(Rows):
     def session(self, session_hash: str) -> Session | None:
         row = self._first(_SESSION, {"wanted": session_hash})
         return None if row is None else _session(row)
+
+    def sessions_of(self, user_id: str) -> Sequence[Session]:
+        table = t.sessions
+        wanted = select(table).where(table.c.user_id == user_id)
+        newest = (table.c.signed_in_at.desc(), table.c.id)
+        return [_session(row) for row in self._all(wanted.order_by(*newest))]
 
     def authorization_code(self, code_hash: str) -> AuthorizationCode | None:
         table = t.authorization_codes
@@ -87,8 +94,12 @@ class TokenWrites(TokenReads):
 
     def put_session(self, session: Session) -> None:
         values = {
+            "id": session.id,
             **_proof(session.sign_in),
+            "address": session.origin.address,
+            "program": session.origin.program,
             "seen_at": session.seen_at,
+            "seen_from": session.seen_from,
             "is_whole": session.is_whole,
         }
         self._put(t.sessions, {"hash": session.hash}, values)
@@ -131,6 +142,10 @@ class TokenWrites(TokenReads):
             "created_at": family.created_at,
             "seed": family.seed,
             "is_revoked": family.is_revoked,
+            "address": family.origin.address,
+            "program": family.origin.program,
+            "seen_at": family.seen_at,
+            "seen_from": family.seen_from,
             **_proof(family.sign_in),
         }
         self._put(t.token_families, {"id": family.id}, values)
@@ -148,6 +163,13 @@ class TokenWrites(TokenReads):
         table = t.refresh_tokens
         here = (table.c.family_id == family_id, table.c.generation < before)
         self._run(delete(table).where(*here))
+
+    def forget_codes_of(self, user_id: str, signed_in_at: datetime | None = None) -> None:
+        for table in (t.authorization_codes, t.device_codes):
+            here = [table.c.user_id == user_id]
+            if signed_in_at is not None:
+                here.append(table.c.signed_in_at == signed_in_at)
+            self._run(delete(table).where(*here))
 
     def forget_sign_ins_of(self, user_id: str) -> None:
         for table in (t.sessions, t.authorization_codes, t.device_codes, t.token_families):
@@ -185,7 +207,15 @@ def _sign_in(row: Row[Any]) -> SignIn:
 
 
 def _session(row: Row[Any]) -> Session:
-    return Session(row.hash, _sign_in(row), row.seen_at, row.is_whole)
+    return Session(
+        row.hash,
+        _sign_in(row),
+        row.seen_at,
+        row.is_whole,
+        row.id,
+        Origin(row.address, row.program),
+        row.seen_from,
+    )
 
 
 def _code(row: Row[Any]) -> AuthorizationCode:
@@ -227,4 +257,7 @@ def _family(row: Row[Any]) -> TokenFamily:
         row.created_at,
         row.seed,
         row.is_revoked,
+        Origin(row.address, row.program),
+        row.seen_at,
+        row.seen_from,
     )

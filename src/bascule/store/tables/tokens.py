@@ -16,11 +16,15 @@ sessions = Table(
     "sessions",
     metadata,
     Column("hash", Key, primary_key=True),
+    Column("id", Key, nullable=False, unique=True),
     Column("user_id", Key, ForeignKey(users.c.id, ondelete="CASCADE"), nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("signed_in_at", Instant, nullable=False),
     Column("methods", Json, nullable=False),
+    Column("address", String, nullable=False),  # of the sign-in
+    Column("program", String, nullable=False),
     Column("seen_at", Instant, nullable=False),
+    Column("seen_from", String, nullable=False),
     Column("is_whole", Boolean, nullable=False),
     Index(None, "user_id"),
 )
@@ -78,6 +82,10 @@ token_families = Table(
     Column("created_at", Instant, nullable=False),
     Column("seed", String, nullable=False),
     Column("is_revoked", Boolean, nullable=False),
+    Column("address", String, nullable=False),  # of the sign-in
+    Column("program", String, nullable=False),
+    Column("seen_at", Instant),
+    Column("seen_from", String, nullable=False),
     Index(None, "user_id"),
 )
 
