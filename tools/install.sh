@@ -33,9 +33,11 @@ packages=(
     "util-linux:unshare"
 )
 
-# What only tests ask for: clocks set wrong, unit files verified.
+# What only tests ask for: clocks set wrong, unit files verified, a browser that trusts a CA of ours.
 dev_packages=(
+    "chromium:chromium"
     "faketime:faketime"
+    "libnss3-tools:certutil"
     "systemd:systemd-analyze"
 )
 
@@ -161,10 +163,11 @@ make_venv() {
     fingerprint >"$venv/.installed-$lock"
 }
 
-# -- what tests of the wire talk to and with ------------------------------------------------------
+# -- what tests talk to and with, or look with ------------------------------------------------------
 
 # One row each: the folder, the Node.js that it needs, what it is.
 node_folders=(
+    "tests/e2e/portal/axe:18:axe-core"
     "tests/wire/oidc_provider:18:an OpenID provider"
     "tests/wire/sdk/javascript:20:Azure's SDK for JavaScript"
 )

@@ -1,0 +1,41 @@
+"""axe-core's rules on the page that is open now (WCAG 2 A and AA, and its best practices)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+SCRIPT = Path(__file__).parent / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+_RUN = """async () => {
+  const found = await axe.run(document, {resultTypes: ['violations', 'incomplete']});
+  const told = (kind) => found[kind].flatMap((rule) => rule.nodes.map((node) =>
+    `${rule.id}: ${node.html.slice(0, 160)}: ${[...node.any, ...node.all, ...node.none]
+      .map((check) => check.message).join('; ')}`));
+  return told('violations');
+}"""
+
+
+def violations(page: Page) -> list[str]:
+    """What the rules found, a line each; empty is as it should be."""
+    if not SCRIPT.is_file():
+        pytest.skip("needs axe-core: make install-dev with Node.js and npm")
+    # Evaluated by the debugger, which the page's Content-Security-Policy does not stop.
+    if not page.evaluate("typeof axe === 'object'"):
+        page.evaluate(SCRIPT.read_text(encoding="utf-8"))
+    found: list[str] = page.evaluate(_RUN)
+    return found
+
+
+def overflow(page: Page) -> Any:
+    """What sticks out of the window to the right; None when the page needs no sideways scroll."""
+    return page.evaluate("""() => {
+      const width = document.documentElement.clientWidth;
+      if (document.documentElement.scrollWidth <= width) return null;
+      const out = [...document.querySelectorAll('body *')].filter(
+        (each) => each.getBoundingClientRect().right > width + 0.5);
+      const tag = (each) => each.outerHTML.replace(/\\s+/g, ' ').slice(0, 120);
+      return {needs: document.documentElement.scrollWidth, has: width, out: out.slice(0, 6).map(tag)};
+    }""")
