@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from bascule.services.act import Services
 from bascule.services.delivery import WayOut
 from bascule.services.denials import Denials
 from bascule.services.own_sign_in import OwnSignIn
+from bascule.services.set_up import SetUp
 from bascule.services.sign_in import SignIn
 
 
@@ -41,6 +43,7 @@ class AppState:
         default_factory=WayOut
     )  # to where the record is sent; by itself nowhere
     allows_password_grant: bool = False  # at the token endpoint, of the tenant 'adfs' alone
+    on_set_up: Callable[[], None] = lambda: None  # when the set-up link was used
     anchors: Anchors = field(default_factory=Anchors)  # of priorities in views of security groups
     denials: Denials = field(default_factory=Denials)  # of known callers, by principal
     stranger_denials: Denials = field(default_factory=Denials)  # of bad tokens, by address
@@ -54,6 +57,10 @@ class AppState:
     @cached_property
     def own_sign_in(self) -> OwnSignIn:
         return OwnSignIn(self.sign_in)
+
+    @cached_property
+    def set_up(self) -> SetUp:
+        return SetUp(self.services, self.sign_in.proofs, self.on_set_up)
 
     @cached_property
     def ca_fingerprint(self) -> str:

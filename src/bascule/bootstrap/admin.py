@@ -1,4 +1,4 @@
-"""``bascule admin``: new credentials (EDGES A26) and signing keys, offline, on record."""
+"""``bascule admin``: credentials (EDGES A26), signing keys, a first link (C0); on record."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bascule.bootstrap.data_directory import (
     ADMIN_FILE,
     DATABASE,
     AdminFile,
+    check_own,
     open_data_directory,
 )
 from bascule.errors import ConfigurationError
@@ -56,7 +57,7 @@ def recover(data: Path) -> None:
     def work(tx: object, act: Act) -> None:
         installation = tx.installation()  # type: ignore[attr-defined]  # reason: typed by perform
         set_administrator(tx, act, client_id, hash_token(secret))  # type: ignore[arg-type]  # reason: as above
-        endpoint = str(previous.get("endpoint") or "https://localhost:8443")
+        endpoint = _endpoint(previous)
         AdminFile(data / ADMIN_FILE).write(installation, endpoint, ca_file, client_id, secret)
 
     asyncio.run(services.perform(work))
@@ -105,6 +106,50 @@ def rotate_signing_key(data: Path, now: bool) -> None:
     del lock
     click.echo(f"Tokens are signed with the key {kid} from now on.")
     click.echo("Next: start the server (bascule serve).")
+
+
+@admin.command(
+    "set-up-link",
+    short_help="Make a new link for the first visit.",
+    epilog="Example:\n\n\b\n  bascule admin set-up-link --data /var/lib/bascule",
+)
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Data directory.")
+def set_up_link(data: Path) -> None:
+    """Make a new link for the first visit; the server may be running.
+
+    Whoever opens it makes the first user, who is Owner. It works once and for 15 minutes, and
+    only while no user is Owner; one that was made before stops working. To be called as the
+    account that the server runs as. The act is on record.
+    """
+    from bascule.bootstrap.set_up_file import MadeLink, SetUpFile
+    from bascule.services.act import Act, Services
+    from bascule.services.clocks import SystemClock
+    from bascule.services.hub import Hub
+    from bascule.store.open import open_store
+
+    if not (data / DATABASE).exists():
+        raise ConfigurationError(
+            f"There is no installation in {data}.",
+            advice="The first start of the server makes one, and a link too: bascule serve.",
+        )
+    check_own(data)
+    endpoint = _endpoint(_previous(data / ADMIN_FILE))
+    file = SetUpFile(data)
+    store = open_store(data / DATABASE, may_upgrade=False)
+    try:
+
+        def work(tx: Transaction, act: Act) -> MadeLink:
+            return file.make(tx, act, endpoint)
+
+        made = asyncio.run(Services(store, SystemClock(), Hub()).perform(work))
+    finally:
+        store.close()
+    click.echo(made.url)
+    click.echo(f"{made.terms} It is in {file.path} too.", err=True)
+
+
+def _endpoint(previous: dict[str, object]) -> str:
+    return str(previous.get("endpoint") or "https://localhost:8443")
 
 
 def _previous(path: Path) -> dict[str, object]:

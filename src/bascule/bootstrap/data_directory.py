@@ -26,8 +26,7 @@ def open_data_directory(path: Path) -> int:
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.stat().st_uid != os.geteuid():
-            raise ConfigurationError(f"{path} belongs to somebody else; a server wants its own.")
+        check_own(path)
         path.chmod(0o700)
         descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
@@ -43,6 +42,18 @@ def open_data_directory(path: Path) -> int:
             advice="Stop it, or give this one its own --data DIR.",
         ) from None
     return descriptor
+
+
+def check_own(path: Path) -> None:
+    """Raise ConfigurationError unless the directory is this account's; root is no exception.
+
+    What root writes into another's database the server could not read any more.
+    """
+    if path.stat().st_uid != os.geteuid():
+        raise ConfigurationError(
+            f"{path} belongs to somebody else; a server wants its own.",
+            advice=f"Call it as the account that {path} belongs to.",
+        )
 
 
 class AdminFile:

@@ -33,6 +33,12 @@ def fact_name(fact: Fact) -> str:
     return type(fact).__name__
 
 
+def sort_of(fact: Fact) -> str:
+    """Its name, an end's with the reason: what activity is told apart and counted by."""
+    name = fact_name(fact)
+    return f"{name}.{fact.reason}" if isinstance(fact, GrantEnded) else name
+
+
 @dataclass(frozen=True, slots=True)
 class InstallationCreated(Fact):
     tenant_id: str
@@ -42,6 +48,26 @@ class InstallationCreated(Fact):
 @dataclass(frozen=True, slots=True)
 class AdministratorRecovered(Fact):
     client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetUpLinkMade(Fact):
+    """A link by which the first person of the installation can be made."""
+
+    ends_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetUpLinkUsed(Fact):
+    user_id: str  # who was made by it, an owner
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetUpRefused(Fact):
+    """Somebody came with a set-up link that is none, or none any more."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -722,6 +748,18 @@ class TokenFamilyRevoked(Fact):
     client_id: str
     why: str
     is_theft: bool  # a token or a code came a second time: somebody has a copy
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded(Fact):
+    """A browser is signed out before its time."""
+
+    user_id: str
+    user: str
+    session_id: str  # as it is listed
+    began_at: str
+    address: str  # that it began from
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,9 @@ class _Kind:
 _KINDS: Mapping[str, _Kind] = {
     "InstallationCreated": _Kind(Class.ENTITY, 1),
     "AdministratorRecovered": _Kind(Class.ENTITY, 3, Severity.HIGH),
+    "SetUpLinkMade": _Kind(Class.ENTITY, 1, Severity.MEDIUM),
+    "SetUpLinkUsed": _Kind(Class.ENTITY, OTHER, Severity.MEDIUM),
+    "SetUpRefused": _Kind(Class.ENTITY, OTHER, Severity.LOW, is_failure=True),
     "SignInSucceeded": _Kind(Class.ENTITY, OTHER),
     "SignInRefused": _Kind(Class.ENTITY, OTHER, Severity.LOW, is_failure=True),
     "PasswordSet": _Kind(Class.ENTITY, 3, Severity.LOW),

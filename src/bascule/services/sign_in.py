@@ -162,7 +162,7 @@ class SignIn:
                 tx.put_password(StoredPassword(user.id, new_hash, shown.set_at))
             accepted = PasswordAccepted(user, factors_of(tx, user.id), act.now)
             if not accepted.factors:
-                _let_in(tx, act, user, accepted.methods, visit)
+                let_in(tx, act, user, accepted.methods, visit)
             return accepted
 
         accepted = await self._as(seen.user, visit, work)
@@ -227,8 +227,8 @@ class SignIn:
             user = take_passkey(self.proofs, tx, act, "", key.ticket, key.answer, key.origin)
             if user is None or not user.is_enabled:
                 return None
-            act.actor = actor_of(_subject_of(user, visit))  # known only now
-            _let_in(tx, act, user, _METHODS[None], visit)
+            act.actor = actor_of(subject_of(user, visit))  # known only now
+            let_in(tx, act, user, _METHODS[None], visit)
             return SignedIn(user, _METHODS[None])
 
         signed_in = await self._as(None, visit, work)
@@ -254,7 +254,7 @@ class SignIn:
                 return Refusal.WRONG
             methods = (accepted.first, *_METHODS[kind])
             if is_entry:
-                _let_in(tx, act, user, methods, visit)
+                let_in(tx, act, user, methods, visit)
             return SignedIn(user, methods)
 
         outcome = await self._as(accepted.user, visit, work)
@@ -315,7 +315,7 @@ class SignIn:
     async def _as(
         self, user: User | None, visit: Visit, work: Callable[[Transaction, Act], T]
     ) -> T:
-        subject = _subject_of(user, visit)
+        subject = subject_of(user, visit)
         return await self.services.perform(work, subject, visit.correlation_id)
 
     async def _refuse(
@@ -353,9 +353,10 @@ def _as_accepted(reader: Reader, accepted: PasswordAccepted, now: datetime) -> U
     return user if is_as_it_was and age <= PASSWORD_COUNTS_FOR else None
 
 
-def _let_in(
+def let_in(
     tx: Transaction, act: Act, user: User, methods: tuple[Method, ...], visit: Visit
 ) -> None:
+    """Remember where from, and put it on record; the session is whoever's who calls."""
     network = network_of(visit.address)
     if network:
         tx.put_known_network(user.id, network, act.now)
@@ -368,7 +369,7 @@ def _attempt(account: str, visit: Visit, *, is_known: bool) -> Attempt:
     )
 
 
-def _subject_of(user: User | None, visit: Visit) -> Subject:
+def subject_of(user: User | None, visit: Visit) -> Subject:
     """Who is proved to act; nobody, as long as nothing is proved."""
     user_id, name = (user.id, user.name) if user else ("", "")
     return Subject(user_id, PrincipalKind.USER, name, visit.address, visit.client)

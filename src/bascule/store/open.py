@@ -22,14 +22,15 @@ from bascule.store.connections import connect, driver_of
 from bascule.store.rows import FAILURES, translate
 from bascule.store.sqlite import SqliteStore
 
-REVISION = "0013"  # the newest in migrations/versions; a test holds the two together
+REVISION = "0015"  # the newest in migrations/versions; a test holds the two together
 
 
-def open_store(path: Path | None) -> SqliteStore:
+def open_store(path: Path | None, *, may_upgrade: bool = True) -> SqliteStore:
     """Open the store in this file, made when absent; in memory when None.
 
-    Raises ConfigurationError when the file cannot be used: no such folder, not ours, made
-    by a newer version; Unavailable when the disk is full, read-only or held by another.
+    ``may_upgrade`` is to be False where a server may be running on it. Raises
+    ConfigurationError when the file cannot be used: no such folder, not ours, made by a newer
+    version; Unavailable when the disk is full, read-only or held by another.
     """
     if path is not None:
         _make_file(path)
@@ -38,7 +39,7 @@ def open_store(path: Path | None) -> SqliteStore:
     except FAILURES as error:
         raise _opening_failed(path, error) from error
     try:
-        _bring_up_to_date(connection, path)
+        _bring_up_to_date(connection, path, may_upgrade=may_upgrade)
     except FAILURES as error:
         connection.close()
         raise _opening_failed(path, error) from error
@@ -64,12 +65,17 @@ def _make_file(path: Path) -> None:
         os.close(folder)
 
 
-def _bring_up_to_date(connection: Connection, path: Path | None) -> None:
+def _bring_up_to_date(connection: Connection, path: Path | None, *, may_upgrade: bool) -> None:
     driver = driver_of(connection)
     if _revision(driver, path) == REVISION:
         driver.execute("BEGIN IMMEDIATE")  # what cannot be written is found out at the start
         driver.execute("ROLLBACK")
         return
+    if not may_upgrade:
+        raise ConfigurationError(
+            f"The database {path} is of another version than this program.",
+            advice="Use the program of the server that runs on it, or restart the server first.",
+        )
     # Tables are rebuilt by some upgrades: dropping one must not cascade into others.
     driver.execute("PRAGMA foreign_keys = OFF")
     with connection.begin():  # Alembic leaves a transaction alone that is not its own

@@ -61,6 +61,19 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
     facts.AdministratorRecovered: Operation(
         "Bascule.Audit/administrators/recover/action", "Recover administrator", level="Warning"
     ),
+    facts.SetUpLinkMade: Operation(
+        "Bascule.Identity/setUpLinks/write", "Make set-up link", level="Warning"
+    ),
+    facts.SetUpLinkUsed: Operation(
+        "Bascule.Identity/setUpLinks/use/action", "Use set-up link", level="Warning"
+    ),
+    facts.SetUpRefused: Operation(
+        "Bascule.Identity/setUpLinks/use/action",
+        "Use set-up link",
+        "Failed",
+        "Unauthorized",
+        "Warning",
+    ),
     facts.SignInSucceeded: Operation("Bascule.Identity/signIns/complete/action", "Sign in"),
     facts.SignInRefused: Operation(
         "Bascule.Identity/signIns/complete/action", "Sign in", "Failed", "Unauthorized", "Warning"
@@ -277,6 +290,9 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
     facts.SignedIn: Operation("Microsoft.Authorization/tokens/issue/action", "Sign in to program"),
     facts.TokenFamilyRevoked: Operation(
         "Microsoft.Authorization/tokens/revoke/action", "Revoke tokens of program", level="Warning"
+    ),
+    facts.SessionEnded: Operation(
+        "Microsoft.Authorization/users/sessions/end/action", "End session", is_call=True
     ),
     facts.SignedOutEverywhere: Operation(
         "Microsoft.Authorization/users/signOut/action", "Sign out everywhere", is_call=True
