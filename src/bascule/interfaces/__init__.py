@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from bascule.domain.chain import ChainHead, Checkpoint, Link
@@ -24,7 +24,11 @@ from bascule.domain.plan import Observed, Operation
 from bascule.domain.policy import Policy
 from bascule.domain.request import AccessRequest
 from bascule.domain.roles import Reach
+from bascule.interfaces.activity import ActivityReads
 from bascule.interfaces.delivery import DeliveryReads, DeliveryWrites
+from bascule.interfaces.exposure import ExposureReads, ExposureWrites
+from bascule.interfaces.knocks import KnockReads, KnockWrites
+from bascule.interfaces.listing import ListingReads, ListingWrites
 from bascule.interfaces.plans import PlanReads, PlanWrites
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.providers import ProviderReads, ProviderWrites
@@ -67,6 +71,7 @@ class Blocked:
     source: str
     port: PortKey
     packets: int
+    remaining: timedelta = timedelta(0)  # until it is forgotten, if nothing more comes
 
 
 class Driver(Protocol):
@@ -141,12 +146,16 @@ class EventFilter:
 class Reader(
     PrincipalReads,
     RoleReads,
+    ListingReads,
     PlanReads,
     SetUpReads,
     SignInReads,
     TokenReads,
     ProviderReads,
     DeliveryReads,
+    ActivityReads,
+    ExposureReads,
+    KnockReads,
     Protocol,
 ):
     """Reads, all of one consistent moment. Lists are in a stable order, given with each."""
@@ -313,12 +322,15 @@ class Transaction(
     Reader,
     PrincipalWrites,
     RoleWrites,
+    ListingWrites,
     PlanWrites,
     SetUpWrites,
     SignInWrites,
     TokenWrites,
     ProviderWrites,
     DeliveryWrites,
+    ExposureWrites,
+    KnockWrites,
     Protocol,
 ):
     """Reads and writes of one transaction: all of it is kept, or none."""
@@ -334,8 +346,8 @@ class Transaction(
     def put_machine(self, machine: Machine) -> None: ...
 
     def delete_machine(self, uid: str) -> None:
-        """Forget a machine, its agent, its enrolments and closed ports; requests, grants
-        and events stay.
+        """Forget a machine, its agent, its enrolments, closed ports and blocked attempts;
+        requests, grants and events stay.
         """
         ...
 

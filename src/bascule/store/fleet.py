@@ -11,6 +11,7 @@ from sqlalchemy import Row, bindparam, delete, select, update
 from bascule.domain.machine import EnforcementPoint
 from bascule.interfaces import Enrolment
 from bascule.store import tables as t
+from bascule.store.listed import Listed
 from bascule.store.rows import Rows
 
 _AGENT = select(t.agents).where(t.agents.c.machine_uid == bindparam("wanted"))
@@ -44,7 +45,7 @@ class FleetReads(Rows):
         )
 
 
-class FleetWrites(FleetReads):
+class FleetWrites(FleetReads, Listed):
     __slots__ = ()
 
     def put_enforcement_point(self, point: EnforcementPoint) -> None:
@@ -65,9 +66,11 @@ class FleetWrites(FleetReads):
                 "facts": dict(point.facts),
             },
         )
+        self._follow_point(point)
 
     def delete_enforcement_point(self, machine_uid: str) -> None:
         self._run(delete(t.agents).where(t.agents.c.machine_uid == machine_uid))
+        self._lose_point(machine_uid)
 
     def add_enrolment(self, enrolment: Enrolment) -> None:
         self._run(

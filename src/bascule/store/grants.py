@@ -18,6 +18,7 @@ from bascule.domain.machine import OnExpiry
 from bascule.domain.policy import RuleProtocol
 from bascule.errors import Conflict, NotFound
 from bascule.store import tables as t
+from bascule.store.listed import Listed
 from bascule.store.rows import Rows, prefixes, resource_id, slices
 
 Values = dict[str, Any]
@@ -45,6 +46,11 @@ _UNSETTLED_OF = (
     select(t.grants)
     .where(t.grants.c.machine_uid == bindparam("uid"), t.grants.c.state.in_(_UNSETTLED))
     .order_by(t.grants.c.sequence)
+)
+_UNSETTLED_AT = (
+    select(t.grants)
+    .where(t.grants.c.machine_uid.in_(bindparam("uids", expanding=True)), t.IS_UNSETTLED)
+    .order_by(*_BY_END)
 )
 # What was read back open, and not read back shut since.
 _IN_FORCE = (
@@ -120,6 +126,13 @@ class GrantReads(Rows):
         """In the order they were added."""
         return [_grant(row) for row in self._all(_UNSETTLED_OF, {"uid": machine_uid})]
 
+    def unsettled_grants_at(self, machine_uids: Sequence[str]) -> Sequence[Grant]:
+        rows = [
+            r for some in slices(machine_uids) for r in self._all(_UNSETTLED_AT, {"uids": some})
+        ]
+        rows.sort(key=lambda row: (row.ends_at, row.sequence))
+        return [_grant(row) for row in rows]
+
     def grants_in_force(self, machine_uids: Sequence[str]) -> Sequence[Grant]:
         """In the order they were added, a slice of machines after the other."""
         rows = [r for some in slices(machine_uids) for r in self._all(_IN_FORCE, {"uids": some})]
@@ -134,7 +147,7 @@ class GrantReads(Rows):
         return [_grant(row) for row in self._all(_CUT_OF, wanted)]
 
 
-class GrantWrites(GrantReads):
+class GrantWrites(GrantReads, Listed):
     __slots__ = ()
 
     def add_grant(self, grant: Grant) -> None:
@@ -156,6 +169,7 @@ class GrantWrites(GrantReads):
             "is_cut": False,
         }
         self._run(_INSERT, {**fixed, **_movable(grant)})
+        self._count_request(grant)
 
     def update_grant(self, grant: Grant, was: GrantState) -> None:
         values = {**_movable(grant), "here_id": grant.id, "here_state": was}

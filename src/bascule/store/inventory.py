@@ -16,6 +16,7 @@ from bascule.domain.roles import Reach
 from bascule.errors import Conflict
 from bascule.interfaces import Installation
 from bascule.store import tables as t
+from bascule.store.listed import Listed
 from bascule.store.rows import Rows, resource_id
 from bascule.store.within import clauses_within
 
@@ -103,7 +104,7 @@ class InventoryReads(Rows):
         return frozenset(_port_key(row) for row in rows)
 
 
-class InventoryWrites(InventoryReads):
+class InventoryWrites(InventoryReads, Listed):
     __slots__ = ()
 
     def create_installation(self, installation: Installation) -> None:
@@ -153,15 +154,18 @@ class InventoryWrites(InventoryReads):
                 "created_at": machine.created_at,
             },
         )
+        self._list_machine(machine)
 
     def delete_machine(self, uid: str) -> None:
         """Its agent, enrolments and closed ports go by the foreign keys' cascade."""
         self._run(delete(t.machines).where(t.machines.c.uid == uid))
+        self._run(delete(t.knocks.knocks).where(t.knocks.knocks.c.scope == uid))
 
     def advance_generation(self, machine_uid: str, beyond: int = 0) -> int:
         generation = max(self.generation(machine_uid), beyond) + 1
         if not self._run(_SET_GENERATION, {"wanted": machine_uid, "generation": generation}):
             self._run(_FIRST_GENERATION, {"machine_uid": machine_uid, "generation": generation})
+        self._fall_behind(machine_uid)
         return generation
 
     def put_closed_port(self, machine_uid: str, closed: ClosedPort) -> None:
@@ -180,6 +184,7 @@ class InventoryWrites(InventoryReads):
             {"machine_uid": machine_uid, "protocol": port.protocol, "number": port.number},
             {"on_expiry": on_expiry, "is_released": is_released},
         )
+        self._follow_ports(machine_uid)
 
 
 def machine_of_row(row: Row[Any]) -> Machine:

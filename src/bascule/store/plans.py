@@ -1,7 +1,7 @@
 """Rows of plans and of what points hold; machines by what their classification depends on.
 
-``_CODE`` says in SQL what ``domain.classify.Traits.code`` says in Python, so that a hundred
-thousand machines are counted and paged where they are; the store's contract compares both.
+Machines are counted and paged by the codes that ``listed_machines`` keeps; the store's contract
+compares these with what ``domain.classify.Traits.code`` says in Python.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, case, delete, exists, func, literal_column, select, true
+from sqlalchemy import Column, ColumnElement, Row, delete, func, select, true
 
-from bascule.domain.classify import FLUSHED_BY, MANAGED_TAG, UNMANAGED
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.pricing import PlanSetting, Tier
@@ -23,45 +22,26 @@ from bascule.domain.times import format_utc, parse_instant
 from bascule.interfaces.plans import HeldRules, MachineFilter
 from bascule.store import tables as t
 from bascule.store.inventory import machine_of_row
+from bascule.store.listing import traits_code
 from bascule.store.rows import Rows, prefixes, slices
+from bascule.store.tables.listing import listed_machines as listed
 from bascule.store.tables.plans import held_rules, plans
 from bascule.store.within import clauses_within
 
-_NAMED = exists().where(
-    t.policy_machines.c.machine_key == t.machines.c.id_key,
-    t.policy_ports.c.policy_key == t.policy_machines.c.policy_key,
-    t.policy_ports.c.machine_position == t.policy_machines.c.position,
-)
-_TAG = func.coalesce(t.machines.c.tags[MANAGED_TAG].as_string(), "")
-_FLUSHED = func.coalesce(t.agents.c.facts[FLUSHED_BY].as_string(), "") != ""
-_WITH_AGENTS = t.machines.outerjoin(t.agents, t.agents.c.machine_uid == t.machines.c.uid)
+_LISTED = t.machines.join(listed, listed.c.machine_uid == t.machines.c.uid)
 
 
-def _code(groups_off: frozenset[str]) -> ColumnElement[int]:
-    bits: list[tuple[ColumnElement[bool], int]] = [
-        (_TAG != UNMANAGED, 16),
-        (t.agents.c.machine_uid.is_not(None), 8),
-        (_FLUSHED, 4),
-        (t.machines.c.group_key.not_in(sorted(groups_off)), 2),
-        (_NAMED, 1),
-    ]
-    first, *others = (case((is_so, bit), else_=0) for is_so, bit in bits)
-    return sum(others, start=first)
-
-
-def _conditions(wanted: MachineFilter) -> list[ColumnElement[bool]]:
+def _conditions(wanted: MachineFilter, group: Column[str]) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.resource_group is not None:
-        found.append(t.machines.c.group_key == wanted.resource_group.casefold())
+        found.append(group == wanted.resource_group.casefold())
     if wanted.traits is not None:
-        found.append(_code(wanted.groups_off).in_(sorted(wanted.traits)))
+        found.append(traits_code(wanted.groups_off).in_(sorted(wanted.traits)))
     return found
 
 
-def _within(wanted: MachineFilter) -> Iterable[ColumnElement[bool]]:
-    if wanted.within is None:
-        return (true(),)
-    return clauses_within(wanted.within, t.machines.c.id_key)
+def _within(wanted: MachineFilter, key: Column[str]) -> Iterable[ColumnElement[bool]]:
+    return (true(),) if wanted.within is None else clauses_within(wanted.within, key)
 
 
 class PlanReads(Rows):
@@ -86,23 +66,25 @@ class PlanReads(Rows):
     ) -> Sequence[Machine]:
         statement = (
             select(t.machines)
-            .select_from(_WITH_AGENTS if wanted.traits is not None else t.machines)
-            .where(t.machines.c.id_key > after.casefold(), *_conditions(wanted))
+            .select_from(_LISTED if wanted.traits is not None else t.machines)
+            .where(
+                t.machines.c.id_key > after.casefold(),
+                *_conditions(wanted, t.machines.c.group_key),
+            )
         )
-        parts = [statement.where(clause) for clause in _within(wanted)]
+        parts = [statement.where(clause) for clause in _within(wanted, t.machines.c.id_key)]
         return [machine_of_row(row) for row in self._first_of(parts, t.machines.c.id_key, limit)]
 
     def count_machines(self, wanted: MachineFilter) -> Mapping[int, int]:
-        code = _code(wanted.groups_off).label("code")
-        # Grouped by the name of the column: by its words, each would be worked out twice.
+        code = traits_code(wanted.groups_off).label("code")
+        # Grouped by what an index is in the order of; the codes of groups are then added up.
         statement = (
             select(code, func.count().label("number"))
-            .select_from(_WITH_AGENTS)
-            .where(*_conditions(wanted))
-            .group_by(literal_column("code"))
+            .where(*_conditions(wanted, listed.c.group_key))
+            .group_by(listed.c.group_key, listed.c.traits)
         )
         found: Counter[int] = Counter()
-        for clause in _within(wanted):  # of which none overlaps another
+        for clause in _within(wanted, listed.c.id_key):  # of which none overlaps another
             for row in self._all(statement.where(clause)):
                 found[row.code] += row.number
         return found

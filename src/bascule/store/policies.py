@@ -18,6 +18,7 @@ from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
 from bascule.domain.roles import Reach
 from bascule.interfaces import StoredPolicy
 from bascule.store import tables as t
+from bascule.store.listed import Listed
 from bascule.store.rows import Rows, prefixes, resource_id, slices
 from bascule.store.within import clauses_within
 
@@ -105,7 +106,7 @@ class PolicyReads(Rows):
             yield from self._all(statement, {"keys": some})
 
 
-class PolicyWrites(PolicyReads):
+class PolicyWrites(PolicyReads, Listed):
     __slots__ = ()
 
     def put_policy(self, stored: StoredPolicy) -> None:
@@ -126,11 +127,15 @@ class PolicyWrites(PolicyReads):
         # A policy is put twice in one act: with its rules, then with its generations.
         if held is None or not _is_spelt_alike(held.policy.machines, policy.machines):
             self._put_machines(key, policy.machines)
+            self._follow_policies(_keys(policy) if held is None else _keys(policy, held.policy))
         if held is None or held.generations != dict(stored.generations):
             self._put_generations(key, stored.generations)
 
     def delete_policy(self, policy_id: ResourceId) -> None:
+        held = self.policy(policy_id)
         self._run(delete(t.policies).where(t.policies.c.id_key == policy_id.key))
+        if held is not None:
+            self._follow_policies(_keys(held.policy))
 
     def _put_machines(self, key: str, machines: Sequence[MachineRules]) -> None:
         self._run(delete(t.policy_machines).where(t.policy_machines.c.policy_key == key))
@@ -153,6 +158,10 @@ class PolicyWrites(PolicyReads):
         ]
         if rows:
             self._run(t.policy_generations.insert(), rows)
+
+
+def _keys(*policies: Policy) -> Iterable[str]:
+    return (each.machine_id.key for policy in policies for each in policy.machines)
 
 
 def _is_spelt_alike(held: Sequence[MachineRules], put: Sequence[MachineRules]) -> bool:

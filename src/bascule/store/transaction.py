@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from bascule.store.activity import ActivityReads, ActivityWrites
 from bascule.store.chain import ChainReads, ChainWrites
 from bascule.store.delivery import DeliveryReads, DeliveryWrites
+from bascule.store.exposure import ExposureReads, ExposureWrites
 from bascule.store.fleet import FleetReads, FleetWrites
 from bascule.store.grants import GrantReads, GrantWrites
 from bascule.store.inventory import InventoryReads, InventoryWrites
+from bascule.store.knocks import KnockReads, KnockWrites
+from bascule.store.listing import ListingReads, ListingWrites
 from bascule.store.plans import PlanReads, PlanWrites
 from bascule.store.policies import PolicyReads, PolicyWrites
 from bascule.store.principals import PrincipalReads, PrincipalWrites
@@ -23,6 +27,7 @@ class SqlReader(
     InventoryReads,
     PrincipalReads,
     RoleReads,
+    ListingReads,
     PlanReads,
     SetUpReads,
     SignInReads,
@@ -34,7 +39,10 @@ class SqlReader(
     FleetReads,
     RecordReads,
     ChainReads,
+    ActivityReads,
     DeliveryReads,
+    ExposureReads,
+    KnockReads,
 ):
     """``interfaces.Reader`` on one connection."""
 
@@ -45,6 +53,7 @@ class SqlTransaction(
     InventoryWrites,
     PrincipalWrites,
     RoleWrites,
+    ListingWrites,
     PlanWrites,
     SetUpWrites,
     SignInWrites,
@@ -56,7 +65,10 @@ class SqlTransaction(
     FleetWrites,
     RecordWrites,
     ChainWrites,
+    ActivityWrites,
     DeliveryWrites,
+    ExposureWrites,
+    KnockWrites,
 ):
     """``interfaces.Transaction`` on one connection; its owner begins and ends it."""
 

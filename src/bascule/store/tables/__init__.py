@@ -30,7 +30,11 @@ from bascule.store.columns import Instant, Json, Key, Sequence, Span
 
 # The other parts are registered with the same metadata, and used by their own names.
 from bascule.store.tables import access as access
+from bascule.store.tables import activity as activity
 from bascule.store.tables import delivery as delivery
+from bascule.store.tables import exposure as exposure
+from bascule.store.tables import knocks as knocks
+from bascule.store.tables import listing as listing
 from bascule.store.tables import plans as plans
 from bascule.store.tables import providers as providers
 from bascule.store.tables import set_up as set_up
@@ -214,6 +218,10 @@ grants = Table(
 IS_LIVE = grants.c.state.in_((literal_column("'opening'"), literal_column("'open'")))
 IS_CUT = grants.c.is_cut.is_(True)
 
+IS_UNSETTLED = grants.c.state.in_(
+    (literal_column("'opening'"), literal_column("'open'"), literal_column("'closing'"))
+)
+
 Index("ix_grants_live", grants.c.ends_at, sqlite_where=IS_LIVE, postgresql_where=IS_LIVE)
 Index(
     "ix_grants_cut",
@@ -221,6 +229,14 @@ Index(
     grants.c.ended_at,
     sqlite_where=IS_CUT,
     postgresql_where=IS_CUT,
+)
+
+Index(
+    "ix_grants_unsettled",
+    grants.c.state,
+    grants.c.machine_uid,
+    sqlite_where=IS_UNSETTLED,
+    postgresql_where=IS_UNSETTLED,
 )
 
 # -- the fleet ---------------------------------------------------------------------------
@@ -261,13 +277,16 @@ events = Table(
     Column("sequence", Sequence, primary_key=True, autoincrement=True),
     Column("id", Key, nullable=False),
     Column("at", Instant, nullable=False),
-    Column("kind", String, nullable=False),
+    Column("kind", String, nullable=False),  # an end's with its reason: domain.events.sort_of
     Column("principal_id", Key, nullable=False),
     Column("resource_key", Key, nullable=False),
     Column("record", Json, nullable=False),  # Event.record(), whole
-    Index(None, "at"),
+    # What the activity log asks is answered by these alone (store.activity names them).
+    Index(None, "at", "kind"),
+    Index(None, "kind", "at"),
+    Index(None, "principal_id", "at", "kind"),
+    Index(None, "resource_key", "at", "kind"),
     Index(None, "principal_id", "sequence"),
-    Index(None, "resource_key", "sequence"),
     sqlite_autoincrement=True,  # a number is never used twice, even after a deletion
 )
 

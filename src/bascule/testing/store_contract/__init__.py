@@ -16,12 +16,16 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}.{part}"
         for part in (
+            "activity",
             "chain",
             "delivery",
             "durability",
+            "exposure",
             "fleet",
             "grants",
             "inventory",
+            "listing",
+            "knocks",
             "plans",
             "policies",
             "principals",
@@ -38,12 +42,16 @@ pytest.register_assert_rewrite(
     )
 )
 
+from bascule.testing.store_contract.activity import ActivityContract
 from bascule.testing.store_contract.chain import ChainContract
 from bascule.testing.store_contract.delivery import DeliveryContract
 from bascule.testing.store_contract.durability import DurableStoreContract
+from bascule.testing.store_contract.exposure import ExposureContract
 from bascule.testing.store_contract.fleet import FleetContract
 from bascule.testing.store_contract.grants import GrantContract
 from bascule.testing.store_contract.inventory import InventoryContract
+from bascule.testing.store_contract.knocks import KnockContract
+from bascule.testing.store_contract.listing import ListingContract
 from bascule.testing.store_contract.plans import PlanContract
 from bascule.testing.store_contract.policies import PolicyContract
 from bascule.testing.store_contract.principals import PrincipalContract
@@ -61,7 +69,10 @@ __all__ = ["DurableStoreContract", "StoreContract"]
 
 
 class StoreContract(
+    ActivityContract,
     InventoryContract,
+    ListingContract,
+    KnockContract,
     PlanContract,
     PolicyContract,
     PrincipalContract,
@@ -72,6 +83,7 @@ class StoreContract(
     RecordContract,
     ChainContract,
     DeliveryContract,
+    ExposureContract,
     RoleContract,
     SetUpContract,
     SignInContract,

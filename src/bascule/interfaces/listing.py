@@ -1,0 +1,97 @@
+"""Lists of machines with what happened at them: filtered, in an order, page by page.
+
+What such a list filters and orders by is kept beside each machine, written in the same
+transaction as what it follows from; a list never reads requests or events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from bascule.domain.grant import Grant
+from bascule.domain.machine import Machine, OsType
+from bascule.domain.machine_access import AccessState
+from bascule.domain.roles import Reach
+
+RECENT = timedelta(days=7)  # for so long a request counts among the recent ones
+
+
+class ListOrder(StrEnum):
+    NAME = "name"
+    LAST_ACCESS = "lastAccess"
+    REQUESTS = "approvedRequests"
+    LAST_USER = "lastUser"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands in an order: its value there, then its id key."""
+
+    value: str | int  # a number for LAST_ACCESS (microseconds, 0: never) and REQUESTS
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListFilter:
+    """Which machines are meant; what is left as it is excludes none."""
+
+    within: Reach | None = None  # scopes, of which one must contain it
+    traits: frozenset[int] | None = None  # codes of ``domain.classify.Traits``
+    groups_off: frozenset[str] = frozenset()  # folded names of groups where the plan is off
+    name_part: str = ""  # the name contains it, without regard to case
+    resource_group: str = ""
+    os_type: OsType | None = None
+    state: AccessState | None = None
+    order: ListOrder = ListOrder.NAME
+    is_descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMachine:
+    """A machine with what is kept beside it."""
+
+    machine: Machine
+    traits: int  # code of ``domain.classify.Traits``; the plan's bit is never set
+    is_shut: bool  # some port is to be kept shut
+    is_behind: bool  # its point has not applied the newest generation
+    recent_requests: int  # that were allowed within RECENT
+    last_access_at: datetime | None  # when a port was last read back open; None: never
+    last_user_id: str  # who had asked for that; empty: nobody
+    last_user: str
+    place: Place  # in the order that was asked for
+
+
+class ListingReads(Protocol):
+    def listed_machines(
+        self, wanted: ListFilter, after: Place | None = None, limit: int = 1000
+    ) -> Sequence[ListedMachine]:
+        """In the order of ``wanted``; ``after`` is the place of the last of the page before."""
+        ...
+
+    def unsettled_grants_at(self, machine_uids: Sequence[str]) -> Sequence[Grant]:
+        """opening, open and closing ones of these machines. Ordered by end."""
+        ...
+
+    def has_old_requests(self, before: datetime) -> bool:
+        """Is a request counted as recent that was made before that instant?"""
+        ...
+
+
+class ListingWrites(ListingReads, Protocol):
+    def note_access(self, machine_uid: str, at: datetime, user_id: str, user: str) -> None:
+        """Keep that a port of the machine was read back open, and who had asked for it."""
+        ...
+
+    def mark_silent(self, machine_uids: Collection[str]) -> None:
+        """Keep that these points are silent; the next word of one takes it back."""
+        ...
+
+    def forget_requests(self, before: datetime, limit: int = 1000) -> bool:
+        """Count requests of before that instant as recent no longer, about ``limit`` of them;
+        False when none is left.
+        """
+        ...

@@ -1,0 +1,197 @@
+"""How the rows of listed machines follow what they are about.
+
+The other parts of the store call this when they write what a row follows from; the store's
+contract compares each row with what it should be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    bindparam,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
+
+from bascule.domain.classify import FLUSHED_BY, MANAGED_TAG, UNMANAGED
+from bascule.domain.grant import Grant
+from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.store import tables as t
+from bascule.store.columns import from_microseconds
+from bascule.store.rows import Rows, slices
+from bascule.store.tables.listing import listed_machines as listed
+from bascule.store.tables.listing import recent_window
+
+MANAGED, POINT, FLUSHED, PLAN, NAMED = 16, 8, 4, 2, 1  # bits of domain.classify.Traits.code
+NEVER = from_microseconds(0)
+
+_NAMED_BY_POLICY = exists().where(
+    t.policy_machines.c.machine_key == listed.c.id_key,
+    t.policy_ports.c.policy_key == t.policy_machines.c.policy_key,
+    t.policy_ports.c.machine_position == t.policy_machines.c.position,
+)
+_IS_NAMED = case((_NAMED_BY_POLICY, NAMED), else_=0)
+_GENERATION = func.coalesce(
+    select(t.machine_generations.c.generation)
+    .where(t.machine_generations.c.machine_uid == listed.c.machine_uid)
+    .scalar_subquery(),
+    0,
+)
+_IS_HERE = listed.c.machine_uid == bindparam("here")
+_WITHOUT_NAMED = listed.c.traits.op("&")(MANAGED | POINT | FLUSHED)
+_FOLLOW_POLICIES = (
+    update(listed)
+    .where(listed.c.id_key.in_(bindparam("keys", expanding=True)))
+    .values(traits=_WITHOUT_NAMED.op("|")(_IS_NAMED))
+)
+_FOLLOW_MACHINE = (
+    update(listed)
+    .where(_IS_HERE)
+    .values(
+        id_key=bindparam("new_id_key"),
+        name_key=bindparam("new_name_key"),
+        group_key=bindparam("new_group_key"),
+        os_type=bindparam("new_os_type"),
+        traits=listed.c.traits.op("&")(POINT | FLUSHED | NAMED).op("|")(bindparam("managed")),
+    )
+)
+_WAS_POINT = listed.c.traits.op("&")(POINT | FLUSHED)
+_IS_BEHIND = bindparam("observed") < _GENERATION
+# A point is written every few seconds; the row only when something of it is new.
+_FOLLOW_POINT = (
+    update(listed)
+    .where(
+        _IS_HERE,
+        or_(
+            bindparam("bits") != _WAS_POINT,
+            listed.c.is_silent != bindparam("silent", type_=Boolean),
+            listed.c.is_behind != _IS_BEHIND,
+        ),
+    )
+    .values(
+        traits=listed.c.traits.op("&")(MANAGED | NAMED).op("|")(bindparam("bits")),
+        is_silent=bindparam("silent", type_=Boolean),
+        is_behind=_IS_BEHIND,
+    )
+)
+_LOSE_POINT = (
+    update(listed)
+    .where(_IS_HERE)
+    .values(
+        traits=listed.c.traits.op("&")(MANAGED | NAMED),
+        is_silent=False,
+        is_behind=False,
+    )
+)
+_FALL_BEHIND = (
+    update(listed)
+    .where(_IS_HERE, listed.c.is_behind.is_(False), listed.c.traits.op("&")(POINT) != 0)
+    .values(is_behind=True)
+)
+_FOLLOW_PORTS = (
+    update(listed)
+    .where(_IS_HERE)
+    .values(
+        is_shut=exists().where(
+            t.closed_ports.c.machine_uid == listed.c.machine_uid,
+            t.closed_ports.c.is_released.is_(False),
+        )
+    )
+)
+_WINDOW = func.coalesce(select(recent_window.c.begins_at).scalar_subquery(), 0)
+_COUNT_REQUEST = (
+    update(listed)
+    .where(
+        _IS_HERE,
+        type_coerce(bindparam("started_at", type_=t.requests.c.started_at.type), BigInteger)
+        >= _WINDOW,
+        ~exists().where(
+            t.grants.c.request_id == bindparam("request"),
+            t.grants.c.machine_uid == listed.c.machine_uid,
+            t.grants.c.id != bindparam("grant"),
+        ),
+    )
+    .values(recent_requests=listed.c.recent_requests + 1)
+)
+
+
+class Listed(Rows):
+    """Called in the transaction of what is written."""
+
+    __slots__ = ()
+
+    def _list_machine(self, machine: Machine) -> None:
+        is_managed = machine.tags.get(MANAGED_TAG) != UNMANAGED
+        values = {
+            "id_key": machine.id.key,
+            "name_key": machine.id.name.casefold(),
+            "group_key": machine.id.resource_group.casefold(),
+            "os_type": machine.os_type,
+        }
+        bits = MANAGED if is_managed else 0
+        new = {f"new_{name}": value for name, value in values.items()}
+        if self._run(_FOLLOW_MACHINE, {"here": machine.uid, "managed": bits, **new}):
+            return
+        self._run(
+            listed.insert(),
+            {
+                "machine_uid": machine.uid,
+                **values,
+                "traits": bits,
+                "is_shut": False,
+                "is_silent": False,
+                "is_behind": False,
+                "recent_requests": 0,
+                "last_access_at": NEVER,
+                "last_user_id": "",
+                "last_user": "",
+                "last_user_key": "",
+            },
+        )
+        self._follow_policies([machine.id.key])
+
+    def _follow_policies(self, machine_keys: Iterable[str]) -> None:
+        """What policies name was written for these machines."""
+        for some in slices(sorted(set(machine_keys))):
+            self._run(_FOLLOW_POLICIES, {"keys": some})
+
+    def _follow_point(self, point: EnforcementPoint) -> None:
+        bits = POINT | (FLUSHED if point.facts.get(FLUSHED_BY) else 0)
+        self._run(
+            _FOLLOW_POINT,
+            {
+                "here": point.machine_uid,
+                "bits": bits,
+                "silent": point.last_contact_at is None,
+                "observed": point.observed_generation,
+            },
+        )
+
+    def _lose_point(self, machine_uid: str) -> None:
+        self._run(_LOSE_POINT, {"here": machine_uid})
+
+    def _fall_behind(self, machine_uid: str) -> None:
+        self._run(_FALL_BEHIND, {"here": machine_uid})
+
+    def _follow_ports(self, machine_uid: str) -> None:
+        self._run(_FOLLOW_PORTS, {"here": machine_uid})
+
+    def _count_request(self, grant: Grant) -> None:
+        """A request is counted once a machine, however many ports of it were asked for."""
+        self._run(
+            _COUNT_REQUEST,
+            {
+                "here": grant.machine_uid,
+                "request": grant.request_id,
+                "grant": grant.id,
+                "started_at": grant.started_at,
+            },
+        )
