@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from argon2 import PasswordHasher
+from fastapi import APIRouter
 from starlette.testclient import TestClient
 
 from bascule.api.app import build_app
@@ -55,7 +56,7 @@ JIT, COMPUTE, BASCULE = "2020-01-01", "2024-07-01", "2026-11-01"
 class House:
     """One installation and a client for each kind of caller."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, faces: Sequence[APIRouter] = ()) -> None:
         self.clock = SetClock()
         self.store = open_store(None)
         self.services = Services(self.store, self.clock, Hub())
@@ -79,7 +80,7 @@ class House:
             ),
             relying_party=RelyingParty(HttpsProvider(), Sealer(data_dir), self.clock),
         )
-        self.app = build_app(self.state)
+        self.app = build_app(self.state, faces=faces)
         self.subscription = f"/subscriptions/{self.installation.subscription_id}"
         self.group = f"{self.subscription}/resourceGroups/default"
         self.client = self.client_of(self.service_token())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -38,6 +38,7 @@ from bascule.api.routes import (
     record,
     resources,
     service_principals,
+    sign_ins,
     sinks,
     users,
 )
@@ -46,8 +47,12 @@ from bascule.errors import BasculeError
 Background = Callable[[], AbstractAsyncContextManager[None]]
 
 
-def build_app(state: AppState, background: Background = nullcontext) -> FastAPI:
-    """The whole HTTP face of one installation; ``background`` is around the time it serves."""
+def build_app(
+    state: AppState, background: Background = nullcontext, faces: Sequence[APIRouter] = ()
+) -> FastAPI:
+    """The whole HTTP face of one installation; ``background`` is around the time it serves,
+    ``faces`` are those that stand on this one.
+    """
     app = FastAPI(
         title="Bascule",
         version=__version__,
@@ -82,6 +87,7 @@ def build_app(state: AppState, background: Background = nullcontext) -> FastAPI:
         record,
         sinks,
         own_sign_in,
+        sign_ins,
         issuer,
         providers,
         resources,
@@ -93,6 +99,8 @@ def build_app(state: AppState, background: Background = nullcontext) -> FastAPI:
     ):
         app.include_router(module.router)
     app.include_router(oauth.router(state))
+    for face in faces:
+        app.include_router(face)
     return app
 
 

@@ -71,6 +71,8 @@ _WORDS = {
         "ownerCredentials",
         "password",
         "factors",
+        "signIns",
+        "signOut",
         "Microsoft.Network",
         "networkInterfaces",
         "publicIPAddresses",

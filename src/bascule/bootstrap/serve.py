@@ -28,8 +28,8 @@ from bascule.config import (
 from bascule.domain.net import parse_address
 from bascule.domain.security_rules import Anchors
 from bascule.domain.times import format_duration, parse_duration
-from bascule.interfaces import Clock, Store
-from bascule.services.act import ServerPlace, Services
+from bascule.interfaces import Clock, Installation, Store, Transaction
+from bascule.services.act import Act, ServerPlace, Services
 from bascule.services.clocks import SystemClock
 from bascule.services.hub import Hub
 from bascule.services.owned_driver import HostParts
@@ -113,7 +113,7 @@ def serve(
     allow_sink_network: tuple[str, ...],
     sink_directory: Path | None,
 ) -> None:
-    """Run the server. The first start makes the data directory, a CA and admin.json.
+    """Run the server. The first start makes its directory, a CA, admin.json, a set-up link.
 
     Ctrl-C or SIGTERM ends it gracefully; what is open ends on time without it.
     """
@@ -159,12 +159,14 @@ def _serve(
     keeper: CertificateKeeper,
     store: Store,
 ) -> int:
+    from bascule import portal
     from bascule.api.app import build_app
     from bascule.api.context import AppState
     from bascule.api.my_address import is_own_address
     from bascule.api.origin import Names, Proxies
     from bascule.api.server import run_server
     from bascule.bootstrap.data_directory import ADMIN_FILE, AdminFile
+    from bascule.bootstrap.set_up_file import MadeLink, SetUpFile
     from bascule.bootstrap.this_host import ThisHost
     from bascule.identity.oidc import RelyingParty
     from bascule.identity.proofs import IdentityProofs
@@ -181,11 +183,18 @@ def _serve(
     host = ThisHost(services, parts, settings.data) if settings.this_host else None
     admin_path = settings.data / ADMIN_FILE
     is_first_start = not admin_path.exists()
-    admin_file = AdminFile(admin_path)
+    admin_file, set_up_file = AdminFile(admin_path), SetUpFile(settings.data)
     endpoint = f"https://{_first_name(settings)}:{_first_port(settings, passed)}"
-    installation = asyncio.run(
-        services.perform(lambda tx, act: admin_file.ensure(tx, act, endpoint, keeper.ca_file))
-    )
+
+    def prepare(tx: Transaction, act: Act) -> tuple[Installation, MadeLink | None]:
+        is_fresh = tx.installation() is None
+        made = admin_file.ensure(tx, act, endpoint, keeper.ca_file)
+        if is_fresh:
+            return made, set_up_file.make(tx, act, endpoint)
+        set_up_file.tidy(tx, act.now)
+        return made, None
+
+    installation, link = asyncio.run(services.perform(prepare))
     state = AppState(
         services=services,
         installation=installation,
@@ -203,12 +212,17 @@ def _serve(
         relying_party=RelyingParty(HttpsProvider(), Sealer(settings.data), services.clock),
         way_out=_way_out(settings, services.clock),
         allows_password_grant=settings.allows_password_grant,
+        on_set_up=set_up_file.forget,
     )
-    app = build_app(state, lambda: _background(state, host))
+    app = build_app(state, lambda: _background(state, host), [portal.router()])
 
     def started(addresses: Sequence[tuple[str, int]]) -> None:
         log.info("serving", endpoint=endpoint, addresses=addresses, data=str(settings.data))
         ServiceManager.from_environment().notify("READY=1")
+        if link is not None:  # where it is, not what: a service manager's log is read by many
+            log.info("set-up link made", file=str(set_up_file.path))
+            if _is_watched():
+                click.echo(f"next: open {link.url}\n      {link.terms}", err=True)
         if is_first_start and admin_path.exists() and _is_watched():
             click.echo(f"next: bascule login --admin-file {admin_path}", err=True)
 

@@ -47,9 +47,11 @@ class Act:
     settled: set[str] = field(default_factory=set)  # request ids whose grants moved
     place: ServerPlace = ServerPlace()
     denials: Denials = field(default_factory=Denials)  # of what policies refuse
+    has_recorded: bool = False
 
     def record(self, tx: Transaction, fact: Fact, resource_id: object = "") -> None:
         """Write an audit event into the same transaction."""
+        self.has_recorded = True
         tx.record(
             Event(new_id(), self.now, self.actor, str(resource_id), fact, self.correlation_id)
         )
@@ -89,7 +91,9 @@ class Services:
             return work(tx, act)
 
         result = await self.store.write(unit)
-        self.hub.wake(acts[-1].touched, acts[-1].settled)
+        act = acts[-1]
+        if act.touched or act.settled or act.has_recorded:
+            self.hub.wake(act.touched, act.settled)
         await asyncio.sleep(0)  # whoever was woken goes first: a port is waiting to open
         return result
 

@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator
 
+CHANGES = "changes"  # the topic of whatever went on record
+
 
 def machine_topic(machine_uid: str) -> str:
     return f"machine:{machine_uid}"
@@ -47,10 +49,12 @@ class Hub:
                 del self._waiters[topic]
 
     def wake(self, machine_uids: Iterable[str] = (), request_ids: Iterable[str] = ()) -> None:
+        """Whoever waits for one of these; whoever waits for CHANGES too."""
         for uid in machine_uids:
             self._set(machine_topic(uid))
         for request_id in request_ids:
             self._set(request_topic(request_id))
+        self._set(CHANGES)
 
     def listeners(self, topic: str) -> int:
         return len(self._waiters.get(topic, ()))

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from bascule.domain.principals import User
 from bascule.domain.sign_in import FactorKind, Method
-from bascule.domain.tokens import Session, SignIn
+from bascule.domain.tokens import NOWHERE, Origin, Session, SignIn
 from bascule.interfaces import Reader, Transaction
-from bascule.services.act import Act, Services
+from bascule.services.act import Act, Services, new_id
 from bascule.services.second_factors import factors_of
 from bascule.services.sign_in import PasswordAccepted
 from bascule.services.tokens import hash_of, new_text
+
+MOST_SESSIONS = 100  # of one user; the oldest gives way
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,34 +37,51 @@ class Visitor:
 
 
 def begin(
-    tx: Transaction, act: Act, user: User, methods: Sequence[str], previous: Sequence[str] = ()
+    tx: Transaction,
+    act: Act,
+    user: User,
+    methods: Sequence[str],
+    previous: Sequence[str] = (),
+    origin: Origin = NOWHERE,
 ) -> str | None:
     """A new session's text for whoever has just signed in; None when that no longer holds.
 
     ``previous`` are the cookies that the browser came with: worth nothing from now on.
     """
-    return _begin(tx, SignIn(user.id, user.epoch, act.now, tuple(map(str, methods))), previous)
+    sign_in = SignIn(user.id, user.epoch, act.now, tuple(map(str, methods)))
+    return _begin(tx, sign_in, previous, origin)
 
 
 def begin_half(
-    tx: Transaction, accepted: PasswordAccepted, previous: Sequence[str] = ()
+    tx: Transaction,
+    accepted: PasswordAccepted,
+    previous: Sequence[str] = (),
+    origin: Origin = NOWHERE,
 ) -> str | None:
     """As ``begin``, for somebody who has shown a password and owes a second factor."""
     methods = tuple(map(str, accepted.methods))
     sign_in = SignIn(accepted.user.id, accepted.user.epoch, accepted.accepted_at, methods)
-    return _begin(tx, sign_in, previous, is_whole=False)
+    return _begin(tx, sign_in, previous, origin, is_whole=False)
 
 
 def _begin(
-    tx: Transaction, sign_in: SignIn, previous: Sequence[str], *, is_whole: bool = True
+    tx: Transaction,
+    sign_in: SignIn,
+    previous: Sequence[str],
+    origin: Origin,
+    *,
+    is_whole: bool = True,
 ) -> str | None:
     if not sign_in.holds_for(tx.user(sign_in.user_id)):
         return None
     tx.forget_ended(sign_in.at)
     for old in previous:
         end(tx, old)
+    for oldest in tx.sessions_of(sign_in.user_id)[MOST_SESSIONS - 1 :]:
+        tx.delete_session(oldest.hash)
     text = new_text()
-    tx.put_session(Session(hash_of(text), sign_in, sign_in.at, is_whole))
+    session = Session(hash_of(text), sign_in, sign_in.at, is_whole, new_id(), origin)
+    tx.put_session(session)
     return text
 
 
@@ -69,13 +89,16 @@ def end(tx: Transaction, text: str) -> None:
     tx.delete_session(hash_of(text))
 
 
-async def find(services: Services, text: str) -> Visitor | None:
-    """Whose session this cookie is now; None when it is nobody's (any more)."""
+async def find(services: Services, text: str, address: str = "") -> Visitor | None:
+    """Whose session this cookie is now; None when it is nobody's (any more).
+
+    ``address`` is where it is used from, which is noted now and then.
+    """
     visitor = _look(services, text)
     if visitor is None or not visitor.session.is_whole:
         return None
     if visitor.session.is_to_be_noted(services.clock.now()):
-        await services.perform(lambda tx, act: _note(tx, act, visitor.session))
+        await services.perform(lambda tx, act: _note(tx, act, visitor.session, address))
     return visitor
 
 
@@ -90,21 +113,22 @@ def find_half(services: Services, text: str) -> PasswordAccepted | None:
     return PasswordAccepted(visitor.user, factors, visitor.sign_in.at, first)
 
 
+def visitor_of(reader: Reader, text: str, now: datetime) -> Visitor | None:
+    """Whose session a cookie is, whole or half; asked inside an act's own transaction too."""
+    session = reader.session(hash_of(text)) if text else None
+    user = reader.user(session.sign_in.user_id) if session is not None else None
+    if session is None or user is None:
+        return None
+    if not session.holds_at(now) or not session.sign_in.holds_for(user):
+        return None
+    return Visitor(user, session)
+
+
 def _look(services: Services, text: str) -> Visitor | None:
-    if not text:
-        return None
-
-    def look(reader: Reader) -> Visitor | None:
-        session = reader.session(hash_of(text))
-        user = reader.user(session.sign_in.user_id) if session is not None else None
-        return None if session is None or user is None else Visitor(user, session)
-
-    found, now = services.glance(look), services.clock.now()
-    if found is None or not found.session.holds_at(now) or not found.sign_in.holds_for(found.user):
-        return None
-    return found
+    now = services.clock.now()
+    return services.glance(lambda reader: visitor_of(reader, text, now))
 
 
-def _note(tx: Transaction, act: Act, session: Session) -> None:
+def _note(tx: Transaction, act: Act, session: Session, address: str) -> None:
     if tx.session(session.hash) is not None:  # it may have ended since
-        tx.put_session(replace(session, seen_at=act.now))
+        tx.put_session(replace(session, seen_at=act.now, seen_from=address))

@@ -26,11 +26,12 @@ from bascule.api.context import AppState
 from bascule.api.oauth.refusals import read_fields
 from bascule.api.origin import base_url, caller_address
 from bascule.api.pages import Page, show
+from bascule.domain.tokens import Origin
 from bascule.identity.token_request import Refused
 from bascule.services import sessions
 from bascule.services.sessions import Visitor
 from bascule.services.sign_in import Visit
-from bascule.services.tokens import Origin, new_text
+from bascule.services.tokens import new_text
 
 SESSION = "__Host-bascule"
 SIGN_IN = "__Host-bascule-signin"
@@ -38,7 +39,7 @@ HOME = "/signin/you"
 LONGEST_NEXT = 4096  # characters; an authorize request has about 700
 _COOKIE = re.compile(r"[A-Za-z0-9_-]{43}")
 _NEXT = re.compile(
-    r"/(?:signin/you|device|[A-Za-z0-9-]{1,64}/oauth2/(?:v2\.0/)?authorize)(?:\?.*)?"
+    r"/(?:signin/you|device|portal(?:/[A-Za-z0-9._~%/-]*)?|[A-Za-z0-9-]{1,64}/oauth2/(?:v2\.0/)?authorize)(?:\?.*)?"
 )
 
 
@@ -76,7 +77,7 @@ class Browser:
         return self.request.url.path + (f"?{query}" if query else "")
 
     async def visitor(self) -> Visitor | None:
-        return await sessions.find(self.state.services, self.session_text)
+        return await sessions.find(self.state.services, self.session_text, self.address)
 
     def show(self, page: Page, status: int = 200) -> Response:
         return show(page, status)

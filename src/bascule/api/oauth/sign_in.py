@@ -36,7 +36,7 @@ from bascule.domain.principals import User
 from bascule.domain.sign_in import FactorKind
 from bascule.domain.tokens import SignIn as SignInProof
 from bascule.interfaces import Transaction
-from bascule.services import sessions, tokens
+from bascule.services import sessions, sign_ins, tokens
 from bascule.services.act import Act
 from bascule.services.sign_in import PasswordAccepted, Refusal, SignedIn, SignInRefused
 
@@ -98,7 +98,7 @@ async def finish(browser: Browser, user: User, methods: Sequence[str], leads_to:
     """Somebody has signed in: begin the session and go on."""
     before = [text for text in (browser.session_text, browser.sign_in_text) if text]
     text = await browser.state.services.perform(
-        lambda tx, act: sessions.begin(tx, act, user, methods, before)
+        lambda tx, act: sessions.begin(tx, act, user, methods, before, browser.origin)
     )
     if text is None:  # disabled or signed out everywhere at this very moment
         return to_sign_in(safe_next(leads_to))
@@ -164,7 +164,7 @@ async def ask_for_factor(browser: Browser, accepted: PasswordAccepted, leads_to:
     """Somebody owes a second factor: keep what was shown so far, and ask for it."""
     before = [browser.sign_in_text]
     text = await browser.state.services.perform(
-        lambda tx, _: sessions.begin_half(tx, accepted, before)
+        lambda tx, _: sessions.begin_half(tx, accepted, before, browser.origin)
     )
     if text is None:
         return to_sign_in(safe_next(leads_to))
@@ -301,8 +301,11 @@ def _end(
     *,
     is_everywhere: bool,
 ) -> None:
-    sessions.end(tx, browser.session_text)
     user = tx.user(proof.user_id)
-    if is_everywhere and user is not None:
-        act.actor = tokens.actor_of_user(user, browser.origin)
+    if user is None:
+        return
+    act.actor = tokens.actor_of_user(user, browser.origin)
+    if is_everywhere:
         tokens.sign_out_everywhere(tx, act, user)
+    else:
+        sign_ins.sign_out_here(tx, act, user, browser.session_text)

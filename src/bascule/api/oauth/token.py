@@ -22,7 +22,7 @@ from bascule.api.oauth.external import Renewals
 from bascule.api.oauth.refusals import NOT_KEPT, no_such_tenant, read_body, read_fields, refuse
 from bascule.api.origin import base_url, caller_address
 from bascule.domain.access import PrincipalKind
-from bascule.domain.tokens import Flow, Poll, SignIn
+from bascule.domain.tokens import Flow, Origin, Poll, SignIn
 from bascule.identity.assertions import UsedAssertions
 from bascule.identity.authenticate import proof_of
 from bascule.identity.realm import ADFS
@@ -47,7 +47,7 @@ from bascule.interfaces import Reader, Transaction
 from bascule.services import tokens
 from bascule.services.act import Act
 from bascule.services.sign_in import PasswordAccepted, Refusal, Visit
-from bascule.services.tokens import Issued, NotIssued, Origin
+from bascule.services.tokens import Issued, NotIssued
 
 T = TypeVar("T")
 log = structlog.get_logger("bascule.oauth")

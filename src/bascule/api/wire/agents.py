@@ -26,18 +26,21 @@ from bascule.api.wire.fields import (
     refuse,
 )
 from bascule.domain.desired import Cut, DesiredState, Lease
+from bascule.domain.knocks import LONGEST_AGE, OTHERS, Knock
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry
-from bascule.domain.net import PortKey
-from bascule.interfaces import Blocked, Reader
+from bascule.domain.net import PortKey, parse_address
+from bascule.errors import InvalidInput
+from bascule.interfaces import Reader
 from bascule.services.fleet import LocalOpening, Report
 
 MOST_NOTES = 64
-MOST_BLOCKED = 256
+MOST_KNOCKS = 256
 MOST_FACTS = 64
 MOST_CLOSED = 1024
 LONGEST_NOTE = 500
 _OWN_KINDS = ("drift", "local-open", "record")  # of notes that are facts of their own
 _MILLISECOND = timedelta(milliseconds=1)
+_LONGEST_AGE = int(LONGEST_AGE.total_seconds())
 
 
 def _read_public_key(value: object) -> str:
@@ -65,11 +68,14 @@ class EnrolBody(Body):
     agent_version: Text | None = None
 
 
-class BlockedBody(Body):
-    source: Text
-    protocol: Protocol
-    number: PortNumber
-    packets: Count
+class KnockBody(Body):
+    """New attempts of one source at one port; of many sources unnamed, when it has no source."""
+
+    source: Text | None = None
+    protocol: Protocol | None = None
+    number: PortNumber | None = None
+    attempts: Count
+    age: Count | None = None  # seconds since they were seen, at most
 
 
 class ClosedBody(Body):
@@ -91,7 +97,7 @@ class ReportBody(Body):
     in_force: list[Text]
     local_port_range: tuple[PortNumber, PortNumber] | None = None
     blocked_attempts: Count | None = None
-    blocked: list[BlockedBody] | None = None
+    knocks: list[KnockBody] | None = None
     sessions: dict[str, Count] | None = None
     weaknesses: list[LongText] | None = None
     facts: dict[str, LongText] | None = None
@@ -108,7 +114,7 @@ def read_report(body: ReportBody) -> Report:
         in_force=frozenset(body.in_force),
         local_port_range=body.local_port_range,
         blocked_attempts=body.blocked_attempts or 0,
-        blocked=tuple(_read_blocked(body.blocked or [])),
+        knocks=tuple(map(_read_knock, (body.knocks or [])[:MOST_KNOCKS])),
         sessions=body.sessions or {},
         weaknesses=tuple(text[:LONGEST_NOTE] for text in (body.weaknesses or [])[:MOST_NOTES]),
         facts={
@@ -132,12 +138,21 @@ def _read_closed(closed: list[ClosedBody]) -> Iterator[ClosedPort]:
                 yield ClosedPort(PortKey(transport, each.number), OnExpiry(each.on_expiry))
 
 
-def _read_blocked(blocked: list[BlockedBody]) -> list[Blocked]:
-    return [
-        Blocked(each.source[:64], PortKey(transport, each.number), each.packets)
-        for each in blocked[:MOST_BLOCKED]
-        for transport in each.protocol.transports
-    ]
+def _read_knock(told: KnockBody) -> Knock:
+    """One that names no address or no port counts as another's: it was dropped all the same."""
+    age = timedelta(seconds=min(told.age or 0, _LONGEST_AGE))
+    port = _port_of(told)
+    with contextlib.suppress(InvalidInput):
+        if told.source and port is not None:
+            return Knock(str(parse_address(told.source)), port, told.attempts, age)
+    return Knock(OTHERS, None, told.attempts, age)
+
+
+def _port_of(told: KnockBody) -> PortKey | None:
+    transports = told.protocol.transports if told.protocol else ()
+    if told.number is None or len(transports) != 1:
+        return None
+    return PortKey(transports[0], told.number)
 
 
 def _read_opening(note: NoteBody) -> LocalOpening:

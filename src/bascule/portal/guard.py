@@ -1,0 +1,239 @@
+"""The guard before each page: whose browser is it, may it be here, is the form ours?
+
+The portal's counterpart of ``api.auth``: the same declarations, the same rights, read anew
+in the transaction of each act. Whoever has no session is sent to sign in and led back. A
+form is taken only with the proof that a page of this session holds it (CSRF) and from this
+origin; the guard asks for both, so that no page can forget to. Whatever is refused, and
+whatever goes wrong, is answered by a page (``problems``).
+What is not here: what a page shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Annotated, Any, TypeVar, cast
+from urllib.parse import urlencode
+
+import structlog
+from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from bascule.api.auth import Handler, Where, client_of, entry_of, record_denial
+from bascule.api.context import AppState, state_of
+from bascule.api.oauth.browser import Browser, csrf_token, is_csrf_token
+from bascule.api.oauth.sign_in import sign_in_path
+from bascule.api.origin import base_url, caller_address
+from bascule.api.pages.look import Look, look_of
+from bascule.domain.access import PrincipalKind, Subject
+from bascule.domain.roles import Reach, Rights
+from bascule.domain.scopes import Scope, subscription_scope
+from bascule.errors import AuthenticationFailed, BasculeError, Forbidden
+from bascule.interfaces import Reader, Transaction
+from bascule.portal import look, problems
+from bascule.portal.forms import Form, read_form
+from bascule.portal.words import Words
+from bascule.services import sessions
+from bascule.services.act import Act
+from bascule.services.rights import Needed, denial, rights_of
+from bascule.services.sessions import Visitor
+
+log = structlog.get_logger("bascule.portal")
+T = TypeVar("T")
+
+PURPOSE = "/portal"  # of the CSRF token in every form of a session
+CSRF_HEADER = "x-csrf"
+PANE = "#pane-content"  # the target of what is shown in the pane beside a page
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request of somebody who is signed in."""
+
+    state: AppState
+    request: Request
+    visitor: Visitor
+    subject: Subject
+    rights: Rights  # at the beginning of the request
+    look: Look
+    session_text: str  # the cookie; never shown
+    form: Form = field(default_factory=Form)  # of a POST
+
+    # -- who and where
+
+    @property
+    def now(self) -> datetime:
+        return self.state.services.clock.now()
+
+    @property
+    def base_url(self) -> str:
+        return base_url(self.request)
+
+    @property
+    def subscription_id(self) -> str:
+        return self.state.installation.subscription_id
+
+    @property
+    def csrf(self) -> str:
+        return csrf_token(self.session_text, PURPOSE)
+
+    @property
+    def words(self) -> Words:
+        return Words(self.look.language)
+
+    @property
+    def path_and_query(self) -> str:
+        query = str(self.request.scope["query_string"], "latin-1")
+        return self.request.url.path + (f"?{query}" if query else "")
+
+    @property
+    def is_from_htmx(self) -> bool:
+        return self.request.headers.get("hx-request") == "true"
+
+    @property
+    def is_for_pane(self) -> bool:
+        """Is only the content wanted, to be shown in the pane beside another page?"""
+        return self.request.headers.get("hx-target", "").endswith(PANE)
+
+    # -- rights
+
+    def may(self, action: str, scope: Scope) -> bool:
+        return self.rights.may(action, scope)
+
+    def why_not(self, action: str, scope: Scope) -> str:
+        """Why a button for this is off: the API's own refusal; empty when it may be done."""
+        if self.may(action, scope):
+            return ""
+        error = self.glance(lambda reader: denial(reader, self.subject, [Needed(action, scope)]))
+        return f"{error.message} {error.advice}"
+
+    def within(self, *actions: str) -> Reach | None:
+        """Where rows are shown that need one of these; None: everywhere, look at no row."""
+        reach = self.rights.reach(*actions)
+        return None if reach.covers(subscription_scope(self.subscription_id).key) else reach
+
+    # -- what there is, and what is done
+
+    async def read(self, work: Callable[[Reader], T]) -> T:
+        return await self.state.services.look(work)
+
+    def glance(self, work: Callable[[Reader], T]) -> T:
+        """Look at a handful of rows without leaving this thread."""
+        return self.state.services.glance(work)
+
+    async def perform(self, work: Callable[[Transaction, Act], T]) -> T:
+        """Run a use case as this person, whose session must still hold then."""
+
+        def unit(tx: Transaction, act: Act) -> T:
+            if sessions.visitor_of(tx, self.session_text, act.now) is None:
+                raise AuthenticationFailed("Your session has ended.", advice="Sign in again.")
+            return work(tx, act)
+
+        correlation_id = str(self.request.state.correlation_id)
+        return await self.state.services.perform(unit, self.subject, correlation_id)
+
+    # -- answers
+
+    def show(self, template: str, status: int = 200, /, **content: Any) -> Response:  # noqa: ANN401  # reason: a template takes values of any type
+        """A page, or only its content where a pane asks for it."""
+        return look.show(self, template, content, status)
+
+    def go(self, path: str, notice: str = "") -> Response:
+        """Lead on after an act; ``notice`` names a text that the next page shows once."""
+        if notice:
+            path += ("&" if "?" in path else "?") + urlencode({"notice": notice})
+        return look.go(self, path)
+
+
+async def current_visit(request: Request) -> Visit:
+    return cast("Visit", request.state.visit)
+
+
+CurrentVisit = Annotated[Visit, Depends(current_visit)]
+
+
+class PortalRoute(APIRoute):
+    """A page's route with its guard; making one whose endpoint declares nothing fails."""
+
+    def get_route_handler(self) -> Handler:
+        entry = entry_of(self.endpoint)
+        if entry.where is Where.PATH:
+            raise LookupError(f"{self.path} is no scope; say shows() or decides()")
+        handler = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            if not entry.kinds:
+                return await handler(request)
+            visit = await _admit(request)
+            if visit is None:
+                return _to_sign_in(request)
+            request.state.visit = visit
+            try:
+                if request.method not in ("GET", "HEAD"):
+                    visit = request.state.visit = replace(visit, form=await _take_form(visit))
+                missing = [
+                    action for action in entry.actions if not visit.rights.may_anywhere(action)
+                ]
+                if entry.where is Where.BELOW and missing and not visit.rights.held:
+                    raise visit.glance(lambda reader: _denial(reader, visit, missing))
+                return await handler(request)
+            except AuthenticationFailed:
+                return _to_sign_in(request)
+            except Forbidden as error:
+                await record_denial(request, visit.subject, error)
+                return problems.show(visit, error)
+            except (BasculeError, RequestValidationError, HTTPException) as error:
+                return problems.show(visit, error)
+            except Exception:
+                log.exception("page failed", id=request.state.request_id, path=request.url.path)
+                return problems.show_failure(visit)
+
+        return guarded
+
+
+def _denial(reader: Reader, visit: Visit, missing: list[str]) -> Forbidden:
+    scope = subscription_scope(visit.subscription_id)
+    return denial(reader, visit.subject, [Needed(action, scope) for action in missing])
+
+
+async def _admit(request: Request) -> Visit | None:
+    """Whose browser this is; None when it is nobody's."""
+    state = state_of(request)
+    browser = Browser(state, request)
+    visitor = await browser.visitor()
+    if visitor is None:
+        return None
+    user, address = visitor.user, caller_address(request)
+    subject = Subject(user.id, PrincipalKind.USER, user.name, address, client_of(request))
+    now = state.services.clock.now()
+    rights = state.services.glance(lambda reader: rights_of(reader, user.id, now))
+    request.scope["state"]["principal_id"] = user.id
+    return Visit(state, request, visitor, subject, rights, look_of(request), browser.session_text)
+
+
+async def _take_form(visit: Visit) -> Form:
+    """The form, if a page of this session sent it; raise Forbidden when another did."""
+    request = visit.request
+    form = await read_form(request)
+    given = form.text("csrf") or request.headers.get(CSRF_HEADER, "")
+    origin = request.headers.get("origin")
+    is_from_here = origin is None or origin == visit.base_url
+    if not is_from_here or not is_csrf_token(given, visit.session_text, PURPOSE):
+        raise Forbidden(
+            "This form does not come from a page of your session; nothing was changed.",
+            code="FormRefused",
+            advice="Load the page anew and send it again.",
+        )
+    return form
+
+
+def _to_sign_in(request: Request) -> Response:
+    """Ask who it is, then lead back: to the page itself, or to the one that held the form."""
+    is_page = request.method in ("GET", "HEAD")
+    query = str(request.scope["query_string"], "latin-1") if is_page else ""
+    path = request.url.path if is_page else "/portal"
+    return look.lead(request, sign_in_path(path + (f"?{query}" if query else "")))

@@ -1,0 +1,81 @@
+"""The stream that tells an open page that something changed: look again.
+
+Server-sent events (WHATWG HTML 9.2). It says nothing of what changed: the page fetches
+itself anew, with its own rights, and takes over its live parts. A browser that lost the
+stream, by a restart of the server too, comes back by itself and looks once more. It ends
+with the session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from bascule.services import sessions
+from bascule.services.hub import CHANGES, wait_for
+
+if TYPE_CHECKING:
+    from bascule.portal.guard import Visit
+
+HEARTBEAT_SECONDS = 15.0
+SHORTEST_PAUSE = 0.4  # seconds between two hints; what came in between is one
+_HEADERS = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-cache, no-store"),
+    (b"x-accel-buffering", b"no"),  # nginx would hold events back
+]
+
+
+class Changes(Response):
+    """A response that lasts as long as its session."""
+
+    def __init__(self, visit: Visit) -> None:
+        self.status_code = 200
+        self.background = None
+        self.raw_headers = list(_HEADERS)
+        self._visit = visit
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        hub = self._visit.state.services.hub
+        with hub.listening(CHANGES) as woken:
+            hung_up = asyncio.create_task(_wait_for_hang_up(receive, woken))
+            try:
+                await send(
+                    {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+                )
+                await _write(send, "retry: 1000\nevent: hello\ndata: \n\n")
+                await self._tell(send, woken, hung_up)
+            finally:
+                hung_up.cancel()
+
+    async def _tell(self, send: Send, woken: asyncio.Event, hung_up: asyncio.Task[None]) -> None:
+        services = self._visit.state.services
+        while not hung_up.done() and not services.hub.is_closing and self._holds():
+            if await wait_for(woken, HEARTBEAT_SECONDS):
+                if hung_up.done() or not self._holds():
+                    break
+                await _write(send, "event: change\ndata: \n\n")
+                await asyncio.sleep(SHORTEST_PAUSE)
+            else:
+                await _write(send, ": \n\n")
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _holds(self) -> bool:
+        visit = self._visit
+        found = visit.glance(
+            lambda reader: sessions.visitor_of(reader, visit.session_text, visit.now)
+        )
+        return found is not None
+
+
+async def _write(send: Send, text: str) -> None:
+    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
+
+async def _wait_for_hang_up(receive: Receive, woken: asyncio.Event) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    woken.set()

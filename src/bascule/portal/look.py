@@ -1,0 +1,181 @@
+"""How a page is put together: templates, headers, and where a browser is led.
+
+The Content-Security-Policy allows our own files alone: no inline script or style, nothing
+from elsewhere. A template extends ``base``, which is the whole layout, or the pane's frame
+when htmx asks for content only. What is not here: words (``words``), data (``pages``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from bascule import __version__
+from bascule.domain.times import format_utc
+
+if TYPE_CHECKING:
+    from bascule.portal.guard import Visit
+
+_HERE = Path(__file__).parent
+FILES = "/portal/files"
+_TYPES = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Frame-Options": "DENY",
+    "Cache-Control": "no-store",
+    # With no-referrer browsers would send our own forms with Origin: null.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "publickey-credentials-get=(self), publickey-credentials-create=(self), "
+    "camera=(), microphone=(), geolocation=()",
+    "Vary": "HX-Target, Cookie, Accept-Language",
+}
+# Main navigation: (word, path, icon).
+NAVIGATION = (
+    ("nav.overview", "/portal", "home"),
+    ("nav.jit", "/portal/jit", "lock-closed"),
+    ("nav.open", "/portal/open", "lock-open"),
+    ("nav.activity", "/portal/activity", "history"),
+    ("nav.exposure", "/portal/exposure", "eye"),
+    ("nav.points", "/portal/points", "policy"),
+    ("nav.access", "/portal/access", "people"),
+)
+
+
+def show(visit: Visit, template: str, content: Mapping[str, Any], status: int = 200) -> Response:
+    path = visit.request.url.path
+    notice = visit.request.query_params.get("notice", "")
+    words = visit.words
+    body = (
+        environment()
+        .get_template(template)
+        .render(
+            content,
+            base="pane.html" if visit.is_for_pane else "layout.html",
+            visit=visit,
+            t=words,
+            n=words.count,
+            look=visit.look,
+            path=path,
+            here=visit.path_and_query,
+            navigation=NAVIGATION,
+            current=_current(path),
+            notice=words.notice(notice),
+            csrf=csrf_field(visit.csrf),
+            files=f"{FILES}/{__version__}",
+            now=visit.now,
+        )
+    )
+    return HTMLResponse(body, status, HEADERS)
+
+
+def csrf_field(token: str) -> Markup:
+    return Markup('<input type="hidden" name="csrf" value="{}">').format(token)
+
+
+def go(visit: Visit, path: str) -> Response:
+    """Lead to another page of ours; htmx loads it without a reload."""
+    if not visit.is_from_htmx:
+        return RedirectResponse(path, 303, {"Cache-Control": "no-store"})
+    where = {"path": path, "target": "body", "swap": "innerMorph"}
+    return Response(status_code=200, headers={"HX-Location": json.dumps(where), **HEADERS})
+
+
+def lead(request: Request, path: str) -> Response:
+    """Lead the whole browser somewhere, out of the portal too."""
+    if request.headers.get("hx-request") == "true":
+        return Response(status_code=200, headers={"HX-Redirect": path, **HEADERS})
+    return RedirectResponse(path, 303, {"Cache-Control": "no-store"})
+
+
+def static_file(version: str, name: str) -> Response:
+    """A file of the portal; its address holds the version, so that browsers may keep it."""
+    path = _HERE / "static" / name
+    if name != path.name or path.suffix not in _TYPES or not path.is_file():
+        raise HTTPException(404)
+    age = "max-age=31536000, immutable" if version == __version__ else "no-store"
+    headers = {"Cache-Control": age, "X-Content-Type-Options": "nosniff"}
+    return Response(path.read_bytes(), 200, headers, media_type=_TYPES[path.suffix])
+
+
+def _current(path: str) -> str:
+    """The navigation's entry that a path belongs to."""
+    own = [each for _, each, _ in NAVIGATION if path == each or path.startswith(f"{each}/")]
+    if path.startswith("/portal/machines"):
+        return "/portal/jit"
+    return max(own, key=len, default="") if path != "/portal" else "/portal"
+
+
+@cache
+def environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
+    )
+    made.filters |= {"at": at, "left": left, "utc": format_utc}
+    made.globals |= {"icon": icon}
+    return made
+
+
+def icon(name: str, label: str = "") -> Markup:
+    """An icon of the sprite; without a label it is decoration."""
+    described = (
+        Markup('role="img" aria-label="{}"').format(label)
+        if label
+        else Markup('aria-hidden="true"')
+    )
+    return Markup('<svg class="icon" {}><use href="{}/{}/icons.svg#{}"/></svg>').format(
+        described, FILES, __version__, name
+    )
+
+
+def at(instant: datetime | None, form: str = "datetime") -> Markup:
+    """An instant: UTC as it comes, the viewer's zone once the script has run, UTC on hover.
+
+    ``form`` is datetime, date, time or relative.
+    """
+    if instant is None:
+        return Markup("<span class=none>—</span>")
+    utc = instant.astimezone(UTC)
+    shown = {"date": f"{utc:%Y-%m-%d}", "time": f"{utc:%H:%M}"}.get(form, f"{utc:%Y-%m-%d %H:%M}")
+    return Markup('<time datetime="{}" data-form="{}" title="{}">{}</time>').format(
+        format_utc(utc), form, f"{utc:%Y-%m-%d %H:%M:%S} UTC", shown
+    )
+
+
+def left(ends_at: datetime, now: datetime) -> Markup:
+    """The time until an end, which the script counts down."""
+    return Markup('<time class=left datetime="{}" data-form="left" title="{}">{}</time>').format(
+        format_utc(ends_at), f"{ends_at:%Y-%m-%d %H:%M:%S} UTC", escape(_span(ends_at - now))
+    )
+
+
+def _span(span: timedelta) -> str:
+    seconds = max(0, int(span.total_seconds()))
+    hours, rest = divmod(seconds, 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,254 @@
+// What makes the pages live: fresh parts, countdowns, local times, the pane, copying.
+// Every page works without it. No inline code, no evaluation: the CSP allows this file alone.
+"use strict";
+
+const language = () => document.documentElement.lang || "en";
+const all = (selector, root = document) => root.querySelectorAll(selector);
+
+// -- times -----------------------------------------------------------------------------------
+
+const serverNow = document.querySelector('meta[name="server-now"]');
+const skew = serverNow ? Date.parse(serverNow.content) - Date.now() : 0;
+const now = () => Date.now() + skew;
+
+const forms = {
+  datetime: { dateStyle: "medium", timeStyle: "short" },
+  date: { dateStyle: "medium" },
+  time: { timeStyle: "short" },
+};
+
+function span(milliseconds) {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  const two = (number) => String(number).padStart(2, "0");
+  const hours = Math.floor(seconds / 3600);
+  const minutes = Math.floor(seconds / 60) % 60;
+  return hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+}
+
+function ago(milliseconds) {
+  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  const seconds = Math.round(milliseconds / 1000);
+  const [unit, size] = units.find(([, each]) => Math.abs(seconds) >= each) || units[3];
+  return new Intl.RelativeTimeFormat(language(), { numeric: "auto" }).format(Math.trunc(seconds / size), unit);
+}
+
+function showTimes(root = document) {
+  for (const each of all("time[data-form]", root)) {
+    const at = Date.parse(each.dateTime);
+    const form = each.dataset.form;
+    let text;
+    if (form === "left") text = span(at - now());
+    else if (form === "relative") text = ago(at - now());
+    else text = new Intl.DateTimeFormat(language(), forms[form]).format(at);
+    if (each.textContent !== text) each.textContent = text;
+  }
+  for (const each of all("[data-zone]", root)) {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if ("value" in each) each.value = zone;
+    else each.textContent = zone;
+  }
+}
+
+setInterval(() => {
+  for (const each of all('time[data-form="left"]')) {
+    const text = span(Date.parse(each.dateTime) - now());
+    if (each.textContent !== text) each.textContent = text;
+  }
+}, 1000);
+
+// -- live parts ------------------------------------------------------------------------------
+
+let isFetching = false;
+let isStale = false;
+
+// Fetch this page anew and take over the parts marked data-live; what is ticked stays ticked.
+async function refresh() {
+  const parts = [...all("[data-live][id]")];
+  if (!parts.length || document.hidden) {
+    isStale = parts.length > 0;
+    return;
+  }
+  if (isFetching) {
+    isStale = true;
+    return;
+  }
+  isFetching = true;
+  isStale = false;
+  const asked = location.href;
+  try {
+    const response = await fetch(asked, { headers: { Accept: "text/html" }, cache: "no-store" });
+    if (response.redirected || response.status === 401) {
+      location.reload();
+      return;
+    }
+    const text = await response.text();
+    if (!response.ok || location.href !== asked) return;
+    const fresh = new DOMParser().parseFromString(text, "text/html");
+    for (const part of parts) {
+      const found = fresh.getElementById(part.id);
+      if (!found || !part.isConnected) continue;
+      for (const box of all("input[type=checkbox]:checked[id]", part)) {
+        const twin = fresh.getElementById(box.id);
+        if (twin) twin.setAttribute("checked", "");
+      }
+      for (const menu of all("details[open][id]", part)) fresh.getElementById(menu.id)?.setAttribute("open", "");
+      await htmx.swap({ text: found.outerHTML, target: part, swap: "outerMorph" });
+    }
+    showTimes();
+    countTicked();
+  } catch {
+    setOffline(true);
+  } finally {
+    isFetching = false;
+    if (isStale) setTimeout(refresh, 300);
+  }
+}
+
+function setOffline(isOffline) {
+  const note = document.getElementById("offline");
+  if (note) note.hidden = !isOffline;
+}
+
+let source = null;
+let wasLost = false;
+
+function listen() {
+  if (source || !document.body.dataset.liveUrl) return;
+  source = new EventSource(document.body.dataset.liveUrl);
+  source.addEventListener("hello", () => {
+    setOffline(false);
+    if (wasLost) refresh();
+    wasLost = false;
+  });
+  source.addEventListener("change", () => {
+    document.dispatchEvent(new CustomEvent("bascule:change"));
+    refresh();
+  });
+  source.addEventListener("error", () => {
+    wasLost = true;
+    setOffline(true);
+    if (source.readyState === EventSource.CLOSED) {
+      source = null;
+      setTimeout(listen, 2000);
+    }
+  });
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && isStale) refresh();
+});
+
+// -- the pane --------------------------------------------------------------------------------
+
+const pane = () => document.getElementById("pane");
+let opener = null;
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("[data-pane], [data-close-pane], [data-copy], [data-tick-all]");
+  if (!target) {
+    if (event.target.id === "pane") pane().close();
+    for (const menu of all("details.menu[open], details.burger[open]")) {
+      if (!menu.contains(event.target)) menu.removeAttribute("open");
+    }
+    return;
+  }
+  if (target.matches("[data-pane]")) opener = target;
+  if (target.matches("[data-close-pane]")) pane().close();
+  if (target.matches("[data-copy]")) copy(target);
+  if (target.matches("[data-tick-all]")) {
+    for (const box of all(target.dataset.tickAll)) box.checked = target.checked;
+    countTicked();
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    for (const menu of all("details.menu[open], details.burger[open]")) {
+      menu.removeAttribute("open");
+      menu.querySelector("summary").focus();
+    }
+  }
+  const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
+  if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    const search = document.querySelector('[data-key="/"]');
+    if (search) {
+      event.preventDefault();
+      search.focus();
+    }
+  }
+});
+
+function afterSwap() {
+  const content = document.getElementById("pane-content");
+  const dialog = pane();
+  if (dialog && content && content.childElementCount && !dialog.open && isPaneWanted) {
+    dialog.showModal();
+    dialog.addEventListener("close", closePane, { once: true });
+  }
+  isPaneWanted = false;
+  showTimes();
+  countTicked();
+  document.querySelector("[data-focus]")?.focus();
+  document.dispatchEvent(new CustomEvent("bascule:shown"));
+}
+
+function closePane() {
+  document.getElementById("pane-content").replaceChildren();
+  if (opener && opener.isConnected) opener.focus();
+  opener = null;
+}
+
+let isPaneWanted = false;
+
+document.addEventListener("htmx:after:swap", (event) => {
+  const target = event.detail?.ctx?.target;
+  isPaneWanted = Boolean(target && target.id === "pane-content");
+  afterSwap();
+});
+
+document.addEventListener("htmx:after:history:update", () => {
+  if (pane()?.open) pane().close();
+  window.scrollTo(0, 0);
+});
+
+document.addEventListener("htmx:error", () => setOffline(true));
+
+// -- small things ----------------------------------------------------------------------------
+
+async function copy(button) {
+  await navigator.clipboard.writeText(button.dataset.copy);
+  const label = button.getAttribute("aria-label");
+  button.setAttribute("aria-label", document.body.dataset.copied);
+  button.classList.add("done");
+  setTimeout(() => {
+    button.setAttribute("aria-label", label);
+    button.classList.remove("done");
+  }, 1500);
+}
+
+// Whatever counts ticked boxes: <output data-ticked="SELECTOR">, and what is of use with some.
+function countTicked() {
+  for (const each of all("[data-ticked]")) {
+    each.textContent = all(`${each.dataset.ticked}:checked`).length;
+  }
+  for (const each of all("[data-needs-ticked]")) {
+    each.disabled = !document.querySelector(`${each.dataset.needsTicked}:checked`);
+  }
+}
+
+document.addEventListener("change", (event) => {
+  countTicked();
+  // A select or box that filters sends its form at once.
+  if (event.target.closest("[data-submit-on-change]")) event.target.form.requestSubmit();
+});
+
+// A range and the field beside it say the same: data-mirrors="ID".
+document.addEventListener("input", (event) => {
+  const other = event.target.dataset.mirrors && document.getElementById(event.target.dataset.mirrors);
+  if (other) other.value = event.target.value;
+});
+
+document.documentElement.classList.add("scripted");
+showTimes();
+countTicked();
+listen();

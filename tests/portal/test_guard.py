@@ -1,0 +1,151 @@
+"""Who is let into the portal, and whose forms count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+
+from bascule import portal
+from bascule.api.auth import Where, entry_of
+from bascule.portal.guard import PortalRoute
+from bascule.portal.words import all_words
+from tests.portal.visiting import Person, owner, text_of
+from tests.wire.browsing import Browser
+from tests.wire.house import House
+
+
+def test_a_stranger_is_led_to_sign_in_and_back(house: House) -> None:
+    answer = Browser(house).get("/portal/activity?q=a%26b")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/signin?next=%2Fportal%2Factivity%3Fq%3Da%2526b"
+
+
+def test_htmx_leads_the_whole_browser_to_sign_in(house: House) -> None:
+    answer = Browser(house).client.get("/portal", headers={"HX-Request": "true"})
+    assert answer.headers["hx-redirect"] == "/signin?next=%2Fportal"
+    assert answer.text == ""
+
+
+def test_pages_allow_no_script_and_no_style_but_our_files(house: House) -> None:
+    answer = owner(house).get("/portal")
+    policy = answer.headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert answer.headers["cache-control"] == "no-store"
+    assert " style=" not in answer.text
+    assert " onclick=" not in answer.text
+    assert "<style" not in answer.text
+    for part in answer.text.split("<script")[1:]:
+        assert part.partition(">")[0].startswith(' src="/portal/files/')
+
+
+@pytest.mark.parametrize(
+    ("fields", "headers"),
+    [
+        ({}, {}),
+        ({"csrf": "x"}, {}),
+        ({"csrf": "another's"}, {}),
+        ({"csrf": "own"}, {"Origin": "https://evil.example"}),
+        ({"csrf": "own"}, {"Origin": "null"}),
+    ],
+)
+def test_a_form_from_elsewhere_changes_nothing(
+    house: House, fields: dict[str, str], headers: dict[str, str]
+) -> None:
+    anna, olga = Person(house, "anna@example.com"), owner(house)
+    given = {"own": anna.csrf, "another's": olga.csrf}
+    data = {"theme": "dark", **{name: given.get(value, value) for name, value in fields.items()}}
+    answer = anna.client.post("/portal/look", data=data, headers=headers, follow_redirects=False)
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+    assert "does not come from a page of your session" in text_of(answer.text)
+
+
+def test_language_and_theme_are_kept(house: House) -> None:
+    anna = Person(house, "anna@example.com")
+    assert '<html lang="fr" data-theme="system">' in anna.page("/portal", language="fr-CA,en;q=.5")
+    answer = anna.send("/portal/look", {"theme": "dark", "next": "/portal/open?x=1"})
+    assert answer.headers["location"] == "/portal/open?x=1"
+    anna.send("/portal/look", {"language": "fr", "next": "https://evil.example/"})
+    assert '<html lang="fr" data-theme="dark">' in anna.page("/portal", language="en")
+
+
+def test_a_way_out_of_the_portal_is_no_way_to_elsewhere(house: House) -> None:
+    anna = Person(house, "anna@example.com")
+    for path in ("https://evil.example/", "//evil.example", "/portal/..//evil", "/portal\\evil"):
+        answer = anna.send("/portal/look", {"theme": "dark", "next": path})
+        assert answer.headers["location"].startswith("/"), path
+        assert not answer.headers["location"].startswith("//"), path
+
+
+def test_an_ended_session_is_none(house: House) -> None:
+    anna = Person(house, "anna@example.com")
+    csrf = anna.csrf
+    house.clock.pass_time(13 * 3600)
+    assert anna.get("/portal").status_code == 303
+    answer = anna.post("/portal/look", {"csrf": csrf, "theme": "dark"})
+    assert answer.headers["location"] == "/signin?next=%2Fportal"
+
+
+def test_no_page_says_so_as_a_page(house: House) -> None:
+    text = text_of(owner(house).page("/portal/nowhere/at/all", 404))
+    assert "There is nothing here" in text
+
+
+def portal_routes() -> Iterator[APIRoute]:
+    """Every route of the portal, those of included routers too."""
+    waiting: list[Any] = list(portal.router().routes)
+    while waiting:
+        route = waiting.pop()
+        included = getattr(route, "original_router", None)
+        if included is not None:
+            waiting.extend(included.routes)
+        else:
+            yield route
+
+
+def test_every_portal_route_declares_whom_it_admits() -> None:
+    """Pages without a session are named here; a new one is to be thought about."""
+    open_to_all, seen = set(), 0
+    for route in portal_routes():
+        seen += 1
+        entry = entry_of(route.endpoint)
+        assert isinstance(route, PortalRoute), route.path
+        assert entry.where is not Where.PATH, route.path
+        if not entry.kinds:
+            open_to_all.add(route.path)
+    assert seen > 5  # the walk did find the included routers
+    assert open_to_all <= {"/", "/portal/files/{version}/{name}", "/portal/welcome"}
+    assert "/" in open_to_all
+
+
+def test_words_are_whole_in_both_languages() -> None:
+    for key, (english, french) in all_words().items():
+        assert english.strip(), key
+        assert french.strip(), key
+        assert "'" not in french, f"{key}: the apostrophe is ’"
+        assert "'" not in english, f"{key}: the apostrophe is ’"
+
+
+def test_french_marks_are_not_parted_from_their_word() -> None:
+    for key, (_, french) in all_words().items():
+        for mark in (" :", " ;", " !", " ?", " »", "« "):
+            assert mark not in french, key
+    assert "\N{NO-BREAK SPACE}" in all_words()["problem.failure_lead"][1]
+
+
+@pytest.mark.parametrize("name", ["portal.css", "tokens.css", "htmx.min.js", "icons.svg"])
+def test_files_are_served_with_their_type(house: House, name: str) -> None:
+    answer = Browser(house).get(f"/portal/files/1/{name}")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith(("text/", "image/svg+xml"))
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("name", ["..%2Flook.py", "%2e%2e%2fguard.py", "README.md", "none.css"])
+def test_nothing_else_is_served_as_a_file(house: House, name: str) -> None:
+    assert Browser(house).get(f"/portal/files/1/{name}").status_code == 404
