@@ -20,6 +20,7 @@ from bascule.agent.witness import Witness
 from bascule.client.assertion import make_assertion
 from bascule.client.https import Https, HttpsFailure, Response
 from bascule.domain.desired import Cut, DesiredState, Lease
+from bascule.domain.knocks import Knock
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.times import format_utc, parse_instant
@@ -284,15 +285,7 @@ def report_json(report: Report) -> dict[str, Any]:
         ],
         "localPortRange": list(report.local_port_range) if report.local_port_range else None,
         "blockedAttempts": report.blocked_attempts,
-        "blocked": [
-            {
-                "source": each.source,
-                "protocol": each.port.protocol,
-                "number": each.port.number,
-                "packets": each.packets,
-            }
-            for each in report.blocked
-        ],
+        "knocks": [_knock_json(each) for each in report.knocks],
         "sessions": dict(report.sessions),
         "weaknesses": list(report.weaknesses),
         "facts": dict(report.facts),
@@ -300,3 +293,11 @@ def report_json(report: Report) -> dict[str, Any]:
         "notes": notes,
         "clock": format_utc(report.clock) if report.clock else None,
     }
+
+
+def _knock_json(knock: Knock) -> dict[str, Any]:
+    counted = {"attempts": knock.attempts, "age": int(knock.age.total_seconds())}
+    if knock.port is None:
+        return counted
+    where = {"protocol": knock.port.protocol, "number": knock.port.number}
+    return {"source": knock.source, **where, **counted}

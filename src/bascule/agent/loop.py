@@ -21,6 +21,7 @@ from typing import Any, TypeVar, cast
 import structlog
 
 from bascule import __version__
+from bascule.agent.knocks import KnockTally
 from bascule.agent.link import KeyRefused, Link
 from bascule.agent.local_openings import LocalOpenings, local_lease
 from bascule.agent.witness import Witness
@@ -82,6 +83,7 @@ class AgentLoop:
         self._drift: list[str] = []
         self._is_connected: bool | None = None
         self._is_refused = False
+        self._knocks = KnockTally()
         self._reported: tuple[object, ...] = ()
         self._last_report = float("-inf")
         self._is_abandoned = False
@@ -254,10 +256,11 @@ class AgentLoop:
     def _report(self, outcome: Outcome) -> None:
         """Report what is new at once, and at each poll that all is as it was."""
         sessions = self._reconciler.count_sessions()
+        attempts, now = outcome.observed.blocked_attempts, self._clock.boottime()
         said = (
             outcome.generation,
             outcome.in_force,
-            outcome.observed.blocked_attempts,
+            attempts,
             tuple(sorted(sessions.items())),
             len(self._drift),
             self._local.pending(),
@@ -266,16 +269,19 @@ class AgentLoop:
             self._own_conflicts(),
         )
         if not self._is_connected or (said == self._reported and self._polled_lately()):
+            self._knocks.look_seldom(attempts, self._driver.blocked, now)
             return
         if not outcome.observed.is_intact:
             return  # what is not known to be so is not said; the next pass heals and says
         opened_here, disputes = self._local.pending(), self._witness.pending()
+        self._knocks.look(attempts, self._driver.blocked, now)
+        knocks = self._knocks.batch(now)
         report = Report(
             generation=outcome.generation,
             in_force=outcome.in_force,
             local_port_range=self._local_port_range(),
-            blocked_attempts=outcome.observed.blocked_attempts,
-            blocked=tuple(self._driver.blocked()),
+            blocked_attempts=attempts,
+            knocks=knocks,
             sessions=sessions,
             weaknesses=self._weaknesses(),
             facts={**self._capabilities.facts, **self._witness.facts()},
@@ -297,6 +303,7 @@ class AgentLoop:
         self._drift.clear()
         self._local.forget(opened_here)
         self._witness.forget(disputes)
+        self._knocks.forget(knocks)
         self._reconciler.notes.clear()
         if server_generation != outcome.generation:
             self._next_poll = 0.0

@@ -38,14 +38,17 @@ from bascule.domain.grant import (
     confirm_open,
 )
 from bascule.domain.ids import ResourceId
+from bascule.domain.knocks import Knock
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
 from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, Forbidden
-from bascule.interfaces import Blocked, Enrolment, EventFilter, Reader, Transaction
+from bascule.interfaces import Enrolment, EventFilter, Reader, Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.grants import close, end_grants, touch
 from bascule.services.held import remember_held
+from bascule.services.knocks import remember_knocks
 from bascule.services.policies import known_machine
+from bascule.services.timeline import follow, opened
 
 MAXIMUM_TOKEN_LIFE = timedelta(minutes=15)
 MAXIMUM_SKEW = timedelta(seconds=30)
@@ -79,7 +82,7 @@ class Report:
     in_force: frozenset[str]  # grant ids whose openings were read back
     local_port_range: tuple[int, int] | None = None
     blocked_attempts: int = 0
-    blocked: tuple[Blocked, ...] = ()
+    knocks: tuple[Knock, ...] = ()  # new since the last report that was answered
     sessions: Mapping[str, int] = field(default_factory=dict)  # grant id -> live connections
     weaknesses: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -169,6 +172,7 @@ def enrol(
         EnforcementPoint(machine.uid, public_key, act.now, agent_version=agent_version)
     )
     tx.delete_held_rules(machine.uid)  # the new point has reported nothing yet
+    follow(tx, act, machine)
     touch(tx, act, machine.uid)
     fingerprint = hashlib.sha256(public_key.encode()).hexdigest()[:16]
     act.record(tx, AgentEnrolled(str(machine.id), machine.uid, fingerprint), machine.id)
@@ -217,15 +221,18 @@ def take_report(tx: Transaction, act: Act, machine_uid: str, report: Report) -> 
             code="GenerationTooFarAhead",
             advice="Enrol the agent anew: bascule machine enrol NAME --replace.",
         )
+    has_moved = False
     if report.generation > generation:
         _overtaken(tx, act, machine, generation, report)
     else:
-        _settle(tx, act, machine, report)
+        has_moved = _settle(tx, act, machine, report)
         if report.generation == generation:
             _keep_shut(tx, act, machine, report.closed)
     _record_notes(tx, act, machine, report)
     _update_point(tx, act, machine, point, report)
-    remember_held(tx, act, machine_uid, report)
+    if remember_held(tx, act, machine_uid, report) or has_moved:
+        follow(tx, act, machine)
+    remember_knocks(tx, act, machine, report.knocks)
     return tx.generation(machine_uid)
 
 
@@ -244,17 +251,21 @@ def _overtaken(
     )
 
 
-def _settle(tx: Transaction, act: Act, machine: Machine, report: Report) -> None:
+def _settle(tx: Transaction, act: Act, machine: Machine, report: Report) -> bool:
+    """True when a grant was read back open, or shut."""
+    has_moved = False
     for grant in tx.unsettled_grants(machine.uid):
         if grant.state is GrantState.OPENING:
             if grant.id in report.in_force and grant.generation <= report.generation:
                 _opened(tx, act, grant)
+                has_moved = True
         elif (
             grant.state is GrantState.CLOSING
             and grant.generation <= report.generation
             and grant.id not in report.in_force
         ):
             close(tx, act, grant, report.sessions.get(grant.id, 0))
+            has_moved = True
 
     lost = [
         grant
@@ -264,6 +275,7 @@ def _settle(tx: Transaction, act: Act, machine: Machine, report: Report) -> None
         and grant.id not in report.in_force
     ]
     end_grants(tx, act, lost, StatusReason.EXPIRED, "its enforcement point has shut it")
+    return has_moved
 
 
 def _keep_shut(tx: Transaction, act: Act, machine: Machine, reported: Iterable[ClosedPort]) -> None:
@@ -282,6 +294,7 @@ def _keep_shut(tx: Transaction, act: Act, machine: Machine, reported: Iterable[C
 
 def _opened(tx: Transaction, act: Act, grant: Grant) -> None:
     tx.update_grant(confirm_open(grant), grant.state)
+    opened(tx, act, grant)
     act.settled.add(grant.request_id)
     act.record(tx, GrantOpened(grant.id, grant.request_id, str(grant.machine_id)), grant.machine_id)
 

@@ -1,4 +1,4 @@
-"""The server's own loop: sweep what time ended, note who fell silent or is gone.
+"""The server's own loop: sweep what time ended, note who fell silent or is gone, forget.
 
 Level, not edge: each round reads what is due. A round that fails is logged and tried
 again; the kernel ends what it must meanwhile.
@@ -16,6 +16,7 @@ from bascule.domain.times import format_utc
 from bascule.errors import BasculeError
 from bascule.interfaces import Transaction
 from bascule.services.act import Act, Services
+from bascule.services.knocks import forget_old_knocks
 from bascule.services.owners import ending_credentials
 from bascule.services.sweep import close_orphans, next_due, note_silence, sweep
 
@@ -76,6 +77,7 @@ async def _round(services: Services) -> timedelta:
 async def _silence_round(services: Services, silent: set[str]) -> set[str]:
     def work(tx: Transaction, act: Act) -> set[str]:
         close_orphans(tx, act)
+        forget_old_knocks(tx, act)
         return note_silence(tx, act, silent)
 
     return await services.perform(work)

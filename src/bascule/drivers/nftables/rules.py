@@ -194,5 +194,6 @@ def knocks(table: Table) -> list[Blocked]:
             with suppress(TypeError, ValueError):  # not of our form
                 source, *port = element.words
                 address = str(ip_address(source))
-                found.append(Blocked(address, port_key(*port), element.packets))
+                seen = Blocked(address, port_key(*port), element.packets, _left(element))
+                found.append(seen)
     return found

@@ -1,0 +1,196 @@
+"""Rows of blocked attempts.
+
+An hour's rows of one scope stand together in the primary key: what is asked of the last
+hours reads them and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    select,
+    true,
+    update,
+)
+
+from bascule.domain.knocks import HOUR, MOST_ATTEMPTS, OTHERS, Knocker, Knocks, hour_of
+from bascule.domain.net import PortKey, TransportProtocol
+from bascule.store.columns import Instant
+from bascule.store.rows import Rows, slices
+from bascule.store.tables.knocks import knocks as t
+
+_HERE = and_(t.c.scope == bindparam("here"), t.c.hour == bindparam("at"))
+_NAMED = select(func.count()).select_from(t).where(_HERE, t.c.source != OTHERS)
+_MORE = bindparam("more", type_=BigInteger())
+_SEEN = bindparam("seen", type_=Instant())
+_ADD = (
+    update(t)
+    .where(
+        _HERE,
+        t.c.source == bindparam("whose"),
+        t.c.protocol == bindparam("by"),
+        t.c.number == bindparam("to"),
+    )
+    .values(
+        attempts=case(
+            (t.c.attempts > MOST_ATTEMPTS - _MORE, MOST_ATTEMPTS), else_=t.c.attempts + _MORE
+        ),
+        last_at=case((t.c.last_at > _SEEN, t.c.last_at), else_=_SEEN),
+    )
+)
+_LAST = select(func.max(t.c.last_at)).where(
+    t.c.scope == bindparam("here"),
+    t.c.hour.in_(bindparam("hours", expanding=True)),
+    t.c.source == bindparam("whose"),
+    t.c.last_at >= _SEEN,
+)
+_ATTEMPTS = func.sum(t.c.attempts).label("attempts")
+_HOURS_ON = 25  # as far as ``last_knock`` looks on from its ``since``
+
+
+class KnockReads(Rows):
+    __slots__ = ()
+
+    def knock_hours(
+        self, scopes: Collection[str], since: datetime, source: str | None = None
+    ) -> Sequence[tuple[datetime, int]]:
+        sums: dict[datetime, int] = {}
+        for some in slices(sorted(scopes)):
+            wanted = _lately(select(t.c.hour, _ATTEMPTS), some, since, source)
+            for row in self._all(wanted.group_by(t.c.hour)):
+                sums[row.hour] = sums.get(row.hour, 0) + int(row.attempts)
+        return sorted(sums.items())
+
+    def knockers(
+        self, scopes: Collection[str], since: datetime, limit: int, source: str | None = None
+    ) -> Sequence[Knocker]:
+        columns = (t.c.source, _ATTEMPTS, func.max(t.c.last_at).label("last_at"))
+        found: dict[str, Knocker] = {}
+        parts = slices(sorted(scopes))
+        for some in parts:
+            wanted = _lately(select(*columns), some, since, source).where(t.c.source != OTHERS)
+            wanted = wanted.group_by(t.c.source)
+            if len(parts) == 1:
+                wanted = wanted.order_by(_ATTEMPTS.desc(), t.c.source).limit(limit)
+            for row in self._all(wanted):
+                found[row.source] = _together(found.get(row.source), row)
+        first = sorted(found.values(), key=lambda each: (-each.attempts, each.source))[:limit]
+        return self._with_ports(first, parts, since)
+
+    def _with_ports(
+        self, knockers: Sequence[Knocker], parts: Sequence[Sequence[str]], since: datetime
+    ) -> Sequence[Knocker]:
+        ports: dict[str, set[PortKey]] = {each.source: set() for each in knockers}
+        for some in parts if ports else ():
+            wanted = _lately(select(t.c.source, t.c.protocol, t.c.number), some, since, None)
+            wanted = wanted.where(t.c.source.in_(ports)).distinct()
+            for row in self._all(wanted):
+                ports[row.source].add(PortKey(TransportProtocol(row.protocol), row.number))
+        return [
+            Knocker(each.source, each.attempts, each.last_at, tuple(sorted(ports[each.source])))
+            for each in knockers
+        ]
+
+    def last_knock(self, scope: str, source: str, since: datetime) -> datetime | None:
+        # The hours by name, so that the source is looked up in each: a range would be read.
+        hours = [hour_of(since) + HOUR * later for later in range(_HOURS_ON)]
+        row = self._first(_LAST, {"here": scope, "hours": hours, "whose": source, "seen": since})
+        return None if row is None else row[0]
+
+
+class KnockWrites(KnockReads):
+    __slots__ = ()
+
+    def add_knocks(
+        self, scope: str, hour: datetime, knocks: Sequence[Knocks], most: int
+    ) -> Sequence[Knocks]:
+        here = {"here": scope, "at": hour}
+        named = [each for each in knocks if each.source != OTHERS]
+        known = self._known(here, named)
+        new = [each for each in named if _key(each) not in known]
+        row = self._first(_NAMED, here) if new else None
+        room = max(0, most - int(row[0])) if row is not None else 0
+        added = [each for each in named if _key(each) in known]
+        if added:
+            self._run(_ADD, [_addition(here, each) for each in added])
+        if new[:room]:
+            self._run(t.insert(), [_values(scope, hour, each) for each in new[:room]])
+        others = _summed([*new[room:], *(each for each in knocks if each.source == OTHERS)])
+        if others and not self._run(_ADD, _addition(here, others)):
+            self._run(t.insert(), _values(scope, hour, others))
+        return [*added, *new[:room], *([others] if others else [])]
+
+    def _known(self, here: dict[str, Any], named: Sequence[Knocks]) -> set[tuple[str, str, int]]:
+        found: set[tuple[str, str, int]] = set()
+        for some in slices(sorted({each.source for each in named})):
+            columns = select(t.c.source, t.c.protocol, t.c.number)
+            rows = self._all(columns.where(_HERE, t.c.source.in_(some)), here)
+            found.update((row.source, row.protocol, row.number) for row in rows)
+        return found
+
+    def forget_knocks(self, before: datetime, most_scopes: int) -> int:
+        oldest = self._first(select(func.min(t.c.hour)))
+        hour = oldest[0] if oldest is not None else None
+        if hour is None or hour >= before:
+            return 0
+        wanted = select(t.c.scope).where(t.c.hour == hour).distinct().limit(most_scopes)
+        scopes = [row.scope for row in self._all(wanted)]
+        gone = (delete(t).where(t.c.hour == hour, t.c.scope.in_(each)) for each in slices(scopes))
+        return sum(map(self._run, gone))
+
+
+def _lately(
+    wanted: Select[Any], scopes: Sequence[str], since: datetime, source: str | None
+) -> Select[Any]:
+    whose = true() if source is None else t.c.source == source
+    return wanted.where(t.c.scope.in_(scopes), t.c.hour >= since, whose)
+
+
+def _together(known: Knocker | None, row: Row[Any]) -> Knocker:
+    if known is None:
+        return Knocker(row.source, int(row.attempts), row.last_at)
+    last_at = max(known.last_at, row.last_at)
+    return Knocker(row.source, known.attempts + int(row.attempts), last_at)
+
+
+def _key(knocks: Knocks) -> tuple[str, str, int]:
+    port = knocks.port
+    return (knocks.source, "", 0) if port is None else (knocks.source, port.protocol, port.number)
+
+
+def _addition(here: dict[str, Any], knocks: Knocks) -> dict[str, Any]:
+    source, protocol, number = _key(knocks)
+    what = {"whose": source, "by": protocol, "to": number}
+    return {**here, **what, "more": knocks.attempts, "seen": knocks.last_at}
+
+
+def _values(scope: str, hour: datetime, knocks: Knocks) -> dict[str, Any]:
+    source, protocol, number = _key(knocks)
+    return {
+        "scope": scope,
+        "hour": hour,
+        "source": source,
+        "protocol": protocol,
+        "number": number,
+        "attempts": knocks.attempts,
+        "last_at": knocks.last_at,
+    }
+
+
+def _summed(knocks: Sequence[Knocks]) -> Knocks | None:
+    """All of them as others; None when there are none."""
+    if not knocks:
+        return None
+    attempts = min(MOST_ATTEMPTS, sum(each.attempts for each in knocks))
+    return Knocks(OTHERS, None, attempts, max(each.last_at for each in knocks))
