@@ -294,6 +294,7 @@ def _keep_shut(tx: Transaction, act: Act, machine: Machine, reported: Iterable[C
 
 def _opened(tx: Transaction, act: Act, grant: Grant) -> None:
     tx.update_grant(confirm_open(grant), grant.state)
+    tx.note_access(grant.machine_uid, act.now, grant.requestor_id, grant.requestor)
     opened(tx, act, grant)
     act.settled.add(grant.request_id)
     act.record(tx, GrantOpened(grant.id, grant.request_id, str(grant.machine_id)), grant.machine_id)

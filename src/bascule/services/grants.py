@@ -15,6 +15,7 @@ from bascule.domain.grant import Grant, GrantState, StatusReason, confirm_closed
 from bascule.domain.times import format_utc
 from bascule.interfaces import Transaction
 from bascule.services.act import Act
+from bascule.services.timeline import was_shut
 
 
 def touch(tx: Transaction, act: Act, machine_uid: str, beyond: int = 0) -> int:
@@ -65,6 +66,7 @@ def close(tx: Transaction, act: Act, grant: Grant, sessions_alive: int = 0) -> G
     """Settle a grant that has ended: it is shut."""
     closed = confirm_closed(grant)
     tx.update_grant(closed, grant.state)
+    was_shut(tx, act, grant)
     act.settled.add(grant.request_id)
     act.record(
         tx,

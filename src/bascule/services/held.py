@@ -24,8 +24,8 @@ LOCAL = "local-"  # how ids of openings by root begin
 MOST_LOCAL = 64  # as many as one report tells of
 
 
-def remember_held(tx: Transaction, act: Act, machine_uid: str, report: Report) -> None:
-    """Keep what was read back, when it differs from what was kept."""
+def remember_held(tx: Transaction, act: Act, machine_uid: str, report: Report) -> bool:
+    """Keep what was read back; True when it differs from what was kept."""
     before = tx.held_rules([machine_uid]).get(machine_uid)
     known = {each.id: each for each in before.local} if before else {}
     for told in report.local_openings:
@@ -36,8 +36,10 @@ def remember_held(tx: Transaction, act: Act, machine_uid: str, report: Report) -
     # One that nobody described is in force all the same: it has no ports, and is counted.
     local = tuple(known.get(each) or HeldOpening(each[:64], (), ()) for each in in_force)
     held = HeldRules(machine_uid, report.generation, act.now, report.closed, local)
-    if before is None or replace(held, generation=before.generation, since=before.since) != before:
+    is_new = before is None or held != replace(before, generation=held.generation, since=held.since)
+    if is_new:
         tx.put_held_rules(held)
+    return is_new
 
 
 def _opening(told: LocalOpening, act: Act) -> HeldOpening | None:

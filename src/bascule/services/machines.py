@@ -19,6 +19,7 @@ from bascule.services.act import Act, new_id
 from bascule.services.assignments import forget_scope
 from bascule.services.grants import end_grants
 from bascule.services.policies import write_policy
+from bascule.services.timeline import machine_came, machine_went
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ def put_machine(
         created_at=before.created_at if before else act.now,
     )
     tx.put_machine(machine)
+    if before is None:
+        machine_came(tx, act, machine)
     addresses = tuple(str(address) for address in machine.addresses)
     made = MachineAdded if before is None else MachineChanged
     act.record(tx, made(str(machine.id), machine.uid, addresses), machine.id)
@@ -87,6 +90,7 @@ def delete_machine(tx: Transaction, act: Act, machine_id: ResourceId) -> bool:
         write_policy(tx, act, stored.policy.without(machine.id), stored, [])
     forget_scope(tx, act, resource_scope(machine.id), f"deletion of {machine.id}")
     act.touched.add(machine.uid)
+    machine_went(tx, act, machine)
     tx.delete_machine(machine.uid)
     act.record(tx, MachineDeleted(str(machine.id), machine.uid), machine.id)
     return True

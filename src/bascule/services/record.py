@@ -162,7 +162,8 @@ def _take_all(proof: Proof, lines: Sequence[bytes]) -> None:
 
 
 def prune(tx: Transaction, act: Act, before: datetime) -> RecordPruned:
-    """Delete the checkpointed spans that are wholly from before that instant, on record.
+    """Delete the checkpointed spans that are wholly from before that instant, on record; and
+    what exposure could be told of the time before it.
 
     The last checkpoint of them stays and begins what is left. Raises Conflict when there
     is no such span.
@@ -180,6 +181,7 @@ def prune(tx: Transaction, act: Act, before: datetime) -> RecordPruned:
             advice="Spans end at checkpoints: bascule audit checkpoints.",
         )
     deleted = tx.prune_record(stub.head.position)
+    tx.prune_exposure(before)
     fact = RecordPruned(format_utc(before), stub.head.position, stub.head.hash, deleted)
     act.record(tx, fact)
     return fact

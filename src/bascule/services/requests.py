@@ -19,6 +19,7 @@ from bascule.services.act import Act, new_id
 from bascule.services.asking import check_may_ask, check_may_know, check_may_revoke
 from bascule.services.grants import end_grants, touch
 from bascule.services.plans import require_plan
+from bascule.services.timeline import lengthened
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +258,7 @@ def _extend_one(tx: Transaction, act: Act, grant: Grant, granted: Grant) -> None
     longer = extend_to(grant, granted.ends_at, granted.ends_at_text)
     generation = touch(tx, act, grant.machine_uid)
     tx.update_grant(replace(longer, generation=generation), grant.state)
+    lengthened(tx, longer)
     act.settled.add(grant.request_id)
     act.record(
         tx,

@@ -21,16 +21,18 @@ from bascule.domain.grant import (
 from bascule.domain.ids import ResourceId
 from bascule.domain.times import format_utc, parse_instant
 from bascule.interfaces import EventFilter, Reader, Transaction
+from bascule.interfaces.listing import RECENT
 from bascule.services.act import Act
 from bascule.services.expired_memberships import end_memberships
 from bascule.services.grants import close, end_grants, touch
+from bascule.services.timeline import end_overdue
 
 
 def next_due(tx: Reader) -> datetime | None:
     """The earliest moment at which ``sweep`` would have something to do."""
     ends = [_due_at(grant) for grant in tx.live_grants()]
-    first = tx.next_membership_end()
-    return min(ends if first is None else [*ends, first], default=None)
+    others = (tx.next_membership_end(), tx.next_overdue())
+    return min([*ends, *(each for each in others if each is not None)], default=None)
 
 
 def _due_at(grant: Grant) -> datetime:
@@ -41,7 +43,7 @@ def _due_at(grant: Grant) -> datetime:
 
 def sweep(tx: Transaction, act: Act) -> int:
     """End what is over, withdraw what never opened, and forget memberships that nobody vouches
-    for any more; returns how many grants and memberships that were.
+    for any more; returns how many grants, open ports and memberships that were.
     """
     due = [grant for grant in tx.live_grants() if _due_at(grant) <= act.now]
     end_grants(
@@ -54,7 +56,7 @@ def sweep(tx: Transaction, act: Act) -> int:
     for grant in due:
         if grant.state is GrantState.OPENING:
             _withdraw(tx, act, grant)
-    return len(due) + end_memberships(tx, act)
+    return len(due) + end_overdue(tx, act) + end_memberships(tx, act)
 
 
 def _withdraw(tx: Transaction, act: Act, grant: Grant) -> None:
@@ -128,7 +130,15 @@ def note_silence(tx: Transaction, act: Act, known_silent: set[str]) -> set[str]:
         fact = AgentWentSilent(str(machine.id), format_utc(point.last_contact_at))
         if not _is_on_record(tx, machine.id, fact):
             act.record(tx, fact, machine.id)
+    tx.mark_silent(silent - known_silent)
     return silent
+
+
+def forget_old_requests(tx: Transaction, act: Act) -> bool:
+    """Count what was asked for more than RECENT ago as recent no longer, a bounded number at a
+    time; True when there is more.
+    """
+    return tx.forget_requests(act.now - RECENT)
 
 
 def _is_on_record(tx: Reader, machine_id: ResourceId, fact: AgentWentSilent) -> bool:

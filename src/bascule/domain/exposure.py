@@ -1,0 +1,183 @@
+"""When ports were kept shut and when they let somebody in: arithmetic of spans.
+
+A span begins at its ``began_at`` and is over at its ``ended_at``: the beginning belongs to it,
+the end does not, as with a lease. All of it rests on what enforcement points were read back to
+hold. A port counts once however many leases open it at the same time.
+
+Over many machines nobody adds up spans: what begins and ends is noted by the clock hour
+(``HourStep``), and the time of any whole hours follows from these and from today's number.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from bascule.domain.net import AddressPrefix, PortKey
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+_NO_TIME = timedelta(0)
+
+
+class SpanKind(StrEnum):
+    SHUT = "shut"  # a port is kept shut to all whom no lease lets in
+    OPEN = "open"  # of that time: while a lease, or root on the host, lets somebody in
+    BARE = "bare"  # a machine of which nothing is kept shut
+    KNOWN = "known"  # a machine is in the inventory; counted, without a span
+
+
+Place = tuple[SpanKind, PortKey | None]  # of one machine; without a port: of the machine itself
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSpan:
+    """For how long one thing was so of one machine."""
+
+    kind: SpanKind
+    port: PortKey | None
+    began_at: datetime  # inclusive
+    ended_at: datetime | None = None  # exclusive; None: it is so still
+    ends_by: datetime | None = None  # of OPEN: the last lease's end; None: not known
+
+    @property
+    def place(self) -> Place:
+        return self.kind, self.port
+
+    def covers(self, at: datetime) -> bool:
+        return self.began_at <= at and (self.ended_at is None or at < self.ended_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Somebody was let in: read back open, and later read back shut."""
+
+    id: str  # of the grant, or of what root opened on the host
+    ports: tuple[PortKey, ...]
+    sources: tuple[AddressPrefix, ...]
+    requestor_id: str  # empty: root on the host
+    requestor: str
+    request_id: str  # empty: root on the host
+    opened_at: datetime  # inclusive
+    ends_by: datetime | None = None  # the lease's end; None: not known
+    shut_at: datetime | None = None  # exclusive; None: not read back shut yet
+
+    def is_over(self, at: datetime) -> bool:
+        """Has the host ended it by then, whether or not that was read back?"""
+        return self.ends_by is not None and self.ends_by <= at
+
+
+def kept_now(
+    closed: Iterable[PortKey], openings: Iterable[Opening], now: datetime
+) -> Mapping[Place, datetime | None]:
+    """What is so of a machine that keeps these ports shut, each with the end that is known of
+    it: the latest lease's, where ports are open; None otherwise, and where one has no end.
+    """
+    shut = set(closed)
+    found: dict[Place, datetime | None] = {(SpanKind.SHUT, port): None for port in sorted(shut)}
+    if not shut:
+        found[SpanKind.BARE, None] = None
+    ends: defaultdict[PortKey, list[datetime | None]] = defaultdict(list)
+    for opening in openings:
+        for port in opening.ports:
+            if port in shut and not opening.is_over(now):
+                ends[port].append(opening.ends_by)
+    for port, known in ends.items():
+        dated = [end for end in known if end is not None]
+        found[SpanKind.OPEN, port] = max(dated) if len(dated) == len(known) else None
+    return found
+
+
+def time_covered(spans: Iterable[KeptSpan], since: datetime, until: datetime) -> timedelta:
+    """How much of the time from ``since`` (inclusive) to ``until`` (exclusive) lies in at least
+    one of these spans: what overlaps counts once.
+    """
+    total, reached = _NO_TIME, since
+    for span in sorted(spans, key=lambda each: each.began_at):
+        begin = max(span.began_at, reached)
+        end = until if span.ended_at is None else min(span.ended_at, until)
+        if end > begin:
+            total += end - begin
+            reached = end
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class PortTime:
+    """Time of ports, added up over ports: two ports for one hour are two port-hours."""
+
+    kept: timedelta = _NO_TIME  # shut to all whom no lease let in
+    opened: timedelta = _NO_TIME  # of that: while somebody was let in
+
+    @property
+    def shut(self) -> timedelta:
+        """Shut to everybody."""
+        return self.kept - self.opened
+
+    def __add__(self, other: PortTime) -> PortTime:
+        return PortTime(self.kept + other.kept, self.opened + other.opened)
+
+
+def port_time(spans: Iterable[KeptSpan], since: datetime, until: datetime) -> PortTime:
+    """The same of one machine's spans, port by port."""
+    found: defaultdict[Place, list[KeptSpan]] = defaultdict(list)
+    for span in spans:
+        found[span.place].append(span)
+    times = {SpanKind.SHUT: _NO_TIME, SpanKind.OPEN: _NO_TIME}
+    for (kind, _), some in found.items():
+        if kind in times:
+            times[kind] += time_covered(some, since, until)
+    return PortTime(times[SpanKind.SHUT], times[SpanKind.OPEN])
+
+
+@dataclass(frozen=True, slots=True)
+class HourStep:
+    """What began and what ended within one clock hour, added up."""
+
+    hour: datetime  # its beginning
+    change: int  # spans that began, less those that ended
+    moment: timedelta  # how long after the hour's beginning, added up; of ends subtracted
+
+
+def hour_of(instant: datetime) -> datetime:
+    """The beginning of the clock hour, in UTC."""
+    return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def steps_of(changes: Iterable[tuple[datetime, int]]) -> Sequence[HourStep]:
+    """Beginnings (+1) and ends (-1), put together by the hour."""
+    found: defaultdict[datetime, tuple[int, timedelta]] = defaultdict(lambda: (0, _NO_TIME))
+    for at, change in changes:
+        hour = hour_of(at)
+        before, moment = found[hour]
+        found[hour] = (before + change, moment + change * (at - hour))
+    return [HourStep(hour, *found[hour]) for hour in sorted(found)]
+
+
+def time_by_steps(
+    number_now: int, steps: Iterable[HourStep], since: datetime, until: datetime
+) -> timedelta:
+    """The same time as by adding up spans, from how many are so now and from all steps since.
+
+    ``since`` begins a clock hour; ``until`` does too, or is after all that these steps tell of.
+    """
+    later = [step for step in steps if step.hour >= since]
+    at_first = number_now - sum(step.change for step in later)
+    total = at_first * (until - since)
+    for step in later:
+        if step.hour < until:
+            total += step.change * (until - step.hour) - step.moment
+    return total
+
+
+def days_between(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """The pieces of that time by UTC day; the first and the last may be less than a day."""
+    begin = since
+    while begin < until:
+        midnight = begin.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        end = min(midnight + DAY, until)
+        yield begin, end
+        begin = end

@@ -1,0 +1,116 @@
+"""The history of what was kept shut and who was let in, as exposure is told from it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from bascule.domain.exposure import HourStep, KeptSpan, Opening, Place, SpanKind
+from bascule.domain.ids import ResourceId
+from bascule.domain.net import PortKey
+from bascule.domain.roles import Reach
+
+
+@dataclass(frozen=True, slots=True)
+class KnownMachine:
+    """A machine of some moment; it may be deleted by now."""
+
+    id: ResourceId
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureFilter:
+    """Which machines are meant, at one moment."""
+
+    at: datetime
+    only: SpanKind | None = None  # OPEN: somebody is let in; BARE: nothing is kept shut
+    within: Reach | None = None  # scopes, of which one must contain it
+
+
+class ExposureReads(Protocol):
+    def exposure_since(self) -> datetime | None:
+        """From when on the history is whole; None: there is no installation yet."""
+        ...
+
+    def current_spans(self, machine_uid: str) -> Sequence[KeptSpan]:
+        """What is so of a machine now."""
+        ...
+
+    def overdue_spans(self, now: datetime) -> Sequence[tuple[KnownMachine, KeptSpan]]:
+        """OPEN ones whose last lease has ended by then. Ordered by that end; bounded."""
+        ...
+
+    def next_overdue(self) -> datetime | None:
+        """The earliest end of a lease among the OPEN ones."""
+        ...
+
+    def current_openings(self, machine_uid: str) -> Sequence[Opening]:
+        """Those that were not read back shut yet, in the order they were added."""
+        ...
+
+    def exposed_machines(
+        self, wanted: ExposureFilter, after: str = "", limit: int = 1000
+    ) -> Sequence[KnownMachine]:
+        """Ordered by id key; ``after`` is the last key of the page before."""
+        ...
+
+    def shut_spans(
+        self, machine_uids: Sequence[str], at: datetime
+    ) -> Mapping[str, Sequence[KeptSpan]]:
+        """SHUT ones that had begun by then, by machine; ended or not, the oldest first."""
+        ...
+
+    def openings_at(
+        self, machine_uids: Sequence[str], at: datetime
+    ) -> Mapping[str, Sequence[Opening]]:
+        """Those that were read back open by then and not yet shut, the oldest first."""
+        ...
+
+    def spans_between(
+        self, machine_keys: Collection[str], since: datetime, until: datetime
+    ) -> Mapping[str, Sequence[KeptSpan]]:
+        """SHUT and OPEN ones that reach into that time, by machine uid; of machines by id key."""
+        ...
+
+    def wanted_ports(self, machine_uids: Sequence[str]) -> Mapping[str, frozenset[PortKey]]:
+        """What is to be kept shut, whether or not it was ever read back so."""
+        ...
+
+    def exposure_counts(self, scope_key: str) -> Mapping[SpanKind, int]:
+        """How many there are now of each kind in a subscription or a resource group."""
+        ...
+
+    def exposure_steps(
+        self, scope_key: str, since: datetime
+    ) -> Mapping[SpanKind, Sequence[HourStep]]:
+        """All hours from that one on in which something changed there, in order."""
+        ...
+
+
+class ExposureWrites(ExposureReads, Protocol):
+    def begin_span(self, machine: KnownMachine, span: KeptSpan) -> None: ...
+
+    def bound_span(self, machine_uid: str, place: Place, ends_by: datetime | None) -> None:
+        """Move the end that is known of what is so now."""
+        ...
+
+    def end_span(self, machine_uid: str, place: Place, ended_at: datetime) -> None: ...
+
+    def add_opening(self, machine: KnownMachine, opening: Opening) -> None: ...
+
+    def lengthen_opening(self, machine_uid: str, opening_id: str, ends_by: datetime) -> None: ...
+
+    def end_opening(self, machine_uid: str, opening_id: str, shut_at: datetime) -> bool:
+        """False when it is not open; nothing is changed then."""
+        ...
+
+    def add_steps(self, scope_key: str, kind: SpanKind, steps: Sequence[HourStep]) -> None:
+        """Add these to what is known of their hours and to today's number."""
+        ...
+
+    def prune_exposure(self, before: datetime) -> None:
+        """Forget what ended before that instant; the history is whole from it on."""
+        ...

@@ -1,0 +1,162 @@
+"""When each port was kept shut and when it let somebody in: the history is written here.
+
+What is written is what an enforcement point was read back to hold, in the transaction of the
+report that said so, at the time of that report. Time alone writes one thing: where the last
+lease of an open port has ended, the kernel has shut it, whoever is silent (``end_overdue``).
+That somebody was let in ends only when it is read back shut.
+
+What is not here: what the history says of a moment (``services.exposure``).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from bascule.domain.exposure import (
+    KeptSpan,
+    Opening,
+    Place,
+    SpanKind,
+    kept_now,
+    steps_of,
+)
+from bascule.domain.grant import Grant
+from bascule.domain.ids import ResourceId
+from bascule.domain.machine import Machine
+from bascule.domain.scopes import group_scope, subscription_scope
+from bascule.domain.security_rules import HeldOpening
+from bascule.interfaces import Transaction
+from bascule.interfaces.exposure import KnownMachine
+from bascule.services.act import Act
+
+ROOT_ON_HOST = "root on the host"
+_Changes = defaultdict[SpanKind, list[tuple[datetime, int]]]
+
+
+def machine_came(tx: Transaction, act: Act, machine: Machine) -> None:
+    """A new machine: nothing of it is kept shut."""
+    known = KnownMachine(machine.id, machine.uid)
+    tx.begin_span(known, KeptSpan(SpanKind.BARE, None, act.now))
+    _count(tx, machine.id, {SpanKind.KNOWN: [(act.now, 1)], SpanKind.BARE: [(act.now, 1)]})
+
+
+def machine_went(tx: Transaction, act: Act, machine: Machine) -> None:
+    """From now on nothing is known of it; who was let in stays until it is read back shut."""
+    changes: _Changes = defaultdict(list, {SpanKind.KNOWN: [(act.now, -1)]})
+    for span in tx.current_spans(machine.uid):
+        _end(tx, machine.uid, span, act.now, changes)
+    _count(tx, machine.id, changes)
+
+
+def opened(tx: Transaction, act: Act, grant: Grant) -> None:
+    """A grant was read back open."""
+    opening = Opening(
+        grant.id,
+        grant.port_keys,
+        grant.sources,
+        grant.requestor_id,
+        grant.requestor,
+        grant.request_id,
+        act.now,
+        grant.ends_at,
+    )
+    tx.add_opening(KnownMachine(grant.machine_id, grant.machine_uid), opening)
+
+
+def lengthened(tx: Transaction, grant: Grant) -> None:
+    """The end of a live grant was moved; one that is not open yet brings its end along."""
+    tx.lengthen_opening(grant.machine_uid, grant.id, grant.ends_at)
+    for span in tx.current_spans(grant.machine_uid):
+        is_its = span.kind is SpanKind.OPEN and span.port in grant.port_keys
+        if is_its and span.ends_by is not None and span.ends_by < grant.ends_at:
+            tx.bound_span(grant.machine_uid, span.place, grant.ends_at)
+
+
+def was_shut(tx: Transaction, act: Act, grant: Grant) -> None:
+    """A grant was read back shut, or was never open."""
+    tx.end_opening(grant.machine_uid, grant.id, act.now)
+
+
+def follow(tx: Transaction, act: Act, machine: Machine) -> None:
+    """Begin and end spans until they say what the machine was last read back to hold."""
+    held = tx.held_rules([machine.uid]).get(machine.uid)
+    known = KnownMachine(machine.id, machine.uid)
+    _follow_root(tx, act, known, held.local if held else ())
+    closed = {each.port for each in held.closed} if held else set()
+    wanted = kept_now(closed, tx.current_openings(machine.uid), act.now)
+    current = {span.place: span for span in tx.current_spans(machine.uid)}
+    changes: _Changes = defaultdict(list)
+    for place in current.keys() - wanted.keys():
+        _end(tx, machine.uid, current[place], act.now, changes)
+    for place, ends_by in wanted.items():
+        _begin(tx, act, known, place, ends_by, current.get(place), changes)
+    _count(tx, machine.id, changes)
+
+
+def _follow_root(
+    tx: Transaction, act: Act, machine: KnownMachine, local: Iterable[HeldOpening]
+) -> None:
+    """What root opened on the host comes and goes with the reports that have it in force."""
+    told = {each.id: each for each in local}
+    known = {each.id for each in tx.current_openings(machine.uid) if not each.request_id}
+    for gone in sorted(known - told.keys()):
+        tx.end_opening(machine.uid, gone, act.now)
+    for new in sorted(told.keys() - known):
+        each = told[new]
+        opening = Opening(
+            new, each.ports, each.sources, "", ROOT_ON_HOST, "", act.now, each.ends_at
+        )
+        tx.add_opening(machine, opening)
+
+
+def _begin(
+    tx: Transaction,
+    act: Act,
+    machine: KnownMachine,
+    place: Place,
+    ends_by: datetime | None,
+    before: KeptSpan | None,
+    changes: _Changes,
+) -> None:
+    kind, port = place
+    if before is None:
+        tx.begin_span(machine, KeptSpan(kind, port, act.now, ends_by=ends_by))
+        changes[kind].append((act.now, 1))
+    elif before.ends_by != ends_by:
+        tx.bound_span(machine.uid, place, ends_by)
+
+
+def _end(
+    tx: Transaction, machine_uid: str, span: KeptSpan, now: datetime, changes: _Changes
+) -> None:
+    """A lease's own end counts, when nobody said so earlier."""
+    at = now if span.ends_by is None else max(span.began_at, min(span.ends_by, now))
+    tx.end_span(machine_uid, span.place, at)
+    changes[span.kind].append((at, -1))
+
+
+def _count(
+    tx: Transaction,
+    machine_id: ResourceId,
+    changes: Mapping[SpanKind, Iterable[tuple[datetime, int]]],
+) -> None:
+    scopes = (
+        subscription_scope(machine_id.subscription_id),
+        group_scope(machine_id.subscription_id, machine_id.resource_group),
+    )
+    for kind, some in changes.items():
+        steps = steps_of(some)
+        for scope in scopes:
+            tx.add_steps(scope.key, kind, steps)
+
+
+def end_overdue(tx: Transaction, act: Act) -> int:
+    """Ports whose last lease has ended are shut from that end on; returns how many."""
+    due = tx.overdue_spans(act.now)
+    for machine, span in due:
+        changes: _Changes = defaultdict(list)
+        _end(tx, machine.uid, span, act.now, changes)
+        _count(tx, machine.id, changes)
+    return len(due)

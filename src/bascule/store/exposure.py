@@ -1,0 +1,344 @@
+"""Rows of the history that exposure is told from: spans, openings, and steps by the hour."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
+
+from bascule.domain.exposure import (
+    DAY,
+    HourStep,
+    KeptSpan,
+    Opening,
+    Place,
+    SpanKind,
+    hour_of,
+)
+from bascule.domain.net import PortKey, TransportProtocol
+from bascule.interfaces.exposure import ExposureFilter, KnownMachine
+from bascule.store import tables as t
+from bascule.store.rows import Rows, prefixes, resource_id, slices
+from bascule.store.tables.exposure import (
+    IS_BARE,
+    IS_CURRENT,
+    IS_LONG,
+    IS_NOT_SHUT,
+    IS_OF_MACHINES,
+    counts,
+    history,
+    openings,
+    spans,
+    steps,
+)
+from bascule.store.within import clauses_within
+
+_MOST_OVERDUE = 500  # of one sweep; the next begins at once
+_CURRENT = select(spans).where(IS_CURRENT, spans.c.machine_uid == bindparam("uid"))
+_DUE = select(spans).where(IS_CURRENT, spans.c.ends_by.is_not(None)).order_by(spans.c.ends_by)
+_NOT_SHUT = (
+    select(openings)
+    .where(IS_NOT_SHUT, openings.c.machine_uid == bindparam("uid"))
+    .order_by(openings.c.sequence)
+)
+_COUNTS = select(counts).where(counts.c.scope_key == bindparam("scope"))
+_HERE = and_(
+    IS_CURRENT,
+    spans.c.machine_uid == bindparam("here_uid"),
+    spans.c.kind == bindparam("here_kind"),
+    spans.c.protocol == bindparam("here_protocol"),
+    spans.c.number == bindparam("here_number"),
+)
+_BOUND = update(spans).where(_HERE).values(ends_by=bindparam("ends_by"))
+_END = update(spans).where(_HERE).values(ended_at=bindparam("ended_at"))
+_OPEN_HERE = (
+    IS_NOT_SHUT,
+    openings.c.machine_uid == bindparam("here_uid"),
+    openings.c.id == bindparam("here_id"),
+)
+_FIND_OPENING = select(openings.c.sequence, openings.c.opened_at).where(*_OPEN_HERE)
+_STEP = (
+    update(steps)
+    .where(
+        steps.c.scope_key == bindparam("here_scope"),
+        steps.c.kind == bindparam("here_kind"),
+        steps.c.hour == bindparam("here_hour", type_=steps.c.hour.type),
+    )
+    .values(
+        change=steps.c.change + bindparam("more"),
+        moment=steps.c.moment + bindparam("later", type_=steps.c.moment.type),
+    )
+)
+_COUNT = (
+    update(counts)
+    .where(counts.c.scope_key == bindparam("here_scope"), counts.c.kind == bindparam("here_kind"))
+    .values(number=counts.c.number + bindparam("more"))
+)
+
+
+class ExposureReads(Rows):
+    __slots__ = ()
+
+    def exposure_since(self) -> datetime | None:
+        row = self._first(select(history.c.since))
+        if row is None:
+            row = self._first(select(t.installation.c.created_at.label("since")))
+        return None if row is None else row.since
+
+    def current_spans(self, machine_uid: str) -> Sequence[KeptSpan]:
+        return [_span(row) for row in self._all(_CURRENT, {"uid": machine_uid})]
+
+    def overdue_spans(self, now: datetime) -> Sequence[tuple[KnownMachine, KeptSpan]]:
+        due = _DUE.where(spans.c.ends_by <= now).limit(_MOST_OVERDUE)
+        return [(_machine(row), _span(row)) for row in self._all(due)]
+
+    def next_overdue(self) -> datetime | None:
+        row = self._first(_DUE.limit(1))
+        return None if row is None else row.ends_by
+
+    def current_openings(self, machine_uid: str) -> Sequence[Opening]:
+        return [_opening(row) for row in self._all(_NOT_SHUT, {"uid": machine_uid})]
+
+    def exposed_machines(
+        self, wanted: ExposureFilter, after: str = "", limit: int = 1000
+    ) -> Sequence[KnownMachine]:
+        found: dict[str, KnownMachine] = {}
+        for statement in _exposed(wanted):
+            key = statement.selected_columns.machine_key
+            clauses = (true(),) if wanted.within is None else clauses_within(wanted.within, key)
+            for clause in clauses:
+                page = statement.where(key > after.casefold(), clause).order_by(key).limit(limit)
+                found.update({row.machine_key: _machine(row) for row in self._all(page)})
+        return [found[key] for key in sorted(found)[:limit]]
+
+    def shut_spans(
+        self, machine_uids: Sequence[str], at: datetime
+    ) -> Mapping[str, Sequence[KeptSpan]]:
+        wanted = (spans.c.kind == SpanKind.SHUT, spans.c.began_at <= at)
+        found: defaultdict[str, list[KeptSpan]] = defaultdict(list)
+        for some in slices(machine_uids):
+            here = select(spans).where(spans.c.machine_uid.in_(some), *wanted)
+            for row in self._all(here.order_by(spans.c.sequence)):
+                found[row.machine_uid].append(_span(row))
+        return found
+
+    def openings_at(
+        self, machine_uids: Sequence[str], at: datetime
+    ) -> Mapping[str, Sequence[Opening]]:
+        rows: dict[int, Row[Any]] = {}
+        for some in slices(machine_uids):
+            for moment in _moments(at):
+                here = select(openings).where(openings.c.machine_uid.in_(some), moment)
+                rows.update({row.sequence: row for row in self._all(here)})
+        found: defaultdict[str, list[Opening]] = defaultdict(list)
+        for sequence in sorted(rows):
+            found[rows[sequence].machine_uid].append(_opening(rows[sequence]))
+        return found
+
+    def spans_between(
+        self, machine_keys: Collection[str], since: datetime, until: datetime
+    ) -> Mapping[str, Sequence[KeptSpan]]:
+        kinds = spans.c.kind.in_((SpanKind.SHUT, SpanKind.OPEN))
+        found: defaultdict[str, list[KeptSpan]] = defaultdict(list)
+        for some in slices(sorted(machine_keys)):
+            here = select(spans).where(
+                spans.c.machine_key.in_(some), kinds, spans.c.began_at < until
+            )
+            # One after the other: joined by OR, each machine's whole past would be read.
+            for reach in (spans.c.ended_at > since, IS_CURRENT):
+                for row in self._all(here.where(reach)):
+                    found[row.machine_uid].append(_span(row))
+        return found
+
+    def wanted_ports(self, machine_uids: Sequence[str]) -> Mapping[str, frozenset[PortKey]]:
+        ports = t.closed_ports
+        found: defaultdict[str, set[PortKey]] = defaultdict(set)
+        for some in slices(machine_uids):
+            here = select(ports).where(
+                ports.c.machine_uid.in_(some), ports.c.is_released.is_(False)
+            )
+            for row in self._all(here):
+                found[row.machine_uid].add(PortKey(TransportProtocol(row.protocol), row.number))
+        return {uid: frozenset(some) for uid, some in found.items()}
+
+    def exposure_counts(self, scope_key: str) -> Mapping[SpanKind, int]:
+        return {SpanKind(row.kind): row.number for row in self._all(_COUNTS, {"scope": scope_key})}
+
+    def exposure_steps(
+        self, scope_key: str, since: datetime
+    ) -> Mapping[SpanKind, Sequence[HourStep]]:
+        found: defaultdict[SpanKind, list[HourStep]] = defaultdict(list)
+        for kind in SpanKind:  # each is a stretch of the primary key
+            here = select(steps).where(
+                steps.c.scope_key == scope_key, steps.c.kind == kind, steps.c.hour >= since
+            )
+            for row in self._all(here.order_by(steps.c.hour)):
+                found[kind].append(HourStep(row.hour, row.change, row.moment))
+        return found
+
+
+class ExposureWrites(ExposureReads):
+    __slots__ = ()
+
+    def begin_span(self, machine: KnownMachine, span: KeptSpan) -> None:
+        protocol, number = _port_columns(span.port)
+        row = {
+            **_machine_columns(machine),
+            "kind": span.kind,
+            "protocol": protocol,
+            "number": number,
+            "began_at": span.began_at,
+            "ended_at": span.ended_at,
+            "ends_by": span.ends_by,
+        }
+        self._run(spans.insert(), row)
+
+    def bound_span(self, machine_uid: str, place: Place, ends_by: datetime | None) -> None:
+        self._run(_BOUND, {**_here(machine_uid, place), "ends_by": ends_by})
+
+    def end_span(self, machine_uid: str, place: Place, ended_at: datetime) -> None:
+        self._run(_END, {**_here(machine_uid, place), "ended_at": ended_at})
+
+    def add_opening(self, machine: KnownMachine, opening: Opening) -> None:
+        row = {
+            **_machine_columns(machine),
+            "id": opening.id,
+            "ports": [[str(port.protocol), port.number] for port in opening.ports],
+            "sources": [str(source) for source in opening.sources],
+            "request_id": opening.request_id,
+            "requestor_id": opening.requestor_id,
+            "requestor": opening.requestor,
+            "opened_at": opening.opened_at,
+            "ends_by": opening.ends_by,
+            "shut_at": opening.shut_at,
+            "is_long": False,
+        }
+        self._run(openings.insert(), row)
+
+    def lengthen_opening(self, machine_uid: str, opening_id: str, ends_by: datetime) -> None:
+        here = {"here_uid": machine_uid, "here_id": opening_id}
+        self._run(update(openings).where(*_OPEN_HERE).values(ends_by=ends_by), here)
+
+    def end_opening(self, machine_uid: str, opening_id: str, shut_at: datetime) -> bool:
+        row = self._first(_FIND_OPENING, {"here_uid": machine_uid, "here_id": opening_id})
+        if row is None:
+            return False
+        is_long = shut_at - row.opened_at > DAY
+        here = update(openings).where(openings.c.sequence == row.sequence)
+        self._run(here.values(shut_at=shut_at, is_long=is_long))
+        return True
+
+    def add_steps(self, scope_key: str, kind: SpanKind, steps_: Sequence[HourStep]) -> None:
+        for step in steps_:
+            here = {"here_scope": scope_key, "here_kind": kind, "here_hour": step.hour}
+            more = {"more": step.change, "later": step.moment}
+            if not self._run(_STEP, {**here, **more}):
+                row = {"scope_key": scope_key, "kind": kind, "hour": step.hour}
+                row |= {"change": step.change, "moment": step.moment}
+                self._run(steps.insert(), row)
+        change = sum(step.change for step in steps_)
+        here = {"here_scope": scope_key, "here_kind": kind, "more": change}
+        if change and not self._run(_COUNT, here):
+            first = {"scope_key": scope_key, "kind": kind, "number": change}
+            self._run(counts.insert(), first)
+
+    def prune_exposure(self, before: datetime) -> None:
+        """By whole hours: the hour in which that instant lies stays whole."""
+        since = hour_of(before)
+        self._run(delete(spans).where(spans.c.ended_at < since))
+        self._run(delete(openings).where(openings.c.shut_at < since))
+        self._run(delete(steps).where(steps.c.hour < since))
+        known = self.exposure_since()
+        if known is None or known < since:
+            self._put(history, {"id": 1}, {"since": since})
+
+
+def _exposed(wanted: ExposureFilter) -> Iterator[Select[Any]]:
+    """The machines that are meant, each once, by several statements."""
+    if wanted.only is SpanKind.OPEN:
+        for moment in _moments(wanted.at):
+            yield _each_once(openings).where(moment)
+        return
+    part = IS_BARE if wanted.only is SpanKind.BARE else IS_OF_MACHINES
+    covers = or_(spans.c.ended_at.is_(None), spans.c.ended_at > wanted.at)
+    yield _each_once(spans).where(part, spans.c.began_at <= wanted.at, covers)
+
+
+def _each_once(table: Table) -> Select[Any]:
+    key, uid, name = table.c.machine_key, table.c.machine_uid, table.c.machine_id
+    least = func.max(uid).label("machine_uid"), func.max(name).label("machine_id")
+    return select(key, *least).group_by(key)
+
+
+def _moments(at: datetime) -> Iterator[ColumnElement[bool]]:
+    """Openings of that moment: not shut yet, begun within the day before, or long ones."""
+    shut_later = openings.c.shut_at > at
+    yield and_(IS_NOT_SHUT, openings.c.opened_at <= at)
+    yield and_(
+        openings.c.opened_at > at - DAY - timedelta(seconds=1),
+        openings.c.opened_at <= at,
+        shut_later,
+    )
+    yield and_(IS_LONG, openings.c.opened_at <= at, shut_later)
+
+
+def _here(machine_uid: str, place: Place) -> dict[str, Any]:
+    kind, port = place
+    protocol, number = _port_columns(port)
+    return {
+        "here_uid": machine_uid,
+        "here_kind": kind,
+        "here_protocol": protocol,
+        "here_number": number,
+    }
+
+
+def _port_columns(port: PortKey | None) -> tuple[str, int]:
+    return ("", 0) if port is None else (str(port.protocol), port.number)
+
+
+def _machine_columns(machine: KnownMachine) -> dict[str, Any]:
+    return {
+        "machine_uid": machine.uid,
+        "machine_key": machine.id.key,
+        "machine_id": str(machine.id),
+    }
+
+
+def _machine(row: Row[Any]) -> KnownMachine:
+    return KnownMachine(resource_id(row.machine_id), row.machine_uid)
+
+
+def _span(row: Row[Any]) -> KeptSpan:
+    port = PortKey(TransportProtocol(row.protocol), row.number) if row.protocol else None
+    return KeptSpan(SpanKind(row.kind), port, row.began_at, row.ended_at, row.ends_by)
+
+
+def _opening(row: Row[Any]) -> Opening:
+    return Opening(
+        id=row.id,
+        ports=tuple(PortKey(TransportProtocol(each[0]), each[1]) for each in row.ports),
+        sources=prefixes(row.sources),
+        requestor_id=row.requestor_id,
+        requestor=row.requestor,
+        request_id=row.request_id,
+        opened_at=row.opened_at,
+        ends_by=row.ends_by,
+        shut_at=row.shut_at,
+    )

@@ -1,0 +1,121 @@
+"""What was kept shut and who was let in, as it was read back; and the same by the hour.
+
+Rows carry the machine's id beside its uid and no foreign key: they outlive it. An opening is
+long when it lasted for more than a day, which only extensions make; the few that are have an
+index of their own, so that a moment of the past is looked up within the day before it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    String,
+    Table,
+    literal_column,
+)
+
+from bascule.store.columns import Instant, Json, Key, Sequence, Span
+from bascule.store.tables.metadata import metadata
+
+spans = Table(
+    "exposure_spans",
+    metadata,
+    Column("sequence", Sequence, primary_key=True, autoincrement=True),
+    Column("machine_uid", Key, nullable=False),
+    Column("machine_key", Key, nullable=False),
+    Column("machine_id", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("protocol", String, nullable=False),  # empty: of the machine itself
+    Column("number", Integer, nullable=False),
+    Column("began_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("ends_by", Instant),
+    Index(None, "machine_uid", "kind"),
+    Index(None, "machine_key", "ended_at"),
+    Index(None, "ended_at"),
+)
+
+openings = Table(
+    "exposure_openings",
+    metadata,
+    Column("sequence", Sequence, primary_key=True, autoincrement=True),
+    Column("id", Key, nullable=False),
+    Column("machine_uid", Key, nullable=False),
+    Column("machine_key", Key, nullable=False),
+    Column("machine_id", String, nullable=False),
+    Column("ports", Json, nullable=False),
+    Column("sources", Json, nullable=False),
+    Column("request_id", Key, nullable=False),
+    Column("requestor_id", String, nullable=False),
+    Column("requestor", String, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("ends_by", Instant),
+    Column("shut_at", Instant),
+    Column("is_long", Boolean, nullable=False),
+    Index(None, "machine_uid", "opened_at"),
+    Index(None, "opened_at"),
+    Index(None, "shut_at"),
+)
+
+steps = Table(
+    "exposure_steps",
+    metadata,
+    Column("scope_key", Key, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("hour", Instant, primary_key=True),
+    Column("change", BigInteger, nullable=False),
+    Column("moment", Span, nullable=False),
+)
+
+counts = Table(
+    "exposure_counts",
+    metadata,
+    Column("scope_key", Key, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+history = Table(
+    "exposure_history",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("since", Instant, nullable=False),  # no row: since the installation was made
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+# Written out, not bound: an index over a part is used only where its own words are met.
+IS_CURRENT = spans.c.ended_at.is_(None)
+IS_OF_MACHINES = spans.c.kind != literal_column("'open'")
+IS_BARE = spans.c.kind == literal_column("'bare'")
+IS_NOT_SHUT = openings.c.shut_at.is_(None)
+IS_LONG = openings.c.is_long.is_(True)
+
+
+def _index(name: str, *columns: Column[object], where: object) -> None:
+    Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+_index("ix_exposure_spans_current", spans.c.machine_uid, where=IS_CURRENT)
+_index("ix_exposure_spans_due", spans.c.ends_by, where=IS_CURRENT & spans.c.ends_by.is_not(None))
+_index(
+    "ix_exposure_spans_machines",
+    spans.c.machine_key,
+    spans.c.began_at,
+    spans.c.ended_at,
+    where=IS_OF_MACHINES,
+)
+_index(
+    "ix_exposure_spans_bare",
+    spans.c.machine_key,
+    spans.c.began_at,
+    spans.c.ended_at,
+    where=IS_BARE,
+)
+_index("ix_exposure_openings_current", openings.c.machine_uid, where=IS_NOT_SHUT)
+_index("ix_exposure_openings_keys", openings.c.machine_key, where=IS_NOT_SHUT)
+_index("ix_exposure_openings_long", openings.c.opened_at, where=IS_LONG)

@@ -1,0 +1,206 @@
+"""The history of what was kept shut and who was let in."""
+
+# ruff: noqa: B023  # reason: each function is run before its loop goes on
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from bascule.domain.exposure import HourStep, KeptSpan, Opening, SpanKind
+from bascule.domain.machine import ClosedPort
+from bascule.domain.net import PortKey, TransportProtocol
+from bascule.domain.roles import Reach
+from bascule.domain.scopes import group_scope, subscription_scope
+from bascule.interfaces import Installation, Store, Transaction
+from bascule.interfaces.exposure import ExposureFilter, KnownMachine
+from bascule.testing.store_contract.samples import (
+    HOUR,
+    NOW,
+    SOURCES,
+    SUBSCRIPTION,
+    a_machine,
+    an_id,
+    read,
+    write,
+)
+
+SSH = PortKey(TransportProtocol.TCP, 22)
+DNS = PortKey(TransportProtocol.UDP, 53)
+WEB = KnownMachine(an_id("web-1"), "uid-web-1")
+DB = KnownMachine(an_id("db-1", "other"), "uid-db-1")
+SHUT, OPEN, BARE = SpanKind.SHUT, SpanKind.OPEN, SpanKind.BARE
+DAY = timedelta(days=1)
+NEXT = timedelta(microseconds=1)
+
+
+def an_opening(name: str = "grant-1", **changes: object) -> Opening:
+    made = Opening(name, (SSH, DNS), SOURCES, "ada", "Ada Lovelace", "request-1", NOW, NOW + HOUR)
+    return replace(made, **changes)  # type: ignore[arg-type]  # reason: passed through
+
+
+class ExposureContract:
+    def test_what_is_so_now_begins_is_bounded_and_ends(self, store: Store) -> None:
+        shut = KeptSpan(SHUT, SSH, NOW)
+        opened = KeptSpan(OPEN, SSH, NOW, ends_by=NOW + HOUR)
+        bare = KeptSpan(BARE, None, NOW)
+        for machine, span in ((WEB, shut), (WEB, opened), (DB, bare)):
+            write(store, lambda tx: tx.begin_span(machine, span))
+        assert read(store, lambda r: r.current_spans(WEB.uid)) == [shut, opened]
+        write(store, lambda tx: tx.bound_span(WEB.uid, opened.place, NOW + 2 * HOUR))
+        assert read(store, lambda r: r.next_overdue()) == NOW + 2 * HOUR
+        assert read(store, lambda r: r.overdue_spans(NOW + 2 * HOUR - NEXT)) == []
+        later = replace(opened, ends_by=NOW + 2 * HOUR)
+        assert read(store, lambda r: r.overdue_spans(NOW + 2 * HOUR)) == [(WEB, later)]
+        write(store, lambda tx: tx.end_span(WEB.uid, opened.place, NOW + HOUR))
+        assert read(store, lambda r: r.next_overdue()) is None
+        assert read(store, lambda r: r.current_spans(WEB.uid)) == [shut]
+        assert read(store, lambda r: r.current_spans(DB.uid)) == [bare]
+
+    def test_an_opening_is_one_until_it_is_shut(self, store: Store) -> None:
+        first, second = an_opening(), an_opening("local-1", ends_by=None, request_id="")
+        for each in (first, second):
+            write(store, lambda tx: tx.add_opening(WEB, each))
+        assert read(store, lambda r: r.current_openings(WEB.uid)) == [first, second]
+        longer = replace(first, ends_by=NOW + 3 * HOUR)
+        write(store, lambda tx: tx.lengthen_opening(WEB.uid, first.id, NOW + 3 * HOUR))
+        assert read(store, lambda r: r.current_openings(WEB.uid))[0] == longer
+        assert write(store, lambda tx: tx.end_opening(WEB.uid, first.id, NOW + HOUR))
+        assert not write(store, lambda tx: tx.end_opening(WEB.uid, first.id, NOW + 2 * HOUR))
+        assert not write(store, lambda tx: tx.end_opening(DB.uid, second.id, NOW + HOUR))
+        assert read(store, lambda r: r.current_openings(WEB.uid)) == [second]
+        shut = replace(longer, shut_at=NOW + HOUR)
+        for at, wanted in (
+            (NOW - NEXT, []),
+            (NOW, [shut, second]),
+            (NOW + HOUR - NEXT, [shut, second]),
+            (NOW + HOUR, [second]),
+        ):
+            found = read(store, lambda r: r.openings_at([WEB.uid, DB.uid], at))
+            assert list(found.get(WEB.uid, [])) == wanted
+            assert DB.uid not in found
+
+    def test_one_that_lasted_for_days_is_found_in_the_middle(self, store: Store) -> None:
+        write(store, lambda tx: tx.add_opening(WEB, an_opening()))
+        write(store, lambda tx: tx.end_opening(WEB.uid, "grant-1", NOW + 5 * DAY))
+        for days, wanted in ((0.5, 1), (2.5, 1), (4.9, 1), (5, 0)):
+            at = NOW + days * DAY
+            assert len(read(store, lambda r: r.openings_at([WEB.uid], at))) == wanted
+            found = read(store, lambda r: r.exposed_machines(ExposureFilter(at, OPEN)))
+            assert found == [WEB] * wanted
+
+    def test_machines_are_those_of_the_moment_deleted_ones_too(self, store: Store) -> None:
+        old = KnownMachine(WEB.id, "uid-old")
+
+        def plant(tx: Transaction) -> None:
+            tx.begin_span(old, KeptSpan(BARE, None, NOW, NOW + HOUR))
+            tx.begin_span(WEB, KeptSpan(BARE, None, NOW + HOUR, NOW + 2 * HOUR))
+            for port in (SSH, DNS):
+                tx.begin_span(WEB, KeptSpan(SHUT, port, NOW + 2 * HOUR))
+            tx.begin_span(DB, KeptSpan(BARE, None, NOW))
+            tx.add_opening(WEB, an_opening(opened_at=NOW + 3 * HOUR))
+
+        write(store, plant)
+
+        def names(hours: float, only: SpanKind | None = None, *keys: str) -> list[str]:
+            within = Reach(frozenset(keys)) if keys else None
+            wanted = ExposureFilter(NOW + hours * HOUR, only, within)
+            whole = read(store, lambda r: r.exposed_machines(wanted))
+            pages = read(store, lambda r: r.exposed_machines(wanted, limit=1))
+            while pages and (
+                more := read(store, lambda r: r.exposed_machines(wanted, pages[-1].id.key, 1))
+            ):
+                pages = [*pages, *more]
+            assert pages == whole
+            return [each.uid for each in whole]
+
+        assert names(-1) == []
+        assert names(0.5) == [old.uid, DB.uid]
+        assert names(1) == [WEB.uid, DB.uid]
+        assert names(1, BARE) == [WEB.uid, DB.uid]
+        assert names(2.5) == [WEB.uid, DB.uid]
+        assert names(2.5, BARE) == [DB.uid]
+        assert names(2.5, OPEN) == []
+        assert names(3, OPEN) == [WEB.uid]
+        assert names(3, None, group_scope(SUBSCRIPTION, "OTHER").key) == [DB.uid]
+        assert names(3, None, WEB.id.key) == [WEB.uid]
+        assert names(3, OPEN, DB.id.key) == []
+        assert names(3, OPEN, subscription_scope(SUBSCRIPTION).key) == [WEB.uid]
+        assert names(3, OPEN, group_scope(SUBSCRIPTION, "oth").key) == []
+
+    def test_spans_are_told_up_to_a_moment_and_within_a_time(self, store: Store) -> None:
+        ended = KeptSpan(SHUT, SSH, NOW, NOW + HOUR)
+        again = KeptSpan(SHUT, SSH, NOW + 2 * HOUR)
+        opened = KeptSpan(OPEN, SSH, NOW + 2 * HOUR, NOW + 3 * HOUR)
+        for span in (ended, again, opened, KeptSpan(BARE, None, NOW + HOUR, NOW + 2 * HOUR)):
+            write(store, lambda tx: tx.begin_span(WEB, span))
+        uids = [WEB.uid, DB.uid]
+        assert read(store, lambda r: r.shut_spans(uids, NOW - NEXT)) == {}
+        assert read(store, lambda r: r.shut_spans(uids, NOW + HOUR)) == {WEB.uid: [ended]}
+        assert read(store, lambda r: r.shut_spans(uids, NOW + DAY)) == {WEB.uid: [ended, again]}
+
+        def between(begin: float, end: float) -> set[KeptSpan]:
+            since, until = NOW + begin * HOUR, NOW + end * HOUR
+            found = read(store, lambda r: r.spans_between([WEB.id.key], since, until))
+            return set(found.get(WEB.uid, []))
+
+        assert between(0, 1) == {ended}
+        assert between(1, 2) == set(), "over at its end, begun at its beginning"
+        assert between(2.5, 9) == {again, opened}
+        assert between(3, 9) == {again}
+        assert between(0, 9) == {ended, again, opened}
+        found = read(store, lambda r: r.spans_between([DB.id.key], NOW, NOW + DAY))
+        assert found == {}
+
+    def test_what_is_to_be_shut_is_told_beside_what_is(self, store: Store) -> None:
+        write(store, lambda tx: tx.put_machine(a_machine()))
+        for port in (SSH, DNS):
+            write(store, lambda tx: tx.put_closed_port(WEB.uid, ClosedPort(port)))
+        write(store, lambda tx: tx.release_port(WEB.uid, DNS))
+        found = read(store, lambda r: r.wanted_ports([WEB.uid, DB.uid]))
+        assert found == {WEB.uid: frozenset({SSH})}
+
+    def test_steps_add_up_by_scope_kind_and_hour(self, store: Store) -> None:
+        scope, other = group_scope(SUBSCRIPTION, "one").key, group_scope(SUBSCRIPTION, "two").key
+        one, two = HourStep(NOW, 2, HOUR / 2), HourStep(NOW + HOUR, -1, -HOUR / 4)
+        write(store, lambda tx: tx.add_steps(scope, SHUT, [one, two]))
+        write(store, lambda tx: tx.add_steps(scope, SHUT, [replace(one, change=-1)]))
+        write(store, lambda tx: tx.add_steps(scope, OPEN, [two]))
+        write(store, lambda tx: tx.add_steps(other, SHUT, [one]))
+        assert read(store, lambda r: r.exposure_counts(scope)) == {SHUT: 0, OPEN: -1}
+        assert read(store, lambda r: r.exposure_counts("")) == {}
+        steps = read(store, lambda r: r.exposure_steps(scope, NOW))
+        assert steps == {SHUT: [HourStep(NOW, 1, HOUR), two], OPEN: [two]}
+        assert read(store, lambda r: r.exposure_steps(scope, NOW + HOUR))[SHUT] == [two]
+
+    def test_what_ended_before_an_hour_is_forgotten(self, store: Store) -> None:
+        begun = NOW - 2 * DAY
+        assert read(store, lambda r: r.exposure_since()) is None
+        write(store, lambda tx: tx.create_installation(Installation("t", SUBSCRIPTION, "l", begun)))
+        assert read(store, lambda r: r.exposure_since()) == begun
+        whole = NOW.replace(minute=0, second=0, microsecond=0)
+        scope = subscription_scope(SUBSCRIPTION).key
+
+        def plant(tx: Transaction) -> None:
+            tx.begin_span(WEB, KeptSpan(BARE, None, begun, whole - NEXT))
+            tx.begin_span(WEB, KeptSpan(SHUT, SSH, begun, whole))
+            tx.add_opening(WEB, an_opening("old", opened_at=begun))
+            tx.end_opening(WEB.uid, "old", whole - NEXT)
+            tx.add_opening(WEB, an_opening("open", opened_at=begun))
+            tx.add_steps(scope, SHUT, [HourStep(whole - HOUR, 3, HOUR), HourStep(whole, 1, HOUR)])
+
+        write(store, plant)
+        write(store, lambda tx: tx.prune_exposure(NOW))
+        assert read(store, lambda r: r.exposure_since()) == whole
+        before = ExposureFilter(whole - HOUR)
+        assert read(store, lambda r: r.exposed_machines(before)) == [WEB], (
+            "by the span that is kept"
+        )
+        assert read(store, lambda r: r.exposed_machines(replace(before, only=BARE))) == []
+        left = read(store, lambda r: r.openings_at([WEB.uid], whole - HOUR))[WEB.uid]
+        assert [each.id for each in left] == ["open"]
+        assert read(store, lambda r: r.exposure_counts(scope)) == {SHUT: 4}
+        kept = read(store, lambda r: r.exposure_steps(scope, begun))
+        assert kept == {SHUT: [HourStep(whole, 1, HOUR)]}
+        write(store, lambda tx: tx.prune_exposure(begun))
+        assert read(store, lambda r: r.exposure_since()) == whole, "it never goes back"
