@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import re
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+import structlog
+from argon2 import PasswordHasher
+from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
 
+from bascule.bootstrap.admin import admin
+from bascule.bootstrap.data_directory import open_data_directory
 from bascule.bootstrap.serve import serve
+from bascule.errors import ConfigurationError, Conflict
+from bascule.identity.passwords import Argon2Passwords
+from bascule.identity.proofs import IdentityProofs
+from bascule.services.act import Services
+from bascule.services.clocks import SystemClock
+from bascule.services.hub import Hub
+from bascule.services.set_up import FirstOwner, SetUp, SetUpDone, link_of
+from bascule.services.sign_in import Visit
+from bascule.store.open import open_store
 
 Started = Callable[[Sequence[tuple[str, int]]], None]
 
@@ -30,3 +48,141 @@ def test_the_first_start_says_what_comes_next(
     assert [each.exit_code for each in said] == [0, 0]
     told = [f"next: bascule login --admin-file {data / 'admin.json'}" in e.stderr for e in said]
     assert told == [is_watched, False], "once, and to a person alone"
+
+
+@pytest.fixture
+def started_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], str]:
+    """Start and stop a server on ``tmp_path``/data; answers with all that it said."""
+
+    def start(is_watched: bool) -> str:
+        def run_server(*given: object, **_: object) -> int:
+            started = given[4]
+            assert callable(started)
+            started([("127.0.0.1", 8443)])
+            return 0
+
+        monkeypatch.setattr("bascule.api.server.run_server", run_server)
+        monkeypatch.setattr("bascule.bootstrap.serve._is_watched", lambda: is_watched)
+        monkeypatch.setattr("bascule.bootstrap.serve.set_up_logging", lambda: None)
+        monkeypatch.setattr("bascule.bootstrap.serve.log", structlog.get_logger())
+        with capture_logs() as lines:
+            done = CliRunner().invoke(serve, ["--data", str(tmp_path / "data")], obj=None)
+        assert done.exit_code == 0, done.output
+        return done.stderr + "".join(map(str, lines))
+
+    return start
+
+
+def _link(text: str) -> str:
+    found = re.search(r"https://localhost:8443/portal/welcome\?link=[\w-]{43}(?![\w-])", text)
+    return found[0] if found else ""
+
+
+def test_the_first_start_gives_a_person_a_link(
+    tmp_path: Path, started_once: Callable[[bool], str]
+) -> None:
+    """EDGES C0: on the terminal and in the data directory, for its owner alone; once."""
+    file = tmp_path / "data" / "set-up-link"
+    told = started_once(True)
+    assert _link(told)
+    assert "It works once, until " in told
+    assert _link(file.read_text()) == _link(told)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert not _link(started_once(True)), "a second start makes none"
+    assert file.exists(), "and leaves one that still holds"
+
+
+def test_a_log_is_told_where_the_link_is_and_not_what_it_is(
+    tmp_path: Path, started_once: Callable[[bool], str]
+) -> None:
+    """A service manager keeps what we write to stderr, and many may read it."""
+    told = started_once(False)
+    file = tmp_path / "data" / "set-up-link"
+    assert str(file) in told
+    assert _link(file.read_text()).partition("link=")[2] not in told
+
+
+def test_a_link_that_opens_nothing_any_more_leaves_the_directory(
+    tmp_path: Path, started_once: Callable[[bool], str]
+) -> None:
+    started_once(False)
+    file = tmp_path / "data" / "set-up-link"
+    file.write_text(file.read_text().replace("link=", "link=x"))
+    started_once(False)
+    assert not file.exists()
+
+
+def _another(data: Path) -> Result:
+    return CliRunner().invoke(admin, ["set-up-link", "--data", str(data)])
+
+
+def test_another_link_is_made_while_the_server_runs(
+    tmp_path: Path, started_once: Callable[[bool], str]
+) -> None:
+    """Whoever came too late need not stop anything; the one before is void."""
+    data = tmp_path / "data"
+    first = _link(started_once(True))
+    lock = open_data_directory(data)  # as a server that runs has it
+    store = open_store(data / "bascule.db")
+    try:
+        done = _another(data)
+        assert done.exit_code == 0, done.output
+        second = _link(done.stdout)
+        assert second not in ("", first)
+        assert _link((data / "set-up-link").read_text()) == second
+        texts = [each.partition("link=")[2] for each in (first, second)]
+        found = [
+            store.glance(lambda reader, text=text: link_of(reader, text, SystemClock().now()))
+            for text in texts
+        ]
+        assert [each is not None for each in found] == [False, True]
+    finally:
+        store.close()
+        os.close(lock)
+
+
+def test_no_link_is_made_where_somebody_owns_the_installation(
+    tmp_path: Path, started_once: Callable[[bool], str]
+) -> None:
+    data = tmp_path / "data"
+    text = _link(started_once(True)).partition("link=")[2]
+    store = open_store(data / "bascule.db")
+    services = Services(store, SystemClock(), Hub())
+    passwords = Argon2Passwords(PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+    set_up = SetUp(services, IdentityProofs(data, "localhost", passwords))
+    anna = FirstOwner("anna", "", "four words of mine")
+    assert isinstance(asyncio.run(set_up.make_owner(text, anna, Visit("192.0.2.1"))), SetUpDone)
+    store.close()
+    done = _another(data)
+    assert isinstance(done.exception, Conflict)
+    assert "bascule admin recover" in done.exception.advice
+
+
+def test_a_link_is_made_by_the_data_directorys_own_account(
+    tmp_path: Path, started_once: Callable[[bool], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root too: files that it makes beside the database would shut the server out of it."""
+    started_once(False)
+    before = (tmp_path / "data" / "set-up-link").read_text()
+    monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
+    done = _another(tmp_path / "data")
+    assert isinstance(done.exception, ConfigurationError)
+    assert "belongs to somebody else" in done.exception.message
+    assert (tmp_path / "data" / "set-up-link").read_text() == before
+
+
+def test_no_link_is_made_of_nothing(tmp_path: Path) -> None:
+    done = _another(tmp_path)
+    assert isinstance(done.exception, ConfigurationError)
+    assert "bascule serve" in done.exception.advice
+
+
+def test_a_database_of_another_version_is_left_alone(
+    tmp_path: Path, started_once: Callable[[bool], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server may be running on it: nothing is upgraded under its feet."""
+    started_once(False)
+    monkeypatch.setattr("bascule.store.open.REVISION", "9999")
+    done = _another(tmp_path / "data")
+    assert isinstance(done.exception, ConfigurationError)
+    assert "another version" in done.exception.message
