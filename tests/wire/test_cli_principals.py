@@ -171,6 +171,12 @@ def test_a_password_is_taken_from_stdin_and_shown_nowhere(cli: Cli) -> None:
     assert "--password-stdin" in asked.err
 
 
+def test_a_user_whose_password_is_refused_is_not_made_by_halves(cli: Cli) -> None:
+    refused = cli("user", "add", "anna", "--password-stdin", stdin="anna-anna-anna\n")
+    assert refused.code == 2
+    assert cli.json("user", "list") == []
+
+
 def test_what_ends_is_said_before_it_is_done(cli: Cli) -> None:
     cli.done("user", "add", "anna")
     anna = cli.json("user", "show", "anna")["id"]

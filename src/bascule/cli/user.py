@@ -19,6 +19,8 @@ from bascule.cli.printing import emit_json, note, output_option, print_table, sa
 from bascule.cli.spans import show_instant
 from bascule.client import principals
 from bascule.client.principals import USERS
+from bascule.domain.passwords import problems_of
+from bascule.errors import InvalidInput
 
 _STDIN = click.option(
     "--password-stdin", "is_from_stdin", is_flag=True, help="Take the password from stdin."
@@ -90,6 +92,10 @@ def add(name: str, display_name: str, is_from_stdin: bool, output: str) -> None:
     bascule role assign, or put him into a group that has one.
     """
     password = read_password(is_from_stdin=True) if is_from_stdin else ""
+    if is_from_stdin:  # before the user is there: nothing is done by halves
+        problems = problems_of(password, (name, display_name))
+        if problems:
+            raise InvalidInput.of(problems)
     with connect() as connection:
         made = principals.create_principal(
             connection, USERS, {"userPrincipalName": name, "displayName": display_name}
