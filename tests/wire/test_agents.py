@@ -175,7 +175,7 @@ def test_a_report_is_kept_and_bounded(house: House, uid: str) -> None:
         uid,
         localPortRange=[32768, 60999],
         blockedAttempts=7,
-        blocked=[{"source": "192.0.2.9", "protocol": "TCP", "number": 22, "packets": 3}],
+        knocks=[{"source": "192.0.2.9", "protocol": "TCP", "number": 22, "attempts": 3}],
         weaknesses=["w" * 5000],
         facts={"kernel": "6.18"},
         agentVersion="0.1",

@@ -300,10 +300,12 @@ TABLE: Mapping[tuple[str, str], list[tuple[Any, str]]] = {
         ([0, 5], "1 to 65535"),
         ([1, 2, 3], "at most 2"),
     ],
-    ("POST report", "blocked"): [
+    ("POST report", "knocks"): [
         (5, "must be a list"),
         ([{}], "required"),
-        ([{"source": "x", "protocol": "TCP", "number": 22, "packets": -1}], "from 0"),
+        ([{"source": "192.0.2.7", "protocol": "TCP", "number": 22, "attempts": -1}], "from 0"),
+        ([{"source": "192.0.2.7", "protocol": "TCP", "number": 0, "attempts": 1}], "1 to 65535"),
+        ([{"attempts": 1, "age": "long"}], "whole number"),
     ],
     ("POST report", "sessions"): [(5, "must be an object"), ({"a": -1}, "from 0")],
     ("POST report", "clock"): [("now", "not an instant")],

@@ -36,6 +36,8 @@ _WORDS = {
         "revoke",
         "extend",
         "machineRules",
+        "machineAccess",
+        "blockedAttempts",
         "release",
         "Bascule.Fleet",
         "enforcementPoints",

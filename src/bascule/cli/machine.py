@@ -9,6 +9,7 @@ import click
 
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, new_machine_id, port_words
+from bascule.cli.knocks import knocks
 from bascule.cli.machine_words import (
     agent_words,
     detail_lines,
@@ -46,6 +47,9 @@ Examples:
 )
 def machine() -> None:
     """Machines and their agents."""
+
+
+machine.add_command(knocks)
 
 
 @machine.command(

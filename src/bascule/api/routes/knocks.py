@@ -1,0 +1,75 @@
+"""Bascule.Access: who knocked at closed ports, of one machine and of all that may be seen.
+
+What is seen of all machines is the sums of the scopes at which the caller may read machines,
+and of the machines that he may read one by one.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from bascule.api.auth import CurrentCall, GuardedRoute, requires, shows
+from bascule.api.envelope import CompactJson
+from bascule.api.paths import ARM, MACHINE, SUBSCRIPTION, MachinePath
+from bascule.api.wire.knocks import knocks_json
+from bascule.domain.actions import MACHINE_READ
+from bascule.domain.machine import Machine
+from bascule.domain.net import Address, parse_address
+from bascule.interfaces import Reader
+from bascule.services.knocks import (
+    LONGEST_SPAN,
+    LONGEST_SPAN_OF_ALL,
+    TOP,
+    KnocksView,
+    scopes_within,
+    view_knocks,
+)
+from bascule.services.policies import known_machine
+
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+
+OF_MACHINE = f"{MACHINE}/providers/Bascule.Access/blockedAttempts/default"
+OF_ALL = f"{SUBSCRIPTION}/providers/Bascule.Access/blockedAttempts/default"
+MOST_SOURCES = 1000
+
+Hours = Annotated[int, Query(ge=1, le=LONGEST_SPAN, description="The running hour is the last.")]
+HoursOfAll = Annotated[
+    int, Query(ge=1, le=LONGEST_SPAN_OF_ALL, description="The running hour is the last.")
+]
+Top = Annotated[int, Query(ge=1, le=MOST_SOURCES, description="So many sources.")]
+Source = Annotated[str, Query(max_length=64, description="What that address tried, alone.")]
+
+
+@router.get(OF_MACHINE)
+@requires(MACHINE_READ)
+async def get_machine_knocks(
+    call: CurrentCall, machine: MachinePath, hours: Hours = 24, top: Top = TOP, source: Source = ""
+) -> Response:
+    now, only = call.now, _address(source)
+
+    def look(reader: Reader) -> tuple[Machine, KnocksView]:
+        known = known_machine(reader, machine)
+        return known, view_knocks(reader, [known.uid], now, hours, top, only)
+
+    known, view = await call.look(look)
+    return CompactJson(knocks_json(str(known.id), view, known.id))
+
+
+@router.get(OF_ALL)
+@shows(MACHINE_READ)
+async def get_knocks(
+    call: CurrentCall, hours: HoursOfAll = 24, top: Top = TOP, source: Source = ""
+) -> Response:
+    now, only, within = call.now, _address(source), call.within(MACHINE_READ)
+    view = await call.look(
+        lambda reader: view_knocks(
+            reader, scopes_within(reader, within, call.subscription_id), now, hours, top, only
+        )
+    )
+    return CompactJson(knocks_json(f"/subscriptions/{call.subscription_id}", view, None))
+
+
+def _address(text: str) -> Address | None:
+    return parse_address(text, "source") if text else None
