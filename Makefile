@@ -24,7 +24,7 @@ install:  ## make .venv with bascule in it (and what it needs of the system)
 install-dev:  ## the same, with what tests and checks need
 	@tools/install.sh "$(PYTHON)" "$(VENV)" dev
 
-demo: install  ## a small real network to try it on: https://localhost:8443
+demo: install  ## a small real network to try it on: https://localhost:8443/portal
 	@$(BIN)/bascule lab up --detach
 
 demo-down:  ## take the demo's network down again

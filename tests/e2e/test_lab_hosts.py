@@ -106,10 +106,27 @@ def test_server_answers_on_the_machines_loopback(lab: LabWorld) -> None:
         assert json.load(answer)["status"] == "ok"
 
 
+_ASK = """
+import http.client, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[1])
+there = http.client.HTTPSConnection("server", 8443, context=context, timeout=20)
+there.request("GET", "/portal")
+answer = there.getresponse()
+print(answer.status, answer.headers["Location"])
+"""
+
+
+def test_the_portal_is_reached_by_the_servers_name(lab: LabWorld) -> None:
+    """EDGES C1: from the client, by a name that the certificate of the lab's own CA holds."""
+    said = lab.said("client", "python", "-c", _ASK, lab.info()["ca_file"])
+    assert said == "303 /signin?next=%2Fportal"
+
+
 def test_info_is_the_contract(lab: LabWorld) -> None:
     info = lab.info()
     assert info["server"] == "https://server:8443"
     assert info["endpoint"] == f"https://localhost:{lab.port}"
+    assert info["portal"] == f"{info['endpoint']}/portal"
     assert (info["client"], info["stranger"]) == ("client", "stranger")
     assert [machine["name"] for machine in info["machines"]] == ["web-1", "db-1"]
     web = info["machines"][0]

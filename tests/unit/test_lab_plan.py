@@ -16,7 +16,7 @@ from bascule.lab.info import render_table
 from bascule.lab.network import render_bridge, render_host, render_namespaces
 from bascule.lab.person import Person
 from bascule.lab.sshd import render_config, render_known_hosts
-from bascule.lab.topology import default_topology
+from bascule.lab.topology import LabHost, default_topology
 
 TOPOLOGY = default_topology("demo")
 FOLDER = LabFolder(Path("/labs/demo"))
@@ -26,6 +26,7 @@ SOMEBODY = Person("ann", 1000, 1000, Path("/home/ann"), "/bin/sh")
 INFO = {
     "name": "demo",
     "endpoint": "https://localhost:8443",
+    "portal": "https://localhost:8443/portal",
     "server": "https://server:8443",
     "ca_file": "/labs/demo/data/ca.pem",
     "folder": "/labs/demo",
@@ -87,6 +88,14 @@ def test_hosts_file_knows_all_on_both_families() -> None:
     assert "10.203.0.21 web-1" in lines
     assert "fd20:3::21 web-1" in lines
     assert "127.0.0.1 localhost" in lines
+
+
+@pytest.mark.parametrize("host", TOPOLOGY.hosts, ids=lambda host: host.name)
+def test_every_host_knows_the_server_by_name(host: LabHost) -> None:
+    """EDGES C1: WebAuthn needs a name, and the certificate has to hold the same one."""
+    lines = TOPOLOGY.hosts_file(host).splitlines()
+    assert {"10.203.0.2 server", "fd20:3::2 server"} <= set(lines)
+    assert "server" in units.server(TOPOLOGY, FOLDER, ["bascule"]).argv
 
 
 # -- the network
@@ -208,6 +217,12 @@ def test_guide_prints_whole_commands() -> None:
     assert "--name" not in text
 
 
+def test_guide_says_where_the_portal_is_and_who_signs_in() -> None:
+    text = render_guide(INFO, "bascule")
+    assert "sign in at https://localhost:8443/portal as one of" in text
+    assert "hushhush" not in text, "the guide is what people paste; the passwords are one step on"
+
+
 def test_guide_of_another_lab_names_it_in_each_command() -> None:
     text = render_guide({**INFO, "name": "two"}, "bascule", is_held=True)
     commands = [line for line in text.splitlines() if line.startswith("  bascule lab")]
@@ -216,13 +231,14 @@ def test_guide_of_another_lab_names_it_in_each_command() -> None:
 
 
 def test_table_tells_the_pids_and_no_secret() -> None:
-    info = {**INFO, "admin": {"client_id": "id", "client_secret": "hush"}}
+    info = {**INFO, "admin": {"client_id": "id", "client_secret": "unspoken"}}
     text = render_table(info)
     assert "agent 12, sshd 14" in text
     assert "server 11" in text
     assert "bascule-demo-stranger" in text
-    assert "hush" not in text
-    assert "reader (Reader)" in text
+    assert "unspoken" not in text
+    assert "reader (Reader), password hushhush" in text, "who signs in at the portal needs it"
+    assert "https://localhost:8443/portal here, https://server:8443/portal inside" in text
     assert "legacy-1" in text
 
 

@@ -25,7 +25,12 @@ def render_guide(info: Mapping[str, Any], bascule: str, *, is_held: bool = False
         f"{lab} exec{option} {info['stranger']} -- ssh -4 -o ConnectTimeout=3 {machine} hostname"
     )
     agent = info["pids"]["agents"][machine]
+    portal = (
+        f"In a browser, sign in at {info['portal']} as one of the lab's people. (It asks about the\n"
+        "lab's own CA first.) Their names and passwords:"
+    )
     parts = [
+        (portal, [f"{lab} info{option}"]),
         (f"{machine} is shut. A stranger gets no answer (three seconds):", [knock]),
         (
             f"You, on {info['client']}, ask; the port opens for your address alone:",

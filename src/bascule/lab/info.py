@@ -19,6 +19,7 @@ from bascule.lab.topology import SSH_PORT, LabHost, Topology
 
 _PATIENCE_SECONDS = 5.0  # longer than a restart takes
 _PAUSE = 0.05
+PORTAL_PATH = "/portal"
 
 
 def pids_of(state: LabState, topology: Topology) -> dict[str, Any]:
@@ -63,6 +64,7 @@ def lab_info(
     return {
         "server": topology.server_url,
         "endpoint": f"https://localhost:{state.port}",
+        "portal": f"https://localhost:{state.port}{PORTAL_PATH}",
         "ca_file": admin["ca_file"],
         "tenant_id": admin["tenant_id"],
         "subscription_id": admin["subscription_id"],
@@ -109,7 +111,10 @@ def _machine(topology: Topology, machine: LabHost, admin: Mapping[str, str]) -> 
 
 
 def render_table(info: Mapping[str, Any]) -> str:
-    """The same for a reader, without the administrator's secret and the users' passwords."""
+    """The same for a reader, without the administrator's secret.
+
+    The passwords of the lab's people are there: whoever reads this signs in as them.
+    """
     pids = info["pids"]
     programs = {info["server"].split("//")[1].split(":")[0]: f"server {pids['server']}"}
     for name in pids["agents"]:
@@ -128,11 +133,12 @@ def render_table(info: Mapping[str, Any]) -> str:
     head = [
         f"lab        {info['name']} ({rights}, supervisor {pids['supervisor']})",
         f"endpoint   {info['endpoint']} here, {info['server']} inside",
+        f"portal     {info['portal']} here, {info['server']}{PORTAL_PATH} inside",
         f"CA file    {info['ca_file']}",
         f"folder     {info['folder']}",
     ]
     people = [
-        f"user       {each['name']} ({each['role']}); the password is in -o json"
+        f"user       {each['name']} ({each['role']}), password {each['password']}"
         for each in info["users"]
     ]
     inventory = [f"inventory  {each['name']} (no host, no agent)" for each in info["inventory"]]
