@@ -92,6 +92,9 @@ class FakeServer:
     events: list[Json] = field(default_factory=list)
     agents: dict[str, str] = field(default_factory=dict)  # machine name -> opens | fails | silent
     plans: dict[str, str] = field(default_factory=dict)  # tier by group; "" is the subscription
+    knock_hours: list[int] = field(default_factory=list)  # the newest hours, the last is running
+    knockers: list[Json] = field(default_factory=list)
+    asked_knocks: tuple[str, Json] = ("", {})
     sessions: int = 0  # alive after a revocation
     export: bytes = b""  # of the record
     verification: Json = field(default_factory=dict)
@@ -265,6 +268,26 @@ class FakeServer:
         return (200 if self.plans.pop(match[1], None) else 204), None
 
     # -- machines and rules
+
+    def _knocks(self, match: re.Match[str], query: Json, *_: Json) -> tuple[int, Json]:
+        """The newest hours of ``hours``, and the first of ``knockers``."""
+        last = CLOCK.now().replace(minute=0, second=0, microsecond=0)
+        wanted = int(query["hours"])
+        counts = ([0] * wanted + self.knock_hours)[-wanted:]
+        begins = [last - timedelta(hours=back) for back in reversed(range(wanted))]
+        self.asked_knocks = match[0], query
+        return 200, {
+            "properties": {
+                "since": format_utc(begins[0]),
+                "until": format_utc(CLOCK.now()),
+                "attempts": sum(counts),
+                "hours": [
+                    {"since": format_utc(begin), "attempts": count}
+                    for begin, count in zip(begins, counts, strict=True)
+                ],
+                "sources": self.knockers[: int(query["top"])],
+            }
+        }
 
     def _machine(self, path: str) -> Json:
         found = next((m for p, m in self.machines.items() if p.casefold() == path.casefold()), None)
@@ -566,6 +589,8 @@ ROUTES: list[tuple[str, str, Route]] = [
     (RULES, "DELETE", FakeServer._delete_rules),
     (f"{RULES}/release", "POST", FakeServer._release),
     (f"{M}/providers/Bascule.Fleet/enrolments", "POST", FakeServer._enrol),
+    (f"{M}/providers/Bascule.Access/blockedAttempts/default", "GET", FakeServer._knocks),
+    (f"{S}/providers/Bascule.Access/blockedAttempts/default", "GET", FakeServer._knocks),
     (f"{S}/providers/Microsoft.Security/jitNetworkAccessPolicies", "GET", FakeServer._policies),
     (f"{P}/initiate", "POST", FakeServer._initiate),
     (A, "GET", FakeServer._list_requests),

@@ -162,6 +162,78 @@ class TestMachine:
         assert lines[-1].startswith("22/tcp")
 
 
+def knocker(address: str, attempts: int, *ports: tuple[int, str]) -> Json:
+    return {
+        "address": address,
+        "attempts": attempts,
+        "lastAt": "2030-01-01T12:00:00.0000000Z",
+        "ports": [{"number": number, "protocol": protocol} for number, protocol in ports],
+    }
+
+
+class TestKnocks:
+    @pytest.fixture(autouse=True)
+    def knocked_at(self, server: FakeServer) -> str:
+        server.knock_hours = [1, 0, 8]
+        server.knockers = [
+            knocker("198.51.100.66", 6, (22, "TCP"), (3389, "TCP")),
+            knocker("2001:db8::66", 1, (53, "UDP")),
+        ]
+        return server.add_machine("web-1")
+
+    def test_sources(self, cli: Cli, server: FakeServer, knocked_at: str) -> None:
+        result = cli("machine", "knocks", "web-1")
+        lines = result.out.splitlines()
+        assert lines[0] == "web-1: 9 attempts blocked in the last 1d"
+        assert lines[2].split() == ["SOURCE", "ATTEMPTS", "PORTS", "LAST"]
+        assert lines[3].startswith("198.51.100.66  6         22/tcp, 3389/tcp  20")
+        assert lines[4].startswith("2001:db8::66   1         53/udp")
+        assert result.err == "and 2 attempts of others\n"
+        path, query = server.asked_knocks
+        assert path == f"{knocked_at}/providers/Bascule.Access/blockedAttempts/default"
+        assert (query["hours"], query["top"]) == ("24", "10")
+
+    def test_hours(self, cli: Cli, server: FakeServer) -> None:
+        lines = cli("machine", "knocks", "web-1", "--by-hour", "--since", "150m").out.splitlines()
+        assert server.asked_knocks[1]["hours"] == "3", "whole hours, rounded up"
+        assert lines[0] == "web-1: 9 attempts blocked in the last 2h 30m"
+        assert [line.split()[-2:] for line in lines[3:]] == [
+            ["1", "#####"],
+            [lines[4].split()[-2], "0"],
+            ["8", "#" * 40],
+        ]
+
+    def test_of_all_machines(self, cli: Cli, server: FakeServer) -> None:
+        result = cli("machine", "knocks", "--top", "1", "-o", "json")
+        path, query = server.asked_knocks
+        assert path.count("/") == 6, "the subscription's own"
+        assert query["top"] == "1"
+        assert result.json["machine"] is None
+        assert result.json["attempts"] == 9
+        assert len(result.json["hours"]) == 24
+        (source,) = result.json["sources"]
+        assert source == knocker("198.51.100.66", 6, (22, "TCP"), (3389, "TCP"))
+        assert "all machines that you may see: 9" in cli("machine", "knocks").out
+
+    def test_nobody(self, cli: Cli, server: FakeServer) -> None:
+        server.knock_hours, server.knockers = [], []
+        result = cli("machine", "knocks", "web-1", "--since", "7d")
+        assert (result.code, result.out) == (0, "")
+        assert result.err == "Nobody knocked at web-1 in the last 7d.\n"
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            ["--since", "8d"],
+            ["web-1", "--since", "31d"],
+            ["web-1", "--since", "59m"],
+            ["web-1", "--top", "0"],
+        ],
+    )
+    def test_bad_options(self, cli: Cli, bad: list[str]) -> None:
+        assert cli("machine", "knocks", *bad).code == 2
+
+
 class TestPlan:
     def test_on_off_and_back(self, cli: Cli, server: FakeServer) -> None:
         assert cli("plan", "show").out == "Just-in-time access is on for the subscription.\n"
