@@ -118,3 +118,8 @@ def test_codes_are_stable_words() -> None:
         "FirewallFlushed",
         "JitSwitchedOff",
     }
+
+
+def test_a_code_is_read_back_as_the_traits_that_it_stands_for() -> None:
+    for traits in ALL_TRAITS:
+        assert Traits.of(traits.code) == traits

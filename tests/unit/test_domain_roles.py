@@ -298,3 +298,23 @@ def test_what_ends_does_not_hold_at_its_end() -> None:
     assert secret.holds_at(NOON - timedelta(microseconds=1))
     assert not secret.holds_at(NOON)
     assert replace(secret, expires_at=None).holds_at(NOON)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        ((), (), ()),
+        (("/s",), (), ()),
+        (("/s",), ("/s",), ("/s",)),
+        (("/s",), ("/s/g1", "/s/g2"), ("/s/g1", "/s/g2")),
+        (("/s/g1", "/s/g2/m"), ("/s/g1/m", "/s/g2"), ("/s/g1/m", "/s/g2/m")),
+        (("/s/g1",), ("/s/g10",), ()),
+        (("",), ("/s",), ("/s",)),
+    ],
+)
+def test_two_reaches_meet_where_both_are(
+    one: tuple[str, ...], other: tuple[str, ...], both: tuple[str, ...]
+) -> None:
+    """A list that needs two rights shows what lies within both, whichever is asked first."""
+    first, second = Reach(frozenset(one)), Reach(frozenset(other))
+    assert first.meet(second) == second.meet(first) == Reach(frozenset(both))

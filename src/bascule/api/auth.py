@@ -38,6 +38,7 @@ from bascule.identity.realm import GRAPH
 from bascule.identity.tokens import AccessToken
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act
+from bascule.services.rehearsal import Preview, rehearse
 from bascule.services.rights import Needed, check, denial, rights_of
 
 T = TypeVar("T")
@@ -196,6 +197,15 @@ class Call:
 
         correlation_id = str(self.request.state.correlation_id)
         return await self.state.services.perform(unit, self.subject, correlation_id)
+
+    async def rehearse(self, work: Callable[[Transaction, Act], object]) -> Preview:
+        """What a use case would change, done by this caller, without doing it."""
+
+        def unit(tx: Transaction, act: Act) -> None:
+            self._check_path(tx, act.now)
+            work(tx, act)
+
+        return await rehearse(self.state.services, unit, self.subject)
 
     async def look(self, work: Callable[[Reader], T]) -> T:
         return await self.state.services.look(work)

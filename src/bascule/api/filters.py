@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from bascule.errors import InvalidInput
 
 STARTS_WITH = "startswith"
+CONTAINS = "contains"
 HOLDS = "()"  # the operator of a function without a value, as in atScope()
 HOLDS_FOR = "('...')"  # of one with a value, as in assignedTo('...')
 
 _QUOTED = r"'((?:[^']|'')*)'"
 _CLAUSE = re.compile(
     rf"\s*(?:([A-Za-z]+)\s+(eq|ge|gt|le|lt)\s+(?:{_QUOTED}|([^\s']+))"
-    rf"|(startswith)\(\s*([A-Za-z]+)\s*,\s*{_QUOTED}\s*\)"
+    rf"|(startswith|contains)\(\s*([A-Za-z]+)\s*,\s*{_QUOTED}\s*\)"
     rf"|([A-Za-z]+)\(\s*(?:{_QUOTED})?\s*\))(?:\s+and(?=\s)|\s*$)",
     re.IGNORECASE,
 )
@@ -58,7 +59,7 @@ def _parts(match: re.Match[str]) -> tuple[str, str, str]:
         operator = HOLDS if match[9] is None else HOLDS_FOR
         return match[8].casefold(), operator, _unquoted(match[9] or "")
     if match[5] is not None:
-        return match[6].casefold(), STARTS_WITH, _unquoted(match[7])
+        return match[6].casefold(), match[5].lower(), _unquoted(match[7])
     value = match[4] if match[3] is None else _unquoted(match[3])
     return match[1].casefold(), match[2].lower(), value
 
@@ -70,8 +71,8 @@ def _unquoted(text: str) -> str:
 def _form(field: str, operator: str) -> str:
     if operator in (HOLDS, HOLDS_FOR):
         return f"{field}{operator}"
-    is_function = operator == STARTS_WITH
-    return f"startswith({field},'...')" if is_function else f"{field} {operator} '...'"
+    is_function = operator in (STARTS_WITH, CONTAINS)
+    return f"{operator}({field},'...')" if is_function else f"{field} {operator} '...'"
 
 
 def _unreadable(text: str, offered: Collection[tuple[str, str]]) -> InvalidInput:

@@ -65,6 +65,15 @@ class Wanted:
             raise _unknown_token()
         return first, second
 
+    def number_and_text_after(self) -> tuple[int, str] | None:
+        if not self.skip_token:
+            return None
+        number, text = self._place(2)
+        is_number = isinstance(number, int) and not isinstance(number, bool)
+        if not is_number or not 0 <= number < 2**63 or not isinstance(text, str):
+            raise _unknown_token()
+        return number, text
+
     def _place(self, length: int) -> list[Any]:
         try:
             padded = self.skip_token + "=" * (-len(self.skip_token) % 4)

@@ -76,6 +76,10 @@ async def policy_of(
     return policy_id(call.subscription_id, call.resource_group, location, name)
 
 
+# Answer what the call would change, and change nothing.
+DryRun = Annotated[
+    bool, Query(alias="dryRun", description="Say what would change; change nothing.")
+]
 MachinePath = Annotated[ResourceId, Depends(machine_of)]
 PolicyPath = Annotated[ResourceId, Depends(policy_of)]
 ARM = Depends(arm_call)

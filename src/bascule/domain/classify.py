@@ -60,6 +60,11 @@ class Traits:
         )
         return sum(bit << place for place, bit in enumerate(reversed(bits)))
 
+    @classmethod
+    def of(cls, code: int) -> Traits:
+        """What ``code`` stands for."""
+        return cls(*(bool(code & 1 << place) for place in reversed(range(5))))
+
 
 ALL_TRAITS = tuple(Traits(*bits) for bits in product((False, True), repeat=5))
 

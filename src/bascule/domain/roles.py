@@ -122,6 +122,13 @@ class Reach:
         """As dear as the scope is deep, however many scopes are held."""
         return scope_key in self.keys or _has_above(scope_key, self.keys)
 
+    def meet(self, other: Reach) -> Reach:
+        """The scopes that lie within both."""
+        return Reach(
+            frozenset(key for key in self.keys if other.covers(key))
+            | frozenset(key for key in other.keys if self.covers(key))
+        )
+
 
 def _has_above(scope_key: str, keys: Collection[str]) -> bool:
     above = scope_key

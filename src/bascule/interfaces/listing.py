@@ -72,6 +72,10 @@ class ListingReads(Protocol):
         """In the order of ``wanted``; ``after`` is the place of the last of the page before."""
         ...
 
+    def listed_by_uid(self, machine_uids: Sequence[str]) -> Sequence[ListedMachine]:
+        """Those that are there, in this order; their place is that of the order by name."""
+        ...
+
     def unsettled_grants_at(self, machine_uids: Sequence[str]) -> Sequence[Grant]:
         """opening, open and closing ones of these machines. Ordered by end."""
         ...

@@ -48,10 +48,12 @@ class Act:
     place: ServerPlace = ServerPlace()
     denials: Denials = field(default_factory=Denials)  # of what policies refuse
     has_recorded: bool = False
+    facts: list[Fact] = field(default_factory=list)  # what was recorded, in order
 
     def record(self, tx: Transaction, fact: Fact, resource_id: object = "") -> None:
         """Write an audit event into the same transaction."""
         self.has_recorded = True
+        self.facts.append(fact)
         tx.record(
             Event(new_id(), self.now, self.actor, str(resource_id), fact, self.correlation_id)
         )

@@ -63,7 +63,7 @@ def _has(bit: int) -> ColumnElement[bool]:
 def _grants_in(*states: str) -> ColumnElement[bool]:
     """Has the machine a grant in one of these states? Few have: the index holds only those."""
     # Written out, as IS_UNSETTLED is.
-    words = [literal_column(f"'{state}'") for state in states]
+    words: list[ColumnElement[str]] = [literal_column(f"'{state}'") for state in states]
     uids = select(t.grants.c.machine_uid).where(t.IS_UNSETTLED, t.grants.c.state.in_(words))
     return listed.c.machine_uid.in_(uids)
 
@@ -128,6 +128,16 @@ class ListingReads(Rows):
         ]
         rows.sort(key=lambda row: (row.place, row.id_key), reverse=wanted.is_descending)
         return self._listed(rows[:limit])
+
+    def listed_by_uid(self, machine_uids: Sequence[str]) -> Sequence[ListedMachine]:
+        place = listed.c.name_key.label("place")
+        rows = [
+            row
+            for some in slices(machine_uids)
+            for row in self._all(select(listed, place).where(listed.c.machine_uid.in_(some)))
+        ]
+        places = {uid: number for number, uid in enumerate(machine_uids)}
+        return self._listed(sorted(rows, key=lambda row: places[row.machine_uid]))
 
     def _listed(self, rows: Sequence[Row[Any]]) -> list[ListedMachine]:
         uids = [row.machine_uid for row in rows]

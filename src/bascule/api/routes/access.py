@@ -15,11 +15,12 @@ from bascule.api.auth import Call, CurrentCall, GuardedRoute, decides, requires,
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import Clause, parse_filter
 from bascule.api.paging import Sifted, WantedPage, sift, sifted_json
-from bascule.api.paths import ARM, MACHINE, SUBSCRIPTION, MachinePath
+from bascule.api.paths import ARM, MACHINE, SUBSCRIPTION, DryRun, MachinePath
 from bascule.api.preconditions import WantedConditions
 from bascule.api.waiting import wait_until_settled
 from bascule.api.wire.access import ExtendBody, ReleaseBody
 from bascule.api.wire.policies import MachineRulesBody, machine_rules_json, read_rules
+from bascule.api.wire.preview import preview_json
 from bascule.api.wire.requests import RevokeBody, access_request_json
 from bascule.domain.actions import (
     INITIATE,
@@ -209,7 +210,11 @@ async def get_machine_rules(call: CurrentCall, machine: MachinePath) -> Response
 @router.put(RULES)
 @decides(POLICY_WRITE, MACHINE_WRITE)
 async def put_machine_rules(
-    call: CurrentCall, machine: MachinePath, body: MachineRulesBody, conditions: WantedConditions
+    call: CurrentCall,
+    machine: MachinePath,
+    body: MachineRulesBody,
+    conditions: WantedConditions,
+    dry_run: DryRun = False,
 ) -> Response:
     ports, name, inherits = read_rules(body.properties)
 
@@ -223,23 +228,36 @@ async def put_machine_rules(
         )
         return view_machine(tx, known, act.now)
 
+    if dry_run:
+        return CompactJson(preview_json(await call.rehearse(work)))
     return _rules(await call.perform(work))
 
 
 @router.delete(RULES)
 @decides(POLICY_WRITE, MACHINE_WRITE)
-async def delete_machine_rules(call: CurrentCall, machine: MachinePath) -> Response:
+async def delete_machine_rules(
+    call: CurrentCall,
+    machine: MachinePath,
+    dry_run: DryRun = False,
+) -> Response:
     """Take the machine out of every policy and open what they named."""
-    is_gone = await call.perform(
-        lambda tx, act: policies.delete_machine_rules(tx, act, call.subject, machine)
-    )
+
+    def work(tx: Transaction, act: Act) -> bool:
+        return policies.delete_machine_rules(tx, act, call.subject, machine)
+
+    if dry_run:
+        return CompactJson(preview_json(await call.rehearse(work)))
+    is_gone = await call.perform(work)
     return Response(status_code=200 if is_gone else 204)
 
 
 @router.post(f"{RULES}/release")
 @decides(POLICY_WRITE, MACHINE_WRITE)
 async def release(
-    call: CurrentCall, machine: MachinePath, body: ReleaseBody | None = None
+    call: CurrentCall,
+    machine: MachinePath,
+    body: ReleaseBody | None = None,
+    dry_run: DryRun = False,
 ) -> Response:
     """Let ports go that no policy names: those given, or all."""
     given = body.ports if body else None
@@ -253,6 +271,8 @@ async def release(
             ports = [key for port in given for key in port.keys(held)]
         return policies.release_ports(tx, act, call.subject, machine, ports)
 
+    if dry_run:
+        return CompactJson(preview_json(await call.rehearse(work)))
     released = await call.perform(work)
     return CompactJson(
         {"released": [{"number": each.number, "protocol": each.protocol} for each in released]}

@@ -11,9 +11,10 @@ from bascule.api.auth import Call, CurrentCall, GuardedRoute, decides, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.my_address import source_of_caller
 from bascule.api.paging import Wanted, WantedPage, page_json
-from bascule.api.paths import ARM, GROUP, SUBSCRIPTION, Group, Location, PolicyPath
+from bascule.api.paths import ARM, GROUP, SUBSCRIPTION, DryRun, Group, Location, PolicyPath
 from bascule.api.preconditions import WantedConditions
 from bascule.api.wire.policies import PolicyBody, foreign_machines, policy_json, read_policy
+from bascule.api.wire.preview import preview_json
 from bascule.api.wire.problems import reject
 from bascule.api.wire.requests import InitiateBody, read_machines, request_json
 from bascule.domain.actions import INITIATE, MACHINE_WRITE, POLICY_DELETE, POLICY_READ, POLICY_WRITE
@@ -99,7 +100,11 @@ async def get_policy(call: CurrentCall, policy: PolicyPath) -> Response:
 @router.put(POLICY)
 @decides(POLICY_WRITE, MACHINE_WRITE)
 async def put_policy(
-    call: CurrentCall, policy: PolicyPath, body: PolicyBody, conditions: WantedConditions
+    call: CurrentCall,
+    policy: PolicyPath,
+    body: PolicyBody,
+    conditions: WantedConditions,
+    dry_run: DryRun = False,
 ) -> Response:
     wanted, inherits = read_policy(body, policy)
 
@@ -108,18 +113,25 @@ async def put_policy(
         stored = policies.put_policy(tx, act, call.subject, wanted, inherits, precondition)
         return view_policy(tx, stored, act.now, _sight(call), shows_rules=True)
 
+    if dry_run:
+        return CompactJson(preview_json(await call.rehearse(work)))
     return _answer(await call.perform(work))
 
 
 @router.delete(POLICY)
 @decides(POLICY_DELETE, MACHINE_WRITE)
 async def delete_policy(
-    call: CurrentCall, policy: PolicyPath, conditions: WantedConditions
+    call: CurrentCall,
+    policy: PolicyPath,
+    conditions: WantedConditions,
+    dry_run: DryRun = False,
 ) -> Response:
     def work(tx: Transaction, act: Act) -> bool:
         precondition = conditions.on(tx.policy(policy))
         return policies.delete_policy(tx, act, call.subject, policy, precondition)
 
+    if dry_run:
+        return CompactJson(preview_json(await call.rehearse(work)))
     return Response(status_code=200 if await call.perform(work) else 204)
 
 

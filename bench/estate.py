@@ -1,0 +1,333 @@
+"""A database as a large company's after half a year: machines, policies, requests, events.
+
+It is filled as the program of revision 0008 would have left it, in bulk, and then opened, so
+that every kept count and summary is made by the same upgrade that a real installation runs.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bascule.domain.events import (
+    SYSTEM,
+    Actor,
+    Event,
+    Fact,
+    GrantClosed,
+    GrantCreated,
+    GrantEnded,
+    GrantOpened,
+)
+from bascule.domain.grant import StatusReason
+from bascule.domain.ids import ResourceId, machine_id, policy_id
+from bascule.domain.times import format_utc
+from bascule.store import open as opening
+from bascule.store.columns import to_microseconds
+from bascule.store.open import open_store
+
+SUBSCRIPTION = "5eb5c41e-0000-4000-8000-000000000001"
+_BEGINNING = "0008"  # the last revision before anything was summed up
+_GROUPS, _PEOPLE, _PER_POLICY = 100, 500, 100
+_EVENTS_EACH = 4  # of one request: granted, opened, ended, closed
+_SLICE = 20_000
+_SSH = {"number": 22, "protocol": "TCP"}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    machines: int = 100_000
+    requests: int = 250_000
+    days: int = 180  # over which the requests are spread, more of them lately
+    live: int = 200  # requests that are open at the end
+
+    @property
+    def events(self) -> int:
+        return self.requests * _EVENTS_EACH
+
+
+def build(path: Path, size: Size, now: datetime) -> None:
+    """Make the database; ``now`` is the moment up to which things happened."""
+    newest = opening.REVISION
+    opening.REVISION = _BEGINNING
+    try:
+        open_store(path).close()
+    finally:
+        opening.REVISION = newest
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA synchronous = OFF")
+        _Filling(database, size, now).run()
+    open_store(path).close()
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+class _Filling:
+    def __init__(self, database: sqlite3.Connection, size: Size, now: datetime) -> None:
+        self._database, self._size, self._now = database, size, now
+        self._chance = random.Random(1)  # noqa: S311  # reason: the same estate each time
+        self._at = to_microseconds(now)
+
+    def run(self) -> None:
+        created = to_microseconds(self._now - timedelta(days=self._size.days + 30))
+        whole = {
+            "id": 1,
+            "tenant_id": "7e4a9700-0000-4000-8000-000000000001",
+            "subscription_id": SUBSCRIPTION,
+            "location": "local",
+            "created_at": created,
+        }
+        self._put("installation", [whole])
+        groups = [f"rg-{number:03}" for number in range(_GROUPS)]
+        self._put("resource_groups", [{"key": each, "name": each} for each in ["default", *groups]])
+        self._put("machines", map(self._machine, range(self._size.machines)))
+        self._put(
+            "machine_generations",
+            ({"machine_uid": self._uid(n), "generation": 3} for n in range(self._size.machines)),
+        )
+        enrolled = [n for n in range(self._size.machines) if n % 50]  # 2 % have no agent
+        self._put("agents", map(self._agent, enrolled))
+        configured = [n for n in range(self._size.machines) if n % 10]  # 10 % have no policy
+        self._policies(configured)
+        self._put("closed_ports", map(self._closed, configured))
+        self._asked(configured)
+
+    # -- the inventory ---------------------------------------------------------------------
+
+    def _uid(self, number: int) -> str:
+        return f"00000000-0000-4000-9000-{number:012}"
+
+    def _id(self, number: int) -> ResourceId:
+        kind = ("web", "db", "app", "build", "jump")[number % 5]
+        return machine_id(SUBSCRIPTION, f"rg-{number % _GROUPS:03}", f"{kind}-{number:06}")
+
+    def _machine(self, number: int) -> dict[str, Any]:
+        where = self._id(number)
+        return {
+            "uid": self._uid(number),
+            "id_key": where.key,
+            "id": str(where),
+            "group_key": where.resource_group.casefold(),
+            "location": "local",
+            "os_type": "Windows" if number % 4 == 0 else "Linux",
+            "addresses": json.dumps([f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"]),
+            "tags": json.dumps({"team": f"team-{number % 40}"}),
+            "created_at": self._at,
+        }
+
+    def _agent(self, number: int) -> dict[str, Any]:
+        silent = number % 100 == 7  # 1 % are away
+        return {
+            "machine_uid": self._uid(number),
+            "public_key": f"key-{number}",
+            "enrolled_at": self._at,
+            "observed_generation": 3 if number % 500 else 2,
+            "last_contact_at": self._at - (3_600_000_000 if silent else 1_000_000),
+            "agent_version": "0.5.0",
+            "local_port_low": 32768,
+            "local_port_high": 60999,
+            "weaknesses": "[]",
+            "blocked_attempts": number % 1000,
+            "facts": json.dumps({"kernel": "6.12", "nft": "1.1.3"}),
+        }
+
+    def _closed(self, number: int) -> dict[str, Any]:
+        base = {"machine_uid": self._uid(number), "on_expiry": "keep", "is_released": False}
+        return {**base, **_SSH}
+
+    def _policy_id(self, number: int) -> ResourceId:
+        group = number % _GROUPS
+        name = f"policy-{number // _GROUPS // _PER_POLICY:03}"
+        return policy_id(SUBSCRIPTION, f"rg-{group:03}", "local", name)
+
+    def _policies(self, configured: list[int]) -> None:
+        members: dict[ResourceId, list[int]] = {}
+        for number in configured:
+            members.setdefault(self._policy_id(number), []).append(number)
+        self._put(
+            "policies",
+            (
+                {
+                    "id_key": each.key,
+                    "id": str(each),
+                    "group_key": each.resource_group,
+                    "location_key": "local",
+                    "kind": "Basic",
+                    "etag": '"1"',
+                }
+                for each in members
+            ),
+        )
+        named = [
+            (policy, position, number)
+            for policy, numbers in members.items()
+            for position, number in enumerate(numbers)
+        ]
+        self._put(
+            "policy_machines",
+            (
+                {
+                    "policy_key": policy.key,
+                    "position": position,
+                    "machine_key": self._id(number).key,
+                    "machine_id": str(self._id(number)),
+                    "public_ip_address": None,
+                }
+                for policy, position, number in named
+            ),
+        )
+        self._put(
+            "policy_ports",
+            (
+                {
+                    "policy_key": policy.key,
+                    "machine_position": position,
+                    "position": 0,
+                    **_SSH,
+                    "sources": '["*"]',
+                    "max_duration": 10_800_000_000,
+                    "on_expiry": "keep",
+                    "justification_required": False,
+                    "is_source_list": False,
+                }
+                for policy, position, _ in named
+            ),
+        )
+
+    # -- what was asked for ----------------------------------------------------------------
+
+    def _asked(self, configured: list[int]) -> None:
+        requests: list[dict[str, Any]] = []
+        grants: list[dict[str, Any]] = []
+        events: list[dict[str, Any]] = []
+        span = timedelta(days=self._size.days)
+        for number in range(self._size.requests):
+            share = (number / self._size.requests) ** 0.7  # busier towards the end
+            is_live = number >= self._size.requests - self._size.live
+            began = self._now - timedelta(minutes=5) if is_live else self._now - span * (1 - share)
+            if not is_live:
+                began -= timedelta(hours=4)
+            machine = self._chance.choice(configured)
+            request, grant = self._request(number, machine, began), None
+            grant = self._grant(number, machine, began, is_live=is_live)
+            requests.append(request)
+            grants.append(grant)
+            events += self._events(number, machine, began, is_live=is_live)
+            if len(requests) == _SLICE or number == self._size.requests - 1:
+                for table, rows in (("requests", requests), ("grants", grants), ("events", events)):
+                    self._put(table, rows)
+                    rows.clear()
+
+    def _person(self, number: int) -> tuple[str, str]:
+        who = number * 7919 % _PEOPLE
+        return f"00000000-0000-4000-a000-{who:012}", f"person{who:03}@contoso.example"
+
+    def _names(self, number: int) -> tuple[str, str]:
+        return f"00000000-0000-4000-b000-{number:012}", f"00000000-0000-4000-c000-{number:012}"
+
+    def _request(self, number: int, machine: int, began: datetime) -> dict[str, Any]:
+        policy, (who, name) = self._policy_id(machine), self._person(number)
+        port = {"number": 22, "sources": ["198.51.100.7/32"], "isSourceList": False}
+        ends = began + timedelta(hours=3)
+        port |= {"endsAt": to_microseconds(ends), "endsAtText": format_utc(ends)}
+        return {
+            "id": self._names(number)[0],
+            "policy_key": policy.key,
+            "policy_id": str(policy),
+            "requestor_id": who,
+            "requestor": name,
+            "justification": "deploy",
+            "started_at": to_microseconds(began),
+            "machines": json.dumps([{"id": str(self._id(machine)), "ports": [port]}]),
+        }
+
+    def _grant(
+        self, number: int, machine: int, began: datetime, *, is_live: bool
+    ) -> dict[str, Any]:
+        (request, grant), (who, name) = self._names(number), self._person(number)
+        ends = began + timedelta(hours=3)
+        at, until = to_microseconds(began), to_microseconds(ends)
+        return {
+            "id": grant,
+            "request_id": request,
+            "policy_id": str(self._policy_id(machine)),
+            "machine_uid": self._uid(machine),
+            "machine_id": str(self._id(machine)),
+            "requestor_id": who,
+            "requestor": name,
+            **_SSH,
+            "sources": '["198.51.100.7"]',
+            "on_expiry": "keep",
+            "max_duration": 10_800_000_000,
+            "started_at": at,
+            "ends_at": until,
+            "ends_at_text": format_utc(ends),
+            "previous_state": "opening" if is_live else "closing",
+            "state": "open" if is_live else "closed",
+            "reason": "UserRequested" if is_live else "Expired",
+            "generation": 3,
+            "extension": 0,
+            "is_source_list": False,
+            "ended_at": None if is_live else until,
+            "failure": "",
+            "is_cut": False,
+        }
+
+    def _events(
+        self, number: int, machine: int, began: datetime, *, is_live: bool
+    ) -> Iterator[dict[str, Any]]:
+        (request, grant), where = self._names(number), self._id(machine)
+        ends = began + timedelta(hours=3)
+        yield self._event(
+            began,
+            where,
+            GrantCreated(
+                grant, request, str(where), "22/TCP", ("198.51.100.7",), format_utc(ends)
+            ),
+            self._person(number),
+        )
+        soon = began + timedelta(milliseconds=40)
+        yield self._event(soon, where, GrantOpened(grant, request, str(where)))
+        if not is_live:
+            over = GrantEnded(
+                grant, request, str(where), StatusReason.EXPIRED, "its time was over", False
+            )
+            yield self._event(ends, where, over)
+            yield self._event(ends, where, GrantClosed(grant, request, str(where), 0))
+
+    def _event(
+        self, at: datetime, where: ResourceId, fact: Fact, person: tuple[str, str] | None = None
+    ) -> dict[str, Any]:
+        actor = Actor(*person, "User", "198.51.100.7") if person else SYSTEM
+        event = Event(f"{self._chance.getrandbits(64):016x}", at, actor, str(where), fact)
+        return {
+            "id": event.id,
+            "at": to_microseconds(at),
+            "kind": type(fact).__name__,
+            "principal_id": actor.principal_id,
+            "resource_key": where.key,
+            "record": json.dumps(event.record()),
+        }
+
+    def _put(self, table: str, rows: Any) -> None:  # noqa: ANN401  # reason: any iterable of rows
+        rows = iter(rows)
+        first = next(rows, None)
+        if first is None:
+            return
+        names = list(first)
+        marks = ", ".join("?" * len(names))
+        statement = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608  # reason: names of our own
+        self._database.execute(statement, tuple(first.values()))
+        self._database.executemany(statement, (tuple(row[name] for name in names) for row in rows))
+        self._database.commit()
+
+
+def moment() -> datetime:
+    """The estate's usual "now": whole seconds."""
+    return datetime.now(UTC).replace(microsecond=0)

@@ -1,0 +1,137 @@
+"""A page of machines as the page "Just-in-time VM access" shows them, with what happened there.
+
+A machine is in it where the caller may read both the machine and what policies and requests
+say of it: who was last let in, and when, is told by the order of the rows too. What a page
+filters and orders by is kept beside each machine (``interfaces.listing``); what it shows is
+read for the rows of this page alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bascule.domain.actions import MACHINE_READ, POLICY_READ
+from bascule.domain.classify import (
+    FLUSHED_BY,
+    Classification,
+    MachineState,
+    Named,
+    Traits,
+    classify,
+    traits_in,
+)
+from bascule.domain.grant import Grant, GrantState
+from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.domain.machine_access import AccessState, Doors, access_state
+from bascule.domain.pricing import PlanInForce
+from bascule.domain.roles import Reach, Rights
+from bascule.domain.scopes import group_scope, subscription_scope
+from bascule.interfaces import Reader
+from bascule.interfaces.listing import ListedMachine, ListFilter, Place
+from bascule.interfaces.plans import MachineFilter
+from bascule.services.fleet import is_online, points_by_uid
+from bascule.services.plans import groups_off, plan_at
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRow:
+    """What a list tells of one machine, of one moment."""
+
+    listed: ListedMachine
+    classification: Classification
+    point: EnforcementPoint | None
+    grants: tuple[Grant, ...]  # opening, open and closing ones, by their end
+    state: AccessState
+
+    @property
+    def machine(self) -> Machine:
+        return self.listed.machine
+
+
+def reach_of_list(rights: Rights, subscription_id: str) -> Reach | None:
+    """Where a caller sees rows; None: everywhere, look at no row."""
+    reach = rights.reach(MACHINE_READ).meet(rights.reach(POLICY_READ))
+    return None if reach.covers(subscription_scope(subscription_id).key) else reach
+
+
+def list_machines(
+    reader: Reader,
+    wanted: ListFilter,
+    tab: MachineState | None,
+    now: datetime,
+    after: Place | None = None,
+    limit: int = 1000,
+) -> list[MachineRow]:
+    """Rows in the order of ``wanted``, of one tab or of all; ``after`` as the store takes it."""
+    off = groups_off(reader)
+    wanted = replace(wanted, groups_off=off, traits=None if tab is None else traits_in(tab))
+    return _rows(reader, reader.listed_machines(wanted, after, limit), now)
+
+
+def list_these(
+    reader: Reader, uids: Sequence[str], within: Reach | None, now: datetime
+) -> list[MachineRow]:
+    """Rows of these machines, in their order, without those that lie outside ``within``."""
+    rows = reader.listed_by_uid(uids)
+    return _rows(
+        reader,
+        [each for each in rows if within is None or within.covers(each.machine.id.key)],
+        now,
+    )
+
+
+def count_tabs(reader: Reader, within: Reach | None) -> dict[MachineState, int]:
+    """How many machines each tab has."""
+    counted = reader.count_machines(MachineFilter(within=within, groups_off=groups_off(reader)))
+    return {state: sum(counted.get(code, 0) for code in traits_in(state)) for state in MachineState}
+
+
+def _rows(reader: Reader, listed: Sequence[ListedMachine], now: datetime) -> list[MachineRow]:
+    uids = [each.machine.uid for each in listed]
+    points = points_by_uid(reader, uids)
+    grants: dict[str, list[Grant]] = {}
+    for grant in reader.unsettled_grants_at(uids):
+        grants.setdefault(grant.machine_uid, []).append(grant)
+    plans = {
+        group: plan_at(reader, group)
+        for group in {each.machine.id.resource_group for each in listed}
+    }
+    return [
+        _row(each, points.get(each.machine.uid), grants.get(each.machine.uid, ()), plans, now)
+        for each in listed
+    ]
+
+
+def _row(
+    listed: ListedMachine,
+    point: EnforcementPoint | None,
+    grants: Sequence[Grant],
+    plans: Mapping[str, PlanInForce],
+    now: datetime,
+) -> MachineRow:
+    doors = Doors(
+        has_point=point is not None,
+        is_silent=point is not None and not is_online(point, now),
+        is_behind=listed.is_behind,
+        is_shut=listed.is_shut,
+        grants=frozenset(GrantState(grant.state) for grant in grants),
+    )
+    classification = _classification(listed, point, plans)
+    return MachineRow(listed, classification, point, tuple(grants), access_state(doors))
+
+
+def _classification(
+    listed: ListedMachine, point: EnforcementPoint | None, plans: Mapping[str, PlanInForce]
+) -> Classification:
+    group = listed.machine.id.resource_group
+    plan = plans[group]
+    kept = Traits.of(listed.traits)
+    is_groups = plan.scope == group_scope(listed.machine.id.subscription_id, group)
+    named = Named(
+        listed.machine.id.name,
+        point.facts.get(FLUSHED_BY, "") if point is not None else "",
+        plan_group=group if is_groups else "",
+    )
+    return classify(replace(kept, is_plan_on=plan.is_on), named)

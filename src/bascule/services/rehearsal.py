@@ -1,0 +1,144 @@
+"""What a change of policies would do, found out by making it and taking it back.
+
+The very write runs in a transaction that is then undone: rights, preconditions and every
+check are those of the real act, and what it would record is what would happen. Nobody is
+woken, nothing is kept, and an answer of a moment ago binds nobody: the act decides anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from bascule.domain.access import Subject
+from bascule.domain.events import (
+    Fact,
+    GrantEnded,
+    GrantShortened,
+    PortClosed,
+    PortLeftPolicies,
+    PortReleased,
+)
+from bascule.domain.grant import Grant
+from bascule.domain.ids import ResourceId
+from bascule.domain.times import parse_instant
+from bascule.interfaces import Reader, Transaction
+from bascule.services.act import Act, Services, actor_of
+from bascule.services.asking import sight_of
+from bascule.services.rights import rights_of
+
+
+@dataclass(frozen=True, slots=True)
+class PortChange:
+    machine_id: ResourceId
+    port: str  # as in 22/TCP
+    on_expiry: str = ""  # of a port that is shut, or is to be
+
+
+@dataclass(frozen=True, slots=True)
+class GrantChange:
+    """A live grant that would end, or end earlier."""
+
+    machine_id: ResourceId
+    grant: Grant | None  # None: the caller may not see whose it is
+    ends_at: datetime | None = None  # the earlier end; None: at once
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Each list in the order in which it would happen."""
+
+    shuts: tuple[PortChange, ...] = ()  # open now
+    alters: tuple[PortChange, ...] = ()  # shut already; what becomes of sessions changes
+    leaves: tuple[PortChange, ...] = ()  # named by no policy any more; they stay shut
+    opens: tuple[PortChange, ...] = ()  # let go
+    ends: tuple[GrantChange, ...] = ()
+    shortens: tuple[GrantChange, ...] = ()
+
+    @property
+    def changes_nothing(self) -> bool:
+        return self == Preview()
+
+
+class _Undone(Exception):
+    """No error: it takes a transaction back, and carries what was seen in it."""
+
+    def __init__(self, facts: list[Fact]) -> None:
+        super().__init__()
+        self.facts = facts
+
+
+async def rehearse(
+    services: Services, work: Callable[[Transaction, Act], object], subject: Subject
+) -> Preview:
+    """What ``work`` would change, done by this subject. Raises what ``work`` raises."""
+
+    def unit(tx: Transaction) -> None:
+        act = Act(services.clock.now(), actor_of(subject), place=services.place)
+        work(tx, act)
+        raise _Undone(act.facts)
+
+    try:
+        await services.store.write(unit)
+    except _Undone as undone:
+        facts, now = undone.facts, services.clock.now()
+        return await services.look(lambda reader: _preview(reader, facts, subject, now))
+    raise AssertionError("a rehearsal is always undone")
+
+
+def _preview(reader: Reader, facts: list[Fact], subject: Subject, now: datetime) -> Preview:
+    shuts, alters = _closings(reader, facts)
+    sight = sight_of(rights_of(reader, subject.principal_id, now), subject.principal_id)
+    touched = [each for each in facts if isinstance(each, (GrantEnded, GrantShortened))]
+    grants = {
+        grant.id: grant
+        for grant in reader.grants_of(list(dict.fromkeys(each.request_id for each in touched)))
+        if sight.sees(grant.machine_id) or grant.requestor_id == subject.principal_id
+    }
+    return Preview(
+        shuts=shuts,
+        alters=alters,
+        leaves=_ports(each for each in facts if isinstance(each, PortLeftPolicies)),
+        opens=_ports(each for each in facts if isinstance(each, PortReleased)),
+        ends=tuple(_ended(each, grants) for each in facts if isinstance(each, GrantEnded)),
+        shortens=tuple(
+            _shortened(each, grants) for each in facts if isinstance(each, GrantShortened)
+        ),
+    )
+
+
+def _closings(
+    reader: Reader, facts: Iterable[Fact]
+) -> tuple[tuple[PortChange, ...], tuple[PortChange, ...]]:
+    """What begins to be shut, and what is shut already and changes."""
+    shuts: list[PortChange] = []
+    alters: list[PortChange] = []
+    held: dict[str, set[str]] = {}
+    for fact in facts:
+        if not isinstance(fact, PortClosed):
+            continue
+        machine_id = ResourceId.parse_machine(fact.machine)
+        if fact.machine not in held:
+            machine = reader.machine(machine_id)
+            ports = reader.closed_ports(machine.uid) if machine else ()
+            held[fact.machine] = {str(each.port) for each in ports}
+        change = PortChange(machine_id, fact.port, str(fact.on_expiry))
+        (alters if fact.port in held[fact.machine] else shuts).append(change)
+    return tuple(shuts), tuple(alters)
+
+
+def _ports(facts: Iterable[PortLeftPolicies | PortReleased]) -> tuple[PortChange, ...]:
+    return tuple(PortChange(ResourceId.parse_machine(each.machine), each.port) for each in facts)
+
+
+def _ended(fact: GrantEnded, grants: Mapping[str, Grant]) -> GrantChange:
+    return GrantChange(ResourceId.parse_machine(fact.machine), grants.get(fact.grant_id))
+
+
+def _shortened(fact: GrantShortened, grants: Mapping[str, Grant]) -> GrantChange:
+    return GrantChange(
+        ResourceId.parse_machine(fact.machine),
+        grants.get(fact.grant_id),
+        parse_instant(fact.ends_at),
+    )

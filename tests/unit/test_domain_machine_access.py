@@ -1,0 +1,48 @@
+"""What one word says of a machine's doors, and what it must never say."""
+
+from __future__ import annotations
+
+from itertools import combinations, product
+
+import pytest
+
+from bascule.domain.grant import GrantState
+from bascule.domain.machine_access import AccessState, Doors, access_state
+
+OPENING, OPEN, CLOSING = GrantState.OPENING, GrantState.OPEN, GrantState.CLOSING
+HEARD = Doors(has_point=True, is_silent=False, is_behind=False, is_shut=True)
+STATES = (OPENING, OPEN, CLOSING)
+ALL_GRANTS = [frozenset(each) for n in range(4) for each in combinations(STATES, n)]
+
+
+@pytest.mark.parametrize(
+    ("doors", "told"),
+    [
+        # Nobody is there to keep anything shut.
+        (Doors(False, False, False, True), AccessState.NOTHING_SHUT),
+        (Doors(False, False, False, True, frozenset({OPENING})), AccessState.NOTHING_SHUT),
+        # A silent point: what was open may still be.
+        (Doors(True, True, False, True), AccessState.OFFLINE),
+        (Doors(True, True, True, False), AccessState.OFFLINE),
+        (Doors(True, True, False, True, frozenset({OPENING})), AccessState.OFFLINE),
+        (Doors(True, True, False, True, frozenset({OPEN})), AccessState.NOT_CONFIRMED),
+        (Doors(True, True, False, True, frozenset({CLOSING})), AccessState.NOT_CONFIRMED),
+        # What lets in comes first.
+        (Doors(True, False, True, True, frozenset({OPEN, OPENING})), AccessState.OPEN),
+        (Doors(True, False, True, True, frozenset({OPENING, CLOSING})), AccessState.OPENING),
+        (Doors(True, False, True, True, frozenset({CLOSING})), AccessState.CLOSING),
+        (Doors(True, False, True, True), AccessState.APPLYING),
+        (HEARD, AccessState.CLOSED),
+        (Doors(True, False, False, False), AccessState.NOTHING_SHUT),
+    ],
+)
+def test_state(doors: Doors, told: AccessState) -> None:
+    assert access_state(doors) is told
+
+
+def test_closed_is_said_of_what_was_read_back_shut_alone() -> None:
+    for point, silent, behind, shut in product((False, True), repeat=4):
+        for grants in ALL_GRANTS:
+            doors = Doors(point, silent, behind, shut, grants)
+            if access_state(doors) is AccessState.CLOSED:
+                assert doors == HEARD
