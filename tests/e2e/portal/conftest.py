@@ -45,6 +45,12 @@ def fresh(world: World) -> World:
     return world
 
 
+@pytest.fixture
+def furnished(world: World) -> World:
+    """The lab with something on every page."""
+    return world
+
+
 @pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     """Playwright's own, but for its end."""
