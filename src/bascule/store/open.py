@@ -24,6 +24,8 @@ from bascule.store.sqlite import SqliteStore
 
 REVISION = "0016"  # the newest in migrations/versions; a test holds the two together
 
+_blank: list[bytes] = []  # a database in memory as the revisions leave it: made once a process
+
 
 def open_store(path: Path | None, *, may_upgrade: bool = True) -> SqliteStore:
     """Open the store in this file, made when absent; in memory when None.
@@ -38,6 +40,9 @@ def open_store(path: Path | None, *, may_upgrade: bool = True) -> SqliteStore:
         connection = connect(path)
     except FAILURES as error:
         raise _opening_failed(path, error) from error
+    if path is None and _blank:
+        driver_of(connection).deserialize(_blank[0])
+        return SqliteStore(connection, path)
     try:
         _bring_up_to_date(connection, path, may_upgrade=may_upgrade)
     except FAILURES as error:
@@ -46,6 +51,8 @@ def open_store(path: Path | None, *, may_upgrade: bool = True) -> SqliteStore:
     except BaseException:
         connection.close()
         raise
+    if path is None:
+        _blank[:] = [driver_of(connection).serialize()]
     return SqliteStore(connection, path)
 
 
