@@ -22,7 +22,8 @@ from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import Scope
 from bascule.identity.secrets import new_secret, sha256_hex
 from bascule.services.installation import set_administrator
-from tests.wire.house import BASE, JIT, House, port_rule
+from tests.wire.browsing import Browser, add_user
+from tests.wire.house import BASE, CALLER, JIT, House, port_rule
 
 SECRET = new_secret()
 
@@ -278,3 +279,25 @@ def test_two_of_one_name_are_told_apart_by_id(cli: Cli) -> None:
     ids = [each["id"] for each in cli.json("sp", "list") if each["name"] == "twin"]
     assert all(each in refused.err for each in ids)
     assert cli.json("sp", "show", ids[0])["id"] == ids[0]
+
+
+def test_sessions_of_a_user(cli: Cli) -> None:
+    """Whose own are in test_cli_sign_in."""
+    user = add_user(cli.house)
+    for address in (CALLER, "203.0.113.9"):
+        assert Browser(cli.house, address).sign_in().status_code == 303
+    listed = cli.done("session", "list", "--user", user.name).out
+    assert CALLER in listed
+    one, other = cli.json("session", "list", "--user", user.name)
+    assert (one["kind"], one["client"], one["current"]) == ("browser", None, False)
+    assert {one["address"], other["address"]} == {CALLER, "203.0.113.9"}
+    assert cli("session", "end", "x", "--user", user.name).code == 3
+    ambiguous = cli("session", "end", one["id"][:0], "--user", user.name)
+    assert (ambiguous.code, other["id"] in ambiguous.err) == (2, True)
+    cli.done("session", "end", one["id"][:8], "--user", user.name)
+    assert cli.json("session", "list", "--user", user.name) == [other]
+    cli.done("session", "sign-out", user.name, "--yes")
+    assert cli.json("session", "list", "--user", user.name) == []
+    nowhere = cli.done("session", "list", "--user", user.name)
+    assert "signed in nowhere" in nowhere.err
+    assert cli("session", "list").code == 4  # a service principal has none

@@ -141,6 +141,12 @@ def test_out_everywhere_ends_programs_elsewhere_too(terminal: Terminal, tmp_path
     elsewhere.home.mkdir()
     terminal.sign_in()
     elsewhere.sign_in()
+    _, out, err = terminal.run("session", "list")
+    assert ("Bascule command line" in out, "this one" in out) == (True, True), err
+    assert terminal.run("session", "end-others", "-y")[0] == 0
+    code, _, err = elsewhere.run("machine", "list")
+    assert (code, "bascule login" in err) == (5, True)
+    elsewhere.sign_in()
     assert terminal.run("logout", "--everywhere")[0] == 0
     code, _, err = elsewhere.run("machine", "list")
     assert (code, "Sign in again" in err or "bascule login" in err) == (5, True)

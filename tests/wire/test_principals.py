@@ -47,7 +47,7 @@ WITHOUT_ACTION = {  # what is the caller's own
         for each in (
             *("factors", "proof", "password", "totp", "totp/confirm", "totp/remove"),
             *("recoveryCodes", "passkeys", "passkeys/begin", "passkeys/{passkey_id}/remove"),
-            "signOut",
+            *("signOut", "signIns", "signIns/{sign_in_id}", "signIns/endOthers"),
         )
     ),
 }
@@ -87,6 +87,7 @@ def filled(house: House, path: str, uid: str) -> str:
         key_id=NOBODY,
         name="anna",
         passkey_id="AAAA",
+        sign_in_id=NOBODY,
         role_id=NOBODY,
         assignment_id=NOBODY,
         resource="Microsoft.Compute/virtualMachines/web-1",

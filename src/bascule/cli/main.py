@@ -30,6 +30,9 @@ COMMANDS: Mapping[str, Lazy] = {
     "extend": Lazy("bascule.cli.extend:extend", "Move the end of what is open.", _ACCESS),
     "revoke": Lazy("bascule.cli.revoke:revoke", "Close early what is open.", _ACCESS),
     "status": Lazy("bascule.cli.status:status", "What is open now, for whom, until when.", _ACCESS),
+    "exposure": Lazy(
+        "bascule.cli.exposure:exposure", "What could be reached by whom, now or then.", _ACCESS
+    ),
     "ssh-config": Lazy(
         "bascule.cli.ssh_config:ssh_config", "Lines by which plain ssh asks by itself.", _ACCESS
     ),
@@ -49,6 +52,9 @@ COMMANDS: Mapping[str, Lazy] = {
         "bascule.cli.provider:provider", "Sign in by Entra ID, Keycloak and others.", _PEOPLE
     ),
     "login": Lazy("bascule.cli.login:login", "Sign in to a server.", _SHELL),
+    "session": Lazy(
+        "bascule.cli.session:session", "Browsers and programs that are signed in.", _SHELL
+    ),
     "logout": Lazy("bascule.cli.person:logout", "End the sign-in.", _SHELL),
     "whoami": Lazy("bascule.cli.whoami:whoami", "Who you are signed in as.", _SHELL),
     "completion": Lazy("bascule.cli.completion:completion", "Completion for your shell.", _SHELL),

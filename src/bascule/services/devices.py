@@ -14,10 +14,10 @@ from datetime import timedelta
 
 from bascule.domain import events as facts
 from bascule.domain.principals import User
-from bascule.domain.tokens import DEVICE_LIFE, DeviceCode, DeviceState, SignIn
+from bascule.domain.tokens import DEVICE_LIFE, DeviceCode, DeviceState, Origin, SignIn
 from bascule.interfaces import Transaction
 from bascule.services.act import Act
-from bascule.services.tokens import Origin, actor_of_user, hash_of, new_text
+from bascule.services.tokens import actor_of_user, hash_of, new_text
 
 ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"
 LETTERS = 8

@@ -22,6 +22,7 @@ from bascule.domain.principals import User
 from bascule.domain.tokens import (
     AuthorizationCode,
     Flow,
+    Origin,
     Poll,
     RefreshToken,
     SignIn,
@@ -32,14 +33,6 @@ from bascule.services.act import Act, actor_of, new_id
 
 MOST_FAMILIES = 100  # of one user; the oldest gives way
 REMEMBERED = 1000  # used refresh tokens of a family, whose second use is noticed
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a program calls from, and what it calls itself."""
-
-    address: str
-    program: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +72,7 @@ def open_family(
     tx.forget_ended(act.now)
     for old in tx.token_families_of(user.id)[: -(MOST_FAMILIES - 1)]:
         revoke_family(tx, act, old, f"the user has {MOST_FAMILIES} newer ones")
-    family = TokenFamily(new_id(), client_id, flow, sign_in, act.now, new_text())
+    family = TokenFamily(new_id(), client_id, flow, sign_in, act.now, new_text(), origin=origin)
     text = new_text()
     tx.put_token_family(family)
     tx.put_refresh_token(RefreshToken(hash_of(text), family.id, 1, act.now))
@@ -165,6 +158,8 @@ def refresh(
             return Issued(user, family, text)
     if token is None:
         return NotIssued("it is no longer known")
+    family = replace(family, seen_at=act.now, seen_from=origin.address)
+    tx.put_token_family(family)
     return Issued(user, family, _rotate(tx, act, family, token, text))
 
 
