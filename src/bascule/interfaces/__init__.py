@@ -29,6 +29,7 @@ from bascule.interfaces.delivery import DeliveryReads, DeliveryWrites
 from bascule.interfaces.exposure import ExposureReads, ExposureWrites
 from bascule.interfaces.knocks import KnockReads, KnockWrites
 from bascule.interfaces.listing import ListingReads, ListingWrites
+from bascule.interfaces.openings import OpeningReads
 from bascule.interfaces.plans import PlanReads, PlanWrites
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.providers import ProviderReads, ProviderWrites
@@ -147,6 +148,7 @@ class Reader(
     PrincipalReads,
     RoleReads,
     ListingReads,
+    OpeningReads,
     PlanReads,
     SetUpReads,
     SignInReads,
@@ -380,6 +382,10 @@ class Transaction(
     def put_enforcement_point(self, point: EnforcementPoint) -> None: ...
 
     def delete_enforcement_point(self, machine_uid: str) -> None: ...
+
+    def delete_enrolments(self, machine_uid: str) -> None:
+        """Forget the tokens of a machine, used or not."""
+        ...
 
     def add_enrolment(self, enrolment: Enrolment) -> None: ...
 

@@ -28,6 +28,22 @@ class Initiated:
     grants: tuple[Grant, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of one policy."""
+
+    policy_id: ResourceId
+    machines: tuple[RequestedMachine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """What one policy of several answered."""
+
+    policy_id: ResourceId
+    denied: Denied
+
+
 def initiate(
     tx: Transaction,
     act: Act,
@@ -42,14 +58,53 @@ def initiate(
     unless the subject may ask for each machine named (EDGES B1), before anything is told of
     policy or machines, and where the plan is off; NotFound when there is no such policy.
     """
+    request, decision = _judge(tx, act, Asked(wanted, machines), justification, subject)
+    if isinstance(decision, Denied):
+        return _deny(tx, act, request.policy_id, decision)
+    return _write(tx, act, request, decision)
+
+
+def initiate_all(
+    tx: Transaction,
+    act: Act,
+    asked: Sequence[Asked],
+    justification: str | None,
+    subject: Subject,
+) -> tuple[Initiated, ...] | tuple[Denial, ...]:
+    """Initiate one request a policy, all of them or none; or every denial.
+
+    Raises as ``initiate`` does, and RequestDenied when they are allowed one by one and not
+    together.
+    """
+    judged = [(each.policy_id, _judge(tx, act, each, justification, subject)[1]) for each in asked]
+    denials = tuple(
+        Denial(policy, decision) for policy, decision in judged if isinstance(decision, Denied)
+    )
+    for each in denials:
+        _deny(tx, act, each.policy_id, each.denied)
+    if denials:
+        return denials
+    made: list[Initiated] = []
+    for each in asked:
+        answer = initiate(tx, act, each.policy_id, each.machines, justification, subject)
+        if isinstance(answer, Denied):
+            raise denial(answer, each.policy_id)
+        made.append(answer)
+    return tuple(made)
+
+
+def _judge(
+    tx: Transaction, act: Act, asked: Asked, justification: str | None, subject: Subject
+) -> tuple[AccessRequest, Allowed | Denied]:
+    machines = asked.machines
     named = [machine.machine_id for machine in machines]
     targets = [(each, f"virtualMachines[{m}].id") for m, each in enumerate(named)]
-    check_may_ask(tx, act, subject, wanted, targets)
-    stored = tx.policy(wanted)
-    check_may_know(tx, act, subject, wanted, stored, named)
+    check_may_ask(tx, act, subject, asked.policy_id, targets)
+    stored = tx.policy(asked.policy_id)
+    check_may_know(tx, act, subject, asked.policy_id, stored, named)
     if stored is None:
         raise NotFound(
-            f"Policy {wanted} does not exist.",
+            f"Policy {asked.policy_id} does not exist.",
             advice="List the policies: bascule policy show. Make one: bascule policy set MACHINE.",
         )
     require_plan(tx, named)
@@ -64,14 +119,11 @@ def initiate(
     )
     known = {
         machine.id: machine
-        for asked in machines
-        if (machine := tx.machine(asked.machine_id)) is not None
+        for each in machines
+        if (machine := tx.machine(each.machine_id)) is not None
     }
     live = tx.live_grants([machine.uid for machine in known.values()])
-    decision = decide(stored.policy, request, known, live, new_id, act.now)
-    if isinstance(decision, Denied):
-        return _deny(tx, act, stored.policy.id, decision)
-    return _write(tx, act, request, decision)
+    return request, decide(stored.policy, request, known, live, new_id, act.now)
 
 
 def _deny(tx: Transaction, act: Act, policy: ResourceId, denied: Denied) -> Denied:

@@ -107,44 +107,44 @@ class GrantReads(Rows):
     def grants_of(self, request_ids: Sequence[str]) -> Sequence[Grant]:
         rows = [r for some in slices(request_ids) for r in self._all(_OF_REQUESTS, {"ids": some})]
         rows.sort(key=lambda row: row.sequence)
-        return [_grant(row) for row in rows]
+        return [grant_of_row(row) for row in rows]
 
     def live_grants(self, machine_uids: Sequence[str] | None = None) -> Sequence[Grant]:
         if machine_uids is None:
-            return [_grant(row) for row in self._all(_ALL_LIVE)]
+            return [grant_of_row(row) for row in self._all(_ALL_LIVE)]
         rows = [r for some in slices(machine_uids) for r in self._all(_LIVE, {"uids": some})]
         rows.sort(key=lambda row: (row.ends_at, row.sequence))
-        return [_grant(row) for row in rows]
+        return [grant_of_row(row) for row in rows]
 
     def live_grants_of(self, requestor_ids: Collection[str]) -> Sequence[Grant]:
         wanted = sorted(set(requestor_ids))
         rows = [r for some in slices(wanted) for r in self._all(_LIVE_OF, {"ids": some})]
         rows.sort(key=lambda row: (row.ends_at, row.sequence))
-        return [_grant(row) for row in rows]
+        return [grant_of_row(row) for row in rows]
 
     def unsettled_grants(self, machine_uid: str) -> Sequence[Grant]:
         """In the order they were added."""
-        return [_grant(row) for row in self._all(_UNSETTLED_OF, {"uid": machine_uid})]
+        return [grant_of_row(row) for row in self._all(_UNSETTLED_OF, {"uid": machine_uid})]
 
     def unsettled_grants_at(self, machine_uids: Sequence[str]) -> Sequence[Grant]:
         rows = [
             r for some in slices(machine_uids) for r in self._all(_UNSETTLED_AT, {"uids": some})
         ]
         rows.sort(key=lambda row: (row.ends_at, row.sequence))
-        return [_grant(row) for row in rows]
+        return [grant_of_row(row) for row in rows]
 
     def grants_in_force(self, machine_uids: Sequence[str]) -> Sequence[Grant]:
         """In the order they were added, a slice of machines after the other."""
         rows = [r for some in slices(machine_uids) for r in self._all(_IN_FORCE, {"uids": some})]
-        return [_grant(row) for row in rows]
+        return [grant_of_row(row) for row in rows]
 
     def orphaned_grants(self) -> Sequence[Grant]:
-        return [_grant(row) for row in self._all(_ORPHANED)]
+        return [grant_of_row(row) for row in self._all(_ORPHANED)]
 
     def cut_grants(self, machine_uid: str, ended_since: datetime) -> Sequence[Grant]:
         """In the order they were added."""
         wanted = {"uid": machine_uid, "since": ended_since}
-        return [_grant(row) for row in self._all(_CUT_OF, wanted)]
+        return [grant_of_row(row) for row in self._all(_CUT_OF, wanted)]
 
 
 class GrantWrites(GrantReads, Listed):
@@ -218,7 +218,7 @@ def _movable(grant: Grant) -> Values:
     }
 
 
-def _grant(row: Row[Any]) -> Grant:
+def grant_of_row(row: Row[Any]) -> Grant:
     return Grant(
         id=row.id,
         request_id=row.request_id,

@@ -11,6 +11,7 @@ from bascule.store.grants import GrantReads, GrantWrites
 from bascule.store.inventory import InventoryReads, InventoryWrites
 from bascule.store.knocks import KnockReads, KnockWrites
 from bascule.store.listing import ListingReads, ListingWrites
+from bascule.store.openings import OpeningReads
 from bascule.store.plans import PlanReads, PlanWrites
 from bascule.store.policies import PolicyReads, PolicyWrites
 from bascule.store.principals import PrincipalReads, PrincipalWrites
@@ -28,6 +29,7 @@ class SqlReader(
     PrincipalReads,
     RoleReads,
     ListingReads,
+    OpeningReads,
     PlanReads,
     SetUpReads,
     SignInReads,
@@ -54,6 +56,7 @@ class SqlTransaction(
     PrincipalWrites,
     RoleWrites,
     ListingWrites,
+    OpeningReads,
     PlanWrites,
     SetUpWrites,
     SignInWrites,

@@ -26,6 +26,7 @@ pytest.register_assert_rewrite(
             "inventory",
             "listing",
             "knocks",
+            "openings",
             "plans",
             "policies",
             "principals",
@@ -52,6 +53,7 @@ from bascule.testing.store_contract.grants import GrantContract
 from bascule.testing.store_contract.inventory import InventoryContract
 from bascule.testing.store_contract.knocks import KnockContract
 from bascule.testing.store_contract.listing import ListingContract
+from bascule.testing.store_contract.openings import OpeningContract
 from bascule.testing.store_contract.plans import PlanContract
 from bascule.testing.store_contract.policies import PolicyContract
 from bascule.testing.store_contract.principals import PrincipalContract
@@ -73,6 +75,7 @@ class StoreContract(
     InventoryContract,
     ListingContract,
     KnockContract,
+    OpeningContract,
     PlanContract,
     PolicyContract,
     PrincipalContract,

@@ -1,0 +1,74 @@
+"""Grants that are open now, by person or by machine.
+
+They are few beside all that ever were, and an index holds only those; ordering them needs
+none of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Select, func, or_, select, tuple_
+
+from bascule.domain.grant import Grant
+from bascule.interfaces.openings import OpenFilter, OpenOrder, OpenPlace
+from bascule.store import tables as t
+from bascule.store.grants import grant_of_row
+from bascule.store.rows import Rows
+from bascule.store.tables.listing import listed_machines as listed
+from bascule.store.within import clauses_within
+
+_ORDERS: Mapping[OpenOrder, tuple[Column[Any], Column[Any]]] = {
+    OpenOrder.PERSON: (t.grants.c.requestor, t.grants.c.requestor_id),
+    OpenOrder.MACHINE: (listed.c.id_key, t.grants.c.machine_uid),
+}
+_AT_MACHINES = t.grants.join(listed, listed.c.machine_uid == t.grants.c.machine_uid)
+
+
+class OpeningReads(Rows):
+    __slots__ = ()
+
+    def open_grants(
+        self, wanted: OpenFilter, after: OpenPlace | None = None, limit: int = 1000
+    ) -> Sequence[tuple[OpenPlace, Grant]]:
+        name, of = _ORDERS[wanted.order]
+        columns = select(t.grants, name.label("place_name")).select_from(_AT_MACHINES)
+        order = (name, of, t.grants.c.ends_at, t.grants.c.sequence)
+        found = _meant(columns, wanted)
+        if after is not None:
+            place = (after.name, after.of, after.ends_at, after.sequence)
+            found = found.where(tuple_(*order) > place)
+        return [
+            (
+                OpenPlace(row.place_name, getattr(row, of.name), row.ends_at, row.sequence),
+                grant_of_row(row),
+            )
+            for row in self._all(found.order_by(*order).limit(limit))
+        ]
+
+    def open_counts(self, wanted: OpenFilter) -> Mapping[str, int]:
+        _, of = _ORDERS[wanted.order]
+        counted = select(of, func.count()).select_from(_AT_MACHINES).group_by(of)
+        return {str(key): int(count) for key, count in self._all(_meant(counted, wanted))}
+
+
+def _meant(found: Select[Any], wanted: OpenFilter) -> Select[Any]:
+    found = found.where(t.IS_UNSETTLED)
+    if wanted.within is not None:
+        shown: list[ColumnElement[bool]] = [t.grants.c.requestor_id == wanted.own_id]
+        shown += clauses_within(wanted.within, listed.c.id_key)
+        found = found.where(or_(*shown))
+    if wanted.requestor_id:
+        found = found.where(t.grants.c.requestor_id == wanted.requestor_id)
+    if wanted.machine_uid:
+        found = found.where(t.grants.c.machine_uid == wanted.machine_uid)
+    if wanted.text:
+        part = wanted.text.casefold()
+        found = found.where(
+            or_(
+                func.lower(t.grants.c.requestor).contains(part, autoescape=True),
+                listed.c.name_key.contains(part, autoescape=True),
+            )
+        )
+    return found

@@ -1,0 +1,102 @@
+"""Several requests at once, one a policy: all of them, or none with every reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from bascule.domain.machine import Machine
+from bascule.domain.net import AddressPrefix
+from bascule.domain.request import RequestedMachine, RequestedPort
+from bascule.domain.times import format_utc
+from bascule.errors import Forbidden, RequestDenied
+from bascule.interfaces import EventFilter
+from bascule.services import requests
+from bascule.services.requests import Asked, Denial, Initiated
+from tests.unit.services_world import ANNA, BERT, World, rules
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    yield made
+    made.close()
+
+
+def asked(world: World, policy: str, machine: Machine, number: int = 22) -> Asked:
+    ends = world.clock.wall + timedelta(minutes=10)
+    port = RequestedPort(number, (AddressPrefix.parse("192.0.2.1"),), ends, format_utc(ends))
+    return Asked(world.policy_id(policy), (RequestedMachine(machine.id, (port,)),))
+
+
+def two_policies(world: World) -> None:
+    world.put(rules(world.web, 22), name="a")
+    world.put(rules(world.db, 22), name="b")
+
+
+def initiate(world: World, *wanted: Asked) -> tuple[Initiated, ...] | tuple[Denial, ...]:
+    return world.do(lambda tx, act: requests.initiate_all(tx, act, wanted, "why", ANNA))
+
+
+def test_each_policy_has_its_request(world: World) -> None:
+    two_policies(world)
+    made = initiate(world, asked(world, "a", world.web), asked(world, "b", world.db))
+    assert [each.request.policy_id.name for each in made if isinstance(each, Initiated)] == [
+        "a",
+        "b",
+    ]
+    assert len(world.see(lambda r: r.live_grants())) == 2
+
+
+def test_one_denial_keeps_all_shut_and_stands_on_record(world: World) -> None:
+    two_policies(world)
+    answers = initiate(
+        world,
+        asked(world, "a", world.web),
+        asked(world, "b", world.db, 23),
+        asked(world, "b", world.web),
+    )
+    assert [each.policy_id.name for each in answers if isinstance(each, Denial)] == ["b", "b"]
+    assert [each.denied.reasons[0].code for each in answers if isinstance(each, Denial)] == [
+        "PortNotInPolicy",
+        "MachineNotInPolicy",
+    ]
+    assert world.see(lambda r: r.live_grants()) == []
+    assert world.see(lambda r: r.requests()) == []
+    denied = world.see(lambda r: r.events(EventFilter(kinds=("AccessDenied",))))
+    assert len(denied) == 2
+
+
+def test_a_machine_without_the_right_keeps_all_shut(world: World) -> None:
+    two_policies(world)
+    stranger = replace(BERT, principal_id="cccccccc-0000-4000-8000-000000000003")
+    with pytest.raises(Forbidden):
+        world.do(
+            lambda tx, act: requests.initiate_all(
+                tx, act, [asked(world, "a", world.web)], None, stranger
+            )
+        )
+    assert world.see(lambda r: r.live_grants()) == []
+
+
+def test_limits_hold_for_all_of_them_together(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each alone would be allowed: neither is kept."""
+    monkeypatch.setattr("bascule.domain.decide.MAXIMUM_LIVE_PER_REQUESTOR", 1)
+    world.put(rules(world.web, 22), name="a")
+    world.put(rules(world.web, 23), name="b")
+    with pytest.raises(RequestDenied, match="2 live grants"):
+        initiate(world, asked(world, "a", world.web), asked(world, "b", world.web, 23))
+    assert world.see(lambda r: r.live_grants()) == []
+
+
+def test_the_same_opening_by_two_policies_is_the_newer_ones(world: World) -> None:
+    world.put(rules(world.web, 22), name="a")
+    world.put(rules(world.web, 22), name="b")
+    initiate(world, asked(world, "a", world.web), asked(world, "b", world.web))
+    (live,) = world.see(lambda r: r.live_grants())
+    assert live.policy_id.name == "b"
