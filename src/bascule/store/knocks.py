@@ -7,7 +7,8 @@ hours reads them and no others.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
 from sqlalchemy import (
@@ -56,7 +57,7 @@ _LAST = select(func.max(t.c.last_at)).where(
     t.c.last_at >= _SEEN,
 )
 _ATTEMPTS = func.sum(t.c.attempts).label("attempts")
-_HOURS_ON = 25  # as far as ``last_knock`` looks on from its ``since``
+_LOOKED_ON = timedelta(days=1)  # as far as ``last_knock`` looks on from its ``since``
 
 
 class KnockReads(Rows):
@@ -92,10 +93,11 @@ class KnockReads(Rows):
         self, knockers: Sequence[Knocker], parts: Sequence[Sequence[str]], since: datetime
     ) -> Sequence[Knocker]:
         ports: dict[str, set[PortKey]] = {each.source: set() for each in knockers}
-        for some in parts if ports else ():
-            wanted = _lately(select(t.c.source, t.c.protocol, t.c.number), some, since, None)
-            wanted = wanted.where(t.c.source.in_(ports)).distinct()
-            for row in self._all(wanted):
+        hours = _hours(since, max((each.last_at for each in knockers), default=since))
+        columns = select(t.c.source, t.c.protocol, t.c.number)
+        for some, named in product(parts, slices(sorted(ports))):
+            here = (t.c.scope.in_(some), t.c.hour.in_(hours), t.c.source.in_(named))
+            for row in self._all(columns.where(*here)):
                 ports[row.source].add(PortKey(TransportProtocol(row.protocol), row.number))
         return [
             Knocker(each.source, each.attempts, each.last_at, tuple(sorted(ports[each.source])))
@@ -103,8 +105,7 @@ class KnockReads(Rows):
         ]
 
     def last_knock(self, scope: str, source: str, since: datetime) -> datetime | None:
-        # The hours by name, so that the source is looked up in each: a range would be read.
-        hours = [hour_of(since) + HOUR * later for later in range(_HOURS_ON)]
+        hours = _hours(hour_of(since), since + _LOOKED_ON)
         row = self._first(_LAST, {"here": scope, "hours": hours, "whose": source, "seen": since})
         return None if row is None else row[0]
 
@@ -155,6 +156,11 @@ def _lately(
 ) -> Select[Any]:
     whose = true() if source is None else t.c.source == source
     return wanted.where(t.c.scope.in_(scopes), t.c.hour >= since, whose)
+
+
+def _hours(since: datetime, until: datetime) -> list[datetime]:
+    """By name, so that a source is looked up in each; a range of them would be read."""
+    return [since + HOUR * later for later in range((until - since) // HOUR + 1)]
 
 
 def _together(known: Knocker | None, row: Row[Any]) -> Knocker:
