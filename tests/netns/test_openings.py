@@ -194,9 +194,12 @@ def test_knocks_are_counted_by_source(network: Network, driver: DriverProcess) -
     assert not network.stranger.reaches(22, wait=0.2)
     assert not network.client.reaches(22, HOST6, wait=0.2)
     network.client.asks(161, wait=0.1)
-    seen = {(each.source, str(each.port)): each.packets for each in driver.blocked()}
+    found = driver.blocked()
+    seen = {(each.source, str(each.port)): each.packets for each in found}
     assert seen == {("10.77.1.3", "22/tcp"): 1, (CLIENT6, "22/tcp"): 1, (CLIENT, "161/udp"): 1}
     assert driver.observe().blocked_attempts == 3
+    minutes = {round(each.remaining.total_seconds() / 60) for each in found}
+    assert minutes == {10}, "and forgotten, if nothing more comes"
 
 
 def test_releasing_opens_and_changing_what_happens_at_expiry_reads_back(
