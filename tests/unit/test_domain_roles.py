@@ -15,6 +15,7 @@ from bascule.domain.actions import (
     ASSIGNMENT_READ,
     ASSIGNMENT_WRITE,
     DISPLAY,
+    ENROLMENT_DELETE,
     ENROLMENT_WRITE,
     INITIATE,
     MACHINE_READ,
@@ -238,6 +239,7 @@ def test_the_least_powerful_role_is_named_first() -> None:
         (ASSIGNMENT_WRITE, {OWNER, USER_ACCESS_ADMINISTRATOR}),
         (USER_WRITE, {OWNER, USER_ACCESS_ADMINISTRATOR}),
         (ENROLMENT_WRITE, {OWNER, USER_ACCESS_ADMINISTRATOR}),
+        (ENROLMENT_DELETE, {OWNER, USER_ACCESS_ADMINISTRATOR}),
         (ASSIGNMENT_READ, set(BUILTIN_ROLES)),
     ],
 )

@@ -12,12 +12,14 @@ import pytest
 from starlette.types import Message
 
 from bascule.api.wire.fields import Body
+from bascule.domain.actions import ENROLMENT_DELETE, ENROLMENT_WRITE, POINT_READ
 from bascule.domain.ids import ResourceId
 from bascule.errors import Unavailable
 from bascule.services import fleet, grants
 from bascule.services.denials import RECORDED_PER_SOURCE
 from bascule.services.machines import delete_machine
-from tests.wire.house import BASE, JIT, PUBLIC_KEY, House, port_rule
+from tests.wire.house import BASCULE, BASE, JIT, PUBLIC_KEY, House, port_rule
+from tests.wire.somebody import somebody
 
 OTHER_KEY = base64.urlsafe_b64encode(b"k" * 32).decode().rstrip("=")
 
@@ -360,3 +362,47 @@ def test_many_streams_are_cheap(house: House, uid: str) -> None:
         await asyncio.gather(*(listener.task for listener in listeners))
 
     asyncio.run(run())
+
+
+# -- an agent is removed
+
+
+def point_path(uid: str) -> str:
+    return f"/providers/Bascule.Fleet/enforcementPoints/{uid}"
+
+
+def test_a_removed_agent_is_refused_and_its_grants_end(house: House, uid: str) -> None:
+    """EDGES A12: what it keeps shut stays shut; the machine stays, with its policies."""
+    agent = house.enrol("web-1")
+    rules = {"virtualMachines": [{"id": house.machine("web-1"), "ports": [port_rule()]}]}
+    house.call("PUT", house.policy(), {"kind": "Basic", "properties": rules}, JIT)
+    house.report(agent, uid)
+    waiting = token_for(house, replace=True)["token"]
+    port = {"number": 22, "allowedSourceAddressPrefix": "192.0.2.1", "duration": "PT1H"}
+    asked = {"virtualMachines": [{"id": house.machine("web-1"), "ports": [port]}]}
+    made = house.call("POST", f"{house.policy()}/initiate", asked, JIT)
+    assert made.status_code == 202, made.text
+
+    assert house.call("DELETE", point_path(uid)).status_code == 200
+    assert agent.get(f"/bascule/agents/{uid}/state").status_code in (401, 403)
+    assert house.call("GET", point_path(uid)).status_code == 404
+    assert house.see(lambda reader: reader.live_grants([uid])) == []
+    assert house.see(lambda reader: {each.port.number for each in reader.closed_ports(uid)}) == {22}
+    assert house.call("GET", house.machine("web-1"), version="2024-07-01").status_code == 200
+    assert enrol(house, waiting).status_code >= 400, "a token of before brings nobody back"
+    assert house.events("AgentRemoved", "GrantEnded") == ["AgentRemoved", "GrantEnded"]
+    assert house.call("DELETE", point_path(uid)).status_code == 204
+
+
+def test_an_agent_is_removed_by_who_may_do_so_at_its_machine(house: House, uid: str) -> None:
+    """And who may not learns nothing of whose a uid is: one that is nobody's is told the same."""
+    house.enrol("web-1")
+    reader = somebody(house, house.subscription, POINT_READ, ENROLMENT_WRITE)
+    nowhere = house.subscription + point_path("11111111-2222-3333-4444-555555555555")
+    here = house.subscription + point_path(uid)
+    told = [reader.delete(path, params={"api-version": BASCULE}) for path in (here, nowhere)]
+    assert [each.status_code for each in told] == [403, 403]
+    assert told[0].json()["error"]["message"] == told[1].json()["error"]["message"]
+    assert house.see(lambda tx: tx.enforcement_point(uid)) is not None
+    keeper = somebody(house, house.machine("web-1"), ENROLMENT_DELETE)
+    assert keeper.delete(here, params={"api-version": BASCULE}).status_code == 200

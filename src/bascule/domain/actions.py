@@ -77,6 +77,7 @@ SIGN_IN_SETTINGS_READ = f"{_AUTHORIZATION}/signInSettings/read"
 SIGN_IN_SETTINGS_WRITE = f"{_AUTHORIZATION}/signInSettings/write"
 SIGNING_KEY_WRITE = f"{_AUTHORIZATION}/signingKeys/write"
 ENROLMENT_WRITE = f"{_AUTHORIZATION}/enrolments/write"
+ENROLMENT_DELETE = f"{_AUTHORIZATION}/enrolments/delete"
 RECORD_DELETE = f"{_AUTHORIZATION}/records/delete"
 SINK_READ = f"{_AUTHORIZATION}/recordSinks/read"
 SINK_WRITE = f"{_AUTHORIZATION}/recordSinks/write"
@@ -149,6 +150,7 @@ DISPLAY: Mapping[str, str] = {
     SIGN_IN_SETTINGS_WRITE: "Changes the settings of signing in",
     SIGNING_KEY_WRITE: "Rotates the keys that sign tokens",
     ENROLMENT_WRITE: "Creates an enrolment token of an enforcement point",
+    ENROLMENT_DELETE: "Removes an enforcement point: its key is refused from then on",
     RECORD_DELETE: "Deletes old events from the record",
     SINK_READ: "Gets the places that the record is sent to",
     SINK_WRITE: "Creates or changes a place that the record is sent to",

@@ -371,6 +371,14 @@ class AgentEnrolled(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class AgentRemoved(Fact):
+    """An enforcement point's key is refused from now on; what it keeps shut stays shut."""
+
+    machine: str
+    machine_uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class AgentWentSilent(Fact):
     machine: str
     last_contact_at: str

@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from bascule.domain.access import Subject
+from bascule.domain.actions import ENROLMENT_DELETE
 from bascule.domain.desired import CUT_FOR, DesiredState, desired_state
 from bascule.domain.events import (
     AgentCameBack,
     AgentEnrolled,
+    AgentRemoved,
     AgentReported,
     AgentWentSilent,
     DriftHealed,
@@ -40,14 +43,17 @@ from bascule.domain.grant import (
 from bascule.domain.ids import ResourceId
 from bascule.domain.knocks import Knock
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
+from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, Forbidden
 from bascule.interfaces import Enrolment, EventFilter, Reader, Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.grants import close, end_grants, touch
 from bascule.services.held import remember_held
+from bascule.services.installation import subscription_of
 from bascule.services.knocks import remember_knocks
 from bascule.services.policies import known_machine
+from bascule.services.rights import Needed, denial, rights_of
 from bascule.services.timeline import follow, opened
 
 MAXIMUM_TOKEN_LIFE = timedelta(minutes=15)
@@ -183,6 +189,33 @@ def _refuse(tx: Transaction, act: Act, refused: Refused) -> Refused:
     name = str(refused.machine.id) if refused.machine else ""
     act.record(tx, EnrolmentRefused(name, refused.why), name)
     return refused
+
+
+def remove_point(tx: Transaction, act: Act, subject: Subject, machine_uid: str) -> bool:
+    """Refuse an agent's key from now on and end its machine's grants; False when there is none.
+
+    Raises Forbidden for who may not do so at the machine, and for who asks after one that is
+    not there: whose a uid is he does not learn.
+
+    Nothing opens by it: an agent that is refused closes every opening and keeps the ports
+    shut (EDGES A12), until it is uninstalled on the host or another is enrolled. Tokens
+    that were made for the machine and not used yet are void too.
+    """
+    machine = tx.machine_by_uid(machine_uid)
+    whole = subscription_scope(subscription_of(tx))
+    scope = resource_scope(machine.id) if machine is not None else whole
+    if not rights_of(tx, subject.principal_id, act.now).may(ENROLMENT_DELETE, scope):
+        raise denial(tx, subject, [Needed(ENROLMENT_DELETE, whole)])
+    if machine is None or tx.enforcement_point(machine_uid) is None:
+        return False
+    live = tx.live_grants([machine_uid])
+    end_grants(tx, act, live, StatusReason.USER_REQUESTED, f"removal of the agent of {machine.id}")
+    tx.delete_enforcement_point(machine_uid)
+    tx.delete_enrolments(machine_uid)
+    act.touched.add(machine_uid)  # its stream ends
+    follow(tx, act, machine)
+    act.record(tx, AgentRemoved(str(machine.id), machine_uid), machine.id)
+    return True
 
 
 def state_for(tx: Reader, machine_uid: str, now: datetime) -> tuple[Machine, DesiredState]:

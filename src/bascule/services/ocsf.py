@@ -125,6 +125,7 @@ _KINDS: Mapping[str, _Kind] = {
     "EnrolmentCreated": _Kind(Class.ENTITY, 1, Severity.LOW),
     "EnrolmentRefused": _Kind(Class.ENTITY, 1, Severity.MEDIUM, is_failure=True),
     "AgentEnrolled": _Kind(Class.ENTITY, 1, Severity.LOW),
+    "AgentRemoved": _Kind(Class.ENTITY, 4, Severity.MEDIUM),
     "AgentWentSilent": _Kind(Class.ENTITY, OTHER, Severity.MEDIUM),
     "AgentCameBack": _Kind(Class.ENTITY, OTHER),
     "GenerationOvertaken": _Kind(Class.ENTITY, OTHER, Severity.HIGH),

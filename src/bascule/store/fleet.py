@@ -72,6 +72,9 @@ class FleetWrites(FleetReads, Listed):
         self._run(delete(t.agents).where(t.agents.c.machine_uid == machine_uid))
         self._lose_point(machine_uid)
 
+    def delete_enrolments(self, machine_uid: str) -> None:
+        self._run(delete(t.enrolments).where(t.enrolments.c.machine_uid == machine_uid))
+
     def add_enrolment(self, enrolment: Enrolment) -> None:
         self._run(
             t.enrolments.insert(),

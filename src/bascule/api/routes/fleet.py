@@ -9,7 +9,7 @@ from bascule.api.envelope import CompactJson
 from bascule.api.paging import Sifted, WantedPage, sift, sifted_json
 from bascule.api.paths import ARM, MACHINE, SUBSCRIPTION, MachinePath
 from bascule.api.wire.fleet import EnrolmentBody, enrolment_json, point_json
-from bascule.domain.actions import ENROLMENT_WRITE, POINT_READ
+from bascule.domain.actions import ENROLMENT_DELETE, ENROLMENT_WRITE, POINT_READ
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.scopes import subscription_scope
 from bascule.errors import NotFound
@@ -78,6 +78,16 @@ async def get_point(call: CurrentCall, uid: str) -> Response:
 
     point, machine, generation = await call.look(look)
     return CompactJson(point_json(point, machine.id, generation, call.now))
+
+
+@router.delete(f"{POINTS}/{{uid}}")
+@decides(ENROLMENT_DELETE)
+async def delete_point(call: CurrentCall, uid: str) -> Response:
+    """Refuse an agent from now on; what it keeps shut stays shut."""
+    is_gone = await call.perform(
+        lambda tx, act: fleet.remove_point(tx, act, call.subject, uid.lower())
+    )
+    return Response(status_code=200 if is_gone else 204)
 
 
 @router.post(f"{MACHINE}/providers/Bascule.Fleet/enrolments")

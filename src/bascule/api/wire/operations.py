@@ -156,6 +156,9 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
         "Bascule.Fleet/enforcementPoints/write", "Enrol agent", "Failed", "Forbidden", "Error"
     ),
     facts.AgentEnrolled: Operation("Bascule.Fleet/enforcementPoints/write", "Enrol agent"),
+    facts.AgentRemoved: Operation(
+        "Microsoft.Authorization/enrolments/delete", "Remove agent", level="Warning", is_call=True
+    ),
     facts.AgentWentSilent: Operation(
         "Bascule.Fleet/enforcementPoints/lose/action", "Lose contact with agent", level="Warning"
     ),

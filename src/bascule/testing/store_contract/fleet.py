@@ -72,6 +72,14 @@ class FleetContract:
         assert used == replace(an_enrolment("one"), used_at=NOW), "the first use is remembered"
         assert read(store, lambda r: r.enrolment_by_hash("hash of two")) == an_enrolment("two")
 
+    def test_a_machines_enrolments_are_forgotten_without_the_others(self, store: Store) -> None:
+        for name in ("web-1", "db-1"):
+            write(store, lambda tx: tx.put_machine(a_machine(name)))
+            write(store, lambda tx: tx.add_enrolment(an_enrolment(name, f"uid-{name}")))
+        write(store, lambda tx: tx.delete_enrolments("uid-web-1"))
+        assert read(store, lambda r: r.enrolment_by_hash("hash of web-1")) is None
+        assert read(store, lambda r: r.enrolment_by_hash("hash of db-1")) is not None
+
     def test_of_many_who_consume_at_once_one_succeeds(self, store: Store) -> None:
         write(store, lambda tx: tx.put_machine(a_machine()))
         write(store, lambda tx: tx.add_enrolment(an_enrolment()))
