@@ -18,6 +18,7 @@ from sqlalchemy import Row, bindparam, delete, func, select
 
 from bascule.domain.chain import ChainHead, Checkpoint, Link
 from bascule.store import tables as t
+from bascule.store.activity import ActivityWrites
 from bascule.store.rows import Rows, slices
 
 _SEALS = t.event_seals.c
@@ -110,7 +111,7 @@ class ChainReads(Rows):
         return None if row is None else _checkpoint(row)
 
 
-class ChainWrites(ChainReads):
+class ChainWrites(ChainReads, ActivityWrites):
     __slots__ = ()
 
     def add_seals(self, seals: Sequence[tuple[int, ChainHead]]) -> None:
@@ -122,6 +123,7 @@ class ChainWrites(ChainReads):
                     for sequence, head in seals
                 ],
             )
+            self.count([sequence for sequence, _ in seals])
 
     def add_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._run(
@@ -137,9 +139,16 @@ class ChainWrites(ChainReads):
 
     def prune_record(self, through: int) -> int:
         sealed = select(_SEALS.sequence).where(_SEALS.position <= through)
+        span = self._first(
+            select(func.min(t.events.c.at).label("first"), func.max(t.events.c.at).label("last"))
+            .join(t.event_seals, t.events.c.sequence == _SEALS.sequence)
+            .where(_SEALS.position <= through)
+        )
         deleted = self._run(delete(t.events).where(t.events.c.sequence.in_(sealed)))
         self._run(delete(t.event_seals).where(_SEALS.position <= through))
         self._run(delete(t.checkpoints).where(_CHECKPOINTS.position < through))
+        if span is not None and span.first is not None:
+            self.count_again(span.first, span.last)
         return deleted
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from bascule.domain import events as facts
-from bascule.domain.events import Actor, Event, Fact, fact_name
+from bascule.domain.events import Actor, Event, Fact, GrantEnded, sort_of
 from bascule.domain.times import parse_instant
 from bascule.interfaces import EventFilter
 from bascule.store import tables as t
@@ -27,6 +27,8 @@ FACTS: dict[str, type[Fact]] = {
 _INSERT = t.events.insert()
 _RECORD = t.events.c.record
 _AFTER_SLASH = chr(ord("/") + 1)  # ends the range of all that begins with "<id>/"
+_AFTER_DOT = chr(ord(".") + 1)
+_ENDED = GrantEnded.__name__
 
 
 class RecordReads(Rows):
@@ -41,7 +43,7 @@ class RecordReads(Rows):
             found = found.where(sequence < after if newest_first else sequence > after)
         order = sequence.desc() if newest_first else sequence
         rows = self._all(found.order_by(order).limit(limit))
-        return [(row.sequence, _event(row.record)) for row in rows]
+        return [(row.sequence, event_of(row.record)) for row in rows]
 
 
 class RecordWrites(RecordReads):
@@ -53,7 +55,7 @@ class RecordWrites(RecordReads):
             {
                 "id": event.id,
                 "at": event.at,
-                "kind": fact_name(event.fact),
+                "kind": sort_of(event.fact),
                 "principal_id": event.actor.principal_id,
                 "resource_key": event.resource_id.casefold(),
                 "record": event.record(),
@@ -66,7 +68,7 @@ def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
     if wanted.resource_id:
         conditions.append(_at_or_below(wanted.resource_id.casefold().rstrip("/")))
     if wanted.kinds:
-        conditions.append(t.events.c.kind.in_(wanted.kinds))
+        conditions.append(_of_kinds(wanted.kinds))
     if wanted.since is not None:
         conditions.append(t.events.c.at >= wanted.since)
     if wanted.until is not None:
@@ -86,13 +88,21 @@ def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
+def _of_kinds(kinds: Sequence[str]) -> ColumnElement[bool]:
+    """The column tells ends apart by their reasons, which the kind does not."""
+    column = t.events.c.kind
+    if _ENDED not in kinds:
+        return column.in_(kinds)
+    return or_(column.in_(kinds), and_(column > f"{_ENDED}.", column < f"{_ENDED}{_AFTER_DOT}"))
+
+
 def _at_or_below(key: str) -> ColumnElement[bool]:
     """The resource itself, or one whose id goes on after a slash; never ``web-1`` for ``web``."""
     column = t.events.c.resource_key
     return or_(column == key, and_(column > f"{key}/", column < f"{key}{_AFTER_SLASH}"))
 
 
-def _event(record: dict[str, Any]) -> Event:
+def event_of(record: dict[str, Any]) -> Event:
     return Event(
         id=record["id"],
         at=parse_instant(record["at"]),
