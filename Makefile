@@ -13,7 +13,7 @@ UV = $(or $(shell command -v uv),$(wildcard .boot/bin/uv),$(BIN)/uv)
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev demo demo-down test check lint formatted types contracts domain \
-    format faults bench lock clean mutants guarantees promises
+    format faults bench screenshots lock clean mutants guarantees promises
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ bench: install  ## measure ask-to-open beside the peers; writes bench/results/
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m bench
 	$(BIN)/python -m bench.initiate
 	$(BIN)/python -m bench.powershell
+
+screenshots: install-dev  ## pictures of the portal's pages, into docs/screenshots; needs root
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -q tests/e2e/portal/screenshots.py
 
 lock:  ## resolve the lock files again (OPTIONS=--upgrade for newer versions)
 	@tools/lock.sh $(UV) $(OPTIONS)

@@ -18,6 +18,7 @@ from tests.e2e import conftest as processes
 from tests.e2e.lab_world import LabWorld
 from tests.e2e.portal import chromium
 from tests.e2e.portal.portal_world import SERVER, Visitors, World
+from tests.e2e.portal.scene import furnish
 
 PATIENCE = 10_000  # milliseconds for what a page is to show, on a machine that others use too
 
@@ -45,9 +46,10 @@ def fresh(world: World) -> World:
     return world
 
 
-@pytest.fixture
+@pytest.fixture(scope="package")
 def furnished(world: World) -> World:
-    """The lab with something on every page."""
+    """The lab with something on every page; tests that ask for it leave it so."""
+    furnish(world)
     return world
 
 

@@ -1,0 +1,125 @@
+"""A working day in the lab, so that no page is empty: for the walk over all pages, and pictures.
+
+Done as an administrator and a program would, over the API; the people's own requests are made on
+the portal's pages by the tests of those.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from bascule.client import access, principals, roles
+from bascule.client.access import Asked
+from bascule.client.connection import Connection, trust_file
+from bascule.client.machines import put_machine
+from bascule.client.policies import PortRule, get_machine_rules, put_machine_rules
+from bascule.client.tokens import Credentials
+from bascule.domain.builtin_roles import OWNER, READER
+from bascule.domain.ids import ResourceId
+from bascule.domain.roles import RoleDefinition
+from bascule.domain.scopes import resource_scope, subscription_scope
+from bascule.errors import RequestDenied
+from bascule.services.clocks import SystemClock
+from tests.e2e.portal.portal_world import SSH, World
+
+RDP = PortRule(3389, "TCP", ("*",), timedelta(hours=3), justification_required=True)
+WINRM = PortRule(5986, "TCP", ("10.203.0.0/24",), timedelta(hours=1), "kill")
+WITHOUT_AGENT = (  # name, address, operating system, rules
+    ("sql-prod-1", "10.203.0.31", "Windows", (RDP, WINRM)),
+    ("jump-prod-2", "10.203.0.32", "Windows", ()),
+    ("build-7", "10.203.0.33", "Linux", ()),
+)
+PEOPLE = ("anna.weber@contoso.example", "luc.marchand@contoso.example")
+COLLEAGUES = "203.0.113.0/28"
+SOMEBODY = "198.51.100.7"
+
+
+def furnish(world: World) -> None:
+    """Machines of all kinds, people, roles, a program with grants, refusals, attempts from outside."""
+    world.reset()
+    world.configure("db-1", replace(SSH, justification_required=True), WINRM)
+    for name, address, system, rules in WITHOUT_AGENT:
+        machine = _id_of(world, name)
+        put_machine(world.connection, machine, (address,), system, "local", {"stage": "production"})
+        if rules:
+            put_machine_rules(world.connection, machine, rules, world.info["policy_name"])
+    _people(world)
+    program = _program(world)
+    try:
+        _requests(world, program)
+    finally:
+        program.close()
+    _attempts(world)
+
+
+def _id_of(world: World, name: str) -> ResourceId:
+    there = world.machine("web-1")
+    return ResourceId.parse_machine(str(there).rpartition("/")[0] + f"/{name}")
+
+
+def _people(world: World) -> None:
+    whole = subscription_scope(world.connection.subscription_id)
+    group = principals.create_principal(
+        world.connection,
+        principals.GROUPS,
+        {"displayName": "Operators", "description": "Whoever is on call"},
+    )
+    for name in PEOPLE:
+        user = principals.create_principal(
+            world.connection, principals.USERS, {"userPrincipalName": name}
+        )
+        principals.add_member(world.connection, group.id, user.id)
+    roles.assign(world.connection, whole, READER.id, group.id, "Looks at everything")
+
+
+def _program(world: World) -> Connection:
+    """A program with a secret, which may do everything with web-1 and db-1."""
+    made = principals.create_principal(
+        world.connection, principals.SERVICES, {"displayName": "nightly-deployment"}
+    )
+    body = principals.credential_body("until the summer", None)
+    credential = principals.add_credential(world.connection, made.id, body)
+    for name in ("web-1", "db-1"):
+        _assign(world, OWNER, name, made.id)
+    return Connection(
+        world.info["endpoint"],
+        world.info["subscription_id"],
+        Credentials(world.info["tenant_id"], made.id, credential.secret),
+        trust_file(Path(world.info["ca_file"])),
+        SystemClock(),
+    )
+
+
+def _assign(world: World, role: RoleDefinition, machine: str, principal_id: str) -> None:
+    scope = resource_scope(world.machine(machine))
+    roles.assign(world.connection, scope, role.id, principal_id)
+
+
+def _requests(world: World, program: Connection) -> None:
+    """Live ones, one that was closed early, one that was refused."""
+    ask(world, program, "web-1", Asked(22, timedelta(hours=2), None, COLLEAGUES))
+    ask(world, program, "db-1", Asked(22, timedelta(minutes=50), None, SOMEBODY), "Ticket 4711")
+    early = ask(world, world.connection, "web-1", Asked(22, timedelta(hours=1), None, SOMEBODY))
+    access.revoke(world.connection, early, kill=True)
+    with suppress(RequestDenied):
+        ask(world, program, "db-1", Asked(22, timedelta(hours=9), None, SOMEBODY))
+
+
+def ask(
+    world: World, connection: Connection, machine: str, port: Asked, justification: str = ""
+) -> str:
+    """Ask for one port and wait until it is open; the request's id."""
+    name = world.machine(machine)
+    policy = get_machine_rules(world.connection, name).policies[0].policy_id
+    made = access.initiate(connection, policy, name, [port], justification)
+    access.get_request(connection, made, 10)
+    return made
+
+
+def _attempts(world: World) -> None:
+    """Somebody knocks at shut ports."""
+    assert not world.lab.reaches("stranger", "web-1")
+    assert not world.lab.reaches("stranger", "db-1")
