@@ -11,7 +11,7 @@ import random
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from bascule.domain.events import (
 from bascule.domain.grant import StatusReason
 from bascule.domain.ids import ResourceId, machine_id, policy_id
 from bascule.domain.times import format_utc
+from bascule.services.clocks import SystemClock
 from bascule.store import open as opening
 from bascule.store.columns import to_microseconds
 from bascule.store.open import open_store
@@ -71,7 +72,7 @@ def build(path: Path, size: Size, now: datetime) -> None:
 class _Filling:
     def __init__(self, database: sqlite3.Connection, size: Size, now: datetime) -> None:
         self._database, self._size, self._now = database, size, now
-        self._chance = random.Random(1)  # noqa: S311  # reason: the same estate each time
+        self._chance = random.Random(1)
         self._at = to_microseconds(now)
 
     def run(self) -> None:
@@ -287,9 +288,7 @@ class _Filling:
         yield self._event(
             began,
             where,
-            GrantCreated(
-                grant, request, str(where), "22/TCP", ("198.51.100.7",), format_utc(ends)
-            ),
+            GrantCreated(grant, request, str(where), "22/TCP", ("198.51.100.7",), format_utc(ends)),
             self._person(number),
         )
         soon = began + timedelta(milliseconds=40)
@@ -322,7 +321,7 @@ class _Filling:
             return
         names = list(first)
         marks = ", ".join("?" * len(names))
-        statement = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608  # reason: names of our own
+        statement = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"
         self._database.execute(statement, tuple(first.values()))
         self._database.executemany(statement, (tuple(row[name] for name in names) for row in rows))
         self._database.commit()
@@ -330,4 +329,4 @@ class _Filling:
 
 def moment() -> datetime:
     """The estate's usual "now": whole seconds."""
-    return datetime.now(UTC).replace(microsecond=0)
+    return SystemClock().now().replace(microsecond=0)

@@ -1,12 +1,11 @@
 """Machines as lists show them: rows of ``listed_machines``, filtered and ordered.
 
-``_is_in`` says in SQL what ``domain.machine_access.access_state`` says in Python; the store's
-contract compares both. How the rows come to be is in ``store.listed``.
+How the rows come to be is in ``store.listed``, what is left out in ``store.list_filters``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,12 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Select,
-    and_,
-    case,
     func,
-    literal_column,
-    not_,
-    or_,
     select,
     tuple_,
     type_coerce,
@@ -30,16 +24,16 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from bascule.domain.machine import Machine
-from bascule.domain.machine_access import AccessState
 from bascule.interfaces.listing import ListedMachine, ListFilter, ListOrder, Place
 from bascule.store import tables as t
 from bascule.store.inventory import machine_of_row
-from bascule.store.listed import NEVER, PLAN, POINT
-from bascule.store.rows import Rows, slices
+from bascule.store.list_filters import ListScopes, conditions
+from bascule.store.listed import NEVER
+from bascule.store.rows import slices
 from bascule.store.tables.listing import listed_machines as listed
 from bascule.store.tables.listing import recent_window
-from bascule.store.within import clauses_within
 
+_NEAR = 400  # rows that are walked in an order before the whole table is swept
 _ORDERS: dict[ListOrder, Column[Any]] = {
     ListOrder.NAME: listed.c.name_key,
     ListOrder.LAST_ACCESS: listed.c.last_access_at,
@@ -48,86 +42,24 @@ _ORDERS: dict[ListOrder, Column[Any]] = {
 }
 
 
-def traits_code(groups_off: frozenset[str]) -> ColumnElement[int]:
-    """``domain.classify.Traits.code`` of a row, the plan's bit with it."""
-    if not groups_off:
-        return listed.c.traits.op("|")(PLAN)
-    is_on = listed.c.group_key.not_in(sorted(groups_off))
-    return listed.c.traits.op("|")(case((is_on, PLAN), else_=0))
-
-
-def _has(bit: int) -> ColumnElement[bool]:
-    return listed.c.traits.op("&")(bit) != 0
-
-
-def _grants_in(*states: str) -> ColumnElement[bool]:
-    """Has the machine a grant in one of these states? Few have: the index holds only those."""
-    # Written out, as IS_UNSETTLED is.
-    words: list[ColumnElement[str]] = [literal_column(f"'{state}'") for state in states]
-    uids = select(t.grants.c.machine_uid).where(t.IS_UNSETTLED, t.grants.c.state.in_(words))
-    return listed.c.machine_uid.in_(uids)
-
-
-def _is_in(state: AccessState) -> ColumnElement[bool]:
-    """``domain.machine_access.access_state`` in SQL; the store's contract compares both."""
-    heard = and_(_has(POINT), listed.c.is_silent.is_(False))
-    unheard = and_(_has(POINT), listed.c.is_silent.is_(True))
-    quiet = and_(heard, not_(_grants_in("opening", "open", "closing")))
-    settled = and_(quiet, listed.c.is_behind.is_(False))
-    no_point = not_(_has(POINT))
-    return {
-        AccessState.OPEN: and_(heard, _grants_in("open")),
-        AccessState.OPENING: and_(heard, _grants_in("opening"), not_(_grants_in("open"))),
-        AccessState.CLOSING: and_(
-            heard, _grants_in("closing"), not_(_grants_in("opening", "open"))
-        ),
-        AccessState.NOT_CONFIRMED: and_(unheard, _grants_in("open", "closing")),
-        AccessState.OFFLINE: and_(unheard, not_(_grants_in("open", "closing"))),
-        AccessState.APPLYING: and_(quiet, listed.c.is_behind.is_(True)),
-        AccessState.CLOSED: and_(settled, listed.c.is_shut.is_(True)),
-        AccessState.NOTHING_SHUT: or_(no_point, and_(settled, listed.c.is_shut.is_(False))),
-    }[state]
-
-
-def _conditions(wanted: ListFilter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
-    if wanted.traits is not None:
-        found.append(traits_code(wanted.groups_off).in_(sorted(wanted.traits)))
-    if wanted.name_part:
-        part = wanted.name_part.casefold()
-        found.append(listed.c.name_key.contains(part, autoescape=True))
-    if wanted.resource_group:
-        found.append(listed.c.group_key == wanted.resource_group.casefold())
-    if wanted.os_type is not None:
-        found.append(listed.c.os_type == wanted.os_type)
-    if wanted.state is not None:
-        found.append(_is_in(wanted.state))
-    return found
-
-
-class ListingReads(Rows):
+class ListingReads(ListScopes):
     __slots__ = ()
 
     def listed_machines(
         self, wanted: ListFilter, after: Place | None = None, limit: int = 1000
     ) -> Sequence[ListedMachine]:
-        column = type_coerce(_ORDERS[wanted.order], _plain_type(wanted.order))
-        place = column.label("place")
-        order = [column, listed.c.id_key]
-        statement: Select[Any] = select(listed, place).where(*_conditions(wanted))
-        if after is not None:
-            here, there = tuple_(*order), (after.value, after.key)
-            statement = statement.where(here < there if wanted.is_descending else here > there)
-        if wanted.is_descending:
-            order = [each.desc() for each in order]
-        statement = statement.order_by(*order).limit(limit)
-        rows = [
-            row
-            for clause in _within(wanted)
-            for row in self._all(statement.where(clause) if clause is not None else statement)
-        ]
-        rows.sort(key=lambda row: (row.place, row.id_key), reverse=wanted.is_descending)
-        return self._listed(rows[:limit])
+        if wanted.within is not None:
+            rows = [
+                row
+                for clause in self._within_listed(wanted.within)
+                for row in self._all(_sweep(wanted, after, limit).where(clause))
+            ]
+            rows.sort(key=lambda row: (row.place, row.id_key), reverse=wanted.is_descending)
+            return self._listed(rows[:limit])
+        found = self._all(_walk(wanted, after, limit))
+        if len(found) < limit:  # what is wanted is rare, or not near
+            found = self._all(_sweep(wanted, after, limit))
+        return self._listed(found)
 
     def listed_by_uid(self, machine_uids: Sequence[str]) -> Sequence[ListedMachine]:
         place = listed.c.name_key.label("place")
@@ -160,15 +92,58 @@ class ListingReads(Rows):
         return NEVER if row is None else row.begins_at
 
 
+def _walk(wanted: ListFilter, after: Place | None, limit: int) -> Select[Any]:
+    """The next rows by the order's index, those that are wanted of them: enough where most are."""
+    column = _ORDERS[wanted.order]
+    order: list[ColumnElement[Any]] = [
+        type_coerce(column, _plain_type(wanted.order)),
+        listed.c.id_key,
+    ]
+    near = select(listed, order[0].label("place"))
+    if after is not None:
+        near = near.where(_beyond(order, after, wanted))
+    near = near.order_by(*_directed(order, wanted)).limit(max(_NEAR, limit))
+    rows = near.subquery("near")
+    return (
+        select(rows)
+        .where(*conditions(wanted, rows))
+        .order_by(*_directed([rows.c.place, rows.c.id_key], wanted))
+        .limit(limit)
+    )
+
+
+def _sweep(wanted: ListFilter, after: Place | None, limit: int) -> Select[Any]:
+    """All rows once, in the order in which they are stored, the first of what is wanted kept.
+
+    An order's index would lead through the whole table at random, which takes five times as
+    long: so none is offered to the database here.
+    """
+    column = type_coerce(_ORDERS[wanted.order], _plain_type(wanted.order))
+    is_number = wanted.order in (ListOrder.LAST_ACCESS, ListOrder.REQUESTS)
+    bare: ColumnElement[Any] = column + 0 if is_number else column.concat("")
+    order: list[ColumnElement[Any]] = [bare, listed.c.id_key.concat("")]
+    rows = select(listed, column.label("place")).where(*conditions(wanted))
+    if after is not None:
+        rows = rows.where(_beyond(order, after, wanted))
+    return rows.order_by(*_directed(order, wanted)).limit(limit)
+
+
+def _beyond(
+    order: Sequence[ColumnElement[Any]], after: Place, wanted: ListFilter
+) -> ColumnElement[bool]:
+    here, there = tuple_(*order), (after.value, after.key)
+    return here < there if wanted.is_descending else here > there
+
+
+def _directed(
+    order: Sequence[ColumnElement[Any]], wanted: ListFilter
+) -> Sequence[ColumnElement[Any]]:
+    return [each.desc() for each in order] if wanted.is_descending else order
+
+
 def _plain_type(order: ListOrder) -> TypeEngine[Any]:
     """An instant is compared as the number that it is stored as."""
     return BigInteger() if order is ListOrder.LAST_ACCESS else _ORDERS[order].type
-
-
-def _within(wanted: ListFilter) -> Iterable[ColumnElement[bool] | None]:
-    if wanted.within is None:
-        return (None,)
-    return clauses_within(wanted.within, listed.c.id_key)
 
 
 def _of_row(row: Row[Any], machine: Machine) -> ListedMachine:

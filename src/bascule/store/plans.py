@@ -22,8 +22,8 @@ from bascule.domain.times import format_utc, parse_instant
 from bascule.interfaces.plans import HeldRules, MachineFilter
 from bascule.store import tables as t
 from bascule.store.inventory import machine_of_row
-from bascule.store.listing import traits_code
-from bascule.store.rows import Rows, prefixes, slices
+from bascule.store.list_filters import ListScopes, traits_code
+from bascule.store.rows import prefixes, slices
 from bascule.store.tables.listing import listed_machines as listed
 from bascule.store.tables.plans import held_rules, plans
 from bascule.store.within import clauses_within
@@ -40,11 +40,13 @@ def _conditions(wanted: MachineFilter, group: Column[str]) -> list[ColumnElement
     return found
 
 
-def _within(wanted: MachineFilter, key: Column[str]) -> Iterable[ColumnElement[bool]]:
-    return (true(),) if wanted.within is None else clauses_within(wanted.within, key)
+def _within(wanted: MachineFilter) -> Iterable[ColumnElement[bool]]:
+    if wanted.within is None:
+        return (true(),)
+    return clauses_within(wanted.within, t.machines.c.id_key)
 
 
-class PlanReads(Rows):
+class PlanReads(ListScopes):
     __slots__ = ()
 
     def plan_setting(self, scope: Scope) -> PlanSetting | None:
@@ -72,7 +74,7 @@ class PlanReads(Rows):
                 *_conditions(wanted, t.machines.c.group_key),
             )
         )
-        parts = [statement.where(clause) for clause in _within(wanted, t.machines.c.id_key)]
+        parts = [statement.where(clause) for clause in _within(wanted)]
         return [machine_of_row(row) for row in self._first_of(parts, t.machines.c.id_key, limit)]
 
     def count_machines(self, wanted: MachineFilter) -> Mapping[int, int]:
@@ -84,7 +86,8 @@ class PlanReads(Rows):
             .group_by(listed.c.group_key, listed.c.traits)
         )
         found: Counter[int] = Counter()
-        for clause in _within(wanted, listed.c.id_key):  # of which none overlaps another
+        # Of these none overlaps another.
+        for clause in (true(),) if wanted.within is None else self._within_listed(wanted.within):
             for row in self._all(statement.where(clause)):
                 found[row.code] += row.number
         return found

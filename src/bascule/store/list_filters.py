@@ -1,0 +1,107 @@
+"""What a list of machines leaves out, as conditions on the columns of ``listed_machines``.
+
+``_is_in`` says in SQL what ``domain.machine_access.access_state`` says in Python; the store's
+contract compares both. The columns come from the table itself, or from a part of it that was
+read in an order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    and_,
+    case,
+    literal_column,
+    not_,
+    or_,
+    select,
+)
+
+from bascule.domain.machine_access import AccessState
+from bascule.domain.roles import Reach
+from bascule.interfaces.listing import ListFilter
+from bascule.store import tables as t
+from bascule.store.listed import PLAN, POINT
+from bascule.store.rows import Rows, slices
+from bascule.store.tables.listing import listed_machines as listed
+from bascule.store.within import clauses_within
+
+
+def traits_code(groups_off: frozenset[str], rows: FromClause = listed) -> ColumnElement[int]:
+    """``domain.classify.Traits.code`` of a row, the plan's bit with it."""
+    traits: ColumnElement[int] = rows.c.traits
+    if not groups_off:
+        return traits.op("|")(PLAN)
+    is_on = rows.c.group_key.not_in(sorted(groups_off))
+    return traits.op("|")(case((is_on, PLAN), else_=0))
+
+
+class ListScopes(Rows):
+    __slots__ = ()
+
+    def _within_listed(self, reach: Reach) -> Iterator[ColumnElement[bool]]:
+        """As ``clauses_within``; the subscription's groups are looked up together, by name."""
+        row = self._first(select(t.installation.c.subscription_id))
+        above = "" if row is None else f"/subscriptions/{row.subscription_id}/resourcegroups/"
+        groups = {
+            key
+            for key in reach.keys
+            if above and key.startswith(above) and "/" not in key[len(above) :]
+        }
+        for some in slices(sorted(key[len(above) :] for key in groups)):
+            yield listed.c.group_key.in_(some)
+        yield from clauses_within(Reach(reach.keys - groups), listed.c.id_key)
+
+
+def conditions(wanted: ListFilter, rows: FromClause = listed) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.traits is not None:
+        found.append(traits_code(wanted.groups_off, rows).in_(sorted(wanted.traits)))
+    if wanted.name_part:
+        part = wanted.name_part.casefold()
+        found.append(rows.c.name_key.contains(part, autoescape=True))
+    if wanted.resource_group:
+        found.append(rows.c.group_key == wanted.resource_group.casefold())
+    if wanted.os_type is not None:
+        found.append(rows.c.os_type == wanted.os_type)
+    if wanted.state is not None:
+        found.append(_is_in(wanted.state, rows))
+    return found
+
+
+def _is_in(state: AccessState, rows: FromClause) -> ColumnElement[bool]:
+    has_point = rows.c.traits.op("&")(POINT) != 0
+    heard = and_(has_point, rows.c.is_silent.is_(False))
+    unheard = and_(has_point, rows.c.is_silent.is_(True))
+    grants = _GrantsAt(rows)
+    quiet = and_(heard, not_(grants.in_("opening", "open", "closing")))
+    settled = and_(quiet, rows.c.is_behind.is_(False))
+    return {
+        AccessState.OPEN: and_(heard, grants.in_("open")),
+        AccessState.OPENING: and_(heard, grants.in_("opening"), not_(grants.in_("open"))),
+        AccessState.CLOSING: and_(
+            heard, grants.in_("closing"), not_(grants.in_("opening", "open"))
+        ),
+        AccessState.NOT_CONFIRMED: and_(unheard, grants.in_("open", "closing")),
+        AccessState.OFFLINE: and_(unheard, not_(grants.in_("open", "closing"))),
+        AccessState.APPLYING: and_(quiet, rows.c.is_behind.is_(True)),
+        AccessState.CLOSED: and_(settled, rows.c.is_shut.is_(True)),
+        AccessState.NOTHING_SHUT: or_(not_(has_point), and_(settled, rows.c.is_shut.is_(False))),
+    }[state]
+
+
+class _GrantsAt:
+    """Has the machine a grant in one of these states? Few have: the index holds only those."""
+
+    def __init__(self, rows: FromClause) -> None:
+        self._uid: ColumnElement[Any] = rows.c.machine_uid
+
+    def in_(self, *states: str) -> ColumnElement[bool]:
+        # Written out, as IS_UNSETTLED is.
+        words: list[ColumnElement[str]] = [literal_column(f"'{state}'") for state in states]
+        uids = select(t.grants.c.machine_uid).where(t.IS_UNSETTLED, t.grants.c.state.in_(words))
+        return self._uid.in_(uids)
