@@ -38,6 +38,8 @@ _WORDS = {
         "machineRules",
         "machineAccess",
         "blockedAttempts",
+        "exposures",
+        "portHours",
         "release",
         "Bascule.Fleet",
         "enforcementPoints",

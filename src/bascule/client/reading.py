@@ -80,6 +80,13 @@ def number(data: Data, key: str, default: int | None = None) -> int:
     return value
 
 
+def decimal(data: Data, key: str) -> float:
+    value = data.get(key)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise _missing(key, "number")
+    return float(value)
+
+
 def flag(data: Data, key: str) -> bool:
     """Absent and null are False."""
     return data.get(key) is True

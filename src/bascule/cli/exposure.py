@@ -1,0 +1,151 @@
+"""``bascule exposure``: what can be reached by whom, now or at a moment; port-hours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from bascule.cli.connect import connect
+from bascule.cli.find import find_machine, port_words
+from bascule.cli.parameters import MACHINE
+from bascule.cli.printing import emit_json, note, output_option, print_table, say
+from bascule.cli.spans import parse_since, show_instant, show_minute
+from bascule.client import exposure as wire
+from bascule.domain.times import format_utc
+
+if TYPE_CHECKING:  # its libraries are slow to load
+    from bascule.client.connection import Connection
+
+_HIDDEN = "somebody"  # let in, and not told to you
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  bascule exposure
+  bascule exposure web-1 --at 2h
+  bascule exposure --at 2030-01-31T17:30 --since 30d -o json"""
+)
+@click.argument("machine", type=MACHINE, required=False)
+@click.option("--at", metavar="DURATION|TIME", default=None, help="Then instead of now: 2h ago.")
+@click.option(
+    "--since", metavar="DURATION|TIME", default=None, help="Port-hours from then. Default: 7 days."
+)
+@output_option
+def exposure(machine: str | None, at: str | None, since: str | None, output: str) -> None:
+    """Show what can be reached by whom, as hosts' firewalls were read back.
+
+    Below it: machines of which nothing is kept shut, where whatever the host lets in can be
+    reached, and port-hours shut against open. With a machine: each of its ports.
+    """
+    with connect() as connection:
+        now = connection.now()
+        asked = wire.Asked(
+            parse_since(at, now, "--at") if at else None,
+            parse_since(since, now, "--since") if since else None,
+        )
+        if machine is None:
+            _show_all(connection, asked, now, output)
+        else:
+            found = find_machine(connection, machine)
+            _show_one(wire.get_exposure(connection, found.id, asked), asked, now, output)
+
+
+def _show_all(connection: Connection, asked: wire.Asked, now: datetime, output: str) -> None:
+    reached = wire.list_exposures(connection, asked, wire.OPEN)
+    bare = wire.list_exposures(connection, asked, wire.NOTHING_SHUT)
+    hours = wire.get_port_hours(connection, asked)
+    if output == "json":
+        emit_json(
+            {
+                "at": format_utc(asked.at or now),
+                "open": [each.data for each in reached],
+                "nothingShut": [each.data for each in bare],
+                "portHours": hours.data,
+            }
+        )
+        return
+    if asked.at is not None and asked.at < hours.known_since:
+        note(f"Nothing is known of before {show_instant(hours.known_since, now)}.")
+    _print_openings(reached, now)
+    if bare:
+        say("")
+        rows = [
+            [each.id.name, _why_bare(each), f"bascule policy set {each.id.name}"] for each in bare
+        ]
+        print_table(["NOTHING SHUT", "REACHED BY", "TO SHUT IT"], rows)
+    say("")
+    say(_hours_line(hours.shut, hours.open, hours.since, hours.until, now))
+
+
+def _print_openings(machines: Sequence[wire.Exposure], now: datetime) -> None:
+    rows = [
+        [machine.id.name, port_words(port.number, port.protocol), *_opening_row(opening, now)]
+        for machine in machines
+        for port in machine.ports
+        for opening in port.openings
+    ]
+    if rows:
+        print_table(["OPEN", "PORT", "FROM", "FOR", "SINCE", "UNTIL", "WHY"], rows)
+    else:
+        say("Nobody is let in.")
+
+
+def _opening_row(opening: wire.Opening, now: datetime) -> list[str]:
+    until = show_minute(opening.ends_at, now) if opening.ends_at else "not known"
+    return [
+        ", ".join(opening.sources) or "not known",
+        opening.requestor or _HIDDEN,
+        show_minute(opening.opened_at, now),
+        until if opening.is_confirmed else f"{until}, not confirmed",
+        opening.justification,
+    ]
+
+
+def _why_bare(machine: wire.Exposure) -> str:
+    if not machine.has_agent:
+        return "whatever the host lets in; no agent"
+    return "whatever the host lets in"
+
+
+def _show_one(found: wire.Exposure, asked: wire.Asked, now: datetime, output: str) -> None:
+    if output == "json":
+        emit_json(found.data)
+        return
+    if found.not_confirmed_since is not None:
+        note(f"Its agent is silent since {show_instant(found.not_confirmed_since, now)}.")
+    if found.is_nothing_shut:
+        say(f"Nothing of {found.id.name} is kept shut: {_why_bare(found)} can be reached.")
+    rows = [
+        [port_words(port.number, port.protocol), _state(port), _since(port, now), *cells]
+        for port in found.ports
+        for cells in ([_opening_row(each, now) for each in port.openings] or [[""] * 5])
+    ]
+    if rows:
+        print_table(["PORT", "STATE", "SINCE", "FROM", "FOR", "OPENED", "UNTIL", "WHY"], rows)
+    share = _hours_words(found.hours_shut, found.hours_open)
+    say(f"port-hours {share}{' then' if asked.at else ''}")
+
+
+def _state(port: wire.Port) -> str:
+    if port.is_shut:
+        return "open to some" if port.openings else "shut"
+    return "not shut, should be" if port.should_be_shut else "not shut"
+
+
+def _since(port: wire.Port, now: datetime) -> str:
+    return show_minute(port.since, now) if port.since else ""
+
+
+def _hours_line(shut: float, opened: float, since: datetime, until: datetime, now: datetime) -> str:
+    words = _hours_words(shut, opened)
+    return f"Port-hours {show_minute(since, now)} to {show_minute(until, now)}: {words}."
+
+
+def _hours_words(shut: float, opened: float) -> str:
+    whole = shut + opened
+    share = f" ({opened / whole:.1%} of the time)" if whole else ""
+    return f"{shut:.1f} shut, {opened:.1f} open{share}"

@@ -1,0 +1,154 @@
+"""What can be reached by whom at a moment; port-hours shut and open.
+
+Source: Bascule.Access/exposures and Bascule.Access/portHours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from bascule.client.reading import (
+    Data,
+    decimal,
+    flag,
+    inner,
+    instant,
+    number,
+    objects,
+    required_instant,
+    text,
+    texts,
+)
+from bascule.client.versions import BASCULE_VERSION
+from bascule.domain.ids import ResourceId
+from bascule.domain.times import format_utc
+
+if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
+    from bascule.client.connection import Connection
+
+OPEN, NOTHING_SHUT = "open", "nothingShut"  # of which a list can be narrowed to one
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    sources: tuple[str, ...]
+    requestor: str  # empty: it is not told to you
+    justification: str
+    opened_at: datetime
+    ends_at: datetime | None
+    is_confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    number: int
+    protocol: str
+    is_shut: bool  # to all but those who are let in
+    since: datetime | None
+    should_be_shut: bool
+    openings: tuple[Opening, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Of one machine at one moment."""
+
+    id: ResourceId
+    is_nothing_shut: bool
+    has_agent: bool
+    not_confirmed_since: datetime | None
+    ports: tuple[Port, ...]
+    hours_shut: float
+    hours_open: float
+    data: Data  # as the server said it
+
+
+@dataclass(frozen=True, slots=True)
+class PortHours:
+    known_since: datetime
+    since: datetime
+    until: datetime
+    shut: float
+    open: float
+    machines: int
+    machines_with_nothing_shut: int
+    data: Data  # as the server said it
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The moment, and the time over which hours are added up; None: the server's usual."""
+
+    at: datetime | None = None
+    since: datetime | None = None
+
+    def query(self) -> dict[str, str]:
+        named = {"at": self.at, "from": self.since}
+        return {name: format_utc(value) for name, value in named.items() if value is not None}
+
+
+def list_exposures(connection: Connection, asked: Asked, only: str = "") -> list[Exposure]:
+    """All that the caller may see, in the server's order."""
+    query = asked.query() | ({"$filter": f"state eq '{only}'"} if only else {})
+    path = f"{connection.subscription}/providers/Bascule.Access/exposures"
+    return [_exposure(each) for each in connection.pages(path, BASCULE_VERSION, query)]
+
+
+def get_exposure(connection: Connection, machine: ResourceId, asked: Asked) -> Exposure:
+    path = f"{machine}/providers/Bascule.Access/exposures/default"
+    return _exposure(connection.get(path, BASCULE_VERSION, **asked.query()))
+
+
+def get_port_hours(connection: Connection, asked: Asked) -> PortHours:
+    path = f"{connection.subscription}/providers/Bascule.Access/portHours/default"
+    answer = connection.get(path, BASCULE_VERSION, **asked.query())
+    properties = inner(answer, "properties")
+    now = inner(properties, "now")
+    return PortHours(
+        known_since=required_instant(properties, "knownSince"),
+        since=required_instant(properties, "from"),
+        until=required_instant(properties, "until"),
+        shut=decimal(properties, "shut"),
+        open=decimal(properties, "open"),
+        machines=number(now, "machines"),
+        machines_with_nothing_shut=number(now, "machinesWithNothingShut"),
+        data=properties,
+    )
+
+
+def _exposure(data: Data) -> Exposure:
+    properties = inner(data, "properties")
+    hours = inner(properties, "portHours")
+    return Exposure(
+        id=ResourceId.parse_machine(text(properties, "machineId")),
+        is_nothing_shut=flag(properties, "nothingShut"),
+        has_agent=bool(properties.get("hasAgent", True)),
+        not_confirmed_since=instant(properties, "notConfirmedSince"),
+        ports=tuple(_port(each) for each in objects(properties, "ports")),
+        hours_shut=decimal(hours, "shut"),
+        hours_open=decimal(hours, "open"),
+        data=properties,
+    )
+
+
+def _port(data: Data) -> Port:
+    return Port(
+        number=number(data, "number"),
+        protocol=text(data, "protocol"),
+        is_shut=flag(data, "shut"),
+        since=instant(data, "since"),
+        should_be_shut=bool(data.get("shouldBeShut", False)),
+        openings=tuple(
+            Opening(
+                texts(each, "sources"),
+                text(each, "requestor", ""),
+                text(each, "justification", ""),
+                required_instant(each, "openedAt"),
+                instant(each, "endTimeUtc"),
+                flag(each, "confirmed"),
+            )
+            for each in objects(data, "openings")
+        ),
+    )

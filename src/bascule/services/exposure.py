@@ -1,0 +1,331 @@
+"""What can be reached by whom, now and at a moment of the past; port-hours shut against open.
+
+It tells what enforcement points were read back to hold. Of a machine of which nothing is kept
+shut, whatever the host itself lets in can be reached: more is not known here. Now, and now
+alone, it is told too which ports should be shut and are not, and which agents are silent.
+
+Who was let in, and why, is told of one's own requests and where the caller may read requests;
+of others that somebody is, and from where.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bascule.domain.exposure import (
+    DAY,
+    HOUR,
+    HourStep,
+    KeptSpan,
+    Opening,
+    PortTime,
+    SpanKind,
+    days_between,
+    hour_of,
+    port_time,
+    time_by_steps,
+)
+from bascule.domain.ids import ResourceId
+from bascule.domain.net import PortKey
+from bascule.domain.roles import Reach
+from bascule.domain.scopes import subscription_scope
+from bascule.domain.times import format_utc
+from bascule.errors import InvalidInput
+from bascule.interfaces import Reader
+from bascule.interfaces.exposure import ExposureFilter, KnownMachine
+from bascule.services.asking import Sight
+from bascule.services.fleet import is_online
+
+USUAL_DAYS = 7
+LONGEST_TIME = 366 * DAY  # of one answer
+_OF_GROUP = 4  # slashes of a resource group's key
+
+
+@dataclass(frozen=True, slots=True)
+class ShownOpening:
+    """One opening of a port, as far as the caller may know of it."""
+
+    opening: Opening
+    is_told: bool  # who, why and by which request
+    justification: str = ""
+    is_confirmed: bool = True  # False: its agent is silent, or its lease over and not read back
+
+
+@dataclass(frozen=True, slots=True)
+class PortExposure:
+    port: PortKey
+    is_shut: bool  # to all but those of ``openings``
+    since: datetime | None  # when that began; None: it was never kept shut
+    openings: tuple[ShownOpening, ...] = ()
+    is_wanted: bool = False  # of one that is not shut: it should be
+
+
+@dataclass(frozen=True, slots=True)
+class MachineExposure:
+    id: ResourceId
+    uid: str
+    ports: tuple[PortExposure, ...]  # in order; those that nothing is known of are left out
+    time: PortTime
+    has_point: bool = True  # an agent is enrolled now; of the past: not asked
+    silent_since: datetime | None = None  # of its agent; None: it is heard, or not asked
+
+    @property
+    def is_bare(self) -> bool:
+        """Nothing is kept shut: what the host lets in can be reached."""
+        return not any(port.is_shut for port in self.ports)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Which moment is asked about, and the time over which port-hours are added up."""
+
+    at: datetime
+    is_now: bool
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    begin: datetime
+    end: datetime
+    time: PortTime
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Over all machines that the caller may see."""
+
+    known_since: datetime  # before it nothing is known
+    since: datetime
+    until: datetime
+    time: PortTime
+    days: tuple[Day, ...]  # by UTC day
+    machines: int  # now, as all below
+    bare_machines: int
+    shut_ports: int  # kept shut, whether or not somebody is let in
+    open_ports: int  # of these
+
+
+def moment_of(
+    now: datetime,
+    at: datetime | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Moment:
+    """What is meant by what was asked: the usual time is seven UTC days, the moment's own the
+    last. Times are widened to whole clock hours. Raises InvalidInput for what is still to come.
+    """
+    for name, instant in (("at", at), ("from", since), ("until", until)):
+        if instant is not None and instant > now:
+            raise InvalidInput(
+                f"{name}: {format_utc(instant)} is still to come.",
+                code="InvalidDateTime",
+                target=name,
+                advice="Exposure is told of now and of the past.",
+            )
+    moment = at or now
+    end = _whole_hour_after(until or moment, now)
+    begin = hour_of(since) if since is not None else _usual_begin(until or moment)
+    if not begin < end:
+        raise InvalidInput(
+            f"from: {format_utc(begin)} must be before until: {format_utc(end)}.",
+            code="InvalidDateTime",
+            target="from",
+        )
+    if end - begin > LONGEST_TIME:
+        raise InvalidInput(
+            f"from: at most {LONGEST_TIME.days} days are added up at once.",
+            code="InvalidDateTime",
+            target="from",
+        )
+    return Moment(moment, at is None, begin, end)
+
+
+def _usual_begin(moment: datetime) -> datetime:
+    return hour_of(moment).replace(hour=0) - (USUAL_DAYS - 1) * DAY
+
+
+def _whole_hour_after(instant: datetime, now: datetime) -> datetime:
+    begun = hour_of(instant)
+    return min(begun if begun == instant else begun + HOUR, now)
+
+
+def known_since(reader: Reader, now: datetime) -> datetime:
+    return reader.exposure_since() or now
+
+
+def exposed(
+    reader: Reader,
+    moment: Moment,
+    sight: Sight,
+    within: Reach | None,
+    only: SpanKind | None = None,
+    after: str = "",
+    limit: int = 1000,
+) -> list[MachineExposure]:
+    """A page of the machines of that moment; OPEN and BARE narrow it. Ordered by id key."""
+    wanted = ExposureFilter(moment.at, only, within)
+    return _exposures(reader, moment, sight, reader.exposed_machines(wanted, after, limit))
+
+
+def exposure_of(
+    reader: Reader, moment: Moment, sight: Sight, machine: ResourceId
+) -> MachineExposure | None:
+    """Of one machine; None: there was none of that id at that moment."""
+    wanted = ExposureFilter(moment.at, None, Reach(frozenset({machine.key})))
+    found = reader.exposed_machines(wanted, limit=1)
+    return next(iter(_exposures(reader, moment, sight, found)), None)
+
+
+def _exposures(
+    reader: Reader, moment: Moment, sight: Sight, machines: Sequence[KnownMachine]
+) -> list[MachineExposure]:
+    uids = [machine.uid for machine in machines]
+    shut = reader.shut_spans(uids, moment.at)
+    openings = reader.openings_at(uids, moment.at)
+    wanted = reader.wanted_ports(uids) if moment.is_now else {}
+    keys = [machine.id.key for machine in machines]
+    spans = reader.spans_between(keys, moment.since, moment.until)
+    found = []
+    for machine in machines:
+        has_point, silent = _silence(reader, machine.uid, moment) if moment.is_now else (True, None)
+        shown = [
+            _shown(reader, each, machine.id, sight, moment, is_heard=has_point and silent is None)
+            for each in openings.get(machine.uid, ())
+        ]
+        ports = _ports(shut.get(machine.uid, ()), shown, wanted.get(machine.uid, ()), moment.at)
+        time = port_time(spans.get(machine.uid, ()), moment.since, moment.until)
+        found.append(MachineExposure(machine.id, machine.uid, ports, time, has_point, silent))
+    return found
+
+
+def _silence(reader: Reader, uid: str, moment: Moment) -> tuple[bool, datetime | None]:
+    """Is there an agent, and since when is it silent?"""
+    point = reader.enforcement_point(uid)
+    if point is None or is_online(point, moment.at):
+        return point is not None, None
+    return True, point.last_contact_at or point.enrolled_at
+
+
+def _shown(
+    reader: Reader,
+    opening: Opening,
+    machine: ResourceId,
+    sight: Sight,
+    moment: Moment,
+    *,
+    is_heard: bool,
+) -> ShownOpening:
+    is_confirmed = is_heard and not opening.is_over(moment.at)
+    is_own = bool(opening.requestor_id) and opening.requestor_id == sight.principal_id
+    if not (is_own or sight.sees(machine)):
+        return ShownOpening(opening, False, is_confirmed=is_confirmed)
+    request = reader.request(opening.request_id) if opening.request_id else None
+    justification = (request.justification or "") if request else ""
+    return ShownOpening(opening, True, justification, is_confirmed)
+
+
+def _ports(
+    spans: Iterable[KeptSpan],
+    openings: Sequence[ShownOpening],
+    wanted: Iterable[PortKey],
+    at: datetime,
+) -> tuple[PortExposure, ...]:
+    newest = {span.port: span for span in spans if span.port is not None}  # the oldest come first
+    of_port: defaultdict[PortKey, list[ShownOpening]] = defaultdict(list)
+    for shown in openings:
+        for port in shown.opening.ports:
+            of_port[port].append(shown)
+    should = set(wanted)
+    return tuple(
+        _port(port, newest.get(port), of_port[port], at, is_wanted=port in should)
+        for port in sorted({*newest, *of_port, *should})
+    )
+
+
+def _port(
+    port: PortKey,
+    span: KeptSpan | None,
+    openings: Iterable[ShownOpening],
+    at: datetime,
+    *,
+    is_wanted: bool,
+) -> PortExposure:
+    is_shut = span is not None and span.covers(at)
+    since = None if span is None else span.began_at if is_shut else span.ended_at
+    return PortExposure(port, is_shut, since, tuple(openings), is_wanted and not is_shut)
+
+
+# -- over all machines --------------------------------------------------------------------
+
+
+def summarize(
+    reader: Reader, moment: Moment, within: Reach | None, subscription_id: str
+) -> Summary:
+    """Groups and the whole by what is kept of their hours, single machines by their spans."""
+    since = max(moment.since, hour_of(known_since(reader, moment.at)))
+    until = max(moment.until, since)
+    pieces = list(days_between(since, until))
+    groups, machines = _scopes(within, subscription_id)
+    times = [PortTime()] * len(pieces)
+    counts: defaultdict[SpanKind, int] = defaultdict(int)
+    for scope in groups:
+        numbers, steps = reader.exposure_counts(scope), reader.exposure_steps(scope, since)
+        for kind, number in numbers.items():
+            counts[kind] += number
+        for place, (begin, end) in enumerate(pieces):
+            times[place] += _scope_time(numbers, steps, begin, end)
+    spans = reader.spans_between(machines, since, until)
+    for some in spans.values():
+        for place, (begin, end) in enumerate(pieces):
+            times[place] += port_time(some, begin, end)
+    for kind, number in _count(reader, machines).items():
+        counts[kind] += number
+    return Summary(
+        known_since(reader, moment.at),
+        since,
+        until,
+        sum(times, PortTime()),
+        tuple(Day(*piece, time) for piece, time in zip(pieces, times, strict=True)),
+        machines=counts[SpanKind.KNOWN],
+        bare_machines=counts[SpanKind.BARE],
+        shut_ports=counts[SpanKind.SHUT],
+        open_ports=counts[SpanKind.OPEN],
+    )
+
+
+def _scopes(within: Reach | None, subscription_id: str) -> tuple[list[str], list[str]]:
+    """Scopes of which the hours are kept, and keys of single machines."""
+    whole = subscription_scope(subscription_id).key
+    if within is None or within.covers(whole):
+        return [whole], []
+    groups = [key for key in within.keys if key.count("/") == _OF_GROUP]
+    return sorted(groups), sorted(key for key in within.keys if key.count("/") > _OF_GROUP)
+
+
+def _scope_time(
+    numbers: Mapping[SpanKind, int],
+    steps: Mapping[SpanKind, Sequence[HourStep]],
+    begin: datetime,
+    end: datetime,
+) -> PortTime:
+    kept, opened = (
+        time_by_steps(numbers.get(kind, 0), steps.get(kind, ()), begin, end)
+        for kind in (SpanKind.SHUT, SpanKind.OPEN)
+    )
+    return PortTime(kept, opened)
+
+
+def _count(reader: Reader, machine_keys: Sequence[str]) -> Mapping[SpanKind, int]:
+    counts: defaultdict[SpanKind, int] = defaultdict(int)
+    for key in machine_keys:
+        here = reader.machines(within=Reach(frozenset({key})), limit=1)
+        for machine in here:
+            counts[SpanKind.KNOWN] += 1
+            for span in reader.current_spans(machine.uid):
+                counts[span.kind] += 1
+    return counts
