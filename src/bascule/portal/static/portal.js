@@ -188,7 +188,7 @@ function afterSwap() {
   isPaneWanted = false;
   showTimes();
   countTicked();
-  document.querySelector("[data-focus]")?.focus();
+  if (!isFetching) document.querySelector("[data-focus]")?.focus(); // not because of a live part
   document.dispatchEvent(new CustomEvent("bascule:shown"));
 }
 
