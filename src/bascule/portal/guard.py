@@ -137,7 +137,8 @@ class Visit:
         def unit(tx: Transaction, act: Act) -> T:
             if sessions.visitor_of(tx, self.session_text, act.now) is None:
                 raise AuthenticationFailed("Your session has ended.", advice="Sign in again.")
-            check(tx, self.subject, act.now, needed)
+            if needed:
+                check(tx, self.subject, act.now, needed)
             return work(tx, act)
 
         correlation_id = str(self.request.state.correlation_id)
@@ -217,6 +218,7 @@ async def _admit(request: Request) -> Visit | None:
     user, address = visitor.user, caller_address(request)
     subject = Subject(user.id, PrincipalKind.USER, user.name, address, client_of(request))
     now = state.services.clock.now()
+    state.proved.note(visitor.session.id, address, now)
     rights = state.services.glance(lambda reader: rights_of(reader, user.id, now))
     request.scope["state"]["principal_id"] = user.id
     return Visit(state, request, visitor, subject, rights, look_of(request), browser.session_text)
