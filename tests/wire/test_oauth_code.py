@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import Connection
 
-from bascule.api.oauth.browser import HOME, SESSION, SIGN_IN, safe_next
+from bascule.api.oauth.browser import HOME, SESSION, SIGN_IN, YOU, safe_next
+from bascule.api.pages.texts import TEXTS
 from bascule.domain.clients import AZURE_CLI, AZURE_POWERSHELL, BASCULE_CLI
 from bascule.domain.principals import User
 from bascule.domain.tokens import SESSION_IDLE, SESSION_LIFE
@@ -350,6 +351,8 @@ class TestForms:
             "/x/y/oauth2/v2.0/authorize?x",
             "javascript:alert(1)",
             "/signout",
+            "/portalevil",
+            "/portal//evil.example@x",
             "",
             "/device?" + "x" * 5000,
         ],
@@ -361,8 +364,38 @@ class TestForms:
         assert answer.headers["location"] == HOME
 
     def test_what_is_ours_is_kept(self) -> None:
-        for path in ("/device?user_code=BCDF-GHJK", "/adfs/oauth2/authorize?a=b", HOME):
+        for path in (
+            *("/device?user_code=BCDF-GHJK", "/adfs/oauth2/authorize?a=b", HOME, YOU),
+            *("/portal/machines/default/web-1/connect", "/portal/jit?tab=configured"),
+        ):
             assert safe_next(path) == path
+
+    def test_language_and_theme_are_the_browsers_until_somebody_chooses(self, house: House) -> None:
+        browser = Browser(house)
+        browser.client.headers["Accept-Language"] = "de, fr-CA;q=0.8, en;q=0.5"
+        page = browser.get("/signin?next=/device")
+        assert '<html lang="fr" data-theme="system">' in page.text
+        assert "Nom d\N{RIGHT SINGLE QUOTATION MARK}utilisateur" in page.text
+        assert "Accept-Language" in page.headers["vary"]
+        form = forms(page)[-1]
+        for fields, wanted in (
+            ({"theme": "dark"}, '<html lang="fr" data-theme="dark">'),
+            ({"language": "en"}, '<html lang="en" data-theme="dark">'),
+            ({"language": "xx", "theme": "pink"}, '<html lang="en" data-theme="dark">'),
+        ):
+            answer = browser.post(form.action, {**form.fields, **fields})
+            assert answer.headers["location"] == "/signin?next=/device"
+            assert wanted in browser.get("/signin").text
+        away = browser.post(form.action, {"next": EVIL, "theme": "light"})
+        assert away.headers["location"] == HOME
+        foreign = browser.post(form.action, {"theme": "light"}, headers={"Origin": EVIL})
+        assert "set-cookie" not in foreign.headers or "light" not in foreign.headers["set-cookie"]
+
+    def test_both_languages_say_the_same(self) -> None:
+        assert TEXTS["en"].keys() == TEXTS["fr"].keys()
+        alike = {key for key, text in TEXTS["en"].items() if TEXTS["fr"][key] == text}
+        assert alike == {"product", "code"}
+        assert not [text for text in TEXTS["fr"].values() if "'" in text or " ?" in text]
 
     def test_what_people_type_is_shown_as_text(self, house: House, anna: User) -> None:
         browser = Browser(house)
@@ -411,8 +444,8 @@ class TestSession:
         browser.sign_in()
         held = Browser(house)
         held.client.cookies.set(SESSION, planted, domain="localhost.local")
-        assert "You are signed out" in held.get(HOME).text
-        assert "You are signed in" in browser.get(HOME).text
+        assert "You are signed out" in held.get(YOU).text
+        assert "You are signed in" in browser.get(YOU).text
 
     def test_a_new_sign_in_ends_the_one_before(self, house: House, browser: Browser) -> None:
         before = browser.client.cookies[SESSION]
@@ -420,31 +453,31 @@ class TestSession:
         assert browser.client.cookies[SESSION] != before
         old = Browser(house)
         old.client.cookies.set(SESSION, before, domain="localhost.local")
-        assert "You are signed out" in old.get(HOME).text
+        assert "You are signed out" in old.get(YOU).text
 
     def test_it_ends_when_it_is_not_used(self, house: House, browser: Browser) -> None:
         house.clock.pass_time(SESSION_IDLE.total_seconds() - 1)
-        assert "You are signed in" in browser.get(HOME).text
+        assert "You are signed in" in browser.get(YOU).text
         house.clock.pass_time(SESSION_IDLE.total_seconds() - 1)
-        assert "You are signed in" in browser.get(HOME).text
+        assert "You are signed in" in browser.get(YOU).text
         house.clock.pass_time(SESSION_IDLE.total_seconds())
-        assert "You are signed out" in browser.get(HOME).text
+        assert "You are signed out" in browser.get(YOU).text
 
     def test_it_ends_however_much_it_is_used(self, house: House, browser: Browser) -> None:
         for _ in range(int(SESSION_LIFE / SESSION_IDLE * 2) - 1):
             house.clock.pass_time(SESSION_IDLE.total_seconds() / 2)
-            assert "You are signed in" in browser.get(HOME).text
+            assert "You are signed in" in browser.get(YOU).text
         house.clock.pass_time(SESSION_IDLE.total_seconds() / 2)
-        assert "You are signed out" in browser.get(HOME).text
+        assert "You are signed out" in browser.get(YOU).text
 
     def test_signing_out_here_leaves_programs_alone(
         self, program: Program, browser: Browser
     ) -> None:
         body = program.redeem(program.code(browser)).json()
         text = browser.client.cookies[SESSION]
-        assert "signed out" in browser.submit(browser.get(HOME), where="here").text
+        assert "signed out" in browser.submit(browser.get(YOU), where="here").text
         browser.client.cookies.set(SESSION, text, domain="localhost.local")
-        assert "You are signed out" in browser.get(HOME).text
+        assert "You are signed out" in browser.get(YOU).text
         assert program.may_call(body["access_token"]) == 200
 
     def test_signing_out_everywhere_ends_all(
@@ -453,15 +486,15 @@ class TestSession:
         body = program.redeem(program.code(browser)).json()
         other = Browser(house)
         other.sign_in()
-        browser.submit(browser.get(HOME), where="everywhere")
+        browser.submit(browser.get(YOU), where="everywhere")
         assert program.may_call(body["access_token"]) == 401
         assert program.refresh(body["refresh_token"]).status_code == 400
-        assert "You are signed out" in other.get(HOME).text
+        assert "You are signed out" in other.get(YOU).text
         assert house.events("SignedOutEverywhere") == ["SignedOutEverywhere"]
 
     def test_signing_out_needs_our_form(self, house: House, browser: Browser) -> None:
         browser.post("/signout", {"where": "everywhere"})
-        assert "You are signed in" in browser.get(HOME).text
+        assert "You are signed in" in browser.get(YOU).text
 
 
 class TestSpraying:

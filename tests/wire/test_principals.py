@@ -34,7 +34,7 @@ OPEN_BY_NATURE = {
     ),
     *("/signin/with/{name}", "/signin/return"),
     *("/device", "/signin", "/signin/factor", "/signin/passkey", "/signin/you", "/signout"),
-    "/signin/files/{name}",
+    *("/signin/files/{name}", "/signin/look"),
     "/openapi.json",
 }
 OPEN = {"/healthz", "/readyz", "/bascule/ca.pem", "/bascule/enrol"}

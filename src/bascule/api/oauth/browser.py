@@ -26,6 +26,7 @@ from bascule.api.context import AppState
 from bascule.api.oauth.refusals import read_fields
 from bascule.api.origin import base_url, caller_address
 from bascule.api.pages import Page, show
+from bascule.api.pages.look import look_of
 from bascule.domain.tokens import Origin
 from bascule.identity.token_request import Refused
 from bascule.services import sessions
@@ -35,12 +36,14 @@ from bascule.services.tokens import new_text
 
 SESSION = "__Host-bascule"
 SIGN_IN = "__Host-bascule-signin"
-HOME = "/signin/you"
+HOME = "/portal"
+YOU = "/signin/you"
 LONGEST_NEXT = 4096  # characters; an authorize request has about 700
 _COOKIE = re.compile(r"[A-Za-z0-9_-]{43}")
 _NEXT = re.compile(
     r"/(?:signin/you|device|portal(?:/[A-Za-z0-9._~%/-]*)?|[A-Za-z0-9-]{1,64}/oauth2/(?:v2\.0/)?authorize)(?:\?.*)?"
 )
+_PAGE_OF_SIGN_IN = re.compile(r"/signin(?:/factor)?(?:\?.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,14 @@ class Browser:
         return await sessions.find(self.state.services, self.session_text, self.address)
 
     def show(self, page: Page, status: int = 200) -> Response:
-        return show(page, status)
+        return show(page, status, look_of(self.request), self._here)
+
+    @property
+    def _here(self) -> str:
+        """What a browser may ask for to see this page, or its like, once more."""
+        is_page = self.request.method in ("GET", "HEAD")
+        has_page = self.request.url.path.endswith(("/authorize", "/device"))
+        return self.path_and_query if is_page or has_page else "/signin"
 
     async def fields(self) -> Mapping[str, str]:
         """The form; empty when it is none, or comes from a page of somebody else's."""
@@ -105,8 +115,16 @@ def is_csrf_token(given: str, secret: str, purpose: str) -> bool:
 
 def safe_next(text: str) -> str:
     """Where a sign-in leads: one of our pages; HOME when ``text`` is anything else."""
-    is_ours = len(text) <= LONGEST_NEXT and text.isprintable() and "\\" not in text
-    return text if is_ours and _NEXT.fullmatch(text) else HOME
+    return text if _is_plain(text) and _NEXT.fullmatch(text) else HOME
+
+
+def safe_page(text: str) -> str:
+    """As ``safe_next``, or a page of signing in."""
+    return text if _is_plain(text) and _PAGE_OF_SIGN_IN.fullmatch(text) else safe_next(text)
+
+
+def _is_plain(text: str) -> bool:
+    return len(text) <= LONGEST_NEXT and text.isprintable() and "\\" not in text
 
 
 def new_cookie_text() -> str:

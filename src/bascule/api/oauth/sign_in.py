@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urlencode
 
@@ -18,9 +19,9 @@ from starlette.responses import Response
 
 from bascule.api.context import AppState
 from bascule.api.oauth.browser import (
-    HOME,
     SESSION,
     SIGN_IN,
+    YOU,
     Browser,
     csrf_token,
     drop_cookie,
@@ -28,10 +29,12 @@ from bascule.api.oauth.browser import (
     is_csrf_token,
     new_cookie_text,
     safe_next,
+    safe_page,
     set_cookie,
 )
 from bascule.api.origin import base_url
 from bascule.api.pages import Page, Provider, static_file
+from bascule.api.pages.look import LANGUAGES, THEMES, keep_look, look_of
 from bascule.domain.principals import User
 from bascule.domain.sign_in import FactorKind
 from bascule.domain.tokens import SignIn as SignInProof
@@ -68,7 +71,7 @@ def router(state: AppState) -> APIRouter:
     async def take_factor(request: Request) -> Response:
         return await _take_factor(Browser(state, request))
 
-    @routes.get(HOME)
+    @routes.get(YOU)
     @routes.get("/{tenant}/oauth2/v2.0/logout")
     @routes.get("/{tenant}/oauth2/logout")
     async def you(request: Request) -> Response:
@@ -77,6 +80,10 @@ def router(state: AppState) -> APIRouter:
     @routes.post("/signout")
     async def sign_out(request: Request) -> Response:
         return await _sign_out(Browser(state, request))
+
+    @routes.post("/signin/look")
+    async def set_look(request: Request) -> Response:
+        return await _set_look(Browser(state, request))
 
     @routes.get("/signin/files/{name}")
     async def file(name: str) -> Response:
@@ -263,6 +270,21 @@ async def _show_factor(
     if kind == FactorKind.RECOVERY_CODE:
         return await sign_in.verify_recovery_code(accepted, code, browser.visit)
     return await _assert(browser, accepted, form)
+
+
+# -- how the pages look -----------------------------------------------------------------------
+
+
+async def _set_look(browser: Browser) -> Response:
+    """Language or theme, which the portal shares; leads back to the page that asked."""
+    form, now = await browser.fields(), look_of(browser.request)
+    language, theme = form.get("language", ""), form.get("theme", "")
+    response = go(safe_page(form.get("next", "")))
+    if language in LANGUAGES:
+        keep_look(response, replace(now, language=language, is_chosen=True))
+    elif theme in THEMES:
+        keep_look(response, replace(now, theme=theme))
+    return response
 
 
 # -- who you are, and out --------------------------------------------------------------------

@@ -3,7 +3,8 @@
 Every page works without JavaScript but for what needs it by nature: passkeys, and sending a
 form by itself (there is a button too). The Content-Security-Policy allows our own style, our
 own scripts by a nonce of that answer, and forms to ourselves and to where the page says; no
-inline script or style, no frame, no image from elsewhere. All words stand in ``texts``.
+inline script or style, no frame, no image from elsewhere. All words stand in ``texts``, in
+English and French; language and theme are those of the portal (``look``).
 What is not here: what a page is for (``api.oauth``).
 """
 
@@ -21,6 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 
+from bascule.api.pages.look import LANGUAGES, Look
 from bascule.api.pages.texts import TEXTS
 
 _HERE = Path(__file__).parent
@@ -43,13 +45,20 @@ class Page:
     form_targets: tuple[str, ...] = ()  # origins beside ours that its form leads to
 
 
-def show(page: Page, status: int = 200, language: str = "en") -> Response:
+def show(page: Page, status: int, look: Look, here: str) -> Response:
+    """``here`` is the path that shows the page, or its like, once more."""
     nonce = secrets.token_urlsafe(16)
-    text = TEXTS[language]
     body = (
         _environment()
         .get_template(f"{page.template}.html")
-        .render(page.content, t=text, page=page.template, language=language, nonce=nonce)
+        .render(
+            page.content,
+            t=TEXTS[look.language],
+            names={each: TEXTS[each]["language"] for each in LANGUAGES},
+            look=look,
+            here=here,
+            nonce=nonce,
+        )
     )
     return HTMLResponse(body, status, _headers(page, nonce))
 
@@ -76,6 +85,7 @@ def _headers(page: Page, nonce: str) -> dict[str, str]:
         "Referrer-Policy": "same-origin",
         "Cross-Origin-Opener-Policy": "same-origin",
         "Permissions-Policy": "publickey-credentials-get=(self), camera=(), microphone=()",
+        "Vary": "Cookie, Accept-Language",
     }
 
 

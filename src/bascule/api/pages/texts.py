@@ -1,10 +1,14 @@
-"""The words of the pages of signing in, by language. Templates hold none of their own."""
+"""The words of the pages of signing in, by language. Templates hold none of their own.
+
+French is written here with plain spaces before its marks; they are made to stay at their word.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 EN: Mapping[str, str] = {
+    "language": "English",
     "product": "Bascule",
     "sign_in": "Sign in",
     "sign_in_title": "Sign in",
@@ -63,6 +67,11 @@ EN: Mapping[str, str] = {
     "signed_out_title": "You are signed out",
     "signed_out_lead": "No page here knows you any more. Programs stay signed in until you end them.",
     "you_title": "You are signed in",
+    "to_portal": "To the portal",
+    "look": "Language and theme",
+    "theme_system": "As the system",
+    "theme_light": "Light",
+    "theme_dark": "Dark",
     "sign_out": "Sign out here",
     "sign_out_everywhere": "Sign out everywhere",
     "everywhere_lead": "Everywhere means every browser and every program, on all machines, at once.",
@@ -73,4 +82,93 @@ EN: Mapping[str, str] = {
     "problem_stale": "This page was open for too long, or cookies are blocked. Try again.",
 }
 
-TEXTS: Mapping[str, Mapping[str, str]] = {"en": EN}
+_FR: Mapping[str, str] = {
+    "language": "Français",
+    "product": "Bascule",
+    "sign_in": "Se connecter",
+    "sign_in_title": "Connexion",
+    "name": "Nom d’utilisateur",
+    "name_hint": "anna@exemple.fr",
+    "password": "Mot de passe",
+    "or": "ou",
+    "with_passkey": "Se connecter avec une clé d’accès",
+    "with": "Se connecter avec",
+    "next": "Suivant",
+    "factor_title": "Confirmez votre identité",
+    "factor_lead": "Première étape réussie. Présentez maintenant votre second facteur.",
+    "signing_in_as": "Connexion en tant que",
+    "totp": "Code de votre application d’authentification",
+    "totp_hint": "6 chiffres",
+    "recovery": "Appareil perdu ? Utilisez un code de récupération",
+    "recovery_code": "Code de récupération",
+    "use_passkey": "Utiliser votre clé d’accès",
+    "use_recovery": "Utiliser le code de récupération",
+    "verify": "Vérifier",
+    "begin_anew": "Se connecter avec un autre compte",
+    "confirm_title": "Donner accès à ce programme ?",
+    "confirm_lead": "demande à agir en votre nom.",
+    "confirm_warning": "Ne continuez que si vous avez vous-même lancé cette connexion à l’instant. Le "
+    "programme pourra alors faire ici tout ce que vous pouvez faire.",
+    "account": "Votre compte",
+    "program": "Programme",
+    "sent_to": "Réponse envoyée à",
+    "address": "Demandé depuis",
+    "your_address": "Votre adresse",
+    "time": "Heure",
+    "continue": "Continuer",
+    "cancel": "Annuler",
+    "other_account": "Utiliser un autre compte",
+    "device_title": "Saisissez le code",
+    "device_lead": "Saisissez le code qu’affiche le programme sur votre appareil.",
+    "code": "Code",
+    "device_confirm_title": "Connecter un appareil ?",
+    "device_confirm_lead": "attend sur un autre appareil pour agir en votre nom.",
+    "device_warning": "Quiconque vous a envoyé un code pourrait s’en servir pour se connecter à votre "
+    "place. N’approuvez que si vous voyez ce même code sur un appareil devant vous.",
+    "elsewhere": "Le code a été demandé depuis une autre adresse que la vôtre. C’est habituel pour un "
+    "serveur auquel vous êtes connecté, et inhabituel pour un appareil à côté de vous.",
+    "approve": "Approuver",
+    "refuse": "Refuser",
+    "device_approved_title": "Connexion établie",
+    "device_approved": "est connecté sur votre appareil. Vous pouvez fermer cette page.",
+    "device_refused_title": "Refusé",
+    "device_refused": "n’a pas été connecté. Si quelqu’un vous a envoyé ce code, prévenez votre "
+    "administrateur.",
+    "form_post_title": "Un instant",
+    "form_post_lead": "Votre programme est informé que vous êtes connecté.",
+    "external_title": "Cette connexion n’a pas abouti",
+    "external_back": "Retour à la page de connexion",
+    "problem_title": "Cette connexion ne peut pas continuer",
+    "problem_advice": "Rien n’a été envoyé. Recommencez dans le programme qui vous a conduit ici.",
+    "signed_out_title": "Vous êtes déconnecté",
+    "signed_out_lead": "Aucune page ne vous reconnaît plus ici. Les programmes restent connectés jusqu’à ce "
+    "que vous mettiez fin à leur connexion.",
+    "you_title": "Vous êtes connecté",
+    "to_portal": "Vers le portail",
+    "look": "Langue et thème",
+    "theme_system": "Comme le système",
+    "theme_light": "Clair",
+    "theme_dark": "Sombre",
+    "sign_out": "Se déconnecter ici",
+    "sign_out_everywhere": "Se déconnecter partout",
+    "everywhere_lead": "Partout : tous les navigateurs et tous les programmes, sur toutes les machines, "
+    "immédiatement.",
+    "problem_wrong": "C’est incorrect. Réessayez ; personne n’apprend quelle partie était fausse.",
+    "problem_wrong_code": "C’est incorrect. Vérifiez, puis réessayez.",
+    "problem_tooOften": "Trop de tentatives. Patientez une minute, puis réessayez.",
+    "problem_busy": "Le serveur est occupé. Réessayez dans un instant.",
+    "problem_stale": "Cette page est restée ouverte trop longtemps, ou les cookies sont bloqués. "
+    "Réessayez.",
+}
+
+
+def _kept(french: str) -> str:
+    for mark in ":;!?":
+        french = french.replace(f" {mark}", f"\N{NO-BREAK SPACE}{mark}")
+    return french
+
+
+TEXTS: Mapping[str, Mapping[str, str]] = {
+    "en": EN,
+    "fr": {name: _kept(text) for name, text in _FR.items()},
+}
