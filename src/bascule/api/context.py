@@ -24,6 +24,7 @@ from bascule.services.act import Services
 from bascule.services.delivery import WayOut
 from bascule.services.denials import Denials
 from bascule.services.own_sign_in import OwnSignIn
+from bascule.services.proved import ProvedAddresses
 from bascule.services.set_up import SetUp
 from bascule.services.sign_in import SignIn
 
@@ -48,6 +49,7 @@ class AppState:
     denials: Denials = field(default_factory=Denials)  # of known callers, by principal
     stranger_denials: Denials = field(default_factory=Denials)  # of bad tokens, by address
     sign_in_denials: Denials = field(default_factory=Denials)  # bad tokens do not use these up
+    proved: ProvedAddresses = field(default_factory=ProvedAddresses)  # by session
     verifying: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     @cached_property
