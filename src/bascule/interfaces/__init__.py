@@ -21,7 +21,7 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
 from bascule.domain.net import PortKey
 from bascule.domain.plan import Observed, Operation
-from bascule.domain.policy import Policy
+from bascule.domain.policy import MachineRules, Policy
 from bascule.domain.request import AccessRequest
 from bascule.domain.roles import Reach
 from bascule.interfaces.activity import ActivityReads
@@ -211,6 +211,15 @@ class Reader(
 
     def policies_naming(self, machine_id: ResourceId) -> Sequence[StoredPolicy]:
         """Ordered by id key."""
+        ...
+
+    def rules_at(
+        self, machine_ids: Sequence[ResourceId]
+    ) -> Sequence[tuple[ResourceId, MachineRules]]:
+        """What policies say of these machines, each with its policy's id; those without a port
+        are left out. Ordered by the keys of machine and policy. However large the policies
+        are, no more of them is read.
+        """
         ...
 
     def request(self, request_id: str) -> AccessRequest | None: ...

@@ -46,6 +46,27 @@ _PORTS = (
 )
 _GENERATIONS = select(t.policy_generations).where(t.policy_generations.c.policy_key.in_(_KEYS))
 
+_RULES_AT = (
+    select(
+        t.policies.c.id.label("policy_id"),
+        t.policy_machines.c.machine_id,
+        t.policy_machines.c.public_ip_address,
+        t.policy_ports,
+    )
+    .join(t.policies, t.policies.c.id_key == t.policy_machines.c.policy_key)
+    .join(
+        t.policy_ports,
+        (t.policy_ports.c.policy_key == t.policy_machines.c.policy_key)
+        & (t.policy_ports.c.machine_position == t.policy_machines.c.position),
+    )
+    .where(t.policy_machines.c.machine_key.in_(_KEYS))
+    .order_by(
+        t.policy_machines.c.machine_key,
+        t.policy_machines.c.policy_key,
+        t.policy_ports.c.position,
+    )
+)
+
 
 class PolicyReads(Rows):
     __slots__ = ()
@@ -76,6 +97,21 @@ class PolicyReads(Rows):
 
     def policies_naming(self, machine_id: ResourceId) -> Sequence[StoredPolicy]:
         return self._whole(self._all(_NAMING, {"key": machine_id.key}))
+
+    def rules_at(
+        self, machine_ids: Sequence[ResourceId]
+    ) -> Sequence[tuple[ResourceId, MachineRules]]:
+        found: dict[tuple[str, str], tuple[Row[Any], list[PortRule]]] = {}
+        for row in self._parts(_RULES_AT, sorted({each.key for each in machine_ids})):
+            _, ports = found.setdefault((row.machine_id, row.policy_key), (row, []))
+            ports.append(_port_rule(row))
+        return [
+            (
+                resource_id(row.policy_id),
+                MachineRules(resource_id(row.machine_id), tuple(ports), row.public_ip_address),
+            )
+            for row, ports in found.values()
+        ]
 
     def _whole(self, rows: Sequence[Row[Any]]) -> list[StoredPolicy]:
         """Join policies with their parts: three queries however many they are."""

@@ -103,6 +103,21 @@ class PolicyContract:
             paged.extend(stored.policy.id for stored in page)
         assert [each.name for each in paged] == ["a", "B", "c", "d", "far"]
 
+    def test_rules_at_machines_are_those_of_every_policy(self, store: Store) -> None:
+        policies = [a_policy("z", "web-1", "DB-1"), a_policy("a", "Web-1"), a_policy("b", "ci-1")]
+        bare = replace(a_policy("bare").policy, machines=(MachineRules(an_id("web-1"), ()),))
+        for stored in (*policies, StoredPolicy(bare, '"e"', {})):
+            write(store, lambda tx: tx.put_policy(stored))
+        found = read(store, lambda r: r.rules_at([an_id("WEB-1"), an_id("db-1"), an_id("no-1")]))
+        assert [(policy.name, str(rules.machine_id)) for policy, rules in found] == [
+            ("z", str(an_id("DB-1"))),
+            ("a", str(an_id("Web-1"))),
+            ("z", str(an_id("web-1"))),
+        ]
+        assert found[0][1] == policies[0].policy.machines[1]
+        assert found[1][1] == policies[1].policy.machines[0]
+        assert read(store, lambda r: r.rules_at([])) == []
+
     def test_policies_naming_a_machine_are_found_in_any_case(self, store: Store) -> None:
         write(store, lambda tx: tx.put_policy(a_policy("z", "web-1", "db-1")))
         write(store, lambda tx: tx.put_policy(a_policy("a", "WEB-1")))
