@@ -46,6 +46,8 @@ _WORDS = {
         "enrolments",
         "Bascule.Audit",
         "events",
+        "activity",
+        "activityCounts",
         "key",
         "checkpoints",
         "verification",

@@ -12,12 +12,14 @@ import binascii
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Query
 
 from bascule.api.auth import Call, path_of
+from bascule.domain.times import parse_instant
 from bascule.errors import InvalidInput
 
 T = TypeVar("T")
@@ -73,6 +75,15 @@ class Wanted:
         if not is_number or not 0 <= number < 2**63 or not isinstance(text, str):
             raise _unknown_token()
         return number, text
+
+    def moment_after(self) -> tuple[datetime, int] | None:
+        """Where to begin, for lists ordered by an instant and a number; None to begin."""
+        if not self.skip_token:
+            return None
+        at, number = self._place(2)
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 < number < 2**63:
+            raise _unknown_token()
+        return parse_instant(str(at), "$skiptoken"), number
 
     def _place(self, length: int) -> list[Any]:
         try:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bascule.cli.activity_csv import csv_head, csv_row
 from bascule.cli.connect import connect
 from bascule.cli.find import SHORT_ID, find_machine
 from bascule.cli.parameters import MACHINE
@@ -23,12 +22,13 @@ from bascule.cli.printing import (
     say,
 )
 from bascule.cli.spans import parse_since, show_instant
-from bascule.client.audit import AuditEvent, Wanted, events
+from bascule.client.audit import AuditEvent, Wanted, counts, events
 from bascule.client.record import checkpoints
 from bascule.domain import events as facts
 from bascule.domain.ids import is_guid
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import InvalidInput, NotFound, ServerUnreachable, Unavailable
+from bascule.spreadsheet import csv_event, csv_head, detail
 
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
     from bascule.client.connection import Connection
@@ -36,9 +36,6 @@ if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
 DEFAULT_LIMIT = 50
 FOLLOW_LIMIT = 10  # events shown before the new ones
 FOLLOW_SECONDS = 1.0
-_LEFT_OUT = frozenset(  # said by the other columns, or too long for one
-    {"machine", "machines", "policy", "uid", "grant_id", "rules", "previous_rules"}
-)
 
 
 @click.command(
@@ -47,6 +44,7 @@ Examples:
   bascule activity
   bascule activity --machine web-1 --since 7d
   bascule activity --by anna --follow
+  bascule activity --by-day --since 30d
   bascule activity --since 2030-01-01 --until 2030-02-01 --csv > january.csv
   bascule activity --kind AccessDenied -o json"""
 )
@@ -73,6 +71,11 @@ Examples:
 @click.option(
     "--follow", is_flag=True, help="Go on with what happens, oldest first; Ctrl-C ends it."
 )
+@click.option(
+    "--by-day",
+    is_flag=True,
+    help="How many events a day (UTC) and how they ended; by the hour up to two days.",
+)
 @click.option("--csv", "is_csv", is_flag=True, help="Comma-separated values (RFC 4180).")
 @output_option
 def activity(
@@ -85,6 +88,7 @@ def activity(
     kind: str,
     limit: int | None,
     follow: bool,
+    by_day: bool,
     is_csv: bool,
     output: str,
 ) -> None:
@@ -93,6 +97,10 @@ def activity(
         raise click.UsageError("Give --csv or -o json, not both.")
     if machine is not None and resource:
         raise click.UsageError("Give --machine or --resource, not both.")
+    if by_day and (follow or is_csv or kind or correlation or limit is not None):
+        raise click.UsageError(
+            "--by-day counts: it goes with --machine, --resource, --by, --since and --until."
+        )
     _check_kind(kind)
     form = "csv" if is_csv else output
     with connect() as connection:
@@ -104,12 +112,38 @@ def activity(
             caller,
             correlation,
         )
-        if follow:
+        if by_day:
+            _print_counts(connection, wanted, output)
+        elif follow:
             _follow(connection, wanted, limit or FOLLOW_LIMIT, form)
         elif is_csv:
             _print_csv(itertools.islice(events(connection, wanted, 1000), limit))
         else:
             _print(connection, wanted, limit, form)
+
+
+def _print_counts(connection: Connection, wanted: Wanted, output: str) -> None:
+    """A row a day or hour, a column an outcome."""
+    found = counts(connection, wanted)
+    if output == "json":
+        emit_json(found.shown)
+        return
+    if not found.counted:
+        note("Nothing is on record for that.")
+        return
+    begins = sorted({begin for begin, _ in found.counted})
+    statuses = sorted({status for _, status in found.counted})
+    print_table(
+        ["HOUR (UTC)" if found.is_by_hour else "DAY (UTC)", "EVENTS", *map(str.upper, statuses)],
+        [
+            [
+                f"{begin:%Y-%m-%d %H:00}" if found.is_by_hour else f"{begin:%Y-%m-%d}",
+                str(sum(found.counted.get((begin, status), 0) for status in statuses)),
+                *(str(found.counted.get((begin, status), 0)) for status in statuses),
+            ]
+            for begin in begins
+        ],
+    )
 
 
 def _check_kind(kind: str) -> None:
@@ -131,7 +165,7 @@ def _print_csv(found: Iterator[AuditEvent]) -> None:
     """Line by line as they come: a record of years need not fit into memory."""
     click.echo(csv_head(), nl=False)
     for each in found:
-        click.echo(csv_row(each, detail), nl=False)
+        click.echo(_csv(each), nl=False)
 
 
 def _print(connection: Connection, wanted: Wanted, limit: int | None, form: str) -> None:
@@ -184,7 +218,7 @@ def _newer(connection: Connection, wanted: Wanted, last: int) -> list[AuditEvent
 
 def _shower(connection: Connection, form: str) -> Callable[[AuditEvent], None]:
     if form == "csv":
-        return lambda each: click.echo(csv_row(each, detail), nl=False)
+        return lambda each: click.echo(_csv(each), nl=False)
     if form == "json":
         return lambda each: emit_json_line(_json(each))
     return lambda each: say("  ".join(_cells(each, connection.now())))
@@ -196,7 +230,7 @@ def _cells(each: AuditEvent, now: datetime) -> list[str]:
         each.kind,
         each.actor,
         each.resource_id.rpartition("/")[2],
-        detail(each.data, now),
+        _detail(each.data, now),
     ]
 
 
@@ -215,32 +249,22 @@ def _sealed(connection: Connection, now: datetime) -> str:
     )
 
 
-def detail(data: Mapping[str, object], now: datetime | None = None) -> str:
-    """What an event says beyond its kind and its resource, in a few words.
+def _detail(data: Mapping[str, object], now: datetime) -> str:
+    """For people: instants are local and ids short."""
 
-    With ``now`` instants are local and ids short, for people.
-    """
-    return ", ".join(
-        f"{name.replace('_', ' ')}: {_value(name, value, now)}"
-        for name, value in data.items()
-        if name not in _LEFT_OUT and value not in ("", [], False, None)
-    )
+    def value(name: str, text: str) -> str:
+        if is_guid(text) and name == "request_id":
+            return text[:SHORT_ID]
+        try:
+            return show_instant(parse_instant(text), now)
+        except InvalidInput:
+            return text
+
+    return detail(data, value)
 
 
-def _value(name: str, value: object, now: datetime | None) -> str:
-    if isinstance(value, list):
-        return " ".join(_value(name, each, now) for each in value)
-    text = str(value)
-    if text.startswith("/subscriptions/"):
-        return text.rpartition("/")[2]
-    if now is None:
-        return text
-    if is_guid(text) and name == "request_id":
-        return text[:SHORT_ID]
-    try:
-        return show_instant(parse_instant(text), now)
-    except InvalidInput:
-        return text
+def _csv(each: AuditEvent) -> str:
+    return csv_event(each.record(), each.position, each.hash)
 
 
 def _json(each: AuditEvent) -> dict[str, object]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from bascule.client.reading import Data, inner, number, required_instant, text
+from bascule.client.reading import Data, inner, number, objects, required_instant, text
 from bascule.client.versions import BASCULE_VERSION
 from bascule.domain.times import format_utc
 
@@ -31,6 +32,24 @@ class AuditEvent:
     position: int = 0  # in the chain; 0 until it is sealed
     hash: str = ""
     client: str = ""  # the actor's program, by its own word
+
+    def record(self) -> dict[str, Any]:
+        """As the server has it on record."""
+        return {
+            "id": self.id,
+            "at": format_utc(self.at),
+            "kind": self.kind,
+            "actor": {
+                "principal_id": self.actor_id,
+                "name": self.actor,
+                "kind": self.actor_kind,
+                "address": self.actor_address,
+                "client": self.client,
+            },
+            "resourceId": self.resource_id,
+            "correlationId": self.correlation_id,
+            "data": dict(self.data),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +89,25 @@ def events(
     path = f"{connection.subscription}/providers/Bascule.Audit/events"
     for each in connection.pages(path, BASCULE_VERSION, query):
         yield _read(each)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many events of each outcome began in which day or hour."""
+
+    is_by_hour: bool
+    counted: Mapping[tuple[datetime, str], int]
+    shown: Data  # as the server told it
+
+
+def counts(connection: Connection, wanted: Wanted) -> Counted:
+    query = {"$filter": text_of} if (text_of := wanted.filter()) else {}
+    path = f"{connection.subscription}/providers/Bascule.Audit/activityCounts"
+    answer = connection.get(path, BASCULE_VERSION, **query)
+    counted: Counter[tuple[datetime, str]] = Counter()
+    for each in objects(answer, "value"):
+        counted[required_instant(each, "begin"), text(each, "status")] += number(each, "events", 0)
+    return Counted(text(answer, "granularity") == "PT1H", counted, answer)
 
 
 def _read(data: Data) -> AuditEvent:

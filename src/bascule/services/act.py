@@ -16,6 +16,7 @@ from typing import TypeVar
 from bascule.domain.access import Subject
 from bascule.domain.events import SYSTEM, Actor, Event, Fact
 from bascule.domain.net import Address
+from bascule.domain.proof import Verdict
 from bascule.interfaces import Clock, Reader, Store, Transaction
 from bascule.services.denials import Denials
 from bascule.services.hub import Hub
@@ -64,6 +65,13 @@ def actor_of(subject: Subject) -> Actor:
     return Actor(subject.principal_id, subject.name, kind, subject.address, subject.client)
 
 
+@dataclass(slots=True)
+class Looks:
+    """What the readings of the whole record have found since this server began."""
+
+    newest: Verdict | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Where faces run use cases."""
@@ -73,6 +81,7 @@ class Services:
     hub: Hub
     place: ServerPlace = ServerPlace()
     denials: Denials = field(default_factory=Denials)  # of what policies refuse, by subject
+    looks: Looks = field(default_factory=Looks)
 
     async def perform(
         self,

@@ -153,7 +153,8 @@ async def verify_record(services: Services, signer: Signer, pause: float = 0.0) 
     async for lines in export_pages(services, signer):
         await asyncio.to_thread(_take_all, proof, lines)
         await asyncio.sleep(pause)
-    return proof.verdict()
+    services.looks.newest = proof.verdict()
+    return services.looks.newest
 
 
 def _take_all(proof: Proof, lines: Sequence[bytes]) -> None:

@@ -24,6 +24,7 @@ _SINK = "Microsoft.Authorization/recordSinks"
 _ROLES = "Microsoft.Authorization/roleDefinitions"
 _ASSIGNMENTS = "Microsoft.Authorization/roleAssignments"
 _IDP = "Bascule.Identity/identityProviders"
+_GROUP = "Microsoft.Resources/subscriptions/resourceGroups"
 _VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -53,6 +54,7 @@ class Operation:
         return {"write": "PUT", "delete": "DELETE", "read": "GET"}.get(verb, "POST")
 
 
+DENIED = "Deny call"  # what every denied call is filtered by
 _FAILED = ("Failed", "BadRequest", "Error")
 _OPERATIONS: Mapping[type[Fact], Operation] = {
     facts.InstallationCreated: Operation(
@@ -86,6 +88,12 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
     facts.RecoveryCodesMade: Operation(f"{_USERS}/write", "Make recovery codes", is_call=True),
     facts.RecoveryCodeUsed: Operation(
         "Bascule.Identity/recoveryCodes/use/action", "Use recovery code", level="Warning"
+    ),
+    facts.ResourceGroupCreated: Operation(
+        f"{_GROUP}/write", "Update resource group", sub_status="Created", is_call=True
+    ),
+    facts.ResourceGroupDeleted: Operation(
+        f"{_GROUP}/delete", "Delete resource group", is_call=True
     ),
     facts.MachineAdded: Operation(
         f"{_VM}/write", "Create or Update Virtual Machine", sub_status="Created", is_call=True
@@ -324,6 +332,18 @@ _ENDS: Mapping[str, Operation] = {
 }
 
 
+_DENIED = Operation("Bascule.Audit/calls/deny/action", DENIED, "Failed", "Forbidden", "Error")
+
+
+def known_operations() -> Mapping[str, Operation]:
+    """What each sort of event is called (``domain.events.sort_of``); a denied call without
+    what it meant, which only its path tells.
+    """
+    plain = {kind.__name__: operation for kind, operation in _OPERATIONS.items()}
+    ends = {f"{GrantEnded.__name__}.{reason}": each for reason, each in _ENDS.items()}
+    return {**plain, **ends, CallerDenied.__name__: _DENIED}
+
+
 def operation_of(fact: Fact) -> Operation:
     """What the activity log calls this."""
     if isinstance(fact, CallerDenied):
@@ -346,9 +366,7 @@ def _denied_call(fact: CallerDenied) -> Operation:
     segments = [each for each in fact.path.split("/") if each]
     folded = [each.casefold() for each in segments]
     if "providers" not in folded[:-1]:
-        return Operation(
-            "Bascule.Audit/calls/deny/action", "Deny call", "Failed", "Forbidden", "Error"
-        )
+        return _DENIED
     last = len(folded) - 1 - folded[::-1].index("providers")
     namespace, rest = segments[last + 1], segments[last + 2 :]
     types = rest[::2]

@@ -1,0 +1,76 @@
+"""Filters of Bascule.Audit's activity: by place, person, operation, outcome and time.
+
+Operations and outcomes are asked for as the activity log calls them; the record knows
+sorts of events (``domain.events.sort_of``), and the table of operations joins the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bascule.api.filters import Clause
+from bascule.api.wire.operations import known_operations
+from bascule.domain.times import parse_instant
+from bascule.errors import InvalidInput
+from bascule.services.activity import Asked
+
+OFFERED = (
+    ("machine", "eq"),
+    ("resourceId", "eq"),
+    ("caller", "eq"),
+    ("operation", "eq"),
+    ("status", "eq"),
+    ("at", "ge"),
+    ("at", "lt"),
+)
+STATUSES = ("Succeeded", "Accepted", "Failed")
+
+
+def displays() -> list[str]:
+    """What operations are called, each once, in the order of the alphabet."""
+    return sorted({each.display for each in known_operations().values()}, key=str.casefold)
+
+
+def sorts_for(operation: str = "", status: str = "") -> tuple[str, ...] | None:
+    """The sorts of events that are called so and end so; None: any.
+
+    Raises InvalidInput, which names what there is, for a word that is none of ours: it
+    would be answered with nothing, as if nothing had happened.
+    """
+    if not operation and not status:
+        return None
+    _check("operation", operation, displays())
+    _check("status", status, STATUSES)
+    return tuple(
+        sort
+        for sort, each in known_operations().items()
+        if (not operation or each.display.casefold() == operation.casefold())
+        and (not status or each.status.casefold() == status.casefold())
+    )
+
+
+def _check(name: str, given: str, known: Sequence[str]) -> None:
+    if given and given.casefold() not in {each.casefold() for each in known}:
+        raise InvalidInput(
+            f"{name}: there is no {given[:80]!r}.",
+            code="InvalidFilter",
+            target=name,
+            advice=f"There is: {', '.join(known)}.",
+        )
+
+
+def read_asked(clauses: Sequence[Clause]) -> Asked:
+    asked, words = Asked(), {"operation": "", "status": ""}
+    for clause in clauses:
+        if clause.field in words:
+            words[clause.field] = clause.value
+        elif clause.field == "at":
+            instant = parse_instant(clause.value, "$filter")
+            bound = "since" if clause.operator == "ge" else "until"
+            asked = replace(asked, **{bound: instant})
+        elif clause.field == "caller":
+            asked = replace(asked, person=clause.value)
+        else:
+            asked = replace(asked, resource=clause.value)
+    return replace(asked, sorts=sorts_for(**words))

@@ -1,0 +1,75 @@
+"""Bascule.Audit's activity: Azure's activity log with what Azure's filter cannot ask.
+
+By place, person, operation and outcome, by the events' own time, with each event's place in
+the chain, and counted by day or hour. Shown is what the caller may read of the activity log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from bascule.api.activity_filter import OFFERED, read_asked
+from bascule.api.auth import CurrentCall, GuardedRoute, requires, shows
+from bascule.api.envelope import CompactJson
+from bascule.api.filters import parse_filter
+from bascule.api.paging import WantedPage, next_link
+from bascule.api.paths import ARM, SUBSCRIPTION
+from bascule.api.wire.audit import activity_json, chain_json, counts_json
+from bascule.domain.actions import ACTIVITY_READ, CHECKPOINT_READ
+from bascule.domain.times import format_utc
+from bascule.interfaces import Reader
+from bascule.interfaces.activity import Counts
+from bascule.services.activity import Page, chain_of, counts_of, page_of, resolve
+
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+
+AUDIT = f"{SUBSCRIPTION}/providers/Bascule.Audit"
+FilterText = Annotated[str, Query(alias="$filter", max_length=2000)]
+
+
+@router.get(f"{AUDIT}/activity")
+@shows(ACTIVITY_READ)
+async def list_audit_activity(
+    call: CurrentCall, wanted: WantedPage, filter_text: FilterText = ""
+) -> Response:
+    """Newest first, by the events' own time."""
+    asked = read_asked(parse_filter(filter_text, OFFERED))
+    after = wanted.moment_after()
+
+    def look(reader: Reader) -> Page:
+        found = resolve(reader, call.subscription_id, asked, call.within(ACTIVITY_READ))
+        return page_of(reader, found, after, wanted.top)
+
+    page = await call.look(look)
+    body: dict[str, object] = {"value": [activity_json(row) for row in page.rows]}
+    if page.goes_on is not None:
+        at, sequence = page.goes_on
+        body["nextLink"] = next_link(call, (format_utc(at), sequence))
+    return CompactJson(body)
+
+
+@router.get(f"{AUDIT}/activityCounts")
+@shows(ACTIVITY_READ)
+async def count_activity(call: CurrentCall, filter_text: FilterText = "") -> Response:
+    """How many of each operation and outcome a day (UTC), or an hour of a short span."""
+    asked = read_asked(parse_filter(filter_text, OFFERED))
+    is_by_hour = asked.is_by_hour(call.now)
+
+    def look(reader: Reader) -> Counts:
+        found = resolve(reader, call.subscription_id, asked, call.within(ACTIVITY_READ))
+        return counts_of(reader, found, is_by_hour=is_by_hour)
+
+    counts: Mapping[tuple[datetime, str], int] = await call.look(look)
+    return CompactJson(counts_json(counts, is_by_hour=is_by_hour))
+
+
+@router.get(f"{AUDIT}/verification")
+@requires(CHECKPOINT_READ)
+async def last_verification(call: CurrentCall) -> Response:
+    """How far the record is chained and signed, and what its last reading found."""
+    chain = await call.look(lambda reader: chain_of(reader, call.state.services.looks.newest))
+    return CompactJson(chain_json(chain))

@@ -1,0 +1,171 @@
+"""The activity log: what is asked in people's words, and what is answered.
+
+A name is looked for among what is and what was: the record outlives machines and people.
+What is not found asks for nothing; it never means everything. What is not here: what
+operations are called (``api.wire.operations``), and how any of it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bascule.domain.chain import ChainHead
+from bascule.domain.events import (
+    SYSTEM,
+    Event,
+    ServicePrincipalDeleted,
+    UserDeleted,
+)
+from bascule.domain.ids import ResourceId, is_guid, is_name, machine_id, parse_name
+from bascule.domain.proof import Verdict
+from bascule.domain.roles import Reach
+from bascule.interfaces import Reader
+from bascule.interfaces.activity import ActivityFilter, Counts, Moment
+from bascule.services.act import Services
+
+BY_HOUR_UP_TO = timedelta(days=2)
+PAGE = 500  # events read at a time where all are wanted
+_NOWHERE = " "  # a key that nothing has
+_MOST_NAMESAKES = 2000  # service principals and deleted ones looked through for a name
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A filter as people write it; what is empty asks nothing."""
+
+    resource: str = ""  # a machine's name, or the ARM id of anything
+    person: str = ""  # a name or an id
+    sorts: tuple[str, ...] | None = None  # None: any; empty: none is like that
+    since: datetime | None = None  # inclusive
+    until: datetime | None = None  # exclusive
+
+    def is_by_hour(self, now: datetime) -> bool:
+        """Is the span short enough for its shape to be shown by hours?"""
+        until = now if self.until is None else min(self.until, now)
+        return self.since is not None and until - self.since <= BY_HOUR_UP_TO
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    sequence: int
+    event: Event
+    place: ChainHead | None  # in the chain; None for a second, until it is sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    rows: Sequence[Row]
+    goes_on: Moment | None  # after which the next page begins; None: there is none
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """How far the record is chained, signed, and was last read back."""
+
+    head: ChainHead
+    signed: int  # position of the newest checkpoint; 0: none
+    signed_at: datetime | None
+    verdict: Verdict | None  # of the last reading since the server began; None: none yet
+
+
+def resolve(
+    reader: Reader, subscription_id: str, asked: Asked, within: Reach | None
+) -> ActivityFilter:
+    """What the store is asked. Raises InvalidInput for what is neither a name nor an id."""
+    return ActivityFilter(
+        _resources(reader, subscription_id, asked.resource) if asked.resource else (),
+        _person_ids(reader, subscription_id, asked.person) if asked.person else (),
+        () if asked.sorts is None else asked.sorts or (_NOWHERE,),
+        asked.since,
+        asked.until,
+        within,
+    )
+
+
+def _resources(reader: Reader, subscription_id: str, text: str) -> tuple[str, ...]:
+    if text.startswith("/"):
+        return (text.casefold().rstrip("/") or _NOWHERE,)
+    ids = _machine_ids(reader, subscription_id, parse_name(text, "machine", "machine"))
+    return tuple(each.key for each in ids) or (_NOWHERE,)
+
+
+def _machine_ids(reader: Reader, subscription_id: str, name: str) -> list[ResourceId]:
+    """In every group: there may be no such machine any more."""
+    return [machine_id(subscription_id, group, name) for group in reader.resource_groups()]
+
+
+def _person_ids(reader: Reader, subscription_id: str, text: str) -> tuple[str, ...]:
+    if is_guid(text):
+        return (text.lower(),)
+    if text.casefold() == SYSTEM.name:
+        return (SYSTEM.principal_id,)  # and whoever proved no identity
+    user = reader.user_by_name(text)
+    found = [user.id] if user is not None else []
+    folded = text.casefold()
+    found += [
+        each.id
+        for each in reader.service_principals(limit=_MOST_NAMESAKES)
+        if each.display_name.casefold() == folded
+    ]
+    found += _deleted(reader, folded)
+    found += _agents(reader, subscription_id, text)
+    return tuple(dict.fromkeys(found)) or (_NOWHERE,)
+
+
+def _deleted(reader: Reader, folded: str) -> list[str]:
+    deletions = ActivityFilter(sorts=(UserDeleted.__name__, ServicePrincipalDeleted.__name__))
+    ids = []
+    for _, event in reader.activity(deletions, None, _MOST_NAMESAKES):
+        fact = event.fact
+        if isinstance(fact, UserDeleted) and fact.user.casefold() == folded:
+            ids.append(fact.user_id)
+        if (
+            isinstance(fact, ServicePrincipalDeleted)
+            and fact.service_principal.casefold() == folded
+        ):
+            ids.append(fact.principal_id)
+    return ids
+
+
+def _agents(reader: Reader, subscription_id: str, text: str) -> list[str]:
+    """An agent acts under its machine's uid, and is told by its name."""
+    ids = _machine_ids(reader, subscription_id, text) if is_name(text) else []
+    machines = (reader.machine(each) for each in ids)
+    return [machine.uid for machine in machines if machine is not None]
+
+
+def page_of(reader: Reader, wanted: ActivityFilter, after: Moment | None, limit: int) -> Page:
+    """Newest first."""
+    found = reader.activity(wanted, after, limit + 1)
+    shown = found[:limit]
+    places = reader.seals_of([sequence for sequence, _ in shown])
+    rows = [Row(sequence, event, places.get(sequence)) for sequence, event in shown]
+    goes_on = (rows[-1].event.at, rows[-1].sequence) if len(found) > limit else None
+    return Page(rows, goes_on)
+
+
+async def all_pages(services: Services, wanted: ActivityFilter) -> AsyncIterator[Sequence[Row]]:
+    """Everything, page by page: what is recorded meanwhile is newer and not part of it."""
+    after: Moment | None = None
+    while True:
+        place = after
+        page = await services.look(lambda reader: page_of(reader, wanted, place, PAGE))  # noqa: B023  # reason: awaited before the loop goes on
+        if page.rows:
+            yield page.rows
+        if page.goes_on is None:
+            return
+        after = page.goes_on
+
+
+def counts_of(reader: Reader, wanted: ActivityFilter, *, is_by_hour: bool) -> Counts:
+    return reader.activity_by_hour(wanted) if is_by_hour else reader.activity_by_day(wanted)
+
+
+def chain_of(reader: Reader, verdict: Verdict | None) -> Chain:
+    newest = next(iter(reader.checkpoints(limit=1)), None)
+    head = reader.chain_head()
+    if newest is None:
+        return Chain(head, 0, None, verdict)
+    return Chain(head, newest.head.position, newest.at, verdict)
