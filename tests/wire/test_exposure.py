@@ -101,6 +101,10 @@ def test_port_hours_are_added_up_to_now(web: House) -> None:
         "machinesWithNothingShut": 1,
         "shutPorts": 1,
         "openPorts": 1,
+        "openings": 1,
+        "machinesWithOpenings": 1,
+        "agents": 1,
+        "silentAgents": 0,
     }
 
 

@@ -79,6 +79,14 @@ class ExposureReads(Protocol):
         """What is to be kept shut, whether or not it was ever read back so."""
         ...
 
+    def count_let_in(self, within: Reach | None) -> tuple[int, int]:
+        """How many openings there are now, and of how many machines."""
+        ...
+
+    def count_points(self, within: Reach | None) -> tuple[int, int]:
+        """How many machines have an enforcement point, and of how many it is silent."""
+        ...
+
     def exposure_counts(self, scope_key: str) -> Mapping[SpanKind, int]:
         """How many there are now of each kind in a subscription or a resource group."""
         ...

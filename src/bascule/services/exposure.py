@@ -108,6 +108,10 @@ class Summary:
     bare_machines: int
     shut_ports: int  # kept shut, whether or not somebody is let in
     open_ports: int  # of these
+    openings: int  # read back open and not yet shut: who is let in
+    opened_machines: int
+    points: int  # machines with an enforcement point
+    silent_points: int
 
 
 def moment_of(
@@ -285,6 +289,8 @@ def summarize(
             times[place] += port_time(some, begin, end)
     for kind, number in _count(reader, machines).items():
         counts[kind] += number
+    openings, opened_machines = reader.count_let_in(within)
+    points, silent = reader.count_points(within)
     return Summary(
         known_since(reader, moment.at),
         since,
@@ -295,6 +301,10 @@ def summarize(
         bare_machines=counts[SpanKind.BARE],
         shut_ports=counts[SpanKind.SHUT],
         open_ports=counts[SpanKind.OPEN],
+        openings=openings,
+        opened_machines=opened_machines,
+        points=points,
+        silent_points=silent,
     )
 
 

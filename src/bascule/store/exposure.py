@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Row,
     Select,
     Table,
     and_,
     bindparam,
+    case,
     delete,
     func,
     or_,
@@ -32,6 +34,7 @@ from bascule.domain.exposure import (
     hour_of,
 )
 from bascule.domain.net import PortKey, TransportProtocol
+from bascule.domain.roles import Reach
 from bascule.interfaces.exposure import ExposureFilter, KnownMachine
 from bascule.store import tables as t
 from bascule.store.rows import Rows, prefixes, resource_id, slices
@@ -47,6 +50,7 @@ from bascule.store.tables.exposure import (
     spans,
     steps,
 )
+from bascule.store.tables.listing import listed_machines
 from bascule.store.within import clauses_within
 
 _MOST_OVERDUE = 500  # of one sweep; the next begins at once
@@ -176,6 +180,34 @@ class ExposureReads(Rows):
             for row in self._all(here):
                 found[row.machine_uid].add(PortKey(TransportProtocol(row.protocol), row.number))
         return {uid: frozenset(some) for uid, some in found.items()}
+
+    def count_let_in(self, within: Reach | None) -> tuple[int, int]:
+        counted = select(
+            func.count().label("openings"),
+            func.count(openings.c.machine_key.distinct()).label("machines"),
+        ).where(IS_NOT_SHUT)
+        rows = self._each_within(counted, within, openings.c.machine_key)
+        return sum(row.openings for row in rows), sum(row.machines for row in rows)
+
+    def count_points(self, within: Reach | None) -> tuple[int, int]:
+        never = t.agents.c.last_contact_at.is_(None)
+        counted = select(
+            func.count().label("points"),
+            func.sum(case((listed_machines.c.is_silent.is_(True) | never, 1), else_=0)).label(
+                "silent"
+            ),
+        ).select_from(
+            listed_machines.join(t.agents, t.agents.c.machine_uid == listed_machines.c.machine_uid)
+        )
+        rows = self._each_within(counted, within, listed_machines.c.id_key)
+        return sum(row.points for row in rows), sum(row.silent or 0 for row in rows)
+
+    def _each_within(
+        self, counted: Select[Any], within: Reach | None, key: Column[str]
+    ) -> list[Row[Any]]:
+        """One row of sums for each scope, of which none overlaps another."""
+        clauses = (true(),) if within is None else clauses_within(within, key)
+        return [row for clause in clauses for row in self._all(counted.where(clause))]
 
     def exposure_counts(self, scope_key: str) -> Mapping[SpanKind, int]:
         return {SpanKind(row.kind): row.number for row in self._all(_COUNTS, {"scope": scope_key})}

@@ -103,6 +103,10 @@ def port_hours_json(subscription_id: str, summary: Summary) -> dict[str, Any]:
                 "machinesWithNothingShut": summary.bare_machines,
                 "shutPorts": summary.shut_ports,
                 "openPorts": summary.open_ports,
+                "openings": summary.openings,
+                "machinesWithOpenings": summary.opened_machines,
+                "agents": summary.points,
+                "silentAgents": summary.silent_points,
             },
         },
     }

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from bascule.domain.exposure import HourStep, KeptSpan, Opening, SpanKind
-from bascule.domain.machine import ClosedPort
+from bascule.domain.machine import ClosedPort, EnforcementPoint
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.roles import Reach
 from bascule.domain.scopes import group_scope, subscription_scope
@@ -127,6 +127,31 @@ class ExposureContract:
         assert names(3, OPEN, DB.id.key) == []
         assert names(3, OPEN, subscription_scope(SUBSCRIPTION).key) == [WEB.uid]
         assert names(3, OPEN, group_scope(SUBSCRIPTION, "oth").key) == []
+
+    def test_who_is_let_in_and_which_points_are_silent_is_counted(self, store: Store) -> None:
+        def plant(tx: Transaction) -> None:
+            for name, group in (("web-1", "default"), ("db-1", "other"), ("old-1", "other")):
+                tx.put_machine(a_machine(name, group=group))
+                if name != "old-1":
+                    tx.put_enforcement_point(
+                        EnforcementPoint(f"uid-{name}", "key", NOW, last_contact_at=NOW)
+                    )
+            tx.mark_silent([DB.uid])
+            tx.add_opening(WEB, an_opening("one"))
+            tx.add_opening(WEB, an_opening("two"))
+            tx.add_opening(DB, an_opening("three"))
+            tx.end_opening(DB.uid, "three", NOW)
+
+        write(store, plant)
+        other = Reach(frozenset({group_scope(SUBSCRIPTION, "other").key}))
+        for within, let_in, points in (
+            (None, (2, 1), (2, 1)),
+            (other, (0, 0), (1, 1)),
+            (Reach(frozenset({WEB.id.key})), (2, 1), (1, 0)),
+            (Reach(frozenset()), (0, 0), (0, 0)),
+        ):
+            assert read(store, lambda r: r.count_let_in(within)) == let_in
+            assert read(store, lambda r: r.count_points(within)) == points
 
     def test_spans_are_told_up_to_a_moment_and_within_a_time(self, store: Store) -> None:
         ended = KeptSpan(SHUT, SSH, NOW, NOW + HOUR)
