@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from bascule.portal.pages import overview
+from bascule.portal.pages import jit, jit_configure, jit_remove, overview, welcome
 
-MODULES: tuple[ModuleType, ...] = (overview,)
+MODULES: tuple[ModuleType, ...] = (overview, jit, jit_configure, jit_remove, welcome)

@@ -1,0 +1,209 @@
+"""What several pages share about machines: one is added, its agent enrolled, its ports shut.
+
+Each act asks for the rights of the API's route of the same act, in its own transaction.
+A token is in one answer and nowhere else; the page that shows it says until when it works.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_WRITE
+from bascule.domain.ids import ResourceId, is_resource_group_name, machine_id, parse_name
+from bascule.domain.machine import EnforcementPoint, Machine, OnExpiry, OsType
+from bascule.domain.net import Address, AddressPrefix, parse_address
+from bascule.domain.policy import DEFAULT_DURATION, PortRule, RuleProtocol
+from bascule.domain.scopes import group_scope, resource_scope
+from bascule.errors import BasculeError, Conflict, InvalidInput, NotFound, Problem
+from bascule.identity.secrets import new_enrolment_token
+from bascule.interfaces import Reader, Transaction
+from bascule.portal.guard import Visit
+from bascule.services import fleet, machines
+from bascule.services.act import Act
+from bascule.services.machines import MachineDraft
+from bascule.services.rights import Needed, check
+
+DEFAULT_PORTS = {OsType.LINUX: 22, OsType.WINDOWS: 3389}  # SSH, RDP
+DEFAULT_POLICY = "default"  # where one machine's rules stand unless another policy is named
+MOST_ADDRESSES = 32  # of one form
+
+
+@dataclass(frozen=True, slots=True)
+class MachineForm:
+    """A machine as the form has it; what is checked is in ``read``."""
+
+    name: str = ""
+    group: str = ""
+    os_type: str = OsType.LINUX
+    addresses: str = ""  # separated by blanks or commas
+
+    def read(self, visit: Visit) -> tuple[ResourceId, MachineDraft]:
+        """Raise InvalidInput with all that is wrong."""
+        problems: list[Problem] = []
+        try:
+            parse_name(self.name, "The machine's name", "name")
+        except InvalidInput as error:
+            problems.append(_problem(error))
+        if not is_resource_group_name(self.group):
+            problems.append(Problem("InvalidResourceGroup", "Choose a resource group.", "group"))
+        if self.os_type not in set(OsType):
+            problems.append(Problem("InvalidOsType", "Choose Linux or Windows.", "os"))
+        addresses = self._addresses(problems)
+        if problems:
+            raise InvalidInput.of(problems)
+        wanted = machine_id(visit.subscription_id, self.group, self.name)
+        return wanted, MachineDraft(os_type=OsType(self.os_type), addresses=addresses)
+
+    def _addresses(self, problems: list[Problem]) -> tuple[Address, ...]:
+        found: dict[Address, None] = {}
+        texts = self.addresses.replace(",", " ").replace(";", " ").split()
+        if len(texts) > MOST_ADDRESSES:
+            message = f"A machine has at most {MOST_ADDRESSES} addresses here."
+            problems.append(Problem("InvalidAddress", message, "addresses"))
+        for text in texts[:MOST_ADDRESSES]:
+            try:
+                found[parse_address(text, "addresses")] = None
+            except InvalidInput as error:
+                problems.append(_problem(error))
+        return tuple(found)
+
+
+def _problem(error: BasculeError) -> Problem:
+    return Problem(error.specific_code, error.message, error.target)
+
+
+def machine_form(visit: Visit) -> MachineForm:
+    """What was filled in."""
+    form, groups = visit.form, groups_to_write(visit)
+    group = form.text("group") or (groups[0] if groups else "")
+    return MachineForm(
+        form.text("name"), group, form.text("os", OsType.LINUX), form.text("addresses")
+    )
+
+
+def groups_to_write(visit: Visit) -> list[str]:
+    """Resource groups in which this person may add machines."""
+    groups = visit.glance(lambda reader: reader.resource_groups())
+    return [
+        each
+        for each in groups
+        if visit.may(MACHINE_WRITE, group_scope(visit.subscription_id, each))
+    ]
+
+
+def id_in_path(visit: Visit, group: str, name: str) -> ResourceId:
+    """The machine that a path names; raise NotFound when it cannot be one."""
+    try:
+        parse_name(name, "The machine's name")
+    except InvalidInput:
+        raise NotFound("There is no such machine.", code="ResourceNotFound") from None
+    if not is_resource_group_name(group):
+        raise NotFound("There is no such machine.", code="ResourceNotFound")
+    return machine_id(visit.subscription_id, group, name)
+
+
+def add_machine(
+    visit: Visit, tx: Transaction, act: Act, wanted: ResourceId, draft: MachineDraft
+) -> Machine:
+    """A new one; raise Conflict where there is one of that name: nothing of it is changed."""
+    check(tx, visit.subject, act.now, [Needed(MACHINE_WRITE, resource_scope(wanted))])
+    if tx.machine(wanted) is not None:
+        raise Conflict(
+            f"There is a machine {wanted.name!r} in {wanted.resource_group} already.",
+            code="MachineExists",
+            target="name",
+            advice="Choose another name, or open that machine in the list.",
+        )
+    return machines.put_machine(tx, act, wanted, draft, visit.state.installation.location)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What is run on the host, once; it holds a token and is shown once."""
+
+    text: str
+    ends_at: datetime
+
+    def __repr__(self) -> str:
+        return f"Command(ends_at={self.ends_at})"
+
+
+def make_command(
+    visit: Visit, tx: Transaction, act: Act, wanted: ResourceId, *, replaces: bool
+) -> Command:
+    """A token for the machine's agent; ``replaces``: over one that is enrolled."""
+    check(tx, visit.subject, act.now, [Needed(ENROLMENT_WRITE, resource_scope(wanted))])
+    fingerprint = visit.state.ca_fingerprint
+    enrolment, token, _ = fleet.create_enrolment(
+        tx,
+        act,
+        wanted,
+        lambda uid: new_enrolment_token(uid, fingerprint),
+        fleet.MAXIMUM_TOKEN_LIFE,
+        replaces=replaces,
+    )
+    text = f"bascule agent install --server {visit.base_url} --token {token}"
+    return Command(text, enrolment.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A machine and its agent, at one moment."""
+
+    machine: Machine
+    point: EnforcementPoint | None
+    generation: int
+    closed: tuple[int, ...]  # port numbers that are kept shut
+    is_named: bool  # by a policy
+    now: datetime
+
+    @property
+    def state(self) -> str:
+        """missing, neverSeen, online or offline."""
+        if self.point is None:
+            return "missing"
+        if self.point.last_contact_at is None:
+            return "neverSeen"
+        return "online" if fleet.is_online(self.point, self.now) else "offline"
+
+    @property
+    def is_current(self) -> bool:
+        """Has the agent read back all that it is to hold?"""
+        return self.point is not None and self.point.observed_generation >= self.generation
+
+    @property
+    def is_protected(self) -> bool:
+        """Shut, as it was read back: nothing less is called protected."""
+        return self.state == "online" and self.is_current and self.is_named and bool(self.closed)
+
+    @property
+    def path(self) -> str:
+        return f"{self.machine.id.resource_group}/{self.machine.id.name}"
+
+
+def look_at(reader: Reader, wanted: ResourceId, now: datetime) -> Guarded:
+    """Raise NotFound when there is no such machine."""
+    machine = reader.machine(wanted)
+    if machine is None:
+        raise NotFound(
+            f"There is no machine {wanted.name!r} in {wanted.resource_group}.",
+            code="ResourceNotFound",
+            advice="Choose one in the list of machines.",
+        )
+    closed = sorted({each.port.number for each in reader.closed_ports(machine.uid)})
+    return Guarded(
+        machine,
+        reader.enforcement_point(machine.uid),
+        reader.generation(machine.uid),
+        tuple(closed),
+        bool(reader.policies_naming(machine.id)),
+        now,
+    )
+
+
+def default_rule(os_type: OsType) -> PortRule:
+    """The system's own port, three hours, any source: what Azure's page enables."""
+    anywhere = (AddressPrefix.parse("*"),)
+    number = DEFAULT_PORTS[os_type]
+    return PortRule(number, RuleProtocol.TCP, anywhere, DEFAULT_DURATION, OnExpiry.KEEP)

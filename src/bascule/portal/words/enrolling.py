@@ -1,0 +1,69 @@
+"""Words about machines that are added and agents that are enrolled, of several pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bascule.portal.words import Pair
+
+WORDS: Mapping[str, Pair] = {
+    "enrol.name": ("Machine name", "Nom de la machine"),
+    "enrol.name.help": (
+        "Letters, digits, dot, underscore and hyphen; at most 64.",
+        "Lettres, chiffres, point, tiret bas et trait d’union ; 64 au plus.",
+    ),
+    "enrol.group": ("Resource group", "Groupe de ressources"),
+    "enrol.no_group": (
+        "You may not add machines in any resource group.",
+        "Vous ne pouvez ajouter de machine dans aucun groupe de ressources.",
+    ),
+    "enrol.os": ("Operating system", "Système d’exploitation"),
+    "enrol.os.help": (
+        "It chooses the port that is recommended: 22 for Linux, 3389 for Windows.",
+        "Il détermine le port recommandé : 22 pour Linux, 3389 pour Windows.",
+    ),
+    "enrol.windows": (
+        (
+            "The agent runs on Linux. A Windows machine is in the inventory, and nothing shuts its "
+            "ports yet."
+        ),
+        (
+            "L’agent fonctionne sous Linux. Une machine Windows figure dans l’inventaire, mais rien ne "
+            "ferme encore ses ports."
+        ),
+    ),
+    "enrol.addresses": ("Addresses (optional)", "Adresses (facultatif)"),
+    "enrol.addresses.help": (
+        "Where it is reached, IPv4 or IPv6, with blanks between: for the commands to connect.",
+        (
+            "Où elle est jointe, en IPv4 ou IPv6, séparées par des espaces : pour les commandes de "
+            "connexion."
+        ),
+    ),
+    "enrol.run": (
+        "Run this on the machine, as root. It installs the agent’s service:",
+        "Exécutez ceci sur la machine, en tant que root. Le service de l’agent est installé :",
+    ),
+    "enrol.command": ("the agent’s command", "la commande de l’agent"),
+    "enrol.once": (
+        "It works once, and is shown here alone. Time left:",
+        "Elle fonctionne une seule fois et n’est affichée qu’ici. Temps restant :",
+    ),
+    "enrol.shown_once": (
+        "The command is shown once, when it is made. Make a new one if it is gone or too old.",
+        (
+            "La commande n’est affichée qu’une fois, à sa création. Créez-en une nouvelle si elle est "
+            "perdue ou trop ancienne."
+        ),
+    ),
+    "enrol.make": ("Make a command", "Créer une commande"),
+    "enrol.check": ("Look again", "Vérifier de nouveau"),
+    "enrol.waiting": ("Waiting for the agent…", "En attente de l’agent…"),
+    "enrol.since": ("enrolled", "inscrit"),
+    "enrol.version": ("version", "version"),
+    "enrol.last": ("last heard", "dernier contact"),
+    "enrol.state.missing": ("no agent", "pas d’agent"),
+    "enrol.state.neverSeen": ("Enrolled, not heard of yet", "Inscrit, pas encore entendu"),
+    "enrol.state.online": ("Agent connected", "Agent connecté"),
+    "enrol.state.offline": ("Agent silent", "Agent silencieux"),
+}
