@@ -1,0 +1,105 @@
+"""Events of the activity log as people read them: operation, resource, who, from where.
+
+Used by the activity log's page and by a machine's own; the macro is ``event_table`` of
+activity_parts.html. Names come from elsewhere and are shown without what hides in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+
+from bascule.api.wire.operations import DENIED, Operation, operation_of
+from bascule.domain.chain import ChainHead
+from bascule.domain.events import Actor, CallerDenied, Event
+from bascule.domain.ids import COMPUTE, VIRTUAL_MACHINES, ResourceId
+from bascule.domain.plain import clean
+from bascule.errors import InvalidInput
+from bascule.portal.words import Words
+from bascule.services.activity import Row
+
+# How an outcome looks: what its badge is, and its icon.
+LOOKS = {
+    "Succeeded": ("good", "success"),
+    "Accepted": ("plain", "clock"),
+    "Failed": ("bad", "error"),
+}
+_MACHINE = f"{COMPUTE}/{VIRTUAL_MACHINES}".casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One event in the words of one language."""
+
+    sequence: int
+    at: datetime
+    operation: str
+    resource: str  # its own name; empty: the installation
+    resource_kind: str  # in words; empty where there are none for it
+    resource_id: str
+    machine_path: str  # of the machine's page; empty when it is about no machine
+    who: str
+    address: str
+    status: str  # as the API says it
+    status_words: str
+    look: tuple[str, str]
+    level: str
+    place: ChainHead | None
+    path: str  # of the event's own page
+
+
+def shown_rows(words: Words, rows: Sequence[Row]) -> list[Shown]:
+    return [shown_row(words, each) for each in rows]
+
+
+def shown_row(words: Words, row: Row) -> Shown:
+    event, operation = row.event, operation_of(row.event.fact)
+    kind, name, machine_path = _resource(words, event.resource_id)
+    return Shown(
+        row.sequence,
+        event.at,
+        operation_words(words, event, operation),
+        name,
+        kind,
+        clean(event.resource_id),
+        machine_path,
+        who(words, event.actor),
+        event.actor.address,
+        operation.status,
+        words.either(f"activity.status.{operation.status}", operation.status),
+        LOOKS.get(operation.status, ("plain", "info")),
+        operation.level,
+        row.place,
+        f"/portal/activity/events/{row.sequence}",
+    )
+
+
+def operation_words(words: Words, event: Event, operation: Operation) -> str:
+    """What it is called; a denied call by what it meant."""
+    if isinstance(event.fact, CallerDenied) and operation.display != DENIED:
+        return words("activity.denied", action=clean(operation.action))
+    return words.either(f"operation.{operation.display}", operation.display)
+
+
+def who(words: Words, actor: Actor) -> str:
+    if actor.kind == "System":
+        return words("activity.system")
+    return clean(actor.name) or actor.principal_id or words("activity.stranger")
+
+
+def _resource(words: Words, resource_id: str) -> tuple[str, str, str]:
+    """Its kind in words, its name, and the path of its page if it is a machine."""
+    if not resource_id:
+        return "", "", ""
+    parts = clean(resource_id).strip("/").split("/")
+    kind = words.either(f"activity.kind.{parts[-2].casefold()}" if len(parts) > 1 else "", "")
+    try:
+        parsed = ResourceId.parse(resource_id)
+    except InvalidInput:
+        return kind, parts[-1], ""
+    if parsed.type.casefold() != _MACHINE:
+        return kind, parsed.name, ""
+    path = f"/portal/machines/{quote(parsed.resource_group, safe='')}/{quote(parsed.name, safe='')}"
+    return kind, parsed.name, path
