@@ -17,10 +17,8 @@ from playwright.sync_api import Browser, BrowserContext, Playwright, StorageStat
 from tests.e2e import conftest as processes
 from tests.e2e.lab_world import LabWorld
 from tests.e2e.portal import chromium
-from tests.e2e.portal.portal_world import SERVER, Visitors, World
+from tests.e2e.portal.portal_world import PATIENCE, SERVER, Visitors, World
 from tests.e2e.portal.scene import furnish
-
-PATIENCE = 10_000  # milliseconds for what a page is to show, on a machine that others use too
 
 
 @pytest.fixture(scope="package")

@@ -22,7 +22,13 @@ class Shown:
 
 
 PAGES = (
+    Shown("sign-in", "/signin", person=""),
     Shown("overview", "/portal"),
     Shown("overview-nobody", "/portal", person="nobody"),
+    Shown("jit-configured", "/portal/jit"),
+    Shown("jit-not-configured", "/portal/jit?tab=notConfigured"),
+    Shown("jit-unsupported", "/portal/jit?tab=unsupported"),
+    Shown("jit-reader", "/portal/jit", person="reader"),
+    Shown("jit-nobody", "/portal/jit", person="nobody"),
     Shown("not-there", "/portal/nothing-here", status=404),
 )
