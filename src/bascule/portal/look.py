@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bascule import __version__
-from bascule.domain.times import format_utc
+from bascule.domain.times import format_duration, format_utc
 
 if TYPE_CHECKING:
     from bascule.portal.guard import Visit
@@ -136,7 +136,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
     )
-    made.filters |= {"at": at, "left": left, "utc": format_utc}
+    made.filters |= {"at": at, "left": left, "utc": format_utc, "iso_duration": format_duration}
     made.globals |= {"icon": icon}
     return made
 

@@ -41,6 +41,7 @@ class MachineRow:
 
     listed: ListedMachine
     classification: Classification
+    named: Named  # how the reasons call what they speak of
     point: EnforcementPoint | None
     grants: tuple[Grant, ...]  # opening, open and closing ones, by their end
     state: AccessState
@@ -118,13 +119,14 @@ def _row(
         is_shut=listed.is_shut,
         grants=frozenset(GrantState(grant.state) for grant in grants),
     )
-    classification = _classification(listed, point, plans)
-    return MachineRow(listed, classification, point, tuple(grants), access_state(doors))
+    traits, named = _classified(listed, point, plans)
+    classification = classify(traits, named)
+    return MachineRow(listed, classification, named, point, tuple(grants), access_state(doors))
 
 
-def _classification(
+def _classified(
     listed: ListedMachine, point: EnforcementPoint | None, plans: Mapping[str, PlanInForce]
-) -> Classification:
+) -> tuple[Traits, Named]:
     group = listed.machine.id.resource_group
     plan = plans[group]
     kept = Traits.of(listed.traits)
@@ -134,4 +136,4 @@ def _classification(
         point.facts.get(FLUSHED_BY, "") if point is not None else "",
         plan_group=group if is_groups else "",
     )
-    return classify(replace(kept, is_plan_on=plan.is_on), named)
+    return replace(kept, is_plan_on=plan.is_on), named

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from bascule.domain.access import Subject
@@ -145,15 +145,52 @@ def put_machine_rules(
     """
     check_may_set_rules(tx, act, subject, machine_id)
     machine = known_machine(tx, machine_id)
-    wanted = policy_id(
-        machine.id.subscription_id, machine.id.resource_group, machine.location, policy_name
-    )
+    wanted = policy_beside(machine, policy_name)
     before = tx.policy(wanted)
     policy = before.policy if before else Policy(wanted, "Basic", ())
     had = policy.rules_for(machine.id)
     rules = MachineRules(machine.id, ports, had.public_ip_address if had else None)
     inherited = [(machine.id, number) for number in inherits]
     return _put(tx, act, policy.with_rules(rules), inherited, precondition)
+
+
+def put_rules_of_machines(
+    tx: Transaction,
+    act: Act,
+    subject: Subject,
+    tags: Mapping[ResourceId, str],
+    ports: tuple[PortRule, ...],
+    policy_name: str,
+) -> None:
+    """Set the same rules on several machines, all or none; ``tags`` are what ``rules_tag`` said
+    of each when its rules were read. Raises PreconditionFailed when one has changed since.
+    """
+    for machine_id in tags:
+        check_may_set_rules(tx, act, subject, machine_id)
+    for machine_id, tag in tags.items():
+        if rules_tag(tx, known_machine(tx, machine_id), policy_name) != tag:
+            raise PreconditionFailed(
+                f"The rules of {machine_id.name} were changed by somebody else in the meantime; "
+                "nothing was written.",
+                advice="Look at what they are now, and apply your change to that.",
+            )
+    for machine_id in tags:
+        put_machine_rules(tx, act, subject, machine_id, ports, policy_name, ())
+
+
+def policy_beside(machine: Machine, policy_name: str) -> ResourceId:
+    """The policy of that name that one machine's rules are written to."""
+    where = machine.id
+    return policy_id(where.subscription_id, where.resource_group, machine.location, policy_name)
+
+
+def rules_tag(tx: Reader, machine: Machine, policy_name: str) -> str:
+    """What changes with this machine's rules in that policy and with no other machine's."""
+    stored = tx.policy(policy_beside(machine, policy_name))
+    rules = stored.policy.rules_for(machine.id) if stored else None
+    if stored is None or rules is None:
+        return ""
+    return etag_of(replace(stored.policy, machines=(rules,)))
 
 
 def delete_machine_rules(

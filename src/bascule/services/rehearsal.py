@@ -123,13 +123,15 @@ def _closings(
             machine = reader.machine(machine_id)
             ports = reader.closed_ports(machine.uid) if machine else ()
             held[fact.machine] = {str(each.port) for each in ports}
-        change = PortChange(machine_id, fact.port, str(fact.on_expiry))
+        change = PortChange(machine_id, fact.port.upper(), str(fact.on_expiry))
         (alters if fact.port in held[fact.machine] else shuts).append(change)
     return tuple(shuts), tuple(alters)
 
 
 def _ports(facts: Iterable[PortLeftPolicies | PortReleased]) -> tuple[PortChange, ...]:
-    return tuple(PortChange(ResourceId.parse_machine(each.machine), each.port) for each in facts)
+    return tuple(
+        PortChange(ResourceId.parse_machine(each.machine), each.port.upper()) for each in facts
+    )
 
 
 def _ended(fact: GrantEnded, grants: Mapping[str, Grant]) -> GrantChange:
