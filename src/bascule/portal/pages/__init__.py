@@ -4,6 +4,38 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from bascule.portal.pages import jit, jit_configure, jit_remove, overview, welcome
+from bascule.portal.pages import (
+    account,
+    account_ways,
+    activity,
+    jit,
+    jit_configure,
+    jit_remove,
+    machine_activity,
+    machine_configuration,
+    machine_connect,
+    machine_overview,
+    machines,
+    overview,
+    points,
+    request_access,
+    welcome,
+)
 
-MODULES: tuple[ModuleType, ...] = (overview, jit, jit_configure, jit_remove, welcome)
+MODULES: tuple[ModuleType, ...] = (
+    overview,
+    account,
+    account_ways,
+    activity,
+    jit,
+    jit_configure,
+    jit_remove,
+    request_access,
+    welcome,
+    machines,
+    points,
+    machine_activity,
+    machine_configuration,
+    machine_connect,
+    machine_overview,
+)
