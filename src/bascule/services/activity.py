@@ -21,6 +21,7 @@ from bascule.domain.events import (
 from bascule.domain.ids import ResourceId, is_guid, is_name, machine_id, parse_name
 from bascule.domain.proof import Verdict
 from bascule.domain.roles import Reach
+from bascule.domain.times import parse_instant
 from bascule.interfaces import Reader
 from bascule.interfaces.activity import ActivityFilter, Counts, Moment
 from bascule.services.act import Services
@@ -68,6 +69,11 @@ class Chain:
     signed: int  # position of the newest checkpoint; 0: none
     signed_at: datetime | None
     verdict: Verdict | None  # of the last reading since the server began; None: none yet
+
+    @property
+    def verified_at(self) -> datetime | None:
+        at = self.verdict.exported_at if self.verdict is not None else ""
+        return parse_instant(at) if at else None
 
 
 def resolve(

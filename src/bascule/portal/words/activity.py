@@ -87,17 +87,13 @@ WORDS: Mapping[str, Pair] = {
     # empty
     "activity.none": ("Nothing fits these filters", "Aucun événement ne correspond à ces filtres"),
     "activity.none_lead": (
-        "Widen the time span or leave a filter out. A machine and a person are found by "
-        "their whole names, those that are gone too.",
-        "Élargissez l’intervalle de temps ou retirez un filtre. Une machine et une personne se "
-        "trouvent par leur nom complet, même si elles n’existent plus.",
+        "Widen the time span or leave a filter out. A machine and a person are found by their whole names, those that are gone too.",
+        "Élargissez l’intervalle de temps ou retirez un filtre. Une machine et une personne se trouvent par leur nom complet, même si elles n’existent plus.",
     ),
     "activity.nothing": ("Nothing you may see yet", "Rien que vous puissiez voir pour l’instant"),
     "activity.nothing_lead": (
-        "You see the events of what you may read the activity log of. A role such as Reader on "
-        "a machine, a group or the subscription gives that.",
-        "Vous voyez les événements des ressources dont vous pouvez lire le journal d’activité. "
-        "Un rôle tel que Lecteur sur une machine, un groupe ou l’abonnement le permet.",
+        "You see the events of what you may read the activity log of. A role such as Reader on a machine, a group or the subscription gives that.",
+        "Vous voyez les événements des ressources dont vous pouvez lire le journal d’activité. Un rôle tel que Lecteur sur une machine, un groupe ou l’abonnement le permet.",
     ),
     # the chain
     "activity.verified": (
@@ -109,10 +105,8 @@ WORDS: Mapping[str, Pair] = {
         "Le journal n’est plus fiable à partir du numéro {n} : quelqu’un l’a modifié. Constaté le",
     ),
     "activity.unread": (
-        "The chain has not been read back since the server started; it is read a minute after a "
-        "start and once a day.",
-        "La chaîne n’a pas été relue depuis le démarrage du serveur ; elle l’est une minute après "
-        "un démarrage, puis une fois par jour.",
+        "The chain has not been read back since the server started; it is read a minute after a start and once a day.",
+        "La chaîne n’a pas été relue depuis le démarrage du serveur ; elle l’est une minute après un démarrage, puis une fois par jour.",
     ),
     "activity.verify": ("Prove it yourself:", "Prouvez-le vous-même :"),
     "activity.signed": (
@@ -126,7 +120,8 @@ WORDS: Mapping[str, Pair] = {
     "activity.principal_id": ("Principal ID", "ID du principal"),
     "activity.client": ("Program", "Programme"),
     "activity.justification": ("Justification", "Justification"),
-    "activity.kind": ("Kind on record", "Type dans le journal"),
+    "activity.details": ("Details", "Détails"),
+    "activity.record_kind": ("Kind on record", "Type dans le journal"),
     "activity.correlation": ("Correlation ID", "ID de corrélation"),
     "activity.place": ("Place in the chain", "Place dans la chaîne"),
     "activity.place.number": ("Number {n}", "Numéro {n}"),
