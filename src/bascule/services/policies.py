@@ -190,7 +190,7 @@ def rules_tag(tx: Reader, machine: Machine, policy_name: str) -> str:
     rules = stored.policy.rules_for(machine.id) if stored else None
     if stored is None or rules is None:
         return ""
-    return etag_of(replace(stored.policy, machines=(rules,)))
+    return etag_of(replace(stored.policy, machines=(rules,))).strip('"')
 
 
 def delete_machine_rules(

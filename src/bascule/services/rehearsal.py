@@ -96,11 +96,13 @@ def _preview(reader: Reader, facts: list[Fact], subject: Subject, now: datetime)
         for grant in reader.grants_of(list(dict.fromkeys(each.request_id for each in touched)))
         if sight.sees(grant.machine_id) or grant.requestor_id == subject.principal_id
     }
+    opens = _ports(each for each in facts if isinstance(each, PortReleased))
+    left = _ports(each for each in facts if isinstance(each, PortLeftPolicies))
     return Preview(
         shuts=shuts,
         alters=alters,
-        leaves=_ports(each for each in facts if isinstance(each, PortLeftPolicies)),
-        opens=_ports(each for each in facts if isinstance(each, PortReleased)),
+        leaves=tuple(each for each in left if each not in opens),
+        opens=opens,
         ends=tuple(_ended(each, grants) for each in facts if isinstance(each, GrantEnded)),
         shortens=tuple(
             _shortened(each, grants) for each in facts if isinstance(each, GrantShortened)

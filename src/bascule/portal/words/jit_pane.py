@@ -11,9 +11,13 @@ WORDS: Mapping[str, Pair] = {
         "JIT VM access configuration",
         "Configuration de l’accès JAT aux machines virtuelles",
     ),
+    "jit.kept_shut": (
+        "These ports are kept shut. Each is opened for one source, for a limited time, to somebody who may ask.",
+        "Ces ports restent fermés. Chacun s’ouvre pour une source, pour un temps limité, à qui a le droit de le demander.",
+    ),
     "jit.recommended": (
-        "These ports are kept shut. Each is opened for one source, for a limited time, to somebody who may ask. Save takes the recommended settings: at most three hours, any source.",
-        "Ces ports restent fermés. Chacun s’ouvre pour une source, pour un temps limité, à qui a le droit de le demander. Enregistrer retient les réglages recommandés : trois heures au plus, toute source.",
+        "Save takes the recommended settings: at most three hours, any source.",
+        "« Enregistrer » retient les réglages recommandés : trois heures au plus, toute source.",
     ),
     "jit.replaces": (
         "Some of these machines are configured already: what the policy {policy} says of them is replaced by these ports.",
