@@ -294,6 +294,11 @@ _POLICIES: Mapping[str, Pair] = {
         "What the agent says of its state is not believed.",
         "Ce que l’agent dit de son état n’est pas plausible.",
     ),
+    "reason.InvalidOsType": ("Choose Linux or Windows.", "Choisissez Linux ou Windows."),
+    "reason.MachineExists": (
+        "There is a machine of this name already.",
+        "Une machine de ce nom existe déjà.",
+    ),
     "reason.AlreadySetUp": (
         "This installation has an owner already.",
         "Cette installation a déjà un propriétaire.",
@@ -516,48 +521,19 @@ _ACCESS: Mapping[str, Pair] = {
         "Ce certificat n’est pas utilisable.",
     ),
     "reason.InvalidUrl": ("This is not an https address.", "Ce n’est pas une adresse https."),
-    "reason.ProofRefused": (
-        "The proof is not right; nothing was changed.",
-        "La preuve n’est pas correcte ; rien n’a été modifié.",
-    ),
-    "reason.WrongCode": ("The code is wrong.", "Le code est faux."),
     "way.WrongCode": (
         "Take the code that the app shows now.",
         "Prenez le code que l’application affiche maintenant.",
     ),
-    "reason.NoEnrolment": (
-        "No one-time password waits for its first code any more.",
-        "Aucun mot de passe à usage unique n’attend plus son premier code.",
-    ),
     "way.NoEnrolment": ("Begin again.", "Recommencez."),
-    "reason.InvalidTicket": (
-        "This step is over, or was somebody else’s.",
-        "Cette étape est terminée, ou était celle de quelqu’un d’autre.",
-    ),
     "way.InvalidTicket": ("Begin again.", "Recommencez."),
     "reason.InvalidPasskey": (
         "This passkey cannot be used.",
         "Cette clé d’accès n’est pas utilisable.",
     ),
-    "reason.PasskeyExists": (
-        "This passkey is enrolled already.",
-        "Cette clé d’accès est déjà inscrite.",
-    ),
-    "reason.PasskeyNotFound": (
-        "There is no such passkey.",
-        "Cette clé d’accès n’existe pas.",
-    ),
     "reason.PasskeysNotOffered": (
         "Passkeys need a name, and this server was reached by an address.",
         "Les clés d’accès exigent un nom, et ce serveur n’a qu’une adresse.",
-    ),
-    "reason.TooManyPasskeys": (
-        "There may not be more passkeys.",
-        "Il ne peut pas y avoir plus de clés d’accès.",
-    ),
-    "reason.SignInNotFound": (
-        "There is no such sign-in (any more).",
-        "Cette connexion n’existe pas (ou plus).",
     ),
 }
 

@@ -1,0 +1,257 @@
+"""What may be asked for at some machines: their policies' ports, and from where.
+
+Read on one snapshot for somebody who may ask at each of them; what that takes is asked
+again when the request is made. What is not here: what was filled in (``request_form``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bascule.api.my_address import source_of_caller
+from bascule.api.origin import Proxies
+from bascule.domain.access import Subject
+from bascule.domain.grant import Grant
+from bascule.domain.ids import ResourceId
+from bascule.domain.machine import Machine, OsType
+from bascule.domain.net import AddressPrefix, is_within, parse_address
+from bascule.domain.policy import MachineRules, PortRule
+from bascule.domain.scopes import resource_scope
+from bascule.errors import BasculeError, InvalidInput, Problem
+from bascule.interfaces import Reader
+from bascule.services.asking import NEEDED_TO_ASK
+from bascule.services.fleet import is_online
+from bascule.services.knocks import seen_just_now
+from bascule.services.plans import require_plan
+from bascule.services.rights import Needed, check
+
+MOST_MACHINES = 50  # of one form
+SERVICES = {22: "SSH", 3389: "RDP", 5985: "WinRM (HTTP)", 5986: "WinRM (HTTPS)"}
+USUAL_PORT = {OsType.LINUX: 22, OsType.WINDOWS: 3389}
+
+
+@dataclass(frozen=True, slots=True)
+class MyAddress:
+    """*My IP*: what the server sees, and why it cannot be meant."""
+
+    text: str  # empty: the transport does not say
+    source: AddressPrefix | None  # None: it cannot be meant
+    why_not: str = ""  # a word of ``ask.mine.*``
+
+
+@dataclass(frozen=True, slots=True)
+class PortOffer:
+    """One port of one machine in one policy: TCP and UDP of one number are asked for together."""
+
+    number: int
+    rules: tuple[PortRule, ...]
+    mine: Grant | None = None  # the visitor's own that lives, the one that ends last
+
+    @property
+    def service(self) -> str:
+        return SERVICES.get(self.number, "")
+
+    @property
+    def protocols(self) -> str:
+        transports = [each for rule in self.rules for each in rule.protocol.transports]
+        return ", ".join(dict.fromkeys(map(str, transports)))
+
+    @property
+    def longest(self) -> timedelta:
+        return min(rule.max_duration for rule in self.rules)
+
+    @property
+    def is_justified(self) -> bool:
+        """Must a reason be given?"""
+        return any(rule.justification_required for rule in self.rules)
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """The sources of the narrowest rule to read; empty when any will do."""
+        listed = [rule.sources for rule in self.rules if not _is_any(rule.sources)]
+        return tuple(dict.fromkeys(str(each) for sources in listed for each in sources))
+
+    def allows(self, source: AddressPrefix) -> bool:
+        return all(is_within((source,), rule.sources) for rule in self.rules)
+
+    @property
+    def slider_step(self) -> int:
+        """Minutes."""
+        minutes = self.longest // timedelta(minutes=1)
+        return 1 if minutes <= 60 else 5 if minutes <= 720 else 15
+
+
+@dataclass(frozen=True, slots=True)
+class MachineOffer:
+    machine: Machine
+    policy_id: ResourceId
+    ports: tuple[PortOffer, ...]
+    seen: Mapping[str, datetime]  # addresses that the session proved, blocked here just now
+    point: str  # online, silent, none
+    silent_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    machines: tuple[MachineOffer, ...]  # by policy, then as they were named
+    without: tuple[ResourceId, ...]  # that no policy names
+    problems: tuple[Problem, ...]  # why nothing can be asked of some
+
+    @property
+    def policies(self) -> tuple[ResourceId, ...]:
+        return tuple(dict.fromkeys(each.policy_id for each in self.machines))
+
+    @property
+    def ids(self) -> tuple[ResourceId, ...]:
+        return tuple(dict.fromkeys(each.machine.id for each in self.machines))
+
+    @property
+    def is_justified(self) -> bool:
+        return any(port.is_justified for each in self.machines for port in each.ports)
+
+    @property
+    def is_always_justified(self) -> bool:
+        return all(port.is_justified for each in self.machines for port in each.ports)
+
+
+def parse_machines(texts: Sequence[str]) -> tuple[ResourceId, ...]:
+    """The machines that a link or a form names; raise InvalidInput for none, too many, or what
+    is no machine's id.
+    """
+    named = tuple(dict.fromkeys(ResourceId.parse_machine(each, "machine") for each in texts))
+    if not named:
+        raise InvalidInput("No machine is named.", code="MachinesRequired")
+    if len(named) > MOST_MACHINES:
+        raise InvalidInput(
+            f"A form takes at most {MOST_MACHINES} machines; these are {len(named)}.",
+            code="TooManyMachines",
+        )
+    return named
+
+
+def my_address(address: str, proxies: Proxies) -> MyAddress:
+    """By the same rules as a request on the API that names no source."""
+    try:
+        return MyAddress(address, source_of_caller(address, proxies))
+    except BasculeError:
+        return MyAddress(address, None, _why_not(address, proxies))
+
+
+def _why_not(address: str, proxies: Proxies) -> str:
+    if not address:
+        return "unknown"
+    parsed = parse_address(address)
+    if parsed in proxies:
+        return "proxy"
+    if parsed.is_loopback:
+        return "loopback"
+    return "link_local" if parsed.is_link_local else "own"
+
+
+def read_offers(
+    reader: Reader,
+    subject: Subject,
+    named: Sequence[ResourceId],
+    proved: Sequence[str],
+    now: datetime,
+) -> Offers:
+    """Raise Forbidden with all that is missing at these machines, before anything is told.
+
+    ``proved`` are the addresses that the visitor's session has come from.
+    """
+    check(
+        reader,
+        subject,
+        now,
+        [Needed(action, resource_scope(each)) for each in named for action in NEEDED_TO_ASK],
+    )
+    machines = {each: reader.machine(each) for each in named}
+    known = {each: machine for each, machine in machines.items() if machine is not None}
+    problems = [
+        Problem("MachineNotFound", f"Machine {each} is not known here.", each.name)
+        for each in named
+        if each not in known
+    ]
+    problems += _plan_off(reader, list(known))
+    mine = _mine(reader, subject, known.values())
+    seen = {each: _seen(reader, machine, proved, now) for each, machine in known.items()}
+    made = [
+        _offer(
+            reader,
+            known[rules.machine_id],
+            policy,
+            _ports(known, rules, mine),
+            seen[rules.machine_id],
+            now,
+        )
+        for policy, rules in reader.rules_at(list(known))
+        if rules.machine_id in known
+    ]
+    made.sort(key=lambda each: (each.policy_id.key, named.index(each.machine.id)))
+    offered = {each.machine.id for each in made}
+    return Offers(
+        tuple(made), tuple(each for each in known if each not in offered), tuple(problems)
+    )
+
+
+def _plan_off(reader: Reader, named: Sequence[ResourceId]) -> list[Problem]:
+    try:
+        require_plan(reader, named)
+    except BasculeError as error:
+        return [Problem(error.specific_code, error.message)]
+    return []
+
+
+def _mine(
+    reader: Reader, subject: Subject, machines: Iterable[Machine]
+) -> Mapping[tuple[str, int], Grant]:
+    """The visitor's live grants by machine and port; the last to end of several."""
+    live = reader.live_grants([machine.uid for machine in machines])
+    return {
+        (grant.machine_uid, grant.number): grant
+        for grant in live
+        if grant.requestor_id == subject.principal_id
+    }
+
+
+def _seen(
+    reader: Reader, machine: Machine, proved: Sequence[str], now: datetime
+) -> dict[str, datetime]:
+    """Proved addresses from which this machine has just blocked attempts."""
+    found = {each: seen_just_now(reader, machine, parse_address(each), now) for each in proved}
+    return {each: at for each, at in found.items() if at is not None}
+
+
+def _ports(
+    known: Mapping[ResourceId, Machine],
+    rules: MachineRules,
+    mine: Mapping[tuple[str, int], Grant],
+) -> tuple[PortOffer, ...]:
+    uid = known[rules.machine_id].uid
+    by_number: dict[int, list[PortRule]] = {}
+    for rule in rules.ports:
+        by_number.setdefault(rule.number, []).append(rule)
+    return tuple(
+        PortOffer(number, tuple(same), mine.get((uid, number)))
+        for number, same in by_number.items()
+    )
+
+
+def _offer(
+    reader: Reader,
+    machine: Machine,
+    policy_id: ResourceId,
+    ports: tuple[PortOffer, ...],
+    seen: Mapping[str, datetime],
+    now: datetime,
+) -> MachineOffer:
+    point = reader.enforcement_point(machine.uid)
+    heard = "none" if point is None else "online" if is_online(point, now) else "silent"
+    silent_since = point.last_contact_at if point is not None else None
+    return MachineOffer(machine, policy_id, ports, seen, heard, silent_since)
+
+
+def _is_any(sources: Sequence[AddressPrefix]) -> bool:
+    return any(each.network is None for each in sources)
