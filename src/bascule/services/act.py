@@ -49,6 +49,7 @@ class Act:
     place: ServerPlace = ServerPlace()
     denials: Denials = field(default_factory=Denials)  # of what policies refuse
     has_recorded: bool = False
+    is_noticed: bool = False  # something that pages show is new, though nothing goes on record
     facts: list[Fact] = field(default_factory=list)  # what was recorded, in order
 
     def record(self, tx: Transaction, fact: Fact, resource_id: object = "") -> None:
@@ -103,7 +104,7 @@ class Services:
 
         result = await self.store.write(unit)
         act = acts[-1]
-        if act.touched or act.settled or act.has_recorded:
+        if act.touched or act.settled or act.has_recorded or act.is_noticed:
             self.hub.wake(act.touched, act.settled)
         await asyncio.sleep(0)  # whoever was woken goes first: a port is waiting to open
         return result

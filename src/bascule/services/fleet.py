@@ -385,6 +385,9 @@ def _update_point(
         blocked_attempts=report.blocked_attempts,
         facts=facts,
     )
+    # Knocks alone are no news: a machine that is scanned would keep every open page busy.
+    is_news = replace(updated, blocked_attempts=point.blocked_attempts) != point
+    act.is_noticed |= is_news or was_silent or point.last_contact_at is None
     is_due = point.last_contact_at is None or act.now - point.last_contact_at >= CONTACT_GRAIN
     if updated != point or is_due:
         tx.put_enforcement_point(replace(updated, last_contact_at=act.now))
