@@ -68,6 +68,10 @@ def conditions(wanted: ListFilter, rows: FromClause = listed) -> list[ColumnElem
         found.append(rows.c.group_key == wanted.resource_group.casefold())
     if wanted.os_type is not None:
         found.append(rows.c.os_type == wanted.os_type)
+    if wanted.is_silent is not None:
+        found.append(rows.c.is_silent.is_(wanted.is_silent))
+    if wanted.is_behind is not None:
+        found.append(rows.c.is_behind.is_(wanted.is_behind))
     if wanted.state is not None:
         found.append(_is_in(wanted.state, rows))
     return found

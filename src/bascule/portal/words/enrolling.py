@@ -7,6 +7,33 @@ from collections.abc import Mapping
 from bascule.portal.words import Pair
 
 WORDS: Mapping[str, Pair] = {
+    "enrol.lead": (
+        "One command on the machine, with a token that works once",
+        "Une commande sur la machine, avec un jeton à usage unique",
+    ),
+    "enrol.known": ("A machine that is known", "Une machine connue"),
+    "enrol.new": ("A new machine", "Une nouvelle machine"),
+    "enrol.more": (
+        "There are more; search by name.",
+        "Il y en a d’autres ; cherchez par nom.",
+    ),
+    "enrol.all_have_one": (
+        "Every machine has an agent.",
+        "Toutes les machines ont un agent.",
+    ),
+    "enrol.add_and_make": (
+        "Add, and make the command",
+        "Ajouter et créer la commande",
+    ),
+    "enrol.has_one": (
+        "This machine has an agent. A command for another one takes the place of its key.",
+        "Cette machine a un agent. Une commande pour un autre prend la place de sa clé.",
+    ),
+    "enrol.replace": (
+        "The new agent takes the place of the present one",
+        "Le nouvel agent prend la place de l’actuel",
+    ),
+    "enrol.to_machine": ("To the machine", "Vers la machine"),
     "enrol.name": ("Machine name", "Nom de la machine"),
     "enrol.name.help": (
         "Letters, digits, dot, underscore and hyphen; at most 64.",

@@ -243,6 +243,19 @@ class ListingContract:
         write(store, lambda tx: tx.put_enforcement_point(later))
         assert names(store, offline) == []
 
+    def test_points_are_told_apart_by_what_they_lack(self, store: Store) -> None:
+        def plant(tx: Transaction) -> None:
+            for name in ("web-1", "db-1", "mail-1"):
+                tx.put_machine(a_machine(name))
+                tx.put_enforcement_point(replace(a_point(f"uid-{name}"), observed_generation=9))
+            tx.advance_generation("uid-db-1", 20)
+            tx.mark_silent(["uid-mail-1"])
+
+        write(store, plant)
+        assert names(store, ListFilter(is_silent=True)) == ["mail-1"]
+        assert names(store, ListFilter(is_behind=True)) == ["db-1"]
+        assert names(store, ListFilter(is_silent=False, is_behind=False)) == ["web-1"]
+
     @pytest.mark.parametrize("order", list(ListOrder))
     @pytest.mark.parametrize("is_descending", [False, True])
     def test_pages_of_every_order_go_on_where_they_ended(

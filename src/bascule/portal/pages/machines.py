@@ -1,0 +1,225 @@
+"""Machines: the inventory as a list, one added, changed, deleted.
+
+Deleting says beforehand what goes with it. What is not here: a machine's own pages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from urllib.parse import quote, urlencode
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from bascule.api.auth import decides, shows
+from bascule.domain.actions import MACHINE_DELETE, MACHINE_READ, MACHINE_WRITE
+from bascule.domain.grant import Grant
+from bascule.domain.ids import ResourceId
+from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.domain.scopes import resource_scope, subscription_scope
+from bascule.errors import BasculeError
+from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.listing import ListFilter, Place
+from bascule.portal.enrolling import (
+    MachineForm,
+    add_machine,
+    groups_to_write,
+    id_in_path,
+    look_at,
+    machine_form,
+)
+from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.problems import reasons_of
+from bascule.services import fleet, machines
+from bascule.services.act import Act
+from bascule.services.rights import Needed, check
+
+router = APIRouter(route_class=PortalRoute)
+
+MACHINES = "/portal/machines"
+ONE = f"{MACHINES}/{{group}}/{{name}}"
+PAGE = 50
+LONGEST_NAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class MachineLine:
+    machine: Machine
+    point: EnforcementPoint | None
+    is_online: bool
+
+    @property
+    def page(self) -> str:
+        return machine_page(self.machine.id)
+
+
+@router.get(MACHINES)
+@shows(MACHINE_READ)
+async def list_machines(visit: CurrentVisit) -> Response:
+    said, now = visit.request.query_params, visit.now
+    part, after = said.get("q", "").strip()[:LONGEST_NAME], said.get("after", "")
+    place = Place(said.get("value", ""), after) if after else None
+    wanted = ListFilter(within=visit.within(MACHINE_READ), name_part=part)
+
+    def look(reader: Reader) -> tuple[list[MachineLine], Place | None]:
+        listed = reader.listed_machines(wanted, place, PAGE + 1)
+        points = fleet.points_by_uid(reader, [each.machine.uid for each in listed[:PAGE]])
+        lines = []
+        for each in listed[:PAGE]:
+            point = points.get(each.machine.uid)
+            is_online = point is not None and fleet.is_online(point, now)
+            lines.append(MachineLine(each.machine, point, is_online))
+        return lines, listed[PAGE - 1].place if len(listed) > PAGE else None
+
+    lines, last = await visit.read(look)
+    beyond = {} if last is None else {"q": part, "value": last.value, "after": last.key}
+    return visit.show(
+        "machines.html",
+        lines=lines,
+        part=part,
+        is_later=place is not None,
+        why_not_see=""
+        if visit.rights.may_anywhere(MACHINE_READ)
+        else visit.why_not(MACHINE_READ, subscription_scope(visit.subscription_id)),
+        next_path=f"{MACHINES}?{urlencode(beyond)}" if beyond else "",
+        why_not_add=""
+        if visit.rights.may_anywhere(MACHINE_WRITE)
+        else visit.why_not(MACHINE_WRITE, subscription_scope(visit.subscription_id)),
+    )
+
+
+# -- one is added, or changed ---------------------------------------------------------------
+
+
+@router.get(f"{MACHINES}/add")
+@decides(MACHINE_WRITE)
+async def ask_for_machine(visit: CurrentVisit) -> Response:
+    return _show_form(visit, MachineForm(), f"{MACHINES}/add")
+
+
+@router.post(f"{MACHINES}/add")
+@decides(MACHINE_WRITE)
+async def take_machine(visit: CurrentVisit) -> Response:
+    form = machine_form(visit)
+    try:
+        wanted, draft = form.read(visit)
+        await visit.perform(lambda tx, act: add_machine(visit, tx, act, wanted, draft))
+    except BasculeError as error:
+        return _show_form(visit, form, f"{MACHINES}/add", error)
+    if visit.form.has("enrol"):
+        return visit.go(f"/portal/points/enrol/{quote(form.group)}/{quote(form.name)}")
+    return visit.go(MACHINES, "machine_added")
+
+
+@router.get(f"{ONE}/edit")
+@decides(MACHINE_WRITE)
+async def ask_for_change(visit: CurrentVisit, group: str, name: str) -> Response:
+    wanted, now = id_in_path(visit, group, name), visit.now
+
+    def look(reader: Reader) -> Machine:
+        check(reader, visit.subject, now, [Needed(MACHINE_READ, resource_scope(wanted))])
+        return look_at(reader, wanted, now).machine
+
+    machine = await visit.read(look)
+    addresses = " ".join(map(str, machine.addresses))
+    form = MachineForm(machine.id.name, machine.id.resource_group, machine.os_type, addresses)
+    return _show_form(visit, form, f"{machine_page(machine.id)}/edit", wanted=wanted)
+
+
+@router.post(f"{ONE}/edit")
+@decides(MACHINE_WRITE)
+async def change_machine(visit: CurrentVisit, group: str, name: str) -> Response:
+    wanted = id_in_path(visit, group, name)
+    form = replace(machine_form(visit), name=wanted.name, group=wanted.resource_group)
+    location = visit.state.installation.location
+    try:
+        _, draft = form.read(visit)
+
+        def work(tx: Transaction, act: Act) -> None:
+            check(tx, visit.subject, act.now, [Needed(MACHINE_WRITE, resource_scope(wanted))])
+            look_at(tx, wanted, act.now)  # raises when it is not there: nothing is made here
+            machines.put_machine(tx, act, wanted, draft, location)
+
+        await visit.perform(work)
+    except BasculeError as error:
+        return _show_form(visit, form, f"{machine_page(wanted)}/edit", error, wanted=wanted)
+    return visit.go(MACHINES, "saved")
+
+
+def _show_form(
+    visit: Visit,
+    form: MachineForm,
+    action: str,
+    error: BasculeError | None = None,
+    *,
+    wanted: ResourceId | None = None,
+) -> Response:
+    """``wanted`` is the machine that is changed; None: a new one."""
+    return visit.show(
+        "machines_form.html",
+        200 if error is None else error.http_status,
+        form=form,
+        action=action,
+        is_new=wanted is None,
+        groups=groups_to_write(visit),
+        why_not="" if wanted is None else visit.why_not(MACHINE_WRITE, resource_scope(wanted)),
+        reasons=() if error is None else reasons_of(error),
+        advice="" if error is None else error.advice,
+    )
+
+
+# -- one is deleted -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Consequences:
+    """What goes with a machine, at this moment."""
+
+    machine: Machine
+    grants: tuple[Grant, ...]  # live ones, which end
+    policies: tuple[str, ...]  # that name it, and will not any more
+    has_agent: bool  # whose key is refused
+    shut: tuple[str, ...]  # ports that stay shut on the host
+
+
+@router.get(f"{ONE}/delete")
+@decides(MACHINE_DELETE)
+async def ask_to_delete(visit: CurrentVisit, group: str, name: str) -> Response:
+    wanted, now = id_in_path(visit, group, name), visit.now
+
+    def look(reader: Reader) -> Consequences:
+        check(reader, visit.subject, now, [Needed(MACHINE_READ, resource_scope(wanted))])
+        machine = look_at(reader, wanted, now).machine
+        shut = sorted(each.port for each in reader.closed_ports(machine.uid))
+        return Consequences(
+            machine,
+            tuple(reader.live_grants([machine.uid])),
+            tuple(each.policy.id.name for each in reader.policies_naming(machine.id)),
+            reader.enforcement_point(machine.uid) is not None,
+            tuple(map(str, shut)),
+        )
+
+    found = await visit.read(look)
+    return visit.show(
+        "machines_delete.html",
+        found=found,
+        action=f"{machine_page(found.machine.id)}/delete",
+        why_not=visit.why_not(MACHINE_DELETE, resource_scope(wanted)),
+    )
+
+
+@router.post(f"{ONE}/delete")
+@decides(MACHINE_DELETE)
+async def delete_machine(visit: CurrentVisit, group: str, name: str) -> Response:
+    wanted = id_in_path(visit, group, name)
+
+    def work(tx: Transaction, act: Act) -> None:
+        check(tx, visit.subject, act.now, [Needed(MACHINE_DELETE, resource_scope(wanted))])
+        machines.delete_machine(tx, act, wanted)
+
+    await visit.perform(work)
+    return visit.go(MACHINES, "machine_deleted")
+
+
+def machine_page(machine: ResourceId) -> str:
+    return f"{MACHINES}/{quote(machine.resource_group)}/{quote(machine.name)}"

@@ -1,0 +1,284 @@
+"""Enforcement points: which agents there are, how they are, one enrolled, one removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from urllib.parse import quote, urlencode
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from bascule.api.auth import decides, shows
+from bascule.domain.actions import (
+    ENROLMENT_DELETE,
+    ENROLMENT_WRITE,
+    MACHINE_READ,
+    MACHINE_WRITE,
+    POINT_READ,
+)
+from bascule.domain.ids import ResourceId
+from bascule.domain.machine import Machine
+from bascule.domain.scopes import resource_scope, subscription_scope
+from bascule.errors import BasculeError, InvalidInput, NotFound
+from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.listing import ListFilter, Place
+from bascule.portal.enrolling import (
+    Command,
+    Guarded,
+    MachineForm,
+    add_machine,
+    groups_to_write,
+    id_in_path,
+    look_at,
+    machine_form,
+    make_command,
+)
+from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.problems import reasons_of
+from bascule.portal.weaknesses import weakness_words
+from bascule.services import fleet
+from bascule.services.act import Act
+from bascule.services.points import PointRow, list_points, machines_without, view_point
+from bascule.services.rights import Needed, check, denial
+
+router = APIRouter(route_class=PortalRoute)
+
+POINTS = "/portal/points"
+ENROL = f"{POINTS}/enrol"
+PAGE = 50
+OFFERED = 20  # machines that a page offers to choose from; others are searched for
+LONGEST_NAME = 64
+# What the list may be narrowed to: its word, and how the store is asked.
+ONLY = {
+    "silent": ListFilter(is_silent=True),
+    "behind": ListFilter(is_behind=True),
+    "well": ListFilter(is_silent=False, is_behind=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PointQuery:
+    """What the address of the list says."""
+
+    name_part: str = ""
+    only: str = ""  # a key of ONLY; empty: all
+    after: Place | None = None
+
+    @property
+    def is_filtered(self) -> bool:
+        return bool(self.name_part or self.only)
+
+    def beyond(self, place: Place) -> str:
+        """The address of the page after that place."""
+        said = {"q": self.name_part, "only": self.only}
+        query = {name: value for name, value in said.items() if value}
+        return f"{POINTS}?{urlencode({**query, 'value': place.value, 'after': place.key})}"
+
+    def filter(self, visit: Visit) -> ListFilter:
+        wanted = ONLY.get(self.only, ListFilter())
+        return replace(wanted, name_part=self.name_part, within=visit.within(POINT_READ))
+
+
+def read_query(visit: Visit) -> PointQuery:
+    said = visit.request.query_params
+    only, key = said.get("only", ""), said.get("after", "")
+    return PointQuery(
+        said.get("q", "").strip()[:LONGEST_NAME],
+        only if only in ONLY else "",
+        Place(said.get("value", ""), key) if key else None,
+    )
+
+
+@router.get(POINTS)
+@shows(POINT_READ)
+async def show_points(visit: CurrentVisit) -> Response:
+    query, now = read_query(visit), visit.now
+
+    def look(reader: Reader) -> list[PointRow]:
+        return list_points(reader, query.filter(visit), now, query.after, PAGE + 1)
+
+    rows = await visit.read(look)
+    whole = subscription_scope(visit.subscription_id)
+    return visit.show(
+        "points.html",
+        why_not_see=""
+        if visit.rights.may_anywhere(POINT_READ)
+        else visit.why_not(POINT_READ, whole),
+        query=query,
+        rows=rows[:PAGE],
+        next_path=query.beyond(rows[PAGE - 1].place) if len(rows) > PAGE else "",
+        only=tuple(ONLY),
+        why_not_enrol=""
+        if visit.rights.may_anywhere(ENROLMENT_WRITE)
+        else visit.why_not(ENROLMENT_WRITE, whole),
+        page_of=point_page,
+    )
+
+
+# -- one is enrolled ------------------------------------------------------------------------
+
+
+@router.get(ENROL)
+@decides(ENROLMENT_WRITE)
+async def choose_machine(visit: CurrentVisit) -> Response:
+    return await _show_choice(visit, MachineForm())
+
+
+@router.post(ENROL)
+@decides(ENROLMENT_WRITE)
+async def enrol(visit: CurrentVisit) -> Response:
+    """A command for the machine that was chosen, or for a new one: both or neither."""
+    form, chosen = machine_form(visit), visit.form.text("machine")
+    try:
+        wanted, draft = (_chosen(chosen), None) if chosen else form.read(visit)
+
+        def work(tx: Transaction, act: Act) -> Command:
+            if draft is not None:
+                add_machine(visit, tx, act, wanted, draft)
+            return make_command(visit, tx, act, wanted, replaces=False)
+
+        command = await visit.perform(work)
+    except BasculeError as error:
+        return await _show_choice(visit, form, error)
+    guarded = await visit.read(lambda reader: look_at(reader, wanted, visit.now))
+    response = _show_agent(visit, guarded, command)
+    # The page of the machine: what is live in it is fetched from there.
+    response.headers["HX-Push-Url"] = enrol_page(guarded.machine)
+    return response
+
+
+def _chosen(text: str) -> ResourceId:
+    try:
+        return ResourceId.parse_machine(text)
+    except InvalidInput:
+        raise InvalidInput("Choose a machine of the list.", target="machine") from None
+
+
+async def _show_choice(
+    visit: Visit, form: MachineForm, error: BasculeError | None = None
+) -> Response:
+    part = visit.request.query_params.get("q", "").strip()[:LONGEST_NAME]
+    reach = visit.rights.reach(ENROLMENT_WRITE).meet(visit.rights.reach(MACHINE_READ))
+    is_whole = reach.covers(subscription_scope(visit.subscription_id).key)
+    wanted = ListFilter(within=None if is_whole else reach, name_part=part)
+    found = await visit.read(lambda reader: machines_without(reader, wanted, OFFERED + 1))
+    return visit.show(
+        "points_enrol.html",
+        200 if error is None else error.http_status,
+        machines=found[:OFFERED],
+        has_more=len(found) > OFFERED,
+        part=part,
+        form=form,
+        groups=groups_to_write(visit),
+        why_not_add=""
+        if visit.rights.may_anywhere(MACHINE_WRITE)
+        else visit.why_not(MACHINE_WRITE, subscription_scope(visit.subscription_id)),
+        reasons=() if error is None else reasons_of(error),
+        advice="" if error is None else error.advice,
+    )
+
+
+@router.get(f"{ENROL}/{{group}}/{{name}}")
+@decides(MACHINE_READ)
+async def show_enrolment(visit: CurrentVisit, group: str, name: str) -> Response:
+    return _show_agent(visit, await _look(visit, group, name), None)
+
+
+@router.post(f"{ENROL}/{{group}}/{{name}}")
+@decides(ENROLMENT_WRITE)
+async def make_another(visit: CurrentVisit, group: str, name: str) -> Response:
+    """Another command; one over a live agent only where that is what was asked for."""
+    wanted, replaces = id_in_path(visit, group, name), visit.form.has("replace")
+    command = await visit.perform(
+        lambda tx, act: make_command(visit, tx, act, wanted, replaces=replaces)
+    )
+    return _show_agent(visit, await _look(visit, group, name), command)
+
+
+async def _look(visit: Visit, group: str, name: str) -> Guarded:
+    wanted, now = id_in_path(visit, group, name), visit.now
+
+    def look(reader: Reader) -> Guarded:
+        check(reader, visit.subject, now, [Needed(MACHINE_READ, resource_scope(wanted))])
+        return look_at(reader, wanted, now)
+
+    return await visit.read(look)
+
+
+def _show_agent(visit: Visit, guarded: Guarded, command: Command | None) -> Response:
+    return visit.show(
+        "points_agent.html",
+        guarded=guarded,
+        command=command,
+        action=enrol_page(guarded.machine),
+        machine_page=f"/portal/machines/{quote(guarded.path)}",
+        why_not=visit.why_not(ENROLMENT_WRITE, resource_scope(guarded.machine.id)),
+    )
+
+
+# -- one is looked at, and removed ----------------------------------------------------------
+
+
+@router.get(f"{POINTS}/{{uid}}")
+@decides(POINT_READ)
+async def show_point(visit: CurrentVisit, uid: str) -> Response:
+    row = await visit.read(lambda reader: _point(reader, visit, uid))
+    scope = resource_scope(row.machine.id)
+    return visit.show(
+        "point.html",
+        row=row,
+        enrol=enrol_page(row.machine),
+        machine_page=f"/portal/machines/{quote(row.machine.id.resource_group)}"
+        f"/{quote(row.machine.id.name)}",
+        remove=f"{point_page(row)}/remove",
+        weakness=lambda sentence: weakness_words(visit.words, sentence),
+        why_not_enrol=visit.why_not(ENROLMENT_WRITE, scope),
+        why_not_remove=visit.why_not(ENROLMENT_DELETE, scope),
+    )
+
+
+@router.get(f"{POINTS}/{{uid}}/remove")
+@decides(ENROLMENT_DELETE)
+async def ask_to_remove(visit: CurrentVisit, uid: str) -> Response:
+    def look(reader: Reader) -> tuple[PointRow, int, list[str]]:
+        row = _point(reader, visit, uid)
+        shut = sorted(each.port for each in reader.closed_ports(row.machine.uid))
+        return row, len(reader.live_grants([row.machine.uid])), [str(each) for each in shut]
+
+    row, live, shut = await visit.read(look)
+    return visit.show(
+        "point_remove.html",
+        row=row,
+        live=live,
+        shut=shut,
+        action=f"{point_page(row)}/remove",
+        back=POINTS,
+        why_not=visit.why_not(ENROLMENT_DELETE, resource_scope(row.machine.id)),
+    )
+
+
+@router.post(f"{POINTS}/{{uid}}/remove")
+@decides(ENROLMENT_DELETE)
+async def remove(visit: CurrentVisit, uid: str) -> Response:
+    await visit.perform(lambda tx, act: fleet.remove_point(tx, act, visit.subject, uid.lower()))
+    return visit.go(POINTS, "point_removed")
+
+
+def _point(reader: Reader, visit: Visit, uid: str) -> PointRow:
+    """The point, for who may read it; whose it is, others do not learn."""
+    row = view_point(reader, uid.lower(), visit.now)
+    within = visit.within(POINT_READ)
+    if within is not None and (row is None or not within.covers(row.machine.id.key)):
+        whole = subscription_scope(visit.subscription_id)
+        raise denial(reader, visit.subject, [Needed(POINT_READ, whole)])
+    if row is None:
+        raise NotFound("There is no such enforcement point.", code="ResourceNotFound")
+    return row
+
+
+def point_page(row: PointRow) -> str:
+    return f"{POINTS}/{row.machine.uid}"
+
+
+def enrol_page(machine: Machine) -> str:
+    return f"{ENROL}/{quote(machine.id.resource_group)}/{quote(machine.id.name)}"

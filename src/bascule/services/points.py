@@ -1,0 +1,78 @@
+"""A page of enforcement points with their machines, as the owner of a fleet looks at them.
+
+A point is in it where the caller may read points at its machine. What a page filters and
+orders by is kept beside each machine (``interfaces.listing``); what it shows is read for
+the rows of this page alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bascule.domain.classify import ALL_TRAITS
+from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.interfaces import Reader
+from bascule.interfaces.listing import ListFilter, Place
+from bascule.services.fleet import is_online
+
+_WITH_POINT = frozenset(each.code for each in ALL_TRAITS if each.has_point)
+_WITHOUT = frozenset(each.code for each in ALL_TRAITS if not each.has_point)
+
+
+@dataclass(frozen=True, slots=True)
+class PointRow:
+    """What a list tells of one point, of one moment."""
+
+    machine: Machine
+    point: EnforcementPoint
+    generation: int  # that it is to hold
+    now: datetime
+    place: Place  # in the order by name
+
+    @property
+    def state(self) -> str:
+        """neverSeen, online or offline, as the API says it."""
+        if self.point.last_contact_at is None:
+            return "neverSeen"
+        return "online" if is_online(self.point, self.now) else "offline"
+
+    @property
+    def is_current(self) -> bool:
+        return self.point.observed_generation >= self.generation
+
+    @property
+    def is_well(self) -> bool:
+        """Heard of, up to date, and without a weakness."""
+        return self.state == "online" and self.is_current and not self.point.weaknesses
+
+
+def list_points(
+    reader: Reader, wanted: ListFilter, now: datetime, after: Place | None, limit: int
+) -> list[PointRow]:
+    """Rows by the machine's name; ``after`` is the place of the last of the page before."""
+    listed = reader.listed_machines(replace(wanted, traits=_WITH_POINT), after, limit)
+    rows = (
+        (each, reader.enforcement_point(each.machine.uid), reader.generation(each.machine.uid))
+        for each in listed
+    )
+    return [
+        PointRow(each.machine, point, generation, now, each.place)
+        for each, point, generation in rows
+        if point is not None
+    ]
+
+
+def machines_without(reader: Reader, wanted: ListFilter, limit: int) -> Sequence[Machine]:
+    """Machines that have no point yet, by their name."""
+    found = reader.listed_machines(replace(wanted, traits=_WITHOUT), None, limit)
+    return [each.machine for each in found]
+
+
+def view_point(reader: Reader, uid: str, now: datetime) -> PointRow | None:
+    machine, point = reader.machine_by_uid(uid), reader.enforcement_point(uid)
+    if machine is None or point is None:
+        return None
+    name = machine.id.name.casefold()
+    return PointRow(machine, point, reader.generation(uid), now, Place(name, machine.id.key))

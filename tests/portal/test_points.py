@@ -1,0 +1,233 @@
+"""Enforcement points in the portal: listed, enrolled, removed, by who may."""
+
+from __future__ import annotations
+
+import base64
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+
+from bascule.domain.actions import (
+    ENROLMENT_DELETE,
+    ENROLMENT_WRITE,
+    MACHINE_READ,
+    MACHINE_WRITE,
+    POINT_READ,
+)
+from bascule.domain.ids import machine_id
+from bascule.domain.machine import EnforcementPoint
+from bascule.interfaces import Transaction
+from bascule.services.act import Act
+from bascule.services.machines import MachineDraft, put_machine
+from tests.portal.visiting import Person, owner, somebody, text_of
+from tests.wire.house import JIT, PUBLIC_KEY, House, port_rule
+
+OTHER_KEY = base64.urlsafe_b64encode(b"k" * 32).decode().rstrip("=")
+POINTS, ENROL = "/portal/points", "/portal/points/enrol"
+_TOKEN = re.compile(r"--token (bascule-enrol\.[\w-]+)")
+
+
+@pytest.fixture
+def olga(house: House) -> Person:
+    return owner(house)
+
+
+def token_in(html: str) -> str:
+    found = _TOKEN.search(unescape(html))
+    assert found, text_of(html)
+    return found[1]
+
+
+def join(house: House, token: str, key: str = PUBLIC_KEY) -> Any:
+    body = {"token": token, "publicKey": key, "agentVersion": "0.1"}
+    return house.client_of(None).post("/bascule/enrol", json=body)
+
+
+def add_agent(house: House, name: str) -> tuple[str, Any]:
+    """A machine with an agent that is heard of; its uid and the agent's client."""
+    uid = house.add_machine(name)
+    agent = house.enrol(name)
+    house.report(agent, uid, agentVersion="0.3", blockedAttempts=1234)
+    return uid, agent
+
+
+def add_many(house: House, count: int) -> None:
+    """Machines web-00, web-01, ... with agents that were never heard of."""
+    subscription = house.installation.subscription_id
+
+    def work(tx: Transaction, act: Act) -> None:
+        for number in range(count):
+            wanted = machine_id(subscription, "default", f"web-{number:02}")
+            machine, _ = put_machine(tx, act, wanted, MachineDraft(), "local")
+            tx.put_enforcement_point(EnforcementPoint(machine.uid, PUBLIC_KEY, act.now))
+
+    house.do(work)
+
+
+def shut(house: House, *names: str) -> None:
+    rules = [{"id": house.machine(name), "ports": [port_rule()]} for name in names]
+    body = {"kind": "Basic", "properties": {"virtualMachines": rules}}
+    assert house.call("PUT", house.policy(), body, JIT).status_code == 200
+
+
+def rows(html: str) -> list[str]:
+    return re.findall(r'<th scope="row".*?<a [^>]*>([^<]+)</a>', html, re.DOTALL)
+
+
+# -- the list
+
+
+def test_the_list_tells_how_each_agent_is(house: House, olga: Person) -> None:
+    add_agent(house, "web-1")
+    text = text_of(olga.page(POINTS))
+    for words in ("web-1", "Well", "Host filter", "0.3", "1,234"):
+        assert words in text
+    shut(house, "web-1")
+    assert "Not up to date" in text_of(olga.page(POINTS))
+    house.clock.pass_time(120)
+    assert "Silent" in text_of(olga.page(POINTS))
+
+
+def test_weaknesses_are_counted_and_told(house: House, olga: Person) -> None:
+    uid, agent = add_agent(house, "web-1")
+    house.report(agent, uid, weaknesses=["the moon is full"])
+    assert "1 weakness" in text_of(olga.page(POINTS))
+    assert "the moon is full" in text_of(olga.page(f"{POINTS}/{uid}"))
+
+
+def test_the_list_is_searched_narrowed_and_paged(house: House, olga: Person) -> None:
+    add_many(house, 52)
+    house.add_machine("bare-1")
+    first = olga.page(POINTS)
+    assert rows(first) == [f"web-{number:02}" for number in range(50)]
+    (beyond,) = set(re.findall(r'href="(/portal/points\?[^"]*after=[^"]*)"', first))
+    assert rows(olga.page(unescape(beyond))) == ["web-50", "web-51"]
+    assert rows(olga.page(f"{POINTS}?q=B-3")) == [f"web-3{number}" for number in range(10)]
+    assert "Nothing matches" in text_of(olga.page(f"{POINTS}?q=nowhere"))
+    assert rows(olga.page(f"{POINTS}?only=well")) == []
+    assert len(rows(olga.page(f"{POINTS}?only=silent"))) == 50
+
+
+def test_what_is_empty_says_what_to_do(house: House, olga: Person) -> None:
+    page = olga.page(POINTS)
+    assert "No agent yet" in text_of(page)
+    assert f'href="{ENROL}"' in page
+
+
+def test_rows_are_those_that_one_may_see(house: House) -> None:
+    uid, _ = add_agent(house, "web-1")
+    other, _ = add_agent(house, "db-1")
+    bert = somebody(house, "bert@example.com", house.machine("web-1"), POINT_READ)
+    assert rows(bert.page(POINTS)) == ["web-1"]
+    assert bert.get(f"{POINTS}/{uid}").status_code == 200
+    nobody = "11111111-2222-3333-4444-555555555555"
+    assert [bert.get(f"{POINTS}/{each}").status_code for each in (other, nobody)] == [403, 403]
+    anna = Person(house, "anna@example.com")
+    text = text_of(anna.page(POINTS))
+    assert "web-1" not in text
+    assert "You may not see this" in text
+
+
+def test_the_list_speaks_french(house: House, olga: Person) -> None:
+    add_agent(house, "web-1")
+    text = text_of(olga.page(POINTS, language="fr"))
+    for words in ("En bon état", "Dernier contact", "Tentatives bloquées", "Version de"):
+        assert words in text
+
+
+# -- enrolling
+
+
+def test_a_known_machine_is_chosen_and_its_command_shown_once(house: House, olga: Person) -> None:
+    house.add_machine("web-1")
+    add_agent(house, "db-1")
+    choice = olga.page(ENROL)
+    assert f'value="{house.machine("web-1")}"' in choice
+    assert house.machine("db-1") not in choice, "it has an agent"
+    answer = olga.send(ENROL, {"machine": house.machine("web-1")})
+    token = token_in(answer.text)
+    assert answer.headers["hx-push-url"] == f"{ENROL}/default/web-1"
+    assert token not in olga.page(f"{ENROL}/default/web-1")
+    assert "Waiting for the agent" in text_of(answer.text)
+    assert join(house, token).status_code == 200
+    assert "not heard of yet" in text_of(olga.page(f"{ENROL}/default/web-1"))
+    assert join(house, token, OTHER_KEY).status_code >= 400
+
+
+def test_a_new_machine_is_added_with_its_command_or_not_at_all(house: House, olga: Person) -> None:
+    answer = olga.send(ENROL, {"name": "web-9", "addresses": "192.0.2.9 2001:db8::9"})
+    assert join(house, token_in(answer.text)).status_code == 200
+    machine = house.see(lambda reader: reader.machines())[0]
+    assert [str(each) for each in machine.addresses] == ["192.0.2.9", "2001:db8::9"]
+    taken = olga.send(ENROL, {"name": "web-9"})
+    assert taken.status_code == 409
+    assert "already" in text_of(taken.text)
+
+
+def test_a_live_agent_is_replaced_only_where_that_is_asked_for(house: House, olga: Person) -> None:
+    add_agent(house, "web-1")
+    path = f"{ENROL}/default/web-1"
+    assert 'name="replace"' in olga.page(path)
+    assert join(house, token_in(olga.send(path).text), OTHER_KEY).status_code >= 400
+    assert (
+        join(house, token_in(olga.send(path, {"replace": "1"}).text), OTHER_KEY).status_code == 200
+    )
+
+
+def test_a_crafted_form_makes_no_token_without_the_right(house: House) -> None:
+    house.add_machine("web-1")
+    house.add_machine("db-1")
+    bert = somebody(
+        house, "bert@example.com", house.machine("web-1"), MACHINE_READ, ENROLMENT_WRITE
+    )
+    assert bert.send(ENROL, {"machine": house.machine("db-1")}).status_code == 403
+    assert bert.send(f"{ENROL}/default/db-1").status_code == 403
+    assert bert.send(ENROL, {"name": "x-1", "group": "default"}).status_code == 403
+    assert bert.get(f"{ENROL}/default/db-1").status_code == 403
+    assert house.machine("db-1") not in bert.page(ENROL)
+    assert house.events("EnrolmentCreated") == []
+    writer = somebody(house, "carl@example.com", house.subscription, MACHINE_READ, MACHINE_WRITE)
+    assert writer.send(ENROL, {"name": "x-1"}).status_code == 403
+    assert len(house.see(lambda reader: reader.machines())) == 2, "both or neither"
+
+
+@pytest.mark.parametrize("machine", ["web-1", "/subscriptions/x", "../web-1", "a" * 5000])
+def test_what_is_no_machine_is_refused_in_words(house: House, olga: Person, machine: str) -> None:
+    answer = olga.send(ENROL, {"machine": machine})
+    assert answer.status_code == 400
+    assert "Choose a machine of the list" in text_of(answer.text)
+
+
+# -- removing
+
+
+def test_removing_says_what_it_does_and_does_it(house: House, olga: Person) -> None:
+    uid, agent = add_agent(house, "web-1")
+    shut(house, "web-1")
+    text = text_of(olga.page(f"{POINTS}/{uid}/remove"))
+    assert "These ports stay shut on the host: 22/tcp" in text
+    assert "refused from now on" in text
+    answer = olga.send(f"{POINTS}/{uid}/remove")
+    assert answer.headers["location"] == "/portal/points?notice=point_removed"
+    assert "The agent is removed" in text_of(olga.page(answer.headers["location"]))
+    assert house.see(lambda reader: reader.enforcement_point(uid)) is None
+    assert agent.get(f"/bascule/agents/{uid}/state").status_code in (401, 403)
+
+
+def test_a_crafted_form_removes_nothing_without_the_right(house: House) -> None:
+    uid, _ = add_agent(house, "web-1")
+    other, _ = add_agent(house, "db-1")
+    reader = somebody(house, "bert@example.com", house.subscription, POINT_READ, ENROLMENT_WRITE)
+    assert reader.send(f"{POINTS}/{uid}/remove").status_code == 403
+    assert "Ask for a role" in text_of(reader.page(f"{POINTS}/{uid}/remove"))
+    keeper = somebody(
+        house, "carl@example.com", house.machine("web-1"), POINT_READ, ENROLMENT_DELETE
+    )
+    assert keeper.send(f"{POINTS}/{other}/remove").status_code == 403
+    assert keeper.client.post(f"{POINTS}/{uid}/remove", data={"csrf": "x"}).status_code == 403, (
+        "no proof"
+    )
+    assert house.events("AgentRemoved") == []
+    assert keeper.send(f"{POINTS}/{uid}/remove").status_code == 303
