@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
+from bascule.client import access
 from tests.e2e.portal.portal_world import World
 
 
@@ -21,6 +23,24 @@ class Shown:
         return self.where if isinstance(self.where, str) else self.where(world)
 
 
+def _machines(*names: str) -> Callable[[World], str]:
+    def query(world: World) -> str:
+        return urlencode([("machine", str(world.machine(name))) for name in names])
+
+    return query
+
+
+def _to(path: str, *machines: str) -> Callable[[World], str]:
+    """An address that names machines."""
+    return lambda world: f"{path}?{_machines(*machines)(world)}"
+
+
+def _request(world: World) -> str:
+    """The newest request's own page."""
+    return f"/portal/requests/{access.list_requests(world.connection)[0].id}"
+
+
+WEB, LEGACY = "/portal/machines/default/web-1", "/portal/machines/default/legacy-1"
 PAGES = (
     Shown("sign-in", "/signin", person=""),
     Shown("overview", "/portal"),
@@ -30,5 +50,22 @@ PAGES = (
     Shown("jit-unsupported", "/portal/jit?tab=unsupported"),
     Shown("jit-reader", "/portal/jit", person="reader"),
     Shown("jit-nobody", "/portal/jit", person="nobody"),
+    Shown("configure", _to("/portal/jit/configure", "db-1")),
+    Shown("remove", _to("/portal/jit/remove", "db-1")),
+    Shown("request-access", _to("/portal/jit/request", "web-1", "db-1")),
+    Shown("request", _request),
+    Shown("open-now", "/portal/open"),
+    Shown("machine-overview", WEB),
+    Shown("machine-configuration", f"{WEB}/configuration"),
+    Shown("machine-connect", f"{WEB}/connect", person="requestor"),
+    Shown("machine-activity", f"{WEB}/activity"),
+    Shown("machine-unsupported", LEGACY),
+    Shown("activity", "/portal/activity"),
+    Shown("search", "/portal/search?q=web"),
+    Shown("exposure", "/portal/exposure"),
+    Shown("points", "/portal/points"),
+    Shown("machines", "/portal/machines"),
+    Shown("access", "/portal/access"),
+    Shown("account", "/portal/account"),
     Shown("not-there", "/portal/nothing-here", status=404),
 )

@@ -16,13 +16,19 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, StorageSta
 
 from bascule.client import access, principals
 from bascule.client.connection import Connection, trust_file
-from bascule.client.policies import PortRule, delete_machine_rules, put_machine_rules
+from bascule.client.policies import (
+    PortRule,
+    delete_machine_rules,
+    get_machine_rules,
+    put_machine_rules,
+    release_ports,
+)
 from bascule.client.tokens import Credentials
 from bascule.domain.ids import ResourceId
 from bascule.services.clocks import SystemClock
 from tests.e2e.lab_world import LabWorld
 
-PATIENCE = 10_000  # milliseconds for what a page is to show, on a machine that others use too
+PATIENCE = 8_000  # milliseconds for what a page is to show, on a machine that others use too
 SERVER = "https://server:8443"  # as the lab's hosts name it
 LANGUAGES = ("en", "fr")
 LOCALES = {"en": "en-GB", "fr": "fr-FR"}
@@ -73,12 +79,28 @@ class World:
         else:
             delete_machine_rules(self.connection, self.machine(name))
 
+    def rules(self, name: str) -> list[PortRule]:
+        """The machine's rules as its policies have them now, by number."""
+        found = get_machine_rules(self.connection, self.machine(name)).policies
+        return sorted((rule for each in found for rule in each.ports), key=lambda rule: rule.number)
+
+    def live_grants(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Machine and sources of everything that is open, or opening."""
+        return [
+            (machine.id.name, port.sources)
+            for request in access.list_requests(self.connection, is_live=True)
+            for machine, port in request.ports()
+            if port.is_live
+        ]
+
     def reset(self) -> None:
         """As the lab came up: web-1 has its rule, db-1 none, nothing is open."""
         for request in access.list_requests(self.connection, is_live=True):
             access.revoke(self.connection, request.id, kill=True)
         self.configure("web-1", SSH)
         self.configure("db-1")
+        for name in ("web-1", "db-1"):
+            release_ports(self.connection, self.machine(name), ())
 
     def close(self) -> None:
         self.connection.close()

@@ -4,7 +4,7 @@ The words are Azure's, English and French, and stand here once more so that the 
 them from the portal that they examine.
 """
 
-# ruff: noqa: RUF001  # reason: French is written with its own apostrophe
+# reason: French is written with its own apostrophe
 from __future__ import annotations
 
 import re
@@ -26,8 +26,7 @@ FRENCH = {
     "Connection details": "Détails de la connexion",
     "Download as CSV": "Télécharger au format CSV",
     "Edit": "Modifier",
-    "Enable JIT on 1 VM": "Activer l’accès JAT sur 1 machine virtuelle",
-    "Enable JIT on 2 VMs": "Activer l’accès JAT sur 2 machines virtuelles",
+    "Enable JIT on": "Activer l’accès JAT sur",
     "Enable just-in-time": "Activer l’accès juste-à-temps",
     "IP range": "Plage d’adresses IP",
     "JIT VM access configuration": "Configuration de l’accès JAT aux machines virtuelles",
@@ -97,12 +96,57 @@ class Steps:
         row.get_by_label(self.starting_with("More actions")).click()
         row.get_by_role("link", name=self.say(entry), exact=True).click()
 
-    def button(self, name: str, within: Locator | Page | None = None) -> Locator:
-        return (within or self.page).get_by_role("button", name=self.say(name), exact=True)
+    def button(self, name: str, within: Locator | None = None) -> Locator:
+        return (within or self.page.locator("main")).get_by_role(
+            "button", name=self.say(name), exact=True
+        )
+
+    def enable_ticked(self, count: int) -> None:
+        button = self.page.get_by_role("button", name=self.starting_with("Enable JIT on"))
+        expect(button).to_contain_text(str(count))
+        button.click()
+        self.pane_headed("JIT VM access configuration")
+
+    # -- the pane at the side
 
     @property
     def pane(self) -> Locator:
         return self.page.locator("#pane[open]")
+
+    def pane_headed(self, name: str) -> None:
+        expect(self.pane.get_by_role("heading", level=1, name=self.say(name))).to_be_visible()
+
+    def save(self) -> None:
+        self.button("Save", self.pane).last.click()
+        expect(self.pane).to_be_hidden()
+
+    def port_row(self, number: int) -> Locator:
+        """What the configuration says of one port."""
+        named = self.page.locator("legend").filter(has_text=re.compile(rf"\b{number}\b"))
+        return self.pane.locator("fieldset.port-row").filter(has=named)
+
+    def add_port(self, number: int) -> Locator:
+        rows = self.pane.locator("fieldset.port-row")
+        before = rows.count()
+        self.pane.get_by_role("button", name=self.starting_with("Add")).click()
+        expect(rows).to_have_count(before + 1)
+        typed = rows.last.locator("input[name$='.number']")
+        typed.fill(str(number))
+        typed.press("Tab")
+        return rows.last
+
+    def limit_sources(self, row: Locator, ranges: str) -> None:
+        row.locator("input[value=list]").check(force=True)
+        row.locator("input[name$='.sources']").fill(ranges)
+
+    def asked_row(self, machine: str, number: int) -> Locator:
+        """What a request says of one port of one machine."""
+        ports = self.pane.locator("section.asked").filter(
+            has=self.page.get_by_role("heading", name=re.compile(f"^{machine}"))
+        )
+        return ports.locator("tbody tr").filter(
+            has=self.page.get_by_role("rowheader", name=re.compile(f"^{number}"))
+        )
 
 
 @contextmanager
