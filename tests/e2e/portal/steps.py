@@ -4,7 +4,6 @@ The words are Azure's, English and French, and stand here once more so that the 
 them from the portal that they examine.
 """
 
-# reason: French is written with its own apostrophe
 from __future__ import annotations
 
 import re

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.portal.axe import overflow, violations
+from tests.e2e.portal.accessibility import overflow, violations
 from tests.e2e.portal.pages import PAGES, Shown
 from tests.e2e.portal.portal_world import Visitors, World
 
