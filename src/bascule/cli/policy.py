@@ -10,11 +10,18 @@ from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, port_words
 from bascule.cli.lockout import keep_my_way_in
 from bascule.cli.parameters import MACHINE, PORT, Port, SourceType, SpanType
+from bascule.cli.preview import dry_run_option, tell_preview
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.rules_table import rule_rows, rules_json
 from bascule.client import policies
 from bascule.client.machines import get_machine
-from bascule.client.policies import PortRule, get_machine_rules, put_machine_rules
+from bascule.client.policies import (
+    PortRule,
+    get_machine_rules,
+    preview_machine_rules,
+    preview_removal,
+    put_machine_rules,
+)
 from bascule.domain.ids import parse_name
 from bascule.domain.policy import MAXIMUM_DURATION, MINIMUM_DURATION
 
@@ -108,6 +115,7 @@ Examples:
     metavar="NAME",
     help="The policy to write to; made when there is none.",
 )
+@dry_run_option
 @output_option
 def set_command(
     machine: str,
@@ -117,6 +125,7 @@ def set_command(
     on_expiry: str,
     require_why: bool,
     policy_name: str,
+    dry_run: bool,
     output: str,
 ) -> None:
     """Say which ports of MACHINE are shut, and how each may be opened.
@@ -139,6 +148,9 @@ def set_command(
             )
             for port in dict.fromkeys(wanted)
         ]
+        if dry_run:
+            tell_preview(preview_machine_rules(connection, found.id, rules, policy_name), output)
+            return
         keep_my_way_in(found, wanted)
         answer = put_machine_rules(connection, found.id, rules, policy_name)
         after = get_machine(connection, found.id)
@@ -158,10 +170,14 @@ def set_command(
 
 @policy.command(epilog="\b\nExamples:\n  bascule policy remove web-1")
 @click.argument("machine", type=MACHINE)
-def remove(machine: str) -> None:
+@dry_run_option
+def remove(machine: str, dry_run: bool) -> None:
     """Take MACHINE out of every policy; what they named opens."""
     with connect() as connection:
         found = find_machine(connection, machine)
+        if dry_run:
+            tell_preview(preview_removal(connection, found.id))
+            return
         is_done = policies.delete_machine_rules(connection, found.id)
         after = get_machine(connection, found.id)
     if not is_done:

@@ -20,6 +20,8 @@ from bascule.domain.times import format_duration, parse_duration
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
     from bascule.client.connection import Connection
 
+_DRY_RUN = {"dryRun": "true"}
+
 
 @dataclass(frozen=True, slots=True)
 class PortRule:
@@ -65,6 +67,82 @@ def put_machine_rules(
     }
     answer = connection.call("PUT", _path(machine), BASCULE_VERSION, body=body)
     return _read_machine_rules(machine, answer.body)
+
+
+@dataclass(frozen=True, slots=True)
+class PortChange:
+    """A port that a change would shut, open, or leave in no policy."""
+
+    number: int
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True)
+class GrantChange:
+    """Live access that a change would end, or end earlier."""
+
+    requestor: str  # empty: the caller may not see whose it is
+    number: int  # 0 then
+    ends_at: str  # the earlier end; empty: at once
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a change of one machine's rules would do; nothing was changed."""
+
+    shuts: tuple[PortChange, ...]
+    alters: tuple[PortChange, ...]  # what becomes of sessions at the end
+    leaves: tuple[PortChange, ...]  # they stay shut, in no policy
+    opens: tuple[PortChange, ...]
+    ends: tuple[GrantChange, ...]
+    shortens: tuple[GrantChange, ...]
+
+
+def preview_machine_rules(
+    connection: Connection, machine: ResourceId, ports: Sequence[PortRule], policy_name: str
+) -> Preview:
+    """What ``put_machine_rules`` would do."""
+    properties = {"ports": [_rule_json(each) for each in ports], "policyName": policy_name}
+    answer = connection.call(
+        "PUT",
+        _path(machine),
+        BASCULE_VERSION,
+        query=_DRY_RUN,
+        body={"properties": properties},
+    )
+    return _read_preview(answer.body)
+
+
+def preview_removal(connection: Connection, machine: ResourceId) -> Preview:
+    """What ``delete_machine_rules`` would do."""
+    answer = connection.call("DELETE", _path(machine), BASCULE_VERSION, query=_DRY_RUN)
+    return _read_preview(answer.body)
+
+
+def _read_preview(data: Data) -> Preview:
+    return Preview(
+        shuts=_read_changes(data, "shuts"),
+        alters=_read_changes(data, "alters"),
+        leaves=_read_changes(data, "leaves"),
+        opens=_read_changes(data, "opens"),
+        ends=_read_touched(data, "endsGrants"),
+        shortens=_read_touched(data, "shortensGrants"),
+    )
+
+
+def _read_changes(data: Data, name: str) -> tuple[PortChange, ...]:
+    return tuple(
+        PortChange(number(each, "number"), text(each, "protocol")) for each in objects(data, name)
+    )
+
+
+def _read_touched(data: Data, name: str) -> tuple[GrantChange, ...]:
+    return tuple(
+        GrantChange(
+            text(each, "requestor", ""), number(each, "number", 0), text(each, "endTimeUtc", "")
+        )
+        for each in objects(data, name)
+    )
 
 
 def delete_machine_rules(connection: Connection, machine: ResourceId) -> bool:

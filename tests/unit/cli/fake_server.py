@@ -88,6 +88,7 @@ class FakeServer:
     policies: dict[str, dict[str, list[Json]]] = field(
         default_factory=dict
     )  # path -> machine -> rules
+    preview: Json = field(default_factory=dict)  # what a dry run answers
     requests: list[Json] = field(default_factory=list)  # newest first
     events: list[Json] = field(default_factory=list)
     agents: dict[str, str] = field(default_factory=dict)  # machine name -> opens | fails | silent
@@ -336,6 +337,8 @@ class FakeServer:
 
     def _put_rules(self, match: re.Match[str], query: Json, body: Json) -> tuple[int, Json]:
         properties = body["properties"]
+        if query.get("dryRun"):
+            return 200, self.preview
         closed = self._machine(match[1])["properties"]["bascule"]["closedPorts"]
         self.policies.setdefault(policy_path(properties["policyName"]), {})[match[1]] = properties[
             "ports"
@@ -350,7 +353,9 @@ class FakeServer:
         ]
         return self._rules(match, query, body)
 
-    def _delete_rules(self, match: re.Match[str], *_: Json) -> tuple[int, None]:
+    def _delete_rules(self, match: re.Match[str], query: Json, _: Json) -> tuple[int, Json | None]:
+        if query.get("dryRun"):
+            return 200, self.preview
         named = [policy for policy in self.policies.values() if policy.pop(match[1], None)]
         if named:
             ours = self._machine(match[1])["properties"]["bascule"]

@@ -278,6 +278,36 @@ class TestPolicy:
             3389,
         ]
 
+    def test_a_dry_run_says_what_would_change_and_sends_nothing_else(
+        self, cli: Cli, server: FakeServer
+    ) -> None:
+        server.add_machine("web-1", closed=[closed(22)])
+        port = {"machineId": "x", "number": 22, "protocol": "TCP"}
+        grant = {**port, "requestor": "ada\x1b[2J", "requestId": "r"}
+        server.preview = {
+            "shuts": [{**port, "number": 80}],
+            "alters": [],
+            "leaves": [port],
+            "opens": [{**port, "protocol": "UDP"}],
+            "endsGrants": [grant, {"machineId": "x"}],
+            "shortensGrants": [{**grant, "endTimeUtc": "2030-01-01T12:05:00Z"}],
+        }
+        told = [
+            "port 80/tcp would be shut",
+            "port 22/tcp would stay shut, in no policy",
+            "port 22/udp would open: Bascule lets everybody through",
+            "the live access of ada[2J to port 22 would end at once",
+            "the live access of somebody would end at once",
+            "the live access of ada[2J to port 22 would end earlier, at 2030-01-01T12:05:00Z",
+        ]
+        assert cli("policy", "set", "web-1", "-p", "80", "--dry-run").out.splitlines() == told
+        assert cli("policy", "remove", "web-1", "--dry-run").out.splitlines() == told
+        as_json = cli("policy", "set", "web-1", "--dry-run", "-o", "json").json
+        assert as_json["shuts"] == [{"number": 80, "protocol": "TCP"}]
+        server.preview = {}
+        assert "Nothing would change" in cli("policy", "set", "web-1", "--dry-run").out
+        assert server.policies == {}
+
     def test_set_all(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1")
         result = cli("policy", "set", "web-1", "-p", "22", "-p", "53/*", "--max", "1h", "--from", "198.51.100.0/24",

@@ -1,0 +1,56 @@
+"""``--dry-run``: what a change of rules would do, said and not done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import click
+
+from bascule.cli.find import port_words
+from bascule.cli.printing import emit_json, say
+from bascule.client.policies import GrantChange, PortChange, Preview
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def dry_run_option(command: F) -> F:
+    """``--dry-run``, handed over as ``dry_run``."""
+    return click.option("--dry-run", is_flag=True, help="Say what would change; change nothing.")(
+        command
+    )
+
+
+def tell_preview(preview: Preview, output: str = "table") -> None:
+    if output == "json":
+        emit_json(asdict(preview))
+        return
+    lines = list(_lines(preview))
+    for line in lines or ["Nothing would change: no port, no live access."]:
+        say(line)
+
+
+def _lines(preview: Preview) -> Iterable[str]:
+    for words, ports in (
+        ("would be shut", preview.shuts),
+        ("stays shut; what becomes of sessions at the end would change", preview.alters),
+        ("would stay shut, in no policy", preview.leaves),
+        ("would open: Bascule lets everybody through", preview.opens),
+    ):
+        for port in ports:
+            yield f"port {_port(port)} {words}"
+    for grant in preview.ends:
+        yield f"{_access(grant)} would end at once"
+    for grant in preview.shortens:
+        yield f"{_access(grant)} would end earlier, at {grant.ends_at}"
+
+
+def _port(port: PortChange) -> str:
+    return port_words(port.number, port.protocol)
+
+
+def _access(grant: GrantChange) -> str:
+    if not grant.requestor:
+        return "the live access of somebody"
+    return f"the live access of {grant.requestor} to port {grant.number}"
