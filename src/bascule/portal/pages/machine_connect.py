@@ -1,0 +1,199 @@
+"""Connect: is the machine there, is just-in-time on, is a port open for this visitor?
+
+What is missing is offered: enabling it, or asking with one click for the system's own port,
+the visitor's own address and the longest time that the policy allows. Then it says how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from bascule.api.auth import decides
+from bascule.api.my_address import source_of_caller
+from bascule.domain.actions import INITIATE, MACHINE_READ, POLICY_READ
+from bascule.domain.decide import Denied
+from bascule.domain.grant import Grant
+from bascule.domain.ids import ResourceId
+from bascule.domain.net import Address, AddressPrefix, is_within, parse_address
+from bascule.domain.policy import PortRule
+from bascule.domain.request import RequestedMachine, RequestedPort
+from bascule.domain.times import format_utc
+from bascule.errors import BasculeError, InvalidInput, NotFound, RequestDenied
+from bascule.interfaces import Reader, Transaction
+from bascule.portal import problems
+from bascule.portal.connecting import Way, admits, rdp_file, reachable_address, ways_to
+from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.look import HEADERS
+from bascule.portal.machine import (
+    DEFAULT_PORTS,
+    Place,
+    default_rule,
+    frame,
+    look_at,
+    path_of,
+    wanted_id,
+)
+from bascule.portal.spans import words_of
+from bascule.services import requests
+from bascule.services.act import Act
+from bascule.services.fleet import is_online
+from bascule.services.views import view_requests
+
+router = APIRouter(route_class=PortalRoute)
+
+_MACHINE = "/portal/machines/{group}/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mine:
+    """A port that is open for this visitor, or is being opened."""
+
+    grant: Grant
+    state: str  # as it is shown
+    address: Address | None  # None: none of the machine's is of the family that was granted
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        return ways_to(self.address, self.grant.number) if self.address is not None else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one click asks for."""
+
+    policy_id: ResourceId
+    rule: PortRule
+    source: AddressPrefix | None  # None: the visitor's own address cannot be meant
+    why_none: str = ""
+
+
+@router.get(f"{_MACHINE}/connect")
+@decides(MACHINE_READ)
+async def connect(visit: CurrentVisit, group: str, name: str) -> Response:
+    return await _show(visit, wanted_id(visit, group, name))
+
+
+async def _show(visit: Visit, wanted: ResourceId, error: BasculeError | None = None) -> Response:
+    def look(reader: Reader) -> tuple[Place, list[Mine]]:
+        place = look_at(visit, reader, wanted)
+        return place, _mine(visit, reader, place)
+
+    place, mine = await visit.read(look)
+    point = place.view.point
+    return visit.show(
+        "machine_connect.html",
+        error.http_status if error is not None else 200,
+        **frame(visit, place, "connect"),
+        is_online=point is not None and is_online(point, visit.now),
+        mine=mine,
+        offer=_offer(visit, place),
+        offered=default_rule(place.machine),
+        span_words=words_of,
+        justification=visit.form.text("justification"),
+        reasons=problems.reasons_of(error) if error is not None else (),
+        advice=error.advice if error is not None else "",
+    )
+
+
+def _mine(visit: Visit, reader: Reader, place: Place) -> list[Mine]:
+    """The visitor's own live grants here that let in the address that he comes from now."""
+    me, uid = visit.subject, place.machine.uid
+    if not me.address:
+        return []
+    own = parse_address(me.address)
+    live = [
+        grant
+        for grant in reader.live_grants_of([me.principal_id])
+        if grant.machine_uid == uid and admits(grant, own)
+    ]
+    wanted = dict.fromkeys(grant.request_id for grant in live)
+    found = [request for each in wanted if (request := reader.request(each)) is not None]
+    views = {view.request.id: view for view in view_requests(reader, found, visit.now)}
+    return [
+        Mine(
+            grant,
+            views[grant.request_id].shown(grant).state,
+            reachable_address(place.machine, grant.sources),
+        )
+        for grant in live
+    ]
+
+
+def _offer(visit: Visit, place: Place) -> Offer | None:
+    """The system's own port if a policy offers it to the visitor's address, else the first."""
+    rules = place.rules
+    if not rules:
+        return None
+    try:
+        source = source_of_caller(visit.subject.address, visit.state.proxies)
+    except InvalidInput as error:
+        policy, rule = _preferred(place, rules)
+        return Offer(policy, rule, None, error.message)
+    fitting = [each for each in rules if is_within([source], each[1].sources)]
+    policy, rule = _preferred(place, fitting or rules)
+    return Offer(policy, rule, source)
+
+
+def _preferred(
+    place: Place, rules: Sequence[tuple[ResourceId, PortRule]]
+) -> tuple[ResourceId, PortRule]:
+    own = DEFAULT_PORTS[place.machine.os_type]
+    return next((each for each in rules if each[1].number == own), rules[0])
+
+
+@router.post(f"{_MACHINE}/connect")
+@decides(INITIATE, POLICY_READ)
+async def ask(visit: CurrentVisit, group: str, name: str) -> Response:
+    """Ask for what the page offers; what has changed since is decided anew."""
+    wanted = wanted_id(visit, group, name)
+    try:
+        policy, answer = await visit.perform(lambda tx, act: _ask(tx, act, visit, wanted))
+        if isinstance(answer, Denied):
+            raise requests.denial(answer, policy)
+    except (InvalidInput, RequestDenied) as error:
+        return await _show(visit, wanted, error)
+    return visit.go(f"{path_of(wanted)}/connect", "access_requested")
+
+
+def _ask(
+    tx: Transaction, act: Act, visit: Visit, wanted: ResourceId
+) -> tuple[ResourceId, requests.Initiated | Denied]:
+    place = look_at(visit, tx, wanted)
+    source = source_of_caller(visit.subject.address, visit.state.proxies)
+    offer = _offer(visit, place)
+    if offer is None:
+        raise InvalidInput(
+            f"Just-in-time access is not on for {place.machine.id.name}, or not shown to you.",
+            code="PortNotInPolicy",
+        )
+    ends_at = act.now + offer.rule.max_duration
+    port = RequestedPort(offer.rule.number, (source,), ends_at, format_utc(ends_at))
+    asked = (RequestedMachine(place.machine.id, (port,)),)
+    why = visit.form.text("justification") or None
+    policy = offer.policy_id
+    return policy, requests.initiate(tx, act, policy, asked, why, visit.subject)
+
+
+@router.get(f"{_MACHINE}/connect.rdp")
+@decides(MACHINE_READ)
+async def remote_desktop(visit: CurrentVisit, group: str, name: str, grant: str = "") -> Response:
+    """The file that Remote Desktop opens, for a port that is open for this visitor."""
+    wanted = wanted_id(visit, group, name)
+
+    def look(reader: Reader) -> tuple[Place, list[Mine]]:
+        place = look_at(visit, reader, wanted)
+        return place, _mine(visit, reader, place)
+
+    place, mine = await visit.read(look)
+    found = next((each for each in mine if each.grant.id == grant), None)
+    if found is None or found.address is None:
+        raise NotFound("Nothing is open for you under this address (any more).")
+    headers = {
+        **HEADERS,
+        "Content-Disposition": f'attachment; filename="{place.machine.id.name}.rdp"',
+    }
+    return Response(rdp_file(found.address, found.grant.number), 200, headers, "application/x-rdp")

@@ -1,0 +1,73 @@
+"""What agents say of their weaknesses, as ``portal.weaknesses`` finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bascule.portal.words import Pair
+
+WORDS: Mapping[str, Pair] = {
+    "weakness.unowned": (
+        (
+            "The firewall table cannot be owned here (kernel below 6.9 or nftables below 1.1): another "
+            "tool’s nft flush ruleset would open every port until it is healed."
+        ),
+        (
+            "La table du pare-feu ne peut pas avoir de propriétaire ici (noyau antérieur à 6.9 ou "
+            "nftables antérieur à 1.1) : la commande nft flush ruleset d’un autre outil ouvrirait tous "
+            "les ports jusqu’à leur rétablissement."
+        ),
+    ),
+    "weakness.no_destroy": (
+        (
+            "This kernel cannot destroy sockets: a connection that was cut lingers on the host until "
+            "its own timeout."
+        ),
+        (
+            "Ce noyau ne sait pas détruire les sockets : une connexion coupée subsiste sur l’hôte "
+            "jusqu’à son propre délai d’expiration."
+        ),
+    ),
+    "weakness.no_conntrack": (
+        (
+            "Tracked connections cannot be listed (module nf_conntrack_netlink): connections through "
+            "published container ports are cut when their port is first closed."
+        ),
+        (
+            "Les connexions suivies ne peuvent pas être énumérées (module nf_conntrack_netlink) : les "
+            "connexions aux ports publiés de conteneurs sont coupées à la première fermeture du port."
+        ),
+    ),
+    "weakness.not_held": (
+        (
+            "No service manager keeps the socket that owns the firewall table: while no agent runs, "
+            "another tool’s nft flush ruleset would open the ports. Run it as a service: bascule agent "
+            "install."
+        ),
+        (
+            "Aucun gestionnaire de services ne conserve le socket propriétaire de la table du "
+            "pare-feu : sans agent actif, la commande nft flush ruleset d’un autre outil ouvrirait les "
+            "ports. Exécutez-le comme service : bascule agent install."
+        ),
+    ),
+    "weakness.record": (
+        (
+            "The server’s record is no longer the one that this agent has seen. The evidence is in its "
+            "state directory (witness.json); check it with bascule audit verify --witness."
+        ),
+        (
+            "Le registre du serveur n’est plus celui que cet agent a vu. La preuve se trouve dans son "
+            "répertoire d’état (witness.json) ; contrôlez-la avec bascule audit verify --witness."
+        ),
+    ),
+    "weakness.own_range": (
+        (
+            "Port {port} is shut and lies in this host’s range for its own connections: some of them "
+            "will fail. Change net.ipv4.ip_local_port_range or release the port."
+        ),
+        (
+            "Le port {port} est fermé et se trouve dans la plage des connexions sortantes de cet hôte : "
+            "certaines échoueront. Modifiez net.ipv4.ip_local_port_range ou libérez le port."
+        ),
+    ),
+}

@@ -1,0 +1,388 @@
+"""A machine's pages: what is shown to whom, and that a form does no more than the API would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from bascule.domain.actions import (
+    INITIATE,
+    MACHINE_READ,
+    MACHINE_WRITE,
+    NSG_READ,
+    POLICY_READ,
+    POLICY_WRITE,
+)
+from tests.portal.visiting import Person, owner, somebody, text_of
+from tests.wire.house import CALLER, JIT, House, port_rule
+
+pytestmark = pytest.mark.sockets  # *My IP* asks this host whether an address is its own
+
+WEB = "/portal/machines/default/web-1"
+STRANGER = "198.51.100.66"
+SEE = (MACHINE_READ, POLICY_READ)
+
+
+class Town(House):
+    """web-1 with its agent, whose ports are what a test makes them."""
+
+    agent: TestClient
+    uid: str
+
+    def build(self) -> None:
+        self.uid = self.add_machine(
+            "web-1", properties={"bascule": {"addresses": ["10.0.0.5", "2001:db8::5"]}}
+        )
+        self.agent = self.enrol("web-1")
+        self.tell()
+
+    def tell(self, *in_force: str, **more: Any) -> None:
+        self.report(self.agent, self.uid, *in_force, **more)
+
+    def set_rules(self, *rules: dict[str, Any], name: str = "web-1") -> None:
+        path = f"{self.machine(name)}/providers/Bascule.Access/machineRules/default"
+        answer = self.call("PUT", path, {"properties": {"ports": list(rules)}})
+        assert answer.status_code == 200, answer.text
+
+    def open_port(self, number: int = 22, source: str = CALLER, minutes: int = 60) -> str:
+        """By the administrator; the grant's id."""
+        end = f"2030-01-01T{12 + minutes // 60}:{minutes % 60:02}:00Z"
+        port = {"number": number, "allowedSourceAddressPrefix": source, "endTimeUtc": end}
+        body = {"virtualMachines": [{"id": self.machine("web-1"), "ports": [port]}]}
+        answer = self.call("POST", f"{self.policy()}/initiate", body, JIT)
+        assert answer.status_code == 202, answer.text
+        (grant,) = self.see(lambda r: r.live_grants([self.uid]))
+        self.tell(grant.id)
+        return grant.id
+
+    def ports(self) -> dict[str, list[str]]:
+        """What is shut, and what of it no policy names."""
+        shown = self.call("GET", self.machine("web-1")).json()["properties"]["bascule"]
+        shut = [f"{each['number']}" for each in shown["closedPorts"]]
+        return {
+            "shut": shut,
+            "unnamed": [f"{e['number']}" for e in shown["closedPorts"] if not e["inPolicy"]],
+        }
+
+
+@pytest.fixture
+def town(house: House) -> Iterator[Town]:
+    house.__class__ = Town
+    assert isinstance(house, Town)
+    house.build()
+    return house
+
+
+# -- who sees what ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tail", ["", "/configuration", "/connect", "/activity"])
+def test_who_may_not_read_the_machine_is_not_told_whether_it_is_there(
+    town: Town, tail: str
+) -> None:
+    town.add_machine("db-1")
+    person = somebody(town, "rita@example.com", town.machine("db-1"), *SEE)
+    for name in ("web-1", "nobody"):
+        answer = person.get(f"/portal/machines/default/{name}{tail}")
+        assert answer.status_code == 403
+        assert "10.0.0.5" not in answer.text
+    assert owner(town).get(f"/portal/machines/default/nobody{tail}").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/portal/machines/a%3Cb/web-1", "/portal/machines/default/-x"])
+def test_an_address_that_names_no_machine_is_a_page_that_says_so(town: Town, path: str) -> None:
+    assert owner(town).get(path).status_code in (400, 404)
+
+
+def test_the_overview_says_how_the_machine_stands(town: Town) -> None:
+    town.set_rules(port_rule(22))
+    town.tell(
+        weaknesses=["This kernel cannot destroy sockets (x): a connection", "something new <b>"],
+        facts={"kernel": "6.12", "nftables": "1.1.3"},
+        agentVersion="0.1.0",
+        closed=[{"protocol": "TCP", "number": 22, "onExpiry": "keep"}],
+    )
+    anna = owner(town)
+    page = text_of(anna.page(WEB))
+    for words in ("10.0.0.5", "2001:db8::5", "Configured", "Online", "22/tcp", "kernel 6.12"):
+        assert words in page, words
+    assert "Nothing is open for anybody" in page
+    assert "Nobody knocked" in page
+    assert "This kernel cannot destroy sockets: a connection that was cut" in page
+    assert "something new <b>" in page, "as it came, as text"
+    french = text_of(anna.page(WEB, language="fr"))
+    for words in ("Derniers accès", "Configuré", "En ligne", "Ce noyau ne sait pas détruire"):
+        assert words in french, words
+    town.clock.pass_time(60)
+    assert "Away" in text_of(anna.page(WEB))
+
+
+def test_a_machine_without_an_agent_says_so(town: Town) -> None:
+    town.add_machine("bare-1")
+    page = text_of(owner(town).page("/portal/machines/default/bare-1"))
+    for words in ("No agent", "Unsupported", "none is known", "Without an agent nobody counts"):
+        assert words in page, words
+
+
+def test_the_overview_shows_who_has_what_open_and_the_last_accesses(town: Town) -> None:
+    town.set_rules(port_rule(22))
+    town.open_port()
+    html = owner(town).page(WEB)
+    page = text_of(html)
+    assert page.count("administrator") >= 2, "open now, and in the table of accesses"
+    assert CALLER in page
+    assert 'data-form="left"' in html
+    assert html.count("<rect") == 1
+    assert "One access in the course of time" in html
+
+
+def test_another_persons_access_is_not_shown_without_the_right(town: Town) -> None:
+    """The API's lists show one's own and what lies within one's sight; so does this page."""
+    town.set_rules(port_rule(22, allowedSourceAddressPrefix="*"))
+    town.open_port()
+    person = somebody(town, "mara@example.com", town.machine("web-1"), MACHINE_READ)
+    page = text_of(person.page(WEB))
+    assert "administrator" not in page
+    assert "Nothing is open for you" in page
+    assert "10.0.0.5" in page
+    rules = text_of(person.page(f"{WEB}/configuration"))
+    assert "is not shown to you" in rules
+    assert "3 h" not in rules
+
+
+def test_what_root_opened_on_the_host_is_shown_to_whom_the_view_is(town: Town) -> None:
+    note = {"kind": "local-open", "text": "22/tcp", "sources": ["192.0.2.99"], "seconds": 900}
+    town.tell("local-1", notes=[{**note, "id": "local-1"}])
+    assert "192.0.2.99" in text_of(owner(town).page(WEB))
+    sees = somebody(town, "sara@example.com", town.machine("web-1"), *SEE, NSG_READ)
+    assert "by root" in text_of(sees.page(WEB))
+    not_so = somebody(town, "nora@example.com", town.machine("web-1"), *SEE)
+    assert "192.0.2.99" not in text_of(not_so.page(WEB))
+
+
+def test_blocked_attempts_stand_by_hour_with_their_figures(town: Town) -> None:
+    ssh = {"protocol": "TCP", "number": 22}
+    town.tell(
+        knocks=[
+            {"source": STRANGER, **ssh, "attempts": 3, "age": 7200},
+            {"source": "2001:db8::66", **ssh, "attempts": 1},
+            {"attempts": 4},
+        ]
+    )
+    anna = owner(town)
+    html = anna.page(WEB)
+    page = text_of(html)
+    assert "8 blocked attempts" in page
+    assert STRANGER in page
+    assert "2001:db8::66" in page
+    assert "and 4 of other sources" in page
+    assert html.count('class="bar-b"') == 2, "two hours with attempts"
+    assert '<th scope="row"><time datetime="2030-01-01T10:00:00' in html
+    assert html.count('class="bar-b"') == anna.page(f"{WEB}?knocks=week").count('class="bar-b"')
+    assert "8 tentatives bloquées" in text_of(anna.page(f"{WEB}?knocks=nonsense", language="fr"))
+
+
+# -- configuration ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("system", "number"), [("Linux", 22), ("Windows", 3389)])
+def test_enabling_sets_the_systems_port_for_three_hours_from_anywhere(
+    town: Town, system: str, number: int
+) -> None:
+    town.add_machine("web-1", properties={"storageProfile": {"osDisk": {"osType": system}}})
+    anna = owner(town)
+    assert f"{number}/tcp" in text_of(anna.page(f"{WEB}/configuration"))
+    answer = anna.send(f"{WEB}/configuration/enable")
+    assert answer.headers["location"] == f"{WEB}/configuration?notice=jit_enabled"
+    (rule,) = town.call("GET", town.policy(), version=JIT).json()["properties"]["virtualMachines"][
+        0
+    ]["ports"]
+    assert rule["number"] == number
+    assert rule["maxRequestAccessDuration"] == "PT3H"
+    assert rule["allowedSourceAddressPrefix"] == "*"
+    page = text_of(anna.page(f"{WEB}/configuration?notice=jit_enabled"))
+    assert "Just-in-time access is enabled; the port is being shut" in page
+    assert "Edit the policy" in page
+
+
+def test_enabling_again_changes_nothing(town: Town) -> None:
+    """A form of yesterday must not replace what somebody has set since."""
+    town.set_rules(port_rule(22, maxRequestAccessDuration="PT1H"), port_rule(8080))
+    before = town.call("GET", town.policy(), version=JIT).json()
+    answer = owner(town).send(f"{WEB}/configuration/enable")
+    assert answer.status_code == 409
+    assert town.call("GET", town.policy(), version=JIT).json() == before
+
+
+@pytest.mark.parametrize(
+    "actions", [SEE, (*SEE, POLICY_WRITE), (*SEE, MACHINE_WRITE), (*SEE, INITIATE)]
+)
+def test_who_may_not_write_enables_and_releases_nothing(
+    town: Town, actions: tuple[str, ...]
+) -> None:
+    """By a crafted form, too: the button is off, and the act refused."""
+    person = somebody(town, "rita@example.com", town.machine("web-1"), *actions)
+    page = person.page(f"{WEB}/configuration")
+    assert 'aria-disabled="true"' in page
+    assert "You lack the right to do this here" in text_of(page)
+    assert person.send(f"{WEB}/configuration/enable").status_code == 403
+    assert town.ports() == {"shut": [], "unnamed": []}
+    town.set_rules(port_rule(8080))
+    town.set_rules()
+    assert town.ports() == {"shut": ["8080"], "unnamed": ["8080"]}
+    for fields in ({"port": "8080/tcp"}, {"all": "1"}):
+        assert person.send(f"{WEB}/configuration/release", fields).status_code == 403
+    assert town.ports()["shut"] == ["8080"]
+
+
+def test_a_right_at_another_machine_enables_nothing_here(town: Town) -> None:
+    town.add_machine("db-1")
+    person = somebody(
+        town, "rita@example.com", town.machine("db-1"), *SEE, POLICY_WRITE, MACHINE_WRITE
+    )
+    for name in ("web-1", "nobody"):
+        answer = person.send(f"/portal/machines/default/{name}/configuration/enable")
+        assert answer.status_code == 403
+    assert town.ports()["shut"] == []
+
+
+def test_a_form_without_the_sessions_proof_enables_nothing(town: Town) -> None:
+    anna = owner(town)
+    for path in (f"{WEB}/configuration/enable", f"{WEB}/connect"):
+        assert anna.post(path, {"csrf": "no"}).status_code == 403
+    assert town.ports()["shut"] == []
+
+
+def test_ports_in_no_policy_are_listed_and_released(town: Town) -> None:
+    town.set_rules(port_rule(22), port_rule(8080), port_rule(9090))
+    town.set_rules(port_rule(22))
+    anna = owner(town)
+    page = text_of(anna.page(f"{WEB}/configuration"))
+    assert "Closed, in no policy" in page
+    assert "8080/tcp" in page
+    assert anna.send(f"{WEB}/configuration/release", {"port": "8080/tcp"}).status_code == 303
+    assert town.ports() == {"shut": ["22", "9090"], "unnamed": ["9090"]}
+    refused = anna.send(f"{WEB}/configuration/release", {"port": "22/tcp"})
+    assert refused.status_code == 409, "a policy names it"
+    for bad in ({}, {"port": "22"}, {"port": "0/tcp"}, {"port": "22/icmp"}):
+        assert anna.send(f"{WEB}/configuration/release", bad).status_code == 400, bad
+    assert anna.send(f"{WEB}/configuration/release", {"all": "1"}).status_code == 303
+    assert town.ports() == {"shut": ["22"], "unnamed": []}
+    assert "Closed, in no policy" not in text_of(anna.page(f"{WEB}/configuration"))
+
+
+def test_the_settings_are_shown_with_the_way_to_edit_them(town: Town) -> None:
+    town.set_rules(
+        port_rule(
+            22,
+            allowedSourceAddressPrefix="192.0.2.0/24",
+            maxRequestAccessDuration="PT1H30M",
+            bascule={"onExpiry": "kill", "justificationRequired": True},
+        )
+    )
+    html = owner(town).page(f"{WEB}/configuration")
+    page = text_of(html)
+    for words in ("192.0.2.0/24", "1\N{NO-BREAK SPACE}h 30", "are cut", "required"):
+        assert words.replace("\N{NO-BREAK SPACE}", " ") in page, words
+    assert "/portal/jit/configure?machine=" in html
+    assert "/portal/jit/remove?machine=" in html
+
+
+# -- connect ----------------------------------------------------------------------------------
+
+
+def test_connect_offers_to_enable_then_asks_then_says_how(town: Town) -> None:
+    anna = owner(town)
+    page = text_of(anna.page(f"{WEB}/connect"))
+    assert "Just-in-time access is not enabled" in page
+    answer = anna.send(f"{WEB}/configuration/enable", {"then": "connect"})
+    assert answer.headers["location"] == f"{WEB}/connect?notice=jit_enabled"
+    town.tell()
+    page = text_of(anna.page(f"{WEB}/connect"))
+    assert f"Opens port 22 for {CALLER} alone" in page
+    answer = anna.send(f"{WEB}/connect")
+    assert answer.headers["location"] == f"{WEB}/connect?notice=access_requested"
+    (grant,) = town.see(lambda r: r.live_grants([town.uid]))
+    assert (grant.number, [str(each) for each in grant.sources]) == (22, [CALLER])
+    assert (grant.ends_at - grant.started_at).total_seconds() == 3 * 3600
+    assert grant.requestor == "olga@example.com"
+    assert "Opening for you" in text_of(anna.page(f"{WEB}/connect"))
+    town.tell(grant.id)
+    html = anna.page(f"{WEB}/connect", language="fr")
+    assert "Ouvert pour vous" in text_of(html)
+    assert 'data-copy="ssh 10.0.0.5"' in html, "of the family that was granted"
+    assert f"/portal/requests/{grant.request_id}" in html
+
+
+def test_what_is_open_for_another_or_from_elsewhere_is_not_open_for_me(town: Town) -> None:
+    town.set_rules(port_rule(22))
+    town.open_port()
+    anna = owner(town)
+    page = anna.page(f"{WEB}/connect")
+    assert "Not open for you yet" in text_of(page)
+    assert "ssh 10.0.0.5" not in page
+    anna.send(f"{WEB}/connect")
+    elsewhere = Person.__new__(Person)
+    elsewhere.__dict__ |= anna.__dict__
+    elsewhere.client = town.client_of(None, "203.0.113.77")
+    elsewhere.client.cookies = anna.client.cookies
+    assert "Not open for you yet" in text_of(elsewhere.page(f"{WEB}/connect"))
+
+
+def test_remote_desktop_has_its_line_and_its_file(town: Town) -> None:
+    town.set_rules(port_rule(3389))
+    anna = owner(town)
+    assert anna.send(f"{WEB}/connect").status_code == 303
+    (grant,) = town.see(lambda r: r.live_grants([town.uid]))
+    town.tell(grant.id)
+    assert 'data-copy="mstsc /v:10.0.0.5:3389"' in anna.page(f"{WEB}/connect")
+    answer = anna.get(f"{WEB}/connect.rdp?grant={grant.id}")
+    assert answer.text.startswith("full address:s:10.0.0.5:3389\r\n")
+    assert answer.headers["content-disposition"] == 'attachment; filename="web-1.rdp"'
+    other = somebody(town, "rita@example.com", town.machine("web-1"), *SEE, INITIATE)
+    assert other.get(f"{WEB}/connect.rdp?grant={grant.id}").status_code == 404
+
+
+def test_a_required_reason_is_asked_for(town: Town) -> None:
+    town.set_rules(port_rule(22, bascule={"justificationRequired": True}))
+    anna = owner(town)
+    assert "<textarea" in anna.page(f"{WEB}/connect")
+    refused = anna.send(f"{WEB}/connect", {"justification": "  "})
+    assert refused.status_code == 400
+    assert town.see(lambda r: r.live_grants([town.uid])) == []
+    assert anna.send(f"{WEB}/connect", {"justification": "ticket 7"}).status_code == 303
+
+
+def test_a_policy_that_does_not_allow_my_address_refuses(town: Town) -> None:
+    town.set_rules(port_rule(22, allowedSourceAddressPrefix="192.0.2.0/24"))
+    answer = owner(town).send(f"{WEB}/connect")
+    assert answer.status_code == 400
+    assert town.see(lambda r: r.live_grants([town.uid])) == []
+
+
+@pytest.mark.parametrize("actions", [SEE, (MACHINE_READ, INITIATE), (MACHINE_READ,)])
+def test_who_may_not_ask_opens_nothing(town: Town, actions: tuple[str, ...]) -> None:
+    town.set_rules(port_rule(22))
+    person = somebody(town, "rita@example.com", town.machine("web-1"), *actions)
+    person.page(f"{WEB}/connect")
+    assert person.send(f"{WEB}/connect").status_code in (400, 403)
+    assert town.see(lambda r: r.live_grants([town.uid])) == []
+
+
+def test_a_crafted_form_sets_neither_source_nor_time(town: Town) -> None:
+    """EDGES C3: one click asks for the visitor's own address and the policy's maximum."""
+    town.set_rules(port_rule(22, maxRequestAccessDuration="PT1H"))
+    fields = {"source": "*", "address": "0.0.0.0/0", "port": "3389", "span": "PT24H"}
+    assert owner(town).send(f"{WEB}/connect?source=*", fields).status_code == 303
+    (grant,) = town.see(lambda r: r.live_grants([town.uid]))
+    assert [str(each) for each in grant.sources] == [CALLER]
+    assert (grant.ends_at - grant.started_at).total_seconds() == 3600
+
+
+def test_the_activity_log_is_that_of_the_machine(town: Town) -> None:
+    answer = owner(town).get(f"{WEB}/activity")
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/portal/activity?machine=%2Fsubscriptions")

@@ -1,0 +1,99 @@
+"""What a machine's pages are made of: charts as numbers, lines to connect, weaknesses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+
+import pytest
+
+from bascule.agent.run import NOT_HELD
+from bascule.domain.machine import Machine, OsType
+from bascule.domain.net import AddressPrefix
+from bascule.drivers.nftables.features import NO_CONNTRACK, NO_DESTROY, UNOWNED
+from bascule.portal.charts import WIDTH, bars_of, lanes_of, round_up
+from bascule.portal.connecting import rdp_file, reachable_address, ways_to
+from bascule.portal.weaknesses import weakness_words
+from bascule.portal.words import Words
+from bascule.testing.store_contract.samples import an_id
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def test_bars_fill_the_width_and_never_leave_the_frame() -> None:
+    made = bars_of([0, 1, 1000, 40], height=100)
+    assert made.most == 1000
+    assert [bar.height for bar in made.bars] == [0, 2, 100, 4], "what is there is seen"
+    assert all(bar.top + bar.height == 100 for bar in made.bars)
+    assert made.bars[0].left >= 0
+    assert made.bars[-1].left + made.bars[-1].width <= WIDTH
+    assert bars_of([]).bars == ()
+    assert bars_of([0, 0]).most == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "top"), [(0, 1), (1, 1), (3, 5), (5, 5), (6, 10), (11, 20), (10**9, 10**9)]
+)
+def test_the_top_of_a_chart_is_a_round_number(value: int, top: int) -> None:
+    assert round_up(value) == top
+
+
+def test_lanes_stand_where_their_time_is() -> None:
+    made = lanes_of([(NOON, NOON + HOUR), (NOON + 3 * HOUR, NOON + 4 * HOUR)], NOON + 2 * HOUR)
+    assert (made.since, made.until, made.now) == (NOON, NOON + 4 * HOUR, 500)
+    assert [(lane.left, lane.width) for lane in made.lanes] == [(0, 250), (750, 250)]
+    assert made.middle == NOON + 2 * HOUR
+
+
+def test_a_short_span_is_still_seen_within_the_frame() -> None:
+    month = timedelta(days=30)
+    made = lanes_of([(NOON, NOON + HOUR), (NOON + month, NOON + month)], NOON + month)
+    assert all(lane.width >= 4 and lane.left + lane.width <= WIDTH for lane in made.lanes)
+    assert lanes_of([], NOON).lanes == ()
+
+
+@pytest.mark.parametrize(
+    ("address", "number", "command"),
+    [
+        ("10.0.0.5", 22, "ssh 10.0.0.5"),
+        ("2001:db8::5", 22, "ssh 2001:db8::5"),
+        ("10.0.0.5", 3389, "mstsc /v:10.0.0.5:3389"),
+        ("2001:db8::5", 3389, "mstsc /v:[2001:db8::5]:3389"),
+        ("10.0.0.5", 5985, "Enter-PSSession -ComputerName 10.0.0.5"),
+        ("2001:db8::5", 5986, "Enter-PSSession -ComputerName [2001:db8::5] -UseSSL"),
+        ("10.0.0.5", 8080, "10.0.0.5:8080"),
+    ],
+)
+def test_lines_to_connect(address: str, number: int, command: str) -> None:
+    assert [way.command for way in ways_to(ip_address(address), number)] == [command]
+
+
+def test_a_remote_desktop_file_names_address_and_port() -> None:
+    assert "full address:s:[2001:db8::5]:3389\r\n" in rdp_file(ip_address("2001:db8::5"), 3389)
+
+
+def test_the_address_is_of_the_family_that_was_granted() -> None:
+    """EDGES A22."""
+    both = (ip_address("10.0.0.5"), ip_address("2001:db8::5"))
+    machine = Machine(an_id("web-1"), "uid", "local", OsType.LINUX, both, {}, NOON)
+
+    def reached(*sources: str) -> str:
+        return str(reachable_address(machine, map(AddressPrefix.parse, sources)))
+
+    assert reached("192.0.2.7") == "10.0.0.5"
+    assert reached("2001:db8:1::/64") == "2001:db8::5"
+    assert reached("*") == "10.0.0.5"
+    assert reached() == "None"
+
+
+@pytest.mark.parametrize("sentence", [UNOWNED, NO_DESTROY, NO_CONNTRACK, NOT_HELD])
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_what_agents_say_of_themselves_is_known(sentence: str, language: str) -> None:
+    assert weakness_words(Words(language), sentence)
+
+
+def test_a_closed_port_in_the_hosts_own_range_is_named() -> None:
+    sentence = "port 40000/tcp is shut and lies in this host's range for its own connections, 1"
+    assert "40000" in weakness_words(Words("fr"), sentence)
+    assert weakness_words(Words("fr"), "port of somebody: <b>") == ""
