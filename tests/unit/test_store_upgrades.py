@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,18 +14,21 @@ from sqlalchemy import insert, text
 from bascule.domain.access import PrincipalKind
 from bascule.domain.actions import ASSIGNMENT_WRITE
 from bascule.domain.chain import ChainHead, link_after
+from bascule.domain.events import GrantOpened
 from bascule.domain.roles import NO_RIGHTS
 from bascule.domain.scopes import subscription_scope
 from bascule.identity.authenticate import find_principal, name_of_proof
 from bascule.identity.secrets import sha256_hex
 from bascule.interfaces import EventFilter, Reader
+from bascule.interfaces.listing import ListedMachine, ListFilter
 from bascule.services.rights import rights_of
+from bascule.store import grants
 from bascule.store import open as opening
 from bascule.store import tables as t
 from bascule.store.columns import to_microseconds
 from bascule.store.connections import connect
 from bascule.store.open import open_store
-from bascule.testing.store_contract.samples import SUBSCRIPTION, an_event
+from bascule.testing.store_contract.samples import HOUR, NOW, SUBSCRIPTION, a_grant, an_event, an_id
 
 
 def made_at(path: Path, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,3 +104,92 @@ def test_an_administrator_of_before_roles_still_signs_in_and_is_owner(
 
     asyncio.run(run())
     store.close()
+
+
+def test_lists_of_machines_know_what_happened_before_they_were_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was last let in and when, how many requests, and all that the tabs depend on."""
+    path = tmp_path / "bascule.db"
+    made_at(path, "0013", monkeypatch)
+    at = to_microseconds(NOW)
+    with connect(path) as raw:
+        for uid, tags in (("web-1", "{}"), ("db-1", '{"bascule-managed": "false"}')):
+            where = str(an_id(uid))
+            raw.execute(
+                text(
+                    "INSERT INTO machines (uid, id_key, id, group_key, location, os_type, "
+                    "addresses, tags, created_at) VALUES (:uid, :key, :id, 'default', 'local', "
+                    "'Linux', '[]', :tags, :at)"
+                ),
+                {"uid": uid, "key": where.casefold(), "id": where, "tags": tags, "at": at},
+            )
+        raw.execute(
+            text(
+                "INSERT INTO agents VALUES ('web-1', 'key', :at, 1, NULL, '1', NULL, NULL, '[]', "
+                "0, '{}')"
+            ),
+            {"at": at},
+        )
+        raw.execute(text("INSERT INTO machine_generations VALUES ('web-1', 2)"))
+        raw.execute(text("INSERT INTO closed_ports VALUES ('web-1', 'TCP', 22, 'keep', 0)"))
+        asked = [("r1", "g1", "ada"), ("r1", "g2", "ada"), ("r2", "g3", "bob")]
+        for request_id in ("r1", "r2"):
+            raw.execute(
+                insert(t.requests).values(
+                    id=request_id,
+                    policy_key="p",
+                    policy_id="p",
+                    requestor_id="x",
+                    requestor="X",
+                    started_at=NOW,
+                    machines=[],
+                )
+            )
+        for request_id, grant_id, who in asked:
+            grant = replace(a_grant(grant_id, request_id), requestor=who, requestor_id=f"{who}-id")
+            values = {
+                **grants._movable(grant),
+                "id": grant_id,
+                "request_id": request_id,
+                "policy_id": str(grant.policy_id),
+                "machine_uid": "web-1",
+                "machine_id": str(grant.machine_id),
+                "requestor_id": grant.requestor_id,
+                "requestor": who,
+                "number": 22,
+                "protocol": "TCP",
+                "sources": ["*"],
+                "started_at": NOW,
+                "is_source_list": False,
+                "previous_state": None,
+                "is_cut": False,
+            }
+            raw.execute(insert(t.grants).values(**values))
+        for number, grant_id in enumerate(("g3", "g1")):
+            event = an_event(
+                f"e{number}", at=NOW + number * HOUR, fact=GrantOpened(grant_id, "r", "web-1")
+            )
+            raw.execute(
+                insert(t.events).values(
+                    id=event.id,
+                    at=event.at,
+                    kind="GrantOpened",
+                    principal_id="",
+                    resource_key="",
+                    record=event.record(),
+                )
+            )
+
+    store = open_store(path)
+
+    async def run() -> Sequence[ListedMachine]:
+        return await store.read(lambda reader: reader.listed_machines(ListFilter()))
+
+    db, web = asyncio.run(run())
+    store.close()
+    assert (web.traits, db.traits) == (16 | 8, 0)
+    assert (web.is_shut, web.is_behind, db.is_shut, db.is_behind) == (True, True, False, False)
+    assert (web.recent_requests, web.last_access_at) == (2, NOW + HOUR)
+    assert (web.last_user, web.last_user_id) == ("ada", "ada-id")
+    assert (db.recent_requests, db.last_access_at, db.last_user) == (0, None, "")
