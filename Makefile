@@ -79,6 +79,7 @@ bench: install  ## measure ask-to-open beside the peers; writes bench/results/
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m bench
 	$(BIN)/python -m bench.initiate
 	$(BIN)/python -m bench.powershell
+	$(BIN)/python -m bench.pages
 
 screenshots: install-dev  ## pictures of the portal's pages, into docs/screenshots; needs root
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -q tests/e2e/portal/screenshots.py

@@ -6,6 +6,7 @@ that every kept count and summary is made by the same upgrade that a real instal
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import sqlite3
@@ -15,6 +16,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from argon2 import PasswordHasher
+
+from bascule.domain.access import PrincipalKind
+from bascule.domain.builtin_roles import OWNER
 from bascule.domain.events import (
     SYSTEM,
     Actor,
@@ -27,12 +32,18 @@ from bascule.domain.events import (
 )
 from bascule.domain.grant import StatusReason
 from bascule.domain.ids import ResourceId, machine_id, policy_id
+from bascule.domain.principals import User
+from bascule.domain.roles import RoleAssignment
+from bascule.domain.scopes import subscription_scope
+from bascule.domain.sign_in import StoredPassword
 from bascule.domain.times import format_utc
+from bascule.interfaces import Transaction
 from bascule.services.clocks import SystemClock
 from bascule.store import open as opening
 from bascule.store.columns import to_microseconds
 from bascule.store.open import open_store
 
+OWNER_NAME, PASSWORD = "owner@contoso.example", "correct horse battery staple"
 SUBSCRIPTION = "5eb5c41e-0000-4000-8000-000000000001"
 _BEGINNING = "0008"  # the last revision before anything was summed up
 _GROUPS, _PEOPLE, _PER_POLICY = 100, 500, 100
@@ -64,9 +75,31 @@ def build(path: Path, size: Size, now: datetime) -> None:
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA synchronous = OFF")
         _Filling(database, size, now).run()
-    open_store(path).close()
+    store = open_store(path)
+    asyncio.run(store.write(lambda tx: _add_owner(tx, now)))
+    store.close()
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _add_owner(tx: Transaction, now: datetime) -> None:
+    """Somebody who may see everything, with a password."""
+    owner = User("0e000000-0000-4000-8000-000000000001", OWNER_NAME, "Olga", True, now)
+    tx.put_user(owner)
+    hashed = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)
+    tx.put_password(StoredPassword(owner.id, hashed, now))
+    where = subscription_scope(SUBSCRIPTION)
+    held = RoleAssignment(
+        "0a000000-0000-4000-8000-000000000001",
+        where,
+        OWNER.id,
+        owner.id,
+        PrincipalKind.USER,
+        "",
+        now,
+        "",
+    )
+    tx.add_role_assignment(held)
 
 
 class _Filling:

@@ -1,7 +1,8 @@
 """``python -m bench.pages``: what the portal's lists cost at 100,000 machines and 1,000,000 events.
 
-The database is made by ``bench.estate`` and read as a server reads it; each view is read some
-rounds, warm. ``--keep FOLDER`` keeps the database there and uses it again.
+The database is made by ``bench.estate``. First what lists read is timed by itself, as a server
+reads it; then whole pages, from a server of its own on loopback, to one who has signed in. Each
+some rounds, warm. ``--keep FOLDER`` keeps the database there and uses it again.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from bascule.services.listing import count_tabs, list_machines
 from bascule.store.open import open_store
 from bench import estate, report
 from bench.series import summary
+from bench.served import PAGES, served
 
 BOUND_MS = 100.0  # of each page's p95
 PAGE = 51
@@ -110,6 +112,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20, help="readings a view (20)")
     parser.add_argument("--machines", type=int, default=100_000)
     parser.add_argument("--requests", type=int, default=250_000, help="four events each")
+    parser.add_argument("--port", type=int, default=9643, help="of the server (9643)")
     parser.add_argument("--keep", default="", metavar="FOLDER", help="where the database stays")
     parser.add_argument("--dry", action="store_true", help="print, but write no results")
     arguments = parser.parse_args()
@@ -123,16 +126,38 @@ def main() -> int:
         if not path.exists():
             print(f"filling a database with {size.machines} machines, {size.events} events")
             estate.build(path, size, now)
-        found = asyncio.run(measure(path, now, arguments.rounds))
-    rows = [["VIEW", "P50 MS", "P95 MS", ""]]
+        read = asyncio.run(measure(path, now, arguments.rounds))
+        print(report.render(table("READ", read)))
+        whole = load(folder, arguments)
+        print("\n" + report.render(table("PAGE", whole)))
+    if not arguments.dry:
+        sizes = {"machines": size.machines, "events": size.events}
+        found = {"read": read, "pages": whole, **sizes, "machine": report.machine()}
+        report.write("pages.json", found)
+    return 0
+
+
+def load(data: Path, arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Whole pages, from key press to last byte, one after the other."""
+    found: dict[str, dict[str, Any]] = {}
+    data.chmod(0o700)
+    with served(data, arguments.port) as server:
+        for name, path in PAGES.items():
+            status, _ = server.get(path)
+            if status != 200:
+                print(f"{name} is left out: it is answered by {status}")
+                continue
+            server.get(path)
+            found[name] = summary([server.timed(path) for _ in range(arguments.rounds)])
+    return found
+
+
+def table(head: str, found: Mapping[str, Mapping[str, Any]]) -> list[report.Row]:
+    rows: list[report.Row] = [[head, "P50 MS", "P95 MS", ""]]
     for name, figures in found.items():
         slow = "" if figures["p95"] <= BOUND_MS else f"over {BOUND_MS:.0f}"
         rows.append([name, f"{figures['p50']}", f"{figures['p95']}", slow])
-    print(report.render(rows))
-    if not arguments.dry:
-        sizes = {"machines": size.machines, "events": size.events}
-        report.write("pages.json", {"read": found, **sizes, "machine": report.machine()})
-    return 0
+    return rows
 
 
 if __name__ == "__main__":
