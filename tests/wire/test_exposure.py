@@ -17,6 +17,11 @@ SHUT_22 = [{"number": 22, "protocol": "TCP", "onExpiry": "keep"}]
 
 @pytest.fixture
 def web(house: House) -> House:
+    return prepared(house)
+
+
+def prepared(house: House) -> House:
+    """web-1 is to keep 22 shut; db-1 is in no policy."""
     for name in ("web-1", "db-1"):
         house.add_machine(name)
     rules = f"{house.machine('web-1')}/providers/Bascule.Access/machineRules/default"
@@ -36,10 +41,9 @@ def opened(house: House, span: str = "PT1H") -> str:
     house.clock.pass_time(1)
     house.report(agent, uid, closed=SHUT_22)
     house.clock.pass_time(120)
+    port = {"number": 22, "duration": span, "allowedSourceAddressPrefix": "198.51.100.7"}
     body = {
-        "virtualMachines": [
-            {"id": house.machine("web-1"), "ports": [{"number": 22, "duration": span}]}
-        ],
+        "virtualMachines": [{"id": house.machine("web-1"), "ports": [port]}],
         "justification": "deploy",
     }
     answer = house.call("POST", f"{house.policy()}/initiate", body, JIT)

@@ -26,6 +26,7 @@ class ExposureFilter:
     """Which machines are meant, at one moment."""
 
     at: datetime
+    is_now: bool = False  # nothing has ended after ``at``: the past is not looked through
     only: SpanKind | None = None  # OPEN: somebody is let in; BARE: nothing is kept shut
     within: Reach | None = None  # scopes, of which one must contain it
 
@@ -64,9 +65,11 @@ class ExposureReads(Protocol):
         ...
 
     def openings_at(
-        self, machine_uids: Sequence[str], at: datetime
+        self, machine_uids: Sequence[str], at: datetime, *, is_now: bool = False
     ) -> Mapping[str, Sequence[Opening]]:
-        """Those that were read back open by then and not yet shut, the oldest first."""
+        """Those that were read back open by then and not yet shut, the oldest first; with
+        ``is_now`` none that was shut since.
+        """
         ...
 
     def spans_between(
@@ -87,14 +90,28 @@ class ExposureReads(Protocol):
         """How many machines have an enforcement point, and of how many it is silent."""
         ...
 
-    def exposure_counts(self, scope_key: str) -> Mapping[SpanKind, int]:
-        """How many there are now of each kind in a subscription or a resource group."""
+    def exposure_counts(self, scope_keys: Collection[str]) -> Mapping[SpanKind, int]:
+        """How many there are now of each kind in these subscriptions and resource groups, of
+        which none lies in another; what there is none of may be missing.
+        """
+        ...
+
+    def count_current(self, machine_keys: Collection[str]) -> Mapping[SpanKind, int]:
+        """The same of single machines by id key."""
+        ...
+
+    def exposure_changes(
+        self, scope_keys: Collection[str], since: datetime
+    ) -> Mapping[SpanKind, int]:
+        """What began there less what ended, in the hours from that one on."""
         ...
 
     def exposure_steps(
-        self, scope_key: str, since: datetime
+        self, scope_keys: Collection[str], since: datetime, until: datetime
     ) -> Mapping[SpanKind, Sequence[HourStep]]:
-        """All hours from that one on in which something changed there, in order."""
+        """The hours from ``since`` on that begin before ``until``, in which a port's span began
+        or ended there; added up over the scopes, in order.
+        """
         ...
 
 

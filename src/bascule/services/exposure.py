@@ -172,7 +172,7 @@ def exposed(
     limit: int = 1000,
 ) -> list[MachineExposure]:
     """A page of the machines of that moment; OPEN and BARE narrow it. Ordered by id key."""
-    wanted = ExposureFilter(moment.at, only, within)
+    wanted = ExposureFilter(moment.at, moment.is_now, only, within)
     return _exposures(reader, moment, sight, reader.exposed_machines(wanted, after, limit))
 
 
@@ -180,7 +180,7 @@ def exposure_of(
     reader: Reader, moment: Moment, sight: Sight, machine: ResourceId
 ) -> MachineExposure | None:
     """Of one machine; None: there was none of that id at that moment."""
-    wanted = ExposureFilter(moment.at, None, Reach(frozenset({machine.key})))
+    wanted = ExposureFilter(moment.at, moment.is_now, None, Reach(frozenset({machine.key})))
     found = reader.exposed_machines(wanted, limit=1)
     return next(iter(_exposures(reader, moment, sight, found)), None)
 
@@ -190,7 +190,7 @@ def _exposures(
 ) -> list[MachineExposure]:
     uids = [machine.uid for machine in machines]
     shut = reader.shut_spans(uids, moment.at)
-    openings = reader.openings_at(uids, moment.at)
+    openings = reader.openings_at(uids, moment.at, is_now=moment.is_now)
     wanted = reader.wanted_ports(uids) if moment.is_now else {}
     keys = [machine.id.key for machine in machines]
     spans = reader.spans_between(keys, moment.since, moment.until)
@@ -277,18 +277,15 @@ def summarize(
     groups, machines = _scopes(within, subscription_id)
     times = [PortTime()] * len(pieces)
     counts: defaultdict[SpanKind, int] = defaultdict(int)
-    for scope in groups:
-        numbers, steps = reader.exposure_counts(scope), reader.exposure_steps(scope, since)
-        for kind, number in numbers.items():
+    for some in (reader.exposure_counts(groups), reader.count_current(machines)):
+        for kind, number in some.items():
             counts[kind] += number
-        for place, (begin, end) in enumerate(pieces):
-            times[place] += _scope_time(numbers, steps, begin, end)
+    steps = _steps(reader, groups, since, until)
     spans = reader.spans_between(machines, since, until)
-    for some in spans.values():
-        for place, (begin, end) in enumerate(pieces):
-            times[place] += port_time(some, begin, end)
-    for kind, number in _count(reader, machines).items():
-        counts[kind] += number
+    for place, (begin, end) in enumerate(pieces):
+        times[place] += _scope_time(steps, begin, end)
+        for some_spans in spans.values():
+            times[place] += port_time(some_spans, begin, end)
     openings, opened_machines = reader.count_let_in(within)
     points, silent = reader.count_points(within)
     return Summary(
@@ -317,25 +314,20 @@ def _scopes(within: Reach | None, subscription_id: str) -> tuple[list[str], list
     return sorted(groups), sorted(key for key in within.keys if key.count("/") > _OF_GROUP)
 
 
-def _scope_time(
-    numbers: Mapping[SpanKind, int],
-    steps: Mapping[SpanKind, Sequence[HourStep]],
-    begin: datetime,
-    end: datetime,
-) -> PortTime:
-    kept, opened = (
-        time_by_steps(numbers.get(kind, 0), steps.get(kind, ()), begin, end)
-        for kind in (SpanKind.SHUT, SpanKind.OPEN)
+_Steps = Mapping[SpanKind, tuple[int, Sequence[HourStep]]]  # with the number at their end
+
+
+def _steps(reader: Reader, scopes: Sequence[str], since: datetime, until: datetime) -> _Steps:
+    numbers = reader.exposure_counts(scopes)
+    later = reader.exposure_changes(scopes, until)
+    return {
+        kind: (numbers.get(kind, 0) - later.get(kind, 0), steps)
+        for kind, steps in reader.exposure_steps(scopes, since, until).items()
+    }
+
+
+def _scope_time(steps: _Steps, begin: datetime, end: datetime) -> PortTime:
+    return PortTime(
+        time_by_steps(*steps[SpanKind.SHUT], begin, end),
+        time_by_steps(*steps[SpanKind.OPEN], begin, end),
     )
-    return PortTime(kept, opened)
-
-
-def _count(reader: Reader, machine_keys: Sequence[str]) -> Mapping[SpanKind, int]:
-    counts: defaultdict[SpanKind, int] = defaultdict(int)
-    for key in machine_keys:
-        here = reader.machines(within=Reach(frozenset({key})), limit=1)
-        for machine in here:
-            counts[SpanKind.KNOWN] += 1
-            for span in reader.current_spans(machine.uid):
-                counts[span.kind] += 1
-    return counts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,9 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    false,
     func,
+    literal,
     or_,
     select,
     true,
@@ -53,6 +55,7 @@ from bascule.store.tables.exposure import (
 from bascule.store.tables.listing import listed_machines
 from bascule.store.within import clauses_within
 
+_OF_GROUP = 4  # slashes of a resource group's key
 _MOST_OVERDUE = 500  # of one sweep; the next begins at once
 _CURRENT = select(spans).where(IS_CURRENT, spans.c.machine_uid == bindparam("uid"))
 _DUE = select(spans).where(IS_CURRENT, spans.c.ends_by.is_not(None)).order_by(spans.c.ends_by)
@@ -123,13 +126,25 @@ class ExposureReads(Rows):
         self, wanted: ExposureFilter, after: str = "", limit: int = 1000
     ) -> Sequence[KnownMachine]:
         found: dict[str, KnownMachine] = {}
+        key = (openings if wanted.only is SpanKind.OPEN else spans).c.machine_key
         for statement in _exposed(wanted):
-            key = statement.selected_columns.machine_key
-            clauses = (true(),) if wanted.within is None else clauses_within(wanted.within, key)
-            for clause in clauses:
-                page = statement.where(key > after.casefold(), clause).order_by(key).limit(limit)
-                found.update({row.machine_key: _machine(row) for row in self._all(page)})
+            page = statement.where(key > after.casefold()).order_by(key).limit(limit)
+            found |= self._page(page, wanted.within, key, limit)
         return [found[key] for key in sorted(found)[:limit]]
+
+    def _page(
+        self, page: Select[Any], within: Reach | None, key: Column[str], limit: int
+    ) -> dict[str, KnownMachine]:
+        """Scopes in order: what a later one has comes after all of an earlier one."""
+        found: dict[str, KnownMachine] = {}
+        if key.table is openings:  # which go by their time: one sweep for all scopes
+            anywhere = or_(false(), *(clause for clause, _ in _clauses(within, key)))
+            return {row.machine_key: _machine(row) for row in self._all(page.where(anywhere))}
+        for clause, is_wide in _clauses(within, key):
+            if is_wide and len(found) >= limit:
+                continue
+            found.update({row.machine_key: _machine(row) for row in self._all(page.where(clause))})
+        return found
 
     def shut_spans(
         self, machine_uids: Sequence[str], at: datetime
@@ -143,11 +158,11 @@ class ExposureReads(Rows):
         return found
 
     def openings_at(
-        self, machine_uids: Sequence[str], at: datetime
+        self, machine_uids: Sequence[str], at: datetime, *, is_now: bool = False
     ) -> Mapping[str, Sequence[Opening]]:
         rows: dict[int, Row[Any]] = {}
         for some in slices(machine_uids):
-            for moment in _moments(at):
+            for moment in _moments(at, is_now=is_now):
                 here = select(openings).where(openings.c.machine_uid.in_(some), moment)
                 rows.update({row.sequence: row for row in self._all(here)})
         found: defaultdict[str, list[Opening]] = defaultdict(list)
@@ -206,22 +221,57 @@ class ExposureReads(Rows):
         self, counted: Select[Any], within: Reach | None, key: Column[str]
     ) -> list[Row[Any]]:
         """One row of sums for each scope, of which none overlaps another."""
-        clauses = (true(),) if within is None else clauses_within(within, key)
-        return [row for clause in clauses for row in self._all(counted.where(clause))]
+        clauses = _clauses(within, key)
+        return [row for clause, _ in clauses for row in self._all(counted.where(clause))]
 
-    def exposure_counts(self, scope_key: str) -> Mapping[SpanKind, int]:
-        return {SpanKind(row.kind): row.number for row in self._all(_COUNTS, {"scope": scope_key})}
+    def exposure_counts(self, scope_keys: Collection[str]) -> Mapping[SpanKind, int]:
+        total = func.sum(counts.c.number).label("number")
+        return self._by_kind(
+            select(counts.c.kind, total).group_by(counts.c.kind), counts.c.scope_key, scope_keys
+        )
+
+    def count_current(self, machine_keys: Collection[str]) -> Mapping[SpanKind, int]:
+        number = func.count().label("number")
+        current = select(spans.c.kind, number).where(IS_CURRENT).group_by(spans.c.kind)
+        known = select(literal(str(SpanKind.KNOWN)).label("kind"), number).select_from(t.machines)
+        return {
+            **self._by_kind(current, spans.c.machine_key, machine_keys),
+            **self._by_kind(known, t.machines.c.id_key, machine_keys),
+        }
+
+    def exposure_changes(
+        self, scope_keys: Collection[str], since: datetime
+    ) -> Mapping[SpanKind, int]:
+        total = func.sum(steps.c.change).label("number")
+        found: dict[SpanKind, int] = {}
+        for kind in SpanKind:  # each is a stretch of the primary key
+            later = select(steps.c.kind, total).where(steps.c.hour >= since, steps.c.kind == kind)
+            found |= self._by_kind(later.group_by(steps.c.kind), steps.c.scope_key, scope_keys)
+        return found
+
+    def _by_kind(
+        self, counted: Select[Any], key: Column[str], keys: Collection[str]
+    ) -> dict[SpanKind, int]:
+        found: Counter[SpanKind] = Counter()
+        for some in slices(sorted(keys)):
+            for row in self._all(counted.where(key.in_(some))):
+                found[SpanKind(row.kind)] += row.number
+        return dict(found)
 
     def exposure_steps(
-        self, scope_key: str, since: datetime
+        self, scope_keys: Collection[str], since: datetime, until: datetime
     ) -> Mapping[SpanKind, Sequence[HourStep]]:
-        found: defaultdict[SpanKind, list[HourStep]] = defaultdict(list)
-        for kind in SpanKind:  # each is a stretch of the primary key
-            here = select(steps).where(
-                steps.c.scope_key == scope_key, steps.c.kind == kind, steps.c.hour >= since
+        added = (func.sum(steps.c.change).label("change"), func.sum(steps.c.moment).label("moment"))
+        found: dict[SpanKind, list[HourStep]] = {}
+        for kind in (SpanKind.SHUT, SpanKind.OPEN):  # each is a stretch of the primary key
+            here = select(steps.c.hour, *added).where(
+                steps.c.kind == kind, steps.c.hour >= since, steps.c.hour < until
             )
-            for row in self._all(here.order_by(steps.c.hour)):
-                found[kind].append(HourStep(row.hour, row.change, row.moment))
+            found[kind] = [
+                HourStep(row.hour, row.change, row.moment)
+                for some in slices(sorted(scope_keys))
+                for row in self._all(here.where(steps.c.scope_key.in_(some)).group_by(steps.c.hour))
+            ]
         return found
 
 
@@ -304,7 +354,7 @@ class ExposureWrites(ExposureReads):
 def _exposed(wanted: ExposureFilter) -> Iterator[Select[Any]]:
     """The machines that are meant, each once, by several statements."""
     if wanted.only is SpanKind.OPEN:
-        for moment in _moments(wanted.at):
+        for moment in _moments(wanted.at, is_now=wanted.is_now):
             yield _each_once(openings).where(moment)
         return
     part = IS_BARE if wanted.only is SpanKind.BARE else IS_OF_MACHINES
@@ -318,10 +368,26 @@ def _each_once(table: Table) -> Select[Any]:
     return select(key, *least).group_by(key)
 
 
-def _moments(at: datetime) -> Iterator[ColumnElement[bool]]:
+def _clauses(within: Reach | None, key: Column[str]) -> Iterator[tuple[ColumnElement[bool], bool]]:
+    """Conditions on keys of machines, and whether each is of a scope that machines lie below.
+
+    Such a scope is a range and no more, since no machine has its key: a condition that allowed
+    for one would lead to no index.
+    """
+    keys = frozenset(("",)) if within is None else within.keys
+    wide = sorted(each for each in keys if each.count("/") <= _OF_GROUP)
+    for each in wide:
+        yield (and_(key > f"{each}/", key < f"{each}0") if each else true()), True
+    for clause in clauses_within(Reach(keys.difference(wide)), key):
+        yield clause, False
+
+
+def _moments(at: datetime, *, is_now: bool) -> Iterator[ColumnElement[bool]]:
     """Openings of that moment: not shut yet, begun within the day before, or long ones."""
     shut_later = openings.c.shut_at > at
     yield and_(IS_NOT_SHUT, openings.c.opened_at <= at)
+    if is_now:
+        return
     yield and_(
         openings.c.opened_at > at - DAY - timedelta(seconds=1),
         openings.c.opened_at <= at,

@@ -20,6 +20,7 @@ from bascule.portal.pages import (
     overview,
     points,
     request_access,
+    request_page,
     welcome,
 )
 
@@ -33,6 +34,7 @@ MODULES: tuple[ModuleType, ...] = (
     jit_configure,
     jit_remove,
     request_access,
+    request_page,
     welcome,
     machines,
     points,

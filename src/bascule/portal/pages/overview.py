@@ -1,17 +1,136 @@
-"""The start page: how things stand, at a glance."""
+"""The start page: how things stand, at a glance; each figure leads to its page.
+
+What is shown is what the caller may read: machines, and requests of others where the record
+may be read, else his own. An installation without machines is led to its first steps.
+"""
 
 from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from bascule.api.auth import admits_callers
-from bascule.portal.guard import CurrentVisit, PortalRoute
+from bascule.domain.actions import ACTIVITY_READ, MACHINE_READ, MACHINE_WRITE
+from bascule.domain.events import AccessRequested
+from bascule.domain.exposure import DAY, SpanKind
+from bascule.interfaces import Reader
+from bascule.interfaces.activity import ActivityFilter
+from bascule.portal.charts import Bars, bars_of
+from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.pages.exposure import machine_path
+from bascule.portal.port_hours import port_hours
+from bascule.services.asking import sight_of
+from bascule.services.exposure import (
+    USUAL_DAYS,
+    MachineExposure,
+    Summary,
+    exposed,
+    moment_of,
+    summarize,
+)
+from bascule.services.knocks import KnocksView, scopes_within, view_knocks
 
 router = APIRouter(route_class=PortalRoute)
+
+_MOST_OPEN = 8  # machines of the list of what is open
+_MOST_BARE = 5
+_MOST_SOURCES = 5
+_OF_GROUP = 4  # slashes of a resource group's key
+_SPARK = 28  # pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """How many requests there were on each of the last days, the oldest first."""
+
+    days: tuple[tuple[datetime, int], ...]
+    is_own: bool  # of the caller alone
+
+    @property
+    def total(self) -> int:
+        return sum(number for _, number in self.days)
+
+    @property
+    def bars(self) -> Bars:
+        return bars_of([number for _, number in self.days], _SPARK)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is so of the machines that the caller may see."""
+
+    summary: Summary
+    opened: Sequence[MachineExposure]
+    bare: Sequence[MachineExposure]
+    knocks: KnocksView
+
+    @property
+    def knock_bars(self) -> Bars:
+        return bars_of([attempts for _, attempts in self.knocks.hours], _SPARK)
 
 
 @router.get("/portal")
 @admits_callers
 async def overview(visit: CurrentVisit) -> Response:
-    return visit.show("overview.html")
+    picture = None
+    if visit.rights.may_anywhere(MACHINE_READ):
+        picture = await visit.read(_picture_of(visit))
+    requests = await visit.read(_requests_of(visit))
+    return visit.show(
+        "overview.html",
+        picture=picture,
+        requests=requests,
+        hours=None if picture is None else port_hours(picture.summary),
+        moment=moment_of(visit.now),
+        machine_path=machine_path,
+        may_add=visit.rights.may_anywhere(MACHINE_WRITE),
+    )
+
+
+def _picture_of(visit: Visit) -> Callable[[Reader], Picture]:
+    now, subscription = visit.now, visit.subscription_id
+    within, moment = visit.within(MACHINE_READ), moment_of(now)
+    sight = sight_of(visit.rights, visit.subject.principal_id)
+
+    def look(reader: Reader) -> Picture:
+        scopes = scopes_within(reader, within, subscription)
+        return Picture(
+            summarize(reader, moment, within, subscription),
+            exposed(reader, moment, sight, within, SpanKind.OPEN, limit=_MOST_OPEN),
+            exposed(reader, moment, sight, within, SpanKind.BARE, limit=_MOST_BARE),
+            view_knocks(reader, scopes, now, top=_MOST_SOURCES),
+        )
+
+    return look
+
+
+def _requests_of(visit: Visit) -> Callable[[Reader], Requests]:
+    """Requests are on record at their policy: who may not read any policy's sees his own."""
+    moment = moment_of(visit.now)
+    within = visit.within(ACTIVITY_READ)
+    is_own = within is not None and not any(map(_is_wide, within.keys))
+    mine = visit.subject.principal_id
+    sorts = (AccessRequested.__name__,)
+
+    def look(reader: Reader) -> Requests:
+        if is_own:
+            wanted = ActivityFilter(principal_ids=(mine,), sorts=sorts, since=moment.since)
+        else:
+            wanted = ActivityFilter(sorts=sorts, since=moment.since, within=within)
+        counts: Counter[datetime] = Counter()
+        for (day, _), number in reader.activity_by_day(wanted).items():
+            counts[day] += number
+        days = [moment.since + place * DAY for place in range(USUAL_DAYS)]
+        return Requests(tuple((day, counts[day]) for day in days), is_own)
+
+    return look
+
+
+def _is_wide(scope_key: str) -> bool:
+    """May a policy lie below it?"""
+    return scope_key.count("/") <= _OF_GROUP

@@ -59,6 +59,13 @@ class Words:
             grouped.replace(",", "\N{NARROW NO-BREAK SPACE}") if self.language == "fr" else grouped
         )
 
+    def decimal(self, number: float) -> str:
+        """With one digit behind the point, or the comma."""
+        whole, _, part = f"{number:,.1f}".partition(".")
+        if self.language == "fr":
+            return whole.replace(",", "\N{NARROW NO-BREAK SPACE}") + f",{part}"
+        return f"{whole}.{part}"
+
     def has(self, key: str) -> bool:
         return key in all_words()
 

@@ -70,6 +70,7 @@ steps = Table(
     Column("hour", Instant, primary_key=True),
     Column("change", BigInteger, nullable=False),
     Column("moment", Span, nullable=False),
+    sqlite_with_rowid=False,  # hours of one scope lie side by side
 )
 
 counts = Table(

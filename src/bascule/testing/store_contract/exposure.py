@@ -86,8 +86,32 @@ class ExposureContract:
         for days, wanted in ((0.5, 1), (2.5, 1), (4.9, 1), (5, 0)):
             at = NOW + days * DAY
             assert len(read(store, lambda r: r.openings_at([WEB.uid], at))) == wanted
-            found = read(store, lambda r: r.exposed_machines(ExposureFilter(at, OPEN)))
+            found = read(store, lambda r: r.exposed_machines(ExposureFilter(at, only=OPEN)))
             assert found == [WEB] * wanted
+
+    def test_of_now_nothing_that_was_shut_is_looked_for(self, store: Store) -> None:
+        for name in ("shut", "open"):
+            write(store, lambda tx: tx.add_opening(WEB, an_opening(name)))
+        write(store, lambda tx: tx.end_opening(WEB.uid, "shut", NOW + HOUR))
+        for is_now, wanted in ((True, ["open"]), (False, ["shut", "open"])):
+            found = read(store, lambda r: r.openings_at([WEB.uid], NOW, is_now=is_now))
+            assert [each.id for each in found[WEB.uid]] == wanted
+            moment = ExposureFilter(NOW, is_now, OPEN)
+            assert read(store, lambda r: r.exposed_machines(moment)) == [WEB]
+
+    def test_a_page_of_several_scopes_is_in_order(self, store: Store) -> None:
+        names = [("c-1", "one"), ("a-1", "two"), ("b-1", "three"), ("d-1", "one")]
+        machines = [KnownMachine(an_id(name, group), name) for name, group in names]
+        for machine in machines:
+            write(store, lambda tx: tx.begin_span(machine, KeptSpan(BARE, None, NOW)))
+        one, two = (group_scope(SUBSCRIPTION, name).key for name in ("one", "two"))
+        within = Reach(frozenset({one, two, machines[2].id.key}))
+        wanted = ExposureFilter(NOW, within=within)
+        whole = [each.uid for each in read(store, lambda r: r.exposed_machines(wanted))]
+        assert whole == ["c-1", "d-1", "b-1", "a-1"]
+        for limit in (1, 2, 3):
+            page = read(store, lambda r: r.exposed_machines(wanted, limit=limit))
+            assert [each.uid for each in page] == whole[:limit]
 
     def test_machines_are_those_of_the_moment_deleted_ones_too(self, store: Store) -> None:
         old = KnownMachine(WEB.id, "uid-old")
@@ -104,7 +128,7 @@ class ExposureContract:
 
         def names(hours: float, only: SpanKind | None = None, *keys: str) -> list[str]:
             within = Reach(frozenset(keys)) if keys else None
-            wanted = ExposureFilter(NOW + hours * HOUR, only, within)
+            wanted = ExposureFilter(NOW + hours * HOUR, only=only, within=within)
             whole = read(store, lambda r: r.exposed_machines(wanted))
             pages = read(store, lambda r: r.exposed_machines(wanted, limit=1))
             while pages and (
@@ -192,11 +216,37 @@ class ExposureContract:
         write(store, lambda tx: tx.add_steps(scope, SHUT, [replace(one, change=-1)]))
         write(store, lambda tx: tx.add_steps(scope, OPEN, [two]))
         write(store, lambda tx: tx.add_steps(other, SHUT, [one]))
-        assert read(store, lambda r: r.exposure_counts(scope)) == {SHUT: 0, OPEN: -1}
-        assert read(store, lambda r: r.exposure_counts("")) == {}
-        steps = read(store, lambda r: r.exposure_steps(scope, NOW))
+        assert read(store, lambda r: r.exposure_counts([scope])) == {SHUT: 0, OPEN: -1}
+        assert read(store, lambda r: r.exposure_counts([scope, other])) == {SHUT: 2, OPEN: -1}
+        assert read(store, lambda r: r.exposure_counts([""])) == {}
+        assert read(store, lambda r: r.exposure_counts([])) == {}
+        late = NOW + 2 * HOUR
+        steps = read(store, lambda r: r.exposure_steps([scope], NOW, late))
         assert steps == {SHUT: [HourStep(NOW, 1, HOUR), two], OPEN: [two]}
-        assert read(store, lambda r: r.exposure_steps(scope, NOW + HOUR))[SHUT] == [two]
+        later = read(store, lambda r: r.exposure_steps([scope], NOW + HOUR, late))
+        assert later[SHUT] == [two]
+        earlier = read(store, lambda r: r.exposure_steps([scope], NOW, NOW + HOUR))
+        assert earlier == {SHUT: [HourStep(NOW, 1, HOUR)], OPEN: []}
+        both = read(store, lambda r: r.exposure_steps([scope, other], NOW, late))[SHUT]
+        assert both == [HourStep(NOW, 3, 1.5 * HOUR), two]
+        changes = read(store, lambda r: r.exposure_changes([scope, other], NOW + HOUR))
+        assert changes == {SHUT: -1, OPEN: -1}
+        assert read(store, lambda r: r.exposure_changes([other], NOW)) == {SHUT: 2}
+
+    def test_what_is_so_of_single_machines_is_counted(self, store: Store) -> None:
+        write(store, lambda tx: tx.put_machine(a_machine()))
+        for machine, span in (
+            (WEB, KeptSpan(SHUT, SSH, NOW)),
+            (WEB, KeptSpan(SHUT, DNS, NOW)),
+            (WEB, KeptSpan(BARE, None, NOW, NOW)),
+            (DB, KeptSpan(BARE, None, NOW)),
+        ):
+            write(store, lambda tx: tx.begin_span(machine, span))
+        counted = read(store, lambda r: r.count_current([WEB.id.key]))
+        assert {kind: n for kind, n in counted.items() if n} == {SHUT: 2, SpanKind.KNOWN: 1}
+        both = read(store, lambda r: r.count_current([WEB.id.key, DB.id.key]))
+        assert both[BARE] == 1
+        assert read(store, lambda r: r.count_current([])) == {}
 
     def test_what_ended_before_an_hour_is_forgotten(self, store: Store) -> None:
         begun = NOW - 2 * DAY
@@ -224,8 +274,8 @@ class ExposureContract:
         assert read(store, lambda r: r.exposed_machines(replace(before, only=BARE))) == []
         left = read(store, lambda r: r.openings_at([WEB.uid], whole - HOUR))[WEB.uid]
         assert [each.id for each in left] == ["open"]
-        assert read(store, lambda r: r.exposure_counts(scope)) == {SHUT: 4}
-        kept = read(store, lambda r: r.exposure_steps(scope, begun))
-        assert kept == {SHUT: [HourStep(whole, 1, HOUR)]}
+        assert read(store, lambda r: r.exposure_counts([scope])) == {SHUT: 4}
+        kept = read(store, lambda r: r.exposure_steps([scope], begun, NOW))
+        assert kept == {SHUT: [HourStep(whole, 1, HOUR)], OPEN: []}
         write(store, lambda tx: tx.prune_exposure(begun))
         assert read(store, lambda r: r.exposure_since()) == whole, "it never goes back"

@@ -116,6 +116,7 @@ def _by_the_hour() -> None:
         sa.Column("change", sa.BigInteger(), nullable=False),
         sa.Column("moment", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("scope_key", "kind", "hour", name="pk_exposure_steps"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "exposure_counts",
