@@ -5,6 +5,12 @@ from __future__ import annotations
 from types import ModuleType
 
 from bascule.portal.pages import (
+    access_assignments,
+    access_groups,
+    access_programs,
+    access_providers,
+    access_roles,
+    access_users,
     account,
     account_ways,
     activity,
@@ -28,6 +34,12 @@ MODULES: tuple[ModuleType, ...] = (
     overview,
     account,
     account_ways,
+    access_assignments,
+    access_groups,
+    access_programs,
+    access_providers,
+    access_roles,
+    access_users,
     activity,
     exposure,
     jit,

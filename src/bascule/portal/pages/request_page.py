@@ -1,0 +1,252 @@
+"""One request, live: accepted, opening, open with its countdown, failed with why, closed.
+
+Whoever may read it sees it: the requestor always, others with the right at each machine. What
+was asked for in one form and became several requests is shown together (``and``). Extending
+and closing are the API's use cases, and a button that would be refused says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlencode
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from bascule.api.auth import decides, record_denial
+from bascule.domain.actions import INITIATE, POLICY_READ, REQUEST_REVOKE
+from bascule.domain.grant import Grant
+from bascule.domain.ids import is_guid
+from bascule.domain.scopes import resource_scope, subscription_scope
+from bascule.domain.times import format_utc
+from bascule.errors import BasculeError, Forbidden, NotFound, Problem
+from bascule.interfaces import Reader, Transaction
+from bascule.portal import look
+from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.problems import reasons_of
+from bascule.portal.spans import parse_span, show_span, words_of
+from bascule.portal.ways_in import WayIn, address_of, is_user, rdp_file, way_in
+from bascule.services import requests
+from bascule.services.act import Act
+from bascule.services.asking import NEEDED_TO_ASK, sight_of
+from bascule.services.rights import Needed, denial, missing_of
+from bascule.services.views import RequestView, view_request
+
+router = APIRouter(route_class=PortalRoute)
+
+PATH = "/portal/requests"
+MOST_TOGETHER = 50
+_LONGEST_USER = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A request with what may be done to it."""
+
+    view: RequestView
+    is_own: bool
+    live: tuple[Grant, ...]
+    why_not_close: str  # empty: it may be closed
+    why_not_extend: str  # a word of ``request.extend.not.*``; empty: it may be extended
+    longest: timedelta  # that it may be extended to, from now
+    ways: dict[str, WayIn]  # by grant id
+
+
+@router.get(f"{PATH}/{{request_id}}")
+@decides(POLICY_READ)
+async def show_request(visit: CurrentVisit, request_id: str) -> Response:
+    return await _page(visit, request_id)
+
+
+@router.get(f"{PATH}/{{request_id}}/{{grant_id}}.rdp")
+@decides(POLICY_READ)
+async def rdp(visit: CurrentVisit, request_id: str, grant_id: str) -> Response:
+    """A file for Remote Desktop Connection."""
+    view = await visit.read(lambda reader: _see(reader, visit, request_id))
+    grant = next((each for each in view.grants if each.id == grant_id), None)
+    if grant is None:
+        raise _no_request(grant_id)
+    machine = view.machines.get(grant.machine_uid)
+    address = address_of(machine, grant)
+    if machine is None or address is None or not way_in(machine, grant).has_file:
+        raise NotFound(
+            "There is no remote desktop of this grant to connect to.",
+            advice="The request's page says how to connect.",
+        )
+    user = visit.request.query_params.get("user", "")[:_LONGEST_USER]
+    name = f"{machine.id.name}-{grant.number}.rdp"
+    headers = {**look.HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(
+        rdp_file(address, grant.number, user), headers=headers, media_type="application/x-rdp"
+    )
+
+
+@router.post(f"{PATH}/{{request_id}}/extend")
+@decides(INITIATE, POLICY_READ)
+async def extend(visit: CurrentVisit, request_id: str) -> Response:
+    _check_id(request_id)
+    try:
+        span = parse_span(visit.form.text("time"), "endTimeUtc")
+
+        def work(tx: Transaction, act: Act) -> requests.Denied | None:
+            _see(tx, visit, request_id)
+            ends_at = act.now + span
+            return requests.extend(
+                tx, act, request_id.lower(), ends_at, format_utc(ends_at), visit.subject
+            )
+
+        denied = await visit.perform(work)
+    except BasculeError as error:
+        return await _refused(visit, request_id, error)
+    if denied is not None:
+        return await _page(visit, request_id, denied.reasons, status=400)
+    return visit.go(_back(visit, request_id), "extended")
+
+
+@router.post(f"{PATH}/{{request_id}}/close")
+@decides(REQUEST_REVOKE)
+async def close(visit: CurrentVisit, request_id: str) -> Response:
+    """End the whole request, or the grants that are named."""
+    return await _end(visit, request_id, kills=visit.form.has("kill"))
+
+
+@router.post(f"{PATH}/{{request_id}}/cut")
+@decides(REQUEST_REVOKE)
+async def cut(visit: CurrentVisit, request_id: str) -> Response:
+    """Cut the sessions that grants have left behind."""
+    return await _end(visit, request_id, kills=True)
+
+
+async def _end(visit: Visit, request_id: str, *, kills: bool) -> Response:
+    _check_id(request_id)
+    named = frozenset(visit.form.texts("grant")) or None
+    try:
+        await visit.perform(
+            lambda tx, act: requests.revoke(
+                tx, act, request_id.lower(), named, kills_sessions=kills, subject=visit.subject
+            )
+        )
+    except BasculeError as error:
+        return await _refused(visit, request_id, error)
+    return visit.go(_back(visit, request_id), "closed_with_sessions" if kills else "closed")
+
+
+async def _refused(visit: Visit, request_id: str, error: BasculeError) -> Response:
+    if isinstance(error, Forbidden):
+        await record_denial(visit.request, visit.subject, error)
+    return await _page(visit, request_id, reasons_of(error), status=error.http_status)
+
+
+async def _page(
+    visit: Visit, request_id: str, reasons: Sequence[Problem] = (), status: int = 200
+) -> Response:
+    beside = visit.request.query_params.getlist("and")[: MOST_TOGETHER - 1]
+    named = dict.fromkeys(each.lower() for each in (request_id, *beside))
+    user = visit.request.query_params.get("user", "").strip()[:_LONGEST_USER]
+
+    def look_at(reader: Reader) -> list[Shown]:
+        return [_shown(reader, visit, _see(reader, visit, each), user) for each in named]
+
+    shown = await visit.read(look_at)
+    return visit.show(
+        "request.html",
+        status,
+        shown=shown,
+        reasons=reasons,
+        user=user,
+        is_user_wrong=bool(user) and not is_user(user),
+        beside=list(named)[1:],
+        tail=_tail(visit),
+        filled_time=visit.form.text("time"),
+        show_span=show_span,
+        words_of=words_of,
+    )
+
+
+def _see(reader: Reader, visit: Visit, request_id: str) -> RequestView:
+    """The request, by the API's own rule; raise NotFound, and Forbidden for what is hidden."""
+    _check_id(request_id)
+    request = reader.request(request_id.lower())
+    if request is None:
+        raise _no_request(request_id)
+    if not sight_of(visit.rights, visit.subject.principal_id).sees_request(request):
+        # At the subscription: a refusal must not name the machines of what may not be read.
+        scope = subscription_scope(visit.subscription_id)
+        raise denial(reader, visit.subject, [Needed(POLICY_READ, scope)])
+    view = view_request(reader, request_id.lower(), visit.now)
+    if view is None:
+        raise _no_request(request_id)
+    return view
+
+
+def _shown(reader: Reader, visit: Visit, view: RequestView, user: str) -> Shown:
+    is_own = view.request.requestor_id == visit.subject.principal_id
+    live = tuple(grant for grant in view.grants if grant.is_live)
+    why_not_extend, longest = _extension(reader, visit, view, live, is_own=is_own)
+    return Shown(
+        view,
+        is_own,
+        live,
+        "" if is_own else _why_not_close(reader, visit, view),
+        why_not_extend,
+        longest,
+        {grant.id: way_in(view.machines.get(grant.machine_uid), grant, user) for grant in live},
+    )
+
+
+def _why_not_close(reader: Reader, visit: Visit, view: RequestView) -> str:
+    needed = [Needed(REQUEST_REVOKE, resource_scope(m.machine_id)) for m in view.request.machines]
+    missing = missing_of(visit.rights, needed)
+    if not missing:
+        return ""
+    error = denial(reader, visit.subject, missing)
+    return f"{error.message} {error.advice}"
+
+
+def _extension(
+    reader: Reader, visit: Visit, view: RequestView, live: Sequence[Grant], *, is_own: bool
+) -> tuple[str, timedelta]:
+    """Why it cannot be extended, or for how long from now it can: the least of its maxima."""
+    nothing = timedelta()
+    if not live:
+        return "ended", nothing
+    if not is_own:
+        return "others", nothing
+    machines = list(dict.fromkeys(grant.machine_id for grant in live))
+    needed = [Needed(each, resource_scope(m)) for m in machines for each in NEEDED_TO_ASK]
+    if missing_of(visit.rights, needed):
+        return "rights", nothing
+    longest = [
+        rule.max_duration
+        for policy, rules in reader.rules_at(machines)
+        for rule in rules.ports
+        if policy == view.request.policy_id
+        and (rules.machine_id, rule.number) in {(g.machine_id, g.number) for g in live}
+    ]
+    if not longest:
+        return "policy", nothing
+    if visit.now + min(longest) <= max(grant.ends_at for grant in live):
+        return "longest", min(longest)
+    return "", min(longest)
+
+
+def _back(visit: Visit, request_id: str) -> str:
+    return f"{PATH}/{request_id.lower()}{_tail(visit)}"
+
+
+def _tail(visit: Visit) -> str:
+    """What a link back to this page carries: the requests beside it, and the user's name."""
+    given = visit.request.query_params.multi_items()
+    kept = [(key, value) for key, value in given if key in ("and", "user")]
+    return f"?{urlencode(kept)}" if kept else ""
+
+
+def _check_id(request_id: str) -> None:
+    if not is_guid(request_id):
+        raise _no_request(request_id)
+
+
+def _no_request(request_id: str) -> NotFound:
+    return NotFound(f"Request {request_id[:64]!r} does not exist.", advice="See what is open now.")
