@@ -106,6 +106,19 @@ class Steps:
         button.click()
         self.pane_headed("JIT VM access configuration")
 
+    def events(self) -> Iterator[tuple[str, str, str]]:
+        """When, who and where from, of all events that the activity log shows, page for page."""
+        while True:
+            for row in self.page.locator("table.events tbody tr").all():
+                at = row.locator("time").first.get_attribute("datetime") or ""
+                cells = [each.inner_text().strip() for each in row.locator("td").all()]
+                yield at, cells[3], cells[4].replace("—", "")
+            following = self.page.locator("nav.pager a[rel=next]")
+            if not following.count():
+                return
+            following.click()
+            self.page.wait_for_load_state()
+
     # -- the pane at the side
 
     @property

@@ -7,6 +7,8 @@ What a page says happened is looked for where it happens: in the policy, in the 
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -187,3 +189,33 @@ class TestRequestOnTheMachinesConnectPage:
         assert until(lambda: lab.reaches("client", "db-1"))
         hello = lab.on("client", "ssh", "-4", "-o", "BatchMode=yes", "db-1", "hostname")
         assert hello.stdout.strip() == "db-1"
+
+
+class TestAudit:
+    def test_1_the_tab_of_configured_machines(self, steps: Steps) -> None:
+        steps.open_jit()
+
+    def test_2_the_menu_at_the_end_of_the_row(self, steps: Steps) -> None:
+        menu = steps.row("web-1").get_by_label(steps.starting_with("More actions"))
+        menu.click()
+        expect(steps.row("web-1").locator(".sheet")).to_be_visible()
+        menu.click()
+
+    def test_3_the_activity_log_is_filtered_to_the_machine(self, steps: Steps) -> None:
+        steps.from_menu("web-1", "Activity log")
+        steps.heading(steps.say("Activity log"))
+        expect(steps.page.locator("input[name=machine]")).to_have_value(re.compile("web-1$"))
+        rows = steps.page.locator("table.events tbody tr")
+        expect(rows.first).to_be_visible()
+        expect(rows.filter(has_text="db-1")).to_have_count(0)
+
+    def test_4_downloaded_as_csv_which_is_equal_to_the_table(self, steps: Steps) -> None:
+        with steps.page.expect_download() as started:
+            steps.page.get_by_role("link", name=steps.say("Download as CSV"), exact=True).click()
+        text = started.value.path().read_text(encoding="utf-8")
+        in_file = list(csv.DictReader(text.splitlines()))
+        shown = list(steps.events())
+        assert len(in_file) == len(shown) > 1
+        for row, (at, who, address) in zip(in_file, shown, strict=True):
+            assert (row["at"], row["actorAddress"]) == (at, address)
+            assert row["actor"] in {who, ""}  # nobody has no name, which the page says in words
