@@ -330,10 +330,6 @@ _ACCESS: Mapping[str, Pair] = {
         "You are not signed in.",
         "Vous n’êtes pas connecté.",
     ),
-    "reason.LastOwner": (
-        "Nobody would be left who is an owner and can sign in.",
-        "Il ne resterait personne qui soit propriétaire et puisse se connecter.",
-    ),
     "way.LastOwner": (
         "Make somebody else an owner first.",
         "Donnez d’abord le rôle de propriétaire à quelqu’un d’autre.",
@@ -583,6 +579,11 @@ _OTHERS: Mapping[str, Pair] = {
         "Il ne peut pas y avoir plus de destinations.",
     ),
     "reason.MissingField": ("A field is missing.", "Un champ manque."),
+    "reason.InvalidSkipToken": (
+        "This is no place in the list.",
+        "Ce n’est pas une position dans la liste.",
+    ),
+    "way.InvalidSkipToken": ("Begin at its start.", "Reprenez au début."),
     "reason.InvalidRequestContent": (
         "What was entered cannot be used.",
         "Ce qui a été saisi n’est pas utilisable.",
