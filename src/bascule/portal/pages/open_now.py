@@ -1,0 +1,297 @@
+"""Open now: every live grant that the visitor may see, by person or by machine; and closing.
+
+What is closed is listed first, on a page of its own: one grant, all of a person, all at a
+machine, or all. So much at a time; each request is ended as the API ends it, so that rights
+are the API's, and what may not be ended is told beforehand.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from urllib.parse import urlencode
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from bascule.api.auth import decides, record_denial, shows
+from bascule.domain.actions import POLICY_READ, REQUEST_REVOKE
+from bascule.domain.grant import Grant, GrantState
+from bascule.domain.ids import ResourceId, is_guid
+from bascule.domain.request import AccessRequest
+from bascule.domain.times import format_utc, parse_instant
+from bascule.errors import BasculeError, Forbidden, InvalidInput, Problem
+from bascule.interfaces import Reader
+from bascule.interfaces.openings import OpenFilter, OpenOrder, OpenPlace
+from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.problems import reasons_of
+from bascule.services import requests
+from bascule.services.asking import sight_of
+from bascule.services.fleet import is_online, points_by_uid
+
+router = APIRouter(route_class=PortalRoute)
+
+PATH = "/portal/open"
+PAGE = 50  # grants
+MOST_AT_ONCE = 100  # grants that one act closes
+LOOKED_AT_ONCE, MOST_LOOKED_AT = 400, 2000  # grants, to find those
+LONGEST_TEXT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    grant: Grant
+    state: str  # of ``grant.*``
+    why: str
+    is_told: bool  # may its request be read, beyond this grant?
+    may_close: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The grants of one person, or at one machine, that stand on this page."""
+
+    id: str  # the requestor's, or the machine's uid
+    name: str
+    count: int  # on all pages
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    groups: tuple[Group, ...]
+    total: int
+    goes_on: OpenPlace | None
+
+
+@router.get(PATH)
+@shows(POLICY_READ)
+async def show_open(visit: CurrentVisit) -> Response:
+    query = visit.request.query_params
+    wanted = _filter(visit, query)
+    after = _place(query.get("after", ""))
+    page = await visit.read(lambda reader: _page(reader, visit, wanted, after))
+    kept = [(key, query[key]) for key in ("by", "q", "person", "machine") if query.get(key)]
+    onward = [*kept, ("after", _token(page.goes_on))] if page.goes_on else []
+    return visit.show(
+        "open.html",
+        page=page,
+        wanted=wanted,
+        by=wanted.order.value,
+        first_page=_url(kept) if after else "",
+        next_page=_url(onward) if onward else "",
+        urls={
+            order.value: _url([("by", order.value), *(each for each in kept if each[0] != "by")])
+            for order in OpenOrder
+        },
+        is_filtered=bool(wanted.text or wanted.requestor_id or wanted.machine_uid),
+        closes_all=f"{PATH}/close?{urlencode([('all', '1'), *kept])}",
+    )
+
+
+@router.get(f"{PATH}/close")
+@decides(REQUEST_REVOKE)
+async def show_closing(visit: CurrentVisit) -> Response:
+    """What would be closed, before it is."""
+    return await _closing(visit)
+
+
+@router.post(f"{PATH}/close")
+@decides(REQUEST_REVOKE)
+async def close(visit: CurrentVisit) -> Response:
+    """End the grants that the form lists, request by request."""
+    named = list(dict.fromkeys(visit.form.texts("grant")))[: MOST_AT_ONCE + 1]
+    if not named or len(named) > MOST_AT_ONCE:
+        raise InvalidInput(
+            f"Name 1 to {MOST_AT_ONCE} grants to close.", advice="Load the page anew."
+        )
+    by_request: dict[str, list[str]] = {}
+    for each in named:
+        request_id, _, grant_id = each.partition(":")
+        by_request.setdefault(request_id.lower(), []).append(grant_id)
+    refused: list[Problem] = []
+    for request_id, grant_ids in by_request.items():
+        refused += await _end(visit, request_id, grant_ids)
+    if refused:
+        return await _closing(visit, tuple(dict.fromkeys(refused)), status=403)
+    by = OpenOrder.MACHINE if visit.form.text("by") == OpenOrder.MACHINE else OpenOrder.PERSON
+    return visit.go(f"{PATH}?by={by}", "open_closed")
+
+
+async def _end(visit: Visit, request_id: str, grant_ids: Sequence[str]) -> Sequence[Problem]:
+    """End these of one request; what is over already is as wanted. Returns what was refused."""
+    kills = visit.form.has("kill")
+    try:
+        await visit.perform(
+            lambda tx, act: requests.revoke(
+                tx, act, request_id, grant_ids, kills_sessions=kills, subject=visit.subject
+            )
+        )
+    except Forbidden as error:
+        await record_denial(visit.request, visit.subject, error)
+        return reasons_of(error)
+    except BasculeError as error:
+        return () if error.specific_code == "GrantNotLive" else reasons_of(error)
+    return ()
+
+
+async def _closing(visit: Visit, refused: Sequence[Problem] = (), status: int = 200) -> Response:
+    given = _given(visit)
+    wanted = _filter(visit, given)
+    grant_id = given["one"]
+
+    def look_at(reader: Reader) -> list[Row]:
+        if given["one"]:
+            return _rows(reader, visit, _one(reader, visit, given["one"]))
+        return _candidates(reader, visit, wanted)
+
+    rows = await visit.read(look_at)
+    closable = [each for each in rows if each.may_close]
+    return visit.show(
+        "open_close.html",
+        status,
+        rows=closable[:MOST_AT_ONCE],
+        kept=sum(not each.may_close for each in rows),
+        is_more=len(closable) > MOST_AT_ONCE,
+        refused=refused,
+        given=given,
+        by=wanted.order.value,
+        back=_url([("by", wanted.order.value)]),
+    )
+
+
+def _candidates(reader: Reader, visit: Visit, wanted: OpenFilter) -> list[Row]:
+    """What is live of it, until more than one act's worth may be closed; not without bound."""
+    rows: list[Row] = []
+    after: OpenPlace | None = None
+    for _ in range(0, MOST_LOOKED_AT, LOOKED_AT_ONCE):
+        found = reader.open_grants(wanted, after, LOOKED_AT_ONCE)
+        rows += _rows(reader, visit, [grant for _, grant in found if grant.is_live])
+        if len(found) < LOOKED_AT_ONCE or sum(row.may_close for row in rows) > MOST_AT_ONCE:
+            break
+        after = found[-1][0]
+    return rows
+
+
+def _given(visit: Visit) -> Mapping[str, str]:
+    """What is to be closed: of the link, or of the form that it led to."""
+    names = ("by", "q", "person", "machine", "one", "all")
+    if visit.request.method == "POST":
+        return {name: visit.form.text(name) for name in names}
+    return {name: visit.request.query_params.get(name, "") for name in names}
+
+
+def _one(reader: Reader, visit: Visit, named: str) -> list[Grant]:
+    request_id, _, grant_id = named.partition(":")
+    sight = sight_of(visit.rights, visit.subject.principal_id)
+    return [
+        each
+        for each in reader.grants_of([request_id.lower()])
+        if each.id == grant_id
+        and each.is_live
+        and (each.requestor_id == visit.subject.principal_id or sight.sees(each.machine_id))
+    ]
+
+
+def _filter(visit: Visit, query: Mapping[str, str]) -> OpenFilter:
+    person, machine = query.get("person", ""), query.get("machine", "")
+    return OpenFilter(
+        within=visit.within(POLICY_READ),
+        own_id=visit.subject.principal_id,
+        requestor_id=person.lower() if is_guid(person) else "",
+        machine_uid=_uid(visit, machine) if machine else "",
+        text=query.get("q", "").strip()[:LONGEST_TEXT],
+        order=OpenOrder.MACHINE if query.get("by") == OpenOrder.MACHINE else OpenOrder.PERSON,
+    )
+
+
+def _uid(visit: Visit, text: str) -> str:
+    """A machine by its uid or its id; one that is not there has nothing open."""
+    if is_guid(text):
+        return text.lower()
+    named = ResourceId.parse_machine(text, "machine")
+    machine = visit.glance(lambda reader: reader.machine(named))
+    return machine.uid if machine is not None else "none"
+
+
+def _page(reader: Reader, visit: Visit, wanted: OpenFilter, after: OpenPlace | None) -> Page:
+    found = reader.open_grants(wanted, after, PAGE + 1)
+    counts = reader.open_counts(wanted)
+    rows = _rows(reader, visit, [grant for _, grant in found[:PAGE]])
+    is_by_person = wanted.order is OpenOrder.PERSON
+
+    def whose(row: Row) -> tuple[str, str]:
+        grant = row.grant
+        if is_by_person:
+            return grant.requestor_id, grant.requestor
+        return grant.machine_uid, grant.machine_id.name
+
+    groups = tuple(
+        Group(of, name, counts.get(of, 0), tuple(same)) for (of, name), same in groupby(rows, whose)
+    )
+    goes_on = found[PAGE - 1][0] if len(found) > PAGE else None
+    return Page(groups, sum(counts.values()), goes_on)
+
+
+def _rows(reader: Reader, visit: Visit, grants: Sequence[Grant]) -> list[Row]:
+    """Each with its request's reason, and whether the visitor may end it (EDGES B1)."""
+    sight = sight_of(visit.rights, visit.subject.principal_id)
+    may_revoke = visit.rights.reach(REQUEST_REVOKE)
+    points = points_by_uid(reader, sorted({grant.machine_uid for grant in grants}))
+    known: dict[str, AccessRequest | None] = {
+        each: reader.request(each) for each in dict.fromkeys(g.request_id for g in grants)
+    }
+
+    def row(grant: Grant) -> Row:
+        request, point = known[grant.request_id], points.get(grant.machine_uid)
+        is_own = grant.requestor_id == visit.subject.principal_id
+        is_told = request is not None and sight.sees_request(request)
+        may_close = grant.is_live and (
+            is_own
+            or (
+                request is not None
+                and all(may_revoke.covers(each.machine_id.key) for each in request.machines)
+            )
+        )
+        is_heard = point is not None and is_online(point, visit.now)
+        is_unheard = grant.state is GrantState.OPEN and not is_heard
+        state = "notConfirmed" if is_unheard else grant.state.value
+        why = (request.justification or "") if request is not None else ""
+        return Row(grant, state, why, is_told, may_close)
+
+    return [row(each) for each in grants]
+
+
+def _url(pairs: Sequence[tuple[str, str]]) -> str:
+    return f"{PATH}?{urlencode(pairs)}" if pairs else PATH
+
+
+def _token(place: OpenPlace) -> str:
+    written = json.dumps([place.name, place.of, format_utc(place.ends_at), place.sequence])
+    return base64.urlsafe_b64encode(written.encode()).decode().rstrip("=")
+
+
+def _place(token: str) -> OpenPlace | None:
+    """Where a page begins; raise InvalidInput for what no page of ours gave out."""
+    if not token:
+        return None
+    try:
+        padded = token[:1000] + "=" * (-len(token[:1000]) % 4)
+        name, of, ends_at, sequence = json.loads(base64.urlsafe_b64decode(padded))
+        place = OpenPlace(str(name), str(of), _instant(ends_at), int(sequence))
+    except (ValueError, TypeError, binascii.Error, RecursionError, InvalidInput):
+        raise InvalidInput(
+            "This is no place in the list.", code="InvalidSkipToken", advice="Begin at its start."
+        ) from None
+    if not 0 <= place.sequence < 2**63:
+        raise InvalidInput("This is no place in the list.", code="InvalidSkipToken")
+    return place
+
+
+def _instant(text: object) -> datetime:
+    return parse_instant(str(text))
