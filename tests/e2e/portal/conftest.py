@@ -12,7 +12,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Playwright, StorageState, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Playwright,
+    StorageState,
+    expect,
+    sync_playwright,
+)
 
 from tests.e2e import conftest as processes
 from tests.e2e.lab_world import LabWorld
@@ -54,6 +61,7 @@ def furnished(world: World) -> World:
 @pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     """Playwright's own, but for its end."""
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as made:
         yield made
 

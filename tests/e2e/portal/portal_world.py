@@ -28,7 +28,7 @@ from bascule.domain.ids import ResourceId
 from bascule.services.clocks import SystemClock
 from tests.e2e.lab_world import LabWorld
 
-PATIENCE = 8_000  # milliseconds for what a page is to show, on a machine that others use too
+PATIENCE = 20_000  # milliseconds for what a page is to show, on a machine that others use too
 SERVER = "https://server:8443"  # as the lab's hosts name it
 LANGUAGES = ("en", "fr")
 LOCALES = {"en": "en-GB", "fr": "fr-FR"}
