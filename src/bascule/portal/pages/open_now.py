@@ -143,7 +143,6 @@ async def _end(visit: Visit, request_id: str, grant_ids: Sequence[str]) -> Seque
 async def _closing(visit: Visit, refused: Sequence[Problem] = (), status: int = 200) -> Response:
     given = _given(visit)
     wanted = _filter(visit, given)
-    grant_id = given["one"]
 
     def look_at(reader: Reader) -> list[Row]:
         if given["one"]:
