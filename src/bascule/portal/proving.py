@@ -29,12 +29,13 @@ def sign_in_visit(visit: Visit) -> SignInVisit:
 
 def ways_to_prove(ways: WaysIn) -> list[str]:
     """What this person has to show; nothing: an administrator has to set a password first."""
-    codes = ways.recovery_codes
+    codes, has_factor = ways.recovery_codes, ways.totp is not None or bool(ways.passkeys)
     had = {
         PASSWORD: ways.password is not None,
         str(FactorKind.TOTP): ways.totp is not None,
         str(FactorKind.PASSKEY): bool(ways.passkeys),
-        str(FactorKind.RECOVERY_CODE): codes is not None and codes.left > 0,
+        # It stands in for a factor, where there is one.
+        str(FactorKind.RECOVERY_CODE): has_factor and codes is not None and codes.left > 0,
     }
     return [kind for kind, is_there in had.items() if is_there]
 

@@ -1,0 +1,234 @@
+"""What the pages of access control share: the API's own checks, tabs, and plain forms.
+
+The API asks for an action at the scope of a path; a page has no scope in its path, so it asks
+here, for reading at once and for an act in its transaction (``perform_at``). A destructive act
+has a page of its own that says what it will do before it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from starlette.responses import Response
+
+from bascule.domain.access import PrincipalKind
+from bascule.domain.actions import (
+    ASSIGNMENT_READ,
+    GROUP_OF_PEOPLE_READ,
+    IDENTITY_PROVIDER_READ,
+    ROLE_READ,
+    SERVICE_PRINCIPAL_READ,
+    USER_READ,
+)
+from bascule.domain.ids import is_guid
+from bascule.domain.scopes import Scope, subscription_scope
+from bascule.errors import BasculeError, Forbidden, InvalidInput, NotFound
+from bascule.interfaces import Reader, Transaction
+from bascule.portal import problems
+from bascule.portal.guard import Visit
+from bascule.services.act import Act
+from bascule.services.rights import Needed, check, denial
+
+T = TypeVar("T")
+
+ACCESS = "/portal/access"
+PAGE_SIZE = 50  # rows of a list
+TABS = (  # word, path, and what whoever sees it may read
+    ("access.tab.assignments", ACCESS, ASSIGNMENT_READ),
+    ("access.tab.roles", f"{ACCESS}/roles", ROLE_READ),
+    ("access.tab.users", f"{ACCESS}/users", USER_READ),
+    ("access.tab.groups", f"{ACCESS}/groups", GROUP_OF_PEOPLE_READ),
+    ("access.tab.programs", f"{ACCESS}/programs", SERVICE_PRINCIPAL_READ),
+    ("access.tab.providers", f"{ACCESS}/providers", IDENTITY_PROVIDER_READ),
+)
+READS = {
+    PrincipalKind.USER: USER_READ,
+    PrincipalKind.GROUP: GROUP_OF_PEOPLE_READ,
+    PrincipalKind.SERVICE: SERVICE_PRINCIPAL_READ,
+}
+PATHS = {
+    PrincipalKind.USER: f"{ACCESS}/users",
+    PrincipalKind.GROUP: f"{ACCESS}/groups",
+    PrincipalKind.SERVICE: f"{ACCESS}/programs",
+}
+
+
+def whole(visit: Visit) -> Scope:
+    """The subscription: where people, programs and settings are read and written."""
+    return subscription_scope(visit.subscription_id)
+
+
+def require(visit: Visit, action: str, scope: Scope | None = None) -> None:
+    """Raise Forbidden, as the API's route would, unless the visitor may do this there."""
+    place = scope or whole(visit)
+    if not visit.may(action, place):
+        needed = [Needed(action, place)]
+        raise visit.glance(lambda reader: denial(reader, visit.subject, needed))
+
+
+async def perform_at(
+    visit: Visit, action: str, work: Callable[[Transaction, Act], T], scope: Scope | None = None
+) -> T:
+    """Run a use case, whose action the visitor must hold then: as ``requires`` in the API."""
+    place = scope or whole(visit)
+
+    def unit(tx: Transaction, act: Act) -> T:
+        check(tx, visit.subject, act.now, [Needed(action, place)])
+        return work(tx, act)
+
+    return await visit.perform(unit)
+
+
+def show_tab(visit: Visit, current: str, template: str, /, **content: object) -> Response:
+    """A page under one of the tabs; ``current`` is that tab's path."""
+    t = visit.words
+    tabs = [(t(word), path, path == current, None) for word, path, _ in TABS]
+    return visit.show(template, tabs=tabs, whole=whole(visit), **content)
+
+
+def lacks(visit: Visit, action: str, current: str) -> Response | None:
+    """The tab for whoever may not read it, and why; None when he may."""
+    if visit.may(action, whole(visit)):
+        return None
+    t = visit.words
+    tabs = [(t(word), path, path == current, None) for word, path, _ in TABS]
+    why = visit.why_not(action, whole(visit))
+    return visit.show("access_denied.html", 403, tabs=tabs, why=why)
+
+
+# -- plain forms ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One question of a form; its texts are in the visitor's language already."""
+
+    name: str
+    label: str = ""
+    value: str = ""
+    kind: str = "text"  # an input's type; or textarea, select, hidden
+    hint: str = ""
+    options: Sequence[tuple[str, str]] = ()  # value, text: of a select
+    suggestions: Sequence[str] = ()
+    is_required: bool = False
+    longest: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form with a title; without visible fields it asks whether somebody means it."""
+
+    title: str
+    action: str
+    submit: str
+    back: str
+    fields: Sequence[Field] = ()
+    lead: str = ""
+    effects: Sequence[str] = ()  # what it will do, one sentence each
+    is_destructive: bool = False
+    why_not: str = ""  # the button is off
+
+
+def show_form(visit: Visit, form: Form, error: BasculeError | None = None) -> Response:
+    """The form; after an error as it was filled in, but for what is secret.
+
+    Raises a Forbidden again: the guard puts it on record and answers.
+    """
+    if isinstance(error, Forbidden):
+        raise error
+    if error is not None:
+        form = replace(form, fields=[_kept(visit, each) for each in form.fields])
+    return visit.show(
+        "form.html",
+        error.http_status if error else 200,
+        form=form,
+        reasons=problems.reasons_of(error) if error else (),
+        advice=error.advice if error else "",
+    )
+
+
+def _kept(visit: Visit, asked: Field) -> Field:
+    is_kept = asked.kind not in ("password", "hidden") and visit.form.has(asked.name)
+    return replace(asked, value=visit.form.raw(asked.name)) if is_kept else asked
+
+
+# -- who is meant -----------------------------------------------------------------------------
+
+
+def find_principal(visit: Visit, reader: Reader, kind: str, wanted: str) -> str:
+    """The id of a user, group or program by name or id; raise NotFound, InvalidInput, Forbidden.
+
+    Names are looked up for whoever may read that kind; anybody may give an id.
+    """
+    if is_guid(wanted):
+        return wanted.lower()
+    if kind not in READS:
+        raise InvalidInput("Say whether it is a user, a group or a program.", target="kind")
+    require(visit, READS[PrincipalKind(kind)])
+    found = _by_name(reader, PrincipalKind(kind), wanted)
+    if not found:
+        raise NotFound(
+            f"There is nobody of that kind called {wanted[:100]!r}.",
+            code="PrincipalNotFound",
+            advice="Write the whole name, or the ID.",
+        )
+    if len(found) > 1:
+        raise InvalidInput(
+            f"{len(found)} are called {wanted[:100]!r}: {', '.join(found[:5])}. Give the ID.",
+            code="AmbiguousPrincipal",
+            target="principal",
+        )
+    return found[0]
+
+
+def _by_name(reader: Reader, kind: PrincipalKind, wanted: str) -> list[str]:
+    if kind is PrincipalKind.USER:
+        user = reader.user_by_name(wanted)
+        return [] if user is None else [user.id]
+    if kind is PrincipalKind.GROUP:
+        group = reader.group_by_name(wanted)
+        return [] if group is None else [group.id]
+    found = named(reader.service_principals, lambda each: each.id, lambda each: each.display_name)
+    return [each.id for each in found if each.display_name.casefold() == wanted.casefold()]
+
+
+def named(
+    fetch: Callable[[str, int], Sequence[T]],
+    key_of: Callable[[T], str],
+    name_of: Callable[[T], str],
+    prefix: str = "",
+    after: str = "",
+    limit: int = 10_000,
+) -> list[T]:
+    """Up to ``limit`` whose names begin so, after the key ``after``."""
+    found: list[T] = []
+    while len(found) < limit:
+        rows = fetch(after, PAGE_SIZE * 4)
+        found += [each for each in rows if name_of(each).casefold().startswith(prefix.casefold())]
+        if len(rows) < PAGE_SIZE * 4:
+            break
+        after = key_of(rows[-1])
+    return found[:limit]
+
+
+def places(visit: Visit, reader: Reader) -> list[str]:
+    """Scopes that are offered by name: the subscription and its resource groups."""
+    top = str(whole(visit))
+    return [top, *(f"{top}/resourceGroups/{each}" for each in reader.resource_groups())]
+
+
+def lines(text: str) -> tuple[str, ...]:
+    """What stands on each line, blank ones left out."""
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
+def open_ports(reader: Reader, principal_ids: Sequence[str]) -> int:
+    """How many openings these have now."""
+    return len(reader.live_grants_of(principal_ids))
+
+
+def effect_on_ports(visit: Visit, count: int) -> str:
+    t: Any = visit.words
+    return str(t.count("access.ports_close", count)) if count else str(t("access.no_ports"))

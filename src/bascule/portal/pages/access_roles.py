@@ -1,0 +1,255 @@
+"""Access control: roles, built-in and custom; what each allows; custom ones written and deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from bascule.api.auth import decides, shows
+from bascule.domain.actions import ASSIGNMENT_READ, DISPLAY, ROLE_DELETE, ROLE_READ, ROLE_WRITE
+from bascule.domain.role_draft import RoleDraft
+from bascule.domain.roles import Permission, RoleDefinition, matches
+from bascule.domain.scopes import Scope
+from bascule.errors import BasculeError, Conflict
+from bascule.interfaces import Reader, Transaction
+from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.iam import (
+    ACCESS,
+    Field,
+    Form,
+    lines,
+    perform_at,
+    show_form,
+    show_tab,
+    whole,
+)
+from bascule.services import roles
+from bascule.services.act import Act, new_id
+from bascule.services.rights import all_roles
+
+router = APIRouter(route_class=PortalRoute)
+
+ROLES = f"{ACCESS}/roles"
+
+
+@router.get(ROLES)
+@shows(ROLE_READ)
+async def list_roles(visit: CurrentVisit) -> Response:
+    """Those that the visitor may read; his own always."""
+    found = await visit.read(
+        lambda reader: [each for each in all_roles(reader) if roles.may_read(visit.rights, each)]
+    )
+    found.sort(key=lambda each: (each.is_builtin, each.name.casefold()))
+    return show_tab(
+        visit,
+        ROLES,
+        "access_roles.html",
+        roles=found,
+        why_not_add=visit.why_not(ROLE_WRITE, whole(visit)),
+    )
+
+
+@router.get(f"{ROLES}/add")
+@decides(ROLE_WRITE)
+async def ask_to_add(visit: CurrentVisit, copy: str = "") -> Response:
+    """Empty, or after another role."""
+    like = await _known(visit, copy) if copy else None
+    return _role_form(visit, "", like)
+
+
+@router.post(f"{ROLES}/add")
+@decides(ROLE_WRITE)
+async def add(visit: CurrentVisit) -> Response:
+    return await _write(visit, "")
+
+
+@router.get(f"{ROLES}/{{role_id}}")
+@shows(ROLE_READ)
+async def show_role(visit: CurrentVisit, role_id: str) -> Response:
+    role = await _known(visit, role_id)
+    place = whole(visit)
+
+    def look(reader: Reader) -> int | None:
+        held = reader.role_assignments_with(role.id)
+        return len(held) if visit.may(ASSIGNMENT_READ, place) else None
+
+    return show_tab(
+        visit,
+        ROLES,
+        "access_role.html",
+        role=role,
+        holders=await visit.read(look),
+        allowed=[action for action in DISPLAY if role.allows(action)],
+        display=DISPLAY,
+        meaning=_meaning,
+        why_not_write=_why_not(visit, ROLE_WRITE, role),
+        why_not_delete=_why_not(visit, ROLE_DELETE, role),
+        why_not_add=visit.why_not(ROLE_WRITE, place),
+    )
+
+
+def _why_not(visit: Visit, action: str, role: RoleDefinition) -> str:
+    """Why a custom role may not be changed: it takes the right at every assignable scope."""
+    if role.is_builtin:
+        return str(visit.words("access.role_builtin_why"))
+    if action == ROLE_WRITE and not _is_plain(role):
+        return str(visit.words("access.role_complex_why"))
+    reasons = (visit.why_not(action, scope) for scope in role.assignable_scopes)
+    return next((each for each in reasons if each), "")
+
+
+def _is_plain(role: RoleDefinition) -> bool:
+    """Can the form say it: one permission, and no data actions?"""
+    return len(role.permissions) == 1 and not any(
+        each.data_actions or each.not_data_actions for each in role.permissions
+    )
+
+
+def _meaning(pattern: str) -> str:
+    """What an action is, or how many a pattern stands for."""
+    if pattern in DISPLAY:
+        return DISPLAY[pattern]
+    return str(sum(matches(pattern, action) for action in DISPLAY))
+
+
+@router.get(f"{ROLES}/{{role_id}}/edit")
+@decides(ROLE_WRITE)
+async def ask_to_edit(visit: CurrentVisit, role_id: str) -> Response:
+    return _role_form(visit, role_id, await _plain(visit, role_id))
+
+
+@router.post(f"{ROLES}/{{role_id}}/edit")
+@decides(ROLE_WRITE)
+async def edit(visit: CurrentVisit, role_id: str) -> Response:
+    return await _write(visit, (await _plain(visit, role_id)).id)
+
+
+@router.get(f"{ROLES}/{{role_id}}/delete")
+@decides(ROLE_DELETE)
+async def ask_to_delete(visit: CurrentVisit, role_id: str) -> Response:
+    return _delete_form(visit, await _known(visit, role_id))
+
+
+@router.post(f"{ROLES}/{{role_id}}/delete")
+@decides(ROLE_DELETE)
+async def delete(visit: CurrentVisit, role_id: str) -> Response:
+    role = await _known(visit, role_id)
+    place = whole(visit) if role.is_builtin else role.assignable_scopes[0]
+    try:
+        await perform_at(
+            visit,
+            ROLE_DELETE,
+            lambda tx, act: roles.delete_role(tx, act, visit.subject, role.id, place),
+            place,
+        )
+    except Conflict as error:  # it is held, or built in
+        return _delete_form(visit, role, error)
+    return visit.go(ROLES, "removed")
+
+
+async def _known(visit: Visit, role_id: str) -> RoleDefinition:
+    """Raise NotFound for one that the visitor may not see, as for one that is not there."""
+    role = await visit.read(lambda reader: roles.known_role(reader, role_id))
+    if not roles.may_read(visit.rights, role):
+        raise roles.no_role(role_id)
+    return role
+
+
+async def _plain(visit: Visit, role_id: str) -> RoleDefinition:
+    """As ``_known``; raise Conflict for one that this form would write otherwise than it is."""
+    role = await _known(visit, role_id)
+    if not _is_plain(role):
+        raise Conflict(
+            f"Role '{role.name}' has several permissions or data actions, which this form cannot "
+            "keep.",
+            code="RoleNotPlain",
+            advice="Change it by the command line: bascule role update --help",
+        )
+    return role
+
+
+async def _write(visit: Visit, role_id: str) -> Response:
+    """Every problem at once; the right is asked for at each assignable scope."""
+    form = visit.form
+    wanted = role_id or new_id()
+    try:
+        scopes = tuple(Scope.parse(each, "scopes") for each in lines(form.text("scopes")))
+        permission = Permission(lines(form.text("actions")), lines(form.text("not_actions")))
+        draft = RoleDraft(form.text("name"), form.text("description"), (permission,), scopes)
+
+        def work(tx: Transaction, act: Act) -> None:
+            roles.put_role(tx, act, visit.subject, wanted, draft)
+
+        await visit.perform(work)
+    except BasculeError as error:
+        like = await _known(visit, role_id) if role_id else None
+        return _role_form(visit, role_id, like, error)
+    return visit.go(f"{ROLES}/{wanted}", "saved")
+
+
+def _role_form(
+    visit: Visit, role_id: str, like: RoleDefinition | None, error: BasculeError | None = None
+) -> Response:
+    t = visit.words
+    said = _said(visit, like, is_copy=not role_id)
+    fields = (
+        Field("name", t("access.name"), said["name"], is_required=True, longest=128),
+        Field("description", t("access.description"), said["description"], longest=1024),
+        Field(
+            *("actions", t("access.actions"), said["actions"], "textarea"),
+            hint=t("access.actions_hint"),
+            is_required=True,
+        ),
+        Field(
+            *("not_actions", t("access.not_actions"), said["not_actions"], "textarea"),
+            hint=t("access.not_actions_hint"),
+        ),
+        Field(
+            *("scopes", t("access.scopes"), said["scopes"], "textarea"),
+            hint=t("access.scopes_hint"),
+            is_required=True,
+        ),
+    )
+    path = f"{ROLES}/{role_id}" if role_id else ROLES
+    form = Form(
+        t("access.role_edit") if role_id else t("access.role_add"),
+        f"{path}/edit" if role_id else f"{ROLES}/add",
+        t("save"),
+        path,
+        fields,
+        effects=[t("access.role_edit_effect")] if role_id else (),
+    )
+    return show_form(visit, form, error)
+
+
+def _said(visit: Visit, like: RoleDefinition | None, *, is_copy: bool) -> Mapping[str, str]:
+    """What the form begins with; several permissions of a role are written as one."""
+    if like is None:
+        blank = dict.fromkeys(("name", "description", "actions", "not_actions"), "")
+        return {**blank, "scopes": str(whole(visit))}
+    scopes = [str(whole(visit))] if like.is_builtin else map(str, like.assignable_scopes)
+    return {
+        "name": "" if is_copy else like.name,
+        "description": like.description,
+        "actions": "\n".join(action for each in like.permissions for action in each.actions),
+        "not_actions": "\n".join(
+            action for each in like.permissions for action in each.not_actions
+        ),
+        "scopes": "\n".join(scopes),
+    }
+
+
+def _delete_form(visit: Visit, role: RoleDefinition, error: BasculeError | None = None) -> Response:
+    t = visit.words
+    form = Form(
+        t("access.role_delete"),
+        f"{ROLES}/{role.id}/delete",
+        t("delete"),
+        f"{ROLES}/{role.id}",
+        effects=[t("access.role_delete_effect", role=role.name)],
+        is_destructive=True,
+        why_not=_why_not(visit, ROLE_DELETE, role),
+    )
+    return show_form(visit, form, error)
