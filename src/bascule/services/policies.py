@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -42,6 +43,7 @@ class Precondition:
 
 
 NO_PRECONDITION = Precondition()
+_MACHINE_OF = re.compile(r"properties\.virtualMachines\[(\d+)\]")
 
 
 def put_policy(
@@ -167,15 +169,52 @@ def put_rules_of_machines(
     """
     for machine_id in tags:
         check_may_set_rules(tx, act, subject, machine_id)
+    beside: dict[ResourceId, list[Machine]] = {}
     for machine_id, tag in tags.items():
-        if rules_tag(tx, known_machine(tx, machine_id), policy_name) != tag:
+        machine = known_machine(tx, machine_id)
+        if rules_tag(tx, machine, policy_name) != tag:
             raise PreconditionFailed(
-                f"The rules of {machine_id.name} were changed by somebody else in the meantime; "
+                f"The rules of {machine.id.name} were changed by somebody else in the meantime; "
                 "nothing was written.",
                 advice="Look at what they are now, and apply your change to that.",
             )
-    for machine_id in tags:
-        put_machine_rules(tx, act, subject, machine_id, ports, policy_name, ())
+        beside.setdefault(policy_beside(machine, policy_name), []).append(machine)
+    for wanted, machines in beside.items():
+        _put_same(tx, act, wanted, machines, ports)
+
+
+def _put_same(
+    tx: Transaction,
+    act: Act,
+    wanted: ResourceId,
+    machines: Iterable[Machine],
+    ports: tuple[PortRule, ...],
+) -> None:
+    """The policy is written once, however many of its machines change."""
+    before = tx.policy(wanted)
+    policy = before.policy if before else Policy(wanted, "Basic", ())
+    ours = set()
+    for machine in machines:
+        had = policy.rules_for(machine.id)
+        address = had.public_ip_address if had else None
+        policy = policy.with_rules(MachineRules(machine.id, ports, address))
+        ours.add(machine.id)
+    try:
+        _put(tx, act, policy, (), NO_PRECONDITION)
+    except InvalidInput as error:
+        raise InvalidInput.of(
+            [_of_others(each, policy, ours) for each in error.problems]
+        ) from error
+
+
+def _of_others(problem: Problem, policy: Policy, ours: Collection[ResourceId]) -> Problem:
+    """What is wrong with another machine of the policy is told of the machine, not of a port:
+    whoever reads the target knows his own ports alone.
+    """
+    match = _MACHINE_OF.match(problem.target)
+    if match is None or policy.machines[int(match[1])].machine_id in ours:
+        return problem
+    return replace(problem, target=f"{match[0]}.id")
 
 
 def policy_beside(machine: Machine, policy_name: str) -> ResourceId:
