@@ -15,12 +15,16 @@ from bascule.domain.access import PrincipalKind
 from bascule.domain.actions import ASSIGNMENT_WRITE
 from bascule.domain.chain import ChainHead, link_after
 from bascule.domain.events import GrantOpened
+from bascule.domain.exposure import SpanKind, hour_of
+from bascule.domain.grant import GrantState, confirm_open
+from bascule.domain.machine import ClosedPort
 from bascule.domain.roles import NO_RIGHTS
-from bascule.domain.scopes import subscription_scope
+from bascule.domain.scopes import group_scope, subscription_scope
 from bascule.identity.authenticate import find_principal, name_of_proof
 from bascule.identity.secrets import sha256_hex
-from bascule.interfaces import EventFilter, Reader
+from bascule.interfaces import EventFilter, Installation, Reader
 from bascule.interfaces.listing import ListedMachine, ListFilter
+from bascule.interfaces.plans import HeldRules
 from bascule.services.rights import rights_of
 from bascule.store import grants
 from bascule.store import open as opening
@@ -28,7 +32,19 @@ from bascule.store import tables as t
 from bascule.store.columns import to_microseconds
 from bascule.store.connections import connect
 from bascule.store.open import open_store
-from bascule.testing.store_contract.samples import HOUR, NOW, SUBSCRIPTION, a_grant, an_event, an_id
+from bascule.store.transaction import SqlTransaction
+from bascule.testing.store_contract.plans import SSH
+from bascule.testing.store_contract.samples import (
+    HOUR,
+    NOW,
+    SUBSCRIPTION,
+    a_grant,
+    a_machine,
+    a_point,
+    a_request,
+    an_event,
+    an_id,
+)
 
 
 def made_at(path: Path, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,3 +209,51 @@ def test_lists_of_machines_know_what_happened_before_they_were_kept(
     assert (web.recent_requests, web.last_access_at) == (2, NOW + HOUR)
     assert (web.last_user, web.last_user_id) == ("ada", "ada-id")
     assert (db.recent_requests, db.last_access_at, db.last_user) == (0, None, "")
+
+
+def test_exposure_is_told_from_what_points_held_before_there_was_a_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shut since it was reported so, open since its event; numbers and hours begin with both."""
+    path = tmp_path / "bascule.db"
+    made_at(path, "0014", monkeypatch)
+    web, bare = a_machine("web-1"), a_machine("old-1")
+    opened, later = NOW + HOUR / 2, NOW + HOUR
+    with connect(path) as raw:
+        tx = SqlTransaction(raw)
+        tx.create_installation(Installation("tenant", SUBSCRIPTION, "local", NOW))
+        for machine in (web, bare):
+            tx.put_machine(machine)
+        tx.put_enforcement_point(a_point())
+        tx.put_held_rules(HeldRules(web.uid, 7, NOW, frozenset({ClosedPort(SSH)})))
+        tx.add_request(a_request())
+        tx.add_grant(replace(a_grant(), number=22))
+        grant = confirm_open(replace(a_grant(), number=22))
+        tx.update_grant(grant, GrantState.OPENING)
+        for at, name in ((later, "another"), (opened, grant.id)):
+            fact = GrantOpened(name, grant.request_id, str(web.id))
+            tx.record(replace(an_event(name), at=at, resource_id=str(web.id), fact=fact))
+    store = open_store(path)
+
+    def look(reader: Reader) -> None:
+        assert reader.exposure_since() == later
+        (shut, some) = sorted(reader.current_spans(web.uid), key=lambda each: each.began_at)
+        assert (shut.kind, shut.port, shut.began_at) == (SpanKind.SHUT, SSH, NOW)
+        assert (some.kind, some.port, some.began_at) == (SpanKind.OPEN, SSH, opened)
+        assert some.ends_by == grant.ends_at
+        (told,) = reader.current_openings(web.uid)
+        assert (told.id, told.opened_at, told.sources) == (grant.id, opened, grant.sources)
+        (nothing,) = reader.current_spans(bare.uid)
+        assert (nothing.kind, nothing.began_at) == (SpanKind.BARE, bare.created_at)
+        whole = subscription_scope(SUBSCRIPTION).key
+        wanted = {SpanKind.SHUT: 1, SpanKind.OPEN: 1, SpanKind.BARE: 1, SpanKind.KNOWN: 2}
+        for scope in (whole, group_scope(SUBSCRIPTION, "default").key):
+            assert reader.exposure_counts([scope]) == wanted
+            (step,) = reader.exposure_steps([scope], hour_of(NOW), later)[SpanKind.OPEN]
+            assert (step.change, step.moment) == (1, opened - hour_of(opened))
+
+    async def run() -> None:
+        await store.read(look)
+
+    asyncio.run(run())
+    store.close()

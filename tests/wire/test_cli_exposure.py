@@ -1,0 +1,54 @@
+"""``bascule exposure`` against the whole HTTP face."""
+
+from __future__ import annotations
+
+import pytest
+
+from bascule.domain.times import format_utc
+from tests.wire.test_cli_principals import Cli, cli  # noqa: F401  # reason: a fixture
+from tests.wire.test_exposure import opened, prepared
+
+
+@pytest.fixture
+def desk(cli: Cli) -> Cli:  # noqa: F811  # reason: the fixture of that name
+    opened(prepared(cli.house))
+    return cli
+
+
+def test_who_is_let_in_and_what_keeps_nothing_shut(desk: Cli) -> None:
+    told = desk.done("exposure").out
+    for word in ("web-1", "22/tcp", "198.51.100.7", "deploy", "NOTHING SHUT", "db-1", "no agent"):
+        assert word in told
+    assert "Port-hours" in told
+    as_json = desk.json("exposure")
+    assert [each["machineId"].rpartition("/")[2] for each in as_json["open"]] == ["web-1"]
+    assert [each["machineId"].rpartition("/")[2] for each in as_json["nothingShut"]] == ["db-1"]
+    assert as_json["portHours"]["now"]["machines"] == 2
+
+
+def test_a_moment_of_the_past(desk: Cli) -> None:
+    then = desk.done("exposure", "--at", "60s")
+    assert "Nobody is let in." in then.out
+    assert "web-1" not in then.out.replace("db-1", "")
+    at = format_utc(desk.house.clock.now())
+    assert desk.json("exposure", "--at", at)["open"]
+    old = desk.done("exposure", "--at", "1999-01-01T00:00:00Z")
+    assert "Nothing is known of before" in old.err
+
+
+def test_one_machine_port_by_port(desk: Cli) -> None:
+    told = desk.done("exposure", "web-1").out
+    assert "open to some" in told
+    assert "port-hours" in told
+    bare = desk.done("exposure", "db-1").out
+    assert "Nothing of db-1 is kept shut" in bare
+    assert desk.json("exposure", "web-1")["ports"][0]["shut"] is True
+
+
+def test_a_time_that_is_none_says_how_to_write_one(desk: Cli) -> None:
+    refused = desk("exposure", "--at", "soon")
+    assert refused.code != 0
+    assert "neither a duration" in refused.err
+    later = desk("exposure", "--at", "2999-01-01T00:00:00Z")
+    assert later.code != 0
+    assert "still to come" in later.err
