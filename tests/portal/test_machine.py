@@ -313,7 +313,7 @@ def test_connect_offers_to_enable_then_asks_then_says_how(town: Town) -> None:
     town.tell(grant.id)
     html = anna.page(f"{WEB}/connect", language="fr")
     assert "Ouvert pour vous" in text_of(html)
-    assert 'data-copy="ssh 10.0.0.5"' in html, "of the family that was granted"
+    assert 'data-copy="ssh -o HostKeyAlias=web-1 10.0.0.5"' in html, "of the granted family"
     assert f"/portal/requests/{grant.request_id}" in html
 
 
@@ -323,7 +323,7 @@ def test_what_is_open_for_another_or_from_elsewhere_is_not_open_for_me(town: Tow
     anna = owner(town)
     page = anna.page(f"{WEB}/connect")
     assert "Not open for you yet" in text_of(page)
-    assert "ssh 10.0.0.5" not in page
+    assert '10.0.0.5"' not in page
     anna.send(f"{WEB}/connect")
     elsewhere = Person.__new__(Person)
     elsewhere.__dict__ |= anna.__dict__
@@ -339,11 +339,9 @@ def test_remote_desktop_has_its_line_and_its_file(town: Town) -> None:
     (grant,) = town.see(lambda r: r.live_grants([town.uid]))
     town.tell(grant.id)
     assert 'data-copy="mstsc /v:10.0.0.5:3389"' in anna.page(f"{WEB}/connect")
-    answer = anna.get(f"{WEB}/connect.rdp?grant={grant.id}")
-    assert answer.text.startswith("full address:s:10.0.0.5:3389\r\n")
-    assert answer.headers["content-disposition"] == 'attachment; filename="web-1.rdp"'
-    other = somebody(town, "rita@example.com", town.machine("web-1"), *SEE, INITIATE)
-    assert other.get(f"{WEB}/connect.rdp?grant={grant.id}").status_code == 404
+    path = f"/portal/requests/{grant.request_id}/{grant.id}.rdp"
+    assert f'href="{path}"' in anna.page(f"{WEB}/connect")
+    assert anna.get(path).text.startswith("full address:s:10.0.0.5:3389\r\n")
 
 
 def test_a_required_reason_is_asked_for(town: Town) -> None:
@@ -382,7 +380,24 @@ def test_a_crafted_form_sets_neither_source_nor_time(town: Town) -> None:
     assert (grant.ends_at - grant.started_at).total_seconds() == 3600
 
 
+# -- activity log ------------------------------------------------------------------------------
+
+
 def test_the_activity_log_is_that_of_the_machine(town: Town) -> None:
-    answer = owner(town).get(f"{WEB}/activity")
-    assert answer.status_code == 303
-    assert answer.headers["location"].startswith("/portal/activity?machine=%2Fsubscriptions")
+    town.add_machine("db-1")
+    town.set_rules(port_rule(22))
+    html = owner(town).page(f"{WEB}/activity")
+    page = text_of(html)
+    assert "administrator" in page
+    assert html.count('<tr id="event-') >= 3
+    assert "db-1" not in page
+    assert "/portal/activity?machine=%2Fsubscriptions" in html
+    assert "/portal/activity/csv?machine=%2Fsubscriptions" in html
+
+
+def test_who_may_not_read_the_log_is_shown_none_of_it(town: Town) -> None:
+    town.set_rules(port_rule(22))
+    person = somebody(town, "rita@example.com", town.machine("web-1"), *SEE)
+    html = person.page(f"{WEB}/activity")
+    assert "<tr" not in html
+    assert "Microsoft.Insights/eventtypes/values/read" in text_of(html)

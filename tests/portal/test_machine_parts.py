@@ -1,21 +1,16 @@
-"""What a machine's pages are made of: charts as numbers, lines to connect, weaknesses."""
+"""What a machine's pages are made of: charts as numbers, weaknesses."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 
 import pytest
 
 from bascule.agent.run import NOT_HELD
-from bascule.domain.machine import Machine, OsType
-from bascule.domain.net import AddressPrefix
 from bascule.drivers.nftables.features import NO_CONNTRACK, NO_DESTROY, UNOWNED
 from bascule.portal.charts import WIDTH, bars_of, lanes_of, round_up
-from bascule.portal.connecting import rdp_file, reachable_address, ways_to
 from bascule.portal.weaknesses import weakness_words
 from bascule.portal.words import Words
-from bascule.testing.store_contract.samples import an_id
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -51,40 +46,6 @@ def test_a_short_span_is_still_seen_within_the_frame() -> None:
     made = lanes_of([(NOON, NOON + HOUR), (NOON + month, NOON + month)], NOON + month)
     assert all(lane.width >= 4 and lane.left + lane.width <= WIDTH for lane in made.lanes)
     assert lanes_of([], NOON).lanes == ()
-
-
-@pytest.mark.parametrize(
-    ("address", "number", "command"),
-    [
-        ("10.0.0.5", 22, "ssh 10.0.0.5"),
-        ("2001:db8::5", 22, "ssh 2001:db8::5"),
-        ("10.0.0.5", 3389, "mstsc /v:10.0.0.5:3389"),
-        ("2001:db8::5", 3389, "mstsc /v:[2001:db8::5]:3389"),
-        ("10.0.0.5", 5985, "Enter-PSSession -ComputerName 10.0.0.5"),
-        ("2001:db8::5", 5986, "Enter-PSSession -ComputerName [2001:db8::5] -UseSSL"),
-        ("10.0.0.5", 8080, "10.0.0.5:8080"),
-    ],
-)
-def test_lines_to_connect(address: str, number: int, command: str) -> None:
-    assert [way.command for way in ways_to(ip_address(address), number)] == [command]
-
-
-def test_a_remote_desktop_file_names_address_and_port() -> None:
-    assert "full address:s:[2001:db8::5]:3389\r\n" in rdp_file(ip_address("2001:db8::5"), 3389)
-
-
-def test_the_address_is_of_the_family_that_was_granted() -> None:
-    """EDGES A22."""
-    both = (ip_address("10.0.0.5"), ip_address("2001:db8::5"))
-    machine = Machine(an_id("web-1"), "uid", "local", OsType.LINUX, both, {}, NOON)
-
-    def reached(*sources: str) -> str:
-        return str(reachable_address(machine, map(AddressPrefix.parse, sources)))
-
-    assert reached("192.0.2.7") == "10.0.0.5"
-    assert reached("2001:db8:1::/64") == "2001:db8::5"
-    assert reached("*") == "10.0.0.5"
-    assert reached() == "None"
 
 
 @pytest.mark.parametrize("sentence", [UNOWNED, NO_DESTROY, NO_CONNTRACK, NOT_HELD])

@@ -18,16 +18,14 @@ from bascule.domain.actions import INITIATE, MACHINE_READ, POLICY_READ
 from bascule.domain.decide import Denied
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
-from bascule.domain.net import Address, AddressPrefix, is_within, parse_address
+from bascule.domain.net import AddressPrefix, is_within, parse_address
 from bascule.domain.policy import PortRule
 from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
-from bascule.errors import BasculeError, InvalidInput, NotFound, RequestDenied
+from bascule.errors import BasculeError, InvalidInput, RequestDenied
 from bascule.interfaces import Reader, Transaction
 from bascule.portal import problems
-from bascule.portal.connecting import Way, admits, rdp_file, reachable_address, ways_to
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
-from bascule.portal.look import HEADERS
 from bascule.portal.machine import (
     DEFAULT_PORTS,
     Place,
@@ -38,6 +36,7 @@ from bascule.portal.machine import (
     wanted_id,
 )
 from bascule.portal.spans import words_of
+from bascule.portal.ways_in import WayIn, way_in
 from bascule.services import requests
 from bascule.services.act import Act
 from bascule.services.fleet import is_online
@@ -54,11 +53,7 @@ class Mine:
 
     grant: Grant
     state: str  # as it is shown
-    address: Address | None  # None: none of the machine's is of the family that was granted
-
-    @property
-    def ways(self) -> tuple[Way, ...]:
-        return ways_to(self.address, self.grant.number) if self.address is not None else ()
+    way: WayIn
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +99,11 @@ def _mine(visit: Visit, reader: Reader, place: Place) -> list[Mine]:
     me, uid = visit.subject, place.machine.uid
     if not me.address:
         return []
-    own = parse_address(me.address)
+    own = [AddressPrefix.of(parse_address(me.address))]
     live = [
         grant
         for grant in reader.live_grants_of([me.principal_id])
-        if grant.machine_uid == uid and admits(grant, own)
+        if grant.machine_uid == uid and is_within(own, grant.sources)
     ]
     wanted = dict.fromkeys(grant.request_id for grant in live)
     found = [request for each in wanted if (request := reader.request(each)) is not None]
@@ -117,7 +112,7 @@ def _mine(visit: Visit, reader: Reader, place: Place) -> list[Mine]:
         Mine(
             grant,
             views[grant.request_id].shown(grant).state,
-            reachable_address(place.machine, grant.sources),
+            way_in(place.machine, grant),
         )
         for grant in live
     ]
@@ -176,24 +171,3 @@ def _ask(
     why = visit.form.text("justification") or None
     policy = offer.policy_id
     return policy, requests.initiate(tx, act, policy, asked, why, visit.subject)
-
-
-@router.get(f"{_MACHINE}/connect.rdp")
-@decides(MACHINE_READ)
-async def remote_desktop(visit: CurrentVisit, group: str, name: str, grant: str = "") -> Response:
-    """The file that Remote Desktop opens, for a port that is open for this visitor."""
-    wanted = wanted_id(visit, group, name)
-
-    def look(reader: Reader) -> tuple[Place, list[Mine]]:
-        place = look_at(visit, reader, wanted)
-        return place, _mine(visit, reader, place)
-
-    place, mine = await visit.read(look)
-    found = next((each for each in mine if each.grant.id == grant), None)
-    if found is None or found.address is None:
-        raise NotFound("Nothing is open for you under this address (any more).")
-    headers = {
-        **HEADERS,
-        "Content-Disposition": f'attachment; filename="{place.machine.id.name}.rdp"',
-    }
-    return Response(rdp_file(found.address, found.grant.number), 200, headers, "application/x-rdp")

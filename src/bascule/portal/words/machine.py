@@ -114,12 +114,6 @@ WORDS: Mapping[str, Pair] = {
     "machine.anywhere": ("any source", "toute source"),
     "machine.grant": ("State", "État"),
     "machine.left": ("Time left", "Temps restant"),
-    "machine.grant.opening": ("Opening", "En cours d’ouverture"),
-    "machine.grant.open": ("Open", "Ouvert"),
-    "machine.grant.notConfirmed": ("Not confirmed", "Non confirmé"),
-    "machine.grant.closing": ("Closing", "En cours de fermeture"),
-    "machine.grant.closed": ("Closed", "Fermé"),
-    "machine.grant.failed": ("Failed", "Échec"),
     # -- overview: the last grants
     "machine.timeline": ("Last accesses", "Derniers accès"),
     "machine.timeline.label.one": (
@@ -288,15 +282,6 @@ WORDS: Mapping[str, Pair] = {
         "Votre adresse ne peut pas être utilisée ici ; indiquez la source sur la page de demande.",
     ),
     "machine.connect.how": ("How to connect", "Comment se connecter"),
-    "machine.connect.no_address": (
-        "No address of this machine is known in the family that was granted.",
-        "Aucune adresse de cette machine n’est connue dans la famille accordée.",
-    ),
-    "machine.connect.ssh": ("SSH", "SSH"),
-    "machine.connect.rdp": ("Remote Desktop", "Bureau à distance"),
-    "machine.connect.rdp_file": ("Download the .rdp file", "Télécharger le fichier .rdp"),
-    "machine.connect.winrm": ("PowerShell remoting (WinRM)", "PowerShell à distance (WinRM)"),
-    "machine.connect.other": ("Address and port", "Adresse et port"),
     "machine.connect.request": (
         "The request: extend it or close it now",
         "La demande : la prolonger ou la fermer maintenant",
@@ -310,5 +295,12 @@ WORDS: Mapping[str, Pair] = {
     "machine.activity.lead": (
         "What happened at this machine, newest first.",
         "Ce qui s’est passé sur cette machine, du plus récent au plus ancien.",
+    ),
+    "machine.activity.all": ("Filter, older events", "Filtrer, événements plus anciens"),
+    "machine.activity.csv": ("Download as CSV", "Télécharger au format CSV"),
+    "machine.activity.none": ("Nothing is on record", "Rien n’est enregistré"),
+    "machine.activity.none_lead": (
+        "What is done about this machine will stand here.",
+        "Ce qui sera fait à propos de cette machine figurera ici.",
     ),
 }
