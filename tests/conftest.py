@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 OPEN_FOLDERS = frozenset(
-    {"wire", "netns", "e2e", "faults", "powershell"}
+    {"wire", "portal", "netns", "e2e", "faults", "powershell"}
 )  # may talk to the network
 INTERNET = (socket.AF_INET, socket.AF_INET6)
 
