@@ -53,16 +53,21 @@ class ActivityQuery:
 
     @property
     def is_custom(self) -> bool:
-        return bool(self.since or self.until) or self.span == CUSTOM
+        """Do ``since`` and ``until`` count? Else they are only kept, for who chooses so again."""
+        return self.span == CUSTOM
 
     def asked(self, now: datetime) -> Asked:
         """Raises InvalidInput for what cannot be read."""
-        since = _minute(self.since, "since")
-        until = _minute(self.until, "until")
-        if since is not None and until is not None and since > until:
-            raise InvalidInput(
-                "The span ends before it begins.", code="InvalidDateTime", target="until"
-            )
+        since, until = self._span(now)
+        return Asked(
+            self.machine,
+            self.person,
+            sorts_for(self.operation, self.status),
+            since,
+            None if until is None else until + _MINUTE,  # the minute that was chosen is in it
+        )
+
+    def _span(self, now: datetime) -> tuple[datetime | None, datetime | None]:
         if not self.is_custom:
             if self.span not in SPANS:
                 raise InvalidInput(
@@ -71,14 +76,13 @@ class ActivityQuery:
                     target="span",
                 )
             length = SPANS[self.span]
-            since = None if length is None else now - length
-        return Asked(
-            self.machine,
-            self.person,
-            sorts_for(self.operation, self.status),
-            since,
-            None if until is None else until + _MINUTE,  # the minute that was chosen is in it
-        )
+            return None if length is None else now - length, None
+        since, until = _minute(self.since, "since"), _minute(self.until, "until")
+        if since is not None and until is not None and since > until:
+            raise InvalidInput(
+                "The span ends before it begins.", code="InvalidDateTime", target="until"
+            )
+        return since, until
 
     def place(self) -> Moment | None:
         if not self.after:
@@ -122,7 +126,7 @@ def read_query(params: Mapping[str, str]) -> ActivityQuery:
         text("person"),
         text("operation"),
         text("status"),
-        text("span") or USUAL,
+        text("span") or (CUSTOM if text("since") or text("until") else USUAL),
         text("since"),
         text("until"),
         text("after"),

@@ -1,8 +1,9 @@
 """The activity log: events by their own time, found and counted by index alone.
 
-A filter becomes branches, each read along one index and named as such, because the
-database knows nothing of how the rows are spread: without the hint it would now and then
-read the whole record. A page is first found as (time, number) pairs, then read.
+A filter becomes branches, each read along one index. The database knows nothing of how the
+rows are spread and would now and then read the whole record along another, so whatever a
+branch does not enter its index by is written as an expression, which no index is of. A page
+is first found as (time, number) pairs, then read.
 
 Counts by day: kept ones for whole days (``tables.activity``), the rest one by one: the days
 that a span cuts, and what is not sealed yet.
@@ -19,8 +20,8 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    Column,
     ColumnElement,
+    Select,
     and_,
     func,
     or_,
@@ -32,21 +33,18 @@ from sqlalchemy import (
 from bascule.domain.events import Event
 from bascule.interfaces.activity import ActivityFilter, Counts, Moment
 from bascule.store import tables as t
-from bascule.store.columns import from_microseconds, to_microseconds
+from bascule.store.columns import Instant, from_microseconds, to_microseconds
 from bascule.store.record import event_of
 from bascule.store.rows import Rows, slices
 from bascule.store.tables.activity import event_counts as kept
 
 _EVENTS = t.events.c
-_AT_INDEX = "ix_events_at_kind"
-_KIND_INDEX = "ix_events_kind_at"
-_PRINCIPAL_INDEX = "ix_events_principal_id_at_kind"
-_RESOURCE_INDEX = "ix_events_resource_key_at_kind"
 _PLACES = 100  # in one statement; each is an alternative of its condition
 _NEAR = 2000  # newest events looked through before an index of places is read whole
 _HOUR = 3_600_000_000  # microseconds
 _DAY = 24 * _HOUR
 _ONE_DAY = timedelta(days=1)
+_BEGINNING = from_microseconds(0)
 _GROUP_DEPTH = 5  # parts of a resource group's key between slashes
 _LAST_SEALED = select(func.max(t.event_seals.c.sequence).label("sequence"))
 _ADD = text(
@@ -60,10 +58,10 @@ _OF_SEQUENCES = select(_EVENTS.at, _EVENTS.kind, _EVENTS.principal_id, _EVENTS.r
 
 @dataclass(frozen=True, slots=True)
 class _Branch:
-    """A part of what is wanted, and the index that it is read along."""
+    """A part of what is wanted, in an order that its index has or not."""
 
-    index: str
     conditions: tuple[ColumnElement[bool], ...]
+    is_ordered: bool = True  # along the index it comes by time
 
 
 class ActivityReads(Rows):
@@ -117,12 +115,11 @@ class ActivityReads(Rows):
         self, wanted: ActivityFilter, places: Sequence[str], after: Moment | None, limit: int
     ) -> list[tuple[int, int]] | None:
         """A full page among the newest events, where the places are wide; None: look elsewhere."""
-        if not places or any(len(place.split("/")) > _GROUP_DEPTH for place in places):
+        if not places or not all(map(_is_wide, places)):
             return None
-        branch = _Branch(_AT_INDEX, _span(wanted))
         near = (
-            _select(branch, _EVENTS.at, _EVENTS.sequence, *_JUDGED)
-            .where(*_after(after))
+            select(_EVENTS.at, _EVENTS.sequence, *_JUDGED)
+            .where(*_whole_span(wanted), *_after(after))
             .order_by(_EVENTS.at.desc(), _EVENTS.sequence.desc())
             .limit(_NEAR)
             .subquery()
@@ -140,10 +137,11 @@ class ActivityReads(Rows):
     def _moments(
         self, branch: _Branch, after: Moment | None, limit: int
     ) -> Iterator[tuple[int, int]]:
+        time = _EVENTS.at if branch.is_ordered else _off(_EVENTS.at)
         found = (
-            _select(branch, _EVENTS.at, _EVENTS.sequence)
-            .where(*_after(after))
-            .order_by(_EVENTS.at.desc(), _EVENTS.sequence.desc())
+            select(_EVENTS.at, _EVENTS.sequence)
+            .where(*branch.conditions, *_after(after, time))
+            .order_by(time.desc(), _EVENTS.sequence.desc())
             .limit(limit)
         )
         for row in self._all(found):
@@ -154,7 +152,7 @@ class ActivityReads(Rows):
         counts: Counter[tuple[int, str]] = Counter()
         places = _places(wanted)
         for branch in _branches(wanted, places, is_by_kind=False):
-            counts.update(self._grouped(_select(branch), length))
+            counts.update(self._grouped(select().where(*branch.conditions), length))
         return counts
 
     def _unsealed(self, wanted: ActivityFilter) -> Counter[tuple[int, str]]:
@@ -162,7 +160,7 @@ class ActivityReads(Rows):
         sealed = 0 if last is None or last.sequence is None else last.sequence
         return self._grouped(_by_number(wanted, sealed), _DAY)
 
-    def _grouped(self, found: Any, length: int) -> Counter[tuple[int, str]]:  # noqa: ANN401  # reason: a select of any columns
+    def _grouped(self, found: Select[Any], length: int) -> Counter[tuple[int, str]]:
         part = type_coerce(_EVENTS.at, BigInteger).op("/")(length).label("part")
         rows = self._all(
             found.with_only_columns(part, _EVENTS.kind, func.count().label("n")).group_by(
@@ -237,7 +235,9 @@ class ActivityWrites(ActivityReads):
 
 
 def kept_under(principal_id: str, resource_key: str) -> Iterator[tuple[str, str]]:
-    """Under which (scope, principal) an event is counted."""
+    """Under which (scope, principal) an event is counted; not of one in a scope, which would be
+    as many counts as events.
+    """
     yield "", ""
     if principal_id:
         yield "", principal_id
@@ -251,70 +251,79 @@ def kept_under(principal_id: str, resource_key: str) -> Iterator[tuple[str, str]
 _JUDGED = (_EVENTS.kind, _EVENTS.principal_id, _EVENTS.resource_key)
 
 
-def _select(branch: _Branch, *columns: Column[Any]) -> Any:  # noqa: ANN401  # reason: a select of any columns
-    found = select(*columns or (_EVENTS.sequence,)).select_from(t.events)
-    return found.with_hint(t.events, f"INDEXED BY {branch.index}", "sqlite").where(
-        *branch.conditions
-    )
+def _off(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The same value, by which no index is entered."""
+    if isinstance(column.type, Instant):
+        return type_coerce(type_coerce(column, BigInteger) + 0, Instant)
+    return column.concat("")
 
 
-def _by_number(wanted: ActivityFilter, sequence: int) -> Any:  # noqa: ANN401  # reason: a select of any columns
-    """What was written after that number: read by number, whatever else is asked."""
-    conditions = [_EVENTS.sequence > sequence, *_span(wanted), *_rest(wanted, _EVENTS)]
+def _by_number(wanted: ActivityFilter, sequence: int) -> Select[Any]:
+    """What was written after that number, and is read by it, whatever else is asked."""
+    conditions = [_EVENTS.sequence > sequence, *_span(wanted, _off(_EVENTS.at))]
     places = _places(wanted)
     if places is not None:
-        conditions.append(_below_any(places, _EVENTS.resource_key))
-    found = select(_EVENTS.sequence).select_from(t.events)
-    return found.with_hint(t.events, "NOT INDEXED", "sqlite").where(*conditions)
+        conditions.append(_below_any(places, _off(_EVENTS.resource_key)))
+    return select(_EVENTS.sequence).where(*conditions, *_rest(wanted, _EVENTS))
 
 
 def _branches(
     wanted: ActivityFilter, places: Sequence[str] | None, *, is_by_kind: bool = True
 ) -> Iterator[_Branch]:
     """Parts that have no event in common and are all that is wanted."""
-    span, rest = _span(wanted), _rest(wanted, _EVENTS)
-    if places is not None:
-        for start in range(0, len(places), _PLACES):
-            some = places[start : start + _PLACES]
-            condition = _below_any(some, _EVENTS.resource_key)
-            yield _Branch(_RESOURCE_INDEX, (condition, *span, *rest))
-    elif wanted.principal_ids:
+    rest = _rest(wanted, _EVENTS)
+    span = _whole_span(wanted)
+    are_wide = places is not None and all(map(_is_wide, places))
+    if wanted.principal_ids and (places is None or are_wide):
+        inside = () if places is None else (_below_any(places, _off(_EVENTS.resource_key)),)
         for principal_id in dict.fromkeys(wanted.principal_ids):
             condition = _EVENTS.principal_id == principal_id
-            of_kinds = _rest(replace(wanted, principal_ids=()), _EVENTS)
-            yield _Branch(_PRINCIPAL_INDEX, (condition, *span, *of_kinds))
+            yield _Branch((condition, *span, *inside, *rest))
+    elif places is not None:
+        for start in range(0, len(places), _PLACES):
+            condition = _below_any(places[start : start + _PLACES], _EVENTS.resource_key)
+            yield _Branch((condition, *_span(wanted, _off(_EVENTS.at)), *rest), is_ordered=False)
     elif wanted.sorts and is_by_kind:
         for sort in dict.fromkeys(wanted.sorts):
-            yield _Branch(_KIND_INDEX, (_EVENTS.kind == sort, *span))
+            yield _Branch((_EVENTS.kind == sort, *span))
     else:
-        yield _Branch(_AT_INDEX, (*(span or (_EVENTS.at >= from_microseconds(0),)), *rest))
+        yield _Branch((*span, *rest))
 
 
-def _span(wanted: ActivityFilter) -> tuple[ColumnElement[bool], ...]:
+def _whole_span(wanted: ActivityFilter) -> tuple[ColumnElement[bool], ...]:
+    """Never empty: it says that time is what to go along."""
+    return _span(wanted) or (_EVENTS.at >= _BEGINNING,)
+
+
+def _span(
+    wanted: ActivityFilter, time: ColumnElement[Any] = _EVENTS.at
+) -> tuple[ColumnElement[bool], ...]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.since is not None:
-        conditions.append(_EVENTS.at >= wanted.since)
+        conditions.append(time >= wanted.since)
     if wanted.until is not None:
-        conditions.append(_EVENTS.at < wanted.until)
+        conditions.append(time < wanted.until)
     return tuple(conditions)
 
 
 def _rest(wanted: ActivityFilter, columns: Any) -> tuple[ColumnElement[bool], ...]:  # noqa: ANN401  # reason: a table's or a subquery's
     conditions: list[ColumnElement[bool]] = []
     if wanted.sorts:
-        conditions.append(columns.kind.in_(wanted.sorts))
+        conditions.append(_off(columns.kind).in_(wanted.sorts))
     if wanted.principal_ids:
-        conditions.append(columns.principal_id.in_(wanted.principal_ids))
+        conditions.append(_off(columns.principal_id).in_(wanted.principal_ids))
     return tuple(conditions)
 
 
-def _after(after: Moment | None) -> tuple[ColumnElement[bool], ...]:
+def _after(
+    after: Moment | None, time: ColumnElement[Any] = _EVENTS.at
+) -> tuple[ColumnElement[bool], ...]:
     if after is None:
         return ()
     at, sequence = after
     return (
-        _EVENTS.at <= at,  # which the index knows what to do with
-        or_(_EVENTS.at < at, _EVENTS.sequence < sequence),
+        time <= at,  # which an index can be entered by
+        or_(_off(_EVENTS.at) < at, _EVENTS.sequence < sequence),
     )
 
 
@@ -346,15 +355,19 @@ def _below_any(places: Iterable[str], column: Any) -> ColumnElement[bool]:  # no
 
 def _kept_keys(wanted: ActivityFilter) -> list[tuple[str, str]] | None:
     """Under which (scope, principal) the kept counts are; None: there are none for this."""
-    places = _places(wanted)
     if "" in wanted.principal_ids:  # of nobody in particular: not kept
+        return None
+    places = _places(wanted)
+    if places is not None and not all(map(_is_wide, places)):
         return None
     if places is None:
         return [("", each) for each in dict.fromkeys(wanted.principal_ids)] or [("", "")]
-    are_wide = all(len(place.split("/")) <= _GROUP_DEPTH for place in places)
-    if wanted.principal_ids or not are_wide:
-        return None
-    return [(place, "") for place in places]
+    return None if wanted.principal_ids else [(place, "") for place in places]
+
+
+def _is_wide(place: str) -> bool:
+    """Is it a resource group or above?"""
+    return len(place.split("/")) <= _GROUP_DEPTH
 
 
 def _whole_days(wanted: ActivityFilter) -> tuple[datetime | None, datetime | None]:

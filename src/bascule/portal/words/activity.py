@@ -8,10 +8,7 @@ from bascule.portal.words import Pair
 
 WORDS: Mapping[str, Pair] = {
     "activity.title": ("Activity log", "Journal d’activité"),
-    "activity.lead": (
-        "Who did what, from where, and when; nothing is ever changed or left out",
-        "Qui a fait quoi, d’où et quand ; rien n’y est jamais modifié ni omis",
-    ),
+    "activity.lead": ("Who did what, from where, and when", "Qui a fait quoi, d’où et quand"),
     "activity.download": ("Download as CSV", "Télécharger au format CSV"),
     # columns
     "activity.operation": ("Operation", "Opération"),

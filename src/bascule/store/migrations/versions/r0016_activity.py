@@ -70,7 +70,7 @@ def _counted() -> Counter[tuple[str, str, int, str]]:
 
 
 def _under(principal_id: str, resource_key: str) -> Iterator[tuple[str, str]]:
-    """The whole, the principal, the subscription and the group."""
+    """Everything, the principal, the subscription and the group."""
     yield "", ""
     if principal_id:
         yield "", principal_id
