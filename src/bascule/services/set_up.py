@@ -197,16 +197,14 @@ def _make(
 def _check(owner: FirstOwner) -> None:
     """Raise InvalidInput with all that is wrong, by the field of the form."""
     problems: list[Problem] = []
-    for check in (
-        lambda: parse_user_name(owner.name, "name"),
-        lambda: parse_display_name(owner.display_name, "displayName", is_required=False),
-    ):
-        try:
-            check()
-        except BasculeError as error:
-            problems += error.problems or [
-                Problem(error.specific_code, error.message, error.target)
-            ]
+    try:
+        parse_user_name(owner.name, "name")
+    except BasculeError as error:
+        problems.append(Problem(error.specific_code, error.message, error.target))
+    try:
+        parse_display_name(owner.display_name, "displayName", is_required=False)
+    except BasculeError as error:
+        problems.append(Problem(error.specific_code, error.message, error.target))
     problems += problems_of(owner.password, (owner.name, owner.display_name))
     if problems:
         raise InvalidInput.of(problems)
