@@ -110,7 +110,7 @@ class Field:
     value: str = ""
     kind: str = "text"  # an input's type; or textarea, select, hidden
     hint: str = ""
-    options: Sequence[tuple[str, str]] = ()  # value, text: of a select
+    options: Sequence[tuple[str, str]] = ()  # value, text: of a select; listed at a textarea
     suggestions: Sequence[str] = ()
     is_required: bool = False
     longest: int = 1024

@@ -120,10 +120,12 @@ def static_file(version: str, name: str) -> Response:
 
 def _current(path: str) -> str:
     """The navigation's entry that a path belongs to."""
-    own = [each for _, each, _ in NAVIGATION if path == each or path.startswith(f"{each}/")]
     if path.startswith("/portal/machines"):
         return "/portal/jit"
-    return max(own, key=len, default="") if path != "/portal" else "/portal"
+    own = (
+        each for _, each, _ in NAVIGATION if each != "/portal" and f"{path}/".startswith(f"{each}/")
+    )
+    return "/portal" if path == "/portal" else next(own, "")
 
 
 @cache

@@ -200,6 +200,7 @@ def _role_form(
         Field(
             *("actions", t("access.actions"), said["actions"], "textarea"),
             hint=t("access.actions_hint"),
+            options=sorted(DISPLAY.items()),
             is_required=True,
         ),
         Field(

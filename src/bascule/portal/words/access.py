@@ -8,6 +8,7 @@ from bascule.portal.words import Pair
 
 WORDS: Mapping[str, Pair] = {
     "form.effects": ("What this does", "Ce que cela fait"),
+    "form.known": ("What may stand here", "Ce qui peut figurer ici"),
     "access.title": ("Access control (IAM)", "Contrôle d’accès (IAM)"),
     "access.lead": ("Who may do what, where", "Qui peut faire quoi, et où"),
     "access.tab.assignments": ("Role assignments", "Attributions de rôles"),
