@@ -28,8 +28,8 @@ WORDS: Mapping[str, Pair] = {
         "On ne sait rien de ce moment. L’historique commence le",
     ),
     "exposure.views": ("What is shown", "Ce qui est affiché"),
-    "exposure.tab.open": ("Let in", "Admis"),
-    "exposure.tab.bare": ("Nothing kept shut", "Rien n’est fermé"),
+    "exposure.tab.open": ("Open to somebody", "Ouverts à quelqu’un"),
+    "exposure.tab.bare": ("Nothing kept shut", "Rien n’est maintenu fermé"),
     "exposure.tab.all": ("All machines", "Toutes les machines"),
     "exposure.about.open": (
         "Ports that let somebody in. To everybody else they are shut.",
@@ -57,7 +57,7 @@ WORDS: Mapping[str, Pair] = {
     "exposure.whatever": ("whatever the host lets in", "tout ce que l’hôte laisse entrer"),
     "exposure.agent": ("Enforcement point", "Point d’application"),
     "exposure.no_agent": ("None", "Aucun"),
-    "exposure.agent_silent": ("Silent since", "Muet depuis"),
+    "exposure.agent_silent": ("Silent since", "Sans nouvelles depuis"),
     "exposure.agent_there": ("Connected", "Connecté"),
     "exposure.enable": ("Enable just-in-time", "Activer l’accès juste-à-temps"),
     "exposure.lacks": ("You lack here: {action}", "Il vous manque ici : {action}"),
@@ -72,7 +72,7 @@ WORDS: Mapping[str, Pair] = {
     "exposure.not_confirmed": ("not confirmed", "non confirmé"),
     "exposure.not_confirmed_why": (
         "The agent is silent, or the lease is over and was not read back shut yet.",
-        "L’agent est muet, ou le délai est écoulé et la fermeture n’a pas encore été relue.",
+        "L’agent ne donne plus de nouvelles, ou le délai est écoulé et la fermeture n’a pas encore été relue.",
     ),
     "exposure.unknown_end": ("not known", "inconnu"),
     "exposure.port_shut": ("shut", "fermé"),

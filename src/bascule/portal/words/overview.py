@@ -61,5 +61,6 @@ WORDS: Mapping[str, Pair] = {
         "No role lets you read machines. An owner or a user access administrator can assign you one, for example Reader.",
         "Aucun rôle ne vous permet de lire des machines. Un propriétaire ou un administrateur de l’accès utilisateur peut vous en attribuer un, par exemple Lecteur.",
     ),
+    "overview.no_agent": ("no agent", "sans agent"),
     "overview.account": ("To my account", "Vers mon compte"),
 }
