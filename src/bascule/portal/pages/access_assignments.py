@@ -7,6 +7,7 @@ may not read assignments sees his own, as in the API. *Check access* answers wit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from urllib.parse import urlencode
 
 from fastapi import APIRouter
@@ -89,7 +90,7 @@ async def list_assignments(
         is_first=not after,
         principal_paths={str(kind): path for kind, path in PATHS.items()},
         why_not_add=visit.why_not(ASSIGNMENT_WRITE, place),
-        why_not_remove=lambda each: visit.why_not(ASSIGNMENT_DELETE, each.scope),
+        why_not_remove=cache(lambda at: visit.why_not(ASSIGNMENT_DELETE, at)),
         is_partial=not visit.may(ASSIGNMENT_READ, place),
     )
 
