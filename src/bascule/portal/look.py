@@ -122,6 +122,8 @@ def _current(path: str) -> str:
     """The navigation's entry that a path belongs to."""
     if path.startswith("/portal/machines"):
         return "/portal/jit"
+    if path.startswith("/portal/requests/"):
+        return "/portal/open"
     own = (
         each for _, each, _ in NAVIGATION if each != "/portal" and f"{path}/".startswith(f"{each}/")
     )

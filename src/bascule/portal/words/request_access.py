@@ -76,8 +76,8 @@ WORDS: Mapping[str, Pair] = {
         "Votre adresse, telle que ce serveur la voit, est {address}. Derrière un proxy, un VPN ou une passerelle, la machine peut en voir une autre : saisissez alors sa plage.",
     ),
     "ask.mine.seen": (
-        "{machine} has just blocked attempts from this very address: it is the one that the machine sees.",
-        "{machine} vient de bloquer des tentatives depuis cette même adresse : c’est celle que la machine voit.",
+        "{machine} has just blocked attempts from {address}, which is your address: it is the one that the machine sees.",
+        "{machine} vient de bloquer des tentatives depuis {address}, qui est votre adresse : c’est bien celle que la machine voit.",
     ),
     "ask.seen.note": (
         "{machine} has just blocked attempts from {address}, from where this session has come too. If those were yours, choose that address.",
