@@ -24,6 +24,14 @@ LARGEST_ANSWER = 64 * 1024 * 1024  # bytes; a page of a thousand requests has ab
 LONGEST_LINE = 65_536  # bytes, of an answer that goes on
 LONGEST_PIECE = 65_536
 REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
+_GONE = (  # how a kept connection that the server has closed meanwhile shows
+    http.client.RemoteDisconnected,
+    ConnectionResetError,
+    BrokenPipeError,
+    ssl.SSLZeroReturnError,
+    ssl.SSLEOFError,
+    ssl.SSLSyscallError,
+)
 
 
 class HttpsFailure(Exception):
@@ -87,7 +95,7 @@ class Https:
         try:
             try:
                 return self._once(method, target, content, sent, patience, largest, meanwhile)
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            except _GONE:
                 self.close()
                 if not may_repeat:
                     raise

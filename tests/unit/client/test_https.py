@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -68,3 +69,50 @@ def test_a_long_answer_cut_short_is_an_error_and_no_end(server: Broken) -> None:
     assert status == 200
     with pytest.raises(HttpsFailure):
         list(pieces)
+
+
+class Kept(http.client.HTTPConnection):
+    """A connection that answers once; whatever is asked later raises ``gone``."""
+
+    def __init__(self, gone: Exception) -> None:
+        super().__init__("127.0.0.1")
+        self._gone = gone
+        self._asked = 0
+
+    def connect(self) -> None:
+        self.sock, other = socket.socketpair()
+        other.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        self._other = other
+
+    def request(self, method: str, *arguments: Any, **options: Any) -> None:
+        self._asked += 1
+        if self._asked > 1:
+            raise self._gone
+        super().request(method, *arguments, **options)
+
+    def close(self) -> None:
+        super().close()
+        self._other.close()
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        ConnectionResetError(104, "reset"),
+        ssl.SSLEOFError(8, "EOF occurred in violation of protocol"),
+        ssl.SSLSyscallError(5, "unknown error"),
+        ssl.SSLZeroReturnError(6, "TLS/SSL connection has been closed"),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_a_kept_connection_that_is_gone_is_made_anew(
+    gone: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server closes what is idle, and TLS says so in its own words; a POST is not repeated."""
+    monkeypatch.setattr(https, "_connect", lambda _, __: Kept(gone))
+    client = Https("https://127.0.0.1", ssl.create_default_context())
+    assert client.request("GET", "/").status == 200
+    assert client.request("GET", "/").status == 200
+    with pytest.raises(HttpsFailure):
+        client.request("POST", "/", body={})
+    client.close()
