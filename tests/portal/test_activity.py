@@ -13,6 +13,7 @@ from bascule.api.activity_filter import displays
 from bascule.domain.actions import ACTIVITY_READ, MACHINE_READ
 from bascule.domain.chain import ChainHead
 from bascule.domain.events import SYSTEM, Actor, CallerDenied, Event, Fact, MachineDeleted
+from bascule.domain.roles import NO_RIGHTS
 from bascule.portal.pages import activity
 from bascule.portal.words import all_words
 from bascule.services.record import verify_record
@@ -276,3 +277,17 @@ def test_what_hides_in_names_is_not_shown(lived_in: House) -> None:
     assert "\u202e" not in page
     assert "evegpj.exe&lt;script&gt;" in page
     assert "<b>x</b>" not in page
+
+
+def test_a_download_ends_with_the_session_or_the_right_that_it_began_with(
+    lived_in: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bascule.services.activity.PAGE", 1)
+    olga = owner(lived_in)
+    whole = olga.get("/portal/activity/csv").text
+    monkeypatch.setattr(activity, "rights_of", lambda *_: NO_RIGHTS)
+    assert len(olga.get("/portal/activity/csv").text) < len(whole)
+    monkeypatch.undo()
+    monkeypatch.setattr(activity.sessions, "visitor_of", lambda *_: None)
+    answer = olga.get("/portal/activity/csv")
+    assert "GrantCreated" not in answer.text

@@ -14,7 +14,7 @@ from sqlalchemy import insert, text
 from bascule.domain.access import PrincipalKind
 from bascule.domain.actions import ASSIGNMENT_WRITE
 from bascule.domain.chain import ChainHead, link_after
-from bascule.domain.events import GrantOpened
+from bascule.domain.events import GrantEnded, GrantOpened, fact_name
 from bascule.domain.exposure import SpanKind, hour_of
 from bascule.domain.grant import GrantState, confirm_open
 from bascule.domain.machine import ClosedPort
@@ -23,6 +23,7 @@ from bascule.domain.scopes import group_scope, subscription_scope
 from bascule.identity.authenticate import find_principal, name_of_proof
 from bascule.identity.secrets import sha256_hex
 from bascule.interfaces import EventFilter, Installation, Reader
+from bascule.interfaces.activity import ActivityFilter
 from bascule.interfaces.listing import ListedMachine, ListFilter
 from bascule.interfaces.plans import HeldRules
 from bascule.services.rights import rights_of
@@ -251,6 +252,51 @@ def test_exposure_is_told_from_what_points_held_before_there_was_a_history(
             assert reader.exposure_counts([scope]) == wanted
             (step,) = reader.exposure_steps([scope], hour_of(NOW), later)[SpanKind.OPEN]
             assert (step.change, step.moment) == (1, opened - hour_of(opened))
+
+    async def run() -> None:
+        await store.read(look)
+
+    asyncio.run(run())
+    store.close()
+
+
+def test_events_of_before_are_found_and_counted_by_what_the_activity_log_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sealed ones are in the kept counts, ends are told apart by their reasons."""
+    path = tmp_path / "bascule.db"
+    made_at(path, "0015", monkeypatch)
+    ended = GrantEnded("g", "r", "m", "Expired", "time")
+    with connect(path) as raw:
+        for number, event in enumerate(
+            (an_event("a", fact=ended), an_event("b"), an_event("c", fact=ended)), 1
+        ):
+            row = {
+                "id": event.id,
+                "at": event.at,
+                "kind": fact_name(event.fact),
+                "principal_id": "ada",
+                "resource_key": f"/subscriptions/{SUBSCRIPTION}/resourcegroups/default/x",
+            }
+            raw.execute(insert(t.events).values(**row, record=event.record()))
+            if number < 3:  # the last is not sealed yet
+                seal = {"position": number, "sequence": number, "hash": f"{number:064d}"}
+                raw.execute(insert(t.event_seals).values(**seal))
+    store = open_store(path)
+    day = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+
+    def look(reader: Reader) -> None:
+        expired = ActivityFilter(sorts=("GrantEnded.Expired",))
+        assert [event.id for _, event in reader.activity(expired)] == ["c", "a"]
+        both = {(day, "GrantEnded.Expired"): 2, (day, "GrantCreated"): 1}
+        group = f"/subscriptions/{SUBSCRIPTION}/resourcegroups/default"
+        for wanted in (
+            ActivityFilter(),
+            ActivityFilter(principal_ids=("ada",)),
+            ActivityFilter(resources=(group,)),
+        ):
+            assert reader.activity_by_day(wanted) == both
+        assert len(reader.events(EventFilter(kinds=("GrantEnded",)))) == 2
 
     async def run() -> None:
         await store.read(look)
