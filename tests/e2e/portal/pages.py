@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from bascule.client import access
+from bascule.client import access, principals
+from bascule.domain.builtin_roles import READER
 from tests.e2e.portal.portal_world import World
 
 
@@ -40,6 +41,16 @@ def _request(world: World) -> str:
     return f"/portal/requests/{access.list_requests(world.connection)[0].id}"
 
 
+def _user(world: World) -> str:
+    found = next(iter(principals.list_principals(world.connection, principals.USERS, "reader")))
+    return f"/portal/access/users/{found.id}"
+
+
+def _check(world: World) -> str:
+    query = {"kind": "User", "principal": "requestor", "scope": str(world.machine("web-1"))}
+    return f"/portal/access/check?{urlencode(query)}"
+
+
 WEB, LEGACY = "/portal/machines/default/web-1", "/portal/machines/default/legacy-1"
 PAGES = (
     Shown("sign-in", "/signin", person=""),
@@ -66,6 +77,19 @@ PAGES = (
     Shown("points", "/portal/points"),
     Shown("machines", "/portal/machines"),
     Shown("access", "/portal/access"),
+    Shown("access-nobody", "/portal/access/users", person="nobody", status=403),
+    Shown("access-assign", "/portal/access/assignments/add"),
+    Shown("access-check", _check),
+    Shown("access-roles", "/portal/access/roles"),
+    Shown("access-role", f"/portal/access/roles/{READER.id}"),
+    Shown("access-role-new", f"/portal/access/roles/add?copy={READER.id}"),
+    Shown("access-users", "/portal/access/users"),
+    Shown("access-user", _user),
+    Shown("access-groups", "/portal/access/groups"),
+    Shown("access-programs", "/portal/access/programs"),
+    Shown("access-providers", "/portal/access/providers"),
     Shown("account", "/portal/account"),
+    Shown("account-password", "/portal/account/password"),
+    Shown("account-app", "/portal/account/totp"),
     Shown("not-there", "/portal/nothing-here", status=404),
 )

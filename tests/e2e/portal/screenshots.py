@@ -36,13 +36,15 @@ def test_picture(shown: Shown, visit: Visitors, furnished: World) -> None:
         page.goto(shown.path(furnished))
         page.wait_for_load_state("load")
         page.wait_for_timeout(300)  # the script has put times into the viewer's zone
-        picture = page.screenshot(full_page=True, animations="disabled")
-        save(picture, FOLDER / f"{shown.name}-{name}.png")
+        needed = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size({"width": width, "height": min(max(height, needed), TALLEST)})
+        save(page.screenshot(animations="disabled"), FOLDER / f"{shown.name}-{name}.png")
         page.context.close()
 
 
 def save(picture: bytes, path: Path) -> None:
     with Image.open(BytesIO(picture)) as image:
-        cut = image.convert("RGB").crop((0, 0, image.width, min(image.height, TALLEST)))
-    few = cut.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        few = image.convert("RGB").quantize(
+            COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
+        )
     few.save(path, optimize=True)
