@@ -281,7 +281,10 @@ WORDS: Mapping[str, Pair] = {
         "Your own address cannot be used here; name the source on the request page.",
         "Votre adresse ne peut pas être utilisée ici ; indiquez la source sur la page de demande.",
     ),
-    "machine.connect.how": ("How to connect", "Comment se connecter"),
+    "machine.connect.how": (
+        "How to connect: port {port}",
+        "Comment se connecter : port {port}",
+    ),
     "machine.connect.request": (
         "The request: extend it or close it now",
         "La demande : la prolonger ou la fermer maintenant",
