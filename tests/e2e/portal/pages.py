@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from bascule.client import access, principals
+from bascule.client import access, audit, principals
 from bascule.domain.builtin_roles import READER
 from tests.e2e.portal.portal_world import World
 
@@ -51,6 +51,11 @@ def _check(world: World) -> str:
     return f"/portal/access/check?{urlencode(query)}"
 
 
+def _event(world: World) -> str:
+    """The newest event's own page."""
+    return f"/portal/activity/events/{next(audit.events(world.connection, page=1)).sequence}"
+
+
 WEB, LEGACY = "/portal/machines/default/web-1", "/portal/machines/default/legacy-1"
 PAGES = (
     Shown("sign-in", "/signin", person=""),
@@ -72,10 +77,13 @@ PAGES = (
     Shown("machine-activity", f"{WEB}/activity"),
     Shown("machine-unsupported", LEGACY),
     Shown("activity", "/portal/activity"),
+    Shown("activity-event", _event),
     Shown("search", "/portal/search?q=web"),
     Shown("exposure", "/portal/exposure"),
     Shown("points", "/portal/points"),
+    Shown("point-enrol", "/portal/points/enrol"),
     Shown("machines", "/portal/machines"),
+    Shown("machine-add", "/portal/machines/add"),
     Shown("access", "/portal/access"),
     Shown("access-nobody", "/portal/access/users", person="nobody", status=403),
     Shown("access-assign", "/portal/access/assignments/add"),
@@ -91,5 +99,6 @@ PAGES = (
     Shown("account", "/portal/account"),
     Shown("account-password", "/portal/account/password"),
     Shown("account-app", "/portal/account/totp"),
+    Shown("welcome-ended", "/portal/welcome", person="", status=410),
     Shown("not-there", "/portal/nothing-here", status=404),
 )
