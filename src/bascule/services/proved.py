@@ -40,6 +40,6 @@ class ProvedAddresses:
     def of(self, session_id: str, now: datetime) -> tuple[str, ...]:
         """Where it has come from within PROVED_FOR, the latest first."""
         with self._lock:
-            addresses = self._seen.get(session_id, {})
-            latest_first = reversed(list(addresses.items()))
+            addresses = self._seen.get(session_id)
+            latest_first = reversed(addresses.items() if addresses else ())
             return tuple(each for each, at in latest_first if now - at < PROVED_FOR)

@@ -80,8 +80,8 @@ def initiate_all(
     denials = tuple(
         Denial(policy, decision) for policy, decision in judged if isinstance(decision, Denied)
     )
-    for each in denials:
-        _deny(tx, act, each.policy_id, each.denied)
+    for denied in denials:
+        _deny(tx, act, denied.policy_id, denied.denied)
     if denials:
         return denials
     made: list[Initiated] = []

@@ -50,7 +50,7 @@ class OpeningReads(Rows):
     def open_counts(self, wanted: OpenFilter) -> Mapping[str, int]:
         _, of = _ORDERS[wanted.order]
         counted = select(of, func.count()).select_from(_AT_MACHINES).group_by(of)
-        return {str(key): int(count) for key, count in self._all(_meant(counted, wanted))}
+        return {str(row[0]): int(row[1]) for row in self._all(_meant(counted, wanted))}
 
 
 def _meant(found: Select[Any], wanted: OpenFilter) -> Select[Any]:

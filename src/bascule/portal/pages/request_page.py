@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from bascule.api.auth import decides, record_denial
 from bascule.domain.actions import INITIATE, POLICY_READ, REQUEST_REVOKE
+from bascule.domain.decide import Denied
 from bascule.domain.grant import Grant
 from bascule.domain.ids import is_guid
 from bascule.domain.scopes import resource_scope, subscription_scope
@@ -90,7 +91,7 @@ async def extend(visit: CurrentVisit, request_id: str) -> Response:
     try:
         span = parse_span(visit.form.text("time"), "endTimeUtc")
 
-        def work(tx: Transaction, act: Act) -> requests.Denied | None:
+        def work(tx: Transaction, act: Act) -> Denied | None:
             _see(tx, visit, request_id)
             ends_at = act.now + span
             return requests.extend(
