@@ -82,7 +82,7 @@ def rows(html: str) -> list[str]:
 def test_the_list_tells_how_each_agent_is(house: House, olga: Person) -> None:
     add_agent(house, "web-1")
     text = text_of(olga.page(POINTS))
-    for words in ("web-1", "Well", "Host filter", "0.3", "1,234"):
+    for words in ("web-1", "Healthy", "Host filter", "0.3", "1,234"):
         assert words in text
     shut(house, "web-1")
     assert "Not up to date" in text_of(olga.page(POINTS))

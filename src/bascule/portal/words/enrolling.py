@@ -90,7 +90,7 @@ WORDS: Mapping[str, Pair] = {
     "enrol.version": ("version", "version"),
     "enrol.last": ("last heard", "dernier contact"),
     "enrol.state.missing": ("no agent", "pas d’agent"),
-    "enrol.state.neverSeen": ("Enrolled, not heard of yet", "Inscrit, pas encore entendu"),
+    "enrol.state.neverSeen": ("Enrolled, not heard of yet", "Inscrit, pas encore de nouvelles"),
     "enrol.state.online": ("Agent connected", "Agent connecté"),
     "enrol.state.offline": ("Agent silent", "Agent silencieux"),
 }
