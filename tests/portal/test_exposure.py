@@ -64,6 +64,8 @@ def test_a_moment_that_is_none_is_refused_in_words_and_now_is_shown(web: House, 
     html = owner(web).page(f"{PATH}?at={at}", status=400)
     assert "This did not succeed" in text_of(html)
     assert "web-1" in text_of(html)
+    french = owner(web, "f@example.com").page(f"{PATH}?at={at}", status=400, language="fr")
+    assert any(word in text_of(french) for word in ("Choisissez un jour", "se consulte pour"))
 
 
 def test_before_the_history_nothing_is_said_to_be_known(web: House) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 
 from bascule.domain.exposure import HOUR, PortTime
-from bascule.portal.charts import WIDTH, round_up
+from bascule.portal.charts import WIDTH
 from bascule.services.exposure import Day, Summary
 
 HEIGHT = 140  # pixels
@@ -32,7 +33,7 @@ class DayBar:
 @dataclass(frozen=True, slots=True)
 class PortHours:
     bars: tuple[DayBar, ...]
-    most: int  # hours at the top edge: a round number
+    most: int  # hours at the top edge: those of the fullest day, rounded up
     height: int
     shut: float
     opened: float
@@ -46,8 +47,7 @@ class PortHours:
 
 def port_hours(summary: Summary) -> PortHours:
     days = summary.days
-    kept = [hours_of(day.time)[0] + hours_of(day.time)[1] for day in days]
-    most = round_up(int(max(kept, default=0) + 0.999))
+    most = max((ceil(day.time.kept / HOUR) for day in days), default=0) or 1
     place = WIDTH / max(1, len(days))
     shut, opened = hours_of(summary.time)
     bars = tuple(_bar(day, index * place, place, most) for index, day in enumerate(days))

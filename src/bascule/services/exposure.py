@@ -127,7 +127,7 @@ def moment_of(
         if instant is not None and instant > now:
             raise InvalidInput(
                 f"{name}: {format_utc(instant)} is still to come.",
-                code="InvalidDateTime",
+                code="MomentToCome",
                 target=name,
                 advice="Exposure is told of now and of the past.",
             )
@@ -137,13 +137,13 @@ def moment_of(
     if not begin < end:
         raise InvalidInput(
             f"from: {format_utc(begin)} must be before until: {format_utc(end)}.",
-            code="InvalidDateTime",
+            code="InvalidTimeSpan",
             target="from",
         )
     if end - begin > LONGEST_TIME:
         raise InvalidInput(
             f"from: at most {LONGEST_TIME.days} days are added up at once.",
-            code="InvalidDateTime",
+            code="InvalidTimeSpan",
             target="from",
         )
     return Moment(moment, at is None, begin, end)

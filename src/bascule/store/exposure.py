@@ -218,7 +218,7 @@ class ExposureReads(Rows):
         return sum(row.points for row in rows), sum(row.silent or 0 for row in rows)
 
     def _each_within(
-        self, counted: Select[Any], within: Reach | None, key: Column[str]
+        self, counted: Select[*tuple[Any, ...]], within: Reach | None, key: Column[str]
     ) -> list[Row[Any]]:
         """One row of sums for each scope, of which none overlaps another."""
         clauses = _clauses(within, key)
@@ -250,7 +250,7 @@ class ExposureReads(Rows):
         return found
 
     def _by_kind(
-        self, counted: Select[Any], key: Column[str], keys: Collection[str]
+        self, counted: Select[*tuple[Any, ...]], key: Column[str], keys: Collection[str]
     ) -> dict[SpanKind, int]:
         found: Counter[SpanKind] = Counter()
         for some in slices(sorted(keys)):

@@ -21,7 +21,7 @@ from bascule.domain.exposure import SpanKind
 from bascule.domain.ids import ResourceId
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc, parse_instant
-from bascule.errors import BasculeError, InvalidInput
+from bascule.errors import BasculeError
 from bascule.interfaces import Reader
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.port_hours import port_hours
@@ -117,7 +117,6 @@ async def exposure(visit: CurrentVisit) -> Response:
         hours=port_hours(summary),
         is_before_history=moment.at < summary.known_since,
         reasons=[] if problem is None else reasons_of(problem),
-        advice="" if problem is None else problem.advice,
     )
 
 
@@ -141,15 +140,7 @@ def _instant(text: str) -> datetime | None:
         return datetime.strptime(text, "%Y-%m-%dT%H:%M").replace(tzinfo=UTC)
     except ValueError:
         pass
-    try:
-        return parse_instant(text, "at")
-    except InvalidInput as error:
-        raise InvalidInput(
-            error.message,
-            code=error.code,
-            target="at",
-            advice="Choose a day and a time in the field.",
-        ) from None
+    return parse_instant(text, "at")
 
 
 def _tabs(

@@ -109,7 +109,6 @@ WORDS: Mapping[str, Pair] = {
         "Aucune tentative n’a été bloquée ces dernières 24 heures.",
     ),
     "exposure.attempts": ("Attempts", "Tentatives"),
-    "exposure.last_seen": ("Last", "Dernière"),
     "exposure.tried": ("Ports tried", "Ports essayés"),
     "exposure.knocks.one": ("{n} blocked attempt", "{n} tentative bloquée"),
     "exposure.knocks.other": ("{n} blocked attempts", "{n} tentatives bloquées"),
@@ -126,6 +125,18 @@ WORDS: Mapping[str, Pair] = {
         "Heures-port par jour : {shut} maintenues fermées, {opened} ouvertes à quelqu’un",
     ),
     "exposure.day": ("Day (UTC)", "Jour (UTC)"),
+    "reason.MomentToCome": (
+        "This moment is still to come.",
+        "Ce moment n’est pas encore arrivé.",
+    ),
+    "way.MomentToCome": (
+        "Exposure is told of now and of the past.",
+        "L’exposition se consulte pour maintenant et pour le passé.",
+    ),
+    "way.InvalidDateTime": (
+        "Choose a day and a time in the field.",
+        "Choisissez un jour et une heure dans le champ.",
+    ),
     "exposure.no_hours": (
         "Nothing was kept shut in these days.",
         "Rien n’a été maintenu fermé ces jours-là.",
