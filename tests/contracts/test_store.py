@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,10 +24,18 @@ class TestSqliteInMemory(StoreContract):
         opened.close()
 
 
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database as the revisions leave it; to run them for each test would take minutes."""
+    path = tmp_path_factory.mktemp("blank") / "bascule.db"
+    open_store(path).close()
+    return path
+
+
 class TestSqliteOnDisk(StoreContract, DurableStoreContract):
     @pytest.fixture
-    def path(self, tmp_path: Path) -> Path:
-        return tmp_path / "bascule.db"
+    def path(self, tmp_path: Path, blank: Path) -> Path:
+        return Path(shutil.copy(blank, tmp_path / "bascule.db"))
 
     @pytest.fixture
     def store(self, path: Path) -> Iterator[Store]:

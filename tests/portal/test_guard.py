@@ -127,8 +127,8 @@ def test_words_are_whole_in_both_languages() -> None:
     for key, (english, french) in all_words().items():
         assert english.strip(), key
         assert french.strip(), key
-        assert "'" not in french, f"{key}: the apostrophe is ’"
-        assert "'" not in english, f"{key}: the apostrophe is ’"
+        assert "'" not in french, f"{key}: a straight apostrophe"
+        assert "'" not in english, f"{key}: a straight apostrophe"
 
 
 def test_french_marks_are_not_parted_from_their_word() -> None:

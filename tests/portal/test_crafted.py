@@ -1,0 +1,112 @@
+"""Nobody does by a crafted form what a page hides; and no link of a page leads nowhere.
+
+The forms are those that an owner's pages hold, found by walking over all of them. Sent by
+somebody who may not, each is refused and nothing in the database is otherwise than before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from bascule import portal
+from bascule.domain.builtin_roles import READER
+from bascule.store.connections import driver_of
+from tests.portal.crawl import Form, walk
+from tests.portal.visiting import Person, owner, text_of
+from tests.wire.house import JIT, House, port_rule
+
+# What anybody may do: his own look, his own account, his own way out.
+OWN = ("/portal/look", "/portal/account", "/signout", "/signin", "/portal/welcome")
+# What a denied call may write: that it was denied, and that its session was used.
+WRITTEN = ("events", "sessions", "sqlite_sequence", "event_", "chain", "seals", "checkpoints")
+
+
+@pytest.fixture
+def house(data_dir: Path) -> Iterator[House]:
+    made = House(data_dir, [portal.router()])
+    uids = {
+        name: made.add_machine(name, properties={"bascule": {"addresses": ["192.0.2.1"]}})
+        for name in ("alpha-1", "beta-1", "bare-1")
+    }
+    agents = {name: made.enrol(name) for name in ("alpha-1", "bare-1")}
+    rules = [{"id": made.machine("alpha-1"), "ports": [port_rule()]}]
+    answer = made.call("PUT", made.policy(), {"properties": {"virtualMachines": rules}}, JIT)
+    assert answer.status_code == 200, answer.text
+    port = {"number": 22, "duration": "PT1H", "allowedSourceAddressPrefix": "192.0.2.7"}
+    asked = {"virtualMachines": [{"id": made.machine("alpha-1"), "ports": [port]}]}
+    begun = made.call("POST", f"{made.policy()}/initiate", asked, JIT)
+    assert begun.status_code == 202, begun.text
+    for name, agent in agents.items():
+        made.report(agent, uids[name])
+    yield made
+    made.close()
+
+
+def snapshot(house: House) -> list[str]:
+    """Every row but those that a denied call may write."""
+
+    def dump(connection: object) -> list[str]:
+        lines = list(driver_of(connection).iterdump())  # type: ignore[arg-type]  # reason: of the writer's own
+        return [each for each in lines if not _is_written(each)]
+
+    return house.store._writer.submit(dump).result()
+
+
+def _is_written(line: str) -> bool:
+    return any(line.startswith(f'INSERT INTO "{name}') for name in WRITTEN)
+
+
+def acting_forms(forms: list[Form]) -> list[Form]:
+    """POST forms of the portal, one of each action and set of names."""
+    found = {}
+    for form in forms:
+        path = urlsplit(form.action).path
+        if form.method == "post" and not path.startswith(OWN):
+            found[form.action, tuple(sorted(form.fields)), tuple(form.buttons)] = form
+    return list(found.values())
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_no_link_of_an_owners_pages_leads_nowhere(house: House, language: str) -> None:
+    seen = walk(owner(house), language=language)
+    assert seen.broken == []
+    assert {"/portal", "/portal/jit", "/portal/open", "/portal/activity", "/portal/exposure"} <= {
+        urlsplit(each).path for each in seen.pages
+    }
+    for path, html in seen.pages.items():
+        assert " style=" not in html, path
+        assert "<style" not in html, path
+        assert ">None<" not in html, path
+
+
+@pytest.mark.parametrize("who", ["nobody", "reader"])
+def test_forms_of_an_owner_sent_by_somebody_else_change_nothing(house: House, who: str) -> None:
+    olga = owner(house)
+    forms = acting_forms(walk(olga).forms)
+    assert len(forms) > 10
+    held = [(READER.id, house.subscription)] if who == "reader" else []
+    other = Person(house, f"{who}@example.com", *held)
+    csrf, before = other.csrf, snapshot(house)
+    for form in forms:
+        for fields in form.sendings():
+            answer = other.client.post(
+                form.action, data={**fields, "csrf": csrf}, follow_redirects=False
+            )
+            what = (form.action, sorted(fields), answer.status_code, text_of(answer.text)[:300])
+            assert answer.status_code in (400, 403, 404, 409), what
+            assert snapshot(house) == before, what
+
+
+@pytest.mark.parametrize("who", ["nobody", "reader"])
+def test_pages_of_somebody_with_few_rights_are_whole(house: House, who: str) -> None:
+    """No page of theirs fails; who holds nothing sees no machine's name."""
+    held = [(READER.id, house.subscription)] if who == "reader" else []
+    seen = walk(Person(house, f"{who}@example.com", *held))
+    assert [each for each in seen.broken if each[2] != 403] == []
+    if who == "nobody":
+        for path, html in seen.pages.items():
+            assert "alpha-1" not in html, path
