@@ -25,7 +25,7 @@ FRENCH = {
     "Connection details": "Détails de la connexion",
     "Download as CSV": "Télécharger au format CSV",
     "Edit": "Modifier",
-    "Enable JIT on": "Activer l’accès JAT sur",
+    "Enable JIT on 1 VM": "Activer l’accès JAT sur 1 machine virtuelle",
     "Enable just-in-time": "Activer l’accès juste-à-temps",
     "IP range": "Plage d’adresses IP",
     "JIT VM access configuration": "Configuration de l’accès JAT aux machines virtuelles",
@@ -100,9 +100,8 @@ class Steps:
             "button", name=self.say(name), exact=True
         )
 
-    def enable_ticked(self, count: int) -> None:
-        button = self.page.get_by_role("button", name=self.starting_with("Enable JIT on"))
-        expect(button).to_contain_text(str(count))
+    def enable_ticked(self) -> None:
+        button = self.button("Enable JIT on 1 VM")
         button.click()
         self.pane_headed("JIT VM access configuration")
 

@@ -54,7 +54,7 @@ class TestEnableOnTheJustInTimePage:
     def test_2_ticked_machines_get_the_recommended_ports_by_save(self, steps: Steps) -> None:
         steps.tab("Not configured")
         steps.tick("db-1")
-        steps.enable_ticked(1)
+        steps.enable_ticked()
         for number, service in RECOMMENDED:
             expect(steps.port_row(number)).to_contain_text(service)
         steps.save()
@@ -68,7 +68,7 @@ class TestEnableOnTheJustInTimePage:
         steps.world.configure("db-1")
         steps.open_jit("Not configured")
         steps.tick("db-1")
-        steps.enable_ticked(1)
+        steps.enable_ticked()
         row = steps.add_port(8443)
         row.get_by_label(steps.say("Protocol")).select_option("TCP")
         row.get_by_label(steps.say("Max request time")).select_option("PT1H")

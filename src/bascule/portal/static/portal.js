@@ -226,10 +226,16 @@ async function copy(button) {
   }, 1500);
 }
 
-// Whatever counts ticked boxes: <output data-ticked="SELECTOR">, and what is of use with some.
+// Whatever counts ticked boxes: <output data-ticked="SELECTOR">, the words after it
+// (data-ticked-words, data-one, data-other), and what is of use with some.
 function countTicked() {
   for (const each of all("[data-ticked]")) {
     each.textContent = all(`${each.dataset.ticked}:checked`).length;
+  }
+  const plural = new Intl.PluralRules(language());
+  for (const each of all("[data-ticked-words]")) {
+    const count = all(`${each.dataset.tickedWords}:checked`).length;
+    each.textContent = plural.select(count) === "one" ? each.dataset.one : each.dataset.other;
   }
   for (const each of all("[data-needs-ticked]")) {
     each.disabled = !document.querySelector(`${each.dataset.needsTicked}:checked`);

@@ -58,6 +58,7 @@ WORDS: Mapping[str, Pair] = {
     "jit.enable_one": ("Enable just-in-time", "Activer l’accès juste-à-temps"),
     "jit.enable_before": ("Enable JIT on", "Activer l’accès JAT sur"),
     "jit.enable_after": ("VMs", "machines virtuelles"),
+    "jit.enable_after_one": ("VM", "machine virtuelle"),
     "jit.enable_selected": (
         "Enable JIT on the selected VMs",
         "Activer l’accès JAT sur les machines sélectionnées",
