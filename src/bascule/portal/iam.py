@@ -30,6 +30,7 @@ from bascule.portal import problems
 from bascule.portal.guard import Visit
 from bascule.services.act import Act
 from bascule.services.rights import Needed, check, denial
+from bascule.services.standing import check_may_change
 
 T = TypeVar("T")
 
@@ -86,6 +87,15 @@ def show_tab(visit: Visit, current: str, template: str, /, **content: object) ->
     t = visit.words
     tabs = [(t(word), path, path == current, None) for word, path, _ in TABS]
     return visit.show(template, tabs=tabs, whole=whole(visit), **content)
+
+
+def why_not_change(visit: Visit, reader: Reader, principal_id: str) -> str:
+    """Why the visitor may not change this principal: it holds more (EDGES B4); else empty."""
+    try:
+        check_may_change(reader, Act(visit.now), visit.subject, principal_id)
+    except Forbidden as error:
+        return f"{error.message} {error.advice}"
+    return ""
 
 
 def lacks(visit: Visit, action: str, current: str) -> Response | None:

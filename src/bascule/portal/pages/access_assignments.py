@@ -154,7 +154,11 @@ async def _add_form(
     roles, known = await visit.read(look)
     kinds = [(str(each), t(f"access.kind.{each}")) for each in PATHS]
     fields = (
-        Field("role", t("access.role"), role, "select", options=roles),
+        Field(
+            *("role", t("access.role"), role, "select"),
+            options=[("", t("access.choose")), *roles],
+            is_required=True,
+        ),
         Field("kind", t("access.kind"), kind, "select", options=kinds),
         Field(
             *("principal", t("access.principal"), principal),

@@ -35,6 +35,7 @@ from bascule.portal.iam import (
     show_form,
     show_tab,
     whole,
+    why_not_change,
 )
 from bascule.services import assignments, memberships
 from bascule.services.act import Act
@@ -107,19 +108,22 @@ async def show_group(visit: CurrentVisit, group_id: str) -> Response:
         held = reader.role_assignments_of([group.id]) if sees_roles else ()
         return {
             "group": group,
+            "standing": why_not_change(visit, reader, group.id),
             "members": memberships.members(reader, group.id),
             "roles": [assignments.view_of(reader, each) for each in held],
         }
 
+    found = await visit.read(look)
+    standing = found.pop("standing")
     return show_tab(
         visit,
         GROUPS,
         "access_group.html",
-        **await visit.read(look),
+        **found,
         sees_roles=sees_roles,
         principal_paths={str(kind): path for kind, path in PATHS.items()},
-        why_not_write=visit.why_not(GROUP_OF_PEOPLE_WRITE, place),
-        why_not_delete=visit.why_not(GROUP_OF_PEOPLE_DELETE, place),
+        why_not_write=visit.why_not(GROUP_OF_PEOPLE_WRITE, place) or standing,
+        why_not_delete=visit.why_not(GROUP_OF_PEOPLE_DELETE, place) or standing,
     )
 
 

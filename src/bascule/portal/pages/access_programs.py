@@ -40,6 +40,7 @@ from bascule.portal.iam import (
     show_form,
     show_tab,
     whole,
+    why_not_change,
 )
 from bascule.services import assignments
 from bascule.services import service_principals as services
@@ -195,21 +196,24 @@ async def show_program(visit: CurrentVisit, principal_id: str) -> Response:
         held = reader.role_assignments_of(ids) if sees_roles else ()
         return {
             "program": program,
+            "standing": why_not_change(visit, reader, program.id),
             "credentials": reader.credentials_of(program.id),
             "ports": open_ports(reader, [program.id]),
             "groups": [group for each in ids[1:] if (group := reader.group(each))],
             "roles": [assignments.view_of(reader, each) for each in held],
         }
 
+    found = await visit.read(look)
+    standing = found.pop("standing")
     return show_tab(
         visit,
         PROGRAMS,
         "access_program.html",
-        **await visit.read(look),
+        **found,
         sees_roles=sees_roles,
         soon=now + timedelta(days=14),
-        why_not_write=visit.why_not(SERVICE_PRINCIPAL_WRITE, place),
-        why_not_delete=visit.why_not(SERVICE_PRINCIPAL_DELETE, place),
+        why_not_write=visit.why_not(SERVICE_PRINCIPAL_WRITE, place) or standing,
+        why_not_delete=visit.why_not(SERVICE_PRINCIPAL_DELETE, place) or standing,
     )
 
 

@@ -34,6 +34,7 @@ from bascule.portal.iam import (
     show_form,
     show_tab,
     whole,
+    why_not_change,
 )
 from bascule.portal.user_agent import browser_of
 from bascule.services import assignments, own_sign_in, sign_ins, users
@@ -136,6 +137,7 @@ async def show_user(visit: CurrentVisit, user_id: str) -> Response:
         held = reader.role_assignments_of(ids) if sees_roles else ()
         return {
             "user": user,
+            "standing": why_not_change(visit, reader, user.id),
             "ways": own_sign_in.ways_in(reader, user.id),
             "live": sign_ins.live_of(reader, user.id, now),
             "ports": open_ports(reader, [user.id]),
@@ -144,17 +146,20 @@ async def show_user(visit: CurrentVisit, user_id: str) -> Response:
         }
 
     found = await visit.read(look)
+    standing = found.pop("standing")
+    is_self = found["user"].id == visit.subject.principal_id
+    why_not_write = visit.why_not(USER_WRITE, place) or standing
     return show_tab(
         visit,
         USERS,
         "access_user.html",
         **found,
         sees_roles=sees_roles,
-        is_self=found["user"].id == visit.subject.principal_id,
+        why_not_ways=why_not_write or (visit.words("access.own_why") if is_self else ""),
         this_one=visit.visitor.session.id,
         browser_of=browser_of,
-        why_not_write=visit.why_not(USER_WRITE, place),
-        why_not_delete=visit.why_not(USER_DELETE, place),
+        why_not_write=why_not_write,
+        why_not_delete=visit.why_not(USER_DELETE, place) or standing,
     )
 
 

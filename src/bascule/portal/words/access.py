@@ -182,6 +182,11 @@ WORDS: Mapping[str, Pair] = {
         "Roles, memberships and ways to sign in are gone for good; the activity log stays.",
         "Les rôles, les appartenances et les moyens de connexion disparaissent définitivement ; le journal d’activité reste.",
     ),
+    "access.own_why": (
+        "Your own password and factors are changed at My account, with a fresh proof.",
+        "Votre propre mot de passe et vos facteurs se modifient dans Mon compte, avec une nouvelle preuve.",
+    ),
+    "access.choose": ("Choose a role", "Choisissez un rôle"),
     "access.user_password": ("Set a password for {user}", "Définir un mot de passe pour {user}"),
     "access.user_password_do": ("Set password", "Définir le mot de passe"),
     "access.new_password": ("New password", "Nouveau mot de passe"),
