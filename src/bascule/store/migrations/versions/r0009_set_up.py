@@ -22,5 +22,5 @@ def upgrade() -> None:
         sa.Column("hash", sa.String(), nullable=False),
         sa.Column("made_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_set_up_link"),
-        sa.CheckConstraint("id = 1", name="ck_set_up_link_one_row"),
+        sa.CheckConstraint("id = 1", name=op.f("ck_set_up_link_one_row")),
     )

@@ -26,7 +26,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.BigInteger(), nullable=False),
         sa.Column("last_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("scope", "hour", "source", "protocol", "number", name="pk_knocks"),
-        sa.CheckConstraint("number BETWEEN 0 AND 65535", name="ck_knocks_port_number"),
+        sa.CheckConstraint("number BETWEEN 0 AND 65535", name=op.f("ck_knocks_port_number")),
         sqlite_with_rowid=False,
     )
     op.create_index("ix_knocks_hour_scope", "knocks", ["hour", "scope"])

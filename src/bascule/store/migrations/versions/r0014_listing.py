@@ -77,7 +77,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False, autoincrement=False),
         sa.Column("begins_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_recent_window"),
-        sa.CheckConstraint("id = 1", name="ck_recent_window_one_row"),
+        sa.CheckConstraint("id = 1", name=op.f("ck_recent_window_one_row")),
     )
     op.create_index(
         "ix_grants_unsettled",
