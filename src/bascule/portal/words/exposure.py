@@ -133,6 +133,10 @@ WORDS: Mapping[str, Pair] = {
         "Exposure is told of now and of the past.",
         "L’exposition se consulte pour maintenant et pour le passé.",
     ),
+    "reason.InvalidTimeSpan": (
+        "This span of time cannot be added up.",
+        "Cette période ne peut pas être additionnée.",
+    ),
     "way.InvalidDateTime": (
         "Choose a day and a time in the field.",
         "Choisissez un jour et une heure dans le champ.",
