@@ -38,7 +38,7 @@ WORDS: Mapping[str, Pair] = {
         "Demandes par jour des sept derniers jours",
     ),
     "overview.hour": ("Hour (UTC)", "Heure (UTC)"),
-    "overview.left": ("Time left", "Temps restant"),
+    "overview.left": ("Left", "Reste"),
     "overview.see_all": ("See all", "Tout voir"),
     "overview.request": ("Request access", "Demander l’accès"),
     "overview.not_shut": (
