@@ -6,16 +6,16 @@ none of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, func, or_, select, tuple_
+from sqlalchemy import Column, ColumnElement, Row, Select, func, or_, select, tuple_
 
 from bascule.domain.grant import Grant
 from bascule.interfaces.openings import OpenFilter, OpenOrder, OpenPlace
 from bascule.store import tables as t
 from bascule.store.grants import grant_of_row
-from bascule.store.rows import Rows
+from bascule.store.rows import Rows, slices
 from bascule.store.tables.listing import listed_machines as listed
 from bascule.store.within import clauses_within
 
@@ -33,24 +33,29 @@ class OpeningReads(Rows):
         self, wanted: OpenFilter, after: OpenPlace | None = None, limit: int = 1000
     ) -> Sequence[tuple[OpenPlace, Grant]]:
         name, of = _ORDERS[wanted.order]
-        columns = select(t.grants, name.label("place_name")).select_from(_AT_MACHINES)
         order = (name, of, t.grants.c.ends_at, t.grants.c.sequence)
-        found = _meant(columns, wanted)
+        # Whole rows of some only: sorting all of them with all their columns costs double.
+        places = select(name.label("name"), of.label("whose"), *order[2:]).select_from(_AT_MACHINES)
+        found = _meant(places, wanted)
         if after is not None:
             place = (after.name, after.of, after.ends_at, after.sequence)
             found = found.where(tuple_(*order) > place)
-        return [
-            (
-                OpenPlace(row.place_name, getattr(row, of.name), row.ends_at, row.sequence),
-                grant_of_row(row),
-            )
-            for row in self._all(found.order_by(*order).limit(limit))
-        ]
+        rows = self._all(found.order_by(*order).limit(limit))
+        places_of = {
+            row.sequence: OpenPlace(row.name, row.whose, row.ends_at, row.sequence) for row in rows
+        }
+        grants = {row.sequence: grant_of_row(row) for row in self._whole_rows(list(places_of))}
+        return [(place, grants[sequence]) for sequence, place in places_of.items()]
+
+    def _whole_rows(self, sequences: Sequence[int]) -> Iterable[Row[Any]]:
+        for some in slices(sequences):
+            yield from self._all(select(t.grants).where(t.grants.c.sequence.in_(some)))
 
     def open_counts(self, wanted: OpenFilter) -> Mapping[str, int]:
         _, of = _ORDERS[wanted.order]
-        counted = select(of, func.count()).select_from(_AT_MACHINES).group_by(of)
-        return {str(row[0]): int(row[1]) for row in self._all(_meant(counted, wanted))}
+        counted = select(of.label("whose"), func.count().label("many"))
+        found = _meant(counted.select_from(_AT_MACHINES).group_by(of), wanted)
+        return {str(row.whose): int(row.many) for row in self._all(found)}
 
 
 def _meant(found: Select[Any], wanted: OpenFilter) -> Select[Any]:

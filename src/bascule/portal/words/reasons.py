@@ -294,6 +294,18 @@ _POLICIES: Mapping[str, Pair] = {
         "What the agent says of its state is not believed.",
         "Ce que l’agent dit de son état n’est pas plausible.",
     ),
+    "reason.InvalidResourceGroup": (
+        "Choose a resource group.",
+        "Choisissez un groupe de ressources.",
+    ),
+    "reason.InvalidSource": (
+        "Give at least one address or range.",
+        "Indiquez au moins une adresse ou une plage.",
+    ),
+    "reason.JitEnabledAlready": (
+        "Just-in-time access is on already; nothing was changed.",
+        "L’accès juste-à-temps est déjà activé ; rien n’a été modifié.",
+    ),
     "reason.InvalidOsType": ("Choose Linux or Windows.", "Choisissez Linux ou Windows."),
     "reason.MachineExists": (
         "There is a machine of this name already.",
@@ -330,9 +342,34 @@ _ACCESS: Mapping[str, Pair] = {
         "You are not signed in.",
         "Vous n’êtes pas connecté.",
     ),
+    "reason.LastOwner": (
+        "Nobody would be left who is an owner and can sign in.",
+        "Il ne resterait personne qui soit propriétaire et puisse se connecter.",
+    ),
     "way.LastOwner": (
         "Make somebody else an owner first.",
         "Donnez d’abord le rôle de propriétaire à quelqu’un d’autre.",
+    ),
+    "reason.AmbiguousPrincipal": (
+        "More than one is called that.",
+        "Plusieurs portent ce nom.",
+    ),
+    "way.AmbiguousPrincipal": ("Give the id.", "Indiquez l’identifiant."),
+    "reason.ProviderExists": (
+        "There is an identity provider of this name already.",
+        "Un fournisseur d’identité de ce nom existe déjà.",
+    ),
+    "reason.RoleNotPlain": (
+        "This role holds more than this form can keep.",
+        "Ce rôle contient plus que ce formulaire ne peut conserver.",
+    ),
+    "way.RoleNotPlain": (
+        "Change it by the command line or the API.",
+        "Modifiez-le par la ligne de commande ou l’API.",
+    ),
+    "reason.UnknownAction": (
+        "Nothing here asks for that action.",
+        "Rien ici ne demande cette action.",
     ),
     "reason.UserNotFound": ("There is no such user.", "Cet utilisateur n’existe pas."),
     "reason.UserNameTaken": (
@@ -579,6 +616,10 @@ _OTHERS: Mapping[str, Pair] = {
         "Il ne peut pas y avoir plus de destinations.",
     ),
     "reason.MissingField": ("A field is missing.", "Un champ manque."),
+    "reason.InvalidFilter": (
+        "This filter is not one of those that there are.",
+        "Ce filtre n’est pas l’un de ceux qui existent.",
+    ),
     "reason.InvalidSkipToken": (
         "This is no place in the list.",
         "Ce n’est pas une position dans la liste.",
