@@ -148,7 +148,9 @@ def test_crafted_forms_change_nothing_without_rights(house: House) -> None:
     carl = somebody(house, "carl@example.com", own, MACHINE_READ, MACHINE_WRITE, MACHINE_DELETE)
     assert carl.send(f"{here}/edit", {"addresses": "192.0.2.66"}).status_code == 403
     assert carl.send(f"{here}/delete").status_code == 403
-    assert carl.client.post(f"{MACHINES}/default/db-1/delete", data={"csrf": "x"}).status_code == 403
+    assert (
+        carl.client.post(f"{MACHINES}/default/db-1/delete", data={"csrf": "x"}).status_code == 403
+    )
     assert sorted(each.id.name for each in house.see(lambda r: r.machines())) == ["db-1", "web-1"]
     assert addresses(house, "web-1") == []
     assert carl.send(f"{MACHINES}/default/db-1/delete").status_code == 303

@@ -40,7 +40,10 @@ WORDS: Mapping[str, Pair] = {
         "Les deux mots de passe ne sont pas identiques. Saisissez-les de nouveau.",
     ),
     "welcome.create": ("Create the account", "Créer le compte"),
-    "welcome.ended": ("This link does not work (any more)", "Ce lien n’est pas valable, ou ne l’est plus"),
+    "welcome.ended": (
+        "This link does not work (any more)",
+        "Ce lien n’est pas valable, ou ne l’est plus",
+    ),
     "welcome.ended.lead": (
         (
             "A set-up link works once, for 15 minutes, and only while nobody owns the installation. If "
