@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -69,7 +68,7 @@ class Town(House):
 
 
 @pytest.fixture
-def town(house: House) -> Iterator[Town]:
+def town(house: House) -> Town:
     house.__class__ = Town
     assert isinstance(house, Town)
     house.build()
