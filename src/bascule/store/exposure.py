@@ -15,7 +15,6 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
-    case,
     delete,
     false,
     func,
@@ -52,10 +51,11 @@ from bascule.store.tables.exposure import (
     spans,
     steps,
 )
-from bascule.store.tables.listing import listed_machines
+from bascule.store.tables.listing import IS_SILENT, listed_machines
 from bascule.store.within import clauses_within
 
 _OF_GROUP = 4  # slashes of a resource group's key
+_HAS_POINT = 8  # of the code of domain.classify.Traits
 _MOST_OVERDUE = 500  # of one sweep; the next begins at once
 _CURRENT = select(spans).where(IS_CURRENT, spans.c.machine_uid == bindparam("uid"))
 _DUE = select(spans).where(IS_CURRENT, spans.c.ends_by.is_not(None)).order_by(spans.c.ends_by)
@@ -205,17 +205,22 @@ class ExposureReads(Rows):
         return sum(row.openings for row in rows), sum(row.machines for row in rows)
 
     def count_points(self, within: Reach | None) -> tuple[int, int]:
-        never = t.agents.c.last_contact_at.is_(None)
-        counted = select(
-            func.count().label("points"),
-            func.sum(case((listed_machines.c.is_silent.is_(True) | never, 1), else_=0)).label(
-                "silent"
-            ),
-        ).select_from(
-            listed_machines.join(t.agents, t.agents.c.machine_uid == listed_machines.c.machine_uid)
+        number = select(func.count().label("number"))
+        has_point = listed_machines.c.traits.op("&")(_HAS_POINT) != 0
+        never_heard = number.select_from(
+            t.agents.join(t.machines, t.machines.c.uid == t.agents.c.machine_uid)
+        ).where(t.IS_NEVER_HEARD)
+        silent = number.select_from(listed_machines).where(IS_SILENT)
+        points = sum(
+            row.number
+            for clause in _listed_clauses(within)
+            for row in self._all(number.select_from(listed_machines).where(has_point, clause))
         )
-        rows = self._each_within(counted, within, listed_machines.c.id_key)
-        return sum(row.points for row in rows), sum(row.silent or 0 for row in rows)
+        rows = [
+            *self._each_within(silent, within, listed_machines.c.id_key),
+            *self._each_within(never_heard, within, t.machines.c.id_key),
+        ]
+        return points, sum(row.number for row in rows)
 
     def _each_within(
         self, counted: Select[*tuple[Any, ...]], within: Reach | None, key: Column[str]
@@ -380,6 +385,17 @@ def _clauses(within: Reach | None, key: Column[str]) -> Iterator[tuple[ColumnEle
         yield (and_(key > f"{each}/", key < f"{each}0") if each else true()), True
     for clause in clauses_within(Reach(keys.difference(wide)), key):
         yield clause, False
+
+
+def _listed_clauses(within: Reach | None) -> Iterator[ColumnElement[bool]]:
+    """Scopes as the narrow table of lists knows them: a group is looked up by its name."""
+    key = listed_machines.c.id_key
+    keys = frozenset(("",)) if within is None else within.keys
+    groups = [each for each in keys if each.count("/") == _OF_GROUP]
+    if groups:
+        yield listed_machines.c.group_key.in_([each.rpartition("/")[2] for each in groups])
+    for clause, _ in _clauses(Reach(keys.difference(groups)), key):
+        yield clause
 
 
 def _moments(at: datetime, *, is_now: bool) -> Iterator[ColumnElement[bool]]:

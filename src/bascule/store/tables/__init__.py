@@ -257,6 +257,15 @@ agents = Table(
     Column("facts", Json, nullable=False),
 )
 
+IS_NEVER_HEARD = agents.c.last_contact_at.is_(None)
+
+Index(
+    "ix_agents_never_heard",
+    agents.c.machine_uid,
+    sqlite_where=IS_NEVER_HEARD,
+    postgresql_where=IS_NEVER_HEARD,
+)
+
 enrolments = Table(
     "enrolments",
     metadata,
