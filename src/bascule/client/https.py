@@ -28,9 +28,7 @@ _GONE = (  # how a kept connection that the server has closed meanwhile shows
     http.client.RemoteDisconnected,
     ConnectionResetError,
     BrokenPipeError,
-    ssl.SSLZeroReturnError,
-    ssl.SSLEOFError,
-    ssl.SSLSyscallError,
+    ssl.SSLError,  # an end without a goodbye; OpenSSL has several words for it
 )
 
 
