@@ -20,6 +20,7 @@ from bascule.domain.tokens import (
     DeviceCode,
     DeviceState,
     Flow,
+    Origin,
     RefreshToken,
     Session,
     SignIn,
@@ -83,6 +84,39 @@ class TokenContract:
         write(store, lambda tx: tx.put_token_family(revoked))
         assert read(store, lambda r: r.token_family("f")) == revoked
         assert list(read(store, lambda r: r.token_families_of("u-1"))) == []
+
+    def test_sessions_of_a_user_and_the_codes_of_one_of_them(self, store: Store) -> None:
+        _put_user(store)
+        later = replace(PROOF, at=NOW + SECOND)
+        place = Origin("192.0.2.1", "Firefox")
+        old = Session("s1", PROOF, NOW, id="i1", origin=place, seen_from="192.0.2.2")
+        new = Session("s2", later, NOW, id="i2")
+        family = TokenFamily(
+            *("f", "az", Flow.DEVICE, PROOF, NOW, "seed"),
+            origin=place,
+            seen_at=NOW + SECOND,
+            seen_from="192.0.2.3",
+        )
+
+        def work(tx: Transaction) -> None:
+            tx.put_token_family(family)
+            for session, name in ((old, "c1"), (new, "c2")):
+                tx.put_session(session)
+                proof = session.sign_in
+                tx.put_authorization_code(
+                    AuthorizationCode(name, "az", "r", "x", "", "a", proof, NOW)
+                )
+
+        write(store, work)
+        assert list(read(store, lambda r: r.sessions_of("u-1"))) == [new, old]
+        assert list(read(store, lambda r: r.sessions_of("u-2"))) == []
+        assert read(store, lambda r: r.token_family("f")) == family
+        write(store, lambda tx: tx.forget_codes_of("u-1", NOW))
+        codes = ("c1", "c2")
+        found = [read(store, lambda r: r.authorization_code(each)) for each in codes]
+        assert [each is not None for each in found] == [False, True]
+        write(store, lambda tx: tx.forget_codes_of("u-1"))
+        assert read(store, lambda r: r.authorization_code("c2")) is None
 
     def test_what_is_not_there_is_nothing(self, store: Store) -> None:
         found = read(
