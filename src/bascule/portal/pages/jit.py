@@ -21,7 +21,7 @@ from bascule.services.listing import MachineRow, count_tabs, list_machines, reac
 
 router = APIRouter(route_class=PortalRoute)
 
-PAGE = 50
+PAGE = 25
 MOST_GROUPS = 200  # offered in a list; where there are more, the name is typed
 # How a state looks: what its badge is, and its icon.
 LOOKS = {
