@@ -114,7 +114,14 @@ def find_half(services: Services, text: str) -> PasswordAccepted | None:
 
 
 def visitor_of(reader: Reader, text: str, now: datetime) -> Visitor | None:
-    """Whose session a cookie is, whole or half; asked inside an act's own transaction too."""
+    """Whose session a cookie is; asked inside an act's own transaction too. A half one, which
+    still owes a second factor, is nobody's.
+    """
+    visitor = _holder(reader, text, now)
+    return visitor if visitor is not None and visitor.session.is_whole else None
+
+
+def _holder(reader: Reader, text: str, now: datetime) -> Visitor | None:
     session = reader.session(hash_of(text)) if text else None
     user = reader.user(session.sign_in.user_id) if session is not None else None
     if session is None or user is None:
@@ -126,7 +133,7 @@ def visitor_of(reader: Reader, text: str, now: datetime) -> Visitor | None:
 
 def _look(services: Services, text: str) -> Visitor | None:
     now = services.clock.now()
-    return services.glance(lambda reader: visitor_of(reader, text, now))
+    return services.glance(lambda reader: _holder(reader, text, now))
 
 
 def _note(tx: Transaction, act: Act, session: Session, address: str) -> None:
