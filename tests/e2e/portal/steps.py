@@ -27,6 +27,7 @@ FRENCH = {
     "Edit": "Modifier",
     "Enable JIT on 1 VM": "Activer l’accès JAT sur 1 machine virtuelle",
     "Enable just-in-time": "Activer l’accès juste-à-temps",
+    "Filter, older events": "Filtrer, événements plus anciens",
     "IP range": "Plage d’adresses IP",
     "JIT VM access configuration": "Configuration de l’accès JAT aux machines virtuelles",
     "Just-in-time VM access": "Accès juste-à-temps aux machines virtuelles",
