@@ -53,20 +53,23 @@ class _Page(HTMLParser):
                 self.by_id[given["id"]] = self._form
         form = self.by_id.get(given.get("form", ""), self._form)
         name = given.get("name", "")
-        if form is None:
-            return
+        if form is not None:
+            self._take_field(form, tag, name, given)
+
+    def _take_field(self, form: Form, tag: str, name: str, given: dict[str, str]) -> None:
         if tag == "button" and given.get("type", "submit") == "submit" and "disabled" not in given:
             form.buttons.append((name, given.get("value", "")))
         elif tag == "input" and name and "disabled" not in given:
-            is_choice = given.get("type") in ("checkbox", "radio")
-            if not is_choice or "checked" in given or given.get("type") == "checkbox":
-                form.fields.setdefault(name, []).append(given.get("value", "on" * is_choice))
-        elif tag == "select" and name:
-            self._select = name
-        elif tag == "option" and self._select and "selected" in given:
-            form.fields[self._select] = [given.get("value", "")]
+            kind = given.get("type", "text")
+            if kind != "radio" or "checked" in given:  # boxes are sent ticked
+                is_box = kind in ("checkbox", "radio")
+                form.fields.setdefault(name, []).append(given.get("value", "on" * is_box))
         elif tag == "option" and self._select:
-            form.fields.setdefault(self._select, [given.get("value", "")])
+            is_chosen = "selected" in given or self._select not in form.fields
+            if is_chosen:
+                form.fields[self._select] = [given.get("value", "")]
+        elif tag == "select":
+            self._select = name
         elif tag == "textarea" and name:
             self._area = name
             form.fields.setdefault(name, [""])

@@ -10,9 +10,9 @@ from fastapi.routing import APIRoute
 
 from bascule import portal
 from bascule.api.auth import Where, entry_of
+from bascule.api.oauth import browser
 from bascule.api.oauth.browser import SESSION
 from bascule.domain.sign_in import FactorKind, Method
-from bascule.portal import guard
 from bascule.portal.guard import PortalRoute
 from bascule.portal.words import all_words
 from bascule.services import sessions
@@ -103,16 +103,16 @@ def test_a_session_that_ends_before_its_act_does_nothing(
     """It was good when the form came in, and is over in the transaction of the act."""
     olga = owner(house)
     fields = {"csrf": olga.csrf, "name": "new-1", "os": "Linux"}
-    found = guard.Browser.visitor
+    found = browser.Browser.visitor
 
-    async def visitor(browser: guard.Browser) -> Visitor | None:
-        known = await found(browser)
+    async def visitor(asking: browser.Browser) -> Visitor | None:
+        known = await found(asking)
         house.store._writer.submit(
             lambda connection: connection.exec_driver_sql("DELETE FROM sessions")
         ).result()
         return known
 
-    monkeypatch.setattr(guard.Browser, "visitor", visitor)
+    monkeypatch.setattr(browser.Browser, "visitor", visitor)
     answer = olga.post("/portal/machines/add", fields)
     assert answer.status_code == 401
     assert "Your session has ended" in text_of(answer.text)
@@ -125,9 +125,9 @@ def test_half_a_session_opens_nothing(house: House) -> None:
     accepted = PasswordAccepted(user, (FactorKind.TOTP,), now, Method.PASSWORD)
     text = house.do(lambda tx, _: sessions.begin_half(tx, accepted))
     assert text is not None
-    browser = Browser(house)
-    browser.client.cookies.set(SESSION, text)
-    assert browser.get("/portal").status_code == 303
+    half = Browser(house)
+    half.client.cookies.set(SESSION, text)
+    assert half.get("/portal").status_code == 303
     assert house.see(lambda reader: sessions.visitor_of(reader, text, now)) is None
 
 

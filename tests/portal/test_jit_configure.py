@@ -34,9 +34,8 @@ def address(house: House, *names: str) -> str:
 
 def row(place: int, number: object, **more: str) -> Fields:
     filled = {"protocol": "TCP", "from": "any", "sources": "", "longest": "PT3H", "end": "keep"}
-    return {f"row.{place}.{name}": value for name, value in {**filled, **more}.items()} | {
-        f"row.{place}.number": str(number)
-    }
+    given = {**filled, **more, "number": str(number)}
+    return {f"row.{place}.{name}": value for name, value in given.items()}
 
 
 def form(house: House, names: Sequence[str], tags: Sequence[str], *rows: Fields) -> Fields:

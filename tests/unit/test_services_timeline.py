@@ -170,7 +170,9 @@ def test_what_root_opens_on_the_host_is_an_opening(world: World) -> None:
     assert hours(world)[0].opened == MINUTE
 
 
-def test_a_port_that_is_no_longer_read_back_shut_is_told_as_not_shut_since_then(world: World) -> None:
+def test_a_port_that_is_no_longer_read_back_shut_is_told_as_not_shut_since_then(
+    world: World,
+) -> None:
     both = frozenset({ClosedPort(SSH), ClosedPort(DNS)})
     world.report(world.web, closed=both)
     world.clock.pass_time(60)

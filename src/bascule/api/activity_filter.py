@@ -67,8 +67,8 @@ def read_asked(clauses: Sequence[Clause]) -> Asked:
             words[clause.field] = clause.value
         elif clause.field == "at":
             instant = parse_instant(clause.value, "$filter")
-            bound = "since" if clause.operator == "ge" else "until"
-            asked = replace(asked, **{bound: instant})
+            is_begin = clause.operator == "ge"
+            asked = replace(asked, since=instant) if is_begin else replace(asked, until=instant)
         elif clause.field == "caller":
             asked = replace(asked, person=clause.value)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bascule.api.wire.policies import sources_json
+from bascule.api.wire.sources import sources_json
 from bascule.domain.grant import Grant
 from bascule.domain.times import format_utc
 from bascule.services.listing import MachineRow

@@ -289,7 +289,7 @@ class ListingContract:
         assert paged == every
         assert not read(store, lambda r: r.listed_machines(wanted, place))
         values = [each.place.value for each in listed(store, wanted)]
-        assert values == sorted(values, reverse=is_descending)  # type: ignore[type-var]  # reason: of one type
+        assert values == sorted(values, reverse=is_descending)
 
     def test_a_list_is_narrowed_by_each_of_its_filters(self, store: Store) -> None:
         def plant(tx: Transaction) -> None:

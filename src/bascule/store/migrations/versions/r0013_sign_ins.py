@@ -37,7 +37,7 @@ def _taken(table: str, index: str) -> Sequence[Mapping[str, Any]]:
     rows = connection.execute(sa.select(*columns).select_from(sa.table(table))).mappings().all()
     op.drop_index(index, table)
     op.drop_table(table)
-    return rows
+    return [dict(each) for each in rows]
 
 
 def _columns(table: str) -> Sequence[Mapping[str, Any]]:
