@@ -24,11 +24,11 @@ pytestmark = [
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of two megabytes."""
+    """A disk of four megabytes."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "bascule-test", folder],
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "bascule-test", folder],
         capture_output=True,
         check=False,
     )

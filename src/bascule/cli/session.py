@@ -79,7 +79,10 @@ Examples:
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @_USER
 def end(ids: Sequence[str], user_name: str) -> None:
-    """Sign browsers or programs out by their ID, of which the beginning will do."""
+    """Sign browsers or programs out by their ID.
+
+    The beginning of an ID will do, if it is of one alone.
+    """
     with connect() as connection:
         user_id = _id_of(connection, user_name)
         live = sign_ins.list_sign_ins(connection, user_id)

@@ -28,9 +28,31 @@ _SECURITY = ("2020-01-01",)
 _RESOURCES = ("2022-12-01",)
 # Namespace -> type -> the api-versions that it was written against; any other date will do.
 PROVIDERS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "Bascule.Access": dict.fromkeys(("accessRequests", "machineRules", "machineStates"), _BASCULE),
+    "Bascule.Access": dict.fromkeys(
+        (
+            "accessRequests",
+            "blockedAttempts",
+            "exposures",
+            "machineAccess",
+            "machineRules",
+            "machineStates",
+            "portHours",
+        ),
+        _BASCULE,
+    ),
     "Bascule.Audit": dict.fromkeys(
-        ("checkpoints", "events", "export", "key", "prune", "sinks", "verification"), _BASCULE
+        (
+            "activity",
+            "activityCounts",
+            "checkpoints",
+            "events",
+            "export",
+            "key",
+            "prune",
+            "sinks",
+            "verification",
+        ),
+        _BASCULE,
     ),
     "Bascule.Fleet": {"enforcementPoints": _BASCULE, "enrolments": _BASCULE},
     "Bascule.Identity": dict.fromkeys(
