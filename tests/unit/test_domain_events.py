@@ -116,3 +116,10 @@ def test_an_edited_record_shows_where_it_was_edited(at: int) -> None:
     links = chained(5)
     links[at] = ({**links[at][0], "resourceId": "elsewhere"}, links[at][1])
     assert first_broken(links) == at
+
+
+def test_ends_are_told_apart_by_their_reason() -> None:
+    """Activity is counted by sort: a revocation and an expiry are not one thing."""
+    ended = events.GrantEnded("g", "r", "m", "UserRequested", "revocation by anna")
+    assert events.sort_of(ended) == "GrantEnded.UserRequested"
+    assert events.sort_of(events.GrantFailed("g", "r", "m", "not reported")) == "GrantFailed"
