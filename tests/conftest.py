@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
@@ -23,6 +24,15 @@ OPEN_FOLDERS = frozenset(
     {"wire", "portal", "netns", "e2e", "faults", "powershell"}
 )  # may talk to the network
 INTERNET = (socket.AF_INET, socket.AF_INET6)
+
+# What broke is told by its lines. Their locals too, as structlog does where rich is installed,
+# would be a whole application's objects, drawn for a minute.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 # Two shared cores: a deadline per example would measure the neighbours, not us.
 settings.register_profile("suite", deadline=None, print_blob=True)
