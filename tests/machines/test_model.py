@@ -274,10 +274,10 @@ class AccessMachine(RuleBasedStateMachine):
         """Decided like a new request; only to a later end than the one that holds."""
         grant = self.pick(which)
         given = self.model.given[grant.id]
-        if self.real + span < given.until.now() or self.now >= grant.ends_at:
-            return
-        self.generation += 1
         later = self.now + timedelta(seconds=span)
+        if self.real + span < given.until.now() or not self.now < grant.ends_at <= later:
+            return  # by the server's clock too, which may have been set back
+        self.generation += 1
         self.grants[grant.id] = extend_to(grant, later, format_utc(later))
         given.until.say(self.generation, self.real + span)
 
