@@ -186,7 +186,7 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
     ),
     facts.NotesWithheld: Operation(
         "Bascule.Fleet/enforcementPoints/hush/action",
-        "Leave an agent's notes out of the record",
+        "Leave notes of an agent out of the record",
         level="Warning",
     ),
     facts.AgentReported: Operation(

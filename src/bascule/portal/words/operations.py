@@ -61,7 +61,7 @@ _FRENCH: Mapping[str, str] = {
     "Hear from agent again": "Retrouver le contact avec l’agent",
     "Initiate JIT Network Access Policy": "Lancer une stratégie d’accès réseau JAT",
     "Invite External Identity": "Inviter une identité externe",
-    "Leave an agent's notes out of the record": "Laisser hors du journal les notes d’un agent",
+    "Leave notes of an agent out of the record": "Laisser hors du journal les notes d’un agent",
     "Leave out of the record sent": "Omettre des événements du journal envoyé",
     "Link External Identity": "Lier une identité externe",
     "Lose contact with agent": "Perdre le contact avec l’agent",
