@@ -190,7 +190,7 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
         level="Warning",
     ),
     facts.AgentReported: Operation(
-        "Bascule.Fleet/enforcementPoints/note/action", "Take an agent's note", level="Warning"
+        "Bascule.Fleet/enforcementPoints/note/action", "Take a note of an agent", level="Warning"
     ),
     facts.RecordPruned: Operation(
         "Bascule.Audit/events/prune/action", "Prune record", level="Warning", is_call=True

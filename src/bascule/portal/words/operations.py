@@ -93,7 +93,7 @@ _FRENCH: Mapping[str, str] = {
     "Sign out everywhere": "Se déconnecter partout",
     "Stop sending record to a place": "Cesser d’envoyer le journal vers une destination",
     "Supersede access by a newer request": "Remplacer l’accès par une demande plus récente",
-    "Take an agent's note": "Consigner une note d’un agent",
+    "Take a note of an agent": "Consigner une note d’un agent",
     "Take groups from identity provider": "Reprendre les groupes du fournisseur d’identité",
     "Take port out of policies": "Retirer le port des stratégies",
     "Unlink External Identity": "Dissocier une identité externe",
