@@ -186,8 +186,16 @@ class Reader(
         """
         ...
 
+    def machines_of(self, uids: Sequence[str]) -> Mapping[str, Machine]:
+        """By uid; those that are not there are missing."""
+        ...
+
     def generation(self, machine_uid: str) -> int:
         """The machine's desired generation; 0 when nothing was ever wanted of it."""
+        ...
+
+    def generations(self, machine_uids: Sequence[str]) -> Mapping[str, int]:
+        """Of several; of which nothing was ever wanted is missing."""
         ...
 
     def closed_ports(self, machine_uid: str) -> frozenset[ClosedPort]: ...
@@ -223,6 +231,10 @@ class Reader(
         ...
 
     def request(self, request_id: str) -> AccessRequest | None: ...
+
+    def requests_of(self, request_ids: Sequence[str]) -> Mapping[str, AccessRequest]:
+        """By id; those that are not there are missing."""
+        ...
 
     def requests(
         self,
@@ -273,6 +285,10 @@ class Reader(
         ...
 
     def enforcement_point(self, machine_uid: str) -> EnforcementPoint | None: ...
+
+    def points_of(self, machine_uids: Sequence[str]) -> Mapping[str, EnforcementPoint]:
+        """By machine uid; those that have none are missing."""
+        ...
 
     def enforcement_points(
         self, after: str = "", limit: int | None = None

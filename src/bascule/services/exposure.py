@@ -29,7 +29,9 @@ from bascule.domain.exposure import (
     time_by_steps,
 )
 from bascule.domain.ids import ResourceId
+from bascule.domain.machine import EnforcementPoint
 from bascule.domain.net import PortKey
+from bascule.domain.request import AccessRequest
 from bascule.domain.roles import Reach
 from bascule.domain.scopes import subscription_scope
 from bascule.domain.times import format_utc
@@ -192,13 +194,26 @@ def _exposures(
     shut = reader.shut_spans(uids, moment.at)
     openings = reader.openings_at(uids, moment.at, is_now=moment.is_now)
     wanted = reader.wanted_ports(uids) if moment.is_now else {}
+    points = reader.points_of(uids) if moment.is_now else {}
+    requests = reader.requests_of(
+        sorted({each.request_id for some in openings.values() for each in some} - {""})
+    )
     keys = [machine.id.key for machine in machines]
     spans = reader.spans_between(keys, moment.since, moment.until)
     found = []
     for machine in machines:
-        has_point, silent = _silence(reader, machine.uid, moment) if moment.is_now else (True, None)
+        has_point, silent = (
+            _silence(points.get(machine.uid), moment) if moment.is_now else (True, None)
+        )
         shown = [
-            _shown(reader, each, machine.id, sight, moment, is_heard=has_point and silent is None)
+            _shown(
+                each,
+                requests.get(each.request_id),
+                machine.id,
+                sight,
+                moment,
+                is_heard=has_point and silent is None,
+            )
             for each in openings.get(machine.uid, ())
         ]
         ports = _ports(shut.get(machine.uid, ()), shown, wanted.get(machine.uid, ()), moment.at)
@@ -207,17 +222,16 @@ def _exposures(
     return found
 
 
-def _silence(reader: Reader, uid: str, moment: Moment) -> tuple[bool, datetime | None]:
+def _silence(point: EnforcementPoint | None, moment: Moment) -> tuple[bool, datetime | None]:
     """Is there an agent, and since when is it silent?"""
-    point = reader.enforcement_point(uid)
     if point is None or is_online(point, moment.at):
         return point is not None, None
     return True, point.last_contact_at or point.enrolled_at
 
 
 def _shown(
-    reader: Reader,
     opening: Opening,
+    request: AccessRequest | None,  # that it is by
     machine: ResourceId,
     sight: Sight,
     moment: Moment,
@@ -228,7 +242,6 @@ def _shown(
     is_own = bool(opening.requestor_id) and opening.requestor_id == sight.principal_id
     if not (is_own or sight.sees(machine)):
         return ShownOpening(opening, False, is_confirmed=is_confirmed)
-    request = reader.request(opening.request_id) if opening.request_id else None
     justification = (request.justification or "") if request else ""
     return ShownOpening(opening, True, justification, is_confirmed)
 

@@ -9,7 +9,7 @@ server shows that the server is from an older backup, and ends that machine's li
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -402,8 +402,3 @@ def _is_missed(tx: Reader, machine: Machine) -> bool:
 
 def is_online(point: EnforcementPoint, now: datetime) -> bool:
     return point.last_contact_at is not None and now - point.last_contact_at <= SILENCE_BOUND
-
-
-def points_by_uid(tx: Reader, uids: Sequence[str]) -> dict[str, EnforcementPoint]:
-    found = {uid: tx.enforcement_point(uid) for uid in dict.fromkeys(uids)}
-    return {uid: point for uid, point in found.items() if point is not None}

@@ -31,8 +31,8 @@ from bascule.domain.scopes import group_scope, subscription_scope
 from bascule.interfaces import Reader
 from bascule.interfaces.listing import ListedMachine, ListFilter, Place
 from bascule.interfaces.plans import MachineFilter
-from bascule.services.fleet import is_online, points_by_uid
-from bascule.services.plans import groups_off, plan_at
+from bascule.services.fleet import is_online
+from bascule.services.plans import groups_off, plans_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +91,11 @@ def count_tabs(reader: Reader, within: Reach | None) -> dict[MachineState, int]:
 
 def _rows(reader: Reader, listed: Sequence[ListedMachine], now: datetime) -> list[MachineRow]:
     uids = [each.machine.uid for each in listed]
-    points = points_by_uid(reader, uids)
+    points = reader.points_of(uids)
     grants: dict[str, list[Grant]] = {}
     for grant in reader.unsettled_grants_at(uids):
         grants.setdefault(grant.machine_uid, []).append(grant)
-    plans = {
-        group: plan_at(reader, group)
-        for group in {each.machine.id.resource_group for each in listed}
-    }
+    plans = plans_at(reader, {each.machine.id.resource_group for each in listed})
     return [
         _row(each, points.get(each.machine.uid), grants.get(each.machine.uid, ()), plans, now)
         for each in listed

@@ -27,7 +27,7 @@ from bascule.domain.scopes import group_scope
 from bascule.domain.security_rules import Anchors, HeldOpening, RuleView, security_rules
 from bascule.interfaces import Reader, StoredPolicy
 from bascule.interfaces.plans import HeldRules
-from bascule.services.fleet import is_online, points_by_uid
+from bascule.services.fleet import is_online
 from bascule.services.plans import plan_at
 from bascule.services.sweep import latest_end
 
@@ -78,7 +78,7 @@ def surroundings_of(
 ) -> list[Surroundings]:
     """Those of several machines, in their order."""
     uids = [machine.uid for machine in machines]
-    held, points = reader.held_rules(uids), points_by_uid(reader, uids)
+    held, points = reader.held_rules(uids), reader.points_of(uids)
     openings = _openings(reader, uids, points, now)
     return [
         _surroundings(

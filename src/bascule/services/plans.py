@@ -32,12 +32,25 @@ def plan_at(reader: Reader, group: str = "") -> PlanInForce:
     return plan_in_force(whole, reader.plan_setting(whole), own)
 
 
+def plans_at(reader: Reader, groups: Iterable[str]) -> dict[str, PlanInForce]:
+    """What holds for each of several groups, by the name as given."""
+    subscription_id = subscription_of(reader)
+    whole = subscription_scope(subscription_id)
+    settings = {setting.scope.key: setting for setting in reader.plan_settings()}
+
+    def plan(group: str) -> PlanInForce:
+        own = settings.get(group_scope(subscription_id, group).key) if settings else None
+        return plan_in_force(whole, settings.get(whole.key), own)
+
+    return {group: plan(group) for group in groups}
+
+
 def groups_off(reader: Reader) -> frozenset[str]:
     """The folded names of the groups where the plan is off."""
     if not reader.plan_settings():
         return frozenset()
-    names = (name for name in reader.resource_groups() if not plan_at(reader, name).is_on)
-    return frozenset(name.casefold() for name in names)
+    plans = plans_at(reader, reader.resource_groups())
+    return frozenset(name.casefold() for name, plan in plans.items() if not plan.is_on)
 
 
 def require_plan(reader: Reader, machines: Iterable[ResourceId]) -> None:

@@ -53,14 +53,12 @@ def list_points(
 ) -> list[PointRow]:
     """Rows by the machine's name; ``after`` is the place of the last of the page before."""
     listed = reader.listed_machines(replace(wanted, traits=_WITH_POINT), after, limit)
-    rows = (
-        (each, reader.enforcement_point(each.machine.uid), reader.generation(each.machine.uid))
-        for each in listed
-    )
+    uids = [each.machine.uid for each in listed]
+    points, generations = reader.points_of(uids), reader.generations(uids)
     return [
-        PointRow(each.machine, point, generation, now, each.place)
-        for each, point, generation in rows
-        if point is not None
+        PointRow(each.machine, points[uid], generations.get(uid, 0), now, each.place)
+        for uid, each in zip(uids, listed, strict=True)
+        if uid in points
     ]
 
 

@@ -20,7 +20,7 @@ from bascule.domain.request import AccessRequest
 from bascule.interfaces import EventFilter, Reader, StoredPolicy
 from bascule.services.asking import Sight
 from bascule.services.closed import named_ports
-from bascule.services.fleet import is_online, points_by_uid
+from bascule.services.fleet import is_online
 from bascule.services.neighbours import classification_of
 
 HISTORY = timedelta(days=7)  # how far back a policy's own ``requests`` reach
@@ -104,9 +104,10 @@ def view_policy(
     away: list[ResourceId] = []
     is_updating = False
     named = {rules.machine_id for rules in stored.policy.machines}
+    machines = reader.machines_of(list(stored.generations))
+    points = reader.points_of(list(stored.generations))
     for uid, generation in stored.generations.items():
-        machine = reader.machine_by_uid(uid)
-        point = reader.enforcement_point(uid)
+        machine, point = machines.get(uid), points.get(uid)
         if machine is None or not (is_whole or sight.sees(machine.id)):
             continue
         if point is None or not is_online(point, now):
@@ -135,9 +136,9 @@ def view_requests(
     grants: dict[str, list[Grant]] = {}
     for grant in reader.grants_of([request.id for request in requests]):
         grants.setdefault(grant.request_id, []).append(grant)
-    uids = {grant.machine_uid for each in grants.values() for grant in each}
-    machines = {uid: machine for uid in uids if (machine := reader.machine_by_uid(uid))}
-    points = points_by_uid(reader, sorted(uids))
+    uids = sorted({grant.machine_uid for each in grants.values() for grant in each})
+    machines = reader.machines_of(uids)
+    points = reader.points_of(uids)
     return tuple(
         RequestView(request, tuple(grants[request.id]), machines, points, now)
         for request in requests

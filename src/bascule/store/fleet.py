@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,9 +12,10 @@ from bascule.domain.machine import EnforcementPoint
 from bascule.interfaces import Enrolment
 from bascule.store import tables as t
 from bascule.store.listed import Listed
-from bascule.store.rows import Rows
+from bascule.store.rows import Rows, slices
 
 _AGENT = select(t.agents).where(t.agents.c.machine_uid == bindparam("wanted"))
+_AGENTS = select(t.agents).where(t.agents.c.machine_uid.in_(bindparam("wanted", expanding=True)))
 
 
 class FleetReads(Rows):
@@ -23,6 +24,13 @@ class FleetReads(Rows):
     def enforcement_point(self, machine_uid: str) -> EnforcementPoint | None:
         row = self._first(_AGENT, {"wanted": machine_uid})
         return None if row is None else _point(row)
+
+    def points_of(self, machine_uids: Sequence[str]) -> Mapping[str, EnforcementPoint]:
+        return {
+            row.machine_uid: _point(row)
+            for some in slices(machine_uids)
+            for row in self._all(_AGENTS, {"wanted": some})
+        }
 
     def enforcement_points(
         self, after: str = "", limit: int | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
@@ -17,13 +17,19 @@ from bascule.errors import Conflict
 from bascule.interfaces import Installation
 from bascule.store import tables as t
 from bascule.store.listed import Listed
-from bascule.store.rows import Rows, resource_id
+from bascule.store.rows import Rows, resource_id, slices
 from bascule.store.within import clauses_within
 
 _MACHINE = select(t.machines).where(t.machines.c.id_key == bindparam("key"))
 _MACHINE_BY_UID = select(t.machines).where(t.machines.c.uid == bindparam("wanted"))
+_MACHINES_BY_UID = select(t.machines).where(
+    t.machines.c.uid.in_(bindparam("wanted", expanding=True))
+)
 _GENERATION = select(t.machine_generations.c.generation).where(
     t.machine_generations.c.machine_uid == bindparam("wanted")
+)
+_GENERATIONS = select(t.machine_generations).where(
+    t.machine_generations.c.machine_uid.in_(bindparam("wanted", expanding=True))
 )
 _SET_GENERATION = (
     update(t.machine_generations)
@@ -91,9 +97,23 @@ class InventoryReads(Rows):
             for row in self._all(wanted.order_by(t.machines.c.id_key).limit(limit))
         ]
 
+    def machines_of(self, uids: Sequence[str]) -> Mapping[str, Machine]:
+        return {
+            row.uid: machine_of_row(row)
+            for some in slices(uids)
+            for row in self._all(_MACHINES_BY_UID, {"wanted": some})
+        }
+
     def generation(self, machine_uid: str) -> int:
         row = self._first(_GENERATION, {"wanted": machine_uid})
         return 0 if row is None else int(row.generation)
+
+    def generations(self, machine_uids: Sequence[str]) -> Mapping[str, int]:
+        return {
+            row.machine_uid: int(row.generation)
+            for some in slices(machine_uids)
+            for row in self._all(_GENERATIONS, {"wanted": some})
+        }
 
     def closed_ports(self, machine_uid: str) -> frozenset[ClosedPort]:
         rows = self._all(_PORTS, {"wanted": machine_uid, "is_released": False})

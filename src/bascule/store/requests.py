@@ -6,7 +6,7 @@ of it are its grants, and those say which machine (by uid) it was about.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,9 +17,10 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
 from bascule.store import tables as t
 from bascule.store.columns import from_microseconds, to_microseconds
-from bascule.store.rows import Rows, prefixes, resource_id
+from bascule.store.rows import Rows, prefixes, resource_id, slices
 
 _REQUEST = select(t.requests).where(t.requests.c.id == bindparam("wanted"))
+_REQUESTS = select(t.requests).where(t.requests.c.id.in_(bindparam("wanted", expanding=True)))
 _INSERT = t.requests.insert()
 _LIVE = select(t.grants.c.request_id).where(t.IS_LIVE)
 # By way of the machines, as that leads to an index.
@@ -37,6 +38,13 @@ class RequestReads(Rows):
     def request(self, request_id: str) -> AccessRequest | None:
         row = self._first(_REQUEST, {"wanted": request_id})
         return None if row is None else _request(row)
+
+    def requests_of(self, request_ids: Sequence[str]) -> Mapping[str, AccessRequest]:
+        return {
+            row.id: _request(row)
+            for some in slices(request_ids)
+            for row in self._all(_REQUESTS, {"wanted": some})
+        }
 
     def requests(
         self,

@@ -63,7 +63,7 @@ async def list_machines(visit: CurrentVisit) -> Response:
 
     def look(reader: Reader) -> tuple[list[MachineLine], Place | None]:
         listed = reader.listed_machines(wanted, place, PAGE + 1)
-        points = fleet.points_by_uid(reader, [each.machine.uid for each in listed[:PAGE]])
+        points = reader.points_of([each.machine.uid for each in listed[:PAGE]])
         lines = []
         for each in listed[:PAGE]:
             point = points.get(each.machine.uid)

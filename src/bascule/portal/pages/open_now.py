@@ -23,7 +23,6 @@ from bascule.api.auth import decides, record_denial, shows
 from bascule.domain.actions import POLICY_READ, REQUEST_REVOKE
 from bascule.domain.grant import Grant, GrantState
 from bascule.domain.ids import ResourceId, is_guid
-from bascule.domain.request import AccessRequest
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import BasculeError, Forbidden, InvalidInput, Problem
 from bascule.interfaces import Reader
@@ -32,7 +31,7 @@ from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.problems import reasons_of
 from bascule.services import requests
 from bascule.services.asking import sight_of
-from bascule.services.fleet import is_online, points_by_uid
+from bascule.services.fleet import is_online
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -241,13 +240,11 @@ def _rows(reader: Reader, visit: Visit, grants: Sequence[Grant]) -> list[Row]:
     """Each with its request's reason, and whether the visitor may end it (EDGES B1)."""
     sight = sight_of(visit.rights, visit.subject.principal_id)
     may_revoke = visit.rights.reach(REQUEST_REVOKE)
-    points = points_by_uid(reader, sorted({grant.machine_uid for grant in grants}))
-    known: dict[str, AccessRequest | None] = {
-        each: reader.request(each) for each in dict.fromkeys(g.request_id for g in grants)
-    }
+    points = reader.points_of(sorted({grant.machine_uid for grant in grants}))
+    known = reader.requests_of(sorted({grant.request_id for grant in grants}))
 
     def row(grant: Grant) -> Row:
-        request, point = known[grant.request_id], points.get(grant.machine_uid)
+        request, point = known.get(grant.request_id), points.get(grant.machine_uid)
         is_own = grant.requestor_id == visit.subject.principal_id
         is_told = request is not None and sight.sees_request(request)
         may_close = grant.is_live and (

@@ -44,6 +44,16 @@ class FleetContract:
         assert list(read(store, lambda r: r.enforcement_points(limit=1))) == [points[0]]
         assert read(store, lambda r: r.machine_by_uid("uid-b")) is not None, "the machine stays"
 
+    def test_points_of_several_machines_are_read_at_once(self, store: Store) -> None:
+        for name in ("a", "b", "c"):
+            write(store, lambda tx: tx.put_machine(a_machine(name)))
+        for name in ("a", "b"):
+            write(store, lambda tx: tx.put_enforcement_point(a_point(f"uid-{name}")))
+        wanted = ["uid-b", "uid-c", "uid-none", *(f"uid-{number}" for number in range(600))]
+        found = read(store, lambda r: r.points_of(wanted))
+        assert dict(found) == {"uid-b": a_point("uid-b")}
+        assert not read(store, lambda r: r.points_of([]))
+
     def test_a_point_belongs_to_a_machine_that_exists(self, store: Store) -> None:
         with pytest.raises(Conflict):
             write(store, lambda tx: tx.put_enforcement_point(a_point("nobody")))

@@ -103,6 +103,15 @@ class InventoryContract:
         assert len(read(store, lambda r: r.machines("default"))) == 5
         assert not read(store, lambda r: r.machines("def"))
 
+    def test_several_machines_are_read_at_once(self, store: Store) -> None:
+        for name in ("a", "b"):
+            write(store, lambda tx: tx.put_machine(a_machine(name)))
+            write(store, lambda tx: tx.advance_generation(f"uid-{name}", beyond=6))
+        found = read(store, lambda r: r.machines_of(["uid-b", "uid-none"]))
+        assert dict(found) == {"uid-b": a_machine("b")}
+        found = read(store, lambda r: r.generations(["uid-a", "uid-none"]))
+        assert dict(found) == {"uid-a": 7}
+
     def test_a_generation_only_grows(self, store: Store) -> None:
         assert read(store, lambda r: r.generation("u")) == 0
         assert write(store, lambda tx: tx.advance_generation("u")) == 1

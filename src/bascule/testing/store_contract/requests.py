@@ -60,6 +60,13 @@ class RequestContract:
         assert whole is not None
         assert str(whole.policy_id) == str(a_policy_id())
 
+    def test_several_requests_are_read_at_once(self, store: Store) -> None:
+        write(store, _fill)
+        found = read(store, lambda r: r.requests_of(["r1", "r3", "r9"]))
+        one, three = (read(store, lambda r: r.request(each)) for each in ("r1", "r3"))
+        assert dict(found) == {"r1": one, "r3": three}
+        assert not read(store, lambda r: r.requests_of([]))
+
     def test_a_request_is_added_once(self, store: Store) -> None:
         write(store, lambda tx: tx.add_request(a_request()))
         with pytest.raises(Conflict):
