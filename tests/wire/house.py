@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,6 +54,12 @@ PUBLIC_KEY = "A" * 43  # 32 zero bytes, base64url
 JIT, COMPUTE, BASCULE = "2020-01-01", "2024-07-01", "2026-11-01"
 
 
+@cache
+def issuer_of(data_dir: Path) -> TokenIssuer:
+    """One for all houses of a folder: a private key is slow to read, being checked."""
+    return TokenIssuer(data_dir)
+
+
 class House:
     """One installation and a client for each kind of caller."""
 
@@ -68,7 +75,7 @@ class House:
         self.state = AppState(
             services=self.services,
             installation=self.installation,
-            tokens=TokenIssuer(data_dir),
+            tokens=issuer_of(data_dir),
             names=Names(NAMES),
             proxies=Proxies((parse_address(PROXY),)),
             ca_file=keeper.ca_file,

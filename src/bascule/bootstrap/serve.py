@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import socket
 import sys
@@ -137,6 +138,7 @@ def serve(
 
 def run(settings: ServeSettings, passed: list[socket.socket], parts: HostParts) -> int:
     """Serve until told to stop; returns the exit code."""
+    gc.disable()  # what is loaded now stays; looking through it took a quarter of the start
     from bascule.bootstrap.data_directory import DATABASE, open_data_directory
     from bascule.identity.tls import CertificateKeeper
     from bascule.store.open import open_store
@@ -148,6 +150,7 @@ def run(settings: ServeSettings, passed: list[socket.socket], parts: HostParts) 
     try:
         return _serve(settings, passed, parts, keeper, store)
     finally:
+        gc.enable()
         store.close()
         os.close(lock)
 
@@ -217,6 +220,8 @@ def _serve(
     app = build_app(state, lambda: _background(state, host), [portal.router()])
 
     def started(addresses: Sequence[tuple[str, int]]) -> None:
+        gc.freeze()  # nor is it looked through while calls wait
+        gc.enable()
         log.info("serving", endpoint=endpoint, addresses=addresses, data=str(settings.data))
         ServiceManager.from_environment().notify("READY=1")
         if link is not None:  # where it is, not what: a service manager's log is read by many

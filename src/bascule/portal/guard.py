@@ -165,7 +165,13 @@ CurrentVisit = Annotated[Visit, Depends(current_visit)]
 
 
 class PortalRoute(APIRoute):
-    """A page's route with its guard; making one whose endpoint declares nothing fails."""
+    """A page's route with its guard; making one whose endpoint declares nothing fails.
+
+    Pages are for people: the API's document does not name them.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401  # reason: FastAPI's own
+        super().__init__(path, endpoint, **{**options, "include_in_schema": False})
 
     def get_route_handler(self) -> Handler:
         entry = entry_of(self.endpoint)

@@ -17,11 +17,9 @@ from bascule.portal.pages import MODULES
 
 def router() -> APIRouter:
     """The portal's routes; each page's module holds its own."""
-    routes = APIRouter(prefix="", route_class=PortalRoute, include_in_schema=False)
-    routes.include_router(shared)
-    for module in MODULES:
-        routes.include_router(module.router)
-    routes.include_router(last)
+    routes = APIRouter()
+    for part in (shared, *(module.router for module in MODULES), last):
+        routes.routes.extend(part.routes)
     return routes
 
 
