@@ -39,9 +39,11 @@ from bascule.domain.sign_in import StoredPassword
 from bascule.domain.times import format_utc
 from bascule.interfaces import Transaction
 from bascule.services.clocks import SystemClock
+from bascule.services.seal import seal
 from bascule.store import open as opening
 from bascule.store.columns import to_microseconds
 from bascule.store.open import open_store
+from bench.history import write_history, write_knocks
 
 OWNER_NAME, PASSWORD = "owner@contoso.example", "correct horse battery staple"
 SUBSCRIPTION = "5eb5c41e-0000-4000-8000-000000000001"
@@ -77,8 +79,12 @@ def build(path: Path, size: Size, now: datetime) -> None:
         _Filling(database, size, now).run()
     store = open_store(path)
     asyncio.run(store.write(lambda tx: _add_owner(tx, now)))
+    while asyncio.run(store.write(lambda tx: seal(tx, _SLICE))):  # as a server does at once
+        pass
     store.close()
     with sqlite3.connect(path) as database:
+        write_history(database, SUBSCRIPTION, now - timedelta(days=size.days + 30))
+        write_knocks(database, SUBSCRIPTION, _group_names(), now)
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
@@ -118,8 +124,11 @@ class _Filling:
             "created_at": created,
         }
         self._put("installation", [whole])
-        groups = [f"rg-{number:03}" for number in range(_GROUPS)]
-        self._put("resource_groups", [{"key": each, "name": each} for each in ["default", *groups]])
+        groups = [{"key": each, "name": each} for each in ["default", *_group_names()]]
+        self._put("resource_groups", groups)
+        scope = subscription_scope(SUBSCRIPTION)
+        plan = {"scope_key": scope.key, "scope": str(scope), "tier": "Standard"}
+        self._put("plans", [{**plan, "is_enforced": False, "set_at": created}])
         self._put("machines", map(self._machine, range(self._size.machines)))
         self._put(
             "machine_generations",
@@ -358,6 +367,10 @@ class _Filling:
         self._database.execute(statement, tuple(first.values()))
         self._database.executemany(statement, (tuple(row[name] for name in names) for row in rows))
         self._database.commit()
+
+
+def _group_names() -> list[str]:
+    return [f"rg-{number:03}" for number in range(_GROUPS)]
 
 
 def moment() -> datetime:

@@ -1,0 +1,98 @@
+"""What half a year leaves behind beside the record: exposure's history, and who knocked.
+
+It is written in bulk, from the machines and grants that ``bench.estate`` made, as a server that
+was there all the time would have written it.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from datetime import datetime, timedelta
+
+from bascule.domain.scopes import group_scope, subscription_scope
+from bascule.store.columns import to_microseconds
+
+_HOUR = 3_600_000_000
+_KNOCKED = 48  # hours in which somebody knocked
+_SOURCES, _SOURCES_OF_GROUP = 5_000, 100  # of an hour; the first is all that is kept by name
+_SHUT = '[["TCP", 22, "keep"]]'
+_PORT = '[["TCP", 22]]'
+_SPAN = (
+    "INSERT INTO exposure_spans (machine_uid, machine_key, machine_id, kind, protocol, number, "
+    "began_at, ended_at, ends_by) SELECT m.uid, m.id_key, m.id, "
+)
+_AT_GRANTS = "FROM grants g JOIN machines m ON m.uid = g.machine_uid "
+_HELD = "m.uid IN (SELECT machine_uid FROM held_rules)"
+_STEPS = """
+INSERT INTO exposure_steps (scope_key, kind, hour, change, moment)
+SELECT {scope} AS scope, kind, at / :hour * :hour, sum(change), sum(change * (at % :hour)) FROM (
+  SELECT machine_key, kind, began_at AS at, 1 AS change FROM exposure_spans
+  UNION ALL SELECT machine_key, kind, ended_at, -1 FROM exposure_spans WHERE ended_at IS NOT NULL
+  UNION ALL SELECT id_key, 'known', created_at, 1 FROM machines
+) GROUP BY scope, kind, at / :hour
+"""
+_COUNTS = (
+    "INSERT INTO exposure_counts SELECT scope_key, kind, sum(change) FROM exposure_steps "
+    "GROUP BY scope_key, kind"
+)
+
+
+def write_history(database: sqlite3.Connection, subscription: str, began: datetime) -> None:
+    """Since ``began`` agents have kept port 22 shut wherever a policy names it; a grant is open
+    from its beginning to its end.
+    """
+    at = {"began": to_microseconds(began)}
+    database.execute("UPDATE machines SET created_at = :began", at)
+    database.execute(
+        "INSERT OR REPLACE INTO held_rules (machine_uid, generation, since, closed, local) "
+        f"SELECT machine_uid, 3, :began, '{_SHUT}', '[]' FROM closed_ports "
+        "WHERE machine_uid IN (SELECT machine_uid FROM agents)",
+        at,
+    )
+    for table in ("spans", "openings", "steps", "counts", "history"):
+        database.execute(f"DELETE FROM exposure_{table}")
+    shut = f"'shut', 'TCP', 22, :began, NULL, NULL FROM machines m WHERE {_HELD}"
+    bare = f"'bare', '', 0, :began, NULL, NULL FROM machines m WHERE NOT {_HELD}"
+    past = f"'open', 'TCP', 22, g.started_at, g.ended_at, g.ends_at {_AT_GRANTS}WHERE {_HELD}"
+    now = f"'open', 'TCP', 22, min(g.started_at), NULL, max(g.ends_at) {_AT_GRANTS}WHERE {_HELD}"
+    database.execute(_SPAN + shut, at)
+    database.execute(_SPAN + bare, at)
+    database.execute(f"{_SPAN}{past} AND g.ended_at IS NOT NULL ORDER BY g.sequence")
+    database.execute(f"{_SPAN}{now} AND g.ended_at IS NULL GROUP BY m.uid")
+    database.execute(
+        "INSERT INTO exposure_openings (id, machine_uid, machine_key, machine_id, ports, sources, "
+        "request_id, requestor_id, requestor, opened_at, ends_by, shut_at, is_long) "
+        f"SELECT g.id, m.uid, m.id_key, m.id, '{_PORT}', g.sources, g.request_id, "
+        f"g.requestor_id, g.requestor, g.started_at, g.ends_at, g.ended_at, 0 {_AT_GRANTS}"
+        f"WHERE {_HELD} ORDER BY g.sequence"
+    )
+    whole = subscription_scope(subscription).key
+    group = len(group_scope(subscription, "rg-000").key)
+    for scope in (f"'{whole}'", f"substr(machine_key, 1, {group})"):
+        database.execute(_STEPS.format(scope=scope), {"hour": _HOUR})
+    database.execute(_COUNTS)
+    database.execute("INSERT INTO exposure_history VALUES (1, :began)", at)
+    database.commit()
+
+
+def write_knocks(
+    database: sqlite3.Connection, subscription: str, groups: list[str], now: datetime
+) -> None:
+    """As many sources as are kept by name at the whole, and some at each group."""
+    chance = random.Random(2)
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    scopes = [(subscription_scope(subscription).key, _SOURCES)]
+    scopes += [(group_scope(subscription, each).key, _SOURCES_OF_GROUP) for each in groups]
+    for before in range(_KNOCKED):
+        began = to_microseconds(hour - timedelta(hours=before))
+        for scope, sources in scopes:
+            some = {f"203.0.{number >> 8}.{number & 255}" for number in range(sources)}
+            database.executemany(
+                "INSERT OR REPLACE INTO knocks VALUES (?, ?, ?, 'TCP', 22, ?, ?)",
+                (
+                    (scope, began, each, chance.randrange(1, 90), began + chance.randrange(_HOUR))
+                    for each in sorted(some)
+                ),
+            )
+    database.commit()
