@@ -104,10 +104,12 @@ def build_app(
         principal_groups,
         service_principals,
         graph,
+        *oauth.PARTS,
     ):
         app.router.routes.extend(module.router.routes)
-    for face in (oauth.router(state), *faces):
+    for face in faces:
         app.router.routes.extend(face.routes)
+    oauth.begin(state)
     return app
 
 

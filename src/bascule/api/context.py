@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Any, TypeVar, cast
 
 from starlette.requests import HTTPConnection
 
@@ -27,6 +27,8 @@ from bascule.services.own_sign_in import OwnSignIn
 from bascule.services.proved import ProvedAddresses
 from bascule.services.set_up import SetUp
 from bascule.services.sign_in import SignIn
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,13 @@ class AppState:
     sign_in_denials: Denials = field(default_factory=Denials)  # bad tokens do not use these up
     proved: ProvedAddresses = field(default_factory=ProvedAddresses)  # by session
     verifying: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    _parts: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False)
+
+    def part(self, make: Callable[[AppState], T]) -> T:
+        """What some routes remember of this installation, made when it is first asked for."""
+        if make not in self._parts:
+            self._parts[make] = make(self)
+        return cast("T", self._parts[make])
 
     @cached_property
     def realm(self) -> Realm:

@@ -217,7 +217,7 @@ def _denial(reader: Reader, visit: Visit, missing: list[str]) -> Forbidden:
 async def _admit(request: Request) -> Visit | None:
     """Whose browser this is; None when it is nobody's."""
     state = state_of(request)
-    browser = Browser(state, request)
+    browser = Browser(request)
     visitor = await browser.visitor()
     if visitor is None:
         return None

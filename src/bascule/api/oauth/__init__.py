@@ -10,17 +10,12 @@ before them. What is not here: whether a token is granted (``identity.token_requ
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from bascule.api.context import AppState
 from bascule.api.oauth import authorize, device, external, metadata, sign_in, token
 
-__all__ = ["router"]
+PARTS = (metadata, token, device, authorize, sign_in, external)
 
 
-def router(state: AppState) -> APIRouter:
-    """The routes of one installation."""
-    routes = APIRouter(tags=["OAuth"])
-    for part in (metadata, token, device, authorize, sign_in, external):
-        routes.include_router(part.router(state))
-    return routes
+def begin(state: AppState) -> None:
+    """Before the first call: what was signed before now is not taken by assertion."""
+    state.part(token.TokenDesk)

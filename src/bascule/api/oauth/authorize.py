@@ -17,7 +17,6 @@ from urllib.parse import urlencode, urlsplit
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from bascule.api.context import AppState
 from bascule.api.oauth.browser import Browser, csrf_token, go, is_csrf_token
 from bascule.api.oauth.refusals import no_such_tenant
 from bascule.api.oauth.sign_in import to_sign_in
@@ -60,20 +59,19 @@ class _Back:
     description: str
 
 
-def router(state: AppState) -> APIRouter:
-    routes = APIRouter(include_in_schema=False)
+router = APIRouter(tags=["OAuth"], include_in_schema=False)
 
-    @routes.get("/{tenant}/oauth2/v2.0/authorize")
-    @routes.get("/{tenant}/oauth2/authorize")
-    async def authorize(tenant: str, request: Request) -> Response:
-        return await _ask(Browser(state, request), tenant)
 
-    @routes.post("/{tenant}/oauth2/v2.0/authorize")
-    @routes.post("/{tenant}/oauth2/authorize")
-    async def answer(tenant: str, request: Request) -> Response:
-        return await _answer(Browser(state, request), tenant)
+@router.get("/{tenant}/oauth2/v2.0/authorize")
+@router.get("/{tenant}/oauth2/authorize")
+async def authorize(tenant: str, request: Request) -> Response:
+    return await _ask(Browser(request), tenant)
 
-    return routes
+
+@router.post("/{tenant}/oauth2/v2.0/authorize")
+@router.post("/{tenant}/oauth2/authorize")
+async def answer(tenant: str, request: Request) -> Response:
+    return await _answer(Browser(request), tenant)
 
 
 def _read(browser: Browser, tenant: str) -> _Asked | _Back | str:

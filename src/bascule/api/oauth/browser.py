@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from bascule.api.auth import client_of
-from bascule.api.context import AppState
+from bascule.api.context import AppState, state_of
 from bascule.api.oauth.refusals import read_fields
 from bascule.api.origin import base_url, caller_address
 from bascule.api.pages import Page, show
@@ -50,8 +50,11 @@ _PAGE_OF_SIGN_IN = re.compile(r"/signin(?:/factor)?(?:\?.*)?")
 class Browser:
     """One request of a browser."""
 
-    state: AppState
     request: Request
+
+    @property
+    def state(self) -> AppState:
+        return state_of(self.request)
 
     @property
     def session_text(self) -> str:

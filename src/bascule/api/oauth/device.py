@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from bascule.api.context import AppState
+from bascule.api.context import AppState, state_of
 from bascule.api.oauth.browser import Browser, csrf_token, is_csrf_token
 from bascule.api.oauth.quota import Quota
 from bascule.api.oauth.refusals import NOT_KEPT, no_such_tenant, read_fields, refuse
@@ -38,35 +38,37 @@ _PURPOSE = "/device "  # of a form that approves the code after it
 _TYPING = "/device typing"
 
 
-def router(state: AppState) -> APIRouter:
-    routes = APIRouter()
-    page = _DevicePage(state)
-    asking = Quota(DEVICE_LIFE, MOST_OF_NETWORK, MOST_OF_WIDE_NETWORK)
-
-    @routes.post("/{tenant}/oauth2/v2.0/devicecode")
-    @routes.post("/{tenant}/oauth2/devicecode")
-    async def device_code(tenant: str, request: Request) -> Response:
-        return await _give_code(state, asking, tenant, request)
-
-    @routes.get(DEVICE_PAGE, include_in_schema=False)
-    async def ask(request: Request, user_code: str = "") -> Response:
-        return await page.ask(Browser(state, request), user_code)
-
-    @routes.post(DEVICE_PAGE, include_in_schema=False)
-    async def answer(request: Request) -> Response:
-        return await page.answer(Browser(state, request))
-
-    return routes
+router = APIRouter(tags=["OAuth"])
 
 
-async def _give_code(state: AppState, asking: Quota, tenant: str, request: Request) -> Response:
+@router.post("/{tenant}/oauth2/v2.0/devicecode")
+@router.post("/{tenant}/oauth2/devicecode")
+async def device_code(tenant: str, request: Request) -> Response:
+    return await _give_code(state_of(request), tenant, request)
+
+
+@router.get(DEVICE_PAGE, include_in_schema=False)
+async def ask(request: Request, user_code: str = "") -> Response:
+    return await state_of(request).part(_DevicePage).ask(Browser(request), user_code)
+
+
+@router.post(DEVICE_PAGE, include_in_schema=False)
+async def answer(request: Request) -> Response:
+    return await state_of(request).part(_DevicePage).answer(Browser(request))
+
+
+def _asking(_: AppState) -> Quota:
+    return Quota(DEVICE_LIFE, MOST_OF_NETWORK, MOST_OF_WIDE_NETWORK)
+
+
+async def _give_code(state: AppState, tenant: str, request: Request) -> Response:
     now = state.services.clock.now()
     read = await _read(state, tenant, request)
     if isinstance(read, Refused):
         return refuse(read, now)
     client_id, audience = read
     address = caller_address(request)
-    wait = asking.take(address, state.services.clock.boottime())
+    wait = state.part(_asking).take(address, state.services.clock.boottime())
     if wait is not None:
         return refuse(_TOO_MANY, now, wait)
     made = await state.services.perform(

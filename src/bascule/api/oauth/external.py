@@ -17,8 +17,14 @@ import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from bascule.api.context import AppState
-from bascule.api.oauth.browser import SIGN_IN, Browser, new_cookie_text, safe_next, set_cookie
+from bascule.api.context import AppState, state_of
+from bascule.api.oauth.browser import (
+    SIGN_IN,
+    Browser,
+    new_cookie_text,
+    safe_next,
+    set_cookie,
+)
 from bascule.api.oauth.quota import Quota
 from bascule.api.oauth.sign_in import LEAVE_PATH, ask_for_factor, finish, sign_in_path
 from bascule.api.origin import base_url
@@ -48,27 +54,29 @@ RENEWED = timedelta(minutes=5)  # a word younger than this is not asked for agai
 WITHOUT_WORD = timedelta(hours=12)  # tokens of a sign-in whose provider cannot be asked again
 
 
-def router(state: AppState) -> APIRouter:
-    routes = APIRouter(include_in_schema=False)
-    leaving = Quota(timedelta(minutes=1), MOST_LEAVING, MOST_LEAVING_WIDE)
+router = APIRouter(tags=["OAuth"], include_in_schema=False)
 
-    @routes.get(f"{LEAVE_PATH}/{{name}}")
-    async def leave(name: str, request: Request, next: str = "") -> Response:  # noqa: A002  # reason: its name in URLs
-        browser = Browser(state, request)
-        try:
-            if leaving.take(browser.address, state.services.clock.boottime()) is not None:
-                raise TooManyRequests(
-                    "Too many sign-ins were begun from your network.", advice="Wait a minute."
-                )
-            return await _leave(browser, name, safe_next(next))
-        except BasculeError as error:
-            return _problem(browser, error, safe_next(next))
 
-    @routes.get(RETURN_PATH)
-    async def come_back(request: Request) -> Response:
-        return await _come_back(Browser(state, request))
+def _leaving(_: AppState) -> Quota:
+    return Quota(timedelta(minutes=1), MOST_LEAVING, MOST_LEAVING_WIDE)
 
-    return routes
+
+@router.get(f"{LEAVE_PATH}/{{name}}")
+async def leave(name: str, request: Request, next: str = "") -> Response:  # noqa: A002  # reason: its name in URLs
+    state, browser = state_of(request), Browser(request)
+    try:
+        if state.part(_leaving).take(browser.address, state.services.clock.boottime()) is not None:
+            raise TooManyRequests(
+                "Too many sign-ins were begun from your network.", advice="Wait a minute."
+            )
+        return await _leave(browser, name, safe_next(next))
+    except BasculeError as error:
+        return _problem(browser, error, safe_next(next))
+
+
+@router.get(RETURN_PATH)
+async def come_back(request: Request) -> Response:
+    return await _come_back(Browser(request))
 
 
 # -- there ---------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from bascule.api.context import AppState
+from bascule.api.context import AppState, state_of
 from bascule.api.oauth.refusals import no_such_tenant, refuse
 from bascule.api.origin import base_url
 from bascule.identity.realm import ADFS, Realm
@@ -30,56 +30,65 @@ CLOUD_NAME = "Bascule"
 LIST_VERSION = "2019-05-01"  # the one api-version that answers a list of clouds
 
 
-def router(state: AppState) -> APIRouter:
-    routes = APIRouter()
-    realm, clock = state.realm, state.services.clock
+router = APIRouter(tags=["OAuth"])
 
-    @routes.get("/metadata/endpoints")
-    async def cloud_metadata(request: Request) -> Response:
-        cloud = cloud_endpoints(base_url(request), realm.tenant_id)
-        is_list = request.query_params.get("api-version", "").startswith(LIST_VERSION)
-        return JSONResponse([cloud] if is_list else cloud)
 
-    def document(tenant: str, request: Request, version: str) -> Response:
-        if not realm.is_tenant(tenant):
-            return refuse(no_such_tenant(tenant), clock.now())
-        has_password = state.allows_password_grant and tenant.casefold() == ADFS
-        base = base_url(request)
-        return JSONResponse(
-            openid_document(base, tenant, realm, version, has_password=has_password)
-        )
+@router.get("/metadata/endpoints")
+async def cloud_metadata(request: Request) -> Response:
+    cloud = cloud_endpoints(base_url(request), state_of(request).realm.tenant_id)
+    is_list = request.query_params.get("api-version", "").startswith(LIST_VERSION)
+    return JSONResponse([cloud] if is_list else cloud)
 
-    @routes.get("/{tenant}/v2.0/.well-known/openid-configuration")
-    async def openid_configuration(tenant: str, request: Request) -> Response:
-        return document(tenant, request, "/v2.0")
 
-    @routes.get("/{tenant}/.well-known/openid-configuration")
-    async def openid_configuration_1(tenant: str, request: Request) -> Response:
-        return document(tenant, request, "")
+@router.get("/{tenant}/v2.0/.well-known/openid-configuration")
+async def openid_configuration(tenant: str, request: Request) -> Response:
+    return _document(tenant, request, "/v2.0")
 
-    @routes.get("/{tenant}/discovery/v2.0/keys")
-    @routes.get("/{tenant}/discovery/keys")
-    async def signing_keys(tenant: str) -> Response:
-        if not realm.is_tenant(tenant):
-            return refuse(no_such_tenant(tenant), clock.now())
-        return JSONResponse(state.tokens.jwks(clock.now()))
 
-    @routes.get("/{tenant}/userrealm/{user}")
-    async def user_realm(tenant: str, user: str, request: Request) -> Response:
-        """How a user signs in: here, whoever it is; that tells nobody who exists."""
-        if not realm.is_tenant(tenant):
-            return refuse(no_such_tenant(tenant), clock.now())
-        return JSONResponse(
-            {
-                "ver": "1.0",
-                "account_type": "Managed",
-                "domain_name": user.rpartition("@")[2][:255],
-                "cloud_instance_name": base_url(request).removeprefix("https://"),
-                "cloud_audience_urn": base_url(request),
-            }
-        )
+@router.get("/{tenant}/.well-known/openid-configuration")
+async def openid_configuration_1(tenant: str, request: Request) -> Response:
+    return _document(tenant, request, "")
 
-    return routes
+
+@router.get("/{tenant}/discovery/v2.0/keys")
+@router.get("/{tenant}/discovery/keys")
+async def signing_keys(tenant: str, request: Request) -> Response:
+    state = state_of(request)
+    if not state.realm.is_tenant(tenant):
+        return _unknown(tenant, state)
+    return JSONResponse(state.tokens.jwks(state.services.clock.now()))
+
+
+@router.get("/{tenant}/userrealm/{user}")
+async def user_realm(tenant: str, user: str, request: Request) -> Response:
+    """How a user signs in: here, whoever it is; that tells nobody who exists."""
+    state = state_of(request)
+    if not state.realm.is_tenant(tenant):
+        return _unknown(tenant, state)
+    return JSONResponse(
+        {
+            "ver": "1.0",
+            "account_type": "Managed",
+            "domain_name": user.rpartition("@")[2][:255],
+            "cloud_instance_name": base_url(request).removeprefix("https://"),
+            "cloud_audience_urn": base_url(request),
+        }
+    )
+
+
+def _document(tenant: str, request: Request, version: str) -> Response:
+    state = state_of(request)
+    if not state.realm.is_tenant(tenant):
+        return _unknown(tenant, state)
+    has_password = state.allows_password_grant and tenant.casefold() == ADFS
+    base = base_url(request)
+    return JSONResponse(
+        openid_document(base, tenant, state.realm, version, has_password=has_password)
+    )
+
+
+def _unknown(tenant: str, state: AppState) -> Response:
+    return refuse(no_such_tenant(tenant), state.services.clock.now())
 
 
 def cloud_endpoints(base: str, tenant_id: str) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from bascule.api.context import AppState
 from bascule.api.oauth.browser import (
     SESSION,
     SIGN_IN,
@@ -48,48 +47,54 @@ FACTOR_PAGE = "/signin/factor"
 LEAVE_PATH = "/signin/with"  # and the name of an external provider
 
 
-def router(state: AppState) -> APIRouter:
-    routes = APIRouter(include_in_schema=False)
+router = APIRouter(tags=["OAuth"], include_in_schema=False)
 
-    @routes.get(SIGN_IN_PAGE)
-    async def ask(request: Request, next: str = "") -> Response:  # noqa: A002  # reason: its name in URLs
-        return await sign_in_page(Browser(state, request), next)
 
-    @routes.post(SIGN_IN_PAGE)
-    async def take_password(request: Request) -> Response:
-        return await _take_password(Browser(state, request))
+@router.get(SIGN_IN_PAGE)
+async def ask(request: Request, next: str = "") -> Response:  # noqa: A002  # reason: its name in URLs
+    return await sign_in_page(Browser(request), next)
 
-    @routes.post("/signin/passkey")
-    async def take_passkey(request: Request) -> Response:
-        return await _take_passkey(Browser(state, request))
 
-    @routes.get(FACTOR_PAGE)
-    async def ask_factor(request: Request, next: str = "") -> Response:  # noqa: A002  # reason: as above
-        return await _factor_page(Browser(state, request), next)
+@router.post(SIGN_IN_PAGE)
+async def take_password(request: Request) -> Response:
+    return await _take_password(Browser(request))
 
-    @routes.post(FACTOR_PAGE)
-    async def take_factor(request: Request) -> Response:
-        return await _take_factor(Browser(state, request))
 
-    @routes.get(YOU)
-    @routes.get("/{tenant}/oauth2/v2.0/logout")
-    @routes.get("/{tenant}/oauth2/logout")
-    async def you(request: Request) -> Response:
-        return await _you(Browser(state, request))
+@router.post("/signin/passkey")
+async def take_passkey(request: Request) -> Response:
+    return await _take_passkey(Browser(request))
 
-    @routes.post("/signout")
-    async def sign_out(request: Request) -> Response:
-        return await _sign_out(Browser(state, request))
 
-    @routes.post("/signin/look")
-    async def set_look(request: Request) -> Response:
-        return await _set_look(Browser(state, request))
+@router.get(FACTOR_PAGE)
+async def ask_factor(request: Request, next: str = "") -> Response:  # noqa: A002  # reason: as above
+    return await _factor_page(Browser(request), next)
 
-    @routes.get("/signin/files/{name}")
-    async def file(name: str) -> Response:
-        return static_file(name)
 
-    return routes
+@router.post(FACTOR_PAGE)
+async def take_factor(request: Request) -> Response:
+    return await _take_factor(Browser(request))
+
+
+@router.get(YOU)
+@router.get("/{tenant}/oauth2/v2.0/logout")
+@router.get("/{tenant}/oauth2/logout")
+async def you(request: Request) -> Response:
+    return await _you(Browser(request))
+
+
+@router.post("/signout")
+async def sign_out(request: Request) -> Response:
+    return await _sign_out(Browser(request))
+
+
+@router.post("/signin/look")
+async def set_look(request: Request) -> Response:
+    return await _set_look(Browser(request))
+
+
+@router.get("/signin/files/{name}")
+async def file(name: str) -> Response:
+    return static_file(name)
 
 
 def to_sign_in(path_and_query: str) -> Response:

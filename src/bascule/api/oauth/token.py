@@ -17,7 +17,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from bascule.api.auth import client_of
-from bascule.api.context import AppState
+from bascule.api.context import AppState, state_of
 from bascule.api.oauth.external import Renewals
 from bascule.api.oauth.refusals import NOT_KEPT, no_such_tenant, read_body, read_fields, refuse
 from bascule.api.origin import base_url, caller_address
@@ -61,21 +61,19 @@ _POLLS: Mapping[Poll, tuple[int, str]] = {
 }
 
 
-def router(state: AppState) -> APIRouter:
-    routes = APIRouter()
-    desk = _TokenDesk(state)
+router = APIRouter(tags=["OAuth"])
 
-    @routes.post("/{tenant}/oauth2/v2.0/token")
-    @routes.post("/{tenant}/oauth2/token")
-    async def token(tenant: str, request: Request) -> Response:
-        return await desk.answer(tenant, request)
 
-    @routes.post("/{tenant}/oauth2/v2.0/revoke")
-    @routes.post("/{tenant}/oauth2/revoke")
-    async def revoke(tenant: str, request: Request) -> Response:
-        return await desk.revoke(tenant, request)
+@router.post("/{tenant}/oauth2/v2.0/token")
+@router.post("/{tenant}/oauth2/token")
+async def token(tenant: str, request: Request) -> Response:
+    return await state_of(request).part(TokenDesk).answer(tenant, request)
 
-    return routes
+
+@router.post("/{tenant}/oauth2/v2.0/revoke")
+@router.post("/{tenant}/oauth2/revoke")
+async def revoke(tenant: str, request: Request) -> Response:
+    return await state_of(request).part(TokenDesk).revoke(tenant, request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,9 @@ def origin_of(request: Request) -> Origin:
     return Origin(caller_address(request), client_of(request))
 
 
-class _TokenDesk:
+class TokenDesk:
+    """Remembers used assertions from its making on: it is made before the first call."""
+
     def __init__(self, state: AppState) -> None:
         self._state, self._services, self._realm = state, state.services, state.realm
         self._steady = SteadyTime(self._services.clock)

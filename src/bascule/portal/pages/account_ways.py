@@ -93,7 +93,7 @@ async def change_password(visit: CurrentVisit) -> Response:
 
 async def _sign_in_again(visit: Visit) -> Response:
     """A session of the new epoch, unless somebody ended more than the change did."""
-    browser, was = Browser(visit.state, visit.request), visit.visitor
+    browser, was = Browser(visit.request), visit.visitor
 
     def work(tx: Transaction, act: Act) -> str | None:
         user = tx.user(was.user.id)

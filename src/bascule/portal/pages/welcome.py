@@ -76,7 +76,7 @@ _LINK = re.compile(r"[A-Za-z0-9_-]{43}")
 @router.get(WELCOME)
 @admits_anybody
 async def begin(request: Request, link: str = "") -> Response:
-    browser = Browser(state_of(request), request)
+    browser = Browser(request)
     if link:
         response = RedirectResponse(WELCOME, 303, {"Cache-Control": "no-store"})
         if _LINK.fullmatch(link):
@@ -99,7 +99,7 @@ async def begin(request: Request, link: str = "") -> Response:
 @router.post(WELCOME)
 @admits_anybody
 async def make_owner(request: Request) -> Response:
-    browser, text = Browser(state_of(request), request), _text_of(request)
+    browser, text = Browser(request), _text_of(request)
     form = await browser.fields()
     if not is_csrf_token(form.get("csrf", ""), text, WELCOME):
         return _show_ended(request)
