@@ -51,6 +51,7 @@ _BEGINNING = "0008"  # the last revision before anything was summed up
 _GROUPS, _PEOPLE, _PER_POLICY = 100, 500, 100
 _EVENTS_EACH = 4  # of one request: granted, opened, ended, closed
 _SLICE = 20_000
+_LASTS = timedelta(minutes=20)  # a measurement, at most; an hour ago is silent even then
 _SSH = {"number": 22, "protocol": "TCP"}
 
 
@@ -367,6 +368,17 @@ class _Filling:
         self._database.execute(statement, tuple(first.values()))
         self._database.executemany(statement, (tuple(row[name] for name in names) for row in rows))
         self._database.commit()
+
+
+def wake(path: Path, now: datetime) -> None:
+    """Agents were heard a moment ago, as before; it is long since for those that are away.
+
+    They stay so while pages are measured: no agent of this estate comes again.
+    """
+    with sqlite3.connect(path) as database:
+        (newest,) = database.execute("SELECT max(last_contact_at) FROM agents").fetchone()
+        later = to_microseconds(now + _LASTS) - newest
+        database.execute("UPDATE agents SET last_contact_at = last_contact_at + ?", (later,))
 
 
 def _group_names() -> list[str]:

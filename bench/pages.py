@@ -126,6 +126,7 @@ def main() -> int:
         if not path.exists():
             print(f"filling a database with {size.machines} machines, {size.events} events")
             estate.build(path, size, now)
+        estate.wake(path, now)
         read = asyncio.run(measure(path, now, arguments.rounds))
         print(report.render(table("READ", read)))
         whole = load(folder, arguments)

@@ -12,13 +12,14 @@ roles are written so.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
 from bascule.domain.access import PrincipalKind
-from bascule.domain.scopes import Scope, is_below
+from bascule.domain.scopes import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,21 @@ class Right:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """All that one caller holds: what may it do, and where?"""
+    """All that one caller holds: what may it do, and where?
+
+    Each question is as dear as a scope is deep, however many scopes are held.
+    """
 
     held: tuple[Right, ...] = ()
+    _roles: Mapping[str, Sequence[RoleDefinition]] = field(init=False, repr=False, compare=False)
+    _above: frozenset[str] = field(init=False, repr=False, compare=False)  # and those held
+
+    def __post_init__(self) -> None:
+        roles: defaultdict[str, list[RoleDefinition]] = defaultdict(list)
+        for right in self.held:
+            roles[right.scope_key].append(right.role)
+        object.__setattr__(self, "_roles", dict(roles))
+        object.__setattr__(self, "_above", frozenset(up for key in roles for up in _upward(key)))
 
     def may(self, action: str, scope: Scope) -> bool:
         return self.may_at(action, scope.key)
@@ -83,30 +96,32 @@ class Rights:
     def may_at(self, action: str, scope_key: str) -> bool:
         """The same for a scope in key form, as lists ask it for each row."""
         return any(
-            is_below(scope_key, right.scope_key) and right.role.allows(action)
-            for right in self.held
+            role.allows(action)
+            for above in _upward(scope_key)
+            for role in self._roles.get(above, ())
         )
 
     def may_anywhere(self, action: str) -> bool:
-        return any(right.role.allows(action) for right in self.held)
+        return any(role.allows(action) for role in self._each_role())
 
     def held_at(self, scope_key: str) -> bool:
         """Is there any role at this scope or above?"""
-        return any(is_below(scope_key, right.scope_key) for right in self.held)
+        return any(above in self._roles for above in _upward(scope_key))
 
     def is_told_of(self, action: str, scope_key: str) -> bool:
         """May the caller know that this scope is there: by the action, or by a role at it or
         below, as Azure shows a resource group to whoever holds something in it?
         """
-        return self.may_at(action, scope_key) or any(
-            is_below(right.scope_key, scope_key) for right in self.held
-        )
+        return self.may_at(action, scope_key) or scope_key in self._above
 
     def reach(self, *actions: str) -> Reach:
         """Where one of them may be done, for lists that ask it of many rows."""
-        able = {right.role.id for right in self.held if any(map(right.role.allows, actions))}
+        able = {role.id for role in self._each_role() if any(map(role.allows, actions))}
         keys = {right.scope_key for right in self.held if right.role.id in able}
         return Reach(frozenset(key for key in keys if not _has_above(key, keys)))
+
+    def _each_role(self) -> Iterable[RoleDefinition]:
+        return {right.role.id: right.role for right in self.held}.values()
 
 
 NO_RIGHTS = Rights()
@@ -131,12 +146,16 @@ class Reach:
 
 
 def _has_above(scope_key: str, keys: Collection[str]) -> bool:
+    return any(above in keys for above in _upward(scope_key) if above != scope_key)
+
+
+def _upward(scope_key: str) -> Iterator[str]:
+    """It and every scope above it, the root last."""
     above = scope_key
     while above:
+        yield above
         above = above.rpartition("/")[0]
-        if above in keys:
-            return True
-    return False
+    yield ""
 
 
 def rights_from(
