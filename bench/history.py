@@ -10,12 +10,13 @@ import random
 import sqlite3
 from datetime import datetime, timedelta
 
+from bascule.domain.knocks import SOURCES_OF_SCOPE
 from bascule.domain.scopes import group_scope, subscription_scope
 from bascule.store.columns import to_microseconds
 
 _HOUR = 3_600_000_000
 _KNOCKED = 48  # hours in which somebody knocked
-_SOURCES, _SOURCES_OF_GROUP = 5_000, 100  # of an hour; the first is all that is kept by name
+_SOURCES_OF_GROUP = 100  # of an hour; of the whole as many as are kept by name
 _SHUT = '[["TCP", 22, "keep"]]'
 _PORT = '[["TCP", 22]]'
 _SPAN = (
@@ -82,7 +83,7 @@ def write_knocks(
     """As many sources as are kept by name at the whole, and some at each group."""
     chance = random.Random(2)
     hour = now.replace(minute=0, second=0, microsecond=0)
-    scopes = [(subscription_scope(subscription).key, _SOURCES)]
+    scopes = [(subscription_scope(subscription).key, SOURCES_OF_SCOPE)]
     scopes += [(group_scope(subscription, each).key, _SOURCES_OF_GROUP) for each in groups]
     for before in range(_KNOCKED):
         began = to_microseconds(hour - timedelta(hours=before))

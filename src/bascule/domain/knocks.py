@@ -19,7 +19,9 @@ KEPT_FOR = timedelta(days=30)
 LONGEST_AGE = timedelta(days=1)  # of what an agent tells late, because the server was away
 JUST_NOW = timedelta(minutes=15)  # how long an attempt counts as having just been seen
 SOURCES_OF_MACHINE = 100  # sources and ports by name, of one machine in one hour
-SOURCES_OF_SCOPE = 5_000  # the same of a group or the whole: fifty machines that make them up
+# The same of a group or the whole: twenty machines that make them up. A page adds up a day of
+# them, which is 48,000 rows at most.
+SOURCES_OF_SCOPE = 2_000
 MOST_ATTEMPTS = 10**9  # of one row; beyond it a number is no count any more
 OTHERS = ""  # the source of what has no name
 
