@@ -12,6 +12,7 @@ that a span cuts, and what is not sealed yet.
 from __future__ import annotations
 
 import heapq
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -39,7 +40,6 @@ from bascule.store.rows import Rows, slices
 from bascule.store.tables.activity import event_counts as kept
 
 _EVENTS = t.events.c
-_PLACES = 100  # in one statement; each is an alternative of its condition
 _NEAR = 2000  # newest events looked through before an index of places is read whole
 _HOUR = 3_600_000_000  # microseconds
 _DAY = 24 * _HOUR
@@ -280,9 +280,9 @@ def _branches(
             condition = _EVENTS.principal_id == principal_id
             yield _Branch((condition, *span, *inside, *rest))
     elif places is not None:
-        for start in range(0, len(places), _PLACES):
-            condition = _below_any(places[start : start + _PLACES], _EVENTS.resource_key)
-            yield _Branch((condition, *_span(wanted, _off(_EVENTS.at)), *rest), is_ordered=False)
+        span = _span(wanted, _off(_EVENTS.at))
+        for condition in _at_or_below(places):
+            yield _Branch((condition, *span, *rest), is_ordered=False)
     elif wanted.sorts and is_by_kind:
         for sort in dict.fromkeys(wanted.sorts):
             yield _Branch((_EVENTS.kind == sort, *span))
@@ -351,6 +351,17 @@ def _below_any(places: Iterable[str], column: Any) -> ColumnElement[bool]:  # no
     """At or below one of them; each a range that an index can be entered at."""
     some = list(places)
     return or_(column.in_(some), *(and_(column > f"{key}/", column < f"{key}0") for key in some))
+
+
+def _at_or_below(places: Sequence[str]) -> Iterator[ColumnElement[bool]]:
+    """At one of them, and below one: the index of places is entered once for each, however many
+    they are. They are one value of the statement; as alternatives they would be thousands.
+    """
+    if not places:
+        return
+    place = func.json_each(json.dumps(places)).table_valued("value", name="places").c.value
+    yield _EVENTS.resource_key == place
+    yield and_(_EVENTS.resource_key > place.concat("/"), _EVENTS.resource_key < place.concat("0"))
 
 
 def _kept_keys(wanted: ActivityFilter) -> list[tuple[str, str]] | None:
