@@ -186,6 +186,10 @@ class Reader(
         """
         ...
 
+    def machine_uids(self, machine_keys: Collection[str]) -> Sequence[str]:
+        """Of the machines that have one of these ids, in key form."""
+        ...
+
     def machines_of(self, uids: Sequence[str]) -> Mapping[str, Machine]:
         """By uid; those that are not there are missing."""
         ...

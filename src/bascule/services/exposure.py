@@ -10,7 +10,7 @@ of others that somebody is, and from where.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -295,9 +295,11 @@ def summarize(
             counts[kind] += number
     steps = _steps(reader, groups, since, until)
     spans = reader.spans_between(machines, since, until)
+    always, changing = _apart(spans.values(), since, until)
     for place, (begin, end) in enumerate(pieces):
         times[place] += _scope_time(steps, begin, end)
-        for some_spans in spans.values():
+        times[place] += PortTime(*((end - begin) * number for number in always))
+        for some_spans in changing:
             times[place] += port_time(some_spans, begin, end)
     openings, opened_machines = reader.count_let_in(within)
     points, silent = reader.count_points(within)
@@ -316,6 +318,26 @@ def summarize(
         points=points,
         silent_points=silent,
     )
+
+
+def _apart(
+    machines: Iterable[Sequence[KeptSpan]], since: datetime, until: datetime
+) -> tuple[tuple[int, int], list[Sequence[KeptSpan]]]:
+    """How many ports were shut, and how many open, for all that time, which most are; and by
+    machine the spans of the other ports.
+    """
+    always: Counter[SpanKind] = Counter()
+    changing: list[Sequence[KeptSpan]] = []
+    for spans in machines:
+        whole = {
+            span.place
+            for span in spans
+            if span.began_at <= since and (span.ended_at is None or until <= span.ended_at)
+        }
+        always.update(kind for kind, _ in whole)
+        if rest := [span for span in spans if span.place not in whole]:
+            changing.append(rest)
+    return (always[SpanKind.SHUT], always[SpanKind.OPEN]), changing
 
 
 def _scopes(within: Reach | None, subscription_id: str) -> tuple[list[str], list[str]]:

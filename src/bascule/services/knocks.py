@@ -33,7 +33,6 @@ TOP = 10  # sources of a picture, unless it is asked for more
 LONGEST_SPAN = int(KEPT_FOR / HOUR)  # hours
 LONGEST_SPAN_OF_ALL = 7 * 24  # hours, of more than one machine
 _SCOPES_AT_ONCE = 200  # of an old hour that one round forgets
-_MACHINES_AT_ONCE = 1000
 _OF_GROUP = 4  # slashes of a resource group's key
 
 
@@ -92,18 +91,8 @@ def scopes_within(reader: Reader, within: Reach | None, subscription_id: str) ->
     if within is None:
         return (whole,)
     groups = [key for key in within.keys if key.count("/") == _OF_GROUP]
-    single = frozenset(key for key in within.keys if key.count("/") > _OF_GROUP)
-    return (*sorted(groups), *_uids(reader, Reach(single)))
-
-
-def _uids(reader: Reader, within: Reach) -> Iterable[str]:
-    after = ""
-    while within.keys:
-        page = reader.machines(after=after, limit=_MACHINES_AT_ONCE, within=within)
-        yield from (machine.uid for machine in page)
-        if len(page) < _MACHINES_AT_ONCE:
-            return
-        after = page[-1].id.key
+    single = [key for key in within.keys if key.count("/") > _OF_GROUP]
+    return (*sorted(groups), *reader.machine_uids(single))
 
 
 def seen_just_now(

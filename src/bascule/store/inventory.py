@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
@@ -22,6 +22,7 @@ from bascule.store.within import clauses_within
 
 _MACHINE = select(t.machines).where(t.machines.c.id_key == bindparam("key"))
 _MACHINE_BY_UID = select(t.machines).where(t.machines.c.uid == bindparam("wanted"))
+_UIDS = select(t.machines.c.uid).where(t.machines.c.id_key.in_(bindparam("keys", expanding=True)))
 _MACHINES_BY_UID = select(t.machines).where(
     t.machines.c.uid.in_(bindparam("wanted", expanding=True))
 )
@@ -95,6 +96,13 @@ class InventoryReads(Rows):
         return [
             machine_of_row(row)
             for row in self._all(wanted.order_by(t.machines.c.id_key).limit(limit))
+        ]
+
+    def machine_uids(self, machine_keys: Collection[str]) -> Sequence[str]:
+        return [
+            row.uid
+            for some in slices(sorted(machine_keys))
+            for row in self._all(_UIDS, {"keys": some})
         ]
 
     def machines_of(self, uids: Sequence[str]) -> Mapping[str, Machine]:

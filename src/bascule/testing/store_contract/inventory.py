@@ -109,6 +109,8 @@ class InventoryContract:
             write(store, lambda tx: tx.advance_generation(f"uid-{name}", beyond=6))
         found = read(store, lambda r: r.machines_of(["uid-b", "uid-none"]))
         assert dict(found) == {"uid-b": a_machine("b")}
+        keys = [a_machine("b").id.key, a_machine("none").id.key]
+        assert list(read(store, lambda r: r.machine_uids(keys))) == ["uid-b"]
         found = read(store, lambda r: r.generations(["uid-a", "uid-none"]))
         assert dict(found) == {"uid-a": 7}
 
