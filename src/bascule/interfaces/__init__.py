@@ -302,6 +302,12 @@ class Reader(
         """
         ...
 
+    def points_unheard(self, since: datetime) -> Sequence[EnforcementPoint]:
+        """Those whose last contact was before that, not those that never had one. Ordered by
+        machine uid.
+        """
+        ...
+
     def enrolment_by_hash(self, token_hash: str) -> Enrolment | None: ...
 
     def events(

@@ -120,12 +120,12 @@ def note_silence(tx: Transaction, act: Act, known_silent: set[str]) -> set[str]:
     ``known_silent`` spares a look at the record; a server that was started anew looks there.
     """
     silent: set[str] = set()
-    for point in tx.enforcement_points():
-        if point.last_contact_at is None or act.now - point.last_contact_at <= SILENCE_BOUND:
-            continue
+    for point in tx.points_unheard(act.now - SILENCE_BOUND):
         silent.add(point.machine_uid)
+        if point.machine_uid in known_silent:
+            continue
         machine = tx.machine_by_uid(point.machine_uid)
-        if machine is None or point.machine_uid in known_silent:
+        if machine is None or point.last_contact_at is None:
             continue
         fact = AgentWentSilent(str(machine.id), format_utc(point.last_contact_at))
         if not _is_on_record(tx, machine.id, fact):

@@ -207,19 +207,14 @@ class ExposureReads(Rows):
     def count_points(self, within: Reach | None) -> tuple[int, int]:
         number = select(func.count().label("number"))
         has_point = listed_machines.c.traits.op("&")(_HAS_POINT) != 0
-        never_heard = number.select_from(
-            t.agents.join(t.machines, t.machines.c.uid == t.agents.c.machine_uid)
-        ).where(t.IS_NEVER_HEARD)
         silent = number.select_from(listed_machines).where(IS_SILENT)
         points = sum(
             row.number
             for clause in _listed_clauses(within)
             for row in self._all(number.select_from(listed_machines).where(has_point, clause))
         )
-        rows = [
-            *self._each_within(silent, within, listed_machines.c.id_key),
-            *self._each_within(never_heard, within, t.machines.c.id_key),
-        ]
+        # Those that were never heard of are silent there too.
+        rows = self._each_within(silent, within, listed_machines.c.id_key)
         return points, sum(row.number for row in rows)
 
     def _each_within(

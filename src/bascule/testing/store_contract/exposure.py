@@ -176,6 +176,9 @@ class ExposureContract:
         ):
             assert read(store, lambda r: r.count_let_in(within)) == let_in
             assert read(store, lambda r: r.count_points(within)) == points
+        never_heard = EnforcementPoint("uid-old-1", "key", NOW)
+        write(store, lambda tx: tx.put_enforcement_point(never_heard))
+        assert read(store, lambda r: r.count_points(None)) == (3, 2), "silent, once"
 
     def test_spans_are_told_up_to_a_moment_and_within_a_time(self, store: Store) -> None:
         ended = KeptSpan(SHUT, SSH, NOW, NOW + HOUR)

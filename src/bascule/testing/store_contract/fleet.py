@@ -44,6 +44,15 @@ class FleetContract:
         assert list(read(store, lambda r: r.enforcement_points(limit=1))) == [points[0]]
         assert read(store, lambda r: r.machine_by_uid("uid-b")) is not None, "the machine stays"
 
+    def test_points_not_heard_since_a_moment(self, store: Store) -> None:
+        for name, heard in (("a", NOW), ("b", NOW - HOUR), ("c", None)):
+            write(store, lambda tx: tx.put_machine(a_machine(name)))
+            point = EnforcementPoint(f"uid-{name}", "key", NOW, last_contact_at=heard)
+            write(store, lambda tx: tx.put_enforcement_point(point))
+        for since, wanted in ((NOW - HOUR, []), (NOW, ["uid-b"]), (NOW + HOUR, ["uid-a", "uid-b"])):
+            found = read(store, lambda r: r.points_unheard(since))
+            assert [point.machine_uid for point in found] == wanted
+
     def test_points_of_several_machines_are_read_at_once(self, store: Store) -> None:
         for name in ("a", "b", "c"):
             write(store, lambda tx: tx.put_machine(a_machine(name)))
