@@ -30,7 +30,7 @@ from bascule.errors import (
     Unavailable,
 )
 from bascule.lab.resources import LOCATION, POLICY_NAME
-from tests.faults.history import Asked, Edited, Extended, History, Revoked, Rules, boottime
+from tests.faults.history import Asked, Disturbed, Edited, Extended, History, Revoked, Rules, boottime
 from tests.faults.schedule import (
     RULES,
     SOURCES,
@@ -203,6 +203,8 @@ class Owner:
             ),
         )
         self._world.give_token(machine, tokens[-1])
+        now = boottime()  # its agent has to come up again, as after any other kill
+        self._history.disturbed.append(Disturbed((machine,), f"kill {machine}", now, healed=now))
         self._world.send(machine, signal.SIGCONT)
         self._world.send(machine, signal.SIGKILL)
 
