@@ -30,7 +30,16 @@ from bascule.errors import (
     Unavailable,
 )
 from bascule.lab.resources import LOCATION, POLICY_NAME
-from tests.faults.history import Asked, Disturbed, Edited, Extended, History, Revoked, Rules, boottime
+from tests.faults.history import (
+    Asked,
+    Disturbed,
+    Edited,
+    Extended,
+    History,
+    Revoked,
+    Rules,
+    boottime,
+)
 from tests.faults.schedule import (
     RULES,
     SOURCES,
