@@ -74,8 +74,7 @@ _CUT_OF = (
     )
     .order_by(t.grants.c.sequence)
 )
-# By way of the machines, which are few and lead to the grants' index: a grant's state alone
-# has none.
+# By the index of what is not settled, which is little.
 _ORPHANED = (
     select(t.grants)
     .where(
@@ -84,6 +83,7 @@ _ORPHANED = (
                 t.machine_generations.c.machine_uid.not_in(select(t.agents.c.machine_uid))
             )
         ),
+        t.IS_UNSETTLED,
         t.grants.c.state == GrantState.CLOSING,
     )
     .order_by(*_BY_END)

@@ -37,7 +37,6 @@ spans = Table(
     Column("ends_by", Instant),
     Index(None, "machine_uid", "kind"),
     Index(None, "machine_key", "ended_at"),
-    Index(None, "ended_at"),
 )
 
 openings = Table(
@@ -91,6 +90,7 @@ history = Table(
 
 # Written out, not bound: an index over a part is used only where its own words are met.
 IS_CURRENT = spans.c.ended_at.is_(None)
+IS_ENDED = spans.c.ended_at.is_not(None)
 IS_OF_MACHINES = spans.c.kind != literal_column("'open'")
 IS_BARE = spans.c.kind == literal_column("'bare'")
 IS_NOT_SHUT = openings.c.shut_at.is_(None)
@@ -101,6 +101,8 @@ def _index(name: str, *columns: Column[object], where: object) -> None:
     Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
 
+# Of those that ended alone: to the others, which are many, it must not look like a way in.
+_index("ix_exposure_spans_ended", spans.c.ended_at, where=IS_ENDED)
 _index("ix_exposure_spans_current", spans.c.machine_uid, where=IS_CURRENT)
 _index("ix_exposure_spans_due", spans.c.ends_by, where=IS_CURRENT & spans.c.ends_by.is_not(None))
 _index(
