@@ -38,6 +38,7 @@ from bascule.domain.scopes import subscription_scope
 from bascule.domain.sign_in import StoredPassword
 from bascule.domain.times import format_utc
 from bascule.interfaces import Transaction
+from bascule.interfaces.listing import RECENT
 from bascule.services.clocks import SystemClock
 from bascule.services.seal import seal
 from bascule.store import open as opening
@@ -81,6 +82,8 @@ def build(path: Path, size: Size, now: datetime) -> None:
     store = open_store(path)
     asyncio.run(store.write(lambda tx: _add_owner(tx, now)))
     while asyncio.run(store.write(lambda tx: seal(tx, _SLICE))):  # as a server does at once
+        pass
+    while asyncio.run(store.write(lambda tx: tx.forget_requests(now - RECENT, _SLICE))):
         pass
     store.close()
     with sqlite3.connect(path) as database:
