@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import Row, bindparam, exists, select, update
 
 from bascule.domain.grant import Grant, GrantState, StatusReason
 from bascule.domain.machine import OnExpiry
@@ -78,11 +78,8 @@ _CUT_OF = (
 _ORPHANED = (
     select(t.grants)
     .where(
-        t.grants.c.machine_uid.in_(
-            select(t.machine_generations.c.machine_uid).where(
-                t.machine_generations.c.machine_uid.not_in(select(t.agents.c.machine_uid))
-            )
-        ),
+        exists().where(t.machine_generations.c.machine_uid == t.grants.c.machine_uid),
+        ~exists().where(t.agents.c.machine_uid == t.grants.c.machine_uid),
         t.IS_UNSETTLED,
         t.grants.c.state == GrantState.CLOSING,
     )
