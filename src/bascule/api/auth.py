@@ -25,6 +25,7 @@ from starlette.responses import Response
 
 from bascule.api.arm_path import is_arm_path
 from bascule.api.context import AppState, state_of
+from bascule.api.described import described
 from bascule.api.origin import base_url, caller_address
 from bascule.domain.access import CALLERS, PrincipalKind, Subject
 from bascule.domain.actions import DISPLAY, GROUP_READ
@@ -223,6 +224,9 @@ CurrentCall = Annotated[Call, Depends(current_call)]
 
 class GuardedRoute(APIRoute):
     """A route with its guard; making one whose endpoint declares nothing fails."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401  # reason: FastAPI's own
+        super().__init__(path, endpoint, **{**options, "openapi_extra": described(path)})
 
     def get_route_handler(self) -> Handler:
         entry = entry_of(self.endpoint)

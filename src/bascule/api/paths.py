@@ -22,25 +22,7 @@ GROUP = f"{SUBSCRIPTION}/resourceGroups/{{resource_group}}"
 MACHINES = "/providers/Microsoft.Compute/virtualMachines"
 MACHINE = f"{GROUP}{MACHINES}/{{machine}}"
 
-SubscriptionName = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 GroupName = Annotated[str, Path(max_length=90)]
-
-
-async def arm_call(
-    subscription_id: SubscriptionName,  # reason: describes the path
-    api_version: Annotated[  # reason: describes the query
-        str, Query(alias="api-version", description="Any date, with or without a suffix.")
-    ] = "",
-) -> None:
-    """What every ARM route takes; the guard has checked it, this describes it."""
-
-
-async def versioned(
-    api_version: Annotated[  # reason: describes the query
-        str, Query(alias="api-version", description="Any date, with or without a suffix.")
-    ] = "",
-) -> None:
-    """What a route above any subscription takes; the guard has checked it."""
 
 
 async def group_of(call: CurrentCall, resource_group: GroupName) -> str:  # noqa: ARG001  # reason: describes the path
@@ -82,4 +64,3 @@ DryRun = Annotated[
 ]
 MachinePath = Annotated[ResourceId, Depends(machine_of)]
 PolicyPath = Annotated[ResourceId, Depends(policy_of)]
-ARM = Depends(arm_call)

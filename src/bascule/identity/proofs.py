@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bascule.identity.passkeys import WebAuthnPasskeys
 from bascule.identity.passwords import Argon2Passwords
 from bascule.identity.recovery import RecoveryCodeBook
 from bascule.identity.sealing import Sealer
 from bascule.identity.totp import TotpCodes
+
+if TYPE_CHECKING:
+    from bascule.identity.passkeys import WebAuthnPasskeys
 
 
 class IdentityProofs:
@@ -18,8 +22,13 @@ class IdentityProofs:
         self, data_dir: Path, rp_id: str, passwords: Argon2Passwords | None = None
     ) -> None:
         """``rp_id`` is the server's first name, without a port; raise ConfigurationError."""
-        sealer = Sealer(data_dir)
+        self._sealer, self._rp_id = Sealer(data_dir), rp_id
         self.passwords = passwords or Argon2Passwords()
-        self.totp = TotpCodes(sealer)
+        self.totp = TotpCodes(self._sealer)
         self.recovery = RecoveryCodeBook()
-        self.passkeys = WebAuthnPasskeys(sealer, rp_id)
+
+    @cached_property
+    def passkeys(self) -> WebAuthnPasskeys:
+        from bascule.identity.passkeys import WebAuthnPasskeys  # noqa: PLC0415  # reason: slow to load
+
+        return WebAuthnPasskeys(self._sealer, self._rp_id)

@@ -15,7 +15,7 @@ from bascule.api.auth import Call, CurrentCall, GuardedRoute, decides, requires,
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import Clause, parse_filter
 from bascule.api.paging import Sifted, WantedPage, sift, sifted_json
-from bascule.api.paths import ARM, MACHINE, SUBSCRIPTION, DryRun, MachinePath
+from bascule.api.paths import MACHINE, SUBSCRIPTION, DryRun, MachinePath
 from bascule.api.preconditions import WantedConditions
 from bascule.api.waiting import wait_until_settled
 from bascule.api.wire.access import ExtendBody, ReleaseBody
@@ -49,7 +49,7 @@ from bascule.services.views import (
 )
 from bascule.services.writing import check_may_set_rules
 
-router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 REQUESTS = f"{SUBSCRIPTION}/providers/Bascule.Access/accessRequests"
 REQUEST = f"{REQUESTS}/{{request_id}}"

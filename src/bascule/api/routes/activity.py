@@ -21,14 +21,14 @@ from bascule.api.auth import CurrentCall, GuardedRoute, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import Clause, parse_filter
 from bascule.api.paging import WantedPage, next_link
-from bascule.api.paths import ARM, SUBSCRIPTION
+from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.activity import SELECTABLE, Log, entries_of, select
 from bascule.domain.actions import ACTIVITY_READ
 from bascule.domain.times import parse_instant
 from bascule.errors import InvalidInput
 from bascule.interfaces import EventFilter, Reader
 
-router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 ACTIVITY_LOG = f"{SUBSCRIPTION}/providers/Microsoft.Insights/eventtypes/management/values"
 MOST_READ = 1000  # events behind one page

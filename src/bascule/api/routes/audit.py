@@ -12,7 +12,7 @@ from bascule.api.auth import CurrentCall, GuardedRoute, requires
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import Clause, parse_filter
 from bascule.api.paging import WantedPage, page_json
-from bascule.api.paths import ARM, SUBSCRIPTION
+from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.audit import event_json
 from bascule.domain.actions import EVENT_READ
 from bascule.domain.chain import ChainHead
@@ -20,7 +20,7 @@ from bascule.domain.events import Event
 from bascule.domain.times import parse_instant
 from bascule.interfaces import EventFilter, Reader
 
-router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 _OFFERED = (
     ("resourceId", "eq"),

@@ -17,7 +17,7 @@ from bascule.api.auth import CurrentCall, GuardedRoute, requires, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import parse_filter
 from bascule.api.paging import WantedPage, next_link
-from bascule.api.paths import ARM, SUBSCRIPTION
+from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.audit import activity_json, chain_json, counts_json
 from bascule.domain.actions import ACTIVITY_READ, CHECKPOINT_READ
 from bascule.domain.times import format_utc
@@ -25,7 +25,7 @@ from bascule.interfaces import Reader
 from bascule.interfaces.activity import Counts
 from bascule.services.activity import Page, chain_of, counts_of, page_of, resolve
 
-router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 AUDIT = f"{SUBSCRIPTION}/providers/Bascule.Audit"
 FilterText = Annotated[str, Query(alias="$filter", max_length=2000)]

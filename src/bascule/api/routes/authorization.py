@@ -9,10 +9,10 @@ scope when it holds there from above; one's own always.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response, params
 
 from bascule.api.auth import (
     AUTHORIZATION,
@@ -28,7 +28,7 @@ from bascule.api.auth import (
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import HOLDS, HOLDS_FOR, Clause, parse_filter
 from bascule.api.paging import WantedPage, page_json
-from bascule.api.paths import ARM, GROUP, SUBSCRIPTION, group_of, versioned
+from bascule.api.paths import GROUP, SUBSCRIPTION, group_of
 from bascule.api.wire import authorization as wire
 from bascule.domain.actions import (
     ASSIGNMENT_DELETE,
@@ -72,7 +72,6 @@ router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 ROOT = f"/providers/{AUTHORIZATION}"
 RESOURCE = f"{GROUP}/providers/{{resource:path}}"
-TOP = [Depends(versioned)]
 _ROLE_FILTER = (("roleName", "eq"), ("type", "eq"), ("atScopeAndBelow", HOLDS))
 _ASSIGNMENT_FILTER = (
     ("principalId", "eq"),
@@ -88,10 +87,10 @@ async def resource_of(resource: Annotated[str, Path(max_length=500)]) -> None:
     """The resource in a path, which the scope has whole; this describes it."""
 
 
-ABOVE = {
-    SUBSCRIPTION: [ARM],
-    GROUP: [ARM, Depends(group_of)],
-    RESOURCE: [ARM, Depends(group_of), Depends(resource_of)],
+ABOVE: Mapping[str, list[params.Depends]] = {
+    SUBSCRIPTION: [],
+    GROUP: [Depends(group_of)],
+    RESOURCE: [Depends(group_of), Depends(resource_of)],
 }
 
 
@@ -128,7 +127,7 @@ AtScope = Annotated[Scope, Depends(scope_of)]
 # -- role definitions --------------------------------------------------------------------
 
 
-@router.get(f"{ROOT}/roleDefinitions", dependencies=TOP)
+@router.get(f"{ROOT}/roleDefinitions")
 @shows(ROLE_READ)
 async def list_roles_of_all(
     call: CurrentCall, wanted: WantedPage, filter_text: FilterText = ""
@@ -183,7 +182,7 @@ def _fits(role: RoleDefinition, clause: Clause) -> bool:
     return clause.field != "type" or kind.casefold() == wanted
 
 
-@router.get(f"{ROOT}/roleDefinitions/{{role_id}}", dependencies=TOP)
+@router.get(f"{ROOT}/roleDefinitions/{{role_id}}")
 @shows(ROLE_READ)
 async def get_role_of_all(call: CurrentCall, role_id: RoleGuid) -> Response:
     return CompactJson(wire.role_json("", await _find_role(call, role_id)))
@@ -376,19 +375,19 @@ async def list_permissions(call: CurrentCall, scope: AtScope) -> Response:
     return CompactJson({"value": [wire.permission_json(each) for each in dict.fromkeys(held)]})
 
 
-@router.get(f"{ROOT}/providerOperations", dependencies=TOP)
+@router.get(f"{ROOT}/providerOperations")
 @tells_holders(OPERATION_READ)
 async def list_operations(call: CurrentCall) -> Response:  # noqa: ARG001  # reason: guarded as all are
     return CompactJson({"value": [wire.operations_json(name) for name in wire.namespaces()]})
 
 
-@router.get(f"{ROOT}/providerOperations/{{namespace}}", dependencies=TOP)
+@router.get(f"{ROOT}/providerOperations/{{namespace}}")
 @tells_holders(OPERATION_READ)
 async def get_operations(call: CurrentCall, namespace: str) -> Response:  # noqa: ARG001  # reason: as above
     return CompactJson(wire.operations_json(namespace))
 
 
-@router.get(f"{SUBSCRIPTION}/providers/Bascule.Identity/ownerCredentials", dependencies=[ARM])
+@router.get(f"{SUBSCRIPTION}/providers/Bascule.Identity/ownerCredentials")
 @shows(SERVICE_PRINCIPAL_READ)
 async def list_ending_owner_credentials(call: CurrentCall) -> Response:
     """Credentials of owners that end within 14 days (EDGES B10)."""

@@ -12,7 +12,7 @@ from bascule.api.auth import Call, CurrentCall, GuardedRoute, requires, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import parse_filter
 from bascule.api.paging import Wanted, WantedPage, page_json
-from bascule.api.paths import ARM, GROUP, MACHINE, MACHINES, SUBSCRIPTION, Group, MachinePath
+from bascule.api.paths import GROUP, MACHINE, MACHINES, SUBSCRIPTION, Group, MachinePath
 from bascule.api.wire.machines import (
     MachineBody,
     instance_view_json,
@@ -33,7 +33,7 @@ from bascule.services.machines import MachineDraft
 from bascule.services.plans import groups_off
 from bascule.services.views import MachineView, view_machine
 
-router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 Expand = Annotated[str, Query(alias="$expand", max_length=100, examples=["instanceView"])]
 Named = Annotated[

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from bascule.api.auth import CurrentCall, GuardedRoute, decides, requires, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.paging import Sifted, WantedPage, sift, sifted_json
-from bascule.api.paths import ARM, MACHINE, SUBSCRIPTION, MachinePath
+from bascule.api.paths import MACHINE, SUBSCRIPTION, MachinePath
 from bascule.api.wire.fleet import EnrolmentBody, enrolment_json, point_json
 from bascule.domain.actions import ENROLMENT_DELETE, ENROLMENT_WRITE, POINT_READ
 from bascule.domain.machine import EnforcementPoint, Machine
@@ -18,7 +18,7 @@ from bascule.interfaces import Reader
 from bascule.services import fleet
 from bascule.services.rights import Needed, denial
 
-router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 POINTS = f"{SUBSCRIPTION}/providers/Bascule.Fleet/enforcementPoints"
 Found = tuple[EnforcementPoint, Machine, int]

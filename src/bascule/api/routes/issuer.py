@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from bascule.api.auth import CurrentCall, GuardedRoute, admits_callers, requires
 from bascule.api.envelope import CompactJson
-from bascule.api.paths import ARM, SUBSCRIPTION
+from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.fields import Body
 from bascule.domain.actions import SIGNING_KEY_WRITE
 from bascule.domain.events import SigningKeyRotated
@@ -15,7 +15,7 @@ from bascule.interfaces import Transaction
 from bascule.services import tokens
 from bascule.services.act import Act
 
-router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 KEYS = f"{SUBSCRIPTION}/providers/Microsoft.Authorization/signingKeys"
 ME = f"{SUBSCRIPTION}/providers/Bascule.Identity/me"

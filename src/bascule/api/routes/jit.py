@@ -11,7 +11,7 @@ from bascule.api.auth import Call, CurrentCall, GuardedRoute, decides, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.my_address import source_of_caller
 from bascule.api.paging import Wanted, WantedPage, page_json
-from bascule.api.paths import ARM, GROUP, SUBSCRIPTION, DryRun, Group, Location, PolicyPath
+from bascule.api.paths import GROUP, SUBSCRIPTION, DryRun, Group, Location, PolicyPath
 from bascule.api.preconditions import WantedConditions
 from bascule.api.wire.policies import PolicyBody, foreign_machines, policy_json, read_policy
 from bascule.api.wire.preview import preview_json
@@ -29,7 +29,7 @@ from bascule.services.asking import Sight, sight_of
 from bascule.services.rights import Needed, denial
 from bascule.services.views import PolicyView, RequestView, view_policy
 
-router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 _KIND = "jitNetworkAccessPolicies"
 _SECURITY = "/providers/Microsoft.Security"

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Response
 
 from bascule.api.auth import CurrentCall, GuardedRoute, requires, shows
 from bascule.api.envelope import CompactJson
-from bascule.api.paths import ARM, MACHINE, SUBSCRIPTION, MachinePath
+from bascule.api.paths import MACHINE, SUBSCRIPTION, MachinePath
 from bascule.api.wire.knocks import knocks_json
 from bascule.domain.actions import MACHINE_READ
 from bascule.domain.machine import Machine
@@ -28,7 +28,7 @@ from bascule.services.knocks import (
 )
 from bascule.services.policies import known_machine
 
-router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 OF_MACHINE = f"{MACHINE}/providers/Bascule.Access/blockedAttempts/default"
 OF_ALL = f"{SUBSCRIPTION}/providers/Bascule.Access/blockedAttempts/default"

@@ -17,7 +17,7 @@ from bascule.api.auth import CurrentCall, GuardedRoute, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import CONTAINS, Clause, parse_filter
 from bascule.api.paging import Wanted, WantedPage, page_json
-from bascule.api.paths import ARM, SUBSCRIPTION
+from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.machine_access import machine_access_json
 from bascule.domain.actions import POLICY_READ
 from bascule.domain.classify import MachineState
@@ -27,7 +27,7 @@ from bascule.errors import InvalidInput
 from bascule.interfaces.listing import ListFilter, ListOrder, Place
 from bascule.services.listing import list_machines, reach_of_list
 
-router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 E = TypeVar("E", bound=StrEnum)
 

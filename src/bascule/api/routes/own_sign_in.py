@@ -12,7 +12,7 @@ from fastapi import APIRouter, Response
 
 from bascule.api.auth import Call, CurrentCall, GuardedRoute, admits_callers, requires
 from bascule.api.envelope import CompactJson
-from bascule.api.paths import ARM, SUBSCRIPTION
+from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.own_sign_in import (
     CodeBody,
     NewPasskeyBody,
@@ -34,7 +34,7 @@ from bascule.services.own_sign_in import (
 from bascule.services.sign_in import Visit
 from bascule.services.users import find_user
 
-router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 ME = f"{SUBSCRIPTION}/providers/Bascule.Identity/me"
 USER = f"{SUBSCRIPTION}/providers/Bascule.Identity/users/{{user_id}}"

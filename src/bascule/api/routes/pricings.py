@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 from bascule.api.auth import Call, CurrentCall, GuardedRoute, requires, shows
 from bascule.api.envelope import CompactJson
-from bascule.api.paths import ARM, GROUP, SUBSCRIPTION, Group
+from bascule.api.paths import GROUP, SUBSCRIPTION, Group
 from bascule.api.wire.pricings import (
     OTHER_PLANS,
     PricingBody,
@@ -30,7 +30,7 @@ from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.plans import groups_off, plan_at, put_plan, reset_plan
 
-router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 PRICINGS = "/providers/Microsoft.Security/pricings"
 POLICIES = f"{SUBSCRIPTION}/providers/Microsoft.Security/policies"

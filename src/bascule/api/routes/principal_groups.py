@@ -10,7 +10,6 @@ from bascule.api.auth import Call, CurrentCall, GuardedRoute, requires
 from bascule.api.envelope import CompactJson
 from bascule.api.named import matching, wanted_name
 from bascule.api.paging import WantedPage, page_json
-from bascule.api.paths import ARM
 from bascule.api.routes.users import IDENTITY, Filter
 from bascule.api.wire.principals import GroupBody, group_json, member_json
 from bascule.domain.actions import (
@@ -23,7 +22,7 @@ from bascule.interfaces import Reader, Transaction
 from bascule.services import memberships
 from bascule.services.act import Act
 
-router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 GROUPS = f"{IDENTITY}/groups"
 GROUP = f"{GROUPS}/{{group_id}}"

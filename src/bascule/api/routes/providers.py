@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Response
 
 from bascule.api.auth import Call, CurrentCall, GuardedRoute, requires
 from bascule.api.envelope import CompactJson
-from bascule.api.paths import ARM, SUBSCRIPTION
+from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.providers import (
     LinkBody,
     ProviderBody,
@@ -31,7 +31,7 @@ from bascule.interfaces import Reader, Transaction
 from bascule.services import identities, providers
 from bascule.services.act import Act
 
-router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 PROVIDERS = f"{SUBSCRIPTION}/providers/Bascule.Identity/identityProviders"
 PROVIDER = f"{PROVIDERS}/{{provider}}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from bascule.api.auth import (
     Call,
@@ -22,7 +22,7 @@ from bascule.api.auth import (
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import parse_filter
 from bascule.api.paging import WantedPage, page_json
-from bascule.api.paths import ARM, SUBSCRIPTION, Location, versioned
+from bascule.api.paths import SUBSCRIPTION, Location
 from bascule.api.wire import resources as wire
 from bascule.api.wire.machines import MACHINE_TYPE
 from bascule.api.wire.policies import JIT_TYPE
@@ -48,8 +48,6 @@ from bascule.services.rights import Needed, denial
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
-TOP = [Depends(versioned)]
-BELOW = [ARM]
 GROUPS = f"{SUBSCRIPTION}/resourceGroups"
 # Not {resource_group}: the guard asks of that one that it exists.
 GROUP = f"{GROUPS}/{{group_name}}"
@@ -59,13 +57,13 @@ GroupName = Annotated[str, Path(max_length=90)]
 Filter = Annotated[str, Query(alias="$filter", max_length=200)]
 
 
-@router.get("/tenants", dependencies=TOP)
+@router.get("/tenants")
 @admits_callers
 async def list_tenants(call: CurrentCall) -> Response:
     return CompactJson({"value": [wire.tenant_json(call.state.installation)]})
 
 
-@router.get("/subscriptions", dependencies=TOP)
+@router.get("/subscriptions")
 @shows(SUBSCRIPTION_READ)
 async def list_subscriptions(call: CurrentCall) -> Response:
     """The one there is, to whoever holds a role in it, as ``get_subscription`` does."""
@@ -73,20 +71,20 @@ async def list_subscriptions(call: CurrentCall) -> Response:
     return CompactJson({"value": known})
 
 
-@router.get(SUBSCRIPTION, dependencies=BELOW)
+@router.get(SUBSCRIPTION)
 @tells_holders(SUBSCRIPTION_READ)
 async def get_subscription(call: CurrentCall) -> Response:
     return CompactJson(wire.subscription_json(call.state.installation))
 
 
-@router.get(f"{SUBSCRIPTION}/locations", dependencies=BELOW)
+@router.get(f"{SUBSCRIPTION}/locations")
 @tells_holders(LOCATION_READ)
 async def list_locations(call: CurrentCall) -> Response:
     names = await call.look(lambda reader: reader.locations())
     return CompactJson({"value": [wire.location_json(call.subscription_id, n) for n in names]})
 
 
-@router.get(SECURITY_LOCATIONS, dependencies=BELOW)
+@router.get(SECURITY_LOCATIONS)
 @tells_holders(SECURITY_LOCATION_READ)
 async def list_security_locations(call: CurrentCall) -> Response:
     names = await call.look(lambda reader: reader.locations())
@@ -94,13 +92,13 @@ async def list_security_locations(call: CurrentCall) -> Response:
     return CompactJson({"value": found})
 
 
-@router.get(f"{SECURITY_LOCATIONS}/{{location}}", dependencies=BELOW)
+@router.get(f"{SECURITY_LOCATIONS}/{{location}}")
 @tells_holders(SECURITY_LOCATION_READ)
 async def get_security_location(call: CurrentCall, location: Location) -> Response:
     return CompactJson(wire.security_location_json(call.subscription_id, location))
 
 
-@router.get(GROUPS, dependencies=BELOW)
+@router.get(GROUPS)
 @shows(GROUP_READ)
 async def list_groups(call: CurrentCall, wanted: WantedPage) -> Response:
     after = wanted.text_after()
@@ -130,7 +128,7 @@ async def _check_told(call: Call, name: str) -> None:
         raise await call.look(lambda reader: denial(reader, call.subject, [needed]))
 
 
-@router.get(GROUP, dependencies=BELOW)
+@router.get(GROUP)
 @shows(GROUP_READ)
 async def get_group(call: CurrentCall, group_name: GroupName) -> Response:
     name = _group_name(group_name)
@@ -139,7 +137,7 @@ async def get_group(call: CurrentCall, group_name: GroupName) -> Response:
     return CompactJson(wire.group_json(call.state.installation, known))
 
 
-@router.head(GROUP, dependencies=BELOW)
+@router.head(GROUP)
 @shows(GROUP_READ)
 async def has_group(call: CurrentCall, group_name: GroupName) -> Response:
     name = _group_name(group_name)
@@ -148,7 +146,7 @@ async def has_group(call: CurrentCall, group_name: GroupName) -> Response:
     return Response(status_code=204)
 
 
-@router.put(GROUP, dependencies=BELOW)
+@router.put(GROUP)
 @requires(GROUP_WRITE)
 async def create_group(call: CurrentCall, group_name: GroupName, body: wire.GroupBody) -> Response:
     name = _group_name(group_name)
@@ -157,7 +155,7 @@ async def create_group(call: CurrentCall, group_name: GroupName, body: wire.Grou
     return CompactJson(wire.group_json(call.state.installation, known), 201 if is_new else 200)
 
 
-@router.delete(GROUP, dependencies=BELOW)
+@router.delete(GROUP)
 @requires(GROUP_DELETE)
 async def remove_group(call: CurrentCall, group_name: GroupName) -> Response:
     """Only when it is empty; nothing is deleted with it."""
@@ -174,7 +172,7 @@ def _group_name(text: str) -> str:
     return text
 
 
-@router.get(PROVIDERS, dependencies=BELOW)
+@router.get(PROVIDERS)
 @tells_holders(PROVIDER_READ)
 async def list_providers(call: CurrentCall) -> Response:
     places = await call.look(lambda reader: reader.locations())
@@ -182,14 +180,14 @@ async def list_providers(call: CurrentCall) -> Response:
     return CompactJson({"value": found})
 
 
-@router.get(f"{PROVIDERS}/{{namespace}}", dependencies=BELOW)
+@router.get(f"{PROVIDERS}/{{namespace}}")
 @tells_holders(PROVIDER_READ)
 async def get_provider(call: CurrentCall, namespace: str) -> Response:
     places = await call.look(lambda reader: reader.locations())
     return CompactJson(wire.provider_json(call.subscription_id, namespace, places))
 
 
-@router.get(f"{SUBSCRIPTION}/resources", dependencies=BELOW)
+@router.get(f"{SUBSCRIPTION}/resources")
 @shows(RESOURCES_READ)
 async def list_resources(
     call: CurrentCall, wanted: WantedPage, filter_text: Filter = ""

@@ -13,7 +13,6 @@ from bascule.api.auth import Call, CurrentCall, GuardedRoute, requires
 from bascule.api.envelope import CompactJson
 from bascule.api.named import matching, wanted_name
 from bascule.api.paging import WantedPage, page_json
-from bascule.api.paths import ARM
 from bascule.api.routes.users import IDENTITY, Filter
 from bascule.api.wire.principals import (
     CredentialBody,
@@ -33,7 +32,7 @@ from bascule.interfaces import Reader, Transaction
 from bascule.services import service_principals as services
 from bascule.services.act import Act
 
-router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 PRINCIPALS = f"{IDENTITY}/servicePrincipals"
 PRINCIPAL = f"{PRINCIPALS}/{{principal_id}}"

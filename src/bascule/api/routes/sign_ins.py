@@ -12,12 +12,12 @@ from fastapi import APIRouter, Path, Response
 
 from bascule.api.auth import CurrentCall, GuardedRoute, admits_callers, requires
 from bascule.api.envelope import CompactJson
-from bascule.api.paths import ARM, SUBSCRIPTION
+from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.sign_ins import sign_ins_json
 from bascule.domain.actions import USER_READ, USER_WRITE
 from bascule.services import sign_ins
 
-router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 ME = f"{SUBSCRIPTION}/providers/Bascule.Identity/me"
 USER = f"{SUBSCRIPTION}/providers/Bascule.Identity/users/{{user_id}}"

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Response
 
 from bascule.api.auth import CurrentCall, GuardedRoute, requires
 from bascule.api.envelope import CompactJson
-from bascule.api.paths import ARM, SUBSCRIPTION
+from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.sinks import ResumeBody, SinkBody, outcome_json, sink_json
 from bascule.domain.actions import SINK_DELETE, SINK_READ, SINK_WRITE
 from bascule.services import sinks
 from bascule.services.delivery import send_test
 
-router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 SINKS = f"{SUBSCRIPTION}/providers/Bascule.Audit/sinks"
 SINK = f"{SINKS}/{{sink}}"

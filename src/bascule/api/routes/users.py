@@ -10,7 +10,7 @@ from bascule.api.auth import CurrentCall, GuardedRoute, admits_callers, requires
 from bascule.api.envelope import CompactJson
 from bascule.api.named import NAME_FILTERS, matching, wanted_name
 from bascule.api.paging import WantedPage, page_json
-from bascule.api.paths import ARM, SUBSCRIPTION
+from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.principals import UserBody, user_json, whoami_json
 from bascule.domain.actions import USER_DELETE, USER_READ, USER_WRITE
 from bascule.domain.principals import User
@@ -19,7 +19,7 @@ from bascule.services import users
 from bascule.services.act import Act
 from bascule.services.whoami import whoami
 
-router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson, dependencies=[ARM])
+router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 IDENTITY = f"{SUBSCRIPTION}/providers/Bascule.Identity"
 USERS = f"{IDENTITY}/users"
