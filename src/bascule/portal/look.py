@@ -167,15 +167,20 @@ def at(instant: datetime | None, form: str = "datetime") -> Markup:
         return Markup("<span class=none>—</span>")
     utc = instant.astimezone(UTC)
     shown = {"date": f"{utc:%Y-%m-%d}", "time": f"{utc:%H:%M}"}.get(form, f"{utc:%Y-%m-%d %H:%M}")
-    return Markup('<time datetime="{}" data-form="{}" title="{}">{}</time>').format(
-        format_utc(utc), form, f"{utc:%Y-%m-%d %H:%M:%S} UTC", shown
+    title = f"{utc:%Y-%m-%d %H:%M:%S} UTC"
+    # Put together by hand, as a page has a hundred of them; only ``form`` is not digits.
+    return Markup(  # noqa: S704  # reason: what is not made here is escaped
+        f'<time datetime="{format_utc(utc)}" data-form="{escape(form)}" title="{title}">'
+        f"{shown}</time>"
     )
 
 
 def left(ends_at: datetime, now: datetime) -> Markup:
     """The time until an end, which the script counts down."""
-    return Markup('<time class=left datetime="{}" data-form="left" title="{}">{}</time>').format(
-        format_utc(ends_at), f"{ends_at:%Y-%m-%d %H:%M:%S} UTC", escape(_span(ends_at - now))
+    title = f"{ends_at:%Y-%m-%d %H:%M:%S} UTC"
+    return Markup(  # noqa: S704  # reason: digits, all of it
+        f'<time class=left datetime="{format_utc(ends_at)}" data-form="left" title="{title}">'
+        f"{_span(ends_at - now)}</time>"
     )
 
 
