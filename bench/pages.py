@@ -30,7 +30,7 @@ from bascule.services.listing import count_tabs, list_machines
 from bascule.store.open import open_store
 from bench import estate, report
 from bench.series import summary
-from bench.served import PAGES, served
+from bench.served import pages, served
 
 BOUND_MS = 100.0  # of each page's p95
 PAGE = 51
@@ -129,7 +129,7 @@ def main() -> int:
         estate.wake(path, now)
         read = asyncio.run(measure(path, now, arguments.rounds))
         print(report.render(table("READ", read)))
-        whole = load(folder, arguments)
+        whole = load(folder, arguments, now)
         print("\n" + report.render(table("PAGE", whole)))
     if not arguments.dry:
         sizes = {"machines": size.machines, "events": size.events}
@@ -138,12 +138,12 @@ def main() -> int:
     return 0
 
 
-def load(data: Path, arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
+def load(data: Path, arguments: argparse.Namespace, now: datetime) -> dict[str, dict[str, Any]]:
     """Whole pages, from key press to last byte, one after the other."""
     found: dict[str, dict[str, Any]] = {}
     data.chmod(0o700)
     with served(data, arguments.port) as server:
-        for name, path in PAGES.items():
+        for name, path in pages(now).items():
             status, _ = server.get(path)
             if status != 200:
                 print(f"{name} is left out: it is answered by {status}")

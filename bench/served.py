@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from html import unescape
 from pathlib import Path
 from urllib.parse import urlencode
@@ -21,23 +22,45 @@ from bench.standing import Broken
 _START_SECONDS = 60.0
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _INPUT = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
-# Each page once; a page that is not there yet is named so, and not timed.
+# Each page, and what is dearest of it that people ask for; a page that is not there yet is named
+# so, and not timed. ``{day}`` and ``{season}`` are moments of the past.
 PAGES: Mapping[str, str] = {
     "overview": "/portal",
     "just-in-time": "/portal/jit",
     "just-in-time, filtered": "/portal/jit?q=web-0999&sort=lastAccess&desc=1",
+    "just-in-time, by last access": "/portal/jit?sort=lastAccess&desc=1",
+    "just-in-time, nobody's name": "/portal/jit?q=nobody",
     "just-in-time, not configured": "/portal/jit?tab=notConfigured",
     "just-in-time, unsupported": "/portal/jit?tab=unsupported",
     "open now": "/portal/open",
+    "open now, by machine": "/portal/open?by=machine",
     "activity log": "/portal/activity",
+    "activity log, all of it": "/portal/activity?span=all",
+    "activity log, a machine": "/portal/activity?machine=db-000001&span=all",
+    "activity log, a person": "/portal/activity?span=90d"
+    "&person=00000000-0000-4000-a000-000000000042",
+    "activity log, a span": "/portal/activity?since={season}&until={day}",
     "exposure": "/portal/exposure",
+    "exposure, unprotected": "/portal/exposure?tab=bare",
+    "exposure, a day ago": "/portal/exposure?at={day}",
+    "exposure, a season ago": "/portal/exposure?at={season}",
     "enforcement points": "/portal/points",
+    "enforcement points, filtered": "/portal/points?q=web-0999",
     "machines": "/portal/machines",
     "access control": "/portal/access",
     "my account": "/portal/account",
     "a machine": "/portal/machines/rg-001/db-000001",
+    "a machine's configuration": "/portal/machines/rg-001/db-000001/configuration",
+    "a machine's log": "/portal/machines/rg-001/db-000001/activity",
     "search": "/portal/search?q=web-0999",
+    "search, a common word": "/portal/search?q=web",
 }
+
+
+def pages(now: datetime) -> dict[str, str]:
+    moments = {"day": now - timedelta(days=1), "season": now - timedelta(days=90)}
+    written = {name: f"{moment:%Y-%m-%dT%H:%M}" for name, moment in moments.items()}
+    return {name: path.format(**written) for name, path in PAGES.items()}
 
 
 class Served:
