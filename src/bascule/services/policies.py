@@ -438,6 +438,8 @@ def _covers_udp(rule: PortRule) -> bool:
 def _end_unallowed(tx: Transaction, act: Act, policy: Policy, machine: Machine) -> None:
     """End this policy's live grants that it does not allow any more, shorten the others."""
     live = [g for g in tx.live_grants([machine.uid]) if g.policy_id == policy.id]
+    if not live:  # as at most machines; and to find one's rules takes a walk through all
+        return
     rules = policy.rules_for(machine.id)
     ports = rules.ports if rules else ()
     gone: list[Grant] = []
