@@ -35,7 +35,7 @@ packages=(
 
 # What only tests ask for: clocks set wrong, unit files verified, a browser that trusts a CA of ours.
 dev_packages=(
-    "chromium:chromium"
+    "chromium-headless-shell:chromium-headless-shell"
     "faketime:faketime"
     "libnss3-tools:certutil"
     "systemd:systemd-analyze"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.e2e.lab_world import LabWorld
 
+PROGRAM = "chromium-headless-shell"  # Chromium without a window's frame, which nobody looks at
 FLAGS = (
     "--disable-gpu",
     "--disable-quic",
@@ -26,7 +27,7 @@ FLAGS = (
 
 def why_not() -> str:
     """Why there can be no browser here; empty when there can."""
-    missing = [tool for tool in ("chromium", "certutil") if shutil.which(tool) is None]
+    missing = [tool for tool in (PROGRAM, "certutil") if shutil.which(tool) is None]
     return f"needs {' and '.join(missing)}" if missing else ""
 
 
@@ -34,7 +35,7 @@ def write_launcher(lab: LabWorld, host: str, folder: Path) -> Path:
     """Write a program that Playwright takes for Chromium; ``folder`` is the browser's own."""
     home = folder / "home"
     _trust(Path(lab.info()["ca_file"]), home / ".pki" / "nssdb")
-    inside = ("env", "-u", "XDG_DATA_HOME", f"HOME={home}", "chromium")
+    inside = ("env", "-u", "XDG_DATA_HOME", f"HOME={home}", PROGRAM)
     entered = (*lab.argv("exec", host), "--", *inside)
     launcher = folder / "chromium"
     launcher.write_text(
