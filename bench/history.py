@@ -77,6 +77,12 @@ def write_history(database: sqlite3.Connection, subscription: str, began: dateti
     database.commit()
 
 
+_KNOCK_HOURS = (
+    "INSERT OR REPLACE INTO knock_hours "
+    "SELECT scope, hour, SUM(attempts) FROM knocks GROUP BY scope, hour"
+)
+
+
 def write_knocks(
     database: sqlite3.Connection, subscription: str, groups: list[str], now: datetime
 ) -> None:
@@ -96,4 +102,5 @@ def write_knocks(
                     for each in sorted(some)
                 ),
             )
+    database.execute(_KNOCK_HOURS)
     database.commit()

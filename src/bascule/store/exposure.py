@@ -206,13 +206,17 @@ class ExposureReads(Rows):
 
     def count_points(self, within: Reach | None) -> tuple[int, int]:
         number = select(func.count().label("number"))
-        has_point = listed_machines.c.traits.op("&")(_HAS_POINT) != 0
         silent = number.select_from(listed_machines).where(IS_SILENT)
-        points = sum(
-            row.number
-            for clause in _listed_clauses(within)
-            for row in self._all(number.select_from(listed_machines).where(has_point, clause))
-        )
+        if within is None:
+            points = sum(row.number for row in self._all(number.select_from(t.agents)))
+        else:
+            has_point = listed_machines.c.traits.op("&")(_HAS_POINT) != 0
+            having = number.select_from(listed_machines).where(has_point)
+            points = sum(
+                row.number
+                for clause in _listed_clauses(within)
+                for row in self._all(having.where(clause))
+            )
         # Those that were never heard of are silent there too.
         rows = self._each_within(silent, within, listed_machines.c.id_key)
         return points, sum(row.number for row in rows)
@@ -382,14 +386,13 @@ def _clauses(within: Reach | None, key: Column[str]) -> Iterator[tuple[ColumnEle
         yield clause, False
 
 
-def _listed_clauses(within: Reach | None) -> Iterator[ColumnElement[bool]]:
+def _listed_clauses(within: Reach) -> Iterator[ColumnElement[bool]]:
     """Scopes as the narrow table of lists knows them: a group is looked up by its name."""
     key = listed_machines.c.id_key
-    keys = frozenset(("",)) if within is None else within.keys
-    groups = [each for each in keys if each.count("/") == _OF_GROUP]
+    groups = [each for each in within.keys if each.count("/") == _OF_GROUP]
     if groups:
         yield listed_machines.c.group_key.in_([each.rpartition("/")[2] for each in groups])
-    for clause, _ in _clauses(Reach(keys.difference(groups)), key):
+    for clause, _ in _clauses(Reach(within.keys.difference(groups)), key):
         yield clause
 
 

@@ -187,7 +187,8 @@ class InventoryWrites(InventoryReads, Listed):
     def delete_machine(self, uid: str) -> None:
         """Its agent, enrolments and closed ports go by the foreign keys' cascade."""
         self._run(delete(t.machines).where(t.machines.c.uid == uid))
-        self._run(delete(t.knocks.knocks).where(t.knocks.knocks.c.scope == uid))
+        for table in (t.knocks.knocks, t.knocks.knock_hours):
+            self._run(delete(table).where(table.c.scope == uid))
 
     def advance_generation(self, machine_uid: str, beyond: int = 0) -> int:
         generation = max(self.generation(machine_uid), beyond) + 1

@@ -29,6 +29,7 @@ from bascule.domain.knocks import HOUR, MOST_ATTEMPTS, OTHERS, Knocker, Knocks, 
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.store.columns import Instant
 from bascule.store.rows import Rows, slices
+from bascule.store.tables.knocks import knock_hours as hours_table
 from bascule.store.tables.knocks import knocks as t
 
 _HERE = and_(t.c.scope == bindparam("here"), t.c.hour == bindparam("at"))
@@ -50,6 +51,11 @@ _ADD = (
         last_at=case((t.c.last_at > _SEEN, t.c.last_at), else_=_SEEN),
     )
 )
+_ADD_HOUR = (
+    update(hours_table)
+    .where(hours_table.c.scope == bindparam("here"), hours_table.c.hour == bindparam("at"))
+    .values(attempts=hours_table.c.attempts + _MORE)
+)
 _LAST = select(func.max(t.c.last_at)).where(
     t.c.scope == bindparam("here"),
     t.c.hour.in_(bindparam("hours", expanding=True)),
@@ -68,8 +74,7 @@ class KnockReads(Rows):
     ) -> Sequence[tuple[datetime, int]]:
         sums: dict[datetime, int] = {}
         for some in slices(sorted(scopes)):
-            wanted = _lately(select(t.c.hour, _ATTEMPTS), some, since, source)
-            for row in self._all(wanted.group_by(t.c.hour)):
+            for row in self._all(_hours_of(some, since, source)):
                 sums[row.hour] = sums.get(row.hour, 0) + int(row.attempts)
         return sorted(sums.items())
 
@@ -130,7 +135,13 @@ class KnockWrites(KnockReads):
         others = _summed([*new[room:], *(each for each in knocks if each.source == OTHERS)])
         if others and not self._run(_ADD, _addition(here, others)):
             self._run(t.insert(), _values(scope, hour, others))
+        self._add_hour(here, sum(each.attempts for each in knocks))
         return [*added, *new[:room], *([others] if others else [])]
+
+    def _add_hour(self, here: dict[str, Any], attempts: int) -> None:
+        if not self._run(_ADD_HOUR, {**here, "more": attempts}):
+            values = {"scope": here["here"], "hour": here["at"], "attempts": attempts}
+            self._run(hours_table.insert(), values)
 
     def _known(self, here: dict[str, Any], named: Sequence[Knocks]) -> set[tuple[str, str, int]]:
         found: set[tuple[str, str, int]] = set()
@@ -147,8 +158,22 @@ class KnockWrites(KnockReads):
             return 0
         wanted = select(t.c.scope).where(t.c.hour == hour).distinct().limit(most_scopes)
         scopes = [row.scope for row in self._all(wanted)]
-        gone = (delete(t).where(t.c.hour == hour, t.c.scope.in_(each)) for each in slices(scopes))
-        return sum(map(self._run, gone))
+        gone = 0
+        for some in slices(scopes):
+            gone += self._run(delete(t).where(t.c.hour == hour, t.c.scope.in_(some)))
+            self._run(
+                delete(hours_table).where(hours_table.c.hour == hour, hours_table.c.scope.in_(some))
+            )
+        return gone
+
+
+def _hours_of(scopes: Sequence[str], since: datetime, source: str | None) -> Select[Any]:
+    """Of one source its own rows are added up; of all there is a sum."""
+    if source is not None:
+        return _lately(select(t.c.hour, _ATTEMPTS), scopes, since, source).group_by(t.c.hour)
+    return select(hours_table.c.hour, hours_table.c.attempts).where(
+        hours_table.c.scope.in_(scopes), hours_table.c.hour >= since
+    )
 
 
 def _lately(

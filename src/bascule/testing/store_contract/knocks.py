@@ -93,7 +93,9 @@ class KnockContract:
         huge = knocks("192.0.2.7", MOST_ATTEMPTS)
         for _ in range(2):
             add(store, huge, others(MOST_ATTEMPTS), others(MOST_ATTEMPTS))
-        assert read(store, lambda r: r.knock_hours(["uid-1"], NOON)) == [(NOON, 2 * MOST_ATTEMPTS)]
+        (named,) = read(store, lambda r: r.knockers(["uid-1"], NOON, 9))
+        assert named.attempts == MOST_ATTEMPTS
+        assert read(store, lambda r: r.knock_hours(["uid-1"], NOON)) == [(NOON, 6 * MOST_ATTEMPTS)]
 
     def test_when_a_source_was_last_seen(self, store: Store) -> None:
         earlier, later = NOW - HOUR, NOW
