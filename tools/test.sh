@@ -2,9 +2,10 @@
 # The whole suite in three streams at once. Run by `make test`, with the environment's bin folder
 # as the only argument.
 #
-# Tests of whole processes and of the real kernel mostly wait, and each of their folders runs one
-# by one; what computes runs two at a time meanwhile. The first stream is shown as it goes, the
-# others when they have ended.
+# Tests of whole processes and of the real kernel wait much and mind the time; each of their
+# folders runs one by one. What computes runs two files at a time meanwhile, on what they leave of
+# the processors, the longest files first. The first stream is shown as it goes, the others when
+# they have ended.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,12 +16,12 @@ export BASCULE_NOT_RUN=$PWD/.pytest_cache/not-run.txt
 rm -f "$BASCULE_NOT_RUN"
 export PATH="$PWD/$bin:$PATH"
 
-waiting=()
+computing=(tests/powershell/ tests/wire/test_openapi.py tests/wire/ tests/properties/)
 for folder in tests/*/; do
     case $folder in
-    tests/netns/ | tests/e2e/ | tests/faults/) ;;
-    */__pycache__/) ;;
-    *) waiting+=("$folder") ;;
+    tests/netns/ | tests/e2e/ | tests/faults/ | */__pycache__/) ;;
+    tests/powershell/ | tests/wire/ | tests/properties/) ;;
+    *) computing+=("$folder") ;;
     esac
 done
 
@@ -30,10 +31,12 @@ stop_streams() { # Ctrl-C reaches the streams too: they are of our process group
 }
 trap stop_streams INT TERM
 
+least=0 # how far a stream steps back before the others: nice(1)
+
 # A shell makes what it starts in the background deaf to Ctrl-C (bash(1), SIGNALS); tests send it.
 stream() { # NAME PYTEST-ARGUMENTS: what fails beside the others is tried once more when alone
     local cache=(-o "cache_dir=.pytest_cache/$1")
-    env --default-signal=INT "$bin/python" -m pytest "${cache[@]}" "${@:2}"
+    env --default-signal=INT nice -n "$least" "$bin/python" -m pytest "${cache[@]}" "${@:2}"
 }
 
 alone() { # NAME FOLDERS: the failed ones again, now that nothing else runs; said, never hidden
@@ -49,7 +52,9 @@ stream faults-netns tests/faults tests/netns >"$logs/faults-netns.log" 2>&1 &
 faults=$!
 echo "Beside this: tests/e2e, tests/faults and tests/netns (as they go: $logs/*.log)"
 failed=()
-stream computing -n 2 --dist loadfile "${waiting[@]}" || failed+=(computing)
+least=10
+stream computing -n 2 --dist loadfile --no-loadscope-reorder "${computing[@]}" || failed+=(computing)
+least=0
 
 for row in "faults-netns $faults" "e2e $e2e"; do
     read -r name pid <<<"$row"
@@ -61,7 +66,7 @@ done
 
 for name in "${failed[@]}"; do
     case $name in
-    computing) alone "$name" "${waiting[@]}" || code=1 ;;
+    computing) alone "$name" "${computing[@]}" || code=1 ;;
     faults-netns) alone "$name" tests/faults tests/netns || code=1 ;;
     e2e) alone "$name" tests/e2e || code=1 ;;
     esac

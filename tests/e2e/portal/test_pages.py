@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.portal.accessibility import overflow, violations
+from tests.e2e.portal.accessibility import COLOUR, overflow, violations
 from tests.e2e.portal.pages import PAGES, Shown
 from tests.e2e.portal.portal_world import Visitors, World
 
@@ -16,7 +16,10 @@ AXE_LOOKS_AT = (("en", 1440), ("fr", 420))  # each light and dark
 
 @pytest.mark.parametrize("shown", PAGES, ids=lambda each: each.name)
 def test_page(shown: Shown, visit: Visitors, furnished: World) -> None:
-    """Light and dark, English and French; told all at once, so that one run says all."""
+    """English and French, light and dark; told all at once, so that one run says all.
+
+    The same elements stand there in both themes: what asks for colours is asked again.
+    """
     found: list[str] = []
     for language, width in AXE_LOOKS_AT:
         page = visit(shown.person, language, "light", width)
@@ -24,9 +27,9 @@ def test_page(shown: Shown, visit: Visitors, furnished: World) -> None:
         assert answer is not None
         assert answer.status == shown.status
         assert page.locator("html").get_attribute("lang") == language
-        for theme in ("light", "dark"):
-            page.emulate_media(color_scheme=theme)
-            found += [f"{language} {theme}: {each}" for each in violations(page)]
+        found += [f"{language} light: {each}" for each in violations(page)]
+        page.emulate_media(color_scheme="dark")
+        found += [f"{language} dark: {each}" for each in violations(page, COLOUR)]
         for each_width in WIDTHS:
             page.set_viewport_size({"width": each_width, "height": 900})
             if sticks_out := overflow(page):
