@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.portal.accessibility import COLOUR, overflow, violations
+from tests.e2e.portal.accessibility import COLOURS, overflow, violations
 from tests.e2e.portal.pages import PAGES, Shown
 from tests.e2e.portal.portal_world import Visitors, World
 
@@ -29,7 +29,7 @@ def test_page(shown: Shown, visit: Visitors, furnished: World) -> None:
         assert page.locator("html").get_attribute("lang") == language
         found += [f"{language} light: {each}" for each in violations(page)]
         page.emulate_media(color_scheme="dark")
-        found += [f"{language} dark: {each}" for each in violations(page, COLOUR)]
+        found += [f"{language} dark: {each}" for each in violations(page, *COLOURS)]
         for each_width in WIDTHS:
             page.set_viewport_size({"width": each_width, "height": 900})
             if sticks_out := overflow(page):
