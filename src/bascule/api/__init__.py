@@ -8,6 +8,7 @@ is one use case of ``services`` each; SQL; how secrets and tokens are made (``id
     context      what every route reaches: services, tokens, this installation
     auth         which kinds of principal a route takes, and the guard that sees to it
     arm_path     paths in one spelling before they are routed
+    described    what the OpenAPI document says of every ARM call
     envelope     every error as ARM writes errors
     frame        headers, ids and the last net around each call
     wire         JSON to domain and back

@@ -7,6 +7,7 @@ What is not here: any act; enabling is the page Just-in-time's.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -39,7 +40,7 @@ TABS: Mapping[str, SpanKind | None] = {
     "bare": SpanKind.BARE,
     "all": None,
 }
-_PER_PAGE = 50
+_PER_PAGE = 25
 _MOST_SOURCES = 10
 _BEFORE = (  # moments that are one click away
     ("exposure.hour_ago", timedelta(hours=1)),
@@ -90,16 +91,20 @@ async def exposure(visit: CurrentVisit) -> Response:
     sight = sight_of(visit.rights, visit.subject.principal_id)
     subscription, now = visit.subscription_id, visit.now
 
-    def look(reader: Reader) -> tuple[list[MachineExposure], KnocksView | None]:
-        only = TABS[query.tab]
-        found = exposed(reader, moment, sight, within, only, query.after, _PER_PAGE + 1)
-        if not moment.is_now:
-            return found, None
-        scopes = scopes_within(reader, within, subscription)
-        return found, view_knocks(reader, scopes, now, top=_MOST_SOURCES)
+    def look(reader: Reader) -> list[MachineExposure]:
+        return exposed(reader, moment, sight, within, TABS[query.tab], query.after, _PER_PAGE + 1)
 
-    found, knocks = await visit.read(look)
-    summary = await visit.read(lambda reader: summarize(reader, moment, within, subscription))
+    def listen(reader: Reader) -> KnocksView | None:
+        if not moment.is_now:
+            return None
+        scopes = scopes_within(reader, within, subscription)
+        return view_knocks(reader, scopes, now, top=_MOST_SOURCES)
+
+    found, knocks, summary = await asyncio.gather(  # by readers of their own
+        visit.read(look),
+        visit.read(listen),
+        visit.read(lambda reader: summarize(reader, moment, within, subscription)),
+    )
     shown = found[:_PER_PAGE]
     goes_on = shown[-1].id.key if len(found) > _PER_PAGE else ""
     return visit.show(

@@ -6,6 +6,7 @@ may be read, else his own. An installation without machines is led to its first 
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -77,10 +78,8 @@ class Picture:
 @router.get("/portal")
 @admits_callers
 async def overview(visit: CurrentVisit) -> Response:
-    picture = None
-    if visit.rights.may_anywhere(MACHINE_READ):
-        picture = await visit.read(_picture_of(visit))
     requests = await visit.read(_requests_of(visit))
+    picture = await _picture_of(visit) if visit.rights.may_anywhere(MACHINE_READ) else None
     return visit.show(
         "overview.html",
         picture=picture,
@@ -92,21 +91,26 @@ async def overview(visit: CurrentVisit) -> Response:
     )
 
 
-def _picture_of(visit: Visit) -> Callable[[Reader], Picture]:
+async def _picture_of(visit: Visit) -> Picture:
     now, subscription = visit.now, visit.subscription_id
     within, moment = visit.within(MACHINE_READ), moment_of(now)
     sight = sight_of(visit.rights, visit.subject.principal_id)
 
-    def look(reader: Reader) -> Picture:
-        scopes = scopes_within(reader, within, subscription)
-        return Picture(
+    def look(
+        reader: Reader,
+    ) -> tuple[Summary, Sequence[MachineExposure], Sequence[MachineExposure]]:
+        return (
             summarize(reader, moment, within, subscription),
             exposed(reader, moment, sight, within, SpanKind.OPEN, limit=_MOST_OPEN),
             exposed(reader, moment, sight, within, SpanKind.BARE, limit=_MOST_BARE),
-            view_knocks(reader, scopes, now, top=_MOST_SOURCES),
         )
 
-    return look
+    def listen(reader: Reader) -> KnocksView:
+        scopes = scopes_within(reader, within, subscription)
+        return view_knocks(reader, scopes, now, top=_MOST_SOURCES)
+
+    seen, knocks = await asyncio.gather(visit.read(look), visit.read(listen))  # two readers
+    return Picture(*seen, knocks)
 
 
 def _requests_of(visit: Visit) -> Callable[[Reader], Requests]:
