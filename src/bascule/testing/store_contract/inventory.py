@@ -111,8 +111,8 @@ class InventoryContract:
         assert dict(found) == {"uid-b": a_machine("b")}
         keys = [a_machine("b").id.key, a_machine("none").id.key]
         assert list(read(store, lambda r: r.machine_uids(keys))) == ["uid-b"]
-        found = read(store, lambda r: r.generations(["uid-a", "uid-none"]))
-        assert dict(found) == {"uid-a": 7}
+        generations = read(store, lambda r: r.generations(["uid-a", "uid-none"]))
+        assert dict(generations) == {"uid-a": 7}
 
     def test_a_generation_only_grows(self, store: Store) -> None:
         assert read(store, lambda r: r.generation("u")) == 0
