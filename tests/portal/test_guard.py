@@ -13,9 +13,13 @@ from bascule.api.auth import Where, entry_of
 from bascule.api.oauth import browser
 from bascule.api.oauth.browser import SESSION
 from bascule.domain.sign_in import FactorKind, Method
+from bascule.interfaces import Transaction
+from bascule.portal import guard
+from bascule.portal.forms import Form
 from bascule.portal.guard import PortalRoute
 from bascule.portal.words import all_words
 from bascule.services import sessions
+from bascule.services.act import Act
 from bascule.services.sessions import Visitor
 from bascule.services.sign_in import PasswordAccepted
 from tests.portal.visiting import Person, owner, text_of
@@ -117,6 +121,30 @@ def test_a_session_that_ends_before_its_act_does_nothing(
     assert answer.status_code == 401
     assert "Your session has ended" in text_of(answer.text)
     assert house.events("MachineAdded") == []
+
+
+def test_a_right_that_is_lost_before_its_act_does_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was held when the form came in, and is withdrawn in the transaction of the act."""
+    olga = owner(house)
+    fields = {"csrf": olga.csrf, "name": "carl@example.com", "display_name": "Carl"}
+    take = guard._take_form
+
+    def withdraw(tx: Transaction, _: Act) -> None:
+        for each in tx.role_assignments_of([olga.user.id]):
+            tx.delete_role_assignment(each.id)
+
+    async def taking(visit: guard.Visit) -> Form:
+        form = await take(visit)
+        await house.services.perform(withdraw)
+        return form
+
+    monkeypatch.setattr(guard, "_take_form", taking)
+    before = house.events("UserCreated")
+    answer = olga.post("/portal/access/users/add", fields)
+    assert answer.status_code == 403
+    assert house.events("UserCreated") == before
 
 
 def test_half_a_session_opens_nothing(house: House) -> None:

@@ -10,7 +10,7 @@ What is not here: what a page shows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any, TypeVar, cast
@@ -39,7 +39,7 @@ from bascule.portal.forms import Form, read_form
 from bascule.portal.words import Words
 from bascule.services import sessions
 from bascule.services.act import Act
-from bascule.services.rights import Needed, check, denial, rights_of
+from bascule.services.rights import Needed, denial, rights_of
 from bascule.services.sessions import Visitor
 
 log = structlog.get_logger("bascule.portal")
@@ -125,20 +125,15 @@ class Visit:
         """Look at a handful of rows without leaving this thread."""
         return self.state.services.glance(work)
 
-    async def perform(
-        self, work: Callable[[Transaction, Act], T], needed: Sequence[Needed] = ()
-    ) -> T:
+    async def perform(self, work: Callable[[Transaction, Act], T]) -> T:
         """Run a use case as this person, whose session must still hold then.
 
-        ``needed`` is what the API's route asks for at its path; a use case that asks by itself
-        needs none.
+        It asks for its rights by itself, or ``iam.perform_at`` does.
         """
 
         def unit(tx: Transaction, act: Act) -> T:
             if sessions.visitor_of(tx, self.session_text, act.now) is None:
                 raise AuthenticationFailed("Your session has ended.", advice="Sign in again.")
-            if needed:
-                check(tx, self.subject, act.now, needed)
             return work(tx, act)
 
         correlation_id = str(self.request.state.correlation_id)
