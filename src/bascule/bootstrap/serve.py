@@ -139,6 +139,13 @@ def serve(
 def run(settings: ServeSettings, passed: list[socket.socket], parts: HostParts) -> int:
     """Serve until told to stop; returns the exit code."""
     gc.disable()  # what is loaded now stays; looking through it took a quarter of the start
+    try:
+        return _open_and_serve(settings, passed, parts)
+    finally:
+        gc.enable()
+
+
+def _open_and_serve(settings: ServeSettings, passed: list[socket.socket], parts: HostParts) -> int:
     from bascule.bootstrap.data_directory import DATABASE, open_data_directory
     from bascule.identity.tls import CertificateKeeper
     from bascule.store.open import open_store
@@ -150,7 +157,6 @@ def run(settings: ServeSettings, passed: list[socket.socket], parts: HostParts) 
     try:
         return _serve(settings, passed, parts, keeper, store)
     finally:
-        gc.enable()
         store.close()
         os.close(lock)
 

@@ -51,10 +51,16 @@ _ADD = (
         last_at=case((t.c.last_at > _SEEN, t.c.last_at), else_=_SEEN),
     )
 )
+_MOST_OF_HOUR = 10**15  # a sum that no number of lying agents brings to overflow
 _ADD_HOUR = (
     update(hours_table)
     .where(hours_table.c.scope == bindparam("here"), hours_table.c.hour == bindparam("at"))
-    .values(attempts=hours_table.c.attempts + _MORE)
+    .values(
+        attempts=case(
+            (hours_table.c.attempts > _MOST_OF_HOUR - _MORE, _MOST_OF_HOUR),
+            else_=hours_table.c.attempts + _MORE,
+        )
+    )
 )
 _LAST = select(func.max(t.c.last_at)).where(
     t.c.scope == bindparam("here"),
@@ -135,7 +141,9 @@ class KnockWrites(KnockReads):
         others = _summed([*new[room:], *(each for each in knocks if each.source == OTHERS)])
         if others and not self._run(_ADD, _addition(here, others)):
             self._run(t.insert(), _values(scope, hour, others))
-        self._add_hour(here, sum(each.attempts for each in knocks))
+        if knocks:
+            told = sum(each.attempts for each in knocks)
+            self._add_hour(here, min(told, _MOST_OF_HOUR))
         return [*added, *new[:room], *([others] if others else [])]
 
     def _add_hour(self, here: dict[str, Any], attempts: int) -> None:

@@ -97,6 +97,14 @@ class KnockContract:
         assert named.attempts == MOST_ATTEMPTS
         assert read(store, lambda r: r.knock_hours(["uid-1"], NOON)) == [(NOON, 6 * MOST_ATTEMPTS)]
 
+    def test_the_sum_of_an_hour_has_an_end_too(self, store: Store) -> None:
+        """However many agents lie about however many attempts."""
+        most = 10**15
+        for _ in range(2):
+            add(store, knocks("192.0.2.7", MOST_ATTEMPTS), others(most))
+        add(store, hour=NOON - HOUR)
+        assert read(store, lambda r: r.knock_hours(["uid-1"], NOON - HOUR)) == [(NOON, most)]
+
     def test_when_a_source_was_last_seen(self, store: Store) -> None:
         earlier, later = NOW - HOUR, NOW
         add(store, knocks("192.0.2.7", at=earlier), hour=NOON - HOUR)
