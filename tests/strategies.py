@@ -97,7 +97,7 @@ states = st.builds(
     st.just("uid-web"),
     st.sampled_from([0, 2, 2, 3, 4]),
     closed_sets,
-    st.frozensets(port_keys, max_size=2),
+    st.dictionaries(port_keys, st.integers(0, 4), max_size=2),
     st.lists(leases, min_size=1, max_size=4, unique_by=lambda lease: lease.grant_id).map(tuple),
     st.lists(cuts, max_size=2).map(tuple),
 )

@@ -85,8 +85,8 @@ PLANTED: dict[str, Bug] = {
     ),
     "a state that names less opens": Bug(
         "domain/desired.py",
-        "if closed.port not in named and (is_stale or closed.port not in state.released)",
-        "if closed.port in named",
+        "and (is_stale or state.released.get(closed.port, 0) <= held.generation)",
+        "and closed.port in named",
         (
             (0.1, DeleteMachine("web-1")),
             (0.6, AddMachine("web-1", "one port")),

@@ -188,10 +188,14 @@ def test_an_agent_stopped_past_the_end_opens_nothing_when_it_goes_on(world: Smal
 def test_a_server_from_an_older_backup(world: SmallWorld) -> None:
     """It is behind its agent: what lives ends, what is shut stays shut and is listed, and the
     generation goes on above the agent's (EDGES A8, A10)."""
-    for port in (22, 23):
+    for port in (22, 23, 24):
         world.network.echo(port)
-    world.start(rule(22))
+    world.start(rule(22), rule(24))
+    world.set_rules(rule(22))
+    assert world.ask(lambda c: policies.release_ports(c, world.machine_id, [])) == [(24, "TCP")]
     kept = world.request(22, 600, source="10.77.0.9")
+    world.wait_enforced()
+    assert world.lets_stranger_in(24)
     assert world.server is not None
     backup = world.folder / "backup.db"
     with (
@@ -199,7 +203,7 @@ def test_a_server_from_an_older_backup(world: SmallWorld) -> None:
         closing(sqlite3.connect(backup)) as target,
     ):
         source.backup(target)
-    world.set_rules(rule(22), rule(23))
+    world.set_rules(rule(22), rule(23), rule(24))  # shut again, and then forgotten
     world.request(22, 600)
     world.request(23, 600)
     world.wait_enforced()
@@ -215,16 +219,18 @@ def test_a_server_from_an_older_backup(world: SmallWorld) -> None:
     world.wait_enforced()
     assert not world.lets_in(22)
     assert not world.lets_in(23)
+    assert not world.lets_stranger_in(24), "the backup's release is older than its closing"
     after = world.machine()
     assert after.point is not None
     assert before is not None
     assert after.point.generation > before.generation
     assert world.port_of(kept).state == "closed"
-    assert until(lambda: {each.number for each in world.machine().closed_ports} == {22, 23})
+    assert until(lambda: {each.number for each in world.machine().closed_ports} == {22, 23, 24})
     assert not next(p for p in world.machine().closed_ports if p.number == 23).is_in_policy
     status = world.ask(lambda c: policies.release_ports(c, world.machine_id, []))
-    assert status == [(23, "TCP")]
+    assert sorted(status) == [(23, "TCP"), (24, "TCP")]
     assert until(lambda: world.lets_stranger_in(23))
+    assert until(lambda: world.lets_stranger_in(24))
     assert not world.lets_stranger_in(22)
 
 

@@ -199,7 +199,7 @@ class AccessMachine(RuleBasedStateMachine):
         # the server
         self.offered: dict[int, PortRule] = {}
         self.closed: frozenset[ClosedPort] = frozenset()
-        self.released: frozenset[PortKey] = frozenset()
+        self.released: dict[PortKey, int] = {}
         self.grants: dict[str, Grant] = {}
         self.generation = 0
         self.new_id = ids("g")
@@ -309,7 +309,8 @@ class AccessMachine(RuleBasedStateMachine):
         wanted = closed_union(self.offered.values())
         named = {each.port for each in wanted}
         self.closed = wanted | {each for each in self.closed if each.port not in named}
-        self.released -= named
+        for port in named:
+            self.released.pop(port, None)
         for each in wanted:
             self.model.shut[each.port.number].say(self.generation, value=True)
 
@@ -332,7 +333,7 @@ class AccessMachine(RuleBasedStateMachine):
             return
         self.generation += 1
         self.closed = frozenset(each for each in self.closed if each.port != key)
-        self.released |= {key}
+        self.released[key] = self.generation
         self.model.shut[port].say(self.generation, value=False)
 
     # -- time

@@ -35,7 +35,7 @@ class Line:
 
     def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
         meanwhile()
-        answer = DesiredState("uid", self.generation, frozenset(), frozenset(), ())
+        answer = DesiredState("uid", self.generation, frozenset(), {}, ())
         self.asked.append(self.generation)
         self.meanwhile()
         return answer

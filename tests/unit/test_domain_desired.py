@@ -5,9 +5,10 @@ The clock of the point is plain seconds here: it asked at 100 and heard at 100 u
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from types import MappingProxyType
 
 import pytest
 
@@ -66,7 +67,7 @@ def state(
     *leases: Lease,
     generation: int = 1,
     closed: frozenset[ClosedPort] = SHUT,
-    released: frozenset[PortKey] = frozenset(),
+    released: Mapping[PortKey, int] = MappingProxyType({}),
     cuts: tuple[Cut, ...] = (),
 ) -> DesiredState:
     return DesiredState("uid-web", generation, closed, released, leases, cuts)
@@ -102,14 +103,14 @@ def stale(held: Held, told: DesiredState, at: float = T) -> Held:
 )
 def test_which_grants_are_leased(given: Grant, told: list[timedelta]) -> None:
     """Remaining time, never an instant: no two clocks have to agree (EDGES A8)."""
-    made = desired_state("uid-web", 7, SHUT, (), [given], NOW)
+    made = desired_state("uid-web", 7, SHUT, {}, [given], NOW)
     assert [each.remaining for each in made.leases] == told
     assert (made.machine_uid, made.generation, made.closed) == ("uid-web", 7, SHUT)
 
 
 def test_a_lease_carries_its_extension() -> None:
     """It is what lets a point lengthen it, and nothing else does."""
-    (told,) = desired_state("uid-web", 1, SHUT, (), [replace(grant(), extension=3)], NOW).leases
+    (told,) = desired_state("uid-web", 1, SHUT, {}, [replace(grant(), extension=3)], NOW).leases
     assert told == Lease("grant-0", (SSH,), ALICE_HOST, HOUR, 3)
 
 
@@ -129,14 +130,14 @@ def test_how_long_a_killed_grant_is_named(
     """Two minutes: a handshake begun inside a lease may end a minute after it (EDGES A24)."""
     ended_at = None if ended_ago is None else NOW - ended_ago
     killed = replace(grant(), state=GrantState.CLOSING, ended_at=ended_at)
-    made = desired_state("uid-web", 1, SHUT, (), [], NOW, [killed])
+    made = desired_state("uid-web", 1, SHUT, {}, [], NOW, [killed])
     assert [each.remaining for each in made.cuts] == told
 
 
 def test_a_port_that_is_shut_again_is_not_released() -> None:
     """Released last week, closed today: closed holds."""
-    made = desired_state("uid-web", 1, SHUT, [SSH, RDP], [], NOW)
-    assert made.released == {RDP}
+    made = desired_state("uid-web", 3, SHUT, {SSH: 1, RDP: 2}, [], NOW)
+    assert made.released == {RDP: 2}
 
 
 # -- the point's half: closing ----------------------------------------------------------------
@@ -147,8 +148,10 @@ def test_a_port_that_is_shut_again_is_not_released() -> None:
     [
         state(closed=frozenset(), generation=2),  # the server forgot
         state(closed=frozenset({ClosedPort(RDP)}), generation=2),  # or names another
-        state(closed=frozenset(), released=frozenset({RDP}), generation=2),  # or lets another go
-        state(closed=frozenset(), released=frozenset({SSH}), generation=0),  # or is old
+        state(closed=frozenset(), released={RDP: 2}, generation=2),  # or lets another go
+        state(closed=frozenset(), released={SSH: 0}, generation=0),  # or is old
+        state(closed=frozenset(), released={SSH: 1}, generation=1),  # or from an older backup:
+        state(closed=frozenset(), released={SSH: 1}, generation=9),  # it was closed after that
     ],
 )
 def test_a_closed_port_stays_closed(told: DesiredState) -> None:
@@ -160,14 +163,14 @@ def test_a_closed_port_stays_closed(told: DesiredState) -> None:
 def test_a_released_port_is_let_go() -> None:
     """The neighbour: explicit, of this generation or a later one, and fresh."""
     held = fresh(Held(), state())
-    told = state(closed=frozenset(), released=frozenset({SSH}), generation=2)
+    told = state(closed=frozenset(), released={SSH: 2}, generation=2)
     assert fresh(held, told).closed == frozenset()
 
 
 def test_a_slow_release_waits_for_the_next_answer() -> None:
     """An answer that took longer than 30 s releases nothing; it still closes."""
     held = fresh(Held(), state())
-    told = state(closed=frozenset({ClosedPort(RDP)}), released=frozenset({SSH}), generation=2)
+    told = state(closed=frozenset({ClosedPort(RDP)}), released={SSH: 2}, generation=2)
     after = stale(held, told)
     assert after.closed == {ClosedPort(SSH), ClosedPort(RDP)}
     assert after.generation == 1

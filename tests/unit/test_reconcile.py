@@ -112,7 +112,7 @@ def wanted(
     generation: int, *leases: Lease, released: frozenset[PortKey] = frozenset()
 ) -> DesiredState:
     closed = frozenset() if SSH in released else frozenset({ClosedPort(SSH)})
-    return DesiredState("m", generation, closed, released, leases)
+    return DesiredState("m", generation, closed, dict.fromkeys(released, generation), leases)
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_what_the_kernel_still_shuts_stays_shut_when_memory_is_lost(
     firewall.is_intact = True
     reconciler = Reconciler(firewall, Memory(), clock)
     reconciler.restore(firewall.observe().rules)
-    reconciler.take(DesiredState("m", 1, frozenset(), frozenset(), ()), clock.boottime())
+    reconciler.take(DesiredState("m", 1, frozenset(), {}, ()), clock.boottime())
     reconciler.reconcile()
     assert {each.port for each in firewall.rules.closed} == {SSH, RDP}
 
@@ -222,6 +222,31 @@ def test_what_is_shut_is_saved_before_it_is_said(firewall: Firewall, clock: SetC
     with pytest.raises(EnforcementFailed):
         reconciler.reconcile()
     assert memory.held.closed == {ClosedPort(SSH)}
+
+
+def test_a_death_before_a_port_is_let_go_loses_no_release(
+    firewall: Firewall, clock: SetClock
+) -> None:
+    """What is let go is remembered as shut until the firewall has let it go."""
+    memory = Memory()
+    reconciler = Reconciler(firewall, memory, clock)
+    reconciler.restore(None)
+    reconciler.take(wanted(1), clock.boottime())
+    reconciler.reconcile()
+    reconciler.take(wanted(2, released=frozenset({SSH})), clock.boottime())
+    firewall.refusals = 9
+    with pytest.raises(EnforcementFailed):
+        reconciler.reconcile()
+    assert memory.held.closed == {ClosedPort(SSH)}
+    firewall.refusals = 0
+
+    born_again = Reconciler(firewall, memory, clock)
+    born_again.restore(firewall.rules)
+    born_again.reconcile()
+    assert {closed.port for closed in firewall.rules.closed} == {SSH}
+    born_again.take(wanted(2, released=frozenset({SSH})), clock.boottime())
+    born_again.reconcile()
+    assert not firewall.rules.closed
 
 
 def test_the_guard_has_the_last_word(firewall: Firewall, clock: SetClock) -> None:

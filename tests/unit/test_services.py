@@ -89,7 +89,7 @@ def test_deleting_a_policy_opens_what_it_alone_names(world: World) -> None:
     world.put(rules(world.web, 22), name="other")
     assert world.do(lambda tx, act: policies.delete_policy(tx, act, ANNA, world.policy_id()))
     assert closed(world, world.web) == {SSH}
-    assert state(world, world.web).released == {PortKey(TransportProtocol.TCP, 3389)}
+    assert set(state(world, world.web).released) == {PortKey(TransportProtocol.TCP, 3389)}
 
 
 def test_deleting_a_policy_does_not_open_what_it_once_named(world: World) -> None:
@@ -384,6 +384,53 @@ def test_an_agent_ahead_of_the_server_ends_what_lives(world: World) -> None:
     assert generation > 500
     assert not world.grant(grant).is_live
     assert "GenerationOvertaken" in world.kinds()
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 450], ids=["grown past it", "by one", "far ahead"])
+def test_a_release_of_an_older_backup_opens_nothing(world: World, ahead: int) -> None:
+    """Let go, backed up, shut again, restored: what the agent keeps shut is shut (A8, A10)."""
+    world.put(rules(world.web, 22))
+    world.put()
+    world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, None))
+    assert SSH in state(world, world.web).released
+    known = world.see(lambda reader: reader.generation(world.web.uid))
+    world.report(world.web, generation=known + ahead, closed=frozenset({ClosedPort(SSH)}))
+    assert SSH in closed(world, world.web)
+    assert not state(world, world.web).released
+    released = world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, None))
+    assert released == (SSH,), "and by name it is let go again"
+    world.report(world.web)
+    assert SSH in state(world, world.web).released
+
+
+def test_an_agent_that_has_not_heard_of_a_release_yet_does_not_undo_it(world: World) -> None:
+    world.put(rules(world.web, 22))
+    world.put()
+    before = world.see(lambda reader: reader.generation(world.web.uid))
+    world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, None))
+    world.report(world.web, generation=before, closed=frozenset({ClosedPort(SSH)}))
+    assert SSH in state(world, world.web).released
+
+
+def test_a_new_agent_releases_nothing_that_was_said_to_the_old(world: World) -> None:
+    """EDGES A12: a new enrolment, and then a release."""
+    world.put(rules(world.web, 22))
+    world.put()
+    world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, None))
+    world.enrol(world.web, "key-2", replaces=True)
+    assert not state(world, world.web).released
+
+
+def test_a_stolen_agents_key_shuts_no_host_for_good(world: World) -> None:
+    """What it says to be shut is listed up to a bound, and reaches the next agent no further."""
+    world.put(rules(world.web, 22))
+    many = frozenset(ClosedPort(PortKey(TransportProtocol.TCP, n)) for n in range(1000, 1600))
+    for _ in range(2):
+        world.report(world.web, closed=many)
+    told = state(world, world.web).closed
+    assert len(told) == 1 + fleet.MOST_KEPT
+    assert ClosedPort(SSH) in told
+    assert world.kinds().count("PortClosed") == len(told)
 
 
 def test_a_generation_that_no_backup_explains_is_not_believed(world: World) -> None:

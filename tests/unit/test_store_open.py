@@ -71,7 +71,7 @@ def older(path: Path) -> Path:
         raw.execute(
             "INSERT INTO machines VALUES ('u', 'k', 'i', 'g', 'local', 'Linux', '[]', '{}', 0)"
         )
-        raw.execute("INSERT INTO closed_ports VALUES ('u', 'TCP', 22, 'keep', 0)")
+        raw.execute("INSERT INTO closed_ports VALUES ('u', 'TCP', 22, 'keep', 0, NULL)")
     raw.close()
     return path
 

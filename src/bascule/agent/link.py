@@ -229,7 +229,7 @@ def parse_state(data: Mapping[str, Any]) -> DesiredState:
             closed=frozenset(
                 ClosedPort(_port(each), OnExpiry(each["onExpiry"])) for each in data["closed"]
             ),
-            released=frozenset(_port(each) for each in data["released"]),
+            released={_port(each): int(each["generation"]) for each in data["released"]},
             leases=tuple(
                 Lease(
                     each["grantId"],

@@ -55,7 +55,7 @@ class DesiredState:
     machine_uid: str
     generation: int
     closed: frozenset[ClosedPort]
-    released: frozenset[PortKey]  # let go on purpose; nothing else opens a closed port
+    released: Mapping[PortKey, int]  # let go on purpose, by which generation; nothing else opens
     leases: tuple[Lease, ...]
     cuts: tuple[Cut, ...] = ()
 
@@ -90,7 +90,7 @@ def desired_state(
     machine_uid: str,
     generation: int,
     closed: Iterable[ClosedPort],
-    released: Iterable[PortKey],
+    released: Mapping[PortKey, int],
     grants: Iterable[Grant],
     now: datetime,
     cut_grants: Iterable[Grant] = (),
@@ -119,7 +119,7 @@ def desired_state(
     )
     shut = frozenset(closed)
     still_shut = {each.port for each in shut}
-    let_go = frozenset(port for port in released if port not in still_shut)
+    let_go = {port: since for port, since in released.items() if port not in still_shut}
     return DesiredState(machine_uid, generation, shut, let_go, leases, cuts)
 
 
@@ -152,6 +152,9 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
     STALE_AFTER still closes and ends, but opens and lengthens nothing, releases nothing,
     and is not counted as taken in: the point must ask again. A lease that left keeps its
     deadline in ``ended``, so that a server whose clock went back cannot lease it anew.
+
+    A release counts once, for a point that has not taken in its generation yet: one that a
+    server from an older backup still tells of may have been followed by a closing (A8, A10).
     """
     if state.generation < held.generation:
         return held
@@ -160,7 +163,8 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
     kept = frozenset(
         closed
         for closed in held.closed
-        if closed.port not in named and (is_stale or closed.port not in state.released)
+        if closed.port not in named
+        and (is_stale or state.released.get(closed.port, 0) <= held.generation)
     )
     leases = {grant_id: lease for grant_id, lease in held.leases.items() if lease.is_local}
     known = held.leases if is_stale else {**held.ended, **held.leases}

@@ -39,7 +39,7 @@ def bound(state: DesiredState, guard: Guard) -> tuple[DesiredState, tuple[str, .
         return replace(state, leases=tuple(leases)), tuple(notes)
     named = ", ".join(str(port) for port in sorted(state.released))
     notes.append(f"guard refused to release {named}: only this host's root may")
-    return replace(state, leases=tuple(leases), released=frozenset()), tuple(notes)
+    return replace(state, leases=tuple(leases), released={}), tuple(notes)
 
 
 def _refusal(lease: Lease, guard: Guard) -> str:

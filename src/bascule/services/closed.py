@@ -53,11 +53,12 @@ def release(
     enforcement point may hold it from an earlier life (EDGES A12).
     """
     released = tuple(sorted(set(ports)))
+    if not released:
+        return ()
+    generation = touch(tx, act, machine.uid)
     for port in released:
-        tx.release_port(machine.uid, port)
+        tx.release_port(machine.uid, port, generation)
         act.record(tx, PortReleased(str(machine.id), str(port), by), machine.id)
-    if released:
-        touch(tx, act, machine.uid)
     return released
 
 

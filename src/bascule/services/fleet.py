@@ -48,6 +48,7 @@ from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, Forbidden
 from bascule.interfaces import Enrolment, EventFilter, Reader, Transaction
 from bascule.services.act import Act, new_id
+from bascule.services.closed import named_ports
 from bascule.services.grants import close, end_grants, touch
 from bascule.services.held import remember_held
 from bascule.services.installation import subscription_of
@@ -61,6 +62,7 @@ MAXIMUM_SKEW = timedelta(seconds=30)
 # Generations that an agent may be ahead of a server from an older backup: no backup misses more
 # changes of one machine, and a point that lies cannot count its number up to the end of numbers.
 MOST_AHEAD = 1_000_000
+MOST_KEPT = 256  # ports in no policy that a machine's agent may put on its list
 NOTES_PER_SPAN = 60  # of one machine; a stolen agent must not fill the disk
 NOTES_SPAN = timedelta(minutes=1)
 _NOTES = tuple(
@@ -178,6 +180,7 @@ def enrol(
         EnforcementPoint(machine.uid, public_key, act.now, agent_version=agent_version)
     )
     tx.delete_held_rules(machine.uid)  # the new point has reported nothing yet
+    tx.forget_releases(machine.uid)  # what it finds shut here is let go anew, by name
     follow(tx, act, machine)
     touch(tx, act, machine.uid)
     fingerprint = hashlib.sha256(public_key.encode()).hexdigest()[:16]
@@ -272,8 +275,13 @@ def take_report(tx: Transaction, act: Act, machine_uid: str, report: Report) -> 
 def _overtaken(
     tx: Transaction, act: Act, machine: Machine, generation: int, report: Report
 ) -> None:
-    """The server is behind its agent: end what lives and go on above (EDGES A8)."""
+    """The server is behind its agent: end what lives and go on above (EDGES A8).
+
+    What the agent keeps shut may have been shut after a release that this server remembers:
+    that release is void, else the port would open to everybody (A10).
+    """
     act.record(tx, GenerationOvertaken(str(machine.id), generation, report.generation), machine.id)
+    _keep_shut(tx, act, machine, report.closed)
     touch(tx, act, machine.uid, report.generation)
     end_grants(
         tx,
@@ -313,16 +321,22 @@ def _settle(tx: Transaction, act: Act, machine: Machine, report: Report) -> bool
 
 def _keep_shut(tx: Transaction, act: Act, machine: Machine, reported: Iterable[ClosedPort]) -> None:
     """A port that the point keeps shut and that is not known here: from an older backup, an
-    earlier life of the machine, a damaged state. It is shut, in no policy (EDGES A10).
+    earlier life of the machine, a damaged state, or because its owner lets nobody release it.
+    It is shut, in no policy (EDGES A10).
+
+    No more than MOST_KEPT of a machine's ports are taken in at its point's word, so that a
+    stolen key cannot have the machine's next agent shut every port there is.
     """
-    known = {each.port for each in tx.closed_ports(machine.uid)}
-    known |= set(tx.released_ports(machine.uid))
-    for each in sorted(reported, key=lambda each: each.port):
-        if each.port not in known:
-            tx.put_closed_port(machine.uid, each)
-            act.record(tx, PortClosed(str(machine.id), str(each.port), each.on_expiry), machine.id)
-            note = f"keeps {each.port} shut, which no policy names here; it stays shut"
-            act.record(tx, AgentReported(str(machine.id), note), machine.id)
+    shut = {each.port for each in tx.closed_ports(machine.uid)}
+    unknown = [each for each in reported if each.port not in shut]
+    if not unknown:
+        return
+    room = max(0, MOST_KEPT - len(shut - named_ports(tx, machine)))
+    for each in sorted(unknown, key=lambda each: each.port)[:room]:
+        tx.put_closed_port(machine.uid, each)
+        act.record(tx, PortClosed(str(machine.id), str(each.port), each.on_expiry), machine.id)
+        note = f"keeps {each.port} shut, which no policy names here; it stays shut"
+        act.record(tx, AgentReported(str(machine.id), note), machine.id)
 
 
 def _opened(tx: Transaction, act: Act, grant: Grant) -> None:

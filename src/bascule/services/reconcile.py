@@ -122,7 +122,7 @@ class Reconciler:
     def reconcile(self) -> Outcome:
         """One pass; raises EnforcementFailed when the firewall could not be brought there."""
         if self.held.closed != self._saved.closed or self._has_ended_early():
-            self.save()  # what is shut must be known to whoever comes after before it is said
+            self._save_ahead()  # what is shut must be known to whoever comes after, before
         drift = ""
         for attempt in range(ATTEMPTS):
             now = self._clock.boottime()
@@ -172,14 +172,28 @@ class Reconciler:
 
     def save(self) -> None:
         """Keep what is held across death and reboot, when it changed."""
-        if self.held == self._saved:
+        self._keep(self.held)
+
+    def _save_ahead(self) -> None:
+        """Keep what is held, but what is let go only once the firewall has let it go: whoever
+        comes after a death in between finds it shut, and takes the release in anew.
+        """
+        named = {closed.port for closed in self.held.closed}
+        leaving = frozenset(each for each in self._saved.closed if each.port not in named)
+        ahead = self.held
+        if leaving:
+            ahead = replace(ahead, closed=ahead.closed | leaving, generation=self._saved.generation)
+        self._keep(ahead)
+
+    def _keep(self, held: Held) -> None:
+        if held == self._saved:
             return
         try:
-            self._memory.save(self.held)
+            self._memory.save(held)
         except BasculeError as error:
             self._note((f"{NOT_KEPT}: {error.message}",))
             return
-        self._saved = self.held
+        self._saved = held
         self._noted = {note: None for note in self._noted if not note.startswith(NOT_KEPT)}
 
     def _has_ended_early(self) -> bool:

@@ -127,9 +127,9 @@ class InventoryReads(Rows):
         rows = self._all(_PORTS, {"wanted": machine_uid, "is_released": False})
         return frozenset(ClosedPort(_port_key(row), OnExpiry(row.on_expiry)) for row in rows)
 
-    def released_ports(self, machine_uid: str) -> frozenset[PortKey]:
+    def released_ports(self, machine_uid: str) -> dict[PortKey, int]:
         rows = self._all(_PORTS, {"wanted": machine_uid, "is_released": True})
-        return frozenset(_port_key(row) for row in rows)
+        return {_port_key(row): int(row.released_in) for row in rows}
 
 
 class InventoryWrites(InventoryReads, Listed):
@@ -198,20 +198,33 @@ class InventoryWrites(InventoryReads, Listed):
         return generation
 
     def put_closed_port(self, machine_uid: str, closed: ClosedPort) -> None:
-        self._put_port(machine_uid, closed.port, closed.on_expiry, is_released=False)
+        self._put_port(machine_uid, closed.port, closed.on_expiry)
 
-    def release_port(self, machine_uid: str, port: PortKey) -> None:
+    def release_port(self, machine_uid: str, port: PortKey, generation: int) -> None:
         """Let a port go, one that was never closed here too (its agent may hold it)."""
         on_expiry = effective_on_expiry(port, OnExpiry.KEEP)
-        self._put_port(machine_uid, port, on_expiry, is_released=True)
+        self._put_port(machine_uid, port, on_expiry, released_in=generation)
+
+    def forget_releases(self, machine_uid: str) -> None:
+        ports = t.closed_ports
+        self._run(delete(ports).where(ports.c.machine_uid == machine_uid, ports.c.is_released))
 
     def _put_port(
-        self, machine_uid: str, port: PortKey, on_expiry: OnExpiry, *, is_released: bool
+        self,
+        machine_uid: str,
+        port: PortKey,
+        on_expiry: OnExpiry,
+        *,
+        released_in: int | None = None,
     ) -> None:
         self._put(
             t.closed_ports,
             {"machine_uid": machine_uid, "protocol": port.protocol, "number": port.number},
-            {"on_expiry": on_expiry, "is_released": is_released},
+            {
+                "on_expiry": on_expiry,
+                "is_released": released_in is not None,
+                "released_in": released_in,
+            },
         )
         self._follow_ports(machine_uid)
 

@@ -184,7 +184,10 @@ def state_json(
             {**_port_json(each.port), "onExpiry": str(each.on_expiry)}
             for each in sorted(state.closed, key=lambda each: each.port)
         ],
-        "released": [_port_json(port) for port in sorted(state.released)],
+        "released": [
+            {**_port_json(port), "generation": generation}
+            for port, generation in sorted(state.released.items())
+        ],
         "leases": [{**_lease_json(lease), "extension": lease.extension} for lease in state.leases],
         "cuts": [_lease_json(cut) for cut in state.cuts],
         "serverTime": server_time,

@@ -93,6 +93,7 @@ closed_ports = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("on_expiry", String, nullable=False),
     Column("is_released", Boolean, nullable=False),  # let go by name; until it is closed again
+    Column("released_in", BigInteger),  # the machine's generation that says so
     CheckConstraint("number BETWEEN 1 AND 65535", name="port_number"),
 )
 

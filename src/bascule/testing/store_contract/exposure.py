@@ -208,7 +208,7 @@ class ExposureContract:
         write(store, lambda tx: tx.put_machine(a_machine()))
         for port in (SSH, DNS):
             write(store, lambda tx: tx.put_closed_port(WEB.uid, ClosedPort(port)))
-        write(store, lambda tx: tx.release_port(WEB.uid, DNS))
+        write(store, lambda tx: tx.release_port(WEB.uid, DNS, 1))
         found = read(store, lambda r: r.wanted_ports([WEB.uid, DB.uid]))
         assert found == {WEB.uid: frozenset({SSH})}
 

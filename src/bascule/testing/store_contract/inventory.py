@@ -129,20 +129,31 @@ class InventoryContract:
         for closed in (keep, kill, dns):  # the last word on a port counts
             write(store, lambda tx: tx.put_closed_port(uid, closed))
         assert read(store, lambda r: r.closed_ports(uid)) == {kill, dns}
-        assert read(store, lambda r: r.released_ports(uid)) == frozenset()
-        write(store, lambda tx: tx.release_port(uid, SSH))
+        assert read(store, lambda r: r.released_ports(uid)) == {}
+        write(store, lambda tx: tx.release_port(uid, SSH, 7))
         assert read(store, lambda r: r.closed_ports(uid)) == {dns}
-        assert read(store, lambda r: r.released_ports(uid)) == {SSH}
+        assert read(store, lambda r: r.released_ports(uid)) == {SSH: 7}
         write(store, lambda tx: tx.put_closed_port(uid, keep))
         assert read(store, lambda r: r.closed_ports(uid)) == {keep, dns}
-        assert read(store, lambda r: r.released_ports(uid)) == frozenset()
+        assert read(store, lambda r: r.released_ports(uid)) == {}
 
     def test_a_port_that_was_never_closed_here_can_be_released(self, store: Store) -> None:
         """Its enforcement point may hold it from an earlier life."""
         write(store, lambda tx: tx.put_machine(a_machine()))
-        write(store, lambda tx: tx.release_port("uid-web-1", DNS))
-        assert read(store, lambda r: r.released_ports("uid-web-1")) == {DNS}
+        write(store, lambda tx: tx.release_port("uid-web-1", DNS, 1))
+        assert read(store, lambda r: r.released_ports("uid-web-1")) == {DNS: 1}
         assert read(store, lambda r: r.closed_ports("uid-web-1")) == frozenset()
+
+    def test_releases_can_be_forgotten(self, store: Store) -> None:
+        write(store, lambda tx: tx.put_machine(a_machine()))
+        write(store, lambda tx: tx.put_machine(a_machine("db-1")))
+        for uid in ("uid-web-1", "uid-db-1"):
+            write(store, lambda tx: tx.release_port(uid, SSH, 1))
+        write(store, lambda tx: tx.put_closed_port("uid-web-1", ClosedPort(DNS)))
+        write(store, lambda tx: tx.forget_releases("uid-web-1"))
+        assert read(store, lambda r: r.released_ports("uid-web-1")) == {}
+        assert read(store, lambda r: r.closed_ports("uid-web-1")) == {ClosedPort(DNS)}
+        assert read(store, lambda r: r.released_ports("uid-db-1")) == {SSH: 1}
 
     def test_a_port_belongs_to_a_machine_that_exists(self, store: Store) -> None:
         with pytest.raises(Conflict):

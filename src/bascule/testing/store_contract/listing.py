@@ -193,9 +193,9 @@ class ListingContract:
         assert not row_of(store).is_shut
         write(store, lambda tx: tx.put_closed_port("uid-web-1", ClosedPort(SSH)))
         assert row_of(store).is_shut
-        write(store, lambda tx: tx.release_port("uid-web-1", other))
+        write(store, lambda tx: tx.release_port("uid-web-1", other, 1))
         assert row_of(store).is_shut
-        write(store, lambda tx: tx.release_port("uid-web-1", SSH))
+        write(store, lambda tx: tx.release_port("uid-web-1", SSH, 2))
         assert not row_of(store).is_shut
 
     def test_every_state_is_found_as_the_domain_tells_it(self, store: Store) -> None:
