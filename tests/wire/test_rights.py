@@ -5,10 +5,11 @@ Each caller against each call, the allowed ones beside the neighbouring refusals
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -596,6 +597,39 @@ def test_a_wait_ends_within_a_second_of_revocation(town: Town) -> None:
     other.join()
     assert answer.status_code == 401, answer.text
     assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("what", ["initiate", "policy"])
+def test_a_body_that_comes_after_the_credential_was_removed_does_nothing(
+    town: Town, what: str
+) -> None:
+    """The headers are judged when they come; the act once more, in its own transaction."""
+    thief = town.people["owner"]
+    body = town.asked("web-1") if what == "initiate" else town.rules("web-1")
+    path = f"{town.policy()}/initiate" if what == "initiate" else town.policy("stolen")
+
+    def remove() -> None:
+        (credential,) = town.see(lambda reader: reader.credentials_of(thief.id))
+        town.do(lambda tx, _: tx.delete_credential(credential.key_id))
+
+    def slowly() -> Iterator[bytes]:
+        text = json.dumps(body).encode()
+        yield text[:9]
+        other = threading.Thread(target=remove)
+        other.start()
+        other.join()
+        yield text[9:]
+
+    answer = thief.client.request(
+        "POST" if what == "initiate" else "PUT",
+        path,
+        params={"api-version": JIT},
+        content=slowly(),
+        headers={"Content-Type": "application/json"},
+    )
+    assert answer.status_code == 401, answer.text
+    assert not town.see(lambda reader: reader.live_grants())
+    assert town.call("GET", town.policy("stolen"), version=JIT).status_code == 404
 
 
 def test_a_wait_for_what_may_not_be_read_does_not_wait(town: Town) -> None:

@@ -171,29 +171,31 @@ class Call:
 
     def check_proof(self) -> None:
         """Raise AuthenticationFailed when the token was revoked since: for calls that last."""
-        now, token = self.now, self.token
-        found = self.glance(
-            lambda reader: find_principal(
-                reader, token.kind, token.principal_id, now, token.family_id
-            )
-        )
-        subject_of(token, found, self.subject.address)
+        self.glance(lambda reader: self._prove(reader, self.now))
 
     def check_admission(self) -> None:
         """Raise too when the caller no longer holds what the route asks of it at its path."""
-        self.check_proof()
-        self.glance(lambda reader: self._check_path(reader, self.now))
+        self.glance(lambda reader: self._admit(reader, self.now))
 
-    def _check_path(self, reader: Reader, now: datetime) -> None:
+    def _prove(self, reader: Reader, now: datetime) -> None:
+        token = self.token
+        found = find_principal(reader, token.kind, token.principal_id, now, token.family_id)
+        subject_of(token, found, self.subject.address)
+
+    def _admit(self, reader: Reader, now: datetime) -> None:
+        """Once more in the transaction: a body may come half a minute after its headers."""
+        self._prove(reader, now)
         if self.entry.where is Where.PATH:
             needed = [Needed(action, self.scope) for action in self.entry.actions]
             check(reader, self.subject, now, needed)
 
     async def perform(self, work: Callable[[Transaction, Act], T]) -> T:
-        """Run a use case as this caller, who must still hold what the route asks of it."""
+        """Run a use case as this caller, who must still be whom the token says, and hold what
+        the route asks of it.
+        """
 
         def unit(tx: Transaction, act: Act) -> T:
-            self._check_path(tx, act.now)
+            self._admit(tx, act.now)
             return work(tx, act)
 
         correlation_id = str(self.request.state.correlation_id)
@@ -203,7 +205,7 @@ class Call:
         """What a use case would change, done by this caller, without doing it."""
 
         def unit(tx: Transaction, act: Act) -> None:
-            self._check_path(tx, act.now)
+            self._admit(tx, act.now)
             work(tx, act)
 
         return await rehearse(self.state.services, unit, self.subject)
