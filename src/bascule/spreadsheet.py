@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -32,7 +33,7 @@ COLUMNS = (
     "client",
 )
 # Full-width forms too: some spreadsheets read them as the plain ones.
-_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_BEGINS_FORMULA = re.compile('(^|;)(?=[\\s"]*[-=+@\uff1d\uff0b\uff0d\uff20])')
 _LEFT_OUT = frozenset(  # said by the other columns, or too long for one
     {"machine", "machines", "policy", "uid", "grant_id", "rules", "previous_rules"}
 )
@@ -96,5 +97,9 @@ def csv_line(cells: Sequence[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    """A tab or line end before the sign is a blank by now, which spreadsheets may drop."""
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+    """Nothing in it is a formula: not the cell, and no part of it where semicolons separate.
+
+    A tab or line end before the sign is a blank by now, which spreadsheets may drop. Where a
+    comma is the decimal sign (French, German), Excel splits lines at semicolons.
+    """
+    return _BEGINS_FORMULA.sub(r"\1'", text)

@@ -23,7 +23,7 @@ from bascule.errors import (
     PreconditionFailed,
 )
 from bascule.services import fleet, machines, policies, requests
-from bascule.services.sweep import close_orphans, sweep
+from bascule.services.sweep import close_orphans, next_due, sweep
 from tests.unit.services_world import ANNA, BERT, World, rules
 
 SSH = PortKey(TransportProtocol.TCP, 22)
@@ -361,6 +361,18 @@ def test_what_did_not_open_in_a_minute_never_opens(world: World) -> None:
     world.report(machine, grant.id)
     assert world.grant(grant).state is GrantState.FAILED
     assert state(world, machine).leases == ()
+
+
+def test_a_clock_set_back_gives_what_never_opened_no_more_time(world: World) -> None:
+    """Else it would open an hour later, by surprise, with all its time left."""
+    machine = world.add_machine("quiet-1", "10.0.0.9")
+    world.put(rules(machine, 22))
+    grant = world.granted(machine)
+    world.clock.pass_time(-3600)
+    now = world.clock.wall
+    assert world.see(lambda reader: next_due(reader, now)) == now
+    world.do(sweep)
+    assert world.grant(grant).state is GrantState.FAILED
 
 
 def test_a_withdrawal_says_that_an_agent_cut_off_in_time_may_hold_it_open(world: World) -> None:

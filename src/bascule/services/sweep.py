@@ -28,24 +28,29 @@ from bascule.services.grants import close, end_grants, touch
 from bascule.services.timeline import end_overdue
 
 
-def next_due(tx: Reader) -> datetime | None:
+def next_due(tx: Reader, now: datetime) -> datetime | None:
     """The earliest moment at which ``sweep`` would have something to do."""
-    ends = [_due_at(grant) for grant in tx.live_grants()]
+    ends = [_due_at(grant, now) for grant in tx.live_grants()]
     others = (tx.next_membership_end(), tx.next_overdue())
     return min([*ends, *(each for each in others if each is not None)], default=None)
 
 
-def _due_at(grant: Grant) -> datetime:
-    if grant.state is GrantState.OPENING:
-        return min(grant.ends_at, grant.started_at + OPENING_PATIENCE)
-    return grant.ends_at
+def _due_at(grant: Grant, now: datetime) -> datetime:
+    """A clock that went back gives what never opened no more time: it would open when nobody
+    waits for it any more.
+    """
+    if grant.state is not GrantState.OPENING:
+        return grant.ends_at
+    if now < grant.started_at - OPENING_PATIENCE:
+        return now
+    return min(grant.ends_at, grant.started_at + OPENING_PATIENCE)
 
 
 def sweep(tx: Transaction, act: Act) -> int:
     """End what is over, withdraw what never opened, and forget memberships that nobody vouches
     for any more; returns how many grants, open ports and memberships that were.
     """
-    due = [grant for grant in tx.live_grants() if _due_at(grant) <= act.now]
+    due = [grant for grant in tx.live_grants() if _due_at(grant, act.now) <= act.now]
     end_grants(
         tx,
         act,

@@ -76,8 +76,8 @@ async def warn_of_endings(services: Services) -> None:
 
 
 async def _round(services: Services) -> timedelta:
-    due = await services.look(next_due)
     now = services.clock.now()
+    due = await services.look(lambda reader: next_due(reader, now))
     if due is not None and due <= now:
         await services.perform(sweep)
         return SHORTEST_WAIT

@@ -539,6 +539,17 @@ class TestActivity:
         assert told["justification"] == 'a, "b" =HYPERLINK(1)'
         assert told["detail"] == ""
 
+    @pytest.mark.parametrize("text", ["x;=A0;y", 'x; "+A0', ";@A0", "a;b;\uff1dA0"])
+    def test_csv_holds_none_where_semicolons_separate(
+        self, cli: Cli, server: FakeServer, text: str
+    ) -> None:
+        """Excel does so where a comma is the decimal sign."""
+        server.events = [self.event(1, justification=text)]
+        lines = csv.reader(io.StringIO(cli("activity", "--csv").out), delimiter=";")
+        cells = [cell for row in lines for cell in row]
+        assert not [each for each in cells if re.match('[\\s"]*[-=+@\uff1d]', each)]
+        assert any(each.strip().startswith("'") for each in cells)
+
     @pytest.mark.parametrize(
         "sign", ["=", "+", "-", "@", "\t=", "\r@", " =", "\uff1d", "\x1b=", "\u200b+"]
     )
