@@ -77,7 +77,7 @@ EN: Mapping[str, str] = {
     "everywhere_lead": "Everywhere means every browser and every program, on all machines, at once.",
     "problem_wrong": "That is not right. Try again; nobody is told which part was wrong.",
     "problem_wrong_code": "That is not right. Check it and try again.",
-    "problem_tooOften": "Too many tries. Wait a minute, then try again.",
+    "problem_tooOften": "Too many tries. Wait a few minutes, then try again.",
     "problem_busy": "The server is busy. Try again in a moment.",
     "problem_stale": "This page was open for too long, or cookies are blocked. Try again.",
 }
@@ -155,7 +155,7 @@ _FR: Mapping[str, str] = {
     "immédiatement.",
     "problem_wrong": "C’est incorrect. Réessayez ; personne n’apprend quelle partie était fausse.",
     "problem_wrong_code": "C’est incorrect. Vérifiez, puis réessayez.",
-    "problem_tooOften": "Trop de tentatives. Patientez une minute, puis réessayez.",
+    "problem_tooOften": "Trop de tentatives. Patientez quelques minutes, puis réessayez.",
     "problem_busy": "Le serveur est occupé. Réessayez dans un instant.",
     "problem_stale": "Cette page est restée ouverte trop longtemps, ou les cookies sont bloqués. "
     "Réessayez.",

@@ -332,13 +332,13 @@ WORDS: Mapping[str, Pair] = {
     ),
     "access.provider_disable": ("Disable {name}", "Désactiver {name}"),
     "access.provider_disable_effect": (
-        "Its button is gone from the sign-in page; nobody signs in by it until it is enabled again.",
-        "Son bouton disparaît de la page de connexion ; personne ne se connecte par lui jusqu’à sa réactivation.",
+        "Its button is gone from the sign-in page; nobody signs in by it until it is enabled again. Whom it vouched for is signed out everywhere, and groups that it gave are taken back: what is open by them closes.",
+        "Son bouton disparaît de la page de connexion ; personne ne se connecte par lui jusqu’à sa réactivation. Les personnes dont il se portait garant sont déconnectées partout, et les groupes qu’il donnait sont retirés : ce qui est ouvert par eux se ferme.",
     ),
     "access.provider_delete": ("Delete {name}", "Supprimer {name}"),
     "access.provider_delete_effect": (
-        "Whom it vouched for is signed out and signs in by it no more; groups that it gave are taken back.",
-        "Les personnes dont il se portait garant sont déconnectées et ne se connectent plus par lui ; les groupes qu’il donnait sont retirés.",
+        "Whom it vouched for is signed out and signs in by it no more; groups that it gave are taken back: what is open by them closes.",
+        "Les personnes dont il se portait garant sont déconnectées et ne se connectent plus par lui ; les groupes qu’il donnait sont retirés : ce qui est ouvert par eux se ferme.",
     ),
     "notice.assigned": ("The role is assigned.", "Le rôle est attribué."),
     "notice.user_added": (

@@ -104,8 +104,8 @@ WORDS: Mapping[str, Pair] = {
         "Configurer une application d’authentification",
     ),
     "account.totp.lead": (
-        "Next you scan a code with the app. From its first right code on it is asked for at every sign-in; an app set up before works until then.",
-        "À l’étape suivante, vous scannez un code avec l’application. Dès son premier code correct, elle est demandée à chaque connexion ; une application configurée auparavant fonctionne jusque-là.",
+        "Next you scan a code with the app. From its first right code on it is asked for at every sign-in with a password; an app set up before works until then.",
+        "À l’étape suivante, vous scannez un code avec l’application. Dès son premier code correct, elle est demandée à chaque connexion par mot de passe ; une application configurée auparavant fonctionne jusque-là.",
     ),
     "account.totp.do": ("Next", "Suivant"),
     "account.totp/remove.title": (

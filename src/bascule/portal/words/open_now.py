@@ -63,8 +63,8 @@ WORDS: Mapping[str, Pair] = {
         "Ces {n} ouvertures sont fermées immédiatement : plus personne n’entre par elles. C’est irréversible ; qui a encore besoin d’accès le redemande.",
     ),
     "open.closing.sessions": (
-        "Sessions that are connected live on, unless the port’s policy cuts them at the end.",
-        "Les sessions connectées se poursuivent, sauf si la stratégie du port les coupe à la fin.",
+        "Sessions that are connected live on, unless the port’s policy cuts them at the end. A machine whose agent is silent hears of it when the agent is back; until then its firewall ends them on time.",
+        "Les sessions connectées se poursuivent, sauf si la stratégie du port les coupe à la fin. Une machine dont l’agent est silencieux l’apprend à son retour ; d’ici là, son pare-feu les ferme à l’heure prévue.",
     ),
     "open.closing.kill": (
         "Cut the sessions too: whoever is connected by them loses the connection",

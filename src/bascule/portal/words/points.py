@@ -58,8 +58,8 @@ WORDS: Mapping[str, Pair] = {
     "point.remove": ("Remove the agent of {name}", "Supprimer l’agent de {name}"),
     "point.remove.do": ("Remove the agent", "Supprimer l’agent"),
     "point.remove.refused": (
-        "The agent’s key is refused from now on. It closes every opening at once.",
-        "La clé de l’agent est refusée dès maintenant. Il ferme aussitôt toute ouverture.",
+        "The agent’s key is refused from now on. As soon as it asks again it closes every opening.",
+        "La clé de l’agent est refusée dès maintenant. À sa prochaine demande, il ferme toute ouverture.",
     ),
     "point.remove.ends.one": ("{n} live access ends.", "{n} accès en cours prend fin."),
     "point.remove.ends.other": ("{n} live accesses end.", "{n} accès en cours prennent fin."),
