@@ -88,7 +88,7 @@ screenshots: install-dev  ## pictures of the portal's pages, into docs/screensho
 lock:  ## resolve the lock files again (OPTIONS=--upgrade for newer versions)
 	@tools/lock.sh $(UV) $(OPTIONS)
 
-clean:  ## remove what the other targets made, the environments too
+clean:  ## remove the environments, caches and builds
 	rm -rf .venv .venv-* .boot .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 	    .import_linter_cache .coverage .coverage.* dist build
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

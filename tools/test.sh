@@ -4,7 +4,7 @@
 #
 # Tests of whole processes and of the real kernel wait much and mind the time; each of their
 # folders runs one by one. What computes runs two files at a time meanwhile, on what they leave of
-# the processors, the longest files first. The first stream is shown as it goes, the others when
+# the processors, the longest files first. What computes is shown as it goes, the others when
 # they have ended.
 set -uo pipefail
 cd "$(dirname "$0")/.."

@@ -27,7 +27,7 @@ from bascule.client.record import checkpoints
 from bascule.domain import events as facts
 from bascule.domain.ids import is_guid
 from bascule.domain.times import format_utc, parse_instant
-from bascule.errors import InvalidInput, NotFound, ServerUnreachable, Unavailable
+from bascule.errors import Forbidden, InvalidInput, NotFound, ServerUnreachable, Unavailable
 from bascule.spreadsheet import csv_event, csv_head, detail
 
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
@@ -235,10 +235,10 @@ def _cells(each: AuditEvent, now: datetime) -> list[str]:
 
 
 def _sealed(connection: Connection, now: datetime) -> str:
-    """How far the record is signed; empty when the server cannot say."""
+    """How far the record is signed; empty when the server cannot say, or not to us."""
     try:
         newest = next(checkpoints(connection, 1), None)
-    except NotFound:  # a server of before
+    except (NotFound, Forbidden):  # a server of before; a right that reading events does not give
         return ""
     if newest is None:
         return ""

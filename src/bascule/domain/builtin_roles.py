@@ -1,8 +1,7 @@
 """Azure's built-in roles that we have, by their GUIDs and with their true actions.
 
-Source: Azure built-in roles, 2026 (CONTRACT 6.4 and its Appendix C). Actions of providers
-that are not here are kept: a client that compares finds what it knows. Reader's GUID is
-Azure's as published.
+Source: Azure built-in roles, 2026 (CONTRACT 6.4). Actions of providers that are not here are
+kept: a client that compares finds what it knows. Reader's GUID is Azure's as published.
 """
 
 from __future__ import annotations

@@ -194,9 +194,9 @@ class FakeServer:
         path = re.sub("/+", "/", request.url.path)
         body = self._body(request)
         self.calls.append((request.method, path, body))
-        if self.on_call is not None:
-            self.on_call(request.method, path)
         try:
+            if self.on_call is not None:
+                self.on_call(request.method, path)
             status, answer = self._route(request, path, body)
         except Refusal as refusal:
             status, answer = refusal.status, refusal.body

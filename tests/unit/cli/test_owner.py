@@ -12,7 +12,7 @@ import pytest
 
 from bascule.errors import ServerUnreachable
 from tests.unit.cli.conftest import Cli
-from tests.unit.cli.fake_server import FakeServer, Json, machine_path, rule
+from tests.unit.cli.fake_server import FakeServer, Json, Refusal, machine_path, rule
 
 
 def closed(number: int, *, in_policy: bool = True, protocol: str = "TCP") -> dict[str, object]:
@@ -529,6 +529,22 @@ class TestActivity:
         assert lines[1].endswith(
             "port: 22/TCP, sources: 192.0.2.1 *, ends at: 2030-01-01 11:00:00 +00:00"
         )
+
+    def test_who_may_read_events_alone_is_told_them_and_no_more(
+        self, cli: Cli, server: FakeServer
+    ) -> None:
+        """How far the record is signed takes a right of its own; the table must not fail by it."""
+
+        def refuse(_: str, path: str) -> None:
+            if path.endswith("/checkpoints"):
+                raise Refusal(403, "AuthorizationFailed", "No.")
+
+        server.events = [self.event(1)]
+        assert "Prove it: bascule audit verify." in cli("activity").err
+        server.on_call = refuse
+        done = cli("activity")
+        assert (done.code, done.err) == (0, "")
+        assert "GrantCreated" in done.out
 
     def test_csv_holds_no_formula(self, cli: Cli, server: FakeServer) -> None:
         server.events = [self.event(1, justification='a, "b"\n=HYPERLINK(1)')]

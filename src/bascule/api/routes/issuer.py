@@ -50,7 +50,7 @@ async def sign_out_everywhere(call: CurrentCall) -> Response:
         if user is None:
             raise Conflict(
                 "A service principal has no sign-ins that could end.",
-                advice="Delete its secret or certificate: bascule sp credential delete.",
+                advice="Remove its secret or certificate: bascule sp remove-credential NAME KEY.",
             )
         tokens.sign_out_everywhere(tx, act, user)
 

@@ -165,7 +165,7 @@ async def _plain(visit: Visit, role_id: str) -> RoleDefinition:
             f"Role '{role.name}' has several permissions or data actions, which this form cannot "
             "keep.",
             code="RoleNotPlain",
-            advice="Change it by the command line: bascule role update --help",
+            advice="Change it by the API, or: az role definition update --role-definition FILE",
         )
     return role
 

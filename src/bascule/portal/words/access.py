@@ -121,8 +121,8 @@ WORDS: Mapping[str, Pair] = {
         "Les rôles intégrés ne peuvent pas être modifiés ; copiez-le vers un nouveau.",
     ),
     "access.role_complex_why": (
-        "It has several permissions or data actions, which this form cannot keep; use the command line.",
-        "Il comporte plusieurs autorisations ou des actions de données, que ce formulaire ne peut pas conserver ; utilisez la ligne de commande.",
+        "It has several permissions or data actions, which this form cannot keep; use the API, or az role definition update.",
+        "Il comporte plusieurs autorisations ou des actions de données, que ce formulaire ne peut pas conserver ; utilisez l’API, ou az role definition update.",
     ),
     "access.permissions": ("Permissions", "Autorisations"),
     "access.actions": ("Actions", "Actions"),

@@ -364,8 +364,8 @@ _ACCESS: Mapping[str, Pair] = {
         "Ce rôle contient plus que ce formulaire ne peut conserver.",
     ),
     "way.RoleNotPlain": (
-        "Change it by the command line or the API.",
-        "Modifiez-le par la ligne de commande ou l’API.",
+        "Change it by the API, or with az role definition update.",
+        "Modifiez-le par l’API, ou avec az role definition update.",
     ),
     "reason.UnknownAction": (
         "Nothing here asks for that action.",
