@@ -372,8 +372,32 @@ def test_revoke_kill_cuts_what_was_admitted_and_what_was_under_way(bench: Bench)
         session.wait()
 
 
-def _sessions(lab: LabWorld) -> int:
-    found = lab.said("web-1", "ss", "-Htn", "state", "established", "sport = :22")
+def test_what_a_grant_left_behind_is_cut_after_its_end(bench: Bench) -> None:
+    """A24: a keep port's session outlives its grant; a cut that comes later ends it all the
+    same, and is on record. Not on web-1, where a source may be cut already."""
+    lab = bench.lab
+    bench.set_rules("db-1", rule(22))
+    made = bench.request("db-1", 3)
+    session = subprocess.Popen(
+        lab.argv("exec", "client", "--", "ssh", "-o", "BatchMode=yes", "db-1", "sleep 300"),
+        env=lab.environment,
+    )
+    try:
+        assert until(lambda: _sessions(lab, "db-1") == 1)
+        assert until(lambda: access.get_request(bench.connection, made).state == "closed")
+        assert not lab.reaches("client", "db-1")
+        assert session.poll() is None, "it lives on"
+        lab.said("client", "bascule", "revoke", made, "--kill")
+        assert session.wait(10) != 0
+        (fact,) = bench.events("SessionsCut")
+        assert fact.data["request_id"] == made
+    finally:
+        session.kill()
+        session.wait()
+
+
+def _sessions(lab: LabWorld, name: str = "web-1") -> int:
+    found = lab.said(name, "ss", "-Htn", "state", "established", "sport = :22")
     return len([line for line in found.splitlines() if "10.203.0.10" in line])
 
 

@@ -115,7 +115,7 @@ def test_a_lease_carries_its_extension() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ended_ago", "told"),
+    ("cut_ago", "told"),
     [
         (timedelta(0), [CUT_FOR]),
         (CUT_FOR - SHORTEST, [SHORTEST]),
@@ -124,12 +124,12 @@ def test_a_lease_carries_its_extension() -> None:
         (None, []),
     ],
 )
-def test_how_long_a_killed_grant_is_named(
-    ended_ago: timedelta | None, told: list[timedelta]
-) -> None:
-    """Two minutes: a handshake begun inside a lease may end a minute after it (EDGES A24)."""
-    ended_at = None if ended_ago is None else NOW - ended_ago
-    killed = replace(grant(), state=GrantState.CLOSING, ended_at=ended_at)
+def test_how_long_a_killed_grant_is_named(cut_ago: timedelta | None, told: list[timedelta]) -> None:
+    """Two minutes from the cut, whenever the grant ended: a handshake begun inside a lease may
+    end a minute after it (EDGES A24)."""
+    cut_at = None if cut_ago is None else NOW - cut_ago
+    ended_at = NOW - 2 * HOUR
+    killed = replace(grant(), state=GrantState.CLOSED, ended_at=ended_at, cut_at=cut_at)
     made = desired_state("uid-web", 1, SHUT, {}, [], NOW, [killed])
     assert [each.remaining for each in made.cuts] == told
 

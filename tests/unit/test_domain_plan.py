@@ -107,3 +107,11 @@ def test_a_cut_is_put_once_and_left_to_end() -> None:
     assert plan(replace(OPEN, cuts={BOB: MINUTE / 2}), seen(OPEN)) == ()
     assert plan(replace(OPEN, cuts={}), seen(OPEN)) == ()
     assert plan(replace(OPEN, cuts={ALICE: MINUTE}), seen(OPEN)) == (PutCut(ALICE, MINUTE),)
+
+
+def test_a_cut_that_was_said_again_is_put_again() -> None:
+    """Between the end of the old element and the next look nothing would be looked up."""
+    left = OPEN.cuts[BOB]
+    barely, longer = left + TOLERANCE, left + TOLERANCE * 2
+    assert plan(replace(OPEN, cuts={BOB: barely}), seen(OPEN)) == ()
+    assert plan(replace(OPEN, cuts={BOB: longer}), seen(OPEN)) == (PutCut(BOB, longer),)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -20,9 +23,13 @@ from bascule.domain.plan import (
     ReleasePort,
 )
 from bascule.drivers.linux.sockets import Connection, State
-from bascule.drivers.nftables import rules
+from bascule.drivers.nftables import existing, rules
 from bascule.drivers.nftables.change import gather
+from bascule.drivers.nftables.driver import NftablesDriver
 from bascule.drivers.nftables.existing import Reach, count, unadmitted
+from bascule.drivers.nftables.features import Features
+from bascule.drivers.nftables.library import Context
+from bascule.drivers.nftables.parse import Layout, Table
 
 TCP, UDP = TransportProtocol.TCP, TransportProtocol.UDP
 SSH, RDP = PortKey(TCP, 22), PortKey(TCP, 3389)
@@ -83,6 +90,47 @@ def test_on_a_keep_port_only_who_is_cut_is_destroyed() -> None:
     assert unadmitted([one, other], cut, {}) == [one]
     assert unadmitted([one], opened(cut, "10.0.0.1", SSH), {}) == []
     assert unadmitted([one], cut, {rules.adopted(one)}) == []
+
+
+class _Host(NftablesDriver):
+    """A driver over a kernel that is only told: what is held, which connections there are."""
+
+    def __init__(self, held: RuleSet, found: Connection, can_destroy: bool) -> None:
+        self.written: list[str] = []
+        kernel = SimpleNamespace(run=self.written.append)
+        super().__init__(cast("Context", kernel), Features((), False, can_destroy, (), {}))
+        self._held_rules, self._found = held, found
+
+    def _held(self) -> tuple[Table | None, RuleSet]:
+        return Table("bascule", Layout(frozenset(), {}, {})), self._held_rules
+
+    def _existing(self, ports: Collection[PortKey]) -> Sequence[Connection]:
+        return [self._found]
+
+
+@pytest.mark.parametrize(
+    ("is_forwarded", "can_destroy", "left", "is_renewed"),
+    [
+        (False, True, MINUTE / 2, False),  # it has just been destroyed
+        (False, False, MINUTE / 2, True),  # this kernel cannot: the socket lives on
+        (True, True, MINUTE / 2, True),  # no socket here
+        (True, True, MINUTE * 2, False),  # not yet
+    ],
+)
+def test_a_cut_stays_until_none_of_its_connections_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+    is_forwarded: bool,
+    can_destroy: bool,
+    left: timedelta,
+    is_renewed: bool,
+) -> None:
+    """Else a session that was silent for two minutes would go on as if nothing had been."""
+    monkeypatch.setattr(existing, "destroy", list)
+    cut = RuleSet(frozenset({ClosedPort(SSH)}), {}, dict.fromkeys(keys("10.0.0.1", SSH), left))
+    one = replace(connection("10.0.0.1", port=22), identity=b"" if is_forwarded else b"id")
+    host = _Host(cut, one, can_destroy)
+    host.tidy()
+    assert ["ended4" in each for each in host.written] == [True] * is_renewed
 
 
 def test_live_connections_are_counted_per_source() -> None:

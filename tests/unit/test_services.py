@@ -7,8 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from bascule.domain.access import Subject
 from bascule.domain.decide import Denied
-from bascule.domain.desired import DesiredState
+from bascule.domain.desired import CUT_FOR, DesiredState
+from bascule.domain.events import SessionsCut
 from bascule.domain.grant import Grant, GrantState, Status, StatusReason
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
@@ -22,6 +24,7 @@ from bascule.errors import (
     InvalidInput,
     PreconditionFailed,
 )
+from bascule.interfaces import EventFilter
 from bascule.services import fleet, machines, policies, requests
 from bascule.services.sweep import close_orphans, next_due, sweep
 from tests.unit.services_world import ANNA, BERT, World, rules
@@ -228,6 +231,51 @@ def test_revoke_with_kill_names_the_cut_for_two_minutes(world: World) -> None:
     assert cut.grant_id == grant.id
     world.clock.pass_time(121)
     assert state(world, world.web).cuts == ()
+
+
+def cut(world: World, grant: Grant, subject: Subject = ANNA) -> None:
+    world.do(
+        lambda tx, act: requests.revoke(
+            tx, act, grant.request_id, None, kills_sessions=True, subject=subject
+        ),
+        subject,
+    )
+
+
+@pytest.mark.parametrize("ended_ago", [30, 300, 86_400])
+def test_a_cut_after_the_end_lasts_two_minutes_from_itself(world: World, ended_ago: int) -> None:
+    """A session of a keep port outlives its grant, and may be cut long after (EDGES A24)."""
+    world.put(rules(world.web, 22))
+    grant = world.granted(world.web, seconds=5)
+    world.report(world.web, grant.id)
+    world.clock.pass_time(5)
+    world.do(sweep)
+    world.report(world.web, sessions={grant.id: 1})
+    world.clock.pass_time(ended_ago)
+    before = state(world, world.web)
+    assert before.cuts == ()
+    cut(world, grant)
+    told = state(world, world.web)
+    assert [(each.grant_id, each.remaining) for each in told.cuts] == [(grant.id, CUT_FOR)]
+    assert told.generation > before.generation, "the agent is told of it"
+    world.clock.pass_time(119)
+    cut(world, grant)
+    (again,) = state(world, world.web).cuts
+    assert again.remaining == CUT_FOR, "it begins anew"
+    world.clock.pass_time(120)
+    assert state(world, world.web).cuts == ()
+
+
+def test_a_cut_after_the_end_is_on_record_with_who_did_it(world: World) -> None:
+    world.put(rules(world.web, 22))
+    grant = world.granted(world.web)
+    cut(world, grant)
+    assert "SessionsCut" not in world.kinds(), "the end itself says that it kills"
+    cut(world, grant, BERT)
+    found = world.see(lambda tx: tx.events(EventFilter(kinds=("SessionsCut",))))
+    ((_, event),) = found
+    assert event.fact == SessionsCut(grant.id, grant.request_id, str(world.web.id))
+    assert (event.actor.name, event.resource_id) == ("bert", str(world.web.id))
 
 
 def test_extending_is_decided_like_a_new_request(world: World) -> None:

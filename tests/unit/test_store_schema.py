@@ -20,9 +20,17 @@ from bascule.store import tables as t
 from bascule.store.connections import connect
 from bascule.store.open import REVISION, open_store
 from bascule.store.transaction import SqlTransaction
-from bascule.testing.store_contract.samples import a_grant, a_request
+from bascule.testing.store_contract.samples import NOW, a_grant, a_request
 
-RANDOM_WORDS = {"keys": ["k"], "uids": ["u"], "ids": ["i"], "key": "k", "wanted": "w"}
+RANDOM_WORDS = {
+    "keys": ["k"],
+    "uids": ["u"],
+    "ids": ["i"],
+    "key": "k",
+    "wanted": "w",
+    "uid": "u",
+    "since": NOW,
+}
 
 
 @pytest.fixture
@@ -154,6 +162,7 @@ def _plan(connection: Connection, statement: Executable, **values: object) -> st
         (grants._ALL_LIVE, "ix_grants_live"),
         (grants._LIVE, "ix_grants_machine_uid_state"),
         (grants._OF_REQUESTS, "ix_grants_request_id"),
+        (grants._CUT_OF, "ix_grants_cut (machine_uid=? AND cut_at>?)"),
     ],
 )
 def test_what_is_asked_often_is_looked_up_not_searched(

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import Boolean, Connection, column, insert, table, text
 
 from bascule.domain.access import PrincipalKind
 from bascule.domain.actions import ASSIGNMENT_WRITE
 from bascule.domain.chain import ChainHead, link_after
 from bascule.domain.events import GrantEnded, GrantOpened, fact_name
 from bascule.domain.exposure import SpanKind, hour_of
-from bascule.domain.grant import GrantState, confirm_open
+from bascule.domain.grant import Grant, GrantState, StatusReason, confirm_open, end
 from bascule.domain.machine import ClosedPort
 from bascule.domain.roles import NO_RIGHTS
 from bascule.domain.scopes import group_scope, subscription_scope
@@ -53,6 +53,30 @@ def made_at(path: Path, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as older:
         older.setattr(opening, "REVISION", revision)
         open_store(path).close()
+
+
+def add_old_grant(raw: Connection, grant: Grant, *, is_cut: bool = False) -> None:
+    """A grant as it was stored before 0021."""
+    flag = column("is_cut", Boolean)
+    older = table("grants", *(column(c.name, c.type) for c in t.grants.c), flag)
+    values = {
+        **grants._movable(grant),
+        "id": grant.id,
+        "request_id": grant.request_id,
+        "policy_id": str(grant.policy_id),
+        "machine_uid": grant.machine_uid,
+        "machine_id": str(grant.machine_id),
+        "requestor_id": grant.requestor_id,
+        "requestor": grant.requestor,
+        "number": grant.number,
+        "protocol": grant.protocol,
+        "sources": [str(each) for each in grant.sources],
+        "started_at": grant.started_at,
+        "is_source_list": False,
+        "previous_state": None,
+        "is_cut": is_cut,
+    }
+    raw.execute(insert(older).values(**values))
 
 
 def test_events_of_before_the_chain_are_sealed_with_the_rest(
@@ -165,24 +189,7 @@ def test_lists_of_machines_know_what_happened_before_they_were_kept(
             )
         for request_id, grant_id, who in asked:
             grant = replace(a_grant(grant_id, request_id), requestor=who, requestor_id=f"{who}-id")
-            values = {
-                **grants._movable(grant),
-                "id": grant_id,
-                "request_id": request_id,
-                "policy_id": str(grant.policy_id),
-                "machine_uid": "web-1",
-                "machine_id": str(grant.machine_id),
-                "requestor_id": grant.requestor_id,
-                "requestor": who,
-                "number": 22,
-                "protocol": "TCP",
-                "sources": ["*"],
-                "started_at": NOW,
-                "is_source_list": False,
-                "previous_state": None,
-                "is_cut": False,
-            }
-            raw.execute(insert(t.grants).values(**values))
+            add_old_grant(raw, replace(grant, machine_uid="web-1", number=22))
         for number, grant_id in enumerate(("g3", "g1")):
             event = an_event(
                 f"e{number}", at=NOW + number * HOUR, fact=GrantOpened(grant_id, "r", "web-1")
@@ -228,7 +235,7 @@ def test_exposure_is_told_from_what_points_held_before_there_was_a_history(
         tx.put_enforcement_point(a_point())
         tx.put_held_rules(HeldRules(web.uid, 7, NOW, frozenset({ClosedPort(SSH)})))
         tx.add_request(a_request())
-        tx.add_grant(replace(a_grant(), number=22))
+        add_old_grant(raw, replace(a_grant(), number=22))
         grant = confirm_open(replace(a_grant(), number=22))
         tx.update_grant(grant, GrantState.OPENING)
         for at, name in ((later, "another"), (opened, grant.id)):
@@ -297,6 +304,34 @@ def test_events_of_before_are_found_and_counted_by_what_the_activity_log_asks(
         ):
             assert reader.activity_by_day(wanted) == both
         assert len(reader.events(EventFilter(kinds=("GrantEnded",)))) == 2
+
+    async def run() -> None:
+        await store.read(look)
+
+    asyncio.run(run())
+    store.close()
+
+
+def test_what_was_being_cut_goes_on_being_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From its end, which is all that was kept of the moment."""
+    path = tmp_path / "bascule.db"
+    made_at(path, "0019", monkeypatch)
+    with connect(path) as raw:
+        tx = SqlTransaction(raw)
+        tx.add_request(a_request())
+        for name in ("cut", "plain"):
+            add_old_grant(raw, a_grant(name), is_cut=name == "cut")
+            ended = end(a_grant(name), StatusReason.USER_REQUESTED, NOW + HOUR)
+            tx.update_grant(ended, GrantState.OPENING)
+    store = open_store(path)
+
+    def look(reader: Reader) -> None:
+        (cut,) = reader.cut_grants(a_grant().machine_uid, NOW + HOUR)
+        assert (cut.id, cut.cut_at) == ("cut", NOW + HOUR)
+        kept = {each.id: each.cut_at for each in reader.grants_of(["request-1"])}
+        assert kept == {"cut": NOW + HOUR, "plain": None}
 
     async def run() -> None:
         await store.read(look)

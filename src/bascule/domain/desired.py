@@ -98,7 +98,8 @@ def desired_state(
     """The state to tell a machine's enforcement point at ``now``.
 
     ``grants`` may hold any of the machine's; only live ones with time left are leased.
-    ``cut_grants`` are those revoked with kill; they are named for CUT_FOR after their end.
+    ``cut_grants`` are those whose connections somebody had cut, at their end or long after
+    it; they are named for CUT_FOR from that act.
     A clock that went back leases nothing for longer than was granted (EDGES A8).
     """
     leases = tuple(
@@ -113,9 +114,9 @@ def desired_state(
         if grant.is_live and grant.machine_uid == machine_uid and grant.ends_at - now >= SHORTEST
     )
     cuts = tuple(
-        Cut(grant.id, grant.port_keys, grant.sources, grant.ended_at + CUT_FOR - now)
+        Cut(grant.id, grant.port_keys, grant.sources, grant.cut_at + CUT_FOR - now)
         for grant in cut_grants
-        if grant.ended_at is not None and grant.ended_at + CUT_FOR - now >= SHORTEST
+        if grant.cut_at is not None and grant.cut_at + CUT_FOR - now >= SHORTEST
     )
     shut = frozenset(closed)
     still_shut = {each.port for each in shut}

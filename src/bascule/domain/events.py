@@ -350,6 +350,15 @@ class GrantClosed(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class SessionsCut(Fact):
+    """Somebody had cut what a grant had admitted, after its end."""
+
+    grant_id: str
+    request_id: str
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
 class EnrolmentCreated(Fact):
     machine: str
     enrolment_id: str

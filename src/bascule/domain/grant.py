@@ -94,6 +94,7 @@ class Grant:
     is_source_list: bool = False
     ended_at: datetime | None = None  # when it left LIVE; None while it is live
     failure: str = ""  # a sentence, for FAILED
+    cut_at: datetime | None = None  # when somebody last had cut what it admitted
 
     @property
     def status(self) -> Status:

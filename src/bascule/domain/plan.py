@@ -5,7 +5,7 @@ then open, and release last, so that a plan that stops half-way has never opened
 
 Remaining times drift by the milliseconds between two looks, so an opening is rewritten
 only when it differs by more than TOLERANCE; a shorter desired end within TOLERANCE stays
-as the kernel has it.
+as the kernel has it. A cut is rewritten only to last longer.
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ class PutOpening:
 
 @dataclass(frozen=True, slots=True)
 class PutCut:
+    """Cut what a source has, or lengthen a cut that exists."""
+
     key: OpeningKey
     remaining: timedelta
 
@@ -89,7 +91,8 @@ def _difference(desired: RuleSet, observed: RuleSet) -> Iterable[Operation]:
         if key not in desired.openings:
             yield DropOpening(key)
     for key, remaining in desired.cuts.items():
-        if key not in observed.cuts:
+        left = observed.cuts.get(key)
+        if left is None or remaining - left > TOLERANCE:
             yield PutCut(key, remaining)
     for key, opening in desired.openings.items():
         existing = observed.openings.get(key)

@@ -286,8 +286,8 @@ class Reader(
         """closing ones of machines that have no enforcement point (any more). Ordered by end."""
         ...
 
-    def cut_grants(self, machine_uid: str, ended_since: datetime) -> Sequence[Grant]:
-        """Those revoked with kill that ended at or after ``ended_since``."""
+    def cut_grants(self, machine_uid: str, since: datetime) -> Sequence[Grant]:
+        """Those marked to be cut at or after ``since``, whenever they ended."""
         ...
 
     def enforcement_point(self, machine_uid: str) -> EnforcementPoint | None: ...
@@ -416,8 +416,10 @@ class Transaction(
         """
         ...
 
-    def mark_cut(self, grant_id: str) -> None:
-        """Record that the grant's sessions are to be cut; an ended grant may be marked too."""
+    def mark_cut(self, grant_id: str, at: datetime) -> None:
+        """Record that the sessions of a grant that has ended are to be cut from ``at`` on; a
+        later mark takes the place of an earlier one.
+        """
         ...
 
     def put_enforcement_point(self, point: EnforcementPoint) -> None: ...

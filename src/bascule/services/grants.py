@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bascule.domain.events import GrantClosed, GrantEnded, GrantShortened
+from bascule.domain.events import GrantClosed, GrantEnded, GrantShortened, SessionsCut
 from bascule.domain.grant import Grant, GrantState, StatusReason, confirm_closed, cut_to, end
 from bascule.domain.times import format_utc
 from bascule.interfaces import Transaction
@@ -47,7 +47,7 @@ def end_grants(
         now_ended = replace(end(grant, reason, act.now), generation=generations[uid])
         tx.update_grant(now_ended, grant.state)
         if kills_sessions:
-            tx.mark_cut(grant.id)
+            tx.mark_cut(grant.id, act.now)
         act.settled.add(grant.request_id)
         act.record(
             tx,
@@ -74,6 +74,14 @@ def close(tx: Transaction, act: Act, grant: Grant, sessions_alive: int = 0) -> G
         grant.machine_id,
     )
     return closed
+
+
+def cut(tx: Transaction, act: Act, grant: Grant) -> None:
+    """Have cut what a grant left behind that has ended; a cut that runs begins anew."""
+    tx.mark_cut(grant.id, act.now)
+    touch(tx, act, grant.machine_uid)
+    act.settled.add(grant.request_id)
+    act.record(tx, SessionsCut(grant.id, grant.request_id, str(grant.machine_id)), grant.machine_id)
 
 
 def shorten(tx: Transaction, act: Act, grant: Grant) -> None:

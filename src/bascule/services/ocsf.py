@@ -122,6 +122,7 @@ _KINDS: Mapping[str, _Kind] = {
     "GrantEnded": _Kind(Class.ACCESS, 2),
     "GrantFailed": _Kind(Class.ACCESS, 1, Severity.MEDIUM, is_failure=True),
     "GrantClosed": _Kind(Class.ENTITY, 4),
+    "SessionsCut": _Kind(Class.ENTITY, OTHER, Severity.LOW),
     "EnrolmentCreated": _Kind(Class.ENTITY, 1, Severity.LOW),
     "EnrolmentRefused": _Kind(Class.ENTITY, 1, Severity.MEDIUM, is_failure=True),
     "AgentEnrolled": _Kind(Class.ENTITY, 1, Severity.LOW),

@@ -17,7 +17,7 @@ from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem,
 from bascule.interfaces import Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.asking import check_may_ask, check_may_know, check_may_revoke
-from bascule.services.grants import end_grants, touch
+from bascule.services.grants import cut, end_grants, touch
 from bascule.services.plans import require_plan
 from bascule.services.timeline import lengthened
 
@@ -201,8 +201,8 @@ def revoke(
     """End a request's live grants, or those named; with kill, cut what they admitted too.
 
     One's own always, others' with REQUEST_REVOKE at each machine of them (EDGES B1). Killing
-    reaches grants that ended already. Raises NotFound, Forbidden, and Conflict when nothing
-    of it is live and nothing is to be cut.
+    reaches grants that ended already, however long ago. Raises NotFound, Forbidden, and
+    Conflict when nothing of it is live and nothing is to be cut.
     """
     request = tx.request(request_id)
     if request is not None:
@@ -220,9 +220,7 @@ def revoke(
     end_grants(tx, act, live, StatusReason.USER_REQUESTED, cause, kills_sessions=kills_sessions)
     if kills_sessions:
         for grant in ended:
-            tx.mark_cut(grant.id)
-            touch(tx, act, grant.machine_uid)
-            act.settled.add(request_id)
+            cut(tx, act, grant)
 
 
 def extend(

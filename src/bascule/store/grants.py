@@ -70,7 +70,7 @@ _CUT_OF = (
     .where(
         t.IS_CUT,
         t.grants.c.machine_uid == bindparam("uid"),
-        t.grants.c.ended_at >= bindparam("since", type_=t.grants.c.ended_at.type),
+        t.grants.c.cut_at >= bindparam("since", type_=t.grants.c.cut_at.type),
     )
     .order_by(t.grants.c.sequence)
 )
@@ -138,9 +138,9 @@ class GrantReads(Rows):
     def orphaned_grants(self) -> Sequence[Grant]:
         return [grant_of_row(row) for row in self._all(_ORPHANED)]
 
-    def cut_grants(self, machine_uid: str, ended_since: datetime) -> Sequence[Grant]:
+    def cut_grants(self, machine_uid: str, since: datetime) -> Sequence[Grant]:
         """In the order they were added."""
-        wanted = {"uid": machine_uid, "since": ended_since}
+        wanted = {"uid": machine_uid, "since": since}
         return [grant_of_row(row) for row in self._all(_CUT_OF, wanted)]
 
 
@@ -163,7 +163,6 @@ class GrantWrites(GrantReads, Listed):
             "started_at": grant.started_at,
             "is_source_list": grant.is_source_list,
             "previous_state": None,
-            "is_cut": False,
         }
         self._run(_INSERT, {**fixed, **_movable(grant)})
         self._count_request(grant)
@@ -183,9 +182,9 @@ class GrantWrites(GrantReads, Listed):
         if not moved:
             raise self._not_moved(grant.id, was)
 
-    def mark_cut(self, grant_id: str) -> None:
+    def mark_cut(self, grant_id: str, at: datetime) -> None:
         """Raises NotFound for a grant that is not there."""
-        if not self._run(update(t.grants).where(t.grants.c.id == grant_id).values(is_cut=True)):
+        if not self._run(update(t.grants).where(t.grants.c.id == grant_id).values(cut_at=at)):
             raise NotFound(f"There is no grant {grant_id}.")
 
     def _not_moved(self, grant_id: str, was: GrantState) -> Conflict | NotFound:
@@ -239,4 +238,5 @@ def grant_of_row(row: Row[Any]) -> Grant:
         is_source_list=row.is_source_list,
         ended_at=row.ended_at,
         failure=row.failure,
+        cut_at=row.cut_at,
     )

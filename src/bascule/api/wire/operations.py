@@ -157,6 +157,9 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
         "Bascule.Access/grants/open/action", "Open port", "Failed", "ServiceUnavailable", "Error"
     ),
     facts.GrantClosed: Operation("Bascule.Access/grants/close/action", "Close access to port"),
+    facts.SessionsCut: Operation(
+        "Bascule.Access/grants/cut/action", "Cut sessions of ended access", is_call=True
+    ),
     facts.EnrolmentCreated: Operation(
         "Bascule.Fleet/enrolments/write", "Create enrolment token", is_call=True
     ),

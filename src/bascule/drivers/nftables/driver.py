@@ -167,8 +167,9 @@ class NftablesDriver:
         unwanted = existing.unadmitted(found, held, adopted)
         if self._features.can_destroy:
             existing.destroy(unwanted)
+            unwanted = [each for each in unwanted if not each.identity]
         renewed = _renewed_adoptions(found, held, adopted)
-        renewed |= _renewed_cuts([each for each in unwanted if not each.identity], held)
+        renewed |= _renewed_cuts(unwanted, held)
         if renewed:
             self._context.run(render.changes(TABLE, renewed))
 
@@ -211,7 +212,8 @@ def _renewed_adoptions(
 def _renewed_cuts(left: Collection[Connection], held: RuleSet) -> dict[ElementKey, Element | None]:
     """A cut stays until none of its connections is left (EDGES A24).
 
-    ``left`` are those that end in no socket here: the others have just been destroyed.
+    ``left`` are those that were not just destroyed: they end in no socket here, or this
+    kernel destroys none.
     """
     return {
         rules.ended(key): rules.timed(ENDED_FOR)

@@ -34,6 +34,7 @@ _FRENCH: Mapping[str, str] = {
     "Create role assignment": "Créer une attribution de rôle",
     "Create service principal": "Créer un principal de service",
     "Create user": "Créer un utilisateur",
+    "Cut sessions of ended access": "Couper les sessions d’un accès terminé",
     "Delete custom role definition": "Supprimer une définition de rôle personnalisé",
     "Delete group": "Supprimer un groupe",
     "Delete Identity Provider": "Supprimer un fournisseur d’identité",

@@ -204,7 +204,7 @@ grants = Table(
     Column("is_source_list", Boolean, nullable=False),
     Column("ended_at", Instant),
     Column("failure", String, nullable=False),
-    Column("is_cut", Boolean, nullable=False),  # what it admitted is to be cut
+    Column("cut_at", Instant),  # when somebody last had cut what it admitted
     ForeignKeyConstraint(
         ["previous_state", "state"],
         [grant_transitions.c.from_state, grant_transitions.c.to_state],
@@ -217,7 +217,7 @@ grants = Table(
 
 # Written out, not bound: an index over a part is used only where its own words are met.
 IS_LIVE = grants.c.state.in_((literal_column("'opening'"), literal_column("'open'")))
-IS_CUT = grants.c.is_cut.is_(True)
+IS_CUT = grants.c.cut_at.is_not(None)
 
 IS_UNSETTLED = grants.c.state.in_(
     (literal_column("'opening'"), literal_column("'open'"), literal_column("'closing'"))
@@ -227,7 +227,7 @@ Index("ix_grants_live", grants.c.ends_at, sqlite_where=IS_LIVE, postgresql_where
 Index(
     "ix_grants_cut",
     grants.c.machine_uid,
-    grants.c.ended_at,
+    grants.c.cut_at,
     sqlite_where=IS_CUT,
     postgresql_where=IS_CUT,
 )
