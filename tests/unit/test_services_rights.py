@@ -200,7 +200,9 @@ def test_memberships_from_outside_are_swept_with_what_rested_on_them(world: Righ
     world.give(world.gang(CARL, ends=timedelta(minutes=10)), SECURITY_ADMIN)
     grant = world.granted(world.web, seconds=3600, subject=CARL)
     world.report(world.web, grant.id)
-    assert world.see(lambda reader: next_due(reader, world.clock.wall)) == world.clock.wall + timedelta(minutes=10)
+    assert world.see(
+        lambda reader: next_due(reader, world.clock.wall)
+    ) == world.clock.wall + timedelta(minutes=10)
     world.clock.pass_time(599)
     assert world.do(sweep, None) == 0
     world.clock.pass_time(1)
