@@ -23,7 +23,7 @@ import structlog
 from bascule import __version__
 from bascule.agent.knocks import KnockTally
 from bascule.agent.link import KeyRefused, Link
-from bascule.agent.local_openings import LocalOpenings, local_lease
+from bascule.agent.local_openings import LocalOpenings, check_opened, local_lease
 from bascule.agent.witness import Witness
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
@@ -171,6 +171,8 @@ class AgentLoop:
             if outcome.drift:
                 self._drift.append(outcome.drift)
                 log.warning("rules were changed by somebody else and put back", what=outcome.drift)
+            if outcome.refused:
+                log.error("the firewall took only what shuts", why=outcome.refused)
             self._report(outcome)
             self._driver.tidy()
             self._reconciler.save()
@@ -339,9 +341,10 @@ class AgentLoop:
         """Open by root's word, time-boxed; reported to the server as soon as it is there."""
         grant_id, lease, opening = local_lease(self._clock, port, sources, duration)
         self._reconciler.open_locally(grant_id, lease, None)
-        self._reconciler.reconcile()
+        outcome = self._reconciler.reconcile()
         self._reconciler.save()
         self._local.add(opening)
+        check_opened(outcome, grant_id)
         log.warning("opened locally", port=str(port), sources=[str(s) for s in sources])
         return grant_id
 
