@@ -24,6 +24,7 @@ from bascule import __version__
 from bascule.agent.knocks import KnockTally
 from bascule.agent.link import KeyRefused, Link
 from bascule.agent.local_openings import LocalOpenings, check_opened, local_lease
+from bascule.agent.state import StateRefused
 from bascule.agent.witness import Witness
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
@@ -221,6 +222,12 @@ class AgentLoop:
             state = self._link.fetch_state(self._reconciler.look_ahead)
         except KeyRefused as error:
             self._refused(error)
+            return
+        except StateRefused as error:
+            log.error("state refused: what is held stays", why=error.message)
+            self._reconciler.note("the server sent a state that cannot be: what is held stays")
+            self._is_connected = True  # it is there, and is to hear of it
+            self._back_off()
             return
         except BasculeError as error:
             self._lost(error)

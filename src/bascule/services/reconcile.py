@@ -249,6 +249,10 @@ class Reconciler:
         )
         return Outcome(self.held.generation, in_force | still_open, observed, drift)
 
+    def note(self, note: str) -> None:
+        """Have this told to the server, once."""
+        self._note((note,))
+
     def _note(self, notes: tuple[str, ...]) -> None:
         for note in notes:
             if note not in self._noted:
