@@ -7,7 +7,10 @@ from pathlib import Path
 
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import LONGEST_RETRY, AgentLoop
+from bascule.agent.state import parse_state
 from bascule.domain.desired import DesiredState, Held
+from bascule.domain.machine import ClosedPort
+from bascule.domain.net import PortKey, TransportProtocol
 from bascule.services.fleet import Report
 from bascule.services.reconcile import Reconciler
 from bascule.testing.fake_driver import FakeDriver
@@ -70,6 +73,37 @@ def test_what_is_announced_while_an_answer_is_on_its_way_is_asked_for_again(
     assert line.asked == [1, 2]
     loop.step()
     assert line.asked == [1, 2], "nothing was announced any more"
+
+
+def test_a_state_that_cannot_be_is_not_held_and_the_server_hears_of_it(tmp_path: Path) -> None:
+    """A broken or stolen server: what is held stays, and what was shut is shut (EDGES A6)."""
+    clock = SetClock()
+    driver = FakeDriver(FakeFirewall(clock))
+    told: list[Report] = []
+
+    class Broken(Line):
+        def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
+            self.asked.append(self.generation)
+            return parse_state({"closed": [{"protocol": "TCP", "number": 70_000}]})
+
+        def send_report(self, report: Report) -> int:
+            told.append(report)
+            return report.generation
+
+    line = Broken()
+    reconciler = Reconciler(driver, Memory(), clock)
+    ssh = ClosedPort(PortKey(TransportProtocol.TCP, 22))
+    reconciler.take(DesiredState("uid", 1, frozenset({ssh}), frozenset(), ()), clock.boottime())
+    local = LocalOpenings(tmp_path)
+    loop = AgentLoop(reconciler, driver, line, clock, lambda: None, local)
+    for _ in range(3):
+        loop.step()
+        clock.pass_time(LONGEST_RETRY)
+    assert len(line.asked) == 3, "asked again, with patience"
+    assert reconciler.held.closed == {ssh} == driver.observe().rules.closed
+    assert [note for report in told for note in report.notes] == [
+        "the server sent a state that cannot be: what is held stays"
+    ]
 
 
 def test_a_fault_of_its_own_does_not_end_the_loop(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -152,3 +153,37 @@ def test_a_save_that_is_cut_short_leaves_two_generations(
     newest, previous = tmp_path / NEWEST, tmp_path / PREVIOUS
     assert newest.stat().st_ino != previous.stat().st_ino
     assert HeldFile(tmp_path, clock, "a").load() == second
+
+
+def test_what_no_firewall_holds_is_dropped_at_a_load(tmp_path: Path, clock: Clock) -> None:
+    """It would be refused at every boot with all that is beside it, and the ports stay open."""
+    wrong = PortKey(TransportProtocol.TCP, 70_000)
+    day = 86_400.0
+    good = {"good": LEASE, "longest": replace(LEASE, deadline=clock.boot + day)}
+    bad = {
+        "port": replace(LEASE, ports=(SSH, wrong)),
+        "late": replace(LEASE, deadline=clock.boot + day + 1),
+        "endless": replace(LEASE, deadline=float("inf")),
+        "nan": replace(LEASE, deadline=float("nan")),
+    }
+    every = {**good, **bad}
+    memory(tmp_path, clock).save(Held(7, CLOSED | {ClosedPort(wrong)}, every, every, every))
+    file = memory(tmp_path, clock)
+    assert file.load() == Held(7, CLOSED, good, good, good)
+    (note,) = file.notes
+    assert "13 of the saved state" in note
+    assert "70000/tcp" in note
+    (tmp_path / NEWEST).write_text("torn")
+    assert memory(tmp_path, clock).load().closed == CLOSED
+
+
+def test_more_leases_than_a_machine_may_have_are_dropped(tmp_path: Path, clock: Clock) -> None:
+    """All of the server's, which tells them anew; root's own stay."""
+    told = replace(LEASE, is_local=False, sources=LEASE.sources * 1000)
+    leases = {f"g-{n}": told for n in range(30)}
+    memory(tmp_path, clock).save(Held(7, CLOSED, {"local-1": LEASE, **leases}))
+    assert len(memory(tmp_path, clock).load().leases) == 31
+    memory(tmp_path, clock).save(Held(8, CLOSED, {"local-1": LEASE, **leases, "more": told}))
+    file = memory(tmp_path, clock)
+    assert set(file.load().leases) == {"local-1"}
+    assert file.notes

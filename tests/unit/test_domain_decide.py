@@ -8,13 +8,21 @@ from datetime import timedelta
 
 import pytest
 
-from bascule.domain.decide import Allowed, Decision, Denied, decide
+from bascule.domain.decide import (
+    MAXIMUM_OPENINGS_PER_MACHINE,
+    Allowed,
+    Decision,
+    Denied,
+    decide,
+)
 from bascule.domain.grant import Grant, GrantState
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import OnExpiry
-from bascule.domain.policy import MachineRules, Policy, RuleProtocol
-from bascule.domain.request import AccessRequest, RequestedMachine
+from bascule.domain.net import AddressPrefix
+from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
+from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
+from bascule.drivers.nftables.layout import MAX_GRANTS
 from tests.samples import (
     ALICE_HOST,
     ANYWHERE,
@@ -279,7 +287,7 @@ def test_a_large_request_beside_many_grants_is_judged_in_a_moment() -> None:
         for n in range(10_000)
     )
     began = time.process_time()
-    assert reasons(judge(wanted, live=live)) == ["TooManyGrants"] * 2
+    assert reasons(judge(wanted, live=live)) == ["TooManyGrants"] * 2 + ["TooManyOpenings"]
     assert time.process_time() - began < 8  # a look at each pair takes more than 10
 
 
@@ -323,6 +331,59 @@ def test_a_machine_has_ten_thousand() -> None:
     """A bound for the kernel's sets, whoever holds them."""
     crowd = tuple(each for n in range(100) for each in many(100, who=f"person-{n}"))
     assert reasons(judge(request(), live=crowd)) == ["TooManyGrants"]
+    assert reasons(judge(request(), live=crowd[1:])) == []
+
+
+def hosts(count: int, first: int = 0) -> tuple[AddressPrefix, ...]:
+    return prefixes(*(host(n) for n in range(first, first + count)))
+
+
+@pytest.mark.parametrize(
+    ("rules", "wanted", "expected"),
+    [
+        ((rule(22),), (asked(sources=hosts(1000)),), []),
+        ((rule(22, RuleProtocol.ALL),), (asked(sources=hosts(1000)),), []),
+        ((rule(22, RuleProtocol.ALL),), (asked(sources=hosts(1001)),), ["TooManyOpenings"]),
+        ((rule(22),), (asked(sources=hosts(1999)),), []),
+        ((rule(22),), (asked(sources=hosts(1998) + ANYWHERE),), []),  # one a family
+        ((rule(22),), (asked(sources=hosts(1999) + ANYWHERE),), ["TooManyOpenings"]),
+        (
+            (rule(22, RuleProtocol.ALL),),
+            tuple(asked(sources=hosts(1000, 1000 * n)) for n in range(33)),
+            ["TooManyOpenings"] * 2,
+        ),
+    ],
+)
+def test_a_requestor_holds_two_thousand_openings_on_one_machine(
+    rules: tuple[PortRule, ...], wanted: tuple[RequestedPort, ...], expected: list[str]
+) -> None:
+    """What the kernel's sets hold is counted: each source, for each transport protocol."""
+    assert reasons(judge(request(*wanted), policy(*rules))) == expected
+
+
+def test_openings_of_live_grants_count_and_of_those_that_give_way_do_not() -> None:
+    """Neither asking in parts nor asking again leads around the bound, or into it."""
+    half = replace(grant("half", sources=hosts(1000)), state=GrantState.OPEN)
+    rest = asked(sources=hosts(1000, 5000))
+    more = asked(sources=hosts(1001, 5000))
+    assert reasons(judge(request(rest), live=(half,))) == []
+    assert reasons(judge(request(more), live=(half,))) == ["TooManyOpenings"]
+    assert reasons(judge(request(rest, asked(sources=half.sources)), live=(half,))) == []
+    others = (replace(half, requestor_id="bob"), replace(half, machine_uid="uid-db"))
+    assert reasons(judge(request(rest, asked(sources=hosts(1000, 9000))), live=others)) == []
+
+
+def test_a_machine_has_thirty_thousand_openings() -> None:
+    """Twice that fits in a set of the kernel: what ended may still lie there uncollected."""
+    crowd = tuple(
+        replace(grant(f"old-{n}", f"person-{n}", hosts(2000, 2000 * n)), state=GrantState.OPEN)
+        for n in range(15)
+    )
+    assert 2 * MAXIMUM_OPENINGS_PER_MACHINE < MAX_GRANTS
+    verdict = judge(request(), live=crowd)
+    assert isinstance(verdict, Denied)
+    assert codes(verdict.reasons) == ["TooManyOpenings"]
+    assert "30001" in verdict.reasons[0].message
     assert reasons(judge(request(), live=crowd[1:])) == []
 
 

@@ -34,6 +34,7 @@ from bascule.domain.desired import (
 from bascule.domain.grant import Grant, GrantState
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import EVERY_IPV4, EVERY_IPV6, AddressPrefix, PortKey
+from bascule.domain.policy import MAXIMUM_DURATION
 from tests.samples import (
     ALICE_HOST,
     ANYWHERE,
@@ -132,6 +133,32 @@ def test_how_long_a_killed_grant_is_named(cut_ago: timedelta | None, told: list[
     killed = replace(grant(), state=GrantState.CLOSED, ended_at=ended_at, cut_at=cut_at)
     made = desired_state("uid-web", 1, SHUT, {}, [], NOW, [killed])
     assert [each.remaining for each in made.cuts] == told
+
+
+def test_a_clock_set_back_names_nothing_that_a_point_would_refuse() -> None:
+    """A day of a lease that was extended over days, two minutes of a cut: no more is told."""
+    extended = replace(grant(span=72 * HOUR), started_at=NOW - 24 * HOUR, extension=3)
+    killed = replace(grant("k"), state=GrantState.CLOSED, cut_at=NOW + 48 * HOUR)
+    made = desired_state("uid-web", 1, SHUT, {}, [extended], NOW, [killed])
+    assert [each.remaining for each in made.leases] == [MAXIMUM_DURATION]
+    assert [each.remaining for each in made.cuts] == [CUT_FOR]
+
+
+def test_a_server_that_ended_too_much_cuts_every_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a firewall holds is never told to one; what is still granted goes on all the same."""
+    killed = [
+        replace(grant(who, number=number), state=GrantState.CLOSED, cut_at=NOW - before)
+        for who, number, before in (
+            ("a", 22, HOUR / 60),
+            ("b", 22, HOUR / 120),
+            ("c", 80, HOUR / 60),
+        )
+    ]
+    monkeypatch.setattr("bascule.domain.desired.MOST_CUTS", 3)
+    assert len(desired_state("uid-web", 1, SHUT, {}, [], NOW, killed).cuts) == 3
+    monkeypatch.setattr("bascule.domain.desired.MOST_CUTS", 2)
+    (cut,) = desired_state("uid-web", 1, SHUT, {}, [], NOW, killed).cuts
+    assert cut == Cut("b", (SSH, PortKey(TCP, 80)), ANYWHERE, CUT_FOR - HOUR / 120)
 
 
 def test_a_port_that_is_shut_again_is_not_released() -> None:
@@ -321,6 +348,20 @@ def test_cuts_are_kept_until_their_end() -> None:
     assert rule_set(held, T).cuts == {ALICE: CUT_FOR}
     assert forget_ended(held, T + CUT_FOR.total_seconds()).cuts == {}
     assert rule_set(held, T + CUT_FOR.total_seconds()).cuts == {}
+
+
+def test_more_cuts_than_a_firewall_holds_cut_every_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a server sends in two minutes; what an opening admits passes all the same."""
+    cuts = (
+        Cut("g", (SSH,), ALICE_HOST, CUT_FOR),
+        Cut("h", (SSH,), BOB_HOST, CUT_FOR / 2),
+    )
+    held = fresh(Held(), state(cuts=cuts))
+    monkeypatch.setattr("bascule.domain.desired.MOST_CUTS", 2)
+    assert set(rule_set(held, T).cuts) == {ALICE, BOB}
+    monkeypatch.setattr("bascule.domain.desired.MOST_CUTS", 1)
+    every = {OpeningKey(EVERY_IPV4, SSH): CUT_FOR, OpeningKey(EVERY_IPV6, SSH): CUT_FOR}
+    assert rule_set(held, T).cuts == every
 
 
 @pytest.mark.parametrize("order", [(30, 90), (90, 30)])

@@ -19,6 +19,7 @@ from bascule.domain.plan import (
     PutOpening,
     Rebuild,
     ReleasePort,
+    closing_halves,
     plan,
 )
 from tests.samples import ALICE_HOST, BOB_HOST, SSH, TCP
@@ -115,3 +116,40 @@ def test_a_cut_that_was_said_again_is_put_again() -> None:
     barely, longer = left + TOLERANCE, left + TOLERANCE * 2
     assert plan(replace(OPEN, cuts={BOB: barely}), seen(OPEN)) == ()
     assert plan(replace(OPEN, cuts={BOB: longer}), seen(OPEN)) == (PutCut(BOB, longer),)
+
+
+# -- what is left of a plan that was refused ----------------------------------------------------
+
+
+def test_what_shuts_is_left_of_a_refused_plan() -> None:
+    """First with root's own openings, then without any, then without cuts; nothing released."""
+    observed = RuleSet(frozenset({ClosedPort(RDP)}), {BOB: opening(BOB, 2 * MINUTE)})
+    mine = Opening(ALICE, MINUTE, "local-1")
+    other = OpeningKey(ALICE_HOST[0].networks[0], RDP)
+    shutting = (ClosePort(ClosedPort(SSH), is_new=True), DropOpening(other))
+    cut = PutCut(ALICE, MINUTE)
+    refused = (*shutting, cut, PutOpening(mine), PutOpening(opening(BOB)), ReleasePort(RDP))
+    assert list(closing_halves(refused, observed, {"local-1"})) == [
+        (*shutting, cut, PutOpening(mine), DropOpening(BOB)),
+        (*shutting, cut, DropOpening(BOB)),
+        (*shutting, DropOpening(BOB)),
+    ]
+
+
+@pytest.mark.parametrize("before", [None, MINUTE / 2])
+def test_what_only_opens_is_left_out(before: timedelta | None) -> None:
+    """A new opening and a longer one: the kernel goes on as it is."""
+    held = RuleSet() if before is None else RuleSet(openings={BOB: opening(BOB, before)})
+    assert list(closing_halves([PutOpening(opening(BOB))], held, ())) == [(), (), ()]
+
+
+def test_a_refused_rebuild_shuts_no_less_than_is_shut() -> None:
+    """Desired or shut already: on doubt a port is closed."""
+    strict = ClosedPort(SSH, OnExpiry.KILL)
+    observed = RuleSet(frozenset({strict, ClosedPort(RDP)}))
+    shut = frozenset({ClosedPort(SSH), ClosedPort(RDP)})
+    assert list(closing_halves([Rebuild(OPEN)], observed, {"g"})) == [
+        (Rebuild(RuleSet(shut, OPEN.openings, OPEN.cuts)),),
+        (Rebuild(RuleSet(shut, {}, OPEN.cuts)),),
+        (Rebuild(RuleSet(shut)),),
+    ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
 
-from bascule.domain.desired import DesiredState, Held, HeldLease, Lease, RuleSet
+from bascule.domain.desired import Cut, DesiredState, Held, HeldLease, Lease, RuleSet
 from bascule.domain.guard import Guard
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
@@ -38,6 +38,8 @@ class Firewall:
         self.rules = RuleSet()
         self.is_intact = False
         self.refusals = 0
+        self.is_full = False  # takes no plan that opens
+        self.refused = ""  # takes no plan that opens for this grant
         self.is_unreadable = False
         self.applied: list[Operation] = []
 
@@ -53,6 +55,8 @@ class Firewall:
         if self.refusals:
             self.refusals -= 1
             raise EnforcementFailed("the kernel refused")
+        if any(self.is_full or grant_id == self.refused for grant_id in opened(operations)):
+            raise EnforcementFailed("No space")
         for operation in operations:
             self.applied.append(operation)
             self._apply(operation)
@@ -87,6 +91,16 @@ class Firewall:
 
     def remove(self) -> None:
         self.rules = RuleSet()
+
+
+def opened(operations: Sequence[Operation]) -> Iterator[str]:
+    """The grants for which a plan opens."""
+    for operation in operations:
+        match operation:
+            case Rebuild(rules):
+                yield from (each.grant_id for each in rules.openings.values())
+            case PutOpening(opening):
+                yield opening.grant_id
 
 
 @dataclass
@@ -152,8 +166,66 @@ def test_a_refused_plan_is_tried_again_and_never_said_to_be_done(
     assert reconciler.reconcile().in_force == {"g"}
     reconciler.take(wanted(2, lease("g", 60), lease("h", 60, "192.0.2.2")), clock.boottime())
     firewall.refusals = 9
-    with pytest.raises(EnforcementFailed):
-        reconciler.reconcile()
+    outcome = reconciler.reconcile()
+    assert outcome.in_force == {"g"}
+    assert outcome.refused == "the kernel refused"
+    assert "the kernel refused" in reconciler.notes[0]
+
+
+def test_what_shuts_is_never_held_up_by_an_opening(
+    reconciler: Reconciler, firewall: Firewall, clock: SetClock
+) -> None:
+    """One that the kernel refuses must not keep a revocation, a closing or a cut from anybody."""
+    reconciler.take(wanted(1, lease("g", 60), lease("h", 60, "192.0.2.2")), clock.boottime())
+    reconciler.reconcile()
+    firewall.is_full = True
+    cut = Cut("g", (SSH,), (AddressPrefix.parse("192.0.2.1"),), timedelta(seconds=60))
+    shut = frozenset({ClosedPort(SSH), ClosedPort(RDP)})
+    more = (lease("h", 9, "192.0.2.2"), lease("i", 60, "192.0.2.3"))
+    state = DesiredState("m", 2, shut, frozenset(), more, (cut,))
+    reconciler.take(state, clock.boottime())
+    outcome = reconciler.reconcile()
+    assert firewall.rules.closed == shut
+    assert not firewall.rules.openings, "what was to end earlier has ended too"
+    assert [each for each in firewall.applied if isinstance(each, PutCut)]
+    assert outcome.in_force == frozenset()
+    assert reconciler.reconcile().drift == "", "nobody else edited anything"
+    assert len(reconciler.notes) == 1
+
+    firewall.is_full = False
+    assert reconciler.reconcile().in_force == {"h", "i"}
+    firewall.is_full = True
+    reconciler.take(wanted(3, lease("j", 60)), clock.boottime())
+    reconciler.reconcile()
+    assert len(reconciler.notes) == 2, "said again when it comes again"
+
+
+def test_at_the_start_the_ports_are_shut_although_no_opening_can_be_put(
+    firewall: Firewall, clock: SetClock
+) -> None:
+    """After a reboot: else a memory that the kernel refuses would leave every port open."""
+    memory = Memory()
+    before = Reconciler(firewall, memory, clock)
+    before.restore(None)
+    before.take(wanted(1, lease("g", 60)), clock.boottime())
+    before.open_locally(
+        "local-1",
+        HeldLease((SSH,), (AddressPrefix(None),), clock.boottime() + 60, is_local=True),
+        None,
+    )
+    before.save()
+    booted = Firewall()
+    booted.is_full = True
+    reconciler = Reconciler(booted, memory, clock)
+    reconciler.restore(booted.observe().rules)
+    assert reconciler.reconcile().in_force == frozenset()
+    assert booted.rules == RuleSet(frozenset({ClosedPort(SSH)}))
+
+    booted = Firewall()
+    booted.refused = "g"
+    reconciler = Reconciler(booted, memory, clock)
+    reconciler.restore(booted.observe().rules)
+    assert reconciler.reconcile().in_force == {"local-1"}, "root's own way in goes first"
 
 
 def test_an_unreadable_firewall_is_not_an_empty_one(
@@ -235,8 +307,8 @@ def test_a_death_before_a_port_is_let_go_loses_no_release(
     reconciler.reconcile()
     reconciler.take(wanted(2, released=frozenset({SSH})), clock.boottime())
     firewall.refusals = 9
-    with pytest.raises(EnforcementFailed):
-        reconciler.reconcile()
+    assert reconciler.reconcile().refused
+    reconciler.save()
     assert memory.held.closed == {ClosedPort(SSH)}
     firewall.refusals = 0
 
@@ -246,7 +318,9 @@ def test_a_death_before_a_port_is_let_go_loses_no_release(
     assert {closed.port for closed in firewall.rules.closed} == {SSH}
     born_again.take(wanted(2, released=frozenset({SSH})), clock.boottime())
     born_again.reconcile()
+    born_again.save()
     assert not firewall.rules.closed
+    assert not memory.held.closed
 
 
 def test_the_guard_has_the_last_word(firewall: Firewall, clock: SetClock) -> None:

@@ -13,16 +13,14 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Protocol
 
+from bascule.agent.state import parse_state
 from bascule.agent.witness import Witness
 from bascule.client.assertion import make_assertion
 from bascule.client.https import Https, HttpsFailure, Response
-from bascule.domain.desired import Cut, DesiredState, Lease
+from bascule.domain.desired import DesiredState
 from bascule.domain.knocks import Knock
-from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import AuthenticationFailed, BasculeError, ServerUnreachable
 from bascule.interfaces import Clock
@@ -204,7 +202,7 @@ class HttpLink:
 def _json(response: Response) -> dict[str, Any]:
     try:
         answer = json.loads(response.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return answer if isinstance(answer, dict) else {}
 
@@ -218,44 +216,6 @@ def _time_told(response: Response, otherwise: float) -> float:
         return parse_instant(_json(response)["timestamp"]).timestamp()
     except (KeyError, BasculeError, TypeError):
         return otherwise
-
-
-def parse_state(data: Mapping[str, Any]) -> DesiredState:
-    """The state as the wire writes it; anything unexpected raises ServerUnreachable."""
-    try:
-        return DesiredState(
-            machine_uid=data["machineUid"],
-            generation=int(data["generation"]),
-            closed=frozenset(
-                ClosedPort(_port(each), OnExpiry(each["onExpiry"])) for each in data["closed"]
-            ),
-            released={_port(each): int(each["generation"]) for each in data["released"]},
-            leases=tuple(
-                Lease(
-                    each["grantId"],
-                    tuple(_port(port) for port in each["ports"]),
-                    tuple(AddressPrefix.parse(text) for text in each["sources"]),
-                    timedelta(milliseconds=each["remainingMs"]),
-                    int(each["extension"]),
-                )
-                for each in data["leases"]
-            ),
-            cuts=tuple(
-                Cut(
-                    each["grantId"],
-                    tuple(_port(port) for port in each["ports"]),
-                    tuple(AddressPrefix.parse(text) for text in each["sources"]),
-                    timedelta(milliseconds=each["remainingMs"]),
-                )
-                for each in data["cuts"]
-            ),
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise ServerUnreachable(f"The server sent a state that cannot be read: {error}.") from error
-
-
-def _port(data: Mapping[str, Any]) -> PortKey:
-    return PortKey(TransportProtocol(data["protocol"]), int(data["number"]))
 
 
 def report_json(report: Report) -> dict[str, Any]:

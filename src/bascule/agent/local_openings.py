@@ -20,13 +20,13 @@ import structlog
 from bascule.agent.memory import HeldFile
 from bascule.domain.desired import HeldLease
 from bascule.domain.net import AddressPrefix, PortKey
-from bascule.errors import BasculeError
+from bascule.errors import BasculeError, EnforcementFailed
 from bascule.files import write_atomically
 from bascule.interfaces import Clock
 from bascule.services.fleet import LocalOpening
 from bascule.services.held import LOCAL
 from bascule.services.owned_driver import OwnedDriver
-from bascule.services.reconcile import Reconciler
+from bascule.services.reconcile import Outcome, Reconciler
 
 log = structlog.get_logger("bascule.agent")
 
@@ -90,6 +90,15 @@ def local_lease(
     )
 
 
+def check_opened(outcome: Outcome, grant_id: str) -> None:
+    """Raise EnforcementFailed when the firewall refused to open: root is not told that it did."""
+    if outcome.refused and grant_id not in outcome.in_force:
+        raise EnforcementFailed(
+            f"The firewall refused the opening: {outcome.refused}",
+            advice="It is tried again at each look: see bascule agent status.",
+        )
+
+
 def open_without_agent(
     driver: OwnedDriver,
     state: Path,
@@ -107,6 +116,7 @@ def open_without_agent(
     driver.take_over(lambda: None)
     grant_id, lease, opening = local_lease(clock, port, sources, duration)
     reconciler.open_locally(grant_id, lease, None)
-    reconciler.reconcile()
+    outcome = reconciler.reconcile()
     reconciler.save()
     LocalOpenings(state).add(opening)
+    check_opened(outcome, grant_id)

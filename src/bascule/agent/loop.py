@@ -23,7 +23,8 @@ import structlog
 from bascule import __version__
 from bascule.agent.knocks import KnockTally
 from bascule.agent.link import KeyRefused, Link
-from bascule.agent.local_openings import LocalOpenings, local_lease
+from bascule.agent.local_openings import LocalOpenings, check_opened, local_lease
+from bascule.agent.state import StateRefused
 from bascule.agent.witness import Witness
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
@@ -171,6 +172,8 @@ class AgentLoop:
             if outcome.drift:
                 self._drift.append(outcome.drift)
                 log.warning("rules were changed by somebody else and put back", what=outcome.drift)
+            if outcome.refused:
+                log.error("the firewall took only what shuts", why=outcome.refused)
             self._report(outcome)
             self._driver.tidy()
             self._reconciler.save()
@@ -219,6 +222,12 @@ class AgentLoop:
             state = self._link.fetch_state(self._reconciler.look_ahead)
         except KeyRefused as error:
             self._refused(error)
+            return
+        except StateRefused as error:
+            log.error("state refused: what is held stays", why=error.message)
+            self._reconciler.note("the server sent a state that cannot be: what is held stays")
+            self._is_connected = True  # it is there, and is to hear of it
+            self._back_off()
             return
         except BasculeError as error:
             self._lost(error)
@@ -339,9 +348,10 @@ class AgentLoop:
         """Open by root's word, time-boxed; reported to the server as soon as it is there."""
         grant_id, lease, opening = local_lease(self._clock, port, sources, duration)
         self._reconciler.open_locally(grant_id, lease, None)
-        self._reconciler.reconcile()
+        outcome = self._reconciler.reconcile()
         self._reconciler.save()
         self._local.add(opening)
+        check_opened(outcome, grant_id)
         log.warning("opened locally", port=str(port), sources=[str(s) for s in sources])
         return grant_id
 

@@ -12,14 +12,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bascule.domain.decide import MAXIMUM_OPENINGS_PER_MACHINE as MOST_OPENINGS
 from bascule.domain.desired import Held, HeldLease
+from bascule.domain.grant import opening_count
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.errors import ConfigurationError
 from bascule.files import write_atomically
 from bascule.interfaces import Clock
@@ -27,6 +31,7 @@ from bascule.interfaces import Clock
 NEWEST = "held.json"
 PREVIOUS = "held.previous.json"
 MANAGEMENT_PORTS = (22, 3389, 5985, 5986)
+MOST_NAMED = 5  # of what is dropped at a load, in its note
 FALLBACK = frozenset(
     ClosedPort(PortKey(TransportProtocol.TCP, number)) for number in MANAGEMENT_PORTS
 )
@@ -98,7 +103,7 @@ class HeldFile:
             self.notes.append(
                 "the saved state is damaged: closed what the one before it closed, restored no grant"
             )
-            old = _held(previous["held"])
+            old = self._sound(previous)
             return Held(generation=old.generation, closed=old.closed)
         self.notes.append("no saved state is readable: closed the management ports")
         return Held(closed=FALLBACK)
@@ -116,7 +121,7 @@ class HeldFile:
         return None
 
     def _restore(self, body: Mapping[str, Any]) -> Held:
-        held = _held(body["held"])
+        held = self._sound(body)
         if body["bootId"] == self._boot:
             return held
         passed = self._clock.now().timestamp() - body["savedAt"]
@@ -132,6 +137,45 @@ class HeldFile:
             cuts=_shifted(held.cuts, shift),
             ended=_shifted(held.ended, shift),
         )
+
+    def _sound(self, body: Mapping[str, Any]) -> Held:
+        """What was saved, without what no firewall holds and no server of ours can have sent.
+
+        It would be refused after every reboot, with all that is beside it. What is dropped
+        opens nothing: a number that is no port's, a grant, a cut.
+        """
+        saved = _held(body["held"])
+        longest = MAXIMUM_DURATION.total_seconds()
+        known = {"lease": saved.leases, "cut": saved.cuts, "ended lease": saved.ended}
+        kept = {
+            what: {key: each for key, each in leases.items() if _is_sound(each, body, longest)}
+            for what, leases in known.items()
+        }
+        leases = kept["lease"]
+        told = [each for each in leases.values() if not each.is_local]
+        if sum(opening_count(each.ports, each.sources) for each in told) > MOST_OPENINGS:
+            kept["lease"] = {key: each for key, each in leases.items() if each.is_local}
+        closed = frozenset(each for each in saved.closed if _is_port(each.port))
+        dropped = [
+            *(f"closed port {each.port}" for each in sorted(saved.closed - closed, key=str)),
+            *(f"{what} {key}" for what in known for key in known[what] if key not in kept[what]),
+        ]
+        if dropped:
+            named = ", ".join(dropped[:MOST_NAMED])
+            self.notes.append(f"{len(dropped)} of the saved state cannot be, dropped: {named}")
+        return replace(
+            saved, closed=closed, leases=kept["lease"], cuts=kept["cut"], ended=kept["ended lease"]
+        )
+
+
+def _is_sound(lease: HeldLease, body: Mapping[str, Any], longest: float) -> bool:
+    """Could it have been held when this was saved?"""
+    is_timed = math.isfinite(lease.deadline) and lease.deadline <= body["boottime"] + longest
+    return is_timed and all(_is_port(port) for port in lease.ports)
+
+
+def _is_port(port: PortKey) -> bool:
+    return type(port.number) is int and 1 <= port.number <= 65535
 
 
 def _shifted(leases: Mapping[str, HeldLease], seconds: float) -> dict[str, HeldLease]:

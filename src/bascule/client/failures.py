@@ -41,6 +41,7 @@ DENIAL_CODES = frozenset(  # what domain.decide answers; a test holds the two to
         "PortsRequired",
         "SourceNotAllowed",
         "TooManyGrants",
+        "TooManyOpenings",
     }
 )
 

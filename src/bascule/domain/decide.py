@@ -7,7 +7,9 @@ Rules, each with its neighbouring deny in the tests:
   the policy must name the machine and the port; the source must lie inside the rule's
   sources (containment, not text); the end must be after now and at most the rule's
   maximum away, 60 s of clock difference tolerated and cut off; a required justification
-  must be there; a requestor has at most 100 live grants a machine, a machine 10,000.
+  must be there; a requestor has at most 100 live grants a machine, a machine 10,000;
+  their openings, one a source and transport protocol, are at most 2,000 and 30,000: a set of
+  the kernel that is full refuses whatever else is to be changed with it.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ from bascule.errors import Problem
 CLOCK_TOLERANCE = timedelta(seconds=60)  # EDGES A14
 MAXIMUM_LIVE_PER_REQUESTOR = 100  # on one machine, EDGES A15
 MAXIMUM_LIVE_PER_MACHINE = 10_000
+MAXIMUM_OPENINGS_PER_REQUESTOR = 2_000  # on one machine: 1,000 sources of a port, TCP and UDP
+MAXIMUM_OPENINGS_PER_MACHINE = 30_000  # twice that fits in a set of the kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,34 @@ def _check_limits(
                 "TooManyGrants",
                 f"The machine would have {on_machine[uid] + new} live grants; at most "
                 f"{MAXIMUM_LIVE_PER_MACHINE} are allowed.",
+            )
+    yield from _check_openings(grants, kept, request)
+
+
+def _check_openings(
+    grants: Sequence[Grant], kept: Sequence[Grant], request: AccessRequest
+) -> Iterable[Problem]:
+    on_machine, mine, asked = Counter[str](), Counter[str](), Counter[str]()
+    for grant in kept:
+        on_machine[grant.machine_uid] += grant.opening_count
+        if grant.requestor_id == request.requestor_id:
+            mine[grant.machine_uid] += grant.opening_count
+    for grant in grants:
+        asked[grant.machine_uid] += grant.opening_count
+    for uid, new in asked.items():
+        if mine[uid] + new > MAXIMUM_OPENINGS_PER_REQUESTOR:
+            yield Problem(
+                "TooManyOpenings",
+                f"You would hold {mine[uid] + new} openings on one machine, counting each source "
+                f"for TCP and for UDP; at most {MAXIMUM_OPENINGS_PER_REQUESTOR} are allowed. "
+                "Name fewer sources, or a range that contains them.",
+            )
+        if on_machine[uid] + new > MAXIMUM_OPENINGS_PER_MACHINE:
+            yield Problem(
+                "TooManyOpenings",
+                f"The machine would have {on_machine[uid] + new} openings, counting each source "
+                f"for TCP and for UDP; at most {MAXIMUM_OPENINGS_PER_MACHINE} are allowed. "
+                "Name fewer sources, or a range that contains them.",
             )
 
 

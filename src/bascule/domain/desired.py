@@ -8,7 +8,8 @@ extension is recorded, unites what is closed and only lets go of what is release
 
 Rules (EDGES A7, A8, A10): nothing opens by omission, by an old state or by a slow one; a
 closed port leaves only by an explicit release; no element lives under a millisecond;
-overlapping leases of one key are counted: the opening lasts as long as the longest.
+overlapping leases of one key are counted: the opening lasts as long as the longest. Cuts
+are never more than a firewall holds: beyond MOST_CUTS every source of those ports is cut.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from bascule.domain.grant import Grant
+from bascule.domain.decide import MAXIMUM_OPENINGS_PER_MACHINE
+from bascule.domain.grant import Grant, opening_count
 from bascule.domain.machine import ClosedPort
-from bascule.domain.net import AddressPrefix, Network, PortKey
+from bascule.domain.net import EVERY_IPV4, EVERY_IPV6, AddressPrefix, Network, PortKey
+from bascule.domain.policy import MAXIMUM_DURATION
 
 STALE_AFTER = 30.0  # seconds between asking and holding; an older answer opens nothing
 CUT_FOR = timedelta(minutes=2)  # how long a killed source stays looked up (EDGES A24)
+MOST_CUTS = MAXIMUM_OPENINGS_PER_MACHINE  # elements of one firewall
 SHORTEST = timedelta(milliseconds=1)  # no element is written with less
 REMEMBER_ENDED = 3600.0  # seconds past its end for which a lease that left is remembered
 
@@ -100,28 +104,38 @@ def desired_state(
     ``grants`` may hold any of the machine's; only live ones with time left are leased.
     ``cut_grants`` are those whose connections somebody had cut, at their end or long after
     it; they are named for CUT_FOR from that act.
-    A clock that went back leases nothing for longer than was granted (EDGES A8).
+    A clock that went back leases nothing for longer than was granted (EDGES A8), nor
+    anything for longer than a grant can last or a cut does: a point would refuse it.
     """
     leases = tuple(
         Lease(
             grant.id,
             grant.port_keys,
             grant.sources,
-            grant.ends_at - max(now, grant.started_at),
+            min(grant.ends_at - max(now, grant.started_at), MAXIMUM_DURATION),
             grant.extension,
         )
         for grant in grants
         if grant.is_live and grant.machine_uid == machine_uid and grant.ends_at - now >= SHORTEST
     )
     cuts = tuple(
-        Cut(grant.id, grant.port_keys, grant.sources, grant.cut_at + CUT_FOR - now)
+        Cut(grant.id, grant.port_keys, grant.sources, min(grant.cut_at + CUT_FOR - now, CUT_FOR))
         for grant in cut_grants
         if grant.cut_at is not None and grant.cut_at + CUT_FOR - now >= SHORTEST
     )
     shut = frozenset(closed)
     still_shut = {each.port for each in shut}
     let_go = {port: since for port, since in released.items() if port not in still_shut}
-    return DesiredState(machine_uid, generation, shut, let_go, leases, cuts)
+    return DesiredState(machine_uid, generation, shut, let_go, leases, _bounded(cuts))
+
+
+def _bounded(cuts: tuple[Cut, ...]) -> tuple[Cut, ...]:
+    """The cuts, or one of every source where they are more than a firewall holds."""
+    if sum(opening_count(cut.ports, cut.sources) for cut in cuts) <= MOST_CUTS:
+        return cuts
+    longest = max(cuts, key=lambda cut: cut.remaining)
+    ports = dict.fromkeys(port for cut in cuts for port in cut.ports)
+    return (replace(longest, ports=tuple(ports), sources=(AddressPrefix(None),)),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +269,18 @@ def rule_set(held: Held, now: float) -> RuleSet:
         if remaining >= SHORTEST:
             for key in _keys(cut, shut):
                 cuts[key] = max(remaining, cuts.get(key, remaining))
-    return RuleSet(held.closed, openings, cuts)
+    return RuleSet(held.closed, openings, _few(cuts))
+
+
+def _few(cuts: dict[OpeningKey, timedelta]) -> dict[OpeningKey, timedelta]:
+    """The cuts, or those of every source where they are more than a firewall holds."""
+    if len(cuts) <= MOST_CUTS:
+        return cuts
+    longest = max(cuts.values())
+    ports = dict.fromkeys(key.port for key in cuts)
+    return {
+        OpeningKey(every, port): longest for port in ports for every in (EVERY_IPV4, EVERY_IPV6)
+    }
 
 
 def _keys(lease: HeldLease, shut: set[PortKey]) -> Iterable[OpeningKey]:

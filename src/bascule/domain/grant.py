@@ -13,6 +13,7 @@ a foreign key and docs draw it from here. ``state`` is what is really so; Azure'
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -109,11 +110,21 @@ class Grant:
         return tuple(PortKey(transport, self.number) for transport in self.protocol.transports)
 
     @property
+    def opening_count(self) -> int:
+        """So many elements it takes in a firewall: each source's, for each transport protocol."""
+        return opening_count(self.port_keys, self.sources)
+
+    @property
     def opening(self) -> tuple[str, str, int, frozenset[AddressPrefix]]:
         """Requestor, machine, port and sources: where they are the same, the newer grant takes
         the older one's place.
         """
         return self.requestor_id, self.machine_uid, self.number, frozenset(self.sources)
+
+
+def opening_count(ports: Sequence[PortKey], sources: Iterable[AddressPrefix]) -> int:
+    """How many openings it is to admit ``sources`` to ``ports``; ``*`` is one a family."""
+    return len(ports) * sum(len(source.networks) for source in sources)
 
 
 def move(grant: Grant, to: GrantState, **changes: object) -> Grant:

@@ -6,11 +6,14 @@ then open, and release last, so that a plan that stops half-way has never opened
 Remaining times drift by the milliseconds between two looks, so an opening is rewritten
 only when it differs by more than TOLERANCE; a shorter desired end within TOLERANCE stays
 as the kernel has it. A cut is rewritten only to last longer.
+
+A driver takes a plan whole or not at all, so one opening that it refuses would hold up every
+closing beside it. ``closing_halves`` are what to apply then: less and less, never less shut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -101,3 +104,37 @@ def _difference(desired: RuleSet, observed: RuleSet) -> Iterable[Operation]:
     for port in sorted(held):
         if port not in wanted:
             yield ReleasePort(port)
+
+
+def closing_halves(
+    operations: Iterable[Operation], observed: RuleSet, kept: Collection[str]
+) -> Iterable[tuple[Operation, ...]]:
+    """What is left of a refused plan: first the openings of ``kept`` grants and all that shuts,
+    then all that shuts, then without cuts. Nothing is released, and what was to end earlier ends.
+    """
+    given = tuple(operations)
+    yield tuple(_without_openings(given, observed, kept, has_cuts=True))
+    yield tuple(_without_openings(given, observed, (), has_cuts=True))
+    yield tuple(_without_openings(given, observed, (), has_cuts=False))
+
+
+def _without_openings(
+    operations: Iterable[Operation], observed: RuleSet, kept: Collection[str], *, has_cuts: bool
+) -> Iterable[Operation]:
+    for operation in operations:
+        match operation:
+            case Rebuild(rules):
+                wanted = {each.port for each in rules.closed}
+                still = frozenset(each for each in observed.closed if each.port not in wanted)
+                few = {k: each for k, each in rules.openings.items() if each.grant_id in kept}
+                yield Rebuild(RuleSet(rules.closed | still, few, rules.cuts if has_cuts else {}))
+            case PutOpening(opening) if opening.grant_id not in kept:
+                old = observed.openings.get(opening.key)
+                if old is not None and opening.remaining < old.remaining:
+                    yield DropOpening(opening.key)
+            case ReleasePort():
+                pass
+            case PutCut() if not has_cuts:
+                pass
+            case _:
+                yield operation

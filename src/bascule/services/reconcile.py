@@ -4,8 +4,8 @@ The same code runs in a host's agent and in a server that guards its own host: o
 driver and where the desired state comes from differ. Level, not edge: each pass reads
 everything, acts, reads back; whatever woke it is only a hint.
 
-Failure direction: an unreadable firewall is an error, never an empty one; a refused plan
-leaves the firewall as it was, and the next pass tries again; what is held in memory is
+Failure direction: an unreadable firewall is an error, never an empty one; of a plan that is
+refused again and again what shuts is applied alone, and the next pass tries the rest; what is held in memory is
 shut even when the server says nothing; a memory that cannot be written (a full disk) is said
 and tried again, and what is to be shut is shut all the same.
 """
@@ -13,7 +13,7 @@ and tried again, and what is to be shut is shut all the same.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bascule.domain.desired import (
@@ -29,13 +29,14 @@ from bascule.domain.desired import (
 from bascule.domain.guard import Guard, bound
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey
-from bascule.domain.plan import Observed, plan
+from bascule.domain.plan import Observed, Operation, closing_halves, plan
 from bascule.errors import BasculeError, EnforcementFailed
 from bascule.interfaces import Clock, Driver, HeldStore
 from bascule.services.tampering import name_edits
 
 MOST_NOTED = 256
 NOT_KEPT = "what this agent knows cannot be kept over a reboot"
+NOT_OPENED = "the firewall refused a change: only what shuts was applied, and no opening"
 LOOK_HOLDS = 0.03  # seconds, less than plan.TOLERANCE: what was seen must still be so
 COUNTED_FOR = 30.0  # seconds in which the sessions of an ended grant are counted
 ATTEMPTS = 3  # a plan may be overtaken by an element that ends meanwhile
@@ -50,6 +51,7 @@ class Outcome:
     observed: Observed
     drift: str = ""  # what somebody had changed, healed now
     sessions: Mapping[str, int] | None = None
+    refused: str = ""  # why the firewall took only what shuts
 
 
 class Reconciler:
@@ -120,10 +122,10 @@ class Reconciler:
         return self._driver.observe()
 
     def reconcile(self) -> Outcome:
-        """One pass; raises EnforcementFailed when the firewall could not be brought there."""
+        """One pass; raises EnforcementFailed when not even what is to be shut could be shut."""
         if self.held.closed != self._saved.closed or self._has_ended_early():
-            self._save_ahead()  # what is shut must be known to whoever comes after, before
-        drift = ""
+            self.save()  # what is shut must be known to whoever comes after, before
+        drift = refused = ""
         for attempt in range(ATTEMPTS):
             now = self._clock.boottime()
             self._replace(forget_ended(self.held, now))
@@ -140,13 +142,35 @@ class Reconciler:
                 self._settled = None
                 self._driver.apply(operations)
                 self._has_loaded = True
-            except EnforcementFailed:
+            except EnforcementFailed as error:
                 if attempt == ATTEMPTS - 1:
-                    raise
+                    self._shut_alone(operations, observed, error)
+                    refused = error.message
         else:
             observed = self._driver.observe()
-        self._settled = self.held
-        return self._outcome(observed, drift)
+        if refused:
+            self._note((f"{NOT_OPENED}: {refused}",))
+        else:
+            self._settled = self.held
+            self._forget_note(NOT_OPENED)
+        return replace(self._outcome(observed, drift), refused=refused)
+
+    def _shut_alone(
+        self, operations: Sequence[Operation], observed: Observed, refusal: EnforcementFailed
+    ) -> None:
+        """Apply what shuts of a plan that was refused; raises ``refusal`` when that is too.
+
+        What root opened here comes along if it can: it may be his only way in.
+        """
+        local = {key for key, lease in self.held.leases.items() if lease.is_local}
+        for half in closing_halves(operations, observed.rules, local):
+            if not half:
+                return
+            with contextlib.suppress(EnforcementFailed):
+                self._driver.apply(half)
+                self._has_loaded = True
+                return
+        raise refusal
 
     def count_sessions(self) -> Mapping[str, int]:
         """Live connections of grants that ended in the last COUNTED_FOR, by grant id.
@@ -171,21 +195,15 @@ class Reconciler:
         return alive
 
     def save(self) -> None:
-        """Keep what is held across death and reboot, when it changed."""
-        self._keep(self.held)
+        """Keep what is held across death and reboot, when it changed.
 
-    def _save_ahead(self) -> None:
-        """Keep what is held, but what is let go only once the firewall has let it go: whoever
-        comes after a death in between finds it shut, and takes the release in anew.
+        What is let go is kept as shut until the firewall has let it go: whoever comes after a
+        death in between finds it shut, and takes the release in anew.
         """
-        named = {closed.port for closed in self.held.closed}
+        held, named = self.held, {closed.port for closed in self.held.closed}
         leaving = frozenset(each for each in self._saved.closed if each.port not in named)
-        ahead = self.held
-        if leaving:
-            ahead = replace(ahead, closed=ahead.closed | leaving, generation=self._saved.generation)
-        self._keep(ahead)
-
-    def _keep(self, held: Held) -> None:
+        if leaving and held != self._settled:
+            held = replace(held, closed=held.closed | leaving, generation=self._saved.generation)
         if held == self._saved:
             return
         try:
@@ -194,7 +212,7 @@ class Reconciler:
             self._note((f"{NOT_KEPT}: {error.message}",))
             return
         self._saved = held
-        self._noted = {note: None for note in self._noted if not note.startswith(NOT_KEPT)}
+        self._forget_note(NOT_KEPT)
 
     def _has_ended_early(self) -> bool:
         """Does the memory hold a lease for longer than we do? A death must not bring it back."""
@@ -239,6 +257,10 @@ class Reconciler:
         )
         return Outcome(self.held.generation, in_force | still_open, observed, drift)
 
+    def note(self, note: str) -> None:
+        """Have this told to the server, once."""
+        self._note((note,))
+
     def _note(self, notes: tuple[str, ...]) -> None:
         for note in notes:
             if note not in self._noted:
@@ -246,6 +268,10 @@ class Reconciler:
                 self.notes.append(note)
         while len(self._noted) > MOST_NOTED:
             del self._noted[next(iter(self._noted))]
+
+    def _forget_note(self, beginning: str) -> None:
+        """It is over: when it comes again it is said again."""
+        self._noted = {note: None for note in self._noted if not note.startswith(beginning)}
 
 
 def _networks(lease: HeldLease) -> set[object]:

@@ -110,6 +110,14 @@ _REQUESTS: Mapping[str, Pair] = {
         "Close some of them first, under Open now.",
         "Fermez-en d’abord quelques-unes, sous Ouverts maintenant.",
     ),
+    "reason.TooManyOpenings": (
+        "These are more sources than one machine takes at the same time.",
+        "Il y a plus de sources qu’une machine n’en accepte simultanément.",
+    ),
+    "way.TooManyOpenings": (
+        "Name fewer sources, or a range that contains them.",
+        "Indiquez moins de sources, ou une plage qui les contient.",
+    ),
     "reason.TooManyPorts": (
         "These are more ports than one request takes.",
         "Il y a plus de ports qu’une demande n’en accepte.",
