@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from bascule.agent.enrolment import (
     parse_token,
     trust_of,
 )
-from bascule.errors import AuthenticationFailed, ServerUnreachable
+from bascule.agent.install import unit_text
+from bascule.errors import AuthenticationFailed, ConfigurationError, ServerUnreachable
 from tests.unit.client.test_connection import Site
 
 pytestmark = pytest.mark.sockets
@@ -112,3 +114,20 @@ def test_an_identity_of_before_it_held_its_ca_is_still_one(site: Site, state: Pa
     (state / "identity.json").write_text(json.dumps(data))
     assert load_identity(state) is not None
     assert len(trust_of(state).get_ca_certs()) == 1
+
+
+def test_a_service_may_write_where_its_state_is(tmp_path: Path) -> None:
+    """ProtectSystem=strict: elsewhere it may not, and would never start."""
+    usual = unit_text(sys.executable, Path("/var/lib/bascule-agent")).splitlines()
+    assert "StateDirectory=bascule-agent" in usual
+    assert not [line for line in usual if line.startswith("ReadWritePaths=")]
+    text = unit_text(sys.executable, Path("/srv/it's a state")).splitlines()
+    assert 'ReadWritePaths="/srv/it\'s a state"' in text
+    (command,) = (line for line in text if line.startswith("ExecStart="))
+    assert command.endswith('--state "/srv/it\'s a state"')
+    assert "StateDirectory=bascule-agent" not in text, "nothing is left there that nobody uses"
+    relative = unit_text(sys.executable, Path("here"))
+    assert f"ReadWritePaths={Path('here').absolute()}" in relative
+    for odd in ("/srv/a\nb", "/srv/100%", '/srv/"'):
+        with pytest.raises(ConfigurationError):
+            unit_text(sys.executable, Path(odd))
