@@ -232,6 +232,63 @@ def test_install_from_an_ssh_session_lets_its_peer_in_first(world: SmallWorld) -
     assert until(lambda: world.events("OpenedLocally"), 10), "and it is on record"
 
 
+def test_install_takes_the_place_of_an_agent_that_does_not_run(world: SmallWorld) -> None:
+    """A12, A25: nothing changes while another agent lives on that state; and then the new
+    identity inherits what is shut and what root opened, no grant and no generation."""
+    world.network.echo(2222)
+    world.start(rule(22), rule(2222))
+    world.request(22, 600)
+    world.on_host("agent", "open", "-p", "2222", "--for", "10m", "--from", STRANGER, *_where(world))
+    assert world.lets_in(22)
+    assert until(lambda: world.events("OpenedLocally"), 10)
+    files = {path: path.read_bytes() for path in _lasting(world)}
+    refused = _install(world, world.enrol_token(replaces=True))
+    assert refused.returncode != 0
+    assert f"Another agent runs on {world.state}" in refused.stderr
+    assert "systemctl stop" in refused.stderr
+    assert {path: path.read_bytes() for path in _lasting(world)} == files
+    assert not world.events("EnrolmentRefused")
+    assert not world.agent_status()["refused"], "it never asked the server"
+
+    assert world.agent is not None
+    world.agent.kill(signal.SIGTERM)
+    wrong = _install(world, world.enrol_token())
+    assert wrong.returncode != 0
+    assert "--replace" in wrong.stderr
+    world.token = ""
+    world.start_agent()
+    world.wait_enforced()
+    assert world.lets_in(22), "a token that is refused takes nothing away"
+    world.agent.kill(signal.SIGTERM)
+    world.ask(lambda c: machines.delete_machine(c, world.machine_id))
+    world.add_machine()
+    _install(world, world.token, check=True)
+    world.token = ""
+    world.start_agent()
+    world.wait_enforced()
+    assert not world.agent_status()["refused"]
+    assert not world.events("GenerationOvertaken"), "its server counts from the start"
+    assert not world.lets_in(22), "a grant of the machine before"
+    assert world.network.stranger.reaches(2222), "by root's word"
+    assert not world.lets_in(2222)
+
+
+def _lasting(world: SmallWorld) -> list[Path]:
+    """The files of an agent's state that do not change by themselves."""
+    return [each for each in world.state.iterdir() if each.name not in {"witness.json", "lock"}]
+
+
+def _install(
+    world: SmallWorld, token: str, check: bool = False
+) -> subprocess.CompletedProcess[str]:
+    units = world.folder / "units"
+    units.mkdir(exist_ok=True)
+    return world.on_host(
+        "agent", "install", "--server", f"https://{INNER}:{PORT}", "--token", token,
+        "--state", str(world.state), "--unit-folder", str(units), check=check,
+    )  # fmt: skip
+
+
 def test_the_unit_starts_before_the_network_and_after_nftables(tmp_path: Path) -> None:
     """A6, A25: `systemd-analyze verify` has nothing to say of the unit itself."""
     if shutil.which("systemd-analyze") is None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -47,12 +49,48 @@ class Owner:
 
     def install(self) -> None:
         self.bascule("machine", "add", "web-1", "--address", HOST)
-        made = json.loads(self.bascule("machine", "enrol", "web-1", "-o", "json"))
-        self.bascule(
-            "agent", "install", "--server", "https://127.0.0.1:8443", "--token", made["token"]
-        )
+        self.install_agent(self.token())
         self.bascule("policy", "set", "web-1", "--port", str(PORT))
         assert until(lambda: not self.machine.client.reaches(PORT, HOST), 20)
+
+    def token(self, *words: str) -> str:
+        made = json.loads(self.bascule("machine", "enrol", "web-1", *words, "-o", "json"))
+        return str(made["token"])
+
+    def install_agent(self, token: str, check: bool = True) -> str:
+        where = ("--server", "https://127.0.0.1:8443", "--token", token)
+        return self.bascule("agent", "install", *where, check=check)
+
+    def is_connected(self) -> bool:
+        said = self.bascule("agent", "status", check=False)
+        return "connected" in said and "does not know" not in said
+
+    def key(self) -> str:
+        found = json.loads(self.machine.run("cat", "/var/lib/bascule-agent/identity.json"))
+        return str(found["privateKey"])
+
+    def main_pid(self) -> str:
+        return self.machine.run("systemctl", "show", "-P", "MainPID", AGENT)
+
+
+@contextmanager
+def shut_throughout(machine: BootedMachine) -> Iterator[None]:
+    """The client knocks all the time, and no knock is answered."""
+    over, answered = threading.Event(), []
+
+    def knock() -> None:
+        while not over.is_set():
+            answered.append(machine.client.reaches(PORT, HOST, wait=0.1))
+
+    knocking = threading.Thread(target=knock)
+    knocking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        knocking.join()
+    assert len(answered) > 5
+    assert not any(answered)
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +126,41 @@ def test_the_service_manager_keeps_the_table_owned_when_the_agent_is_killed(owne
     assert until(is_back, 20)
     assert not machine.client.reaches(PORT, HOST)
     assert "bascule" in machine.run("nft", "list", "tables")
+
+
+def test_a_new_agent_is_installed_over_the_service_that_runs(owner: Owner) -> None:
+    """What ``machine enrol --replace`` prints gets its user in, not out (EDGES A12, A25)."""
+    machine = owner.machine
+    assert until(owner.is_connected, 20)
+    key, process = owner.key(), owner.main_pid()
+    with shut_throughout(machine):
+        said = owner.install_agent(owner.token(), check=False)
+        assert "make the token with --replace" in said
+        assert until(owner.is_connected, 20), "the agent of before serves on"
+        assert owner.key() == key
+        assert owner.main_pid() != process, "it was stopped meanwhile"
+        said = owner.install_agent(owner.token("--replace"))
+        assert f"Enabled and started {AGENT}" in said
+        assert until(owner.is_connected, 20)
+        assert owner.key() != key
+    owner.bascule("request", "web-1", "--port", str(PORT), "--from", CLIENT, "--for", "10m")
+    assert machine.client.reaches(PORT, HOST)
+    owner.bascule("revoke", "--all")
+    assert until(lambda: not machine.client.reaches(PORT, HOST), 20)
+
+
+def test_a_state_elsewhere_is_the_service_s_to_write(owner: Owner) -> None:
+    """The unit shows the whole file system read-only but for what it names."""
+    machine = owner.machine
+    where = ("--server", "https://127.0.0.1:8443", "--state", "/srv/an agent's")
+    with shut_throughout(machine):
+        owner.bascule("agent", "install", *where, "--token", owner.token("--replace"))
+        state = ("--state", "/srv/an agent's")
+        assert until(
+            lambda: "connected" in owner.bascule("agent", "status", *state, check=False), 20
+        )
+        owner.install_agent(owner.token("--replace"))
+        assert until(owner.is_connected, 20)
 
 
 def test_a_boot_shuts_before_the_network_and_gives_back_what_has_time_left(owner: Owner) -> None:

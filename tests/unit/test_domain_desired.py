@@ -25,6 +25,7 @@ from bascule.domain.desired import (
     Opening,
     OpeningKey,
     RuleSet,
+    begin_anew,
     close_all,
     desired_state,
     forget_ended,
@@ -335,6 +336,13 @@ def test_closing_all_takes_local_openings_too() -> None:
     assert close_all(held).leases == {}
     assert close_all(held).closed == SHUT
     assert rule_set(close_all(held), T).openings == {}
+
+
+def test_a_new_identity_inherits_what_is_shut_and_root_s_openings() -> None:
+    """Its server counts from the start, and may be another than the one that granted (EDGES A12)."""
+    held = fresh(Held(closed=SHUT, leases={"local": LOCAL}), state(lease(60)))
+    assert held.generation
+    assert begin_anew(held) == Held(closed=SHUT, leases={"local": LOCAL})
 
 
 # -- cuts --------------------------------------------------------------------------------------

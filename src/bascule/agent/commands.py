@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,7 +19,7 @@ from bascule.client.host_agent import (
     open_on_this_host,
     tell_agent,
 )
-from bascule.domain.net import AddressPrefix, PortKey
+from bascule.domain.net import Address, AddressPrefix, PortKey
 from bascule.domain.times import parse_duration
 from bascule.errors import (
     ConfigurationError,
@@ -27,6 +28,9 @@ from bascule.errors import (
     ServerUnreachable,
 )
 from bascule.services.owned_driver import HostParts
+
+if TYPE_CHECKING:  # loaded when a command is asked for
+    from bascule.agent.enrolment import EnrolmentToken
 
 SSH_PEER_MINUTES = 15
 AGENT_PATIENCE = 6.0  # seconds in which a service manager has started one anew
@@ -104,35 +108,49 @@ def install(server: str, token: str, state: Path, unit_folder: Path) -> None:
     """Enrol, then install a service that starts before the network.
 
     Inside an ssh session your own address is let in for 15 minutes first, so that closing
-    the ssh port does not lock you out.
+    the ssh port does not lock you out. A service that runs already is stopped meanwhile and
+    started again, with its old key when the token is refused; what is shut stays shut.
     """
-    from bascule.agent.enrolment import enrol, parse_token
-    from bascule.agent.install import UNIT_NAME, install_unit, is_systemd_running, systemctl
+    from bascule.agent.enrolment import parse_token
+    from bascule.agent.install import UNIT_NAME, is_systemd_running, stopped_unit, systemctl
     from bascule.agent.run import make_state_directory
-    from bascule.client.ssh_peer import ssh_session
 
     parsed = parse_token(token)
     make_state_directory(state)
-    session = ssh_session()
-    if session is not None:
-        peer, number = session
-        _prepare_opening(state, str(peer), number)
-        click.echo(
-            f"Your ssh session comes from {peer}: let in on port {number} for "
-            f"{SSH_PEER_MINUTES} minutes."
-        )
-    enrol(state, server.rstrip("/"), parsed)
-    click.echo(f"Enrolled with {server}; key and state are in {state}.")
-    path = install_unit(unit_folder, state)
-    click.echo(f"Wrote {path}.")
+    with stopped_unit(lambda sentence: click.echo(sentence, err=True)):
+        _put_in_place(server, parsed, state, unit_folder)
     if not is_systemd_running():
         click.echo(
             "systemd does not run here: start it yourself with 'bascule agent run'.", err=True
         )
         return
-    systemctl("daemon-reload")
     systemctl("enable", "--now", UNIT_NAME)
     click.echo(f"Enabled and started {UNIT_NAME}. See it: bascule agent status.")
+
+
+def _put_in_place(server: str, token: EnrolmentToken, state: Path, unit_folder: Path) -> None:
+    """Enrol and write the unit, while no agent runs on that state."""
+    from bascule.agent.enrolment import enrol
+    from bascule.agent.install import install_unit, is_systemd_running, systemctl, unit_text
+    from bascule.agent.run import lock_state
+    from bascule.client.ssh_peer import ssh_session
+
+    session = ssh_session()
+    text = unit_text(sys.executable, state)  # before the token is spent
+    lock = lock_state(state)
+    try:
+        enrol(state, server.rstrip("/"), token, lambda: _begin_anew(state, session))
+        if session is not None:
+            click.echo(
+                f"Your ssh session comes from {session[0]}: let in on port {session[1]} for "
+                f"{SSH_PEER_MINUTES} minutes."
+            )
+        click.echo(f"Enrolled with {server}; key and state are in {state}.")
+        click.echo(f"Wrote {install_unit(unit_folder, text)}.")
+        if is_systemd_running():
+            systemctl("daemon-reload")
+    finally:
+        os.close(lock)  # the service wants it
 
 
 @agent.command(name="open")
@@ -301,26 +319,35 @@ def _remove_without_agent(parts: HostParts) -> list[str]:
     return opened
 
 
-def _prepare_opening(state: Path, peer: str, number: int) -> None:
-    """Write an opening for the ssh peer into the agent's memory before its first start."""
+def _begin_anew(state: Path, session: tuple[Address, int] | None) -> None:
+    """Make the agent's memory a new identity's, with an opening for the ssh peer in it.
+
+    It prints nothing: where the ssh session is gone that fails, and the server has accepted.
+    """
     from dataclasses import replace
     from datetime import timedelta
 
     from bascule.agent.local_openings import LocalOpenings, local_lease
     from bascule.agent.memory import HeldFile
+    from bascule.domain.desired import begin_anew
     from bascule.domain.net import TransportProtocol
     from bascule.services.clocks import SystemClock
 
     clock = SystemClock()
     memory = HeldFile(state, clock)
-    held = memory.load()
-    port = PortKey(TransportProtocol.TCP, number)
-    sources = (AddressPrefix.parse(peer),)
-    grant_id, lease, opening = local_lease(
-        clock, port, sources, timedelta(minutes=SSH_PEER_MINUTES)
-    )
-    memory.save(replace(held, leases={**held.leases, grant_id: lease}))
-    LocalOpenings(state).add(opening)
+    before = memory.load()
+    held = begin_anew(before)
+    if session is not None:
+        peer, number = session
+        port = PortKey(TransportProtocol.TCP, number)
+        sources = (AddressPrefix.parse(str(peer)),)
+        grant_id, lease, opening = local_lease(
+            clock, port, sources, timedelta(minutes=SSH_PEER_MINUTES)
+        )
+        memory.save(replace(held, leases={**held.leases, grant_id: lease}))
+        LocalOpenings(state).add(opening)
+    elif held != before:
+        memory.save(held)
 
 
 def _control(control: Path | None, state: Path) -> Path:

@@ -2,7 +2,9 @@
 
 The token names the machine, holds a secret that works once, and the SHA-256 of the CA
 certificate that the server must show (EDGES A12). Everything that a repeat needs is on
-disk before the server is asked, so an enrolment that was killed half-way goes on.
+disk before the server is asked, so an enrolment that was killed half-way goes on. It is a
+draft, which becomes the identity by one rename once the server has said yes: whoever is
+refused remains who he was.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +24,12 @@ from bascule.agent.link import PATIENCE, Identity
 from bascule.client.https import Https, HttpsFailure
 from bascule.client.pin import fetch_ca
 from bascule.errors import AuthenticationFailed, ConfigurationError, InvalidInput, ServerUnreachable
-from bascule.files import write_atomically
+from bascule.files import sync_directory, write_atomically
 
 TOKEN_PREFIX = "bascule-enrol."  # noqa: S105  # reason: a prefix, not a secret
 IDENTITY_FILE = "identity.json"
-CA_FILE = "ca.pem"
+DRAFT_FILE = "enrolment.json"  # an identity that no server has accepted yet
+CA_FILE = "ca.pem"  # of an identity that was made before it held its CA itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,50 +77,70 @@ def load_identity(state: Path) -> Identity | None:
 
 def trust_of(state: Path) -> ssl.SSLContext:
     """TLS that trusts the pinned CA and nobody else."""
-    return ssl.create_default_context(cafile=str(state / CA_FILE))
+    ca = _read(state / IDENTITY_FILE).get("ca") or (state / CA_FILE).read_text()
+    return ssl.create_default_context(cadata=ca)
 
 
-def enrol(state: Path, server: str, token: EnrolmentToken) -> Identity:
+def is_begun(state: Path, token: EnrolmentToken) -> bool:
+    """Was an enrolment with this token cut short here? The server may know its key already."""
+    return _read(state / DRAFT_FILE).get("token") == token.text
+
+
+def enrol(
+    state: Path,
+    server: str,
+    token: EnrolmentToken,
+    before_taking: Callable[[], None] = lambda: None,
+) -> Identity:
     """Enrol with the server; safe to repeat with the same token after a crash.
 
-    Raises AuthenticationFailed when the server refuses the token, ServerUnreachable.
+    ``before_taking`` is called when the server has accepted and the identity before is still
+    in its place. Raises AuthenticationFailed when the server refuses the token,
+    ServerUnreachable; the identity before stays then.
     """
     ca = fetch_ca(server, token.ca_fingerprint)
-    write_atomically(state / CA_FILE, ca)
-    draft = _draft(state, server, token)
-    key = Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(draft["privateKey"]))
-    answer = _ask(state, server, token, key)
-    draft["tenantId"] = answer["tenantId"]
-    draft["machineId"] = answer["machineId"]
-    _write_identity(state, draft)
-    return _resume(draft)
-
-
-def _draft(state: Path, server: str, token: EnrolmentToken) -> dict[str, Any]:
-    """The identity file with a key, made once for a token and found again after a crash."""
-    path = state / IDENTITY_FILE
-    try:
-        existing: dict[str, Any] = json.loads(path.read_text())
-        if existing.get("token") == token.text:
-            return existing
-    except (OSError, ValueError):
-        pass
-    key = Ed25519PrivateKey.generate().private_bytes_raw()
     draft = {
         "server": server,
         "machineUid": token.machine_uid,
-        "privateKey": base64.urlsafe_b64encode(key).decode(),
+        "privateKey": _key_for(state, token),
         "token": token.text,
         "tenantId": "",
+        "ca": ca,
     }
-    _write_identity(state, draft)
-    return draft
+    _write_draft(state, draft)
+    key = Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(draft["privateKey"]))
+    answer = _ask(server, token, key, ssl.create_default_context(cadata=ca))
+    draft["tenantId"] = answer["tenantId"]
+    draft["machineId"] = answer["machineId"]
+    _write_draft(state, draft)
+    before_taking()
+    _take(state)
+    return _resume(draft)
 
 
-def _ask(state: Path, server: str, token: EnrolmentToken, key: Ed25519PrivateKey) -> dict[str, Any]:
+def _key_for(state: Path, token: EnrolmentToken) -> str:
+    """A private key, made once for a token and found again after a crash."""
+    for name in (DRAFT_FILE, IDENTITY_FILE):
+        existing = _read(state / name)
+        if existing.get("token") == token.text:
+            return str(existing["privateKey"])
+    return base64.urlsafe_b64encode(Ed25519PrivateKey.generate().private_bytes_raw()).decode()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A draft or an identity; empty when there is none that can be read."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _ask(
+    server: str, token: EnrolmentToken, key: Ed25519PrivateKey, trust: ssl.SSLContext
+) -> dict[str, Any]:
     public = base64.urlsafe_b64encode(key.public_key().public_bytes_raw()).decode().rstrip("=")
     body = {"token": token.text, "publicKey": public, "agentVersion": __version__}
-    https = Https(server, trust_of(state))
+    https = Https(server, trust)
     try:
         response = https.request("POST", "/bascule/enrol", body=body, patience=PATIENCE)
         answer = json.loads(response.content)
@@ -144,5 +168,18 @@ def _resume(draft: dict[str, Any]) -> Identity:
     )
 
 
-def _write_identity(state: Path, data: dict[str, Any]) -> None:
-    write_atomically(state / IDENTITY_FILE, json.dumps(data))
+def _write_draft(state: Path, data: dict[str, Any]) -> None:
+    write_atomically(state / DRAFT_FILE, json.dumps(data))
+
+
+def _take(state: Path) -> None:
+    """Make the accepted draft the identity."""
+    path = state / IDENTITY_FILE
+    try:
+        (state / DRAFT_FILE).replace(path)
+        sync_directory(state)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}.",
+            advice="Make its folder writable for this account; then the same command again.",
+        ) from error

@@ -7,10 +7,13 @@ the network (EDGES A6); the fd store keeps the owning socket (A5).
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import subprocess
-import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from bascule.client.host_agent import DEFAULT_STATE
 from bascule.errors import ConfigurationError
 
 UNIT_NAME = "bascule-agent.service"
@@ -35,8 +38,7 @@ ExecStart={command}
 Restart=on-failure
 RestartSec=1
 FileDescriptorStoreMax=8
-StateDirectory=bascule-agent
-StateDirectoryMode=0700
+{storage}
 RuntimeDirectory=bascule
 RuntimeDirectoryMode=0700
 CapabilityBoundingSet=CAP_NET_ADMIN
@@ -65,22 +67,30 @@ WantedBy=sysinit.target
 
 def unit_text(python: str, state: Path) -> str:
     """The unit that runs this very installation of Bascule."""
-    command = f"{_quote(python)} -m bascule.bootstrap agent run --state {_quote(str(state))}"
-    return _UNIT.format(command=command)
+    where = _quote(str(state.absolute()))
+    command = f"{_quote(python)} -m bascule.bootstrap agent run --state {where}"
+    return _UNIT.format(command=command, storage=_storage(state.absolute()))
+
+
+def _storage(state: Path) -> str:
+    """The lines that let the service write its state, in spite of ProtectSystem=strict."""
+    if state == DEFAULT_STATE:
+        return f"StateDirectory={DEFAULT_STATE.name}\nStateDirectoryMode=0700"
+    return f"ReadWritePaths={_quote(str(state))}"
 
 
 def _quote(word: str) -> str:
-    """One word of an ExecStart line (systemd.service(5), "Command lines")."""
-    if any(character in word for character in '"\\%$\n'):
+    """One word of a line with several (systemd.syntax(7), "Quoting"; systemd.service(5))."""
+    if not word.isprintable() or any(character in word for character in '"\\%$'):
         raise ConfigurationError(f"The path {word!r} cannot stand in a unit file.")
-    return f'"{word}"' if " " in word else word
+    return f'"{word}"' if " " in word or "'" in word else word
 
 
-def install_unit(folder: Path, state: Path) -> Path:
+def install_unit(folder: Path, text: str) -> Path:
     """Write the unit file; returns its path."""
     path = folder / UNIT_NAME
     try:
-        path.write_text(unit_text(sys.executable, state))
+        path.write_text(text)
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}.", advice="Run this as root."
@@ -102,6 +112,40 @@ def systemctl(*arguments: str) -> None:
         raise ConfigurationError(
             f"systemctl {' '.join(arguments)} failed: {done.stderr.strip() or done.returncode}."
         )
+
+
+def is_unit_running() -> bool:
+    """Does it run, or is it about to (systemctl(1), is-active)?"""
+    done = subprocess.run(  # noqa: S603  # reason: fixed words, no shell
+        [SYSTEMCTL, "is-active", UNIT_NAME], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() in {"active", "activating", "reloading", "refreshing"}
+
+
+@contextlib.contextmanager
+def stopped_unit(say: Callable[[str], None]) -> Iterator[None]:
+    """Have our service stopped inside when it runs; however that ends, it is started again.
+
+    A hang-up meanwhile (the ssh session's end) does not leave the host without its agent.
+    """
+    if not is_systemd_running() or not is_unit_running():
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        systemctl("stop", UNIT_NAME)
+        try:
+            say(f"Stopped {UNIT_NAME} meanwhile: what is shut stays shut.")
+            yield
+        except BaseException:
+            try:
+                systemctl("start", UNIT_NAME)
+            except ConfigurationError as error:
+                say(error.message)
+            raise
+        systemctl("start", UNIT_NAME)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def remove_unit(folder: Path) -> list[str]:

@@ -16,6 +16,7 @@ LOCK_FILE = "lock"
 OURS = frozenset(
     {
         enrolment.IDENTITY_FILE,
+        enrolment.DRAFT_FILE,
         enrolment.CA_FILE,
         memory.NEWEST,
         memory.PREVIOUS,

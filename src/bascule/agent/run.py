@@ -21,7 +21,14 @@ from pathlib import Path
 import structlog
 
 from bascule.agent.control import ControlSocket, Uninstalled, handler_for
-from bascule.agent.enrolment import enrol, load_identity, parse_token, trust_of
+from bascule.agent.enrolment import (
+    EnrolmentToken,
+    enrol,
+    is_begun,
+    load_identity,
+    parse_token,
+    trust_of,
+)
 from bascule.agent.farewell import last_report, tell_server
 from bascule.agent.guard_file import guard_of_host
 from bascule.agent.leave import LOCK_FILE, remove_files
@@ -129,7 +136,7 @@ class AgentProcess:
     def _identity(self, server: str, token: str) -> Identity | None:
         """Who we are, enrolling when we must; None when told to stop meanwhile."""
         known = load_identity(self._paths.state)
-        if known is not None and (not token or parse_token(token).machine_uid == known.machine_uid):
+        if known is not None and not (token and self._is_to_enrol(known, parse_token(token))):
             return known
         if not token or not server:
             raise ConfigurationError(
@@ -139,6 +146,10 @@ class AgentProcess:
         self._reconciler.begin_anew()
         self._keep_shut()
         return self._retry(lambda: enrol(self._paths.state, server, parse_token(token)))
+
+    def _is_to_enrol(self, known: Identity, token: EnrolmentToken) -> bool:
+        """Is the token for another machine, or one whose enrolment was cut short here?"""
+        return token.machine_uid != known.machine_uid or is_begun(self._paths.state, token)
 
     def _retry(self, attempt: Callable[[], Identity]) -> Identity | None:
         wait = SHORTEST_RETRY

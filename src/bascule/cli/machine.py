@@ -209,7 +209,11 @@ Examples:
   bascule machine enrol web-1 --replace --valid 5m"""
 )
 @click.argument("name", type=MACHINE)
-@click.option("--replace", is_flag=True, help="Let the new agent take the place of a live one.")
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Let the new agent take the place of the one that is enrolled, alive or not.",
+)
 @click.option(
     "--valid",
     type=SPAN,

@@ -29,7 +29,7 @@ class Enrolment:
 def enrol(
     connection: Connection, machine: ResourceId, *, replaces: bool, valid_minutes: int
 ) -> Enrolment:
-    """Make a token for one machine's agent; ``replaces`` lets it take a live key's place."""
+    """Make a token for one machine's agent; ``replaces`` lets it take an enrolled key's place."""
     answer = connection.call(
         "POST",
         f"{machine}/providers/Bascule.Fleet/enrolments",

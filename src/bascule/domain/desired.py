@@ -247,6 +247,15 @@ def close_all(held: Held) -> Held:
     return replace(held, leases={})
 
 
+def begin_anew(held: Held) -> Held:
+    """Hold what a new identity inherits: what is shut, and root's own openings (EDGES A12).
+
+    Its server counts generations from the start.
+    """
+    local = {key: lease for key, lease in held.leases.items() if lease.is_local}
+    return Held(closed=held.closed, leases=local, cuts=held.cuts)
+
+
 def rule_set(held: Held, now: float) -> RuleSet:
     """What the firewall should hold at ``now`` (seconds of CLOCK_BOOTTIME).
 

@@ -129,7 +129,7 @@ class Enrolment:
     machine_uid: str
     token_hash: str  # SHA-256 hex
     expires_at: datetime
-    replaces: bool  # may take the place of a live key
+    replaces: bool  # may take the place of an enrolled key, alive or not
     used_at: datetime | None = None
 
 

@@ -21,6 +21,7 @@ from bascule.domain.desired import (
     Held,
     HeldLease,
     RuleSet,
+    begin_anew,
     close_all,
     forget_ended,
     hold,
@@ -98,12 +99,8 @@ class Reconciler:
         self._replace(close_all(self.held))
 
     def begin_anew(self) -> None:
-        """Become another machine's point: nothing is inherited but what is shut (EDGES A12).
-
-        Its server counts generations from the start; what root opened here is root's.
-        """
-        local = {key: lease for key, lease in self.held.leases.items() if lease.is_local}
-        self._replace(Held(closed=self.held.closed, leases=local, cuts=self.held.cuts))
+        """Become another machine's point: nothing is inherited but what is shut (EDGES A12)."""
+        self._replace(begin_anew(self.held))
         self.save()  # before the new identity is: after a crash nothing old is left either
 
     def look_ahead(self) -> None:

@@ -1,0 +1,133 @@
+"""Becoming a machine's agent: whoever is refused, or dies half-way, remains who he was."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bascule.agent.enrolment import (
+    EnrolmentToken,
+    enrol,
+    is_begun,
+    load_identity,
+    parse_token,
+    trust_of,
+)
+from bascule.agent.install import unit_text
+from bascule.errors import AuthenticationFailed, ConfigurationError, ServerUnreachable
+from tests.unit.client.test_connection import Site
+
+pytestmark = pytest.mark.sockets
+
+ACCEPTED = (200, {"tenantId": "t", "machineId": "/m", "machineUid": "uid"})
+REFUSED = (403, {"error": {"message": "the token is not known"}})
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    (tmp_path / "site").mkdir()
+    made = Site(tmp_path / "site")
+    made.answers["/bascule/enrol"] = ACCEPTED
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    made = tmp_path / "state"
+    made.mkdir()
+    return made
+
+
+def token(site: Site, secret: str) -> EnrolmentToken:
+    body = json.dumps({"u": "uid", "c": site.fingerprint, "s": secret}).encode()
+    return parse_token("bascule-enrol." + base64.urlsafe_b64encode(body).decode())
+
+
+class Killed(BaseException):
+    """What ends a process before its next line."""
+
+
+def _die() -> None:
+    raise Killed
+
+
+@pytest.mark.parametrize("answer", [REFUSED, (503, {}), (200, "no json")])
+def test_who_is_not_accepted_remains_who_he_was(
+    site: Site, state: Path, answer: tuple[int, object]
+) -> None:
+    """A wrong token typed over a working agent must not take its key."""
+    before = enrol(state, site.url, token(site, "first"))
+    site.answers["/bascule/enrol"] = answer
+    with pytest.raises((AuthenticationFailed, ServerUnreachable)):
+        enrol(state, site.url, token(site, "wrong"))
+    assert load_identity(state) == before
+    trust_of(state)
+
+
+def test_another_server_is_not_trusted_before_it_has_accepted(
+    site: Site, state: Path, tmp_path: Path
+) -> None:
+    enrol(state, site.url, token(site, "first"))
+    other = Site(tmp_path, "127.0.0.1")
+    try:
+        other.answers["/bascule/enrol"] = REFUSED
+        with pytest.raises(AuthenticationFailed):
+            enrol(state, other.url, token(other, "other"))
+        trusted = [each["serialNumber"] for each in trust_of(state).get_ca_certs()]
+        other.answers["/bascule/enrol"] = ACCEPTED
+        enrol(state, other.url, token(other, "other"))
+        now = [each["serialNumber"] for each in trust_of(state).get_ca_certs()]
+    finally:
+        other.close()
+    assert len(trusted) == len(now) == 1
+    assert trusted != now
+
+
+def test_an_enrolment_cut_short_goes_on_with_the_same_key(site: Site, state: Path) -> None:
+    """The server may have bound the key: with another one the token is refused as used."""
+    before = enrol(state, site.url, token(site, "first"))
+    again = token(site, "second")
+    assert not is_begun(state, again)
+    with pytest.raises(Killed):
+        enrol(state, site.url, again, _die)
+    assert load_identity(state) == before
+    assert is_begun(state, again)
+    drafted = json.loads((state / "enrolment.json").read_text())["privateKey"]
+    after = enrol(state, site.url, again)
+    assert after == load_identity(state) != before
+    assert base64.urlsafe_b64encode(after.private_key).decode() == drafted
+    assert not is_begun(state, again)
+    assert enrol(state, site.url, again) == after, "and once more, after it was taken"
+    assert sorted(path.name for path in state.iterdir()) == ["identity.json"]
+
+
+def test_an_identity_of_before_it_held_its_ca_is_still_one(site: Site, state: Path) -> None:
+    enrol(state, site.url, token(site, "first"))
+    data = json.loads((state / "identity.json").read_text())
+    (state / "ca.pem").write_text(data.pop("ca"))
+    (state / "identity.json").write_text(json.dumps(data))
+    assert load_identity(state) is not None
+    assert len(trust_of(state).get_ca_certs()) == 1
+
+
+def test_a_service_may_write_where_its_state_is(tmp_path: Path) -> None:
+    """ProtectSystem=strict: elsewhere it may not, and would never start."""
+    usual = unit_text(sys.executable, Path("/var/lib/bascule-agent")).splitlines()
+    assert "StateDirectory=bascule-agent" in usual
+    assert not [line for line in usual if line.startswith("ReadWritePaths=")]
+    text = unit_text(sys.executable, Path("/srv/it's a state")).splitlines()
+    assert 'ReadWritePaths="/srv/it\'s a state"' in text
+    (command,) = (line for line in text if line.startswith("ExecStart="))
+    assert command.endswith('--state "/srv/it\'s a state"')
+    assert "StateDirectory=bascule-agent" not in text, "nothing is left there that nobody uses"
+    relative = unit_text(sys.executable, Path("here"))
+    assert f"ReadWritePaths={Path('here').absolute()}" in relative
+    for odd in ("/srv/a\nb", "/srv/100%", '/srv/"'):
+        with pytest.raises(ConfigurationError):
+            unit_text(sys.executable, Path(odd))
