@@ -26,7 +26,7 @@ from bascule.interfaces import Reader, StoredPolicy, Transaction
 from bascule.services import closed
 from bascule.services.act import IN_PROCESS_KEY, Act, ServerPlace
 from bascule.services.assignments import forget_scope
-from bascule.services.grants import end_grants, shorten
+from bascule.services.grants import change, end_grants, shorten
 from bascule.services.writing import check_may_set_rules, check_may_write
 
 Inherits = Collection[
@@ -448,13 +448,14 @@ def _end_unallowed(tx: Transaction, act: Act, policy: Policy, machine: Machine) 
         if rule is None:
             gone.append(grant)
             continue
+        now_held = replace(grant, on_expiry=rule.on_expiry)
         is_shorter = rule.max_duration < grant.max_duration
-        if is_shorter or rule.on_expiry is not grant.on_expiry:
-            now_held = replace(grant, max_duration=rule.max_duration, on_expiry=rule.on_expiry)
-            if is_shorter and grant.started_at + rule.max_duration <= act.now:
-                gone.append(grant)
-            else:
-                shorten(tx, act, now_held)
+        if is_shorter and grant.started_at + rule.max_duration <= act.now:
+            gone.append(grant)  # no end is moved into the past
+        elif is_shorter:
+            shorten(tx, act, now_held, rule.max_duration)
+        elif now_held != grant:
+            change(tx, act, now_held)
     end_grants(tx, act, gone, StatusReason.USER_REQUESTED, f"change of {policy.id}")
 
 
