@@ -278,7 +278,7 @@ class AccessMachine(RuleBasedStateMachine):
         if self.real + span < given.until.now() or not self.now < grant.ends_at <= later:
             return  # by the server's clock too, which may have been set back
         self.generation += 1
-        self.grants[grant.id] = extend_to(grant, later, format_utc(later))
+        self.grants[grant.id] = extend_to(grant, replace(grant, ends_at=later))
         given.until.say(self.generation, self.real + span)
 
     # -- the owner

@@ -109,18 +109,25 @@ def test_cutting_only_shortens() -> None:
 
 @pytest.mark.parametrize("state", [OPENING, OPEN])
 def test_extending_is_recorded(state: GrantState) -> None:
-    """Without the count an enforcement point would not lengthen a lease (EDGES A8)."""
-    later = NOW + 2 * HOUR
-    longer = extend_to(replace(grant(), state=state), later, "later")
-    assert (longer.ends_at, longer.ends_at_text, longer.extension) == (later, "later", 1)
-    assert extend_to(longer, later, "later").extension == 2
+    """Without the count an enforcement point would not lengthen a lease (EDGES A8); without
+    the maximum, a later and shorter one would not be known to be shorter (EDGES A11).
+    """
+    begun, later = replace(grant(), state=state), NOW + 2 * HOUR
+    granted = replace(
+        grant(), id="new", max_duration=24 * HOUR, ends_at=later, ends_at_text="later"
+    )
+    longer = extend_to(begun, granted)
+    assert longer == replace(
+        begun, max_duration=24 * HOUR, ends_at=later, ends_at_text="later", extension=1
+    )
+    assert extend_to(longer, granted).extension == 2
 
 
 @pytest.mark.parametrize("state", [FAILED, CLOSING, CLOSED])
 def test_what_is_over_is_not_extended(state: GrantState) -> None:
     """Extending a closed grant would open without a decision."""
     with pytest.raises(Conflict) as refused:
-        extend_to(replace(grant(), state=state), NOW + HOUR, "")
+        extend_to(replace(grant(), state=state), grant())
     assert refused.value.specific_code == "GrantNotLive"
 
 

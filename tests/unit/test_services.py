@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -348,6 +349,82 @@ def test_a_shorter_maximum_cuts_to_start_plus_maximum(world: World) -> None:
     (lease,) = state(world, world.web).leases
     assert lease.remaining == timedelta(minutes=9)
     assert world.grant(grant).ends_at_text == "2030-01-01T12:10:00.0000000Z"
+
+
+@pytest.mark.parametrize("extensions", [1, 3])
+def test_an_extension_is_cut_by_a_maximum_shorter_than_its_own(
+    world: World, extensions: int
+) -> None:
+    """Its end was allowed by the longer maximum; that the grant began under a third one, shorter
+    than both, protects nothing (EDGES A11).
+    """
+    world.put(rules(world.web, 22, longest=timedelta(hours=1)))
+    grant = world.granted(world.web, seconds=3600)
+    world.put(rules(world.web, 22, longest=timedelta(hours=24)))
+    for _ in range(extensions):
+        world.clock.pass_time(300)
+        assert extend(world, grant, 24 * 3600) is None
+    world.put(rules(world.web, 22, longest=timedelta(hours=2)))
+    assert world.grant(grant).ends_at_text == "2030-01-01T14:00:00.0000000Z"
+    assert world.kinds().count("GrantShortened") == 1
+
+
+def test_an_extension_is_not_cut_by_the_maximum_that_allowed_it(world: World) -> None:
+    """Two rules of one port allow what the shorter of them does; to write the same again, to
+    lengthen a maximum and to take that back moves no end.
+    """
+    tcp = rules(world.web, 53, longest=timedelta(hours=1))
+    udp = rules(world.web, 53, longest=timedelta(hours=3), protocol=RuleProtocol.UDP)
+    longer = rules(world.web, 53, longest=timedelta(hours=24), protocol=RuleProtocol.UDP)
+    world.put(replace(udp, ports=udp.ports + tcp.ports))
+    made = world.ask(world.web, 53, seconds=3600)
+    assert isinstance(made, requests.Initiated)
+    world.report(world.web, *(each.id for each in made.grants))
+    world.clock.pass_time(3000)
+    assert extend(world, made.grants[0], 3600) is None
+    for rule in (udp, longer, udp):
+        world.put(replace(udp, ports=rule.ports + tcp.ports), rules(world.db, 22))
+    assert len(made.grants) == 2
+    for grant in made.grants:
+        assert world.grant(grant).ends_at_text == "2030-01-01T13:50:00.0000000Z"
+    assert "GrantShortened" not in world.kinds()
+
+
+@pytest.mark.parametrize("longest", [timedelta(hours=1), timedelta(hours=24)])
+def test_another_on_expiry_moves_no_end(world: World, longest: timedelta) -> None:
+    """Extended past its start plus the maximum, and still within what the policy allows."""
+    world.put(rules(world.web, 22, longest=timedelta(hours=1)))
+    grant = world.granted(world.web, seconds=3600)
+    world.report(world.web, grant.id)
+    world.clock.pass_time(3000)
+    assert extend(world, grant, 3600) is None
+    world.clock.pass_time(1200)
+    world.put(rules(world.web, 22, longest=longest, on_expiry=OnExpiry.KILL))
+    world.put(rules(world.web, 22, longest=timedelta(hours=1), on_expiry=OnExpiry.KEEP))
+    world.put(rules(world.web, 22, longest=timedelta(hours=1), on_expiry=OnExpiry.KILL))
+    now = world.grant(grant)
+    assert (now.state, now.on_expiry) == (GrantState.OPEN, OnExpiry.KILL)
+    assert now.ends_at_text == "2030-01-01T13:50:00.0000000Z"
+    (lease,) = state(world, world.web).leases
+    assert lease.remaining == timedelta(minutes=40)
+    assert not {"GrantShortened", "GrantEnded"} & set(world.kinds())
+
+
+def test_a_shorter_maximum_moves_no_end_into_the_past(world: World) -> None:
+    """What start plus the new maximum has left behind ends now, and is recorded as ended."""
+    world.put(rules(world.web, 22, longest=timedelta(hours=1)))
+    grant = world.granted(world.web, seconds=3600)
+    world.report(world.web, grant.id)
+    world.clock.pass_time(3000)
+    assert extend(world, grant, 3600) is None
+    world.clock.pass_time(1200)
+    world.put(rules(world.web, 22, longest=timedelta(minutes=59), on_expiry=OnExpiry.KILL))
+    ended = world.grant(grant)
+    assert (ended.status, ended.reason) == (Status.REVOKED, StatusReason.USER_REQUESTED)
+    assert ended.ended_at == world.clock.wall
+    assert ended.ends_at_text == "2030-01-01T13:50:00.0000000Z"
+    assert "GrantEnded" in world.kinds()
+    assert "GrantShortened" not in world.kinds()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -13,8 +14,11 @@ from bascule.domain.machine import OnExpiry
 from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import PortRule, RuleProtocol
 from bascule.errors import InvalidInput, NotFound, PreconditionFailed
-from bascule.interfaces import EventFilter
-from bascule.services.policies import put_rules_of_machines, rules_tag
+from bascule.interfaces import EventFilter, Transaction
+from bascule.services.act import Act, ServerPlace
+from bascule.services.machines import MachineDraft, put_machine
+from bascule.services.policies import put_machine_rules, put_rules_of_machines, rules_tag
+from bascule.services.rehearsal import rehearse
 from tests.unit.services_world import ANNA, World, rules
 
 
@@ -82,19 +86,47 @@ def test_a_tag_follows_its_own_machine_alone(world: World) -> None:
     assert world.see(lambda reader: rules_tag(reader, world.web, "other")) == ""
 
 
-def test_what_is_wrong_with_another_machine_is_not_put_at_a_port_of_ours(world: World) -> None:
-    """Learnt only after its rules were set: its host's range for outbound connections."""
-    world.put(rules(world.db, 40000, on_expiry=OnExpiry.KILL))
-    point = world.see(lambda reader: reader.enforcement_point(world.db.uid))
-    assert point is not None
-    ranged = replace(point, local_port_range=(32768, 60999))
-    world.do(lambda tx, _: tx.put_enforcement_point(ranged))
-    ours = {world.web.id: ""}
-    with pytest.raises(InvalidInput) as caught:
-        world.do(lambda tx, act: put_rules_of_machines(tx, act, ANNA, ours, (port(22),), "default"))
+def _learn(world: World, what: str) -> None:
+    """After db-1's rules were set: its host's range for outbound connections, that the server
+    listens on that host, or that it stands elsewhere.
+    """
+    if what == "range":
+        world.report(world.db, local_port_range=(32768, 60999))
+    elif what == "server":
+        place = ServerPlace(frozenset({40000}), lambda each: each in world.db.addresses)
+        world.services = replace(world.services, place=place)
+    else:
+        draft = MachineDraft(location="elsewhere")
+        world.do(lambda tx, act: put_machine(tx, act, world.db.id, draft, "local"))
+
+
+@pytest.mark.parametrize("what", ["range", "server", "location"])
+def test_what_is_learnt_later_of_a_machine_blocks_its_own_rules_alone(
+    world: World, what: str
+) -> None:
+    """Whoever may write web-1 alone can still narrow it, and is told nothing of db-1 (EDGES A4)."""
+    kill = rules(world.db, 40000, on_expiry=OnExpiry.KILL)
+    world.put(rules(world.web, 22, 80), kill)
+    _learn(world, what)
+
+    def narrow(tx: Transaction, act: Act) -> None:
+        tags = {world.web.id: rules_tag(tx, world.web, "default")}
+        put_rules_of_machines(tx, act, ANNA, tags, (port(80),), "default")
+
+    preview = asyncio.run(rehearse(world.services, narrow, ANNA))
+    assert [each.port for each in preview.leaves] == ["22/TCP"]
+    world.do(narrow)
+    assert numbers(world) == [[80], [40000]]
+    only = (port(443),)
+    world.do(lambda tx, act: put_machine_rules(tx, act, ANNA, world.web.id, only, "default", ()))
+    world.put(rules(world.web, 22), kill)
+    assert numbers(world) == [[22], [40000]]
+    with pytest.raises(InvalidInput, match="db-1") as caught:
+        world.put(rules(world.web, 22), replace(kill, ports=(*kill.ports, port(80))))
     (problem,) = caught.value.problems
-    assert "db-1" in problem.message
-    assert problem.target == "properties.virtualMachines[0].id"
+    assert problem.target.startswith("properties.virtualMachines[1]")
+    with pytest.raises(InvalidInput, match="db-1"):
+        world.put(kill, name="another")
 
 
 def test_a_machine_that_is_not_known_changes_nothing(world: World) -> None:

@@ -84,7 +84,7 @@ class Grant:
     protocol: RuleProtocol
     sources: tuple[AddressPrefix, ...]
     on_expiry: OnExpiry
-    max_duration: timedelta  # the rule's, when it was granted
+    max_duration: timedelta  # the rule's, when the end was last decided
     started_at: datetime
     ends_at: datetime  # exclusive: shut from this instant on
     ends_at_text: str  # spelling of ends_at on the wire
@@ -162,11 +162,19 @@ def cut_to(grant: Grant, ends_at: datetime, ends_at_text: str) -> Grant:
     return replace(grant, ends_at=ends_at, ends_at_text=ends_at_text)
 
 
-def extend_to(grant: Grant, ends_at: datetime, ends_at_text: str) -> Grant:
-    """Move a live grant's end and record that it was moved, so that points may lengthen it."""
+def extend_to(grant: Grant, granted: Grant) -> Grant:
+    """Move a live grant's end to where it would be, were it granted now; the maximum that allows
+    that comes along. Record that it was moved, so that points may lengthen it.
+    """
     if not grant.is_live:
         raise Conflict(
             f"Grant {grant.id} is {grant.state}; only a live grant can be extended. Make a new request.",
             code="GrantNotLive",
         )
-    return replace(grant, ends_at=ends_at, ends_at_text=ends_at_text, extension=grant.extension + 1)
+    return replace(
+        grant,
+        max_duration=granted.max_duration,
+        ends_at=granted.ends_at,
+        ends_at_text=granted.ends_at_text,
+        extension=grant.extension + 1,
+    )

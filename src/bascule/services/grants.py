@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 
 from bascule.domain.events import GrantClosed, GrantEnded, GrantShortened, SessionsCut
 from bascule.domain.grant import Grant, GrantState, StatusReason, confirm_closed, cut_to, end
@@ -84,12 +85,17 @@ def cut(tx: Transaction, act: Act, grant: Grant) -> None:
     act.record(tx, SessionsCut(grant.id, grant.request_id, str(grant.machine_id)), grant.machine_id)
 
 
-def shorten(tx: Transaction, act: Act, grant: Grant) -> None:
-    """Cut a live grant to the start plus the rule's maximum that it now carries."""
-    latest = grant.started_at + grant.max_duration
-    shorter = cut_to(grant, latest, format_utc(latest))
+def change(tx: Transaction, act: Act, grant: Grant) -> None:
+    """Write what changed of a live grant that stays in its state."""
     generation = touch(tx, act, grant.machine_uid)
-    tx.update_grant(replace(shorter, generation=generation), grant.state)
+    tx.update_grant(replace(grant, generation=generation), grant.state)
+
+
+def shorten(tx: Transaction, act: Act, grant: Grant, longest: timedelta) -> None:
+    """Cut a live grant to its start plus a maximum that became shorter."""
+    latest = grant.started_at + longest
+    shorter = replace(cut_to(grant, latest, format_utc(latest)), max_duration=longest)
+    change(tx, act, shorter)
     if shorter.ends_at < grant.ends_at:
         act.settled.add(grant.request_id)
         act.record(

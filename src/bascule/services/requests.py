@@ -17,7 +17,7 @@ from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem,
 from bascule.interfaces import Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.asking import check_may_ask, check_may_know, check_may_revoke
-from bascule.services.grants import cut, end_grants, touch
+from bascule.services.grants import change, cut, end_grants, touch
 from bascule.services.plans import require_plan
 from bascule.services.timeline import lengthened
 
@@ -268,7 +268,7 @@ def extend(
         if isinstance(decision, Denied):
             reasons.extend(_of_extension(each) for each in decision.reasons)
         else:
-            agreed.append((grant, min(decision.grants, key=lambda each: each.ends_at)))
+            agreed.append((grant, min(decision.grants, key=lambda each: each.max_duration)))
     if reasons:
         return _deny(tx, act, request.policy_id, Denied(tuple(dict.fromkeys(reasons))))
     _check_later(agreed)
@@ -305,9 +305,8 @@ def _check_later(agreed: Sequence[tuple[Grant, Grant]]) -> None:
 
 
 def _extend_one(tx: Transaction, act: Act, grant: Grant, granted: Grant) -> None:
-    longer = extend_to(grant, granted.ends_at, granted.ends_at_text)
-    generation = touch(tx, act, grant.machine_uid)
-    tx.update_grant(replace(longer, generation=generation), grant.state)
+    longer = extend_to(grant, granted)
+    change(tx, act, longer)
     lengthened(tx, longer)
     act.settled.add(grant.request_id)
     act.record(

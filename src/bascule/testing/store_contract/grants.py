@@ -107,7 +107,7 @@ class GrantContract:
     def test_the_whole_life(self, store: Store) -> None:
         _add(store, a_grant())
         opened = confirm_open(a_grant())
-        extended = extend_to(opened, NOW + 2 * HOUR, "later")
+        extended = extend_to(opened, replace(opened, ends_at=NOW + 2 * HOUR))
         ended = end(extended, StatusReason.NEWER_REQUEST_INITIATED, NOW + HOUR)
         for before, after in (
             (a_grant(), opened),
