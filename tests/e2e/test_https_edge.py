@@ -269,6 +269,13 @@ class TestPatience:
         connection.close()
         assert answers.count(b"HTTP/1.1 200") == 2
 
+    def test_requests_without_end_are_cut_off_by_their_number(self, edge: Edge) -> None:
+        """However few bytes they are, each would be kept until those before it are answered."""
+        connection = edge.connect()
+        connection.sendall(b"GET /wait?seconds=5 HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50)
+        assert seconds_until_closed(connection) < 3
+        assert edge.get("/hello")[0] == 200
+
     def test_a_large_body_in_time_is_taken(self, edge: Edge) -> None:
         connection = http.client.HTTPSConnection("localhost", edge.port, context=edge.trust())
         connection.request("POST", "/echo", b"x" * 700_000)
