@@ -14,7 +14,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from bascule.domain.access import PrincipalKind, Subject
-from bascule.domain.events import Event, fact_name
+from bascule.domain.events import Event, SecondFactorOwed, fact_name
 from bascule.domain.events import SignInRefused as Refused
 from bascule.domain.principals import User
 from bascule.domain.sign_in import FactorKind, Method, StoredPassword
@@ -294,6 +294,19 @@ def test_refusals_on_record_are_few_and_hold_no_password(people: People) -> None
 
 
 # -- the second factor ------------------------------------------------------------------
+
+
+def test_a_password_without_its_factor_is_on_record_in_bounded_number(people: People) -> None:
+    """Who knows her password alone is to be seen, though he gets no further."""
+    people.enrol_totp()
+    for _ in range(40):
+        people.accepted(AWAY)
+    people.begin("anna", "guess", visit=AWAY)
+    events = people.events("SecondFactorOwed")
+    assert [event.fact for event in events] == [SecondFactorOwed(people.anna.id, "anna", "pwd")] * 5
+    assert {event.actor.principal_id for event in events} == {""}  # nobody is proved yet
+    assert {event.actor.address for event in events} == {AWAY.address}
+    assert len(people.events("SignInRefused")) == 1, "refusals have a share of their own"
 
 
 def test_a_code_after_the_password_and_each_once(people: People) -> None:

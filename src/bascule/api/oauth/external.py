@@ -191,6 +191,7 @@ async def _let_in(browser: Browser, returned: Returned, leads_to: str) -> Respon
     for warning in outcome.warnings:
         log.warning("external sign-in", user=outcome.user.name, warning=warning)
     if outcome.accepted.factors:
+        await browser.state.sign_in.record_owed(outcome.accepted, visit)
         return await ask_for_factor(browser, outcome.accepted, leads_to)
     return await finish(browser, outcome.user, METHODS, leads_to)
 
