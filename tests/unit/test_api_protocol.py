@@ -37,6 +37,8 @@ class Transport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return self.backlog
 
+    def close(self) -> None: ...
+
     def pause_reading(self) -> None: ...
 
     def resume_reading(self) -> None: ...
@@ -103,6 +105,16 @@ class Connection:
     def says(self, data: bytes) -> None:
         self.protocol.data_received(data)
 
+    def has_backlog(self, size: int) -> None:
+        """The transport's word that what was written is more than its peer takes."""
+        self.transport.backlog = size
+        self.protocol.pause_writing()
+
+    @property
+    def gives_way(self) -> bool:
+        """Would it be cut for a newcomer?"""
+        return self.crowd.make_room()
+
 
 async def _app(scope: object, receive: object, send: object) -> None:
     """Never begun: a test says itself when there is an answer."""
@@ -141,3 +153,54 @@ def test_each_answer_makes_room_for_one(connection: Connection) -> None:
         connection.protocol.on_response_complete()
         connection.says(GET)
     assert not connection.is_cut
+
+
+# -- answers that nobody reads ------------------------------------------------------------
+
+
+def test_who_takes_nothing_of_an_answer_is_cut(connection: Connection) -> None:
+    connection.says(GET)
+    connection.has_backlog(600_000)
+    connection.loop.pass_time(BOUNDS.taking_seconds - 1)
+    assert not connection.is_cut
+    connection.loop.pass_time(1)
+    assert connection.is_cut
+
+
+def test_who_reads_slowly_is_not(connection: Connection) -> None:
+    connection.says(GET)
+    connection.has_backlog(600_000)
+    for _ in range(20):
+        connection.transport.backlog -= 16_000
+        connection.loop.pass_time(BOUNDS.taking_seconds)
+    assert not connection.is_cut
+    connection.loop.pass_time(BOUNDS.taking_seconds)  # until he stops
+    assert connection.is_cut
+
+
+def test_a_stream_that_is_read_and_then_quiet_is_not(connection: Connection) -> None:
+    connection.says(GET)
+    connection.has_backlog(600_000)
+    connection.protocol.resume_writing()
+    connection.loop.pass_time(100 * BOUNDS.taking_seconds)
+    assert not connection.is_cut
+
+
+def test_who_does_not_read_waits_and_gives_way_and_who_reads_on_does_not() -> None:
+    for reads_on in (True, False):
+        made = Connection()
+        made.says(GET)
+        made.has_backlog(600_000)
+        made.says(GET)  # nor do further requests make him busy
+        if reads_on:
+            made.protocol.resume_writing()
+        assert made.gives_way is not reads_on
+        for each in made.loop.begun:
+            each.close()
+
+
+def test_a_connection_that_is_over_has_no_time_running(connection: Connection) -> None:
+    connection.says(GET)
+    connection.has_backlog(600_000)
+    connection.protocol.connection_lost(None)
+    assert all(each.is_cancelled for each in connection.loop.timers)
