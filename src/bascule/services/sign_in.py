@@ -134,12 +134,12 @@ class SignIn:
         self,
         services: Services,
         proofs: Proofs,
-        is_recorded: Callable[[str, datetime], bool],
+        denials: Denials,
         limits: SignInLimits | None = None,
     ) -> None:
-        """``is_recorded`` counts a source's refusal: should it become an event?"""
+        """``denials`` counts refusals by source, which has its share of events."""
         self.services, self.proofs = services, proofs
-        self._is_recorded = is_recorded
+        self._denials = denials
         self._limits = limits or SignInLimits()
         self._owed = Denials()  # its own: who has a factor uses up no refusals
 
@@ -332,7 +332,7 @@ class SignIn:
         if self._owed.is_recorded(visit.address, self.services.clock.now()):
             user = accepted.user
             fact = facts.SecondFactorOwed(user.id, user.name, str(accepted.first))
-            await self._as(None, visit, lambda tx, act: act.record(tx, fact))
+            await self._as(None, visit, lambda tx, act: act.record_denied(tx, fact, self._owed))
 
     async def _refuse(
         self,
@@ -347,9 +347,9 @@ class SignIn:
         Of the name only that of somebody who exists is recorded: what is typed there may be
         a password.
         """
-        if self._is_recorded(visit.address, self.services.clock.now()):
+        if self._denials.is_recorded(visit.address, self.services.clock.now()):
             fact = facts.SignInRefused(user.name if user else "", what, str(reason))
-            await self._as(None, visit, lambda tx, act: act.record(tx, fact))
+            await self._as(None, visit, lambda tx, act: act.record_denied(tx, fact, self._denials))
         return SignInRefused(reason, retry_after)
 
 

@@ -204,7 +204,7 @@ async def _record(browser: Browser, refusal: NotLetIn) -> None:
         return
     stranger = Subject("", PrincipalKind.USER, "", visit.address, visit.client)
     await state.services.perform(
-        lambda tx, act: external_sign_in.record_refusal(tx, act, refusal),
+        lambda tx, act: external_sign_in.record_refusal(tx, act, refusal, state.sign_in_denials),
         stranger,
         visit.correlation_id,
     )
