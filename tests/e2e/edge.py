@@ -3,9 +3,9 @@
     python -m tests.e2e.edge DATA_DIR LIFE_SECONDS PATIENCE ADDRESS:PORT [NAME ...]
 
 LIFE is the certificate's; PATIENCE is ``real`` or ``short`` (1 s for handshake and headers,
-1.5 s for a body, 2 s between requests). It prints ``listening PORT`` and serves /hello (who
-calls, by which name), /wait (answers after ?seconds=), /stream (for ever), /echo (POST; how
-many bytes came).
+1.5 s for a body, 2 s between requests, 1 s to take of an answer). It prints ``listening PORT``
+and serves /hello (who calls, by which name), /wait (answers after ?seconds=), /stream (for
+ever), /flood (likewise, as fast as it is read), /echo (POST; how many bytes came).
 What is not here: the real application; what it does is tested elsewhere.
 """
 
@@ -48,6 +48,10 @@ def build(names: tuple[str, ...]) -> FastAPI:
     async def stream() -> StreamingResponse:
         return StreamingResponse(_heartbeat())
 
+    @app.get("/flood")
+    async def flood() -> StreamingResponse:
+        return StreamingResponse(_flood())
+
     @app.post("/echo")
     async def echo(request: Request) -> dict[str, int]:
         return {"bytes": len(await request.body())}
@@ -62,13 +66,21 @@ async def _heartbeat() -> AsyncIterator[bytes]:
         await asyncio.sleep(0.2)
 
 
+async def _flood() -> AsyncIterator[bytes]:
+    while True:
+        yield b"x" * 65_536
+        await asyncio.sleep(0)  # else nobody hears that the reader has gone
+
+
 def main(data: str, life: str, patience: str, listen: str, *names: str) -> int:
     clock = SystemClock()
     keeper = CertificateKeeper(Path(data), names, timedelta(seconds=float(life)))
     keeper.ensure(clock.now())
     bounds = Bounds.for_descriptors(raise_descriptor_limit())
     if patience == "short":
-        bounds = replace(bounds, headers_seconds=1.0, body_seconds=1.5, idle_seconds=2.0)
+        bounds = replace(
+            bounds, headers_seconds=1.0, body_seconds=1.5, idle_seconds=2.0, taking_seconds=1.0
+        )
     return run_server(
         build(keeper.names),
         [parse_listen(listen)],

@@ -121,6 +121,16 @@ def seconds_until_closed(connection: socket.socket, drip: bytes = b"") -> float:
     return time.monotonic() - began
 
 
+def seconds_until_all_is_read(connection: socket.socket) -> float:
+    """How long there is something to be read; 5 when it has no end."""
+    began = time.monotonic()
+    with contextlib.suppress(OSError):
+        while connection.recv(65_536) and time.monotonic() - began < 5:
+            pass
+    connection.close()
+    return time.monotonic() - began
+
+
 class TestCertificate:
     @pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
     def test_the_systems_python_verifies_it_with_the_ca_file_alone(
@@ -268,6 +278,31 @@ class TestPatience:
             answers += connection.recv(1000)
         connection.close()
         assert answers.count(b"HTTP/1.1 200") == 2
+
+    def test_requests_without_end_are_cut_off_by_their_number(self, edge: Edge) -> None:
+        """However few bytes they are, each would be kept until those before it are answered."""
+        connection = edge.connect()
+        connection.sendall(b"GET /wait?seconds=5 HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50)
+        assert seconds_until_closed(connection) < 3
+        assert edge.get("/hello")[0] == 200
+
+    def test_an_answer_that_nobody_reads_is_cut_off(self, edge: Edge) -> None:
+        connection = edge.connect()
+        connection.sendall(b"GET /flood HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(3)
+        assert seconds_until_all_is_read(connection) < 3
+
+    def test_one_that_is_read_slowly_is_not(self, edge: Edge) -> None:
+        connection = edge.connect()
+        connection.sendall(b"GET /flood HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        began = time.monotonic()
+        while time.monotonic() - began < 4:
+            wanted = 2_000_000
+            while wanted > 0:
+                wanted -= len(connection.recv(65_536)) or wanted
+            time.sleep(0.2)
+        assert connection.recv(1) == b"x"
+        connection.close()
 
     def test_a_large_body_in_time_is_taken(self, edge: Edge) -> None:
         connection = http.client.HTTPSConnection("localhost", edge.port, context=edge.trust())

@@ -182,7 +182,7 @@ def test_what_shuts_is_never_held_up_by_an_opening(
     cut = Cut("g", (SSH,), (AddressPrefix.parse("192.0.2.1"),), timedelta(seconds=60))
     shut = frozenset({ClosedPort(SSH), ClosedPort(RDP)})
     more = (lease("h", 9, "192.0.2.2"), lease("i", 60, "192.0.2.3"))
-    state = DesiredState("m", 2, shut, frozenset(), more, (cut,))
+    state = DesiredState("m", 2, shut, {}, more, (cut,))
     reconciler.take(state, clock.boottime())
     outcome = reconciler.reconcile()
     assert firewall.rules.closed == shut

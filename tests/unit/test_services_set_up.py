@@ -178,6 +178,9 @@ def test_guesses_are_limited_and_leave_a_bounded_number_of_rows(fresh: Fresh) ->
         fresh.find("A" * 43, STRANGER)
     assert caught.value.retry_after > 0
     assert fresh.events().count("SetUpRefused") <= 5
+    fresh.clock.pass_time(60)
+    fresh.find("A" * 43, STRANGER)
+    assert fresh.events().count("DenialsCounted") == 1
     assert not isinstance(fresh.find(fresh.link), SetUpEnded), "the owner comes from elsewhere"
 
 

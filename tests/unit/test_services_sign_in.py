@@ -14,7 +14,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from bascule.domain.access import PrincipalKind, Subject
-from bascule.domain.events import Event, fact_name
+from bascule.domain.events import DenialsCounted, Event, SecondFactorOwed, fact_name
 from bascule.domain.events import SignInRefused as Refused
 from bascule.domain.principals import User
 from bascule.domain.sign_in import FactorKind, Method, StoredPassword
@@ -55,7 +55,7 @@ class People:
         self.store = open_store(None)
         self.services = Services(self.store, self.clock, Hub())
         self.proofs = IdentityProofs(data_dir, "localhost", passwords or Argon2Passwords(QUICK))
-        self.sign_in = SignIn(self.services, self.proofs, Denials().is_recorded)
+        self.sign_in = SignIn(self.services, self.proofs, Denials())
         self.own = OwnSignIn(self.sign_in)
         self.do(ensure_installation)
         self.anna, self.bert = self.add("anna"), self.add("bert")
@@ -291,9 +291,25 @@ def test_refusals_on_record_are_few_and_hold_no_password(people: People) -> None
     people.clock.pass_time(60)
     people.begin("anna", "guess", visit=AWAY)
     assert len(people.events("SignInRefused")) == 7
+    (counted,) = people.events("DenialsCounted")
+    assert isinstance(counted.fact, DenialsCounted)
+    assert (counted.fact.source, counted.fact.count) == (AWAY.address, 40)
 
 
 # -- the second factor ------------------------------------------------------------------
+
+
+def test_a_password_without_its_factor_is_on_record_in_bounded_number(people: People) -> None:
+    """Who knows her password alone is to be seen, though he gets no further."""
+    people.enrol_totp()
+    for _ in range(40):
+        people.accepted(AWAY)
+    people.begin("anna", "guess", visit=AWAY)
+    events = people.events("SecondFactorOwed")
+    assert [event.fact for event in events] == [SecondFactorOwed(people.anna.id, "anna", "pwd")] * 5
+    assert {event.actor.principal_id for event in events} == {""}  # nobody is proved yet
+    assert {event.actor.address for event in events} == {AWAY.address}
+    assert len(people.events("SignInRefused")) == 1, "refusals have a share of their own"
 
 
 def test_a_code_after_the_password_and_each_once(people: People) -> None:

@@ -83,7 +83,7 @@ class House:
             sign_in=SignIn(
                 self.services,
                 IdentityProofs(data_dir, NAMES[0], Argon2Passwords(QUICK)),
-                Denials().is_recorded,
+                Denials(),
             ),
             relying_party=RelyingParty(HttpsProvider(), Sealer(data_dir), self.clock),
         )

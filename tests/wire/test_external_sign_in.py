@@ -576,6 +576,9 @@ def test_answers_that_are_made_up_leave_few_rows(
     for number in range(20):
         assert anna.ask("GET", f"{openid.RETURN}?state={number}&code=x").status_code == 403
     assert len(house.events("ExternalSignInRefused")) == 5
+    house.clock.pass_time(60)
+    anna.ask("GET", f"{openid.RETURN}?state=x&code=x")
+    assert house.events("DenialsCounted") == ["DenialsCounted"]
 
 
 def test_its_certificate_must_be_of_the_ca_that_was_given(

@@ -11,12 +11,14 @@ import pytest
 from bascule.domain.actions import USER_READ, USER_WRITE
 from bascule.domain.builtin_roles import OWNER, READER
 from bascule.domain.principals import User
+from bascule.domain.sign_in import FactorKind
 from bascule.domain.times import format_utc
-from bascule.domain.tokens import SESSION_IDLE, SESSION_LIFE
+from bascule.domain.tokens import SESSION_IDLE, SESSION_LIFE, Origin
 from bascule.interfaces import EventFilter, Transaction
 from bascule.services import sessions
 from bascule.services.act import Act
-from bascule.services.sessions import MOST_SESSIONS
+from bascule.services.sessions import MOST_HALVES, MOST_HALVES_OF_NETWORK, MOST_SESSIONS
+from bascule.services.sign_in import PasswordAccepted
 from bascule.services.tokens import hash_of
 from tests.wire.browsing import Browser, Program, add_user
 from tests.wire.house import BASCULE, CALLER, House
@@ -241,6 +243,38 @@ def test_of_very_many_sessions_the_oldest_gives_way(anna: Somebody) -> None:
     assert all(begun)
     assert len(anna.browsers()) == MOST_SESSIONS
     assert not is_in(anna.browser)
+
+
+def half(anna: Somebody, address: str) -> str:
+    """The text of a session that waits for a second factor, begun there."""
+    accepted = PasswordAccepted(anna.user, (FactorKind.TOTP,), anna.house.clock.now())
+    text = anna.house.do(
+        lambda tx, _: sessions.begin_half(tx, accepted, origin=Origin(address, FIREFOX))
+    )
+    assert text is not None
+    anna.house.clock.pass_time(1)
+    return text
+
+
+def waits(anna: Somebody, text: str) -> bool:
+    return sessions.find_half(anna.house.services, text) is not None
+
+
+def test_who_knows_a_password_alone_signs_nobody_out(anna: Somebody) -> None:
+    """EDGES B13: each right password begins a half session, and gives its try back."""
+    for number in range(2 * MOST_SESSIONS):
+        half(anna, f"198.51.{number}.1")
+    assert is_in(anna.browser)
+    kept = anna.house.see(lambda reader: reader.sessions_of(anna.user.id))
+    assert len(kept) == 1 + MOST_HALVES
+
+
+def test_nor_does_he_keep_her_from_showing_her_factor(anna: Somebody) -> None:
+    hers = half(anna, CALLER)
+    his = [half(anna, "198.51.100.1") for _ in range(2 * MOST_HALVES)]
+    assert waits(anna, hers)
+    assert [waits(anna, each) for each in his].count(True) == MOST_HALVES_OF_NETWORK
+    assert waits(anna, his[-1])
 
 
 # -- an administrator's part ------------------------------------------------------------

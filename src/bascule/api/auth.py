@@ -373,13 +373,11 @@ async def record_denial(request: Request, subject: Subject, error: BasculeError)
     if not state.denials.is_recorded(subject.principal_id, state.services.clock.now()):
         return
     fact = CallerDenied(request.method, request.url.path[:300], error.message)
-
-    def work(tx: Transaction, act: Act) -> None:
-        act.record(tx, fact)
-        for counted in state.denials.take_counts():
-            act.record(tx, counted)
-
-    await state.services.perform(work, subject, str(request.state.correlation_id))
+    await state.services.perform(
+        lambda tx, act: act.record_denied(tx, fact, state.denials),
+        subject,
+        str(request.state.correlation_id),
+    )
 
 
 async def record_stranger(request: Request, error: BasculeError) -> None:
@@ -395,9 +393,7 @@ async def record_stranger(request: Request, error: BasculeError) -> None:
 
     def work(tx: Transaction, act: Act) -> None:
         act.actor = Actor("", "", "Unauthenticated", address, client_of(request))
-        act.record(tx, fact)
-        for counted in state.stranger_denials.take_counts():
-            act.record(tx, counted)
+        act.record_denied(tx, fact, state.stranger_denials)
 
     await state.services.perform(work, None, str(request.state.correlation_id))
 

@@ -1,7 +1,8 @@
 """Who may hold a connection open, and for how long (EDGES A27).
 
 A connection *waits* while we wait for its peer: in the handshake, for headers, for a body,
-or idle between two requests. It is *busy* while a whole request is being answered, streams
+until it takes of an answer what we hold back for it, or idle between two requests. It is
+*busy* while a whole request is being answered, streams
 and long-polls too. Waiting costs the peer nothing, so waiting is bounded, in time and in
 number: a newcomer takes the place of the one that waited longest, of the same address if
 that has too many, else of anybody's. Busy ones are never cut for others; an address that is
@@ -35,6 +36,7 @@ class Bounds:
     headers_seconds: float = 10.0  # handshake and first headers together; later headers
     body_seconds: float = 30.0
     idle_seconds: float = 60.0  # between two requests
+    taking_seconds: float = 60.0  # of an answer at least a step: the kernel's may be 2 MB wide
     header_bytes: int = 65_536
 
     @classmethod

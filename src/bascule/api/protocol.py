@@ -1,9 +1,11 @@
 """HTTP/1.1 on one connection: uvicorn's protocol with patience that ends.
 
 uvicorn waits for ever for headers and bodies. Here each has its time (EDGES A27), counted
-by one timer a connection, and headers have a size; the place in the crowd follows whose
-turn it is. It leans on uvicorn's HttpToolsProtocol, whose callbacks are httptools' public
-ones; tests/e2e/test_https_edge.py would notice a change.
+by one timer a connection, headers have a size, and few requests may come before those in
+front of them are answered. An answer that backs up is to be read, be it slowly: a second
+timer runs meanwhile. The place in the crowd follows whose turn it is. It leans on
+uvicorn's HttpToolsProtocol, whose callbacks are httptools' public ones and whose pipeline
+has no end; tests/e2e/test_https_edge.py would notice a change.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from bascule.api.connections import Bounds, Place
+
+MOST_PIPELINED = 8  # requests that wait for the answer before theirs; browsers send none so
 
 
 class Incoming(Enum):
@@ -47,6 +51,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._accepted_at = loop.time()
         self._deadline: asyncio.TimerHandle | None = None
+        self._next_look: asyncio.TimerHandle | None = None  # at what backs up
 
     # -- the connection -------------------------------------------------------------------
 
@@ -58,6 +63,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_deadline()
+        self._forget_backlog()
         self._place.leave()
         super().connection_lost(exc)
 
@@ -70,6 +76,19 @@ class PatientProtocol(HttpToolsProtocol):
             if self._header_bytes > self._bounds.header_bytes:
                 self.transport.abort()
 
+    def pause_writing(self) -> None:
+        """More is written than the peer takes: it is its turn until that is less."""
+        super().pause_writing()
+        if self._is_answering:
+            self._place.wait()
+        self._watch_backlog()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._forget_backlog()
+        if self._is_answering:
+            self._place.be_busy()
+
     # -- httptools' callbacks -------------------------------------------------------------
 
     def on_message_begin(self) -> None:
@@ -78,6 +97,9 @@ class PatientProtocol(HttpToolsProtocol):
             self._expect(Incoming.HEADERS)
 
     def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= MOST_PIPELINED:  # uvicorn would keep them without end
+            self.transport.abort()
+            return
         super().on_headers_complete()
         self._expect(Incoming.BODY)
 
@@ -98,8 +120,9 @@ class PatientProtocol(HttpToolsProtocol):
         """Note what comes next, whose turn it is, and how long that may take."""
         self._incoming = incoming
         self._forget_deadline()
-        if incoming is Incoming.NOTHING and self._unanswered > 0:
-            self._place.be_busy()
+        if self._is_answering:
+            if not self.flow.write_paused:
+                self._place.be_busy()
             return
         self._place.wait()
         if incoming is Incoming.HEADERS:
@@ -110,6 +133,10 @@ class PatientProtocol(HttpToolsProtocol):
         else:
             self._allow(self._bounds.idle_seconds)
 
+    @property
+    def _is_answering(self) -> bool:
+        return self._incoming is Incoming.NOTHING and self._unanswered > 0
+
     def _allow(self, seconds: float) -> None:
         if not self.transport.is_closing():
             self._deadline = self.loop.call_later(seconds, self.transport.abort)
@@ -118,3 +145,20 @@ class PatientProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _watch_backlog(self) -> None:
+        """Cut the connection unless its peer takes something of what backs up, each time anew."""
+        size = self.transport.get_write_buffer_size()
+
+        def look() -> None:
+            if self.transport.get_write_buffer_size() < size:
+                self._watch_backlog()
+            else:
+                self.transport.abort()
+
+        self._next_look = self.loop.call_later(self._bounds.taking_seconds, look)
+
+    def _forget_backlog(self) -> None:
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None

@@ -216,7 +216,7 @@ def _serve(
         sign_in=SignIn(
             services,
             IdentityProofs(settings.data, _first_name(settings)),
-            Denials().is_recorded,  # its own: bad tokens do not use them up
+            Denials(),  # its own: bad tokens do not use them up
         ),
         relying_party=RelyingParty(HttpsProvider(), Sealer(settings.data), services.clock),
         way_out=_way_out(settings, services.clock),

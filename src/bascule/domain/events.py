@@ -94,6 +94,15 @@ class SignInRefused(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class SecondFactorOwed(Fact):
+    """What comes first was right, and a second factor was asked for: nobody is in yet."""
+
+    user_id: str
+    user: str
+    shown: str  # RFC 8176: pwd, or fed at an external provider
+
+
+@dataclass(frozen=True, slots=True)
 class PasswordSet(Fact):
     user_id: str
     user: str

@@ -60,6 +60,14 @@ class Act:
             Event(new_id(), self.now, self.actor, str(resource_id), fact, self.correlation_id)
         )
 
+    def record_denied(
+        self, tx: Transaction, fact: Fact, denials: Denials, resource_id: object = ""
+    ) -> None:
+        """Write what was denied, and beside it what ``denials`` counted in minutes before."""
+        self.record(tx, fact, resource_id)
+        for counted in denials.take_counts():
+            self.record(tx, counted)
+
 
 def actor_of(subject: Subject) -> Actor:
     kind = str(subject.kind)

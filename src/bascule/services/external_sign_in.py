@@ -37,6 +37,7 @@ from bascule.errors import BasculeError, InvalidInput, TooManyRequests
 from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.providers import PendingSignIn
 from bascule.services.act import Act, actor_of
+from bascule.services.denials import Denials
 from bascule.services.identities import AS_NEW, BY_INVITATION, join
 from bascule.services.losses import end_unheld
 from bascule.services.providers import KIND, drop_memberships
@@ -164,9 +165,10 @@ def renewable(reader: Reader, user_id: str) -> list[tuple[ExternalIdentity, Iden
     return found
 
 
-def record_refusal(tx: Transaction, act: Act, refusal: NotLetIn) -> None:
+def record_refusal(tx: Transaction, act: Act, refusal: NotLetIn, denials: Denials) -> None:
     fact = ExternalSignInRefused(refusal.provider, refusal.subject, " ".join(refusal.reasons)[:500])
-    act.record(tx, fact, identity_id(tx, KIND, refusal.provider) if refusal.provider else "")
+    provider = identity_id(tx, KIND, refusal.provider) if refusal.provider else ""
+    act.record_denied(tx, fact, denials, provider)
 
 
 def _usable(reader: Reader, provider_id: str, issuer: str) -> IdentityProvider | None:

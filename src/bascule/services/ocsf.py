@@ -75,6 +75,7 @@ _KINDS: Mapping[str, _Kind] = {
     "SetUpRefused": _Kind(Class.ENTITY, OTHER, Severity.LOW, is_failure=True),
     "SignInSucceeded": _Kind(Class.ENTITY, OTHER),
     "SignInRefused": _Kind(Class.ENTITY, OTHER, Severity.LOW, is_failure=True),
+    "SecondFactorOwed": _Kind(Class.ENTITY, OTHER, Severity.LOW),
     "PasswordSet": _Kind(Class.ENTITY, 3, Severity.LOW),
     "FactorEnrolled": _Kind(Class.ENTITY, 3, Severity.LOW),
     "FactorRemoved": _Kind(Class.ENTITY, 3, Severity.MEDIUM),

@@ -3,7 +3,8 @@
 A session begins with a new text at every sign-in, whatever cookie the browser had before,
 so that nobody can plant one that he knows (session fixation). It ends twelve hours after
 the sign-in, after two without use, by signing out, and with its user's epoch. One that
-still lacks its second factor is kept apart: it lasts ten minutes and opens nothing.
+still lacks its second factor is kept apart: it lasts ten minutes, opens nothing, and pushes
+out none but its like, of the same network first: a password alone takes nothing from its owner.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bascule.domain.principals import User
-from bascule.domain.sign_in import FactorKind, Method
+from bascule.domain.sign_in import FactorKind, Method, network_of
 from bascule.domain.tokens import NOWHERE, Origin, Session, SignIn
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act, Services, new_id
@@ -22,6 +23,8 @@ from bascule.services.sign_in import PasswordAccepted
 from bascule.services.tokens import hash_of, new_text
 
 MOST_SESSIONS = 100  # of one user; the oldest gives way
+MOST_HALVES = 20  # of one user, that wait for a second factor; likewise
+MOST_HALVES_OF_NETWORK = 3  # of these from one network; likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +80,24 @@ def _begin(
     tx.forget_ended(sign_in.at)
     for old in previous:
         end(tx, old)
-    for oldest in tx.sessions_of(sign_in.user_id)[MOST_SESSIONS - 1 :]:
+    alike = [each for each in tx.sessions_of(sign_in.user_id) if each.is_whole == is_whole]
+    for oldest in _crowded_out(alike, origin, is_whole=is_whole):
         tx.delete_session(oldest.hash)
     text = new_text()
     session = Session(hash_of(text), sign_in, sign_in.at, is_whole, new_id(), origin)
     tx.put_session(session)
     return text
+
+
+def _crowded_out(
+    newest_first: Sequence[Session], origin: Origin, *, is_whole: bool
+) -> Sequence[Session]:
+    """Which of a user's sessions of one kind give way to another from there."""
+    if is_whole:
+        return newest_first[MOST_SESSIONS - 1 :]
+    network = network_of(origin.address)
+    neighbours = [each for each in newest_first if network_of(each.origin.address) == network]
+    return neighbours[MOST_HALVES_OF_NETWORK - 1 :] or newest_first[MOST_HALVES - 1 :]
 
 
 def end(tx: Transaction, text: str) -> None:

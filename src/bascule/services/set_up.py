@@ -165,7 +165,9 @@ class SetUp:
             fact = facts.SetUpRefused("the link is none, or none any more")
             nobody = subject_of(None, visit)
             await self._services.perform(
-                lambda tx, act: act.record(tx, fact), nobody, visit.correlation_id
+                lambda tx, act: act.record_denied(tx, fact, self._denials),
+                nobody,
+                visit.correlation_id,
             )
         return ENDED
 

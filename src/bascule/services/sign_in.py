@@ -31,6 +31,7 @@ from bascule.errors import TooManyRequests
 from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.proofs import Ceremony, PasswordVerdict, Proofs
 from bascule.services.act import Act, Services, actor_of
+from bascule.services.denials import Denials
 from bascule.services.second_factors import (
     factors_of,
     take_passkey,
@@ -133,13 +134,14 @@ class SignIn:
         self,
         services: Services,
         proofs: Proofs,
-        is_recorded: Callable[[str, datetime], bool],
+        denials: Denials,
         limits: SignInLimits | None = None,
     ) -> None:
-        """``is_recorded`` counts a source's refusal: should it become an event?"""
+        """``denials`` counts refusals by source, which has its share of events."""
         self.services, self.proofs = services, proofs
-        self._is_recorded = is_recorded
+        self._denials = denials
         self._limits = limits or SignInLimits()
+        self._owed = Denials()  # its own: who has a factor uses up no refusals
 
     async def begin(
         self, user_name: str, password: str, visit: Visit
@@ -166,7 +168,11 @@ class SignIn:
             return accepted
 
         accepted = await self._as(seen.user, visit, work)
-        return accepted or await self._refuse(visit, Refusal.WRONG, "account", seen.user)
+        if accepted is None:
+            return await self._refuse(visit, Refusal.WRONG, "account", seen.user)
+        if accepted.factors:
+            await self.record_owed(accepted, visit)
+        return accepted
 
     async def verify_totp(
         self, accepted: PasswordAccepted, code: str, visit: Visit
@@ -318,6 +324,16 @@ class SignIn:
         subject = subject_of(user, visit)
         return await self.services.perform(work, subject, visit.correlation_id)
 
+    async def record_owed(self, accepted: PasswordAccepted, visit: Visit) -> None:
+        """Put on record that a second factor is owed, in bounded number as refusals are.
+
+        Whoever knows a password alone gets no further; its owner sees that somebody does.
+        """
+        if self._owed.is_recorded(visit.address, self.services.clock.now()):
+            user = accepted.user
+            fact = facts.SecondFactorOwed(user.id, user.name, str(accepted.first))
+            await self._as(None, visit, lambda tx, act: act.record_denied(tx, fact, self._owed))
+
     async def _refuse(
         self,
         visit: Visit,
@@ -331,9 +347,9 @@ class SignIn:
         Of the name only that of somebody who exists is recorded: what is typed there may be
         a password.
         """
-        if self._is_recorded(visit.address, self.services.clock.now()):
+        if self._denials.is_recorded(visit.address, self.services.clock.now()):
             fact = facts.SignInRefused(user.name if user else "", what, str(reason))
-            await self._as(None, visit, lambda tx, act: act.record(tx, fact))
+            await self._as(None, visit, lambda tx, act: act.record_denied(tx, fact, self._denials))
         return SignInRefused(reason, retry_after)
 
 

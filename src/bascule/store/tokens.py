@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, select
+from sqlalchemy import Row, bindparam, delete, func, not_, select
 
 from bascule.domain.tokens import (
     CODE_LIFE,
     DEVICE_LIFE,
     FAMILY_LIFE,
+    HALF_LIFE,
     REFRESH_LIFE,
     SESSION_IDLE,
     SESSION_LIFE,
@@ -180,6 +181,9 @@ class TokenWrites(TokenReads):
         for statement in (
             delete(sessions).where(sessions.c.signed_in_at <= now - SESSION_LIFE),
             delete(sessions).where(sessions.c.seen_at <= now - SESSION_IDLE),
+            delete(sessions).where(
+                not_(sessions.c.is_whole), sessions.c.signed_in_at <= now - HALF_LIFE
+            ),
             # A used code is kept for a while: its second use is to be noticed.
             delete(t.authorization_codes).where(
                 t.authorization_codes.c.created_at <= now - 10 * CODE_LIFE

@@ -191,6 +191,7 @@ async def _let_in(browser: Browser, returned: Returned, leads_to: str) -> Respon
     for warning in outcome.warnings:
         log.warning("external sign-in", user=outcome.user.name, warning=warning)
     if outcome.accepted.factors:
+        await browser.state.sign_in.record_owed(outcome.accepted, visit)
         return await ask_for_factor(browser, outcome.accepted, leads_to)
     return await finish(browser, outcome.user, METHODS, leads_to)
 
@@ -203,7 +204,7 @@ async def _record(browser: Browser, refusal: NotLetIn) -> None:
         return
     stranger = Subject("", PrincipalKind.USER, "", visit.address, visit.client)
     await state.services.perform(
-        lambda tx, act: external_sign_in.record_refusal(tx, act, refusal),
+        lambda tx, act: external_sign_in.record_refusal(tx, act, refusal, state.sign_in_denials),
         stranger,
         visit.correlation_id,
     )

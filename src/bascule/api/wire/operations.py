@@ -80,6 +80,9 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
     facts.SignInRefused: Operation(
         "Bascule.Identity/signIns/complete/action", "Sign in", "Failed", "Unauthorized", "Warning"
     ),
+    facts.SecondFactorOwed: Operation(
+        "Bascule.Identity/signIns/begin/action", "Begin sign-in, second factor owed"
+    ),
     facts.PasswordSet: Operation(f"{_USERS}/write", "Set password", is_call=True),
     facts.FactorEnrolled: Operation(f"{_USERS}/write", "Enrol second factor", is_call=True),
     facts.FactorRemoved: Operation(

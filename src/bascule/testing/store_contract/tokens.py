@@ -13,6 +13,7 @@ from bascule.domain.principals import User
 from bascule.domain.tokens import (
     DEVICE_LIFE,
     FAMILY_LIFE,
+    HALF_LIFE,
     REFRESH_LIFE,
     SESSION_IDLE,
     SESSION_LIFE,
@@ -178,6 +179,15 @@ class TokenContract:
                 r.token_family("f"), r.refresh_token("t"),
             ),
         )  # fmt: skip
+
+    def test_half_a_session_is_forgotten_when_its_time_is_over(self, store: Store) -> None:
+        _put_user(store)
+        write(store, lambda tx: tx.put_session(Session("s", PROOF, NOW)))
+        write(store, lambda tx: tx.put_session(Session("h", PROOF, NOW, False, "h")))
+        for after, is_there in ((HALF_LIFE - SECOND, True), (HALF_LIFE, False)):
+            write(store, lambda tx: tx.forget_ended(NOW + after))
+            assert (read(store, lambda r: r.session("h")) is not None) is is_there
+        assert read(store, lambda r: r.session("s")) is not None
 
     def test_what_has_ended_is_forgotten(self, store: Store) -> None:
         _put_user(store)
