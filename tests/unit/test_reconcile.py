@@ -283,6 +283,27 @@ def test_the_guard_has_the_last_word(firewall: Firewall, clock: SetClock) -> Non
     assert "out" in reconciler.notes[0]
 
 
+def test_a_guard_that_was_tightened_reaches_what_was_open(
+    firewall: Firewall, clock: SetClock
+) -> None:
+    """Root writes the guard and starts the agent anew; the server, which may be stolen, is not
+    asked."""
+    memory = Memory()
+    before = Reconciler(firewall, memory, clock)
+    before.restore(None)
+    leases = (lease("out", 600), lease("in", 600, "10.1.2.3"))
+    before.take(wanted(1, *leases), clock.boottime())
+    before.reconcile()
+    before.save()
+    guard = Guard(sources=(AddressPrefix.parse("10.0.0.0/8"),), max_duration=timedelta(minutes=1))
+    reconciler = Reconciler(firewall, memory, clock, guard)
+    reconciler.restore(firewall.rules)
+    assert reconciler.reconcile().in_force == {"in"}
+    (opening,) = firewall.rules.openings.values()
+    assert (opening.grant_id, opening.remaining) == ("in", timedelta(minutes=1))
+    assert "out" in reconciler.notes[0]
+
+
 def test_a_refused_key_ends_all_and_opens_nothing(
     reconciler: Reconciler, firewall: Firewall, clock: SetClock
 ) -> None:
