@@ -269,3 +269,4 @@ def test_the_unit_starts_before_the_network_and_after_nftables(tmp_path: Path) -
     assert "nftables.service" in after
     assert "network-pre.target" in before
     assert any(line.startswith("FileDescriptorStoreMax=") for line in lines)
+    assert "Type=notify" in lines, "else what waits for the unit does not wait for shut ports"
