@@ -153,6 +153,22 @@ def test_root_opens_while_the_agent_is_starting(world: SmallWorld) -> None:
     assert not world.lets_in(22)
 
 
+def test_the_guard_file_bounds_the_server(world: SmallWorld) -> None:
+    """ARCHITECTURE rule 9: read by the agent as it runs, and seen by packets. One of two ports,
+    one of two sources."""
+    world.network.echo(23)
+    (world.folder / "guard.toml").write_text(f'ports = ["22/tcp"]\nsources = ["{CLIENT}"]\n')
+    world.start(rule(22), rule(23))
+    world.request(23, 600, wait=0)
+    world.request(22, 600, source=STRANGER, wait=0)
+    world.request(22, 600)  # the last of the three: what came before is taken in with it
+    world.wait_enforced()
+    assert world.lets_in(22)
+    assert not world.lets_in(23)
+    assert not world.lets_stranger_in(22)
+    assert until(lambda: "guard refused" in str(world.events("AgentReported")), 10)
+
+
 def test_an_agent_started_by_hand_says_that_its_table_is_not_held(world: SmallWorld) -> None:
     world.start_server()
     world.add_machine()
@@ -310,3 +326,4 @@ def test_the_unit_starts_before_the_network_and_after_nftables(tmp_path: Path) -
     assert "nftables.service" in after
     assert "network-pre.target" in before
     assert any(line.startswith("FileDescriptorStoreMax=") for line in lines)
+    assert "Type=notify" in lines, "else what waits for the unit does not wait for shut ports"

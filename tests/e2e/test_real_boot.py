@@ -21,6 +21,16 @@ BASCULE = (sys.executable, "-m", "bascule.bootstrap")
 AGENT = "bascule-agent.service"
 PORT = 2323  # of something that listens
 FLUSHES = "#!/usr/sbin/nft -f\nflush ruleset\n"
+# Looks at the table between the agent and whatever brings the network up.
+LOOK = f"""\
+[Unit]
+DefaultDependencies=no
+After={AGENT}
+Before=network-pre.target
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'nft list set inet bascule closed >/seen 2>&1'
+"""
 # What this machine may have enabled and the booted one has no use for.
 UNNEEDED = ("ssh.service", "ssh.socket", "getty@tty1.service", "systemd-networkd.service")
 
@@ -169,8 +179,14 @@ def test_a_boot_shuts_before_the_network_and_gives_back_what_has_time_left(owner
     owner.bascule("request", "web-1", "--port", str(PORT), "--from", CLIENT, "--for", "10m")
     assert machine.client.reaches(PORT, HOST)
     machine.power_off()
+    machine.write("/etc/systemd/system/look.service", LOOK)
+    machine.write(
+        "/etc/systemd/system/network-pre.target.d/look.conf", "[Unit]\nWants=look.service\n"
+    )
     machine.boot()
     assert until(lambda: machine.is_active(AGENT), 40)
+    assert until(lambda: machine.is_active("network-pre.target"), 20)
+    assert f"tcp . {PORT}" in machine.run("cat", "/seen"), "shut by then, not only begun"
     assert machine.is_active("nftables.service")
     assert machine.entered_at("nftables.service") < machine.entered_at(AGENT)
     assert machine.entered_at(AGENT) < machine.entered_at("network-pre.target")

@@ -182,6 +182,25 @@ def test_an_agent_stopped_past_the_end_opens_nothing_when_it_goes_on(world: Smal
     assert not world.lets_in(22)
 
 
+def test_a_flush_between_two_agents_opens_nothing(world: SmallWorld) -> None:
+    """Nobody starts an agent here: the stored socket alone keeps the table (EDGES A5)."""
+    world.network.echo(22)
+    world.start(rule(22))
+    if world.network.host.run("nft", "list", "table", "inet", "bascule").count("owner") == 0:
+        pytest.skip("needs nftables 1.1 and kernel 6.9: the table cannot be owned")
+    world.request(22, 600)
+    world.wait_enforced()
+    assert world.agent is not None
+    world.agent.kill()
+    world.network.host.nft("table inet others {\n}\n")
+    world.network.host.run("nft", "flush", "ruleset")
+    listed = world.network.host.run("nft", "list", "tables")
+    assert "others" not in listed, "the flush was one"
+    assert not world.lets_stranger_in(22)
+    assert world.lets_in(22), "what was granted is neither opened wider nor lost"
+    assert not world.agent.is_alive
+
+
 # -- the state is empty, older, damaged, or names fewer ports ----------------------------------
 
 
@@ -271,6 +290,23 @@ def test_damaged_state(world: SmallWorld, damaged: str) -> None:
     if damaged == "both":
         assert until(lambda: 3389 in {each.number for each in world.machine().closed_ports})
         assert not world.lets_stranger_in(3389)
+
+
+def test_a_lost_state_directory_opens_nothing_that_the_kernel_shuts(world: SmallWorld) -> None:
+    """EDGES A10: the files are gone, not damaged, and the server is away; the first load of the
+    agent that starts is a whole rule set."""
+    world.network.echo(23)  # none of the ports that are shut when nothing is known
+    world.start(rule(23))
+    assert world.agent is not None
+    assert world.server is not None
+    world.server.kill()
+    world.agent.kill()
+    for path in world.state.glob("held*.json"):
+        path.unlink()
+    assert not world.lets_stranger_in(23)
+    world.start_agent()
+    assert until(lambda: world.agent_log().count("ports are shut") == 2, 10), world.agent_log()
+    assert not world.lets_stranger_in(23)
 
 
 # -- the host reboots --------------------------------------------------------------------------

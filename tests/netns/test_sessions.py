@@ -6,11 +6,16 @@ import contextlib
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import pytest
 
 from bascule.domain.desired import RuleSet
+from bascule.domain.net import PortKey
+from bascule.drivers.linux.sockets import Connection
+from bascule.drivers.nftables.driver import NftablesDriver
+from bascule.drivers.nftables.features import probe
+from bascule.drivers.nftables.library import Context
 from tests.netns.conftest import StartDriver
 from tests.netns.driver_process import DriverProcess
 from tests.netns.network import CLIENT, HOST, HOST6, STRANGER, Network, Space, is_alive
@@ -160,12 +165,72 @@ def test_adoption_is_renewed_on_keep_ports_alone(network: Network, driver: Drive
                 f"add element inet bascule {element} timeout 1s }}\n"
             )
         driver.tidy()
-        assert "8m" < _adopted(network, 22) < "9m60s"
+        assert "8m" < _expires(network, "adopted4", 22) < "9m60s"
         time.sleep(1.1)
         driver.tidy()
         assert is_alive(keep)
         assert not is_alive(kill)
         assert driver.sessions([(tcp(22), "*"), (tcp(23), "*")]) == [1, 0]
+
+
+def test_a_cut_lasts_for_as_long_as_a_published_session_does(
+    network: Network, driver: DriverProcess
+) -> None:
+    """EDGES A24: behind a published port no socket here can be destroyed, and a session that is
+    silent past the cut's two minutes must find it still there. Shortened as above."""
+    driver.close()
+    driver = DriverProcess(network.host.name, use_owner=False)
+    with contextlib.closing(driver):
+        network.echo(22, space=network.inner)
+        network.publish(8022, 22)
+        shut = closed(tcp(8022))
+        make_so(driver, RuleSet(shut, openings((CLIENT, tcp(8022), MINUTE))))
+        silent = network.session(network.client, 8022)
+        make_so(driver, RuleSet(shut, {}, cuts((CLIENT, tcp(8022), 120))))
+        element = f"ended4 {{ {CLIENT} . tcp . 8022"
+        network.host.nft(
+            f"delete element inet bascule {element} }}\n"
+            f"add element inet bascule {element} timeout 1s }}\n"
+        )
+        driver.tidy()
+        assert "1m50s" < _expires(network, "ended4", 8022) < "1m60s"
+        time.sleep(1.1)
+        assert not is_alive(silent)
+
+
+class MeetsAGuest(NftablesDriver):
+    """Finds nobody at its first look; somebody is let in before its second."""
+
+    def __init__(self, network: Network) -> None:
+        context = Context()
+        super().__init__(context, probe(context))
+        self._network = network
+        self.guest: socket.socket | None = None
+        self._has_looked = False
+
+    def _existing(self, ports: Collection[PortKey]) -> Sequence[Connection]:
+        if self._has_looked and self.guest is None:
+            self.guest = self._network.session(self._network.client, 23)
+        self._has_looked = True
+        return super()._existing(ports)
+
+
+def test_who_is_let_in_while_a_port_is_shut_is_not_adopted(network: Network) -> None:
+    """EDGES A3: the second look, after the load, finds what an opening of that load admitted."""
+    network.echo(23)
+
+    def shut() -> socket.socket:
+        driver = MeetsAGuest(network)
+        with contextlib.closing(driver):
+            shut = closed(kill=[tcp(23)])
+            make_so(driver, RuleSet(shut, openings((CLIENT, tcp(23), 1))))
+        assert driver.guest is not None
+        return driver.guest
+
+    guest = network.host.inside(shut)
+    assert is_alive(guest)
+    time.sleep(1.1)
+    assert not is_alive(guest)
 
 
 def test_a_rebuild_does_not_adopt_what_a_lease_admitted(
@@ -214,7 +279,8 @@ def _half_open_sockets(network: Network) -> int:
     return len(network.host.run("ss", "-Htn", "state", "syn-recv").splitlines())
 
 
-def _adopted(network: Network, port: int) -> str:
-    listed = network.host.run("nft", "list", "set", "inet", "bascule", "adopted4")
+def _expires(network: Network, name: str, port: int) -> str:
+    """What is left of the element for that port in the set of that name, as nft writes it."""
+    listed = network.host.run("nft", "list", "set", "inet", "bascule", name)
     line = next(line for line in listed.splitlines() if f". {port} " in line)
     return line.partition("expires ")[2].strip(" ,}")

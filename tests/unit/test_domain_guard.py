@@ -7,8 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from bascule.domain.desired import DesiredState, Lease
-from bascule.domain.guard import Guard, bound
+from bascule.domain.desired import DesiredState, Held, HeldLease, Lease
+from bascule.domain.guard import Guard, bound, bound_held
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey
 from tests.samples import ALICE_HOST, ANYWHERE, HOUR, SSH, TCP, prefixes
@@ -76,3 +76,29 @@ def test_a_release_may_be_kept_to_the_host() -> None:
     assert notes == ("guard refused to release 3389/tcp: only this host's root may",)
     assert bound(STATE, Guard())[0].released == STATE.released
     assert bound(replace(STATE, released={}), Guard(may_release=False))[1] == ()
+
+
+NOW = 5000.0
+
+
+@pytest.mark.parametrize(
+    ("guard", "seconds"),
+    [
+        (Guard(), 3600),
+        (Guard(ports=(SSH,), sources=prefixes("192.0.2.0/24"), max_duration=HOUR), 3600),
+        (Guard(max_duration=MINUTE), 60),
+        (Guard(ports=(RDP,)), None),
+        (Guard(sources=prefixes("198.51.100.0/24")), None),
+    ],
+)
+def test_what_a_guard_leaves_of_what_is_held(guard: Guard, seconds: float | None) -> None:
+    """Root may write a guard while a lease runs: it reaches that lease at the next start."""
+    lease = HeldLease((SSH,), ALICE_HOST, NOW + 3600)
+    root = HeldLease((RDP,), (), NOW + 7200, is_local=True)
+    held = Held(4, STATE.closed, {"g": lease, "root": root})
+    left, notes = bound_held(held, guard, NOW)
+    kept = {} if seconds is None else {"g": replace(lease, deadline=NOW + seconds)}
+    assert left.leases == {**kept, "root": root}, "root's own opening is root's"
+    assert left.ended == ({"g": lease} if seconds is None else {})
+    assert ["grant g" in note for note in notes] == ([True] if seconds is None else [])
+    assert (left.generation, left.closed) == (held.generation, held.closed)

@@ -323,6 +323,27 @@ def test_a_death_before_a_port_is_let_go_loses_no_release(
     assert not memory.held.closed
 
 
+@pytest.mark.parametrize("left", [(), (lease("g", 5),)], ids=["revoked", "shortened"])
+def test_an_earlier_end_is_saved_before_it_is_brought_about(
+    firewall: Firewall, clock: SetClock, left: tuple[Lease, ...]
+) -> None:
+    """The server may hear that it is shut, then the agent is killed and the server away: what
+    memory says must not open it again."""
+    memory = Memory()
+    reconciler = Reconciler(firewall, memory, clock)
+    reconciler.restore(None)
+    reconciler.take(wanted(1, lease("g", 600)), clock.boottime())
+    reconciler.reconcile()
+    reconciler.save()
+    assert memory.held.leases["g"].deadline == clock.boottime() + 600
+    reconciler.take(wanted(2, *left), clock.boottime())
+    firewall.refusals = 9  # nothing is applied: what is in memory was there before
+    with pytest.raises(EnforcementFailed):
+        reconciler.reconcile()
+    ends = {key: each.deadline for key, each in memory.held.leases.items()}
+    assert ends == {each.grant_id: clock.boottime() + 5 for each in left}
+
+
 def test_the_guard_has_the_last_word(firewall: Firewall, clock: SetClock) -> None:
     """ARCHITECTURE rule 9: a stolen server cannot exceed what root wrote on the host."""
     guard = Guard((SSH,), (AddressPrefix.parse("10.0.0.0/8"),), timedelta(minutes=10))
@@ -333,6 +354,27 @@ def test_the_guard_has_the_last_word(firewall: Firewall, clock: SetClock) -> Non
     assert reconciler.reconcile().in_force == {"in"}
     (opening,) = firewall.rules.openings.values()
     assert opening.remaining == timedelta(minutes=10)
+    assert "out" in reconciler.notes[0]
+
+
+def test_a_guard_that_was_tightened_reaches_what_was_open(
+    firewall: Firewall, clock: SetClock
+) -> None:
+    """Root writes the guard and starts the agent anew; the server, which may be stolen, is not
+    asked."""
+    memory = Memory()
+    before = Reconciler(firewall, memory, clock)
+    before.restore(None)
+    leases = (lease("out", 600), lease("in", 600, "10.1.2.3"))
+    before.take(wanted(1, *leases), clock.boottime())
+    before.reconcile()
+    before.save()
+    guard = Guard(sources=(AddressPrefix.parse("10.0.0.0/8"),), max_duration=timedelta(minutes=1))
+    reconciler = Reconciler(firewall, memory, clock, guard)
+    reconciler.restore(firewall.rules)
+    assert reconciler.reconcile().in_force == {"in"}
+    (opening,) = firewall.rules.openings.values()
+    assert (opening.grant_id, opening.remaining) == ("in", timedelta(minutes=1))
     assert "out" in reconciler.notes[0]
 
 

@@ -19,6 +19,15 @@ class Forgetful(Firewall):
         self.rules = replace(self.rules, openings={})
 
 
+class Clinging(Firewall):
+    """Takes every change without complaint and drops no opening."""
+
+    def apply(self, operations: Sequence[Operation]) -> None:
+        openings = self.rules.openings
+        super().apply(operations)
+        self.rules = replace(self.rules, openings={**openings, **self.rules.openings})
+
+
 class Untouchable(Firewall):
     """Has the elements, in a table that is not as we write it."""
 
@@ -46,3 +55,14 @@ def test_an_opening_that_was_not_read_back_is_not_in_force() -> None:
 
 def test_an_opening_in_a_table_that_is_not_ours_is_not_in_force() -> None:
     assert in_force(Untouchable()) == frozenset()
+
+
+def test_an_opening_that_is_still_read_back_is_not_closed() -> None:
+    """The kernel said yes and the element is there: nobody is told that it is shut."""
+    clock = SetClock()
+    reconciler = Reconciler(Clinging(), Memory(), clock)
+    reconciler.restore(None)
+    reconciler.take(wanted(1, lease("g", 60)), clock.boottime())
+    reconciler.reconcile()
+    reconciler.take(wanted(2), clock.boottime())
+    assert reconciler.reconcile().in_force == {"g"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -20,7 +21,8 @@ from bascule.services import machines
 from bascule.services.owned_driver import OwnedDriver
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
-from tests.unit.services_world import World
+from tests.e2e.lab_world import until
+from tests.unit.services_world import World, rules
 
 
 class NoRight:
@@ -115,6 +117,29 @@ def test_root_finds_the_loop_of_the_server(tmp_path: Path, monkeypatch: pytest.M
     _beside(world, tmp_path, control, ask)
     assert not control.exists()
     assert not beside_state.exists()
+
+
+def test_the_guard_file_bounds_the_server_on_its_own_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ARCHITECTURE rule 9: whoever takes the server's pages over is still not this host's root."""
+    guard, control = tmp_path / "guard.toml", tmp_path / "agent.sock"
+    guard.write_text("ports = []\n")
+    monkeypatch.setattr("socket.gethostname", lambda: "web-1")
+    monkeypatch.setattr("bascule.bootstrap.this_host.DEFAULT_PATH", guard)
+    world = World()
+    world.put(rules(world.web, 22))
+    world.granted(world.web)
+
+    def status() -> dict[str, Any]:
+        said: dict[str, Any] = tell_agent(control, {"command": "status"})["status"]
+        return said
+
+    def ask() -> None:
+        assert until(lambda: status()["closed"] == ["22/tcp"], 5), "the server's state is taken in"
+        assert status()["open"] == []
+
+    _beside(world, tmp_path, control, ask)
 
 
 def test_the_place_of_another_agent_that_answers_is_not_taken(

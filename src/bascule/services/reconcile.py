@@ -27,7 +27,7 @@ from bascule.domain.desired import (
     hold,
     rule_set,
 )
-from bascule.domain.guard import Guard, bound
+from bascule.domain.guard import Guard, bound, bound_held
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey
 from bascule.domain.plan import Observed, Operation, closing_halves, plan
@@ -75,8 +75,13 @@ class Reconciler:
         self._noted: dict[str, None] = {}  # said already: not again at each pass
 
     def restore(self, kernel: RuleSet | None) -> None:
-        """Begin from memory, and keep shut whatever the kernel still shuts (None: unknown)."""
-        self.held = self._memory.load()
+        """Begin from memory, and keep shut whatever the kernel still shuts (None: unknown).
+
+        The guard may be another than when it was saved: what it no longer admits is ended.
+        """
+        loaded = self._memory.load()
+        self.held, notes = bound_held(loaded, self._guard, self._clock.boottime())
+        self._note(notes)
         if kernel is not None:
             known = {closed.port for closed in self.held.closed}
             kept = frozenset(each for each in kernel.closed if each.port not in known)

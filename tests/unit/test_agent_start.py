@@ -1,0 +1,89 @@
+"""The agent's first acts, in their order: shut, take the table over, and only then say so."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from bascule.agent.run import AgentPaths, AgentProcess
+from bascule.agent.service_manager import ServiceManager
+from bascule.domain.plan import Operation
+from bascule.errors import ConfigurationError
+from bascule.services.owned_driver import OwnedDriver
+from bascule.testing.fake_driver import FakeDriver
+from bascule.testing.fake_firewall import FakeFirewall
+from tests.unit.services_world import SetClock
+
+
+class Told(ServiceManager):
+    """A service manager that writes down what it hears."""
+
+    def __init__(self, acts: list[str]) -> None:
+        super().__init__("nowhere")
+        self._acts = acts
+
+    def notify(self, state: str, descriptors: tuple[int, ...] = ()) -> bool:
+        del descriptors
+        self._acts.append(state.partition("\n")[0])
+        return True
+
+    def barrier(self) -> bool:
+        return True
+
+
+class Watched(FakeDriver):
+    """Writes down what is done to the firewall."""
+
+    def __init__(self, acts: list[str]) -> None:
+        super().__init__(FakeFirewall(SetClock()))
+        self._acts = acts
+
+    def apply(self, operations: Sequence[Operation]) -> None:
+        super().apply(operations)
+        self._acts.append("shut")
+
+    def take_over(self, release_stored: Callable[[], None]) -> None:
+        self._acts.append("a second table holds the rules")
+        super().take_over(release_stored)
+        self._acts.append("the table is ours")
+
+
+class Host:
+    def __init__(self, driver: Watched) -> None:
+        self._driver = driver
+
+    def open_host_driver(self) -> OwnedDriver:
+        return self._driver
+
+    def local_port_range(self) -> tuple[int, int] | None:
+        return None
+
+
+@pytest.fixture
+def acts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What an agent did that starts after one that died, and that knows no server."""
+    done: list[str] = []
+    reader, passed = os.pipe()
+    monkeypatch.setattr("bascule.agent.run.passed_descriptors", lambda: [("nft-owner-1", passed)])
+    monkeypatch.setattr("bascule.agent.run.signal.signal", lambda *_: None)
+    monkeypatch.setattr(ServiceManager, "from_environment", lambda: Told(done))
+    paths = AgentPaths(tmp_path / "state", tmp_path / "agent.sock", tmp_path / "guard.toml")
+    process = AgentProcess(Host(Watched(done)), paths, SetClock())
+    with pytest.raises(ConfigurationError, match="not enrolled"):
+        process.run("", "")
+    yield done
+    os.close(reader)
+
+
+def test_ready_is_said_when_the_ports_are_shut(acts: list[str]) -> None:
+    """EDGES A6: the unit holds the network back until then (Before=, Type=notify)."""
+    assert acts.index("shut") < acts.index("READY=1")
+
+
+def test_the_stored_socket_is_given_up_while_a_second_table_stands(acts: list[str]) -> None:
+    """EDGES A5: without it a flush in that moment would open every port."""
+    order = ["FDSTORE=1", "a second table holds the rules", "FDSTOREREMOVE=1", "the table is ours"]
+    assert [each for each in acts if each in order] == order
