@@ -33,7 +33,7 @@ from tests.e2e.conftest import _why_not
 from tests.e2e.lab_world import LabWorld, until
 from tests.e2e.small_world import rule, sleep_until
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.leak]
 
 _KNOCK = """
 import socket, sys, time

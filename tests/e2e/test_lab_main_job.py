@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.lab_world import LabWorld, until
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.leak]
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from tests.e2e.small_world import BASCULE, PORT, SmallWorld, rule, sleep_until
 from tests.netns.conftest import why_not
 from tests.netns.network import CLIENT, INNER, STRANGER
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.leak]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.e2e.small_world import SmallWorld, rule, sleep_until
 from tests.netns.conftest import why_not
 from tests.netns.network import INNER, repeating
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.leak]
 
 _FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
