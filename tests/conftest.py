@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 OPEN_FOLDERS = frozenset(
     {"wire", "portal", "netns", "e2e", "faults", "powershell"}
 )  # may talk to the network
+A_LEAK = 16  # exit code when a test of leaks failed: tools/test.sh tries nothing of it again
 INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 # What broke is told by its lines. Their locals too, as structlog does where rich is installed,
@@ -45,6 +46,8 @@ settings.register_profile(
     "thorough", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
+_LEAKS: list[str] = []  # failed tests that are marked so
 
 
 def _folder(item: pytest.Item) -> str:
@@ -73,6 +76,18 @@ def _refusing(real: object) -> object:
 
 def _refuse(address: object) -> NoReturn:
     pytest.fail(f"this test opened a socket to {address}; mark it sockets, or move its folder")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Give a run in which somebody may have got through an exit code of its own."""
+    if _LEAKS and session.exitstatus == pytest.ExitCode.TESTS_FAILED:
+        session.exitstatus = A_LEAK
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Heard where the outcome is decided, with workers too."""
+    if report.failed and "leak" in report.keywords:
+        _LEAKS.append(report.nodeid)
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:

@@ -25,6 +25,8 @@ for folder in tests/*/; do
     esac
 done
 
+packets=tests/contracts/test_driver.py # the kernel's and by the clock, though of another folder
+
 stop_streams() { # Ctrl-C reaches the streams too: they are of our process group
     wait
     exit 130
@@ -34,41 +36,47 @@ trap stop_streams INT TERM
 least=0 # how far a stream steps back before the others: nice(1)
 
 # A shell makes what it starts in the background deaf to Ctrl-C (bash(1), SIGNALS); tests send it.
-stream() { # NAME PYTEST-ARGUMENTS: what fails beside the others is tried once more when alone
+stream() { # NAME PYTEST-ARGUMENTS
     local cache=(-o "cache_dir=.pytest_cache/$1")
     env --default-signal=INT nice -n "$least" "$bin/python" -m pytest "${cache[@]}" "${@:2}"
 }
 
-alone() { # NAME FOLDERS: the failed ones again, now that nothing else runs; said, never hidden
+# Failed tests are tried once more now that nothing else runs; said, never hidden. Not those of
+# packets and faults, nor of any stream with a failed test of leaks (its exit code is 16): a door
+# that was open once was open. Nor a stream that broke off (2: at collecting; 137: out of memory).
+alone() { # NAME EXIT-CODE FOLDERS
+    [ "$2" = 1 ] || return 1
     echo
     echo "== $1: what failed, once more and alone (a test that passes only now leans on speed) =="
-    stream "$1" --last-failed --last-failed-no-failures none "${@:2}"
+    stream "$1" --last-failed --last-failed-no-failures none "${@:3}"
 }
 
 code=0
 stream e2e tests/e2e >"$logs/e2e.log" 2>&1 &
 e2e=$!
-stream faults-netns tests/faults tests/netns >"$logs/faults-netns.log" 2>&1 &
+stream faults-netns "$packets" tests/faults tests/netns >"$logs/faults-netns.log" 2>&1 &
 faults=$!
 echo "Beside this: tests/e2e, tests/faults and tests/netns (as they go: $logs/*.log)"
 failed=()
 least=10
-stream computing -n 2 --dist loadfile --no-loadscope-reorder "${computing[@]}" || failed+=(computing)
+stream computing -n 2 --dist loadfile --no-loadscope-reorder \
+    --ignore "$packets" "${computing[@]}" || failed+=("computing $?")
 least=0
 
 for row in "faults-netns $faults" "e2e $e2e"; do
     read -r name pid <<<"$row"
-    wait "$pid" || failed+=("$name")
+    wait "$pid" || failed+=("$name $?")
     echo
     echo "== $name =="
     cat "$logs/$name.log"
 done
 
-for name in "${failed[@]}"; do
+for row in "${failed[@]}"; do
+    read -r name ended <<<"$row"
     case $name in
-    computing) alone "$name" "${computing[@]}" || code=1 ;;
-    faults-netns) alone "$name" tests/faults tests/netns || code=1 ;;
-    e2e) alone "$name" tests/e2e || code=1 ;;
+    computing) alone "$name" "$ended" --ignore "$packets" "${computing[@]}" || code=1 ;;
+    e2e) alone "$name" "$ended" tests/e2e || code=1 ;;
+    *) code=1 ;;
     esac
 done
 

@@ -259,6 +259,7 @@ class SmallWorld:
         try:
             self.ask(machines.list_machines)
         except (BasculeError, OSError, ValueError):
+            self.forget_connection()  # admin.json may be of a first start that was killed
             return False
         return True
 

@@ -369,16 +369,18 @@ class TestRenewal:
         edge = start(6.0)
         stream = edge.connect()
         stream.sendall(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        seen = set()
+        seen: set[object] = set()
+        tried = 0
         began = time.monotonic()
         while time.monotonic() - began < 10:
             with edge.connect() as connection:
                 shown = connection.getpeercert() or {}
                 seen.add(shown["serialNumber"])
+                tried += 1
             assert stream.recv(65536)
             time.sleep(0.3)
         stream.close()
-        assert 2 <= len(seen) <= 4
+        assert 2 <= len(seen) < tried
         assert edge.get("/hello")[0] == 200
         assert edge.process.poll() is None
 

@@ -17,7 +17,7 @@ from tests.e2e.small_world import SmallWorld, rule
 from tests.netns.conftest import why_not
 from tests.netns.network import HOST6, STRANGER, STRANGER6
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.leak]
 
 
 @pytest.fixture

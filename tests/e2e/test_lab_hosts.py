@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.lab_world import SILENT, LabWorld
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.leak]
 HOSTS = ("server", "client", "stranger", "web-1", "db-1")
 
 

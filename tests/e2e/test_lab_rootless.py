@@ -15,7 +15,10 @@ import pytest
 from tests.e2e import ordinary_user
 from tests.e2e.lab_world import BASCULE, free_port
 
-pytestmark = pytest.mark.root  # to become another user; the lab itself then has no rights
+pytestmark = [
+    pytest.mark.root,  # to become another user; the lab itself then has no rights
+    pytest.mark.leak,
+]
 
 SCRIPT = """
 set -u

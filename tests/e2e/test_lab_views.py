@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.lab_world import LabWorld, until
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.leak]
 
 _LOOK = """
 import json, sys

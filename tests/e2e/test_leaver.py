@@ -20,9 +20,9 @@ from bascule.domain.builtin_roles import SECURITY_ADMIN, VIRTUAL_MACHINE_CONTRIB
 from bascule.services.clocks import SystemClock
 from tests.e2e.lab_world import LabWorld, until
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.leak]
 
-AT_ONCE = 5.0  # seconds that a loaded machine may take for the agent to hear and act
+AT_ONCE = 10.0  # seconds that a loaded machine may take for the agent to hear and act
 
 
 def test_who_is_disabled_loses_his_open_port_at_once(lab: LabWorld) -> None:

@@ -15,7 +15,7 @@ import bascule
 from tests.e2e.booted import CLIENT, HOST, BootedMachine, why_not
 from tests.e2e.lab_world import until
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.leak]
 
 BASCULE = (sys.executable, "-m", "bascule.bootstrap")
 AGENT = "bascule-agent.service"

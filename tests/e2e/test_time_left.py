@@ -15,7 +15,7 @@ from tests.e2e.small_world import SmallWorld, rule, sleep_until
 from tests.netns.conftest import why_not
 from tests.netns.network import INNER, repeating
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.leak]
 
 _FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
@@ -97,10 +97,7 @@ def test_replayed_states_open_and_lengthen_nothing(world: SmallWorld, proxy: Slo
     assert b'"leases":[{' in proxy.replay
     old = proxy.replay
     for _ in range(4):
-        time.sleep(0.5)
-        assert world.agent is not None
-        world.restart_agent(server=f"https://{INNER}:{PORT}")  # asks at once, each time
-        assert until(world.control.exists, 5)
+        _hears_again(world, proxy)
     sleep_until(end + 0.25)
     assert not world.lets_in(22)
     proxy.replay = None
@@ -112,9 +109,15 @@ def test_replayed_states_open_and_lengthen_nothing(world: SmallWorld, proxy: Slo
     proxy.replay = None
     world.wait_state(made, "closed", 30)
     proxy.replay = old
+    _hears_again(world, proxy)
+    assert not until(lambda: world.lets_in(22), 0.5), "an older generation"
+
+
+def _hears_again(world: SmallWorld, proxy: SlowProxy) -> None:
+    """A new agent, which asks at once, has its answer."""
     world.restart_agent(server=f"https://{INNER}:{PORT}")
-    time.sleep(1.5)
-    assert not world.lets_in(22), "an older generation"
+    before = proxy.states
+    assert until(lambda: proxy.states > before, 20), world.logs()
 
 
 def test_a_server_whose_clock_is_set_back_an_hour(world: SmallWorld) -> None:

@@ -1,7 +1,7 @@
 """Faults, done on time and remembered so that all of them can be healed.
 
 What root may do to our table while somebody owns it is nothing (EDGES A5, A25): a change that
-nft accepts is a finding, unless an agent has just started and takes the table over.
+nft accepts is a finding, unless its agent died and the next has not yet taken the table over.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from tests.faults.schedule import (
 )
 from tests.faults.world import World
 
-HANDING_OVER = 10.0  # seconds after an agent's death in which its table may change hands
 FOREIGN = """\
 table inet foreign {
     chain mine {
@@ -123,19 +122,17 @@ class Faults:
 
     def _tamper(self, machine: str) -> None:
         for attack in ATTACKS:
+            began = boottime()
             code, said = self._world.nft(machine, "-f", "-", text=attack)
-            if code == 0 and not self._is_handing_over(machine):
+            if code == 0 and not self._is_handing_over(machine, began):
                 self._history.complain(f"root on {machine} could {attack!r}: {said}")
 
-    def _is_handing_over(self, machine: str) -> bool:
-        """Did its agent die lately (killed here, or enrolled anew)?"""
-        since = boottime() - HANDING_OVER
-        killed = any(
-            each.what == f"kill {machine}" and each.begun > since
-            for each in self._history.disturbed
-        )
-        return killed or any(
-            each.kind == "enrol" and each.machine == machine for each in self._history.edited
+    def _is_handing_over(self, machine: str, moment: float) -> bool:
+        """Had its agent been killed (here, or enrolled anew) and not yet shut the ports again?"""
+        kills = [each.begun for each in self._history.disturbed if each.what == f"kill {machine}"]
+        return any(
+            not any(killed < shut < moment for shut in self._world.shut_at(machine))
+            for killed in kills
         )
 
     def _set_foreign(self, machine: str, is_there: bool) -> None:

@@ -6,9 +6,11 @@ what it thinks of a packet. What is not here: the final state of the world (``se
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from bascule.client.access import AccessRequest, GrantedPort
@@ -17,10 +19,12 @@ from tests.faults.history import Asked, Edited, History
 from tests.faults.model import Model, Span, contains, covers, is_allowed
 from tests.faults.record import Record, is_over
 from tests.faults.schedule import KEEP_PORT, MACHINES, SOURCES
+from tests.faults.world import knocked_at
 
 SLACK = 1.0  # seconds; a handshake under way at the end
 LONG_ENOUGH = 1.0  # an opening that lasts so long must have let somebody in
-BLIND = 4.0  # a watcher that says nothing for so long saw nothing
+BLIND = LONG_ENOUGH  # seconds without a SYN to somewhere; each place has its turn after 0.16
+CLOCKS = 0.1  # seconds that the server's wall clock may have moved since the run began
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +41,41 @@ class Through:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a watcher knocks."""
+
+    watcher: str
+    machine: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sighting:
     through: tuple[Through, ...]
-    heard_of: tuple[tuple[str, float], ...]  # which watcher counted when
-    knocks: int
+    sent: Mapping[Place, Sequence[float]]  # the SYNs of each watcher to each address and port
+
+    @property
+    def knocks(self) -> int:
+        return sum(map(len, self.sent.values()))
 
 
 def read_sighting(files: dict[str, Path], topology: Topology, since: float) -> Sighting:
     machines = {address: host.name for host in topology.machines for address in host.addresses}
     through: list[Through] = []
-    heard: list[tuple[str, float]] = []
-    knocks = 0
+    sent: dict[Place, list[float]] = {}
     for name, file in files.items():
         host = topology.host(name)
+        places = {
+            f"{address}/{port}": Place(name, machines[address], address, port)
+            for address, port in knocked_at(topology)
+        }
+        sent |= {place: [] for place in places.values()}
         for line in file.read_text().splitlines():
             words = line.split()
-            if words[0] == "count" and float(words[1]) > since:
-                heard.append((name, float(words[1])))
-                knocks += int(words[2])
+            if words[0] == "sent" and float(words[1]) > since:
+                for where, _, moment in (word.partition("@") for word in words[2:]):
+                    sent[places[where]].append(float(moment))
             elif words[0] == "through" and float(words[2]) > since:
                 source = host.ipv6 if ":" in words[3] else host.ipv4
                 through.append(
@@ -68,7 +89,7 @@ def read_sighting(files: dict[str, Path], topology: Topology, since: float) -> S
                         words[5],
                     )
                 )
-    return Sighting(tuple(through), tuple(heard), knocks)
+    return Sighting(tuple(through), sent)
 
 
 def judge(
@@ -80,6 +101,7 @@ def judge(
         *_packets(history, model, sighting),
         *_openings(history, record, sighting),
         *_watching(history, sighting, until),
+        *_reading(record),
         *_requests(history, record),
         *_decisions(history, model),
         *_grant_events(history, record),
@@ -180,16 +202,26 @@ def _was_cut(history: History, machine: str, start: float, end: float) -> bool:
 
 
 def _watching(history: History, sighting: Sighting, until: float) -> Iterable[str]:
-    """Did the watchers watch all the time?"""
-    names = {name for name, _ in sighting.heard_of}
-    for name in ("client", "stranger"):
-        moments = sorted(at for who, at in sighting.heard_of if who == name)
+    """Did the watchers watch all the time, everywhere that is not cut off?"""
+    for place, sent in sighting.sent.items():
+        moments = [history.began, *sorted(sent), until]
         gaps = [
-            later - earlier
-            for earlier, later in zip([history.began, *moments], [*moments, until], strict=True)
+            (later - earlier, earlier)
+            for earlier, later in pairwise(moments)
+            if later - earlier > BLIND and not _was_cut(history, place.machine, earlier, later)
         ]
-        if name not in names or max(gaps) > BLIND:
-            yield f"the watcher in {name} was blind for {max(gaps):.1f} s: this run proves nothing"
+        if gaps:
+            seconds, since = max(gaps)
+            yield (
+                f"the watcher in {place.watcher} sent nothing to {place.address} port"
+                f" {place.port} for {seconds:.1f} s from {since - history.began:.3f} s: this run"
+                " proves nothing"
+            )
+
+
+def _reading(record: Record) -> Iterable[str]:
+    if not record.is_settled:
+        yield "events were written all the while: requests and events were not read of one moment"
 
 
 def _requests(history: History, record: Record) -> Iterable[str]:
@@ -260,10 +292,24 @@ def _revocations(
     done = {
         each.request_id for each in history.revoked if each.answered is not None and not each.denied
     }
-    for request in record.requests.values():
+    by_id = {request.id: request for request in record.requests.values()}
+    for request in by_id.values():
         for _, port in request.ports() if request.id in done else ():
             if not counts["GrantEnded"][port.grant_id] + counts["GrantFailed"][port.grant_id]:
                 yield f"grant {port.grant_id} was revoked and has no GrantEnded event"
+    over: dict[str, float] = {}
+    for fact in (*record.of("GrantEnded"), *record.of("GrantFailed")):
+        over.setdefault(str(fact.data["grant_id"]), fact.at)
+    for each in history.revoked:
+        found = by_id.get(each.request_id)
+        if not each.denied or each.answered is None or found is None:
+            continue
+        for _, port in found.ports():
+            if over.get(port.grant_id, math.inf) > each.answered + CLOCKS:
+                yield (
+                    f"revoking grant {port.grant_id} was refused ({each.denied}), and no event"
+                    f" says that it had ended by {each.answered - history.began:.3f} s"
+                )
 
 
 def _extensions(history: History, request_id: str) -> tuple[int, int]:

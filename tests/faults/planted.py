@@ -136,6 +136,6 @@ def change_code(world: World, code: Path) -> None:
     for unit in (SERVER, *MACHINES):
         world.send(unit, signal.SIGKILL)
     for machine in MACHINES:
-        assert until(lambda: not world.is_ready(machine), 5)  # noqa: B023  # reason: called at once
+        assert until(lambda: not world.is_ready(machine), 30)  # noqa: B023  # reason: called at once
     for machine in MACHINES:
         assert until(lambda: world.is_ready(machine), 30), f"{machine} stays away"  # noqa: B023  # reason: as above

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from bascule.client.versions import BASCULE_VERSION
 from tests.faults.model import Recorded
 
 PAGE = 500
+TRIES = 20  # of reading while nothing is written meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Record:
     requests: Mapping[str, AccessRequest]  # by justification
     facts: Sequence[Fact]  # oldest first
     wall: float  # seconds since the epoch at boot
+    is_settled: bool = True  # nothing was written while it was read
 
     def of(self, kind: str) -> list[Fact]:
         return [fact for fact in self.facts if fact.kind == kind]
@@ -53,7 +56,23 @@ def newest(connection: Connection) -> int:
 
 
 def read_record(connection: Connection, prefix: str, after: int, wall: float) -> Record:
-    """Requests whose justification begins so, and the events after that one."""
+    """Requests whose justification begins so, and the events after that one.
+
+    Both of one moment: read again until no event was written in between.
+    """
+    left = TRIES
+    while True:
+        before = newest(connection)
+        requests = _requests(connection, prefix)
+        facts = _facts(connection, after, wall)
+        is_settled = newest(connection) == before
+        left -= 1
+        if is_settled or not left:
+            return Record(requests, facts, wall, is_settled)
+        time.sleep(0.1)
+
+
+def _requests(connection: Connection, prefix: str) -> dict[str, AccessRequest]:
     path = f"{connection.subscription}/providers/Bascule.Access/accessRequests"
     requests: dict[str, AccessRequest] = {}
     for data in connection.pages(path, BASCULE_VERSION, {"$top": str(PAGE)}):
@@ -61,13 +80,17 @@ def read_record(connection: Connection, prefix: str, after: int, wall: float) ->
         if not found.justification.startswith(prefix):
             break  # newest first, and runs follow one another
         requests[found.justification] = found
+    return requests
+
+
+def _facts(connection: Connection, after: int, wall: float) -> list[Fact]:
     facts: list[Fact] = []
     for each in audit.events(connection, page=PAGE):
         if each.sequence <= after:
             break
         at = each.at.timestamp() - wall
         facts.append(Fact(each.sequence, at, each.kind, each.data, each.resource_id))
-    return Record(requests, facts[::-1], wall)
+    return facts[::-1]
 
 
 def recorded(record: Record) -> dict[tuple[str, int], Recorded]:

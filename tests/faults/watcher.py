@@ -3,7 +3,8 @@
 ``python -m tests.faults.watcher FILE EVERY ADDRESS/PORT...`` in a namespace. Each knock is
 one SYN (a socket of its own, given up before the kernel would repeat it). A line is written
 for each that was answered, by whatever: sent, answered (seconds of CLOCK_BOOTTIME), address,
-port, how; and a line of counts each second, so that a silent watcher shows.
+port, how; and four times a second one of all SYNs since the last, ``ADDRESS/PORT@SENT``, so that
+a watcher who sent none somewhere shows. Nothing here waits but for the next knock.
 
 ``again``: a connection that was let in is kept; when nobody is let in there any more, the
 other side is made to reset it, and the next SYN comes from its very source port, which
@@ -28,7 +29,7 @@ PATIENCE = 0.3  # seconds; the kernel would send the SYN again after one
 QUIET = (
     2.5  # nobody let in for so long: the opening is over, the judge's slack and a late answer too
 )
-TELL = 1.0
+TELL = 0.25
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -42,7 +43,6 @@ class Target:
     port: int
     kept: socket.socket | None = None  # a connection that was let in
     let_in_at: float = 0.0
-    came_back_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -53,6 +53,15 @@ class Knock:
     how: str
 
 
+@dataclass(slots=True)
+class Leaving:
+    """A kept connection that the other side was asked to reset."""
+
+    target: Target
+    kept: socket.socket
+    asked: float
+
+
 class Watcher:
     def __init__(self, out: TextIO, every: float, targets: list[Target]) -> None:
         self._out = out
@@ -60,8 +69,8 @@ class Watcher:
         self._targets = targets
         self._poll = select.epoll()
         self._waiting: dict[int, Knock] = {}  # by descriptor, the oldest first
-        self._sent = 0
-        self._errors = 0
+        self._leaving: dict[int, Leaving] = {}  # as above
+        self._sent: list[str] = []
 
     def run(self) -> None:
         turn = 0
@@ -75,13 +84,16 @@ class Watcher:
                 turn += 1
                 next_at = max(next_at + self._every, now)  # what was slept away is not made up
             if now - told_at > TELL:
-                self._tell(f"count {now:.4f} {self._sent} {self._errors}")
-                self._sent = self._errors = 0
+                self._tell(" ".join(["sent", f"{now:.4f}", *self._sent]))
+                self._sent.clear()
                 told_at = now
                 if os.getppid() != parent:  # nobody will read it
                     return
             for fd, _ in self._poll.poll(max(0.0, next_at - boottime())):
-                self._answered(fd)
+                if fd in self._leaving:
+                    self._come_back(fd)
+                else:
+                    self._answered(fd)
             self._give_up(boottime())
 
     def _tell(self, line: str) -> None:
@@ -91,7 +103,8 @@ class Watcher:
     def _knock(self, target: Target) -> None:
         now = boottime()
         if target.kept is not None and now - target.let_in_at > QUIET:
-            self._come_back(target)
+            self._leave(target, target.kept)
+            target.kept = None
         self._send(target, 0, "new")
 
     def _send(self, target: Target, source_port: int, how: str) -> None:
@@ -108,10 +121,9 @@ class Watcher:
         except OSError as error:
             code = error.errno or errno.EIO
         if code != errno.EINPROGRESS:  # the link is cut: nothing was sent
-            self._errors += 1
             made.close()
             return
-        self._sent += 1
+        self._sent.append(f"{target.address}/{target.port}@{sent:.4f}")
         self._waiting[made.fileno()] = Knock(target, made, sent, how)
         self._poll.register(made.fileno(), select.EPOLLOUT | select.EPOLLERR | select.EPOLLHUP)
 
@@ -130,44 +142,50 @@ class Watcher:
                 f" {knock.how}-{word}"
             )
             target.let_in_at = now
-        else:
-            self._errors += 1
         if code == 0 and target.kept is None and knock.how == "new":
             target.kept = knock.made
         else:
             knock.made.close()
 
-    def _come_back(self, target: Target) -> None:
-        """Have the kept connection reset from the other side and knock on its tuple."""
-        kept, target.kept = target.kept, None
-        assert kept is not None, "asked by the caller"
-        with contextlib.suppress(OSError):
-            port = kept.getsockname()[1]
+    def _leave(self, target: Target, kept: socket.socket) -> None:
+        """Ask the other side to reset this connection; it may be cut off and never hear of it."""
+        try:
             kept.send(b"R")
-            if select.select([kept], [], [], PATIENCE)[0]:
-                with contextlib.suppress(OSError):
-                    kept.recv(1)
-                kept.close()
-                self._send(target, port, "again")
-        kept.close()
+        except OSError:
+            kept.close()
+            return
+        self._leaving[kept.fileno()] = Leaving(target, kept, boottime())
+        self._poll.register(kept.fileno(), select.EPOLLIN | select.EPOLLERR | select.EPOLLHUP)
+
+    def _come_back(self, fd: int) -> None:
+        """It was reset: knock on its tuple."""
+        leaving = self._leaving.pop(fd)
+        self._poll.unregister(fd)
+        port = leaving.kept.getsockname()[1]
+        with contextlib.suppress(OSError):
+            leaving.kept.recv(1)
+        leaving.kept.close()
+        self._send(leaving.target, port, "again")
 
     def _give_up(self, now: float) -> None:
-        late = []
-        for fd, knock in self._waiting.items():
-            if now - knock.sent < PATIENCE:
-                break
-            late.append(fd)
-        for fd in late:
+        for fd in _late(now, {fd: knock.sent for fd, knock in self._waiting.items()}):
             if self._is_answered(fd):
                 self._answered(fd)
                 continue
             self._poll.unregister(fd)
             self._waiting.pop(fd).made.close()
+        for fd in _late(now, {fd: each.asked for fd, each in self._leaving.items()}):
+            self._poll.unregister(fd)
+            self._leaving.pop(fd).kept.close()
 
     @staticmethod
     def _is_answered(fd: int) -> bool:
         """Answered while this process slept?"""
         return bool(select.select([], [fd], [], 0)[1])
+
+
+def _late(now: float, since: dict[int, float]) -> list[int]:
+    return [fd for fd, moment in since.items() if now - moment >= PATIENCE]
 
 
 def main(arguments: list[str]) -> None:

@@ -44,7 +44,8 @@ EVERY = 0.02  # seconds between two knocks of one watcher
 WATCHERS = ("client", "stranger")
 TABLE = ("inet", "bascule")
 _CONNECTED = '"event": "connected"'  # lines of an agent's log, which say where it is
-_TURNS = (_CONNECTED, '"ports are shut"', '"server away', '"key refused')
+_SHUT = '"event": "ports are shut"'
+_TURNS = (_CONNECTED, _SHUT, '"server away', '"key refused')
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +128,7 @@ class World:
     # -- the watchers -------------------------------------------------------------------
 
     def _watch(self) -> None:
-        targets = [
-            f"{host.ipv4}/{port}"
-            for host in self.topology.machines
-            for port in (KEEP_PORT, KILL_PORT, EXTRA_PORT)
-        ]
-        targets += [f"{host.ipv6}/{KEEP_PORT}" for host in self.topology.machines]
+        targets = [f"{address}/{port}" for address, port in knocked_at(self.topology)]
         for name in WATCHERS:
             argv = ["ip", "netns", "exec", self._namespace(name), sys.executable]
             argv += ["-m", "tests.faults.watcher", str(self.seen_file(name)), str(EVERY), *targets]
@@ -173,9 +169,12 @@ class World:
         turns = [line for line in log.splitlines() if any(word in line for word in _TURNS)]
         if not turns or _CONNECTED not in turns[-1]:
             return False
-        said = datetime.fromisoformat(json.loads(turns[-1])["timestamp"]).timestamp()
-        wall = SystemClock().now().timestamp() - SystemClock().boottime()
-        return said - wall > process.started / os.sysconf("SC_CLK_TCK")
+        return _said_at(turns[-1]) > process.started / os.sysconf("SC_CLK_TCK")
+
+    def shut_at(self, machine: str) -> list[float]:
+        """When its agents, by their own log, had taken the table over."""
+        log = self.folder.log(agent_unit(machine)).read_text(errors="replace")
+        return [_said_at(line) for line in log.splitlines() if _SHUT in line]
 
     def set_cable(self, host: str, *, is_up: bool) -> None:
         near = f"p{self.topology.host(host).number}"
@@ -231,6 +230,19 @@ class World:
     def give_token(self, machine: str, token: str) -> None:
         """Root on the machine enrols it again: with the next start of its agent."""
         token_file(self.folder, machine).write_text(token)
+
+
+def knocked_at(topology: Topology) -> list[tuple[str, int]]:
+    """Where a watcher knocks in turn."""
+    ports = (KEEP_PORT, KILL_PORT, EXTRA_PORT)
+    found = [(host.ipv4, port) for host in topology.machines for port in ports]
+    return found + [(host.ipv6, KEEP_PORT) for host in topology.machines]
+
+
+def _said_at(line: str) -> float:
+    """The moment of a line of an agent's log, in seconds of CLOCK_BOOTTIME."""
+    wall = SystemClock().now().timestamp() - SystemClock().boottime()
+    return datetime.fromisoformat(json.loads(line)["timestamp"]).timestamp() - wall
 
 
 def copy_code(package: Path, folder: Path) -> None:

@@ -15,6 +15,7 @@ import contextlib
 import ctypes
 import itertools
 import os
+import secrets
 import socket
 import struct
 import subprocess
@@ -32,6 +33,7 @@ STRANGER, STRANGER6 = "10.77.1.3", "fd77:0:2::3"
 INNER_GATEWAY, INNER = "10.78.0.1", "10.78.0.2"
 BROADCAST = "10.77.255.255"
 WAIT = 0.3  # seconds after which a connection that got no answer is called shut
+PATIENCE = 5.0  # seconds for one that must come about, on a busy machine
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
 
 _CLONE_NEWNET = 0x40000000
@@ -219,7 +221,7 @@ class Network:
     """The four namespaces above, wired; use it as a context manager."""
 
     def __init__(self) -> None:
-        mark = f"bt{os.getpid()}n{next(_numbers)}"
+        mark = f"bt{os.getpid()}n{next(_numbers)}x{secrets.token_hex(2)}"  # pids come again
         self._closing = contextlib.ExitStack()
         try:
             self.host = self._space(mark + "h")
@@ -307,9 +309,9 @@ class Network:
         self, space: Space, port: int, address: str = HOST, source_port: int = 0
     ) -> socket.socket:
         """A connection that must come about and echo; closed with the network."""
-        made = space.connect(port, address, source_port)
+        made = space.connect(port, address, source_port, PATIENCE)
         assert made is not None, f"{space.name} should reach {address} port {port}"
-        assert is_alive(self.keep(made))
+        assert is_alive(self.keep(made), PATIENCE)
         return made
 
     def close(self) -> None:

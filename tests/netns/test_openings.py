@@ -125,7 +125,8 @@ def test_udp_is_looked_up_for_every_packet(network: Network, driver: DriverProce
                 answered.append(time.monotonic() - began)
             except TimeoutError:
                 continue
-    assert 0.5 < answered[-1] < 1.1
+    assert answered, "never let in"
+    assert answered[-1] < 1.1
     assert not network.stranger.asks(161)
     assert not network.stranger.asks(161, HOST6)
     assert server.received

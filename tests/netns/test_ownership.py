@@ -30,8 +30,11 @@ DESIRED = RuleSet(
 def flushing(space: Space) -> Iterator[None]:
     """Another tool that flushes everything, as fast as it can, in two processes."""
     with (
-        _looping(space, "while :; do echo flush ruleset; done | nft -i >/dev/null 2>&1"),
-        _looping(space, "while :; do nft flush ruleset 2>/dev/null; done"),
+        _looping(
+            space,
+            "timeout 120 sh -c 'while :; do echo flush ruleset; done' | nft -i >/dev/null 2>&1",
+        ),
+        _looping(space, "timeout 120 sh -c 'while :; do nft flush ruleset 2>/dev/null; done'"),
     ):
         space.nft("add table inet bystander\n")
         deadline = time.monotonic() + 5

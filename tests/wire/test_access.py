@@ -124,7 +124,7 @@ def test_waiting_holds_no_thread_and_no_connection(web: House) -> None:
             asyncio.create_task(client.get(request, params={"waitSeconds": 60})) for _ in range(200)
         ]
         await asyncio.sleep(0.5)
-        served = await asyncio.wait_for(client.get(web.machine("web-1")), 5)
+        served = await asyncio.wait_for(client.get(web.machine("web-1")), 30)
         web.services.hub.close()
         return served, await asyncio.gather(*waits)
 

@@ -9,6 +9,7 @@ here are short, and assertions keep 300 ms of distance from every end.
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Protocol
 
@@ -83,12 +84,16 @@ def shut(*closed: ClosedPort | PortKey) -> frozenset[ClosedPort]:
 
 def make_so(driver: Driver, desired: RuleSet) -> None:
     """Plan and apply, then look: nothing but the passing of time may be left to correct."""
+    began = time.monotonic()
     driver.apply(plan(desired, driver.observe()))
     seen = driver.observe()
+    passed = timedelta(seconds=time.monotonic() - began)
     assert seen.is_intact, seen.drift
     assert all(isinstance(each, PutOpening) for each in plan(desired, seen))
     for key, opening in desired.openings.items():
-        assert abs(seen.rules.openings[key].remaining - opening.remaining) < LOOSELY
+        if key not in seen.rules.openings and opening.remaining <= passed:
+            continue  # it ended meanwhile
+        assert abs(seen.rules.openings[key].remaining - opening.remaining) < LOOSELY + passed
         assert seen.rules.openings[key].grant_id == opening.grant_id
 
 
@@ -196,9 +201,10 @@ class DriverContract:
         assert not world.reaches(world.client, SSH)
 
     def test_an_opening_ends_by_itself(self, world: DriverWorld) -> None:
+        began = time.monotonic()
         make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 1)))
         world.pass_time(0.6)
-        assert world.reaches(world.client, SSH)
+        assert world.reaches(world.client, SSH) or time.monotonic() > began + 1
         world.pass_time(0.7)
         assert not world.reaches(world.client, SSH)
         assert world.driver.observe().rules.openings == {}
@@ -215,9 +221,9 @@ class DriverContract:
     # -- connections --------------------------------------------------------------------
 
     def test_a_kept_connection_outlives_its_opening(self, world: DriverWorld) -> None:
-        make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 0.8)))
+        make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 1.5)))
         connection = world.connect(world.client, SSH)
-        world.pass_time(1.1)
+        world.pass_time(1.8)
         world.driver.tidy()
         assert world.is_alive(connection)
         assert list(world.driver.sessions([(SSH, world.client), (SSH, "*"), (TELNET, "*")])) == [
@@ -228,11 +234,12 @@ class DriverContract:
 
     def test_a_kill_connection_does_not(self, world: DriverWorld) -> None:
         closed = shut(ClosedPort(SSH, KILL))
+        began = time.monotonic()
         make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 1)))
         connection = world.connect(world.client, SSH)
         world.pass_time(0.5)
         world.driver.tidy()
-        assert world.is_alive(connection)
+        assert world.is_alive(connection) or time.monotonic() > began + 1
         world.pass_time(0.8)
         assert not world.is_alive(connection)
         world.driver.tidy()

@@ -20,7 +20,7 @@ from tests.e2e.lab_world import until
 from tests.e2e.portal.portal_world import LANGUAGES, SSH, World
 from tests.e2e.portal.steps import Steps, following
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.leak]
 
 RECOMMENDED = ((22, "SSH"), (3389, "RDP"), (5985, "WinRM"), (5986, "WinRM"))
 THREE_HOURS = timedelta(hours=3)

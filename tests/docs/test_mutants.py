@@ -1,0 +1,54 @@
+"""``tools/mutants``: what counts as caught. The runs themselves are played here."""
+
+from __future__ import annotations
+
+import contextlib
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "tools" / "mutants"
+
+
+@pytest.fixture
+def tool(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return runpy.run_path(str(FOLDER / "__main__.py"), run_name="mutants")
+
+
+class _Copy:
+    """A copy in which one test fails: with the mutant, and without it or not."""
+
+    root = ROOT
+
+    def __init__(self, outcomes: Any, is_steady: bool) -> None:
+        self._outcomes = outcomes
+        self._is_steady = is_steady
+        self._is_changed = False
+
+    @contextlib.contextmanager
+    def changed(self, _: object) -> Iterator[None]:
+        self._is_changed = True
+        yield
+        self._is_changed = False
+
+    def run(self, tests: Any, *_: object) -> Any:
+        test = tests[0]
+        if self._is_changed or not self._is_steady:
+            return self._outcomes((test,), frozenset(), frozenset(), 1, "")
+        return self._outcomes((), frozenset({test}), frozenset(), 0, "")
+
+
+@pytest.mark.parametrize(("is_steady", "result"), [(True, "caught"), (False, "broken")])
+def test_a_mutant_is_caught_by_a_test_that_passes_without_it(
+    tool: dict[str, Any], is_steady: bool, result: str
+) -> None:
+    """One that fails on a busy machine, with or without it, catches nothing."""
+    mutant = tool["load"]()[0]
+    found, why, _ = tool["_try"](_Copy(tool["Outcomes"], is_steady), mutant, {})
+    assert found == result, why
+    assert mutant.tests[0] in why

@@ -1,0 +1,167 @@
+"""What the judge must say of a watcher that did not watch and of a record that lacks something."""
+
+from __future__ import annotations
+
+import socket
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bascule.client.access import AccessRequest, GrantedMachine, GrantedPort
+from bascule.domain.ids import ResourceId
+from tests.faults import judge, record
+from tests.faults.faults import Faults
+from tests.faults.history import Disturbed, Edited, History, Revoked, boottime
+from tests.faults.judge import Place, Sighting
+from tests.faults.record import Fact, Record, read_record
+from tests.faults.schedule import KEEP_PORT, Tamper
+from tests.faults.watcher import PATIENCE, Target, Watcher
+
+HERE = Place("client", "web-1", "10.203.0.21", KEEP_PORT)
+
+
+def _every(seconds: float, until: float, without: tuple[float, float] = (0, 0)) -> list[float]:
+    moments = [number * seconds for number in range(1, int(until / seconds))]
+    return [each for each in moments if not without[0] <= each <= without[1]]
+
+
+def _watching(sent: list[float], *disturbed: Disturbed) -> list[str]:
+    history = History(1, 0.0, disturbed=list(disturbed))
+    return list(judge._watching(history, Sighting((), {HERE: sent}), 10.0))
+
+
+def test_a_watcher_must_knock_everywhere_all_the_time() -> None:
+    assert not _watching(_every(0.16, 10))
+    assert _watching(_every(0.16, 10, (3.0, 4.1)))
+    assert _watching(_every(0.16, 8.5)), "till the end"
+    assert _watching([]), "beginning to end"
+
+
+def test_where_the_world_is_cut_nobody_can_knock() -> None:
+    cut = Disturbed(("web-1",), "cut web-1", 3.0, 4.0, cuts_watchers=True)
+    assert not _watching(_every(0.16, 10, (3.0, 5.0)), cut)
+    assert _watching(_every(0.16, 10, (6.0, 7.5)), cut), "afterwards he can"
+    cut.machines = ("db-1",)
+    assert _watching(_every(0.16, 10, (3.0, 5.0)), cut), "elsewhere he can"
+
+
+def test_a_cut_host_makes_no_watcher_wait(tmp_path: Path) -> None:
+    """Asked to reset, it does not answer: all other places are knocked at meanwhile."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf, (tmp_path / "seen").open("w") as out:
+        port = deaf.getsockname()[1]
+        target = Target("127.0.0.1", port, socket.create_connection(("127.0.0.1", port)))
+        watcher = Watcher(out, 0.02, [target])
+        began = time.monotonic()
+        watcher._knock(target)
+        assert time.monotonic() - began < PATIENCE
+        assert [each.target for each in watcher._leaving.values()] == [target]
+        watcher._give_up(boottime() + PATIENCE)
+        assert not watcher._leaving
+        assert target.kept is not None, "let in anew"
+        target.kept.close()
+
+
+def _request() -> AccessRequest:
+    then = datetime(2030, 1, 1, tzinfo=UTC)
+    port = GrantedPort("g", KEEP_PORT, "TCP", ("*",), then, "closed", None, "", None)
+    machine = GrantedMachine(ResourceId.parse_machine(MACHINE), (), (port,))
+    return AccessRequest("r", "alice", "a", "tag", "", "closed", then, then, (machine,))
+
+
+MACHINE = (
+    "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/default"
+    "/providers/Microsoft.Compute/virtualMachines/web-1"
+)
+
+
+def _revoked(denied: str, *facts: Fact) -> list[str]:
+    history = History(1, 0.0, revoked=[Revoked("r", 4.0, 4.1, denied)])
+    found = Record({"tag": _request()}, facts, 0.0)
+    counts = {kind: found.per_grant(kind) for kind in ("GrantEnded", "GrantFailed")}
+    return list(judge._revocations(history, found, counts))
+
+
+def _fact(at: float, kind: str = "GrantEnded", grant: str = "g") -> Fact:
+    return Fact(1, at, kind, {"grant_id": grant}, "")
+
+
+def test_a_revocation_has_its_event() -> None:
+    assert not _revoked("", _fact(4.05))
+    assert _revoked("")
+
+
+def test_a_refused_revocation_came_after_an_end_on_record() -> None:
+    assert not _revoked("GrantNotLive", _fact(3.0))
+    assert not _revoked("GrantNotLive", _fact(3.0, "GrantFailed"))
+    assert _revoked("GrantNotLive")
+    assert _revoked("GrantNotLive", _fact(5.0))
+    assert _revoked("GrantNotLive", _fact(3.0, grant="another"))
+
+
+class _Log:
+    """A server's record in which something is written after some of the readings."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
+        self.sequence = 1
+        self.writes = writes
+        monkeypatch.setattr(record, "newest", lambda _: self.sequence)
+        monkeypatch.setattr(record, "_requests", lambda *_: self.read())
+        monkeypatch.setattr(record, "_facts", lambda *_: [_fact(float(self.sequence))])
+        monkeypatch.setattr(time, "sleep", lambda _: None)
+
+    def read(self) -> dict[str, AccessRequest]:
+        if self.writes:
+            self.writes -= 1
+            self.sequence += 1
+        return {str(self.sequence): _request()}
+
+
+def test_requests_and_events_are_of_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A grant read as closing, and the event of its closing, are no contradiction."""
+    _Log(monkeypatch, 3)
+    found = read_record(NOBODY, "", 0, 0.0)
+    assert found.is_settled
+    assert list(found.requests) == ["4"]
+    assert not list(judge._reading(found))
+
+
+def test_a_record_that_never_rests_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    _Log(monkeypatch, 1000)
+    assert list(judge._reading(read_record(NOBODY, "", 0, 0.0)))
+
+
+NOBODY: Any = None
+
+
+class _Machine:
+    """A machine whose nft takes everything, and whose agents shut the ports at these moments."""
+
+    def __init__(self, *shut: float) -> None:
+        self._shut = list(shut)
+
+    def shut_at(self, _: str) -> list[float]:
+        return self._shut
+
+    def nft(self, *_: str, text: str) -> tuple[int, str]:
+        return 0, ""
+
+
+def _tampered(world: _Machine, *killed: float) -> list[str]:
+    history = History(1, 0.0)
+    history.disturbed += [Disturbed(("web-1",), "kill web-1", at, at) for at in killed]
+    history.edited.append(Edited("enrol", "web-1", {}, boottime() - 100))
+    world_of_any: Any = world
+    Faults(world_of_any, history).do(Tamper("web-1"))
+    return history.complaints
+
+
+def test_an_owned_table_takes_nothing_once_the_ports_are_shut() -> None:
+    now = boottime()
+    assert _tampered(_Machine(now - 50)), "nobody died"
+    assert not _tampered(_Machine(now - 50), now - 0.5), "the next has not come"
+    assert _tampered(_Machine(now - 50, now - 0.2), now - 0.5), "it has"
+    assert not _tampered(_Machine(now - 2), now - 3, now - 1), "and was killed too"
+    assert not _tampered(_Machine(now + 5), now - 3), "it came meanwhile"
