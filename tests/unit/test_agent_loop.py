@@ -93,7 +93,7 @@ def test_a_state_that_cannot_be_is_not_held_and_the_server_hears_of_it(tmp_path:
     line = Broken()
     reconciler = Reconciler(driver, Memory(), clock)
     ssh = ClosedPort(PortKey(TransportProtocol.TCP, 22))
-    reconciler.take(DesiredState("uid", 1, frozenset({ssh}), frozenset(), ()), clock.boottime())
+    reconciler.take(DesiredState("uid", 1, frozenset({ssh}), {}, ()), clock.boottime())
     local = LocalOpenings(tmp_path)
     loop = AgentLoop(reconciler, driver, line, clock, lambda: None, local)
     for _ in range(3):
