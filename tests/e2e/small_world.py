@@ -168,7 +168,7 @@ class SmallWorld:
             env={**os.environ, **(environment or {})},
         )
         if is_awaited:
-            assert until(self.is_served, 20), self.server.log.read_text()[-3000:]
+            assert until(self.is_served, 90), self.server.log.read_text()[-3000:]
         return self.server
 
     def start_agent(

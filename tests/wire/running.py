@@ -21,7 +21,7 @@ from typing import Any
 import httpx2
 from azure.identity import ClientSecretCredential
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0  # a first start compiles all of it, on a machine that may be busy
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from bascule.lab.topology import DEFAULT_LAB, Topology, default_topology
 
 _PAUSE = 0.05
 _END_SECONDS = 20.0  # a supervisor gives its programs five, then kills
-_BIRTH_SECONDS = 20.0
+_BIRTH_SECONDS = 60.0
 
 Tell = Callable[[str], None]
 

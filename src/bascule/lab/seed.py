@@ -40,7 +40,7 @@ from bascule.lab.topology import SSH_PORT, LabHost, Topology, default_topology
 from bascule.services.clocks import SystemClock
 
 TOKEN_MINUTES = 15
-_WAIT_SECONDS = 45.0
+_WAIT_SECONDS = 90.0
 _PAUSE = 0.05
 
 

@@ -47,7 +47,7 @@ from bascule.lab.units import Unit
 
 RESTART_SECONDS = 1.0
 TOO_MANY_DEATHS = 3  # of one unit before the lab stands: then it never will
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 STOP_SECONDS = 5.0
 
 
