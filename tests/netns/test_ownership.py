@@ -18,6 +18,7 @@ from tests.netns.driver_process import DriverProcess
 from tests.netns.network import CLIENT, Network, Space, is_alive, repeating
 from tests.netns.rulesets import closed, cuts, make_so, openings, tcp
 
+STORED = 8  # sockets: FileDescriptorStoreMax= of the unit
 SHUT = closed(tcp(22), kill=[tcp(23)])
 DESIRED = RuleSet(
     SHUT,
@@ -231,6 +232,37 @@ def test_an_agent_that_died_in_its_hand_over_does_not_stop_the_next(
         dying.release()
 
     following.take_over(release_both)
+    assert _tables(network) == ["table inet bascule"]
+    make_so(following, DESIRED)
+    assert network.client.reaches(22)
+    assert not network.stranger.reaches(22)
+
+
+def test_any_number_of_agents_that_died_in_their_hand_overs_do_not_stop_the_next(
+    network: Network, owned: DriverProcess, start_driver: StartDriver
+) -> None:
+    """Each left its socket stored and a second table that nobody else can write: as many as
+    the service manager stores. There is still another name, and then one table."""
+    network.echo(22)
+    make_so(owned, RuleSet(SHUT))
+    holding = [owned]
+    owned.hold()
+    owned.kill()
+    for _ in range(STORED - 1):
+        dying = start_driver()
+        dying.hold()
+        with contextlib.suppress(EOFError):
+            dying.take_over(dying.kill)
+        holding.append(dying)
+    assert len(_tables(network)) == STORED
+    following = start_driver()
+
+    def release_all() -> None:
+        assert len(_tables(network)) == STORED + 1, "the second table stands before"
+        for each in holding:
+            each.release()
+
+    following.take_over(release_all)
     assert _tables(network) == ["table inet bascule"]
     make_so(following, DESIRED)
     assert network.client.reaches(22)

@@ -33,7 +33,9 @@ def take_over(loader: Loader, release_stored: Callable[[], None]) -> Layout | No
     the rebuild that follows replaces it. When the first table stays somebody else's, the
     second goes; on any other failure it stays and keeps things shut, until the next load.
     """
-    leftovers = {name: left for name in HANDOVERS if (left := loader.read(name)) is not None}
+    leftovers = {
+        name: left for name in loader.leftovers() if (left := loader.read(name)) is not None
+    }
     table = loader.read(TABLE) or next(iter(leftovers.values()), None)
     if table is None:
         release_stored()
@@ -60,9 +62,9 @@ def take_over(loader: Loader, release_stored: Callable[[], None]) -> Layout | No
 def _mirror(loader: Loader, copy: _Copy, leftovers: Collection[str]) -> str:
     """Load the second table under our own socket; returns the name that it got.
 
-    An agent that was killed in its own hand-over left a second table whose socket is still
+    Each agent that was killed in its own hand-over left a second table whose socket is still
     stored: it cannot be written before that is given up, which must not be before ours
-    stands. So there is another name.
+    stands. So there are more names than sockets can be stored.
     """
     for name in HANDOVERS:
         before = render.delete(name) if name in leftovers else ""

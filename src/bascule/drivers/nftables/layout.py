@@ -19,8 +19,9 @@ from bascule.domain.net import EVERY_IPV4, EVERY_IPV6, Network, PortKey, Transpo
 
 TABLE = "bascule"
 HANDOVER = "bascule_handover"  # stands in while the first changes hands
-SPARE_HANDOVER = "bascule_handover_2"  # when an agent that died in a hand-over left that one owned
-HANDOVERS = (HANDOVER, SPARE_HANDOVER)
+MAX_HANDOVERS = 10  # more than a service manager stores sockets (FileDescriptorStoreMax=8)
+# The others are for when agents that died in a hand-over left those before them owned.
+HANDOVERS = (HANDOVER, *(f"{HANDOVER}_{number}" for number in range(2, MAX_HANDOVERS + 1)))
 FLAGS = ("owner", "persist")
 
 CLOSED, KILL = "closed", "kill"
