@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from bascule.domain.desired import RuleSet
 from bascule.domain.plan import plan
 from tests.netns.conftest import StartDriver
 from tests.netns.driver_process import DriverProcess
-from tests.netns.network import CLIENT, Network
+from tests.netns.network import CLIENT, Network, is_alive
 from tests.netns.rulesets import closed, cuts, make_so, openings, tcp
 
 DESIRED = RuleSet(
@@ -92,6 +94,49 @@ def test_an_element_that_others_change_is_an_ordinary_difference(
     make_so(driver, DESIRED)
     assert network.client.reaches(22)
     assert not network.stranger.reaches(22)
+
+
+@pytest.mark.parametrize(
+    "text", ["flush ruleset", "delete element inet bascule closed { tcp . 23 }"]
+)
+def test_healing_adopts_nothing_on_a_kill_port(
+    network: Network, driver: DriverProcess, text: str
+) -> None:
+    """Neither whom a lease had let in, for longer than that, nor who came in the gap."""
+    network.echo(23)
+    desired = RuleSet(closed(kill=[tcp(23)]), openings((CLIENT, tcp(23), 2)))
+    make_so(driver, desired)
+    admitted = network.session(network.client, 23)
+    network.host.nft(text + "\n")
+    stranger = network.session(network.stranger, 23)
+    make_so(driver, desired)
+    assert not is_alive(stranger)
+    assert is_alive(admitted)
+    time.sleep(2.2)
+    assert not is_alive(admitted)
+
+
+@pytest.mark.parametrize("is_taken_over", [True, False])
+def test_a_restart_after_a_flush_lengthens_no_session_of_a_lease(
+    network: Network, driver: DriverProcess, start_driver: StartDriver, *, is_taken_over: bool
+) -> None:
+    """The flush came before the hand-over, or right after it: whom the lease admits is known."""
+    network.echo(23)
+    desired = RuleSet(closed(kill=[tcp(23)]), openings((CLIENT, tcp(23), 2)))
+    make_so(driver, desired)
+    admitted = network.session(network.client, 23)
+    driver.kill()
+    following = start_driver(use_owner=False)
+    if is_taken_over:
+        assert following.observe().rules.closed == desired.closed
+        following.take_over(lambda: None)
+    network.host.nft("flush ruleset\n")
+    stranger = network.session(network.stranger, 23)
+    make_so(following, desired)
+    assert is_alive(admitted)
+    assert is_alive(stranger) is not is_taken_over, "a new process does not know who was shut out"
+    time.sleep(2.2)
+    assert not is_alive(admitted)
 
 
 def test_a_table_without_an_owner_becomes_owned(

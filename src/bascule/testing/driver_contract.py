@@ -322,3 +322,16 @@ class UnownedDriverContract:
         make_so(world.driver, desired)
         assert world.reaches(world.client, SSH)
         assert not world.reaches(world.stranger, SSH)
+
+    def test_healing_adopts_nothing_on_a_kill_port(self, world: LosableWorld) -> None:
+        """Neither whom a lease had let in, for longer than that, nor who came in the gap."""
+        closed = shut(ClosedPort(SSH, KILL))
+        make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 2)))
+        admitted = world.connect(world.client, SSH)
+        world.lose_rules()
+        stranger = world.connect(world.stranger, SSH)
+        make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 2)))
+        assert not world.is_alive(stranger)
+        assert world.is_alive(admitted)
+        world.pass_time(2.3)
+        assert not world.is_alive(admitted)

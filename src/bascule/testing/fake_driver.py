@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bascule.domain.desired import RuleSet
+from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
 from bascule.domain.plan import (
     ClosePort,
@@ -34,6 +35,7 @@ class FakeDriver:
         self.applied: list[Operation] = []  # what was carried out, for the curious
         self._is_owned = is_owned
         self._has_loaded = False
+        self._known: set[PortKey] = set()  # shut by us, and not let go since
 
     @property
     def owner_fd(self) -> int:
@@ -78,8 +80,9 @@ class FakeDriver:
             case Rebuild(rules):
                 self._rebuild(rules)
             case ClosePort(closed, is_new):
-                firewall.close(closed, adopts=is_new)
+                self._close(closed, is_new=is_new)
             case ReleasePort(port):
+                self._known.discard(port)
                 firewall.release(port)
             case DropOpening(key):
                 firewall.drop(key)
@@ -92,11 +95,18 @@ class FakeDriver:
         before = self.firewall.rules or FakeRules()
         self.firewall.rules = FakeRules(cuts=before.cuts, blocked=before.blocked)
         for closed in wanted.closed:
-            self.firewall.close(closed, adopts=closed.port not in before.closed)
+            self._close(closed, is_new=closed.port not in before.closed)
+        self._known = {closed.port for closed in wanted.closed}
         for opening in wanted.openings.values():
             self.firewall.open(opening)
         for key, remaining in wanted.cuts.items():
             self.firewall.cut(key, remaining)
+
+    def _close(self, closed: ClosedPort, *, is_new: bool) -> None:
+        """What another tool opened meanwhile is not adopted on a kill port."""
+        is_known = closed.is_kill and closed.port in self._known
+        self.firewall.close(closed, adopts=is_new and not is_known)
+        self._known.add(closed.port)
 
     def sessions(self, openings: Sequence[tuple[PortKey, str]]) -> Sequence[int]:
         live = [each for each in self.firewall.connections if not each.is_cut]
@@ -131,4 +141,5 @@ class FakeDriver:
 
     def remove(self) -> None:
         self.firewall.flush()
+        self._known.clear()
         self._has_loaded = False

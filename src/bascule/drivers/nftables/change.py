@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from bascule.domain.desired import RuleSet
+from bascule.domain.desired import OpeningKey, RuleSet
 from bascule.domain.net import PortKey
 from bascule.domain.plan import (
     ClosePort,
@@ -27,6 +27,18 @@ class Change:
     elements: dict[ElementKey, Element | None] = field(default_factory=dict)  # the last word
     new_ports: set[PortKey] = field(default_factory=set)  # closed now, open before
     released: set[PortKey] = field(default_factory=set)
+
+    def closed(self) -> set[PortKey]:
+        """The ports that are shut by it, or stay so."""
+        return rules.closed_ports(self.elements)
+
+    def is_kill(self, port: PortKey) -> bool:
+        """Is a port that it closes to end its connections?"""
+        return self.elements.get(rules.killing(port)) is not None
+
+    def openings(self) -> list[OpeningKey]:
+        """Who may come where by it."""
+        return list(rules.opened(self.elements))
 
     def sets(self) -> frozenset[SourceSet]:
         """The source sets that must exist for it."""

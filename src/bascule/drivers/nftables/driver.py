@@ -1,8 +1,9 @@
 """The nftables driver: ``interfaces.Driver`` over one table, ``inet bascule``.
 
-Observe reads the table back; apply is one transaction, one load of text; nothing is
-remembered but the form in which the kernel showed our rules right after our own last load,
-which is what drift is measured against. Before this process has loaded, nothing is intact.
+Observe reads the table back; apply is one transaction, one load of text. Remembered is only
+the form in which the kernel showed our rules right after our own last load, which is what
+drift is measured against, and which ports were shut, so that who came in while another
+tool had opened one is no old acquaintance. Before this process has loaded, nothing is intact.
 
 All calls are synchronous, a lock keeps them apart; the netlink socket, and with it the
 network namespace, is that of the thread that made the driver, and so must be the callers'.
@@ -52,6 +53,7 @@ class NftablesDriver:
         self._loader = Loader(context, features.flags)
         self._lock = threading.Lock()
         self._loaded: Layout | None = None  # our rules as the kernel showed them
+        self._known: set[PortKey] = set()  # seen shut, and not let go by us since
 
     @property
     def owner_fd(self) -> int:
@@ -74,6 +76,7 @@ class NftablesDriver:
         with self._lock:
             table = self._loader.read(TABLE)
             has_leftover = self._loader.has_leftover()
+            self._known |= {closed.port for closed in rules.shut(table)}
         if table is None:
             return Observed(RuleSet(), False, f"The firewall table inet {TABLE} is missing.")
         knocks = table.counters.get(BLOCKED, 0)
@@ -104,16 +107,20 @@ class NftablesDriver:
         if change.rebuild is not None:
             already = {closed.port for closed in rules.shut(before)}
             change.new_ports |= {closed.port for closed in change.rebuild.closed} - already
+        # What another tool opened meanwhile let in nobody who may stay (EDGES A3).
+        change.new_ports -= {port for port in self._known if change.is_kill(port)}
         for key in rules.adopted_left(before) if before is not None else ():
             if rules.adopted_port(key) in change.released:
                 change.elements[key] = None
         first = self._existing(change.new_ports)
-        wanted = {**rules.adoption(first), **change.elements}
+        wanted = {**rules.adoption(_not_leased(first, change)), **change.elements}
         if change.rebuild is not None or self._needs_sets(change):
             self._loaded = self._loader.load(wanted, before, is_whole=change.rebuild is not None)
         elif self._loaded is not None and wanted:
             present = render.in_sets(wanted, self._loaded.sets.keys())
             self._context.run(render.changes(TABLE, present))
+        kept = set() if change.rebuild is not None else self._known - change.released
+        self._known = kept | change.closed()
         self._adopt_late(change.new_ports, first)
 
     def _must_read(self, change: Change) -> bool:
@@ -194,6 +201,13 @@ class NftablesDriver:
         with self._lock:
             self._loader.remove()
             self._loaded = None
+            self._known.clear()
+
+
+def _not_leased(found: Collection[Connection], change: Change) -> list[Connection]:
+    """Without those on kill ports that an opening admits: they are to end with it."""
+    leased = existing.Reach(key for key in change.openings() if change.is_kill(key.port))
+    return [each for each in found if not leased.holds(each)]
 
 
 def _renewed_adoptions(

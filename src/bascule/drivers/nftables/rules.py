@@ -6,7 +6,7 @@ empty right after it was applied.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from ipaddress import ip_address
@@ -59,7 +59,24 @@ def to_elements(rules: RuleSet) -> dict[ElementKey, Element | None]:
 
 def closed_elements(closed: ClosedPort) -> dict[ElementKey, Element | None]:
     words = port_words(closed.port)
-    return {(CLOSED, words): Element(), (KILL, words): Element() if closed.is_kill else None}
+    return {
+        (CLOSED, words): Element(),
+        killing(closed.port): Element() if closed.is_kill else None,
+    }
+
+
+def killing(port: PortKey) -> ElementKey:
+    """The element that says: at the end of an opening its connections end."""
+    return KILL, port_words(port)
+
+
+def closed_ports(wanted: Mapping[ElementKey, Element | None]) -> set[PortKey]:
+    """The inverse of ``closed_elements``."""
+    return {
+        port_key(*words)
+        for (name, words), element in wanted.items()
+        if name == CLOSED and element is not None
+    }
 
 
 def released_elements(port: PortKey) -> dict[ElementKey, Element | None]:
@@ -69,6 +86,14 @@ def released_elements(port: PortKey) -> dict[ElementKey, Element | None]:
 
 def granted(key: OpeningKey) -> ElementKey:
     return source_set(GRANTED, key.source).name, key_words(key)
+
+
+def opened(wanted: Mapping[ElementKey, Element | None]) -> Iterator[OpeningKey]:
+    """The inverse of ``granted``, for every opening that is to be there."""
+    for (name, words), element in wanted.items():
+        where = parse_set_name(name)
+        if element is not None and where is not None and where.kind == GRANTED:
+            yield opening_key(where, words)
 
 
 def ended(key: OpeningKey) -> ElementKey:
