@@ -25,6 +25,8 @@ from bascule.domain.plan import (
 from bascule.errors import EnforcementFailed
 from bascule.interfaces import Blocked, Capabilities
 from bascule.services.reconcile import Reconciler
+from bascule.testing.fake_driver import FakeDriver
+from bascule.testing.fake_firewall import FakeFirewall
 from tests.unit.services_world import SetClock
 
 SSH = PortKey(TransportProtocol.TCP, 22)
@@ -51,7 +53,7 @@ class Firewall:
             raise EnforcementFailed("it cannot be read")
         return Observed(self.rules, self.is_intact, "" if self.is_intact else "the table is gone")
 
-    def apply(self, operations: Sequence[Operation]) -> None:
+    def apply(self, operations: Sequence[Operation], since: float | None = None) -> None:
         if self.refusals:
             self.refusals -= 1
             raise EnforcementFailed("the kernel refused")
@@ -424,3 +426,37 @@ def test_sessions_of_ended_grants_are_counted(
     reconciler.take(wanted(2), clock.boottime())
     reconciler.reconcile()
     assert reconciler.count_sessions() == {"g": 1}
+
+
+class SlowDriver(FakeDriver):
+    """Each look and each change takes its time, as with thousands of elements."""
+
+    def __init__(self, clock: SetClock) -> None:
+        super().__init__(FakeFirewall(clock))
+        self.clock = clock
+
+    def observe(self) -> Observed:
+        seen = super().observe()
+        self.clock.pass_time(1.2)
+        return seen
+
+    def apply(self, operations: Sequence[Operation], since: float | None = None) -> None:
+        self.clock.pass_time(0.3)
+        super().apply(operations, since)
+
+
+def test_a_slow_look_lengthens_nothing_and_settles(clock: SetClock) -> None:
+    """Else each pass would write each opening anew, and blame it on another program."""
+    driver = SlowDriver(clock)
+    reconciler = Reconciler(driver, Memory(), clock)
+    reconciler.restore(None)
+    reconciler.take(wanted(1, lease("g", 60)), clock.boottime())
+    end = clock.boottime() + 60
+    assert reconciler.reconcile().in_force == {"g"}
+    assert driver.firewall.rules is not None
+    ((written, _),) = driver.firewall.rules.openings.values()
+    assert written == pytest.approx(end)
+    assert len(driver.applied) == 1
+    for _ in range(3):
+        assert not reconciler.reconcile().drift
+    assert len(driver.applied) == 1

@@ -14,8 +14,8 @@ from tests.unit.test_reconcile import Firewall, Memory, lease, wanted
 class Forgetful(Firewall):
     """Takes every change without complaint and keeps no opening."""
 
-    def apply(self, operations: Sequence[Operation]) -> None:
-        super().apply(operations)
+    def apply(self, operations: Sequence[Operation], since: float | None = None) -> None:
+        super().apply(operations, since)
         self.rules = replace(self.rules, openings={})
 
 

@@ -84,8 +84,12 @@ class Driver(Protocol):
         """Read the firewall back; raise EnforcementFailed when it cannot be read."""
         ...
 
-    def apply(self, operations: Sequence[Operation]) -> None:
-        """Do all of it in one transaction or raise EnforcementFailed with nothing done."""
+    def apply(self, operations: Sequence[Operation], since: float | None = None) -> None:
+        """Do all of it in one transaction or raise EnforcementFailed with nothing done.
+
+        The times left in it count from ``since`` (CLOCK_BOOTTIME seconds; None: from now):
+        what reading, planning and writing take is not given to anybody.
+        """
         ...
 
     def sessions(self, openings: Sequence[tuple[PortKey, str]]) -> Sequence[int]:

@@ -131,8 +131,9 @@ class Reconciler:
         for attempt in range(ATTEMPTS):
             now = self._clock.boottime()
             self._replace(forget_ended(self.held, now))
-            wanted = rule_set(self.held, now)
             observed = self._observe()
+            since = now if observed.read_at is None else observed.read_at
+            wanted = rule_set(self.held, since)
             if observed.drift and self._has_loaded and not drift:
                 drift = observed.drift
             operations = plan(wanted, observed)
@@ -142,11 +143,11 @@ class Reconciler:
                 break
             try:
                 self._settled = None
-                self._driver.apply(operations)
+                self._driver.apply(operations, since)
                 self._has_loaded = True
             except EnforcementFailed as error:
                 if attempt == ATTEMPTS - 1:
-                    self._shut_alone(operations, observed, error)
+                    self._shut_alone(operations, observed, since, error)
                     refused = error.message
         else:
             observed = self._driver.observe()
@@ -158,7 +159,11 @@ class Reconciler:
         return replace(self._outcome(observed, drift), refused=refused)
 
     def _shut_alone(
-        self, operations: Sequence[Operation], observed: Observed, refusal: EnforcementFailed
+        self,
+        operations: Sequence[Operation],
+        observed: Observed,
+        since: float,
+        refusal: EnforcementFailed,
     ) -> None:
         """Apply what shuts of a plan that was refused; raises ``refusal`` when that is too.
 
@@ -169,7 +174,7 @@ class Reconciler:
             if not half:
                 return
             with contextlib.suppress(EnforcementFailed):
-                self._driver.apply(half)
+                self._driver.apply(half, since)
                 self._has_loaded = True
                 return
         raise refusal

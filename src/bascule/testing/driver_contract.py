@@ -220,6 +220,22 @@ class DriverContract:
 
     # -- connections --------------------------------------------------------------------
 
+    def test_the_time_since_reading_is_taken_off(self, world: DriverWorld) -> None:
+        """However long planning and writing took, an opening ends when it was to end."""
+        given = RuleSet(shut(SSH), opened(world.client, SSH, 60))
+        for _ in range(2):  # a rebuild, then a change
+            seen = world.driver.observe()
+            world.pass_time(1)
+            world.driver.apply(plan(given, seen), seen.read_at)
+            for each in world.driver.observe().rules.openings.values():
+                assert timedelta(seconds=58) < each.remaining <= timedelta(seconds=59)
+            given = RuleSet(shut(SSH), opened("*", SSH, 60))
+        short = RuleSet(shut(SSH), opened("*", SSH, 0.5))
+        seen = world.driver.observe()
+        world.pass_time(1)
+        world.driver.apply(plan(short, seen), seen.read_at)
+        assert not world.reaches(world.stranger, SSH)
+
     def test_a_kept_connection_outlives_its_opening(self, world: DriverWorld) -> None:
         make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 1.5)))
         connection = world.connect(world.client, SSH)

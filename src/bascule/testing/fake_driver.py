@@ -50,18 +50,18 @@ class FakeDriver:
     def observe(self) -> Observed:
         if self.is_unreadable:
             raise EnforcementFailed("The firewall cannot be read.", advice="Try again.")
-        rules = self.firewall.rules
+        rules, now = self.firewall.rules, self.firewall.clock.boottime()
         if rules is None:
-            return Observed(RuleSet(), False, "The firewall table is missing.")
+            return Observed(RuleSet(), False, "The firewall table is missing.", read_at=now)
         knocks = sum(rules.blocked.values())
         held = self.firewall.held()
         if not self._has_loaded:
-            return Observed(held, False, "The rules were not loaded by this process.", knocks)
+            return Observed(held, False, "The rules were not loaded by this process.", knocks, now)
         if rules.is_damaged:
-            return Observed(held, False, "The table was changed by another program.", knocks)
-        return Observed(held, True, "", knocks)
+            return Observed(held, False, "The table was changed by another program.", knocks, now)
+        return Observed(held, True, "", knocks, now)
 
-    def apply(self, operations: Sequence[Operation]) -> None:
+    def apply(self, operations: Sequence[Operation], since: float | None = None) -> None:
         if self.refusals:
             self.refusals -= 1
             raise EnforcementFailed("The kernel refused.", advice="Try again.")
@@ -69,16 +69,17 @@ class FakeDriver:
             raise EnforcementFailed("The rules have not been loaded yet by this process.")
         if self.firewall.rules is None and not isinstance(operations[0], Rebuild):
             raise EnforcementFailed("The firewall table is missing.")
+        at = self.firewall.clock.boottime() if since is None else since
         for operation in operations:
-            self._carry_out(operation)
+            self._carry_out(operation, at)
             self.applied.append(operation)
         self._has_loaded = True
 
-    def _carry_out(self, operation: Operation) -> None:
+    def _carry_out(self, operation: Operation, at: float) -> None:
         firewall = self.firewall
         match operation:
             case Rebuild(rules):
-                self._rebuild(rules)
+                self._rebuild(rules, at)
             case ClosePort(closed, is_new):
                 self._close(closed, is_new=is_new)
             case ReleasePort(port):
@@ -87,20 +88,20 @@ class FakeDriver:
             case DropOpening(key):
                 firewall.drop(key)
             case PutOpening(opening):
-                firewall.open(opening)
+                firewall.open(opening, at)
             case PutCut(key, remaining):
-                firewall.cut(key, remaining)
+                firewall.cut(key, remaining, at)
 
-    def _rebuild(self, wanted: RuleSet) -> None:
+    def _rebuild(self, wanted: RuleSet, at: float) -> None:
         before = self.firewall.rules or FakeRules()
         self.firewall.rules = FakeRules(cuts=before.cuts, blocked=before.blocked)
         for closed in wanted.closed:
             self._close(closed, is_new=closed.port not in before.closed)
         self._known = {closed.port for closed in wanted.closed}
         for opening in wanted.openings.values():
-            self.firewall.open(opening)
+            self.firewall.open(opening, at)
         for key, remaining in wanted.cuts.items():
-            self.firewall.cut(key, remaining)
+            self.firewall.cut(key, remaining, at)
 
     def _close(self, closed: ClosedPort, *, is_new: bool) -> None:
         """What another tool opened meanwhile is not adopted on a kill port."""

@@ -114,15 +114,15 @@ class FakeFirewall:
     def release(self, port: PortKey) -> None:
         self._made().closed.pop(port, None)
 
-    def open(self, opening: Opening) -> None:
-        end = self.clock.boottime() + opening.remaining.total_seconds()
+    def open(self, opening: Opening, at: float) -> None:
+        end = at + opening.remaining.total_seconds()
         self._made().openings[opening.key] = (end, opening.grant_id)
 
     def drop(self, key: OpeningKey) -> None:
         self._made().openings.pop(key, None)
 
-    def cut(self, key: OpeningKey, remaining: timedelta) -> None:
-        self._made().cuts[key] = self.clock.boottime() + remaining.total_seconds()
+    def cut(self, key: OpeningKey, remaining: timedelta, at: float) -> None:
+        self._made().cuts[key] = at + remaining.total_seconds()
 
     def held(self) -> RuleSet:
         """What is in force now."""

@@ -13,7 +13,9 @@ What is not here: when to reconcile, and whatever is above one host's firewall.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from bascule.domain.desired import RuleSet
@@ -29,10 +31,11 @@ from bascule.drivers.nftables.layout import ADOPTED_FOR, BLOCKED, ENDED_FOR, TAB
 from bascule.drivers.nftables.library import Context
 from bascule.drivers.nftables.load import Loader
 from bascule.drivers.nftables.parse import Layout, Table
-from bascule.drivers.nftables.render import Element, ElementKey
+from bascule.drivers.nftables.render import Changes, Element, ElementKey
 from bascule.errors import EnforcementFailed
 from bascule.interfaces import Blocked, Capabilities
 
+MANY = 100  # elements of one change, of which the time they take is measured
 LEFTOVER = "An interrupted hand-over left a second table, which keeps shut what is opened."
 
 
@@ -53,6 +56,7 @@ class NftablesDriver:
         self._loader = Loader(context, features.flags)
         self._lock = threading.Lock()
         self._loaded: Layout | None = None  # our rules as the kernel showed them
+        self._pace = 0.0  # seconds for an element, in the last write of many
         self._known: set[PortKey] = set()  # seen shut, and not let go by us since
 
     @property
@@ -74,9 +78,13 @@ class NftablesDriver:
 
     def observe(self) -> Observed:
         with self._lock:
+            read_at = _boottime()
             table = self._loader.read(TABLE)
             has_leftover = self._loader.has_leftover()
             self._known |= {closed.port for closed in rules.shut(table)}
+        return replace(self._observed(table, has_leftover=has_leftover), read_at=read_at)
+
+    def _observed(self, table: Table | None, *, has_leftover: bool) -> Observed:
         if table is None:
             return Observed(RuleSet(), False, f"The firewall table inet {TABLE} is missing.")
         knocks = table.counters.get(BLOCKED, 0)
@@ -90,7 +98,8 @@ class NftablesDriver:
         sentence = drift(self._loaded, table.layout) or (LEFTOVER if has_leftover else "")
         return Observed(held, not sentence, sentence, knocks)
 
-    def apply(self, operations: Sequence[Operation]) -> None:
+    def apply(self, operations: Sequence[Operation], since: float | None = None) -> None:
+        began = _boottime() if since is None else since
         change = gather(operations)
         with self._lock:
             if change.rebuild is None and self._loaded is None:
@@ -98,9 +107,9 @@ class NftablesDriver:
                     "The rules have not been loaded yet by this process.",
                     advice="Observe first: the plan then begins with the whole rule set.",
                 )
-            self._apply(change)
+            self._apply(change, began)
 
-    def _apply(self, change: Change) -> None:
+    def _apply(self, change: Change, since: float) -> None:
         before = None
         if self._must_read(change):
             before = self._loader.read(TABLE)
@@ -113,15 +122,24 @@ class NftablesDriver:
             if rules.adopted_port(key) in change.released:
                 change.elements[key] = None
         first = self._existing(change.new_ports)
-        wanted = {**rules.adoption(_not_leased(first, change)), **change.elements}
+        pace = self._pace * len(change.elements)
+        elapsed = timedelta(seconds=_boottime() - since + pace)
+        elements = rules.aged(change.elements, elapsed)
+        wanted = {**rules.adoption(_not_leased(first, change)), **elements}
         if change.rebuild is not None or self._needs_sets(change):
             self._loaded = self._loader.load(wanted, before, is_whole=change.rebuild is not None)
         elif self._loaded is not None and wanted:
-            present = render.in_sets(wanted, self._loaded.sets.keys())
-            self._context.run(render.changes(TABLE, present))
+            self._write(render.in_sets(wanted, self._loaded.sets.keys()))
         kept = set() if change.rebuild is not None else self._known - change.released
         self._known = kept | change.closed()
         self._adopt_late(change.new_ports, first)
+
+    def _write(self, elements: Changes) -> None:
+        """Change these; the library reads thousands for longer than the kernel takes them."""
+        began = _boottime()
+        self._context.run(render.changes(TABLE, elements))
+        if len(elements) >= MANY:
+            self._pace = (_boottime() - began) / len(elements)
 
     def _must_read(self, change: Change) -> bool:
         return change.rebuild is not None or bool(change.released) or self._needs_sets(change)
@@ -202,6 +220,11 @@ class NftablesDriver:
             self._loader.remove()
             self._loaded = None
             self._known.clear()
+
+
+def _boottime() -> float:
+    """The clock by which the kernel ends elements, as ``Clock.boottime`` reads it."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _not_leased(found: Collection[Connection], change: Change) -> list[Connection]:

@@ -45,6 +45,18 @@ def timed(remaining: timedelta, comment: str = "") -> Element | None:
     return Element(milliseconds, comment) if milliseconds >= 1 else None
 
 
+def aged(
+    wanted: Mapping[ElementKey, Element | None], elapsed: timedelta
+) -> dict[ElementKey, Element | None]:
+    """The same, ``elapsed`` later: what has ended meanwhile is to be gone."""
+    return {
+        key: each
+        if each is None or each.timeout_ms is None
+        else timed(timedelta(milliseconds=each.timeout_ms) - elapsed, each.comment)
+        for key, each in wanted.items()
+    }
+
+
 def to_elements(rules: RuleSet) -> dict[ElementKey, Element | None]:
     """Every element that ``rules`` ask for."""
     found: dict[ElementKey, Element | None] = {}
