@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from bascule.bootstrap.this_host import LocalLink, ThisHost
 from bascule.client.host_agent import open_on_this_host, tell_agent
 from bascule.domain.desired import DesiredState
 from bascule.errors import ConfigurationError, InvalidInput
+from bascule.interfaces import Transaction
 from bascule.services import machines
+from bascule.services.act import Act
+from bascule.services.fleet import Report, take_report
 from bascule.services.owned_driver import OwnedDriver
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
@@ -157,3 +161,25 @@ def test_the_place_of_another_agent_that_answers_is_not_taken(
         ask()
     finally:
         other.close()
+
+
+def test_a_damaged_memory_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A6: the management ports are shut then, and whoever wonders why can read it."""
+    monkeypatch.setattr("socket.gethostname", lambda: "web-1")
+    told: list[str] = []
+    heard = threading.Event()
+
+    def take(tx: Transaction, act: Act, uid: str, report: Report) -> int:
+        told.extend(report.notes)
+        heard.set()
+        return take_report(tx, act, uid, report)
+
+    monkeypatch.setattr("bascule.bootstrap.this_host.take_report", take)
+    (tmp_path / "this-host").mkdir()
+    (tmp_path / "this-host" / "held.json").write_text("{")
+    _beside(World(), tmp_path, tmp_path / "agent.sock", lambda: _hear(heard))
+    assert "no saved state is readable: closed the management ports" in told
+
+
+def _hear(heard: threading.Event) -> None:
+    assert heard.wait(10)

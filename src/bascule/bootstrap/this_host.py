@@ -170,13 +170,15 @@ class ThisHost:
             lambda tx, act: enrol_this_host(tx, act, installation, self._name, ())
         )
         self._state.mkdir(mode=0o700, exist_ok=True)
+        memory = HeldFile(self._state, self._services.clock)
         reconciler = Reconciler(
             self._driver,
-            HeldFile(self._state, self._services.clock),
+            memory,
             self._services.clock,
             guard_of_host(DEFAULT_PATH),
         )
         reconciler.restore(self._driver.observe().rules)
+        reconciler.notes.extend(memory.notes)
         self._driver.take_over(lambda: None)
         reconciler.reconcile()
         link = LocalLink(self._services, machine.uid, asyncio.get_running_loop())
