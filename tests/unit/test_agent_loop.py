@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import LONGEST_RETRY, AgentLoop
@@ -11,6 +14,7 @@ from bascule.agent.state import parse_state
 from bascule.domain.desired import DesiredState, Held
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
+from bascule.errors import ServerUnreachable
 from bascule.services.fleet import Report
 from bascule.services.reconcile import Reconciler
 from bascule.testing.fake_driver import FakeDriver
@@ -124,3 +128,37 @@ def test_a_fault_of_its_own_does_not_end_the_loop(tmp_path: Path) -> None:
     clock.pass_time(LONGEST_RETRY)
     loop.step()
     assert line.asked == [1, 1], "it went on"
+
+
+def test_a_command_whose_caller_has_gone_away_does_not_run_later(tmp_path: Path) -> None:
+    """He was told that the agent is busy: nothing may open when he has stopped looking."""
+    clock = SetClock()
+    driver = FakeDriver(FakeFirewall(clock))
+    reconciler = Reconciler(driver, Memory(), clock)
+    loop = AgentLoop(reconciler, driver, Line(), clock, lambda: None, LocalOpenings(tmp_path))
+    done: list[str] = []
+    with pytest.raises(ServerUnreachable, match="busy"):
+        loop.ask(lambda: done.append("late"), seconds=0.01)
+    loop._obey(loop._wait())
+    assert not done
+
+
+def test_a_command_that_has_begun_is_waited_for(tmp_path: Path) -> None:
+    """It cannot be taken back any more, so its caller is not told that nothing was done."""
+    clock = SetClock()
+    driver = FakeDriver(FakeFirewall(clock))
+    reconciler = Reconciler(driver, Memory(), clock)
+    loop = AgentLoop(reconciler, driver, Line(), clock, lambda: None, LocalOpenings(tmp_path))
+    begun, may_end = threading.Event(), threading.Event()
+
+    def work() -> str:
+        begun.set()
+        may_end.wait(10)
+        return "done"
+
+    running = threading.Thread(target=lambda: loop._obey(loop._inbox.get()))
+    running.start()
+    threading.Timer(0.5, may_end.set).start()
+    assert loop.ask(work, seconds=0.3) == "done"
+    assert begun.is_set()
+    running.join()

@@ -26,7 +26,8 @@ from bascule.errors import AuthenticationFailed, BasculeError, ServerUnreachable
 from bascule.interfaces import Clock
 from bascule.services.fleet import Report
 
-PATIENCE = 10.0  # seconds for one answer
+PATIENCE = 10.0  # seconds for one answer to go on
+WITHIN = 20.0  # seconds for all of one, however it drips
 STREAM_SILENCE_SECONDS = 25.0  # the server sends a heartbeat every 10 s
 RENEW_BEFORE = 60.0  # seconds of a token's life
 OFF_THE_CLOCK = 700024  # the token endpoint's code for an assertion outside its time
@@ -158,7 +159,9 @@ class HttpLink:
         # A connection of its own: the stream's thread may sign in while the loop's calls.
         https = Https(identity.server, self._trust)
         try:
-            return self._send(lambda: https.request("POST", path, form=form, patience=PATIENCE))
+            return self._send(
+                lambda: https.request("POST", path, form=form, patience=PATIENCE, within=WITHIN)
+            )
         finally:
             https.close()
 
@@ -177,6 +180,7 @@ class HttpLink:
                     body=body,
                     headers=self._headers(),
                     patience=PATIENCE,
+                    within=WITHIN,
                     meanwhile=meanwhile,
                 )
             )

@@ -14,7 +14,7 @@ import queue
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
@@ -42,14 +42,19 @@ WATCH_SECONDS = 2.0  # how often our rules are read back
 SHORTEST_RETRY, LONGEST_RETRY = 0.2, 20.0
 STEADY_SECONDS = 2.0  # a stream that worked for so long is asked for again at once
 REFUSED_RETRY = 10.0
+LATE_SECONDS = 4.0  # more for a command that has begun
 
 
 @dataclass(slots=True)
 class Command:
-    """Something to do in the loop's thread; ``answer`` gets what it returned or raised."""
+    """Something to do in the loop's thread; ``answer`` gets what it returned or raised.
+
+    Whoever gets ``claim`` has it: the loop to do it, or its caller to give it up.
+    """
 
     work: Callable[[], Any]
-    answer: queue.Queue[Any]
+    answer: queue.Queue[Any] = field(default_factory=lambda: queue.Queue(1))
+    claim: threading.Lock = field(default_factory=threading.Lock)
 
 
 class AgentLoop:
@@ -110,13 +115,18 @@ class AgentLoop:
         self.stop()
 
     def ask(self, work: Callable[[], T], seconds: float = 10.0) -> T:
-        """Run ``work`` in the loop's thread and return what it returns."""
-        answer: queue.Queue[Any] = queue.Queue(1)
-        self._inbox.put(Command(work, answer))
+        """Run ``work`` in the loop's thread and return what it returns.
+
+        What has not begun by ``seconds`` is not done at all; what has is waited for a little longer.
+        """
+        command = Command(work)
+        self._inbox.put(command)
         try:
-            result = answer.get(timeout=seconds)
+            result = command.answer.get(timeout=seconds)
         except queue.Empty:
-            raise ServerUnreachable("The agent is busy and did not answer in time.") from None
+            if command.claim.acquire(blocking=False):
+                raise ServerUnreachable("The agent is busy: nothing was done.") from None
+            result = _late(command)
         if isinstance(result, Exception):
             raise result
         return cast("T", result)
@@ -200,10 +210,11 @@ class AgentLoop:
 
     def _obey(self, command: Command | None) -> None:
         while command is not None:
-            try:
-                command.answer.put(command.work())
-            except Exception as error:  # noqa: BLE001  # reason: goes to the asker
-                command.answer.put(error)
+            if command.claim.acquire(blocking=False):
+                try:
+                    command.answer.put(command.work())
+                except Exception as error:  # noqa: BLE001  # reason: goes to the asker
+                    command.answer.put(error)
             try:
                 command = self._inbox.get_nowait()
             except queue.Empty:
@@ -378,6 +389,14 @@ class AgentLoop:
             "weaknesses": list(self._weaknesses()),
             "record": self._witness.status(),
         }
+
+
+def _late(command: Command) -> object:
+    """The answer to a command that the loop has begun."""
+    try:
+        return command.answer.get(timeout=LATE_SECONDS)
+    except queue.Empty:
+        raise ServerUnreachable("The agent did not answer in time.") from None
 
 
 def _port_of(closed: ClosedPort) -> PortKey:

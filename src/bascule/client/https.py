@@ -9,10 +9,13 @@ and ``no_proxy`` are honoured. Redirects are not followed: no answer leads a tok
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import os
+import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlencode, urlsplit
@@ -50,6 +53,7 @@ class Https:
         self._endpoint = endpoint
         self._trust = trust
         self._connection: http.client.HTTPSConnection | None = None
+        self._is_over = threading.Event()  # the call has taken as long as it may in all
 
     @property
     def local_address(self) -> str:
@@ -72,13 +76,16 @@ class Https:
         body: object = None,
         form: Mapping[str, str] | None = None,
         patience: float = 30.0,
+        within: float | None = None,
         largest: int = LARGEST_ANSWER,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Response:
         """One call; ``body`` goes as JSON, ``form`` as a form. Raises HttpsFailure.
 
-        ``patience`` is in seconds, ``largest`` the most bytes that an answer may have;
-        ``meanwhile`` is called when the question is sent, again when it is repeated.
+        ``patience`` is in seconds between two pieces, ``within`` in all (None: however long it
+        goes on; a connection that is being made ends by its own limit). ``largest`` is the most
+        bytes that an answer may have; ``meanwhile`` is called when the question is sent, again
+        when it is repeated.
         """
         target = f"{path}?{urlencode(params)}" if params else path
         sent = {"User-Agent": f"bascule/{__version__}", "Accept": "*/*", **(headers or {})}
@@ -90,17 +97,35 @@ class Https:
             content = json.dumps(body, separators=(",", ":")).encode()
             sent["Content-Type"] = "application/json"
         may_repeat = self._connection is not None and method in REPEATABLE
+        self._is_over.clear()
+        limit = None if within is None else threading.Timer(within, self._cut)
+        if limit is not None:
+            limit.daemon = True
+            limit.start()
         try:
             try:
                 return self._once(method, target, content, sent, patience, largest, meanwhile)
             except _GONE:
                 self.close()
-                if not may_repeat:
+                if not may_repeat or self._is_over.is_set():
                     raise
                 return self._once(method, target, content, sent, patience, largest, meanwhile)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
-            raise HttpsFailure(_words(error)) from error
+            late = TimeoutError() if self._is_over.is_set() else error
+            raise HttpsFailure(_words(late)) from error
+        finally:
+            if limit is not None:
+                limit.cancel()
+                limit.join()  # it must not cut the next call
+
+    def _cut(self) -> None:
+        """In the timer's thread: whoever reads from the connection finds its end."""
+        self._is_over.set()
+        sock = self._connection.sock if self._connection is not None else None
+        if sock is not None:
+            with contextlib.suppress(OSError):  # closed meanwhile
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # TLS's own would wait its turn
 
     def lines(
         self, path: str, headers: Mapping[str, str], silence: float
@@ -177,6 +202,8 @@ class Https:
         if connection.sock is None:
             connection.timeout = CONNECT_SECONDS
             connection.connect()
+        if self._is_over.is_set():
+            raise TimeoutError
         connection.sock.settimeout(patience)
         connection.request(method, target, body=content, headers=dict(headers))
         meanwhile()

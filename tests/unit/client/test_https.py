@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -115,3 +117,27 @@ def test_a_kept_connection_that_is_gone_is_made_anew(
     with pytest.raises(HttpsFailure):
         client.request("POST", "/", body={})
     client.close()
+
+
+class Dripping(Broken):
+    """A server that always sends one byte more, just before one would stop waiting."""
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            for _ in range(50):
+                time.sleep(0.1)
+                connection.sendall(b" ")
+
+
+def test_an_answer_that_drips_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent's loop waits for it: root's commands would wait with it, without end."""
+    monkeypatch.setattr(https, "_connect", _plain)
+    server = Dripping(b"")
+    began = time.monotonic()
+    with pytest.raises(HttpsFailure, match="in time"):
+        _client(server).request("GET", "/", patience=2.0, within=0.5)
+    assert time.monotonic() - began < 2
+    server.close()
