@@ -41,8 +41,8 @@ class Watched(FakeDriver):
         super().__init__(FakeFirewall(SetClock()))
         self._acts = acts
 
-    def apply(self, operations: Sequence[Operation]) -> None:
-        super().apply(operations)
+    def apply(self, operations: Sequence[Operation], since: float | None = None) -> None:
+        super().apply(operations, since)
         self._acts.append("shut")
 
     def take_over(self, release_stored: Callable[[], None]) -> None:

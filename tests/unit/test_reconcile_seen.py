@@ -22,9 +22,9 @@ class Forgetful(Firewall):
 class Clinging(Firewall):
     """Takes every change without complaint and drops no opening."""
 
-    def apply(self, operations: Sequence[Operation]) -> None:
+    def apply(self, operations: Sequence[Operation], since: float | None = None) -> None:
         openings = self.rules.openings
-        super().apply(operations)
+        super().apply(operations, since)
         self.rules = replace(self.rules, openings={**openings, **self.rules.openings})
 
 
