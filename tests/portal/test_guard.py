@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +17,9 @@ from bascule.api.auth import Where, entry_of
 from bascule.api.oauth import browser
 from bascule.api.oauth.browser import SESSION
 from bascule.domain.sign_in import FactorKind, Method
+from bascule.domain.tokens import SESSION_IDLE
 from bascule.interfaces import Transaction
-from bascule.portal import guard
+from bascule.portal import guard, live
 from bascule.portal.forms import Form
 from bascule.portal.guard import PortalRoute
 from bascule.portal.words import all_words
@@ -25,6 +30,8 @@ from bascule.services.sign_in import PasswordAccepted
 from tests.portal.visiting import Person, owner, text_of
 from tests.wire.browsing import Browser, add_user
 from tests.wire.house import House
+
+STATIC = Path(portal.__file__).parent / "static"
 
 
 def test_a_stranger_is_led_to_sign_in_and_back(house: House) -> None:
@@ -101,6 +108,95 @@ def test_an_ended_session_is_none(house: House) -> None:
     assert answer.headers["location"] == "/signin?next=%2Fportal"
 
 
+REFRESH = {"Bascule-Refresh": "1"}
+HALF_IDLE = SESSION_IDLE.total_seconds() / 2
+
+
+def looks_anew(person: Person, path: str = "/portal") -> int:
+    """What an open page does by itself at a hint of the stream; the answer's status."""
+    return person.client.get(path, headers=REFRESH, follow_redirects=False).status_code
+
+
+def test_a_page_that_looks_anew_by_itself_does_not_lengthen_its_session(house: House) -> None:
+    """Nobody sits at an unattended window, however much happens meanwhile."""
+    anna = Person(house, "anna@example.com")
+    for _ in range(11):
+        house.clock.pass_time(HALF_IDLE / 6)
+        assert looks_anew(anna) == 200
+        assert looks_anew(anna, "/portal/open") == 200
+    house.clock.pass_time(HALF_IDLE / 6)
+    assert looks_anew(anna) == 303
+    assert anna.get("/portal").status_code == 303
+
+
+def test_pages_that_somebody_loads_do(house: House) -> None:
+    anna = Person(house, "anna@example.com")
+    for _ in range(5):
+        house.clock.pass_time(HALF_IDLE)
+        assert looks_anew(anna) == 200
+        assert anna.get("/portal").status_code == 200
+
+
+def test_an_act_is_a_use_whatever_its_header_says(house: House) -> None:
+    anna = Person(house, "anna@example.com")
+    csrf = anna.csrf
+    for _ in range(3):
+        house.clock.pass_time(HALF_IDLE)
+        assert (
+            anna.client.post(
+                "/portal/look",
+                data={"csrf": csrf, "theme": "dark"},
+                headers=REFRESH,
+                follow_redirects=False,
+            )
+            .headers["location"]
+            .startswith("/portal")
+        )
+    assert anna.get("/portal").status_code == 200
+
+
+def test_looking_anew_hides_nobodys_address(house: House) -> None:
+    """A thief who says of each request that it is no use stands in the owner's list all the same."""
+    anna, thief = Person(house, "anna@example.com"), Browser(house, "198.51.100.66")
+    text = anna.client.cookies[SESSION]
+    thief.client.cookies.set(SESSION, text)
+    before = house.see(lambda reader: sessions.visitor_of(reader, text, house.clock.now()))
+    house.clock.pass_time(HALF_IDLE)
+    assert thief.client.get("/portal", headers=REFRESH).status_code == 200
+    after = house.see(lambda reader: sessions.visitor_of(reader, text, house.clock.now()))
+    assert before is not None
+    assert after is not None
+    assert after.session == replace(before.session, seen_from="198.51.100.66")
+
+
+def test_a_live_stream_ends_with_its_session_and_is_no_use_of_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser comes back to it by itself, for as long as the page is open."""
+    anna, waits = Person(house, "anna@example.com"), []
+
+    async def wait_for(_: asyncio.Event, seconds: float) -> bool:
+        waits.append(seconds)
+        house.clock.pass_time(HALF_IDLE / 4)
+        return False
+
+    monkeypatch.setattr(live, "wait_for", wait_for)
+    house.clock.pass_time(HALF_IDLE)
+    answer = anna.get("/portal/live")
+    assert answer.status_code == 200
+    assert answer.text.count("event: hello") == 1
+    assert len(waits) == 4, "its session had half of its time left"
+    assert anna.get("/portal/live").status_code == 303
+
+
+@pytest.mark.parametrize("name", ["portal.js", "activity.js"])
+def test_what_a_page_fetches_by_itself_says_so(name: str) -> None:
+    script = (STATIC / name).read_text("utf-8")
+    fetches = re.findall(r"\bfetch\(.*", script)
+    assert fetches
+    assert all('"Bascule-Refresh": "1"' in each for each in fetches)
+
+
 def test_a_session_that_ends_before_its_act_does_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,8 +205,8 @@ def test_a_session_that_ends_before_its_act_does_nothing(
     fields = {"csrf": olga.csrf, "name": "new-1", "os": "Linux"}
     found = browser.Browser.visitor
 
-    async def visitor(asking: browser.Browser) -> Visitor | None:
-        known = await found(asking)
+    async def visitor(asking: browser.Browser, *, is_use: bool = True) -> Visitor | None:
+        known = await found(asking, is_use=is_use)
         house.store._writer.submit(
             lambda connection: connection.exec_driver_sql("DELETE FROM sessions")
         ).result()

@@ -135,6 +135,26 @@ def test_guesses_are_slowed_down(house: House) -> None:
     assert int(answer.headers["retry-after"]) > 0
 
 
+def test_who_waits_keeps_his_cookie(house: House) -> None:
+    """It is told to come again, and must be able to."""
+    browser = opened(house, "B" * 43)
+    for number in range(20):
+        opened(house, f"{number:043}").get("/portal/welcome")
+    answer = browser.get("/portal/welcome")
+    assert (answer.status_code, COOKIE in browser.client.cookies) == (429, True)
+    house.clock.pass_time(int(answer.headers["retry-after"]))
+    answer = browser.get("/portal/welcome")
+    assert (answer.status_code, COOKIE in browser.client.cookies) == (LATE, False)
+
+
+def test_the_page_without_a_link_is_no_guess(house: House) -> None:
+    """Images of a page elsewhere bring no cookie: they spend no try of their reader's network."""
+    for _ in range(25):
+        assert Browser(house).get("/portal/welcome").status_code == LATE
+    assert opened(house, "B" * 43).get("/portal/welcome").status_code == LATE
+    assert house.events("SetUpRefused") == ["SetUpRefused"]
+
+
 @pytest.mark.parametrize("csrf", ["", "x"])
 def test_a_form_without_its_proof_makes_nobody(house: House, anna: Browser, csrf: str) -> None:
     """A page elsewhere that has somebody's browser send it a name and a password of its own."""

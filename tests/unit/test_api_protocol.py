@@ -6,7 +6,7 @@ The real protocol, over a transport and a loop whose clock stands still until it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from bascule.api.connections import Bounds, Crowd
 from bascule.api.protocol import MOST_PIPELINED, PatientProtocol
 
 BOUNDS = Bounds(in_all=10, per_address=6, waiting_per_address=3)
+Receive = Callable[[], Awaitable[dict[str, Any]]]
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -153,6 +154,31 @@ def test_each_answer_makes_room_for_one(connection: Connection) -> None:
         connection.protocol.on_response_complete()
         connection.says(GET)
     assert not connection.is_cut
+
+
+def test_a_stream_hears_that_its_reader_went_whatever_was_asked_behind_it(
+    connection: Connection,
+) -> None:
+    """Else it is written for nobody, for as long as it would have lasted."""
+    heard: list[str] = []
+
+    async def stream(_scope: object, receive: Receive, _send: object) -> None:
+        while not heard or heard[-1] != "http.disconnect":
+            heard.append((await receive())["type"])
+
+    connection.protocol.app = cast("Any", stream)
+    connection.says(GET * 3)
+    (streaming,) = connection.loop.begun
+
+    async def lives_through_the_loss() -> None:
+        answering = asyncio.create_task(streaming)
+        await asyncio.sleep(0)
+        connection.protocol.connection_lost(ConnectionResetError())
+        await asyncio.wait_for(answering, 1)
+
+    asyncio.run(lives_through_the_loss())
+    assert heard == ["http.request", "http.disconnect"]
+    assert len(connection.loop.begun) == 1, "what waited behind it is not begun"
 
 
 # -- answers that nobody reads ------------------------------------------------------------

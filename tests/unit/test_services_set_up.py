@@ -184,6 +184,16 @@ def test_guesses_are_limited_and_leave_a_bounded_number_of_rows(fresh: Fresh) ->
     assert not isinstance(fresh.find(fresh.link), SetUpEnded), "the owner comes from elsewhere"
 
 
+def test_whoever_has_the_link_is_let_in_however_many_guess_beside_him(fresh: Fresh) -> None:
+    """From the same network: else one neighbour keeps the owner out until the link has ended."""
+    for _ in range(20):
+        fresh.find("A" * 43)
+    with pytest.raises(TooManyRequests):
+        fresh.find("A" * 43)
+    assert not isinstance(fresh.find(fresh.link), SetUpEnded)
+    assert isinstance(fresh.make(), SetUpDone)
+
+
 def test_opening_the_page_again_and_again_is_no_guess(fresh: Fresh) -> None:
     for _ in range(100):
         assert not isinstance(fresh.find(fresh.link), SetUpEnded)

@@ -568,6 +568,33 @@ def test_sign_ins_that_one_network_begins_are_bounded(
     assert answers == [303] * 20 + [429] * 5
 
 
+@pytest.mark.parametrize("dest", ["image", "iframe", "empty"])
+def test_a_page_elsewhere_does_not_spend_a_networks_sign_ins(
+    house: House, provider: RealProvider, anna: Person, dest: str
+) -> None:
+    """Its images and frames come from its visitor's network; nobody pressed a button there."""
+    add(house, provider)
+    url, headers = "/signin/with/corp", {"Sec-Fetch-Dest": dest}
+    for _ in range(25):
+        answer = anna.here.get(url, headers=headers, follow_redirects=False)
+        assert answer.status_code == 403
+        assert "set-cookie" not in answer.headers
+    pressed = anna.here.get(url, headers={"Sec-Fetch-Dest": "document"}, follow_redirects=False)
+    assert pressed.status_code == 303
+    assert anna.ask("GET", url).status_code == 303, "a browser that does not say what it is for"
+
+
+def test_a_provider_that_is_none_spends_no_sign_in(
+    house: House, provider: RealProvider, anna: Person
+) -> None:
+    add(house, provider, isEnabled=False)
+    for name in ("nobody", "corp"):
+        for _ in range(25):
+            assert anna.ask("GET", f"/signin/with/{name}").status_code == 404
+    add(house, provider, isEnabled=True)
+    assert anna.ask("GET", "/signin/with/corp").status_code == 303
+
+
 def test_answers_that_are_made_up_leave_few_rows(
     house: House, provider: RealProvider, anna: Person
 ) -> None:

@@ -3,9 +3,10 @@
 uvicorn waits for ever for headers and bodies. Here each has its time (EDGES A27), counted
 by one timer a connection, headers have a size, and few requests may come before those in
 front of them are answered. An answer that backs up is to be read, be it slowly: a second
-timer runs meanwhile. The place in the crowd follows whose turn it is. It leans on
-uvicorn's HttpToolsProtocol, whose callbacks are httptools' public ones and whose pipeline
-has no end; tests/e2e/test_https_edge.py would notice a change.
+timer runs meanwhile. The place in the crowd follows whose turn it is. uvicorn tells the
+newest request alone that its connection is lost; here each that is not answered hears it.
+It leans on uvicorn's HttpToolsProtocol, whose callbacks are httptools' public ones and whose
+pipeline has no end; tests/e2e/test_https_edge.py would notice a change.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from enum import Enum
 from typing import Any
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from bascule.api.connections import Bounds, Place
@@ -48,6 +49,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._bounds = bounds
         self._incoming = Incoming.HEADERS
         self._unanswered = 0  # whole requests received less answers completed
+        self._cycles: list[RequestResponseCycle] = []  # not answered yet, the oldest first
         self._header_bytes = 0
         self._accepted_at = loop.time()
         self._deadline: asyncio.TimerHandle | None = None
@@ -66,6 +68,11 @@ class PatientProtocol(HttpToolsProtocol):
         self._forget_backlog()
         self._place.leave()
         super().connection_lost(exc)
+        for cycle in self._cycles:
+            if not cycle.response_complete:
+                cycle.disconnected = True
+            cycle.message_event.set()
+        self._cycles.clear()
 
     def data_received(self, data: bytes) -> None:
         if self._incoming is Incoming.NOTHING and not self._unanswered:
@@ -101,6 +108,7 @@ class PatientProtocol(HttpToolsProtocol):
             self.transport.abort()
             return
         super().on_headers_complete()
+        self._cycles.append(self.cycle)
         self._expect(Incoming.BODY)
 
     def on_message_complete(self) -> None:
@@ -110,6 +118,8 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self._cycles:
+            self._cycles.pop(0)
         self._unanswered -= 1  # -1 while a request that was answered early is still arriving
         if self._incoming is Incoming.NOTHING:
             self._expect(Incoming.NOTHING)

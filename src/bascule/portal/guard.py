@@ -47,6 +47,8 @@ T = TypeVar("T")
 
 PURPOSE = "/portal"  # of the CSRF token in every form of a session
 CSRF_HEADER = "x-csrf"
+REFRESH_HEADER = "bascule-refresh"  # of what an open page fetches by itself
+LIVE_PATH = "/portal/live"  # a browser comes back to it by itself, and can add no header
 PANE = "#pane-content"  # the target of what is shown in the pane beside a page
 
 
@@ -213,7 +215,7 @@ async def _admit(request: Request) -> Visit | None:
     """Whose browser this is; None when it is nobody's."""
     state = state_of(request)
     browser = Browser(request)
-    visitor = await browser.visitor()
+    visitor = await browser.visitor(is_use=_is_use(request))
     if visitor is None:
         return None
     user, address = visitor.user, caller_address(request)
@@ -223,6 +225,12 @@ async def _admit(request: Request) -> Visit | None:
     rights = state.services.glance(lambda reader: rights_of(reader, user.id, now))
     request.scope["state"]["principal_id"] = user.id
     return Visit(state, request, visitor, subject, rights, look_of(request), browser.session_text)
+
+
+def _is_use(request: Request) -> bool:
+    """Did somebody ask for this? An open page asks by itself too, which keeps no session."""
+    is_by_itself = request.headers.get(REFRESH_HEADER) == "1" or request.url.path == LIVE_PATH
+    return request.method not in ("GET", "HEAD") or not is_by_itself
 
 
 async def _take_form(visit: Visit) -> Form:

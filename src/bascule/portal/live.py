@@ -3,7 +3,8 @@
 Server-sent events (WHATWG HTML 9.2). It says nothing of what changed: the page fetches
 itself anew, with its own rights, and takes over its live parts. A browser that lost the
 stream, by a restart of the server too, comes back by itself and looks once more. It ends
-with the session.
+with the session, and neither it nor that look is a use of it: a window that nobody sits at
+ends after two hours.
 """
 
 from __future__ import annotations

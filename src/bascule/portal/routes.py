@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from bascule.api.auth import admits_anybody, admits_callers
 from bascule.api.oauth.browser import safe_next
 from bascule.api.pages.look import LANGUAGES, THEMES, Look, keep_look
-from bascule.portal.guard import CurrentVisit, PortalRoute
+from bascule.portal.guard import LIVE_PATH, CurrentVisit, PortalRoute
 from bascule.portal.live import Changes
 from bascule.portal.look import FILES, static_file
 from bascule.portal.pages import MODULES
@@ -39,7 +39,7 @@ async def file(version: str, name: str) -> Response:
     return static_file(version, name)
 
 
-@shared.get("/portal/live")
+@shared.get(LIVE_PATH)
 @admits_callers
 async def live(visit: CurrentVisit) -> Response:
     return Changes(visit)

@@ -2,7 +2,8 @@
 
 A session begins with a new text at every sign-in, whatever cookie the browser had before,
 so that nobody can plant one that he knows (session fixation). It ends twelve hours after
-the sign-in, after two without use, by signing out, and with its user's epoch. One that
+the sign-in, after two without use, by signing out, and with its user's epoch. What a page
+asks by itself is no use: it lengthens nothing, and is noted only when it comes from elsewhere. One that
 still lacks its second factor is kept apart: it lasts ten minutes, opens nothing, and pushes
 out none but its like, of the same network first: a password alone takes nothing from its owner.
 """
@@ -104,16 +105,23 @@ def end(tx: Transaction, text: str) -> None:
     tx.delete_session(hash_of(text))
 
 
-async def find(services: Services, text: str, address: str = "") -> Visitor | None:
+async def find(
+    services: Services, text: str, address: str = "", *, is_use: bool = True
+) -> Visitor | None:
     """Whose session this cookie is now; None when it is nobody's (any more).
 
-    ``address`` is where it is used from, which is noted now and then.
+    ``address`` is where it is used from, which is noted now and then. Without ``is_use``
+    the session is not lengthened; an address that is new is noted all the same, so that
+    nobody hides where he is.
     """
     visitor = _look(services, text)
     if visitor is None or not visitor.session.is_whole:
         return None
-    if visitor.session.is_to_be_noted(services.clock.now()):
-        await services.perform(lambda tx, act: _note(tx, act, visitor.session, address))
+    session = visitor.session
+    if is_use and session.is_to_be_noted(services.clock.now()):
+        await services.perform(lambda tx, act: _note(tx, session, act.now, address))
+    elif not is_use and address not in (session.seen_from, session.origin.address):
+        await services.perform(lambda tx, _: _note(tx, session, None, address))
     return visitor
 
 
@@ -151,6 +159,8 @@ def _look(services: Services, text: str) -> Visitor | None:
     return services.glance(lambda reader: _holder(reader, text, now))
 
 
-def _note(tx: Transaction, act: Act, session: Session, address: str) -> None:
-    if tx.session(session.hash) is not None:  # it may have ended since
-        tx.put_session(replace(session, seen_at=act.now, seen_from=address))
+def _note(tx: Transaction, session: Session, used_at: datetime | None, address: str) -> None:
+    """Note from where it was used, and when; None: it was not."""
+    found = tx.session(session.hash)
+    if found is not None:  # it may have ended since
+        tx.put_session(replace(found, seen_at=used_at or found.seen_at, seen_from=address))

@@ -144,7 +144,15 @@ class SetUp:
         return done
 
     async def _try(self, text: str, visit: Visit) -> SetUpLink | None:
-        """Look the text up; a wrong one is counted with its network, a right one is not."""
+        """Look the text up; a wrong one is counted with its network.
+
+        A right one is never limited: nobody guesses 256 bits, and whoever tries beside its
+        owner takes nothing from him.
+        """
+        now = self._services.clock.now()
+        found = await self._services.look(lambda reader: link_of(reader, text, now))
+        if found is not None:
+            return found
         network, wide = network_of(visit.address), wide_network_of(visit.address)
         attempt = Attempt("", network, wide, is_known=False)
         admitted = self._limits.try_key(attempt, self._services.clock.boottime())
@@ -153,11 +161,7 @@ class SetUp:
             raise TooManyRequests(
                 "Too many tries.", advice=f"Try again in {seconds} s.", retry_after=seconds
             )
-        now = self._services.clock.now()
-        found = await self._services.look(lambda reader: link_of(reader, text, now))
-        if found is not None:
-            self._limits.give_back(admitted)
-        return found
+        return None
 
     async def _refuse(self, visit: Visit) -> SetUpEnded:
         """One answer for all; on record unless the source has had its share of this minute."""

@@ -82,8 +82,9 @@ class Browser:
         query = self.request.url.query
         return self.request.url.path + (f"?{query}" if query else "")
 
-    async def visitor(self) -> Visitor | None:
-        return await sessions.find(self.state.services, self.session_text, self.address)
+    async def visitor(self, *, is_use: bool = True) -> Visitor | None:
+        services, text = self.state.services, self.session_text
+        return await sessions.find(services, text, self.address, is_use=is_use)
 
     def show(self, page: Page, status: int = 200) -> Response:
         return show(page, status, look_of(self.request), self._here)

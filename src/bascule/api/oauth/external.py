@@ -2,7 +2,9 @@
 
 OpenID Connect Core section 3.1 from our side, RFC 9207, RFC 9700. The browser is sent away
 with a state that works once, for ten minutes, and for this browser alone: the state's hash
-and the hash of the browser's cookie stand together in the database. Whatever comes back
+and the hash of the browser's cookie stand together in the database. How many begin from one
+network is bounded, and a page elsewhere does not spend that with images or frames: a browser
+says what it fetches for (W3C Fetch Metadata section 2.1, Sec-Fetch-Dest). Whatever comes back
 wrong, nothing is asked of the provider before that is right. Who is let in goes on by
 ``sign_in.finish``, as after a password.
 What is not here: what a token must say (``identity``), whom it makes of somebody (``services``).
@@ -17,7 +19,7 @@ import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from bascule.api.context import AppState, state_of
+from bascule.api.context import AppState
 from bascule.api.oauth.browser import (
     SIGN_IN,
     Browser,
@@ -35,6 +37,7 @@ from bascule.domain.providers import ExternalIdentity, IdentityProvider
 from bascule.errors import (
     AuthenticationFailed,
     BasculeError,
+    Forbidden,
     NotFound,
     TooManyRequests,
     Unavailable,
@@ -63,12 +66,8 @@ def _leaving(_: AppState) -> Quota:
 
 @router.get(f"{LEAVE_PATH}/{{name}}")
 async def leave(name: str, request: Request, next: str = "") -> Response:  # noqa: A002  # reason: its name in URLs
-    state, browser = state_of(request), Browser(request)
+    browser = Browser(request)
     try:
-        if state.part(_leaving).take(browser.address, state.services.clock.boottime()) is not None:
-            raise TooManyRequests(
-                "Too many sign-ins were begun from your network.", advice="Wait a minute."
-            )
         return await _leave(browser, name, safe_next(next))
     except BasculeError as error:
         return _problem(browser, error, safe_next(next))
@@ -83,10 +82,19 @@ async def come_back(request: Request) -> Response:
 
 
 async def _leave(browser: Browser, name: str, leads_to: str) -> Response:
+    if browser.request.headers.get("sec-fetch-dest", "document") != "document":
+        raise Forbidden(
+            "A sign-in begins in a window of its own, not inside another page.",
+            advice="Open the sign-in page and choose there how to sign in.",
+        )
     state = browser.state
     provider = state.services.glance(lambda reader: find_provider(reader, name[:64]))
     if not provider.is_enabled:
         raise NotFound(f"Nobody signs in through {provider.display_name} at present.")
+    if state.part(_leaving).take(browser.address, state.services.clock.boottime()) is not None:
+        raise TooManyRequests(
+            "Too many sign-ins were begun from your network.", advice="Wait a minute."
+        )
     redirect_uri = base_url(browser.request) + RETURN_PATH
     departure = await state.relying_party.depart(provider, redirect_uri)
     secret = browser.sign_in_text or new_cookie_text()

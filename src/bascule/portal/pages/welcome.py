@@ -85,7 +85,9 @@ async def begin(request: Request, link: str = "") -> Response:
             drop_cookie(response, COOKIE)
         return response
     text = _text_of(request)
-    if not text and await browser.visitor() is not None:
+    if not text:  # nothing is tried: it counts as no guess
+        if await browser.visitor() is None:
+            return _show_ended(request)
         return RedirectResponse(MACHINE_STEP, 303, {"Cache-Control": "no-store"})
     try:
         found = await browser.state.set_up.find(text, browser.visit)
@@ -150,11 +152,12 @@ def _show_form(
 
 
 def _show_ended(request: Request, error: TooManyRequests | None = None) -> Response:
-    """One page for a link that has ended, was used, or never was."""
+    """One page for a link that has ended, was used, or never was; who is to wait keeps his."""
     wait = 0 if error is None else error.retry_after
     status = 429 if error else 410
     response = _show_to_stranger(request, "welcome_ended.html", {"wait": wait}, status)
-    drop_cookie(response, COOKIE)
+    if error is None:
+        drop_cookie(response, COOKIE)
     if wait:
         response.headers["Retry-After"] = str(wait)
     return response

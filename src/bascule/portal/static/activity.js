@@ -15,7 +15,7 @@
     isAsking = true;
     isAgain = false;
     try {
-      const response = await fetch(link.dataset.news, { cache: "no-store" });
+      const response = await fetch(link.dataset.news, { headers: { "Bascule-Refresh": "1" }, cache: "no-store" });
       if (!response.ok || response.redirected) return;
       const words = await response.text();
       if (!link.isConnected) return;

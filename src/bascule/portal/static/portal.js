@@ -62,6 +62,7 @@ let isFetching = false;
 let isStale = false;
 
 // Fetch this page anew and take over the parts marked data-live; what is ticked stays ticked.
+// The header says that nobody asked for it: an unattended window does not keep its session.
 async function refresh() {
   const parts = [...all("[data-live][id]")];
   if (!parts.length || document.hidden) {
@@ -76,7 +77,7 @@ async function refresh() {
   isStale = false;
   const asked = location.href;
   try {
-    const response = await fetch(asked, { headers: { Accept: "text/html" }, cache: "no-store" });
+    const response = await fetch(asked, { headers: { Accept: "text/html", "Bascule-Refresh": "1" }, cache: "no-store" });
     if (response.redirected || response.status === 401) {
       location.reload();
       return;
