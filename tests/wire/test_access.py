@@ -71,7 +71,7 @@ def in_one_loop(house: House, work: Callable[[httpx2.AsyncClient], Awaitable[Any
         async with httpx2.AsyncClient(
             transport=transport, base_url=BASE, headers=headers, params={"api-version": BASCULE}
         ) as client:
-            return await asyncio.wait_for(work(client), 20)
+            return await asyncio.wait_for(work(client), 90)
 
     return asyncio.run(run())
 
