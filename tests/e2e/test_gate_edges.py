@@ -33,6 +33,7 @@ from bascule.services.clocks import SystemClock
 from tests.e2e.conftest import _why_not
 from tests.e2e.lab_world import LabWorld, until
 from tests.e2e.small_world import rule, sleep_until
+from tests.support.own import mark
 
 pytestmark = [pytest.mark.root, pytest.mark.leak]
 
@@ -143,7 +144,7 @@ class Bench:
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     if why := _why_not():
         pytest.skip(why)
-    lab = LabWorld(f"g{os.getpid()}", tmp_path_factory.mktemp("gate"))
+    lab = LabWorld(mark("g"), tmp_path_factory.mktemp("gate"))
     try:
         done = lab.up()
         assert done.returncode == 0, done.stderr
