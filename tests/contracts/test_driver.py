@@ -16,7 +16,7 @@ from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeConnection, FakeFirewall
 from tests.netns.conftest import why_not
 from tests.netns.driver_process import DriverProcess
-from tests.netns.network import CLIENT, STRANGER, Network, Space, is_alive
+from tests.netns.network import CLIENT, PATIENCE, STRANGER, Network, Space, is_alive
 
 
 class SetClock:
@@ -80,7 +80,7 @@ class KernelWorld:
         return self._network.session(self._space(source), port.number)
 
     def is_alive(self, connection: socket.socket) -> bool:
-        return is_alive(connection)
+        return is_alive(connection, PATIENCE)  # who is cut is reset, and need not wait
 
     def pass_time(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -7,7 +7,6 @@ Sources: unshare(1), systemd's container interface. Needs root and systemd.
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import signal
@@ -18,10 +17,10 @@ from typing import Self
 
 from tests.e2e.lab_world import until
 from tests.netns.network import Space
+from tests.support.own import mark
 
 SYSTEMD = "/lib/systemd/systemd"
 HOST, CLIENT = "10.79.0.1", "10.79.0.2"
-_numbers = itertools.count(1)
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # Run as the first process of the new namespaces: put the layers together and become systemd.
@@ -71,7 +70,7 @@ class BootedMachine:
         for part in ("upper/etc/systemd/system", "work"):
             (self._layer / part).mkdir(parents=True)
         self._cgroup = self._own_cgroup()
-        self.client = Space(f"boot{os.getpid()}-{next(_numbers)}")
+        self.client = Space(mark("boot"))
         self._unshared: subprocess.Popen[bytes] | None = None
         self._pid = 0
 

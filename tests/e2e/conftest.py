@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.lab_world import LabWorld
+from tests.support.own import mark
 
 _TOOLS = ("ip", "nft", "ssh", "ssh-keygen", "/usr/sbin/sshd")
 
@@ -25,7 +26,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabWorld]:
     """A running lab, shared: leave it as you found it."""
     if why := _why_not():
         pytest.skip(why)
-    world = LabWorld(f"t{os.getpid()}", tmp_path_factory.mktemp("lab"))
+    world = LabWorld(mark("t"), tmp_path_factory.mktemp("lab"))
     try:
         done = world.up()
         assert done.returncode == 0, done.stderr
@@ -39,7 +40,7 @@ def own_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabWorld]:
     """A lab that is not up yet, for a test that brings it up and breaks it."""
     if why := _why_not():
         pytest.skip(why)
-    world = LabWorld(f"o{os.getpid()}", tmp_path_factory.mktemp("own"))
+    world = LabWorld(mark("o"), tmp_path_factory.mktemp("own"))
     try:
         yield world
     finally:

@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from bascule.errors import BasculeError
 from bascule.services.clocks import SystemClock
 from tests.e2e.lab_world import until
 from tests.receivers import HookServer, collector, hook, make_certificate, status
+from tests.support.own import free_port
 from tests.syslog_text import read_cef, read_message
 
 BASCULE = (sys.executable, "-m", "bascule.bootstrap")
@@ -41,9 +41,7 @@ class Server:
         self.data = folder / "data"
         self.files = folder / "sinks"
         self.files.mkdir()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.connection: Connection | None = None
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import ordinary_user
-from tests.e2e.lab_world import BASCULE, free_port
+from tests.e2e.lab_world import BASCULE
+from tests.support.own import free_port
 
 pytestmark = [
     pytest.mark.root,  # to become another user; the lab itself then has no rights

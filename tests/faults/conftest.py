@@ -10,6 +10,7 @@ import pytest
 
 from tests.faults.series import fault_lab
 from tests.faults.world import World
+from tests.support.own import mark
 
 
 def _why_not() -> str:
@@ -33,5 +34,5 @@ def fresh_world() -> Iterator[World]:
     """A lab in which no source was cut in the last two minutes (EDGES A24)."""
     if why := _why_not():
         pytest.skip(why)
-    with fault_lab(f"p{os.getpid()}") as made:
+    with fault_lab(mark("p")) as made:
         yield made

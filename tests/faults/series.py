@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,13 +14,14 @@ from tests.faults.run import Run, Verdict
 from tests.faults.schedule import MACHINES, Schedule
 from tests.faults.settle import settle
 from tests.faults.world import World
+from tests.support.own import mark
 
 
 @contextlib.contextmanager
 def fault_lab(name: str = "") -> Iterator[World]:
     """A lab of its own with the base rules in force; gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="bascule-faults-") as folder:
-        world = World(LabWorld(name or f"f{os.getpid()}", Path(folder)))
+        world = World(LabWorld(name or mark("f"), Path(folder)))
         try:
             world.up()
             prepare(world)

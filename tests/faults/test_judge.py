@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,13 @@ from bascule.client.access import AccessRequest, GrantedMachine, GrantedPort
 from bascule.domain.ids import ResourceId
 from tests.faults import judge, record
 from tests.faults.faults import Faults
-from tests.faults.history import Disturbed, Edited, History, Revoked, boottime
-from tests.faults.judge import Place, Sighting
+from tests.faults.history import Asked, Disturbed, Edited, History, Revoked, boottime
+from tests.faults.judge import Place, Sighting, Through
 from tests.faults.record import Fact, Record, read_record
-from tests.faults.schedule import KEEP_PORT, Tamper
+from tests.faults.schedule import KEEP_PORT, SOURCES, Tamper
 from tests.faults.watcher import PATIENCE, Target, Watcher
 
-HERE = Place("client", "web-1", "10.203.0.21", KEEP_PORT)
+HERE = Place("client", "web-1", "10.203.0.21", KEEP_PORT, SOURCES["client"])
 
 
 def _every(seconds: float, until: float, without: tuple[float, float] = (0, 0)) -> list[float]:
@@ -35,9 +36,38 @@ def _watching(sent: list[float], *disturbed: Disturbed) -> list[str]:
 
 def test_a_watcher_must_knock_everywhere_all_the_time() -> None:
     assert not _watching(_every(0.16, 10))
-    assert _watching(_every(0.16, 10, (3.0, 4.1)))
+    assert not _watching(_every(0.16, 10, (3.0, 4.1))), "late on a busy machine"
+    assert _watching(_every(0.16, 10, (3.0, 4.6))), "the shortest planted opening fits in"
     assert _watching(_every(0.16, 8.5)), "till the end"
     assert _watching([]), "beginning to end"
+
+
+def test_the_finding_says_whether_only_this_place_was_left_out() -> None:
+    there = replace(HERE, address="10.203.0.22", machine="db-1")
+    sent = {HERE: _every(0.16, 10, (3.0, 5.0)), there: _every(0.5, 10, (3.6, 4.9))}
+    (found,) = judge._watching(History(1, 0.0), Sighting((), sent), 10.0)
+    assert "for 2.2 s from 2.880 s, and 3 SYNs elsewhere" in found
+
+
+def _openings(sent: list[float], *through: Through) -> list[str]:
+    """What is said of an opening from 3 to 4.2 s."""
+    asked = Asked("tag", "alice", "web-1", (KEEP_PORT,), SOURCES["client"], 1.2, 3.0, 3.0, "r")
+    facts = (_fact(3.0, "GrantOpened"), _fact(4.2))
+    history = History(1, 0.0, asked=[asked], healed=10.0)
+    found = Record({"tag": _request()}, facts, 0.0)
+    return list(judge._openings(history, found, Sighting(through, {HERE: sent})))
+
+
+def test_an_opening_lets_in_who_knocks() -> None:
+    def let_in(sent: float, answered: float) -> Through:
+        return Through("client", SOURCES["client"], "web-1", KEEP_PORT, sent, answered, "new-open")
+
+    always = _every(0.16, 10)
+    assert _openings(always)
+    assert not _openings(always, let_in(3.1, 3.2))
+    assert not _openings(always, let_in(4.1, 4.4)), "written down late"
+    assert _openings(always, let_in(4.3, 4.4))
+    assert not _openings(_every(0.16, 10, (2.9, 4.3))), "nobody knocked"
 
 
 def test_where_the_world_is_cut_nobody_can_knock() -> None:

@@ -195,6 +195,16 @@ def main(arguments: list[str]) -> None:
         Watcher(out, float(every), found).run()
 
 
+def go_first() -> None:
+    """See what happens while everything else is busy: sched(7), of real time where one may.
+
+    It mostly sleeps; niceness alone is a share of the processor, and no promise when.
+    """
+    os.nice(-5)
+    with contextlib.suppress(OSError):  # some containers and kernels have no real time to give
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+
+
 if __name__ == "__main__":
-    os.nice(-5)  # it must see what happens while everything else is busy
+    go_first()
     main(sys.argv[1:])

@@ -1,17 +1,17 @@
-"""Short ways to write rule sets, and to make a host's rules so by observe, plan, apply."""
+"""Short ways to write rule sets; a host's rules are made so as in the driver's contract."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
 
-from bascule.domain.desired import Opening, OpeningKey, RuleSet
+from bascule.domain.desired import Opening, OpeningKey
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
-from bascule.domain.plan import PutOpening, plan
-from bascule.interfaces import Driver
+from bascule.testing.driver_contract import make_so
 
-LOOSELY = timedelta(seconds=2)
+__all__ = ["KEEP", "KILL", "SHORT", "closed", "cuts", "keys", "make_so", "openings", "tcp", "udp"]
+
 KEEP, KILL = OnExpiry.KEEP, OnExpiry.KILL
 
 
@@ -21,6 +21,11 @@ def tcp(number: int) -> PortKey:
 
 def udp(number: int) -> PortKey:
     return PortKey(TransportProtocol.UDP, number)
+
+
+# Seconds to which an opening is shortened once what needed it is done: it ends by itself all the
+# same, and a busy machine has the time that it takes.
+SHORT = 0.3
 
 
 def closed(*keep: PortKey, kill: Iterable[PortKey] = ()) -> frozenset[ClosedPort]:
@@ -51,14 +56,3 @@ def cuts(*given: tuple[str, PortKey, float]) -> dict[OpeningKey, timedelta]:
         for source, port, seconds in given
         for key in keys(source, port)
     }
-
-
-def make_so(driver: Driver, desired: RuleSet) -> None:
-    """One turn of the loop, then look again: nothing may be left to do."""
-    driver.apply(plan(desired, driver.observe()))
-    seen = driver.observe()
-    assert seen.is_intact, seen.drift
-    left = plan(desired, seen)
-    assert all(isinstance(each, PutOpening) for each in left), left
-    for key, opening in desired.openings.items():  # time passes while the test goes on
-        assert abs(opening.remaining - seen.rules.openings[key].remaining) < LOOSELY

@@ -68,7 +68,7 @@ def test_drift_is_named_and_healed(
     driver.tidy()
     driver.blocked()
     make_so(driver, DESIRED)
-    assert network.client.reaches(22)
+    assert network.client.lets_in(22)
     assert not network.stranger.reaches(22)
 
 
@@ -92,7 +92,7 @@ def test_an_element_that_others_change_is_an_ordinary_difference(
     network.host.nft(text + "\n")
     assert plan(DESIRED, driver.observe())
     make_so(driver, DESIRED)
-    assert network.client.reaches(22)
+    assert network.client.lets_in(22)
     assert not network.stranger.reaches(22)
 
 
@@ -152,7 +152,7 @@ def test_a_table_without_an_owner_becomes_owned(
             following.take_over(lambda: None)
         make_so(following, DESIRED)
         assert following.observe().rules.openings.keys() == DESIRED.openings.keys()
-        assert network.client.reaches(22)
+        assert network.client.lets_in(22)
         assert not network.stranger.reaches(22)
         following.kill()
 
@@ -170,7 +170,7 @@ def test_a_table_of_another_form_is_replaced(network: Network, driver: DriverPro
     )
     assert not network.client.reaches(22)
     make_so(driver, DESIRED)
-    assert network.client.reaches(22)
+    assert network.client.lets_in(22)
     assert not network.stranger.reaches(22)
     assert "4444" in network.host.run("nft", "list", "set", "inet", "bascule", "adopted4")
 

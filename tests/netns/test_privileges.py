@@ -10,7 +10,7 @@ import pytest
 from bascule.domain.desired import RuleSet
 from bascule.errors import ConfigurationError
 from tests.netns.conftest import StartDriver
-from tests.netns.network import CLIENT, Network, is_alive
+from tests.netns.network import CLIENT, PATIENCE, Network, is_alive
 from tests.netns.rulesets import closed, cuts, make_so, openings, tcp
 
 _SETPRIV = ("setpriv", "--bounding-set", "-all,{}", "--inh-caps", "-all,{}")
@@ -31,7 +31,7 @@ def test_net_admin_alone_is_enough(network: Network, start_driver: StartDriver) 
     shut = closed(tcp(22), kill=[tcp(23)])
     make_so(driver, RuleSet(shut, openings((CLIENT, tcp(22), 60))))
     session = network.session(network.client, 22)
-    assert is_alive(old)
+    assert is_alive(old, PATIENCE)
     make_so(driver, RuleSet(shut, {}, cuts((CLIENT, tcp(22), 60))))
     driver.tidy()
     time.sleep(0.05)

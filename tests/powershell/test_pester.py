@@ -31,6 +31,7 @@ from tests.e2e.conftest import _why_not as why_no_lab
 from tests.e2e.lab_world import LabWorld
 from tests.powershell.approver import Approver
 from tests.powershell.broken_server import broken_server
+from tests.support.own import mark
 from tests.wire.running import Server, running
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +109,7 @@ def make_world(folder: Path, stack: ExitStack) -> dict[str, Any]:
         world = _server_world(stack.enter_context(running(folder)))
         world["why_no_lab"] = why
     else:
-        lab = LabWorld(f"p{os.getpid()}", folder)
+        lab = LabWorld(mark("p"), folder)
         stack.callback(lab.down)
         done = lab.up()
         assert done.returncode == 0, done.stderr

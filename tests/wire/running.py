@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import ssl
 import subprocess
 import sys
@@ -72,9 +71,7 @@ class Server:
 @contextmanager
 def running(folder: Path, *options: str) -> Iterator[Server]:
     """Serve from ``folder`` until the end of the block."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "bascule.bootstrap", "serve", *options]
     command += ["--data", str(folder / "data"), "--listen", f"127.0.0.1:{port}"]
     environment = {**os.environ, "PYTHONWARNINGS": "default"}

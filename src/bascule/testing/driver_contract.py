@@ -18,7 +18,7 @@ import pytest
 from bascule.domain.desired import Opening, OpeningKey, RuleSet
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
-from bascule.domain.plan import ClosePort, DropOpening, PutOpening, Rebuild, plan
+from bascule.domain.plan import ClosePort, DropOpening, PutCut, PutOpening, Rebuild, plan
 from bascule.errors import EnforcementFailed
 from bascule.interfaces import Driver
 
@@ -89,12 +89,21 @@ def make_so(driver: Driver, desired: RuleSet) -> None:
     seen = driver.observe()
     passed = timedelta(seconds=time.monotonic() - began)
     assert seen.is_intact, seen.drift
-    assert all(isinstance(each, PutOpening) for each in plan(desired, seen))
+    left = plan(desired, seen)
+    assert all(isinstance(each, PutOpening | PutCut) for each in left), left
     for key, opening in desired.openings.items():
         if key not in seen.rules.openings and opening.remaining <= passed:
             continue  # it ended meanwhile
         assert abs(seen.rules.openings[key].remaining - opening.remaining) < LOOSELY + passed
         assert seen.rules.openings[key].grant_id == opening.grant_id
+    for key, remaining in desired.cuts.items():
+        if key in seen.rules.cuts or remaining > passed:
+            assert remaining - seen.rules.cuts[key] < LOOSELY + passed
+
+
+def lets_in(world: DriverWorld, source: str, port: PortKey) -> bool:
+    """As ``reaches``, where it should: a busy machine may answer one knock too late."""
+    return any(world.reaches(source, port) for _ in range(5))
 
 
 class DriverContract:
@@ -144,7 +153,7 @@ class DriverContract:
         world.driver.apply([PutOpening(opening), DropOpening(opening.key)])
         assert not world.reaches(world.client, SSH)
         world.driver.apply([DropOpening(opening.key), PutOpening(opening)])
-        assert world.reaches(world.client, SSH)
+        assert lets_in(world, world.client, SSH)
 
     def test_dropping_what_is_not_there_is_no_error(self, world: DriverWorld) -> None:
         """It may have ended between the look and the act."""
@@ -169,34 +178,34 @@ class DriverContract:
     # -- who gets through ---------------------------------------------------------------
 
     def test_closing_shuts_one_port_and_releasing_opens_it(self, world: DriverWorld) -> None:
-        assert world.reaches(world.stranger, SSH)
+        assert lets_in(world, world.stranger, SSH)
         make_so(world.driver, RuleSet(shut(SSH, SNMP)))
         assert not world.reaches(world.stranger, SSH)
         assert not world.reaches(world.stranger, SNMP)
-        assert world.reaches(world.stranger, TELNET)
+        assert lets_in(world, world.stranger, TELNET)
         make_so(world.driver, RuleSet(shut(SNMP)))
-        assert world.reaches(world.stranger, SSH)
+        assert lets_in(world, world.stranger, SSH)
         assert not world.reaches(world.stranger, SNMP)
 
     def test_an_opening_is_for_its_source_and_port(self, world: DriverWorld) -> None:
         make_so(world.driver, RuleSet(shut(SSH, TELNET), opened(world.client, SSH, 60)))
-        assert world.reaches(world.client, SSH)
+        assert lets_in(world, world.client, SSH)
         assert not world.reaches(world.stranger, SSH)
         assert not world.reaches(world.client, TELNET)
 
     def test_a_prefix_lets_in_those_within_it(self, world: DriverWorld) -> None:
         make_so(world.driver, RuleSet(shut(SSH), opened(world.neighbourhood, SSH, 60)))
-        assert world.reaches(world.client, SSH)
+        assert lets_in(world, world.client, SSH)
         assert not world.reaches(world.stranger, SSH)
 
     def test_everybody_is_everybody(self, world: DriverWorld) -> None:
         make_so(world.driver, RuleSet(shut(SSH, TELNET), opened("*", SSH, 60)))
-        assert world.reaches(world.stranger, SSH)
+        assert lets_in(world, world.stranger, SSH)
         assert not world.reaches(world.stranger, TELNET)
 
     def test_udp_is_opened_as_tcp_is(self, world: DriverWorld) -> None:
         make_so(world.driver, RuleSet(shut(SNMP, SSH), opened(world.client, SNMP, 60)))
-        assert world.reaches(world.client, SNMP)
+        assert lets_in(world, world.client, SNMP)
         assert not world.reaches(world.stranger, SNMP)
         assert not world.reaches(world.client, SSH)
 
@@ -213,7 +222,7 @@ class DriverContract:
         make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 0.5)))
         make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 60)))
         world.pass_time(0.9)
-        assert world.reaches(world.client, SSH)
+        assert lets_in(world, world.client, SSH)
         make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 0.4)))
         world.pass_time(0.7)
         assert not world.reaches(world.client, SSH)
@@ -237,9 +246,10 @@ class DriverContract:
         assert not world.reaches(world.stranger, SSH)
 
     def test_a_kept_connection_outlives_its_opening(self, world: DriverWorld) -> None:
-        make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 1.5)))
+        make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 60)))
         connection = world.connect(world.client, SSH)
-        world.pass_time(1.8)
+        make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 0.5)))
+        world.pass_time(0.8)
         world.driver.tidy()
         assert world.is_alive(connection)
         assert list(world.driver.sessions([(SSH, world.client), (SSH, "*"), (TELNET, "*")])) == [
@@ -250,9 +260,10 @@ class DriverContract:
 
     def test_a_kill_connection_does_not(self, world: DriverWorld) -> None:
         closed = shut(ClosedPort(SSH, KILL))
+        make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 60)))
+        connection = world.connect(world.client, SSH)
         began = time.monotonic()
         make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 1)))
-        connection = world.connect(world.client, SSH)
         world.pass_time(0.5)
         world.driver.tidy()
         assert world.is_alive(connection) or time.monotonic() > began + 1
@@ -287,7 +298,7 @@ class DriverContract:
         assert not world.reaches(world.stranger, SSH)
 
     def test_a_connection_of_a_lease_is_not_adopted_by_a_rebuild(self, world: DriverWorld) -> None:
-        rules = RuleSet(shut(ClosedPort(SSH, KILL)), opened(world.client, SSH, 1))
+        rules = RuleSet(shut(ClosedPort(SSH, KILL)), opened(world.client, SSH, 60))
         make_so(world.driver, rules)
         connection = world.connect(world.client, SSH)
         world.driver.apply([Rebuild(RuleSet(rules.closed))])
@@ -316,7 +327,7 @@ class DriverContract:
     def test_removing_opens_everything(self, world: DriverWorld) -> None:
         make_so(world.driver, RuleSet(shut(SSH)))
         world.driver.remove()
-        assert world.reaches(world.stranger, SSH)
+        assert lets_in(world, world.stranger, SSH)
         assert not world.driver.observe().is_intact
         world.driver.remove()
 
@@ -336,7 +347,7 @@ class UnownedDriverContract:
         assert not seen.is_intact
         assert seen.drift
         make_so(world.driver, desired)
-        assert world.reaches(world.client, SSH)
+        assert lets_in(world, world.client, SSH)
         assert not world.reaches(world.stranger, SSH)
 
     def test_healing_adopts_nothing_on_a_kill_port(self, world: LosableWorld) -> None:

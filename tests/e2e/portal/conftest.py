@@ -7,7 +7,6 @@ Playwright's event loop no test of another folder could run its own.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +25,7 @@ from tests.e2e.lab_world import LabWorld
 from tests.e2e.portal import chromium
 from tests.e2e.portal.portal_world import PATIENCE, SERVER, Visitors, World
 from tests.e2e.portal.scene import furnish
+from tests.support.own import mark
 
 
 @pytest.fixture(scope="package")
@@ -33,7 +33,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A running lab with people in it; ``fresh`` puts its machines back."""
     if why := processes._why_not() or chromium.why_not():
         pytest.skip(why)
-    lab = LabWorld(f"p{os.getpid()}", tmp_path_factory.mktemp("portal"))
+    lab = LabWorld(mark("p"), tmp_path_factory.mktemp("portal"))
     try:
         done = lab.up()
         assert done.returncode == 0, done.stderr
