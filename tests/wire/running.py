@@ -20,6 +20,8 @@ from typing import Any
 import httpx2
 from azure.identity import ClientSecretCredential
 
+from tests.support.own import free_port
+
 START_SECONDS = 120.0  # a first start compiles all of it, on a machine that may be busy
 
 
