@@ -397,30 +397,40 @@ def test_revoke_kill_cuts_what_was_admitted_and_what_was_under_way(bench: Bench)
 
 def test_what_a_grant_left_behind_is_cut_after_its_end(bench: Bench) -> None:
     """A24: a keep port's session outlives its grant; a cut that comes later ends it all the
-    same, and is on record. Not on web-1, where a source may be cut already."""
-    lab = bench.lab
+    same, and is on record. From ``stranger`` and to db-1, which no other test here has cut."""
+    lab, stranger = bench.lab, "10.203.0.11"
     bench.set_rules("db-1", rule(22))
-    made = bench.request("db-1", 3)
+    bench.settle("db-1")
+    made = bench.request("db-1", 3, stranger)
+    hold = (
+        "import socket, sys; s = socket.create_connection((sys.argv[1], 22), 5); s.settimeout(60)\n"
+        "while s.recv(64): print('in', flush=True)"
+    )
     session = subprocess.Popen(
-        lab.argv("exec", "client", "--", "ssh", "-o", "BatchMode=yes", "db-1", "sleep 300"),
+        lab.argv("exec", "stranger", "--", sys.executable, "-c", hold, bench.address("db-1")),
         env=lab.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     try:
-        assert until(lambda: _sessions(lab, "db-1") == 1)
+        assert session.stdout is not None
+        assert session.stdout.readline() == b"in\n"
         assert until(lambda: access.get_request(bench.connection, made).state == "closed")
-        assert not lab.reaches("client", "db-1")
+        assert not lab.reaches("stranger", "db-1")
         assert session.poll() is None, "it lives on"
         lab.said("client", "bascule", "revoke", made, "--kill")
-        assert session.wait(10) != 0
-        (fact,) = bench.events("SessionsCut")
-        assert fact.data["request_id"] == made
+        assert session.wait(10) != 0, "reset, not left to its end"
+        cut = [each.data["request_id"] for each in bench.events("SessionsCut")]
+        assert cut.count(made) == 1
     finally:
         session.kill()
         session.wait()
+        if session.stdout is not None:
+            session.stdout.close()
 
 
-def _sessions(lab: LabWorld, name: str = "web-1") -> int:
-    found = lab.said(name, "ss", "-Htn", "state", "established", "sport = :22")
+def _sessions(lab: LabWorld) -> int:
+    found = lab.said("web-1", "ss", "-Htn", "state", "established", "sport = :22")
     return len([line for line in found.splitlines() if "10.203.0.10" in line])
 
 
