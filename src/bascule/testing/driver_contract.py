@@ -358,7 +358,7 @@ class UnownedDriverContract:
         world.lose_rules()
         stranger = world.connect(world.stranger, SSH)
         make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 2)))
-        assert not world.is_alive(stranger)
         assert world.is_alive(admitted)
+        assert not world.is_alive(stranger)
         world.pass_time(2.3)
         assert not world.is_alive(admitted)
