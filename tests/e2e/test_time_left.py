@@ -79,14 +79,14 @@ def test_a_slow_answer_is_counted_from_the_question(world: SmallWorld, proxy: Sl
 def test_an_answer_that_took_half_a_minute_opens_nothing(
     world: SmallWorld, proxy: SlowProxy
 ) -> None:
+    """It is not even waited for: a call has twenty seconds in all, however it drips."""
     proxy.drip = 31.0
     made = world.request(22, 600, wait=0)
     before = proxy.states
-    assert not until(lambda: world.lets_in(22) or proxy.states > before, 28)
-    assert until(lambda: proxy.states > before, 15)
+    assert not until(lambda: world.lets_in(22), 22), "nothing of it opens anything"
+    assert proxy.states == before, "it was given up"
     proxy.drip = 0.0
-    assert not world.lets_in(22, wait=0.05), "stale: it opens nothing"
-    assert until(lambda: world.lets_in(22), 20), "the next answer is fresh"
+    assert until(lambda: world.lets_in(22), 35), "the next answer is fresh"
     assert world.port_of(made).state in ("opening", "open")
 
 
