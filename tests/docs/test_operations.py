@@ -60,7 +60,7 @@ def test_every_file_of_a_server_is_on_the_list() -> None:
     names += [tls.CA_KEY, tls.CA_CERTIFICATE, tls.SERVER]
     names += [record_key.RECORD_KEY, sealing.SEALING_KEY]
     names += [signing_keys.SIGNING_KEY, signing_keys.RETIRED_KEYS]
-    states = [enrolment.IDENTITY_FILE, enrolment.CA_FILE, local_openings.FILE, witness.FILE]
+    states = [enrolment.IDENTITY_FILE, enrolment.DRAFT_FILE, local_openings.FILE, witness.FILE]
     states += [memory.NEWEST]
     missing = [name for name in names if f"`DATA/{name}`" not in table]
     missing += [name for name in states if f"`STATE/{name}`" not in table]

@@ -35,6 +35,7 @@ from bascule.domain.desired import (
     desired_state,
     forget_ended,
     hold,
+    not_let_go_yet,
     rule_set,
 )
 from bascule.domain.grant import Grant, StatusReason, confirm_open, cut_to, end, extend_to
@@ -389,7 +390,12 @@ class AccessMachine(RuleBasedStateMachine):
         return state
 
     def _save(self) -> None:
-        self.saved = [(self.held, self.heard), self.saved[0]]
+        held = not_let_go_yet(self.held, self.saved[0][0])
+        self.saved = [(held, min(self.heard, held.generation)), self.saved[0]]
+
+    def _save_after(self) -> None:
+        """The firewall has followed: what was let go need not be remembered any more."""
+        self.saved[0] = (self.held, self.heard)
 
     def _enforce(self) -> None:
         self.held = forget_ended(self.held, self.real)
@@ -417,6 +423,7 @@ class AccessMachine(RuleBasedStateMachine):
             self._start()
             return
         self._enforce()
+        self._save_after()
         for address in EVERYWHERE:
             for port in PORTS:
                 assert self.kernel.lets_pass(address, port, self.real) is self.model.passes(
@@ -436,7 +443,10 @@ class AccessMachine(RuleBasedStateMachine):
         return [
             state
             for state in self.recorded
-            if state.generation < self.heard or known >= {each.grant_id for each in state.leases}
+            if state.generation < self.heard
+            or (
+                state.generation == self.heard and known >= {each.grant_id for each in state.leases}
+            )
         ]
 
     @precondition(lambda self: self._replayable())
@@ -455,6 +465,7 @@ class AccessMachine(RuleBasedStateMachine):
         self.held = hold(self.held, state, asked_at, self.real)
         self._save()
         self._enforce()
+        self._save_after()
 
     @rule()
     def crash(self) -> None:

@@ -107,13 +107,13 @@ def test_an_enrolment_cut_short_goes_on_with_the_same_key(site: Site, state: Pat
     assert sorted(path.name for path in state.iterdir()) == ["identity.json"]
 
 
-def test_an_identity_of_before_it_held_its_ca_is_still_one(site: Site, state: Path) -> None:
+def test_an_identity_without_its_ca_trusts_nobody(site: Site, state: Path) -> None:
     enrol(state, site.url, token(site, "first"))
     data = json.loads((state / "identity.json").read_text())
-    (state / "ca.pem").write_text(data.pop("ca"))
+    del data["ca"]
     (state / "identity.json").write_text(json.dumps(data))
-    assert load_identity(state) is not None
-    assert len(trust_of(state).get_ca_certs()) == 1
+    with pytest.raises(ConfigurationError, match="no CA"):
+        trust_of(state)
 
 
 def test_a_service_may_write_where_its_state_is(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from bascule.domain.desired import (
     desired_state,
     forget_ended,
     hold,
+    not_let_go_yet,
     rule_set,
 )
 from bascule.domain.grant import Grant, GrantState
@@ -202,6 +203,18 @@ def test_a_slow_release_waits_for_the_next_answer() -> None:
     after = stale(held, told)
     assert after.closed == {ClosedPort(SSH), ClosedPort(RDP)}
     assert after.generation == 1
+
+
+def test_a_release_is_remembered_when_the_firewall_has_followed() -> None:
+    """Until then a death leaves the port shut and its generation to be taken in anew."""
+    saved = fresh(Held(), state())
+    told = state(closed=frozenset({ClosedPort(RDP)}), released={SSH: 2}, generation=2)
+    held = fresh(saved, told)
+    kept = not_let_go_yet(held, saved)
+    assert kept.closed == {ClosedPort(SSH), ClosedPort(RDP)}
+    assert kept.generation == saved.generation
+    assert fresh(kept, told).closed == held.closed, "and is let go again"
+    assert not_let_go_yet(held, held) is held
 
 
 def test_what_happens_at_expiry_follows_the_server() -> None:

@@ -29,7 +29,6 @@ from bascule.files import sync_directory, write_atomically
 TOKEN_PREFIX = "bascule-enrol."  # noqa: S105  # reason: a prefix, not a secret
 IDENTITY_FILE = "identity.json"
 DRAFT_FILE = "enrolment.json"  # an identity that no server has accepted yet
-CA_FILE = "ca.pem"  # of an identity that was made before it held its CA itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +75,13 @@ def load_identity(state: Path) -> Identity | None:
 
 
 def trust_of(state: Path) -> ssl.SSLContext:
-    """TLS that trusts the pinned CA and nobody else."""
-    ca = _read(state / IDENTITY_FILE).get("ca") or (state / CA_FILE).read_text()
+    """TLS that trusts the pinned CA and nobody else; raises ConfigurationError without it."""
+    ca = _read(state / IDENTITY_FILE).get("ca")
+    if not ca:
+        raise ConfigurationError(
+            f"{state / IDENTITY_FILE} names no CA to trust.",
+            advice="Enrol anew with a token made with --replace: bascule machine enrol NAME --replace.",
+        )
     return ssl.create_default_context(cadata=ca)
 
 

@@ -17,7 +17,6 @@ OURS = frozenset(
     {
         enrolment.IDENTITY_FILE,
         enrolment.DRAFT_FILE,
-        enrolment.CA_FILE,
         memory.NEWEST,
         memory.PREVIOUS,
         local_openings.FILE,

@@ -173,7 +173,11 @@ class AgentLoop:
             self._reconciler.save()
 
     def step(self) -> None:
-        """One pass: ask when it is time, reconcile, report, save."""
+        """One pass: ask when it is time, reconcile, save, report.
+
+        What is reported open is remembered with its end: after a death right then, an answer of
+        before that is given once more opens nothing for longer (EDGES A8).
+        """
         try:
             if self._is_announced.is_set() or self._clock.boottime() >= self._next_poll:
                 self._is_announced.clear()
@@ -184,9 +188,9 @@ class AgentLoop:
                 log.warning("rules were changed by somebody else and put back", what=outcome.drift)
             if outcome.refused:
                 log.error("the firewall took only what shuts", why=outcome.refused)
+            self._reconciler.save()
             self._report(outcome)
             self._driver.tidy()
-            self._reconciler.save()
             self._witness.save(self._clock.boottime())
         except BasculeError as error:
             log.error("pass failed", why=error.message, advice=error.advice)

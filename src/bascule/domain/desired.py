@@ -227,6 +227,17 @@ def _take(old: HeldLease | None, lease: Lease, asked_at: float, is_stale: bool) 
     )
 
 
+def not_let_go_yet(held: Held, saved: Held) -> Held:
+    """What to remember while the firewall has not followed yet: all that is held, and shut still
+    what is let go. Whoever comes after a death in between takes the release in anew.
+    """
+    named = {closed.port for closed in held.closed}
+    leaving = frozenset(closed for closed in saved.closed if closed.port not in named)
+    if not leaving:
+        return held
+    return replace(held, closed=held.closed | leaving, generation=saved.generation)
+
+
 def forget_ended(held: Held, now: float) -> Held:
     """Drop leases and cuts whose end has come; the server's leases go on being known."""
     over = {

@@ -25,6 +25,7 @@ from bascule.domain.desired import (
     close_all,
     forget_ended,
     hold,
+    not_let_go_yet,
     rule_set,
 )
 from bascule.domain.guard import Guard, bound, bound_held
@@ -204,13 +205,11 @@ class Reconciler:
     def save(self) -> None:
         """Keep what is held across death and reboot, when it changed.
 
-        What is let go is kept as shut until the firewall has let it go: whoever comes after a
-        death in between finds it shut, and takes the release in anew.
+        What is let go is kept as shut until the firewall has let it go.
         """
-        held, named = self.held, {closed.port for closed in self.held.closed}
-        leaving = frozenset(each for each in self._saved.closed if each.port not in named)
-        if leaving and held != self._settled:
-            held = replace(held, closed=held.closed | leaving, generation=self._saved.generation)
+        held = self.held
+        if held != self._settled:
+            held = not_let_go_yet(held, self._saved)
         if held == self._saved:
             return
         try:

@@ -16,6 +16,7 @@ _FRENCH: Mapping[str, str] = {
         "Ajouter des informations d’identification au principal de service"
     ),
     "Approve device code": "Approuver le code d’appareil",
+    "Begin sign-in, second factor owed": "Commencer une connexion, second facteur attendu",
     "Change where record is sent": "Modifier une destination du journal",
     "Close access to port": "Fermer l’accès au port",
     "Close port": "Fermer le port",
