@@ -30,7 +30,7 @@ from tests.support.own import free_port
 from tests.syslog_text import read_cef, read_message
 
 BASCULE = (sys.executable, "-m", "bascule.bootstrap")
-ROUNDS = 6
+ROUNDS = 4
 GROUPS = 25  # events a round
 
 
