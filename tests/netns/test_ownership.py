@@ -33,9 +33,12 @@ def flushing(space: Space) -> Iterator[None]:
     with (
         _looping(
             space,
-            "timeout 120 sh -c 'while :; do echo flush ruleset; done' | nft -i >/dev/null 2>&1",
+            "timeout --foreground 120 sh -c 'while :; do echo flush ruleset; done' | nft -i >/dev/null 2>&1",
         ),
-        _looping(space, "timeout 120 sh -c 'while :; do nft flush ruleset 2>/dev/null; done'"),
+        _looping(
+            space,
+            "timeout --foreground 120 sh -c 'while :; do nft flush ruleset 2>/dev/null; done'",
+        ),
     ):
         space.nft("add table inet bystander\n")
         deadline = time.monotonic() + 20
