@@ -315,7 +315,7 @@ class AgentLoop:
             notes=tuple(self._reconciler.notes),
             disputes=disputes,
             clock=self._clock.now(),
-            closed=outcome.observed.rules.closed,
+            closed=self._reconciler.kept_shut(outcome.observed),
         )
         try:
             server_generation = self._link.send_report(report)

@@ -5,9 +5,9 @@ driver and where the desired state comes from differ. Level, not edge: each pass
 everything, acts, reads back; whatever woke it is only a hint.
 
 Failure direction: an unreadable firewall is an error, never an empty one; of a plan that is
-refused again and again what shuts is applied alone, and the next pass tries the rest; what is held in memory is
-shut even when the server says nothing; a memory that cannot be written (a full disk) is said
-and tried again, and what is to be shut is shut all the same.
+refused again and again what shuts is applied alone, and the next pass tries the rest; what is
+held in memory is shut even when the server says nothing; a memory that cannot be written (a full
+disk) is said and tried again, and what is to be shut is shut all the same.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Reconciler:
     def reconcile(self) -> Outcome:
         """One pass; raises EnforcementFailed when not even what is to be shut could be shut."""
         if self.held.closed != self._saved.closed or self._has_ended_early():
-            self.save()  # what is shut must be known to whoever comes after, before
+            self.save()  # first: whoever comes after a death must know what is to be shut
         drift = refused = ""
         for attempt in range(ATTEMPTS):
             now = self._clock.boottime()
@@ -262,6 +262,13 @@ class Reconciler:
             if opening.grant_id not in self.held.leases
         )
         return Outcome(self.held.generation, in_force | still_open, observed, drift)
+
+    def kept_shut(self, observed: Observed) -> frozenset[ClosedPort]:
+        """What was read back as shut and is to be; not what the firewall has yet to let go, which
+        the server would take for a port that stays shut.
+        """
+        held = {closed.port for closed in self.held.closed}
+        return frozenset(each for each in observed.rules.closed if each.port in held)
 
     def note(self, note: str) -> None:
         """Have this told to the server, once."""
