@@ -132,9 +132,11 @@ class Model:
         offered, longest = self.offers[port]
         return SOURCES[source] <= SOURCES[offered] and 0 < span <= longest + 60
 
-    def passes(self, address: str, port: int, heard: int, at: int) -> bool:
-        """May a packet pass a point that last heard of generation ``heard``?"""
-        return not self.shut[port].at(heard) or any(
+    def passes(self, address: str, port: int, heard: int, let_go: int, at: int) -> bool:
+        """May a packet pass a point that last heard of generation ``heard``, and whose firewall
+        has followed what was released until ``let_go``?
+        """
+        return not (self.shut[port].at(heard) or self.shut[port].at(let_go)) or any(
             at < given.until.at(heard)
             for given in self.given.values()
             if given.port == port and address in SOURCES[given.source]
@@ -364,10 +366,13 @@ class AccessMachine(RuleBasedStateMachine):
             self.finish(grant, StatusReason.EXPIRED)
 
     def _is_remembered(self) -> bool:
+        """Has the point heard of every grant, of its extensions and of the end it has now?"""
         held, _ = self.saved[0]
         known = {**held.ended, **held.leases}
         return all(
-            grant.id in known and known[grant.id].extension == grant.extension
+            grant.id in known
+            and known[grant.id].extension == grant.extension
+            and known[grant.id].deadline <= self.real + (grant.ends_at - self.now).total_seconds()
             for grant in self.live()
         )
 
@@ -391,7 +396,7 @@ class AccessMachine(RuleBasedStateMachine):
 
     def _save(self) -> None:
         held = not_let_go_yet(self.held, self.saved[0][0])
-        self.saved = [(held, min(self.heard, held.generation)), self.saved[0]]
+        self.saved = [(held, self.heard), self.saved[0]]
 
     def _save_after(self) -> None:
         """The firewall has followed: what was let go need not be remembered any more."""
@@ -407,6 +412,8 @@ class AccessMachine(RuleBasedStateMachine):
         known = {each.port for each in self.held.closed}
         kept = {each for each in self.kernel.closed if each.port not in known}
         self.held = replace(self.held, closed=self.held.closed | kept)
+        if self.held.closed != self.saved[0][0].closed:
+            self._save()  # before the firewall: the next process may find nothing in it
         self._enforce()
 
     @rule(dies=st.sampled_from(["no", "no", "no", "before saving", "before enforcing"]))
@@ -427,7 +434,7 @@ class AccessMachine(RuleBasedStateMachine):
         for address in EVERYWHERE:
             for port in PORTS:
                 assert self.kernel.lets_pass(address, port, self.real) is self.model.passes(
-                    address, port, self.generation, self.real
+                    address, port, self.generation, self.generation, self.real
                 ), (address, port)
 
     @rule(seconds=st.integers(int(STALE_AFTER) + 1, 600))
@@ -438,7 +445,11 @@ class AccessMachine(RuleBasedStateMachine):
         self._hold_and_enforce(state, asked_at)
 
     def _replayable(self) -> list[DesiredState]:
-        """Those that are outranked, and those of which the point remembers every lease."""
+        """Those that are outranked, and those of which the point remembers every lease; none
+        for a point that has forgotten what it took in, so that it lets go what it must.
+        """
+        if self.held.generation < self.heard:
+            return []
         known = self.held.leases.keys() | self.held.ended.keys()
         return [
             state
@@ -498,7 +509,9 @@ class AccessMachine(RuleBasedStateMachine):
         for address in EVERYWHERE:
             for port in PORTS:
                 if self.kernel.lets_pass(address, port, self.real):
-                    assert self.model.passes(address, port, self.heard, self.real), (address, port)
+                    assert self.model.passes(
+                        address, port, self.heard, self.held.generation, self.real
+                    ), (address, port)
 
 
 TestAccess = pytest.mark.timeout(600)(AccessMachine.TestCase)

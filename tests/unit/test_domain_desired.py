@@ -321,6 +321,10 @@ def test_what_ended_is_not_remembered_for_ever() -> None:
     assert fresh(held, state(), at=late).ended == {}
     named = forget_ended(fresh(held, state(lease(9999)), at=late), late)
     assert (named.leases, set(named.ended)) == ({}, {"g"})
+    too_old = stale(held, state(lease(9999)), at=late)
+    assert set(too_old.ended) == {"g"}, "an answer that took too long names it too"
+    again = fresh(too_old, state(lease(9999)), at=late + 61)
+    assert rule_set(again, late + 61).openings == {}
 
 
 # -- root's own openings -----------------------------------------------------------------------

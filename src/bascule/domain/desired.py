@@ -28,7 +28,7 @@ STALE_AFTER = 30.0  # seconds between asking and holding; an older answer opens 
 CUT_FOR = timedelta(minutes=2)  # how long a killed source stays looked up (EDGES A24)
 MOST_CUTS = MAXIMUM_OPENINGS_PER_MACHINE  # elements of one firewall
 SHORTEST = timedelta(milliseconds=1)  # no element is written with less
-REMEMBER_ENDED = 3600.0  # seconds past its end for which a lease that left is remembered
+REMEMBER_ENDED = 3600.0  # seconds past its end for which a lease that no state names is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +189,12 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
         taken = _take(known.get(lease.grant_id), lease, asked_at, is_stale)
         if taken is not None:
             leases[lease.grant_id] = taken
+    named_on = {lease.grant_id for lease in state.leases}
     ended = {
         grant_id: lease
         for grant_id, lease in {**held.ended, **held.leases}.items()
-        if grant_id not in leases and lease.deadline > now - REMEMBER_ENDED
+        if grant_id not in leases
+        and (lease.deadline > now - REMEMBER_ENDED or grant_id in named_on)
     }
     cuts = {
         **held.cuts,
