@@ -107,7 +107,10 @@ class Timeline(Generic[V]):
 
 @dataclass
 class Given:
-    """One permission: an address set and a port, until a real moment (0: not at all)."""
+    """One permission: an address set and a port, until a real moment (0: not at all).
+
+    ``started`` is by the server's clock, by which alone an owner's maximum is counted.
+    """
 
     who: str
     source: str
@@ -254,7 +257,7 @@ class AccessMachine(RuleBasedStateMachine):
             self.finish(old, StatusReason.NEWER_REQUEST_INITIATED)
         (grant,) = verdict.grants
         self.grants[grant.id] = grant
-        given = Given(who, source, port, self.real, Timeline(0))
+        given = Given(who, source, port, self.real + self.skew, Timeline(0))
         given.until.say(self.generation, self.real + min(span, self.model.offers[port][1]))
         self.model.given[grant.id] = given
 
@@ -306,7 +309,8 @@ class AccessMachine(RuleBasedStateMachine):
                 continue
             latest = grant.started_at + timedelta(seconds=longest)
             self.grants[grant.id] = cut_to(grant, latest, format_utc(latest))
-            given.until.say(self.generation, min(given.until.now(), given.started + longest))
+            cut = given.started + longest - self.skew
+            given.until.say(self.generation, min(given.until.now(), cut))
 
     def _close(self) -> None:
         wanted = closed_union(self.offered.values())
