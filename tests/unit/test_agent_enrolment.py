@@ -14,6 +14,7 @@ from bascule.agent.enrolment import (
     EnrolmentToken,
     enrol,
     is_begun,
+    is_enrolled_by,
     load_identity,
     parse_token,
     trust_of,
@@ -94,6 +95,7 @@ def test_an_enrolment_cut_short_goes_on_with_the_same_key(site: Site, state: Pat
     before = enrol(state, site.url, token(site, "first"))
     again = token(site, "second")
     assert not is_begun(state, again)
+    assert not is_enrolled_by(state, again)
     with pytest.raises(Killed):
         enrol(state, site.url, again, _die)
     assert load_identity(state) == before
@@ -103,6 +105,7 @@ def test_an_enrolment_cut_short_goes_on_with_the_same_key(site: Site, state: Pat
     assert after == load_identity(state) != before
     assert base64.urlsafe_b64encode(after.private_key).decode() == drafted
     assert not is_begun(state, again)
+    assert is_enrolled_by(state, again)
     assert enrol(state, site.url, again) == after, "and once more, after it was taken"
     assert sorted(path.name for path in state.iterdir()) == ["identity.json"]
 

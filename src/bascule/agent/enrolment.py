@@ -90,6 +90,11 @@ def is_begun(state: Path, token: EnrolmentToken) -> bool:
     return _read(state / DRAFT_FILE).get("token") == token.text
 
 
+def is_enrolled_by(state: Path, token: EnrolmentToken) -> bool:
+    """Did this token make the identity that stands here?"""
+    return _read(state / IDENTITY_FILE).get("token") == token.text
+
+
 def enrol(
     state: Path,
     server: str,

@@ -25,6 +25,7 @@ from bascule.agent.enrolment import (
     EnrolmentToken,
     enrol,
     is_begun,
+    is_enrolled_by,
     load_identity,
     parse_token,
     trust_of,
@@ -137,6 +138,11 @@ class AgentProcess:
         """Who we are, enrolling when we must; None when told to stop meanwhile."""
         known = load_identity(self._paths.state)
         if known is not None and not (token and self._is_to_enrol(known, parse_token(token))):
+            if token and not is_enrolled_by(self._paths.state, parse_token(token)):
+                log.warning(
+                    "the token was not used: this machine is enrolled already",
+                    advice="For a new key: bascule agent install --server URL --token TOKEN",
+                )
             return known
         if not token or not server:
             raise ConfigurationError(
