@@ -42,6 +42,13 @@ def test_no_byte_can_be_changed(at: int, data: st.DataObject) -> None:
     assert not prove([*LINES[:at], bytes(line), *LINES[at + 1 :]]).is_intact
 
 
+def test_a_checkpoint_passes_under_no_other_key_id() -> None:
+    """Nor as one of a key that nobody has: its id is the one word of it that is not signed."""
+    for digit in range(16):
+        changed = LINES[-1].replace(KEY.key_id[1:].encode(), f"{digit:x}{KEY.key_id[2:]}".encode())
+        assert prove([*LINES[:-1], changed]).is_intact is (changed == LINES[-1])
+
+
 @given(places, st.binary(max_size=4), st.data())
 def test_no_bytes_can_be_put_in(at: int, more: bytes, data: st.DataObject) -> None:
     assume(more)

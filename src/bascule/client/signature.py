@@ -35,12 +35,12 @@ class RecordKeys:
             key_id = hashlib.sha256(raw).hexdigest()[:16]
             self._keys[key_id] = Ed25519PublicKey.from_public_bytes(raw)
 
-    def __call__(self, key_id: str, statement: bytes, signature: str) -> bool | None:
-        """Is the signature good? None: there is no such key here."""
+    def __call__(self, key_id: str, statement: bytes, signature: str) -> bool:
+        """Is the signature good, and of a key that was given? An id alone is anybody's to write."""
         key = self._keys.get(key_id)
         raw = _decode(signature)
         if key is None:
-            return None
+            return False
         try:
             key.verify(raw or b"", statement)
         except InvalidSignature:

@@ -35,7 +35,7 @@ _EVENT_KEYS = {"event", "hash", "position"}
 FORMAT = "bascule-record"
 VERSION = 1
 
-# (key id, what was signed, signature) -> is it good? None: that key is not known here.
+# (key id, what was signed, signature) -> is it good? None: noted as of another key, not believed.
 SignatureCheck = Callable[[str, bytes, str], bool | None]
 
 
@@ -295,7 +295,8 @@ class Proof:
         elif not is_good:
             raise _Broken(
                 BreakKind.FORGED,
-                f"the signature of the checkpoint at {checkpoint.head.position} is wrong",
+                f"the signature of the checkpoint at {checkpoint.head.position} is wrong, or of a "
+                "key that was not given",
             )
         return bool(is_good)
 
