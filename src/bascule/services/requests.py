@@ -16,7 +16,12 @@ from bascule.domain.times import format_utc
 from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem, RequestDenied
 from bascule.interfaces import Transaction
 from bascule.services.act import Act, new_id
-from bascule.services.asking import check_may_ask, check_may_know, check_may_revoke
+from bascule.services.asking import (
+    check_may_ask,
+    check_may_know,
+    check_may_revoke,
+    what_may_be_cut,
+)
 from bascule.services.grants import change, cut, end_grants, touch
 from bascule.services.plans import require_plan
 from bascule.services.timeline import lengthened
@@ -201,21 +206,23 @@ def revoke(
     """End a request's live grants, or those named; with kill, cut what they admitted too.
 
     One's own always, others' with REQUEST_REVOKE at each machine of them (EDGES B1). Killing
-    reaches grants that ended already, however long ago. Raises NotFound, Forbidden, and
-    Conflict when nothing of it is live and nothing is to be cut.
+    reaches grants that ended already, however long ago, where the subject may ask or revoke.
+    Raises NotFound, Forbidden, and Conflict when nothing of it is live and nothing is to be cut.
     """
     request = tx.request(request_id)
     if request is not None:
         check_may_revoke(tx, act, subject, request)
     grants = _grants_of(tx, request_id, grant_ids)
     live = [grant for grant in grants if grant.is_live]
-    ended = [grant for grant in grants if not grant.is_live]
+    ended: Sequence[Grant] = [grant for grant in grants if not grant.is_live]
     if not live and not (kills_sessions and ended):
         raise Conflict(
             "Nothing of this request is live any more.",
             code="GrantNotLive",
             advice="To cut sessions that it left behind: revoke with kill.",
         )
+    if kills_sessions:
+        ended = what_may_be_cut(tx, act, subject, ended, must=not live)
     cause = f"revocation by {subject.name}"
     end_grants(tx, act, live, StatusReason.USER_REQUESTED, cause, kills_sessions=kills_sessions)
     if kills_sessions:
