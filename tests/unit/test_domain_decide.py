@@ -279,6 +279,27 @@ def test_anybody_elses_grant_stays(other: Grant) -> None:
     assert allowed(judge(request(), live=(other,))).superseded == ()
 
 
+@pytest.mark.parametrize(
+    ("rules", "old", "is_over"),
+    [
+        ([RuleProtocol.TCP], RuleProtocol.TCP, True),
+        ([RuleProtocol.ALL], RuleProtocol.UDP, True),
+        ([RuleProtocol.ALL], RuleProtocol.ALL, True),
+        ([RuleProtocol.TCP, RuleProtocol.UDP], RuleProtocol.ALL, True),
+        ([RuleProtocol.TCP], RuleProtocol.UDP, False),
+        ([RuleProtocol.UDP], RuleProtocol.TCP, False),
+        ([RuleProtocol.TCP], RuleProtocol.ALL, False),
+    ],
+)
+def test_a_grant_gives_way_when_all_its_protocols_are_opened_anew(
+    rules: list[RuleProtocol], old: RuleProtocol, is_over: bool
+) -> None:
+    """Who asks a policy for TCP keeps the UDP that another gave him."""
+    held = grant(protocol=old)
+    offered = policy(*(rule(protocol=each) for each in rules))
+    assert (allowed(judge(request(), offered, live=(held,))).superseded == (held,)) is is_over
+
+
 def test_a_large_request_beside_many_grants_is_judged_in_a_moment() -> None:
     """1,000 sources beside 10,000 grants: one look at each, not one at each pair of them."""
     wanted = request(*(asked(sources=prefixes(f"10.0.{n // 250}.{n % 250}")) for n in range(1000)))

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import Machine
-from bascule.domain.net import is_within
+from bascule.domain.net import PortKey, is_within
 from bascule.domain.policy import Policy, PortRule
 from bascule.domain.request import (
     MAXIMUM_JUSTIFICATION,
@@ -91,12 +91,21 @@ def decide(
                     for each in rules.ports
                     if each.number == port.number
                 )
-    asked_again = {each.opening for each in grants}
-    superseded = tuple(old for old in live if old.opening in asked_again)
+    superseded = tuple(_superseded(live, grants))
     reasons.extend(_check_limits(grants, live, superseded, request))
     if reasons:
         return Denied(tuple(reasons))
     return Allowed(tuple(_last_of_each(grants)), superseded)
+
+
+def _superseded(live: Iterable[Grant], grants: Iterable[Grant]) -> Iterable[Grant]:
+    """Live grants of which nothing is left that the new ones do not open: TCP may be asked of a
+    policy, and UDP of the same number be held by another.
+    """
+    asked_again: dict[object, set[PortKey]] = {}
+    for each in grants:
+        asked_again.setdefault(each.opening, set()).update(each.port_keys)
+    return (old for old in live if asked_again.get(old.opening, set()).issuperset(old.port_keys))
 
 
 def _last_of_each(grants: list[Grant]) -> Iterable[Grant]:
