@@ -496,6 +496,47 @@ def test_narrowing_ends_what_it_no_longer_allows(world: World, narrower: str) ->
     assert world.grant(kept).is_live == (narrower != "policy deleted")
 
 
+@pytest.mark.parametrize("spans", [(1, 3), (3, 1), (3, 3)])
+@pytest.mark.parametrize("expiries", [("keep", "kill"), ("kill", "keep"), ("keep", "keep")])
+def test_one_rule_written_as_two_ends_nothing_that_both_allow(
+    world: World, spans: tuple[int, int], expiries: tuple[str, str]
+) -> None:
+    """All of it is still allowed (EDGES A11): no longer than by the shorter maximum."""
+    world.put(rules(world.web, 53, protocol=RuleProtocol.ALL))
+    grant = world.granted(world.web, 53, seconds=3 * 3600)
+    tcp, udp = (
+        rules(world.web, 53, protocol=of, longest=timedelta(hours=span), on_expiry=OnExpiry(each))
+        for of, span, each in zip(
+            (RuleProtocol.TCP, RuleProtocol.UDP), spans, expiries, strict=True
+        )
+    )
+    world.put(replace(tcp, ports=tcp.ports + udp.ports))
+    now = world.grant(grant)
+    assert now.is_live
+    assert now.ends_at - now.started_at == timedelta(hours=min(spans))
+    assert (now.on_expiry is OnExpiry.KILL) is ("kill" in expiries)
+    world.clock.pass_time(60)
+    assert extend(world, now, min(spans) * 3600) is None
+
+
+@pytest.mark.parametrize("lost", ["TCP", "UDP", "TCP's source", "UDP's source"])
+def test_a_grant_of_both_ends_when_one_half_is_lost(world: World, lost: str) -> None:
+    world.put(rules(world.web, 53, protocol=RuleProtocol.ALL))
+    grant = world.granted(world.web, 53)
+    halves = [
+        rules(
+            world.web,
+            53,
+            protocol=each,
+            sources="10.0.0.0/8" if lost.startswith(f"{each}'") else "*",
+        )
+        for each in (RuleProtocol.TCP, RuleProtocol.UDP)
+        if each != lost
+    ]
+    world.put(replace(halves[0], ports=tuple(port for half in halves for port in half.ports)))
+    assert not world.grant(grant).is_live
+
+
 # -- time ----------------------------------------------------------------------------------
 
 

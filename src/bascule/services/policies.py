@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bascule.domain.access import Subject
@@ -451,29 +451,28 @@ def _end_unallowed(tx: Transaction, act: Act, policy: Policy, machine: Machine) 
     ports = rules.ports if rules else ()
     gone: list[Grant] = []
     for grant in live:
-        rule = _rule_allowing(grant, ports)
-        if rule is None:
+        allowing = _rules_allowing(grant, ports)
+        if not allowing:
             gone.append(grant)
             continue
-        now_held = replace(grant, on_expiry=rule.on_expiry)
-        is_shorter = rule.max_duration < grant.max_duration
-        if is_shorter and grant.started_at + rule.max_duration <= act.now:
+        longest = min(rule.max_duration for rule in allowing)
+        now_held = replace(grant, on_expiry=strictest(rule.on_expiry for rule in allowing))
+        is_shorter = longest < grant.max_duration
+        if is_shorter and grant.started_at + longest <= act.now:
             gone.append(grant)  # no end is moved into the past
         elif is_shorter:
-            shorten(tx, act, now_held, rule.max_duration)
+            shorten(tx, act, now_held, longest)
         elif now_held != grant:
             change(tx, act, now_held)
     end_grants(tx, act, gone, StatusReason.USER_REQUESTED, f"change of {policy.id}")
 
 
-def _rule_allowing(grant: Grant, ports: Iterable[PortRule]) -> PortRule | None:
-    return next(
-        (
-            rule
-            for rule in ports
-            if rule.number == grant.number
-            and set(grant.port_keys) <= set(rule.port_keys)
-            and is_within(grant.sources, rule.sources)
-        ),
-        None,
-    )
+def _rules_allowing(grant: Grant, ports: Iterable[PortRule]) -> Sequence[PortRule]:
+    """The rules that allow all of it together, TCP by one and UDP by another; none otherwise."""
+    allowing = [
+        rule
+        for rule in ports
+        if set(grant.port_keys) & set(rule.port_keys) and is_within(grant.sources, rule.sources)
+    ]
+    allowed = {key for rule in allowing for key in rule.port_keys}
+    return allowing if allowed.issuperset(grant.port_keys) else ()
