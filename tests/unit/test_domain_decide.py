@@ -264,6 +264,25 @@ def test_the_same_port_twice_with_different_sources_is_two_grants() -> None:
 # -- a newer request takes an older one's place -----------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, ""), (10, ""), (11, ", and 1 more"), (1000, ", and 990 more")]
+)
+def test_a_sentence_names_ten_sources_or_ports_at_most(count: int, said: str) -> None:
+    """A thousand of each in each of a thousand reasons would fill the record."""
+    many_ = prefixes(*(f"10.9.{n // 250}.{n % 250}" for n in range(count)))
+    listed = ", ".join(map(str, many_[:10])) + said
+    outside = judge(request(asked(sources=many_)), policy(rule(sources=BOB_HOST)))
+    assert isinstance(outside, Denied)
+    assert f"Source {listed} is not within" in outside.reasons[0].message
+    outside = judge(request(), policy(rule(sources=many_)))
+    assert isinstance(outside, Denied)
+    assert outside.reasons[0].message.endswith(f"for port 22: {listed}.")
+    unknown = judge(request(asked(23)), policy(*(rule(1000 + n) for n in range(count))))
+    assert isinstance(unknown, Denied)
+    ports = ", ".join(str(1000 + n) for n in range(min(count, 10))) + said
+    assert unknown.reasons[0].message.endswith(f"the policy offers: {ports}.")
+
+
 def test_the_same_persons_older_grant_gives_way() -> None:
     """NewerRequestInitiated; the opening goes on without a gap."""
     old = grant()

@@ -38,6 +38,7 @@ MAXIMUM_LIVE_PER_REQUESTOR = 100  # on one machine, EDGES A15
 MAXIMUM_LIVE_PER_MACHINE = 10_000
 MAXIMUM_OPENINGS_PER_REQUESTOR = 2_000  # on one machine: 1,000 sources of a port, TCP and UDP
 MAXIMUM_OPENINGS_PER_MACHINE = 30_000  # twice that fits in a set of the kernel
+MOST_NAMED = 10  # sources or ports in one sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ def _check_port(
     ports: Sequence[PortRule],
 ) -> Iterable[Problem]:
     if rule is None:
-        offered = ", ".join(str(each.number) for each in ports) or "none"
+        offered = _words(each.number for each in ports) or "none"
         yield Problem(
             "PortNotInPolicy",
             f"Port {port.number} cannot be requested on this machine; the policy offers: {offered}.",
@@ -274,8 +275,11 @@ def _grant(
     )
 
 
-def _words(prefixes: Iterable[object]) -> str:
-    return ", ".join(str(prefix) for prefix in prefixes)
+def _words(things: Iterable[object]) -> str:
+    """A list of the first MOST_NAMED: there may be a thousand, in each of a thousand reasons."""
+    every = [str(each) for each in things]
+    more = [f"and {len(every) - MOST_NAMED} more"] if len(every) > MOST_NAMED else []
+    return ", ".join(every[:MOST_NAMED] + more)
 
 
 def _span(span: timedelta) -> str:
