@@ -264,6 +264,25 @@ def test_the_same_port_twice_with_different_sources_is_two_grants() -> None:
 # -- a newer request takes an older one's place -----------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, ""), (10, ""), (11, ", and 1 more"), (1000, ", and 990 more")]
+)
+def test_a_sentence_names_ten_sources_or_ports_at_most(count: int, said: str) -> None:
+    """A thousand of each in each of a thousand reasons would fill the record."""
+    many_ = prefixes(*(f"10.9.{n // 250}.{n % 250}" for n in range(count)))
+    listed = ", ".join(map(str, many_[:10])) + said
+    outside = judge(request(asked(sources=many_)), policy(rule(sources=BOB_HOST)))
+    assert isinstance(outside, Denied)
+    assert f"Source {listed} is not within" in outside.reasons[0].message
+    outside = judge(request(), policy(rule(sources=many_)))
+    assert isinstance(outside, Denied)
+    assert outside.reasons[0].message.endswith(f"for port 22: {listed}.")
+    unknown = judge(request(asked(23)), policy(*(rule(1000 + n) for n in range(count))))
+    assert isinstance(unknown, Denied)
+    ports = ", ".join(str(1000 + n) for n in range(min(count, 10))) + said
+    assert unknown.reasons[0].message.endswith(f"the policy offers: {ports}.")
+
+
 def test_the_same_persons_older_grant_gives_way() -> None:
     """NewerRequestInitiated; the opening goes on without a gap."""
     old = grant()
@@ -277,6 +296,27 @@ def test_the_same_persons_older_grant_gives_way() -> None:
 def test_anybody_elses_grant_stays(other: Grant) -> None:
     """One person's request never ends another's access."""
     assert allowed(judge(request(), live=(other,))).superseded == ()
+
+
+@pytest.mark.parametrize(
+    ("rules", "old", "is_over"),
+    [
+        ([RuleProtocol.TCP], RuleProtocol.TCP, True),
+        ([RuleProtocol.ALL], RuleProtocol.UDP, True),
+        ([RuleProtocol.ALL], RuleProtocol.ALL, True),
+        ([RuleProtocol.TCP, RuleProtocol.UDP], RuleProtocol.ALL, True),
+        ([RuleProtocol.TCP], RuleProtocol.UDP, False),
+        ([RuleProtocol.UDP], RuleProtocol.TCP, False),
+        ([RuleProtocol.TCP], RuleProtocol.ALL, False),
+    ],
+)
+def test_a_grant_gives_way_when_all_its_protocols_are_opened_anew(
+    rules: list[RuleProtocol], old: RuleProtocol, is_over: bool
+) -> None:
+    """Who asks a policy for TCP keeps the UDP that another gave him."""
+    held = grant(protocol=old)
+    offered = policy(*(rule(protocol=each) for each in rules))
+    assert (allowed(judge(request(), offered, live=(held,))).superseded == (held,)) is is_over
 
 
 def test_a_large_request_beside_many_grants_is_judged_in_a_moment() -> None:

@@ -137,6 +137,22 @@ def test_how_long_a_killed_grant_is_named(cut_ago: timedelta | None, told: list[
     assert [each.remaining for each in made.cuts] == told
 
 
+@pytest.mark.parametrize(
+    ("heard", "told"),
+    [(6, [CUT_FOR]), (7, [CUT_FOR / 2]), (8, [CUT_FOR / 2])],
+)
+def test_a_cut_is_named_whole_until_its_point_has_heard_of_it(
+    heard: int, told: list[timedelta]
+) -> None:
+    """An agent that was away must not miss it (EDGES A24)."""
+    killed = replace(grant(), state=GrantState.CLOSED, generation=7)
+    lately, long_ago = (replace(killed, cut_at=NOW - ago) for ago in (CUT_FOR / 2, HOUR))
+    made = desired_state("uid-web", 9, SHUT, {}, [], NOW, [lately], heard)
+    assert [each.remaining for each in made.cuts] == told
+    made = desired_state("uid-web", 9, SHUT, {}, [], NOW, [long_ago], heard)
+    assert [each.remaining for each in made.cuts] == ([CUT_FOR] if heard < 7 else [])
+
+
 def test_a_clock_set_back_names_nothing_that_a_point_would_refuse() -> None:
     """A day of a lease that was extended over days, two minutes of a cut: no more is told."""
     extended = replace(grant(span=72 * HOUR), started_at=NOW - 24 * HOUR, extension=3)
@@ -373,6 +389,16 @@ def test_cuts_are_kept_until_their_end() -> None:
     assert rule_set(held, T).cuts == {ALICE: CUT_FOR}
     assert forget_ended(held, T + CUT_FOR.total_seconds()).cuts == {}
     assert rule_set(held, T + CUT_FOR.total_seconds()).cuts == {}
+
+
+@pytest.mark.parametrize(("remaining", "ends"), [(60, 120), (119, 129), (120, 130)])
+def test_of_two_ends_of_one_cut_the_later_holds(remaining: float, ends: float) -> None:
+    """Heard late, it lasts as long as if it had been heard at once: what the server then has
+    left of it does not shorten it."""
+    first = fresh(Held(), state(cuts=(Cut("g", (SSH,), ALICE_HOST, CUT_FOR),)))
+    again = Cut("g", (SSH,), ALICE_HOST, timedelta(seconds=remaining))
+    held = hold(first, state(generation=2, cuts=(again,)), T + 10, T + 10)
+    assert held.cuts["g"].deadline == T + ends
 
 
 def test_more_cuts_than_a_firewall_holds_cut_every_source(monkeypatch: pytest.MonkeyPatch) -> None:

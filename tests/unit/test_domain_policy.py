@@ -16,6 +16,7 @@ from bascule.domain.policy import (
     check_policy,
     closed_union,
     effective_on_expiry,
+    strictest,
 )
 from tests.samples import DB, POLICY_ID, SSH, TCP, UDP, WEB, codes, policy, rule
 
@@ -63,6 +64,8 @@ def test_where_policies_differ_kill_wins(order: tuple[OnExpiry, OnExpiry]) -> No
     """Closed is the union of two policies; the stricter answer holds whatever the order."""
     both = closed_union(replace(rule(), on_expiry=each) for each in order)
     assert both == {ClosedPort(SSH, KILL)}
+    assert strictest(order) is KILL
+    assert strictest([KEEP, KEEP]) is KEEP
 
 
 def test_the_union_keeps_what_only_one_names() -> None:

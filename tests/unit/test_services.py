@@ -230,6 +230,51 @@ def test_revoke_with_kill_names_the_cut_for_two_minutes(world: World) -> None:
     )
     (cut,) = state(world, world.web).cuts
     assert cut.grant_id == grant.id
+    world.report(world.web)
+    world.clock.pass_time(119)
+    (cut,) = state(world, world.web).cuts
+    assert cut.remaining == timedelta(seconds=1)
+    world.clock.pass_time(2)
+    assert state(world, world.web).cuts == ()
+
+
+@pytest.mark.parametrize("is_long_over", [False, True])
+def test_a_cut_waits_for_an_agent_that_is_away(world: World, is_long_over: bool) -> None:
+    """However long: else a kept session would live on. What it has heard of is over in time."""
+    world.put(rules(world.web, 22))
+    grant = world.granted(world.web)
+    world.report(world.web, grant.id)
+    if is_long_over:
+        world.do(
+            lambda tx, act: requests.revoke(
+                tx, act, grant.request_id, None, kills_sessions=False, subject=ANNA
+            )
+        )
+        world.report(world.web, sessions={grant.id: 1})
+        assert world.grant(grant).state is GrantState.CLOSED
+    heard = world.see(lambda tx: tx.generation(world.web.uid))
+    cut(world, grant)
+    world.clock.pass_time(86_400)
+    for _ in range(2):
+        told = [(each.grant_id, each.remaining) for each in state(world, world.web).cuts]
+        assert told == [(grant.id, CUT_FOR)]
+        world.report(world.web, generation=heard)  # it has not taken it in
+    world.report(world.web)
+    assert state(world, world.web).cuts == ()
+
+
+def test_a_cut_that_the_old_agent_missed_is_told_to_the_new(world: World) -> None:
+    """And none of those that it has heard of: others' sessions would go with an old source."""
+    world.put(rules(world.web, 22))
+    heard, missed = (world.granted(world.web, source=f"192.0.2.{n}") for n in (1, 2))
+    cut(world, heard)
+    world.report(world.web, missed.id)
+    cut(world, missed)
+    world.clock.pass_time(600)
+    world.enrol(world.web, "key-2", replaces=True)
+    told = [(each.grant_id, each.remaining) for each in state(world, world.web).cuts]
+    assert told == [(missed.id, CUT_FOR)]
+    world.report(world.web)
     world.clock.pass_time(121)
     assert state(world, world.web).cuts == ()
 
@@ -263,6 +308,7 @@ def test_a_cut_after_the_end_lasts_two_minutes_from_itself(world: World, ended_a
     cut(world, grant)
     (again,) = state(world, world.web).cuts
     assert again.remaining == CUT_FOR, "it begins anew"
+    world.report(world.web)
     world.clock.pass_time(120)
     assert state(world, world.web).cuts == ()
 
@@ -448,6 +494,47 @@ def test_narrowing_ends_what_it_no_longer_allows(world: World, narrower: str) ->
     ended = world.grant(grant)
     assert (ended.status, ended.reason) == (Status.REVOKED, StatusReason.USER_REQUESTED)
     assert world.grant(kept).is_live == (narrower != "policy deleted")
+
+
+@pytest.mark.parametrize("spans", [(1, 3), (3, 1), (3, 3)])
+@pytest.mark.parametrize("expiries", [("keep", "kill"), ("kill", "keep"), ("keep", "keep")])
+def test_one_rule_written_as_two_ends_nothing_that_both_allow(
+    world: World, spans: tuple[int, int], expiries: tuple[str, str]
+) -> None:
+    """All of it is still allowed (EDGES A11): no longer than by the shorter maximum."""
+    world.put(rules(world.web, 53, protocol=RuleProtocol.ALL))
+    grant = world.granted(world.web, 53, seconds=3 * 3600)
+    tcp, udp = (
+        rules(world.web, 53, protocol=of, longest=timedelta(hours=span), on_expiry=OnExpiry(each))
+        for of, span, each in zip(
+            (RuleProtocol.TCP, RuleProtocol.UDP), spans, expiries, strict=True
+        )
+    )
+    world.put(replace(tcp, ports=tcp.ports + udp.ports))
+    now = world.grant(grant)
+    assert now.is_live
+    assert now.ends_at - now.started_at == timedelta(hours=min(spans))
+    assert (now.on_expiry is OnExpiry.KILL) is ("kill" in expiries)
+    world.clock.pass_time(60)
+    assert extend(world, now, min(spans) * 3600) is None
+
+
+@pytest.mark.parametrize("lost", ["TCP", "UDP", "TCP's source", "UDP's source"])
+def test_a_grant_of_both_ends_when_one_half_is_lost(world: World, lost: str) -> None:
+    world.put(rules(world.web, 53, protocol=RuleProtocol.ALL))
+    grant = world.granted(world.web, 53)
+    halves = [
+        rules(
+            world.web,
+            53,
+            protocol=each,
+            sources="10.0.0.0/8" if lost.startswith(f"{each}'") else "*",
+        )
+        for each in (RuleProtocol.TCP, RuleProtocol.UDP)
+        if each != lost
+    ]
+    world.put(replace(halves[0], ports=tuple(port for half in halves for port in half.ports)))
+    assert not world.grant(grant).is_live
 
 
 # -- time ----------------------------------------------------------------------------------

@@ -8,14 +8,16 @@ from datetime import timedelta
 
 import pytest
 
+from bascule.domain.decide import Denied
+from bascule.domain.events import AccessDenied
 from bascule.domain.machine import Machine
 from bascule.domain.net import AddressPrefix
 from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
-from bascule.errors import Forbidden, RequestDenied
+from bascule.errors import Forbidden, Problem, RequestDenied
 from bascule.interfaces import EventFilter
 from bascule.services import requests
-from bascule.services.requests import Asked, Denial, Initiated
+from bascule.services.requests import LONGEST_REASON, MOST_REASONS, Asked, Denial, Initiated
 from tests.unit.services_world import ANNA, BERT, World, rules
 
 
@@ -68,6 +70,48 @@ def test_one_denial_keeps_all_shut_and_stands_on_record(world: World) -> None:
     assert world.see(lambda r: r.requests()) == []
     denied = world.see(lambda r: r.events(EventFilter(kinds=("AccessDenied",))))
     assert len(denied) == 2
+
+
+def test_a_denial_is_bounded_in_bytes(world: World) -> None:
+    """Many ports of many sources against as many: some kilobytes of record."""
+    allowed = [f"2001:db8:ffff:ffff:ffff:ffff:ffff:{n:x}" for n in range(100)]
+    world.put(rules(world.web, 22, sources=",".join(allowed)))
+    ends = world.clock.wall + timedelta(minutes=10)
+    outside = tuple(AddressPrefix.parse(each.replace("db8", "db9")) for each in allowed)
+    asked_for = (RequestedPort(22, outside, ends, ""),) * 100
+    machines = (RequestedMachine(world.web.id, asked_for),)
+    denied = world.do(
+        lambda tx, act: requests.initiate(tx, act, world.policy_id(), machines, None, ANNA)
+    )
+    assert isinstance(denied, Denied)
+    ((_, event),) = world.see(lambda r: r.events(EventFilter(kinds=("AccessDenied",))))
+    assert isinstance(event.fact, AccessDenied)
+    assert len(event.fact.reasons) == MOST_REASONS + 1
+    assert event.fact.reasons[0].startswith(f"SourceNotAllowed: Source {outside[0]}, ")
+    assert {len(each) for each in event.fact.reasons[:-1]} == {LONGEST_REASON}
+    assert event.fact.reasons[-1] == f"and {100 - MOST_REASONS} more"
+    error = requests.denial(denied, world.policy_id())
+    assert error.problems == denied.reasons[:MOST_REASONS]
+    assert error.message.endswith("(100 reasons, the first 20 in details)")
+    assert max(len(each.message) for each in error.problems) < 1_000
+
+
+@pytest.mark.parametrize("count", [1, 2, MOST_REASONS])
+def test_few_reasons_are_all_on_record_and_in_the_answer(world: World, count: int) -> None:
+    reasons = tuple(Problem("Code", f"because of {n}") for n in range(count))
+    error = requests.denial(Denied(reasons), world.policy_id())
+    assert error.problems == reasons
+    assert ("see details" in error.message) is (count > 1)
+    world.put(rules(world.web, 22))
+    ends = world.clock.wall + timedelta(minutes=10)
+    asked_for = tuple(
+        RequestedPort(23, (AddressPrefix.parse(f"192.0.2.{n}"),), ends, "") for n in range(count)
+    )
+    machines = (RequestedMachine(world.web.id, asked_for),)
+    world.do(lambda tx, act: requests.initiate(tx, act, world.policy_id(), machines, None, ANNA))
+    ((_, event),) = world.see(lambda r: r.events(EventFilter(kinds=("AccessDenied",))))
+    assert isinstance(event.fact, AccessDenied)
+    assert len(event.fact.reasons) == count
 
 
 def test_a_machine_without_the_right_keeps_all_shut(world: World) -> None:

@@ -9,15 +9,24 @@ from datetime import timedelta
 import pytest
 
 from bascule.domain.access import PrincipalKind, Subject
-from bascule.domain.actions import INITIATE, MACHINE_WRITE, POLICY_READ, POLICY_WRITE
+from bascule.domain.actions import (
+    INITIATE,
+    MACHINE_WRITE,
+    POLICY_READ,
+    POLICY_WRITE,
+    REQUEST_REVOKE,
+)
 from bascule.domain.builtin_roles import OWNER, READER, SECURITY_ADMIN
 from bascule.domain.decide import Denied
 from bascule.domain.events import AccessDenied, GrantEnded
 from bascule.domain.grant import Grant, GrantState, StatusReason
+from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import Policy
 from bascule.domain.principals import Group, Membership
+from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.roles import Permission, RoleDefinition
 from bascule.domain.scopes import Scope, group_scope, resource_scope
+from bascule.domain.times import format_utc
 from bascule.errors import Forbidden, NotFound
 from bascule.interfaces import EventFilter, Transaction
 from bascule.services import machines, policies, requests
@@ -284,6 +293,77 @@ def test_revoking(world: Rights) -> None:
     world.do(_unassign_bert)
     revoke(BERT)
     assert world.grant(grant).state is GrantState.CLOSING
+
+
+@pytest.mark.parametrize(
+    ("actions", "may"),
+    [
+        ((), False),
+        ((INITIATE,), False),
+        ((INITIATE, POLICY_READ), True),
+        ((REQUEST_REVOKE,), True),
+    ],
+)
+def test_who_lost_every_right_cuts_nobody_with_an_old_request(
+    world: Rights, actions: tuple[str, ...], may: bool
+) -> None:
+    """A cut reaches others' kept sessions from the same sources, ``*`` all of them."""
+    grant = world.granted(world.web, subject=BERT, source="*")
+    world.report(world.web, grant.id)
+    world.do(_unassign_bert)
+    if actions:
+        world.give(BERT, world.make_role(*actions), resource_scope(world.web.id))
+
+    def revoke(*, kills: bool) -> None:
+        world.do(
+            lambda tx, act: requests.revoke(
+                tx, act, grant.request_id, None, kills_sessions=kills, subject=BERT
+            ),
+            BERT,
+        )
+
+    revoke(kills=True)  # it is live, and his own
+    assert world.grant(grant).cut_at == world.clock.wall
+    world.report(world.web)
+    world.clock.pass_time(300)
+    if may:
+        revoke(kills=True)
+    else:
+        with pytest.raises(Forbidden, match="web-1"):
+            revoke(kills=True)
+    cut_at = world.grant(grant).cut_at
+    assert (cut_at == world.clock.wall) is may
+    assert ("SessionsCut" in world.kinds()) is may
+
+
+def test_a_kill_of_what_is_live_cuts_what_is_over_where_a_right_is_left(world: Rights) -> None:
+    """His request ends whole whatever he has lost."""
+    world.give(CARL, world.make_role(INITIATE, POLICY_READ), resource_scope(world.web.id))
+    at_db = world.give(CARL, world.make_role(INITIATE, POLICY_READ), resource_scope(world.db.id))
+    ends = world.clock.wall + timedelta(minutes=10)
+    port = RequestedPort(22, (AddressPrefix.parse("*"),), ends, format_utc(ends))
+    asked = tuple(RequestedMachine(each.id, (port,)) for each in (world.web, world.db))
+    made = world.do(
+        lambda tx, act: requests.initiate(tx, act, world.policy_id(), asked, None, CARL), CARL
+    )
+    assert isinstance(made, requests.Initiated)
+    on_web, on_db = made.grants
+
+    def lose(tx: Transaction, act: Act) -> None:
+        tx.delete_role_assignment(at_db)
+        end_unheld(tx, act, [CARL.principal_id], "something happened")
+
+    world.do(lose)
+    assert not world.grant(on_db).is_live
+    world.do(
+        lambda tx, act: requests.revoke(
+            tx, act, made.request.id, None, kills_sessions=True, subject=CARL
+        ),
+        CARL,
+    )
+    assert not world.grant(on_web).is_live
+    assert world.grant(on_web).cut_at is not None
+    assert world.grant(on_db).cut_at is None
 
 
 # -- writing ------------------------------------------------------------------------------------

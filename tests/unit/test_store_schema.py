@@ -30,6 +30,7 @@ RANDOM_WORDS = {
     "wanted": "w",
     "uid": "u",
     "since": NOW,
+    "beyond": 0,
 }
 
 

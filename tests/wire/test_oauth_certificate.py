@@ -172,6 +172,7 @@ class TestClaims:
             {"exp": 10**12},
             {"nbf": "soon"},
             {"nbf": 10**12},
+            {"iat": "soon"},
         ],
     )
     def test_one_wrong_is_enough(self, holder: Holder, changes: dict[str, Any]) -> None:
@@ -183,6 +184,30 @@ class TestClaims:
     ) -> None:
         ends = int(holder.now.timestamp()) + seconds
         assert holder.present(holder.sign(exp=ends)).status_code == status
+
+    @pytest.mark.parametrize(
+        ("made", "status"),
+        [
+            ({"nbf": -300, "iat": None}, 200),
+            ({"nbf": -301, "iat": None}, 401),
+            ({"nbf": None, "iat": -300}, 200),
+            ({"nbf": None, "iat": -301}, 401),
+            ({"nbf": 0, "iat": -301}, 401),  # the earlier counts
+            ({"nbf": -301, "iat": 0}, 401),
+            ({"nbf": 60, "iat": 60}, 200),  # its clock is ahead
+            ({"nbf": -60, "iat": 0}, 200),  # begun early, for clocks that differ
+            ({"nbf": None, "iat": None}, 200),
+        ],
+    )
+    def test_one_that_lives_longer_is_not_taken_in_its_last_minutes(
+        self, holder: Holder, made: dict[str, int | None], status: int
+    ) -> None:
+        """A stolen one of a year would else be good at its end (EDGES B5)."""
+        now = int(holder.now.timestamp())
+        begun: dict[str, Any] = {
+            name: None if at is None else now + at for name, at in made.items()
+        }
+        assert holder.present(holder.sign(exp=now + 600, **begun)).status_code == status
 
 
 class TestForgeries:

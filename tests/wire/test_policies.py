@@ -118,6 +118,53 @@ def test_bascule_absent_keeps_null_resets_and_an_object_sets(web: House) -> None
     assert first_rule(put(web, port_rule(bascule=None)))["bascule"] == usual
 
 
+MACHINE_RULES = "/providers/Bascule.Access/machineRules/default"
+OURS = {"onExpiry": "kill", "justificationRequired": True}
+USUAL = {"onExpiry": "keep", "justificationRequired": False}
+TCP = port_rule(number=53, protocol="TCP")
+UDP = port_rule(number=53, protocol="UDP")
+BOTH = port_rule(number=53, protocol="*")
+
+
+@pytest.mark.parametrize(
+    ("stored", "sent", "kept"),
+    [
+        # Each keeps its own, whichever stands first.
+        ([TCP | {"bascule": OURS}, UDP], [TCP, UDP], [OURS, USUAL]),
+        ([TCP, UDP | {"bascule": OURS}], [TCP, UDP], [USUAL, OURS]),
+        ([UDP, TCP | {"bascule": OURS}], [UDP, TCP], [USUAL, OURS]),
+        # What is said is never overwritten, by another protocol's rule neither.
+        ([TCP, UDP], [TCP | {"bascule": OURS}, UDP], [OURS, USUAL]),
+        ([TCP | {"bascule": OURS}, UDP], [TCP | {"bascule": USUAL}, UDP], [USUAL, USUAL]),
+        ([TCP | {"bascule": OURS}, UDP], [TCP | {"bascule": None}, UDP], [USUAL, USUAL]),
+        # One that becomes two, two that become one, one that changes its protocol.
+        ([BOTH | {"bascule": OURS}], [TCP, UDP], [OURS, OURS]),
+        ([TCP | {"bascule": OURS}, UDP], [BOTH], [OURS]),
+        ([TCP | {"bascule": OURS}], [UDP], [OURS]),
+        # Of another number nothing is kept.
+        ([port_rule(number=54, bascule=OURS)], [TCP], [USUAL]),
+    ],
+)
+@pytest.mark.parametrize("is_machine_rules", [False, True], ids=["policy", "machine rules"])
+def test_tcp_and_udp_of_one_number_keep_each_its_own(
+    web: House,
+    stored: list[dict[str, Any]],
+    sent: list[dict[str, Any]],
+    kept: list[dict[str, Any]],
+    is_machine_rules: bool,
+) -> None:
+    assert put(web, *stored).status_code == 200
+    if is_machine_rules:
+        body = {"properties": {"ports": sent, "policyName": web.policy().rpartition("/")[2]}}
+        answer = web.call("PUT", web.machine("web-1") + MACHINE_RULES, body)
+    else:
+        answer = put(web, *sent)
+    assert answer.status_code == 200, answer.text
+    now = web.call("GET", web.policy(), None, JIT).json()
+    ports = now["properties"]["virtualMachines"][0]["ports"]
+    assert [each["bascule"] for each in ports] == kept
+
+
 def test_the_etag_covers_the_rules_and_nothing_else(web: House) -> None:
     first = put(web, port_rule())
     etag = first.headers["etag"]

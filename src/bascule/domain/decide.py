@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import Machine
-from bascule.domain.net import is_within
+from bascule.domain.net import PortKey, is_within
 from bascule.domain.policy import Policy, PortRule
 from bascule.domain.request import (
     MAXIMUM_JUSTIFICATION,
@@ -38,6 +38,7 @@ MAXIMUM_LIVE_PER_REQUESTOR = 100  # on one machine, EDGES A15
 MAXIMUM_LIVE_PER_MACHINE = 10_000
 MAXIMUM_OPENINGS_PER_REQUESTOR = 2_000  # on one machine: 1,000 sources of a port, TCP and UDP
 MAXIMUM_OPENINGS_PER_MACHINE = 30_000  # twice that fits in a set of the kernel
+MOST_NAMED = 10  # sources or ports in one sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +92,21 @@ def decide(
                     for each in rules.ports
                     if each.number == port.number
                 )
-    asked_again = {each.opening for each in grants}
-    superseded = tuple(old for old in live if old.opening in asked_again)
+    superseded = tuple(_superseded(live, grants))
     reasons.extend(_check_limits(grants, live, superseded, request))
     if reasons:
         return Denied(tuple(reasons))
     return Allowed(tuple(_last_of_each(grants)), superseded)
+
+
+def _superseded(live: Iterable[Grant], grants: Iterable[Grant]) -> Iterable[Grant]:
+    """Live grants of which nothing is left that the new ones do not open: TCP may be asked of a
+    policy, and UDP of the same number be held by another.
+    """
+    asked_again: dict[object, set[PortKey]] = {}
+    for each in grants:
+        asked_again.setdefault(each.opening, set()).update(each.port_keys)
+    return (old for old in live if asked_again.get(old.opening, set()).issuperset(old.port_keys))
 
 
 def _last_of_each(grants: list[Grant]) -> Iterable[Grant]:
@@ -146,7 +156,7 @@ def _check_port(
     ports: Sequence[PortRule],
 ) -> Iterable[Problem]:
     if rule is None:
-        offered = ", ".join(str(each.number) for each in ports) or "none"
+        offered = _words(each.number for each in ports) or "none"
         yield Problem(
             "PortNotInPolicy",
             f"Port {port.number} cannot be requested on this machine; the policy offers: {offered}.",
@@ -265,8 +275,11 @@ def _grant(
     )
 
 
-def _words(prefixes: Iterable[object]) -> str:
-    return ", ".join(str(prefix) for prefix in prefixes)
+def _words(things: Iterable[object]) -> str:
+    """A list of the first MOST_NAMED: there may be a thousand, in each of a thousand reasons."""
+    every = [str(each) for each in things]
+    more = [f"and {len(every) - MOST_NAMED} more"] if len(every) > MOST_NAMED else []
+    return ", ".join(every[:MOST_NAMED] + more)
 
 
 def _span(span: timedelta) -> str:

@@ -98,12 +98,14 @@ def desired_state(
     grants: Iterable[Grant],
     now: datetime,
     cut_grants: Iterable[Grant] = (),
+    heard: int = 0,
 ) -> DesiredState:
     """The state to tell a machine's enforcement point at ``now``.
 
     ``grants`` may hold any of the machine's; only live ones with time left are leased.
     ``cut_grants`` are those whose connections somebody had cut, at their end or long after
-    it; they are named for CUT_FOR from that act.
+    it; they are named for CUT_FOR from that act, and whole until the point has reported the
+    generation that carries it: ``heard`` is the highest that it has.
     A clock that went back leases nothing for longer than was granted (EDGES A8), nor
     anything for longer than a grant can last or a cut does: a point would refuse it.
     """
@@ -119,14 +121,20 @@ def desired_state(
         if grant.is_live and grant.machine_uid == machine_uid and grant.ends_at - now >= SHORTEST
     )
     cuts = tuple(
-        Cut(grant.id, grant.port_keys, grant.sources, min(grant.cut_at + CUT_FOR - now, CUT_FOR))
+        Cut(grant.id, grant.port_keys, grant.sources, remaining)
         for grant in cut_grants
-        if grant.cut_at is not None and grant.cut_at + CUT_FOR - now >= SHORTEST
+        if (remaining := _cut_remaining(grant, now, heard)) >= SHORTEST
     )
     shut = frozenset(closed)
     still_shut = {each.port for each in shut}
     let_go = {port: since for port, since in released.items() if port not in still_shut}
     return DesiredState(machine_uid, generation, shut, let_go, leases, _bounded(cuts))
+
+
+def _cut_remaining(grant: Grant, now: datetime, heard: int) -> timedelta:
+    if grant.cut_at is None:
+        return timedelta(0)
+    return CUT_FOR if grant.generation > heard else min(grant.cut_at + CUT_FOR - now, CUT_FOR)
 
 
 def _bounded(cuts: tuple[Cut, ...]) -> tuple[Cut, ...]:
@@ -196,15 +204,7 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
         if grant_id not in leases
         and (lease.deadline > now - REMEMBER_ENDED or grant_id in named_on)
     }
-    cuts = {
-        **held.cuts,
-        **{
-            cut.grant_id: HeldLease(
-                cut.ports, cut.sources, asked_at + cut.remaining.total_seconds()
-            )
-            for cut in state.cuts
-        },
-    }
+    cuts = {**held.cuts, **{cut.grant_id: _take_cut(held, cut, asked_at) for cut in state.cuts}}
     return Held(
         generation=held.generation if is_stale else state.generation,
         closed=state.closed | kept,
@@ -227,6 +227,15 @@ def _take(old: HeldLease | None, lease: Lease, asked_at: float, is_stale: bool) 
     return HeldLease(
         lease.ports, lease.sources, min(old.deadline, deadline), max(old.extension, lease.extension)
     )
+
+
+def _take_cut(held: Held, cut: Cut, asked_at: float) -> HeldLease:
+    """What was heard late lasts as long as if it had been heard at once: the later end holds."""
+    known = held.cuts.get(cut.grant_id)
+    deadline = asked_at + cut.remaining.total_seconds()
+    if known is not None:
+        deadline = max(deadline, known.deadline)
+    return HeldLease(cut.ports, cut.sources, deadline)
 
 
 def not_let_go_yet(held: Held, saved: Held) -> Held:

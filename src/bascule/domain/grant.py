@@ -116,8 +116,8 @@ class Grant:
 
     @property
     def opening(self) -> tuple[str, str, int, frozenset[AddressPrefix]]:
-        """Requestor, machine, port and sources: where they are the same, the newer grant takes
-        the older one's place.
+        """Requestor, machine, port and sources: where they are the same, newer grants of all its
+        protocols take the older one's place.
         """
         return self.requestor_id, self.machine_uid, self.number, frozenset(self.sources)
 

@@ -99,6 +99,11 @@ def effective_on_expiry(key: PortKey, asked: OnExpiry) -> OnExpiry:
     return OnExpiry.KILL if key.protocol is TransportProtocol.UDP else asked
 
 
+def strictest(asked: Iterable[OnExpiry]) -> OnExpiry:
+    """Where several differ, ``kill`` wins over ``keep``."""
+    return OnExpiry.KILL if OnExpiry.KILL in asked else OnExpiry.KEEP
+
+
 def closed_union(rules: Iterable[PortRule]) -> frozenset[ClosedPort]:
     """What several rules close together; where they differ, ``kill`` wins over ``keep``."""
     strictest: dict[PortKey, ClosedPort] = {}

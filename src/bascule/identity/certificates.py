@@ -3,8 +3,8 @@
 RFC 7523 section 3, in the form that MSAL makes: RS256 or PS256 (ES256 by a key on P-256),
 ``x5t`` or ``x5t#S256`` (RFC 7515 sections 4.1.7 and 4.1.8) in the header. These only choose
 among the certificates that are stored; a key that the header brings along (``jwk``, ``x5c``,
-``jku``) is never looked at (EDGES B5). Refused are assertions past their end, not yet valid, for another audience, and
-living over fifteen minutes from now.
+``jku``) is never looked at (EDGES B5). Refused are assertions past their end, not yet valid, for
+another audience, and living over fifteen minutes, from now or from when they say they begin.
 """
 
 from __future__ import annotations
@@ -133,11 +133,12 @@ def _problem_with(
     try:
         expires_at = instant_of(claims.get("exp"))
         begins_at = instant_of(claims.get("nbf", claims.get("iat", 0)))
+        made_at = [instant_of(claims[name]) for name in ("nbf", "iat") if name in claims]
     except ValueError:
-        return "its exp and nbf are not instants"
+        return "its exp, nbf and iat are not instants"
     if expires_at <= now:
         return "it has expired"
-    if expires_at - now > LONGEST_LIFE:
+    if expires_at - min([now, *made_at]) > LONGEST_LIFE:
         return f"it lives longer than {LONGEST_LIFE.seconds // 60} minutes"
     if begins_at > now + CLOCKS_DIFFER_BY:
         return "it is not valid yet"

@@ -290,8 +290,10 @@ class Reader(
         """closing ones of machines that have no enforcement point (any more). Ordered by end."""
         ...
 
-    def cut_grants(self, machine_uid: str, since: datetime) -> Sequence[Grant]:
-        """Those marked to be cut at or after ``since``, whenever they ended."""
+    def cut_grants(self, machine_uid: str, since: datetime, beyond: int = -1) -> Sequence[Grant]:
+        """Those marked to be cut at or after ``since``, whenever they ended, of a generation
+        above ``beyond``.
+        """
         ...
 
     def enforcement_point(self, machine_uid: str) -> EnforcementPoint | None: ...

@@ -1,9 +1,9 @@
 """Who may ask for machines, and who may see and revoke what others asked (EDGES B1).
 
 Asking needs two actions at each machine named, all or nothing. One's own requests are one's
-own: they may always be read and revoked, by whoever has lost every right too. Of others'
-requests, and of policies, is told what lies within the caller's sight, and no more by a
-refusal than by an answer.
+own: they may always be read and revoked, by whoever has lost every right too; cutting what is
+over takes a right. Of others' requests, and of policies, is told what lies within the caller's
+sight, and no more by a refusal than by an answer.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import INITIATE, POLICY_READ, REQUEST_REVOKE
+from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.policy import Policy
 from bascule.domain.request import AccessRequest
@@ -117,6 +118,27 @@ def check_may_revoke(reader: Reader, act: Act, subject: Subject, request: Access
         raise denial(
             reader, subject, missing if sight.sees_request(request) else [_hidden(request)]
         )
+
+
+def what_may_be_cut(
+    reader: Reader, act: Act, subject: Subject, ended: Sequence[Grant], *, must: bool
+) -> Sequence[Grant]:
+    """Those of these ended grants at whose machines the subject may still ask or revoke: a cut
+    reaches whoever came from the same sources, and so takes more than to have asked once.
+
+    With ``must`` raise Forbidden unless it may at each of them.
+    """
+    rights = rights_of(reader, subject.principal_id, act.now)
+    missing: dict[ResourceId, Sequence[Needed]] = {}
+    for machine in dict.fromkeys(grant.machine_id for grant in ended):
+        scope = resource_scope(machine)
+        if missing_of(rights, [Needed(REQUEST_REVOKE, scope)]):
+            needed = [Needed(action, scope) for action in NEEDED_TO_ASK]
+            missing[machine] = missing_of(rights, needed)
+    lacking = [each for of_machine in missing.values() for each in of_machine]
+    if lacking and must:
+        raise denial(reader, subject, lacking)
+    return [grant for grant in ended if not missing.get(grant.machine_id)]
 
 
 def _hidden(request: AccessRequest) -> Needed:

@@ -176,6 +176,10 @@ def enrol(
         return machine
     if not tx.consume_enrolment(enrolment.id, act.now):
         return _refuse(tx, act, Refused("the token was used already", machine))
+    before = tx.enforcement_point(machine.uid)
+    if before is not None:  # of what the old agent has not heard, the new one is told
+        for grant in tx.cut_grants(machine.uid, before.enrolled_at, before.observed_generation):
+            tx.mark_cut(grant.id, act.now)
     tx.put_enforcement_point(
         EnforcementPoint(machine.uid, public_key, act.now, agent_version=agent_version)
     )
@@ -224,7 +228,8 @@ def remove_point(tx: Transaction, act: Act, subject: Subject, machine_uid: str) 
 def state_for(tx: Reader, machine_uid: str, now: datetime) -> tuple[Machine, DesiredState]:
     """What a machine's enforcement point is to hold at ``now``; raises when it is unknown."""
     machine = tx.machine_by_uid(machine_uid)
-    if machine is None or tx.enforcement_point(machine_uid) is None:
+    point = tx.enforcement_point(machine_uid)
+    if machine is None or point is None:
         raise AuthenticationFailed(
             "This agent's machine is not known any more.", code="AgentUnknown"
         )
@@ -235,8 +240,16 @@ def state_for(tx: Reader, machine_uid: str, now: datetime) -> tuple[Machine, Des
         tx.released_ports(machine_uid),
         tx.live_grants([machine_uid]),
         now,
-        tx.cut_grants(machine_uid, now - CUT_FOR),
+        _cut_grants(tx, point, now),
+        point.observed_generation,
     )
+
+
+def _cut_grants(tx: Reader, point: EnforcementPoint, now: datetime) -> Iterable[Grant]:
+    """Those cut lately, and those of which the point has not heard, however long it was away."""
+    lately = tx.cut_grants(point.machine_uid, now - CUT_FOR)
+    unheard = tx.cut_grants(point.machine_uid, point.enrolled_at, point.observed_generation)
+    return {grant.id: grant for grant in (*lately, *unheard)}.values()
 
 
 def take_report(tx: Transaction, act: Act, machine_uid: str, report: Report) -> int:

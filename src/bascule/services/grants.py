@@ -80,13 +80,13 @@ def close(tx: Transaction, act: Act, grant: Grant, sessions_alive: int = 0) -> G
 def cut(tx: Transaction, act: Act, grant: Grant) -> None:
     """Have cut what a grant left behind that has ended; a cut that runs begins anew."""
     tx.mark_cut(grant.id, act.now)
-    touch(tx, act, grant.machine_uid)
+    change(tx, act, grant)
     act.settled.add(grant.request_id)
     act.record(tx, SessionsCut(grant.id, grant.request_id, str(grant.machine_id)), grant.machine_id)
 
 
 def change(tx: Transaction, act: Act, grant: Grant) -> None:
-    """Write what changed of a live grant that stays in its state."""
+    """Write what changed of a grant that stays in its state."""
     generation = touch(tx, act, grant.machine_uid)
     tx.update_grant(replace(grant, generation=generation), grant.state)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bascule.domain.access import Subject
@@ -17,7 +17,15 @@ from bascule.domain.grant import Grant, StatusReason
 from bascule.domain.ids import ResourceId, policy_id
 from bascule.domain.machine import Machine, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol, is_within
-from bascule.domain.policy import MachineRules, Policy, PortRule, check_policy, effective_on_expiry
+from bascule.domain.policy import (
+    MachineRules,
+    Policy,
+    PortRule,
+    RuleProtocol,
+    check_policy,
+    effective_on_expiry,
+    strictest,
+)
 from bascule.domain.scopes import resource_scope
 from bascule.domain.times import format_duration
 from bascule.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, Problem
@@ -28,9 +36,8 @@ from bascule.services.assignments import forget_scope
 from bascule.services.grants import change, end_grants, shorten
 from bascule.services.writing import check_may_set_rules, check_may_write
 
-Inherits = Collection[
-    tuple[ResourceId, int]
-]  # (machine, port number): keep what Azure's shape lacks
+# Rules by machine, port number and protocol that keep what Azure's shape lacks.
+Inherits = Collection[tuple[ResourceId, int, RuleProtocol]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +143,7 @@ def put_machine_rules(
     machine_id: ResourceId,
     ports: tuple[PortRule, ...],
     policy_name: str,
-    inherits: Collection[int],
+    inherits: Collection[tuple[int, RuleProtocol]],
     precondition: Precondition = NO_PRECONDITION,
 ) -> StoredPolicy:
     """Set one machine's rules in one policy, the others' untouched; made when absent.
@@ -150,7 +157,7 @@ def put_machine_rules(
     policy = before.policy if before else Policy(wanted, "Basic", ())
     had = policy.rules_for(machine.id)
     rules = MachineRules(machine.id, ports, had.public_ip_address if had else None)
-    inherited = [(machine.id, number) for number in inherits]
+    inherited = [(machine.id, *each) for each in inherits]
     return _put(tx, act, policy.with_rules(rules), inherited, precondition)
 
 
@@ -308,18 +315,30 @@ def describe(policy: Policy) -> str:
 
 
 def _inherit(policy: Policy, before: Policy | None, inherits: Inherits) -> Policy:
-    """Give ports whose ``bascule`` object was absent what is stored for the same port."""
+    """Give rules whose ``bascule`` object was absent what is stored for the same port.
+
+    What is stored for another protocol of the number counts where nothing else is; of two rules
+    that became one, the stricter.
+    """
     if before is None or not inherits:
         return policy
     wanted = set(inherits)
-    stored = {(m.machine_id, r.number): r for m in before.machines for r in m.ports}
+    stored: dict[tuple[ResourceId, int], list[PortRule]] = {}
+    for machine in before.machines:
+        for rule in machine.ports:
+            stored.setdefault((machine.machine_id, rule.number), []).append(rule)
 
     def kept(machine: MachineRules, rule: PortRule) -> PortRule:
-        old = stored.get((machine.machine_id, rule.number))
-        if old is None or (machine.machine_id, rule.number) not in wanted:
+        if (machine.machine_id, rule.number, rule.protocol) not in wanted:
+            return rule
+        of_number = stored.get((machine.machine_id, rule.number), [])
+        olds = [old for old in of_number if set(old.port_keys) & set(rule.port_keys)] or of_number
+        if not olds:
             return rule
         return replace(
-            rule, on_expiry=old.on_expiry, justification_required=old.justification_required
+            rule,
+            on_expiry=strictest(old.on_expiry for old in olds),
+            justification_required=any(old.justification_required for old in olds),
         )
 
     machines = tuple(
@@ -432,29 +451,28 @@ def _end_unallowed(tx: Transaction, act: Act, policy: Policy, machine: Machine) 
     ports = rules.ports if rules else ()
     gone: list[Grant] = []
     for grant in live:
-        rule = _rule_allowing(grant, ports)
-        if rule is None:
+        allowing = _rules_allowing(grant, ports)
+        if not allowing:
             gone.append(grant)
             continue
-        now_held = replace(grant, on_expiry=rule.on_expiry)
-        is_shorter = rule.max_duration < grant.max_duration
-        if is_shorter and grant.started_at + rule.max_duration <= act.now:
+        longest = min(rule.max_duration for rule in allowing)
+        now_held = replace(grant, on_expiry=strictest(rule.on_expiry for rule in allowing))
+        is_shorter = longest < grant.max_duration
+        if is_shorter and grant.started_at + longest <= act.now:
             gone.append(grant)  # no end is moved into the past
         elif is_shorter:
-            shorten(tx, act, now_held, rule.max_duration)
+            shorten(tx, act, now_held, longest)
         elif now_held != grant:
             change(tx, act, now_held)
     end_grants(tx, act, gone, StatusReason.USER_REQUESTED, f"change of {policy.id}")
 
 
-def _rule_allowing(grant: Grant, ports: Iterable[PortRule]) -> PortRule | None:
-    return next(
-        (
-            rule
-            for rule in ports
-            if rule.number == grant.number
-            and set(grant.port_keys) <= set(rule.port_keys)
-            and is_within(grant.sources, rule.sources)
-        ),
-        None,
-    )
+def _rules_allowing(grant: Grant, ports: Iterable[PortRule]) -> Sequence[PortRule]:
+    """The rules that allow all of it together, TCP by one and UDP by another; none otherwise."""
+    allowing = [
+        rule
+        for rule in ports
+        if set(grant.port_keys) & set(rule.port_keys) and is_within(grant.sources, rule.sources)
+    ]
+    allowed = {key for rule in allowing for key in rule.port_keys}
+    return allowing if allowed.issuperset(grant.port_keys) else ()

@@ -16,10 +16,18 @@ from bascule.domain.times import format_utc
 from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem, RequestDenied
 from bascule.interfaces import Transaction
 from bascule.services.act import Act, new_id
-from bascule.services.asking import check_may_ask, check_may_know, check_may_revoke
+from bascule.services.asking import (
+    check_may_ask,
+    check_may_know,
+    check_may_revoke,
+    what_may_be_cut,
+)
 from bascule.services.grants import change, cut, end_grants, touch
 from bascule.services.plans import require_plan
 from bascule.services.timeline import lengthened
+
+MOST_REASONS = 20  # of one denial, on record and in an answer
+LONGEST_REASON = 500  # characters on record
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +136,19 @@ def _judge(
 
 def _deny(tx: Transaction, act: Act, policy: ResourceId, denied: Denied) -> Denied:
     """Put the denial on record, unless the subject has had its share of this minute (B8)."""
-    reasons = tuple(f"{each.code}: {each.message}" for each in denied.reasons)
     if act.denials.is_recorded(act.actor.principal_id, act.now):
+        reasons = _recorded(denied.reasons)
         act.record(tx, AccessDenied(str(policy), reasons), policy)
     for counted in act.denials.take_counts():
         act.record(tx, counted)
     return denied
+
+
+def _recorded(reasons: Sequence[Problem]) -> tuple[str, ...]:
+    """A request of a thousand ports may be refused for a thousand reasons."""
+    told = [f"{each.code}: {each.message}" for each in reasons[:MOST_REASONS]]
+    more = [f"and {len(reasons) - MOST_REASONS} more"] if len(reasons) > MOST_REASONS else []
+    return (*(each[:LONGEST_REASON] for each in told), *more)
 
 
 def _write(tx: Transaction, act: Act, request: AccessRequest, decision: Allowed) -> Initiated:
@@ -178,14 +193,17 @@ def _write(tx: Transaction, act: Act, request: AccessRequest, decision: Allowed)
 
 
 def denial(denied: Denied, policy: ResourceId) -> RequestDenied:
-    """The error that a face answers a denial with: the first reason speaks, all are there."""
-    first = denied.reasons[0]
-    more = f" ({len(denied.reasons)} reasons, see details)" if len(denied.reasons) > 1 else ""
+    """The error that a face answers a denial with: the first reason speaks, MOST_REASONS of all
+    are there.
+    """
+    first, count = denied.reasons[0], len(denied.reasons)
+    shown = "see details" if count <= MOST_REASONS else f"the first {MOST_REASONS} in details"
+    more = f" ({count} reasons, {shown})" if count > 1 else ""
     return RequestDenied(
         f"The given access request is not allowed by policy '{policy.name}': {first.message}{more}",
         code=first.code,
         target=first.target,
-        problems=denied.reasons,
+        problems=denied.reasons[:MOST_REASONS],
     )
 
 
@@ -201,21 +219,23 @@ def revoke(
     """End a request's live grants, or those named; with kill, cut what they admitted too.
 
     One's own always, others' with REQUEST_REVOKE at each machine of them (EDGES B1). Killing
-    reaches grants that ended already, however long ago. Raises NotFound, Forbidden, and
-    Conflict when nothing of it is live and nothing is to be cut.
+    reaches grants that ended already, however long ago, where the subject may ask or revoke.
+    Raises NotFound, Forbidden, and Conflict when nothing of it is live and nothing is to be cut.
     """
     request = tx.request(request_id)
     if request is not None:
         check_may_revoke(tx, act, subject, request)
     grants = _grants_of(tx, request_id, grant_ids)
     live = [grant for grant in grants if grant.is_live]
-    ended = [grant for grant in grants if not grant.is_live]
+    ended: Sequence[Grant] = [grant for grant in grants if not grant.is_live]
     if not live and not (kills_sessions and ended):
         raise Conflict(
             "Nothing of this request is live any more.",
             code="GrantNotLive",
             advice="To cut sessions that it left behind: revoke with kill.",
         )
+    if kills_sessions:
+        ended = what_may_be_cut(tx, act, subject, ended, must=not live)
     cause = f"revocation by {subject.name}"
     end_grants(tx, act, live, StatusReason.USER_REQUESTED, cause, kills_sessions=kills_sessions)
     if kills_sessions:

@@ -71,6 +71,7 @@ _CUT_OF = (
         t.IS_CUT,
         t.grants.c.machine_uid == bindparam("uid"),
         t.grants.c.cut_at >= bindparam("since", type_=t.grants.c.cut_at.type),
+        t.grants.c.generation > bindparam("beyond"),
     )
     .order_by(t.grants.c.sequence)
 )
@@ -138,9 +139,9 @@ class GrantReads(Rows):
     def orphaned_grants(self) -> Sequence[Grant]:
         return [grant_of_row(row) for row in self._all(_ORPHANED)]
 
-    def cut_grants(self, machine_uid: str, since: datetime) -> Sequence[Grant]:
+    def cut_grants(self, machine_uid: str, since: datetime, beyond: int = -1) -> Sequence[Grant]:
         """In the order they were added."""
-        wanted = {"uid": machine_uid, "since": since}
+        wanted = {"uid": machine_uid, "since": since, "beyond": beyond}
         return [grant_of_row(row) for row in self._all(_CUT_OF, wanted)]
 
 

@@ -2,7 +2,7 @@
 
 A rule without a source allows any (the examples write ``*``). ``requests`` and read-only
 fields of a PUT are ignored (EDGES A16). An absent ``bascule`` object keeps what is stored
-for the same machine and port; null resets it (A15).
+for the same machine and port, TCP and UDP apart; null resets it (A15).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from bascule.api.wire.sources import Sources, sources_json
 from bascule.domain.ids import ResourceId, parse_name
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey
-from bascule.domain.policy import MachineRules, Policy, PortRule
+from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
 from bascule.domain.times import format_duration
 from bascule.errors import Problem
 from bascule.services.views import MachineView, PolicyView
@@ -93,8 +93,8 @@ class MachineRulesBody(Body):
 
 def read_policy(
     body: PolicyBody, policy_id: ResourceId
-) -> tuple[Policy, list[tuple[ResourceId, int]]]:
-    """The policy, and the (machine, port number) pairs whose ``bascule`` object was absent."""
+) -> tuple[Policy, list[tuple[ResourceId, int, RuleProtocol]]]:
+    """The policy, and machine, number and protocol of rules without a ``bascule`` object."""
     machines = body.properties.virtual_machines
     reject(
         [
@@ -115,7 +115,7 @@ def read_policy(
         for machine in machines
     )
     inherits = [
-        (machine.id, port.number)
+        (machine.id, port.number, port.protocol)
         for machine in machines
         for port in machine.ports
         if not port.has("bascule")
@@ -139,13 +139,15 @@ def foreign_machines(
 
 def read_rules(
     properties: MachineRulesPropertiesBody,
-) -> tuple[tuple[PortRule, ...], str, list[int]]:
-    """Port rules, policy name, numbers of the ports whose ``bascule`` object was absent."""
+) -> tuple[tuple[PortRule, ...], str, list[tuple[int, RuleProtocol]]]:
+    """Port rules, policy name, number and protocol of those without a ``bascule`` object."""
     name = properties.policy_name
     name = parse_name(
         "default" if name is None else name, "The policy name", "properties.policyName"
     )
-    inherits = [port.number for port in properties.ports if not port.has("bascule")]
+    inherits = [
+        (port.number, port.protocol) for port in properties.ports if not port.has("bascule")
+    ]
     return tuple(port.rule() for port in properties.ports), name, inherits
 
 

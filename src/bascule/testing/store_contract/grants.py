@@ -241,6 +241,16 @@ class GrantContract:
         both = read(store, lambda r: r.cut_grants("uid-web-1", later))
         assert _ids(both) == ["cut", "ended"], "the last mark is the one that counts"
 
+    def test_cut_grants_of_a_generation_are_those_above_it(self, store: Store) -> None:
+        _add(store, a_grant("heard"), a_grant("unheard"))
+        for grant_id, generation in (("heard", 7), ("unheard", 8)):
+            ended = replace(_end(store, a_grant(grant_id)), generation=generation)
+            write(store, lambda tx: tx.update_grant(ended, GrantState.CLOSING))
+            write(store, lambda tx: tx.mark_cut(grant_id, NOW))
+        assert _ids(read(store, lambda r: r.cut_grants("uid-web-1", NOW, 7))) == ["unheard"]
+        later = NOW + timedelta(microseconds=1)
+        assert not read(store, lambda r: r.cut_grants("uid-web-1", later, 7))
+
     def test_a_mark_outlives_later_moves(self, store: Store) -> None:
         _add(store, a_grant())
         closing = _end(store, a_grant())
