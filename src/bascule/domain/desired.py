@@ -157,7 +157,7 @@ class Held:
     closed: frozenset[ClosedPort] = frozenset()
     leases: Mapping[str, HeldLease] = field(default_factory=dict)  # by grant id
     cuts: Mapping[str, HeldLease] = field(default_factory=dict)  # by grant id
-    ended: Mapping[str, HeldLease] = field(default_factory=dict)  # left; cannot come back longer
+    ended: Mapping[str, HeldLease] = field(default_factory=dict)  # left; back only if extended
 
 
 def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
@@ -165,8 +165,9 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
 
     A state of a lower generation changes nothing. One whose answer took longer than
     STALE_AFTER still closes and ends, but opens and lengthens nothing, releases nothing,
-    and is not counted as taken in: the point must ask again. A lease that left keeps its
-    deadline in ``ended``, so that a server whose clock went back cannot lease it anew.
+    and is not counted as taken in: the point must ask again. A lease that left stays known in
+    ``ended`` and comes back by a recorded extension alone: to a server whose clock went back,
+    or from an older backup, it still lives.
 
     A release counts once, for a point that has not taken in its generation yet: one that a
     server from an older backup still tells of may have been followed by a closing (A8, A10).
@@ -182,11 +183,13 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
         and (is_stale or state.released.get(closed.port, 0) <= held.generation)
     )
     leases = {grant_id: lease for grant_id, lease in held.leases.items() if lease.is_local}
-    known = held.leases if is_stale else {**held.ended, **held.leases}
     for lease in state.leases:
         if lease.grant_id in leases:
             continue  # a local opening's id: no server can take or lengthen it
-        taken = _take(known.get(lease.grant_id), lease, asked_at, is_stale)
+        left = held.ended.get(lease.grant_id)
+        if left is not None and lease.extension <= left.extension:
+            continue
+        taken = _take(held.leases.get(lease.grant_id), lease, asked_at, is_stale)
         if taken is not None:
             leases[lease.grant_id] = taken
     named_on = {lease.grant_id for lease in state.leases}
