@@ -344,8 +344,8 @@ def _begin_anew(state: Path, session: tuple[Address, int] | None) -> None:
         grant_id, lease, opening = local_lease(
             clock, port, sources, timedelta(minutes=SSH_PEER_MINUTES)
         )
-        memory.save(replace(held, leases={**held.leases, grant_id: lease}))
         LocalOpenings(state).add(opening)
+        memory.save(replace(held, leases={**held.leases, grant_id: lease}))
     elif held != before:
         memory.save(held)
 

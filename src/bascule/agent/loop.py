@@ -23,7 +23,7 @@ import structlog
 from bascule import __version__
 from bascule.agent.knocks import KnockTally
 from bascule.agent.link import KeyRefused, Link
-from bascule.agent.local_openings import LocalOpenings, check_opened, local_lease
+from bascule.agent.local_openings import LocalOpenings, local_lease, open_recorded
 from bascule.agent.state import StateRefused
 from bascule.agent.witness import Witness
 from bascule.domain.machine import ClosedPort
@@ -362,11 +362,8 @@ class AgentLoop:
     ) -> str:
         """Open by root's word, time-boxed; reported to the server as soon as it is there."""
         grant_id, lease, opening = local_lease(self._clock, port, sources, duration)
-        self._reconciler.open_locally(grant_id, lease, None)
-        outcome = self._reconciler.reconcile()
-        self._reconciler.save()
-        self._local.add(opening)
-        check_opened(outcome, grant_id)
+        enforce = self._reconciler.reconcile
+        open_recorded(self._reconciler, self._local, enforce, grant_id, lease, opening)
         log.warning("opened locally", port=str(port), sources=[str(s) for s in sources])
         return grant_id
 

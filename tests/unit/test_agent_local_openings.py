@@ -1,0 +1,115 @@
+"""Root's own openings: on record and remembered before anything is open (EDGES A25)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bascule.agent.local_openings import LocalOpenings, open_without_agent
+from bascule.agent.loop import AgentLoop
+from bascule.agent.memory import HeldFile
+from bascule.domain.desired import DesiredState
+from bascule.domain.machine import ClosedPort
+from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.plan import Operation
+from bascule.errors import EnforcementFailed
+from bascule.services.reconcile import Reconciler
+from bascule.testing.fake_driver import FakeDriver
+from bascule.testing.fake_firewall import FakeFirewall
+from tests.unit.services_world import SetClock
+from tests.unit.test_agent_loop import Line
+
+SSH = PortKey(TransportProtocol.TCP, 22)
+HERE = (AddressPrefix.parse("192.0.2.1"),)
+QUARTER = timedelta(minutes=15)
+
+
+class Watched(FakeDriver):
+    """Notes what was on record on disk at each change."""
+
+    def __init__(self, firewall: FakeFirewall, state: Path) -> None:
+        super().__init__(firewall)
+        self.state = state
+        self.recorded: list[int] = []
+
+    def apply(self, operations: Sequence[Operation], since: float | None = None) -> None:
+        self.recorded.append(len(LocalOpenings(self.state).pending()))
+        super().apply(operations, since)
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def driver(clock: SetClock, tmp_path: Path) -> Watched:
+    """A host with its ssh port shut."""
+    driver = Watched(FakeFirewall(clock), tmp_path)
+    reconciler = Reconciler(driver, HeldFile(tmp_path, clock, "boot"), clock)
+    reconciler.take(DesiredState("m", 1, frozenset({ClosedPort(SSH)}), {}, ()), clock.boottime())
+    reconciler.reconcile()
+    reconciler.save()
+    driver.recorded.clear()
+    return driver
+
+
+def living(driver: FakeDriver, state: Path, clock: SetClock) -> AgentLoop:
+    reconciler = Reconciler(driver, HeldFile(state, clock, "boot"), clock)
+    reconciler.restore(driver.observe().rules)
+    return AgentLoop(reconciler, driver, Line(), clock, lambda: None, LocalOpenings(state))
+
+
+def by_the_agent(driver: FakeDriver, state: Path, clock: SetClock) -> None:
+    living(driver, state, clock).open_locally(SSH, HERE, QUARTER)
+
+
+def by_root_alone(driver: FakeDriver, state: Path, clock: SetClock) -> None:
+    open_without_agent(driver, state, clock, SSH, HERE, QUARTER)
+
+
+@pytest.fixture(params=[by_the_agent, by_root_alone])
+def open_22(request: pytest.FixtureRequest) -> Callable[[FakeDriver, Path, SetClock], None]:
+    way: Callable[[FakeDriver, Path, SetClock], None] = request.param
+    return way
+
+
+@pytest.fixture(autouse=True)
+def _one_boot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bascule.agent.memory.boot_id", lambda: "boot")
+
+
+def test_it_is_on_record_before_it_is_open(
+    open_22: Callable[[FakeDriver, Path, SetClock], None],
+    driver: Watched,
+    tmp_path: Path,
+    clock: SetClock,
+) -> None:
+    """Whoever is killed on the way leaves nothing open that nobody hears of."""
+    open_22(driver, tmp_path, clock)
+    assert driver.firewall.reaches("192.0.2.1", SSH)
+    assert driver.recorded == [1]
+
+
+def test_one_that_is_refused_is_on_record_and_opens_when_it_is_taken(
+    open_22: Callable[[FakeDriver, Path, SetClock], None],
+    driver: Watched,
+    tmp_path: Path,
+    clock: SetClock,
+) -> None:
+    """He is told that it is not open and that it waits; it may be his only way in."""
+    driver.refusals = 99
+    with pytest.raises(EnforcementFailed, match=r"Not open yet.*The kernel refused\."):
+        open_22(driver, tmp_path, clock)
+    assert not driver.firewall.reaches("192.0.2.1", SSH)
+    (opening,) = LocalOpenings(tmp_path).pending()
+    driver.refusals = 0
+    clock.pass_time(60)
+
+    loop = living(driver, tmp_path, clock)
+    loop.step()
+    assert driver.firewall.reaches("192.0.2.1", SSH)
+    assert [each["grantId"] for each in loop.status()["open"]] == [opening.id]
