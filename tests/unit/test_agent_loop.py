@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bascule.agent.local_openings import LocalOpenings
-from bascule.agent.loop import LONGEST_RETRY, AgentLoop
+from bascule.agent.loop import LONGEST_RETRY, MOST_DRIFT, AgentLoop
 from bascule.agent.state import parse_state
 from bascule.domain.desired import DesiredState, Held
 from bascule.domain.machine import ClosedPort
@@ -108,6 +108,45 @@ def test_a_state_that_cannot_be_is_not_held_and_the_server_hears_of_it(tmp_path:
     assert [note for report in told for note in report.notes] == [
         "the server sent a state that cannot be: what is held stays"
     ]
+
+
+class Listening(Line):
+    """A server that keeps what it is told, and may be away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[Report] = []
+        self.is_away = False
+
+    def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
+        if self.is_away:
+            raise ServerUnreachable("away")
+        return super().fetch_state(meanwhile)
+
+    def send_report(self, report: Report) -> int:
+        self.told.append(report)
+        return super().send_report(report)
+
+
+def test_what_is_healed_while_the_server_is_away_fits_one_report(tmp_path: Path) -> None:
+    """One that is too long would be refused for ever, with what root opened in it."""
+    clock = SetClock()
+    driver = FakeDriver(FakeFirewall(clock))
+    line = Listening()
+    local = LocalOpenings(tmp_path)
+    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+    loop.step()
+    line.is_away = True
+    for _ in range(MOST_DRIFT + 7):
+        driver.firewall.damage()
+        clock.pass_time(LONGEST_RETRY)
+        loop.step()
+    line.is_away = False
+    clock.pass_time(LONGEST_RETRY)
+    loop.step()
+    (drift,) = [each.drift for each in line.told if each.drift]
+    assert len(drift) == MOST_DRIFT + 1
+    assert drift[-1] == "The rules were changed 7 times more."
 
 
 def test_a_fault_of_its_own_does_not_end_the_loop(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from bascule.domain.events import NotesWithheld
 from bascule.domain.grant import Grant, GrantState
 from bascule.interfaces import EventFilter
 from bascule.services import requests
-from bascule.services.fleet import NOTES_PER_SPAN
+from bascule.services.fleet import NOTES_PER_SPAN, LocalOpening
 from tests.unit.services_world import ANNA, World, rules
 
 
@@ -79,3 +79,11 @@ def test_what_an_agent_wants_on_record_is_bounded_by_the_minute(world: World) ->
     world.clock.pass_time(61)
     world.report(world.web, notes=("a minute later",))
     assert kept() == (NOTES_PER_SPAN + 1, [3])
+
+
+def test_what_root_opened_goes_on_record_before_what_was_healed(world: World) -> None:
+    """A25: the minute's room is its own first."""
+    drift = tuple(f"change {each}" for each in range(NOTES_PER_SPAN))
+    roots = LocalOpening("22/TCP", ("192.0.2.9",), 900, "local-1")
+    world.report(world.web, drift=drift, local_openings=(roots,))
+    assert "OpenedLocally" in world.kinds()

@@ -42,6 +42,7 @@ WATCH_SECONDS = 2.0  # how often our rules are read back
 SHORTEST_RETRY, LONGEST_RETRY = 0.2, 20.0
 STEADY_SECONDS = 2.0  # a stream that worked for so long is asked for again at once
 REFUSED_RETRY = 10.0
+MOST_DRIFT = 32  # sentences of what was healed while the server is away; more are counted
 LATE_SECONDS = 4.0  # more for a command that has begun
 
 
@@ -87,6 +88,7 @@ class AgentLoop:
         self._local = local
         self._witness = witness or Witness()
         self._drift: list[str] = []
+        self._more_drift = 0
         self._is_connected: bool | None = None
         self._is_refused = False
         self._knocks = KnockTally()
@@ -184,7 +186,7 @@ class AgentLoop:
                 self._ask_server()
             outcome = self._reconciler.reconcile()
             if outcome.drift:
-                self._drift.append(outcome.drift)
+                self._healed(outcome.drift)
                 log.warning("rules were changed by somebody else and put back", what=outcome.drift)
             if outcome.refused:
                 log.error("the firewall took only what shuts", why=outcome.refused)
@@ -286,7 +288,7 @@ class AgentLoop:
             outcome.in_force,
             attempts,
             tuple(sorted(sessions.items())),
-            len(self._drift),
+            len(self._drift) + self._more_drift,
             self._local.pending(),
             len(self._reconciler.notes),
             self._witness.pending(),
@@ -310,7 +312,7 @@ class AgentLoop:
             weaknesses=self._weaknesses(),
             facts={**self._capabilities.facts, **self._witness.facts()},
             agent_version=__version__,
-            drift=tuple(self._drift),
+            drift=self._drift_told(),
             local_openings=opened_here,
             notes=tuple(self._reconciler.notes),
             disputes=disputes,
@@ -325,12 +327,24 @@ class AgentLoop:
         self._reported = said
         self._last_report = self._clock.boottime()
         self._drift.clear()
+        self._more_drift = 0
         self._local.forget(opened_here)
         self._witness.forget(disputes)
         self._knocks.forget(knocks)
         self._reconciler.notes.clear()
         if server_generation != outcome.generation:
             self._next_poll = 0.0
+
+    def _healed(self, drift: str) -> None:
+        if len(self._drift) < MOST_DRIFT:
+            self._drift.append(drift)
+        else:
+            self._more_drift += 1
+
+    def _drift_told(self) -> tuple[str, ...]:
+        """As much as one report carries beside what root opened (EDGES A25)."""
+        more = (f"The rules were changed {self._more_drift} times more.",)
+        return (*self._drift, *(more if self._more_drift else ()))
 
     def _weaknesses(self) -> tuple[str, ...]:
         return (

@@ -284,6 +284,7 @@ class Reconciler:
             if note not in self._noted:
                 self._noted[note] = None
                 self.notes.append(note)
+        del self.notes[:-MOST_NOTED]
         while len(self._noted) > MOST_NOTED:
             del self._noted[next(iter(self._noted))]
 
