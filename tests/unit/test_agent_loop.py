@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,10 @@ import pytest
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import LONGEST_RETRY, MOST_DRIFT, AgentLoop
 from bascule.agent.state import parse_state
-from bascule.domain.desired import DesiredState, Held
-from bascule.domain.machine import ClosedPort
-from bascule.domain.net import PortKey, TransportProtocol
-from bascule.errors import ServerUnreachable
+from bascule.domain.desired import DesiredState, Held, Lease
+from bascule.domain.machine import ClosedPort, OnExpiry
+from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.errors import EnforcementFailed, ServerUnreachable
 from bascule.services.fleet import Report
 from bascule.services.reconcile import Reconciler
 from bascule.testing.fake_driver import FakeDriver
@@ -117,11 +119,12 @@ class Listening(Line):
         super().__init__()
         self.told: list[Report] = []
         self.is_away = False
+        self.state: DesiredState | None = None
 
     def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
         if self.is_away:
             raise ServerUnreachable("away")
-        return super().fetch_state(meanwhile)
+        return self.state or super().fetch_state(meanwhile)
 
     def send_report(self, report: Report) -> int:
         self.told.append(report)
@@ -147,6 +150,44 @@ def test_what_is_healed_while_the_server_is_away_fits_one_report(tmp_path: Path)
     (drift,) = [each.drift for each in line.told if each.drift]
     assert len(drift) == MOST_DRIFT + 1
     assert drift[-1] == "The rules were changed 7 times more."
+
+
+class Destroying(FakeDriver):
+    """Its ``tidy`` destroys the sockets of what is not let in any more; it may fail."""
+
+    is_failing = False
+
+    def tidy(self) -> None:
+        if self.is_failing:
+            raise EnforcementFailed("it cannot be read")
+        for each in self.firewall.connections:
+            self.firewall.is_alive(each)
+
+
+@pytest.mark.parametrize(("is_failing", "alive"), [(False, {"g": 0}), (True, {"g": 1})])
+def test_sessions_are_counted_when_what_is_to_be_cut_is_cut(
+    tmp_path: Path, is_failing: bool, alive: dict[str, int]
+) -> None:
+    """EDGES A24: else a revocation says that one lives on which is gone a millisecond later. That
+    it is shut is said in any case."""
+    clock = SetClock()
+    driver = Destroying(FakeFirewall(clock))
+    line = Listening()
+    ssh = ClosedPort(PortKey(TransportProtocol.TCP, 22), OnExpiry.KILL)
+    grant = Lease("g", (ssh.port,), (AddressPrefix(None),), timedelta(minutes=5))
+    line.state = DesiredState("uid", 1, frozenset({ssh}), {}, (grant,))
+    local = LocalOpenings(tmp_path)
+    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+    loop.step()
+    assert driver.firewall.connect("192.0.2.1", ssh.port)
+    line.state = replace(line.state, generation=2, leases=())
+    driver.is_failing = is_failing
+    loop._on_generation(2)
+    loop.step()
+    assert [(each.in_force, each.sessions) for each in line.told] == [
+        ({"g"}, {}),
+        (frozenset(), alive),
+    ]
 
 
 def test_a_fault_of_its_own_does_not_end_the_loop(tmp_path: Path) -> None:

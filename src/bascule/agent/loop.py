@@ -94,6 +94,8 @@ class AgentLoop:
         self._knocks = KnockTally()
         self._reported: tuple[object, ...] = ()
         self._last_report = float("-inf")
+        self._outcome: Outcome | None = None  # of the last pass
+        self._has_left = False  # something was in force before it, and its sockets are there yet
         self._is_abandoned = False
 
     def add_weakness(self, sentence: str) -> None:
@@ -184,15 +186,16 @@ class AgentLoop:
             if self._is_announced.is_set() or self._clock.boottime() >= self._next_poll:
                 self._is_announced.clear()
                 self._ask_server()
-            outcome = self._reconciler.reconcile()
-            if outcome.drift:
-                self._healed(outcome.drift)
-                log.warning("rules were changed by somebody else and put back", what=outcome.drift)
-            if outcome.refused:
-                log.error("the firewall took only what shuts", why=outcome.refused)
+            outcome = self._enforce()
             self._reconciler.save()
-            self._report(outcome)
-            self._driver.tidy()
+            is_first, self._has_left = self._has_left, False
+            try:
+                if is_first:  # its sockets go before anybody counts them (EDGES A24)
+                    self._driver.tidy()
+            finally:
+                self._report(outcome)
+            if not is_first:
+                self._driver.tidy()
             self._witness.save(self._clock.boottime())
         except BasculeError as error:
             log.error("pass failed", why=error.message, advice=error.advice)
@@ -202,6 +205,18 @@ class AgentLoop:
             log.exception("pass failed, by a fault of the agent's own")
             self._back_off()
             self._stopping.wait(SHORTEST_RETRY)  # a lease's past end would have us here at once
+
+    def _enforce(self) -> Outcome:
+        outcome = self._reconciler.reconcile()
+        known = self._outcome.in_force if self._outcome is not None else None
+        self._has_left |= known is None or not known <= outcome.in_force
+        self._outcome = outcome
+        if outcome.drift:
+            self._healed(outcome.drift)
+            log.warning("rules were changed by somebody else and put back", what=outcome.drift)
+        if outcome.refused:
+            log.error("the firewall took only what shuts", why=outcome.refused)
+        return outcome
 
     def _wait(self) -> Command | None:
         now = self._clock.boottime()
@@ -376,8 +391,7 @@ class AgentLoop:
     ) -> str:
         """Open by root's word, time-boxed; reported to the server as soon as it is there."""
         grant_id, lease, opening = local_lease(self._clock, port, sources, duration)
-        enforce = self._reconciler.reconcile
-        open_recorded(self._reconciler, self._local, enforce, grant_id, lease, opening)
+        open_recorded(self._reconciler, self._local, self._enforce, grant_id, lease, opening)
         log.warning("opened locally", port=str(port), sources=[str(s) for s in sources])
         return grant_id
 
