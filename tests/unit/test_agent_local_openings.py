@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bascule.agent.link import KeyRefused
 from bascule.agent.local_openings import LocalOpenings, open_without_agent
 from bascule.agent.loop import AgentLoop
 from bascule.agent.memory import HeldFile
@@ -57,10 +58,11 @@ def driver(clock: SetClock, tmp_path: Path) -> Watched:
     return driver
 
 
-def living(driver: FakeDriver, state: Path, clock: SetClock) -> AgentLoop:
+def living(driver: FakeDriver, state: Path, clock: SetClock, line: Line | None = None) -> AgentLoop:
     reconciler = Reconciler(driver, HeldFile(state, clock, "boot"), clock)
     reconciler.restore(driver.observe().rules)
-    return AgentLoop(reconciler, driver, Line(), clock, lambda: None, LocalOpenings(state))
+    line = line or Line()
+    return AgentLoop(reconciler, driver, line, clock, lambda: None, LocalOpenings(state))
 
 
 def by_the_agent(driver: FakeDriver, state: Path, clock: SetClock) -> None:
@@ -113,3 +115,27 @@ def test_one_that_is_refused_is_on_record_and_opens_when_it_is_taken(
     loop.step()
     assert driver.firewall.reaches("192.0.2.1", SSH)
     assert [each["grantId"] for each in loop.status()["open"]] == [opening.id]
+
+
+class Stranger(Line):
+    """A server that does not know this agent's key."""
+
+    def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
+        raise KeyRefused("unknown")
+
+
+def test_what_root_opens_under_a_refused_key_outlives_the_agent(
+    driver: Watched, tmp_path: Path, clock: SetClock
+) -> None:
+    """The refusal ends everything once (A12); who starts the agent anew is not locked out by it."""
+    line = Stranger()
+    first = living(driver, tmp_path, clock, line)
+    first.step()
+    first.open_locally(SSH, HERE, QUARTER)
+    first.step()
+    assert driver.firewall.reaches("192.0.2.1", SSH)
+
+    again = living(driver, tmp_path, clock, line)
+    again.step()
+    assert driver.firewall.reaches("192.0.2.1", SSH)
+    assert again.status()["refused"] is True

@@ -34,7 +34,7 @@ class Clock:
 SSH = PortKey(TransportProtocol.TCP, 22)
 CLOSED = frozenset({ClosedPort(SSH, OnExpiry.KILL)})
 LEASE = HeldLease((SSH,), (AddressPrefix.parse("192.0.2.7"),), 1100.0, 2, is_local=True)
-HELD = Held(7, CLOSED, {"g-1": LEASE}, {"g-0": LEASE}, {"g-9": LEASE})
+HELD = Held(7, CLOSED, {"g-1": LEASE}, {"g-0": LEASE}, {"g-9": LEASE}, is_refused=True)
 
 
 @pytest.fixture

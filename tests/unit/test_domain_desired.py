@@ -319,6 +319,20 @@ def test_a_lease_that_was_left_out_comes_back_by_an_extension_alone() -> None:
     assert "g" not in fresh(held, extended).ended
 
 
+def test_a_refused_key_ends_everything_once() -> None:
+    """What root opens afterwards is root's, until a server that knew the key again refuses it."""
+    roots = HeldLease((SSH,), ALICE_HOST, T + 60, is_local=True)
+    refused = close_all(fresh(Held(), state(lease(60))))
+    assert (refused.leases, refused.closed, refused.is_refused) == ({}, SHUT, True)
+    opened = replace(refused, leases={"local-1": roots})
+    assert close_all(opened) == opened
+    assert fresh(opened, state(generation=0)).is_refused, "a state that is not taken in"
+    known = fresh(opened, state(generation=2))
+    assert not known.is_refused
+    assert close_all(known).leases == {}
+    assert not begin_anew(refused).is_refused
+
+
 @pytest.mark.parametrize("drop", [close_all, begin_anew])
 def test_what_ended_with_the_key_may_be_told_again(drop: Callable[[Held], Held]) -> None:
     """A server that did not know its own agent for a minute locks nobody out for the day."""

@@ -90,7 +90,6 @@ class AgentLoop:
         self._drift: list[str] = []
         self._more_drift = 0
         self._is_connected: bool | None = None
-        self._is_refused = False
         self._knocks = KnockTally()
         self._reported: tuple[object, ...] = ()
         self._last_report = float("-inf")
@@ -264,7 +263,6 @@ class AgentLoop:
         except BasculeError as error:
             self._lost(error)
             return
-        self._is_refused = False
         if self._reconciler.take(state, asked_at):
             self._retry = SHORTEST_RETRY
             self._next_poll = self._clock.boottime() + POLL_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311  # reason: jitter
@@ -277,10 +275,9 @@ class AgentLoop:
             self._reported = ()
 
     def _refused(self, error: BasculeError) -> None:
-        if not self._is_refused:
+        if not self._reconciler.held.is_refused or self._is_connected is not False:
             log.error("key refused: every opening is shut, ports stay closed", why=error.message)
-            self._reconciler.end_all()  # once: what root opens afterwards is root's
-        self._is_refused = True
+        self._reconciler.end_all()
         self._is_connected = False
         self._next_poll = self._clock.boottime() + REFUSED_RETRY
 
@@ -401,7 +398,7 @@ class AgentLoop:
         return {
             "machineUid": self._machine_uid,
             "connected": bool(self._is_connected),
-            "refused": self._is_refused,
+            "refused": held.is_refused,
             "generation": held.generation,
             "closed": [str(closed.port) for closed in sorted(held.closed, key=_port_of)],
             "open": [

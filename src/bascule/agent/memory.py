@@ -195,6 +195,7 @@ def _to_json(held: Held) -> dict[str, Any]:
         "leases": {key: _lease_to_json(lease) for key, lease in held.leases.items()},
         "cuts": {key: _lease_to_json(cut) for key, cut in held.cuts.items()},
         "ended": {key: _lease_to_json(lease) for key, lease in held.ended.items()},
+        "isRefused": held.is_refused,
     }
 
 
@@ -218,6 +219,7 @@ def _held(data: Mapping[str, Any]) -> Held:
         leases={key: _lease(lease) for key, lease in data["leases"].items()},
         cuts={key: _lease(cut) for key, cut in data["cuts"].items()},
         ended={key: _lease(lease) for key, lease in data["ended"].items()},
+        is_refused=bool(data.get("isRefused")),  # of before it was kept
     )
 
 

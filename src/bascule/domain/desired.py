@@ -158,6 +158,7 @@ class Held:
     leases: Mapping[str, HeldLease] = field(default_factory=dict)  # by grant id
     cuts: Mapping[str, HeldLease] = field(default_factory=dict)  # by grant id
     ended: Mapping[str, HeldLease] = field(default_factory=dict)  # left; back only if extended
+    is_refused: bool = False  # all was ended for it, and no state was held since
 
 
 def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
@@ -259,8 +260,11 @@ def forget_ended(held: Held, now: float) -> Held:
 
 
 def close_all(held: Held) -> Held:
-    """End every lease at once, local ones too, and keep every port shut (EDGES A12)."""
-    return replace(held, leases={})
+    """End every lease at once, local ones too, for a refused key; ports stay shut (EDGES A12).
+
+    Once: what root opens afterwards is root's, until a server that knows the key refuses it again.
+    """
+    return held if held.is_refused else replace(held, leases={}, is_refused=True)
 
 
 def begin_anew(held: Held) -> Held:
