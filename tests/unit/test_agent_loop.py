@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from bascule.agent.local_openings import LocalOpenings
-from bascule.agent.loop import LONGEST_RETRY, MOST_DRIFT, AgentLoop
+from bascule.agent.loop import (
+    LONGEST_RETRY,
+    MOST_DRIFT,
+    NOT_ENFORCED,
+    POLL_SECONDS,
+    WATCH_SECONDS,
+    AgentLoop,
+)
 from bascule.agent.state import parse_state
 from bascule.domain.desired import DesiredState, Held, Lease
 from bascule.domain.machine import ClosedPort, OnExpiry
@@ -124,7 +131,8 @@ class Listening(Line):
     def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
         if self.is_away:
             raise ServerUnreachable("away")
-        return self.state or super().fetch_state(meanwhile)
+        asked = super().fetch_state(meanwhile)
+        return self.state or asked
 
     def send_report(self, report: Report) -> int:
         self.told.append(report)
@@ -188,6 +196,41 @@ def test_sessions_are_counted_when_what_is_to_be_cut_is_cut(
         ({"g"}, {}),
         (frozenset(), alive),
     ]
+
+
+def test_a_firewall_that_refuses_everything_is_said_and_the_server_left_in_peace(
+    tmp_path: Path,
+) -> None:
+    """It is not away: it cannot enforce, says so, settles nothing, and tries again by itself."""
+    clock = SetClock()
+    driver = FakeDriver(FakeFirewall(clock))
+    line = Listening()
+    ssh = ClosedPort(PortKey(TransportProtocol.TCP, 22))
+    grant = Lease("g", (ssh.port,), (AddressPrefix(None),), timedelta(minutes=50))
+    line.state = DesiredState("uid", 1, frozenset({ssh}), {}, (grant,))
+    local = LocalOpenings(tmp_path)
+    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+    driver.refusals = 10**6
+    began, tries = clock.boottime(), 0
+    while clock.boottime() < began + 60:
+        clock.pass_time(max(0.01, min(loop._next_poll, loop._next_try) - clock.boottime()))
+        loop.step()
+        tries += 1
+    assert 60 / WATCH_SECONDS <= tries < 60, "the firewall is tried all the time"
+    assert len(line.asked) <= 60 / (POLL_SECONDS * 0.75) + 1
+    assert 4 <= len(line.told) <= 8
+    assert {(each.generation, each.in_force, each.closed) for each in line.told} == {
+        (0, frozenset(), frozenset())
+    }
+    assert all(each.weaknesses[0].startswith(NOT_ENFORCED) for each in line.told)
+    assert [len(each.notes) for each in line.told] == [1] + [0] * (len(line.told) - 1)
+
+    driver.refusals = 0
+    clock.pass_time(WATCH_SECONDS)
+    loop.step()
+    assert line.told[-1].generation == 1
+    assert line.told[-1].in_force == {"g"}
+    assert not line.told[-1].weaknesses
 
 
 def test_a_fault_of_its_own_does_not_end_the_loop(tmp_path: Path) -> None:

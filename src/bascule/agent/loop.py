@@ -28,7 +28,7 @@ from bascule.agent.state import StateRefused
 from bascule.agent.witness import Witness
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
-from bascule.errors import BasculeError, ServerUnreachable
+from bascule.errors import BasculeError, EnforcementFailed, ServerUnreachable
 from bascule.interfaces import Capabilities, Clock, Driver
 from bascule.services.fleet import Report
 from bascule.services.reconcile import Outcome, Reconciler
@@ -37,6 +37,7 @@ log = structlog.get_logger("bascule.agent")
 
 T = TypeVar("T")
 
+NOT_ENFORCED = "the firewall cannot be seen to: nothing is known to be shut or open"
 POLL_SECONDS = 15.0  # with a quarter of jitter
 WATCH_SECONDS = 2.0  # how often our rules are read back
 SHORTEST_RETRY, LONGEST_RETRY = 0.2, 20.0
@@ -94,6 +95,9 @@ class AgentLoop:
         self._reported: tuple[object, ...] = ()
         self._last_report = float("-inf")
         self._outcome: Outcome | None = None  # of the last pass
+        self._fault = ""  # why the firewall could not be seen to by the last pass
+        self._fault_retry = SHORTEST_RETRY
+        self._next_try = float("inf")  # of a pass that failed; the server is not asked for it
         self._has_left = False  # something was in force before it, and its sockets are there yet
         self._is_abandoned = False
 
@@ -196,9 +200,13 @@ class AgentLoop:
             if not is_first:
                 self._driver.tidy()
             self._witness.save(self._clock.boottime())
+            self._next_try, self._fault_retry = float("inf"), SHORTEST_RETRY
         except BasculeError as error:
             log.error("pass failed", why=error.message, advice=error.advice)
-            self._next_poll = self._clock.boottime() + SHORTEST_RETRY
+            self._next_try = self._clock.boottime() + self._fault_retry
+            self._fault_retry = min(self._fault_retry * 2, WATCH_SECONDS)
+            if self._fault:
+                self._report_fault()
         except Exception:
             # In the server's process nobody would start this thread anew, and say so (A6).
             log.exception("pass failed, by a fault of the agent's own")
@@ -206,7 +214,14 @@ class AgentLoop:
             self._stopping.wait(SHORTEST_RETRY)  # a lease's past end would have us here at once
 
     def _enforce(self) -> Outcome:
-        outcome = self._reconciler.reconcile()
+        try:
+            outcome = self._reconciler.reconcile()
+        except EnforcementFailed as error:
+            self._fault = error.message
+            self._reconciler.note(f"{NOT_ENFORCED}: {error.message}")
+            raise
+        self._fault = ""
+        self._reconciler.forget_note(NOT_ENFORCED)
         known = self._outcome.in_force if self._outcome is not None else None
         self._has_left |= known is None or not known <= outcome.in_force
         self._outcome = outcome
@@ -219,7 +234,7 @@ class AgentLoop:
 
     def _wait(self) -> Command | None:
         now = self._clock.boottime()
-        due = min(self._next_poll, now + WATCH_SECONDS)
+        due = min(self._next_poll, self._next_try, now + WATCH_SECONDS)
         end = self._reconciler.next_end()
         if end is not None:
             due = min(due, end + 0.01)
@@ -331,21 +346,49 @@ class AgentLoop:
             clock=self._clock.now(),
             closed=self._reconciler.kept_shut(outcome.observed),
         )
-        try:
-            server_generation = self._link.send_report(report)
-        except BasculeError as error:
-            self._lost(error)
+        server_generation = self._send(report, said)
+        if server_generation is None:
             return
-        self._reported = said
-        self._last_report = self._clock.boottime()
         self._drift.clear()
         self._more_drift = 0
         self._local.forget(opened_here)
         self._witness.forget(disputes)
         self._knocks.forget(knocks)
-        self._reconciler.notes.clear()
         if server_generation != outcome.generation:
             self._next_poll = 0.0
+
+    def _report_fault(self) -> None:
+        """That we are there and can enforce nothing. Of no generation: it settles no grant, and
+        shuts none in anybody's books that the kernel may still let in.
+        """
+        said = (self._fault,)
+        if not self._is_connected or (said == self._reported and self._polled_lately()):
+            return
+        known = self._outcome.observed.blocked_attempts if self._outcome is not None else 0
+        report = Report(
+            generation=0,
+            in_force=frozenset(),
+            local_port_range=self._local_port_range(),
+            blocked_attempts=known,
+            weaknesses=self._weaknesses(),
+            facts={**self._capabilities.facts, **self._witness.facts()},
+            agent_version=__version__,
+            notes=tuple(self._reconciler.notes),
+            clock=self._clock.now(),
+        )
+        self._send(report, said)
+
+    def _send(self, report: Report, said: tuple[object, ...]) -> int | None:
+        """The server's generation; None when it did not take the report."""
+        try:
+            server_generation = self._link.send_report(report)
+        except BasculeError as error:
+            self._lost(error)
+            return None
+        self._reported = said
+        self._last_report = self._clock.boottime()
+        self._reconciler.notes.clear()
+        return server_generation
 
     def _healed(self, drift: str) -> None:
         if len(self._drift) < MOST_DRIFT:
@@ -360,6 +403,7 @@ class AgentLoop:
 
     def _weaknesses(self) -> tuple[str, ...]:
         return (
+            *((f"{NOT_ENFORCED}: {self._fault}",) if self._fault else ()),
             *self._capabilities.weaknesses,
             *self._own_conflicts(),
             *self._witness.weaknesses(),

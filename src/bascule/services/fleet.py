@@ -86,7 +86,7 @@ class LocalOpening:
 class Report:
     """What an enforcement point says after it has read its firewall back."""
 
-    generation: int
+    generation: int  # 0: the firewall could not be seen to, and nothing is settled
     in_force: frozenset[str]  # grant ids whose openings were read back
     local_port_range: tuple[int, int] | None = None
     blocked_attempts: int = 0
@@ -266,7 +266,7 @@ def take_report(tx: Transaction, act: Act, machine_uid: str, report: Report) -> 
             _keep_shut(tx, act, machine, report.closed)
     _record_notes(tx, act, machine, report)
     _update_point(tx, act, machine, point, report)
-    if remember_held(tx, act, machine_uid, report) or has_moved:
+    if (report.generation and remember_held(tx, act, machine_uid, report)) or has_moved:
         follow(tx, act, machine)
     remember_knocks(tx, act, machine, report.knocks)
     return tx.generation(machine_uid)

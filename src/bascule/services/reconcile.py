@@ -158,7 +158,7 @@ class Reconciler:
             self._note((f"{NOT_OPENED}: {refused}",))
         else:
             self._settled = self.held
-            self._forget_note(NOT_OPENED)
+            self.forget_note(NOT_OPENED)
         return replace(self._outcome(observed, drift), refused=refused)
 
     def _shut_alone(
@@ -220,7 +220,7 @@ class Reconciler:
             self._note((f"{NOT_KEPT}: {error.message}",))
             return
         self._saved = held
-        self._forget_note(NOT_KEPT)
+        self.forget_note(NOT_KEPT)
 
     def _has_ended_early(self) -> bool:
         """Does the memory hold a lease for longer than we do? A death must not bring it back."""
@@ -279,6 +279,10 @@ class Reconciler:
         """Have this told to the server, once."""
         self._note((note,))
 
+    def forget_note(self, beginning: str) -> None:
+        """It is over: when it comes again it is said again."""
+        self._noted = {note: None for note in self._noted if not note.startswith(beginning)}
+
     def _note(self, notes: tuple[str, ...]) -> None:
         for note in notes:
             if note not in self._noted:
@@ -287,10 +291,6 @@ class Reconciler:
         del self.notes[:-MOST_NOTED]
         while len(self._noted) > MOST_NOTED:
             del self._noted[next(iter(self._noted))]
-
-    def _forget_note(self, beginning: str) -> None:
-        """It is over: when it comes again it is said again."""
-        self._noted = {note: None for note in self._noted if not note.startswith(beginning)}
 
 
 def _outlasts(read: Opening, since_read: timedelta, wanted: Opening | None) -> bool:
