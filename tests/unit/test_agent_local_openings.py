@@ -7,7 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from bascule.agent.commands import agent
+from bascule.agent.control import ControlSocket
 from bascule.agent.link import KeyRefused
 from bascule.agent.local_openings import LocalOpenings, open_without_agent
 from bascule.agent.loop import AgentLoop
@@ -15,7 +18,7 @@ from bascule.agent.memory import HeldFile
 from bascule.domain.desired import DesiredState
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
-from bascule.domain.plan import Operation
+from bascule.domain.plan import Operation, PutOpening
 from bascule.errors import EnforcementFailed
 from bascule.services.reconcile import Reconciler
 from bascule.testing.fake_driver import FakeDriver
@@ -139,3 +142,51 @@ def test_what_root_opens_under_a_refused_key_outlives_the_agent(
     again.step()
     assert driver.firewall.reaches("192.0.2.1", SSH)
     assert again.status()["refused"] is True
+
+
+def test_status_says_open_of_what_was_read_back_and_why_the_rest_waits(
+    driver: Watched, tmp_path: Path, clock: SetClock
+) -> None:
+    """Who looks at night must not wait at a door that the firewall never opened."""
+    loop = living(driver, tmp_path, clock)
+
+    def said() -> list[str]:
+        control = ControlSocket(tmp_path / "agent.sock", lambda _: {"status": loop.status()})
+        try:
+            done = CliRunner().invoke(agent, ["status", "--state", str(tmp_path)])
+        finally:
+            control.close()
+        assert done.exit_code == 0, done.output
+        return [line for line in done.output.splitlines() if line[:4] in ("open", "wait")]
+
+    driver.refusals = 99
+    with pytest.raises(EnforcementFailed):
+        loop.open_locally(SSH, HERE, QUARTER)
+    where = "22/tcp from 192.0.2.1 for 900 s more (by root here)"
+    assert said() == ["open:    nothing", f"waiting: {where}: The kernel refused."]
+    driver.refusals = 0
+    loop.step()
+    assert said() == [f"open:    {where}"]
+    loop.open_locally(PortKey(TransportProtocol.TCP, 80), HERE, QUARTER)
+    assert len(said()) == 2, "a port that nothing of ours shuts is open"
+
+
+def test_status_says_why_one_of_several_waits(
+    driver: Watched, tmp_path: Path, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The firewall took what shuts, and refuses what opens."""
+    loop = living(driver, tmp_path, clock)
+    assert not loop.status()["open"]
+    apply = driver.apply
+
+    def refuse(operations: Sequence[Operation], since: float | None = None) -> None:
+        if any(isinstance(each, PutOpening) for each in operations):
+            raise EnforcementFailed("No space")
+        apply(operations, since)
+
+    loop.step()
+    monkeypatch.setattr(driver, "apply", refuse)
+    with pytest.raises(EnforcementFailed, match="No space"):
+        loop.open_locally(SSH, HERE, QUARTER)
+    assert [each["why"] for each in loop.status()["waiting"]] == ["No space"]
+    assert not loop.status()["open"]

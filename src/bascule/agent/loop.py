@@ -26,6 +26,7 @@ from bascule.agent.link import KeyRefused, Link
 from bascule.agent.local_openings import LocalOpenings, local_lease, open_recorded
 from bascule.agent.state import StateRefused
 from bascule.agent.witness import Witness
+from bascule.domain.desired import HeldLease
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
 from bascule.errors import BasculeError, EnforcementFailed, ServerUnreachable
@@ -439,26 +440,38 @@ class AgentLoop:
     def status(self) -> dict[str, Any]:
         now = self._clock.boottime()
         held = self._reconciler.held
+        live = {key: each for key, each in held.leases.items() if each.deadline > now}
+        why = {key: self._why_it_waits(key, each) for key, each in live.items()}
+        told = {
+            key: {
+                "grantId": key,
+                "ports": [str(port) for port in lease.ports],
+                "sources": [str(source) for source in lease.sources],
+                "seconds": round(lease.deadline - now, 1),
+                "local": lease.is_local,
+            }
+            for key, lease in live.items()
+        }
         return {
             "machineUid": self._machine_uid,
             "connected": bool(self._is_connected),
             "refused": held.is_refused,
             "generation": held.generation,
             "closed": [str(closed.port) for closed in sorted(held.closed, key=_port_of)],
-            "open": [
-                {
-                    "grantId": grant_id,
-                    "ports": [str(port) for port in lease.ports],
-                    "sources": [str(source) for source in lease.sources],
-                    "seconds": round(lease.deadline - now, 1),
-                    "local": lease.is_local,
-                }
-                for grant_id, lease in held.leases.items()
-                if lease.deadline > now
-            ],
+            "open": [each for key, each in told.items() if not why[key]],
+            "waiting": [{**each, "why": why[key]} for key, each in told.items() if why[key]],
             "weaknesses": list(self._weaknesses()),
             "record": self._witness.status(),
         }
+
+    def _why_it_waits(self, grant_id: str, lease: HeldLease) -> str:
+        """Empty for one that was read back open, and for one whose port nothing of ours shuts."""
+        if self._fault or self._outcome is None:
+            return self._fault or "the firewall was not looked at yet"
+        shut = {each.port for each in self._reconciler.held.closed}
+        if grant_id in self._outcome.in_force or shut.isdisjoint(lease.ports):
+            return ""
+        return self._outcome.refused or "it was not read back from the firewall"
 
 
 def _late(command: Command) -> object:
