@@ -95,7 +95,11 @@ def test_a_state_that_cannot_be_is_not_held_and_the_server_hears_of_it(tmp_path:
     told: list[Report] = []
 
     class Broken(Line):
+        is_broken = True
+
         def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
+            if not self.is_broken:
+                return DesiredState("uid", 1, frozenset({ssh}), {}, ())
             self.asked.append(self.generation)
             return parse_state({"closed": [{"protocol": "TCP", "number": 70_000}]})
 
@@ -114,9 +118,12 @@ def test_a_state_that_cannot_be_is_not_held_and_the_server_hears_of_it(tmp_path:
         clock.pass_time(LONGEST_RETRY)
     assert len(line.asked) == 3, "asked again, with patience"
     assert reconciler.held.closed == {ssh} == driver.observe().rules.closed
-    assert [note for report in told for note in report.notes] == [
-        "the server sent a state that cannot be: what is held stays"
-    ]
+    notes = ["the server sent a state that cannot be: what is held stays"]
+    assert [note for report in told for note in report.notes] == notes
+    for line.is_broken in (False, True):
+        clock.pass_time(LONGEST_RETRY)
+        loop.step()
+    assert [note for report in told for note in report.notes] == notes * 2, "said when it is again"
 
 
 class Listening(Line):

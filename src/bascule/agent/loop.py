@@ -38,6 +38,7 @@ log = structlog.get_logger("bascule.agent")
 
 T = TypeVar("T")
 
+CANNOT_BE = "the server sent a state that cannot be: what is held stays"
 NOT_ENFORCED = "the firewall cannot be seen to: nothing is known to be shut or open"
 POLL_SECONDS = 15.0  # with a quarter of jitter
 WATCH_SECONDS = 2.0  # how often our rules are read back
@@ -272,13 +273,14 @@ class AgentLoop:
             return
         except StateRefused as error:
             log.error("state refused: what is held stays", why=error.message)
-            self._reconciler.note("the server sent a state that cannot be: what is held stays")
+            self._reconciler.note(CANNOT_BE)
             self._is_connected = True  # it is there, and is to hear of it
             self._back_off()
             return
         except BasculeError as error:
             self._lost(error)
             return
+        self._reconciler.forget_note(CANNOT_BE)
         if self._reconciler.take(state, asked_at):
             self._retry = SHORTEST_RETRY
             self._next_poll = self._clock.boottime() + POLL_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311  # reason: jitter

@@ -129,7 +129,10 @@ class HeldFile:
             self.notes.append(
                 "the clock is behind the saved state: closed everything, restored no grant"
             )
-            return replace(held, leases={}, cuts={})
+            awake = (
+                self._clock.boottime() - body["boottime"]
+            )  # what left stays known, none too short
+            return replace(held, leases={}, cuts={}, ended=_shifted(held.ended, awake))
         shift = self._clock.boottime() - body["boottime"] - passed
         return replace(
             held,
