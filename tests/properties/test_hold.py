@@ -108,6 +108,7 @@ def test_two_states_of_one_generation_never_lengthen(
         known = once.leases.get(grant_id) or once.ended.get(grant_id)
         if known is not None and lease.extension <= known.extension:
             assert lease.deadline <= known.deadline
+            assert grant_id in once.leases, "what left does not come back"
 
 
 @given(helds, moments, st.integers(0, 7200))

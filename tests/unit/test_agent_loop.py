@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from bascule.agent.local_openings import LocalOpenings
-from bascule.agent.loop import LONGEST_RETRY, AgentLoop
+from bascule.agent.loop import (
+    LONGEST_RETRY,
+    MOST_DRIFT,
+    NOT_ENFORCED,
+    POLL_SECONDS,
+    WATCH_SECONDS,
+    AgentLoop,
+)
 from bascule.agent.state import parse_state
-from bascule.domain.desired import DesiredState, Held
-from bascule.domain.machine import ClosedPort
-from bascule.domain.net import PortKey, TransportProtocol
-from bascule.errors import ServerUnreachable
+from bascule.domain.desired import DesiredState, Held, Lease
+from bascule.domain.machine import ClosedPort, OnExpiry
+from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.errors import EnforcementFailed, ServerUnreachable
 from bascule.services.fleet import Report
 from bascule.services.reconcile import Reconciler
 from bascule.testing.fake_driver import FakeDriver
@@ -86,7 +95,11 @@ def test_a_state_that_cannot_be_is_not_held_and_the_server_hears_of_it(tmp_path:
     told: list[Report] = []
 
     class Broken(Line):
+        is_broken = True
+
         def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
+            if not self.is_broken:
+                return DesiredState("uid", 1, frozenset({ssh}), {}, ())
             self.asked.append(self.generation)
             return parse_state({"closed": [{"protocol": "TCP", "number": 70_000}]})
 
@@ -105,9 +118,126 @@ def test_a_state_that_cannot_be_is_not_held_and_the_server_hears_of_it(tmp_path:
         clock.pass_time(LONGEST_RETRY)
     assert len(line.asked) == 3, "asked again, with patience"
     assert reconciler.held.closed == {ssh} == driver.observe().rules.closed
-    assert [note for report in told for note in report.notes] == [
-        "the server sent a state that cannot be: what is held stays"
+    notes = ["the server sent a state that cannot be: what is held stays"]
+    assert [note for report in told for note in report.notes] == notes
+    for line.is_broken in (False, True):
+        clock.pass_time(LONGEST_RETRY)
+        loop.step()
+    assert [note for report in told for note in report.notes] == notes * 2, "said when it is again"
+
+
+class Listening(Line):
+    """A server that keeps what it is told, and may be away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[Report] = []
+        self.is_away = False
+        self.state: DesiredState | None = None
+
+    def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
+        if self.is_away:
+            raise ServerUnreachable("away")
+        asked = super().fetch_state(meanwhile)
+        return self.state or asked
+
+    def send_report(self, report: Report) -> int:
+        self.told.append(report)
+        return super().send_report(report)
+
+
+def test_what_is_healed_while_the_server_is_away_fits_one_report(tmp_path: Path) -> None:
+    """One that is too long would be refused for ever, with what root opened in it."""
+    clock = SetClock()
+    driver = FakeDriver(FakeFirewall(clock))
+    line = Listening()
+    local = LocalOpenings(tmp_path)
+    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+    loop.step()
+    line.is_away = True
+    for _ in range(MOST_DRIFT + 7):
+        driver.firewall.damage()
+        clock.pass_time(LONGEST_RETRY)
+        loop.step()
+    line.is_away = False
+    clock.pass_time(LONGEST_RETRY)
+    loop.step()
+    (drift,) = [each.drift for each in line.told if each.drift]
+    assert len(drift) == MOST_DRIFT + 1
+    assert drift[-1] == "The rules were changed 7 times more."
+
+
+class Destroying(FakeDriver):
+    """Its ``tidy`` destroys the sockets of what is not let in any more; it may fail."""
+
+    is_failing = False
+
+    def tidy(self) -> None:
+        if self.is_failing:
+            raise EnforcementFailed("it cannot be read")
+        for each in self.firewall.connections:
+            self.firewall.is_alive(each)
+
+
+@pytest.mark.parametrize(("is_failing", "alive"), [(False, {"g": 0}), (True, {"g": 1})])
+def test_sessions_are_counted_when_what_is_to_be_cut_is_cut(
+    tmp_path: Path, is_failing: bool, alive: dict[str, int]
+) -> None:
+    """EDGES A24: else a revocation says that one lives on which is gone a millisecond later. That
+    it is shut is said in any case."""
+    clock = SetClock()
+    driver = Destroying(FakeFirewall(clock))
+    line = Listening()
+    ssh = ClosedPort(PortKey(TransportProtocol.TCP, 22), OnExpiry.KILL)
+    grant = Lease("g", (ssh.port,), (AddressPrefix(None),), timedelta(minutes=5))
+    line.state = DesiredState("uid", 1, frozenset({ssh}), {}, (grant,))
+    local = LocalOpenings(tmp_path)
+    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+    loop.step()
+    assert driver.firewall.connect("192.0.2.1", ssh.port)
+    line.state = replace(line.state, generation=2, leases=())
+    driver.is_failing = is_failing
+    loop._on_generation(2)
+    loop.step()
+    assert [(each.in_force, each.sessions) for each in line.told] == [
+        ({"g"}, {}),
+        (frozenset(), alive),
     ]
+
+
+def test_a_firewall_that_refuses_everything_is_said_and_the_server_left_in_peace(
+    tmp_path: Path,
+) -> None:
+    """It is not away: it cannot enforce, says so, settles nothing, and tries again by itself."""
+    clock = SetClock()
+    driver = FakeDriver(FakeFirewall(clock))
+    line = Listening()
+    ssh = ClosedPort(PortKey(TransportProtocol.TCP, 22))
+    grant = Lease("g", (ssh.port,), (AddressPrefix(None),), timedelta(minutes=50))
+    line.state = DesiredState("uid", 1, frozenset({ssh}), {}, (grant,))
+    local = LocalOpenings(tmp_path)
+    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+    driver.refusals = 10**6
+    began, tries = clock.boottime(), 0
+    while clock.boottime() < began + 60:
+        clock.pass_time(max(0.01, min(loop._next_poll, loop._next_try) - clock.boottime()))
+        loop.step()
+        tries += 1
+    assert 60 / WATCH_SECONDS <= tries < 60, "the firewall is tried all the time"
+    assert len(line.asked) <= 60 / (POLL_SECONDS * 0.75) + 1
+    assert 4 <= len(line.told) <= 8
+    assert {(each.generation, each.in_force, each.closed) for each in line.told} == {
+        (0, frozenset(), frozenset())
+    }
+    assert all(each.weaknesses[0].startswith(NOT_ENFORCED) for each in line.told)
+    assert [len(each.notes) for each in line.told] == [1] + [0] * (len(line.told) - 1)
+
+    driver.refusals = 0
+    clock.pass_time(WATCH_SECONDS)
+    loop.step()
+    assert line.told[-1].generation == 1
+    assert line.told[-1].in_force == {"g"}
+    assert not line.told[-1].weaknesses
 
 
 def test_a_fault_of_its_own_does_not_end_the_loop(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ class Clock:
 SSH = PortKey(TransportProtocol.TCP, 22)
 CLOSED = frozenset({ClosedPort(SSH, OnExpiry.KILL)})
 LEASE = HeldLease((SSH,), (AddressPrefix.parse("192.0.2.7"),), 1100.0, 2, is_local=True)
-HELD = Held(7, CLOSED, {"g-1": LEASE}, {"g-0": LEASE}, {"g-9": LEASE})
+HELD = Held(7, CLOSED, {"g-1": LEASE}, {"g-0": LEASE}, {"g-9": LEASE}, is_refused=True)
 
 
 @pytest.fixture
@@ -66,6 +66,23 @@ def test_a_reboot_takes_the_passed_time_off(tmp_path: Path, clock: Clock) -> Non
     loaded = memory(tmp_path, clock, "boot-2").load()
     assert loaded.closed == CLOSED
     assert loaded.leases["g-1"].deadline == pytest.approx(65.0)
+
+
+def test_a_clock_behind_keeps_what_left_known_in_terms_of_this_boot(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """By the clock of the boot before it would be far in the future, and said to be impossible."""
+    clock.boot = 10 * 86_400.0
+    left = replace(LEASE, deadline=clock.boot + 100.0)
+    memory(tmp_path, clock).save(replace(HELD, ended={"g-9": left}))
+    clock.wall -= timedelta(seconds=1)
+    clock.boot = 5.0
+    behind = memory(tmp_path, clock, "boot-2").load()
+    assert {key: each.deadline for key, each in behind.ended.items()} == {"g-9": 105.0}
+    memory(tmp_path, clock, "boot-2").save(behind)
+    again = memory(tmp_path, clock, "boot-2")
+    assert again.load() == behind
+    assert again.notes == []
 
 
 def test_a_clock_behind_the_saved_one_restores_no_grant(tmp_path: Path, clock: Clock) -> None:

@@ -321,12 +321,39 @@ def test_a_lease_that_ended_is_not_leased_anew() -> None:
     assert ALICE in rule_set(extended, T + 70).openings
 
 
-def test_a_lease_that_was_left_out_keeps_its_end() -> None:
-    """Unnamed by a clock that went forward, named again when it came back: the old end holds."""
-    held = fresh(fresh(Held(), state(lease(60))), state())
+def test_a_lease_that_was_left_out_comes_back_by_an_extension_alone() -> None:
+    """Revoked, and named again by a server from an older backup: that it counted on meanwhile, and
+    may be above the point's number by now, makes the grant no younger (EDGES A8)."""
+    held = fresh(fresh(Held(), state(lease(60), generation=5)), state(generation=6))
     assert held.leases == {}
-    assert fresh(held, state(lease(3600))).leases["g"].deadline == T + 60
-    assert stale(held, state(lease(3600))).leases == {}
+    for told in (lease(60), lease(30), lease(3600)):
+        assert fresh(held, state(told, generation=7)).leases == {}
+        assert stale(held, state(told, generation=7)).leases == {}
+    extended = state(lease(3600, extension=1), generation=7)
+    assert fresh(held, extended).leases["g"].deadline == T + 3600
+    assert stale(held, extended).leases == {}
+    assert "g" not in fresh(held, extended).ended
+
+
+def test_a_refused_key_ends_everything_once() -> None:
+    """What root opens afterwards is root's, until a server that knew the key again refuses it."""
+    roots = HeldLease((SSH,), ALICE_HOST, T + 60, is_local=True)
+    refused = close_all(fresh(Held(), state(lease(60))))
+    assert (refused.leases, refused.closed, refused.is_refused) == ({}, SHUT, True)
+    opened = replace(refused, leases={"local-1": roots})
+    assert close_all(opened) == opened
+    assert fresh(opened, state(generation=0)).is_refused, "a state that is not taken in"
+    known = fresh(opened, state(generation=2))
+    assert not known.is_refused
+    assert close_all(known).leases == {}
+    assert not begin_anew(refused).is_refused
+
+
+@pytest.mark.parametrize("drop", [close_all, begin_anew])
+def test_what_ended_with_the_key_may_be_told_again(drop: Callable[[Held], Held]) -> None:
+    """A server that did not know its own agent for a minute locks nobody out for the day."""
+    held = fresh(Held(), state(lease(60)))
+    assert fresh(drop(held), state(lease(60))).leases == held.leases
 
 
 def test_what_ended_is_not_remembered_for_ever() -> None:

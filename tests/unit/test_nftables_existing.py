@@ -133,6 +133,25 @@ def test_a_cut_stays_until_none_of_its_connections_is_left(
     assert ["ended4" in each for each in host.written] == [True] * is_renewed
 
 
+@pytest.mark.parametrize(("took", "taken_off"), [(0.01, 0.01), (3600.0, 0.1)])
+def test_a_write_that_was_stopped_shortens_no_later_opening_by_much(
+    monkeypatch: pytest.MonkeyPatch, took: float, taken_off: float
+) -> None:
+    """What the library takes for many elements is taken off the next ones; an hour's sleep is not."""
+    now = [1000.0]
+    monkeypatch.setattr("bascule.drivers.nftables.driver._boottime", lambda: now[0])
+    host = _Host(RuleSet(), connection("10.0.0.1"), can_destroy=True)
+
+    def run(text: str) -> None:
+        host.written.append(text)
+        now[0] += took
+
+    monkeypatch.setattr(host, "_context", SimpleNamespace(run=run))
+    many = [rules.granted(key) for n in range(100) for key in keys(f"10.0.0.{n}")]
+    host._write(dict.fromkeys(many, rules.timed(MINUTE)))
+    assert host._pace * len(many) == pytest.approx(taken_off)
+
+
 def test_live_connections_are_counted_per_source() -> None:
     found = [
         connection("10.0.0.1"),

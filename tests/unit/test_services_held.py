@@ -43,6 +43,13 @@ def test_the_id_of_a_local_opening_comes_from_the_host_to_the_server(tmp_path: P
     assert read_report(ReportBody.model_validate(told)).local_openings == (ROOTS,)
 
 
+def test_what_root_opened_is_said_first() -> None:
+    """A server takes so many notes of one report, and keeps so many in a minute."""
+    told = report_json(Report(3, frozenset(), drift=("healed",) * 99, local_openings=(ROOTS,)))
+    assert told["notes"][0]["kind"] == "local-open"
+    assert read_report(ReportBody.model_validate(told)).local_openings == (ROOTS,)
+
+
 def test_one_of_an_older_agent_has_no_id(tmp_path: Path) -> None:
     (tmp_path / "local-openings.json").write_text(
         '[{"port": "22/tcp", "sources": ["192.0.2.9"], "seconds": 900}]'

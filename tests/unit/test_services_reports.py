@@ -8,9 +8,11 @@ import pytest
 
 from bascule.domain.events import NotesWithheld
 from bascule.domain.grant import Grant, GrantState
+from bascule.domain.machine import ClosedPort
+from bascule.domain.net import PortKey, TransportProtocol
 from bascule.interfaces import EventFilter
 from bascule.services import requests
-from bascule.services.fleet import NOTES_PER_SPAN
+from bascule.services.fleet import NOTES_PER_SPAN, LocalOpening, is_online
 from tests.unit.services_world import ANNA, World, rules
 
 
@@ -79,3 +81,29 @@ def test_what_an_agent_wants_on_record_is_bounded_by_the_minute(world: World) ->
     world.clock.pass_time(61)
     world.report(world.web, notes=("a minute later",))
     assert kept() == (NOTES_PER_SPAN + 1, [3])
+
+
+def test_what_root_opened_goes_on_record_before_what_was_healed(world: World) -> None:
+    """A25: the minute's room is its own first."""
+    drift = tuple(f"change {each}" for each in range(NOTES_PER_SPAN))
+    roots = LocalOpening("22/TCP", ("192.0.2.9",), 900, "local-1")
+    world.report(world.web, drift=drift, local_openings=(roots,))
+    assert "OpenedLocally" in world.kinds()
+
+
+def test_a_point_that_can_enforce_nothing_is_there_and_settles_nothing(world: World) -> None:
+    """It says so, of no generation: what it last read back stays known, open or shut."""
+    grant = world.granted(world.web)
+    ssh = ClosedPort(PortKey(TransportProtocol.TCP, 22))
+    world.report(world.web, grant.id, closed=frozenset({ssh}))
+    world.clock.pass_time(60)
+    world.report(world.web, generation=0, weaknesses=("the firewall cannot be seen to: EPERM",))
+    assert world.grant(grant).state is GrantState.OPEN
+    revoke(world, grant)
+    world.report(world.web, generation=0)
+    assert world.grant(grant).state is GrantState.CLOSING
+    point = world.see(lambda tx: tx.enforcement_point(world.web.uid))
+    assert point is not None
+    assert is_online(point, world.clock.now())
+    held = world.see(lambda tx: tx.held_rules([world.web.uid]))[world.web.uid]
+    assert held.closed == {ssh}

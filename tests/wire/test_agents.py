@@ -170,6 +170,15 @@ def test_agents_send_what_servers_take_and_nothing_else() -> None:
     assert set(sent["notes"][0]) == taken(NoteBody)
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_root_opened_is_never_crowded_out(house: House, uid: str, is_first: bool) -> None:
+    """A25: whatever else a report says, and in which order an older agent says it."""
+    opened = [{"kind": "local-open", "text": "22/tcp", "sources": ["192.0.2.1"], "seconds": 900}]
+    drift = [{"kind": "drift", "text": f"change {each}"} for each in range(64)]
+    house.report(house.enrol("web-1"), uid, notes=opened + drift if is_first else drift + opened)
+    assert house.events("OpenedLocally") == ["OpenedLocally"]
+
+
 def test_a_report_is_kept_and_bounded(house: House, uid: str) -> None:
     agent = house.enrol("web-1")
     house.report(

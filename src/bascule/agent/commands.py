@@ -7,8 +7,9 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -259,15 +260,19 @@ def status(state: Path, control: Path | None, output: str) -> None:
         click.echo("         it does not know this agent's key any more: everything is shut")
     click.echo("closed:  " + (", ".join(answer["closed"]) or "nothing"))
     for each in answer["open"]:
-        by = "by root here" if each["local"] else f"grant {each['grantId']}"
-        click.echo(
-            f"open:    {', '.join(each['ports'])} from {', '.join(each['sources'])} "
-            f"for {each['seconds']:.0f} s more ({by})"
-        )
+        click.echo(f"open:    {_opening(each)}")
     if not answer["open"]:
         click.echo("open:    nothing")
+    for each in answer.get("waiting", ()):  # an older agent tells of none
+        click.echo(f"waiting: {_opening(each)}: {each['why']}")
     for sentence in answer["weaknesses"]:
         click.echo(f"weak:    {sentence}")
+
+
+def _opening(told: Mapping[str, Any]) -> str:
+    by = "by root here" if told["local"] else f"grant {told['grantId']}"
+    where = f"{', '.join(told['ports'])} from {', '.join(told['sources'])}"
+    return f"{where} for {told['seconds']:.0f} s more ({by})"
 
 
 @agent.command()
@@ -344,8 +349,8 @@ def _begin_anew(state: Path, session: tuple[Address, int] | None) -> None:
         grant_id, lease, opening = local_lease(
             clock, port, sources, timedelta(minutes=SSH_PEER_MINUTES)
         )
-        memory.save(replace(held, leases={**held.leases, grant_id: lease}))
         LocalOpenings(state).add(opening)
+        memory.save(replace(held, leases={**held.leases, grant_id: lease}))
     elif held != before:
         memory.save(held)
 

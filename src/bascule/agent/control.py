@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -79,8 +80,10 @@ class ControlSocket:
 
 
 def _answer(connection: socket.socket, handle: Handler) -> None:
-    with connection.makefile("rw", encoding="utf-8") as stream:
+    with connection.makefile("rwb") as stream:
         line = stream.readline(LONGEST_LINE)
+        if _has_hung_up(connection):
+            return  # he was told that nobody answers: nothing is done after that (EDGES A25)
         try:
             answer: Mapping[str, Any] = {"ok": True, **handle(json.loads(line))}
         except BasculeError as error:
@@ -90,8 +93,15 @@ def _answer(connection: socket.socket, handle: Handler) -> None:
         except Exception as error:  # noqa: BLE001  # reason: this thread must outlive any command
             log.error("control command failed", why=f"{type(error).__name__}: {error}")
             answer = {"ok": False, "error": f"The agent failed: {error}.", "advice": ""}
-        stream.write(json.dumps(answer) + "\n")
+        stream.write(json.dumps(answer).encode() + b"\n")
         stream.flush()
+
+
+def _has_hung_up(connection: socket.socket) -> bool:
+    """Is the caller gone? One that has only said all that he had to say is not."""
+    waiting = select.poll()
+    waiting.register(connection, 0)  # POLLHUP is told unasked (poll(2))
+    return any(event & select.POLLHUP for _, event in waiting.poll(0))
 
 
 def handler_for(loop: AgentLoop, uninstall: Callable[[], Uninstalled]) -> Handler:

@@ -223,8 +223,7 @@ def _time_told(response: Response, otherwise: float) -> float:
 
 
 def report_json(report: Report) -> dict[str, Any]:
-    notes: list[dict[str, Any]] = [{"kind": "drift", "text": text} for text in report.drift]
-    notes += [
+    notes: list[dict[str, Any]] = [  # what root did first: a server takes so many and no more
         {
             "kind": "local-open",
             "text": opening.port,
@@ -234,6 +233,7 @@ def report_json(report: Report) -> dict[str, Any]:
         }
         for opening in report.local_openings
     ]
+    notes += [{"kind": "drift", "text": text} for text in report.drift]
     notes += [{"kind": "record", "text": text} for text in report.disputes]
     notes += [{"kind": "note", "text": text} for text in report.notes]
     return {

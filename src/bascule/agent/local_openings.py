@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -90,13 +90,37 @@ def local_lease(
     )
 
 
-def check_opened(outcome: Outcome, grant_id: str) -> None:
-    """Raise EnforcementFailed when the firewall refused to open: root is not told that it did."""
+def open_recorded(
+    reconciler: Reconciler,
+    local: LocalOpenings,
+    enforce: Callable[[], Outcome],
+    grant_id: str,
+    lease: HeldLease,
+    opening: LocalOpening,
+) -> None:
+    """Open by root's word; on record and in memory before anything is open, whoever dies then.
+
+    Raises EnforcementFailed when the firewall refused: root is not told that it opened. It is
+    held all the same, since it may be his only way in, and he is told that too.
+    """
+    local.add(opening)
+    reconciler.open_locally(grant_id, lease, None)
+    reconciler.save()
+    try:
+        outcome = enforce()
+    except EnforcementFailed as error:
+        raise _waiting(error.message) from error
+    reconciler.save()
     if outcome.refused and grant_id not in outcome.in_force:
-        raise EnforcementFailed(
-            f"The firewall refused the opening: {outcome.refused}",
-            advice="It is tried again at each look: see bascule agent status.",
-        )
+        raise _waiting(outcome.refused)
+
+
+def _waiting(refusal: str) -> EnforcementFailed:
+    return EnforcementFailed(
+        "Not open yet. It is on record and waits: it opens as soon as the firewall takes it, "
+        f"within its time. Why it does not: {refusal}",
+        advice="It is tried again at each look: see bascule agent status.",
+    )
 
 
 def open_without_agent(
@@ -114,9 +138,9 @@ def open_without_agent(
     reconciler = Reconciler(driver, HeldFile(state, clock), clock)
     reconciler.restore(driver.observe().rules)
     driver.take_over(lambda: None)
-    grant_id, lease, opening = local_lease(clock, port, sources, duration)
-    reconciler.open_locally(grant_id, lease, None)
-    outcome = reconciler.reconcile()
-    reconciler.save()
-    LocalOpenings(state).add(opening)
-    check_opened(outcome, grant_id)
+    open_recorded(
+        reconciler,
+        LocalOpenings(state),
+        reconciler.reconcile,
+        *local_lease(clock, port, sources, duration),
+    )

@@ -23,12 +23,13 @@ import structlog
 from bascule import __version__
 from bascule.agent.knocks import KnockTally
 from bascule.agent.link import KeyRefused, Link
-from bascule.agent.local_openings import LocalOpenings, check_opened, local_lease
+from bascule.agent.local_openings import LocalOpenings, local_lease, open_recorded
 from bascule.agent.state import StateRefused
 from bascule.agent.witness import Witness
+from bascule.domain.desired import HeldLease
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
-from bascule.errors import BasculeError, ServerUnreachable
+from bascule.errors import BasculeError, EnforcementFailed, ServerUnreachable
 from bascule.interfaces import Capabilities, Clock, Driver
 from bascule.services.fleet import Report
 from bascule.services.reconcile import Outcome, Reconciler
@@ -37,11 +38,14 @@ log = structlog.get_logger("bascule.agent")
 
 T = TypeVar("T")
 
+CANNOT_BE = "the server sent a state that cannot be: what is held stays"
+NOT_ENFORCED = "the firewall cannot be seen to: nothing is known to be shut or open"
 POLL_SECONDS = 15.0  # with a quarter of jitter
 WATCH_SECONDS = 2.0  # how often our rules are read back
 SHORTEST_RETRY, LONGEST_RETRY = 0.2, 20.0
 STEADY_SECONDS = 2.0  # a stream that worked for so long is asked for again at once
 REFUSED_RETRY = 10.0
+MOST_DRIFT = 32  # sentences of what was healed while the server is away; more are counted
 LATE_SECONDS = 4.0  # more for a command that has begun
 
 
@@ -87,11 +91,16 @@ class AgentLoop:
         self._local = local
         self._witness = witness or Witness()
         self._drift: list[str] = []
+        self._more_drift = 0
         self._is_connected: bool | None = None
-        self._is_refused = False
         self._knocks = KnockTally()
         self._reported: tuple[object, ...] = ()
         self._last_report = float("-inf")
+        self._outcome: Outcome | None = None  # of the last pass
+        self._fault = ""  # why the firewall could not be seen to by the last pass
+        self._fault_retry = SHORTEST_RETRY
+        self._next_try = float("inf")  # of a pass that failed; the server is not asked for it
+        self._has_left = False  # something was in force before it, and its sockets are there yet
         self._is_abandoned = False
 
     def add_weakness(self, sentence: str) -> None:
@@ -182,28 +191,52 @@ class AgentLoop:
             if self._is_announced.is_set() or self._clock.boottime() >= self._next_poll:
                 self._is_announced.clear()
                 self._ask_server()
-            outcome = self._reconciler.reconcile()
-            if outcome.drift:
-                self._drift.append(outcome.drift)
-                log.warning("rules were changed by somebody else and put back", what=outcome.drift)
-            if outcome.refused:
-                log.error("the firewall took only what shuts", why=outcome.refused)
+            outcome = self._enforce()
             self._reconciler.save()
-            self._report(outcome)
-            self._driver.tidy()
+            is_first, self._has_left = self._has_left, False
+            try:
+                if is_first:  # its sockets go before anybody counts them (EDGES A24)
+                    self._driver.tidy()
+            finally:
+                self._report(outcome)
+            if not is_first:
+                self._driver.tidy()
             self._witness.save(self._clock.boottime())
+            self._next_try, self._fault_retry = float("inf"), SHORTEST_RETRY
         except BasculeError as error:
             log.error("pass failed", why=error.message, advice=error.advice)
-            self._next_poll = self._clock.boottime() + SHORTEST_RETRY
+            self._next_try = self._clock.boottime() + self._fault_retry
+            self._fault_retry = min(self._fault_retry * 2, WATCH_SECONDS)
+            if self._fault:
+                self._report_fault()
         except Exception:
             # In the server's process nobody would start this thread anew, and say so (A6).
             log.exception("pass failed, by a fault of the agent's own")
             self._back_off()
             self._stopping.wait(SHORTEST_RETRY)  # a lease's past end would have us here at once
 
+    def _enforce(self) -> Outcome:
+        try:
+            outcome = self._reconciler.reconcile()
+        except EnforcementFailed as error:
+            self._fault = error.message
+            self._reconciler.note(f"{NOT_ENFORCED}: {error.message}")
+            raise
+        self._fault = ""
+        self._reconciler.forget_note(NOT_ENFORCED)
+        known = self._outcome.in_force if self._outcome is not None else None
+        self._has_left |= known is None or not known <= outcome.in_force
+        self._outcome = outcome
+        if outcome.drift:
+            self._healed(outcome.drift)
+            log.warning("rules were changed by somebody else and put back", what=outcome.drift)
+        if outcome.refused:
+            log.error("the firewall took only what shuts", why=outcome.refused)
+        return outcome
+
     def _wait(self) -> Command | None:
         now = self._clock.boottime()
-        due = min(self._next_poll, now + WATCH_SECONDS)
+        due = min(self._next_poll, self._next_try, now + WATCH_SECONDS)
         end = self._reconciler.next_end()
         if end is not None:
             due = min(due, end + 0.01)
@@ -240,14 +273,14 @@ class AgentLoop:
             return
         except StateRefused as error:
             log.error("state refused: what is held stays", why=error.message)
-            self._reconciler.note("the server sent a state that cannot be: what is held stays")
+            self._reconciler.note(CANNOT_BE)
             self._is_connected = True  # it is there, and is to hear of it
             self._back_off()
             return
         except BasculeError as error:
             self._lost(error)
             return
-        self._is_refused = False
+        self._reconciler.forget_note(CANNOT_BE)
         if self._reconciler.take(state, asked_at):
             self._retry = SHORTEST_RETRY
             self._next_poll = self._clock.boottime() + POLL_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311  # reason: jitter
@@ -260,10 +293,9 @@ class AgentLoop:
             self._reported = ()
 
     def _refused(self, error: BasculeError) -> None:
-        if not self._is_refused:
+        if not self._reconciler.held.is_refused or self._is_connected is not False:
             log.error("key refused: every opening is shut, ports stay closed", why=error.message)
-            self._reconciler.end_all()  # once: what root opens afterwards is root's
-        self._is_refused = True
+        self._reconciler.end_all()
         self._is_connected = False
         self._next_poll = self._clock.boottime() + REFUSED_RETRY
 
@@ -286,7 +318,7 @@ class AgentLoop:
             outcome.in_force,
             attempts,
             tuple(sorted(sessions.items())),
-            len(self._drift),
+            len(self._drift) + self._more_drift,
             self._local.pending(),
             len(self._reconciler.notes),
             self._witness.pending(),
@@ -310,30 +342,71 @@ class AgentLoop:
             weaknesses=self._weaknesses(),
             facts={**self._capabilities.facts, **self._witness.facts()},
             agent_version=__version__,
-            drift=tuple(self._drift),
+            drift=self._drift_told(),
             local_openings=opened_here,
             notes=tuple(self._reconciler.notes),
             disputes=disputes,
             clock=self._clock.now(),
             closed=self._reconciler.kept_shut(outcome.observed),
         )
+        server_generation = self._send(report, said)
+        if server_generation is None:
+            return
+        self._drift.clear()
+        self._more_drift = 0
+        self._local.forget(opened_here)
+        self._witness.forget(disputes)
+        self._knocks.forget(knocks)
+        if server_generation != outcome.generation:
+            self._next_poll = 0.0
+
+    def _report_fault(self) -> None:
+        """That we are there and can enforce nothing. Of no generation: it settles no grant, and
+        shuts none in anybody's books that the kernel may still let in.
+        """
+        said = (self._fault,)
+        if not self._is_connected or (said == self._reported and self._polled_lately()):
+            return
+        known = self._outcome.observed.blocked_attempts if self._outcome is not None else 0
+        report = Report(
+            generation=0,
+            in_force=frozenset(),
+            local_port_range=self._local_port_range(),
+            blocked_attempts=known,
+            weaknesses=self._weaknesses(),
+            facts={**self._capabilities.facts, **self._witness.facts()},
+            agent_version=__version__,
+            notes=tuple(self._reconciler.notes),
+            clock=self._clock.now(),
+        )
+        self._send(report, said)
+
+    def _send(self, report: Report, said: tuple[object, ...]) -> int | None:
+        """The server's generation; None when it did not take the report."""
         try:
             server_generation = self._link.send_report(report)
         except BasculeError as error:
             self._lost(error)
-            return
+            return None
         self._reported = said
         self._last_report = self._clock.boottime()
-        self._drift.clear()
-        self._local.forget(opened_here)
-        self._witness.forget(disputes)
-        self._knocks.forget(knocks)
         self._reconciler.notes.clear()
-        if server_generation != outcome.generation:
-            self._next_poll = 0.0
+        return server_generation
+
+    def _healed(self, drift: str) -> None:
+        if len(self._drift) < MOST_DRIFT:
+            self._drift.append(drift)
+        else:
+            self._more_drift += 1
+
+    def _drift_told(self) -> tuple[str, ...]:
+        """As much as one report carries beside what root opened (EDGES A25)."""
+        more = (f"The rules were changed {self._more_drift} times more.",)
+        return (*self._drift, *(more if self._more_drift else ()))
 
     def _weaknesses(self) -> tuple[str, ...]:
         return (
+            *((f"{NOT_ENFORCED}: {self._fault}",) if self._fault else ()),
             *self._capabilities.weaknesses,
             *self._own_conflicts(),
             *self._witness.weaknesses(),
@@ -362,37 +435,45 @@ class AgentLoop:
     ) -> str:
         """Open by root's word, time-boxed; reported to the server as soon as it is there."""
         grant_id, lease, opening = local_lease(self._clock, port, sources, duration)
-        self._reconciler.open_locally(grant_id, lease, None)
-        outcome = self._reconciler.reconcile()
-        self._reconciler.save()
-        self._local.add(opening)
-        check_opened(outcome, grant_id)
+        open_recorded(self._reconciler, self._local, self._enforce, grant_id, lease, opening)
         log.warning("opened locally", port=str(port), sources=[str(s) for s in sources])
         return grant_id
 
     def status(self) -> dict[str, Any]:
         now = self._clock.boottime()
         held = self._reconciler.held
+        live = {key: each for key, each in held.leases.items() if each.deadline > now}
+        why = {key: self._why_it_waits(key, each) for key, each in live.items()}
+        told = {
+            key: {
+                "grantId": key,
+                "ports": [str(port) for port in lease.ports],
+                "sources": [str(source) for source in lease.sources],
+                "seconds": round(lease.deadline - now, 1),
+                "local": lease.is_local,
+            }
+            for key, lease in live.items()
+        }
         return {
             "machineUid": self._machine_uid,
             "connected": bool(self._is_connected),
-            "refused": self._is_refused,
+            "refused": held.is_refused,
             "generation": held.generation,
             "closed": [str(closed.port) for closed in sorted(held.closed, key=_port_of)],
-            "open": [
-                {
-                    "grantId": grant_id,
-                    "ports": [str(port) for port in lease.ports],
-                    "sources": [str(source) for source in lease.sources],
-                    "seconds": round(lease.deadline - now, 1),
-                    "local": lease.is_local,
-                }
-                for grant_id, lease in held.leases.items()
-                if lease.deadline > now
-            ],
+            "open": [each for key, each in told.items() if not why[key]],
+            "waiting": [{**each, "why": why[key]} for key, each in told.items() if why[key]],
             "weaknesses": list(self._weaknesses()),
             "record": self._witness.status(),
         }
+
+    def _why_it_waits(self, grant_id: str, lease: HeldLease) -> str:
+        """Empty for one that was read back open, and for one whose port nothing of ours shuts."""
+        if self._fault or self._outcome is None:
+            return self._fault or "the firewall was not looked at yet"
+        shut = {each.port for each in self._reconciler.held.closed}
+        if grant_id in self._outcome.in_force or shut.isdisjoint(lease.ports):
+            return ""
+        return self._outcome.refused or "it was not read back from the firewall"
 
 
 def _late(command: Command) -> object:

@@ -129,7 +129,10 @@ class HeldFile:
             self.notes.append(
                 "the clock is behind the saved state: closed everything, restored no grant"
             )
-            return replace(held, leases={}, cuts={})
+            awake = (
+                self._clock.boottime() - body["boottime"]
+            )  # what left stays known, none too short
+            return replace(held, leases={}, cuts={}, ended=_shifted(held.ended, awake))
         shift = self._clock.boottime() - body["boottime"] - passed
         return replace(
             held,
@@ -195,6 +198,7 @@ def _to_json(held: Held) -> dict[str, Any]:
         "leases": {key: _lease_to_json(lease) for key, lease in held.leases.items()},
         "cuts": {key: _lease_to_json(cut) for key, cut in held.cuts.items()},
         "ended": {key: _lease_to_json(lease) for key, lease in held.ended.items()},
+        "isRefused": held.is_refused,
     }
 
 
@@ -218,6 +222,7 @@ def _held(data: Mapping[str, Any]) -> Held:
         leases={key: _lease(lease) for key, lease in data["leases"].items()},
         cuts={key: _lease(cut) for key, cut in data["cuts"].items()},
         ended={key: _lease(lease) for key, lease in data["ended"].items()},
+        is_refused=bool(data.get("isRefused")),  # of before it was kept
     )
 
 

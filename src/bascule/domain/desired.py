@@ -165,7 +165,8 @@ class Held:
     closed: frozenset[ClosedPort] = frozenset()
     leases: Mapping[str, HeldLease] = field(default_factory=dict)  # by grant id
     cuts: Mapping[str, HeldLease] = field(default_factory=dict)  # by grant id
-    ended: Mapping[str, HeldLease] = field(default_factory=dict)  # left; cannot come back longer
+    ended: Mapping[str, HeldLease] = field(default_factory=dict)  # left; back only if extended
+    is_refused: bool = False  # all was ended for it, and no state was held since
 
 
 def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
@@ -173,8 +174,9 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
 
     A state of a lower generation changes nothing. One whose answer took longer than
     STALE_AFTER still closes and ends, but opens and lengthens nothing, releases nothing,
-    and is not counted as taken in: the point must ask again. A lease that left keeps its
-    deadline in ``ended``, so that a server whose clock went back cannot lease it anew.
+    and is not counted as taken in: the point must ask again. A lease that left stays known in
+    ``ended`` and comes back by a recorded extension alone: to a server whose clock went back,
+    or from an older backup, it still lives.
 
     A release counts once, for a point that has not taken in its generation yet: one that a
     server from an older backup still tells of may have been followed by a closing (A8, A10).
@@ -190,11 +192,13 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
         and (is_stale or state.released.get(closed.port, 0) <= held.generation)
     )
     leases = {grant_id: lease for grant_id, lease in held.leases.items() if lease.is_local}
-    known = held.leases if is_stale else {**held.ended, **held.leases}
     for lease in state.leases:
         if lease.grant_id in leases:
             continue  # a local opening's id: no server can take or lengthen it
-        taken = _take(known.get(lease.grant_id), lease, asked_at, is_stale)
+        left = held.ended.get(lease.grant_id)
+        if left is not None and lease.extension <= left.extension:
+            continue
+        taken = _take(held.leases.get(lease.grant_id), lease, asked_at, is_stale)
         if taken is not None:
             leases[lease.grant_id] = taken
     named_on = {lease.grant_id for lease in state.leases}
@@ -265,8 +269,11 @@ def forget_ended(held: Held, now: float) -> Held:
 
 
 def close_all(held: Held) -> Held:
-    """End every lease at once, local ones too, and keep every port shut (EDGES A12)."""
-    return replace(held, leases={})
+    """End every lease at once, local ones too, for a refused key; ports stay shut (EDGES A12).
+
+    Once: what root opens afterwards is root's, until a server that knows the key refuses it again.
+    """
+    return held if held.is_refused else replace(held, leases={}, is_refused=True)
 
 
 def begin_anew(held: Held) -> Held:

@@ -47,7 +47,7 @@ def bound_held(held: Held, guard: Guard, now: float) -> tuple[Held, tuple[str, .
     """What is held within the guard, and a sentence for each lease that it ended.
 
     ``now`` is seconds of CLOCK_BOOTTIME. A lease that is ended is remembered as others are, so
-    that a wider guard gives no time back.
+    that a wider guard gives nothing back.
     """
     leases: dict[str, HeldLease] = {}
     refused: dict[str, HeldLease] = {}

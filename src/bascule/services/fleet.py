@@ -86,7 +86,7 @@ class LocalOpening:
 class Report:
     """What an enforcement point says after it has read its firewall back."""
 
-    generation: int
+    generation: int  # 0: the firewall could not be seen to, and nothing is settled
     in_force: frozenset[str]  # grant ids whose openings were read back
     local_port_range: tuple[int, int] | None = None
     blocked_attempts: int = 0
@@ -279,7 +279,7 @@ def take_report(tx: Transaction, act: Act, machine_uid: str, report: Report) -> 
             _keep_shut(tx, act, machine, report.closed)
     _record_notes(tx, act, machine, report)
     _update_point(tx, act, machine, point, report)
-    if remember_held(tx, act, machine_uid, report) or has_moved:
+    if (report.generation and remember_held(tx, act, machine_uid, report)) or has_moved:
         follow(tx, act, machine)
     remember_knocks(tx, act, machine, report.knocks)
     return tx.generation(machine_uid)
@@ -377,11 +377,11 @@ def _record_notes(tx: Transaction, act: Act, machine: Machine, report: Report) -
 
 def _notes_of(name: str, report: Report) -> list[Fact]:
     return [
-        *(DriftHealed(name, what) for what in report.drift),
         *(
             OpenedLocally(name, opening.port, opening.sources, opening.seconds)
             for opening in report.local_openings
         ),
+        *(DriftHealed(name, what) for what in report.drift),
         *(RecordDisputed(name, what) for what in report.disputes),
         *(AgentReported(name, note) for note in report.notes),
     ]

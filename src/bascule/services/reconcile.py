@@ -15,11 +15,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from bascule.domain.desired import (
     DesiredState,
     Held,
     HeldLease,
+    Opening,
     RuleSet,
     begin_anew,
     close_all,
@@ -31,7 +33,7 @@ from bascule.domain.desired import (
 from bascule.domain.guard import Guard, bound, bound_held
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey
-from bascule.domain.plan import Observed, Operation, closing_halves, plan
+from bascule.domain.plan import TOLERANCE, Observed, Operation, closing_halves, plan
 from bascule.errors import BasculeError, EnforcementFailed
 from bascule.interfaces import Clock, Driver, HeldStore
 from bascule.services.tampering import name_edits
@@ -156,7 +158,7 @@ class Reconciler:
             self._note((f"{NOT_OPENED}: {refused}",))
         else:
             self._settled = self.held
-            self._forget_note(NOT_OPENED)
+            self.forget_note(NOT_OPENED)
         return replace(self._outcome(observed, drift), refused=refused)
 
     def _shut_alone(
@@ -218,7 +220,7 @@ class Reconciler:
             self._note((f"{NOT_KEPT}: {error.message}",))
             return
         self._saved = held
-        self._forget_note(NOT_KEPT)
+        self.forget_note(NOT_KEPT)
 
     def _has_ended_early(self) -> bool:
         """Does the memory hold a lease for longer than we do? A death must not bring it back."""
@@ -244,7 +246,9 @@ class Reconciler:
         self.held = held
 
     def _outcome(self, observed: Observed, drift: str) -> Outcome:
-        wanted = rule_set(self.held, self._clock.boottime())
+        now = self._clock.boottime()
+        wanted = rule_set(self.held, now)
+        since_read = timedelta(seconds=0.0 if observed.read_at is None else now - observed.read_at)
         missing = {key for key in wanted.openings if key not in observed.rules.openings}
         shut: set[PortKey] = {closed.port for closed in observed.rules.closed}
         in_force = frozenset(
@@ -260,6 +264,7 @@ class Reconciler:
             opening.grant_id
             for opening in observed.rules.openings.values()
             if opening.grant_id not in self.held.leases
+            and _outlasts(opening, since_read, wanted.openings.get(opening.key))
         )
         return Outcome(self.held.generation, in_force | still_open, observed, drift)
 
@@ -274,17 +279,25 @@ class Reconciler:
         """Have this told to the server, once."""
         self._note((note,))
 
+    def forget_note(self, beginning: str) -> None:
+        """It is over: when it comes again it is said again."""
+        self._noted = {note: None for note in self._noted if not note.startswith(beginning)}
+
     def _note(self, notes: tuple[str, ...]) -> None:
         for note in notes:
             if note not in self._noted:
                 self._noted[note] = None
                 self.notes.append(note)
+        del self.notes[:-MOST_NOTED]
         while len(self._noted) > MOST_NOTED:
             del self._noted[next(iter(self._noted))]
 
-    def _forget_note(self, beginning: str) -> None:
-        """It is over: when it comes again it is said again."""
-        self._noted = {note: None for note in self._noted if not note.startswith(beginning)}
+
+def _outlasts(read: Opening, since_read: timedelta, wanted: Opening | None) -> bool:
+    """Is it open for longer than anybody's who is still let in? (Else it bears the name of one who
+    is not any more and stands for another, whose end is as good as the same.)
+    """
+    return wanted is None or read.remaining - since_read - wanted.remaining > TOLERANCE
 
 
 def _networks(lease: HeldLease) -> set[object]:

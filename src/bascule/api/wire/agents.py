@@ -108,7 +108,8 @@ class ReportBody(Body):
 
 
 def read_report(body: ReportBody) -> Report:
-    notes = (body.notes or [])[:MOST_NOTES]
+    # Root's openings first: agents of before put what was healed in front of them.
+    notes = sorted(body.notes or [], key=lambda note: note.kind != "local-open")[:MOST_NOTES]
     return Report(
         generation=body.generation,
         in_force=frozenset(body.in_force),

@@ -36,6 +36,7 @@ from bascule.errors import EnforcementFailed
 from bascule.interfaces import Blocked, Capabilities
 
 MANY = 100  # elements of one change, of which the time they take is measured
+SLOWEST = 0.001  # seconds for an element: whoever takes longer was stopped or suspended meanwhile
 LEFTOVER = "An interrupted hand-over left a second table, which keeps shut what is opened."
 
 
@@ -139,7 +140,7 @@ class NftablesDriver:
         began = _boottime()
         self._context.run(render.changes(TABLE, elements))
         if len(elements) >= MANY:
-            self._pace = (_boottime() - began) / len(elements)
+            self._pace = min((_boottime() - began) / len(elements), SLOWEST)
 
     def _must_read(self, change: Change) -> bool:
         return change.rebuild is not None or bool(change.released) or self._needs_sets(change)

@@ -7,6 +7,16 @@ from collections.abc import Mapping
 from bascule.portal.words import Pair
 
 WORDS: Mapping[str, Pair] = {
+    "weakness.not_enforced": (
+        (
+            "The agent cannot see to the firewall: nothing is known to be shut or open there. On that "
+            "machine, bascule agent status says why."
+        ),
+        (
+            "L’agent ne peut pas agir sur le pare-feu : on ne sait pas ce qui y est fermé ou ouvert. Sur "
+            "cette machine, bascule agent status dit pourquoi."
+        ),
+    ),
     "weakness.unowned": (
         (
             "The firewall table cannot be owned here (kernel below 6.9 or nftables below 1.1): another "
