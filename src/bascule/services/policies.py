@@ -91,15 +91,26 @@ def write_policy(
     for machine in every:
         closed.follow_policies(tx, act, machine, named_before[machine.uid])
         _end_unallowed(tx, act, policy, machine)
-    stored = replace(
-        stored, generations={machine.uid: tx.generation(machine.uid) for machine in every}
-    )
+    generations = _generations_of_others(tx, policy, before)
+    generations |= {machine.uid: tx.generation(machine.uid) for machine in every}
+    stored = replace(stored, generations=generations)
     tx.put_policy(stored)
     fact: Fact = PolicyCreated(str(policy.id), describe(policy))
     if before is not None:
         fact = PolicyChanged(str(policy.id), describe(policy), describe(before.policy))
     act.record(tx, fact, policy.id)
     return stored
+
+
+def _generations_of_others(
+    tx: Transaction, policy: Policy, before: StoredPolicy | None
+) -> dict[str, int]:
+    """What machines that the policy names, or did, may have to apply still since before."""
+    if before is None:
+        return {}
+    named = {rules.machine_id for each in (before.policy, policy) for rules in each.machines}
+    known = tx.machines_of(list(before.generations))
+    return {uid: before.generations[uid] for uid, each in known.items() if each.id in named}
 
 
 def delete_policy(
