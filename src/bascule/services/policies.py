@@ -16,7 +16,7 @@ from bascule.domain.events import Fact, PolicyChanged, PolicyCreated, PolicyDele
 from bascule.domain.grant import Grant, StatusReason
 from bascule.domain.ids import ResourceId, policy_id
 from bascule.domain.machine import Machine, OnExpiry
-from bascule.domain.net import PortKey, TransportProtocol, is_within
+from bascule.domain.net import Address, PortKey, TransportProtocol, is_within
 from bascule.domain.policy import MachineRules, Policy, PortRule, check_policy, effective_on_expiry
 from bascule.domain.scopes import resource_scope
 from bascule.domain.times import format_duration
@@ -422,6 +422,25 @@ def _check_server(
                 "another port, or have the server listen elsewhere (serve --listen).",
                 f"{target}.ports[{p}].number",
             )
+
+
+def check_addresses(
+    tx: Reader, place: ServerPlace, machine: Machine, came: Iterable[Address]
+) -> None:
+    """Raise InvalidInput when an address that came makes it the host of this server, and a
+    policy names for it the port that the server listens on: the same, the other way round.
+    """
+    shut = {r.number for r in closed.rules_naming(tx, machine) if _shuts_server(r, place.ports)}
+    own = [each for each in came if place.is_own_address(each)] if shut else []
+    if own:
+        raise InvalidInput(
+            f"{own[0]} is this server's own address, and a policy names port "
+            f"{', '.join(map(str, sorted(shut)))} of {machine.id.name}, where it listens: closing "
+            "that would shut off every agent and everybody who asks.",
+            code="AddressOfServer",
+            target="addresses",
+            advice=f"Take the port out first: bascule policy remove {machine.id.name}.",
+        )
 
 
 def _shuts_server(rule: PortRule, ports: Collection[int]) -> bool:
