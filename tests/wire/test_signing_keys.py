@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from httpx2 import ASGITransport, AsyncClient
 
 from bascule.bootstrap import HostParts
 from bascule.bootstrap.admin import admin
 from bascule.cli.main import invoke
-from tests.wire.house import BASCULE, House
+from tests.wire.house import BASCULE, BASE, COMPUTE, JIT, House, port_rule
+from tests.wire.test_agents import Listener
 
 ROTATE = "/providers/Microsoft.Authorization/signingKeys/current/rotate"
 
@@ -40,6 +45,69 @@ def test_a_stolen_key_is_forgotten_at_once(own: House) -> None:
     assert own.call("GET", "/resourceGroups").status_code == 401
     own.client = own.client_of(own.service_token())
     assert own.call("GET", "/resourceGroups").status_code == 200
+
+
+def test_a_stream_ends_when_its_key_is_forgotten(own: House) -> None:
+    """EDGES B5: at once, and not with the token's end or at its machine's next change."""
+    uid = own.add_machine("web-1")
+    own.enrol("web-1")
+
+    async def run() -> None:
+        listener, kept = Listener(own, uid), Listener(own, uid)
+        await listener.until(1)
+        async with AsyncClient(transport=ASGITransport(own.app), base_url=BASE) as caller:
+            path, params = own.subscription + ROTATE, {"api-version": BASCULE}
+            caller.headers["Authorization"] = own.client.headers["Authorization"]
+            assert (await caller.post(path, params=params)).status_code == 200
+            await asyncio.sleep(0.1)
+            assert not listener.task.done(), "what the old key signed stays good"
+            answer = await caller.post(path, params=params, json={"forget": True})
+            assert answer.status_code == 200
+        async with asyncio.timeout(5):
+            await asyncio.gather(listener.task, kept.task)
+
+    asyncio.run(run())
+
+
+def test_a_wait_ends_when_its_key_is_forgotten(own: House) -> None:
+    own.add_machine("web-1")
+    rules = {"virtualMachines": [{"id": own.machine("web-1"), "ports": [port_rule()]}]}
+    assert own.call("PUT", own.policy(), {"properties": rules}, JIT).status_code == 200
+    asked = {
+        "virtualMachines": [
+            {"id": own.machine("web-1"), "ports": [{"number": 22, "duration": "PT1M"}]}
+        ]
+    }
+    made = own.call("POST", f"{own.policy()}/initiate", asked, JIT).json()["bascule"]["requestId"]
+    path = f"/providers/Bascule.Access/accessRequests/{made}"
+
+    def forget() -> None:
+        time.sleep(0.5)
+        own.state.tokens.rotate(own.clock.now(), forget=True)
+
+    other = threading.Thread(target=forget)
+    other.start()
+    began = time.monotonic()
+    answer = own.call("GET", path, params={"waitSeconds": "20"})
+    other.join()
+    assert answer.status_code == 401, answer.text
+    assert time.monotonic() - began < 5
+
+
+def test_a_body_that_comes_after_its_key_was_forgotten_does_nothing(own: House) -> None:
+    def slowly() -> Iterator[bytes]:
+        yield b'{"tags":'
+        own.state.tokens.rotate(own.clock.now(), forget=True)
+        yield b' {"a": "b"}}'
+
+    answer = own.client.put(
+        own.machine("web-1"),
+        params={"api-version": COMPUTE},
+        content=slowly(),
+        headers={"Content-Type": "application/json"},
+    )
+    assert answer.status_code == 401, answer.text
+    assert own.events("MachineAdded") == []
 
 
 def test_it_needs_the_right_to(own: House) -> None:

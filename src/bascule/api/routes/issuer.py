@@ -36,7 +36,10 @@ async def rotate_signing_key(call: CurrentCall, body: RotateBody | None = None) 
         act.record(tx, SigningKeyRotated(before, made, is_forgotten))
         return before, made
 
-    before, made = await call.perform(work)
+    try:
+        before, made = await call.perform(work)
+    finally:
+        call.state.services.hub.wake_all()  # streams end whose key is forgotten
     return CompactJson({"properties": {"keyId": made, "previousKeyId": before}})
 
 
