@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,15 @@ from httpx2 import ASGITransport, AsyncClient
 from bascule.bootstrap import HostParts
 from bascule.bootstrap.admin import admin
 from bascule.cli.main import invoke
+from bascule.domain.events import SigningKeyRotated
+from bascule.errors import Unavailable
+from bascule.identity.signing_keys import SigningKeys
+from bascule.interfaces import EventFilter, Transaction
+from bascule.services.act import Services
+from bascule.services.clocks import SystemClock
+from bascule.services.hub import Hub
+from bascule.services.installation import ensure_installation
+from bascule.store.open import open_store
 from tests.wire.house import BASCULE, BASE, COMPUTE, JIT, House, port_rule
 from tests.wire.test_agents import Listener
 
@@ -108,6 +117,47 @@ def test_a_body_that_comes_after_its_key_was_forgotten_does_nothing(own: House) 
     )
     assert answer.status_code == 401, answer.text
     assert own.events("MachineAdded") == []
+
+
+def test_a_rotation_that_is_not_on_record_says_what_is_so(
+    own: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key is in force though the commit failed: "nothing was changed" would be a lie."""
+    write = own.store.write
+
+    async def full(work: Callable[[Transaction], object]) -> object:
+        def doomed(tx: Transaction) -> None:
+            work(tx)
+            raise Unavailable("The disk is full.", advice="Nothing was changed.")
+
+        return await write(doomed)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(own.store, "write", full)
+        answer = own.call("POST", ROTATE, {"forget": True})
+    assert answer.status_code == 503
+    kid = own.state.tokens.jwks(own.clock.now())["keys"][0]["kid"]
+    assert f"signed with the key {kid} from now on, but that is not on record" in answer.text
+    assert "Nothing was changed" not in answer.text
+    assert own.call("GET", "/resourceGroups").status_code == 401
+    own.client = own.client_of(own.service_token())
+    assert own.call("POST", ROTATE).json()["properties"]["previousKeyId"] == kid
+
+
+def test_offline_it_is_on_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    services = Services(open_store(tmp_path / "bascule.db"), SystemClock(), Hub())
+    asyncio.run(services.perform(ensure_installation))
+    kid = SigningKeys(tmp_path).kid
+    services.store.close()
+    assert invoke(admin, HostParts(), ["rotate-signing-key", "--data", str(tmp_path), "--now"]) == 0
+    made = SigningKeys(tmp_path).kid
+    assert f"with the key {made} from now on" in capsys.readouterr().out
+    store = open_store(tmp_path / "bascule.db")
+    found = asyncio.run(
+        store.read(lambda reader: list(reader.events(EventFilter(kinds=("SigningKeyRotated",)))))
+    )
+    store.close()
+    assert [event.fact for _, event in found] == [SigningKeyRotated(kid, made, True)]
 
 
 def test_it_needs_the_right_to(own: House) -> None:
