@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from typing import Any
 
 import pyotp
 import pytest
 
+from bascule.portal import guard
+from bascule.portal.forms import Form
 from bascule.portal.user_agent import browser_of
 from tests.portal.visiting import Person, owner, text_of
 from tests.support.authenticator import Authenticator
@@ -189,6 +192,28 @@ def test_a_passkey_is_added_proves_and_is_removed(anna: Person) -> None:
     assert anna.send(f"{ACCOUNT}/passkeys/remove", proof).status_code == 303
     assert anna.house.see(lambda reader: reader.passkeys_of(anna.user.id)) == []
     assert anna.send(f"{ACCOUNT}/passkeys/remove", {**PROOF, "id": key.id}).status_code == 404
+
+
+def test_a_form_that_comes_after_its_session_was_ended_adds_no_passkey(
+    anna: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ticket stands for the proof, and not for the session."""
+    page = anna.send(f"{ACCOUNT}/passkeys", {**PROOF, "name": "mine"}).text
+    made = Authenticator().create(options(page, "data-passkey-create"))
+    sent = {"name": "mine", "ticket": hidden(page, "ticket"), "answer": json.dumps(made)}
+    take = guard._take_form
+
+    async def taking(visit: guard.Visit) -> Form:
+        form = await take(visit)
+        ended = replace(visit.visitor.user, epoch=visit.visitor.user.epoch + 1)
+        await anna.house.services.perform(lambda tx, _: tx.put_user(ended))
+        return form
+
+    monkeypatch.setattr(guard, "_take_form", taking)
+    answer = anna.send(f"{ACCOUNT}/passkeys/create", sent)
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/signin?")
+    assert anna.house.see(lambda reader: reader.passkeys_of(anna.user.id)) == []
 
 
 def test_anothers_passkey_and_sessions_are_nobody_elses(anna: Person, house: House) -> None:

@@ -11,6 +11,7 @@ from bascule.drivers.nftables.features import NO_CONNTRACK, NO_DESTROY, UNOWNED
 from bascule.portal.charts import WIDTH, bars_of, lanes_of, round_up
 from bascule.portal.weaknesses import weakness_words
 from bascule.portal.words import Words
+from bascule.services.fleet import SHUTS_SERVER_OFF
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -48,7 +49,9 @@ def test_a_short_span_is_still_seen_within_the_frame() -> None:
     assert lanes_of([], NOON).lanes == ()
 
 
-@pytest.mark.parametrize("sentence", [UNOWNED, NO_DESTROY, NO_CONNTRACK, NOT_HELD])
+@pytest.mark.parametrize(
+    "sentence", [UNOWNED, NO_DESTROY, NO_CONNTRACK, NOT_HELD, SHUTS_SERVER_OFF]
+)
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_what_agents_say_of_themselves_is_known(sentence: str, language: str) -> None:
     assert weakness_words(Words(language), sentence)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -130,10 +132,36 @@ def test_what_is_no_entity_tag(header: str) -> None:
 
 
 @pytest.mark.sockets
-def test_own_addresses_can_be_bound_and_others_cannot() -> None:
+def test_own_addresses_are_known_and_others_are_not() -> None:
     assert is_own_address(parse_address("127.0.0.1"))
-    assert not is_own_address(parse_address("192.0.2.1"))
-    assert not is_own_address(parse_address("2001:db8::1"))
+    for other in ("192.0.2.1", "2001:db8::1", "fe80::1", "ff02::1", "255.255.255.255"):
+        assert not is_own_address(parse_address(other))
+
+
+_A_HOST = """
+ip link set lo up && ip link add a0 type veth peer name a1 && ip link set a0 up || exit 99
+ip address add 192.0.2.1/24 dev a0 && ip address add 192.0.2.2/24 dev a0
+ip address add 198.51.100.1/32 dev a0 && ip address add 2001:db8::1/64 dev a0 nodad
+ip address add 2001:db8::2/64 dev a0 nodad
+sysctl -qw net.ipv4.ip_nonlocal_bind=1 net.ipv6.ip_nonlocal_bind=1 || exit 99
+exec "$0" -c '
+import sys
+from bascule.api.my_address import is_own_address
+from bascule.domain.net import parse_address
+print(*(each for each in sys.argv[1:] if is_own_address(parse_address(each))))' "$@"
+"""
+
+
+def test_own_addresses_are_known_where_every_one_can_be_bound() -> None:
+    """As on hosts of keepalived and haproxy; an address beside the first in its prefix too."""
+    own = ["127.0.0.1", "127.0.0.5", "192.0.2.1", "192.0.2.2", "198.51.100.1"]
+    own += ["::1", "2001:db8::1", "2001:db8::2"]
+    others = ["192.0.2.3", "203.0.113.1", "192.0.2.255", "2001:db8::3", "fe80::1"]
+    command = ["unshare", "--map-root-user", "--net", "sh", "-c", _A_HOST, sys.executable]
+    done = subprocess.run([*command, *own, *others], capture_output=True, text=True, check=False)
+    if done.returncode == 99 or done.stderr.startswith("unshare:"):
+        pytest.skip(f"needs user and network namespaces: {done.stderr.strip()}")
+    assert done.stdout.split() == own, done.stderr
 
 
 class _Rows:

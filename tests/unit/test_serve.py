@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import structlog
@@ -21,13 +23,16 @@ from bascule.bootstrap.serve import serve
 from bascule.errors import ConfigurationError, Conflict
 from bascule.identity.passwords import Argon2Passwords
 from bascule.identity.proofs import IdentityProofs
-from bascule.services.act import Services
+from bascule.interfaces import Transaction
+from bascule.services.act import Act, Services
 from bascule.services.clocks import SystemClock
+from bascule.services.fleet import hash_token
 from bascule.services.hub import Hub
 from bascule.services.set_up import FirstOwner, SetUp, SetUpDone, link_of
 from bascule.services.sign_in import Visit
 from bascule.store.open import open_store
 
+T = TypeVar("T")
 Started = Callable[[Sequence[tuple[str, int]]], None]
 
 
@@ -110,6 +115,47 @@ def test_a_link_that_opens_nothing_any_more_leaves_the_directory(
     file.write_text(file.read_text().replace("link=", "link=x"))
     started_once(False)
     assert not file.exists()
+
+
+@pytest.mark.parametrize("is_file_kept", [True, False])
+def test_an_administrator_who_was_deleted_does_not_come_back(
+    tmp_path: Path, started_once: Callable[[bool], str], is_file_kept: bool
+) -> None:
+    """A later start makes no Owner: not by a secret that may have leaked, nor a new one."""
+    started_once(False)
+    file = tmp_path / "data" / "admin.json"
+    administrator = json.loads(file.read_text())["client_id"]
+    _within(tmp_path, lambda tx, _: tx.delete_principal(administrator))
+    if not is_file_kept:
+        file.unlink()
+    before = file.read_text() if is_file_kept else None
+    started_once(False)
+    assert not _within(tmp_path, lambda tx, _: tx.service_principals())
+    assert (file.read_text() if file.exists() else None) == before
+
+
+def test_a_first_start_that_was_killed_before_its_commit_is_made_anew(
+    tmp_path: Path, started_once: Callable[[bool], str]
+) -> None:
+    """EDGES A26: what admin.json says is what the database holds, however often it began."""
+    file = tmp_path / "data" / "admin.json"
+    file.parent.mkdir(0o700)
+    file.write_text("{}")  # of an installation that was never committed
+    started_once(False)
+    told = json.loads(file.read_text())
+    made = _within(tmp_path, lambda tx, _: tx.installation())
+    assert made is not None
+    assert told["subscription_id"] == made.subscription_id
+    (held,) = _within(tmp_path, lambda tx, _: tx.credentials_of(told["client_id"]))
+    assert held.proof == hash_token(told["client_secret"])
+
+
+def _within(tmp_path: Path, work: Callable[[Transaction, Act], T]) -> T:
+    store = open_store(tmp_path / "data" / "bascule.db")
+    try:
+        return asyncio.run(Services(store, SystemClock(), Hub()).perform(work))
+    finally:
+        store.close()
 
 
 def _another(data: Path) -> Result:

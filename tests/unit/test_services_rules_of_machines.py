@@ -9,13 +9,21 @@ from datetime import timedelta
 
 import pytest
 
+from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.events import PolicyChanged, PolicyCreated, fact_name
-from bascule.domain.machine import OnExpiry
-from bascule.domain.net import AddressPrefix
+from bascule.domain.machine import ClosedPort, Machine, OnExpiry
+from bascule.domain.net import (
+    Address,
+    AddressPrefix,
+    PortKey,
+    TransportProtocol,
+    parse_address,
+)
 from bascule.domain.policy import PortRule, RuleProtocol
 from bascule.errors import InvalidInput, NotFound, PreconditionFailed
 from bascule.interfaces import EventFilter, Transaction
 from bascule.services.act import Act, ServerPlace
+from bascule.services.fleet import SHUTS_SERVER_OFF, Report, take_report
 from bascule.services.machines import MachineDraft, put_machine
 from bascule.services.policies import put_machine_rules, put_rules_of_machines, rules_tag
 from bascule.services.rehearsal import rehearse
@@ -127,6 +135,79 @@ def test_what_is_learnt_later_of_a_machine_blocks_its_own_rules_alone(
     assert problem.target.startswith("properties.virtualMachines[1]")
     with pytest.raises(InvalidInput, match="db-1"):
         world.put(kill, name="another")
+
+
+SERVER = parse_address("10.0.0.9")
+
+
+@pytest.fixture
+def beside(world: World) -> World:
+    """Where the server listens on port 8443 of 10.0.0.9, and policies name it for other hosts."""
+    place = ServerPlace(frozenset({8443}), lambda each: each == SERVER)
+    world.services = replace(world.services, place=place)
+    world.put(rules(world.web, 22), rules(world.db, 22, 8443))
+    return world
+
+
+def _move(world: World, machine: Machine, *addresses: Address) -> None:
+    draft = MachineDraft(addresses=(*machine.addresses, *addresses))
+    world.do(lambda tx, act: put_machine(tx, act, machine.id, draft, "local"))
+
+
+def test_a_machine_whose_policy_would_shut_the_server_does_not_become_its_host(
+    beside: World,
+) -> None:
+    """EDGES A4: as the policy would be refused for a machine with that address."""
+    with pytest.raises(
+        InvalidInput, match=r"10\.0\.0\.9 is this server's own.*port 8443"
+    ) as caught:
+        _move(beside, beside.db, SERVER)
+    assert "bascule policy remove db-1" in caught.value.advice
+    _move(beside, beside.db, parse_address("10.0.0.10"))
+    _move(beside, beside.web, SERVER)
+    beside.put(rules(beside.web, 22), rules(beside.db, 22))
+    _move(beside, beside.db, SERVER)
+
+
+def test_what_is_learnt_of_the_servers_host_does_not_keep_it_from_being_changed(
+    world: World,
+) -> None:
+    """It has the address already, and the server listens elsewhere since."""
+    world.put(rules(world.db, 8443))
+    own = world.db.addresses
+    place = ServerPlace(frozenset({8443}), lambda each: each in own)
+    world.services = replace(world.services, place=place)
+    _move(world, world.db, parse_address("10.0.0.10"))
+
+
+@pytest.mark.parametrize(
+    ("address", "shut", "is_told"),
+    [
+        ("10.0.0.9", "TCP", True),
+        ("10.0.0.2", "TCP", False),
+        ("", "TCP", False),
+        ("10.0.0.9", "UDP", False),
+    ],
+)
+def test_an_agent_beside_the_server_that_shuts_it_off_is_a_weakness(
+    beside: World, address: str, shut: str, is_told: bool
+) -> None:
+    """EDGES A4: learnt when it calls from there, the port is closed and the machine says so."""
+    port = PortKey(TransportProtocol(shut), 8443)
+    agent = Subject(beside.db.uid, PrincipalKind.AGENT, "db-1", address)
+
+    def told(*closed: ClosedPort) -> list[str]:
+        report = Report(1, frozenset(), weaknesses=("nft is old",), closed=frozenset(closed))
+        beside.do(lambda tx, act: take_report(tx, act, beside.db.uid, report), agent)
+        point = beside.see(lambda reader: reader.enforcement_point(beside.db.uid))
+        assert point is not None
+        return list(point.weaknesses)
+
+    first, *more = told(ClosedPort(port, OnExpiry.KEEP))
+    assert first == "nft is old"
+    assert [each.startswith(SHUTS_SERVER_OFF) for each in more] == [True] * is_told
+    assert all("8443" in each for each in more)
+    assert told() == ["nft is old"], "when it is open again, it is said no more"
 
 
 def test_a_machine_that_is_not_known_changes_nothing(world: World) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pyotp
@@ -19,6 +22,7 @@ from bascule.domain.scopes import subscription_scope
 from bascule.domain.sign_in import FactorKind
 from bascule.domain.times import format_utc
 from bascule.interfaces import EventFilter
+from bascule.services import own_sign_in
 from bascule.services.sign_in import PasswordAccepted, SignInRefused, Visit
 from tests.support.authenticator import Authenticator
 from tests.wire.house import BASCULE, House
@@ -280,6 +284,56 @@ def test_a_ticket_enrols_one_passkey_of_its_own_user(anna: Person) -> None:
     assert code_of(anna.post("passkeys", **sent)) == "InvalidTicket"
     assert len(anna.call("GET", f"{ME}/factors").json()["passkeys"]) == 1
     assert bert.call("GET", f"{ME}/factors").json()["passkeys"] == []
+
+
+@pytest.mark.parametrize("way", ["password", "signOut"])
+@pytest.mark.parametrize("what", ["passkey", "totp", "password"])
+def test_a_body_that_comes_after_the_token_was_voided_changes_nothing(
+    anna: Person, what: str, way: str
+) -> None:
+    """A thief had begun, and sends the rest when his victim has thrown him out."""
+    thief, begun = anna.client, anna.post("passkeys/begin", proof=PROVEN).json()
+    secret = str(anna.post("totp", proof=PROVEN).json()["secret"])
+    created = Authenticator().create(begun["options"])
+    path, body = {
+        "passkey": (
+            "passkeys",
+            {"ticket": begun["ticket"], "credential": created, "name": "thief's"},
+        ),
+        "totp": ("totp/confirm", {"code": anna.code(secret)}),
+        "password": ("password", {"proof": PROVEN, "password": NEXT}),
+    }[what]
+
+    def void() -> None:
+        anna.client = anna.signed_in()
+        if way == "password":
+            changed = {"password": "four words of hers", "proof": PROVEN}
+            assert anna.call("PUT", f"{ME}/password", changed).status_code == 204
+        else:
+            assert anna.post("signOut").status_code == 204
+
+    def slowly() -> Iterator[bytes]:
+        text = json.dumps(body).encode()
+        yield text[:9]
+        other = threading.Thread(target=void)
+        other.start()
+        other.join()
+        yield text[9:]
+
+    answer = thief.request(
+        "PUT" if what == "password" else "POST",
+        f"{anna.house.subscription}{ME}/{path}",
+        params={"api-version": BASCULE},
+        content=slowly(),
+        headers={"Content-Type": "application/json"},
+    )
+    is_proof_old = (what, way) == ("password", "password")
+    assert answer.status_code == (403 if is_proof_old else 401), answer.text
+    ways = anna.house.see(lambda reader: own_sign_in.ways_in(reader, anna.id))
+    assert (ways.passkeys, ways.totp) == ([], None)
+    anna.client = anna.signed_in()
+    known = PASSWORD if way == "signOut" else "four words of hers"
+    assert isinstance(anna.begin(known), PasswordAccepted)
 
 
 def test_anothers_passkey_cannot_be_removed_or_taken_over(anna: Person) -> None:

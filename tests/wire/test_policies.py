@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.wire.house import COMPUTE, JIT, House, port_rule
+from tests.wire.house import BASCULE, COMPUTE, JIT, House, port_rule
 from tests.wire.swagger import check
 
 
@@ -270,6 +270,38 @@ def test_updating_until_every_point_that_is_there_has_reported(web: House) -> No
     web.report(agent, uid)
     got = web.call("GET", web.policy(), version=JIT).json()["properties"]
     assert (got["provisioningState"], got["bascule"]["away"]) == ("Succeeded", [])
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_what_others_have_still_to_apply_is_not_forgotten_when_one_leaves(
+    web: House, is_deleted: bool
+) -> None:
+    """The policy said Succeeded and nobody away, while the other's port was open yet."""
+    uids = {name: web.add_machine(name) for name in ("web-1", "db-1")}
+    agents = {name: web.enrol(name) for name in uids}
+    for name, uid in uids.items():
+        web.report(agents[name], uid)
+    body = policy_of(web, port_rule())
+    body["properties"]["virtualMachines"].append(
+        {"id": web.machine("db-1"), "ports": [port_rule()]}
+    )
+    assert web.call("PUT", web.policy(), body, JIT).status_code == 200
+    below = "" if is_deleted else "/providers/Bascule.Access/machineRules/default"
+    version = COMPUTE if is_deleted else BASCULE
+    answer = web.call("DELETE", web.machine("web-1") + below, version=version)
+    assert answer.status_code in (200, 204), answer.text
+
+    def told() -> tuple[str, list[str]]:
+        got = web.call("GET", web.policy(), version=JIT).json()["properties"]
+        return got["provisioningState"], got["bascule"]["away"]
+
+    if not is_deleted:
+        web.report(agents["web-1"], uids["web-1"])
+    assert told() == ("Updating", [])
+    web.clock.pass_time(31)
+    assert told() == ("Succeeded", [web.machine("db-1")])
+    web.report(web.client_of(web.agent_token(uids["db-1"])), uids["db-1"])
+    assert told() == ("Succeeded", [])
 
 
 def test_a_machine_of_another_location_is_refused(web: House) -> None:

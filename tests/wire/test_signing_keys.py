@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from httpx2 import ASGITransport, AsyncClient
 
 from bascule.bootstrap import HostParts
 from bascule.bootstrap.admin import admin
 from bascule.cli.main import invoke
-from tests.wire.house import BASCULE, House
+from bascule.domain.events import SigningKeyRotated
+from bascule.errors import Unavailable
+from bascule.identity.signing_keys import SigningKeys
+from bascule.interfaces import EventFilter, Transaction
+from bascule.services.act import Services
+from bascule.services.clocks import SystemClock
+from bascule.services.hub import Hub
+from bascule.services.installation import ensure_installation
+from bascule.store.open import open_store
+from tests.wire.house import BASCULE, BASE, COMPUTE, JIT, House, port_rule
+from tests.wire.test_agents import Listener
 
 ROTATE = "/providers/Microsoft.Authorization/signingKeys/current/rotate"
 
@@ -40,6 +54,110 @@ def test_a_stolen_key_is_forgotten_at_once(own: House) -> None:
     assert own.call("GET", "/resourceGroups").status_code == 401
     own.client = own.client_of(own.service_token())
     assert own.call("GET", "/resourceGroups").status_code == 200
+
+
+def test_a_stream_ends_when_its_key_is_forgotten(own: House) -> None:
+    """EDGES B5: at once, and not with the token's end or at its machine's next change."""
+    uid = own.add_machine("web-1")
+    own.enrol("web-1")
+
+    async def run() -> None:
+        listener, kept = Listener(own, uid), Listener(own, uid)
+        await listener.until(1)
+        async with AsyncClient(transport=ASGITransport(own.app), base_url=BASE) as caller:
+            path, params = own.subscription + ROTATE, {"api-version": BASCULE}
+            caller.headers["Authorization"] = own.client.headers["Authorization"]
+            assert (await caller.post(path, params=params)).status_code == 200
+            await asyncio.sleep(0.1)
+            assert not listener.task.done(), "what the old key signed stays good"
+            answer = await caller.post(path, params=params, json={"forget": True})
+            assert answer.status_code == 200
+        async with asyncio.timeout(5):
+            await asyncio.gather(listener.task, kept.task)
+
+    asyncio.run(run())
+
+
+def test_a_wait_ends_when_its_key_is_forgotten(own: House) -> None:
+    own.add_machine("web-1")
+    rules = {"virtualMachines": [{"id": own.machine("web-1"), "ports": [port_rule()]}]}
+    assert own.call("PUT", own.policy(), {"properties": rules}, JIT).status_code == 200
+    asked = {
+        "virtualMachines": [
+            {"id": own.machine("web-1"), "ports": [{"number": 22, "duration": "PT1M"}]}
+        ]
+    }
+    made = own.call("POST", f"{own.policy()}/initiate", asked, JIT).json()["bascule"]["requestId"]
+    path = f"/providers/Bascule.Access/accessRequests/{made}"
+
+    def forget() -> None:
+        time.sleep(0.5)
+        own.state.tokens.rotate(own.clock.now(), forget=True)
+
+    other = threading.Thread(target=forget)
+    other.start()
+    began = time.monotonic()
+    answer = own.call("GET", path, params={"waitSeconds": "20"})
+    other.join()
+    assert answer.status_code == 401, answer.text
+    assert time.monotonic() - began < 5
+
+
+def test_a_body_that_comes_after_its_key_was_forgotten_does_nothing(own: House) -> None:
+    def slowly() -> Iterator[bytes]:
+        yield b'{"tags":'
+        own.state.tokens.rotate(own.clock.now(), forget=True)
+        yield b' {"a": "b"}}'
+
+    answer = own.client.put(
+        own.machine("web-1"),
+        params={"api-version": COMPUTE},
+        content=slowly(),
+        headers={"Content-Type": "application/json"},
+    )
+    assert answer.status_code == 401, answer.text
+    assert own.events("MachineAdded") == []
+
+
+def test_a_rotation_that_is_not_on_record_says_what_is_so(
+    own: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key is in force though the commit failed: "nothing was changed" would be a lie."""
+    write = own.store.write
+
+    async def full(work: Callable[[Transaction], object]) -> object:
+        def doomed(tx: Transaction) -> None:
+            work(tx)
+            raise Unavailable("The disk is full.", advice="Nothing was changed.")
+
+        return await write(doomed)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(own.store, "write", full)
+        answer = own.call("POST", ROTATE, {"forget": True})
+    assert answer.status_code == 503
+    kid = own.state.tokens.jwks(own.clock.now())["keys"][0]["kid"]
+    assert f"signed with the key {kid} from now on, but that is not on record" in answer.text
+    assert "Nothing was changed" not in answer.text
+    assert own.call("GET", "/resourceGroups").status_code == 401
+    own.client = own.client_of(own.service_token())
+    assert own.call("POST", ROTATE).json()["properties"]["previousKeyId"] == kid
+
+
+def test_offline_it_is_on_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    services = Services(open_store(tmp_path / "bascule.db"), SystemClock(), Hub())
+    asyncio.run(services.perform(ensure_installation))
+    kid = SigningKeys(tmp_path).kid
+    services.store.close()
+    assert invoke(admin, HostParts(), ["rotate-signing-key", "--data", str(tmp_path), "--now"]) == 0
+    made = SigningKeys(tmp_path).kid
+    assert f"with the key {made} from now on" in capsys.readouterr().out
+    store = open_store(tmp_path / "bascule.db")
+    found = asyncio.run(
+        store.read(lambda reader: list(reader.events(EventFilter(kinds=("SigningKeyRotated",)))))
+    )
+    store.close()
+    assert [event.fact for _, event in found] == [SigningKeyRotated(kid, made, True)]
 
 
 def test_it_needs_the_right_to(own: House) -> None:

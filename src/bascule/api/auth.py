@@ -170,7 +170,9 @@ class Call:
         return None if reach.covers(subscription_scope(self.subscription_id).key) else reach
 
     def check_proof(self) -> None:
-        """Raise AuthenticationFailed when the token was revoked since: for calls that last."""
+        """Raise AuthenticationFailed when the token was revoked since, or the key that signed it
+        was forgotten: for calls that last.
+        """
         self.glance(lambda reader: self._prove(reader, self.now))
 
     def check_admission(self) -> None:
@@ -179,6 +181,7 @@ class Call:
 
     def _prove(self, reader: Reader, now: datetime) -> None:
         token = self.token
+        self.state.tokens.check_key(token, now)
         found = find_principal(reader, token.kind, token.principal_id, now, token.family_id)
         subject_of(token, found, self.subject.address)
 

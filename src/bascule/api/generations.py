@@ -3,8 +3,8 @@
 Server-sent events (WHATWG HTML 9.2), as lean as ASGI allows: no generator, no task group,
 one small task that waits for the other side to hang up. It says only that a newer
 generation exists (EDGES A8); a lost hint costs a poll. It ends with the token that opened
-it (A13), when the server stops, and when the machine or the agent's key is not known any
-more.
+it (A13), when the server stops, and when the machine, the agent's key or the key that signed
+the token is not known any more.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from bascule.errors import BasculeError
 from bascule.identity.authenticate import name_of_proof
-from bascule.identity.tokens import AccessToken
+from bascule.identity.tokens import AccessToken, TokenIssuer
 from bascule.interfaces import Reader
 from bascule.services.act import Services
 from bascule.services.hub import machine_topic, wait_for
@@ -35,11 +35,14 @@ _HEADERS = [
 class GenerationStream(Response):
     """A response that lasts, as long as the token that asked for it and the key behind it."""
 
-    def __init__(self, services: Services, machine_uid: str, token: AccessToken) -> None:
+    def __init__(
+        self, services: Services, tokens: TokenIssuer, machine_uid: str, token: AccessToken
+    ) -> None:
         self.status_code = 200
         self.background = None
         self.raw_headers = list(_HEADERS)
         self._services = services
+        self._tokens = tokens
         self._uid = machine_uid
         self._token = token
 
@@ -91,6 +94,8 @@ class GenerationStream(Response):
         point = reader.enforcement_point(self._uid)
         if point is None or name_of_proof(point.public_key) != self._token.credential:
             return None  # whoever takes the key away wakes this stream (EDGES B5)
+        if not self._tokens.is_of_known_key(self._token, self._services.clock.now()):
+            return None  # likewise
         return reader.generation(self._uid)
 
 

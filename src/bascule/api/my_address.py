@@ -13,6 +13,8 @@ from bascule.api.origin import Proxies
 from bascule.domain.net import Address, AddressPrefix, parse_address
 from bascule.errors import InvalidInput
 
+DISCARD = 9  # RFC 863; any port would do
+
 
 def source_of_caller(address: str, proxies: Proxies) -> AddressPrefix:
     """The caller's address as a source; raise InvalidInput when it cannot be meant.
@@ -52,11 +54,19 @@ def _why_not(address: Address) -> str:
 
 
 def is_own_address(address: Address) -> bool:
-    """Does this host have the address? Only a local one can be bound (bind(2): EADDRNOTAVAIL)."""
+    """Does this host have the address? No packet is sent.
+
+    That it can be bound says nothing where ip_nonlocal_bind is set, as for keepalived. So IPv4
+    is asked for the interface that has it (ip(7), IP_MULTICAST_IF); on IPv6 an own address is
+    reached from itself (RFC 6724 5, rule 1), which on IPv4 a secondary one is not.
+    """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.bind((str(address), 0))
+            if family == socket.AF_INET:
+                probe.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, address.packed)
+                return True
+            probe.connect((str(address), DISCARD))
+            return parse_address(probe.getsockname()[0]) == address
     except OSError:
         return False
-    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from functools import partial
 from pathlib import Path
 
 import click
@@ -83,25 +84,20 @@ def rotate_signing_key(data: Path, now: bool) -> None:
     What the key of before has signed stays good until it ends, an hour at most. After a
     theft of the key say --now: everybody signs in again. The act is on record.
     """
-    from bascule.domain.events import SigningKeyRotated
     from bascule.identity.signing_keys import SigningKeys
-    from bascule.services.act import Act, Services
+    from bascule.services.act import Services
     from bascule.services.clocks import SystemClock
     from bascule.services.hub import Hub
+    from bascule.services.tokens import rotate_signing_key as rotate_key
     from bascule.store.open import open_store
 
     if not (data / DATABASE).exists():
         raise ConfigurationError(f"There is no installation in {data}.")
     lock = open_data_directory(data)
-    keys = SigningKeys(data)
+    rotate = partial(SigningKeys(data).rotate, forget=now)
     store = open_store(data / DATABASE)
-
-    def work(tx: Transaction, act: Act) -> str:
-        before, made = keys.rotate(act.now, forget=now)
-        act.record(tx, SigningKeyRotated(before, made, now))
-        return made
-
-    kid = asyncio.run(Services(store, SystemClock(), Hub()).perform(work))
+    services = Services(store, SystemClock(), Hub())
+    _, kid = asyncio.run(rotate_key(services.perform, rotate, is_forgotten=now))
     store.close()
     del lock
     click.echo(f"Tokens are signed with the key {kid} from now on.")

@@ -57,24 +57,24 @@ def check_own(path: Path) -> None:
 
 
 class AdminFile:
-    """``admin.json``: the first credentials, written before the database knows them.
+    """``admin.json``: the credentials of the administrator that a fresh installation has.
 
-    That order lets a start that was killed between the two go on: what is in the file
-    becomes what the database holds. A file that its owner took away is not made anew.
+    Written before the commit that makes both: a start that was killed between the two makes
+    them anew. Afterwards ``bascule admin recover`` alone does: an administrator who was
+    deleted stays so, and a file that its owner took away is not made again.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def ensure(self, tx: Transaction, act: Act, endpoint: str, ca_file: Path) -> Installation:
+        existing = tx.installation()
+        if existing is not None:
+            return existing
         installation = ensure_installation(tx, act)
-        found = self._read()
-        if found is None and tx.service_principals(limit=1):
-            return installation
-        client_id, secret = found or (str(uuid.uuid4()), self.new_secret())
-        if tx.service_principal(client_id) is None:
-            self.write(installation, endpoint, ca_file, client_id, secret)
-            set_administrator(tx, act, client_id, hash_token(secret))
+        client_id, secret = str(uuid.uuid4()), self.new_secret()
+        self.write(installation, endpoint, ca_file, client_id, secret)
+        set_administrator(tx, act, client_id, hash_token(secret))
         return installation
 
     @staticmethod
@@ -104,15 +104,3 @@ class AdminFile:
             indent=2,
         )
         write_atomically(self._path, body + "\n")
-
-    def _read(self) -> tuple[str, str] | None:
-        try:
-            data = json.loads(self._path.read_text())
-            return str(data["client_id"]), str(data["client_secret"])
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError) as error:
-            raise ConfigurationError(
-                f"{self._path} cannot be read: {error}.",
-                advice="Make new credentials: bascule admin recover --data DIR.",
-            ) from error

@@ -50,6 +50,7 @@ class AccessToken:
     audience: str
     credential: str  # names the secret, key or epoch that was the proof
     id: str  # jti
+    key_id: str  # kid of the key that signed it
     issued_at: datetime
     expires_at: datetime
     family_id: str = ""  # a person's: the sign-in that it came of
@@ -157,9 +158,8 @@ class TokenIssuer:
 
         ``is_for_graph``: it may also be one that is good for nothing but the Graph's routes.
         """
-        kid, said = self._said(token)
-        if self._keys.find(kid, now) is None:
-            raise _not_ours()
+        said = self._said(token)
+        self.check_key(said, now)
         if said.tenant_id != realm.tenant_id:
             raise _invalid("it is of another tenant", "InvalidAuthenticationTokenTenant")
         if not realm.is_issuer(said.issuer):
@@ -173,12 +173,20 @@ class TokenIssuer:
             raise _invalid("it is from the future: this server's clock went back")
         return said
 
+    def check_key(self, said: AccessToken, now: datetime) -> None:
+        """Raise AuthenticationFailed when the key of a token has been forgotten, or is over."""
+        if not self.is_of_known_key(said, now):
+            raise _not_ours()
+
+    def is_of_known_key(self, said: AccessToken, now: datetime) -> bool:
+        return self._keys.find(said.key_id, now) is not None
+
     def _sign(self, typ: str, claims: Mapping[str, Any]) -> str:
         header = {"alg": ALGORITHM, "typ": typ, "kid": self._keys.kid}
         return jwt.encode(header, dict(claims), self._keys.signing, algorithms=[ALGORITHM])
 
-    def _read(self, token: str) -> tuple[str, AccessToken]:
-        """The kid and what the token says, its signature checked by that one of our keys."""
+    def _read(self, token: str) -> AccessToken:
+        """What the token says, its signature checked by the one of our keys that it names."""
         if len(token) > LONGEST_TOKEN or not token.isascii():
             raise _not_ours()
         try:
@@ -191,13 +199,13 @@ class TokenIssuer:
             raise _not_ours() from error
         if decoded.header != {"alg": ALGORITHM, "typ": TOKEN_TYPE, "kid": kid}:
             raise _not_ours()
-        return str(kid), _claims_of(decoded.claims)
+        return _claims_of(decoded.claims, str(kid))
 
 
 _EVER = datetime.min.replace(tzinfo=UTC)  # before any key was retired: whether it still counts is
 
 
-def _claims_of(claims: Mapping[str, Any]) -> AccessToken:
+def _claims_of(claims: Mapping[str, Any], key_id: str) -> AccessToken:
     """The claims as a value; another kind of token that our key signed is refused."""
     try:
         kind = PrincipalKind(claims["kind"])
@@ -216,6 +224,7 @@ def _claims_of(claims: Mapping[str, Any]) -> AccessToken:
             audience,
             credential,
             token_id,
+            key_id,
             datetime.fromtimestamp(claims["iat"], UTC),
             datetime.fromtimestamp(claims["exp"], UTC),
             family_id,

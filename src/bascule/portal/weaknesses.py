@@ -2,7 +2,7 @@
 
 An agent tells sentences, of whatever version it is: those that are known by how they begin
 are said in the portal's words, others as they came. What is not here: the sentences, which
-are the agent's (``drivers``, ``agent``).
+are the agent's (``drivers``, ``agent``) and the server's (``services.fleet``).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ BEGINNINGS: Mapping[str, str] = {
     "Tracked connections cannot be listed": "weakness.no_conntrack",
     "the socket that owns the firewall table": "weakness.not_held",
     "the server's record was changed": "weakness.record",
+    "the port that the server listens on": "weakness.shuts_server_off",
 }
 _OWN_RANGE = re.compile(r"port (\d+)/(?:tcp|udp) is shut and lies in this host's range")
 

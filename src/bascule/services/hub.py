@@ -56,14 +56,18 @@ class Hub:
             self._set(request_topic(request_id))
         self._set(CHANGES)
 
+    def wake_all(self) -> None:
+        """Everybody, to look anew at whether he may wait on."""
+        for topic in list(self._waiters):
+            self._set(topic)
+
     def listeners(self, topic: str) -> int:
         return len(self._waiters.get(topic, ()))
 
     def close(self) -> None:
         """Wake everybody for the last time."""
         self._is_closing = True
-        for topic in list(self._waiters):
-            self._set(topic)
+        self.wake_all()
 
     def _set(self, topic: str) -> None:
         for event in self._waiters.get(topic, ()):

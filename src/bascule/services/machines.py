@@ -18,7 +18,7 @@ from bascule.interfaces import Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.assignments import forget_scope
 from bascule.services.grants import end_grants
-from bascule.services.policies import write_policy
+from bascule.services.policies import check_addresses, write_policy
 from bascule.services.timeline import machine_came, machine_went
 
 
@@ -35,7 +35,10 @@ class MachineDraft:
 def put_machine(
     tx: Transaction, act: Act, machine_id: ResourceId, draft: MachineDraft, default_location: str
 ) -> tuple[Machine, bool]:
-    """Create or change a machine; True when it is new. Its uid never changes."""
+    """Create or change a machine; True when it is new. Its uid never changes.
+
+    Raises InvalidInput for an address with which a policy would shut the server off.
+    """
     before = tx.machine(machine_id)
     groups = {name.casefold(): name for name in tx.resource_groups()}
     if machine_id.resource_group.casefold() not in groups:
@@ -53,6 +56,9 @@ def put_machine(
         tags=canonical_tags(_first(draft.tags, before.tags if before else None, {})),
         created_at=before.created_at if before else act.now,
     )
+    if before is not None:
+        came = set(machine.addresses) - set(before.addresses)
+        check_addresses(tx, act.place, machine, sorted(came, key=str))
     tx.put_machine(machine)
     if before is None:
         machine_came(tx, act, machine)

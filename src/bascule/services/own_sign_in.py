@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import ceil
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.events import (
@@ -84,6 +84,15 @@ def ways_in(reader: Reader, user_id: str) -> WaysIn:
     )
 
 
+class Caller(Protocol):
+    """Who changes his own, and is proved once more in the transaction: a body may come late."""
+
+    @property
+    def subject(self) -> Subject: ...
+
+    async def perform(self, work: Callable[[Transaction, Act], T]) -> T: ...
+
+
 class OwnSignIn:
     """Use cases of people about themselves. Use from one event loop."""
 
@@ -91,30 +100,30 @@ class OwnSignIn:
         self._sign_in, self._services, self._proofs = sign_in, sign_in.services, sign_in.proofs
 
     async def change_password(
-        self, subject: Subject, proof: Proof, password: str, visit: Visit
+        self, caller: Caller, proof: Proof, password: str, visit: Visit
     ) -> None:
         """Take a new password; every token of the user is void from then on."""
-        user = await self._user(subject)
+        user = await self._user(caller.subject)
         check_password(password, user)
         await self._prove(user, proof, visit)
         hashed = await self._proofs.passwords.hash(password)
-        await self._act(subject, visit, lambda tx, act: set_password(tx, act, user.id, hashed))
+        await caller.perform(lambda tx, act: set_password(tx, act, user.id, hashed))
 
-    async def begin_totp(self, subject: Subject, proof: Proof, visit: Visit) -> NewTotp:
+    async def begin_totp(self, caller: Caller, proof: Proof, visit: Visit) -> NewTotp:
         """A new secret, which counts from its first right code on; until then an old one does."""
-        user = await self._user(subject)
+        user = await self._user(caller.subject)
         await self._prove(user, proof, visit)
         made = self._proofs.totp.new(user)
 
         def work(tx: Transaction, act: Act) -> None:
             tx.put_totp(TotpFactor(user.id, False, made.sealed, act.now))
 
-        await self._act(subject, visit, work)
+        await caller.perform(work)
         return made
 
-    async def confirm_totp(self, subject: Subject, code: str, visit: Visit) -> None:
+    async def confirm_totp(self, caller: Caller, code: str) -> None:
         """Take the first code; raise InvalidInput for a wrong one, Conflict when nothing waits."""
-        user = await self._user(subject)
+        user = await self._user(caller.subject)
 
         def work(tx: Transaction, act: Act) -> None:
             waiting = tx.totp(user.id, is_active=False)
@@ -137,18 +146,18 @@ class OwnSignIn:
             tx.put_totp(replace(waiting, is_active=True, last_step=step))
             _record(tx, act, user, FactorEnrolled(user.id, user.name, FactorKind.TOTP))
 
-        await self._act(subject, visit, work)
+        await caller.perform(work)
 
-    async def remove_totp(self, subject: Subject, proof: Proof, visit: Visit) -> bool:
-        user = await self._user(subject)
+    async def remove_totp(self, caller: Caller, proof: Proof, visit: Visit) -> bool:
+        user = await self._user(caller.subject)
         await self._prove(user, proof, visit)
-        return await self._act(subject, visit, lambda tx, act: _remove_totp(tx, act, user))
+        return await caller.perform(lambda tx, act: _remove_totp(tx, act, user))
 
     async def make_recovery_codes(
-        self, subject: Subject, proof: Proof, visit: Visit
+        self, caller: Caller, proof: Proof, visit: Visit
     ) -> Sequence[str]:
         """A new set, to be shown once; the earlier one is void."""
-        user = await self._user(subject)
+        user = await self._user(caller.subject)
         await self._prove(user, proof, visit)
         made = self._proofs.recovery.new(user.id)
 
@@ -156,7 +165,7 @@ class OwnSignIn:
             tx.put_recovery_codes(user.id, [digest for _, digest in made], act.now)
             _record(tx, act, user, RecoveryCodesMade(user.id, user.name, len(made)))
 
-        await self._act(subject, visit, work)
+        await caller.perform(work)
         return [code for code, _ in made]
 
     async def begin_passkey(self, subject: Subject, proof: Proof, visit: Visit) -> Ceremony:
@@ -172,11 +181,9 @@ class OwnSignIn:
             )
         return self._proofs.passkeys.begin_registration(user, present, self._services.clock.now())
 
-    async def finish_passkey(
-        self, subject: Subject, key: KeyAnswer, label: str, visit: Visit
-    ) -> Passkey:
+    async def finish_passkey(self, caller: Caller, key: KeyAnswer, label: str) -> Passkey:
         """Keep what the authenticator made; the ticket shows that ``begin_passkey`` had a proof."""
-        user = await self._user(subject)
+        user = await self._user(caller.subject)
         parse_display_name(label, "name")
 
         def work(tx: Transaction, act: Act) -> Passkey:
@@ -196,12 +203,12 @@ class OwnSignIn:
             _record(tx, act, user, FactorEnrolled(user.id, user.name, FactorKind.PASSKEY, label))
             return named
 
-        return await self._act(subject, visit, work)
+        return await caller.perform(work)
 
     async def remove_passkey(
-        self, subject: Subject, passkey_id: str, proof: Proof, visit: Visit
+        self, caller: Caller, passkey_id: str, proof: Proof, visit: Visit
     ) -> None:
-        user = await self._user(subject)
+        user = await self._user(caller.subject)
         await self._prove(user, proof, visit)
 
         def work(tx: Transaction, act: Act) -> None:
@@ -210,7 +217,7 @@ class OwnSignIn:
                 raise NotFound("You have no such passkey.", code="PasskeyNotFound")
             _remove_passkeys(tx, act, user, [passkey])
 
-        await self._act(subject, visit, work)
+        await caller.perform(work)
 
     async def begin_proof(self, subject: Subject) -> Ceremony:
         """What the browser needs to have one of the user's passkeys prove him anew."""
@@ -239,11 +246,6 @@ class OwnSignIn:
         refused = await self._sign_in.prove(user, proof, visit)
         if refused is not None:
             raise refusal(refused)
-
-    async def _act(
-        self, subject: Subject, visit: Visit, work: Callable[[Transaction, Act], T]
-    ) -> T:
-        return await self._services.perform(work, subject, visit.correlation_id)
 
 
 def refusal(refused: SignInRefused) -> BasculeError:

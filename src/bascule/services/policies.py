@@ -16,7 +16,7 @@ from bascule.domain.events import Fact, PolicyChanged, PolicyCreated, PolicyDele
 from bascule.domain.grant import Grant, StatusReason
 from bascule.domain.ids import ResourceId, policy_id
 from bascule.domain.machine import Machine, OnExpiry
-from bascule.domain.net import PortKey, TransportProtocol, is_within
+from bascule.domain.net import Address, PortKey, TransportProtocol, is_within
 from bascule.domain.policy import (
     MachineRules,
     Policy,
@@ -98,15 +98,26 @@ def write_policy(
     for machine in every:
         closed.follow_policies(tx, act, machine, named_before[machine.uid])
         _end_unallowed(tx, act, policy, machine)
-    stored = replace(
-        stored, generations={machine.uid: tx.generation(machine.uid) for machine in every}
-    )
+    generations = _generations_of_others(tx, policy, before)
+    generations |= {machine.uid: tx.generation(machine.uid) for machine in every}
+    stored = replace(stored, generations=generations)
     tx.put_policy(stored)
     fact: Fact = PolicyCreated(str(policy.id), describe(policy))
     if before is not None:
         fact = PolicyChanged(str(policy.id), describe(policy), describe(before.policy))
     act.record(tx, fact, policy.id)
     return stored
+
+
+def _generations_of_others(
+    tx: Transaction, policy: Policy, before: StoredPolicy | None
+) -> dict[str, int]:
+    """What machines that the policy names, or did, may have to apply still since before."""
+    if before is None:
+        return {}
+    named = {rules.machine_id for each in (before.policy, policy) for rules in each.machines}
+    known = tx.machines_of(list(before.generations))
+    return {uid: before.generations[uid] for uid, each in known.items() if each.id in named}
 
 
 def delete_policy(
@@ -430,6 +441,25 @@ def _check_server(
                 "another port, or have the server listen elsewhere (serve --listen).",
                 f"{target}.ports[{p}].number",
             )
+
+
+def check_addresses(
+    tx: Reader, place: ServerPlace, machine: Machine, came: Iterable[Address]
+) -> None:
+    """Raise InvalidInput when an address that came makes it the host of this server, and a
+    policy names for it the port that the server listens on: the same, the other way round.
+    """
+    shut = {r.number for r in closed.rules_naming(tx, machine) if _shuts_server(r, place.ports)}
+    own = [each for each in came if place.is_own_address(each)] if shut else []
+    if own:
+        raise InvalidInput(
+            f"{own[0]} is this server's own address, and a policy names port "
+            f"{', '.join(map(str, sorted(shut)))} of {machine.id.name}, where it listens: closing "
+            "that would shut off every agent and everybody who asks.",
+            code="AddressOfServer",
+            target="addresses",
+            advice=f"Take the port out first: bascule policy remove {machine.id.name}.",
+        )
 
 
 def _shuts_server(rule: PortRule, ports: Collection[int]) -> bool:

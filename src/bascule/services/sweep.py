@@ -50,6 +50,11 @@ def sweep(tx: Transaction, act: Act) -> int:
     """End what is over, withdraw what never opened, and forget memberships that nobody vouches
     for any more; returns how many grants, open ports and memberships that were.
     """
+    return sum(part(tx, act) for part in SWEEPS)
+
+
+def end_due(tx: Transaction, act: Act) -> int:
+    """End the grants that are over and withdraw those that never opened; how many."""
     due = [grant for grant in tx.live_grants() if _due_at(grant, act.now) <= act.now]
     end_grants(
         tx,
@@ -61,7 +66,10 @@ def sweep(tx: Transaction, act: Act) -> int:
     for grant in due:
         if grant.state is GrantState.OPENING:
             _withdraw(tx, act, grant)
-    return len(due) + end_overdue(tx, act) + end_memberships(tx, act)
+    return len(due)
+
+
+SWEEPS = (end_due, end_overdue, end_memberships)
 
 
 def _withdraw(tx: Transaction, act: Act, grant: Grant) -> None:

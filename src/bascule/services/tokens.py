@@ -12,7 +12,9 @@ import base64
 import hashlib
 import hmac
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from bascule.domain import events as facts
 from bascule.domain.access import PrincipalKind, Subject
@@ -28,6 +30,7 @@ from bascule.domain.tokens import (
     SignIn,
     TokenFamily,
 )
+from bascule.errors import Unavailable
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act, actor_of, new_id
 
@@ -230,3 +233,40 @@ def issue_code(tx: Transaction, act: Act, code: AuthorizationCode) -> bool:
 
 def actor_of_user(user: User, origin: Origin) -> Actor:
     return actor_of(Subject(user.id, PrincipalKind.USER, user.name, origin.address, origin.program))
+
+
+# -- the key that signs -----------------------------------------------------------------
+
+KeyIds = tuple[str, str]  # of the key before and of the new one
+
+
+async def rotate_signing_key(
+    perform: Callable[[Callable[[Transaction, Act], KeyIds]], Awaitable[KeyIds]],
+    rotate: Callable[[datetime], KeyIds],
+    *,
+    is_forgotten: bool,
+) -> KeyIds:
+    """Sign with a new key, and put that on record.
+
+    The key comes first: a full disk must not keep a stolen one in force. Raises Unavailable
+    that says so when there is a new key and nothing on record.
+    """
+    done: list[KeyIds] = []
+
+    def work(tx: Transaction, act: Act) -> KeyIds:
+        before, made = rotate(act.now)
+        done.append((before, made))
+        act.record(tx, facts.SigningKeyRotated(before, made, is_forgotten))
+        return before, made
+
+    try:
+        return await perform(work)
+    except Unavailable as error:
+        if not done:
+            raise
+        raise Unavailable(
+            f"Tokens are signed with the key {done[-1][1]} from now on, but that is not on "
+            "record: the database could not be written.",
+            advice="Free some space, or see what else keeps the database from being written; then "
+            "rotate once more, which puts it on record.",
+        ) from error

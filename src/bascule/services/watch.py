@@ -1,25 +1,28 @@
 """The server's own loop: sweep what time ended, note who fell silent or is gone, forget.
 
-Level, not edge: each round reads what is due. A round that fails is logged and tried
-again; the kernel ends what it must meanwhile.
+Level, not edge: each round reads what is due. A part that fails is logged and tried again,
+and keeps none of the others; the kernel ends what it must meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
 from bascule.domain.grant import SILENCE_BOUND
 from bascule.domain.times import format_utc
 from bascule.errors import BasculeError
-from bascule.interfaces import Transaction
 from bascule.interfaces.listing import RECENT
-from bascule.services.act import Act, Services
+from bascule.services.act import Services
 from bascule.services.knocks import forget_old_knocks
 from bascule.services.owners import ending_credentials
 from bascule.services.sweep import (
+    SWEEPS,
     close_orphans,
     forget_old_requests,
     next_due,
@@ -34,30 +37,60 @@ SHORTEST_WAIT = timedelta(milliseconds=5)
 SILENCE_ROUND = timedelta(seconds=5)
 RECENT_ROUND = timedelta(minutes=1)
 OWNERS_ROUND = timedelta(days=1)
+RETRY = timedelta(seconds=5)  # of a part that failed
+
+
+@dataclass(slots=True)
+class _Part:
+    """Something that is done every so often."""
+
+    what: str
+    work: Callable[[], Awaitable[object]]
+    every: timedelta
+    due: float  # by the clock since boot
 
 
 async def watch(services: Services) -> None:
     """Run until cancelled."""
     silent: set[str] = set()
+
+    async def note() -> None:
+        nonlocal silent
+        silent = await services.perform(lambda tx, act: note_silence(tx, act, silent))
+
+    began = services.clock.boottime()
     # While no server ran nobody could report: silence counts from our own start.
-    next_silence = services.clock.boottime() + SILENCE_BOUND.total_seconds()
-    next_recent = next_owners = services.clock.boottime()
+    heard = began + SILENCE_BOUND.total_seconds()
+    orphans = partial(services.perform, close_orphans)
+    knocks = partial(services.perform, forget_old_knocks)
+    parts = (
+        _Part("closing what is gone", orphans, SILENCE_ROUND, heard),
+        _Part("forgetting knocks", knocks, SILENCE_ROUND, heard),
+        _Part("noting who is silent", note, SILENCE_ROUND, heard),
+        _Part("forgetting requests", lambda: _recent_round(services), RECENT_ROUND, began),
+        _Part("warning of endings", lambda: warn_of_endings(services), OWNERS_ROUND, began),
+    )
     while True:
-        try:
-            wait = await _round(services)
-            if services.clock.boottime() >= next_silence:
-                silent = await _silence_round(services, silent)
-                next_silence = services.clock.boottime() + SILENCE_ROUND.total_seconds()
-            if services.clock.boottime() >= next_recent:
-                await _recent_round(services)
-                next_recent = services.clock.boottime() + RECENT_ROUND.total_seconds()
-            if services.clock.boottime() >= next_owners:
-                await warn_of_endings(services)
-                next_owners = services.clock.boottime() + OWNERS_ROUND.total_seconds()
-        except BasculeError as error:
-            log.error("sweep failed", why=error.message)
-            wait = LONGEST_WAIT
+        wait = await _round(services)
+        for part in parts:
+            if services.clock.boottime() >= part.due:
+                is_done = await _is_done(part.what, part.work)
+                every = part.every if is_done else min(RETRY, part.every)
+                part.due = services.clock.boottime() + every.total_seconds()
         await asyncio.sleep(wait.total_seconds())
+
+
+async def _is_done(what: str, work: Callable[[], Awaitable[object]]) -> bool:
+    """Do it. What goes wrong is logged and goes no further: nobody would start the watch anew."""
+    try:
+        await work()
+    except BasculeError as error:
+        log.error("sweep failed", part=what, why=error.message)
+    except Exception:  # a row that somebody damaged, a fault of ours
+        log.exception("sweep failed", part=what)
+    else:
+        return True
+    return False
 
 
 async def warn_of_endings(services: Services) -> None:
@@ -76,13 +109,23 @@ async def warn_of_endings(services: Services) -> None:
 
 
 async def _round(services: Services) -> timedelta:
-    now = services.clock.now()
-    due = await services.look(lambda reader: next_due(reader, now))
-    if due is not None and due <= now:
-        await services.perform(sweep)
-        return SHORTEST_WAIT
-    left = LONGEST_WAIT if due is None else due - now
-    return max(SHORTEST_WAIT, min(LONGEST_WAIT, left))
+    """Sweep what is due, at once, or each by itself when that fails; how long to wait then."""
+    wait = LONGEST_WAIT
+
+    async def whole() -> None:
+        nonlocal wait
+        now = services.clock.now()
+        due = await services.look(lambda reader: next_due(reader, now))
+        if due is not None and due <= now:
+            await services.perform(sweep)
+            wait = SHORTEST_WAIT
+        elif due is not None:
+            wait = max(SHORTEST_WAIT, min(LONGEST_WAIT, due - now))
+
+    if not await _is_done("all", whole):
+        for part in SWEEPS:
+            await _is_done(part.__name__, partial(services.perform, part))
+    return wait
 
 
 async def _recent_round(services: Services) -> None:
@@ -90,12 +133,3 @@ async def _recent_round(services: Services) -> None:
     before = services.clock.now() - RECENT
     while await services.look(lambda reader: reader.has_old_requests(before)):
         await services.perform(forget_old_requests)
-
-
-async def _silence_round(services: Services, silent: set[str]) -> set[str]:
-    def work(tx: Transaction, act: Act) -> set[str]:
-        close_orphans(tx, act)
-        forget_old_knocks(tx, act)
-        return note_silence(tx, act, silent)
-
-    return await services.perform(work)

@@ -83,7 +83,7 @@ def _refusal(why: str) -> Forbidden:
 @router.get(f"{_AGENT}/stream")
 @admits_agents
 async def stream(call: CurrentCall, uid: str) -> Response:
-    return GenerationStream(call.state.services, uid, call.token)
+    return GenerationStream(call.state.services, call.state.tokens, uid, call.token)
 
 
 @router.get(f"{_AGENT}/state")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter, Response
 
 from bascule.api.auth import CurrentCall, GuardedRoute, admits_callers, requires
@@ -9,7 +11,6 @@ from bascule.api.envelope import CompactJson
 from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.fields import Body
 from bascule.domain.actions import SIGNING_KEY_WRITE
-from bascule.domain.events import SigningKeyRotated
 from bascule.errors import Conflict
 from bascule.interfaces import Transaction
 from bascule.services import tokens
@@ -30,13 +31,13 @@ class RotateBody(Body):
 async def rotate_signing_key(call: CurrentCall, body: RotateBody | None = None) -> Response:
     """Sign with a new key; the answer tells both keys' ids."""
     is_forgotten = body is not None and body.forget
-
-    def work(tx: Transaction, act: Act) -> tuple[str, str]:
-        before, made = call.state.tokens.rotate(act.now, forget=is_forgotten)
-        act.record(tx, SigningKeyRotated(before, made, is_forgotten))
-        return before, made
-
-    before, made = await call.perform(work)
+    rotate = partial(call.state.tokens.rotate, forget=is_forgotten)
+    try:
+        before, made = await tokens.rotate_signing_key(
+            call.perform, rotate, is_forgotten=is_forgotten
+        )
+    finally:
+        call.state.services.hub.wake_all()  # streams end whose key is forgotten
     return CompactJson({"properties": {"keyId": made, "previousKeyId": before}})
 
 

@@ -67,7 +67,7 @@ async def change_password(call: CurrentCall, body: NewPasswordBody) -> Response:
     """Every token of the caller is void afterwards, the one of this call too."""
     proof = body.proof.at(call.base_url)
     own = call.state.own_sign_in
-    await own.change_password(call.subject, proof, body.password, _visit(call))
+    await own.change_password(call, proof, body.password, _visit(call))
     return Response(status_code=204)
 
 
@@ -76,14 +76,14 @@ async def change_password(call: CurrentCall, body: NewPasswordBody) -> Response:
 async def begin_totp(call: CurrentCall, body: ProvenBody) -> Response:
     """A new secret, in this answer alone; it counts from its first right code on."""
     proof = body.proof.at(call.base_url)
-    made = await call.state.own_sign_in.begin_totp(call.subject, proof, _visit(call))
+    made = await call.state.own_sign_in.begin_totp(call, proof, _visit(call))
     return CompactJson(new_totp_json(made))
 
 
 @router.post(f"{ME}/totp/confirm")
 @admits_callers
 async def confirm_totp(call: CurrentCall, body: CodeBody) -> Response:
-    await call.state.own_sign_in.confirm_totp(call.subject, body.code, _visit(call))
+    await call.state.own_sign_in.confirm_totp(call, body.code)
     return Response(status_code=204)
 
 
@@ -91,7 +91,7 @@ async def confirm_totp(call: CurrentCall, body: CodeBody) -> Response:
 @admits_callers
 async def remove_totp(call: CurrentCall, body: ProvenBody) -> Response:
     proof = body.proof.at(call.base_url)
-    await call.state.own_sign_in.remove_totp(call.subject, proof, _visit(call))
+    await call.state.own_sign_in.remove_totp(call, proof, _visit(call))
     return Response(status_code=204)
 
 
@@ -100,7 +100,7 @@ async def remove_totp(call: CurrentCall, body: ProvenBody) -> Response:
 async def make_recovery_codes(call: CurrentCall, body: ProvenBody) -> Response:
     """A new set, in this answer alone; the earlier one is void."""
     proof = body.proof.at(call.base_url)
-    codes = await call.state.own_sign_in.make_recovery_codes(call.subject, proof, _visit(call))
+    codes = await call.state.own_sign_in.make_recovery_codes(call, proof, _visit(call))
     return CompactJson({"codes": list(codes)})
 
 
@@ -117,9 +117,7 @@ async def begin_passkey(call: CurrentCall, body: ProvenBody) -> Response:
 @admits_callers
 async def finish_passkey(call: CurrentCall, body: NewPasskeyBody) -> Response:
     """Take what navigator.credentials.create gave; the ticket stands for the proof."""
-    made = await call.state.own_sign_in.finish_passkey(
-        call.subject, body.at(call.base_url), body.name, _visit(call)
-    )
+    made = await call.state.own_sign_in.finish_passkey(call, body.at(call.base_url), body.name)
     return CompactJson(passkey_json(made), 201)
 
 
@@ -127,7 +125,7 @@ async def finish_passkey(call: CurrentCall, body: NewPasskeyBody) -> Response:
 @admits_callers
 async def remove_passkey(call: CurrentCall, passkey_id: str, body: ProvenBody) -> Response:
     proof = body.proof.at(call.base_url)
-    await call.state.own_sign_in.remove_passkey(call.subject, passkey_id, proof, _visit(call))
+    await call.state.own_sign_in.remove_passkey(call, passkey_id, proof, _visit(call))
     return Response(status_code=204)
 
 

@@ -84,7 +84,7 @@ async def change_password(visit: CurrentVisit) -> Response:
                 "The two new passwords differ.", code="PasswordsDiffer", target="again"
             )
         await visit.state.own_sign_in.change_password(
-            visit.subject, read_proof(visit), form.raw("password"), sign_in_visit(visit)
+            visit, read_proof(visit), form.raw("password"), sign_in_visit(visit)
         )
     except BasculeError as error:
         return await _form(visit, "password", error)
@@ -124,7 +124,7 @@ async def begin_totp(visit: CurrentVisit) -> Response:
     try:
         proof = read_proof(visit)
         own = visit.state.own_sign_in
-        made = await own.begin_totp(visit.subject, proof, sign_in_visit(visit))
+        made = await own.begin_totp(visit, proof, sign_in_visit(visit))
     except BasculeError as error:
         return await _form(visit, "totp", error)
     return _show_totp(visit, made.uri)
@@ -136,7 +136,7 @@ async def confirm_totp(visit: CurrentVisit) -> Response:
     """Take the first code; a wrong one shows the same picture again, which came along."""
     code, uri = visit.form.text("code").replace(" ", ""), visit.form.text("uri")
     try:
-        await visit.state.own_sign_in.confirm_totp(visit.subject, code, sign_in_visit(visit))
+        await visit.state.own_sign_in.confirm_totp(visit, code)
     except InvalidInput as error:
         if not _URI.fullmatch(uri):
             raise
@@ -178,7 +178,7 @@ async def ask_to_remove_totp(visit: CurrentVisit) -> Response:
 async def remove_totp(visit: CurrentVisit) -> Response:
     try:
         own = visit.state.own_sign_in
-        await own.remove_totp(visit.subject, read_proof(visit), sign_in_visit(visit))
+        await own.remove_totp(visit, read_proof(visit), sign_in_visit(visit))
     except BasculeError as error:
         return await _form(visit, "totp/remove", error)
     return visit.go(ACCOUNT, "removed")
@@ -199,7 +199,7 @@ async def make_recovery(visit: CurrentVisit) -> Response:
     try:
         own = visit.state.own_sign_in
         proof = read_proof(visit)
-        codes = await own.make_recovery_codes(visit.subject, proof, sign_in_visit(visit))
+        codes = await own.make_recovery_codes(visit, proof, sign_in_visit(visit))
     except BasculeError as error:
         return await _form(visit, "recovery", error)
     return visit.show("account_codes.html", codes=codes)
@@ -249,7 +249,7 @@ async def create_passkey(visit: CurrentVisit) -> Response:
     """The ticket stands for the proof."""
     key = read_key(visit, "ticket", "answer")
     own, name = visit.state.own_sign_in, visit.form.text("name")
-    await own.finish_passkey(visit.subject, key, name, sign_in_visit(visit))
+    await own.finish_passkey(visit, key, name)
     return visit.go(ACCOUNT, "passkey_enrolled")
 
 
@@ -265,7 +265,7 @@ async def remove_passkey(visit: CurrentVisit) -> Response:
     wanted = visit.form.text("id")
     try:
         own = visit.state.own_sign_in
-        await own.remove_passkey(visit.subject, wanted, read_proof(visit), sign_in_visit(visit))
+        await own.remove_passkey(visit, wanted, read_proof(visit), sign_in_visit(visit))
     except NotFound:
         raise
     except BasculeError as error:

@@ -262,6 +262,14 @@ _POLICIES: Mapping[str, Pair] = {
         "Name another port: closing this one would shut off every agent and everybody who asks.",
         "Choisissez un autre port : fermer celui-ci couperait tous les agents et tous les demandeurs.",
     ),
+    "reason.AddressOfServer": (
+        "This is an address of this server itself, and a policy names the port on which it listens.",
+        "C’est une adresse de ce serveur lui-même, et une stratégie mentionne le port sur lequel il écoute.",
+    ),
+    "way.AddressOfServer": (
+        "Take the port out of the policy first: closing it would shut off every agent and everybody who asks.",
+        "Retirez d’abord le port de la stratégie : le fermer couperait tous les agents et tous les demandeurs.",
+    ),
     "reason.PortInPolicy": (
         "A policy names this port.",
         "Une stratégie mentionne ce port.",

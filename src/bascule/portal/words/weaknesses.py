@@ -70,6 +70,16 @@ WORDS: Mapping[str, Pair] = {
             "répertoire d’état (witness.json) ; contrôlez-la avec bascule audit verify --witness."
         ),
     ),
+    "weakness.shuts_server_off": (
+        (
+            "The port that this server itself listens on is shut on its own host: nobody reaches it "
+            "from elsewhere. Take the port out of the policies, or have the server listen elsewhere."
+        ),
+        (
+            "Le port sur lequel ce serveur lui-même écoute est fermé sur son propre hôte : personne ne "
+            "l’atteint d’ailleurs. Retirez le port des stratégies, ou faites écouter le serveur ailleurs."
+        ),
+    ),
     "weakness.own_range": (
         (
             "Port {port} is shut and lies in this host’s range for its own connections: some of them "

@@ -1,0 +1,99 @@
+"""The server's own loop: what one part trips over ends neither it nor the other parts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from bascule.domain.access import PrincipalKind
+from bascule.domain.grant import GrantState
+from bascule.domain.principals import Group, Membership
+from bascule.interfaces import Transaction
+from bascule.services import watch as watching
+from bascule.services.act import Act, new_id
+from bascule.services.watch import watch
+from tests.unit.services_world import BERT, World, rules
+
+
+class Watched(World):
+    """Anna may enter web-1 for ten minutes, and bert is in a group for as long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.put(rules(self.web, 22))
+        self.opened = self.granted(self.web)
+        self.report(self.web, self.opened.id)
+        group = Group(new_id(), "guests", "", self.clock.wall)
+        ends = self.clock.wall + timedelta(minutes=10)
+        member = Membership(group.id, BERT.principal_id, PrincipalKind.SERVICE, "provider", ends)
+
+        def join(tx: Transaction, _: Act) -> None:
+            tx.put_group(group)
+            tx.put_membership(member)
+
+        self.do(join, None)
+
+    def damage(self, statement: str) -> None:
+        self.store._writer.submit(lambda connection: connection.exec_driver_sql(statement)).result()
+
+    def watched(self, seconds: float = 0.3) -> list[str]:
+        """Which parts failed while the loop ran for so long."""
+
+        async def run() -> None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(watch(self.services), seconds)
+
+        with capture_logs() as lines:
+            asyncio.run(run())
+        return [line["part"] for line in lines if line["event"] == "sweep failed"]
+
+    def has_expired(self) -> bool:
+        return self.grant(self.opened).state is not GrantState.OPEN
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
+    monkeypatch.setattr(watching, "LONGEST_WAIT", timedelta(milliseconds=20))
+    made = Watched()
+    yield made
+    made.close()
+
+
+def test_a_damaged_membership_keeps_no_grant_from_its_end(world: Watched) -> None:
+    world.damage("UPDATE memberships SET member_kind = 'nonsense'")
+    world.clock.pass_time(601)
+    failed = world.watched()
+    assert set(failed) == {"all", "end_memberships"}
+    assert len(failed) > 2, "and it goes on"
+    assert world.has_expired()
+    world.damage("UPDATE memberships SET member_kind = 'ServicePrincipal'")
+    world.watched()
+    assert "MembershipEnded" in world.kinds()
+
+
+def test_a_damaged_grant_keeps_no_membership_from_its_end(world: Watched) -> None:
+    world.damage("UPDATE grants SET on_expiry = 'nonsense'")
+    world.clock.pass_time(601)
+    assert {"all", "end_due"} <= set(world.watched())
+    assert "MembershipEnded" in world.kinds()
+
+
+def test_what_fails_beside_the_sweep_is_tried_again_later(
+    world: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at each round, which would fill the log; and the rest of it is done."""
+
+    def trip(_: Transaction, __: Act) -> int:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(watching, "close_orphans", trip)
+    monkeypatch.setattr(watching, "SILENCE_BOUND", timedelta())  # as if we ran for long already
+    world.clock.pass_time(601)
+    assert world.watched() == ["closing what is gone"]
+    assert "AgentWentSilent" in world.kinds()
+    assert world.has_expired()
