@@ -34,6 +34,10 @@ if TYPE_CHECKING:  # loaded when a command is asked for
 
 SSH_PEER_MINUTES = 15
 AGENT_PATIENCE = 6.0  # seconds in which a service manager has started one anew
+STOP_FIRST = (
+    "Stop what is left of it first: systemctl stop bascule-agent, whatever runs 'bascule agent "
+    "run', or the server when it runs with --this-host; then again."
+)
 
 state_option = click.option(
     "--state",
@@ -104,7 +108,8 @@ def run(
     show_default=True,
     help="Where the service's unit is written.",
 )
-def install(server: str, token: str, state: Path, unit_folder: Path) -> None:
+@click.pass_obj
+def install(parts: HostParts, server: str, token: str, state: Path, unit_folder: Path) -> None:
     """Enrol, then install a service that starts before the network.
 
     Inside an ssh session your own address is let in for 15 minutes first, so that closing
@@ -117,8 +122,8 @@ def install(server: str, token: str, state: Path, unit_folder: Path) -> None:
 
     parsed = parse_token(token)
     make_state_directory(state)
-    with stopped_unit(lambda sentence: click.echo(sentence, err=True)):
-        _put_in_place(server, parsed, state, unit_folder)
+    with stopped_unit(_say) as is_let_go:
+        _put_in_place(server, parsed, state, unit_folder, parts if is_let_go else None)
     if not is_systemd_running():
         click.echo(
             "systemd does not run here: start it yourself with 'bascule agent run'.", err=True
@@ -128,18 +133,39 @@ def install(server: str, token: str, state: Path, unit_folder: Path) -> None:
     click.echo(f"Enabled and started {UNIT_NAME}. See it: bascule agent status.")
 
 
-def _put_in_place(server: str, token: EnrolmentToken, state: Path, unit_folder: Path) -> None:
-    """Enrol and write the unit, while no agent runs on that state."""
+def _say(sentence: str) -> None:
+    click.echo(sentence, err=True)
+
+
+def _put_in_place(
+    server: str,
+    token: EnrolmentToken,
+    state: Path,
+    unit_folder: Path,
+    unowned: HostParts | None,
+) -> None:
+    """Enrol and write the unit, while no agent runs on that state.
+
+    ``unowned`` is a host whose table the stopped service has let go of: it is held meanwhile.
+    """
     from bascule.agent.enrolment import enrol
-    from bascule.agent.install import install_unit, is_systemd_running, systemctl, unit_text
+    from bascule.agent.install import (
+        install_unit,
+        is_systemd_running,
+        owned_meanwhile,
+        systemctl,
+        unit_text,
+    )
     from bascule.agent.run import lock_state
     from bascule.client.ssh_peer import ssh_session
 
     session = ssh_session()
     text = unit_text(sys.executable, state)  # before the token is spent
     lock = lock_state(state)
+    held = owned_meanwhile(unowned, _say) if unowned is not None else contextlib.nullcontext()
     try:
-        enrol(state, server.rstrip("/"), token, lambda: _begin_anew(state, session))
+        with held:
+            enrol(state, server.rstrip("/"), token, lambda: _begin_anew(state, session))
         if session is not None:
             click.echo(
                 f"Your ssh session comes from {session[0]}: let in on port {session[1]} for "
@@ -197,6 +223,7 @@ def _open_without_agent(
     """No agent answers: take the table over, or wait for one that is just starting."""
     from datetime import timedelta
 
+    from bascule.agent.install import forget_stored
     from bascule.agent.local_openings import open_without_agent
     from bascule.agent.run import lock_state
     from bascule.services.clocks import SystemClock
@@ -214,6 +241,7 @@ def _open_without_agent(
                 key,
                 (prefix,),
                 timedelta(seconds=seconds),
+                forget_stored,
             )
         except (ConfigurationError, EnforcementFailed) as error:
             refusal = error.message
@@ -232,8 +260,7 @@ def _open_without_agent(
                 time.sleep(0.2)
     raise EnforcementFailed(
         f"No agent answers, and its rules cannot be taken over: {refusal}",
-        advice="Stop what is left of it first: systemctl stop bascule-agent, or the server when "
-        "it runs with --this-host; then again.",
+        advice=STOP_FIRST,
     )
 
 

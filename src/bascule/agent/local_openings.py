@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -106,14 +106,16 @@ def open_without_agent(
     port: PortKey,
     sources: tuple[AddressPrefix, ...],
     duration: timedelta,
+    release_stored: Callable[[], None],
 ) -> None:
     """Take the table over and open; the caller holds the lock on ``state``.
 
+    ``release_stored`` has a service manager give up what it keeps of an agent that is stopped.
     Raises EnforcementFailed while somebody else's socket still owns the table.
     """
     reconciler = Reconciler(driver, HeldFile(state, clock), clock)
     reconciler.restore(driver.observe().rules)
-    driver.take_over(lambda: None)
+    driver.take_over(release_stored)
     grant_id, lease, opening = local_lease(clock, port, sources, duration)
     reconciler.open_locally(grant_id, lease, None)
     outcome = reconciler.reconcile()

@@ -33,6 +33,7 @@ from bascule.agent.enrolment import (
 )
 from bascule.agent.farewell import last_report, tell_server
 from bascule.agent.guard_file import guard_of_host
+from bascule.agent.install import forget_stored
 from bascule.agent.leave import LOCK_FILE, remove_files
 from bascule.agent.link import HttpLink, Identity
 from bascule.agent.local_openings import LocalOpenings
@@ -137,6 +138,8 @@ class AgentProcess:
 
     def _give_up(self, passed: list[tuple[str, int]]) -> None:
         """Have every copy of the stored sockets closed, here and at the manager's."""
+        if not self._manager.is_present:
+            forget_stored()  # of a service that was stopped before we were run by hand
         for _, descriptor in passed:
             os.close(descriptor)
         for name in dict.fromkeys(name for name, _ in passed):

@@ -1,0 +1,101 @@
+"""Installing over a service that runs: what systemd is told, in which order, and what holds the
+table meanwhile (EDGES A5, A25).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from bascule.agent import install
+from bascule.agent.install import UNIT_NAME, owned_meanwhile, stopped_unit
+from bascule.errors import EnforcementFailed
+from tests.unit.test_agent_start import Host, Watched
+
+# Says of the unit that it runs, and of its store what the test has put there.
+_SYSTEMCTL = """\
+#!/bin/sh
+case $1 in
+  is-active) echo active ;;
+  show) cat "{folder}/stored" ;;
+  *) echo "$1" >>"{folder}/acts" ;;
+esac
+"""
+
+
+class Systemd:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.keeps("1")
+        (folder / "acts").touch()
+        script = folder / "systemctl"
+        script.write_text(_SYSTEMCTL.format(folder=folder))
+        script.chmod(0o755)
+
+    def keeps(self, count: str) -> None:
+        """So many descriptors of the stopped service; an old systemd does not say."""
+        (self._folder / "stored").write_text(count)
+
+    def acts(self) -> list[str]:
+        return (self._folder / "acts").read_text().split()
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
+    made = Systemd(tmp_path)
+    monkeypatch.setattr(install, "SYSTEMCTL", str(tmp_path / "systemctl"))
+    monkeypatch.setattr(install, "is_systemd_running", lambda: True)
+    return made
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_installer_that_is_ended_starts_the_service_again(
+    systemd: Systemd, number: signal.Signals
+) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), stopped_unit(lambda _: None):
+        os.kill(os.getpid(), number)
+    assert systemd.acts() == ["stop", "start"]
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize(("stored", "is_let_go"), [("1", False), ("0", True), ("", True)])
+def test_whether_the_table_is_let_go_is_asked_of_systemd(
+    systemd: Systemd, stored: str, is_let_go: bool
+) -> None:
+    systemd.keeps(stored)
+    with stopped_unit(lambda _: None) as found:
+        assert found is is_let_go
+
+
+def test_a_table_that_is_let_go_is_held_until_the_service_starts() -> None:
+    acts: list[str] = []
+    with owned_meanwhile(Host(Watched(acts)), acts.append):
+        assert acts[-1] == "the table is ours"
+    assert acts[-1] == "the table is let go"
+
+
+def test_a_table_that_cannot_be_held_is_said_and_the_installation_goes_on() -> None:
+    said: list[str] = []
+
+    class Refused(Watched):
+        def take_over(self, release_stored: object) -> None:
+            raise EnforcementFailed("not permitted")
+
+    with owned_meanwhile(Host(Refused([])), said.append):
+        pass
+    assert "nft flush ruleset" in said[0]
+    assert "not permitted" in said[0]
+
+
+def test_an_uninstalled_service_leaves_no_socket_with_systemd(
+    systemd: Systemd, tmp_path: Path
+) -> None:
+    (tmp_path / UNIT_NAME).touch()
+    install.remove_unit(tmp_path)
+    wanted = ["disable", "reset-failed", "clean", "daemon-reload"]
+    is_root = os.access("/proc/1/ns/net", os.R_OK)
+    assert systemd.acts() == (wanted if is_root else ["disable", "daemon-reload"])
