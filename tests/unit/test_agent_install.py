@@ -1,18 +1,21 @@
-"""Installing over a service that runs: what systemd is told, in which order, and what holds the
-table meanwhile (EDGES A5, A25).
+"""Installing over a service that runs, and leaving: what systemd is told, in which order, and
+what holds the table meanwhile (EDGES A5, A25).
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from bascule.agent import install
+from bascule.agent import commands, install
 from bascule.agent.install import UNIT_NAME, owned_meanwhile, stopped_unit
-from bascule.errors import EnforcementFailed
+from bascule.agent.run import lock_state
+from bascule.errors import ConfigurationError, EnforcementFailed
 from tests.unit.test_agent_start import Host, Watched
 
 # Says of the unit that it runs, and of its store what the test has put there.
@@ -48,6 +51,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
     made = Systemd(tmp_path)
     monkeypatch.setattr(install, "SYSTEMCTL", str(tmp_path / "systemctl"))
     monkeypatch.setattr(install, "is_systemd_running", lambda: True)
+    monkeypatch.setattr(install, "is_network_of_systemd", lambda: True)
     return made
 
 
@@ -96,6 +100,50 @@ def test_an_uninstalled_service_leaves_no_socket_with_systemd(
 ) -> None:
     (tmp_path / UNIT_NAME).touch()
     install.remove_unit(tmp_path)
-    wanted = ["disable", "reset-failed", "clean", "daemon-reload"]
-    is_root = os.access("/proc/1/ns/net", os.R_OK)
-    assert systemd.acts() == (wanted if is_root else ["disable", "daemon-reload"])
+    assert systemd.acts() == ["disable", "reset-failed", "clean", "daemon-reload"]
+
+
+@pytest.fixture
+def uninstalling(tmp_path: Path) -> list[str]:
+    """The words of ``agent uninstall`` on a state whose agent does not answer."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "identity.json").write_text("damaged")
+    where = ["--state", str(tmp_path / "state"), "--unit-folder", str(tmp_path / "units")]
+    return ["uninstall", "--yes", *where]
+
+
+def test_a_service_that_dies_over_and_over_is_stopped_before_its_rules_go(
+    systemd: Systemd, uninstalling: list[str]
+) -> None:
+    """It owns the table, now and then: nobody else could remove that."""
+
+    class Owned(Watched):
+        def take_over(self, release_stored: Callable[[], None]) -> None:
+            assert systemd.acts() == ["stop"]
+            super().take_over(release_stored)
+
+    done = CliRunner().invoke(commands.agent, uninstalling, obj=Host(Owned([])))
+    assert done.exit_code == 0, done.output
+    assert "stopped its service" in done.output
+    assert "'inet bascule' is gone" in done.output
+
+
+def test_an_agent_that_still_runs_keeps_its_rules(tmp_path: Path, uninstalling: list[str]) -> None:
+    lock = lock_state(tmp_path / "state")
+    acts: list[str] = []
+    done = CliRunner().invoke(commands.agent, uninstalling, obj=Host(Watched(acts)))
+    os.close(lock)
+    assert isinstance(done.exception, ConfigurationError)
+    assert "Stop it first" in done.exception.advice
+    assert not acts
+
+
+def test_rules_that_are_somebody_s_are_left_with_what_to_do(uninstalling: list[str]) -> None:
+    class Refused(Watched):
+        def take_over(self, release_stored: object) -> None:
+            raise EnforcementFailed("Operation not permitted")
+
+    done = CliRunner().invoke(commands.agent, uninstalling, obj=Host(Refused([])))
+    assert isinstance(done.exception, EnforcementFailed)
+    assert "systemctl stop" in done.exception.advice
+    assert "bascule agent run" in done.exception.advice

@@ -328,7 +328,7 @@ def uninstall(
         if not answer.get("told", True):
             click.echo("the server was not reached: it sees an agent that is away", err=True)
     except ServerUnreachable:
-        opened = _remove_without_agent(parts)
+        opened = _remove_without_agent(parts, state)
     for port in opened:
         click.echo(f"opened port {port}: nothing of ours shuts it any more")
     for sentence in remove_unit(unit_folder):
@@ -336,12 +336,31 @@ def uninstall(
     click.echo(remove_state(state))
 
 
-def _remove_without_agent(parts: HostParts) -> list[str]:
-    """No agent lives: take the rules away ourselves, as the owner that we become."""
-    driver = parts.open_host_driver()
-    opened = sorted(str(closed.port) for closed in driver.observe().rules.closed)
-    driver.take_over(lambda: None)
-    driver.remove()
+def _remove_without_agent(parts: HostParts, state: Path) -> list[str]:
+    """No agent answers: take the rules away ourselves, as the owner that we become.
+
+    A service that dies and comes again, over and over, is stopped first.
+    """
+    from bascule.agent.install import forget_stored, stop_unit
+    from bascule.agent.run import lock_state
+
+    if stop_unit():
+        click.echo("stopped its service, which did not answer")
+    lock = lock_state(state) if state.is_dir() else -1
+    try:
+        driver = parts.open_host_driver()
+        opened = sorted(str(closed.port) for closed in driver.observe().rules.closed)
+        try:
+            driver.take_over(forget_stored)
+            driver.remove()
+        except EnforcementFailed as error:
+            raise EnforcementFailed(
+                f"No agent answers, and its rules cannot be taken over: {error.message}",
+                advice=STOP_FIRST,
+            ) from error
+    finally:
+        if lock >= 0:
+            os.close(lock)
     click.echo("no agent was running; the nftables table 'inet bascule' is gone")
     return opened
 

@@ -106,6 +106,14 @@ def is_systemd_running() -> bool:
     return Path("/run/systemd/system").is_dir()
 
 
+def is_network_of_systemd() -> bool:
+    """Is the service's table the one that we see, or are we in a network of our own (a lab's)?"""
+    try:
+        return Path("/proc/self/ns/net").samefile("/proc/1/ns/net")
+    except OSError:  # not ours to look at
+        return False
+
+
 def systemctl(*arguments: str) -> None:
     """Run systemctl; raise ConfigurationError with its words when it fails."""
     done = subprocess.run(  # noqa: S603  # reason: fixed words, no shell
@@ -133,13 +141,20 @@ def _asked(*words: str) -> str:
 def forget_stored() -> None:
     """Have systemd let go of the socket that it keeps of our stopped service.
 
-    For whoever takes the table over in its stead, in the network that systemd's services are
-    in. Nothing when the service runs, or when systemd keeps none.
+    For whoever takes the table over in its stead. Nothing when the service runs, or when
+    systemd keeps none.
     """
-    with contextlib.suppress(OSError):  # not ours to look at
-        if is_systemd_running() and Path("/proc/self/ns/net").samefile("/proc/1/ns/net"):
-            _asked("reset-failed")  # a failed unit cannot be cleaned
-            _asked("clean", "--what=fdstore")
+    if is_systemd_running() and is_network_of_systemd():
+        _asked("reset-failed")  # a failed unit cannot be cleaned
+        _asked("clean", "--what=fdstore")
+
+
+def stop_unit() -> bool:
+    """Stop our service for good, be it between two of its starts; False when it does not run."""
+    is_ours = is_systemd_running() and is_network_of_systemd() and is_unit_running()
+    if is_ours:
+        systemctl("stop", UNIT_NAME)
+    return is_ours
 
 
 @contextlib.contextmanager
