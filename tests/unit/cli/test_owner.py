@@ -465,9 +465,27 @@ class TestStatus:
             "SHUT, IN NO POLICY  PORT    TO OPEN IT",
             "web-1               80/tcp  bascule machine release web-1",
         ]
-        assert lines[5:7] == ["", "NOT ENFORCED NOW  AGENT"]
-        assert lines[7].startswith("db-1              away since 2030-01-01 00:00:00 +00:00")
+        assert lines[5:7] == ["", "AS IT LAST WAS, CHANGES WAIT  AGENT"]
+        assert lines[7].startswith(
+            "db-1                          away since 2030-01-01 00:00:00 +00:00"
+        )
         assert len(lines) == 8, "a machine without agent and without shut ports needs no look"
+
+    def test_an_agent_that_is_away_still_keeps_shut_what_it_shut(
+        self, cli: Cli, server: FakeServer
+    ) -> None:
+        """Nothing is open for want of it; without any agent everything is."""
+        server.add_machine("away-1", closed=[closed(22)], agent="offline")
+        server.add_machine("new-1", closed=[closed(22)], agent="neverSeen")
+        server.add_machine("bare-1", closed=[closed(22)], agent="")
+        words = [line.split() for line in cli("status").out.splitlines()]
+        assert words[2:5] == [
+            ["NOT", "ENFORCED", "AGENT"],
+            ["new-1", "away,", "never", "seen"],
+            ["bare-1", "none"],
+        ]
+        assert words[6] == ["AS", "IT", "LAST", "WAS,", "CHANGES", "WAIT", "AGENT"]
+        assert words[7][0] == "away-1"
 
     def test_the_state_is_told_when_it_is_not_simply_open(
         self, cli: Cli, server: FakeServer
