@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bascule.client.host_agent import (
+    AGENT_BUSY,
     DEFAULT_STATE,
     control_path,
     find_control,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:  # loaded when a command is asked for
 
 SSH_PEER_MINUTES = 15
 AGENT_PATIENCE = 6.0  # seconds in which a service manager has started one anew
+BUSY_PATIENCE = 60.0  # seconds; a pass that waits for the network is over by then
 STOP_FIRST = (
     "Stop what is left of it first: systemctl stop bascule-agent, whatever runs 'bascule agent "
     "run', or the server when it runs with --this-host; then again."
@@ -206,10 +208,34 @@ def open_command(
     prefix = AddressPrefix.parse(source or str(peer))
     seconds = _span(duration)
     try:
-        open_on_this_host(_control(control, state), key.protocol, key.number, str(prefix), seconds)
+        is_shut = _ask_agent(_control(control, state), key, prefix, seconds)
     except ServerUnreachable:
-        _open_without_agent(parts, state, _control(control, state), key, prefix, seconds)
-    click.echo(f"Port {key} is open for {prefix}, for {duration}. It closes by itself.")
+        is_shut = _open_without_agent(parts, state, _control(control, state), key, prefix, seconds)
+    if is_shut:
+        click.echo(f"Port {key} is open for {prefix}, for {duration}. It closes by itself.")
+    else:
+        click.echo(
+            f"Port {key} is not shut here: Bascule keeps nobody out of it. If it comes to be shut "
+            f"within {duration}, {prefix} is let in until then."
+        )
+
+
+def _ask_agent(control: Path, key: PortKey, prefix: AddressPrefix, seconds: float) -> bool:
+    """Have the agent open a port, again for a while when it is busy; is the port shut here?"""
+    patience = time.monotonic() + BUSY_PATIENCE
+    is_said = False
+    while True:
+        try:
+            answer = open_on_this_host(control, key.protocol, key.number, str(prefix), seconds)
+        except InvalidInput as error:
+            if error.specific_code != AGENT_BUSY or time.monotonic() >= patience:
+                raise
+        else:
+            return bool(answer.get("isShut", True))
+        if not is_said:
+            _say("The agent is busy; trying again for up to a minute.")
+            is_said = True
+        time.sleep(0.2)
 
 
 def _open_without_agent(
@@ -219,8 +245,11 @@ def _open_without_agent(
     key: PortKey,
     prefix: AddressPrefix,
     seconds: float,
-) -> None:
-    """No agent answers: take the table over, or wait for one that is just starting."""
+) -> bool:
+    """No agent answers: take the table over, or wait for one that is just starting.
+
+    Is the port shut here?
+    """
     from datetime import timedelta
 
     from bascule.agent.install import forget_stored
@@ -234,7 +263,7 @@ def _open_without_agent(
         lock = -1
         try:
             lock = lock_state(state)
-            open_without_agent(
+            is_shut = open_without_agent(
                 parts.open_host_driver(),
                 state,
                 clock,
@@ -247,7 +276,7 @@ def _open_without_agent(
             refusal = error.message
         else:
             click.echo("No agent runs: its rules were taken over for this; they stay shut.")
-            return
+            return is_shut
         finally:
             if lock >= 0:  # an agent that is just starting wants it
                 os.close(lock)
@@ -255,8 +284,7 @@ def _open_without_agent(
             deadline = clock.boottime() + AGENT_PATIENCE
             while clock.boottime() < deadline:
                 with contextlib.suppress(ServerUnreachable):
-                    open_on_this_host(control, key.protocol, key.number, str(prefix), seconds)
-                    return
+                    return _ask_agent(control, key, prefix, seconds)
                 time.sleep(0.2)
     raise EnforcementFailed(
         f"No agent answers, and its rules cannot be taken over: {refusal}",

@@ -107,8 +107,8 @@ def open_without_agent(
     sources: tuple[AddressPrefix, ...],
     duration: timedelta,
     release_stored: Callable[[], None],
-) -> None:
-    """Take the table over and open; the caller holds the lock on ``state``.
+) -> bool:
+    """Take the table over and open; the caller holds the lock on ``state``. Is the port shut here?
 
     ``release_stored`` has a service manager give up what it keeps of an agent that is stopped.
     Raises EnforcementFailed while somebody else's socket still owns the table.
@@ -122,3 +122,4 @@ def open_without_agent(
     reconciler.save()
     LocalOpenings(state).add(opening)
     check_opened(outcome, grant_id)
+    return any(closed.port == port for closed in reconciler.held.closed)
