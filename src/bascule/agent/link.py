@@ -223,8 +223,8 @@ def _time_told(response: Response, otherwise: float) -> float:
 
 
 def report_json(report: Report) -> dict[str, Any]:
-    notes: list[dict[str, Any]] = [{"kind": "drift", "text": text} for text in report.drift]
-    notes += [
+    # The server takes so many notes of a report and no more: openings by root first (EDGES A25).
+    notes: list[dict[str, Any]] = [
         {
             "kind": "local-open",
             "text": opening.port,
@@ -234,6 +234,7 @@ def report_json(report: Report) -> dict[str, Any]:
         }
         for opening in report.local_openings
     ]
+    notes += [{"kind": "drift", "text": text} for text in report.drift]
     notes += [{"kind": "record", "text": text} for text in report.disputes]
     notes += [{"kind": "note", "text": text} for text in report.notes]
     return {

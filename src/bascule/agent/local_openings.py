@@ -31,7 +31,7 @@ from bascule.services.reconcile import Outcome, Reconciler
 log = structlog.get_logger("bascule.agent")
 
 FILE = "local-openings.json"
-MOST = 64  # as many as one report carries
+MOST = 64  # as many notes as the server takes of one report, in which these come first
 
 
 class LocalOpenings:

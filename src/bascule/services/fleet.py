@@ -364,11 +364,11 @@ def _record_notes(tx: Transaction, act: Act, machine: Machine, report: Report) -
 
 def _notes_of(name: str, report: Report) -> list[Fact]:
     return [
-        *(DriftHealed(name, what) for what in report.drift),
         *(
             OpenedLocally(name, opening.port, opening.sources, opening.seconds)
             for opening in report.local_openings
         ),
+        *(DriftHealed(name, what) for what in report.drift),
         *(RecordDisputed(name, what) for what in report.disputes),
         *(AgentReported(name, note) for note in report.notes),
     ]
