@@ -244,3 +244,18 @@ def test_uninstalling_leaves_nothing(owner: Owner) -> None:
         assert "No such file" in machine.run("ls", path, check=False)
     listed = machine.run("systemctl", "list-unit-files", "bascule*", check=False)
     assert listed.endswith("0 unit files listed.")
+
+
+def test_a_service_that_dies_over_and_over_is_uninstalled(owner: Owner) -> None:
+    """No agent answers, and one owns the table now and then: root is not told EPERM (A25)."""
+    machine = owner.machine
+    owner.install_agent(owner.token("--replace"))
+    assert until(lambda: not machine.client.reaches(PORT, HOST), 20)
+    machine.run("sh", "-c", "echo damaged >/var/lib/bascule-agent/identity.json")
+    machine.run("systemctl", "kill", "--signal=SIGKILL", AGENT)
+    restarts = ("systemctl", "show", "-P", "NRestarts", AGENT)
+    assert until(lambda: int(machine.run(*restarts)) > 1, 20)
+    assert not machine.client.reaches(PORT, HOST)
+    assert "stopped its service" in owner.bascule("agent", "uninstall", "--yes")
+    assert machine.client.reaches(PORT, HOST)
+    assert "bascule" not in machine.run("nft", "list", "ruleset")
