@@ -159,6 +159,38 @@ def test_a_new_agent_is_installed_over_the_service_that_runs(owner: Owner) -> No
     assert until(lambda: not machine.client.reaches(PORT, HOST), 20)
 
 
+@contextmanager
+def flushed_all_the_time(machine: BootedMachine) -> Iterator[None]:
+    """Another tool flushes every table that it may, in a tight loop."""
+    loop = "while :; do nft flush ruleset; done"
+    machine.run("systemd-run", "--quiet", "--unit=flusher", "/bin/sh", "-c", loop)
+    try:
+        yield
+    finally:
+        machine.run("systemctl", "stop", "flusher")
+
+
+def test_a_flush_while_a_new_agent_is_installed_opens_nothing(owner: Owner) -> None:
+    """The service is stopped while the server is asked: what owns the table then? (EDGES A5)"""
+    machine = owner.machine
+    with shut_throughout(machine), flushed_all_the_time(machine):
+        owner.install_agent(owner.token("--replace"))
+        assert until(owner.is_connected, 20)
+
+
+def test_root_opens_and_takes_over_what_a_stopped_service_left(owner: Owner) -> None:
+    """Systemd keeps the table owned while the service is stopped; nobody is locked out by it."""
+    machine = owner.machine
+    machine.run("systemctl", "stop", AGENT)
+    machine.run("nft", "flush", "ruleset", check=False)
+    assert not machine.client.reaches(PORT, HOST)
+    owner.bascule("agent", "open", "--port", str(PORT), "--from", CLIENT, "--for", "2s")
+    assert machine.client.reaches(PORT, HOST)
+    assert until(lambda: not machine.client.reaches(PORT, HOST), 20)
+    machine.run("systemctl", "start", AGENT)
+    assert until(owner.is_connected, 20)
+
+
 def test_a_state_elsewhere_is_the_service_s_to_write(owner: Owner) -> None:
     """The unit shows the whole file system read-only but for what it names."""
     machine = owner.machine
@@ -212,3 +244,18 @@ def test_uninstalling_leaves_nothing(owner: Owner) -> None:
         assert "No such file" in machine.run("ls", path, check=False)
     listed = machine.run("systemctl", "list-unit-files", "bascule*", check=False)
     assert listed.endswith("0 unit files listed.")
+
+
+def test_a_service_that_dies_over_and_over_is_uninstalled(owner: Owner) -> None:
+    """No agent answers, and one owns the table now and then: root is not told EPERM (A25)."""
+    machine = owner.machine
+    owner.install_agent(owner.token("--replace"))
+    assert until(lambda: not machine.client.reaches(PORT, HOST), 20)
+    machine.run("sh", "-c", "echo damaged >/var/lib/bascule-agent/identity.json")
+    machine.run("systemctl", "kill", "--signal=SIGKILL", AGENT)
+    restarts = ("systemctl", "show", "-P", "NRestarts", AGENT)
+    assert until(lambda: int(machine.run(*restarts)) > 1, 20)
+    assert not machine.client.reaches(PORT, HOST)
+    assert "stopped its service" in owner.bascule("agent", "uninstall", "--yes")
+    assert machine.client.reaches(PORT, HOST)
+    assert "bascule" not in machine.run("nft", "list", "ruleset")

@@ -152,7 +152,7 @@ def test_live_access_is_cut_only_after_it_was_shown(house: House) -> None:
     answer = olga.send(PATH, blind)
     assert answer.status_code == 409
     text = text_of(answer.text)
-    assert "Live access that ends at once 22/TCP on web-1: administrator" in text
+    assert "Live access that is revoked 22/TCP on web-1: administrator" in text
     assert "Stay shut, in no policy; released on the machine" in text
     assert house.events("GrantEnded") == []
     assert [rule.number for rule in rules(house, "web-1")] == [22]
@@ -292,7 +292,7 @@ def test_removing_says_what_it_opens_and_does_that(house: House) -> None:
     text = text_of(olga.page(path))
     assert "Remove web-1 from just-in-time access?" in text
     assert "Open for everybody 22/TCP on web-1" in text
-    assert "Live access that ends at once 22/TCP on web-1: administrator" in text
+    assert "Live access that is revoked 22/TCP on web-1: administrator" in text
     assert [rule.number for rule in rules(house, "web-1")] == [22]
     answer = olga.send("/portal/jit/remove", {"machine": house.machine("web-1")})
     assert answer.headers["location"] == "/portal/jit?notice=jit_page_removed"

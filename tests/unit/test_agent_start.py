@@ -12,22 +12,26 @@ from bascule.agent.run import AgentPaths, AgentProcess
 from bascule.agent.service_manager import ServiceManager
 from bascule.domain.plan import Operation
 from bascule.errors import ConfigurationError
+from bascule.lab.fdstore import FdStore, StoredFd, parse_notice
 from bascule.services.owned_driver import OwnedDriver
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
 from tests.unit.services_world import SetClock
 
+OURS = 77  # stands for the new agent's socket
+
 
 class Told(ServiceManager):
-    """A service manager that writes down what it hears."""
+    """A service manager that writes down what it hears, and keeps what it may."""
 
-    def __init__(self, acts: list[str]) -> None:
+    def __init__(self, acts: list[str], store: FdStore) -> None:
         super().__init__("nowhere")
         self._acts = acts
+        self._store = store
 
     def notify(self, state: str, descriptors: tuple[int, ...] = ()) -> bool:
-        del descriptors
         self._acts.append(state.partition("\n")[0])
+        self._store.accept(parse_notice(state.encode()), [OURS for _ in descriptors])
         return True
 
     def barrier(self) -> bool:
@@ -50,6 +54,9 @@ class Watched(FakeDriver):
         super().take_over(release_stored)
         self._acts.append("the table is ours")
 
+    def close(self) -> None:
+        self._acts.append("the table is let go")
+
 
 class Host:
     def __init__(self, driver: Watched) -> None:
@@ -63,13 +70,20 @@ class Host:
 
 
 @pytest.fixture
-def acts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What an agent did that starts after one that died, and that knows no server."""
+def store() -> FdStore:
+    """As full as it gets: of eight agents that died before they gave a socket up."""
+    dead = [StoredFd("nft-owner-1", number, is_polled=False) for number in range(8)]
+    return FdStore(8, lambda _: None, lambda one, other: one == other, dead)
+
+
+@pytest.fixture
+def acts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: FdStore) -> Iterator[list[str]]:
+    """What an agent did that starts after some that died, and that knows no server."""
     done: list[str] = []
     reader, passed = os.pipe()
     monkeypatch.setattr("bascule.agent.run.passed_descriptors", lambda: [("nft-owner-1", passed)])
     monkeypatch.setattr("bascule.agent.run.signal.signal", lambda *_: None)
-    monkeypatch.setattr(ServiceManager, "from_environment", lambda: Told(done))
+    monkeypatch.setattr(ServiceManager, "from_environment", lambda: Told(done, store))
     paths = AgentPaths(tmp_path / "state", tmp_path / "agent.sock", tmp_path / "guard.toml")
     process = AgentProcess(Host(Watched(done)), paths, SetClock())
     with pytest.raises(ConfigurationError, match="not enrolled"):
@@ -86,4 +100,23 @@ def test_ready_is_said_when_the_ports_are_shut(acts: list[str]) -> None:
 def test_the_stored_socket_is_given_up_while_a_second_table_stands(acts: list[str]) -> None:
     """EDGES A5: without it a flush in that moment would open every port."""
     order = ["FDSTORE=1", "a second table holds the rules", "FDSTOREREMOVE=1", "the table is ours"]
-    assert [each for each in acts if each in order] == order
+    assert [each for each in acts if each in order][:4] == order
+
+
+def test_the_new_socket_is_stored_though_the_dead_had_filled_the_store(
+    acts: list[str], store: FdStore
+) -> None:
+    assert [entry.fd for entry in store.entries] == [OURS]
+    assert acts.count("FDSTORE=1") == 2
+
+
+def test_no_two_agents_store_under_one_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process id comes again: by its name the new socket would be forgotten with the old."""
+    store = FdStore(8, lambda _: None, lambda *_: False)
+    monkeypatch.setattr(ServiceManager, "from_environment", lambda: Told([], store))
+    for name in ("one", "two"):
+        paths = AgentPaths(tmp_path / name, tmp_path / "agent.sock", tmp_path / "guard.toml")
+        AgentProcess(Host(Watched([])), paths, SetClock()).close_first()
+    assert len({entry.name for entry in store.entries}) == 2

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bascule.client.host_agent import (
+    AGENT_BUSY,
     DEFAULT_STATE,
     control_path,
     find_control,
@@ -35,6 +36,11 @@ if TYPE_CHECKING:  # loaded when a command is asked for
 
 SSH_PEER_MINUTES = 15
 AGENT_PATIENCE = 6.0  # seconds in which a service manager has started one anew
+BUSY_PATIENCE = 60.0  # seconds; a pass that waits for the network is over by then
+STOP_FIRST = (
+    "Stop what is left of it first: systemctl stop bascule-agent, whatever runs 'bascule agent "
+    "run', or the server when it runs with --this-host; then again."
+)
 
 state_option = click.option(
     "--state",
@@ -105,7 +111,8 @@ def run(
     show_default=True,
     help="Where the service's unit is written.",
 )
-def install(server: str, token: str, state: Path, unit_folder: Path) -> None:
+@click.pass_obj
+def install(parts: HostParts, server: str, token: str, state: Path, unit_folder: Path) -> None:
     """Enrol, then install a service that starts before the network.
 
     Inside an ssh session your own address is let in for 15 minutes first, so that closing
@@ -118,8 +125,8 @@ def install(server: str, token: str, state: Path, unit_folder: Path) -> None:
 
     parsed = parse_token(token)
     make_state_directory(state)
-    with stopped_unit(lambda sentence: click.echo(sentence, err=True)):
-        _put_in_place(server, parsed, state, unit_folder)
+    with stopped_unit(_say) as is_let_go:
+        _put_in_place(server, parsed, state, unit_folder, parts if is_let_go else None)
     if not is_systemd_running():
         click.echo(
             "systemd does not run here: start it yourself with 'bascule agent run'.", err=True
@@ -129,18 +136,39 @@ def install(server: str, token: str, state: Path, unit_folder: Path) -> None:
     click.echo(f"Enabled and started {UNIT_NAME}. See it: bascule agent status.")
 
 
-def _put_in_place(server: str, token: EnrolmentToken, state: Path, unit_folder: Path) -> None:
-    """Enrol and write the unit, while no agent runs on that state."""
+def _say(sentence: str) -> None:
+    click.echo(sentence, err=True)
+
+
+def _put_in_place(
+    server: str,
+    token: EnrolmentToken,
+    state: Path,
+    unit_folder: Path,
+    unowned: HostParts | None,
+) -> None:
+    """Enrol and write the unit, while no agent runs on that state.
+
+    ``unowned`` is a host whose table the stopped service has let go of: it is held meanwhile.
+    """
     from bascule.agent.enrolment import enrol
-    from bascule.agent.install import install_unit, is_systemd_running, systemctl, unit_text
+    from bascule.agent.install import (
+        install_unit,
+        is_systemd_running,
+        owned_meanwhile,
+        systemctl,
+        unit_text,
+    )
     from bascule.agent.run import lock_state
     from bascule.client.ssh_peer import ssh_session
 
     session = ssh_session()
     text = unit_text(sys.executable, state)  # before the token is spent
     lock = lock_state(state)
+    held = owned_meanwhile(unowned, _say) if unowned is not None else contextlib.nullcontext()
     try:
-        enrol(state, server.rstrip("/"), token, lambda: _begin_anew(state, session))
+        with held:
+            enrol(state, server.rstrip("/"), token, lambda: _begin_anew(state, session))
         if session is not None:
             click.echo(
                 f"Your ssh session comes from {session[0]}: let in on port {session[1]} for "
@@ -181,10 +209,34 @@ def open_command(
     prefix = AddressPrefix.parse(source or str(peer))
     seconds = _span(duration)
     try:
-        open_on_this_host(_control(control, state), key.protocol, key.number, str(prefix), seconds)
+        is_shut = _ask_agent(_control(control, state), key, prefix, seconds)
     except ServerUnreachable:
-        _open_without_agent(parts, state, _control(control, state), key, prefix, seconds)
-    click.echo(f"Port {key} is open for {prefix}, for {duration}. It closes by itself.")
+        is_shut = _open_without_agent(parts, state, _control(control, state), key, prefix, seconds)
+    if is_shut:
+        click.echo(f"Port {key} is open for {prefix}, for {duration}. It closes by itself.")
+    else:
+        click.echo(
+            f"Port {key} is not shut here: Bascule keeps nobody out of it. If it comes to be shut "
+            f"within {duration}, {prefix} is let in until then."
+        )
+
+
+def _ask_agent(control: Path, key: PortKey, prefix: AddressPrefix, seconds: float) -> bool:
+    """Have the agent open a port, again for a while when it is busy; is the port shut here?"""
+    patience = time.monotonic() + BUSY_PATIENCE
+    is_said = False
+    while True:
+        try:
+            answer = open_on_this_host(control, key.protocol, key.number, str(prefix), seconds)
+        except InvalidInput as error:
+            if error.specific_code != AGENT_BUSY or time.monotonic() >= patience:
+                raise
+        else:
+            return bool(answer.get("isShut", True))
+        if not is_said:
+            _say("The agent is busy; trying again for up to a minute.")
+            is_said = True
+        time.sleep(0.2)
 
 
 def _open_without_agent(
@@ -194,10 +246,14 @@ def _open_without_agent(
     key: PortKey,
     prefix: AddressPrefix,
     seconds: float,
-) -> None:
-    """No agent answers: take the table over, or wait for one that is just starting."""
+) -> bool:
+    """No agent answers: take the table over, or wait for one that is just starting.
+
+    Is the port shut here?
+    """
     from datetime import timedelta
 
+    from bascule.agent.install import forget_stored
     from bascule.agent.local_openings import open_without_agent
     from bascule.agent.run import lock_state
     from bascule.services.clocks import SystemClock
@@ -208,19 +264,20 @@ def _open_without_agent(
         lock = -1
         try:
             lock = lock_state(state)
-            open_without_agent(
+            is_shut = open_without_agent(
                 parts.open_host_driver(),
                 state,
                 clock,
                 key,
                 (prefix,),
                 timedelta(seconds=seconds),
+                forget_stored,
             )
         except (ConfigurationError, EnforcementFailed) as error:
             refusal = error.message
         else:
             click.echo("No agent runs: its rules were taken over for this; they stay shut.")
-            return
+            return is_shut
         finally:
             if lock >= 0:  # an agent that is just starting wants it
                 os.close(lock)
@@ -228,13 +285,11 @@ def _open_without_agent(
             deadline = clock.boottime() + AGENT_PATIENCE
             while clock.boottime() < deadline:
                 with contextlib.suppress(ServerUnreachable):
-                    open_on_this_host(control, key.protocol, key.number, str(prefix), seconds)
-                    return
+                    return _ask_agent(control, key, prefix, seconds)
                 time.sleep(0.2)
     raise EnforcementFailed(
         f"No agent answers, and its rules cannot be taken over: {refusal}",
-        advice="Stop what is left of it first: systemctl stop bascule-agent, or the server when "
-        "it runs with --this-host; then again.",
+        advice=STOP_FIRST,
     )
 
 
@@ -306,7 +361,7 @@ def uninstall(
         if not answer.get("told", True):
             click.echo("the server was not reached: it sees an agent that is away", err=True)
     except ServerUnreachable:
-        opened = _remove_without_agent(parts)
+        opened = _remove_without_agent(parts, state)
     for port in opened:
         click.echo(f"opened port {port}: nothing of ours shuts it any more")
     for sentence in remove_unit(unit_folder):
@@ -314,12 +369,31 @@ def uninstall(
     click.echo(remove_state(state))
 
 
-def _remove_without_agent(parts: HostParts) -> list[str]:
-    """No agent lives: take the rules away ourselves, as the owner that we become."""
-    driver = parts.open_host_driver()
-    opened = sorted(str(closed.port) for closed in driver.observe().rules.closed)
-    driver.take_over(lambda: None)
-    driver.remove()
+def _remove_without_agent(parts: HostParts, state: Path) -> list[str]:
+    """No agent answers: take the rules away ourselves, as the owner that we become.
+
+    A service that dies and comes again, over and over, is stopped first.
+    """
+    from bascule.agent.install import forget_stored, stop_unit
+    from bascule.agent.run import lock_state
+
+    if stop_unit():
+        click.echo("stopped its service, which did not answer")
+    lock = lock_state(state) if state.is_dir() else -1
+    try:
+        driver = parts.open_host_driver()
+        opened = sorted(str(closed.port) for closed in driver.observe().rules.closed)
+        try:
+            driver.take_over(forget_stored)
+            driver.remove()
+        except EnforcementFailed as error:
+            raise EnforcementFailed(
+                f"No agent answers, and its rules cannot be taken over: {error.message}",
+                advice=STOP_FIRST,
+            ) from error
+    finally:
+        if lock >= 0:
+            os.close(lock)
     click.echo("no agent was running; the nftables table 'inet bascule' is gone")
     return opened
 

@@ -87,7 +87,12 @@ def _answer(connection: socket.socket, handle: Handler) -> None:
         try:
             answer: Mapping[str, Any] = {"ok": True, **handle(json.loads(line))}
         except BasculeError as error:
-            answer = {"ok": False, "error": error.message, "advice": error.advice}
+            answer = {
+                "ok": False,
+                "error": error.message,
+                "advice": error.advice,
+                "code": error.specific_code,
+            }
         except (ValueError, KeyError, TypeError) as error:
             answer = {"ok": False, "error": f"That command cannot be read: {error}.", "advice": ""}
         except Exception as error:  # noqa: BLE001  # reason: this thread must outlive any command
@@ -115,7 +120,12 @@ def handler_for(loop: AgentLoop, uninstall: Callable[[], Uninstalled]) -> Handle
             port = PortKey(TransportProtocol(message["protocol"]), int(message["number"]))
             sources = tuple(AddressPrefix.parse(text) for text in message["sources"])
             duration = _duration(float(message["seconds"]))
-            return {"grantId": loop.ask(lambda: loop.open_locally(port, sources, duration))}
+            return loop.ask(
+                lambda: {
+                    "grantId": loop.open_locally(port, sources, duration),
+                    "isShut": loop.keeps_shut(port),
+                }
+            )
         if what == "uninstall":
             return {**loop.ask(uninstall)}
         raise InvalidInput(f"The agent does not know the command {what!r}.")

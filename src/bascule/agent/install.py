@@ -2,7 +2,8 @@
 
 Sources: systemd.unit(5), systemd.service(5), systemd.exec(5), systemd.special(7)
 (network-pre.target). The unit starts after nftables.service, which flushes, and before
-the network (EDGES A6); the fd store keeps the owning socket (A5).
+the network (EDGES A6); the fd store keeps the owning socket (A5), also while the service is
+stopped: FileDescriptorStorePreserve=, systemd 254 and later.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bascule.client.host_agent import DEFAULT_STATE
-from bascule.errors import ConfigurationError
+from bascule.errors import ConfigurationError, EnforcementFailed
+from bascule.services.owned_driver import HostParts
 
 UNIT_NAME = "bascule-agent.service"
 UNIT_FOLDER = Path("/etc/systemd/system")
@@ -38,6 +40,7 @@ ExecStart={command}
 Restart=on-failure
 RestartSec=1
 FileDescriptorStoreMax=8
+FileDescriptorStorePreserve=yes
 {storage}
 RuntimeDirectory=bascule
 RuntimeDirectoryMode=0700
@@ -103,6 +106,14 @@ def is_systemd_running() -> bool:
     return Path("/run/systemd/system").is_dir()
 
 
+def is_network_of_systemd() -> bool:
+    """Is the service's table the one that we see, or are we in a network of our own (a lab's)?"""
+    try:
+        return Path("/proc/self/ns/net").samefile("/proc/1/ns/net")
+    except OSError:  # not ours to look at
+        return False
+
+
 def systemctl(*arguments: str) -> None:
     """Run systemctl; raise ConfigurationError with its words when it fails."""
     done = subprocess.run(  # noqa: S603  # reason: fixed words, no shell
@@ -116,27 +127,54 @@ def systemctl(*arguments: str) -> None:
 
 def is_unit_running() -> bool:
     """Does it run, or is it about to (systemctl(1), is-active)?"""
+    return _asked("is-active") in {"active", "activating", "reloading", "refreshing"}
+
+
+def _asked(*words: str) -> str:
+    """What systemctl says of our unit, whatever its exit code."""
     done = subprocess.run(  # noqa: S603  # reason: fixed words, no shell
-        [SYSTEMCTL, "is-active", UNIT_NAME], capture_output=True, text=True, check=False
+        [SYSTEMCTL, *words, UNIT_NAME], capture_output=True, text=True, check=False
     )
-    return done.stdout.strip() in {"active", "activating", "reloading", "refreshing"}
+    return done.stdout.strip()
+
+
+def forget_stored() -> None:
+    """Have systemd let go of the socket that it keeps of our stopped service.
+
+    For whoever takes the table over in its stead. Nothing when the service runs, or when
+    systemd keeps none.
+    """
+    if is_systemd_running() and is_network_of_systemd():
+        _asked("reset-failed")  # a failed unit cannot be cleaned
+        _asked("clean", "--what=fdstore")
+
+
+def stop_unit() -> bool:
+    """Stop our service for good, be it between two of its starts; False when it does not run."""
+    is_ours = is_systemd_running() and is_network_of_systemd() and is_unit_running()
+    if is_ours:
+        systemctl("stop", UNIT_NAME)
+    return is_ours
 
 
 @contextlib.contextmanager
-def stopped_unit(say: Callable[[str], None]) -> Iterator[None]:
+def stopped_unit(say: Callable[[str], None]) -> Iterator[bool]:
     """Have our service stopped inside when it runs; however that ends, it is started again.
 
-    A hang-up meanwhile (the ssh session's end) does not leave the host without its agent.
+    Gives whether the table has no owner meanwhile: an older systemd empties the store with
+    the stop, as does any when the unit that runs is of before it was told to preserve it.
+    A hang-up (the ssh session's end) or SIGTERM does not leave the host without its agent.
     """
     if not is_systemd_running() or not is_unit_running():
-        yield
+        yield False
         return
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    hang_up = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    term = signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C
     try:
-        systemctl("stop", UNIT_NAME)
         try:
+            systemctl("stop", UNIT_NAME)
             say(f"Stopped {UNIT_NAME} meanwhile: what is shut stays shut.")
-            yield
+            yield _asked("show", "-P", "NFileDescriptorStore") in {"", "0"}
         except BaseException:
             try:
                 systemctl("start", UNIT_NAME)
@@ -145,7 +183,24 @@ def stopped_unit(say: Callable[[str], None]) -> Iterator[None]:
             raise
         systemctl("start", UNIT_NAME)
     finally:
-        signal.signal(signal.SIGHUP, before)
+        signal.signal(signal.SIGHUP, hang_up)
+        signal.signal(signal.SIGTERM, term)
+
+
+@contextlib.contextmanager
+def owned_meanwhile(parts: HostParts, say: Callable[[str], None]) -> Iterator[None]:
+    """Own the table inside, in place of the stopped service; then the service finds it free."""
+    try:
+        driver = parts.open_host_driver()
+        driver.take_over(lambda: None)
+    except (ConfigurationError, EnforcementFailed) as error:
+        say(f"Until it runs again 'nft flush ruleset' would open the ports: {error.message}")
+        yield
+        return
+    try:
+        yield
+    finally:
+        driver.close()
 
 
 def remove_unit(folder: Path) -> list[str]:
@@ -156,6 +211,7 @@ def remove_unit(folder: Path) -> list[str]:
     said = []
     if is_systemd_running():
         systemctl("disable", "--now", UNIT_NAME)
+        forget_stored()
         said.append(f"stopped and disabled {UNIT_NAME}")
     path.unlink()
     said.append(f"deleted {path}")

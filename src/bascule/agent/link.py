@@ -223,7 +223,8 @@ def _time_told(response: Response, otherwise: float) -> float:
 
 
 def report_json(report: Report) -> dict[str, Any]:
-    notes: list[dict[str, Any]] = [  # what root did first: a server takes so many and no more
+    # The server takes so many notes of a report and no more: openings by root first (EDGES A25).
+    notes: list[dict[str, Any]] = [
         {
             "kind": "local-open",
             "text": opening.port,

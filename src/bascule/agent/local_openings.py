@@ -31,7 +31,7 @@ from bascule.services.reconcile import Outcome, Reconciler
 log = structlog.get_logger("bascule.agent")
 
 FILE = "local-openings.json"
-MOST = 64  # as many as one report carries
+MOST = 64  # as many notes as the server takes of one report, in which these come first
 
 
 class LocalOpenings:
@@ -130,17 +130,20 @@ def open_without_agent(
     port: PortKey,
     sources: tuple[AddressPrefix, ...],
     duration: timedelta,
-) -> None:
-    """Take the table over and open; the caller holds the lock on ``state``.
+    release_stored: Callable[[], None],
+) -> bool:
+    """Take the table over and open; the caller holds the lock on ``state``. Is the port shut here?
 
+    ``release_stored`` has a service manager give up what it keeps of an agent that is stopped.
     Raises EnforcementFailed while somebody else's socket still owns the table.
     """
     reconciler = Reconciler(driver, HeldFile(state, clock), clock)
     reconciler.restore(driver.observe().rules)
-    driver.take_over(lambda: None)
+    driver.take_over(release_stored)
     open_recorded(
         reconciler,
         LocalOpenings(state),
         reconciler.reconcile,
         *local_lease(clock, port, sources, duration),
     )
+    return any(closed.port == port for closed in reconciler.held.closed)

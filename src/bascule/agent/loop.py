@@ -26,6 +26,7 @@ from bascule.agent.link import KeyRefused, Link
 from bascule.agent.local_openings import LocalOpenings, local_lease, open_recorded
 from bascule.agent.state import StateRefused
 from bascule.agent.witness import Witness
+from bascule.client.host_agent import AGENT_BUSY
 from bascule.domain.desired import HeldLease
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
@@ -134,7 +135,12 @@ class AgentLoop:
             result = command.answer.get(timeout=seconds)
         except queue.Empty:
             if command.claim.acquire(blocking=False):
-                raise ServerUnreachable("The agent is busy: nothing was done.") from None
+                raise ServerUnreachable(
+                    "The agent is busy: nothing was done.",
+                    code=AGENT_BUSY,
+                    advice="The same again in a while. If that does not help: systemctl restart "
+                    "bascule-agent, and then again; what is shut stays shut.",
+                ) from None
             result = _late(command)
         if isinstance(result, Exception):
             raise result
@@ -439,6 +445,9 @@ class AgentLoop:
         log.warning("opened locally", port=str(port), sources=[str(s) for s in sources])
         return grant_id
 
+    def keeps_shut(self, port: PortKey) -> bool:
+        return any(closed.port == port for closed in self._reconciler.held.closed)
+
     def status(self) -> dict[str, Any]:
         now = self._clock.boottime()
         held = self._reconciler.held
@@ -481,7 +490,10 @@ def _late(command: Command) -> object:
     try:
         return command.answer.get(timeout=LATE_SECONDS)
     except queue.Empty:
-        raise ServerUnreachable("The agent did not answer in time.") from None
+        raise ServerUnreachable(
+            "The agent did not answer in time.",
+            advice="Whether it was done says: bascule agent status.",
+        ) from None
 
 
 def _port_of(closed: ClosedPort) -> PortKey:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import secrets
 import signal
 import ssl
 import threading
@@ -32,6 +33,7 @@ from bascule.agent.enrolment import (
 )
 from bascule.agent.farewell import last_report, tell_server
 from bascule.agent.guard_file import guard_of_host
+from bascule.agent.install import forget_stored
 from bascule.agent.leave import LOCK_FILE, remove_files
 from bascule.agent.link import HttpLink, Identity
 from bascule.agent.local_openings import LocalOpenings
@@ -70,6 +72,8 @@ class AgentProcess:
         self._paths = paths
         self._clock = clock
         self._manager = ServiceManager.from_environment()
+        # Random: a process id comes again, and what its former holder stored is forgotten by name.
+        self._stored_as = f"{OWNER_NAME}-{secrets.token_hex(8)}"
         self._stopping = threading.Event()
         self._loop: AgentLoop | None = None
         self._link: HttpLink | None = None
@@ -117,8 +121,9 @@ class AgentProcess:
         self._reconciler.restore(kernel)
         self._reconciler.notes.extend(self._memory.notes)
         passed = [each for each in passed_descriptors() if each[0].startswith(OWNER_NAME)]
-        self._manager.store(f"{OWNER_NAME}-{os.getpid()}", self._driver.owner_fd)
+        self._store()
         self._driver.take_over(lambda: self._give_up(passed))
+        self._store()  # the store may have been full of those of agents that died before us
         outcome = self._reconciler.reconcile()
         log.info(
             "ports are shut",
@@ -127,8 +132,14 @@ class AgentProcess:
             intact=outcome.observed.is_intact,
         )
 
+    def _store(self) -> None:
+        """Have our socket kept; one that is kept already is not kept twice (sd_notify(3))."""
+        self._manager.store(self._stored_as, self._driver.owner_fd)
+
     def _give_up(self, passed: list[tuple[str, int]]) -> None:
         """Have every copy of the stored sockets closed, here and at the manager's."""
+        if not self._manager.is_present:
+            forget_stored()  # of a service that was stopped before we were run by hand
         for _, descriptor in passed:
             os.close(descriptor)
         for name in dict.fromkeys(name for name, _ in passed):

@@ -16,6 +16,7 @@ import structlog
 
 from bascule.agent.control import ControlSocket, Uninstalled, handler_for
 from bascule.agent.guard_file import DEFAULT_PATH, guard_of_host
+from bascule.agent.install import forget_stored
 from bascule.agent.link import KeyRefused
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import AgentLoop
@@ -179,7 +180,7 @@ class ThisHost:
         )
         reconciler.restore(self._driver.observe().rules)
         reconciler.notes.extend(memory.notes)
-        self._driver.take_over(lambda: None)
+        self._driver.take_over(forget_stored)
         reconciler.reconcile()
         link = LocalLink(self._services, machine.uid, asyncio.get_running_loop())
         self._loop = AgentLoop(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bascule.cli.connect import connect
-from bascule.cli.find import find_machine, new_machine_id, port_words
+from bascule.cli.find import find_machine, new_machine_id
 from bascule.cli.knocks import knocks
 from bascule.cli.machine_words import (
     agent_words,
@@ -21,6 +21,7 @@ from bascule.cli.machine_words import (
 from bascule.cli.parameters import MACHINE, PORT, SPAN, Port
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.profile import load_profile
+from bascule.cli.released import tell_released
 from bascule.cli.rules_table import rule_rows
 from bascule.cli.spans import show_instant
 from bascule.client import machines as inventory
@@ -274,12 +275,9 @@ def release(name: str, ports: tuple[Port, ...], output: str) -> None:
     with connect() as connection:
         found = find_machine(connection, name)
         released = release_ports(connection, found.id, [(p.number, p.protocol) for p in ports])
-    if output == "json":
-        emit_json({"released": [{"number": n, "protocol": p} for n, p in released]})
-        return
-    for number, protocol in released:
-        say(
-            f"{found.name} port {port_words(number, protocol)} is released: Bascule lets everybody through"
-        )
+        if output == "json":
+            emit_json({"released": [{"number": n, "protocol": p} for n, p in released]})
+            return
+        tell_released(connection, found, released)
     if not released:
         note(f"{found.name} has no port that is shut without a policy.")

@@ -12,6 +12,7 @@ from bascule.cli.lockout import keep_my_way_in
 from bascule.cli.parameters import MACHINE, PORT, Port, SourceType, SpanType
 from bascule.cli.preview import dry_run_option, tell_preview
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
+from bascule.cli.released import tell_released
 from bascule.cli.rules_table import rule_rows, rules_json
 from bascule.client import policies
 from bascule.client.machines import get_machine
@@ -178,15 +179,9 @@ def remove(machine: str, dry_run: bool) -> None:
         if dry_run:
             tell_preview(preview_removal(connection, found.id))
             return
-        is_done = policies.delete_machine_rules(connection, found.id)
-        after = get_machine(connection, found.id)
-    if not is_done:
-        note(f"No policy names {found.name}.")
-        return
-    still = {(port.number, port.protocol) for port in after.closed_ports}
-    opened = [p for p in found.closed_ports if (p.number, p.protocol) not in still]
-    say(f"{found.name} is in no policy any more")
-    for port in opened:
-        say(
-            f"{found.name} port {port_words(port.number, port.protocol)} opens: Bascule lets everybody through"
-        )
+        if not policies.delete_machine_rules(connection, found.id):
+            note(f"No policy names {found.name}.")
+            return
+        say(f"{found.name} is in no policy any more")
+        named = [(p.number, p.protocol) for p in found.closed_ports if p.is_in_policy]
+        tell_released(connection, found, named)

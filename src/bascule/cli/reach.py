@@ -8,7 +8,7 @@ family that was granted (EDGES A22).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -25,9 +25,9 @@ from bascule.client.access import (
     list_requests,
 )
 from bascule.client.machines import Machine
-from bascule.client.policies import MachineRules, get_machine_rules
+from bascule.client.policies import MachineRules, PolicyRules, get_machine_rules
 from bascule.domain.net import Address, AddressPrefix, is_within
-from bascule.errors import EnforcementFailed, InvalidInput
+from bascule.errors import EnforcementFailed, InvalidInput, RequestDenied
 
 if TYPE_CHECKING:
     from bascule.client.connection import Connection
@@ -60,6 +60,7 @@ def reach(connection: Connection, machine: Machine, wish: Wish) -> Reach:
     """
     rules = get_machine_rules(connection, machine.id)
     number = wish.port or ssh_port(rules)
+    _require_tcp(rules, number)
     granted = live_grant(connection, machine, number, wish.family)
     if granted is None:
         if wish.is_live_only:
@@ -70,9 +71,32 @@ def reach(connection: Connection, machine: Machine, wish: Wish) -> Reach:
 
 
 def ssh_port(rules: MachineRules) -> int:
-    """22 where a policy offers it, else the only port; raises when that says nothing."""
-    offered = {rule.number for policy in rules.policies for rule in policy.ports}
-    return SSH_PORT if SSH_PORT in offered else choose(rules, ()).ports[0]
+    """22 where a policy offers it, else the only TCP port; raises when that says nothing."""
+    by_tcp = replace(rules, policies=tuple(map(_tcp_of, rules.policies)))
+    numbers = {rule.number for policy in by_tcp.policies for rule in policy.ports}
+    if not numbers and any(policy.ports for policy in rules.policies):
+        raise RequestDenied(
+            f"{rules.machine_id.name} has no TCP port to reach: its policies offer UDP alone.",
+            code="PortNotInPolicy",
+            advice=f"What they offer: bascule policy show {rules.machine_id.name}",
+        )
+    return SSH_PORT if SSH_PORT in numbers else choose(by_tcp, ()).ports[0]
+
+
+def _tcp_of(policy: PolicyRules) -> PolicyRules:
+    return replace(policy, ports=tuple(rule for rule in policy.ports if rule.protocol != "UDP"))
+
+
+def _require_tcp(rules: MachineRules, number: int) -> None:
+    """Raise where policies offer the port by UDP alone; what none offers is the server's to deny."""
+    offered = {rule.protocol for policy in rules.policies for rule in policy.rules_for(number)}
+    if offered == {"UDP"}:
+        name = rules.machine_id.name
+        raise RequestDenied(
+            f"{name} offers port {number} by UDP alone: there is no TCP port to reach.",
+            code="PortNotInPolicy",
+            advice=f"To have it opened all the same: bascule request {name} -p {number}",
+        )
 
 
 def live_grant(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from bascule.cli.find import (
     my_only_request,
     port_words,
     short_id,
+    summary,
 )
 from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, output_option, say
@@ -23,10 +24,12 @@ from bascule.cli.show import request_json
 from bascule.cli.waiting import Working, wait_until_closed
 from bascule.client import access
 from bascule.client.access import AccessRequest, GrantedPort
-from bascule.errors import EnforcementFailed, NotFound
+from bascule.errors import BasculeError, EnforcementFailed, NotFound, Problem
 
 if TYPE_CHECKING:
     from bascule.client.connection import Connection
+
+NOT_LIVE = "GrantNotLive"  # the server's code for a request of which nothing is open
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +75,20 @@ def revoke(
         raise click.UsageError("--everyone goes with --machine or --all.")
     with connect() as connection:
         targets = _targets(connection, request, machine, is_all=is_all, is_mine=not everyone)
-        for target in targets:
-            access.revoke(connection, target.request.id, kill=kill, grant_ids=target.grant_ids)
+        is_named = request is not None  # whoever names one hears what the server says of it
+        refused = _end_each(connection, targets, kill=kill, is_named=is_named)
+        targets = [each for each in targets if each not in refused]
         with Working("waiting until it is shut"):
             answers = [wait_until_closed(connection, each.request.id) for each in targets]
     if output == "json":
-        emit_json([request_json(each) for each in answers])
+        emit_json([request_json(each) for each in [*answers, *(t.request for t in refused)]])
     ports = [_ended(target, answer) for target, answer in zip(targets, answers, strict=True)]
     if output != "json":
         for line in _lines(answers, ports, kill=kill):
             say(line)
-    _raise_unclosed(answers, ports)
+    waiting = _waiting(answers, ports)
+    _raise_refused(refused, waiting)
+    _raise_unclosed(waiting)
 
 
 def _targets(
@@ -107,6 +113,25 @@ def _targets(
         )
         for each in live
     ]
+
+
+def _end_each(
+    connection: Connection, targets: Sequence[Target], *, kill: bool, is_named: bool
+) -> dict[Target, BasculeError]:
+    """End them all, whatever becomes of one of them; returns those that are not, and why.
+
+    One that ended by itself before its turn is what was wanted.
+    """
+    refused: dict[Target, BasculeError] = {}
+    for target in targets:
+        try:
+            access.revoke(connection, target.request.id, kill=kill, grant_ids=target.grant_ids)
+        except BasculeError as error:
+            if is_named:
+                raise
+            if error.specific_code != NOT_LIVE:
+                refused[target] = error
+    return refused
 
 
 def _ended(target: Target, answer: AccessRequest) -> list[tuple[str, GrantedPort]]:
@@ -145,16 +170,40 @@ def _alive(port: GrantedPort, request: AccessRequest, *, kill: bool) -> str:
     return f"; {lives} on (to cut: bascule revoke {request.id} --kill)"
 
 
-def _raise_unclosed(
+def _waiting(
     answers: Sequence[AccessRequest], ports: Sequence[list[tuple[str, GrantedPort]]]
-) -> None:
+) -> list[str]:
     """Said means seen: what was not read back shut is not called closed."""
-    waiting = [
+    return [
         f"{name} port {port_words(port.number, port.protocol)} (request {short_id(request)})"
         for request, each in zip(answers, ports, strict=True)
         for name, port in each
         if port.state not in ("closed", "failed")
     ]
+
+
+def _raise_refused(refused: Mapping[Target, BasculeError], waiting: Sequence[str]) -> None:
+    """One error for all of them, of the first one's kind."""
+    if not refused:
+        return
+    first = next(iter(refused.values()))
+    problems = [
+        Problem(
+            error.specific_code,
+            f"{summary(target.request)} (request {short_id(target.request)}): {error.message}",
+        )
+        for target, error in refused.items()
+    ]
+    problems += [Problem("NotConfirmed", f"revoked, not yet reported shut: {w}") for w in waiting]
+    how_many = "1 request was" if len(refused) == 1 else f"{len(refused)} requests were"
+    raise type(first)(
+        f"{how_many} not revoked, and may stay open until the end:",
+        advice=first.advice,
+        problems=problems,
+    )
+
+
+def _raise_unclosed(waiting: Sequence[str]) -> None:
     if waiting:
         raise EnforcementFailed(
             f"Revoked, but not yet reported shut: {'; '.join(waiting)}",

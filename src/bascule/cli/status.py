@@ -18,7 +18,7 @@ from bascule.cli.printing import emit_json, emit_json_line, output_option, rende
 from bascule.cli.show import request_json
 from bascule.cli.spans import show_instant, show_minute, show_span
 from bascule.client.access import CLOSING, OPEN, AccessRequest, list_requests
-from bascule.client.machines import ONLINE, Machine, list_machines
+from bascule.client.machines import OFFLINE, ONLINE, Machine, list_machines
 from bascule.client.roles import EndingCredential, ending_owner_credentials
 from bascule.domain.times import format_utc
 from bascule.errors import NotFound, ServerUnreachable, Unavailable
@@ -162,10 +162,18 @@ def _unnamed_part(picture: Picture) -> str:
 
 
 def _away_part(picture: Picture, now: datetime) -> str:
-    rows = [
-        [each.name, agent_words(each.point, now)] for each in picture.machines if _needs_agent(each)
-    ]
-    return render_table(["NOT ENFORCED NOW", "AGENT"], rows) if rows else ""
+    """Where no agent ever was nothing is shut; one that is away has left things as they were."""
+    unguarded: list[list[str]] = []
+    away: list[list[str]] = []
+    for each in filter(_needs_agent, picture.machines):
+        is_away = each.point is not None and each.point.state == OFFLINE
+        (away if is_away else unguarded).append([each.name, agent_words(each.point, now)])
+    parts = []
+    if unguarded:
+        parts.append(render_table(["NOT ENFORCED", "AGENT"], unguarded))
+    if away:
+        parts.append(render_table(["AS IT LAST WAS, CHANGES WAIT", "AGENT"], away))
+    return "\n".join(parts)
 
 
 def _ending_part(picture: Picture, now: datetime) -> str:

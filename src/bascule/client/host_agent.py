@@ -17,6 +17,7 @@ DEFAULT_STATE = Path("/var/lib/bascule-agent")
 DEFAULT_CONTROL = Path("/run/bascule/agent.sock")
 CONTROL_NAME = "agent.sock"
 ANSWER_SECONDS = 15.0
+AGENT_BUSY = "AgentBusy"  # the code of a command that was not begun: it may be given again
 
 
 def control_path(state: Path = DEFAULT_STATE) -> Path:
@@ -81,14 +82,21 @@ def tell_agent(path: Path, message: dict[str, Any]) -> dict[str, Any]:
             "One that keeps its state elsewhere is found with --state DIR.",
         ) from error
     if not answer.get("ok"):
-        raise InvalidInput(str(answer.get("error")), advice=str(answer.get("advice", "")))
+        raise InvalidInput(
+            str(answer.get("error")),
+            advice=str(answer.get("advice", "")),
+            code=str(answer.get("code", "")),
+        )
     return answer
 
 
 def open_on_this_host(
     path: Path, protocol: str, number: int, source: str, seconds: float
 ) -> dict[str, Any]:
-    """Have the agent open a port by root's word, time-boxed (EDGES A25)."""
+    """Have the agent open a port by root's word, time-boxed (EDGES A25).
+
+    ``isShut`` in the answer: is the port shut here at all, so that it closes again by itself?
+    """
     return tell_agent(
         path,
         {

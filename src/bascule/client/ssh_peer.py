@@ -41,7 +41,8 @@ def _session_in(environ: bytes) -> tuple[Address, int] | None:
         if entry.startswith(_NAME):
             words = entry[len(_NAME) :].decode(errors="replace").split()
             try:
-                return parse_address(words[0]), parse_port_number(int(words[3]))
+                peer, _, _ = words[0].partition("%")  # the link of a link-local one
+                return parse_address(peer), parse_port_number(int(words[3]))
             except (InvalidInput, ValueError, IndexError):
                 return None
     return None

@@ -20,6 +20,10 @@ class OwnedDriver(Driver, Protocol):
         """Own the rules that an earlier agent left, with no gap; nothing when there are none."""
         ...
 
+    def close(self) -> None:
+        """Own them no longer; they stay."""
+        ...
+
 
 class HostParts(Protocol):
     """What commands on a host are given by the composition root."""

@@ -140,6 +140,9 @@ class FakeDriver:
         release_stored()
         self._has_loaded = self.firewall.rules is not None and not self.firewall.rules.is_damaged
 
+    def close(self) -> None:
+        self._has_loaded = False
+
     def remove(self) -> None:
         self.firewall.flush()
         self._known.clear()

@@ -91,7 +91,9 @@ class FakeServer:
     preview: Json = field(default_factory=dict)  # what a dry run answers
     requests: list[Json] = field(default_factory=list)  # newest first
     events: list[Json] = field(default_factory=list)
-    agents: dict[str, str] = field(default_factory=dict)  # machine name -> opens | fails | silent
+    agents: dict[str, str] = field(
+        default_factory=dict
+    )  # opens | fails | silent | refuses, by machine
     plans: dict[str, str] = field(default_factory=dict)  # tier by group; "" is the subscription
     knock_hours: list[int] = field(default_factory=list)  # the newest hours, the last is running
     knockers: list[Json] = field(default_factory=list)
@@ -359,7 +361,9 @@ class FakeServer:
         named = [policy for policy in self.policies.values() if policy.pop(match[1], None)]
         if named:
             ours = self._machine(match[1])["properties"]["bascule"]
-            ours["closedPorts"] = [p for p in ours["closedPorts"] if not p["inPolicy"]]
+            self._let_go(match[1], [p for p in ours["closedPorts"] if p["inPolicy"]])
+            for port in ours["closedPorts"]:
+                port["inPolicy"] = False
         return (200 if named else 204), None
 
     def _release(self, match: re.Match[str], _: Json, body: Json) -> tuple[int, Json]:
@@ -373,10 +377,20 @@ class FakeServer:
             for p in ours["closedPorts"]
             if not p["inPolicy"] and (not wanted or (p["number"], p["protocol"]) in wanted)
         ]
-        ours["closedPorts"] = [p for p in ours["closedPorts"] if p not in released]
+        self._let_go(match[1], released)
         return 200, {
             "released": [{"number": p["number"], "protocol": p["protocol"]} for p in released]
         }
+
+    def _let_go(self, machine: str, ports: list[Json]) -> None:
+        """Its agent hears of it and opens them, or its host refuses, or it does not answer."""
+        ours = self._machine(machine)["properties"]["bascule"]
+        does = self.agents.get(machine.rpartition("/")[2], "opens")
+        if does != "refuses":
+            ours["closedPorts"] = [p for p in ours["closedPorts"] if p not in ports]
+        if ours["enforcementPoint"] is not None:
+            ours["enforcementPoint"]["generation"] += 1
+            ours["enforcementPoint"]["observedGeneration"] += does != "silent"
 
     def _enrol(self, match: re.Match[str], _: Json, body: Json) -> tuple[int, Json]:
         command = f"bascule agent run --server {ENDPOINT} --token bascule-enrol.abc"

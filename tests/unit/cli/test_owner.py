@@ -124,6 +124,30 @@ class TestMachine:
         }
         assert "no port that is shut without a policy" in cli("machine", "release", "web-1").err
 
+    def test_a_host_that_refuses_releases_is_said(self, cli: Cli, server: FakeServer) -> None:
+        """Its guard file has the last word; the same advice again would be given for ever."""
+        server.add_machine("web-1", closed=[closed(22), closed(80, in_policy=False)])
+        server.set_rules("web-1", rule(22))
+        server.agents["web-1"] = "refuses"
+        for command, port in (("machine release", "80/tcp"), ("policy remove", "22/tcp")):
+            result = cli(*command.split(), "web-1")
+            assert f"keeps {port} shut all the same" in result.err
+            assert "release = true in /etc/bascule/guard.toml" in result.err
+            assert "as soon as it hears" in result.out
+
+    def test_an_agent_that_does_not_hear_of_a_release_is_said(
+        self, cli: Cli, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bascule.cli.released.HEARD_SECONDS", 0.0)
+        server.add_machine("web-1", closed=[closed(80, in_policy=False)], agent="offline")
+        server.agents["web-1"] = "silent"
+        said = cli("machine", "release", "web-1").err
+        assert "away since" in said
+        assert "stays shut" in said
+        server.add_machine("bare-1", closed=[closed(80, in_policy=False)], agent="")
+        result = cli("machine", "release", "bare-1")
+        assert result.out == "bare-1 port 80/tcp is released; it has no agent that would shut it\n"
+
     def test_inventory_only_and_managed_again(self, cli: Cli, server: FakeServer) -> None:
         """A tag says so, and the others stay."""
         path = server.add_machine("old-1")
@@ -365,7 +389,7 @@ class TestPolicy:
         assert cli("policy", "show", "web-1", "-o", "json").json[0]["policies"][0]["name"] == "ops"
         assert cli("policy", "remove", "web-1").out.splitlines() == [
             "web-1 is in no policy any more",
-            "web-1 port 22/tcp opens: Bascule lets everybody through",
+            f"web-1 port 22/tcp is released; {AS_SOON}",
         ]
         assert "No policy names web-1" in cli("policy", "remove", "web-1").err
 
@@ -415,6 +439,9 @@ class TestLockout:
         assert here == []
 
 
+AS_SOON = "its agent lets everybody through as soon as it hears of it"
+
+
 class TestStatus:
     def test_nothing(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1")
@@ -438,9 +465,27 @@ class TestStatus:
             "SHUT, IN NO POLICY  PORT    TO OPEN IT",
             "web-1               80/tcp  bascule machine release web-1",
         ]
-        assert lines[5:7] == ["", "NOT ENFORCED NOW  AGENT"]
-        assert lines[7].startswith("db-1              away since 2030-01-01 00:00:00 +00:00")
+        assert lines[5:7] == ["", "AS IT LAST WAS, CHANGES WAIT  AGENT"]
+        assert lines[7].startswith(
+            "db-1                          away since 2030-01-01 00:00:00 +00:00"
+        )
         assert len(lines) == 8, "a machine without agent and without shut ports needs no look"
+
+    def test_an_agent_that_is_away_still_keeps_shut_what_it_shut(
+        self, cli: Cli, server: FakeServer
+    ) -> None:
+        """Nothing is open for want of it; without any agent everything is."""
+        server.add_machine("away-1", closed=[closed(22)], agent="offline")
+        server.add_machine("new-1", closed=[closed(22)], agent="neverSeen")
+        server.add_machine("bare-1", closed=[closed(22)], agent="")
+        words = [line.split() for line in cli("status").out.splitlines()]
+        assert words[2:5] == [
+            ["NOT", "ENFORCED", "AGENT"],
+            ["new-1", "away,", "never", "seen"],
+            ["bare-1", "none"],
+        ]
+        assert words[6] == ["AS", "IT", "LAST", "WAS,", "CHANGES", "WAIT", "AGENT"]
+        assert words[7][0] == "away-1"
 
     def test_the_state_is_told_when_it_is_not_simply_open(
         self, cli: Cli, server: FakeServer

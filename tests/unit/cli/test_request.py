@@ -14,6 +14,7 @@ from tests.unit.cli.fake_server import (
     CLOCK,
     MY_ADDRESS,
     FakeServer,
+    Refusal,
     machine_path,
     policy_path,
     rule,
@@ -341,6 +342,58 @@ class TestRevoke:
         server.shows_closing = True
         assert cli("revoke").code == 0
         assert cli.server.calls[-2][1].endswith(f"{made['name']}/revoke")
+
+    def test_one_that_cannot_be_ended_keeps_no_other_open(
+        self, cli: Cli, server: FakeServer, web: str
+    ) -> None:
+        """Five are to be shut at once: one is not ours to end, one ends just before its turn."""
+        made = [server.add_request("web-1", requestor=f"p{number}")["name"] for number in range(5)]
+
+        def refuse(method: str, path: str) -> None:
+            if path.endswith(f"{made[3]}/revoke"):
+                server._find(made[3])["properties"]["virtualMachines"][0]["ports"][0]["bascule"][
+                    "state"
+                ] = "closed"
+                raise Refusal(409, "GrantNotLive", "Nothing of this request is live any more.")
+            if path.endswith(f"{made[2]}/revoke"):
+                raise Refusal(403, "AuthorizationFailed", "Not yours.", advice="Ask an owner.")
+
+        server.on_call = refuse
+        result = cli("revoke", "--machine", "web-1", "--everyone")
+        assert result.code == 4
+        assert result.out.count("is shut") == 4
+        assert f"web-1 22/tcp (request {made[2][:8]}): Not yours." in result.err
+        assert "Ask an owner." in result.err
+        assert made[3][:8] not in result.err
+
+    def test_json_has_what_stays_open_too(self, cli: Cli, server: FakeServer, web: str) -> None:
+        made = [server.add_request("web-1")["name"] for _ in range(2)]
+
+        def refuse(method: str, path: str) -> None:
+            if path.endswith(f"{made[0]}/revoke"):
+                raise Refusal(403, "AuthorizationFailed", "Not yours.")
+
+        server.on_call = refuse
+        result = cli("revoke", "--all", "-o", "json")
+        assert result.code == 4
+        states = {
+            each["requestId"]: each["machines"][0]["ports"][0]["state"] for each in result.json
+        }
+        assert states == {made[0]: "open", made[1]: "closed"}
+
+    def test_one_that_was_named_and_is_over_is_said(
+        self, cli: Cli, server: FakeServer, web: str
+    ) -> None:
+        made = server.add_request("web-1", state="closed")
+
+        def refuse(method: str, path: str) -> None:
+            if path.endswith("/revoke"):
+                raise Refusal(409, "GrantNotLive", "Nothing of this request is live any more.")
+
+        server.on_call = refuse
+        result = cli("revoke", made["name"])
+        assert result.code != 0
+        assert "live any more" in result.err
 
     def test_json(self, cli: Cli, server: FakeServer, web: str) -> None:
         server.add_request("web-1")

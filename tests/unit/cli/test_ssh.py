@@ -203,6 +203,18 @@ class TestSsh:
         server.set_rules("web-1", rule(2022), rule(80))
         assert cli("ssh", "web-1").code == 2
 
+    def test_a_udp_port_is_none_to_reach(self, cli: Cli, server: FakeServer, web: str) -> None:
+        """Nothing is asked for, and so nothing opened, that ssh could not use."""
+        server.set_rules("web-1", rule(53, "UDP"))
+        for words in (["web-1"], ["-p", "53", "web-1"]):
+            result = cli("ssh", *words)
+            assert result.code == 4
+            assert "no TCP port to reach" in result.err
+        assert not cli.sent("POST", "/initiate")
+        server.set_rules("web-1", rule(53, "UDP"), rule(2022))
+        cli("ssh", "web-1")
+        assert cli.became[0][1:3] == ["-p", "2022"], "the only one by TCP"
+
     def test_refusals_come_before_ssh(self, cli: Cli, server: FakeServer, web: str) -> None:
         server.agents["web-1"] = "fails"
         assert cli("ssh", "web-1").code == 7

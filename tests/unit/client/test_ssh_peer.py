@@ -27,6 +27,7 @@ def _session(connection: str) -> str:
     [
         ("192.0.2.7 50000 198.51.100.1 22", "192.0.2.7 22"),
         ("2001:db8::7 50000 2001:db8::1 2222", "2001:db8::7 2222"),  # sshd elsewhere than on 22
+        ("fe80::1%eth0 50000 fe80::2%eth0 22", "fe80::1 22"),  # a zone is no part of a source
     ],
 )
 def test_the_session_is_found_through_the_parents(connection: str, said: str) -> None:

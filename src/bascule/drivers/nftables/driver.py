@@ -224,7 +224,11 @@ class NftablesDriver:
 
 
 def _boottime() -> float:
-    """The clock by which the kernel ends elements, as ``Clock.boottime`` reads it."""
+    """``Clock.boottime``, by which leases end; suspended time counts.
+
+    The kernel ends elements by its jiffies, which may stand still in suspend: of one that is
+    left too long by that the next pass takes the rest away.
+    """
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 

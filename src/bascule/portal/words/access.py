@@ -65,16 +65,16 @@ WORDS: Mapping[str, Pair] = {
         "{principal} ne détient plus {role} à {scope}.",
     ),
     "access.ports_may_close": (
-        "Of what these have open now ({n}), whatever rests on this alone closes at once.",
-        "Parmi ce qui est ouvert en ce moment ({n}), tout ce qui ne repose que là-dessus se ferme immédiatement.",
+        "Of what these have open now ({n}), whatever rests on this alone closes as soon as its agent hears of it.",
+        "Parmi ce qui est ouvert en ce moment ({n}), tout ce qui ne repose que là-dessus se ferme dès que son agent l’apprend.",
     ),
     "access.ports_close.one": (
-        "{n} open port closes at once.",
-        "{n} port ouvert se ferme immédiatement.",
+        "{n} open port closes as soon as its agent hears of it.",
+        "{n} port ouvert se ferme dès que son agent l’apprend.",
     ),
     "access.ports_close.other": (
-        "{n} open ports close at once.",
-        "{n} ports ouverts se ferment immédiatement.",
+        "{n} open ports close as soon as their agents hear of it.",
+        "{n} ports ouverts se ferment dès que leurs agents l’apprennent.",
     ),
     "access.no_ports": ("Nothing of it is open now.", "Rien de cela n’est ouvert en ce moment."),
     "access.check": ("Check access", "Vérifier l’accès"),
@@ -108,8 +108,8 @@ WORDS: Mapping[str, Pair] = {
     "access.role_copy": ("Copy to a new role", "Copier vers un nouveau rôle"),
     "access.role_edit": ("Edit role", "Modifier le rôle"),
     "access.role_edit_effect": (
-        "It changes for all who hold it; what is open by a right taken away closes at once.",
-        "Il change pour tous ceux qui le détiennent ; ce qui est ouvert grâce à un droit retiré se ferme immédiatement.",
+        "It changes for all who hold it; what is open by a right taken away closes as soon as its agent hears of it.",
+        "Il change pour tous ceux qui le détiennent ; ce qui est ouvert grâce à un droit retiré se ferme dès que son agent l’apprend.",
     ),
     "access.role_delete": ("Delete role", "Supprimer le rôle"),
     "access.role_delete_effect": (

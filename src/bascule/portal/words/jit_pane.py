@@ -71,7 +71,7 @@ WORDS: Mapping[str, Pair] = {
         "Restent fermés, sans stratégie ; à libérer sur la page de la machine",
     ),
     "jit.opens": ("Open for everybody", "S’ouvrent à tous"),
-    "jit.ends": ("Live access that ends at once", "Accès en cours qui prennent fin aussitôt"),
+    "jit.ends": ("Live access that is revoked", "Accès en cours qui sont révoqués"),
     "jit.shortens": (
         "Live access that ends earlier",
         "Accès en cours qui prennent fin plus tôt",
@@ -89,8 +89,8 @@ WORDS: Mapping[str, Pair] = {
         "Supprimer {machine} de l’accès juste-à-temps ?",
     ),
     "jit.remove_lead": (
-        "Every policy stops naming {machine}, and this happens at once:",
-        "Plus aucune stratégie ne nomme {machine}, et voici ce qui se produit aussitôt :",
+        "Every policy stops naming {machine}, and this happens as soon as its agent hears of it:",
+        "Plus aucune stratégie ne nomme {machine}, et voici ce qui se produit dès que son agent l’apprend :",
     ),
     "jit.remove_opens": (
         "Bascule lets everybody through on these ports from then on.",

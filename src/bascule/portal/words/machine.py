@@ -168,12 +168,13 @@ WORDS: Mapping[str, Pair] = {
     "machine.jit_off": ("Just-in-time access is off.", "L’accès juste-à-temps est désactivé."),
     "machine.jit_off_lead": (
         (
-            "Nobody has to ask to reach this machine’s ports. Enabling it shuts the port below, at "
-            "once; who connects then asks first."
+            "Nobody has to ask to reach this machine’s ports. Enabling it shuts the port below as "
+            "soon as its agent hears of it; who connects then asks first."
         ),
         (
             "Nul n’a besoin de demander pour atteindre les ports de cette machine. L’activation ferme "
-            "aussitôt le port ci-dessous ; pour se connecter, on demande d’abord."
+            "le port ci-dessous dès que son agent l’apprend ; pour se connecter, on demande alors "
+            "d’abord."
         ),
     ),
     "machine.jit_off_lead_bare": (

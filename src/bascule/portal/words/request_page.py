@@ -33,8 +33,8 @@ WORDS: Mapping[str, Pair] = {
     "request.cut": ("Cut sessions", "Couper les sessions"),
     "request.kill": ("Cut sessions too", "Couper aussi les sessions"),
     "request.close_note": (
-        "Closing lets nobody in any more, at once. Sessions that are connected live on, unless the port’s policy cuts them at the end or they are cut too.",
-        "La fermeture ne laisse plus entrer personne, immédiatement. Les sessions connectées se poursuivent, sauf si la stratégie du port les coupe à la fin ou si elles sont coupées aussi.",
+        "Nobody gets in by it any more as soon as the machine’s agent hears of it; while that is silent it ends on time. Sessions that are connected live on, unless the port’s policy cuts them at the end or they are cut too.",
+        "Plus personne n’entre par là dès que l’agent de la machine l’apprend ; tant qu’il est silencieux, cela prend fin à l’heure prévue. Les sessions connectées se poursuivent, sauf si la stratégie du port les coupe à la fin ou si elles sont coupées aussi.",
     ),
     "request.extend": ("Extend", "Prolonger"),
     "request.extend.lead": (

@@ -1,0 +1,69 @@
+"""What becomes of released ports: the agent opens them when it hears of it, and may be bound not to.
+
+A guard file on the host may keep releases to its root (``release = true`` admits them); such a
+port stays shut, and its agent goes on naming it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bascule.cli.find import port_words
+from bascule.cli.machine_words import agent_words
+from bascule.cli.printing import note, say
+from bascule.cli.waiting import Working
+from bascule.client.machines import EnforcementPoint, Machine, get_machine
+
+if TYPE_CHECKING:
+    from bascule.client.connection import Connection
+
+HEARD_SECONDS = 5.0
+_PAUSE = 0.25
+
+
+def tell_released(
+    connection: Connection, machine: Machine, ports: Sequence[tuple[int, str]]
+) -> None:
+    """Say which ports, given as number and protocol, were released, and what their agent did."""
+    if not ports:
+        return
+    what = "its agent lets everybody through as soon as it hears of it"
+    if machine.point is None:
+        what = "it has no agent that would shut it"
+    for number, protocol in ports:
+        say(f"{machine.name} port {port_words(number, protocol)} is released; {what}")
+    if machine.point is None:
+        return
+    with Working("waiting for its agent"):
+        after = _heard(connection, machine)
+    words = ", ".join(
+        port_words(port.number, port.protocol)
+        for port in after.closed_ports
+        if not port.is_in_policy and (port.number, port.protocol) in ports
+    )
+    if words:
+        note(
+            f"{machine.name} keeps {words} shut all the same: its host refuses releases. Its root "
+            "admits them: release = true in /etc/bascule/guard.toml, then restart the agent."
+        )
+    elif after.point is not None and not _has_heard(after.point):
+        note(
+            f"Its agent ({agent_words(after.point, connection.now())}) has not answered yet: until "
+            f"then what it shut stays shut. See: bascule machine show {machine.name}"
+        )
+
+
+def _heard(connection: Connection, machine: Machine) -> Machine:
+    """The machine once its agent has applied what the server says now, or some seconds later."""
+    ends = time.monotonic() + HEARD_SECONDS
+    while True:
+        found = get_machine(connection, machine.id)
+        if found.point is None or _has_heard(found.point) or time.monotonic() >= ends:
+            return found
+        time.sleep(_PAUSE)
+
+
+def _has_heard(point: EnforcementPoint) -> bool:
+    return point.observed_generation >= point.generation

@@ -1,0 +1,149 @@
+"""Installing over a service that runs, and leaving: what systemd is told, in which order, and
+what holds the table meanwhile (EDGES A5, A25).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bascule.agent import commands, install
+from bascule.agent.install import UNIT_NAME, owned_meanwhile, stopped_unit
+from bascule.agent.run import lock_state
+from bascule.errors import ConfigurationError, EnforcementFailed
+from tests.unit.test_agent_start import Host, Watched
+
+# Says of the unit that it runs, and of its store what the test has put there.
+_SYSTEMCTL = """\
+#!/bin/sh
+case $1 in
+  is-active) echo active ;;
+  show) cat "{folder}/stored" ;;
+  *) echo "$1" >>"{folder}/acts" ;;
+esac
+"""
+
+
+class Systemd:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.keeps("1")
+        (folder / "acts").touch()
+        script = folder / "systemctl"
+        script.write_text(_SYSTEMCTL.format(folder=folder))
+        script.chmod(0o755)
+
+    def keeps(self, count: str) -> None:
+        """So many descriptors of the stopped service; an old systemd does not say."""
+        (self._folder / "stored").write_text(count)
+
+    def acts(self) -> list[str]:
+        return (self._folder / "acts").read_text().split()
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
+    made = Systemd(tmp_path)
+    monkeypatch.setattr(install, "SYSTEMCTL", str(tmp_path / "systemctl"))
+    monkeypatch.setattr(install, "is_systemd_running", lambda: True)
+    monkeypatch.setattr(install, "is_network_of_systemd", lambda: True)
+    return made
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_installer_that_is_ended_starts_the_service_again(
+    systemd: Systemd, number: signal.Signals
+) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), stopped_unit(lambda _: None):
+        os.kill(os.getpid(), number)
+    assert systemd.acts() == ["stop", "start"]
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize(("stored", "is_let_go"), [("1", False), ("0", True), ("", True)])
+def test_whether_the_table_is_let_go_is_asked_of_systemd(
+    systemd: Systemd, stored: str, is_let_go: bool
+) -> None:
+    systemd.keeps(stored)
+    with stopped_unit(lambda _: None) as found:
+        assert found is is_let_go
+
+
+def test_a_table_that_is_let_go_is_held_until_the_service_starts() -> None:
+    acts: list[str] = []
+    with owned_meanwhile(Host(Watched(acts)), acts.append):
+        assert acts[-1] == "the table is ours"
+    assert acts[-1] == "the table is let go"
+
+
+def test_a_table_that_cannot_be_held_is_said_and_the_installation_goes_on() -> None:
+    said: list[str] = []
+
+    class Refused(Watched):
+        def take_over(self, release_stored: object) -> None:
+            raise EnforcementFailed("not permitted")
+
+    with owned_meanwhile(Host(Refused([])), said.append):
+        pass
+    assert "nft flush ruleset" in said[0]
+    assert "not permitted" in said[0]
+
+
+def test_an_uninstalled_service_leaves_no_socket_with_systemd(
+    systemd: Systemd, tmp_path: Path
+) -> None:
+    (tmp_path / UNIT_NAME).touch()
+    install.remove_unit(tmp_path)
+    assert systemd.acts() == ["disable", "reset-failed", "clean", "daemon-reload"]
+
+
+@pytest.fixture
+def uninstalling(tmp_path: Path) -> list[str]:
+    """The words of ``agent uninstall`` on a state whose agent does not answer."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "identity.json").write_text("damaged")
+    where = ["--state", str(tmp_path / "state"), "--unit-folder", str(tmp_path / "units")]
+    return ["uninstall", "--yes", *where]
+
+
+def test_a_service_that_dies_over_and_over_is_stopped_before_its_rules_go(
+    systemd: Systemd, uninstalling: list[str]
+) -> None:
+    """It owns the table, now and then: nobody else could remove that."""
+
+    class Owned(Watched):
+        def take_over(self, release_stored: Callable[[], None]) -> None:
+            assert systemd.acts() == ["stop"]
+            super().take_over(release_stored)
+
+    done = CliRunner().invoke(commands.agent, uninstalling, obj=Host(Owned([])))
+    assert done.exit_code == 0, done.output
+    assert "stopped its service" in done.output
+    assert "'inet bascule' is gone" in done.output
+
+
+def test_an_agent_that_still_runs_keeps_its_rules(tmp_path: Path, uninstalling: list[str]) -> None:
+    lock = lock_state(tmp_path / "state")
+    acts: list[str] = []
+    done = CliRunner().invoke(commands.agent, uninstalling, obj=Host(Watched(acts)))
+    os.close(lock)
+    assert isinstance(done.exception, ConfigurationError)
+    assert "Stop it first" in done.exception.advice
+    assert not acts
+
+
+def test_rules_that_are_somebody_s_are_left_with_what_to_do(uninstalling: list[str]) -> None:
+    class Refused(Watched):
+        def take_over(self, release_stored: object) -> None:
+            raise EnforcementFailed("Operation not permitted")
+
+    done = CliRunner().invoke(commands.agent, uninstalling, obj=Host(Refused([])))
+    assert isinstance(done.exception, EnforcementFailed)
+    assert "systemctl stop" in done.exception.advice
+    assert "bascule agent run" in done.exception.advice

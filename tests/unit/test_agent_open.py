@@ -1,0 +1,104 @@
+"""``agent open``: root is not sent away by a busy agent, and is told what the opening is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bascule.agent import commands
+from bascule.agent.control import ControlSocket, handler_for
+from bascule.agent.local_openings import LocalOpenings
+from bascule.agent.loop import AgentLoop
+from bascule.domain.desired import Held
+from bascule.domain.machine import ClosedPort
+from bascule.domain.net import PortKey, TransportProtocol
+from bascule.errors import BasculeError
+from bascule.services.reconcile import Reconciler
+from bascule.testing.fake_driver import FakeDriver
+from bascule.testing.fake_firewall import FakeFirewall
+from tests.unit.services_world import SetClock
+from tests.unit.test_agent_leave import _nothing
+from tests.unit.test_agent_loop import Line, Memory
+from tests.unit.test_agent_start import Host, Watched
+
+SSH = ClosedPort(PortKey(TransportProtocol.TCP, 22))
+
+
+class Loop(AgentLoop):
+    """One that does what it is asked at once, but for the first times."""
+
+    def __init__(
+        self, reconciler: Reconciler, driver: FakeDriver, clock: SetClock, state: Path
+    ) -> None:
+        super().__init__(reconciler, driver, Line(), clock, lambda: None, LocalOpenings(state))
+        self.busy = 0
+
+    def ask(self, work: Callable[[], Any], seconds: float = 10.0) -> Any:
+        if self.busy:
+            self.busy -= 1
+            return super().ask(work, seconds=0.01)
+        return work()
+
+
+@pytest.fixture
+def loop(tmp_path: Path) -> Loop:
+    clock = SetClock()
+    driver = FakeDriver(FakeFirewall(clock))
+    reconciler = Reconciler(driver, Memory(), clock)
+    reconciler.held = Held(closed=frozenset({SSH}))
+    return Loop(reconciler, driver, clock, tmp_path)
+
+
+@contextmanager
+def listening(loop: Loop, state: Path) -> Iterator[None]:
+    handle: Callable[[Mapping[str, Any]], Mapping[str, Any]] = handler_for(loop, _nothing)
+    control = ControlSocket(state / "agent.sock", handle)
+    try:
+        yield
+    finally:
+        control.close()
+
+
+def _open(state: Path, port: str, host: Host | None = None) -> Result:
+    words = ["open", "-p", port, "--from", "192.0.2.1", "--state", str(state)]
+    return CliRunner().invoke(commands.agent, words, obj=host)
+
+
+def test_a_busy_agent_is_asked_again(loop: Loop, tmp_path: Path) -> None:
+    loop.busy = 2
+    with listening(loop, tmp_path):
+        done = _open(tmp_path, "22")
+    assert done.exit_code == 0, done.output
+    assert done.output.count("busy") == 1, "said once"
+    assert "closes by itself" in done.output
+
+
+def test_one_that_stays_busy_is_told_with_what_to_do(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "BUSY_PATIENCE", 0.1)
+    loop.busy = 1000
+    with listening(loop, tmp_path):
+        done = _open(tmp_path, "22")
+    assert isinstance(done.exception, BasculeError)
+    assert "nothing was done" in done.exception.message
+    assert "systemctl restart" in done.exception.advice
+
+
+def test_a_port_that_is_not_shut_here_is_said(loop: Loop, tmp_path: Path) -> None:
+    """It does not close by itself: nobody is kept out of it afterwards either."""
+    with listening(loop, tmp_path):
+        done = _open(tmp_path, "23")
+    assert "not shut here" in done.output
+    assert "closes by itself" not in done.output
+
+
+def test_without_an_agent_too(tmp_path: Path) -> None:
+    done = _open(tmp_path, "23", Host(Watched([])))
+    assert done.exit_code == 0, done.output
+    assert "not shut here" in done.output
