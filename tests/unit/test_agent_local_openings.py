@@ -73,7 +73,7 @@ def by_the_agent(driver: FakeDriver, state: Path, clock: SetClock) -> None:
 
 
 def by_root_alone(driver: FakeDriver, state: Path, clock: SetClock) -> None:
-    open_without_agent(driver, state, clock, SSH, HERE, QUARTER)
+    open_without_agent(driver, state, clock, SSH, HERE, QUARTER, lambda: None)
 
 
 @pytest.fixture(params=[by_the_agent, by_root_alone])
