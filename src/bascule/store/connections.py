@@ -11,6 +11,7 @@ with NORMAL, a power cut takes back the last commits.
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import cast
 
@@ -55,8 +56,22 @@ def _configure(opened: sqlite3.Connection, *, is_reader: bool) -> None:
     if is_reader:
         opened.execute("PRAGMA query_only = ON")
         return
-    opened.execute("PRAGMA journal_mode = WAL")
+    _keep_a_log(opened)
     opened.execute("PRAGMA synchronous = FULL")
+
+
+def _keep_a_log(opened: sqlite3.Connection) -> None:
+    """Change to WAL. SQLite does not wait for whoever else is just changing: we do."""
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            opened.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() >= deadline:
+                raise
+        else:
+            return
+        time.sleep(0.01)
 
 
 def driver_of(connection: Connection) -> sqlite3.Connection:
