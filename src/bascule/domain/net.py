@@ -10,9 +10,11 @@ IPv4-mapped IPv6 address is its IPv4 address, and ``::ffff:0:0/96`` itself is re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -153,25 +155,40 @@ def _unmapped(network: IPv6Network, text: str, target: str) -> IPv4Network:
     return IPv4Network((mapped, network.prefixlen - 96))
 
 
-def is_within(asked: Iterable[AddressPrefix], allowed: Sequence[AddressPrefix]) -> bool:
+def is_within(asked: Iterable[AddressPrefix], allowed: Iterable[AddressPrefix]) -> bool:
     """Is every address of ``asked`` in the union of ``allowed``? Both empty sides deny."""
     wanted = [network for prefix in asked for network in prefix.networks]
-    granted = _union(network for prefix in allowed for network in prefix.networks)
-    return bool(wanted) and all(
-        any(_contains(outer, inner) for outer in granted) for inner in wanted
+    granted = _union(tuple(allowed))
+    return bool(wanted) and all(_holds(granted[each.version], each) for each in wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spans:
+    """Disjoint networks of one family, in order, both ends inclusive."""
+
+    firsts: tuple[int, ...]
+    lasts: tuple[int, ...]
+
+
+@lru_cache(maxsize=256)  # a rule is asked about once a port, a guard once a lease
+def _union(prefixes: tuple[AddressPrefix, ...]) -> Mapping[int, _Spans]:
+    """All their addresses, by IP version."""
+    every = [network for prefix in prefixes for network in prefix.networks]
+    return {
+        4: _spans(collapse_addresses(each for each in every if isinstance(each, IPv4Network))),
+        6: _spans(collapse_addresses(each for each in every if isinstance(each, IPv6Network))),
+    }
+
+
+def _spans(disjoint: Iterable[Network]) -> _Spans:
+    networks = list(disjoint)
+    return _Spans(
+        tuple(int(each.network_address) for each in networks),
+        tuple(int(each.broadcast_address) for each in networks),
     )
 
 
-def _union(networks: Iterable[Network]) -> list[Network]:
-    every = list(networks)
-    v4 = [n for n in every if isinstance(n, IPv4Network)]
-    v6 = [n for n in every if isinstance(n, IPv6Network)]
-    return [*collapse_addresses(v4), *collapse_addresses(v6)]
-
-
-def _contains(outer: Network, inner: Network) -> bool:
-    if isinstance(outer, IPv4Network) and isinstance(inner, IPv4Network):
-        return inner.subnet_of(outer)
-    if isinstance(outer, IPv6Network) and isinstance(inner, IPv6Network):
-        return inner.subnet_of(outer)
-    return False
+def _holds(spans: _Spans, network: Network) -> bool:
+    """Is it inside one of these? Only the last that begins no later can hold it."""
+    place = bisect_right(spans.firsts, int(network.network_address)) - 1
+    return place >= 0 and int(network.broadcast_address) <= spans.lasts[place]
