@@ -32,7 +32,7 @@ from bascule.interfaces import EventFilter, Transaction
 from bascule.services import machines, policies, requests
 from bascule.services.act import Act, new_id
 from bascule.services.denials import RECORDED_IN_ALL, RECORDED_PER_SOURCE, Denials
-from bascule.services.installation import set_administrator
+from bascule.services.installation import recover_administrator, set_administrator
 from bascule.services.losses import end_unheld
 from bascule.services.sweep import next_due, sweep
 from tests.unit.services_world import ANNA, BERT, World, rules
@@ -231,6 +231,13 @@ def test_an_administrator_who_is_replaced_loses_his_grants(world: Rights) -> Non
     world.do(lambda tx, act: set_administrator(tx, act, second, "11" * 32), None)
     assert world.grant(grant).state is GrantState.CLOSING
     assert world.causes() == ["recovery of the administrator"]
+
+
+def test_a_recovery_is_on_record_although_the_one_before_was_deleted(world: Rights) -> None:
+    """EDGES A26: nobody becomes Owner by the machine's own hand without a word of it."""
+    made = new_id()
+    world.do(lambda tx, act: recover_administrator(tx, act, made, "00" * 32), None)
+    assert "AdministratorRecovered" in world.kinds()
 
 
 # -- asking -------------------------------------------------------------------------------------

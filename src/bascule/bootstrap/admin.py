@@ -42,7 +42,7 @@ def recover(data: Path) -> None:
     from bascule.services.clocks import SystemClock
     from bascule.services.fleet import hash_token
     from bascule.services.hub import Hub
-    from bascule.services.installation import set_administrator
+    from bascule.services.installation import recover_administrator
     from bascule.store.open import open_store
 
     if not (data / DATABASE).exists():
@@ -55,9 +55,14 @@ def recover(data: Path) -> None:
     secret = AdminFile.new_secret()
     ca_file = CertificateKeeper(data, ()).ca_file
 
-    def work(tx: object, act: Act) -> None:
-        installation = tx.installation()  # type: ignore[attr-defined]  # reason: typed by perform
-        set_administrator(tx, act, client_id, hash_token(secret))  # type: ignore[arg-type]  # reason: as above
+    def work(tx: Transaction, act: Act) -> None:
+        installation = tx.installation()
+        if installation is None:
+            raise ConfigurationError(
+                f"The first start of the server in {data} has not come to its end.",
+                advice="Start it again: bascule serve. It makes the administrator.",
+            )
+        recover_administrator(tx, act, client_id, hash_token(secret))
         endpoint = _endpoint(previous)
         AdminFile(data / ADMIN_FILE).write(installation, endpoint, ca_file, client_id, secret)
 

@@ -57,10 +57,14 @@ def set_administrator(tx: Transaction, act: Act, client_id: str, secret_hash: st
         Credential(new_id(), client_id, CredentialKind.SECRET, secret_hash, "", act.now, None)
     )
     _make_owner(tx, act, client_id)
-    if earlier:
-        gone = [each.id for each in earlier if each.id != client_id]
-        end_unheld(tx, act, gone, "recovery of the administrator")
-        act.record(tx, AdministratorRecovered(client_id))
+    gone = [each.id for each in earlier if each.id != client_id]
+    end_unheld(tx, act, gone, "recovery of the administrator")
+
+
+def recover_administrator(tx: Transaction, act: Act, client_id: str, secret_hash: str) -> None:
+    """The same on an installation that exists already: on record, deleted before or not."""
+    set_administrator(tx, act, client_id, secret_hash)
+    act.record(tx, AdministratorRecovered(client_id.lower()))
 
 
 def _all_services(tx: Transaction) -> Iterator[ServicePrincipal]:
