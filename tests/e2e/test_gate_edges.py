@@ -214,6 +214,7 @@ def test_the_table_never_lets_go(bench: Bench) -> None:
             "--",
             "sh",
             "-c",
+            "(timeout --foreground 120 sh -c 'while :; do nft flush ruleset 2>/dev/null; done') &"
             "timeout --foreground 120 sh -c 'while :; do echo flush ruleset; done' | nft -i >/dev/null 2>&1",
         ),
         env=lab.environment,

@@ -29,9 +29,17 @@ DESIRED = RuleSet(
 
 @contextlib.contextmanager
 def flushing(space: Space) -> Iterator[None]:
-    """Another tool that flushes everything, as fast as one process can."""
-    loop = "timeout --foreground 120 sh -c 'while :; do echo flush ruleset; done'"
-    with _looping(space, f"{loop} | nft -i >/dev/null 2>&1"):
+    """Another tool that flushes everything, as fast as it can, in two processes."""
+    with (
+        _looping(
+            space,
+            "timeout --foreground 120 sh -c 'while :; do echo flush ruleset; done' | nft -i >/dev/null 2>&1",
+        ),
+        _looping(
+            space,
+            "timeout --foreground 120 sh -c 'while :; do nft flush ruleset 2>/dev/null; done'",
+        ),
+    ):
         space.nft("add table inet bystander\n")
         deadline = time.monotonic() + 20
         while "bystander" in space.run("nft", "list", "tables"):

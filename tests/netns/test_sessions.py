@@ -239,8 +239,9 @@ def test_who_is_let_in_while_a_port_is_shut_is_not_adopted(network: Network) -> 
     assert not is_alive(guest)
 
 
+@pytest.mark.parametrize("left", [1, 0], ids=["it has time left", "it ended meanwhile"])
 def test_a_rebuild_does_not_adopt_what_a_lease_admitted(
-    network: Network, start_driver: StartDriver
+    network: Network, start_driver: StartDriver, left: int
 ) -> None:
     network.echo(23)
     shut = closed(kill=[tcp(23)])
@@ -250,8 +251,25 @@ def test_a_rebuild_does_not_adopt_what_a_lease_admitted(
     first.kill()
     second = start_driver()
     assert not second.observe().is_intact, "another process's rules are loaded anew"
-    make_so(second, RuleSet(shut, openings((CLIENT, tcp(23), 1))))
-    time.sleep(1.1)
+    make_so(second, RuleSet(shut, openings((CLIENT, tcp(23), left)) if left else {}))
+    time.sleep(left + 0.1)
+    assert not is_alive(session)
+
+
+def test_what_a_lease_admitted_ends_when_its_port_comes_to_be_a_kill_port(
+    network: Network, start_driver: StartDriver
+) -> None:
+    """A rebuild in between has not made an old acquaintance of it."""
+    network.echo(22)
+    keep, kill = closed(tcp(22)), closed(kill=[tcp(22)])
+    first = start_driver()
+    make_so(first, RuleSet(keep, openings((CLIENT, tcp(22), MINUTE))))
+    session = network.session(network.client, 22)
+    first.kill()
+    second = start_driver()
+    make_so(second, RuleSet(keep, {}))
+    assert is_alive(session, PATIENCE), "on a keep port it lives on"
+    make_so(second, RuleSet(kill, {}))
     assert not is_alive(session)
 
 
