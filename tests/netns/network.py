@@ -21,6 +21,7 @@ import struct
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self, TypeVar
@@ -34,6 +35,7 @@ INNER_GATEWAY, INNER = "10.78.0.1", "10.78.0.2"
 BROADCAST = "10.77.255.255"
 WAIT = 0.3  # seconds after which a connection that got no answer is called shut
 PATIENCE = 5.0  # seconds for one that must come about, on a busy machine
+HAMMER_EVERY, HAMMER_WAIT = 0.0003, 0.05  # seconds between SYNs, and for the answer to one
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
 
 _CLONE_NEWNET = 0x40000000
@@ -346,6 +348,50 @@ def repeating(space: Space, work: Callable[[], object]) -> Iterator[list[object]
     finally:
         is_over.set()
         thread.join()
+
+
+@contextlib.contextmanager
+def hammering(space: Space, port: int, address: str = HOST) -> Iterator[list[bool]]:
+    """Send thousands of SYNs a second in a thread of ``space``, so that one falls into the
+    shortest gap; yields the growing results: did a connection come about?
+    """
+    results: list[bool] = []
+    is_over = threading.Event()
+    under_way: deque[tuple[float, socket.socket]] = deque()
+
+    def judge(until: float) -> None:
+        while under_way and under_way[0][0] < until:
+            _, sent = under_way.popleft()
+            with sent:
+                results.append(_is_connected(sent))
+
+    def body() -> None:
+        space.enter()
+        while not is_over.is_set():
+            made = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            made.connect_ex((address, port))
+            under_way.append((time.monotonic(), made))
+            judge(time.monotonic() - HAMMER_WAIT)
+            time.sleep(HAMMER_EVERY)
+        time.sleep(HAMMER_WAIT)
+        judge(time.monotonic())
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    try:
+        yield results
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def _is_connected(sent: socket.socket) -> bool:
+    try:
+        sent.getpeername()
+    except OSError:
+        return False
+    sent.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+    return True
 
 
 def _is_refused(space: Space, address: str) -> bool:

@@ -15,7 +15,7 @@ from bascule.domain.plan import Rebuild
 from bascule.errors import EnforcementFailed
 from tests.netns.conftest import StartDriver
 from tests.netns.driver_process import DriverProcess
-from tests.netns.network import CLIENT, PATIENCE, Network, Space, is_alive, repeating
+from tests.netns.network import CLIENT, PATIENCE, Network, Space, hammering, is_alive, repeating
 from tests.netns.rulesets import closed, cuts, make_so, openings, tcp
 
 STORED = 8  # sockets: FileDescriptorStoreMax= of the unit
@@ -110,7 +110,7 @@ def test_a_held_socket_keeps_the_table_owned_after_kill(
 def test_taking_over_leaves_no_gap(
     network: Network, owned: DriverProcess, start_driver: StartDriver
 ) -> None:
-    """Killed and replaced five times over, beside a flusher in a tight loop."""
+    """Killed and replaced ten times over, beside a flusher in a tight loop."""
     network.echo(22)
     network.echo(23)
     make_so(owned, DESIRED)
@@ -118,9 +118,9 @@ def test_taking_over_leaves_no_gap(
     current = owned
     with (
         flushing(network.host),
-        repeating(network.stranger, lambda: network.stranger.reaches(22, wait=0.03)) as leaks,
+        hammering(network.stranger, 22) as leaks,
     ):
-        for _ in range(5):
+        for _ in range(10):
             current.kill()
             time.sleep(0.02)
             following = start_driver()
@@ -133,7 +133,7 @@ def test_taking_over_leaves_no_gap(
             assert seen.rules.cuts.keys() == DESIRED.cuts.keys()
             assert {each.grant_id for each in seen.rules.openings.values()} == {"grant-1"}
             current = following
-    assert len(leaks) > 5
+    assert len(leaks) > 100
     assert not any(leaks)
     assert network.client.lets_in(22)
     assert _tables(network) == ["table inet bascule"]
