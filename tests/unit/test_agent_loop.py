@@ -240,6 +240,31 @@ def test_a_firewall_that_refuses_everything_is_said_and_the_server_left_in_peace
     assert not line.told[-1].weaknesses
 
 
+def test_a_fault_while_it_says_that_nothing_is_enforced_does_not_end_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SetClock()
+    driver = FakeDriver(FakeFirewall(clock))
+    line = Listening()
+    ssh = ClosedPort(PortKey(TransportProtocol.TCP, 22))
+    line.state = DesiredState("uid", 1, frozenset({ssh}), {}, ())
+    local = LocalOpenings(tmp_path)
+    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+    driver.refusals = 10**6
+
+    def fault(report: Report) -> int:
+        raise RuntimeError(f"a fault with a report of {report.generation}")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(line, "send_report", fault)
+        loop.step()
+    assert not line.told
+    driver.refusals = 0
+    clock.pass_time(LONGEST_RETRY)
+    loop.step()
+    assert line.told[-1].closed == {ssh}
+
+
 def test_a_fault_of_its_own_does_not_end_the_loop(tmp_path: Path) -> None:
     """A5: under ``serve --this-host`` nobody would start the thread anew."""
     clock = SetClock()

@@ -188,38 +188,46 @@ class AgentLoop:
             self._reconciler.save()
 
     def step(self) -> None:
-        """One pass: ask when it is time, reconcile, save, report.
-
-        What is reported open is remembered with its end: after a death right then, an answer of
-        before that is given once more opens nothing for longer (EDGES A8).
-        """
+        """One pass; whatever goes wrong in it, there is a next one."""
         try:
-            if self._is_announced.is_set() or self._clock.boottime() >= self._next_poll:
-                self._is_announced.clear()
-                self._ask_server()
-            outcome = self._enforce()
-            self._reconciler.save()
-            is_first, self._has_left = self._has_left, False
             try:
-                if is_first:  # its sockets go before anybody counts them (EDGES A24)
-                    self._driver.tidy()
-            finally:
-                self._report(outcome)
-            if not is_first:
-                self._driver.tidy()
-            self._witness.save(self._clock.boottime())
-            self._next_try, self._fault_retry = float("inf"), SHORTEST_RETRY
-        except BasculeError as error:
-            log.error("pass failed", why=error.message, advice=error.advice)
-            self._next_try = self._clock.boottime() + self._fault_retry
-            self._fault_retry = min(self._fault_retry * 2, WATCH_SECONDS)
-            if self._fault:
-                self._report_fault()
+                self._pass()
+            except BasculeError as error:
+                self._failed(error)
         except Exception:
             # In the server's process nobody would start this thread anew, and say so (A6).
             log.exception("pass failed, by a fault of the agent's own")
             self._back_off()
             self._stopping.wait(SHORTEST_RETRY)  # a lease's past end would have us here at once
+
+    def _pass(self) -> None:
+        """Ask when it is time, reconcile, save, report.
+
+        What is reported open is remembered with its end: after a death right then, an answer of
+        before that is given once more opens nothing for longer (EDGES A8).
+        """
+        if self._is_announced.is_set() or self._clock.boottime() >= self._next_poll:
+            self._is_announced.clear()
+            self._ask_server()
+        outcome = self._enforce()
+        self._reconciler.save()
+        is_first, self._has_left = self._has_left, False
+        try:
+            if is_first:  # its sockets go before anybody counts them (EDGES A24)
+                self._driver.tidy()
+        finally:
+            self._report(outcome)
+        if not is_first:
+            self._driver.tidy()
+        self._witness.save(self._clock.boottime())
+        self._next_try, self._fault_retry = float("inf"), SHORTEST_RETRY
+
+    def _failed(self, error: BasculeError) -> None:
+        log.error("pass failed", why=error.message, advice=error.advice)
+        self._next_try = self._clock.boottime() + self._fault_retry
+        self._fault_retry = min(self._fault_retry * 2, WATCH_SECONDS)
+        if self._fault:
+            self._report_fault()
 
     def _enforce(self) -> Outcome:
         try:
