@@ -334,20 +334,8 @@ class Network:
 def repeating(space: Space, work: Callable[[], object]) -> Iterator[list[object]]:
     """Call ``work`` again and again in a thread of ``space``; yields the growing results."""
     results: list[object] = []
-    is_over = threading.Event()
-
-    def body() -> None:
-        space.enter()
-        while not is_over.is_set():
-            results.append(work())
-
-    thread = threading.Thread(target=body)
-    thread.start()
-    try:
+    with _threaded(space, lambda: results.append(work())):
         yield results
-    finally:
-        is_over.set()
-        thread.join()
 
 
 @contextlib.contextmanager
@@ -356,7 +344,6 @@ def hammering(space: Space, port: int, address: str = HOST) -> Iterator[list[boo
     shortest gap; yields the growing results: did a connection come about?
     """
     results: list[bool] = []
-    is_over = threading.Event()
     under_way: deque[tuple[float, socket.socket]] = deque()
 
     def judge(until: float) -> None:
@@ -365,21 +352,33 @@ def hammering(space: Space, port: int, address: str = HOST) -> Iterator[list[boo
             with sent:
                 results.append(_is_connected(sent))
 
+    def send() -> None:
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        made.connect_ex((address, port))
+        under_way.append((time.monotonic(), made))
+        judge(time.monotonic() - HAMMER_WAIT)
+        time.sleep(HAMMER_EVERY)
+
+    with _threaded(space, send):
+        yield results
+    time.sleep(HAMMER_WAIT)
+    judge(time.monotonic())
+
+
+@contextlib.contextmanager
+def _threaded(space: Space, work: Callable[[], None]) -> Iterator[None]:
+    """Call ``work`` again and again in a thread of ``space``, until the end of the block."""
+    is_over = threading.Event()
+
     def body() -> None:
         space.enter()
         while not is_over.is_set():
-            made = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-            made.connect_ex((address, port))
-            under_way.append((time.monotonic(), made))
-            judge(time.monotonic() - HAMMER_WAIT)
-            time.sleep(HAMMER_EVERY)
-        time.sleep(HAMMER_WAIT)
-        judge(time.monotonic())
+            work()
 
     thread = threading.Thread(target=body)
     thread.start()
     try:
-        yield results
+        yield
     finally:
         is_over.set()
         thread.join()
