@@ -129,9 +129,7 @@ class HeldFile:
             self.notes.append(
                 "the clock is behind the saved state: closed everything, restored no grant"
             )
-            awake = (
-                self._clock.boottime() - body["boottime"]
-            )  # what left stays known, none too short
+            awake = self._clock.boottime() - body["boottime"]  # what left is known none too short
             return replace(held, leases={}, cuts={}, ended=_shifted(held.ended, awake))
         shift = self._clock.boottime() - body["boottime"] - passed
         return replace(

@@ -106,13 +106,13 @@ def strictest(asked: Iterable[OnExpiry]) -> OnExpiry:
 
 def closed_union(rules: Iterable[PortRule]) -> frozenset[ClosedPort]:
     """What several rules close together; where they differ, ``kill`` wins over ``keep``."""
-    strictest: dict[PortKey, ClosedPort] = {}
+    shut: dict[PortKey, ClosedPort] = {}
     for rule in rules:
         for closed in rule.closed_ports():
-            held = strictest.get(closed.port)
+            held = shut.get(closed.port)
             if held is None or closed.is_kill:
-                strictest[closed.port] = closed
-    return frozenset(strictest.values())
+                shut[closed.port] = closed
+    return frozenset(shut.values())
 
 
 def check_policy(policy: Policy) -> tuple[Problem, ...]:
