@@ -11,7 +11,7 @@ from bascule.drivers.nftables.features import NO_CONNTRACK, NO_DESTROY, UNOWNED
 from bascule.portal.charts import WIDTH, bars_of, lanes_of, round_up
 from bascule.portal.weaknesses import weakness_words
 from bascule.portal.words import Words
-from bascule.services.fleet import SHUTS_SERVER_OFF
+from bascule.services.own_ports import SHUTS_SERVER_OFF
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -43,17 +43,17 @@ from bascule.domain.grant import (
 from bascule.domain.ids import ResourceId
 from bascule.domain.knocks import Knock
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
-from bascule.domain.net import TransportProtocol, parse_address
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, Forbidden
 from bascule.interfaces import Enrolment, EventFilter, Reader, Transaction
-from bascule.services.act import IN_PROCESS_KEY, Act, new_id
+from bascule.services.act import Act, new_id
 from bascule.services.closed import named_ports
 from bascule.services.grants import close, end_grants, touch
 from bascule.services.held import remember_held
 from bascule.services.installation import subscription_of
 from bascule.services.knocks import remember_knocks
+from bascule.services.own_ports import learnt_late
 from bascule.services.policies import known_machine
 from bascule.services.rights import Needed, denial, rights_of
 from bascule.services.timeline import follow, opened
@@ -70,7 +70,6 @@ _NOTES = tuple(
     each.__name__
     for each in (DriftHealed, OpenedLocally, RecordDisputed, AgentReported, NotesWithheld)
 )
-SHUTS_SERVER_OFF = "the port that the server listens on is shut on its own host"
 CONTACT_GRAIN = timedelta(seconds=5)  # last contact is written no more often than this
 
 
@@ -410,7 +409,7 @@ def _update_point(
         observed_generation=max(point.observed_generation, report.generation),
         agent_version=report.agent_version,
         local_port_range=report.local_port_range,
-        weaknesses=(*report.weaknesses, *_shuts_server_off(act, point, report)),
+        weaknesses=(*report.weaknesses, *learnt_late(act, point, report.closed)),
         blocked_attempts=report.blocked_attempts,
         facts=facts,
     )
@@ -420,29 +419,6 @@ def _update_point(
     is_due = point.last_contact_at is None or act.now - point.last_contact_at >= CONTACT_GRAIN
     if updated != point or is_due:
         tx.put_enforcement_point(replace(updated, last_contact_at=act.now))
-
-
-def _shuts_server_off(act: Act, point: EnforcementPoint, report: Report) -> tuple[str, ...]:
-    """What was learnt after the rules were set: that they are of the server's own host (A4)."""
-    ports = {
-        each.port.number for each in report.closed if each.port.protocol is TransportProtocol.TCP
-    }
-    shut = sorted(ports & act.place.ports)
-    if not shut or not _is_of_own_host(act, point):
-        return ()
-    sentence = (
-        f"{SHUTS_SERVER_OFF}, port {', '.join(map(str, shut))}: nobody reaches the server from "
-        "elsewhere; take the port out of the policies on the host itself (bascule policy remove), "
-        "or have the server listen elsewhere (serve --listen)"
-    )
-    return (sentence,)
-
-
-def _is_of_own_host(act: Act, point: EnforcementPoint) -> bool:
-    """Does the agent run beside the server, by the address that it calls from?"""
-    if point.public_key == IN_PROCESS_KEY:
-        return True
-    return bool(act.actor.address) and act.place.is_own_address(parse_address(act.actor.address))
 
 
 def _is_missed(tx: Reader, machine: Machine) -> bool:

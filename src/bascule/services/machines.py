@@ -18,7 +18,8 @@ from bascule.interfaces import Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.assignments import forget_scope
 from bascule.services.grants import end_grants
-from bascule.services.policies import check_addresses, write_policy
+from bascule.services.own_ports import check_addresses
+from bascule.services.policies import write_policy
 from bascule.services.timeline import machine_came, machine_went
 
 

@@ -15,23 +15,22 @@ from bascule.domain.actions import POLICY_DELETE, POLICY_WRITE
 from bascule.domain.events import Fact, PolicyChanged, PolicyCreated, PolicyDeleted
 from bascule.domain.grant import Grant, StatusReason
 from bascule.domain.ids import ResourceId, policy_id
-from bascule.domain.machine import Machine, OnExpiry
-from bascule.domain.net import Address, PortKey, TransportProtocol, is_within
+from bascule.domain.machine import Machine
+from bascule.domain.net import PortKey, is_within
 from bascule.domain.policy import (
     MachineRules,
     Policy,
     PortRule,
     RuleProtocol,
     check_policy,
-    effective_on_expiry,
     strictest,
 )
 from bascule.domain.scopes import resource_scope
 from bascule.domain.times import format_duration
 from bascule.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, Problem
 from bascule.interfaces import Reader, StoredPolicy, Transaction
-from bascule.services import closed
-from bascule.services.act import IN_PROCESS_KEY, Act, ServerPlace
+from bascule.services import closed, own_ports
+from bascule.services.act import Act
 from bascule.services.assignments import forget_scope
 from bascule.services.grants import change, end_grants, shorten
 from bascule.services.writing import check_may_set_rules, check_may_write
@@ -393,83 +392,10 @@ def _check(tx: Transaction, act: Act, policy: Policy, before: Policy | None) -> 
                     f"{target}.id",
                 )
             )
-        problems.extend(_check_host(tx, machine, rules, target))
-        problems.extend(_check_server(tx, act.place, machine, rules, target))
+        problems.extend(own_ports.check_rules(tx, act.place, machine, rules, target))
     if problems:
         raise InvalidInput.of(problems)
     return machines
-
-
-def _check_host(
-    tx: Transaction, machine: Machine, rules: MachineRules, target: str
-) -> Iterable[Problem]:
-    """A kill or UDP port in the host's ephemeral range would cut its own connections."""
-    point = tx.enforcement_point(machine.uid)
-    if point is None or point.local_port_range is None:
-        return
-    low, high = point.local_port_range
-    for p, rule in enumerate(rules.ports):
-        kills = any(
-            effective_on_expiry(key, rule.on_expiry) is OnExpiry.KILL for key in rule.port_keys
-        )
-        if kills and low <= rule.number <= high:
-            what = "UDP" if _covers_udp(rule) else "onExpiry kill"
-            yield Problem(
-                "PortInLocalRange",
-                f"Port {rule.number} ({what}) lies in {machine.id.name}'s range for its own outbound "
-                f"connections, {low} to {high} (net.ipv4.ip_local_port_range): closing it would break "
-                "them. Use a keep TCP rule, another port, or change the range.",
-                f"{target}.ports[{p}].number",
-            )
-
-
-def _check_server(
-    tx: Transaction, place: ServerPlace, machine: Machine, rules: MachineRules, target: str
-) -> Iterable[Problem]:
-    """Shutting the server's own port on its own host would shut off every agent and person."""
-    shut = [p for p, rule in enumerate(rules.ports) if _shuts_server(rule, place.ports)]
-    if not shut:
-        return
-    point = tx.enforcement_point(machine.uid)
-    is_inside = point is not None and point.public_key == IN_PROCESS_KEY
-    if is_inside or any(map(place.is_own_address, machine.addresses)):
-        for p in shut:
-            yield Problem(
-                "PortOfServer",
-                f"Port {rules.ports[p].number} of {machine.id.name} is where this server itself "
-                "listens: closing it would shut off every agent and everybody who asks. Name "
-                "another port, or have the server listen elsewhere (serve --listen).",
-                f"{target}.ports[{p}].number",
-            )
-
-
-def check_addresses(
-    tx: Reader, place: ServerPlace, machine: Machine, came: Iterable[Address]
-) -> None:
-    """Raise InvalidInput when an address that came makes it the host of this server, and a
-    policy names for it the port that the server listens on: the same, the other way round.
-    """
-    shut = {r.number for r in closed.rules_naming(tx, machine) if _shuts_server(r, place.ports)}
-    own = [each for each in came if place.is_own_address(each)] if shut else []
-    if own:
-        raise InvalidInput(
-            f"{own[0]} is this server's own address, and a policy names port "
-            f"{', '.join(map(str, sorted(shut)))} of {machine.id.name}, where it listens: closing "
-            "that would shut off every agent and everybody who asks.",
-            code="AddressOfServer",
-            target="addresses",
-            advice=f"Take the port out first: bascule policy remove {machine.id.name}.",
-        )
-
-
-def _shuts_server(rule: PortRule, ports: Collection[int]) -> bool:
-    return rule.number in ports and TransportProtocol.TCP in {
-        key.protocol for key in rule.port_keys
-    }
-
-
-def _covers_udp(rule: PortRule) -> bool:
-    return any(key.protocol is TransportProtocol.UDP for key in rule.port_keys)
 
 
 def _end_unallowed(tx: Transaction, act: Act, policy: Policy, machine: Machine) -> None:

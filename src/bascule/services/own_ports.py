@@ -1,0 +1,123 @@
+"""Ports that a host needs for itself, which no policy may have shut (EDGES A4).
+
+Its range for outbound connections, where a kill or UDP port would cut them, and the server's own
+port on the server's own host, which would shut off every agent and everybody who asks. Refused
+when rules or addresses are written; of what is learnt later the machine says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine, OnExpiry
+from bascule.domain.net import Address, TransportProtocol, parse_address
+from bascule.domain.policy import MachineRules, PortRule, effective_on_expiry
+from bascule.errors import InvalidInput, Problem
+from bascule.interfaces import Reader
+from bascule.services import closed
+from bascule.services.act import IN_PROCESS_KEY, Act, ServerPlace
+
+SHUTS_SERVER_OFF = "the port that the server listens on is shut on its own host"
+
+
+def check_rules(
+    tx: Reader, place: ServerPlace, machine: Machine, rules: MachineRules, target: str
+) -> Iterable[Problem]:
+    """Every port of these rules that this machine cannot have shut, as far as is known now."""
+    yield from _check_host(tx, machine, rules, target)
+    yield from _check_server(tx, place, machine, rules, target)
+
+
+def _check_host(
+    tx: Reader, machine: Machine, rules: MachineRules, target: str
+) -> Iterable[Problem]:
+    """A kill or UDP port in the host's ephemeral range would cut its own connections."""
+    point = tx.enforcement_point(machine.uid)
+    if point is None or point.local_port_range is None:
+        return
+    low, high = point.local_port_range
+    for p, rule in enumerate(rules.ports):
+        kills = any(
+            effective_on_expiry(key, rule.on_expiry) is OnExpiry.KILL for key in rule.port_keys
+        )
+        if kills and low <= rule.number <= high:
+            what = "UDP" if _covers_udp(rule) else "onExpiry kill"
+            yield Problem(
+                "PortInLocalRange",
+                f"Port {rule.number} ({what}) lies in {machine.id.name}'s range for its own outbound "
+                f"connections, {low} to {high} (net.ipv4.ip_local_port_range): closing it would break "
+                "them. Use a keep TCP rule, another port, or change the range.",
+                f"{target}.ports[{p}].number",
+            )
+
+
+def _check_server(
+    tx: Reader, place: ServerPlace, machine: Machine, rules: MachineRules, target: str
+) -> Iterable[Problem]:
+    """Shutting the server's own port on its own host would shut off every agent and person."""
+    shut = [p for p, rule in enumerate(rules.ports) if _shuts_server(rule, place.ports)]
+    if not shut:
+        return
+    point = tx.enforcement_point(machine.uid)
+    is_inside = point is not None and point.public_key == IN_PROCESS_KEY
+    if is_inside or any(map(place.is_own_address, machine.addresses)):
+        for p in shut:
+            yield Problem(
+                "PortOfServer",
+                f"Port {rules.ports[p].number} of {machine.id.name} is where this server itself "
+                "listens: closing it would shut off every agent and everybody who asks. Name "
+                "another port, or have the server listen elsewhere (serve --listen).",
+                f"{target}.ports[{p}].number",
+            )
+
+
+def check_addresses(
+    tx: Reader, place: ServerPlace, machine: Machine, came: Iterable[Address]
+) -> None:
+    """Raise InvalidInput when an address that came makes it the host of this server, and a
+    policy names for it the port that the server listens on: the same, the other way round.
+    """
+    shut = {r.number for r in closed.rules_naming(tx, machine) if _shuts_server(r, place.ports)}
+    own = [each for each in came if place.is_own_address(each)] if shut else []
+    if own:
+        raise InvalidInput(
+            f"{own[0]} is this server's own address, and a policy names port "
+            f"{', '.join(map(str, sorted(shut)))} of {machine.id.name}, where it listens: closing "
+            "that would shut off every agent and everybody who asks.",
+            code="AddressOfServer",
+            target="addresses",
+            advice=f"Take the port out first: bascule policy remove {machine.id.name}.",
+        )
+
+
+def _shuts_server(rule: PortRule, ports: Collection[int]) -> bool:
+    return rule.number in ports and TransportProtocol.TCP in {
+        key.protocol for key in rule.port_keys
+    }
+
+
+def _covers_udp(rule: PortRule) -> bool:
+    return any(key.protocol is TransportProtocol.UDP for key in rule.port_keys)
+
+
+def learnt_late(
+    act: Act, point: EnforcementPoint, shut_there: Iterable[ClosedPort]
+) -> tuple[str, ...]:
+    """What was learnt after the rules were set: that they are of the server's own host (A4)."""
+    ports = {each.port.number for each in shut_there if each.port.protocol is TransportProtocol.TCP}
+    shut = sorted(ports & act.place.ports)
+    if not shut or not _is_of_own_host(act, point):
+        return ()
+    sentence = (
+        f"{SHUTS_SERVER_OFF}, port {', '.join(map(str, shut))}: nobody reaches the server from "
+        "elsewhere; take the port out of the policies on the host itself (bascule policy remove), "
+        "or have the server listen elsewhere (serve --listen)"
+    )
+    return (sentence,)
+
+
+def _is_of_own_host(act: Act, point: EnforcementPoint) -> bool:
+    """Does the agent run beside the server, by the address that it calls from?"""
+    if point.public_key == IN_PROCESS_KEY:
+        return True
+    return bool(act.actor.address) and act.place.is_own_address(parse_address(act.actor.address))
