@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
@@ -18,6 +18,10 @@ from bascule.services import watch as watching
 from bascule.services.act import Act, new_id
 from bascule.services.watch import watch
 from tests.unit.services_world import BERT, World, rules
+
+
+class _Enough(Exception):
+    pass
 
 
 class Watched(World):
@@ -41,15 +45,20 @@ class Watched(World):
     def damage(self, statement: str) -> None:
         self.store._writer.submit(lambda connection: connection.exec_driver_sql(statement)).result()
 
-    def watched(self, seconds: float = 0.3) -> list[str]:
-        """Which parts failed while the loop ran for so long."""
+    def watched(self, rounds: int = 10) -> list[str]:
+        """Which parts failed in so many rounds of the loop, however long they take."""
+        ended = 0
 
-        async def run() -> None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(watch(self.services), seconds)
+        async def wait(_seconds: float) -> None:
+            nonlocal ended
+            ended += 1
+            if ended == rounds:
+                raise _Enough
 
-        with capture_logs() as lines:
-            asyncio.run(run())
+        with capture_logs() as lines, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(watching, "asyncio", SimpleNamespace(sleep=wait))
+            with pytest.raises(_Enough):
+                asyncio.run(watch(self.services))
         return [line["part"] for line in lines if line["event"] == "sweep failed"]
 
     def has_expired(self) -> bool:
@@ -57,8 +66,7 @@ class Watched(World):
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
-    monkeypatch.setattr(watching, "LONGEST_WAIT", timedelta(milliseconds=20))
+def world() -> Iterator[Watched]:
     made = Watched()
     yield made
     made.close()
@@ -94,6 +102,8 @@ def test_what_fails_beside_the_sweep_is_tried_again_later(
     monkeypatch.setattr(watching, "close_orphans", trip)
     monkeypatch.setattr(watching, "SILENCE_BOUND", timedelta())  # as if we ran for long already
     world.clock.pass_time(601)
+    assert world.watched() == ["closing what is gone"]
+    world.clock.pass_time(watching.RETRY.total_seconds())
     assert world.watched() == ["closing what is gone"]
     assert "AgentWentSilent" in world.kinds()
     assert world.has_expired()

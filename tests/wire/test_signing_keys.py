@@ -100,7 +100,7 @@ def test_a_wait_ends_when_its_key_is_forgotten(own: House) -> None:
     answer = own.call("GET", path, params={"waitSeconds": "20"})
     other.join()
     assert answer.status_code == 401, answer.text
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 12
 
 
 def test_a_body_that_comes_after_its_key_was_forgotten_does_nothing(own: House) -> None:

@@ -24,7 +24,9 @@ def test_the_turning_sign_comes_late_and_leaves_nothing(monkeypatch: pytest.Monk
         pass
     assert screen.getvalue() == "", "what is quick needs no sign"
     with Working("wai\x1b[2Jting"):
-        time.sleep(0.8)
+        until = time.monotonic() + 10
+        while not screen.getvalue() and time.monotonic() < until:
+            time.sleep(0.05)
     assert "| wai[2Jting" in screen.getvalue()
     assert screen.getvalue().endswith("\r\x1b[K")
 

@@ -139,5 +139,5 @@ def test_an_answer_that_drips_has_an_end(monkeypatch: pytest.MonkeyPatch) -> Non
     began = time.monotonic()
     with pytest.raises(HttpsFailure, match="in time"):
         _client(server).request("GET", "/", patience=2.0, within=0.5)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4
     server.close()
