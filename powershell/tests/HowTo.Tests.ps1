@@ -64,7 +64,7 @@ Describe 'the how-to' {
     }
 
     It 'and the port is really open, for that address alone, until access is ended' -Skip:(-not $isLab) {
-        Test-LabReach -From $World.client | Should -BeTrue -Because 'the request above opened it'
+        Wait-Until -That { Test-LabReach -From $World.client } | Should -BeTrue -Because 'the request above opened it'
         Test-LabReach -From $World.stranger | Should -BeFalse
         $request = @((Get-AzJitNetworkAccessPolicy -ResourceId "$PolicyRoot/default").Requests |
                 Where-Object -FilterScript { $_.VirtualMachines.Ports.Status -contains 'Initiated' })

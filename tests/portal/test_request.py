@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -126,16 +127,21 @@ def test_a_machine_that_no_policy_names(house: House) -> None:
 # -- rights ----------------------------------------------------------------------------------
 
 
+def without_ids(page: str) -> str:
+    """An id's digits are chance: among them may be any port."""
+    return re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "", page)
+
+
 def test_a_machine_without_the_right_is_not_told_of(house: House) -> None:
     guard(house)
     house.add_machine("db-1")
     put_policy(house, {"web-1": [port_rule()], "db-1": [port_rule(5432)]})
     anna = somebody(house, "anna@example.com", house.machine("web-1"), INITIATE, POLICY_READ)
-    assert "5432" not in anna.page(form_path(house, "db-1"), 403)
+    assert "5432" not in without_ids(anna.page(form_path(house, "db-1"), 403))
     both = text_of(anna.page(form_path(house, "web-1", "db-1"), 403))
     assert INITIATE in both
     assert "virtualMachines/db-1" in both
-    assert "5432" not in both
+    assert "5432" not in without_ids(both)
 
 
 def test_a_crafted_form_opens_nothing_without_the_right(house: House) -> None:

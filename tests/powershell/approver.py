@@ -46,14 +46,16 @@ class Approver:
         while not self._ending.wait(LOOK_SECONDS):
             if self._users and self.code_file.exists():
                 code = self.code_file.read_text().strip()
-                self.code_file.unlink()
-                if code:
+                if code:  # else it is being written
+                    self.code_file.unlink()
                     self._approve(code)
 
     def _approve(self, code: str) -> None:
         person = self._users[0]
         trust = ssl.create_default_context(cafile=self._ca_file)
-        with httpx2.Client(base_url=self._endpoint, verify=trust, follow_redirects=True) as client:
+        with httpx2.Client(
+            base_url=self._endpoint, verify=trust, follow_redirects=True, timeout=60
+        ) as client:
             form = forms(client.get("/device"))[0]
             named = {**form.fields, "name": person["name"], "password": person["password"]}
             form = forms(client.post(form.action, data=named))[0]

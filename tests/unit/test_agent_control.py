@@ -37,6 +37,7 @@ def test_a_want_of_descriptors_passes(tmp_path: Path, monkeypatch: pytest.Monkey
         assert Crowded.refusals == 0
     finally:
         control.close()
+    control._thread.join(30)
     assert not control._thread.is_alive(), "it ends when it is told to"
 
 

@@ -47,4 +47,4 @@ def test_root_does_not_wait_for_a_server_that_hangs() -> None:
     assert not tell_server(Hanging(), last_report([], {}), 0.1)
     assert time.monotonic() - started < 10
     assert not tell_server(Away(), last_report([], {}))
-    assert tell_server(Line(), last_report([], {}))
+    assert tell_server(Line(), last_report([], {}), 30)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bascule.agent import loop as agent_loop
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import (
     LONGEST_RETRY,
@@ -18,6 +19,7 @@ from bascule.agent.loop import (
     POLL_SECONDS,
     WATCH_SECONDS,
     AgentLoop,
+    Command,
 )
 from bascule.agent.state import parse_state
 from bascule.domain.desired import DesiredState, Held, Lease
@@ -298,7 +300,9 @@ def test_a_command_whose_caller_has_gone_away_does_not_run_later(tmp_path: Path)
     assert not done
 
 
-def test_a_command_that_has_begun_is_waited_for(tmp_path: Path) -> None:
+def test_a_command_that_has_begun_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It cannot be taken back any more, so its caller is not told that nothing was done."""
     clock = SetClock()
     driver = FakeDriver(FakeFirewall(clock))
@@ -308,12 +312,22 @@ def test_a_command_that_has_begun_is_waited_for(tmp_path: Path) -> None:
 
     def work() -> str:
         begun.set()
-        may_end.wait(10)
+        assert may_end.wait(30)
         return "done"
 
+    put, late = loop._inbox.put, agent_loop._late
+
+    def put_and_see_it_begun(command: Command | None) -> None:
+        put(command)
+        assert begun.wait(30)
+
+    def end_when_it_is_late(command: Command) -> object:
+        may_end.set()
+        return late(command)
+
+    monkeypatch.setattr(loop._inbox, "put", put_and_see_it_begun)
+    monkeypatch.setattr(agent_loop, "_late", end_when_it_is_late)
     running = threading.Thread(target=lambda: loop._obey(loop._inbox.get()))
     running.start()
-    threading.Timer(0.5, may_end.set).start()
-    assert loop.ask(work, seconds=0.3) == "done"
-    assert begun.is_set()
+    assert loop.ask(work, seconds=0.01) == "done"
     running.join()

@@ -97,7 +97,7 @@ class _SlowHasher:
     memory_cost, time_cost, parallelism, salt_len, hash_len = 64, 1, 1, 16, 32
 
     def __init__(self) -> None:
-        self.gate = threading.Event()
+        self.gate, self.both_begun = threading.Event(), threading.Event()
         self.lock = threading.Lock()
         self.running = self.most = self.done = 0
 
@@ -105,6 +105,8 @@ class _SlowHasher:
         with self.lock:
             self.running += 1
             self.most = max(self.most, self.running)
+            if self.most == 2:
+                self.both_begun.set()
         assert self.gate.wait(30)
         with self.lock:
             self.running -= 1
@@ -129,6 +131,7 @@ def test_hashes_under_way_are_bounded_and_known_people_have_places() -> None:
         await asyncio.sleep(0)
         with pytest.raises(TooManyRequests):
             await desk.verify("h", "p", is_known=True)
+        assert await asyncio.to_thread(slow.both_begun.wait, 30)
         slow.gate.set()
         assert await asyncio.gather(*strangers, *known) == [RIGHT] * 7
         assert await desk.verify("h", "p", is_known=False) == RIGHT  # room again

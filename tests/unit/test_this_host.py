@@ -140,7 +140,7 @@ def test_the_guard_file_bounds_the_server_on_its_own_host(
         return said
 
     def ask() -> None:
-        assert until(lambda: status()["closed"] == ["22/tcp"], 5), "the server's state is taken in"
+        assert until(lambda: status()["closed"] == ["22/tcp"], 30), "the server's state is taken in"
         assert status()["open"] == []
 
     _beside(world, tmp_path, control, ask)

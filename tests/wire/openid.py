@@ -106,7 +106,7 @@ class Person:
         self.house, self.name = house, name
         self.here: TestClient = house.client_of(None)
         trust = ssl.create_default_context(cafile=str(provider.ca_file))
-        self.there = httpx2.Client(verify=trust, trust_env=False)
+        self.there = httpx2.Client(verify=trust, trust_env=False, timeout=60)
         self.steps: list[str] = []
 
     def close(self) -> None:

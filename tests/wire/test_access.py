@@ -86,9 +86,13 @@ def test_a_wait_ends_as_soon_as_the_port_is_reported(web: House) -> None:
 
     async def work(client: httpx2.AsyncClient) -> Any:
         waiting = asyncio.create_task(client.get(request, params={"waitSeconds": 60}))
-        await asyncio.sleep(0.3)
+        topic = f"request:{request.rpartition('/')[2]}"
+        for _ in range(3000):
+            await asyncio.sleep(0.01)
+            if web.services.hub.listeners(topic) == 1:
+                break
+        assert web.services.hub.listeners(topic) == 1
         assert not waiting.done()
-        assert web.services.hub.listeners(f"request:{request.rpartition('/')[2]}") == 1
         said = {"generation": generation, "inForce": [grant]}
         token = {"Authorization": f"Bearer {web.agent_token(uid)}"}
         await client.post(f"/bascule/agents/{uid}/report", json=said, headers=token)

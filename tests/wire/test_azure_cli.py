@@ -162,7 +162,9 @@ def with_code(az: Cli) -> None:
 
 def approve(server: Server, page: str, user_code: str) -> str:
     trust = ssl.create_default_context(cafile=server.admin["ca_file"])
-    with httpx2.Client(verify=trust, base_url=server.endpoint, follow_redirects=True) as client:
+    with httpx2.Client(
+        verify=trust, base_url=server.endpoint, follow_redirects=True, timeout=60
+    ) as client:
         answer = client.get(page)
         for given in (
             {"name": ANNA, "password": PASSWORD},

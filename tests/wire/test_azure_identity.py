@@ -73,7 +73,7 @@ class Server:
 
     def client(self) -> httpx2.Client:
         trust = ssl.create_default_context(cafile=self.ca_file)
-        return httpx2.Client(verify=trust, base_url=self.endpoint)
+        return httpx2.Client(verify=trust, base_url=self.endpoint, timeout=60)
 
     def status_of(self, token: str) -> int:
         """What the policies answer to this token."""
@@ -295,10 +295,10 @@ def browse(server: Server, url: str) -> None:
     parts = urlsplit(url)
     answer = at_browser(server, f"{parts.path}?{parts.query}")
     if answer.status_code == 303:
-        httpx2.get(answer.headers["location"])
+        httpx2.get(answer.headers["location"], timeout=60)
         return
     (form,) = forms(answer)  # form_post
-    httpx2.post(form.action, data=form.fields)
+    httpx2.post(form.action, data=form.fields, timeout=60)
 
 
 def test_a_key_rotated_offline_keeps_old_tokens_good_unless_it_was_stolen(tmp_path: Path) -> None:

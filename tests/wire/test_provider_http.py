@@ -26,7 +26,7 @@ def keeper(tmp_path_factory: pytest.TempPathFactory) -> CertificateKeeper:
 
 
 def ask(keeper: CertificateKeeper, answer: Answer, ca: str | None = None) -> object:
-    """What the provider's answer comes to, asked with a second's patience."""
+    """What the provider's answer comes to; of one that drips, asked with a second's patience."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -42,7 +42,8 @@ def ask(keeper: CertificateKeeper, answer: Answer, ca: str | None = None) -> obj
         port = server.sockets[0].getsockname()[1]
         trusted = keeper.ca_file.read_text() if ca is None else ca
         try:
-            return await HttpsProvider(1.0).get(f"https://127.0.0.1:{port}/x", trusted)
+            patience = 1.0 if answer is drip else 30.0
+            return await HttpsProvider(patience).get(f"https://127.0.0.1:{port}/x", trusted)
         finally:
             server.close()
 
