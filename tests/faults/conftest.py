@@ -20,7 +20,7 @@ def _why_not() -> str:
     return f"needs {', '.join(missing)} on PATH" if missing else ""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     """A lab with its watchers; each run leaves it as it was."""
     if why := _why_not():

@@ -67,8 +67,8 @@ PLANTED: dict[str, Bug] = {
         "drivers/nftables/render.py",
         'f"ct state established {_NO_SYN} {_PORT} != @{KILL} {not_ended} accept"',
         'f"ct state established {_PORT} != @{KILL} {not_ended} accept"',
-        ((0.1, _ask(1.0)), (0.1, _ask(1.0, "db-1"))),
-        5.0,
+        ((0.1, _ask(3.0)), (0.1, _ask(3.0, "db-1"))),
+        7.5,
     ),
     "the agent does not hear of revocations": Bug(
         "domain/desired.py",
@@ -81,7 +81,7 @@ PLANTED: dict[str, Bug] = {
         "domain/desired.py",
         "            grant.sources,\n",
         '            (AddressPrefix.parse("*"),),\n',
-        ((0.1, _ask(3.0)),),
+        ((0.1, _ask(LONG)),),
     ),
     "a state that names less opens": Bug(
         "domain/desired.py",
@@ -136,6 +136,6 @@ def change_code(world: World, code: Path) -> None:
     for unit in (SERVER, *MACHINES):
         world.send(unit, signal.SIGKILL)
     for machine in MACHINES:
-        assert until(lambda: not world.is_ready(machine), 30)  # noqa: B023  # reason: called at once
+        assert until(lambda: not world.is_ready(machine), 60)  # noqa: B023  # reason: called at once
     for machine in MACHINES:
-        assert until(lambda: world.is_ready(machine), 30), f"{machine} stays away"  # noqa: B023  # reason: as above
+        assert until(lambda: world.is_ready(machine), 60), f"{machine} stays away"  # noqa: B023  # reason: as above

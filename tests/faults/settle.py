@@ -19,7 +19,7 @@ from tests.faults.model import Model
 from tests.faults.schedule import MACHINES
 from tests.faults.world import TABLE, Kernel, World
 
-WITHIN = 15.0  # seconds after the last healing
+WITHIN = 40.0  # seconds after the last healing: twice as long as an agent may wait to ask again
 STREAM_BACK = 25.0
 AT_ONCE = 1.0
 UNUSED_PORT = 9

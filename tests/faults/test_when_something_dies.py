@@ -106,7 +106,7 @@ def test_a_server_killed_at_any_moment_keeps_what_it_said_and_nothing_by_halves(
 def test_a_dead_server_leaves_no_door_ajar(world: SmallWorld) -> None:
     world.network.echo(22)
     world.start(rule(22))
-    made = world.request(22, 4)
+    made = world.request(22, 10)
     end = world.end_of(made)
     assert world.server is not None
     world.server.kill()
@@ -172,7 +172,7 @@ def test_silence_while_no_server_ran_is_not_the_agents(world: SmallWorld) -> Non
 def test_an_agent_stopped_past_the_end_opens_nothing_when_it_goes_on(world: SmallWorld) -> None:
     world.network.echo(22)
     world.start(rule(22))
-    made = world.request(22, 3)
+    made = world.request(22, 10)
     end = world.end_of(made)
     assert world.agent is not None
     world.agent.pause()
@@ -278,7 +278,7 @@ def test_damaged_state(world: SmallWorld, damaged: str) -> None:
     assert world.server is not None
     world.server.kill()  # so that the state on disk alone decides
     world.start_agent()
-    assert until(lambda: world.agent_log().count("ports are shut") == 2, 10)
+    assert until(lambda: world.agent_log().count("ports are shut") == 2, 60)
     if damaged == "newest":
         assert not world.lets_in(23), "the grants of a damaged state are not restored"
         assert not world.lets_stranger_in(23)
@@ -289,10 +289,15 @@ def test_damaged_state(world: SmallWorld, damaged: str) -> None:
     said = " ".join(str(each.data) for each in world.events("AgentReported"))
     assert ("is damaged" if damaged == "newest" else "no saved state is readable") in said
     world.wait_enforced()
-    assert until(lambda: world.lets_in(23)), "the server knows the grant: it lives on"
+    assert until(lambda: world.lets_in(23), LONGEST_RETRY + 20), (
+        "the server knows the grant: it lives on"
+    )
     assert not world.lets_stranger_in(23)
     if damaged == "both":
-        assert until(lambda: 3389 in {each.number for each in world.machine().closed_ports})
+        assert until(
+            lambda: 3389 in {each.number for each in world.machine().closed_ports},
+            LONGEST_RETRY + 20,
+        )
         assert not world.lets_stranger_in(3389)
 
 
@@ -309,7 +314,7 @@ def test_a_lost_state_directory_opens_nothing_that_the_kernel_shuts(world: Small
         path.unlink()
     assert not world.lets_stranger_in(23)
     world.start_agent()
-    assert until(lambda: world.agent_log().count("ports are shut") == 2, 10), world.agent_log()
+    assert until(lambda: world.agent_log().count("ports are shut") == 2, 60), world.agent_log()
     assert not world.lets_stranger_in(23)
 
 
@@ -329,9 +334,9 @@ def test_reboot_restores_what_has_time_left_and_nothing_else(world: SmallWorld) 
     for port in (22, 23):
         world.network.echo(port)
     world.start(rule(22), rule(23))
-    began = time.monotonic()
-    world.request(23, 3)
-    long = world.request(22, 12)
+    shut_at = world.end_of(world.request(23, 3))
+    long = world.request(22, 15)
+    end = world.end_of(long)
     world.wait_enforced()
     assert world.agent is not None
     assert world.server is not None
@@ -339,16 +344,16 @@ def test_reboot_restores_what_has_time_left_and_nothing_else(world: SmallWorld) 
     world.server.kill()
     world.manager.store.clear()
     world.network.host.run("nft", "flush", "ruleset")
-    sleep_until(began + 4)
+    sleep_until(shut_at + 0.5)
     world.start_agent(_boot(world.folder, "11111111-0000-4000-8000-000000000001", 20))
-    assert until(lambda: world.agent_log().count("ports are shut") == 2, 10), world.agent_log()
+    assert until(lambda: world.agent_log().count("ports are shut") == 2, 60), world.agent_log()
     assert world.lets_in(22)
     assert not world.lets_in(23)
     assert not world.lets_stranger_in(22)
-    sleep_until(began + 12.4)
+    sleep_until(end + 0.25)
     assert not world.lets_in(22)
     world.start_server()
-    world.wait_state(long, "closed", 20)
+    world.wait_state(long, "closed", LONGEST_RETRY + 20)
 
 
 def test_reboot_with_a_clock_that_is_behind_restores_no_grant(world: SmallWorld) -> None:
@@ -365,16 +370,16 @@ def test_reboot_with_a_clock_that_is_behind_restores_no_grant(world: SmallWorld)
     world.network.host.run("nft", "flush", "ruleset")
     _write_saved(world.state, savedAt=time.time() + 3600)  # noqa: TID251  # reason: the file's own unit
     world.start_agent(_boot(world.folder, "22222222-0000-4000-8000-000000000002", 20))
-    assert until(lambda: world.agent_log().count("ports are shut") == 2, 10), world.agent_log()
+    assert until(lambda: world.agent_log().count("ports are shut") == 2, 60), world.agent_log()
     assert not world.lets_in(22)
     assert not world.lets_stranger_in(22)
     world.start_server()
-    assert until(lambda: world.lets_in(22), 30), "the server says how much is left"
+    assert until(lambda: world.lets_in(22), LONGEST_RETRY + 20), "the server says how much is left"
 
     def is_reported() -> bool:
         return any("clock is behind" in str(each.data) for each in world.events("AgentReported"))
 
-    assert until(is_reported, 10), "it said so with its next report"
+    assert until(is_reported, 30), "it said so with its next report"
 
 
 def _write_saved(state: Path, **changes: object) -> None:
@@ -395,6 +400,7 @@ def test_the_boot_id_of_the_wrap_is_another(tmp_path: Path) -> None:
         "import time; print(open('/proc/sys/kernel/random/boot_id').read().strip(), "
         "int(time.clock_gettime(time.CLOCK_BOOTTIME)))"
     )
+    began = time.monotonic()
     done = subprocess.run(
         [*_boot(tmp_path, identity, 20), sys.executable, "-c", show],
         capture_output=True,
@@ -403,7 +409,7 @@ def test_the_boot_id_of_the_wrap_is_another(tmp_path: Path) -> None:
     )
     shown, uptime = done.stdout.split()
     assert shown == identity != boot_id()
-    assert 19 <= int(uptime) <= 22
+    assert 19 <= int(uptime) <= 21 + time.monotonic() - began
 
 
 # -- the database is unavailable ---------------------------------------------------------------
@@ -435,16 +441,16 @@ def test_full_disk_of_the_server(world: SmallWorld) -> None:
     world.start_server(_small_disk(world.data, 2048), is_awaited=False)
     assert world.server is not None
     seen = Path(f"/proc/{world.server.pid}/root{world.data}")
-    assert until((seen / "admin.json").exists, 20)
+    assert until((seen / "admin.json").exists, 60)
     for name in ("admin.json", "ca.pem"):
         assert until((seen / name).exists)
         shutil.copy(seen / name, world.data / name)
-    assert until(world.is_served, 20)
+    assert until(world.is_served, 60)
     world.add_machine()
     world.set_rules(rule(22))
     world.start_agent()
     world.wait_enforced()
-    made = world.request(22, 4)
+    made = world.request(22, 12)
     end = world.end_of(made)
     ballast = _fill(world.server.pid, world.data)
 
@@ -533,12 +539,12 @@ def test_edits_by_hand_are_healed_and_named(world: SmallWorld) -> None:
     )
     for number, (text, named) in enumerate(edits, 1):
         world.network.host.nft(text)
-        assert until(lambda number=number: len(world.events("DriftHealed")) >= number, 10), text  # type: ignore[misc]  # reason: mypy infers no default
+        assert until(lambda number=number: len(world.events("DriftHealed")) >= number, 30), text  # type: ignore[misc]  # reason: mypy infers no default
         assert not world.lets_stranger_in(22), text
         assert named in str(world.events("DriftHealed")[number - 1].data), text
     made = world.request(22, 60)
     world.network.host.run("nft", "flush", "ruleset")
-    assert until(lambda: world.lets_in(22) and not world.lets_stranger_in(22), 5)
+    assert until(lambda: world.lets_in(22) and not world.lets_stranger_in(22), 20)
     assert world.port_of(made).state == "open"
 
 

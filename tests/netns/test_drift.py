@@ -10,8 +10,8 @@ from bascule.domain.desired import RuleSet
 from bascule.domain.plan import plan
 from tests.netns.conftest import StartDriver
 from tests.netns.driver_process import DriverProcess
-from tests.netns.network import CLIENT, Network, is_alive
-from tests.netns.rulesets import closed, cuts, make_so, openings, tcp
+from tests.netns.network import CLIENT, PATIENCE, WAIT, Network, is_alive
+from tests.netns.rulesets import SHORT, closed, cuts, make_so, openings, tcp
 
 DESIRED = RuleSet(
     closed(tcp(22), kill=[tcp(23)]),
@@ -104,15 +104,16 @@ def test_healing_adopts_nothing_on_a_kill_port(
 ) -> None:
     """Neither whom a lease had let in, for longer than that, nor who came in the gap."""
     network.echo(23)
-    desired = RuleSet(closed(kill=[tcp(23)]), openings((CLIENT, tcp(23), 2)))
+    desired = RuleSet(closed(kill=[tcp(23)]), openings((CLIENT, tcp(23), 60)))
     make_so(driver, desired)
     admitted = network.session(network.client, 23)
     network.host.nft(text + "\n")
     stranger = network.session(network.stranger, 23)
     make_so(driver, desired)
     assert not is_alive(stranger)
-    assert is_alive(admitted)
-    time.sleep(2.2)
+    assert is_alive(admitted, PATIENCE)
+    make_so(driver, RuleSet(desired.closed, openings((CLIENT, tcp(23), SHORT))))
+    time.sleep(SHORT + 0.1)
     assert not is_alive(admitted)
 
 
@@ -122,7 +123,7 @@ def test_a_restart_after_a_flush_lengthens_no_session_of_a_lease(
 ) -> None:
     """The flush came before the hand-over, or right after it: whom the lease admits is known."""
     network.echo(23)
-    desired = RuleSet(closed(kill=[tcp(23)]), openings((CLIENT, tcp(23), 2)))
+    desired = RuleSet(closed(kill=[tcp(23)]), openings((CLIENT, tcp(23), 60)))
     make_so(driver, desired)
     admitted = network.session(network.client, 23)
     driver.kill()
@@ -133,9 +134,12 @@ def test_a_restart_after_a_flush_lengthens_no_session_of_a_lease(
     network.host.nft("flush ruleset\n")
     stranger = network.session(network.stranger, 23)
     make_so(following, desired)
-    assert is_alive(admitted)
-    assert is_alive(stranger) is not is_taken_over, "a new process does not know who was shut out"
-    time.sleep(2.2)
+    assert is_alive(admitted, PATIENCE)
+    patience = WAIT if is_taken_over else PATIENCE
+    is_adopted = is_alive(stranger, patience)
+    assert is_adopted is not is_taken_over, "a new process does not know who was shut out"
+    make_so(following, RuleSet(desired.closed, openings((CLIENT, tcp(23), SHORT))))
+    time.sleep(SHORT + 0.1)
     assert not is_alive(admitted)
 
 

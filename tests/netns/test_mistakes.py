@@ -33,7 +33,7 @@ def test_an_opening_without_a_time_ends_within_a_second(
             network.host.nft(f"add element inet bascule {kept_in} {{ {source} . tcp . 22 }}\n")
             return network.client.reaches(22, address)
 
-        assert is_open() or is_open(), "a busy machine may look too late once"
+        assert any(is_open() for _ in range(6)), "a busy machine may look too late"
         time.sleep(1.1)
         assert not network.client.reaches(22, address)
 

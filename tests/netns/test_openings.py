@@ -81,15 +81,15 @@ def test_one_family_of_everybody_is_not_the_other(network: Network, driver: Driv
 def test_an_opening_ends_on_time_when_its_writer_is_dead(
     network: Network, driver: DriverProcess
 ) -> None:
-    """EDGES A9: open at 4 s and shut at 5.25 s, with nobody left to shut it."""
+    """EDGES A9: open at 4 s and shut at 8.25 s, with nobody left to shut it."""
     network.echo(22)
     before = time.monotonic()
-    make_so(driver, RuleSet(closed(tcp(22)), openings((CLIENT, tcp(22), 5))))
+    make_so(driver, RuleSet(closed(tcp(22)), openings((CLIENT, tcp(22), 8))))
     after = time.monotonic()
     driver.kill()
     time.sleep(max(0.0, before + 4.0 - time.monotonic()))
     assert network.client.reaches(22)
-    time.sleep(max(0.0, after + 5.25 - time.monotonic()))
+    time.sleep(max(0.0, after + 8.25 - time.monotonic()))
     assert not network.client.reaches(22)
 
 
@@ -126,12 +126,12 @@ def test_udp_is_looked_up_for_every_packet(network: Network, driver: DriverProce
     """EDGES A4: asked all through its opening, a UDP conversation still ends with it."""
     server = network.echo_udp(161)
     assert network.client.asks(161, wait=PATIENCE)
-    make_so(driver, RuleSet(closed(udp(161)), openings((CLIENT, udp(161), 1))))
+    make_so(driver, RuleSet(closed(udp(161)), openings((CLIENT, udp(161), 3))))
     began = time.monotonic()
     with network.client.udp() as talk:
         talk.settimeout(0.1)
         asked, answered = [], []
-        while time.monotonic() < began + 2:
+        while time.monotonic() < began + 4:
             asked.append(time.monotonic() - began)
             talk.sendto(str(len(asked)).encode(), (HOST, 161))
             try:
@@ -139,7 +139,7 @@ def test_udp_is_looked_up_for_every_packet(network: Network, driver: DriverProce
             except TimeoutError:
                 continue
     assert answered, "never let in"
-    assert max(answered) < 1.1
+    assert max(answered) < 3.1
     assert not network.stranger.asks(161)
     assert not network.stranger.asks(161, HOST6)
     assert server.received

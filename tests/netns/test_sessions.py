@@ -30,7 +30,7 @@ def test_a_keep_session_outlives_its_opening_and_a_kill_session_does_not(
 ) -> None:
     """The kernel alone ends the second: the driver's process is dead by then."""
     network.echo(22, 23)
-    given = openings((CLIENT, tcp(22), 3), (CLIENT, tcp(23), 3), ("*", tcp(24), 3))
+    given = openings((CLIENT, tcp(22), 6), (CLIENT, tcp(23), 6), ("*", tcp(24), 6))
     make_so(driver, RuleSet(closed(tcp(22), tcp(24), kill=[tcp(23)]), given))
     began = time.monotonic()
     kept, killed = network.session(network.client, 22), network.session(network.client, 23)
@@ -38,7 +38,7 @@ def test_a_keep_session_outlives_its_opening_and_a_kill_session_does_not(
     time.sleep(max(0.0, began + 1.5 - time.monotonic()))
     assert is_alive(kept, PATIENCE)
     assert is_alive(killed, PATIENCE)
-    time.sleep(max(0.0, began + 3.1 - time.monotonic()))
+    time.sleep(max(0.0, began + 6.1 - time.monotonic()))
     assert is_alive(kept, PATIENCE)
     killed.sendall(b"x")
     with pytest.raises(ConnectionResetError):  # by a reset at once, not by silence
@@ -154,7 +154,7 @@ def test_old_connections_are_adopted_by_exact_tuple(
 
 
 def test_adoption_is_renewed_on_keep_ports_alone(network: Network, driver: DriverProcess) -> None:
-    """The window is shortened by hand (unowned table), so that ten minutes pass in one second."""
+    """The window is shortened by hand (unowned table), so that ten minutes pass in a second."""
     driver.close()
     driver = DriverProcess(network.host.name, use_owner=False)
     with contextlib.closing(driver):
@@ -162,11 +162,11 @@ def test_adoption_is_renewed_on_keep_ports_alone(network: Network, driver: Drive
         keep, kill = network.session(network.stranger, 22), network.session(network.stranger, 23)
         make_so(driver, RuleSet(closed(tcp(22), kill=[tcp(23)])))
         lines = ""
-        for session, port in ((keep, 22), (kill, 23)):
+        for session, port, left in ((keep, 22, 30), (kill, 23, 1)):
             element = f"adopted4 {{ {STRANGER} . {session.getsockname()[1]} . {port}"
             lines += (
                 f"delete element inet bascule {element} }}\n"
-                f"add element inet bascule {element} timeout 1s }}\n"
+                f"add element inet bascule {element} timeout {left}s }}\n"
             )
         network.host.nft(lines)
         driver.tidy()
@@ -195,11 +195,10 @@ def test_a_cut_lasts_for_as_long_as_a_published_session_does(
         element = f"ended4 {{ {CLIENT} . tcp . 8022"
         network.host.nft(
             f"delete element inet bascule {element} }}\n"
-            f"add element inet bascule {element} timeout 1s }}\n"
+            f"add element inet bascule {element} timeout 20s }}\n"
         )
         driver.tidy()
         assert 110 < _expires(network, "ended4", 8022) <= 120
-        time.sleep(1.1)
         assert not is_alive(silent)
 
 

@@ -237,7 +237,7 @@ class DriverContract:
             world.pass_time(1)
             world.driver.apply(plan(given, seen), seen.read_at)
             for each in world.driver.observe().rules.openings.values():
-                assert timedelta(seconds=58) < each.remaining <= timedelta(seconds=59)
+                assert timedelta(seconds=50) < each.remaining <= timedelta(seconds=59)
             given = RuleSet(shut(SSH), opened("*", SSH, 60))
         short = RuleSet(shut(SSH), opened("*", SSH, 0.5))
         seen = world.driver.observe()
@@ -353,12 +353,13 @@ class UnownedDriverContract:
     def test_healing_adopts_nothing_on_a_kill_port(self, world: LosableWorld) -> None:
         """Neither whom a lease had let in, for longer than that, nor who came in the gap."""
         closed = shut(ClosedPort(SSH, KILL))
-        make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 2)))
+        make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 60)))
         admitted = world.connect(world.client, SSH)
         world.lose_rules()
         stranger = world.connect(world.stranger, SSH)
-        make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 2)))
+        make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 60)))
         assert world.is_alive(admitted)
         assert not world.is_alive(stranger)
-        world.pass_time(2.3)
+        make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 0.5)))
+        world.pass_time(0.8)
         assert not world.is_alive(admitted)
