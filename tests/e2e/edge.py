@@ -2,8 +2,9 @@
 
     python -m tests.e2e.edge DATA_DIR LIFE_SECONDS PATIENCE ADDRESS:PORT [NAME ...]
 
-LIFE is the certificate's; PATIENCE is ``real`` or ``short`` (1 s for handshake and headers,
-1.5 s for a body, 2 s between requests, 1 s to take of an answer). It prints ``listening PORT``
+LIFE is the certificate's; PATIENCE is ``real``, ``long`` (60 s for handshake and headers) or
+``short`` (1 s for handshake and headers, 1.5 s for a body, 2 s between requests, 1 s to take
+of an answer). It prints ``listening PORT``
 and serves /hello (who calls, by which name), /wait (answers after ?seconds=), /stream (for
 ever), /flood (likewise, as fast as it is read), /echo (POST; how many bytes came).
 What is not here: the real application; what it does is tested elsewhere.
@@ -81,6 +82,8 @@ def main(data: str, life: str, patience: str, listen: str, *names: str) -> int:
         bounds = replace(
             bounds, headers_seconds=1.0, body_seconds=1.5, idle_seconds=2.0, taking_seconds=1.0
         )
+    if patience == "long":
+        bounds = replace(bounds, headers_seconds=60.0)
     return run_server(
         build(keeper.names),
         [parse_listen(listen)],

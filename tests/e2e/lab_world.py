@@ -90,7 +90,10 @@ class LabWorld:
         target = address[1] if "-6" in options else address[0]
         probe = (
             "import socket,sys\n"
-            "try: print(socket.create_connection((sys.argv[1], 22), 1.2).recv(4).decode())\n"
+            "try:\n"
+            "    s = socket.create_connection((sys.argv[1], 22), 1.2)\n"
+            "    s.settimeout(20)\n"  # sshd's first word may take longer than the packets
+            "    print(s.recv(4).decode())\n"
             "except OSError as error: print(error)"
         )
         return self.said(host, sys.executable, "-c", probe, target) == "SSH-"

@@ -146,13 +146,13 @@ class SmallWorld:
 
     # -- processes ------------------------------------------------------------------------
 
-    def start(self, *ports: policies.PortRule) -> None:
+    def start(self, *ports: policies.PortRule, program: Sequence[str] = BASCULE) -> None:
         """Server, machine with these rules, agent; all there and the ports shut."""
         self.start_server()
         self.add_machine()
         if ports:
             self.set_rules(*ports)
-        self.start_agent()
+        self.start_agent(program=program)
         self.wait_enforced()
 
     def start_server(

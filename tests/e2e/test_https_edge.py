@@ -1,7 +1,8 @@
 """The edge of the server as strangers meet it: TLS, names, patience, crowds, renewal, stop.
 
-Each test talks to a real process on loopback (``edge``). Where patience is what is tested,
-its times are short: 1 s for handshake and headers, 1.5 s for a body, 2 s between requests.
+Each test talks to a real process on loopback (``patient``). Where patience is what is tested,
+its times are short (``edge``): 1 s for handshake and headers, 1.5 s for a body, 2 s between
+requests.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Edge:
         self, path: str, headers: dict[str, str] | None = None, source: str = "127.0.0.1"
     ) -> tuple[int, Any, dict[str, str]]:
         connection = http.client.HTTPSConnection(
-            "localhost", self.port, timeout=10, context=self.trust(), source_address=(source, 0)
+            "localhost", self.port, timeout=20, context=self.trust(), source_address=(source, 0)
         )
         try:
             connection.request("GET", path, headers=headers or {})
@@ -100,12 +101,17 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 @pytest.fixture(scope="module")
 def edge(start: Start) -> Edge:
-    return start(patience="short", names=("jit.example",))
+    return start(patience="short")
 
 
-def seconds_until_closed(connection: socket.socket, drip: bytes = b"") -> float:
-    """How long the server keeps a connection on which at most ``drip`` comes, again and again."""
-    began = time.monotonic()
+@pytest.fixture(scope="module")
+def patient(start: Start) -> Edge:
+    return start(names=("jit.example",))
+
+
+def seconds_until_closed(connection: socket.socket, began: float, drip: bytes = b"") -> float:
+    """How long after ``began`` the server still keeps a connection on which at most ``drip``
+    comes, again and again."""
     connection.settimeout(0.25)
     while time.monotonic() - began < 15:
         try:
@@ -134,7 +140,7 @@ def seconds_until_all_is_read(connection: socket.socket) -> float:
 class TestCertificate:
     @pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
     def test_the_systems_python_verifies_it_with_the_ca_file_alone(
-        self, edge: Edge, name: str
+        self, patient: Edge, name: str
     ) -> None:
         """Debian 13's Python 3.13 sets VERIFY_X509_STRICT (EDGES A29)."""
         if not SYSTEM_PYTHON.exists():
@@ -144,22 +150,22 @@ class TestCertificate:
             "c = ssl.create_default_context(cafile=sys.argv[2]);"
             "print(r.urlopen(sys.argv[1], context=c).status)"
         )
-        url = f"https://{name}:{edge.port}/hello"
+        url = f"https://{name}:{patient.port}/hello"
         done = subprocess.run(
-            [SYSTEM_PYTHON, "-c", program, url, edge.ca_file],
+            [SYSTEM_PYTHON, "-c", program, url, patient.ca_file],
             capture_output=True, text=True, check=False, timeout=30,
         )  # fmt: skip
         assert done.stdout.strip() == "200", done.stderr
 
-    def test_a_client_that_does_not_know_the_ca_refuses(self, edge: Edge) -> None:
-        with pytest.raises(ssl.SSLCertVerificationError), edge.plain() as plain:
+    def test_a_client_that_does_not_know_the_ca_refuses(self, patient: Edge) -> None:
+        with pytest.raises(ssl.SSLCertVerificationError), patient.plain() as plain:
             ssl.create_default_context().wrap_socket(plain, server_hostname="localhost")
 
-    def test_another_name_is_not_vouched_for(self, edge: Edge) -> None:
+    def test_another_name_is_not_vouched_for(self, patient: Edge) -> None:
         with pytest.raises(ssl.SSLCertVerificationError, match="not valid for"):
-            edge.trust().wrap_socket(edge.plain(), server_hostname="other.example")
+            patient.trust().wrap_socket(patient.plain(), server_hostname="other.example")
 
-    def test_no_version_below_1_2_is_spoken(self, edge: Edge) -> None:
+    def test_no_version_below_1_2_is_spoken(self, patient: Edge) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         context.set_ciphers("ALL:@SECLEVEL=0")
@@ -167,18 +173,18 @@ class TestCertificate:
             context.minimum_version = ssl.TLSVersion.TLSv1
         with pytest.warns(DeprecationWarning, match="deprecated"):
             context.maximum_version = ssl.TLSVersion.TLSv1_1
-        with pytest.raises((ssl.SSLError, ConnectionError)), edge.plain() as plain:
+        with pytest.raises((ssl.SSLError, ConnectionError)), patient.plain() as plain:
             context.wrap_socket(plain)
 
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-    def test_1_2_and_1_3_are(self, edge: Edge, version: ssl.TLSVersion) -> None:
-        context = edge.trust()
+    def test_1_2_and_1_3_are(self, patient: Edge, version: ssl.TLSVersion) -> None:
+        context = patient.trust()
         context.minimum_version = context.maximum_version = version
-        with edge.plain() as plain, context.wrap_socket(plain, server_hostname="localhost") as tls:
+        with patient.plain() as raw, context.wrap_socket(raw, server_hostname="localhost") as tls:
             assert (tls.version() or "").replace(".", "_") == version.name
 
-    def test_plain_http_is_not_answered(self, edge: Edge) -> None:
-        with edge.plain() as plain:
+    def test_plain_http_is_not_answered(self, patient: Edge) -> None:
+        with patient.plain() as plain:
             plain.sendall(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert b"HTTP/1.1 200" not in plain.recv(1000)
 
@@ -196,65 +202,71 @@ class TestOrigin:
             ("jit.example:443", "https://jit.example"),
         ],
     )
-    def test_urls_are_by_the_name_that_was_used(self, edge: Edge, host: str, base: str) -> None:
-        status, body, _ = edge.get("/hello", {"Host": host})
+    def test_urls_are_by_the_name_that_was_used(self, patient: Edge, host: str, base: str) -> None:
+        status, body, _ = patient.get("/hello", {"Host": host})
         assert (status, body["base"]) == (200, base)
 
     @pytest.mark.parametrize(
         "host", ["evil.example", "localhost.evil.example", "127.0.0.2", "", "a@localhost", "::1"]
     )
-    def test_another_host_is_misdirected(self, edge: Edge, host: str) -> None:
-        status, body, _ = edge.get("/hello", {"Host": host})
+    def test_another_host_is_misdirected(self, patient: Edge, host: str) -> None:
+        status, body, _ = patient.get("/hello", {"Host": host})
         assert (status, body["error"]["code"]) == (421, "MisdirectedRequest")
 
-    def test_a_forged_forwarding_header_counts_for_nothing(self, edge: Edge) -> None:
+    def test_a_forged_forwarding_header_counts_for_nothing(self, patient: Edge) -> None:
         forged = {"X-Forwarded-For": "198.51.100.1", "X-Forwarded-Host": "evil.example"}
-        status, body, _ = edge.get("/hello", forged)
+        status, body, _ = patient.get("/hello", forged)
         assert (status, body["caller"]) == (200, "127.0.0.1")
-        assert body["base"] == f"https://localhost:{edge.port}"
+        assert body["base"] == f"https://localhost:{patient.port}"
 
-    def test_the_configured_proxys_does(self, edge: Edge) -> None:
+    def test_the_configured_proxys_does(self, patient: Edge) -> None:
         said = {"X-Forwarded-For": "203.0.113.5, 198.51.100.1", "X-Forwarded-Host": "jit.example"}
-        status, body, _ = edge.get("/hello", said, source=PROXY)
+        status, body, _ = patient.get("/hello", said, source=PROXY)
         assert (status, body) == (200, {"base": "https://jit.example", "caller": "198.51.100.1"})
 
-    def test_the_server_does_not_say_what_it_runs_on(self, edge: Edge) -> None:
-        assert "server" not in edge.get("/hello")[2]
+    def test_the_server_does_not_say_what_it_runs_on(self, patient: Edge) -> None:
+        assert "server" not in patient.get("/hello")[2]
 
 
 class TestPatience:
     """EDGES A27: handshake and headers have one time, a body another."""
 
     def test_a_silent_connection_is_closed(self, edge: Edge) -> None:
-        assert 0.7 < seconds_until_closed(edge.plain()) < 10
+        began = time.monotonic()
+        assert 0.7 < seconds_until_closed(edge.plain(), began) < 10
 
     def test_so_is_one_that_shakes_hands_and_says_nothing(self, edge: Edge) -> None:
-        assert 0.7 < seconds_until_closed(edge.connect()) < 10
+        began = time.monotonic()
+        assert 0.7 < seconds_until_closed(edge.connect(), began) < 10
 
     def test_headers_that_drip_are_cut_off(self, edge: Edge) -> None:
+        began = time.monotonic()
         connection = edge.connect()
         connection.sendall(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n")
-        assert 0.7 < seconds_until_closed(connection, b"X-Slow: 1\r\n") < 10
+        assert 0.7 < seconds_until_closed(connection, began, b"X-Slow: 1\r\n") < 10
 
     def test_so_are_a_second_requests(self, edge: Edge) -> None:
         connection = edge.connect()
+        began = time.monotonic()
         connection.sendall(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
         connection.sendall(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n")
-        assert 0.7 < seconds_until_closed(connection, b"X-Slow: 1\r\n") < 10
+        assert 0.7 < seconds_until_closed(connection, began, b"X-Slow: 1\r\n") < 10
 
     def test_a_body_that_drips_is_cut_off(self, edge: Edge) -> None:
         connection = edge.connect()
+        began = time.monotonic()
         connection.sendall(
             b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
         )
-        assert 1.2 < seconds_until_closed(connection, b"x") < 10
+        assert 1.2 < seconds_until_closed(connection, began, b"x") < 10
 
     def test_an_idle_connection_is_closed_later(self, edge: Edge) -> None:
         connection = edge.connect()
+        began = time.monotonic()
         connection.sendall(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
-        assert 1.7 < seconds_until_closed(connection) < 10
+        assert 1.7 < seconds_until_closed(connection, began) < 10
 
     def test_a_wait_longer_than_all_of_these_is_answered(self, edge: Edge) -> None:
         assert edge.get("/wait?seconds=3")[1] == {"waited": 3.0}
@@ -283,29 +295,34 @@ class TestPatience:
         """However few bytes they are, each would be kept until those before it are answered."""
         connection = edge.connect()
         connection.sendall(b"GET /wait?seconds=60 HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50)
-        assert seconds_until_closed(connection) < 10
+        assert seconds_until_closed(connection, time.monotonic()) < 10
         assert edge.get("/hello")[0] == 200
 
     def test_an_answer_that_nobody_reads_is_cut_off(self, edge: Edge) -> None:
         connection = edge.connect()
         connection.sendall(b"GET /flood HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        time.sleep(3)
+        time.sleep(6)
         assert seconds_until_all_is_read(connection) < 10
 
     def test_one_that_is_read_slowly_is_not(self, edge: Edge) -> None:
-        connection = edge.connect()
-        connection.sendall(b"GET /flood HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        began = time.monotonic()
-        while time.monotonic() - began < 4:
-            wanted = 2_000_000
-            while wanted > 0:
-                wanted -= len(connection.recv(65_536)) or wanted
-            time.sleep(0.2)
-        assert connection.recv(1) == b"x"
-        connection.close()
+        """A busy machine, which reads more slowly than that, may try again."""
 
-    def test_a_large_body_in_time_is_taken(self, edge: Edge) -> None:
-        connection = http.client.HTTPSConnection("localhost", edge.port, context=edge.trust())
+        def is_kept() -> bool:
+            with contextlib.suppress(OSError), edge.connect() as connection:
+                connection.sendall(b"GET /flood HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                began = time.monotonic()
+                while time.monotonic() - began < 4:
+                    wanted = 2_000_000
+                    while wanted > 0:
+                        wanted -= len(connection.recv(65_536)) or wanted
+                    time.sleep(0.2)
+                return connection.recv(1) == b"x"
+            return False
+
+        assert any(is_kept() for _ in range(3))
+
+    def test_a_large_body_in_time_is_taken(self, patient: Edge) -> None:
+        connection = http.client.HTTPSConnection("localhost", patient.port, context=patient.trust())
         connection.request("POST", "/echo", b"x" * 700_000)
         assert json.loads(connection.getresponse().read()) == {"bytes": 700_000}
         connection.close()
@@ -337,15 +354,16 @@ async def _many_waits(edge: Edge, count: int, seconds: float) -> list[bytes]:
 class TestCrowd:
     """EDGES A27: 2,000 silent connections and 1,000 waits from one address.
 
-    The server may have 2,500 open files: unbounded, this crowd would take them all.
+    The server may have 2,500 open files: unbounded, this crowd would take them all. Its
+    patience is long, so that it is not time that makes room.
     """
 
     def test_others_are_served_and_so_is_the_crowds_own_address(self, start: Start) -> None:
-        edge = start(before=("prlimit", "--nofile=2500:2500"))
+        edge = start(patience="long", before=("prlimit", "--nofile=2500:2500"))
         silent = [edge.plain(CROWD_ADDRESS) for _ in range(2000)]
 
         async def crowd() -> tuple[list[bytes], list[float]]:
-            waits = asyncio.create_task(_many_waits(edge, 1000, 10))
+            waits = asyncio.create_task(_many_waits(edge, 1000, 12))
             served = []
             for source in ("127.0.0.1", CROWD_ADDRESS, "127.0.0.1", "127.0.0.1"):
                 await asyncio.sleep(1.5)
@@ -358,7 +376,7 @@ class TestCrowd:
         answers, served = asyncio.run(crowd())
         for each in silent:
             each.close()
-        assert max(served) < 5  # two shared cores; without bounds it is never
+        assert max(served) < 9  # two shared cores; without bounds nobody leaves before then
         assert answers.count(b"HTTP/1.1 200 OK\r\n") == 1000
 
 
@@ -366,13 +384,13 @@ class TestRenewal:
     """EDGES A26: without a restart, and without a break for who is connected."""
 
     def test_a_new_certificate_is_served_while_an_old_stream_goes_on(self, start: Start) -> None:
-        edge = start(6.0)
+        edge = start(9.0)
         stream = edge.connect()
         stream.sendall(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
         seen: set[object] = set()
         tried = 0
         began = time.monotonic()
-        while time.monotonic() - began < 10:
+        while time.monotonic() - began < 14:
             with edge.connect() as connection:
                 shown = connection.getpeercert() or {}
                 seen.add(shown["serialNumber"])

@@ -139,7 +139,7 @@ def test_process_that_got_a_used_pid_is_left_alone(own_lab: LabWorld) -> None:
         assert own_lab.down().returncode == 0
         assert innocent.poll() is None
         innocent.kill()
-    assert is_gone(own_lab)
+    assert until(lambda: is_gone(own_lab))
 
 
 def _foreground(lab: LabWorld) -> subprocess.Popen[str]:
@@ -177,7 +177,7 @@ def test_foreground_lab_ends_when_its_command_is_killed(own_lab: LabWorld) -> No
     with _foreground(own_lab) as process:
         process.kill()
         process.wait(5)
-    assert until(lambda: not namespaces(own_lab))
+    assert until(lambda: not namespaces(own_lab), 40)
     assert own_lab.up().returncode == 0
     assert own_lab.down().returncode == 0
 

@@ -61,11 +61,12 @@ def _become(home: Path, *command: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=170,
         stdin=subprocess.DEVNULL,
     )
 
 
+@pytest.mark.timeout(300)
 def test_whole_job_without_root(home: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root to become a user that the machine does not have")

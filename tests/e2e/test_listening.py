@@ -8,11 +8,12 @@ import pytest
 
 from bascule.api.listening import address_of, listen_on, take_over
 from bascule.errors import ConfigurationError
+from tests.support.own import free_port
 
 
 def test_both_families_on_one_port() -> None:
-    (first,) = listen_on([("127.0.0.1", 0)])
-    port = address_of(first)[1]
+    port = free_port()
+    (first,) = listen_on([("127.0.0.1", port)])
     (second,) = listen_on([("::1", port)])
     assert (address_of(first), address_of(second)) == (("127.0.0.1", port), ("::1", port))
     first.close()
@@ -20,13 +21,12 @@ def test_both_families_on_one_port() -> None:
 
 
 def test_a_port_in_use_is_named_and_what_was_had_before_is_given_back() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port, free_port = taken.getsockname()[1], free.getsockname()[1]
-        free.close()
+    free = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=rf"Port {port} on 127\.0\.0\.1 is in use"):
-            listen_on([("127.0.0.1", free_port), ("127.0.0.1", port)])
-        (again,) = listen_on([("127.0.0.1", free_port)])
+            listen_on([("127.0.0.1", free), ("127.0.0.1", port)])
+        (again,) = listen_on([("127.0.0.1", free)])
         again.close()
 
 

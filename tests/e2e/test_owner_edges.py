@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bascule.agent.install import UNIT_NAME, unit_text
+from bascule.agent.local_openings import FILE
 from bascule.client import machines, policies
 from tests.e2e.lab_world import until
 from tests.e2e.small_world import BASCULE, PORT, SmallWorld, rule, sleep_until
@@ -32,6 +33,11 @@ def world(tmp_path: Path) -> Iterator[SmallWorld]:
     with SmallWorld(tmp_path) as made:
         made.network.echo(22)
         yield made
+
+
+def _changed(statement: str) -> tuple[str, ...]:
+    """``bascule`` with one of its bounds set to another."""
+    return (sys.executable, "-c", f"{statement}; from bascule.bootstrap import main; main()")
 
 
 def _where(world: SmallWorld) -> tuple[str, ...]:
@@ -52,7 +58,7 @@ def test_a_deleted_machine_and_one_of_the_same_name(world: SmallWorld) -> None:
     assert world.agent_status()["refused"]
     assert world.agent_status()["closed"] == ["22/tcp"]
     world.restart_agent()
-    assert until(lambda: world.agent_log().count("ports are shut") == 2)
+    assert until(lambda: world.agent_log().count("ports are shut") == 2, 60)
     assert not world.lets_in(22)
 
     world.add_machine()
@@ -61,6 +67,7 @@ def test_a_deleted_machine_and_one_of_the_same_name(world: SmallWorld) -> None:
     assert second.closed_ports == ()
     assert second.point is None
     assert world.ask(lambda c: policies.get_machine_rules(c, world.machine_id)).policies == ()
+    assert until(lambda: _is_heard(world), 60), "the socket file may be of the agent before"
     assert world.agent_status()["refused"], "the old key is not the new machine's"
     assert not world.lets_stranger_in(22)
 
@@ -87,6 +94,10 @@ def test_a_deleted_machine_and_one_of_the_same_name(world: SmallWorld) -> None:
     world.ask(lambda c: policies.release_ports(c, world.machine_id, []))
 
 
+def _is_heard(world: SmallWorld) -> bool:
+    return world.on_host("agent", "status", *_where(world), check=False).returncode == 0
+
+
 def _enrol(world: SmallWorld, token: str) -> subprocess.CompletedProcess[str]:
     state, units = world.folder / "other", world.folder / "units"
     shutil.rmtree(state, ignore_errors=True)
@@ -109,14 +120,14 @@ def test_root_opens_with_server_and_agent_dead(world: SmallWorld) -> None:
     assert refused.returncode != 0
     assert "--from" in refused.stderr
     said = world.on_host(
-        "agent", "open", "-p", "22", "--for", "25s", "--from", STRANGER, *_where(world)
+        "agent", "open", "-p", "22", "--for", "40s", "--from", STRANGER, *_where(world)
     )
-    end = time.monotonic() + 25
+    end = time.monotonic() + 40
     assert "No agent runs" in said.stdout
     assert world.lets_stranger_in(22)
     assert not world.lets_in(22)
     world.start_agent()
-    assert until(lambda: world.agent_log().count("ports are shut") == 2, 10)
+    assert until(lambda: world.agent_log().count("ports are shut") == 2, 60)
     assert world.lets_stranger_in(22), "an agent that starts keeps root's opening"
     world.start_server()
     assert until(lambda: world.events("OpenedLocally"), 30), world.logs()
@@ -138,7 +149,8 @@ def test_root_opens_while_the_agent_is_starting(world: SmallWorld) -> None:
     world.agent.kill()
     opening = subprocess.Popen(
         [
-            "ip", "netns", "exec", world.network.host.name, *BASCULE,
+            "ip", "netns", "exec", world.network.host.name,
+            *_changed("import bascule.agent.commands as c; c.AGENT_PATIENCE = 30.0"),
             "agent", "open", "-p", "22", "--for", "60s", "--from", STRANGER, *_where(world),
         ],
         stdout=subprocess.DEVNULL,
@@ -188,7 +200,8 @@ def _weak(world: SmallWorld) -> tuple[str, ...]:
 @pytest.mark.parametrize("is_alive", [True, False])
 def test_uninstall_leaves_nothing(world: SmallWorld, is_alive: bool) -> None:
     """Rules, unit, files: gone, and what it opened is said; with an agent and without."""
-    world.start(rule(22), rule(2222, on_expiry="kill"))
+    longer = "import bascule.agent.farewell as f; f.tell_server.__defaults__ = (8.0,)"
+    world.start(rule(22), rule(2222, on_expiry="kill"), program=_changed(longer))
     units = world.folder / "units"
     units.mkdir()
     (units / UNIT_NAME).write_text("[Unit]\n")
@@ -258,6 +271,7 @@ def test_install_takes_the_place_of_an_agent_that_does_not_run(world: SmallWorld
     world.on_host("agent", "open", "-p", "2222", "--for", "10m", "--from", STRANGER, *_where(world))
     assert world.lets_in(22)
     assert until(lambda: world.events("OpenedLocally"), 10)
+    assert until(lambda: not (world.state / FILE).exists(), 20), "the server has been told"
     files = {path: path.read_bytes() for path in _lasting(world)}
     refused = _install(world, world.enrol_token(replaces=True))
     assert refused.returncode != 0

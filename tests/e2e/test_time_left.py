@@ -61,17 +61,17 @@ def test_a_silent_stream_never_moves_the_end(world: SmallWorld, proxy: SlowProxy
     """The hint comes far too late; the agent asks by itself, and what it hears ends on time."""
     time.sleep(1.0)  # until the stream is there
     proxy.stream_delay = 30.0
-    end = world.end_of(world.request(22, 6, wait=0))
-    _, last = _open_from_to(world, 7.5)
+    end = world.end_of(world.request(22, 9, wait=0))
+    _, last = _open_from_to(world, 10.5)
     assert last < end + 0.25
 
 
 def test_a_slow_answer_is_counted_from_the_question(world: SmallWorld, proxy: SlowProxy) -> None:
     time.sleep(1.0)  # until the stream is there, and no older question is on its way
     proxy.state_delay = 3.0
-    end = world.end_of(world.request(22, 6, wait=0))
     began = time.monotonic()
-    first, last = _open_from_to(world, 7.5)
+    end = world.end_of(world.request(22, 9, wait=0))
+    first, last = _open_from_to(world, 10.5)
     assert first - began > 2.0
     assert last < end + 0.25
 
@@ -137,7 +137,7 @@ def test_a_server_whose_clock_is_set_back_an_hour(world: SmallWorld) -> None:
     world.set_rules(rule(22))
     world.start_agent()
     world.wait_enforced()
-    made = world.request(22, 5)
+    made = world.request(22, 15)
     end = world.end_of(made)
     clock.write_text("-1h\n")
     world.set_rules(rule(22), rule(2222))  # a new generation: the agent hears an hour more
@@ -149,7 +149,7 @@ def test_a_server_whose_clock_is_set_back_an_hour(world: SmallWorld) -> None:
     world.wait_state(made, "closed", 20)
     assert not world.lets_in(22)
     assert until(lambda: "clock differs by" in str(world.events("AgentReported")), 30)
-    end = world.end_of(world.request(22, 4)) + 3600  # the server says it in its own time
+    end = world.end_of(world.request(22, 10)) + 3600  # the server says it in its own time
     assert world.lets_in(22)
     sleep_until(end + 0.25)
     assert not world.lets_in(22), "a lease of the new time is as long as it was asked for"
@@ -165,7 +165,7 @@ def test_the_agents_own_clock_does_not_matter(world: SmallWorld) -> None:
         prefix=("env", f"LD_PRELOAD={_FAKETIME}", "FAKETIME=-3h", "FAKETIME_DONT_FAKE_MONOTONIC=1")
     )
     world.wait_enforced()
-    made = world.request(22, 4)
+    made = world.request(22, 10)
     assert world.lets_in(22)
     sleep_until(world.end_of(made) + 0.25)
     assert not world.lets_in(22)

@@ -71,7 +71,9 @@ def browser(
     world: World, playwright: Playwright, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Browser]:
     launcher = chromium.write_launcher(world.lab, "client", tmp_path_factory.mktemp("chromium"))
-    browser = playwright.chromium.launch(executable_path=launcher, args=list(chromium.FLAGS))
+    browser = playwright.chromium.launch(
+        executable_path=launcher, args=list(chromium.FLAGS), timeout=120_000
+    )
     yield browser
     browser.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page
 
+from tests.e2e.lab_world import until
 from tests.e2e.portal.portal_world import SERVER, Visitors
 
 pytestmark = pytest.mark.root
@@ -29,7 +30,12 @@ def test_what_the_policy_stops_is_heard(visit: Visitors) -> None:
     page.evaluate(
         "document.head.append(Object.assign(document.createElement('script'), {text: '1'}))"
     )
-    page.wait_for_timeout(100)
+
+    def are_heard() -> bool:
+        page.wait_for_timeout(100)
+        return len(visit.complaints) >= 2
+
+    assert until(are_heard, 20)
     assert len(visit.complaints) == 2
     assert all("Content Security Policy" in each for each in visit.complaints)
     visit.complaints.clear()
