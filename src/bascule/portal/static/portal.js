@@ -111,22 +111,21 @@ function setOffline(isOffline) {
 }
 
 let source = null;
-let wasLost = false;
+let changes = 0; // heard so far
 
 function listen() {
   if (source || !document.body.dataset.liveUrl) return;
   source = new EventSource(document.body.dataset.liveUrl);
   source.addEventListener("hello", () => {
     setOffline(false);
-    if (wasLost) refresh();
-    wasLost = false;
+    refresh(); // what changed between this page's making and now was said to nobody
   });
   source.addEventListener("change", () => {
+    changes += 1;
     document.dispatchEvent(new CustomEvent("bascule:change"));
     refresh();
   });
   source.addEventListener("error", () => {
-    wasLost = true;
     setOffline(true);
     if (source.readyState === EventSource.CLOSED) {
       source = null;
@@ -201,10 +200,16 @@ function closePane() {
 
 let isPaneWanted = false;
 
+document.addEventListener("htmx:before:request", (event) => {
+  event.detail.ctx.changesBefore = changes;
+});
+
 document.addEventListener("htmx:after:swap", (event) => {
-  const target = event.detail?.ctx?.target;
-  isPaneWanted = Boolean(target && target.id === "pane-content");
+  const ctx = event.detail?.ctx;
+  isPaneWanted = Boolean(ctx?.target && ctx.target.id === "pane-content");
   afterSwap();
+  // A page on its way while something changed may have been made before that.
+  if (ctx?.target === document.body && ctx.changesBefore !== changes) refresh();
 });
 
 document.addEventListener("htmx:after:history:update", () => {
