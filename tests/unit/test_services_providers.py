@@ -9,19 +9,21 @@ from typing import Any
 import pytest
 
 from bascule.domain.access import PrincipalKind, Subject
-from bascule.domain.builtin_roles import OWNER
+from bascule.domain.builtin_roles import OWNER, USER_ACCESS_ADMINISTRATOR
 from bascule.domain.grant import Grant, GrantState
 from bascule.domain.principals import Group, User
 from bascule.domain.providers import LONGEST_MEMBERSHIP, IdentityProvider
 from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import subscription_scope
 from bascule.domain.sign_in import StoredPassword
-from bascule.errors import Conflict, TooManyRequests
+from bascule.errors import Conflict, Forbidden, TooManyRequests
 from bascule.interfaces.providers import PendingSignIn
-from bascule.services import external_sign_in, identities, providers
+from bascule.services import external_sign_in, identities, providers, users
 from bascule.services.external_sign_in import LetIn, NotLetIn, Returned
+from bascule.services.own_sign_in import set_password_of
 from bascule.services.providers import ProviderDraft
 from bascule.services.sign_in import Visit
+from bascule.services.users import UserDraft
 from tests.unit.services_world import ANNA, World, rules
 
 ISSUER = "https://login.corp.example"
@@ -29,6 +31,7 @@ GROUP = "dddddddd-0000-4000-8000-00000000000d"
 EVA = "eeeeeeee-0000-4000-8000-00000000000e"
 CLAIMS = {"sub": "eva-there", "email": "eva@corp.example", "email_verified": True}
 VISIT = Visit("192.0.2.1", "a browser")
+CARL = Subject("99999999-0000-4000-8000-00000000000c", PrincipalKind.SERVICE, "carl", "192.0.2.3")
 
 
 def assignment(world: World, number: int, principal_id: str, kind: PrincipalKind) -> RoleAssignment:
@@ -82,6 +85,27 @@ def opened(world: World) -> Grant:
     world.report(world.web, grant.id)
     assert world.grant(grant).state is GrantState.OPEN
     return grant
+
+
+@pytest.fixture
+def carl(world: World) -> Subject:
+    """Somebody who may write users, and holds less than the mapped group gives."""
+    world.add_principal(CARL)
+    world.do(
+        lambda tx, act: tx.add_role_assignment(
+            world.assignment(act, CARL, USER_ACCESS_ADMINISTRATOR)
+        )
+    )
+    return CARL
+
+
+def invite_eva(world: World) -> None:
+    world.do(lambda tx, act: identities.unlink(tx, act, ANNA, "corp", "eva-there"))
+    world.do(lambda tx, act: identities.invite(tx, act, ANNA, "corp", EVA, "eva@corp.example"))
+
+
+def set_evas_password(world: World, subject: Subject) -> None:
+    world.do(lambda tx, act: set_password_of(tx, act, subject, EVA, "$argon2id$"))
 
 
 def other_mapping(world: World) -> None:
@@ -209,6 +233,72 @@ def test_an_invitation_ends(world: World) -> None:
     assert isinstance(come_back(world), NotLetIn)
     world.clock.pass_time(-1)
     assert isinstance(come_back(world), LetIn)
+
+
+# -- by whom (EDGES B4) ---------------------------------------------------------------------
+
+
+def known(_: World) -> None:
+    """As she is: linked by subject."""
+
+
+@pytest.mark.parametrize("how", [known, invite_eva, disabled])
+def test_whom_a_provider_may_put_into_groups_is_changed_by_who_holds_what_they_give(
+    world: World, carl: Subject, how: Callable[[World], None]
+) -> None:
+    """An hour after its last word she holds nothing, and her next sign-in gives it all again:
+    to whoever has set her password meanwhile too.
+    """
+    come_back(world, groups=["ops"])
+    how(world)
+    world.clock.pass_time(LONGEST_MEMBERSHIP.total_seconds())
+    with pytest.raises(Forbidden, match=r"You may not change 'eva@corp.example'.*'operators'"):
+        set_evas_password(world, carl)
+    with pytest.raises(Forbidden):
+        world.do(lambda tx, act: users.delete_user(tx, act, carl, EVA))
+    set_evas_password(world, ANNA)
+
+
+@pytest.mark.parametrize("how", [other_mapping, unlinked, removed])
+def test_whom_no_provider_puts_into_groups_any_more_is_changed_as_before(
+    world: World, carl: Subject, how: Callable[[World], None]
+) -> None:
+    how(world)
+    set_evas_password(world, carl)
+
+
+def test_an_invitation_that_is_over_gives_nothing(world: World, carl: Subject) -> None:
+    invite_eva(world)
+    world.clock.pass_time(identities.INVITATION_LIFE.total_seconds() - 1)
+    with pytest.raises(Forbidden):
+        set_evas_password(world, carl)
+    world.clock.pass_time(1)
+    set_evas_password(world, carl)
+
+
+def test_who_is_known_to_a_provider_may_still_change_himself(world: World) -> None:
+    eva = Subject(EVA, PrincipalKind.USER, "eva@corp.example", "192.0.2.1")
+    draft = UserDraft(display_name="Eva E.")
+    changed = world.do(lambda tx, act: users.change_user(tx, act, eva, EVA, draft), eva)
+    assert changed.display_name == "Eva E."
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_a_link_or_an_invitation_asks_for_all_that_the_providers_groups_give(
+    world: World, carl: Subject, *, is_own: bool
+) -> None:
+    """Else whoever knows a user's password makes the next in the mapped groups that user."""
+    nina = world.do(lambda tx, act: users.create_user(tx, act, "nina@corp.example"))
+    subject = carl
+    if is_own:
+        subject = Subject(nina.id, PrincipalKind.USER, nina.name, "192.0.2.1")
+    boss = "boss@corp.example"
+    with pytest.raises(Forbidden, match="'operators'"):
+        world.do(lambda tx, act: identities.invite(tx, act, subject, "corp", nina.id, boss))
+    with pytest.raises(Forbidden, match="'operators'"):
+        world.do(lambda tx, act: identities.link(tx, act, subject, "corp", nina.id, "boss"))
+    world.do(lambda tx, act: identities.invite(tx, act, ANNA, "corp", nina.id, boss))
+    world.do(lambda tx, act: identities.link(tx, act, ANNA, "corp", nina.id, "boss"))
 
 
 def test_sign_ins_on_their_way_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

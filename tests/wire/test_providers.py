@@ -244,6 +244,33 @@ def test_who_is_invited_is_guarded_like_who_is_linked(house: House) -> None:
     assert answer.status_code == 403
 
 
+@pytest.mark.parametrize("whom", [{"subject": "boss-there"}, {"email": "boss@corp.example"}])
+def test_who_may_write_users_reaches_nothing_by_the_providers_groups(
+    house: House, whom: dict[str, str]
+) -> None:
+    """Neither by a user of his own making, nor by one whose hour is over."""
+    add_group(house, "owners", OWNER.id)
+    put(house, **CORP, groupsClaim="groups", groups=[{"value": "x", "group": "owners"}])
+    uwe = user_administrator(house)
+    user_id = add_user(house, "vera@corp.example")
+    password = {"password": "four words nobody guesses"}
+
+    def as_uwe(method: str, path: str, body: Any) -> int:
+        where = f"{house.subscription}/providers/Bascule.Identity/{path}"
+        answer = uwe.request(method, where, json=body, params={"api-version": "2026-11-01"})
+        return int(answer.status_code)
+
+    assert as_uwe("PUT", f"users/{user_id}/password", password) == 204, "she is nobody yet"
+    link = {"user": user_id, **whom}
+    assert as_uwe("POST", "identityProviders/corp/link", link) == 403
+    assert house.events("IdentityLinked", "IdentityInvited") == []
+    assert house.call("POST", f"{PROVIDERS}/corp/link", link).status_code == 201
+    assert as_uwe("PUT", f"users/{user_id}/password", password) == 403
+    assert as_uwe("POST", "identityProviders/corp/unlink", whom) == 403
+    path = f"/providers/Bascule.Identity/users/{user_id}/password"
+    assert house.call("PUT", path, password).status_code == 204, "an owner may"
+
+
 def test_links_that_are_refused(house: House) -> None:
     put(house, **CORP)
     add_user(house)

@@ -1,8 +1,9 @@
 """Who at a provider is which user: linked by subject, or invited by address (EDGES B4, B6).
 
-A link is a way to sign in: so only somebody who holds all that the user holds may make one,
-and taking one away voids the user's sessions and tokens. An invitation names an address of
-a domain of the provider's; whoever first proves it there is linked, and it is used up.
+A link is a way to sign in, and brings the user what the provider's groups give: so only
+somebody who holds all that the user and these groups hold may make one. Taking one away voids
+the user's sessions and tokens. An invitation names an address of a domain of the provider's;
+whoever first proves it there is linked, and it is used up.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def link(
 ) -> tuple[ExternalIdentity, bool]:
     """Say that this subject of the provider is that user; True when it is new."""
     provider, user = find_provider(tx, provider_name), find_user(tx, wanted)
-    check_may_change(tx, act, subject, user.id)
+    check_may_change(tx, act, subject, user.id, *(group for _, group in provider.groups))
     if not is_subject(external):
         raise InvalidInput(
             "A subject is 1 to 255 printable ASCII characters: the provider's own id of the "
@@ -169,7 +170,7 @@ def invite(
 ) -> Invitation:
     """Let whoever first proves this address at the provider be that user."""
     provider, user = find_provider(tx, provider_name), find_user(tx, wanted)
-    check_may_change(tx, act, subject, user.id)
+    check_may_change(tx, act, subject, user.id, *(group for _, group in provider.groups))
     folded = fold_email(email)
     if not folded or not is_our_domain(provider, folded):
         domains = ", ".join(provider.domains) or "none"

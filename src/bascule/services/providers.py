@@ -77,8 +77,8 @@ def put_provider(
     before = tx.identity_provider_by_name(name)
     provider = _drafted(tx, act, name, before, draft, seal)
     _check(tx, provider, before)
-    for principal_id in _given_by(tx, [each for each in (before, provider) if each]):
-        check_may_change(tx, act, subject, principal_id)
+    given = _given_by(tx, [each for each in (before, provider) if each])
+    check_may_change(tx, act, subject, *given)
     tx.put_identity_provider(provider)
     where = identity_id(tx, KIND, provider.name)
     if before is None:
@@ -103,8 +103,7 @@ def delete_provider(tx: Transaction, act: Act, subject: Subject, name: str) -> b
     provider = tx.identity_provider_by_name(name)
     if provider is None:
         return False
-    for principal_id in _given_by(tx, [provider]):
-        check_may_change(tx, act, subject, principal_id)
+    check_may_change(tx, act, subject, *_given_by(tx, [provider]))
     identities = tx.external_identities_from(provider.id)
     users = list(dict.fromkeys(each.user_id for each in identities))
     had_owners = are_owners(tx, act, users)

@@ -8,9 +8,11 @@ Rights are compared at each scope where they are held, disabled or not (``domain
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from bascule.domain.access import Subject
 from bascule.domain.containment import not_held
+from bascule.domain.roles import Rights
 from bascule.errors import Forbidden, Problem
 from bascule.interfaces import Reader
 from bascule.services.act import Act
@@ -20,20 +22,51 @@ from bascule.services.rights import holdings_of, rights_of
 _MOST_NAMED = 20  # roles that a refusal lists
 
 
-def check_may_change(reader: Reader, act: Act, subject: Subject, principal_id: str) -> None:
-    """Raise Forbidden unless ``subject`` holds all that this principal (or group) holds.
+def check_may_change(reader: Reader, act: Act, subject: Subject, *principal_ids: str) -> None:
+    """Raise Forbidden unless ``subject`` holds all that each of these principals (or groups) holds.
 
-    That the caller may change principals at all is the route's affair.
+    Whom a provider knows or has invited counts as in every group that the provider may put
+    somebody into: the next sign-in there may do it. But oneself one is already. That the
+    caller may change principals at all is the route's affair.
     """
     own = rights_of(reader, subject.principal_id, act.now)
-    lacking = not_held(holdings_of(reader, principal_id, act.now), own)
+    seen: set[str] = set()  # a group that many may be put into is looked at once
+    for principal_id in principal_ids:
+        _check_holds(reader, act, own, principal_id, principal_id)
+        if principal_id == subject.principal_id:
+            continue
+        for group_id in _groups_within_reach(reader, principal_id, act.now):
+            if group_id not in seen:
+                seen.add(group_id)
+                _check_holds(reader, act, own, principal_id, group_id)
+
+
+def _groups_within_reach(reader: Reader, principal_id: str, now: datetime) -> list[str]:
+    """The groups that an identity provider, enabled or not, may put this user into."""
+    found: dict[str, None] = {}
+    known = [each.provider_id for each in reader.external_identities_of(principal_id)]
+    invited = reader.invitations_of(principal_id)
+    known += [each.provider_id for each in invited if now < each.expires_at]
+    for provider_id in dict.fromkeys(known):
+        provider = reader.identity_provider(provider_id)
+        if provider is not None:
+            found.update(dict.fromkeys(group for _, group in provider.groups))
+    return list(found)
+
+
+def _check_holds(reader: Reader, act: Act, own: Rights, principal_id: str, holder_id: str) -> None:
+    """``holder_id`` is the principal itself, or a group that it may be put into."""
+    lacking = not_held(holdings_of(reader, holder_id, act.now), own)
     if not lacking:
         return
     name = name_of(reader, principal_id)
+    holder = f"'{name_of(reader, holder_id)}'"
+    if holder_id != principal_id:
+        holder += f", a group that an identity provider may put '{name}' into,"
     problems = [
         Problem(
             Forbidden.code,
-            f"'{name}' holds the role '{each.role.name}' at {each.scope_key or '/'}, and you do "
+            f"{holder} holds the role '{each.role.name}' at {each.scope_key or '/'}, and you do "
             "not hold all that it allows there.",
         )
         for each in lacking[:_MOST_NAMED]
