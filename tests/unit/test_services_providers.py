@@ -15,14 +15,23 @@ from bascule.domain.principals import Group, User
 from bascule.domain.providers import LONGEST_MEMBERSHIP, IdentityProvider
 from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import subscription_scope
-from bascule.domain.sign_in import StoredPassword
+from bascule.domain.sign_in import Method, StoredPassword
+from bascule.domain.tokens import NOWHERE, AuthorizationCode, Flow, SignIn
 from bascule.errors import Conflict, Forbidden, TooManyRequests
 from bascule.interfaces.providers import PendingSignIn
-from bascule.services import external_sign_in, identities, providers, users
+from bascule.services import (
+    external_sign_in,
+    identities,
+    providers,
+    sessions,
+    sign_ins,
+    tokens,
+    users,
+)
 from bascule.services.external_sign_in import LetIn, NotLetIn, Returned
 from bascule.services.own_sign_in import set_password_of
 from bascule.services.providers import ProviderDraft
-from bascule.services.sign_in import Visit
+from bascule.services.sign_in import PasswordAccepted, Visit
 from bascule.services.users import UserDraft
 from tests.unit.services_world import ANNA, World, rules
 
@@ -163,6 +172,44 @@ def test_how_somebody_signed_in_is_void_with_it(
     assert before is not None
     assert after is not None
     assert after.epoch == before.epoch + 1
+
+
+def sign_in(world: World, *methods: Method) -> None:
+    """Eva in a browser, half-way in another, in a program, and on her way to one more."""
+    eva = world.see(lambda reader: reader.user(EVA))
+    assert eva is not None
+    made = SignIn(EVA, eva.epoch, world.clock.wall, tuple(map(str, methods)))
+    half = PasswordAccepted(eva, (), world.clock.wall, methods[0])
+    code = AuthorizationCode("-".join(methods), "az", "", "", "", "", made, world.clock.wall)
+
+    def fill(tx: Any, act: Any) -> None:
+        sessions.begin(tx, act, eva, methods)
+        sessions.begin_half(tx, half)
+        tokens.open_family(tx, act, made, "az", Flow.BROWSER, NOWHERE)
+        tokens.issue_code(tx, act, code)
+
+    world.do(fill)
+
+
+def test_who_is_disowned_is_signed_out_of_all_that_rested_on_it(world: World) -> None:
+    """Her other programs and her browsers too; not where she signed in by a password here."""
+    sign_in(world, Method.ELSEWHERE)
+    sign_in(world, Method.ELSEWHERE, Method.ONE_TIME_PASSWORD, Method.SEVERAL)
+    world.clock.pass_time(1)
+    sign_in(world, Method.PASSWORD)
+    before = world.see(lambda reader: sign_ins.live_of(reader, EVA, world.clock.wall))
+    disowned(world)
+    left = world.see(lambda reader: sign_ins.live_of(reader, EVA, world.clock.wall))
+    assert list(left) == [each for each in before if each.methods == (Method.PASSWORD,)]
+    assert len(left) == 2
+    halves = world.see(lambda reader: [s for s in reader.sessions_of(EVA) if not s.is_whole])
+    assert [half.sign_in.methods for half in halves] == [(Method.PASSWORD,)]
+    assert world.see(lambda reader: reader.authorization_code("fed")) is None
+    assert world.see(lambda reader: reader.authorization_code("fed-otp-mfa")) is None
+    kinds = world.kinds()
+    assert (kinds.count("SessionEnded"), kinds.count("TokenFamilyRevoked")) == (4, 2)
+    disowned(world)
+    assert world.kinds() == kinds, "once"
 
 
 @pytest.mark.parametrize("lose", [disabled, removed, unlinked])

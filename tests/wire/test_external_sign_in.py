@@ -84,20 +84,23 @@ def add_group(house: House, name: str = "operators", *, is_reader: bool = True) 
     )
     group_id = str(made.json()["name"])
     if is_reader:
-        assignment = "99999999-0000-4000-8000-000000000001"
-        answer = house.call(
-            "PUT",
-            f"/providers/Microsoft.Authorization/roleAssignments/{assignment}",
-            {
-                "properties": {
-                    "roleDefinitionId": f"{house.subscription}/providers/"
-                    f"Microsoft.Authorization/roleDefinitions/{READER.id}",
-                    "principalId": group_id,
-                }
-            },
-        )
-        assert answer.status_code == 201, answer.text
+        give_reader(house, group_id, 1)
     return group_id
+
+
+def give_reader(house: House, principal_id: str, number: int) -> None:
+    answer = house.call(
+        "PUT",
+        f"/providers/Microsoft.Authorization/roleAssignments/99999999-0000-4000-8000-{number:012d}",
+        {
+            "properties": {
+                "roleDefinitionId": f"{house.subscription}/providers/"
+                f"Microsoft.Authorization/roleDefinitions/{READER.id}",
+                "principalId": principal_id,
+            }
+        },
+    )
+    assert answer.status_code == 201, answer.text
 
 
 def token_by_browser(house: House, person: Person) -> Json:
@@ -344,6 +347,30 @@ def test_who_left_the_group_there_leaves_it_here_at_the_refresh(
     refused = refresh(house, anna, token, 400)
     assert refused["error"] == "invalid_grant"
     assert house.events("TokenFamilyRevoked") == ["TokenFamilyRevoked"]
+
+
+def test_whom_the_provider_drops_is_signed_out_of_every_program_and_browser(
+    house: House, provider: RealProvider, anna: Person
+) -> None:
+    """Not of the one program alone that asked for new tokens; a role of her own keeps none."""
+    add_group(house)
+    scopes = ["openid", "email", "profile", "groups", "offline_access"]
+    add(house, provider, **MAPPED, scopes=scopes)
+    other = Person(house, provider, "anna")
+    one, two = token_by_browser(house, anna), token_by_browser(house, other)
+    user = house.see(lambda reader: reader.user_by_name("anna@corp.example"))
+    assert user is not None
+    give_reader(house, user.id, 2)
+    house.clock.pass_time(400)
+    provider.order({"accounts": {}})
+    assert refresh(house, anna, one, 400)["error"] == "invalid_grant"
+    assert machines(house, two) == 401
+    assert refresh(house, other, two, 400)["error"] == "invalid_grant"
+    assert (who(anna), who(other)) == ("", "")
+    assert house.events("TokenFamilyRevoked", "SessionEnded").count("TokenFamilyRevoked") == 2
+    provider.order({"accounts": {"anna": ANNA}})
+    assert machines(house, token_by_browser(house, other)) == 200, "vouched for again"
+    other.close()
 
 
 def test_too_many_groups_give_none_and_are_said(

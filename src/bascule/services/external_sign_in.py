@@ -43,12 +43,14 @@ from bascule.services.losses import end_unheld
 from bascule.services.providers import KIND, drop_memberships
 from bascule.services.second_factors import factors_of
 from bascule.services.sign_in import PasswordAccepted, Visit
+from bascule.services.sign_ins import end_elsewhere
 from bascule.services.standing import identity_id
 from bascule.services.users import create_user
 
 SIGN_IN_LIFE = timedelta(minutes=10)  # from leaving to coming back
 MOST_PENDING = 10_000
 METHODS = (str(Method.ELSEWHERE),)
+NOT_VOUCHED = "the identity provider does not vouch for its user any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,9 @@ def renew(tx: Transaction, act: Act, identity: ExternalIdentity, returned: Retur
 
 
 def disown(tx: Transaction, act: Act, identity: ExternalIdentity) -> None:
-    """The provider does not vouch for the person any more: what rested on it ends now."""
+    """The provider does not vouch for the person any more: what rested on it ends now, where
+    she is signed in by it among that.
+    """
     provider = tx.identity_provider(identity.provider_id)
     present = tx.external_identity(identity.issuer, identity.subject)
     if provider is None or present is None:
@@ -153,6 +157,7 @@ def disown(tx: Transaction, act: Act, identity: ExternalIdentity) -> None:
     tx.put_external_identity(replace(present, sealed_refresh=""))
     cause = f"identity provider {provider.name} no longer vouching"
     drop_memberships(tx, act, provider, [present.user_id], cause, is_all=True)
+    end_elsewhere(tx, act, present.user_id, NOT_VOUCHED)
 
 
 def renewable(reader: Reader, user_id: str) -> list[tuple[ExternalIdentity, IdentityProvider]]:

@@ -18,6 +18,7 @@ from bascule.domain import events as facts
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.clients import client_name
 from bascule.domain.principals import User
+from bascule.domain.sign_in import Method
 from bascule.domain.times import format_utc
 from bascule.domain.tokens import REFRESH_LIFE, Origin, Session, TokenFamily
 from bascule.errors import Forbidden, NotFound
@@ -105,6 +106,22 @@ def sign_out(tx: Transaction, act: Act, subject: Subject, user_id: str) -> None:
     user = find_user(tx, user_id)
     check_may_change(tx, act, subject, user.id)
     sign_out_everywhere(tx, act, user)
+
+
+def end_elsewhere(tx: Transaction, act: Act, user_id: str, why: str) -> None:
+    """End all of a user's that rest on an external provider's word, half-way ones too.
+
+    Which provider's is not kept: where several vouched for him, one's no is a no. Codes go
+    all, the few that a password gave among them: a session that is over may have given one.
+    """
+    user = find_user(tx, user_id)
+    for session in tx.sessions_of(user.id):
+        if Method.ELSEWHERE in session.sign_in.methods:
+            _end_session(tx, act, user, session, why)
+    for family in tx.token_families_of(user.id):
+        if Method.ELSEWHERE in family.sign_in.methods:
+            revoke_family(tx, act, family, why)
+    tx.forget_codes_of(user.id)
 
 
 def sign_out_here(tx: Transaction, act: Act, user: User, text: str) -> None:

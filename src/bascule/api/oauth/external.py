@@ -44,9 +44,17 @@ from bascule.errors import (
 )
 from bascule.identity.oidc import Departure, Tokens, error_words, refresh_purpose, verifier_purpose
 from bascule.identity.secrets import sha256_hex
+from bascule.interfaces import Transaction
 from bascule.interfaces.providers import PendingSignIn
 from bascule.services import external_sign_in, tokens
-from bascule.services.external_sign_in import METHODS, SIGN_IN_LIFE, NotLetIn, Returned
+from bascule.services.act import Act
+from bascule.services.external_sign_in import (
+    METHODS,
+    NOT_VOUCHED,
+    SIGN_IN_LIFE,
+    NotLetIn,
+    Returned,
+)
 from bascule.services.providers import find_provider
 
 log = structlog.get_logger("bascule.oauth")
@@ -235,6 +243,13 @@ def _problem(browser: Browser, error: BasculeError, leads_to: str) -> Response:
 # -- asking again ----------------------------------------------------------------------------
 
 
+def _end_family(tx: Transaction, act: Act, family_id: str) -> None:
+    """Unless it ended already, with all else that rested on the provider."""
+    family = tx.token_family(family_id)
+    if family is not None and not family.is_revoked:
+        tokens.revoke_family(tx, act, family, NOT_VOUCHED)
+
+
 class Renewals:
     """Asks providers anew when a program refreshes the tokens of somebody they vouched for."""
 
@@ -245,9 +260,10 @@ class Renewals:
     async def before_refresh(self, refresh_token: str) -> None:
         """Call before a refresh token is taken.
 
-        What the provider no longer says is gone afterwards, with the family of the token
-        when it rests on the provider; one whose provider cannot be asked ends after twelve
-        hours. A provider that is away changes nothing: its groups end by themselves.
+        What the provider no longer says is gone afterwards, with all that is signed in by it
+        when it does not vouch for the person any more; a family whose provider cannot be asked
+        ends after twelve hours. A provider that is away changes nothing: its groups end by
+        themselves.
         """
         services = self._state.services
         family = services.glance(lambda reader: tokens.family_of(reader, refresh_token))
@@ -259,8 +275,7 @@ class Renewals:
         for identity, provider in known:
             is_kept = await self._renew(identity, provider) and is_kept
         if not is_kept and (known or services.clock.now() - family.sign_in.at > WITHOUT_WORD):
-            why = "the identity provider does not vouch for its user any more"
-            await services.perform(lambda tx, act: tokens.revoke_family(tx, act, family, why))
+            await services.perform(lambda tx, act: _end_family(tx, act, family.id))
 
     async def _renew(self, identity: ExternalIdentity, provider: IdentityProvider) -> bool:
         """Is the provider's word still good, as far as it can be asked?"""
