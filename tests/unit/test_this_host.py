@@ -20,7 +20,7 @@ from bascule.domain.desired import DesiredState
 from bascule.errors import ConfigurationError, InvalidInput
 from bascule.interfaces import Transaction
 from bascule.services import machines
-from bascule.services.act import Act
+from bascule.services.act import IN_PROCESS_KEY, Act
 from bascule.services.fleet import Report, take_report
 from bascule.services.owned_driver import OwnedDriver
 from bascule.testing.fake_driver import FakeDriver
@@ -52,6 +52,13 @@ class FakeHost:
         return None
 
 
+def _guarded() -> World:
+    """One in which web-1 is the server's own host."""
+    world = World()
+    world.enrol(world.web, IN_PROCESS_KEY, replaces=True)
+    return world
+
+
 def _beside(world: World, data: Path, control: Path, do: Callable[[], None]) -> None:
     """Do that while a server guards its own host."""
 
@@ -76,13 +83,47 @@ def _fetch(world: World, uid: str) -> DesiredState:
     return asyncio.run(ask())
 
 
+def _report(world: World, uid: str) -> int:
+    """The generation that the loop's thread hears when it reports."""
+
+    async def ask() -> int:
+        link = LocalLink(world.services, uid, asyncio.get_running_loop())
+        return await asyncio.to_thread(link.send_report, Report(0, frozenset()))
+
+    return asyncio.run(ask())
+
+
 def test_a_deleted_machine_shuts_every_opening_at_once() -> None:
     """A12: KeyRefused is what makes the loop shut; "server away" would let leases run on."""
-    world = World()
+    world = _guarded()
     assert _fetch(world, world.web.uid).machine_uid == world.web.uid
     world.do(lambda tx, act: machines.delete_machine(tx, act, world.web.id))
     with pytest.raises(KeyRefused):
         _fetch(world, world.web.uid)
+
+
+def test_another_agents_machine_is_not_joined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two hosts as one machine: each grant for the one would open the other's ports too."""
+    monkeypatch.setattr("socket.gethostname", lambda: "web-1")
+    world = World()
+    with pytest.raises(ConfigurationError, match="has an agent of its own") as refused:
+        _beside(world, tmp_path, tmp_path / "agent.sock", lambda: None)
+    assert "Enforcement points" in refused.value.advice
+    point = world.see(lambda tx: tx.enforcement_point(world.web.uid))
+    assert point is not None
+    assert point.public_key == "key-1"
+
+
+def test_an_agent_enrolled_in_its_place_shuts_it() -> None:
+    """A12: its key counts no more, though it needs none to speak."""
+    world = _guarded()
+    world.enrol(world.web, "key-2", replaces=True)
+    with pytest.raises(KeyRefused):
+        _fetch(world, world.web.uid)
+    with pytest.raises(KeyRefused):
+        _report(world, world.web.uid)
 
 
 def test_without_the_right_to_the_firewall_nothing_is_served(
@@ -102,7 +143,7 @@ def test_without_the_right_to_the_firewall_nothing_is_served(
 def test_root_finds_the_loop_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A25: policy set in an ssh session on this machine must be able to let its peer in."""
     monkeypatch.setattr("socket.gethostname", lambda: "web-1")
-    world, control = World(), tmp_path / "run" / "agent.sock"
+    world, control = _guarded(), tmp_path / "run" / "agent.sock"
     beside_state = tmp_path / "this-host" / "agent.sock"
 
     def ask() -> None:
@@ -131,7 +172,7 @@ def test_the_guard_file_bounds_the_server_on_its_own_host(
     guard.write_text("ports = []\n")
     monkeypatch.setattr("socket.gethostname", lambda: "web-1")
     monkeypatch.setattr("bascule.bootstrap.this_host.DEFAULT_PATH", guard)
-    world = World()
+    world = _guarded()
     world.put(rules(world.web, 22))
     world.granted(world.web)
 
@@ -157,7 +198,7 @@ def test_the_place_of_another_agent_that_answers_is_not_taken(
         assert tell_agent(control, {"command": "status"})["status"] == "the other's"
 
     try:
-        _beside(World(), tmp_path, control, ask)
+        _beside(_guarded(), tmp_path, control, ask)
         ask()
     finally:
         other.close()
@@ -177,7 +218,7 @@ def test_a_damaged_memory_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("bascule.bootstrap.this_host.take_report", take)
     (tmp_path / "this-host").mkdir()
     (tmp_path / "this-host" / "held.json").write_text("{")
-    _beside(World(), tmp_path, tmp_path / "agent.sock", lambda: _hear(heard))
+    _beside(_guarded(), tmp_path, tmp_path / "agent.sock", lambda: _hear(heard))
     assert "no saved state is readable: closed the management ports" in told
 
 

@@ -9,6 +9,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,13 +50,24 @@ T = TypeVar("T")
 def enrol_this_host(
     tx: Transaction, act: Act, installation: Installation, name: str, addresses: tuple[str, ...]
 ) -> Machine:
-    """The machine that this server runs on, in the inventory, with its point."""
+    """The machine that this server runs on, in the inventory, with its point.
+
+    Raises ConfigurationError when another agent holds that place: two hosts would be one machine.
+    """
     wanted = machine_id(installation.subscription_id, DEFAULT_RESOURCE_GROUP, name)
     machine = tx.machine(wanted)
     if machine is None:
         draft = MachineDraft(addresses=tuple(parse_address(text) for text in addresses))
         machine, _ = put_machine(tx, act, wanted, draft, installation.location)
-    if tx.enforcement_point(machine.uid) is None:
+    point = tx.enforcement_point(machine.uid)
+    if point is not None and point.public_key != IN_PROCESS_KEY:
+        raise ConfigurationError(
+            f"The machine {name!r}, by this host's name, has an agent of its own already.",
+            advice="If that is another host, give this one another name: hostnamectl set-hostname "
+            "NAME. If its agent was here once: start without --this-host, remove it in the portal, "
+            "on the page Enforcement points, and start again.",
+        )
+    if point is None:
         tx.put_enforcement_point(EnforcementPoint(machine.uid, IN_PROCESS_KEY, act.now))
         tx.advance_generation(machine.uid)
     return machine
@@ -75,14 +87,26 @@ class LocalLink:
         meanwhile()
         now = self._services.clock.now()
         try:
-            return self._run(self._services.look(lambda tx: state_for(tx, self._uid, now)[1]))
+            return self._run(self._services.look(lambda tx: self._state(tx, now)))
         except AuthenticationFailed as error:  # the machine was deleted: shut all (EDGES A12)
             raise KeyRefused(error.message) from error
 
+    def _state(self, reader: Reader, now: datetime) -> DesiredState:
+        self._check_is_ours(reader)
+        return state_for(reader, self._uid, now)[1]
+
     def send_report(self, report: Report) -> int:
-        return self._run(
-            self._services.perform(lambda tx, act: take_report(tx, act, self._uid, report))
-        )
+        def take(tx: Transaction, act: Act) -> int:
+            self._check_is_ours(tx)
+            return take_report(tx, act, self._uid, report)
+
+        return self._run(self._services.perform(take))
+
+    def _check_is_ours(self, reader: Reader) -> None:
+        """Another agent may have been enrolled in this one's place (EDGES A12)."""
+        point = reader.enforcement_point(self._uid)
+        if point is not None and point.public_key != IN_PROCESS_KEY:
+            raise KeyRefused("Another agent was enrolled for this machine.")
 
     def listen(self, on_generation: Callable[[int], None], is_stopping: Callable[[], bool]) -> None:
         self._run(self._follow(on_generation, is_stopping), seconds=None)
