@@ -90,7 +90,7 @@ class AgentProcess:
         identity = self._identity(server, token)
         if identity is None:
             return 0
-        witness = Witness(self._paths.state)
+        witness = Witness(self._paths.state, identity.tenant_id)
         link = HttpLink(identity, trust_of(self._paths.state), self._clock, witness)
         self._link = link
         loop = AgentLoop(
