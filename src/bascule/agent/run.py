@@ -106,6 +106,8 @@ class AgentProcess:
         if not self._manager.is_present:
             loop.add_weakness(NOT_HELD)
         self._loop = loop
+        if self._stopping.is_set():  # told so before there was a loop to stop
+            loop.stop()
         listener = ControlSocket(self._paths.control, handler_for(loop, self._uninstall))
         try:
             loop.run()
