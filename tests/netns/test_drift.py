@@ -117,6 +117,37 @@ def test_healing_adopts_nothing_on_a_kill_port(
     assert not is_alive(admitted)
 
 
+@pytest.mark.parametrize(
+    "text", ["flush ruleset", "delete element inet bascule closed { tcp . 22 }"]
+)
+@pytest.mark.parametrize("is_published", [False, True])
+def test_a_cut_ends_what_a_grant_admitted_before_a_healing(
+    network: Network, driver: DriverProcess, text: str, *, is_published: bool
+) -> None:
+    """EDGES A24: that it was found on the port when that was shut again spares it nothing."""
+    port = 8022 if is_published else 22
+    network.echo(22, space=network.inner if is_published else network.host)
+    if is_published:
+        network.publish(8022, 22)
+    shut = closed(tcp(port))
+    make_so(driver, RuleSet(shut, openings((CLIENT, tcp(port), 60))))
+    admitted = network.session(network.client, port)
+    network.host.nft(text.replace("22", str(port)) + "\n")
+    if is_published and text == "flush ruleset":
+        network.publish(8022, 22)
+    make_so(driver, RuleSet(shut))
+    driver.tidy()
+    assert is_alive(admitted, PATIENCE)
+    ended = cuts((CLIENT, tcp(port), 120))
+    make_so(driver, RuleSet(shut, openings((CLIENT, tcp(port), 60)), ended))
+    driver.tidy()
+    assert is_alive(admitted, PATIENCE), "another opening admits it"
+    make_so(driver, RuleSet(shut, {}, ended))
+    driver.tidy()
+    assert not is_alive(admitted)
+    assert driver.sessions([(tcp(port), "*")]) == [0]
+
+
 @pytest.mark.parametrize("is_taken_over", [True, False])
 def test_a_restart_after_a_flush_lengthens_no_session_of_a_lease(
     network: Network, driver: DriverProcess, start_driver: StartDriver, *, is_taken_over: bool

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bascule.agent.guard_file import CLOSED, load_guard
+from bascule.agent.guard_file import CLOSED, guard_of_host, load_guard
 from bascule.domain.desired import DesiredState, Lease
 from bascule.domain.guard import Guard, bound
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
@@ -24,6 +24,19 @@ def guard_of(tmp_path: Path, text: str) -> Guard:
 
 def test_an_absent_file_bounds_nothing(tmp_path: Path) -> None:
     assert load_guard(tmp_path / "none.toml") == Guard()
+
+
+@pytest.mark.parametrize("linked", ["guard.toml", "etc"])
+def test_a_link_that_leads_to_nothing_is_no_absent_file(tmp_path: Path, linked: str) -> None:
+    """Somebody meant a guard to be there (guarantee 21)."""
+    path = tmp_path / "guard.toml" if linked == "guard.toml" else tmp_path / "etc" / "guard.toml"
+    (tmp_path / linked).symlink_to(tmp_path / "nothing")
+    with pytest.raises(ConfigurationError, match=r"guard\.toml"):
+        load_guard(path)
+    assert guard_of_host(path) == CLOSED
+    (tmp_path / "nothing").mkdir()
+    if linked == "etc":
+        assert load_guard(path) == Guard(), "a link that leads somewhere, and no file there"
 
 
 def test_a_whole_file(tmp_path: Path) -> None:

@@ -29,7 +29,13 @@ def test_our_files_go_and_the_directory_with_them(tmp_path: Path) -> None:
     memory = HeldFile(state, SetClock())
     memory.save(Held(generation=1))
     memory.save(Held(generation=2))
-    for name in ("identity.json", "enrolment.json", "lock", "witness.json"):
+    for name in (
+        "identity.json",
+        "enrolment.json",
+        "lock",
+        "witness.json",
+        "witness.previous.json",
+    ):
         (state / name).touch()
     (state / "local-openings.json").touch()
     (state / ".held.json.0123456789ab").touch()  # of a write that a death cut short

@@ -16,6 +16,7 @@ from bascule.agent.loop import (
     LONGEST_RETRY,
     MOST_DRIFT,
     NOT_ENFORCED,
+    NOT_TIDIED,
     POLL_SECONDS,
     WATCH_SECONDS,
     AgentLoop,
@@ -205,6 +206,20 @@ def test_sessions_are_counted_when_what_is_to_be_cut_is_cut(
         ({"g"}, {}),
         (frozenset(), alive),
     ]
+
+
+def test_connections_that_cannot_be_seen_to_are_said(tmp_path: Path) -> None:
+    """A port is shut all the same (EDGES A3): who was on it may be cut, and its owner hears why."""
+    clock = SetClock()
+    driver = Destroying(FakeFirewall(clock))
+    line = Listening()
+    local = LocalOpenings(tmp_path)
+    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+    for driver.is_failing in (True, True, False, True, False):
+        clock.pass_time(LONGEST_RETRY)
+        loop.step()
+    notes = [f"{NOT_TIDIED}: it cannot be read"]
+    assert [note for each in line.told for note in each.notes] == notes * 2, "once each time"
 
 
 def test_a_firewall_that_refuses_everything_is_said_and_the_server_left_in_peace(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from bascule.agent.link import Identity
+from bascule.agent.loop import AgentLoop
 from bascule.agent.run import AgentPaths, AgentProcess
 from bascule.agent.service_manager import ServiceManager
 from bascule.domain.plan import Operation
@@ -108,6 +112,33 @@ def test_the_new_socket_is_stored_though_the_dead_had_filled_the_store(
 ) -> None:
     assert [entry.fd for entry in store.entries] == [OURS]
     assert acts.count("FDSTORE=1") == 2
+
+
+def test_a_signal_during_the_start_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM may come before there is a loop to stop: the service would be killed later."""
+    store = FdStore(8, lambda _: None, lambda *_: False)
+    monkeypatch.setattr(ServiceManager, "from_environment", lambda: Told([], store))
+    monkeypatch.setattr("bascule.agent.run.signal.signal", lambda *_: None)
+    monkeypatch.setattr("bascule.agent.run.trust_of", lambda _: ssl.create_default_context())
+    passes: list[AgentLoop] = []
+
+    def step(loop: AgentLoop) -> None:
+        passes.append(loop)
+        loop.stop()
+
+    monkeypatch.setattr(AgentLoop, "step", step)
+    paths = AgentPaths(tmp_path / "state", tmp_path / "agent.sock", tmp_path / "guard.toml")
+    process = AgentProcess(Host(Watched([])), paths, SetClock())
+
+    def told_meanwhile(_: Path) -> Identity:
+        process._on_signal(signal.SIGTERM, None)
+        return Identity("https://127.0.0.1:1", "tenant", "uid", b"")
+
+    monkeypatch.setattr("bascule.agent.run.load_identity", told_meanwhile)
+    assert process.run("", "") == 0
+    assert passes == []
 
 
 def test_no_two_agents_store_under_one_name(

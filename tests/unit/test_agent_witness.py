@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from bascule.agent.link import report_json
-from bascule.agent.witness import FILE, SAVE_SECONDS, Witness
+from bascule.agent.state import LARGEST
+from bascule.agent.witness import FILE, KEPT_ASIDE, SAVE_SECONDS, Witness
+from bascule.domain.chain import ChainHead
 from bascule.services.fleet import Report
 
 
@@ -65,7 +67,15 @@ def test_what_retention_deleted_is_no_alarm(witness: Witness) -> None:
 
 
 @pytest.mark.parametrize(
-    "nothing", [None, {}, [], {"position": "7", "hash": "x"}, {"position": -1, "hash": ""}]
+    "nothing",
+    [
+        None,
+        {},
+        [],
+        {"position": "7", "hash": "x"},
+        {"position": -1, "hash": ""},
+        told(LARGEST + 1, **seen(10)),  # the next asking with it would be refused, for ever
+    ],
 )
 def test_a_server_that_says_nothing_of_it_changes_nothing(witness: Witness, nothing: Any) -> None:
     witness.take(nothing)
@@ -105,6 +115,34 @@ def test_it_is_not_written_for_each_event(witness: Witness, tmp_path: Path) -> N
 def test_a_damaged_file_is_begun_anew(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
     assert Witness(tmp_path).head.position == 0
+
+
+def test_a_place_that_cannot_be_is_not_taken_from_a_file(tmp_path: Path) -> None:
+    """One of before this was refused must not lock an agent out."""
+    first = {**told(2**60), "what": "it ends"}
+    (tmp_path / FILE).write_text(json.dumps({"head": told(2**60), "first": first}))
+    again = Witness(tmp_path)
+    assert (again.head, again.first) == (ChainHead(), None)
+    again.take(told(LARGEST))
+    assert again.head.position == LARGEST
+    again.take(told(7))
+    assert again.weaknesses(), "an alarm, and the new chain is witnessed"
+    assert again.head.position == 7
+
+
+def test_at_another_installation_it_begins_anew_and_keeps_the_old(tmp_path: Path) -> None:
+    """An enrolment is root's word; else the first state there would be an alarm."""
+    old = Witness(tmp_path, "one")
+    old.take(told(10))
+    old.save(0.0)
+    text = (tmp_path / FILE).read_text()
+    assert Witness(tmp_path, "one").head.position == 10
+    anew = Witness(tmp_path, "other")
+    assert anew.head == ChainHead()
+    assert (tmp_path / KEPT_ASIDE).read_text() == text
+    anew.take(told(3))
+    anew.save(0.0)
+    assert Witness(tmp_path, "other").head.position == 3
 
 
 def test_without_a_directory_nothing_is_written() -> None:

@@ -26,10 +26,11 @@ from bascule.drivers.linux.sockets import Connection, State
 from bascule.drivers.nftables import existing, rules
 from bascule.drivers.nftables.change import gather
 from bascule.drivers.nftables.driver import NftablesDriver
-from bascule.drivers.nftables.existing import Reach, count, unadmitted
+from bascule.drivers.nftables.existing import Reach, count, outstayed, unadmitted
 from bascule.drivers.nftables.features import Features
 from bascule.drivers.nftables.library import Context
 from bascule.drivers.nftables.parse import Layout, Table
+from bascule.errors import EnforcementFailed
 
 TCP, UDP = TransportProtocol.TCP, TransportProtocol.UDP
 SSH, RDP = PortKey(TCP, 22), PortKey(TCP, 3389)
@@ -131,6 +132,76 @@ def test_a_cut_stays_until_none_of_its_connections_is_left(
     host = _Host(cut, one, can_destroy)
     host.tidy()
     assert ["ended4" in each for each in host.written] == [True] * is_renewed
+
+
+class _Blind(_Host):
+    """Its next looks at the connections fail."""
+
+    blind_for = 0
+
+    def _existing(self, ports: Collection[PortKey]) -> Sequence[Connection]:
+        if ports and self.blind_for:
+            self.blind_for -= 1
+            raise EnforcementFailed("The kernel's connections cannot be read.")
+        return super()._existing(ports) if ports else []
+
+
+@pytest.mark.parametrize(
+    ("blind_for", "later"),
+    [
+        (0, []),
+        (1, []),  # the look after the load finds them all
+        (3, ["raises", "adopts"]),
+    ],
+)
+def test_a_port_is_shut_although_connections_cannot_be_listed(
+    blind_for: int, later: list[str]
+) -> None:
+    """EDGES A3: shutting comes first; who was there is adopted as soon as he can be seen."""
+    host = _Blind(RuleSet(frozenset({ClosedPort(SSH)})), connection("10.0.0.1", 22), True)
+    host.blind_for = blind_for
+    host._loaded = Layout(frozenset(), {}, {"closed": (), "kill": ()})
+    host.apply([ClosePort(ClosedPort(SSH), is_new=True)])
+    assert "add element inet bascule closed { tcp . 22 }" in host.written[0]
+    happened = []
+    for _ in range(3):
+        written = len(host.written)
+        try:
+            host.tidy()
+        except EnforcementFailed:
+            happened.append("raises")
+        happened += ["adopts" for each in host.written[written:] if "adopted4" in each]
+    assert happened == later
+    assert "add element inet bascule adopted4 { 10.0.0.1 . 50000 . 22" in "".join(host.written)
+
+
+@pytest.mark.parametrize("on_expiry", OnExpiry)
+def test_who_is_on_a_port_that_was_shut_unlooked_is_adopted_where_he_may_stay(
+    monkeypatch: pytest.MonkeyPatch, on_expiry: OnExpiry
+) -> None:
+    """On a kill port he may be of a lease that ended since."""
+    destroyed: list[Connection] = []
+    monkeypatch.setattr(existing, "destroy", destroyed.extend)
+    one = connection("10.0.0.1", 22)
+    host = _Blind(RuleSet(frozenset({ClosedPort(SSH, on_expiry)})), one, True)
+    host.blind_for = 2
+    host._loaded = Layout(frozenset(), {}, {"closed": (), "kill": ()})
+    host.apply([ClosePort(ClosedPort(SSH, on_expiry), is_new=True)])
+    host.tidy()
+    is_keep = on_expiry is OnExpiry.KEEP
+    assert any("adopted4" in each for each in host.written) is is_keep
+    assert destroyed == ([] if is_keep else [one])
+
+
+def test_a_cut_takes_away_what_a_healing_adopted() -> None:
+    """By its element alone, whether connections can be listed or not; old acquaintances stay."""
+    one = connection("10.0.0.1", 22)
+    cut = dict.fromkeys(keys("10.0.0.0/24", SSH), MINUTE)
+    held = RuleSet(frozenset({ClosedPort(SSH)}), {}, cut)
+    assert outstayed([rules.adopted(one)], held) == {rules.adopted(one)}
+    assert outstayed([rules.adopted(one)], opened(held, "10.0.0.1", SSH)) == set()
+    assert outstayed([rules.adopted(connection("10.0.1.1", 22))], held) == set()
+    assert outstayed([rules.adopted(connection("10.0.1.1"))], KILL_RDP) != set()
 
 
 @pytest.mark.parametrize(("took", "taken_off"), [(0.01, 0.01), (3600.0, 0.1)])

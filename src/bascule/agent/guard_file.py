@@ -34,7 +34,11 @@ def load_guard(path: Path) -> Guard:
     """The guard in ``path``; an absent file bounds nothing. Raises ConfigurationError."""
     try:
         data = tomllib.loads(path.read_text())
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if any(each.is_symlink() and not each.exists() for each in (path, *path.parents)):
+            raise ConfigurationError(
+                f"The guard file {path} cannot be read: a link leads to nothing."
+            ) from error
         return Guard()
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"The guard file {path} cannot be read: {error}.") from error

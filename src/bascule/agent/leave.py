@@ -21,6 +21,7 @@ OURS = frozenset(
         memory.PREVIOUS,
         local_openings.FILE,
         witness.FILE,
+        witness.KEPT_ASIDE,
         LOCK_FILE,
         CONTROL_NAME,
     }

@@ -41,6 +41,7 @@ T = TypeVar("T")
 
 CANNOT_BE = "the server sent a state that cannot be: what is held stays"
 NOT_ENFORCED = "the firewall cannot be seen to: nothing is known to be shut or open"
+NOT_TIDIED = "connections that exist cannot be seen to: none is let on or ended"
 POLL_SECONDS = 15.0  # with a quarter of jitter
 WATCH_SECONDS = 2.0  # how often our rules are read back
 SHORTEST_RETRY, LONGEST_RETRY = 0.2, 20.0
@@ -214,13 +215,21 @@ class AgentLoop:
         is_first, self._has_left = self._has_left, False
         try:
             if is_first:  # its sockets go before anybody counts them (EDGES A24)
-                self._driver.tidy()
+                self._tidy()
         finally:
             self._report(outcome)
         if not is_first:
-            self._driver.tidy()
+            self._tidy()
         self._witness.save(self._clock.boottime())
         self._next_try, self._fault_retry = float("inf"), SHORTEST_RETRY
+
+    def _tidy(self) -> None:
+        try:
+            self._driver.tidy()
+        except EnforcementFailed as error:
+            self._reconciler.note(f"{NOT_TIDIED}: {error.message}")
+            raise
+        self._reconciler.forget_note(NOT_TIDIED)
 
     def _failed(self, error: BasculeError) -> None:
         log.error("pass failed", why=error.message, advice=error.advice)

@@ -90,7 +90,7 @@ class AgentProcess:
         identity = self._identity(server, token)
         if identity is None:
             return 0
-        witness = Witness(self._paths.state)
+        witness = Witness(self._paths.state, identity.tenant_id)
         link = HttpLink(identity, trust_of(self._paths.state), self._clock, witness)
         self._link = link
         loop = AgentLoop(
@@ -106,6 +106,8 @@ class AgentProcess:
         if not self._manager.is_present:
             loop.add_weakness(NOT_HELD)
         self._loop = loop
+        if self._stopping.is_set():  # told so before there was a loop to stop
+            loop.stop()
         listener = ControlSocket(self._paths.control, handler_for(loop, self._uninstall))
         try:
             loop.run()

@@ -5,7 +5,8 @@ furthest place that it was told of, and at each asking wants to hear the hash of
 again. A chain that is shorter now, or has another hash there, is another past: it is kept
 as evidence, reported, and stays a weakness until root removes the file. From then on the
 new chain is witnessed, the evidence stays. A server that was restored from a backup does
-this too; its owner knows then why.
+this too; its owner knows then why. Another installation, at which root enrolled this agent,
+has another record: what was seen of the one before is kept aside.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import structlog
 
+from bascule.agent.state import LARGEST
 from bascule.domain.chain import ChainHead
 from bascule.errors import BasculeError
 from bascule.files import write_atomically
@@ -25,14 +27,17 @@ from bascule.files import write_atomically
 log = structlog.get_logger("bascule.agent")
 
 FILE = "witness.json"
+KEPT_ASIDE = "witness.previous.json"  # what was seen of another installation
 SAVE_SECONDS = 30.0  # the disk is not asked for each event; evidence is saved at once
 
 
 class Witness:
     """What was seen of the record; in memory alone without a directory. For one thread."""
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, directory: Path | None = None, tenant_id: str = "") -> None:
+        """``tenant_id`` names the installation; empty: whichever it is."""
         self._path = directory / FILE if directory is not None else None
+        self._tenant_id = tenant_id
         self.head = ChainHead()  # the furthest that we were told of
         self.first: tuple[ChainHead, str] | None = None  # what was contradicted, and how
         self._pending: tuple[str, ...] = ()  # not reported yet
@@ -98,16 +103,24 @@ class Witness:
             return
         self._next_save = now + SAVE_SECONDS
         try:
-            write_atomically(self._path, json.dumps(self.status()) + "\n")
+            write_atomically(self._path, json.dumps(self._record()) + "\n")
             self._saved = state
         except BasculeError as error:
             log.error("what was seen of the record is not on disk", why=error.message)
+
+    def _record(self) -> dict[str, Any]:
+        named = {"tenantId": self._tenant_id} if self._tenant_id else {}
+        return {**named, **self.status()}
 
     def _load(self) -> None:
         if self._path is None:
             return
         with contextlib.suppress(OSError, ValueError, AttributeError):
             data = json.loads(self._path.read_text())
+            seen_at = data.get("tenantId", self._tenant_id)  # not there: of before it was kept
+            if self._tenant_id and seen_at != self._tenant_id:
+                self._path.replace(self._path.with_name(KEPT_ASIDE))
+                return
             self.head = _read_head(data.get("head")) or ChainHead()
             first = _read_head(data.get("first"))
             self.first = (first, str(data["first"].get("what", ""))) if first is not None else None
@@ -128,9 +141,12 @@ def _contradiction(kept: ChainHead, head: ChainHead, told: Mapping[str, Any]) ->
 
 
 def _read_head(data: object) -> ChainHead | None:
+    """The place that is told; None when it cannot be one. No server of ours takes a position
+    beyond LARGEST: kept, it would shut this agent out for ever.
+    """
     if not isinstance(data, Mapping):
         return None
     position, digest = data.get("position"), data.get("hash")
-    if isinstance(position, int) and position >= 0 and isinstance(digest, str):
+    if isinstance(position, int) and 0 <= position <= LARGEST and isinstance(digest, str):
         return ChainHead(position, digest)
     return None

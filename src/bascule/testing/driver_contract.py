@@ -363,3 +363,19 @@ class UnownedDriverContract:
         make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 0.5)))
         world.pass_time(0.8)
         assert not world.is_alive(admitted)
+
+    def test_a_cut_reaches_whom_a_healing_found_on_a_keep_port(self, world: LosableWorld) -> None:
+        """He lives on as he would have, and no longer; old acquaintances stay what they were."""
+        old = world.connect(world.client, SSH)
+        make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 60)))
+        world.driver.tidy()
+        admitted = world.connect(world.client, SSH)
+        world.lose_rules()
+        make_so(world.driver, RuleSet(shut(SSH)))
+        world.driver.tidy()
+        assert world.is_alive(admitted)
+        make_so(world.driver, RuleSet(shut(SSH), {}, cut(world.client, SSH)))
+        world.driver.tidy()
+        assert not world.is_alive(admitted)
+        assert world.is_alive(old)
+        assert list(world.driver.sessions([(SSH, "*")])) == [1]

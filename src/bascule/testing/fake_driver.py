@@ -104,8 +104,10 @@ class FakeDriver:
             self.firewall.cut(key, remaining, at)
 
     def _close(self, closed: ClosedPort, *, is_new: bool) -> None:
-        """What another tool opened meanwhile is not adopted on a kill port."""
-        is_known = closed.is_kill and closed.port in self._known
+        """Who was there when another tool had opened it is no old acquaintance: on a kill port
+        nothing lets him stay, on a keep port a cut ends him.
+        """
+        is_known = closed.port in self._known
         self.firewall.close(closed, adopts=is_new and not is_known)
         self._known.add(closed.port)
 

@@ -2,8 +2,9 @@
 
 Observe reads the table back; apply is one transaction, one load of text. Remembered is only
 the form in which the kernel showed our rules right after our own last load, which is what
-drift is measured against, and which ports were shut, so that who came in while another
-tool had opened one is no old acquaintance. Before this process has loaded, nothing is intact.
+drift is measured against, and which ports were shut, so that who came in before another
+tool opened one, or meanwhile, is no old acquaintance. Before this process has loaded, nothing
+is intact.
 
 All calls are synchronous, a lock keeps them apart; the netlink socket, and with it the
 network namespace, is that of the thread that made the driver, and so must be the callers'.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -59,6 +60,9 @@ class NftablesDriver:
         self._loaded: Layout | None = None  # our rules as the kernel showed them
         self._pace = 0.0  # seconds for an element, in the last write of many
         self._known: set[PortKey] = set()  # seen shut, and not let go by us since
+        self._friends: set[ElementKey] = set()  # adopted when their port was first shut
+        self._guests: set[ElementKey] = set()  # adopted when it was shut again: a cut ends them
+        self._missed: set[PortKey] = set()  # shut unlooked: who was on them is to be adopted
 
     @property
     def owner_fd(self) -> int:
@@ -122,18 +126,23 @@ class NftablesDriver:
         for key in rules.adopted_left(before) if before is not None else ():
             if rules.adopted_port(key) in change.released:
                 change.elements[key] = None
-        first = self._existing(change.new_ports)
+        again = change.new_ports & self._known
+        first = self._glance(change.new_ports)
         pace = self._pace * len(change.elements)
         elapsed = timedelta(seconds=_boottime() - since + pace)
         elements = rules.aged(change.elements, elapsed)
-        wanted = {**rules.adoption(_not_leased(first, change)), **elements}
+        wanted = {**self._adoption(_not_leased(first, change), again), **elements}
         if change.rebuild is not None or self._needs_sets(change):
             self._loaded = self._loader.load(wanted, before, is_whole=change.rebuild is not None)
         elif self._loaded is not None and wanted:
             self._write(render.in_sets(wanted, self._loaded.sets.keys()))
         kept = set() if change.rebuild is not None else self._known - change.released
         self._known = kept | change.closed()
-        self._adopt_late(change.new_ports, first)
+        self._missed -= change.released
+        try:
+            self._adopt_late(change.new_ports, first, again)
+        except EnforcementFailed:
+            self._missed |= change.new_ports  # all else is done: ``tidy`` tries again, and says it
 
     def _write(self, elements: Changes) -> None:
         """Change these; the library reads thousands for longer than the kernel takes them."""
@@ -154,7 +163,32 @@ class NftablesDriver:
     def _existing(self, ports: Collection[PortKey]) -> Sequence[Connection]:
         return existing.connections(ports, self._features.has_conntrack)
 
-    def _adopt_late(self, ports: Collection[PortKey], first: Collection[Connection]) -> None:
+    def _glance(self, ports: Collection[PortKey]) -> Sequence[Connection]:
+        """Who is there now; nobody when that cannot be read: to shut comes first, and the look
+        after the load is for all.
+        """
+        try:
+            return self._existing(ports)
+        except EnforcementFailed:
+            return []
+
+    def _adoption(
+        self, connections: Collection[Connection], again: Collection[PortKey]
+    ) -> dict[ElementKey, Element | None]:
+        """What lets them on. On ports that are shut ``again`` they may be of a grant, and are
+        to end by a cut as if they had never been adopted (EDGES A24), old acquaintances aside.
+        """
+        found = rules.adoption(connections)
+        guests = {key for key in found if rules.adopted_port(key) in again}
+        self._guests |= guests - self._friends
+        return found
+
+    def _adopt_late(
+        self,
+        ports: Collection[PortKey],
+        first: Collection[Connection],
+        again: Collection[PortKey],
+    ) -> None:
         """Adopt what was made between the first look and the load, and by no opening."""
         seen = {rules.adopted(each) for each in first}
         late = [each for each in self._existing(ports) if rules.adopted(each) not in seen]
@@ -164,7 +198,7 @@ class NftablesDriver:
         opened = existing.Reach(held.openings)
         strangers = [each for each in late if table is not None and not opened.holds(each)]
         if strangers:
-            self._context.run(render.changes(TABLE, rules.adoption(strangers)))
+            self._context.run(render.changes(TABLE, self._adoption(strangers, again)))
 
     def sessions(self, openings: Sequence[tuple[PortKey, str]]) -> Sequence[int]:
         with self._lock:
@@ -187,17 +221,32 @@ class NftablesDriver:
             return None, RuleSet()
 
     def _tidy(self, held: RuleSet, adopted: Mapping[ElementKey, timedelta]) -> None:
-        ports = {closed.port for closed in held.closed if closed.is_kill}
+        adopted = self._without_outstayed(held, adopted)
+        ports = {closed.port for closed in held.closed if closed.is_kill} | self._missed
         ports |= {rules.adopted_port(key) for key in adopted} | {key.port for key in held.cuts}
         found = self._existing(ports)
         unwanted = existing.unadmitted(found, held, adopted)
+        spared = [each for each in found if each not in unwanted]
         if self._features.can_destroy:
             existing.destroy(unwanted)
             unwanted = [each for each in unwanted if not each.identity]
         renewed = _renewed_adoptions(found, held, adopted)
         renewed |= _renewed_cuts(unwanted, held)
+        renewed |= self._adoption(_missed_on(self._missed, spared, held, adopted), self._missed)
         if renewed:
             self._context.run(render.changes(TABLE, renewed))
+        self._missed.clear()
+
+    def _without_outstayed(
+        self, held: RuleSet, adopted: Mapping[ElementKey, timedelta]
+    ) -> Mapping[ElementKey, timedelta]:
+        """The adoptions that hold on, when those of guests who are to end are taken away."""
+        self._guests &= adopted.keys()
+        self._friends = adopted.keys() - self._guests
+        over = existing.outstayed(self._guests, held)
+        if over:
+            self._context.run(render.changes(TABLE, dict.fromkeys(over)))
+        return {key: left for key, left in adopted.items() if key not in over}
 
     # -- the rest -----------------------------------------------------------------------
 
@@ -220,7 +269,8 @@ class NftablesDriver:
         with self._lock:
             self._loader.remove()
             self._loaded = None
-            self._known.clear()
+            for remembered in (self._known, self._friends, self._guests, self._missed):
+                remembered.clear()
 
 
 def _boottime() -> float:
@@ -242,13 +292,27 @@ def _renewed_adoptions(
     found: Collection[Connection], held: RuleSet, adopted: Mapping[ElementKey, timedelta]
 ) -> dict[ElementKey, Element | None]:
     """On keep ports an adopted connection stays so for as long as it lives."""
-    keep = {closed.port.number for closed in held.closed if not closed.is_kill}
     aging = (
-        each
-        for each in found
-        if each.port in keep and adopted.get(rules.adopted(each), ADOPTED_FOR) < ADOPTED_FOR / 2
+        each for each in found if adopted.get(rules.adopted(each), ADOPTED_FOR) < ADOPTED_FOR / 2
     )
-    return rules.adoption(aging)
+    return rules.adoption(_on_keep_ports(aging, held))
+
+
+def _missed_on(
+    ports: Collection[PortKey],
+    found: Collection[Connection],
+    held: RuleSet,
+    adopted: Collection[ElementKey],
+) -> list[Connection]:
+    """Who is on ``ports``, where a connection may stay, and not adopted yet."""
+    numbers = {port.number for port in ports}
+    missed = (each for each in found if each.port in numbers and rules.adopted(each) not in adopted)
+    return _on_keep_ports(missed, held)
+
+
+def _on_keep_ports(found: Iterable[Connection], held: RuleSet) -> list[Connection]:
+    keep = {closed.port.number for closed in held.closed if not closed.is_kill}
+    return [each for each in found if each.port in keep]
 
 
 def _renewed_cuts(left: Collection[Connection], held: RuleSet) -> dict[ElementKey, Element | None]:

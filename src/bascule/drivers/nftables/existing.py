@@ -6,16 +6,17 @@ The choices are pure; only ``connections`` looks at the kernel.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from ipaddress import ip_address
 
 from bascule.domain.desired import OpeningKey, RuleSet
-from bascule.domain.net import AddressPrefix, Network, PortKey, TransportProtocol
+from bascule.domain.net import Address, AddressPrefix, Network, PortKey, TransportProtocol
 from bascule.drivers.linux import sockets
 from bascule.drivers.linux.addresses import local_addresses
 from bascule.drivers.linux.conntrack import translated_connections
 from bascule.drivers.linux.sockets import LIVE, Connection, local_connections
 from bascule.drivers.nftables.render import ElementKey
-from bascule.drivers.nftables.rules import adopted
+from bascule.drivers.nftables.rules import adopted, adopted_port
 from bascule.errors import EnforcementFailed
 
 
@@ -63,10 +64,12 @@ class Reach:
                 self._networks.setdefault(port, set()).add(_masked(network))
 
     def holds(self, connection: Connection) -> bool:
-        port, version = connection.port, connection.source.version
-        bits = connection.source.max_prefixlen
+        return self.reaches(connection.source, connection.port)
+
+    def reaches(self, source: Address, port: int) -> bool:
+        version, bits = source.version, source.max_prefixlen
         return any(
-            (version, length, int(connection.source) >> (bits - length)) in self._networks[port]
+            (version, length, int(source) >> (bits - length)) in self._networks[port]
             for length in self._lengths.get((port, version), ())
         )
 
@@ -80,19 +83,32 @@ def unadmitted(
     found: Iterable[Connection], rules: RuleSet, adoptions: Collection[ElementKey]
 ) -> list[Connection]:
     """Those on kill ports, or of cut sources, that no opening and no adoption admits."""
+    is_over = _judge(rules)
+    return [
+        each for each in found if is_over(each.source, each.port) and adopted(each) not in adoptions
+    ]
+
+
+def outstayed(guests: Iterable[ElementKey], rules: RuleSet) -> set[ElementKey]:
+    """Adoptions of those who are no old acquaintances, that must not spare them any more."""
+    is_over = _judge(rules)
+    return {key for key in guests if is_over(ip_address(key[1][0]), adopted_port(key).number)}
+
+
+def _judge(rules: RuleSet) -> Callable[[Address, int], bool]:
+    """Is a source on a kill port, or was it cut, and no opening admits it?"""
     kill = {
         closed.port.number
         for closed in rules.closed
         if closed.is_kill and closed.port.protocol is TransportProtocol.TCP
     }
     opened, cut = Reach(rules.openings), Reach(rules.cuts)
-    return [
-        each
-        for each in found
-        if (each.port in kill or cut.holds(each))
-        and adopted(each) not in adoptions
-        and not opened.holds(each)
-    ]
+
+    def is_over(source: Address, port: int) -> bool:
+        is_ended = port in kill or cut.reaches(source, port)
+        return is_ended and not opened.reaches(source, port)
+
+    return is_over
 
 
 def count(found: Collection[Connection], wanted: Sequence[tuple[PortKey, str]]) -> Sequence[int]:
