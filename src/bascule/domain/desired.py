@@ -272,12 +272,8 @@ def close_all(held: Held) -> Held:
     """End every lease at once, local ones too, for a refused key; ports stay shut (EDGES A12).
 
     Once: what root opens afterwards is root's, until a server that knows the key refuses it again.
-    What a server granted is remembered as ended: one that knows the key again brings none back.
     """
-    if held.is_refused:
-        return held
-    granted = {key: lease for key, lease in held.leases.items() if not lease.is_local}
-    return replace(held, leases={}, ended={**held.ended, **granted}, is_refused=True)
+    return held if held.is_refused else replace(held, leases={}, is_refused=True)
 
 
 def begin_anew(held: Held) -> Held:
