@@ -11,7 +11,7 @@ import click
 from bascule.cli.connect import connect, credentials_of
 from bascule.cli.printing import note, say
 from bascule.cli.profile import Profile, load_profile, token_path
-from bascule.client.tokens import TokenFile
+from bascule.client.tokens import Token, TokenFile
 from bascule.errors import AuthenticationFailed, BasculeError
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from bascule.client.sign_in import Server
 
 
-def sign_in_person(profile: Profile, *, by_browser: bool) -> Profile:
-    """Sign somebody in and keep the tokens; answer the profile with the name."""
+def sign_in_person(profile: Profile, *, by_browser: bool) -> tuple[Profile, Token]:
+    """Sign somebody in; the profile with the name, and the tokens, which are not kept yet."""
     from bascule.client.connection import trust_file, unreachable  # noqa: PLC0415  # reason: slow to load, --help must not wait
     from bascule.client.https import Https, HttpsFailure  # noqa: PLC0415  # reason: as above
     from bascule.client.sign_in import Server, user_name  # noqa: PLC0415  # reason: as above
@@ -34,10 +34,7 @@ def sign_in_person(profile: Profile, *, by_browser: bool) -> Profile:
         raise unreachable(profile.endpoint, error) from None
     finally:
         https.close()
-    signed_in = replace(profile, user=user_name(answer))
-    key = credentials_of(signed_in).key(profile.endpoint)
-    TokenFile(token_path()).save(key, read_token(200, answer, SystemClock().now()))
-    return signed_in
+    return replace(profile, user=user_name(answer)), read_token(200, answer, SystemClock().now())
 
 
 def _ask(server: Server, *, by_browser: bool) -> Data:
