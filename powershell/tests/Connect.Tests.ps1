@@ -228,6 +228,21 @@ Describe 'a server that misbehaves' {
         @($calls -match "^$verb .*/dies/").Count | Should -Be 1
     }
 
+    It 'is not said to have revoked what it did not: <code>' -ForEach @(
+        @{ code = 'Http502'; endpoint = '' }
+        @{ code = 'ServerUnreachable'; endpoint = 'https://127.0.0.1:1' }
+    ) {
+        InModuleScope -ModuleName Bascule -Parameters @{ endpoint = $endpoint } -ScriptBlock {
+            $script:Session.RefreshToken = 'r1'
+            if ($endpoint) { $script:Session.Endpoint = $endpoint }
+        }
+        $failure = Get-TestError -Of { Disconnect-Bascule -ErrorAction Stop }
+        $failure.FullyQualifiedErrorId | Should -BeExactly "$code,Disconnect-Bascule"
+        $failure.Exception.Message | Should -Match '^Forgotten here; not revoked at the server: '
+        $failure.ErrorDetails.RecommendedAction | Should -Match '/signin/you'
+        Get-BasculeContext | Should -BeNullOrEmpty
+    }
+
     It 'does not wait for ever' {
         $failure = Get-TestError -Of {
             InModuleScope -ModuleName Bascule -ScriptBlock {

@@ -1,6 +1,6 @@
 """A server that misbehaves on purpose, for clients that must not: TLS, in threads of this process.
 
-It gives everybody a token and answers by the resource group in the path:
+It gives everybody a token, revokes none (502), and answers by the resource group in the path:
 
     pages    two pages, of which the link to the second names another host
     dies     hangs up without an answer
@@ -84,6 +84,8 @@ class _Call(BaseHTTPRequestHandler):
             self.server.seen.tokens += 1
             token = f"t{self.server.seen.tokens}"
             return self._say(200, {"access_token": token, "expires_in": 3600})
+        if parts.path.endswith("/oauth2/v2.0/revoke"):
+            return self._html(None)
         if parts.path == "/subscriptions":
             return self._say(200, {"value": [{"subscriptionId": SUBSCRIPTION}]})
         group = parts.path.lower().partition("/resourcegroups/")[2].partition("/")[0]

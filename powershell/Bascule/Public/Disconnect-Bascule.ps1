@@ -3,8 +3,9 @@ function Disconnect-Bascule {
     .SYNOPSIS
     Forgets the connection: its tokens, and what a vault keeps of it.
     .DESCRIPTION
-    A person's sign-in is revoked on the server, where it can be reached. Without a connection
-    there is nothing to do, and that is no error. Access that was given stays until its end:
+    A person's sign-in is revoked on the server; an error says where that failed, and it is
+    forgotten here all the same. Without a connection there is nothing to do, and that is no
+    error. Access that was given stays until its end:
     Stop-BasculeAccessRequest ends it.
     .EXAMPLE
     Disconnect-Bascule
@@ -24,18 +25,28 @@ function Disconnect-Bascule {
         $script:Session = $null
         $script:Context = $null
         try {
-            if ($session.Vault) {
-                Remove-Secret -Vault $session.Vault -Name (Get-BasculeVaultName -Session $session) -ErrorAction Stop `
-                    -WhatIf:$false -Confirm:$false
-            }
-            if ($session.RefreshToken) {
-                $form = @{ token = $session.RefreshToken; client_id = $session.ClientId }
-                $null = Send-BasculeTokenRequest -Session $session -Page 'revoke' -Form $form
-            }
-        } catch {
-            $PSCmdlet.WriteError($_)
+            $failures = @(
+                try {
+                    if ($session.Vault) {
+                        $null = Remove-Secret -Vault $session.Vault -Name (Get-BasculeVaultName -Session $session) `
+                            -ErrorAction Stop -WhatIf:$false -Confirm:$false
+                    }
+                } catch {
+                    $_
+                }
+                try {
+                    if ($session.RefreshToken) {
+                        Revoke-BasculeSignIn -Session $session
+                    }
+                } catch {
+                    $_
+                }
+            )
         } finally {
             $session.Client.Dispose()
+        }
+        foreach ($failure in $failures) {
+            $PSCmdlet.WriteError($failure)
         }
     }
 }

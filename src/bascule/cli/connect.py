@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bascule.cli.profile import Profile, load_profile, token_path
-from bascule.client.tokens import Credentials, Person, TokenFile
+from bascule.client.tokens import Credentials, Person, Token, TokenFile
 from bascule.services.clocks import SystemClock
 
 if TYPE_CHECKING:
@@ -15,16 +15,30 @@ if TYPE_CHECKING:
 
 def connect(profile: Profile | None = None) -> Connection:
     """Open it; raises AuthenticationFailed when nobody is signed in. Nothing is sent yet."""
+    return _open(profile or load_profile(), TokenFile(token_path()), None)
+
+
+def try_out(profile: Profile, token: Token | None) -> Connection:
+    """One that leaves no trace here: whether this sign-in will do is still to be seen."""
+    return _open(profile, TokenFile(None), token)
+
+
+def keep_token(who: Profile, token: Token) -> None:
+    """For the next commands, in the place of the one before."""
+    TokenFile(token_path()).save(credentials_of(who).key(who.endpoint), token)
+
+
+def _open(who: Profile, token_file: TokenFile, token: Token | None) -> Connection:
     from bascule.client.connection import Connection, trust_file  # noqa: PLC0415  # reason: slow to load, --help must not wait
 
-    who = profile or load_profile()
     return Connection(
         who.endpoint,
         who.subscription_id,
         credentials_of(who),
         trust_file(Path(who.ca_file)),
         SystemClock(),
-        TokenFile(token_path()),
+        token_file,
+        token,
     )
 
 

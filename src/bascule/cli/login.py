@@ -15,18 +15,18 @@ from urllib.parse import urlsplit
 
 import click
 
-from bascule.cli.connect import connect
+from bascule.cli.connect import keep_token, try_out
 from bascule.cli.person import sign_in_person
 from bascule.cli.printing import note, say
-from bascule.cli.profile import DEFAULT_GROUP, Profile, config_path, save_profile, token_path
+from bascule.cli.profile import DEFAULT_GROUP, Profile, config_path, save_profile
 from bascule.client.private_file import write_private
-from bascule.client.tokens import TokenFile
 from bascule.domain.clients import BASCULE_CLI
 from bascule.domain.ids import is_guid, is_resource_group_name
 from bascule.errors import ConfigurationError, Forbidden, InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from bascule.client.connection import Connection
+    from bascule.client.tokens import Token
 
 
 @click.command(
@@ -129,13 +129,16 @@ def login(
     is_program = is_program or bool(known.get("client_id") or known.get("client_secret"))
     if by_browser and is_program:
         raise InvalidInput("--browser is for people; a program gives its id and secret.")
-    profile = _sign_in(known, is_program=is_program, by_browser=by_browser)
+    profile, token = _sign_in(known, is_program=is_program, by_browser=by_browser)
     path = save_profile(profile)
+    keep_token(profile, token)  # last: a sign-in that fails leaves the one before as it was
     say(f"Signed in to {profile.endpoint} as {profile.who}")
     note(f"Kept in {path}. Next: bascule machine list")
 
 
-def _sign_in(known: Mapping[str, str], *, is_program: bool, by_browser: bool) -> Profile:
+def _sign_in(
+    known: Mapping[str, str], *, is_program: bool, by_browser: bool
+) -> tuple[Profile, Token]:
     """A profile whose credentials the server took; what it says of itself is filled in."""
     group = known.get("resource_group", DEFAULT_GROUP)
     if not is_resource_group_name(group):
@@ -149,20 +152,21 @@ def _sign_in(known: Mapping[str, str], *, is_program: bool, by_browser: bool) ->
         client_secret="",
         resource_group=group,
     )
+    token = None
     if is_program:
         profile = replace(
             profile,
             client_id=known.get("client_id") or _ask("Client id"),
             client_secret=_secret(known.get("client_secret", "")),
         )
-        TokenFile(token_path()).forget()
     else:
-        profile = sign_in_person(profile, by_browser=by_browser)
-    with connect(profile) as connection:
+        profile, token = sign_in_person(profile, by_browser=by_browser)
+    with try_out(profile, token) as connection:
         if is_program:
             connection.sign_in()
         found = profile.subscription_id or _subscription(connection, profile.user)
-    return replace(profile, subscription_id=_guid("subscription", found))
+        signed_in = replace(profile, subscription_id=_guid("subscription", found))
+        return signed_in, connection.token()
 
 
 def _secret(given: str) -> str:

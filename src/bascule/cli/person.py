@@ -11,16 +11,16 @@ import click
 from bascule.cli.connect import connect, credentials_of
 from bascule.cli.printing import note, say
 from bascule.cli.profile import Profile, load_profile, token_path
-from bascule.client.tokens import TokenFile
-from bascule.errors import BasculeError
+from bascule.client.tokens import Token, TokenFile
+from bascule.errors import AuthenticationFailed, BasculeError
 
 if TYPE_CHECKING:
     from bascule.client.reading import Data
     from bascule.client.sign_in import Server
 
 
-def sign_in_person(profile: Profile, *, by_browser: bool) -> Profile:
-    """Sign somebody in and keep the tokens; answer the profile with the name."""
+def sign_in_person(profile: Profile, *, by_browser: bool) -> tuple[Profile, Token]:
+    """Sign somebody in; the profile with the name, and the tokens, which are not kept yet."""
     from bascule.client.connection import trust_file, unreachable  # noqa: PLC0415  # reason: slow to load, --help must not wait
     from bascule.client.https import Https, HttpsFailure  # noqa: PLC0415  # reason: as above
     from bascule.client.sign_in import Server, user_name  # noqa: PLC0415  # reason: as above
@@ -34,10 +34,7 @@ def sign_in_person(profile: Profile, *, by_browser: bool) -> Profile:
         raise unreachable(profile.endpoint, error) from None
     finally:
         https.close()
-    signed_in = replace(profile, user=user_name(answer))
-    key = credentials_of(signed_in).key(profile.endpoint)
-    TokenFile(token_path()).save(key, read_token(200, answer, SystemClock().now()))
-    return signed_in
+    return replace(profile, user=user_name(answer)), read_token(200, answer, SystemClock().now())
 
 
 def _ask(server: Server, *, by_browser: bool) -> Data:
@@ -66,37 +63,71 @@ def _ask(server: Server, *, by_browser: bool) -> Data:
 def logout(everywhere: bool) -> None:
     """End the sign-in and forget its tokens.
 
-    A person's tokens are revoked at the server. A program's id and secret stay in the
-    profile: they are the program's, and bascule login replaces them.
+    A person's tokens are revoked at the server. Where that fails, they are forgotten here all
+    the same, or with --everywhere kept to try again, and the exit code is not 0. A program's
+    id and secret stay in the profile: they are the program's, and bascule login replaces them.
     """
     profile = load_profile()
     tokens = TokenFile(token_path())
-    token = tokens.load(credentials_of(profile).key(profile.endpoint))
-    try:
-        if profile.user and (everywhere or token is not None):
-            _revoke(profile, token.refresh_token if token is not None else "", everywhere)
-    except BasculeError as error:
-        note(f"The server was not told: {error.message}")
+    if profile.user and everywhere:
+        _sign_out_everywhere(profile)  # raises: the token stays, nothing else can try again
+    elif profile.user:
+        token = tokens.load(credentials_of(profile).key(profile.endpoint))
+        if token is not None:
+            _revoke_and_forget(profile, token.refresh_token, tokens)
     tokens.forget()
     say(f"Signed out {profile.who}")
 
 
-def _revoke(profile: Profile, refresh_token: str, everywhere: bool) -> None:
-    from bascule.client.connection import trust_file, unreachable  # noqa: PLC0415  # reason: slow to load, --help must not wait
-    from bascule.client.https import Https, HttpsFailure  # noqa: PLC0415  # reason: as above
-    from bascule.client.versions import BASCULE_VERSION  # noqa: PLC0415  # reason: as above
+def _sign_out_everywhere(profile: Profile) -> None:
+    from bascule.client.versions import BASCULE_VERSION  # noqa: PLC0415  # reason: slow to load, --help must not wait
 
-    if everywhere:
+    try:
         with connect(profile) as connection:
             path = f"{connection.subscription}/providers/Bascule.Identity/me/signOut"
             connection.call("POST", path, BASCULE_VERSION)
-        return
+    except BasculeError as error:
+        advice = (
+            "Sign in again: bascule login, then bascule logout --everywhere."
+            if isinstance(error, AuthenticationFailed)
+            else "Your sign-in is kept here, to try again: bascule logout --everywhere."
+        )
+        raise _because(error, "You may not be signed out everywhere", advice) from None
+
+
+def _revoke_and_forget(profile: Profile, refresh_token: str, tokens: TokenFile) -> None:
+    try:
+        _revoke(profile, refresh_token)
+    except BasculeError as error:
+        tokens.forget()
+        raise _because(
+            error,
+            "Forgotten here; not revoked at the server",
+            "To end it there: bascule login, then bascule logout --everywhere.",
+        ) from None
+
+
+def _because(error: BasculeError, what: str, advice: str) -> BasculeError:
+    """The same error, so that the exit code stays, with what it means for signing out."""
+    message = f"{what}: {error.message}"
+    return type(error)(message, advice=advice, code=error.specific_code, problems=error.problems)
+
+
+def _revoke(profile: Profile, refresh_token: str) -> None:
+    """Tell the server; raises unless it says that it is done: 200 alone (RFC 7009 section 2.2)."""
+    from bascule.client.connection import trust_file, unreachable  # noqa: PLC0415  # reason: slow to load, --help must not wait
+    from bascule.client.failures import failure  # noqa: PLC0415  # reason: as above
+    from bascule.client.https import Https, HttpsFailure  # noqa: PLC0415  # reason: as above
+    from bascule.client.sign_in import read_page  # noqa: PLC0415  # reason: as above
+
     https = Https(profile.endpoint, trust_file(Path(profile.ca_file)))
     path = f"/{profile.tenant_id}/oauth2/v2.0/revoke"
     try:
         form = {"client_id": profile.client_id, "token": refresh_token}
-        https.request("POST", path, form=form)
+        status, answer = read_page(https.request("POST", path, form=form))
     except HttpsFailure as error:
         raise unreachable(profile.endpoint, error) from None
     finally:
         https.close()
+    if status != 200:
+        raise failure(status, answer)

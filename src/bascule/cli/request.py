@@ -9,12 +9,12 @@ import click
 
 from bascule.cli.choose import choose
 from bascule.cli.connect import connect
-from bascule.cli.find import SHORT_ID, find_machine, short_id
+from bascule.cli.find import find_machine, short_id
 from bascule.cli.parameters import MACHINE, MY_ADDRESS, PORT_NUMBER, SPAN, SourceType
 from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.cli.show import opened_lines, request_json, unopened
 from bascule.cli.spans import parse_until
-from bascule.cli.waiting import OPEN_SECONDS, Working, wait_until_open
+from bascule.cli.waiting import OPEN_SECONDS, Working, may_still_open, wait_until_open
 from bascule.client.access import AccessRequest, Asked, get_request, initiate
 from bascule.client.policies import get_machine_rules
 from bascule.services.clocks import SystemClock
@@ -99,7 +99,8 @@ def request(
         from_where = None if source == MY_ADDRESS else source
         asked = [Asked(number, span, ends_at, from_where) for number in choice.ports]
         request_id = initiate(connection, choice.policy_id, found.id, asked, why)
-        answer = (get_request if no_wait else _wait)(connection, request_id)
+        with may_still_open(request_id):
+            answer = (get_request if no_wait else _wait)(connection, request_id)
         if output == "json":
             emit_json(request_json(answer))
         failure = unopened(answer, timedelta(seconds=OPEN_SECONDS))
@@ -118,13 +119,8 @@ def request(
 
 
 def _wait(connection: Connection, request_id: str) -> AccessRequest:
-    try:
-        with Working("waiting until the firewall has it open"):
-            return wait_until_open(connection, request_id)
-    except KeyboardInterrupt:
-        short = request_id[:SHORT_ID]
-        note(f"It is asked for and may still open; to withdraw it: bascule revoke {short}")
-        raise
+    with Working("waiting until the firewall has it open"):
+        return wait_until_open(connection, request_id)
 
 
 def _end(span: timedelta | None, until: str | None) -> datetime | None:

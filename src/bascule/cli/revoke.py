@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import click
@@ -19,17 +19,25 @@ from bascule.cli.find import (
     summary,
 )
 from bascule.cli.parameters import MACHINE
-from bascule.cli.printing import emit_json, output_option, say
+from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.cli.show import request_json
 from bascule.cli.waiting import Working, wait_until_closed
 from bascule.client import access
 from bascule.client.access import AccessRequest, GrantedPort
-from bascule.errors import BasculeError, EnforcementFailed, NotFound, Problem
+from bascule.errors import (
+    BasculeError,
+    EnforcementFailed,
+    NotFound,
+    Problem,
+    ServerUnreachable,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from bascule.client.connection import Connection
 
 NOT_LIVE = "GrantNotLive"  # the server's code for a request of which nothing is open
+LOST = (KeyboardInterrupt, ServerUnreachable, Unavailable)  # what leaves open whether it was done
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,19 @@ class Target:
 
     request: AccessRequest
     grant_ids: tuple[str, ...] | None = None
+
+
+@dataclass(slots=True)
+class Course:
+    """How far it has come, to be told whatever ends it."""
+
+    targets: Sequence[Target]
+    answers: dict[Target, AccessRequest] = field(default_factory=dict)  # as last heard
+    refused: dict[Target, BasculeError] = field(default_factory=dict)
+    over: set[Target] = field(default_factory=set)  # by itself, before its turn
+
+    def not_ended(self) -> list[Target]:
+        return [t for t in self.targets if t not in self.answers and t not in self.over]
 
 
 @click.command(
@@ -75,19 +96,19 @@ def revoke(
         raise click.UsageError("--everyone goes with --machine or --all.")
     with connect() as connection:
         targets = _targets(connection, request, machine, is_all=is_all, is_mine=not everyone)
+        course = Course(targets)
         is_named = request is not None  # whoever names one hears what the server says of it
-        refused = _end_each(connection, targets, kill=kill, is_named=is_named)
-        targets = [each for each in targets if each not in refused]
-        with Working("waiting until it is shut"):
-            answers = [wait_until_closed(connection, each.request.id) for each in targets]
-    if output == "json":
-        emit_json([request_json(each) for each in [*answers, *(t.request for t in refused)]])
-    ports = [_ended(target, answer) for target, answer in zip(targets, answers, strict=True)]
-    if output != "json":
-        for line in _lines(answers, ports, kill=kill):
-            say(line)
-    waiting = _waiting(answers, ports)
-    _raise_refused(refused, waiting)
+        try:
+            _end_each(connection, course, kill=kill, is_named=is_named)
+            with Working("waiting until it is shut"):
+                _see_shut(connection, course)
+        except (KeyboardInterrupt, BasculeError) as error:
+            _tell(course, output, kill=kill)
+            _note_unsettled(course, error)
+            raise
+    _tell(course, output, kill=kill)
+    waiting = _waiting(course.answers)
+    _raise_refused(course.refused, waiting)
     _raise_unclosed(waiting)
 
 
@@ -115,23 +136,53 @@ def _targets(
     ]
 
 
-def _end_each(
-    connection: Connection, targets: Sequence[Target], *, kill: bool, is_named: bool
-) -> dict[Target, BasculeError]:
-    """End them all, whatever becomes of one of them; returns those that are not, and why.
+def _end_each(connection: Connection, course: Course, *, kill: bool, is_named: bool) -> None:
+    """End them all, whatever becomes of one of them.
 
     One that ended by itself before its turn is what was wanted.
     """
-    refused: dict[Target, BasculeError] = {}
-    for target in targets:
+    for target in course.targets:
         try:
-            access.revoke(connection, target.request.id, kill=kill, grant_ids=target.grant_ids)
+            course.answers[target] = access.revoke(
+                connection, target.request.id, kill=kill, grant_ids=target.grant_ids
+            )
         except BasculeError as error:
             if is_named:
                 raise
-            if error.specific_code != NOT_LIVE:
-                refused[target] = error
-    return refused
+            if error.specific_code == NOT_LIVE:
+                course.over.add(target)
+            else:
+                course.refused[target] = error
+
+
+def _see_shut(connection: Connection, course: Course) -> None:
+    ended = [each for each in course.targets if each not in course.refused]
+    answers = wait_until_closed(connection, [each.request.id for each in ended])
+    for target, answer in zip(ended, answers, strict=True):
+        course.answers[target] = answer
+
+
+def _tell(course: Course, output: str, *, kill: bool) -> None:
+    """What is known of them now: results, on stdout."""
+    if output != "json":
+        for line in _lines(course.answers, kill=kill):
+            say(line)
+    elif course.answers or course.refused:
+        still = [each.request for each in course.not_ended()]
+        emit_json([request_json(each) for each in [*course.answers.values(), *still]])
+
+
+def _note_unsettled(course: Course, error: BaseException) -> None:
+    """Before it leaves by ``error``: what the server goes on with, and what it does not."""
+    for words in _waiting(course.answers):
+        note(f"Revoked, but not seen shut: {words}")
+    for target in course.not_ended():
+        why = course.refused.get(target, error)
+        words = f"{summary(target.request)} (request {short_id(target.request)})"
+        if isinstance(why, LOST):
+            note(f"Not known to be revoked: {words}")
+        elif isinstance(why, BasculeError) and why is not error:
+            note(f"Not revoked: {words}: {why.message}")
 
 
 def _ended(target: Target, answer: AccessRequest) -> list[tuple[str, GrantedPort]]:
@@ -146,13 +197,11 @@ def _ended(target: Target, answer: AccessRequest) -> list[tuple[str, GrantedPort
     ]
 
 
-def _lines(
-    answers: Sequence[AccessRequest], ports: Sequence[list[tuple[str, GrantedPort]]], *, kill: bool
-) -> list[str]:
+def _lines(answers: Mapping[Target, AccessRequest], *, kill: bool) -> list[str]:
     return [
-        f"{name} port {port_words(port.number, port.protocol)} is {_word(port)}{_alive(port, request, kill=kill)}"
-        for request, each in zip(answers, ports, strict=True)
-        for name, port in each
+        f"{name} port {port_words(port.number, port.protocol)} is {_word(port)}{_alive(port, answer, kill=kill)}"
+        for target, answer in answers.items()
+        for name, port in _ended(target, answer)
     ]
 
 
@@ -170,14 +219,12 @@ def _alive(port: GrantedPort, request: AccessRequest, *, kill: bool) -> str:
     return f"; {lives} on (to cut: bascule revoke {request.id} --kill)"
 
 
-def _waiting(
-    answers: Sequence[AccessRequest], ports: Sequence[list[tuple[str, GrantedPort]]]
-) -> list[str]:
+def _waiting(answers: Mapping[Target, AccessRequest]) -> list[str]:
     """Said means seen: what was not read back shut is not called closed."""
     return [
-        f"{name} port {port_words(port.number, port.protocol)} (request {short_id(request)})"
-        for request, each in zip(answers, ports, strict=True)
-        for name, port in each
+        f"{name} port {port_words(port.number, port.protocol)} (request {short_id(answer)})"
+        for target, answer in answers.items()
+        for name, port in _ended(target, answer)
         if port.state not in ("closed", "failed")
     ]
 
@@ -195,9 +242,13 @@ def _raise_refused(refused: Mapping[Target, BasculeError], waiting: Sequence[str
         for target, error in refused.items()
     ]
     problems += [Problem("NotConfirmed", f"revoked, not yet reported shut: {w}") for w in waiting]
-    how_many = "1 request was" if len(refused) == 1 else f"{len(refused)} requests were"
+    is_known = not any(isinstance(each, LOST) for each in refused.values())
+    one, more = (
+        ("was not", "were not") if is_known else ("is not known to be", "are not known to be")
+    )
+    how_many = f"1 request {one}" if len(refused) == 1 else f"{len(refused)} requests {more}"
     raise type(first)(
-        f"{how_many} not revoked, and may stay open until the end:",
+        f"{how_many} revoked, and may stay open until the end:",
         advice=first.advice,
         problems=problems,
     )

@@ -6,36 +6,54 @@ import itertools
 import sys
 import threading
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import click
 
 from bascule.cli.clean import clean
+from bascule.cli.find import SHORT_ID
+from bascule.cli.printing import note
 from bascule.client.access import AccessRequest, get_request
+from bascule.errors import BasculeError
 
 if TYPE_CHECKING:
     from bascule.client.connection import Connection
 
 OPEN_SECONDS = 75.0  # the server withdraws after 60 what is not in force (domain.grant)
-CLOSE_SECONDS = 8.0
+CLOSE_SECONDS = 8.0  # however many are waited for
 _POLL_SECONDS = 25
+
+
+@contextmanager
+def may_still_open(request_id: str) -> Iterator[None]:
+    """Around what follows an answered request: whatever ends it early, the request stands."""
+    try:
+        yield
+    except (KeyboardInterrupt, BasculeError):
+        short = request_id[:SHORT_ID]
+        note(f"It is asked for and may still open; to withdraw it: bascule revoke {short}")
+        raise
 
 
 def wait_until_open(connection: Connection, request_id: str) -> AccessRequest:
     """Until no port is opening any more; what it says then, it may still say ``opening``."""
-    return _wait(connection, request_id, "opening", OPEN_SECONDS)
+    return _wait(connection, request_id, "opening", time.monotonic() + OPEN_SECONDS)
 
 
-def wait_until_closed(connection: Connection, request_id: str) -> AccessRequest:
-    """Until no port is closing any more, or some seconds are over."""
-    return _wait(connection, request_id, "closing", CLOSE_SECONDS)
+def wait_until_closed(
+    connection: Connection, request_ids: Iterable[str]
+) -> Iterator[AccessRequest]:
+    """Each as soon as no port of it is closing any more, or some seconds are over for all."""
+    ends = time.monotonic() + CLOSE_SECONDS
+    for request_id in request_ids:
+        yield _wait(connection, request_id, "closing", ends)
 
 
-def _wait(
-    connection: Connection, request_id: str, unsettled: str, patience: float
-) -> AccessRequest:
-    ends = time.monotonic() + patience
+def _wait(connection: Connection, request_id: str, unsettled: str, ends: float) -> AccessRequest:
+    """Looks once at least, also when its time is over."""
     while True:
         left = ends - time.monotonic()
         request = get_request(

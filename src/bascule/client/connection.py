@@ -67,6 +67,7 @@ class Connection:
         trust: ssl.SSLContext,
         clock: Clock,
         token_file: TokenFile = TokenFile(None),  # noqa: B008  # reason: frozen value
+        token: Token | None = None,  # in hand already
     ) -> None:
         self.endpoint = endpoint
         self.subscription_id = subscription_id
@@ -75,7 +76,7 @@ class Connection:
         self._credentials = credentials
         self._clock = clock
         self._token_file = token_file
-        self._token: Token | None = None
+        self._token = token
         self._https = Https(endpoint, trust)
 
     def __enter__(self) -> Self:
@@ -97,7 +98,7 @@ class Connection:
 
     def sign_in(self) -> None:
         """Ask for a token whatever is remembered; raises AuthenticationFailed."""
-        self._bearer(is_refused=True)
+        self.token(is_refused=True)
 
     def call(
         self,
@@ -164,12 +165,11 @@ class Connection:
             parts = urlsplit(link)
             path, asked = parts.path, dict(parse_qsl(parts.query))
 
-    def _bearer(self, *, is_refused: bool = False) -> str:
-        """A token's text; ``is_refused``: the remembered one was, so ask for another."""
+    def token(self, *, is_refused: bool = False) -> Token:
+        """The one to go by; ``is_refused``: the remembered one was, so ask for another."""
         key = self._credentials.key(self.endpoint)
-        if not is_refused and self._token is None:
-            self._token = self._token_file.load(key)
-        if is_refused or self._token is None or not self._token.is_fresh(self._clock.now()):
+        token = None if is_refused else self._token or self._token_file.load(key)
+        if token is None or not token.is_fresh(self._clock.now()):
             asked_at = self._clock.now()
             # Another command may have refreshed since: the file has the newest.
             known = self._token_file.load(key) or self._token
@@ -177,11 +177,15 @@ class Connection:
             form = self._credentials.form(self.endpoint, refresh_token)
             response = self._send("POST", self._credentials.token_path, form=form)
             answer = _json(response)
-            self._token = read_token(
+            token = read_token(
                 response.status, answer if isinstance(answer, dict) else {}, asked_at
             )
-            self._token_file.save(key, self._token)
-        return self._token.value
+            self._token_file.save(key, token)
+        self._token = token
+        return token
+
+    def _bearer(self, *, is_refused: bool = False) -> str:
+        return self.token(is_refused=is_refused).value
 
     def _send(
         self,

@@ -1,8 +1,9 @@
 """From an error envelope to the exception that the server raised.
 
 Source: CloudError (CONTRACT 1.3): code, message, target, details, additionalInfo; ours of
-type ``advice`` says what to do next. The class follows the status; a 400 whose codes are
-the decision's is a denial, so that a script can tell "may not" from "wrongly put".
+type ``advice`` says what to do next. An OAuth page has its words in error_description (RFC
+6749 section 5.2). The class follows the status; a 400 whose codes are the decision's is a
+denial, so that a script can tell "may not" from "wrongly put".
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def failure(status: int, data: object) -> BasculeError:
     if not advice and kind is AuthenticationFailed:
         advice = "Sign in again: bascule login."
     return kind(
-        str(envelope.get("message") or _bare(status)),
+        str(envelope.get("message") or _dict(data).get("error_description") or _bare(status)),
         code=code,
         target=str(envelope.get("target") or ""),
         advice=advice,

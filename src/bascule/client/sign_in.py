@@ -43,9 +43,11 @@ class Server:
         return f"{self.endpoint}/.default offline_access openid profile"
 
     def post(self, path: str, form: Mapping[str, str]) -> tuple[int, Data]:
-        """The answer; raises HttpsFailure. One that is no JSON is empty."""
+        """The answer; raises HttpsFailure."""
         address = f"/{self.tenant_id}/oauth2/v2.0/{path}"
-        return _read(self.https.request("POST", address, form={"client_id": BASCULE_CLI, **form}))
+        return read_page(
+            self.https.request("POST", address, form={"client_id": BASCULE_CLI, **form})
+        )
 
 
 def by_device_code(
@@ -167,7 +169,8 @@ class _Visit(http.server.BaseHTTPRequestHandler):
         """Say nothing on the terminal: the URL holds a code."""
 
 
-def _read(response: Response) -> tuple[int, Data]:
+def read_page(response: Response) -> tuple[int, Data]:
+    """An OAuth page's status and JSON; a body that is none is empty."""
     try:
         answer = json.loads(response.content)
     except ValueError:

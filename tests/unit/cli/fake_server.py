@@ -13,11 +13,14 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import httpx2
 
+from bascule.client.tokens import Person, Token, TokenFile
+from bascule.domain.clients import BASCULE_CLI
 from bascule.domain.times import format_utc, parse_duration, parse_instant
 from bascule.services.clocks import SystemClock
 
@@ -51,6 +54,27 @@ class Refusal(Exception):
             self.body["error"]["details"] = details
         if advice:
             self.body["error"]["additionalInfo"] = [{"type": "advice", "info": {"advice": advice}}]
+
+
+def keep_person(config: Path, token_file: Path, name: str, server: FakeServer) -> None:
+    """Make somebody signed in here, as ``bascule login`` leaves it."""
+    profile = {
+        "endpoint": ENDPOINT,
+        "ca_file": "/ca.pem",
+        "tenant_id": TENANT,
+        "subscription_id": SUBSCRIPTION,
+        "client_id": BASCULE_CLI,
+        "client_secret": "",
+        "user": name,
+    }
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(json.dumps(profile))
+    first = name.partition("@")[0]
+    server.tokens.add(f"{first}-access")
+    TokenFile(token_file).save(
+        Person(TENANT, BASCULE_CLI, name).key(ENDPOINT),
+        Token(f"{first}-access", CLOCK.now() + timedelta(hours=1), f"{first}-refresh"),
+    )
 
 
 def machine_path(name: str, group: str = "default") -> str:
@@ -220,6 +244,8 @@ class FakeServer:
             return 200, {"authentication": {"tenant": TENANT}}
         if path.endswith("/oauth2/v2.0/token"):
             return self._token(body)
+        if path.endswith("/oauth2/v2.0/revoke"):
+            return self._revoke_token(body)
         if request.headers.get("authorization", "").removeprefix("Bearer ") not in self.tokens:
             raise Refusal(401, "ExpiredAuthenticationToken", "The token is not valid.")
         query = dict(request.url.params)
@@ -239,6 +265,9 @@ class FakeServer:
         token = f"token-{len(self.tokens) + 1}"
         self.tokens.add(token)
         return 200, {"token_type": "Bearer", "expires_in": self.token_life, "access_token": token}
+
+    def _revoke_token(self, _: Json) -> tuple[int, Json | None]:
+        return 200, None
 
     def _page(self, path: str, items: list[Json], query: Json) -> tuple[int, Json]:
         start = int(query.get("$skiptoken", "0"))
@@ -610,6 +639,7 @@ ROUTES: list[tuple[str, str, Route]] = [
     (f"{M}/providers/Bascule.Fleet/enrolments", "POST", FakeServer._enrol),
     (f"{M}/providers/Bascule.Access/blockedAttempts/default", "GET", FakeServer._knocks),
     (f"{S}/providers/Bascule.Access/blockedAttempts/default", "GET", FakeServer._knocks),
+    (f"{S}/providers/Bascule.Identity/me/signOut", "POST", lambda *_: (204, None)),
     (f"{S}/providers/Microsoft.Security/jitNetworkAccessPolicies", "GET", FakeServer._policies),
     (f"{P}/initiate", "POST", FakeServer._initiate),
     (A, "GET", FakeServer._list_requests),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import stat
@@ -9,8 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.conftest import Cli
-from tests.unit.cli.fake_server import CLIENT, ENDPOINT, SECRET, SUBSCRIPTION, TENANT, FakeServer
+from tests.unit.cli.conftest import Cli, MemoryHttps
+from tests.unit.cli.fake_server import (
+    CLIENT,
+    ENDPOINT,
+    SECRET,
+    SUBSCRIPTION,
+    TENANT,
+    FakeServer,
+    keep_person,
+)
 
 GIVEN = ["--endpoint", ENDPOINT, "--ca-file", "ca.pem", "--client-id", CLIENT]
 
@@ -138,3 +147,68 @@ class TestToken:
         kept = json.loads(cli.config.read_text())
         cli.config.write_text(json.dumps(kept | {"client_secret": "stolen"}))
         assert cli("machine", "list").code == 5
+
+
+class TestFailed:
+    """A sign-in that fails leaves the one before as it was, whoever tries it and however far it came."""
+
+    @pytest.fixture(autouse=True)
+    def anna(self, cli: Cli, server: FakeServer) -> None:
+        keep_person(cli.config, cli.token, "anna@example.com", server)
+
+    def kept(self, cli: Cli) -> tuple[str, str]:
+        return cli.config.read_text(), cli.token.read_text()
+
+    def test_by_a_wrong_secret(self, cli: Cli) -> None:
+        before = self.kept(cli)
+        assert cli("login", *GIVEN, "--client-secret", "wrong").code == 5
+        assert self.kept(cli) == before
+        assert cli("machine", "list").code == 0
+
+    def test_by_a_subscription_that_must_be_named(self, cli: Cli, server: FakeServer) -> None:
+        server.subscriptions = [SUBSCRIPTION, TENANT]
+        before = self.kept(cli)
+        assert cli("login", *GIVEN, "--client-secret", SECRET).code == 2
+        assert self.kept(cli) == before
+
+    def test_by_a_profile_that_cannot_be_written(
+        self, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = self.kept(cli)
+
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("bascule.cli.profile.write_private", full)
+        assert cli("login", *GIVEN, "--client-secret", SECRET).code == 2
+        assert self.kept(cli) == before
+
+    def test_a_person_without_a_role(
+        self, cli: Cli, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.sign_in_bob(server, monkeypatch)
+        server.subscriptions = []
+        before = self.kept(cli)
+        result = cli("login", *GIVEN[:4])
+        assert (result.code, "holds no role here yet" in result.err) == (4, True)
+        assert self.kept(cli) == before
+
+    def test_one_that_succeeds_takes_its_place(
+        self, cli: Cli, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.sign_in_bob(server, monkeypatch)
+        assert cli("login", *GIVEN[:4]).out == f"Signed in to {ENDPOINT} as bob@example.com\n"
+        assert json.loads(cli.token.read_text())["refresh_token"] == "bob-refresh"
+        assert cli("machine", "list").code == 0
+        assert cli("login", *GIVEN, "--client-secret", SECRET).code == 0
+        assert "refresh_token" not in json.loads(cli.token.read_text())
+        assert cli("machine", "list").code == 0
+
+    def sign_in_bob(self, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As if he had approved the code in a browser."""
+        claims = base64.urlsafe_b64encode(b'{"preferred_username": "bob@example.com"}').decode()
+        server.tokens.add("bob-access")
+        tokens = {"access_token": "bob-access", "refresh_token": "bob-refresh", "expires_in": 3600,
+                  "id_token": f"e30.{claims}."}  # fmt: skip
+        monkeypatch.setattr("bascule.client.https.Https", lambda *_: MemoryHttps(server))
+        monkeypatch.setattr("bascule.client.sign_in.by_device_code", lambda *_: tokens)

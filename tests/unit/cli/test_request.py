@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from bascule.client.https import HttpsFailure
 from bascule.domain.times import parse_instant
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_server import (
@@ -19,6 +20,9 @@ from tests.unit.cli.fake_server import (
     policy_path,
     rule,
 )
+
+LOST = HttpsFailure("gone")
+AWAY = Refusal(503, "ServiceUnavailable", "The database is away.")
 
 
 @pytest.fixture
@@ -333,6 +337,126 @@ class TestRevoke:
         assert "is shut" not in result.out
         assert "not yet reported shut" in result.err
 
+    def test_all_that_are_waited_for_share_one_wait(
+        self, cli: Cli, server: FakeServer, web: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seconds = 0.0
+
+        def look(method: str, path: str) -> None:
+            nonlocal seconds
+            seconds += 2 if method == "GET" and "/accessRequests/" in path else 0
+
+        server.on_call = look
+        monkeypatch.setattr("bascule.cli.waiting.time.monotonic", lambda: seconds)
+        server.agents["web-1"] = "silent"
+        for _ in range(5):
+            server.add_request("web-1")
+        result = cli("revoke", "--all")
+        assert result.code == 7
+        assert seconds == 10 + 4 * 2, "the first's eight seconds and a look, then a look at each"
+
+    @pytest.mark.parametrize(("failure", "code"), [(LOST, 6), (AWAY, 6), (KeyboardInterrupt, 130)])
+    def test_what_is_revoked_is_said_before_it_leaves(
+        self,
+        cli: Cli,
+        server: FakeServer,
+        web: str,
+        failure: BaseException | type[BaseException],
+        code: int,
+    ) -> None:
+        """Three are revoked, one is read back shut, and then the wait ends."""
+        made = [server.add_request("web-1")["name"] for _ in range(3)][::-1]  # newest first
+        looks = 0
+
+        def go_away(method: str, path: str) -> None:
+            nonlocal looks
+            if method == "GET" and "/accessRequests/" in path:
+                looks += 1
+                if looks > 1:
+                    raise failure
+
+        server.on_call = go_away
+        result = cli("revoke", "--all")
+        assert result.code == code
+        assert result.out.count("is shut") == 1
+        assert result.out.count("is closing") == 2
+        assert made[0][:8] not in result.err
+        for each in made[1:]:
+            assert (
+                f"Revoked, but not seen shut: web-1 port 22/tcp (request {each[:8]})" in result.err
+            )
+
+    def test_json_has_what_is_revoked_when_it_leaves(
+        self, cli: Cli, server: FakeServer, web: str
+    ) -> None:
+        made = server.add_request("web-1")
+
+        def go_away(method: str, path: str) -> None:
+            if method == "GET" and path.endswith(made["name"]):
+                raise LOST
+
+        server.on_call = go_away
+        result = cli("revoke", "-o", "json")
+        assert result.code == 6
+        assert result.json[0]["machines"][0]["ports"][0]["state"] == "closing"
+
+    @pytest.mark.parametrize(("failure", "code"), [(LOST, 6), (KeyboardInterrupt, 130)])
+    def test_what_may_not_be_revoked_is_said_before_it_leaves(
+        self,
+        cli: Cli,
+        server: FakeServer,
+        web: str,
+        failure: BaseException | type[BaseException],
+        code: int,
+    ) -> None:
+        """The first is revoked; from the second on the server is away, or somebody presses Ctrl-C."""
+        made = [server.add_request("web-1")["name"] for _ in range(3)][::-1]
+        is_revoked = False
+
+        def go_away(_: str, path: str) -> None:
+            nonlocal is_revoked
+            if is_revoked:
+                raise failure
+            is_revoked = path.endswith("/revoke")
+
+        server.on_call = go_away
+        result = cli("revoke", "--all")
+        assert result.code == code
+        assert result.out == "web-1 port 22/tcp is closing\n"
+        assert f"not seen shut: web-1 port 22/tcp (request {made[0][:8]})" in result.err
+        for each in made[1:]:
+            assert f"Not known to be revoked: web-1 22/tcp (request {each[:8]})" in result.err
+
+    def test_all_lost_on_the_way_are_not_called_unrevoked(
+        self, cli: Cli, server: FakeServer, web: str
+    ) -> None:
+        """The answer may have been lost, not the question."""
+        for _ in range(2):
+            server.add_request("web-1")
+
+        def go_away(_: str, path: str) -> None:
+            if path.endswith("/revoke"):
+                raise LOST
+
+        server.on_call = go_away
+        result = cli("revoke", "--all")
+        assert (result.code, result.out) == (6, "")
+        assert "2 requests are not known to be revoked, and may stay open" in result.err
+
+    def test_a_named_one_that_the_server_refuses_is_said_once(
+        self, cli: Cli, server: FakeServer, web: str
+    ) -> None:
+        made = server.add_request("web-1")
+
+        def refuse(_: str, path: str) -> None:
+            if path.endswith("/revoke"):
+                raise Refusal(403, "AuthorizationFailed", "Not yours.")
+
+        server.on_call = refuse
+        result = cli("revoke", made["name"], "-o", "json")
+        assert (result.code, result.out) == (4, "")
+        assert result.err.splitlines() == ["bascule: Not yours."]
+
     def test_one_that_is_closing_already_is_not_counted(
         self, cli: Cli, server: FakeServer, web: str
     ) -> None:
@@ -494,6 +618,26 @@ def test_interrupted_while_waiting_it_says_what_goes_on(
     server.on_call = interrupt
     result = cli("request", "web-1")
     assert result.code == 130
+    assert f"bascule revoke {server.requests[0]['name'][:8]}" in result.err
+
+
+@pytest.mark.parametrize("words", [["request"], ["request", "--no-wait"], ["ssh"]])
+@pytest.mark.parametrize(
+    ("failure", "code"), [(LOST, 6), (AWAY, 6), (Refusal(500, "InternalError", "Oh."), 1)]
+)
+def test_a_server_lost_while_waiting_leaves_word_of_what_goes_on(
+    cli: Cli, server: FakeServer, web: str, words: list[str], failure: Exception, code: int
+) -> None:
+    """It was answered 202: it opens when the server is back, whatever becomes of the wait."""
+
+    def go_away(_: str, path: str) -> None:
+        if "/accessRequests/" in path:
+            raise failure
+
+    server.on_call = go_away
+    result = cli(*words, "web-1")
+    assert result.code == code
+    assert result.out == ""
     assert f"bascule revoke {server.requests[0]['name'][:8]}" in result.err
 
 
