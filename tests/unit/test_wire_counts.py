@@ -19,6 +19,11 @@ ID = (
 )
 RULE = {"number": 22, "protocol": "TCP", "maxRequestAccessDuration": "PT3H"}
 ASKED = {"number": 22, "duration": "PT1H"}
+TARGETS: dict[type[Any], str] = {
+    InitiateBody: "virtualMachines",
+    PolicyBody: "properties.virtualMachines",
+    MachineRulesBody: "properties.ports",
+}
 SOURCES = "allowedSourceAddressPrefixes"
 
 
@@ -62,11 +67,7 @@ def test_what_is_too_much_is_refused_unread(kind: type[Any], body: Any, code: st
     errors = refused(kind, body)
     (problem,) = problems_of([{**each, "loc": ("body", *each["loc"])} for each in errors])
     assert problem.code == code
-    assert problem.target == {
-        InitiateBody: "virtualMachines",
-        PolicyBody: "properties.virtualMachines",
-        MachineRulesBody: "properties.ports",
-    }.get(kind)
+    assert problem.target == TARGETS[kind]
     assert "at most 1" in problem.message
 
 
