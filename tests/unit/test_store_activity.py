@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 from sqlalchemy import Connection, Select, text
 
 from bascule.domain.roles import Reach
+from bascule.interfaces import EventFilter
 from bascule.interfaces.activity import ActivityFilter
-from bascule.store.connections import connect
+from bascule.store.connections import connect, driver_of
 from bascule.store.open import open_store
-from bascule.store.transaction import SqlReader
-from bascule.testing.store_contract.samples import SUBSCRIPTION, an_id
+from bascule.store.transaction import SqlReader, SqlTransaction
+from bascule.testing.store_contract.samples import SUBSCRIPTION, an_event, an_id
 
 NOW = datetime(2030, 1, 31, tzinfo=UTC)
 SINCE = NOW - timedelta(days=90)
@@ -106,3 +108,35 @@ def test_no_question_reads_the_whole_record(
         assert searched
         for each in searched:
             assert any(way in each for way in ways), (each, ways)
+
+
+@pytest.mark.parametrize("asked", [EventFilter(caller="x"), EventFilter(correlation_id="x")])
+@pytest.mark.parametrize("after", [0, 1500])
+def test_a_search_costs_the_same_however_long_the_record_is(
+    connection: Connection, asked: EventFilter, after: int
+) -> None:
+    """The database's own steps are counted; where an index serves as well, it is not taken."""
+    wanted = replace(asked, kinds=("GrantCreated",), resource_id=GROUP, since=SINCE)
+    writer, costs = SqlTransaction(connection), []
+    for _ in range(2):
+        for number in range(1000):
+            writer.record(an_event(f"e{number}", an_id("web-1")))
+        costs.append(steps(connection, lambda: writer.events_page(wanted, after, 10, 100)))
+    assert costs[1] < costs[0] * 1.2
+    whole = steps(connection, lambda: writer.events(wanted, after, 10))
+    assert costs[1] < whole / 5
+
+
+def steps(connection: Connection, work: Callable[[], object]) -> int:
+    taken = 0
+
+    def count() -> int:
+        nonlocal taken
+        taken += 1
+        return 0
+
+    driver = driver_of(connection)
+    driver.set_progress_handler(count, 1)
+    work()
+    driver.set_progress_handler(None, 1)
+    return taken

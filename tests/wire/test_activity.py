@@ -9,6 +9,7 @@ import pytest
 from tests.wire.house import JIT, House, port_rule
 
 VALUES = "/providers/Microsoft.Insights/eventtypes/management/values"
+EVENTS = "/providers/Bascule.Audit/events"
 VERSION = "2015-04-01"
 SINCE = "eventTimestamp ge '2030-01-01T00:00:00Z'"
 JIT_INITIATE = "Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action"
@@ -139,6 +140,46 @@ def test_a_sieve_that_finds_nothing_goes_on(lived_in: House) -> None:
         rounds += 1
         page = lived_in.client.get(page["nextLink"]).json()
     assert rounds >= 2
+
+
+@pytest.mark.parametrize("clause", ["caller eq 'nobody'", "correlationId eq 'none'"])
+def test_a_search_that_finds_nothing_goes_on(
+    lived_in: House, monkeypatch: pytest.MonkeyPatch, clause: str
+) -> None:
+    """Nobody reads the whole record in one call by asking for what is not there."""
+    for route in ("activity", "audit"):
+        monkeypatch.setattr(f"bascule.api.routes.{route}.MOST_SEARCHED", 3)
+    for path, text in ((VALUES, f"{SINCE} and {clause}"), (EVENTS, clause)):
+        page = lived_in.call("GET", path, version=VERSION, params={"$filter": text}).json()
+        rounds = 0
+        while "nextLink" in page:
+            assert page["value"] == []
+            rounds += 1
+            page = lived_in.client.get(page["nextLink"]).json()
+        assert rounds >= 2
+
+
+@pytest.mark.parametrize("top", ["1", "2", "100"])
+def test_a_search_finds_the_same_in_parts(
+    lived_in: House, monkeypatch: pytest.MonkeyPatch, top: str
+) -> None:
+    clause = f"caller eq '{lived_in.administrator}'"
+    asked = ((VALUES, f"{SINCE} and {clause}", "eventDataId"), (EVENTS, clause, "id"))
+    whole = [followed(lived_in, path, text, "100", key) for path, text, key in asked]
+    for route in ("activity", "audit"):
+        monkeypatch.setattr(f"bascule.api.routes.{route}.MOST_SEARCHED", 2)
+    assert [followed(lived_in, path, text, top, key) for path, text, key in asked] == whole
+    assert all(whole)
+
+
+def followed(house: House, path: str, text: str, top: str, key: str) -> list[str]:
+    params = {"$filter": text, "$top": top}
+    page = house.call("GET", path, version=VERSION, params=params).json()
+    ids = [each[key] for each in page["value"]]
+    while "nextLink" in page:
+        page = house.client.get(page["nextLink"]).json()
+        ids += [each[key] for each in page["value"]]
+    return ids
 
 
 @pytest.mark.parametrize(

@@ -484,6 +484,31 @@ def test_every_problem_is_told_at_once(calls: Calls) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        (PUT, "properties.virtualMachines"),
+        (INITIATE, "virtualMachines"),
+        (RULES, "properties.ports"),
+    ],
+)
+def test_a_body_of_too_much_is_refused_for_that_alone(calls: Calls, name: str, target: str) -> None:
+    """Twenty lists of a thousand bad sources: none of them is read."""
+    body = copy.deepcopy(calls.calls[name][2])
+    (ports,) = (
+        [body["properties"]["ports"]]
+        if name == RULES
+        else [each["ports"] for each in body.get("properties", body)["virtualMachines"]]
+    )
+    ports[:] = [{**ports[0], "allowedSourceAddressPrefixes": [1] * 1000}] * 20
+    answer = calls.send(name, body)
+    assert answer.status_code == 400
+    check(answer.json(), "CloudError")
+    error = answer.json()["error"]
+    assert (error["code"], error["target"]) == ("TooManySources", target)
+    assert error["message"] == f"{target}: names 20000 sources; at most 10000 are taken."
+
+
+@pytest.mark.parametrize(
     ("content", "word"),
     [
         (b"", "required"),

@@ -28,6 +28,7 @@ P = TypeVar("P")
 LARGEST_PAGE = 1000
 USUAL_PAGE = 100
 MOST_LOOKED_AT = 2000  # rows behind one page that is sifted
+MOST_SEARCHED = 20_000  # events behind one page, when the store alone can tell which are meant
 
 
 @dataclass(frozen=True, slots=True)

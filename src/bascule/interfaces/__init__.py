@@ -144,6 +144,7 @@ class EventFilter:
     since: datetime | None = None  # inclusive
     until: datetime | None = None  # exclusive
     principal_id: str = ""
+    # No index finds these two: ask for them by ``events_page``, which bounds what is read.
     caller: str = ""  # a principal's id or name, without regard to case
     correlation_id: str = ""  # without regard to case
 
@@ -322,6 +323,16 @@ class Reader(
         self, wanted: EventFilter, after: int = 0, limit: int = 1000, newest_first: bool = True
     ) -> Sequence[tuple[int, Event]]:
         """(sequence, event); ``after`` is the last sequence of the page before, 0 to begin."""
+        ...
+
+    def events_page(
+        self, wanted: EventFilter, after: int, limit: int, most: int
+    ) -> tuple[Sequence[tuple[int, Event]], int]:
+        """``events``, newest first, and the sequence after which to look on; 0: nowhere.
+
+        By caller or correlation only the next ``most`` events are looked through, so that
+        there may be fewer than ``limit``, or none, and more further on.
+        """
         ...
 
     def chain_head(self) -> ChainHead:

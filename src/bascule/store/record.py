@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
 
 from bascule.domain import events as facts
 from bascule.domain.events import Actor, Event, Fact, GrantEnded, sort_of
@@ -25,7 +25,6 @@ FACTS: dict[str, type[Fact]] = {
 }
 
 _INSERT = t.events.insert()
-_RECORD = t.events.c.record
 _AFTER_SLASH = chr(ord("/") + 1)  # ends the range of all that begins with "<id>/"
 _AFTER_DOT = chr(ord(".") + 1)
 _ENDED = GrantEnded.__name__
@@ -42,8 +41,22 @@ class RecordReads(Rows):
         if after:
             found = found.where(sequence < after if newest_first else sequence > after)
         order = sequence.desc() if newest_first else sequence
-        rows = self._all(found.order_by(order).limit(limit))
-        return [(row.sequence, event_of(row.record)) for row in rows]
+        return _numbered(self._all(found.order_by(order).limit(limit)))
+
+    def events_page(
+        self, wanted: EventFilter, after: int, limit: int, most: int
+    ) -> tuple[Sequence[tuple[int, Event]], int]:
+        if not (wanted.caller or wanted.correlation_id):
+            found = self.events(wanted, after, limit)
+            return found, found[-1][0] if len(found) == limit else 0
+        # A subquery with a bound is read as it is: no condition is moved into it.
+        near = _newest(after).with_only_columns(t.events).limit(most).subquery()
+        fitting = select(near.c.sequence, near.c.record).where(*_conditions(wanted, near.c))
+        found = _numbered(self._all(fitting.order_by(near.c.sequence.desc()).limit(limit)))
+        if len(found) == limit:
+            return found, found[-1][0]
+        last = self._first(_newest(after).offset(most - 1).limit(1))
+        return found, last.sequence if last is not None else 0
 
 
 class RecordWrites(RecordReads):
@@ -63,42 +76,51 @@ class RecordWrites(RecordReads):
         )
 
 
-def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
+def _newest(after: int) -> Select[Any]:
+    sequence = t.events.c.sequence
+    older = select(sequence).order_by(sequence.desc())
+    return older.where(sequence < after) if after else older
+
+
+def _numbered(rows: Sequence[Row[Any]]) -> list[tuple[int, Event]]:
+    return [(row.sequence, event_of(row.record)) for row in rows]
+
+
+def _conditions(wanted: EventFilter, events: Any = t.events.c) -> list[ColumnElement[bool]]:  # noqa: ANN401  # reason: columns, of the table or of a subquery
     conditions: list[ColumnElement[bool]] = []
     if wanted.resource_id:
-        conditions.append(_at_or_below(wanted.resource_id.casefold().rstrip("/")))
+        key = wanted.resource_id.casefold().rstrip("/")
+        conditions.append(_at_or_below(key, events.resource_key))
     if wanted.kinds:
-        conditions.append(_of_kinds(wanted.kinds))
+        conditions.append(_of_kinds(wanted.kinds, events.kind))
     if wanted.since is not None:
-        conditions.append(t.events.c.at >= wanted.since)
+        conditions.append(events.at >= wanted.since)
     if wanted.until is not None:
-        conditions.append(t.events.c.at < wanted.until)
+        conditions.append(events.at < wanted.until)
     if wanted.principal_id:
-        conditions.append(t.events.c.principal_id == wanted.principal_id)
+        conditions.append(events.principal_id == wanted.principal_id)
     if wanted.caller:
         conditions.append(
             or_(
-                func.lower(t.events.c.principal_id) == wanted.caller.lower(),
-                func.lower(_RECORD["actor"]["name"].as_string()) == wanted.caller.lower(),
+                func.lower(events.principal_id) == wanted.caller.lower(),
+                func.lower(events.record["actor"]["name"].as_string()) == wanted.caller.lower(),
             )
         )
     if wanted.correlation_id:
-        found = func.lower(_RECORD["correlationId"].as_string())
+        found = func.lower(events.record["correlationId"].as_string())
         conditions.append(found == wanted.correlation_id.lower())
     return conditions
 
 
-def _of_kinds(kinds: Sequence[str]) -> ColumnElement[bool]:
+def _of_kinds(kinds: Sequence[str], column: ColumnElement[str]) -> ColumnElement[bool]:
     """The column tells ends apart by their reasons, which the kind does not."""
-    column = t.events.c.kind
     if _ENDED not in kinds:
         return column.in_(kinds)
     return or_(column.in_(kinds), and_(column > f"{_ENDED}.", column < f"{_ENDED}{_AFTER_DOT}"))
 
 
-def _at_or_below(key: str) -> ColumnElement[bool]:
+def _at_or_below(key: str, column: ColumnElement[str]) -> ColumnElement[bool]:
     """The resource itself, or one whose id goes on after a slash; never ``web-1`` for ``web``."""
-    column = t.events.c.resource_key
     return or_(column == key, and_(column > f"{key}/", column < f"{key}{_AFTER_SLASH}"))
 
 

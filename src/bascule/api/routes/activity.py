@@ -3,8 +3,9 @@
 ``$filter`` is required and takes the patterns of the specification and those that ``az``
 writes beside them (CLIENTS 1.4: instants bare and without a zone, which mean UTC). What a
 filter cannot ask of the database is sieved afterwards, and a page ends after MOST_READ
-events whatever it found, so that no filter can hold the server up; it may then be empty
-and have a ``nextLink``.
+events whatever it found, or MOST_SEARCHED that the database looked through for a caller or
+a correlation, so that no filter can hold the server up; it may then be empty and have a
+``nextLink``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from fastapi import APIRouter, Query, Response
 from bascule.api.auth import CurrentCall, GuardedRoute, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import Clause, parse_filter
-from bascule.api.paging import WantedPage, next_link
+from bascule.api.paging import MOST_SEARCHED, WantedPage, next_link
 from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.activity import SELECTABLE, Log, entries_of, select
 from bascule.domain.actions import ACTIVITY_READ
@@ -89,14 +90,14 @@ async def list_activity(
     def look(reader: Reader) -> tuple[list[dict[str, Any]], int]:
         """Entries, and the event after which the next page begins; 0: there is none."""
         entries: list[dict[str, Any]] = []
-        found = reader.events(asked.events, after, most + 1)
+        found, beyond = reader.events_page(asked.events, after, most + 1, MOST_SEARCHED)
         for sequence, event in found[:most]:
             if within is not None and not within.covers(event.resource_id.casefold()):
                 continue  # what is about no resource is for who may read all
             entries += [each for each in entries_of(event, log) if asked.keeps(each)]
             if len(entries) >= wanted.top:
-                return entries, sequence if sequence != found[-1][0] else 0
-        return entries, found[most - 1][0] if len(found) > most else 0
+                return entries, sequence if sequence != found[-1][0] else beyond
+        return entries, found[most - 1][0] if len(found) > most else beyond
 
     entries, goes_on = await call.look(look)
     page: dict[str, Any] = {"value": [select(each, names) for each in entries]}

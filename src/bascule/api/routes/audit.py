@@ -1,4 +1,8 @@
-"""Bascule.Audit/events: the record, newest first."""
+"""Bascule.Audit/events: the record, newest first.
+
+By caller or correlation a page ends after MOST_SEARCHED events whatever it found; it may
+then be short, or empty, and have a ``nextLink``.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from fastapi import APIRouter, Query, Response
 from bascule.api.auth import CurrentCall, GuardedRoute, requires
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import Clause, parse_filter
-from bascule.api.paging import WantedPage, page_json
+from bascule.api.paging import MOST_SEARCHED, WantedPage, next_link, page_json
 from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.audit import event_json
 from bascule.domain.actions import EVENT_READ
@@ -45,20 +49,21 @@ async def list_events(
         asked = _narrow(asked, clause)
     after = wanted.number_after()
 
-    def look(reader: Reader) -> tuple[Sequence[tuple[int, Event]], Mapping[int, ChainHead]]:
-        found = reader.events(asked, after, wanted.limit)
-        return found, reader.seals_of([sequence for sequence, _ in found])
+    def look(reader: Reader) -> tuple[Sequence[tuple[int, Event]], int, Mapping[int, ChainHead]]:
+        found, beyond = reader.events_page(asked, after, wanted.limit, MOST_SEARCHED)
+        return found, beyond, reader.seals_of([sequence for sequence, _ in found])
 
-    found, places = await call.look(look)
-    return CompactJson(
-        page_json(
-            call,
-            wanted,
-            found,
-            lambda each: event_json(*each, places.get(each[0])),
-            lambda each: (each[0],),
-        )
+    found, beyond, places = await call.look(look)
+    page = page_json(
+        call,
+        wanted,
+        found,
+        lambda each: event_json(*each, places.get(each[0])),
+        lambda each: (each[0],),
     )
+    if beyond and len(found) <= wanted.top:
+        page["nextLink"] = next_link(call, (beyond,))
+    return CompactJson(page)
 
 
 def _narrow(asked: EventFilter, clause: Clause) -> EventFilter:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from bascule.api.wire.counts import MOST_MACHINES, check_machines, check_ports
 from bascule.api.wire.fields import (
     Body,
     Duration,
@@ -37,7 +38,6 @@ from bascule.services.views import MachineView, PolicyView
 JIT_TYPE = "Microsoft.Security/locations/jitNetworkAccessPolicies"
 MACHINE_RULES_TYPE = "Bascule.Access/machineRules"
 EVERYONE = (AddressPrefix(None),)
-MOST_MACHINES = 1000
 MOST_PORTS = 1000  # of one machine
 
 
@@ -76,6 +76,12 @@ class PolicyMachineBody(Body):
 class PolicyPropertiesBody(Body):
     virtual_machines: list[PolicyMachineBody] = Field(max_length=MOST_MACHINES)
 
+    @field_validator("virtual_machines", mode="before")
+    @classmethod
+    def _is_bounded(cls, machines: object) -> object:
+        check_machines(machines)
+        return machines
+
 
 class PolicyBody(Body):
     kind: Text | None = None
@@ -85,6 +91,12 @@ class PolicyBody(Body):
 class MachineRulesPropertiesBody(Body):
     ports: list[PortRuleBody] = Field(max_length=MOST_PORTS)
     policy_name: Text | None = None
+
+    @field_validator("ports", mode="before")
+    @classmethod
+    def _is_bounded(cls, ports: object) -> object:
+        check_ports(ports)
+        return ports
 
 
 class MachineRulesBody(Body):

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from bascule.api.wire.counts import MOST_MACHINES, check_machines
 from bascule.api.wire.fields import (
     Body,
     Duration,
@@ -77,14 +78,14 @@ class InitiateMachineBody(Body):
 
 
 class InitiateBody(Body):
-    virtual_machines: list[InitiateMachineBody] = Field(max_length=MOST_PORTS)
+    virtual_machines: list[InitiateMachineBody] = Field(max_length=MOST_MACHINES)
     justification: LongText | None = None
 
-    @model_validator(mode="after")
-    def _is_bounded(self) -> InitiateBody:
-        if sum(len(machine.ports) for machine in self.virtual_machines) > MOST_PORTS:
-            raise refuse(f"a request names at most {MOST_PORTS} ports.", "TooManyPorts")
-        return self
+    @field_validator("virtual_machines", mode="before")
+    @classmethod
+    def _is_bounded(cls, machines: object) -> object:
+        check_machines(machines, MOST_PORTS)
+        return machines
 
     @property
     def needs_caller(self) -> bool:

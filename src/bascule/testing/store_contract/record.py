@@ -140,6 +140,43 @@ class RecordContract:
         assert _ids(store, EventFilter(correlation_id="c-9")) == ["b"]
         assert _ids(store, EventFilter(caller="grace", correlation_id="correlation")) == []
 
+    @pytest.mark.parametrize("most", [1, 2, 3, 4, 8, 9])
+    @pytest.mark.parametrize("limit", [1, 2, 5])
+    def test_a_search_looks_through_so_many_and_goes_on(
+        self, store: Store, most: int, limit: int
+    ) -> None:
+        """Whoever asks for what is not there reads a bounded part of the record at a time."""
+        grace = Actor("x-1", "Grace", "User")
+        _record(
+            store,
+            *(
+                replace(an_event(f"e{n}"), actor=grace) if n in (0, 4, 5) else an_event(f"e{n}")
+                for n in range(8)
+            ),
+        )
+        for wanted, there in (
+            (EventFilter(caller="grace"), ["e5", "e4", "e0"]),
+            (EventFilter(caller="x-1", kinds=("GrantCreated",)), ["e5", "e4", "e0"]),
+            (EventFilter(caller="nobody"), []),
+            (EventFilter(correlation_id="other"), []),
+        ):
+            ids: list[str] = []
+            after, pages = 0, 0
+            while pages == 0 or after:
+                found, after = read(store, lambda r: r.events_page(wanted, after, limit, most))
+                ids += [event.id for _, event in found]
+                pages += 1
+            assert ids == there
+            if not there:
+                assert pages == 8 // most + 1, "the last may be found to be empty"
+
+    def test_what_an_index_finds_is_one_page(self, store: Store) -> None:
+        _record(store, *(an_event(f"e{n}") for n in range(5)))
+        found, beyond = read(store, lambda r: r.events_page(EventFilter(), 0, 3, 1))
+        assert ([event.id for _, event in found], beyond) == (["e4", "e3", "e2"], found[-1][0])
+        found, beyond = read(store, lambda r: r.events_page(EventFilter(), beyond, 3, 1))
+        assert ([event.id for _, event in found], beyond) == (["e1", "e0"], 0)
+
     def test_events_outlive_what_they_are_about(self, store: Store) -> None:
         _record(store, an_event("gone", an_id("web-1"), fact=MachineDeleted("web-1", "uid-web-1")))
         write(store, lambda tx: tx.delete_machine("uid-web-1"))
