@@ -2,18 +2,24 @@
 
 The numbers grow with every event and are never used again. A fact is built again from its
 type's name: a type that was ever recorded may gain fields with defaults, and never goes.
+
+A row may have been damaged by hand. It is read as bytes and decoded by itself, so that it
+keeps none of the others from being read; what is no event is in no list of events, and the
+reading of the chain names it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, LargeBinary, Select, and_, cast, func, or_, select
 
 from bascule.domain import events as facts
-from bascule.domain.events import Actor, Event, Fact, GrantEnded, sort_of
+from bascule.domain.events import Actor, Event, Fact, GrantEnded, has_form, sort_of
 from bascule.domain.times import parse_instant
+from bascule.errors import InvalidInput
 from bascule.interfaces import EventFilter
 from bascule.store import tables as t
 from bascule.store.rows import Rows
@@ -26,6 +32,7 @@ FACTS: dict[str, type[Fact]] = {
 
 _INSERT = t.events.insert()
 _RECORD = t.events.c.record
+RAW = cast(_RECORD, LargeBinary).label("raw")  # as it lies there, whatever it is
 _AFTER_SLASH = chr(ord("/") + 1)  # ends the range of all that begins with "<id>/"
 _AFTER_DOT = chr(ord(".") + 1)
 _ENDED = GrantEnded.__name__
@@ -38,12 +45,20 @@ class RecordReads(Rows):
         self, wanted: EventFilter, after: int = 0, limit: int = 1000, newest_first: bool = True
     ) -> Sequence[tuple[int, Event]]:
         sequence = t.events.c.sequence
-        found: Select[Any] = select(sequence, t.events.c.record).where(*_conditions(wanted))
-        if after:
-            found = found.where(sequence < after if newest_first else sequence > after)
         order = sequence.desc() if newest_first else sequence
-        rows = self._all(found.order_by(order).limit(limit))
-        return [(row.sequence, event_of(row.record)) for row in rows]
+        asked: Select[Any] = select(sequence, RAW).where(*_conditions(wanted)).order_by(order)
+        events: list[tuple[int, Event]] = []
+        is_more = True
+        while is_more:  # once, unless there are damaged rows: a page is full or the last
+            missing = limit - len(events)
+            found = asked
+            if after:
+                found = asked.where(sequence < after if newest_first else sequence > after)
+            rows = self._all(found.limit(missing))
+            events += [(row.sequence, event) for row in rows if (event := _event_in(row.raw))]
+            is_more = len(rows) == missing and len(events) < limit
+            after = rows[-1].sequence if rows else after
+        return events
 
 
 class RecordWrites(RecordReads):
@@ -100,6 +115,39 @@ def _at_or_below(key: str) -> ColumnElement[bool]:
     """The resource itself, or one whose id goes on after a slash; never ``web-1`` for ``web``."""
     column = t.events.c.resource_key
     return or_(column == key, and_(column > f"{key}/", column < f"{key}{_AFTER_SLASH}"))
+
+
+def _no_json(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        _no_json(text)
+    return value
+
+
+# What Python reads beyond JSON has no canonical form, and would end what writes it.
+_DECODER = json.JSONDecoder(parse_float=_number, parse_constant=_no_json)
+
+
+def record_of(raw: bytes | None) -> dict[str, Any]:
+    """An event as it was written; empty when it cannot be read."""
+    try:
+        record = _DECODER.decode((raw or b"").decode())
+    except (ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _event_in(raw: bytes | None) -> Event | None:
+    """None: it is no event, or none any more."""
+    record = record_of(raw)
+    try:
+        return event_of(record) if has_form(record) else None
+    except (InvalidInput, KeyError, TypeError, ValueError):
+        return None
 
 
 def event_of(record: dict[str, Any]) -> Event:
