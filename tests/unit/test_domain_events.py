@@ -118,6 +118,17 @@ def test_an_edited_record_shows_where_it_was_edited(at: int) -> None:
     assert first_broken(links) == at
 
 
+def test_an_event_has_its_form_and_what_is_damaged_has_not() -> None:
+    (record,) = records(1)
+    assert events.has_form(record)
+    for name in record:
+        without = {key: value for key, value in record.items() if key != name}
+        assert not events.has_form(without), name
+        assert not events.has_form({**record, name: 5}), name
+    assert not events.has_form({**record, "actor": {}})
+    assert not events.has_form({})
+
+
 def test_ends_are_told_apart_by_their_reason() -> None:
     """Activity is counted by sort: a revocation and an expiry are not one thing."""
     ended = events.GrantEnded("g", "r", "m", "UserRequested", "revocation by anna")

@@ -13,11 +13,12 @@ import pytest
 
 from bascule.domain.chain import Link
 from bascule.domain.delivery import Answer, Outcome, Progress, Sink, SinkState, parse_target
-from bascule.domain.events import CallerDenied, PortClosed, RecordBroken
+from bascule.domain.events import CallerDenied, PortClosed, RecordBroken, SinkSkipped
 from bascule.errors import Conflict, InvalidInput, NotFound, Unavailable
 from bascule.interfaces.delivery import Parcel
 from bascule.services import delivery, sinks
 from bascule.services.delivery import NoCarrier, WayOut, deliver, send_test
+from bascule.services.messages import message
 from bascule.services.record import prune
 from bascule.services.seal import seal, sign_head
 from bascule.services.sinks import SinkDraft
@@ -332,13 +333,35 @@ def test_an_operator_may_have_a_stretch_sent_again_and_not_one_left_out(world: W
     assert again.taken[:3] == wanted[2:]
 
 
-def test_a_damaged_event_is_not_passed_over(world: World) -> None:
+def by_hand(world: World, value: str, sequence: int) -> None:
     from sqlalchemy import text
 
+    statement = text(f"UPDATE events SET record = {value} WHERE sequence = :n")  # noqa: S608  # reason: ours
+    world.do(lambda tx, _: tx._connection.execute(statement, {"n": sequence}))  # type: ignore[attr-defined]  # reason: by hand
+
+
+@pytest.mark.parametrize("more", [{}, {"kinds": ("PortClosed",)}, {"batch": 10}])
+def test_damaged_events_are_told_of_and_hold_nothing_up(world: World, more: Any) -> None:
+    """Else one row that somebody damages silences every SIEM."""
+    add(world, **more)
+    before, bad, worse, *after = record(world, 5)
+    by_hand(world, "'x'", bad)
+    by_hand(world, '\'{"kind": "X"}\'', worse)
+    receiver = Receiver()
+    run(world, receiver, lambda: after[-1] in receiver.taken)
+    told = receiver.taken.index(worse)
+    assert receiver.kinds[told] == "RecordGap"
+    assert receiver.taken[told - 1 : told + 3] == [before, worse, *after]
+    (skipped,) = [e.fact for _, e in world.see(lambda r: r.events(_kind("SinkSkipped")))]
+    assert isinstance(skipped, SinkSkipped)
+    assert (skipped.first, skipped.last) == (bad, worse)
+    assert "cannot be read" in skipped.why
+
+
+def test_what_cannot_be_written_out_is_not_passed_over(world: World) -> None:
     add(world, "siem", "syslog+udp://siem.example")
     bad, after = record(world, 2)
-    statement = text('UPDATE events SET record = \'{"kind": "X"}\' WHERE sequence = :n')
-    world.do(lambda tx, _: tx._connection.execute(statement, {"n": bad}))  # type: ignore[attr-defined]  # reason: by hand
+    by_hand(world, "json_set(record, '$.data.sources', 5)", bad)
     receiver = Receiver()
     run(world, receiver, lambda: progress(world, "siem").failures > 0)
     assert "cannot be written out" in progress(world, "siem").last_error
@@ -477,6 +500,6 @@ def test_a_link_is_a_link() -> None:
     """The gap's message has no hash: it must not look like an event of the record."""
     from tests.samples import NOW
 
-    made = delivery._message("RecordGap", "id", 7, {}, NOW)
+    made = message("RecordGap", "id", 7, {}, NOW)
     assert isinstance(made, Link)
     assert made.hash == ""

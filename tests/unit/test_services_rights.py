@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -27,14 +27,21 @@ from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.roles import Permission, RoleDefinition
 from bascule.domain.scopes import Scope, group_scope, resource_scope
 from bascule.domain.times import format_utc
-from bascule.errors import Forbidden, NotFound
+from bascule.errors import Forbidden, NotFound, Unavailable
 from bascule.interfaces import EventFilter, Transaction
 from bascule.services import machines, policies, requests
 from bascule.services.act import Act, new_id
-from bascule.services.denials import RECORDED_IN_ALL, RECORDED_PER_SOURCE, Denials
+from bascule.services.denials import (
+    MOST_OWED,
+    OTHERS,
+    RECORDED_IN_ALL,
+    RECORDED_PER_SOURCE,
+    Denials,
+)
 from bascule.services.installation import recover_administrator, set_administrator
 from bascule.services.losses import end_unheld
 from bascule.services.sweep import next_due, sweep
+from tests.samples import NOW
 from tests.unit.services_world import ANNA, BERT, World, rules
 
 CARL = Subject("cccccccc-0000-4000-8000-000000000003", PrincipalKind.SERVICE, "carl", "192.0.2.3")
@@ -457,10 +464,66 @@ def test_counts_are_given_once_and_only_where_events_do_not_say_all(world: Right
 
 
 def test_counts_are_bounded(world: Rights) -> None:
-    """EDGES B8: however many sources there are, and however long nobody asks."""
+    """EDGES B8: however many sources there are, and however long nobody asks; and none is lost."""
     denials, now = Denials(), world.clock.wall
-    for minute in range(5):
-        for n in range(20 * RECORDED_IN_ALL):
+    told = 0
+    for minute in range(20):
+        for n in range(2 * RECORDED_IN_ALL):
             for _ in range(RECORDED_PER_SOURCE + 1):
-                denials.is_recorded(f"{n}", now + timedelta(minutes=minute))
-    assert len(denials.take_counts()) == RECORDED_IN_ALL
+                told += denials.is_recorded(f"{n}", now + timedelta(minutes=minute))
+    told += denials.is_recorded("last", now + timedelta(minutes=20))
+    counts = denials.take_counts()
+    assert len(counts) <= MOST_OWED + 1
+    # Of each minute that is told apart, a hundred events stand in counts as well.
+    twice = len({each.minute for each in counts if each.source != OTHERS}) * RECORDED_IN_ALL
+    happened = 20 * 2 * RECORDED_IN_ALL * (RECORDED_PER_SOURCE + 1) + 1
+    assert told + sum(each.count for each in counts) - twice == happened
+
+
+def counts_after(denials: Denials, now: datetime) -> dict[str, int]:
+    denials.is_recorded("later", now + timedelta(minutes=1))
+    return {each.source: each.count for each in denials.take_counts()}
+
+
+def test_sources_that_are_not_told_apart_are_counted_together() -> None:
+    denials = Denials()
+    for n in range(RECORDED_IN_ALL + 7):
+        denials.is_recorded(f"source {n}", NOW)
+    assert counts_after(denials, NOW) == {OTHERS: 7}
+
+
+def test_a_source_of_few_that_others_kept_off_the_record_is_counted() -> None:
+    denials = Denials()
+    for n in range(RECORDED_IN_ALL // RECORDED_PER_SOURCE):
+        for _ in range(RECORDED_PER_SOURCE):
+            assert denials.is_recorded(f"loud {n}", NOW)
+    assert not denials.is_recorded("quiet", NOW)
+    assert counts_after(denials, NOW) == {"quiet": 1}
+
+
+def test_who_has_a_network_is_one_source() -> None:
+    denials = Denials()
+    told = [denials.is_recorded(f"2001:db8::{n:x}", NOW) for n in range(20)]
+    assert sum(told) == RECORDED_PER_SOURCE
+    assert not denials.is_recorded("2001:db8:0:0:ffff::1", NOW)
+    assert denials.is_recorded("2001:db8:0:1::1", NOW)
+    assert sum(denials.is_recorded("::ffff:192.0.2.1", NOW) for _ in range(9)) == 5
+    assert not denials.is_recorded("192.0.2.1", NOW)
+    assert counts_after(denials, NOW) == {"2001:db8::/64": 21, "192.0.2.1": 10}
+
+
+def test_counts_outlive_a_transaction_that_failed(world: Rights) -> None:
+    for _ in range(2 * RECORDED_PER_SOURCE):
+        world.ask(world.web, 23, subject=BERT)
+    world.clock.pass_time(60)
+
+    def ask_and_fail(tx: Transaction, act: Act) -> None:
+        assert act.denials.is_recorded(ANNA.principal_id, act.now)
+        act.record_denied(tx, AccessDenied("policy", ()), act.denials)
+        raise Unavailable("the disk is full")
+
+    with pytest.raises(Unavailable):
+        world.do(ask_and_fail)
+    assert "DenialsCounted" not in world.kinds()
+    world.ask(world.web, 23, subject=ANNA)
+    assert world.kinds().count("DenialsCounted") == 1

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from bascule.domain.chain import ChainHead
-from bascule.domain.events import AgentCameBack
+from bascule.domain.events import AgentCameBack, RecordBroken
 from bascule.errors import ConfigurationError, Unavailable
 from bascule.identity.record_key import RECORD_KEY, RecordKey
+from bascule.interfaces import EventFilter
 from bascule.services import seal
 from bascule.services.record import verify_record
 from tests.unit.services_world import World
@@ -140,6 +142,78 @@ def test_a_look_at_everything_does_not_hold_the_sealing_up(
     monkeypatch.setattr(seal, "FIRST_LOOK", timedelta())
     monkeypatch.setattr(seal, "ROUND_SECONDS", 0.001)
     asyncio.run(run())
+
+
+DAMAGED = ["x", "", "5", "[1]", '{"a": NaN}', '{"a": 1e999}', "[" * 100_000, b"\xff", b'"\xff']
+
+
+def by_hand(world: World, sequence: int, value: str | bytes) -> None:
+    """What somebody does who can write the database file."""
+    statement = text("UPDATE events SET record = :value WHERE sequence = :n")
+    values = {"value": value, "n": sequence}
+    world.do(lambda tx, _: tx._connection.execute(statement, values))  # type: ignore[attr-defined]  # reason: by hand
+
+
+@pytest.mark.parametrize("value", DAMAGED, ids=lambda value: repr(value[:12]))
+def test_a_damaged_row_is_named_and_stops_nothing(
+    world: World, key: RecordKey, value: str | bytes
+) -> None:
+    a_round(world, key)
+    last = head(world).position
+    by_hand(world, 2, value)
+    happen(world)
+    world.clock.pass_time(seal.CHECKPOINT_AFTER.total_seconds())
+    a_round(world, key)
+    assert head(world).position == last + 1
+    assert signed(world) == [last + 1]
+    asyncio.run(seal.look_at_all(world.services, key))
+    ((_, event),) = world.see(lambda reader: reader.events(EventFilter(kinds=("RecordBroken",))))
+    assert isinstance(event.fact, RecordBroken)
+    assert (event.fact.position, event.fact.kind) == (2, "edited")
+
+
+@pytest.mark.parametrize("value", ["x", '{"kind": "X"}', '{"at": 5}', '{"at": "soon"}'])
+def test_an_age_that_cannot_be_read_is_signed_at_once(
+    world: World, key: RecordKey, value: str
+) -> None:
+    """Else whoever damages the first row after a checkpoint ends the signing, and the sealing."""
+    first = asyncio.run(seal.seal_all(world.services, key)).head.position
+    happen(world)
+    world.do(lambda tx, _: seal.seal(tx))
+    by_hand(world, first + 1, value)
+    happen(world)
+    a_round(world, key)
+    assert head(world).position == first + 2
+    assert signed(world) == [first, first + 2]
+
+
+def test_a_row_that_was_damaged_before_it_was_sealed_stops_nothing(
+    world: World, key: RecordKey
+) -> None:
+    a_round(world, key)
+    last = head(world).position
+    happen(world, 3)
+    by_hand(world, last + 2, "x")
+    a_round(world, key)
+    assert head(world).position == last + 3
+    assert asyncio.run(verify_record(world.services, key)).is_intact
+
+
+def test_lists_of_events_leave_out_what_is_none_and_are_full_pages(world: World) -> None:
+    happen(world, 9)
+    whole = [n for n, _ in world.see(lambda reader: reader.events(EventFilter()))]
+    for damaged in whole[1:4]:
+        by_hand(world, damaged, "x" if damaged % 2 else '{"kind": "AgentCameBack"}')
+    left = [whole[0], *whole[4:]]
+    found, after = [], 0
+    while page := world.see(lambda reader: reader.events(EventFilter(), after, 2)):  # noqa: B023  # reason: run at once
+        found += [n for n, _ in page]
+        after = page[-1][0]
+        assert len(page) == 2 or after == left[-1]
+    assert found == left
+    assert (
+        world.see(lambda r: [n for n, _ in r.events(EventFilter(), 0, 1000, False)]) == left[::-1]
+    )
 
 
 class TestKey:

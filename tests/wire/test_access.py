@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import text
 
 from tests.wire.house import BASCULE, BASE, JIT, PUBLIC_KEY, House, port_rule
 
@@ -154,6 +155,34 @@ def test_revoking_what_is_over_says_so_and_killing_reaches_it(web: House) -> Non
     again = web.call("POST", f"{request}/revoke", {})
     assert (again.status_code, again.json()["error"]["code"]) == (409, "GrantNotLive")
     assert web.call("POST", f"{request}/revoke", {"kill": True}).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["GrantOpened", "GrantClosed"])
+@pytest.mark.parametrize("record", ["'x'", '\'{"kind": "X"}\'', "x'ff'"])
+def test_a_damaged_event_undoes_no_revocation(web: House, kind: str, record: str) -> None:
+    """Who can write one row of the record must not keep a door open by it."""
+    agent, uid = web.enrol("web-1"), uid_of(web)
+    request = initiate(web, 22, 80)
+    first, second = grant_ids(web.call("GET", request))
+    web.report(agent, uid, first, second)
+    assert web.call("POST", f"{request}/revoke", {"grantIds": [first]}).status_code == 200
+    web.report(agent, uid, second)
+    assert sorted(states(web.call("GET", request))) == ["closed", "open"]
+    statement = text(f"UPDATE events SET record = {record} WHERE kind = :kind")  # noqa: S608  # reason: ours
+    web.do(lambda tx, _: tx._connection.execute(statement, {"kind": kind}))
+    answer = web.call("POST", f"{request}/revoke")
+    assert sorted(states(answer)) == ["closed", "closing"]
+    assert sorted(states(web.call("GET", request))) == ["closed", "closing"]
+
+
+def test_an_answer_that_cannot_be_made_undoes_no_revocation(
+    web: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = initiate(web)
+    with monkeypatch.context() as patch:
+        patch.setattr("bascule.api.routes.access.view_request", lambda *_: 1 / 0)
+        assert web.call("POST", f"{request}/revoke").status_code == 500
+    assert states(web.call("GET", request)) == ["closed"]
 
 
 def test_extending_moves_the_end_from_now(web: House) -> None:

@@ -191,6 +191,28 @@ def test_a_break_is_on_record(house: House) -> None:
     assert house.events("RecordBroken") == ["RecordBroken"]
 
 
+@pytest.mark.parametrize("record", ["'x'", '\'{"kind": "X"}\'', "x'ff'"])
+def test_a_row_that_cannot_be_read_is_named_and_ends_no_export(house: House, record: str) -> None:
+    for n in range(3):
+        house.add_machine(f"m-{n}")
+    through = verified(house)["verifiedThrough"]["position"]
+    by_hand(house, f"UPDATE events SET record = {record} WHERE sequence = 3")  # noqa: S608  # reason: ours
+    found = verified(house)["firstBreak"]
+    assert (found["kind"], found["position"]) == ("edited", 3)
+    lines = export(house)
+    assert [json.loads(line)["position"] for line in lines if b'"event"' in line][-1] >= through
+    verdict = prove(lines, public_key(house))
+    assert verdict.break_ is not None
+    assert (verdict.break_.kind, verdict.break_.position) == (BreakKind.EDITED, 3)
+    answer = house.call("GET", f"{AUDIT}/export", params={"format": "ocsf"})
+    told = [json.loads(line) for line in answer.content.splitlines()]
+    assert [each["metadata"]["sequence"] for each in told] == list(range(1, len(told) + 1))
+    assert len(told) >= through
+    assert [each["message"] for each in told].count("RecordGap") == 1
+    assert told[2]["unmapped"]["data"]["first"] == told[2]["unmapped"]["data"]["last"] == 3
+    assert house.call("GET", f"{AUDIT}/events").status_code == 200
+
+
 # -- retention -----------------------------------------------------------------------------
 
 

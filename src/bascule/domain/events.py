@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from bascule.domain.times import format_utc
 
@@ -143,9 +143,9 @@ class RecoveryCodeUsed(Fact):
 class DenialsCounted(Fact):
     """More was denied to one source in a minute than stands in events of its own."""
 
-    source: str  # an address, or the id of a principal
+    source: str  # an address, of IPv6 its /64; the id of a principal; * for all further sources
     minute: str  # its beginning
-    count: int  # all of that minute
+    count: int  # all of that minute; of *, what neither an event nor another count tells of
 
 
 @dataclass(frozen=True, slots=True)
@@ -853,6 +853,21 @@ class Event:
             "correlationId": self.correlation_id,
             "data": asdict(self.fact),  # type: ignore[call-overload]  # reason: every Fact is a dataclass
         }
+
+
+def has_form(record: Mapping[str, Any]) -> bool:
+    """Is it in the form that ``Event.record`` gives? Not so a row that somebody damaged."""
+    actor, data = record.get("actor"), record.get("data")
+    return (
+        _are_texts(record, "id", "at", "kind", "resourceId", "correlationId")
+        and isinstance(actor, dict)
+        and _are_texts(actor, "principal_id", "name", "kind", "address")
+        and isinstance(data, dict)
+    )
+
+
+def _are_texts(values: Mapping[str, Any], *names: str) -> bool:
+    return all(isinstance(values.get(name), str) for name in names)
 
 
 def chain_hash(previous: str, record: Mapping[str, object]) -> str:

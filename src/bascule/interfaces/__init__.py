@@ -322,7 +322,10 @@ class Reader(
     def events(
         self, wanted: EventFilter, after: int = 0, limit: int = 1000, newest_first: bool = True
     ) -> Sequence[tuple[int, Event]]:
-        """(sequence, event); ``after`` is the last sequence of the page before, 0 to begin."""
+        """(sequence, event); ``after`` is the last sequence of the page before, 0 to begin.
+
+        A row that is no event any more, because somebody damaged it, is left out.
+        """
         ...
 
     def events_page(
@@ -346,7 +349,9 @@ class Reader(
         ...
 
     def chain(self, after: int = 0, limit: int = 1000) -> Sequence[Link]:
-        """Sealed events after that position, in the order of the chain."""
+        """Sealed events after that position, in the order of the chain; with an empty record
+        where somebody damaged one so that it cannot be read.
+        """
         ...
 
     def seal_at(self, position: int) -> str | None:
@@ -358,7 +363,9 @@ class Reader(
         ...
 
     def unsealed(self, limit: int = 1000) -> Sequence[tuple[int, Mapping[str, Any]]]:
-        """(sequence, record) of committed events that are not in the chain yet, in order."""
+        """(sequence, record) of committed events that are not in the chain yet, in order; the
+        record is empty when it cannot be read.
+        """
         ...
 
     def checkpoint(self, position: int) -> Checkpoint | None: ...

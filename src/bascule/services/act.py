@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from bascule.domain.access import Subject
-from bascule.domain.events import SYSTEM, Actor, Event, Fact
+from bascule.domain.events import SYSTEM, Actor, DenialsCounted, Event, Fact
 from bascule.domain.net import Address
 from bascule.domain.proof import Verdict
 from bascule.interfaces import Clock, Reader, Store, Transaction
@@ -51,6 +51,7 @@ class Act:
     has_recorded: bool = False
     is_noticed: bool = False  # something that pages show is new, though nothing goes on record
     facts: list[Fact] = field(default_factory=list)  # what was recorded, in order
+    taken: list[tuple[Denials, tuple[DenialsCounted, ...]]] = field(default_factory=list)
 
     def record(self, tx: Transaction, fact: Fact, resource_id: object = "") -> None:
         """Write an audit event into the same transaction."""
@@ -65,8 +66,19 @@ class Act:
     ) -> None:
         """Write what was denied, and beside it what ``denials`` counted in minutes before."""
         self.record(tx, fact, resource_id)
-        for counted in denials.take_counts():
+        self.record_counts(tx, denials)
+
+    def record_counts(self, tx: Transaction, denials: Denials) -> None:
+        """Write what was counted; ``undo`` keeps it for the next who can."""
+        counts = denials.take_counts()
+        self.taken.append((denials, counts))
+        for counted in counts:
             self.record(tx, counted)
+
+    def undo(self) -> None:
+        """To be called when the transaction was undone: what was taken for it is given back."""
+        for denials, counts in self.taken:
+            denials.give_back(counts)
 
 
 def actor_of(subject: Subject) -> Actor:
@@ -110,7 +122,12 @@ class Services:
             acts.append(act)
             return work(tx, act)
 
-        result = await self.store.write(unit)
+        try:
+            result = await self.store.write(unit)
+        except Exception:
+            for each in acts:
+                each.undo()
+            raise
         act = acts[-1]
         if act.touched or act.settled or act.has_recorded or act.is_noticed:
             self.hub.wake(act.touched, act.settled)

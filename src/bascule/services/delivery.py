@@ -7,7 +7,8 @@ the store after it was taken, at the latest NOTE_SECONDS later: a server that di
 sends those events again, in order, and loses none.
 
 A sink whose next event retention has deleted is told so, by a message of kind RecordGap that
-stands in no record, and goes on behind the gap, which is an event: SinkSkipped.
+stands in no record, and goes on behind the gap, which is an event: SinkSkipped. So it is with
+events that somebody damaged so that they cannot be read.
 What is not here: what a failure means (``domain.delivery``), and connections (``outward``).
 """
 
@@ -18,8 +19,8 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from random import SystemRandom
-from typing import Any
 
 import structlog
 
@@ -36,15 +37,15 @@ from bascule.domain.delivery import (
     advance,
     fall_back,
 )
-from bascule.domain.events import SYSTEM, Fact, SinkDisabled, SinkParked, SinkSkipped
+from bascule.domain.events import Fact, SinkDisabled, SinkParked, SinkSkipped, has_form
 from bascule.domain.grant import Grant
 from bascule.domain.proof import link_line
-from bascule.domain.times import format_utc
 from bascule.errors import BasculeError, Unavailable
 from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.delivery import Carrier, Parcel
 from bascule.services.act import Act, Services, new_id
 from bascule.services.cloudevents import webhook_parcel
+from bascule.services.messages import DAMAGED, GAP, TEST, message
 from bascule.services.ocsf import ocsf_event, severity_of
 from bascule.services.sinks import known_sink, sink_id
 from bascule.services.syslog_text import syslog_message
@@ -60,7 +61,7 @@ RESTS = 2
 LONGEST_REST = 0.1  # after a page; the clock may have jumped over a suspended hour
 RETRY_SECONDS = 5.0  # after a failure of our own
 _DICE = SystemRandom()
-GAP, TEST = "RecordGap", "SinkTest"  # kinds of messages that stand in no record
+DELETED = "retention deleted these events before they were delivered"
 
 
 class NoCarrier:
@@ -114,10 +115,15 @@ def next_step(
         return Step(sink, progress, Stretch(progress.position), None)
     begin = reader.chain_begin()
     if progress.position < begin.position:
-        return _gap_step(reader, sink, progress, begin.position, now, host)
+        return _gap_step(reader, sink, progress, begin.position, DELETED, now, host)
     most = sink.batch if sink.target.kind is SinkKind.WEBHOOK else PAGE
     is_filtered = bool(sink.kinds) or sink.level > 1
     links = reader.chain(progress.position, PAGE if is_filtered else most)
+    if links and not has_form(links[0].record):  # would the sink want it? That cannot be known
+        near = reader.chain(progress.position, PAGE)
+        *_, last = takewhile(lambda link: not has_form(link.record), near)
+        return _gap_step(reader, sink, progress, last.position, DAMAGED, now, host)
+    links = list(takewhile(lambda link: has_form(link.record), links))
     wanted, through = _wanted(sink, progress, links, most)
     if not wanted:
         return Step(sink, progress, Stretch(through), None)
@@ -143,35 +149,20 @@ def _wanted(
 
 
 def _gap_step(
-    reader: Reader, sink: Sink, progress: Progress, last: int, now: datetime, host: str
+    reader: Reader,
+    sink: Sink,
+    progress: Progress,
+    last: int,
+    why: str,
+    now: datetime,
+    host: str,
 ) -> Step:
     first = progress.position + 1
-    why = "retention deleted these events before they were delivered"
     data = {"sink": sink.name, "first": first, "last": last, "why": why}
-    link = _message(GAP, f"{sink.id}.{last}", last, data, now)
+    link = message(GAP, f"{sink.id}.{last}", last, data, now)
     parcel = _parcel(reader, sink, [link], now, host)
     gap = SinkSkipped(sink.name, first, last, why)
     return Step(sink, progress, Stretch(last, last, 1), parcel, gap)
-
-
-def _message(kind: str, message_id: str, position: int, data: dict[str, Any], at: datetime) -> Link:
-    """A message in the form of an event, with no hash: it stands in no record."""
-    record = {
-        "id": message_id,
-        "at": format_utc(at),
-        "kind": kind,
-        "actor": {
-            "principal_id": SYSTEM.principal_id,
-            "name": SYSTEM.name,
-            "kind": SYSTEM.kind,
-            "address": SYSTEM.address,
-            "client": SYSTEM.client,
-        },
-        "resourceId": "",
-        "correlationId": "",
-        "data": data,
-    }
-    return Link(position, record, "")
 
 
 def _parcel(reader: Reader, sink: Sink, links: Sequence[Link], now: datetime, host: str) -> Parcel:
@@ -200,7 +191,7 @@ async def send_test(services: Services, way_out: WayOut, name: str) -> Outcome:
     def prepare(reader: Reader) -> tuple[Sink, SinkState, Parcel]:
         sink, progress = known_sink(reader, name)
         data = {"sink": sink.name, "what": "a test that an operator asked for"}
-        link = _message(TEST, new_id(), 0, data, now)
+        link = message(TEST, new_id(), 0, data, now)
         return sink, progress.state, _parcel(reader, sink, [link], now, way_out.host)
 
     sink, state, parcel = await services.look(prepare)
@@ -305,7 +296,7 @@ class _Worker:
         return True
 
     async def _note_trouble(self, error: Exception) -> None:
-        """A damaged event is not passed over, and its sink says where it stands."""
+        """What is read and cannot be written out is not passed over; its sink says where it is."""
         said = f"an event behind this position cannot be written out ({type(error).__name__})"
 
         def work(tx: Transaction, act: Act) -> None:

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from bascule.domain.chain import ChainHead, Checkpoint, Link, checkpoint_json, export_statement
-from bascule.domain.events import RecordPruned
+from bascule.domain.events import RecordPruned, has_form
 from bascule.domain.proof import (
     FORMAT,
     VERSION,
@@ -28,6 +28,7 @@ from bascule.domain.times import format_utc
 from bascule.errors import Conflict, InvalidInput
 from bascule.interfaces import Installation, Reader, Transaction
 from bascule.services.act import Act, Services
+from bascule.services.messages import DAMAGED, GAP, message
 from bascule.services.ocsf import ocsf_event
 
 PAGE = 500  # events read and written at a time
@@ -128,17 +129,23 @@ def _merge(links: Sequence[Link], signed: Sequence[Checkpoint]) -> list[bytes]:
 
 
 async def ocsf_pages(services: Services) -> AsyncIterator[list[bytes]]:
-    """Every sealed event in OCSF, a line each, up to what is sealed now."""
+    """Every sealed event in OCSF, a line each, up to what is sealed now; for one that somebody
+    damaged a message of kind RecordGap, as sinks are sent.
+    """
+    now = services.clock.now()
     found = await services.look(bounds)
     after = found.begin.position
-    while lines_and_last := await services.look(_ocsf_page(after, found.end.position)):
+    while lines_and_last := await services.look(_ocsf_page(after, found.end.position, now)):
         lines, after = lines_and_last
         yield lines
 
 
-def _ocsf_page(after: int, end: int) -> Callable[[Reader], tuple[list[bytes], int] | None]:
+def _ocsf_page(
+    after: int, end: int, now: datetime
+) -> Callable[[Reader], tuple[list[bytes], int] | None]:
     def read(reader: Reader) -> tuple[list[bytes], int] | None:
-        links = [link for link in reader.chain(after, PAGE) if link.position <= end]
+        found = reader.chain(after, PAGE)
+        links = [_readable(link, now) for link in found if link.position <= end]
         if not links:
             return None
         named = {str(link.record["data"].get("request_id", "")) for link in links} - {""}
@@ -146,6 +153,14 @@ def _ocsf_page(after: int, end: int) -> Callable[[Reader], tuple[list[bytes], in
         return [line_of(ocsf_event(link, grants)) for link in links], links[-1].position
 
     return read
+
+
+def _readable(link: Link, now: datetime) -> Link:
+    if has_form(link.record):
+        return link
+    place = link.position
+    data = {"first": place, "last": place, "why": DAMAGED}
+    return message(GAP, f"damaged.{place}", place, data, now)
 
 
 async def verify_record(services: Services, signer: Signer, pause: float = 0.0) -> Verdict:

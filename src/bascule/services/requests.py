@@ -139,8 +139,7 @@ def _deny(tx: Transaction, act: Act, policy: ResourceId, denied: Denied) -> Deni
     if act.denials.is_recorded(act.actor.principal_id, act.now):
         reasons = _recorded(denied.reasons)
         act.record(tx, AccessDenied(str(policy), reasons), policy)
-    for counted in act.denials.take_counts():
-        act.record(tx, counted)
+    act.record_counts(tx, act.denials)
     return denied
 
 

@@ -16,11 +16,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bascule.domain.chain import ChainHead, Checkpoint, link_after
+from bascule.domain.chain import ChainHead, Checkpoint, Link, link_after
 from bascule.domain.events import RecordBroken
 from bascule.domain.proof import Break
 from bascule.domain.times import parse_instant
-from bascule.errors import BasculeError
+from bascule.errors import BasculeError, InvalidInput
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act, Services
 from bascule.services.record import Signer, verify_record
@@ -42,6 +42,8 @@ def seal(tx: Transaction, limit: int = BATCH) -> int:
     head = tx.chain_head()
     seals: list[tuple[int, ChainHead]] = []
     for sequence, record in tx.unsealed(limit):
+        if not record:  # damaged in its first second; the chain goes on
+            log.error("an event cannot be read; it is sealed as empty", sequence=sequence)
         head = link_after(head, record).head
         seals.append((sequence, head))
     tx.add_seals(seals)
@@ -76,7 +78,15 @@ def _is_checkpoint_due(tx: Reader, now: datetime) -> bool:
     if head.position == since:
         return False
     first = next(iter(tx.chain(since, 1)), None)
-    return first is not None and now - parse_instant(str(first.record["at"])) >= CHECKPOINT_AFTER
+    return first is not None and _is_old(first, now)
+
+
+def _is_old(link: Link, now: datetime) -> bool:
+    """Is it to be signed by now? One that does not say when it was is, at once."""
+    try:
+        return now - parse_instant(str(link.record.get("at"))) >= CHECKPOINT_AFTER
+    except InvalidInput:
+        return True
 
 
 async def keep_record(services: Services, signer: Signer) -> None:
@@ -99,7 +109,7 @@ async def _repeat(
         except BasculeError as error:
             log.error("the record was not sealed or read", why=error.message)
             wait = max(pause, RETRY_SECONDS)
-        except Exception:  # a row that somebody damaged must not end the sealing of all others
+        except Exception:  # whatever one round trips over must not end the sealing for good
             log.exception("the record was not sealed or read")
             wait = max(pause, RETRY_SECONDS)
         await asyncio.sleep(wait)

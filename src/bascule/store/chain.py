@@ -1,7 +1,8 @@
 """Rows of the chain: a seal beside each event, and checkpoints.
 
 Links are given as the event was written, never built anew from its type: a type that
-gained a field since would not have the hash that was sealed.
+gained a field since would not have the hash that was sealed. A damaged one is handed on as
+an empty record, which has not that hash either: the proof names it, and the rest is read.
 
 Here one writer seals, so the next position and what is not sealed yet are two look-ups.
 With several replicas on one PostgreSQL: an advisory lock lets one of them seal, and
@@ -19,6 +20,7 @@ from sqlalchemy import Row, bindparam, delete, func, select
 from bascule.domain.chain import ChainHead, Checkpoint, Link
 from bascule.store import tables as t
 from bascule.store.activity import ActivityWrites
+from bascule.store.record import RAW, record_of
 from bascule.store.rows import Rows, slices
 
 _SEALS = t.event_seals.c
@@ -29,7 +31,7 @@ _AT = select(_SEALS.hash).where(_SEALS.position == bindparam("wanted"))
 _OLDEST = select(t.event_seals).order_by(_SEALS.position).limit(1)
 _LAST_SEALED = select(func.max(_SEALS.sequence).label("sequence"))
 _UNSEALED = (
-    select(t.events.c.sequence, t.events.c.record)
+    select(t.events.c.sequence, RAW)
     .where(t.events.c.sequence > bindparam("sealed"))
     .order_by(t.events.c.sequence)
     .limit(bindparam("most"))
@@ -57,13 +59,13 @@ class ChainReads(Rows):
 
     def chain(self, after: int = 0, limit: int = 1000) -> Sequence[Link]:
         found = (
-            select(_SEALS.position, _SEALS.hash, t.events.c.record)
+            select(_SEALS.position, _SEALS.hash, RAW)
             .join(t.events, t.events.c.sequence == _SEALS.sequence)
             .where(_SEALS.position > after)
             .order_by(_SEALS.position)
             .limit(limit)
         )
-        return [Link(row.position, row.record, row.hash) for row in self._all(found)]
+        return [Link(row.position, record_of(row.raw), row.hash) for row in self._all(found)]
 
     def seal_at(self, position: int) -> str | None:
         row = self._first(_AT, {"wanted": position})
@@ -80,7 +82,7 @@ class ChainReads(Rows):
         last = self._first(_LAST_SEALED)
         sealed = 0 if last is None or last.sequence is None else last.sequence
         found = self._all(_UNSEALED, {"sealed": sealed, "most": limit})
-        return [(row.sequence, row.record) for row in found]
+        return [(row.sequence, record_of(row.raw)) for row in found]
 
     def checkpoint(self, position: int) -> Checkpoint | None:
         row = self._first(select(t.checkpoints).where(_CHECKPOINTS.position == position))

@@ -2,18 +2,24 @@
 
 The numbers grow with every event and are never used again. A fact is built again from its
 type's name: a type that was ever recorded may gain fields with defaults, and never goes.
+
+A row may have been damaged by hand. It is read as bytes and decoded by itself, so that it
+keeps none of the others from being read; what is no event is in no list of events, and the
+reading of the chain names it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, LargeBinary, Row, Select, and_, cast, func, or_, select
 
 from bascule.domain import events as facts
-from bascule.domain.events import Actor, Event, Fact, GrantEnded, sort_of
+from bascule.domain.events import Actor, Event, Fact, GrantEnded, has_form, sort_of
 from bascule.domain.times import parse_instant
+from bascule.errors import InvalidInput
 from bascule.interfaces import EventFilter
 from bascule.store import tables as t
 from bascule.store.rows import Rows
@@ -25,6 +31,8 @@ FACTS: dict[str, type[Fact]] = {
 }
 
 _INSERT = t.events.insert()
+_RECORD = t.events.c.record
+RAW = cast(_RECORD, LargeBinary).label("raw")  # as it lies there, whatever it is
 _AFTER_SLASH = chr(ord("/") + 1)  # ends the range of all that begins with "<id>/"
 _AFTER_DOT = chr(ord(".") + 1)
 _ENDED = GrantEnded.__name__
@@ -37,11 +45,20 @@ class RecordReads(Rows):
         self, wanted: EventFilter, after: int = 0, limit: int = 1000, newest_first: bool = True
     ) -> Sequence[tuple[int, Event]]:
         sequence = t.events.c.sequence
-        found: Select[Any] = select(sequence, t.events.c.record).where(*_conditions(wanted))
-        if after:
-            found = found.where(sequence < after if newest_first else sequence > after)
         order = sequence.desc() if newest_first else sequence
-        return _numbered(self._all(found.order_by(order).limit(limit)))
+        asked: Select[Any] = select(sequence, RAW).where(*_conditions(wanted)).order_by(order)
+        events: list[tuple[int, Event]] = []
+        is_more = True
+        while is_more:  # once, unless there are damaged rows: a page is full or the last
+            missing = limit - len(events)
+            found = asked
+            if after:
+                found = asked.where(sequence < after if newest_first else sequence > after)
+            rows = self._all(found.limit(missing))
+            events += _events_in(rows)
+            is_more = len(rows) == missing and len(events) < limit
+            after = rows[-1].sequence if rows else after
+        return events
 
     def events_page(
         self, wanted: EventFilter, after: int, limit: int, most: int
@@ -51,12 +68,13 @@ class RecordReads(Rows):
             return found, found[-1][0] if len(found) == limit else 0
         # A subquery with a bound is read as it is: no condition is moved into it.
         near = _newest(after).with_only_columns(t.events).limit(most).subquery()
-        fitting = select(near.c.sequence, near.c.record).where(*_conditions(wanted, near.c))
-        found = _numbered(self._all(fitting.order_by(near.c.sequence.desc()).limit(limit)))
-        if len(found) == limit:
-            return found, found[-1][0]
+        raw = cast(near.c.record, LargeBinary).label("raw")
+        fitting = select(near.c.sequence, raw).where(*_conditions(wanted, near.c))
+        rows = self._all(fitting.order_by(near.c.sequence.desc()).limit(limit))
+        if len(rows) == limit:
+            return _events_in(rows), rows[-1].sequence
         last = self._first(_newest(after).offset(most - 1).limit(1))
-        return found, last.sequence if last is not None else 0
+        return _events_in(rows), last.sequence if last is not None else 0
 
 
 class RecordWrites(RecordReads):
@@ -82,8 +100,9 @@ def _newest(after: int) -> Select[Any]:
     return older.where(sequence < after) if after else older
 
 
-def _numbered(rows: Sequence[Row[Any]]) -> list[tuple[int, Event]]:
-    return [(row.sequence, event_of(row.record)) for row in rows]
+def _events_in(rows: Sequence[Row[Any]]) -> list[tuple[int, Event]]:
+    """Damaged ones are left out."""
+    return [(row.sequence, event) for row in rows if (event := _event_in(row.raw))]
 
 
 def _conditions(wanted: EventFilter, events: Any = t.events.c) -> list[ColumnElement[bool]]:  # noqa: ANN401  # reason: columns, of the table or of a subquery
@@ -122,6 +141,39 @@ def _of_kinds(kinds: Sequence[str], column: ColumnElement[str]) -> ColumnElement
 def _at_or_below(key: str, column: ColumnElement[str]) -> ColumnElement[bool]:
     """The resource itself, or one whose id goes on after a slash; never ``web-1`` for ``web``."""
     return or_(column == key, and_(column > f"{key}/", column < f"{key}{_AFTER_SLASH}"))
+
+
+def _no_json(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        _no_json(text)
+    return value
+
+
+# What Python reads beyond JSON has no canonical form, and would end what writes it.
+_DECODER = json.JSONDecoder(parse_float=_number, parse_constant=_no_json)
+
+
+def record_of(raw: bytes | None) -> dict[str, Any]:
+    """An event as it was written; empty when it cannot be read."""
+    try:
+        record = _DECODER.decode((raw or b"").decode())
+    except (ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _event_in(raw: bytes | None) -> Event | None:
+    """None: it is no event, or none any more."""
+    record = record_of(raw)
+    try:
+        return event_of(record) if has_form(record) else None
+    except (InvalidInput, KeyError, TypeError, ValueError):
+        return None
 
 
 def event_of(record: dict[str, Any]) -> Event:

@@ -149,7 +149,7 @@ async def revoke(call: CurrentCall, request_id: str, body: RevokeBody | None = N
     _check_request_id(request_id)
     wanted = body or RevokeBody()
 
-    def work(tx: Transaction, act: Act) -> RequestView | None:
+    def work(tx: Transaction, act: Act) -> datetime:
         requests.revoke(
             tx,
             act,
@@ -158,9 +158,12 @@ async def revoke(call: CurrentCall, request_id: str, body: RevokeBody | None = N
             kills_sessions=wanted.kill or False,
             subject=call.subject,
         )
-        return view_request(tx, request_id.lower(), act.now)
+        return act.now
 
-    return _answer(await call.perform(work), request_id)
+    now = await call.perform(work)
+    # Looked at when it is on disk: what cannot be shown must not undo the revocation.
+    view = await call.look(lambda reader: view_request(reader, request_id.lower(), now))
+    return _answer(view, request_id)
 
 
 @router.post(f"{REQUEST}/extend")

@@ -1,0 +1,28 @@
+"""Messages in the form of events that stand in no record: what a reader of it is told beside it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from bascule.domain.chain import Link
+from bascule.domain.events import SYSTEM
+from bascule.domain.times import format_utc
+
+GAP, TEST = "RecordGap", "SinkTest"  # kinds
+DAMAGED = "these events were damaged in the database and cannot be read"
+
+
+def message(kind: str, message_id: str, position: int, data: dict[str, Any], at: datetime) -> Link:
+    """One message; it has no hash."""
+    record = {
+        "id": message_id,
+        "at": format_utc(at),
+        "kind": kind,
+        "actor": asdict(SYSTEM),
+        "resourceId": "",
+        "correlationId": "",
+        "data": data,
+    }
+    return Link(position, record, "")
