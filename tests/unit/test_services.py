@@ -390,6 +390,7 @@ def test_an_extension_does_not_shorten(world: World) -> None:
 def test_a_shorter_maximum_cuts_to_start_plus_maximum(world: World) -> None:
     world.put(rules(world.web, 22))
     grant = world.granted(world.web, seconds=7200)
+    world.report(world.web, grant.id)
     world.clock.pass_time(60)
     world.put(rules(world.web, 22, longest=timedelta(minutes=10)))
     (lease,) = state(world, world.web).leases
@@ -573,6 +574,18 @@ def test_what_did_not_open_in_a_minute_never_opens(world: World) -> None:
     world.report(machine, grant.id)
     assert world.grant(grant).state is GrantState.FAILED
     assert state(world, machine).leases == ()
+
+
+def test_what_did_not_open_in_a_minute_is_leased_no_more_before_any_sweep(world: World) -> None:
+    """While nothing can be written no sweep withdraws it, and to read its state takes no write."""
+    world.put(rules(world.web, 22))
+    grant = world.granted(world.web)
+    world.clock.pass_time(59)
+    (lease,) = state(world, world.web).leases
+    assert lease.grant_id == grant.id
+    world.clock.pass_time(1)
+    assert state(world, world.web).leases == ()
+    assert world.grant(grant).state is GrantState.OPENING
 
 
 def test_a_clock_set_back_gives_what_never_opened_no_more_time(world: World) -> None:
