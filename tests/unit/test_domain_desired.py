@@ -171,6 +171,7 @@ def test_a_clock_set_back_names_nothing_that_a_point_would_refuse() -> None:
     extended = replace(
         grant(span=72 * HOUR),
         state=GrantState.OPEN,
+        max_duration=48 * HOUR,
         started_at=NOW - 24 * HOUR,
         extension=3,
     )
@@ -178,6 +179,14 @@ def test_a_clock_set_back_names_nothing_that_a_point_would_refuse() -> None:
     made = desired_state("uid-web", 1, SHUT, {}, [extended], NOW, [killed])
     assert [each.remaining for each in made.leases] == [MAXIMUM_DURATION]
     assert [each.remaining for each in made.cuts] == [CUT_FOR]
+
+
+def test_a_clock_set_back_lengthens_no_extension() -> None:
+    """Extended by three hours at most, two hours ago by a clock that now says an hour ago: a
+    point that had not heard of it is told three, not four."""
+    extended = replace(grant(span=4 * HOUR), state=GrantState.OPEN, started_at=NOW - HOUR)
+    (told,) = desired_state("uid-web", 1, SHUT, {}, [replace(extended, extension=1)], NOW).leases
+    assert told.remaining == 3 * HOUR
 
 
 def test_a_server_that_ended_too_much_cuts_every_source(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,7 +107,7 @@ def desired_state(
     ``cut_grants`` are those whose connections somebody had cut, at their end or long after
     it; they are named for CUT_FOR from that act, and whole until the point has reported the
     generation that carries it: ``heard`` is the highest that it has.
-    A clock that went back leases nothing for longer than was granted (EDGES A8), nor
+    A clock that went back leases nothing for longer than was granted at most (EDGES A8), nor
     anything for longer than a grant can last or a cut does: a point would refuse it.
     """
     leases = tuple(
@@ -131,7 +131,7 @@ def _remaining(grant: Grant, now: datetime) -> timedelta:
     if due_at(grant, now) <= now:
         return timedelta(0)
     left = grant.ends_at - max(now, grant.started_at)
-    return min(left, MAXIMUM_DURATION)
+    return min(left, grant.max_duration, MAXIMUM_DURATION)
 
 
 def _cut_remaining(grant: Grant, now: datetime, heard: int) -> timedelta:
