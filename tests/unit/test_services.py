@@ -96,6 +96,19 @@ def test_deleting_a_policy_opens_what_it_alone_names(world: World) -> None:
     assert set(state(world, world.web).released) == {PortKey(TransportProtocol.TCP, 3389)}
 
 
+def test_deleting_a_policy_leaves_what_the_others_say_of_a_port(world: World) -> None:
+    """What it alone had killed is kept from then on, and nothing of it opens meanwhile."""
+    world.put(rules(world.web, 22, on_expiry=OnExpiry.KILL))
+    world.put(rules(world.web, 22), name="other")
+    before = state(world, world.web)
+    world.do(lambda tx, act: policies.delete_policy(tx, act, ANNA, world.policy_id()))
+    after = state(world, world.web)
+    assert before.closed == {ClosedPort(SSH, OnExpiry.KILL)}
+    assert after.closed == {ClosedPort(SSH, OnExpiry.KEEP)}
+    assert after.generation > before.generation
+    assert not {"PortLeftPolicies", "PortReleased"} & set(world.kinds())
+
+
 def test_deleting_a_policy_does_not_open_what_it_once_named(world: World) -> None:
     """Only what it names at that moment opens."""
     world.put(rules(world.web, 22))
