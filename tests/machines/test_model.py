@@ -393,8 +393,9 @@ class AccessMachine(RuleBasedStateMachine):
         state = desired_state(
             UID, self.generation, self.closed, self.released, self.grants.values(), self.now
         )
+        told = {lease.grant_id for lease in state.leases}
         for grant in self.live():
-            if grant.state.value == "opening":
+            if grant.state.value == "opening" and grant.id in told:
                 self.grants[grant.id] = confirm_open(grant)
         return state
 

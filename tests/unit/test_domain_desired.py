@@ -33,7 +33,7 @@ from bascule.domain.desired import (
     not_let_go_yet,
     rule_set,
 )
-from bascule.domain.grant import Grant, GrantState
+from bascule.domain.grant import OPENING_PATIENCE, Grant, GrantState
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import EVERY_IPV4, EVERY_IPV6, AddressPrefix, PortKey
 from bascule.domain.policy import MAXIMUM_DURATION
@@ -55,6 +55,11 @@ SHUT = frozenset({ClosedPort(SSH)})
 T = 100.0
 ALICE = OpeningKey(ALICE_HOST[0].networks[0], SSH)
 BOB = OpeningKey(BOB_HOST[0].networks[0], SSH)
+
+
+def started(ago: timedelta) -> Grant:
+    """For an hour, and not open yet."""
+    return replace(grant(span=HOUR - ago), started_at=NOW - ago)
 
 
 def lease(
@@ -102,6 +107,14 @@ def stale(held: Held, told: DesiredState, at: float = T) -> Held:
         (replace(grant(), state=GrantState.FAILED), []),
         (replace(grant(), state=GrantState.CLOSED), []),
         (grant(uid="uid-db"), []),
+        # Nor is what did not open within a minute, though nobody could write that down yet.
+        (started(OPENING_PATIENCE - SHORTEST), [HOUR - OPENING_PATIENCE + SHORTEST]),
+        (started(OPENING_PATIENCE), []),
+        (replace(started(OPENING_PATIENCE), state=GrantState.OPEN), [HOUR - OPENING_PATIENCE]),
+        # A clock that went back gives it no more time, and what is open no more than was granted.
+        (started(-OPENING_PATIENCE), [HOUR]),
+        (started(-OPENING_PATIENCE - SHORTEST), []),
+        (replace(started(-HOUR), state=GrantState.OPEN), [HOUR]),
     ],
 )
 def test_which_grants_are_leased(given: Grant, told: list[timedelta]) -> None:
@@ -155,11 +168,25 @@ def test_a_cut_is_named_whole_until_its_point_has_heard_of_it(
 
 def test_a_clock_set_back_names_nothing_that_a_point_would_refuse() -> None:
     """A day of a lease that was extended over days, two minutes of a cut: no more is told."""
-    extended = replace(grant(span=72 * HOUR), started_at=NOW - 24 * HOUR, extension=3)
+    extended = replace(
+        grant(span=72 * HOUR),
+        state=GrantState.OPEN,
+        max_duration=48 * HOUR,
+        started_at=NOW - 24 * HOUR,
+        extension=3,
+    )
     killed = replace(grant("k"), state=GrantState.CLOSED, cut_at=NOW + 48 * HOUR)
     made = desired_state("uid-web", 1, SHUT, {}, [extended], NOW, [killed])
     assert [each.remaining for each in made.leases] == [MAXIMUM_DURATION]
     assert [each.remaining for each in made.cuts] == [CUT_FOR]
+
+
+def test_a_clock_set_back_lengthens_no_extension() -> None:
+    """Extended by three hours at most, two hours ago by a clock that now says an hour ago: a
+    point that had not heard of it is told three, not four."""
+    extended = replace(grant(span=4 * HOUR), state=GrantState.OPEN, started_at=NOW - HOUR)
+    (told,) = desired_state("uid-web", 1, SHUT, {}, [replace(extended, extension=1)], NOW).leases
+    assert told.remaining == 3 * HOUR
 
 
 def test_a_server_that_ended_too_much_cuts_every_source(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,19 @@ def test_deleting_a_policy_opens_what_it_alone_names(world: World) -> None:
     assert set(state(world, world.web).released) == {PortKey(TransportProtocol.TCP, 3389)}
 
 
+def test_deleting_a_policy_leaves_what_the_others_say_of_a_port(world: World) -> None:
+    """What it alone had killed is kept from then on, and nothing of it opens meanwhile."""
+    world.put(rules(world.web, 22, on_expiry=OnExpiry.KILL))
+    world.put(rules(world.web, 22), name="other")
+    before = state(world, world.web)
+    world.do(lambda tx, act: policies.delete_policy(tx, act, ANNA, world.policy_id()))
+    after = state(world, world.web)
+    assert before.closed == {ClosedPort(SSH, OnExpiry.KILL)}
+    assert after.closed == {ClosedPort(SSH, OnExpiry.KEEP)}
+    assert after.generation > before.generation
+    assert not {"PortLeftPolicies", "PortReleased"} & set(world.kinds())
+
+
 def test_deleting_a_policy_does_not_open_what_it_once_named(world: World) -> None:
     """Only what it names at that moment opens."""
     world.put(rules(world.web, 22))
@@ -390,6 +403,7 @@ def test_an_extension_does_not_shorten(world: World) -> None:
 def test_a_shorter_maximum_cuts_to_start_plus_maximum(world: World) -> None:
     world.put(rules(world.web, 22))
     grant = world.granted(world.web, seconds=7200)
+    world.report(world.web, grant.id)
     world.clock.pass_time(60)
     world.put(rules(world.web, 22, longest=timedelta(minutes=10)))
     (lease,) = state(world, world.web).leases
@@ -573,6 +587,18 @@ def test_what_did_not_open_in_a_minute_never_opens(world: World) -> None:
     world.report(machine, grant.id)
     assert world.grant(grant).state is GrantState.FAILED
     assert state(world, machine).leases == ()
+
+
+def test_what_did_not_open_in_a_minute_is_leased_no_more_before_any_sweep(world: World) -> None:
+    """While nothing can be written no sweep withdraws it, and to read its state takes no write."""
+    world.put(rules(world.web, 22))
+    grant = world.granted(world.web)
+    world.clock.pass_time(59)
+    (lease,) = state(world, world.web).leases
+    assert lease.grant_id == grant.id
+    world.clock.pass_time(1)
+    assert state(world, world.web).leases == ()
+    assert world.grant(grant).state is GrantState.OPENING
 
 
 def test_a_clock_set_back_gives_what_never_opened_no_more_time(world: World) -> None:

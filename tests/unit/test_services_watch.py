@@ -14,6 +14,7 @@ from bascule.domain.access import PrincipalKind
 from bascule.domain.grant import GrantState
 from bascule.domain.principals import Group, Membership
 from bascule.interfaces import Transaction
+from bascule.services import sweep as sweeping
 from bascule.services import watch as watching
 from bascule.services.act import Act, new_id
 from bascule.services.watch import watch
@@ -84,10 +85,26 @@ def test_a_damaged_membership_keeps_no_grant_from_its_end(world: Watched) -> Non
     assert "MembershipEnded" in world.kinds()
 
 
-def test_a_damaged_grant_keeps_no_membership_from_its_end(world: Watched) -> None:
-    world.damage("UPDATE grants SET on_expiry = 'nonsense'")
+def test_grants_that_do_not_end_keep_no_membership_from_its_end(
+    world: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end_due(_: Transaction, __: Act) -> int:
+        raise RuntimeError("a fault of ours")
+
+    for module in (sweeping, watching):
+        monkeypatch.setattr(module, "SWEEPS", (end_due, *sweeping.SWEEPS[1:]))
     world.clock.pass_time(601)
     assert {"all", "end_due"} <= set(world.watched())
+    assert "MembershipEnded" in world.kinds()
+
+
+def test_a_damaged_grant_keeps_no_other_from_its_end(world: Watched) -> None:
+    """It is left out: no part of the sweep fails for it."""
+    world.granted(world.web, source="192.0.2.7")
+    world.damage("UPDATE grants SET on_expiry = 'nonsense' WHERE state = 'opening'")
+    world.clock.pass_time(601)
+    assert world.watched() == []
+    assert world.has_expired()
     assert "MembershipEnded" in world.kinds()
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bascule.domain.decide import MAXIMUM_OPENINGS_PER_MACHINE
-from bascule.domain.grant import Grant, opening_count
+from bascule.domain.grant import Grant, due_at, opening_count
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import EVERY_IPV4, EVERY_IPV6, AddressPrefix, Network, PortKey
 from bascule.domain.policy import MAXIMUM_DURATION
@@ -102,23 +102,19 @@ def desired_state(
 ) -> DesiredState:
     """The state to tell a machine's enforcement point at ``now``.
 
-    ``grants`` may hold any of the machine's; only live ones with time left are leased.
+    ``grants`` may hold any of the machine's; only live ones with time left are leased, and none
+    that did not open in time: a sweep withdraws it, but may come later than who asks here.
     ``cut_grants`` are those whose connections somebody had cut, at their end or long after
     it; they are named for CUT_FOR from that act, and whole until the point has reported the
     generation that carries it: ``heard`` is the highest that it has.
-    A clock that went back leases nothing for longer than was granted (EDGES A8), nor
+    A clock that went back leases nothing for longer than was granted at most (EDGES A8), nor
     anything for longer than a grant can last or a cut does: a point would refuse it.
     """
     leases = tuple(
-        Lease(
-            grant.id,
-            grant.port_keys,
-            grant.sources,
-            min(grant.ends_at - max(now, grant.started_at), MAXIMUM_DURATION),
-            grant.extension,
-        )
+        Lease(grant.id, grant.port_keys, grant.sources, remaining, grant.extension)
         for grant in grants
-        if grant.is_live and grant.machine_uid == machine_uid and grant.ends_at - now >= SHORTEST
+        if grant.is_live and grant.machine_uid == machine_uid
+        if (remaining := _remaining(grant, now)) >= SHORTEST
     )
     cuts = tuple(
         Cut(grant.id, grant.port_keys, grant.sources, remaining)
@@ -129,6 +125,13 @@ def desired_state(
     still_shut = {each.port for each in shut}
     let_go = {port: since for port, since in released.items() if port not in still_shut}
     return DesiredState(machine_uid, generation, shut, let_go, leases, _bounded(cuts))
+
+
+def _remaining(grant: Grant, now: datetime) -> timedelta:
+    if due_at(grant, now) <= now:
+        return timedelta(0)
+    left = grant.ends_at - max(now, grant.started_at)
+    return min(left, grant.max_duration, MAXIMUM_DURATION)
 
 
 def _cut_remaining(grant: Grant, now: datetime, heard: int) -> timedelta:

@@ -155,6 +155,19 @@ def fail(grant: Grant, why: str, now: datetime) -> Grant:
     return move(grant, GrantState.FAILED, reason=StatusReason.EXPIRED, ended_at=now, failure=why)
 
 
+def due_at(grant: Grant, now: datetime) -> datetime:
+    """From when on time has ended a live grant: its end, or that of the patience with its opening.
+
+    A clock that went back gives what never opened no more time: it would open when nobody
+    waits for it any more.
+    """
+    if grant.state is not GrantState.OPENING:
+        return grant.ends_at
+    if now < grant.started_at - OPENING_PATIENCE:
+        return now
+    return min(grant.ends_at, grant.started_at + OPENING_PATIENCE)
+
+
 def cut_to(grant: Grant, ends_at: datetime, ends_at_text: str) -> Grant:
     """Shorten a live grant; an end that is not earlier changes nothing."""
     if ends_at >= grant.ends_at:

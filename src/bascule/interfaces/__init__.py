@@ -265,6 +265,9 @@ class Reader(
         """
         ...
 
+    # Of grants, each list leaves out what cannot be read any more, and logs it: a row that
+    # somebody damaged stops no other.
+
     def grants_of(self, request_ids: Sequence[str]) -> Sequence[Grant]:
         """All grants of these requests, in the order they were added."""
         ...

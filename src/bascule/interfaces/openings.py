@@ -50,7 +50,9 @@ class OpeningReads(Protocol):
     def open_grants(
         self, wanted: OpenFilter, after: OpenPlace | None = None, limit: int = 1000
     ) -> Sequence[tuple[OpenPlace, Grant]]:
-        """In the order of ``wanted``; ``after`` is the place of the last of the page before."""
+        """In the order of ``wanted``; ``after`` is the place of the last of the page before. What
+        cannot be read is left out, and fewer than ``limit`` are all that there are.
+        """
         ...
 
     def open_counts(self, wanted: OpenFilter) -> Mapping[str, int]:

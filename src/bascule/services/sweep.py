@@ -11,11 +11,11 @@ from datetime import datetime
 
 from bascule.domain.events import AgentWentSilent, GrantFailed, GrantShortened, fact_name
 from bascule.domain.grant import (
-    OPENING_PATIENCE,
     SILENCE_BOUND,
     Grant,
     GrantState,
     StatusReason,
+    due_at,
     fail,
 )
 from bascule.domain.ids import ResourceId
@@ -30,20 +30,9 @@ from bascule.services.timeline import end_overdue
 
 def next_due(tx: Reader, now: datetime) -> datetime | None:
     """The earliest moment at which ``sweep`` would have something to do."""
-    ends = [_due_at(grant, now) for grant in tx.live_grants()]
+    ends = [due_at(grant, now) for grant in tx.live_grants()]
     others = (tx.next_membership_end(), tx.next_overdue())
     return min([*ends, *(each for each in others if each is not None)], default=None)
-
-
-def _due_at(grant: Grant, now: datetime) -> datetime:
-    """A clock that went back gives what never opened no more time: it would open when nobody
-    waits for it any more.
-    """
-    if grant.state is not GrantState.OPENING:
-        return grant.ends_at
-    if now < grant.started_at - OPENING_PATIENCE:
-        return now
-    return min(grant.ends_at, grant.started_at + OPENING_PATIENCE)
 
 
 def sweep(tx: Transaction, act: Act) -> int:
@@ -55,7 +44,7 @@ def sweep(tx: Transaction, act: Act) -> int:
 
 def end_due(tx: Transaction, act: Act) -> int:
     """End the grants that are over and withdraw those that never opened; how many."""
-    due = [grant for grant in tx.live_grants() if _due_at(grant, act.now) <= act.now]
+    due = [grant for grant in tx.live_grants() if due_at(grant, act.now) <= act.now]
     end_grants(
         tx,
         act,

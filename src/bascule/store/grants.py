@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, bindparam, exists, select, update
+from sqlalchemy import Row, Select, bindparam, exists, select, update
 
 from bascule.domain.grant import Grant, GrantState, StatusReason
 from bascule.domain.machine import OnExpiry
@@ -19,9 +20,10 @@ from bascule.domain.policy import RuleProtocol
 from bascule.errors import Conflict, NotFound
 from bascule.store import tables as t
 from bascule.store.listed import Listed
-from bascule.store.rows import Rows, prefixes, resource_id, slices
+from bascule.store.rows import Parameters, Rows, log, prefixes, resource_id, slices
 
 Values = dict[str, Any]
+_Placed = tuple[int, Grant]  # by the order of adding
 
 _UNSETTLED = (GrantState.OPENING, GrantState.OPEN, GrantState.CLOSING)
 _BY_END = (t.grants.c.ends_at, t.grants.c.sequence)
@@ -99,50 +101,78 @@ _CHANGE = _HERE.values({name: bindparam(name) for name in _MOVABLE})
 _MOVE = _HERE.values({name: bindparam(name) for name in (*_MOVABLE, "previous_state")})
 
 
-class GrantReads(Rows):
+class GrantRows(Rows):
+    __slots__ = ()
+
+    def _grants(self, statement: Select[Any], parameters: Parameters = None) -> list[_Placed]:
+        """Each with its place in the order of adding. What cannot be read is left out and logged:
+        it stops no other, is leased no more, and so its point shuts it.
+        """
+        found, wrong = self._readable(
+            statement, parameters, lambda row: (row.sequence, grant_of_row(row))
+        )
+        if wrong:
+            known = {grant.id for _, grant in found}
+            rows = self._all(statement.with_only_columns(t.grants.c.id), parameters)
+            left_out = [row.id for row in rows if row.id not in known]
+            for grant_id, error in zip(left_out, wrong, strict=False):
+                _say_left_out(grant_id, str(error))
+        return found
+
+
+@lru_cache(maxsize=1024)
+def _say_left_out(grant_id: str, why: str) -> None:
+    """Once each: what lives is read at every sweep and every call."""
+    log.error(
+        "a grant cannot be read and is left out",
+        grant=grant_id,
+        why=why,
+        next="It opens nothing meanwhile. Mend its row in the database.",
+    )
+
+
+class GrantReads(GrantRows):
     __slots__ = ()
 
     def grants_of(self, request_ids: Sequence[str]) -> Sequence[Grant]:
-        rows = [r for some in slices(request_ids) for r in self._all(_OF_REQUESTS, {"ids": some})]
-        rows.sort(key=lambda row: row.sequence)
-        return [grant_of_row(row) for row in rows]
+        found = self._sliced(_OF_REQUESTS, "ids", request_ids)
+        found.sort(key=lambda each: each[0])
+        return [grant for _, grant in found]
 
     def live_grants(self, machine_uids: Sequence[str] | None = None) -> Sequence[Grant]:
         if machine_uids is None:
-            return [grant_of_row(row) for row in self._all(_ALL_LIVE)]
-        rows = [r for some in slices(machine_uids) for r in self._all(_LIVE, {"uids": some})]
-        rows.sort(key=lambda row: (row.ends_at, row.sequence))
-        return [grant_of_row(row) for row in rows]
+            return [grant for _, grant in self._grants(_ALL_LIVE)]
+        return _by_end(self._sliced(_LIVE, "uids", machine_uids))
 
     def live_grants_of(self, requestor_ids: Collection[str]) -> Sequence[Grant]:
-        wanted = sorted(set(requestor_ids))
-        rows = [r for some in slices(wanted) for r in self._all(_LIVE_OF, {"ids": some})]
-        rows.sort(key=lambda row: (row.ends_at, row.sequence))
-        return [grant_of_row(row) for row in rows]
+        return _by_end(self._sliced(_LIVE_OF, "ids", sorted(set(requestor_ids))))
 
     def unsettled_grants(self, machine_uid: str) -> Sequence[Grant]:
         """In the order they were added."""
-        return [grant_of_row(row) for row in self._all(_UNSETTLED_OF, {"uid": machine_uid})]
+        return [grant for _, grant in self._grants(_UNSETTLED_OF, {"uid": machine_uid})]
 
     def unsettled_grants_at(self, machine_uids: Sequence[str]) -> Sequence[Grant]:
-        rows = [
-            r for some in slices(machine_uids) for r in self._all(_UNSETTLED_AT, {"uids": some})
-        ]
-        rows.sort(key=lambda row: (row.ends_at, row.sequence))
-        return [grant_of_row(row) for row in rows]
+        return _by_end(self._sliced(_UNSETTLED_AT, "uids", machine_uids))
 
     def grants_in_force(self, machine_uids: Sequence[str]) -> Sequence[Grant]:
         """In the order they were added, a slice of machines after the other."""
-        rows = [r for some in slices(machine_uids) for r in self._all(_IN_FORCE, {"uids": some})]
-        return [grant_of_row(row) for row in rows]
+        return [grant for _, grant in self._sliced(_IN_FORCE, "uids", machine_uids)]
 
     def orphaned_grants(self) -> Sequence[Grant]:
-        return [grant_of_row(row) for row in self._all(_ORPHANED)]
+        return [grant for _, grant in self._grants(_ORPHANED)]
 
     def cut_grants(self, machine_uid: str, since: datetime, beyond: int = -1) -> Sequence[Grant]:
         """In the order they were added."""
         wanted = {"uid": machine_uid, "since": since, "beyond": beyond}
-        return [grant_of_row(row) for row in self._all(_CUT_OF, wanted)]
+        return [grant for _, grant in self._grants(_CUT_OF, wanted)]
+
+    def _sliced(self, statement: Select[Any], name: str, values: Sequence[str]) -> list[_Placed]:
+        return [each for some in slices(values) for each in self._grants(statement, {name: some})]
+
+
+def _by_end(found: list[_Placed]) -> list[Grant]:
+    found.sort(key=lambda each: (each[1].ends_at, each[0]))
+    return [grant for _, grant in found]
 
 
 class GrantWrites(GrantReads, Listed):

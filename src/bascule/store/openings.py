@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Row, Select, func, or_, select, tuple_
+from sqlalchemy import Column, ColumnElement, Select, func, or_, select, tuple_
 
 from bascule.domain.grant import Grant
 from bascule.interfaces.openings import OpenFilter, OpenOrder, OpenPlace
 from bascule.store import tables as t
-from bascule.store.grants import grant_of_row
-from bascule.store.rows import Rows, slices
+from bascule.store.grants import GrantRows
+from bascule.store.rows import slices
 from bascule.store.tables.listing import listed_machines as listed
 from bascule.store.within import clauses_within
 
@@ -26,7 +26,7 @@ _ORDERS: Mapping[OpenOrder, tuple[Column[Any], Column[Any]]] = {
 _AT_MACHINES = t.grants.join(listed, listed.c.machine_uid == t.grants.c.machine_uid)
 
 
-class OpeningReads(Rows):
+class OpeningReads(GrantRows):
     __slots__ = ()
 
     def open_grants(
@@ -44,12 +44,17 @@ class OpeningReads(Rows):
         places_of = {
             row.sequence: OpenPlace(row.name, row.whose, row.ends_at, row.sequence) for row in rows
         }
-        grants = {row.sequence: grant_of_row(row) for row in self._whole_rows(list(places_of))}
-        return [(place, grants[sequence]) for sequence, place in places_of.items()]
+        grants = dict(self._whole_rows(list(places_of)))
+        page = [(place, grants[each]) for each, place in places_of.items() if each in grants]
+        if len(rows) < limit or len(page) == limit:
+            return page
+        # Some cannot be read: a page that ended early would be taken for the last.
+        last = places_of[rows[-1].sequence]
+        return [*page, *self.open_grants(wanted, last, limit - len(page))]
 
-    def _whole_rows(self, sequences: Sequence[int]) -> Iterable[Row[Any]]:
+    def _whole_rows(self, sequences: Sequence[int]) -> Iterable[tuple[int, Grant]]:
         for some in slices(sequences):
-            yield from self._all(select(t.grants).where(t.grants.c.sequence.in_(some)))
+            yield from self._grants(select(t.grants).where(t.grants.c.sequence.in_(some)))
 
     def open_counts(self, wanted: OpenFilter) -> Mapping[str, int]:
         _, of = _ORDERS[wanted.order]

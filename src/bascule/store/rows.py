@@ -8,7 +8,7 @@ InvalidInput. A statement that is itself wrong is a bug of ours and stays as it 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NoReturn, TypeVar
 
@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import AddressPrefix
-from bascule.errors import Conflict, InvalidInput, Unavailable
+from bascule.errors import BasculeError, Conflict, InvalidInput, Unavailable
 
 log = structlog.get_logger("bascule.store")
 
@@ -27,6 +27,8 @@ T = TypeVar("T")
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
 FAILURES = (DBAPIError, sqlite3.Error, UnicodeEncodeError, OverflowError)
+# What a row raises that says what none of ours does: somebody wrote it by hand.
+_UNREADABLE = (BasculeError, ValueError, TypeError, AttributeError, OverflowError)
 _SLICE = 500  # values of one IN (...): far below every database's bound on parameters
 _NOTHING_CHANGED = "Nothing was changed."
 # By the beginning of SQLite's name for the failure: what it is, and what to do.
@@ -134,6 +136,27 @@ class Rows:
     def _all(self, statement: Executable, parameters: Parameters = None) -> Sequence[Row[Any]]:
         try:
             return self._connection.execute(statement, parameters).all()
+        except FAILURES as error:
+            raise_translated(error, "read")
+
+    def _readable(
+        self, statement: Executable, parameters: Parameters, read: Callable[[Row[Any]], T]
+    ) -> tuple[list[T], list[Exception]]:
+        """What ``read`` makes of the rows, and what is wrong with each of which it makes nothing.
+
+        Row by row: fetched together, one column that cannot be read would fail them all.
+        """
+        made: list[T] = []
+        wrong: list[Exception] = []
+        try:
+            found = self._connection.execute(statement, parameters)
+            while True:
+                try:
+                    if (row := found.fetchone()) is None:
+                        return made, wrong
+                    made.append(read(row))
+                except _UNREADABLE as error:
+                    wrong.append(error)
         except FAILURES as error:
             raise_translated(error, "read")
 
