@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +18,7 @@ from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import PortRule, RuleProtocol
 from bascule.portal.words import all_words
 from bascule.services.act import ServerPlace
-from tests.portal.test_jit import configure, enrolled, opened
+from tests.portal.test_jit import configure, enrolled, opened, request
 from tests.portal.visiting import Person, owner, somebody, text_of
 from tests.wire.house import House
 
@@ -294,10 +294,41 @@ def test_removing_says_what_it_opens_and_does_that(house: House) -> None:
     assert "Open for everybody 22/TCP on web-1" in text
     assert "Live access that is revoked 22/TCP on web-1: administrator" in text
     assert [rule.number for rule in rules(house, "web-1")] == [22]
-    answer = olga.send("/portal/jit/remove", {"machine": house.machine("web-1")})
+    answer = olga.send("/portal/jit/remove", removal(house, olga.page(path)))
     assert answer.headers["location"] == "/portal/jit?notice=jit_page_removed"
     assert rules(house, "web-1") == ()
     assert "PortReleased" in house.events("PortReleased")
+
+
+def removal(house: House, page: str) -> Fields:
+    (seen,) = _SEEN.findall(page)
+    return {"machine": house.machine("web-1"), "seen": seen}
+
+
+def test_removing_opens_and_ends_nothing_that_was_not_shown(house: House) -> None:
+    """A port that was added since stays shut, and a grant that began since lives."""
+    enrolled(house, "web-1")
+    configure(house, "web-1", 22)
+    olga, path = owner(house), f"/portal/jit/remove?machine={quote(house.machine('web-1'))}"
+    shown = removal(house, olga.page(path))
+    changes: Sequence[tuple[Callable[[], object], str]] = (
+        (lambda: configure(house, "web-1", 22, 3389), "3389/TCP on web-1"),
+        (lambda: request(house, "web-1"), "revoked 22/TCP on web-1: administrator"),
+    )
+    for change, told in changes:
+        change()
+        answer = olga.send("/portal/jit/remove", shown)
+        assert answer.status_code == 409
+        assert "has changed since it was shown; nothing was done" in text_of(answer.text)
+        assert told in text_of(answer.text)
+        assert house.events("PortReleased") == house.events("GrantEnded") == []
+        assert [rule.number for rule in rules(house, "web-1")] == [22, 3389]
+        shown = removal(house, answer.text)
+    blind = {"machine": house.machine("web-1")}
+    assert olga.send("/portal/jit/remove", blind).status_code == 409
+    assert olga.send("/portal/jit/remove", shown).status_code == 303
+    assert rules(house, "web-1") == ()
+    assert (len(house.events("PortReleased")), len(house.events("GrantEnded"))) == (2, 1)
 
 
 def test_a_machine_of_two_policies_is_edited_in_the_one_that_is_meant(house: House) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.sockets  # *My IP* asks this host whether an address is
 WEB = "/portal/machines/default/web-1"
 STRANGER = "198.51.100.66"
 SEE = (MACHINE_READ, POLICY_READ)
+_FORM = re.compile(r"<form\b.*?</form>", re.DOTALL)
+_HIDDEN = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
 
 
 class Town(House):
@@ -232,7 +235,7 @@ def test_who_may_not_write_enables_and_releases_nothing(
     town.set_rules(port_rule(8080))
     town.set_rules()
     assert town.ports() == {"shut": ["8080"], "unnamed": ["8080"]}
-    for fields in ({"port": "8080/tcp"}, {"all": "1"}):
+    for fields in ({"port": "8080/tcp"}, {"port": ["8080/tcp", "22/tcp"]}):
         assert person.send(f"{WEB}/configuration/release", fields).status_code == 403
     assert town.ports()["shut"] == ["8080"]
 
@@ -266,11 +269,25 @@ def test_ports_in_no_policy_are_listed_and_released(town: Town) -> None:
     assert town.ports() == {"shut": ["22", "9090"], "unnamed": ["9090"]}
     refused = anna.send(f"{WEB}/configuration/release", {"port": "22/tcp"})
     assert refused.status_code == 409, "a policy names it"
-    for bad in ({}, {"port": "22"}, {"port": "0/tcp"}, {"port": "22/icmp"}):
+    for bad in ({}, {"port": "22"}, {"port": "0/tcp"}, {"port": "22/icmp"}, {"all": "1"}):
         assert anna.send(f"{WEB}/configuration/release", bad).status_code == 400, bad
-    assert anna.send(f"{WEB}/configuration/release", {"all": "1"}).status_code == 303
+    assert anna.send(f"{WEB}/configuration/release", {"port": "9090/tcp"}).status_code == 303
     assert town.ports() == {"shut": ["22"], "unnamed": []}
     assert "Closed, in no policy" not in text_of(anna.page(f"{WEB}/configuration"))
+
+
+def test_all_that_are_released_are_those_that_were_shown(town: Town) -> None:
+    """Whoever takes 3389 out of the policy meanwhile left it shut, and it stays so."""
+    town.set_rules(port_rule(22), port_rule(3389), port_rule(8080), port_rule(9090))
+    town.set_rules(port_rule(22), port_rule(3389))
+    anna = owner(town)
+    html = anna.page(f"{WEB}/configuration")
+    (form,) = [each for each in _FORM.findall(html) if "Release all of them" in each]
+    assert 'name="all"' not in html
+    town.set_rules(port_rule(22))
+    ports = [value for name, value in _HIDDEN.findall(form) if name == "port"]
+    assert anna.send(f"{WEB}/configuration/release", {"port": ports}).status_code == 303
+    assert town.ports() == {"shut": ["22", "3389"], "unnamed": ["3389"]}
 
 
 def test_the_settings_are_shown_with_the_way_to_edit_them(town: Town) -> None:
@@ -293,6 +310,13 @@ def test_the_settings_are_shown_with_the_way_to_edit_them(town: Town) -> None:
 # -- connect ----------------------------------------------------------------------------------
 
 
+def click(person: Person, html: str = "", **more: str) -> Any:
+    """Send the form of *Connect* as the page shows it, or as this page did."""
+    html = html or person.page(f"{WEB}/connect")
+    shown = [dict(_HIDDEN.findall(each)) for each in _FORM.findall(html) if "my_address" in each]
+    return person.send(f"{WEB}/connect", {**(shown[0] if shown else {}), **more})
+
+
 def test_connect_offers_to_enable_then_asks_then_says_how(town: Town) -> None:
     anna = owner(town)
     page = text_of(anna.page(f"{WEB}/connect"))
@@ -302,7 +326,7 @@ def test_connect_offers_to_enable_then_asks_then_says_how(town: Town) -> None:
     town.tell()
     page = text_of(anna.page(f"{WEB}/connect"))
     assert f"Opens port 22 for {CALLER} alone" in page
-    answer = anna.send(f"{WEB}/connect")
+    answer = click(anna)
     assert answer.headers["location"] == f"{WEB}/connect?notice=access_requested"
     (grant,) = town.see(lambda r: r.live_grants([town.uid]))
     assert (grant.number, [str(each) for each in grant.sources]) == (22, [CALLER])
@@ -323,7 +347,7 @@ def test_what_is_open_for_another_or_from_elsewhere_is_not_open_for_me(town: Tow
     page = anna.page(f"{WEB}/connect")
     assert "Not open for you yet" in text_of(page)
     assert '10.0.0.5"' not in page
-    anna.send(f"{WEB}/connect")
+    assert click(anna).status_code == 303
     elsewhere = Person.__new__(Person)
     elsewhere.__dict__ |= anna.__dict__
     elsewhere.client = town.client_of(None, "203.0.113.77")
@@ -334,7 +358,7 @@ def test_what_is_open_for_another_or_from_elsewhere_is_not_open_for_me(town: Tow
 def test_remote_desktop_has_its_line_and_its_file(town: Town) -> None:
     town.set_rules(port_rule(3389))
     anna = owner(town)
-    assert anna.send(f"{WEB}/connect").status_code == 303
+    assert click(anna).status_code == 303
     (grant,) = town.see(lambda r: r.live_grants([town.uid]))
     town.tell(grant.id)
     assert 'data-copy="mstsc /v:10.0.0.5:3389"' in anna.page(f"{WEB}/connect")
@@ -347,15 +371,15 @@ def test_a_required_reason_is_asked_for(town: Town) -> None:
     town.set_rules(port_rule(22, bascule={"justificationRequired": True}))
     anna = owner(town)
     assert "<textarea" in anna.page(f"{WEB}/connect")
-    refused = anna.send(f"{WEB}/connect", {"justification": "  "})
+    refused = click(anna, justification="  ")
     assert refused.status_code == 400
     assert town.see(lambda r: r.live_grants([town.uid])) == []
-    assert anna.send(f"{WEB}/connect", {"justification": "ticket 7"}).status_code == 303
+    assert click(anna, justification="ticket 7").status_code == 303
 
 
 def test_a_policy_that_does_not_allow_my_address_refuses(town: Town) -> None:
     town.set_rules(port_rule(22, allowedSourceAddressPrefix="192.0.2.0/24"))
-    answer = owner(town).send(f"{WEB}/connect")
+    answer = click(owner(town))
     assert answer.status_code == 400
     assert town.see(lambda r: r.live_grants([town.uid])) == []
 
@@ -364,19 +388,48 @@ def test_a_policy_that_does_not_allow_my_address_refuses(town: Town) -> None:
 def test_who_may_not_ask_opens_nothing(town: Town, actions: tuple[str, ...]) -> None:
     town.set_rules(port_rule(22))
     person = somebody(town, "rita@example.com", town.machine("web-1"), *actions)
-    person.page(f"{WEB}/connect")
-    assert person.send(f"{WEB}/connect").status_code in (400, 403)
+    assert click(person).status_code in (400, 403)
+    crafted = {"my_address": CALLER, "port": "22", "longest": "PT3H"}
+    assert person.send(f"{WEB}/connect", crafted).status_code in (400, 403)
     assert town.see(lambda r: r.live_grants([town.uid])) == []
 
 
 def test_a_crafted_form_sets_neither_source_nor_time(town: Town) -> None:
     """EDGES C3: one click asks for the visitor's own address and the policy's maximum."""
     town.set_rules(port_rule(22, maxRequestAccessDuration="PT1H"))
-    fields = {"source": "*", "address": "0.0.0.0/0", "port": "3389", "span": "PT24H"}
-    assert owner(town).send(f"{WEB}/connect?source=*", fields).status_code == 303
+    olga = owner(town)
+    for bad in ({"my_address": "*"}, {"port": "3389"}, {"longest": "PT24H"}):
+        assert click(olga, **bad).status_code == 400, bad
+    assert olga.send(f"{WEB}/connect").status_code == 400, "nothing says what was shown"
+    assert town.see(lambda r: r.live_grants([town.uid])) == []
+    fields = {"source": "*", "address": "0.0.0.0/0", "span": "PT24H"}
+    assert click(olga, **fields).status_code == 303
     (grant,) = town.see(lambda r: r.live_grants([town.uid]))
     assert [str(each) for each in grant.sources] == [CALLER]
     assert (grant.ends_at - grant.started_at).total_seconds() == 3600
+
+
+def test_one_click_asks_for_what_was_shown_or_not_at_all(town: Town) -> None:
+    """The port, its time and the address: each is refused when it has become another."""
+    town.set_rules(port_rule(8080))
+    olga = owner(town)
+    shown = olga.page(f"{WEB}/connect")
+    town.set_rules(port_rule(8080), port_rule(22))
+    refused = click(olga, shown)
+    assert refused.status_code == 400
+    assert "no longer what the form showed" in text_of(refused.text)
+    assert f"Opens port 22 for {CALLER} alone" in text_of(refused.text)
+    town.set_rules(port_rule(8080, maxRequestAccessDuration="PT24H"))
+    assert click(olga, shown).status_code == 400
+    assert "n’est plus celle qu’affichait" in text_of(
+        olga.send(
+            f"{WEB}/connect",
+            {"my_address": STRANGER, "port": "8080", "longest": "P1D"},
+            **{"Accept-Language": "fr"},
+        ).text
+    )
+    assert town.see(lambda r: r.live_grants([town.uid])) == []
+    assert click(olga).status_code == 303
 
 
 # -- activity log ------------------------------------------------------------------------------

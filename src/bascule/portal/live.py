@@ -1,7 +1,8 @@
 """The stream that tells an open page that something changed: look again.
 
 Server-sent events (WHATWG HTML 9.2). It says nothing of what changed: the page fetches
-itself anew, with its own rights, and takes over its live parts. A browser that lost the
+itself anew, with its own rights, and takes over its live parts. While nothing changes it says
+that it lives, by an event: a host that lost its power ends no connection. A browser that lost the
 stream, by a restart of the server too, comes back by itself and looks once more. It ends
 with the session, and neither it nor that look is a use of it: a window that nobody sits at
 ends after two hours.
@@ -61,7 +62,7 @@ class Changes(Response):
                 await _write(send, "event: change\ndata: \n\n")
                 await asyncio.sleep(SHORTEST_PAUSE)
             else:
-                await _write(send, ": \n\n")
+                await _write(send, "event: beat\ndata: \n\n")  # no script hears a comment
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _holds(self) -> bool:

@@ -87,6 +87,11 @@ async def rehearse(
     raise AssertionError("a rehearsal is always undone")
 
 
+def preview_of(tx: Reader, act: Act, subject: Subject) -> Preview:
+    """What an act has changed so far, seen from within its own transaction."""
+    return _preview(tx, act.facts, subject, act.now)
+
+
 def _preview(reader: Reader, facts: list[Fact], subject: Subject, now: datetime) -> Preview:
     shuts, alters = _closings(reader, facts)
     sight = sight_of(rights_of(reader, subject.principal_id, now), subject.principal_id)

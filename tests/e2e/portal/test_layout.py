@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from playwright.sync_api import expect
+import re
+from collections.abc import Callable
+from datetime import timedelta
 
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from bascule.services.clocks import SystemClock
 from tests.e2e.portal.portal_world import Visitors, World
 
 pytestmark = pytest.mark.root
@@ -82,3 +87,134 @@ def test_without_a_script_it_is_read_and_set(visit: Visitors) -> None:
     expect(page.locator("html")).to_have_attribute("lang", "fr")
     page.locator("nav.side a").nth(1).click()
     expect(page).to_have_url("https://server:8443/portal/jit")
+
+
+# -- a stream that is held in the test's hand, and a clock ----------------------------------------
+
+STREAM = """
+window.streams = [];
+window.EventSource = class extends EventTarget {
+  static CONNECTING = 0;
+  static OPEN = 1;
+  static CLOSED = 2;
+  readyState = 0;
+  constructor() { super(); window.streams.push(this); }
+  close() { this.readyState = 2; }
+  say(name) { this.readyState = 1; this.dispatchEvent(new Event(name)); }
+};
+AbortSignal.timeout = (span) => {
+  const held = new AbortController();
+  window.giveUp = () => held.abort();
+  window.giveUpAfter = span;
+  return held.signal;
+};
+"""
+HOUR = timedelta(hours=1)
+
+
+def streaming(visit: Visitors, path: str = "/portal/points") -> Page:
+    """A page whose stream has begun and says what ``say`` says; its clock can be moved."""
+    page = visit()
+    page.clock.install()
+    page.add_init_script(STREAM)
+    page.goto(path)
+    page.evaluate("window.isTheSame = true")
+    say(page, "hello")
+    return page
+
+
+def say(page: Page, name: str) -> None:
+    page.evaluate("name => window.streams.at(-1).say(name)", name)
+
+
+def refreshes(page: Page, answer: Callable[[Route], None]) -> None:
+    """Answer so what the page fetches by itself from now on."""
+    page.unroute_all()
+    page.route(
+        "**/portal/*",
+        lambda route: (
+            answer(route) if "bascule-refresh" in route.request.headers else route.fallback()
+        ),
+    )
+
+
+def test_a_silent_stream_is_said_and_begun_again(visit: Visitors) -> None:
+    """A server whose host lost its power closes no connection, and says no beat."""
+    page = streaming(visit)
+    offline = page.locator("#offline")
+    for _ in range(3):
+        page.clock.run_for(20_000)
+        expect(offline).to_be_hidden()
+        assert page.evaluate("window.streams.length") == 1
+        say(page, "beat")
+    page.clock.run_for(50_000)
+    expect(offline).to_be_visible()
+    assert page.evaluate("window.streams.map((each) => each.readyState)") == [2, 0]
+    page.clock.run_for(50_000)
+    assert page.evaluate("window.streams.length") == 3, "it is tried again until it is heard"
+    say(page, "hello")
+    expect(offline).to_be_hidden()
+
+
+def test_a_timer_that_was_held_back_calls_no_beat_silence(visit: Visitors) -> None:
+    """A tab in the background, a computer that slept: what came meanwhile is heard first."""
+    page = streaming(visit)
+    offline = page.locator("#offline")
+    page.clock.pause_at(SystemClock().now() + HOUR)
+    expect(offline).to_be_hidden()
+    say(page, "beat")
+    page.clock.run_for(3000)
+    expect(offline).to_be_hidden()
+    page.clock.pause_at(SystemClock().now() + 2 * HOUR)
+    page.clock.run_for(3000)
+    expect(offline).to_be_visible()
+
+
+def test_a_page_that_cannot_be_asked_anew_says_so(visit: Visitors) -> None:
+    """A failure of the server, and no answer at all; a beat asks again."""
+    page = streaming(visit)
+    offline = page.locator("#offline")
+    unanswered: list[Route] = []
+    refreshes(page, lambda route: route.fulfill(status=500, body="<p>It failed"))
+    say(page, "change")
+    expect(offline).to_be_visible()
+    refreshes(page, unanswered.append)
+    say(page, "beat")
+    page.wait_for_function("() => window.giveUpAfter === 15000")
+    page.evaluate("() => window.giveUp()")
+    expect(offline).to_be_visible()
+    page.unroute_all()
+    say(page, "beat")
+    expect(offline).to_be_hidden()
+    assert page.evaluate("window.isTheSame")
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_page_that_is_not_the_reader_s_any_more_goes(visit: Visitors, status: int) -> None:
+    page = streaming(visit)
+    refreshes(page, lambda route: route.fulfill(status=status, body="<p>No"))
+    say(page, "change")
+    page.wait_for_function("() => !window.isTheSame")
+
+
+def test_times_go_on_and_follow_the_server_s_clock(visit: Visitors) -> None:
+    """Without a change nothing is fetched; a computer's clock may be wrong, and be set."""
+    page = streaming(visit)
+    heard = page.locator('time[data-form="relative"]').first
+    expect(heard).to_have_text(re.compile("second|now"))
+    page.clock.run_for(5 * 60_000 + 30_000)
+    expect(heard).to_have_text(re.compile("[56] minutes ago"))
+    page.clock.set_system_time(SystemClock().now() + 3 * HOUR)
+    page.clock.run_for(2000)
+    expect(heard).to_have_text(re.compile("hours ago"))
+    say(page, "change")
+    expect(heard).not_to_have_text(re.compile("hours"))
+    page.clock.set_system_time(SystemClock().now())
+    page.clock.run_for(2000)
+    expect(heard).to_have_text(re.compile("in [23] hours"))
+    page.locator('nav.side a[href="/portal/open"]').click()
+    expect(page).to_have_url(re.compile("/portal/open$"))
+    page.locator('nav.side a[href="/portal/points"]').click()
+    expect(page).to_have_url(re.compile("/portal/points$"))
+    expect(heard).not_to_have_text(re.compile("hours"))
+    assert page.evaluate("window.isTheSame")

@@ -220,12 +220,13 @@ def _why_not(visit: Visit, meant: Meant) -> str:
 
 
 def digest(preview: Preview) -> str:
-    """Which live grants were shown as touched, and how."""
+    """Which ports were shown as let go, and which live grants as touched, and how."""
+    opens = [f"{change.machine_id} {change.port}" for change in preview.opens]
     touched = [
         f"{change.grant.id if change.grant else change.machine_id}{change.ends_at or ''}"
         for change in (*preview.ends, *preview.shortens)
     ]
-    return hashlib.sha256("\n".join(sorted(touched)).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(sorted(opens + touched)).encode()).hexdigest()[:16]
 
 
 async def _show(visit: Visit, pane: Pane, status: int = 200) -> Response:

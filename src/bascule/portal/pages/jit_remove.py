@@ -1,4 +1,8 @@
-"""Taking a machine out of just-in-time access, with what that opens said before."""
+"""Taking a machine out of just-in-time access, with what that opens said before.
+
+What would open and whose access would end must have been shown: else nothing is done, and the
+pane comes back with what it would be now.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,14 @@ from bascule.domain.actions import MACHINE_READ, MACHINE_WRITE, POLICY_READ, POL
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import Machine
 from bascule.domain.scopes import resource_scope
-from bascule.interfaces import Reader
+from bascule.errors import Conflict
+from bascule.interfaces import Reader, Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.pages.jit_configure import digest
+from bascule.portal.problems import reasons_of
+from bascule.services.act import Act
 from bascule.services.policies import delete_machine_rules, known_machine
-from bascule.services.rehearsal import rehearse
+from bascule.services.rehearsal import preview_of, rehearse
 from bascule.services.rights import Needed, check
 
 router = APIRouter(route_class=PortalRoute)
@@ -25,14 +33,26 @@ PATH = "/portal/jit/remove"
 @decides(POLICY_READ, MACHINE_READ)
 async def show(visit: CurrentVisit) -> Response:
     """Who may not remove it is told so by the rehearsal, as by the act."""
-    wanted = ResourceId.parse_machine(visit.request.query_params.get("machine", ""), "machine")
+    text = visit.request.query_params.get("machine", "")
+    return await _show(visit, ResourceId.parse_machine(text, "machine"))
+
+
+async def _show(visit: Visit, wanted: ResourceId, error: Conflict | None = None) -> Response:
     machine = await visit.read(lambda reader: _machine(reader, visit, wanted))
     preview = await rehearse(
         visit.state.services,
         lambda tx, act: delete_machine_rules(tx, act, visit.subject, wanted),
         visit.subject,
     )
-    return visit.show("jit_remove.html", machine=machine, preview=preview, action=PATH)
+    return visit.show(
+        "jit_remove.html",
+        error.http_status if error is not None else 200,
+        machine=machine,
+        preview=preview,
+        seen=digest(preview),
+        reasons=reasons_of(error) if error is not None else (),
+        action=PATH,
+    )
 
 
 def _machine(reader: Reader, visit: Visit, wanted: ResourceId) -> Machine:
@@ -45,5 +65,20 @@ def _machine(reader: Reader, visit: Visit, wanted: ResourceId) -> Machine:
 @decides(POLICY_WRITE, MACHINE_WRITE)
 async def remove(visit: CurrentVisit) -> Response:
     wanted = ResourceId.parse_machine(visit.form.text("machine"), "machine")
-    await visit.perform(lambda tx, act: delete_machine_rules(tx, act, visit.subject, wanted))
+    try:
+        await visit.perform(lambda tx, act: _remove(tx, act, visit, wanted))
+    except Conflict as error:
+        return await _show(visit, wanted, error)
     return visit.go("/portal/jit", "jit_page_removed")
+
+
+def _remove(tx: Transaction, act: Act, visit: Visit, wanted: ResourceId) -> None:
+    """Raises Conflict, which takes it back, when it opened or ended what was not shown so."""
+    delete_machine_rules(tx, act, visit.subject, wanted)
+    done = preview_of(tx, act, visit.subject)
+    if (done.opens or done.ends) and digest(done) != visit.form.text("seen"):
+        raise Conflict(
+            f"What removing {wanted.name} opens or ends has changed since it was shown; "
+            "nothing was done.",
+            code="NotAsShown",
+        )

@@ -69,12 +69,11 @@ def _enable(tx: Transaction, act: Act, visit: CurrentVisit, wanted: ResourceId) 
 @router.post(f"{_MACHINE}/configuration/release")
 @decides(POLICY_WRITE, MACHINE_WRITE)
 async def release(visit: CurrentVisit, group: str, name: str) -> Response:
-    """Let go the ports that the form names; all that no policy names when it says so."""
+    """Let go the ports that the form names, and no other that has lost its policy since."""
     wanted = wanted_id(visit, group, name)
-    given = [_port(text) for text in visit.form.texts("port")]
-    if not given and not visit.form.has("all"):
+    ports = [_port(text) for text in visit.form.texts("port")]
+    if not ports:
         raise InvalidInput("No port is named to be released; nothing was changed.")
-    ports = None if visit.form.has("all") else given
     await visit.perform(
         lambda tx, act: policies.release_ports(tx, act, visit.subject, wanted, ports)
     )

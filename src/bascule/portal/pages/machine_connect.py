@@ -21,7 +21,7 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.net import AddressPrefix, is_within, parse_address
 from bascule.domain.policy import PortRule
 from bascule.domain.request import RequestedMachine, RequestedPort
-from bascule.domain.times import format_utc
+from bascule.domain.times import format_duration, format_utc
 from bascule.errors import BasculeError, InvalidInput, RequestDenied
 from bascule.interfaces import Reader, Transaction
 from bascule.portal import problems
@@ -143,7 +143,7 @@ def _preferred(
 @router.post(f"{_MACHINE}/connect")
 @decides(INITIATE, POLICY_READ)
 async def ask(visit: CurrentVisit, group: str, name: str) -> Response:
-    """Ask for what the page offers; what has changed since is decided anew."""
+    """Ask for what the page showed; whether it is allowed is decided anew."""
     wanted = wanted_id(visit, group, name)
     try:
         policy, answer = await visit.perform(lambda tx, act: _ask(tx, act, visit, wanted))
@@ -165,9 +165,28 @@ def _ask(
             f"Just-in-time access is not on for {place.machine.id.name}, or not shown to you.",
             code="PortNotInPolicy",
         )
+    _check_as_shown(visit, offer, source)
     ends_at = act.now + offer.rule.max_duration
     port = RequestedPort(offer.rule.number, (source,), ends_at, format_utc(ends_at))
     asked = (RequestedMachine(place.machine.id, (port,)),)
     why = visit.form.text("justification") or None
     policy = offer.policy_id
     return policy, requests.initiate(tx, act, policy, asked, why, visit.subject)
+
+
+def _check_as_shown(visit: Visit, offer: Offer, source: AddressPrefix) -> None:
+    """Raise InvalidInput when the form showed another address, port or time than it is now."""
+    form = visit.form
+    shown, now = form.text("my_address"), str(source)
+    if shown != now:
+        raise InvalidInput(
+            f"The form showed {shown[:60] or 'no address'} as yours; now it is {now}.",
+            code="AddressChanged",
+        )
+    longest = format_duration(offer.rule.max_duration)
+    if (form.text("port"), form.text("longest")) != (str(offer.rule.number), longest):
+        raise InvalidInput(
+            "The port or its time is no longer what the form showed; now it is port "
+            f"{offer.rule.number} for {words_of(offer.rule.max_duration)}.",
+            code="OfferChanged",
+        )

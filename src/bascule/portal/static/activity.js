@@ -15,7 +15,8 @@
     isAsking = true;
     isAgain = false;
     try {
-      const response = await fetch(link.dataset.news, { headers: { "Bascule-Refresh": "1" }, cache: "no-store" });
+      const signal = AbortSignal.timeout(15000);
+      const response = await fetch(link.dataset.news, { headers: { "Bascule-Refresh": "1" }, cache: "no-store", signal });
       if (!response.ok || response.redirected) return;
       const words = await response.text();
       if (!link.isConnected) return;

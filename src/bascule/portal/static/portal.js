@@ -7,9 +7,16 @@ const all = (selector, root = document) => root.querySelectorAll(selector);
 
 // -- times -----------------------------------------------------------------------------------
 
-const serverNow = document.querySelector('meta[name="server-now"]');
-const skew = serverNow ? Date.parse(serverNow.content) - Date.now() : 0;
+const serverNow = (html) => Date.parse(/<meta name="server-now" content="([^"]+)"/.exec(html)?.[1]);
+let skew = serverNow(document.head.innerHTML) - Date.now() || 0;
 const now = () => Date.now() + skew;
+
+// The server wrote its time into a page some time between the asking and now: no more is known,
+// and what is within that stays, so that a page that came slowly makes nothing worse.
+function setClock(html, askedAt) {
+  const at = serverNow(html);
+  if (at) skew = Math.min(Math.max(skew, at - Date.now()), at - askedAt);
+}
 
 const forms = {
   datetime: { dateStyle: "medium", timeStyle: "short" },
@@ -25,23 +32,28 @@ function span(milliseconds) {
   return hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
 }
 
+const relatives = {}; // by language: dear to make, and asked every second
+
 function ago(milliseconds) {
   const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
   const seconds = Math.round(milliseconds / 1000);
   const [unit, size] = units.find(([, each]) => Math.abs(seconds) >= each) || units[3];
-  return new Intl.RelativeTimeFormat(language(), { numeric: "auto" }).format(Math.trunc(seconds / size), unit);
+  relatives[language()] ??= new Intl.RelativeTimeFormat(language(), { numeric: "auto" });
+  return relatives[language()].format(Math.trunc(seconds / size), unit);
+}
+
+function showTime(each) {
+  const at = Date.parse(each.dateTime);
+  const form = each.dataset.form;
+  let text;
+  if (form === "left") text = span(at - now());
+  else if (form === "relative") text = ago(at - now());
+  else text = new Intl.DateTimeFormat(language(), forms[form]).format(at);
+  if (each.textContent !== text) each.textContent = text;
 }
 
 function showTimes(root = document) {
-  for (const each of all("time[data-form]", root)) {
-    const at = Date.parse(each.dateTime);
-    const form = each.dataset.form;
-    let text;
-    if (form === "left") text = span(at - now());
-    else if (form === "relative") text = ago(at - now());
-    else text = new Intl.DateTimeFormat(language(), forms[form]).format(at);
-    if (each.textContent !== text) each.textContent = text;
-  }
+  all("time[data-form]", root).forEach(showTime);
   for (const each of all("[data-zone]", root)) {
     const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
     if ("value" in each) each.value = zone;
@@ -49,24 +61,26 @@ function showTimes(root = document) {
   }
 }
 
-setInterval(() => {
-  for (const each of all('time[data-form="left"]')) {
-    const text = span(Date.parse(each.dateTime) - now());
-    if (each.textContent !== text) each.textContent = text;
-  }
-}, 1000);
+setInterval(() => all('time[data-form="left"], time[data-form="relative"]').forEach(showTime), 1000);
 
 // -- live parts ------------------------------------------------------------------------------
 
 let isFetching = false;
 let isStale = false;
+let isBehind = false; // the server could not be asked; its next beat asks again
 
 // Fetch this page anew and take over the parts marked data-live; what is ticked stays ticked.
 // The header says that nobody asked for it: an unattended window does not keep its session.
 async function refresh() {
   const parts = [...all("[data-live][id]")];
-  if (!parts.length || document.hidden) {
-    isStale = parts.length > 0;
+  if (!parts.length) {
+    isStale = false;
+    isBehind = false;
+    setOffline(!isListening());
+    return;
+  }
+  if (document.hidden) {
+    isStale = true;
     return;
   }
   if (isFetching) {
@@ -76,14 +90,28 @@ async function refresh() {
   isFetching = true;
   isStale = false;
   const asked = location.href;
+  const askedAt = Date.now();
   try {
-    const response = await fetch(asked, { headers: { Accept: "text/html", "Bascule-Refresh": "1" }, cache: "no-store" });
+    const signal = AbortSignal.timeout(15000); // a server without power answers nothing
+    const response = await fetch(asked, { headers: { Accept: "text/html", "Bascule-Refresh": "1" }, cache: "no-store", signal });
     if (response.redirected || response.status === 401) {
       location.reload();
       return;
     }
     const text = await response.text();
-    if (!response.ok || location.href !== asked) return;
+    if (location.href !== asked) return;
+    if (response.status === 403 || response.status === 404) {
+      location.reload(); // this is not the reader's to see any more
+      return;
+    }
+    if (response.status === 405) return; // the answer to a form, which has no address of its own
+    if (!response.ok) {
+      fallBehind();
+      return;
+    }
+    isBehind = false;
+    setOffline(!isListening());
+    setClock(text, askedAt);
     const fresh = new DOMParser().parseFromString(text, "text/html");
     for (const part of parts) {
       const found = fresh.getElementById(part.id);
@@ -98,7 +126,7 @@ async function refresh() {
     showTimes();
     countTicked();
   } catch {
-    setOffline(true);
+    fallBehind();
   } finally {
     isFetching = false;
     if (isStale) setTimeout(refresh, 300);
@@ -110,12 +138,29 @@ function setOffline(isOffline) {
   if (note) note.hidden = !isOffline;
 }
 
+function fallBehind() {
+  isBehind = true;
+  setOffline(true);
+}
+
 let source = null;
 let changes = 0; // heard so far
+let heardAt = 0; // when the stream last said anything, or was begun
+
+const isListening = () => source?.readyState === EventSource.OPEN;
 
 function listen() {
   if (source || !document.body.dataset.liveUrl) return;
   source = new EventSource(document.body.dataset.liveUrl);
+  heardAt = performance.now();
+  for (const each of ["hello", "change", "beat"]) {
+    source.addEventListener(each, () => {
+      heardAt = performance.now();
+    });
+  }
+  source.addEventListener("beat", () => {
+    if (isBehind) refresh();
+  });
   source.addEventListener("hello", () => {
     setOffline(false);
     refresh(); // what changed between this page's making and now was said to nobody
@@ -132,6 +177,28 @@ function listen() {
       setTimeout(listen, 2000);
     }
   });
+}
+
+// A server whose host lost its power ends no stream. It says something every 15 seconds: after
+// 40 of silence it is listened to anew. A timer that was held back (a tab in the background, a
+// computer asleep) lets what has come meanwhile be heard before it judges.
+const SILENCE = 40000;
+const PAUSE = 5000;
+let lookedAt = performance.now();
+
+setInterval(() => {
+  const isLate = performance.now() - lookedAt > 2 * PAUSE;
+  lookedAt = performance.now();
+  if (isLate) setTimeout(endSilence, 1000);
+  else endSilence();
+}, PAUSE);
+
+function endSilence() {
+  if (!source || performance.now() - heardAt < SILENCE) return;
+  setOffline(true);
+  source.close();
+  source = null;
+  listen();
 }
 
 document.addEventListener("visibilitychange", () => {
@@ -202,11 +269,13 @@ let isPaneWanted = false;
 
 document.addEventListener("htmx:before:request", (event) => {
   event.detail.ctx.changesBefore = changes;
+  event.detail.ctx.askedAt = Date.now();
 });
 
 document.addEventListener("htmx:after:swap", (event) => {
   const ctx = event.detail?.ctx;
   isPaneWanted = Boolean(ctx?.target && ctx.target.id === "pane-content");
+  if (ctx?.askedAt) setClock(ctx.text, ctx.askedAt);
   afterSwap();
   // A page on its way while something changed may have been made before that.
   if (ctx?.target === document.body && ctx.changesBefore !== changes) refresh();
@@ -217,7 +286,7 @@ document.addEventListener("htmx:after:history:update", () => {
   window.scrollTo(0, 0);
 });
 
-document.addEventListener("htmx:error", () => setOffline(true));
+document.addEventListener("htmx:error", fallBehind);
 
 // -- small things ----------------------------------------------------------------------------
 

@@ -21,6 +21,22 @@ _REQUESTS: Mapping[str, Pair] = {
         "Look at the new one and send the form again.",
         "Vérifiez la nouvelle et renvoyez le formulaire.",
     ),
+    "reason.OfferChanged": (
+        "The port or its time is no longer what the form showed.",
+        "Le port ou sa durée n’est plus ce qu’affichait le formulaire.",
+    ),
+    "way.OfferChanged": (
+        "Look at what is offered now and ask again.",
+        "Vérifiez ce qui est proposé maintenant et renouvelez la demande.",
+    ),
+    "reason.NotAsShown": (
+        "What this opens or ends is no longer what was shown; nothing was done.",
+        "Ce qui s’ouvre ou prend fin n’est plus ce qui était affiché ; rien n’a été fait.",
+    ),
+    "way.NotAsShown": (
+        "Look at it below, and confirm again if that is meant.",
+        "Regardez ci-dessous, et confirmez de nouveau si c’est voulu.",
+    ),
     "reason.AddressNotProved": (
         "This session has not come from that address lately.",
         "Cette session n’est pas venue récemment de cette adresse.",
