@@ -16,6 +16,7 @@ from bascule.domain.actions import (
     POLICY_READ,
     POLICY_WRITE,
 )
+from bascule.domain.machine import NOT_ENFORCED
 from tests.portal.visiting import Person, owner, somebody, text_of
 from tests.wire.house import CALLER, JIT, House, port_rule
 
@@ -122,6 +123,69 @@ def test_the_overview_says_how_the_machine_stands(town: Town) -> None:
     assert "Away" in text_of(anna.page(WEB))
 
 
+SHUT_22 = [{"protocol": "TCP", "number": 22, "onExpiry": "keep"}]
+NOBODY = "Nothing is open for anybody"
+
+
+def test_what_is_to_be_shut_is_not_called_shut(town: Town) -> None:
+    """Said means seen: a policy that is saved has shut nothing yet."""
+    anna = owner(town)
+    town.set_rules(port_rule(22))
+    for language, words in (
+        ("en", ("To be shut", "22/tcp not applied yet", "Whether anything is open here")),
+        ("fr", ("À fermer", "22/tcp pas encore appliqué", "On ne sait pas si")),
+    ):
+        page = text_of(anna.page(WEB, language=language))
+        for each in words:
+            assert each in page, each
+        assert NOBODY not in page
+    town.tell(closed=SHUT_22)
+    page = text_of(anna.page(WEB))
+    assert "Kept shut 22/tcp" in page
+    assert "not applied" not in page
+    assert NOBODY in page
+    town.clock.pass_time(60)
+    away = text_of(anna.page(WEB))
+    assert "22/tcp last known" in away
+    assert NOBODY not in away
+
+
+def test_a_port_that_is_shut_stays_so_while_an_opening_is_on_its_way(town: Town) -> None:
+    town.set_rules(port_rule(22))
+    town.tell(closed=SHUT_22)
+    town.set_rules(port_rule(22), port_rule(80))
+    page = text_of(owner(town).page(WEB))
+    assert "22/tcp 80/tcp not applied yet" in page
+
+
+def test_an_agent_that_can_enforce_nothing_is_told_wherever_the_machine_is(town: Town) -> None:
+    """On every page that says how it stands, and on none of them is it closed or well."""
+    town.set_rules(port_rule(22))
+    town.tell(closed=SHUT_22)
+    town.report(town.agent, town.uid, generation=0, weaknesses=[f"{NOT_ENFORCED}: EPERM"])
+    anna = owner(town)
+    page = text_of(anna.page(WEB))
+    for words in ("Enforces nothing", "nothing is enforced since", "22/tcp not enforced"):
+        assert words in page, words
+    assert NOBODY not in page
+    assert "up to date" not in page
+    for path, words in (
+        ("/portal/jit", "Not enforced"),
+        ("/portal/machines", "Enforces nothing"),
+        ("/portal/points", "Enforces nothing"),
+        ("/portal/points?only=silent", "web-1"),
+        (f"/portal/points/{town.uid}", "Enforces nothing"),
+        ("/portal/exposure?tab=all", "Enforces nothing since"),
+        (f"{WEB}/connect", "can enforce nothing"),
+        (f"/portal/jit/request?machine={town.machine('web-1')}", "can enforce nothing"),
+        ("/portal", "1 offline or without effect"),
+    ):
+        shown = text_of(anna.page(path))
+        assert words in shown, (path, shown)
+    assert "web-1" not in text_of(anna.page("/portal/points?only=well"))
+    assert "Non appliqué" in text_of(anna.page("/portal/jit", language="fr"))
+
+
 def test_a_machine_without_an_agent_says_so(town: Town) -> None:
     town.add_machine("bare-1")
     page = text_of(owner(town).page("/portal/machines/default/bare-1"))
@@ -148,7 +212,7 @@ def test_another_persons_access_is_not_shown_without_the_right(town: Town) -> No
     person = somebody(town, "mara@example.com", town.machine("web-1"), MACHINE_READ)
     page = text_of(person.page(WEB))
     assert "administrator" not in page
-    assert "Nothing is open for you" in page
+    assert "No request of yours is open" in page
     assert "10.0.0.5" in page
     rules = text_of(person.page(f"{WEB}/configuration"))
     assert "is not shown to you" in rules
@@ -163,6 +227,25 @@ def test_what_root_opened_on_the_host_is_shown_to_whom_the_view_is(town: Town) -
     assert "by root" in text_of(sees.page(WEB))
     not_so = somebody(town, "nora@example.com", town.machine("web-1"), *SEE)
     assert "192.0.2.99" not in text_of(not_so.page(WEB))
+
+
+def test_nobody_is_let_in_is_said_where_root_lets_in_nobody_alone(town: Town) -> None:
+    town.set_rules(port_rule(22))
+    town.tell(closed=SHUT_22)
+    anna = owner(town)
+    not_so = somebody(town, "nora@example.com", town.machine("web-1"), *SEE)
+    assert NOBODY in text_of(anna.page(WEB))
+    for opened in (False, True):
+        page = text_of(not_so.page(WEB))
+        assert "No request is open." in page, "he may not see whether root opened something"
+        assert NOBODY not in page
+        if not opened:
+            note = {"kind": "local-open", "text": "22/tcp", "sources": ["192.0.2.99"]}
+            town.tell("local-1", closed=SHUT_22, notes=[{**note, "seconds": 900, "id": "local-1"}])
+    page = text_of(anna.page(WEB))
+    assert "No request is open." in page
+    assert "192.0.2.99" in page
+    assert NOBODY not in page
 
 
 def test_blocked_attempts_stand_by_hour_with_their_figures(town: Town) -> None:

@@ -15,7 +15,6 @@ from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import (
     LONGEST_RETRY,
     MOST_DRIFT,
-    NOT_ENFORCED,
     NOT_TIDIED,
     POLL_SECONDS,
     WATCH_SECONDS,
@@ -24,7 +23,7 @@ from bascule.agent.loop import (
 )
 from bascule.agent.state import parse_state
 from bascule.domain.desired import DesiredState, Held, Lease
-from bascule.domain.machine import ClosedPort, OnExpiry
+from bascule.domain.machine import NOT_ENFORCED, ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.errors import EnforcementFailed, ServerUnreachable
 from bascule.services.fleet import Report
@@ -248,10 +247,12 @@ def test_a_firewall_that_refuses_everything_is_said_and_the_server_left_in_peace
     }
     assert all(each.weaknesses[0].startswith(NOT_ENFORCED) for each in line.told)
     assert [len(each.notes) for each in line.told] == [1] + [0] * (len(line.told) - 1)
+    assert not loop.status()["enforcing"]
 
     driver.refusals = 0
     clock.pass_time(WATCH_SECONDS)
     loop.step()
+    assert loop.status()["enforcing"]
     assert line.told[-1].generation == 1
     assert line.told[-1].in_force == {"g"}
     assert not line.told[-1].weaknesses

@@ -15,7 +15,7 @@ from bascule.agent.control import ControlSocket, handler_for
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import AgentLoop
 from bascule.domain.desired import Held
-from bascule.domain.machine import ClosedPort
+from bascule.domain.machine import NOT_ENFORCED, ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import BasculeError
 from bascule.services.reconcile import Reconciler
@@ -102,3 +102,22 @@ def test_without_an_agent_too(tmp_path: Path) -> None:
     done = _open(tmp_path, "23", Host(Watched([])))
     assert done.exit_code == 0, done.output
     assert "not shut here" in done.output
+
+
+def test_what_cannot_be_enforced_is_not_called_closed(loop: Loop, tmp_path: Path) -> None:
+    """Said means seen: at first, and while the firewall cannot be seen to."""
+
+    def said() -> str:
+        with listening(loop, tmp_path):
+            words = ["status", "--state", str(tmp_path)]
+            return CliRunner().invoke(commands.agent, words).output
+
+    assert "should be closed: 22/tcp" in said()
+    loop._enforce()
+    assert "\nclosed:  22/tcp" in said()
+    assert isinstance(loop._driver, FakeDriver)
+    loop._driver.is_unreadable = True
+    loop.step()
+    assert "should be closed: 22/tcp" in said()
+    assert "\nclosed: " not in said()
+    assert f"weak:    {NOT_ENFORCED}" in said()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import combinations, product
 
 import pytest
 
 from bascule.domain.grant import GrantState
+from bascule.domain.machine import NOT_ENFORCED_SINCE, EnforcementPoint
 from bascule.domain.machine_access import AccessState, Doors, access_state
+from bascule.domain.times import format_utc
 
 OPENING, OPEN, CLOSING = GrantState.OPENING, GrantState.OPEN, GrantState.CLOSING
 HEARD = Doors(has_point=True, is_silent=False, is_behind=False, is_shut=True)
@@ -38,6 +42,16 @@ ALL_GRANTS = [frozenset(each) for n in range(4) for each in combinations(STATES,
 )
 def test_state(doors: Doors, told: AccessState) -> None:
     assert access_state(doors) is told
+
+
+def test_a_point_enforces_unless_the_server_noted_that_it_cannot() -> None:
+    began = datetime(2030, 1, 1, tzinfo=UTC)
+    point = EnforcementPoint("uid", "key", began)
+    assert point.is_enforcing
+    assert point.not_enforced_since is None
+    said = replace(point, facts={NOT_ENFORCED_SINCE: format_utc(began)})
+    assert not said.is_enforcing
+    assert said.not_enforced_since == began
 
 
 def test_closed_is_said_of_what_was_read_back_shut_alone() -> None:

@@ -9,13 +9,16 @@ from datetime import timedelta
 import pytest
 
 from bascule.domain.classify import MachineState
+from bascule.domain.machine import NOT_ENFORCED, NOT_ENFORCED_SINCE, ClosedPort
 from bascule.domain.machine_access import AccessState
+from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.pricing import Tier
 from bascule.interfaces.listing import ListFilter
 from bascule.services.listing import MachineRow, count_tabs, list_machines, list_these
 from bascule.services.machines import delete_machine
 from bascule.services.plans import put_plan
 from bascule.services.sweep import forget_old_requests, note_silence
+from bascule.services.views import NOT_CONFIRMED, view_request
 from bascule.services.watch import _recent_round
 from tests.unit.services_world import World, rules
 
@@ -65,6 +68,50 @@ def test_the_filter_and_the_row_agree_on_who_is_silent(world: World) -> None:
     world.report(world.web)
     assert names(world, state=AccessState.OFFLINE) == []
     assert row(world).state is AccessState.CLOSED
+
+
+def test_an_agent_that_can_enforce_nothing_is_never_called_closed(world: World) -> None:
+    """It is heard and says so: what holds there nobody knows, as of one that is away."""
+    fault = (f"{NOT_ENFORCED}: EPERM",)
+    closed = frozenset({ClosedPort(PortKey(TransportProtocol.TCP, 22))})
+    for machine in (world.web, world.db):
+        world.report(machine, closed=closed)
+    assert row(world).state is AccessState.CLOSED
+    world.clock.pass_time(1)
+    world.report(world.web, generation=0, weaknesses=fault)
+    assert row(world).state is AccessState.OFFLINE
+    assert names(world, state=AccessState.CLOSED) == ["db-1"]
+    assert names(world, state=AccessState.OFFLINE) == ["web-1"]
+    assert names(world, is_silent=False, is_behind=False) == ["db-1"]
+    world.report(world.web, closed=closed)
+    assert row(world).state is AccessState.CLOSED
+    assert names(world, state=AccessState.OFFLINE) == []
+    assert names(world, is_silent=False, is_behind=False) == ["db-1", "web-1"]
+
+
+def test_an_opening_where_nothing_can_be_enforced_is_not_confirmed(world: World) -> None:
+    grant = world.granted(world.web)
+    world.report(world.web, grant.id)
+    began = world.clock.now()
+    world.report(world.web, generation=0, weaknesses=(f"{NOT_ENFORCED}: EPERM",))
+    world.clock.pass_time(12)
+    world.report(world.web, generation=0, weaknesses=(f"{NOT_ENFORCED}: EBUSY",))
+    assert row(world).state is AccessState.NOT_CONFIRMED
+    now = world.clock.now()
+    view = world.see(lambda reader: view_request(reader, grant.request_id, now))
+    assert view is not None
+    shown = view.shown(world.grant(grant))
+    assert shown.state == NOT_CONFIRMED
+    assert shown.not_confirmed_since == began, "since it says so, not its last word"
+
+
+def test_since_when_nothing_is_enforced_is_the_servers_word(world: World) -> None:
+    """An agent's own fact of that name counts for nothing."""
+    for text in ("2001-01-01T00:00:00Z", "never"):
+        world.report(world.web, facts={NOT_ENFORCED_SINCE: text})
+        point = world.see(lambda tx: tx.enforcement_point(world.web.uid))
+        assert point is not None
+        assert point.is_enforcing
 
 
 def test_requests_grow_old_by_the_minute(world: World) -> None:

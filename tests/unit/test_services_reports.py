@@ -8,11 +8,12 @@ import pytest
 
 from bascule.domain.events import NotesWithheld
 from bascule.domain.grant import Grant, GrantState
-from bascule.domain.machine import ClosedPort
+from bascule.domain.machine import NOT_ENFORCED, ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.interfaces import EventFilter
 from bascule.services import requests
 from bascule.services.fleet import NOTES_PER_SPAN, LocalOpening, is_online
+from bascule.services.sweep import sweep
 from tests.unit.services_world import ANNA, World, rules
 
 
@@ -107,3 +108,13 @@ def test_a_point_that_can_enforce_nothing_is_there_and_settles_nothing(world: Wo
     assert is_online(point, world.clock.now())
     held = world.see(lambda tx: tx.held_rules([world.web.uid]))[world.web.uid]
     assert held.closed == {ssh}
+
+
+def test_a_request_that_nothing_could_enforce_fails_with_that_reason(world: World) -> None:
+    grant = world.granted(world.web)
+    world.clock.pass_time(61)
+    world.report(world.web, generation=0, weaknesses=(f"{NOT_ENFORCED}: EPERM",))
+    world.do(sweep)
+    failed = world.grant(grant)
+    assert failed.state is GrantState.FAILED
+    assert failed.failure.startswith("The agent of web-1 is there and can enforce nothing")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bascule.domain.machine import NOT_ENFORCED
 from bascule.domain.times import format_utc
 from tests.wire.test_cli_principals import Cli, cli  # noqa: F401  # reason: a fixture
 from tests.wire.test_exposure import opened, prepared
@@ -43,6 +44,16 @@ def test_one_machine_port_by_port(desk: Cli) -> None:
     bare = desk.done("exposure", "db-1").out
     assert "Nothing of db-1 is kept shut" in bare
     assert desk.json("exposure", "web-1")["ports"][0]["shut"] is True
+
+
+def test_where_nothing_can_be_enforced_it_is_said_before_what_was_held(desk: Cli) -> None:
+    house = desk.house
+    uid = house.call("GET", house.machine("web-1")).json()["properties"]["vmId"]
+    agent = house.client_of(house.agent_token(uid))
+    house.report(agent, uid, generation=0, weaknesses=[f"{NOT_ENFORCED}: EPERM"])
+    told = desk.done("exposure", "web-1")
+    assert "Its agent can enforce nothing since" in told.err
+    assert "not confirmed" in told.out
 
 
 def test_a_time_that_is_none_says_how_to_write_one(desk: Cli) -> None:

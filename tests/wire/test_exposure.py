@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from bascule.domain.machine import NOT_ENFORCED, NOT_ENFORCED_SINCE
 from bascule.domain.times import format_utc
-from tests.wire.house import BASCULE, JIT, House, port_rule
+from tests.wire.house import BASCULE, COMPUTE, JIT, House, port_rule
 from tests.wire.somebody import somebody
 
 LIST = "/providers/Bascule.Access/exposures"
@@ -174,3 +175,26 @@ def test_who_holds_nothing_is_refused(web: House) -> None:
 
 def test_a_machine_that_is_not_there_is_not_found(web: House) -> None:
     assert exposure(web, "none").status_code == 404
+
+
+def test_what_an_agent_held_that_can_enforce_nothing_is_not_confirmed(web: House) -> None:
+    """It is heard, and says so: nobody knows whether what it last read back is so still."""
+    opened(web)
+    path, began = web.machine("web-1"), format_utc(web.clock.now())
+    machine = web.call("GET", path).json()["properties"]
+    assert [each["readBack"] for each in machine["bascule"]["closedPorts"]] == [True]
+    told = exposure(web).json()["properties"]
+    assert "notEnforcedSince" not in told
+    agent = web.client_of(web.agent_token(machine["vmId"]))
+    web.report(agent, machine["vmId"], generation=0, weaknesses=[f"{NOT_ENFORCED}: EPERM"])
+    web.clock.pass_time(5)
+    told = exposure(web).json()["properties"]
+    assert told["notEnforcedSince"] == began
+    assert [each["confirmed"] for each in told["ports"][0]["openings"]] == [False]
+    point = web.call("GET", path).json()["properties"]["bascule"]["enforcementPoint"]
+    assert (point["state"], point["facts"][NOT_ENFORCED_SINCE]) == ("online", began)
+    view = web.call("GET", f"{path}/instanceView", version=COMPUTE).json()
+    assert [each["code"] for each in view["statuses"]][1] == "PowerState/running"
+    (status,) = view["vmAgent"]["statuses"]
+    assert status["displayStatus"] == "Not Ready"
+    assert status["message"] == "The agent is there and can enforce nothing."

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bascule.domain.actions import NIC_READ, NSG_READ, NSG_RULE_READ, PUBLIC_IP_READ
+from bascule.domain.machine import NOT_ENFORCED
 from bascule.domain.security_rules import Anchors
 from tests.wire.house import JIT, House, port_rule
 from tests.wire.somebody import somebody
@@ -104,6 +105,16 @@ def test_an_opening_is_shown_from_reading_back_to_reading_back(house: House, web
     assert nsg(house)["properties"]["provisioningState"] == "Updating"
     web()
     assert rules(house, "Allow") == []
+
+
+def test_rules_of_an_agent_that_can_enforce_nothing_are_last_known(house: House, web: Any) -> None:
+    web()
+    assert nsg(house)["properties"]["bascule"]["isCurrent"] is True
+    web(generation=0, weaknesses=[f"{NOT_ENFORCED}: EPERM"])
+    found = nsg(house)["properties"]["bascule"]
+    assert (found["state"], found["isCurrent"]) == ("online", False)
+    assert found["message"].startswith("Last known: the agent of web-1 says that it can enforce no")
+    assert len(rules(house, "Deny")) == 2
 
 
 def test_a_silent_agents_rules_are_last_known_and_end_on_time(house: House, web: Any) -> None:

@@ -313,7 +313,9 @@ def status(state: Path, control: Path | None, output: str) -> None:
     click.echo("server:  " + ("connected" if answer["connected"] else "away"))
     if answer["refused"]:
         click.echo("         it does not know this agent's key any more: everything is shut")
-    click.echo("closed:  " + (", ".join(answer["closed"]) or "nothing"))
+    is_enforcing = answer.get("enforcing", True)  # an older agent does not say
+    head = "closed:  " if is_enforcing else "should be closed: "
+    click.echo(head + (", ".join(answer["closed"]) or "nothing"))
     for each in answer["open"]:
         click.echo(f"open:    {_opening(each)}")
     if not answer["open"]:

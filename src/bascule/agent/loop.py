@@ -28,7 +28,7 @@ from bascule.agent.state import StateRefused
 from bascule.agent.witness import Witness
 from bascule.client.host_agent import AGENT_BUSY
 from bascule.domain.desired import HeldLease
-from bascule.domain.machine import ClosedPort
+from bascule.domain.machine import NOT_ENFORCED, ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
 from bascule.errors import BasculeError, EnforcementFailed, ServerUnreachable
 from bascule.interfaces import Capabilities, Clock, Driver
@@ -40,7 +40,6 @@ log = structlog.get_logger("bascule.agent")
 T = TypeVar("T")
 
 CANNOT_BE = "the server sent a state that cannot be: what is held stays"
-NOT_ENFORCED = "the firewall cannot be seen to: nothing is known to be shut or open"
 NOT_TIDIED = "connections that exist cannot be seen to: none is let on or ended"
 POLL_SECONDS = 15.0  # with a quarter of jitter
 WATCH_SECONDS = 2.0  # how often our rules are read back
@@ -485,6 +484,7 @@ class AgentLoop:
             "connected": bool(self._is_connected),
             "refused": held.is_refused,
             "generation": held.generation,
+            "enforcing": not self._fault and self._outcome is not None,
             "closed": [str(closed.port) for closed in sorted(held.closed, key=_port_of)],
             "open": [each for key, each in told.items() if not why[key]],
             "waiting": [{**each, "why": why[key]} for key, each in told.items() if why[key]],

@@ -117,6 +117,9 @@ def _show_one(found: wire.Exposure, asked: wire.Asked, now: datetime, output: st
         return
     if found.not_confirmed_since is not None:
         note(f"Its agent is silent since {show_instant(found.not_confirmed_since, now)}.")
+    if found.not_enforced_since is not None:
+        since = show_instant(found.not_enforced_since, now)
+        note(f"Its agent can enforce nothing since {since}; this is what it held before.")
     if found.is_nothing_shut:
         say(f"Nothing of {found.id.name} is kept shut: {_why_bare(found)} can be reached.")
     rows = [

@@ -26,6 +26,7 @@ def machine_json(each: Machine) -> dict[str, object]:
                 "protocol": port.protocol,
                 "onExpiry": port.on_expiry,
                 "inPolicy": port.is_in_policy,
+                "readBack": port.is_read_back,
             }
             for port in each.closed_ports
         ],
@@ -42,15 +43,25 @@ def _agent_json(point: EnforcementPoint) -> dict[str, object]:
         "agentVersion": point.agent_version,
         "generation": point.generation,
         "observedGeneration": point.observed_generation,
+        "notEnforcedSince": format_utc(point.not_enforced_since)
+        if point.not_enforced_since
+        else None,
         "weaknesses": list(point.weaknesses),
         "blockedAttempts": point.blocked_attempts,
     }
 
 
 def agent_words(point: EnforcementPoint | None, now: datetime) -> str:
-    """online, away since when, or that there is none."""
+    """online, away since when, that it enforces nothing, or that there is none."""
     if point is None:
         return "none"
+    words = _heard_words(point, now)
+    if point.not_enforced_since is None:
+        return words
+    return f"{words}, enforces nothing since {show_instant(point.not_enforced_since, now)}"
+
+
+def _heard_words(point: EnforcementPoint, now: datetime) -> str:
     if point.state == OFFLINE and point.last_contact_at is not None:
         return f"away since {show_instant(point.last_contact_at, now)} ({show_span(now - point.last_contact_at)})"
     return {"online": "online", "offline": "away", "neverSeen": "away, never seen"}.get(
@@ -64,13 +75,27 @@ def state_words(each: Machine) -> str:
 
 
 def shut_words(each: Machine) -> str:
-    """The shut ports, those in no policy marked; of an agent that is away, as it last was."""
-    words = ", ".join(
+    """The ports that are to be shut, those in no policy marked, and why they may not be."""
+    if not each.closed_ports:
+        return ""
+    if each.point is None:
+        return f"{_port_words(each.closed_ports)}; not enforced: no agent"
+    if not each.point.is_enforcing:
+        return f"{_port_words(each.closed_ports)}; not enforced"
+    applied = [port for port in each.closed_ports if port.is_read_back]
+    waiting = [port for port in each.closed_ports if not port.is_read_back]
+    parts = [f"{_port_words(waiting)} to be shut, not applied yet"] if waiting else []
+    if applied:
+        away = "; last known" if each.point.state == OFFLINE else ""
+        parts.insert(0, _port_words(applied) + away)
+    return "; ".join(parts)
+
+
+def _port_words(ports: Sequence[ClosedPort]) -> str:
+    return ", ".join(
         port_words(port.number, port.protocol) + ("" if port.is_in_policy else " (in no policy)")
-        for port in each.closed_ports
+        for port in ports
     )
-    is_away = each.point is not None and each.point.state == OFFLINE
-    return f"{words}; last known" if words and is_away else words
 
 
 def port_list(ports: Sequence[ClosedPort]) -> str:

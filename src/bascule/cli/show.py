@@ -66,7 +66,7 @@ def opened_lines(request: AccessRequest, now: datetime) -> list[str]:
             f"from {', '.join(port.sources)} until {until_words(port.ends_at, now)}"
         )
         if port.state == "notConfirmed":
-            lines.append("  its agent is silent at the moment: this is what it last said")
+            lines.append("  its agent is silent, or can enforce nothing: this is what it last said")
         lines += _way_in(machine, port)
     lines.append(
         f"  request {short_id(request)}; close it early: bascule revoke {short_id(request)}"

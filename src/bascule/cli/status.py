@@ -38,6 +38,7 @@ class Picture:
     requests: list[AccessRequest]
     machines: list[Machine]
     ending: tuple[EndingCredential, ...] = ()  # of owners, within 14 days
+    is_mine: bool = False  # one's own requests alone were asked for
     trouble: str = ""  # why this picture is an old one; empty while it is fresh
 
 
@@ -55,8 +56,8 @@ Examples:
 def status(machine: str | None, mine: bool, watch: bool, output: str) -> None:
     """Show what is open now, for whom, and until when.
 
-    Below it: ports that are shut though no policy names them, agents that are away, and
-    owners' credentials that end soon.
+    Below it: ports that are shut though no policy names them, machines where nothing is
+    enforced, agents that are away, and owners' credentials that end soon.
     """
     with connect() as connection:
         wanted = find_machine(connection, machine) if machine is not None else None
@@ -95,7 +96,7 @@ def _look(connection: Connection, wanted: Machine | None, *, is_mine: bool) -> P
     on = wanted.id if wanted is not None else None
     requests = list_requests(connection, is_live=True, is_mine=is_mine, machine=on)
     machines = [each for each in list_machines(connection) if on is None or each.id == on]
-    return Picture(requests, machines)
+    return Picture(requests, machines, is_mine=is_mine)
 
 
 def _ending(connection: Connection) -> tuple[EndingCredential, ...]:
@@ -130,7 +131,9 @@ def _open_part(picture: Picture, now: datetime) -> str:
         if port.is_live or port.state == CLOSING  # not read back shut: it may still let in
     ]
     if not live:
-        return "Nothing is open.\n"
+        if picture.is_mine:
+            return "No request of yours is open.\n"
+        return "No request that you may see is open. For all that is: bascule exposure\n"
     is_all_open = all(port.state == OPEN for _, _, port in live)
     heads = ["OPEN", "PORT", "FROM", "FOR", "UNTIL", "LEFT", "REQUEST"]
     rows = [
@@ -162,11 +165,13 @@ def _unnamed_part(picture: Picture) -> str:
 
 
 def _away_part(picture: Picture, now: datetime) -> str:
-    """Where no agent ever was nothing is shut; one that is away has left things as they were."""
+    """Where no agent ever was nothing is shut, and where one can enforce nothing nobody knows; one
+    that is away has left things as they were.
+    """
     unguarded: list[list[str]] = []
     away: list[list[str]] = []
-    for each in filter(_needs_agent, picture.machines):
-        is_away = each.point is not None and each.point.state == OFFLINE
+    for each in filter(_needs_look, picture.machines):
+        is_away = each.point is not None and each.point.state == OFFLINE and each.point.is_enforcing
         (away if is_away else unguarded).append([each.name, agent_words(each.point, now)])
     parts = []
     if unguarded:
@@ -187,6 +192,10 @@ def _ending_part(picture: Picture, now: datetime) -> str:
     ]
     heads = ["OWNER'S CREDENTIAL ENDS", "AT", "TO HAVE ANOTHER"]
     return render_table(heads, rows) if rows else ""
+
+
+def _needs_look(machine: Machine) -> bool:
+    return _needs_agent(machine) or (machine.point is not None and not machine.point.is_enforcing)
 
 
 def _needs_agent(machine: Machine) -> bool:
@@ -216,6 +225,11 @@ def _json(picture: Picture, now: datetime) -> dict[str, object]:
             }
             for each in picture.machines
             if _needs_agent(each)
+        ],
+        "notEnforced": [
+            {"machine": str(each.id), "since": format_utc(each.point.not_enforced_since)}
+            for each in picture.machines
+            if each.point and each.point.not_enforced_since
         ],
         "ownerCredentialsEnding": [
             {

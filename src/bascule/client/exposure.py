@@ -59,6 +59,7 @@ class Exposure:
     is_nothing_shut: bool
     has_agent: bool
     not_confirmed_since: datetime | None
+    not_enforced_since: datetime | None  # its agent says that it can enforce nothing
     ports: tuple[Port, ...]
     hours_shut: float
     hours_open: float
@@ -126,6 +127,7 @@ def _exposure(data: Data) -> Exposure:
         is_nothing_shut=flag(properties, "nothingShut"),
         has_agent=bool(properties.get("hasAgent", True)),
         not_confirmed_since=instant(properties, "notConfirmedSince"),
+        not_enforced_since=instant(properties, "notEnforcedSince"),
         ports=tuple(_port(each) for each in objects(properties, "ports")),
         hours_shut=decimal(hours, "shut"),
         hours_open=decimal(hours, "open"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bascule.client.reading import Data, flag, inner, instant, number, objects, text, texts
 from bascule.client.versions import COMPUTE_VERSION
 from bascule.domain.ids import ResourceId
+from bascule.domain.machine import NOT_ENFORCED_SINCE
 
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
     from bascule.client.connection import Connection
@@ -26,6 +27,7 @@ class ClosedPort:
     protocol: str  # TCP or UDP
     on_expiry: str  # keep or kill
     is_in_policy: bool  # False: shut although no policy names it any more
+    is_read_back: bool = True  # shut when its agent last reported; of an older server: not told
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ class EnforcementPoint:
     agent_version: str
     weaknesses: tuple[str, ...]
     blocked_attempts: int
+    not_enforced_since: datetime | None = None  # it says that it can enforce nothing
+
+    @property
+    def is_enforcing(self) -> bool:
+        return self.not_enforced_since is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +156,7 @@ def read_closed_ports(ports: Iterable[Data]) -> tuple[ClosedPort, ...]:
             text(each, "protocol"),
             text(each, "onExpiry", "keep"),
             flag(each, "inPolicy"),
+            each.get("readBack") is not False,
         )
         for each in ports
     )
@@ -166,4 +174,5 @@ def read_point(data: Data) -> EnforcementPoint:
         agent_version=text(properties, "agentVersion", ""),
         weaknesses=texts(properties, "weaknesses"),
         blocked_attempts=number(properties, "blockedAttempts", 0),
+        not_enforced_since=instant(inner(properties, "facts"), NOT_ENFORCED_SINCE),
     )

@@ -13,6 +13,11 @@ from enum import StrEnum
 
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import Address, PortKey
+from bascule.domain.times import parse_instant
+
+# How a point's weakness begins that can enforce nothing; agents say it, the server goes by it.
+NOT_ENFORCED = "the firewall cannot be seen to: nothing is known to be shut or open"
+NOT_ENFORCED_SINCE = "not enforced since"  # the server's fact of a point, while it says so
 
 
 class OsType(StrEnum):
@@ -66,3 +71,13 @@ class EnforcementPoint:
     weaknesses: tuple[str, ...] = ()  # sentences: what its kernel or set-up lacks
     blocked_attempts: int = 0
     facts: Mapping[str, str] = field(default_factory=dict)  # kernel, nft version, ...
+
+    @property
+    def not_enforced_since(self) -> datetime | None:
+        """Since when it says that it can enforce nothing; None: it enforces."""
+        since = self.facts.get(NOT_ENFORCED_SINCE)
+        return parse_instant(since) if since else None
+
+    @property
+    def is_enforcing(self) -> bool:
+        return not self.facts.get(NOT_ENFORCED_SINCE)

@@ -1,6 +1,7 @@
 """What one word says of a machine's doors at this moment, as lists of machines show it.
 
-Said means seen: a machine whose point is silent is never called open or closed. Where several
+Said means seen: a machine whose point is silent, or can enforce nothing, is never called open or
+closed. Where several
 things are so at once, the one that lets in comes first.
 """
 
@@ -17,8 +18,8 @@ class AccessState(StrEnum):
     OPEN = "open"  # a port was read back open
     OPENING = "opening"
     CLOSING = "closing"  # ended, not read back shut
-    NOT_CONFIRMED = "notConfirmed"  # a port was open; its point has been silent since
-    OFFLINE = "offline"  # the point is silent, nothing was open
+    NOT_CONFIRMED = "notConfirmed"  # a port was open; its point is silent or can enforce nothing
+    OFFLINE = "offline"  # the same, nothing was open
     APPLYING = "applying"  # changed rules, not read back yet
     CLOSED = "closed"
     NOTHING_SHUT = "nothingShut"  # no point, or no port of it is shut
@@ -29,7 +30,7 @@ class Doors:
     """All that the state depends on."""
 
     has_point: bool
-    is_silent: bool  # the point was not heard of within SILENCE_BOUND
+    is_silent: bool  # the point was not heard of within SILENCE_BOUND, or can enforce nothing
     is_behind: bool  # the point has not applied the newest generation
     is_shut: bool  # some port is to be kept shut
     grants: frozenset[GrantState] = frozenset()  # states that grants of it are in

@@ -160,12 +160,14 @@ class Guarded:
 
     @property
     def state(self) -> str:
-        """missing, neverSeen, online or offline."""
+        """missing, neverSeen, online, notEnforced or offline."""
         if self.point is None:
             return "missing"
         if self.point.last_contact_at is None:
             return "neverSeen"
-        return "online" if fleet.is_online(self.point, self.now) else "offline"
+        if not fleet.is_online(self.point, self.now):
+            return "offline"
+        return "online" if self.point.is_enforcing else "notEnforced"
 
     @property
     def is_current(self) -> bool:

@@ -15,7 +15,7 @@ from bascule.api.origin import Proxies
 from bascule.domain.access import Subject
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
-from bascule.domain.machine import Machine, OsType
+from bascule.domain.machine import EnforcementPoint, Machine, OsType
 from bascule.domain.net import AddressPrefix, is_within, parse_address
 from bascule.domain.policy import MachineRules, PortRule
 from bascule.domain.scopes import resource_scope
@@ -89,7 +89,7 @@ class MachineOffer:
     policy_id: ResourceId
     ports: tuple[PortOffer, ...]
     seen: Mapping[str, datetime]  # addresses that the session proved, blocked here just now
-    point: str  # online, silent, none
+    point: str  # online, silent, notEnforced, none
     silent_since: datetime | None = None
 
 
@@ -248,9 +248,16 @@ def _offer(
     now: datetime,
 ) -> MachineOffer:
     point = reader.enforcement_point(machine.uid)
-    heard = "none" if point is None else "online" if is_online(point, now) else "silent"
     silent_since = point.last_contact_at if point is not None else None
-    return MachineOffer(machine, policy_id, ports, seen, heard, silent_since)
+    return MachineOffer(machine, policy_id, ports, seen, _heard(point, now), silent_since)
+
+
+def _heard(point: EnforcementPoint | None, now: datetime) -> str:
+    if point is None:
+        return "none"
+    if not is_online(point, now):
+        return "silent"
+    return "online" if point.is_enforcing else "notEnforced"
 
 
 def _is_any(sources: Sequence[AddressPrefix]) -> bool:

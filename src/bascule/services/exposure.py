@@ -39,7 +39,7 @@ from bascule.errors import InvalidInput
 from bascule.interfaces import Reader
 from bascule.interfaces.exposure import ExposureFilter, KnownMachine
 from bascule.services.asking import Sight
-from bascule.services.fleet import is_online
+from bascule.services.fleet import is_enforced, is_online
 
 USUAL_DAYS = 7
 LONGEST_TIME = 366 * DAY  # of one answer
@@ -53,7 +53,8 @@ class ShownOpening:
     opening: Opening
     is_told: bool  # who, why and by which request
     justification: str = ""
-    is_confirmed: bool = True  # False: its agent is silent, or its lease over and not read back
+    # False: its agent is silent or can enforce nothing, or its lease is over and not read back
+    is_confirmed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class MachineExposure:
     time: PortTime
     has_point: bool = True  # an agent is enrolled now; of the past: not asked
     silent_since: datetime | None = None  # of its agent; None: it is heard, or not asked
+    not_enforced_since: datetime | None = None  # None: its agent enforces, or it was not asked
 
     @property
     def is_bare(self) -> bool:
@@ -202,9 +204,8 @@ def _exposures(
     spans = reader.spans_between(keys, moment.since, moment.until)
     found = []
     for machine in machines:
-        has_point, silent = (
-            _silence(points.get(machine.uid), moment) if moment.is_now else (True, None)
-        )
+        point = points.get(machine.uid)
+        has_point, silent = _silence(point, moment) if moment.is_now else (True, None)
         shown = [
             _shown(
                 each,
@@ -212,13 +213,16 @@ def _exposures(
                 machine.id,
                 sight,
                 moment,
-                is_heard=has_point and silent is None,
+                is_heard=not moment.is_now or is_enforced(point, moment.at),
             )
             for each in openings.get(machine.uid, ())
         ]
         ports = _ports(shut.get(machine.uid, ()), shown, wanted.get(machine.uid, ()), moment.at)
         time = port_time(spans.get(machine.uid, ()), moment.since, moment.until)
-        found.append(MachineExposure(machine.id, machine.uid, ports, time, has_point, silent))
+        not_enforced = point.not_enforced_since if point is not None else None
+        found.append(
+            MachineExposure(machine.id, machine.uid, ports, time, has_point, silent, not_enforced)
+        )
     return found
 
 

@@ -42,7 +42,13 @@ from bascule.domain.grant import (
 )
 from bascule.domain.ids import ResourceId
 from bascule.domain.knocks import Knock
-from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
+from bascule.domain.machine import (
+    NOT_ENFORCED,
+    NOT_ENFORCED_SINCE,
+    ClosedPort,
+    EnforcementPoint,
+    Machine,
+)
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, Forbidden
@@ -401,9 +407,9 @@ def _update_point(
         skew = f"{(report.clock - act.now).total_seconds():.0f} s"
         if not known:
             act.record(tx, AgentReported(str(machine.id), f"clock differs by {skew}"), machine.id)
-        facts = {**report.facts, "clock skew": skew}
+        facts = {**_facts(act, point, report), "clock skew": skew}
     else:
-        facts = dict(report.facts)
+        facts = _facts(act, point, report)
     updated = replace(
         point,
         observed_generation=max(point.observed_generation, report.generation),
@@ -421,6 +427,15 @@ def _update_point(
         tx.put_enforcement_point(replace(updated, last_contact_at=act.now))
 
 
+def _facts(act: Act, point: EnforcementPoint, report: Report) -> dict[str, str]:
+    """What it reports, and since when it can enforce nothing, which is ours to say."""
+    facts = {key: value for key, value in report.facts.items() if key != NOT_ENFORCED_SINCE}
+    if any(each.startswith(NOT_ENFORCED) for each in report.weaknesses):
+        known = point.facts.get(NOT_ENFORCED_SINCE)
+        facts[NOT_ENFORCED_SINCE] = known or format_utc(act.now)
+    return facts
+
+
 def _is_missed(tx: Reader, machine: Machine) -> bool:
     """Is the last that the record says of it that it went silent? (Else the server was away.)"""
     kinds = (AgentWentSilent.__name__, AgentCameBack.__name__)
@@ -430,3 +445,8 @@ def _is_missed(tx: Reader, machine: Machine) -> bool:
 
 def is_online(point: EnforcementPoint, now: datetime) -> bool:
     return point.last_contact_at is not None and now - point.last_contact_at <= SILENCE_BOUND
+
+
+def is_enforced(point: EnforcementPoint | None, now: datetime) -> bool:
+    """Is it known what holds there: its point is heard, and can enforce?"""
+    return point is not None and point.is_enforcing and is_online(point, now)

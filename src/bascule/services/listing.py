@@ -31,7 +31,7 @@ from bascule.domain.scopes import group_scope, subscription_scope
 from bascule.interfaces import Reader
 from bascule.interfaces.listing import ListedMachine, ListFilter, Place
 from bascule.interfaces.plans import MachineFilter
-from bascule.services.fleet import is_online
+from bascule.services.fleet import is_enforced
 from bascule.services.plans import groups_off, plans_at
 
 
@@ -49,6 +49,11 @@ class MachineRow:
     @property
     def machine(self) -> Machine:
         return self.listed.machine
+
+    @property
+    def is_not_enforced(self) -> bool:
+        """Its point says that it can enforce nothing."""
+        return self.point is not None and not self.point.is_enforcing
 
 
 def reach_of_list(rights: Rights, subscription_id: str) -> Reach | None:
@@ -111,7 +116,7 @@ def _row(
 ) -> MachineRow:
     doors = Doors(
         has_point=point is not None,
-        is_silent=point is not None and not is_online(point, now),
+        is_silent=point is not None and not is_enforced(point, now),
         is_behind=listed.is_behind,
         is_shut=listed.is_shut,
         grants=frozenset(GrantState(grant.state) for grant in grants),

@@ -27,7 +27,7 @@ from bascule.domain.scopes import group_scope
 from bascule.domain.security_rules import Anchors, HeldOpening, RuleView, security_rules
 from bascule.interfaces import Reader, StoredPolicy
 from bascule.interfaces.plans import HeldRules
-from bascule.services.fleet import is_online
+from bascule.services.fleet import is_enforced, is_online
 from bascule.services.plans import plan_at
 from bascule.services.sweep import latest_end
 
@@ -57,7 +57,7 @@ class Surroundings:
     def is_current(self) -> bool:
         """Is what is told what holds now, as far as anybody can know?"""
         return (
-            self.is_heard
+            is_enforced(self.point, self.now)
             and self.held is not None
             and self.point is not None
             and self.point.observed_generation >= self.generation

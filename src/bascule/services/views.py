@@ -20,7 +20,7 @@ from bascule.domain.request import AccessRequest
 from bascule.interfaces import EventFilter, Reader, StoredPolicy
 from bascule.services.asking import Sight
 from bascule.services.closed import named_ports
-from bascule.services.fleet import is_online
+from bascule.services.fleet import is_enforced
 from bascule.services.neighbours import classification_of
 
 HISTORY = timedelta(days=7)  # how far back a policy's own ``requests`` reach
@@ -65,9 +65,9 @@ class RequestView:
     def shown(self, grant: Grant) -> ShownGrant:
         opened_at = self.opened_at.get(grant.id)
         point = self.points.get(grant.machine_uid)
-        if grant.state is GrantState.OPEN and (point is None or not is_online(point, self.now)):
-            since = (point.last_contact_at if point else None) or grant.started_at
-            return ShownGrant(NOT_CONFIRMED, since, opened_at)
+        if grant.state is GrantState.OPEN and not is_enforced(point, self.now):
+            known = (point.not_enforced_since or point.last_contact_at) if point else None
+            return ShownGrant(NOT_CONFIRMED, known or grant.started_at, opened_at)
         return ShownGrant(grant.state.value, None, opened_at, self.sessions_alive.get(grant.id))
 
 
@@ -75,7 +75,7 @@ class RequestView:
 class PolicyView:
     stored: StoredPolicy
     requests: tuple[RequestView, ...]  # newest first
-    away: tuple[ResourceId, ...]  # machines whose enforcement point is not heard of
+    away: tuple[ResourceId, ...]  # machines whose point is not heard of, or enforces nothing
     is_updating: bool  # some point that is there has not applied it yet
 
 
@@ -84,6 +84,7 @@ class MachineView:
     machine: Machine
     closed: frozenset[ClosedPort]
     named: frozenset[PortKey]  # by some policy
+    read_back: frozenset[PortKey]  # shut, when its point last reported
     policies: tuple[StoredPolicy, ...]  # that name it
     default_etag: str  # of the policy ``default`` beside it; empty when there is none
     point: EnforcementPoint | None
@@ -110,7 +111,7 @@ def view_policy(
         machine, point = machines.get(uid), points.get(uid)
         if machine is None or not (is_whole or sight.sees(machine.id)):
             continue
-        if point is None or not is_online(point, now):
+        if point is None or not is_enforced(point, now):
             if machine.id in named:
                 away.append(machine.id)
         elif point.observed_generation < generation:
@@ -179,10 +180,12 @@ def view_machine(reader: Reader, machine: Machine, now: datetime) -> MachineView
     default = reader.policy(beside)
     naming = reader.policies_naming(machine.id)
     point = reader.enforcement_point(machine.uid)
+    held = reader.held_rules([machine.uid]).get(machine.uid) if point is not None else None
     return MachineView(
         machine=machine,
         closed=reader.closed_ports(machine.uid),
         named=named_ports(reader, machine),
+        read_back=frozenset(each.port for each in held.closed) if held else frozenset(),
         policies=tuple(naming),
         default_etag=default.etag if default else "",
         point=point,

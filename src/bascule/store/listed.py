@@ -170,7 +170,7 @@ class Listed(Rows):
             {
                 "here": point.machine_uid,
                 "bits": bits,
-                "silent": point.last_contact_at is None,
+                "silent": point.last_contact_at is None or not point.is_enforcing,
                 "observed": point.observed_generation,
             },
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bascule.domain.machine import NOT_ENFORCED, NOT_ENFORCED_SINCE
 from bascule.errors import ServerUnreachable
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_server import FakeServer, Json, Refusal, machine_path, rule
@@ -17,6 +18,18 @@ from tests.unit.cli.fake_server import FakeServer, Json, Refusal, machine_path, 
 
 def closed(number: int, *, in_policy: bool = True, protocol: str = "TCP") -> dict[str, object]:
     return {"number": number, "protocol": protocol, "onExpiry": "keep", "inPolicy": in_policy}
+
+
+def point_of(server: FakeServer, path: str) -> Json:
+    point: Json = server.machines[path]["properties"]["bascule"]["enforcementPoint"]
+    return point
+
+
+def enforces_nothing(server: FakeServer, name: str) -> None:
+    """An agent that is there and has said so since the last day of 2029."""
+    point = point_of(server, server.add_machine(name, closed=[closed(22)]))
+    point["weaknesses"] = [f"{NOT_ENFORCED}: EPERM"]
+    point["facts"] = {NOT_ENFORCED_SINCE: "2029-12-31T00:00:00.0000000Z"}
 
 
 class TestMachine:
@@ -43,6 +56,27 @@ class TestMachine:
         assert away.endswith("22/tcp, 80/tcp; last known")
         assert there.endswith("22/tcp")
         assert "22/tcp, 80/tcp; last known" in cli("machine", "show", "web-1").out
+
+    def test_what_is_to_be_shut_is_not_called_shut(self, cli: Cli, server: FakeServer) -> None:
+        waits = {**closed(22), "readBack": False}
+        server.add_machine("bare-1", closed=[waits], agent="")
+        server.add_machine("new-1", closed=[waits], agent="neverSeen")
+        server.add_machine("late-1", closed=[waits])
+        server.add_machine("lost-1", closed=[closed(80), waits], agent="offline")
+        server.add_machine("open-1", agent="")
+        enforces_nothing(server, "web-1")
+        said = dict(line.split(maxsplit=1) for line in cli("machine", "list").out.splitlines()[1:])
+        assert said["bare-1"].endswith(" 22/tcp; not enforced: no agent")
+        for name in ("new-1", "late-1"):
+            assert said[name].endswith(" 22/tcp to be shut, not applied yet"), name
+        assert said["lost-1"].endswith("80/tcp; last known; 22/tcp to be shut, not applied yet")
+        assert said["open-1"].endswith("none"), "nothing is to be shut there"
+        assert said["web-1"].endswith("22/tcp; not enforced")
+        assert "online, enforces nothing since 2029-12-31" in said["web-1"]
+        shown = cli("machine", "show", "web-1").out
+        assert "shut       22/tcp; not enforced" in shown
+        since = cli("machine", "show", "web-1", "-o", "json").json["agent"]["notEnforcedSince"]
+        assert since.startswith("2029-12-31T00:00:00")
 
     def test_the_group_is_told_when_there_are_several(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1")
@@ -445,7 +479,23 @@ AS_SOON = "its agent lets everybody through as soon as it hears of it"
 class TestStatus:
     def test_nothing(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1")
-        assert cli("status").out == "Nothing is open.\n"
+        assert cli("status").out == (
+            "No request that you may see is open. For all that is: bascule exposure\n"
+        )
+        assert cli("status", "--mine").out == "No request of yours is open.\n"
+
+    def test_an_agent_that_can_enforce_nothing_has_its_part(
+        self, cli: Cli, server: FakeServer
+    ) -> None:
+        server.add_machine("db-1", closed=[closed(22)])
+        enforces_nothing(server, "web-1")
+        lines = cli("status").out.splitlines()
+        assert lines[1:3] == ["", "NOT ENFORCED  AGENT"]
+        assert lines[3].startswith("web-1         online, enforces nothing since 2029-12-31")
+        assert len(lines) == 4
+        said = cli("status", "-o", "json").json
+        assert [each["machine"] for each in said["notEnforced"]] == [machine_path("web-1")]
+        assert said["agentsAway"] == []
 
     def test_all_three_parts(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1", closed=[closed(22), closed(80, in_policy=False)])

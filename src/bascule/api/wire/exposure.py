@@ -36,6 +36,8 @@ def exposure_json(machine: MachineExposure, moment: Moment) -> dict[str, Any]:
         properties["hasAgent"] = machine.has_point
     if machine.silent_since is not None:
         properties["notConfirmedSince"] = format_utc(machine.silent_since)
+    if machine.not_enforced_since is not None:
+        properties["notEnforcedSince"] = format_utc(machine.not_enforced_since)
     return {
         "id": f"{machine.id}/providers/{EXPOSURE_TYPE}/default",
         "name": "default",

@@ -21,7 +21,7 @@ from bascule.domain.ids import parse_name
 from bascule.domain.machine import EnforcementPoint
 from bascule.domain.times import format_utc
 from bascule.errors import Problem
-from bascule.services.fleet import is_online
+from bascule.services.fleet import is_enforced, is_online
 from bascule.services.machines import MachineDraft
 from bascule.services.views import MachineView
 
@@ -87,11 +87,12 @@ def instance_view_json(view: MachineView) -> dict[str, Any]:
     """
     point = view.point
     is_heard = point is not None and is_online(point, view.now)
+    is_ready = is_enforced(point, view.now)
     seen = point.last_contact_at if point else None
     agent = {
-        "code": "ProvisioningState/succeeded" if is_heard else "ProvisioningState/Unavailable",
-        "level": "Info" if is_heard else "Warning",
-        "displayStatus": "Ready" if is_heard else "Not Ready",
+        "code": "ProvisioningState/succeeded" if is_ready else "ProvisioningState/Unavailable",
+        "level": "Info" if is_ready else "Warning",
+        "displayStatus": "Ready" if is_ready else "Not Ready",
         "message": _agent_words(point, is_heard=is_heard),
         **({"time": format_utc(seen)} if seen else {}),
     }
@@ -120,6 +121,8 @@ def instance_view_json(view: MachineView) -> dict[str, Any]:
 def _agent_words(point: EnforcementPoint | None, *, is_heard: bool) -> str:
     if point is None:
         return "No agent is enrolled."
+    if is_heard and not point.is_enforcing:
+        return "The agent is there and can enforce nothing."
     if is_heard:
         return "The agent is there and keeps the ports."
     if point.last_contact_at is None:
@@ -155,7 +158,7 @@ def machine_json(view: MachineView, *, with_instance: bool = False) -> dict[str,
                     {"code": str(each.code), "message": each.message, "advice": each.advice}
                     for each in view.classification.reasons
                 ],
-                "closedPorts": closed_ports_json(view.closed, view.named),
+                "closedPorts": closed_ports_json(view),
                 "enforcementPoint": None
                 if view.point is None
                 else point_properties_json(view.point, machine.id, view.generation, view.now),

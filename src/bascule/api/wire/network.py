@@ -194,6 +194,8 @@ def _freshness(found: Surroundings) -> str:
         return f"The agent of {name} has not reported yet: what it holds is not known."
     if not found.is_heard:
         return f"Last known: the agent of {name} is away since {seen}. Openings end on time without it."
+    if not found.point.is_enforcing:
+        return f"Last known: the agent of {name} says that it can enforce nothing."
     if not found.is_current:
         return f"The agent of {name} has not applied the newest state yet."
     return "As it was read back from the firewall."

@@ -28,8 +28,8 @@ from bascule.api.wire.problems import reject
 from bascule.api.wire.requests import request_json
 from bascule.api.wire.sources import Sources, sources_json
 from bascule.domain.ids import ResourceId, parse_name
-from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import AddressPrefix, PortKey
+from bascule.domain.machine import OnExpiry
+from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
 from bascule.domain.times import format_duration
 from bascule.errors import Problem
@@ -222,7 +222,7 @@ def machine_rules_json(view: MachineView) -> dict[str, Any]:
                 for stored in view.policies
                 if (rules := stored.policy.rules_for(view.machine.id)) is not None
             ],
-            "closedPorts": closed_ports_json(view.closed, view.named),
+            "closedPorts": closed_ports_json(view),
         },
     }
     if view.default_etag:
@@ -230,15 +230,15 @@ def machine_rules_json(view: MachineView) -> dict[str, Any]:
     return body
 
 
-def closed_ports_json(
-    closed: Iterable[ClosedPort], named: frozenset[PortKey]
-) -> list[dict[str, Any]]:
+def closed_ports_json(view: MachineView) -> list[dict[str, Any]]:
+    """What is to be shut, and whether it was read back so when the agent last reported."""
     return [
         {
             "number": each.port.number,
             "protocol": str(each.port.protocol),
             "onExpiry": str(each.on_expiry),
-            "inPolicy": each.port in named,
+            "inPolicy": each.port in view.named,
+            "readBack": each.port in view.read_back,
         }
-        for each in sorted(closed, key=lambda each: (each.port.number, each.port.protocol))
+        for each in sorted(view.closed, key=lambda each: (each.port.number, each.port.protocol))
     ]

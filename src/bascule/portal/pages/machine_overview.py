@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +12,7 @@ from starlette.responses import Response
 from bascule.api.auth import decides
 from bascule.domain.actions import MACHINE_READ, NSG_READ
 from bascule.domain.grant import Grant
+from bascule.domain.net import PortKey
 from bascule.domain.scopes import resource_scope
 from bascule.domain.security_rules import HeldOpening
 from bascule.interfaces import Reader
@@ -53,7 +54,8 @@ class Line:
 class _Seen:
     place: Place
     lines: Sequence[Line]  # newest first
-    by_root: Sequence[HeldOpening]  # opened on the host itself
+    by_root: Sequence[HeldOpening] | None  # opened on the host; None: not shown to the visitor
+    doubts: Mapping[PortKey, str]  # by port that is to be shut: why it may not be; empty: it is
     knocks: KnocksView
 
 
@@ -74,6 +76,7 @@ async def overview(visit: CurrentVisit, group: str, name: str, knocks: str = "da
         lines=shown,
         open_lines=[each for each in seen.lines if each.is_open],
         by_root=seen.by_root,
+        doubts=seen.doubts,
         lanes=lanes_of([(each.grant.started_at, each.ended_at) for each in shown], visit.now),
         lane_height=LANE_HEIGHT,
         weakness_words=weakness_words,
@@ -100,13 +103,29 @@ def _look(visit: Visit, reader: Reader, place: Place, span: str) -> _Seen:
     ]
     lines.sort(key=lambda each: (each.grant.started_at, each.grant.id), reverse=True)
     knocks = view_knocks(reader, [uid], now, SPANS[span])
-    return _Seen(place, lines, _by_root(visit, reader, place), knocks)
+    return _Seen(place, lines, _by_root(visit, reader, place), _doubts(place), knocks)
 
 
-def _by_root(visit: Visit, reader: Reader, place: Place) -> Sequence[HeldOpening]:
+def _doubts(place: Place) -> Mapping[PortKey, str]:
+    """Said means seen: shut is a port that was read back shut, by an agent that is heard."""
+    point, now = place.view.point, place.view.now
+
+    def doubt(port: PortKey) -> str:
+        if point is None or not point.is_enforcing:
+            return "not_enforced"
+        if port not in place.view.read_back:
+            return "not_applied"
+        return "" if is_online(point, now) else "last_known"
+
+    return {each.port: doubt(each.port) for each in place.view.closed}
+
+
+def _by_root(visit: Visit, reader: Reader, place: Place) -> Sequence[HeldOpening] | None:
     """What root opened on the host, for whom the API would show it in the view as a group."""
+    if not visit.may(NSG_READ, resource_scope(place.machine.id)):
+        return None
     uid = place.machine.uid
     held = reader.held_rules([uid]).get(uid)
-    if held is None or not visit.may(NSG_READ, resource_scope(place.machine.id)):
+    if held is None:
         return ()
     return [each for each in held.local if each.ends_at is None or each.ends_at > visit.now]

@@ -31,7 +31,7 @@ from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.problems import reasons_of
 from bascule.services import requests
 from bascule.services.asking import sight_of
-from bascule.services.fleet import is_online
+from bascule.services.fleet import is_enforced
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -254,8 +254,7 @@ def _rows(reader: Reader, visit: Visit, grants: Sequence[Grant]) -> list[Row]:
                 and all(may_revoke.covers(each.machine_id.key) for each in request.machines)
             )
         )
-        is_heard = point is not None and is_online(point, visit.now)
-        is_unheard = grant.state is GrantState.OPEN and not is_heard
+        is_unheard = grant.state is GrantState.OPEN and not is_enforced(point, visit.now)
         state = "notConfirmed" if is_unheard else grant.state.value
         why = (request.justification or "") if request is not None else ""
         return Row(grant, state, why, is_told, may_close)

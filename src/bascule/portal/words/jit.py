@@ -48,6 +48,7 @@ WORDS: Mapping[str, Pair] = {
     "jit.state.closing": ("Closing", "Fermeture en cours"),
     "jit.state.notConfirmed": ("Not confirmed", "Non confirmé"),
     "jit.state.offline": ("Agent offline", "Agent hors ligne"),
+    "jit.state.notEnforced": ("Not enforced", "Non appliqué"),
     "jit.state.applying": ("Applying", "Application en cours"),
     "jit.state.closed": ("Closed", "Fermé"),
     "jit.state.nothingShut": ("Nothing shut", "Rien de fermé"),

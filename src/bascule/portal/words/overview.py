@@ -27,8 +27,14 @@ WORDS: Mapping[str, Pair] = {
     "overview.of_machines.other": ("of {n} machines", "sur {n} machines"),
     "overview.all_protected": ("all keep ports shut", "toutes maintiennent des ports fermés"),
     "overview.agents": ("Agents connected", "Agents connectés"),
-    "overview.offline.one": ("{n} offline", "{n} hors ligne"),
-    "overview.offline.other": ("{n} offline", "{n} hors ligne"),
+    "overview.offline.one": (
+        "{n} offline or without effect",
+        "{n} hors ligne ou sans effet",
+    ),
+    "overview.offline.other": (
+        "{n} offline or without effect",
+        "{n} hors ligne ou sans effet",
+    ),
     "overview.all_online": ("all are heard", "tous se font entendre"),
     "overview.no_agents": ("none enrolled yet", "aucun inscrit pour l’instant"),
     "overview.requests": ("Requests, last 7 days", "Demandes, 7 derniers jours"),

@@ -82,6 +82,7 @@ WORDS: Mapping[str, Pair] = {
         "{n} sessions se poursuivent",
     ),
     "request.silent_since": ("agent silent since", "agent silencieux depuis"),
+    "request.not_enforced_since": ("agent enforces nothing since", "agent sans effet depuis"),
     "request.extended.one": ("extended once", "prolongée une fois"),
     "request.extended.other": ("extended {n} times", "prolongée {n} fois"),
     "request.progress": ("Progress", "Déroulement"),
