@@ -373,6 +373,23 @@ def test_whom_the_provider_drops_is_signed_out_of_every_program_and_browser(
     other.close()
 
 
+def test_a_provider_that_refuses_this_server_signs_nobody_out(
+    house: House, provider: RealProvider, anna: Person
+) -> None:
+    """Its client secret has expired: that is no word on anybody, and the groups end in the hour."""
+    add_group(house)
+    scopes = ["openid", "email", "profile", "groups", "offline_access"]
+    add(house, provider, **MAPPED, scopes=scopes)
+    token = token_by_browser(house, anna)
+    add(house, provider, **MAPPED, scopes=scopes, clientSecret="an old one")
+    house.clock.pass_time(400)
+    token = refresh(house, anna, token)
+    assert machines(house, token) == 200
+    assert who(anna) == "anna@corp.example"
+    house.clock.pass_time(3300)
+    assert machines(house, token) == 403
+
+
 def test_too_many_groups_give_none_and_are_said(
     house: House, provider: RealProvider, anna: Person, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -34,6 +34,10 @@ LEFT_ALONE = timedelta(seconds=5)  # after it did not answer
 MOST_KEPT = 64  # providers that are remembered
 LONGEST_CODE = 4096  # characters of a code or an access token's kind
 LONGEST_TOKEN = 16_384  # of a refresh token
+# RFC 6749 section 5.2: what a token endpoint refuses to whoever asks, whatever the grant.
+_OF_THIS_SERVER = frozenset(
+    ("invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_request")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,21 +138,27 @@ class RelyingParty:
             "redirect_uri": redirect_uri,
             "code_verifier": verifier,
         }
-        answer = await self._ask_token(provider, form)
-        return await self._read(provider, answer, nonce_hash)
+        given = _given(provider, *await self._ask_token(provider, form))
+        return await self._read(provider, given, nonce_hash)
 
     async def renew(self, provider: IdentityProvider, refresh_token: str, subject: str) -> Tokens:
-        """Claims anew (Core 12.2): of the same person, or AuthenticationFailed."""
+        """Claims anew (Core 12.2): of the same person, or AuthenticationFailed.
+
+        Raises Unavailable for a refusal that is of this server and not of the person, as when
+        its client secret has expired: that says nothing of her.
+        """
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        answer = await self._ask_token(provider, form)
-        tokens = await self._read(provider, answer, None)
+        status, answer = await self._ask_token(provider, form)
+        if status != 200 and answer.get("error") in _OF_THIS_SERVER:
+            raise _unusable(provider.issuer, f"it refuses this server: {error_words(answer)}")
+        tokens = await self._read(provider, _given(provider, status, answer), None)
         if tokens.claims.get("sub") != subject:
             raise refused("The provider answered with somebody else.")
         return tokens if tokens.refresh_token else Tokens(tokens.claims, refresh_token)
 
     async def _ask_token(
         self, provider: IdentityProvider, form: Mapping[str, str]
-    ) -> Mapping[str, Any]:
+    ) -> tuple[int, Mapping[str, Any]]:
         found = await self.discover(provider)
         secret = self._secret_of(provider)
         basic: tuple[str, str] | None = None
@@ -159,12 +169,7 @@ class RelyingParty:
             sent["client_id"] = provider.client_id
             if secret:
                 sent["client_secret"] = secret
-        status, answer = await self._http.post(found.token_endpoint, provider.ca, sent, basic)
-        if status != 200:
-            raise refused(
-                f"{provider.display_name} refused to give a token: {error_words(answer)}."
-            )
-        return answer
+        return await self._http.post(found.token_endpoint, provider.ca, sent, basic)
 
     def seal(self, text: str, purpose: str) -> str:
         """For the store; ``purpose`` must be the same when it is opened."""
@@ -305,6 +310,13 @@ def _challenge_of(verifier: str) -> str:
     """RFC 7636 section 4.2."""
     digest = hashlib.sha256(verifier.encode()).digest()
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def _given(provider: IdentityProvider, status: int, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The answer of a token endpoint that gave a token; AuthenticationFailed for any other."""
+    if status != 200:
+        raise refused(f"{provider.display_name} refused to give a token: {error_words(answer)}.")
+    return answer
 
 
 def refused(message: str) -> AuthenticationFailed:
