@@ -52,8 +52,8 @@ def _ask(seconds: float, machine: str = "web-1", port: int = KEEP_PORT) -> Ask:
 PLANTED: dict[str, Bug] = {
     "a lease is longer than its grant": Bug(
         "domain/desired.py",
-        "grant.ends_at - max(now, grant.started_at),",
-        "grant.ends_at - max(now, grant.started_at) + timedelta(seconds=3),",
+        "return min(left, grant.max_duration, MAXIMUM_DURATION)",
+        "return min(left, grant.max_duration, MAXIMUM_DURATION) + timedelta(seconds=3)",
         # While the server is there it would be ended in time: either alone is enough.
         (
             (0.1, _ask(1.5)),
@@ -79,8 +79,8 @@ PLANTED: dict[str, Bug] = {
     ),
     "the server opens for everybody": Bug(
         "domain/desired.py",
-        "            grant.sources,\n",
-        '            (AddressPrefix.parse("*"),),\n',
+        "Lease(grant.id, grant.port_keys, grant.sources, remaining",
+        'Lease(grant.id, grant.port_keys, (AddressPrefix.parse("*"),), remaining',
         ((0.1, _ask(LONG)),),
     ),
     "a state that names less opens": Bug(
