@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bascule.lab.processes import identify
 from tests.support.own import free_port
 
 BASCULE = (sys.executable, "-m", "bascule.bootstrap")
@@ -107,5 +108,4 @@ class LabWorld:
     def kill(self, pid: int) -> None:
         """kill -9, and wait until it is no more than a zombie."""
         os.kill(pid, signal.SIGKILL)
-        status = Path(f"/proc/{pid}/stat")
-        assert until(lambda: not status.exists() or ") Z " in status.read_text())
+        assert until(lambda: identify(pid) is None)

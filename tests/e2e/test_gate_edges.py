@@ -506,7 +506,10 @@ def _threads(pid: int) -> int:
 
 
 def _database_files(pid: int) -> int:
-    links = (str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir())
+    links = []
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            links.append(str(each.readlink()))
     return sum("bascule.db" in each for each in links)
 
 
