@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole suite in three streams at once. Run by `make test`, with the environment's bin folder
+# The whole suite in four streams at once. Run by `make test`, with the environment's bin folder
 # as the only argument.
 #
 # Tests of whole processes and of the real kernel wait much and mind the time; each of their
@@ -25,6 +25,7 @@ for folder in tests/*/; do
     esac
 done
 
+portal=tests/e2e/portal # in a browser, for half of the time of all of tests/e2e
 packets=tests/contracts/test_driver.py # the kernel's and by the clock, though of another folder
 
 stop_streams() { # Ctrl-C reaches the streams too: they are of our process group
@@ -52,8 +53,10 @@ alone() { # NAME EXIT-CODE FOLDERS
 }
 
 code=0
-stream e2e tests/e2e >"$logs/e2e.log" 2>&1 &
+stream e2e tests/e2e --ignore "$portal" >"$logs/e2e.log" 2>&1 &
 e2e=$!
+stream portal "$portal" >"$logs/portal.log" 2>&1 &
+browser=$!
 stream faults-netns "$packets" tests/faults tests/netns >"$logs/faults-netns.log" 2>&1 &
 faults=$!
 echo "Beside this: tests/e2e, tests/faults and tests/netns (as they go: $logs/*.log)"
@@ -63,7 +66,7 @@ stream computing -n 2 --dist loadfile --no-loadscope-reorder \
     --ignore "$packets" "${computing[@]}" || failed+=("computing $?")
 least=0
 
-for row in "faults-netns $faults" "e2e $e2e"; do
+for row in "portal $browser" "e2e $e2e" "faults-netns $faults"; do
     read -r name pid <<<"$row"
     wait "$pid" || failed+=("$name $?")
     echo
@@ -75,7 +78,8 @@ for row in "${failed[@]}"; do
     read -r name ended <<<"$row"
     case $name in
     computing) alone "$name" "$ended" --ignore "$packets" "${computing[@]}" || code=1 ;;
-    e2e) alone "$name" "$ended" tests/e2e || code=1 ;;
+    e2e) alone "$name" "$ended" tests/e2e --ignore "$portal" || code=1 ;;
+    portal) alone "$name" "$ended" "$portal" || code=1 ;;
     *) code=1 ;;
     esac
 done
