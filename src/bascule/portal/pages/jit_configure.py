@@ -19,7 +19,14 @@ from bascule.domain.ids import ResourceId, parse_name
 from bascule.domain.machine import Machine
 from bascule.domain.policy import PortRule
 from bascule.domain.scopes import resource_scope
-from bascule.errors import BasculeError, Forbidden, InvalidInput, PreconditionFailed, Problem
+from bascule.errors import (
+    BasculeError,
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    PreconditionFailed,
+    Problem,
+)
 from bascule.interfaces import Reader, Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.pages.port_rows import (
@@ -39,7 +46,7 @@ from bascule.services.policies import (
     put_rules_of_machines,
     rules_tag,
 )
-from bascule.services.rehearsal import Preview, rehearse
+from bascule.services.rehearsal import Preview, preview_of, rehearse
 from bascule.services.rights import Needed, check
 
 router = APIRouter(route_class=PortalRoute)
@@ -69,6 +76,14 @@ class Meant:
         return len(self.machines) == 1 and self.is_edit and rules == self.rules
 
 
+class _NotAsShown(Conflict):
+    """Takes back what would end, or end earlier, access that was not shown so."""
+
+    def __init__(self, preview: Preview) -> None:
+        super().__init__("What saving this ends has changed since it was shown.")
+        self.preview = preview
+
+
 @dataclass(frozen=True, slots=True)
 class Pane:
     """All that the pane shows."""
@@ -96,7 +111,7 @@ async def show(visit: CurrentVisit) -> Response:
 @router.post(PATH)
 @decides(POLICY_WRITE, MACHINE_WRITE)
 async def save(visit: CurrentVisit) -> Response:
-    form, act = visit.form, visit.form.text("act", "save")
+    act = visit.form.text("act", "save")
     meant, rows = await _sent(visit), read_rows(visit.form)
     why_not = _why_not(visit, meant)
     if act == "add" and len(rows) < MOST_ROWS:
@@ -110,13 +125,12 @@ async def save(visit: CurrentVisit) -> Response:
     if any(row.errors for row in rows):
         return await _show(visit, Pane(meant, rows, why_not=why_not), 400)
     try:
-        preview = await _rehearse(visit, meant, rules)
-        if digest(preview) != form.text("seen") and (preview.ends or preview.shortens):
-            pane = Pane(meant, rows, preview=preview, is_to_confirm=True, why_not=why_not)
-            return await _show(visit, pane, 409)
-        await visit.perform(lambda tx, act: _put(tx, act, visit, meant, rules))
+        await visit.perform(lambda tx, act: _put_as_shown(tx, act, visit, meant, rules))
     except Forbidden:
         raise
+    except _NotAsShown as error:
+        pane = Pane(meant, rows, preview=error.preview, is_to_confirm=True, why_not=why_not)
+        return await _show(visit, pane, error.http_status)
     except PreconditionFailed as error:
         fresh = await visit.read(
             lambda reader: _read(reader, visit, [m.id for m in meant.machines], meant.policy)
@@ -201,6 +215,15 @@ def _put(
 ) -> None:
     tags = {machine.id: tag for machine, tag in zip(meant.machines, meant.tags, strict=True)}
     put_rules_of_machines(tx, act, visit.subject, tags, rules, meant.policy)
+
+
+def _put_as_shown(
+    tx: Transaction, act: Act, visit: Visit, meant: Meant, rules: tuple[PortRule, ...]
+) -> None:
+    _put(tx, act, visit, meant, rules)
+    done = preview_of(tx, act, visit.subject)
+    if digest(done) != visit.form.text("seen") and (done.ends or done.shortens):
+        raise _NotAsShown(done)
 
 
 async def _rehearse(visit: Visit, meant: Meant, rules: tuple[PortRule, ...]) -> Preview:
