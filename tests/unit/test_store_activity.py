@@ -140,3 +140,14 @@ def steps(connection: Connection, work: Callable[[], object]) -> int:
     work()
     driver.set_progress_handler(None, 1)
     return taken
+
+
+def test_a_damaged_event_is_left_out_and_the_page_is_full(connection: Connection) -> None:
+    """A page that ended early would be taken for the last; one that cannot be shown, for a fault."""
+    for number in range(6):
+        SqlTransaction(connection).record(an_event(at=NOW + timedelta(seconds=number)))
+    connection.exec_driver_sql("UPDATE events SET record = '{' WHERE sequence IN (3, 5, 6)")
+    found = SqlReader(connection).activity(ActivityFilter(), None, 2)
+    assert [sequence for sequence, _ in found] == [4, 2]
+    last = (found[-1][1].at, found[-1][0])
+    assert [each for each, _ in SqlReader(connection).activity(ActivityFilter(), last, 2)] == [1]

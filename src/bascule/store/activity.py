@@ -35,7 +35,7 @@ from bascule.domain.events import Event
 from bascule.interfaces.activity import ActivityFilter, Counts, Moment
 from bascule.store import tables as t
 from bascule.store.columns import Instant, from_microseconds, to_microseconds
-from bascule.store.record import event_of
+from bascule.store.record import RAW, events_in
 from bascule.store.rows import Rows, slices
 from bascule.store.tables.activity import event_counts as kept
 
@@ -70,25 +70,40 @@ class ActivityReads(Rows):
     def activity(
         self, wanted: ActivityFilter, after: Moment | None = None, limit: int = 1000
     ) -> Sequence[tuple[int, Event]]:
+        events: list[tuple[int, Event]] = []
+        is_more = True
+        while is_more:  # once, unless there are damaged rows: a page is full or the last
+            missing = limit - len(events)
+            found = self._newest(wanted, after, missing)
+            readable = dict(
+                each
+                for piece in slices([sequence for _, sequence in found])
+                for each in self._events(piece)
+            )
+            events += [(each, readable[each]) for _, each in found if each in readable]
+            is_more = len(found) == missing and len(events) < limit
+            after = (from_microseconds(found[-1][0]), found[-1][1]) if found else after
+        return events
+
+    def _newest(
+        self, wanted: ActivityFilter, after: Moment | None, limit: int
+    ) -> list[tuple[int, int]]:
         places = _places(wanted)
         found = None if places is None else self._near(wanted, places, after, limit)
-        if found is None:
-            found = heapq.nlargest(
-                limit,
-                (
-                    moment
-                    for branch in _branches(wanted, places)
-                    for moment in self._moments(branch, after, limit)
-                ),
-            )
-        records = {
-            row.sequence: row.record
-            for piece in slices([sequence for _, sequence in found])
-            for row in self._all(
-                select(_EVENTS.sequence, _EVENTS.record).where(_EVENTS.sequence.in_(piece))
-            )
-        }
-        return [(sequence, event_of(records[sequence])) for _, sequence in found]
+        if found is not None:
+            return found
+        return heapq.nlargest(
+            limit,
+            (
+                moment
+                for branch in _branches(wanted, places)
+                for moment in self._moments(branch, after, limit)
+            ),
+        )
+
+    def _events(self, sequences: Sequence[int]) -> list[tuple[int, Event]]:
+        wanted = select(_EVENTS.sequence, RAW).where(_EVENTS.sequence.in_(sequences))
+        return events_in(self._all(wanted))
 
     def activity_since(self, wanted: ActivityFilter, sequence: int, limit: int) -> int:
         found = _by_number(wanted, sequence).with_only_columns(_EVENTS.sequence).limit(limit)

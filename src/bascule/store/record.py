@@ -55,7 +55,7 @@ class RecordReads(Rows):
             if after:
                 found = asked.where(sequence < after if newest_first else sequence > after)
             rows = self._all(found.limit(missing))
-            events += _events_in(rows)
+            events += events_in(rows)
             is_more = len(rows) == missing and len(events) < limit
             after = rows[-1].sequence if rows else after
         return events
@@ -72,9 +72,9 @@ class RecordReads(Rows):
         fitting = select(near.c.sequence, raw).where(*_conditions(wanted, near.c))
         rows = self._all(fitting.order_by(near.c.sequence.desc()).limit(limit))
         if len(rows) == limit:
-            return _events_in(rows), rows[-1].sequence
+            return events_in(rows), rows[-1].sequence
         last = self._first(_newest(after).offset(most - 1).limit(1))
-        return _events_in(rows), last.sequence if last is not None else 0
+        return events_in(rows), last.sequence if last is not None else 0
 
 
 class RecordWrites(RecordReads):
@@ -100,7 +100,7 @@ def _newest(after: int) -> Select[Any]:
     return older.where(sequence < after) if after else older
 
 
-def _events_in(rows: Sequence[Row[Any]]) -> list[tuple[int, Event]]:
+def events_in(rows: Sequence[Row[Any]]) -> list[tuple[int, Event]]:
     """Damaged ones are left out."""
     return [(row.sequence, event) for row in rows if (event := _event_in(row.raw))]
 
