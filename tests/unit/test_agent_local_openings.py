@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from bascule.agent.commands import agent
 from bascule.agent.control import ControlSocket
 from bascule.agent.link import KeyRefused
-from bascule.agent.local_openings import LocalOpenings, open_without_agent
+from bascule.agent.local_openings import MOST_TOLD, LocalOpenings, open_without_agent
 from bascule.agent.loop import AgentLoop
 from bascule.agent.memory import HeldFile
 from bascule.domain.desired import DesiredState
@@ -20,6 +20,7 @@ from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.plan import Operation, PutOpening
 from bascule.errors import EnforcementFailed
+from bascule.services.fleet import LocalOpening
 from bascule.services.reconcile import Reconciler
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
@@ -190,3 +191,16 @@ def test_status_says_why_one_of_several_waits(
         loop.open_locally(SSH, HERE, QUARTER)
     assert [each["why"] for each in loop.status()["waiting"]] == ["No space"]
     assert not loop.status()["open"]
+
+
+def test_none_is_forgotten_because_the_server_was_long_away(tmp_path: Path) -> None:
+    """A report tells of as many as the server takes; the next one goes on."""
+    local = LocalOpenings(tmp_path)
+    made = [LocalOpening("22/tcp", ("192.0.2.1",), 900, f"{n}") for n in range(MOST_TOLD + 3)]
+    for each in made:
+        local.add(each)
+    local = LocalOpenings(tmp_path)  # the agent began anew
+    told = local.pending()
+    assert list(told) == made[:MOST_TOLD]
+    local.forget(told)
+    assert list(local.pending()) == made[MOST_TOLD:]

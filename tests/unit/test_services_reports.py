@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from bascule.agent.local_openings import MOST_TOLD
 from bascule.domain.events import NotesWithheld
 from bascule.domain.grant import Grant, GrantState
 from bascule.domain.machine import NOT_ENFORCED, ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.interfaces import EventFilter
 from bascule.services import requests
-from bascule.services.fleet import NOTES_PER_SPAN, LocalOpening, is_online
+from bascule.services.fleet import NOTES_PER_SPAN, OPENINGS_PER_SPAN, LocalOpening, is_online
 from bascule.services.sweep import sweep
 from tests.unit.services_world import ANNA, World, rules
 
@@ -84,12 +85,23 @@ def test_what_an_agent_wants_on_record_is_bounded_by_the_minute(world: World) ->
     assert kept() == (NOTES_PER_SPAN + 1, [3])
 
 
-def test_what_root_opened_goes_on_record_before_what_was_healed(world: World) -> None:
-    """A25: the minute's room is its own first."""
-    drift = tuple(f"change {each}" for each in range(NOTES_PER_SPAN))
-    roots = LocalOpening("22/TCP", ("192.0.2.9",), 900, "local-1")
-    world.report(world.web, drift=drift, local_openings=(roots,))
-    assert "OpenedLocally" in world.kinds()
+def test_what_root_opened_has_room_of_its_own_on_record(world: World) -> None:
+    """A25: nobody keeps it off by what he has the agent say, and a full report is kept whole."""
+    drift = tuple(f"change {each}" for each in range(NOTES_PER_SPAN + 1))
+    world.report(world.web, drift=drift)
+    roots = [LocalOpening("22/TCP", ("192.0.2.9",), 900, f"local-{n}") for n in range(MOST_TOLD)]
+    for _ in range(2):
+        world.report(world.web, local_openings=tuple(roots))
+    assert world.kinds().count("OpenedLocally") == 2 * MOST_TOLD
+
+
+def test_what_root_opened_is_bounded_too(world: World) -> None:
+    """EDGES B8: a stolen agent fills no disk by it, and says at once that something is left out."""
+    roots = [LocalOpening("22/TCP", ("192.0.2.9",), 900, f"local-{n}") for n in range(MOST_TOLD)]
+    for _ in range(OPENINGS_PER_SPAN // MOST_TOLD + 2):
+        world.report(world.web, local_openings=tuple(roots))
+    assert world.kinds().count("OpenedLocally") == OPENINGS_PER_SPAN
+    assert world.kinds().count("NotesWithheld") == 1
 
 
 def test_a_point_that_can_enforce_nothing_is_there_and_settles_nothing(world: World) -> None:

@@ -31,7 +31,8 @@ from bascule.services.reconcile import Outcome, Reconciler
 log = structlog.get_logger("bascule.agent")
 
 FILE = "local-openings.json"
-MOST = 64  # as many notes as the server takes of one report, in which these come first
+MOST_TOLD = 64  # as many notes as the server takes of one report, in which these come first
+MOST_KEPT = 10_000  # of a server that is away; each is a line
 
 
 class LocalOpenings:
@@ -42,11 +43,12 @@ class LocalOpenings:
         self._pending = self._read()
 
     def add(self, opening: LocalOpening) -> None:
-        self._pending = [*self._pending, opening][-MOST:]
+        self._pending = [*self._pending, opening][-MOST_KEPT:]
         self._write()
 
     def pending(self) -> tuple[LocalOpening, ...]:
-        return tuple(self._pending)
+        """The oldest, as many as one report tells of."""
+        return tuple(self._pending[:MOST_TOLD])
 
     def forget(self, reported: Sequence[LocalOpening]) -> None:
         """Drop what the server has now; what came meanwhile stays."""

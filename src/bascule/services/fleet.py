@@ -71,6 +71,7 @@ MAXIMUM_SKEW = timedelta(seconds=30)
 MOST_AHEAD = 1_000_000
 MOST_KEPT = 256  # ports in no policy that a machine's agent may put on its list
 NOTES_PER_SPAN = 60  # of one machine; a stolen agent must not fill the disk
+OPENINGS_PER_SPAN = 600  # likewise, by root on the host: no note takes their room
 NOTES_SPAN = timedelta(minutes=1)
 _NOTES = tuple(
     each.__name__
@@ -373,12 +374,19 @@ def _record_notes(tx: Transaction, act: Act, machine: Machine, report: Report) -
     if not facts:
         return
     wanted = EventFilter(machine.id.key, _NOTES, act.now - NOTES_SPAN)
-    recent = [event.fact for _, event in tx.events(wanted, limit=NOTES_PER_SPAN + 1)]
-    room = max(0, NOTES_PER_SPAN - len(recent))
-    for fact in facts[:room]:
-        act.record(tx, fact, machine.id)
-    withheld = len(facts) - room
-    if withheld > 0 and not any(isinstance(each, NotesWithheld) for each in recent):
+    most = OPENINGS_PER_SPAN + NOTES_PER_SPAN + 1
+    recent = [event.fact for _, event in tx.events(wanted, limit=most)]
+    openings = sum(isinstance(each, OpenedLocally) for each in recent)
+    room = {True: OPENINGS_PER_SPAN - openings, False: NOTES_PER_SPAN - (len(recent) - openings)}
+    withheld = 0
+    for fact in facts:
+        is_opening = isinstance(fact, OpenedLocally)
+        if room[is_opening] > 0:
+            room[is_opening] -= 1
+            act.record(tx, fact, machine.id)
+        else:
+            withheld += 1
+    if withheld and not any(isinstance(each, NotesWithheld) for each in recent):
         act.record(tx, NotesWithheld(str(machine.id), withheld), machine.id)
 
 
