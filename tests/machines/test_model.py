@@ -281,6 +281,8 @@ class AccessMachine(RuleBasedStateMachine):
         grant = self.pick(which)
         given = self.model.given[grant.id]
         later = self.now + timedelta(seconds=span)
+        if self._is_late(grant):
+            return
         if self.real + span < given.until.now() or not self.now < grant.ends_at <= later:
             return  # by the server's clock too, which may have been set back
         self.generation += 1
@@ -364,7 +366,7 @@ class AccessMachine(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         """The server notices what ended, by its own clock."""
-        over = [grant for grant in self.live() if grant.ends_at <= self.now]
+        over = [each for each in self.live() if each.ends_at <= self.now or self._is_late(each)]
         self.generation += bool(over)
         for grant in over:
             self.finish(grant, StatusReason.EXPIRED)
@@ -389,7 +391,15 @@ class AccessMachine(RuleBasedStateMachine):
 
     # -- the point
 
+    def _is_late(self, grant: Grant) -> bool:
+        """It did not open within a minute: nobody waits for it any more."""
+        since = self.real + self.skew - self.model.given[grant.id].started
+        return grant.state.value == "opening" and not -60 <= since < 60
+
     def _answer(self) -> DesiredState:
+        for grant in self.live():
+            if self._is_late(grant):  # swept or not
+                self.model.given[grant.id].until.say(self.generation, 0)
         state = desired_state(
             UID, self.generation, self.closed, self.released, self.grants.values(), self.now
         )
