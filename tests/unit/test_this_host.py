@@ -21,7 +21,7 @@ from bascule.errors import ConfigurationError, InvalidInput
 from bascule.interfaces import Transaction
 from bascule.services import machines
 from bascule.services.act import IN_PROCESS_KEY, Act
-from bascule.services.fleet import Report, take_report
+from bascule.services.fleet import Refused, Report, take_report
 from bascule.services.owned_driver import OwnedDriver
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
@@ -105,21 +105,40 @@ def test_a_deleted_machine_shuts_every_opening_at_once() -> None:
 def test_another_agents_machine_is_not_joined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two hosts as one machine: each grant for the one would open the other's ports too."""
+    """Two hosts as one machine: each grant for the one would open the other's ports too. And no
+    owner of that machine keeps the server from starting.
+    """
     monkeypatch.setattr("socket.gethostname", lambda: "web-1")
-    world = World()
-    with pytest.raises(ConfigurationError, match="has an agent of its own") as refused:
-        _beside(world, tmp_path, tmp_path / "agent.sock", lambda: None)
-    assert "Enforcement points" in refused.value.advice
+    world, control = World(), tmp_path / "agent.sock"
+    world.put(rules(world.web, 22))
+    world.report(world.web, world.granted(world.web).id)
+
+    def status() -> dict[str, Any]:
+        said: dict[str, Any] = tell_agent(control, {"command": "status"})["status"]
+        return said
+
+    def ask() -> None:
+        assert until(lambda: status()["refused"], 30)
+        assert (status()["closed"], status()["open"]) == ([], [])
+
+    _beside(world, tmp_path, control, ask)
     point = world.see(lambda tx: tx.enforcement_point(world.web.uid))
     assert point is not None
     assert point.public_key == "key-1"
 
 
-def test_an_agent_enrolled_in_its_place_shuts_it() -> None:
-    """A12: its key counts no more, though it needs none to speak."""
+def test_no_token_takes_the_servers_own_host() -> None:
+    """Whoever owns that one machine could end all openings on the server's host by it."""
     world = _guarded()
-    world.enrol(world.web, "key-2", replaces=True)
+    assert isinstance(world.enrol(world.web, "key-2", replaces=True), Refused)
+    assert _fetch(world, world.web.uid).machine_uid == world.web.uid
+
+
+def test_an_agent_enrolled_in_its_place_shuts_it() -> None:
+    """A12: after its point was removed its word counts no more, though it needs no key to speak."""
+    world = _guarded()
+    world.do(lambda tx, _: tx.delete_enforcement_point(world.web.uid), None)
+    world.enrol(world.web, "key-2")
     with pytest.raises(KeyRefused):
         _fetch(world, world.web.uid)
     with pytest.raises(KeyRefused):

@@ -50,9 +50,8 @@ T = TypeVar("T")
 def enrol_this_host(
     tx: Transaction, act: Act, installation: Installation, name: str, addresses: tuple[str, ...]
 ) -> Machine:
-    """The machine that this server runs on, in the inventory, with its point.
-
-    Raises ConfigurationError when another agent holds that place: two hosts would be one machine.
+    """The machine that this server runs on, in the inventory, with a point: its own, unless
+    another agent has that place.
     """
     wanted = machine_id(installation.subscription_id, DEFAULT_RESOURCE_GROUP, name)
     machine = tx.machine(wanted)
@@ -61,11 +60,12 @@ def enrol_this_host(
         machine, _ = put_machine(tx, act, wanted, draft, installation.location)
     point = tx.enforcement_point(machine.uid)
     if point is not None and point.public_key != IN_PROCESS_KEY:
-        raise ConfigurationError(
-            f"The machine {name!r}, by this host's name, has an agent of its own already.",
-            advice="If that is another host, give this one another name: hostnamectl set-hostname "
-            "NAME. If its agent was here once: start without --this-host, remove it in the portal, "
-            "on the page Enforcement points, and start again.",
+        log.error(
+            "another agent has this host's place: here nothing is opened, and no new port is shut",
+            machine=machine.id.name,
+            next="If that is another host, give this one another name: hostnamectl set-hostname "
+            "NAME. If its agent was here once, remove it in the portal, on the page Enforcement "
+            "points. Then start again.",
         )
     if point is None:
         tx.put_enforcement_point(EnforcementPoint(machine.uid, IN_PROCESS_KEY, act.now))
@@ -103,10 +103,12 @@ class LocalLink:
         return self._run(self._services.perform(take))
 
     def _check_is_ours(self, reader: Reader) -> None:
-        """Another agent may have been enrolled in this one's place (EDGES A12)."""
+        """Two hosts must not be one machine: with another's key this one is refused (EDGES A12),
+        keeps shut what it kept shut, and the server serves all others.
+        """
         point = reader.enforcement_point(self._uid)
         if point is not None and point.public_key != IN_PROCESS_KEY:
-            raise KeyRefused("Another agent was enrolled for this machine.")
+            raise KeyRefused("Another agent is enrolled for this machine.")
 
     def listen(self, on_generation: Callable[[int], None], is_stopping: Callable[[], bool]) -> None:
         self._run(self._follow(on_generation, is_stopping), seconds=None)

@@ -53,7 +53,7 @@ from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, Forbidden
 from bascule.interfaces import Enrolment, EventFilter, Reader, Transaction
-from bascule.services.act import Act, new_id
+from bascule.services.act import IN_PROCESS_KEY, Act, new_id
 from bascule.services.closed import named_ports
 from bascule.services.grants import close, end_grants, touch
 from bascule.services.held import remember_held
@@ -167,6 +167,8 @@ def judge_enrolment(
         return Refused("the token was used already", machine)
     if enrolment.expires_at <= now:
         return Refused("the token has expired", machine)
+    if existing is not None and existing.public_key == IN_PROCESS_KEY:
+        return Refused("the server guards this machine itself (serve --this-host)", machine)
     if existing is not None and not enrolment.replaces:
         return Refused("the machine has an enrolled agent; make the token with --replace", machine)
     return enrolment, machine

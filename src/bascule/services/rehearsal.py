@@ -88,7 +88,9 @@ async def rehearse(
 
 
 def preview_of(tx: Reader, act: Act, subject: Subject) -> Preview:
-    """What an act has changed so far, seen from within its own transaction."""
+    """What an act has changed so far, seen from within its own transaction: which ports it let go
+    and what it ended are so; what was before it (``shuts`` or ``alters``, an earlier end) is not.
+    """
     return _preview(tx, act.facts, subject, act.now)
 
 

@@ -79,10 +79,6 @@ class Meant:
 class _NotAsShown(Conflict):
     """Takes back what would end, or end earlier, access that was not shown so."""
 
-    def __init__(self, preview: Preview) -> None:
-        super().__init__("What saving this ends has changed since it was shown.")
-        self.preview = preview
-
 
 @dataclass(frozen=True, slots=True)
 class Pane:
@@ -92,7 +88,6 @@ class Pane:
     rows: Sequence[PortRow]
     problems: Sequence[Problem] = ()
     advice: str = ""
-    preview: Preview | None = None
     is_to_confirm: bool = False
     why_not: str = ""
     changed: bool = field(default=False)  # by somebody else, since it was read
@@ -129,7 +124,7 @@ async def save(visit: CurrentVisit) -> Response:
     except Forbidden:
         raise
     except _NotAsShown as error:
-        pane = Pane(meant, rows, preview=error.preview, is_to_confirm=True, why_not=why_not)
+        pane = Pane(meant, rows, is_to_confirm=True, why_not=why_not)
         return await _show(visit, pane, error.http_status)
     except PreconditionFailed as error:
         fresh = await visit.read(
@@ -223,7 +218,7 @@ def _put_as_shown(
     _put(tx, act, visit, meant, rules)
     done = preview_of(tx, act, visit.subject)
     if digest(done) != visit.form.text("seen") and (done.ends or done.shortens):
-        raise _NotAsShown(done)
+        raise _NotAsShown("What saving this ends has changed since it was shown.")
 
 
 async def _rehearse(visit: Visit, meant: Meant, rules: tuple[PortRule, ...]) -> Preview:
@@ -254,8 +249,9 @@ def digest(preview: Preview) -> str:
 
 async def _show(visit: Visit, pane: Pane, status: int = 200) -> Response:
     """The pane, with what it would change where it could be saved as it stands."""
-    preview, problems, rows = pane.preview, list(pane.problems), pane.rows
-    if preview is None and not pane.why_not and not problems:
+    preview: Preview | None = None
+    problems, rows = list(pane.problems), pane.rows
+    if not pane.why_not and not problems:
         marked, rules = read_rules(rows)
         if pane.meant.says(rules):
             preview = Preview()  # as it is now: there is nothing to rehearse
