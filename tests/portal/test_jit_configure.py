@@ -154,6 +154,7 @@ def test_live_access_is_cut_only_after_it_was_shown(house: House) -> None:
     text = text_of(answer.text)
     assert "Live access that is revoked 22/TCP on web-1: administrator" in text
     assert "Stay shut, in no policy; released on the machine" in text
+    assert "Begin to be shut" in text
     assert house.events("GrantEnded") == []
     assert [rule.number for rule in rules(house, "web-1")] == [22]
     seen = _SEEN.findall(answer.text)[0]

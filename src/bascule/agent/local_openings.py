@@ -32,7 +32,7 @@ log = structlog.get_logger("bascule.agent")
 
 FILE = "local-openings.json"
 MOST_TOLD = 64  # as many notes as the server takes of one report, in which these come first
-MOST_KEPT = 10_000  # of a server that is away; each is a line
+MOST_KEPT = 500  # while the server is away; it takes as many in a minute
 
 
 class LocalOpenings:
