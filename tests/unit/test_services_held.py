@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bascule.agent.link import report_json
-from bascule.agent.local_openings import MOST, LocalOpenings
+from bascule.agent.local_openings import MOST_TOLD, LocalOpenings
 from bascule.api.wire.agents import ReportBody, read_report
 from bascule.domain.machine import ClosedPort
 from bascule.interfaces import Reader
@@ -46,7 +46,7 @@ def test_the_id_of_a_local_opening_comes_from_the_host_to_the_server(tmp_path: P
 
 def test_no_drift_crowds_out_what_root_opened() -> None:
     """The server takes so many notes of a report; the agent then forgets all that it sent."""
-    kept = tuple(replace(ROOTS, id=f"local-{number}") for number in range(MOST))
+    kept = tuple(replace(ROOTS, id=f"local-{number}") for number in range(MOST_TOLD))
     report = Report(3, frozenset(), local_openings=kept, drift=("a rule is missing",) * 100)
     assert read_report(ReportBody.model_validate(report_json(report))).local_openings == kept
 
