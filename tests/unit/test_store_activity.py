@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Select, text
 
+from bascule.domain.events import AgentCameBack
 from bascule.domain.roles import Reach
 from bascule.interfaces import EventFilter
 from bascule.interfaces.activity import ActivityFilter
 from bascule.store.connections import connect, driver_of
 from bascule.store.open import open_store
 from bascule.store.transaction import SqlReader, SqlTransaction
-from bascule.testing.store_contract.samples import SUBSCRIPTION, an_event, an_id
+from bascule.testing.store_contract.samples import HOUR, SUBSCRIPTION, an_event, an_id
 
 NOW = datetime(2030, 1, 31, tzinfo=UTC)
 SINCE = NOW - timedelta(days=90)
@@ -125,6 +126,80 @@ def test_a_search_costs_the_same_however_long_the_record_is(
     assert costs[1] < costs[0] * 1.2
     whole = steps(connection, lambda: writer.events(wanted, after, 10))
     assert costs[1] < whole / 5
+
+
+@pytest.mark.parametrize(
+    ("asked", "way"),
+    [
+        (EventFilter(an_id("rare").key), PLACE),
+        (EventFilter(an_id("rare").key, since=SINCE), PLACE),
+        (EventFilter(an_id("rare").key, ("GrantCreated",), SINCE, principal_id="ada"), PLACE),
+        (EventFilter(kinds=("GrantEnded", "AgentCameBack")), "ix_events_kind_at (kind"),
+        (EventFilter(kinds=("AgentCameBack",), since=SINCE), KIND),
+        (EventFilter(GROUP, ("GrantCreated",), NOW + HOUR), "ix_events_kind_at (kind=? AND at>?"),
+        (EventFilter(GROUP, since=NOW + HOUR), AT),
+        (EventFilter(since=SINCE, until=NOW), "ix_events_at_kind (at>? AND at<?"),
+        (EventFilter(GROUP, principal_id="bob"), "ix_events_principal_id"),
+    ],
+)
+def test_a_search_among_few_goes_by_the_index_of_them_and_ends(
+    connection: Connection, asked: EventFilter, way: str
+) -> None:
+    """Whatever they are few by; how many others came since is nothing to it."""
+    reader, costs = Plans(connection), []
+    for each in (
+        an_event("1", an_id("rare"), NOW - HOUR),
+        an_event("2", f"{an_id('rare')}/x", NOW + HOUR, "bob", AgentCameBack("rare")),
+    ):
+        SqlTransaction(connection).record(each)
+    for _ in range(2):
+        for number in range(150):
+            SqlTransaction(connection).record(an_event(f"e{number}", an_id("web-1"), NOW))
+        for words in ({"caller": "nobody"}, {"correlation_id": "none"}):
+            wanted = replace(asked, **words)  # type: ignore[arg-type]  # reason: both are text
+            assert reader.events_page(wanted, 0, 10, 20) == ([], 0)
+        costs.append(steps(connection, lambda: reader.events_page(wanted, 0, 10, 20)))  # noqa: B023  # reason: run at once
+        there = SqlReader(connection).events(asked)
+        found, beyond = reader.events_page(replace(asked, caller="ada lovelace"), 0, 10, 20)
+        assert ([each for _, each in found], beyond) == ([each for _, each in there], 0)
+    assert costs[1] < costs[0] * 1.2
+    assert any(way in each for each in reader.noted), reader.noted
+    assert not [each for each in reader.noted if each.startswith("SCAN events")]
+
+
+@pytest.mark.parametrize("words", [{"caller": "nobody"}, {"correlation_id": "none"}])
+def test_a_search_ends_where_its_time_begins(connection: Connection, words: Any) -> None:
+    """What lies before cannot be meant, however much of it there is."""
+    for number in range(200):
+        at = NOW + (HOUR if number >= 150 else timedelta())
+        SqlTransaction(connection).record(an_event(f"e{number}", an_id("web-1"), at))
+    reader, after, pages = SqlReader(connection), 0, 0
+    while not pages or after:
+        wanted = EventFilter(GROUP, since=NOW + HOUR, **words)
+        found, after = reader.events_page(wanted, after, 10, 20)
+        pages += 1
+        assert not found
+    assert pages == 3, "fifty, by twenty"
+
+
+@pytest.mark.parametrize(
+    "damaged", ["'{'", "'5'", "''", "x'ff'", "7", "'[NaN]'", "'{\"actor\": 5}'"]
+)
+@pytest.mark.parametrize(
+    "asked", [EventFilter(caller="ADA LOVELACE"), EventFilter(correlation_id="Correlation")]
+)
+@pytest.mark.parametrize("kinds", [(), ("GrantCreated",)])
+def test_a_damaged_event_keeps_no_other_from_being_searched_for(
+    connection: Connection, damaged: str, asked: EventFilter, kinds: tuple[str, ...]
+) -> None:
+    """The database itself cannot look into what is no JSON."""
+    for number in range(3):
+        SqlTransaction(connection).record(an_event(f"e{number}"))
+    connection.exec_driver_sql(f"UPDATE events SET record = {damaged} WHERE sequence = 2")  # noqa: S608  # reason: ours
+    wanted = replace(asked, kinds=kinds)
+    found, beyond = SqlReader(connection).events_page(wanted, 0, 10, 20)
+    assert ([event.id for _, event in found], beyond) == (["e2", "e0"], 0)
+    assert [event.id for _, event in SqlReader(connection).events(wanted)] == ["e2", "e0"]
 
 
 def steps(connection: Connection, work: Callable[[], object]) -> int:

@@ -6,8 +6,10 @@ import contextlib
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
+from bascule.api.wire import fields
 from bascule.api.wire.counts import MOST_PORTS, MOST_SOURCES
 from bascule.api.wire.policies import MachineRulesBody, PolicyBody
 from bascule.api.wire.problems import problems_of
@@ -25,6 +27,10 @@ TARGETS: dict[type[Any], str] = {
     MachineRulesBody: "properties.ports",
 }
 SOURCES = "allowedSourceAddressPrefixes"
+
+
+class Bounded(BaseModel):
+    listed: list[int] = Field(max_length=1000)
 
 
 def initiate(ports: list[Any], machines: int = 1) -> Any:
@@ -84,6 +90,28 @@ def test_what_is_too_much_is_refused_unread(kind: type[Any], body: Any, code: st
 )
 def test_what_is_just_enough_is_taken(kind: type[Any], body: Any) -> None:
     assert TypeAdapter(kind).validate_python(body)
+
+
+@pytest.mark.parametrize("port", [ASKED | RULE, {}, {SOURCES: [1] * 235}])
+@pytest.mark.parametrize(("kind", "body"), [(InitiateBody, initiate), (PolicyBody, policy)])
+def test_a_machine_too_many_is_told_of_and_none_is_read(
+    kind: type[Any], body: Any, port: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the first thousand are, and the error of each of their items is made."""
+    made: list[str] = []
+    refuse = fields.refuse
+
+    def counted(message: str, *code: str) -> PydanticCustomError:
+        made.append(message)
+        return refuse(message, *code)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fields, "refuse", counted)
+        (error,) = refused(kind, body([port], 1001))
+    assert not made
+    (as_ever,) = refused(Bounded, {"listed": [1] * 1001})
+    for each in ("type", "msg", "ctx"):
+        assert error[each] == as_ever[each]
 
 
 def test_what_is_wrong_within_the_bound_is_told_one_by_one() -> None:

@@ -336,8 +336,9 @@ class Reader(
     ) -> tuple[Sequence[tuple[int, Event]], int]:
         """``events``, newest first, and the sequence after which to look on; 0: nowhere.
 
-        By caller or correlation only the next ``most`` events are looked through, so that
-        there may be fewer than ``limit``, or none, and more further on.
+        By caller or correlation only ``most`` events are looked through: those that the rest
+        of what is wanted leaves, when they are so few, and else the next of all. So there may
+        be fewer than ``limit``, or none, and more further on; never before ``since``.
         """
         ...
 

@@ -11,10 +11,11 @@ reading of the chain names it.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, NoReturn
 
-from sqlalchemy import ColumnElement, LargeBinary, Row, Select, and_, cast, func, or_, select
+from sqlalchemy import ColumnElement, LargeBinary, Row, Select, and_, case, cast, func, or_, select
 
 from bascule.domain import events as facts
 from bascule.domain.events import Actor, Event, Fact, GrantEnded, has_form, sort_of
@@ -67,14 +68,27 @@ class RecordReads(Rows):
             found = self.events(wanted, after, limit)
             return found, found[-1][0] if len(found) == limit else 0
         # A subquery with a bound is read as it is: no condition is moved into it.
-        near = _newest(after).with_only_columns(t.events).limit(most).subquery()
-        raw = cast(near.c.record, LargeBinary).label("raw")
-        fitting = select(near.c.sequence, raw).where(*_conditions(wanted, near.c))
-        rows = self._all(fitting.order_by(near.c.sequence.desc()).limit(limit))
+        few = next((way for way in _ways(wanted) if self._finds_few(way, most)), None)
+        near = _newest(after) if few is None else _of_few(few, after)
+        near_rows = near.with_only_columns(t.events).limit(most).subquery()
+        raw = cast(near_rows.c.record, LargeBinary).label("raw")
+        fitting = select(near_rows.c.sequence, raw).where(*_conditions(wanted, near_rows.c))
+        rows = self._all(fitting.order_by(near_rows.c.sequence.desc()).limit(limit))
         if len(rows) == limit:
             return events_in(rows), rows[-1].sequence
+        return events_in(rows), self._place_after(wanted, after, most) if few is None else 0
+
+    def _finds_few(self, way: Sequence[ColumnElement[bool]], most: int) -> bool:
+        return not self._all(select(t.events.c.sequence).where(*way).offset(most).limit(1))
+
+    def _place_after(self, wanted: EventFilter, after: int, most: int) -> int:
+        """Where to look on when the newest of all were looked through; 0: nothing is in time."""
         last = self._first(_newest(after).offset(most - 1).limit(1))
-        return events_in(rows), last.sequence if last is not None else 0
+        if last is None or wanted.since is None:
+            return last.sequence if last is not None else 0
+        # The oldest in time is met first; the numbers follow the times, if not strictly.
+        older = (t.events.c.at >= wanted.since, _bare_number() < last.sequence)
+        return last.sequence if self._all(select(t.events.c.at).where(*older).limit(1)) else 0
 
 
 class RecordWrites(RecordReads):
@@ -100,6 +114,34 @@ def _newest(after: int) -> Select[Any]:
     return older.where(sequence < after) if after else older
 
 
+def _bare_number() -> ColumnElement[int]:
+    """The sequence, by which no index is entered."""
+    return t.events.c.sequence + 0
+
+
+def _of_few(way: Sequence[ColumnElement[bool]], after: int) -> Select[Any]:
+    found = select(t.events.c.sequence).where(*way)
+    return found.where(_bare_number() < after) if after else found
+
+
+def _ways(wanted: EventFilter) -> Iterator[list[ColumnElement[bool]]]:
+    """What each index finds of it. All of a way is read from its index, so that to see whether
+    it finds few costs no more than those few.
+    """
+    events = t.events.c
+    span = _span(wanted, events.at)
+    if wanted.resource_id:
+        at, below = _at_and_below(_key(wanted), events.resource_key)
+        yield [or_(and_(at, *span), below)]
+    if wanted.principal_id:
+        yield [events.principal_id == wanted.principal_id, *span]
+    if wanted.kinds:
+        exact = and_(events.kind.in_(wanted.kinds), *span)
+        yield [or_(exact, _is_end(events.kind)) if _ENDED in wanted.kinds else exact]
+    if span:
+        yield span
+
+
 def events_in(rows: Sequence[Row[Any]]) -> list[tuple[int, Event]]:
     """Damaged ones are left out."""
     return [(row.sequence, event) for row in rows if (event := _event_in(row.raw))]
@@ -108,39 +150,62 @@ def events_in(rows: Sequence[Row[Any]]) -> list[tuple[int, Event]]:
 def _conditions(wanted: EventFilter, events: Any = t.events.c) -> list[ColumnElement[bool]]:  # noqa: ANN401  # reason: columns, of the table or of a subquery
     conditions: list[ColumnElement[bool]] = []
     if wanted.resource_id:
-        key = wanted.resource_id.casefold().rstrip("/")
-        conditions.append(_at_or_below(key, events.resource_key))
+        conditions.append(or_(*_at_and_below(_key(wanted), events.resource_key)))
     if wanted.kinds:
         conditions.append(_of_kinds(wanted.kinds, events.kind))
-    if wanted.since is not None:
-        conditions.append(events.at >= wanted.since)
-    if wanted.until is not None:
-        conditions.append(events.at < wanted.until)
+    conditions += _span(wanted, events.at)
     if wanted.principal_id:
         conditions.append(events.principal_id == wanted.principal_id)
     if wanted.caller:
+        name = _said(events.record, events.record["actor"]["name"].as_string())
         conditions.append(
             or_(
                 func.lower(events.principal_id) == wanted.caller.lower(),
-                func.lower(events.record["actor"]["name"].as_string()) == wanted.caller.lower(),
+                func.lower(name) == wanted.caller.lower(),
             )
         )
     if wanted.correlation_id:
-        found = func.lower(events.record["correlationId"].as_string())
-        conditions.append(found == wanted.correlation_id.lower())
+        found = _said(events.record, events.record["correlationId"].as_string())
+        conditions.append(func.lower(found) == wanted.correlation_id.lower())
     return conditions
+
+
+def _said(record: ColumnElement[Any], part: ColumnElement[str]) -> ColumnElement[str]:
+    """A part of a record, which may be damaged: to look into what is no JSON fails the whole
+    statement, and of conditions beside each other any may come first.
+    """
+    return case((func.json_valid(record) == 1, part), else_=None)
+
+
+def _span(wanted: EventFilter, time: ColumnElement[datetime]) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.since is not None:
+        conditions.append(time >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(time < wanted.until)
+    return conditions
+
+
+def _key(wanted: EventFilter) -> str:
+    return wanted.resource_id.casefold().rstrip("/")
 
 
 def _of_kinds(kinds: Sequence[str], column: ColumnElement[str]) -> ColumnElement[bool]:
     """The column tells ends apart by their reasons, which the kind does not."""
     if _ENDED not in kinds:
         return column.in_(kinds)
-    return or_(column.in_(kinds), and_(column > f"{_ENDED}.", column < f"{_ENDED}{_AFTER_DOT}"))
+    return or_(column.in_(kinds), _is_end(column))
 
 
-def _at_or_below(key: str, column: ColumnElement[str]) -> ColumnElement[bool]:
-    """The resource itself, or one whose id goes on after a slash; never ``web-1`` for ``web``."""
-    return or_(column == key, and_(column > f"{key}/", column < f"{key}{_AFTER_SLASH}"))
+def _is_end(column: ColumnElement[str]) -> ColumnElement[bool]:
+    return and_(column > f"{_ENDED}.", column < f"{_ENDED}{_AFTER_DOT}")
+
+
+def _at_and_below(
+    key: str, column: ColumnElement[str]
+) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """The resource itself, and those whose id goes on after a slash; never ``web-1`` for ``web``."""
+    return column == key, and_(column > f"{key}/", column < f"{key}{_AFTER_SLASH}")
 
 
 def _no_json(text: str) -> NoReturn:

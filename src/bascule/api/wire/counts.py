@@ -3,12 +3,15 @@
 Each list has its bound, and a thousand times a thousand times a thousand would still pass.
 So they are counted as they came, before one port or source is read: that happens while
 everybody waits, each bad one is an error to be made, and some routes ask for rights only
-afterwards. A list that is too long by itself is left to its own bound.
+afterwards. Machines that are too many are refused here too, in the words of their own bound,
+which would read as many as it takes before it says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+
+from pydantic_core import PydanticKnownError
 
 from bascule.api.wire.fields import refuse
 
@@ -30,9 +33,13 @@ def check_ports(ports: object, most: int = MOST_PORTS) -> None:
 
 
 def check_machines(machines: object, most_ports: int = MOST_PORTS) -> None:
-    """Refuse raw machines that name too many ports or sources between them."""
-    if isinstance(machines, list) and len(machines) <= MOST_MACHINES:
-        check_ports([*_ports_of(machines)], most_ports)
+    """Refuse raw machines that are too many, or name too many ports or sources between them."""
+    if not isinstance(machines, list):
+        return
+    if len(machines) > MOST_MACHINES:
+        bound = {"field_type": "List", "max_length": MOST_MACHINES}
+        raise PydanticKnownError("too_long", {**bound, "actual_length": len(machines)})
+    check_ports([*_ports_of(machines)], most_ports)
 
 
 def _ports_of(machines: Sequence[object]) -> Iterator[object]:
