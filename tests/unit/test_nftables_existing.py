@@ -134,6 +134,35 @@ def test_a_cut_stays_until_none_of_its_connections_is_left(
     assert ["ended4" in each for each in host.written] == [True] * is_renewed
 
 
+class _Compared(Connection):
+    """It counts how often it is held against another one."""
+
+    times = 0
+
+    def __eq__(self, other: object) -> bool:
+        _Compared.times += 1
+        return self is other
+
+
+@pytest.mark.parametrize("missed", [set(), {SSH}])
+def test_many_who_are_to_end_are_not_held_against_each_other(
+    monkeypatch: pytest.MonkeyPatch, missed: set[PortKey]
+) -> None:
+    """Ten thousand through a published port would keep the driver busy for seconds at each pass."""
+    monkeypatch.setattr(existing, "destroy", list)
+    one = connection("10.0.0.1")
+    many = [
+        _Compared(one.source, number, one.address, 3389, one.state, 2, b"")
+        for number in range(1000, 1100)
+    ]
+    host = _Host(KILL_RDP, one, can_destroy=True)
+    monkeypatch.setattr(host, "_existing", lambda ports: many)
+    host._missed |= missed
+    _Compared.times = 0
+    host.tidy()
+    assert _Compared.times == 0
+
+
 class _Blind(_Host):
     """Its next looks at the connections fail."""
 

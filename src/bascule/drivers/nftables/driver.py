@@ -226,16 +226,30 @@ class NftablesDriver:
         ports |= {rules.adopted_port(key) for key in adopted} | {key.port for key in held.cuts}
         found = self._existing(ports)
         unwanted = existing.unadmitted(found, held, adopted)
-        spared = [each for each in found if each not in unwanted]
+        missed = self._missed_of(found, unwanted, held, adopted)
         if self._features.can_destroy:
             existing.destroy(unwanted)
             unwanted = [each for each in unwanted if not each.identity]
         renewed = _renewed_adoptions(found, held, adopted)
         renewed |= _renewed_cuts(unwanted, held)
-        renewed |= self._adoption(_missed_on(self._missed, spared, held, adopted), self._missed)
+        renewed |= self._adoption(missed, self._missed)
         if renewed:
             self._context.run(render.changes(TABLE, renewed))
         self._missed.clear()
+
+    def _missed_of(
+        self,
+        found: Collection[Connection],
+        unwanted: Collection[Connection],
+        held: RuleSet,
+        adopted: Collection[ElementKey],
+    ) -> list[Connection]:
+        """Who is on a port that was shut unlooked, and may stay."""
+        if not self._missed:
+            return []
+        over = {rules.adopted(each) for each in unwanted}
+        spared = [each for each in found if rules.adopted(each) not in over]
+        return _missed_on(self._missed, spared, held, adopted)
 
     def _without_outstayed(
         self, held: RuleSet, adopted: Mapping[ElementKey, timedelta]
