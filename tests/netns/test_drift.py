@@ -10,7 +10,7 @@ from bascule.domain.desired import RuleSet
 from bascule.domain.plan import plan
 from tests.netns.conftest import StartDriver
 from tests.netns.driver_process import DriverProcess
-from tests.netns.network import CLIENT, PATIENCE, WAIT, Network, is_alive
+from tests.netns.network import CLIENT, PATIENCE, STRANGER, WAIT, Network, is_alive
 from tests.netns.rulesets import SHORT, closed, cuts, make_so, openings, tcp
 
 DESIRED = RuleSet(
@@ -146,6 +146,34 @@ def test_a_cut_ends_what_a_grant_admitted_before_a_healing(
     driver.tidy()
     assert not is_alive(admitted)
     assert driver.sessions([(tcp(port), "*")]) == [0]
+
+
+@pytest.mark.parametrize("use_owner", [True, False])
+def test_a_cut_ends_what_an_agent_of_before_found_at_a_healing(
+    network: Network, driver: DriverProcess, start_driver: StartDriver, *, use_owner: bool
+) -> None:
+    """Its element says that it is no old acquaintance, in the hand-over's two tables too."""
+    network.echo(22)
+    shut = closed(tcp(22))
+    old = network.session(network.stranger, 22)
+    make_so(driver, RuleSet(shut, openings((CLIENT, tcp(22), 60))))
+    driver.tidy()
+    admitted = network.session(network.client, 22)
+    network.host.nft("flush ruleset\n")
+    make_so(driver, RuleSet(shut))
+    driver.tidy()
+    driver.kill()
+    following = start_driver(use_owner=use_owner)
+    following.observe()
+    following.take_over(lambda: None)
+    make_so(following, RuleSet(shut))
+    following.tidy()
+    assert is_alive(admitted, PATIENCE)
+    ended = cuts((CLIENT, tcp(22), 120), (STRANGER, tcp(22), 120))
+    make_so(following, RuleSet(shut, {}, ended))
+    following.tidy()
+    assert not is_alive(admitted)
+    assert is_alive(old, PATIENCE)
 
 
 @pytest.mark.parametrize("is_taken_over", [True, False])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ from bascule.agent.loop import (
     Command,
 )
 from bascule.agent.state import parse_state
+from bascule.agent.witness import SAVE_SECONDS, Witness
 from bascule.domain.desired import DesiredState, Held, Lease
 from bascule.domain.machine import NOT_ENFORCED, ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
@@ -205,6 +206,49 @@ def test_sessions_are_counted_when_what_is_to_be_cut_is_cut(
         ({"g"}, {}),
         (frozenset(), alive),
     ]
+
+
+class Blind(Destroying):
+    """Connections cannot be listed while it fails: neither to see to them nor to count them."""
+
+    def sessions(self, openings: Sequence[tuple[PortKey, str]]) -> Sequence[int]:
+        if self.is_failing:
+            raise EnforcementFailed("it cannot be read")
+        return super().sessions(openings)
+
+
+def test_that_it_is_shut_is_said_although_connections_cannot_be_counted(tmp_path: Path) -> None:
+    """EDGES A3: how many live on is not known then, which is not none. What was seen of the
+    record is kept all the same."""
+    clock = SetClock()
+    driver = Blind(FakeFirewall(clock))
+    line = Listening()
+    ssh = ClosedPort(PortKey(TransportProtocol.TCP, 22))
+    grant = Lease("g", (ssh.port,), (AddressPrefix(None),), timedelta(minutes=5))
+    line.state = DesiredState("uid", 1, frozenset({ssh}), {}, (grant,))
+    local, witness = LocalOpenings(tmp_path), Witness(tmp_path)
+    loop = AgentLoop(
+        Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local, witness
+    )
+    loop.step()
+    assert driver.firewall.connect("192.0.2.1", ssh.port)
+    line.state = replace(line.state, generation=2, leases=())
+    driver.is_failing = True
+    witness.take({"position": 7, "hash": "7" * 64})
+    clock.pass_time(SAVE_SECONDS)
+    loop._on_generation(2)
+    loop.step()
+    assert [(each.generation, each.in_force, each.sessions) for each in line.told] == [
+        (1, {"g"}, {}),
+        (2, frozenset(), None),
+    ]
+    assert line.told[-1].notes == (f"{NOT_TIDIED}: it cannot be read",)
+    assert not line.told[-1].weaknesses
+    assert Witness(tmp_path).head.position == 7
+    driver.is_failing = False
+    clock.pass_time(WATCH_SECONDS)
+    loop.step()
+    assert line.told[-1].sessions == {"g": 1}, "counted as soon as it can be"
 
 
 def test_connections_that_cannot_be_seen_to_are_said(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from bascule.drivers.nftables.driver import NftablesDriver
 from bascule.drivers.nftables.existing import Reach, count, outstayed, unadmitted
 from bascule.drivers.nftables.features import Features
 from bascule.drivers.nftables.library import Context
-from bascule.drivers.nftables.parse import Layout, Table
+from bascule.drivers.nftables.parse import Layout, ReadElement, Table
 from bascule.errors import EnforcementFailed
 
 TCP, UDP = TransportProtocol.TCP, TransportProtocol.UDP
@@ -101,9 +101,10 @@ class _Host(NftablesDriver):
         kernel = SimpleNamespace(run=self.written.append)
         super().__init__(cast("Context", kernel), Features((), False, can_destroy, (), {}))
         self._held_rules, self._found = held, found
+        self.table = Table("bascule", Layout(frozenset(), {}, {}))
 
     def _held(self) -> tuple[Table | None, RuleSet]:
-        return Table("bascule", Layout(frozenset(), {}, {})), self._held_rules
+        return self.table, self._held_rules
 
     def _existing(self, ports: Collection[PortKey]) -> Sequence[Connection]:
         return [self._found]
@@ -132,6 +133,37 @@ def test_a_cut_stays_until_none_of_its_connections_is_left(
     host = _Host(cut, one, can_destroy)
     host.tidy()
     assert ["ended4" in each for each in host.written] == [True] * is_renewed
+
+
+class _Compared(Connection):
+    """It counts how often it is held against another one."""
+
+    times = 0
+
+    def __eq__(self, other: object) -> bool:
+        _Compared.times += 1
+        return self is other
+
+    __hash__ = Connection.__hash__
+
+
+@pytest.mark.parametrize("missed", [set(), {SSH}])
+def test_many_who_are_to_end_are_not_held_against_each_other(
+    monkeypatch: pytest.MonkeyPatch, missed: set[PortKey]
+) -> None:
+    """Ten thousand through a published port would keep the driver busy for seconds at each pass."""
+    monkeypatch.setattr(existing, "destroy", list)
+    one = connection("10.0.0.1")
+    many = [
+        _Compared(one.source, number, one.address, 3389, one.state, 2, b"")
+        for number in range(1000, 1100)
+    ]
+    host = _Host(KILL_RDP, one, can_destroy=True)
+    monkeypatch.setattr(host, "_existing", lambda _: many)
+    host._missed |= missed
+    _Compared.times = 0
+    host.tidy()
+    assert _Compared.times == 0
 
 
 class _Blind(_Host):
@@ -202,6 +234,31 @@ def test_a_cut_takes_away_what_a_healing_adopted() -> None:
     assert outstayed([rules.adopted(one)], opened(held, "10.0.0.1", SSH)) == set()
     assert outstayed([rules.adopted(connection("10.0.1.1", 22))], held) == set()
     assert outstayed([rules.adopted(connection("10.0.1.1"))], KILL_RDP) != set()
+
+
+def test_who_was_found_when_a_port_was_shut_again_is_marked_for_the_next_agent() -> None:
+    """In the kernel, not in a process's memory alone; a renewal keeps the mark."""
+    one, friend = connection("10.0.0.1", 22), connection("10.0.0.2", 22)
+    found = rules.adoption([one, friend], {rules.adopted(one)})
+    assert {key: each.comment for key, each in found.items() if each} == {
+        rules.adopted(one): "again",
+        rules.adopted(friend): "",
+    }
+    read = tuple(
+        ReadElement(key[1], MINUTE, each.comment) for key, each in found.items() if each is not None
+    )
+    table = Table("bascule", Layout(frozenset(), {}, {}), {"adopted4": read})
+    assert rules.adopted_again(table) == {rules.adopted(one)}
+    assert rules.adopted_left(table).keys() == found.keys()
+    assert rules.from_table(table) == RuleSet(), "the mark is no grant"
+    carried = rules.carried(table, timedelta(0))[rules.adopted(one)]
+    assert carried == rules.timed(MINUTE, "again")
+
+    host = _Host(RuleSet(frozenset({ClosedPort(SSH)})), one, can_destroy=True)
+    host.table = table
+    host.tidy()
+    (written,) = host.written
+    assert 'adopted4 { 10.0.0.1 . 50000 . 22 timeout 600000ms comment "again" }' in written
 
 
 @pytest.mark.parametrize(("took", "taken_off"), [(0.01, 0.01), (3600.0, 0.1)])

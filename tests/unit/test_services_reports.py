@@ -6,15 +6,24 @@ from collections.abc import Iterator
 
 import pytest
 
+from bascule.agent.link import report_json
 from bascule.agent.local_openings import MOST_TOLD
+from bascule.api.wire.agents import ReportBody, read_report
 from bascule.domain.events import NotesWithheld
 from bascule.domain.grant import Grant, GrantState
 from bascule.domain.machine import NOT_ENFORCED, ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.interfaces import EventFilter
-from bascule.services import requests
-from bascule.services.fleet import NOTES_PER_SPAN, OPENINGS_PER_SPAN, LocalOpening, is_online
+from bascule.services import fleet, requests
+from bascule.services.fleet import (
+    NOTES_PER_SPAN,
+    OPENINGS_PER_SPAN,
+    LocalOpening,
+    Report,
+    is_online,
+)
 from bascule.services.sweep import sweep
+from bascule.services.views import view_request
 from tests.unit.services_world import ANNA, World, rules
 
 
@@ -58,6 +67,24 @@ def test_an_older_report_closes_nothing(world: World) -> None:
     assert world.grant(grant).state is GrantState.CLOSING
     world.report(world.web)
     assert world.grant(grant).state is GrantState.CLOSED
+
+
+@pytest.mark.parametrize("counted", [{}, {"sessions": {}}, {"sessions": None}])
+def test_what_was_not_counted_is_not_told_as_none(
+    world: World, counted: dict[str, dict[str, int] | None]
+) -> None:
+    """It is shut, and how many live on is not known; who counted and found none says so."""
+    grant = world.granted(world.web)
+    world.report(world.web, grant.id)
+    revoke(world, grant)
+    told = Report(generation(world), frozenset(), **counted)  # type: ignore[arg-type]  # reason: passed through
+    heard = read_report(ReportBody.model_validate(report_json(told)))
+    assert heard.sessions == told.sessions
+    world.do(lambda tx, act: fleet.take_report(tx, act, world.web.uid, heard), None)
+    assert world.grant(grant).state is GrantState.CLOSED
+    view = world.see(lambda reader: view_request(reader, grant.request_id, world.clock.now()))
+    assert view is not None
+    assert view.shown(grant).sessions_alive == (None if told.sessions is None else 0)
 
 
 def test_another_machines_report_settles_nothing(world: World) -> None:

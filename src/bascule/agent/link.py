@@ -251,7 +251,7 @@ def report_json(report: Report) -> dict[str, Any]:
         "localPortRange": list(report.local_port_range) if report.local_port_range else None,
         "blockedAttempts": report.blocked_attempts,
         "knocks": [_knock_json(each) for each in report.knocks],
-        "sessions": dict(report.sessions),
+        "sessions": None if report.sessions is None else dict(report.sessions),
         "weaknesses": list(report.weaknesses),
         "facts": dict(report.facts),
         "agentVersion": report.agent_version,

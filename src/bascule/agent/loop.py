@@ -13,7 +13,7 @@ from __future__ import annotations
 import queue
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar, cast
@@ -211,6 +211,7 @@ class AgentLoop:
             self._ask_server()
         outcome = self._enforce()
         self._reconciler.save()
+        self._witness.save(self._clock.boottime())
         is_first, self._has_left = self._has_left, False
         try:
             if is_first:  # its sockets go before anybody counts them (EDGES A24)
@@ -219,7 +220,6 @@ class AgentLoop:
             self._report(outcome)
         if not is_first:
             self._tidy()
-        self._witness.save(self._clock.boottime())
         self._next_try, self._fault_retry = float("inf"), SHORTEST_RETRY
 
     def _tidy(self) -> None:
@@ -333,13 +333,13 @@ class AgentLoop:
 
     def _report(self, outcome: Outcome) -> None:
         """Report what is new at once, and at each poll that all is as it was."""
-        sessions = self._reconciler.count_sessions()
+        sessions = self._count_sessions()
         attempts, now = outcome.observed.blocked_attempts, self._clock.boottime()
         said = (
             outcome.generation,
             outcome.in_force,
             attempts,
-            tuple(sorted(sessions.items())),
+            None if sessions is None else tuple(sorted(sessions.items())),
             len(self._drift) + self._more_drift,
             self._local.pending(),
             len(self._reconciler.notes),
@@ -381,6 +381,14 @@ class AgentLoop:
         self._knocks.forget(knocks)
         if server_generation != outcome.generation:
             self._next_poll = 0.0
+
+    def _count_sessions(self) -> Mapping[str, int] | None:
+        """None when connections cannot be listed; what is shut is said all the same (EDGES A3)."""
+        try:
+            return self._reconciler.count_sessions()
+        except EnforcementFailed as error:
+            log.error("connections cannot be counted", why=error.message)
+            return None
 
     def _report_fault(self) -> None:
         """That we are there and can enforce nothing. Of no generation: it settles no grant, and

@@ -355,7 +355,7 @@ class GrantClosed(Fact):
     grant_id: str
     request_id: str
     machine: str
-    sessions_alive: int
+    sessions_alive: int | None  # None: they could not be counted
 
 
 @dataclass(frozen=True, slots=True)

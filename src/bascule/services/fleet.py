@@ -99,7 +99,8 @@ class Report:
     local_port_range: tuple[int, int] | None = None
     blocked_attempts: int = 0
     knocks: tuple[Knock, ...] = ()  # new since the last report that was answered
-    sessions: Mapping[str, int] = field(default_factory=dict)  # grant id -> live connections
+    # Grant id -> live connections; None: they could not be counted.
+    sessions: Mapping[str, int] | None = field(default_factory=dict)
     weaknesses: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     agent_version: str = ""
@@ -328,7 +329,8 @@ def _settle(tx: Transaction, act: Act, machine: Machine, report: Report) -> bool
             and grant.generation <= report.generation
             and grant.id not in report.in_force
         ):
-            close(tx, act, grant, report.sessions.get(grant.id, 0))
+            counted = report.sessions
+            close(tx, act, grant, None if counted is None else counted.get(grant.id, 0))
             has_moved = True
 
     lost = [

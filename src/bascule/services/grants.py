@@ -63,8 +63,8 @@ def end_grants(
     return ended
 
 
-def close(tx: Transaction, act: Act, grant: Grant, sessions_alive: int = 0) -> Grant:
-    """Settle a grant that has ended: it is shut."""
+def close(tx: Transaction, act: Act, grant: Grant, sessions_alive: int | None = 0) -> Grant:
+    """Settle a grant that has ended: it is shut. None: how many live on was not counted."""
     closed = confirm_closed(grant)
     tx.update_grant(closed, grant.state)
     was_shut(tx, act, grant)

@@ -166,7 +166,7 @@ def view_request(reader: Reader, request_id: str, now: datetime) -> RequestView 
         for _, event in reader.events(wanted):
             if isinstance(event.fact, GrantOpened):
                 opened_at[event.fact.grant_id] = event.at
-            elif isinstance(event.fact, GrantClosed):
+            elif isinstance(event.fact, GrantClosed) and event.fact.sessions_alive is not None:
                 sessions_alive[event.fact.grant_id] = event.fact.sessions_alive
     return RequestView(
         view.request, view.grants, view.machines, view.points, now, opened_at, sessions_alive

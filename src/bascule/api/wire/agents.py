@@ -116,7 +116,7 @@ def read_report(body: ReportBody) -> Report:
         local_port_range=body.local_port_range,
         blocked_attempts=body.blocked_attempts or 0,
         knocks=tuple(map(_read_knock, (body.knocks or [])[:MOST_KNOCKS])),
-        sessions=body.sessions or {},
+        sessions=body.sessions,
         weaknesses=tuple(text[:LONGEST_NOTE] for text in (body.weaknesses or [])[:MOST_NOTES]),
         facts={
             name[:LONGEST_NOTE]: text[:LONGEST_NOTE]

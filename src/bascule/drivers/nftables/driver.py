@@ -61,7 +61,6 @@ class NftablesDriver:
         self._pace = 0.0  # seconds for an element, in the last write of many
         self._known: set[PortKey] = set()  # seen shut, and not let go by us since
         self._friends: set[ElementKey] = set()  # adopted when their port was first shut
-        self._guests: set[ElementKey] = set()  # adopted when it was shut again: a cut ends them
         self._missed: set[PortKey] = set()  # shut unlooked: who was on them is to be adopted
 
     @property
@@ -178,10 +177,9 @@ class NftablesDriver:
         """What lets them on. On ports that are shut ``again`` they may be of a grant, and are
         to end by a cut as if they had never been adopted (EDGES A24), old acquaintances aside.
         """
-        found = rules.adoption(connections)
-        guests = {key for key in found if rules.adopted_port(key) in again}
-        self._guests |= guests - self._friends
-        return found
+        found = {rules.adopted(each) for each in connections}
+        guests = {key for key in found if rules.adopted_port(key) in again} - self._friends
+        return rules.adoption(connections, guests)
 
     def _adopt_late(
         self,
@@ -208,7 +206,7 @@ class NftablesDriver:
         with self._lock:
             table, held = self._held()
             if table is not None:
-                self._tidy(held, rules.adopted_left(table))
+                self._tidy(held, rules.adopted_left(table), rules.adopted_again(table))
 
     def _held(self) -> tuple[Table | None, RuleSet]:
         """The table and what it holds; None while it is not as we write it: it is about to
@@ -220,30 +218,48 @@ class NftablesDriver:
         except parse.Unreadable:
             return None, RuleSet()
 
-    def _tidy(self, held: RuleSet, adopted: Mapping[ElementKey, timedelta]) -> None:
-        adopted = self._without_outstayed(held, adopted)
+    def _tidy(
+        self, held: RuleSet, adopted: Mapping[ElementKey, timedelta], guests: set[ElementKey]
+    ) -> None:
+        self._friends = adopted.keys() - guests
+        adopted = self._without_outstayed(held, adopted, guests)
         ports = {closed.port for closed in held.closed if closed.is_kill} | self._missed
         ports |= {rules.adopted_port(key) for key in adopted} | {key.port for key in held.cuts}
         found = self._existing(ports)
         unwanted = existing.unadmitted(found, held, adopted)
-        spared = [each for each in found if each not in unwanted]
+        missed = self._missed_of(found, unwanted, held, adopted)
         if self._features.can_destroy:
             existing.destroy(unwanted)
             unwanted = [each for each in unwanted if not each.identity]
-        renewed = _renewed_adoptions(found, held, adopted)
+        renewed = _renewed_adoptions(found, held, adopted, guests)
         renewed |= _renewed_cuts(unwanted, held)
-        renewed |= self._adoption(_missed_on(self._missed, spared, held, adopted), self._missed)
+        renewed |= self._adoption(missed, self._missed)
         if renewed:
             self._context.run(render.changes(TABLE, renewed))
         self._missed.clear()
 
+    def _missed_of(
+        self,
+        found: Collection[Connection],
+        unwanted: Collection[Connection],
+        held: RuleSet,
+        adopted: Collection[ElementKey],
+    ) -> list[Connection]:
+        """Who is on a port that was shut unlooked, and may stay."""
+        if not self._missed:
+            return []
+        over = {rules.adopted(each) for each in unwanted}
+        spared = [each for each in found if rules.adopted(each) not in over]
+        return _missed_on(self._missed, spared, held, adopted)
+
     def _without_outstayed(
-        self, held: RuleSet, adopted: Mapping[ElementKey, timedelta]
+        self,
+        held: RuleSet,
+        adopted: Mapping[ElementKey, timedelta],
+        guests: Collection[ElementKey],
     ) -> Mapping[ElementKey, timedelta]:
         """The adoptions that hold on, when those of guests who are to end are taken away."""
-        self._guests &= adopted.keys()
-        self._friends = adopted.keys() - self._guests
-        over = existing.outstayed(self._guests, held)
+        over = existing.outstayed(guests, held)
         if over:
             self._context.run(render.changes(TABLE, dict.fromkeys(over)))
         return {key: left for key, left in adopted.items() if key not in over}
@@ -269,7 +285,7 @@ class NftablesDriver:
         with self._lock:
             self._loader.remove()
             self._loaded = None
-            for remembered in (self._known, self._friends, self._guests, self._missed):
+            for remembered in (self._known, self._friends, self._missed):
                 remembered.clear()
 
 
@@ -289,13 +305,16 @@ def _not_leased(found: Collection[Connection], change: Change) -> list[Connectio
 
 
 def _renewed_adoptions(
-    found: Collection[Connection], held: RuleSet, adopted: Mapping[ElementKey, timedelta]
+    found: Collection[Connection],
+    held: RuleSet,
+    adopted: Mapping[ElementKey, timedelta],
+    guests: Collection[ElementKey],
 ) -> dict[ElementKey, Element | None]:
     """On keep ports an adopted connection stays so for as long as it lives."""
     aging = (
         each for each in found if adopted.get(rules.adopted(each), ADOPTED_FOR) < ADOPTED_FOR / 2
     )
-    return rules.adoption(_on_keep_ports(aging, held))
+    return rules.adoption(_on_keep_ports(aging, held), guests)
 
 
 def _missed_on(

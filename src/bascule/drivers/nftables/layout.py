@@ -31,6 +31,7 @@ SEEN = {4: "seen4", 6: "seen6"}
 BLOCKED = "blocked"  # the counter
 
 ADOPTED_FOR = timedelta(minutes=10)
+AGAIN = "again"  # the comment of who was found when his port was shut again: a cut ends him
 ENDED_FOR = timedelta(minutes=2)
 MAX_GRANTS = 65536  # elements of one set
 MAX_SEEN = 4096

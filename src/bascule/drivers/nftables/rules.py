@@ -6,7 +6,7 @@ empty right after it was applied.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from ipaddress import ip_address
@@ -18,6 +18,7 @@ from bascule.drivers.linux.sockets import Connection
 from bascule.drivers.nftables.layout import (
     ADOPTED,
     ADOPTED_FOR,
+    AGAIN,
     CLOSED,
     ENDED,
     GRANTED,
@@ -118,8 +119,12 @@ def adopted(connection: Connection) -> ElementKey:
     return ADOPTED[connection.source.version], (source, str(connection.source_port), port)
 
 
-def adoption(connections: Iterable[Connection]) -> dict[ElementKey, Element | None]:
-    return {adopted(each): timed(ADOPTED_FOR) for each in connections}
+def adoption(
+    connections: Iterable[Connection], guests: Collection[ElementKey] = ()
+) -> dict[ElementKey, Element | None]:
+    """``guests`` are marked: no old acquaintances, whichever process reads them back."""
+    keys = map(adopted, connections)
+    return {key: timed(ADOPTED_FOR, AGAIN if key in guests else "") for key in keys}
 
 
 def source_sets(names: Iterable[str]) -> frozenset[SourceSet]:
@@ -210,12 +215,19 @@ def _left(element: ReadElement) -> timedelta:
 
 def adopted_left(table: Table) -> dict[ElementKey, timedelta]:
     """Adopted connections by their element, with the time left to each."""
-    found = {}
+    return {key: _left(element) for key, element in _adopted(table)}
+
+
+def adopted_again(table: Table) -> set[ElementKey]:
+    """Those of them that were found when their port was shut again."""
+    return {key for key, element in _adopted(table) if element.comment == AGAIN}
+
+
+def _adopted(table: Table) -> Iterator[tuple[ElementKey, ReadElement]]:
     for name in ADOPTED.values():
         for element in table.elements.get(name, ()):
             with suppress(TypeError, ValueError):  # not of our form: no connection's
-                found[name, canonical(name, element.words)] = _left(element)
-    return found
+                yield (name, canonical(name, element.words)), element
 
 
 def adopted_port(key: ElementKey) -> PortKey:
