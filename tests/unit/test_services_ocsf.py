@@ -23,7 +23,13 @@ FACTS = [
     for each in vars(facts).values()
     if isinstance(each, type) and issubclass(each, Fact) and each is not Fact
 ]
-VALUES: dict[str, Any] = {"str": "text", "int": 7, "bool": True, "tuple[str, ...]": ("a", "b")}
+VALUES: dict[str, Any] = {
+    "str": "text",
+    "int": 7,
+    "int | None": None,
+    "bool": True,
+    "tuple[str, ...]": ("a", "b"),
+}
 ALICE = Actor("a11ce", "Alice", "ServicePrincipal", "192.0.2.7")
 VM = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/web-1"
 CHECKS = {uid: jsonschema_rs.validator_for(schema) for uid, schema in SCHEMAS.items()}

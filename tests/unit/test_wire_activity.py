@@ -41,7 +41,13 @@ FACTS = [
     for each in vars(facts).values()
     if isinstance(each, type) and issubclass(each, Fact) and each is not Fact
 ]
-VALUES: dict[str, Any] = {"str": "text", "int": 7, "bool": True, "tuple[str, ...]": ("a", "b")}
+VALUES: dict[str, Any] = {
+    "str": "text",
+    "int": 7,
+    "int | None": None,
+    "bool": True,
+    "tuple[str, ...]": ("a", "b"),
+}
 
 
 def entries(fact: Fact, resource: str = VM, actor: Actor = ALICE) -> list[dict[str, Any]]:

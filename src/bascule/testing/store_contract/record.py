@@ -31,7 +31,13 @@ FACTS = [
     for kind in vars(events).values()
     if isinstance(kind, type) and issubclass(kind, Fact) and kind is not Fact
 ]
-VALUES: dict[str, Any] = {"str": "wörd", "int": 7, "bool": True, "tuple[str, ...]": ("a", "b")}
+VALUES: dict[str, Any] = {
+    "str": "wörd",
+    "int": 7,
+    "int | None": None,
+    "bool": True,
+    "tuple[str, ...]": ("a", "b"),
+}
 
 
 def _any(kind: type[Fact]) -> Fact:
