@@ -16,10 +16,9 @@ from bascule.domain.delivery import Form
 from bascule.domain.events import SYSTEM, Actor, CallerDenied, Event, Fact
 from bascule.services.cef import CUT, cef_line, escape_header, escape_value
 from bascule.services.syslog_text import LONGEST_MESSAGE, syslog_message
-from bascule.testing.store_contract.samples import a_grant
+from bascule.testing.store_contract.samples import FACTS, a_fact, a_grant
 from tests.samples import NOW, WEB
 from tests.syslog_text import read_cef, read_message
-from tests.unit.test_services_ocsf import FACTS, a_fact
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=400)  # half surrogates too
 NASTY = "a|b\\c=d\r\ne suser=root\u202eoot\u2028CEF:0|x\x00\x1b[31m\ud800"

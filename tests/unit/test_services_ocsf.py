@@ -14,22 +14,10 @@ from bascule.domain.chain import ChainHead, Link, link_after
 from bascule.domain.events import SYSTEM, Actor, CallerDenied, Event, Fact
 from bascule.domain.grant import Grant
 from bascule.services.ocsf import ocsf_event
-from bascule.testing.store_contract.samples import a_grant
+from bascule.testing.store_contract.samples import FACTS, a_fact, a_grant
 from tests.ocsf_schema import SCHEMAS
 from tests.samples import NOW
 
-FACTS = [
-    each
-    for each in vars(facts).values()
-    if isinstance(each, type) and issubclass(each, Fact) and each is not Fact
-]
-VALUES: dict[str, Any] = {
-    "str": "text",
-    "int": 7,
-    "int | None": None,
-    "bool": True,
-    "tuple[str, ...]": ("a", "b"),
-}
 ALICE = Actor("a11ce", "Alice", "ServicePrincipal", "192.0.2.7")
 VM = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/web-1"
 CHECKS = {uid: jsonschema_rs.validator_for(schema) for uid, schema in SCHEMAS.items()}
@@ -47,11 +35,6 @@ def mapped(
     event = ocsf_event(sealed(fact, actor, resource), {grant.id: grant} if grant else {})
     CHECKS[event["class_uid"]].validate(event)
     return event
-
-
-def a_fact(kind: type[Fact]) -> Fact:
-    fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # reason: every Fact is a dataclass
-    return kind(**{field.name: VALUES[str(field.type)] for field in fields})
 
 
 @pytest.mark.parametrize("kind", FACTS, ids=lambda each: each.__name__)

@@ -1,8 +1,7 @@
 """What one word says of a machine's doors at this moment, as lists of machines show it.
 
 Said means seen: a machine whose point is silent, or can enforce nothing, is never called open or
-closed. Where several
-things are so at once, the one that lets in comes first.
+closed. Where several things are so at once, the one that lets in comes first.
 """
 
 from __future__ import annotations

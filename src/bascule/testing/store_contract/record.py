@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from bascule.domain import events
 from bascule.domain.events import (
     SYSTEM,
     AccessDenied,
@@ -24,26 +22,16 @@ from bascule.domain.events import (
     MachineDeleted,
 )
 from bascule.interfaces import EventFilter, Store
-from bascule.testing.store_contract.samples import HOUR, NOW, an_event, an_id, read, write
-
-FACTS = [
-    kind
-    for kind in vars(events).values()
-    if isinstance(kind, type) and issubclass(kind, Fact) and kind is not Fact
-]
-VALUES: dict[str, Any] = {
-    "str": "wörd",
-    "int": 7,
-    "int | None": None,
-    "bool": True,
-    "tuple[str, ...]": ("a", "b"),
-}
-
-
-def _any(kind: type[Fact]) -> Fact:
-    """A fact of this kind with something in every field."""
-    fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # reason: every Fact is a dataclass
-    return kind(**{field.name: VALUES[str(field.type)] for field in fields})
+from bascule.testing.store_contract.samples import (
+    FACTS,
+    HOUR,
+    NOW,
+    a_fact,
+    an_event,
+    an_id,
+    read,
+    write,
+)
 
 
 def _record(store: Store, *added: Event) -> None:
@@ -60,7 +48,7 @@ class RecordContract:
     def test_every_kind_of_fact_comes_back_as_its_type(
         self, store: Store, kind: type[Fact]
     ) -> None:
-        event = an_event(fact=_any(kind), resource=an_id("Web-1"))
+        event = an_event(fact=a_fact(kind), resource=an_id("Web-1"))
         _record(store, event)
         ((_, found),) = read(store, lambda r: r.events(EventFilter()))
         assert found == event

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from bascule.domain import events
 from bascule.domain.events import Actor, Event, Fact, GrantCreated
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, machine_id, policy_id
@@ -163,3 +165,23 @@ def an_event(
         fact=fact or GrantCreated("g", "r", "web-1", "22/tcp", ("192.0.2.7", "*"), format_utc(NOW)),
         correlation_id="correlation",
     )
+
+
+FACTS = [
+    kind
+    for kind in vars(events).values()
+    if isinstance(kind, type) and issubclass(kind, Fact) and kind is not Fact
+]
+_VALUES: dict[str, Any] = {
+    "str": "wörd",
+    "int": 7,
+    "int | None": None,
+    "bool": True,
+    "tuple[str, ...]": ("a", "b"),
+}
+
+
+def a_fact(kind: type[Fact]) -> Fact:
+    """A fact of this kind, with something in every field that must have it."""
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # reason: every Fact is a dataclass
+    return kind(**{field.name: _VALUES[str(field.type)] for field in fields})
