@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bascule.agent.run import NOT_HELD
+from bascule.domain.machine import NOT_ENFORCED, UNINSTALLED
 from bascule.drivers.nftables.features import NO_CONNTRACK, NO_DESTROY, UNOWNED
 from bascule.portal.charts import WIDTH, bars_of, lanes_of, round_up
 from bascule.portal.weaknesses import weakness_words
@@ -50,7 +51,8 @@ def test_a_short_span_is_still_seen_within_the_frame() -> None:
 
 
 @pytest.mark.parametrize(
-    "sentence", [UNOWNED, NO_DESTROY, NO_CONNTRACK, NOT_HELD, SHUTS_SERVER_OFF]
+    "sentence",
+    [NOT_ENFORCED, UNINSTALLED, UNOWNED, NO_DESTROY, NO_CONNTRACK, NOT_HELD, SHUTS_SERVER_OFF],
 )
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_what_agents_say_of_themselves_is_known(sentence: str, language: str) -> None:

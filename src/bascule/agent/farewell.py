@@ -1,8 +1,8 @@
 """The last word of an agent that root takes off its host: the record shall show it.
 
 It is a report of generation 0: a report settles only what its own number covers, and this
-one has nothing to say of any grant. What it leaves is a note and a weakness, which stands
-in the inventory until another agent is enrolled.
+one has nothing to say of any grant. What it leaves is a note and a weakness, that
+nothing is enforced there, which stands in the inventory until another agent is enrolled.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import structlog
 
 from bascule import __version__
 from bascule.agent.link import Link
+from bascule.domain.machine import UNINSTALLED
 from bascule.domain.net import PortKey
 from bascule.services.fleet import Report
 
@@ -31,7 +32,7 @@ def last_report(closed: Sequence[PortKey], facts: Mapping[str, str]) -> Report:
         in_force=frozenset(),
         agent_version=__version__,
         facts=facts,
-        weaknesses=("root has uninstalled the agent: nothing keeps this host's ports shut",),
+        weaknesses=(UNINSTALLED,),
         notes=(f"uninstalled by root on the host{opened}",),
     )
 

@@ -17,6 +17,8 @@ from bascule.domain.times import parse_instant
 
 # How a point's weakness begins that can enforce nothing; agents say it, the server goes by it.
 NOT_ENFORCED = "the firewall cannot be seen to: nothing is known to be shut or open"
+UNINSTALLED = "root has uninstalled the agent: nothing keeps this host's ports shut"
+ENFORCES_NOTHING = (NOT_ENFORCED, UNINSTALLED)  # how a weakness begins that says so
 NOT_ENFORCED_SINCE = "not enforced since"  # the server's fact of a point, while it says so
 
 

@@ -43,7 +43,7 @@ from bascule.domain.grant import (
 from bascule.domain.ids import ResourceId
 from bascule.domain.knocks import Knock
 from bascule.domain.machine import (
-    NOT_ENFORCED,
+    ENFORCES_NOTHING,
     NOT_ENFORCED_SINCE,
     ClosedPort,
     EnforcementPoint,
@@ -442,7 +442,7 @@ def _update_point(
 def _facts(act: Act, point: EnforcementPoint, report: Report) -> dict[str, str]:
     """What it reports, and since when it can enforce nothing, which is ours to say."""
     facts = {key: value for key, value in report.facts.items() if key != NOT_ENFORCED_SINCE}
-    if any(each.startswith(NOT_ENFORCED) for each in report.weaknesses):
+    if any(each.startswith(ENFORCES_NOTHING) for each in report.weaknesses):
         known = point.facts.get(NOT_ENFORCED_SINCE)
         facts[NOT_ENFORCED_SINCE] = known or format_utc(act.now)
     return facts

@@ -17,6 +17,16 @@ WORDS: Mapping[str, Pair] = {
             "cette machine, bascule agent status dit pourquoi."
         ),
     ),
+    "weakness.uninstalled": (
+        (
+            "Root has uninstalled the agent there: nothing keeps the machine’s ports shut. Enrol it "
+            "anew, or delete the machine."
+        ),
+        (
+            "L’agent y a été désinstallé par root : rien ne garde fermés les ports de la machine. "
+            "Inscrivez-la de nouveau, ou supprimez la machine."
+        ),
+    ),
     "weakness.unowned": (
         (
             "The firewall table cannot be owned here (kernel below 6.9 or nftables below 1.1): another "
