@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from bascule.portal.words import Words
 from bascule.services.clocks import SystemClock
 from tests.e2e.portal.portal_world import Visitors, World
 
@@ -42,6 +43,19 @@ def test_the_system_s_theme_is_followed(visit: Visitors) -> None:
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.emulate_media(color_scheme="light")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_a_long_badge_stays_on_its_card(visit: Visitors, language: str) -> None:
+    """As when agents are away: what a card is red for is read in full."""
+    page = visit("owner", language)
+    page.goto("/portal")
+    badge = page.locator("a.card[href='/portal/points'] .badge")
+    said = Words(language).count("overview.offline", 1000)
+    badge.evaluate("(each, said) => each.lastChild.textContent = said", said)
+    sides = "(each) => [each, each.closest('.card')].map((it) => it.getBoundingClientRect().right)"
+    badge_ends, card_ends = badge.evaluate(sides)
+    assert badge_ends < card_ends
 
 
 def test_the_keyboard_reaches_everything(visit: Visitors) -> None:
