@@ -1,4 +1,7 @@
-"""The agent under a real systemd: installed, killed, booted, uninstalled (EDGES A5, A6, A23)."""
+"""The agent under a real systemd: installed, killed, booted, uninstalled (EDGES A5, A6, A23).
+
+To boot a machine is slow: all are the life of one, from its installing on, in the order of this file.
+"""
 
 from __future__ import annotations
 

@@ -160,6 +160,8 @@ MAPPED: Json = {
     "groupsClaim": "groups",
     "groups": [{"value": "ops", "group": "operators"}],
 }
+# The same, and the provider is asked for the groups anew at each refresh.
+RENEWED: Json = {**MAPPED, "scopes": ["openid", "email", "profile", "groups", "offline_access"]}
 
 
 def machines(house: House, token: Json) -> int:
@@ -320,8 +322,7 @@ def test_groups_are_asked_for_anew_at_a_refresh(
     house: House, provider: RealProvider, anna: Person
 ) -> None:
     add_group(house)
-    scopes = ["openid", "email", "profile", "groups", "offline_access"]
-    add(house, provider, **MAPPED, scopes=scopes)
+    add(house, provider, **RENEWED)
     token = token_by_browser(house, anna)
     house.clock.pass_time(400)
     token = refresh(house, anna, token)
@@ -335,8 +336,7 @@ def test_who_left_the_group_there_leaves_it_here_at_the_refresh(
     house: House, provider: RealProvider, anna: Person
 ) -> None:
     add_group(house)
-    scopes = ["openid", "email", "profile", "groups", "offline_access"]
-    add(house, provider, **MAPPED, scopes=scopes)
+    add(house, provider, **RENEWED)
     token = token_by_browser(house, anna)
     provider.order({"accounts": {"anna": {**ANNA, "groups": ["everybody"]}}})
     house.clock.pass_time(400)
@@ -354,8 +354,7 @@ def test_whom_the_provider_drops_is_signed_out_of_every_program_and_browser(
 ) -> None:
     """Not of the one program alone that asked for new tokens; a role of her own keeps none."""
     add_group(house)
-    scopes = ["openid", "email", "profile", "groups", "offline_access"]
-    add(house, provider, **MAPPED, scopes=scopes)
+    add(house, provider, **RENEWED)
     other = Person(house, provider, "anna")
     one, two = token_by_browser(house, anna), token_by_browser(house, other)
     user = house.see(lambda reader: reader.user_by_name("anna@corp.example"))
@@ -378,10 +377,9 @@ def test_a_provider_that_refuses_this_server_signs_nobody_out(
 ) -> None:
     """Its client secret has expired: that is no word on anybody, and the groups end in the hour."""
     add_group(house)
-    scopes = ["openid", "email", "profile", "groups", "offline_access"]
-    add(house, provider, **MAPPED, scopes=scopes)
+    add(house, provider, **RENEWED)
     token = token_by_browser(house, anna)
-    add(house, provider, **MAPPED, scopes=scopes, clientSecret="an old one")
+    add(house, provider, **RENEWED, clientSecret="an old one")
     house.clock.pass_time(400)
     token = refresh(house, anna, token)
     assert machines(house, token) == 200
