@@ -135,7 +135,7 @@ class BootedMachine:
         ):
             subprocess.run([*net, "ip", *words], check=True)
 
-    def run(self, *command: str, check: bool = True) -> str:
+    def run(self, *command: str, check: bool = True, stdin: str = "") -> str:
         """Type a command on the machine as root; what it printed."""
         inside = [
             "nsenter",
@@ -149,7 +149,12 @@ class BootedMachine:
             "HOME=/root",
         ]
         done = subprocess.run(
-            [*inside, *command], capture_output=True, text=True, check=False, timeout=60
+            [*inside, *command],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
         assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout.strip() + (done.stderr.strip() if not check else "")

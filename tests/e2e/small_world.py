@@ -28,6 +28,7 @@ from typing import Any, Self, TypeVar
 
 from bascule.client import access, audit, fleet, machines, policies
 from bascule.client.connection import Connection, trust_file
+from bascule.client.host_agent import TOKEN_VARIABLE
 from bascule.client.tokens import Credentials
 from bascule.domain.ids import ResourceId, machine_id, policy_id
 from bascule.errors import BasculeError
@@ -189,7 +190,8 @@ class SmallWorld:
         arguments = ["agent", "run", "--state", str(self.state), "--control", str(self.control)]
         arguments += ["--guard", str(self.folder / "guard.toml")]
         if self.token:
-            arguments += ["--server", server, "--token", self.token]
+            arguments += ["--server", server]
+            environment[TOKEN_VARIABLE] = self.token
         self.agent = Program(
             (*self._inside(self.network.host.name), *prefix, *launch, *program, *arguments),
             self.folder / "agent.log",
@@ -211,15 +213,20 @@ class SmallWorld:
         self.agent.kill()
         return self.start_agent(**how)
 
-    def on_host(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """``bascule`` typed by root on the machine."""
+    def on_host(
+        self, *command: str, check: bool = True, token: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """``bascule`` typed by root on the machine, with an enrolment token in the environment."""
+        environment = {k: v for k, v in os.environ.items() if k != "SSH_CONNECTION"}
+        if token:
+            environment[TOKEN_VARIABLE] = token
         done = subprocess.run(
             [*self._inside(self.network.host.name), *BASCULE, *command],
             capture_output=True,
             text=True,
             check=False,
             timeout=60,
-            env={k: v for k, v in os.environ.items() if k != "SSH_CONNECTION"},
+            env=environment,
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done

@@ -103,8 +103,8 @@ def _enrol(world: SmallWorld, token: str) -> subprocess.CompletedProcess[str]:
     shutil.rmtree(state, ignore_errors=True)
     units.mkdir(exist_ok=True)
     return world.on_host(
-        "agent", "install", "--server", f"https://{INNER}:{PORT}", "--token", token,
-        "--state", str(state), "--unit-folder", str(units), check=False,
+        "agent", "install", "--server", f"https://{INNER}:{PORT}",
+        "--state", str(state), "--unit-folder", str(units), check=False, token=token,
     )  # fmt: skip
 
 
@@ -241,7 +241,7 @@ def test_install_from_an_ssh_session_lets_its_peer_in_first(world: SmallWorld) -
     units = world.folder / "units"
     units.mkdir()
     inner = [
-        *BASCULE, "agent", "install", "--server", f"https://{INNER}:{PORT}", "--token", world.token,
+        *BASCULE, "agent", "install", "--server", f"https://{INNER}:{PORT}", "--token-file", "-",
         "--state", str(world.state), "--unit-folder", str(units),
     ]  # fmt: skip
     done = subprocess.run(
@@ -250,6 +250,7 @@ def test_install_from_an_ssh_session_lets_its_peer_in_first(world: SmallWorld) -
             f"SSH_CONNECTION={CLIENT} 50000 10.77.0.1 22", "sh", "-c", 'env -i "$@"; exit $?', "sh",
             f"PYTHONPATH={os.environ.get('PYTHONPATH', '')}", "PATH=/usr/bin:/bin:/usr/sbin", *inner,
         ],
+        input=world.token,
         capture_output=True,
         text=True,
         check=False,
@@ -318,8 +319,8 @@ def _install(
     units = world.folder / "units"
     units.mkdir(exist_ok=True)
     return world.on_host(
-        "agent", "install", "--server", f"https://{INNER}:{PORT}", "--token", token,
-        "--state", str(world.state), "--unit-folder", str(units), check=check,
+        "agent", "install", "--server", f"https://{INNER}:{PORT}",
+        "--state", str(world.state), "--unit-folder", str(units), check=check, token=token,
     )  # fmt: skip
 
 

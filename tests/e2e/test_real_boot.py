@@ -44,8 +44,8 @@ class Owner:
     def __init__(self, machine: BootedMachine) -> None:
         self.machine = machine
 
-    def bascule(self, *words: str, check: bool = True) -> str:
-        return self.machine.run(*BASCULE, *words, check=check)
+    def bascule(self, *words: str, check: bool = True, stdin: str = "") -> str:
+        return self.machine.run(*BASCULE, *words, check=check, stdin=stdin)
 
     def serve(self) -> None:
         """Start the server, which no boot does; nothing to do when it runs."""
@@ -71,9 +71,9 @@ class Owner:
         made = json.loads(self.bascule("machine", "enrol", "web-1", *words, "-o", "json"))
         return str(made["token"])
 
-    def install_agent(self, token: str, check: bool = True) -> str:
-        where = ("--server", "https://127.0.0.1:8443", "--token", token)
-        return self.bascule("agent", "install", *where, check=check)
+    def install_agent(self, token: str, *words: str, check: bool = True) -> str:
+        where = ("--server", "https://127.0.0.1:8443", "--token-file", "-", *words)
+        return self.bascule("agent", "install", *where, check=check, stdin=token)
 
     def is_connected(self) -> bool:
         said = self.bascule("agent", "status", check=False)
@@ -198,10 +198,9 @@ def test_root_opens_and_takes_over_what_a_stopped_service_left(owner: Owner) -> 
 def test_a_state_elsewhere_is_the_service_s_to_write(owner: Owner) -> None:
     """The unit shows the whole file system read-only but for what it names."""
     machine = owner.machine
-    where = ("--server", "https://127.0.0.1:8443", "--state", "/srv/an agent's")
+    state = ("--state", "/srv/an agent's")
     with shut_throughout(machine):
-        owner.bascule("agent", "install", *where, "--token", owner.token("--replace"))
-        state = ("--state", "/srv/an agent's")
+        owner.install_agent(owner.token("--replace"), *state)
         assert until(
             lambda: "connected" in owner.bascule("agent", "status", *state, check=False), 20
         )

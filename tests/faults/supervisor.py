@@ -44,17 +44,15 @@ class FaultSupervisor(supervisor.Supervisor):
 
     def _enrolled_anew(self, unit: Unit, machine: LabHost) -> Unit:
         """The agent with its token read from a file when it starts."""
-        at = unit.argv.index("--token")
         file = token_file(self._folder, machine.name)
-        file.write_text(unit.argv[at + 1])
-        rest = (*unit.argv[:at], *unit.argv[at + 2 :])
-        token = f'--token "$(cat {shlex.quote(str(file))})"'
-        return _chosen_code(dataclasses.replace(unit, argv=rest), self._folder, token)
+        file.write_text(unit.token)
+        argv = (*unit.argv, "--token-file", str(file))
+        return _chosen_code(dataclasses.replace(unit, argv=argv, token=""), self._folder)
 
 
-def _chosen_code(unit: Unit, folder: LabFolder, more: str = "") -> Unit:
+def _chosen_code(unit: Unit, folder: LabFolder) -> Unit:
     code = shlex.quote(str(folder.root / CODE))
-    command = f'export PYTHONPATH="$(cat {code})"; exec {shlex.join(unit.argv)} {more}'
+    command = f'export PYTHONPATH="$(cat {code})"; exec {shlex.join(unit.argv)}'
     return dataclasses.replace(unit, argv=("/bin/sh", "-c", command))
 
 

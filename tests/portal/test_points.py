@@ -26,7 +26,7 @@ from tests.wire.house import JIT, PUBLIC_KEY, House, port_rule
 
 OTHER_KEY = base64.urlsafe_b64encode(b"k" * 32).decode().rstrip("=")
 POINTS, ENROL = "/portal/points", "/portal/points/enrol"
-_TOKEN = re.compile(r"--token (bascule-enrol\.[\w-]+)")
+_TOKEN = re.compile(r"(bascule-enrol\.[\w-]+)")
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ NAME, PASSWORD = "anna@example.com", "four words of mine"
 OTHER_KEY = base64.urlsafe_b64encode(b"k" * 32).decode().rstrip("=")
 COOKIE = "__Host-bascule-setup"
 LATE = 410
-_COMMAND = re.compile(r"bascule agent install --server (\S+) --token (bascule-enrol\.[\w-]+)")
+_COMMAND = re.compile(r">bascule agent install --server ([^\s<]+)<")  # and nothing more
+_TOKEN = re.compile(r">(bascule-enrol\.[\w-]+)<")
 
 
 @pytest.fixture
@@ -213,9 +214,11 @@ def olga(house: House) -> Person:
 
 
 def command_in(html: str) -> tuple[str, str]:
-    found = _COMMAND.search(unescape(html))
-    assert found, text_of(html)
-    return found[1], found[2]
+    """The server that the command names, and the token that it asks for."""
+    command, token = _COMMAND.search(unescape(html)), _TOKEN.search(unescape(html))
+    assert command, text_of(html)
+    assert token, text_of(html)
+    return command[1], token[1]
 
 
 def enrol(house: House, token: str) -> str:

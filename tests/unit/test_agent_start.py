@@ -15,7 +15,7 @@ from bascule.agent.loop import AgentLoop
 from bascule.agent.run import AgentPaths, AgentProcess
 from bascule.agent.service_manager import ServiceManager
 from bascule.domain.plan import Operation
-from bascule.errors import ConfigurationError
+from bascule.errors import ConfigurationError, InvalidInput
 from bascule.lab.fdstore import FdStore, StoredFd, parse_notice
 from bascule.services.owned_driver import OwnedDriver
 from bascule.testing.fake_driver import FakeDriver
@@ -91,7 +91,7 @@ def acts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: FdStore) -> Ite
     paths = AgentPaths(tmp_path / "state", tmp_path / "agent.sock", tmp_path / "guard.toml")
     process = AgentProcess(Host(Watched(done)), paths, SetClock())
     with pytest.raises(ConfigurationError, match="not enrolled"):
-        process.run("", "")
+        process.run("", None)
     yield done
     os.close(reader)
 
@@ -137,8 +137,41 @@ def test_a_signal_during_the_start_is_not_lost(
         return Identity("https://127.0.0.1:1", "tenant", "uid", b"")
 
     monkeypatch.setattr("bascule.agent.run.load_identity", told_meanwhile)
-    assert process.run("", "") == 0
+    assert process.run("", None) == 0
     assert passes == []
+
+
+def test_who_is_enrolled_starts_although_the_token_s_file_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token was for one use: whoever deletes it must not keep the agent from its next start."""
+    monkeypatch.setattr("bascule.agent.run.signal.signal", lambda *_: None)
+    monkeypatch.setattr("bascule.agent.run.trust_of", lambda _: ssl.create_default_context())
+    known = Identity("https://127.0.0.1:1", "tenant", "uid", b"")
+    monkeypatch.setattr("bascule.agent.run.load_identity", lambda _: known)
+    monkeypatch.setattr(AgentLoop, "run", lambda _: None)
+    paths = AgentPaths(tmp_path / "state", tmp_path / "agent.sock", tmp_path / "guard.toml")
+    process = AgentProcess(Host(Watched([])), paths, SetClock())
+    assert process.run("", tmp_path / "deleted") == 0
+
+
+def test_the_ports_are_shut_before_a_token_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody may be there to answer."""
+    monkeypatch.setattr("bascule.agent.run.signal.signal", lambda *_: None)
+    acts: list[str] = []
+
+    def asked() -> str:
+        acts.append("asked")
+        return "no token"
+
+    monkeypatch.setattr("bascule.agent.run.ask_token", asked)
+    paths = AgentPaths(tmp_path / "state", tmp_path / "agent.sock", tmp_path / "guard.toml")
+    process = AgentProcess(Host(Watched(acts)), paths, SetClock())
+    with pytest.raises(InvalidInput, match="not an enrolment token"):
+        process.run("https://127.0.0.1:1", None)
+    assert acts.index("shut") < acts.index("asked")
 
 
 def test_no_two_agents_store_under_one_name(

@@ -183,11 +183,13 @@ def test_server_listens_on_both_families_under_all_its_names() -> None:
 def test_agent_has_a_notify_socket_of_its_own() -> None:
     machine = TOPOLOGY.machines[0]
     unit = units.agent(TOPOLOGY, FOLDER, ["bascule"], machine, "TOKEN")
-    assert unit.environment == {"NOTIFY_SOCKET": notify_path("web-1/agent")}
+    assert unit.environment == {
+        "NOTIFY_SOCKET": notify_path("web-1/agent"),
+        "BASCULE_ENROLMENT_TOKEN": "TOKEN",
+    }
+    assert "TOKEN" not in " ".join(unit.argv), "any account can read a command line"
     assert unit.name in units.notify_units(TOPOLOGY, machine)
-    assert unit.argv[:7] == (
-        "bascule", "agent", "run", "--server", "https://server:8443", "--token", "TOKEN",
-    )  # fmt: skip
+    assert unit.argv[:5] == ("bascule", "agent", "run", "--server", "https://server:8443")
 
 
 def test_sshd_takes_this_persons_key_only() -> None:

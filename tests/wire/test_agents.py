@@ -48,7 +48,8 @@ def test_a_token_names_its_machine_and_pins_the_ca(house: House, uid: str) -> No
     assert (prefix, said["u"], said["c"]) == ("bascule-enrol", uid, made["caFingerprint"])
     assert made["machineUid"] == uid
     assert made["expiresAt"] == "2030-01-01T12:15:00.0000000Z"
-    assert made["command"] == f"bascule agent run --server {BASE} --token {made['token']}"
+    assert made["command"] == f"bascule agent run --server {BASE}"
+    assert made["installCommand"] == f"bascule agent install --server {BASE}"
     assert token_for(house, validMinutes=2)["expiresAt"] == "2030-01-01T12:02:00.0000000Z"
     events = house.call("GET", "/providers/Bascule.Audit/events").text
     assert made["token"] not in events

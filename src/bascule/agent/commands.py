@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bascule.agent.token_source import ask_token, offered_token, token_option
 from bascule.client.host_agent import (
     AGENT_BUSY,
     DEFAULT_STATE,
@@ -58,8 +59,9 @@ control_option = click.option(
 
 
 @click.group(
-    epilog="Examples:\n\n\b\n  bascule agent run --server https://bascule:8443 --token TOKEN\n"
-    "  bascule agent install --server https://bascule:8443 --token TOKEN\n"
+    epilog="Examples:\n\n\b\n  bascule agent install --server https://bascule:8443\n"
+    "  bascule agent install --server https://bascule:8443 --token-file token\n"
+    "  bascule agent run --server https://bascule:8443\n"
     "  bascule agent open -p 22 --for 15m\n  bascule agent uninstall"
 )
 def agent() -> None:
@@ -68,7 +70,7 @@ def agent() -> None:
 
 @agent.command()
 @click.option("--server", default="", help="The server's URL, e.g. https://bascule.example:8443.")
-@click.option("--token", default="", help="The one-time token of 'bascule machine enrol'.")
+@token_option
 @state_option
 @control_option
 @click.option(
@@ -80,7 +82,12 @@ def agent() -> None:
 )
 @click.pass_obj
 def run(
-    parts: HostParts, server: str, token: str, state: Path, control: Path | None, guard: Path
+    parts: HostParts,
+    server: str,
+    token_file: Path | None,
+    state: Path,
+    control: Path | None,
+    guard: Path,
 ) -> None:
     """Run the agent in the foreground; it needs CAP_NET_ADMIN.
 
@@ -97,12 +104,12 @@ def run(
     set_up_logging()
     paths = AgentPaths(state, control if control is not None else control_path(state), guard)
     process = AgentProcess(parts, paths, SystemClock())
-    sys.exit(process.run(server.rstrip("/"), token))
+    sys.exit(process.run(server.rstrip("/"), token_file))
 
 
 @agent.command()
 @click.option("--server", required=True, help="The server's URL.")
-@click.option("--token", required=True, help="The one-time token of 'bascule machine enrol'.")
+@token_option
 @state_option
 @click.option(
     "--unit-folder",
@@ -112,8 +119,13 @@ def run(
     help="Where the service's unit is written.",
 )
 @click.pass_obj
-def install(parts: HostParts, server: str, token: str, state: Path, unit_folder: Path) -> None:
+def install(
+    parts: HostParts, server: str, token_file: Path | None, state: Path, unit_folder: Path
+) -> None:
     """Enrol, then install a service that starts before the network.
+
+    The one-time token is asked for, unless a file or BASCULE_ENROLMENT_TOKEN gives it: on a
+    command line every account of this host could read it.
 
     Inside an ssh session your own address is let in for 15 minutes first, so that closing
     the ssh port does not lock you out. A service that runs already is stopped meanwhile and
@@ -123,10 +135,10 @@ def install(parts: HostParts, server: str, token: str, state: Path, unit_folder:
     from bascule.agent.install import UNIT_NAME, is_systemd_running, stopped_unit, systemctl
     from bascule.agent.run import make_state_directory
 
-    parsed = parse_token(token)
+    token = parse_token(offered_token(token_file) or ask_token())
     make_state_directory(state)
     with stopped_unit(_say) as is_let_go:
-        _put_in_place(server, parsed, state, unit_folder, parts if is_let_go else None)
+        _put_in_place(server, token, state, unit_folder, parts if is_let_go else None)
     if not is_systemd_running():
         click.echo(
             "systemd does not run here: start it yourself with 'bascule agent run'.", err=True

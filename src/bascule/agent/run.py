@@ -40,8 +40,14 @@ from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import LONGEST_RETRY, SHORTEST_RETRY, AgentLoop
 from bascule.agent.memory import HeldFile
 from bascule.agent.service_manager import ServiceManager, passed_descriptors
+from bascule.agent.token_source import ask_token, offered_token
 from bascule.agent.witness import Witness
-from bascule.errors import ConfigurationError, EnforcementFailed, ServerUnreachable
+from bascule.errors import (
+    BasculeError,
+    ConfigurationError,
+    EnforcementFailed,
+    ServerUnreachable,
+)
 from bascule.interfaces import Clock
 from bascule.services.owned_driver import HostParts
 from bascule.services.reconcile import Reconciler
@@ -81,13 +87,16 @@ class AgentProcess:
         self._memory = HeldFile(paths.state, clock)
         self._reconciler = Reconciler(driver, self._memory, clock, guard_of_host(paths.guard))
 
-    def run(self, server: str, token: str) -> int:
-        """Until SIGTERM or SIGINT; returns the exit code."""
+    def run(self, server: str, token_file: Path | None) -> int:
+        """Until SIGTERM or SIGINT; returns the exit code.
+
+        The token is read, or asked for, when the ports are shut and only when it is needed.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         self.close_first()
         self._manager.notify("READY=1\nSTATUS=ports are shut")
-        identity = self._identity(server, token)
+        identity = self._identity(server, token_file)
         if identity is None:
             return 0
         witness = Witness(self._paths.state, identity.tenant_id)
@@ -147,24 +156,40 @@ class AgentProcess:
         for name in dict.fromkeys(name for name, _ in passed):
             self._manager.forget(name)
 
-    def _identity(self, server: str, token: str) -> Identity | None:
+    def _identity(self, server: str, token_file: Path | None) -> Identity | None:
         """Who we are, enrolling when we must; None when told to stop meanwhile."""
         known = load_identity(self._paths.state)
-        if known is not None and not (token and self._is_to_enrol(known, parse_token(token))):
-            if token and not is_enrolled_by(self._paths.state, parse_token(token)):
+        token = self._offered_token(token_file, is_needed=known is None)
+        if known is not None and not (token and self._is_to_enrol(known, token)):
+            if token and not is_enrolled_by(self._paths.state, token):
                 log.warning(
                     "the token was not used: this machine is enrolled already",
-                    advice="For a new key: bascule agent install --server URL --token TOKEN",
+                    advice="For a new key: bascule agent install --server URL",
                 )
             return known
-        if not token or not server:
+        if not server:
             raise ConfigurationError(
-                "This agent is not enrolled.",
-                advice="Give --server URL and --token TOKEN: bascule machine enrol NAME prints both.",
+                "This agent is not enrolled, and does not know its server.",
+                advice="Give --server URL: bascule machine enrol NAME prints it.",
             )
+        wanted = token or parse_token(ask_token())
         self._reconciler.begin_anew()
         self._keep_shut()
-        return self._retry(lambda: enrol(self._paths.state, server, parse_token(token)))
+        return self._retry(lambda: enrol(self._paths.state, server, wanted))
+
+    def _offered_token(self, file: Path | None, *, is_needed: bool) -> EnrolmentToken | None:
+        """The token of the file or the environment.
+
+        Who is enrolled goes on when its file is gone: the token was for one use.
+        """
+        try:
+            text = offered_token(file)
+        except BasculeError as error:
+            if is_needed:
+                raise
+            log.warning("no token was read; this machine is enrolled already", why=error.message)
+            return None
+        return parse_token(text) if text else None
 
     def _is_to_enrol(self, known: Identity, token: EnrolmentToken) -> bool:
         """Is the token for another machine, or one whose enrolment was cut short here?"""

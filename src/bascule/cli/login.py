@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 
@@ -19,6 +18,7 @@ from bascule.cli.connect import keep_token, try_out
 from bascule.cli.person import sign_in_person
 from bascule.cli.printing import note, say
 from bascule.cli.profile import DEFAULT_GROUP, Profile, config_path, save_profile
+from bascule.client.endpoint import parse_endpoint
 from bascule.client.private_file import write_private
 from bascule.domain.clients import BASCULE_CLI
 from bascule.domain.ids import is_guid, is_resource_group_name
@@ -118,7 +118,8 @@ def login(
     }
     known = _read_admin(admin_file) if admin_file is not None else {}
     known |= {name: value for name, value in given.items() if value is not None}
-    known["endpoint"] = _endpoint(known.get("endpoint") or _ask("Server (https://host:port)"))
+    asked = known.get("endpoint") or _ask("Endpoint", "Server (https://host:port)")
+    known["endpoint"] = parse_endpoint(asked, "--endpoint")
     if fingerprint is not None:
         known["ca_file"] = _pin(known["endpoint"], fingerprint)
     elif "ca_file" not in known:
@@ -211,35 +212,16 @@ def _subscription(connection: Connection, person: str) -> str:
     )
 
 
-def _ask(what: str, *, is_hidden: bool = False) -> str:
+def _ask(what: str, question: str = "", *, is_hidden: bool = False) -> str:
+    """``what`` is in the words of the option that gives it."""
     if not sys.stdin.isatty():
-        option = what.split(" (", maxsplit=1)[0].lower().replace(" id", "").replace(" ", "-")
+        option = f"--{what.lower().replace(' ', '-')}"
         raise InvalidInput(
             f"{what} is missing, and there is no terminal to ask on.",
-            advice=f"See bascule login --help (--{option}).",
+            advice=f"Give it as {option}; see bascule login --help.",
         )
-    answer: str = click.prompt(what, hide_input=is_hidden, err=True)
+    answer: str = click.prompt(question or what, hide_input=is_hidden, err=True)
     return answer.strip()
-
-
-def _endpoint(text: str) -> str:
-    """scheme://host[:port] and nothing else."""
-    try:
-        parts = urlsplit(text.strip())
-        port = parts.port
-    except ValueError:
-        raise _no_endpoint(text) from None
-    is_bare = not (parts.username or parts.query or parts.fragment or parts.path.strip("/"))
-    if parts.scheme != "https" or not parts.hostname or port == 0 or not is_bare:
-        raise _no_endpoint(text)
-    return f"https://{parts.netloc}"
-
-
-def _no_endpoint(text: str) -> InvalidInput:
-    return InvalidInput(
-        f"{text[:200]!r} is not a server's URL; write it as https://bascule.example:8443.",
-        target="--endpoint",
-    )
 
 
 def _read_admin(path: Path) -> dict[str, str]:

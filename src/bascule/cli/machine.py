@@ -247,10 +247,12 @@ def enrol(name: str, replace: bool, valid: timedelta, output: str) -> None:
         )
         return
     until = f" until {show_instant(made.expires_at, now)}" if made.expires_at else ""
-    note(f"On {found.name}, as root; the token works once{until}:")
+    note(f"On {found.name}, as root:")
     say(f"  {made.command.replace('agent run', 'agent install', 1)}")
     note("or in the foreground, without a service:")
     say(f"  {made.command}")
+    note(f"It asks for this token, which works once{until}:")
+    say(f"  {made.token}")
 
 
 @machine.command(

@@ -16,6 +16,7 @@ from bascule.errors import BasculeError, ConfigurationError, InvalidInput, Serve
 DEFAULT_STATE = Path("/var/lib/bascule-agent")
 DEFAULT_CONTROL = Path("/run/bascule/agent.sock")
 CONTROL_NAME = "agent.sock"
+TOKEN_VARIABLE = "BASCULE_ENROLMENT_TOKEN"  # noqa: S105  # reason: a name, not a secret
 ANSWER_SECONDS = 15.0
 AGENT_BUSY = "AgentBusy"  # the code of a command that was not begun: it may be given again
 

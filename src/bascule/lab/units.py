@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bascule.client.host_agent import TOKEN_VARIABLE
 from bascule.lab.folder import LabFolder
 from bascule.lab.host import notify_path
 from bascule.lab.sshd import CONFIG as SSHD_CONFIG
@@ -31,11 +32,13 @@ class Unit:
     takes_listen_socket: bool = False
     keeps_descriptors: bool = False  # has a notify socket and an fd store
     is_oneshot: bool = False
+    token: str = ""  # an agent's, to enrol with
 
     @property
     def environment(self) -> dict[str, str]:
         """What it gets beside the host's environment."""
-        return {"NOTIFY_SOCKET": notify_path(self.name)} if self.keeps_descriptors else {}
+        given = {"NOTIFY_SOCKET": notify_path(self.name)} if self.keeps_descriptors else {}
+        return given | ({TOKEN_VARIABLE: self.token} if self.token else {})
 
 
 def agent_unit(machine: str) -> str:
@@ -60,11 +63,11 @@ def server(topology: Topology, folder: LabFolder, bascule: Sequence[str]) -> Uni
 def agent(
     topology: Topology, folder: LabFolder, bascule: Sequence[str], machine: LabHost, token: str
 ) -> Unit:
-    """An agent keeps using the command that it was enrolled with: it takes a token only once."""
-    argv = [*bascule, "agent", "run", "--server", topology.server_url, "--token", token]
+    """An agent keeps the token that it was enrolled with: it takes a token only once."""
+    argv = [*bascule, "agent", "run", "--server", topology.server_url]
     argv += ["--state", str(folder.agent_state(machine.name))]
     argv += ["--control", "/run/bascule/agent.sock"]  # where its commands look by default
-    return Unit(agent_unit(machine.name), machine, tuple(argv), keeps_descriptors=True)
+    return Unit(agent_unit(machine.name), machine, tuple(argv), keeps_descriptors=True, token=token)
 
 
 def sshd(machine: LabHost, program: str) -> Unit:

@@ -120,9 +120,10 @@ def add_machine(
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What is run on the host, once; it holds a token and is shown once."""
+    """What is run on the host, and the token that it asks for there: shown once."""
 
     text: str
+    token: str
     ends_at: datetime
 
     def __repr__(self) -> str:
@@ -143,8 +144,8 @@ def make_command(
         fleet.MAXIMUM_TOKEN_LIFE,
         replaces=replaces,
     )
-    text = f"bascule agent install --server {visit.base_url} --token {token}"
-    return Command(text, enrolment.expires_at)
+    text = f"bascule agent install --server {visit.base_url}"
+    return Command(text, token, enrolment.expires_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -422,7 +422,7 @@ class FakeServer:
             ours["enforcementPoint"]["observedGeneration"] += does != "silent"
 
     def _enrol(self, match: re.Match[str], _: Json, body: Json) -> tuple[int, Json]:
-        command = f"bascule agent run --server {ENDPOINT} --token bascule-enrol.abc"
+        command = f"bascule agent run --server {ENDPOINT}"
         return 200, {
             "properties": {
                 "token": "bascule-enrol.abc",

@@ -132,8 +132,9 @@ class TestMachine:
         server.add_machine("web-1", agent="")
         result = cli("machine", "enrol", "web-1", "--replace", "--valid", "5m")
         assert result.out.splitlines() == [
-            "  bascule agent install --server https://bascule.test:8443 --token bascule-enrol.abc",
-            "  bascule agent run --server https://bascule.test:8443 --token bascule-enrol.abc",
+            "  bascule agent install --server https://bascule.test:8443",
+            "  bascule agent run --server https://bascule.test:8443",
+            "  bascule-enrol.abc",
         ]
         assert cli.sent("POST", "/enrolments") == [{"replace": True, "validMinutes": 5}]
         assert cli("machine", "enrol", "web-1", "-o", "json").json["token"] == "bascule-enrol.abc"

@@ -67,14 +67,14 @@ def point_state(point: EnforcementPoint, now: datetime) -> str:
 def enrolment_json(
     enrolment: Enrolment, token: str, ca_fingerprint: str, server: str
 ) -> dict[str, Any]:
-    """The one answer that holds the token in the clear."""
+    """The one answer that holds the token in the clear; the commands ask for it on the host."""
     return {
         "properties": {
             "token": token,
             "expiresAt": format_utc(enrolment.expires_at),
             "machineUid": enrolment.machine_uid,
             "caFingerprint": ca_fingerprint,
-            "command": f"bascule agent run --server {server} --token {token}",
-            "installCommand": f"bascule agent install --server {server} --token {token}",
+            "command": f"bascule agent run --server {server}",
+            "installCommand": f"bascule agent install --server {server}",
         }
     }

@@ -72,15 +72,20 @@ WORDS: Mapping[str, Pair] = {
         "Exécutez ceci sur la machine, en tant que root. Le service de l’agent est installé :",
     ),
     "enrol.command": ("the agent’s command", "la commande de l’agent"),
+    "enrol.token_asked": (
+        "It asks for this token. Paste it there, not on the command line:",
+        "Elle demande ce jeton. Collez-le à l’invite, pas sur la ligne de commande :",
+    ),
+    "enrol.token": ("the token", "le jeton"),
     "enrol.once": (
-        "It works once, and is shown here alone. Time left:",
-        "Elle fonctionne une seule fois et n’est affichée qu’ici. Temps restant :",
+        "The token works once, and is shown here alone. Time left:",
+        "Le jeton ne sert qu’une fois et n’est affiché qu’ici. Temps restant :",
     ),
     "enrol.shown_once": (
-        "The command is shown once, when it is made. Make a new one if it is gone or too old.",
+        "The token is shown once, when it is made. Make a new one if it is gone or too old.",
         (
-            "La commande n’est affichée qu’une fois, à sa création. Créez-en une nouvelle si elle est "
-            "perdue ou trop ancienne."
+            "Le jeton n’est affiché qu’une fois, à sa création. Créez-en un nouveau s’il est perdu ou "
+            "trop ancien."
         ),
     ),
     "enrol.make": ("Make a command", "Créer une commande"),
