@@ -20,20 +20,31 @@ from bascule.agent.enrolment import (
     trust_of,
 )
 from bascule.agent.install import unit_text
+from bascule.api.wire.agents import state_json
+from bascule.domain.desired import DesiredState
 from bascule.errors import AuthenticationFailed, ConfigurationError, ServerUnreachable
+from bascule.services.clocks import SystemClock
+from tests.samples import machine
 from tests.unit.client.test_connection import Site
 
 pytestmark = pytest.mark.sockets
 
 ACCEPTED = (200, {"tenantId": "t", "machineId": "/m", "machineUid": "uid"})
 REFUSED = (403, {"error": {"message": "the token is not known"}})
+CLOCK = SystemClock()
+STATE_PATH = "/bascule/agents/uid/state"
+STATE = state_json(machine(), DesiredState("uid-web", 1, frozenset(), {}, ()), "now", {})
+
+
+def accept(site: Site) -> None:
+    site.answers |= {"/bascule/enrol": ACCEPTED, "/healthz": (200, {}), STATE_PATH: (200, STATE)}
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     (tmp_path / "site").mkdir()
     made = Site(tmp_path / "site")
-    made.answers["/bascule/enrol"] = ACCEPTED
+    accept(made)
     yield made
     made.close()
 
@@ -63,10 +74,10 @@ def test_who_is_not_accepted_remains_who_he_was(
     site: Site, state: Path, answer: tuple[int, object]
 ) -> None:
     """A wrong token typed over a working agent must not take its key."""
-    before = enrol(state, site.url, token(site, "first"))
+    before = enrol(state, site.url, token(site, "first"), CLOCK)
     site.answers["/bascule/enrol"] = answer
     with pytest.raises((AuthenticationFailed, ServerUnreachable)):
-        enrol(state, site.url, token(site, "wrong"))
+        enrol(state, site.url, token(site, "wrong"), CLOCK)
     assert load_identity(state) == before
     trust_of(state)
 
@@ -74,15 +85,15 @@ def test_who_is_not_accepted_remains_who_he_was(
 def test_another_server_is_not_trusted_before_it_has_accepted(
     site: Site, state: Path, tmp_path: Path
 ) -> None:
-    enrol(state, site.url, token(site, "first"))
+    enrol(state, site.url, token(site, "first"), CLOCK)
     other = Site(tmp_path, "127.0.0.1")
     try:
-        other.answers["/bascule/enrol"] = REFUSED
+        other.answers |= {"/bascule/enrol": REFUSED, "/healthz": (200, {})}
         with pytest.raises(AuthenticationFailed):
-            enrol(state, other.url, token(other, "other"))
+            enrol(state, other.url, token(other, "other"), CLOCK)
         trusted = [each["serialNumber"] for each in trust_of(state).get_ca_certs()]
-        other.answers["/bascule/enrol"] = ACCEPTED
-        enrol(state, other.url, token(other, "other"))
+        accept(other)
+        enrol(state, other.url, token(other, "other"), CLOCK)
         now = [each["serialNumber"] for each in trust_of(state).get_ca_certs()]
     finally:
         other.close()
@@ -90,28 +101,56 @@ def test_another_server_is_not_trusted_before_it_has_accepted(
     assert trusted != now
 
 
+def test_whom_the_server_does_not_answer_takes_nobody_s_place(site: Site, state: Path) -> None:
+    """It took the key and refuses it: by another URL, say, than the one that it signs for."""
+    before = enrol(state, site.url, token(site, "first"), CLOCK)
+    taken: list[str] = []
+    again = token(site, "second")
+    for broken, answer in (("/t/oauth2/v2.0/token", (401, {"error": "invalid_client"})), (
+        STATE_PATH, (500, {}),
+    )):  # fmt: skip
+        well = site.answers[broken]
+        site.answers[broken] = answer
+        with pytest.raises(ServerUnreachable, match="did not answer it") as caught:
+            enrol(state, site.url, again, CLOCK, lambda: taken.append("taken"))
+        assert "same token" in caught.value.advice
+        site.answers[broken] = well
+    assert not taken
+    assert load_identity(state) == before
+    after = enrol(state, site.url, again, CLOCK)
+    assert after == load_identity(state) != before
+
+
+def test_a_server_by_another_name_is_not_told_the_token(site: Site, state: Path) -> None:
+    site.answers["/healthz"] = (421, {})
+    with pytest.raises(ServerUnreachable, match="not a name of that server") as caught:
+        enrol(state, site.url, token(site, "first"), CLOCK)
+    assert "--name" in caught.value.advice
+    assert "/bascule/enrol" not in site.seen
+
+
 def test_an_enrolment_cut_short_goes_on_with_the_same_key(site: Site, state: Path) -> None:
     """The server may have bound the key: with another one the token is refused as used."""
-    before = enrol(state, site.url, token(site, "first"))
+    before = enrol(state, site.url, token(site, "first"), CLOCK)
     again = token(site, "second")
     assert not is_begun(state, again)
     assert not is_enrolled_by(state, again)
     with pytest.raises(Killed):
-        enrol(state, site.url, again, _die)
+        enrol(state, site.url, again, CLOCK, _die)
     assert load_identity(state) == before
     assert is_begun(state, again)
     drafted = json.loads((state / "enrolment.json").read_text())["privateKey"]
-    after = enrol(state, site.url, again)
+    after = enrol(state, site.url, again, CLOCK)
     assert after == load_identity(state) != before
     assert base64.urlsafe_b64encode(after.private_key).decode() == drafted
     assert not is_begun(state, again)
     assert is_enrolled_by(state, again)
-    assert enrol(state, site.url, again) == after, "and once more, after it was taken"
+    assert enrol(state, site.url, again, CLOCK) == after, "and once more, after it was taken"
     assert sorted(path.name for path in state.iterdir()) == ["identity.json"]
 
 
 def test_an_identity_without_its_ca_trusts_nobody(site: Site, state: Path) -> None:
-    enrol(state, site.url, token(site, "first"))
+    enrol(state, site.url, token(site, "first"), CLOCK)
     data = json.loads((state / "identity.json").read_text())
     del data["ca"]
     (state / "identity.json").write_text(json.dumps(data))

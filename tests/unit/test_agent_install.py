@@ -4,18 +4,27 @@ what holds the table meanwhile (EDGES A5, A25).
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from bascule.agent import commands, install
 from bascule.agent.install import UNIT_NAME, owned_meanwhile, stopped_unit
 from bascule.agent.run import lock_state
-from bascule.errors import ConfigurationError, EnforcementFailed
+from bascule.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    EnforcementFailed,
+    InvalidInput,
+    ServerUnreachable,
+)
+from tests.unit.client.test_connection import Site
 from tests.unit.test_agent_start import Host, Watched
 
 # Says of the unit that it runs, and of its store what the test has put there.
@@ -147,3 +156,66 @@ def test_rules_that_are_somebody_s_are_left_with_what_to_do(uninstalling: list[s
     assert isinstance(done.exception, EnforcementFailed)
     assert "systemctl stop" in done.exception.advice
     assert "bascule agent run" in done.exception.advice
+
+
+def _install(tmp_path: Path, server: str, pin: str) -> Result:
+    body = json.dumps({"u": "uid", "c": pin, "s": "secret"}).encode()
+    token = "bascule-enrol." + base64.urlsafe_b64encode(body).decode()
+    where = ["--state", str(tmp_path / "state"), "--unit-folder", str(tmp_path / "units")]
+    return CliRunner().invoke(
+        commands.agent,
+        ["install", "--server", server, "--token-file", "-", *where],
+        obj=Host(Watched([])),
+        input=token,
+    )
+
+
+@pytest.mark.parametrize(
+    "server", ["http://127.0.0.1:1", "127.0.0.1:1", "https://127.0.0.1:1/bascule", "https://"]
+)
+def test_a_url_that_is_none_stops_no_service(systemd: Systemd, tmp_path: Path, server: str) -> None:
+    """http:// was taken once: the new agent then signed for a URL that its server is not."""
+    done = _install(tmp_path, server, "00" * 32)
+    assert isinstance(done.exception, InvalidInput), done.output
+    assert "https://bascule.example:8443" in done.exception.message
+    assert systemd.acts() == []
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.sockets
+def test_a_server_that_does_not_answer_stops_no_service(systemd: Systemd, tmp_path: Path) -> None:
+    """What works goes on: nothing is touched before the server has answered the new agent."""
+    done = _install(tmp_path, "https://127.0.0.1:1", "00" * 32)
+    assert isinstance(done.exception, ServerUnreachable), done.output
+    assert systemd.acts() == []
+    (tmp_path / "site").mkdir()
+    site = Site(tmp_path / "site")
+    try:
+        for status, expected in ((200, AuthenticationFailed), (421, ServerUnreachable)):
+            site.answers["/healthz"] = (status, {})
+            pin = "00" * 32 if status == 200 else site.fingerprint
+            done = _install(tmp_path, site.url, pin)
+            assert isinstance(done.exception, expected), done.output
+            assert systemd.acts() == []
+            assert "/bascule/enrol" not in site.seen
+    finally:
+        site.close()
+
+
+def test_an_agent_that_does_not_reach_its_server_is_not_called_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = iter([ServerUnreachable("not yet"), {"connected": False}, {"connected": True}])
+
+    def tell(*_: object) -> dict[str, object]:
+        said = next(asked)
+        if isinstance(said, Exception):
+            raise said
+        return {"status": said}
+
+    monkeypatch.setattr(commands, "tell_agent", tell)
+    monkeypatch.setattr(commands, "CONNECT_PATIENCE", 60.0)
+    assert commands._is_connected(tmp_path)
+    monkeypatch.setattr(commands, "tell_agent", lambda *_: {"status": {"connected": False}})
+    monkeypatch.setattr(commands, "CONNECT_PATIENCE", 0.3)
+    assert not commands._is_connected(tmp_path)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from bascule.agent import commands, token_source
+from bascule.agent import commands
 from bascule.agent.token_source import ask_token, offered_token
 from bascule.client.host_agent import TOKEN_VARIABLE
 from bascule.errors import BasculeError, ConfigurationError, InvalidInput
@@ -74,7 +75,7 @@ def test_on_a_terminal_it_is_asked_for_unseen(monkeypatch: pytest.MonkeyPatch) -
         asked.append((hide_input, err))
         return " bascule-enrol.abc "
 
-    monkeypatch.setattr(token_source.sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr(click, "prompt", prompt)
     assert ask_token() == "bascule-enrol.abc"
     assert asked == [(True, True)]

@@ -43,7 +43,8 @@ def guarded(server: Server, folder: Path, name: str) -> Iterator[str]:
     server.call("PUT", machine, {"properties": {"bascule": {"addresses": ["10.0.0.4"]}}})
     made = server.call("POST", f"{machine}/providers/Bascule.Fleet/enrolments", {})
     folder.mkdir()
-    identity = enrol(folder, server.endpoint, parse_token(made["properties"]["token"]))
+    token = parse_token(made["properties"]["token"])
+    identity = enrol(folder, server.endpoint, token, SystemClock())
     link = HttpLink(identity, trust_of(folder), SystemClock())
     over = threading.Event()
     failed: list[Exception] = []

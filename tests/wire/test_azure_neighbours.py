@@ -67,7 +67,8 @@ def web(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Re
     made = server.call("POST", f"{machine}/providers/Bascule.Fleet/enrolments", {})
     state = tmp_path_factory.mktemp("agent")
     token = parse_token(made["properties"]["token"])
-    link = HttpLink(enrol(state, server.endpoint, token), trust_of(state), SystemClock())
+    identity = enrol(state, server.endpoint, token, SystemClock())
+    link = HttpLink(identity, trust_of(state), SystemClock())
     rule = JitNetworkAccessPortRule(
         number=22,
         protocol="TCP",

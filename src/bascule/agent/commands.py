@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bascule.agent.token_source import ask_token, offered_token, token_option
+from bascule.client.endpoint import parse_endpoint
 from bascule.client.host_agent import (
     AGENT_BUSY,
     DEFAULT_STATE,
@@ -25,6 +26,7 @@ from bascule.client.host_agent import (
 from bascule.domain.net import Address, AddressPrefix, PortKey
 from bascule.domain.times import parse_duration
 from bascule.errors import (
+    BasculeError,
     ConfigurationError,
     EnforcementFailed,
     InvalidInput,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:  # loaded when a command is asked for
     from bascule.agent.enrolment import EnrolmentToken
 
 SSH_PEER_MINUTES = 15
+CONNECT_PATIENCE = 30.0  # seconds in which a service that was started reaches its server
 AGENT_PATIENCE = 6.0  # seconds in which a service manager has started one anew
 BUSY_PATIENCE = 60.0  # seconds; a pass that waits for the network is over by then
 STOP_FIRST = (
@@ -104,7 +107,7 @@ def run(
     set_up_logging()
     paths = AgentPaths(state, control if control is not None else control_path(state), guard)
     process = AgentProcess(parts, paths, SystemClock())
-    sys.exit(process.run(server.rstrip("/"), token_file))
+    sys.exit(process.run(parse_endpoint(server, "--server") if server else "", token_file))
 
 
 @agent.command()
@@ -131,12 +134,14 @@ def install(
     the ssh port does not lock you out. A service that runs already is stopped meanwhile and
     started again, with its old key when the token is refused; what is shut stays shut.
     """
-    from bascule.agent.enrolment import parse_token
+    from bascule.agent.enrolment import meet, parse_token
     from bascule.agent.install import UNIT_NAME, is_systemd_running, stopped_unit, systemctl
     from bascule.agent.run import make_state_directory
 
+    server = parse_endpoint(server, "--server")
     token = parse_token(offered_token(token_file) or ask_token())
     make_state_directory(state)
+    meet(server, token)  # before an agent that works is stopped
     with stopped_unit(_say) as is_let_go:
         _put_in_place(server, token, state, unit_folder, parts if is_let_go else None)
     if not is_systemd_running():
@@ -145,7 +150,26 @@ def install(
         )
         return
     systemctl("enable", "--now", UNIT_NAME)
-    click.echo(f"Enabled and started {UNIT_NAME}. See it: bascule agent status.")
+    click.echo(f"Enabled and started {UNIT_NAME}.")
+    if not _is_connected(state):
+        raise ServerUnreachable(
+            f"The agent runs and keeps its ports shut, but has not reached {server} for "
+            f"{CONNECT_PATIENCE:.0f} seconds.",
+            advice="It goes on trying: bascule agent status. Why: journalctl -u bascule-agent.",
+        )
+    click.echo("It is connected to its server. See it: bascule agent status.")
+
+
+def _is_connected(state: Path) -> bool:
+    """Does the agent that was just started reach its server within its time?"""
+    deadline = time.monotonic() + CONNECT_PATIENCE
+    while time.monotonic() < deadline:
+        with contextlib.suppress(BasculeError):  # it is about to listen
+            told = tell_agent(find_control(state), {"command": "status"})["status"]
+            if told["connected"]:
+                return True
+        time.sleep(0.2)
+    return False
 
 
 def _say(sentence: str) -> None:
@@ -173,6 +197,7 @@ def _put_in_place(
     )
     from bascule.agent.run import lock_state
     from bascule.client.ssh_peer import ssh_session
+    from bascule.services.clocks import SystemClock
 
     session = ssh_session()
     text = unit_text(sys.executable, state)  # before the token is spent
@@ -180,7 +205,7 @@ def _put_in_place(
     held = owned_meanwhile(unowned, _say) if unowned is not None else contextlib.nullcontext()
     try:
         with held:
-            enrol(state, server.rstrip("/"), token, lambda: _begin_anew(state, session))
+            enrol(state, server, token, SystemClock(), lambda: _begin_anew(state, session))
         if session is not None:
             click.echo(
                 f"Your ssh session comes from {session[0]}: let in on port {session[1]} for "

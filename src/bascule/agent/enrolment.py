@@ -3,8 +3,8 @@
 The token names the machine, holds a secret that works once, and the SHA-256 of the CA
 certificate that the server must show (EDGES A12). Everything that a repeat needs is on
 disk before the server is asked, so an enrolment that was killed half-way goes on. It is a
-draft, which becomes the identity by one rename once the server has said yes: whoever is
-refused remains who he was.
+draft, which becomes the identity by one rename once the server has said yes and has answered
+the new identity: whoever is refused, or gets no answer, remains who they were.
 """
 
 from __future__ import annotations
@@ -14,17 +14,26 @@ import json
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bascule import __version__
-from bascule.agent.link import PATIENCE, Identity
+from bascule.agent.link import PATIENCE, HttpLink, Identity
+from bascule.client.connection import unreachable
 from bascule.client.https import Https, HttpsFailure
 from bascule.client.pin import fetch_ca
-from bascule.errors import AuthenticationFailed, ConfigurationError, InvalidInput, ServerUnreachable
+from bascule.errors import (
+    AuthenticationFailed,
+    BasculeError,
+    ConfigurationError,
+    InvalidInput,
+    ServerUnreachable,
+)
 from bascule.files import sync_directory, write_atomically
+from bascule.interfaces import Clock
 
 TOKEN_PREFIX = "bascule-enrol."  # noqa: S105  # reason: a prefix, not a secret
 IDENTITY_FILE = "identity.json"
@@ -95,19 +104,43 @@ def is_enrolled_by(state: Path, token: EnrolmentToken) -> bool:
     return _read(state / IDENTITY_FILE).get("token") == token.text
 
 
+def meet(server: str, token: EnrolmentToken) -> str:
+    """The CA, as PEM, of the token's server, which answers by this very URL.
+
+    Nothing is spent and nothing is written by this: before it an agent that works is left
+    alone. Raises AuthenticationFailed (another CA), ServerUnreachable.
+    """
+    ca = fetch_ca(server, token.ca_fingerprint)
+    https = Https(server, ssl.create_default_context(cadata=ca))
+    try:
+        status = https.request("GET", "/healthz", patience=PATIENCE).status
+    except HttpsFailure as error:
+        raise unreachable(server, error) from None
+    finally:
+        https.close()
+    if status == HTTPStatus.MISDIRECTED_REQUEST:
+        raise ServerUnreachable(
+            f"{server} is not a name of that server.",
+            advice="Use the URL that 'bascule machine enrol NAME' prints, or start the server "
+            "with this name too: bascule serve --name HOST.",
+        )
+    return ca
+
+
 def enrol(
     state: Path,
     server: str,
     token: EnrolmentToken,
+    clock: Clock,
     before_taking: Callable[[], None] = lambda: None,
 ) -> Identity:
     """Enrol with the server; safe to repeat with the same token after a crash.
 
-    ``before_taking`` is called when the server has accepted and the identity before is still
-    in its place. Raises AuthenticationFailed when the server refuses the token,
-    ServerUnreachable; the identity before stays then.
+    ``before_taking`` is called when the server has accepted and has answered the new
+    identity, and the one before is still in its place. Raises AuthenticationFailed when the
+    server refuses the token, ServerUnreachable; the identity before stays then.
     """
-    ca = fetch_ca(server, token.ca_fingerprint)
+    ca = meet(server, token)
     draft = {
         "server": server,
         "machineUid": token.machine_uid,
@@ -118,13 +151,32 @@ def enrol(
     }
     _write_draft(state, draft)
     key = Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(draft["privateKey"]))
-    answer = _ask(server, token, key, ssl.create_default_context(cadata=ca))
+    trust = ssl.create_default_context(cadata=ca)
+    answer = _ask(server, token, key, trust)
     draft["tenantId"] = answer["tenantId"]
     draft["machineId"] = answer["machineId"]
     _write_draft(state, draft)
+    identity = _resume(draft)
+    _try_out(identity, trust, clock)
     before_taking()
     _take(state)
-    return _resume(draft)
+    return identity
+
+
+def _try_out(identity: Identity, trust: ssl.SSLContext, clock: Clock) -> None:
+    """Have the server answer the new identity; raises ServerUnreachable when it does not."""
+    link = HttpLink(identity, trust, clock)
+    try:
+        link.fetch_state(lambda: None)
+    except BasculeError as error:
+        raise ServerUnreachable(
+            f"{identity.server} took the new agent's key, and then did not answer it: "
+            f"{error.message}",
+            advice="The agent that was here before is left as it was, but the server may know its "
+            "key no more. Run the same command again, with the same token.",
+        ) from error
+    finally:
+        link.close()
 
 
 def _key_for(state: Path, token: EnrolmentToken) -> str:

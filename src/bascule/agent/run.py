@@ -175,7 +175,7 @@ class AgentProcess:
         wanted = token or parse_token(ask_token())
         self._reconciler.begin_anew()
         self._keep_shut()
-        return self._retry(lambda: enrol(self._paths.state, server, wanted))
+        return self._retry(lambda: enrol(self._paths.state, server, wanted, self._clock))
 
     def _offered_token(self, file: Path | None, *, is_needed: bool) -> EnrolmentToken | None:
         """The token of the file or the environment.
