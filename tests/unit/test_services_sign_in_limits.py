@@ -9,8 +9,12 @@ import pytest
 from bascule.domain.sign_in import network_of, wide_network_of
 from bascule.services.sign_in_limits import (
     ACCOUNT,
+    ACCOUNT_BY_STRANGERS,
     CODE_ACCOUNT,
-    KNOWN_NETWORK,
+    CODE_BY_STRANGERS,
+    KNOWN,
+    KNOWN_CODE,
+    KNOWN_KEY,
     NETWORK,
     PAIR,
     WIDE_NETWORK,
@@ -73,28 +77,66 @@ def test_a_refused_source_wears_out_no_account() -> None:
     for number in range(1000):
         is_let(limits, attempt(f"filler{number}", OFFICE))
         is_let(limits, attempt("anna", OFFICE))
-    spent = ACCOUNT.burst - sum(
-        is_let(limits, attempt("anna", f"203.0.113.{number}")) for number in range(ACCOUNT.burst)
-    )
-    assert spent <= PAIR.burst
+    most = ACCOUNT_BY_STRANGERS.burst
+    left = sum(is_let(limits, attempt("anna", f"203.0.113.{number}")) for number in range(most))
+    assert most - left <= PAIR.burst
 
 
 def test_many_places_on_one_account_slow_strangers_and_not_its_owner() -> None:
     limits = SignInLimits()
     strangers = [f"10.{number // 256}.{number % 256}.1" for number in range(2000)]
     let_in = sum(is_let(limits, attempt("anna", address)) for address in strangers)
-    assert let_in == ACCOUNT.burst
+    assert let_in == ACCOUNT_BY_STRANGERS.burst
     assert not is_let(limits, attempt("anna", "203.0.113.9"))
-    assert let(limits, attempt("anna", HOME, is_known=True), 50) == PAIR.burst  # her own bucket
+    assert let(limits, attempt("anna", HOME, is_known=True), 50) == KNOWN.burst  # her own share
     assert is_let(limits, attempt("bert", "203.0.113.9"))
-    assert is_let(limits, attempt("anna", "203.0.113.9"), ACCOUNT.every)
 
 
-def test_known_people_of_one_network_are_bounded_together() -> None:
-    """Somebody behind the same address as many colleagues cannot spray them all."""
+def test_strangers_who_never_stop_take_nothing_from_the_owners_share() -> None:
+    """A try of theirs each second of a day, and she finds her five whenever she comes."""
     limits = SignInLimits()
-    colleagues = [attempt(f"user{number}", OFFICE, is_known=True) for number in range(500)]
-    assert sum(is_let(limits, each) for each in colleagues) == KNOWN_NETWORK.burst
+    for second in range(3600):
+        is_let(limits, attempt("anna", f"10.0.{second % 250}.1"), second)
+        if second % 1200 == 1199:
+            known = attempt("anna", HOME, is_known=True)
+            assert let(limits, known, 50, second) == KNOWN.burst
+
+
+def test_whoever_is_known_stays_within_what_the_account_admits() -> None:
+    """EDGES E5: a stolen mark makes no more guesses possible than there were."""
+    limits = SignInLimits()
+    known = attempt("anna", HOME, is_known=True)
+    strangers = [f"10.0.{number}.1" for number in range(250)]
+    tried = sum(is_let(limits, attempt("anna", each)) for each in strangers)
+    tried += let(limits, known, 50)
+    assert tried == ACCOUNT.burst
+    hours = 24
+    for second in range(60, hours * 3600, 10):
+        tried += is_let(limits, attempt("anna", strangers[second % 250]), second)
+        tried += is_let(limits, known, second)
+    assert tried <= ACCOUNT.burst + hours * 3600 / ACCOUNT.every
+
+
+def test_neighbours_take_nothing_from_whoever_is_known() -> None:
+    limits = SignInLimits()
+    for number in range(500):
+        is_let(limits, attempt(f"made-up-{number}", HOME))
+        is_let(limits, attempt("anna", HOME))
+        limits.try_key(attempt("", HOME), 0)
+        limits.try_code(attempt("anna", HOME), 0)
+    assert not is_let(limits, attempt("anna", HOME))
+    known = attempt("anna", HOME, is_known=True)
+    assert let(limits, known, 50) == KNOWN.burst
+    assert sum(isinstance(limits.try_key(known, 0), Admitted) for _ in range(50)) == KNOWN_KEY.burst
+    tried = sum(isinstance(limits.try_code(known, 0), Admitted) for _ in range(50))
+    assert tried >= KNOWN_CODE.burst
+
+
+def test_who_is_known_is_one_of_the_network_when_the_known_have_used_up_theirs() -> None:
+    """A thief of her mark wears out the share of the known, and she is not shut out by that."""
+    limits = SignInLimits()
+    assert let(limits, attempt("anna", OFFICE, is_known=True), 50) == KNOWN.burst + PAIR.burst
+    assert let(limits, attempt("anna", HOME, is_known=True), 50) == PAIR.burst
 
 
 def test_a_whole_ipv6_network_is_one_source_and_so_is_its_customer() -> None:
@@ -122,6 +164,9 @@ def test_codes_are_guessed_more_slowly_still() -> None:
     limits = SignInLimits()
     strangers = [attempt("anna", f"10.0.{number}.1") for number in range(256)]
     tried = sum(isinstance(limits.try_code(each, 0), Admitted) for each in strangers)
+    assert tried == CODE_BY_STRANGERS.burst
+    known = attempt("anna", HOME, is_known=True)
+    tried += sum(isinstance(limits.try_code(known, 0), Admitted) for _ in range(50))
     assert tried == CODE_ACCOUNT.burst
     day = 86_400
     tried = sum(
@@ -129,7 +174,6 @@ def test_codes_are_guessed_more_slowly_still() -> None:
         for second in range(0, day, 20)
     )
     assert tried * 3 / 1_000_000 < 0.001  # a day's guesses at three codes of a million
-    assert isinstance(limits.try_code(attempt("anna", HOME, is_known=True), 0), Admitted)
 
 
 def test_keys_are_counted_by_network_alone() -> None:

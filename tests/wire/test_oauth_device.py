@@ -186,7 +186,7 @@ class TestPhishing:
         self, house: House, device: Device, browser: Browser
     ) -> None:
         begun = device.begin().json()
-        statuses = [look_up(browser, "BBBB-BBBB").status_code for _ in range(8)]
+        statuses = [look_up(browser, "BBBB-BBBB").status_code for _ in range(12)]
         assert statuses[0] == 400
         assert statuses[-1] == 429
         right = look_up(browser, begun["user_code"])

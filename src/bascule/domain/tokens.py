@@ -26,6 +26,7 @@ RETRY_GRACE = timedelta(seconds=30)  # in which the same refresh token leads to 
 SESSION_LIFE = timedelta(hours=12)
 SESSION_IDLE = timedelta(hours=2)
 HALF_LIFE = timedelta(minutes=10)  # of one that still lacks its second factor
+MARK_LIFE = timedelta(days=90)  # of what a sign-in leaves in its browser (EDGES E5)
 SESSION_NOTED = timedelta(minutes=1)  # how exactly it is known when a session was last used
 
 

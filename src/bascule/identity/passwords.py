@@ -5,8 +5,9 @@ three passes, four lanes, about 200 ms of one core (docs/sign-in.md has what was
 A hash made with others is renewed at the next right password.
 
 Memory is what Argon2 spends, so hashes under way are bounded across the process: two, and
-a short queue behind them, of which a part is kept for people who have signed in from their
-network before. Beyond it whoever asks is told to come back; nothing waits without bound.
+a short queue behind them, of which a part is kept for people who are known: whose browser
+brings the mark of an earlier sign-in as the same user (EDGES E5). Beyond it whoever asks is
+told to come back; nothing waits without bound.
 The threads stand back for everything else: opening a port does not wait for a guess.
 """
 
@@ -33,7 +34,7 @@ T = TypeVar("T")
 
 AT_ONCE = 2  # of 64 MiB each
 MOST_WAITING = 16  # about two seconds' work on two cores
-KEPT_FOR_KNOWN = 8  # places behind those, for whoever has signed in from there before
+KEPT_FOR_KNOWN = 8  # places behind those, for whoever is known
 RETRY_AFTER = 3  # seconds
 NICENESS = 10
 

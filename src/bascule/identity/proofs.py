@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bascule.identity.browser_marks import SealedMarks
 from bascule.identity.passwords import Argon2Passwords
 from bascule.identity.recovery import RecoveryCodeBook
 from bascule.identity.sealing import Sealer
@@ -26,6 +27,7 @@ class IdentityProofs:
         self.passwords = passwords or Argon2Passwords()
         self.totp = TotpCodes(self._sealer)
         self.recovery = RecoveryCodeBook()
+        self.marks = SealedMarks(self._sealer)
 
     @cached_property
     def passkeys(self) -> WebAuthnPasskeys:

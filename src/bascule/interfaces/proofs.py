@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from bascule.domain.principals import User
 from bascule.domain.sign_in import Passkey
+from bascule.domain.tokens import SignIn
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class PasswordHasher(Protocol):
     async def verify(self, stored: str | None, password: str, *, is_known: bool) -> PasswordVerdict:
         """Takes the same time for None, which nothing is right for.
 
-        ``is_known`` callers have places in the queue that others cannot take.
+        Callers who are known (``sign_in_limits.Attempt``) have places in the queue that
+        others cannot take.
         """
         ...
 
@@ -98,6 +100,22 @@ class Passkeys(Protocol):
         ...
 
 
+class BrowserMarks(Protocol):
+    """What a successful sign-in leaves in a browser: a proof that there was one.
+
+    It is no proof of who brings it: whoever copies a mark has it too. EDGES E5.
+    """
+
+    def make(self, user: User, now: datetime) -> str: ...
+
+    def sign_in(self, mark: str, now: datetime) -> SignIn | None:
+        """The sign-in that left it; None when none of ours did, or too long ago.
+
+        Whether it still holds for its user (``SignIn.holds_for``) is for the caller to ask.
+        """
+        ...
+
+
 class Proofs(Protocol):
     """All of them."""
 
@@ -112,3 +130,6 @@ class Proofs(Protocol):
 
     @property
     def passkeys(self) -> Passkeys: ...
+
+    @property
+    def marks(self) -> BrowserMarks: ...

@@ -154,7 +154,7 @@ class SetUp:
         if found is not None:
             return found
         network, wide = network_of(visit.address), wide_network_of(visit.address)
-        attempt = Attempt("", network, wide, is_known=False)
+        attempt = Attempt("", network, wide)
         admitted = self._limits.try_key(attempt, self._services.clock.boottime())
         if isinstance(admitted, timedelta):
             seconds = ceil(admitted.total_seconds())

@@ -3,7 +3,9 @@
 EDGES B8, B13. The page that asks (``api``) calls ``begin``, and while the answer names
 factors, one of ``verify_totp``, ``verify_recovery_code`` or ``finish_assertion`` with it.
 Rules: a try is counted before anything is hashed or looked at; whoever is wrong is told
-neither what was wrong nor whether the account exists; the state of the account is read again
+neither what was wrong nor whether the account exists, by no count, delay or answer (EDGES E5:
+what is known of an account changes how it is tried only for a browser that brings the mark of a
+sign-in as this account); the state of the account is read again
 in the transaction that lets somebody in, and that transaction holds the event.
 What is not here: sessions, codes and tokens (whoever calls keeps them), and enrolment of
 factors (``services.factors``).
@@ -38,11 +40,12 @@ from bascule.services.second_factors import (
     take_recovery_code,
     take_totp,
 )
-from bascule.services.sign_in_limits import Admitted, Attempt, SignInLimits
+from bascule.services.sign_in_limits import Attempt, SignInLimits
 
 T = TypeVar("T")
 
 LONGEST_NAME = 256  # characters; a longer one is nobody's
+LONGEST_KEY_ID = 1366  # characters of a passkey's id (identity.passkeys)
 PASSWORD_COUNTS_FOR = timedelta(minutes=10)  # to show the second factor
 
 
@@ -60,6 +63,7 @@ class Visit:
     address: str  # as the server sees it
     client: str = ""  # the program, by its own word
     correlation_id: str = ""
+    mark: str = ""  # ``interfaces.proofs.BrowserMarks``; programs have none
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,6 @@ class _Seen:
 
     user: User | None
     password: StoredPassword | None
-    is_known: bool  # has it signed in from the visitor's network before?
 
 
 _METHODS: Mapping[FactorKind | None, tuple[Method, ...]] = {  # after what was shown first
@@ -147,10 +150,11 @@ class SignIn:
         self, user_name: str, password: str, visit: Visit
     ) -> PasswordAccepted | SignInRefused:
         """Take a name and a password; with no factors enrolled that is all."""
-        seen = await self.services.look(lambda reader: _see(reader, user_name, visit))
-        verdict = await self._try_password(seen, user_name, password, visit)
-        if isinstance(verdict, SignInRefused):
-            return verdict
+        is_known = self._is_known(user_name, visit)
+        tried = await self._try_password(user_name, password, visit, is_known=is_known)
+        if isinstance(tried, SignInRefused):
+            return tried
+        seen, verdict = tried
         shown = seen.password
         if shown is None or not verdict.is_right:
             return await self._refuse(visit, Refusal.WRONG, "password", seen.user)
@@ -217,15 +221,18 @@ class SignIn:
             accepted = PasswordAccepted(user, (), self.services.clock.now())
             outcome = await self._second(accepted, proof, visit, is_entry=False)
             return outcome if isinstance(outcome, SignInRefused) else None
-        seen = await self.services.look(lambda reader: _see(reader, user.name, visit))
-        verdict = await self._try_password(seen, user.name, proof.text, visit)
-        if isinstance(verdict, SignInRefused):
-            return verdict
+        tried = await self._try_password(user.name, proof.text, visit, is_known=True)
+        if isinstance(tried, SignInRefused):
+            return tried
+        seen, verdict = tried
         is_right = verdict.is_right and seen.user is not None and seen.user.id == user.id
         return None if is_right else await self._refuse(visit, Refusal.WRONG, "password", user)
 
     async def _by_key_alone(self, key: KeyAnswer, visit: Visit) -> SignedIn | SignInRefused:
-        admitted = self._limits.try_key(_attempt("", visit, is_known=False), self._boottime())
+        attempt = _attempt("", visit)
+        if (owner := self._marked_owner(key, visit)) is not None:
+            attempt = _attempt(owner.id, visit, is_known=True)
+        admitted = self._limits.try_key(attempt, self._boottime())
         if isinstance(admitted, timedelta):
             return await self._refuse(visit, Refusal.TOO_OFTEN, "passkey", None, admitted)
 
@@ -246,9 +253,11 @@ class SignIn:
     async def _second(
         self, accepted: PasswordAccepted, proof: Proof, visit: Visit, *, is_entry: bool = True
     ) -> SignedIn | SignInRefused:
-        kind, user_id = proof.kind or FactorKind.TOTP, accepted.user.id
-        known = await self.services.look(lambda reader: reader.known_networks(user_id))
-        admitted = self._try_factor(user_id, known, visit, kind)
+        kind = proof.kind or FactorKind.TOTP
+        is_known = not is_entry or self._is_known(accepted.user.name, visit)
+        attempt = _attempt(accepted.user.id, visit, is_known=is_known)
+        count = self._limits.try_code if kind is FactorKind.TOTP else self._limits.try_key
+        admitted = count(attempt, self._boottime())
         if isinstance(admitted, timedelta):
             return await self._refuse(visit, Refusal.TOO_OFTEN, kind, accepted.user, admitted)
 
@@ -281,30 +290,49 @@ class SignIn:
     # -- counting -----------------------------------------------------------------------
 
     async def _try_password(
-        self, seen: _Seen, account: str, password: str, visit: Visit
-    ) -> PasswordVerdict | SignInRefused:
-        attempt = _attempt(account, visit, is_known=seen.is_known)
+        self, account: str, password: str, visit: Visit, *, is_known: bool
+    ) -> tuple[_Seen, PasswordVerdict] | SignInRefused:
+        """Count the try, then look the account up, then hash.
+
+        In this order the answer to whoever has to wait comes as fast for any name.
+        """
+        attempt = _attempt(account, visit, is_known=is_known)
         admitted = self._limits.try_password(attempt, self._boottime())
         if isinstance(admitted, timedelta):
-            return await self._refuse(visit, Refusal.TOO_OFTEN, "password", seen.user, admitted)
+            return await self._refuse(visit, Refusal.TOO_OFTEN, "password", account, admitted)
+        seen = await self.services.look(lambda reader: _see(reader, account))
         stored = seen.password.hash if seen.password else None
         try:
-            verdict = await self.proofs.passwords.verify(stored, password, is_known=seen.is_known)
+            verdict = await self.proofs.passwords.verify(stored, password, is_known=is_known)
         except TooManyRequests as error:
             self._limits.give_back(admitted)
             return SignInRefused(Refusal.BUSY, timedelta(seconds=error.retry_after))
         if verdict.is_right:
             self._limits.give_back(admitted)
-        return verdict
+        return seen, verdict
 
-    def _try_factor(
-        self, user_id: str, known: frozenset[str], visit: Visit, kind: FactorKind
-    ) -> Admitted | timedelta:
-        is_known = network_of(visit.address) in known
-        attempt = _attempt(user_id, visit, is_known=is_known)
-        if kind is FactorKind.TOTP:
-            return self._limits.try_code(attempt, self._boottime())
-        return self._limits.try_key(attempt, self._boottime())
+    def _is_known(self, account: str, visit: Visit) -> bool:
+        """Does the browser bring the mark of a sign-in as this account, which still holds?
+
+        The account that the mark names is looked up, never the one that was typed.
+        """
+        user = self._marked(visit)
+        return user is not None and user.name.casefold() == account.casefold()
+
+    def _marked_owner(self, key: KeyAnswer, visit: Visit) -> User | None:
+        """Whose mark the browser brings, if the passkey that it names is the same user's."""
+        user, given = self._marked(visit), key.answer.get("id")
+        if user is None or not isinstance(given, str):
+            return None
+        passkey = self.services.glance(lambda reader: reader.passkey(given[:LONGEST_KEY_ID]))
+        return user if passkey is not None and passkey.user_id == user.id else None
+
+    def _marked(self, visit: Visit) -> User | None:
+        left = self.proofs.marks.sign_in(visit.mark, self.services.clock.now())
+        if left is None:
+            return None
+        user = self.services.glance(lambda reader: reader.user(left.user_id))
+        return user if left.holds_for(user) else None
 
     def _boottime(self) -> float:
         return self.services.clock.boottime()
@@ -339,26 +367,32 @@ class SignIn:
         visit: Visit,
         reason: Refusal,
         what: str,
-        user: User | None,
+        who: User | str | None,
         retry_after: timedelta | None = None,
     ) -> SignInRefused:
         """Refuse, and put it on record unless the source has had its share of this minute.
 
-        Of the name only that of somebody who exists is recorded: what is typed there may be
-        a password.
+        ``who`` may be what was typed, which may be a password: it is recorded only when somebody
+        has that name, and looked up only when it is recorded.
         """
         if self._denials.is_recorded(visit.address, self.services.clock.now()):
-            fact = facts.SignInRefused(user.name if user else "", what, str(reason))
-            await self._as(None, visit, lambda tx, act: act.record_denied(tx, fact, self._denials))
+
+            def work(tx: Transaction, act: Act) -> None:
+                user = _user_of(tx, who) if isinstance(who, str) else who
+                name = user.name if user else ""
+                act.record_denied(tx, facts.SignInRefused(name, what, str(reason)), self._denials)
+
+            await self._as(None, visit, work)
         return SignInRefused(reason, retry_after)
 
 
-def _see(reader: Reader, user_name: str, visit: Visit) -> _Seen:
-    user = reader.user_by_name(user_name) if len(user_name) <= LONGEST_NAME else None
-    if user is None:
-        return _Seen(None, None, is_known=False)
-    is_known = network_of(visit.address) in reader.known_networks(user.id)
-    return _Seen(user, reader.password(user.id), is_known)
+def _see(reader: Reader, user_name: str) -> _Seen:
+    user = _user_of(reader, user_name)
+    return _Seen(user, None if user is None else reader.password(user.id))
+
+
+def _user_of(reader: Reader, user_name: str) -> User | None:
+    return reader.user_by_name(user_name) if len(user_name) <= LONGEST_NAME else None
 
 
 def _as_accepted(reader: Reader, accepted: PasswordAccepted, now: datetime) -> User | None:
@@ -379,7 +413,7 @@ def let_in(
     act.record(tx, facts.SignInSucceeded(user.id, user.name, tuple(map(str, methods))))
 
 
-def _attempt(account: str, visit: Visit, *, is_known: bool) -> Attempt:
+def _attempt(account: str, visit: Visit, *, is_known: bool = False) -> Attempt:
     return Attempt(
         account, network_of(visit.address), wide_network_of(visit.address), is_known=is_known
     )

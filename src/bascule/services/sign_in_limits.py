@@ -5,10 +5,12 @@ Every bucket is a generic cell rate algorithm: one instant, so many tries at onc
 every so often, never an absolute lock. A try takes from each of its buckets or from none,
 so that a source that is refused wears out nobody's account; a right one is given back.
 
-* A guess from a new network is counted with its network, with the account as it is tried
-  from there, and with the account as all new networks together try it.
-* From a network where this person has signed in before it is counted with that pair and
-  with all such people of the network: whatever strangers do, they take nothing from it.
+* A try is counted with its network, with the account as it is tried from there, and with
+  the account as everybody together tries it.
+* Whoever brings proof of an earlier sign-in as this very account (EDGES E5) is counted with
+  that account's own bucket in place of the network's. A part of what the account admits is
+  kept for it, so that neither neighbours nor strangers can use it up. When that bucket is
+  empty the visitor is one of the network like any other.
 
 Names are counted as they are typed, known or not, so that the answer tells nobody which
 exist. Memory is bounded: when the table is full of buckets that are still filling, new ones
@@ -35,16 +37,21 @@ class Allowance:
 
 
 PAIR = Allowance(5, 60)  # one account from one network
-NETWORK = Allowance(20, 15)  # all accounts from one new network
+NETWORK = Allowance(20, 15)  # all accounts from one network
 WIDE_NETWORK = Allowance(60, 5)  # all accounts from an IPv6 /48
-ACCOUNT = Allowance(20, 60)  # one account from all new networks
-KNOWN_NETWORK = Allowance(60, 2)  # all people who have signed in from the network before
+ACCOUNT = Allowance(20, 60)  # one account, by whomever
+ACCOUNT_BY_STRANGERS = Allowance(15, 60)  # the same bucket: what is left is for the known
+KNOWN = Allowance(5, 120)  # one account by all who are known: too slow to keep ACCOUNT full
+KNOWN_KEY = Allowance(5, 60)  # passkeys and recovery codes, which nobody guesses, likewise
 # Of the million codes three are right at a time, so codes are guessed more slowly.
 CODE_PAIR = Allowance(5, 60)
 CODE_ACCOUNT = Allowance(10, 300)
+CODE_BY_STRANGERS = Allowance(7, 300)
+KNOWN_CODE = Allowance(3, 600)
 
 _Key = tuple[str, str]
 _Charge = tuple[_Key, Allowance]
+_Way = tuple[_Charge, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ class Attempt:
     account: str  # as typed, or an id
     network: str  # domain.sign_in.network_of
     wide_network: str  # domain.sign_in.wide_network_of
-    is_known: bool  # has this account signed in from this network before?
+    is_known: bool = False  # is it proved to have signed in as this account before?
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,29 +84,33 @@ class SignInLimits:
 
     def try_password(self, attempt: Attempt, now: float) -> Admitted | timedelta:
         """Count a password; a timedelta is how long to wait instead."""
-        return self._admit(_password_charges(attempt), now)
+        return self._admit(_password_ways(attempt), now)
 
     def try_code(self, attempt: Attempt, now: float) -> Admitted | timedelta:
         """Count a one-time password, tried by somebody who knew the password."""
-        return self._admit(_code_charges(attempt), now)
+        return self._admit(_code_ways(attempt), now)
 
     def try_key(self, attempt: Attempt, now: float) -> Admitted | timedelta:
-        """Count what nobody guesses, a passkey or recovery code: by network alone."""
-        return self._admit(_network_charges(attempt, attempt.is_known), now)
+        """Count what nobody guesses, a passkey or recovery code: by network, or as known."""
+        return self._admit(_key_ways(attempt), now)
 
     def give_back(self, admitted: Admitted) -> None:
         for key, allowance in admitted.charges:
             if key in self._full_at:
                 self._full_at[key] -= allowance.every
 
-    def _admit(self, charges: Sequence[_Charge], now: float) -> Admitted | timedelta:
-        found = tuple((self._place(key, now), allowance) for key, allowance in charges)
-        wait = max(self._wait(key, allowance, now) for key, allowance in found)
-        if wait > 0:
-            return timedelta(seconds=wait)
-        for key, allowance in found:
-            self._full_at[key] = max(self._full_at.get(key, now), now) + allowance.every
-        return Admitted(found)
+    def _admit(self, ways: Sequence[_Way], now: float) -> Admitted | timedelta:
+        """Count by the first of the ways that has room; else how long until one has."""
+        waits = []
+        for way in ways:
+            found = tuple((self._place(key, now), allowance) for key, allowance in way)
+            wait = max(self._wait(key, allowance, now) for key, allowance in found)
+            if wait <= 0:
+                for key, allowance in found:
+                    self._full_at[key] = max(self._full_at.get(key, now), now) + allowance.every
+                return Admitted(found)
+            waits.append(wait)
+        return timedelta(seconds=min(waits))
 
     def _wait(self, key: _Key, allowance: Allowance, now: float) -> float:
         full_at = max(self._full_at.get(key, now), now)
@@ -107,7 +118,7 @@ class SignInLimits:
 
     def _place(self, key: _Key, now: float) -> _Key:
         """The bucket itself, or the one that new ones share while there is no room."""
-        if key in self._full_at or key[0].startswith("known"):  # those are few: see the store
+        if key in self._full_at or key[0].startswith("known"):  # those are few: one a user
             return key
         if len(self._full_at) >= self._most and now > self._swept_at + 1:
             self._swept_at = now
@@ -115,29 +126,33 @@ class SignInLimits:
         return key if len(self._full_at) < self._most else (key[0], "")
 
 
-def _password_charges(attempt: Attempt) -> tuple[_Charge, ...]:
+def _password_ways(attempt: Attempt) -> Sequence[_Way]:
     name = _short(attempt.account)
-    pair = f"{name} {attempt.network}"
-    if attempt.is_known:
-        return (("known pair", pair), PAIR), *_network_charges(attempt, is_known=True)
-    return (
-        (("pair", pair), PAIR),
-        (("account", name), ACCOUNT),
-        *_network_charges(attempt, is_known=False),
+    by_network = (
+        (("pair", f"{name} {attempt.network}"), PAIR),
+        (("account", name), ACCOUNT_BY_STRANGERS),
+        *_by_network(attempt),
     )
+    known = (("known", name), KNOWN), (("account", name), ACCOUNT)
+    return (known, by_network) if attempt.is_known else (by_network,)
 
 
-def _code_charges(attempt: Attempt) -> tuple[_Charge, ...]:
+def _code_ways(attempt: Attempt) -> Sequence[_Way]:
     name = _short(attempt.account)
-    pair = f"{name} {attempt.network}"
-    if attempt.is_known:
-        return ((("known code pair", pair), CODE_PAIR),)
-    return (("code pair", pair), CODE_PAIR), (("code account", name), CODE_ACCOUNT)
+    by_network = (
+        (("code pair", f"{name} {attempt.network}"), CODE_PAIR),
+        (("code account", name), CODE_BY_STRANGERS),
+    )
+    known = (("known code", name), KNOWN_CODE), (("code account", name), CODE_ACCOUNT)
+    return (known, by_network) if attempt.is_known else (by_network,)
 
 
-def _network_charges(attempt: Attempt, is_known: bool) -> tuple[_Charge, ...]:
-    if is_known:
-        return ((("known network", attempt.network), KNOWN_NETWORK),)
+def _key_ways(attempt: Attempt) -> Sequence[_Way]:
+    known = ((("known key", _short(attempt.account)), KNOWN_KEY),)
+    return (known, _by_network(attempt)) if attempt.is_known else (_by_network(attempt),)
+
+
+def _by_network(attempt: Attempt) -> _Way:
     own = (("network", attempt.network), NETWORK)
     if not attempt.wide_network:
         return (own,)

@@ -1,9 +1,10 @@
 """What the pages share: cookies, the proof that a form is ours, and whose browser it is.
 
-* ``__Host-bascule`` is the session; ``__Host-bascule-signin`` belongs to a sign-in under way.
-  Both are Secure, HttpOnly and of this host alone (RFC 6265bis section 4.1.3.2). SameSite is
-  Lax, since a program or an external provider sends the browser here by a link; and so no
-  cookie opens anything by itself (EDGES B7).
+* ``__Host-bascule`` is the session; ``__Host-bascule-signin`` belongs to a sign-in under way;
+  ``__Host-bascule-known`` says that somebody has signed in here before (EDGES E5).
+  All are Secure, HttpOnly and of this host alone (RFC 6265bis section 4.1.3.2). SameSite is
+  Strict for the last, which only our own forms need. Else it is Lax, since a program or an
+  external provider sends the browser here by a link; and so no cookie opens anything by itself (EDGES B7).
 * Each form holds a CSRF token: an HMAC of what the form is for under the cookie's text, so
   that a form for one client, code or page is none for another. A form from another origin is
   refused by its Origin header too.
@@ -27,7 +28,8 @@ from bascule.api.oauth.refusals import read_fields
 from bascule.api.origin import base_url, caller_address
 from bascule.api.pages import Page, show
 from bascule.api.pages.look import look_of
-from bascule.domain.tokens import Origin
+from bascule.domain.principals import User
+from bascule.domain.tokens import MARK_LIFE, Origin
 from bascule.identity.token_request import Refused
 from bascule.services import sessions
 from bascule.services.sessions import Visitor
@@ -36,10 +38,12 @@ from bascule.services.tokens import new_text
 
 SESSION = "__Host-bascule"
 SIGN_IN = "__Host-bascule-signin"
+KNOWN = "__Host-bascule-known"
 HOME = "/portal"
 YOU = "/signin/you"
 LONGEST_NEXT = 4096  # characters; an authorize request has about 700
 _COOKIE = re.compile(r"[A-Za-z0-9_-]{43}")
+_MARK = re.compile(r"[A-Za-z0-9_-]{1,400}")
 _NEXT = re.compile(
     r"/(?:signin/you|device|portal(?:/[A-Za-z0-9._~%/-]*)?|[A-Za-z0-9-]{1,64}/oauth2/(?:v2\.0/)?authorize)(?:\?.*)?"
 )
@@ -75,7 +79,9 @@ class Browser:
     @property
     def visit(self) -> Visit:
         correlation_id = str(self.request.state.correlation_id)
-        return Visit(self.address, client_of(self.request), correlation_id)
+        mark = self.request.cookies.get(KNOWN, "")
+        mark = mark if _MARK.fullmatch(mark) else ""
+        return Visit(self.address, client_of(self.request), correlation_id, mark)
 
     @property
     def path_and_query(self) -> str:
@@ -141,6 +147,19 @@ def go(path: str) -> RedirectResponse:
 
 def set_cookie(response: Response, name: str, text: str) -> None:
     response.set_cookie(name, text, path="/", secure=True, httponly=True, samesite="lax")
+
+
+def remember(response: Response, state: AppState, user: User) -> None:
+    """Leave the mark of a successful sign-in in the browser, in place of any other's."""
+    response.set_cookie(
+        KNOWN,
+        state.sign_in.proofs.marks.make(user, state.services.clock.now()),
+        max_age=int(MARK_LIFE.total_seconds()),
+        path="/",
+        secure=True,
+        httponly=True,
+        samesite="strict",
+    )
 
 
 def drop_cookie(response: Response, name: str) -> None:

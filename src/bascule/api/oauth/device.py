@@ -3,7 +3,7 @@
 RFC 8628. The page is for people who have signed in; it names the program, the address that
 asked for the code and the time, and says what approving means, because whoever sends
 somebody a code of his own signs in as him (section 5.4; EDGES B7). Wrong codes are counted
-by network as wrong passwords are.
+as wrong passwords of somebody who is known are: neighbours use up nobody's tries.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class _DevicePage:
 
     async def _look_up(self, browser: Browser, visitor: Visitor, user_code: str) -> Response:
         network, wide = network_of(browser.address), wide_network_of(browser.address)
-        attempt = Attempt(visitor.user.id, network, wide, is_known=False)
+        attempt = Attempt(visitor.user.id, network, wide, is_known=True)  # by the session
         admitted = self._guesses.try_password(attempt, self._state.services.clock.boottime())
         if isinstance(admitted, timedelta):
             response = await self.ask(browser, "", "tooOften")

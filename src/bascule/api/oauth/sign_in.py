@@ -27,6 +27,7 @@ from bascule.api.oauth.browser import (
     go,
     is_csrf_token,
     new_cookie_text,
+    remember,
     safe_next,
     safe_page,
     set_cookie,
@@ -117,6 +118,7 @@ async def finish(browser: Browser, user: User, methods: Sequence[str], leads_to:
     response = go(safe_next(leads_to))
     set_cookie(response, SESSION, text)
     drop_cookie(response, SIGN_IN)
+    remember(response, browser.state, user)
     return response
 
 

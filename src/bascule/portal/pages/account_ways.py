@@ -19,8 +19,9 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from bascule.api.auth import admits_callers
-from bascule.api.oauth.browser import SESSION, Browser, set_cookie
+from bascule.api.oauth.browser import SESSION, Browser, remember, set_cookie
 from bascule.domain.names import parse_display_name
+from bascule.domain.principals import User
 from bascule.errors import BasculeError, InvalidInput, NotFound
 from bascule.interfaces import Transaction
 from bascule.portal import problems
@@ -95,17 +96,18 @@ async def _sign_in_again(visit: Visit) -> Response:
     """A session of the new epoch, unless somebody ended more than the change did."""
     browser, was = Browser(visit.request), visit.visitor
 
-    def work(tx: Transaction, act: Act) -> str | None:
+    def work(tx: Transaction, act: Act) -> tuple[User, str | None] | None:
         user = tx.user(was.user.id)
         if user is None or user.epoch != was.user.epoch + 1:
             return None
         methods, before = was.sign_in.methods, [visit.session_text]
-        return sessions.begin(tx, act, user, methods, before, browser.origin)
+        return user, sessions.begin(tx, act, user, methods, before, browser.origin)
 
-    text = await visit.state.services.perform(work, visit.subject)
+    begun = await visit.state.services.perform(work, visit.subject)
     response = lead(visit.request, f"{ACCOUNT}?notice=password_changed")
-    if text is not None:
-        set_cookie(response, SESSION, text)
+    if begun is not None and begun[1] is not None:
+        set_cookie(response, SESSION, begun[1])
+        remember(response, visit.state, begun[0])
     return response
 
 

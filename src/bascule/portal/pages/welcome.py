@@ -27,6 +27,7 @@ from bascule.api.oauth.browser import (
     csrf_token,
     drop_cookie,
     is_csrf_token,
+    remember,
     set_cookie,
 )
 from bascule.api.pages.look import look_of
@@ -116,7 +117,7 @@ async def make_owner(request: Request) -> Response:
         return _show_ended(request, error)
     except BasculeError as error:
         return _show_form(request, text, form, error.http_status, error)
-    return _let_in(done) if isinstance(done, SetUpDone) else _show_ended(request)
+    return _let_in(browser, done) if isinstance(done, SetUpDone) else _show_ended(request)
 
 
 def _text_of(request: Request) -> str:
@@ -124,9 +125,10 @@ def _text_of(request: Request) -> str:
     return text if _LINK.fullmatch(text) else ""
 
 
-def _let_in(done: SetUpDone) -> Response:
+def _let_in(browser: Browser, done: SetUpDone) -> Response:
     response = RedirectResponse(MACHINE_STEP, 303, {"Cache-Control": "no-store"})
     set_cookie(response, SESSION, done.session)
+    remember(response, browser.state, done.user)
     for cookie in (COOKIE, SIGN_IN):
         drop_cookie(response, cookie)
     return response
