@@ -778,8 +778,33 @@ def test_an_enrolment_token_works_once(world: World) -> None:
 
 
 def test_enrolling_over_a_live_key_needs_replace(world: World) -> None:
-    assert isinstance(world.enrol(world.web, "key-2"), fleet.Refused)
-    assert isinstance(world.enrol(world.web, "key-3", replaces=True), Machine)
+    """One that could only be refused is not made; one made before the agent enrolled is refused."""
+    machine = world.add_machine("new-1", "10.0.0.5")
+
+    def make(name: str, *, replaces: bool = False) -> None:
+        world.do(
+            lambda tx, act: fleet.create_enrolment(
+                tx, act, machine.id, lambda _: name, timedelta(minutes=5), replaces=replaces
+            )
+        )
+
+    make("first")
+    make("second")
+    assert isinstance(
+        world.do(lambda tx, act: fleet.enrol(tx, act, "first", "key-1", "1")), Machine
+    )
+    late = world.do(lambda tx, act: fleet.enrol(tx, act, "second", "key-2", "1"))
+    assert isinstance(late, fleet.Refused)
+    made = world.kinds().count("EnrolmentCreated")
+    with pytest.raises(Conflict) as caught:
+        make("third")
+    assert caught.value.specific_code == "AgentEnrolled"
+    assert "machine enrol new-1 --replace" in caught.value.advice
+    assert world.kinds().count("EnrolmentCreated") == made
+    make("fourth", replaces=True)
+    assert isinstance(
+        world.do(lambda tx, act: fleet.enrol(tx, act, "fourth", "key-3", "1")), Machine
+    )
 
 
 def test_an_expired_token_is_refused(world: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from bascule.bootstrap.serve import serve
 from bascule.bootstrap.this_host import LocalLink, ThisHost
 from bascule.client.host_agent import open_on_this_host, tell_agent
 from bascule.domain.desired import DesiredState
-from bascule.errors import ConfigurationError, InvalidInput
-from bascule.interfaces import Transaction
+from bascule.errors import ConfigurationError, Conflict, InvalidInput
+from bascule.interfaces import Enrolment, Transaction
 from bascule.services import machines
 from bascule.services.act import IN_PROCESS_KEY, Act
-from bascule.services.fleet import Refused, Report, take_report
+from bascule.services.fleet import Refused, Report, enrol, hash_token, take_report
 from bascule.services.owned_driver import OwnedDriver
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
@@ -130,7 +131,14 @@ def test_another_agents_machine_is_not_joined(
 def test_no_token_takes_the_servers_own_host() -> None:
     """Whoever owns that one machine could end all openings on the server's host by it."""
     world = _guarded()
-    assert isinstance(world.enrol(world.web, "key-2", replaces=True), Refused)
+    with pytest.raises(Conflict, match="server guards"):
+        world.enrol(world.web, "key-2", replaces=True)
+    enrolment = Enrolment(
+        "made before", world.web.uid, hash_token("t"), world.clock.now() + timedelta(hours=1), True
+    )
+    world.do(lambda tx, _: tx.add_enrolment(enrolment), None)
+    refused = world.do(lambda tx, act: enrol(tx, act, "t", "key-2", "test"), None)
+    assert isinstance(refused, Refused)
     assert _fetch(world, world.web.uid).machine_uid == world.web.uid
 
 

@@ -212,7 +212,7 @@ def test_the_path_is_read_without_regard_to_case(lived_in: House) -> None:
 
 def test_no_secret_is_in_it(lived_in: House) -> None:
     made = lived_in.call(
-        "POST", f"{lived_in.machine('web-1')}/providers/Bascule.Fleet/enrolments", {}
+        "POST", f"{lived_in.machine('web-1')}/providers/Bascule.Fleet/enrolments", {"replace": True}
     ).json()["properties"]
     answer = lived_in.call("GET", VALUES, version=VERSION, params={"$filter": SINCE})
     assert made["token"] not in answer.text

@@ -67,9 +67,9 @@ def test_an_enrolment_answers_who_the_agent_is(house: House, uid: str) -> None:
 
 
 def test_a_token_works_once_and_not_late(house: House, uid: str) -> None:
-    made = token_for(house)["token"]
+    made, early = (token_for(house)["token"] for _ in range(2))
     assert enrol(house, made).status_code == 200
-    for token in (made, token_for(house)["token"]):  # used; over a live key
+    for token in (made, early):  # used; over a live key
         answer = enrol(house, token, OTHER_KEY)
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "EnrolmentRefused")
     late = token_for(house, replace=True)["token"]
@@ -79,6 +79,15 @@ def test_a_token_works_once_and_not_late(house: House, uid: str) -> None:
     point = house.see(lambda reader: reader.enforcement_point(uid))
     assert point is not None
     assert point.public_key == PUBLIC_KEY
+
+
+def test_no_token_is_made_that_could_only_be_refused(house: House, uid: str) -> None:
+    house.enrol("web-1")
+    path = f"{house.machine('web-1')}/providers/Bascule.Fleet/enrolments"
+    answer = house.call("POST", path, {})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "AgentEnrolled")
+    assert "--replace" in answer.text
+    assert token_for(house, replace=True)["token"]
 
 
 def test_guessed_tokens_leave_few_rows(house: House) -> None:

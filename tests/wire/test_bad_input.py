@@ -348,7 +348,7 @@ class Calls:
             INITIATE: ("POST", house.policy() + "/initiate", asked),
             RULES: ("PUT", rules, {"properties": {"ports": [rule]}}),
             "PUT machine": ("PUT", machine, web),
-            "POST enrolment": ("POST", fleet, {}),
+            "POST enrolment": ("POST", fleet, {"replace": True}),
             "POST release": ("POST", f"{rules}/release", {}),
             "POST revoke": ("POST", f"{request}/revoke", {}),
             "POST extend": ("POST", f"{request}/extend", {"duration": "PT1H"}),

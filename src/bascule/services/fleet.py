@@ -51,7 +51,7 @@ from bascule.domain.machine import (
 )
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
-from bascule.errors import AuthenticationFailed, Forbidden
+from bascule.errors import AuthenticationFailed, Conflict, Forbidden
 from bascule.interfaces import Enrolment, EventFilter, Reader, Transaction
 from bascule.services.act import IN_PROCESS_KEY, Act, new_id
 from bascule.services.closed import named_ports
@@ -128,9 +128,11 @@ def create_enrolment(
 ) -> tuple[Enrolment, str, Machine]:
     """Make a one-use token for one machine; returns it in the clear, this once.
 
-    ``token_of`` makes the token's text for a machine uid.
+    ``token_of`` makes the token's text for a machine uid. Raises Conflict where the token
+    could only be refused.
     """
     machine = known_machine(tx, machine_id)
+    _require_usable(tx, machine, replaces=replaces)
     token = token_of(machine.uid)
     life = min(max(valid_for, timedelta(seconds=1)), MAXIMUM_TOKEN_LIFE)
     enrolment = Enrolment(new_id(), machine.uid, hash_token(token), act.now + life, replaces)
@@ -141,6 +143,27 @@ def create_enrolment(
         machine.id,
     )
     return enrolment, token, machine
+
+
+def _require_usable(tx: Reader, machine: Machine, *, replaces: bool) -> None:
+    """Raise Conflict for a token that ``judge_enrolment`` would refuse by what is known now."""
+    existing = tx.enforcement_point(machine.uid)
+    if existing is None:
+        return
+    if existing.public_key == IN_PROCESS_KEY:
+        raise Conflict(
+            f"The server guards {machine.id.name} itself (serve --this-host): no agent can enrol "
+            "for it.",
+            code="GuardedByServer",
+            advice="Start the server without --this-host first, and remove that enforcement point.",
+        )
+    if not replaces:
+        raise Conflict(
+            f"{machine.id.name} has an enrolled agent, so a new agent would be refused.",
+            code="AgentEnrolled",
+            advice="To put a new agent in its place, alive or not: bascule machine enrol "
+            f"{machine.id.name} --replace. The old one's key is refused from then on.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

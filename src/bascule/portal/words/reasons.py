@@ -339,6 +339,22 @@ _POLICIES: Mapping[str, Pair] = {
         "L’accès juste-à-temps est déjà activé ; rien n’a été modifié.",
     ),
     "reason.InvalidOsType": ("Choose Linux or Windows.", "Choisissez Linux ou Windows."),
+    "reason.AgentEnrolled": (
+        "This machine has an enrolled agent: a new agent would be refused.",
+        "Cette machine a un agent inscrit : un nouvel agent serait refusé.",
+    ),
+    "way.AgentEnrolled": (
+        "Put a new agent in its place on the machine’s page under Enforcement points.",
+        "Remplacez-le depuis la page de la machine, sous Points d’application.",
+    ),
+    "reason.GuardedByServer": (
+        "The server guards this machine itself: no agent can enrol for it.",
+        "Le serveur protège lui-même cette machine : aucun agent ne peut s’y inscrire.",
+    ),
+    "way.GuardedByServer": (
+        "Start the server without --this-host, then remove that enforcement point.",
+        "Démarrez le serveur sans --this-host, puis supprimez ce point d’application.",
+    ),
     "reason.MachineExists": (
         "There is a machine of this name already.",
         "Une machine de ce nom existe déjà.",
