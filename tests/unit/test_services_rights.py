@@ -36,7 +36,9 @@ from bascule.services.denials import (
     OTHERS,
     RECORDED_IN_ALL,
     RECORDED_PER_SOURCE,
+    STRANGERS_AN_HOUR,
     Denials,
+    of_strangers,
 )
 from bascule.services.installation import recover_administrator, set_administrator
 from bascule.services.losses import end_unheld
@@ -510,6 +512,52 @@ def test_who_has_a_network_is_one_source() -> None:
     assert sum(denials.is_recorded("::ffff:192.0.2.1", NOW) for _ in range(9)) == 5
     assert not denials.is_recorded("192.0.2.1", NOW)
     assert counts_after(denials, NOW) == {"2001:db8::/64": 21, "192.0.2.1": 10}
+
+
+def test_an_hour_of_strangers_is_bounded_and_nothing_is_uncounted() -> None:
+    """EDGES E2: 144,000 rows a day of bad tokens pushed what mattered out of sight."""
+    denials = of_strangers()
+    rows = happened = 0
+    told = 0
+    hours = 3
+    for minute in range(60 * hours):
+        at = NOW.replace(minute=0) + timedelta(minutes=minute)
+        for n in range(40):
+            happened += 1
+            told += denials.is_recorded(f"198.51.{minute % 250}.{n}", at)
+    told += denials.is_recorded("192.0.2.1", NOW.replace(minute=0) + timedelta(hours=hours))
+    happened += 1
+    counts = denials.take_counts()
+    rows = told + len(counts)
+    assert rows <= hours * (STRANGERS_AN_HOUR + 1) + 1
+    assert told + sum(each.count for each in counts) == happened
+    assert {each.source for each in counts} == {OTHERS}
+
+
+def test_a_flood_in_one_hour_does_not_hide_what_comes_in_the_next() -> None:
+    denials, hour = of_strangers(), NOW.replace(minute=0)
+    for minute in range(5):
+        for n in range(100):
+            denials.is_recorded(f"198.51.100.{n}", hour + timedelta(minutes=minute))
+    assert not denials.is_recorded("192.0.2.1", hour + timedelta(minutes=9))
+    assert denials.is_recorded("192.0.2.1", hour + timedelta(hours=1))
+
+
+def test_counts_of_one_source_take_from_the_hour_too() -> None:
+    """Few events and many counts: the rows are what is bounded."""
+    denials, happened, told = of_strangers(), 0, 0
+    for minute in range(60):
+        for n in range(10):
+            for _ in range(RECORDED_PER_SOURCE + 4):
+                happened += 1
+                told += denials.is_recorded(
+                    f"198.51.100.{n}", NOW.replace(minute=0) + timedelta(minutes=minute)
+                )
+    denials.is_recorded("later", NOW.replace(minute=0) + timedelta(hours=1))
+    counts = denials.take_counts()
+    assert told + len(counts) <= STRANGERS_AN_HOUR + 1
+    twice = sum(RECORDED_PER_SOURCE for each in counts if each.source != OTHERS)
+    assert told + sum(each.count for each in counts) - twice == happened
 
 
 def test_counts_outlive_a_transaction_that_failed(world: Rights) -> None:

@@ -31,7 +31,7 @@ from bascule.interfaces.proofs import Proofs
 from bascule.services import sessions
 from bascule.services.act import Act, Services, actor_of, new_id
 from bascule.services.assignments import AssignmentDraft, put_assignment
-from bascule.services.denials import Denials
+from bascule.services.denials import of_strangers
 from bascule.services.installation import subscription_of
 from bascule.services.own_sign_in import set_password
 from bascule.services.sign_in import Visit, let_in, subject_of
@@ -110,7 +110,7 @@ class SetUp:
     ) -> None:
         """``on_used`` is called after the link was taken: whatever else shows it can go."""
         self._services, self._proofs, self._on_used = services, proofs, on_used
-        self._limits, self._denials = SignInLimits(), Denials()
+        self._limits, self._denials = SignInLimits(), of_strangers()
 
     async def find(self, text: str, visit: Visit) -> SetUpLink | SetUpEnded:
         """The link, if it opens anything; raise TooManyRequests for whoever tries on and on."""
