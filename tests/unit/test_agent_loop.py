@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -234,7 +234,7 @@ def test_that_it_is_shut_is_said_although_connections_cannot_be_counted(tmp_path
     assert driver.firewall.connect("192.0.2.1", ssh.port)
     line.state = replace(line.state, generation=2, leases=())
     driver.is_failing = True
-    witness.take({"position": 7, "hash": "7" * 64})
+    witness.take({"position": 7, "hash": "7" * 64}, datetime(2030, 1, 31, tzinfo=UTC))
     clock.pass_time(SAVE_SECONDS)
     loop._on_generation(2)
     loop.step()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,12 @@ import pytest
 
 from bascule.agent.link import report_json
 from bascule.agent.state import LARGEST
-from bascule.agent.witness import FILE, KEPT_ASIDE, SAVE_SECONDS, Witness
+from bascule.agent.witness import FILE, KEPT_ASIDE, MOST_MARKS, SAVE_SECONDS, Witness
 from bascule.domain.chain import ChainHead
 from bascule.services.fleet import Report
+
+NOW = datetime(2030, 1, 31, 17, tzinfo=UTC)
+DAY = timedelta(days=1)
 
 
 def told(position: int, digest: str = "", **more: Any) -> dict[str, Any]:
@@ -27,13 +32,13 @@ def seen(position: int) -> dict[str, Any]:
 @pytest.fixture
 def witness(tmp_path: Path) -> Witness:
     made = Witness(tmp_path)
-    made.take(told(10))
+    made.take(told(10), NOW)
     return made
 
 
 def test_a_chain_that_grows_is_followed(witness: Witness) -> None:
-    witness.take(told(10, **seen(10)))
-    witness.take(told(15, **seen(10)))
+    witness.take(told(10, **seen(10)), NOW)
+    witness.take(told(15, **seen(10)), NOW)
     assert witness.head.position == 15
     assert (witness.pending(), witness.weaknesses()) == ((), ())
     assert witness.facts() == {"record seen": "event 15, 0000000000000000"}
@@ -52,7 +57,7 @@ def test_a_chain_that_grows_is_followed(witness: Witness) -> None:
     ],
 )
 def test_another_past_is_an_alarm(witness: Witness, answer: dict[str, Any], says: str) -> None:
-    witness.take(answer)
+    witness.take(answer, NOW)
     (what,) = witness.pending()
     assert says in what
     (weakness,) = witness.weaknesses()
@@ -62,7 +67,7 @@ def test_another_past_is_an_alarm(witness: Witness, answer: dict[str, Any], says
 
 
 def test_what_retention_deleted_is_no_alarm(witness: Witness) -> None:
-    witness.take(told(15, seenHash=None, begin=10))
+    witness.take(told(15, seenHash=None, begin=10), NOW)
     assert witness.weaknesses() == ()
 
 
@@ -78,15 +83,15 @@ def test_what_retention_deleted_is_no_alarm(witness: Witness) -> None:
     ],
 )
 def test_a_server_that_says_nothing_of_it_changes_nothing(witness: Witness, nothing: Any) -> None:
-    witness.take(nothing)
+    witness.take(nothing, NOW)
     assert witness.head.position == 10
     assert witness.weaknesses() == ()
 
 
 def test_it_is_told_once_and_the_first_evidence_stays(witness: Witness) -> None:
-    witness.take(told(9))
+    witness.take(told(9), NOW)
     reported = witness.pending()
-    witness.take(told(8))
+    witness.take(told(8), NOW)
     witness.forget(reported)
     assert len(witness.pending()) == 1
     assert witness.status()["first"]["position"] == 10
@@ -94,7 +99,7 @@ def test_it_is_told_once_and_the_first_evidence_stays(witness: Witness) -> None:
 
 def test_it_outlives_the_agent(witness: Witness, tmp_path: Path) -> None:
     witness.save(0.0)
-    witness.take(told(5))
+    witness.take(told(5), NOW)
     witness.save(1.0)
     again = Witness(tmp_path)
     assert again.head == witness.head
@@ -104,7 +109,7 @@ def test_it_outlives_the_agent(witness: Witness, tmp_path: Path) -> None:
 
 def test_it_is_not_written_for_each_event(witness: Witness, tmp_path: Path) -> None:
     witness.save(0.0)
-    witness.take(told(11, **seen(10)))
+    witness.take(told(11, **seen(10)), NOW)
     witness.save(1.0)
     assert Witness(tmp_path).head.position == 10
     witness.save(SAVE_SECONDS)
@@ -123,9 +128,9 @@ def test_a_place_that_cannot_be_is_not_taken_from_a_file(tmp_path: Path) -> None
     (tmp_path / FILE).write_text(json.dumps({"head": told(2**60), "first": first}))
     again = Witness(tmp_path)
     assert (again.head, again.first) == (ChainHead(), None)
-    again.take(told(LARGEST))
+    again.take(told(LARGEST), NOW)
     assert again.head.position == LARGEST
-    again.take(told(7))
+    again.take(told(7), NOW)
     assert again.weaknesses(), "an alarm, and the new chain is witnessed"
     assert again.head.position == 7
 
@@ -133,27 +138,128 @@ def test_a_place_that_cannot_be_is_not_taken_from_a_file(tmp_path: Path) -> None
 def test_at_another_installation_it_begins_anew_and_keeps_the_old(tmp_path: Path) -> None:
     """An enrolment is root's word; else the first state there would be an alarm."""
     old = Witness(tmp_path, "one")
-    old.take(told(10))
+    old.take(told(10), NOW)
     old.save(0.0)
     text = (tmp_path / FILE).read_text()
     assert Witness(tmp_path, "one").head.position == 10
     anew = Witness(tmp_path, "other")
     assert anew.head == ChainHead()
     assert (tmp_path / KEPT_ASIDE).read_text() == text
-    anew.take(told(3))
+    anew.take(told(3), NOW)
     anew.save(0.0)
     assert Witness(tmp_path, "other").head.position == 3
 
 
 def test_without_a_directory_nothing_is_written() -> None:
     witness = Witness()
-    witness.take(told(3))
+    witness.take(told(3), NOW)
     witness.save(0.0)
     assert witness.head.position == 3
 
 
 def test_a_report_carries_it(witness: Witness) -> None:
-    witness.take(told(9))
+    witness.take(told(9), NOW)
     report = Report(1, frozenset(), disputes=witness.pending(), notes=("other",))
     kinds = [(each["kind"], each["text"]) for each in report_json(report)["notes"]]
     assert kinds == [("record", witness.pending()[0]), ("note", "other")]
+
+
+# -- marks (EDGES E2) ------------------------------------------------------------------------
+
+FLOOR = 90 * 86_400
+
+
+def of_day(day: int, begin: int = 0, floor: int = FLOOR) -> dict[str, Any]:
+    """What the server says on a day: ten events more, and where its record begins."""
+    more = {} if day == 0 else seen(10 * day)
+    return told(10 + 10 * day, begin=begin, floorSeconds=floor, **more)
+
+
+def through_days(witness: Witness, days: int, begins: Callable[[int], int]) -> None:
+    for day in range(days):
+        witness.take(of_day(day, begins(day)), NOW + day * DAY)
+
+
+def test_retention_at_the_floor_is_no_alarm(tmp_path: Path) -> None:
+    """Each day goes what is older than 90 days, and no more."""
+    witness = Witness(tmp_path)
+    through_days(witness, 200, lambda day: max(0, 10 * (day - 90)))
+    assert witness.weaknesses() == ()
+    assert witness.pending() == ()
+
+
+def test_what_was_deleted_before_its_time_is_an_alarm_once(tmp_path: Path) -> None:
+    witness = Witness(tmp_path)
+    through_days(witness, 100, lambda _: 0)
+    last = witness.marks[-1].head.position
+    witness.take(told(2000, begin=1500, floorSeconds=FLOOR, **seen(last)), NOW + 100 * DAY)
+    (what,) = witness.pending()
+    assert "events up to 1500 were deleted" in what
+    assert "to be kept for 90 days" in what
+    (weakness,) = witness.weaknesses()
+    assert what in weakness
+    witness.take(told(2001, begin=1500, floorSeconds=FLOOR, **seen(2000)), NOW + 101 * DAY)
+    assert witness.pending() == (what,)
+
+
+def test_a_day_too_early_is_an_alarm(tmp_path: Path) -> None:
+    witness = Witness(tmp_path)
+    through_days(witness, 100, lambda day: max(0, 10 * (day - 88)) + 5)
+    assert witness.weaknesses()
+
+
+def test_what_was_deleted_on_the_first_day_is_an_alarm(tmp_path: Path) -> None:
+    witness = Witness(tmp_path)
+    witness.take(told(10, begin=0, floorSeconds=FLOOR), NOW)
+    witness.take(told(30, begin=25, floorSeconds=FLOOR, seenHash=None), NOW + DAY / 24)
+    assert witness.weaknesses()
+
+
+@pytest.mark.parametrize("later", [86_400, FLOOR * 4, 0, None, "90"])
+def test_the_floor_is_the_one_that_was_told_first(tmp_path: Path, later: Any) -> None:
+    witness = Witness(tmp_path)
+    through_days(witness, 30, lambda _: 0)
+    witness.take(of_day(30, begin=250, floor=later), NOW + 30 * DAY)
+    assert witness.floor == timedelta(days=90)
+    assert witness.weaknesses()
+
+
+@pytest.mark.parametrize("floor", [0, -1, 86_399, 2**60, True, "9000000", None])
+def test_a_floor_that_none_of_ours_has_is_not_kept(tmp_path: Path, floor: Any) -> None:
+    witness = Witness(tmp_path)
+    witness.take(told(10, begin=0, floorSeconds=floor), NOW)
+    assert (witness.floor, witness.marks) == (None, ())
+
+
+def test_marks_outlive_the_agent_and_have_a_bound(tmp_path: Path) -> None:
+    witness = Witness(tmp_path)
+    through_days(witness, MOST_MARKS + 50, lambda _: 0)
+    assert len(witness.marks) == MOST_MARKS
+    witness.save(0.0)
+    again = Witness(tmp_path)
+    assert (again.marks, again.floor) == (witness.marks, witness.floor)
+
+
+def test_a_clock_that_was_ahead_makes_no_mark_of_the_future(tmp_path: Path) -> None:
+    """Else it would be young for years, and each honest deletion an alarm."""
+    witness = Witness(tmp_path)
+    witness.take(of_day(0), NOW + 4000 * DAY)
+    through_days(witness, 120, lambda day: max(0, 10 * (day - 91)))
+    assert witness.weaknesses() == ()
+
+
+def test_a_clock_that_is_ahead_for_a_while_loses_no_mark(tmp_path: Path) -> None:
+    witness = Witness(tmp_path)
+    through_days(witness, 20, lambda _: 0)
+    witness.take(of_day(20), NOW + 900 * DAY)
+    witness.take(of_day(21, begin=150), NOW + 21 * DAY)
+    assert witness.weaknesses()
+
+
+@pytest.mark.parametrize(
+    "marks", [7, [1], [{}], [{**told(3), "at": "soon"}], [{**told(3), "at": 9}]]
+)
+def test_marks_that_cannot_be_read_are_left_out(tmp_path: Path, marks: Any) -> None:
+    (tmp_path / FILE).write_text(json.dumps({"head": told(3), "marks": marks}))
+    again = Witness(tmp_path)
+    assert (again.head.position, again.marks) == (3, ())

@@ -89,7 +89,7 @@ class HttpLink:
     def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
         path = f"{self._base}/state?seen={self._witness.head.position}"
         answer = self._call("GET", path, meanwhile=meanwhile)
-        self._witness.take(answer.get("record"))
+        self._witness.take(answer.get("record"), self._clock.now())
         return parse_state(answer)
 
     def send_report(self, report: Report) -> int:

@@ -1,4 +1,4 @@
-"""The host as a witness of the server's record (EDGES B9).
+"""The host as a witness of the server's record (EDGES B9, E2).
 
 With each state the server tells where the chain of its record ends. The agent keeps the
 furthest place that it was told of, and at each asking wants to hear the hash of that place
@@ -7,13 +7,20 @@ as evidence, reported, and stays a weakness until root removes the file. From th
 new chain is witnessed, the evidence stays. A server that was restored from a backup does
 this too; its owner knows then why. Another installation, at which root enrolled this agent,
 has another record: what was seen of the one before is kept aside.
+
+Once a day the place and the time are kept as a mark. The floor that the server told first is
+the one that holds here: when the record begins behind a mark that is younger, events were
+deleted that had to stay, and that is an alarm too. A later floor changes nothing, so that a
+server in the wrong hands cannot talk its witnesses out of it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +28,8 @@ import structlog
 
 from bascule.agent.state import LARGEST
 from bascule.domain.chain import ChainHead
+from bascule.domain.retention import LONGEST_FLOOR, SHORTEST_FLOOR
+from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import BasculeError
 from bascule.files import write_atomically
 
@@ -28,7 +37,18 @@ log = structlog.get_logger("bascule.agent")
 
 FILE = "witness.json"
 KEPT_ASIDE = "witness.previous.json"  # what was seen of another installation
+MARK_EVERY = timedelta(days=1)
+MOST_MARKS = 400
+SLACK = timedelta(hours=1)  # between this host's clock and the server's, and for sealing
 SAVE_SECONDS = 30.0  # the disk is not asked for each event; evidence is saved at once
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far the record went at some time."""
+
+    head: ChainHead
+    at: datetime  # by this host's clock
 
 
 class Witness:
@@ -40,12 +60,14 @@ class Witness:
         self._tenant_id = tenant_id
         self.head = ChainHead()  # the furthest that we were told of
         self.first: tuple[ChainHead, str] | None = None  # what was contradicted, and how
+        self.floor: timedelta | None = None  # as it was first told; None: not yet
+        self.marks: tuple[Mark, ...] = ()  # oldest first
         self._pending: tuple[str, ...] = ()  # not reported yet
         self._saved: tuple[object, ...] = ()
         self._next_save = 0.0
         self._load()
 
-    def take(self, told: object) -> None:
+    def take(self, told: object, now: datetime) -> None:
         """Compare what a state says of the record with what was seen, and go on from there."""
         if not isinstance(told, Mapping):
             return  # a server of before
@@ -54,12 +76,36 @@ class Witness:
             return
         what = _contradiction(self.head, head, told)
         if what:
-            log.error("the server's record is not the one that was seen", what=what)
-            self._pending = (*self._pending, what)[-8:]
-            if self.first is None:
-                self.first = (self.head, what)
-            self._next_save = 0.0
+            self._dispute(self.head, what)
+            self.marks = ()  # of another chain
         self.head = head
+        self._mark(head, told, now)
+
+    def _dispute(self, seen: ChainHead, what: str) -> None:
+        log.error("the server's record is not the one that was seen", what=what)
+        self._pending = (*self._pending, what)[-8:]
+        if self.first is None:
+            self.first = (seen, what)
+        self._next_save = 0.0
+
+    def _mark(self, head: ChainHead, told: Mapping[str, Any], now: datetime) -> None:
+        """Keep today's mark, and look for events that were deleted before their time."""
+        self.floor = self.floor or _read_floor(told)
+        if self.floor is None:
+            return  # a server of before
+        # A time still to come was written by a clock that was wrong; it was not later than now.
+        self.marks = tuple(replace(each, at=min(each.at, now)) for each in self.marks)
+        begin = told.get("begin")
+        if isinstance(begin, int):
+            passed = [each for each in self.marks if each.head.position < begin]
+            young = [each for each in passed if now - each.at < self.floor - SLACK]
+            self.marks = self.marks[len(passed) :]
+            if young:
+                self._dispute(young[0].head, _deleted(begin, young[0], self.floor))
+        spacing = max(MARK_EVERY, self.floor / (MOST_MARKS - 1))
+        if not self.marks or now - self.marks[-1].at >= spacing:
+            self.marks = (*self.marks, Mark(head, now))[-MOST_MARKS:]
+            self._next_save = 0.0
 
     def pending(self) -> tuple[str, ...]:
         """Contradictions that the server was not told of yet."""
@@ -94,11 +140,20 @@ class Witness:
                 "hash": self.first[0].hash,
                 "what": self.first[1],
             },
+            "floorSeconds": int(self.floor.total_seconds()) if self.floor else None,
+            "marks": [
+                {
+                    "position": each.head.position,
+                    "hash": each.head.hash,
+                    "at": format_utc(each.at),
+                }
+                for each in self.marks
+            ],
         }
 
     def save(self, now: float) -> None:
         """Write what changed, not more often than SAVE_SECONDS; a full disk is said, no more."""
-        state = (self.head, self.first)
+        state = self._state()
         if self._path is None or now < self._next_save or state == self._saved:
             return
         self._next_save = now + SAVE_SECONDS
@@ -107,6 +162,9 @@ class Witness:
             self._saved = state
         except BasculeError as error:
             log.error("what was seen of the record is not on disk", why=error.message)
+
+    def _state(self) -> tuple[object, ...]:
+        return (self.head, self.first, self.floor, self.marks)
 
     def _record(self) -> dict[str, Any]:
         named = {"tenantId": self._tenant_id} if self._tenant_id else {}
@@ -124,7 +182,9 @@ class Witness:
             self.head = _read_head(data.get("head")) or ChainHead()
             first = _read_head(data.get("first"))
             self.first = (first, str(data["first"].get("what", ""))) if first is not None else None
-            self._saved = (self.head, self.first)
+            self.floor = _read_floor(data)
+            self.marks = tuple(_read_marks(data.get("marks")))
+            self._saved = self._state()
 
 
 def _contradiction(kept: ChainHead, head: ChainHead, told: Mapping[str, Any]) -> str:
@@ -138,6 +198,31 @@ def _contradiction(kept: ChainHead, head: ChainHead, told: Mapping[str, Any]) ->
     if again is None and isinstance(begin, int) and begin >= kept.position:
         return ""  # retention deleted it, which the record itself tells
     return "" if again == kept.hash else f"event {kept.position} is another one than it was"
+
+
+def _deleted(begin: int, mark: Mark, floor: timedelta) -> str:
+    return (
+        f"events up to {begin} were deleted, and what came after event {mark.head.position} was "
+        f"recorded after {mark.at:%Y-%m-%d %H:%M} UTC, to be kept for {floor.days} days"
+    )
+
+
+def _read_floor(told: Mapping[str, Any]) -> timedelta | None:
+    """The floor; None when it is not told, or is none that a server of ours may have."""
+    seconds = told.get("floorSeconds")
+    least, most = SHORTEST_FLOOR.total_seconds(), LONGEST_FLOOR.total_seconds()
+    if isinstance(seconds, int) and least <= seconds <= most:
+        return timedelta(seconds=seconds)
+    return None
+
+
+def _read_marks(data: object) -> Iterator[Mark]:
+    """Those that can be read, as they were written."""
+    for each in data if isinstance(data, list) else ():
+        head = _read_head(each)
+        with contextlib.suppress(BasculeError, TypeError):
+            if head is not None:
+                yield Mark(head, parse_instant(each.get("at")))
 
 
 def _read_head(data: object) -> ChainHead | None:

@@ -56,6 +56,9 @@ def _witnesses(data: object, name: str) -> Iterator[Witness]:
         yield Witness(name, own)
     for key in ("record", "head", "first", "seen"):  # as agents write what they keep
         yield from _witnesses(data.get(key), name)
+    marks = data.get("marks")
+    for each in marks if isinstance(marks, list) else ():
+        yield from _witnesses(each, name)
 
 
 def _head(data: dict[str, Any]) -> ChainHead | None:

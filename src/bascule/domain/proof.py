@@ -338,12 +338,17 @@ class Proof:
     def _notes(self) -> Iterable[str]:
         for key in self._unknown_keys:
             yield f"checkpoints of the key {key} were not checked: give that key too"
-        for position, witnesses in sorted(self._awaited.items()):
-            if position < self._begin.position:
-                yield (
-                    f"what {witnesses[0].name} has seen, event {position}, is before the "
-                    f"beginning of this export, {self._begin.position + 1}"
-                )
+        before = {
+            each.name: position
+            for position, witnesses in sorted(self._awaited.items())
+            for each in witnesses
+            if position < self._begin.position
+        }
+        for name, position in before.items():  # the last that each has seen of it
+            yield (
+                f"what {name} has seen, event {position}, is before the "
+                f"beginning of this export, {self._begin.position + 1}"
+            )
 
     # -- words ----------------------------------------------------------------------------
 

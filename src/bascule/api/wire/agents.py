@@ -161,17 +161,18 @@ def _read_opening(note: NoteBody) -> LocalOpening:
     return LocalOpening(note.text[:LONGEST_NOTE], sources, note.seconds or 0, (note.id or "")[:64])
 
 
-def seen_json(reader: Reader, seen: int) -> dict[str, Any]:
-    """Where the record ends, and its hash at the place that the agent has seen; where it
-    begins, when that place is not there any more.
+def seen_json(reader: Reader, seen: int, floor: timedelta) -> dict[str, Any]:
+    """Where the record begins and ends, its hash at the place that the agent has seen, and
+    for how long nothing of it is deleted.
     """
     head = reader.chain_head()
-    told: dict[str, Any] = {"position": head.position, "hash": head.hash}
-    if seen:
-        told["seenHash"] = reader.seal_at(seen)
-        if told["seenHash"] is None:
-            told["begin"] = reader.chain_begin().position
-    return told
+    told: dict[str, Any] = {
+        "position": head.position,
+        "hash": head.hash,
+        "begin": reader.chain_begin().position,
+        "floorSeconds": int(floor.total_seconds()),
+    }
+    return {**told, "seenHash": reader.seal_at(seen)} if seen else told
 
 
 def state_json(
