@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from bascule.domain.net import Address, AddressPrefix, parse_address
+from bascule.domain.retention import DEFAULT_FLOOR
 from bascule.domain.security_rules import Anchors
 from bascule.errors import ConfigurationError, InvalidInput
 
@@ -34,6 +35,7 @@ class ServeSettings:
     anchors: Anchors = DEFAULT_ANCHORS  # --nsg-allow-priority, --nsg-deny-priority: of views
     allows_password_grant: bool = False  # --allow-password-grant: at the tenant 'adfs' alone
     sink_networks: tuple[AddressPrefix, ...] = ()  # --allow-sink-network: besides global ones
+    record_floor: timedelta = DEFAULT_FLOOR  # --record-floor: nothing younger is deleted
     sink_directory: Path | None = None  # --sink-directory: where file sinks write; None: nowhere
 
 

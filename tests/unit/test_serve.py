@@ -7,7 +7,9 @@ import json
 import os
 import re
 import stat
+import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,10 +22,12 @@ from structlog.testing import capture_logs
 from bascule.bootstrap.admin import admin
 from bascule.bootstrap.data_directory import open_data_directory
 from bascule.bootstrap.serve import serve
-from bascule.errors import ConfigurationError, Conflict
+from bascule.domain.events import RecordPruned
+from bascule.domain.retention import ClockMark
+from bascule.errors import ConfigurationError, Conflict, InvalidInput
 from bascule.identity.passwords import Argon2Passwords
 from bascule.identity.proofs import IdentityProofs
-from bascule.interfaces import Transaction
+from bascule.interfaces import EventFilter, Transaction
 from bascule.services.act import Act, Services
 from bascule.services.clocks import SystemClock
 from bascule.services.fleet import hash_token
@@ -233,3 +237,82 @@ def test_a_database_of_another_version_is_left_alone(
     done = _another(tmp_path / "data")
     assert isinstance(done.exception, ConfigurationError)
     assert "another version" in done.exception.message
+
+
+# -- the record, on the host -----------------------------------------------------------------
+
+
+def _prune(data: Path, *more: str) -> Result:
+    return CliRunner().invoke(admin, ["prune", "--data", str(data), "--before", *more])
+
+
+def test_the_host_may_delete_below_the_floor_and_it_is_on_record(
+    tmp_path: Path, started_once: Callable[[bool], str]
+) -> None:
+    started_once(False)
+    data = tmp_path / "data"
+    asked = _prune(data, "1s")
+    assert isinstance(asked.exception, SystemExit), "it asks first"
+    assert _pruned(tmp_path) == []
+    time.sleep(1.1)
+    done = _prune(data, "1s", "--yes")
+    assert done.exit_code == 0, done.output
+    (fact,) = _pruned(tmp_path)
+    assert fact.is_on_host
+    assert f"Deleted {fact.events} events" in done.output
+    assert fact.events >= 2
+
+
+def _pruned(tmp_path: Path) -> list[RecordPruned]:
+    found = _within(tmp_path, lambda tx, _: tx.events(EventFilter(kinds=("RecordPruned",))))
+    return [each.fact for _, each in found if isinstance(each.fact, RecordPruned)]
+
+
+def test_it_deletes_nothing_under_a_server_that_runs(
+    tmp_path: Path, started_once: Callable[[bool], str]
+) -> None:
+    started_once(False)
+    lock = open_data_directory(tmp_path / "data")
+    try:
+        done = _prune(tmp_path / "data", "1s", "--yes")
+        assert isinstance(done.exception, ConfigurationError)
+        assert "Another server runs" in done.exception.message
+    finally:
+        os.close(lock)
+
+
+def test_the_clock_is_confirmed_on_the_host_while_the_server_runs(
+    tmp_path: Path, started_once: Callable[[bool], str]
+) -> None:
+    started_once(False)
+    data = tmp_path / "data"
+    leapt = ClockMark(SystemClock().now() - timedelta(days=9), SystemClock().boottime())
+    _within(tmp_path, lambda tx, _: tx.put_clock_mark(leapt))
+    lock = open_data_directory(data)
+    try:
+        said = [CliRunner().invoke(admin, ["confirm-clock", "--data", str(data)]) for _ in range(2)]
+    finally:
+        os.close(lock)
+    assert [each.exit_code for each in said] == [0, 0]
+    assert "is confirmed" in said[0].output
+    assert "was not in doubt" in said[1].output
+    mark = _within(tmp_path, lambda tx, _: tx.clock_mark())
+    assert mark is not None
+    assert not mark.has_leapt
+
+
+def test_a_start_marks_the_clock(tmp_path: Path, started_once: Callable[[bool], str]) -> None:
+    started_once(False)
+    mark = _within(tmp_path, lambda tx, _: tx.clock_mark())
+    assert mark is not None
+    assert not mark.has_leapt
+
+
+@pytest.mark.parametrize("floor", ["PT1H", "P0D", "P4000D", "90"])
+def test_a_floor_that_protects_nothing_is_refused_before_anything_is_made(
+    tmp_path: Path, floor: str
+) -> None:
+    data = tmp_path / "data"
+    done = CliRunner().invoke(serve, ["--data", str(data), "--record-floor", floor], obj=None)
+    assert isinstance(done.exception, InvalidInput)
+    assert not data.exists()

@@ -19,7 +19,7 @@ from bascule.interfaces.delivery import Parcel
 from bascule.services import delivery, sinks
 from bascule.services.delivery import NoCarrier, WayOut, deliver, send_test
 from bascule.services.messages import message
-from bascule.services.record import prune
+from bascule.services.retention import prune_on_host
 from bascule.services.seal import seal, sign_head
 from bascule.services.sinks import SinkDraft
 from tests.unit.services_world import World
@@ -294,7 +294,7 @@ def test_a_sink_is_told_of_the_gap_that_retention_made(world: World) -> None:
     cut = head(world)
     world.clock.pass_time(60)
     later = record(world, 3)
-    world.do(lambda tx, act: prune(tx, act, world.clock.wall))
+    world.do(lambda tx, act: prune_on_host(tx, act, world.clock.wall))
     world.do(lambda tx, act: sinks.resume_sink(tx, act, "hook"))
     record(world, 0)
     receiver = Receiver()

@@ -37,6 +37,7 @@ from bascule.services.act import Services
 from bascule.services.denials import Denials
 from bascule.services.hub import Hub
 from bascule.services.installation import ensure_installation, set_administrator
+from bascule.services.retention import mark_clock
 from bascule.services.sign_in import SignIn
 from bascule.services.sweep import sweep
 from bascule.store.open import open_store
@@ -68,6 +69,7 @@ class House:
         self.store = open_store(None)
         self.services = Services(self.store, self.clock, Hub())
         self.installation = self.do(ensure_installation)
+        self.do(lambda tx, act: mark_clock(tx, act, self.clock.boottime()))
         self.administrator = str(uuid.uuid4())
         self.do(lambda tx, act: set_administrator(tx, act, self.administrator, SECRET_HASH))
         keeper = CertificateKeeper(data_dir, NAMES)

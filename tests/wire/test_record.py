@@ -216,6 +216,11 @@ def test_a_row_that_cannot_be_read_is_named_and_ends_no_export(house: House, rec
 # -- retention -----------------------------------------------------------------------------
 
 
+def years_later(house: House) -> None:
+    house.clock.pass_time(400 * DAY)
+    house.client = house.client_of(house.service_token())
+
+
 def prune(house: House, before: str) -> Any:
     return house.call("POST", f"{AUDIT}/prune", {"before": before})
 
@@ -224,8 +229,7 @@ def test_retention_leaves_a_record_that_proves_itself(house: House) -> None:
     house.add_machine("web-1")
     export(house)
     before = len(house.events())
-    house.clock.pass_time(2 * DAY)
-    house.client = house.client_of(house.service_token())
+    years_later(house)
     house.add_machine("db-1")
     answer = prune(house, "2030-01-02T12:00:00Z")
     assert answer.status_code == 200, answer.text
@@ -250,16 +254,31 @@ def test_retention_that_was_done_by_hand_is_named(house: House) -> None:
 
 def test_what_is_not_signed_or_not_old_is_not_pruned(house: House) -> None:
     house.add_machine("web-1")
-    assert prune(house, "2029-12-31T00:00:00Z").json()["error"]["code"] == "NothingToPrune"
+    assert prune(house, "2029-09-30T00:00:00Z").json()["error"]["code"] == "NothingToPrune"
     assert prune(house, "2031-01-01T00:00:00Z").json()["error"]["code"] == "InvalidDate"
     assert prune(house, "yesterday").json()["error"]["code"] == "InvalidDateTime"
     assert house.call("POST", f"{AUDIT}/prune", {}).status_code == 400
     assert "RecordPruned" not in house.events()
 
 
+def test_whoever_holds_every_right_cannot_delete_below_the_floor(house: House) -> None:
+    """EDGES E2: a checkpoint and a time of now took the whole record along."""
+    house.add_machine("web-1")
+    assert house.call("POST", f"{AUDIT}/checkpoints").status_code == 200
+    before = house.events()
+    house.clock.pass_time(60)
+    for body in (
+        {"before": "2030-01-01T12:01:00Z"},
+        {"before": "2030-01-01T12:01:00Z", "floor": "PT0S", "recordFloor": 0, "force": True},
+    ):
+        answer = house.call("POST", f"{AUDIT}/prune", body)
+        assert answer.status_code in (400, 409), answer.text
+    assert prune(house, "2030-01-01T12:01:00Z").json()["error"]["code"] == "BelowRecordFloor"
+    assert house.events() == before
+
+
 def test_who_pruned_is_on_record(house: House) -> None:
-    house.clock.pass_time(DAY)
-    house.client = house.client_of(house.service_token())
+    years_later(house)
     assert prune(house, "2030-01-02T00:00:00Z").status_code == 200
     (newest, *_) = house.call("GET", f"{AUDIT}/events").json()["value"]
     assert newest["kind"] == "RecordPruned"
@@ -278,7 +297,12 @@ def test_agents_are_told_of_the_record(house: House) -> None:
     """EDGES B9: where it ends, and what stands at the place that they saw."""
     uid = house.add_machine("web-1")
     agent = house.enrol("web-1")
-    assert told(house, agent, uid) == {"position": 0, "hash": "0" * 64}
+    assert told(house, agent, uid) == {
+        "position": 0,
+        "hash": "0" * 64,
+        "begin": 0,
+        "floorSeconds": 90 * DAY,
+    }
     export(house)
     head = told(house, agent, uid)
     assert head["position"] == len(house.events())
@@ -299,14 +323,14 @@ def test_a_witness_finds_what_a_holder_of_the_key_did(house: House) -> None:
     agent = house.enrol("web-1")
     export(house)
     witness = Witness()
-    witness.take(told(house, agent, uid))
+    witness.take(told(house, agent, uid), house.clock.wall)
     assert witness.weaknesses() == ()
     last = witness.head.position
     by_hand(house, "DELETE FROM events WHERE sequence = :n", n=last)
     by_hand(house, "DELETE FROM event_seals WHERE position = :n", n=last)
     by_hand(house, "DELETE FROM checkpoints WHERE position >= :n", n=last)
     assert verified(house)["isIntact"] is True
-    witness.take(told(house, agent, uid, last))
+    witness.take(told(house, agent, uid, last), house.clock.wall)
     (what,) = witness.pending()
     house.report(agent, uid, notes=[{"kind": "record", "text": what}])
     assert house.events("RecordDisputed") == ["RecordDisputed"]

@@ -7,6 +7,7 @@ import hashlib
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -14,6 +15,7 @@ from typing import Any, TypeVar, cast
 from starlette.requests import HTTPConnection
 
 from bascule.api.origin import Names, Proxies
+from bascule.domain.retention import DEFAULT_FLOOR
 from bascule.domain.security_rules import Anchors
 from bascule.identity.oidc import RelyingParty
 from bascule.identity.realm import Realm
@@ -22,7 +24,7 @@ from bascule.identity.tokens import TokenIssuer
 from bascule.interfaces import Installation
 from bascule.services.act import Services
 from bascule.services.delivery import WayOut
-from bascule.services.denials import Denials
+from bascule.services.denials import Denials, of_strangers
 from bascule.services.own_sign_in import OwnSignIn
 from bascule.services.proved import ProvedAddresses
 from bascule.services.set_up import SetUp
@@ -48,9 +50,10 @@ class AppState:
     allows_password_grant: bool = False  # at the token endpoint, of the tenant 'adfs' alone
     on_set_up: Callable[[], None] = lambda: None  # when the set-up link was used
     anchors: Anchors = field(default_factory=Anchors)  # of priorities in views of security groups
+    record_floor: timedelta = DEFAULT_FLOOR  # nothing younger is deleted by any call
     denials: Denials = field(default_factory=Denials)  # of known callers, by principal
-    stranger_denials: Denials = field(default_factory=Denials)  # of bad tokens, by address
-    sign_in_denials: Denials = field(default_factory=Denials)  # bad tokens do not use these up
+    stranger_denials: Denials = field(default_factory=of_strangers)  # of bad tokens, by address
+    sign_in_denials: Denials = field(default_factory=of_strangers)  # bad tokens do not use these up
     proved: ProvedAddresses = field(default_factory=ProvedAddresses)  # by session
     verifying: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     _parts: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False)

@@ -149,6 +149,91 @@ def set_up_link(data: Path) -> None:
     click.echo(f"{made.terms} It is in {file.path} too.", err=True)
 
 
+@admin.command(
+    short_help="Delete from the record what the floor keeps.",
+    epilog="Example:\n\n\b\n  bascule admin prune --data /var/lib/bascule --before 2030-01-31",
+)
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Data directory.")
+@click.option("--before", required=True, metavar="DURATION|TIME", help="30d, or 2030-01-31.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def prune(data: Path, before: str, yes: bool) -> None:
+    """Delete from the record what the floor keeps; the server must be stopped.
+
+    Neither the floor nor a sink that has not taken an event holds it back. The act is on
+    record, sinks are told of the gap, and every agent that saw a younger part of the record
+    reports the deletion. Export first what you may need.
+    """
+    from bascule.cli.spans import parse_since
+    from bascule.identity.record_key import RecordKey
+    from bascule.services.act import Services
+    from bascule.services.clocks import SystemClock
+    from bascule.services.hub import Hub
+    from bascule.services.retention import Pruned, prune_on_host
+    from bascule.services.seal import seal_all
+    from bascule.store.open import open_store
+
+    if not (data / DATABASE).exists():
+        raise ConfigurationError(f"There is no installation in {data}.")
+    instant = parse_since(before, SystemClock().now(), "--before")
+    if not yes:
+        click.confirm(
+            f"This deletes what is on record from before {instant:%Y-%m-%d %H:%M} UTC, also what "
+            "the record's floor keeps; agents will report it. Go on?",
+            abort=True,
+            err=True,
+        )
+    lock = open_data_directory(data)
+    store = open_store(data / DATABASE)
+    services = Services(store, SystemClock(), Hub())
+
+    async def work() -> Pruned:
+        await seal_all(services, RecordKey(data))
+        return await services.perform(lambda tx, act: prune_on_host(tx, act, instant))
+
+    try:
+        done = asyncio.run(work())
+    finally:
+        store.close()
+    del lock
+    click.echo(f"Deleted {done.fact.events} events, up to event {done.fact.through}.")
+    click.echo("Next: start the server (bascule serve).")
+
+
+@admin.command(
+    "confirm-clock",
+    short_help="Confirm the time after the clock leapt.",
+    epilog="Example:\n\n\b\n  bascule admin confirm-clock --data /var/lib/bascule",
+)
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Data directory.")
+def confirm_clock(data: Path) -> None:
+    """Confirm that this host's clock is right; the server may be running.
+
+    After the clock leapt by more than a day, or the server was off for so long, nothing is
+    deleted from the record until then. To be called as the account that the server runs as.
+    The act is on record.
+    """
+    from bascule.services.act import Services
+    from bascule.services.clocks import SystemClock
+    from bascule.services.hub import Hub
+    from bascule.services.retention import confirm_clock as confirm
+    from bascule.store.open import open_store
+
+    if not (data / DATABASE).exists():
+        raise ConfigurationError(f"There is no installation in {data}.")
+    check_own(data)
+    clock = SystemClock()
+    store = open_store(data / DATABASE, may_upgrade=False)
+    try:
+        services = Services(store, clock, Hub())
+        was_in_doubt = asyncio.run(
+            services.perform(lambda tx, act: confirm(tx, act, clock.boottime()))
+        )
+    finally:
+        store.close()
+    said = "is confirmed" if was_in_doubt else "was not in doubt"
+    click.echo(f"The time {clock.now():%Y-%m-%d %H:%M:%S} UTC {said}.")
+
+
 def _endpoint(previous: dict[str, object]) -> str:
     return str(previous.get("endpoint") or "https://localhost:8443")
 

@@ -27,6 +27,7 @@ from bascule.config import (
     parse_sink_networks,
 )
 from bascule.domain.net import parse_address
+from bascule.domain.retention import DEFAULT_FLOOR, check_floor
 from bascule.domain.security_rules import Anchors
 from bascule.domain.times import format_duration, parse_duration
 from bascule.interfaces import Clock, Installation, Store, Transaction
@@ -65,6 +66,12 @@ log = structlog.get_logger("bascule.server")
     default=format_duration(DEFAULT_CERTIFICATE_LIFE),
     show_default=True,
     help="Life of the server's certificate, ISO 8601; it renews itself.",
+)
+@click.option(
+    "--record-floor",
+    default=format_duration(DEFAULT_FLOOR),
+    show_default=True,
+    help="No call deletes what is on record for less, ISO 8601; from a day on.",
 )
 @click.option(
     "--allow-sink-network",
@@ -108,6 +115,7 @@ def serve(
     proxy: tuple[str, ...],
     this_host: bool,
     certificate_life: str,
+    record_floor: str,
     allow_password_grant: bool,
     nsg_allow_priority: int,
     nsg_deny_priority: int,
@@ -130,6 +138,7 @@ def serve(
         certificate_life=parse_duration(certificate_life),
         allows_password_grant=allow_password_grant,
         anchors=Anchors(nsg_allow_priority, nsg_deny_priority),
+        record_floor=check_floor(parse_duration(record_floor, "--record-floor"), "--record-floor"),
         sink_networks=parse_sink_networks(allow_sink_network),
         sink_directory=None if sink_directory is None else sink_directory.absolute(),
     )
@@ -183,7 +192,8 @@ def _serve(
     from bascule.identity.record_key import RecordKey
     from bascule.identity.sealing import Sealer
     from bascule.identity.tokens import TokenIssuer
-    from bascule.services.denials import Denials
+    from bascule.services.denials import of_strangers
+    from bascule.services.retention import mark_clock
     from bascule.services.sign_in import SignIn
 
     record_key = RecordKey(settings.data)
@@ -196,6 +206,7 @@ def _serve(
     endpoint = f"https://{_first_name(settings)}:{_first_port(settings, passed)}"
 
     def prepare(tx: Transaction, act: Act) -> tuple[Installation, MadeLink | None]:
+        mark_clock(tx, act, services.clock.boottime())
         is_fresh = tx.installation() is None
         made = admin_file.ensure(tx, act, endpoint, keeper.ca_file)
         if is_fresh:
@@ -212,11 +223,12 @@ def _serve(
         proxies=Proxies(settings.proxies),
         ca_file=keeper.ca_file,
         record_key=record_key,
+        record_floor=settings.record_floor,
         anchors=settings.anchors,
         sign_in=SignIn(
             services,
             IdentityProofs(settings.data, _first_name(settings)),
-            Denials(),  # its own: bad tokens do not use them up
+            of_strangers(),  # its own: bad tokens do not use them up
         ),
         relying_party=RelyingParty(HttpsProvider(), Sealer(settings.data), services.clock),
         way_out=_way_out(settings, services.clock),

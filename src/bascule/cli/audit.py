@@ -172,7 +172,8 @@ def prune(before: str, yes: bool, output: str) -> None:
     """Delete signed spans of the record that lie before a time.
 
     What is left begins at a checkpoint and still proves itself. Who pruned, and what, is
-    an event. Export first what you may need.
+    an event. Export first what you may need. Nothing younger than the record's floor is
+    deleted (bascule serve --record-floor), nor what a sink has not taken.
     """
     with connect() as connection:
         instant = parse_since(before, connection.now(), "--before")
@@ -189,6 +190,10 @@ def prune(before: str, yes: bool, output: str) -> None:
         through = done.get("deletedThrough")
         position = through.get("position") if isinstance(through, dict) else ""
         say(f"Deleted {done.get('events')} events, up to event {position}.")
+        kept = done.get("keptForSink")
+        if isinstance(kept, dict):
+            whose = f"the sink {kept.get('sink')}" if kept.get("sink") else "a sink that changed"
+            note(f"Kept from event {kept.get('position')} on: {whose} has not taken it.")
 
 
 # -- verifying -------------------------------------------------------------------------------

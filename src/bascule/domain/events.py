@@ -144,8 +144,8 @@ class DenialsCounted(Fact):
     """More was denied to one source in a minute than stands in events of its own."""
 
     source: str  # an address, of IPv6 its /64; the id of a principal; * for all further sources
-    minute: str  # its beginning
-    count: int  # all of that minute; of *, what neither an event nor another count tells of
+    minute: str  # its beginning; of *, perhaps that of an hour
+    count: int  # all of that time; of *, what neither an event nor another count tells of
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,6 +456,22 @@ class RecordPruned(Fact):
     through: int  # position of the last one deleted
     checkpoint_hash: str
     events: int  # how many were deleted
+    is_on_host: bool = False  # by bascule admin, for which the floor does not hold
+
+
+@dataclass(frozen=True, slots=True)
+class ClockLeapt(Fact):
+    """The wall clock and the time since boot do not agree; retention waits."""
+
+    last_seen: str  # the wall clock when they last agreed
+    seconds: int  # that it moved since; of a server that was off too
+
+
+@dataclass(frozen=True, slots=True)
+class ClockConfirmed(Fact):
+    """Somebody on the server's own host said that the clock is right."""
+
+    at: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from bascule.interfaces.openings import OpeningReads
 from bascule.interfaces.plans import PlanReads, PlanWrites
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.providers import ProviderReads, ProviderWrites
+from bascule.interfaces.retention import RetentionReads, RetentionWrites
 from bascule.interfaces.roles import RoleReads, RoleWrites
 from bascule.interfaces.set_up import SetUpReads, SetUpWrites
 from bascule.interfaces.sign_in import SignInReads, SignInWrites
@@ -160,6 +161,7 @@ class Reader(
     TokenReads,
     ProviderReads,
     DeliveryReads,
+    RetentionReads,
     ActivityReads,
     ExposureReads,
     KnockReads,
@@ -380,8 +382,10 @@ class Reader(
         """Ordered by position; ``after`` is the last position of the page before."""
         ...
 
-    def prunable(self, before: datetime) -> Checkpoint | None:
-        """The last checkpoint all of whose events are from before that instant."""
+    def prunable(self, before: datetime, below: int | None = None) -> Checkpoint | None:
+        """The last checkpoint all of whose events are from before that instant, and at
+        positions below ``below``.
+        """
         ...
 
 
@@ -396,6 +400,7 @@ class Transaction(
     TokenWrites,
     ProviderWrites,
     DeliveryWrites,
+    RetentionWrites,
     ExposureWrites,
     KnockWrites,
     Protocol,

@@ -136,6 +136,8 @@ _KINDS: Mapping[str, _Kind] = {
     "AgentReported": _Kind(Class.ENTITY, OTHER, Severity.LOW),
     "NotesWithheld": _Kind(Class.ENTITY, OTHER, Severity.MEDIUM),
     "RecordPruned": _Kind(Class.ENTITY, 4, Severity.MEDIUM),
+    "ClockLeapt": _Kind(Class.ENTITY, OTHER, Severity.HIGH, is_failure=True),
+    "ClockConfirmed": _Kind(Class.ENTITY, OTHER, Severity.MEDIUM),
     "RecordBroken": _Kind(Class.ENTITY, OTHER, Severity.CRITICAL),
     "RecordDisputed": _Kind(Class.ENTITY, OTHER, Severity.CRITICAL),
     "SinkAdded": _Kind(Class.ENTITY, 1, Severity.MEDIUM),

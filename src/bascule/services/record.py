@@ -1,4 +1,4 @@
-"""The record as a whole: exported, verified, pruned.
+"""The record as a whole: exported and verified.
 
 An export is read page by page: the chain only grows at its end, so the pages need not be
 of one moment. The same lines that are exported are what the server verifies, so that one
@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from bascule.domain.chain import ChainHead, Checkpoint, Link, checkpoint_json, export_statement
-from bascule.domain.events import RecordPruned, has_form
+from bascule.domain.events import has_form
 from bascule.domain.proof import (
     FORMAT,
     VERSION,
@@ -25,9 +25,8 @@ from bascule.domain.proof import (
     link_line,
 )
 from bascule.domain.times import format_utc
-from bascule.errors import Conflict, InvalidInput
-from bascule.interfaces import Installation, Reader, Transaction
-from bascule.services.act import Act, Services
+from bascule.interfaces import Installation, Reader
+from bascule.services.act import Services
 from bascule.services.messages import DAMAGED, GAP, message
 from bascule.services.ocsf import ocsf_event
 
@@ -183,29 +182,3 @@ async def verify_record(services: Services, signer: Signer, pause: float = 0.0) 
 def _take_all(proof: Proof, lines: Sequence[bytes]) -> None:
     for line in lines:
         proof.take(line)
-
-
-def prune(tx: Transaction, act: Act, before: datetime) -> RecordPruned:
-    """Delete the checkpointed spans that are wholly from before that instant, on record; and
-    what exposure could be told of the time before it.
-
-    The last checkpoint of them stays and begins what is left. Raises Conflict when there
-    is no such span.
-    """
-    if before > act.now:
-        raise InvalidInput(
-            f"before: {format_utc(before)} is still to come.", target="before", code="InvalidDate"
-        )
-    stub = tx.prunable(before)
-    if stub is None or stub.head.position <= tx.chain_begin().position:
-        raise Conflict(
-            "There is no checkpointed span of the record that is wholly from before "
-            f"{format_utc(before)}; nothing was deleted.",
-            code="NothingToPrune",
-            advice="Spans end at checkpoints: bascule audit checkpoints.",
-        )
-    deleted = tx.prune_record(stub.head.position)
-    tx.prune_exposure(before)
-    fact = RecordPruned(format_utc(before), stub.head.position, stub.head.hash, deleted)
-    act.record(tx, fact)
-    return fact

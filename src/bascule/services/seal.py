@@ -24,6 +24,7 @@ from bascule.errors import BasculeError, InvalidInput
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act, Services
 from bascule.services.record import Signer, verify_record
+from bascule.services.retention import watch_clock
 
 log = structlog.get_logger("bascule.record")
 
@@ -34,6 +35,7 @@ CHECKPOINT_EVENTS = 1000
 CHECKPOINT_AFTER = timedelta(minutes=10)
 LOOK_EVERY = timedelta(hours=24)
 FIRST_LOOK = timedelta(minutes=1)  # after a start, which has better things to do at first
+CLOCK_SECONDS = 60.0  # between looks at the clocks
 LOOK_PAUSE = 0.05  # seconds between pages, so that nobody's request waits for it
 
 
@@ -90,10 +92,11 @@ def _is_old(link: Link, now: datetime) -> bool:
 
 
 async def keep_record(services: Services, signer: Signer) -> None:
-    """Seal, sign and look, until cancelled."""
+    """Seal, sign and look at the chain and the clocks, until cancelled."""
     await asyncio.gather(
         _repeat(lambda: _round(services, signer), timedelta(), ROUND_SECONDS),
         _repeat(lambda: look_at_all(services, signer), FIRST_LOOK, LOOK_EVERY.total_seconds()),
+        _repeat(lambda: watch_clock(services), timedelta(), CLOCK_SECONDS),
     )
 
 

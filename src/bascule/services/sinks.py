@@ -39,6 +39,7 @@ from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.delivery import Carrier
 from bascule.services.act import Act, new_id
 from bascule.services.cloudevents import new_secret
+from bascule.services.retention import hold_untaken
 
 KINDS = frozenset(each.__name__ for each in Fact.__subclasses__())
 MOST_SINKS = 20
@@ -157,6 +158,8 @@ def _change(
     sink = _checked(_drafted(replace(existing, target=target, form=form), draft), carrier)
     if sink == existing:
         return view_sink(tx, sink.name, act.now)
+    if _wants_less(existing, sink):
+        hold_untaken(tx, known_sink(tx, sink.name)[1].position)
     tx.put_sink(sink)
     has_secret = tx.sink_secrets(sink.id) is not None
     # A new place must not be able to say that it is the old one's sender.
@@ -164,6 +167,11 @@ def _change(
     secret = _first_secret(tx, sink) if is_elsewhere or not has_secret else ""
     _record_change(tx, act, sink, "settings", _settings(sink))
     return view_sink(tx, sink.name, act.now, secret)
+
+
+def _wants_less(was: Sink, now: Sink) -> bool:
+    """Might an event that the one was to get not get to the same place any more?"""
+    return (was.target, was.kinds, was.level) != (now.target, now.kinds, now.level)
 
 
 def _first_secret(tx: Transaction, sink: Sink) -> str:
@@ -252,6 +260,7 @@ def resume_sink(
         why = "an operator passed over the event that its receiver refuses"
         skipped = SinkSkipped(sink.name, position, position, why)
         act.record(tx, skipped, sink_id(tx, sink.name))
+        tx.hold((position,))
     elif after is not None:
         position = after
         if not tx.chain_begin().position <= after <= progress.position:
@@ -298,6 +307,7 @@ def remove_sink(tx: Transaction, act: Act, name: str) -> bool:
     if sink is None:
         return False
     _, progress = known_sink(tx, name)
+    hold_untaken(tx, progress.position)
     tx.delete_sink(sink.id)
     fact = SinkRemoved(sink.name, sink.target.shown, progress.position)
     act.record(tx, fact, sink_id(tx, sink.name))

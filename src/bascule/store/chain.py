@@ -98,7 +98,7 @@ class ChainReads(Rows):
         order = position.desc() if newest_first else position
         return [_checkpoint(row) for row in self._all(found.order_by(order).limit(limit))]
 
-    def prunable(self, before: datetime) -> Checkpoint | None:
+    def prunable(self, before: datetime, below: int | None = None) -> Checkpoint | None:
         """The last checkpoint all of whose events are from before that instant."""
         newer = (
             select(func.min(_SEALS.position).label("position"))
@@ -109,6 +109,8 @@ class ChainReads(Rows):
         found = select(t.checkpoints).order_by(_CHECKPOINTS.position.desc()).limit(1)
         if first is not None and first.position is not None:
             found = found.where(_CHECKPOINTS.position < first.position)
+        if below is not None:
+            found = found.where(_CHECKPOINTS.position < below)
         row = self._first(found)
         return None if row is None else _checkpoint(row)
 

@@ -18,6 +18,7 @@ from bascule.store.principals import PrincipalReads, PrincipalWrites
 from bascule.store.providers import ProviderReads, ProviderWrites
 from bascule.store.record import RecordReads, RecordWrites
 from bascule.store.requests import RequestReads, RequestWrites
+from bascule.store.retention import RetentionReads, RetentionWrites
 from bascule.store.roles import RoleReads, RoleWrites
 from bascule.store.set_up import SetUpReads, SetUpWrites
 from bascule.store.sign_in import SignInReads, SignInWrites
@@ -43,6 +44,7 @@ class SqlReader(
     ChainReads,
     ActivityReads,
     DeliveryReads,
+    RetentionReads,
     ExposureReads,
     KnockReads,
 ):
@@ -70,6 +72,7 @@ class SqlTransaction(
     ChainWrites,
     ActivityWrites,
     DeliveryWrites,
+    RetentionWrites,
     ExposureWrites,
     KnockWrites,
 ):

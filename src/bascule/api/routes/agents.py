@@ -92,9 +92,9 @@ async def state(
     call: CurrentCall, uid: str, seen: Annotated[int, Query(ge=0, le=LARGEST_COUNT)] = 0
 ) -> Response:
     """``seen``: the furthest place of the record that the agent was told of (EDGES B9)."""
-    now = call.now
+    now, floor = call.now, call.state.record_floor
     (machine, wanted), record = call.glance(
-        lambda reader: (fleet.state_for(reader, uid, now), seen_json(reader, seen))
+        lambda reader: (fleet.state_for(reader, uid, now), seen_json(reader, seen, floor))
     )
     return CompactJson(state_json(machine, wanted, format_utc(now), record))
 

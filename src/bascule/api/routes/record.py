@@ -32,7 +32,8 @@ from bascule.domain.actions import (
     RECORD_VERIFY,
 )
 from bascule.domain.chain import Checkpoint
-from bascule.services.record import export_pages, ocsf_pages, prune, verify_record
+from bascule.services.record import export_pages, ocsf_pages, verify_record
+from bascule.services.retention import prune
 from bascule.services.seal import seal_all
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
@@ -103,10 +104,16 @@ async def export(call: CurrentCall, form: ExportForm = _Form.BASCULE) -> Respons
 @router.post(f"{AUDIT}/prune")
 @requires(RECORD_DELETE)
 async def prune_record(call: CurrentCall, body: PruneBody) -> Response:
-    """Delete whole checkpointed spans from before a date; what is left still proves itself."""
+    """Delete whole checkpointed spans from before a date; what is left still proves itself.
+
+    Never what is younger than the floor, which no call can set.
+    """
     await _sign(call)
-    fact = await call.perform(lambda tx, act: prune(tx, act, body.before.at))
-    return CompactJson(pruned_json(fact))
+    floor, clock = call.state.record_floor, call.state.services.clock
+    done = await call.perform(
+        lambda tx, act: prune(tx, act, body.before.at, floor, clock.boottime())
+    )
+    return CompactJson(pruned_json(done))
 
 
 async def _sign(call: Call) -> Checkpoint:

@@ -201,6 +201,12 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
     facts.RecordPruned: Operation(
         "Bascule.Audit/events/prune/action", "Prune record", level="Warning", is_call=True
     ),
+    facts.ClockLeapt: Operation(
+        "Bascule.Audit/clock/leap/action", "Find that the clock leapt", *_FAILED[:2], "Critical"
+    ),
+    facts.ClockConfirmed: Operation(
+        "Bascule.Audit/clock/confirm/action", "Confirm the clock", level="Warning"
+    ),
     facts.RecordBroken: Operation(
         "Bascule.Audit/events/verify/action", "Verify record", *_FAILED[:2], "Critical"
     ),

@@ -6,9 +6,9 @@ from typing import Any
 
 from bascule.api.wire.fields import Body, EndTime
 from bascule.domain.chain import ChainHead, Checkpoint, checkpoint_json
-from bascule.domain.events import RecordPruned
 from bascule.domain.proof import Verdict
 from bascule.services.record import Signer
+from bascule.services.retention import Pruned
 
 CHECKPOINT_TYPE = "Bascule.Audit/checkpoints"
 KEY_TYPE = "Bascule.Audit/key"
@@ -60,11 +60,13 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def pruned_json(fact: RecordPruned) -> dict[str, Any]:
+def pruned_json(done: Pruned) -> dict[str, Any]:
+    fact, kept = done.fact, done.kept
     return {
         "properties": {
             "before": fact.before,
             "deletedThrough": {"position": fact.through, "hash": fact.checkpoint_hash},
             "events": fact.events,
+            "keptForSink": None if kept is None else {"position": kept.position, "sink": kept.sink},
         }
     }

@@ -20,6 +20,7 @@ _FRENCH: Mapping[str, str] = {
     "Change where record is sent": "Modifier une destination du journal",
     "Close access to port": "Fermer l’accès au port",
     "Close port": "Fermer le port",
+    "Confirm the clock": "Confirmer l’horloge",
     "Count denied calls": "Compter les appels refusés",
     "Create enrolment token": "Créer un jeton d’inscription",
     "Create group": "Créer un groupe",
@@ -56,6 +57,7 @@ _FRENCH: Mapping[str, str] = {
     "Enrol second factor": "Inscrire un second facteur",
     "Expire access": "Expirer l’accès",
     "Extend access": "Prolonger l’accès",
+    "Find that the clock leapt": "Constater un saut de l’horloge",
     "Find the server older than its agent": (
         "Constater que le serveur est plus ancien que son agent"
     ),

@@ -33,6 +33,7 @@ pytest.register_assert_rewrite(
             "providers",
             "record",
             "requests",
+            "retention",
             "roles",
             "set_up",
             "sign_in",
@@ -60,6 +61,7 @@ from bascule.testing.store_contract.principals import PrincipalContract
 from bascule.testing.store_contract.providers import ProviderContract
 from bascule.testing.store_contract.record import RecordContract
 from bascule.testing.store_contract.requests import RequestContract
+from bascule.testing.store_contract.retention import RetentionContract
 from bascule.testing.store_contract.roles import RoleContract
 from bascule.testing.store_contract.set_up import SetUpContract
 from bascule.testing.store_contract.sign_in import SignInContract
@@ -87,6 +89,7 @@ class StoreContract(
     ChainContract,
     DeliveryContract,
     ExposureContract,
+    RetentionContract,
     RoleContract,
     SetUpContract,
     SignInContract,

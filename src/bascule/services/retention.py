@@ -1,0 +1,170 @@
+"""Retention: what may be deleted of the record, and by whom (EDGES E2).
+
+Over the API only spans that are older than the floor go, and not while a sink that existed
+at their time has not taken them (SINK_GRACE beyond the floor ends that), and not after the
+wall clock leapt. The server's own host may do more, by ``bascule admin``; what it deletes
+below the floor says so in its event, and the agents, which keep marks, dispute it.
+
+A sink's place counts for the sink as it is. What it had not taken when it was removed or
+pointed elsewhere, and an event that an operator passed over, are held by themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from bascule.domain.events import ClockConfirmed, ClockLeapt, RecordPruned
+from bascule.domain.retention import SINK_GRACE, ClockMark
+from bascule.domain.times import format_utc
+from bascule.errors import Conflict, InvalidInput
+from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.retention import Untaken
+from bascule.services.act import Act, Services
+
+log = structlog.get_logger("bascule.record")
+
+LARGEST_BACKLOG = 100_000  # events that wait to be sealed, which takes a second
+MARK_SECONDS = 600.0  # between writings of the clock's mark
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    fact: RecordPruned
+    kept: Untaken | None = None  # older than was asked for, and kept for a sink
+
+
+def prune(tx: Transaction, act: Act, before: datetime, floor: timedelta, boottime: float) -> Pruned:
+    """Delete the checkpointed spans that are wholly from before that instant, on record; and
+    what exposure could be told of the time before it.
+
+    The last checkpoint of them stays and begins what is left. Raises Conflict when the floor,
+    the clock or a sink forbids it, or when there is no such span.
+    """
+    _check_past(act, before)
+    youngest = act.now - floor
+    if before > youngest:
+        raise Conflict(
+            f"Nothing younger than the record's floor of {floor.days} days can be deleted: "
+            f"the latest time is {format_utc(youngest)}.",
+            code="BelowRecordFloor",
+            advice="The floor is set on the server's host: bascule serve --record-floor.",
+        )
+    _check_clock(tx, act, boottime)
+    return _delete(tx, act, before, tx.first_untaken(youngest - SINK_GRACE))
+
+
+def prune_on_host(tx: Transaction, act: Act, before: datetime) -> Pruned:
+    """Delete what the API would keep: for the server's own host alone."""
+    _check_past(act, before)
+    return _delete(tx, act, before, None, is_on_host=True)
+
+
+def _delete(
+    tx: Transaction,
+    act: Act,
+    before: datetime,
+    untaken: Untaken | None,
+    *,
+    is_on_host: bool = False,
+) -> Pruned:
+    wanted = tx.prunable(before)
+    stub = wanted if untaken is None else tx.prunable(before, untaken.position)
+    kept = untaken if stub != wanted else None
+    if stub is None or stub.head.position <= tx.chain_begin().position:
+        raise _nothing(before, kept)
+    deleted = tx.prune_record(stub.head.position)
+    tx.prune_exposure(before)
+    tx.forget_holds(stub.head.position)
+    place = stub.head
+    fact = RecordPruned(format_utc(before), place.position, place.hash, deleted, is_on_host)
+    act.record(tx, fact)
+    return Pruned(fact, kept)
+
+
+def _nothing(before: datetime, kept: Untaken | None) -> Conflict:
+    if kept is not None:
+        whose = f"The sink {kept.sink!r}" if kept.sink else "A sink that was removed or changed"
+        return Conflict(
+            f"{whose} has not taken event {kept.position}; it is kept until {SINK_GRACE.days} "
+            "days past the record's floor. Nothing was deleted.",
+            code="RecordNotTaken",
+            advice="See what each sink has taken: bascule audit sinks list.",
+        )
+    return Conflict(
+        "There is no checkpointed span of the record that is wholly from before "
+        f"{format_utc(before)}; nothing was deleted.",
+        code="NothingToPrune",
+        advice="Spans end at checkpoints: bascule audit checkpoints.",
+    )
+
+
+def _check_past(act: Act, before: datetime) -> None:
+    if before > act.now:
+        raise InvalidInput(
+            f"before: {format_utc(before)} is still to come.", target="before", code="InvalidDate"
+        )
+
+
+def _check_clock(tx: Transaction, act: Act, boottime: float) -> None:
+    mark = tx.clock_mark()
+    if mark is None or mark.followed(act.now, boottime).has_leapt:
+        raise Conflict(
+            "The server's clock leapt by more than a day, or the server was off for so long: "
+            "the age of events cannot be told, and nothing is deleted.",
+            code="ClockNotConfirmed",
+            advice="Look at the clock on the server's host, then: bascule admin confirm-clock.",
+        )
+
+
+# -- the clock ---------------------------------------------------------------------------------
+
+
+def mark_clock(tx: Transaction, act: Act, boottime: float) -> None:
+    """Write down how both clocks stand; a leap is an event, once."""
+    was = tx.clock_mark()
+    now = ClockMark(act.now, boottime) if was is None else was.followed(act.now, boottime)
+    tx.put_clock_mark(now)
+    if was is not None and now.has_leapt and not was.has_leapt:
+        seconds = int((act.now - was.at).total_seconds())
+        log.error("the clock leapt; retention waits for bascule admin confirm-clock")
+        act.record(tx, ClockLeapt(format_utc(was.at), seconds))
+
+
+def confirm_clock(tx: Transaction, act: Act, boottime: float) -> bool:
+    """Take the clock as right from now on; False when nothing was in doubt."""
+    mark = tx.clock_mark()
+    if mark is None:
+        tx.put_clock_mark(ClockMark(act.now, boottime))
+        return False
+    was_in_doubt = mark.followed(act.now, boottime).has_leapt
+    tx.put_clock_mark(mark.confirmed(act.now, boottime))
+    if was_in_doubt:
+        act.record(tx, ClockConfirmed(format_utc(act.now)))
+    return was_in_doubt
+
+
+async def watch_clock(services: Services) -> None:
+    """One look at the clocks; written down when it is news, or MARK_SECONDS after the last."""
+
+    def is_due(reader: Reader) -> bool:
+        mark, boottime = reader.clock_mark(), services.clock.boottime()
+        if mark is None or not 0 <= boottime - mark.boottime < MARK_SECONDS:
+            return True
+        return mark.followed(services.clock.now(), boottime).has_leapt != mark.has_leapt
+
+    if await services.look(is_due):
+        await services.perform(lambda tx, act: mark_clock(tx, act, services.clock.boottime()))
+
+
+# -- what sinks have not taken -------------------------------------------------------------------
+
+
+def hold_untaken(tx: Transaction, after: int) -> None:
+    """Keep what a sink that had got to ``after`` will not get any more."""
+    # What is committed and not sealed yet comes next in the chain.
+    last = tx.chain_head().position + len(tx.unsealed(LARGEST_BACKLOG))
+    if last > after:
+        tx.hold((after + 1, last))
