@@ -24,6 +24,7 @@ from bascule.client.host_agent import (
     tell_agent,
 )
 from bascule.domain.net import Address, AddressPrefix, PortKey
+from bascule.domain.plain import clean
 from bascule.domain.times import parse_duration
 from bascule.errors import (
     BasculeError,
@@ -347,7 +348,9 @@ def status(state: Path, control: Path | None, output: str) -> None:
     if output == "json":
         click.echo(json.dumps(answer, indent=2))
         return
-    click.echo("server:  " + ("connected" if answer["connected"] else "away"))
+    why = clean(answer.get("unheard", ""))  # an older agent does not say
+    away = f"not connected: {why}" if why else "away"
+    click.echo("server:  " + ("connected" if answer["connected"] else away))
     if answer["refused"]:
         click.echo("         it does not know this agent's key any more: everything is shut")
     is_enforcing = answer.get("enforcing", True)  # an older agent does not say

@@ -4,8 +4,8 @@ Threads: the loop owns the reconciler and the driver; one more thread listens to
 stream, one to the control socket, and both only put wake-ups and commands in the queue.
 
 What wakes it: the stream, the end of a lease, a command, the poll (the truth when a hint
-is lost), the watch over our rules. Errors of the server never stop it; only an error of
-the firewall at the start does.
+is lost), the watch over our rules. Nothing that the server says, or fails to say, keeps a pass
+from enforcing what is held (EDGES E4); only an error of the firewall at the start ends it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import queue
 import random
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -48,6 +49,7 @@ STEADY_SECONDS = 2.0  # a stream that worked for so long is asked for again at o
 REFUSED_RETRY = 10.0
 MOST_DRIFT = 32  # sentences of what was healed while the server is away; more are counted
 LATE_SECONDS = 4.0  # more for a command that has begun
+MOST_WAKES = 10  # passes that the server may wake in any one second (EDGES E4)
 
 
 @dataclass(slots=True)
@@ -87,13 +89,17 @@ class AgentLoop:
         # Set by the stream, cleared before asking: what is announced while an answer is on
         # its way is asked for once more.
         self._is_announced = threading.Event()
+        self._wakes: deque[float] = deque(
+            maxlen=MOST_WAKES
+        )  # when it was asked for being announced
         self._next_poll = 0.0
         self._retry = SHORTEST_RETRY
         self._local = local
         self._witness = witness or Witness()
         self._drift: list[str] = []
         self._more_drift = 0
-        self._is_connected: bool | None = None
+        self._is_connected: bool | None = None  # it answers, and is told what there is
+        self._unheard = "the server was not asked yet"  # why its last answer was of no use
         self._knocks = KnockTally()
         self._reported: tuple[object, ...] = ()
         self._last_report = float("-inf")
@@ -152,8 +158,9 @@ class AgentLoop:
             self._hint()
 
     def _hint(self) -> None:
-        self._is_announced.set()
-        self._inbox.put(None)
+        if not self._is_announced.is_set():  # else the pass is under way that asks for it
+            self._is_announced.set()
+            self._inbox.put(None)
 
     def _listen(self) -> None:
         retry = SHORTEST_RETRY
@@ -206,7 +213,10 @@ class AgentLoop:
         What is reported open is remembered with its end: after a death right then, an answer of
         before that is given once more opens nothing for longer (EDGES A8).
         """
-        if self._is_announced.is_set() or self._clock.boottime() >= self._next_poll:
+        now = self._clock.boottime()
+        is_hinted = self._is_announced.is_set() and now >= self._next_wake()
+        if is_hinted or now >= self._next_poll:
+            self._wakes.extend([now] * is_hinted)
             self._is_announced.clear()
             self._ask_server()
         outcome = self._enforce()
@@ -257,15 +267,25 @@ class AgentLoop:
         return outcome
 
     def _wait(self) -> Command | None:
-        now = self._clock.boottime()
-        due = min(self._next_poll, self._next_try, now + WATCH_SECONDS)
+        """The next command; None when it is time for a pass."""
+        due = min(self._next_poll, self._next_try, self._clock.boottime() + WATCH_SECONDS)
         end = self._reconciler.next_end()
         if end is not None:
             due = min(due, end + 0.01)
-        try:
-            return self._inbox.get(timeout=max(0.0, due - now))
-        except queue.Empty:
-            return None
+        while not self._stopping.is_set():
+            if self._is_announced.is_set():
+                due = min(due, self._next_wake())
+            try:
+                command = self._inbox.get(timeout=max(0.0, due - self._clock.boottime()))
+            except queue.Empty:
+                return None
+            if command is not None:
+                return command
+        return None
+
+    def _next_wake(self) -> float:
+        """From when on an announcement may wake a pass; 0 is at once."""
+        return self._wakes[0] + 1.0 if len(self._wakes) == MOST_WAKES else 0.0
 
     def _obey(self, command: Command | None) -> None:
         while command is not None:
@@ -287,21 +307,31 @@ class AgentLoop:
                 self._obey(following)
 
     def _ask_server(self) -> None:
-        asked_at = self._clock.boottime()
+        """Ask, and hold what is answered. Whatever goes wrong in it, the pass goes on to enforce
+        what is held (EDGES E4).
+        """
+        before, self._unheard = self._unheard, ""
         try:
-            state = self._link.fetch_state(self._reconciler.look_ahead)
+            self._ask()
         except KeyRefused as error:
             self._refused(error)
-            return
         except StateRefused as error:
-            log.error("state refused: what is held stays", why=error.message)
+            if error.message != before:
+                log.error("state refused: what is held stays", why=error.message)
             self._reconciler.note(CANNOT_BE)
+            self._unheard = error.message
             self._is_connected = True  # it is there, and is to hear of it
             self._back_off()
-            return
         except BasculeError as error:
             self._lost(error)
-            return
+        except Exception as error:  # its answer led to a fault of ours
+            if self._is_connected is not False:
+                log.exception("asking the server failed")
+            self._lost(_fault_of_ours(error))
+
+    def _ask(self) -> None:
+        asked_at = self._clock.boottime()
+        state = self._link.fetch_state(self._reconciler.look_ahead)
         self._reconciler.forget_note(CANNOT_BE)
         if self._reconciler.take(state, asked_at):
             self._retry = SHORTEST_RETRY
@@ -319,12 +349,14 @@ class AgentLoop:
             log.error("key refused: every opening is shut, ports stay closed", why=error.message)
         self._reconciler.end_all()
         self._is_connected = False
+        self._unheard = error.message
         self._next_poll = self._clock.boottime() + REFUSED_RETRY
 
     def _lost(self, error: BasculeError) -> None:
         if self._is_connected is not False:
             log.warning("server away: what is open ends on time", why=error.message)
         self._is_connected = False
+        self._unheard = error.message
         self._back_off()
 
     def _back_off(self) -> None:
@@ -380,7 +412,7 @@ class AgentLoop:
         self._witness.forget(disputes)
         self._knocks.forget(knocks)
         if server_generation != outcome.generation:
-            self._next_poll = 0.0
+            self._is_announced.set()
 
     def _count_sessions(self) -> Mapping[str, int] | None:
         """None when connections cannot be listed; what is shut is said all the same (EDGES A3)."""
@@ -417,6 +449,10 @@ class AgentLoop:
             server_generation = self._link.send_report(report)
         except BasculeError as error:
             self._lost(error)
+            return None
+        except Exception as error:  # its answer led to a fault of ours
+            log.exception("reporting to the server failed")
+            self._lost(_fault_of_ours(error))
             return None
         self._reported = said
         self._last_report = self._clock.boottime()
@@ -489,7 +525,8 @@ class AgentLoop:
         }
         return {
             "machineUid": self._machine_uid,
-            "connected": bool(self._is_connected),
+            "connected": bool(self._is_connected) and not self._unheard,
+            "unheard": self._unheard,
             "refused": held.is_refused,
             "generation": held.generation,
             "enforcing": not self._fault and self._outcome is not None,
@@ -508,6 +545,10 @@ class AgentLoop:
         if grant_id in self._outcome.in_force or shut.isdisjoint(lease.ports):
             return ""
         return self._outcome.refused or "it was not read back from the firewall"
+
+
+def _fault_of_ours(error: Exception) -> ServerUnreachable:
+    return ServerUnreachable(f"The server's answer could not be read ({type(error).__name__}).")
 
 
 def _late(command: Command) -> object:
