@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -21,7 +21,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bascule import __version__
-from bascule.agent.link import PATIENCE, HttpLink, Identity
+from bascule.agent.answers import LARGEST_ANSWER, LONGEST_REASON, read_object, reason_of
+from bascule.agent.link import PATIENCE, WITHIN, HttpLink, Identity
 from bascule.client.connection import unreachable
 from bascule.client.https import Https, HttpsFailure
 from bascule.client.pin import fetch_ca
@@ -113,7 +114,9 @@ def meet(server: str, token: EnrolmentToken) -> str:
     ca = fetch_ca(server, token.ca_fingerprint)
     https = Https(server, ssl.create_default_context(cadata=ca))
     try:
-        status = https.request("GET", "/healthz", patience=PATIENCE).status
+        status = https.request(
+            "GET", "/healthz", patience=PATIENCE, within=WITHIN, largest=LARGEST_ANSWER
+        ).status
     except HttpsFailure as error:
         raise unreachable(server, error) from None
     finally:
@@ -198,26 +201,41 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _ask(
     server: str, token: EnrolmentToken, key: Ed25519PrivateKey, trust: ssl.SSLContext
-) -> dict[str, Any]:
+) -> dict[str, str]:
     public = base64.urlsafe_b64encode(key.public_key().public_bytes_raw()).decode().rstrip("=")
     body = {"token": token.text, "publicKey": public, "agentVersion": __version__}
     https = Https(server, trust)
     try:
-        response = https.request("POST", "/bascule/enrol", body=body, patience=PATIENCE)
-        answer = json.loads(response.content)
+        response = https.request(
+            "POST",
+            "/bascule/enrol",
+            body=body,
+            patience=PATIENCE,
+            within=WITHIN,
+            largest=LARGEST_ANSWER,
+        )
+        answer = read_object(response.content)
     except (HttpsFailure, ValueError) as error:
         raise ServerUnreachable(f"{server} did not answer the enrolment: {error}.") from error
     finally:
         https.close()
     if response.status == 200:
-        return dict(answer)
-    message = str(answer.get("error", {}).get("message", f"HTTP {response.status}"))
+        return _who(server, answer)
+    message = reason_of(answer, f"HTTP {response.status}")
     if response.status >= 500:
         raise ServerUnreachable(f"The server could not enrol this agent: {message}")
     raise AuthenticationFailed(
         f"The enrolment was refused: {message}",
         advice="Make a fresh token: bascule machine enrol NAME (with --replace for a new agent).",
     )
+
+
+def _who(server: str, answer: Mapping[str, Any]) -> dict[str, str]:
+    """Who the server says that we are; raises ServerUnreachable when it says nothing of use."""
+    who = {key: str(answer.get(key, "")) for key in ("tenantId", "machineId")}
+    if not all(0 < len(each) <= LONGEST_REASON for each in who.values()):
+        raise ServerUnreachable(f"{server} answered the enrolment with no machine.")
+    return who
 
 
 def _resume(draft: dict[str, Any]) -> Identity:

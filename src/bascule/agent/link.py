@@ -7,7 +7,7 @@ and its time left counts from the moment of asking (EDGES A8).
 
 from __future__ import annotations
 
-import json
+import contextlib
 import ssl
 import threading
 import uuid
@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bascule.agent.state import parse_state
+from bascule.agent.answers import LARGEST_ANSWER, LONGEST_REASON, read_object, reason_of
+from bascule.agent.state import LARGEST, parse_state
 from bascule.agent.witness import Witness
 from bascule.client.assertion import make_assertion
 from bascule.client.https import Https, HttpsFailure, Response
@@ -30,6 +31,8 @@ PATIENCE = 10.0  # seconds for one answer to go on
 WITHIN = 20.0  # seconds for all of one, however it drips
 STREAM_SILENCE_SECONDS = 25.0  # the server sends a heartbeat every 10 s
 RENEW_BEFORE = 60.0  # seconds of a token's life
+LONGEST_LIFE = 86_400  # seconds of a token
+LONGEST_TOKEN = 16_384  # characters
 OFF_THE_CLOCK = 700024  # the token endpoint's code for an assertion outside its time
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -94,7 +97,7 @@ class HttpLink:
 
     def send_report(self, report: Report) -> int:
         answer = self._call("POST", f"{self._base}/report", report_json(report))
-        return int(answer["generation"])
+        return _generation(answer)
 
     def listen(self, on_generation: Callable[[int], None], is_stopping: Callable[[], bool]) -> None:
         try:
@@ -110,8 +113,8 @@ class HttpLink:
                 if is_stopping():
                     return
                 if line.startswith("data:"):
-                    on_generation(int(json.loads(line[5:])["generation"]))
-        except (HttpsFailure, ValueError, KeyError) as error:
+                    on_generation(_generation(read_object(line[5:].encode())))
+        except (HttpsFailure, ValueError) as error:
             raise ServerUnreachable(f"The stream from the server broke: {error}.") from error
 
     def close(self) -> None:
@@ -127,17 +130,23 @@ class HttpLink:
         asked = self._clock.boottime()
         now = self._clock.now().timestamp()
         response = self._ask_token(now)
-        if OFF_THE_CLOCK in _json(response).get("error_codes", ()):
+        codes = _json(response).get("error_codes")
+        if isinstance(codes, list) and OFF_THE_CLOCK in codes:
             # Our clock or the server's is wrong. It is the server that must believe the
             # assertion's times, so they are written by the time that its refusal tells.
             response = self._ask_token(_time_told(response, now))
         answer = _json(response)
         if response.status in (400, 401) and answer.get("error") == "invalid_client":
-            raise KeyRefused(str(answer.get("error_description", "The agent's key was refused.")))
+            why = str(answer.get("error_description", "The agent's key was refused."))
+            raise KeyRefused(why[:LONGEST_REASON])
         if response.status != 200:
             raise ServerUnreachable(f"The server gave no token: HTTP {response.status}.")
-        self._token = str(answer["access_token"])
-        self._token_ends = asked + float(answer["expires_in"])
+        token, life = answer.get("access_token"), answer.get("expires_in")
+        if not isinstance(token, str) or not 0 < len(token) <= LONGEST_TOKEN:
+            raise ServerUnreachable("The server gave no token that can be used.")
+        if type(life) is not int or not 0 < life <= LONGEST_LIFE:
+            raise ServerUnreachable("The server gave a token without a life that can be.")
+        self._token, self._token_ends = token, asked + life
 
     def _ask_token(self, now: float) -> Response:
         identity = self._identity
@@ -160,7 +169,14 @@ class HttpLink:
         https = Https(identity.server, self._trust)
         try:
             return self._send(
-                lambda: https.request("POST", path, form=form, patience=PATIENCE, within=WITHIN)
+                lambda: https.request(
+                    "POST",
+                    path,
+                    form=form,
+                    patience=PATIENCE,
+                    within=WITHIN,
+                    largest=LARGEST_ANSWER,
+                )
             )
         finally:
             https.close()
@@ -181,12 +197,13 @@ class HttpLink:
                     headers=self._headers(),
                     patience=PATIENCE,
                     within=WITHIN,
+                    largest=LARGEST_ANSWER,
                     meanwhile=meanwhile,
                 )
             )
             if response.status == 200:
                 return _json(response)
-            code = str(_json(response).get("error", {}).get("code", ""))
+            code = reason_of(_json(response), "", "code")
             if code == "AgentUnknown":
                 raise KeyRefused("The server does not know this agent's machine any more.")
             if response.status != 401 or is_last:
@@ -204,11 +221,18 @@ class HttpLink:
 
 
 def _json(response: Response) -> dict[str, Any]:
-    try:
-        answer = json.loads(response.content)
-    except (ValueError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}
+    """The object that was answered; empty when there is none that can be read."""
+    with contextlib.suppress(ValueError):
+        return read_object(response.content)
+    return {}
+
+
+def _generation(answer: Mapping[str, Any]) -> int:
+    """A generation that can be; raises ServerUnreachable."""
+    number = answer.get("generation")
+    if type(number) is not int or not 0 <= number <= LARGEST:
+        raise ServerUnreachable("The server told no generation that can be.")
+    return number
 
 
 def _time_told(response: Response, otherwise: float) -> float:

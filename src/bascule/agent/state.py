@@ -41,27 +41,27 @@ def parse_state(data: Mapping[str, Any]) -> DesiredState:
 
 
 def _state(data: Mapping[str, Any]) -> DesiredState:
-    closed = [ClosedPort(_port(each), OnExpiry(each["onExpiry"])) for each in data["closed"]]
+    closed = [ClosedPort(_port(each), OnExpiry(each["onExpiry"])) for each in _list(data, "closed")]
     if len({each.port for each in closed}) != len(closed):
         raise ValueError("a port is closed twice")
     leases = tuple(
         Lease(
             _id(each["grantId"]),
-            tuple(_port(port) for port in each["ports"]),
-            tuple(AddressPrefix.parse(text) for text in each["sources"]),
+            tuple(_port(port) for port in _list(each, "ports")),
+            tuple(AddressPrefix.parse(text) for text in _list(each, "sources")),
             _remaining(each["remainingMs"], MAXIMUM_DURATION),
             _whole(each["extension"], LARGEST),
         )
-        for each in data["leases"]
+        for each in _list(data, "leases")
     )
     cuts = tuple(
         Cut(
             _id(each["grantId"]),
-            tuple(_port(port) for port in each["ports"]),
-            tuple(AddressPrefix.parse(text) for text in each["sources"]),
+            tuple(_port(port) for port in _list(each, "ports")),
+            tuple(AddressPrefix.parse(text) for text in _list(each, "sources")),
             _remaining(each["remainingMs"], CUT_FOR),
         )
-        for each in data["cuts"]
+        for each in _list(data, "cuts")
     )
     _check_count(leases, MAXIMUM_OPENINGS_PER_MACHINE)
     _check_count(cuts, MOST_CUTS)
@@ -69,10 +69,19 @@ def _state(data: Mapping[str, Any]) -> DesiredState:
         machine_uid=_id(data["machineUid"]),
         generation=_whole(data["generation"], LARGEST),
         closed=frozenset(closed),
-        released={_port(each): _whole(each["generation"], LARGEST) for each in data["released"]},
+        released={
+            _port(each): _whole(each["generation"], LARGEST) for each in _list(data, "released")
+        },
         leases=leases,
         cuts=cuts,
     )
+
+
+def _list(data: Mapping[str, Any], key: str) -> list[Any]:
+    value = data[key]
+    if not isinstance(value, list):
+        raise TypeError(f"{key} is no list")
+    return value
 
 
 def _check_count(given: Collection[Lease | Cut], most: int) -> None:

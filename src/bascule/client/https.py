@@ -11,19 +11,26 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.client
+import io
 import json
+import math
 import os
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlencode, urlsplit
 
 from bascule import __version__
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 CONNECT_SECONDS = 8.0
 LARGEST_ANSWER = 64 * 1024 * 1024  # bytes; a page of a thousand requests has about two million
+LARGEST_HEAD = 1024 * 1024  # bytes before an answer that goes on
 LONGEST_LINE = 65_536  # bytes, of an answer that goes on
 LONGEST_PIECE = 65_536
 REPEATABLE = frozenset({"GET", "PUT", "DELETE"})
@@ -84,8 +91,8 @@ class Https:
 
         ``patience`` is in seconds between two pieces, ``within`` in all (None: however long it
         goes on; a connection that is being made ends by its own limit). ``largest`` is the most
-        bytes that an answer may have; ``meanwhile`` is called when the question is sent, again
-        when it is repeated.
+        bytes that are read for it, head and framing too; nothing is ever decompressed.
+        ``meanwhile`` is called when the question is sent, again when it is repeated.
         """
         target = f"{path}?{urlencode(params)}" if params else path
         sent = {"User-Agent": f"bascule/{__version__}", "Accept": "*/*", **(headers or {})}
@@ -112,8 +119,9 @@ class Https:
                 return self._once(method, target, content, sent, patience, largest, meanwhile)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
-            late = TimeoutError() if self._is_over.is_set() else error
-            raise HttpsFailure(_words(late)) from error
+            # No second name for it: its frames, and what was read, would outlive it.
+            words = _words(TimeoutError() if self._is_over.is_set() else error)
+            raise HttpsFailure(words) from error
         finally:
             if limit is not None:
                 limit.cancel()
@@ -132,8 +140,9 @@ class Https:
     ) -> tuple[int, Iterator[str]]:
         """GET an answer that goes on: its status, and its lines as they come.
 
-        ``silence`` is the most seconds between two of them. The iterator raises
-        HttpsFailure when the connection breaks; it ends when the answer does.
+        ``silence`` is the most seconds between two of them; a longer line than LONGEST_LINE
+        comes in parts. The iterator raises HttpsFailure when the connection breaks; it ends
+        when the answer does.
         """
         answer = self._begin(path, headers, silence)
         return answer.status, self._lines_of(answer)
@@ -163,7 +172,8 @@ class Https:
             connection.connect()
             connection.sock.settimeout(silence)
             connection.request("GET", target, headers=dict(headers))
-            return connection.getresponse()
+            connection.response_class = _answers(LARGEST_HEAD)
+            return _goes_on(connection.getresponse())
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise HttpsFailure(_words(error)) from error
@@ -175,6 +185,7 @@ class Https:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise HttpsFailure(_words(error)) from error
         finally:
+            answer.close()
             self.close()
 
     def _pieces_of(self, answer: http.client.HTTPResponse) -> Iterator[bytes]:
@@ -185,6 +196,7 @@ class Https:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise HttpsFailure(_words(error)) from error
         finally:
+            answer.close()
             self.close()
 
     def _once(
@@ -207,13 +219,64 @@ class Https:
         connection.sock.settimeout(patience)
         connection.request(method, target, body=content, headers=dict(headers))
         meanwhile()
+        connection.response_class = _answers(largest)
         answer = connection.getresponse()
-        received = answer.read(largest + 1)
-        if len(received) > largest:
-            raise http.client.HTTPException(f"the answer has more than {largest} bytes")
-        _check_whole(answer, received)
+        with contextlib.closing(answer):
+            # In pieces: of an answer in chunks, all at once would be an object for each chunk.
+            received = b"".join(iter(lambda: answer.read(LONGEST_PIECE), b""))
+            _check_whole(answer, received)
         names = {name.lower(): value for name, value in answer.getheaders()}
         return Response(answer.status, names, received)
+
+
+class _Metered(io.RawIOBase):
+    """What comes from a socket, up to ``most`` bytes; more raises HTTPException."""
+
+    def __init__(self, source: socket.socket, most: float) -> None:
+        self._source = source.makefile("rb", buffering=0)
+        self._left = self.most = most
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        count = self._source.readinto(buffer)
+        self._left -= count or 0
+        if self._left < 0:
+            raise http.client.HTTPException(f"the answer has more than {self.most} bytes")
+        return count
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+    def end(self) -> None:
+        self._left = math.inf
+
+
+def _answers(most: int) -> type[http.client.HTTPResponse]:
+    """Answers of which at most so many bytes are read, head and framing too."""
+
+    class Answer(http.client.HTTPResponse):
+        def __init__(
+            self,
+            sock: socket.socket,
+            debuglevel: int = 0,
+            method: str | None = None,
+            url: str | None = None,
+        ) -> None:
+            super().__init__(sock, debuglevel, method, url)
+            self.fp.close()
+            self.fp = io.BufferedReader(_Metered(sock, most))
+
+    return Answer
+
+
+def _goes_on(answer: http.client.HTTPResponse) -> http.client.HTTPResponse:
+    """Its head is over: from here on whoever reads keeps little of what comes."""
+    if isinstance(answer.fp.raw, _Metered):
+        answer.fp.raw.end()
+    return answer
 
 
 def _check_whole(answer: http.client.HTTPResponse, received: bytes = b"") -> None:

@@ -19,7 +19,8 @@ from bascule.errors import AuthenticationFailed, InvalidInput, ServerUnreachable
 
 CA_PATH = "/bascule/ca.pem"
 LARGEST = 64 * 1024  # bytes of an answer that are read
-SECONDS = 10.0
+SECONDS = 10.0  # between two pieces of it
+WITHIN = 20.0  # for all of it
 _CERTIFICATE = re.compile(
     r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----", re.ASCII
 )
@@ -73,7 +74,7 @@ def _fetch(server: str) -> str:
     nobody.verify_mode = ssl.CERT_NONE  # nothing of this connection is believed: see above
     https = Https(server, nobody)
     try:
-        response = https.request("GET", CA_PATH, patience=SECONDS, largest=LARGEST)
+        response = https.request("GET", CA_PATH, patience=SECONDS, within=WITHIN, largest=LARGEST)
     except HttpsFailure as error:
         raise unreachable(server, error) from None
     finally:

@@ -1,0 +1,60 @@
+"""How much of a host's memory a hostile server takes by its agent (SECURITY.md has the figures).
+
+``python -m bench.hostile_server [SOURCE]`` needs root. SOURCE is the ``src`` of another checkout, to
+measure its agent instead. Each attack has a fresh agent process in a network of its own; what is
+told is its peak (VmHWM, proc_pid_status(5)) after SECONDS, and whether it enforces still.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.e2e.hostile_server import HostileServer, attacks
+from tests.e2e.small_world import SmallWorld
+
+SECONDS = 15.0
+IDLE = "nothing: an honest server"
+
+
+def peak_megabytes(pid: int) -> float:
+    """The most that the process ever held in memory."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise ProcessLookupError(pid)
+
+
+def measure(name: str) -> str:
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        with (
+            SmallWorld(folder) as world,
+            HostileServer(world.network.inner, folder / "hostile") as hostile,
+        ):
+            if name != IDLE:
+                route, evil = attacks()[name]
+                hostile.evils[route] = evil
+            hostile.enrol(world.state)
+            agent = world.start_agent()
+            time.sleep(SECONDS)
+            if not agent.is_alive:
+                return f"the agent is dead: {agent.log.read_text()[-200:]!r}"
+            peak = peak_megabytes(agent.innermost())
+            status = world.agent_status()
+            told = "enforces" if status["enforcing"] else "does NOT enforce"
+            return f"{peak:7.0f} MB, {told}, connected: {status['connected']}"
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        os.environ["PYTHONPATH"] = sys.argv[1]
+    for name in (IDLE, *attacks()):
+        print(f"{name:36}{measure(name)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
