@@ -7,6 +7,7 @@ told is its peak (VmHWM, proc_pid_status(5)) after SECONDS, and whether it enfor
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -44,9 +45,18 @@ def measure(name: str) -> str:
             if not agent.is_alive:
                 return f"the agent is dead: {agent.log.read_text()[-200:]!r}"
             peak = peak_megabytes(agent.innermost())
-            status = world.agent_status()
-            told = "enforces" if status["enforcing"] else "does NOT enforce"
-            return f"{peak:7.0f} MB, {told}, connected: {status['connected']}"
+            return f"{peak:7.0f} MB, {_told(world)}"
+
+
+def _told(world: SmallWorld) -> str:
+    """What the agent says of itself."""
+    where = ("--state", str(world.state), "--control", str(world.control), "-o", "json")
+    done = world.on_host("agent", "status", *where, check=False)
+    if done.returncode:
+        return "does not answer its owner"
+    status = json.loads(done.stdout)
+    told = "enforces" if status["enforcing"] else "does NOT enforce"
+    return f"{told}, connected: {status['connected']}"
 
 
 def main() -> None:

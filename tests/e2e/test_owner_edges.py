@@ -343,6 +343,7 @@ def test_the_unit_starts_before_the_network_and_after_nftables(tmp_path: Path) -
     (after,) = (line for line in lines if line.startswith("After="))
     (before,) = (line for line in lines if line.startswith("Before="))
     assert "nftables.service" in after
+    assert "MemoryMax=512M" in lines  # E4
     assert "network-pre.target" in before
     assert any(line.startswith("FileDescriptorStoreMax=") for line in lines)
     assert "Type=notify" in lines, "else what waits for the unit does not wait for shut ports"

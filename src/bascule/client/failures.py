@@ -41,6 +41,7 @@ DENIAL_CODES = frozenset(  # what domain.decide answers; a test holds the two to
         "PortNotInPolicy",
         "PortsRequired",
         "SourceNotAllowed",
+        "StateTooLarge",
         "TooManyGrants",
         "TooManyOpenings",
     }

@@ -20,13 +20,10 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
 
 from bascule import __version__
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 CONNECT_SECONDS = 8.0
 LARGEST_ANSWER = 64 * 1024 * 1024  # bytes; a page of a thousand requests has about two million
@@ -239,7 +236,7 @@ class _Metered(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: WriteableBuffer) -> int | None:
+    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401  # reason: the type has no name before 3.12
         count = self._source.readinto(buffer)
         self._left -= count or 0
         if self._left < 0:

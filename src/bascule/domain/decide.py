@@ -9,7 +9,8 @@ Rules, each with its neighbouring deny in the tests:
   maximum away, 60 s of clock difference tolerated and cut off; a required justification
   must be there; a requestor has at most 100 live grants a machine, a machine 10,000;
   their openings, one a source and transport protocol, are at most 2,000 and 30,000: a set of
-  the kernel that is full refuses whatever else is to be changed with it.
+  the kernel that is full refuses whatever else is to be changed with it; what the machine's
+  agent is told has at most 4 MiB (EDGES E4), since it reads no more than 8.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
@@ -38,6 +40,7 @@ MAXIMUM_LIVE_PER_REQUESTOR = 100  # on one machine, EDGES A15
 MAXIMUM_LIVE_PER_MACHINE = 10_000
 MAXIMUM_OPENINGS_PER_REQUESTOR = 2_000  # on one machine: 1,000 sources of a port, TCP and UDP
 MAXIMUM_OPENINGS_PER_MACHINE = 30_000  # twice that fits in a set of the kernel
+MAXIMUM_STATE = 4 * 1024 * 1024  # bytes of what one machine's agent is told, EDGES E4
 MOST_NAMED = 10  # sources or ports in one sentence
 
 
@@ -62,11 +65,13 @@ def decide(
     live: Sequence[Grant],
     new_grant_id: Callable[[], str],
     now: datetime,
+    told_beside: Mapping[str, int] = MappingProxyType({}),
 ) -> Decision:
     """Judge a request against one policy.
 
     ``machines`` holds the known ones among those asked for; ``live`` every live grant on
-    them. A grant's end is exclusive.
+    them; ``told_beside`` how many bytes their agents are told beside those, by uid. A grant's
+    end is exclusive.
     """
     reasons = [*_check_whole(request)]
     grants: list[Grant] = []
@@ -94,6 +99,7 @@ def decide(
                 )
     superseded = tuple(_superseded(live, grants))
     reasons.extend(_check_limits(grants, live, superseded, request))
+    reasons.extend(_check_state(grants, live, superseded, told_beside))
     if reasons:
         return Denied(tuple(reasons))
     return Allowed(tuple(_last_of_each(grants)), superseded)
@@ -242,6 +248,27 @@ def _check_openings(
                 f"The machine would have {on_machine[uid] + new} openings, counting each source "
                 f"for TCP and for UDP; at most {MAXIMUM_OPENINGS_PER_MACHINE} are allowed. "
                 "Name fewer sources, or a range that contains them.",
+            )
+
+
+def _check_state(
+    grants: Iterable[Grant],
+    live: Iterable[Grant],
+    superseded: Iterable[Grant],
+    told_beside: Mapping[str, int],
+) -> Iterable[Problem]:
+    """Would a machine's agent still read all that it is told?"""
+    gone = {grant.id for grant in superseded}
+    told = Counter(told_beside)
+    for grant in (*(each for each in live if each.id not in gone), *grants):
+        told[grant.machine_uid] += grant.told_size
+    for uid in dict.fromkeys(grant.machine_uid for grant in grants):
+        if told[uid] > MAXIMUM_STATE:
+            yield Problem(
+                "StateTooLarge",
+                f"The machine's agent would be told {told[uid]} bytes; at most {MAXIMUM_STATE} are "
+                "allowed. Name fewer sources, or a range that contains them, or ask again when "
+                "other access to this machine has ended.",
             )
 
 

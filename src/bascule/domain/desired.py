@@ -18,8 +18,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from bascule.domain.decide import MAXIMUM_OPENINGS_PER_MACHINE
-from bascule.domain.grant import Grant, due_at, opening_count
+from bascule.domain.decide import MAXIMUM_OPENINGS_PER_MACHINE, MAXIMUM_STATE
+from bascule.domain.grant import Grant, due_at, opening_count, told_size
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import EVERY_IPV4, EVERY_IPV6, AddressPrefix, Network, PortKey
 from bascule.domain.policy import MAXIMUM_DURATION
@@ -27,6 +27,10 @@ from bascule.domain.policy import MAXIMUM_DURATION
 STALE_AFTER = 30.0  # seconds between asking and holding; an older answer opens nothing
 CUT_FOR = timedelta(minutes=2)  # how long a killed source stays looked up (EDGES A24)
 MOST_CUTS = MAXIMUM_OPENINGS_PER_MACHINE  # elements of one firewall
+HEAD_SIZE, KNOWN_PORT_SIZE = (
+    1024,
+    72,
+)  # bytes at most in a state, of its head; of one shut or let go
 SHORTEST = timedelta(milliseconds=1)  # no element is written with less
 REMEMBER_ENDED = 3600.0  # seconds past its end for which a lease that no state names is kept
 
@@ -124,7 +128,14 @@ def desired_state(
     shut = frozenset(closed)
     still_shut = {each.port for each in shut}
     let_go = {port: since for port, since in released.items() if port not in still_shut}
-    return DesiredState(machine_uid, generation, shut, let_go, leases, _bounded(cuts))
+    told = told_of_ports(len(shut) + len(let_go))
+    told += sum(told_size(lease.ports, lease.sources) for lease in leases)
+    return DesiredState(machine_uid, generation, shut, let_go, leases, _bounded(cuts, told))
+
+
+def told_of_ports(count: int) -> int:
+    """Bytes, at most, of a state with so many ports shut or let go, and nothing else."""
+    return HEAD_SIZE + KNOWN_PORT_SIZE * count
 
 
 def _remaining(grant: Grant, now: datetime) -> timedelta:
@@ -140,9 +151,13 @@ def _cut_remaining(grant: Grant, now: datetime, heard: int) -> timedelta:
     return CUT_FOR if grant.generation > heard else min(grant.cut_at + CUT_FOR - now, CUT_FOR)
 
 
-def _bounded(cuts: tuple[Cut, ...]) -> tuple[Cut, ...]:
-    """The cuts, or one of every source where they are more than a firewall holds."""
-    if sum(opening_count(cut.ports, cut.sources) for cut in cuts) <= MOST_CUTS:
+def _bounded(cuts: tuple[Cut, ...], told: int) -> tuple[Cut, ...]:
+    """The cuts, or one of every source where they are more than a firewall holds, or than an
+    agent is told beside ``told`` bytes.
+    """
+    openings = sum(opening_count(cut.ports, cut.sources) for cut in cuts)
+    told += sum(told_size(cut.ports, cut.sources) for cut in cuts)
+    if openings <= MOST_CUTS and told <= MAXIMUM_STATE:
         return cuts
     longest = max(cuts, key=lambda cut: cut.remaining)
     ports = dict.fromkeys(port for cut in cuts for port in cut.ports)

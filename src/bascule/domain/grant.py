@@ -26,6 +26,7 @@ from bascule.errors import Conflict
 
 OPENING_PATIENCE = timedelta(seconds=60)  # not in force by then: withdrawn
 SILENCE_BOUND = timedelta(seconds=30)  # a point silent for longer: open is "not confirmed"
+LEASE_SIZE, PORT_SIZE, SOURCE_SIZE = 160, 40, 46  # bytes at most of each in a state as JSON
 
 
 class GrantState(StrEnum):
@@ -115,6 +116,11 @@ class Grant:
         return opening_count(self.port_keys, self.sources)
 
     @property
+    def told_size(self) -> int:
+        """Bytes, at most, that it takes in the state that its agent is told (EDGES E4)."""
+        return told_size(self.port_keys, self.sources)
+
+    @property
     def opening(self) -> tuple[str, str, int, frozenset[AddressPrefix]]:
         """Requestor, machine, port and sources: where they are the same, newer grants of all its
         protocols take the older one's place.
@@ -125,6 +131,11 @@ class Grant:
 def opening_count(ports: Sequence[PortKey], sources: Iterable[AddressPrefix]) -> int:
     """How many openings it is to admit ``sources`` to ``ports``; ``*`` is one a family."""
     return len(ports) * sum(len(source.networks) for source in sources)
+
+
+def told_size(ports: Sequence[PortKey], sources: Sequence[AddressPrefix]) -> int:
+    """Bytes, at most, that a lease or a cut of these takes in the state that an agent is told."""
+    return LEASE_SIZE + PORT_SIZE * len(ports) + SOURCE_SIZE * len(sources)
 
 
 def move(grant: Grant, to: GrantState, **changes: object) -> Grant:

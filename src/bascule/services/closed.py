@@ -13,9 +13,12 @@ from bascule.domain.events import PortClosed, PortLeftPolicies, PortReleased
 from bascule.domain.machine import Machine
 from bascule.domain.net import PortKey
 from bascule.domain.policy import Policy, PortRule, closed_union
+from bascule.errors import Conflict
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.grants import touch
+
+MOST_PORTS = 16_384  # of one machine that its agent is told of: closed, or let go (EDGES E4)
 
 
 def rules_naming(tx: Reader, machine: Machine) -> tuple[PortRule, ...]:
@@ -35,6 +38,7 @@ def follow_policies(
     held = {closed.port: closed for closed in tx.closed_ports(machine.uid)}
     wanted = closed_union(rules_naming(tx, machine))
     changed = [closed for closed in wanted if held.get(closed.port) != closed]
+    _check_room(tx, machine, (each.port for each in changed))
     for closed in sorted(changed, key=lambda each: each.port):
         tx.put_closed_port(machine.uid, closed)
         act.record(tx, PortClosed(str(machine.id), str(closed.port), closed.on_expiry), machine.id)
@@ -55,11 +59,28 @@ def release(
     released = tuple(sorted(set(ports)))
     if not released:
         return ()
+    _check_room(tx, machine, released)
     generation = touch(tx, act, machine.uid)
     for port in released:
         tx.release_port(machine.uid, port, generation)
         act.record(tx, PortReleased(str(machine.id), str(port), by), machine.id)
     return released
+
+
+def _check_room(tx: Reader, machine: Machine, ports: Iterable[PortKey]) -> None:
+    """Raise Conflict when the machine's agent would be told of more ports than MOST_PORTS."""
+    known = {each.port for each in tx.closed_ports(machine.uid)} | set(
+        tx.released_ports(machine.uid)
+    )
+    new = set(ports) - known
+    if new and len(known) + len(new) > MOST_PORTS:
+        raise Conflict(
+            f"{machine.id.name} would have {len(known) + len(new)} ports that are closed or were "
+            f"released; at most {MOST_PORTS} are allowed.",
+            code="TooManyKnownPorts",
+            advice="Name fewer ports. What was released is forgotten by a new enrolment: bascule "
+            f"machine enrol {machine.id.name} --replace.",
+        )
 
 
 def release_unnamed(

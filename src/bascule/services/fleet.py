@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import ENROLMENT_DELETE
-from bascule.domain.desired import CUT_FOR, DesiredState, desired_state
+from bascule.domain.desired import DesiredState, desired_state
 from bascule.domain.events import (
     AgentCameBack,
     AgentEnrolled,
@@ -63,6 +63,7 @@ from bascule.services.own_ports import learnt_late
 from bascule.services.policies import known_machine
 from bascule.services.rights import Needed, denial, rights_of
 from bascule.services.timeline import follow, opened
+from bascule.services.told import cut_grants
 
 MAXIMUM_TOKEN_LIFE = timedelta(minutes=15)
 MAXIMUM_SKEW = timedelta(seconds=30)
@@ -274,16 +275,9 @@ def state_for(tx: Reader, machine_uid: str, now: datetime) -> tuple[Machine, Des
         tx.released_ports(machine_uid),
         tx.live_grants([machine_uid]),
         now,
-        _cut_grants(tx, point, now),
+        cut_grants(tx, point, now),
         point.observed_generation,
     )
-
-
-def _cut_grants(tx: Reader, point: EnforcementPoint, now: datetime) -> Iterable[Grant]:
-    """Those cut lately, and those of which the point has not heard, however long it was away."""
-    lately = tx.cut_grants(point.machine_uid, now - CUT_FOR)
-    unheard = tx.cut_grants(point.machine_uid, point.enrolled_at, point.observed_generation)
-    return {grant.id: grant for grant in (*lately, *unheard)}.values()
 
 
 def take_report(tx: Transaction, act: Act, machine_uid: str, report: Report) -> int:

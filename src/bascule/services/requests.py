@@ -25,6 +25,7 @@ from bascule.services.asking import (
 from bascule.services.grants import change, cut, end_grants, touch
 from bascule.services.plans import require_plan
 from bascule.services.timeline import lengthened
+from bascule.services.told import told_beside
 
 MOST_REASONS = 20  # of one denial, on record and in an answer
 LONGEST_REASON = 500  # characters on record
@@ -130,8 +131,10 @@ def _judge(
         for each in machines
         if (machine := tx.machine(each.machine_id)) is not None
     }
-    live = tx.live_grants([machine.uid for machine in known.values()])
-    return request, decide(stored.policy, request, known, live, new_id, act.now)
+    uids = [machine.uid for machine in known.values()]
+    live = tx.live_grants(uids)
+    beside = {uid: told_beside(tx, uid, act.now) for uid in uids}
+    return request, decide(stored.policy, request, known, live, new_id, act.now, beside)
 
 
 def _deny(tx: Transaction, act: Act, policy: ResourceId, denied: Denied) -> Denied:

@@ -134,6 +134,22 @@ _REQUESTS: Mapping[str, Pair] = {
         "Name fewer sources, or a range that contains them.",
         "Indiquez moins de sources, ou une plage qui les contient.",
     ),
+    "reason.StateTooLarge": (
+        "There is more open on this machine than its agent can be told of.",
+        "Il y a plus d’accès ouverts sur cette machine que son agent ne peut en recevoir.",
+    ),
+    "way.StateTooLarge": (
+        "Name fewer sources, or a range that contains them, or ask again later.",
+        "Indiquez moins de sources, ou une plage qui les contient, ou redemandez plus tard.",
+    ),
+    "reason.TooManyKnownPorts": (
+        "This machine has too many ports that are closed or were released.",
+        "Cette machine a trop de ports fermés ou libérés.",
+    ),
+    "way.TooManyKnownPorts": (
+        "Name fewer ports. A new enrolment of its agent forgets what was released.",
+        "Indiquez moins de ports. Une nouvelle inscription de son agent oublie les ports libérés.",
+    ),
     "reason.TooManyPorts": (
         "These are more ports than one request takes.",
         "Il y a plus de ports qu’une demande n’en accepte.",

@@ -1,0 +1,29 @@
+"""What a machine's agent is told beside the leases of live grants, and how much that is.
+
+An agent reads 8 MiB at most; within Bascule's own limits no state has more than 4 (EDGES E4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from bascule.domain.desired import CUT_FOR, told_of_ports
+from bascule.domain.grant import Grant
+from bascule.domain.machine import EnforcementPoint
+from bascule.interfaces import Reader
+
+
+def cut_grants(tx: Reader, point: EnforcementPoint, now: datetime) -> Iterable[Grant]:
+    """Those cut lately, and those of which the point has not heard, however long it was away."""
+    lately = tx.cut_grants(point.machine_uid, now - CUT_FOR)
+    unheard = tx.cut_grants(point.machine_uid, point.enrolled_at, point.observed_generation)
+    return {grant.id: grant for grant in (*lately, *unheard)}.values()
+
+
+def told_beside(tx: Reader, machine_uid: str, now: datetime) -> int:
+    """Bytes, at most, that the machine's agent is told beside the leases of live grants."""
+    ports = len(tx.closed_ports(machine_uid)) + len(tx.released_ports(machine_uid))
+    point = tx.enforcement_point(machine_uid)
+    cuts = cut_grants(tx, point, now) if point is not None else ()
+    return told_of_ports(ports) + sum(each.told_size for each in cuts)

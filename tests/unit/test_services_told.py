@@ -1,0 +1,67 @@
+"""What an agent is told is counted, and bounded before it is promised (EDGES E4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from bascule.domain.decide import Denied
+from bascule.domain.desired import told_of_ports
+from bascule.domain.net import PortKey, TransportProtocol
+from bascule.errors import Conflict
+from bascule.services import policies, requests
+from bascule.services.told import told_beside
+from tests.unit.services_world import ANNA, World, rules
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    yield made
+    made.close()
+
+
+def test_what_an_agent_is_told_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EDGES E4: ports that are shut or were let go count, and what is to be cut."""
+    world.put(rules(world.web, 22, 80))
+    grant = world.granted(world.web)
+    told = world.see(lambda tx: told_beside(tx, world.web.uid, world.clock.wall))
+    assert told == told_of_ports(2)
+    world.put(rules(world.web, 22))
+    world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, None))
+    assert world.see(lambda tx: told_beside(tx, world.web.uid, world.clock.wall)) == told
+    most = told + 2 * grant.told_size
+    monkeypatch.setattr("bascule.domain.decide.MAXIMUM_STATE", most)
+    second = world.granted(world.web, source="192.0.2.2")
+    refused = world.ask(world.web, source="192.0.2.3")
+    assert isinstance(refused, Denied)
+    assert [each.code for each in refused.reasons] == ["StateTooLarge"]
+    world.report(world.web, grant.id, second.id)
+    world.do(
+        lambda tx, act: requests.revoke(
+            tx, act, second.request_id, None, kills_sessions=True, subject=ANNA
+        )
+    )
+    world.report(world.web, grant.id)
+    refused = world.ask(world.web, source="192.0.2.3")
+    assert isinstance(refused, Denied), "the agent is told of the cut for two minutes"
+    world.clock.pass_time(121)
+    assert isinstance(world.ask(world.web, source="192.0.2.3"), requests.Initiated)
+
+
+def test_ports_that_are_shut_or_were_let_go_are_bounded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bascule.services.closed.MOST_PORTS", 3)
+    world.put(rules(world.web, 1, 2, 3))
+    with pytest.raises(Conflict, match="at most 3"):
+        world.put(rules(world.web, 1, 2, 3, 4))
+    world.put(rules(world.web, 1, 2))
+    world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, None))
+    with pytest.raises(Conflict, match="at most 3"):
+        world.put(rules(world.web, 1, 2, 4))
+    another = {PortKey(TransportProtocol.TCP, 4)}
+    with pytest.raises(Conflict, match="at most 3"):
+        world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, another))
+    world.put(rules(world.web, 1, 2, 3))
