@@ -270,10 +270,10 @@ def test_a_port_that_policies_stop_naming_stays_shut(bench: Bench) -> None:
     assert "SHUT, IN NO POLICY" in status
     assert "bascule machine release db-1" in status
     assert any("22" in str(each.data["port"]) for each in bench.events("PortLeftPolicies"))
-    lab.said("client", "bascule", "policy", "remove", "db-1")  # opens what it names: 2222
+    lab.said("client", "bascule", "policy", "remove", "db-1", "--yes")  # opens what it names: 2222
     bench.settle("db-1")
     assert not lab.reaches("stranger", "db-1"), "22 was not named by what was removed"
-    lab.said("client", "bascule", "machine", "release", "db-1", "-p", "22")
+    lab.said("client", "bascule", "machine", "release", "db-1", "-p", "22", "--yes")
     assert until(lambda: lab.reaches("stranger", "db-1"))
     released = [each.data["port"] for each in bench.events("PortReleased")]
     assert "22/tcp" in released

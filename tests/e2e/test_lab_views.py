@@ -77,7 +77,7 @@ def test_switched_off_nothing_opens_and_all_stays_shut(lab: LabWorld) -> None:
     """EDGES A10, B: the switch ends what is open; it opens and releases nothing."""
     lab.said("client", "bascule", "request", "web-1", "--for", "5m")
     assert lab.reaches("client")
-    lab.said("client", "bascule", "plan", "off")
+    lab.said("client", "bascule", "plan", "off", "--yes")
     try:
         assert until(lambda: not lab.reaches("client"), 10)
         refused = lab.on("client", "bascule", "request", "web-1", "--for", "5m")

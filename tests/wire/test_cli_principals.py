@@ -185,7 +185,7 @@ def test_what_ends_is_said_before_it_is_done(cli: Cli) -> None:
     open_port(cli.house, anna)
     asked = cli("user", "disable", "anna")  # nobody is there to ask
     assert asked.code == 2
-    assert "1 open port closes at once." in asked.err
+    assert "signed out everywhere and let in no more. 1 open port closes at once." in asked.err
     assert "--yes" in asked.err
     assert cli.json("user", "show", "anna")["enabled"]
     assert "1 open port closes at once." in cli.done("user", "disable", "anna", "--yes").out

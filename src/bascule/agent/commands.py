@@ -373,7 +373,7 @@ def _opening(told: Mapping[str, Any]) -> str:
 
 
 @agent.command()
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask first.")
 @state_option
 @control_option
 @click.option(
@@ -393,9 +393,14 @@ def uninstall(
 
     socket_path = _control(control, state)
     if not yes:
-        click.confirm(
-            "This opens every port that the agent keeps shut on this host. Go on?", abort=True
-        )
+        opens = "This opens every port that the agent keeps shut on this host."
+        if not sys.stdin.isatty():
+            raise InvalidInput(
+                f"{opens} Nothing was done: there is no terminal to ask on.",
+                code="NotConfirmed",
+                advice="Say that you mean it: --yes",
+            )
+        click.confirm(f"{opens} Go on?", abort=True, err=True)
     try:
         answer = tell_agent(socket_path, {"command": "uninstall"})
         opened, state = answer["opened"], Path(answer["state"])

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 import click
 
+from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.sinks import sinks
@@ -166,9 +167,9 @@ def checkpoints(sign: bool, limit: int, output: str) -> None:
 
 @audit.command(epilog="\b\nExamples:\n  bascule audit prune --before 2030-01-01")
 @click.option("--before", required=True, metavar="DURATION|TIME", help="365d, or 2030-01-31.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @output_option
-def prune(before: str, yes: bool, output: str) -> None:
+def prune(before: str, is_sure: bool, output: str) -> None:
     """Delete signed spans of the record that lie before a time.
 
     What is left begins at a checkpoint and still proves itself. Who pruned, and what, is
@@ -177,12 +178,10 @@ def prune(before: str, yes: bool, output: str) -> None:
     """
     with connect() as connection:
         instant = parse_since(before, connection.now(), "--before")
-        if not yes:
-            click.confirm(
-                f"This deletes what is on record from before {instant:%Y-%m-%d %H:%M} UTC. Go on?",
-                abort=True,
-                err=True,
-            )
+        confirm(
+            f"This deletes what is on record from before {instant:%Y-%m-%d %H:%M} UTC.",
+            is_sure=is_sure,
+        )
         done = record.prune(connection, instant)
     if output == "json":
         emit_json(dict(done))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import click
 
+from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
 from bascule.cli.principal import (
-    confirm,
     find_member,
     find_principal,
     may_end_words,
     no_one_words,
     principal_json,
-    yes_option,
 )
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.client import principals

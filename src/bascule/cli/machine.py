@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
-from bascule.cli.find import find_machine, new_machine_id
+from bascule.cli.find import find_machine, new_machine_id, port_words
 from bascule.cli.knocks import knocks
 from bascule.cli.machine_words import (
     agent_words,
@@ -25,6 +26,7 @@ from bascule.cli.released import tell_released
 from bascule.cli.rules_table import rule_rows
 from bascule.cli.spans import show_instant
 from bascule.client import machines as inventory
+from bascule.client.access import list_requests
 from bascule.client.fleet import enrol as make_enrolment
 from bascule.client.policies import get_machine_rules, release_ports
 from bascule.domain.classify import MANAGED_TAG, UNMANAGED
@@ -34,6 +36,7 @@ from bascule.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:  # its libraries are slow to load
     from bascule.client.connection import Connection
+    from bascule.client.machines import Machine
     from bascule.domain.ids import ResourceId
 
 OS_TYPES = {"linux": "Linux", "windows": "Windows"}
@@ -184,9 +187,12 @@ def _tags(connection: Connection, wanted: ResourceId, *, is_inventory: bool) -> 
     return {**tags, MANAGED_TAG: UNMANAGED} if is_inventory else tags
 
 
-@machine.command(epilog="\b\nExamples:\n  bascule machine remove web-1")
+@machine.command(
+    epilog="\b\nExamples:\n  bascule machine remove web-1\n  bascule machine remove web-1 --yes"
+)
 @click.argument("name", type=MACHINE)
-def remove(name: str) -> None:
+@yes_option
+def remove(name: str, is_sure: bool) -> None:
     """Take a machine out of the inventory and out of its policies.
 
     Its grants end at once. Nothing opens by it: its agent is refused from then on, ends
@@ -194,6 +200,8 @@ def remove(name: str) -> None:
     """
     with connect() as connection:
         found = find_machine(connection, name)
+        if not is_sure:
+            confirm(_removal_words(connection, found), is_sure=False)
         inventory.delete_machine(connection, found.id)
     say(f"{found.name} removed")
     if found.closed_ports and found.point is not None:
@@ -201,6 +209,24 @@ def remove(name: str) -> None:
             f"Still shut on the host: {port_list(found.closed_ports)}. "
             "To open them there: bascule agent uninstall"
         )
+
+
+def _removal_words(connection: Connection, found: Machine) -> str:
+    """What removing it ends, and what stays closed."""
+    live = sum(
+        port.is_live
+        for each in list_requests(connection, is_live=True, is_mine=False, machine=found.id)
+        for host, port in each.ports()
+        if host.id == found.id
+    )
+    words = [f"{found.name} leaves the inventory and its policies, and all access to it ends."]
+    if live:
+        words.append(f"{live} open {'port closes' if live == 1 else 'ports close'} at once.")
+    if found.closed_ports and found.point is not None:
+        words.append(
+            "What its agent keeps closed stays closed until the agent is uninstalled on the host."
+        )
+    return " ".join(words)
 
 
 @machine.command(
@@ -259,7 +285,8 @@ def enrol(name: str, replace: bool, valid: timedelta, output: str) -> None:
     epilog="""\b
 Examples:
   bascule machine release web-1 -p 8080
-  bascule machine release web-1               all that no policy names"""
+  bascule machine release web-1               all that no policy names
+  bascule machine release web-1 -p 8080 --yes"""
 )
 @click.argument("name", type=MACHINE)
 @click.option(
@@ -271,11 +298,18 @@ Examples:
     metavar="PORT",
     help="22, 22/tcp, 53/udp or 53/*; may be repeated. Default: all that no policy names.",
 )
+@yes_option
 @output_option
-def release(name: str, ports: tuple[Port, ...], output: str) -> None:
-    """Open ports that are shut although no policy names them any more."""
+def release(name: str, ports: tuple[Port, ...], is_sure: bool, output: str) -> None:
+    """Open ports that are shut although no policy names them any more.
+
+    Asks first: everybody is let through to them.
+    """
     with connect() as connection:
         found = find_machine(connection, name)
+        opens = _released_words(found, ports)
+        if opens:
+            confirm(f"{found.name} lets everybody through to {opens}.", is_sure=is_sure)
         released = release_ports(connection, found.id, [(p.number, p.protocol) for p in ports])
         if output == "json":
             emit_json({"released": [{"number": n, "protocol": p} for n, p in released]})
@@ -283,3 +317,10 @@ def release(name: str, ports: tuple[Port, ...], output: str) -> None:
         tell_released(connection, found, released)
     if not released:
         note(f"{found.name} has no port that is shut without a policy.")
+
+
+def _released_words(found: Machine, ports: tuple[Port, ...]) -> str:
+    """The ports that a release opens, of those that are asked for; empty for none."""
+    if ports:
+        return ", ".join(port_words(port.number, port.protocol) for port in ports)
+    return port_list([port for port in found.closed_ports if not port.is_in_policy])

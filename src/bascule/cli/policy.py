@@ -6,11 +6,12 @@ from datetime import timedelta
 
 import click
 
+from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, port_words
 from bascule.cli.lockout import keep_my_way_in
 from bascule.cli.parameters import MACHINE, PORT, Port, SourceType, SpanType
-from bascule.cli.preview import dry_run_option, tell_preview
+from bascule.cli.preview import dry_run_option, removal_words, tell_preview
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.released import tell_released
 from bascule.cli.rules_table import rule_rows, rules_json
@@ -169,16 +170,28 @@ def set_command(
         )
 
 
-@policy.command(epilog="\b\nExamples:\n  bascule policy remove web-1")
+@policy.command(
+    epilog="""\b
+Examples:
+  bascule policy remove web-1
+  bascule policy remove web-1 --dry-run
+  bascule policy remove web-1 --yes"""
+)
 @click.argument("machine", type=MACHINE)
 @dry_run_option
-def remove(machine: str, dry_run: bool) -> None:
-    """Take MACHINE out of every policy; what they named opens."""
+@yes_option
+def remove(machine: str, dry_run: bool, is_sure: bool) -> None:
+    """Take MACHINE out of every policy; what they named opens.
+
+    Asks first, and says what opens and whose access ends.
+    """
     with connect() as connection:
         found = find_machine(connection, machine)
         if dry_run:
             tell_preview(preview_removal(connection, found.id))
             return
+        if not is_sure and get_machine_rules(connection, found.id).policies:
+            confirm(removal_words(found, preview_removal(connection, found.id)), is_sure=False)
         if not policies.delete_machine_rules(connection, found.id):
             note(f"No policy names {found.name}.")
             return

@@ -10,6 +10,7 @@ import click
 
 from bascule.cli.find import port_words
 from bascule.cli.printing import emit_json, say
+from bascule.client.machines import Machine
 from bascule.client.policies import GrantChange, PortChange, Preview
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,6 +45,18 @@ def _lines(preview: Preview) -> Iterable[str]:
         yield f"{_access(grant)} would end at once"
     for grant in preview.shortens:
         yield f"{_access(grant)} would end earlier, at {grant.ends_at}"
+
+
+def removal_words(machine: Machine, preview: Preview) -> str:
+    """What taking a machine out of its policies does, before it is asked for."""
+    opens = ", ".join(map(_port, preview.opens))
+    words = [f"No policy names {machine.name} any more."]
+    if opens:
+        words.append(f"Its firewall lets everybody through to {opens}.")
+    if preview.ends:
+        whose = dict.fromkeys(grant.requestor or "somebody" for grant in preview.ends)
+        words.append(f"Live access ends at once: {', '.join(whose)}.")
+    return " ".join(words)
 
 
 def _port(port: PortChange) -> str:

@@ -1,4 +1,4 @@
-"""What ``user``, ``group`` and ``sp`` have in common: finding by name, asking before, JSON."""
+"""What ``user``, ``group`` and ``sp`` have in common: finding by name, what ends, JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from bascule.cli.clean import clean
 from bascule.cli.printing import note, say
 from bascule.client import principals
 from bascule.client.principals import GROUPS, SERVICES, USERS, Credential, Principal
@@ -25,10 +24,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _WORDS = {USERS: "user", GROUPS: "group", SERVICES: "service principal"}
 _LISTS = {USERS: "user", GROUPS: "group", SERVICES: "sp"}
-
-
-def yes_option(command: F) -> F:
-    return click.option("-y", "--yes", "is_sure", is_flag=True, help="Do not ask first.")(command)
 
 
 def find_principal(connection: Connection, kind: str, wanted: str) -> Principal:
@@ -60,17 +55,6 @@ def find_member(connection: Connection, wanted: str) -> Principal:
         f"There is no user or service principal {wanted!r}.",
         advice="See: bascule user list, bascule sp list",
     )
-
-
-def confirm(question: str, *, is_sure: bool) -> None:
-    """Ask before what cannot be taken back; raises InvalidInput where nobody can answer."""
-    if is_sure:
-        return
-    if not sys.stdin.isatty():
-        raise InvalidInput(
-            f"{question} There is no terminal to ask on.", advice="Say that you mean it: --yes"
-        )
-    click.confirm(f"{clean(question)} Go on?", abort=True, err=True)
 
 
 def ends_words(live_grants: int) -> str:

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
-from bascule.cli.principal import confirm, yes_option
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.spans import show_instant
 from bascule.client import providers

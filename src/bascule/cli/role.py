@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
-from bascule.cli.principal import confirm, yes_option
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.role_check import check as find_paths
 from bascule.cli.role_check import known_action, unmatched

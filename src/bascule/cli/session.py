@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
-from bascule.cli.principal import confirm, find_principal, yes_option
+from bascule.cli.principal import find_principal
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.spans import show_minute
 from bascule.client import sign_ins

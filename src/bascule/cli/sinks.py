@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.spans import show_instant, show_span
@@ -186,11 +187,10 @@ def rotate(name: str, output: str) -> None:
 
 @sinks.command(epilog="\b\nExamples:\n  bascule audit sinks remove siem")
 @_NAME
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def remove(name: str, yes: bool) -> None:
+@yes_option
+def remove(name: str, is_sure: bool) -> None:
     """Forget a sink and its place."""
-    if not yes:
-        click.confirm(f"Nothing more is sent to {name}. Go on?", abort=True, err=True)
+    confirm(f"Nothing more is sent to {name}, and its place is forgotten.", is_sure=is_sure)
     with connect() as connection:
         if not api.remove_sink(connection, name):
             raise NotFound(f"There is no sink {name!r}.", code="SinkNotFound")

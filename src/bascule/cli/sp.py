@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
+from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
 from bascule.cli.parameters import SpanType
 from bascule.cli.principal import (
-    confirm,
     credential_json,
     ends_words,
     find_principal,
@@ -18,7 +18,6 @@ from bascule.cli.principal import (
     principal_json,
     state_words,
     tell_secret,
-    yes_option,
 )
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.spans import show_instant

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import click
 
+from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
 from bascule.cli.principal import (
-    confirm,
     ends_words,
     find_principal,
     no_one_words,
     principal_json,
     read_password,
     state_words,
-    yes_option,
 )
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.spans import show_instant
@@ -114,14 +113,15 @@ def add(name: str, display_name: str, is_from_stdin: bool, output: str) -> None:
 @click.argument("name")
 @yes_option
 def disable(name: str, is_sure: bool) -> None:
-    """Sign a user out and let him in no more.
+    """Sign a user out and let them in no more.
 
-    What he has open closes at once.
+    What they have open closes at once.
     """
     with connect() as connection:
         found = find_principal(connection, USERS, name)
         confirm(
-            f"{found.name} is signed out. {ends_words(found.live_grants)}",
+            f"{found.name} is signed out everywhere and let in no more. "
+            f"{ends_words(found.live_grants)}",
             is_sure=is_sure,
         )
         principals.change_principal(connection, USERS, found.id, {"accountEnabled": False})

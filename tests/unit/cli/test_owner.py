@@ -119,14 +119,16 @@ class TestMachine:
         ), "what is not given stays"
         assert cli("machine", "add", "x", "--address", "web.example").code == 2
         assert cli("machine", "add", "x", "--address", "fe80::1%eth0").code == 2
-        assert cli("machine", "remove", "web-1").out == "web-1 removed\n"
+        assert cli("machine", "remove", "web-1", "--yes").out == "web-1 removed\n"
         assert not server.machines
 
     def test_remove_says_what_stays_shut(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1", closed=[closed(22)])
-        assert "Still shut on the host: 22/tcp" in cli("machine", "remove", "web-1").err
+        assert "Still shut on the host: 22/tcp" in cli("machine", "remove", "web-1", "--yes").err
         server.add_machine("web-2", closed=[closed(22)], agent="")
-        assert "Still shut" not in cli("machine", "remove", "web-2").err, "no agent ever shut it"
+        assert "Still shut" not in cli("machine", "remove", "web-2", "-y").err, (
+            "no agent ever shut it"
+        )
 
     def test_enrol(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1", agent="")
@@ -150,11 +152,13 @@ class TestMachine:
                 closed(53, in_policy=False, protocol="UDP"),
             ],
         )
-        assert cli("machine", "release", "web-1", "-p", "22").code == 1, "a policy names it"
-        assert cli("machine", "release", "web-1", "-p", "53/udp").out.startswith(
+        assert cli("machine", "release", "web-1", "-p", "22", "--yes").code == 1, (
+            "a policy names it"
+        )
+        assert cli("machine", "release", "web-1", "-p", "53/udp", "--yes").out.startswith(
             "web-1 port 53/udp is released"
         )
-        assert cli("machine", "release", "web-1", "-o", "json").json == {
+        assert cli("machine", "release", "web-1", "--yes", "-o", "json").json == {
             "released": [{"number": 80, "protocol": "TCP"}]
         }
         assert "no port that is shut without a policy" in cli("machine", "release", "web-1").err
@@ -165,7 +169,7 @@ class TestMachine:
         server.set_rules("web-1", rule(22))
         server.agents["web-1"] = "refuses"
         for command, port in (("machine release", "80/tcp"), ("policy remove", "22/tcp")):
-            result = cli(*command.split(), "web-1")
+            result = cli(*command.split(), "web-1", "--yes")
             assert f"keeps {port} shut all the same" in result.err
             assert "release = true in /etc/bascule/guard.toml" in result.err
             assert "as soon as it hears" in result.out
@@ -176,11 +180,11 @@ class TestMachine:
         monkeypatch.setattr("bascule.cli.released.HEARD_SECONDS", 0.0)
         server.add_machine("web-1", closed=[closed(80, in_policy=False)], agent="offline")
         server.agents["web-1"] = "silent"
-        said = cli("machine", "release", "web-1").err
+        said = cli("machine", "release", "web-1", "--yes").err
         assert "away since" in said
         assert "stays shut" in said
         server.add_machine("bare-1", closed=[closed(80, in_policy=False)], agent="")
-        result = cli("machine", "release", "bare-1")
+        result = cli("machine", "release", "bare-1", "--yes")
         assert result.out == "bare-1 port 80/tcp is released; it has no agent that would shut it\n"
 
     def test_inventory_only_and_managed_again(self, cli: Cli, server: FakeServer) -> None:
@@ -296,7 +300,7 @@ class TestKnocks:
 class TestPlan:
     def test_on_off_and_back(self, cli: Cli, server: FakeServer) -> None:
         assert cli("plan", "show").out == "Just-in-time access is on for the subscription.\n"
-        off = cli("plan", "off")
+        off = cli("plan", "off", "--yes")
         assert off.out == "Just-in-time access is off for the subscription.\n"
         assert "what is shut stays shut" in off.err
         assert cli("plan", "show", "--group", "test").out == (
@@ -306,7 +310,7 @@ class TestPlan:
             "Just-in-time access is on in resource group test.\n"
         )
         assert server.plans == {"": "Free", "test": "Standard"}
-        assert cli("plan", "inherit", "--group", "test").out.endswith(
+        assert cli("plan", "inherit", "--group", "test", "-y").out.endswith(
             ", as for the subscription.\n"
         )
         assert server.plans == {"": "Free"}
@@ -422,7 +426,7 @@ class TestPolicy:
             "web-1    53/*    1h 30m   *     kept, UDP cut          ops",
         ]
         assert cli("policy", "show", "web-1", "-o", "json").json[0]["policies"][0]["name"] == "ops"
-        assert cli("policy", "remove", "web-1").out.splitlines() == [
+        assert cli("policy", "remove", "web-1", "--yes").out.splitlines() == [
             "web-1 is in no policy any more",
             f"web-1 port 22/tcp is released; {AS_SOON}",
         ]

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bascule.cli.principal import confirm
+from bascule.cli.confirm import confirm
 from bascule.cli.printing import clean_line, render_table
 from bascule.cli.waiting import Working
 

@@ -1,0 +1,32 @@
+"""Asking before an act that opens, ends or deletes something (EDGES E11)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from bascule.cli.clean import clean
+from bascule.errors import InvalidInput
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def yes_option(command: F) -> F:
+    """``--yes``, handed over as ``is_sure``."""
+    return click.option("-y", "--yes", "is_sure", is_flag=True, help="Do not ask first.")(command)
+
+
+def confirm(consequence: str, *, is_sure: bool) -> None:
+    """Say what the act does, and ask; raises InvalidInput where nobody can answer."""
+    if is_sure:
+        return
+    if not sys.stdin.isatty():
+        raise InvalidInput(
+            f"{consequence} Nothing was done: there is no terminal to ask on.",
+            code="NotConfirmed",
+            advice="Say that you mean it: --yes",
+        )
+    click.confirm(f"{clean(consequence)} Go on?", abort=True, err=True)
