@@ -53,7 +53,7 @@ def test_a_past_moment_is_told_by_its_own_time(web: House) -> None:
     html = owner(web).page(f"{PATH}?at={format_utc(then)}")
     assert "Nobody was let in" in text_of(html)
     assert 'class="count"' not in html
-    assert "Who has been knocking" not in text_of(html)
+    assert "Blocked attempts by source" not in text_of(html)
     utc = f"{then:%Y-%m-%dT%H:%M}"
     assert f'value="{utc}"' in html
     assert rows(owner(web, "o2@example.com").page(f"{PATH}?tab=all&at={utc}"))

@@ -113,7 +113,7 @@ def test_the_overview_says_how_the_machine_stands(town: Town) -> None:
     for words in ("10.0.0.5", "2001:db8::5", "Configured", "Online", "22/tcp", "kernel 6.12"):
         assert words in page, words
     assert "Nothing is open for anybody" in page
-    assert "Nobody knocked" in page
+    assert "No attempt at a closed port" in page
     assert "This kernel cannot destroy sockets: a connection that was cut" in page
     assert "something new <b>" in page, "as it came, as text"
     french = text_of(anna.page(WEB, language="fr"))

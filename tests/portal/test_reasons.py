@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import bascule
 from bascule import errors
+from bascule.domain.builtin_roles import BUILTIN_ROLES
 from bascule.errors import BasculeError
 from bascule.portal.words import all_words
+from tests.portal.visiting import owner, text_of
+from tests.wire.house import House
 
 HERE = Path(bascule.__file__).parent
 PARTS = ("domain", "services", "identity", "store", "portal")
@@ -54,3 +58,24 @@ def test_every_kind_of_error_that_a_page_may_answer_has_one() -> None:
 def test_a_way_out_is_of_a_reason() -> None:
     ways = [key for key in all_words() if key.startswith("way.")]
     assert [key for key in ways if key.replace("way.", "reason.", 1) not in all_words()] == []
+
+
+def test_a_french_refusal_says_its_english_particulars_unfolded_alone(house: House) -> None:
+    """Nobody reads an English sentence without having asked for it."""
+    olga = owner(house)
+    path = "/portal/access/users/00000000-0000-4000-8000-000000000000"
+    french = olga.page(path, 404, "fr")
+    shown = re.sub(r"<details\b.*?</details>", "", french, flags=re.DOTALL)
+    assert all_words()["reason.UserNotFound"][1] in shown
+    assert 'lang="en"' not in shown
+    assert 'lang="en"' in french
+    assert "<details" not in olga.page(path, 404, "en").partition("<main")[2]
+
+
+def test_built_in_roles_are_described_in_french(house: House) -> None:
+    shown = owner(house).page("/portal/access/roles", language="fr")
+    for role in BUILTIN_ROLES:
+        english, french = all_words()[f"role.{role.id}"]
+        assert english == role.description
+        assert french in text_of(shown)
+        assert english not in text_of(shown)

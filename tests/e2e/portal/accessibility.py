@@ -14,6 +14,7 @@ _RUN = """async (rules) => {
     resultTypes: ['violations'],
     selectors: false,
     iframes: false,
+    rules: {'target-size': {enabled: true}},  // WCAG 2.2, which axe leaves off by itself
     ...(rules.length ? {runOnly: {type: 'rule', values: rules}} : {}),
   });
   return found.violations.flatMap((rule) => rule.nodes.map((node) =>
@@ -35,8 +36,12 @@ def violations(page: Page, *rules: str) -> list[str]:
 
 
 def overflow(page: Page) -> Any:
-    """What sticks out of the window to the right; None when the page needs no sideways scroll."""
+    """What is out of the window to the right, or cut by its table; None when nothing is."""
     return page.evaluate("""() => {
+      const cut = [...document.querySelectorAll('.table')].filter(
+        (each) => each.scrollWidth > each.clientWidth + 1);
+      if (cut.length) return cut.map((each) =>
+        `a table needs ${each.scrollWidth} px and has ${each.clientWidth}: ${each.id}`);
       const width = document.documentElement.clientWidth;
       if (document.documentElement.scrollWidth <= width) return null;
       const out = [...document.querySelectorAll('body *')].filter(

@@ -10,7 +10,7 @@ from tests.e2e.portal.portal_world import Visitors, World
 
 pytestmark = pytest.mark.root
 
-WIDTHS = (360, 420, 768, 1440, 2560)
+WIDTHS = (360, 420, 768, 1024, 1280, 1366, 1440, 2560)
 # Each theme in a language and a width; English is looked at in both.
 LIGHT, DARK = ("en", "light", 1440), ("fr", "dark", 420)
 

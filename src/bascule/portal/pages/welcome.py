@@ -57,6 +57,7 @@ from bascule.portal.enrolling import (
 )
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.problems import reasons_of
+from bascule.portal.weaknesses import weakness_words
 from bascule.portal.words import Words
 from bascule.services import policies
 from bascule.services.act import Act
@@ -268,6 +269,7 @@ def _show_agent(visit: Visit, guarded: Guarded, command: Command | None) -> Resp
         action=machine_step(guarded),
         protect=protect_step(guarded),
         why_not=visit.why_not(ENROLMENT_WRITE, scope),
+        weakness=lambda sentence: weakness_words(visit.words, sentence),
     )
 
 

@@ -4,9 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bascule.domain.builtin_roles import (
+    CONTRIBUTOR,
+    OWNER,
+    READER,
+    SECURITY_ADMIN,
+    SECURITY_READER,
+    USER_ACCESS_ADMINISTRATOR,
+    VIRTUAL_MACHINE_CONTRIBUTOR,
+)
 from bascule.portal.words import Pair
 
+_ROLES: Mapping[str, Pair] = {  # built-in roles; Azure's own sentences in English
+    f"role.{OWNER.id}": (
+        OWNER.description,
+        "Accorde un accès complet pour gérer toutes les ressources, y compris l’attribution de rôles.",
+    ),
+    f"role.{CONTRIBUTOR.id}": (
+        CONTRIBUTOR.description,
+        "Accorde un accès complet pour gérer toutes les ressources, sans permettre d’attribuer de rôles.",
+    ),
+    f"role.{READER.id}": (
+        READER.description,
+        "Permet de voir toutes les ressources, sans rien modifier.",
+    ),
+    f"role.{USER_ACCESS_ADMINISTRATOR.id}": (
+        USER_ACCESS_ADMINISTRATOR.description,
+        "Permet de gérer l’accès des utilisateurs aux ressources.",
+    ),
+    f"role.{SECURITY_READER.id}": (
+        SECURITY_READER.description,
+        "Permet de voir l’état de sécurité et les stratégies, sans les modifier.",
+    ),
+    f"role.{SECURITY_ADMIN.id}": (
+        SECURITY_ADMIN.description,
+        "Permet de voir et de modifier l’état de sécurité et les stratégies, et de demander l’accès.",
+    ),
+    f"role.{VIRTUAL_MACHINE_CONTRIBUTOR.id}": (
+        VIRTUAL_MACHINE_CONTRIBUTOR.description,
+        "Permet de gérer les machines virtuelles, mais pas l’accès à celles-ci.",
+    ),
+}
+
 WORDS: Mapping[str, Pair] = {
+    **_ROLES,
     "form.effects": ("What this does", "Ce que cela fait"),
     "form.known": ("What may stand here", "Ce qui peut figurer ici"),
     "access.title": ("Access control (IAM)", "Contrôle d’accès (IAM)"),
@@ -150,8 +191,8 @@ WORDS: Mapping[str, Pair] = {
     "access.disabled": ("Disabled", "Désactivé"),
     "access.since": ("Since", "Depuis"),
     "access.find": ("Find by the beginning of the name", "Rechercher par le début du nom"),
-    "access.nobody": ("Nobody found", "Personne trouvé"),
-    "access.nobody_lead": ("No name begins so.", "Aucun nom ne commence ainsi."),
+    "access.nobody": ("Nobody found", "Aucune personne trouvée"),
+    "access.nobody_lead": ("No name begins like this.", "Aucun nom ne commence ainsi."),
     "access.user_name": ("User name", "Nom d’utilisateur"),
     "access.user_name_hint": ("Best an e-mail address.", "De préférence une adresse e-mail."),
     "access.display_name": ("Display name", "Nom d’affichage"),
@@ -160,7 +201,7 @@ WORDS: Mapping[str, Pair] = {
         "The user may do nothing yet: set a password next, and give a role or a group.",
         "L’utilisateur ne peut encore rien faire : définissez ensuite un mot de passe, puis attribuez un rôle ou un groupe.",
     ),
-    "access.open_now": ("Open now", "Ouverts maintenant"),
+    "access.open_now": ("Open now", "Accès ouverts"),
     "access.ways": ("Ways to sign in", "Moyens de connexion"),
     "access.factors_none": ("No second factor", "Aucun second facteur"),
     "access.sessions": ("Where signed in", "Où l’utilisateur est connecté"),

@@ -27,7 +27,7 @@ WORDS: Mapping[str, Pair] = {
     "activity.status.Accepted": ("Accepted", "Accepté"),
     "activity.status.Failed": ("Failed", "Échec"),
     "activity.system": ("Bascule", "Bascule"),
-    "activity.stranger": ("Somebody not signed in", "Quelqu’un de non connecté"),
+    "activity.stranger": ("Somebody not signed in", "Utilisateur non connecté"),
     "activity.installation": ("The installation", "L’installation"),
     "activity.denied": ("Denied: {action}", "Refusé : {action}"),
     # kinds of resources, by the last word of their type

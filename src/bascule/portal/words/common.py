@@ -13,7 +13,7 @@ WORDS: Mapping[str, Pair] = {
     "nav": ("Main", "Principal"),
     "nav.overview": ("Overview", "Vue d’ensemble"),
     "nav.jit": ("Just-in-time access", "Accès juste-à-temps"),
-    "nav.open": ("Open now", "Ouverts maintenant"),
+    "nav.open": ("Open now", "Accès ouverts"),
     "nav.activity": ("Activity log", "Journal d’activité"),
     "nav.exposure": ("Exposure", "Exposition"),
     "nav.points": ("Enforcement points", "Points d’application"),
@@ -62,6 +62,7 @@ WORDS: Mapping[str, Pair] = {
     "required": ("required", "obligatoire"),
     "unknown": ("unknown", "inconnu"),
     "denied_title": ("You may not do this", "Vous n’y êtes pas autorisé"),
+    "problem.particulars": ("Details", "Détails (en anglais)"),
     "problem.title": ("This did not succeed", "L’opération n’a pas abouti"),
     "problem.denied": (
         "You are not allowed to do this",

@@ -100,7 +100,7 @@ WORDS: Mapping[str, Pair] = {
         "At this moment there was no machine that you may see.",
         "À ce moment, il n’y avait aucune machine que vous puissiez voir.",
     ),
-    "exposure.knocking": ("Who has been knocking", "Qui a frappé à la porte"),
+    "exposure.knocking": ("Blocked attempts by source", "Tentatives bloquées par origine"),
     "exposure.knocking_lead": (
         "Blocked attempts of the last 24 hours, by where they came from.",
         "Tentatives bloquées des dernières 24 heures, par origine.",

@@ -108,9 +108,9 @@ WORDS: Mapping[str, Pair] = {
     "jit.to_not_configured": ("To the machines", "Vers les machines"),
     "jit.why.NotManaged": (
         "{machine} is in the inventory alone: its tag bascule-managed is false.",
-        "{machine} figure seulement à l’inventaire : sa balise bascule-managed vaut false.",
+        "{machine} figure seulement à l’inventaire : son étiquette bascule-managed vaut false.",
     ),
-    "jit.todo.NotManaged": ("Have it managed:", "Faites-la gérer :"),
+    "jit.todo.NotManaged": ("Put it under management:", "Placez-la sous gestion :"),
     "jit.why.NoEnforcementPoint": (
         "No agent is enrolled on {machine}, so nothing is shut there.",
         "Aucun agent n’est inscrit sur {machine} : rien n’y est fermé.",

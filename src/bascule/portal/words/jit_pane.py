@@ -29,7 +29,7 @@ WORDS: Mapping[str, Pair] = {
     ),
     "jit.policy": ("Policy:", "Stratégie :"),
     "jit.port_row": ("Port", "Port"),
-    "jit.new": ("new", "nouveau"),
+    "jit.new_port": ("New port", "Nouveau port"),
     "jit.port": ("Port", "Port"),
     "jit.protocol": ("Protocol", "Protocole"),
     "jit.any_protocol": ("Any", "Tous"),

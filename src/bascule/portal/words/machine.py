@@ -82,7 +82,7 @@ WORDS: Mapping[str, Pair] = {
     "machine.agent.online": ("Online", "En ligne"),
     "machine.agent.not_enforced": ("Enforces nothing", "N’applique rien"),
     "machine.agent.away": ("Away", "Injoignable"),
-    "machine.agent.never": ("Never heard of", "Jamais entendu"),
+    "machine.agent.never": ("Never contacted", "Jamais contacté"),
     "machine.heard": ("Last contact", "Dernier contact"),
     "machine.applied": ("State applied", "État appliqué"),
     "machine.applied_all": ("up to date (generation {n})", "à jour (génération {n})"),
@@ -99,7 +99,7 @@ WORDS: Mapping[str, Pair] = {
     "machine.weakness": ("Weakness:", "Faiblesse :"),
     "machine.no_weakness": ("No weakness is known.", "Aucune faiblesse connue."),
     # -- overview: what is open
-    "machine.open_now": ("Open now", "Ouverts maintenant"),
+    "machine.open_now": ("Open now", "Accès ouverts"),
     "machine.nothing_open": ("Nothing is open for anybody.", "Rien n’est ouvert pour personne."),
     "machine.nothing_open_of_yours": (
         "No request of yours is open. What others have open is not shown to you.",
@@ -158,14 +158,14 @@ WORDS: Mapping[str, Pair] = {
         "Sans agent, personne ne les compte.",
     ),
     "machine.knocks.nobody": (
-        "Nobody knocked at a closed port in this time.",
-        "Personne n’a frappé à un port fermé pendant cette période.",
+        "No attempt at a closed port in this time.",
+        "Aucune tentative sur un port fermé pendant cette période.",
     ),
     "machine.knocks.total.one": ("{n} blocked attempt", "{n} tentative bloquée"),
     "machine.knocks.total.other": ("{n} blocked attempts", "{n} tentatives bloquées"),
     "machine.knocks.what": (
         "Each packet that a closed port dropped; a client that gets no answer sends several.",
-        "Chaque paquet rejeté par un port fermé ; un client sans réponse en envoie plusieurs.",
+        "Chaque paquet abandonné à un port fermé ; un client sans réponse en envoie plusieurs.",
     ),
     "machine.knocks.hour": ("Hour beginning", "Heure commençant à"),
     "machine.knocks.attempts": ("Attempts", "Tentatives"),
@@ -207,7 +207,7 @@ WORDS: Mapping[str, Pair] = {
     "machine.jit_on": ("Just-in-time access is on.", "L’accès juste-à-temps est activé."),
     "machine.jit_on_lead": (
         "These ports are shut until somebody who may asks for one.",
-        "Ces ports sont fermés tant qu’une personne autorisée n’en demande pas l’ouverture.",
+        "Ces ports sont fermés tant que personne n’en demande l’ouverture.",
     ),
     "machine.rules_hidden": (
         "What policies say of this machine is not shown to you.",
@@ -216,7 +216,7 @@ WORDS: Mapping[str, Pair] = {
     "machine.edit": ("Edit the policy", "Modifier la stratégie"),
     "machine.max_time": ("Max request time", "Durée maximale de la demande"),
     "machine.allowed": ("Allowed source IPs", "Adresses IP sources autorisées"),
-    "machine.at_end": ("Sessions at the end", "Sessions à la fin"),
+    "machine.at_end": ("Sessions at the end", "Sessions à l’échéance"),
     "machine.at_end.keep": ("go on", "continuent"),
     "machine.at_end.kill": ("are cut", "sont coupées"),
     "machine.justification": ("Justification", "Justification"),

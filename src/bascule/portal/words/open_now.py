@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from bascule.portal.words import Pair
 
 WORDS: Mapping[str, Pair] = {
-    "open.title": ("Open now", "Ouverts maintenant"),
+    "open.title": ("Open now", "Accès ouverts"),
     "open.lead.one": (
         "{n} opening. It shuts by itself when its time is over.",
-        "{n} ouverture. Elle se referme d’elle-même à la fin de sa durée.",
+        "{n} ouverture. Elle se referme d’elle-même à l’échéance.",
     ),
     "open.lead.other": (
         "{n} openings. They shut by themselves when their time is over.",
-        "{n} ouvertures. Elles se referment d’elles-mêmes à la fin de leur durée.",
+        "{n} ouvertures. Elles se referment d’elles-mêmes à l’échéance.",
     ),
     "open.views": ("Grouped", "Regroupement"),
     "open.by.person": ("By person", "Par personne"),
@@ -56,15 +56,15 @@ WORDS: Mapping[str, Pair] = {
     "open.closing.title": ("Close what is open", "Fermer ce qui est ouvert"),
     "open.closing.lead.one": (
         "This {n} opening is closed at once: nobody gets in by it any more. It cannot be taken back; who still needs access asks anew.",
-        "Cette {n} ouverture est fermée immédiatement : plus personne n’entre par elle. C’est irréversible ; qui a encore besoin d’accès le redemande.",
+        "L’ouverture est fermée immédiatement : plus personne n’entre par elle. C’est irréversible ; qui a encore besoin d’accès le redemande.",
     ),
     "open.closing.lead.other": (
         "These {n} openings are closed at once: nobody gets in by them any more. It cannot be taken back; who still needs access asks anew.",
-        "Ces {n} ouvertures sont fermées immédiatement : plus personne n’entre par elles. C’est irréversible ; qui a encore besoin d’accès le redemande.",
+        "Les {n} ouvertures sont fermées immédiatement : plus personne n’entre par elles. C’est irréversible ; qui a encore besoin d’accès le redemande.",
     ),
     "open.closing.sessions": (
         "Sessions that are connected live on, unless the port’s policy cuts them at the end. A machine whose agent is silent hears of it when the agent is back; until then its firewall ends them on time.",
-        "Les sessions connectées se poursuivent, sauf si la stratégie du port les coupe à la fin. Une machine dont l’agent est silencieux l’apprend à son retour ; d’ici là, son pare-feu les ferme à l’heure prévue.",
+        "Les sessions connectées se poursuivent, sauf si la stratégie du port les coupe à l’échéance. Une machine dont l’agent est silencieux l’apprend à son retour ; d’ici là, son pare-feu les ferme à l’heure prévue.",
     ),
     "open.closing.kill": (
         "Cut the sessions too: whoever is connected by them loses the connection",

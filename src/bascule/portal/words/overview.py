@@ -10,10 +10,10 @@ WORDS: Mapping[str, Pair] = {
     "overview.title": ("Overview", "Vue d’ensemble"),
     "overview.lead": (
         "Management ports are shut until somebody asks.",
-        "Les ports de gestion sont fermés tant que personne ne demande.",
+        "Les ports de gestion sont fermés tant que personne n’en demande l’ouverture.",
     ),
     "overview.figures": ("At a glance", "En un coup d’œil"),
-    "overview.open": ("Open now", "Ouverts maintenant"),
+    "overview.open": ("Open now", "Accès ouverts"),
     "overview.on_machines.one": ("on {n} machine", "sur {n} machine"),
     "overview.on_machines.other": ("on {n} machines", "sur {n} machines"),
     "overview.nobody_in": ("nobody is let in", "personne n’est admis"),
@@ -54,7 +54,7 @@ WORDS: Mapping[str, Pair] = {
     "overview.first": ("Protect your first machine", "Protéger votre première machine"),
     "overview.first_lead": (
         "There is no machine yet. Add one, start its agent with one command, and its management ports are shut until somebody asks.",
-        "Il n’y a pas encore de machine. Ajoutez-en une, démarrez son agent avec une seule commande, et ses ports de gestion sont fermés tant que personne ne demande.",
+        "Il n’y a pas encore de machine. Ajoutez-en une, démarrez son agent avec une seule commande, et ses ports de gestion sont fermés tant que personne n’en demande l’ouverture.",
     ),
     "overview.first_steps": ("First steps", "Premiers pas"),
     "overview.add_machine": ("Add a machine", "Ajouter une machine"),

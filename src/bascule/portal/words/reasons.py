@@ -103,8 +103,11 @@ _REQUESTS: Mapping[str, Pair] = {
         "Choose a shorter time; it can be extended later.",
         "Choisissez une durée plus courte ; elle pourra être prolongée ensuite.",
     ),
-    "reason.EndTimePassed": ("The end is not in the future.", "La fin n’est pas dans le futur."),
-    "way.EndTimePassed": ("Choose a later end.", "Choisissez une fin plus tardive."),
+    "reason.EndTimePassed": (
+        "The end is not in the future.",
+        "L’échéance n’est pas dans le futur.",
+    ),
+    "way.EndTimePassed": ("Choose a later end.", "Choisissez une échéance plus tardive."),
     "reason.JustificationRequired": (
         "The policy wants a justification for this port.",
         "La stratégie exige une justification pour ce port.",
@@ -124,7 +127,7 @@ _REQUESTS: Mapping[str, Pair] = {
     ),
     "way.TooManyGrants": (
         "Close some of them first, under Open now.",
-        "Fermez-en d’abord quelques-unes, sous Ouverts maintenant.",
+        "Fermez-en d’abord quelques-unes, sous Accès ouverts.",
     ),
     "reason.TooManyOpenings": (
         "These are more sources than one machine takes at the same time.",
@@ -284,7 +287,7 @@ _POLICIES: Mapping[str, Pair] = {
     ),
     "way.PortInLocalRange": (
         "Let sessions live on at the end (TCP), choose another port, or change the host’s range.",
-        "Laissez vivre les sessions à la fin (TCP), choisissez un autre port, ou changez la plage de l’hôte.",
+        "Laissez les sessions se poursuivre à l’échéance (TCP), choisissez un autre port, ou changez la plage de l’hôte.",
     ),
     "reason.PortOfServer": (
         "This is the port on which this server itself listens.",
@@ -492,7 +495,7 @@ _ACCESS: Mapping[str, Pair] = {
     ),
     "reason.InvalidExpiry": (
         "The end of a credential lies in the future and not too far away.",
-        "La fin d’une information d’identification est dans le futur, et pas trop lointaine.",
+        "L’échéance d’une information d’identification est dans le futur, et pas trop lointaine.",
     ),
     "reason.RoleAssignmentExists": (
         "This role is assigned like that already.",

@@ -10,7 +10,7 @@ WORDS: Mapping[str, Pair] = {
     "ask.title": ("Request access", "Demander l’accès"),
     "ask.lead": (
         "Choose the ports to open on each machine. They shut by themselves when the time is over.",
-        "Choisissez les ports à ouvrir sur chaque machine. Ils se referment d’eux-mêmes à la fin de la durée.",
+        "Choisissez les ports à ouvrir sur chaque machine. Ils se referment d’eux-mêmes à l’échéance.",
     ),
     "ask.machines.one": ("{n} machine", "{n} machine"),
     "ask.machines.other": ("{n} machines", "{n} machines"),

@@ -34,7 +34,7 @@ WORDS: Mapping[str, Pair] = {
     "request.kill": ("Cut sessions too", "Couper aussi les sessions"),
     "request.close_note": (
         "Nobody gets in by it any more as soon as the machine’s agent hears of it; while that is silent it ends on time. Sessions that are connected live on, unless the port’s policy cuts them at the end or they are cut too.",
-        "Plus personne n’entre par là dès que l’agent de la machine l’apprend ; tant qu’il est silencieux, cela prend fin à l’heure prévue. Les sessions connectées se poursuivent, sauf si la stratégie du port les coupe à la fin ou si elles sont coupées aussi.",
+        "Plus personne n’entre par là dès que l’agent de la machine l’apprend ; tant qu’il est silencieux, cela prend fin à l’échéance. Les sessions connectées se poursuivent, sauf si la stratégie du port les coupe à la fin ou si elles sont coupées aussi.",
     ),
     "request.extend": ("Extend", "Prolonger"),
     "request.extend.lead": (
@@ -92,7 +92,7 @@ WORDS: Mapping[str, Pair] = {
     "grant.closing": ("Closing", "Fermeture en cours"),
     "grant.closed": ("Closed", "Fermé"),
     "grant.failed": ("Failed", "Échec"),
-    "grant.why.UserRequested": ("closed early", "fermé avant la fin"),
+    "grant.why.UserRequested": ("closed early", "fermé avant l’échéance"),
     "grant.why.Expired": ("its time was over", "durée écoulée"),
     "grant.why.NewerRequestInitiated": (
         "a newer request took its place",
