@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from html import unescape
 from typing import Any
@@ -12,7 +13,6 @@ import pyotp
 import pytest
 
 from bascule.portal import guard
-from bascule.portal.forms import Form
 from bascule.portal.user_agent import browser_of
 from tests.portal.visiting import Person, owner, text_of
 from tests.support.authenticator import Authenticator
@@ -201,15 +201,15 @@ def test_a_form_that_comes_after_its_session_was_ended_adds_no_passkey(
     page = anna.send(f"{ACCOUNT}/passkeys", {**PROOF, "name": "mine"}).text
     made = Authenticator().create(options(page, "data-passkey-create"))
     sent = {"name": "mine", "ticket": hidden(page, "ticket"), "answer": json.dumps(made)}
-    take = guard._take_form
+    take = guard._with_form
 
-    async def taking(visit: guard.Visit) -> Form:
-        form = await take(visit)
+    async def taking(visit: guard.Visit, endpoint: Callable[..., Any]) -> guard.Visit:
+        visit = await take(visit, endpoint)
         ended = replace(visit.visitor.user, epoch=visit.visitor.user.epoch + 1)
         await anna.house.services.perform(lambda tx, _: tx.put_user(ended))
-        return form
+        return visit
 
-    monkeypatch.setattr(guard, "_take_form", taking)
+    monkeypatch.setattr(guard, "_with_form", taking)
     answer = anna.send(f"{ACCOUNT}/passkeys/create", sent)
     assert answer.status_code == 303
     assert answer.headers["location"].startswith("/signin?")

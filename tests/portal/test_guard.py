@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from bascule.domain.sign_in import FactorKind, Method
 from bascule.domain.tokens import SESSION_IDLE
 from bascule.interfaces import Transaction
 from bascule.portal import guard, live
-from bascule.portal.forms import Form
 from bascule.portal.guard import PortalRoute
 from bascule.portal.words import all_words
 from bascule.services import sessions
@@ -226,18 +225,18 @@ def test_a_right_that_is_lost_before_its_act_does_nothing(
     """It was held when the form came in, and is withdrawn in the transaction of the act."""
     olga = owner(house)
     fields = {"csrf": olga.csrf, "name": "carl@example.com", "display_name": "Carl"}
-    take = guard._take_form
+    take = guard._with_form
 
     def withdraw(tx: Transaction, _: Act) -> None:
         for each in tx.role_assignments_of([olga.user.id]):
             tx.delete_role_assignment(each.id)
 
-    async def taking(visit: guard.Visit) -> Form:
-        form = await take(visit)
+    async def taking(visit: guard.Visit, endpoint: Callable[..., Any]) -> guard.Visit:
+        visit = await take(visit, endpoint)
         await house.services.perform(withdraw)
-        return form
+        return visit
 
-    monkeypatch.setattr(guard, "_take_form", taking)
+    monkeypatch.setattr(guard, "_with_form", taking)
     before = house.events("UserCreated")
     answer = olga.post("/portal/access/users/add", fields)
     assert answer.status_code == 403

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
+from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.actions import INITIATE, POLICY_READ
 from bascule.domain.knocks import Knock
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.interfaces import Transaction
+from bascule.services import requests
 from bascule.services.act import Act
 from bascule.services.knocks import remember_knocks
-from tests.portal.asking import ask, filled, form_path, guard, live, machine_id, put_policy
-from tests.portal.visiting import Person, owner, somebody, text_of
+from tests.portal.asking import (
+    Fields,
+    ask,
+    filled,
+    form_path,
+    guard,
+    live,
+    machine_id,
+    put_policy,
+)
+from tests.portal.visiting import Person, csrf_of, owner, somebody, text_of
 from tests.wire.house import CALLER, PROXY, House, port_rule
 
 # Is an address the server's own? It is asked of the kernel, by binding to it.
@@ -401,3 +413,103 @@ def came_from(person: Person, address: str, *, stays: bool = False) -> None:
     assert moved.get("/portal", follow_redirects=False).status_code == 200
     if stays:
         person.client = moved
+
+
+# -- a form that is sent twice (EDGES E12) ----------------------------------------------------
+
+
+def once_form(person: Person, house: House, **more: str) -> Fields:
+    html = person.page(form_path(house, "web-1"))
+    key = re.search(r'name="once" value="([^"]+)"', html)
+    assert key
+    return {"csrf": csrf_of(html), "once": key[1], **filled(html, "0.0.22", **more)}
+
+
+def sent(person: Person, fields: Fields) -> str:
+    """Where a form leads that was sent so."""
+    answer = person.client.post("/portal/jit/request", data=fields, follow_redirects=False)
+    assert answer.status_code == 303, answer.text
+    return str(answer.headers["location"])
+
+
+def asked(house: House) -> int:
+    return len(house.events("AccessRequested"))
+
+
+def test_two_clicks_make_one_request(house: House) -> None:
+    guard(house)
+    olga = owner(house)
+    fields = once_form(olga, house)
+    assert sent(olga, fields) == sent(olga, fields)
+    assert asked(house) == 1
+    assert len(live(house)) == 1
+
+
+def test_two_clicks_at_once_make_one_request(house: House) -> None:
+    """Both are on their way before the first is answered."""
+    guard(house)
+    olga = owner(house)
+    fields = once_form(olga, house)
+    with ThreadPoolExecutor(8) as pool:
+        led_to = set(pool.map(lambda _: sent(olga, fields), range(8)))
+    assert len(led_to) == 1
+    assert asked(house) == 1
+
+
+def test_sent_again_an_hour_later_it_opens_nothing(house: House) -> None:
+    """The port is shut by then, and stays so."""
+    guard(house)
+    olga = owner(house)
+    fields = once_form(olga, house)
+    first = sent(olga, fields)
+    house.clock.pass_time(3600)
+    house.do(lambda tx, act: revoke_all(tx, act, olga))
+    assert sent(olga, fields) == first
+    assert live(house) == []
+    assert asked(house) == 1
+
+
+def revoke_all(tx: Transaction, act: Act, person: Person) -> None:
+    for each in {grant.request_id for grant in tx.live_grants()}:
+        subject = Subject(person.user.id, PrincipalKind.USER, person.user.name)
+        requests.revoke(tx, act, each, None, kills_sessions=False, subject=subject)
+
+
+def test_a_form_that_says_something_else_is_another_request(house: House) -> None:
+    guard(house)
+    olga = owner(house)
+    fields = once_form(olga, house)
+    first = sent(olga, fields)
+    assert sent(olga, {**fields, "time.0.0.22": "0:20"}) != first
+    assert asked(house) == 2
+
+
+def test_a_key_of_another_session_names_nothing_of_it(house: House) -> None:
+    """Whoever saw a key learns nothing by it, and stops nobody's request."""
+    guard(house)
+    olga, omar = owner(house), owner(house, "omar@example.com")
+    fields = once_form(olga, house)
+    first = sent(olga, fields)
+    theirs = once_form(omar, house)
+    assert sent(omar, {**fields, "csrf": theirs["csrf"]}) != first
+    assert {each.requestor for each in live(house)} == {olga.user.name, omar.user.name}
+
+
+@pytest.mark.parametrize("key", ["", "x" * 65])
+def test_a_form_without_a_key_makes_a_request_each_time(house: House, key: str) -> None:
+    guard(house)
+    olga = owner(house)
+    fields: Fields = {**once_form(olga, house), "once": key}
+    assert sent(olga, fields) != sent(olga, fields)
+
+
+def test_two_clicks_make_one_request_a_policy(house: House) -> None:
+    guard(house)
+    put_policy(house, {"web-1": [port_rule(number=3389)]}, "second")
+    olga = owner(house)
+    html = olga.page(form_path(house, "web-1"))
+    fields: Fields = {**once_form(olga, house), **filled(html, "0.0.22", "0.1.3389")}
+    first = sent(olga, fields)
+    assert "and=" in first
+    assert sent(olga, fields) == first
+    assert asked(house) == 2

@@ -51,14 +51,15 @@ def form_of(text: str) -> Form:
     return Form(fields)
 
 
-async def read_form(request: Request) -> Form:
+async def read_form(request: Request, longest: int = LONGEST_FORM) -> Form:
+    """Raise InvalidInput for what is no form of ours, or has more bytes than ``longest``."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != FORM_TYPE:
         raise InvalidInput(f"The portal takes forms as {FORM_TYPE} alone.")
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > LONGEST_FORM:
+        if len(body) > longest:
             raise InvalidInput("The form is too long.", advice="Do it in smaller parts.")
     try:
         return form_of(body.decode("ascii"))

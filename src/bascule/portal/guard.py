@@ -3,7 +3,8 @@
 The portal's counterpart of ``api.auth``: the same declarations, the same rights, read anew
 in the transaction of each act. Whoever has no session is sent to sign in and led back. A
 form is taken only with the proof that a page of this session holds it (CSRF) and from this
-origin; the guard asks for both, so that no page can forget to. Whatever is refused, and
+origin; the guard asks for both, so that no page can forget to. A form of the same user's session
+before is shown again, filled in, and does nothing (``kept``). Whatever is refused, and
 whatever goes wrong, is answered by a page (``problems``).
 What is not here: what a page shows.
 """
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any, TypeVar, cast
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import structlog
 from fastapi import Depends, Request
@@ -22,20 +23,32 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from bascule.api.auth import Handler, Where, client_of, entry_of, record_denial
 from bascule.api.context import AppState, state_of
-from bascule.api.oauth.browser import Browser, csrf_token, is_csrf_token
+from bascule.api.oauth.browser import Browser, csrf_token, is_csrf_token, safe_next
 from bascule.api.oauth.sign_in import sign_in_path
 from bascule.api.origin import base_url, caller_address
 from bascule.api.pages.look import Look, look_of
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.roles import Reach, Rights
 from bascule.domain.scopes import Scope, subscription_scope
-from bascule.errors import AuthenticationFailed, BasculeError, Forbidden
+from bascule.errors import AuthenticationFailed, BasculeError, Forbidden, InvalidInput
 from bascule.interfaces import Reader, Transaction
 from bascule.portal import look, problems
 from bascule.portal.forms import Form, read_form
+from bascule.portal.kept import (
+    COOKIE,
+    KEPT_FOR,
+    KEPT_PATH,
+    LONGEST,
+    Kept,
+    KeptForms,
+    does_come_back,
+    unsent,
+    without_secrets,
+)
 from bascule.portal.words import Words
 from bascule.services import sessions
 from bascule.services.act import Act
@@ -63,7 +76,9 @@ class Visit:
     rights: Rights  # at the beginning of the request
     look: Look
     session_text: str  # the cookie; never shown
+    changes: str  # the mark of the last change before anything was read (``live``)
     form: Form = field(default_factory=Form)  # of a POST
+    is_unsent: bool = False  # the form came back from a session before: shown, not done
 
     # -- who and where
 
@@ -84,11 +99,18 @@ class Visit:
         return csrf_token(self.session_text, PURPOSE)
 
     @property
+    def whose(self) -> str:
+        """The field that says of a form that it is this user's."""
+        return kept_forms(self.state).whose(self.subject.principal_id)
+
+    @property
     def words(self) -> Words:
         return Words(self.look.language)
 
     @property
     def path_and_query(self) -> str:
+        if _KEPT in self.request.scope:
+            return KEPT_PATH
         query = str(self.request.scope["query_string"], "latin-1")
         return self.request.url.path + (f"?{query}" if query else "")
 
@@ -130,8 +152,11 @@ class Visit:
     async def perform(self, work: Callable[[Transaction, Act], T]) -> T:
         """Run a use case as this person, whose session must still hold then.
 
-        It asks for its rights by itself, or ``iam.perform_at`` does.
+        It asks for its rights by itself, or ``iam.perform_at`` does. Raise FormUnsent for a
+        form that came back.
         """
+        if self.is_unsent:
+            raise unsent()
 
         def unit(tx: Transaction, act: Act) -> T:
             if sessions.visitor_of(tx, self.session_text, act.now) is None:
@@ -181,11 +206,11 @@ class PortalRoute(APIRoute):
                 return await handler(request)
             visit = await _admit(request)
             if visit is None:
-                return _to_sign_in(request)
+                return await _interrupted(request, self.endpoint)
             request.state.visit = visit
             try:
                 if request.method not in ("GET", "HEAD"):
-                    visit = request.state.visit = replace(visit, form=await _take_form(visit))
+                    visit = request.state.visit = await _with_form(visit, self.endpoint)
                 missing = [
                     action for action in entry.actions if not visit.rights.may_anywhere(action)
                 ]
@@ -193,7 +218,7 @@ class PortalRoute(APIRoute):
                     raise visit.glance(lambda reader: _denial(reader, visit, missing))
                 return await handler(request)
             except AuthenticationFailed:
-                return _to_sign_in(request)
+                return await _interrupted(request, self.endpoint, visit.form)
             except Forbidden as error:
                 await record_denial(request, visit.subject, error)
                 return problems.show(visit, error)
@@ -214,7 +239,7 @@ def _denial(reader: Reader, visit: Visit, missing: list[str]) -> Forbidden:
 async def _admit(request: Request) -> Visit | None:
     """Whose browser this is; None when it is nobody's."""
     state = state_of(request)
-    browser = Browser(request)
+    browser, changes = Browser(request), state.services.hub.mark
     visitor = await browser.visitor(is_use=_is_use(request))
     if visitor is None:
         return None
@@ -224,7 +249,8 @@ async def _admit(request: Request) -> Visit | None:
     state.proved.note(visitor.session.id, address, now)
     rights = state.services.glance(lambda reader: rights_of(reader, user.id, now))
     request.scope["state"]["principal_id"] = user.id
-    return Visit(state, request, visitor, subject, rights, look_of(request), browser.session_text)
+    text = browser.session_text
+    return Visit(state, request, visitor, subject, rights, look_of(request), text, changes)
 
 
 def _is_use(request: Request) -> bool:
@@ -233,25 +259,115 @@ def _is_use(request: Request) -> bool:
     return request.method not in ("GET", "HEAD") or not is_by_itself
 
 
-async def _take_form(visit: Visit) -> Form:
-    """The form, if a page of this session sent it; raise Forbidden when another did."""
+async def _with_form(visit: Visit, endpoint: Callable[..., Any]) -> Visit:
+    """The visit with its form, if a page of this session sent it; raise Forbidden when another
+    did. One of the same user's session before is taken to be shown again.
+    """
     request = visit.request
+    if (kept := request.scope.get(_KEPT)) is not None:
+        return replace(visit, form=kept.form, is_unsent=True)
     form = await read_form(request)
     given = form.text("csrf") or request.headers.get(CSRF_HEADER, "")
+    if _is_from_here(request):
+        if is_csrf_token(given, visit.session_text, PURPOSE):
+            return replace(visit, form=form)
+        owner = kept_forms(visit.state).owner_of(form)
+        if owner == visit.subject.principal_id and does_come_back(endpoint):
+            return replace(visit, form=without_secrets(form), is_unsent=True)
+    raise Forbidden(
+        "This form does not come from a page of your session; nothing was changed.",
+        code="FormRefused",
+        advice="Load the page anew and send it again.",
+    )
+
+
+def _is_from_here(request: Request) -> bool:
     origin = request.headers.get("origin")
-    is_from_here = origin is None or origin == visit.base_url
-    if not is_from_here or not is_csrf_token(given, visit.session_text, PURPOSE):
-        raise Forbidden(
-            "This form does not come from a page of your session; nothing was changed.",
-            code="FormRefused",
-            advice="Load the page anew and send it again.",
-        )
-    return form
+    return origin is None or origin == base_url(request)
 
 
-def _to_sign_in(request: Request) -> Response:
-    """Ask who it is, then lead back: to the page itself, or to the one that held the form."""
-    is_page = request.method in ("GET", "HEAD")
-    query = str(request.scope["query_string"], "latin-1") if is_page else ""
-    path = request.url.path if is_page else "/portal"
-    return look.lead(request, sign_in_path(path + (f"?{query}" if query else "")))
+# -- without a session ------------------------------------------------------------------------
+
+
+async def _interrupted(
+    request: Request, endpoint: Callable[..., Any], form: Form | None = None
+) -> Response:
+    """Ask who it is, then lead back: to the page itself, or to the form that was sent."""
+    if request.method in ("GET", "HEAD"):
+        query = str(request.scope["query_string"], "latin-1")
+        return _to_sign_in(request, request.url.path + (f"?{query}" if query else ""))
+    text = None
+    if does_come_back(endpoint) and _is_from_here(request):
+        text = await _keep(request, form)
+    if text is None:
+        return _to_sign_in(request, _page_of(request))
+    response = _to_sign_in(request, KEPT_PATH)
+    response.set_cookie(
+        COOKIE,
+        text,
+        max_age=int(KEPT_FOR.total_seconds()),
+        path="/",
+        secure=True,
+        httponly=True,
+        samesite="lax",
+    )
+    return response
+
+
+async def _keep(request: Request, form: Form | None) -> str | None:
+    """Keep the form for its user, who is not known by a session: what is read is bounded."""
+    state = state_of(request)
+    try:
+        found = form if form is not None else await read_form(request, LONGEST)
+    except InvalidInput:
+        return None
+    return kept_forms(state).keep(request.url.path, found, state.services.clock.now())
+
+
+def _page_of(request: Request) -> str:
+    """The page that a form was on, as the browser says; /portal when it says none of ours."""
+    parts = urlsplit(request.headers.get("referer", ""))
+    if f"{parts.scheme}://{parts.netloc}" != base_url(request):
+        return "/portal"
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    return safe_next(path) if path.startswith("/portal") else "/portal"
+
+
+def _to_sign_in(request: Request, path: str) -> Response:
+    return look.lead(request, sign_in_path(path))
+
+
+# -- a form that came back --------------------------------------------------------------------
+
+_KEPT = "bascule.kept"  # in the scope of a request that shows one; no client can set it
+
+
+def kept_forms(state: AppState) -> KeptForms:
+    return state.part(KeptForms)
+
+
+async def show_kept(visit: Visit) -> Response:
+    """The form that waits for this visitor, shown by the page that it was sent to."""
+    text = visit.request.cookies.get(COOKIE, "")
+    kept = kept_forms(visit.state).find(text, visit.subject.principal_id, visit.now)
+    response = await _show_unsent(visit.request, kept) if kept is not None else None
+    if response is None:
+        response = visit.go("/portal")
+        response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")
+    return response
+
+
+async def _show_unsent(request: Request, kept: Kept) -> Response | None:
+    scope = {
+        **request.scope,
+        "method": "POST",
+        "path": kept.path,
+        "raw_path": kept.path.encode(),
+        "query_string": b"",
+        _KEPT: kept,
+    }
+    for route in request.app.routes:
+        match, more = route.matches(scope)
+        if match is Match.FULL and isinstance(route, PortalRoute):
+            return await route.get_route_handler()(Request({**scope, **more}, request.receive))
+    return None

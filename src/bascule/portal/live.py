@@ -1,7 +1,9 @@
-"""The stream that tells an open page that something changed: look again.
+"""The stream that tells open pages that something changed: look again.
 
-Server-sent events (WHATWG HTML 9.2). It says nothing of what changed: the page fetches
-itself anew, with its own rights, and takes over its live parts. While nothing changes it says
+Server-sent events (WHATWG HTML 9.2). A browser holds one for all its tabs, which pass on what
+it says (``static/live.js``), so it says nothing of what changed: only the number of the last
+change. A page that was made before it fetches itself anew, with its own rights, and takes over
+its live parts. While nothing changes it says
 that it lives, by an event: a host that lost its power ends no connection. A browser that lost the
 stream, by a restart of the server too, comes back by itself and looks once more. It ends
 with the session, and neither it nor that look is a use of it: a window that nobody sits at
@@ -48,7 +50,7 @@ class Changes(Response):
                 await send(
                     {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
                 )
-                await _write(send, "retry: 1000\nevent: hello\ndata: \n\n")
+                await _write(send, f"retry: 1000\nevent: hello\ndata: {hub.mark}\n\n")
                 await self._tell(send, woken, hung_up)
             finally:
                 hung_up.cancel()
@@ -59,7 +61,7 @@ class Changes(Response):
             if await wait_for(woken, HEARTBEAT_SECONDS):
                 if hung_up.done() or not self._holds():
                     break
-                await _write(send, "event: change\ndata: \n\n")
+                await _write(send, f"event: change\ndata: {services.hub.mark}\n\n")
                 await asyncio.sleep(SHORTEST_PAUSE)
             else:
                 await _write(send, "event: beat\ndata: \n\n")  # no script hears a comment

@@ -81,7 +81,7 @@ def show(visit: Visit, template: str, content: Mapping[str, Any], status: int = 
             navigation=NAVIGATION,
             current=_current(path),
             notice=words.notice(notice),
-            csrf=csrf_field(visit.csrf),
+            csrf=csrf_field(visit.csrf, visit.whose),
             files=f"{FILES}/{__version__}",
             now=visit.now,
         )
@@ -89,8 +89,11 @@ def show(visit: Visit, template: str, content: Mapping[str, Any], status: int = 
     return HTMLResponse(body, status, HEADERS)
 
 
-def csrf_field(token: str) -> Markup:
-    return Markup('<input type="hidden" name="csrf" value="{}">').format(token)
+def csrf_field(token: str, whose: str = "") -> Markup:
+    """What each form holds: the proof that this session made it, and whose it is (``kept``)."""
+    held = {"csrf": token} | ({"whose": whose} if whose else {})
+    field = Markup('<input type="hidden" name="{}" value="{}">')
+    return Markup("").join(field.format(*each) for each in held.items())
 
 
 def go(visit: Visit, path: str) -> Response:

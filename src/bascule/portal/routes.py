@@ -9,7 +9,8 @@ from starlette.responses import RedirectResponse, Response
 from bascule.api.auth import admits_anybody, admits_callers
 from bascule.api.oauth.browser import safe_next
 from bascule.api.pages.look import LANGUAGES, THEMES, Look, keep_look
-from bascule.portal.guard import LIVE_PATH, CurrentVisit, PortalRoute
+from bascule.portal.guard import LIVE_PATH, CurrentVisit, PortalRoute, show_kept
+from bascule.portal.kept import KEPT_PATH
 from bascule.portal.live import Changes
 from bascule.portal.look import FILES, static_file
 from bascule.portal.pages import MODULES
@@ -43,6 +44,13 @@ async def file(version: str, name: str) -> Response:
 @admits_callers
 async def live(visit: CurrentVisit) -> Response:
     return Changes(visit)
+
+
+@shared.get(KEPT_PATH)
+@admits_callers
+async def kept_form(visit: CurrentVisit) -> Response:
+    """Where signing in leads whom a lost session interrupted."""
+    return await show_kept(visit)
 
 
 @shared.post("/portal/look")

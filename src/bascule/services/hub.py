@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import Iterable, Iterator
 
 CHANGES = "changes"  # the topic of whatever went on record
@@ -27,6 +28,15 @@ class Hub:
     def __init__(self) -> None:
         self._waiters: dict[str, set[asyncio.Event]] = {}
         self._is_closing = False
+        self._start = uuid.uuid4().hex[:8]
+        self._changes = 0
+
+    @property
+    def mark(self) -> str:
+        """``START.NUMBER`` of the last change: whoever read after taking it has seen all up to
+        that one. Another start is another process, whose numbers say nothing of this one's.
+        """
+        return f"{self._start}.{self._changes}"
 
     @property
     def is_closing(self) -> bool:
@@ -54,10 +64,12 @@ class Hub:
             self._set(machine_topic(uid))
         for request_id in request_ids:
             self._set(request_topic(request_id))
+        self._changes += 1
         self._set(CHANGES)
 
     def wake_all(self) -> None:
-        """Everybody, to look anew at whether he may wait on."""
+        """Everybody, to look anew at whether they may wait on."""
+        self._changes += 1
         for topic in list(self._waiters):
             self._set(topic)
 

@@ -43,6 +43,7 @@ class Asked:
 
     policy_id: ResourceId
     machines: tuple[RequestedMachine, ...]
+    request_id: str = ""  # of the request to be made; empty: one is made up
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ def initiate(
     machines: tuple[RequestedMachine, ...],
     justification: str | None,
     subject: Subject,
+    *,
+    request_id: str = "",
 ) -> Initiated | Denied:
     """Decide on rows read here and write request, grants and events; or the denial.
 
@@ -67,7 +70,13 @@ def initiate(
     unless the subject may ask for each machine named (EDGES B1), before anything is told of
     policy or machines, and where the plan is off; NotFound when there is no such policy.
     """
-    request, decision = _judge(tx, act, Asked(wanted, machines), justification, subject)
+    return _initiate(tx, act, Asked(wanted, machines, request_id), justification, subject)
+
+
+def _initiate(
+    tx: Transaction, act: Act, asked: Asked, justification: str | None, subject: Subject
+) -> Initiated | Denied:
+    request, decision = _judge(tx, act, asked, justification, subject)
     if isinstance(decision, Denied):
         return _deny(tx, act, request.policy_id, decision)
     return _write(tx, act, request, decision)
@@ -95,7 +104,7 @@ def initiate_all(
         return denials
     made: list[Initiated] = []
     for each in asked:
-        answer = initiate(tx, act, each.policy_id, each.machines, justification, subject)
+        answer = _initiate(tx, act, each, justification, subject)
         if isinstance(answer, Denied):
             raise denial(answer, each.policy_id)
         made.append(answer)
@@ -118,7 +127,7 @@ def _judge(
         )
     require_plan(tx, named)
     request = AccessRequest(
-        id=new_id(),
+        id=asked.request_id or new_id(),
         policy_id=stored.policy.id,
         requestor_id=subject.principal_id,
         requestor=subject.name,

@@ -42,6 +42,7 @@ from bascule.portal.iam import (
     show_tab,
     whole,
 )
+from bascule.portal.kept import comes_back
 from bascule.services import assignments, check_access
 from bascule.services.act import Act, new_id
 from bascule.services.assignments import AssignmentDraft, AssignmentView, view_of
@@ -114,6 +115,7 @@ async def ask_to_add(
 
 
 @router.post(f"{ACCESS}/assignments/add")
+@comes_back
 @decides(ASSIGNMENT_WRITE)
 async def add(visit: CurrentVisit) -> Response:
     form = visit.form

@@ -37,6 +37,7 @@ from bascule.portal.iam import (
     whole,
     why_not_change,
 )
+from bascule.portal.kept import comes_back
 from bascule.services import assignments, memberships
 from bascule.services.act import Act
 
@@ -82,6 +83,7 @@ async def ask_to_add(visit: CurrentVisit) -> Response:
 
 
 @router.post(f"{GROUPS}/add")
+@comes_back
 @decides(GROUP_OF_PEOPLE_WRITE)
 async def add(visit: CurrentVisit) -> Response:
     name, description = visit.form.text("name"), visit.form.text("description")
@@ -134,6 +136,7 @@ async def ask_to_edit(visit: CurrentVisit, group_id: str) -> Response:
 
 
 @router.post(f"{GROUPS}/{{group_id}}/edit")
+@comes_back
 @decides(GROUP_OF_PEOPLE_WRITE)
 async def edit(visit: CurrentVisit, group_id: str) -> Response:
     group, _ = await _known(visit, group_id)
@@ -181,6 +184,7 @@ async def ask_to_add_member(visit: CurrentVisit, group_id: str) -> Response:
 
 
 @router.post(f"{GROUPS}/{{group_id}}/members/add")
+@comes_back
 @decides(GROUP_OF_PEOPLE_WRITE)
 async def add_member(visit: CurrentVisit, group_id: str) -> Response:
     group, _ = await _known(visit, group_id)

@@ -42,6 +42,7 @@ from bascule.portal.iam import (
     whole,
     why_not_change,
 )
+from bascule.portal.kept import comes_back
 from bascule.services import assignments
 from bascule.services import service_principals as services
 from bascule.services.act import Act
@@ -151,6 +152,7 @@ async def ask_to_add(visit: CurrentVisit) -> Response:
 
 
 @router.post(f"{PROGRAMS}/add")
+@comes_back
 @decides(SERVICE_PRINCIPAL_WRITE)
 async def add(visit: CurrentVisit) -> Response:
     name = visit.form.text("name")

@@ -30,6 +30,7 @@ from bascule.portal.iam import (
     show_tab,
     whole,
 )
+from bascule.portal.kept import comes_back
 from bascule.services import providers
 from bascule.services.act import Act
 from bascule.services.providers import ProviderDraft
@@ -63,6 +64,7 @@ async def ask_to_add(visit: CurrentVisit) -> Response:
 
 
 @router.post(f"{PROVIDERS}/add")
+@comes_back
 @decides(IDENTITY_PROVIDER_WRITE)
 async def add(visit: CurrentVisit) -> Response:
     form = visit.form

@@ -25,6 +25,7 @@ from bascule.portal.iam import (
     show_tab,
     whole,
 )
+from bascule.portal.kept import comes_back
 from bascule.services import roles
 from bascule.services.act import Act, new_id
 from bascule.services.rights import all_roles
@@ -60,6 +61,7 @@ async def ask_to_add(visit: CurrentVisit, copy: str = "") -> Response:
 
 
 @router.post(f"{ROLES}/add")
+@comes_back
 @decides(ROLE_WRITE)
 async def add(visit: CurrentVisit) -> Response:
     return await _write(visit, "")
@@ -121,6 +123,7 @@ async def ask_to_edit(visit: CurrentVisit, role_id: str) -> Response:
 
 
 @router.post(f"{ROLES}/{{role_id}}/edit")
+@comes_back
 @decides(ROLE_WRITE)
 async def edit(visit: CurrentVisit, role_id: str) -> Response:
     return await _write(visit, (await _plain(visit, role_id)).id)

@@ -36,6 +36,7 @@ from bascule.portal.iam import (
     whole,
     why_not_change,
 )
+from bascule.portal.kept import comes_back
 from bascule.portal.user_agent import browser_of
 from bascule.services import assignments, own_sign_in, sign_ins, users
 from bascule.services.act import Act
@@ -85,6 +86,7 @@ async def ask_to_add(visit: CurrentVisit) -> Response:
 
 
 @router.post(f"{USERS}/add")
+@comes_back
 @decides(USER_WRITE)
 async def add(visit: CurrentVisit) -> Response:
     form = visit.form

@@ -29,6 +29,7 @@ from bascule.errors import (
 )
 from bascule.interfaces import Reader, Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.kept import comes_back
 from bascule.portal.pages.port_rows import (
     MOST_ROWS,
     PortRow,
@@ -104,6 +105,7 @@ async def show(visit: CurrentVisit) -> Response:
 
 
 @router.post(PATH)
+@comes_back
 @decides(POLICY_WRITE, MACHINE_WRITE)
 async def save(visit: CurrentVisit) -> Response:
     act = visit.form.text("act", "save")

@@ -1,31 +1,34 @@
 """Connect: is the machine there, is just-in-time on, is a port open for this visitor?
 
 What is missing is offered: enabling it, or asking with one click for the system's own port,
-the visitor's own address and the longest time that the policy allows. Then it says how.
+the visitor's own address and the longest time that the policy allows. Then it says how. A
+request that failed a short while ago is said to have failed, and why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides
+from bascule.api.auth import decides, record_denial
 from bascule.api.my_address import source_of_caller
 from bascule.domain.actions import INITIATE, MACHINE_READ, POLICY_READ
 from bascule.domain.decide import Denied
-from bascule.domain.grant import Grant
+from bascule.domain.grant import Grant, GrantState
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import AddressPrefix, is_within, parse_address
 from bascule.domain.policy import PortRule
 from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.times import format_duration, format_utc
-from bascule.errors import BasculeError, InvalidInput, RequestDenied
+from bascule.errors import BasculeError, Forbidden, InvalidInput
 from bascule.interfaces import Reader, Transaction
-from bascule.portal import problems
+from bascule.portal import once, problems
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.kept import comes_back
 from bascule.portal.machine import (
     DEFAULT_PORTS,
     Place,
@@ -45,6 +48,7 @@ from bascule.services.views import view_requests
 router = APIRouter(route_class=PortalRoute)
 
 _MACHINE = "/portal/machines/{group}/{name}"
+FAILED_FOR = timedelta(minutes=15)  # so long a failed request is said to have failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +77,11 @@ async def connect(visit: CurrentVisit, group: str, name: str) -> Response:
 
 
 async def _show(visit: Visit, wanted: ResourceId, error: BasculeError | None = None) -> Response:
-    def look(reader: Reader) -> tuple[Place, list[Mine]]:
+    def look(reader: Reader) -> tuple[Place, list[Mine], Grant | None]:
         place = look_at(visit, reader, wanted)
-        return place, _mine(visit, reader, place)
+        return place, _mine(visit, reader, place), _failed(visit, reader, place)
 
-    place, mine = await visit.read(look)
+    place, mine, failed = await visit.read(look)
     point = place.view.point
     return visit.show(
         "machine_connect.html",
@@ -85,6 +89,8 @@ async def _show(visit: Visit, wanted: ResourceId, error: BasculeError | None = N
         **frame(visit, place, "connect"),
         is_online=point is not None and is_online(point, visit.now),
         mine=mine,
+        failed=None if mine else failed,
+        once=once.new_key(),
         offer=_offer(visit, place),
         offered=default_rule(place.machine),
         span_words=words_of,
@@ -118,6 +124,16 @@ def _mine(visit: Visit, reader: Reader, place: Place) -> list[Mine]:
     ]
 
 
+def _failed(visit: Visit, reader: Reader, place: Place) -> Grant | None:
+    """What the visitor's last request here asked for, when it failed a short while ago."""
+    me, uid = visit.subject.principal_id, place.machine.uid
+    last = reader.requests(machine_uid=uid, requestor_id=me, limit=1)
+    if not last or last[0].started_at < visit.now - FAILED_FOR:
+        return None
+    grants = [each for each in reader.grants_of([last[0].id]) if each.machine_uid == uid]
+    return next((each for each in grants if each.state is GrantState.FAILED), None)
+
+
 def _offer(visit: Visit, place: Place) -> Offer | None:
     """The system's own port if a policy offers it to the visitor's address, else the first."""
     rules = place.rules
@@ -141,6 +157,7 @@ def _preferred(
 
 
 @router.post(f"{_MACHINE}/connect")
+@comes_back
 @decides(INITIATE, POLICY_READ)
 async def ask(visit: CurrentVisit, group: str, name: str) -> Response:
     """Ask for what the page showed; whether it is allowed is decided anew."""
@@ -149,14 +166,18 @@ async def ask(visit: CurrentVisit, group: str, name: str) -> Response:
         policy, answer = await visit.perform(lambda tx, act: _ask(tx, act, visit, wanted))
         if isinstance(answer, Denied):
             raise requests.denial(answer, policy)
-    except (InvalidInput, RequestDenied) as error:
+    except BasculeError as error:
+        if isinstance(error, Forbidden):
+            await record_denial(visit.request, visit.subject, error)
         return await _show(visit, wanted, error)
     return visit.go(f"{path_of(wanted)}/connect", "access_requested")
 
 
 def _ask(
     tx: Transaction, act: Act, visit: Visit, wanted: ResourceId
-) -> tuple[ResourceId, requests.Initiated | Denied]:
+) -> tuple[ResourceId, requests.Initiated | Denied | None]:
+    """None: an earlier sending of the same form asked for it."""
+    request_id = once.request_id(visit)
     place = look_at(visit, tx, wanted)
     source = source_of_caller(visit.subject.address, visit.state.proxies)
     offer = _offer(visit, place)
@@ -165,13 +186,17 @@ def _ask(
             f"Just-in-time access is not on for {place.machine.id.name}, or not shown to you.",
             code="PortNotInPolicy",
         )
+    if tx.request(request_id) is not None:
+        return offer.policy_id, None
     _check_as_shown(visit, offer, source)
     ends_at = act.now + offer.rule.max_duration
     port = RequestedPort(offer.rule.number, (source,), ends_at, format_utc(ends_at))
     asked = (RequestedMachine(place.machine.id, (port,)),)
     why = visit.form.text("justification") or None
     policy = offer.policy_id
-    return policy, requests.initiate(tx, act, policy, asked, why, visit.subject)
+    return policy, requests.initiate(
+        tx, act, policy, asked, why, visit.subject, request_id=request_id
+    )
 
 
 def _check_as_shown(visit: Visit, offer: Offer, source: AddressPrefix) -> None:

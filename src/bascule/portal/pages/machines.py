@@ -29,6 +29,7 @@ from bascule.portal.enrolling import (
     machine_form,
 )
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.kept import comes_back
 from bascule.portal.problems import reasons_of
 from bascule.services import fleet, machines
 from bascule.services.act import Act
@@ -98,6 +99,7 @@ async def ask_for_machine(visit: CurrentVisit) -> Response:
 
 
 @router.post(f"{MACHINES}/add")
+@comes_back
 @decides(MACHINE_WRITE)
 async def take_machine(visit: CurrentVisit) -> Response:
     form = machine_form(visit)
@@ -127,6 +129,7 @@ async def ask_for_change(visit: CurrentVisit, group: str, name: str) -> Response
 
 
 @router.post(f"{ONE}/edit")
+@comes_back
 @decides(MACHINE_WRITE)
 async def change_machine(visit: CurrentVisit, group: str, name: str) -> Response:
     wanted = id_in_path(visit, group, name)

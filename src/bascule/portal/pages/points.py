@@ -34,6 +34,7 @@ from bascule.portal.enrolling import (
     make_command,
 )
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.kept import comes_back
 from bascule.portal.problems import reasons_of
 from bascule.portal.weaknesses import weakness_words
 from bascule.services import fleet
@@ -125,6 +126,7 @@ async def choose_machine(visit: CurrentVisit) -> Response:
 
 
 @router.post(ENROL)
+@comes_back
 @decides(ENROLMENT_WRITE)
 async def enrol(visit: CurrentVisit) -> Response:
     """A command for the machine that was chosen, or for a new one: both or neither."""

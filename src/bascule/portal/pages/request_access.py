@@ -1,14 +1,15 @@
 """Request access: several machines at once, each port with its source and its time.
 
-One request a policy, all of them or none. A link names machines, and ports to switch on; it
-can set neither source nor time. Sources that let in more than one network are sent only with
+One request a policy, all of them or none. A form that is sent twice, as by two clicks, makes
+them once (``once``). A link names machines, and ports to switch on; it can set neither source
+nor time. Sources that let in more than one network are sent only with
 a second act, after a warning in words (EDGES C3).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from urllib.parse import urlencode
 
@@ -21,8 +22,10 @@ from bascule.domain.breadth import is_everybody
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import AddressPrefix
 from bascule.errors import BasculeError, Forbidden
-from bascule.portal import request_form
+from bascule.interfaces import Transaction
+from bascule.portal import once, request_form
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.kept import FormUnsent, comes_back
 from bascule.portal.offers import (
     MachineOffer,
     MyAddress,
@@ -35,7 +38,8 @@ from bascule.portal.offers import (
 from bascule.portal.request_form import Complaint, Filled, Key, Wanted
 from bascule.portal.spans import parse_span, words_of
 from bascule.services import requests
-from bascule.services.requests import Initiated
+from bascule.services.act import Act
+from bascule.services.requests import Denial, Initiated
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -71,6 +75,7 @@ async def show_form(visit: CurrentVisit) -> Response:
 
 
 @router.post(PATH)
+@comes_back
 @decides(INITIATE, POLICY_READ)
 async def open_ports(visit: CurrentVisit) -> Response:
     form = visit.form
@@ -84,21 +89,34 @@ async def open_ports(visit: CurrentVisit) -> Response:
         return _show(visit, named, ground, filled, wide=_wide(wanted))
     why = form.text("justification") or None
     try:
-        answers = await visit.perform(
-            lambda tx, act: requests.initiate_all(tx, act, wanted.asked, why, visit.subject)
-        )
+        answers = await visit.perform(lambda tx, act: _initiate(tx, act, visit, wanted, why))
     except BasculeError as error:
         if isinstance(error, Forbidden):
             await record_denial(visit.request, visit.subject, error)
         complaints, status = request_form.whole(error), error.http_status
         return _show(visit, named, ground, filled, complaints, status=status)
-    made = [each.request.id for each in answers if isinstance(each, Initiated)]
+    made = [each for each in answers if isinstance(each, str)]
     if not made:
-        denials = [each for each in answers if not isinstance(each, Initiated)]
+        denials = [each for each in answers if not isinstance(each, str)]
         complaints = request_form.complaints_of(denials, wanted)
         return _show(visit, named, ground, filled, complaints, status=400)
     others = urlencode([("and", each) for each in made[1:]])
     return visit.go(f"/portal/requests/{made[0]}" + (f"?{others}" if others else ""))
+
+
+def _initiate(
+    tx: Transaction, act: Act, visit: Visit, wanted: Wanted, why: str | None
+) -> Sequence[str | Denial]:
+    """The requests' ids, of an earlier sending of the same form too; or every denial."""
+    asked = [
+        replace(each, request_id=once.request_id(visit, place))
+        for place, each in enumerate(wanted.asked)
+    ]
+    ids = [each.request_id for each in asked]
+    if all(tx.request(each) is not None for each in ids):
+        return ids
+    answers = requests.initiate_all(tx, act, asked, why, visit.subject)
+    return [each.request.id if isinstance(each, Initiated) else each for each in answers]
 
 
 async def _ground(visit: Visit, named: Sequence[ResourceId]) -> Ground:
@@ -128,6 +146,8 @@ def _show(
     status: int = 200,
 ) -> Response:
     offers = ground.offers
+    # That a form came back unsent says the page's frame.
+    complaints = [each for each in complaints if each.problem.code != FormUnsent.code]
     return visit.show(
         "request_access.html",
         status,
@@ -144,6 +164,7 @@ def _show(
         minutes_of=_minutes,
         minutes_filled=_minutes_filled,
         words_of=words_of,
+        once=once.new_key(),
     )
 
 

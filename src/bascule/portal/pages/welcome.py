@@ -56,6 +56,7 @@ from bascule.portal.enrolling import (
     make_command,
 )
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.kept import comes_back
 from bascule.portal.problems import reasons_of
 from bascule.portal.weaknesses import weakness_words
 from bascule.portal.words import Words
@@ -198,6 +199,7 @@ async def ask_for_machine(visit: CurrentVisit) -> Response:
 
 
 @router.post(MACHINE_STEP)
+@comes_back
 @decides(MACHINE_WRITE, ENROLMENT_WRITE)
 async def take_machine(visit: CurrentVisit) -> Response:
     """Add the machine and make its agent's command, both or neither."""

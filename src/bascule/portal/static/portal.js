@@ -67,13 +67,13 @@ setInterval(() => all('time[data-form="left"], time[data-form="relative"]').forE
 
 let isFetching = false;
 let isStale = false;
-let isBehind = false; // the server could not be asked; its next beat asks again
+let isBehind = false; // the server could not be asked; whatever the stream says next asks again
 
 // Fetch this page anew and take over the parts marked data-live; what is ticked stays ticked.
 // The header says that nobody asked for it: an unattended window does not keep its session.
 async function refresh() {
   const parts = [...all("[data-live][id]")];
-  if (!parts.length) {
+  if (!parts.length && !isRefused) {
     isStale = false;
     isBehind = false;
     setOffline(!isListening());
@@ -95,7 +95,7 @@ async function refresh() {
     const signal = AbortSignal.timeout(15000); // a server without power answers nothing
     const response = await fetch(asked, { headers: { Accept: "text/html", "Bascule-Refresh": "1" }, cache: "no-store", signal });
     if (response.redirected || response.status === 401) {
-      location.reload();
+      leaveSession();
       return;
     }
     const text = await response.text();
@@ -109,10 +109,15 @@ async function refresh() {
       fallBehind();
       return;
     }
+    const fresh = new DOMParser().parseFromString(text, "text/html");
+    if (proofOf(fresh) !== proofOf(document)) {
+      leaveSession(); // somebody has signed in since: what is shown is of another session
+      return;
+    }
     isBehind = false;
     setOffline(!isListening());
     setClock(text, askedAt);
-    const fresh = new DOMParser().parseFromString(text, "text/html");
+    seen = markOf(text);
     for (const part of parts) {
       const found = fresh.getElementById(part.id);
       if (!found || !part.isConnected) continue;
@@ -129,8 +134,31 @@ async function refresh() {
     fallBehind();
   } finally {
     isFetching = false;
-    if (isStale) setTimeout(refresh, 300);
+    if (isStale) setTimeout(refreshOnNews, 300);
   }
+}
+
+const proofOf = (page) => page.querySelector("input[name=csrf]")?.value;
+
+// A form that is being filled in is not taken away: sent as it is, it comes back after signing in.
+function leaveSession() {
+  if (!isFilling()) location.reload();
+  else for (const note of all("[data-ended]")) note.hidden = false;
+}
+
+let filledAt = ""; // the address of the page where something was last filled in
+
+function isFilling() {
+  return filledAt === location.href || Boolean(pane()?.open && pane().querySelector("form[method=post]"));
+}
+
+document.addEventListener("input", (event) => {
+  if (event.target.form?.method === "post") filledAt = location.href;
+});
+
+function refreshOnNews() {
+  if (isStale && (isBehind || isNews())) refresh();
+  else isStale = false;
 }
 
 function setOffline(isOffline) {
@@ -143,63 +171,33 @@ function fallBehind() {
   setOffline(true);
 }
 
-let source = null;
-let changes = 0; // heard so far
-let heardAt = 0; // when the stream last said anything, or was begun
+// What the stream of hints says (live.js). A mark counts changes: "SERVER'S START.NUMBER". What a
+// page was made after is no news to it, so a page that was just loaded is not fetched again.
+let isOpen = false; // the stream
+let isRefused = false; // the stream: the session has ended, mostly
+let told = ""; // the mark of the last change that was told
+let seen = markOf(document.head.innerHTML); // the mark that this page was made at, or after
 
-const isListening = () => source?.readyState === EventSource.OPEN;
+const isListening = () => isOpen || !document.body.dataset.liveUrl;
 
-function listen() {
-  if (source || !document.body.dataset.liveUrl) return;
-  source = new EventSource(document.body.dataset.liveUrl);
-  heardAt = performance.now();
-  for (const each of ["hello", "change", "beat"]) {
-    source.addEventListener(each, () => {
-      heardAt = performance.now();
-    });
-  }
-  source.addEventListener("beat", () => {
-    if (isBehind) refresh();
-  });
-  source.addEventListener("hello", () => {
-    setOffline(false);
-    refresh(); // what changed between this page's making and now was said to nobody
-  });
-  source.addEventListener("change", () => {
-    changes += 1;
-    document.dispatchEvent(new CustomEvent("bascule:change"));
-    refresh();
-  });
-  source.addEventListener("error", () => {
-    setOffline(true);
-    if (source.readyState === EventSource.CLOSED) {
-      source = null;
-      setTimeout(listen, 2000);
-    }
-  });
+function markOf(html) {
+  return /<meta name="server-now" [^>]*data-changes="([^"]*)"/.exec(html)?.[1] ?? "";
 }
 
-// A server whose host lost its power ends no stream. It says something every 15 seconds: after
-// 40 of silence it is listened to anew. A timer that was held back (a tab in the background, a
-// computer asleep) lets what has come meanwhile be heard before it judges.
-const SILENCE = 40000;
-const PAUSE = 5000;
-let lookedAt = performance.now();
-
-setInterval(() => {
-  const isLate = performance.now() - lookedAt > 2 * PAUSE;
-  lookedAt = performance.now();
-  if (isLate) setTimeout(endSilence, 1000);
-  else endSilence();
-}, PAUSE);
-
-function endSilence() {
-  if (!source || performance.now() - heardAt < SILENCE) return;
-  setOffline(true);
-  source.close();
-  source = null;
-  listen();
+function isNews() {
+  const [start, number] = told.split(".");
+  const [seenStart, seenNumber] = seen.split(".");
+  return !told || start !== seenStart || Number(number) > Number(seenNumber);
 }
+
+document.addEventListener("bascule:stream", ({ detail }) => {
+  isOpen = ["hello", "change", "beat"].includes(detail.kind);
+  isRefused = detail.kind === "refused";
+  told = detail.mark || told;
+  setOffline(!isOpen || isBehind);
+  if (detail.kind === "change") document.dispatchEvent(new CustomEvent("bascule:change"));
+  if (isRefused || (isOpen && (isBehind || isNews()))) refresh();
+});
 
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden && isStale) refresh();
@@ -268,7 +266,6 @@ function closePane() {
 let isPaneWanted = false;
 
 document.addEventListener("htmx:before:request", (event) => {
-  event.detail.ctx.changesBefore = changes;
   event.detail.ctx.askedAt = Date.now();
 });
 
@@ -277,8 +274,10 @@ document.addEventListener("htmx:after:swap", (event) => {
   isPaneWanted = Boolean(ctx?.target && ctx.target.id === "pane-content");
   if (ctx?.askedAt) setClock(ctx.text, ctx.askedAt);
   afterSwap();
+  if (ctx?.target !== document.body) return;
+  seen = markOf(ctx.text);
   // A page on its way while something changed may have been made before that.
-  if (ctx?.target === document.body && ctx.changesBefore !== changes) refresh();
+  if (isOpen && isNews()) refresh();
 });
 
 document.addEventListener("htmx:after:history:update", () => {
@@ -332,4 +331,3 @@ document.addEventListener("input", (event) => {
 document.documentElement.classList.add("scripted");
 showTimes();
 countTicked();
-listen();

@@ -36,6 +36,26 @@ WORDS: Mapping[str, Pair] = {
         "No connection to the server. What is shown may be old; it is asked again by itself.",
         "Pas de connexion au serveur. Ce qui est affiché peut être ancien ; nouvel essai automatique.",
     ),
+    "ended": (
+        (
+            "Your session has ended. Send the form to sign in again: it comes back as you filled it "
+            "in, without passwords, and nothing is done before you send it once more."
+        ),
+        (
+            "Votre session est terminée. Envoyez le formulaire pour vous reconnecter : il revient tel "
+            "que vous l’avez rempli, sans les mots de passe, et rien n’est fait avant un nouvel envoi."
+        ),
+    ),
+    "unsent": (
+        (
+            "Your session had ended, so nothing was done. The form is as you filled it in, without "
+            "passwords: check it and send it again."
+        ),
+        (
+            "Votre session était terminée : rien n’a été fait. Le formulaire est tel que vous l’avez "
+            "rempli, sans les mots de passe : vérifiez-le et envoyez-le de nouveau."
+        ),
+    ),
     "save": ("Save", "Enregistrer"),
     "cancel": ("Cancel", "Annuler"),
     "close": ("Close", "Fermer"),

@@ -266,6 +266,15 @@ WORDS: Mapping[str, Pair] = {
     "machine.connect.open": ("Open for you", "Ouvert pour vous"),
     "machine.connect.opening": ("Opening for you…", "Ouverture en cours…"),
     "machine.connect.not_open": ("Not open for you yet", "Pas encore ouvert pour vous"),
+    "machine.connect.failed": (
+        "Not open: your request failed",
+        "Pas ouvert : votre demande a échoué",
+    ),
+    "machine.connect.failed_at": (
+        "The request for port {port} failed at",
+        "La demande pour le port {port} a échoué à",
+    ),
+    "machine.connect.failed_request": ("The request that failed", "La demande qui a échoué"),
     "machine.connect.from": (
         "You come from {address}, as this server sees you.",
         "Votre adresse, telle que ce serveur la voit : {address}.",

@@ -1,0 +1,143 @@
+"""Many tabs of one browser: they share one stream, and each shows what changes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from playwright.sync_api import Locator, Page, Request, expect
+
+from bascule.client.access import Asked
+from tests.e2e.lab_world import until
+from tests.e2e.portal import scene
+from tests.e2e.portal.portal_world import Visitors, World, sign_in
+
+pytestmark = pytest.mark.root
+
+TABS = 8  # HTTP/1.1 gives a browser six connections to one server
+
+
+class Asking:
+    """The requests that all pages of a context make, by path, until they are forgotten."""
+
+    def __init__(self, page: Page) -> None:
+        self._paths: list[str] = []
+        page.context.on("request", self._note)
+
+    def _note(self, request: Request) -> None:
+        self._paths.append(request.url.partition("?")[0].partition(":8443")[2])
+
+    def count(self, path: str) -> int:
+        return self._paths.count(path)
+
+    def forget(self) -> None:
+        self._paths.clear()
+
+
+def grant_of(page: Page) -> Locator:
+    return page.locator("main tbody tr").filter(has_text="web-1")
+
+
+def open_web_1(world: World) -> None:
+    asked = Asked(22, timedelta(minutes=10), None, world.address("client"))
+    scene.ask(world, world.connection, "web-1", asked)
+
+
+def test_eight_tabs_share_one_stream(visit: Visitors, fresh: World) -> None:
+    """The seventh page would wait for ever if each tab held a connection of its own; when the
+    tab that holds the stream goes, another takes it over.
+    """
+    first = visit("reader")
+    asking = Asking(first)
+    tabs = [first, *(first.context.new_page() for _ in range(TABS - 1))]
+    for tab in tabs:
+        tab.goto("/portal/open")
+        expect(grant_of(tab)).to_have_count(0)
+    assert asking.count("/portal/live") == 1
+    open_web_1(fresh)
+    for tab in tabs:
+        expect(grant_of(tab)).to_have_count(1)
+    assert asking.count("/portal/live") == 1
+    first.close()
+    assert until(lambda: asking.count("/portal/live") == 2 or tabs[1].wait_for_timeout(50), 20)
+    fresh.reset()
+    for tab in tabs[1:]:
+        expect(grant_of(tab)).to_have_count(0)
+    assert asking.count("/portal/live") == 2
+
+
+def test_a_tab_that_holds_the_lock_and_says_nothing_is_replaced(
+    visit: Visitors, fresh: World
+) -> None:
+    """A tab that hangs would leave all the others without hints."""
+    hanging = visit("reader")
+    hanging.goto("/signin/you")
+    hanging.evaluate(
+        "() => { navigator.locks.request('bascule-live', () => new Promise(() => {})).catch(() => {}); }"
+    )
+    asking = Asking(hanging)
+    tab = hanging.context.new_page()
+    tab.clock.install()
+    tab.goto("/portal/open")
+    expect(grant_of(tab)).to_have_count(0)
+    tab.clock.run_for(50_000)
+    assert asking.count("/portal/live") == 0
+    tab.clock.run_for(20_000)
+    open_web_1(fresh)
+    expect(grant_of(tab)).to_have_count(1)
+    assert asking.count("/portal/live") == 1
+
+
+def test_a_browser_without_locks_listens_in_the_tab(visit: Visitors, fresh: World) -> None:
+    page = visit("reader")
+    page.add_init_script("delete window.BroadcastChannel")
+    page.goto("/portal/open")
+    expect(grant_of(page)).to_have_count(0)
+    open_web_1(fresh)
+    expect(grant_of(page)).to_have_count(1)
+
+
+def test_a_page_that_was_just_loaded_is_not_fetched_again(
+    visit: Visitors, furnished: World
+) -> None:
+    """The stream's first word was taken for news: each page came twice."""
+    assert furnished
+    page = visit("owner")
+    asking = Asking(page)
+    for path in ("/portal/open", "/portal/exposure", "/portal/jit"):
+        asking.forget()
+        page.goto(path)
+        assert until(lambda: asking.count("/portal/live") == 1 or page.wait_for_timeout(50), 20)
+        page.wait_for_function("() => isOpen")
+        page.wait_for_timeout(500)
+        assert asking.count(path) == 1, path
+
+
+def test_a_session_that_ends_takes_no_form_away(visit: Visitors, fresh: World) -> None:
+    """Signing out in one tab used to reload all others, and with them what was being filled in."""
+    assert fresh
+    page = visit("")
+    sign_in(page, "owner", fresh.passwords["owner"])
+    page.goto("/portal/jit")
+    page.get_by_label("Select web-1", exact=True).check()
+    page.get_by_role("button", name="Request access").click()
+    pane = page.locator("#pane[open]")
+    pane.get_by_label("Justification").fill("what I was about to say")
+    idle = page.context.new_page()
+    idle.goto("/portal/open")
+    other = page.context.new_page()
+    other.goto("/signin/you")
+    other.get_by_role("button", name="Sign out here", exact=True).click()
+    idle.wait_for_url("**/signin?next=%2Fportal%2Fopen")
+    expect(pane.get_by_text("Your session has ended.")).to_be_visible()
+    pane.get_by_role("button", name="Open ports").click()
+    page.wait_for_url("**/signin?next=%2Fportal%2Fkept")
+    page.locator("#name").fill("owner")
+    page.locator("#password").fill(fresh.passwords["owner"])
+    page.locator("button.primary").click()
+    expect(page.locator("main")).to_contain_text("nothing was done")
+    expect(page.get_by_label("Justification")).to_have_value("what I was about to say")
+    assert fresh.live_grants() == []
+    page.get_by_role("button", name="Open ports").click()
+    page.wait_for_url("**/portal/requests/*")
+    assert len(fresh.live_grants()) == 1
