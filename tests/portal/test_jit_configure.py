@@ -109,7 +109,7 @@ def test_every_setting_is_kept_and_shown_again(house: House) -> None:
     assert 'value="198.51.100.0/24, 2001:db8::/64, 203.0.113.9"' in page
     assert 'value="PT15M" selected' in page
     assert 'name="row.0.why" value="1" checked' in page
-    assert "No port begins to be shut or opens" in text_of(page)
+    assert "Nothing: no port, no rule and no live access." in text_of(page)
 
 
 def test_several_machines_at_once_are_all_or_none(house: House) -> None:
@@ -355,3 +355,54 @@ def test_the_pane_speaks_french(house: House) -> None:
     for key in ("configuration", "longest", "sources", "from.any", "add_port", "shuts"):
         assert all_words()[f"jit.{key}"][1] in text, key
     assert "3 heures" in text
+
+
+# -- what changes although no port begins to be shut ------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"longest": "PT1H"}, "Max request time: 3 h → 1 h"),
+        (
+            {"from": "list", "sources": "198.51.100.0/24"},
+            "Allowed source IPs: Per request → 198.51.100.0/24",
+        ),
+        ({"why": "1"}, "A justification is required"),
+    ],
+)
+def test_what_may_be_asked_otherwise_is_shown_before_and_said_after(
+    house: House, changed: dict[str, str], told: str
+) -> None:
+    """It said that nothing changes, and then that ports close."""
+    enrolled(house, "web-1")
+    olga = owner(house)
+    olga.send(PATH, form(house, ["web-1"], [""], row(0, 22)))
+    (tag,) = _TAG.findall(olga.page(address(house, "web-1")))
+    fields = form(house, ["web-1"], [tag], row(0, 22, **changed))
+    shown = text_of(olga.send(f"{PATH}/preview", fields).text)
+    assert f"22/TCP on web-1: {told}" in shown
+    assert "Nothing" not in shown
+    answer = olga.send(PATH, fields)
+    assert answer.headers["location"] == "/portal/jit?notice=jit_page_changed"
+    assert "No port is shut or opened by it" in text_of(olga.page(answer.headers["location"]))
+    (tag,) = _TAG.findall(olga.page(address(house, "web-1")))
+    back = form(house, ["web-1"], [tag], row(0, 22))
+    assert (
+        "→" in olga.send(f"{PATH}/preview", back).text
+        or "no longer required" in olga.send(f"{PATH}/preview", back).text
+    )
+
+
+def test_a_port_that_is_shut_already_and_may_be_asked_for_again_is_shown(house: House) -> None:
+    """It has left its policy and is kept shut until it is released."""
+    enrolled(house, "web-1")
+    olga = owner(house)
+    olga.send(PATH, form(house, ["web-1"], [""], row(0, 22), row(1, 80)))
+    (tag,) = _TAG.findall(olga.page(address(house, "web-1")))
+    olga.send(PATH, form(house, ["web-1"], [tag], row(0, 22)))
+    (tag,) = _TAG.findall(olga.page(address(house, "web-1")))
+    again = form(house, ["web-1"], [tag], row(0, 22), row(1, 80))
+    assert "80/TCP on web-1: may be asked for" in text_of(olga.send(f"{PATH}/preview", again).text)
+    answer = olga.send(PATH, again)
+    assert answer.headers["location"] == "/portal/jit?notice=jit_page_changed"

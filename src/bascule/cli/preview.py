@@ -10,8 +10,10 @@ import click
 
 from bascule.cli.find import port_words
 from bascule.cli.printing import emit_json, say
+from bascule.cli.spans import show_span
 from bascule.client.machines import Machine
-from bascule.client.policies import GrantChange, PortChange, Preview
+from bascule.client.policies import GrantChange, PortChange, Preview, RuleChange
+from bascule.domain.times import parse_duration
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,7 +30,7 @@ def tell_preview(preview: Preview, output: str = "table") -> None:
         emit_json(asdict(preview))
         return
     lines = list(_lines(preview))
-    for line in lines or ["Nothing would change: no port, no live access."]:
+    for line in lines or ["Nothing would change: no port, no rule, no live access."]:
         say(line)
 
 
@@ -41,6 +43,8 @@ def _lines(preview: Preview) -> Iterable[str]:
     ):
         for port in ports:
             yield f"port {_port(port)} {words}"
+    for rule in preview.rules:
+        yield f"port {port_words(rule.number, rule.protocol)} {_rule(rule)}"
     for grant in preview.ends:
         yield f"{_access(grant)} would end at once"
     for grant in preview.shortens:
@@ -57,6 +61,19 @@ def removal_words(machine: Machine, preview: Preview) -> str:
         whose = dict.fromkeys(grant.requestor or "somebody" for grant in preview.ends)
         words.append(f"Live access ends at once: {', '.join(whose)}.")
     return " ".join(words)
+
+
+def _rule(rule: RuleChange) -> str:
+    if rule.is_new:
+        return "could be requested"
+    told = []
+    if rule.longest:
+        told.append(f"for at most {show_span(parse_duration(rule.longest))}")
+    if rule.sources:
+        told.append(f"from {', '.join(rule.sources)}")
+    if rule.justified is not None:
+        told.append("with a reason only" if rule.justified else "without a reason")
+    return f"could be requested {', '.join(told)}"
 
 
 def _port(port: PortChange) -> str:

@@ -87,6 +87,18 @@ class GrantChange:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleChange:
+    """What may be asked of a port from now on; empty where it is as before."""
+
+    number: int
+    protocol: str
+    is_new: bool  # no request could ask for it by this policy
+    longest: str  # ISO 8601
+    sources: tuple[str, ...]
+    justified: bool | None  # must a reason be given now?
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
     """What a change of one machine's rules would do; nothing was changed."""
 
@@ -96,6 +108,7 @@ class Preview:
     opens: tuple[PortChange, ...]
     ends: tuple[GrantChange, ...]
     shortens: tuple[GrantChange, ...]
+    rules: tuple[RuleChange, ...] = ()
 
 
 def preview_machine_rules(
@@ -127,6 +140,21 @@ def _read_preview(data: Data) -> Preview:
         opens=_read_changes(data, "opens"),
         ends=_read_touched(data, "endsGrants"),
         shortens=_read_touched(data, "shortensGrants"),
+        rules=_read_rule_changes(data) if "changesRules" in data else (),
+    )
+
+
+def _read_rule_changes(data: Data) -> tuple[RuleChange, ...]:
+    return tuple(
+        RuleChange(
+            number(each, "number"),
+            text(each, "protocol"),
+            each.get("isNew") is True,
+            text(each, "maxRequestAccessDuration", ""),
+            tuple(str(source) for source in each.get("sources", ())),
+            each.get("justificationRequired"),
+        )
+        for each in objects(data, "changesRules")
     )
 
 

@@ -22,6 +22,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bascule import __version__
 from bascule.domain.times import format_duration, format_utc
+from bascule.portal.spans import words_of
 
 if TYPE_CHECKING:
     from bascule.portal.guard import Visit
@@ -144,6 +145,7 @@ def environment() -> Environment:
         extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
     )
     made.filters |= {"at": at, "left": left, "utc": format_utc, "iso_duration": format_duration}
+    made.filters["span_words"] = words_of
     made.globals |= {"icon": icon}
     return made
 

@@ -7,26 +7,32 @@ woken, nothing is kept, and an answer of a moment ago binds nobody: the act deci
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from bascule.domain.access import Subject
 from bascule.domain.events import (
     Fact,
     GrantEnded,
     GrantShortened,
+    PolicyChanged,
+    PolicyCreated,
     PortClosed,
     PortLeftPolicies,
     PortReleased,
 )
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
-from bascule.domain.times import parse_instant
+from bascule.domain.times import parse_duration, parse_instant
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act, Services, actor_of
 from bascule.services.asking import sight_of
 from bascule.services.rights import rights_of
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,18 @@ class GrantChange:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleChange:
+    """What may be asked of a port from now on, where it differs from before: None is as it was."""
+
+    machine_id: ResourceId
+    port: str  # as in 22/TCP, or 22/* for both
+    longest: tuple[timedelta, timedelta] | None = None
+    sources: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    justified: bool | None = None  # must a reason be given now?
+    is_new: bool = False  # it may be asked for, and could not be by this policy
+
+
+@dataclass(frozen=True, slots=True)
 class Preview:
     """Each list in the order in which it would happen."""
 
@@ -55,6 +73,7 @@ class Preview:
     opens: tuple[PortChange, ...] = ()  # let go
     ends: tuple[GrantChange, ...] = ()
     shortens: tuple[GrantChange, ...] = ()
+    rules: tuple[RuleChange, ...] = ()  # new ones are left out where their port begins to be shut
 
     @property
     def changes_nothing(self) -> bool:
@@ -114,6 +133,58 @@ def _preview(reader: Reader, facts: list[Fact], subject: Subject, now: datetime)
         shortens=tuple(
             _shortened(each, grants) for each in facts if isinstance(each, GrantShortened)
         ),
+        rules=tuple(
+            each
+            for each in _rules(facts)
+            if sight.sees(each.machine_id) and not (each.is_new and _is_among(each, shuts))
+        ),
+    )
+
+
+def _rules(facts: Iterable[Fact]) -> Iterator[RuleChange]:
+    """What differs between the rules that policies had and those that they have now."""
+    for fact in facts:
+        if not isinstance(fact, (PolicyChanged, PolicyCreated)):
+            continue
+        had = _by_port(fact.previous_rules) if isinstance(fact, PolicyChanged) else {}
+        for (machine, port), rule in _by_port(fact.rules).items():
+            machine_id, before = ResourceId.parse_machine(machine), had.get((machine, port))
+            if before is None:
+                yield RuleChange(machine_id, port, is_new=True)
+                continue
+            change = RuleChange(
+                machine_id,
+                port,
+                _pair(
+                    *(parse_duration(each["maxRequestAccessDuration"]) for each in (before, rule))
+                ),
+                _pair(*(tuple(each["sources"]) for each in (before, rule))),
+                None
+                if before["justificationRequired"] == rule["justificationRequired"]
+                else rule["justificationRequired"],
+            )
+            if change != RuleChange(machine_id, port):
+                yield change
+
+
+def _by_port(rules: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """The rules as ``services.policies.describe`` writes them, by machine and port."""
+    return {
+        (machine["id"], f"{rule['number']}/{rule['protocol']}"): rule
+        for machine in json.loads(rules)
+        for rule in machine["ports"]
+    }
+
+
+def _pair(before: T, now: T) -> tuple[T, T] | None:
+    return None if before == now else (before, now)
+
+
+def _is_among(rule: RuleChange, shuts: Iterable[PortChange]) -> bool:
+    number = rule.port.partition("/")[0]
+    return any(
+        each.machine_id == rule.machine_id and each.port.partition("/")[0] == number
+        for each in shuts
     )
 
 

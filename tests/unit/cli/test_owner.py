@@ -354,11 +354,19 @@ class TestPolicy:
             "opens": [{**port, "protocol": "UDP"}],
             "endsGrants": [grant, {"machineId": "x"}],
             "shortensGrants": [{**grant, "endTimeUtc": "2030-01-01T12:05:00Z"}],
+            "changesRules": [
+                {**port, "maxRequestAccessDuration": "PT1H", "justificationRequired": True},
+                {**port, "sources": ["198.51.100.0/24"], "justificationRequired": False},
+                {**port, "number": 81, "isNew": True},
+            ],
         }
         told = [
             "port 80/tcp would be shut",
             "port 22/tcp would stay shut, in no policy",
             "port 22/udp would open: Bascule lets everybody through",
+            "port 22/tcp could be requested for at most 1h, with a reason only",
+            "port 22/tcp could be requested from 198.51.100.0/24, without a reason",
+            "port 81/tcp could be requested",
             "the live access of ada[2J to port 22 would end at once",
             "the live access of somebody would end at once",
             "the live access of ada[2J to port 22 would end earlier, at 2030-01-01T12:05:00Z",

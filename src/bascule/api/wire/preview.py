@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from bascule.domain.times import format_utc
-from bascule.services.rehearsal import GrantChange, PortChange, Preview
+from bascule.domain.times import format_duration, format_utc
+from bascule.services.rehearsal import GrantChange, PortChange, Preview, RuleChange
 
 
 def preview_json(preview: Preview) -> dict[str, Any]:
     """Ports that begin to be shut, whose sessions end otherwise, that leave all policies (and
-    stay shut), that open; live grants that end or end earlier.
+    stay shut), that open; live grants that end or end earlier; what may be asked from now on.
     """
     return {
         "shuts": _ports(preview.shuts),
@@ -20,7 +20,28 @@ def preview_json(preview: Preview) -> dict[str, Any]:
         "opens": _ports(preview.opens),
         "endsGrants": [_grant(each) for each in preview.ends],
         "shortensGrants": [_grant(each) for each in preview.shortens],
+        "changesRules": [_rule(each) for each in preview.rules],
     }
+
+
+def _rule(change: RuleChange) -> dict[str, Any]:
+    """Only what differs; ``previous...`` is what it was."""
+    told: dict[str, Any] = {
+        "machineId": str(change.machine_id),
+        "number": int(change.port.partition("/")[0]),
+        "protocol": change.port.partition("/")[2],
+    }
+    if change.is_new:
+        told["isNew"] = True
+    if change.longest is not None:
+        before, now = map(format_duration, change.longest)
+        told |= {"previousMaxRequestAccessDuration": before, "maxRequestAccessDuration": now}
+    if change.sources is not None:
+        had, has = map(list, change.sources)
+        told |= {"previousSources": had, "sources": has}
+    if change.justified is not None:
+        told["justificationRequired"] = change.justified
+    return told
 
 
 def _ports(changes: Iterable[PortChange]) -> list[dict[str, Any]]:

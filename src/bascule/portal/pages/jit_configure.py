@@ -122,7 +122,7 @@ async def save(visit: CurrentVisit) -> Response:
     if any(row.errors for row in rows):
         return await _show(visit, Pane(meant, rows, why_not=why_not), 400)
     try:
-        await visit.perform(lambda tx, act: _put_as_shown(tx, act, visit, meant, rules))
+        notice = await visit.perform(lambda tx, act: _put_as_shown(tx, act, visit, meant, rules))
     except Forbidden:
         raise
     except _NotAsShown as error:
@@ -138,7 +138,7 @@ async def save(visit: CurrentVisit) -> Response:
         rows, others = with_problems(rows, reasons_of(error))
         advice = error.advice if others else ""
         return await _show(visit, Pane(meant, rows, others, advice), error.http_status)
-    return visit.go("/portal/jit", "jit_page_saved")
+    return visit.go("/portal/jit", notice)
 
 
 @router.post(f"{PATH}/preview")
@@ -216,11 +216,25 @@ def _put(
 
 def _put_as_shown(
     tx: Transaction, act: Act, visit: Visit, meant: Meant, rules: tuple[PortRule, ...]
-) -> None:
+) -> str:
+    """The notice that says what saving it did."""
+    before = _closed(tx, meant)
     _put(tx, act, visit, meant, rules)
     done = preview_of(tx, act, visit.subject)
     if digest(done) != visit.form.text("seen") and (done.ends or done.shortens):
         raise _NotAsShown("What saving this ends has changed since it was shown.")
+    if _closed(tx, meant) - before:
+        return "jit_page_saved"
+    return "saved" if done.opens or done.ends or done.shortens else "jit_page_changed"
+
+
+def _closed(reader: Reader, meant: Meant) -> frozenset[tuple[str, str]]:
+    """Which ports of which machine are to be shut."""
+    return frozenset(
+        (machine.uid, str(each.port))
+        for machine in meant.machines
+        for each in reader.closed_ports(machine.uid)
+    )
 
 
 async def _rehearse(visit: Visit, meant: Meant, rules: tuple[PortRule, ...]) -> Preview:

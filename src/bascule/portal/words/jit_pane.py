@@ -58,8 +58,15 @@ WORDS: Mapping[str, Pair] = {
         "Corrigez le formulaire pour voir ce qu’il changerait.",
     ),
     "jit.changes_nothing": (
-        "No port begins to be shut or opens, and no live access is touched.",
-        "Aucun port ne se ferme ni ne s’ouvre, et aucun accès en cours n’est touché.",
+        "Nothing: no port, no rule and no live access.",
+        "Rien : aucun port, aucune règle, aucun accès en cours.",
+    ),
+    "jit.rules": ("May be asked for otherwise from now on", "Pourront être demandés autrement"),
+    "jit.rule_new": ("may be asked for", "pourra être demandé"),
+    "jit.rule_justified": ("A justification is required", "Une justification devient obligatoire"),
+    "jit.rule_not_justified": (
+        "A justification is no longer required",
+        "Une justification n’est plus obligatoire",
     ),
     "jit.shuts": ("Begin to be shut", "Seront fermés"),
     "jit.alters": (
@@ -100,6 +107,10 @@ WORDS: Mapping[str, Pair] = {
     "notice.jit_page_saved": (
         "Saved. The ports are shut as soon as the agents have applied it.",
         "Enregistré. Les ports seront fermés dès que les agents l’auront appliqué.",
+    ),
+    "notice.jit_page_changed": (
+        "Saved. No port is shut or opened by it: it counts for requests from now on.",
+        "Enregistré. Aucun port n’est fermé ni ouvert : cela vaut pour les demandes à venir.",
     ),
     "notice.jit_page_removed": (
         "Removed from just-in-time access.",
