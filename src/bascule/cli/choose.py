@@ -24,6 +24,7 @@ class Choice:
     policy_id: ResourceId
     ports: tuple[int, ...]
     longest: timedelta | None  # the least of the ports' maxima; None: it offers none of them
+    needs_reason: bool = False  # one of the ports is opened for a reason alone
 
     @property
     def default_span(self) -> timedelta:
@@ -36,7 +37,10 @@ def choose(rules: MachineRules, ports: Sequence[int], policy_name: str = "") -> 
     candidates = _named(rules, policy_name)
     wanted = tuple(dict.fromkeys(ports)) or (_only_port(name, candidates),)
     best = max(candidates, key=lambda policy: _merit(policy, wanted))
-    return Choice(best.policy_id, wanted, _longest(best, wanted))
+    needs_reason = any(
+        rule.justification_required for number in wanted for rule in best.rules_for(number)
+    )
+    return Choice(best.policy_id, wanted, _longest(best, wanted), needs_reason)
 
 
 def _named(rules: MachineRules, policy_name: str) -> list[PolicyRules]:

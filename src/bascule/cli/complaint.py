@@ -7,6 +7,8 @@ import click
 from bascule.cli.clean import clean
 from bascule.errors import BasculeError, Problem, RequestDenied
 
+SAY_WHY = 'Say why: --why "TEXT", or BASCULE_WHY="TEXT" in the environment.'
+
 
 def complain(error: BasculeError) -> None:
     """Say it on stderr."""
@@ -39,5 +41,5 @@ def _words(problem: Problem, *, with_target: bool) -> str:
 def _advice_for(problems: list[Problem]) -> str:
     """What the server cannot know: how this tool spells the remedy."""
     if any(each.code == "JustificationRequired" for each in problems):
-        return 'Say why: --why "TEXT".'
+        return SAY_WHY
     return ""

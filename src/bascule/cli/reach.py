@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bascule.cli.choose import choose
 from bascule.cli.here import is_here
+from bascule.cli.reason import reason_for
 from bascule.cli.show import SSH_PORT, reachable_address, unopened
 from bascule.cli.waiting import OPEN_SECONDS, Working, may_still_open, wait_until_open
 from bascule.client.access import (
@@ -121,7 +122,8 @@ def _ask(
 ) -> GrantedPort:
     choice = choose(rules, [number], wish.policy_name)
     asked = Asked(number, wish.span or choice.default_span, None, None)
-    request_id = initiate(connection, choice.policy_id, machine.id, [asked], wish.why)
+    why = reason_for(choice, machine.name, wish.why)
+    request_id = initiate(connection, choice.policy_id, machine.id, [asked], why)
     words = f"waiting until {machine.name} has port {number} open"
     with may_still_open(request_id), Working(words):
         answer = wait_until_open(connection, request_id)

@@ -12,6 +12,7 @@ from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, short_id
 from bascule.cli.parameters import MACHINE, MY_ADDRESS, PORT_NUMBER, SPAN, SourceType
 from bascule.cli.printing import emit_json, note, output_option, say
+from bascule.cli.reason import reason_for
 from bascule.cli.show import opened_lines, request_json, unopened
 from bascule.cli.spans import parse_until
 from bascule.cli.waiting import OPEN_SECONDS, Working, may_still_open, wait_until_open
@@ -64,7 +65,13 @@ Examples:
     metavar="me|ADDRESS|CIDR",
     help="From where.",
 )
-@click.option("--why", default="", metavar="TEXT", help="The reason; stands in the record.")
+@click.option(
+    "--why",
+    default="",
+    metavar="TEXT",
+    help="The reason; stands in the record. Default: BASCULE_WHY, else you are asked where a "
+    "policy requires one.",
+)
 @click.option(
     "--policy",
     "policy_name",
@@ -98,6 +105,7 @@ def request(
             span = choice.default_span
         from_where = None if source == MY_ADDRESS else source
         asked = [Asked(number, span, ends_at, from_where) for number in choice.ports]
+        why = reason_for(choice, found.name, why)
         request_id = initiate(connection, choice.policy_id, found.id, asked, why)
         with may_still_open(request_id):
             answer = (get_request if no_wait else _wait)(connection, request_id)

@@ -27,7 +27,8 @@ from bascule.errors import ConfigurationError
 Options of its own (all others are ssh's):
   --for DURATION   how long to ask for, when it has to ask: 30m, 2h; default
                    1h, or the policy's maximum if that is shorter
-  --why TEXT       the reason; stands in the record
+  --why TEXT       the reason; stands in the record; default BASCULE_WHY,
+                   else you are asked where a policy requires one
   --policy NAME    which policy to ask
   -p PORT          which port; default 22, or the only one on offer
   --help           this text

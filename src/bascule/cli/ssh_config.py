@@ -36,7 +36,9 @@ _HEAD = """\
 # and this line at the top of ~/.ssh/config:
 #   Include bascule.conf
 # From then on 'ssh web-1' asks for access when it is needed, waits until the port is open,
-# and connects. Make it anew when a machine is added or moves to another address.
+# and connects. Where a policy requires a reason it asks you for it; without a terminal
+# BASCULE_WHY="TEXT" gives it: BASCULE_WHY="ticket 4711" scp file web-1:
+# Make it anew when a machine is added or moves to another address.
 """
 
 

@@ -119,8 +119,10 @@ def cli(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("TZ", "UTC")
-    for name in ("BASCULE_CONFIG", "BASCULE_CLIENT_SECRET", "BASCULE_DEBUG", "SSH_CONNECTION"):
+    mine = ("BASCULE_CONFIG", "BASCULE_CLIENT_SECRET", "BASCULE_DEBUG", "BASCULE_WHY")
+    for name in (*mine, "SSH_CONNECTION"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("bascule.cli.reason.TERMINAL", str(tmp_path / "no terminal"))
     for module in ("reach", "lockout"):
         monkeypatch.setattr(f"bascule.cli.{module}.is_here", lambda _: False)
     monkeypatch.setattr("bascule.cli.lockout.machine_uid_here", lambda: "")
