@@ -11,9 +11,11 @@ import pytest
 
 from bascule.domain import events as facts
 from bascule.domain.chain import ChainHead, Link, link_after
+from bascule.domain.delivery import Form, Sink, parse_target
 from bascule.domain.events import SYSTEM, Actor, CallerDenied, Event, Fact
 from bascule.domain.grant import Grant
-from bascule.services.ocsf import ocsf_event
+from bascule.services import ocsf
+from bascule.services.ocsf import Severity, ocsf_event, severity_of
 from bascule.testing.store_contract.samples import FACTS, a_fact, a_grant
 from tests.ocsf_schema import SCHEMAS
 from tests.samples import NOW
@@ -93,11 +95,47 @@ def test_time_is_in_milliseconds() -> None:
     assert event["time"] == int(NOW.timestamp() * 1000)
 
 
+@pytest.mark.parametrize("kind", FACTS, ids=lambda each: each.__name__)
+def test_no_kind_lacks_an_entry(kind: type[Fact]) -> None:
+    """Seventeen lacked one, and no sink with a level ever heard of a stolen token."""
+    assert kind is CallerDenied or kind.__name__ in ocsf._KINDS
+
+
+def severity(fact: Fact) -> Severity:
+    return severity_of(sealed(fact).record)
+
+
+@pytest.mark.parametrize(
+    ("kind", "least"),
+    [
+        (facts.TokenFamilyRevoked, Severity.CRITICAL),  # its sample is a theft
+        (facts.PricingChanged, Severity.HIGH),
+        (facts.ProviderAdded, Severity.HIGH),
+        (facts.ProviderChanged, Severity.HIGH),
+        (facts.SigningKeyRotated, Severity.HIGH),
+        (facts.ClockLeapt, Severity.HIGH),
+        (facts.IdentityLinked, Severity.MEDIUM),
+        (facts.DeviceCodeRefused, Severity.MEDIUM),
+        (facts.ExternalSignInRefused, Severity.LOW),
+        (facts.SessionEnded, Severity.LOW),
+    ],
+)
+def test_what_matters_reaches_a_sink_with_a_level(kind: type[Fact], least: Severity) -> None:
+    sink = Sink("s", "s", parse_target("file:s"), Form.OCSF, NOW, level=int(least))
+    assert sink.wants(kind.__name__, int(severity(a_fact(kind))))
+
+
+def test_a_revocation_that_is_no_theft_is_not_as_grave() -> None:
+    plain = facts.TokenFamilyRevoked("u", "anna", "c", "signed out", is_theft=False)
+    assert severity(plain) is Severity.LOW
+
+
 def test_a_kind_that_is_not_listed_is_not_left_out() -> None:
     @dataclasses.dataclass(frozen=True, slots=True)
     class UserRefused(Fact):
         user: str
 
     event = mapped(UserRefused("x"))
+    assert severity(UserRefused("x")) is Severity.HIGH, "no level keeps it from a sink"
     assert (event["class_uid"], event["activity_id"]) == (3004, 99)
     assert (event["activity_name"], event["status"]) == ("UserRefused", "Failure")

@@ -4,8 +4,9 @@ Source: OCSF 1.5.0, classes User Access Management (3005), Entity Management (30
 Activity (6003); ``type_uid = class_uid * 100 + activity_id``; time in milliseconds.
 A grant that opened assigns a privilege to its requestor, one that ended revokes it; calls
 that asked or were refused are API activity; everything else manages an entity. What has no
-place in a class is under ``unmapped``, so that nothing is lost. An event of a kind that is
-not listed is told as another activity on its resource.
+place in a class is under ``unmapped``, so that nothing is lost. Every kind has its entry,
+which a test holds; a kind of a newer program is told as another activity on its resource,
+as grave as HIGH, so that no sink with a level is kept from hearing of it.
 
 Pure: a sealed event and the grants that it may speak of in, plain values out.
 """
@@ -22,6 +23,7 @@ from bascule import __version__
 from bascule.domain.chain import Link
 from bascule.domain.grant import Grant
 from bascule.domain.times import parse_instant
+from bascule.services.messages import GAP, TEST
 
 VERSION = "1.5.0"
 OTHER = 99
@@ -81,6 +83,8 @@ _KINDS: Mapping[str, _Kind] = {
     "FactorRemoved": _Kind(Class.ENTITY, 3, Severity.MEDIUM),
     "RecoveryCodesMade": _Kind(Class.ENTITY, 3, Severity.LOW),
     "RecoveryCodeUsed": _Kind(Class.ENTITY, 3, Severity.MEDIUM),
+    "ResourceGroupCreated": _Kind(Class.ENTITY, 1),
+    "ResourceGroupDeleted": _Kind(Class.ENTITY, 4),
     "MachineAdded": _Kind(Class.ENTITY, 1),
     "MachineChanged": _Kind(Class.ENTITY, 3),
     "MachineDeleted": _Kind(Class.ENTITY, 4),
@@ -113,6 +117,25 @@ _KINDS: Mapping[str, _Kind] = {
     "PortClosed": _Kind(Class.ENTITY, 3),
     "PortReleased": _Kind(Class.ENTITY, 3, Severity.LOW),
     "PortLeftPolicies": _Kind(Class.ENTITY, 3),
+    "PricingChanged": _Kind(
+        Class.ENTITY, 3, Severity.HIGH
+    ),  # off ends all access, on opens to requests
+    "ProviderAdded": _Kind(Class.ENTITY, 1, Severity.HIGH),
+    "ProviderChanged": _Kind(Class.ENTITY, 3, Severity.HIGH),
+    "ProviderRemoved": _Kind(Class.ENTITY, 4, Severity.MEDIUM),
+    "IdentityLinked": _Kind(Class.ENTITY, 1, Severity.MEDIUM),
+    "IdentityUnlinked": _Kind(Class.ENTITY, 4, Severity.LOW),
+    "IdentityInvited": _Kind(Class.ENTITY, 1, Severity.MEDIUM),
+    "IdentityInvitationWithdrawn": _Kind(Class.ENTITY, 4, Severity.LOW),
+    "ProviderGroupsChanged": _Kind(Class.ENTITY, 3, Severity.LOW),
+    "ExternalSignInRefused": _Kind(Class.ENTITY, OTHER, Severity.LOW, is_failure=True),
+    "SignedIn": _Kind(Class.ENTITY, OTHER),
+    "TokenFamilyRevoked": _Kind(Class.ENTITY, 4, Severity.LOW),
+    "SessionEnded": _Kind(Class.ENTITY, 4, Severity.LOW),
+    "SignedOutEverywhere": _Kind(Class.ENTITY, 4, Severity.LOW),
+    "DeviceCodeApproved": _Kind(Class.ENTITY, OTHER, Severity.LOW),
+    "DeviceCodeRefused": _Kind(Class.ENTITY, OTHER, Severity.MEDIUM),
+    "SigningKeyRotated": _Kind(Class.ENTITY, 3, Severity.HIGH),
     "DenialsCounted": _Kind(Class.ENTITY, OTHER, Severity.MEDIUM, is_failure=True),
     "AccessRequested": _Kind(Class.API, 1),
     "AccessDenied": _Kind(Class.API, 1, Severity.LOW, is_failure=True),
@@ -146,7 +169,12 @@ _KINDS: Mapping[str, _Kind] = {
     "SinkDisabled": _Kind(Class.ENTITY, OTHER, Severity.HIGH, is_failure=True),
     "SinkParked": _Kind(Class.ENTITY, OTHER, Severity.HIGH, is_failure=True),
     "SinkSkipped": _Kind(Class.ENTITY, OTHER, Severity.HIGH),
+    GAP: _Kind(Class.ENTITY, OTHER, Severity.HIGH),
+    TEST: _Kind(Class.ENTITY, OTHER),
 }
+
+
+_THEFT = _Kind(Class.ENTITY, 4, Severity.CRITICAL)  # a token or code came a second time
 
 
 def ocsf_event(link: Link, grants: Mapping[str, Grant]) -> dict[str, Any]:
@@ -179,7 +207,7 @@ def ocsf_event(link: Link, grants: Mapping[str, Grant]) -> dict[str, Any]:
 
 
 def severity_of(record: Mapping[str, Any]) -> Severity:
-    """How much an event matters; what is not listed is informational, or a failure."""
+    """How much an event matters."""
     return _kind_of(record["kind"], record["data"]).severity
 
 
@@ -196,9 +224,10 @@ def _kind_of(name: str, data: Mapping[str, Any]) -> _Kind:
     if name == "CallerDenied":
         activity = _METHODS.get(data.get("method", ""), OTHER)
         return _Kind(Class.API, activity, Severity.MEDIUM, is_failure=True)
+    if name == "TokenFamilyRevoked" and data.get("is_theft"):
+        return _THEFT
     is_failure = name.endswith(("Denied", "Refused", "Failed"))
-    severity = Severity.MEDIUM if is_failure else Severity.INFORMATIONAL
-    return _KINDS.get(name) or _Kind(Class.ENTITY, OTHER, severity, is_failure)
+    return _KINDS.get(name) or _Kind(Class.ENTITY, OTHER, Severity.HIGH, is_failure)
 
 
 def _of_class(
