@@ -7,6 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -429,6 +430,56 @@ def test_a_collector_that_does_not_read_holds_the_place(monkeypatch: pytest.Monk
         sink = a_sink(f"syslog+tcp://{NAME}:{deaf.getsockname()[1]}")
         (said,) = send(carriers(), sink, Parcel((SYSLOG + b"x" * 20_000_000,)))
     assert said == Outcome(Answer.LATER, "not taken within 1 seconds")
+
+
+def test_a_sink_that_was_moved_is_sent_to_its_new_place() -> None:
+    """The line to the old one is open, and must not be kept."""
+    with collector() as old, collector() as new:
+        way = carriers()
+
+        async def go() -> list[Outcome]:
+            try:
+                return [
+                    await way.carry(a_sink(f"syslog+tcp://{NAME}:{each.port}"), messages(text))
+                    for each, text in ((old, "one"), (new, "two"), (old, "three"))
+                ]
+            finally:
+                await way.close()
+
+        assert [each.answer for each in asyncio.run(go())] == [Answer.TAKEN] * 3
+        assert heard(old, 2) == [b"one", b"three"]
+        assert heard(new, 1) == [b"two"]
+
+
+@pytest.mark.parametrize("scheme", ["syslog+tls", "https"])
+def test_a_sink_with_another_ca_trusts_the_old_line_no_more(
+    certificate: Certificate, tmp_path: Path, scheme: str
+) -> None:
+    """Whoever distrusts a CA must not be sent on over what it had certified."""
+    other = make_certificate(tmp_path, "other.example")
+    opened = collector(certificate) if scheme == "syslog+tls" else hook(certificate)
+    parcel = messages("x") if scheme == "syslog+tls" else a_parcel()
+    with opened as server:
+        way = carriers()
+
+        async def go() -> list[Outcome]:
+            sink = a_sink(f"{scheme}://{NAME}:{server.port}/".rstrip("/"), certificate.pem)
+            try:
+                return [
+                    await way.carry(each, parcel)
+                    for each in (sink, sink, replace(sink, ca_certificates=other.pem), sink)
+                ]
+            finally:
+                await way.close()
+
+        said = asyncio.run(go())
+    assert [each.answer for each in said] == [
+        Answer.TAKEN,
+        Answer.TAKEN,
+        Answer.LATER,
+        Answer.TAKEN,
+    ]
+    assert "certificate is not trusted" in said[2].said
 
 
 def test_a_collector_that_is_away_or_false(
