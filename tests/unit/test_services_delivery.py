@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 from bascule.domain.chain import Link
-from bascule.domain.delivery import Answer, Outcome, Progress, Sink, SinkState, parse_target
+from bascule.domain.delivery import (
+    REFUSALS,
+    Answer,
+    Outcome,
+    Progress,
+    Sink,
+    SinkState,
+    parse_target,
+)
 from bascule.domain.events import CallerDenied, PortClosed, RecordBroken, SinkSkipped
 from bascule.errors import Conflict, InvalidInput, NotFound, Unavailable
 from bascule.interfaces.delivery import Parcel
@@ -230,6 +238,25 @@ def test_gone_disables_and_is_on_record(world: World) -> None:
     assert len(receiver.calls) == 1
     world.do(lambda tx, act: sinks.resume_sink(tx, act, "hook"))
     assert progress(world).state is SinkState.ACTIVE
+
+
+@pytest.mark.parametrize("behind", [0, 1, 8])
+def test_the_last_event_of_a_batch_parks_like_any_other(world: World, behind: int) -> None:
+    """It is tried alone too, not with the one before it for ever."""
+    add(world, batch=4)
+    take_all = Receiver()
+    run(world, take_all, lambda: progress(world).position == head(world))
+    bad = record(world, 4 + behind)[3]
+
+    def answer(positions: list[int]) -> Outcome:
+        return Outcome(Answer.REFUSED, "HTTP 400") if bad in positions else Outcome(Answer.TAKEN)
+
+    receiver = Receiver(answer)
+    run(world, receiver, lambda: progress(world).state is SinkState.PARKED, moves_clock=60)
+    assert progress(world).position == bad - 1
+    assert receiver.calls[0][-1] == bad, "it was the last of a batch"
+    assert receiver.calls.count([bad]) == REFUSALS
+    assert receiver.taken == [bad - 3, bad - 2, bad - 1]
 
 
 def test_a_refused_event_parks_and_goes_on_only_by_an_operators_word(world: World) -> None:
