@@ -69,6 +69,18 @@ def _die() -> None:
     raise Killed
 
 
+def test_a_refusal_is_said_once(site: Site, state: Path) -> None:
+    words = "The enrolment was refused: the token was used already."
+    site.answers["/bascule/enrol"] = (403, {"error": {"message": words}})
+    with pytest.raises(AuthenticationFailed) as caught:
+        enrol(state, site.url, token(site, "first"), CLOCK)
+    assert caught.value.message == words
+    site.answers["/bascule/enrol"] = (403, {})
+    with pytest.raises(AuthenticationFailed) as caught:
+        enrol(state, site.url, token(site, "first"), CLOCK)
+    assert caught.value.message == "The enrolment was refused: HTTP 403."
+
+
 @pytest.mark.parametrize("answer", [REFUSED, (503, {}), (200, "no json")])
 def test_who_is_not_accepted_remains_who_he_was(
     site: Site, state: Path, answer: tuple[int, object]

@@ -59,6 +59,7 @@ class Systemd:
 def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Systemd:
     made = Systemd(tmp_path)
     monkeypatch.setattr(install, "SYSTEMCTL", str(tmp_path / "systemctl"))
+    monkeypatch.setattr(install, "SYSTEMD_RUN", str(tmp_path / "absent"))
     monkeypatch.setattr(install, "is_systemd_running", lambda: True)
     monkeypatch.setattr(install, "is_network_of_systemd", lambda: True)
     return made
@@ -156,6 +157,46 @@ def test_rules_that_are_somebody_s_are_left_with_what_to_do(uninstalling: list[s
     assert isinstance(done.exception, EnforcementFailed)
     assert "systemctl stop" in done.exception.advice
     assert "bascule agent run" in done.exception.advice
+
+
+def _fake_run(systemd: Systemd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str) -> None:
+    script = tmp_path / "systemd-run"
+    script.write_text(f'#!/bin/sh\necho "$@" >"{tmp_path}/ran"\n{does}\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(install, "SYSTEMD_RUN", str(script))
+
+
+@pytest.mark.parametrize(
+    ("does", "expected"),
+    [
+        ("exit 203", "not executable there"),
+        ("echo noise; echo libfoo: denied >&2; exit 1", "denied"),
+    ],
+)
+def test_a_program_that_no_service_can_run_costs_no_token(
+    systemd: Systemd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str, expected: str
+) -> None:
+    """Under /tmp, say, of which each service has its own: its unit would never start."""
+    _fake_run(systemd, tmp_path, monkeypatch, does)
+    done = _install(tmp_path, "https://127.0.0.1:1", "00" * 32)
+    assert isinstance(done.exception, ConfigurationError), done.output
+    assert expected in done.exception.message
+    assert "the token was not used" in done.exception.message
+    assert "/opt" in done.exception.advice
+    assert systemd.acts() == []
+
+
+def test_the_program_is_tried_with_the_unit_s_view(
+    systemd: Systemd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fake_run(systemd, tmp_path, monkeypatch, "exit 0")
+    install.check_program("/opt/bascule/bin/python")
+    ran = (tmp_path / "ran").read_text()
+    for line in ("PrivateTmp=yes", "ProtectSystem=strict", "ProtectHome=read-only"):
+        assert f"--property={line}" in ran
+    assert "/opt/bascule/bin/python -m bascule.bootstrap agent --help" in ran
+    monkeypatch.setattr(install, "SYSTEMD_RUN", str(tmp_path / "absent"))
+    install.check_program("/opt/bascule/bin/python")  # a systemd that has none: not asked
 
 
 def _install(tmp_path: Path, server: str, pin: str) -> Result:

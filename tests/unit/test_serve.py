@@ -122,6 +122,22 @@ def test_a_link_that_opens_nothing_any_more_leaves_the_directory(
 
 
 @pytest.mark.parametrize("is_file_kept", [True, False])
+def test_a_data_directory_of_somebody_else_is_said_to_be_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was a fault of Bascule once, or a wrong value for --data."""
+
+    def denied(_: Path) -> bool:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "exists", denied)
+    for command in ("recover", "set-up-link"):
+        done = CliRunner().invoke(admin, [command, "--data", str(tmp_path)])
+        assert isinstance(done.exception, ConfigurationError), done.output
+        assert "not yours to read" in done.exception.message
+        assert "as the account that" in done.exception.advice
+
+
 def test_an_administrator_who_was_deleted_does_not_come_back(
     tmp_path: Path, started_once: Callable[[bool], str], is_file_kept: bool
 ) -> None:

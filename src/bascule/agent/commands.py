@@ -49,14 +49,14 @@ STOP_FIRST = (
 
 state_option = click.option(
     "--state",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=DEFAULT_STATE,
     show_default=True,
     help="Where the agent keeps its key and what it knows.",
 )
 control_option = click.option(
     "--control",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=None,
     help="Its control socket (default: in the state directory, or /run/bascule).",
 )
@@ -79,7 +79,7 @@ def agent() -> None:
 @control_option
 @click.option(
     "--guard",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=Path("/etc/bascule/guard.toml"),
     show_default=True,
     help="This host's bounds on what any server may open.",
@@ -117,7 +117,7 @@ def run(
 @state_option
 @click.option(
     "--unit-folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, readable=False),
     default=Path("/etc/systemd/system"),
     show_default=True,
     help="Where the service's unit is written.",
@@ -136,12 +136,19 @@ def install(
     started again, with its old key when the token is refused; what is shut stays shut.
     """
     from bascule.agent.enrolment import meet, parse_token
-    from bascule.agent.install import UNIT_NAME, is_systemd_running, stopped_unit, systemctl
+    from bascule.agent.install import (
+        UNIT_NAME,
+        check_program,
+        is_systemd_running,
+        stopped_unit,
+        systemctl,
+    )
     from bascule.agent.run import make_state_directory
 
     server = parse_endpoint(server, "--server")
     token = parse_token(offered_token(token_file) or ask_token())
     make_state_directory(state)
+    check_program(sys.executable)  # before the token is spent
     meet(server, token)  # before an agent that works is stopped
     with stopped_unit(_say) as is_let_go:
         _put_in_place(server, token, state, unit_folder, parts if is_let_go else None)
@@ -378,7 +385,7 @@ def _opening(told: Mapping[str, Any]) -> str:
 @control_option
 @click.option(
     "--unit-folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, readable=False),
     default=Path("/etc/systemd/system"),
     show_default=True,
     help="Where the service's unit was written.",

@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from bascule import __version__
 from bascule.agent.answers import LARGEST_ANSWER, LONGEST_REASON, read_object, reason_of
 from bascule.agent.link import PATIENCE, WITHIN, HttpLink, Identity
-from bascule.client.connection import unreachable
 from bascule.client.https import Https, HttpsFailure
+from bascule.client.obstacles import unreachable
 from bascule.client.pin import fetch_ca
 from bascule.errors import (
     AuthenticationFailed,
@@ -221,11 +221,11 @@ def _ask(
         https.close()
     if response.status == 200:
         return _who(server, answer)
-    message = reason_of(answer, f"HTTP {response.status}")
+    message = reason_of(answer, f"The enrolment was refused: HTTP {response.status}.")
     if response.status >= 500:
         raise ServerUnreachable(f"The server could not enrol this agent: {message}")
     raise AuthenticationFailed(
-        f"The enrolment was refused: {message}",
+        message,
         advice="Make a fresh token: bascule machine enrol NAME (with --replace for a new agent).",
     )
 

@@ -21,6 +21,9 @@ from bascule.services.owned_driver import HostParts
 UNIT_NAME = "bascule-agent.service"
 UNIT_FOLDER = Path("/etc/systemd/system")
 SYSTEMCTL = "/usr/bin/systemctl"
+SYSTEMD_RUN = "/usr/bin/systemd-run"
+PROBE_SECONDS = 60.0
+EXIT_EXEC = 203  # systemd.exec(5): execve(2) failed
 
 _UNIT = """\
 [Unit]
@@ -70,6 +73,14 @@ WantedBy=sysinit.target
 """
 
 
+# The lines of it that decide which files a service sees and may run.
+_VIEW = tuple(
+    line
+    for line in _UNIT.splitlines()
+    if line.startswith(("Protect", "Private", "NoNewPrivileges=", "SystemCallArchitectures="))
+)
+
+
 def unit_text(python: str, state: Path) -> str:
     """The unit that runs this very installation of Bascule."""
     where = _quote(str(state.absolute()))
@@ -89,6 +100,45 @@ def _quote(word: str) -> str:
     if not word.isprintable() or any(character in word for character in '"\\%$'):
         raise ConfigurationError(f"The path {word!r} cannot stand in a unit file.")
     return f'"{word}"' if " " in word or "'" in word else word
+
+
+def check_program(python: str) -> None:
+    """Have a service with the unit's view of the files run this very program; raise otherwise.
+
+    Before a token is spent: a service has its own /tmp, and root's shell may see what no
+    service does (a mount of its own, noexec elsewhere, SELinux).
+    """
+    if not is_systemd_running() or not is_network_of_systemd():
+        return
+    view = [f"--property={each}" for each in _VIEW]
+    command = [SYSTEMD_RUN, "--quiet", "--wait", "--pipe", "--collect", *view]
+    try:
+        done = subprocess.run(  # noqa: S603  # reason: fixed words and our own path, no shell
+            [*command, python, "-m", "bascule.bootstrap", "agent", "--help"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PROBE_SECONDS,
+        )
+    except FileNotFoundError:  # a systemd without it
+        return
+    except subprocess.TimeoutExpired:
+        raise _no_program(python, "it did not end in time") from None
+    if done.returncode:
+        why = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise _no_program(
+            python, "no such file, or not executable there" if done.returncode == EXIT_EXEC else why
+        )
+
+
+def _no_program(python: str, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"A service cannot run {python}: {why.rstrip('.')}. Nothing was done, and the token was "
+        "not used.",
+        advice="Install Bascule where services can run it: not in /tmp or /var/tmp, of which they "
+        "have their own, nor on a mount with noexec. /opt is a good place.",
+    )
 
 
 def install_unit(folder: Path, text: str) -> Path:

@@ -25,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def token_option(command: F) -> F:
     return click.option(
         "--token-file",
-        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True, readable=False),
         default=None,
         help="Read the one-time token of 'bascule machine enrol' from this file; '-' is stdin. "
         f"Default: {TOKEN_VARIABLE}, else you are asked for it.",

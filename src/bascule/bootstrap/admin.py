@@ -16,6 +16,7 @@ from bascule.bootstrap.data_directory import (
     AdminFile,
     check_own,
     open_data_directory,
+    require_installation,
 )
 from bascule.errors import ConfigurationError
 from bascule.interfaces import Transaction
@@ -30,7 +31,9 @@ def admin() -> None:
     short_help="Make new administrator credentials.",
     epilog="Example:\n\n\b\n  bascule admin recover --data /var/lib/bascule",
 )
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Data directory.")
+@click.option(
+    "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
+)
 def recover(data: Path) -> None:
     """Make new administrator credentials; the server must be stopped.
 
@@ -45,8 +48,7 @@ def recover(data: Path) -> None:
     from bascule.services.installation import recover_administrator
     from bascule.store.open import open_store
 
-    if not (data / DATABASE).exists():
-        raise ConfigurationError(f"There is no installation in {data}.")
+    require_installation(data)
     lock = open_data_directory(data)
     previous = _previous(data / ADMIN_FILE)
     store = open_store(data / DATABASE)
@@ -81,7 +83,9 @@ def recover(data: Path) -> None:
     epilog="Examples:\n\n\b\n  bascule admin rotate-signing-key --data /var/lib/bascule\n"
     "  bascule admin rotate-signing-key --data /var/lib/bascule --now",
 )
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Data directory.")
+@click.option(
+    "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
+)
 @click.option("--now", is_flag=True, help="Refuse at once what the key of before has signed.")
 def rotate_signing_key(data: Path, now: bool) -> None:
     """Sign tokens with a new key; the server must be stopped.
@@ -96,8 +100,7 @@ def rotate_signing_key(data: Path, now: bool) -> None:
     from bascule.services.tokens import rotate_signing_key as rotate_key
     from bascule.store.open import open_store
 
-    if not (data / DATABASE).exists():
-        raise ConfigurationError(f"There is no installation in {data}.")
+    require_installation(data)
     lock = open_data_directory(data)
     rotate = partial(SigningKeys(data).rotate, forget=now)
     store = open_store(data / DATABASE)
@@ -114,7 +117,9 @@ def rotate_signing_key(data: Path, now: bool) -> None:
     short_help="Make a new link for the first visit.",
     epilog="Example:\n\n\b\n  bascule admin set-up-link --data /var/lib/bascule",
 )
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Data directory.")
+@click.option(
+    "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
+)
 def set_up_link(data: Path) -> None:
     """Make a new link for the first visit; the server may be running.
 
@@ -128,11 +133,7 @@ def set_up_link(data: Path) -> None:
     from bascule.services.hub import Hub
     from bascule.store.open import open_store
 
-    if not (data / DATABASE).exists():
-        raise ConfigurationError(
-            f"There is no installation in {data}.",
-            advice="The first start of the server makes one, and a link too: bascule serve.",
-        )
+    require_installation(data)
     check_own(data)
     endpoint = _endpoint(_previous(data / ADMIN_FILE))
     file = SetUpFile(data)
@@ -153,7 +154,9 @@ def set_up_link(data: Path) -> None:
     short_help="Delete from the record what the floor keeps.",
     epilog="Example:\n\n\b\n  bascule admin prune --data /var/lib/bascule --before 2030-01-31",
 )
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Data directory.")
+@click.option(
+    "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
+)
 @click.option("--before", required=True, metavar="DURATION|TIME", help="30d, or 2030-01-31.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def prune(data: Path, before: str, yes: bool) -> None:
@@ -172,8 +175,7 @@ def prune(data: Path, before: str, yes: bool) -> None:
     from bascule.services.seal import seal_all
     from bascule.store.open import open_store
 
-    if not (data / DATABASE).exists():
-        raise ConfigurationError(f"There is no installation in {data}.")
+    require_installation(data)
     instant = parse_since(before, SystemClock().now(), "--before")
     if not yes:
         click.confirm(
@@ -204,7 +206,9 @@ def prune(data: Path, before: str, yes: bool) -> None:
     short_help="Confirm the time after the clock leapt.",
     epilog="Example:\n\n\b\n  bascule admin confirm-clock --data /var/lib/bascule",
 )
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="Data directory.")
+@click.option(
+    "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
+)
 def confirm_clock(data: Path) -> None:
     """Confirm that this host's clock is right; the server may be running.
 
@@ -218,8 +222,7 @@ def confirm_clock(data: Path) -> None:
     from bascule.services.retention import confirm_clock as confirm
     from bascule.store.open import open_store
 
-    if not (data / DATABASE).exists():
-        raise ConfigurationError(f"There is no installation in {data}.")
+    require_installation(data)
     check_own(data)
     clock = SystemClock()
     store = open_store(data / DATABASE, may_upgrade=False)

@@ -44,6 +44,22 @@ def open_data_directory(path: Path) -> int:
     return descriptor
 
 
+def require_installation(path: Path) -> None:
+    """Raise ConfigurationError unless a server was started on the directory once."""
+    try:
+        is_there = (path / DATABASE).exists()
+    except PermissionError:
+        raise ConfigurationError(
+            f"The data directory {path} is not yours to read.",
+            advice=f"Call it as the account that {path} belongs to.",
+        ) from None
+    if not is_there:
+        raise ConfigurationError(
+            f"There is no installation in {path}.",
+            advice="The first start of the server makes one, and a link too: bascule serve.",
+        )
+
+
 def check_own(path: Path) -> None:
     """Raise ConfigurationError unless the directory is this account's; root is no exception.
 

@@ -29,8 +29,9 @@ def find_machine(connection: Connection, wanted: str) -> Machine:
     if not found:
         known = _names(list_machines(connection))
         raise NotFound(
-            f"There is no machine {wanted}.",
-            advice=f"Known: {known}. Add it: bascule machine add {wanted} --address ADDRESS",
+            f"You can see no machine {wanted}.",
+            advice=f"You can see: {known}. If {wanted} is there, you need a role at it: ask its "
+            f"owner (bascule role assign). If not: bascule machine add {wanted} --address ADDRESS",
         )
     if len(found) > 1:
         raise InvalidInput(

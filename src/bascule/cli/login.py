@@ -45,13 +45,13 @@ Examples:
 )
 @click.option(
     "--admin-file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path, readable=False),
     help="Take everything from the server's DIR/admin.json.",
 )
 @click.option("--endpoint", metavar="URL", help="https://HOST:PORT of the server.")
 @click.option(
     "--ca-file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path, readable=False),
     help="PEM of the CA that signed the server's certificate.",
 )
 @click.option(
@@ -229,8 +229,9 @@ def _read_admin(path: Path) -> dict[str, str]:
         data = json.loads(path.read_text())
         known = {str(name): str(value) for name, value in data.items()}
     except (OSError, ValueError, AttributeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise ConfigurationError(
-            f"{path} cannot be read: {error}.",
+            f"{path} cannot be read: {why}.",
             advice="It is DIR/admin.json of the server's data directory, and only its owner may read it.",
         ) from None
     if "ca_file" in known:  # a relative one is meant from where it stands

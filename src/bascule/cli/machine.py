@@ -69,7 +69,10 @@ def list_command(output: str) -> None:
         emit_json([machine_json(each) for each in known])
         return
     if not known:
-        note("There is no machine yet. Add one: bascule machine add NAME --address ADDRESS")
+        note(
+            "You can see no machine. One that is there is shown to whoever has a role at it; to "
+            "add one: bascule machine add NAME --address ADDRESS"
+        )
         return
     groups = {each.id.resource_group.casefold() for each in known}
     heads = ["MACHINE", "ADDRESSES", "OS", "STATE", "AGENT", "SHUT"]

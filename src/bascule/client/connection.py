@@ -20,10 +20,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 from bascule.client.failures import failure
 from bascule.client.https import Https, HttpsFailure, Response
+from bascule.client.obstacles import unreachable
 from bascule.client.reading import Data, UnexpectedAnswer, mapping, objects, text
 from bascule.client.tokens import Credentials, Person, Token, TokenFile, read_token
 from bascule.domain.net import Address, parse_address
-from bascule.errors import BasculeError, ConfigurationError, InvalidInput, ServerUnreachable
+from bascule.errors import ConfigurationError, InvalidInput
 
 if TYPE_CHECKING:
     from bascule.interfaces import Clock  # would load the whole domain at the prompt
@@ -49,11 +50,20 @@ def trust_file(ca_file: Path) -> ssl.SSLContext:
     """TLS that trusts the CA in this file and nobody else."""
     try:
         return ssl.create_default_context(cafile=str(ca_file))
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(
-            f"The CA file {ca_file} cannot be used: {error}.",
-            advice="Name a PEM file: bascule login --ca-file FILE, or --fingerprint HEX.",
-        ) from None
+    except ssl.SSLError:  # an OSError too
+        raise _no_ca(f"The CA file {ca_file} holds no certificate in PEM form.") from None
+    except FileNotFoundError:
+        raise _no_ca(f"The CA file {ca_file}, which says whom to trust, is not there.") from None
+    except OSError as error:
+        raise _no_ca(f"The CA file {ca_file} cannot be read: {error.strerror}.") from None
+
+
+def _no_ca(message: str) -> ConfigurationError:
+    return ConfigurationError(
+        message,
+        advice="Put the CA's certificate there, or name it anew: bascule login --ca-file FILE, or "
+        "--fingerprint HEX.",
+    )
 
 
 class Connection:
@@ -200,25 +210,6 @@ class Connection:
         self.caller = _caller(response, self._https.local_address) or self.caller
         self._skew = _skew(response, self._clock.now())
         return response
-
-
-def unreachable(endpoint: str, error: BaseException) -> BasculeError:
-    """What stood in the way, in words, with what to do."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return ServerUnreachable(
-                f"The certificate that {endpoint} showed is not trusted: {cause.verify_message}.",
-                code="CertificateNotTrusted",
-                advice="Name the right CA: bascule login --ca-file FILE, or --fingerprint HEX. "
-                "If you changed nothing, somebody may be in between.",
-            )
-        cause = cause.__cause__ or cause.__context__
-    return ServerUnreachable(
-        f"{endpoint} cannot be reached: {error}.",
-        advice="Is the server running, and is that its address? Ports that are open close on "
-        "time without it.",
-    )
 
 
 def _json(response: Response) -> object:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import ssl
 
-from bascule.client.connection import Connection, unreachable
+from bascule.client.connection import Connection
 from bascule.client.https import Https, HttpsFailure
+from bascule.client.obstacles import unreachable
 from bascule.client.reading import UnexpectedAnswer, inner, mapping, text
 from bascule.client.versions import METADATA_VERSION, RESOURCES_VERSION
 

@@ -13,8 +13,8 @@ import hmac
 import re
 import ssl
 
-from bascule.client.connection import unreachable
 from bascule.client.https import Https, HttpsFailure
+from bascule.client.obstacles import unreachable
 from bascule.errors import AuthenticationFailed, InvalidInput, ServerUnreachable
 
 CA_PATH = "/bascule/ca.pem"
@@ -57,7 +57,8 @@ def fetch_ca(server: str, fingerprint: str) -> str:
         f"{server} shows a CA with another fingerprint ({', '.join(shown) or 'none at all'}) "
         f"than the expected one ({expected}).",
         code="FingerprintMismatch",
-        advice="Check the address and the fingerprint. If both are right, somebody is in between.",
+        advice="Check the address and the fingerprint. If both are right, somebody is in between, "
+        "be it a proxy in front of the server that shows another CA.",
     )
 
 
@@ -82,6 +83,6 @@ def _fetch(server: str) -> str:
     if response.status != 200:
         raise ServerUnreachable(
             f"{server} has no CA certificate to show (HTTP {response.status} at {CA_PATH}).",
-            advice="Is that a Bascule server? With a certificate of your own: --ca-file.",
+            advice="Is that the address of a Bascule server itself, or of something in front of it?",
         )
     return response.content.decode("ascii", errors="replace")

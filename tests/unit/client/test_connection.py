@@ -38,8 +38,16 @@ pytestmark = pytest.mark.sockets
 SUBSCRIPTION = "22222222-2222-4222-8222-222222222222"
 
 
-def certificate(folder: Path, name: str, address: str) -> tuple[Path, str]:
-    """A certificate that is its own CA; PEM file with key, and the certificate's PEM."""
+FROM_NOW = (timedelta(minutes=-5), timedelta(hours=1))
+
+
+def certificate(
+    folder: Path, name: str, address: str, validity: tuple[timedelta, timedelta] = FROM_NOW
+) -> tuple[Path, str]:
+    """A certificate that is its own CA; PEM file with key, and the certificate's PEM.
+
+    ``validity`` counts from now. It has no keyUsage, as many a corporate CA has none.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = SystemClock().now()
@@ -49,8 +57,8 @@ def certificate(folder: Path, name: str, address: str) -> tuple[Path, str]:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(hours=1))
+        .not_valid_before(now + validity[0])
+        .not_valid_after(now + validity[1])
         .add_extension(
             x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False
         )
@@ -69,8 +77,14 @@ def certificate(folder: Path, name: str, address: str) -> tuple[Path, str]:
 class Site:
     """An HTTPS server whose answers a test sets: path -> (status, body)."""
 
-    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
-        chain, self.pem = certificate(folder, f"site-{address}", address)
+    def __init__(
+        self,
+        folder: Path,
+        address: str = "127.0.0.1",
+        validity: tuple[timedelta, timedelta] = FROM_NOW,
+        chain: Path | None = None,  # another certificate, with its key
+    ) -> None:
+        own, self.pem = certificate(folder, f"site-{address}", address, validity)
         self.ca_file = folder / f"ca-{address}.pem"
         self.ca_file.write_text(self.pem)
         self.answers: dict[str, tuple[int, object]] = {
@@ -111,7 +125,7 @@ class Site:
 
         self.server = Server(("127.0.0.1", 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(chain)
+        context.load_cert_chain(chain or own)
         self.server.socket = context.wrap_socket(
             self.server.socket, server_side=True, do_handshake_on_connect=False
         )
