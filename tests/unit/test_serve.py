@@ -121,7 +121,6 @@ def test_a_link_that_opens_nothing_any_more_leaves_the_directory(
     assert not file.exists()
 
 
-@pytest.mark.parametrize("is_file_kept", [True, False])
 def test_a_data_directory_of_somebody_else_is_said_to_be_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +137,7 @@ def test_a_data_directory_of_somebody_else_is_said_to_be_one(
         assert "as the account that" in done.exception.advice
 
 
+@pytest.mark.parametrize("is_file_kept", [True, False])
 def test_an_administrator_who_was_deleted_does_not_come_back(
     tmp_path: Path, started_once: Callable[[bool], str], is_file_kept: bool
 ) -> None:
