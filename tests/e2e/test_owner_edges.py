@@ -17,6 +17,8 @@ import pytest
 from bascule.agent.install import UNIT_NAME, unit_text
 from bascule.agent.local_openings import FILE
 from bascule.client import machines, policies
+from bascule.errors import RequestDenied
+from bascule.services.clocks import SystemClock
 from tests.e2e.lab_world import until
 from tests.e2e.small_world import BASCULE, PORT, SmallWorld, rule, sleep_until
 from tests.netns.conftest import why_not
@@ -167,19 +169,40 @@ def test_root_opens_while_the_agent_is_starting(world: SmallWorld) -> None:
 
 
 def test_the_guard_file_bounds_the_server(world: SmallWorld) -> None:
-    """ARCHITECTURE rule 9: read by the agent as it runs, and seen by packets. One of two ports,
-    one of two sources."""
+    """ARCHITECTURE rule 9, seen by packets: one of two ports, one of two sources, 20 seconds of ten
+    minutes. First asked of a server that has not heard of the guard, then of one that has."""
     world.network.echo(23)
-    (world.folder / "guard.toml").write_text(f'ports = ["22/tcp"]\nsources = ["{CLIENT}"]\n')
     world.start(rule(22), rule(23))
-    world.request(23, 600, wait=0)
-    world.request(22, 600, source=STRANGER, wait=0)
-    world.request(22, 600)  # the last of the three: what came before is taken in with it
-    world.wait_enforced()
+    assert world.agent is not None
+    world.agent.kill()
+    bounds = f'ports = ["22/tcp"]\nsources = ["{CLIENT}"]\nmax_duration = "PT20S"\n'
+    (world.folder / "guard.toml").write_text(bounds)
+    refused = [
+        world.request(23, 600, wait=0),
+        world.request(22, 600, source=STRANGER, wait=0),
+    ]
+    admitted = world.request(22, 600, wait=0)
+    world.start_agent()
+    world.wait_state(admitted, "open", 20)
+    for each in refused:
+        world.wait_state(each, "failed")
+        assert "guard file" in world.port_of(each).failure
     assert world.lets_in(22)
     assert not world.lets_in(23)
     assert not world.lets_stranger_in(22)
+    left = world.port_of(admitted).ends_at - SystemClock().now()
+    assert left.total_seconds() < 21, "the end that people see is the end that the host holds"
     assert until(lambda: "guard refused" in str(world.events("AgentReported")), 10)
+    for port, source, seconds, code in (
+        (23, CLIENT, 10, "PortNotAdmittedByHost"),
+        (22, STRANGER, 10, "SourceNotAdmittedByHost"),
+        (22, CLIENT, 600, "LongerThanHostAdmits"),
+    ):
+        with pytest.raises(RequestDenied) as denied:
+            world.request(port, seconds, source=source, wait=0)
+        assert denied.value.specific_code == code
+    world.wait_state(admitted, "closed", 25)
+    assert not world.lets_in(22)
 
 
 def test_an_agent_started_by_hand_says_that_its_table_is_not_held(world: SmallWorld) -> None:

@@ -123,6 +123,52 @@ def test_the_overview_says_how_the_machine_stands(town: Town) -> None:
     assert "Away" in text_of(anna.page(WEB))
 
 
+GUARD = {
+    "ports": [{"protocol": "TCP", "number": 22}],
+    "sources": ["10.0.0.0/8"],
+    "maxDurationMs": 90_000,
+    "mayRelease": False,
+}
+
+
+def test_what_the_host_itself_admits_stands_on_the_machines_pages(town: Town) -> None:
+    """B3: who wonders why a port does not open, or for how long, finds it there."""
+    anna = owner(town)
+    assert "The host itself admits" not in text_of(anna.page(WEB)), "an older agent tells nothing"
+    point = f"/portal/points/{town.uid}"
+    for guard, words in (
+        ({}, ("what policies allow",)),
+        (
+            GUARD,
+            (
+                "ports: 22/tcp",
+                "sources: 10.0.0.0/8",
+                "at most 1 min 30 s at a time",
+                "no release of a port",
+            ),
+        ),
+        ({"ports": [], "sources": []}, ("no port", "no source")),
+        ({**GUARD, "problem": "no TOML"}, ("nothing: its guard file cannot be used",)),
+    ):
+        town.tell(guard=guard)
+        for page in (anna.page(WEB), anna.page(point)):
+            shown = text_of(page).replace("\N{NO-BREAK SPACE}", " ")
+            for each in ("The host itself admits", *words):
+                assert each in shown, each
+    assert "L’hôte lui-même admet" in text_of(anna.page(WEB, language="fr"))
+
+
+def test_one_click_asks_for_no_longer_than_the_host_admits(town: Town) -> None:
+    town.set_rules(port_rule(22))
+    town.tell(guard={"maxDurationMs": 90_000})
+    anna = owner(town)
+    html = anna.page(f"{WEB}/connect")
+    assert "1\N{NO-BREAK SPACE}min\N{NO-BREAK SPACE}30" in html
+    assert click(anna, html).status_code == 303
+    (grant,) = town.see(lambda r: r.live_grants([town.uid]))
+    assert (grant.ends_at - grant.started_at).total_seconds() == 90
+
+
 SHUT_22 = [{"protocol": "TCP", "number": 22, "onExpiry": "keep"}]
 NOBODY = "Nothing is open for anybody"
 

@@ -73,6 +73,28 @@ def test_the_form_offers_the_ports_of_the_policy(house: House) -> None:
     assert "Open ports" in text
 
 
+def test_the_form_offers_what_the_host_itself_admits(house: House) -> None:
+    """B3: its own bounds stand in the form, and refuse before the wait."""
+    uid = guard(house, "web-1", port_rule(22), port_rule(80))
+    agent = house.enrol("web-1")
+    bounds = {"ports": [{"protocol": "TCP", "number": 22}], "maxDurationMs": 20_000}
+    house.report(agent, uid, guard=bounds)
+    anna = owner(house)
+    html = anna.page(form_path(house, "web-1"))
+    assert html.count("by the host itself") == 2
+    assert html.count("The host itself does not admit this port.") == 1
+    assert 'value="0:00:20"' in html
+    answer = anna.send(PATH, filled(html, "0.0.22", "0.0.80"))
+    assert answer.status_code == 400
+    refused = text_of(answer.text)
+    assert "lets a port be open for at most 20 s at a time" in refused
+    assert "Root on that host may change its guard file" in refused
+    assert live(house) == []
+    shorter = filled(html, "0.0.22", time__0__0__22="0:00:20")
+    assert anna.send(PATH, shorter).status_code == 303
+    assert [grant.number for grant in live(house)] == [22]
+
+
 def test_the_form_in_french(house: House) -> None:
     guard(house)
     text = text_of(owner(house).page(form_path(house, "web-1"), language="fr"))

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bascule.agent.guard_file import CLOSED, guard_of_host, load_guard
+from bascule.agent.guard_file import closed_guard, guard_of_host, load_guard
+from bascule.domain.bounds import Guard, Objection
 from bascule.domain.desired import DesiredState, Lease
-from bascule.domain.guard import Guard, bound
+from bascule.domain.guard import bound
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.errors import ConfigurationError
 
@@ -33,7 +34,9 @@ def test_a_link_that_leads_to_nothing_is_no_absent_file(tmp_path: Path, linked: 
     (tmp_path / linked).symlink_to(tmp_path / "nothing")
     with pytest.raises(ConfigurationError, match=r"guard\.toml"):
         load_guard(path)
-    assert guard_of_host(path) == CLOSED
+    guard = guard_of_host(path)
+    assert guard == closed_guard(guard.problem)
+    assert "a link leads to nothing" in guard.problem
     (tmp_path / "nothing").mkdir()
     if linked == "etc":
         assert load_guard(path) == Guard(), "a link that leads somewhere, and no file there"
@@ -72,6 +75,7 @@ def test_an_absent_key_bounds_nothing_and_an_empty_list_admits_nothing(tmp_path:
         'sources = ["10.0.0.1/8"]\n',
         'sources = ["everywhere"]\n',
         'max_duration = "2h"\n',
+        'max_duration = "PT0S"\n',
         "max_duration = 7200\n",
         'release = "no"\n',
         "\xff",
@@ -89,7 +93,8 @@ def test_a_file_that_cannot_be_read_admits_nothing() -> None:
     )
     released = {PortKey(TCP, 22): 3}
     state = DesiredState("uid-1", 3, frozenset(), released, (lease,))
-    bounded, notes = bound(state, CLOSED)
-    assert bounded.leases == ()
-    assert bounded.released == {}
-    assert "g-1" in notes[0]
+    bounded = bound(state, closed_guard("it is no TOML"))
+    assert bounded.state.leases == ()
+    assert bounded.state.released == {}
+    assert bounded.refused == {"g-1": Objection.UNREADABLE}
+    assert "g-1" in bounded.notes[0]

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from bascule.domain.bounds import Guard, Objection
 from bascule.domain.desired import DesiredState, Held, HeldLease, Lease
-from bascule.domain.guard import Guard, bound, bound_held
+from bascule.domain.guard import bound, bound_held
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey
 from tests.samples import ALICE_HOST, ANYWHERE, HOUR, SSH, TCP, prefixes
@@ -41,41 +42,46 @@ MINUTE = timedelta(minutes=1)
 )
 def test_what_a_guard_leaves(guard: Guard, remaining: timedelta | None) -> None:
     """A stolen control plane cannot open what the host's root did not admit."""
-    left, notes = bound(STATE, guard)
-    assert [each.remaining for each in left.leases] == ([] if remaining is None else [remaining])
-    assert len(notes) == (remaining is None)
+    left = bound(STATE, guard)
+    leases = left.state.leases
+    assert [each.remaining for each in leases] == ([] if remaining is None else [remaining])
+    assert len(left.notes) == len(left.refused) == (remaining is None)
 
 
 def test_a_refusal_names_the_grant_and_the_reason() -> None:
     """The requestor will ask why his request fails on this one host."""
-    _, (note,) = bound(STATE, Guard(ports=()))
-    assert "grant g" in note
-    assert "port" in note
-    _, (note,) = bound(STATE, Guard(sources=()))
-    assert "source" in note
+    for guard, objection, word in (
+        (Guard(ports=()), Objection.PORT, "port"),
+        (Guard(sources=()), Objection.SOURCE, "source"),
+        (Guard(ports=(), sources=(), problem="no TOML"), Objection.UNREADABLE, "cannot be used"),
+    ):
+        left = bound(STATE, guard)
+        assert left.refused == {"g": objection}
+        assert "grant g" in left.notes[0]
+        assert word in left.notes[0]
 
 
 def test_a_lease_on_two_ports_needs_both() -> None:
     """What is not admitted is dropped whole: half a lease is not what anybody decided."""
     both = DesiredState("u", 1, STATE.closed, {}, (Lease("g", (SSH, RDP), ALICE_HOST, HOUR),))
-    assert bound(both, Guard(ports=(SSH,)))[0].leases == ()
-    assert bound(both, Guard(ports=(SSH, RDP)))[0].leases == both.leases
+    assert bound(both, Guard(ports=(SSH,))).state.leases == ()
+    assert bound(both, Guard(ports=(SSH, RDP))).state.leases == both.leases
 
 
 def test_nothing_else_of_a_state_is_touched() -> None:
     """The guard bounds openings; what is closed and released is the server's to say."""
-    left, _ = bound(STATE, Guard(ports=()))
+    left = bound(STATE, Guard(ports=())).state
     assert (left.machine_uid, left.generation) == (STATE.machine_uid, STATE.generation)
     assert (left.closed, left.released, left.cuts) == (STATE.closed, STATE.released, STATE.cuts)
 
 
 def test_a_release_may_be_kept_to_the_host() -> None:
     """It opens a port to everybody for ever: no bound on leases would be worth anything."""
-    kept, notes = bound(STATE, Guard(may_release=False))
-    assert kept.released == {}
-    assert notes == ("guard refused to release 3389/tcp: only this host's root may",)
-    assert bound(STATE, Guard())[0].released == STATE.released
-    assert bound(replace(STATE, released={}), Guard(may_release=False))[1] == ()
+    kept = bound(STATE, Guard(may_release=False))
+    assert kept.state.released == {}
+    assert kept.notes == ("guard refused to release 3389/tcp: only this host's root may",)
+    assert bound(STATE, Guard()).state.released == STATE.released
+    assert bound(replace(STATE, released={}), Guard(may_release=False)).notes == ()
 
 
 NOW = 5000.0

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
+from bascule.domain.bounds import Guard, Objection
 from bascule.domain.desired import Cut, DesiredState, Held, HeldLease, Lease, RuleSet
-from bascule.domain.guard import Guard
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.plan import (
@@ -24,7 +24,7 @@ from bascule.domain.plan import (
 )
 from bascule.errors import EnforcementFailed
 from bascule.interfaces import Blocked, Capabilities
-from bascule.services.reconcile import Reconciler
+from bascule.services.reconcile import GUARD_REFUSES, GUARD_UNUSABLE, Reconciler
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
 from tests.unit.services_world import SetClock
@@ -360,6 +360,37 @@ def test_the_guard_has_the_last_word(firewall: Firewall, clock: SetClock) -> Non
     (opening,) = firewall.rules.openings.values()
     assert opening.remaining == timedelta(minutes=10)
     assert "out" in reconciler.notes[0]
+    assert reconciler.refused == {"out": Objection.SOURCE}
+    assert reconciler.earlier_ends() == {"in": clock.boottime() + 600}
+
+
+def test_an_end_is_told_while_it_comes_before_the_server_s_and_no_longer(
+    firewall: Firewall, clock: SetClock
+) -> None:
+    """B3: the end that people see is the end that the host holds, until the server says the same."""
+    reconciler = Reconciler(firewall, Memory(), clock, Guard(max_duration=timedelta(seconds=20)))
+    reconciler.restore(None)
+    began = clock.boottime()
+    reconciler.take(wanted(1, lease("cut", 1800), lease("short", 15)), began)
+    assert reconciler.earlier_ends() == {"cut": began + 20}
+    clock.pass_time(5)
+    reconciler.take(wanted(1, lease("cut", 15.5), lease("short", 10)), clock.boottime())
+    assert reconciler.earlier_ends() == {}, "the server has the same end now"
+
+
+def test_what_a_guard_refuses_is_a_weakness_while_it_is_wanted(
+    firewall: Firewall, clock: SetClock
+) -> None:
+    reconciler = Reconciler(firewall, Memory(), clock, Guard(ports=()))
+    reconciler.restore(None)
+    assert reconciler.guard_weaknesses() == ()
+    reconciler.take(wanted(1, lease("g", 60)), clock.boottime())
+    (weakness,) = reconciler.guard_weaknesses()
+    assert weakness.startswith(GUARD_REFUSES)
+    reconciler.take(wanted(2), clock.boottime())
+    assert reconciler.guard_weaknesses() == ()
+    broken = Reconciler(firewall, Memory(), clock, Guard(ports=(), problem="it is no TOML"))
+    assert broken.guard_weaknesses() == (f"{GUARD_UNUSABLE}: it is no TOML",)
 
 
 def test_a_guard_that_was_tightened_reaches_what_was_open(

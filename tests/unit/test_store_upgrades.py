@@ -17,7 +17,7 @@ from bascule.domain.chain import ChainHead, link_after
 from bascule.domain.events import GrantEnded, GrantOpened, fact_name
 from bascule.domain.exposure import SpanKind, hour_of
 from bascule.domain.grant import Grant, GrantState, StatusReason, confirm_open, end
-from bascule.domain.machine import ClosedPort
+from bascule.domain.machine import ClosedPort, EnforcementPoint
 from bascule.domain.roles import NO_RIGHTS
 from bascule.domain.scopes import group_scope, subscription_scope
 from bascule.identity.authenticate import find_principal, name_of_proof
@@ -53,6 +53,21 @@ def made_at(path: Path, revision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as older:
         older.setattr(opening, "REVISION", revision)
         open_store(path).close()
+
+
+def add_old_point(raw: Connection, point: EnforcementPoint) -> None:
+    """An enforcement point as it was stored before 0023."""
+    kept = {
+        "machine_uid": point.machine_uid,
+        "public_key": point.public_key,
+        "enrolled_at": point.enrolled_at,
+        "observed_generation": point.observed_generation,
+        "agent_version": point.agent_version,
+        "weaknesses": list(point.weaknesses),
+        "blocked_attempts": point.blocked_attempts,
+        "facts": dict(point.facts),
+    }
+    raw.execute(insert(t.agents).values(**kept))
 
 
 def add_old_grant(raw: Connection, grant: Grant, *, is_cut: bool = False) -> None:
@@ -232,7 +247,7 @@ def test_exposure_is_told_from_what_points_held_before_there_was_a_history(
         tx.create_installation(Installation("tenant", SUBSCRIPTION, "local", NOW))
         for machine in (web, bare):
             tx.put_machine(machine)
-        tx.put_enforcement_point(a_point())
+        add_old_point(raw, a_point())
         tx.put_held_rules(HeldRules(web.uid, 7, NOW, frozenset({ClosedPort(SSH)})))
         tx.add_request(a_request())
         add_old_grant(raw, replace(a_grant(), number=22))

@@ -369,6 +369,8 @@ def status(state: Path, control: Path | None, output: str) -> None:
         click.echo("open:    nothing")
     for each in answer.get("waiting", ()):  # an older agent tells of none
         click.echo(f"waiting: {_opening(each)}: {each['why']}")
+    for grant_id, why in answer.get("refusedByGuard", {}).items():
+        click.echo(f"refused: grant {grant_id}: {why}")
     for sentence in answer["weaknesses"]:
         click.echo(f"weak:    {sentence}")
 

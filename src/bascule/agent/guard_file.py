@@ -13,20 +13,20 @@ all: the host's last word is never lost in silence.
 from __future__ import annotations
 
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from bascule.domain.guard import Guard
+from bascule.domain.bounds import GUARD_FILE, Guard
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol, parse_port_number
 from bascule.domain.times import parse_duration
 from bascule.errors import ConfigurationError, InvalidInput
 
 log = structlog.get_logger("bascule.agent")
 
-DEFAULT_PATH = Path("/etc/bascule/guard.toml")
-CLOSED = Guard(ports=(), sources=(), may_release=False)
+DEFAULT_PATH = Path(GUARD_FILE)
 _KEYS = {"ports", "sources", "max_duration", "release"}
 
 
@@ -48,13 +48,18 @@ def load_guard(path: Path) -> Guard:
         raise ConfigurationError(f"The guard file {path} is not right: {error}.") from error
 
 
+def closed_guard(problem: str) -> Guard:
+    """What admits nothing, for a file that cannot be used."""
+    return Guard(ports=(), sources=(), may_release=False, problem=problem)
+
+
 def guard_of_host(path: Path) -> Guard:
-    """The guard in ``path``; one that cannot be read admits nothing, and that is logged."""
+    """The guard in ``path``; one that cannot be read admits nothing, and that is logged and told."""
     try:
         return load_guard(path)
     except ConfigurationError as error:
         log.error("guard file refused: nothing will be opened", why=error.message)
-        return CLOSED
+        return closed_guard(error.message)
 
 
 def _parse(data: dict[str, Any]) -> Guard:
@@ -65,9 +70,7 @@ def _parse(data: dict[str, Any]) -> Guard:
         )
     ports = _listed(data, "ports")
     sources = _listed(data, "sources")
-    longest = data.get("max_duration")
-    if longest is not None and not isinstance(longest, str):
-        raise TypeError(f'max_duration is a text such as "PT2H", not {longest!r}')
+    longest = _longest(data.get("max_duration"))
     release = data.get("release", not data)
     if not isinstance(release, bool):
         raise TypeError(f"release is true or false, not {release!r}")
@@ -75,8 +78,19 @@ def _parse(data: dict[str, Any]) -> Guard:
         may_release=release,
         ports=None if ports is None else tuple(key for text in ports for key in parse_ports(text)),
         sources=None if sources is None else tuple(AddressPrefix.parse(text) for text in sources),
-        max_duration=None if longest is None else parse_duration(longest),
+        max_duration=longest,
     )
+
+
+def _longest(text: object) -> timedelta | None:
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise TypeError(f'max_duration is a text such as "PT2H", not {text!r}')
+    longest = parse_duration(text)
+    if not longest:
+        raise ValueError("max_duration is more than nothing; to admit nothing: ports = []")
+    return longest
 
 
 def _listed(data: dict[str, Any], key: str) -> list[Any] | None:

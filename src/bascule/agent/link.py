@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol
 
 from bascule.agent.answers import LARGEST_ANSWER, LONGEST_REASON, read_object, reason_of
@@ -20,8 +21,10 @@ from bascule.agent.state import LARGEST, parse_state
 from bascule.agent.witness import Witness
 from bascule.client.assertion import make_assertion
 from bascule.client.https import Https, HttpsFailure, Response
+from bascule.domain.bounds import Guard
 from bascule.domain.desired import DesiredState
 from bascule.domain.knocks import Knock
+from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import AuthenticationFailed, BasculeError, ServerUnreachable
 from bascule.interfaces import Clock
@@ -34,6 +37,7 @@ RENEW_BEFORE = 60.0  # seconds of a token's life
 LONGEST_LIFE = 86_400  # seconds of a token
 LONGEST_TOKEN = 16_384  # characters
 OFF_THE_CLOCK = 700024  # the token endpoint's code for an assertion outside its time
+_MILLISECOND = timedelta(milliseconds=1)
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
@@ -281,6 +285,23 @@ def report_json(report: Report) -> dict[str, Any]:
         "agentVersion": report.agent_version,
         "notes": notes,
         "clock": format_utc(report.clock) if report.clock else None,
+        "guard": None if report.guard is None else _guard_json(report.guard),
+        "refused": {grant_id: str(why) for grant_id, why in sorted(report.refused.items())},
+        "ends": {grant_id: left // _MILLISECOND for grant_id, left in sorted(report.ends.items())},
+    }
+
+
+def _guard_json(guard: Guard) -> dict[str, Any]:
+    return {
+        "ports": None
+        if guard.ports is None
+        else [{"protocol": each.protocol, "number": each.number} for each in guard.ports],
+        "sources": None if guard.sources is None else [str(each) for each in guard.sources],
+        "maxDurationMs": None
+        if guard.max_duration is None
+        else min(guard.max_duration, MAXIMUM_DURATION) // _MILLISECOND,
+        "mayRelease": guard.may_release,
+        "problem": guard.problem,
     }
 
 

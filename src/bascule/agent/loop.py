@@ -29,6 +29,7 @@ from bascule.agent.state import StateRefused
 from bascule.agent.witness import Witness
 from bascule.client.host_agent import AGENT_BUSY
 from bascule.domain.desired import HeldLease
+from bascule.domain.guard import WHY
 from bascule.domain.machine import NOT_ENFORCED, ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
 from bascule.errors import BasculeError, EnforcementFailed, ServerUnreachable
@@ -377,6 +378,8 @@ class AgentLoop:
             len(self._reconciler.notes),
             self._witness.pending(),
             self._own_conflicts(),
+            frozenset(self._reconciler.refused),
+            frozenset(self._reconciler.earlier_ends().items()),
         )
         if not self._is_connected or (said == self._reported and self._polled_lately()):
             self._knocks.look_seldom(attempts, self._driver.blocked, now)
@@ -402,6 +405,9 @@ class AgentLoop:
             disputes=disputes,
             clock=self._clock.now(),
             closed=self._reconciler.kept_shut(outcome.observed),
+            guard=self._reconciler.guard,
+            refused=self._reconciler.refused,
+            ends=self._earlier_ends(),
         )
         server_generation = self._send(report, said)
         if server_generation is None:
@@ -440,6 +446,7 @@ class AgentLoop:
             agent_version=__version__,
             notes=tuple(self._reconciler.notes),
             clock=self._clock.now(),
+            guard=self._reconciler.guard,
         )
         self._send(report, said)
 
@@ -459,6 +466,12 @@ class AgentLoop:
         self._reconciler.notes.clear()
         return server_generation
 
+    def _earlier_ends(self) -> Mapping[str, timedelta]:
+        """What is left of leases that end here before the server's end."""
+        now = self._clock.boottime()
+        ends = self._reconciler.earlier_ends().items()
+        return {grant_id: timedelta(seconds=max(0.0, end - now)) for grant_id, end in ends}
+
     def _healed(self, drift: str) -> None:
         if len(self._drift) < MOST_DRIFT:
             self._drift.append(drift)
@@ -473,6 +486,7 @@ class AgentLoop:
     def _weaknesses(self) -> tuple[str, ...]:
         return (
             *((f"{NOT_ENFORCED}: {self._fault}",) if self._fault else ()),
+            *self._reconciler.guard_weaknesses(),
             *self._capabilities.weaknesses,
             *self._own_conflicts(),
             *self._witness.weaknesses(),
@@ -534,6 +548,7 @@ class AgentLoop:
             "open": [each for key, each in told.items() if not why[key]],
             "waiting": [{**each, "why": why[key]} for key, each in told.items() if why[key]],
             "weaknesses": list(self._weaknesses()),
+            "refusedByGuard": {key: WHY[each] for key, each in self._reconciler.refused.items()},
             "record": self._witness.status(),
         }
 

@@ -23,7 +23,8 @@ DEFAULT_SPAN = timedelta(hours=1)  # or the rule's maximum, when that is shorter
 class Choice:
     policy_id: ResourceId
     ports: tuple[int, ...]
-    longest: timedelta | None  # the least of the ports' maxima; None: it offers none of them
+    # The least of the ports' maxima and the host's own; None: the policy offers none of them.
+    longest: timedelta | None
     needs_reason: bool = False  # one of the ports is opened for a reason alone
 
     @property
@@ -40,7 +41,10 @@ def choose(rules: MachineRules, ports: Sequence[int], policy_name: str = "") -> 
     needs_reason = any(
         rule.justification_required for number in wanted for rule in best.rules_for(number)
     )
-    return Choice(best.policy_id, wanted, _longest(best, wanted), needs_reason)
+    longest = _longest(best, wanted)
+    if longest is not None and rules.guard is not None and rules.guard.max_duration is not None:
+        longest = min(longest, rules.guard.max_duration)
+    return Choice(best.policy_id, wanted, longest, needs_reason)
 
 
 def _named(rules: MachineRules, policy_name: str) -> list[PolicyRules]:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from bascule.cli.find import port_words
 from bascule.cli.spans import show_instant, show_span
-from bascule.client.machines import OFFLINE, ClosedPort, EnforcementPoint, Machine
+from bascule.client.machines import OFFLINE, ClosedPort, EnforcementPoint, HostGuard, Machine
 from bascule.domain.times import format_utc
 
 
@@ -48,6 +48,20 @@ def _agent_json(point: EnforcementPoint) -> dict[str, object]:
         else None,
         "weaknesses": list(point.weaknesses),
         "blockedAttempts": point.blocked_attempts,
+        "guard": None if point.guard is None else _guard_json(point.guard),
+    }
+
+
+def _guard_json(guard: HostGuard) -> dict[str, object]:
+    longest = guard.max_duration
+    return {
+        "ports": None
+        if guard.ports is None
+        else [{"number": number, "protocol": protocol} for number, protocol in guard.ports],
+        "sources": None if guard.sources is None else list(guard.sources),
+        "maxDurationSeconds": None if longest is None else int(longest.total_seconds()),
+        "mayRelease": guard.may_release,
+        "isUsable": guard.is_usable,
     }
 
 
@@ -102,6 +116,23 @@ def port_list(ports: Sequence[ClosedPort]) -> str:
     return ", ".join(port_words(port.number, port.protocol) for port in ports)
 
 
+def guard_words(guard: HostGuard) -> str:
+    """What the host itself admits, whatever a policy says."""
+    if not guard.is_usable:
+        return "its file on the host cannot be used: nothing opens, nothing is released"
+    parts = []
+    if guard.ports is not None:
+        named = ", ".join(port_words(*each) for each in guard.ports)
+        parts.append(f"opens {named or 'no port'}" + (" and no other" if named else ""))
+    if guard.sources is not None:
+        parts.append(f"from {', '.join(guard.sources)}" if guard.sources else "from nowhere")
+    if guard.max_duration is not None:
+        parts.append(f"for {show_span(guard.max_duration)} at most")
+    if not guard.may_release:
+        parts.append("releases no port")
+    return "; ".join(parts) or "none: the host admits what a policy allows"
+
+
 def detail_lines(found: Machine, now: datetime) -> list[str]:
     lines = [
         f"machine    {found.name}",
@@ -119,6 +150,7 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
             lines.append(
                 f"           has applied state {point.observed_generation} of {point.generation}"
             )
+        lines += [f"guard      {guard_words(point.guard)}"] if point.guard is not None else []
         lines += [f"weak       {each}" for each in point.weaknesses]
         lines.append(f"blocked    {point.blocked_attempts} attempts")
     lines.append(f"shut       {shut_words(found) or 'nothing'}")

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 HEARD_SECONDS = 5.0
 _PAUSE = 0.25
+_ROOT_RELEASES = (
+    "its host refuses releases. Its root admits them: release = true in "
+    "/etc/bascule/guard.toml, then restart the agent."
+)
 
 
 def tell_released(
@@ -28,6 +32,10 @@ def tell_released(
 ) -> None:
     """Say which ports, given as number and protocol, were released, and what their agent did."""
     if not ports:
+        return
+    if machine.point is not None and machine.point.guard and not machine.point.guard.may_release:
+        words = ", ".join(port_words(*each) for each in ports)
+        note(f"{machine.name} keeps {words} shut: {_ROOT_RELEASES}")
         return
     what = "its agent lets everybody through as soon as it hears of it"
     if machine.point is None:
@@ -44,10 +52,7 @@ def tell_released(
         if not port.is_in_policy and (port.number, port.protocol) in ports
     )
     if words:
-        note(
-            f"{machine.name} keeps {words} shut all the same: its host refuses releases. Its root "
-            "admits them: release = true in /etc/bascule/guard.toml, then restart the agent."
-        )
+        note(f"{machine.name} keeps {words} shut all the same: {_ROOT_RELEASES}")
     elif after.point is not None and not _has_heard(after.point):
         note(
             f"Its agent ({agent_words(after.point, connection.now())}) has not answered yet: until "

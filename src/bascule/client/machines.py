@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bascule.client.reading import Data, flag, inner, instant, number, objects, text, texts
 from bascule.client.versions import COMPUTE_VERSION
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import NOT_ENFORCED_SINCE
+from bascule.domain.times import parse_duration
 
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
     from bascule.client.connection import Connection
@@ -31,6 +32,21 @@ class ClosedPort:
 
 
 @dataclass(frozen=True, slots=True)
+class HostGuard:
+    """What the host itself admits, whatever a policy says; None bounds nothing."""
+
+    ports: tuple[tuple[int, str], ...] | None  # number and protocol
+    sources: tuple[str, ...] | None
+    max_duration: timedelta | None  # of one opening
+    may_release: bool
+    is_usable: bool  # False: its file cannot be used, and nothing is admitted
+
+    @property
+    def is_bounding(self) -> bool:
+        return self != HostGuard(None, None, None, True, True)
+
+
+@dataclass(frozen=True, slots=True)
 class EnforcementPoint:
     """A machine's agent, as the server knows it."""
 
@@ -43,6 +59,7 @@ class EnforcementPoint:
     weaknesses: tuple[str, ...]
     blocked_attempts: int
     not_enforced_since: datetime | None = None  # it says that it can enforce nothing
+    guard: HostGuard | None = None  # None: not told, by an older agent or server
 
     @property
     def is_enforcing(self) -> bool:
@@ -175,4 +192,21 @@ def read_point(data: Data) -> EnforcementPoint:
         weaknesses=texts(properties, "weaknesses"),
         blocked_attempts=number(properties, "blockedAttempts", 0),
         not_enforced_since=instant(inner(properties, "facts"), NOT_ENFORCED_SINCE),
+        guard=read_guard(inner(properties, "guard")),
+    )
+
+
+def read_guard(data: Data) -> HostGuard | None:
+    if not data:
+        return None
+    longest = text(data, "maxRequestAccessDuration", "")
+    ports = tuple(
+        (number(each, "number"), text(each, "protocol")) for each in objects(data, "ports")
+    )
+    return HostGuard(
+        None if data.get("ports") is None else ports,
+        None if data.get("sources") is None else texts(data, "sources"),
+        parse_duration(longest) if longest else None,
+        data.get("mayRelease") is not False,
+        data.get("isUsable") is not False,
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bascule.client.machines import ClosedPort, read_closed_ports
+from bascule.client.machines import ClosedPort, HostGuard, read_closed_ports, read_guard
 from bascule.client.reading import Data, flag, inner, number, objects, text, texts
 from bascule.client.versions import BASCULE_VERSION, SECURITY_VERSION
 from bascule.domain.ids import ResourceId
@@ -52,6 +52,7 @@ class MachineRules:
     machine_id: ResourceId
     policies: tuple[PolicyRules, ...]
     closed_ports: tuple[ClosedPort, ...]
+    guard: HostGuard | None = None  # what the host itself admits; None: not told
 
 
 def get_machine_rules(connection: Connection, machine: ResourceId) -> MachineRules:
@@ -217,6 +218,7 @@ def _read_machine_rules(machine: ResourceId, data: Data) -> MachineRules:
             for each in objects(properties, "policies")
         ),
         read_closed_ports(objects(properties, "closedPorts")),
+        read_guard(inner(properties, "hostGuard")),
     )
 
 

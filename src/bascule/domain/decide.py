@@ -8,6 +8,7 @@ Rules, each with its neighbouring deny in the tests:
   sources (containment, not text); the end must be after now and at most the rule's
   maximum away, 60 s of clock difference tolerated and cut off; a required justification
   must be there; a requestor has at most 100 live grants a machine, a machine 10,000;
+  what the host's own guard does not admit is refused here, before anybody waits for it;
   their openings, one a source and transport protocol, are at most 2,000 and 30,000: a set of
   the kernel that is full refuses whatever else is to be changed with it; what the machine's
   agent is told has at most 4 MiB (EDGES E4), since it reads no more than 8.
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+from bascule.domain.bounds import GUARD_FILE, NO_BOUNDS, Guard, Objection
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import Machine
@@ -66,12 +68,13 @@ def decide(
     new_grant_id: Callable[[], str],
     now: datetime,
     told_beside: Mapping[str, int] = MappingProxyType({}),
+    guards: Mapping[str, Guard] = MappingProxyType({}),
 ) -> Decision:
     """Judge a request against one policy.
 
     ``machines`` holds the known ones among those asked for; ``live`` every live grant on
-    them; ``told_beside`` how many bytes their agents are told beside those, by uid. A grant's
-    end is exclusive.
+    them; ``told_beside`` how many bytes their agents are told beside those, by uid; ``guards``
+    what their hosts say that they admit, by uid. A grant's end is exclusive.
     """
     reasons = [*_check_whole(request)]
     grants: list[Grant] = []
@@ -89,11 +92,13 @@ def decide(
         for p, port in enumerate(asked.ports):
             here = f"{target}.ports[{p}]"
             rule = _rule_for(rules.ports, port.number)
+            guard = guards.get(machine.uid, NO_BOUNDS)
             problems = list(_check_port(port, rule, request, now, here, rules.ports))
+            problems += _check_guard(port, rules.ports, machine, guard, now, here)
             reasons.extend(problems)
             if rule is not None and not problems:
                 grants.extend(
-                    _grant(each, port, request, machine, new_grant_id(), now)
+                    _grant(each, port, request, machine, guard, new_grant_id(), now)
                     for each in rules.ports
                     if each.number == port.number
                 )
@@ -198,6 +203,51 @@ def _check_port(
         )
 
 
+def _check_guard(
+    port: RequestedPort,
+    ports: Sequence[PortRule],
+    machine: Machine,
+    guard: Guard,
+    now: datetime,
+    target: str,
+) -> Iterable[Problem]:
+    """What the host would refuse, or cut; its own guard has the last word all the same."""
+    name = machine.id.name
+    keys = [key for each in ports if each.number == port.number for key in each.port_keys]
+    match guard.objection(keys, port.sources) if keys else None:
+        case Objection.UNREADABLE:
+            yield Problem(
+                "HostGuardUnusable",
+                f"The guard file of {name} cannot be used, so that host opens nothing: its root "
+                f"mends {GUARD_FILE} and restarts the agent.",
+                f"{target}.number",
+            )
+        case Objection.PORT:
+            yield Problem(
+                "PortNotAdmittedByHost",
+                f"The host {name} does not admit port {port.number}, whatever a policy says; its "
+                f"guard file admits: {_words(guard.ports or ()) or 'none'}. Its root may change "
+                f"{GUARD_FILE} and restart the agent.",
+                f"{target}.number",
+            )
+        case Objection.SOURCE:
+            yield Problem(
+                "SourceNotAdmittedByHost",
+                f"The host {name} does not admit source {_words(port.sources)}, whatever a policy "
+                f"says; its guard file admits: {_words(guard.sources or ()) or 'none'}. Ask from "
+                f"there, or have its root change {GUARD_FILE} and restart the agent.",
+                f"{target}.allowedSourceAddressPrefix",
+            )
+    longest = guard.max_duration
+    if longest is not None and port.ends_at > now + longest + CLOCK_TOLERANCE:
+        yield Problem(
+            "LongerThanHostAdmits",
+            f"The host {name} lets a port be open for at most {_span(longest)} at a time, whatever "
+            f"a policy says: ask for an end no later than {format_utc(now + longest)}.",
+            f"{target}.endTimeUtc",
+        )
+
+
 def _check_limits(
     grants: Sequence[Grant],
     live: Sequence[Grant],
@@ -277,10 +327,12 @@ def _grant(
     port: RequestedPort,
     request: AccessRequest,
     machine: Machine,
+    guard: Guard,
     grant_id: str,
     now: datetime,
 ) -> Grant:
-    latest = now + rule.max_duration
+    longest = guard.max_duration
+    latest = now + (rule.max_duration if longest is None else min(rule.max_duration, longest))
     is_cut = port.ends_at > latest
     return Grant(
         id=grant_id,

@@ -9,38 +9,44 @@ until root takes the agent off. Local openings by root are not bounded, root wro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
+from bascule.domain.bounds import Guard, Objection
 from bascule.domain.desired import DesiredState, Held, HeldLease, Lease
-from bascule.domain.net import AddressPrefix, PortKey, is_within
+
+WHY = {
+    Objection.UNREADABLE: "this host's guard file cannot be used, so it admits nothing",
+    Objection.PORT: "its port is not one that this host's guard file admits",
+    Objection.SOURCE: "its source is not within what this host's guard file admits",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
-    """Bounds of one host; None bounds nothing, an empty tuple admits nothing."""
+class Bounded:
+    """A state within the guard."""
 
-    ports: tuple[PortKey, ...] | None = None
-    sources: tuple[AddressPrefix, ...] | None = None
-    max_duration: timedelta | None = None  # of a lease, from when it is told
-    may_release: bool = True  # may a server let a closed port go?
+    state: DesiredState
+    refused: Mapping[str, Objection] = field(default_factory=dict)  # leases left out, by grant id
+    notes: tuple[str, ...] = ()  # a sentence for each thing that was refused
 
 
-def bound(state: DesiredState, guard: Guard) -> tuple[DesiredState, tuple[str, ...]]:
-    """The state within the guard, and a sentence for each thing that it changed."""
+def bound(state: DesiredState, guard: Guard) -> Bounded:
+    """The state within the guard, and what the guard refused of it."""
     leases: list[Lease] = []
-    notes: list[str] = []
+    refused: dict[str, Objection] = {}
     for lease in state.leases:
-        refusal = _refusal(lease, guard)
-        if refusal:
-            notes.append(f"guard refused grant {lease.grant_id}: {refusal}")
-            continue
-        leases.append(_cut(lease, guard))
+        objection = guard.objection(lease.ports, lease.sources)
+        if objection is None:
+            leases.append(_cut(lease, guard))
+        else:
+            refused[lease.grant_id] = objection
+    notes = tuple(_note(grant_id, objection) for grant_id, objection in refused.items())
     if guard.may_release or not state.released:
-        return replace(state, leases=tuple(leases)), tuple(notes)
+        return Bounded(replace(state, leases=tuple(leases)), refused, notes)
     named = ", ".join(str(port) for port in sorted(state.released))
-    notes.append(f"guard refused to release {named}: only this host's root may")
-    return replace(state, leases=tuple(leases), released={}), tuple(notes)
+    kept = f"guard refused to release {named}: only this host's root may"
+    return Bounded(replace(state, leases=tuple(leases), released={}), refused, (*notes, kept))
 
 
 def bound_held(held: Held, guard: Guard, now: float) -> tuple[Held, tuple[str, ...]]:
@@ -53,21 +59,17 @@ def bound_held(held: Held, guard: Guard, now: float) -> tuple[Held, tuple[str, .
     refused: dict[str, HeldLease] = {}
     notes: list[str] = []
     for grant_id, lease in held.leases.items():
-        refusal = "" if lease.is_local else _refusal(lease, guard)
-        if refusal:
-            notes.append(f"guard refused grant {grant_id}: {refusal}")
+        objection = None if lease.is_local else guard.objection(lease.ports, lease.sources)
+        if objection is not None:
+            notes.append(_note(grant_id, objection))
             refused[grant_id] = lease
         else:
             leases[grant_id] = _cut_held(lease, guard, now)
     return replace(held, leases=leases, ended={**held.ended, **refused}), tuple(notes)
 
 
-def _refusal(lease: Lease | HeldLease, guard: Guard) -> str:
-    if guard.ports is not None and not set(lease.ports) <= set(guard.ports):
-        return "its port is not one that this host's guard file admits"
-    if guard.sources is not None and not is_within(lease.sources, guard.sources):
-        return "its source is not within what this host's guard file admits"
-    return ""
+def _note(grant_id: str, objection: Objection) -> str:
+    return f"guard refused grant {grant_id}: {WHY[objection]}"
 
 
 def _cut(lease: Lease, guard: Guard) -> Lease:

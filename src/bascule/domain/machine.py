@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from bascule.domain.bounds import Guard
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import Address, PortKey
 from bascule.domain.times import parse_instant
@@ -73,6 +74,7 @@ class EnforcementPoint:
     weaknesses: tuple[str, ...] = ()  # sentences: what its kernel or set-up lacks
     blocked_attempts: int = 0
     facts: Mapping[str, str] = field(default_factory=dict)  # kernel, nft version, ...
+    guard: Guard | None = None  # the host's own bounds; None: not told, by an older agent
 
     @property
     def not_enforced_since(self) -> datetime | None:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from bascule.api.my_address import source_of_caller
 from bascule.api.origin import Proxies
 from bascule.domain.access import Subject
+from bascule.domain.bounds import NO_BOUNDS, Guard, Objection
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import EnforcementPoint, Machine, OsType
@@ -25,6 +26,7 @@ from bascule.services.asking import NEEDED_TO_ASK
 from bascule.services.fleet import is_online
 from bascule.services.knocks import seen_just_now
 from bascule.services.plans import require_plan
+from bascule.services.requests import guards_of
 from bascule.services.rights import Needed, check
 
 MOST_MACHINES = 50  # of one form
@@ -48,6 +50,7 @@ class PortOffer:
     number: int
     rules: tuple[PortRule, ...]
     mine: Grant | None = None  # the visitor's own that lives, the one that ends last
+    guard: Guard = NO_BOUNDS  # what the host itself admits
 
     @property
     def service(self) -> str:
@@ -60,7 +63,20 @@ class PortOffer:
 
     @property
     def longest(self) -> timedelta:
-        return min(rule.max_duration for rule in self.rules)
+        bound = self.guard.max_duration
+        spans = [rule.max_duration for rule in self.rules]
+        return min([*spans, *([] if bound is None else [bound])])
+
+    @property
+    def is_cut_by_host(self) -> bool:
+        """Is the longest time the host's own, and shorter than the policy's?"""
+        return self.longest < min(rule.max_duration for rule in self.rules)
+
+    @property
+    def objection(self) -> Objection | None:
+        """Why the host admits no opening of this port, whoever asks from wherever."""
+        ports = [key for rule in self.rules for key in rule.port_keys]
+        return self.guard.objection(ports, self.guard.sources or ())
 
     @property
     def is_justified(self) -> bool:
@@ -69,12 +85,16 @@ class PortOffer:
 
     @property
     def allowed(self) -> tuple[str, ...]:
-        """The sources of the narrowest rule to read; empty when any will do."""
-        listed = [rule.sources for rule in self.rules if not _is_any(rule.sources)]
+        """The sources of the narrowest rule to read, or the host's; empty when any will do."""
+        bounds = [*(rule.sources for rule in self.rules), self.guard.sources or ()]
+        listed = [each for each in bounds if each and not _is_any(each)]
         return tuple(dict.fromkeys(str(each) for sources in listed for each in sources))
 
     def allows(self, source: AddressPrefix) -> bool:
-        return all(is_within((source,), rule.sources) for rule in self.rules)
+        bound = self.guard.sources
+        return all(is_within((source,), rule.sources) for rule in self.rules) and (
+            bound is None or is_within((source,), bound)
+        )
 
     @property
     def slider_step(self) -> int:
@@ -176,13 +196,14 @@ def read_offers(
     ]
     problems += _plan_off(reader, list(known))
     mine = _mine(reader, subject, known.values())
+    guards = guards_of(reader, [machine.uid for machine in known.values()])
     seen = {each: _seen(reader, machine, proved, now) for each, machine in known.items()}
     made = [
         _offer(
             reader,
             known[rules.machine_id],
             policy,
-            _ports(known, rules, mine),
+            _ports(known, rules, mine, guards),
             seen[rules.machine_id],
             now,
         )
@@ -228,13 +249,14 @@ def _ports(
     known: Mapping[ResourceId, Machine],
     rules: MachineRules,
     mine: Mapping[tuple[str, int], Grant],
+    guards: Mapping[str, Guard],
 ) -> tuple[PortOffer, ...]:
     uid = known[rules.machine_id].uid
     by_number: dict[int, list[PortRule]] = {}
     for rule in rules.ports:
         by_number.setdefault(rule.number, []).append(rule)
     return tuple(
-        PortOffer(number, tuple(same), mine.get((uid, number)))
+        PortOffer(number, tuple(same), mine.get((uid, number)), guards.get(uid, NO_BOUNDS))
         for number, same in by_number.items()
     )
 

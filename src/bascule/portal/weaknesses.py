@@ -15,6 +15,8 @@ from bascule.portal.words import Words
 # By how a sentence begins: the word that says the same.
 BEGINNINGS: Mapping[str, str] = {
     "the firewall cannot be seen to": "weakness.not_enforced",
+    "the guard file of this host cannot be used": "weakness.guard_unusable",
+    "the guard file of this host refuses": "weakness.guard_refuses",
     "root has uninstalled the agent": "weakness.uninstalled",
     "The firewall table cannot be owned here": "weakness.unowned",
     "This kernel cannot destroy sockets": "weakness.no_destroy",

@@ -54,10 +54,11 @@ def release(
     """Let ports go, each with its event; the caller has made sure that no policy names them.
 
     A port that the server does not hold shut is released all the same: the machine's
-    enforcement point may hold it from an earlier life (EDGES A12).
+    enforcement point may hold it from an earlier life (EDGES A12). What the host's own guard
+    keeps shut is not released: it is shut, in no policy.
     """
     released = tuple(sorted(set(ports)))
-    if not released:
+    if not released or not may_release(tx, machine):
         return ()
     _check_room(tx, machine, released)
     generation = touch(tx, act, machine.uid)
@@ -83,6 +84,12 @@ def _check_room(tx: Reader, machine: Machine, ports: Iterable[PortKey]) -> None:
         )
 
 
+def may_release(tx: Reader, machine: Machine) -> bool:
+    """Does the host, as far as it has said, let a server release its ports?"""
+    point = tx.enforcement_point(machine.uid)
+    return point is None or point.guard is None or point.guard.may_release
+
+
 def release_unnamed(
     tx: Transaction, act: Act, machine: Machine, policy: Policy, by: str
 ) -> tuple[PortKey, ...]:
@@ -91,4 +98,8 @@ def release_unnamed(
     if rules is None:
         return ()
     named_then = {key for rule in rules.ports for key in rule.port_keys}
-    return release(tx, act, machine, named_then - named_ports(tx, machine), by)
+    left = named_then - named_ports(tx, machine)
+    if not may_release(tx, machine):
+        for each in sorted(left):
+            act.record(tx, PortLeftPolicies(str(machine.id), str(each)), machine.id)
+    return release(tx, act, machine, left, by)

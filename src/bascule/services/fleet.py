@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import ENROLMENT_DELETE
+from bascule.domain.bounds import Guard, Objection
 from bascule.domain.desired import DesiredState, desired_state
 from bascule.domain.events import (
     AgentCameBack,
@@ -28,6 +29,7 @@ from bascule.domain.events import (
     Fact,
     GenerationOvertaken,
     GrantOpened,
+    GrantShortened,
     NotesWithheld,
     OpenedLocally,
     PortClosed,
@@ -39,6 +41,7 @@ from bascule.domain.grant import (
     GrantState,
     StatusReason,
     confirm_open,
+    cut_to,
 )
 from bascule.domain.ids import ResourceId
 from bascule.domain.knocks import Knock
@@ -55,14 +58,14 @@ from bascule.errors import AuthenticationFailed, Conflict, Forbidden
 from bascule.interfaces import Enrolment, EventFilter, Reader, Transaction
 from bascule.services.act import IN_PROCESS_KEY, Act, new_id
 from bascule.services.closed import named_ports
-from bascule.services.grants import close, end_grants, touch
+from bascule.services.grants import close, end_grants, touch, withdraw
 from bascule.services.held import remember_held
 from bascule.services.installation import subscription_of
 from bascule.services.knocks import remember_knocks
 from bascule.services.own_ports import learnt_late
 from bascule.services.policies import known_machine
 from bascule.services.rights import Needed, denial, rights_of
-from bascule.services.timeline import follow, opened
+from bascule.services.timeline import end_moved, follow, opened
 from bascule.services.told import cut_grants
 
 MAXIMUM_TOKEN_LIFE = timedelta(minutes=15)
@@ -78,6 +81,7 @@ _NOTES = tuple(
     each.__name__
     for each in (DriftHealed, OpenedLocally, RecordDisputed, AgentReported, NotesWithheld)
 )
+END_GRAIN = timedelta(seconds=1)  # an end that the host holds is told apart from ours by no less
 CONTACT_GRAIN = timedelta(seconds=5)  # last contact is written no more often than this
 
 
@@ -111,6 +115,10 @@ class Report:
     disputes: tuple[str, ...] = ()  # how the record differs from what the point has seen
     clock: datetime | None = None
     closed: frozenset[ClosedPort] = frozenset()  # what was read back shut
+    guard: Guard | None = None  # the host's own bounds; None: of an older agent
+    refused: Mapping[str, Objection] = field(default_factory=dict)  # by the guard; by grant id
+    # What is left of leases that the host ends earlier than it was told to; by grant id.
+    ends: Mapping[str, timedelta] = field(default_factory=dict)
 
 
 def hash_token(token: str) -> str:
@@ -334,8 +342,9 @@ def _overtaken(
 
 
 def _settle(tx: Transaction, act: Act, machine: Machine, report: Report) -> bool:
-    """True when a grant was read back open, or shut."""
-    has_moved = False
+    """True when a grant was read back open, or shut, or its end was found to be earlier."""
+    has_moved = _refuse_by_guard(tx, act, machine, report)
+    has_moved |= _shorten_by_host(tx, act, machine, report)
     for grant in tx.unsettled_grants(machine.uid):
         if grant.state is GrantState.OPENING:
             if grant.id in report.in_force and grant.generation <= report.generation:
@@ -359,6 +368,70 @@ def _settle(tx: Transaction, act: Act, machine: Machine, report: Report) -> bool
     ]
     end_grants(tx, act, lost, StatusReason.EXPIRED, "its enforcement point has shut it")
     return has_moved
+
+
+def _refuse_by_guard(tx: Transaction, act: Act, machine: Machine, report: Report) -> bool:
+    """What the host's guard does not admit never opens: its requestor is told so at once."""
+    if not report.refused:
+        return False
+    refused = [
+        grant
+        for grant in tx.live_grants([machine.uid])
+        if grant.id in report.refused
+        and grant.id not in report.in_force
+        and grant.generation <= report.generation
+    ]
+    for grant in refused:
+        why = _words_of(report.refused[grant.id], grant)
+        if grant.state is GrantState.OPENING:
+            withdraw(tx, act, grant, why)
+        else:
+            end_grants(tx, act, [grant], StatusReason.EXPIRED, why)
+    return bool(refused)
+
+
+def _words_of(objection: Objection, grant: Grant) -> str:
+    name = grant.machine_id.name
+    return {
+        Objection.UNREADABLE: f"The guard file of {name} cannot be used: until its root mends it "
+        "and restarts the agent, that host opens nothing.",
+        Objection.PORT: f"The guard file of {name} does not admit port {grant.number}.",
+        Objection.SOURCE: f"The guard file of {name} does not admit this source.",
+    }[objection]
+
+
+def _shorten_by_host(tx: Transaction, act: Act, machine: Machine, report: Report) -> bool:
+    """The end that people see is the end that the host holds; an agent can only bring it forward.
+
+    No generation carries this: the host holds it already. On record are no more in a minute
+    than what root opens; of the others it is told again.
+    """
+    earlier = [
+        (grant, cut_to(grant, ends_at, format_utc(ends_at)))
+        for grant in (tx.live_grants([machine.uid]) if report.ends else ())
+        if grant.id in report.ends and grant.generation <= report.generation
+        if (ends_at := act.now + report.ends[grant.id]) + END_GRAIN <= grant.ends_at
+    ]
+    if not earlier:
+        return False
+    wanted = EventFilter(machine.id.key, (GrantShortened.__name__,), act.now - NOTES_SPAN)
+    room = max(0, OPENINGS_PER_SPAN - len(tx.events(wanted, limit=OPENINGS_PER_SPAN)))
+    for before, grant in earlier[:room]:
+        tx.update_grant(grant, before.state)
+        end_moved(tx, grant)
+        act.settled.add(grant.request_id)
+        act.record(
+            tx,
+            GrantShortened(
+                grant.id,
+                grant.request_id,
+                str(grant.machine_id),
+                before.ends_at_text,
+                grant.ends_at_text,
+            ),
+            grant.machine_id,
+        )
+    return room > 0
 
 
 def _keep_shut(tx: Transaction, act: Act, machine: Machine, reported: Iterable[ClosedPort]) -> None:
@@ -447,6 +520,7 @@ def _update_point(
         weaknesses=(*report.weaknesses, *learnt_late(act, point, report.closed)),
         blocked_attempts=report.blocked_attempts,
         facts=facts,
+        guard=report.guard,
     )
     # Knocks alone are no news: a machine that is scanned would keep every open page busy.
     is_news = replace(updated, blocked_attempts=point.blocked_attempts) != point

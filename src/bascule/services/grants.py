@@ -11,8 +11,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
-from bascule.domain.events import GrantClosed, GrantEnded, GrantShortened, SessionsCut
-from bascule.domain.grant import Grant, GrantState, StatusReason, confirm_closed, cut_to, end
+from bascule.domain.events import (
+    GrantClosed,
+    GrantEnded,
+    GrantFailed,
+    GrantShortened,
+    SessionsCut,
+)
+from bascule.domain.grant import Grant, GrantState, StatusReason, confirm_closed, cut_to, end, fail
 from bascule.domain.times import format_utc
 from bascule.interfaces import Transaction
 from bascule.services.act import Act
@@ -61,6 +67,16 @@ def end_grants(
             now_ended = close(tx, act, now_ended)
         ended.append(now_ended)
     return ended
+
+
+def withdraw(tx: Transaction, act: Act, grant: Grant, why: str) -> None:
+    """Fail a grant that was never reported in force; ``why`` is a sentence for its requestor."""
+    generation = touch(tx, act, grant.machine_uid)
+    tx.update_grant(replace(fail(grant, why, act.now), generation=generation), grant.state)
+    act.settled.add(grant.request_id)
+    act.record(
+        tx, GrantFailed(grant.id, grant.request_id, str(grant.machine_id), why), grant.machine_id
+    )
 
 
 def close(tx: Transaction, act: Act, grant: Grant, sessions_alive: int | None = 0) -> Grant:

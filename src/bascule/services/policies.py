@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import POLICY_DELETE, POLICY_WRITE
+from bascule.domain.bounds import GUARD_FILE
 from bascule.domain.events import Fact, PolicyChanged, PolicyCreated, PolicyDeleted
 from bascule.domain.grant import Grant, StatusReason
 from bascule.domain.ids import ResourceId, policy_id
@@ -268,6 +269,13 @@ def release_ports(
             f"Port {', '.join(map(str, still_named))} of {machine.id.name} is named by a policy.",
             code="PortInPolicy",
             advice=f"Take it out of the policy first: bascule policy remove {machine.id.name}.",
+        )
+    if ports and not closed.may_release(tx, machine):
+        raise Conflict(
+            f"The host {machine.id.name} keeps {', '.join(map(str, sorted(ports)))} shut: its guard "
+            "file admits no release.",
+            code="ReleaseNotAdmittedByHost",
+            advice=f"Its root admits them: release = true in {GUARD_FILE}, then restart the agent.",
         )
     return closed.release(tx, act, machine, ports, "release by name")
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from bascule.domain.bounds import NO_BOUNDS, Guard, Objection
 from bascule.domain.desired import (
     DesiredState,
     Held,
@@ -30,7 +31,7 @@ from bascule.domain.desired import (
     not_let_go_yet,
     rule_set,
 )
-from bascule.domain.guard import Guard, bound, bound_held
+from bascule.domain.guard import WHY, bound, bound_held
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey
 from bascule.domain.plan import TOLERANCE, Observed, Operation, closing_halves, plan
@@ -41,6 +42,9 @@ from bascule.services.tampering import name_edits
 MOST_NOTED = 256
 NOT_KEPT = "what this agent knows cannot be kept over a reboot"
 NOT_OPENED = "the firewall refused a change: only what shuts was applied, and no opening"
+GUARD_UNUSABLE = "the guard file of this host cannot be used: nothing is opened here"
+GUARD_REFUSES = "the guard file of this host refuses what its server wants to open"
+EARLIER = 1.0  # seconds by which an end here must come before the server's to be told
 LOOK_HOLDS = 0.03  # seconds, less than plan.TOLERANCE: what was seen must still be so
 COUNTED_FOR = 30.0  # seconds in which the sessions of an ended grant are counted
 ATTEMPTS = 3  # a plan may be overtaken by an element that ends meanwhile
@@ -67,7 +71,9 @@ class Reconciler:
         self._driver = driver
         self._memory = memory
         self._clock = clock
-        self._guard = guard or Guard()
+        self.guard = guard or NO_BOUNDS
+        self.refused: Mapping[str, Objection] = {}  # by the guard, of the state taken last
+        self._told_ends: dict[str, float] = {}  # by grant id: the server's, of the same state
         self.held = Held()
         self._saved = self.held
         self._has_loaded = False
@@ -83,7 +89,7 @@ class Reconciler:
         The guard may be another than when it was saved: what it no longer admits is ended.
         """
         loaded = self._memory.load()
-        self.held, notes = bound_held(loaded, self._guard, self._clock.boottime())
+        self.held, notes = bound_held(loaded, self.guard, self._clock.boottime())
         self._note(notes)
         if kernel is not None:
             known = {closed.port for closed in self.held.closed}
@@ -92,10 +98,31 @@ class Reconciler:
 
     def take(self, state: DesiredState, asked_at: float) -> bool:
         """Hold a state that the server sent; False when it was too old to be taken in."""
-        bounded, notes = bound(state, self._guard)
-        self._note(notes)
-        self._replace(hold(self.held, bounded, asked_at, self._clock.boottime()))
+        bounded = bound(state, self.guard)
+        self._note(bounded.notes)
+        self._replace(hold(self.held, bounded.state, asked_at, self._clock.boottime()))
+        self.refused = bounded.refused
+        self._told_ends = {
+            lease.grant_id: asked_at + lease.remaining.total_seconds() for lease in state.leases
+        }
         return self.held.generation == state.generation
+
+    def earlier_ends(self) -> Mapping[str, float]:
+        """When (CLOCK_BOOTTIME seconds) leases end here that the server has end later: the guard
+        cut them, or an earlier end was held already.
+        """
+        return {
+            grant_id: lease.deadline
+            for grant_id, lease in self.held.leases.items()
+            if lease.deadline + EARLIER < self._told_ends.get(grant_id, lease.deadline)
+        }
+
+    def guard_weaknesses(self) -> tuple[str, ...]:
+        """What this host's guard keeps its server from doing, for whoever wonders why."""
+        if self.guard.problem:
+            return (f"{GUARD_UNUSABLE}: {self.guard.problem}",)
+        why = dict.fromkeys(WHY[each] for each in self.refused.values())
+        return (f"{GUARD_REFUSES}: {'; '.join(why)}",) if why else ()
 
     def open_locally(self, grant_id: str, lease: HeldLease, closed: ClosedPort | None) -> None:
         """Root's own opening; ``closed`` also shuts the port first, for a port not shut yet."""

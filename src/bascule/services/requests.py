@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bascule.domain.access import Subject
+from bascule.domain.bounds import Guard
 from bascule.domain.decide import Allowed, Denied, decide
 from bascule.domain.events import AccessDenied, AccessRequested, GrantCreated, GrantExtended
 from bascule.domain.grant import Grant, StatusReason, extend_to
@@ -14,7 +15,7 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem, RequestDenied
-from bascule.interfaces import Transaction
+from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.asking import (
     check_may_ask,
@@ -143,7 +144,14 @@ def _judge(
     uids = [machine.uid for machine in known.values()]
     live = tx.live_grants(uids)
     beside = {uid: told_beside(tx, uid, act.now) for uid in uids}
-    return request, decide(stored.policy, request, known, live, new_id, act.now, beside)
+    guards = guards_of(tx, uids)
+    return request, decide(stored.policy, request, known, live, new_id, act.now, beside, guards)
+
+
+def guards_of(tx: Reader, uids: Sequence[str]) -> dict[str, Guard]:
+    """What the hosts of these machines say that they admit; older agents say nothing."""
+    points = tx.points_of(uids)
+    return {uid: point.guard for uid, point in points.items() if point.guard is not None}
 
 
 def _deny(tx: Transaction, act: Act, policy: ResourceId, denied: Denied) -> Denied:
@@ -295,7 +303,8 @@ def extend(
         )
         machine = tx.machine(grant.machine_id)
         machines = {grant.machine_id: machine} if machine else {}
-        decision = decide(policy.policy, asked, machines, live, new_id, act.now)
+        guards = guards_of(tx, [grant.machine_uid])
+        decision = decide(policy.policy, asked, machines, live, new_id, act.now, guards=guards)
         if isinstance(decision, Denied):
             reasons.extend(_of_extension(each) for each in decision.reasons)
         else:

@@ -6,17 +6,15 @@ that record and world agree. ``next_due`` says when to look again.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
-from bascule.domain.events import AgentWentSilent, GrantFailed, GrantShortened, fact_name
+from bascule.domain.events import AgentWentSilent, GrantShortened, fact_name
 from bascule.domain.grant import (
     SILENCE_BOUND,
     Grant,
     GrantState,
     StatusReason,
     due_at,
-    fail,
 )
 from bascule.domain.ids import ResourceId
 from bascule.domain.times import format_utc, parse_instant
@@ -24,7 +22,7 @@ from bascule.interfaces import EventFilter, Reader, Transaction
 from bascule.interfaces.listing import RECENT
 from bascule.services.act import Act
 from bascule.services.expired_memberships import end_memberships
-from bascule.services.grants import close, end_grants, touch
+from bascule.services.grants import close, end_grants, withdraw
 from bascule.services.timeline import end_overdue
 
 
@@ -70,12 +68,7 @@ def _withdraw(tx: Transaction, act: Act, grant: Grant) -> None:
     why = _why_not_open(tx, grant, act.now)
     if tx.enforcement_point(grant.machine_uid) is not None and grant.ends_at > act.now:
         why += f" If it had the request by then, the port is open until {grant.ends_at_text}."
-    generation = touch(tx, act, grant.machine_uid)
-    tx.update_grant(replace(fail(grant, why, act.now), generation=generation), grant.state)
-    act.settled.add(grant.request_id)
-    act.record(
-        tx, GrantFailed(grant.id, grant.request_id, str(grant.machine_id), why), grant.machine_id
-    )
+    withdraw(tx, act, grant, why)
 
 
 def _why_not_open(tx: Reader, grant: Grant, now: datetime) -> str:

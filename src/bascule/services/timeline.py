@@ -67,11 +67,16 @@ def opened(tx: Transaction, act: Act, grant: Grant) -> None:
 
 def lengthened(tx: Transaction, grant: Grant) -> None:
     """The end of a live grant was moved; one that is not open yet brings its end along."""
-    tx.lengthen_opening(grant.machine_uid, grant.id, grant.ends_at)
+    tx.move_opening_end(grant.machine_uid, grant.id, grant.ends_at)
     for span in tx.current_spans(grant.machine_uid):
         is_its = span.kind is SpanKind.OPEN and span.port in grant.port_keys
         if is_its and span.ends_by is not None and span.ends_by < grant.ends_at:
             tx.bound_span(grant.machine_uid, span.place, grant.ends_at)
+
+
+def end_moved(tx: Transaction, grant: Grant) -> None:
+    """The host holds an earlier end of a live grant; its port's span follows (``follow``)."""
+    tx.move_opening_end(grant.machine_uid, grant.id, grant.ends_at)
 
 
 def was_shut(tx: Transaction, act: Act, grant: Grant) -> None:

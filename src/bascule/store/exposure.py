@@ -317,7 +317,7 @@ class ExposureWrites(ExposureReads):
         }
         self._run(openings.insert(), row)
 
-    def lengthen_opening(self, machine_uid: str, opening_id: str, ends_by: datetime) -> None:
+    def move_opening_end(self, machine_uid: str, opening_id: str, ends_by: datetime) -> None:
         here = {"here_uid": machine_uid, "here_id": opening_id}
         self._run(update(openings).where(*_OPEN_HERE).values(ends_by=ends_by), here)
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, bindparam, delete, select, update
 
+from bascule.domain.bounds import Guard
 from bascule.domain.machine import EnforcementPoint
+from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.interfaces import Enrolment
 from bascule.store import tables as t
 from bascule.store.listed import Listed
 from bascule.store.rows import Rows, slices
 
+_MILLISECOND = timedelta(milliseconds=1)
 _AGENT = select(t.agents).where(t.agents.c.machine_uid == bindparam("wanted"))
 _AGENTS = select(t.agents).where(t.agents.c.machine_uid.in_(bindparam("wanted", expanding=True)))
 
@@ -76,6 +79,7 @@ class FleetWrites(FleetReads, Listed):
                 "weaknesses": list(point.weaknesses),
                 "blocked_attempts": point.blocked_attempts,
                 "facts": dict(point.facts),
+                "guard": None if point.guard is None else _guard_row(point.guard),
             },
         )
         self._follow_point(point)
@@ -119,4 +123,31 @@ def _point(row: Row[Any]) -> EnforcementPoint:
         weaknesses=tuple(row.weaknesses),
         blocked_attempts=row.blocked_attempts,
         facts=row.facts,
+        guard=None if row.guard is None else _guard(row.guard),
+    )
+
+
+def _guard_row(guard: Guard) -> dict[str, Any]:
+    longest = guard.max_duration
+    return {
+        "ports": None
+        if guard.ports is None
+        else [[str(port.protocol), port.number] for port in guard.ports],
+        "sources": None if guard.sources is None else [str(each) for each in guard.sources],
+        "maxDurationMs": None if longest is None else longest // _MILLISECOND,
+        "mayRelease": guard.may_release,
+        "problem": guard.problem,
+    }
+
+
+def _guard(row: Mapping[str, Any]) -> Guard:
+    ports, sources, longest = row["ports"], row["sources"], row["maxDurationMs"]
+    return Guard(
+        None
+        if ports is None
+        else tuple(PortKey(TransportProtocol(name), number) for name, number in ports),
+        None if sources is None else tuple(AddressPrefix.parse(each) for each in sources),
+        None if longest is None else longest * _MILLISECOND,
+        row["mayRelease"],
+        row["problem"],
     )

@@ -363,6 +363,9 @@ class FakeServer:
                 "machineId": match[1],
                 "policies": policies,
                 "closedPorts": machine["properties"]["bascule"]["closedPorts"],
+                "hostGuard": (machine["properties"]["bascule"]["enforcementPoint"] or {}).get(
+                    "guard"
+                ),
             },
         }
 

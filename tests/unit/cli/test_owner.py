@@ -32,6 +32,15 @@ def enforces_nothing(server: FakeServer, name: str) -> None:
     point["facts"] = {NOT_ENFORCED_SINCE: "2029-12-31T00:00:00.0000000Z"}
 
 
+GUARD: Json = {
+    "ports": [{"number": 22, "protocol": "TCP"}],
+    "sources": ["10.0.0.0/8"],
+    "maxRequestAccessDuration": "PT20S",
+    "mayRelease": False,
+    "isUsable": True,
+}
+
+
 class TestMachine:
     def test_list(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine(
@@ -174,6 +183,17 @@ class TestMachine:
             assert "release = true in /etc/bascule/guard.toml" in result.err
             assert "as soon as it hears" in result.out
 
+    def test_a_host_that_has_said_that_it_refuses_is_not_waited_for(
+        self, cli: Cli, server: FakeServer
+    ) -> None:
+        path = server.add_machine("web-1", closed=[closed(22)])
+        server.machines[path]["properties"]["bascule"]["enforcementPoint"]["guard"] = GUARD
+        server.set_rules("web-1", rule(22))
+        server.agents["web-1"] = "refuses"
+        result = cli("policy", "remove", "web-1")
+        assert "keeps 22/tcp shut: its host refuses releases" in result.err
+        assert "released" not in result.out
+
     def test_an_agent_that_does_not_hear_of_a_release_is_said(
         self, cli: Cli, server: FakeServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -223,6 +243,41 @@ class TestMachine:
         assert "blocked    7 attempts" in lines
         assert "shut       22/tcp" in lines
         assert lines[-1].startswith("22/tcp")
+        assert not any(line.startswith("guard") for line in lines), "of an older agent"
+
+    @pytest.mark.parametrize(
+        ("guard", "words"),
+        [
+            ({}, "none: the host admits what a policy allows"),
+            (
+                GUARD,
+                "opens 22/tcp and no other; from 10.0.0.0/8; for 20s at most; releases no port",
+            ),
+            ({"ports": [], "sources": []}, "opens no port; from nowhere"),
+            (
+                {"ports": [], "isUsable": False},
+                "its file on the host cannot be used: nothing opens, nothing is released",
+            ),
+        ],
+    )
+    def test_show_says_what_the_host_itself_admits(
+        self, cli: Cli, server: FakeServer, guard: Json, words: str
+    ) -> None:
+        path = server.add_machine("web-1")
+        point = server.machines[path]["properties"]["bascule"]["enforcementPoint"]
+        point["guard"] = {"mayRelease": True, "isUsable": True, **guard}
+        assert f"guard      {words}" in cli("machine", "show", "web-1").out.splitlines()
+
+    def test_show_tells_programs_what_the_host_admits(self, cli: Cli, server: FakeServer) -> None:
+        path = server.add_machine("web-1")
+        server.machines[path]["properties"]["bascule"]["enforcementPoint"]["guard"] = GUARD
+        assert cli("machine", "show", "web-1", "-o", "json").json["agent"]["guard"] == {
+            "ports": [{"number": 22, "protocol": "TCP"}],
+            "sources": ["10.0.0.0/8"],
+            "maxDurationSeconds": 20,
+            "mayRelease": False,
+            "isUsable": True,
+        }
 
 
 def knocker(address: str, attempts: int, *ports: tuple[int, str]) -> Json:

@@ -89,6 +89,17 @@ def test_default_length_is_the_rules_maximum_when_that_is_under_an_hour(
     assert {port["duration"] for port in asked_ports(cli)} == {"PT30M"}
 
 
+def test_default_length_is_the_hosts_own_maximum_when_that_is_shorter(
+    cli: Cli, server: FakeServer
+) -> None:
+    path = server.add_machine("web-1")
+    guard = {"maxRequestAccessDuration": "PT20S", "mayRelease": True, "isUsable": True}
+    server.machines[path]["properties"]["bascule"]["enforcementPoint"]["guard"] = guard
+    server.set_rules("web-1", rule(22, longest="PT3H"))
+    assert cli("request", "web-1").code == 0
+    assert asked_ports(cli) == [{"number": 22, "duration": "PT20S"}]
+
+
 def test_options_reach_the_server(cli: Cli, web: str) -> None:
     assert (
         cli(

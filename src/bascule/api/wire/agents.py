@@ -23,12 +23,15 @@ from bascule.api.wire.fields import (
     PortNumber,
     Protocol,
     Text,
+    Truth,
     refuse,
 )
+from bascule.domain.bounds import Guard, Objection
 from bascule.domain.desired import Cut, DesiredState, Lease
 from bascule.domain.knocks import LONGEST_AGE, OTHERS, Knock
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry
-from bascule.domain.net import PortKey, parse_address
+from bascule.domain.net import AddressPrefix, PortKey, parse_address
+from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.errors import InvalidInput
 from bascule.interfaces import Reader
 from bascule.services.fleet import LocalOpening, Report
@@ -37,9 +40,11 @@ MOST_NOTES = 64
 MOST_KNOCKS = 256
 MOST_FACTS = 64
 MOST_CLOSED = 1024
+MOST_BOUNDS = 1024  # ports, and sources, of a guard
 LONGEST_NOTE = 500
 _OWN_KINDS = ("drift", "local-open", "record")  # of notes that are facts of their own
 _MILLISECOND = timedelta(milliseconds=1)
+_LONGEST_LEFT = MAXIMUM_DURATION // _MILLISECOND
 _LONGEST_AGE = int(LONGEST_AGE.total_seconds())
 
 
@@ -92,6 +97,19 @@ class NoteBody(Body):
     id: Text | None = None
 
 
+class GuardPortBody(Body):
+    protocol: Protocol
+    number: PortNumber
+
+
+class GuardBody(Body):
+    ports: list[GuardPortBody] | None = None
+    sources: list[Text] | None = None
+    max_duration_ms: Count | None = None
+    may_release: Truth | None = None
+    problem: LongText | None = None
+
+
 class ReportBody(Body):
     generation: Count
     in_force: list[Text]
@@ -105,6 +123,9 @@ class ReportBody(Body):
     notes: list[NoteBody] | None = None
     clock: EndTime | None = None
     closed: list[ClosedBody] | None = None
+    guard: GuardBody | None = None
+    refused: dict[str, Text] | None = None
+    ends: dict[str, Count] | None = None
 
 
 def read_report(body: ReportBody) -> Report:
@@ -129,7 +150,46 @@ def read_report(body: ReportBody) -> Report:
         disputes=tuple(note.text[:LONGEST_NOTE] for note in notes if note.kind == "record"),
         clock=body.clock.at if body.clock else None,
         closed=frozenset(_read_closed((body.closed or [])[:MOST_CLOSED])),
+        guard=None if body.guard is None else _read_guard(body.guard),
+        refused=dict(_read_refused(body.refused or {})),
+        ends={
+            grant_id: min(left, _LONGEST_LEFT) * _MILLISECOND
+            for grant_id, left in (body.ends or {}).items()
+        },
     )
+
+
+def _read_guard(told: GuardBody) -> Guard:
+    """What cannot be read or is too much to keep bounds nothing here: the host goes by it all the
+    same.
+    """
+    ports = told.ports if told.ports is not None and len(told.ports) <= MOST_BOUNDS else None
+    longest = told.max_duration_ms
+    return Guard(
+        None
+        if ports is None
+        else tuple(
+            PortKey(each, port.number) for port in ports for each in port.protocol.transports
+        ),
+        _read_sources(told.sources),
+        None if longest is None else min(longest, _LONGEST_LEFT) * _MILLISECOND,
+        told.may_release is not False,
+        (told.problem or "")[:LONGEST_NOTE],
+    )
+
+
+def _read_sources(told: list[str] | None) -> tuple[AddressPrefix, ...] | None:
+    if told is None or len(told) > MOST_BOUNDS:
+        return None
+    with contextlib.suppress(InvalidInput):
+        return tuple(AddressPrefix.parse(each) for each in told)
+    return None
+
+
+def _read_refused(told: Mapping[str, str]) -> Iterator[tuple[str, Objection]]:
+    for grant_id, why in told.items():
+        with contextlib.suppress(ValueError):  # a word of a newer agent: it fails by patience
+            yield grant_id, Objection(why)
 
 
 def _read_closed(closed: list[ClosedBody]) -> Iterator[ClosedPort]:

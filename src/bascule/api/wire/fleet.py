@@ -8,9 +8,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from bascule.api.wire.fields import Body, Count, Truth
+from bascule.domain.bounds import Guard
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import EnforcementPoint
-from bascule.domain.times import format_utc
+from bascule.domain.times import format_duration, format_utc
 from bascule.interfaces import Enrolment
 from bascule.services.fleet import MAXIMUM_TOKEN_LIFE, is_online
 
@@ -55,6 +56,21 @@ def point_properties_json(
         "weaknesses": list(point.weaknesses),
         "blockedAttempts": point.blocked_attempts,
         "facts": dict(point.facts),
+        "guard": None if point.guard is None else guard_json(point.guard),
+    }
+
+
+def guard_json(guard: Guard) -> dict[str, Any]:
+    """What the host itself admits; null bounds nothing. ``problem`` is told where weaknesses are."""
+    longest = guard.max_duration
+    return {
+        "ports": None
+        if guard.ports is None
+        else [{"protocol": str(each.protocol), "number": each.number} for each in guard.ports],
+        "sources": None if guard.sources is None else [str(each) for each in guard.sources],
+        "maxRequestAccessDuration": None if longest is None else format_duration(longest),
+        "mayRelease": guard.may_release,
+        "isUsable": not guard.problem,
     }
 
 

@@ -24,6 +24,7 @@ from bascule.api.wire.fields import (
     Text,
     Truth,
 )
+from bascule.api.wire.fleet import guard_json
 from bascule.api.wire.problems import reject
 from bascule.api.wire.requests import request_json
 from bascule.api.wire.sources import Sources, sources_json
@@ -223,6 +224,7 @@ def machine_rules_json(view: MachineView) -> dict[str, Any]:
                 if (rules := stored.policy.rules_for(view.machine.id)) is not None
             ],
             "closedPorts": closed_ports_json(view),
+            "hostGuard": guard_json(view.point.guard) if view.point and view.point.guard else None,
         },
     }
     if view.default_etag:

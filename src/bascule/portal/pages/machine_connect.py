@@ -67,6 +67,7 @@ class Offer:
     policy_id: ResourceId
     rule: PortRule
     source: AddressPrefix | None  # None: the visitor's own address cannot be meant
+    longest: timedelta  # by the policy and by the host itself
     why_none: str = ""
 
 
@@ -143,10 +144,16 @@ def _offer(visit: Visit, place: Place) -> Offer | None:
         source = source_of_caller(visit.subject.address, visit.state.proxies)
     except InvalidInput as error:
         policy, rule = _preferred(place, rules)
-        return Offer(policy, rule, None, error.message)
+        return Offer(policy, rule, None, _longest(place, rule), error.message)
     fitting = [each for each in rules if is_within([source], each[1].sources)]
     policy, rule = _preferred(place, fitting or rules)
-    return Offer(policy, rule, source)
+    return Offer(policy, rule, source, _longest(place, rule))
+
+
+def _longest(place: Place, rule: PortRule) -> timedelta:
+    point = place.view.point
+    bound = point.guard.max_duration if point is not None and point.guard is not None else None
+    return rule.max_duration if bound is None else min(bound, rule.max_duration)
 
 
 def _preferred(
@@ -189,7 +196,7 @@ def _ask(
     if tx.request(request_id) is not None:
         return offer.policy_id, None
     _check_as_shown(visit, offer, source)
-    ends_at = act.now + offer.rule.max_duration
+    ends_at = act.now + offer.longest
     port = RequestedPort(offer.rule.number, (source,), ends_at, format_utc(ends_at))
     asked = (RequestedMachine(place.machine.id, (port,)),)
     why = visit.form.text("justification") or None
@@ -208,10 +215,10 @@ def _check_as_shown(visit: Visit, offer: Offer, source: AddressPrefix) -> None:
             f"The form showed {shown[:60] or 'no address'} as yours; now it is {now}.",
             code="AddressChanged",
         )
-    longest = format_duration(offer.rule.max_duration)
+    longest = format_duration(offer.longest)
     if (form.text("port"), form.text("longest")) != (str(offer.rule.number), longest):
         raise InvalidInput(
             "The port or its time is no longer what the form showed; now it is port "
-            f"{offer.rule.number} for {words_of(offer.rule.max_duration)}.",
+            f"{offer.rule.number} for {words_of(offer.longest)}.",
             code="OfferChanged",
         )

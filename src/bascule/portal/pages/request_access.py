@@ -47,11 +47,14 @@ PATH = "/portal/jit/request"
 # What is wrong with which field of a row.
 _OF_SOURCE = frozenset(
     {
+        "SourceNotAdmittedByHost",
         *("SourceNotAllowed", "SourceRequired", "TooManySources", "AddressNotProved"),
         *("InvalidAddress", "InvalidAddressPrefix"),
     }
 )
-_OF_TIME = frozenset({"DurationTooLong", "InvalidDuration", "EndTimePassed"})
+_OF_TIME = frozenset(
+    {"DurationTooLong", "LongerThanHostAdmits", "InvalidDuration", "EndTimePassed"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from bascule.portal.ways_in import WayIn, address_of, is_user, rdp_file, way_in
 from bascule.services import requests
 from bascule.services.act import Act
 from bascule.services.asking import NEEDED_TO_ASK, sight_of
+from bascule.services.requests import guards_of
 from bascule.services.rights import Needed, denial, missing_of
 from bascule.services.views import RequestView, view_request
 
@@ -228,6 +229,8 @@ def _extension(
     ]
     if not longest:
         return "policy", nothing
+    guards = guards_of(reader, [grant.machine_uid for grant in live]).values()
+    longest += [each.max_duration for each in guards if each.max_duration is not None]
     if visit.now + min(longest) <= max(grant.ends_at for grant in live):
         return "longest", min(longest)
     return "", min(longest)

@@ -103,6 +103,46 @@ _REQUESTS: Mapping[str, Pair] = {
         "Choose a shorter time; it can be extended later.",
         "Choisissez une durée plus courte ; elle pourra être prolongée ensuite.",
     ),
+    "reason.LongerThanHostAdmits": (
+        "The time is longer than the host itself admits, whatever the policy says.",
+        "La durée dépasse celle que l’hôte lui-même admet, quoi que dise la stratégie.",
+    ),
+    "way.LongerThanHostAdmits": (
+        "Choose a shorter time; it can be extended later.",
+        "Choisissez une durée plus courte ; elle pourra être prolongée ensuite.",
+    ),
+    "reason.PortNotAdmittedByHost": (
+        "The host itself does not admit this port, whatever the policy says.",
+        "L’hôte lui-même n’admet pas ce port, quoi que dise la stratégie.",
+    ),
+    "way.PortNotAdmittedByHost": (
+        "Root on that host may change its guard file and restart the agent.",
+        "Sur cet hôte, root peut modifier le fichier de garde et redémarrer l’agent.",
+    ),
+    "reason.SourceNotAdmittedByHost": (
+        "The host itself does not admit this source, whatever the policy says.",
+        "L’hôte lui-même n’admet pas cette source, quoi que dise la stratégie.",
+    ),
+    "way.SourceNotAdmittedByHost": (
+        "Enter a source within what the host admits, which its machine page shows.",
+        "Saisissez une source comprise dans ce que l’hôte admet ; la page de la machine l’indique.",
+    ),
+    "reason.HostGuardUnusable": (
+        "The guard file of that host cannot be used, so it opens nothing.",
+        "Le fichier de garde de cet hôte est inutilisable : il n’ouvre donc rien.",
+    ),
+    "way.HostGuardUnusable": (
+        "Root on that host mends the guard file and restarts the agent.",
+        "Sur cet hôte, root doit corriger le fichier de garde et redémarrer l’agent.",
+    ),
+    "reason.ReleaseNotAdmittedByHost": (
+        "The host itself keeps this port shut: its guard file admits no release.",
+        "L’hôte lui-même garde ce port fermé : son fichier de garde n’admet aucune libération.",
+    ),
+    "way.ReleaseNotAdmittedByHost": (
+        "Root on that host may write release = true into the guard file and restart the agent.",
+        "Sur cet hôte, root peut écrire release = true dans le fichier de garde et redémarrer l’agent.",
+    ),
     "reason.EndTimePassed": (
         "The end is not in the future.",
         "L’échéance n’est pas dans le futur.",

@@ -58,6 +58,22 @@ WORDS: Mapping[str, Pair] = {
         "Pour combien de temps, port {port} de {machine}",
     ),
     "ask.longest": ("at most {span}", "au plus {span}"),
+    "ask.longest.host": (
+        "at most {span}, by the host itself",
+        "au plus {span}, selon l’hôte lui-même",
+    ),
+    "ask.host.port": (
+        "The host itself does not admit this port.",
+        "L’hôte lui-même n’admet pas ce port.",
+    ),
+    "ask.host.source": (
+        "The host itself admits no source.",
+        "L’hôte lui-même n’admet aucune source.",
+    ),
+    "ask.host.unreadable": (
+        "The host opens nothing: its guard file cannot be used.",
+        "L’hôte n’ouvre rien : son fichier de garde est inutilisable.",
+    ),
     "ask.open_already": ("Open for you:", "Ouvert pour vous :"),
     "ask.justification": ("Justification", "Justification"),
     "ask.justification.placeholder": (

@@ -62,8 +62,8 @@ WORDS: Mapping[str, Pair] = {
         "La stratégie ne propose plus ces ports.",
     ),
     "request.extend.not.longest": (
-        "It is open for as long as the policy allows already ({span} from now); a little later it can be extended.",
-        "L’accès est déjà ouvert aussi longtemps que la stratégie l’autorise ({span} à partir de maintenant) ; il pourra être prolongé un peu plus tard.",
+        "It is open for as long as the policy and the host allow already ({span} from now); a little later it can be extended.",
+        "L’accès est déjà ouvert aussi longtemps que la stratégie et l’hôte l’autorisent ({span} à partir de maintenant) ; il pourra être prolongé un peu plus tard.",
     ),
     "request.user": ("User name on the machine", "Nom d’utilisateur sur la machine"),
     "request.user.show": ("Put into the commands", "Mettre dans les commandes"),

@@ -17,6 +17,26 @@ WORDS: Mapping[str, Pair] = {
             "cette machine, bascule agent status dit pourquoi."
         ),
     ),
+    "weakness.guard_unusable": (
+        (
+            "The guard file of this host cannot be used: nothing is opened here. On that machine, bascule "
+            "agent status says why; root mends the file and restarts the agent."
+        ),
+        (
+            "Le fichier de garde de cet hôte est inutilisable : rien n’y est ouvert. Sur cette machine, "
+            "bascule agent status dit pourquoi ; root corrige le fichier et redémarre l’agent."
+        ),
+    ),
+    "weakness.guard_refuses": (
+        (
+            "The guard file of this host refuses something that was to be opened. What it admits is shown "
+            "on the machine’s page."
+        ),
+        (
+            "Le fichier de garde de cet hôte refuse une ouverture demandée. La page de la machine montre ce "
+            "qu’il admet."
+        ),
+    ),
     "weakness.uninstalled": (
         (
             "Root has uninstalled the agent there: nothing keeps the machine’s ports shut. Enrol it "

@@ -257,6 +257,7 @@ agents = Table(
     Column("weaknesses", Json, nullable=False),
     Column("blocked_attempts", BigInteger, nullable=False),
     Column("facts", Json, nullable=False),
+    Column("guard", Json),
 )
 
 IS_NEVER_HEARD = agents.c.last_contact_at.is_(None)

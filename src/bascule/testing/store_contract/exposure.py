@@ -63,7 +63,7 @@ class ExposureContract:
             write(store, lambda tx: tx.add_opening(WEB, each))
         assert read(store, lambda r: r.current_openings(WEB.uid)) == [first, second]
         longer = replace(first, ends_by=NOW + 3 * HOUR)
-        write(store, lambda tx: tx.lengthen_opening(WEB.uid, first.id, NOW + 3 * HOUR))
+        write(store, lambda tx: tx.move_opening_end(WEB.uid, first.id, NOW + 3 * HOUR))
         assert read(store, lambda r: r.current_openings(WEB.uid))[0] == longer
         assert write(store, lambda tx: tx.end_opening(WEB.uid, first.id, NOW + HOUR))
         assert not write(store, lambda tx: tx.end_opening(WEB.uid, first.id, NOW + 2 * HOUR))
