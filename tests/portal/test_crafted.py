@@ -6,6 +6,7 @@ somebody who may not, each is refused and nothing in the database is otherwise t
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -115,3 +116,16 @@ def test_pages_of_somebody_with_few_rights_are_whole(house: House, who: str) -> 
     if who == "nobody":
         for path, html in seen.pages.items():
             assert "alpha-1" not in html, path
+
+
+NESTED = "[" * 990 + "]" * 990
+
+
+def test_text_that_nests_deep_is_read_nowhere(house: House) -> None:
+    """EDGES E1: each of these would end in a traceback of the parser's recursion."""
+    olga = owner(house)
+    place = urlsafe_b64encode(NESTED.encode()).decode()
+    olga.page(f"/portal/jit?after={place}")
+    olga.page(f"/portal/open?after={place}", 400)
+    answer = olga.send("/portal/account/totp", {"proof": "passkey", "proof_answer": NESTED})
+    assert answer.status_code == 400, answer.text

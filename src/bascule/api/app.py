@@ -64,9 +64,9 @@ def build_app(
         redoc_url=None,
         redirect_slashes=False,
         middleware=[
-            Middleware(Frame),
+            Middleware(Frame, strangers=state.stranger_lines),
             Middleware(OriginGate, names=state.names, proxies=state.proxies),
-            Middleware(BodyLimit),
+            Middleware(BodyLimit, known=state.known_networks),
             Middleware(ArmPaths),
         ],
         lifespan=_lifespan_of(background),

@@ -21,9 +21,11 @@ from typing import Annotated, Any, TypeVar, cast
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from bascule.api.arm_path import is_arm_path
+from bascule.api.body_limit import allowance_of
 from bascule.api.context import AppState, state_of
 from bascule.api.described import described
 from bascule.api.origin import base_url, caller_address
@@ -38,6 +40,7 @@ from bascule.identity.authenticate import Principal, bearer_token, find_principa
 from bascule.identity.realm import GRAPH
 from bascule.identity.tokens import AccessToken
 from bascule.interfaces import Reader, Transaction
+from bascule.json_text import TooDeep, check_depth
 from bascule.services.act import Act
 from bascule.services.rehearsal import Preview, rehearse
 from bascule.services.rights import Needed, check, denial, rights_of
@@ -236,12 +239,15 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         entry = entry_of(self.endpoint)
         handler = super().get_route_handler()
+        has_body = self.body_field is not None
         is_for_graph = self.path.startswith(f"{GRAPH}/")  # by the route, not by the call
 
         async def guarded(request: Request) -> Response:
             if entry.kinds:
                 request.state.call = await _admit(request, entry, is_for_graph=is_for_graph)
             _check_content_type(request)
+            if has_body:
+                await _check_json(request)
             try:
                 return await handler(request)
             except Forbidden as error:  # a use case's: its transaction kept nothing
@@ -270,7 +276,7 @@ async def _admit(request: Request, entry: Entry, *, is_for_graph: bool) -> Call:
         claimed = Subject(token.principal_id, token.kind, "", address, client)
         await record_denial(request, claimed, error)
         raise
-    request.scope["state"]["principal_id"] = subject.principal_id
+    note_caller(request, subject.principal_id)
     request.scope["state"]["known_from"] = address
     try:
         _check_kind(request, subject, entry.kinds)
@@ -280,6 +286,13 @@ async def _admit(request: Request, entry: Entry, *, is_for_graph: bool) -> Call:
         raise
     group = _check_arm(request, state, found)
     return Call(state, request, subject, found.rights, entry, token, group, found.locations)
+
+
+def note_caller(request: Request, principal_id: str) -> None:
+    """Who calls is proved: that gives a place in the log, memory for a body, and precedence."""
+    request.scope["state"]["principal_id"] = principal_id
+    allowance_of(request).be_proved(principal_id)
+    state_of(request).known_networks.note(caller_address(request))
 
 
 @dataclass(frozen=True, slots=True)
@@ -468,6 +481,20 @@ def _check_api_version(request: Request) -> None:
 
 def _is_api_version(name: str) -> bool:
     return name.casefold() == "api-version"
+
+
+async def _check_json(request: Request) -> None:
+    """Read the body and judge how deep it nests, before anything parses it (EDGES E1)."""
+    try:
+        content = await request.body()
+    except ClientDisconnect:
+        raise HTTPException(400, "The body did not come to its end.") from None
+    try:
+        check_depth(content.decode())
+    except TooDeep as error:
+        raise InvalidInput(f"The body is refused. {error}") from None
+    except UnicodeDecodeError:
+        raise InvalidInput("The body is not UTF-8, which JSON is written in.") from None
 
 
 def _check_content_type(request: Request) -> None:

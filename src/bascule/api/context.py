@@ -14,7 +14,9 @@ from typing import Any, TypeVar, cast
 
 from starlette.requests import HTTPConnection
 
+from bascule.api.networks import KnownNetworks
 from bascule.api.origin import Names, Proxies
+from bascule.api.sampling import Sampler
 from bascule.domain.retention import DEFAULT_FLOOR
 from bascule.domain.security_rules import Anchors
 from bascule.identity.oidc import RelyingParty
@@ -55,6 +57,10 @@ class AppState:
     stranger_denials: Denials = field(default_factory=of_strangers)  # of bad tokens, by address
     sign_in_denials: Denials = field(default_factory=of_strangers)  # bad tokens do not use these up
     proved: ProvedAddresses = field(default_factory=ProvedAddresses)  # by session
+    known_networks: KnownNetworks = field(default_factory=KnownNetworks)
+    stranger_lines: Sampler = field(
+        default_factory=lambda: Sampler("calls without identity")
+    )  # in the log
     verifying: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     _parts: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False)
 

@@ -60,13 +60,14 @@ def envelope(
 
 
 def internal_error(error_id: str) -> Response:
-    return CompactJson(
-        envelope(
-            "InternalServerError",
-            f"Something went wrong in the server; its log says what, under the id {error_id}.",
-        ),
-        500,
+    """``error_id`` is what the log has it under; empty when it is not there any more."""
+    where = (
+        f"its log says what, under the id {error_id}."
+        if error_id
+        else "it did so often just now, and its log has only the first few."
     )
+    content = envelope("InternalServerError", f"Something went wrong in the server; {where}")
+    return CompactJson(content, 500)
 
 
 async def on_bascule_error(request: Request, error: Exception) -> Response:

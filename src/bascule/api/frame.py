@@ -1,5 +1,8 @@
 """The outermost layer of each call: ids, headers, one log line, and the last net.
 
+Each call of a known caller is a line of the log; those of callers without identity are sampled,
+because their number has no bound, and so are the tracebacks of what failed (``sampling``).
+
 Headers as the live service sends them where they make sense here (CONTRACT 1.6.8).
 A correlation id that the caller sends is echoed when it is plain; nothing else of a call
 is written back into headers. It is pure ASGI, so that streams pass through untouched.
@@ -16,10 +19,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bascule.api.envelope import internal_error
+from bascule.api.sampling import Sampler
 
 log = structlog.get_logger("bascule.api")
 
 CALLER_HEADER = "x-bascule-caller-address"  # as this server sees it; to who is known alone
+MOST_TRACEBACKS = 10  # a minute
 _PLAIN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ALWAYS = {
     "cache-control": "no-cache, no-store",
@@ -33,8 +38,10 @@ _ALWAYS = {
 class Frame:
     """ASGI middleware around everything else."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, strangers: Sampler) -> None:
         self._app = app
+        self._strangers = strangers
+        self._failures = Sampler("tracebacks of calls that failed", 3, MOST_TRACEBACKS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -66,21 +73,44 @@ class Frame:
 
         try:
             await self._app(scope, receive, send_framed)
-        except Exception:
-            log.exception("call failed", id=request_id, method=scope["method"], path=scope["path"])
+        except Exception as error:
+            is_logged = self._log_failure(scope, error)
             if status:
                 raise  # the answer had begun; the server can only cut it off
-            await internal_error(request_id)(scope, receive, send_framed)
+            await internal_error(request_id if is_logged else "")(scope, receive, send_framed)
         finally:
-            log.info(
-                "call",
-                id=request_id,
-                method=scope["method"],
-                path=scope["path"][:300],
-                status=status,
-                ms=round((time.monotonic() - started) * 1000, 1),
-                principal=state.get("principal_id", ""),
-            )
+            principal, caller = state.get("principal_id", ""), _caller(scope)
+            if principal or self._strangers.is_written(caller):
+                log.info(
+                    "call",
+                    id=request_id,
+                    method=scope["method"],
+                    path=scope["path"][:300],
+                    status=status,
+                    ms=round((time.monotonic() - started) * 1000, 1),
+                    caller=caller,
+                    principal=principal,
+                )
+
+    def _log_failure(self, scope: Scope, error: Exception) -> bool:
+        """Is it in the log? A known caller's is, if perhaps without its traceback."""
+        state = scope["state"]
+        principal = state.get("principal_id", "")
+        said = {"id": state["request_id"], "method": scope["method"], "path": scope["path"][:300]}
+        if self._failures.is_written(principal or _caller(scope)):
+            log.error("call failed", exc_info=error, **said)
+        elif principal:
+            log.error("call failed", **said, error=repr(error)[:300])
+        else:
+            return False
+        return True
+
+
+def _caller(scope: Scope) -> str:
+    """Where the call came from: past our own proxies, if ``OriginGate`` got to say so."""
+    found = scope["state"].get("caller_address")
+    peer = scope.get("client") or ("",)
+    return str(found or peer[0])
 
 
 def _plain(text: str | None) -> str:

@@ -21,6 +21,7 @@ from fastapi import Depends, Query
 from bascule.api.auth import Call, path_of
 from bascule.domain.times import parse_instant
 from bascule.errors import InvalidInput
+from bascule.json_text import read_json
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -89,8 +90,8 @@ class Wanted:
     def _place(self, length: int) -> list[Any]:
         try:
             padded = self.skip_token + "=" * (-len(self.skip_token) % 4)
-            place = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        except (ValueError, binascii.Error, RecursionError):
+            place = read_json(base64.b64decode(padded, altchars=b"-_", validate=True))
+        except (ValueError, binascii.Error):
             raise _unknown_token() from None
         if not isinstance(place, list) or len(place) != length:
             raise _unknown_token()

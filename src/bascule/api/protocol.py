@@ -100,6 +100,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope["state"]["cut"] = self.transport.abort
         if self._incoming is not Incoming.HEADERS:  # a further request in the same packet
             self._expect(Incoming.HEADERS)
 

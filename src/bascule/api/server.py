@@ -241,7 +241,7 @@ def _config(app: ASGIApp, keeper: CertificateKeeper, bounds: Bounds) -> uvicorn.
         ws="none",
         lifespan="on",
         log_config=None,
-        log_level="error",  # below it a stranger's bad request could fill the log
+        log_level="critical",  # what an application raises is Frame's to log, in bounded number
         access_log=False,
         proxy_headers=False,
         server_header=False,

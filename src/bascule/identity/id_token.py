@@ -15,7 +15,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
 from joserfc.jws import JWSRegistry
 
 from bascule.errors import AuthenticationFailed
+from bascule.json_text import read_json
 
 # Which kind of key, and which curve, an algorithm belongs to. No HS*: a client secret is no key.
 KEY_OF: Mapping[str, tuple[str, str]] = {
@@ -102,8 +102,8 @@ def _header(token: str) -> dict[str, Any]:
         raise refused("it is no signed token")
     try:
         text = token.partition(".")[0]
-        header = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
-    except (ValueError, binascii.Error, RecursionError):
+        header = read_json(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
+    except (ValueError, binascii.Error):
         raise refused("it is no signed token") from None
     if not isinstance(header, dict):
         raise refused("it is no signed token")

@@ -9,7 +9,6 @@ after a few seconds, however slowly it is answered.
 from __future__ import annotations
 
 import asyncio
-import json
 import ssl
 from collections.abc import Mapping
 from functools import lru_cache
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from bascule.errors import ConfigurationError, InvalidInput, Unavailable
+from bascule.json_text import read_json
 
 QUESTION_SECONDS = 8.0  # from the name's look-up to the answer's last byte
 CONNECT_SECONDS = 3.0
@@ -160,8 +160,8 @@ def check_ca(ca: str, target: str = "") -> str:
 
 def _json_object(url: str, status: int, body: bytes) -> Mapping[str, Any]:
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
+        answer = read_json(body)
+    except ValueError:
         answer = None
     if not isinstance(answer, dict):
         raise _unusable(url, f"answered {status} with something that is not a JSON object")

@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
-from bascule.api.auth import Handler, Where, client_of, entry_of, record_denial
+from bascule.api.auth import Handler, Where, client_of, entry_of, note_caller, record_denial
 from bascule.api.context import AppState, state_of
 from bascule.api.oauth.browser import Browser, csrf_token, is_csrf_token, safe_next
 from bascule.api.oauth.sign_in import sign_in_path
@@ -248,7 +248,7 @@ async def _admit(request: Request) -> Visit | None:
     now = state.services.clock.now()
     state.proved.note(visitor.session.id, address, now)
     rights = state.services.glance(lambda reader: rights_of(reader, user.id, now))
-    request.scope["state"]["principal_id"] = user.id
+    note_caller(request, user.id)
     text = browser.session_text
     return Visit(state, request, visitor, subject, rights, look_of(request), text, changes)
 

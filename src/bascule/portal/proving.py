@@ -8,6 +8,7 @@ from typing import Any
 
 from bascule.domain.sign_in import FactorKind
 from bascule.errors import InvalidInput
+from bascule.json_text import read_json
 from bascule.portal.guard import Visit
 from bascule.services.own_sign_in import WaysIn
 from bascule.services.sign_in import KeyAnswer, Proof
@@ -67,7 +68,7 @@ def read_proof(visit: Visit) -> Proof:
 def read_key(visit: Visit, ticket: str, answer: str) -> KeyAnswer:
     """An authenticator's answer that the script put into a form."""
     try:
-        found = json.loads(visit.form.raw(answer))
+        found = read_json(visit.form.raw(answer))
     except ValueError:
         found = None
     if not isinstance(found, dict):

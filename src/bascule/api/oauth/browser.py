@@ -23,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from bascule.api.auth import client_of
+from bascule.api.body_limit import KIB
 from bascule.api.context import AppState, state_of
 from bascule.api.oauth.refusals import read_fields
 from bascule.api.origin import base_url, caller_address
@@ -41,6 +42,7 @@ SIGN_IN = "__Host-bascule-signin"
 KNOWN = "__Host-bascule-known"
 HOME = "/portal"
 YOU = "/signin/you"
+LONGEST_FORM = 16 * KIB  # where it leads, and a passkey's answer, percent-encoded
 LONGEST_NEXT = 4096  # characters; an authorize request has about 700
 _COOKIE = re.compile(r"[A-Za-z0-9_-]{43}")
 _MARK = re.compile(r"[A-Za-z0-9_-]{1,400}")
@@ -104,7 +106,7 @@ class Browser:
 
     async def fields(self) -> Mapping[str, str]:
         """The form; empty when it is none, or comes from a page of somebody else's."""
-        form = await read_fields(self.request)
+        form = await read_fields(self.request, LONGEST_FORM)
         return {} if isinstance(form, Refused) or not self._is_from_here() else form
 
     def _is_from_here(self) -> bool:

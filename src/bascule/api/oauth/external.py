@@ -215,7 +215,8 @@ async def _let_in(browser: Browser, returned: Returned, leads_to: str) -> Respon
 async def _record(browser: Browser, refusal: NotLetIn) -> None:
     """Put it on record, unless the source has had its share of this minute (EDGES B8)."""
     state, visit = browser.state, browser.visit
-    log.info("external sign-in refused", provider=refusal.provider, why=refusal.reasons)
+    if state.stranger_lines.is_written(visit.address):
+        log.info("external sign-in refused", provider=refusal.provider, why=refusal.reasons)
     if not state.sign_in_denials.is_recorded(visit.address, state.services.clock.now()):
         return
     stranger = Subject("", PrincipalKind.USER, "", visit.address, visit.client)

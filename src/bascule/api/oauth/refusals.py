@@ -8,31 +8,37 @@ from __future__ import annotations
 import uuid
 from datetime import datetime, timedelta
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from bascule.api.body_limit import LARGEST_UNPROVED, TooLarge, allow_body
 from bascule.domain.times import format_utc
+from bascule.errors import TooManyRequests, Unavailable
 from bascule.identity.token_request import Refused, read_form
 
-LONGEST_FORM = 32_768  # bytes; an assertion with a chain of certificates has about 10,000
 NOT_KEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 section 5.1
 FORM_TYPE = "application/x-www-form-urlencoded"
 
 
-async def read_body(request: Request) -> bytes | Refused:
-    """The body of a form, bounded before it is read whole."""
+async def read_body(request: Request, largest: int = LARGEST_UNPROVED) -> bytes | Refused:
+    """The body of a form of at most ``largest`` bytes."""
+    allow_body(request, largest)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
         return Refused("invalid_request", 900144, f"The Content-Type must be {FORM_TYPE}.")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_FORM:
-            return Refused("invalid_request", 9002313, "The form is too long.", 413)
-    return body
+    try:
+        return await request.body()
+    except TooLarge:
+        return Refused("invalid_request", 9002313, "The form is too long.", 413)
+    except ClientDisconnect:
+        return Refused("invalid_request", 9002313, "The form did not come to its end.")
+    except (TooManyRequests, Unavailable) as error:
+        return Refused("temporarily_unavailable", 90033, error.message, error.http_status)
 
 
-async def read_fields(request: Request) -> dict[str, str] | Refused:
-    body = await read_body(request)
+async def read_fields(
+    request: Request, largest: int = LARGEST_UNPROVED
+) -> dict[str, str] | Refused:
+    body = await read_body(request, largest)
     return body if isinstance(body, Refused) else read_form(body)
 
 

@@ -39,6 +39,7 @@ from bascule.domain.principals import User
 from bascule.domain.sign_in import FactorKind
 from bascule.domain.tokens import SignIn as SignInProof
 from bascule.interfaces import Transaction
+from bascule.json_text import read_json
 from bascule.services import sessions, sign_ins, tokens
 from bascule.services.act import Act
 from bascule.services.sign_in import PasswordAccepted, Refusal, SignedIn, SignInRefused
@@ -219,7 +220,7 @@ async def _assert(
     browser: Browser, accepted: PasswordAccepted | None, form: Mapping[str, str]
 ) -> SignedIn | SignInRefused:
     try:
-        answer = json.loads(form.get("answer", ""))
+        answer = read_json(form.get("answer", ""))
     except ValueError:
         answer = None
     if not isinstance(answer, dict):

@@ -17,6 +17,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from bascule.api.auth import client_of
+from bascule.api.body_limit import KIB
 from bascule.api.context import AppState, state_of
 from bascule.api.oauth.external import Renewals
 from bascule.api.oauth.refusals import NOT_KEPT, no_such_tenant, read_body, read_fields, refuse
@@ -59,7 +60,7 @@ _POLLS: Mapping[Poll, tuple[int, str]] = {
     Poll.EXPIRED: (70020, "The code has expired. Begin the sign-in anew."),
     Poll.UNKNOWN: (70019, "The device code is unknown, of another client, or was used before."),
 }
-
+LONGEST_FORM = 32 * KIB  # an assertion with a chain of certificates has about 10,000 bytes
 
 router = APIRouter(tags=["OAuth"])
 
@@ -111,12 +112,11 @@ class TokenDesk:
         if isinstance(outcome, _Later):
             return refuse(outcome.refused, self._steady.now(), outcome.retry_after)
         if isinstance(outcome, Refused):
-            log.info(
-                "token refused",
-                error=outcome.error,
-                number=outcome.number,
-                address=caller_address(request),
-            )
+            address = caller_address(request)
+            if self._state.stranger_lines.is_written(address):
+                log.info(
+                    "token refused", error=outcome.error, number=outcome.number, address=address
+                )
             return refuse(outcome, self._steady.now())
         base = base_url(request)
         if isinstance(outcome, Granted):
@@ -125,7 +125,7 @@ class TokenDesk:
 
     async def revoke(self, tenant: str, request: Request) -> Response:
         """Of what is no refresh token of this client, nothing is said: 200 all the same."""
-        form = await read_fields(request)
+        form = await read_fields(request, LONGEST_FORM)
         if not self._realm.is_tenant(tenant):
             form = no_such_tenant(tenant)
         elif not isinstance(form, Refused) and not form.get("token"):
@@ -145,7 +145,7 @@ class TokenDesk:
     async def _decide(self, tenant: str, request: Request) -> _Outcome:
         if not self._realm.is_tenant(tenant):
             return no_such_tenant(tenant)
-        body = await read_body(request)
+        body = await read_body(request, LONGEST_FORM)
         asked = body if isinstance(body, Refused) else parse_token_request(body)
         if isinstance(asked, Refused):
             return asked

@@ -20,6 +20,7 @@ from bascule.domain.machine import OsType
 from bascule.domain.machine_access import AccessState
 from bascule.domain.roles import Reach
 from bascule.interfaces.listing import ListFilter, ListOrder, Place
+from bascule.json_text import read_json
 
 PATH = "/portal/jit"
 LONGEST_NAME = 64
@@ -116,9 +117,12 @@ def _token(place: Place) -> str:
 def _place(token: str, order: ListOrder) -> Place | None:
     try:
         padded = token + "=" * (-len(token) % 4)
-        value, key = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (ValueError, TypeError, binascii.Error, RecursionError):
+        said = read_json(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error):
         return None
+    if not isinstance(said, list) or len(said) != 2:
+        return None
+    value, key = said
     is_number = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
     fits = is_number if order in _NUMBERS else isinstance(value, str)
     return Place(value, key) if fits and isinstance(key, str) else None

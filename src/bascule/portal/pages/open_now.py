@@ -27,6 +27,7 @@ from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import BasculeError, Forbidden, InvalidInput, Problem
 from bascule.interfaces import Reader
 from bascule.interfaces.openings import OpenFilter, OpenOrder, OpenPlace
+from bascule.json_text import read_json
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.problems import reasons_of
 from bascule.services import requests
@@ -277,9 +278,12 @@ def _place(token: str) -> OpenPlace | None:
         return None
     try:
         padded = token[:1000] + "=" * (-len(token[:1000]) % 4)
-        name, of, ends_at, sequence = json.loads(base64.urlsafe_b64decode(padded))
+        said = read_json(base64.urlsafe_b64decode(padded))
+        if not isinstance(said, list):
+            raise TypeError
+        name, of, ends_at, sequence = said
         place = OpenPlace(str(name), str(of), _instant(ends_at), int(sequence))
-    except (ValueError, TypeError, binascii.Error, RecursionError, InvalidInput):
+    except (ValueError, TypeError, binascii.Error, InvalidInput):
         raise InvalidInput(
             "This is no place in the list.", code="InvalidSkipToken", advice="Begin at its start."
         ) from None

@@ -1,0 +1,159 @@
+"""The server's memory while strangers send it bodies: ``python -m bench.hostile``.
+
+Each connection announces a body of a mebibyte to a route that needs no token and sends all of it
+but the last byte, all from one address. VmRSS is read from proc_pid_status(5). What bounds it:
+EDGES E1. SECURITY.md has the numbers; ``tests/e2e/test_hostile_bodies.py`` runs it as a test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bench.standing import Broken
+
+ATTACKER = "127.0.0.2"
+MEBIBYTE = 1_048_576
+ROUTE = "/bascule/enrol"
+_START_SECONDS = 60.0
+_WATCH_SECONDS = 12.0
+_AT_ONCE = 64  # handshakes
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Memory in MB, the slowest answer of /healthz in seconds."""
+
+    before: int
+    most: int
+    after: int  # 5 s after all connections were closed
+    slowest_health: float
+    answered: int  # connections that were answered, or cut, before their last byte
+
+
+@contextlib.contextmanager
+def stood(data: Path) -> Iterator[tuple[int, int]]:
+    """A server of this tree on loopback: its port and its process id."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    source = Path(__file__).resolve().parents[1] / "src"
+    command = [sys.executable, "-m", "bascule.bootstrap", "serve", "--data", str(data)]
+    process = subprocess.Popen(
+        [*command, "--listen", f"127.0.0.1:{port}"],
+        env={**os.environ, "PYTHONPATH": str(source)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait_until_it_listens(port, process)
+        yield port, process.pid
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.1)
+    raise Broken(f"the server on port {port} did not come up")
+
+
+def resident_mb(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) // 1024
+    raise Broken(f"process {pid} is gone")
+
+
+async def attack(port: int, pid: int, trust: ssl.SSLContext, count: int, size: int) -> Seen:
+    before, most, slowest = resident_mb(pid), 0, 0.0
+    shaking = asyncio.Semaphore(_AT_ONCE)
+    head = (
+        f"POST {ROUTE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {size}\r\n\r\n"
+    ).encode()
+    body = b" " * (size - 1)
+
+    async def one() -> bool:
+        """Is it answered or cut?"""
+        async with shaking:
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", port, ssl=trust, server_hostname="localhost",
+                local_addr=(ATTACKER, 0), ssl_handshake_timeout=60,
+            )  # fmt: skip
+        try:
+            writer.write(head)
+            for start in range(0, len(body), 65_536):
+                writer.write(body[start : start + 65_536])
+                await writer.drain()
+            await reader.read(1)
+        except asyncio.CancelledError:
+            return False
+        finally:
+            writer.transport.abort()
+        return True
+
+    crowd = [asyncio.create_task(one()) for _ in range(count)]
+    began = time.monotonic()
+    while time.monotonic() - began < _WATCH_SECONDS:
+        asked = time.monotonic()
+        await _health(port, trust)
+        slowest = max(slowest, time.monotonic() - asked)
+        most = max(most, resident_mb(pid))
+        await asyncio.sleep(0.1)
+    for each in crowd:
+        each.cancel()
+    ends = await asyncio.gather(*crowd, return_exceptions=True)
+    await asyncio.sleep(5)
+    answered = sum(1 for each in ends if each is True or isinstance(each, OSError))
+    return Seen(before, most, resident_mb(pid), round(slowest, 2), answered)
+
+
+async def _health(port: int, trust: ssl.SSLContext) -> None:
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", port, ssl=trust, server_hostname="localhost"
+    )
+    try:
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = await reader.readline()
+        if b" 200 " not in answer:
+            raise Broken(f"/healthz answered {answer!r}")
+    finally:
+        writer.transport.abort()
+
+
+def measure(count: int, size: int) -> Seen:
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        with stood(data) as (port, pid):
+            trust = ssl.create_default_context(cafile=data / "ca.pem")
+            return asyncio.run(attack(port, pid, trust, count, size))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.hostile", description=__doc__)
+    parser.add_argument("--connections", type=int, default=1000)
+    parser.add_argument("--bytes", type=int, default=MEBIBYTE, help="announced by each (1 MiB)")
+    arguments = parser.parse_args()
+    print(json.dumps(asdict(measure(arguments.connections, arguments.bytes)), indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
