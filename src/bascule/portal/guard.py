@@ -22,10 +22,12 @@ from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
 from bascule.api.auth import Handler, Where, client_of, entry_of, note_caller, record_denial
+from bascule.api.body_limit import allow_body
 from bascule.api.context import AppState, state_of
 from bascule.api.oauth.browser import Browser, csrf_token, is_csrf_token, safe_next
 from bascule.api.oauth.sign_in import sign_in_path
@@ -34,7 +36,7 @@ from bascule.api.pages.look import Look, look_of
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.roles import Reach, Rights
 from bascule.domain.scopes import Scope, subscription_scope
-from bascule.errors import AuthenticationFailed, BasculeError, Forbidden, InvalidInput
+from bascule.errors import AuthenticationFailed, BasculeError, Forbidden
 from bascule.interfaces import Reader, Transaction
 from bascule.portal import look, problems
 from bascule.portal.forms import Form, read_form
@@ -318,8 +320,9 @@ async def _keep(request: Request, form: Form | None) -> str | None:
     """Keep the form for its user, who is not known by a session: what is read is bounded."""
     state = state_of(request)
     try:
+        allow_body(request, LONGEST)
         found = form if form is not None else await read_form(request, LONGEST)
-    except InvalidInput:
+    except (BasculeError, HTTPException, ClientDisconnect):  # no form, or not all of one
         return None
     return kept_forms(state).keep(request.url.path, found, state.services.clock.now())
 
