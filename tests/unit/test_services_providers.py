@@ -11,6 +11,7 @@ import pytest
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.builtin_roles import OWNER, USER_ACCESS_ADMINISTRATOR
 from bascule.domain.grant import Grant, GrantState
+from bascule.domain.places import Bounds
 from bascule.domain.principals import Group, User
 from bascule.domain.providers import LONGEST_MEMBERSHIP, IdentityProvider
 from bascule.domain.roles import RoleAssignment
@@ -349,20 +350,44 @@ def test_a_link_or_an_invitation_asks_for_all_that_the_providers_groups_give(
 
 
 def test_sign_ins_on_their_way_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(external_sign_in, "MOST_PENDING", 2)
+    """And a flood takes places from itself (EDGES E6)."""
+    monkeypatch.setattr(external_sign_in, "BOUNDS", Bounds(9, 9, 3))
     corp = world.see(lambda reader: reader.identity_provider_by_name("corp"))
     assert corp is not None
-    ends_at = world.clock.wall + external_sign_in.SIGN_IN_LIFE
 
-    def leave(state: str) -> None:
+    def leave(state: str, address: str) -> None:
+        ends_at = world.clock.wall + external_sign_in.SIGN_IN_LIFE
         pending = PendingSignIn(
-            state, "b", corp.id, ISSUER, "https://r", "n", "sealed", "/", ends_at
+            state, "b", corp.id, ISSUER, "https://r", "n", "sealed", "/", ends_at, address
         )
         world.do(lambda tx, act: external_sign_in.depart(tx, act, pending), None)
 
-    leave("one")
-    leave("two")
+    def left() -> list[str]:
+        return [each.key for each in world.see(lambda reader: reader.pending_sign_ins())]
+
+    for name in ("one", "two", "three"):
+        leave(name, "192.0.2.1")
+        world.clock.pass_time(1)
     with pytest.raises(TooManyRequests):
-        leave("three")
+        leave("four", "192.0.2.1")
+    leave("other", "198.51.100.1")
+    assert left() == ["two", "three", "other"]
+    leave("late", "203.0.113.1")
+    assert left() == ["three", "other", "late"]
+    with pytest.raises(TooManyRequests):
+        leave("known", "203.0.113.7")
+    world.do(lambda tx, act: tx.put_known_network(EVA, "203.0.113.7/32", act.now), None)
+    leave("known", "203.0.113.7")
+    assert left() == ["other", "late", "known"]
     world.clock.pass_time(600)
-    leave("four")
+    leave("four", "192.0.2.1")
+    assert left() == ["four"]
+
+
+def test_a_network_from_which_somebody_was_let_in_is_known(world: World) -> None:
+    """EDGES E6, for whoever signs in elsewhere too; one who was refused makes none known."""
+    network = {"192.0.2.1/32"}
+    assert isinstance(come_back(world, sub="somebody-else"), NotLetIn)
+    assert world.see(lambda reader: reader.known_among(network)) == frozenset()
+    assert isinstance(come_back(world), LetIn)
+    assert world.see(lambda reader: reader.known_among(network)) == network

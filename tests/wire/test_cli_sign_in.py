@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import ssl
 import stat
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+import httpx2
 import pytest
 
+from bascule.domain.clients import BASCULE_CLI
 from tests.wire.test_azure_identity import ANNA, ROOT, Server, at_browser, browse, server
 
 __all__ = ["server"]  # the fixture
@@ -156,3 +159,18 @@ def test_a_program_has_no_browser(terminal: Terminal) -> None:
     process = terminal.login("--browser", "--client-id", terminal.server.client_id)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, "--browser is for people" in err) == (2, True)
+
+
+def test_without_a_device_code_a_browser_will_do(terminal: Terminal) -> None:
+    """EDGES E6. The last here: its codes wait for a quarter of an hour."""
+    server = terminal.server
+    form = {"client_id": BASCULE_CLI, "scope": f"{server.endpoint}/.default"}
+    url = f"{server.endpoint}/common/oauth2/v2.0/devicecode"
+    trust = ssl.create_default_context(cafile=server.ca_file)
+    with httpx2.Client(verify=trust) as neighbour:
+        while neighbour.post(url, data=form).status_code == 200:
+            pass
+    process = terminal.login()
+    browse(server, line_with(process.stderr, r"^(https://\S+)"))
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, ANNA in out) == (0, True), err

@@ -7,12 +7,13 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from bascule.api.oauth.device import MOST_OF_NETWORK, MOST_OF_WIDE_NETWORK
-from bascule.domain.clients import AZURE_CLI, BASCULE_CLI
+from bascule.domain.clients import AZURE_CLI, AZURE_POWERSHELL, BASCULE_CLI
+from bascule.domain.places import Bounds
 from bascule.domain.principals import User
 from bascule.domain.tokens import DEVICE_LIFE
 from bascule.identity.token_request import DEVICE_CODE, SHORT_DEVICE_CODE
 from bascule.services import devices
+from bascule.services.act import Services
 from tests.wire.browsing import PASSWORD, SCOPE, Browser, Program, add_user, forms
 from tests.wire.house import BASE, CALLER, House
 from tests.wire.test_oauth import claims_in, refused
@@ -208,30 +209,91 @@ class TestFlooding:
         house.clock.pass_time(DEVICE_LIFE.total_seconds())
         assert device.begin().status_code == 200
 
+    def test_whoever_answered_a_code_has_room_again(self, device: Device, browser: Browser) -> None:
+        codes = [device.begin().json() for _ in range(devices.MOST_OF_ONE)]
+        assert device.begin().status_code == 429
+        browser.submit(look_up(browser, codes[0]["user_code"]), answer="deny")
+        assert device.begin().status_code == 200
+
     def test_one_customers_networks_do_not_fill_what_is_there_for_all(
         self, house: House, device: Device
     ) -> None:
         """Who holds an IPv6 /48 has as many addresses as he likes."""
-        one = [f"2001:db8:1:7::{n:x}" for n in range(MOST_OF_NETWORK + 1)]
+        bounds = devices.BOUNDS
+        one = [f"2001:db8:1:7::{n:x}" for n in range(bounds.network + 1)]
         answers = [Device(house, address).begin() for address in one]
         assert {answer.status_code for answer in answers[:-1]} == {200}
         assert refused(answers[-1])[0] == 429
         assert 0 < int(answers[-1].headers["retry-after"]) <= DEVICE_LIFE.total_seconds()
-        others = range(MOST_OF_WIDE_NETWORK - MOST_OF_NETWORK + 1)
+        others = range(bounds.wide_network - bounds.network)
         answers = [Device(house, f"2001:db8:1:f{n:03x}::1").begin() for n in others]
-        assert {answer.status_code for answer in answers[:-1]} == {200}
-        assert answers[-1].status_code == 429
+        assert {answer.status_code for answer in answers} == {200}
         assert Device(house, "2001:db8:2::1").begin().status_code == 200
         house.clock.pass_time(DEVICE_LIFE.total_seconds())
         assert Device(house, one[0]).begin().status_code == 200
 
-    def test_all_together_are_bounded_too(
+    def test_two_addresses_do_not_end_it_for_their_network(self, house: House) -> None:
+        """EDGES E6. The busier of the two loses its oldest code."""
+        flood = [
+            Device(house, f"2001:db8:1:7::{n}", client).begin().json()
+            for n in (1, 2)
+            for client in (AZURE_CLI, BASCULE_CLI, AZURE_POWERSHELL)
+            for _ in range(devices.MOST_OF_ONE)
+        ]
+        assert [each.get("error") for each in flood].count("invalid_request") == 10
+        neighbour = Device(house, "2001:db8:1:7::99")
+        begun = neighbour.begin()
+        assert begun.status_code == 200
+        assert refused(neighbour.poll(begun.json()["device_code"]))[1] == "authorization_pending"
+        lost = Device(house, "2001:db8:1:7::1").poll(flood[0]["device_code"])
+        assert refused(lost) == (400, "bad_verification_code", 70019)
+
+    def test_a_flood_of_many_networks_takes_codes_from_itself(
+        self, house: House, device: Device, browser: Browser, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """EDGES E6. Nobody who has few codes goes without, and a code that was approved stays."""
+        monkeypatch.setattr(devices, "BOUNDS", Bounds(10, 10, 12))
+        approved = device.begin().json()
+        browser.submit(look_up(browser, approved["user_code"]), answer="allow")
+        mine = device.begin().json()
+        for number in range(9):
+            for _ in range(5):
+                Device(house, f"2001:db8:{number}::1").begin()
+        late = Device(house, "198.51.100.1")
+        code = late.begin().json()["device_code"]
+        for number in range(9):
+            for _ in range(5):
+                Device(house, f"2001:db8:{number}::1").begin()
+        assert refused(late.poll(code))[1] == "authorization_pending"
+        assert refused(device.poll(mine["device_code"]))[1] == "authorization_pending"
+        assert device.poll(approved["device_code"]).status_code == 200
+
+    def test_a_network_where_somebody_signed_in_goes_first(
+        self, house: House, browser: Browser, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """EDGES E6. However many networks a flood has."""
+        monkeypatch.setattr(devices, "BOUNDS", Bounds(10, 10, 5))
+        flood = [Device(house, f"203.0.113.{n}").begin().json() for n in range(5)]
+        assert Device(house, "203.0.113.77").begin().status_code == 429
+        known = Device(house, CALLER)  # from where the browser signed in
+        begun = known.begin()
+        assert begun.status_code == 200
+        assert refused(Device(house).poll(flood[0]["device_code"]))[1] == "bad_verification_code"
+        for number in range(80, 90):
+            assert Device(house, f"203.0.113.{number}").begin().status_code == 429
+        assert refused(known.poll(begun.json()["device_code"]))[1] == "authorization_pending"
+
+    def test_a_flood_keeps_no_writer_busy(
         self, house: House, device: Device, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(devices, "MOST_IN_ALL", 2)
-        assert [Device(house, f"192.0.2.{n}").begin().status_code for n in range(3)] == [
-            200, 200, 429,
-        ]  # fmt: skip
+        for _ in range(devices.MOST_OF_ONE):
+            device.begin()
+
+        def perform(*_: object, **__: object) -> None:
+            raise AssertionError("a refused code is written down")
+
+        monkeypatch.setattr(Services, "perform", perform)
+        assert device.begin().status_code == 429
 
 
 def test_user_codes_spell_nothing_and_cannot_be_misread() -> None:

@@ -54,7 +54,11 @@ def _ask(server: Server, *, by_browser: bool) -> Data:
 
     if by_browser:
         return sign_in.by_browser(server, open_page)
-    return sign_in.by_device_code(server, tell)
+    try:
+        return sign_in.by_device_code(server, tell)
+    except sign_in.NoDeviceCode as error:
+        note(f"{error.message} A browser on this machine will do instead.")
+        return sign_in.by_browser(server, open_page)
 
 
 @click.command(epilog="\b\nExamples:\n  bascule logout\n  bascule logout --everywhere")

@@ -30,6 +30,10 @@ _DONE = b"""<!doctype html><meta charset="utf-8"><title>Bascule</title>
 <p>Signed in. Go back to your terminal; this page can be closed."""
 
 
+class NoDeviceCode(AuthenticationFailed):
+    """The server has no code to give, or the one that it gave went to others (EDGES E6)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """Whom to sign in at."""
@@ -55,8 +59,17 @@ def by_device_code(
     tell: Callable[[str, str], None],
     pause: Callable[[float], None] = time.sleep,
 ) -> Data:
-    """Have a code approved elsewhere; ``tell`` gets the page and the code. The tokens' answer."""
+    """Have a code approved elsewhere; ``tell`` gets the page and the code. The tokens' answer.
+
+    Raises NoDeviceCode where another way of signing in may work.
+    """
     status, begun = server.post("devicecode", {"scope": server.scope})
+    if status == 429:
+        raise NoDeviceCode(
+            "The server has no device code to give: too many wait.",
+            advice="Sign in with a browser on this machine (bascule login --browser), or try "
+            "again in some minutes.",
+        )
     if status != 200:
         raise _refused(begun, status)
     tell(text(begun, "verification_uri"), text(begun, "user_code"))
@@ -74,6 +87,12 @@ def by_device_code(
             return answer
         if error == "slow_down":
             interval += _SLOWER
+        elif error == "bad_verification_code":
+            raise NoDeviceCode(
+                "The device code is not known any more: too many others were asked for.",
+                advice="Sign in with a browser on this machine (bascule login --browser), or "
+                "begin anew.",
+            )
         elif error != "authorization_pending":
             raise _refused(answer, status)
     raise AuthenticationFailed(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from bascule.domain.places import Place
 from bascule.domain.providers import ExternalIdentity, IdentityProvider, Invitation
 
 
@@ -23,6 +24,7 @@ class PendingSignIn:
     sealed_verifier: str = field(repr=False)  # of PKCE
     return_to: str = field(repr=False)  # what the sign-in goes on with; opaque here
     expires_at: datetime
+    address: str = ""  # of the browser; empty: it left before this was kept
 
 
 class ProviderReads(Protocol):
@@ -60,8 +62,8 @@ class ProviderReads(Protocol):
         """All to one provider, ordered by address."""
         ...
 
-    def pending_sign_ins(self) -> int:
-        """How many are on their way, those whose time is over too."""
+    def pending_sign_ins(self) -> Sequence[Place]:
+        """Those on their way, those whose time is over too; the oldest first."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -32,6 +32,10 @@ class SignInReads(Protocol):
 
     def known_networks(self, user_id: str) -> frozenset[str]:
         """From where the user has signed in before; bounded."""
+        ...
+
+    def known_among(self, networks: Collection[str]) -> frozenset[str]:
+        """Those of the networks from which anybody has signed in before."""
         ...
 
 

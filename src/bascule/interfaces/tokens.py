@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from bascule.domain.places import Place
 from bascule.domain.tokens import (
     AuthorizationCode,
     DeviceCode,
@@ -32,8 +33,12 @@ class TokenReads(Protocol):
         """By what a person types."""
         ...
 
-    def device_codes_since(self, since: datetime, client_id: str = "", address: str = "") -> int:
-        """How many were asked for after ``since``: of a client, from an address, of both, in all."""
+    def waiting_device_codes(
+        self, since: datetime, client_id: str = "", address: str = ""
+    ) -> Sequence[Place]:
+        """Codes that were asked for after ``since`` and that nobody has approved or refused, by
+        their hashes, the oldest first: of a client, from an address, of both, all.
+        """
         ...
 
     def token_family(self, family_id: str) -> TokenFamily | None: ...
@@ -55,6 +60,8 @@ class TokenWrites(TokenReads, Protocol):
     def put_device_code(self, code: DeviceCode) -> None:
         """Raises Conflict when another has the user code."""
         ...
+
+    def delete_device_code(self, code_hash: str) -> None: ...
 
     def put_token_family(self, family: TokenFamily) -> None: ...
 

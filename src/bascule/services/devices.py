@@ -2,27 +2,32 @@
 
 A user code has eight letters of an alphabet of twenty without vowels, so that it spells no
 word and holds nothing that looks like something else (section 6.1): 34 bits, for a quarter of
-an hour. How often one may be guessed at is bounded where it is typed (``api``); how many may
-wait is bounded here, by client and address and in all (EDGES B7).
+an hour. How often one may be guessed at is bounded where it is typed (``api``).
+
+How many may wait is bounded here by client and address, and by what callers without an
+identity may hold (``domain.places``, EDGES E6). A code that somebody has approved or refused
+waits no more, and gives way to none.
 """
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bascule.domain import events as facts
+from bascule.domain import places
+from bascule.domain.places import Bounds, Room
 from bascule.domain.principals import User
 from bascule.domain.tokens import DEVICE_LIFE, DeviceCode, DeviceState, Origin, SignIn
-from bascule.interfaces import Transaction
+from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.tokens import actor_of_user, hash_of, new_text
 
 ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"
 LETTERS = 8
-MOST_OF_ONE = 20  # of one client from one address, in the life of a code
-MOST_IN_ALL = 2000
+MOST_OF_ONE = 20  # of one client at one address
+BOUNDS = Bounds(network=100, wide_network=300, in_all=1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +35,26 @@ class TooManyWaiting:
     retry_after: timedelta
 
 
+def find_room(reader: Reader, now: datetime, client_id: str, address: str) -> Room | TooManyWaiting:
+    """May this address have another code? Ask before the transaction too, which writes."""
+    since = now - DEVICE_LIFE
+    of_one = reader.waiting_device_codes(since, client_id, address)
+    if len(of_one) >= MOST_OF_ONE:
+        return TooManyWaiting(of_one[0].ends_at - now)
+    room = places.find_room(reader.waiting_device_codes(since), address, BOUNDS, reader.known_among)
+    return room if isinstance(room, Room) else TooManyWaiting(room.until - now)
+
+
 def ask(
     tx: Transaction, act: Act, client_id: str, audience: str, address: str
 ) -> tuple[str, DeviceCode] | TooManyWaiting:
     """A new code for a device: its text, which is given out once, and what is kept."""
     tx.forget_ended(act.now)
-    since = act.now - DEVICE_LIFE
-    of_one = tx.device_codes_since(since, client_id, address)
-    if of_one >= MOST_OF_ONE or tx.device_codes_since(since) >= MOST_IN_ALL:
-        return TooManyWaiting(DEVICE_LIFE)
+    room = find_room(tx, act.now, client_id, address)
+    if isinstance(room, TooManyWaiting):
+        return room
+    if room.gives_way:
+        tx.delete_device_code(room.gives_way)
     text = new_text()
     code = DeviceCode(hash_of(text), _new_user_code(tx), client_id, audience, address, act.now)
     tx.put_device_code(code)

@@ -23,6 +23,7 @@ from bascule.domain.events import (
     SignInSucceeded,
 )
 from bascule.domain.names import parse_display_name
+from bascule.domain.places import Bounds, Full, find_room
 from bascule.domain.principals import Membership, User
 from bascule.domain.providers import (
     LONGEST_MEMBERSHIP,
@@ -42,13 +43,13 @@ from bascule.services.identities import AS_NEW, BY_INVITATION, join
 from bascule.services.losses import end_unheld
 from bascule.services.providers import KIND, drop_memberships
 from bascule.services.second_factors import factors_of
-from bascule.services.sign_in import PasswordAccepted, Visit
+from bascule.services.sign_in import PasswordAccepted, Visit, remember_network
 from bascule.services.sign_ins import end_elsewhere
 from bascule.services.standing import identity_id
 from bascule.services.users import create_user
 
 SIGN_IN_LIFE = timedelta(minutes=10)  # from leaving to coming back
-MOST_PENDING = 10_000
+BOUNDS = Bounds(network=100, wide_network=300, in_all=1000)
 METHODS = (str(Method.ELSEWHERE),)
 NOT_VOUCHED = "the identity provider does not vouch for its user any more"
 
@@ -82,13 +83,19 @@ class NotLetIn:
 
 
 def depart(tx: Transaction, act: Act, pending: PendingSignIn) -> None:
-    """Keep a sign-in that is on its way; raise TooManyRequests when there are too many."""
+    """Keep a sign-in that is on its way; raise TooManyRequests when there is no place for it.
+
+    Where places run out, another's may have to give way (``domain.places``, EDGES E6).
+    """
     tx.drop_pending_sign_ins(act.now)
-    if tx.pending_sign_ins() >= MOST_PENDING:
+    room = find_room(tx.pending_sign_ins(), pending.address, BOUNDS, tx.known_among)
+    if isinstance(room, Full):
         raise TooManyRequests(
             "Too many sign-ins are on their way to identity providers.",
             advice="Try again in a few minutes.",
         )
+    if room.gives_way:
+        tx.take_pending_sign_in(room.gives_way)
     tx.add_pending_sign_in(pending)
 
 
@@ -123,6 +130,7 @@ def let_in(tx: Transaction, act: Act, returned: Returned, visit: Visit) -> LetIn
     # Whatever the provider says it asked for: what was enrolled here is asked for here.
     factors = factors_of(tx, user.id)
     if not factors:
+        remember_network(tx, act, user, visit)
         act.record(tx, SignInSucceeded(user.id, user.name, METHODS))
     accepted = PasswordAccepted(user, factors, act.now, Method.ELSEWHERE)
     return LetIn(user, provider, accepted, said.warnings)

@@ -407,10 +407,14 @@ def let_in(
     tx: Transaction, act: Act, user: User, methods: tuple[Method, ...], visit: Visit
 ) -> None:
     """Remember where from, and put it on record; the session is whoever's who calls."""
-    network = network_of(visit.address)
-    if network:
-        tx.put_known_network(user.id, network, act.now)
+    remember_network(tx, act, user, visit)
     act.record(tx, facts.SignInSucceeded(user.id, user.name, tuple(map(str, methods))))
+
+
+def remember_network(tx: Transaction, act: Act, user: User, visit: Visit) -> None:
+    """Somebody signed in from there: codes and places that run out leave it last (EDGES E6)."""
+    if network := network_of(visit.address):
+        tx.put_known_network(user.id, network, act.now)
 
 
 def _attempt(account: str, visit: Visit, *, is_known: bool = False) -> Attempt:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, select
+from sqlalchemy import Row, delete, select
 
+from bascule.domain.places import Place
 from bascule.domain.providers import ExternalIdentity, IdentityProvider, Invitation
 from bascule.interfaces.providers import PendingSignIn
 from bascule.store.access_stamp import AccessStamp
@@ -68,9 +69,11 @@ class ProviderReads(AccessStamp):
         wanted = select(table).where(table.c.provider_id == provider_id.lower())
         return [_invitation(row) for row in self._all(wanted.order_by(table.c.email))]
 
-    def pending_sign_ins(self) -> int:
-        row = self._first(select(func.count()).select_from(t.pending_sign_ins))
-        return 0 if row is None else int(row[0])
+    def pending_sign_ins(self) -> Sequence[Place]:
+        table = t.pending_sign_ins
+        columns = (table.c.state_hash, table.c.address, table.c.expires_at)
+        rows = self._all(select(*columns).order_by(table.c.expires_at))
+        return [Place(row.state_hash, row.address or "", row.expires_at) for row in rows]
 
 
 class ProviderWrites(ProviderReads):
@@ -150,6 +153,7 @@ class ProviderWrites(ProviderReads):
                 "sealed_verifier": pending.sealed_verifier,
                 "return_to": pending.return_to,
                 "expires_at": pending.expires_at,
+                "address": pending.address,
             },
         )
 
@@ -213,4 +217,5 @@ def _pending(row: Row[Any]) -> PendingSignIn:
         row.sealed_verifier,
         row.return_to,
         row.expires_at,
+        row.address or "",
     )

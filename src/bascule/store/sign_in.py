@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from bascule.store.rows import Rows
 from bascule.store.tables import sign_in as t
 
 MOST_KNOWN_NETWORKS = 20  # of one user
+MOST_AT_ONCE = 500  # values of one IN
 
 _PASSWORD = select(t.passwords).where(t.passwords.c.user_id == bindparam("wanted"))
 _PASSKEYS = (
@@ -69,6 +70,16 @@ class SignInReads(Rows):
 
     def known_networks(self, user_id: str) -> frozenset[str]:
         return frozenset(row.network for row in self._all(_KNOWN, {"wanted": user_id.lower()}))
+
+    def known_among(self, networks: Collection[str]) -> frozenset[str]:
+        network = t.known_networks.c.network
+        wanted = sorted(networks)
+        found = set()
+        for start in range(0, len(wanted), MOST_AT_ONCE):
+            part = wanted[start : start + MOST_AT_ONCE]
+            rows = self._all(select(network).where(network.in_(part)).distinct())
+            found |= {row.network for row in rows}
+        return frozenset(found)
 
 
 class SignInWrites(SignInReads):

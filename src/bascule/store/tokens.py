@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, not_, select
+from sqlalchemy import Row, bindparam, delete, not_, select
 
+from bascule.domain.places import Place
 from bascule.domain.tokens import (
     CODE_LIFE,
     DEVICE_LIFE,
@@ -61,15 +62,18 @@ class TokenReads(Rows):
         row = self._first(select(table).where(table.c.user_code == user_code))
         return None if row is None else _device(row)
 
-    def device_codes_since(self, since: datetime, client_id: str = "", address: str = "") -> int:
+    def waiting_device_codes(
+        self, since: datetime, client_id: str = "", address: str = ""
+    ) -> Sequence[Place]:
         table = t.device_codes
-        wanted = select(func.count()).select_from(table).where(table.c.created_at > since)
+        here = [table.c.created_at > since, table.c.state == str(DeviceState.PENDING)]
         if client_id:
-            wanted = wanted.where(table.c.client_id == client_id)
+            here.append(table.c.client_id == client_id)
         if address:
-            wanted = wanted.where(table.c.address == address)
-        row = self._first(wanted)
-        return 0 if row is None else int(row[0])
+            here.append(table.c.address == address)
+        columns = (table.c.hash, table.c.address, table.c.created_at)
+        rows = self._all(select(*columns).where(*here).order_by(table.c.created_at))
+        return [Place(row.hash, row.address, row.created_at + DEVICE_LIFE) for row in rows]
 
     def token_family(self, family_id: str) -> TokenFamily | None:
         row = self._first(_FAMILY, {"wanted": family_id})
@@ -135,6 +139,9 @@ class TokenWrites(TokenReads):
             **_proof(code.sign_in),
         }
         self._put(t.device_codes, {"hash": code.hash}, values)
+
+    def delete_device_code(self, code_hash: str) -> None:
+        self._run(delete(t.device_codes).where(t.device_codes.c.hash == code_hash))
 
     def put_token_family(self, family: TokenFamily) -> None:
         values = {

@@ -16,7 +16,6 @@ from starlette.responses import JSONResponse, Response
 
 from bascule.api.context import AppState, state_of
 from bascule.api.oauth.browser import Browser, csrf_token, is_csrf_token
-from bascule.api.oauth.quota import Quota
 from bascule.api.oauth.refusals import NOT_KEPT, no_such_tenant, read_fields, refuse
 from bascule.api.oauth.sign_in import to_sign_in
 from bascule.api.origin import base_url, caller_address
@@ -31,8 +30,6 @@ from bascule.services.sessions import Visitor
 from bascule.services.sign_in_limits import Attempt, SignInLimits
 
 DEVICE_PAGE = "/device"
-MOST_OF_NETWORK = 100  # codes in the life of one, of all programs of a network
-MOST_OF_WIDE_NETWORK = 300  # and of an IPv6 /48
 _TOO_MANY = Refused("invalid_request", 90033, "Too many codes wait. Try again later.", 429)
 _PURPOSE = "/device "  # of a form that approves the code after it
 _TYPING = "/device typing"
@@ -57,10 +54,6 @@ async def answer(request: Request) -> Response:
     return await state_of(request).part(_DevicePage).answer(Browser(request))
 
 
-def _asking(_: AppState) -> Quota:
-    return Quota(DEVICE_LIFE, MOST_OF_NETWORK, MOST_OF_WIDE_NETWORK)
-
-
 async def _give_code(state: AppState, tenant: str, request: Request) -> Response:
     now = state.services.clock.now()
     read = await _read(state, tenant, request)
@@ -68,9 +61,11 @@ async def _give_code(state: AppState, tenant: str, request: Request) -> Response
         return refuse(read, now)
     client_id, audience = read
     address = caller_address(request)
-    wait = state.part(_asking).take(address, state.services.clock.boottime())
-    if wait is not None:
-        return refuse(_TOO_MANY, now, wait)
+    room = await state.services.look(
+        lambda reader: devices.find_room(reader, now, client_id, address)
+    )
+    if isinstance(room, TooManyWaiting):  # a flood keeps no writer busy
+        return refuse(_TOO_MANY, now, room.retry_after)
     made = await state.services.perform(
         lambda tx, act: devices.ask(tx, act, client_id, audience, address)
     )

@@ -132,6 +132,7 @@ def _pending(
         party.seal(departure.verifier, verifier_purpose(departure.state)),
         leads_to,
         browser.state.services.clock.now() + SIGN_IN_LIFE,
+        browser.address,
     )
 
 

@@ -58,7 +58,10 @@ _POLLS: Mapping[Poll, tuple[int, str]] = {
     Poll.SLOW_DOWN: (70011, "You ask too often. The interval is five seconds longer from now on."),
     Poll.REFUSED: (70018, "The sign-in was refused on the page where the code was entered."),
     Poll.EXPIRED: (70020, "The code has expired. Begin the sign-in anew."),
-    Poll.UNKNOWN: (70019, "The device code is unknown, of another client, or was used before."),
+    Poll.UNKNOWN: (
+        70019,
+        "The device code is unknown, of another client, was used before, or gave way to others.",
+    ),
 }
 LONGEST_FORM = 32 * KIB  # an assertion with a chain of certificates has about 10,000 bytes
 

@@ -86,6 +86,7 @@ pending_sign_ins = Table(
     Column("sealed_verifier", Text, nullable=False),
     Column("return_to", Text, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    Column("address", String, nullable=True),
     Index(None, "expires_at"),
     Index(None, "provider_id"),
 )

@@ -68,4 +68,5 @@ known_networks = Table(
     _user(),
     Column("network", Key, primary_key=True),
     Column("last_at", Instant, nullable=False),
+    Index(None, "network"),
 )

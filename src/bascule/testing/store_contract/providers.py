@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bascule.domain.access import PrincipalKind
+from bascule.domain.places import Place
 from bascule.domain.principals import Group, Membership, User
 from bascule.domain.providers import ExternalIdentity, IdentityProvider, Invitation
 from bascule.errors import Conflict
@@ -40,7 +41,16 @@ IDENTITY = ExternalIdentity(
 )
 INVITATION = Invitation(CORP.id, "ada@corp.example", ADA.id, NOW + HOUR)
 PENDING = PendingSignIn(
-    "state", "browser", CORP.id, CORP.issuer, "https://r", "nonce", "sealed", "/next", NOW + HOUR
+    "state",
+    "browser",
+    CORP.id,
+    CORP.issuer,
+    "https://r",
+    "nonce",
+    "sealed",
+    "/next",
+    NOW + HOUR,
+    "192.0.2.1",
 )
 
 
@@ -112,7 +122,7 @@ class ProviderContract:
         assert read(store, lambda r: r.identity_providers()) == [PLAIN]
         assert read(store, lambda r: r.external_identities_of(ADA.id)) == []
         assert read(store, lambda r: r.invitations_of(ADA.id)) == []
-        assert read(store, lambda r: r.pending_sign_ins()) == 0
+        assert read(store, lambda r: r.pending_sign_ins()) == []
         assert read(store, lambda r: r.members_of(group.id)) == [by_hand]
         assert read(store, lambda r: r.user(ADA.id)) == ADA, "the user stays"
 
@@ -137,8 +147,13 @@ class ProviderContract:
     def test_sign_ins_whose_time_is_over_are_dropped(self, store: Store) -> None:
         fill(store)
         later = replace(PENDING, state_hash="later", expires_at=NOW + 2 * HOUR)
-        write(store, lambda tx: tx.add_pending_sign_in(PENDING))
         write(store, lambda tx: tx.add_pending_sign_in(later))
+        write(store, lambda tx: tx.add_pending_sign_in(PENDING))
+        both = [
+            Place("state", "192.0.2.1", NOW + HOUR),
+            Place("later", "192.0.2.1", NOW + 2 * HOUR),
+        ]
+        assert read(store, lambda r: r.pending_sign_ins()) == both, "the oldest first"
         write(store, lambda tx: tx.drop_pending_sign_ins(NOW + HOUR))
-        assert read(store, lambda r: r.pending_sign_ins()) == 1
+        assert read(store, lambda r: r.pending_sign_ins()) == both[1:]
         assert write(store, lambda tx: tx.take_pending_sign_in("later")) == later

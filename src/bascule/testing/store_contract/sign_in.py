@@ -129,6 +129,9 @@ class SignInContract:
         assert known == {f"n{number}" for number in range(5, 25)}
         write(store, lambda tx: tx.put_known_network(BERT, "n0", NOW))
         assert read(store, lambda r: r.known_networks(ANNA)) == known
+        asked = {"n0", "n1", "n24", *(f"x{number}" for number in range(1500))}
+        assert read(store, lambda r: r.known_among(asked)) == {"n0", "n24"}, "of anybody"
+        assert read(store, lambda r: r.known_among(())) == frozenset()
 
     def test_a_deleted_user_leaves_nothing(self, store: Store) -> None:
         write(store, _add_all)

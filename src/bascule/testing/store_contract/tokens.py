@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from bascule.domain.places import Place
 from bascule.domain.principals import User
 from bascule.domain.tokens import (
     DEVICE_LIFE,
@@ -138,21 +139,26 @@ class TokenContract:
         with pytest.raises(Conflict):
             write(store, lambda tx: tx.put_session(Session("s", PROOF, NOW)))
 
-    def test_device_codes_are_counted_by_client_and_address(self, store: Store) -> None:
+    def test_device_codes_that_wait_are_listed_oldest_first(self, store: Store) -> None:
+        _put_user(store)
         for n, (client, address) in enumerate((("az", "1"), ("az", "2"), ("ps", "1"))):
-            device = _device(str(n), client_id=client, address=address)
+            at = NOW + (3 - n) * SECOND
+            device = _device(str(n), client_id=client, address=address, created_at=at)
             write(store, lambda tx: tx.put_device_code(device))
-        before = NOW - SECOND
-        counts = read(
-            store,
-            lambda r: (
-                r.device_codes_since(before),
-                r.device_codes_since(before, "az"),
-                r.device_codes_since(before, "az", "1"),
-                r.device_codes_since(NOW),
-            ),
-        )
-        assert counts == (3, 2, 1, 0)
+        for state in (DeviceState.APPROVED, DeviceState.REFUSED, DeviceState.USED):
+            done = _device(str(state), state=state, created_at=NOW + SECOND)
+            write(store, lambda tx: tx.put_device_code(done))
+        expected = [
+            Place("2", "1", NOW + SECOND + DEVICE_LIFE),
+            Place("1", "2", NOW + 2 * SECOND + DEVICE_LIFE),
+            Place("0", "1", NOW + 3 * SECOND + DEVICE_LIFE),
+        ]
+        assert read(store, lambda r: r.waiting_device_codes(NOW)) == expected
+        assert read(store, lambda r: r.waiting_device_codes(NOW + SECOND)) == expected[1:]
+        assert read(store, lambda r: r.waiting_device_codes(NOW, "az")) == expected[1:]
+        assert read(store, lambda r: r.waiting_device_codes(NOW, "az", "1")) == expected[2:]
+        write(store, lambda tx: tx.delete_device_code("1"))
+        assert read(store, lambda r: r.waiting_device_codes(NOW)) == [expected[0], expected[2]]
 
     def test_a_user_who_goes_takes_everything_along(self, store: Store) -> None:
         for forget in (

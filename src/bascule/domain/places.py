@@ -1,0 +1,100 @@
+"""Places that callers without an identity may hold, and who loses one when they run out (EDGES E6).
+
+Device codes that wait, and sign-ins that are on their way to an identity provider. There are so
+many for a network, for an IPv6 /48 and in all. Where a bound is reached, the busiest of those
+who share it loses its oldest place to whoever has fewer; of all, those from networks where
+nobody ever signed in lose first. So a flood takes places from itself, and a newcomer who is as
+busy as it has to wait.
+What is not here: how often somebody may ask for one (``api.oauth.quota``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from bascule.domain.sign_in import network_of, wide_network_of
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One that is taken."""
+
+    key: str  # of the store's
+    address: str
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    network: int  # an IPv4 address, an IPv6 /64
+    wide_network: int  # an IPv6 /48, which one customer may hold whole
+    in_all: int
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """There is room for another place, once this one is given up."""
+
+    gives_way: str = ""  # the key of a place; empty: none has to
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    until: datetime  # when the oldest place of those who share the bound ends
+
+
+KnownAmong = Callable[[Collection[str]], frozenset[str]]  # networks where anybody has signed in
+
+
+def find_room(
+    places: Sequence[Place], address: str, bounds: Bounds, known_among: KnownAmong
+) -> Room | Full:
+    """May somebody at ``address`` take another place? ``places`` are all, the oldest first."""
+    network, wide = _network(address), _wide(address)
+    neighbours = [each for each in places if _network(each.address) == network]
+    if len(neighbours) >= bounds.network:
+        return _among(neighbours, str, address, lambda _: frozenset())
+    around = [each for each in places if _wide(each.address) == wide]
+    if len(around) >= bounds.wide_network:
+        return _among(around, _network, address, known_among)
+    if len(places) >= bounds.in_all:
+        return _among(places, _wide, address, known_among)
+    return Room()
+
+
+def _among(
+    crowd: Sequence[Place],
+    part_of: Callable[[str], str],
+    address: str,
+    known_among: KnownAmong,
+) -> Room | Full:
+    """Who of a full crowd gives way; its parts are compared by ``part_of`` their addresses.
+
+    A part loses a place only to one that has at least two fewer: two that took turns in pushing
+    each other out would write without end.
+    """
+    known = known_among({_network(address), *(_network(each.address) for each in crowd)})
+    is_known = _network(address) in known
+    strangers = [each for each in crowd if _network(each.address) not in known]
+    candidates = crowd if is_known and not strangers else strangers
+    counts = Counter(part_of(each.address) for each in candidates)
+    busiest, most = next(iter(counts.most_common(1)), ("", 0))
+    goes_first = is_known and bool(strangers)
+    if not goes_first and most <= counts[part_of(address)] + 1:
+        return Full(min(each.ends_at for each in crowd))
+    return Room(next(each.key for each in candidates if part_of(each.address) == busiest))
+
+
+@lru_cache(maxsize=10_000)
+def _network(address: str) -> str:
+    return network_of(address)
+
+
+@lru_cache(maxsize=10_000)
+def _wide(address: str) -> str:
+    """The IPv6 /48, or the IPv4 address: what one customer may hold whole."""
+    return wide_network_of(address) or network_of(address)
