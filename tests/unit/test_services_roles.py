@@ -238,6 +238,98 @@ def test_a_role_that_loses_an_action_ends_the_grants_that_rested_on_it(world: Ro
     assert world.grant(grant).state is GrantState.CLOSING
 
 
+WRITER = Permission(("Microsoft.Authorization/roleDefinitions/write",))
+
+
+def writer(world: RoleWorld, *more: Permission) -> Subject:
+    """Nina holds a custom role by which she may write roles, and nothing else."""
+    world.put_role(OLGA, draft_of(world.whole, permissions=(WRITER, *more)))
+    world.add_service(NINA)
+    world.give(NINA.principal_id, ROLE, world.whole)
+    return NINA
+
+
+@pytest.mark.parametrize(
+    "permission",
+    [
+        Permission(("*",)),
+        Permission(("Microsoft.Authorization/roleAssignments/write",)),
+        Permission(("Microsoft.Authorization/roleDefinitions/*",)),
+        Permission((), (), ("Microsoft.Compute/virtualMachines/login/action",)),
+    ],
+)
+def test_writing_roles_alone_gives_nothing_by_a_role_that_one_holds(
+    world: RoleWorld, permission: Permission
+) -> None:
+    """EDGES E8. Else whoever may write roles is an owner with one call."""
+    nina = writer(world)
+    with pytest.raises(Forbidden, match="would gain") as denied:
+        world.put_role(nina, draft_of(world.whole, permissions=(WRITER, permission)))
+    assert str(world.whole) in denied.value.message
+    assert "nobody holds yet" in denied.value.advice
+    assert not world.may(nina, "Microsoft.Authorization/roleAssignments/write", world.whole)
+    assert world.kinds().count("RoleChanged") == 0
+    other = "01900000-0000-4000-8000-0000000000cc"
+    draft = draft_of(world.whole, name="Held by nobody", permissions=(permission,))
+    assert world.put_role(nina, draft, other), "a role that nobody holds raises nobody"
+
+
+@pytest.mark.parametrize("field", ["not_actions", "not_data_actions"])
+def test_an_exception_that_is_taken_away_is_given(world: RoleWorld, field: str) -> None:
+    every = Permission(("Microsoft.Compute/*",), (), ("Microsoft.Compute/*",))
+    nina = writer(world, replace(every, **{field: ("Microsoft.Compute/virtualMachines/write",)}))
+    with pytest.raises(Forbidden, match="would gain"):
+        world.put_role(nina, draft_of(world.whole, permissions=(WRITER, every)))
+
+
+def test_what_adds_nothing_asks_for_no_more(world: RoleWorld) -> None:
+    nina = writer(world, Permission(("Microsoft.Compute/*",)))
+    less = Permission(("Microsoft.Compute/virtualMachines/read",), ("Microsoft.Compute/x/read",))
+    for permissions in ((WRITER, less), (WRITER,)):
+        assert not world.put_role(nina, draft_of(world.whole, permissions=permissions))
+    assert not world.put_role(nina, draft_of(world.whole, name="Renamed", permissions=(WRITER,)))
+    assert world.kinds().count("RoleChanged") == 3
+
+
+def test_whoever_holds_what_is_given_may_give_it_there(world: RoleWorld) -> None:
+    """At each scope where the role is held, and nowhere else."""
+    nina = writer(world)
+    draft = draft_of(world.whole, permissions=(WRITER, Permission(("Microsoft.Compute/*/read",))))
+    world.give(nina.principal_id, READER.id, world.group)
+    with pytest.raises(Forbidden, match=str(world.whole)):
+        world.put_role(nina, draft)
+    world.give(nina.principal_id, READER.id, world.whole)
+    assert not world.put_role(nina, draft)
+
+
+def test_whoever_may_assign_roles_there_may_widen_them(world: RoleWorld) -> None:
+    """As they could assign another role to the same holders."""
+    other = "01900000-0000-4000-8000-0000000000cc"
+    every = (Permission(("*",)),)
+    world.put_role(OLGA, draft_of(world.group, name="Of the group"), other)
+    world.add_service(NINA)
+    world.give(NINA.principal_id, other, world.group)
+    assert not world.put_role(
+        UMA, draft_of(world.group, name="Of the group", permissions=every), other
+    )
+
+
+def test_the_rule_counts_at_every_scope_where_the_role_is_held(world: RoleWorld) -> None:
+    """Nina may assign in the group; Rita holds the role at the subscription too."""
+    nina = writer(world)
+    world.give(nina.principal_id, USER_ACCESS_ADMINISTRATOR.id, world.group)
+    third = "01900000-0000-4000-8000-0000000000dd"
+    draft = draft_of(world.whole, world.group, name="Third")
+    world.put_role(OLGA, draft, third)
+    world.give(RITA.principal_id, third, world.group)
+    wider = replace(draft, permissions=(REQUESTOR, Permission(("*",))))
+    assert not world.put_role(nina, wider, third)
+    world.put_role(OLGA, draft, third)
+    world.give(RITA.principal_id, third, world.whole)
+    with pytest.raises(Forbidden, match=str(world.whole)):
+        world.put_role(nina, wider, third)
+
+
 NINA = Subject("01900000-0000-4000-8000-000000000006", PrincipalKind.SERVICE, "nina")
 
 

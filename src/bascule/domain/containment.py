@@ -39,6 +39,30 @@ def is_within(role: RoleDefinition, roles: Sequence[RoleDefinition]) -> bool:
     )
 
 
+def added(before: RoleDefinition, after: RoleDefinition, held: Sequence[Permission]) -> list[str]:
+    """Patterns of actions and data actions by which ``after`` may allow what neither ``before``
+    nor one of the ``held`` permissions does; empty: it adds nothing for certain.
+
+    A ``notAction`` that was taken away shows as the pattern that it was an exception of.
+    """
+    found: dict[str, None] = {}
+    for is_data in (False, True):
+        known = [_of_kind(each, is_data) for each in (*before.permissions, *held)]
+        for permission in after.permissions:
+            wanted = _of_kind(permission, is_data)
+            for pattern in _spellings(wanted.actions):
+                if not any(_covers(each, pattern, wanted.not_actions) for each in known):
+                    found[pattern] = None
+    return list(found)
+
+
+def _of_kind(permission: Permission, is_data: bool) -> Permission:
+    """Its data actions as if they were actions, or its actions alone."""
+    if is_data:
+        return Permission(permission.data_actions, permission.not_data_actions)
+    return Permission(permission.actions, permission.not_actions)
+
+
 def _covers(holder: Permission, pattern: str, exempt: Iterable[str]) -> bool:
     """Does ``holder`` allow all that ``pattern`` without ``exempt`` does?"""
     return any(matches(each, pattern) for each in holder.actions) and all(

@@ -1,7 +1,9 @@
 """Custom roles: written, changed, deleted (EDGES B4).
 
 Whoever writes a role decides what all its holders may do, at every scope where it can be
-assigned: so the right to write roles is asked for at each of these, those of before too. A
+assigned: so the right to write roles is asked for at each of these, those of before too. What
+a change adds to a role that is held already must be held by whoever writes it, or be theirs to
+assign, at each scope where the role is (EDGES E8): else writing roles alone made an owner. A
 role does not shrink away from where it is held, or somebody with that right at what is left
 could raise holders elsewhere. The built-in ones cannot be changed.
 """
@@ -13,20 +15,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bascule.domain.access import Subject
-from bascule.domain.actions import ROLE_DELETE, ROLE_READ, ROLE_WRITE
+from bascule.domain.actions import ASSIGNMENT_WRITE, ROLE_DELETE, ROLE_READ, ROLE_WRITE
 from bascule.domain.builtin_roles import BUILTIN_ROLES
+from bascule.domain.containment import added
 from bascule.domain.events import Fact, RoleChanged, RoleCreated, RoleDeleted
 from bascule.domain.role_draft import RoleDraft, check_draft
 from bascule.domain.roles import Rights, RoleDefinition
-from bascule.domain.scopes import Scope
-from bascule.errors import Conflict, InvalidInput, NotFound
+from bascule.domain.scopes import Scope, is_below
+from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.installation import subscription_of
 from bascule.services.losses import end_unheld
-from bascule.services.rights import Needed, check, find_role
+from bascule.services.rights import Needed, check, find_role, rights_of
 
 PROVIDER = "Microsoft.Authorization"
+_MOST_NAMED = 20  # scopes that a refusal lists
 _BUILTIN = {role.id: role for role in BUILTIN_ROLES}
 
 
@@ -90,6 +94,7 @@ def put_role(
         _check_still_covers(tx, role)
         if replace(role, updated_at=before.updated_at, updated_by=before.updated_by) == before:
             return before, False
+        _check_may_give(tx, act, subject, before, role)
     tx.put_custom_role(role)
     fact: Fact = RoleCreated(role.id, role.name, describe(role))
     if before is not None:
@@ -176,6 +181,40 @@ def _check_everywhere(
     tx: Transaction, act: Act, subject: Subject, action: str, scopes: Sequence[Scope]
 ) -> None:
     check(tx, subject, act.now, [Needed(action, scope) for scope in dict.fromkeys(scopes)])
+
+
+def _check_may_give(
+    tx: Transaction, act: Act, subject: Subject, before: RoleDefinition, after: RoleDefinition
+) -> None:
+    """Raise Forbidden where holders of the role would gain what the caller may not give them.
+
+    That the caller holds the role says nothing: as it was, it is looked at as everybody's.
+    """
+    if not added(before, after, ()):
+        return
+    own = rights_of(tx, subject.principal_id, act.now)
+    scopes = {each.scope.key: each.scope for each in tx.role_assignments_with(after.id)}
+    problems = []
+    found: dict[tuple[RoleDefinition, ...], list[str]] = {}  # many scopes are alike
+    for key, scope in sorted(scopes.items()):
+        if own.may(ASSIGNMENT_WRITE, scope):
+            continue
+        held = tuple(each.role for each in own.held if is_below(key, each.scope_key))
+        if held not in found:
+            found[held] = added(before, after, [p for role in held for p in role.permissions])
+        lacking = found[held]
+        if lacking:
+            more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+            message = f"Those who hold it at {scope} would gain '{lacking[0]}'{more} there"
+            problems.append(Problem(Forbidden.code, f"{message}, which you do not hold."))
+    if problems:
+        also = f" (and {len(problems) - 1} more, see details)" if len(problems) > 1 else ""
+        raise Forbidden(
+            f"You may not change role '{after.name}' so: {problems[0].message}{also}",
+            advice="Ask somebody who holds that there or may assign roles there "
+            f"({ASSIGNMENT_WRITE}), or write it into a role that nobody holds yet.",
+            problems=problems[:_MOST_NAMED],
+        )
 
 
 def _check_name(tx: Transaction, role_id: str, name: str) -> None:
