@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE  # hundreds of processes would compile the same
 UV = $(or $(shell command -v uv),$(wildcard .boot/bin/uv),$(BIN)/uv)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo demo-down test check lint formatted types contracts domain \
+.PHONY: help install install-dev demo demo-down test test-all check lint formatted types contracts domain \
     format faults bench screenshots lock clean mutants guarantees promises
 
 help:  ## say what there is
@@ -33,6 +33,12 @@ demo-down:  ## take the demo's network down again
 
 test: install-dev  ## the whole suite; says at the end what was not run here, and why
 	@tools/test.sh "$(BIN)"
+
+test-all: install-dev  ## what takes longer than the suite, and nothing of it: faults by chance, mutants
+	@code=0; \
+	$(MAKE) --no-print-directory PYTHON="$(PYTHON)" VENV="$(VENV)" mutants || code=1; \
+	$(MAKE) --no-print-directory PYTHON="$(PYTHON)" VENV="$(VENV)" faults || code=1; \
+	exit $$code
 
 check: install-dev  ## lint, form, types, import contracts, every branch of domain/
 	@$(MAKE) --no-print-directory --keep-going PYTHON="$(PYTHON)" VENV="$(VENV)" \
