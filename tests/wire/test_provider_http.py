@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -25,12 +26,19 @@ def keeper(tmp_path_factory: pytest.TempPathFactory) -> CertificateKeeper:
     return made
 
 
-def ask(keeper: CertificateKeeper, answer: Answer, ca: str | None = None) -> object:
+def ask(
+    keeper: CertificateKeeper,
+    answer: Answer,
+    ca: str | None = None,
+    heard: list[bytes] | None = None,
+) -> object:
     """What the provider's answer comes to; of one that drips, asked with a second's patience."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await reader.readuntil(b"\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            if heard is not None:
+                heard.append(head)
             await answer(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             pass  # who asked has gone
@@ -78,6 +86,9 @@ async def flood(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         await writer.drain()
 
 
+BOMB = gzip.compress(b"{" + b" " * 100_000_000 + b"}", 1)  # under 512 KiB
+
+
 def test_a_json_object_is_an_answer(keeper: CertificateKeeper) -> None:
     assert ask(keeper, saying("200 OK", b'{"issuer": "x"}')) == {"issuer": "x"}
 
@@ -90,6 +101,8 @@ def test_a_json_object_is_an_answer(keeper: CertificateKeeper) -> None:
         (saying("200 OK", b"[]"), "not a JSON object"),
         (saying("200 OK", b"<html>"), "not a JSON object"),
         (saying("200 OK", b"[" * 100_000), "not a JSON object"),
+        (saying("200 OK", BOMB, "Content-Encoding: gzip\r\n"), "packed"),
+        (saying("200 OK", b"{}", "Content-Encoding: br\r\n"), "packed"),
         (drip, "did not answer within 1 s"),
         (flood, "sent more than"),
     ],
@@ -97,6 +110,20 @@ def test_a_json_object_is_an_answer(keeper: CertificateKeeper) -> None:
 def test_what_is_no_answer(keeper: CertificateKeeper, answer: Answer, why: str) -> None:
     with pytest.raises(Unavailable, match=why):
         ask(keeper, answer)
+
+
+def test_it_is_asked_for_plainly(keeper: CertificateKeeper) -> None:
+    """A provider that packs what it may would be refused for nothing."""
+    heads: list[bytes] = []
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Encoding: identity\r\n\r\n{}"
+        )
+        await writer.drain()
+
+    assert ask(keeper, answer, heard=heads) == {}
+    assert b"accept-encoding: identity" in heads[0].lower()
 
 
 def test_another_ca_is_not_trusted(keeper: CertificateKeeper, tmp_path: Path) -> None:

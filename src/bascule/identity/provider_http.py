@@ -2,8 +2,9 @@
 
 A provider is chosen by whoever may change providers, and may stand in a private network;
 its answers are believed no more for that. No redirect is followed, no proxy or credential
-is taken from the environment, a body is read up to a bound, and all of one question ends
-after a few seconds, however slowly it is answered.
+is taken from the environment, a body is read up to a bound and never unpacked (a small one may
+unpack to gigabytes), and all of one question ends after a few seconds, however slowly it is
+answered.
 """
 
 from __future__ import annotations
@@ -91,15 +92,22 @@ async def _exchange(
     **how: Any,  # noqa: ANN401  # reason: as above
 ) -> tuple[int, bytes]:
     wait = httpx2.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
-    headers = {"Accept": "application/json", "User-Agent": "bascule"}
+    headers = {
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": "bascule",
+    }
     async with (
         httpx2.AsyncClient(
             verify=trust, timeout=wait, trust_env=False, follow_redirects=False
         ) as client,
         client.stream(method, url, headers=headers, **how) as response,
     ):
+        coding = response.headers.get("content-encoding", "identity")
+        if coding.strip().lower() != "identity":
+            raise _unusable(url, f"sent its answer packed ({coding[:20]!r}), unasked")
         body = bytearray()
-        async for piece in response.aiter_bytes():
+        async for piece in response.aiter_raw():
             body += piece
             if len(body) > LARGEST_ANSWER:
                 raise _unusable(url, f"sent more than {LARGEST_ANSWER} bytes")
