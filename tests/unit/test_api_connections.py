@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bascule.api.connections import Bounds, Crowd, Place
+from bascule.api.networks import KnownNetworks
 from bascule.domain.net import parse_address
 
 BOUNDS = Bounds(in_all=10, per_address=6, waiting_per_address=3)
@@ -14,7 +15,8 @@ class Gate:
     """A crowd whose cut connections are remembered by name."""
 
     def __init__(self, bounds: Bounds = BOUNDS, proxy: str = "192.0.2.99") -> None:
-        self.crowd = Crowd(bounds, frozenset([parse_address(proxy)]))
+        self.known = KnownNetworks()
+        self.crowd = Crowd(bounds, frozenset([parse_address(proxy)]), self.known)
         self.cut: list[str] = []
 
     def admit(self, name: str, peer: str = "192.0.2.1") -> Place | None:
@@ -134,3 +136,108 @@ def test_the_bounds_leave_descriptors_for_the_rest(limit: int) -> None:
     assert 1 <= bounds.waiting_per_address < bounds.per_address < bounds.in_all
     if limit >= 1024:
         assert bounds.in_all <= limit - 256
+
+
+# -- all places are taken (EDGES E6) ------------------------------------------------------------
+
+WIDE = Bounds(in_all=16, per_address=8, waiting_per_address=8)  # two places are for strangers
+
+
+def full(gate: Gate, *held: tuple[str, int]) -> None:
+    """Each address is busy on so many places."""
+    for address, count in held:
+        for _ in range(count):
+            assert gate.busy(address, address) is not None
+
+
+def test_two_known_networks_that_hold_all_places_make_way_for_a_third() -> None:
+    gate = Gate(WIDE)
+    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
+        gate.known.note(address)
+    full(gate, ("192.0.2.1", 8), ("192.0.2.2", 8))
+    for _ in range(5):
+        assert gate.busy("third", "192.0.2.3") is not None
+    assert set(gate.cut) == {"192.0.2.1", "192.0.2.2"}
+    assert gate.busy("sixth", "192.0.2.3") is None, "then it is as busy as they are"
+    assert len(gate.crowd) == 16
+
+
+def test_and_for_somebody_who_has_yet_to_sign_in() -> None:
+    gate = Gate(WIDE)
+    for address in ("192.0.2.1", "192.0.2.2"):
+        gate.known.note(address)
+    full(gate, ("192.0.2.1", 8), ("192.0.2.2", 8))
+    assert gate.admit("new", "198.51.100.1") is not None
+    assert len(gate.cut) == 1
+
+
+def test_the_busiest_network_that_never_signed_in_loses_first() -> None:
+    gate = Gate(WIDE)
+    gate.known.note("192.0.2.1")
+    gate.known.note("192.0.2.3")
+    full(gate, ("192.0.2.1", 8), ("198.51.100.1", 3), ("198.51.100.2", 5))
+    assert gate.admit("new", "192.0.2.3") is not None
+    assert gate.cut == ["198.51.100.2"]
+    assert gate.admit("newer", "198.51.100.3") is not None
+    assert gate.cut == ["198.51.100.2"] * 2
+
+
+def test_it_gains_no_place_by_asking_for_more() -> None:
+    gate = Gate(WIDE)
+    gate.known.note("192.0.2.1")
+    full(gate, ("192.0.2.1", 8), ("198.51.100.1", 3), ("198.51.100.2", 5))
+    assert gate.admit("more", "198.51.100.2") is None
+    assert gate.cut == []
+
+
+def test_many_strangers_take_nothing_from_who_is_known() -> None:
+    gate = Gate(WIDE)
+    gate.known.note("192.0.2.1")
+    full(gate, ("192.0.2.1", 8))
+    for number in range(200):
+        gate.busy(f"stranger-{number}", f"198.51.100.{number}")
+    assert "192.0.2.1" not in gate.cut
+    assert len(gate.crowd) == 16
+
+
+def test_of_the_known_whoever_waits_goes_before_whoever_is_busy() -> None:
+    gate = Gate(WIDE)
+    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
+        gate.known.note(address)
+    full(gate, ("192.0.2.1", 8), ("192.0.2.2", 7))
+    gate.admit("idle", "192.0.2.3")
+    assert gate.admit("new", "192.0.2.4") is not None
+    assert gate.cut == ["idle"]
+
+
+def test_a_network_becomes_known_while_it_is_here_and_may_be_forgotten() -> None:
+    gate = Gate(WIDE)
+    gate.known._most = 1
+    full(gate, ("192.0.2.1", 8), ("192.0.2.2", 8))
+    gate.known.note("192.0.2.1")
+    assert gate.admit("new", "192.0.2.3") is not None
+    assert gate.cut == ["192.0.2.2"]
+    gate.known.note("192.0.2.2")
+    assert gate.admit("newer", "192.0.2.4") is not None
+    assert gate.cut == ["192.0.2.2", "192.0.2.1"]
+
+
+def test_a_lone_stream_is_not_cut_for_another() -> None:
+    gate = Gate(WIDE)
+    for number in range(16):
+        gate.known.note(f"192.0.2.{number}")
+        full(gate, (f"192.0.2.{number}", 1))
+    assert gate.admit("new", "198.51.100.1") is None
+    assert gate.cut == []
+
+
+def test_what_is_left_leaves_nothing_behind() -> None:
+    gate = Gate(WIDE)
+    places = [gate.busy("x", f"192.0.2.{number % 3}") for number in range(12)]
+    gate.known.note("192.0.2.1")
+    for each in places:
+        assert each is not None
+        each.leave()
+    assert len(gate.crowd) == 0
+    assert (gate.crowd._familiar.total, gate.crowd._strange.total) == (0, 0)
+    assert not gate.crowd._of

@@ -178,3 +178,15 @@ def test_a_nested_text_counts_for_nothing_where_a_place_in_a_list_is_read(house:
         "GET", "/providers/Bascule.Audit/events", params={"$skiptoken": token.rstrip("=")}
     )
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "InvalidSkipToken")
+
+
+# -- whose network is known (EDGES E6) ----------------------------------------------------------
+
+
+def test_a_network_is_known_once_somebody_there_proved_who_they_are(house: House) -> None:
+    known = house.state.known_networks
+    house.client_of("nonsense", "192.0.2.1").get(house.machine("web-1"))
+    house.client_of(None, "192.0.2.1").get("/healthz")
+    assert "192.0.2.1/32" not in known
+    house.client_of(house.service_token(), "192.0.2.1").get(house.machine("web-1"))
+    assert "192.0.2.1/32" in known

@@ -5,25 +5,30 @@ until it takes of an answer what we hold back for it, or idle between two reques
 *busy* while a whole request is being answered, streams
 and long-polls too. Waiting costs the peer nothing, so waiting is bounded, in time and in
 number: a newcomer takes the place of the one that waited longest, of the same address if
-that has too many, else of anybody's. Busy ones are never cut for others; an address that is
-busy on its whole share gets no more.
+that has too many. An address that is busy on its whole share gets no more.
+
+When all places are taken, those lose theirs first that come from networks from which nobody
+has signed in, the busiest of them first (EDGES E6); then whoever waits longest; then the
+busiest network, the last to come of its busy ones. An eighth of the places is kept from the
+known networks, so that somebody new can sign in while two of them hold all they get.
 
 IPv6 addresses count by /64, which is one customer. What is not here: rates of requests.
 """
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_network
 
+from bascule.api.networks import KnownNetworks, network_or_nothing
 from bascule.domain.net import Address, parse_address
 from bascule.errors import InvalidInput
 
 RESERVED_DESCRIPTORS = 256  # database, files, sockets of our own
 MOST_CONNECTIONS = 16_384  # about 64 KiB each under TLS
 MOST_WAITING = 1_000  # of one address
+SHARE_OF_STRANGERS = 8  # one in so many places is kept for networks that are not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +73,47 @@ class Place:
         self._crowd.remove(self)
 
 
+class _Ranking:
+    """Networks by how many places each holds."""
+
+    def __init__(self) -> None:
+        self.total = 0  # places
+        self._by_count: list[dict[str, None]] = [{}]
+
+    def change(self, network: str, before: int, after: int) -> None:
+        if before:
+            del self._by_count[before][network]
+        if after:
+            while len(self._by_count) <= after:
+                self._by_count.append({})
+            self._by_count[after][network] = None
+        while len(self._by_count) > 1 and not self._by_count[-1]:
+            self._by_count.pop()
+        self.total += after - before
+
+    def busiest(self) -> str:
+        """Empty when there is none."""
+        return next(iter(self._by_count[-1]), "")
+
+
 class Crowd:
     """All connections of a server. Use from one event loop."""
 
-    def __init__(self, bounds: Bounds, trusted: frozenset[Address] = frozenset()) -> None:
+    def __init__(
+        self,
+        bounds: Bounds,
+        trusted: frozenset[Address] = frozenset(),
+        known: KnownNetworks | None = None,
+    ) -> None:
         self.bounds = bounds
         self._trusted = trusted  # reverse proxies: many callers behind one address
+        self._known = known or KnownNetworks()
+        self._known.on_change = self._rank_anew
         self._places: set[Place] = set()
         self._waiting: OrderedDict[Place, None] = OrderedDict()  # longest first
         self._waiting_of: dict[str, OrderedDict[Place, None]] = {}
-        self._count_of: Counter[str] = Counter()
+        self._of: dict[str, dict[Place, None]] = {}  # by network, the last to come last
+        self._familiar, self._strange = _Ranking(), _Ranking()
 
     def __len__(self) -> int:
         return len(self._places)
@@ -85,21 +121,46 @@ class Crowd:
     def admit(self, peer: str, cut: Callable[[], None]) -> Place | None:
         """A waiting place for a new connection, None when there is none to be had."""
         place = Place(self, self._group(peer), cut)
-        if place.group and self._count_of[place.group] >= self.bounds.per_address:
+        if place.group and self._count(place.group) >= self.bounds.per_address:
             self._cut_longest(self._waiting_of.get(place.group))
-            if self._count_of[place.group] >= self.bounds.per_address:
+            if self._count(place.group) >= self.bounds.per_address:
                 return None
-        if len(self._places) >= self.bounds.in_all and not self.make_room():
+        if len(self._places) >= self.bounds.in_all and not self.make_room(place.group):
             return None
         self._places.add(place)
         if place.group:
-            self._count_of[place.group] += 1
+            self._rank(place.group, 1)
+            self._of.setdefault(place.group, {})[place] = None
         self.put_waiting(place)
         return place
 
-    def make_room(self) -> bool:
-        """Cut whoever waited longest; False when nobody waits."""
-        return self._cut_longest(self._waiting)
+    def make_room(self, newcomer: str = "") -> bool:
+        """Cut whoever loses first to a newcomer of this network; False when it is the newcomer."""
+        if self._strange.total > self.bounds.in_all // SHARE_OF_STRANGERS:
+            return self._cut_stranger(newcomer)
+        if self._cut_longest(self._waiting):
+            return True
+        return self._cut_busy(self._familiar.busiest(), self._count(newcomer) + 1)
+
+    def _cut_stranger(self, newcomer: str) -> bool:
+        network, least = self._strange.busiest(), 0
+        if newcomer and newcomer not in self._known:
+            if self._count(newcomer) >= self._count(network):  # it is the busiest itself
+                return self._cut_longest(self._waiting_of.get(newcomer))
+            least = self._count(newcomer) + 1
+        return (
+            self._cut_longest(self._waiting_of.get(network))
+            or self._cut_busy(network, least)
+            or self._cut_longest(self._waiting)
+        )
+
+    def _cut_busy(self, network: str, least: int) -> bool:
+        """Cut the last to come of a network that has more than ``least`` places."""
+        places = self._of.get(network, {})
+        if len(places) <= least:
+            return False
+        self._cut(next(reversed(places)))
+        return True
 
     def put_waiting(self, place: Place) -> None:
         if place not in self._places:
@@ -121,9 +182,10 @@ class Crowd:
         self._places.discard(place)
         self._stop_waiting(place)
         if place.group:
-            self._count_of[place.group] -= 1
-            if not self._count_of[place.group]:
-                del self._count_of[place.group]
+            self._rank(place.group, -1)
+            del self._of[place.group][place]
+            if not self._of[place.group]:
+                del self._of[place.group]
 
     def _stop_waiting(self, place: Place) -> None:
         self._waiting.pop(place, None)
@@ -136,18 +198,34 @@ class Crowd:
     def _cut_longest(self, waiting: OrderedDict[Place, None] | None) -> bool:
         if not waiting:
             return False
-        place = next(iter(waiting))
+        self._cut(next(iter(waiting)))
+        return True
+
+    def _cut(self, place: Place) -> None:
         self.remove(place)
         place.cut()
-        return True
+
+    # -- networks -------------------------------------------------------------------------
+
+    def _count(self, network: str) -> int:
+        return len(self._of.get(network, ()))
+
+    def _rank(self, network: str, more: int) -> None:
+        """Say that it is about to hold so many more."""
+        ranking = self._familiar if network in self._known else self._strange
+        ranking.change(network, self._count(network), self._count(network) + more)
+
+    def _rank_anew(self, network: str) -> None:
+        """It has become known just now, or was forgotten."""
+        if count := self._count(network):
+            is_known = network in self._known
+            here, there = self._familiar, self._strange
+            (there if is_known else here).change(network, count, 0)
+            (here if is_known else there).change(network, 0, count)
 
     def _group(self, peer: str) -> str:
         try:
             address = parse_address(peer.partition("%")[0])
         except InvalidInput:
             return "unknown"
-        if address in self._trusted:
-            return ""
-        if isinstance(address, IPv6Address):
-            return str(ip_network((address, 64), strict=False))
-        return str(address)
+        return "" if address in self._trusted else network_or_nothing(str(address))

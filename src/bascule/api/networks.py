@@ -9,6 +9,7 @@ its precedence. What is not here: who they are, and what they may do.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from bascule.domain.sign_in import network_of
 from bascule.errors import InvalidInput
@@ -30,6 +31,7 @@ class KnownNetworks:
     def __init__(self, most: int = MOST_NETWORKS) -> None:
         self._most = most
         self._networks: OrderedDict[str, None] = OrderedDict()  # the longest unheard of first
+        self.on_change: Callable[[str], None] = lambda _: None  # one is known now, or forgotten
 
     def __contains__(self, network: object) -> bool:
         return network in self._networks
@@ -39,7 +41,11 @@ class KnownNetworks:
         network = network_or_nothing(address)
         if not network:
             return
+        is_new = network not in self._networks
         self._networks[network] = None
         self._networks.move_to_end(network)
+        if is_new:
+            self.on_change(network)
         if len(self._networks) > self._most:
-            self._networks.popitem(last=False)
+            forgotten, _ = self._networks.popitem(last=False)
+            self.on_change(forgotten)

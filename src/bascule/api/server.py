@@ -27,6 +27,7 @@ from starlette.types import ASGIApp
 
 from bascule.api.connections import Bounds, Crowd, Place
 from bascule.api.listening import address_of, listen_on, take_over
+from bascule.api.networks import KnownNetworks
 from bascule.api.protocol import PatientProtocol
 from bascule.domain.net import Address
 from bascule.errors import BasculeError
@@ -57,6 +58,7 @@ def run_server(
     clock: Clock,
     on_stopping: Callable[[], None] = lambda: None,
     proxies: Collection[Address] = (),
+    known: KnownNetworks | None = None,
     bounds: Bounds | None = None,
 ) -> int:
     """Serve ``app`` until SIGTERM or SIGINT; returns the exit code.
@@ -64,7 +66,8 @@ def run_server(
     ``listen`` are addresses to listen on, ``sockets`` those that were handed over;
     ``on_started`` gets the addresses when connections are accepted; ``on_stopping`` is
     called first at a stop and ends streams and waits; ``proxies`` are not bounded by
-    address. Raises ConfigurationError when a port cannot be had.
+    address; ``known`` are the networks that keep their places longest. Raises
+    ConfigurationError when a port cannot be had.
     """
     if bounds is None:
         bounds = Bounds.for_descriptors(raise_descriptor_limit())
@@ -76,7 +79,7 @@ def run_server(
         on_started,
         clock=clock,
         on_stopping=on_stopping,
-        crowd=Crowd(bounds, frozenset(proxies)),
+        crowd=Crowd(bounds, frozenset(proxies), known),
     )
     return server.run_until_stopped()
 

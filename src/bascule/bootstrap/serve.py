@@ -258,6 +258,7 @@ def _serve(
         clock=services.clock,
         on_stopping=services.hub.close,
         proxies=settings.proxies,
+        known=state.known_networks,
     )
 
 
