@@ -19,19 +19,24 @@ PROOF = "ab" * 32
 
 def somebody(house: House, scope: str, *actions: str) -> TestClient:
     """A client of a caller who may do these actions at that scope alone."""
-    principal, role, assignment, key = (str(uuid.uuid4()) for _ in range(4))
-    now = house.clock.now()
+    key, now = str(uuid.uuid4()), house.clock.now()
+    permissions = (Permission(actions),)
+    role = RoleDefinition(key, f"role {key}", "", False, permissions, (ROOT,), now, now)
+    house.do(lambda tx, _: tx.put_custom_role(role))
+    return holder_of(house, role, scope)
+
+
+def holder_of(house: House, role: RoleDefinition, scope: str = "") -> TestClient:
+    """A client of a caller who holds this role alone; at the subscription, unless it is said."""
+    principal, assignment, key = (str(uuid.uuid4()) for _ in range(3))
+    now, place = house.clock.now(), Scope(scope or house.subscription)
 
     def make(tx: Transaction, _: Act) -> None:
         tx.put_service_principal(ServicePrincipal(principal, f"sp-{principal[:8]}", True, now))
         tx.put_credential(Credential(key, principal, CredentialKind.SECRET, PROOF, "", now, None))
-        permissions = (Permission(actions),)
-        tx.put_custom_role(
-            RoleDefinition(role, f"role {role}", "", False, permissions, (ROOT,), now, now)
-        )
         kind = PrincipalKind.SERVICE
         tx.add_role_assignment(
-            RoleAssignment(assignment, Scope(scope), role, principal, kind, "", now, "")
+            RoleAssignment(assignment, place, role.id, principal, kind, "", now, "")
         )
 
     house.do(make)

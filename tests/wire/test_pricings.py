@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from bascule.domain.actions import MACHINE_READ, PRICING_READ, PRICING_WRITE
+from bascule.domain.builtin_roles import BUILTIN_ROLES, CONTRIBUTOR, OWNER, SECURITY_ADMIN
+from bascule.domain.roles import RoleDefinition
 from tests.wire.house import COMPUTE, JIT, House, port_rule
-from tests.wire.somebody import somebody
+from tests.wire.somebody import holder_of, somebody
 
 SECURITY = "2024-01-01"
 ON, OFF = {"pricingTier": "Standard"}, {"pricingTier": "Free"}
@@ -218,6 +220,28 @@ def test_who_may_switch(house: House, web: Any) -> None:
     assert reader.put(path(house, "default"), json={"properties": OFF}).status_code == 403
     assert reader.delete(path(house, "default")).status_code == 403
     assert group.put(path(house, "default"), json={"properties": OFF}).status_code == 200
+
+
+SWITCH = {OWNER.id, CONTRIBUTOR.id, SECURITY_ADMIN.id}  # as in Azure: SECURITY.md says so
+
+
+@pytest.mark.parametrize("role", BUILTIN_ROLES, ids=lambda role: role.name)
+def test_which_built_in_roles_may_switch_it_off(
+    house: House, web: Any, role: RoleDefinition
+) -> None:
+    """Whoever may ends all access, which opens nothing, is on record, and is taken back."""
+    asked = ask(house)
+    (grant,) = house.see(lambda reader: reader.grants_of([asked.json()["bascule"]["requestId"]]))
+    caller = holder_of(house, role)
+    answer = caller.put(path(house), json={"properties": OFF}, params={"api-version": SECURITY})
+    may = role.id in SWITCH
+    assert answer.status_code == (200 if may else 403), answer.text
+    (after,) = house.see(lambda reader: reader.grants_of([grant.request_id]))
+    assert after.is_live is not may
+    expected = ["GrantEnded", "PricingChanged"] if may else []
+    assert house.events("PortReleased", "GrantEnded", "PricingChanged") == expected
+    assert put(house, ON).status_code == 200
+    assert ask(house).status_code == 202
 
 
 # -- machines by state --------------------------------------------------------------------
