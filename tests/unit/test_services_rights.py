@@ -11,6 +11,7 @@ import pytest
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.actions import (
     INITIATE,
+    MACHINE_READ,
     MACHINE_WRITE,
     POLICY_READ,
     POLICY_WRITE,
@@ -42,6 +43,7 @@ from bascule.services.denials import (
 )
 from bascule.services.installation import recover_administrator, set_administrator
 from bascule.services.losses import end_unheld
+from bascule.services.rights import rights_of
 from bascule.services.sweep import next_due, sweep
 from tests.samples import NOW
 from tests.unit.services_world import ANNA, BERT, World, rules
@@ -230,6 +232,64 @@ def test_memberships_from_outside_are_swept_with_what_rested_on_them(world: Righ
     assert "MembershipEnded" in world.kinds()
     assert world.see(lambda reader: list(reader.members_of(GANG))) == []
     assert world.do(sweep, None) == 0
+
+
+LATER = "ffffffff-0000-4000-8000-000000000006"
+
+
+def add_membership(world: Rights, group: str, provider: str, ends: timedelta) -> None:
+    """Of Carl, by a provider's word."""
+
+    def work(tx: Transaction, act: Act) -> None:
+        end = act.now + ends
+        tx.put_membership(
+            Membership(group, CARL.principal_id, PrincipalKind.SERVICE, provider, end)
+        )
+
+    world.do(work)
+
+
+def holds(world: Rights, action: str = INITIATE) -> bool:
+    """Asked as each call asks it: what was worked out before is kept."""
+    now = world.clock.wall
+    held = world.see(lambda reader: rights_of(reader, CARL.principal_id, now))
+    return held.may(action, resource_scope(world.web.id))
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_a_right_of_two_memberships_in_one_group_lives_to_the_later_end(
+    world: Rights, first: str
+) -> None:
+    """To that end and no longer, whichever of the providers says the earlier one."""
+    began = world.clock.wall
+    world.give(world.gang(), SECURITY_ADMIN)
+    for provider in ("a", "b"):
+        ends = timedelta(minutes=10 if provider == first else 60)
+        add_membership(world, GANG, provider, ends)
+    for second, is_held in ((0, True), (599, True), (601, True), (3599, True), (3600, False)):
+        world.clock.wall = began + timedelta(seconds=second)
+        assert holds(world) is is_held, second
+
+
+@pytest.mark.parametrize("short_comes_first", [True, False])
+def test_each_right_ends_with_its_own_membership(world: Rights, short_comes_first: bool) -> None:
+    """What is kept of somebody's rights is worked out anew at the first end, not at the last."""
+    began, gang = world.clock.wall, world.gang()
+    world.do(lambda tx, act: tx.put_group(Group(LATER, "later", "", act.now)))
+    world.give(gang, SECURITY_ADMIN)
+    world.give(Subject(LATER, PrincipalKind.GROUP, "later"), READER)
+    short, long = (GANG, timedelta(minutes=10)), (LATER, timedelta(minutes=60))
+    for group, ends in (short, long) if short_comes_first else (long, short):
+        add_membership(world, group, "corp", ends)
+    for second, may_ask, may_read in (
+        (0, True, True),
+        (599, True, True),
+        (600, False, True),
+        (3599, False, True),
+        (3600, False, False),
+    ):
+        world.clock.wall = began + timedelta(seconds=second)
+        assert (holds(world), holds(world, MACHINE_READ)) == (may_ask, may_read), second
 
 
 def test_an_administrator_who_is_replaced_loses_his_grants(world: Rights) -> None:

@@ -182,6 +182,19 @@ class TestRevocation:
         assert refused(program.refresh(body["refresh_token"])) == GONE
         assert program.may_call(body["access_token"]) == 401
 
+    def test_a_client_id_is_the_same_in_capitals(
+        self, program: Program, body: dict[str, Any]
+    ) -> None:
+        """Else the program says that it signed out, and its tokens live on."""
+        shouted = program.client_id.upper()
+        assert shouted != program.client_id
+        refreshed = program.refresh(body["refresh_token"], client_id=shouted)
+        assert refreshed.status_code == 200
+        token = refreshed.json()["refresh_token"]
+        assert self.revoke(program, token=token, client_id=shouted) == 200
+        assert refused(program.refresh(token)) == GONE
+        assert program.may_call(refreshed.json()["access_token"]) == 401
+
     def test_what_is_none_of_the_clients_is_not_told(
         self, program: Program, body: dict[str, Any]
     ) -> None:
