@@ -112,15 +112,20 @@ class MachineType(click.ParamType[str]):
         param: click.Parameter,  # noqa: ARG002  # reason: click's signature
         incomplete: str,
     ) -> list[CompletionItem]:
-        from bascule.cli.connect import connect  # noqa: PLC0415  # reason: only completion needs it
-        from bascule.client.machines import list_machines  # noqa: PLC0415  # reason: as above
+        return [CompletionItem(name) for name in machines_beginning(incomplete)]
 
-        try:
-            with connect() as connection:
-                names = {machine.name for machine in list_machines(connection)}
-        except BasculeError:
-            return []  # a shell that completes has no place for an error
-        return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+
+def machines_beginning(start: str) -> list[str]:
+    """Names for a shell to complete; none where the server cannot be asked."""
+    from bascule.cli.connect import connect  # noqa: PLC0415  # reason: only completion needs it
+    from bascule.client.machines import list_machines  # noqa: PLC0415  # reason: as above
+
+    try:
+        with connect() as connection:
+            names = {machine.name for machine in list_machines(connection)}
+    except BasculeError:
+        return []  # a shell that completes has no place for an error
+    return sorted(name for name in names if name.startswith(start))
 
 
 SPAN = SpanType()

@@ -8,18 +8,53 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine
+from bascule.cli.parameters import machines_beginning
 from bascule.cli.reach import Reach, Wish, reach
 from bascule.cli.show import SSH_PORT
 from bascule.cli.spans import parse_span
-from bascule.cli.ssh_line import SshLine, parse_ssh_line
+from bascule.cli.ssh_line import OUR_OPTIONS, SshLine, parse_ssh_line
 from bascule.domain.ids import parse_name
-from bascule.errors import ConfigurationError
+from bascule.errors import ConfigurationError, InvalidInput
+
+
+class SshCommand(click.Command):
+    """Its words are ssh's, which click does not take apart; so it completes them itself."""
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        del ctx  # options begin with a dash: click asks the command for them
+        return [CompletionItem(each) for each in sorted(OUR_OPTIONS) if each.startswith(incomplete)]
+
+
+def complete_destination(
+    ctx: click.Context,
+    param: click.Parameter,
+    incomplete: str,
+) -> list[CompletionItem]:
+    """The machine, alone or behind ``user@``; nothing where the command begins.
+
+    bash breaks words at ``@`` (COMP_WORDBREAKS), other shells do not.
+    """
+    words = list(ctx.params.get(param.name or "") or ())
+    if words[-1:] == ["@"]:
+        words = words[:-2]
+    elif incomplete.startswith("@"):
+        words = words[:-1]
+    try:
+        line = parse_ssh_line(words)
+    except InvalidInput:  # an option that still wants its value
+        return []
+    if line.machine:
+        return []
+    user, at, start = incomplete.rpartition("@")
+    return [CompletionItem(f"{user}{at}{name}") for name in machines_beginning(start)]
 
 
 @click.command(
+    cls=SshCommand,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     add_help_option=False,
     options_metavar="",
@@ -41,7 +76,11 @@ Examples:
   bascule ssh --why "ticket 4711" web-1""",
 )
 @click.argument(
-    "arguments", nargs=-1, type=click.UNPROCESSED, metavar="MACHINE [SSH OPTIONS] [-- COMMAND]"
+    "arguments",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    metavar="MACHINE [SSH OPTIONS] [-- COMMAND]",
+    shell_complete=complete_destination,
 )
 @click.pass_context
 def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> None:

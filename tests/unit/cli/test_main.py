@@ -177,7 +177,20 @@ def test_completion_of_commands_and_machines(cli: Cli) -> None:
     assert "ssh-prepare" not in complete([], "ssh")
     assert complete(["request"], "w") == ["web-1"]
     assert complete(["policy"], "s") == ["set", "show"]
+    both = ["db-1", "web-1"]
+    assert complete(["ssh"], "") == both
+    assert complete(["ssh"], "w") == ["web-1"]
+    assert complete(["ssh", "-v", "-L", "8080:localhost:80", "--why", "x"], "d") == ["db-1"]
+    assert complete(["ssh"], "root@w") == ["root@web-1"], "zsh, fish"
+    assert complete(["ssh", "root", "@"], "w") == ["web-1"], "bash breaks words at @"
+    assert complete(["ssh", "root"], "@") == ["@db-1", "@web-1"]
+    assert complete(["ssh", "-p"], "") == [], "a port"
+    assert complete(["ssh", "web-1"], "d") == [], "what is called there is not ours to know"
+    assert complete(["ssh", "web-1", "--"], "d") == []
+    assert complete(["ssh"], "--") == ["--for", "--policy", "--why"]
+    assert complete(["ssh"], "--f") == ["--for"]
     cli.config.unlink()
+    assert complete(["ssh"], "w") == []
     assert complete(["request"], "w") == []
 
 
