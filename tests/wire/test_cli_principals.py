@@ -8,6 +8,7 @@ import ssl
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,14 @@ from bascule.cli.main import build, invoke
 from bascule.client.https import Response
 from bascule.domain.access import PrincipalKind
 from bascule.domain.builtin_roles import CONTRIBUTOR
+from bascule.domain.principals import Membership
 from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import Scope
 from bascule.identity.secrets import new_secret, sha256_hex
+from bascule.interfaces import Transaction
+from bascule.services.act import Act
 from bascule.services.installation import set_administrator
+from bascule.testing.store_contract.providers import CORP
 from tests.wire.browsing import Browser, add_user
 from tests.wire.house import BASE, CALLER, JIT, House, port_rule
 
@@ -212,6 +217,22 @@ def test_groups(cli: Cli) -> None:
     shown = cli.done("group", "show", "operators").out
     assert "On call" in shown
     assert "anna" in shown
+    ends = cli.house.clock.now() + timedelta(hours=1)
+    group, anna = (
+        cli.json("group", "show", "operators")["id"],
+        cli.json("user", "show", "anna")["id"],
+    )
+
+    def vouch(tx: Transaction, _: Act) -> None:
+        tx.put_identity_provider(CORP)
+        tx.put_membership(Membership(group, anna, PrincipalKind.USER, CORP.id, ends))
+
+    cli.house.do(vouch)
+    vouched = cli.done("group", "show", "operators").out
+    assert CORP.name in vouched
+    assert CORP.id not in vouched, "its name is known"
+    by = {each["providerName"] for each in cli.json("group", "show", "operators")["members"]}
+    assert by == {None, CORP.name}
     assert cli("group", "remove-member", "operators", "anna").code == 2
     gone = cli.done("group", "remove-member", "operators", "anna", "--yes")
     assert gone.out == "anna is no longer in operators\n"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import click
 
 from bascule.cli.clean import clean
+from bascule.cli.plain_ids import with_names
 from bascule.errors import BasculeError, Problem, RequestDenied
 
+CANDIDATE = "Candidate"  # the code of one that an ambiguous name may mean
 SAY_WHY = 'Say why: --why "TEXT", or BASCULE_WHY="TEXT" in the environment.'
 
 
@@ -19,14 +21,14 @@ def complain(error: BasculeError) -> None:
 def complaint(error: BasculeError) -> list[str]:
     """The lines of it; a single problem is the message itself and not said twice."""
     problems = [each for each in error.problems if each.message]
-    message = clean(error.message)
+    message = _said(error.message)
     is_denial = isinstance(error, RequestDenied)
     if is_denial and len(problems) > 1:
         message = f"This is not allowed, for {len(problems)} reasons:"  # each is told below
     lines = [f"bascule: {message}"]
-    if len(problems) > 1 or (problems and clean(problems[0].message) not in message):
+    if len(problems) > 1 or (problems and _said(problems[0].message) not in message):
         lines += [f"  - {_words(each, with_target=not is_denial)}" for each in problems]
-    advice = clean(error.advice) or _advice_for(problems)
+    advice = _said(error.advice) or _advice_for(problems)
     if advice:
         lines.append(f"  {advice}")
     return lines
@@ -35,7 +37,13 @@ def complaint(error: BasculeError) -> list[str]:
 def _words(problem: Problem, *, with_target: bool) -> str:
     """A denial's sentence says all; a malformed field needs its place."""
     where = f" ({clean(problem.target)})" if problem.target and with_target else ""
-    return f"{clean(problem.message)}{where}"
+    # A candidate is to be typed: its id stays whole.
+    said = clean(problem.message) if problem.code == CANDIDATE else _said(problem.message)
+    return f"{said}{where}"
+
+
+def _said(sentence: str) -> str:
+    return with_names(clean(sentence))
 
 
 def _advice_for(problems: list[Problem]) -> str:

@@ -55,7 +55,13 @@ def show(name: str, output: str) -> None:
         members = principals.list_members(connection, found.id)
     if output == "json":
         listed = [
-            {"id": each.id, "kind": each.kind, "name": each.name, "provider": each.provider or None}
+            {
+                "id": each.id,
+                "kind": each.kind,
+                "name": each.name,
+                "provider": each.provider or None,
+                "providerName": each.provider_name or None,
+            }
             for each in members
         ]
         described = {**principal_json(found), "description": found.description}
@@ -69,7 +75,10 @@ def show(name: str, output: str) -> None:
     if members:
         print_table(
             ["MEMBER", "KIND", "BY", "ID"],
-            [[each.name, each.kind, each.provider or "hand", each.id] for each in members],
+            [
+                [each.name, each.kind, each.provider_name or each.provider or "hand", each.id]
+                for each in members
+            ],
         )
     else:
         say(f"members    none; add one: bascule group add-member {found.name} NAME")

@@ -52,7 +52,8 @@ class Member:
     id: str
     kind: str
     name: str
-    provider: str  # the external provider that says so; empty: put there by hand
+    provider: str  # id of the external provider that says so; empty: put there by hand
+    provider_name: str = ""  # empty too where an older server does not tell it
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +211,7 @@ def _read_member(data: Data) -> Member:
         text(properties, "principalType"),
         text(properties, "displayName", ""),
         text(properties, "providerId", ""),
+        text(properties, "providerName", ""),
     )
 
 

@@ -34,6 +34,7 @@ BY_HAND = ""  # the provider of a membership that no provider vouches for
 class Member:
     membership: Membership
     name: str
+    provider_name: str = ""  # of the provider that vouches for it; empty: put there by hand
 
 
 def find_group(reader: Reader, group_id: str) -> Group:
@@ -104,7 +105,11 @@ def delete_group(tx: Transaction, act: Act, subject: Subject, group_id: str) -> 
 def members(reader: Reader, group_id: str) -> Sequence[Member]:
     """Who is in the group, ordered by id."""
     group = find_group(reader, group_id)
-    return [Member(each, name_of(reader, each.member_id)) for each in reader.members_of(group.id)]
+    providers = {each.id: each.name for each in reader.identity_providers()}
+    return [
+        Member(each, name_of(reader, each.member_id), providers.get(each.provider_id, ""))
+        for each in reader.members_of(group.id)
+    ]
 
 
 def add_member(

@@ -150,6 +150,7 @@ def member_json(subscription: str, member: Member) -> dict[str, Any]:
             "principalType": str(held.member_kind),
             "displayName": member.name,
             "providerId": held.provider_id or None,
+            "providerName": member.provider_name or None,
             "expiresAt": None if held.expires_at is None else format_utc(held.expires_at),
         },
     }
