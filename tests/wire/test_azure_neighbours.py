@@ -145,6 +145,27 @@ def test_from_machine_to_rules(server: Server, web: Reporter) -> None:
             network.network_interfaces.get("default", "web-2-nic")
 
 
+def test_what_clients_take_for_granted_of_a_machine(server: Server, web: Reporter) -> None:
+    """azcollection's azure_rm_virtualmachine_info reads these by key and fails without one;
+    scripts with the SDK print ``hardware_profile.vm_size``. ``web`` has it be there.
+    """
+    with client_of(server, ComputeManagementClient) as compute:
+        machine = compute.virtual_machines.get("default", "web-1", expand="instanceview")
+        seen = compute.virtual_machines.instance_view("default", "web-1")
+    assert machine.hardware_profile.vm_size == "Unknown"
+    assert machine.storage_profile.data_disks == []
+    assert machine.storage_profile.os_disk.os_type == "Linux"
+    told = machine.as_dict()["properties"]
+    assert told["hardwareProfile"]["vmSize"] == "Unknown"
+    assert told["storageProfile"]["osDisk"]["caching"] == "None"
+    assert told["storageProfile"]["osDisk"]["osType"] == "Linux"
+    assert told["storageProfile"]["dataDisks"] == []
+    assert told["networkProfile"]["networkInterfaces"][0]["id"].endswith("/web-1-nic")
+    assert told["provisioningState"] == "Succeeded"
+    power = [each for each in seen.statuses if each.code.startswith("PowerState/")]
+    assert [each.display_status for each in power] == ["VM running"]
+
+
 def test_a_rule_comes_with_its_opening_and_goes_with_it(server: Server, web: Reporter) -> None:
     machine = f"{server.group}/providers/Microsoft.Compute/virtualMachines/web-1"
     requests = f"{server.group.rpartition('/resourceGroups')[0]}/providers/Bascule.Access"
@@ -249,6 +270,18 @@ def test_subscriptions_groups_and_resources(server: Server, web: Reporter) -> No
         assert [each.name for each in resources.resource_groups.list()] == ["default"]
         kind = "resourceType eq 'Microsoft.Compute/virtualMachines'"
         assert [each.name for each in resources.resources.list(filter=kind)] == ["web-1"]
+        here, elsewhere = "resourceGroup eq 'DEFAULT'", "resourceGroup eq 'nowhere'"
+        both = ["web-1", "default"]  # the machine and its policy: what az resource list -g asks
+        assert [each.name for each in resources.resources.list(filter=here)] == both
+        assert list(resources.resources.list(filter=elsewhere)) == []
+        assert [each.name for each in resources.resources.list(filter=f"{here} and {kind}")] == [
+            "web-1"
+        ]
+        named = "name eq 'WEB-1'"
+        assert [each.name for each in resources.resources.list(filter=named)] == ["web-1"]
+        of_group = resources.resources.list_by_resource_group
+        assert [each.name for each in of_group("default")] == both
+        assert [each.name for each in of_group("default", filter=kind)] == ["web-1"]
         network = resources.providers.get("Microsoft.Network")
         assert "networkSecurityGroups" in {each.resource_type for each in network.resource_types}
 

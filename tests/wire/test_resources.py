@@ -186,6 +186,24 @@ def test_resources_are_machines_and_policies(house: House) -> None:
     kind = "microsoft.compute/virtualmachines"
     some = get(house, "/resources", params={"$filter": f"resourceType eq '{kind}'"})
     assert some.json()["value"] == every[:2]
+    other = f"{house.subscription}/resourceGroups/other"
+    far = f"{other}/providers/Microsoft.Compute/virtualMachines/x-1"
+    assert house.call("PUT", other, {"location": "local"}, RESOURCES).status_code == 201
+    assert house.call("PUT", far, {}, "2024-07-01").status_code == 201
+    for text, found in (
+        ("resourceGroup eq 'DEFAULT'", every),
+        (f"resourceGroup eq 'default' and resourceType eq '{kind}'", every[:2]),
+        ("resourceGroup eq 'default' and resourceGroup eq 'other'", []),
+        ("name eq 'WEB-1'", every[1:2]),
+        ("name eq 'web-1' and name eq 'db-1'", []),
+    ):
+        assert get(house, "/resources", params={"$filter": text}).json()["value"] == found
+    one = get(house, "/resources", params={"$filter": "name eq 'web-1'", "$top": 1}).json()
+    assert one["value"] == every[1:2]
+    of_group = house.call("GET", f"{other}/resources", version=RESOURCES).json()["value"]
+    assert [each["name"] for each in of_group] == ["x-1"]
+    assert get(house, "/resources", params={"$filter": "location eq 'local'"}).status_code == 400
+    house.call("DELETE", far, version="2024-07-01")
     paged = []
     answer = get(house, "/resources", params={"$top": 1}).json()
     while True:

@@ -332,6 +332,8 @@ def test_lists_leave_out_what_may_not_be_seen(town: Town) -> None:
         "/providers/Microsoft.Compute/virtualMachines": ["web-1"],
         "/resourceGroups/default/providers/Microsoft.Compute/virtualMachines": ["web-1"],
         "/resources": ["web-1", "default"],
+        "/resourceGroups/default/resources": ["web-1", "default"],
+        "/resourceGroups/other/resources": [],
         "/resourceGroups": ["default"],
         "/resourceGroups/other/providers/Microsoft.Compute/virtualMachines": [],
         "/resourceGroups/nowhere/providers/Microsoft.Compute/virtualMachines": [],

@@ -6,6 +6,8 @@ which subscription, which locations, groups and providers there are, and what is
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
@@ -21,8 +23,9 @@ from bascule.api.auth import (
 )
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import parse_filter
-from bascule.api.paging import WantedPage, page_json
-from bascule.api.paths import SUBSCRIPTION, Location
+from bascule.api.paging import Wanted, WantedPage, page_json
+from bascule.api.paths import GROUP as RESOURCE_GROUP
+from bascule.api.paths import SUBSCRIPTION, Group, Location
 from bascule.api.wire import resources as wire
 from bascule.api.wire.machines import MACHINE_TYPE
 from bascule.api.wire.policies import JIT_TYPE
@@ -54,7 +57,11 @@ GROUP = f"{GROUPS}/{{group_name}}"
 PROVIDERS = f"{SUBSCRIPTION}/providers"
 SECURITY_LOCATIONS = f"{PROVIDERS}/Microsoft.Security/locations"
 GroupName = Annotated[str, Path(max_length=90)]
-Filter = Annotated[str, Query(alias="$filter", max_length=200)]
+Filter = Annotated[
+    str, Query(alias="$filter", max_length=400, examples=["resourceGroup eq 'default'"])
+]
+SEARCHED_AT_ONCE = 1000  # resources, in search of a name
+RESOURCE_FILTER = (("resourceType", "eq"), ("resourceGroup", "eq"), ("name", "eq"))
 
 
 @router.get("/tenants")
@@ -195,24 +202,77 @@ async def list_resources(
     """Machines and policies together, ordered by id: those that the caller may read as
     resources, or as what they are.
     """
-    clauses = parse_filter(filter_text, (("resourceType", "eq"),))
-    types = {clause.value.casefold() for clause in clauses}
+    return await _list_resources(call, wanted, None, filter_text)
+
+
+@router.get(f"{RESOURCE_GROUP}/resources")
+@shows(RESOURCES_READ)
+async def list_resources_of_group(
+    call: CurrentCall, group: Group, wanted: WantedPage, filter_text: Filter = ""
+) -> Response:
+    return await _list_resources(call, wanted, group, filter_text)
+
+
+async def _list_resources(
+    call: Call, wanted: Wanted, group: str | None, filter_text: str
+) -> Response:
+    clauses = parse_filter(filter_text, RESOURCE_FILTER)
+    types, groups, names = (
+        {clause.value.casefold() for clause in clauses if clause.field == field}
+        for field, _ in RESOURCE_FILTER
+    )
+    groups |= set() if group is None else {group.casefold()}
     after = wanted.text_after()
     machines = call.within(RESOURCES_READ, MACHINE_READ)
     policies = call.within(RESOURCES_READ, POLICY_READ)
 
     def look(reader: Reader) -> list[Machine | StoredPolicy]:
+        if len(groups) > 1:
+            return []  # a resource is in one group
+        only = next(iter(groups), None)
         found: list[Machine | StoredPolicy] = []
         if types <= {MACHINE_TYPE.casefold()}:
-            found.extend(reader.machines(None, after, wanted.limit, machines))
+            found += _of_names(
+                names, wanted.limit, after, lambda at, n: reader.machines(only, at, n, machines)
+            )
         if types <= {JIT_TYPE.casefold()}:
-            found.extend(reader.policies(None, None, after, wanted.limit, policies))
+            found += _of_names(
+                names,
+                wanted.limit,
+                after,
+                lambda at, n: reader.policies(only, None, at, n, policies),
+            )
         return sorted(found, key=_key_of)[: wanted.limit]
 
     found = await call.look(look)
     return CompactJson(
         page_json(call, wanted, found, wire.resource_json, lambda each: (_key_of(each),))
     )
+
+
+def _of_names(
+    names: AbstractSet[str],
+    limit: int,
+    after: str,
+    read: Callable[[str, int], Sequence[Machine | StoredPolicy]],
+) -> list[Machine | StoredPolicy]:
+    """So many that have all of these names (folded), from ``after`` on; without names, any.
+
+    ``read`` gives the next ones behind a key, ordered by key.
+    """
+    found: list[Machine | StoredPolicy] = []
+    size = SEARCHED_AT_ONCE if names else limit
+    while len(found) < limit:
+        page = read(after, size)
+        found += [each for each in page if names <= {_name_of(each).casefold()}]
+        if len(page) < size:
+            break
+        after = _key_of(page[-1])
+    return found
+
+
+def _name_of(resource: Machine | StoredPolicy) -> str:
+    return resource.id.name if isinstance(resource, Machine) else resource.policy.id.name
 
 
 def _key_of(resource: Machine | StoredPolicy) -> str:

@@ -26,6 +26,7 @@ from bascule.services.machines import MachineDraft
 from bascule.services.views import MachineView
 
 MACHINE_TYPE = "Microsoft.Compute/virtualMachines"
+UNKNOWN_SIZE = "Unknown"  # vmSize is an open enumeration
 MOST_ADDRESSES = 64
 MOST_TAGS = 50  # ARM's own bound
 
@@ -143,9 +144,17 @@ def machine_json(view: MachineView, *, with_instance: bool = False) -> dict[str,
             "vmId": machine.uid,
             "provisioningState": "Succeeded",
             "timeCreated": format_utc(machine.created_at),
+            # Clients read these by key: azcollection's azure_rm_virtualmachine_info, and whoever
+            # prints hardware_profile.vm_size. Nothing is known of size and disks here.
+            "hardwareProfile": {"vmSize": UNKNOWN_SIZE},
             # The specification requires createOption, and az vm update sends back what it read.
             "storageProfile": {
-                "osDisk": {"osType": str(machine.os_type), "createOption": "Attach"}
+                "osDisk": {
+                    "osType": str(machine.os_type),
+                    "createOption": "Attach",
+                    "caching": "None",
+                },
+                "dataDisks": [],
             },
             "networkProfile": {
                 "networkInterfaces": [{"id": nic_id(machine.id), "properties": {"primary": True}}]
