@@ -81,6 +81,23 @@ def test_a_disk_that_fills_up(disk: Path) -> None:
     again.close()
 
 
+def test_a_full_disk_is_said_before_a_change_fails(disk: Path) -> None:
+    """What /readyz asks: that the log has room left over is luck, and soon used up."""
+    store = open_store(disk / "bascule.db")
+    asyncio.run(store.check_writable())
+    ballast = os.open(disk / "ballast", os.O_WRONLY | os.O_CREAT)
+    with suppress(OSError):
+        while os.write(ballast, b"x" * 4096):
+            pass
+    os.close(ballast)
+    with pytest.raises(Unavailable, match="disk") as refusal:
+        asyncio.run(store.check_writable())
+    assert "Free some space" in refusal.value.advice
+    (disk / "ballast").unlink()
+    asyncio.run(store.check_writable())
+    store.close()
+
+
 def test_a_first_start_on_a_full_disk(disk: Path) -> None:
     ballast = os.open(disk / "ballast", os.O_WRONLY | os.O_CREAT)
     with suppress(OSError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
 from typing import Any
 
 import pytest
@@ -87,9 +88,27 @@ def test_a_database_that_is_away_is_503_and_says_so(
     answer = house.call("PUT", house.machine("web-1"), {})
     assert answer.status_code == 503
     assert "disk is full" in answer.json()["error"]["message"]
+    monkeypatch.setattr(type(house.store), "check_writable", fail)
     stranger = house.client_of(None)
     assert stranger.get("/readyz").status_code == 503
     assert stranger.get("/healthz").status_code == 200
+
+
+def test_however_often_strangers_ask_the_disk_is_written_once_a_second(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, written = type(house.store).check_writable, 0
+
+    async def counted(store: Any) -> None:
+        nonlocal written
+        written += 1
+        await real(store)
+
+    monkeypatch.setattr(type(house.store), "check_writable", counted)
+    stranger, began = house.client_of(None), time.monotonic()
+    for _ in range(50):
+        assert stranger.get("/readyz").status_code == 200
+    assert written <= time.monotonic() - began + 1
 
 
 def test_the_log_has_no_secrets(house: House) -> None:

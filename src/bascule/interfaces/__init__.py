@@ -506,6 +506,12 @@ class Store(Protocol):
         """
         ...
 
+    def check_writable(self) -> Awaitable[None]:
+        """Write to the disk, changing nothing. Raises Unavailable when that fails, or when the
+        disk is so full that the next change may.
+        """
+        ...
+
     def close(self) -> None: ...
 
 

@@ -8,6 +8,7 @@ connection, and reads take their turn with the writes on it.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bascule.errors import Unavailable
 from bascule.interfaces import Reader, Transaction
+from bascule.store import tables as t
 from bascule.store.connections import connect, driver_of
 from bascule.store.rows import FAILURES, raise_translated
 from bascule.store.transaction import SqlReader, SqlTransaction
@@ -27,6 +29,7 @@ from bascule.store.writer import Writer
 
 T = TypeVar("T")
 
+LEAST_ROOM = 1024 * 1024  # bytes that must be free for the database to count as writable
 READERS = 4  # threads that read; more would only wait for the same interpreter
 
 
@@ -35,6 +38,7 @@ class SqliteStore:
 
     def __init__(self, connection: Connection, path: Path | None) -> None:
         """``connection`` has an up-to-date database; ``path`` is None in memory."""
+        self._path = path
         self._writer = Writer(connection)
         self._readers = _Readers(path) if path is not None else None
 
@@ -55,11 +59,37 @@ class SqliteStore:
             return self._readers.read(work)
         return self._writer.submit(lambda connection: work(SqlReader(connection))).result()
 
+    async def check_writable(self) -> None:
+        await asyncio.wrap_future(self._writer.submit(_write_the_same))
+        if self._path is not None:
+            await asyncio.to_thread(_check_room, self._path)
+
     def close(self) -> None:
         """Finish what is queued and let go of the file; may be called again."""
         if self._readers is not None:
             self._readers.close()
         self._writer.close()
+
+
+def _write_the_same(connection: Connection) -> None:
+    """SQLite writes a row that is set to what it was like any other."""
+    same = t.installation.update().values(location=t.installation.c.location)
+    connection.execute(same)
+
+
+def _check_room(path: Path) -> None:
+    """A small change may still fit into a log that has room of its own, and the next may not."""
+    try:
+        found = os.statvfs(path.parent)
+    except OSError as error:
+        raise Unavailable(
+            f"The database's folder cannot be looked at: {error.strerror}."
+        ) from error
+    if found.f_bavail * found.f_frsize < LEAST_ROOM:
+        raise Unavailable(
+            f"The disk of the database is full but for {found.f_bavail * found.f_frsize} bytes.",
+            advice="Free some space; what is open ends on time meanwhile.",
+        )
 
 
 class _Readers:

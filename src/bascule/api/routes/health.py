@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 from fastapi import APIRouter, Request, Response
 
 from bascule import __version__
 from bascule.api.auth import GuardedRoute, admits_anybody
-from bascule.api.context import state_of
+from bascule.api.context import AppState, state_of
 from bascule.api.envelope import CompactJson
 from bascule.errors import Unavailable
+
+FRESH_SECONDS = 1.0  # how long an answer of /readyz stands
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
@@ -24,12 +29,33 @@ async def healthz() -> Response:
 @admits_anybody
 async def readyz(request: Request) -> Response:
     """The database can be read and written, and the server is not stopping."""
-    services = state_of(request).services
-    if services.hub.is_closing:
+    state = state_of(request)
+    if state.services.hub.is_closing:
         raise Unavailable("The server is stopping.")
-    await services.look(lambda reader: reader.installation())
-    await services.store.write(lambda tx: tx.installation())
+    await state.part(Readiness).check()
     return CompactJson({"status": "ok", "database": "ok"})
+
+
+class Readiness:
+    """Whether the database works, found out once a second however often strangers ask."""
+
+    def __init__(self, state: AppState) -> None:
+        self._services = state.services
+        self._looking: asyncio.Future[None] | None = None
+        self._looked_at = -FRESH_SECONDS
+
+    async def check(self) -> None:
+        now = time.monotonic()
+        if self._looking is None or (
+            self._looking.done() and now - self._looked_at >= FRESH_SECONDS
+        ):
+            self._looked_at = now
+            self._looking = asyncio.ensure_future(self._look())
+        await asyncio.shield(self._looking)
+
+    async def _look(self) -> None:
+        await self._services.look(lambda reader: reader.installation())
+        await self._services.store.check_writable()
 
 
 @router.get("/bascule/ca.pem")
