@@ -13,11 +13,11 @@ from bascule.domain.exposure import DAY, HOUR, PortTime
 from bascule.domain.times import format_utc
 from bascule.portal.port_hours import HEIGHT, port_hours
 from bascule.services.exposure import Day, Summary
-from bascule.services.sweep import note_silence
+from bascule.services.sweep import note_silence, sweep
 from tests.portal.visiting import Person, owner, somebody, text_of
 from tests.samples import NOW
-from tests.wire.house import House
-from tests.wire.test_exposure import opened, prepared
+from tests.wire.house import House, port_rule
+from tests.wire.test_exposure import SHUT_22, opened, prepared
 
 PATH = "/portal/exposure"
 
@@ -81,6 +81,45 @@ def test_machines_that_keep_nothing_shut_lead_to_being_enabled(web: House) -> No
     assert any(
         each.startswith("/portal/jit/configure?machine=") and "db-1" in each for each in links(html)
     )
+
+
+def test_a_machine_with_a_policy_needs_its_agent_and_no_other_policy(web: House) -> None:
+    rules = f"{web.machine('db-1')}/providers/Bascule.Access/machineRules/default"
+    web.call("PUT", rules, {"properties": {"ports": [port_rule(22)]}})
+    anna = owner(web)
+    html = anna.page(f"{PATH}?tab=bare")
+    assert "Enrol its agent" in html
+    assert "/portal/points/enrol/default/db-1" in links(html)
+    assert not any("/portal/jit/configure" in each for each in links(html))
+    assert anna.get("/portal/points/enrol/default/db-1").status_code == 200
+    web.enrol("db-1")
+    assert "its agent does not enforce it" in anna.page(f"{PATH}?tab=bare")
+
+
+def test_what_has_ended_unheard_is_listed_apart_and_not_counted(web: House) -> None:
+    """EDGES E9: on the pages Exposure, Overview and Open now."""
+    web.clock.pass_time(3600 + 60)
+    web.do(sweep)
+    web.do(lambda tx, act: note_silence(tx, act, set()))
+    anna = owner(web)
+    html = anna.page(PATH)
+    assert "Ended, not confirmed" in html
+    assert html.index('id="exposure-ended"') < html.index("198.51.100.7")
+    assert "0:00" not in anna.page("/portal")
+    shown = anna.page("/portal/open")
+    assert "Nothing is open" in shown
+    assert shown.index('id="open-ended"') < shown.index("198.51.100.7")
+    assert "Terminés, non confirmés" in anna.page("/portal/open", language="fr")
+
+
+def test_what_root_opened_is_shown_in_the_list_of_machines(web: House) -> None:
+    uid = str(web.call("GET", web.machine("web-1")).json()["properties"]["vmId"])
+    agent = web.client_of(web.agent_token(uid))
+    roots = {"text": "22/tcp", "sources": ["192.0.2.9"], "seconds": 900, "id": "local-1"}
+    web.report(agent, uid, closed=SHUT_22, heldLocally=[roots])
+    shown = text_of(owner(web).page("/portal/jit"))
+    assert "root on the host" in shown
+    assert "Open" in shown
 
 
 def test_all_machines_have_their_ports_and_hours(web: House) -> None:

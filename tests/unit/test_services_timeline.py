@@ -137,11 +137,12 @@ def test_a_lease_ends_on_time_whoever_is_silent_and_is_shown_until_read_back(
     single, whole = hours(world)
     assert single == whole
     assert single.opened == length
-    (shown,) = look(world)["web-1"].ports[0].openings
-    assert not shown.is_confirmed
+    (port,) = look(world)["web-1"].ports
+    assert port.openings == ()
+    assert [each.is_confirmed for each in port.ended] == [False]
     assert summary(world).open_ports == 0
     world.report(world.web, closed=SHUT)
-    assert not look(world)["web-1"].ports[0].openings
+    assert not look(world)["web-1"].ports[0].ended
     assert hours(world)[0].opened == length, "what is read back late lengthens nothing"
 
 

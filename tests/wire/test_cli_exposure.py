@@ -6,6 +6,8 @@ import pytest
 
 from bascule.domain.machine import NOT_ENFORCED
 from bascule.domain.times import format_utc
+from bascule.services.sweep import sweep
+from tests.wire.house import port_rule
 from tests.wire.test_cli_principals import Cli, cli  # noqa: F401  # reason: a fixture
 from tests.wire.test_exposure import opened, prepared
 
@@ -25,6 +27,35 @@ def test_who_is_let_in_and_what_keeps_nothing_shut(desk: Cli) -> None:
     assert [each["machineId"].rpartition("/")[2] for each in as_json["open"]] == ["web-1"]
     assert [each["machineId"].rpartition("/")[2] for each in as_json["nothingShut"]] == ["db-1"]
     assert as_json["portHours"]["now"]["machines"] == 2
+
+
+def test_what_a_machine_needs_that_keeps_nothing_shut(desk: Cli) -> None:
+    """A policy; an agent where a policy is there; a look where the agent does not enforce it."""
+    house = desk.house
+    rules = f"{house.machine('db-1')}/providers/Bascule.Access/machineRules/default"
+    assert "bascule policy set db-1" in desk.done("exposure").out
+    house.call("PUT", rules, {"properties": {"ports": [port_rule(22)]}})
+    told = desk.done("exposure").out
+    assert "bascule machine enrol db-1" in told
+    assert "policy set" not in told
+    house.enrol("db-1")
+    assert "bascule machine show db-1" in desk.done("exposure").out
+
+
+def test_a_minute_after_its_end_what_is_unheard_is_listed_apart(desk: Cli) -> None:
+    """EDGES E9: it is not among what is open."""
+    house = desk.house
+    house.clock.pass_time(3600 + 59)
+    assert "not confirmed" in desk.done("exposure").out.splitlines()[1]
+    house.clock.pass_time(1)
+    told = desk.done("exposure").out
+    assert told.startswith("Nobody is let in.")
+    assert "ENDED, NOT CONFIRMED" in told
+    assert desk.json("exposure", "web-1")["ports"][0]["openings"] == []
+    house.do(sweep)
+    status = desk.done("status").out
+    assert "No request that you may see is open" in status
+    assert "ENDED, NOT CONFIRMED" in status
 
 
 def test_a_moment_of_the_past(desk: Cli) -> None:

@@ -28,7 +28,7 @@ from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import AuthenticationFailed, BasculeError, ServerUnreachable
 from bascule.interfaces import Clock
-from bascule.services.fleet import Report
+from bascule.services.fleet import LocalOpening, Report
 
 PATIENCE = 10.0  # seconds for one answer to go on
 WITHIN = 20.0  # seconds for all of one, however it drips
@@ -252,16 +252,7 @@ def _time_told(response: Response, otherwise: float) -> float:
 
 def report_json(report: Report) -> dict[str, Any]:
     # The server takes so many notes of a report and no more: openings by root first (EDGES A25).
-    notes: list[dict[str, Any]] = [
-        {
-            "kind": "local-open",
-            "text": opening.port,
-            "sources": list(opening.sources),
-            "seconds": opening.seconds,
-            "id": opening.id,
-        }
-        for opening in report.local_openings
-    ]
+    notes = [{"kind": "local-open", **_opening_json(each)} for each in report.local_openings]
     notes += [{"kind": "drift", "text": text} for text in report.drift]
     notes += [{"kind": "record", "text": text} for text in report.disputes]
     notes += [{"kind": "note", "text": text} for text in report.notes]
@@ -285,9 +276,21 @@ def report_json(report: Report) -> dict[str, Any]:
         "agentVersion": report.agent_version,
         "notes": notes,
         "clock": format_utc(report.clock) if report.clock else None,
+        "heldLocally": None
+        if report.held_locally is None
+        else [_opening_json(each) for each in report.held_locally],
         "guard": None if report.guard is None else _guard_json(report.guard),
         "refused": {grant_id: str(why) for grant_id, why in sorted(report.refused.items())},
         "ends": {grant_id: left // _MILLISECOND for grant_id, left in sorted(report.ends.items())},
+    }
+
+
+def _opening_json(opening: LocalOpening) -> dict[str, Any]:
+    return {
+        "text": opening.port,
+        "sources": list(opening.sources),
+        "seconds": opening.seconds,
+        "id": opening.id,
     }
 
 

@@ -10,6 +10,7 @@ from enforcing what is held (EDGES E4); only an error of the firewall at the sta
 
 from __future__ import annotations
 
+import math
 import queue
 import random
 import threading
@@ -24,7 +25,7 @@ import structlog
 from bascule import __version__
 from bascule.agent.knocks import KnockTally
 from bascule.agent.link import KeyRefused, Link
-from bascule.agent.local_openings import LocalOpenings, local_lease, open_recorded
+from bascule.agent.local_openings import MOST_TOLD, LocalOpenings, local_lease, open_recorded
 from bascule.agent.state import StateRefused
 from bascule.agent.witness import Witness
 from bascule.client.host_agent import AGENT_BUSY
@@ -34,7 +35,7 @@ from bascule.domain.machine import NOT_ENFORCED, ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
 from bascule.errors import BasculeError, EnforcementFailed, ServerUnreachable
 from bascule.interfaces import Capabilities, Clock, Driver
-from bascule.services.fleet import Report
+from bascule.services.fleet import LocalOpening, Report
 from bascule.services.reconcile import Outcome, Reconciler
 
 log = structlog.get_logger("bascule.agent")
@@ -379,6 +380,7 @@ class AgentLoop:
             self._witness.pending(),
             self._own_conflicts(),
             frozenset(self._reconciler.refused),
+            frozenset(each.id for each in self._held_locally()),
             frozenset(self._reconciler.earlier_ends().items()),
         )
         if not self._is_connected or (said == self._reported and self._polled_lately()):
@@ -408,6 +410,7 @@ class AgentLoop:
             guard=self._reconciler.guard,
             refused=self._reconciler.refused,
             ends=self._earlier_ends(),
+            held_locally=self._held_locally(),
         )
         server_generation = self._send(report, said)
         if server_generation is None:
@@ -465,6 +468,20 @@ class AgentLoop:
         self._last_report = self._clock.boottime()
         self._reconciler.notes.clear()
         return server_generation
+
+    def _held_locally(self) -> tuple[LocalOpening, ...]:
+        """What root opened, as many as one report tells of: those that last longest."""
+        now = self._clock.boottime()
+        leases = self._reconciler.held.leases.items()
+        local = [(key, lease) for key, lease in leases if lease.is_local and lease.deadline > now]
+        local.sort(key=lambda each: each[1].deadline, reverse=True)
+        return tuple(
+            LocalOpening(
+                str(port), tuple(map(str, lease.sources)), math.ceil(lease.deadline - now), key
+            )
+            for key, lease in local[:MOST_TOLD]
+            for port in lease.ports[:1]  # root opens one at a time
+        )
 
     def _earlier_ends(self) -> Mapping[str, timedelta]:
         """What is left of leases that end here before the server's end."""

@@ -73,9 +73,7 @@ def _show_all(connection: Connection, asked: wire.Asked, now: datetime, output: 
     _print_openings(reached, now)
     if bare:
         say("")
-        rows = [
-            [each.id.name, _why_bare(each), f"bascule policy set {each.id.name}"] for each in bare
-        ]
+        rows = [[each.id.name, _why_bare(each), _way_to_shut(each)] for each in bare]
         print_table(["NOTHING SHUT", "REACHED BY", "TO SHUT IT"], rows)
     say("")
     say(_hours_line(hours.shut, hours.open, hours.since, hours.until, now))
@@ -92,17 +90,38 @@ def _print_openings(machines: Sequence[wire.Exposure], now: datetime) -> None:
         print_table(["OPEN", "PORT", "FROM", "FOR", "SINCE", "UNTIL", "WHY"], rows)
     else:
         say("Nobody is let in.")
+    ended = [
+        [
+            machine.id.name,
+            port_words(port.number, port.protocol),
+            *_opening_row(opening, now, is_ended=True)[:4],
+        ]
+        for machine in machines
+        for port in machine.ports
+        for opening in port.ended
+    ]
+    if ended:
+        say("")
+        print_table(["ENDED, NOT CONFIRMED", "PORT", "FROM", "FOR", "SINCE", "ENDED"], ended)
 
 
-def _opening_row(opening: wire.Opening, now: datetime) -> list[str]:
+def _opening_row(opening: wire.Opening, now: datetime, *, is_ended: bool = False) -> list[str]:
     until = show_minute(opening.ends_at, now) if opening.ends_at else "not known"
     return [
         ", ".join(opening.sources) or "not known",
         opening.requestor or _HIDDEN,
         show_minute(opening.opened_at, now),
-        until if opening.is_confirmed else f"{until}, not confirmed",
+        until if opening.is_confirmed or is_ended else f"{until}, not confirmed",
         opening.justification,
     ]
+
+
+def _way_to_shut(machine: wire.Exposure) -> str:
+    """A policy, or where one is there an agent, or a look at the agent that does not enforce it."""
+    name = machine.id.name
+    if not any(port.should_be_shut for port in machine.ports):
+        return f"bascule policy set {name}"
+    return f"bascule machine {'show' if machine.has_agent else 'enrol'} {name}"
 
 
 def _why_bare(machine: wire.Exposure) -> str:

@@ -23,6 +23,7 @@ _COLOURS = {
     "opening": "yellow",
     "closing": "yellow",
     "notConfirmed": "yellow",
+    "endedNotConfirmed": "yellow",
     "failed": "red",
     "away": "red",
 }

@@ -17,7 +17,7 @@ from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, emit_json_line, output_option, render_table
 from bascule.cli.show import request_json
 from bascule.cli.spans import show_instant, show_minute, show_span
-from bascule.client.access import CLOSING, OPEN, AccessRequest, list_requests
+from bascule.client.access import CLOSING, ENDED_NOT_CONFIRMED, OPEN, AccessRequest, list_requests
 from bascule.client.machines import OFFLINE, ONLINE, Machine, list_machines
 from bascule.client.roles import EndingCredential, ending_owner_credentials
 from bascule.domain.times import format_utc
@@ -115,11 +115,31 @@ def _print(picture: Picture, now: datetime, output: str) -> None:
 
 
 def _render(picture: Picture, now: datetime) -> str:
-    parts = [_open_part(picture, now), _unnamed_part(picture), _away_part(picture, now)]
+    parts = [_open_part(picture, now), _ended_part(picture, now), _unnamed_part(picture)]
+    parts.append(_away_part(picture, now))
     parts.append(_ending_part(picture, now))
     if picture.trouble:
         parts.insert(0, f"As it last was; {picture.trouble}\n")
     return "\n".join(part for part in parts if part)
+
+
+def _ended_part(picture: Picture, now: datetime) -> str:
+    """What is over at an agent that is silent: it is not counted as open any more (EDGES E9)."""
+    rows = [
+        [
+            machine.id.name,
+            port_words(port.number, port.protocol),
+            ", ".join(port.sources),
+            request.requestor,
+            show_minute(port.ends_at, now),
+            short_id(request),
+        ]
+        for request in picture.requests
+        for machine, port in request.ports()
+        if port.state == ENDED_NOT_CONFIRMED
+    ]
+    heads = ["ENDED, NOT CONFIRMED", "PORT", "FROM", "FOR", "ENDED", "REQUEST"]
+    return render_table(heads, rows) if rows else ""
 
 
 def _open_part(picture: Picture, now: datetime) -> str:

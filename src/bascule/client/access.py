@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
 
 OPEN = "open"
 CLOSING = "closing"
+ENDED_NOT_CONFIRMED = "endedNotConfirmed"  # over for a minute, at an agent that is silent
 LIVE_STATES = frozenset({"opening", OPEN, "notConfirmed"})
 SETTLED_OPEN = frozenset({OPEN, "notConfirmed"})
 
@@ -43,7 +44,7 @@ class GrantedPort:
     protocol: str
     sources: tuple[str, ...]
     ends_at: datetime
-    state: str  # opening, open, notConfirmed, failed, closing, closed
+    state: str  # opening, open, notConfirmed, failed, closing, endedNotConfirmed, closed
     not_confirmed_since: datetime | None
     failure: str
     sessions_alive: int | None  # None: not told

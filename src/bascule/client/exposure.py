@@ -49,6 +49,7 @@ class Port:
     since: datetime | None
     should_be_shut: bool
     openings: tuple[Opening, ...]
+    ended: tuple[Opening, ...] = ()  # at an agent that is silent: ended, not confirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +143,17 @@ def _port(data: Data) -> Port:
         is_shut=flag(data, "shut"),
         since=instant(data, "since"),
         should_be_shut=bool(data.get("shouldBeShut", False)),
-        openings=tuple(
-            Opening(
-                texts(each, "sources"),
-                text(each, "requestor", ""),
-                text(each, "justification", ""),
-                required_instant(each, "openedAt"),
-                instant(each, "endTimeUtc"),
-                flag(each, "confirmed"),
-            )
-            for each in objects(data, "openings")
-        ),
+        openings=tuple(map(_opening, objects(data, "openings"))),
+        ended=tuple(map(_opening, objects(data, "endedNotConfirmed"))),
+    )
+
+
+def _opening(data: Data) -> Opening:
+    return Opening(
+        texts(data, "sources"),
+        text(data, "requestor", ""),
+        text(data, "justification", ""),
+        required_instant(data, "openedAt"),
+        instant(data, "endTimeUtc"),
+        flag(data, "confirmed"),
     )

@@ -18,6 +18,9 @@ from enum import StrEnum
 
 from bascule.domain.net import AddressPrefix, PortKey
 
+# EDGES E9: a lease's end at a point that is silent is believed so long after it, not at once: the
+# timers of a host that is suspended stand still.
+END_BELIEVED_AFTER = timedelta(seconds=60)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 _NO_TIME = timedelta(0)
@@ -68,6 +71,10 @@ class Opening:
     def is_over(self, at: datetime) -> bool:
         """Has the host ended it by then, whether or not that was read back?"""
         return self.ends_by is not None and self.ends_by <= at
+
+    def is_believed_over(self, at: datetime) -> bool:
+        """Is it no more than *ended, not confirmed*, if its point is silent (EDGES E9)?"""
+        return self.is_over(at - END_BELIEVED_AFTER)
 
 
 def kept_now(

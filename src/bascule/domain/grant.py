@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from bascule.domain.exposure import END_BELIEVED_AFTER
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey
@@ -164,6 +165,14 @@ def confirm_closed(grant: Grant) -> Grant:
 def fail(grant: Grant, why: str, now: datetime) -> Grant:
     """Withdraw a grant that was never reported in force."""
     return move(grant, GrantState.FAILED, reason=StatusReason.EXPIRED, ended_at=now, failure=why)
+
+
+def is_believed_over(grant: Grant, now: datetime) -> bool:
+    """Is it no more than *ended, not confirmed*, if its point is silent (EDGES E9)?
+
+    By the lease's own end: a point that is silent has not heard of an earlier one.
+    """
+    return grant.state is GrantState.CLOSING and grant.ends_at + END_BELIEVED_AFTER <= now
 
 
 def due_at(grant: Grant, now: datetime) -> datetime:

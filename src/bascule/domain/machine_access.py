@@ -6,7 +6,6 @@ closed. Where several things are so at once, the one that lets in comes first.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -32,7 +31,9 @@ class Doors:
     is_silent: bool  # the point was not heard of within SILENCE_BOUND, or can enforce nothing
     is_behind: bool  # the point has not applied the newest generation
     is_shut: bool  # some port is to be kept shut
-    grants: frozenset[GrantState] = frozenset()  # states that grants of it are in
+    # States that grants of it are in, without those that are *ended, not confirmed* (EDGES E9).
+    grants: frozenset[GrantState] = frozenset()
+    is_root_in: bool = False  # root on the host opened something there that is shut
 
 
 # What admits while it lasts, in the order in which it is told.
@@ -47,7 +48,9 @@ def access_state(doors: Doors) -> AccessState:
     if not doors.has_point:
         return AccessState.NOTHING_SHUT
     if doors.is_silent:
-        return _unheard(doors.grants)
+        return _unheard(doors)
+    if doors.is_root_in:
+        return AccessState.OPEN
     for grant, told in _TOLD:
         if grant in doors.grants:
             return told
@@ -56,7 +59,8 @@ def access_state(doors: Doors) -> AccessState:
     return AccessState.CLOSED if doors.is_shut else AccessState.NOTHING_SHUT
 
 
-def _unheard(grants: Collection[GrantState]) -> AccessState:
+def _unheard(doors: Doors) -> AccessState:
     """Of one that was closing nobody knows whether it is shut by now."""
-    was_open = GrantState.OPEN in grants or GrantState.CLOSING in grants
+    grants = doors.grants
+    was_open = doors.is_root_in or GrantState.OPEN in grants or GrantState.CLOSING in grants
     return AccessState.NOT_CONFIRMED if was_open else AccessState.OFFLINE

@@ -82,8 +82,10 @@ class ExposureReads(Protocol):
         """What is to be kept shut, whether or not it was ever read back so."""
         ...
 
-    def count_let_in(self, within: Reach | None) -> tuple[int, int]:
-        """How many openings there are now, and of how many machines."""
+    def count_let_in(self, within: Reach | None, now: datetime) -> tuple[int, int]:
+        """How many openings there are now, and of how many machines, without those that are
+        *ended, not confirmed* by then (EDGES E9).
+        """
         ...
 
     def count_points(self, within: Reach | None) -> tuple[int, int]:

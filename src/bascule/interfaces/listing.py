@@ -46,6 +46,7 @@ class ListFilter:
     resource_group: str = ""
     os_type: OsType | None = None
     state: AccessState | None = None
+    now: datetime | None = None  # for a state: what is *ended, not confirmed* by then is no opening
     is_silent: bool | None = None  # its point was not heard of, or can enforce nothing
     is_behind: bool | None = None  # its point has not applied the newest generation
     order: ListOrder = ListOrder.NAME

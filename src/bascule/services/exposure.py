@@ -55,6 +55,7 @@ class ShownOpening:
     justification: str = ""
     # False: its agent is silent or can enforce nothing, or its lease is over and not read back
     is_confirmed: bool = True
+    is_ended: bool = False  # over for END_BELIEVED_AFTER, at a point that is not heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class PortExposure:
     since: datetime | None  # when that began; None: it was never kept shut
     openings: tuple[ShownOpening, ...] = ()
     is_wanted: bool = False  # of one that is not shut: it should be
+    ended: tuple[ShownOpening, ...] = ()  # *ended, not confirmed*: no openings any more (EDGES E9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,15 @@ class MachineExposure:
     has_point: bool = True  # an agent is enrolled now; of the past: not asked
     silent_since: datetime | None = None  # of its agent; None: it is heard, or not asked
     not_enforced_since: datetime | None = None  # None: its agent enforces, or it was not asked
+
+    @property
+    def needs(self) -> str:
+        """What a machine of which nothing is kept shut needs: a ``policy``, or where a policy is
+        there an ``agent``, or a ``look`` at the agent that does not enforce it.
+        """
+        if not any(port.is_wanted for port in self.ports):
+            return "policy"
+        return "look" if self.has_point else "agent"
 
     @property
     def is_bare(self) -> bool:
@@ -112,7 +123,7 @@ class Summary:
     bare_machines: int
     shut_ports: int  # kept shut, whether or not somebody is let in
     open_ports: int  # of these
-    openings: int  # read back open and not yet shut: who is let in
+    openings: int  # read back open and not yet shut, nor *ended, not confirmed*: who is let in
     opened_machines: int
     points: int  # machines with an enforcement point
     silent_points: int
@@ -243,11 +254,12 @@ def _shown(
     is_heard: bool,
 ) -> ShownOpening:
     is_confirmed = is_heard and not opening.is_over(moment.at)
+    is_ended = not is_heard and opening.is_believed_over(moment.at)
     is_own = bool(opening.requestor_id) and opening.requestor_id == sight.principal_id
     if not (is_own or sight.sees(machine)):
-        return ShownOpening(opening, False, is_confirmed=is_confirmed)
+        return ShownOpening(opening, False, is_confirmed=is_confirmed, is_ended=is_ended)
     justification = (request.justification or "") if request else ""
-    return ShownOpening(opening, True, justification, is_confirmed)
+    return ShownOpening(opening, True, justification, is_confirmed, is_ended)
 
 
 def _ports(
@@ -278,7 +290,15 @@ def _port(
 ) -> PortExposure:
     is_shut = span is not None and span.covers(at)
     since = None if span is None else span.began_at if is_shut else span.ended_at
-    return PortExposure(port, is_shut, since, tuple(openings), is_wanted and not is_shut)
+    shown = list(openings)
+    return PortExposure(
+        port,
+        is_shut,
+        since,
+        tuple(each for each in shown if not each.is_ended),
+        is_wanted and not is_shut,
+        tuple(each for each in shown if each.is_ended),
+    )
 
 
 # -- over all machines --------------------------------------------------------------------
@@ -305,7 +325,7 @@ def summarize(
         times[place] += PortTime(*((end - begin) * number for number in always))
         for some_spans in changing:
             times[place] += port_time(some_spans, begin, end)
-    openings, opened_machines = reader.count_let_in(within)
+    openings, opened_machines = reader.count_let_in(within, moment.at)
     points, silent = reader.count_points(within)
     return Summary(
         known_since(reader, moment.at),

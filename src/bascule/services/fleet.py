@@ -117,6 +117,9 @@ class Report:
     closed: frozenset[ClosedPort] = frozenset()  # what was read back shut
     guard: Guard | None = None  # the host's own bounds; None: of an older agent
     refused: Mapping[str, Objection] = field(default_factory=dict)  # by the guard; by grant id
+    # All that root opened and that is not over, whether or not its port is shut; None: of an
+    # older agent, which tells of each once.
+    held_locally: tuple[LocalOpening, ...] | None = None
     # What is left of leases that the host ends earlier than it was told to; by grant id.
     ends: Mapping[str, timedelta] = field(default_factory=dict)
 

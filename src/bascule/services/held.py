@@ -1,7 +1,9 @@
 """What an enforcement point was last read back to hold, kept for views of it.
 
 Openings by grants are not in it: a grant's own state says whether it was read back. What
-root opened on the host is, by the id under which each report has it in force.
+root opened on the host is, from when it is known, whether its port was shut before or is shut
+later (EDGES E9): an agent tells all of it each time. Of an older agent it is what reports have in
+force, by the id under which it was told once.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ if TYPE_CHECKING:  # which imports this
     from bascule.services.fleet import LocalOpening, Report
 
 LOCAL = "local-"  # how ids of openings by root begin
+SAME_END = timedelta(seconds=5)
 MOST_LOCAL = 64  # as many as one report tells of
 
 
@@ -32,14 +35,31 @@ def remember_held(tx: Transaction, act: Act, machine_uid: str, report: Report) -
         opening = _opening(told, act)
         if opening is not None:
             known[opening.id] = opening
-    in_force = sorted(each for each in report.in_force if each.startswith(LOCAL))[:MOST_LOCAL]
+    told_now = [_opening(told, act) for told in report.held_locally or ()]
+    for opening in told_now:
+        if opening is not None and not _is_same(known.get(opening.id), opening):
+            known[opening.id] = opening
+    in_force = {each for each in report.in_force if each.startswith(LOCAL)}
+    ids = sorted(in_force | {each.id for each in told_now if each is not None})[:MOST_LOCAL]
     # One that nobody described is in force all the same: it has no ports, and is counted.
-    local = tuple(known.get(each) or HeldOpening(each[:64], (), ()) for each in in_force)
+    local = tuple(known.get(each[:64]) or HeldOpening(each[:64], (), ()) for each in ids)
     held = HeldRules(machine_uid, report.generation, act.now, report.closed, local)
     is_new = before is None or held != replace(before, generation=held.generation, since=held.since)
     if is_new:
         tx.put_held_rules(held)
     return is_new
+
+
+def _is_same(known: HeldOpening | None, told: HeldOpening) -> bool:
+    """Told once more, with an end that is the same but for whole seconds and the way of a report.
+
+    What was told first is kept then, so that a report that says nothing new writes nothing.
+    """
+    if known is None or (known.ports, known.sources) != (told.ports, told.sources):
+        return False
+    if known.ends_at is None or told.ends_at is None:
+        return False
+    return abs(known.ends_at - told.ends_at) <= SAME_END
 
 
 def _opening(told: LocalOpening, act: Act) -> HeldOpening | None:

@@ -22,7 +22,8 @@ from bascule.domain.classify import (
     classify,
     traits_in,
 )
-from bascule.domain.grant import Grant, GrantState
+from bascule.domain.exposure import Opening
+from bascule.domain.grant import Grant, GrantState, is_believed_over
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.machine_access import AccessState, Doors, access_state
 from bascule.domain.pricing import PlanInForce
@@ -43,7 +44,9 @@ class MachineRow:
     classification: Classification
     named: Named  # how the reasons call what they speak of
     point: EnforcementPoint | None
-    grants: tuple[Grant, ...]  # opening, open and closing ones, by their end
+    # Opening, open and closing ones, by their end, without those *ended, not confirmed*.
+    grants: tuple[Grant, ...]
+    by_root: tuple[Opening, ...]  # what root on the host opened, without those
     state: AccessState
 
     @property
@@ -72,7 +75,8 @@ def list_machines(
 ) -> list[MachineRow]:
     """Rows in the order of ``wanted``, of one tab or of all; ``after`` as the store takes it."""
     off = groups_off(reader)
-    wanted = replace(wanted, groups_off=off, traits=None if tab is None else traits_in(tab))
+    traits = None if tab is None else traits_in(tab)
+    wanted = replace(wanted, groups_off=off, traits=traits, now=now)
     return _rows(reader, reader.listed_machines(wanted, after, limit), now)
 
 
@@ -100,9 +104,17 @@ def _rows(reader: Reader, listed: Sequence[ListedMachine], now: datetime) -> lis
     grants: dict[str, list[Grant]] = {}
     for grant in reader.unsettled_grants_at(uids):
         grants.setdefault(grant.machine_uid, []).append(grant)
+    openings = reader.openings_at(uids, now, is_now=True)
     plans = plans_at(reader, {each.machine.id.resource_group for each in listed})
     return [
-        _row(each, points.get(each.machine.uid), grants.get(each.machine.uid, ()), plans, now)
+        _row(
+            each,
+            points.get(each.machine.uid),
+            grants.get(each.machine.uid, ()),
+            [opening for opening in openings.get(each.machine.uid, ()) if not opening.request_id],
+            plans,
+            now,
+        )
         for each in listed
     ]
 
@@ -111,19 +123,26 @@ def _row(
     listed: ListedMachine,
     point: EnforcementPoint | None,
     grants: Sequence[Grant],
+    by_root: Sequence[Opening],
     plans: Mapping[str, PlanInForce],
     now: datetime,
 ) -> MachineRow:
+    is_heard = is_enforced(point, now)
+    if not is_heard:
+        grants = [grant for grant in grants if not is_believed_over(grant, now)]
+        by_root = [opening for opening in by_root if not opening.is_believed_over(now)]
     doors = Doors(
         has_point=point is not None,
-        is_silent=point is not None and not is_enforced(point, now),
+        is_silent=point is not None and not is_heard,
         is_behind=listed.is_behind,
         is_shut=listed.is_shut,
         grants=frozenset(GrantState(grant.state) for grant in grants),
+        is_root_in=listed.is_shut and bool(by_root),
     )
     traits, named = _classified(listed, point, plans)
     classification = classify(traits, named)
-    return MachineRow(listed, classification, named, point, tuple(grants), access_state(doors))
+    state = access_state(doors)
+    return MachineRow(listed, classification, named, point, tuple(grants), tuple(by_root), state)
 
 
 def _classified(

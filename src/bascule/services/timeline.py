@@ -43,7 +43,9 @@ def machine_came(tx: Transaction, act: Act, machine: Machine) -> None:
 
 
 def machine_went(tx: Transaction, act: Act, machine: Machine) -> None:
-    """From now on nothing is known of it; who was let in stays until it is read back shut."""
+    """From now on nothing is known of it: its agent is refused, and shuts every opening."""
+    for opening in tx.current_openings(machine.uid):
+        tx.end_opening(machine.uid, opening.id, act.now)
     changes: _Changes = defaultdict(list, {SpanKind.KNOWN: [(act.now, -1)]})
     for span in tx.current_spans(machine.uid):
         _end(tx, machine.uid, span, act.now, changes)
@@ -108,6 +110,10 @@ def _follow_root(
     known = {each.id for each in tx.current_openings(machine.uid) if not each.request_id}
     for gone in sorted(known - told.keys()):
         tx.end_opening(machine.uid, gone, act.now)
+    for opening in tx.current_openings(machine.uid):
+        ends_at = told[opening.id].ends_at if opening.id in told else None
+        if ends_at is not None and ends_at != opening.ends_by:
+            tx.move_opening_end(machine.uid, opening.id, ends_at)
     for new in sorted(told.keys() - known):
         each = told[new]
         opening = Opening(

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from bascule.domain.classify import Classification
 from bascule.domain.events import GrantClosed, GrantOpened
-from bascule.domain.grant import Grant, GrantState
+from bascule.domain.grant import Grant, GrantState, is_believed_over
 from bascule.domain.ids import ResourceId, policy_id
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
 from bascule.domain.net import PortKey
@@ -26,6 +26,7 @@ from bascule.services.neighbours import classification_of
 HISTORY = timedelta(days=7)  # how far back a policy's own ``requests`` reach
 MOST_REQUESTS = 1000  # of one policy; the rest is in accessRequests
 NOT_CONFIRMED = "notConfirmed"
+ENDED_NOT_CONFIRMED = "endedNotConfirmed"  # EDGES E9
 
 # The state of a request is that of its worst port, live ones first.
 _WORST_FIRST = (
@@ -33,6 +34,7 @@ _WORST_FIRST = (
     NOT_CONFIRMED,
     GrantState.OPEN.value,
     GrantState.CLOSING.value,
+    ENDED_NOT_CONFIRMED,
     GrantState.FAILED.value,
     GrantState.CLOSED.value,
 )
@@ -68,6 +70,8 @@ class RequestView:
         if grant.state is GrantState.OPEN and not is_enforced(point, self.now):
             known = (point.not_enforced_since or point.last_contact_at) if point else None
             return ShownGrant(NOT_CONFIRMED, known or grant.started_at, opened_at)
+        if is_believed_over(grant, self.now) and not is_enforced(point, self.now):
+            return ShownGrant(ENDED_NOT_CONFIRMED, None, opened_at)
         return ShownGrant(grant.state.value, None, opened_at, self.sessions_alive.get(grant.id))
 
 

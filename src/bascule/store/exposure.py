@@ -16,9 +16,11 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     false,
     func,
     literal,
+    not_,
     or_,
     select,
     true,
@@ -27,6 +29,7 @@ from sqlalchemy import (
 
 from bascule.domain.exposure import (
     DAY,
+    END_BELIEVED_AFTER,
     HourStep,
     KeptSpan,
     Opening,
@@ -196,11 +199,11 @@ class ExposureReads(Rows):
                 found[row.machine_uid].add(PortKey(TransportProtocol(row.protocol), row.number))
         return {uid: frozenset(some) for uid, some in found.items()}
 
-    def count_let_in(self, within: Reach | None) -> tuple[int, int]:
+    def count_let_in(self, within: Reach | None, now: datetime) -> tuple[int, int]:
         counted = select(
             func.count().label("openings"),
             func.count(openings.c.machine_key.distinct()).label("machines"),
-        ).where(IS_NOT_SHUT)
+        ).where(IS_NOT_SHUT, not_(is_believed_over(now)))
         rows = self._each_within(counted, within, openings.c.machine_key)
         return sum(row.openings for row in rows), sum(row.machines for row in rows)
 
@@ -353,6 +356,20 @@ class ExposureWrites(ExposureReads):
         known = self.exposure_since()
         if known is None or known < since:
             self._put(history, {"id": 1}, {"since": since})
+
+
+def is_believed_over(now: datetime) -> ColumnElement[bool]:
+    """Of an opening: *ended, not confirmed* (EDGES E9)."""
+    is_heard = exists().where(
+        listed_machines.c.machine_uid == openings.c.machine_uid,
+        listed_machines.c.traits.op("&")(_HAS_POINT) != 0,
+        listed_machines.c.is_silent.is_(False),
+    )
+    return and_(
+        openings.c.ends_by.is_not(None),
+        openings.c.ends_by <= now - END_BELIEVED_AFTER,
+        not_(is_heard),
+    )
 
 
 def _exposed(wanted: ExposureFilter) -> Iterator[Select[Any]]:

@@ -8,11 +8,13 @@ read in an order.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     FromClause,
+    Select,
     and_,
     case,
     literal_column,
@@ -21,12 +23,14 @@ from sqlalchemy import (
     select,
 )
 
+from bascule.domain.exposure import END_BELIEVED_AFTER
 from bascule.domain.machine_access import AccessState
 from bascule.domain.roles import Reach
 from bascule.interfaces.listing import ListFilter
 from bascule.store import tables as t
 from bascule.store.listed import PLAN, POINT
 from bascule.store.rows import Rows, slices
+from bascule.store.tables.exposure import IS_NOT_SHUT, openings
 from bascule.store.tables.listing import listed_machines as listed
 from bascule.store.within import clauses_within
 
@@ -73,25 +77,33 @@ def conditions(wanted: ListFilter, rows: FromClause = listed) -> list[ColumnElem
     if wanted.is_behind is not None:
         found.append(rows.c.is_behind.is_(wanted.is_behind))
     if wanted.state is not None:
-        found.append(_is_in(wanted.state, rows))
+        found.append(_is_in(wanted.state, rows, wanted.now))
     return found
 
 
-def _is_in(state: AccessState, rows: FromClause) -> ColumnElement[bool]:
+def _is_in(state: AccessState, rows: FromClause, now: datetime | None) -> ColumnElement[bool]:
     has_point = rows.c.traits.op("&")(POINT) != 0
     heard = and_(has_point, rows.c.is_silent.is_(False))
     unheard = and_(has_point, rows.c.is_silent.is_(True))
     grants = _GrantsAt(rows)
-    quiet = and_(heard, not_(grants.in_("opening", "open", "closing")))
+    shut = rows.c.is_shut.is_(True)
+    by_root = and_(shut, rows.c.machine_uid.in_(_opened_by_root()))
+    told = not_(by_root)
+    quiet = and_(heard, told, not_(grants.in_("opening", "open", "closing")))
+    unsure = or_(
+        grants.in_("open"),
+        grants.in_("closing", after=now),
+        and_(shut, rows.c.machine_uid.in_(_opened_by_root(now))),
+    )
     settled = and_(quiet, rows.c.is_behind.is_(False))
     return {
-        AccessState.OPEN: and_(heard, grants.in_("open")),
-        AccessState.OPENING: and_(heard, grants.in_("opening"), not_(grants.in_("open"))),
+        AccessState.OPEN: and_(heard, or_(grants.in_("open"), by_root)),
+        AccessState.OPENING: and_(heard, told, grants.in_("opening"), not_(grants.in_("open"))),
         AccessState.CLOSING: and_(
-            heard, grants.in_("closing"), not_(grants.in_("opening", "open"))
+            heard, told, grants.in_("closing"), not_(grants.in_("opening", "open"))
         ),
-        AccessState.NOT_CONFIRMED: and_(unheard, grants.in_("open", "closing")),
-        AccessState.OFFLINE: and_(unheard, not_(grants.in_("open", "closing"))),
+        AccessState.NOT_CONFIRMED: and_(unheard, unsure),
+        AccessState.OFFLINE: and_(unheard, not_(unsure)),
         AccessState.APPLYING: and_(quiet, rows.c.is_behind.is_(True)),
         AccessState.CLOSED: and_(settled, rows.c.is_shut.is_(True)),
         AccessState.NOTHING_SHUT: or_(not_(has_point), and_(settled, rows.c.is_shut.is_(False))),
@@ -104,8 +116,20 @@ class _GrantsAt:
     def __init__(self, rows: FromClause) -> None:
         self._uid: ColumnElement[Any] = rows.c.machine_uid
 
-    def in_(self, *states: str) -> ColumnElement[bool]:
+    def in_(self, *states: str, after: datetime | None = None) -> ColumnElement[bool]:
+        """With ``after`` none that is *ended, not confirmed* by then (EDGES E9)."""
         # Written out, as IS_UNSETTLED is.
         words: list[ColumnElement[str]] = [literal_column(f"'{state}'") for state in states]
         uids = select(t.grants.c.machine_uid).where(t.IS_UNSETTLED, t.grants.c.state.in_(words))
+        if after is not None:
+            uids = uids.where(t.grants.c.ends_at > after - END_BELIEVED_AFTER)
         return self._uid.in_(uids)
+
+
+def _opened_by_root(after: datetime | None = None) -> Select[str]:
+    """Machines where root on the host let somebody in, by what is told of exposure."""
+    found = select(openings.c.machine_uid).where(IS_NOT_SHUT, openings.c.request_id == "")
+    if after is not None:
+        still = openings.c.ends_by > after - END_BELIEVED_AFTER
+        found = found.where(or_(openings.c.ends_by.is_(None), still))
+    return found

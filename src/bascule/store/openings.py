@@ -7,14 +7,17 @@ none of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, func, or_, select, tuple_
+from sqlalchemy import Column, ColumnElement, Select, and_, func, not_, or_, select, tuple_
 
-from bascule.domain.grant import Grant
+from bascule.domain.exposure import END_BELIEVED_AFTER
+from bascule.domain.grant import Grant, GrantState
 from bascule.interfaces.openings import OpenFilter, OpenOrder, OpenPlace
 from bascule.store import tables as t
 from bascule.store.grants import GrantRows
+from bascule.store.listed import POINT
 from bascule.store.rows import slices
 from bascule.store.tables.listing import listed_machines as listed
 from bascule.store.within import clauses_within
@@ -63,8 +66,21 @@ class OpeningReads(GrantRows):
         return {str(row.whose): int(row.many) for row in self._all(found)}
 
 
+def _is_believed_over(now: datetime) -> ColumnElement[bool]:
+    """Of a grant at a listed machine: ended, at a point that is silent or is none (EDGES E9)."""
+    is_heard = and_(listed.c.traits.op("&")(POINT) != 0, listed.c.is_silent.is_(False))
+    return and_(
+        t.grants.c.state == str(GrantState.CLOSING),
+        t.grants.c.ends_at <= now - END_BELIEVED_AFTER,
+        not_(is_heard),
+    )
+
+
 def _meant(found: Select[Any], wanted: OpenFilter) -> Select[Any]:
     found = found.where(t.IS_UNSETTLED)
+    if wanted.now is not None:
+        over = _is_believed_over(wanted.now)
+        found = found.where(over if wanted.is_believed_over else not_(over))
     if wanted.within is not None:
         shown: list[ColumnElement[bool]] = [t.grants.c.requestor_id == wanted.own_id]
         shown += clauses_within(wanted.within, listed.c.id_key)

@@ -89,12 +89,15 @@ class ClosedBody(Body):
     on_expiry: Text
 
 
-class NoteBody(Body):
-    kind: Text
-    text: LongText
+class LocalOpeningBody(Body):
+    text: LongText  # its port: 22/tcp
     sources: list[Text] | None = None
     seconds: Count | None = None
     id: Text | None = None
+
+
+class NoteBody(LocalOpeningBody):
+    kind: Text
 
 
 class GuardPortBody(Body):
@@ -123,6 +126,7 @@ class ReportBody(Body):
     notes: list[NoteBody] | None = None
     clock: EndTime | None = None
     closed: list[ClosedBody] | None = None
+    held_locally: list[LocalOpeningBody] | None = None
     guard: GuardBody | None = None
     refused: dict[str, Text] | None = None
     ends: dict[str, Count] | None = None
@@ -150,6 +154,9 @@ def read_report(body: ReportBody) -> Report:
         disputes=tuple(note.text[:LONGEST_NOTE] for note in notes if note.kind == "record"),
         clock=body.clock.at if body.clock else None,
         closed=frozenset(_read_closed((body.closed or [])[:MOST_CLOSED])),
+        held_locally=None
+        if body.held_locally is None
+        else tuple(map(_read_opening, body.held_locally[:MOST_NOTES])),
         guard=None if body.guard is None else _read_guard(body.guard),
         refused=dict(_read_refused(body.refused or {})),
         ends={
@@ -216,7 +223,7 @@ def _port_of(told: KnockBody) -> PortKey | None:
     return PortKey(transports[0], told.number)
 
 
-def _read_opening(note: NoteBody) -> LocalOpening:
+def _read_opening(note: LocalOpeningBody) -> LocalOpening:
     sources = tuple(source[:64] for source in (note.sources or [])[:MOST_NOTES])
     return LocalOpening(note.text[:LONGEST_NOTE], sources, note.seconds or 0, (note.id or "")[:64])
 

@@ -53,6 +53,8 @@ def _port_json(port: PortExposure, machine: ResourceId) -> dict[str, Any]:
         "shut": port.is_shut,
         "openings": [_opening_json(each, machine) for each in port.openings],
     }
+    if port.ended:
+        told["endedNotConfirmed"] = [_opening_json(each, machine) for each in port.ended]
     if port.since is not None:
         told["since"] = format_utc(port.since)
     if port.is_wanted:

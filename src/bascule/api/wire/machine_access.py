@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bascule.api.wire.sources import sources_json
+from bascule.domain.exposure import Opening
 from bascule.domain.grant import Grant
 from bascule.domain.times import format_utc
 from bascule.services.listing import MachineRow
@@ -33,6 +34,7 @@ def machine_access_json(row: MachineRow) -> dict[str, Any]:
             "lastAccessTimeUtc": format_utc(last) if last else None,
             "lastUser": listed.last_user or None,
             "connections": [_connection(grant) for grant in row.grants],
+            "localOpenings": [_local_opening(each) for each in row.by_root],
             "enforcementPoint": None if row.point is None else {"kind": HOST_FILTER, **_point(row)},
         },
     }
@@ -42,6 +44,16 @@ def _point(row: MachineRow) -> dict[str, Any]:
     point = row.point
     seen = point.last_contact_at if point else None
     return {"lastContactUtc": format_utc(seen) if seen else None}
+
+
+def _local_opening(opening: Opening) -> dict[str, Any]:
+    """What root on the host opened there."""
+    return {
+        "ports": [
+            {"number": each.number, "protocol": str(each.protocol)} for each in opening.ports
+        ],
+        "endTimeUtc": format_utc(opening.ends_by) if opening.ends_by else None,
+    }
 
 
 def _connection(grant: Grant) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from bascule.api.auth import shows
-from bascule.domain.actions import MACHINE_READ, POLICY_WRITE
+from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_READ, POLICY_WRITE
 from bascule.domain.exposure import SpanKind
 from bascule.domain.ids import ResourceId
 from bascule.domain.scopes import resource_scope, subscription_scope
@@ -25,6 +25,7 @@ from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import BasculeError
 from bascule.interfaces import Reader
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.pages.points import ENROL
 from bascule.portal.port_hours import port_hours
 from bascule.portal.problems import reasons_of
 from bascule.services.asking import sight_of
@@ -72,7 +73,9 @@ class Row:
     exposure: MachineExposure
     path: str
     query: str
-    lacks: str  # the action that is missing to enable it; empty: none
+    lacks: str  # the action that is missing for what it needs; empty: none
+    needs: str  # of a bare one: policy, agent, or a look at its agent
+    enrol: str  # the page where its agent is enrolled
 
 
 @router.get(PATH)
@@ -167,8 +170,12 @@ def _tabs(
 def _row(visit: Visit, exposure: MachineExposure) -> Row:
     identity = exposure.id
     scope = resource_scope(identity)
-    lacks = "" if visit.may(POLICY_WRITE, scope) else POLICY_WRITE
-    return Row(exposure, machine_path(identity), urlencode({"machine": str(identity)}), lacks)
+    needs = exposure.needs
+    action = ENROLMENT_WRITE if needs == "agent" else POLICY_WRITE
+    lacks = "" if needs == "look" or visit.may(action, scope) else action
+    query = urlencode({"machine": str(identity)})
+    enrol = machine_path(identity).replace("/portal/machines/", f"{ENROL}/", 1)
+    return Row(exposure, machine_path(identity), query, lacks, needs, enrol)
 
 
 def machine_path(identity: ResourceId) -> str:

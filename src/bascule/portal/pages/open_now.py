@@ -11,7 +11,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from urllib.parse import urlencode
@@ -21,7 +21,7 @@ from starlette.responses import Response
 
 from bascule.api.auth import decides, record_denial, shows
 from bascule.domain.actions import POLICY_READ, REQUEST_REVOKE
-from bascule.domain.grant import Grant, GrantState
+from bascule.domain.grant import Grant, GrantState, is_believed_over
 from bascule.domain.ids import ResourceId, is_guid
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import BasculeError, Forbidden, InvalidInput, Problem
@@ -33,6 +33,7 @@ from bascule.portal.problems import reasons_of
 from bascule.services import requests
 from bascule.services.asking import sight_of
 from bascule.services.fleet import is_enforced
+from bascule.services.views import ENDED_NOT_CONFIRMED, NOT_CONFIRMED
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -76,11 +77,18 @@ async def show_open(visit: CurrentVisit) -> Response:
     wanted = _filter(visit, query)
     after = _place(query.get("after", ""))
     page = await visit.read(lambda reader: _page(reader, visit, wanted, after))
+    over = replace(wanted, is_believed_over=True)
+    ended = await visit.read(
+        lambda reader: _rows(
+            reader, visit, [grant for _, grant in reader.open_grants(over, None, PAGE)]
+        )
+    )
     kept = [(key, query[key]) for key in ("by", "q", "person", "machine") if query.get(key)]
     onward = [*kept, ("after", _token(page.goes_on))] if page.goes_on else []
     return visit.show(
         "open.html",
         page=page,
+        ended=ended,
         wanted=wanted,
         by=wanted.order.value,
         first_page=_url(kept) if after else "",
@@ -205,6 +213,7 @@ def _filter(visit: Visit, query: Mapping[str, str]) -> OpenFilter:
         requestor_id=person.lower() if is_guid(person) else "",
         machine_uid=_uid(visit, machine) if machine else "",
         text=query.get("q", "").strip()[:LONGEST_TEXT],
+        now=visit.now,
         order=OpenOrder.MACHINE if query.get("by") == OpenOrder.MACHINE else OpenOrder.PERSON,
     )
 
@@ -256,7 +265,9 @@ def _rows(reader: Reader, visit: Visit, grants: Sequence[Grant]) -> list[Row]:
             )
         )
         is_unheard = grant.state is GrantState.OPEN and not is_enforced(point, visit.now)
-        state = "notConfirmed" if is_unheard else grant.state.value
+        state = NOT_CONFIRMED if is_unheard else grant.state.value
+        if is_believed_over(grant, visit.now) and not is_enforced(point, visit.now):
+            state = ENDED_NOT_CONFIRMED
         why = (request.justification or "") if request is not None else ""
         return Row(grant, state, why, is_told, may_close)
 

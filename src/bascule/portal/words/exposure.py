@@ -60,6 +60,11 @@ WORDS: Mapping[str, Pair] = {
     "exposure.not_enforced": ("Enforces nothing since", "N’applique rien depuis"),
     "exposure.agent_silent": ("Silent since", "Sans nouvelles depuis"),
     "exposure.agent_there": ("Connected", "Connecté"),
+    "exposure.enrol": ("Enrol its agent", "Inscrire son agent"),
+    "exposure.look_at_agent": (
+        "A policy is there; its agent does not enforce it: look at the machine’s page.",
+        "Une stratégie existe ; son agent ne l’applique pas : consultez la page de la machine.",
+    ),
     "exposure.enable": ("Enable just-in-time", "Activer l’accès juste-à-temps"),
     "exposure.lacks": ("You lack here: {action}", "Il vous manque ici : {action}"),
     "exposure.what_to_do": ("What to do", "Que faire"),

@@ -25,6 +25,19 @@ WORDS: Mapping[str, Pair] = {
     "open.port": ("Port", "Port"),
     "open.source": ("Source", "Source"),
     "open.left": ("Time left", "Temps restant"),
+    "open.ended": ("Ended, not confirmed", "Terminés, non confirmés"),
+    "open.ended.lead": (
+        (
+            "Their time was over more than a minute ago, and their agent has not said since that the "
+            "port is closed. They do not count as open; on a suspended host the time may stand still."
+        ),
+        (
+            "Leur durée est écoulée depuis plus d’une minute, et leur agent n’a pas confirmé depuis la "
+            "fermeture du port. Ils ne comptent pas comme ouverts ; sur un hôte en veille, le temps peut "
+            "être suspendu."
+        ),
+    ),
+    "open.ended_at": ("Ended", "Terminé"),
     "open.state": ("State", "État"),
     "open.why": ("Justification", "Justification"),
     "open.details": ("Details", "Détails"),

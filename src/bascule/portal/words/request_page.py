@@ -90,6 +90,7 @@ WORDS: Mapping[str, Pair] = {
     "grant.open": ("Open", "Ouvert"),
     "grant.notConfirmed": ("Not confirmed", "Non confirmé"),
     "grant.closing": ("Closing", "Fermeture en cours"),
+    "grant.endedNotConfirmed": ("Ended, not confirmed", "Terminé, non confirmé"),
     "grant.closed": ("Closed", "Fermé"),
     "grant.failed": ("Failed", "Échec"),
     "grant.why.UserRequested": ("closed early", "fermé avant l’échéance"),

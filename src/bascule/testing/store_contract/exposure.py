@@ -174,8 +174,16 @@ class ExposureContract:
             (Reach(frozenset({WEB.id.key})), (2, 1), (1, 0)),
             (Reach(frozenset()), (0, 0), (0, 0)),
         ):
-            assert read(store, lambda r: r.count_let_in(within)) == let_in
+            assert read(store, lambda r: r.count_let_in(within, NOW)) == let_in
             assert read(store, lambda r: r.count_points(within)) == points
+        late = an_opening("late", ends_by=NOW)
+        write(store, lambda tx: tx.add_opening(DB, late))
+        for seconds, count in ((59, 1), (60, 0)):  # EDGES E9: its point is silent
+            later = NOW + timedelta(seconds=seconds)
+            assert read(store, lambda r: r.count_let_in(other, later)) == (
+                count,
+                count,
+            )  # reason: read at once
         never_heard = EnforcementPoint("uid-old-1", "key", NOW)
         write(store, lambda tx: tx.put_enforcement_point(never_heard))
         assert read(store, lambda r: r.count_points(None)) == (3, 2), "silent, once"

@@ -12,6 +12,7 @@ from itertools import product
 import pytest
 
 from bascule.domain.classify import FLUSHED_BY, MANAGED_TAG
+from bascule.domain.exposure import Opening
 from bascule.domain.grant import Grant, GrantState, StatusReason, confirm_closed, confirm_open, end
 from bascule.domain.machine import ClosedPort, OsType
 from bascule.domain.machine_access import AccessState, Doors, access_state
@@ -20,6 +21,7 @@ from bascule.domain.roles import Reach
 from bascule.domain.scopes import group_scope
 from bascule.errors import Conflict
 from bascule.interfaces import Store, Transaction
+from bascule.interfaces.exposure import KnownMachine
 from bascule.interfaces.listing import ListedMachine, ListFilter, ListOrder, Place
 from bascule.testing.store_contract.samples import (
     HOUR,
@@ -227,8 +229,41 @@ class ListingContract:
             tx.put_closed_port(machine.uid, ClosedPort(SSH))
         if doors.grants:
             tx.add_request(a_request(name))
+        if doors.is_root_in:
+            known = KnownMachine(machine.id, machine.uid)
+            tx.add_opening(known, Opening("local-1", (SSH,), (), "", "root", "", NOW))
         for state in sorted(doors.grants):
             _plant_grant(tx, a_grant(f"{name}-{state}", name, name), state)
+
+    def test_what_has_ended_at_a_silent_point_is_no_opening_after_a_minute(
+        self, store: Store
+    ) -> None:
+        """EDGES E9: a closing grant, and what root opened."""
+
+        def plant(tx: Transaction) -> None:
+            for name in ("ended-1", "rooted-1", "heard-1"):
+                machine = a_machine(name)
+                tx.put_machine(machine)
+                tx.put_enforcement_point(replace(a_point(machine.uid), observed_generation=0))
+                tx.put_closed_port(machine.uid, ClosedPort(SSH))
+            tx.mark_silent(["uid-ended-1", "uid-rooted-1"])
+            for name in ("ended-1", "heard-1"):
+                tx.add_request(a_request(name))
+                ended_at = replace(a_grant(name, name, name), ends_at=NOW)
+                _plant_grant(tx, ended_at, GrantState.CLOSING)
+            rooted = KnownMachine(a_machine("rooted-1").id, "uid-rooted-1")
+            tx.add_opening(rooted, Opening("local-1", (SSH,), (), "", "root", "", NOW, NOW))
+
+        write(store, plant)
+
+        def found(state: AccessState, seconds: int) -> list[str]:
+            return names(store, ListFilter(state=state, now=NOW + timedelta(seconds=seconds)))
+
+        assert found(AccessState.NOT_CONFIRMED, 59) == ["ended-1", "rooted-1"]
+        assert found(AccessState.OFFLINE, 59) == []
+        assert found(AccessState.NOT_CONFIRMED, 60) == []
+        assert found(AccessState.OFFLINE, 60) == ["ended-1", "rooted-1"]
+        assert found(AccessState.CLOSING, 600) == ["heard-1"]
 
     def test_the_next_word_of_a_point_ends_its_silence(self, store: Store) -> None:
         write(store, lambda tx: tx.put_machine(a_machine()))
@@ -344,6 +379,8 @@ def _all_doors() -> Iterator[Doors]:
             continue
         grants = frozenset(state for state, is_held in zip(states, held, strict=True) if is_held)
         yield Doors(point, silent, behind and point, shut, grants)
+        if shut and point:
+            yield Doors(point, silent, behind, shut, grants, is_root_in=True)
 
 
 def _plant_grant(tx: Transaction, grant: Grant, state: GrantState) -> None:
