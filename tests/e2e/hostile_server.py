@@ -238,6 +238,10 @@ def attacks(large: int = 60) -> dict[str, tuple[str, Evil]]:
     nested = b'{"a":' + b"[" * 3_000_000 + b"]" * 3_000_000 + b"}"
     return {
         "a large state": ("state", gives(large_state(large))),
+        "a large state of empty objects": (
+            "state",
+            gives(b'{"a":[{}' + b",{}" * (large * _MEGABYTE // 3) + b"]}"),
+        ),
         "a state of empty objects": (
             "state",
             gives(b'{"a":[{}' + b",{}" * 2_400_000 + b"]}"),

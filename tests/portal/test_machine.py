@@ -405,6 +405,51 @@ def test_ports_in_no_policy_are_listed_and_released(town: Town) -> None:
     assert "Closed, in no policy" not in text_of(anna.page(f"{WEB}/configuration"))
 
 
+CLAIMED = [
+    {"protocol": "TCP", "number": number, "onExpiry": "keep"} for number in (22, 80, 443, 8080)
+]
+
+
+def test_ports_that_an_agent_alone_closes_are_listed_taken_and_released(town: Town) -> None:
+    """EDGES E7: it says so, and an owner decides."""
+    town.set_rules(port_rule(22))
+    town.tell(closed=CLAIMED)
+    anna = owner(town)
+    assert town.ports() == {"shut": ["22"], "unnamed": []}
+    for page in (WEB, f"{WEB}/configuration"):
+        told = text_of(anna.page(page))
+        assert "Closed by the agent’s word alone" in told
+        assert "8080/tcp" in told
+    told = text_of(anna.page(f"{WEB}/configuration", language="fr"))
+    assert "Fermés au seul dire de l’agent" in told
+    assert anna.send(f"{WEB}/configuration/take", {"port": "80/tcp"}).status_code == 303
+    assert anna.send(f"{WEB}/configuration/release", {"port": "443/tcp"}).status_code == 303
+    assert town.ports() == {"shut": ["22", "80"], "unnamed": ["80"]}
+    refused = anna.send(f"{WEB}/configuration/take", {"port": "443/tcp"})
+    assert refused.status_code == 409, "it is released"
+    assert anna.send(f"{WEB}/configuration/take", {}).status_code == 400
+    shown = town.call("GET", town.machine("web-1")).json()["properties"]["bascule"]
+    assert shown["claimedPorts"] == [{"number": 8080, "protocol": "TCP", "onExpiry": "keep"}]
+    reader = somebody(town, "bert@example.com", town.machine("web-1"), *SEE)
+    assert reader.send(f"{WEB}/configuration/take", {"port": "8080/tcp"}).status_code == 403
+
+
+def test_a_doubted_agent_is_told_and_believed_again_by_who_may_enrol_it(town: Town) -> None:
+    town.set_rules(port_rule(22))
+    for _ in range(2):
+        known = town.see(lambda r: r.generation(town.uid))
+        town.report(town.agent, town.uid, generation=known + 1)
+    anna, reader = owner(town), somebody(town, "bert@example.com", town.machine("web-1"), *SEE)
+    assert "Not believed" in text_of(anna.page("/portal/points"))
+    for person in (anna, reader):
+        assert "not believed since" in text_of(person.page(WEB))
+        assert "knew more than this server twice" in text_of(person.page(WEB))
+    assert "Le croire de nouveau" in text_of(anna.page(WEB, language="fr"))
+    assert reader.send(f"{WEB}/configuration/believe", {}).status_code == 403
+    assert anna.send(f"{WEB}/configuration/believe", {}).status_code == 303
+    assert "not believed since" not in text_of(anna.page(WEB))
+
+
 def test_all_that_are_released_are_those_that_were_shown(town: Town) -> None:
     """Whoever takes 3389 out of the policy meanwhile left it shut, and it stays so."""
     town.set_rules(port_rule(22), port_rule(3389), port_rule(8080), port_rule(9090))

@@ -74,6 +74,7 @@ def test_an_agent_that_can_enforce_nothing_is_never_called_closed(world: World) 
     """It is heard and says so: what holds there nobody knows, as of one that is away."""
     fault = (f"{NOT_ENFORCED}: EPERM",)
     closed = frozenset({ClosedPort(PortKey(TransportProtocol.TCP, 22))})
+    world.put(rules(world.web, 22), rules(world.db, 22))
     for machine in (world.web, world.db):
         world.report(machine, closed=closed)
     assert row(world).state is AccessState.CLOSED

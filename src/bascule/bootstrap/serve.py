@@ -198,7 +198,8 @@ def _serve(
 
     record_key = RecordKey(settings.data)
     place = ServerPlace(_own_ports(settings, passed), is_own_address)
-    services = Services(store, SystemClock(), Hub(), place)
+    clock = SystemClock()
+    services = Services(store, clock, Hub(), place, serving_since=clock.now())
     host = ThisHost(services, parts, settings.data) if settings.this_host else None
     admin_path = settings.data / ADMIN_FILE
     is_first_start = not admin_path.exists()

@@ -27,8 +27,9 @@ from bascule.cli.rules_table import rule_rows
 from bascule.cli.spans import show_instant
 from bascule.client import machines as inventory
 from bascule.client.access import list_requests
+from bascule.client.fleet import believe_point
 from bascule.client.fleet import enrol as make_enrolment
-from bascule.client.policies import get_machine_rules, release_ports
+from bascule.client.policies import get_machine_rules, release_ports, take_ports
 from bascule.domain.classify import MANAGED_TAG, UNMANAGED
 from bascule.domain.net import parse_address
 from bascule.domain.times import format_utc
@@ -282,6 +283,57 @@ def enrol(name: str, replace: bool, valid: timedelta, output: str) -> None:
     say(f"  {made.command}")
     note(f"It asks for this token, which works once{until}:")
     say(f"  {made.token}")
+
+
+@machine.command(
+    epilog="""\b
+Examples:
+  bascule machine take web-1 -p 8080
+  bascule machine take web-1                  all that are claimed"""
+)
+@click.argument("name", type=MACHINE)
+@click.option(
+    "-p",
+    "--port",
+    "ports",
+    type=PORT,
+    multiple=True,
+    metavar="PORT",
+    help="22, 22/tcp, 53/udp or 53/*; may be repeated. Default: all that are claimed.",
+)
+@output_option
+def take(name: str, ports: tuple[Port, ...], output: str) -> None:
+    """Keep ports closed that only the machine's agent says are closed."""
+    with connect() as connection:
+        found = find_machine(connection, name)
+        taken = take_ports(connection, found.id, [(p.number, p.protocol) for p in ports])
+    if output == "json":
+        emit_json({"taken": [{"number": n, "protocol": p} for n, p in taken]})
+        return
+    named = ", ".join(port_words(n, p) for n, p in taken)
+    say(
+        f"Closed on {found.name} from now on, in no policy: {named}."
+        if named
+        else "Nothing to take."
+    )
+
+
+@machine.command()
+@click.argument("name", type=MACHINE)
+def believe(name: str) -> None:
+    """Take the reports of an agent again that were not believed.
+
+    Look first: an agent that knows more than its server twice in an hour may be somebody who has
+    stolen its key. If so, enrol it anew instead: bascule machine enrol NAME --replace.
+    """
+    with connect() as connection:
+        found = find_machine(connection, name)
+        is_changed = believe_point(connection, found.id)
+    say(
+        f"What the agent of {found.name} reports is believed again."
+        if is_changed
+        else f"What the agent of {found.name} reports was believed already."
+    )
 
 
 @machine.command(

@@ -30,6 +30,10 @@ def machine_json(each: Machine) -> dict[str, object]:
             }
             for port in each.closed_ports
         ],
+        "claimedPorts": [
+            {"number": port.number, "protocol": port.protocol, "onExpiry": port.on_expiry}
+            for port in each.claimed_ports
+        ],
         "agent": _agent_json(each.point) if each.point is not None else None,
         "state": each.state,
         "reasons": [asdict(reason) for reason in each.reasons],
@@ -46,6 +50,7 @@ def _agent_json(point: EnforcementPoint) -> dict[str, object]:
         "notEnforcedSince": format_utc(point.not_enforced_since)
         if point.not_enforced_since
         else None,
+        "notBelievedSince": format_utc(point.doubted_since) if point.doubted_since else None,
         "weaknesses": list(point.weaknesses),
         "blockedAttempts": point.blocked_attempts,
         "guard": None if point.guard is None else _guard_json(point.guard),
@@ -70,6 +75,8 @@ def agent_words(point: EnforcementPoint | None, now: datetime) -> str:
     if point is None:
         return "none"
     words = _heard_words(point, now)
+    if point.doubted_since is not None:
+        return f"{words}, not believed since {show_instant(point.doubted_since, now)}"
     if point.not_enforced_since is None:
         return words
     return f"{words}, enforces nothing since {show_instant(point.not_enforced_since, now)}"
@@ -154,4 +161,10 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
         lines += [f"weak       {each}" for each in point.weaknesses]
         lines.append(f"blocked    {point.blocked_attempts} attempts")
     lines.append(f"shut       {shut_words(found) or 'nothing'}")
+    if found.claimed_ports:
+        lines += [
+            f"claimed    {port_list(found.claimed_ports)}, closed by its agent's word alone",
+            f"           to open it: bascule machine release {found.name}",
+            f"           to keep it closed here too: bascule machine take {found.name}",
+        ]
     return lines

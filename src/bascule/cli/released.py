@@ -1,7 +1,7 @@
 """What becomes of released ports: the agent opens them when it hears of it, and may be bound not to.
 
 A guard file on the host may keep releases to its root (``release = true`` admits them); such a
-port stays shut, and its agent goes on naming it.
+port stays shut, and its agent goes on naming it: it is then claimed closed (EDGES E7).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def tell_released(
         after = _heard(connection, machine)
     words = ", ".join(
         port_words(port.number, port.protocol)
-        for port in after.closed_ports
+        for port in (*after.closed_ports, *after.claimed_ports)
         if not port.is_in_policy and (port.number, port.protocol) in ports
     )
     if words:

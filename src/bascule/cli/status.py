@@ -116,6 +116,7 @@ def _print(picture: Picture, now: datetime, output: str) -> None:
 
 def _render(picture: Picture, now: datetime) -> str:
     parts = [_open_part(picture, now), _ended_part(picture, now), _unnamed_part(picture)]
+    parts.append(_claimed_part(picture))
     parts.append(_away_part(picture, now))
     parts.append(_ending_part(picture, now))
     if picture.trouble:
@@ -184,6 +185,16 @@ def _unnamed_part(picture: Picture) -> str:
     return render_table(["SHUT, IN NO POLICY", "PORT", "TO OPEN IT"], rows) if rows else ""
 
 
+def _claimed_part(picture: Picture) -> str:
+    rows = [
+        [each.name, port_words(port.number, port.protocol), f"bascule machine show {each.name}"]
+        for each in picture.machines
+        for port in each.claimed_ports
+    ]
+    heads = ["CLOSED BY ITS AGENT'S WORD ALONE", "PORT", "TO TAKE OR RELEASE IT"]
+    return render_table(heads, rows) if rows else ""
+
+
 def _away_part(picture: Picture, now: datetime) -> str:
     """Where no agent ever was nothing is shut, and where one can enforce nothing nobody knows; one
     that is away has left things as they were.
@@ -234,6 +245,11 @@ def _json(picture: Picture, now: datetime) -> dict[str, object]:
             for each in picture.machines
             for port in each.closed_ports
             if not port.is_in_policy
+        ],
+        "claimedClosed": [
+            {"machine": str(each.id), "number": port.number, "protocol": port.protocol}
+            for each in picture.machines
+            for port in each.claimed_ports
         ],
         "agentsAway": [
             {

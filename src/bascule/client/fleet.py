@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from bascule.client.reading import inner, instant, text
+from bascule.client.reading import flag, inner, instant, text
 from bascule.client.versions import BASCULE_VERSION
 from bascule.domain.ids import ResourceId
 
@@ -44,3 +44,9 @@ def enrol(
         ca_fingerprint=text(properties, "caFingerprint", ""),
         command=text(properties, "command"),
     )
+
+
+def believe_point(connection: Connection, machine: ResourceId) -> bool:
+    """Have the reports of a machine's agent believed again; False when they were."""
+    path = f"{machine}/providers/Bascule.Fleet/enforcementPoints/default/believe"
+    return flag(connection.call("POST", path, BASCULE_VERSION).body, "isChanged")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bascule.client.reading import Data, flag, inner, instant, number, objects, text, texts
 from bascule.client.versions import COMPUTE_VERSION
 from bascule.domain.ids import ResourceId
-from bascule.domain.machine import NOT_ENFORCED_SINCE
+from bascule.domain.machine import DOUBTED_SINCE, NOT_ENFORCED_SINCE
 from bascule.domain.times import parse_duration
 
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
@@ -60,6 +60,7 @@ class EnforcementPoint:
     blocked_attempts: int
     not_enforced_since: datetime | None = None  # it says that it can enforce nothing
     guard: HostGuard | None = None  # None: not told, by an older agent or server
+    doubted_since: datetime | None = None  # its reports are not believed
 
     @property
     def is_enforcing(self) -> bool:
@@ -82,6 +83,7 @@ class Machine:
     addresses: tuple[str, ...]  # as the server says them; parse before use
     closed_ports: tuple[ClosedPort, ...]
     point: EnforcementPoint | None  # None: no agent has enrolled
+    claimed_ports: tuple[ClosedPort, ...] = ()  # shut by its agent's word alone
     state: str = ""  # configured, notConfigured, unsupported; empty: of an older server
     reasons: tuple[Reason, ...] = ()  # why it is unsupported
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -157,6 +159,7 @@ def read_machine(data: Data) -> Machine:
         addresses=texts(ours, "addresses"),
         closed_ports=read_closed_ports(objects(ours, "closedPorts")),
         point=read_point(point) if point else None,
+        claimed_ports=read_closed_ports(objects(ours, "claimedPorts")),
         state=text(ours, "state", ""),
         reasons=tuple(
             Reason(text(each, "code"), text(each, "message"), text(each, "advice", ""))
@@ -192,6 +195,7 @@ def read_point(data: Data) -> EnforcementPoint:
         weaknesses=texts(properties, "weaknesses"),
         blocked_attempts=number(properties, "blockedAttempts", 0),
         not_enforced_since=instant(inner(properties, "facts"), NOT_ENFORCED_SINCE),
+        doubted_since=instant(inner(properties, "facts"), DOUBTED_SINCE),
         guard=read_guard(inner(properties, "guard")),
     )
 

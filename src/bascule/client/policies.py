@@ -191,6 +191,17 @@ def release_ports(
     ]
 
 
+def take_ports(
+    connection: Connection, machine: ResourceId, ports: Sequence[tuple[int, str]]
+) -> list[tuple[int, str]]:
+    """Close on the server too what the machine's agent alone keeps shut; none given means all."""
+    body = {"ports": [{"number": n, "protocol": p} for n, p in ports]} if ports else {}
+    answer = connection.call("POST", f"{_path(machine)}/take", BASCULE_VERSION, body=body)
+    return [
+        (number(each, "number"), text(each, "protocol")) for each in objects(answer.body, "taken")
+    ]
+
+
 def list_policies(connection: Connection) -> list[MachineRules]:
     """Every machine that a policy names, in the order of the policies; closed ports left out."""
     path = f"{connection.subscription}/providers/Microsoft.Security/jitNetworkAccessPolicies"

@@ -417,6 +417,25 @@ class GenerationOvertaken(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class AgentDoubted(Fact):
+    """An agent had applied more than this server knows, again and with nothing that explains it:
+    nothing that it reports is believed until an owner has looked.
+    """
+
+    machine: str
+    server_generation: int
+    agent_generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentBelieved(Fact):
+    """An owner has looked: what the agent reports is believed again."""
+
+    machine: str
+    machine_uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class DriftHealed(Fact):
     machine: str
     what: str

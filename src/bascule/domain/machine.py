@@ -20,6 +20,13 @@ from bascule.domain.times import parse_instant
 NOT_ENFORCED = "the firewall cannot be seen to: nothing is known to be shut or open"
 UNINSTALLED = "root has uninstalled the agent: nothing keeps this host's ports shut"
 ENFORCES_NOTHING = (NOT_ENFORCED, UNINSTALLED)  # how a weakness begins that says so
+DOUBTED = (
+    "its agent knew more than this server twice within an hour, as whoever has stolen its key could "
+    "say: nothing of what it reports is believed until an owner has looked (bascule machine "
+    "believe); if the key may be stolen, enrol it anew (bascule machine enrol --replace)"
+)
+DOUBTED_SINCE = "not believed since"  # the server's fact of a point
+BELIEVED_SINCE = "believed again since"  # the server's fact of a point: an owner has looked
 NOT_ENFORCED_SINCE = "not enforced since"  # the server's fact of a point, while it says so
 
 
@@ -80,6 +87,18 @@ class EnforcementPoint:
     def not_enforced_since(self) -> datetime | None:
         """Since when it says that it can enforce nothing; None: it enforces."""
         since = self.facts.get(NOT_ENFORCED_SINCE)
+        return parse_instant(since) if since else None
+
+    @property
+    def doubted_since(self) -> datetime | None:
+        """Since when its reports are not believed (EDGES E7); None: they are."""
+        since = self.facts.get(DOUBTED_SINCE)
+        return parse_instant(since) if since else None
+
+    @property
+    def believed_since(self) -> datetime | None:
+        """When an owner last had its reports believed again; None: never needed."""
+        since = self.facts.get(BELIEVED_SINCE)
         return parse_instant(since) if since else None
 
     @property

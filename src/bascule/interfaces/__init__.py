@@ -431,7 +431,7 @@ class Transaction(
 
     def release_port(self, machine_uid: str, port: PortKey, generation: int) -> None: ...
 
-    def forget_releases(self, machine_uid: str) -> None:
+    def forget_releases(self, machine_uid: str, ports: Collection[PortKey] | None = None) -> None:
         """Ports that were let go and never closed again: as if nothing had been said of them."""
         ...
 

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from bascule.domain.actions import INITIATE, MACHINE_READ, MACHINE_WRITE, POLICY_READ, POLICY_WRITE
+from bascule.domain.actions import (
+    ENROLMENT_WRITE,
+    INITIATE,
+    MACHINE_READ,
+    MACHINE_WRITE,
+    POLICY_READ,
+    POLICY_WRITE,
+)
 from bascule.domain.ids import ResourceId, is_resource_group_name, machine_id, parse_name
 from bascule.domain.machine import Machine, OsType
 from bascule.domain.net import AddressPrefix, PortKey
@@ -34,7 +41,7 @@ TABS = (
 SERVICES: Mapping[int, str] = {22: "SSH", 3389: "RDP", 5985: "WinRM", 5986: "WinRM (TLS)"}
 DEFAULT_PORTS = {OsType.LINUX: 22, OsType.WINDOWS: 3389}
 ANYWHERE = (AddressPrefix(None),)
-_ASKED = (POLICY_READ, POLICY_WRITE, MACHINE_WRITE, INITIATE)
+_ASKED = (POLICY_READ, POLICY_WRITE, MACHINE_WRITE, INITIATE, ENROLMENT_WRITE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,16 @@ class Place:
             if (named := stored.policy.rules_for(self.machine.id)) is not None
             for rule in named.ports
         ]
+
+    @property
+    def to_believe(self) -> str:
+        """The action that believing its agent again lacks; empty: it may be done."""
+        return self._first_lacking(ENROLMENT_WRITE)
+
+    @property
+    def claimed(self) -> Sequence[PortKey]:
+        """Ports that its agent alone says are closed (EDGES E7)."""
+        return sorted(each.port for each in self.view.claimed)
 
     @property
     def unnamed(self) -> Sequence[PortKey]:

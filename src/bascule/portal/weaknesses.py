@@ -17,6 +17,7 @@ BEGINNINGS: Mapping[str, str] = {
     "the firewall cannot be seen to": "weakness.not_enforced",
     "the guard file of this host cannot be used": "weakness.guard_unusable",
     "the guard file of this host refuses": "weakness.guard_refuses",
+    "its agent knew more than this server": "weakness.doubted",
     "root has uninstalled the agent": "weakness.uninstalled",
     "The firewall table cannot be owned here": "weakness.unowned",
     "This kernel cannot destroy sockets": "weakness.no_destroy",

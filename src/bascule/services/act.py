@@ -49,6 +49,7 @@ class Act:
     place: ServerPlace = ServerPlace()
     denials: Denials = field(default_factory=Denials)  # of what policies refuse
     has_recorded: bool = False
+    serving_since: datetime | None = None  # when the server of this act was started
     is_noticed: bool = False  # something that pages show is new, though nothing goes on record
     facts: list[Fact] = field(default_factory=list)  # what was recorded, in order
     taken: list[tuple[Denials, tuple[DenialsCounted, ...]]] = field(default_factory=list)
@@ -103,6 +104,7 @@ class Services:
     place: ServerPlace = ServerPlace()
     denials: Denials = field(default_factory=Denials)  # of what policies refuse, by subject
     looks: Looks = field(default_factory=Looks)
+    serving_since: datetime | None = None  # when this server was started
 
     async def perform(
         self,
@@ -117,7 +119,12 @@ class Services:
             # The clock is read inside the writer, so that a queue cannot make it old.
             actor = actor_of(subject) if subject else SYSTEM
             act = Act(
-                self.clock.now(), actor, correlation_id, place=self.place, denials=self.denials
+                self.clock.now(),
+                actor,
+                correlation_id,
+                place=self.place,
+                denials=self.denials,
+                serving_since=self.serving_since,
             )
             acts.append(act)
             return work(tx, act)

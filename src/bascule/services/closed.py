@@ -38,7 +38,7 @@ def follow_policies(
     held = {closed.port: closed for closed in tx.closed_ports(machine.uid)}
     wanted = closed_union(rules_naming(tx, machine))
     changed = [closed for closed in wanted if held.get(closed.port) != closed]
-    _check_room(tx, machine, (each.port for each in changed))
+    check_room(tx, machine, (each.port for each in changed))
     for closed in sorted(changed, key=lambda each: each.port):
         tx.put_closed_port(machine.uid, closed)
         act.record(tx, PortClosed(str(machine.id), str(closed.port), closed.on_expiry), machine.id)
@@ -60,7 +60,7 @@ def release(
     released = tuple(sorted(set(ports)))
     if not released or not may_release(tx, machine):
         return ()
-    _check_room(tx, machine, released)
+    check_room(tx, machine, released)
     generation = touch(tx, act, machine.uid)
     for port in released:
         tx.release_port(machine.uid, port, generation)
@@ -68,7 +68,7 @@ def release(
     return released
 
 
-def _check_room(tx: Reader, machine: Machine, ports: Iterable[PortKey]) -> None:
+def check_room(tx: Reader, machine: Machine, ports: Iterable[PortKey]) -> None:
     """Raise Conflict when the machine's agent would be told of more ports than MOST_PORTS."""
     known = {each.port for each in tx.closed_ports(machine.uid)} | set(
         tx.released_ports(machine.uid)

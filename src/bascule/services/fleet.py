@@ -9,16 +9,18 @@ server shows that the server is from an older backup, and ends that machine's li
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bascule.domain.access import Subject
-from bascule.domain.actions import ENROLMENT_DELETE
+from bascule.domain.actions import ENROLMENT_DELETE, ENROLMENT_WRITE
 from bascule.domain.bounds import Guard, Objection
 from bascule.domain.desired import DesiredState, desired_state
 from bascule.domain.events import (
+    AgentBelieved,
     AgentCameBack,
+    AgentDoubted,
     AgentEnrolled,
     AgentRemoved,
     AgentReported,
@@ -32,7 +34,6 @@ from bascule.domain.events import (
     GrantShortened,
     NotesWithheld,
     OpenedLocally,
-    PortClosed,
     RecordDisputed,
 )
 from bascule.domain.grant import (
@@ -46,6 +47,9 @@ from bascule.domain.grant import (
 from bascule.domain.ids import ResourceId
 from bascule.domain.knocks import Knock
 from bascule.domain.machine import (
+    BELIEVED_SINCE,
+    DOUBTED,
+    DOUBTED_SINCE,
     ENFORCES_NOTHING,
     NOT_ENFORCED_SINCE,
     ClosedPort,
@@ -57,14 +61,14 @@ from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, Conflict, Forbidden
 from bascule.interfaces import Enrolment, EventFilter, Reader, Transaction
 from bascule.services.act import IN_PROCESS_KEY, Act, new_id
-from bascule.services.closed import named_ports
+from bascule.services.claims import take_in_claims
 from bascule.services.grants import close, end_grants, touch, withdraw
 from bascule.services.held import remember_held
 from bascule.services.installation import subscription_of
 from bascule.services.knocks import remember_knocks
 from bascule.services.own_ports import learnt_late
 from bascule.services.policies import known_machine
-from bascule.services.rights import Needed, denial, rights_of
+from bascule.services.rights import Needed, check, denial, rights_of
 from bascule.services.timeline import end_moved, follow, opened
 from bascule.services.told import cut_grants
 
@@ -73,7 +77,7 @@ MAXIMUM_SKEW = timedelta(seconds=30)
 # Generations that an agent may be ahead of a server from an older backup: no backup misses more
 # changes of one machine, and a point that lies cannot count its number up to the end of numbers.
 MOST_AHEAD = 1_000_000
-MOST_KEPT = 256  # ports in no policy that a machine's agent may put on its list
+DOUBTED_WITHIN = timedelta(hours=1)  # a second overtaking in it is no backup's doing
 NOTES_PER_SPAN = 60  # of one machine; a stolen agent must not fill the disk
 OPENINGS_PER_SPAN = 600  # likewise, by root on the host: no note takes their room
 NOTES_SPAN = timedelta(minutes=1)
@@ -82,6 +86,7 @@ _NOTES = tuple(
     for each in (DriftHealed, OpenedLocally, RecordDisputed, AgentReported, NotesWithheld)
 )
 END_GRAIN = timedelta(seconds=1)  # an end that the host holds is told apart from ours by no less
+_OURS = (NOT_ENFORCED_SINCE, DOUBTED_SINCE, BELIEVED_SINCE)  # facts that no report may set
 CONTACT_GRAIN = timedelta(seconds=5)  # last contact is written no more often than this
 
 
@@ -309,13 +314,20 @@ def take_report(tx: Transaction, act: Act, machine_uid: str, report: Report) -> 
             code="GenerationTooFarAhead",
             advice="Enrol the agent anew: bascule machine enrol NAME --replace.",
         )
-    has_moved = False
+    if point.doubted_since is not None:
+        _hear(tx, act, point)
+        return generation
     if report.generation > generation:
+        if _is_doubtful(tx, act, machine, point):
+            _doubt(tx, act, machine, point, report)
+            return generation
         _overtaken(tx, act, machine, generation, report)
+        has_moved = False
     else:
         has_moved = _settle(tx, act, machine, report)
-        if report.generation == generation:
-            _keep_shut(tx, act, machine, report.closed)
+    if report.generation >= generation:
+        claims = take_in_claims(tx, machine, report.closed, report.generation)
+        report = replace(report, notes=(*report.notes, *claims))
     _record_notes(tx, act, machine, report)
     _update_point(tx, act, machine, point, report)
     if (report.generation and remember_held(tx, act, machine_uid, report)) or has_moved:
@@ -324,16 +336,69 @@ def take_report(tx: Transaction, act: Act, machine_uid: str, report: Report) -> 
     return tx.generation(machine_uid)
 
 
+def _is_doubtful(tx: Reader, act: Act, machine: Machine, point: EnforcementPoint) -> bool:
+    """Has it overtaken this server in the last hour already, with nothing that explains it?
+
+    A server from an older backup was started anew: what its agents knew better then does not
+    count, nor does what came before an owner looked.
+    """
+    explained = (act.serving_since, point.believed_since)
+    known = [each for each in explained if each is not None and each <= act.now]
+    since = max([act.now - DOUBTED_WITHIN, *known])
+    wanted = EventFilter(machine.id.key, (GenerationOvertaken.__name__,), since)
+    return bool(tx.events(wanted, limit=1))
+
+
+def _doubt(
+    tx: Transaction, act: Act, machine: Machine, point: EnforcementPoint, report: Report
+) -> None:
+    """Believe nothing of what it reports until an owner has looked (EDGES E7).
+
+    What is open ends on time on the host, as with an agent that is away; nothing is confirmed.
+    """
+    known = tx.generation(machine.uid)
+    act.record(tx, AgentDoubted(str(machine.id), known, report.generation), machine.id)
+    facts = {**point.facts, DOUBTED_SINCE: format_utc(act.now)}
+    facts.setdefault(NOT_ENFORCED_SINCE, format_utc(act.now))
+    weaknesses = tuple(each for each in point.weaknesses if each != DOUBTED)
+    _hear(tx, act, replace(point, facts=facts, weaknesses=(DOUBTED, *weaknesses)))
+
+
+def _hear(tx: Transaction, act: Act, point: EnforcementPoint) -> None:
+    """That it is there, and no more."""
+    is_due = point.last_contact_at is None or act.now - point.last_contact_at >= CONTACT_GRAIN
+    if is_due or act.has_recorded:
+        tx.put_enforcement_point(replace(point, last_contact_at=act.now))
+
+
+def believe_point(tx: Transaction, act: Act, subject: Subject, machine_id: ResourceId) -> bool:
+    """Take an agent's reports again, by the word of an owner; False when they are taken.
+
+    Who may make its enrolment token may do so. Raises Forbidden, NotFound.
+    """
+    check(tx, subject, act.now, [Needed(ENROLMENT_WRITE, resource_scope(machine_id))])
+    machine = known_machine(tx, machine_id)
+    point = tx.enforcement_point(machine.uid)
+    if point is None or point.doubted_since is None:
+        return False
+    facts = {key: value for key, value in point.facts.items() if key not in _OURS}
+    facts[BELIEVED_SINCE] = format_utc(act.now)
+    weaknesses = tuple(each for each in point.weaknesses if each != DOUBTED)
+    tx.put_enforcement_point(replace(point, facts=facts, weaknesses=weaknesses))
+    follow(tx, act, machine)
+    act.record(tx, AgentBelieved(str(machine.id), machine.uid), machine.id)
+    return True
+
+
 def _overtaken(
     tx: Transaction, act: Act, machine: Machine, generation: int, report: Report
 ) -> None:
     """The server is behind its agent: end what lives and go on above (EDGES A8).
 
     What the agent keeps shut may have been shut after a release that this server remembers:
-    that release is void, else the port would open to everybody (A10).
+    that release is void (``take_in_claims``), else the port would open to everybody (A10).
     """
     act.record(tx, GenerationOvertaken(str(machine.id), generation, report.generation), machine.id)
-    _keep_shut(tx, act, machine, report.closed)
     touch(tx, act, machine.uid, report.generation)
     end_grants(
         tx,
@@ -437,26 +502,6 @@ def _shorten_by_host(tx: Transaction, act: Act, machine: Machine, report: Report
     return room > 0
 
 
-def _keep_shut(tx: Transaction, act: Act, machine: Machine, reported: Iterable[ClosedPort]) -> None:
-    """A port that the point keeps shut and that is not known here: from an older backup, an
-    earlier life of the machine, a damaged state, or because its owner lets nobody release it.
-    It is shut, in no policy (EDGES A10).
-
-    No more than MOST_KEPT of a machine's ports are taken in at its point's word, so that a
-    stolen key cannot have the machine's next agent shut every port there is.
-    """
-    shut = {each.port for each in tx.closed_ports(machine.uid)}
-    unknown = [each for each in reported if each.port not in shut]
-    if not unknown:
-        return
-    room = max(0, MOST_KEPT - len(shut - named_ports(tx, machine)))
-    for each in sorted(unknown, key=lambda each: each.port)[:room]:
-        tx.put_closed_port(machine.uid, each)
-        act.record(tx, PortClosed(str(machine.id), str(each.port), each.on_expiry), machine.id)
-        note = f"keeps {each.port} shut, which no policy names here; it stays shut"
-        act.record(tx, AgentReported(str(machine.id), note), machine.id)
-
-
 def _opened(tx: Transaction, act: Act, grant: Grant) -> None:
     tx.update_grant(confirm_open(grant), grant.state)
     tx.note_access(grant.machine_uid, act.now, grant.requestor_id, grant.requestor)
@@ -535,7 +580,8 @@ def _update_point(
 
 def _facts(act: Act, point: EnforcementPoint, report: Report) -> dict[str, str]:
     """What it reports, and since when it can enforce nothing, which is ours to say."""
-    facts = {key: value for key, value in report.facts.items() if key != NOT_ENFORCED_SINCE}
+    facts = {key: value for key, value in report.facts.items() if key not in _OURS}
+    facts |= {key: point.facts[key] for key in (BELIEVED_SINCE,) if key in point.facts}
     if any(each.startswith(ENFORCES_NOTHING) for each in report.weaknesses):
         known = point.facts.get(NOT_ENFORCED_SINCE)
         facts[NOT_ENFORCED_SINCE] = known or format_utc(act.now)

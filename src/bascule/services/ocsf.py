@@ -154,6 +154,8 @@ _KINDS: Mapping[str, _Kind] = {
     "AgentWentSilent": _Kind(Class.ENTITY, OTHER, Severity.MEDIUM),
     "AgentCameBack": _Kind(Class.ENTITY, OTHER),
     "GenerationOvertaken": _Kind(Class.ENTITY, OTHER, Severity.HIGH),
+    "AgentDoubted": _Kind(Class.ENTITY, OTHER, Severity.HIGH),
+    "AgentBelieved": _Kind(Class.ENTITY, OTHER, Severity.MEDIUM),
     "DriftHealed": _Kind(Class.ENTITY, OTHER, Severity.HIGH),
     "OpenedLocally": _Kind(Class.ACCESS, 1, Severity.HIGH),
     "AgentReported": _Kind(Class.ENTITY, OTHER, Severity.LOW),

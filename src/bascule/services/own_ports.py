@@ -10,8 +10,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine, OnExpiry
-from bascule.domain.net import Address, TransportProtocol, parse_address
-from bascule.domain.policy import MachineRules, PortRule, effective_on_expiry
+from bascule.domain.net import Address, AddressPrefix, TransportProtocol, parse_address
+from bascule.domain.policy import (
+    MAXIMUM_DURATION,
+    MachineRules,
+    PortRule,
+    RuleProtocol,
+    effective_on_expiry,
+)
 from bascule.errors import InvalidInput, Problem
 from bascule.interfaces import Reader
 from bascule.services import closed
@@ -26,6 +32,24 @@ def check_rules(
     """Every port of these rules that this machine cannot have shut, as far as is known now."""
     yield from _check_host(tx, machine, rules, target)
     yield from _check_server(tx, place, machine, rules, target)
+
+
+def check_claims(
+    tx: Reader, place: ServerPlace, machine: Machine, claims: Iterable[ClosedPort]
+) -> Iterable[Problem]:
+    """The same of ports that its agent alone keeps shut."""
+    everybody = (AddressPrefix(None),)
+    rules = tuple(
+        PortRule(
+            each.port.number,
+            RuleProtocol(each.port.protocol),
+            everybody,
+            MAXIMUM_DURATION,
+            each.on_expiry,
+        )
+        for each in claims
+    )
+    return check_rules(tx, place, machine, MachineRules(machine.id, rules), "claimed")
 
 
 def _check_host(

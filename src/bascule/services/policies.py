@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from bascule.domain.access import Subject
 from bascule.domain.actions import POLICY_DELETE, POLICY_WRITE
 from bascule.domain.bounds import GUARD_FILE
-from bascule.domain.events import Fact, PolicyChanged, PolicyCreated, PolicyDeleted
+from bascule.domain.events import Fact, PolicyChanged, PolicyCreated, PolicyDeleted, PortClosed
 from bascule.domain.grant import Grant, StatusReason
 from bascule.domain.ids import ResourceId, policy_id
 from bascule.domain.machine import Machine
@@ -33,7 +33,8 @@ from bascule.interfaces import Reader, StoredPolicy, Transaction
 from bascule.services import closed, own_ports
 from bascule.services.act import Act
 from bascule.services.assignments import forget_scope
-from bascule.services.grants import change, end_grants, shorten
+from bascule.services.claims import claimed_ports
+from bascule.services.grants import change, end_grants, shorten, touch
 from bascule.services.writing import check_may_set_rules, check_may_write
 
 # Rules by machine, port number and protocol that keep what Azure's shape lacks.
@@ -254,7 +255,7 @@ def release_ports(
     machine_id: ResourceId,
     ports: Collection[PortKey] | None,
 ) -> tuple[PortKey, ...]:
-    """Release ports by name, or all that are shut and in no policy when None.
+    """Release ports by name, or when None all that are shut, or claimed to be, and in no policy.
 
     Raises Conflict for a port that a policy names: it would be shut again at once.
     """
@@ -262,7 +263,8 @@ def release_ports(
     machine = known_machine(tx, machine_id)
     named = closed.named_ports(tx, machine)
     if ports is None:
-        ports = {each.port for each in tx.closed_ports(machine.uid)} - named
+        known = tx.closed_ports(machine.uid) | claimed_ports(tx, machine.uid)
+        ports = {each.port for each in known} - named
     still_named = sorted(set(ports) & named)
     if still_named:
         raise Conflict(
@@ -278,6 +280,43 @@ def release_ports(
             advice=f"Its root admits them: release = true in {GUARD_FILE}, then restart the agent.",
         )
     return closed.release(tx, act, machine, ports, "release by name")
+
+
+def take_ports(
+    tx: Transaction,
+    act: Act,
+    subject: Subject,
+    machine_id: ResourceId,
+    ports: Collection[PortKey] | None,
+) -> tuple[PortKey, ...]:
+    """Close here too what the machine's agent alone says it keeps shut; all of it when None.
+
+    Raises Conflict for a port that is not claimed, InvalidInput for one that this host needs
+    for itself or for the server (EDGES A4, E7).
+    """
+    check_may_set_rules(tx, act, subject, machine_id)
+    machine = known_machine(tx, machine_id)
+    claims = {each.port: each for each in claimed_ports(tx, machine.uid)}
+    wanted = sorted(set(claims) if ports is None else set(ports))
+    missing = [port for port in wanted if port not in claims]
+    if missing:
+        raise Conflict(
+            f"Port {', '.join(map(str, missing))} of {machine.id.name} is not claimed closed.",
+            code="PortNotClaimed",
+            advice=f"See what is: bascule machine show {machine.id.name}.",
+        )
+    problems = list(
+        own_ports.check_claims(tx, act.place, machine, [claims[port] for port in wanted])
+    )
+    if problems:
+        raise InvalidInput.of(problems)
+    closed.check_room(tx, machine, wanted)
+    for port in wanted:
+        tx.put_closed_port(machine.uid, claims[port])
+        act.record(tx, PortClosed(str(machine.id), str(port), claims[port].on_expiry), machine.id)
+    if wanted:
+        touch(tx, act, machine.uid)
+    return tuple(wanted)
 
 
 def known_machine(tx: Reader, machine_id: ResourceId) -> Machine:

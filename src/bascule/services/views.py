@@ -19,6 +19,7 @@ from bascule.domain.net import PortKey
 from bascule.domain.request import AccessRequest
 from bascule.interfaces import EventFilter, Reader, StoredPolicy
 from bascule.services.asking import Sight
+from bascule.services.claims import claimed_ports
 from bascule.services.closed import named_ports
 from bascule.services.fleet import is_enforced
 from bascule.services.neighbours import classification_of
@@ -87,6 +88,7 @@ class PolicyView:
 class MachineView:
     machine: Machine
     closed: frozenset[ClosedPort]
+    claimed: frozenset[ClosedPort]  # by its agent alone (EDGES E7)
     named: frozenset[PortKey]  # by some policy
     read_back: frozenset[PortKey]  # shut, when its point last reported
     policies: tuple[StoredPolicy, ...]  # that name it
@@ -188,6 +190,7 @@ def view_machine(reader: Reader, machine: Machine, now: datetime) -> MachineView
     return MachineView(
         machine=machine,
         closed=reader.closed_ports(machine.uid),
+        claimed=claimed_ports(reader, machine.uid) if held else frozenset(),
         named=named_ports(reader, machine),
         read_back=frozenset(each.port for each in held.closed) if held else frozenset(),
         policies=tuple(naming),

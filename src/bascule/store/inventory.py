@@ -205,9 +205,14 @@ class InventoryWrites(InventoryReads, Listed):
         on_expiry = effective_on_expiry(port, OnExpiry.KEEP)
         self._put_port(machine_uid, port, on_expiry, released_in=generation)
 
-    def forget_releases(self, machine_uid: str) -> None:
-        ports = t.closed_ports
-        self._run(delete(ports).where(ports.c.machine_uid == machine_uid, ports.c.is_released))
+    def forget_releases(self, machine_uid: str, ports: Collection[PortKey] | None = None) -> None:
+        known = t.closed_ports
+        those = delete(known).where(known.c.machine_uid == machine_uid, known.c.is_released)
+        if ports is None:
+            self._run(those)
+        for port in ports or ():
+            one = (known.c.protocol == port.protocol, known.c.number == port.number)
+            self._run(those.where(*one))
 
     def _put_port(
         self,

@@ -172,6 +172,7 @@ class FakeServer:
                     "state": "notConfigured" if point else "unsupported",
                     "reasons": [] if point else [reason],
                     "closedPorts": closed or [],
+                    "claimedPorts": [],
                     "enforcementPoint": point,
                 },
             },
@@ -414,12 +415,28 @@ class FakeServer:
             "released": [{"number": p["number"], "protocol": p["protocol"]} for p in released]
         }
 
+    def _take(self, match: re.Match[str], _: Json, body: Json) -> tuple[int, Json]:
+        ours = self._machine(match[1])["properties"]["bascule"]
+        wanted = {(p["number"], p["protocol"]) for p in body.get("ports", [])}
+        taken = [
+            p for p in ours["claimedPorts"] if not wanted or (p["number"], p["protocol"]) in wanted
+        ]
+        ours["claimedPorts"] = [p for p in ours["claimedPorts"] if p not in taken]
+        ours["closedPorts"] += [{**p, "inPolicy": False, "readBack": True} for p in taken]
+        return 200, {"taken": [{"number": p["number"], "protocol": p["protocol"]} for p in taken]}
+
+    def _believe(self, match: re.Match[str], _: Json, body: Json) -> tuple[int, Json]:
+        point = self._machine(match[1])["properties"]["bascule"]["enforcementPoint"]
+        return 200, {"isChanged": point["facts"].pop("not believed since", "") != ""}
+
     def _let_go(self, machine: str, ports: list[Json]) -> None:
         """Its agent hears of it and opens them, or its host refuses, or it does not answer."""
         ours = self._machine(machine)["properties"]["bascule"]
         does = self.agents.get(machine.rpartition("/")[2], "opens")
-        if does != "refuses":
-            ours["closedPorts"] = [p for p in ours["closedPorts"] if p not in ports]
+        kept = ("number", "protocol", "onExpiry")
+        ours["closedPorts"] = [p for p in ours["closedPorts"] if p not in ports]
+        if does == "refuses":
+            ours["claimedPorts"] = [{key: p[key] for key in kept} for p in ports]
         if ours["enforcementPoint"] is not None:
             ours["enforcementPoint"]["generation"] += 1
             ours["enforcementPoint"]["observedGeneration"] += does != "silent"
@@ -639,6 +656,12 @@ ROUTES: list[tuple[str, str, Route]] = [
     (RULES, "PUT", FakeServer._put_rules),
     (RULES, "DELETE", FakeServer._delete_rules),
     (f"{RULES}/release", "POST", FakeServer._release),
+    (f"{RULES}/take", "POST", FakeServer._take),
+    (
+        f"{M}/providers/Bascule.Fleet/enforcementPoints/default/believe",
+        "POST",
+        FakeServer._believe,
+    ),
     (f"{M}/providers/Bascule.Fleet/enrolments", "POST", FakeServer._enrol),
     (f"{M}/providers/Bascule.Access/blockedAttempts/default", "GET", FakeServer._knocks),
     (f"{S}/providers/Bascule.Access/blockedAttempts/default", "GET", FakeServer._knocks),

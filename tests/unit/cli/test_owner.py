@@ -104,6 +104,7 @@ class TestMachine:
         assert sorted(machine) == [
             "addresses",
             "agent",
+            "claimedPorts",
             "closedPorts",
             "id",
             "location",
@@ -171,6 +172,36 @@ class TestMachine:
             "released": [{"number": 80, "protocol": "TCP"}]
         }
         assert "no port that is shut without a policy" in cli("machine", "release", "web-1").err
+
+    def test_what_an_agent_alone_closes_is_said_and_taken(
+        self, cli: Cli, server: FakeServer
+    ) -> None:
+        path = server.add_machine("web-1", closed=[closed(22)])
+        claims = [{"number": n, "protocol": "TCP", "onExpiry": "keep"} for n in (80, 443)]
+        server.machines[path]["properties"]["bascule"]["claimedPorts"] = claims
+        shown = cli("machine", "show", "web-1").out.splitlines()
+        at = shown.index("claimed    80/tcp, 443/tcp, closed by its agent's word alone")
+        assert "bascule machine release web-1" in shown[at + 1]
+        assert "bascule machine take web-1" in shown[at + 2]
+        assert "CLOSED BY ITS AGENT'S WORD ALONE" in cli("status").out
+        assert cli("machine", "take", "web-1", "-p", "80").out == (
+            "Closed on web-1 from now on, in no policy: 80/tcp.\n"
+        )
+        assert cli("machine", "take", "web-1", "-o", "json").json == {
+            "taken": [{"number": 443, "protocol": "TCP"}]
+        }
+        assert cli("machine", "take", "web-1").out == "Nothing to take.\n"
+        assert "claimed" not in cli("machine", "show", "web-1").out
+
+    def test_an_agent_that_is_not_believed_is_said_and_believed_again(
+        self, cli: Cli, server: FakeServer
+    ) -> None:
+        path = server.add_machine("web-1")
+        since = {"facts": {"not believed since": "2030-01-01T00:00:00.0000000Z"}}
+        server.machines[path]["properties"]["bascule"]["enforcementPoint"] |= since
+        assert "not believed since" in cli("machine", "show", "web-1").out
+        assert "is believed again" in cli("machine", "believe", "web-1").out
+        assert "was believed already" in cli("machine", "believe", "web-1").out
 
     def test_a_host_that_refuses_releases_is_said(self, cli: Cli, server: FakeServer) -> None:
         """Its guard file has the last word; the same advice again would be given for ever."""

@@ -39,6 +39,7 @@ from bascule.interfaces import Reader, Transaction
 from bascule.services import policies, requests
 from bascule.services.act import Act
 from bascule.services.asking import Sight, sight_of
+from bascule.services.claims import claimed_ports
 from bascule.services.closed import named_ports
 from bascule.services.views import (
     MachineView,
@@ -271,6 +272,7 @@ async def release(
         ports = None
         if given is not None:
             held = {each.port for each in tx.closed_ports(known.uid)} | named_ports(tx, known)
+            held |= {each.port for each in claimed_ports(tx, known.uid)}
             ports = [key for port in given for key in port.keys(held)]
         return policies.release_ports(tx, act, call.subject, machine, ports)
 
@@ -279,6 +281,31 @@ async def release(
     released = await call.perform(work)
     return CompactJson(
         {"released": [{"number": each.number, "protocol": each.protocol} for each in released]}
+    )
+
+
+@router.post(f"{RULES}/take")
+@decides(POLICY_WRITE, MACHINE_WRITE)
+async def take(
+    call: CurrentCall,
+    machine: MachinePath,
+    body: ReleaseBody | None = None,
+) -> Response:
+    """Close here too what its agent alone keeps shut: those ports given, or all (EDGES E7)."""
+    given = body.ports if body else None
+
+    def work(tx: Transaction, act: Act) -> tuple[PortKey, ...]:
+        check_may_set_rules(tx, act, call.subject, machine)
+        ports = None
+        if given is not None:
+            known = policies.known_machine(tx, machine)
+            claims = {each.port for each in claimed_ports(tx, known.uid)}
+            ports = [key for port in given for key in port.keys(claims)]
+        return policies.take_ports(tx, act, call.subject, machine, ports)
+
+    taken = await call.perform(work)
+    return CompactJson(
+        {"taken": [{"number": each.number, "protocol": each.protocol} for each in taken]}
     )
 
 

@@ -90,6 +90,16 @@ async def delete_point(call: CurrentCall, uid: str) -> Response:
     return Response(status_code=200 if is_gone else 204)
 
 
+@router.post(f"{MACHINE}/providers/Bascule.Fleet/enforcementPoints/default/believe")
+@requires(ENROLMENT_WRITE)
+async def believe_point(call: CurrentCall, machine: MachinePath) -> Response:
+    """Take the reports of a machine's agent again that were not believed (EDGES E7)."""
+    is_changed = await call.perform(
+        lambda tx, act: fleet.believe_point(tx, act, call.subject, machine)
+    )
+    return CompactJson({"isChanged": is_changed})
+
+
 @router.post(f"{MACHINE}/providers/Bascule.Fleet/enrolments")
 @requires(ENROLMENT_WRITE)
 async def create_enrolment(

@@ -14,7 +14,7 @@ from pydantic import Field
 from bascule.api.wire.fields import Body, HostAddress, OsKind, Text
 from bascule.api.wire.fleet import point_properties_json
 from bascule.api.wire.network import nic_id
-from bascule.api.wire.policies import closed_ports_json
+from bascule.api.wire.policies import claimed_ports_json, closed_ports_json
 from bascule.api.wire.problems import reject
 from bascule.domain.classify import MachineState, traits_in
 from bascule.domain.ids import parse_name
@@ -122,6 +122,8 @@ def instance_view_json(view: MachineView) -> dict[str, Any]:
 def _agent_words(point: EnforcementPoint | None, *, is_heard: bool) -> str:
     if point is None:
         return "No agent is enrolled."
+    if is_heard and point.doubted_since is not None:
+        return "The agent is there, and nothing that it says is believed until an owner has looked."
     if is_heard and not point.is_enforcing:
         return "The agent is there and can enforce nothing."
     if is_heard:
@@ -168,6 +170,7 @@ def machine_json(view: MachineView, *, with_instance: bool = False) -> dict[str,
                     for each in view.classification.reasons
                 ],
                 "closedPorts": closed_ports_json(view),
+                "claimedPorts": claimed_ports_json(view),
                 "enforcementPoint": None
                 if view.point is None
                 else point_properties_json(view.point, machine.id, view.generation, view.now),

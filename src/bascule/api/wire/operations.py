@@ -184,6 +184,17 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
         "Find the server older than its agent",
         level="Critical",
     ),
+    facts.AgentDoubted: Operation(
+        "Bascule.Fleet/enforcementPoints/doubt/action",
+        "Stop believing an agent",
+        level="Critical",
+    ),
+    facts.AgentBelieved: Operation(
+        "Bascule.Fleet/enforcementPoints/believe/action",
+        "Believe an agent again",
+        level="Warning",
+        is_call=True,
+    ),
     facts.DriftHealed: Operation(
         "Bascule.Fleet/enforcementPoints/heal/action", "Put changed rules back", level="Warning"
     ),

@@ -225,11 +225,24 @@ def machine_rules_json(view: MachineView) -> dict[str, Any]:
             ],
             "closedPorts": closed_ports_json(view),
             "hostGuard": guard_json(view.point.guard) if view.point and view.point.guard else None,
+            "claimedPorts": claimed_ports_json(view),
         },
     }
     if view.default_etag:
         body["etag"] = view.default_etag
     return body
+
+
+def claimed_ports_json(view: MachineView) -> list[dict[str, Any]]:
+    """What its agent alone says it keeps shut (EDGES E7)."""
+    return [
+        {
+            "number": each.port.number,
+            "protocol": str(each.port.protocol),
+            "onExpiry": str(each.on_expiry),
+        }
+        for each in sorted(view.claimed, key=lambda each: (each.port.number, each.port.protocol))
+    ]
 
 
 def closed_ports_json(view: MachineView) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from bascule.api.auth import decides
-from bascule.domain.actions import MACHINE_READ, MACHINE_WRITE, POLICY_WRITE
+from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_READ, MACHINE_WRITE, POLICY_WRITE
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import PortKey, TransportProtocol, parse_port_number
 from bascule.errors import Conflict, InvalidInput
@@ -22,6 +22,7 @@ from bascule.portal.machine import default_rule, frame, look_at, path_of, wanted
 from bascule.portal.spans import words_of
 from bascule.services import policies
 from bascule.services.act import Act
+from bascule.services.fleet import believe_point
 from bascule.services.writing import check_may_set_rules
 
 router = APIRouter(route_class=PortalRoute)
@@ -78,6 +79,27 @@ async def release(visit: CurrentVisit, group: str, name: str) -> Response:
         lambda tx, act: policies.release_ports(tx, act, visit.subject, wanted, ports)
     )
     return visit.go(f"{path_of(wanted)}/configuration", "port_released")
+
+
+@router.post(f"{_MACHINE}/configuration/take")
+@decides(POLICY_WRITE, MACHINE_WRITE)
+async def take(visit: CurrentVisit, group: str, name: str) -> Response:
+    """Close here too the ports that the form names, which the agent alone keeps closed."""
+    wanted = wanted_id(visit, group, name)
+    ports = [_port(text) for text in visit.form.texts("port")]
+    if not ports:
+        raise InvalidInput("No port is named to be kept closed; nothing was changed.")
+    await visit.perform(lambda tx, act: policies.take_ports(tx, act, visit.subject, wanted, ports))
+    return visit.go(f"{path_of(wanted)}/configuration", "port_taken")
+
+
+@router.post(f"{_MACHINE}/configuration/believe")
+@decides(ENROLMENT_WRITE)
+async def believe(visit: CurrentVisit, group: str, name: str) -> Response:
+    """Take the agent's reports again that were not believed."""
+    wanted = wanted_id(visit, group, name)
+    await visit.perform(lambda tx, act: believe_point(tx, act, visit.subject, wanted))
+    return visit.go(path_of(wanted), "point_believed")
 
 
 def _port(text: str) -> PortKey:

@@ -247,6 +247,29 @@ WORDS: Mapping[str, Pair] = {
             "alors passer tout le monde."
         ),
     ),
+    "machine.claimed": ("Closed by the agent’s word alone", "Fermés au seul dire de l’agent"),
+    "machine.claimed_lead": (
+        (
+            "The agent says that it keeps these ports closed, and nobody closed them here: they may be "
+            "of an earlier time, or whoever has stolen its key says so. The host keeps them as they "
+            "are. Keep one closed here too, or release it, which opens it."
+        ),
+        (
+            "L’agent dit garder ces ports fermés, et personne ne les a fermés ici : ils peuvent dater "
+            "d’avant, ou venir d’un voleur de sa clé. L’hôte les laisse tels quels. Gardez-en un fermé "
+            "ici aussi, ou libérez-le, ce qui l’ouvre."
+        ),
+    ),
+    "machine.claimed_chip": ("by its agent’s word", "au dire de son agent"),
+    "machine.take": ("Keep closed", "Garder fermé"),
+    "machine.take_port": ("Keep {port} closed", "Garder {port} fermé"),
+    "notice.port_taken": ("Kept closed from now on.", "Gardé fermé désormais."),
+    "machine.not_believed": ("not believed since", "pas cru depuis"),
+    "machine.believe": ("Believe it again", "Le croire de nouveau"),
+    "notice.point_believed": (
+        "What the agent reports is believed again.",
+        "Ce que l’agent annonce est de nouveau cru.",
+    ),
     "machine.release": ("Release", "Libérer"),
     "machine.release_port": ("Release {port}", "Libérer {port}"),
     "machine.release_all": ("Release all of them", "Tous les libérer"),

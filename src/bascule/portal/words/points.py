@@ -32,6 +32,7 @@ WORDS: Mapping[str, Pair] = {
     "points.only.well": ("Connected and up to date", "Connectés et à jour"),
     "points.state.online": ("Connected", "Connecté"),
     "points.state.notEnforced": ("Enforces nothing", "N’applique rien"),
+    "points.state.doubted": ("Not believed", "Pas cru"),
     "points.state.offline": ("Silent", "Silencieux"),
     "points.state.neverSeen": ("Not heard of yet", "Pas encore de nouvelles"),
     "points.behind": ("Not up to date", "Pas à jour"),
