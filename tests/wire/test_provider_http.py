@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,70 @@ def test_another_ca_is_not_trusted(keeper: CertificateKeeper, tmp_path: Path) ->
     for ca in (other.ca_file.read_text(), ""):
         with pytest.raises(Unavailable, match="not trusted"):
             ask(keeper, saying("200 OK"), ca)
+
+
+async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+def test_what_cannot_be_reached_is_said_in_plain_words(keeper: CertificateKeeper) -> None:
+    """Not in those of the library, nor with an error's number."""
+    with pytest.raises(Unavailable, match=r"cannot be reached: Connection refused \(https"):
+        asyncio.run(HttpsProvider().get("https://127.0.0.1:1/x", ""))
+    with pytest.raises(Unavailable, match=r"cannot be reached: \S") as cut:
+        ask(keeper, hang_up)
+    assert "Errno" not in cut.value.message
+
+
+def silent() -> Iterator[socket.socket]:
+    """A port that takes connections and never answers."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(8)
+        yield taken
+
+
+def full() -> Iterator[socket.socket]:
+    """A port that does not even take any more connections."""
+    with socket.socket() as taken, ExitStack() as stack:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            with suppress(BlockingIOError):
+                waiting.connect(taken.getsockname())
+        yield taken
+
+
+@pytest.mark.parametrize("where", [contextmanager(silent), contextmanager(full)])
+def test_what_does_not_answer_is_said_so(
+    where: Callable[[], AbstractContextManager[socket.socket]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider_http, "CONNECT_SECONDS", 0.5)
+    with (
+        where() as taken,
+        pytest.raises(Unavailable, match=r"nothing answered there within 0\.5 s"),
+    ):
+        asyncio.run(HttpsProvider().get(f"https://127.0.0.1:{taken.getsockname()[1]}/x", ""))
+
+
+def test_what_speaks_no_tls_is_said_so() -> None:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def run() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        try:
+            await HttpsProvider().get(f"https://127.0.0.1:{port}/x", "")
+        finally:
+            server.close()
+
+    with pytest.raises(Unavailable, match="does not speak TLS"):
+        asyncio.run(run())
 
 
 def test_http_is_not_spoken() -> None:

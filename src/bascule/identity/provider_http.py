@@ -10,6 +10,7 @@ answered.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Mapping
 from functools import lru_cache
@@ -185,9 +186,23 @@ def _unusable(url: str, why: str) -> Unavailable:
 
 
 def _words(error: BaseException) -> str:
-    """The innermost reason: TLS's and the system's own words stand there."""
-    while error.__cause__ is not None or error.__context__ is not None:
-        error = error.__cause__ or error.__context__ or error
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message})"
-    return (str(error) or type(error).__name__)[:200]
+    """What went wrong, in the words of TLS or of the system where there are any.
+
+    They stand at the end of the chain of causes, and so do the inner workings of whatever gave
+    up waiting: those say nothing to anybody, and are passed over.
+    """
+    if isinstance(error, httpx2.ConnectTimeout):
+        return f"nothing answered there within {CONNECT_SECONDS:g} s"
+    reason = error
+    while (under := reason.__cause__ or reason.__context__) is not None:
+        if not isinstance(under, Exception):  # asyncio.CancelledError is none
+            break
+        reason = under
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({reason.verify_message})"
+    if isinstance(reason, ssl.SSLError) and reason.reason == "WRONG_VERSION_NUMBER":
+        return "what answers there does not speak TLS"
+    if isinstance(reason, OSError) and not isinstance(reason, ssl.SSLError) and reason.errno:
+        # asyncio writes the address where the system's words belong; a name's look-up does not.
+        return os.strerror(reason.errno) if reason.errno > 0 else str(reason.strerror)
+    return (str(reason) or str(error) or type(error).__name__)[:200]
