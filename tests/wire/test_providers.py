@@ -169,6 +169,12 @@ def test_a_secret_that_was_moved_to_another_provider_does_not_open(house: House)
         ({"issuer": "https://:1"}, "properties.issuer"),
         ({"issuer": "https://login.corp.example:99999"}, "properties.issuer"),
         ({"issuer": "login.corp.example"}, "properties.issuer"),
+        ({"issuer": "https://login.microsoftonline.com/common/v2.0"}, "properties.issuer"),
+        ({"issuer": "https://Login.MicrosoftOnline.com/Organizations/v2.0"}, "properties.issuer"),
+        ({"issuer": "https://login.microsoftonline.us/consumers/v2.0"}, "properties.issuer"),
+        ({"issuer": "https://login.microsoftonline.com/{tenantid}/v2.0"}, "properties.issuer"),
+        ({"issuer": "https://login.microsoftonline.com/%7Btenantid%7D/v2.0"}, "properties.issuer"),
+        ({"issuer": "https://sts.windows.net/"}, "properties.issuer"),
         ({"clientId": ""}, "properties.clientId"),
         ({"displayName": "a\u202eb"}, "properties.displayName"),
         ({"scopes": ["email"]}, "properties.scopes"),
@@ -185,6 +191,30 @@ def test_settings_that_are_refused(house: House, change: dict[str, Any], target:
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["target"] == target
     assert house.see(lambda reader: reader.identity_providers()) == []
+
+
+@pytest.mark.parametrize(
+    ("issuer", "is_refused"),
+    [
+        ("https://login.microsoftonline.com/common/v2.0", True),
+        ("https://login.microsoftonline.com/COMMON", True),
+        ("https://login.microsoftonline.com./organizations/v2.0", True),
+        ("https://login.microsoftonline.com:443//consumers/v2.0", True),
+        ("https://login.microsoftonline.com/{tenantid}/v2.0", True),
+        ("https://login.microsoftonline.com", True),
+        ("https://login.microsoftonline.com/11111111-2222-4333-8444-555555555555/v2.0", False),
+        ("https://login.microsoftonline.com/contoso.onmicrosoft.com/v2.0", False),
+        ("https://sso.corp.example/common", False),  # a realm of somebody's own
+        ("https://login.microsoftonline.com.evil.example/common", False),
+    ],
+)
+def test_an_issuer_of_every_tenant_is_refused(house: House, issuer: str, is_refused: bool) -> None:
+    answer = put(house, **{**CORP, "issuer": issuer})
+    if is_refused:
+        assert answer.status_code == 400
+        assert answer.json()["error"]["code"] == "IssuerOfManyTenants"
+    else:
+        assert answer.status_code == 201, answer.text
 
 
 def test_an_issuer_is_fixed_and_of_one_provider(house: House) -> None:

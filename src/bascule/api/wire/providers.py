@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
 from bascule.api.wire.fields import Body, LongText, Text, Truth
-from bascule.domain.providers import MOST_DOMAINS, MOST_MAPPED, MOST_SCOPES, IdentityProvider
+from bascule.domain.providers import (
+    MOST_DOMAINS,
+    MOST_MAPPED,
+    MOST_SCOPES,
+    IdentityProvider,
+)
 from bascule.domain.times import format_utc
 from bascule.errors import InvalidInput
 from bascule.identity.provider_http import check_ca, check_url
@@ -19,6 +25,20 @@ from bascule.services.providers import ProviderDraft
 PROVIDER_TYPE = "Bascule.Identity/identityProviders"
 LONGEST_SECRET = 4096
 LONGEST_CA = 65_536
+# Entra ID's names for all tenants at once, at the hosts of its clouds. Their tokens are of each
+# tenant's own issuer, so that no sign-in could succeed; and whose tenants are meant, nobody says.
+_MANY_TENANTS = frozenset(("common", "organizations", "consumers"))
+_ENTRA_HOSTS = frozenset(
+    (
+        "login.microsoftonline.com",
+        "login.microsoftonline.us",
+        "login.partner.microsoftonline.cn",
+        "login.chinacloudapi.cn",
+        "login.windows.net",
+        "login.microsoft.com",
+        "sts.windows.net",
+    )
+)
 
 
 class GroupMappingBody(Body):
@@ -97,7 +117,23 @@ def check_issuer(issuer: str) -> str:
             code="InvalidUrl",
             target="properties.issuer",
         )
+    if _is_of_many_tenants(issuer):
+        raise InvalidInput(
+            f"{issuer[:200]} stands for every tenant of Entra ID, not for yours.",
+            code="IssuerOfManyTenants",
+            target="properties.issuer",
+            advice="Give your tenant's own: https://login.microsoftonline.com/TENANT-ID/v2.0, with "
+            "the directory (tenant) id of Entra's overview page.",
+        )
     return issuer
+
+
+def _is_of_many_tenants(issuer: str) -> bool:
+    """Is it an issuer of Entra ID's that stands for any tenant, or for a placeholder of one?"""
+    parts = urlsplit(issuer)
+    tenant = parts.path.strip("/").partition("/")[0]
+    is_entra = (parts.hostname or "").removesuffix(".") in _ENTRA_HOSTS
+    return is_entra and (tenant.casefold() in _MANY_TENANTS or not tenant or "{" in unquote(tenant))
 
 
 def provider_json(
