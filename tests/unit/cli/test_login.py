@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import stat
 from pathlib import Path
 
 import pytest
 
+from bascule.cli.login import login
 from tests.unit.cli.conftest import Cli, MemoryHttps
 from tests.unit.cli.fake_server import (
     CLIENT,
@@ -28,6 +30,16 @@ GIVEN = ["--endpoint", ENDPOINT, "--ca-file", "ca.pem", "--client-id", CLIENT]
 def signed_out(cli: Cli) -> None:
     cli.config.unlink()
     cli.config.parent.rmdir()
+
+
+def test_what_is_missing_is_asked_for_by_an_option_that_there_is(cli: Cli) -> None:
+    """Without a terminal: the message names how to give it."""
+    options = {name for each in login.params for name in each.opts}
+    for given in ([], [*GIVEN[:4], "--service-principal"], GIVEN):
+        result = cli("login", *given)
+        named = re.findall(r"Give it as (\S+);", result.err)
+        assert len(named) == 1, result.err
+        assert set(named) <= options
 
 
 def mode(path: Path) -> int:
