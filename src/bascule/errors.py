@@ -90,6 +90,7 @@ class Forbidden(BasculeError):
     code = "AuthorizationFailed"
     http_status = 403
     exit_code = 4
+    at: tuple[str, ...] = ()  # ids of the scopes at which a right is missing, for the record
 
 
 class NotFound(BasculeError):

@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 
 from bascule.domain.decide import Denied
-from bascule.domain.events import AccessDenied
+from bascule.domain.events import MOST_PLACES, AccessDenied, places_of
+from bascule.domain.ids import machine_id
 from bascule.domain.machine import Machine
 from bascule.domain.net import AddressPrefix
 from bascule.domain.request import RequestedMachine, RequestedPort
@@ -144,3 +145,34 @@ def test_the_same_opening_by_two_policies_is_the_newer_ones(world: World) -> Non
     initiate(world, asked(world, "a", world.web), asked(world, "b", world.web))
     (live,) = world.see(lambda r: r.live_grants())
     assert live.policy_id.name == "b"
+
+
+def test_a_denial_says_for_which_machines_and_what_was_asked(world: World) -> None:
+    """EDGES E10: the log of the machine had nothing, and the event did not say which it was."""
+    world.put(rules(world.web, 22))
+    assert isinstance(world.ask(world.web, 23, why="deploy"), Denied)
+    ((_, event),) = world.see(
+        lambda r: r.events(EventFilter(kinds=("AccessDenied",), resource_id=world.web.id.key))
+    )
+    assert isinstance(event.fact, AccessDenied)
+    assert event.resource_id == str(world.policy_id()), "one event, about the policy"
+    assert event.fact.machines == (str(world.web.id),)
+    assert (event.fact.ports, event.fact.justification) == (("23",), "deploy")
+    assert event.fact.sources
+
+
+def test_a_denial_names_the_first_machines_and_how_many_more(world: World) -> None:
+    world.put(rules(world.web, 22))
+    asked = [
+        machine_id(world.installation.subscription_id, "default", f"m-{n}")
+        for n in range(MOST_PLACES + 7)
+    ]
+    ends = world.clock.wall + timedelta(minutes=10)
+    port = RequestedPort(22, (AddressPrefix.parse("192.0.2.7"),), ends, "")
+    machines = tuple(RequestedMachine(each, (port,)) for each in asked)
+    world.do(lambda tx, act: requests.initiate(tx, act, world.policy_id(), machines, None, ANNA))
+    ((_, event),) = world.see(lambda r: r.events(EventFilter(kinds=("AccessDenied",))))
+    assert isinstance(event.fact, AccessDenied)
+    assert len(event.fact.machines) == MOST_PLACES
+    assert event.fact.more_machines == 7
+    assert places_of(event.fact) == (event.fact.machines, MOST_PLACES + 7)

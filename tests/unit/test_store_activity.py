@@ -25,6 +25,7 @@ GROUP = f"/subscriptions/{SUBSCRIPTION}/resourcegroups/default"
 AT, KIND = "ix_events_at_kind (at>?", "ix_events_kind_at (kind=? AND at>?"
 PERSON = "ix_events_principal_id_at_kind (principal_id=? AND at>?"
 PLACE = "ix_events_resource_key_at_kind (resource_key"
+ONE_ROW = "USING INTEGER PRIMARY KEY (rowid=?)"  # of a refusal whose number is known
 SEALED = "USING INTEGER PRIMARY KEY (rowid>?)"
 
 
@@ -105,7 +106,7 @@ def test_no_question_reads_the_whole_record(
     for ask, ways in asks:
         reader = Plans(connection)
         ask(reader)
-        searched = [each for each in reader.noted if "event_" not in each]
+        searched = [each for each in reader.noted if "event_" not in each and ONE_ROW not in each]
         assert searched
         for each in searched:
             assert any(way in each for way in ways), (each, ways)

@@ -31,8 +31,8 @@ from bascule.api.described import described
 from bascule.api.origin import base_url, caller_address
 from bascule.domain.access import CALLERS, PrincipalKind, Subject
 from bascule.domain.actions import DISPLAY, GROUP_READ
-from bascule.domain.events import Actor, CallerDenied
-from bascule.domain.ids import is_guid, is_resource_group_name
+from bascule.domain.events import MOST_PLACES, Actor, CallerDenied
+from bascule.domain.ids import COMPUTE, VIRTUAL_MACHINES, is_guid, is_resource_group_name
 from bascule.domain.roles import NO_RIGHTS, Reach, Rights
 from bascule.domain.scopes import Scope, group_scope, subscription_scope
 from bascule.errors import AuthenticationFailed, BasculeError, Forbidden, InvalidInput, NotFound
@@ -51,6 +51,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 AUTHORIZATION = "Microsoft.Authorization"
 LONGEST_CLIENT = 200  # characters of a User-Agent that go on record
+_MACHINE = f"/providers/{COMPUTE}/{VIRTUAL_MACHINES}/".casefold()
 _API_VERSION = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:-[A-Za-z0-9.-]{1,32})?")
 
 
@@ -388,12 +389,25 @@ async def record_denial(request: Request, subject: Subject, error: BasculeError)
     state = state_of(request)
     if not state.denials.is_recorded(subject.principal_id, state.services.clock.now()):
         return
-    fact = CallerDenied(request.method, request.url.path[:300], error.message)
+    machines = _machines_of(error)
+    fact = CallerDenied(
+        request.method,
+        request.url.path[:300],
+        error.message,
+        machines[:MOST_PLACES],
+        len(machines[MOST_PLACES:]),
+    )
     await state.services.perform(
         lambda tx, act: act.record_denied(tx, fact, state.denials),
         subject,
         str(request.state.correlation_id),
     )
+
+
+def _machines_of(error: BasculeError) -> tuple[str, ...]:
+    """At which a right is missing (EDGES E10)."""
+    at = error.at if isinstance(error, Forbidden) else ()
+    return tuple(each for each in at if _MACHINE in each.casefold())
 
 
 async def record_stranger(request: Request, error: BasculeError) -> None:

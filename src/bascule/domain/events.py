@@ -22,6 +22,9 @@ from bascule.domain.times import format_utc
 GENESIS = "0" * 64  # the hash before the first record
 
 
+MOST_PLACES = 20  # machines at which one event is found
+
+
 class Fact:
     """Marker of every audit fact; ``name`` is what the record calls it."""
 
@@ -37,6 +40,15 @@ def sort_of(fact: Fact) -> str:
     """Its name, an end's with the reason: what activity is told apart and counted by."""
     name = fact_name(fact)
     return f"{name}.{fact.reason}" if isinstance(fact, GrantEnded) else name
+
+
+def places_of(fact: Fact) -> tuple[tuple[str, ...], int]:
+    """The machines at which a refusal is found beside its own resource, and how many it
+    concerns in all: it is about a policy, or a call, and its machines are what is looked at.
+    """
+    if isinstance(fact, (AccessDenied, CallerDenied)):
+        return fact.machines, len(fact.machines) + fact.more_machines
+    return (), 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,8 @@ class CallerDenied(Fact):
     method: str
     path: str
     reason: str
+    machines: tuple[str, ...] = ()  # at which the right was missing, the first MOST_PLACES
+    more_machines: int = 0  # besides those
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +303,11 @@ class AccessRequested(Fact):
 class AccessDenied(Fact):
     policy: str
     reasons: tuple[str, ...]
+    machines: tuple[str, ...] = ()  # that were asked for, the first MOST_PLACES
+    more_machines: int = 0  # besides those
+    ports: tuple[str, ...] = ()  # numbers that were asked for, the first MOST_PLACES
+    sources: tuple[str, ...] = ()  # likewise
+    justification: str = ""
 
 
 @dataclass(frozen=True, slots=True)

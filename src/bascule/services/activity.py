@@ -17,6 +17,7 @@ from bascule.domain.events import (
     Event,
     ServicePrincipalDeleted,
     UserDeleted,
+    places_of,
 )
 from bascule.domain.ids import ResourceId, is_guid, is_name, machine_id, parse_name
 from bascule.domain.proof import Verdict
@@ -140,6 +141,16 @@ def _agents(reader: Reader, subscription_id: str, text: str) -> list[str]:
     ids = _machine_ids(reader, subscription_id, text) if is_name(text) else []
     machines = (reader.machine(each) for each in ids)
     return [machine.uid for machine in machines if machine is not None]
+
+
+def may_see(within: Reach | None, event: Event) -> bool:
+    """May who reads the log in that part read this event? A refusal, where they may read it at
+    each of its machines (EDGES E10).
+    """
+    if within is None or within.covers(event.resource_id.casefold()):
+        return True
+    machines, among = places_of(event.fact)
+    return 0 < among == len(machines) and all(within.covers(m.casefold()) for m in machines)
 
 
 def page_of(reader: Reader, wanted: ActivityFilter, after: Moment | None, limit: int) -> Page:

@@ -9,7 +9,13 @@ from datetime import datetime
 from bascule.domain.access import Subject
 from bascule.domain.bounds import Guard
 from bascule.domain.decide import Allowed, Denied, decide
-from bascule.domain.events import AccessDenied, AccessRequested, GrantCreated, GrantExtended
+from bascule.domain.events import (
+    MOST_PLACES,
+    AccessDenied,
+    AccessRequested,
+    GrantCreated,
+    GrantExtended,
+)
 from bascule.domain.grant import Grant, StatusReason, extend_to
 from bascule.domain.ids import ResourceId
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
@@ -79,7 +85,7 @@ def _initiate(
 ) -> Initiated | Denied:
     request, decision = _judge(tx, act, asked, justification, subject)
     if isinstance(decision, Denied):
-        return _deny(tx, act, request.policy_id, decision)
+        return _deny(tx, act, request, decision)
     return _write(tx, act, request, decision)
 
 
@@ -95,12 +101,12 @@ def initiate_all(
     Raises as ``initiate`` does, and RequestDenied when they are allowed one by one and not
     together.
     """
-    judged = [(each.policy_id, _judge(tx, act, each, justification, subject)[1]) for each in asked]
+    judged = [_judge(tx, act, each, justification, subject) for each in asked]
     denials = tuple(
-        Denial(policy, decision) for policy, decision in judged if isinstance(decision, Denied)
+        Denial(each.policy_id, _deny(tx, act, request, decision))
+        for each, (request, decision) in zip(asked, judged, strict=True)
+        if isinstance(decision, Denied)
     )
-    for denied in denials:
-        _deny(tx, act, denied.policy_id, denied.denied)
     if denials:
         return denials
     made: list[Initiated] = []
@@ -154,13 +160,31 @@ def guards_of(tx: Reader, uids: Sequence[str]) -> dict[str, Guard]:
     return {uid: point.guard for uid, point in points.items() if point.guard is not None}
 
 
-def _deny(tx: Transaction, act: Act, policy: ResourceId, denied: Denied) -> Denied:
-    """Put the denial on record, unless the subject has had its share of this minute (B8)."""
+def _deny(tx: Transaction, act: Act, request: AccessRequest, denied: Denied) -> Denied:
+    """Put the denial on record, unless the subject has had its share of this minute (B8).
+
+    One event, found at each of the first machines that were asked for (EDGES E10).
+    """
     if act.denials.is_recorded(act.actor.principal_id, act.now):
-        reasons = _recorded(denied.reasons)
-        act.record(tx, AccessDenied(str(policy), reasons), policy)
+        act.record(tx, _denied(request, denied), request.policy_id)
     act.record_counts(tx, act.denials)
     return denied
+
+
+def _denied(request: AccessRequest, denied: Denied) -> AccessDenied:
+    machines = tuple(dict.fromkeys(str(each.machine_id) for each in request.machines))
+    ports = [port for machine in request.machines for port in machine.ports]
+    numbers = dict.fromkeys(str(port.number) for port in ports)
+    sources = dict.fromkeys(str(source) for port in ports for source in port.sources)
+    return AccessDenied(
+        str(request.policy_id),
+        _recorded(denied.reasons),
+        machines[:MOST_PLACES],
+        len(machines[MOST_PLACES:]),
+        tuple(numbers)[:MOST_PLACES],
+        tuple(sources)[:MOST_PLACES],
+        request.justification or "",
+    )
 
 
 def _recorded(reasons: Sequence[Problem]) -> tuple[str, ...]:
@@ -310,7 +334,15 @@ def extend(
         else:
             agreed.append((grant, min(decision.grants, key=lambda each: each.max_duration)))
     if reasons:
-        return _deny(tx, act, request.policy_id, Denied(tuple(dict.fromkeys(reasons))))
+        asked_again = tuple(
+            RequestedMachine(
+                grant.machine_id,
+                (RequestedPort(grant.number, grant.sources, ends_at, ends_at_text),),
+            )
+            for grant in live
+        )
+        again = replace(request, machines=asked_again)
+        return _deny(tx, act, again, Denied(tuple(dict.fromkeys(reasons))))
     _check_later(agreed)
     for grant, granted in agreed:
         _extend_one(tx, act, grant, granted)

@@ -132,13 +132,15 @@ def denial(reader: Reader, subject: Subject, missing: Sequence[Needed]) -> Forbi
         else "No single role that is defined here gives all of it; an owner can make one."
     )
     more = f" (and {len(problems) - 1} more, see details)" if len(problems) > 1 else ""
-    return Forbidden(
+    refused = Forbidden(
         problems[0].message + more,
         code=problems[0].code,
         target=problems[0].target,
         advice=advice,
         problems=problems,
     )
+    refused.at = tuple(dict.fromkeys(str(each.scope) for each in missing))
+    return refused
 
 
 def roles_giving_all(reader: Reader, actions: Iterable[str]) -> Sequence[RoleDefinition]:

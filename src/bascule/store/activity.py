@@ -23,12 +23,15 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Select,
+    Subquery,
     and_,
     func,
+    not_,
     or_,
     select,
     text,
     type_coerce,
+    union_all,
 )
 
 from bascule.domain.events import Event
@@ -278,7 +281,10 @@ def _by_number(wanted: ActivityFilter, sequence: int) -> Select[Any]:
     conditions = [_EVENTS.sequence > sequence, *_span(wanted, _off(_EVENTS.at))]
     places = _places(wanted)
     if places is not None:
-        conditions.append(_below_any(places, _off(_EVENTS.resource_key)))
+        here = _below_any(places, _off(_EVENTS.resource_key))
+        if not all(map(_is_wide, places)):  # as in _branches
+            here = or_(here, _EVENTS.sequence.in_(_refused_at(wanted, places)))
+        conditions.append(here)
     return select(_EVENTS.sequence).where(*conditions, *_rest(wanted, _EVENTS))
 
 
@@ -298,6 +304,10 @@ def _branches(
         span = _span(wanted, _off(_EVENTS.at))
         for condition in _at_or_below(places):
             yield _Branch((condition, *span, *rest), is_ordered=False)
+        if not are_wide:
+            elsewhere = not_(_lies_in(places, _off(_EVENTS.resource_key)))
+            refused = _EVENTS.sequence.in_(_refused_at(wanted, places))
+            yield _Branch((refused, elsewhere, *span, *rest), is_ordered=False)
     elif wanted.sorts and is_by_kind:
         for sort in dict.fromkeys(wanted.sorts):
             yield _Branch((_EVENTS.kind == sort, *span))
@@ -377,6 +387,40 @@ def _at_or_below(places: Sequence[str]) -> Iterator[ColumnElement[bool]]:
     place = func.json_each(json.dumps(places)).table_valued("value", name="places").c.value
     yield _EVENTS.resource_key == place
     yield and_(_EVENTS.resource_key > place.concat("/"), _EVENTS.resource_key < place.concat("0"))
+
+
+def _refused_at(wanted: ActivityFilter, places: Sequence[str]) -> Select[Any]:
+    """Numbers of the refusals at these places; for who may read a part alone, of those of which
+    every machine lies in that part: the event names them all.
+    """
+    here = _refusals(places)
+    numbers = select(here.c.sequence)
+    if wanted.within is None:
+        return numbers
+    seen = _refusals(sorted(wanted.within.keys))
+    whole = (
+        select(seen.c.sequence)
+        .group_by(seen.c.sequence)
+        .having(func.count(seen.c.resource_key.distinct()) == func.max(seen.c.among))
+    )
+    return numbers.where(here.c.sequence.in_(whole))
+
+
+def _refusals(places: Sequence[str]) -> Subquery:
+    """At one of them, and below one: the index is entered once for each, as in _at_or_below."""
+    place = func.json_each(json.dumps(list(places))).table_valued("value").c.value
+    key = t.event_places.c.resource_key
+    return union_all(
+        select(t.event_places).where(key == place),
+        select(t.event_places).where(key > place.concat("/"), key < place.concat("0")),
+    ).subquery()
+
+
+def _lies_in(places: Sequence[str], column: ColumnElement[str]) -> ColumnElement[bool]:
+    """Judged row by row: for a few rows and however many places."""
+    place = func.json_each(json.dumps(list(places))).table_valued("value").c.value
+    below = and_(column > place.concat("/"), column < place.concat("0"))
+    return select(place).where(or_(column == place, below)).exists()
 
 
 def _kept_keys(wanted: ActivityFilter) -> list[tuple[str, str]] | None:

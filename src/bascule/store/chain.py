@@ -148,6 +148,7 @@ class ChainWrites(ChainReads, ActivityWrites):
             .join(t.event_seals, t.events.c.sequence == _SEALS.sequence)
             .where(_SEALS.position <= through)
         )
+        self._run(delete(t.event_places).where(t.event_places.c.sequence.in_(sealed)))
         deleted = self._run(delete(t.events).where(t.events.c.sequence.in_(sealed)))
         self._run(delete(t.event_seals).where(_SEALS.position <= through))
         self._run(delete(t.checkpoints).where(_CHECKPOINTS.position < through))

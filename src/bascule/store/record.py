@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from sqlalchemy import ColumnElement, LargeBinary, Row, Select, and_, case, cast, func, or_, select
 
 from bascule.domain import events as facts
-from bascule.domain.events import Actor, Event, Fact, GrantEnded, has_form, sort_of
+from bascule.domain.events import Actor, Event, Fact, GrantEnded, has_form, places_of, sort_of
 from bascule.domain.times import parse_instant
 from bascule.errors import InvalidInput
 from bascule.interfaces import EventFilter
@@ -106,6 +106,16 @@ class RecordWrites(RecordReads):
                 "record": event.record(),
             },
         )
+        places, among = places_of(event.fact)
+        if places:
+            last = self._all(select(func.max(t.events.c.sequence).label("sequence")))[0].sequence
+            self._run(
+                t.event_places.insert(),
+                [
+                    {"sequence": last, "resource_key": key, "among": among}
+                    for key in {each.casefold() for each in places}
+                ],
+            )
 
 
 def _newest(after: int) -> Select[Any]:
@@ -132,7 +142,7 @@ def _ways(wanted: EventFilter) -> Iterator[list[ColumnElement[bool]]]:
     span = _span(wanted, events.at)
     if wanted.resource_id:
         at, below = _at_and_below(_key(wanted), events.resource_key)
-        yield [or_(and_(at, *span), below)]
+        yield [or_(and_(at, *span), below, found_at(_key(wanted), events.sequence))]
     if wanted.principal_id:
         yield [events.principal_id == wanted.principal_id, *span]
     if wanted.kinds:
@@ -150,7 +160,8 @@ def events_in(rows: Sequence[Row[Any]]) -> list[tuple[int, Event]]:
 def _conditions(wanted: EventFilter, events: Any = t.events.c) -> list[ColumnElement[bool]]:  # noqa: ANN401  # reason: columns, of the table or of a subquery
     conditions: list[ColumnElement[bool]] = []
     if wanted.resource_id:
-        conditions.append(or_(*_at_and_below(_key(wanted), events.resource_key)))
+        near = _at_and_below(_key(wanted), events.resource_key)
+        conditions.append(or_(*near, found_at(_key(wanted), events.sequence)))
     if wanted.kinds:
         conditions.append(_of_kinds(wanted.kinds, events.kind))
     conditions += _span(wanted, events.at)
@@ -206,6 +217,14 @@ def _at_and_below(
 ) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """The resource itself, and those whose id goes on after a slash; never ``web-1`` for ``web``."""
     return column == key, and_(column > f"{key}/", column < f"{key}{_AFTER_SLASH}")
+
+
+def found_at(key: str, sequence: ColumnElement[int]) -> ColumnElement[bool]:
+    """Is it a refusal at that machine, or at one below that place?"""
+    places = t.event_places.c
+    return sequence.in_(
+        select(places.sequence).where(or_(*_at_and_below(key, places.resource_key)))
+    )
 
 
 def _no_json(text: str) -> NoReturn:

@@ -28,6 +28,7 @@ from bascule.domain.actions import ACTIVITY_READ
 from bascule.domain.times import parse_instant
 from bascule.errors import InvalidInput
 from bascule.interfaces import EventFilter, Reader
+from bascule.services.activity import may_see
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
@@ -92,7 +93,7 @@ async def list_activity(
         entries: list[dict[str, Any]] = []
         found, beyond = reader.events_page(asked.events, after, most + 1, MOST_SEARCHED)
         for sequence, event in found[:most]:
-            if within is not None and not within.covers(event.resource_id.casefold()):
+            if not may_see(within, event):
                 continue  # what is about no resource is for who may read all
             entries += [each for each in entries_of(event, log) if asked.keeps(each)]
             if len(entries) >= wanted.top:

@@ -36,6 +36,7 @@ from bascule.services.activity import (
     all_pages,
     chain_of,
     counts_of,
+    may_see,
     page_of,
     resolve,
 )
@@ -204,8 +205,7 @@ def _row(reader: Reader, visit: Visit, sequence: int) -> Row | None:
     """None when there is none of that number that this person may read."""
     within = visit.within(ACTIVITY_READ)
     for number, event in reader.events(EventFilter(), sequence + 1, 1):
-        is_seen = within is None or within.covers(event.resource_id.casefold())
-        if number == sequence and is_seen:
+        if number == sequence and may_see(within, event):
             return Row(number, event, reader.seals_of([number]).get(number))
     return None
 

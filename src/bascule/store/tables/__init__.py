@@ -302,6 +302,16 @@ events = Table(
     sqlite_autoincrement=True,  # a number is never used twice, even after a deletion
 )
 
+# At which machines a refusal is found beside its own resource (domain.events.places_of).
+event_places = Table(
+    "event_places",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),  # of the event
+    Column("resource_key", Key, primary_key=True),
+    Column("among", Integer, nullable=False),  # machines that the event concerns
+    Index(None, "resource_key", "sequence"),
+)
+
 # The chain over the events. A row beside each event, not columns of it: events are written
 # by every replica at once and in whatever order they commit, seals by one writer at a time,
 # who gives the next position to what is committed. Only retention deletes from either.

@@ -12,14 +12,23 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bascule.domain.chain import ChainHead, Checkpoint
-from bascule.domain.events import AccessDenied, Actor, Event, Fact, GrantEnded, sort_of
+from bascule.domain.events import (
+    AccessDenied,
+    Actor,
+    CallerDenied,
+    Event,
+    Fact,
+    GrantEnded,
+    sort_of,
+)
 from bascule.domain.roles import Reach
-from bascule.interfaces import Store, Transaction
+from bascule.interfaces import EventFilter, Store, Transaction
 from bascule.interfaces.activity import ActivityFilter, Moment
 from bascule.testing.store_contract.samples import (
     HOUR,
     NOW,
     SUBSCRIPTION,
+    a_policy_id,
     an_event,
     an_id,
     read,
@@ -197,6 +206,49 @@ class ActivityContract:
         assert _ids(store, ALL) == ["some", "none"]
         everything = Reach(frozenset({f"/subscriptions/{SUBSCRIPTION}"}))
         assert _ids(store, ActivityFilter(within=everything)) == ["some"]
+
+    def test_a_refusal_is_one_event_at_each_of_its_machines(self, store: Store) -> None:
+        """EDGES E10: it is about a policy, and each machine's log has it."""
+        web, db = an_id("web-1"), an_id("db-1", "other")
+        both = AccessDenied("p", ("no",), (str(web).upper(), str(db)))
+        policy = a_policy_id()
+        _record(store, an_event("asked", policy, fact=both), an_event("own", web))
+        for machine, found in ((web, ["own", "asked"]), (db, ["asked"]), (an_id("web"), [])):
+            wanted = ActivityFilter(resources=(machine.key,))
+            assert _ids(store, wanted) == found
+            assert read(store, lambda r: r.activity_since(wanted, 0, 100)) == len(found)
+            for count in ("activity_by_day", "activity_by_hour"):
+                assert sum(read(store, lambda r: getattr(r, count)(wanted)).values()) == len(found)
+            of_place = EventFilter(resource_id=machine.key)
+            assert [e.id for _, e in read(store, lambda r: r.events(of_place))] == found
+        two = ActivityFilter(resources=(web.key, db.key))
+        assert _ids(store, two) == ["own", "asked"], "once"
+        assert _ids(store, ActivityFilter(resources=(web.key, policy.key))) == ["own", "asked"]
+        assert _ids(store, ActivityFilter(resources=(db.key,), principal_ids=("eve",))) == []
+        _seal(store)
+        assert write(store, lambda tx: tx.prune_record(2)) == 2
+        assert _ids(store, two) == []
+
+    def test_a_refusal_is_seen_by_who_may_see_all_of_its_machines(self, store: Store) -> None:
+        """It names them all; what was left out of it, too, is more than one machine's."""
+        web, db = an_id("web-1"), an_id("db-1", "other")
+        at = a_policy_id(group="third")
+        for name, fact in (
+            ("one", AccessDenied("p", ("no",), (str(web),))),
+            ("both", AccessDenied("p", ("no",), (str(web), str(db)))),
+            ("more", AccessDenied("p", ("no",), (str(web),), 5)),
+            ("call", CallerDenied("POST", "/x", "no", (str(web),))),
+        ):
+            _record(store, an_event(name, at, fact=fact))
+
+        def seen(*keys: str, resources: tuple[str, ...] = ()) -> list[str]:
+            return sorted(_ids(store, ActivityFilter(resources, within=Reach(frozenset(keys)))))
+
+        assert seen(web.key) == ["call", "one"]
+        assert seen(web.key, db.key) == ["both", "call", "one"]
+        assert seen(db.key) == []
+        assert seen(GROUP, resources=(web.key,)) == ["call", "one"]
+        assert seen(GROUP, db.key, resources=(web.key,)) == ["both", "call", "one"]
 
     def test_what_was_written_since_is_counted_up_to_a_bound(self, store: Store) -> None:
         _varied(store)
