@@ -12,6 +12,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bascule.domain.plain import clean
@@ -31,6 +32,11 @@ COLUMNS = (
     "position",
     "hash",
     "client",
+    "operation",
+    "status",
+    "machine",
+    "port",
+    "source",
 )
 # Full-width forms too: some spreadsheets read them as the plain ones.
 _BEGINS_FORMULA = re.compile('(^|;)(?=[\\s"]*[-=+@\uff1d\uff0b\uff0d\uff20])')
@@ -43,11 +49,26 @@ def csv_head() -> str:
     return csv_line(COLUMNS)
 
 
-def csv_event(record: Mapping[str, Any], position: int = 0, digest: str = "") -> str:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is said of an event beside its record."""
+
+    operation: str = ""
+    status: str = ""
+    machines: Sequence[str] = ()  # names
+    ports: Sequence[str] = ()
+    sources: Sequence[str] = ()
+
+
+def csv_event(
+    record: Mapping[str, Any], position: int = 0, digest: str = "", told: Told | None = None
+) -> str:
     """One line, its end included, of ``domain.events.Event.record()``; ``position`` is 0 until
     it is sealed.
     """
     actor, data = record["actor"], dict(record["data"])
+    told = told or Told()
+    machines = told.machines or _machines(record)
     justification = data.pop("justification", "")
     return csv_line(
         (
@@ -65,8 +86,22 @@ def csv_event(record: Mapping[str, Any], position: int = 0, digest: str = "") ->
             str(position or ""),
             digest,
             actor["client"],
+            told.operation,
+            told.status,
+            " ".join(machines),
+            " ".join(told.ports),
+            " ".join(told.sources),
         )
     )
+
+
+def _machines(record: Mapping[str, Any]) -> list[str]:
+    """Names of the machines that an event names, or is about."""
+    data = record["data"]
+    named = [*data.get("machines", ()), *([data["machine"]] if data.get("machine") else [])]
+    if not named and "/virtualmachines/" in record["resourceId"].casefold():
+        named = [record["resourceId"]]
+    return list(dict.fromkeys(each.rpartition("/")[2] for each in named))
 
 
 def detail(

@@ -13,8 +13,18 @@ import pytest
 from bascule.api.activity_filter import displays
 from bascule.domain.actions import ACTIVITY_READ, MACHINE_READ
 from bascule.domain.chain import ChainHead
-from bascule.domain.events import SYSTEM, Actor, CallerDenied, Event, Fact, MachineDeleted
+from bascule.domain.events import (
+    SYSTEM,
+    Actor,
+    AgentWentSilent,
+    CallerDenied,
+    Event,
+    Fact,
+    GrantOpened,
+    MachineDeleted,
+)
 from bascule.domain.roles import NO_RIGHTS
+from bascule.interfaces import EventFilter
 from bascule.portal.pages import activity
 from bascule.portal.words import all_words
 from bascule.services.record import verify_record
@@ -22,7 +32,7 @@ from bascule.services.seal import seal_all
 from tests.portal.visiting import Person, owner, somebody, text_of
 from tests.wire.house import JIT, House, port_rule
 
-_ROW = re.compile(r'<tr id="event-(\d+)">.*?</tr>', re.DOTALL)
+_ROW = re.compile(r'<tr id="event-(\d+)"[^>]*>.*?</tr>', re.DOTALL)
 
 
 @pytest.fixture
@@ -67,17 +77,21 @@ def test_the_log_says_who_did_what_where_and_how_it_ended(lived_in: House) -> No
     page = olga.page("/portal/activity")
     first, *rest = rows(page)
     assert first.startswith("Sign in Succeeded")
-    assert any(
-        "Initiate JIT Network Access Policy Failed" in row and "default JIT policy" in row
-        for row in rest
-    )
-    assert any(
-        "Grant access to port Accepted" in row and "web-1 Virtual machine" in row for row in rest
-    )
+    refused = "Initiate JIT Network Access Policy administrator · web-1 · 23 from 192.0.2.7 · =1+1"
+    (row,) = [row for row in rest if row.startswith(refused)]
+    assert "Failed" in row
+    assert "default JIT policy" in row
+    (granted,) = [row for row in rest if row.startswith("Grant access to port")]
+    assert re.match(
+        r"Grant access to port administrator · 22/tcp from 192\.0\.2\.7 "
+        r"until 2030-01-01 13:00:00 · =1\+1 · Request Accepted 2030-01-01 12:00:00 ",
+        granted,
+    ), granted
+    assert "web-1 Virtual machine" in granted
     french = olga.page("/portal/activity", language="fr")
     assert len(rows(french)) == len(rows(page))
-    denied = "Lancer une stratégie d\N{RIGHT SINGLE QUOTATION MARK}accès réseau JAT Échec"
-    assert any(denied in row for row in rows(french))
+    denied = "Lancer une stratégie d\N{RIGHT SINGLE QUOTATION MARK}accès réseau JAT"
+    assert any(denied in row and "23 depuis 192.0.2.7" in row for row in rows(french))
     assert "Événements par jour (UTC)" in text_of(french)
 
 
@@ -198,7 +212,12 @@ def test_who_reads_one_machines_activity_sees_no_other_anywhere(lived_in: House)
     assert "Verified" not in text_of(page)
     assert "not been read back" not in text_of(page)
     csv_rows = list(csv.DictReader(io.StringIO(one.get("/portal/activity/csv").text)))
-    assert {row["resourceId"] for row in csv_rows} == {lived_in.machine("web-1")}
+    # The refusal is about the policy, and concerns this machine alone.
+    assert {row["resourceId"] for row in csv_rows} == {
+        lived_in.machine("web-1"),
+        lived_in.policy(),
+    }
+    assert {row["machine"] for row in csv_rows} == {"web-1"}
     assert rows(one.page("/portal/activity?machine=db-1")) == []
     assert rows(one.page(f"/portal/activity?machine={lived_in.subscription}")) == rows(page)
     for sequence in ids(olga.page("/portal/activity")):
@@ -293,3 +312,49 @@ def test_a_download_ends_with_the_session_or_the_right_that_it_began_with(
     ended = SimpleNamespace(visitor_of=lambda *_: None)
     monkeypatch.setattr("bascule.portal.pages.activity.sessions", ended)
     assert len(olga.get("/portal/activity/csv").text) < len(whole)
+
+
+def test_a_row_leads_to_its_request_and_those_of_one_stand_together(lived_in: House) -> None:
+    (fact,) = [
+        event.fact
+        for _, event in lived_in.do(lambda tx, _: tx.events(EventFilter(kinds=("GrantCreated",))))
+    ]
+    path = f"/portal/requests/{fact.request_id}"
+    olga = owner(lived_in)
+    page = olga.page("/portal/activity")
+    assert page.count(f'href="{path}"') == 2, "of AccessRequested and of GrantCreated"
+    record(lived_in, MachineDeleted("db-1", "uid"), resource=lived_in.machine("db-1"))
+    record(lived_in, GrantOpened(fact.grant_id, fact.request_id, "m"))
+    plain = [row for row in rows(olga.page("/portal/activity")) if "Request" in row]
+    assert len(plain) == 3
+    together = olga.page("/portal/activity?by=request")
+    where = [n for n, row in enumerate(rows(together)) if "Request" in row]
+    assert where == list(range(where[0], where[0] + 3)), "one after the other"
+    assert together.count('class="begins"') == 1
+    assert sorted(ids(together)) == sorted(ids(olga.page("/portal/activity")))
+    assert "by=request" in olga.page("/portal/activity?by=request&machine=web-1")
+
+
+def test_contact_that_was_lost_is_no_success(lived_in: House) -> None:
+    record(lived_in, AgentWentSilent("web-1", "x"), resource=lived_in.machine("web-1"))
+    (row,) = [
+        row
+        for row in rows(owner(lived_in).page("/portal/activity"))
+        if row.startswith("Lose contact with agent")
+    ]
+    assert "Failed" in row
+    assert "Succeeded" not in row
+
+
+def test_the_csv_says_operation_status_machine_port_and_source(lived_in: House) -> None:
+    text = owner(lived_in).get("/portal/activity/csv").text
+    table = {row["kind"]: row for row in csv.DictReader(io.StringIO(text))}
+
+    def told(kind: str) -> list[str]:
+        return [table[kind][name] for name in ("operation", "status", "machine", "port", "source")]
+
+    initiate = "Initiate JIT Network Access Policy"
+    assert told("AccessDenied") == [initiate, "Failed", "web-1", "23", "192.0.2.7"]
+    assert told("AccessRequested") == [initiate, "Accepted", "web-1", "22/tcp", "192.0.2.7"]
+    assert told("GrantCreated")[2:] == ["web-1", "22/tcp", "192.0.2.7"]
+    assert told("PolicyCreated")[2:] == ["", "", ""]

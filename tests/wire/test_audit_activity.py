@@ -140,7 +140,8 @@ def test_who_may_read_one_machines_activity_sees_and_counts_no_other(lived_in: H
     )
     seen = rows(one)
     assert seen
-    assert {each["resourceId"] for each in seen} == {lived_in.machine("web-1")}
+    denied = [each for each in seen if each["resourceId"] != lived_in.machine("web-1")]
+    assert [each["kind"] for each in denied] == ["AccessDenied"], "of this machine alone"
     assert ask(one, "activityCounts").json()["total"] == len(seen)
     for clause in ("machine eq 'db-1'", f"resourceId eq '{lived_in.machine('db-1')}'"):
         assert rows(one, clause) == []
@@ -165,3 +166,37 @@ def test_how_far_the_record_was_read_back(lived_in: House) -> None:
         lived_in, "y", (make_role(lived_in, "c", CHECKPOINT_READ), lived_in.subscription)
     )
     assert ask(reader, "verification").status_code == 200
+
+
+def test_a_refusal_by_missing_rights_is_found_at_its_machine(lived_in: House) -> None:
+    """EDGES E10: who tried to open it is what its owner wants to know."""
+    nobody = Person(lived_in, "nobody", (make_role(lived_in, "a", EVENT_READ), lived_in.group))
+    port = {"number": 22, "duration": "PT1H", "allowedSourceAddressPrefix": "192.0.2.7"}
+    asked = {"virtualMachines": [{"id": lived_in.machine("web-1"), "ports": [port]}]}
+    answer = nobody.call("POST", f"{lived_in.policy()}/initiate", asked)
+    assert answer.status_code == 403
+    newest = rows(lived_in, "machine eq 'web-1'")[0]
+    assert (newest["kind"], newest["actor"]["name"]) == ("CallerDenied", "nobody")
+    assert newest["data"]["machines"] == [lived_in.machine("web-1")]
+
+
+def test_an_event_says_whose_access_it_tells_of(lived_in: House) -> None:
+    """The same in the list by number, which the command line reads."""
+    events = lived_in.call("GET", f"{AUDIT}/events", version=VERSION).json()["value"]
+    for listed in (rows(lived_in), events):
+        about = {each["kind"]: each["about"] for each in listed}
+        granted = about["GrantCreated"]
+        assert granted["requestId"] == about["AccessRequested"]["requestId"] != ""
+        del granted["requestId"]
+        assert granted == {
+            "requestor": "administrator",
+            "machines": ["web-1"],
+            "ports": ["22/tcp"],
+            "sources": ["192.0.2.7"],
+            "endsAt": "2030-01-01T13:01:00.0000000Z",
+            "justification": "ticket",
+        }
+        assert about["AccessDenied"]["machines"] == ["web-1"]
+        assert about["AccessDenied"]["ports"] == ["23"]
+        assert about["MachineAdded"] is None
+        assert {each["status"] for each in listed} >= {"Succeeded", "Failed", "Accepted"}

@@ -28,7 +28,7 @@ from bascule.domain import events as facts
 from bascule.domain.ids import is_guid
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import Forbidden, InvalidInput, NotFound, ServerUnreachable, Unavailable
-from bascule.spreadsheet import csv_event, csv_head, detail
+from bascule.spreadsheet import Told, csv_event, csv_head, detail
 
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
     from bascule.client.connection import Connection
@@ -36,6 +36,9 @@ if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
 DEFAULT_LIMIT = 50
 FOLLOW_LIMIT = 10  # events shown before the new ones
 FOLLOW_SECONDS = 1.0
+_SAID = frozenset(  # of an event's own fields, by whose access it tells of
+    {"port", "ports", "sources", "ends_at", "request_id", "justification"}
+)
 
 
 @click.command(
@@ -76,6 +79,7 @@ Examples:
     is_flag=True,
     help="How many events a day (UTC) and how they ended; by the hour up to two days.",
 )
+@click.option("--by-request", is_flag=True, help="Events of one request stand together.")
 @click.option("--csv", "is_csv", is_flag=True, help="Comma-separated values (RFC 4180).")
 @output_option
 def activity(
@@ -89,6 +93,7 @@ def activity(
     limit: int | None,
     follow: bool,
     by_day: bool,
+    by_request: bool,
     is_csv: bool,
     output: str,
 ) -> None:
@@ -101,6 +106,8 @@ def activity(
         raise click.UsageError(
             "--by-day counts: it goes with --machine, --resource, --by, --since and --until."
         )
+    if by_request and (by_day or follow or is_csv):
+        raise click.UsageError("--by-request orders a table or -o json; leave the other out.")
     _check_kind(kind)
     form = "csv" if is_csv else output
     with connect() as connection:
@@ -119,7 +126,7 @@ def activity(
         elif is_csv:
             _print_csv(itertools.islice(events(connection, wanted, 1000), limit))
         else:
-            _print(connection, wanted, limit, form)
+            _print(connection, wanted, limit, form, by_request=by_request)
 
 
 def _print_counts(connection: Connection, wanted: Wanted, output: str) -> None:
@@ -168,7 +175,9 @@ def _print_csv(found: Iterator[AuditEvent]) -> None:
         click.echo(_csv(each), nl=False)
 
 
-def _print(connection: Connection, wanted: Wanted, limit: int | None, form: str) -> None:
+def _print(
+    connection: Connection, wanted: Wanted, limit: int | None, form: str, *, by_request: bool
+) -> None:
     if limit is None and form == "table":
         limit = DEFAULT_LIMIT
     found = events(connection, wanted, min(limit or 1000, 1000))
@@ -176,6 +185,8 @@ def _print(connection: Connection, wanted: Wanted, limit: int | None, form: str)
     now = connection.now()
     has_more = limit is not None and len(chosen) > limit
     chosen = chosen[:limit]
+    if by_request:
+        chosen = facts.grouped(chosen, lambda each: each.about.request_id)
     if form == "json":
         emit_json([_json(each) for each in chosen])
     elif not chosen:
@@ -229,9 +240,23 @@ def _cells(each: AuditEvent, now: datetime) -> list[str]:
         show_instant(each.at, now),
         each.kind,
         each.actor,
-        each.resource_id.rpartition("/")[2],
-        _detail(each.data, now),
+        " ".join(each.about.machines) or each.resource_id.rpartition("/")[2],
+        _about(each, now),
     ]
+
+
+def _about(each: AuditEvent, now: datetime) -> str:
+    """owner · 22/tcp from 10.0.0.7 until 21:45:00 +00:00 · reason · what else there is."""
+    about = each.about
+    access = " ".join(about.ports)
+    if about.sources:
+        access += f" from {' '.join(about.sources)}"
+    if about.ends_at is not None:
+        access += f" until {show_instant(about.ends_at, now)}"
+    request = f"request {about.request_id[:SHORT_ID]}" if about.request_id else ""
+    rest = {name: given for name, given in each.data.items() if not access or name not in _SAID}
+    said = (about.requestor, access, about.justification, request, _detail(rest, now))
+    return " · ".join(filter(None, said))
 
 
 def _sealed(connection: Connection, now: datetime) -> str:
@@ -264,7 +289,9 @@ def _detail(data: Mapping[str, object], now: datetime) -> str:
 
 
 def _csv(each: AuditEvent) -> str:
-    return csv_event(each.record(), each.position, each.hash)
+    about = each.about
+    told = Told(each.operation, each.status, about.machines, about.ports, about.sources)
+    return csv_event(each.record(), each.position, each.hash, told)
 
 
 def _json(each: AuditEvent) -> dict[str, object]:
@@ -285,4 +312,7 @@ def _json(each: AuditEvent) -> dict[str, object]:
         "data": dict(each.data),
         "position": each.position or None,
         "hash": each.hash or None,
+        "operation": each.operation or None,
+        "status": each.status or None,
+        "about": dict(each.about.shown) or None,
     }

@@ -4,16 +4,39 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from bascule.client.reading import Data, inner, number, objects, required_instant, text
+from bascule.client.reading import (
+    Data,
+    inner,
+    instant,
+    number,
+    objects,
+    required_instant,
+    text,
+    texts,
+)
 from bascule.client.versions import BASCULE_VERSION
 from bascule.domain.times import format_utc
 
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
     from bascule.client.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Whose access an event tells of; empty: of nobody's."""
+
+    request_id: str = ""
+    requestor: str = ""
+    machines: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    ends_at: datetime | None = None
+    justification: str = ""
+    shown: Data = field(default_factory=dict)  # as the server told it
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +55,9 @@ class AuditEvent:
     position: int = 0  # in the chain; 0 until it is sealed
     hash: str = ""
     client: str = ""  # the actor's program, by its own word
+    operation: str = ""  # as the activity log calls it; empty: the server is of before
+    status: str = ""
+    about: About = field(default_factory=About)  # whose access it tells of
 
     def record(self) -> dict[str, Any]:
         """As the server has it on record."""
@@ -128,4 +154,20 @@ def _read(data: Data) -> AuditEvent:
         position=number(data, "position", 0),
         hash=text(data, "hash", ""),
         client=str(who.get("client") or ""),
+        operation=text(data, "operation", ""),
+        status=text(data, "status", ""),
+        about=_read_about(inner(data, "about")),
+    )
+
+
+def _read_about(data: Data) -> About:
+    return About(
+        text(data, "requestId", ""),
+        text(data, "requestor", ""),
+        texts(data, "machines"),
+        texts(data, "ports"),
+        texts(data, "sources"),
+        instant(data, "endsAt"),
+        text(data, "justification", ""),
+        data,
     )

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from bascule.domain.times import format_utc
 
+T = TypeVar("T")
 GENESIS = "0" * 64  # the hash before the first record
 
 
@@ -907,6 +908,14 @@ class Event:
             "correlationId": self.correlation_id,
             "data": asdict(self.fact),  # type: ignore[call-overload]  # reason: every Fact is a dataclass
         }
+
+
+def grouped(rows: Sequence[T], request_of: Callable[[T], str]) -> list[T]:
+    """The same rows; those of one request stand together, where the first of them stood."""
+    together: dict[object, list[T]] = {}
+    for n, row in enumerate(rows):
+        together.setdefault(request_of(row) or n, []).append(row)
+    return [row for of_one in together.values() for row in of_one]
 
 
 def has_form(record: Mapping[str, Any]) -> bool:

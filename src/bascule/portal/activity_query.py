@@ -31,6 +31,7 @@ SPANS: Mapping[str, timedelta | None] = {
     CUSTOM: None,
 }
 _LONGEST = 300
+BY_REQUEST = "request"
 _MINUTE = timedelta(minutes=1)
 
 
@@ -46,6 +47,11 @@ class ActivityQuery:
     since: str = ""  # a minute, UTC, as browsers write it: 2030-01-31T17:00
     until: str = ""
     after: str = ""
+    by: str = ""  # request: the rows of one stand together
+
+    @property
+    def is_by_request(self) -> bool:
+        return self.by == BY_REQUEST
 
     @property
     def is_filtered(self) -> bool:
@@ -105,13 +111,26 @@ class ActivityQuery:
         """The address of this; what is as usual is left out."""
         fields = {
             name: getattr(self, name)
-            for name in ("machine", "person", "operation", "status", "span", "since", "until")
+            for name in (
+                "machine",
+                "person",
+                "operation",
+                "status",
+                "span",
+                "since",
+                "until",
+                "by",
+            )
         }
         fields["after"] = self.after
         if self.span == USUAL:
             del fields["span"]
         query = urlencode({name: value for name, value in fields.items() if value})
         return f"{path}?{query}" if query else path
+
+    def other_way(self) -> str:
+        """The same page with the rows grouped, or not any more."""
+        return replace(self, by="" if self.is_by_request else BY_REQUEST).url()
 
     def first(self, path: str = PATH) -> str:
         return replace(self, after="").url(path)
@@ -130,6 +149,7 @@ def read_query(params: Mapping[str, str]) -> ActivityQuery:
         text("since"),
         text("until"),
         text("after"),
+        BY_REQUEST if text("by") == BY_REQUEST else "",
     )
 
 

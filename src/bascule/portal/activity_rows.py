@@ -7,18 +7,18 @@ activity_parts.html. Names come from elsewhere and are shown without what hides 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import quote
 
 from bascule.api.wire.operations import DENIED, Operation, operation_of
 from bascule.domain.chain import ChainHead
-from bascule.domain.events import Actor, CallerDenied, Event
+from bascule.domain.events import Actor, CallerDenied, Event, grouped
 from bascule.domain.ids import COMPUTE, VIRTUAL_MACHINES, ResourceId
 from bascule.domain.plain import clean
 from bascule.errors import InvalidInput
 from bascule.portal.words import Words
-from bascule.services.activity import Row
+from bascule.services.activity import About, Row
 
 # How an outcome looks: what its badge is, and its icon.
 LOOKS = {
@@ -48,6 +48,12 @@ class Shown:
     level: str
     place: ChainHead | None
     path: str  # of the event's own page
+    about: About | None = None  # whose access it tells of
+    access: str = ""  # 22/tcp from 10.0.0.7
+    requestor: str = ""
+    justification: str = ""
+    machines: str = ""  # names
+    is_first: bool = False  # of the rows of its request, where these stand together
 
 
 def shown_rows(words: Words, rows: Sequence[Row]) -> list[Shown]:
@@ -73,7 +79,34 @@ def shown_row(words: Words, row: Row) -> Shown:
         operation.level,
         row.place,
         f"/portal/activity/events/{row.sequence}",
+        row.about,
+        _access(words, row.about) if row.about else "",
+        clean(row.about.requestor) if row.about else "",
+        clean(row.about.justification) if row.about else "",
+        clean(" ".join(row.about.machines)) if row.about else "",
     )
+
+
+def _access(words: Words, about: About) -> str:
+    """Which ports of which machine are let in from where."""
+    ports, sources = " ".join(about.ports), " ".join(about.sources)
+    if not sources:
+        return clean(ports)
+    return words("activity.access", ports=clean(ports), sources=clean(sources))
+
+
+def by_request(shown: Sequence[Shown]) -> list[Shown]:
+    """Those of one request together, the first of them marked."""
+
+    def request_of(each: Shown) -> str:
+        return each.about.request_id if each.about else ""
+
+    rows, last = [], ""
+    for each in grouped(shown, request_of):
+        request = request_of(each)
+        rows.append(replace(each, is_first=bool(request) and request != last))
+        last = request
+    return rows
 
 
 def operation_words(words: Words, event: Event, operation: Operation) -> str:

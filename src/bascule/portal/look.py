@@ -163,15 +163,18 @@ def icon(name: str, label: str = "") -> Markup:
     )
 
 
+_FORMS = {"date": "%Y-%m-%d", "time": "%H:%M", "second": "%Y-%m-%d %H:%M:%S"}
+
+
 def at(instant: datetime | None, form: str = "datetime") -> Markup:
     """An instant: UTC as it comes, the viewer's zone once the script has run, UTC on hover.
 
-    ``form`` is datetime, date, time or relative.
+    ``form`` is datetime, second, date, time or relative.
     """
     if instant is None:
         return Markup("<span class=none>—</span>")
     utc = instant.astimezone(UTC)
-    shown = {"date": f"{utc:%Y-%m-%d}", "time": f"{utc:%H:%M}"}.get(form, f"{utc:%Y-%m-%d %H:%M}")
+    shown = f"{utc:{_FORMS.get(form, '%Y-%m-%d %H:%M')}}"
     title = f"{utc:%Y-%m-%d %H:%M:%S} UTC"
     # Put together by hand, as a page has a hundred of them; only ``form`` is not digits.
     return Markup(  # noqa: S704  # reason: what is not made here is escaped

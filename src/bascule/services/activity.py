@@ -7,20 +7,28 @@ operations are called (``api.wire.operations``), and how any of it is written.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bascule.domain.chain import ChainHead
 from bascule.domain.events import (
     SYSTEM,
+    AccessDenied,
     Event,
+    OpenedLocally,
+    PortClosed,
+    PortLeftPolicies,
+    PortReleased,
     ServicePrincipalDeleted,
     UserDeleted,
     places_of,
 )
+from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, is_guid, is_name, machine_id, parse_name
+from bascule.domain.policy import RuleProtocol
 from bascule.domain.proof import Verdict
+from bascule.domain.request import AccessRequest
 from bascule.domain.roles import Reach
 from bascule.domain.times import parse_instant
 from bascule.interfaces import Reader
@@ -50,10 +58,24 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """Whose access an event speaks of, and to what."""
+
+    request_id: str = ""  # empty: of no request, or of one that was refused
+    requestor: str = ""
+    machines: tuple[str, ...] = ()  # names
+    ports: tuple[str, ...] = ()  # 22/tcp; 22 where the protocol does not matter
+    sources: tuple[str, ...] = ()
+    ends_at: datetime | None = None  # the last of them
+    justification: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     sequence: int
     event: Event
     place: ChainHead | None  # in the chain; None for a second, until it is sealed
+    about: About | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +178,73 @@ def may_see(within: Reach | None, event: Event) -> bool:
 def page_of(reader: Reader, wanted: ActivityFilter, after: Moment | None, limit: int) -> Page:
     """Newest first."""
     found = reader.activity(wanted, after, limit + 1)
-    shown = found[:limit]
-    places = reader.seals_of([sequence for sequence, _ in shown])
-    rows = [Row(sequence, event, places.get(sequence)) for sequence, event in shown]
+    rows = rows_of(reader, found[:limit])
     goes_on = (rows[-1].event.at, rows[-1].sequence) if len(found) > limit else None
     return Page(rows, goes_on)
+
+
+def rows_of(reader: Reader, found: Sequence[tuple[int, Event]]) -> list[Row]:
+    """Events with their places in the chain, and with whose access they tell of."""
+    places = reader.seals_of([sequence for sequence, _ in found])
+    abouts = abouts_of(reader, [event for _, event in found])
+    return [
+        Row(sequence, event, places.get(sequence), about)
+        for (sequence, event), about in zip(found, abouts, strict=True)
+    ]
+
+
+def abouts_of(reader: Reader, events: Sequence[Event]) -> list[About | None]:
+    """Of each of these events whose access it speaks of; None: of nobody's."""
+    named = sorted({_request_of(event) for event in events} - {""})
+    requests, grants = reader.requests_of(named), reader.grants_of(named)
+    return [_about(event, requests.get(_request_of(event)), grants) for event in events]
+
+
+def _request_of(event: Event) -> str:
+    return str(getattr(event.fact, "request_id", ""))
+
+
+def _about(event: Event, request: AccessRequest | None, grants: Sequence[Grant]) -> About | None:
+    fact = event.fact
+    grant_id = getattr(fact, "grant_id", "")
+    its = [
+        each
+        for each in grants
+        if request is not None and each.request_id == request.id and grant_id in ("", each.id)
+    ]
+    if request is not None and its:
+        said = getattr(fact, "ends_at", "")  # what this event set, which another may have moved
+        return About(
+            request.id,
+            request.requestor,
+            _unique(each.machine_id.name for each in its),
+            _unique(_port(f"{each.number}/{each.protocol}") for each in its),
+            _unique(str(source) for each in its for source in each.sources),
+            parse_instant(said) if said else max(each.ends_at for each in its),
+            request.justification or "",
+        )
+    if isinstance(fact, AccessDenied):
+        names = _unique(_name(each) for each in fact.machines)
+        who = event.actor.name
+        return About("", who, names, fact.ports, fact.sources, None, fact.justification)
+    if isinstance(fact, OpenedLocally):
+        until = event.at + timedelta(seconds=fact.seconds)
+        return About("", "", (_name(fact.machine),), (_port(fact.port),), fact.sources, until)
+    if isinstance(fact, (PortClosed, PortReleased, PortLeftPolicies)):
+        return About("", "", (_name(fact.machine),), (_port(fact.port),))
+    return None
+
+
+def _unique(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))
+
+
+def _port(text: str) -> str:
+    return text.removesuffix(f"/{RuleProtocol.ALL}").lower()
+
+
+def _name(machine: str) -> str:
+    return machine.rpartition("/")[2]
 
 
 async def all_pages(services: Services, wanted: ActivityFilter) -> AsyncIterator[Sequence[Row]]:

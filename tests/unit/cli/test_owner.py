@@ -724,6 +724,34 @@ class TestActivity:
             "port: 22/TCP, sources: 192.0.2.1 *, ends at: 2030-01-01 11:00:00 +00:00"
         )
 
+    def test_a_row_says_what_it_is_about(self, cli: Cli, server: FakeServer) -> None:
+        about = {
+            "requestId": "0a0b0c0d-0000-4000-8000-000000000001",
+            "requestor": "owner",
+            "machines": ["web-1"],
+            "ports": ["22/tcp"],
+            "sources": ["10.0.0.7"],
+            "endsAt": "2030-01-01T11:00:00.0000000Z",
+            "justification": "deploy",
+        }
+        data = {"grant_id": "g", "request_id": about["requestId"], "reason": "Expired"}
+        more = {"operation": "Expire access", "status": "Succeeded"}
+        rows = [self.event(n, **data) | {"about": about} | more for n in (4, 2)]
+        server.events = [rows[0], self.event(3), rows[1]]
+        lines = cli("activity").out.splitlines()
+        assert lines[1].endswith(
+            "owner · 22/tcp from 10.0.0.7 until 2030-01-01 11:00:00 +00:00 · deploy · "
+            "request 0a0b0c0d · reason: Expired"
+        )
+        assert ["deploy" in line for line in lines[1:]] == [True, False, True]
+        lines = cli("activity", "--by-request").out.splitlines()
+        assert ["deploy" in line for line in lines[1:]] == [True, True, False]
+        head, row, *_ = csv.reader(io.StringIO(cli("activity", "--csv").out))
+        assert head[-5:] == ["operation", "status", "machine", "port", "source"]
+        assert row[-5:] == ["Expire access", "Succeeded", "web-1", "22/tcp", "10.0.0.7"]
+        assert cli("activity", "-o", "json").json[0]["about"] == about
+        assert cli("activity", "--by-request", "--csv").code == 2
+
     def test_who_may_read_events_alone_is_told_them_and_no_more(
         self, cli: Cli, server: FakeServer
     ) -> None:

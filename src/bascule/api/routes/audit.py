@@ -6,7 +6,7 @@ then be short, or empty, and have a ``nextLink``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -19,10 +19,9 @@ from bascule.api.paging import MOST_SEARCHED, WantedPage, next_link, page_json
 from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.audit import event_json
 from bascule.domain.actions import EVENT_READ
-from bascule.domain.chain import ChainHead
-from bascule.domain.events import Event
 from bascule.domain.times import parse_instant
 from bascule.interfaces import EventFilter, Reader
+from bascule.services.activity import Row, rows_of
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
@@ -49,18 +48,12 @@ async def list_events(
         asked = _narrow(asked, clause)
     after = wanted.number_after()
 
-    def look(reader: Reader) -> tuple[Sequence[tuple[int, Event]], int, Mapping[int, ChainHead]]:
+    def look(reader: Reader) -> tuple[Sequence[Row], int]:
         found, beyond = reader.events_page(asked, after, wanted.limit, MOST_SEARCHED)
-        return found, beyond, reader.seals_of([sequence for sequence, _ in found])
+        return rows_of(reader, found), beyond
 
-    found, beyond, places = await call.look(look)
-    page = page_json(
-        call,
-        wanted,
-        found,
-        lambda each: event_json(*each, places.get(each[0])),
-        lambda each: (each[0],),
-    )
+    found, beyond = await call.look(look)
+    page = page_json(call, wanted, found, event_json, lambda row: (row.sequence,))
     if beyond and len(found) <= wanted.top:
         page["nextLink"] = next_link(call, (beyond,))
     return CompactJson(page)

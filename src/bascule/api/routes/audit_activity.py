@@ -18,7 +18,7 @@ from bascule.api.envelope import CompactJson
 from bascule.api.filters import parse_filter
 from bascule.api.paging import WantedPage, next_link
 from bascule.api.paths import SUBSCRIPTION
-from bascule.api.wire.audit import activity_json, chain_json, counts_json
+from bascule.api.wire.audit import chain_json, counts_json, event_json
 from bascule.domain.actions import ACTIVITY_READ, CHECKPOINT_READ
 from bascule.domain.times import format_utc
 from bascule.interfaces import Reader
@@ -45,7 +45,7 @@ async def list_audit_activity(
         return page_of(reader, found, after, wanted.top)
 
     page = await call.look(look)
-    body: dict[str, object] = {"value": [activity_json(row) for row in page.rows]}
+    body: dict[str, object] = {"value": [event_json(row) for row in page.rows]}
     if page.goes_on is not None:
         at, sequence = page.goes_on
         body["nextLink"] = next_link(call, (format_utc(at), sequence))

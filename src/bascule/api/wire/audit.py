@@ -9,26 +9,38 @@ from typing import Any
 
 from bascule.api.wire.operations import Operation, known_operations, operation_of
 from bascule.api.wire.record import head_json, verdict_json
-from bascule.domain.chain import ChainHead
-from bascule.domain.events import Event
 from bascule.domain.times import format_utc
 from bascule.interfaces.activity import Counts
-from bascule.services.activity import Chain, Row
+from bascule.services.activity import About, Chain, Row
 
 
-def event_json(sequence: int, event: Event, place: ChainHead | None = None) -> dict[str, Any]:
-    """``place`` is where it is in the chain; None for a second, until it is sealed."""
+def event_json(row: Row) -> dict[str, Any]:
+    """The event as it is on record; beside it what it is called, and whose access it tells of.
+
+    Its place is missing for a second, until it is sealed.
+    """
+    place, operation = row.place, operation_of(row.event.fact)
     sealed = {"position": place.position, "hash": place.hash} if place is not None else {}
-    return {"sequence": sequence, **event.record(), **sealed}
-
-
-def activity_json(row: Row) -> dict[str, Any]:
-    operation = operation_of(row.event.fact)
     return {
-        **event_json(row.sequence, row.event, row.place),
+        "sequence": row.sequence,
+        **row.event.record(),
+        **sealed,
         "operation": operation.display,
         "operationName": operation.action,
         "status": operation.status,
+        "about": about_json(row.about) if row.about is not None else None,
+    }
+
+
+def about_json(about: About) -> dict[str, Any]:
+    return {
+        "requestId": about.request_id,
+        "requestor": about.requestor,
+        "machines": list(about.machines),
+        "ports": list(about.ports),
+        "sources": list(about.sources),
+        "endsAt": format_utc(about.ends_at) if about.ends_at else None,
+        "justification": about.justification,
     }
 
 

@@ -174,7 +174,11 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
         "Microsoft.Authorization/enrolments/delete", "Remove agent", level="Warning", is_call=True
     ),
     facts.AgentWentSilent: Operation(
-        "Bascule.Fleet/enforcementPoints/lose/action", "Lose contact with agent", level="Warning"
+        "Bascule.Fleet/enforcementPoints/lose/action",
+        "Lose contact with agent",
+        "Failed",
+        "ServiceUnavailable",
+        "Warning",
     ),
     facts.AgentCameBack: Operation(
         "Bascule.Fleet/enforcementPoints/find/action", "Hear from agent again"
@@ -182,6 +186,7 @@ _OPERATIONS: Mapping[type[Fact], Operation] = {
     facts.GenerationOvertaken: Operation(
         "Bascule.Fleet/enforcementPoints/overtake/action",
         "Find the server older than its agent",
+        *_FAILED[:2],
         level="Critical",
     ),
     facts.AgentDoubted: Operation(

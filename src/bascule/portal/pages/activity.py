@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from bascule.api.activity_filter import STATUSES, displays
 from bascule.api.auth import shows
 from bascule.api.wire.activity import Log, entries_of
+from bascule.api.wire.operations import operation_of
 from bascule.domain.actions import ACTIVITY_READ, CHECKPOINT_READ
 from bascule.domain.events import fact_name
 from bascule.domain.plain import clean
@@ -24,11 +25,12 @@ from bascule.interfaces.activity import ActivityFilter, Counts
 from bascule.portal import problems
 from bascule.portal.activity_chart import chart_of
 from bascule.portal.activity_query import SPANS, ActivityQuery, read_query
-from bascule.portal.activity_rows import shown_row, shown_rows
+from bascule.portal.activity_rows import by_request, shown_row, shown_rows
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.look import HEADERS
 from bascule.services import sessions
 from bascule.services.activity import (
+    About,
     Asked,
     Chain,
     Page,
@@ -41,7 +43,7 @@ from bascule.services.activity import (
     resolve,
 )
 from bascule.services.rights import rights_of
-from bascule.spreadsheet import csv_event, csv_head, detail
+from bascule.spreadsheet import Told, csv_event, csv_head, detail
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -69,13 +71,14 @@ async def activity_log(visit: CurrentVisit) -> Response:
         seen = await visit.read(lambda reader: _look(reader, visit, query, asked))
     except InvalidInput as error:
         return visit.show("activity.html", 400, **_form(visit, query), error=error, seen=None)
+    shown = shown_rows(visit.words, seen.page.rows)
     chart = chart_of(seen.counts, asked, visit.now, is_by_hour=asked.is_by_hour(visit.now))
     return visit.show(
         "activity.html",
         **_form(visit, query),
         error=None,
         seen=seen,
-        rows=shown_rows(visit.words, seen.page.rows),
+        rows=by_request(shown) if query.is_by_request else shown,
         chart=chart,
         is_later_page=after is not None,
         next_page=query.beyond(seen.page.goes_on) if seen.page.goes_on else "",
@@ -158,9 +161,10 @@ async def _csv_lines(visit: Visit, wanted: ActivityFilter) -> AsyncIterator[str]
 
 
 def _csv_line(row: Row) -> str:
-    place = row.place
+    place, about, operation = row.place, row.about or About(), operation_of(row.event.fact)
+    told = Told(operation.display, operation.status, about.machines, about.ports, about.sources)
     return csv_event(
-        row.event.record(), place.position if place else 0, place.hash if place else ""
+        row.event.record(), place.position if place else 0, place.hash if place else "", told
     )
 
 

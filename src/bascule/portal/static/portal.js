@@ -20,6 +20,7 @@ function setClock(html, askedAt) {
 
 const forms = {
   datetime: { dateStyle: "medium", timeStyle: "short" },
+  second: { dateStyle: "medium", timeStyle: "medium" },
   date: { dateStyle: "medium" },
   time: { timeStyle: "short" },
 };

@@ -30,6 +30,12 @@ WORDS: Mapping[str, Pair] = {
     "activity.stranger": ("Somebody not signed in", "Utilisateur non connecté"),
     "activity.installation": ("The installation", "L’installation"),
     "activity.denied": ("Denied: {action}", "Refusé : {action}"),
+    "activity.access": ("{ports} from {sources}", "{ports} depuis {sources}"),
+    "activity.to": ("until", "jusqu’au"),
+    "activity.about": ("Access", "Accès"),
+    "activity.request": ("Request", "Demande"),
+    "activity.by_request": ("Group by request", "Grouper par demande"),
+    "activity.by_time": ("Order by time", "Trier par heure"),
     # kinds of resources, by the last word of their type
     "activity.kind.subscriptions": ("Subscription", "Abonnement"),
     "activity.kind.resourcegroups": ("Resource group", "Groupe de ressources"),
