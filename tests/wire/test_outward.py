@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+import stat
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -529,6 +530,21 @@ def test_a_file_is_appended_to_and_begun_anew_after_rotation(tmp_path: Path) -> 
     assert path.read_text() == '{"n": 4}\n'
     assert (tmp_path / "record.jsonl.1").read_text() == '{"n": 1}\n{"n": 2}\n{"n": 3}\n'
     assert path.stat().st_mode & 0o007 == 0
+
+
+def test_a_shipper_may_read_by_its_group_whatever_the_umask(tmp_path: Path) -> None:
+    """Under the unit of docs/operations.md, which has UMask=0077, none could."""
+    sink, path = a_sink("file:record.jsonl"), tmp_path / "record.jsonl"
+    previous = os.umask(0o077)
+    try:
+        send(carriers(folder=tmp_path), sink, lines(1))
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+        path.chmod(0o600)
+        send(carriers(folder=tmp_path), sink, lines(2))
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, "what somebody set stays"
+    finally:
+        os.umask(previous)
+    assert path.read_text() == '{"n": 1}\n{"n": 2}\n'
 
 
 def test_a_torn_line_spoils_no_other(tmp_path: Path) -> None:

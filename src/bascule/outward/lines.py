@@ -33,8 +33,7 @@ class FileLine:
         """Nothing stays open."""
 
     def _append(self, data: bytes) -> None:
-        how = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(self._path, how, MODE)
+        descriptor = self._open()
         with os.fdopen(descriptor, "r+b", buffering=0) as file:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
@@ -44,3 +43,12 @@ class FileLine:
             while data:
                 data = data[file.write(data) or 0 :]
             os.fsync(descriptor)
+
+    def _open(self) -> int:
+        how = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            descriptor = os.open(self._path, how | os.O_CREAT | os.O_EXCL, MODE)
+        except FileExistsError:
+            return os.open(self._path, how)  # whose mode is as somebody set it
+        os.fchmod(descriptor, MODE)  # whatever the umask took away; a service's is 0077
+        return descriptor
