@@ -154,6 +154,36 @@ def test_an_administrator_who_was_deleted_does_not_come_back(
     assert (file.read_text() if file.exists() else None) == before
 
 
+def test_admin_json_carries_the_ca(tmp_path: Path, started_once: Callable[[bool], str]) -> None:
+    """A copy elsewhere says whom to trust; one of before, or of another CA, is brought up to date."""
+    started_once(False)
+    data = tmp_path / "data"
+    file, ca = data / "admin.json", (data / "ca.pem").read_text()
+    made = json.loads(file.read_text())
+    assert made["ca"] == ca
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    for change in ({"ca": None}, {"ca": "another"}):
+        stale = {name: each for name, each in {**made, **change}.items() if each is not None}
+        file.write_text(json.dumps(stale))
+        started_once(False)
+        assert json.loads(file.read_text()) == made
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    done = CliRunner().invoke(admin, ["recover", "--data", str(data)])
+    assert done.exit_code == 0, done.output
+    assert json.loads(file.read_text())["ca"] == ca
+
+
+@pytest.mark.parametrize("content", ["", "[]", "not JSON"])
+def test_an_admin_json_that_is_none_keeps_no_server_from_starting(
+    tmp_path: Path, started_once: Callable[[bool], str], content: str
+) -> None:
+    started_once(False)
+    file = tmp_path / "data" / "admin.json"
+    file.write_text(content)
+    started_once(False)
+    assert file.read_text() == content
+
+
 def test_a_first_start_that_was_killed_before_its_commit_is_made_anew(
     tmp_path: Path, started_once: Callable[[bool], str]
 ) -> None:

@@ -6,6 +6,8 @@ import fcntl
 import json
 import os
 import uuid
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from bascule.errors import ConfigurationError
@@ -78,6 +80,8 @@ class AdminFile:
     Written before the commit that makes both: a start that was killed between the two makes
     them anew. Afterwards ``bascule admin recover`` alone does: an administrator who was
     deleted stays so, and a file that its owner took away is not made again.
+
+    It carries the CA's certificate, so that a copy of it elsewhere says whom to trust.
     """
 
     def __init__(self, path: Path) -> None:
@@ -108,15 +112,28 @@ class AdminFile:
         secret: str,
     ) -> None:
         """Replace the file atomically, readable by its owner alone."""
-        body = json.dumps(
+        self._keep(
             {
                 "endpoint": endpoint,
                 "ca_file": str(ca_file),
+                "ca": ca_file.read_text("ascii") if ca_file.exists() else "",
                 "tenant_id": installation.tenant_id,
                 "subscription_id": installation.subscription_id,
                 "client_id": client_id,
                 "client_secret": secret,
-            },
-            indent=2,
+            }
         )
-        write_atomically(self._path, body + "\n")
+
+    def carry(self, ca_file: Path) -> None:
+        """Put the CA as it is now into a file that has another, or none yet."""
+        try:
+            known = json.loads(self._path.read_text())
+        except (OSError, ValueError):
+            return  # taken away, or damaged: not ours to make anew
+        ca = ca_file.read_text("ascii")
+        if isinstance(known, dict) and known.get("ca") != ca:
+            with suppress(OSError):  # a full disk: a start does not hang on it
+                self._keep({**known, "ca": ca})
+
+    def _keep(self, known: Mapping[str, object]) -> None:
+        write_atomically(self._path, json.dumps(known, indent=2) + "\n")

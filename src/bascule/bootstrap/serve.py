@@ -216,6 +216,7 @@ def _serve(
         return made, None
 
     installation, link = asyncio.run(services.perform(prepare))
+    admin_file.carry(keeper.ca_file)
     state = AppState(
         services=services,
         installation=installation,

@@ -234,9 +234,35 @@ def _read_admin(path: Path) -> dict[str, str]:
             f"{path} cannot be read: {why}.",
             advice="It is DIR/admin.json of the server's data directory, and only its owner may read it.",
         ) from None
+    ca = known.pop("ca", "")
     if "ca_file" in known:  # a relative one is meant from where it stands
         known["ca_file"] = str(path.absolute().parent / known["ca_file"])
+    if ca and not _is_beside(path, known.get("ca_file", "")):
+        known["ca_file"] = _keep_ca(path, ca)
     return known
+
+
+def _is_beside(admin_file: Path, ca_file: str) -> bool:
+    """Is this the server's own admin.json? The CA beside it is then the newest that there is."""
+    if not ca_file:
+        return False
+    place = Path(ca_file)
+    return place.is_file() and place.resolve().parent == admin_file.resolve().parent
+
+
+def _keep_ca(admin_file: Path, ca: str) -> str:
+    """Keep the CA that a copy of admin.json carries; the path that it is kept at."""
+    import hashlib  # noqa: PLC0415  # reason: slow to load, --help must not wait
+    import ssl  # noqa: PLC0415  # reason: as above
+
+    try:
+        der = ssl.PEM_cert_to_DER_cert(ca)
+    except ValueError:
+        raise ConfigurationError(
+            f"The CA's certificate in {admin_file} is damaged.",
+            advice="Copy the file anew from the server, or give --ca-file or --fingerprint.",
+        ) from None
+    return _keep(ca, hashlib.sha256(der).hexdigest())
 
 
 def _pin(endpoint: str, fingerprint: str) -> str:
@@ -244,7 +270,11 @@ def _pin(endpoint: str, fingerprint: str) -> str:
 
     wanted = parse_fingerprint(fingerprint)
     content = fetch_ca(endpoint, wanted)
-    # By its fingerprint, so that a sign-in that fails leaves the one before as it was.
-    path = config_path().with_name(f"ca-{wanted[:16]}.pem")
-    write_private(path, content)
+    return _keep(content, wanted)
+
+
+def _keep(ca: str, fingerprint: str) -> str:
+    """By its fingerprint, so that a sign-in that fails leaves the one before as it was."""
+    path = config_path().with_name(f"ca-{fingerprint[:16]}.pem")
+    write_private(path, ca)
     return str(path.absolute())

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from bascule.cli.login import login
+from bascule.identity.tls import CertificateKeeper
+from bascule.services.clocks import SystemClock
 from tests.unit.cli.conftest import Cli, MemoryHttps
 from tests.unit.cli.fake_server import (
     CLIENT,
@@ -62,6 +64,55 @@ def test_admin_file(cli: Cli, tmp_path: Path) -> None:
     assert kept["resource_group"] == "default"
     assert (mode(cli.config), mode(cli.config.parent), mode(cli.token)) == (0o600, 0o700, 0o600)
     assert cli("machine", "list").code == 0
+
+
+def admin_json(**more: str) -> str:
+    return json.dumps({"endpoint": ENDPOINT, "tenant_id": TENANT, "subscription_id": SUBSCRIPTION,
+                       "client_id": CLIENT, "client_secret": SECRET, **more})  # fmt: skip
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> str:
+    keeper = CertificateKeeper(tmp_path / "keeper", ("localhost",))
+    (tmp_path / "keeper").mkdir()
+    keeper.ensure(SystemClock().now())
+    return keeper.ca_file.read_text()
+
+
+def test_a_copy_of_admin_json_says_whom_to_trust(cli: Cli, tmp_path: Path, ca: str) -> None:
+    """Though the path that it names is another machine's."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for ca_file in ("/var/lib/nobody-has-this/ca.pem", str(tmp_path / "other" / "ca.pem")):
+        (tmp_path / "other").mkdir(exist_ok=True)
+        (tmp_path / "other" / "ca.pem").write_text("of another installation")
+        copy = elsewhere / "admin.json"
+        copy.write_text(admin_json(ca_file=ca_file, ca=ca))
+        assert cli("login", "--admin-file", str(copy)).code == 0
+        kept = Path(json.loads(cli.config.read_text())["ca_file"])
+        assert kept.parent == cli.config.parent
+        assert (kept.read_text(), mode(kept)) == (ca, 0o600)
+    copy.unlink()
+    assert cli("machine", "list").code == 0, "the copy may go"
+
+
+def test_beside_the_server_its_own_ca_file_is_named(cli: Cli, tmp_path: Path, ca: str) -> None:
+    """A new CA is followed there without another sign-in."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "ca.pem").write_text(ca)
+    (data / "admin.json").write_text(admin_json(ca_file=str(data / "ca.pem"), ca=ca))
+    assert cli("login", "--admin-file", str(data / "admin.json")).code == 0
+    assert json.loads(cli.config.read_text())["ca_file"] == str(data / "ca.pem")
+
+
+def test_a_damaged_ca_in_admin_json_is_said(cli: Cli, tmp_path: Path) -> None:
+    copy = tmp_path / "admin.json"
+    copy.write_text(admin_json(ca="-----BEGIN CERTIFICATE-----"))
+    result = cli("login", "--admin-file", str(copy))
+    assert result.code != 0
+    assert "is damaged" in result.err
+    assert not cli.config.exists()
 
 
 def test_what_the_server_says_of_itself_is_filled_in(cli: Cli) -> None:
