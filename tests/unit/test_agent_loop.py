@@ -26,6 +26,7 @@ from bascule.agent.witness import SAVE_SECONDS, Witness
 from bascule.domain.desired import DesiredState, Held, Lease
 from bascule.domain.machine import NOT_ENFORCED, ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.plan import Operation
 from bascule.errors import EnforcementFailed, ServerUnreachable
 from bascule.services.fleet import Report
 from bascule.services.reconcile import Reconciler
@@ -391,3 +392,78 @@ def test_a_command_that_has_begun_is_waited_for(
     running.start()
     assert loop.ask(work, seconds=0.01) == "done"
     running.join()
+
+
+class Rewritten(FakeDriver):
+    """Another tool writes into the table whenever ``is_rewritten``, as soon as it was put right."""
+
+    is_rewritten = False
+
+    def apply(self, operations: Sequence[Operation], since: float | None = None) -> None:
+        super().apply(operations, since)
+        if self.is_rewritten:
+            self.firewall.damage()
+
+
+def test_while_the_table_is_not_whole_nothing_is_reported(tmp_path: Path) -> None:
+    """Of a table that is not as we write it nothing is known to be in force: said so, that would
+    end every grant of the machine."""
+    clock = SetClock()
+    driver = Rewritten(FakeFirewall(clock))
+    line = Listening()
+    ssh = ClosedPort(PortKey(TransportProtocol.TCP, 22))
+    grant = Lease("g", (ssh.port,), (AddressPrefix(None),), timedelta(minutes=50))
+    line.state = DesiredState("uid", 1, frozenset({ssh}), {}, (grant,))
+    local = LocalOpenings(tmp_path)
+    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+    loop.step()
+    assert [each.in_force for each in line.told] == [{"g"}]
+    driver.is_rewritten = True
+    driver.firewall.damage()
+    for _ in range(3):
+        clock.pass_time(LONGEST_RETRY)
+        loop.step()
+    assert not driver.observe().is_intact
+    assert len(line.told) == 1, "what is not known to be so is not said"
+    driver.is_rewritten = False
+    clock.pass_time(LONGEST_RETRY)
+    loop.step()
+    assert [each.in_force for each in line.told] == [{"g"}, {"g"}]
+    assert line.told[-1].drift, "and that it was rewritten is"
+
+
+def test_what_one_report_could_not_tell_the_next_one_tells(tmp_path: Path) -> None:
+    """Notes, changes by others and what root opened are of use when the server is back."""
+    clock = SetClock()
+    driver = FakeDriver(FakeFirewall(clock))
+
+    class Failing(Listening):
+        failures = 2
+
+        def send_report(self, report: Report) -> int:
+            taken = super().send_report(report)
+            if self.failures:
+                self.failures -= 1
+                raise ServerUnreachable("it broke off")
+            return taken
+
+    line = Failing()
+    reconciler = Reconciler(driver, Memory(), clock)
+    local = LocalOpenings(tmp_path)
+    loop = AgentLoop(reconciler, driver, line, clock, lambda: None, local)
+    ssh = ClosedPort(PortKey(TransportProtocol.TCP, 22))
+    line.state = DesiredState("uid", 1, frozenset({ssh}), {}, ())
+    reconciler.note("something of the host")
+    loop.step()
+    driver.firewall.damage()
+    loop.open_locally(ssh.port, (AddressPrefix(None),), timedelta(minutes=5))
+    for _ in range(3):
+        clock.pass_time(LONGEST_RETRY)
+        loop.step()
+    assert [each.notes for each in line.told[:3]] == [("something of the host",)] * 3
+    last = line.told[2]
+    assert [each.port for each in last.local_openings] == ["22/tcp"]
+    assert len(last.drift) == 1
+    assert line.failures == 0
+    for after in line.told[3:]:
+        assert (after.notes, after.drift, after.local_openings) == ((), (), ())

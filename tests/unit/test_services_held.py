@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from bascule.agent.link import report_json
 from bascule.agent.local_openings import MOST_TOLD, LocalOpenings
@@ -97,3 +99,20 @@ def test_a_new_key_begins_with_nothing(world: World) -> None:
     world.report(world.web, closed=frozenset({ClosedPort(SSH)}))
     world.enrol(world.web, "key-2", replaces=True)
     assert held(world) is None
+
+
+LONGEST = 2**53 - 1  # the largest number that JSON carries exactly
+
+
+def test_an_opening_of_any_length_is_taken_in(world: World) -> None:
+    """Its end is within a year and a day: no report is refused for a number in it, whatever root
+    or a broken agent says, since all else that it tells would be lost as well."""
+    note = {"kind": "local-open", "text": "22/tcp", "sources": ["192.0.2.9"], "seconds": LONGEST}
+    body = {"generation": 1, "inForce": ["local-1"], "notes": [{**note, "id": "local-1"}]}
+    report = read_report(ReportBody.model_validate(body))
+    world.report(world.web, *report.in_force, local_openings=report.local_openings)
+    (opening,) = world.see(lambda tx: tx.held_rules([world.web.uid]))[world.web.uid].local
+    assert opening.ends_at == world.clock.wall + timedelta(days=366)
+    assert "OpenedLocally" in world.kinds()
+    with pytest.raises(ValidationError):
+        ReportBody.model_validate({**body, "notes": [{**note, "seconds": LONGEST + 1}]})

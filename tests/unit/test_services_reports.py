@@ -9,18 +9,21 @@ import pytest
 from bascule.agent.link import report_json
 from bascule.agent.local_openings import MOST_TOLD
 from bascule.api.wire.agents import ReportBody, read_report
+from bascule.domain.desired import Held, hold
 from bascule.domain.events import NotesWithheld
 from bascule.domain.grant import Grant, GrantState
 from bascule.domain.machine import NOT_ENFORCED, ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
-from bascule.interfaces import EventFilter
+from bascule.interfaces import EventFilter, Transaction
 from bascule.services import fleet, requests
+from bascule.services.act import Act
 from bascule.services.fleet import (
     NOTES_PER_SPAN,
     OPENINGS_PER_SPAN,
     LocalOpening,
     Report,
     is_online,
+    state_for,
 )
 from bascule.services.sweep import sweep
 from bascule.services.views import view_request
@@ -157,3 +160,39 @@ def test_a_request_that_nothing_could_enforce_fails_with_that_reason(world: Worl
     failed = world.grant(grant)
     assert failed.state is GrantState.FAILED
     assert failed.failure.startswith("The agent of web-1 is there and can enforce nothing")
+
+
+def test_a_fault_takes_nothing_back_of_what_was_applied(world: World) -> None:
+    """It is of generation 0. A number that fell would have an older server's agent be told of
+    cuts again, and call a policy not applied that is."""
+    world.put(rules(world.web, 22))
+    generation = world.see(lambda tx: tx.generation(world.web.uid))
+    world.report(world.web)
+    world.report(world.web, generation=0, weaknesses=(f"{NOT_ENFORCED}: EPERM",))
+    point = world.see(lambda tx: tx.enforcement_point(world.web.uid))
+    assert point is not None
+    assert not point.is_enforcing
+    assert point.observed_generation == generation
+
+
+def test_a_withdrawal_reaches_the_agent(world: World) -> None:
+    """An agent that was cut off may hold what never opened: it drops it because the number of
+    the state without it is higher."""
+    world.put(rules(world.web, 22))
+    world.granted(world.web)
+    _, before = world.see(lambda tx: state_for(tx, world.web.uid, world.clock.wall))
+    held = hold(Held(), before, 0.0, 0.0)
+    assert len(held.leases) == 1
+    world.clock.pass_time(60)
+    touched: list[str] = []
+
+    def withdraw_late(tx: Transaction, act: Act) -> int:
+        count = sweep(tx, act)
+        touched.extend(act.touched)
+        return count
+
+    world.do(withdraw_late)
+    _, after = world.see(lambda tx: state_for(tx, world.web.uid, world.clock.wall))
+    assert after.generation > before.generation
+    assert touched == [world.web.uid], "its stream tells it so"
+    assert hold(held, after, 60.0, 60.0).leases == {}
