@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,8 @@ def test_what_the_kernel_shows_reads_back_as_the_rule_set() -> None:
         ("adopted4", ("192.0.2.77", "50022", "22")): timedelta(minutes=9, seconds=59)
     }
     assert [each.words[0] for each in table.elements["seen4"]] == ["203.0.113.9"]
+    target = ip_address("172.17.0.2"), SSH
+    assert rules.held_aside(table) == rules.aside([target], ["docker0", "br-4f"]).keys()
 
 
 @pytest.mark.parametrize("comment", ["a b", 'x" ; flush ruleset ; #', "a\nb", "x" * 65, "é"])

@@ -299,6 +299,16 @@ class Network:
             f"tcp dport {port} redirect to :{to}\n}}\n}}\n"
         )
 
+    def rewrite(self, port: int, to: int) -> None:
+        """A stateless redirect, at the end of what ``input`` commonly has."""
+        self.host.nft(
+            "table inet elsewhere {\n"
+            "chain come {\ntype filter hook input priority 300;\n"
+            f"tcp dport {port} tcp dport set {to}\nudp dport {port} udp dport set {to}\n}}\n"
+            "chain go {\ntype filter hook output priority 300;\n"
+            f"tcp sport {to} tcp sport set {port}\nudp sport {to} udp sport set {port}\n}}\n}}\n"
+        )
+
     def echo(self, *ports: int, space: Space | None = None) -> None:
         for port in ports:
             self.keep(EchoServer(space or self.host, port))

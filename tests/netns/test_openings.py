@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import time
 
 import pytest
@@ -228,3 +229,59 @@ def test_releasing_opens_and_changing_what_happens_at_expiry_reads_back(
     assert {each.on_expiry for each in driver.observe().rules.closed} == {KILL}
     make_so(driver, RuleSet())
     assert network.stranger.lets_in(22)
+
+
+@pytest.mark.parametrize("address", [HOST, HOST6])
+def test_a_number_written_into_a_packet_later_does_not_lead_around_the_gate(
+    network: Network, driver: DriverProcess, address: str
+) -> None:
+    """EDGES A2: without connection tracking, after the gate's first look in ``input``."""
+    network.echo(22)
+    network.echo_udp(161)
+    network.rewrite(2222, 22)
+    assert network.stranger.lets_in(2222, address)
+    shut = closed(tcp(22))
+    make_so(driver, RuleSet(shut))
+    assert not network.stranger.reaches(2222, address)
+    make_so(driver, RuleSet(shut, openings(("*", tcp(22), 60))))
+    assert network.stranger.lets_in(2222, address)
+
+
+@pytest.mark.parametrize("protocol", [33, 132, 136], ids=["DCCP", "SCTP", "UDP-Lite"])
+@pytest.mark.parametrize("address", [HOST, HOST6])
+def test_a_closed_number_is_closed_for_every_protocol_with_ports(
+    network: Network, driver: DriverProcess, protocol: int, address: str
+) -> None:
+    """Raw sockets get what the gate lets in, whether or not the kernel has such sockets.
+
+    Nothing opens these: an opening is for TCP or UDP.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    source = CLIENT6 if ":" in address else CLIENT
+    given = openings((source, tcp(22), 60), (source, udp(161), 60))
+    make_so(driver, RuleSet(closed(tcp(22), udp(161), kill=[tcp(23)]), given))
+
+    def raw() -> socket.socket:
+        return socket.socket(family, socket.SOCK_RAW, protocol)
+
+    with network.host.inside(raw) as receiver, network.client.inside(raw) as sender:
+        receiver.settimeout(PATIENCE)
+        for port in (22, 23, 161, 2200):
+            head = struct.pack(">HHHH", 40000, port, 8, 0)
+            sender.sendto(head + struct.pack(">H", port) * 8, (address, 0))
+        assert receiver.recv(256)[-2:] == struct.pack(">H", 2200), "the open number's alone"
+    assert driver.observe().blocked_attempts == 3
+
+
+def test_loopback_is_known_by_what_it_is_and_not_by_its_name(
+    network: Network, driver: DriverProcess
+) -> None:
+    """Root renamed ``lo`` and gave its name to the interface of everybody else."""
+    network.echo(22)
+    for line in ("lo down", "lo name self", "self up", "br0 down", "br0 name lo", "lo up"):
+        network.host.run("ip", "link", "set", *line.split())
+    network.host.run("ip", "addr", "replace", f"{HOST}/16", "brd", "+", "dev", "lo")
+    assert network.stranger.lets_in(22)
+    make_so(driver, RuleSet(closed(tcp(22))))
+    assert not network.stranger.reaches(22)
+    assert network.host.lets_in(22, "127.0.0.1")

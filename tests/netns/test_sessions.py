@@ -272,6 +272,65 @@ def test_what_a_lease_admitted_ends_when_its_port_comes_to_be_a_kill_port(
     assert not is_alive(session)
 
 
+@pytest.mark.parametrize("address", [HOST, HOST6])
+def test_the_hosts_own_connections_to_a_kill_port_live_on(
+    network: Network, driver: DriverProcess, address: str
+) -> None:
+    """By its address on the link as well: they pass over loopback and nobody granted them."""
+    network.echo(23)
+    before = network.session(network.host, 23, address)
+    make_so(driver, RuleSet(closed(kill=[tcp(23)])))
+    after = network.session(network.host, 23, address)
+    driver.tidy()
+    assert is_alive(before, PATIENCE)
+    assert is_alive(after, PATIENCE)
+    assert driver.sessions([(tcp(23), "*")]) == [0], "and are nobody's sessions"
+    assert not network.stranger.reaches(23, address)
+
+
+@pytest.mark.parametrize("is_kill", [True, False], ids=["kill", "keep"])
+def test_who_came_while_a_port_was_released_is_there_first_when_it_is_closed_anew(
+    network: Network, driver: DriverProcess, *, is_kill: bool
+) -> None:
+    """A released port is nobody's to close: whoever came then is an old acquaintance, whom
+    no cut of a grant ends."""
+    network.echo(23)
+    shut = closed(kill=[tcp(23)]) if is_kill else closed(tcp(23))
+    make_so(driver, RuleSet(shut))
+    driver.tidy()
+    assert not network.stranger.reaches(23)
+    make_so(driver, RuleSet())
+    session = network.session(network.stranger, 23)
+    make_so(driver, RuleSet(shut))
+    driver.tidy()
+    assert is_alive(session, PATIENCE)
+    make_so(driver, RuleSet(shut, {}, cuts((STRANGER, tcp(23), 120))))
+    driver.tidy()
+    assert is_alive(session, PATIENCE)
+    assert not network.stranger.reaches(23)
+
+
+def test_whom_a_release_let_go_is_not_adopted_as_of_before_it(
+    network: Network, driver: DriverProcess
+) -> None:
+    """An adoption ends with the closing that it is of: a lease's connection from the same port
+    of the same host is the lease's."""
+    network.echo(23)
+    shut = closed(kill=[tcp(23)])
+    old = network.session(network.client, 23, source_port=40023)
+    make_so(driver, RuleSet(shut))
+    driver.tidy()
+    assert is_alive(old, PATIENCE)
+    make_so(driver, RuleSet())
+    _be_reset(old)
+    make_so(driver, RuleSet(shut, openings((CLIENT, tcp(23), MINUTE))))
+    leased = network.session(network.client, 23, source_port=40023)
+    make_so(driver, RuleSet(shut, openings((CLIENT, tcp(23), SHORT))))
+    time.sleep(SHORT + 0.1)
+    driver.tidy()
+    assert not is_alive(leased)
+
+
 def _be_reset(session: socket.socket) -> None:
     """Have the other side reset this connection."""
     session.settimeout(PATIENCE)

@@ -9,6 +9,7 @@ import pytest
 from bascule.agent.run import NOT_HELD
 from bascule.domain.machine import NOT_ENFORCED, UNINSTALLED
 from bascule.drivers.nftables.features import NO_CONNTRACK, NO_DESTROY, UNOWNED
+from bascule.drivers.nftables.published import UNREAD
 from bascule.portal.charts import WIDTH, bars_of, lanes_of, round_up
 from bascule.portal.weaknesses import weakness_words
 from bascule.portal.words import Words
@@ -52,7 +53,16 @@ def test_a_short_span_is_still_seen_within_the_frame() -> None:
 
 @pytest.mark.parametrize(
     "sentence",
-    [NOT_ENFORCED, UNINSTALLED, UNOWNED, NO_DESTROY, NO_CONNTRACK, NOT_HELD, SHUTS_SERVER_OFF],
+    [
+        NOT_ENFORCED,
+        UNINSTALLED,
+        UNOWNED,
+        NO_DESTROY,
+        NO_CONNTRACK,
+        NOT_HELD,
+        SHUTS_SERVER_OFF,
+        UNREAD,
+    ],
 )
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_what_agents_say_of_themselves_is_known(sentence: str, language: str) -> None:

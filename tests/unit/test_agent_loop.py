@@ -28,6 +28,7 @@ from bascule.domain.machine import NOT_ENFORCED, ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.plan import Operation
 from bascule.errors import EnforcementFailed, ServerUnreachable
+from bascule.interfaces import Capabilities
 from bascule.services.fleet import Report
 from bascule.services.reconcile import Reconciler
 from bascule.testing.fake_driver import FakeDriver
@@ -250,6 +251,33 @@ def test_that_it_is_shut_is_said_although_connections_cannot_be_counted(tmp_path
     clock.pass_time(WATCH_SECONDS)
     loop.step()
     assert line.told[-1].sessions == {"g": 1}, "counted as soon as it can be"
+
+
+class Weakening(FakeDriver):
+    """Other programs' rules make it weaker or stronger while it runs."""
+
+    weaknesses: tuple[str, ...] = ()
+
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities(), weaknesses=self.weaknesses)
+
+
+def test_a_weakness_that_comes_and_goes_is_reported_at_once(tmp_path: Path) -> None:
+    clock = SetClock()
+    driver = Weakening(FakeFirewall(clock))
+    line = Listening()
+    local = LocalOpenings(tmp_path)
+    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+    loop.add_weakness("nobody keeps the socket")
+    for driver.weaknesses in ((), ("a rule cannot be read",), ()):
+        loop.step()
+        clock.pass_time(0.1)
+        loop.step()
+    assert [each.weaknesses for each in line.told] == [
+        ("nobody keeps the socket",),
+        ("a rule cannot be read", "nobody keeps the socket"),
+        ("nobody keeps the socket",),
+    ]
 
 
 def test_connections_that_cannot_be_seen_to_are_said(tmp_path: Path) -> None:

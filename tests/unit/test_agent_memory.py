@@ -68,6 +68,20 @@ def test_a_reboot_takes_the_passed_time_off(tmp_path: Path, clock: Clock) -> Non
     assert loaded.leases["g-1"].deadline == pytest.approx(65.0)
 
 
+def test_a_reboot_shifts_cuts_and_what_left_as_it_shifts_leases(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """After nine days of uptime a cut of two minutes would last for as long again."""
+    clock.boot = 9 * 86_400.0
+    cut = replace(LEASE, deadline=clock.boot + 120.0)
+    memory(tmp_path, clock).save(replace(HELD, leases={}, cuts={"g-0": cut}, ended={"g-9": cut}))
+    clock.wall += timedelta(seconds=40)
+    clock.boot = 5.0
+    loaded = memory(tmp_path, clock, "boot-2").load()
+    assert loaded.cuts["g-0"].deadline == pytest.approx(85.0)
+    assert loaded.ended["g-9"].deadline == pytest.approx(85.0)
+
+
 def test_a_clock_behind_keeps_what_left_known_in_terms_of_this_boot(
     tmp_path: Path, clock: Clock
 ) -> None:

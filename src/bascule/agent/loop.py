@@ -86,7 +86,7 @@ class AgentLoop:
         self._local_port_range = local_port_range
         self._inbox: queue.Queue[Command | None] = queue.Queue()  # None is a bare wake-up
         self._stopping = threading.Event()
-        self._capabilities: Capabilities = driver.capabilities()
+        self._own_weaknesses: list[str] = []
         self._announced = -1
         # Set by the stream, cleared before asking: what is announced while an answer is on
         # its way is asked for once more.
@@ -114,12 +114,13 @@ class AgentLoop:
 
     def add_weakness(self, sentence: str) -> None:
         """Something about this agent's set-up that its owner should know."""
-        known = self._capabilities
-        self._capabilities = replace(known, weaknesses=(*known.weaknesses, sentence))
+        self._own_weaknesses.append(sentence)
 
     @property
     def capabilities(self) -> Capabilities:
-        return self._capabilities
+        """What the driver can do now: some weaknesses come and go with other programs' rules."""
+        known = self._driver.capabilities()
+        return replace(known, weaknesses=(*known.weaknesses, *self._own_weaknesses))
 
     # -- other threads ------------------------------------------------------------------
 
@@ -378,7 +379,7 @@ class AgentLoop:
             self._local.pending(),
             len(self._reconciler.notes),
             self._witness.pending(),
-            self._own_conflicts(),
+            self._weaknesses(),
             frozenset(self._reconciler.refused),
             frozenset(each.id for each in self._held_locally()),
             frozenset(self._reconciler.earlier_ends().items()),
@@ -399,7 +400,7 @@ class AgentLoop:
             knocks=knocks,
             sessions=sessions,
             weaknesses=self._weaknesses(),
-            facts={**self._capabilities.facts, **self._witness.facts()},
+            facts={**self.capabilities.facts, **self._witness.facts()},
             agent_version=__version__,
             drift=self._drift_told(),
             local_openings=opened_here,
@@ -445,7 +446,7 @@ class AgentLoop:
             local_port_range=self._local_port_range(),
             blocked_attempts=known,
             weaknesses=self._weaknesses(),
-            facts={**self._capabilities.facts, **self._witness.facts()},
+            facts={**self.capabilities.facts, **self._witness.facts()},
             agent_version=__version__,
             notes=tuple(self._reconciler.notes),
             clock=self._clock.now(),
@@ -504,7 +505,7 @@ class AgentLoop:
         return (
             *((f"{NOT_ENFORCED}: {self._fault}",) if self._fault else ()),
             *self._reconciler.guard_weaknesses(),
-            *self._capabilities.weaknesses,
+            *self.capabilities.weaknesses,
             *self._own_conflicts(),
             *self._witness.weaknesses(),
         )

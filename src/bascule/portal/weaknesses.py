@@ -22,6 +22,7 @@ BEGINNINGS: Mapping[str, str] = {
     "The firewall table cannot be owned here": "weakness.unowned",
     "This kernel cannot destroy sockets": "weakness.no_destroy",
     "Tracked connections cannot be listed": "weakness.no_conntrack",
+    "Where published container ports lead cannot be told": "weakness.published",
     "the socket that owns the firewall table": "weakness.not_held",
     "the server's record was changed": "weakness.record",
     "the port that the server listens on": "weakness.shuts_server_off",

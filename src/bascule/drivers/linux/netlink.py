@@ -20,6 +20,7 @@ _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _TYPE_MASK = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 _RECEIVE = 1 << 18
+_SOL_NETLINK, _STRICT_CHECK = 270, 12  # NETLINK_GET_STRICT_CHK
 _TRIES = 5
 _TIMEOUT = 5.0  # seconds; the kernel answers at once or is in trouble
 
@@ -42,20 +43,34 @@ def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
         offset += (length + 3) & ~3
 
 
-def dump(protocol: int, kind: int, body: bytes) -> list[bytes]:
+def dump(protocol: int, kind: int, body: bytes, *, is_strict: bool = False) -> list[bytes]:
     """Return the payload of every message of one complete dump.
 
+    ``is_strict``: the kernel goes by what the body asks for (rtnetlink does so only then).
     A dump that the kernel marks as interrupted is asked for again; the last try is taken as
     it is. Raises OSError with the kernel's error number.
     """
     messages: list[bytes] = []
     for _ in range(_TRIES):
         with _open(protocol) as channel:
+            if is_strict:
+                channel.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
             channel.send(_message(kind, _REQUEST | _DUMP, body))
             messages, is_whole = _collect(channel)
         if is_whole:
             break
     return messages
+
+
+def ask(protocol: int, kind: int, body: bytes) -> bytes:
+    """Send one request and return the payload of its one answer. Raises OSError."""
+    with _open(protocol) as channel:
+        channel.send(_message(kind, _REQUEST, body))
+        for answered, _, payload in _messages(channel.recv(_RECEIVE)):
+            if answered == _ERROR:
+                _raise(payload)
+            return payload
+    raise OSError(errno.EPROTO, os.strerror(errno.EPROTO))
 
 
 def request(protocol: int, kind: int, bodies: list[bytes]) -> list[int]:

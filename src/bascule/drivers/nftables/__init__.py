@@ -2,8 +2,8 @@
 
 ``library`` speaks to libnftables, ``render`` and ``parse`` are its text both ways (pure),
 ``layout`` and ``rules`` say what stands for what, ``load`` and ``handover`` put whole tables
-in place, ``driver`` is the ``interfaces.Driver``. Nothing outside our own tables is read or
-changed. What the rules do and why: ``render``.
+in place, ``published`` finds where closed ports lead, ``driver`` is the ``interfaces.Driver``.
+Nothing outside our own tables is changed. What the rules do and why: ``render``.
 """
 
 from __future__ import annotations

@@ -30,8 +30,9 @@ from bascule.drivers.nftables.features import Features, probe
 from bascule.drivers.nftables.handover import take_over
 from bascule.drivers.nftables.layout import ADOPTED_FOR, BLOCKED, ENDED_FOR, TABLE
 from bascule.drivers.nftables.library import Context
-from bascule.drivers.nftables.load import Loader
+from bascule.drivers.nftables.load import ASIDE, Loader
 from bascule.drivers.nftables.parse import Layout, Table
+from bascule.drivers.nftables.published import Published
 from bascule.drivers.nftables.render import Changes, Element, ElementKey
 from bascule.errors import EnforcementFailed
 from bascule.interfaces import Blocked, Capabilities
@@ -62,6 +63,7 @@ class NftablesDriver:
         self._known: set[PortKey] = set()  # seen shut, and not let go by us since
         self._friends: set[ElementKey] = set()  # adopted when their port was first shut
         self._missed: set[PortKey] = set()  # shut unlooked: who was on them is to be adopted
+        self._published = Published(has_conntrack=features.has_conntrack)
 
     @property
     def owner_fd(self) -> int:
@@ -69,9 +71,8 @@ class NftablesDriver:
         return self._context.owner_fd
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            self._features.is_owned, self._features.weaknesses, self._features.facts
-        )
+        weaknesses = (*self._features.weaknesses, *self._published.weaknesses)
+        return Capabilities(self._features.is_owned, weaknesses, self._features.facts)
 
     def close(self) -> None:
         """Give the library's socket up; the table stays (owned while a copy is held)."""
@@ -126,17 +127,19 @@ class NftablesDriver:
             if rules.adopted_port(key) in change.released:
                 change.elements[key] = None
         again = change.new_ports & self._known
+        kept = set() if change.rebuild is not None else self._known - change.released
+        shut = kept | change.closed()
+        behind = self._published.look(shut) if change.closed() else {}
         first = self._glance(change.new_ports)
         pace = self._pace * len(change.elements)
         elapsed = timedelta(seconds=_boottime() - since + pace)
         elements = rules.aged(change.elements, elapsed)
-        wanted = {**self._adoption(_not_leased(first, change), again), **elements}
+        wanted = {**self._adoption(_not_leased(first, change), again), **behind, **elements}
         if change.rebuild is not None or self._needs_sets(change):
             self._loaded = self._loader.load(wanted, before, is_whole=change.rebuild is not None)
         elif self._loaded is not None and wanted:
             self._write(render.in_sets(wanted, self._loaded.sets.keys()))
-        kept = set() if change.rebuild is not None else self._known - change.released
-        self._known = kept | change.closed()
+        self._known = shut
         self._missed -= change.released
         try:
             self._adopt_late(change.new_ports, first, again)
@@ -206,7 +209,18 @@ class NftablesDriver:
         with self._lock:
             table, held = self._held()
             if table is not None:
+                self._follow(table)
                 self._tidy(held, rules.adopted_left(table), rules.adopted_again(table))
+
+    def _follow(self, table: Table) -> None:
+        """Have the table hold what closed ports stand for now: containers come and go."""
+        wanted = self._published.look({closed.port for closed in rules.shut(table)})
+        try:
+            is_so = rules.held_aside(table) == wanted.keys()
+        except (TypeError, ValueError):  # another program's elements: not of our form
+            is_so = False
+        if not is_so:
+            self._context.run(render.flush_sets(TABLE, ASIDE) + render.changes(TABLE, wanted))
 
     def _held(self) -> tuple[Table | None, RuleSet]:
         """The table and what it holds; None while it is not as we write it: it is about to

@@ -28,6 +28,8 @@ CLOSED, KILL = "closed", "kill"
 GRANTED, ENDED = "g", "ended"
 ADOPTED = {4: "adopted4", 6: "adopted6"}
 SEEN = {4: "seen4", 6: "seen6"}
+TARGETS = {4: "target4", 6: "target6"}  # what closed published ports stand for
+INSIDE = "inside"  # container networks' own interfaces, by name
 BLOCKED = "blocked"  # the counter
 
 ADOPTED_FOR = timedelta(minutes=10)
@@ -38,6 +40,7 @@ MAX_SEEN = 4096
 
 _NAME = re.compile(r"(g|ended)([46])(?:_(\d{1,3}))?")
 _FULL = {4: 32, 6: 128}
+_INTERFACE = re.compile(r'"[A-Za-z0-9_.-]{1,15}"')
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -116,6 +119,14 @@ def canonical(name: str, words: tuple[str, ...]) -> tuple[str, ...]:
     """
     if name in (CLOSED, KILL):
         return port_words(port_key(*words))
+    if name == INSIDE:
+        (interface,) = words
+        if _INTERFACE.fullmatch(interface) is None:
+            raise ValueError(f"{interface} is no interface of ours")
+        return (interface,)
+    if name in TARGETS.values():
+        address, protocol, number = words
+        return str(ip_address(address)), *port_words(port_key(protocol, number))
     where = parse_set_name(name)
     if where is not None:
         return key_words(opening_key(where, words))

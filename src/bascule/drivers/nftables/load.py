@@ -17,9 +17,11 @@ from bascule.drivers.nftables.layout import (
     ENDED,
     GRANTED,
     HANDOVERS,
+    INSIDE,
     KILL,
     SEEN,
     TABLE,
+    TARGETS,
     SourceSet,
     parse_set_name,
 )
@@ -28,9 +30,11 @@ from bascule.drivers.nftables.parse import Layout, Table
 from bascule.drivers.nftables.render import Changes
 from bascule.errors import EnforcementFailed
 
-_CHAINS = frozenset({"published", "delivered", "guard", "granted"})
+_HOOKED = ("published", "redirected", "delivered", "routed")
+_CHAINS = frozenset({*_HOOKED, "by_number", "guard", "granted"})
 _OTHERS = frozenset({"counter blocked", "counter cut"})
-_PLAIN_SETS = frozenset({CLOSED, KILL, *ADOPTED.values(), *SEEN.values()})
+ASIDE = frozenset({INSIDE, *TARGETS.values()})
+_PLAIN_SETS = frozenset({CLOSED, KILL, *ASIDE, *ADOPTED.values(), *SEEN.values()})
 _ALREADY = "already exists"  # the library's own word, before it asks the kernel
 _UNSUPPORTED = "Operation not supported"  # a table made without ``persist`` cannot gain it
 
@@ -86,7 +90,7 @@ class Loader:
         text = render.definition(TABLE, live, self.flags, {each.name for each in known - live})
         if is_whole:
             emptied = {each.name for each in live if each.kind == GRANTED}
-            text += render.flush_sets(TABLE, {*emptied, CLOSED, KILL})
+            text += render.flush_sets(TABLE, {*emptied, CLOSED, KILL, *ASIDE})
         return text + render.changes(TABLE, wanted)
 
     def _replace(

@@ -16,7 +16,7 @@ _BLOCK = re.compile(r"\t(set|chain|counter|\w+) (\S+) \{")
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
 _TIME = r"[0-9dhms]+"
 _ELEMENT = re.compile(
-    r"(?P<key>[0-9A-Za-z.:]+(?: \. [0-9A-Za-z.:]+)*)"
+    r'(?P<key>"[^"\n]*"|[0-9A-Za-z.:]+(?: \. [0-9A-Za-z.:]+)*)'
     r"(?: limit [^{},]*)?"
     r"(?: counter packets (?P<packets>\d+) bytes \d+)?"
     rf"(?: timeout (?P<timeout>{_TIME}))?"

@@ -1,12 +1,17 @@
 """The rules as nft text: pure, no I/O. ``parse`` reads them back.
 
 The gate hangs in two hooks: ``prerouting`` sees published container ports, ``input`` sees
-what redirects, broadcast and multicast deliver. Its rules, in order (EDGES A1 to A4):
+what redirects, broadcast and multicast deliver, and looks once more at the end of the hook:
+another table may have written a closed number into a packet in between. Its rules, in order
+(EDGES A1 to A4):
 
 * loopback passes;
 * an established TCP connection passes, unless its port is ``kill`` or its source was cut;
   a packet with SYN and without ACK never passes as established, and ``related`` never;
 * a closed port goes to ``guard``: exact tuples of adopted connections pass, no SYN;
+* what is routed on to a container's own port, past the host's that is closed, passes only
+  from a container network or translated (EDGES E3);
+* DCCP, SCTP and UDP-Lite to the number of a closed port are dropped: nothing opens those;
 * then the grant sets alone decide; a TCP packet of a connection whose grant is over is
   answered by a reset, everything else is remembered by source, counted and dropped.
 
@@ -26,10 +31,12 @@ from bascule.drivers.nftables.layout import (
     ENDED,
     ENDED_FOR,
     GRANTED,
+    INSIDE,
     KILL,
     MAX_GRANTS,
     MAX_SEEN,
     SEEN,
+    TARGETS,
     SourceSet,
 )
 
@@ -39,6 +46,12 @@ _ADDRESS = {4: "ipv4_addr", 6: "ipv6_addr"}
 _HEADER = {4: "ip", 6: "ip6"}
 _PORT = "meta l4proto . th dport"
 _NO_SYN = "tcp flags & (syn | ack) != syn"
+_FIRST = -199  # just after connection tracking: nothing is translated before
+_EARLY = "mangle - 10"
+_LAST = 2**31 - 2  # just before connection tracking confirms what is let in
+_BY_NUMBER = (33, 132, 136)  # DCCP, SCTP, UDP-Lite
+# Look such a packet up as if it were TCP or UDP: the mask takes its own protocol away.
+_AS_TCP_OR_UDP = ("meta l4proto & 0x0 ^ 0x6", "meta l4proto & 0x0 ^ 0x11")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +176,9 @@ def _sets(sources: Sequence[SourceSet]) -> Iterator[str]:
             "flags timeout",
             f"timeout {int(ADOPTED_FOR.total_seconds())}s",
         )
+    yield from _set(INSIDE, "type ifname")
+    for version, name in TARGETS.items():
+        yield from _set(name, f"type {_ADDRESS[version]} . inet_proto . inet_service")
     for version, name in SEEN.items():
         yield from _set(
             name,
@@ -179,17 +195,27 @@ def _set(name: str, *lines: str) -> list[str]:
 
 
 def _chains(sources: Sequence[SourceSet]) -> Iterator[str]:
-    for chain, hook, reach in (
-        ("published", "prerouting", "fib daddr type local "),
-        ("delivered", "input", ""),
-    ):
-        yield from _chain(
-            chain,
-            f"type filter hook {hook} priority mangle - 10; policy accept;",
-            'iif "lo" accept',
-            *(_established(version, sources) for version in (4, 6)),
-            f"{reach}{_PORT} @{CLOSED} goto guard",
-        )
+    established = [_established(version, sources) for version in (4, 6)]
+    yield from _gate("published", "prerouting", _FIRST, established, "fib daddr type local ")
+    # Of what is untranslated the end of the hook sees all.
+    yield from _gate("redirected", "input", _EARLY, ["ct status & dnat == 0 accept", *established])
+    yield from _gate("delivered", "input", _LAST, established)
+    yield from _chain(
+        "routed",
+        f"type filter hook forward priority {_LAST}; policy accept;",
+        f"ct state established {_NO_SYN} accept",
+        f"iifname @{INSIDE} accept",
+        "ct status dnat accept",  # it came by a port of the host, and was judged there
+        *(
+            f"{_HEADER[version]} daddr . meta l4proto . th dport @{name} counter name blocked drop"
+            for version, name in TARGETS.items()
+        ),
+    )
+    yield from _chain(
+        "by_number",
+        f"meta l4proto != {{ {', '.join(map(str, _BY_NUMBER))} }} return",
+        *(f"{protocol} . th dport @{CLOSED} goto granted" for protocol in _AS_TCP_OR_UDP),
+    )
     yield from _chain(
         "guard",
         "tcp flags & (syn | ack) == syn goto granted",
@@ -206,6 +232,19 @@ def _chains(sources: Sequence[SourceSet]) -> Iterator[str]:
         "ip version 4 update @seen4 { ip saddr . meta l4proto . th dport }",
         "ip6 version 6 update @seen6 { ip6 saddr . meta l4proto . th dport }",
         "counter name blocked drop",
+    )
+
+
+def _gate(
+    chain: str, hook: str, priority: int | str, passing: Iterable[str], reach: str = ""
+) -> Iterator[str]:
+    yield from _chain(
+        chain,
+        f"type filter hook {hook} priority {priority}; policy accept;",
+        "iiftype loopback accept",  # by what it is: its name may be given to another
+        *passing,
+        f"{reach}{_PORT} @{CLOSED} goto guard",
+        f"meta l4proto >= {_BY_NUMBER[0]} {reach}jump by_number",  # neither TCP nor UDP
     )
 
 

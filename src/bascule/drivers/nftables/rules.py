@@ -13,7 +13,7 @@ from ipaddress import ip_address
 
 from bascule.domain.desired import Opening, OpeningKey, RuleSet
 from bascule.domain.machine import ClosedPort, OnExpiry
-from bascule.domain.net import PortKey, TransportProtocol
+from bascule.domain.net import Address, PortKey, TransportProtocol
 from bascule.drivers.linux.sockets import Connection
 from bascule.drivers.nftables.layout import (
     ADOPTED,
@@ -22,8 +22,10 @@ from bascule.drivers.nftables.layout import (
     CLOSED,
     ENDED,
     GRANTED,
+    INSIDE,
     KILL,
     SEEN,
+    TARGETS,
     SourceSet,
     canonical,
     key_words,
@@ -127,6 +129,26 @@ def adoption(
     return {key: timed(ADOPTED_FOR, AGAIN if key in guests else "") for key in keys}
 
 
+def aside(
+    targets: Iterable[tuple[Address, PortKey]], inside: Iterable[str]
+) -> dict[ElementKey, Element | None]:
+    """The elements of what closed published ports stand for, and of who is let through to it."""
+    found: dict[ElementKey, Element | None] = {
+        (TARGETS[address.version], (str(address), *port_words(port))): Element()
+        for address, port in targets
+    }
+    return found | {(INSIDE, (f'"{name}"',)): Element() for name in inside}
+
+
+def held_aside(table: Table) -> set[ElementKey]:
+    """The same, as a table holds it."""
+    return {
+        (name, element.words if name == INSIDE else canonical(name, element.words))
+        for name in (INSIDE, *TARGETS.values())
+        for element in table.elements.get(name, ())
+    }
+
+
 def source_sets(names: Iterable[str]) -> frozenset[SourceSet]:
     """Those of ``names`` that are source sets."""
     found = (parse_set_name(name) for name in names)
@@ -151,7 +173,8 @@ def carried(
     They are to be written elsewhere, ``elapsed`` after they were read. What has ended
     since, or never ends where it should, is left out, as are the knocks that were seen.
     """
-    ours = {CLOSED, KILL, *ADOPTED.values(), *(each.name for each in source_sets(table.elements))}
+    ours = {CLOSED, KILL, INSIDE, *ADOPTED.values(), *TARGETS.values()}
+    ours |= {each.name for each in source_sets(table.elements)}
     found: dict[ElementKey, Element | None] = {}
     for name in ours if names is None else ours & set(names):
         for element in table.elements.get(name, ()):
@@ -163,7 +186,7 @@ def carried(
 
 
 def _carried(name: str, element: ReadElement, elapsed: timedelta) -> Element | None:
-    if name in (CLOSED, KILL):
+    if name in (CLOSED, KILL, INSIDE, *TARGETS.values()):
         return Element()
     if element.remaining is None:
         return None

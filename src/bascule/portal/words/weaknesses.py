@@ -90,6 +90,18 @@ WORDS: Mapping[str, Pair] = {
             "connexions aux ports publiés de conteneurs sont coupées à la première fermeture du port."
         ),
     ),
+    "weakness.published": (
+        (
+            "Where published container ports lead cannot be read in full: a neighbour who routes to a "
+            "container past the machine’s ports may reach it although the port is closed. On that "
+            "machine, bascule agent status says what cannot be read."
+        ),
+        (
+            "Impossible de lire entièrement où mènent les ports publiés des conteneurs : un voisin qui "
+            "route vers un conteneur sans passer par les ports de la machine peut l’atteindre bien que "
+            "le port soit fermé. Sur cette machine, bascule agent status indique ce qui est illisible."
+        ),
+    ),
     "weakness.not_held": (
         (
             "No service manager keeps the socket that owns the firewall table: while no agent runs, "

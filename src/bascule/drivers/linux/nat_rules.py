@@ -1,0 +1,367 @@
+"""Where this host's rules send what is addressed to its ports: published container ports.
+
+Source: linux/netfilter/nf_tables.h, x_tables.h, xt_tcpudp.h, xt_multiport.h, nf_nat.h. Every
+chain of type ``nat`` in the hook ``prerouting`` is followed, and what it jumps to, in any
+table: iptables-nft writes such ones, Docker's and Podman's among them, and so does nft itself.
+
+A condition that is not understood is taken to hold, so that a target is found too often
+rather than not at all. A translation that is not understood is counted: ``unread`` says what.
+What is not here: rules of the old iptables (only whether there are any), and translation
+without nftables (IPVS, eBPF).
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+from bascule.domain.net import Address, PortKey, TransportProtocol
+from bascule.drivers.linux import netlink
+from bascule.drivers.linux.ruleset import Attributes, Element, Rule, Table, nat_tables, text, value
+
+_JUMPS = (-3, -4)  # NFT_JUMP, NFT_GOTO
+_EQUAL, _, _LESS, _AT_MOST, _MORE, _AT_LEAST = range(6)  # enum nft_cmp_ops
+_DESTINATION = 1  # NFT_NAT_DNAT
+_PORTS_GIVEN, _PORTS_SHIFTED, _MAPS_PREFIX = 1 << 1, 1 << 5, 1 << 6  # NF_NAT_RANGE_*
+_NUMBERS = {TransportProtocol.TCP: socket.IPPROTO_TCP, TransportProtocol.UDP: socket.IPPROTO_UDP}
+_L4PROTO = 16  # NFT_META_L4PROTO
+_HAS_DATA = 3  # NFTA_LOOKUP_DREG
+_MOST_TARGETS = 1024  # that one rule may have for one port
+_PROC = Path("/proc/thread-self/net")
+_LEGACY = ("ip_tables_names", "ip6_tables_names")
+
+Target = tuple[Address, PortKey]  # a container's address, and its own port
+
+
+class _Word(Enum):
+    """What a register holds, as far as it matters here."""
+
+    PROTOCOL = 1
+    PORT = 2
+    OTHER = 3
+
+
+_Slots = dict[int, _Word | bytes]  # by register of four bytes
+_Ports = frozenset[PortKey]
+
+
+@dataclass(frozen=True, slots=True)
+class Translations:
+    targets: frozenset[Target] = frozenset()
+    unread: tuple[str, ...] = ()  # what may lead elsewhere and is not understood
+
+
+def translations(ports: Collection[PortKey]) -> Translations:
+    """Where a packet to one of ``ports`` may be sent on to. Raises OSError."""
+    found: set[Target] = set()
+    unread: dict[str, None] = {}
+    for family, name in nat_tables():
+        walk = _Walk(Table(family, name))
+        walk.from_hooks(frozenset(ports))
+        found |= walk.targets
+        unread.update(walk.unread)
+    unread.update(dict.fromkeys(_legacy()))
+    return Translations(frozenset(found), tuple(unread))
+
+
+def _legacy() -> list[str]:
+    """The old iptables' own tables are in no nftables."""
+    found = []
+    for name in _LEGACY:
+        try:
+            has_nat = "nat" in (_PROC / name).read_text("ascii").split()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            has_nat = True
+        if has_nat:
+            found.append("the nat table of " + name.replace("_tables_names", "tables-legacy"))
+    return found
+
+
+def _number(parts: Attributes, kind: int) -> int | None:
+    raw = parts.get(kind)
+    return None if raw is None else int.from_bytes(raw, "big")
+
+
+def _slot(parts: Attributes, kind: int) -> int | None:
+    """Registers have two numberings: four of sixteen bytes, sixteen of four."""
+    register = _number(parts, kind)
+    if register is None or register == 0:
+        return None
+    return (register - 1) * 4 if register <= 4 else register - 8
+
+
+@dataclass(slots=True)
+class _State:
+    """Of a packet at one place in a rule: which of the ports it may still be for."""
+
+    ports: _Ports
+    slots: _Slots = field(default_factory=dict)
+
+    def where(self, holds: Callable[[PortKey], bool]) -> None:
+        self.ports = frozenset(each for each in self.ports if holds(each))
+
+
+class _Walk:
+    """Follow every way through one table's translating chains."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._been: set[tuple[str, _Ports]] = set()
+        self.targets: set[Target] = set()
+        self.unread: dict[str, None] = {}
+
+    def from_hooks(self, ports: _Ports) -> None:
+        for chain in self._table.entries:
+            self._chain(chain, ports)
+
+    def _chain(self, name: str, ports: _Ports) -> None:
+        if not ports or (name, ports) in self._been:
+            return
+        self._been.add((name, ports))
+        for rule in self._table.rules.get(name, ()):
+            try:
+                self._rule(rule, 0, _State(ports), name)
+            except (struct.error, IndexError):  # of another form than that of the sources above
+                self._not_understood(name)
+
+    def _rule(self, rule: Rule, at: int, state: _State, chain: str) -> None:
+        while at < len(rule) and state.ports:
+            name, parts = rule[at]
+            at += 1
+            if name == "lookup":
+                self._lookup(parts, rule, at, state, chain)
+                if _HAS_DATA in parts:
+                    return  # a map: each of its elements went on by itself
+            elif name == "immediate":
+                self._immediate(parts, state)
+            elif name == "nat":
+                self._native(parts, state, chain)
+            elif name == "target":
+                self._target(parts, state, chain)
+            else:
+                _condition(name, parts, state, self._table.family)
+
+    def _immediate(self, parts: Attributes, state: _State) -> None:
+        register = _slot(parts, 1)
+        data = parts.get(2, b"")
+        if register is None:
+            self._verdict(data, state.ports)
+        else:
+            _put_bytes(state, register, value(data))
+
+    def _verdict(self, data: bytes, ports: _Ports) -> None:
+        verdict = dict(netlink.attributes(dict(netlink.attributes(data)).get(2, b"")))
+        code = int.from_bytes(verdict.get(1, b""), "big", signed=True)
+        if code in _JUMPS:
+            self._chain(text(verdict.get(2, b"")), ports)
+
+    def _lookup(self, parts: Attributes, rule: Rule, at: int, state: _State, chain: str) -> None:
+        source = _slot(parts, 2)
+        if source is None or (_number(parts, 5) or 0) & 1:  # NFT_LOOKUP_F_INV
+            return
+        elements = self._table.elements(text(parts.get(1, b"")))
+        if _HAS_DATA not in parts:
+            kept = [_within(state, source, each) for each in elements]
+            state.ports = frozenset().union(*kept)
+            return
+        goes_to = _slot(parts, _HAS_DATA)
+        for each in elements:
+            ports = _within(state, source, each)
+            if goes_to is None:
+                self._verdict(each.data, ports)
+                continue
+            following = _State(ports, dict(state.slots))
+            _put_bytes(following, goes_to, value(each.data))
+            self._rule(rule, at, following, chain)
+
+    def _native(self, parts: Attributes, state: _State, chain: str) -> None:
+        if _number(parts, 1) != _DESTINATION:
+            return
+        size = 16 if _number(parts, 2) == socket.AF_INET6 else 4
+        first = _bytes(state, _slot(parts, 3), size)
+        last = _bytes(state, _slot(parts, 4), size) if 4 in parts else first
+        low = _bytes(state, _slot(parts, 5), 2) if 5 in parts else b""
+        high = _bytes(state, _slot(parts, 6), 2) if 6 in parts else low
+        if 3 not in parts:
+            return  # to another port of this host: ``input`` sees it
+        if first is None or last is None or low is None or high is None:
+            self._not_understood(chain)
+            return
+        self._add(state.ports, (first, last), (low, high), None, chain)
+
+    def _target(self, parts: Attributes, state: _State, chain: str) -> None:
+        name, info = text(parts.get(1, b"")), parts.get(3, b"")
+        if name not in ("DNAT", "NETMAP"):
+            return
+        is_old = (_number(parts, 2) or 0) == 0 and self._table.family == socket.AF_INET
+        if is_old:  # nf_nat_ipv4_multi_range_compat, of one range
+            flags = struct.unpack_from("=I", info, 4)[0]
+            first, last, low, high = info[8:12], info[12:16], info[16:18], info[18:20]
+            base = b""
+        else:  # nf_nat_range, or nf_nat_range2 with a base
+            flags = struct.unpack_from("=I", info)[0]
+            size = 16 if self._table.family == socket.AF_INET6 else 4
+            first, last = info[4 : 4 + size], info[20 : 20 + size]
+            low, high, base = info[36:38], info[38:40], info[40:42]
+        if not flags & _PORTS_GIVEN:
+            low = high = b""
+        shift = int.from_bytes(base, "big") if flags & _PORTS_SHIFTED else None
+        self._add(state.ports, (first, last), (low, high), shift, chain)
+
+    def _add(
+        self,
+        ports: _Ports,
+        addresses: tuple[bytes, bytes],
+        numbers: tuple[bytes, bytes],
+        shift: int | None,
+        chain: str,
+    ) -> None:
+        """``numbers`` empty: the port stays as it is; with ``shift`` it is moved by as much as
+        it is above that.
+        """
+        first, last = (int.from_bytes(each, "big") for each in addresses)
+        low, high = (int.from_bytes(each, "big") for each in numbers)
+        for port in ports:
+            if not numbers[0]:
+                range_ = range(port.number, port.number + 1)
+            elif shift is not None:
+                moved = low + port.number - shift
+                range_ = range(moved, moved + 1)
+            else:
+                range_ = range(low, high + 1)
+            if not 0 < (last - first + 1) * len(range_) <= _MOST_TARGETS:
+                self._not_understood(chain)
+                continue
+            kind = IPv6Address if len(addresses[0]) == 16 else IPv4Address
+            self.targets |= {
+                (kind(address), PortKey(port.protocol, number))
+                for address in range(first, last + 1)
+                for number in range_
+                if 0 < number < 1 << 16
+            }
+
+    def _not_understood(self, chain: str) -> None:
+        self.unread[f"a translation in chain {chain[:60]}"] = None
+
+
+def _condition(name: str, parts: Attributes, state: _State, family: int) -> None:
+    """What an expression says of the packet, or what it has a register hold."""
+    match name:
+        case "meta":
+            is_protocol = _number(parts, 2) == _L4PROTO
+            _put(state, _slot(parts, 1), _Word.PROTOCOL if is_protocol else _Word.OTHER)
+        case "payload":
+            _put(state, _slot(parts, 1), _payload(parts, family))
+        case "cmp" | "range":
+            _compare(name, parts, state)
+        case "match":
+            _match(parts, state)
+        case "counter" | "log" | "limit" | "quota" | "connlimit" | "dynset" | "last":
+            pass
+        case _:
+            state.slots.clear()  # it may have written to any register
+
+
+def _put(state: _State, slot: int | None, word: _Word) -> None:
+    if slot is not None:
+        state.slots[slot] = word
+
+
+def _put_bytes(state: _State, slot: int, data: bytes) -> None:
+    for at in range(0, len(data), 4):
+        state.slots[slot + at // 4] = data[at : at + 4]
+
+
+def _bytes(state: _State, slot: int | None, size: int) -> bytes | None:
+    """The bytes that a translation is to use; None when they are not known."""
+    if slot is None:
+        return None
+    found = b""
+    for at in range(slot, slot + (size + 3) // 4):
+        held = state.slots.get(at)
+        if not isinstance(held, bytes):
+            return None
+        found += held
+    return found[:size] if len(found) >= size else None
+
+
+def _payload(parts: Attributes, family: int) -> _Word:
+    place = (_number(parts, 2), _number(parts, 3), _number(parts, 4))
+    if place == (2, 2, 2):  # transport header: the destination's port
+        return _Word.PORT
+    at = {int(socket.AF_INET): 9, int(socket.AF_INET6): 6}.get(family)
+    return _Word.PROTOCOL if place == (1, at, 1) else _Word.OTHER
+
+
+def _holds(word: object, low: bytes, high: bytes) -> Callable[[PortKey], bool] | None:
+    """Is a port's number, or its protocol, within these?"""
+    if word is _Word.PORT:
+        first, last = int.from_bytes(low[:2], "big"), int.from_bytes(high[:2], "big")
+        return lambda port: first <= port.number <= last
+    if word is _Word.PROTOCOL:
+        return lambda port: low[0] <= _NUMBERS[port.protocol] <= high[0]
+    return None
+
+
+def _compare(name: str, parts: Attributes, state: _State) -> None:
+    source = _slot(parts, 1)
+    word = state.slots.get(source) if source is not None else None
+    operation = _number(parts, 2)
+    low = value(parts.get(3, b""))
+    high = value(parts.get(4, b"")) if name == "range" else low
+    if not low or not high:
+        return
+    if operation in (_LESS, _AT_LEAST):
+        high = b"\xff" * len(low)
+    elif operation in (_AT_MOST, _MORE):
+        low = b"\0" * len(low)
+    holds = _holds(word, low, high)
+    if holds is not None:
+        is_within = operation in (_EQUAL, _AT_LEAST, _AT_MOST)
+        state.where(lambda port: holds(port) is is_within)
+
+
+def _within(state: _State, source: int, element: Element) -> _Ports:
+    """The ports for which a packet's fields, from register ``source`` on, may be this element."""
+    ports = state.ports
+    for at in range(0, len(element.first), 4):
+        word = state.slots.get(source + at // 4)
+        holds = _holds(word, element.first[at : at + 4], element.last[at : at + 4])
+        if holds is not None:
+            ports = frozenset(each for each in ports if holds(each))
+    return ports
+
+
+def _match(parts: Attributes, state: _State) -> None:
+    """A condition of iptables'."""
+    name, info = text(parts.get(1, b"")), parts.get(3, b"")
+    if name in ("tcp", "udp"):
+        protocol = TransportProtocol.TCP if name == "tcp" else TransportProtocol.UDP
+        low, high = struct.unpack_from("=HH", info, 4)
+        is_other = info[11 if name == "tcp" else 8] & 2  # XT_TCP_INV_DSTPT, XT_UDP_INV_DSTPT
+        state.where(lambda port: port.protocol is protocol)
+        if not is_other:
+            state.where(lambda port: low <= port.number <= high)
+    elif name == "multiport" and (_number(parts, 2) or 0) == 1 and info[0] == 1 and not info[47]:
+        state.where(_any_of(list(_multiport(info))))
+
+
+def _multiport(info: bytes) -> Iterable[tuple[int, int]]:
+    """xt_multiport_v1: numbers, of which some are the begin of a range that the next ends."""
+    numbers = struct.unpack_from("=15H", info, 2)[: info[1]]
+    at = 0
+    while at < len(numbers):
+        is_range = bool(info[32 + at]) and at + 1 < len(numbers)
+        yield numbers[at], numbers[at + 1] if is_range else numbers[at]
+        at += 2 if is_range else 1
+
+
+def _any_of(ranges: Collection[tuple[int, int]]) -> Callable[[PortKey], bool]:
+    return lambda port: any(low <= port.number <= high for low, high in ranges)

@@ -1,0 +1,142 @@
+"""The kernel's nftables ruleset as netlink tells it: translating tables, their rules and sets.
+
+Source: linux/netfilter/nf_tables.h. The netlink form is read, since nft shows what iptables
+wrote in text only where it finds iptables' own libraries. What is not here: what the rules
+do, which is ``nat_rules``.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from bascule.drivers.linux import netlink
+
+_NETFILTER = 12  # NETLINK_NETFILTER
+_NFTABLES = 10 << 8  # NFNL_SUBSYS_NFTABLES
+_GET_CHAIN, _GET_RULE, _GET_SET, _GET_ELEMENTS, _GET_GENERATION = (
+    _NFTABLES | number for number in (4, 7, 10, 13, 16)
+)
+_FAMILIES = (1, socket.AF_INET, socket.AF_INET6)  # 1 is NFPROTO_INET
+_PREROUTING = 0
+_INTERVAL, _INTERVAL_END, _CATCHALL = 4, 1, 2  # NFT_SET_INTERVAL, NFT_SET_ELEM_*
+
+Attributes = Mapping[int, bytes]
+Rule = list[tuple[str, Attributes]]  # expressions: name, attributes
+
+
+def generation() -> int:
+    """A number that changes with every change of the ruleset. Raises OSError."""
+    reply = netlink.ask(_NETFILTER, _GET_GENERATION, _head(socket.AF_UNSPEC))
+    return int.from_bytes(dict(netlink.attributes(reply[4:])).get(1, b""), "big")
+
+
+def _head(family: int) -> bytes:
+    return struct.pack("=BBH", family, 0, 0)
+
+
+def text(raw: bytes) -> str:
+    return raw.rstrip(b"\0").decode(errors="replace")
+
+
+def _named(table: str) -> bytes:
+    return netlink.attribute(1, table.encode() + b"\0")
+
+
+def nat_tables() -> list[tuple[int, str]]:
+    """Family and name of each table in which ``prerouting`` is translated."""
+    found: dict[tuple[int, str], None] = {}
+    for reply in netlink.dump(_NETFILTER, _GET_CHAIN, _head(socket.AF_UNSPEC)):
+        entry = dict(netlink.attributes(reply[4:]))
+        if reply[0] in _FAMILIES and _is_entry(entry):
+            found[reply[0], text(entry.get(1, b""))] = None
+    return list(found)
+
+
+def _is_entry(chain: Attributes) -> bool:
+    hook = dict(netlink.attributes(chain.get(4, b"")))
+    is_nat = text(chain.get(7, b"")) == "nat"
+    return is_nat and int.from_bytes(hook.get(1, b"\xff"), "big") == _PREROUTING
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    first: bytes  # empty: whatever is in no other element
+    last: bytes  # inclusive
+    data: bytes = b""
+
+
+class Table:
+    """One table, as it is read now; sets are read when a rule asks for them."""
+
+    def __init__(self, family: int, name: str) -> None:
+        self.family = family
+        body = _head(family) + _named(name)
+        self._body = body
+        self.entries: list[str] = []
+        for reply in netlink.dump(_NETFILTER, _GET_CHAIN, body):
+            chain = dict(netlink.attributes(reply[4:]))
+            if text(chain.get(1, b"")) == name and _is_entry(chain):
+                self.entries.append(text(chain.get(3, b"")))
+        self.rules: dict[str, list[Rule]] = {}
+        for reply in netlink.dump(_NETFILTER, _GET_RULE, body):
+            rule = dict(netlink.attributes(reply[4:]))
+            if text(rule.get(1, b"")) == name:
+                expressions = [
+                    _expression(each) for _, each in netlink.attributes(rule.get(4, b""))
+                ]
+                self.rules.setdefault(text(rule.get(2, b"")), []).append(expressions)
+        self._flags: dict[str, int] | None = None
+        self._sets: dict[str, list[Element]] = {}
+
+    def elements(self, name: str) -> list[Element]:
+        if self._flags is None:
+            described = (
+                dict(netlink.attributes(reply[4:]))
+                for reply in netlink.dump(_NETFILTER, _GET_SET, self._body)
+            )
+            self._flags = {
+                text(each.get(2, b"")): int.from_bytes(each.get(3, b""), "big")
+                for each in described
+            }
+        if name not in self._sets:
+            body = self._body + netlink.attribute(2, name.encode() + b"\0")
+            raw = [
+                dict(netlink.attributes(element))
+                for reply in netlink.dump(_NETFILTER, _GET_ELEMENTS, body)
+                for _, element in netlink.attributes(
+                    dict(netlink.attributes(reply[4:])).get(3, b"")
+                )
+            ]
+            self._sets[name] = list(_elements(raw, bool(self._flags.get(name, 0) & _INTERVAL)))
+        return self._sets[name]
+
+
+def _expression(raw: bytes) -> tuple[str, Attributes]:
+    parts = dict(netlink.attributes(raw))
+    return text(parts.get(1, b"")), dict(netlink.attributes(parts.get(2, b"")))
+
+
+def _elements(raw: Iterable[Attributes], is_interval: bool) -> Iterator[Element]:
+    """An interval of one field is two elements, its begin and what is just after its end."""
+    bounds = []
+    for each in raw:
+        flags = int.from_bytes(each.get(3, b""), "big")
+        key, end = value(each.get(1, b"")), value(each.get(10, b""))
+        if flags & _CATCHALL or end or not is_interval:
+            yield Element(key, end or key, each.get(2, b""))
+        else:
+            bounds.append((key, not flags & _INTERVAL_END, each.get(2, b"")))
+    bounds.sort(key=lambda each: each[:2])
+    bounds.append((b"", False, b""))
+    for (first, is_begin, data), (after, _, _) in pairwise(bounds):
+        if is_begin:
+            last = int.from_bytes(after, "big") - 1 if after else (1 << 8 * len(first)) - 1
+            yield Element(first, last.to_bytes(len(first), "big"), data)
+
+
+def value(raw: bytes) -> bytes:
+    return dict(netlink.attributes(raw)).get(1, b"")
