@@ -299,11 +299,12 @@ class Network:
             f"tcp dport {port} redirect to :{to}\n}}\n}}\n"
         )
 
-    def rewrite(self, port: int, to: int) -> None:
-        """A stateless redirect, at the end of what ``input`` commonly has."""
+    def rewrite(self, port: int, to: int, priority: int) -> None:
+        """A stateless redirect in ``input``."""
         self.host.nft(
             "table inet elsewhere {\n"
-            "chain come {\ntype filter hook input priority 300;\n"
+            "chain come {\n"
+            f"type filter hook input priority {priority};\n"
             f"tcp dport {port} tcp dport set {to}\nudp dport {port} udp dport set {to}\n}}\n"
             "chain go {\ntype filter hook output priority 300;\n"
             f"tcp sport {to} tcp sport set {port}\nudp sport {to} udp sport set {port}\n}}\n}}\n"

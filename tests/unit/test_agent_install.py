@@ -24,6 +24,8 @@ from bascule.errors import (
     InvalidInput,
     ServerUnreachable,
 )
+from bascule.interfaces import Capabilities
+from bascule.services.owned_driver import OwnedDriver
 from tests.unit.client.test_connection import Site
 from tests.unit.test_agent_start import Host, Watched
 
@@ -199,14 +201,14 @@ def test_the_program_is_tried_with_the_unit_s_view(
     install.check_program("/opt/bascule/bin/python")  # a systemd that has none: not asked
 
 
-def _install(tmp_path: Path, server: str, pin: str) -> Result:
+def _install(tmp_path: Path, server: str, pin: str, host: Host | None = None) -> Result:
     body = json.dumps({"u": "uid", "c": pin, "s": "secret"}).encode()
     token = "bascule-enrol." + base64.urlsafe_b64encode(body).decode()
     where = ["--state", str(tmp_path / "state"), "--unit-folder", str(tmp_path / "units")]
     return CliRunner().invoke(
         commands.agent,
         ["install", "--server", server, "--token-file", "-", *where],
-        obj=Host(Watched([])),
+        obj=host or Host(Watched([])),
         input=token,
     )
 
@@ -260,3 +262,33 @@ def test_an_agent_that_does_not_reach_its_server_is_not_called_installed(
     monkeypatch.setattr(commands, "tell_agent", lambda *_: {"status": {"connected": False}})
     monkeypatch.setattr(commands, "CONNECT_PATIENCE", 0.3)
     assert not commands._is_connected(tmp_path)
+
+
+class Weak(Watched):
+    def capabilities(self) -> Capabilities:
+        return Capabilities(is_owned=False, weaknesses=("The rules can be flushed.",))
+
+
+class TooOld(Host):
+    def open_host_driver(self) -> OwnedDriver:
+        raise ConfigurationError("Bascule cannot keep any port shut: Linux 5.4 is older than 5.10.")
+
+
+@pytest.mark.sockets
+@pytest.mark.parametrize("is_too_old", [True, False])
+def test_a_host_that_cannot_keep_ports_shut_costs_no_token(
+    systemd: Systemd, tmp_path: Path, *, is_too_old: bool
+) -> None:
+    """And one that can says what is weak, before anything is asked of a server."""
+    acts: list[str] = []
+    weak = Weak(acts)
+    host = TooOld(weak) if is_too_old else Host(weak)
+    done = _install(tmp_path, "https://127.0.0.1:1", "00" * 32, host)
+    if is_too_old:
+        assert isinstance(done.exception, ConfigurationError), done.output
+        assert "older than 5.10" in done.exception.message
+    else:
+        assert isinstance(done.exception, ServerUnreachable), done.output
+        assert "Weak on this host: The rules can be flushed." in done.output
+        assert acts == ["the table is let go"], "it was looked at and nothing else"
+    assert systemd.acts() == []

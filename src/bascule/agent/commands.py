@@ -149,6 +149,7 @@ def install(
     token = parse_token(offered_token(token_file) or ask_token())
     make_state_directory(state)
     check_program(sys.executable)  # before the token is spent
+    _check_firewall(parts)
     meet(server, token)  # before an agent that works is stopped
     with stopped_unit(_say) as is_let_go:
         _put_in_place(server, token, state, unit_folder, parts if is_let_go else None)
@@ -166,6 +167,16 @@ def install(
             advice="It goes on trying: bascule agent status. Why: journalctl -u bascule-agent.",
         )
     click.echo("It is connected to its server. See it: bascule agent status.")
+
+
+def _check_firewall(parts: HostParts) -> None:
+    """Can ports be kept shut here at all? Says what is weak; raises ConfigurationError."""
+    driver = parts.open_host_driver()
+    try:
+        for sentence in driver.capabilities().weaknesses:
+            _say(f"Weak on this host: {sentence}")
+    finally:
+        driver.close()
 
 
 def _is_connected(state: Path) -> bool:

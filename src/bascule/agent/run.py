@@ -114,6 +114,8 @@ class AgentProcess:
         )
         if not self._manager.is_present:
             loop.add_weakness(NOT_HELD)
+        for sentence in loop.capabilities.weaknesses:
+            log.warning("weak on this host", what=sentence)
         self._loop = loop
         if self._stopping.is_set():  # told so before there was a loop to stop
             loop.stop()

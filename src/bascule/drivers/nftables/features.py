@@ -8,6 +8,7 @@ without the other opens every port, so they are used together or not at all.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,10 +19,10 @@ from bascule.drivers.nftables.layout import ALWAYS, FLAGS
 from bascule.drivers.nftables.library import NOT_PERMITTED, Context, says
 from bascule.errors import ConfigurationError, EnforcementFailed
 
-UNOWNED = (
-    "The firewall table cannot be owned here (kernel below 6.9 or nftables below 1.1): another "
-    "tool's `nft flush ruleset` would open every port until it is healed."
-)
+NEEDED = ((5, 10), (1, 0))  # kernel, nftables: for our rules
+OWNING = ((6, 9), (1, 1))  # for a table that nobody else can change
+UNOWNED = "The firewall table cannot be owned here"
+_VERSION = re.compile(r"(\d+)\.(\d+)")
 NO_DESTROY = (
     "This kernel cannot destroy sockets (CONFIG_INET_DIAG_DESTROY): a connection that was cut "
     "lingers on the host until its own timeout."
@@ -51,7 +52,11 @@ def probe(context: Context, use_owner: bool = True) -> Features:
     _require_sockets()
     flags = FLAGS if use_owner and _can_own(context) else ()
     has_conntrack, can_destroy = _has_conntrack(), sockets.can_destroy()
-    found = ((not flags, UNOWNED), (not can_destroy, NO_DESTROY), (not has_conntrack, NO_CONNTRACK))
+    found = (
+        (not flags, _unowned()),
+        (not can_destroy, NO_DESTROY),
+        (not has_conntrack, NO_CONNTRACK),
+    )
     return Features(
         flags=flags,
         has_conntrack=has_conntrack,
@@ -71,6 +76,24 @@ def _flushed_by(*, is_owned: bool) -> Mapping[str, str]:
     return {FLUSHED_BY: by} if by else {}
 
 
+def too_old(needed: tuple[tuple[int, ...], tuple[int, ...]]) -> list[str]:
+    """Which of kernel and nftables are, in words; empty when both would do or are not known."""
+    found = (("Linux", facts.kernel_version()), ("nftables", facts.nft_version()))
+    return [
+        f"{what} {version} is older than {'.'.join(map(str, least))}"
+        for (what, version), least in zip(found, needed, strict=True)
+        if (number := _VERSION.match(version)) and tuple(map(int, number.groups())) < least
+    ]
+
+
+def _unowned() -> str:
+    why = " and ".join(too_old(OWNING)) or "it takes kernel 6.9 and nftables 1.1"
+    return (
+        f"{UNOWNED} ({why}): another tool's `nft flush ruleset` would open every port until it is "
+        "healed."
+    )
+
+
 def _scratch() -> str:
     return f"bascule_probe_{os.getpid()}"
 
@@ -84,6 +107,13 @@ def _require_rules(context: Context) -> None:
                 "Changing the firewall is not permitted.",
                 advice="Run as root, or give CAP_NET_ADMIN (systemd: AmbientCapabilities="
                 "CAP_NET_ADMIN).",
+            ) from error
+        why = " and ".join(too_old(NEEDED))
+        if why:
+            raise ConfigurationError(
+                f"Bascule cannot keep any port of this host shut: {why}.",
+                advice="Upgrade it: Bascule needs Linux 5.10 "
+                f"and nftables 1.0 or later. ({error.message})",
             ) from error
         raise ConfigurationError(
             f"This kernel or nftables cannot hold our rules: {error.message}",

@@ -36,6 +36,7 @@ class Context:
 
     def __init__(self) -> None:
         self._library = _load()
+        _require_netfilter()
         before = _netfilter_sockets()
         self._handle = self._library.nft_ctx_new(0)
         if not self._handle:
@@ -116,6 +117,17 @@ def _load() -> ctypes.CDLL:
     if hasattr(library, "nft_ctx_input_set_flags"):
         _declare(library, "nft_ctx_input_set_flags", ctypes.c_uint, context, ctypes.c_uint)
     return library
+
+
+def _require_netfilter() -> None:
+    """The library ends the process where there is no such socket to be had."""
+    try:
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER).close()
+    except OSError as error:
+        raise ConfigurationError(
+            f"Linux {os.uname().release} has no netfilter to keep ports shut with: {error.strerror}.",
+            advice="Bascule needs Linux 5.10 or later with nf_tables: modprobe nf_tables.",
+        ) from error
 
 
 def _declare(library: ctypes.CDLL, name: str, result: object, *arguments: object) -> None:

@@ -52,8 +52,8 @@ class Published:
         try:
             targets = self._targets(frozenset(closed))
             inside = container_links({address for address, _ in targets})
-        except OSError as error:
-            self._fault = str(error)
+        except Exception as error:  # noqa: BLE001  # reason: to shut never waits for others' rules
+            self._fault = str(error) or type(error).__name__
         else:
             self._fault = ""
             self._elements = rules.aside(targets, inside)

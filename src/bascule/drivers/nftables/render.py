@@ -48,7 +48,7 @@ _PORT = "meta l4proto . th dport"
 _NO_SYN = "tcp flags & (syn | ack) != syn"
 _FIRST = -199  # just after connection tracking: nothing is translated before
 _EARLY = "mangle - 10"
-_LAST = 2**31 - 2  # just before connection tracking confirms what is let in
+_LAST = 2**31 - 1  # of chains with one priority those that came later look first
 _BY_NUMBER = (33, 132, 136)  # DCCP, SCTP, UDP-Lite
 # Look such a packet up as if it were TCP or UDP: the mask takes its own protocol away.
 _AS_TCP_OR_UDP = ("meta l4proto & 0x0 ^ 0x6", "meta l4proto & 0x0 ^ 0x11")
