@@ -63,7 +63,7 @@ def test_a_tab_that_may_not_be_read_says_why_and_shows_nobody(house: House, olga
     anna = somebody(house, "anna@example.com", house.subscription, MACHINE_READ)
     for tab in ("users", "groups", "programs", "providers"):
         text = text_of(anna.page(f"{ACCESS}/{tab}", 403))
-        assert "does not have authorization" in text
+        assert "You lack the right to do this here" in text
         assert "olga" not in text
     anna.page(f"{ACCESS}/users/{olga.user.id}", 403)
     text = text_of(anna.page(ACCESS))

@@ -186,7 +186,7 @@ def test_a_live_stream_ends_with_its_session_and_is_no_use_of_it(
     assert answer.text.count("event: hello") == 1
     assert answer.text.count("event: beat") == 4, "a script hears events, and no comment"
     assert len(waits) == 4, "its session had half of its time left"
-    assert anna.get("/portal/live").status_code == 303
+    assert anna.get("/portal/live").status_code == 204
 
 
 @pytest.mark.parametrize("name", ["portal.js", "activity.js"])

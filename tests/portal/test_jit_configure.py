@@ -280,7 +280,7 @@ def test_who_may_read_alone_sees_the_form_and_why_it_is_off(house: House) -> Non
     rita = somebody(house, "rita@example.com", house.group, MACHINE_READ, POLICY_READ)
     page = rita.page(address(house, "web-1"))
     assert 'name="row.0.number" value="22"' in page
-    assert f"authorization to perform action '{POLICY_WRITE}'" in text_of(page)
+    assert f"You lack the right to do this here: {POLICY_WRITE}. Ask for a role" in text_of(page)
     assert "disabled" in page
     preview = rita.send(f"{PATH}/preview", form(house, ["web-1"], [""], row(0, 3389)))
     assert preview.status_code == 403

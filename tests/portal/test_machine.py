@@ -491,6 +491,36 @@ def click(person: Person, html: str = "", **more: str) -> Any:
     return person.send(f"{WEB}/connect", {**(shown[0] if shown else {}), **more})
 
 
+def test_connect_says_that_a_request_failed_and_why(town: Town) -> None:
+    """It said *Not open for you yet*, as if nobody had asked."""
+    town.set_rules(port_rule())
+    anna = owner(town)
+    assert click(anna).status_code == 303
+    town.clock.pass_time(61)
+    town.sweep()
+    page = text_of(anna.page(f"{WEB}/connect"))
+    assert "Not open: your request failed" in page
+    assert "The request for port 22 failed at 12:01" in page
+    assert "The agent of web-1 is away since" in page
+    french = text_of(anna.page(f"{WEB}/connect", language="fr"))
+    assert "votre demande a échoué" in french
+    assert "Le point d’application ne l’a pas signalé ouvert" in french
+    # Another person did not fail; and by and by nobody did.
+    assert "Not open for you yet" in text_of(owner(town, "omar@example.com").page(f"{WEB}/connect"))
+    town.clock.pass_time(15 * 60)
+    assert "Not open for you yet" in text_of(anna.page(f"{WEB}/connect"))
+    assert click(anna).status_code == 303
+    assert "Opening for you" in text_of(anna.page(f"{WEB}/connect"))
+
+
+def test_two_clicks_on_connect_make_one_request(town: Town) -> None:
+    town.set_rules(port_rule())
+    anna = owner(town)
+    html = anna.page(f"{WEB}/connect")
+    assert [click(anna, html).status_code for _ in range(2)] == [303, 303]
+    assert len(town.events("AccessRequested")) == 1
+
+
 def test_connect_offers_to_enable_then_asks_then_says_how(town: Town) -> None:
     anna = owner(town)
     page = text_of(anna.page(f"{WEB}/connect"))

@@ -46,7 +46,7 @@ def test_from_accepted_to_closed(house: House) -> None:
     house.report(agent, uid)
     french = text_of(olga.page(path, language="fr"))
     assert "Fermé" in french
-    assert "fermé avant la fin" in french
+    assert "fermé avant l’échéance" in french
     assert "Demander à nouveau" in french
 
 

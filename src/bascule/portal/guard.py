@@ -131,11 +131,8 @@ class Visit:
         return self.rights.may(action, scope)
 
     def why_not(self, action: str, scope: Scope) -> str:
-        """Why a button for this is off: the API's own refusal; empty when it may be done."""
-        if self.may(action, scope):
-            return ""
-        error = self.glance(lambda reader: denial(reader, self.subject, [Needed(action, scope)]))
-        return f"{error.message} {error.advice}"
+        """Why a button for this is off, in the visitor's language; empty when it may be done."""
+        return "" if self.may(action, scope) else self.words("machine.lacks", action=action)
 
     def within(self, *actions: str) -> Reach | None:
         """Where rows are shown that need one of these; None: everywhere, look at no row."""
@@ -295,6 +292,8 @@ async def _interrupted(
     request: Request, endpoint: Callable[..., Any], form: Form | None = None
 ) -> Response:
     """Ask who it is, then lead back: to the page itself, or to the form that was sent."""
+    if request.url.path == LIVE_PATH:
+        return Response(status_code=204, headers=look.HEADERS)  # a browser asks no more
     if request.method in ("GET", "HEAD"):
         query = str(request.scope["query_string"], "latin-1")
         return _to_sign_in(request, request.url.path + (f"?{query}" if query else ""))

@@ -287,5 +287,6 @@ async def _show(visit: Visit, pane: Pane, status: int = 200) -> Response:
         seen=digest(preview) if preview else "",
         wrong=(),
         action=PATH,
+        is_adding=visit.form.text("act") == "add",
         most_rows=MOST_ROWS,
     )

@@ -191,20 +191,19 @@ def _shown(reader: Reader, visit: Visit, view: RequestView, user: str) -> Shown:
         view,
         is_own,
         live,
-        "" if is_own else _why_not_close(reader, visit, view),
+        "" if is_own else _why_not_close(visit, view),
         why_not_extend,
         longest,
         {grant.id: way_in(view.machines.get(grant.machine_uid), grant, user) for grant in live},
     )
 
 
-def _why_not_close(reader: Reader, visit: Visit, view: RequestView) -> str:
+def _why_not_close(visit: Visit, view: RequestView) -> str:
     needed = [Needed(REQUEST_REVOKE, resource_scope(m.machine_id)) for m in view.request.machines]
     missing = missing_of(visit.rights, needed)
     if not missing:
         return ""
-    error = denial(reader, visit.subject, missing)
-    return f"{error.message} {error.advice}"
+    return visit.words("machine.lacks", action=missing[0].action)
 
 
 def _extension(

@@ -209,8 +209,20 @@ document.addEventListener("visibilitychange", () => {
 const pane = () => document.getElementById("pane");
 let opener = null;
 
+// In the pane *Cancel* closes it; where it is a page of its own, it is a link that leads on.
+document.addEventListener(
+  "click",
+  (event) => {
+    if (!event.target.closest?.("#pane[open] [data-close-pane]")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    pane().close();
+  },
+  true,
+);
+
 document.addEventListener("click", (event) => {
-  const target = event.target.closest("[data-pane], [data-close-pane], [data-copy], [data-tick-all]");
+  const target = event.target.closest("[data-pane], [data-copy], [data-tick-all]");
   if (!target) {
     if (event.target.id === "pane") pane().close();
     for (const menu of all("details.menu[open], details.burger[open]")) {
@@ -219,7 +231,6 @@ document.addEventListener("click", (event) => {
     return;
   }
   if (target.matches("[data-pane]")) opener = target;
-  if (target.matches("[data-close-pane]")) pane().close();
   if (target.matches("[data-copy]")) copy(target);
   if (target.matches("[data-tick-all]")) {
     for (const box of all(target.dataset.tickAll)) box.checked = target.checked;
@@ -250,19 +261,52 @@ function afterSwap() {
   if (dialog && content && content.childElementCount && !dialog.open && isPaneWanted) {
     dialog.showModal();
     dialog.addEventListener("close", closePane, { once: true });
+    // Going back closes the pane, and does not leave the page.
+    history.pushState({ ...history.state, pane: true }, "");
   }
-  isPaneWanted = false;
   showTimes();
   countTicked();
-  if (!isFetching) document.querySelector("[data-focus]")?.focus(); // not because of a live part
+  if (!isFetching) focusAfterSwap(); // not because of a live part
+  isPaneWanted = false;
   document.dispatchEvent(new CustomEvent("bascule:shown"));
 }
+
+// What went wrong first; in the pane the first wrong field else, or the title: the button that was
+// pressed is gone, and with it the focus.
+function focusAfterSwap() {
+  const root = isPaneWanted && pane()?.open ? pane() : document;
+  const wanted = root.querySelector("[data-focus]");
+  if (wanted) wanted.focus();
+  else if (root !== document && !root.contains(document.activeElement?.closest("input, select, textarea, button, a"))) {
+    (root.querySelector('[aria-invalid="true"]') ?? root.querySelector("#pane-title"))?.focus();
+  }
+}
+
+let leaving = ""; // the address of the page whose pane is being closed by going back
 
 function closePane() {
   document.getElementById("pane-content").replaceChildren();
   if (opener && opener.isConnected) opener.focus();
   opener = null;
+  if (history.state?.pane) leavePane(() => history.back());
 }
+
+function leavePane(go) {
+  leaving = location.href;
+  setTimeout(() => {
+    leaving = "";
+  }, 1000);
+  go();
+}
+
+window.addEventListener("popstate", () => {
+  if (pane()?.open && !history.state?.pane) leavePane(() => pane().close());
+});
+
+// htmx would load the page again that is there already.
+document.addEventListener("htmx:before:history:restore", (event) => {
+  if (leaving === location.href || pane()?.open) event.preventDefault();
+});
 
 let isPaneWanted = false;
 
@@ -287,6 +331,47 @@ document.addEventListener("htmx:after:history:update", () => {
 });
 
 document.addEventListener("htmx:error", fallBehind);
+
+// -- under way -------------------------------------------------------------------------------
+
+// On a slow line a click is seen to have been heard, at once; and a form is sent once.
+const underWay = new Set();
+
+function setBusy(form, isBusy) {
+  if (form?.tagName !== "FORM" || form.method !== "post") return;
+  if (isBusy) form.dataset.busy = "";
+  else delete form.dataset.busy;
+}
+
+document.addEventListener("htmx:before:request", (event) => {
+  const { ctx } = event.detail;
+  underWay.add(ctx);
+  setBusy(ctx.sourceElement, true);
+  document.documentElement.classList.add("under-way");
+});
+
+document.addEventListener("htmx:finally:request", (event) => {
+  const { ctx } = event.detail;
+  underWay.delete(ctx);
+  setBusy(ctx.sourceElement, false);
+  document.documentElement.classList.toggle("under-way", underWay.size > 0);
+});
+
+document.addEventListener(
+  "submit",
+  (event) => {
+    if (!("busy" in event.target.dataset)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  },
+  true,
+);
+
+document.addEventListener("submit", (event) => {
+  if (event.defaultPrevented) return;
+  setBusy(event.target, true); // the browser sends it by itself
+  setTimeout(setBusy, 5000, event.target, false); // it may have been a file, which leaves the page
+});
 
 // -- small things ----------------------------------------------------------------------------
 

@@ -17,8 +17,8 @@ WORDS: Mapping[str, Pair] = {
     "machine.tab.connect": ("Connect", "Se connecter"),
     "machine.tab.activity": ("Activity log", "Journal d’activité"),
     "machine.lacks": (
-        "You lack the right to do this here: {action}",
-        "Il vous manque ici le droit de le faire : {action}",
+        "You lack the right to do this here: {action}. Ask for a role that has it.",
+        "Il vous manque ici le droit de le faire : {action}. Demandez un rôle qui le comporte.",
     ),
     # -- overview: what it is
     "machine.facts": ("Essentials", "Informations de base"),

@@ -436,6 +436,38 @@ _ACCESS: Mapping[str, Pair] = {
         "Ask an owner for a role that gives it.",
         "Demandez à un propriétaire un rôle qui le donne.",
     ),
+    "reason.FormUnsent": (
+        "Your session had ended, so nothing was done.",
+        "Votre session était terminée : rien n’a été fait.",
+    ),
+    "way.FormUnsent": (
+        "Check the form and send it again.",
+        "Vérifiez le formulaire et envoyez-le de nouveau.",
+    ),
+    "reason.BelowRecordFloor": (
+        "Nothing younger than the record’s floor can be deleted.",
+        "Rien de plus récent que la durée minimale de conservation du journal ne peut être supprimé.",
+    ),
+    "way.BelowRecordFloor": (
+        "The floor is set on the server’s host: bascule serve --record-floor.",
+        "Cette durée se règle sur l’hôte du serveur : bascule serve --record-floor.",
+    ),
+    "reason.ClockNotConfirmed": (
+        "The server’s clock leapt; nothing of the record is deleted until it is confirmed.",
+        "L’horloge du serveur a fait un bond ; rien du journal n’est supprimé avant confirmation.",
+    ),
+    "way.ClockNotConfirmed": (
+        "On the server’s host: bascule admin confirm-clock.",
+        "Sur l’hôte du serveur : bascule admin confirm-clock.",
+    ),
+    "reason.RecordNotTaken": (
+        "A sink has not taken these events yet; nothing was deleted.",
+        "Une destination n’a pas encore reçu ces événements ; rien n’a été supprimé.",
+    ),
+    "way.RecordNotTaken": (
+        "See what each sink has taken: bascule audit sinks list.",
+        "Voyez ce que chaque destination a reçu : bascule audit sinks list.",
+    ),
     "reason.FormRefused": (
         "This form does not come from a page of your session; nothing was changed.",
         "Ce formulaire ne vient pas d’une page de votre session ; rien n’a été modifié.",
