@@ -37,8 +37,8 @@ def open_configuration(page: Page) -> Locator:
     return pane_of(page)
 
 
-def test_going_back_closes_the_pane_and_stays_on_the_page(visit: Visitors, fresh: World) -> None:
-    assert fresh
+@pytest.mark.usefixtures("fresh")
+def test_going_back_closes_the_pane_and_stays_on_the_page(visit: Visitors) -> None:
     page = visit("owner")
     page.goto("/portal/open")
     pane = open_configuration(page)
@@ -65,9 +65,9 @@ def test_going_back_closes_the_pane_and_stays_on_the_page(visit: Visitors, fresh
     page.wait_for_url("**/portal/open")
 
 
-def test_a_refused_form_keeps_the_focus(visit: Visitors, fresh: World) -> None:
+@pytest.mark.usefixtures("fresh")
+def test_a_refused_form_keeps_the_focus(visit: Visitors) -> None:
     """The button that was pressed is replaced, and with it went the focus."""
-    assert fresh
     page = visit("owner")
     pane = open_configuration(page)
     number = pane.locator("input[name='row.0.number']")
@@ -82,8 +82,8 @@ def test_a_refused_form_keeps_the_focus(visit: Visitors, fresh: World) -> None:
     assert pane.evaluate(IS_FOCUS_INSIDE)
 
 
-def test_no_field_lies_behind_the_foot(visit: Visitors, fresh: World) -> None:
-    assert fresh
+@pytest.mark.usefixtures("fresh")
+def test_no_field_lies_behind_the_foot(visit: Visitors) -> None:
     page = visit("owner", height=520)
     pane = open_configuration(page)
     for _ in range(3):
@@ -98,7 +98,6 @@ def test_no_field_lies_behind_the_foot(visit: Visitors, fresh: World) -> None:
 def test_a_reader_is_told_in_a_line_why_and_offered_no_button_in_vain(
     visit: Visitors, fresh: World
 ) -> None:
-    assert fresh
     page = visit("reader")
     page.goto("/portal/jit/configure?machine=" + str(fresh.machine("web-1")))
     expect(page.get_by_role("button", name="Save").last).to_be_disabled()
@@ -130,8 +129,8 @@ AFTER_CLICK = """async (link) => {
 }"""
 
 
-def test_a_click_is_seen_to_be_heard_on_a_slow_line(visit: Visitors, fresh: World) -> None:
-    assert fresh
+@pytest.mark.usefixtures("fresh")
+def test_a_click_is_seen_to_be_heard_on_a_slow_line(visit: Visitors) -> None:
     page = visit("owner")
     page.goto("/portal")
     held = hold(page, "**/portal/activity")

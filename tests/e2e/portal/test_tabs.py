@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import pytest
 from playwright.sync_api import Locator, Page, Request, expect
 
 from bascule.client.access import Asked
-from tests.e2e.lab_world import until
 from tests.e2e.portal import scene
-from tests.e2e.portal.portal_world import Visitors, World, sign_in
+from tests.e2e.portal.portal_world import PATIENCE, Visitors, World, sign_in
 
 pytestmark = pytest.mark.root
 
@@ -29,6 +29,13 @@ class Asking:
 
     def count(self, path: str) -> int:
         return self._paths.count(path)
+
+    def await_count(self, page: Page, path: str, count: int) -> None:
+        """While Playwright tells what it has seen, which it does as it waits."""
+        deadline = time.monotonic() + PATIENCE / 1000
+        while self.count(path) < count and time.monotonic() < deadline:
+            page.wait_for_timeout(50)
+        assert self.count(path) == count
 
     def forget(self) -> None:
         self._paths.clear()
@@ -59,7 +66,7 @@ def test_eight_tabs_share_one_stream(visit: Visitors, fresh: World) -> None:
         expect(grant_of(tab)).to_have_count(1)
     assert asking.count("/portal/live") == 1
     first.close()
-    assert until(lambda: asking.count("/portal/live") == 2 or tabs[1].wait_for_timeout(50), 20)
+    asking.await_count(tabs[1], "/portal/live", 2)
     fresh.reset()
     for tab in tabs[1:]:
         expect(grant_of(tab)).to_have_count(0)
@@ -101,13 +108,12 @@ def test_a_page_that_was_just_loaded_is_not_fetched_again(
     visit: Visitors, furnished: World
 ) -> None:
     """The stream's first word was taken for news: each page came twice."""
-    assert furnished
     page = visit("owner")
     asking = Asking(page)
     for path in ("/portal/open", "/portal/exposure", "/portal/jit"):
         asking.forget()
         page.goto(path)
-        assert until(lambda: asking.count("/portal/live") == 1 or page.wait_for_timeout(50), 20)
+        asking.await_count(page, "/portal/live", 1)
         page.wait_for_function("() => isOpen")
         page.wait_for_timeout(500)
         assert asking.count(path) == 1, path
@@ -115,7 +121,6 @@ def test_a_page_that_was_just_loaded_is_not_fetched_again(
 
 def test_a_session_that_ends_takes_no_form_away(visit: Visitors, fresh: World) -> None:
     """Signing out in one tab used to reload all others, and with them what was being filled in."""
-    assert fresh
     page = visit("")
     sign_in(page, "owner", fresh.passwords["owner"])
     page.goto("/portal/jit")
