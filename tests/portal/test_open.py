@@ -31,10 +31,12 @@ def two_people(house: House) -> tuple[Person, Person]:
 
 
 def test_by_person_and_by_machine(house: House) -> None:
-    olga, _ = two_people(house)
+    olga, anna = two_people(house)
     text = text_of(olga.page(PATH))
     assert "3 openings." in text
-    assert text.index("anna@example.com 1 opening") < text.index("olga@example.com 2 openings")
+    mine = "olga@example.com (you) 2 openings"
+    assert text.index(mine) < text.index("anna@example.com 1 opening"), "mine first"
+    assert "anna@example.com (you) 1 opening" in text_of(anna.page(PATH))
     assert "nightly job" in text
     text = text_of(olga.page(f"{PATH}?by=machine"))
     assert text.index("db-1 2 openings") < text.index("web-1 1 opening")
@@ -69,10 +71,14 @@ def test_page_by_page(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_now, "PAGE", 2)
     olga, _ = two_people(house)
     html = olga.page(PATH)
-    assert "olga@example.com 2 openings" in text_of(html)  # of which one is on the next page
+    assert "olga@example.com (you) 2 openings" in text_of(html)
+    assert html.count("<tr id=") == 3, "mine are beside a page of the others'"
+    assert "after=" not in html
+    others = owner(house, "omar@example.com")
+    html = others.page(PATH)
     onward = re.search(r'href="(/portal/open\?after=[^"]+)"', html)
     assert onward is not None
-    rest = olga.page(onward[1])
+    rest = others.page(onward[1])
     assert rest.count("<tr id=") == 1
     assert "First page" in text_of(rest)
     assert olga.get(f"{PATH}?after=nonsense").status_code == 400
@@ -180,3 +186,35 @@ def test_a_machine_without_a_right_on_part_of_a_request_stays(house: House) -> N
     named = [f"{grant.request_id}:{grant.id}" for grant in live(house)]
     assert ruth.send(f"{PATH}/close", {"grant": named}).status_code == 403
     assert len(live(house)) == 2
+
+
+def test_mine_stand_first_at_each_machine(house: House) -> None:
+    house.add_machine("web-1")
+    put_policy(house, {"web-1": [port_rule(), port_rule(80)]})
+    anna, omar = owner(house, "anna@example.com"), owner(house, "omar@example.com")
+    ask(anna, house, "web-1", "0.0.22")
+    ask(omar, house, "web-1", "0.0.80", **{"time__0__0__80": "1:00"})
+    for person, other in ((anna, omar), (omar, anna)):
+        html = person.page(f"{PATH}?by=machine").partition('<table class="stacks open-now"')[2]
+        assert html.index(person.user.name) < html.index(other.user.name)
+
+
+def test_mine_alone_are_extended_from_their_row(house: House) -> None:
+    olga, anna = two_people(house)
+    html = olga.page(PATH)
+    links = set(re.findall(r'href="(/portal/requests/[^"/]+/extend\?then=open)"', html))
+    (link,) = links
+    (theirs,) = {each.request_id for each in live(house) if each.requestor_id == anna.user.id}
+    assert theirs not in link
+    page = olga.page(link)
+    assert "Let it stay open for so long from now, at most 3 h" in text_of(page)
+    path = link.partition("?")[0]
+    refused = olga.send(path, {"time": "soon", "then": "open"})
+    assert refused.status_code == 400
+    assert "is not a length of time" in text_of(refused.text)
+    assert 'value="soon"' in refused.text
+    done = olga.send(path, {"time": "3:00", "then": "open"})
+    assert done.headers["location"] == "/portal/open?notice=extended"
+    assert {each.extension for each in live(house) if each.requestor_id == olga.user.id} == {1}
+    # The page of another's says why not.
+    assert "extended by who made it" in text_of(olga.page(f"/portal/requests/{theirs}/extend"))

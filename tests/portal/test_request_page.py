@@ -41,9 +41,12 @@ def test_from_accepted_to_closed(house: House) -> None:
     assert "ssh -o HostKeyAlias=web-1 10.0.0.1" in text
     assert "10:00" in text
     assert "ada@10.0.0.1" in text_of(olga.page(f"{path}?user=ada"))
+    html = olga.page(path)
+    assert html.index('id="user"') < html.index("ssh -o"), "above the commands that it goes into"
     assert olga.send(f"{path}/close").headers["location"] == f"{path}?notice=closed"
     assert "Closing" in text_of(olga.page(path))
     house.report(agent, uid)
+    assert 'id="user"' not in olga.page(path), "there is no command any more"
     french = text_of(olga.page(path, language="fr"))
     assert "Fermé" in french
     assert "fermé avant l’échéance" in french

@@ -39,6 +39,7 @@ class OpenFilter:
     within: Reach | None = None  # scopes, of which one must contain the machine
     own_id: str = ""  # whose own grants are shown besides, wherever they are
     requestor_id: str = ""
+    apart_from_id: str = ""  # whose grants are left out
     machine_uid: str = ""
     text: str = ""  # the person's or the machine's name contains it, without regard to case
     order: OpenOrder = OpenOrder.PERSON

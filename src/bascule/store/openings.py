@@ -87,6 +87,8 @@ def _meant(found: Select[Any], wanted: OpenFilter) -> Select[Any]:
         found = found.where(or_(*shown))
     if wanted.requestor_id:
         found = found.where(t.grants.c.requestor_id == wanted.requestor_id)
+    if wanted.apart_from_id:
+        found = found.where(t.grants.c.requestor_id != wanted.apart_from_id)
     if wanted.machine_uid:
         found = found.where(t.grants.c.machine_uid == wanted.machine_uid)
     if wanted.text:

@@ -1,5 +1,6 @@
 """Open now: every live grant that the visitor may see, by person or by machine; and closing.
 
+The visitor's own come first: as the first group of the list by person, and first at each machine.
 What is closed is listed first, on a page of its own: one grant, all of a person, all at a
 machine, or all. So much at a time; each request is ended as the API ends it, so that rights
 are the API's, and what may not be ended is told beforehand.
@@ -51,6 +52,7 @@ class Row:
     why: str
     is_told: bool  # may its request be read, beyond this grant?
     may_close: bool
+    is_mine: bool = False  # it may be extended
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,22 +230,47 @@ def _uid(visit: Visit, text: str) -> str:
 
 
 def _page(reader: Reader, visit: Visit, wanted: OpenFilter, after: OpenPlace | None) -> Page:
-    found = reader.open_grants(wanted, after, PAGE + 1)
     counts = reader.open_counts(wanted)
+    mine = _mine(reader, visit, wanted, counts)
+    others = replace(wanted, apart_from_id=visit.subject.principal_id) if mine else wanted
+    found = reader.open_grants(others, after, PAGE + 1)
     rows = _rows(reader, visit, [grant for _, grant in found[:PAGE]])
-    is_by_person = wanted.order is OpenOrder.PERSON
-
-    def whose(row: Row) -> tuple[str, str]:
-        grant = row.grant
-        if is_by_person:
-            return grant.requestor_id, grant.requestor
-        return grant.machine_uid, grant.machine_id.name
-
-    groups = tuple(
-        Group(of, name, counts.get(of, 0), tuple(same)) for (of, name), same in groupby(rows, whose)
-    )
+    if wanted.order is OpenOrder.PERSON:
+        groups = _by_person([*(() if after else mine), *rows], counts)
+    else:
+        groups = _by_machine(rows, counts)
     goes_on = found[PAGE - 1][0] if len(found) > PAGE else None
     return Page(groups, sum(counts.values()), goes_on)
+
+
+def _mine(
+    reader: Reader, visit: Visit, wanted: OpenFilter, counts: Mapping[str, int]
+) -> tuple[Row, ...]:
+    """The visitor's own, which head the list by person where they fit on a page among others'."""
+    me = visit.subject.principal_id
+    is_among_others = wanted.order is OpenOrder.PERSON and not wanted.requestor_id
+    if not is_among_others or not 0 < counts.get(me, 0) <= PAGE:
+        return ()
+    found = reader.open_grants(replace(wanted, requestor_id=me), None, PAGE)
+    return tuple(_rows(reader, visit, [grant for _, grant in found]))
+
+
+def _by_person(rows: Sequence[Row], counts: Mapping[str, int]) -> tuple[Group, ...]:
+    return tuple(
+        Group(of, name, counts.get(of, 0), tuple(same))
+        for (of, name), same in groupby(
+            rows, lambda row: (row.grant.requestor_id, row.grant.requestor)
+        )
+    )
+
+
+def _by_machine(rows: Sequence[Row], counts: Mapping[str, int]) -> tuple[Group, ...]:
+    return tuple(
+        Group(of, name, counts.get(of, 0), tuple(sorted(same, key=lambda row: not row.is_mine)))
+        for (of, name), same in groupby(
+            rows, lambda row: (row.grant.machine_uid, row.grant.machine_id.name)
+        )
+    )
 
 
 def _rows(reader: Reader, visit: Visit, grants: Sequence[Grant]) -> list[Row]:
@@ -269,7 +296,7 @@ def _rows(reader: Reader, visit: Visit, grants: Sequence[Grant]) -> list[Row]:
         if is_believed_over(grant, visit.now) and not is_enforced(point, visit.now):
             state = ENDED_NOT_CONFIRMED
         why = (request.justification or "") if request is not None else ""
-        return Row(grant, state, why, is_told, may_close)
+        return Row(grant, state, why, is_told, may_close, is_own and grant.is_live)
 
     return [row(each) for each in grants]
 

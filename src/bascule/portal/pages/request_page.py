@@ -85,6 +85,13 @@ async def rdp(visit: CurrentVisit, request_id: str, grant_id: str) -> Response:
     )
 
 
+@router.get(f"{PATH}/{{request_id}}/extend")
+@decides(POLICY_READ)
+async def ask_to_extend(visit: CurrentVisit, request_id: str) -> Response:
+    """By itself, beside a list in which the request stands."""
+    return await _extension_page(visit, request_id)
+
+
 @router.post(f"{PATH}/{{request_id}}/extend")
 @decides(INITIATE, POLICY_READ)
 async def extend(visit: CurrentVisit, request_id: str) -> Response:
@@ -101,10 +108,40 @@ async def extend(visit: CurrentVisit, request_id: str) -> Response:
 
         denied = await visit.perform(work)
     except BasculeError as error:
-        return await _refused(visit, request_id, error)
+        if not _is_from_list(visit):
+            return await _refused(visit, request_id, error)
+        if isinstance(error, Forbidden):
+            await record_denial(visit.request, visit.subject, error)
+        return await _extension_page(visit, request_id, reasons_of(error), error.http_status)
     if denied is not None:
-        return await _page(visit, request_id, denied.reasons, status=400)
-    return visit.go(_back(visit, request_id), "extended")
+        again = _extension_page if _is_from_list(visit) else _page
+        return await again(visit, request_id, denied.reasons, 400)
+    return visit.go(
+        "/portal/open" if _is_from_list(visit) else _back(visit, request_id), "extended"
+    )
+
+
+def _is_from_list(visit: Visit) -> bool:
+    return visit.form.text("then") == "open"
+
+
+async def _extension_page(
+    visit: Visit, request_id: str, reasons: Sequence[Problem] = (), status: int = 200
+) -> Response:
+    shown = await visit.read(
+        lambda reader: _shown(reader, visit, _see(reader, visit, request_id), "")
+    )
+    return visit.show(
+        "request_extend.html",
+        status,
+        each=shown,
+        reasons=reasons,
+        filled_time=visit.form.text("time"),
+        then="open",
+        show_span=show_span,
+        words_of=words_of,
+        tail="",
+    )
 
 
 @router.post(f"{PATH}/{{request_id}}/close")

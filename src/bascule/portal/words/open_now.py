@@ -49,6 +49,11 @@ WORDS: Mapping[str, Pair] = {
     "open.count.other": ("{n} openings", "{n} ouvertures"),
     "open.group": ("What is open: {name}", "Ouvertures : {name}"),
     "open.close": ("Close", "Fermer"),
+    "open.you": ("(you)", "(vous)"),
+    "open.extend_of": (
+        "Extend port {port} of {machine}",
+        "Prolonger le port {port} de {machine}",
+    ),
     "open.close_of": (
         "Close port {port} of {machine}, open for {who}",
         "Fermer le port {port} de {machine}, ouvert pour {who}",

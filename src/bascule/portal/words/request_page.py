@@ -49,6 +49,10 @@ WORDS: Mapping[str, Pair] = {
         "Extend for how long from now",
         "Prolonger pour combien de temps à partir de maintenant",
     ),
+    "request.extend.not.ended": (
+        "It has ended: make a new request.",
+        "L’accès est terminé : faites une nouvelle demande.",
+    ),
     "request.extend.not.others": (
         "A request is extended by who made it, and by nobody else.",
         "Une demande est prolongée par son auteur, et par personne d’autre.",
