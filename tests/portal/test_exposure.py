@@ -205,7 +205,7 @@ def test_the_overview_tells_how_things_stand(web: House) -> None:
 def test_a_silent_agent_is_counted_as_offline(web: House) -> None:
     web.clock.pass_time(120)
     web.do(lambda tx, act: note_silence(tx, act, set()))
-    assert "1 offline" in cards(owner(web).page("/portal"))["/portal/points"]
+    assert "1 away" in cards(owner(web).page("/portal"))["/portal/points"]
 
 
 def test_a_fresh_installation_leads_to_the_first_steps(house: House) -> None:

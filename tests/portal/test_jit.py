@@ -149,6 +149,20 @@ def test_orders_turn_round_and_pages_go_on(house: House, monkeypatch: pytest.Mon
             path = unescape(following[1])
         raise AssertionError("the pages do not end")
 
+    def there_and_back(path: str) -> list[list[str]]:
+        """The pages as they are seen going on to the last, and back to the first."""
+        seen: list[list[str]] = []
+        back: list[list[str]] = []
+        for way, pages in (("next", seen), ("prev", back)):
+            page = olga.page(path)
+            pages.append(list(rows(page)))
+            while found := re.search(rf'href="([^"]*)" rel="{way}"', page):
+                path = unescape(found[1])
+                page = olga.page(path)
+                pages.append(list(rows(page)))
+        assert back == seen[::-1]
+        return seen
+
     first = olga.page("/portal/jit")
     by_access = re.search(r'href="([^"]*sort=lastAccess[^"]*)"', first)
     assert by_access
@@ -158,6 +172,14 @@ def test_orders_turn_round_and_pages_go_on(house: House, monkeypatch: pytest.Mon
     assert all_names("/portal/jit?sort=lastAccess") == ["a-1", "b-1", "c-1", "d-1", "e-1"]
     assert all_names("/portal/jit?sort=approvedRequests&desc=1")[0] == "b-1"
     assert len(all_names("/portal/jit?sort=lastUser")) == 5
+    assert there_and_back("/portal/jit") == [["a-1", "b-1"], ["c-1", "d-1"], ["e-1"]]
+    assert there_and_back(newest_first) == [["e-1", "d-1"], ["c-1", "b-1"], ["a-1"]]
+    assert "5 entries" in text_of(first)
+    filtered = olga.page("/portal/jit?q=-1&size=25")
+    assert list(rows(filtered)) == ["a-1", "b-1", "c-1", "d-1", "e-1"]
+    assert "1 entry" in text_of(olga.page("/portal/jit?q=C-1"))
+    # A size that is none of those offered is not one.
+    assert list(rows(olga.page("/portal/jit?size=3"))) == ["a-1", "b-1"]
 
 
 def test_only_what_may_be_read_is_shown_and_counted(house: House) -> None:
@@ -210,4 +232,4 @@ def test_a_silent_agent_is_never_shown_as_closed_or_open(house: House) -> None:
     house.clock.pass_time(31)
     shown = rows(owner(house).page("/portal/jit"))
     assert "Not confirmed" in shown["web-1"]
-    assert "Agent offline" in shown["db-1"]
+    assert "Agent away" in shown["db-1"]

@@ -110,7 +110,7 @@ def test_the_overview_says_how_the_machine_stands(town: Town) -> None:
     )
     anna = owner(town)
     page = text_of(anna.page(WEB))
-    for words in ("10.0.0.5", "2001:db8::5", "Configured", "Online", "22/tcp", "kernel 6.12"):
+    for words in ("10.0.0.5", "2001:db8::5", "Configured", "Connected", "22/tcp", "kernel 6.12"):
         assert words in page, words
     assert "Nothing is open for anybody" in page
     assert "No attempt at a closed port" in page
@@ -216,7 +216,7 @@ def test_an_agent_that_can_enforce_nothing_is_told_wherever_the_machine_is(town:
     assert NOBODY not in page
     assert "up to date" not in page
     for path, words in (
-        ("/portal/jit", "Not enforced"),
+        ("/portal/jit", "Agent enforces nothing"),
         ("/portal/machines", "Enforces nothing"),
         ("/portal/points", "Enforces nothing"),
         ("/portal/points?only=silent", "web-1"),
@@ -224,7 +224,7 @@ def test_an_agent_that_can_enforce_nothing_is_told_wherever_the_machine_is(town:
         ("/portal/exposure?tab=all", "Enforces nothing since"),
         (f"{WEB}/connect", "can enforce nothing"),
         (f"/portal/jit/request?machine={town.machine('web-1')}", "can enforce nothing"),
-        ("/portal", "1 offline or without effect"),
+        ("/portal", "1 away or enforcing nothing"),
     ):
         shown = text_of(anna.page(path))
         assert words in shown, (path, shown)

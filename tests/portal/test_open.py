@@ -193,7 +193,7 @@ def test_mine_stand_first_at_each_machine(house: House) -> None:
     put_policy(house, {"web-1": [port_rule(), port_rule(80)]})
     anna, omar = owner(house, "anna@example.com"), owner(house, "omar@example.com")
     ask(anna, house, "web-1", "0.0.22")
-    ask(omar, house, "web-1", "0.0.80", **{"time__0__0__80": "1:00"})
+    ask(omar, house, "web-1", "0.0.80", time__0__0__80="1:00")
     for person, other in ((anna, omar), (omar, anna)):
         html = person.page(f"{PATH}?by=machine").partition('<table class="stacks open-now"')[2]
         assert html.index(person.user.name) < html.index(other.user.name)

@@ -19,6 +19,7 @@ from bascule.domain.actions import (
 from bascule.domain.ids import machine_id
 from bascule.domain.machine import EnforcementPoint
 from bascule.interfaces import Transaction
+from bascule.portal.words import all_words
 from bascule.services.act import Act
 from bascule.services.machines import MachineDraft, put_machine
 from tests.portal.visiting import Person, owner, somebody, text_of
@@ -87,7 +88,7 @@ def test_the_list_tells_how_each_agent_is(house: House, olga: Person) -> None:
     shut(house, "web-1")
     assert "Not up to date" in text_of(olga.page(POINTS))
     house.clock.pass_time(120)
-    assert "Silent" in text_of(olga.page(POINTS))
+    assert "Away" in text_of(olga.page(POINTS))
 
 
 def test_weaknesses_are_counted_and_told(house: House, olga: Person) -> None:
@@ -152,7 +153,7 @@ def test_a_known_machine_is_chosen_and_its_command_shown_once(house: House, olga
     assert token not in olga.page(f"{ENROL}/default/web-1")
     assert "Waiting for the agent" in text_of(answer.text)
     assert join(house, token).status_code == 200
-    assert "not heard of yet" in text_of(olga.page(f"{ENROL}/default/web-1"))
+    assert "Never contacted" in text_of(olga.page(f"{ENROL}/default/web-1"))
     assert join(house, token, OTHER_KEY).status_code >= 400
 
 
@@ -233,3 +234,37 @@ def test_a_crafted_form_removes_nothing_without_the_right(house: House) -> None:
     )
     assert house.events("AgentRemoved") == []
     assert keeper.send(f"{POINTS}/{uid}/remove").status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("online", ("Connected", "Connecté")),
+        ("offline", ("Away", "Injoignable")),
+        ("neverSeen", ("Never contacted", "Jamais contacté")),
+    ],
+)
+def test_an_agent_is_called_the_same_on_every_page(
+    house: House, state: str, words: tuple[str, str]
+) -> None:
+    """One state was *Silent*, *Away*, *Offline* and *not heard*, as the page had it."""
+    uid = house.add_machine("web-1")
+    agent = house.enrol("web-1")
+    if state != "neverSeen":
+        house.report(agent, uid)
+    if state == "offline":
+        house.clock.pass_time(60)
+    olga = owner(house)
+    pages = (
+        POINTS,
+        f"{POINTS}/{uid}",
+        f"{ENROL}/default/web-1",
+        "/portal/machines",
+        "/portal/machines/default/web-1",
+    )
+    for path in pages:
+        assert words[0] in text_of(olga.page(path)), path
+        assert words[1] in text_of(olga.page(path, language="fr")), path
+    others = {"Silent", "Offline", "Online", "Not heard of yet", "Agent silent", "Agent offline"}
+    said = {english for key, (english, _) in all_words().items() if not key.startswith("activity")}
+    assert not others & said

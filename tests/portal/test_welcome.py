@@ -240,7 +240,7 @@ def test_three_steps_end_with_a_protected_machine(house: House, olga: Person) ->
     uid = enrol(house, token)
     agent = house.client_of(house.agent_token(uid))
     house.report(agent, uid)
-    assert "Agent connected" in text_of(olga.page(here))
+    assert "Connected" in text_of(olga.page(here))
 
     protect = "/portal/welcome/protect/default/web-9"
     assert "22 (SSH), TCP" in text_of(olga.page(protect))

@@ -75,6 +75,10 @@ class ListingReads(Protocol):
         """In the order of ``wanted``; ``after`` is the place of the last of the page before."""
         ...
 
+    def count_listed(self, wanted: ListFilter) -> int:
+        """How many machines ``listed_machines`` would give, on all pages."""
+        ...
+
     def listed_by_uid(self, machine_uids: Sequence[str]) -> Sequence[ListedMachine]:
         """Those that are there, in this order; their place is that of the order by name."""
         ...

@@ -208,15 +208,17 @@ def named(
     fetch: Callable[[str, int], Sequence[T]],
     key_of: Callable[[T], str],
     name_of: Callable[[T], str],
-    prefix: str = "",
+    part: str = "",
     after: str = "",
     limit: int = 10_000,
 ) -> list[T]:
-    """Up to ``limit`` whose names begin so, after the key ``after``."""
+    """Up to ``limit`` whose names contain ``part``, without regard to case, after the key
+    ``after``.
+    """
     found: list[T] = []
     while len(found) < limit:
         rows = fetch(after, PAGE_SIZE * 4)
-        found += [each for each in rows if name_of(each).casefold().startswith(prefix.casefold())]
+        found += [each for each in rows if part.casefold() in name_of(each).casefold()]
         if len(rows) < PAGE_SIZE * 4:
             break
         after = key_of(rows[-1])

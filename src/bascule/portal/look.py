@@ -56,6 +56,7 @@ NAVIGATION = (
     ("nav.overview", "/portal", "home"),
     ("nav.jit", "/portal/jit", "lock-closed"),
     ("nav.open", "/portal/open", "lock-open"),
+    ("nav.machines", "/portal/machines", "machine"),
     ("nav.activity", "/portal/activity", "history"),
     ("nav.exposure", "/portal/exposure", "eye"),
     ("nav.points", "/portal/points", "policy"),
@@ -124,8 +125,6 @@ def static_file(version: str, name: str) -> Response:
 
 def _current(path: str) -> str:
     """The navigation's entry that a path belongs to."""
-    if path.startswith("/portal/machines"):
-        return "/portal/jit"
     if path.startswith("/portal/requests/"):
         return "/portal/open"
     own = (

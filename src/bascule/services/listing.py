@@ -74,10 +74,21 @@ def list_machines(
     limit: int = 1000,
 ) -> list[MachineRow]:
     """Rows in the order of ``wanted``, of one tab or of all; ``after`` as the store takes it."""
-    off = groups_off(reader)
+    return _rows(
+        reader, reader.listed_machines(_on_tab(reader, wanted, tab, now), after, limit), now
+    )
+
+
+def count_rows(reader: Reader, wanted: ListFilter, tab: MachineState | None, now: datetime) -> int:
+    """How many rows ``list_machines`` has, on all pages."""
+    return reader.count_listed(_on_tab(reader, wanted, tab, now))
+
+
+def _on_tab(
+    reader: Reader, wanted: ListFilter, tab: MachineState | None, now: datetime
+) -> ListFilter:
     traits = None if tab is None else traits_in(tab)
-    wanted = replace(wanted, groups_off=off, traits=traits, now=now)
-    return _rows(reader, reader.listed_machines(wanted, after, limit), now)
+    return replace(wanted, groups_off=groups_off(reader), traits=traits, now=now)
 
 
 def list_these(

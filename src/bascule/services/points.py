@@ -62,6 +62,10 @@ def list_points(
     ]
 
 
+def count_points(reader: Reader, wanted: ListFilter) -> int:
+    return reader.count_listed(replace(wanted, traits=_WITH_POINT))
+
+
 def machines_without(reader: Reader, wanted: ListFilter, limit: int) -> Sequence[Machine]:
     """Machines that have no point yet, by their name."""
     found = reader.listed_machines(replace(wanted, traits=_WITHOUT), None, limit)

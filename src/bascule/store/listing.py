@@ -61,6 +61,15 @@ class ListingReads(ListScopes):
             found = self._all(_sweep(wanted, after, limit))
         return self._listed(found)
 
+    def count_listed(self, wanted: ListFilter) -> int:
+        counted = select(func.count().label("many")).select_from(listed).where(*conditions(wanted))
+        each = (
+            [counted]
+            if wanted.within is None
+            else [counted.where(clause) for clause in self._within_listed(wanted.within)]
+        )
+        return sum(int(row.many) for one in each for row in self._all(one))
+
     def listed_by_uid(self, machine_uids: Sequence[str]) -> Sequence[ListedMachine]:
         place = listed.c.name_key.label("place")
         rows = [

@@ -15,6 +15,7 @@ IS_FOCUS_INSIDE = "pane => pane.contains(document.activeElement)"
 HIDDEN_BY_FOOT = """pane => {
   const field = document.activeElement.getBoundingClientRect();
   if (document.activeElement.closest(".pane-foot, .pane-head")) return "";
+  if (document.activeElement.contains(pane.querySelector(".pane-foot"))) return "";
   const foot = pane.querySelector(".pane-foot").getBoundingClientRect();
   const head = pane.querySelector(".pane-head").getBoundingClientRect();
   if (field.bottom > foot.top + 1) return `${document.activeElement.name} behind the foot`;
@@ -115,7 +116,11 @@ def test_a_reader_is_told_in_a_line_why_and_offered_no_button_in_vain(
 def hold(page: Page, pattern: str) -> list[Route]:
     """A line so slow that nothing comes back: requests that match wait here."""
     held: list[Route] = []
-    page.route(pattern, held.append)
+
+    def keep(route: Route) -> None:
+        held.append(route)
+
+    page.route(pattern, keep)
     return held
 
 

@@ -14,10 +14,17 @@ from bascule.domain.classify import MachineState, UnsupportedCode
 from bascule.domain.machine_access import AccessState
 from bascule.domain.scopes import resource_scope
 from bascule.interfaces import Reader
-from bascule.interfaces.listing import ListOrder
+from bascule.interfaces.listing import ListFilter, ListOrder, Place
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
-from bascule.portal.pages.jit_query import JitQuery, read_query
-from bascule.services.listing import MachineRow, count_tabs, list_machines, reach_of_list
+from bascule.portal.pages.jit_query import read_query
+from bascule.portal.paging import Sheet, turn_to
+from bascule.services.listing import (
+    MachineRow,
+    count_rows,
+    count_tabs,
+    list_machines,
+    reach_of_list,
+)
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -68,7 +75,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    rows: list[MachineRow]
+    sheet: Sheet[MachineRow]
     counts: dict[MachineState, int]
     groups: list[str]
 
@@ -80,13 +87,19 @@ async def just_in_time(visit: CurrentVisit) -> Response:
     within, now = reach_of_list(visit.rights, visit.subscription_id), visit.now
 
     def look(reader: Reader) -> _Seen:
-        wanted = query.filter(within)
-        rows = list_machines(reader, wanted, query.tab, now, query.after, PAGE + 1)
+        def fetch(wanted: ListFilter, after: Place | None, limit: int) -> list[MachineRow]:
+            return list_machines(reader, wanted, query.tab, now, after, limit)
+
+        wanted, counts = query.filter(within), count_tabs(reader, within)
+        total = (
+            count_rows(reader, wanted, query.tab, now) if query.is_filtered else counts[query.tab]
+        )
+        sheet = turn_to(fetch, _place_of, wanted, query.turn, total, PAGE, query.turned)
         groups = [each for each in reader.resource_groups() if _is_told(visit, each)]
-        return _Seen(rows, count_tabs(reader, within), groups)
+        return _Seen(sheet, counts, groups)
 
     seen = await visit.read(look)
-    shown = [_shown(visit, row) for row in seen.rows[:PAGE]]
+    shown = [_shown(visit, row) for row in seen.sheet.rows]
     return visit.show(
         "jit.html",
         query=query,
@@ -96,7 +109,7 @@ async def just_in_time(visit: CurrentVisit) -> Response:
             for each in MachineState
         ],
         groups=seen.groups if len(seen.groups) <= MOST_GROUPS else None,
-        next_path=_next(query, seen.rows),
+        sheet=seen.sheet,
         columns=COLUMNS,
         states=list(AccessState),
         is_empty=not any(seen.counts.values()),
@@ -138,8 +151,8 @@ def _is_told(visit: Visit, group: str) -> bool:
     return visit.rights.is_told_of(POLICY_READ, key)
 
 
-def _next(query: JitQuery, rows: list[MachineRow]) -> str:
-    return query.beyond(rows[PAGE - 1].listed.place) if len(rows) > PAGE else ""
+def _place_of(row: MachineRow) -> Place:
+    return row.listed.place
 
 
 def _shown(visit: Visit, row: MachineRow) -> Shown:

@@ -6,25 +6,20 @@ cannot be read there counts as not said: a link of yesterday still leads to a pa
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeVar
-from urllib.parse import urlencode
 
 from bascule.domain.classify import MachineState
 from bascule.domain.machine import OsType
 from bascule.domain.machine_access import AccessState
 from bascule.domain.roles import Reach
-from bascule.interfaces.listing import ListFilter, ListOrder, Place
-from bascule.json_text import read_json
+from bascule.interfaces.listing import ListFilter, ListOrder
+from bascule.portal.paging import NUMBERS, Turn, address_of, read_turn
 
 PATH = "/portal/jit"
 LONGEST_NAME = 64
-_NUMBERS = (ListOrder.LAST_ACCESS, ListOrder.REQUESTS)
 E = TypeVar("E", bound=StrEnum)
 
 
@@ -37,7 +32,7 @@ class JitQuery:
     os_type: OsType | None = None
     order: ListOrder = ListOrder.NAME
     is_descending: bool = False
-    after: Place | None = None
+    turn: Turn = field(default_factory=Turn)
 
     @property
     def is_filtered(self) -> bool:
@@ -45,24 +40,21 @@ class JitQuery:
 
     def to_tab(self, tab: MachineState) -> str:
         """Filters of name, group and system stay; state and order are the tab's own."""
-        return JitQuery(tab, self.name_part, self.group, os_type=self.os_type).url
+        turn = Turn(size=self.turn.size)
+        return JitQuery(tab, self.name_part, self.group, os_type=self.os_type, turn=turn).url
 
     def sorted_by(self, order: ListOrder) -> str:
         """Once more by the same turns it round; the first is what one looks for most."""
-        first = order in _NUMBERS
+        first, turn = order in NUMBERS, Turn(size=self.turn.size)
         is_descending = not self.is_descending if order is self.order else first
-        return replace(self, order=order, is_descending=is_descending, after=None).url
+        return replace(self, order=order, is_descending=is_descending, turn=turn).url
 
-    def beyond(self, place: Place) -> str:
-        return replace(self, after=place).url
+    def turned(self, turn: Turn) -> str:
+        return replace(self, turn=turn).url
 
     @property
     def cleared(self) -> str:
-        return JitQuery(self.tab).url
-
-    @property
-    def begun(self) -> str:
-        return replace(self, after=None).url
+        return JitQuery(self.tab, turn=Turn(size=self.turn.size)).url
 
     @property
     def url(self) -> str:
@@ -74,10 +66,9 @@ class JitQuery:
             "os": str(self.os_type or ""),
             "sort": "" if self.order is ListOrder.NAME else str(self.order),
             "desc": "1" if self.is_descending else "",
-            "after": "" if self.after is None else _token(self.after),
+            **self.turn.said,
         }
-        query = urlencode({name: value for name, value in said.items() if value})
-        return f"{PATH}?{query}" if query else PATH
+        return address_of(PATH, said)
 
     def filter(self, within: Reach | None) -> ListFilter:
         return ListFilter(
@@ -101,28 +92,9 @@ def read_query(said: Mapping[str, str]) -> JitQuery:
         os_type=_one_of(OsType, said.get("os", "")),
         order=order,
         is_descending=said.get("desc") == "1",
-        after=_place(said.get("after", ""), order),
+        turn=read_turn(said, order),
     )
 
 
 def _one_of(kind: type[E], text: str) -> E | None:
     return next((each for each in kind if each.casefold() == text.casefold()), None)
-
-
-def _token(place: Place) -> str:
-    compact = json.dumps([place.value, place.key], separators=(",", ":")).encode()
-    return base64.urlsafe_b64encode(compact).decode().rstrip("=")
-
-
-def _place(token: str, order: ListOrder) -> Place | None:
-    try:
-        padded = token + "=" * (-len(token) % 4)
-        said = read_json(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except (ValueError, binascii.Error):
-        return None
-    if not isinstance(said, list) or len(said) != 2:
-        return None
-    value, key = said
-    is_number = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-    fits = is_number if order in _NUMBERS else isinstance(value, str)
-    return Place(value, key) if fits and isinstance(key, str) else None

@@ -6,7 +6,7 @@ Deleting says beforehand what goes with it. What is not here: a machine's own pa
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -19,7 +19,7 @@ from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.errors import BasculeError
 from bascule.interfaces import Reader, Transaction
-from bascule.interfaces.listing import ListFilter, Place
+from bascule.interfaces.listing import ListedMachine, ListFilter
 from bascule.portal.enrolling import (
     MachineForm,
     add_machine,
@@ -30,6 +30,7 @@ from bascule.portal.enrolling import (
 )
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.kept import comes_back
+from bascule.portal.paging import Sheet, Turn, address_of, read_turn, turn_to
 from bascule.portal.problems import reasons_of
 from bascule.services import fleet, machines
 from bascule.services.act import Act
@@ -58,31 +59,35 @@ class MachineLine:
 @shows(MACHINE_READ)
 async def list_machines(visit: CurrentVisit) -> Response:
     said, now = visit.request.query_params, visit.now
-    part, after = said.get("q", "").strip()[:LONGEST_NAME], said.get("after", "")
-    place = Place(said.get("value", ""), after) if after else None
+    part, turn = said.get("q", "").strip()[:LONGEST_NAME], read_turn(said)
     wanted = ListFilter(within=visit.within(MACHINE_READ), name_part=part)
 
-    def look(reader: Reader) -> tuple[list[MachineLine], Place | None]:
-        listed = reader.listed_machines(wanted, place, PAGE + 1)
-        points = reader.points_of([each.machine.uid for each in listed[:PAGE]])
+    def address(turn: Turn) -> str:
+        return address_of(MACHINES, {"q": part, **turn.said})
+
+    def look(reader: Reader) -> tuple[Sheet[ListedMachine], list[MachineLine]]:
+        total = reader.count_listed(wanted)
+        sheet = turn_to(
+            reader.listed_machines, lambda each: each.place, wanted, turn, total, PAGE, address
+        )
+        points = reader.points_of([each.machine.uid for each in sheet.rows])
         lines = []
-        for each in listed[:PAGE]:
+        for each in sheet.rows:
             point = points.get(each.machine.uid)
             is_online = point is not None and fleet.is_online(point, now)
             lines.append(MachineLine(each.machine, point, is_online))
-        return lines, listed[PAGE - 1].place if len(listed) > PAGE else None
+        return sheet, lines
 
-    lines, last = await visit.read(look)
-    beyond = {} if last is None else {"q": part, "value": last.value, "after": last.key}
+    sheet, lines = await visit.read(look)
     return visit.show(
         "machines.html",
+        sheet=sheet,
         lines=lines,
         part=part,
-        is_later=place is not None,
+        cleared=address_of(MACHINES, Turn(size=turn.size).said),
         why_not_see=""
         if visit.rights.may_anywhere(MACHINE_READ)
         else visit.why_not(MACHINE_READ, subscription_scope(visit.subscription_id)),
-        next_path=f"{MACHINES}?{urlencode(beyond)}" if beyond else "",
         why_not_add=""
         if visit.rights.may_anywhere(MACHINE_WRITE)
         else visit.why_not(MACHINE_WRITE, subscription_scope(visit.subscription_id)),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from urllib.parse import quote, urlencode
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -35,11 +35,18 @@ from bascule.portal.enrolling import (
 )
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.kept import comes_back
+from bascule.portal.paging import Sheet, Turn, address_of, read_turn, turn_to
 from bascule.portal.problems import reasons_of
 from bascule.portal.weaknesses import weakness_words
 from bascule.services import fleet
 from bascule.services.act import Act
-from bascule.services.points import PointRow, list_points, machines_without, view_point
+from bascule.services.points import (
+    PointRow,
+    count_points,
+    list_points,
+    machines_without,
+    view_point,
+)
 from bascule.services.rights import Needed, check, denial
 
 router = APIRouter(route_class=PortalRoute)
@@ -63,17 +70,18 @@ class PointQuery:
 
     name_part: str = ""
     only: str = ""  # a key of ONLY; empty: all
-    after: Place | None = None
+    turn: Turn = field(default_factory=Turn)
 
     @property
     def is_filtered(self) -> bool:
         return bool(self.name_part or self.only)
 
-    def beyond(self, place: Place) -> str:
-        """The address of the page after that place."""
-        said = {"q": self.name_part, "only": self.only}
-        query = {name: value for name, value in said.items() if value}
-        return f"{POINTS}?{urlencode({**query, 'value': place.value, 'after': place.key})}"
+    def turned(self, turn: Turn) -> str:
+        return address_of(POINTS, {"q": self.name_part, "only": self.only, **turn.said})
+
+    @property
+    def cleared(self) -> str:
+        return address_of(POINTS, Turn(size=self.turn.size).said)
 
     def filter(self, visit: Visit) -> ListFilter:
         wanted = ONLY.get(self.only, ListFilter())
@@ -82,11 +90,11 @@ class PointQuery:
 
 def read_query(visit: Visit) -> PointQuery:
     said = visit.request.query_params
-    only, key = said.get("only", ""), said.get("after", "")
+    only = said.get("only", "")
     return PointQuery(
         said.get("q", "").strip()[:LONGEST_NAME],
         only if only in ONLY else "",
-        Place(said.get("value", ""), key) if key else None,
+        read_turn(said),
     )
 
 
@@ -95,10 +103,15 @@ def read_query(visit: Visit) -> PointQuery:
 async def show_points(visit: CurrentVisit) -> Response:
     query, now = read_query(visit), visit.now
 
-    def look(reader: Reader) -> list[PointRow]:
-        return list_points(reader, query.filter(visit), now, query.after, PAGE + 1)
+    def look(reader: Reader) -> Sheet[PointRow]:
+        def fetch(wanted: ListFilter, after: Place | None, limit: int) -> list[PointRow]:
+            return list_points(reader, wanted, now, after, limit)
 
-    rows = await visit.read(look)
+        wanted = query.filter(visit)
+        total = count_points(reader, wanted)
+        return turn_to(fetch, _place_of, wanted, query.turn, total, PAGE, query.turned)
+
+    sheet = await visit.read(look)
     whole = subscription_scope(visit.subscription_id)
     return visit.show(
         "points.html",
@@ -106,14 +119,18 @@ async def show_points(visit: CurrentVisit) -> Response:
         if visit.rights.may_anywhere(POINT_READ)
         else visit.why_not(POINT_READ, whole),
         query=query,
-        rows=rows[:PAGE],
-        next_path=query.beyond(rows[PAGE - 1].place) if len(rows) > PAGE else "",
+        rows=sheet.rows,
+        sheet=sheet,
         only=tuple(ONLY),
         why_not_enrol=""
         if visit.rights.may_anywhere(ENROLMENT_WRITE)
         else visit.why_not(ENROLMENT_WRITE, whole),
         page_of=point_page,
     )
+
+
+def _place_of(row: PointRow) -> Place:
+    return row.place
 
 
 # -- one is enrolled ------------------------------------------------------------------------

@@ -230,7 +230,11 @@ document.addEventListener("click", (event) => {
     }
     return;
   }
-  if (target.matches("[data-pane]")) opener = target;
+  if (target.matches("[data-pane]")) {
+    const menu = target.closest("details.menu");
+    menu?.removeAttribute("open");
+    opener = menu?.querySelector("summary") ?? target;
+  }
   if (target.matches("[data-copy]")) copy(target);
   if (target.matches("[data-tick-all]")) {
     for (const box of all(target.dataset.tickAll)) box.checked = target.checked;
@@ -387,20 +391,19 @@ async function copy(button) {
 }
 
 // Whatever counts ticked boxes: <output data-ticked="SELECTOR">, the words after it
-// (data-ticked-words, data-one, data-other), and what is of use with some.
+// (data-ticked-words, data-one, data-other), and what is of use with some. Those that other pages
+// of the list show count too (filters.js).
 function countTicked() {
-  for (const each of all("[data-ticked]")) {
-    each.textContent = all(`${each.dataset.ticked}:checked`).length;
-  }
+  const count = (selector) => all(`${selector}:checked`).length + all("#picked-elsewhere input").length;
+  for (const each of all("[data-ticked]")) each.textContent = count(each.dataset.ticked);
   const plural = new Intl.PluralRules(language());
   for (const each of all("[data-ticked-words]")) {
-    const count = all(`${each.dataset.tickedWords}:checked`).length;
-    each.textContent = plural.select(count) === "one" ? each.dataset.one : each.dataset.other;
+    each.textContent = plural.select(count(each.dataset.tickedWords)) === "one" ? each.dataset.one : each.dataset.other;
   }
-  for (const each of all("[data-needs-ticked]")) {
-    each.disabled = !document.querySelector(`${each.dataset.needsTicked}:checked`);
-  }
+  for (const each of all("[data-needs-ticked]")) each.disabled = !count(each.dataset.needsTicked);
 }
+
+document.addEventListener("bascule:ticked", countTicked);
 
 document.addEventListener("change", (event) => {
   countTicked();

@@ -94,12 +94,4 @@ WORDS: Mapping[str, Pair] = {
     "enrol.since": ("enrolled", "inscrit"),
     "enrol.version": ("version", "version"),
     "enrol.last": ("last heard", "dernier contact"),
-    "enrol.state.missing": ("no agent", "pas d’agent"),
-    "enrol.state.neverSeen": ("Enrolled, not heard of yet", "Inscrit, pas encore de nouvelles"),
-    "enrol.state.online": ("Agent connected", "Agent connecté"),
-    "enrol.state.notEnforced": (
-        "Agent enforces nothing: bascule agent status says why",
-        "L’agent n’applique rien : bascule agent status dit pourquoi",
-    ),
-    "enrol.state.offline": ("Agent silent", "Agent silencieux"),
 }

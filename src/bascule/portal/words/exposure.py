@@ -56,10 +56,8 @@ WORDS: Mapping[str, Pair] = {
     "exposure.reached": ("Can be reached", "Joignable"),
     "exposure.whatever": ("whatever the host lets in", "tout ce que l’hôte laisse entrer"),
     "exposure.agent": ("Enforcement point", "Point d’application"),
-    "exposure.no_agent": ("None", "Aucun"),
     "exposure.not_enforced": ("Enforces nothing since", "N’applique rien depuis"),
-    "exposure.agent_silent": ("Silent since", "Sans nouvelles depuis"),
-    "exposure.agent_there": ("Connected", "Connecté"),
+    "exposure.agent_silent": ("Away since", "Injoignable depuis"),
     "exposure.enrol": ("Enrol its agent", "Inscrire son agent"),
     "exposure.look_at_agent": (
         "A policy is there; its agent does not enforce it: look at the machine’s page.",
@@ -77,7 +75,7 @@ WORDS: Mapping[str, Pair] = {
     "exposure.anywhere": ("anywhere", "n’importe où"),
     "exposure.not_confirmed": ("not confirmed", "non confirmé"),
     "exposure.not_confirmed_why": (
-        "The agent is silent or can enforce nothing, or the lease is over and was not read back shut yet.",
+        "The agent is away or enforces nothing, or the lease is over and was not read back shut yet.",
         "L’agent ne donne plus de nouvelles ou ne peut rien appliquer, ou le délai est écoulé et la fermeture n’a pas encore été relue.",
     ),
     "exposure.unknown_end": ("not known", "inconnu"),

@@ -71,7 +71,6 @@ WORDS: Mapping[str, Pair] = {
     # -- overview: what guards it
     "machine.point": ("Enforcement point", "Point d’application"),
     "machine.host_filter": ("Host filter", "Filtre de l’hôte"),
-    "machine.agent.none": ("No agent", "Aucun agent"),
     "machine.agent.none_lead": (
         "Nothing keeps ports shut here until an agent is enrolled: Enforcement points, Enrol.",
         (
@@ -79,10 +78,6 @@ WORDS: Mapping[str, Pair] = {
             "Inscrire."
         ),
     ),
-    "machine.agent.online": ("Online", "En ligne"),
-    "machine.agent.not_enforced": ("Enforces nothing", "N’applique rien"),
-    "machine.agent.away": ("Away", "Injoignable"),
-    "machine.agent.never": ("Never contacted", "Jamais contacté"),
     "machine.heard": ("Last contact", "Dernier contact"),
     "machine.applied": ("State applied", "État appliqué"),
     "machine.applied_all": ("up to date (generation {n})", "à jour (génération {n})"),
@@ -283,8 +278,8 @@ WORDS: Mapping[str, Pair] = {
     "machine.connect.to": ("Connect to {name}", "Se connecter à {name}"),
     "machine.connect.heard": ("The machine is there", "La machine répond"),
     "machine.connect.not_heard": (
-        "Its agent is not heard: a request would wait for it, and fail after a minute.",
-        "Son agent ne répond pas : une demande l’attendrait, puis échouerait après une minute.",
+        "Its agent is away: a request would wait for it, and fail after a minute.",
+        "Son agent est injoignable : une demande l’attendrait, puis échouerait après une minute.",
     ),
     "machine.connect.no_agent": (
         "It has no agent: nothing shuts its ports, and nothing can open them.",

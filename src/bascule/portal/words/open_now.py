@@ -81,8 +81,8 @@ WORDS: Mapping[str, Pair] = {
         "Les {n} ouvertures sont fermées immédiatement : plus personne n’entre par elles. C’est irréversible ; qui a encore besoin d’accès le redemande.",
     ),
     "open.closing.sessions": (
-        "Sessions that are connected live on, unless the port’s policy cuts them at the end. A machine whose agent is silent hears of it when the agent is back; until then its firewall ends them on time.",
-        "Les sessions connectées se poursuivent, sauf si la stratégie du port les coupe à l’échéance. Une machine dont l’agent est silencieux l’apprend à son retour ; d’ici là, son pare-feu les ferme à l’heure prévue.",
+        "Sessions that are connected live on, unless the port’s policy cuts them at the end. A machine whose agent is away hears of it when the agent is back; until then its firewall ends them on time.",
+        "Les sessions connectées se poursuivent, sauf si la stratégie du port les coupe à l’échéance. Une machine dont l’agent est injoignable l’apprend à son retour ; d’ici là, son pare-feu les ferme à l’heure prévue.",
     ),
     "open.closing.kill": (
         "Cut the sessions too: whoever is connected by them loses the connection",

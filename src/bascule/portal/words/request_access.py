@@ -124,12 +124,12 @@ WORDS: Mapping[str, Pair] = {
         "Aucun agent n’est inscrit ici : une demande est acceptée, puis échoue au bout d’une minute.",
     ),
     "ask.point.notEnforced": (
-        "The agent is there and can enforce nothing: as long as that lasts, a request fails.",
+        "The agent is there and enforces nothing: as long as that lasts, a request fails.",
         "L’agent est là mais ne peut rien appliquer : tant que cela dure, une demande échoue.",
     ),
     "ask.point.silent": (
-        "The agent is silent: if it does not come back within a minute, the request fails.",
-        "L’agent est silencieux : s’il ne revient pas dans la minute, la demande échoue.",
+        "The agent is away: if it does not come back within a minute, the request fails.",
+        "L’agent est injoignable : s’il ne revient pas dans la minute, la demande échoue.",
     ),
     "ask.without": (
         "No policy names {machines}: nothing can be asked for there.",

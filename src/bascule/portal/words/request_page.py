@@ -33,8 +33,8 @@ WORDS: Mapping[str, Pair] = {
     "request.cut": ("Cut sessions", "Couper les sessions"),
     "request.kill": ("Cut sessions too", "Couper aussi les sessions"),
     "request.close_note": (
-        "Nobody gets in by it any more as soon as the machine’s agent hears of it; while that is silent it ends on time. Sessions that are connected live on, unless the port’s policy cuts them at the end or they are cut too.",
-        "Plus personne n’entre par là dès que l’agent de la machine l’apprend ; tant qu’il est silencieux, cela prend fin à l’échéance. Les sessions connectées se poursuivent, sauf si la stratégie du port les coupe à la fin ou si elles sont coupées aussi.",
+        "Nobody gets in by it any more as soon as the machine’s agent hears of it; while that is away it ends on time. Sessions that are connected live on, unless the port’s policy cuts them at the end or they are cut too.",
+        "Plus personne n’entre par là dès que l’agent de la machine l’apprend ; tant qu’il est injoignable, cela prend fin à l’échéance. Les sessions connectées se poursuivent, sauf si la stratégie du port les coupe à la fin ou si elles sont coupées aussi.",
     ),
     "request.extend": ("Extend", "Prolonger"),
     "request.extend.lead": (
@@ -85,8 +85,11 @@ WORDS: Mapping[str, Pair] = {
         "{n} sessions live on",
         "{n} sessions se poursuivent",
     ),
-    "request.silent_since": ("agent silent since", "agent silencieux depuis"),
-    "request.not_enforced_since": ("agent enforces nothing since", "agent sans effet depuis"),
+    "request.silent_since": ("agent away since", "agent injoignable depuis"),
+    "request.not_enforced_since": (
+        "agent enforces nothing since",
+        "l’agent n’applique rien depuis",
+    ),
     "request.extended.one": ("extended once", "prolongée une fois"),
     "request.extended.other": ("extended {n} times", "prolongée {n} fois"),
     "request.progress": ("Progress", "Déroulement"),
