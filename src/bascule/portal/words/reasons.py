@@ -468,6 +468,14 @@ _ACCESS: Mapping[str, Pair] = {
         "See what each sink has taken: bascule audit sinks list.",
         "Voyez ce que chaque destination a reçu : bascule audit sinks list.",
     ),
+    "reason.PortNotClaimed": (
+        "This is no port that the agent claims to keep closed.",
+        "Ce n’est pas un port que l’agent déclare garder fermé.",
+    ),
+    "way.PortNotClaimed": (
+        "Look at the machine’s page: it lists the ports that its agent claims.",
+        "Consultez la page de la machine : elle liste les ports que son agent déclare.",
+    ),
     "reason.FormRefused": (
         "This form does not come from a page of your session; nothing was changed.",
         "Ce formulaire ne vient pas d’une page de votre session ; rien n’a été modifié.",
