@@ -22,7 +22,7 @@ from bascule.client.endpoint import parse_endpoint
 from bascule.client.private_file import write_private
 from bascule.domain.clients import BASCULE_CLI
 from bascule.domain.ids import is_guid, is_resource_group_name
-from bascule.errors import ConfigurationError, Forbidden, InvalidInput, NotFound
+from bascule.errors import BasculeError, ConfigurationError, Forbidden, InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from bascule.client.connection import Connection
@@ -167,7 +167,20 @@ def _sign_in(
             connection.sign_in()
         found = profile.subscription_id or _subscription(connection, profile.user)
         signed_in = replace(profile, subscription_id=_guid("subscription", found))
+        if is_program:
+            connection.subscription_id = signed_in.subscription_id
+            signed_in = replace(signed_in, name=_name(connection))
         return signed_in, connection.token()
+
+
+def _name(connection: Connection) -> str:
+    """What the server calls us; empty when it does not tell: the sign-in is good all the same."""
+    from bascule.client.principals import whoami  # noqa: PLC0415  # reason: slow to load, --help must not wait
+
+    try:
+        return whoami(connection).name
+    except BasculeError:
+        return ""
 
 
 def _secret(given: str) -> str:

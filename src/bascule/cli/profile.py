@@ -28,10 +28,13 @@ class Profile:
     client_secret: str
     resource_group: str = DEFAULT_GROUP  # where new machines go
     user: str = ""  # the person who signed in; empty: a program, by client_id and client_secret
+    name: str = ""  # of the program, as the server said it at the sign-in; for people to read
 
     @property
     def who(self) -> str:
-        return self.user or self.client_id
+        if self.user or not self.name:
+            return self.user or self.client_id
+        return f"{self.name} ({self.client_id})"
 
     def __repr__(self) -> str:
         return f"Profile({self.endpoint!r}, {self.client_id!r})"

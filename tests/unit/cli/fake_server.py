@@ -105,6 +105,7 @@ class FakeServer:
     page_size: int = 1000
     token_life: int = 3600
     caller_header: bool = True
+    own_name: str = "administrator"  # of the program that calls; empty: it is not told
     filters_names: bool = True
     shows_closing: bool = False  # are closing grants among those that are live?
     subscriptions: list[str] = field(default_factory=lambda: [SUBSCRIPTION])
@@ -283,6 +284,18 @@ class FakeServer:
                 f"&$skiptoken={start + size}{rest}"
             )
         return 200, answer
+
+    def _me(self, *_: object) -> tuple[int, Json]:
+        if not self.own_name:
+            raise Refusal(404, "ResourceNotFound", "A server that does not tell.")
+        properties = {
+            "principalId": CLIENT,
+            "principalType": "ServicePrincipal",
+            "principalName": self.own_name,
+            "groups": [],
+            "roleAssignments": [],
+        }
+        return 200, {"properties": properties}
 
     # -- plans
 
@@ -666,6 +679,7 @@ ROUTES: list[tuple[str, str, Route]] = [
     (f"{M}/providers/Bascule.Access/blockedAttempts/default", "GET", FakeServer._knocks),
     (f"{S}/providers/Bascule.Access/blockedAttempts/default", "GET", FakeServer._knocks),
     (f"{S}/providers/Bascule.Identity/me/signOut", "POST", lambda *_: (204, None)),
+    (f"{S}/providers/Bascule.Identity/me", "GET", FakeServer._me),
     (f"{S}/providers/Microsoft.Security/jitNetworkAccessPolicies", "GET", FakeServer._policies),
     (f"{P}/initiate", "POST", FakeServer._initiate),
     (A, "GET", FakeServer._list_requests),

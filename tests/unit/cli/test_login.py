@@ -55,7 +55,7 @@ def test_admin_file(cli: Cli, tmp_path: Path) -> None:
                                  "client_secret": SECRET}))  # fmt: skip
     result = cli("login", "--admin-file", str(admin))
     assert result.code == 0, result.err
-    assert result.out == f"Signed in to {ENDPOINT} as {CLIENT}\n"
+    assert result.out == f"Signed in to {ENDPOINT} as administrator ({CLIENT})\n"
     assert SECRET not in result.out + result.err
     kept = json.loads(cli.config.read_text())
     assert kept["ca_file"] == str(tmp_path / "ca.pem"), (
@@ -64,6 +64,16 @@ def test_admin_file(cli: Cli, tmp_path: Path) -> None:
     assert kept["resource_group"] == "default"
     assert (mode(cli.config), mode(cli.config.parent), mode(cli.token)) == (0o600, 0o700, 0o600)
     assert cli("machine", "list").code == 0
+
+
+def test_a_program_is_called_by_its_name(cli: Cli, server: FakeServer) -> None:
+    """Its id alone says nothing to anybody; without a name it has to do."""
+    server.own_name = "night-backup"
+    assert cli("login", *GIVEN, "--client-secret", SECRET).code == 0
+    assert cli("logout").out == f"Signed out night-backup ({CLIENT})\n"
+    server.own_name = ""
+    result = cli("login", *GIVEN, "--client-secret", SECRET)
+    assert result.out == f"Signed in to {ENDPOINT} as {CLIENT}\n"
 
 
 def admin_json(**more: str) -> str:
