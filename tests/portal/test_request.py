@@ -36,8 +36,8 @@ SSH = "0.0.22"
 PATH = "/portal/jit/request"
 
 
-def knock(house: House, name: str, address: str) -> None:
-    port = PortKey(TransportProtocol.TCP, 22)
+def knock(house: House, name: str, address: str, number: int = 22) -> None:
+    port = PortKey(TransportProtocol.TCP, number)
 
     def work(tx: Transaction, act: Act) -> None:
         machine = tx.machine(machine_id(house, name))
@@ -401,6 +401,27 @@ def test_the_machine_confirms_my_own_address(house: House) -> None:
     text = text_of(olga.page(form_path(house, "web-1")))
     assert f"web-1 has just blocked attempts from {CALLER}, which is your address" in text
     assert f"{CALLER}, seen just now" not in text
+
+
+def test_what_was_blocked_is_no_hint_while_that_port_is_open_for_me(house: House) -> None:
+    """B10: from that address; what is blocked at another port, or for another person, still is."""
+    uid = guard(house, "web-1", port_rule(22), port_rule(80))
+    agent = house.enrol("web-1")
+    olga = owner(house)
+    knock(house, "web-1", CALLER)
+    words = f"web-1 has just blocked attempts from {CALLER}"
+    page = form_path(house, "web-1")
+    html = olga.page(page)
+    assert words in text_of(html)
+    assert olga.send(PATH, filled(html, SSH)).status_code == 303
+    assert words in text_of(olga.page(page)), "it is not open yet"
+    (grant,) = live(house)
+    house.report(agent, uid, grant.id)
+    assert words not in text_of(olga.page(page))
+    other = somebody(house, "bert@example.com", house.subscription, INITIATE, POLICY_READ)
+    assert words in text_of(other.page(page)), "it is not open for that person"
+    knock(house, "web-1", CALLER, 80)
+    assert words in text_of(olga.page(page))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from bascule.domain.knocks import Knocker, Knocks
+from bascule.domain.net import PortKey
 
 
 class KnockReads(Protocol):
@@ -30,8 +31,12 @@ class KnockReads(Protocol):
         """Sources by name, the one with most attempts first, then by address; or one alone."""
         ...
 
-    def last_knock(self, scope: str, source: str, since: datetime) -> datetime | None:
-        """When that source was last seen, at or after ``since``; None: it was not."""
+    def last_knock(
+        self, scope: str, source: str, since: datetime, beside: Collection[PortKey] = ()
+    ) -> datetime | None:
+        """When that source was last seen, at or after ``since``, at another port than those of
+        ``beside``; None: it was not.
+        """
         ...
 
 

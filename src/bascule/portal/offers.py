@@ -14,7 +14,7 @@ from bascule.api.my_address import source_of_caller
 from bascule.api.origin import Proxies
 from bascule.domain.access import Subject
 from bascule.domain.bounds import NO_BOUNDS, Guard, Objection
-from bascule.domain.grant import Grant
+from bascule.domain.grant import Grant, GrantState
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import EnforcementPoint, Machine, OsType
 from bascule.domain.net import AddressPrefix, is_within, parse_address
@@ -197,7 +197,7 @@ def read_offers(
     problems += _plan_off(reader, list(known))
     mine = _mine(reader, subject, known.values())
     guards = guards_of(reader, [machine.uid for machine in known.values()])
-    seen = {each: _seen(reader, machine, proved, now) for each, machine in known.items()}
+    seen = {each: _seen(reader, subject, machine, proved, now) for each, machine in known.items()}
     made = [
         _offer(
             reader,
@@ -238,11 +238,29 @@ def _mine(
 
 
 def _seen(
-    reader: Reader, machine: Machine, proved: Sequence[str], now: datetime
+    reader: Reader, subject: Subject, machine: Machine, proved: Sequence[str], now: datetime
 ) -> dict[str, datetime]:
-    """Proved addresses from which this machine has just blocked attempts."""
-    found = {each: seen_just_now(reader, machine, parse_address(each), now) for each in proved}
-    return {each: at for each, at in found.items() if at is not None}
+    """Proved addresses from which this machine has just blocked attempts, at ports that are not
+    open to the visitor from there by now.
+    """
+    opened = [
+        grant
+        for grant in reader.live_grants([machine.uid] if proved else [])
+        if grant.requestor_id == subject.principal_id and grant.state is GrantState.OPEN
+    ]
+
+    def at(text: str) -> datetime | None:
+        address = parse_address(text)
+        ports = {
+            port
+            for grant in opened
+            if is_within([AddressPrefix.of(address)], grant.sources)
+            for port in grant.port_keys
+        }
+        return seen_just_now(reader, machine, address, now, ports)
+
+    found = {each: at(each) for each in proved}
+    return {each: seen for each, seen in found.items() if seen is not None}
 
 
 def _ports(

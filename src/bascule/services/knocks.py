@@ -7,7 +7,7 @@ they keep what a machine told after it is deleted, whose own rows go at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,7 +23,7 @@ from bascule.domain.knocks import (
     hours_until,
 )
 from bascule.domain.machine import Machine
-from bascule.domain.net import Address
+from bascule.domain.net import Address, PortKey
 from bascule.domain.roles import Reach
 from bascule.domain.scopes import group_scope, subscription_scope
 from bascule.interfaces import Reader, Transaction
@@ -96,10 +96,15 @@ def scopes_within(reader: Reader, within: Reach | None, subscription_id: str) ->
 
 
 def seen_just_now(
-    reader: Reader, machine: Machine, address: Address, now: datetime
+    reader: Reader,
+    machine: Machine,
+    address: Address,
+    now: datetime,
+    open_ports: Collection[PortKey] = (),
 ) -> datetime | None:
-    """When this machine last dropped an attempt from that address, if that has just been.
+    """When this machine last dropped an attempt from that address, if that has just been, at
+    another port than ``open_ports``, which are open to it by now.
 
     It is offered as a source only to a session that has proved the address (EDGES C3).
     """
-    return reader.last_knock(machine.uid, str(address), now - JUST_NOW)
+    return reader.last_knock(machine.uid, str(address), now - JUST_NOW, open_ports)

@@ -20,6 +20,7 @@ from sqlalchemy import (
     case,
     delete,
     func,
+    or_,
     select,
     true,
     update,
@@ -115,9 +116,14 @@ class KnockReads(Rows):
             for each in knockers
         ]
 
-    def last_knock(self, scope: str, source: str, since: datetime) -> datetime | None:
+    def last_knock(
+        self, scope: str, source: str, since: datetime, beside: Collection[PortKey] = ()
+    ) -> datetime | None:
         hours = _hours(hour_of(since), since + _LOOKED_ON)
-        row = self._first(_LAST, {"here": scope, "hours": hours, "whose": source, "seen": since})
+        asked = _LAST
+        for port in sorted(beside):
+            asked = asked.where(or_(t.c.protocol != port.protocol, t.c.number != port.number))
+        row = self._first(asked, {"here": scope, "hours": hours, "whose": source, "seen": since})
         return None if row is None else row[0]
 
 

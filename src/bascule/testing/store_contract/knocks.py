@@ -120,6 +120,17 @@ class KnockContract:
         assert last("192.0.2.9", earlier) is None
         assert last("192.0.2.7", earlier, "uid-2") is None
 
+    def test_a_port_that_is_open_by_now_is_no_reason(self, store: Store) -> None:
+        add(store, knocks("192.0.2.7", at=NOW), knocks("192.0.2.7", port=DNS, at=NOON))
+
+        def last(*beside: PortKey) -> datetime | None:
+            return read(store, lambda r: r.last_knock("uid-1", "192.0.2.7", NOON - HOUR, beside))
+
+        assert last() == NOW
+        assert last(SSH) == NOON
+        assert last(DNS) == NOW
+        assert last(SSH, DNS) is None
+
     def test_a_later_report_of_something_earlier_does_not_set_the_time_back(
         self, store: Store
     ) -> None:
