@@ -196,6 +196,23 @@ def test_what_is_to_be_shut_is_not_called_shut(town: Town) -> None:
     assert NOBODY not in away
 
 
+def test_what_was_released_is_shut_until_the_agent_hears_of_it(town: Town) -> None:
+    """B5: *nothing shut* is not said while an agent that is away keeps it shut."""
+    town.set_rules(port_rule(22))
+    town.tell(closed=SHUT_22)
+    rules = f"{town.machine('web-1')}/providers/Bascule.Access/machineRules/default"
+    assert town.call("DELETE", rules).status_code == 200
+    town.clock.pass_time(60)
+    anna = owner(town)
+    page = text_of(anna.page(WEB))
+    assert "22/tcp released; shut until the agent hears of it" in page
+    assert "Nothing is kept shut" not in page
+    told = town.call("GET", town.machine("web-1")).json()["properties"]["bascule"]
+    assert (told["closedPorts"], told["stillShut"]) == ([], [{"number": 22, "protocol": "TCP"}])
+    town.tell(closed=[])
+    assert "released" not in text_of(anna.page(WEB))
+
+
 def test_a_port_that_is_shut_stays_so_while_an_opening_is_on_its_way(town: Town) -> None:
     town.set_rules(port_rule(22))
     town.tell(closed=SHUT_22)

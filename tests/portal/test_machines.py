@@ -95,7 +95,7 @@ def test_deleting_says_what_it_does_and_does_it(house: House, olga: Person) -> N
     agent = house.enrol("web-1")
     body = {"virtualMachines": [{"id": house.machine("web-1"), "ports": [port_rule()]}]}
     house.call("PUT", house.policy(), {"kind": "Basic", "properties": body}, JIT)
-    house.report(agent, uid)
+    house.report(agent, uid, closed=[{"protocol": "TCP", "number": 22, "onExpiry": "keep"}])
     port = {"number": 22, "allowedSourceAddressPrefix": "192.0.2.1", "duration": "PT1H"}
     asked = {"virtualMachines": [{"id": house.machine("web-1"), "ports": [port]}]}
     assert house.call("POST", f"{house.policy()}/initiate", asked, JIT).status_code == 202

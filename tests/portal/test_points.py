@@ -17,7 +17,7 @@ from bascule.domain.actions import (
     POINT_READ,
 )
 from bascule.domain.ids import machine_id
-from bascule.domain.machine import EnforcementPoint
+from bascule.domain.machine import UNINSTALLED, EnforcementPoint
 from bascule.interfaces import Transaction
 from bascule.portal.words import all_words
 from bascule.services.act import Act
@@ -209,14 +209,27 @@ def test_what_is_no_machine_is_refused_in_words(house: House, olga: Person, mach
 def test_removing_says_what_it_does_and_does_it(house: House, olga: Person) -> None:
     uid, agent = add_agent(house, "web-1")
     shut(house, "web-1")
+    told = "These ports stay shut on the host: 22/tcp"
+    assert told not in text_of(olga.page(f"{POINTS}/{uid}/remove")), "not read back so yet"
+    house.report(agent, uid, closed=[{"protocol": "TCP", "number": 22, "onExpiry": "keep"}])
     text = text_of(olga.page(f"{POINTS}/{uid}/remove"))
-    assert "These ports stay shut on the host: 22/tcp" in text
+    assert told in text
     assert "refused from now on" in text
     answer = olga.send(f"{POINTS}/{uid}/remove")
     assert answer.headers["location"] == "/portal/points?notice=point_removed"
     assert "The agent is removed" in text_of(olga.page(answer.headers["location"]))
     assert house.see(lambda reader: reader.enforcement_point(uid)) is None
     assert agent.get(f"/bascule/agents/{uid}/state").status_code in (401, 403)
+
+
+def test_what_roots_uninstall_opened_is_not_called_shut(house: House, olga: Person) -> None:
+    """B2: of the agent, and of the machine that goes."""
+    uid, agent = add_agent(house, "web-1")
+    shut(house, "web-1")
+    house.report(agent, uid, closed=[{"protocol": "TCP", "number": 22, "onExpiry": "keep"}])
+    house.report(agent, uid, generation=0, weaknesses=[UNINSTALLED])
+    for page in (f"{POINTS}/{uid}/remove", "/portal/machines/default/web-1/delete"):
+        assert "stay shut on the host" not in text_of(olga.page(page))
 
 
 def test_a_crafted_form_removes_nothing_without_the_right(house: House) -> None:

@@ -14,6 +14,7 @@ from bascule.cli.knocks import knocks
 from bascule.cli.machine_words import (
     agent_words,
     detail_lines,
+    kept_shut,
     machine_json,
     port_list,
     shut_words,
@@ -208,11 +209,10 @@ def remove(name: str, is_sure: bool) -> None:
             confirm(_removal_words(connection, found), is_sure=False)
         inventory.delete_machine(connection, found.id)
     say(f"{found.name} removed")
-    if found.closed_ports and found.point is not None:
-        note(
-            f"Still shut on the host: {port_list(found.closed_ports)}. "
-            "To open them there: bascule agent uninstall"
-        )
+    if kept := kept_shut(found):
+        note(f"Still shut on the host: {kept}. To open them there: bascule agent uninstall")
+    elif found.point is not None and found.point.is_uninstalled:
+        note("Root had uninstalled its agent: nothing of ours keeps a port of that host shut.")
 
 
 def _removal_words(connection: Connection, found: Machine) -> str:
@@ -226,7 +226,7 @@ def _removal_words(connection: Connection, found: Machine) -> str:
     words = [f"{found.name} leaves the inventory and its policies, and all access to it ends."]
     if live:
         words.append(f"{live} open {'port closes' if live == 1 else 'ports close'} at once.")
-    if found.closed_ports and found.point is not None:
+    if kept_shut(found):
         words.append(
             "What its agent keeps closed stays closed until the agent is uninstalled on the host."
         )

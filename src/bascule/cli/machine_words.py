@@ -34,6 +34,9 @@ def machine_json(each: Machine) -> dict[str, object]:
             {"number": port.number, "protocol": port.protocol, "onExpiry": port.on_expiry}
             for port in each.claimed_ports
         ],
+        "stillShut": [
+            {"number": number, "protocol": protocol} for number, protocol in each.still_shut
+        ],
         "agent": _agent_json(each.point) if each.point is not None else None,
         "state": each.state,
         "reasons": [asdict(reason) for reason in each.reasons],
@@ -98,7 +101,7 @@ def state_words(each: Machine) -> str:
 def shut_words(each: Machine) -> str:
     """The ports that are to be shut, those in no policy marked, and why they may not be."""
     if not each.closed_ports:
-        return ""
+        return _still_shut_words(each)
     if each.point is None:
         return f"{_port_words(each.closed_ports)}; not enforced: no agent"
     if not each.point.is_enforcing:
@@ -109,7 +112,27 @@ def shut_words(each: Machine) -> str:
     if applied:
         away = "; last known" if each.point.state == OFFLINE else ""
         parts.insert(0, _port_words(applied) + away)
+    if each.still_shut:
+        parts.append(_still_shut_words(each))
     return "; ".join(parts)
+
+
+def _still_shut_words(each: Machine) -> str:
+    """What its agent keeps shut until it hears of the release."""
+    if not each.still_shut:
+        return ""
+    ports = ", ".join(port_words(*port) for port in each.still_shut)
+    return f"{ports} released; its agent keeps it shut until it hears of that"
+
+
+def kept_shut(each: Machine) -> str:
+    """The ports that its agent was last read back to keep shut; empty when there is none, or it
+    enforces nothing.
+    """
+    if each.point is None or not each.point.is_enforcing:
+        return ""
+    ports = [(port.number, port.protocol) for port in each.closed_ports if port.is_read_back]
+    return ", ".join(port_words(*port) for port in sorted({*ports, *each.still_shut}))
 
 
 def _port_words(ports: Sequence[ClosedPort]) -> str:
@@ -117,10 +140,6 @@ def _port_words(ports: Sequence[ClosedPort]) -> str:
         port_words(port.number, port.protocol) + ("" if port.is_in_policy else " (in no policy)")
         for port in ports
     )
-
-
-def port_list(ports: Sequence[ClosedPort]) -> str:
-    return ", ".join(port_words(port.number, port.protocol) for port in ports)
 
 
 def guard_words(guard: HostGuard) -> str:
@@ -138,6 +157,10 @@ def guard_words(guard: HostGuard) -> str:
     if not guard.may_release:
         parts.append("releases no port")
     return "; ".join(parts) or "none: the host admits what a policy allows"
+
+
+def port_list(ports: Sequence[ClosedPort]) -> str:
+    return ", ".join(port_words(port.number, port.protocol) for port in ports)
 
 
 def detail_lines(found: Machine, now: datetime) -> list[str]:

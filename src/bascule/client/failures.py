@@ -31,6 +31,7 @@ from bascule.errors import (
 DENIAL_CODES = frozenset(  # what domain.decide answers; a test holds the two together
     {
         "AccessRequestDenied",
+        "AgentUninstalled",
         "DurationTooLong",
         "EndTimePassed",
         "HostGuardUnusable",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bascule.client.reading import Data, flag, inner, instant, number, objects, text, texts
 from bascule.client.versions import COMPUTE_VERSION
 from bascule.domain.ids import ResourceId
-from bascule.domain.machine import DOUBTED_SINCE, NOT_ENFORCED_SINCE
+from bascule.domain.machine import DOUBTED_SINCE, NOT_ENFORCED_SINCE, UNINSTALLED
 from bascule.domain.times import parse_duration
 
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
@@ -63,6 +63,11 @@ class EnforcementPoint:
     doubted_since: datetime | None = None  # its reports are not believed
 
     @property
+    def is_uninstalled(self) -> bool:
+        """Did it say, as its last word, that root took it off its host?"""
+        return any(each.startswith(UNINSTALLED) for each in self.weaknesses)
+
+    @property
     def is_enforcing(self) -> bool:
         return self.not_enforced_since is None
 
@@ -87,6 +92,8 @@ class Machine:
     state: str = ""  # configured, notConfigured, unsupported; empty: of an older server
     reasons: tuple[Reason, ...] = ()  # why it is unsupported
     tags: Mapping[str, str] = field(default_factory=dict)
+    # Released here, and its agent was last read back to keep them shut: number and protocol.
+    still_shut: tuple[tuple[int, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -164,6 +171,9 @@ def read_machine(data: Data) -> Machine:
         reasons=tuple(
             Reason(text(each, "code"), text(each, "message"), text(each, "advice", ""))
             for each in objects(ours, "reasons")
+        ),
+        still_shut=tuple(
+            (number(each, "number"), text(each, "protocol")) for each in objects(ours, "stillShut")
         ),
         tags={name: str(value) for name, value in inner(data, "tags").items()},
     )

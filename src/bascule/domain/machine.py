@@ -30,6 +30,14 @@ BELIEVED_SINCE = "believed again since"  # the server's fact of a point: an owne
 NOT_ENFORCED_SINCE = "not enforced since"  # the server's fact of a point, while it says so
 
 
+def uninstalled_words(name: str) -> str:
+    """What whoever asks for access to such a machine is told."""
+    return (
+        f"Root has uninstalled the agent of {name}: nothing of ours shuts its ports, and nothing "
+        f"opens them. Enrol it anew: bascule machine enrol {name} --replace."
+    )
+
+
 class OsType(StrEnum):
     LINUX = "Linux"
     WINDOWS = "Windows"
@@ -104,3 +112,8 @@ class EnforcementPoint:
     @property
     def is_enforcing(self) -> bool:
         return not self.facts.get(NOT_ENFORCED_SINCE)
+
+    @property
+    def is_uninstalled(self) -> bool:
+        """Did it say, as its last word, that root took it off its host?"""
+        return any(each.startswith(UNINSTALLED) for each in self.weaknesses)

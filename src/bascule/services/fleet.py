@@ -52,9 +52,11 @@ from bascule.domain.machine import (
     DOUBTED_SINCE,
     ENFORCES_NOTHING,
     NOT_ENFORCED_SINCE,
+    UNINSTALLED,
     ClosedPort,
     EnforcementPoint,
     Machine,
+    uninstalled_words,
 )
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
@@ -328,6 +330,8 @@ def take_report(tx: Transaction, act: Act, machine_uid: str, report: Report) -> 
     if report.generation >= generation:
         claims = take_in_claims(tx, machine, report.closed, report.generation)
         report = replace(report, notes=(*report.notes, *claims))
+    if any(each.startswith(UNINSTALLED) for each in report.weaknesses):
+        _withdraw_opening(tx, act, machine)
     _record_notes(tx, act, machine, report)
     _update_point(tx, act, machine, point, report)
     if (report.generation and remember_held(tx, act, machine_uid, report)) or has_moved:
@@ -388,6 +392,13 @@ def believe_point(tx: Transaction, act: Act, subject: Subject, machine_id: Resou
     follow(tx, act, machine)
     act.record(tx, AgentBelieved(str(machine.id), machine.uid), machine.id)
     return True
+
+
+def _withdraw_opening(tx: Transaction, act: Act, machine: Machine) -> None:
+    """Nobody is left there to open it: who waits is told so at once."""
+    for grant in tx.live_grants([machine.uid]):
+        if grant.state is GrantState.OPENING:
+            withdraw(tx, act, grant, uninstalled_words(machine.id.name))
 
 
 def _overtaken(

@@ -150,8 +150,15 @@ def _judge(
     uids = [machine.uid for machine in known.values()]
     live = tx.live_grants(uids)
     beside = {uid: told_beside(tx, uid, act.now) for uid in uids}
-    guards = guards_of(tx, uids)
-    return request, decide(stored.policy, request, known, live, new_id, act.now, beside, guards)
+    guards, gone = guards_of(tx, uids), uninstalled_among(tx, uids)
+    return request, decide(
+        stored.policy, request, known, live, new_id, act.now, beside, guards, gone
+    )
+
+
+def uninstalled_among(tx: Reader, uids: Sequence[str]) -> frozenset[str]:
+    """Machines whose agent root has taken off, as it said itself; another agent may be enrolled."""
+    return frozenset(uid for uid, point in tx.points_of(uids).items() if point.is_uninstalled)
 
 
 def guards_of(tx: Reader, uids: Sequence[str]) -> dict[str, Guard]:
@@ -327,8 +334,13 @@ def extend(
         )
         machine = tx.machine(grant.machine_id)
         machines = {grant.machine_id: machine} if machine else {}
-        guards = guards_of(tx, [grant.machine_uid])
-        decision = decide(policy.policy, asked, machines, live, new_id, act.now, guards=guards)
+        uids = [grant.machine_uid]
+        guards, gone = guards_of(tx, uids), uninstalled_among(tx, uids)
+        decision = decide(
+            *(policy.policy, asked, machines, live, new_id, act.now),
+            guards=guards,
+            uninstalled=gone,
+        )
         if isinstance(decision, Denied):
             reasons.extend(_of_extension(each) for each in decision.reasons)
         else:

@@ -17,6 +17,7 @@ from bascule.domain.grant import (
     due_at,
 )
 from bascule.domain.ids import ResourceId
+from bascule.domain.machine import uninstalled_words
 from bascule.domain.times import format_utc, parse_instant
 from bascule.interfaces import EventFilter, Reader, Transaction
 from bascule.interfaces.listing import RECENT
@@ -76,6 +77,8 @@ def _why_not_open(tx: Reader, grant: Grant, now: datetime) -> str:
     point = tx.enforcement_point(grant.machine_uid)
     if point is None:
         return f"Machine {name} has no agent; enrol one: bascule machine enrol {name}."
+    if point.is_uninstalled:
+        return uninstalled_words(name)
     if point.last_contact_at is None:
         return f"The agent of {name} has never been heard of since it enrolled."
     if now - point.last_contact_at > SILENCE_BOUND:

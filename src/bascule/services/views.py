@@ -98,6 +98,14 @@ class MachineView:
     classification: Classification
     now: datetime
 
+    @property
+    def still_shut(self) -> tuple[PortKey, ...]:
+        """What was released, and its agent was last read back to keep shut."""
+        if self.point is None or not self.point.is_enforcing:
+            return ()
+        known = {each.port for each in (*self.closed, *self.claimed)}
+        return tuple(sorted(self.read_back - known))
+
 
 def view_policy(
     reader: Reader, whole: StoredPolicy, now: datetime, sight: Sight, *, shows_rules: bool = False
@@ -177,6 +185,17 @@ def view_request(reader: Reader, request_id: str, now: datetime) -> RequestView 
     return RequestView(
         view.request, view.grants, view.machines, view.points, now, opened_at, sessions_alive
     )
+
+
+def kept_shut(reader: Reader, machine_uid: str) -> tuple[PortKey, ...]:
+    """What the machine's agent was last read back to keep shut; nothing, where it has said that it
+    enforces nothing.
+    """
+    point = reader.enforcement_point(machine_uid)
+    held = reader.held_rules([machine_uid]).get(machine_uid)
+    if point is None or not point.is_enforcing or held is None:
+        return ()
+    return tuple(sorted(each.port for each in held.closed))
 
 
 def view_machine(reader: Reader, machine: Machine, now: datetime) -> MachineView:

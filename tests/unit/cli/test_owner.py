@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bascule.domain.machine import NOT_ENFORCED, NOT_ENFORCED_SINCE
+from bascule.domain.machine import NOT_ENFORCED, NOT_ENFORCED_SINCE, UNINSTALLED
 from bascule.errors import ServerUnreachable
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_server import FakeServer, Json, Refusal, machine_path, rule
@@ -112,6 +112,7 @@ class TestMachine:
             "osType",
             "reasons",
             "state",
+            "stillShut",
             "uid",
         ]
         assert machine["agent"] is None
@@ -131,6 +132,39 @@ class TestMachine:
         assert cli("machine", "add", "x", "--address", "fe80::1%eth0").code == 2
         assert cli("machine", "remove", "web-1", "--yes").out == "web-1 removed\n"
         assert not server.machines
+
+    def test_remove_does_not_call_shut_what_roots_uninstall_opened(
+        self, cli: Cli, server: FakeServer
+    ) -> None:
+        """B2: nor what was never read back shut; what was released and not heard of stays."""
+        path = server.add_machine("web-1", closed=[closed(22)])
+        server.machines[path]["properties"]["bascule"]["enforcementPoint"] |= {
+            "weaknesses": [UNINSTALLED],
+            "facts": {"not enforced since": "2029-12-31T00:00:00Z"},
+        }
+        said = cli("machine", "remove", "web-1", "--yes").err
+        assert "Still shut" not in said
+        assert "nothing of ours keeps a port of that host shut" in said
+        server.add_machine("web-2", closed=[{**closed(22), "readBack": False}])
+        assert "Still shut" not in cli("machine", "remove", "web-2", "--yes").err
+        path = server.add_machine("web-3", agent="offline")
+        still = [{"number": 80, "protocol": "TCP"}]
+        server.machines[path]["properties"]["bascule"]["stillShut"] = still
+        assert "Still shut on the host: 80/tcp" in cli("machine", "remove", "web-3", "--yes").err
+
+    def test_what_an_away_agent_keeps_shut_is_not_nothing(
+        self, cli: Cli, server: FakeServer
+    ) -> None:
+        """B5: it was released, and the agent has not heard of it."""
+        path = server.add_machine("web-1", agent="offline")
+        server.machines[path]["properties"]["bascule"]["stillShut"] = [
+            {"number": 22, "protocol": "TCP"}
+        ]
+        shown = cli("machine", "show", "web-1").out
+        assert "shut       22/tcp released; its agent keeps it shut until it hears of that" in shown
+        assert cli("machine", "show", "web-1", "-o", "json").json["stillShut"] == [
+            {"number": 22, "protocol": "TCP"}
+        ]
 
     def test_remove_says_what_stays_shut(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1", closed=[closed(22)])
@@ -221,7 +255,7 @@ class TestMachine:
         server.machines[path]["properties"]["bascule"]["enforcementPoint"]["guard"] = GUARD
         server.set_rules("web-1", rule(22))
         server.agents["web-1"] = "refuses"
-        result = cli("policy", "remove", "web-1")
+        result = cli("policy", "remove", "web-1", "--yes")
         assert "keeps 22/tcp shut: its host refuses releases" in result.err
         assert "released" not in result.out
 

@@ -171,6 +171,10 @@ def machine_json(view: MachineView, *, with_instance: bool = False) -> dict[str,
                 ],
                 "closedPorts": closed_ports_json(view),
                 "claimedPorts": claimed_ports_json(view),
+                "stillShut": [
+                    {"number": each.number, "protocol": str(each.protocol)}
+                    for each in view.still_shut
+                ],
                 "enforcementPoint": None
                 if view.point is None
                 else point_properties_json(view.point, machine.id, view.generation, view.now),

@@ -35,6 +35,7 @@ from bascule.portal.problems import reasons_of
 from bascule.services import fleet, machines
 from bascule.services.act import Act
 from bascule.services.rights import Needed, check
+from bascule.services.views import kept_shut
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -198,7 +199,7 @@ async def ask_to_delete(visit: CurrentVisit, group: str, name: str) -> Response:
     def look(reader: Reader) -> Consequences:
         check(reader, visit.subject, now, [Needed(MACHINE_READ, resource_scope(wanted))])
         machine = look_at(reader, wanted, now).machine
-        shut = sorted(each.port for each in reader.closed_ports(machine.uid))
+        shut = kept_shut(reader, machine.uid)
         return Consequences(
             machine,
             tuple(reader.live_grants([machine.uid])),

@@ -48,6 +48,7 @@ from bascule.services.points import (
     view_point,
 )
 from bascule.services.rights import Needed, check, denial
+from bascule.services.views import kept_shut
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -261,7 +262,7 @@ async def show_point(visit: CurrentVisit, uid: str) -> Response:
 async def ask_to_remove(visit: CurrentVisit, uid: str) -> Response:
     def look(reader: Reader) -> tuple[PointRow, int, list[str]]:
         row = _point(reader, visit, uid)
-        shut = sorted(each.port for each in reader.closed_ports(row.machine.uid))
+        shut = kept_shut(reader, row.machine.uid)
         return row, len(reader.live_grants([row.machine.uid])), [str(each) for each in shut]
 
     row, live, shut = await visit.read(look)

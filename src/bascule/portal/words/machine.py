@@ -100,6 +100,10 @@ WORDS: Mapping[str, Pair] = {
     "machine.shut.wanted": ("To be shut", "À fermer"),
     "machine.shut.not_enforced": ("not enforced", "non appliqué"),
     "machine.shut.not_applied": ("not applied yet", "pas encore appliqué"),
+    "machine.shut.still": (
+        "released; shut until the agent hears of it",
+        "libéré ; fermé tant que l’agent ne l’a pas appris",
+    ),
     "machine.shut.last_known": ("last known", "dernier état connu"),
     "machine.nothing_shut": ("nothing", "rien"),
     "machine.in_no_policy": ("in no policy", "dans aucune stratégie"),

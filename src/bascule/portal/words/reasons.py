@@ -103,6 +103,14 @@ _REQUESTS: Mapping[str, Pair] = {
         "Choose a shorter time; it can be extended later.",
         "Choisissez une durée plus courte ; elle pourra être prolongée ensuite.",
     ),
+    "reason.AgentUninstalled": (
+        "Root has uninstalled the agent of this machine: nothing of ours shuts its ports or opens them.",
+        "L’agent de cette machine a été désinstallé par root : rien ne ferme ni n’ouvre plus ses ports.",
+    ),
+    "way.AgentUninstalled": (
+        "Whoever may enrol agents enrols one there anew.",
+        "Une personne autorisée à inscrire des agents doit y en inscrire un de nouveau.",
+    ),
     "reason.LongerThanHostAdmits": (
         "The time is longer than the host itself admits, whatever the policy says.",
         "La durée dépasse celle que l’hôte lui-même admet, quoi que dise la stratégie.",
