@@ -26,11 +26,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from bascule.api.context import AppState
 from bascule.domain.ids import is_guid
 from bascule.errors import Conflict
-from bascule.portal.forms import Form
+from bascule.portal.forms import Form, form_of
 from bascule.services.tokens import new_text
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -39,7 +40,7 @@ KEPT_PATH = "/portal/kept"
 COOKIE = "__Host-bascule-kept"
 WHOSE = "whose"  # the field that says it
 KEPT_FOR = timedelta(hours=1)
-LONGEST = 65_536  # characters of one form's fields
+LONGEST = 65_536  # bytes of one form, as it is sent
 MOST_FORMS = 200  # of all users; one a user
 _NOT_KEPT = frozenset({"csrf", WHOSE, "once", "password", "client_secret"})
 _COMING_BACK: set[Callable[..., Any]] = set()
@@ -76,8 +77,12 @@ class Kept:
 
     user_id: str
     path: str  # where it was sent
-    form: Form
+    text: str  # as it is sent: an object a field would take twenty times as much
     kept_at: datetime
+
+    @property
+    def form(self) -> Form:
+        return form_of(self.text)
 
 
 class KeptForms:
@@ -106,14 +111,14 @@ class KeptForms:
         """Keep a form for its user, in place of that user's one before; returns the cookie's
         text. None: it is nobody's, or too long.
         """
-        user_id, bare = self.owner_of(form), without_secrets(form)
-        if not user_id or _length(bare) > LONGEST:
+        user_id, sent = self.owner_of(form), urlencode(without_secrets(form).fields, doseq=True)
+        if not user_id or len(sent) > LONGEST:
             return None
         text = new_text()
         with self._lock:
             for ticket in [key for key, each in self._forms.items() if each.user_id == user_id]:
                 del self._forms[ticket]
-            self._forms[_hash(text)] = Kept(user_id, path, bare, now)
+            self._forms[_hash(text)] = Kept(user_id, path, sent, now)
             while len(self._forms) > MOST_FORMS:
                 self._forms.popitem(last=False)
         return text
@@ -132,10 +137,6 @@ class KeptForms:
 
 def without_secrets(form: Form) -> Form:
     return Form({name: values for name, values in form.fields.items() if name not in _NOT_KEPT})
-
-
-def _length(form: Form) -> int:
-    return sum(len(name) + sum(map(len, values)) for name, values in form.fields.items())
 
 
 def _hash(text: str) -> str:

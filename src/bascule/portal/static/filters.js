@@ -44,6 +44,7 @@
   document.addEventListener("input", (event) => {
     const { form, type } = event.target;
     if (type !== "search" || form?.method !== "get" || !form.closest("main")) return;
+    if (!document.querySelector("[data-results]")) return; // its filters want whole words
     clearTimeout(typing);
     typing = setTimeout(filter, PAUSE, form);
   });
