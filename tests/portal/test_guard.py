@@ -24,6 +24,7 @@ from bascule.portal.guard import PortalRoute
 from bascule.portal.words import all_words
 from bascule.services import sessions
 from bascule.services.act import Act
+from bascule.services.hub import Hub
 from bascule.services.sessions import Visitor
 from bascule.services.sign_in import PasswordAccepted
 from tests.portal.visiting import Person, owner, text_of
@@ -187,6 +188,55 @@ def test_a_live_stream_ends_with_its_session_and_is_no_use_of_it(
     assert answer.text.count("event: beat") == 4, "a script hears events, and no comment"
     assert len(waits) == 4, "its session had half of its time left"
     assert anna.get("/portal/live").status_code == 204
+
+
+def mark_of(html: str) -> str:
+    found = re.search(r'<meta name="server-now" [^>]*data-changes="([^"]+)"', html)
+    assert found
+    return found[1]
+
+
+def test_the_stream_says_the_number_of_the_last_change_and_a_page_the_one_before_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that was made after the last change is not fetched again; it never claims to have
+    seen a change that it may not have read.
+    """
+
+    async def wait_for(_: asyncio.Event, __: float) -> bool:
+        house.clock.pass_time(SESSION_IDLE.total_seconds())
+        return False
+
+    monkeypatch.setattr(live, "wait_for", wait_for)
+    anna = Person(house, "anna@example.com")
+    seen = mark_of(anna.page("/portal"))
+    assert seen == house.services.hub.mark
+    house.add_machine("web-1")
+    assert mark_of(anna.page("/portal")) != seen
+    told = re.search(r"event: hello\ndata: (\S+)\n", anna.get("/portal/live").text)
+    assert told
+    assert told[1] == house.services.hub.mark
+    start, number = told[1].split(".")
+    assert start == seen.split(".")[0]
+    assert int(number) > int(seen.split(".")[1])
+    assert Hub().mark.split(".")[0] != start, "another process, another start"
+
+
+def test_what_changes_while_a_page_is_made_is_news_to_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mark is taken before anything is read."""
+    anna = Person(house, "anna@example.com")
+    before = house.services.hub.mark
+    visitor = browser.Browser.visitor
+
+    async def late(self: browser.Browser, *, is_use: bool = True) -> Visitor | None:
+        house.services.hub.wake()
+        return await visitor(self, is_use=is_use)
+
+    monkeypatch.setattr(browser.Browser, "visitor", late)
+    assert mark_of(anna.page("/portal")) == before
+    assert house.services.hub.mark != before
 
 
 @pytest.mark.parametrize("name", ["portal.js", "activity.js"])
