@@ -102,6 +102,20 @@ def test_another_port_to_the_same_container_stays_open(
     assert not network.stranger.reaches(22, ONE)
 
 
+def test_a_service_with_an_address_of_its_own_is_no_published_port(
+    network: Network, driver: DriverProcess, containers: Containers
+) -> None:
+    """As a cluster's: its other hosts reach the container behind it by routes, and go on to."""
+    containers.publish(2299, ONE, 22)
+    rule = f"add rule ip nat DOCKER ip daddr 10.96.0.1 tcp dport 2222 dnat to {ONE}:22\n"
+    network.host.nft(rule)
+    make_so(driver, RuleSet(SHUT))
+    assert network.stranger.lets_in(22, ONE)
+    network.host.run("ip", "addr", "add", "10.96.0.1/32", "dev", "br0")
+    driver.tidy()
+    assert not network.stranger.reaches(22, ONE), "unless it comes to be this host's"
+
+
 def test_containers_that_come_and_go_are_followed_by_the_next_look(
     network: Network, driver: DriverProcess, containers: Containers
 ) -> None:
@@ -152,7 +166,14 @@ tcp dport > 20 tcp dport < 22 dnat ip to 10.0.0.9-10.0.0.10
 tcp dport 2222 redirect to :22
 tcp dport 443 dnat ip to numgen inc mod 2 map { 0 : 10.0.0.20, 1 : 10.0.0.21 }
 tcp dport != 1-65534 dnat ip to 10.0.0.30:1
-ip daddr . tcp dport { 192.0.2.1 . 70, 192.0.2.2 . 71-79 } dnat ip to 10.0.0.31:2
+ip daddr . tcp dport { 192.0.2.1 . 70, 198.51.100.2 . 71-79 } dnat ip to 10.0.0.31:2
+ip daddr 192.0.2.1 tcp dport 60 dnat ip to 10.0.0.32
+ip daddr 198.51.100.2 tcp dport 60 dnat ip to 10.0.0.33
+ip daddr != 198.51.100.2 tcp dport 61 dnat ip to 10.0.0.34
+ip6 daddr fd44::1 tcp dport 60 dnat ip6 to fd00::6
+ip6 daddr fd45::1 tcp dport 60 dnat ip6 to fd00::7
+ip6 daddr . tcp dport { fd45::1 . 62, fd44::1 . 63 } dnat ip6 to fd00::8
+ip saddr 198.51.100.2 ip daddr 203.0.113.7 tcp dport 64 dnat ip to 10.0.0.35
 }
 }
 add element inet elsewhere ways { tcp . 777 : jump others, udp . 54 : goto asked }
@@ -182,8 +203,13 @@ add element inet elsewhere ways { tcp . 777 : jump others, udp . 54 : goto asked
         (tcp(2222), set()),
         (tcp(443), {"10.0.0.20 443/tcp", "10.0.0.21 443/tcp"}),
         (tcp(70), {"10.0.0.31 2/tcp"}),
-        (tcp(75), {"10.0.0.31 2/tcp"}),
+        (tcp(75), set()),
+        (tcp(60), {"10.0.0.32 60/tcp", "fd00::6 60/tcp"}),
         (tcp(69), set()),
+        (tcp(61), {"10.0.0.34 61/tcp"}),
+        (tcp(62), set()),
+        (tcp(63), {"fd00::8 63/tcp"}),
+        (tcp(64), {"10.0.0.35 64/tcp"}),
     ],
     ids=str,
 )
@@ -198,6 +224,13 @@ def test_where_a_port_leads_by_nfts_own_rules(
 @pytest.fixture(scope="module")
 def host() -> Iterator[Space]:
     space = Space(f"bt{os.getpid()}rules")
+    for line in (
+        "link set lo up",
+        "addr add 192.0.2.1/32 dev lo",
+        "route add local 203.0.113.0/24 dev lo",
+        "addr add fd44::1/128 dev lo",
+    ):
+        space.run("ip", *line.split())
     space.nft(NATIVE)
     yield space
     space.close()

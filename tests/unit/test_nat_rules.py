@@ -24,6 +24,7 @@ import pytest
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.drivers.linux import nat_rules, netlink
 
+OWN = {bytes([10, 0, 0, 1])}
 RECORDED = json.loads(Path(__file__).with_name("iptables_nft_rules.json").read_text("utf-8"))
 
 
@@ -37,6 +38,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
     monkeypatch.setattr(netlink, "dump", dump)
     monkeypatch.setattr(nat_rules, "_PROC", tmp_path)
+    monkeypatch.setattr(nat_rules, "is_local", OWN.__contains__)
     return tmp_path
 
 
@@ -64,6 +66,15 @@ def test_where_a_port_leads(port: str, targets: set[str]) -> None:
     found = nat_rules.translations([PortKey(TransportProtocol(protocol.upper()), int(number))])
     assert {f"{address} {own}" for address, own in found.targets} == targets
     assert found.unread == ()
+
+
+def test_what_is_for_anothers_address_is_no_published_port(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A service of a cluster has an address of its own, which no port of this host's is."""
+    monkeypatch.setattr(nat_rules, "is_local", lambda _: False)
+    found = nat_rules.translations([PortKey(TransportProtocol.TCP, 8000)])
+    assert found.targets == frozenset()
 
 
 @pytest.mark.parametrize(("text", "is_said"), [("nat\nfilter\n", True), ("filter\n", False)])

@@ -28,6 +28,7 @@ class Kernel:
         self.fault: Exception | None = None
         self.met: set[tuple[PortKey, tuple[Address, PortKey]]] = set()
         self.reads = 0
+        self.addresses: frozenset[Address] = frozenset()
 
     def ask(self) -> int:
         if self.fault is not None:
@@ -53,6 +54,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     monkeypatch.setattr(nat_rules, "translations", made.translations)
     monkeypatch.setattr(conntrack, "targets", targets)
     monkeypatch.setattr(published, "container_links", made.links)
+    monkeypatch.setattr(published, "local_addresses", lambda: made.addresses)
     return made
 
 
@@ -65,6 +67,9 @@ def test_rules_are_read_again_when_they_or_the_closed_ports_changed(kernel: Kern
     assert behind.look([PORT]).keys() == {("target4", ("172.17.0.2", "tcp", "22")), INSIDE}
     assert behind.look([]) == {}
     assert kernel.reads == 3
+    kernel.addresses = frozenset({TWO})
+    behind.look([])
+    assert kernel.reads == 4, "a rule may be for an address that has come to be ours"
     assert behind.weaknesses == ()
 
 

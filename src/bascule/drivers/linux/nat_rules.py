@@ -4,8 +4,10 @@ Source: linux/netfilter/nf_tables.h, x_tables.h, xt_tcpudp.h, xt_multiport.h, nf
 chain of type ``nat`` in the hook ``prerouting`` is followed, and what it jumps to, in any
 table: iptables-nft writes such ones, Docker's and Podman's among them, and so does nft itself.
 
-A condition that is not understood is taken to hold, so that a target is found too often
-rather than not at all. A translation that is not understood is counted: ``unread`` says what.
+Conditions of protocol, port and this host's address are understood: what is for another's
+address, as a service's in a cluster, is nobody's published port here. Any other is taken to
+hold, so that a target is found too often rather than not at all. A translation that is not
+understood is counted: ``unread`` says what.
 What is not here: rules of the old iptables (only whether there are any), and translation
 without nftables (IPVS, eBPF).
 """
@@ -22,6 +24,7 @@ from pathlib import Path
 
 from bascule.domain.net import Address, PortKey, TransportProtocol
 from bascule.drivers.linux import netlink
+from bascule.drivers.linux.addresses import is_local
 from bascule.drivers.linux.ruleset import Attributes, Element, Rule, Table, nat_tables, text, value
 
 _JUMPS = (-3, -4)  # NFT_JUMP, NFT_GOTO
@@ -31,6 +34,7 @@ _PORTS_GIVEN, _PORTS_SHIFTED, _MAPS_PREFIX = 1 << 1, 1 << 5, 1 << 6  # NF_NAT_RA
 _NUMBERS = {TransportProtocol.TCP: socket.IPPROTO_TCP, TransportProtocol.UDP: socket.IPPROTO_UDP}
 _L4PROTO = 16  # NFT_META_L4PROTO
 _HAS_DATA = 3  # NFTA_LOOKUP_DREG
+_LONGEST = 16  # bytes that one expression loads at most, where it does not say how many
 _MOST_TARGETS = 1024  # that one rule may have for one port
 _PROC = Path("/proc/thread-self/net")
 _LEGACY = ("ip_tables_names", "ip6_tables_names")
@@ -43,9 +47,12 @@ class _Word(Enum):
 
     PROTOCOL = 1
     PORT = 2
-    OTHER = 3
+    ADDRESS4 = 3  # the destination's
+    ADDRESS6 = 4
+    OTHER = 5
 
 
+_ADDRESSES = (_Word.ADDRESS4, _Word.ADDRESS6)
 _Slots = dict[int, _Word | bytes]  # by register of four bytes
 _Ports = frozenset[PortKey]
 
@@ -60,8 +67,9 @@ def translations(ports: Collection[PortKey]) -> Translations:
     """Where a packet to one of ``ports`` may be sent on to. Raises OSError."""
     found: set[Target] = set()
     unread: dict[str, None] = {}
+    here: dict[bytes, bool] = {}
     for family, name in nat_tables():
-        walk = _Walk(Table(family, name))
+        walk = _Walk(Table(family, name), here)
         walk.from_hooks(frozenset(ports))
         found |= walk.targets
         unread.update(walk.unread)
@@ -102,17 +110,24 @@ class _State:
     """Of a packet at one place in a rule: which of the ports it may still be for."""
 
     ports: _Ports
+    here: dict[bytes, bool]  # addresses: is what comes to them delivered here?
     slots: _Slots = field(default_factory=dict)
 
     def where(self, holds: Callable[[PortKey], bool]) -> None:
         self.ports = frozenset(each for each in self.ports if holds(each))
 
+    def is_here(self, address: bytes) -> bool:
+        if address not in self.here:
+            self.here[address] = is_local(address)
+        return self.here[address]
+
 
 class _Walk:
     """Follow every way through one table's translating chains."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, here: dict[bytes, bool]) -> None:
         self._table = table
+        self._here = here
         self._been: set[tuple[str, _Ports]] = set()
         self.targets: set[Target] = set()
         self.unread: dict[str, None] = {}
@@ -127,7 +142,7 @@ class _Walk:
         self._been.add((name, ports))
         for rule in self._table.rules.get(name, ()):
             try:
-                self._rule(rule, 0, _State(ports), name)
+                self._rule(rule, 0, _State(ports, self._here), name)
             except (struct.error, IndexError):  # of another form than that of the sources above
                 self._not_understood(name)
 
@@ -177,7 +192,7 @@ class _Walk:
             if goes_to is None:
                 self._verdict(each.data, ports)
                 continue
-            following = _State(ports, dict(state.slots))
+            following = _State(ports, self._here, dict(state.slots))
             _put_bytes(following, goes_to, value(each.data))
             self._rule(rule, at, following, chain)
 
@@ -256,9 +271,11 @@ def _condition(name: str, parts: Attributes, state: _State, family: int) -> None
     match name:
         case "meta":
             is_protocol = _number(parts, 2) == _L4PROTO
-            _put(state, _slot(parts, 1), _Word.PROTOCOL if is_protocol else _Word.OTHER)
+            word, size = (_Word.PROTOCOL, 1) if is_protocol else (_Word.OTHER, _LONGEST)
+            _put(state, _slot(parts, 1), word, size)
         case "payload":
-            _put(state, _slot(parts, 1), _payload(parts, family))
+            size = _number(parts, 4) or _LONGEST
+            _put(state, _slot(parts, 1), _payload(parts, family), size)
         case "cmp" | "range":
             _compare(name, parts, state)
         case "match":
@@ -269,8 +286,10 @@ def _condition(name: str, parts: Attributes, state: _State, family: int) -> None
             state.slots.clear()  # it may have written to any register
 
 
-def _put(state: _State, slot: int | None, word: _Word) -> None:
+def _put(state: _State, slot: int | None, word: _Word, size: int) -> None:
+    """What is longer than a register's four bytes takes those after it as well."""
     if slot is not None:
+        state.slots |= dict.fromkeys(range(slot, slot + (size + 3) // 4), _Word.OTHER)
         state.slots[slot] = word
 
 
@@ -296,17 +315,26 @@ def _payload(parts: Attributes, family: int) -> _Word:
     place = (_number(parts, 2), _number(parts, 3), _number(parts, 4))
     if place == (2, 2, 2):  # transport header: the destination's port
         return _Word.PORT
-    at = {int(socket.AF_INET): 9, int(socket.AF_INET6): 6}.get(family)
-    return _Word.PROTOCOL if place == (1, at, 1) else _Word.OTHER
+    if place == (1, 9, 1) and family == socket.AF_INET:
+        return _Word.PROTOCOL
+    if place == (1, 6, 1) and family == socket.AF_INET6:
+        return _Word.PROTOCOL
+    if place == (1, 16, 4) and family != socket.AF_INET6:
+        return _Word.ADDRESS4
+    return _Word.ADDRESS6 if place == (1, 24, 16) and family != socket.AF_INET else _Word.OTHER
 
 
-def _holds(word: object, low: bytes, high: bytes) -> Callable[[PortKey], bool] | None:
-    """Is a port's number, or its protocol, within these?"""
+def _holds(
+    word: object, low: bytes, high: bytes, state: _State
+) -> Callable[[PortKey], bool] | None:
+    """Is a port's number, its protocol, or an address of this host, within these?"""
     if word is _Word.PORT:
         first, last = int.from_bytes(low[:2], "big"), int.from_bytes(high[:2], "big")
         return lambda port: first <= port.number <= last
     if word is _Word.PROTOCOL:
         return lambda port: low[0] <= _NUMBERS[port.protocol] <= high[0]
+    if word in _ADDRESSES and low == high:
+        return lambda _: state.is_here(low)
     return None
 
 
@@ -322,7 +350,9 @@ def _compare(name: str, parts: Attributes, state: _State) -> None:
         high = b"\xff" * len(low)
     elif operation in (_AT_MOST, _MORE):
         low = b"\0" * len(low)
-    holds = _holds(word, low, high)
+    holds = _holds(word, low, high, state)
+    if word in _ADDRESSES and operation != _EQUAL:
+        return  # others than one address may be this host's
     if holds is not None:
         is_within = operation in (_EQUAL, _AT_LEAST, _AT_MOST)
         state.where(lambda port: holds(port) is is_within)
@@ -333,7 +363,8 @@ def _within(state: _State, source: int, element: Element) -> _Ports:
     ports = state.ports
     for at in range(0, len(element.first), 4):
         word = state.slots.get(source + at // 4)
-        holds = _holds(word, element.first[at : at + 4], element.last[at : at + 4])
+        end = at + (16 if word is _Word.ADDRESS6 else 4)
+        holds = _holds(word, element.first[at:end], element.last[at:end], state)
         if holds is not None:
             ports = frozenset(each for each in ports if holds(each))
     return ports

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from bascule.domain.net import PortKey
+from bascule.domain.net import Address, PortKey
 from bascule.drivers.linux import conntrack, nat_rules, ruleset
+from bascule.drivers.linux.addresses import local_addresses
 from bascule.drivers.linux.links import container_links
 from bascule.drivers.linux.nat_rules import Target, Translations
 from bascule.drivers.nftables import rules
@@ -29,7 +30,7 @@ class Published:
 
     def __init__(self, *, has_conntrack: bool) -> None:
         self._has_conntrack = has_conntrack
-        self._read_at: tuple[int, frozenset[PortKey]] | None = None
+        self._read_at: tuple[int, frozenset[PortKey], frozenset[Address]] | None = None
         self._read = Translations()
         self._met: set[tuple[PortKey, Target]] = set()  # in connections, while rules are unread
         self._elements: dict[ElementKey, Element | None] = {}
@@ -60,7 +61,8 @@ class Published:
         return self._elements
 
     def _targets(self, closed: frozenset[PortKey]) -> frozenset[Target]:
-        now = ruleset.generation(), closed  # first: what changes while we read is read again
+        # First: what changes while we read is read again.
+        now = ruleset.generation(), closed, local_addresses()
         if now != self._read_at:
             self._read = nat_rules.translations(closed)
             self._read_at = now
