@@ -35,3 +35,14 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [made.take(f"192.0.2.{n}", 0.0) for n in range(4)]
     assert answers == [None, None, MINUTE, MINUTE]
     assert made.take("192.0.2.0", 0.0) is None, "one that is counted already goes on"
+
+
+def test_whoever_is_known_has_a_share_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EDGES E5: neighbours take nothing from it, nor does a flood of networks."""
+    monkeypatch.setattr(quota, "MOST_NETWORKS", 2)
+    made = Quota(MINUTE, 2, 3)
+    for n in range(9):
+        made.take(f"192.0.2.{n}", 0.0)
+    assert [made.take_own("anna", 0.0) for _ in range(6)] == [True] * 5 + [False]
+    assert made.take_own("bert", 0.0)
+    assert made.take_own("anna", 60.0), "in the next span"

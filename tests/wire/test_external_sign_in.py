@@ -14,11 +14,15 @@ from urllib.parse import urlencode
 import pyotp
 import pytest
 
+from bascule.api.oauth.browser import KNOWN
+from bascule.api.oauth.external import MOST_LEAVING
+from bascule.api.oauth.quota import MOST_OWN
 from bascule.domain.builtin_roles import READER
 from bascule.domain.sign_in import TotpFactor
 from bascule.interfaces import EventFilter
 from bascule.services.clocks import SystemClock
 from tests.wire import openid
+from tests.wire.browsing import Browser, add_user
 from tests.wire.house import BASCULE, BASE, House
 from tests.wire.openid import CLIENT, SECRET, Json, Person, RealProvider, form_of, query_of
 
@@ -648,6 +652,25 @@ def test_answers_that_are_made_up_leave_few_rows(
     house.clock.pass_time(60)
     anna.ask("GET", f"{openid.RETURN}?state=x&code=x")
     assert house.events("DenialsCounted") == ["DenialsCounted"]
+
+
+def test_neighbours_keep_nobody_from_leaving_whose_browser_signed_in_before(
+    house: House, provider: RealProvider
+) -> None:
+    """EDGES E5."""
+    add(house, provider)
+    neighbour, known = Browser(house), Browser(house)
+    ada = add_user(house, "ada@example.com")
+    mark = house.state.sign_in.proofs.marks.make(ada, house.clock.now())
+    known.client.cookies.set(KNOWN, mark, domain="localhost.local")
+    left = [neighbour.get("/signin/with/corp").status_code for _ in range(MOST_LEAVING + 1)]
+    assert left == [303] * MOST_LEAVING + [429]
+    assert [known.get("/signin/with/corp").status_code for _ in range(MOST_OWN + 1)] == [
+        *[303] * MOST_OWN,
+        429,
+    ]
+    house.clock.pass_time(60)
+    assert neighbour.get("/signin/with/corp").status_code == 303
 
 
 def test_its_certificate_must_be_of_the_ca_that_was_given(

@@ -49,7 +49,9 @@ from bascule.services.standing import identity_id
 from bascule.services.users import create_user
 
 SIGN_IN_LIFE = timedelta(minutes=10)  # from leaving to coming back
-BOUNDS = Bounds(network=100, wide_network=300, in_all=1000)
+# Of a network more than may begin in the life of one (``api.oauth.external``): whoever shares
+# an address keeps nobody there from leaving by what is under way.
+BOUNDS = Bounds(network=300, wide_network=900, in_all=2000)
 METHODS = (str(Method.ELSEWHERE),)
 NOT_VOUCHED = "the identity provider does not vouch for its user any more"
 

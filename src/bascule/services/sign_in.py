@@ -311,28 +311,29 @@ class SignIn:
             self._limits.give_back(admitted)
         return seen, verdict
 
-    def _is_known(self, account: str, visit: Visit) -> bool:
-        """Does the browser bring the mark of a sign-in as this account, which still holds?
-
-        The account that the mark names is looked up, never the one that was typed.
-        """
-        user = self._marked(visit)
-        return user is not None and user.name.casefold() == account.casefold()
-
-    def _marked_owner(self, key: KeyAnswer, visit: Visit) -> User | None:
-        """Whose mark the browser brings, if the passkey that it names is the same user's."""
-        user, given = self._marked(visit), key.answer.get("id")
-        if user is None or not isinstance(given, str):
-            return None
-        passkey = self.services.glance(lambda reader: reader.passkey(given[:LONGEST_KEY_ID]))
-        return user if passkey is not None and passkey.user_id == user.id else None
-
-    def _marked(self, visit: Visit) -> User | None:
+    def marked(self, visit: Visit) -> User | None:
+        """Whose mark the browser brings, if it still holds: no proof that this is the user."""
         left = self.proofs.marks.sign_in(visit.mark, self.services.clock.now())
         if left is None:
             return None
         user = self.services.glance(lambda reader: reader.user(left.user_id))
         return user if left.holds_for(user) else None
+
+    def _is_known(self, account: str, visit: Visit) -> bool:
+        """Does the browser bring the mark of a sign-in as this account, which still holds?
+
+        The account that the mark names is looked up, never the one that was typed.
+        """
+        user = self.marked(visit)
+        return user is not None and user.name.casefold() == account.casefold()
+
+    def _marked_owner(self, key: KeyAnswer, visit: Visit) -> User | None:
+        """Whose mark the browser brings, if the passkey that it names is the same user's."""
+        user, given = self.marked(visit), key.answer.get("id")
+        if user is None or not isinstance(given, str):
+            return None
+        passkey = self.services.glance(lambda reader: reader.passkey(given[:LONGEST_KEY_ID]))
+        return user if passkey is not None and passkey.user_id == user.id else None
 
     def _boottime(self) -> float:
         return self.services.clock.boottime()
@@ -388,7 +389,7 @@ class SignIn:
 
 def _see(reader: Reader, user_name: str) -> _Seen:
     user = _user_of(reader, user_name)
-    return _Seen(user, None if user is None else reader.password(user.id))
+    return _Seen(user, reader.password(user.id if user else ""))  # looked up for any name
 
 
 def _user_of(reader: Reader, user_name: str) -> User | None:

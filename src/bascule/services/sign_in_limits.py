@@ -100,10 +100,17 @@ class SignInLimits:
                 self._full_at[key] -= allowance.every
 
     def _admit(self, ways: Sequence[_Way], now: float) -> Admitted | timedelta:
-        """Count by the first of the ways that has room; else how long until one has."""
+        """Count by the first of the ways that has room; else how long until one has.
+
+        The last way is everybody's. Those before it are of people who are known: few, one a
+        user, so that their buckets are kept apart whatever strangers have filled.
+        """
         waits = []
         for way in ways:
-            found = tuple((self._place(key, now), allowance) for key, allowance in way)
+            is_few = way is not ways[-1]
+            found = tuple(
+                (key if is_few else self._place(key, now), allowance) for key, allowance in way
+            )
             wait = max(self._wait(key, allowance, now) for key, allowance in found)
             if wait <= 0:
                 for key, allowance in found:
@@ -118,7 +125,7 @@ class SignInLimits:
 
     def _place(self, key: _Key, now: float) -> _Key:
         """The bucket itself, or the one that new ones share while there is no room."""
-        if key in self._full_at or key[0].startswith("known"):  # those are few: one a user
+        if key in self._full_at:
             return key
         if len(self._full_at) >= self._most and now > self._swept_at + 1:
             self._swept_at = now

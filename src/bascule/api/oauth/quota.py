@@ -13,6 +13,7 @@ from datetime import timedelta
 from bascule.domain.sign_in import network_of, wide_network_of
 
 MOST_NETWORKS = 10_000  # that are told apart in one span
+MOST_OWN = 5  # in one span, of a user whose browser brings a mark
 
 
 class Quota:
@@ -23,20 +24,37 @@ class Quota:
         self._most, self._most_wide = most, most_wide
         self._number = -1  # of the span, since boot
         self._counts: dict[str, int] = {}
+        self._own: dict[str, int] = {}
 
     def take(self, address: str, boottime: float) -> timedelta | None:
         """Count one; a timedelta is how long to wait instead, and nothing was counted."""
-        number = int(boottime // self._span)
-        if number != self._number:
-            self._number, self._counts = number, {}
         wanted = {network_of(address): self._most}
         if wide := wide_network_of(address):
             wanted[wide] = self._most_wide
+        number = self._begin(boottime)
         if any(self._is_full(network, most) for network, most in wanted.items()):
             return timedelta(seconds=(number + 1) * self._span - boottime)
         for network in wanted:
             self._counts[network] = self._counts.get(network, 0) + 1
         return None
+
+    def take_own(self, user_id: str, boottime: float) -> bool:
+        """Count one of somebody who is known (EDGES E5); False when their share is used up.
+
+        Users are few: their counts stand beside those of networks, however many there are.
+        """
+        self._begin(boottime)
+        if self._own.get(user_id, 0) >= MOST_OWN:
+            return False
+        self._own[user_id] = self._own.get(user_id, 0) + 1
+        return True
+
+    def _begin(self, boottime: float) -> int:
+        """The number of the span that it is now."""
+        number = int(boottime // self._span)
+        if number != self._number:
+            self._number, self._counts, self._own = number, {}, {}
+        return number
 
     def _is_full(self, network: str, most: int) -> bool:
         count = self._counts.get(network, 0)
