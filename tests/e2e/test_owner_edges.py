@@ -81,7 +81,7 @@ def test_a_deleted_machine_and_one_of_the_same_name(world: SmallWorld) -> None:
     world.wait_enforced(30)
     assert until(lambda: not world.agent_status()["refused"], 10)
     assert not world.lets_stranger_in(22), "what an earlier life shut stays shut"
-    assert until(lambda: {each.number for each in world.machine().closed_ports} == {22})
+    assert until(lambda: {each.number for each in world.machine().claimed_ports} == {22})
     again = _enrol(world, world.token)
     assert again.returncode != 0
     assert "used already" in again.stderr

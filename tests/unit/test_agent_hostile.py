@@ -87,7 +87,7 @@ def test_every_pass_enforces_however_asking_fails(tmp_path: Path, fault: Excepti
     for generation in range(2, 102):
         loop._on_generation(generation)
         driver.firewall.damage()
-        clock.pass_time(0.2)
+        clock.pass_time(1.0)
         loop.step()
         assert driver.observe().is_intact
         assert driver.observe().rules.closed == {SSH}
@@ -155,6 +155,18 @@ def test_a_stream_wakes_ten_passes_a_second_at_most(tmp_path: Path) -> None:
     assert line.asked[-1] == line.generation
     assert line.generation > 5 * MOST_WAKES * took, "it announced far more than that"
     assert len(line.asked) <= MOST_WAKES * (took + 1) + 1  # and the poll at the start
+
+
+def test_answers_of_no_use_are_asked_for_once_a_second(tmp_path: Path) -> None:
+    """Each may be eight megabytes to read."""
+    clock = SetClock()
+    line = Faulty(asked=StateRefused("cannot be"))
+    loop = loop_on(line, FakeDriver(FakeFirewall(clock)), clock, tmp_path)
+    for generation in range(2, 102):
+        loop._on_generation(generation)
+        clock.pass_time(0.1)
+        loop.step()
+    assert 9 <= len(line.asked) <= 25, "and by its polls, which come seldomer"
 
 
 def test_answers_to_reports_wake_no_more_passes_than_a_stream(tmp_path: Path) -> None:

@@ -263,3 +263,10 @@ def test_marks_that_cannot_be_read_are_left_out(tmp_path: Path, marks: Any) -> N
     (tmp_path / FILE).write_text(json.dumps({"head": told(3), "marks": marks}))
     again = Witness(tmp_path)
     assert (again.head.position, again.marks) == (3, ())
+
+
+def test_a_hash_without_end_is_none_that_can_be_kept() -> None:
+    """It would be on the host's disk, and in its memory, for ever (EDGES E4)."""
+    witness = Witness()
+    witness.take({"position": 5, "hash": "f" * 1_000_000}, NOW)
+    assert witness.head.position == 0

@@ -522,3 +522,34 @@ def test_nothing_is_written_for_less_than_a_millisecond(before_end: float, opens
 def test_nothing_held_is_nothing_open() -> None:
     """The first start: no port closed, none opened."""
     assert rule_set(Held(), T) == RuleSet()
+
+
+# -- a server that means ill ------------------------------------------------------------------
+
+
+def test_leases_that_left_are_known_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that names others in each state must not fill the host's memory (EDGES E4)."""
+    monkeypatch.setattr("bascule.domain.desired.MOST_ENDED", 5)
+    held = Held()
+    for n in range(20):
+        lease = Lease(f"g{n}", (SSH,), ALICE_HOST, timedelta(seconds=100 + n))
+        held = hold(held, state(lease), T, T)
+    assert set(held.ended) == {f"g{n}" for n in range(14, 19)}, "those that would end last"
+    assert set(held.leases) == {"g19"}
+    again = hold(held, state(Lease("g18", (SSH,), ALICE_HOST, CUT_FOR)), T, T)
+    assert not again.leases, "and what is known does not come back"
+
+
+def test_cuts_are_held_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond it every source of those ports is cut, for as long as the latest of them."""
+    monkeypatch.setattr("bascule.domain.desired.MOST_CUTS", 5)
+    held = Held(closed=SHUT)
+    for n in range(5):
+        cut = Cut(f"g{n}", (SSH,), ALICE_HOST, timedelta(seconds=100 - n))
+        held = hold(held, state(cuts=(cut,)), T, T)
+    assert len(held.cuts) == 5
+    held = hold(held, state(cuts=(Cut("h", (SSH,), BOB_HOST, timedelta(seconds=9)),)), T, T)
+    (every,) = held.cuts.values()
+    assert (every.sources, every.deadline) == (ANYWHERE, T + 100)
+    later = hold(held, state(), T + 101, T + 101)
+    assert later.cuts == {}, "what is over takes no room"

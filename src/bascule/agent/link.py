@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import ssl
 import threading
+import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
@@ -33,6 +34,7 @@ from bascule.services.fleet import LocalOpening, Report
 PATIENCE = 10.0  # seconds for one answer to go on
 WITHIN = 20.0  # seconds for all of one, however it drips
 STREAM_SILENCE_SECONDS = 25.0  # the server sends a heartbeat every 10 s
+LINES_A_SECOND = 300  # of the stream; an announcement has three
 RENEW_BEFORE = 60.0  # seconds of a token's life
 LONGEST_LIFE = 86_400  # seconds of a token
 LONGEST_TOKEN = 16_384  # characters
@@ -113,7 +115,7 @@ class HttpLink:
             if status != 200:
                 self._streams.close()
                 raise ServerUnreachable(f"The stream was refused: HTTP {status}.")
-            for line in lines:
+            for line in paced(lines, self._clock):
                 if is_stopping():
                     return
                 if line.startswith("data:"):
@@ -248,6 +250,16 @@ def _time_told(response: Response, otherwise: float) -> float:
         return parse_instant(_json(response)["timestamp"]).timestamp()
     except (KeyError, BasculeError, TypeError):
         return otherwise
+
+
+def paced(lines: Iterator[str], clock: Clock) -> Iterator[str]:
+    """The lines, LINES_A_SECOND of them at most: what a server sends faster waits in its hands."""
+    began = clock.boottime()
+    for count, line in enumerate(lines, start=1):
+        yield line
+        if count % LINES_A_SECOND == 0:
+            time.sleep(max(0.0, min(1.0, began + 1.0 - clock.boottime())))
+            began = clock.boottime()
 
 
 def report_json(report: Report) -> dict[str, Any]:

@@ -287,7 +287,12 @@ class AgentLoop:
         return None
 
     def _next_wake(self) -> float:
-        """From when on an announcement may wake a pass; 0 is at once."""
+        """From when on an announcement may wake a pass; 0 is at once.
+
+        While answers are of no use it is one a second: each may be dear to read.
+        """
+        if self._unheard and self._wakes:
+            return self._wakes[-1] + 1.0
         return self._wakes[0] + 1.0 if len(self._wakes) == MOST_WAKES else 0.0
 
     def _obey(self, command: Command | None) -> None:

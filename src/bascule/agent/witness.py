@@ -40,6 +40,7 @@ KEPT_ASIDE = "witness.previous.json"  # what was seen of another installation
 MARK_EVERY = timedelta(days=1)
 MOST_MARKS = 400
 SLACK = timedelta(hours=1)  # between this host's clock and the server's, and for sealing
+LONGEST_HASH = 128  # characters; ours have 64
 SAVE_SECONDS = 30.0  # the disk is not asked for each event; evidence is saved at once
 
 
@@ -232,6 +233,8 @@ def _read_head(data: object) -> ChainHead | None:
     if not isinstance(data, Mapping):
         return None
     position, digest = data.get("position"), data.get("hash")
-    if isinstance(position, int) and 0 <= position <= LARGEST and isinstance(digest, str):
+    if not isinstance(digest, str) or len(digest) > LONGEST_HASH:
+        return None
+    if isinstance(position, int) and 0 <= position <= LARGEST:
         return ChainHead(position, digest)
     return None

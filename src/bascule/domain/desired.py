@@ -32,6 +32,8 @@ HEAD_SIZE, KNOWN_PORT_SIZE = (
     72,
 )  # bytes at most in a state, of its head; of one shut or let go
 SHORTEST = timedelta(milliseconds=1)  # no element is written with less
+MOST_ENDED = 2 * MAXIMUM_OPENINGS_PER_MACHINE  # openings of leases that left and are known still
+EVERY_CUT = "every"  # the one that stands for more cuts than a point holds
 REMEMBER_ENDED = 3600.0  # seconds past its end for which a lease that no state names is kept
 
 
@@ -227,13 +229,39 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
         and (lease.deadline > now - REMEMBER_ENDED or grant_id in named_on)
     }
     cuts = {**held.cuts, **{cut.grant_id: _take_cut(held, cut, asked_at) for cut in state.cuts}}
+    live_cuts = {grant_id: cut for grant_id, cut in cuts.items() if cut.deadline > now}
     return Held(
         generation=held.generation if is_stale else state.generation,
         closed=state.closed | kept,
         leases=leases,
-        cuts=cuts,
-        ended=ended,
+        cuts=_few_cuts(live_cuts),
+        ended=_last_ended(ended),
     )
+
+
+def _last_ended(ended: Mapping[str, HeldLease]) -> Mapping[str, HeldLease]:
+    """Those that end last, MOST_ENDED openings of them: a server that names others all the time
+    takes no more of the host's memory.
+    """
+    if sum(opening_count(each.ports, each.sources) for each in ended.values()) <= MOST_ENDED:
+        return ended
+    kept: dict[str, HeldLease] = {}
+    room = MOST_ENDED
+    for grant_id, lease in sorted(ended.items(), key=lambda each: -each[1].deadline):
+        room -= opening_count(lease.ports, lease.sources)
+        if room < 0:
+            break
+        kept[grant_id] = lease
+    return kept
+
+
+def _few_cuts(cuts: Mapping[str, HeldLease]) -> Mapping[str, HeldLease]:
+    """The cuts, or one of every source where they are more than a firewall holds."""
+    if sum(opening_count(cut.ports, cut.sources) for cut in cuts.values()) <= MOST_CUTS:
+        return cuts
+    ports = tuple(dict.fromkeys(port for cut in cuts.values() for port in cut.ports))
+    latest = max(cut.deadline for cut in cuts.values())
+    return {EVERY_CUT: HeldLease(ports, (AddressPrefix(None),), latest)}
 
 
 def _take(old: HeldLease | None, lease: Lease, asked_at: float, is_stale: bool) -> HeldLease | None:
