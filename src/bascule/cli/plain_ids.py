@@ -13,6 +13,7 @@ _ID = re.compile(
     rf"((?:Machine|Policy) )?'?(/subscriptions/{_GUID}(?:/[A-Za-z0-9._()-]*[A-Za-z0-9_()-])*)'?",
     re.IGNORECASE,
 )
+LONGEST = 20_000  # characters; of a longer one the search takes too long
 _OBJECT_ID = re.compile(f" with object id '{_GUID}'", re.IGNORECASE)
 _KINDS = (
     ("machine", "/providers/Microsoft.Compute/virtualMachines/([^/]+)"),
@@ -26,6 +27,8 @@ _FORMS = tuple(
 
 def with_names(sentence: str) -> str:
     """The sentence with names where it has ids that hold one; other ids stay as they are."""
+    if len(sentence) > LONGEST:
+        return sentence
     return _ID.sub(_named, _OBJECT_ID.sub("", sentence))
 
 
