@@ -76,6 +76,27 @@ def test_a_program_is_called_by_its_name(cli: Cli, server: FakeServer) -> None:
     assert result.out == f"Signed in to {ENDPOINT} as {CLIENT}\n"
 
 
+@pytest.mark.parametrize(
+    ("given", "option"),
+    [
+        ([], "--endpoint"),
+        (["--endpoint", ENDPOINT, "--ca-file", "ca.pem", "--service-principal"], "--client-id"),
+        (
+            ["--endpoint", ENDPOINT, "--ca-file", "ca.pem", "--client-id", CLIENT],
+            "--client-secret",
+        ),
+    ],
+)
+def test_what_is_missing_is_asked_for_by_an_option_that_exists(
+    cli: Cli, given: list[str], option: str
+) -> None:
+    """It named --server once, which there is not."""
+    result = cli("login", *given)
+    assert result.code == 2
+    assert f"Give it as {option};" in result.err
+    assert option in {name for each in login.params for name in each.opts}
+
+
 def admin_json(**more: str) -> str:
     return json.dumps({"endpoint": ENDPOINT, "tenant_id": TENANT, "subscription_id": SUBSCRIPTION,
                        "client_id": CLIENT, "client_secret": SECRET, **more})  # fmt: skip
