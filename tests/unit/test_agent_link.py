@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from bascule.agent import link as agent_link
 from bascule.agent.answers import DEEPEST, LARGEST_ANSWER, MOST_VALUES, read_object
 from bascule.agent.enrolment import EnrolmentToken, enrol, load_identity, trust_of
-from bascule.agent.link import HttpLink, KeyRefused
+from bascule.agent.link import LINES_A_SECOND, HttpLink, KeyRefused, paced
 from bascule.errors import AuthenticationFailed, ServerUnreachable
 from bascule.services.clocks import SystemClock
 from bascule.services.fleet import Report
@@ -152,6 +153,13 @@ def test_no_answer_takes_much_memory(
 
     assert peak_of(attacked) < PEAK
     assert hostile.asked[route] == 1
+
+
+def test_lines_of_a_stream_are_read_at_a_bounded_pace() -> None:
+    """Else a server that sends without end has a core of the host read it."""
+    began = time.monotonic()
+    assert len(list(paced(iter(["data: {}"] * (2 * LINES_A_SECOND)), SystemClock()))) == 600
+    assert time.monotonic() - began > 1.9
 
 
 def test_enrolment_has_the_same_bounds(hostile: HostileServer, tmp_path: Path) -> None:

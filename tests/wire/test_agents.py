@@ -425,3 +425,46 @@ def test_an_agent_is_removed_by_who_may_do_so_at_its_machine(house: House, uid: 
     assert house.see(lambda tx: tx.enforcement_point(uid)) is not None
     keeper = somebody(house, house.machine("web-1"), ENROLMENT_DELETE)
     assert keeper.delete(here, params={"api-version": BASCULE}).status_code == 200
+
+
+def test_what_an_agent_alone_closes_is_taken_by_name_or_released(house: House, uid: str) -> None:
+    """EDGES E7: an owner decides, port by port."""
+    agent = house.enrol("web-1")
+    claims = [{"protocol": "TCP", "number": n, "onExpiry": "keep"} for n in (80, 443, 8080)]
+    state = house.report(agent, uid, closed=claims)
+    assert state["closed"] == []
+    assert agent.get(f"/bascule/agents/{uid}/state").json()["closed"] == [], "told to nobody"
+    rules = f"{house.machine('web-1')}/providers/Bascule.Access/machineRules/default"
+
+    def shown(key: str) -> list[int]:
+        return [each["number"] for each in house.call("GET", rules).json()["properties"][key]]
+
+    assert (shown("closedPorts"), shown("claimedPorts")) == ([], [80, 443, 8080])
+    body = {"ports": [{"number": 80, "protocol": "TCP"}]}
+    answer = house.call("POST", f"{rules}/take", body)
+    assert answer.json() == {"taken": [{"number": 80, "protocol": "TCP"}]}
+    assert (shown("closedPorts"), shown("claimedPorts")) == ([80], [443, 8080])
+    again = house.call("POST", f"{rules}/take", body)
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "PortNotClaimed")
+    body = {"ports": [{"number": 443, "protocol": "TCP"}]}
+    assert house.call("POST", f"{rules}/release", body).status_code == 200
+    assert shown("claimedPorts") == [8080]
+    told = agent.get(f"/bascule/agents/{uid}/state").json()
+    assert [each["number"] for each in told["closed"]] == [80]
+    assert [each["number"] for each in told["released"]] == [443]
+    assert house.call("POST", f"{rules}/take").json()["taken"][0]["number"] == 8080
+
+
+def test_a_doubted_agent_is_believed_again_by_a_call(house: House, uid: str) -> None:
+    agent = house.enrol("web-1")
+    for _ in range(2):
+        known = agent.get(f"/bascule/agents/{uid}/state").json()["generation"]
+        house.report(agent, uid, generation=known + 1)
+    assert house.events("GenerationOvertaken", "AgentDoubted") == [
+        "AgentDoubted",
+        "GenerationOvertaken",
+    ]
+    path = f"{house.machine('web-1')}/providers/Bascule.Fleet/enforcementPoints/default/believe"
+    assert house.call("POST", path).json() == {"isChanged": True}
+    assert house.call("POST", path).json() == {"isChanged": False}
+    assert house.events("AgentBelieved") == ["AgentBelieved"]
