@@ -19,6 +19,7 @@ from bascule.services import policies
 from bascule.services.act import ServerPlace
 from bascule.services.claims import claimed_ports
 from bascule.services.fleet import DOUBTED_WITHIN, NOTES_PER_SPAN, believe_point, state_for
+from bascule.services.sweep import sweep
 from bascule.services.views import view_machine
 from tests.unit.services_world import ANNA, BERT, World, rules
 
@@ -218,8 +219,14 @@ def test_nothing_that_a_doubted_agent_reports_counts(world: World) -> None:
     generation = told(world, world.web).generation
     world.report(world.web, grant.id, closed=tcp(22, 80), notes=("a note",))
     assert world.grant(grant).state is GrantState.OPENING, "not confirmed by its word"
+    world.clock.pass_time(50)
+    world.report(world.web, grant.id, closed=tcp(22, 80))
+    world.clock.pass_time(10)
+    world.do(sweep)
+    assert "is not believed until an owner has looked" in world.grant(grant).failure
     assert claimed(world, world.web) == frozenset()
     assert "a note" not in str([e.fact for _, e in world.see(lambda tx: tx.events(EventFilter()))])
+    generation = told(world, world.web).generation
     for ahead in (1, 1000):
         world.report(world.web, generation=generation + ahead)
     assert told(world, world.web).generation == generation

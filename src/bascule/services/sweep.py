@@ -83,6 +83,11 @@ def _why_not_open(tx: Reader, grant: Grant, now: datetime) -> str:
         return f"The agent of {name} has never been heard of since it enrolled."
     if now - point.last_contact_at > SILENCE_BOUND:
         return f"The agent of {name} is away since {format_utc(point.last_contact_at)}."
+    if point.doubted_since is not None:
+        return (
+            f"What the agent of {name} reports is not believed until an owner has looked: "
+            f"bascule machine show {name}."
+        )
     if not point.is_enforcing:
         return f"The agent of {name} is there and can enforce nothing: bascule machine show {name}."
     return f"The agent of {name} is there but did not report the port open in time."

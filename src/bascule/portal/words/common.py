@@ -60,6 +60,7 @@ WORDS: Mapping[str, Pair] = {
     # The state of an agent: these words alone, on every page.
     "agent.online": ("Connected", "Connecté"),
     "agent.offline": ("Away", "Injoignable"),
+    "agent.doubted": ("Not believed", "Pas cru"),
     "agent.notEnforced": ("Enforces nothing", "N’applique rien"),
     "agent.neverSeen": ("Never contacted", "Jamais contacté"),
     "agent.missing": ("No agent", "Aucun agent"),

@@ -30,7 +30,6 @@ WORDS: Mapping[str, Pair] = {
     "points.only.silent": ("Away, or enforcing nothing", "Injoignables, ou n’appliquant rien"),
     "points.only.behind": ("Not up to date", "Pas à jour"),
     "points.only.well": ("Connected and up to date", "Connectés et à jour"),
-    "points.state.doubted": ("Not believed", "Pas cru"),
     "points.behind": ("Not up to date", "Pas à jour"),
     "points.current": ("Up to date", "À jour"),
     "points.well": ("Healthy", "En bon état"),

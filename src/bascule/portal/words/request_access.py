@@ -123,6 +123,10 @@ WORDS: Mapping[str, Pair] = {
         "No agent is enrolled here: a request is accepted, and fails after a minute.",
         "Aucun agent n’est inscrit ici : une demande est acceptée, puis échoue au bout d’une minute.",
     ),
+    "ask.point.doubted": (
+        "What the agent says is not believed: until an owner has looked, a request fails.",
+        "Ce que dit l’agent n’est pas cru : tant qu’un propriétaire n’a pas vérifié, une demande échoue.",
+    ),
     "ask.point.notEnforced": (
         "The agent is there and enforces nothing: as long as that lasts, a request fails.",
         "L’agent est là mais ne peut rien appliquer : tant que cela dure, une demande échoue.",
