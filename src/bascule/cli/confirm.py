@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from bascule.cli.clean import clean
+from bascule.cli.printing import note
 from bascule.errors import InvalidInput
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -29,4 +30,6 @@ def confirm(consequence: str, *, is_sure: bool) -> None:
             code="NotConfirmed",
             advice="Say that you mean it: --yes",
         )
-    click.confirm(f"{clean(consequence)} Go on?", abort=True, err=True)
+    if not click.confirm(f"{clean(consequence)} Go on?", err=True):
+        note("Nothing was done.")
+        raise click.exceptions.Exit(1)

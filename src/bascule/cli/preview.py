@@ -55,7 +55,9 @@ def removal_words(machine: Machine, preview: Preview) -> str:
     """What taking a machine out of its policies does, before it is asked for."""
     opens = ", ".join(map(_port, preview.opens))
     words = [f"No policy names {machine.name} any more."]
-    if opens:
+    if opens and machine.point is None:
+        words.append("No port of it is shut: it has no agent.")
+    elif opens:
         words.append(f"Its firewall lets everybody through to {opens}.")
     if preview.ends:
         whose = dict.fromkeys(grant.requestor or "somebody" for grant in preview.ends)

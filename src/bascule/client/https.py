@@ -288,6 +288,8 @@ def _check_whole(answer: http.client.HTTPResponse, received: bytes = b"") -> Non
 def _words(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "it did not answer in time"
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.strerror:
+        return error.strerror  # without "[Errno 111]"
     return str(error) or type(error).__name__
 
 
