@@ -67,6 +67,18 @@ def test_strangers_lose_before_anybody_from_where_somebody_signed_in() -> None:
     assert room(only, "192.0.2.1", "192.0.2.1/32", *everybody) == "0"
 
 
+def test_where_all_networks_are_alike_the_busiest_in_ones_own_loses() -> None:
+    """A flood from one address of a network is nobody's reason to wait there."""
+    flood = [f"2001:db8:1:{n}::1" for n in (1, 2, 3) for _ in range(2)]
+    assert room(taken(*flood), "2001:db8:1:2::99") == "2"
+    assert room(taken(*flood), "2001:db8:1:2::1") is None
+    whole = [f"2001:db8:{n}::1" for n in (1, 2, 3) for _ in range(4)]
+    assert room(taken(*whole), "2001:db8:3::99") == "8"
+    assert room(taken(*whole), "2001:db8:3::1") is None
+    alike = [f"2001:db8:{n}::1" for n in range(12)]
+    assert room(taken(*alike), "2001:db8:99::1") is None
+
+
 def test_how_long_there_is_to_wait() -> None:
     found = find_room(taken(*["192.0.2.1"] * 4), "192.0.2.1", BOUNDS, lambda _: frozenset())
     assert found == Full(NOW)

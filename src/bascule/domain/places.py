@@ -56,14 +56,21 @@ def find_room(
     """May somebody at ``address`` take another place? ``places`` are all, the oldest first."""
     network, wide = _network(address), _wide(address)
     neighbours = [each for each in places if _network(each.address) == network]
-    if len(neighbours) >= bounds.network:
-        return _among(neighbours, str, address, lambda _: frozenset())
     around = [each for each in places if _wide(each.address) == wide]
-    if len(around) >= bounds.wide_network:
-        return _among(around, _network, address, known_among)
-    if len(places) >= bounds.in_all:
-        return _among(places, _wide, address, known_among)
-    return Room()
+    levels: list[tuple[Sequence[Place], int, Callable[[str], str]]] = [
+        (neighbours, bounds.network, str),  # each address is a part
+        (around, bounds.wide_network, _network),
+        (places, bounds.in_all, _wide),
+    ]
+    full = next((n for n, (crowd, most, _) in enumerate(levels) if len(crowd) >= most), None)
+    if full is None:
+        return Room()
+    # Where all parts are alike, the newcomer's own may still hold somebody who is busier.
+    for crowd, _, part_of in reversed(levels[: full + 1]):
+        gives_way = _among(crowd, part_of, address, known_among)
+        if gives_way is not None:
+            return Room(gives_way)
+    return Full(min(each.ends_at for each in levels[full][0]))
 
 
 def _among(
@@ -71,8 +78,8 @@ def _among(
     part_of: Callable[[str], str],
     address: str,
     known_among: KnownAmong,
-) -> Room | Full:
-    """Who of a full crowd gives way; its parts are compared by ``part_of`` their addresses.
+) -> str | None:
+    """Whose place of a crowd goes; its parts are compared by ``part_of`` their addresses.
 
     A part loses a place only to one that has at least two fewer: two that took turns in pushing
     each other out would write without end.
@@ -85,8 +92,8 @@ def _among(
     busiest, most = next(iter(counts.most_common(1)), ("", 0))
     goes_first = is_known and bool(strangers)
     if not goes_first and most <= counts[part_of(address)] + 1:
-        return Full(min(each.ends_at for each in crowd))
-    return Room(next(each.key for each in candidates if part_of(each.address) == busiest))
+        return None
+    return next(each.key for each in candidates if part_of(each.address) == busiest)
 
 
 @lru_cache(maxsize=10_000)
