@@ -237,8 +237,12 @@ def ask(pieces: list[bytes], principal: str = "", announced: int | None = None) 
     async def send(_: Message) -> None: ...
 
     headers = [] if announced is None else [(b"content-length", str(announced).encode())]
-    scope = {"type": "http", "headers": headers, "client": ("192.0.2.1", 1)}
-    scope["state"] = {"caller_address": "192.0.2.1"}
+    scope = {
+        "type": "http",
+        "headers": headers,
+        "client": ("192.0.2.1", 1),
+        "state": {"caller_address": "192.0.2.1"},
+    }
     limit = BodyLimit(app, KnownNetworks())
     asyncio.run(limit(scope, receive, send))
     assert limit._pools.unproved.total == limit._pools.proved.total == 0
@@ -270,7 +274,10 @@ def test_what_nobody_may_send_does_not_reach_the_application(announced: int) -> 
     async def receive() -> Message:
         raise AssertionError
 
-    scope = {"type": "http", "headers": [(b"content-length", str(announced).encode())]}
-    scope["state"] = {"caller_address": "192.0.2.1"}
+    scope = {
+        "type": "http",
+        "headers": [(b"content-length", str(announced).encode())],
+        "state": {"caller_address": "192.0.2.1"},
+    }
     asyncio.run(BodyLimit(app, KnownNetworks())(scope, receive, send))
     assert sent[0]["status"] == 413

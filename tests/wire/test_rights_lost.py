@@ -86,8 +86,11 @@ def calls(place: Place) -> dict[str, tuple[str, str, Body]]:
     web, rules = place.machine("web-1"), {"properties": {"ports": [port_rule()]}}
     reader = f"{place.subscription}{AUTHORIZATION}/roleDefinitions/{READER.id}"
     assignment = {"properties": {"principalId": place.anna, "roleDefinitionId": reader}}
-    role = {"roleName": "R", "assignableScopes": [place.subscription]}
-    role |= {"permissions": [{"actions": ["*/read"]}]}
+    role = {
+        "roleName": "R",
+        "assignableScopes": [place.subscription],
+        "permissions": [{"actions": ["*/read"]}],
+    }
     named = {"properties": {"displayName": "Other"}}
     machines = [{"id": web, "ports": [port_rule(3389)]}]
     # At their path.

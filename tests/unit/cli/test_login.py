@@ -114,10 +114,10 @@ def test_a_copy_of_admin_json_says_whom_to_trust(cli: Cli, tmp_path: Path, ca: s
     """Though the path that it names is another machine's."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
+    copy = elsewhere / "admin.json"
     for ca_file in ("/var/lib/nobody-has-this/ca.pem", str(tmp_path / "other" / "ca.pem")):
         (tmp_path / "other").mkdir(exist_ok=True)
         (tmp_path / "other" / "ca.pem").write_text("of another installation")
-        copy = elsewhere / "admin.json"
         copy.write_text(admin_json(ca_file=ca_file, ca=ca))
         assert cli("login", "--admin-file", str(copy)).code == 0
         kept = Path(json.loads(cli.config.read_text())["ca_file"])
