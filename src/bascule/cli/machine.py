@@ -318,7 +318,7 @@ def take(name: str, ports: tuple[Port, ...], output: str) -> None:
     )
 
 
-@machine.command()
+@machine.command(epilog="\b\nExamples:\n  bascule machine believe web-1")
 @click.argument("name", type=MACHINE)
 def believe(name: str) -> None:
     """Take the reports of an agent again that were not believed.
