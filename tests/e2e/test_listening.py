@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +35,24 @@ def test_a_port_in_use_is_named_and_what_was_had_before_is_given_back() -> None:
 def test_an_address_that_is_not_here_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r"no address 192\.0\.2\.1 "):
         listen_on([("192.0.2.1", 8443)])
+
+
+FIRST_FREE = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="another account is needed beside this one")
+def test_a_port_that_takes_a_capability_is_told_with_the_ways_to_it() -> None:
+    if int(FIRST_FREE.read_text()) <= 443:
+        pytest.skip("here every account may listen on 443")
+    os.seteuid(65_534)
+    try:
+        with pytest.raises(ConfigurationError, match="Port 443") as refused:
+            listen_on([("127.0.0.1", 443)])
+    finally:
+        os.seteuid(0)
+    assert "CAP_NET_BIND_SERVICE" in refused.value.advice
+    assert "--listen" in refused.value.advice
 
 
 def test_a_bound_socket_that_was_handed_over_listens() -> None:

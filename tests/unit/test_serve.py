@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
+import socket
 import stat
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -20,13 +23,14 @@ from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
 from bascule.bootstrap.admin import admin
-from bascule.bootstrap.data_directory import open_data_directory
+from bascule.bootstrap.data_directory import OURS, open_data_directory
 from bascule.bootstrap.serve import serve
 from bascule.domain.events import RecordPruned
 from bascule.domain.retention import ClockMark
-from bascule.errors import ConfigurationError, Conflict, InvalidInput
+from bascule.errors import BasculeError, ConfigurationError, Conflict, InvalidInput
 from bascule.identity.passwords import Argon2Passwords
 from bascule.identity.proofs import IdentityProofs
+from bascule.identity.tls import CertificateKeeper
 from bascule.interfaces import EventFilter, Transaction
 from bascule.services.act import Act, Services
 from bascule.services.clocks import SystemClock
@@ -38,6 +42,8 @@ from bascule.store.open import open_store
 
 T = TypeVar("T")
 Started = Callable[[Sequence[tuple[str, int]]], None]
+pytestmark = pytest.mark.sockets  # a start listens before it makes anything
+ANYWHERE = ("--listen", "127.0.0.1:0")
 
 
 @pytest.mark.parametrize("is_watched", [True, False])
@@ -45,7 +51,7 @@ def test_the_first_start_says_what_comes_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_watched: bool
 ) -> None:
     def run_server(
-        app: object, listen: object, passed: object, keeper: object, started: Started, **_: object
+        app: object, listeners: object, keeper: object, started: Started, **_: object
     ) -> int:
         started([("127.0.0.1", 8443)])
         return 0
@@ -53,7 +59,7 @@ def test_the_first_start_says_what_comes_next(
     monkeypatch.setattr("bascule.api.server.run_server", run_server)
     monkeypatch.setattr("bascule.bootstrap.serve._is_watched", lambda: is_watched)
     data = tmp_path / "data"
-    said = [CliRunner().invoke(serve, ["--data", str(data)], obj=None) for _ in range(2)]
+    said = [CliRunner().invoke(serve, [*ANYWHERE, "--data", str(data)], obj=None) for _ in range(2)]
     assert [each.exit_code for each in said] == [0, 0]
     told = [f"next: bascule login --admin-file {data / 'admin.json'}" in e.stderr for e in said]
     assert told == [is_watched, False], "once, and to a person alone"
@@ -65,7 +71,7 @@ def started_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[b
 
     def start(is_watched: bool) -> str:
         def run_server(*given: object, **_: object) -> int:
-            started = given[4]
+            started = given[3]
             assert callable(started)
             started([("127.0.0.1", 8443)])
             return 0
@@ -75,7 +81,9 @@ def started_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[b
         monkeypatch.setattr("bascule.bootstrap.serve.set_up_logging", lambda: None)
         monkeypatch.setattr("bascule.bootstrap.serve.log", structlog.get_logger())
         with capture_logs() as lines:
-            done = CliRunner().invoke(serve, ["--data", str(tmp_path / "data")], obj=None)
+            done = CliRunner().invoke(
+                serve, [*ANYWHERE, "--data", str(tmp_path / "data")], obj=None
+            )
         assert done.exit_code == 0, done.output
         return done.stderr + "".join(map(str, lines))
 
@@ -83,7 +91,7 @@ def started_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[b
 
 
 def _link(text: str) -> str:
-    found = re.search(r"https://localhost:8443/portal/welcome\?link=[\w-]{43}(?![\w-])", text)
+    found = re.search(r"https://localhost:\d+/portal/welcome\?link=[\w-]{43}(?![\w-])", text)
     return found[0] if found else ""
 
 
@@ -362,3 +370,118 @@ def test_a_floor_that_protects_nothing_is_refused_before_anything_is_made(
     done = CliRunner().invoke(serve, ["--data", str(data), "--record-floor", floor], obj=None)
     assert isinstance(done.exception, InvalidInput)
     assert not data.exists()
+
+
+# -- a start that is refused (and leaves nothing) -----------------------------------------------
+
+
+def refused(*options: str) -> ConfigurationError:
+    done = CliRunner().invoke(serve, list(options), obj=None)
+    assert isinstance(done.exception, ConfigurationError), done.output
+    return done.exception
+
+
+def test_a_port_in_use_leaves_no_installation(tmp_path: Path) -> None:
+    """Else it would have the wrong address for good, and a link whose minutes run."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        error = refused("--data", str(tmp_path / "data"), "--listen", f"127.0.0.1:{port}")
+    assert "in use" in error.message
+    assert not (tmp_path / "data").exists()
+
+
+def test_nor_does_it_change_one_that_is_there(
+    tmp_path: Path, started_once: Callable[[bool], str]
+) -> None:
+    started_once(False)
+    data = tmp_path / "data"
+    before = {each.name: each.read_bytes() for each in data.iterdir()}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused("--data", str(data), "--listen", f"127.0.0.1:{taken.getsockname()[1]}")
+    assert {each.name: each.read_bytes() for each in data.iterdir()} == before
+
+
+def test_the_address_that_is_told_is_the_one_that_is_listened_on(
+    tmp_path: Path, started_once: Callable[[bool], str]
+) -> None:
+    started_once(False)
+    told = json.loads((tmp_path / "data" / "admin.json").read_text())["endpoint"]
+    assert re.fullmatch(r"https://localhost:[1-9]\d*", told)
+
+
+@pytest.mark.parametrize(
+    "names", [[".bashrc"], ["index.html", "ca.pem"], ["notes.db"], ["lock", "admin.json.bak"]]
+)
+def test_a_directory_with_other_things_is_refused_and_not_touched(
+    tmp_path: Path, names: list[str]
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o755)
+    home.chmod(0o755)
+    for name in names:
+        (home / name).write_text(name)
+    error = refused(*ANYWHERE, "--data", str(home))
+    assert "is no data directory of Bascule" in error.message
+    assert "--data" in error.advice
+    assert stat.S_IMODE(home.stat().st_mode) == 0o755
+    assert sorted(each.name for each in home.iterdir()) == sorted(names)
+
+
+def test_what_a_start_that_was_killed_left_is_continued(
+    tmp_path: Path, started_once: Callable[[bool], str]
+) -> None:
+    """Whatever is there before the database is known; so is a disk of its own, which is empty."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "lost+found").mkdir()
+    keeper = CertificateKeeper(data, ("localhost",))
+    keeper.ensure(SystemClock().now())
+    (data / "server.pem.new").write_text("half")
+    (data / "lock").touch()
+    started_once(False)
+    assert (data / "bascule.db").exists()
+
+
+def test_all_that_a_start_makes_is_known_to_be_ours(
+    tmp_path: Path, started_once: Callable[[bool], str]
+) -> None:
+    started_once(False)
+    made = {each.name for each in (tmp_path / "data").iterdir()}
+    assert made - OURS == {"bascule.db"}
+
+
+def test_of_two_servers_on_one_directory_the_second_is_told_so(
+    tmp_path: Path, started_once: Callable[[bool], str]
+) -> None:
+    started_once(False)
+    lock = open_data_directory(tmp_path / "data")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        error = refused("--data", str(tmp_path / "data"), "--listen", listen)
+    os.close(lock)
+    assert "Another server runs" in error.message
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+@pytest.mark.parametrize("free", [0, 4096, 65_536, 300_000])
+def test_a_full_disk_is_said_to_be_one(tmp_path: Path, free: int) -> None:
+    """Wherever in the start it is that the disk has no more."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "bascule-test", disk],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("this machine does not let us mount a disk")
+    try:
+        (disk / "data").mkdir()
+        with contextlib.suppress(OSError), (disk / "ballast").open("wb", buffering=0) as ballast:
+            ballast.write(b"x" * (1_048_576 - free))
+        done = CliRunner().invoke(serve, [*ANYWHERE, "--data", str(disk / "data")], obj=None)
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+    assert isinstance(done.exception, BasculeError), repr(done.exception)
+    assert re.search(r"disk|[Ss]pace", f"{done.exception.message} {done.exception.advice}")

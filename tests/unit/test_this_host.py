@@ -153,6 +153,7 @@ def test_an_agent_enrolled_in_its_place_shuts_it() -> None:
         _report(world, world.web.uid)
 
 
+@pytest.mark.sockets
 def test_without_the_right_to_the_firewall_nothing_is_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,7 +162,9 @@ def test_without_the_right_to_the_firewall_nothing_is_served(
     served: list[object] = []
     monkeypatch.setattr("bascule.api.server.run_server", lambda *a, **_: served.append(a))
     done = CliRunner().invoke(
-        serve, ["--data", str(tmp_path / "data"), "--this-host"], obj=NoRight()
+        serve,
+        ["--listen", "127.0.0.1:0", "--data", str(tmp_path / "data"), "--this-host"],
+        obj=NoRight(),
     )
     assert isinstance(done.exception, ConfigurationError)
     assert not served

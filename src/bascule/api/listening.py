@@ -75,4 +75,10 @@ def _why(host: str, port: int, error: OSError) -> ConfigurationError:
             f"This machine has no address {host} to listen on.",
             advice="Give --listen an address that `ip address` shows.",
         )
+    if error.errno == errno.EACCES:
+        return ConfigurationError(
+            f"Port {port} on {host} is below those that every account may listen on.",
+            advice="Add AmbientCapabilities=CAP_NET_BIND_SERVICE to the server's unit, have a "
+            "socket unit listen for it, or choose a port from 1024 on: --listen.",
+        )
     return ConfigurationError(f"Port {port} on {host} cannot be listened on: {error.strerror}.")

@@ -26,7 +26,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from bascule.api.connections import Bounds, Crowd, Place
-from bascule.api.listening import address_of, listen_on, take_over
+from bascule.api.listening import address_of
 from bascule.api.networks import KnownNetworks
 from bascule.api.protocol import PatientProtocol
 from bascule.domain.net import Address
@@ -50,8 +50,7 @@ Started = Callable[[Sequence[tuple[str, int]]], None]
 
 def run_server(
     app: ASGIApp,
-    listen: Sequence[tuple[str, int]],
-    sockets: Sequence[socket.socket],
+    listeners: Sequence[socket.socket],
     keeper: CertificateKeeper,
     on_started: Started,
     *,
@@ -63,15 +62,13 @@ def run_server(
 ) -> int:
     """Serve ``app`` until SIGTERM or SIGINT; returns the exit code.
 
-    ``listen`` are addresses to listen on, ``sockets`` those that were handed over;
-    ``on_started`` gets the addresses when connections are accepted; ``on_stopping`` is
-    called first at a stop and ends streams and waits; ``proxies`` are not bounded by
-    address; ``known`` are the networks that keep their places longest. Raises
-    ConfigurationError when a port cannot be had.
+    ``listeners`` listen already; ``on_started`` gets their addresses when connections are
+    accepted; ``on_stopping`` is called first at a stop and ends streams and waits;
+    ``proxies`` are not bounded by address; ``known`` are the networks that keep their places
+    longest.
     """
     if bounds is None:
         bounds = Bounds.for_descriptors(raise_descriptor_limit())
-    listeners = [*take_over(sockets), *listen_on(listen)]
     server = EdgeServer(
         app,
         listeners,

@@ -1,7 +1,12 @@
-"""A server's data directory: its own, locked, and continued wherever a start was killed."""
+"""A server's data directory: its own, locked, and continued wherever a start was killed.
+
+A directory that holds other things is refused and not touched: made private and filled with ours,
+somebody's home or a web root would be lost to them.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -19,23 +24,69 @@ from bascule.services.installation import ensure_installation, set_administrator
 
 ADMIN_FILE = "admin.json"
 DATABASE = "bascule.db"
+LOCK = "lock"
+# What may be there without a database: all that a start makes, since one that was killed made only
+# some of it; and what a disk brings that is mounted for it. A test holds this to what a start makes.
+OURS = frozenset(
+    {LOCK, ADMIN_FILE, "set-up-link", "ca.key", "ca.pem", "server.pem", "this-host", "lost+found"}
+    | {"token-signing.key", "token-retired-keys.json", "record-signing.key"}
+    | {"sign-in-sealing.key"}
+)
+
+
+def check_data_directory(path: Path) -> None:
+    """Raise ConfigurationError unless a server could start on it; nothing is written.
+
+    To be called before anything else of a start can fail and leave half an installation.
+    """
+    try:
+        if not path.exists():
+            return
+        check_own(path)
+        _check_contents(path)
+        if (path / LOCK).exists():
+            descriptor = os.open(path / LOCK, os.O_RDONLY)
+            try:
+                _lock(path, descriptor)
+            finally:
+                os.close(descriptor)  # which lets go of it
+    except OSError as error:
+        raise _unusable(path, error) from error
 
 
 def open_data_directory(path: Path) -> int:
     """Make it (0700) and lock it; the lock ends with the process.
 
-    Raises ConfigurationError when it cannot be used or another server has it.
+    Raises ConfigurationError when it cannot be used, holds other things or another server has it.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_own(path)
+        _check_contents(path)
         path.chmod(0o700)
-        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
+        raise _unusable(path, error) from error
+    _lock(path, descriptor)
+    return descriptor
+
+
+def _check_contents(path: Path) -> None:
+    """One with a database of ours is ours; else it may hold what a start makes beside it."""
+    if (path / DATABASE).exists():
+        return
+    names = sorted(each.name for each in path.iterdir())
+    other = [name for name in names if name.removesuffix(".new") not in OURS]
+    if other:
+        more = f" and {len(other) - 1} more" if len(other) > 1 else ""
         raise ConfigurationError(
-            f"The data directory {path} cannot be used: {error.strerror}.",
-            advice="Choose one that can be written with --data DIR.",
-        ) from error
+            f"{path} is no data directory of Bascule: it holds {other[0][:60]!r}{more}. Nothing "
+            "was changed in it.",
+            advice="Give an empty directory, or one that is not there yet, with --data DIR.",
+        )
+
+
+def _lock(path: Path, descriptor: int) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -43,7 +94,18 @@ def open_data_directory(path: Path) -> int:
             f"Another server runs on {path}.",
             advice="Stop it, or give this one its own --data DIR.",
         ) from None
-    return descriptor
+
+
+def _unusable(path: Path, error: OSError) -> ConfigurationError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ConfigurationError(
+            f"The disk of the data directory {path} is full.",
+            advice="Free some space there, or choose another with --data DIR.",
+        )
+    return ConfigurationError(
+        f"The data directory {path} cannot be used: {error.strerror}.",
+        advice="Choose one that can be written with --data DIR.",
+    )
 
 
 def require_installation(path: Path) -> None:

@@ -155,24 +155,34 @@ def run(settings: ServeSettings, passed: list[socket.socket], parts: HostParts) 
 
 
 def _open_and_serve(settings: ServeSettings, passed: list[socket.socket], parts: HostParts) -> int:
-    from bascule.bootstrap.data_directory import DATABASE, open_data_directory
+    """What may refuse the start comes first: a start that is refused leaves no installation."""
+    from bascule.api.listening import listen_on, take_over
+    from bascule.bootstrap.data_directory import (
+        DATABASE,
+        check_data_directory,
+        open_data_directory,
+    )
     from bascule.identity.tls import CertificateKeeper
     from bascule.store.open import open_store
 
-    lock = open_data_directory(settings.data)
-    keeper = CertificateKeeper(settings.data, settings.names, lifetime=settings.certificate_life)
-    keeper.ensure(SystemClock().now())
-    store = open_store(settings.data / DATABASE)
-    try:
-        return _serve(settings, passed, parts, keeper, store)
-    finally:
-        store.close()
-        os.close(lock)
+    check_data_directory(settings.data)
+    with contextlib.ExitStack() as kept:
+        listeners = [*listen_on(settings.listen), *take_over(passed)]
+        for listener in listeners:
+            kept.callback(listener.close)
+        kept.callback(os.close, open_data_directory(settings.data))
+        keeper = CertificateKeeper(
+            settings.data, settings.names, lifetime=settings.certificate_life
+        )
+        keeper.ensure(SystemClock().now())
+        store = open_store(settings.data / DATABASE)
+        kept.callback(store.close)
+        return _serve(settings, listeners, parts, keeper, store)
 
 
 def _serve(
     settings: ServeSettings,
-    passed: list[socket.socket],
+    listeners: list[socket.socket],
     parts: HostParts,
     keeper: CertificateKeeper,
     store: Store,
@@ -196,15 +206,16 @@ def _serve(
     from bascule.services.retention import mark_clock
     from bascule.services.sign_in import SignIn
 
+    ports = [each.getsockname()[1] for each in listeners]
     record_key = RecordKey(settings.data)
-    place = ServerPlace(_own_ports(settings, passed), is_own_address)
+    place = ServerPlace(frozenset(ports), is_own_address)
     clock = SystemClock()
     services = Services(store, clock, Hub(), place, serving_since=clock.now())
     host = ThisHost(services, parts, settings.data) if settings.this_host else None
     admin_path = settings.data / ADMIN_FILE
     is_first_start = not admin_path.exists()
     admin_file, set_up_file = AdminFile(admin_path), SetUpFile(settings.data)
-    endpoint = f"https://{_first_name(settings)}:{_first_port(settings, passed)}"
+    endpoint = f"https://{_first_name(settings)}:{ports[0]}"
 
     def prepare(tx: Transaction, act: Act) -> tuple[Installation, MadeLink | None]:
         mark_clock(tx, act, services.clock.boottime())
@@ -253,8 +264,7 @@ def _serve(
 
     return run_server(
         app,
-        settings.listen,
-        passed,
+        listeners,
         keeper,
         started,
         clock=services.clock,
@@ -308,15 +318,3 @@ def _first_name(settings: ServeSettings) -> str:
     given = [name for name in settings.names if name not in ALWAYS_NAMED]
     name = given[0] if given else ALWAYS_NAMED[0]
     return f"[{name}]" if ":" in name else name
-
-
-def _own_ports(settings: ServeSettings, passed: list[socket.socket]) -> frozenset[int]:
-    return frozenset(
-        [port for _, port in settings.listen] + [each.getsockname()[1] for each in passed]
-    )
-
-
-def _first_port(settings: ServeSettings, passed: list[socket.socket]) -> int:
-    if settings.listen:
-        return settings.listen[0][1]
-    return int(passed[0].getsockname()[1])
