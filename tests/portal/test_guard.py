@@ -16,6 +16,7 @@ from bascule import portal
 from bascule.api.auth import Where, entry_of
 from bascule.api.oauth import browser
 from bascule.api.oauth.browser import SESSION
+from bascule.api.pages.files import version_of
 from bascule.domain.sign_in import FactorKind, Method
 from bascule.domain.tokens import SESSION_IDLE
 from bascule.interfaces import Transaction
@@ -358,6 +359,69 @@ def test_files_are_served_with_their_type(house: House, name: str) -> None:
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith(("text/", "image/svg+xml"))
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_page_names_files_that_a_browser_keeps(house: House) -> None:
+    """Nothing beside ``immutable`` may say the opposite: browsers then ask each time anew."""
+    page = owner(house).page("/portal")
+    paths = set(re.findall(r'"(/portal/files/[^"#]+)', page))
+    assert {path.rpartition("/")[2] for path in paths} >= {"portal.css", "icons.svg", "portal.js"}
+    for path in paths:
+        answer = Browser(house).get(path)
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "max-age=31536000, immutable"
+        assert not {"pragma", "expires", "set-cookie"} & set(answer.headers)
+
+
+def test_a_file_of_another_version_is_not_kept(house: House) -> None:
+    """An address that a page of an older program holds must not keep what a newer one answers."""
+    answer = Browser(house).get("/portal/files/1/portal.css")
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_an_address_changes_with_any_file(tmp_path: Path) -> None:
+    def version(**files: str) -> str:
+        version_of.cache_clear()
+        for name, text in files.items():
+            (tmp_path / name).write_text(text)
+        return version_of(tmp_path)
+
+    first = version(a="1", b="2")
+    assert version() == first
+    assert version(b="3") != first
+    assert version(b="2") == first
+    assert version(c="") != first
+
+
+@pytest.mark.parametrize("path", ["portal.css", "/signin/files/style.css"])
+def test_files_are_compressed_for_who_takes_it(house: House, path: str) -> None:
+    where = path if path.startswith("/") else f"/portal/files/1/{path}"
+    client = Browser(house).client
+    plain = client.get(where, headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    for accepted, is_packed in (
+        ("gzip, deflate, br", True),
+        ("br;q=1.0, GZIP;q=0.5", True),
+        ("gzip;q=0", False),
+        ("br, gzipped", False),
+        ("", False),
+    ):
+        answer = client.get(where, headers={"Accept-Encoding": accepted})
+        assert answer.content == plain.content
+        assert answer.headers["vary"] == "Accept-Encoding"
+        assert (answer.headers.get("content-encoding") == "gzip") is is_packed, accepted
+        if is_packed:
+            assert int(answer.headers["content-length"]) < len(plain.content) / 2
+
+
+def test_a_page_is_not_compressed(house: House) -> None:
+    """EDGES E12: it holds proofs of forms, which the length of a compressed answer would tell."""
+    client = owner(house).client
+    for path in ("/portal", "/portal/access", "/signin", "/portal/jit"):
+        answer = client.get(path, headers={"Accept-Encoding": "gzip"}, follow_redirects=False)
+        assert "content-encoding" not in answer.headers, path
+    api = house.client.get("/openapi.json", headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in api.headers
 
 
 @pytest.mark.parametrize("name", ["..%2Flook.py", "%2e%2e%2fguard.py", "README.md", "none.css"])

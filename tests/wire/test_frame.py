@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import ssl
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from bascule.api.app import build_app
+from bascule.api.origin import Names
 from bascule.errors import EnforcementFailed, Unavailable
 from tests.wire.house import BASCULE, CALLER, JIT, PROXY, House
 from tests.wire.swagger import check
@@ -23,9 +26,24 @@ def test_headers_as_the_live_service_sends_them(house: House) -> None:
     assert headers["content-type"] == "application/json; charset=utf-8"
     assert "no-cache" in headers["cache-control"]
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["strict-transport-security"].startswith("max-age=31536000")
     assert headers["x-ms-request-id"]
     assert headers["x-ms-correlation-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_told"),
+    [("jit.example", True), ("localhost", False), ("192.0.2.1", False), ("2001:db8::1", False)],
+)
+def test_browsers_are_told_to_stay_on_https_for_a_name_of_its_own_alone(
+    house: House, name: str, is_told: bool
+) -> None:
+    """Not for localhost, where other programs may speak HTTP, and for nothing below the name."""
+    house.app = build_app(replace(house.state, names=Names((name,))))
+    host = f"[{name}]" if ":" in name else name
+    answer = house.client_of(None).get("/healthz", headers={"Host": f"{host}:8443"})
+    assert answer.status_code == 200
+    said = answer.headers.get("strict-transport-security")
+    assert said == ("max-age=31536000" if is_told else None)
 
 
 def test_a_correlation_id_is_echoed_and_recorded(house: House) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -27,12 +28,14 @@ CALLER_HEADER = "x-bascule-caller-address"  # as this server sees it; to who is 
 MOST_TRACEBACKS = 10  # a minute
 _PLAIN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ALWAYS = {
+    "x-content-type-options": "nosniff",
+}
+_NOT_KEPT = {  # where a route says nothing of its own
     "cache-control": "no-cache, no-store",
     "pragma": "no-cache",
     "expires": "-1",
-    "x-content-type-options": "nosniff",
-    "strict-transport-security": "max-age=31536000; includeSubDomains",
 }
+_HSTS = "max-age=31536000"  # of this name alone: what lies below it is not ours to speak for
 
 
 class Frame:
@@ -61,8 +64,11 @@ class Frame:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                for name, value in _ALWAYS.items():
+                always = _ALWAYS if "cache-control" in headers else {**_ALWAYS, **_NOT_KEPT}
+                for name, value in always.items():
                     headers.setdefault(name, value)
+                if _is_public_name(state.get("base_url", "")):
+                    headers["strict-transport-security"] = _HSTS
                 headers["x-ms-request-id"] = request_id
                 headers["x-ms-correlation-request-id"] = correlation_id
                 if client_id:
@@ -104,6 +110,14 @@ class Frame:
         else:
             return False
         return True
+
+
+def _is_public_name(base_url: str) -> bool:
+    """Not localhost, where other programs may speak plain HTTP on other ports (RFC 6797 has none
+    in its scope), and no address, for which HSTS is not meant (section 8.1.1).
+    """
+    name = urlsplit(base_url).hostname or ""
+    return "." in name and not name.replace(".", "").isdecimal()
 
 
 def _caller(scope: Scope) -> str:

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from bascule import __version__
+from bascule.api.pages.files import read_file, version_of
 from bascule.domain.times import format_duration, format_utc
 from bascule.portal.spans import words_of
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bascule.portal.guard import Visit
 
 _HERE = Path(__file__).parent
+_STATIC = _HERE / "static"
 FILES = "/portal/files"
 _TYPES = {
     ".css": "text/css",
@@ -84,7 +85,7 @@ def show(visit: Visit, template: str, content: Mapping[str, Any], status: int = 
             current=_current(path),
             notice=words.notice(notice),
             csrf=csrf_field(visit.csrf, visit.whose),
-            files=f"{FILES}/{__version__}",
+            files=files(),
             now=visit.now,
         )
     )
@@ -113,14 +114,19 @@ def lead(request: Request, path: str) -> Response:
     return RedirectResponse(path, 303, {"Cache-Control": "no-store"})
 
 
-def static_file(version: str, name: str) -> Response:
+def files() -> str:
+    """Where pages have their files from; the address changes when one of them does."""
+    return f"{FILES}/{version_of(_STATIC)}"
+
+
+def static_file(request: Request, version: str, name: str) -> Response:
     """A file of the portal; its address holds the version, so that browsers may keep it."""
-    path = _HERE / "static" / name
+    path = _STATIC / name
     if name != path.name or path.suffix not in _TYPES or not path.is_file():
         raise HTTPException(404)
-    age = "max-age=31536000, immutable" if version == __version__ else "no-store"
-    headers = {"Cache-Control": age, "X-Content-Type-Options": "nosniff"}
-    return Response(path.read_bytes(), 200, headers, media_type=_TYPES[path.suffix])
+    is_current = version == version_of(_STATIC)
+    age = "max-age=31536000, immutable" if is_current else "no-store"
+    return read_file(path, _TYPES[path.suffix]).answer(request, age)
 
 
 def _current(path: str) -> str:
@@ -157,8 +163,8 @@ def icon(name: str, label: str = "") -> Markup:
         if label
         else Markup('aria-hidden="true"')
     )
-    return Markup('<svg class="icon" {}><use href="{}/{}/icons.svg#{}"/></svg>').format(
-        described, FILES, __version__, name
+    return Markup('<svg class="icon" {}><use href="{}/icons.svg#{}"/></svg>').format(
+        described, files(), name
     )
 
 

@@ -36,8 +36,8 @@ async def start() -> Response:
 
 @shared.get(f"{FILES}/{{version}}/{{name}}")
 @admits_anybody
-async def file(version: str, name: str) -> Response:
-    return static_file(version, name)
+async def file(request: Request, version: str, name: str) -> Response:
+    return static_file(request, version, name)
 
 
 @shared.get(LIVE_PATH)

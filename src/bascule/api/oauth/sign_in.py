@@ -95,8 +95,8 @@ async def set_look(request: Request) -> Response:
 
 
 @router.get("/signin/files/{name}")
-async def file(name: str) -> Response:
-    return static_file(name)
+async def file(request: Request, name: str) -> Response:
+    return static_file(request, name)
 
 
 def to_sign_in(path_and_query: str) -> Response:

@@ -20,8 +20,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from bascule.api.pages.files import read_file
 from bascule.api.pages.look import LANGUAGES, Look
 from bascule.api.pages.texts import TEXTS
 
@@ -89,12 +91,11 @@ def _headers(page: Page, nonce: str) -> dict[str, str]:
     }
 
 
-def static_file(name: str) -> Response:
+def static_file(request: Request, name: str) -> Response:
     """A style or script of the pages; they change with the program alone."""
     if name not in _TYPES:
         raise HTTPException(404)
-    content = (_HERE / "static" / name).read_bytes()
-    return Response(content, 200, {"Cache-Control": "max-age=3600"}, media_type=_TYPES[name])
+    return read_file(_HERE / "static" / name, _TYPES[name]).answer(request, "max-age=3600")
 
 
 @cache

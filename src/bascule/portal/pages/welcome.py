@@ -17,7 +17,6 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from bascule import __version__
 from bascule.api.auth import admits_anybody, decides
 from bascule.api.context import state_of
 from bascule.api.oauth.browser import (
@@ -181,7 +180,7 @@ def _show_to_stranger(
             t=words,
             n=words.count,
             look=chosen,
-            files=f"{look.FILES}/{__version__}",
+            files=look.files(),
             now=state_of(request).services.clock.now(),
             visit=None,
         )
