@@ -112,7 +112,7 @@ class Steps:
         """When, who and where from, of all events that the activity log shows, page for page."""
         while True:
             for row in self.page.locator("table.events tbody tr").all():
-                at = row.locator("time").first.get_attribute("datetime") or ""
+                at = row.locator("td time").first.get_attribute("datetime") or ""
                 cells = [each.inner_text().strip() for each in row.locator("td").all()]
                 yield at, cells[3], cells[4].replace("—", "")
             following = self.page.locator("nav.pager a[rel=next]")
