@@ -84,7 +84,7 @@ def test_a_port_that_a_put_stops_naming_stays_shut(world: World, omit: str) -> N
         world.put(rules(world.db, 22))
     else:
         world.put()
-    assert world.see(lambda tx: claimed_ports(tx, world.web.uid)) == {ClosedPort(SSH)}
+    assert SSH in closed(world, world.web)
     assert not state(world, world.web).released
     assert "PortLeftPolicies" in world.kinds()
 
