@@ -132,6 +132,7 @@ def streaming(visit: Visitors, path: str = "/portal/points") -> Page:
     page.clock.install()
     page.add_init_script(STREAM)
     page.goto(path)
+    page.wait_for_function("() => window.streams.length === 1")  # this tab leads
     page.evaluate("window.isTheSame = true")
     say(page, "hello")
     return page
