@@ -69,3 +69,16 @@ def test_what_is_ticked_is_asked_for_though_the_filter_hides_it(visit: Visitors)
     page.get_by_role("button", name="Clear the selection").click()
     expect(page.locator("output[data-ticked]")).to_have_text("0")
     expect(page.get_by_label(f"Select {first}", exact=True)).not_to_be_checked()
+
+
+def test_what_is_ticked_stays_so_from_page_to_page(visit: Visitors) -> None:
+    """One of the addresses of a list names its tab, another does not: it is the same list."""
+    page = visit("owner")
+    page.goto("/portal/jit")
+    first = machines(page)[0]
+    page.get_by_label(f"Select {first}", exact=True).check()
+    page.get_by_role("link", name="Last access").click()
+    expect(page.get_by_label(f"Select {first}", exact=True)).to_be_checked()
+    page.locator("nav.tabs").get_by_role("link", name="Unsupported").click()
+    page.locator("nav.tabs").get_by_role("link", name="Configured", exact=False).first.click()
+    expect(page.get_by_label(f"Select {first}", exact=True)).not_to_be_checked()

@@ -61,7 +61,7 @@
   let list = ""; // whose they are
 
   const boxes = () => document.querySelectorAll("input[type=checkbox][name=machine][form=picked]");
-  const listOf = () => `${location.pathname} ${new URLSearchParams(location.search).get("tab") ?? ""}`;
+  const listOf = () => `${location.pathname} ${new URLSearchParams(location.search).get("tab") || "configured"}`;
 
   document.addEventListener("change", (event) => {
     const box = event.target;

@@ -287,6 +287,7 @@ function focusAfterSwap() {
 }
 
 let leaving = ""; // the address of the page whose pane is being closed by going back
+let leftAgain = 0; // forgets it
 
 function closePane() {
   document.getElementById("pane-content").replaceChildren();
@@ -297,7 +298,8 @@ function closePane() {
 
 function leavePane(go) {
   leaving = location.href;
-  setTimeout(() => {
+  clearTimeout(leftAgain);
+  leftAgain = setTimeout(() => {
     leaving = "";
   }, 1000);
   go();

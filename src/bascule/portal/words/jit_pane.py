@@ -61,7 +61,7 @@ WORDS: Mapping[str, Pair] = {
         "Nothing: no port, no rule and no live access.",
         "Rien : aucun port, aucune règle, aucun accès en cours.",
     ),
-    "jit.rules": ("May be asked for otherwise from now on", "Pourront être demandés autrement"),
+    "jit.rules": ("Change for requests from now on", "Changent pour les demandes à venir"),
     "jit.rule_new": ("may be asked for", "pourra être demandé"),
     "jit.rule_justified": ("A justification is required", "Une justification devient obligatoire"),
     "jit.rule_not_justified": (
