@@ -7,7 +7,8 @@ function Get-BasculeAccessRequest {
     your own, and those of machines whose policies you may read.
 
     State is what the machine's firewall was last read back as: opening, open, notConfirmed
-    (its agent is silent), failed, closing, closed. Times are UTC.
+    (its agent is silent), failed, closing, endedNotConfirmed (over for a minute, and its
+    agent is silent), closed. Times are UTC.
     .PARAMETER Id
     A request's id, whole or, of one that is live, its first characters.
     .PARAMETER Machine

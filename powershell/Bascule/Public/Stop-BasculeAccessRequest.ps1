@@ -58,7 +58,7 @@ function Stop-BasculeAccessRequest {
                         "To cut them: Stop-BasculeAccessRequest -Id $requestId -Kill"
                     )
                 }
-                if ($ended.Ports.State -contains 'closing') {
+                if ($ended.Ports.State -contains 'closing' -or $ended.Ports.State -contains 'endedNotConfirmed') {
                     throw (New-BasculeErrorRecord -Code 'NotReportedShut' -Category OperationTimeout -Message (
                             "Request $requestId is revoked, but not yet reported shut."
                         ) -Target $requestId -Advice 'Its agent may be away (Get-BasculeMachine). It shuts at its end in any case.')

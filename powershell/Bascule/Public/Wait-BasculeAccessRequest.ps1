@@ -34,7 +34,7 @@ function Wait-BasculeAccessRequest {
     )
     begin {
         Import-CallerPreference -Cmdlet $PSCmdlet
-        $states = if ($Until -eq 'Open') { @('opening') } else { @('opening', 'open', 'notConfirmed', 'closing') }
+        $states = if ($Until -eq 'Open') { @('opening') } else { @('opening', 'open', 'notConfirmed', 'closing', 'endedNotConfirmed') }
     }
     process {
         foreach ($each in $Id) {

@@ -23,7 +23,7 @@ from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.cli.show import request_json
 from bascule.cli.waiting import Working, wait_until_closed
 from bascule.client import access
-from bascule.client.access import AccessRequest, GrantedPort
+from bascule.client.access import ENDED_NOT_CONFIRMED, AccessRequest, GrantedPort
 from bascule.errors import (
     BasculeError,
     EnforcementFailed,
@@ -206,7 +206,9 @@ def _lines(answers: Mapping[Target, AccessRequest], *, kill: bool) -> list[str]:
 
 
 def _word(port: GrantedPort) -> str:
-    return "shut" if port.state in ("closed", "failed") else port.state
+    if port.state in ("closed", "failed"):
+        return "shut"
+    return "ended, not confirmed" if port.state == ENDED_NOT_CONFIRMED else port.state
 
 
 def _alive(port: GrantedPort, request: AccessRequest, *, kill: bool) -> str:
