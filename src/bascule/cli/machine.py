@@ -288,8 +288,7 @@ def enrol(name: str, replace: bool, valid: timedelta, output: str) -> None:
 @machine.command(
     epilog="""\b
 Examples:
-  bascule machine take web-1 -p 8080
-  bascule machine take web-1                  all that are claimed"""
+  bascule machine take web-1 -p 8080"""
 )
 @click.argument("name", type=MACHINE)
 @click.option(
@@ -299,7 +298,8 @@ Examples:
     type=PORT,
     multiple=True,
     metavar="PORT",
-    help="22, 22/tcp, 53/udp or 53/*; may be repeated. Default: all that are claimed.",
+    required=True,
+    help="22, 22/tcp, 53/udp or 53/*; may be repeated.",
 )
 @output_option
 def take(name: str, ports: tuple[Port, ...], output: str) -> None:
@@ -311,11 +311,7 @@ def take(name: str, ports: tuple[Port, ...], output: str) -> None:
         emit_json({"taken": [{"number": n, "protocol": p} for n, p in taken]})
         return
     named = ", ".join(port_words(n, p) for n, p in taken)
-    say(
-        f"Closed on {found.name} from now on, in no policy: {named}."
-        if named
-        else "Nothing to take."
-    )
+    say(f"Closed on {found.name} from now on, in no policy: {named}.")
 
 
 @machine.command(epilog="\b\nExamples:\n  bascule machine believe web-1")

@@ -11,6 +11,8 @@ from bascule.cli.spans import show_instant, show_span
 from bascule.client.machines import OFFLINE, ClosedPort, EnforcementPoint, HostGuard, Machine
 from bascule.domain.times import format_utc
 
+MOST_NAMED = 20  # claimed ports in one line
+
 
 def machine_json(each: Machine) -> dict[str, object]:
     return {
@@ -163,6 +165,12 @@ def port_list(ports: Sequence[ClosedPort]) -> str:
     return ", ".join(port_words(port.number, port.protocol) for port in ports)
 
 
+def few_ports(ports: Sequence[ClosedPort]) -> str:
+    """The first MOST_NAMED: an agent may say that it closes a thousand."""
+    more = f" and {len(ports) - MOST_NAMED} more" if len(ports) > MOST_NAMED else ""
+    return port_list(ports[:MOST_NAMED]) + more
+
+
 def detail_lines(found: Machine, now: datetime) -> list[str]:
     lines = [
         f"machine    {found.name}",
@@ -186,8 +194,8 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
     lines.append(f"shut       {shut_words(found) or 'nothing'}")
     if found.claimed_ports:
         lines += [
-            f"claimed    {port_list(found.claimed_ports)}, closed by its agent's word alone",
-            f"           to open it: bascule machine release {found.name}",
-            f"           to keep it closed here too: bascule machine take {found.name}",
+            f"claimed    {few_ports(found.claimed_ports)}, closed by its agent's word alone",
+            f"           to open one: bascule machine release {found.name} -p PORT",
+            f"           to keep one closed here too: bascule machine take {found.name} -p PORT",
         ]
     return lines

@@ -12,7 +12,7 @@ import click
 
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, port_words, short_id
-from bascule.cli.machine_words import agent_words
+from bascule.cli.machine_words import agent_words, few_ports
 from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, emit_json_line, output_option, render_table
 from bascule.cli.show import request_json
@@ -187,11 +187,11 @@ def _unnamed_part(picture: Picture) -> str:
 
 def _claimed_part(picture: Picture) -> str:
     rows = [
-        [each.name, port_words(port.number, port.protocol), f"bascule machine show {each.name}"]
+        [each.name, few_ports(each.claimed_ports), f"bascule machine show {each.name}"]
         for each in picture.machines
-        for port in each.claimed_ports
+        if each.claimed_ports
     ]
-    heads = ["CLOSED BY ITS AGENT'S WORD ALONE", "PORT", "TO TAKE OR RELEASE IT"]
+    heads = ["CLOSED BY ITS AGENT'S WORD ALONE", "PORTS", "TO TAKE OR RELEASE THEM"]
     return render_table(heads, rows) if rows else ""
 
 

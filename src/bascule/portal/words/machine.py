@@ -260,6 +260,7 @@ WORDS: Mapping[str, Pair] = {
         ),
     ),
     "machine.claimed_chip": ("by its agent’s word", "au dire de son agent"),
+    "machine.claimed_more": ("and {n} more", "et {n} de plus"),
     "machine.take": ("Keep closed", "Garder fermé"),
     "machine.take_port": ("Keep {port} closed", "Garder {port} fermé"),
     "notice.port_taken": ("Kept closed from now on.", "Gardé fermé désormais."),
