@@ -358,3 +358,12 @@ def test_the_csv_says_operation_status_machine_port_and_source(lived_in: House) 
     assert told("AccessRequested") == [initiate, "Accepted", "web-1", "22/tcp", "192.0.2.7"]
     assert told("GrantCreated")[2:] == ["web-1", "22/tcp", "192.0.2.7"]
     assert told("PolicyCreated")[2:] == ["", "", ""]
+
+
+def test_a_call_refused_at_a_machine_says_which(lived_in: House) -> None:
+    path = f"{lived_in.policy()}/initiate"
+    actor = Actor("x", "eve", "User", "192.0.2.66")
+    record(lived_in, CallerDenied("POST", path, "no", (lived_in.machine("web-1"),)), actor)
+    page = owner(lived_in).page("/portal/activity?machine=web-1")
+    (row,) = [row for row in rows(page) if "eve · web-1" in row]
+    assert row.startswith("Denied: ")

@@ -49,10 +49,8 @@ class Shown:
     place: ChainHead | None
     path: str  # of the event's own page
     about: About | None = None  # whose access it tells of
-    access: str = ""  # 22/tcp from 10.0.0.7
-    requestor: str = ""
+    access: str = ""  # owner · web-1 · 22/tcp from 10.0.0.7
     justification: str = ""
-    machines: str = ""  # names
     is_first: bool = False  # of the rows of its request, where these stand together
 
 
@@ -80,19 +78,19 @@ def shown_row(words: Words, row: Row) -> Shown:
         row.place,
         f"/portal/activity/events/{row.sequence}",
         row.about,
-        _access(words, row.about) if row.about else "",
-        clean(row.about.requestor) if row.about else "",
+        _access(words, row.about, is_of_machine=bool(machine_path)) if row.about else "",
         clean(row.about.justification) if row.about else "",
-        clean(" ".join(row.about.machines)) if row.about else "",
     )
 
 
-def _access(words: Words, about: About) -> str:
-    """Which ports of which machine are let in from where."""
-    ports, sources = " ".join(about.ports), " ".join(about.sources)
-    if not sources:
-        return clean(ports)
-    return words("activity.access", ports=clean(ports), sources=clean(sources))
+def _access(words: Words, about: About, *, is_of_machine: bool) -> str:
+    """Who is let in, or wanted to be, to which ports, from where; of which machines, unless the
+    row is about one.
+    """
+    ports, sources = clean(" ".join(about.ports)), clean(" ".join(about.sources))
+    machines = "" if is_of_machine else clean(" ".join(about.machines))
+    where = words("activity.access", ports=ports, sources=sources) if sources else ports
+    return " · ".join(filter(None, (clean(about.requestor), machines, where)))
 
 
 def by_request(shown: Sequence[Shown]) -> list[Shown]:

@@ -15,6 +15,7 @@ from bascule.domain.chain import ChainHead
 from bascule.domain.events import (
     SYSTEM,
     AccessDenied,
+    CallerDenied,
     Event,
     OpenedLocally,
     PortClosed,
@@ -227,6 +228,8 @@ def _about(event: Event, request: AccessRequest | None, grants: Sequence[Grant])
         names = _unique(_name(each) for each in fact.machines)
         who = event.actor.name
         return About("", who, names, fact.ports, fact.sources, None, fact.justification)
+    if isinstance(fact, CallerDenied) and fact.machines:
+        return About("", event.actor.name, _unique(_name(each) for each in fact.machines))
     if isinstance(fact, OpenedLocally):
         until = event.at + timedelta(seconds=fact.seconds)
         return About("", "", (_name(fact.machine),), (_port(fact.port),), fact.sources, until)
