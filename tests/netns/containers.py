@@ -35,7 +35,7 @@ chain DOCKER {{
 """
 _NAT = """table {family} nat {{
 chain PREROUTING {{
-type nat hook prerouting priority {priority}; policy accept;
+type nat hook prerouting priority dstnat; policy accept;
 fib daddr type local counter jump DOCKER
 }}
 chain OUTPUT {{
@@ -56,7 +56,7 @@ iifname "docker0" counter return
 class Containers:
     """``publish`` is what ``docker run --publish`` writes."""
 
-    def __init__(self, network: Network, priority: str = "dstnat") -> None:
+    def __init__(self, network: Network) -> None:
         self._host = host = network.host
         self.one = self._container(network, "one", "docker0", ONE, ONE6)
         self.two = self._container(network, "two", "docker0", TWO, TWO6)
@@ -73,14 +73,12 @@ class Containers:
         }
         for family in self._rules:
             host.nft(_FILTER.format(family=family))
-            self.translate(family, priority)
+            self.translate(family)
 
-    def translate(self, family: str, priority: str = "dstnat") -> None:
+    def translate(self, family: str) -> None:
         loopback, network = self._rules[family]
         self._host.nft(
-            _NAT.format(
-                family=family, header=family, priority=priority, loopback=loopback, network=network
-            )
+            _NAT.format(family=family, header=family, loopback=loopback, network=network)
         )
 
     def publish(self, port: int, to: str, own: int, protocol: str = "tcp") -> None:

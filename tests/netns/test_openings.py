@@ -17,6 +17,7 @@ from tests.netns.network import (
     HOST,
     HOST6,
     PATIENCE,
+    STRANGER,
     Network,
     is_alive,
 )
@@ -229,6 +230,22 @@ def test_releasing_opens_and_changing_what_happens_at_expiry_reads_back(
     assert {each.on_expiry for each in driver.observe().rules.closed} == {KILL}
     make_so(driver, RuleSet())
     assert network.stranger.lets_in(22)
+
+
+def test_a_source_that_is_translated_on_its_way_in_is_judged_as_it_came(
+    network: Network, driver: DriverProcess
+) -> None:
+    """The look at the end of ``input`` alone would take the stranger for whom a grant names."""
+    network.echo(22)
+    network.redirect(2222, 22)
+    network.host.nft(
+        "table ip inward {\nchain come {\ntype nat hook input priority srcnat;\n"
+        f"ip saddr {STRANGER} tcp dport 22 snat to {CLIENT}\n}}\n}}\n"
+    )
+    assert network.stranger.lets_in(2222)
+    make_so(driver, RuleSet(closed(tcp(22)), openings((CLIENT, tcp(22), 60))))
+    assert not network.stranger.reaches(2222)
+    assert network.client.lets_in(2222)
 
 
 @pytest.mark.parametrize("priority", [300, 2**31 - 1])

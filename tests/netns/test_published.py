@@ -236,19 +236,6 @@ def host() -> Iterator[Space]:
     space.close()
 
 
-@pytest.mark.parametrize("priority", ["dstnat", "-198"])
-def test_a_translation_before_others_does_not_lead_around_the_gate(
-    network: Network, driver: DriverProcess, priority: str
-) -> None:
-    containers = Containers(network, priority)
-    network.echo(22, space=containers.one)
-    containers.publish(2222, ONE, 22)
-    assert network.stranger.lets_in(2222)
-    make_so(driver, RuleSet(SHUT, openings((CLIENT, tcp(2222), 60))))
-    assert network.client.lets_in(2222)
-    assert not network.stranger.reaches(2222)
-
-
 def test_a_udp_conversation_past_a_closed_port_ends(
     network: Network, driver: DriverProcess, containers: Containers
 ) -> None:

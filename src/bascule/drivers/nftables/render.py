@@ -46,8 +46,7 @@ _ADDRESS = {4: "ipv4_addr", 6: "ipv6_addr"}
 _HEADER = {4: "ip", 6: "ip6"}
 _PORT = "meta l4proto . th dport"
 _NO_SYN = "tcp flags & (syn | ack) != syn"
-_FIRST = -199  # just after connection tracking: nothing is translated before
-_EARLY = "mangle - 10"
+_EARLY = "mangle - 10"  # the kernel translates later, whatever priority a chain names for it
 _LAST = 2**31 - 1  # of chains with one priority those that came later look first
 _BY_NUMBER = (33, 132, 136)  # DCCP, SCTP, UDP-Lite
 # Look such a packet up as if it were TCP or UDP: the mask takes its own protocol away.
@@ -196,7 +195,7 @@ def _set(name: str, *lines: str) -> list[str]:
 
 def _chains(sources: Sequence[SourceSet]) -> Iterator[str]:
     established = [_established(version, sources) for version in (4, 6)]
-    yield from _gate("published", "prerouting", _FIRST, established, "fib daddr type local ")
+    yield from _gate("published", "prerouting", _EARLY, established, "fib daddr type local ")
     # Of what is untranslated the end of the hook sees all.
     yield from _gate("redirected", "input", _EARLY, ["ct status & dnat == 0 accept", *established])
     yield from _gate("delivered", "input", _LAST, established)
