@@ -17,7 +17,7 @@ import pytest
 from bascule.agent.install import UNIT_NAME, unit_text
 from bascule.agent.local_openings import FILE
 from bascule.client import machines, policies
-from bascule.errors import RequestDenied
+from bascule.errors import Conflict, RequestDenied
 from bascule.services.clocks import SystemClock
 from tests.e2e.lab_world import until
 from tests.e2e.small_world import BASCULE, PORT, SmallWorld, rule, sleep_until
@@ -73,6 +73,8 @@ def test_a_deleted_machine_and_one_of_the_same_name(world: SmallWorld) -> None:
     assert world.agent_status()["refused"], "the old key is not the new machine's"
     assert not world.lets_stranger_in(22)
 
+    spare = world.enrol_token()  # of before the new machine's agent enrols
+
     # The old token again, by another agent: refused, and on record.
     refused = _enrol(world, first_token)
     assert refused.returncode != 0
@@ -85,7 +87,9 @@ def test_a_deleted_machine_and_one_of_the_same_name(world: SmallWorld) -> None:
     again = _enrol(world, world.token)
     assert again.returncode != 0
     assert "used already" in again.stderr
-    over = _enrol(world, world.enrol_token())
+    with pytest.raises(Conflict, match="enrolled agent"):
+        world.enrol_token()
+    over = _enrol(world, spare)
     assert over.returncode != 0
     assert "--replace" in over.stderr
     assert len(world.events("EnrolmentRefused")) >= 2
