@@ -23,7 +23,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import StreamingResponse
 
 from bascule.api.connections import Bounds
-from bascule.api.listening import listen_on
+from bascule.api.listening import bind_to
 from bascule.api.origin import Names, OriginGate, Proxies, base_url, caller_address
 from bascule.api.server import raise_descriptor_limit, run_server
 from bascule.config import parse_listen
@@ -87,7 +87,7 @@ def main(data: str, life: str, patience: str, listen: str, *names: str) -> int:
         bounds = replace(bounds, headers_seconds=60.0)
     return run_server(
         build(keeper.names),
-        listen_on([parse_listen(listen)]),
+        bind_to([parse_listen(listen)]),
         keeper,
         lambda addresses: print("listening", addresses[0][1], flush=True),  # noqa: T201  # reason: how the test learns the port
         clock=clock,

@@ -42,7 +42,7 @@ from bascule.store.open import open_store
 
 T = TypeVar("T")
 Started = Callable[[Sequence[tuple[str, int]]], None]
-pytestmark = pytest.mark.sockets  # a start listens before it makes anything
+pytestmark = pytest.mark.sockets  # a start has its port before it makes anything
 ANYWHERE = ("--listen", "127.0.0.1:0")
 
 

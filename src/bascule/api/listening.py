@@ -15,12 +15,15 @@ from bascule.errors import ConfigurationError
 BACKLOG = 4096
 
 
-def listen_on(addresses: Sequence[tuple[str, int]]) -> list[socket.socket]:
-    """Listen on each (address, port); all or none. Raises ConfigurationError, naming it."""
+def bind_to(addresses: Sequence[tuple[str, int]]) -> list[socket.socket]:
+    """Have each (address, port), to be listened on later; all or none.
+
+    Nobody is connected before ``listen``. Raises ConfigurationError, naming it.
+    """
     listeners: list[socket.socket] = []
     try:
         for host, port in addresses:
-            listeners.append(_listen(host, port))
+            listeners.append(_bind(host, port))
     except BaseException:
         for listener in listeners:
             listener.close()
@@ -43,12 +46,21 @@ def take_over(passed: Sequence[socket.socket]) -> list[socket.socket]:
     return list(passed)
 
 
+def listen(listeners: Sequence[socket.socket]) -> None:
+    """Let callers connect. Raises ConfigurationError: another program may have been quicker."""
+    for listener in listeners:
+        try:
+            listener.listen(BACKLOG)
+        except OSError as error:
+            raise _why(*address_of(listener), error) from error
+
+
 def address_of(listener: socket.socket) -> tuple[str, int]:
     host, port, *_ = listener.getsockname()
     return host, port
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -57,7 +69,6 @@ def _listen(host: str, port: int) -> socket.socket:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.setblocking(False)
         listener.bind((host, port))
-        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise _why(host, port, error) from error

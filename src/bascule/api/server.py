@@ -26,7 +26,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from bascule.api.connections import Bounds, Crowd, Place
-from bascule.api.listening import address_of
+from bascule.api.listening import address_of, listen
 from bascule.api.networks import KnownNetworks
 from bascule.api.protocol import PatientProtocol
 from bascule.domain.net import Address
@@ -62,11 +62,12 @@ def run_server(
 ) -> int:
     """Serve ``app`` until SIGTERM or SIGINT; returns the exit code.
 
-    ``listeners`` listen already; ``on_started`` gets their addresses when connections are
+    ``listeners`` are bound, or listen already; ``on_started`` gets their addresses when connections are
     accepted; ``on_stopping`` is called first at a stop and ends streams and waits;
     ``proxies`` are not bounded by address; ``known`` are the networks that keep their places
-    longest.
+    longest. Raises ConfigurationError when a port cannot be listened on.
     """
+    listen(listeners)
     if bounds is None:
         bounds = Bounds.for_descriptors(raise_descriptor_limit())
     server = EdgeServer(

@@ -156,7 +156,7 @@ def run(settings: ServeSettings, passed: list[socket.socket], parts: HostParts) 
 
 def _open_and_serve(settings: ServeSettings, passed: list[socket.socket], parts: HostParts) -> int:
     """What may refuse the start comes first: a start that is refused leaves no installation."""
-    from bascule.api.listening import listen_on, take_over
+    from bascule.api.listening import bind_to, take_over
     from bascule.bootstrap.data_directory import (
         DATABASE,
         check_data_directory,
@@ -167,7 +167,7 @@ def _open_and_serve(settings: ServeSettings, passed: list[socket.socket], parts:
 
     check_data_directory(settings.data)
     with contextlib.ExitStack() as kept:
-        listeners = [*listen_on(settings.listen), *take_over(passed)]
+        listeners = [*bind_to(settings.listen), *take_over(passed)]
         for listener in listeners:
             kept.callback(listener.close)
         kept.callback(os.close, open_data_directory(settings.data))
