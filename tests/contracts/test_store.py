@@ -14,14 +14,17 @@ from bascule.testing.store_contract import (
     DurableStoreContract,
     StoreContract,
 )
+from bascule.testing.store_contract.samples import close
 
 
 class TestSqliteInMemory(StoreContract):
+    reads_beside_a_write = False
+
     @pytest.fixture
     def store(self) -> Iterator[Store]:
         opened = open_store(None)
         yield opened
-        opened.close()
+        close(opened)
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +44,7 @@ class TestSqliteOnDisk(StoreContract, DurableStoreContract):
     def store(self, path: Path) -> Iterator[Store]:
         opened = open_store(path)
         yield opened
-        opened.close()
+        close(opened)
 
     @pytest.fixture
     def reopen(self, store: Store, path: Path) -> Iterator[Callable[[], Store]]:

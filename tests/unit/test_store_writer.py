@@ -21,7 +21,7 @@ from bascule.store.connections import driver_of
 from bascule.store.open import open_store
 from bascule.store.sqlite import SqliteStore
 from bascule.store.writer import GROUP_LIMIT
-from bascule.testing.store_contract.samples import an_event
+from bascule.testing.store_contract.samples import an_event, close
 
 Outcome = int | BaseException
 
@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 def store(path: Path) -> Iterator[SqliteStore]:
     opened = open_store(path)
     yield opened
-    opened.close()
+    close(opened)
 
 
 def _driver(store: SqliteStore) -> sqlite3.Connection:
@@ -158,7 +158,7 @@ def test_a_database_held_by_another_process_is_unavailable_and_comes_back(
     other.execute("ROLLBACK")
     other.close()
     assert _alone(store, _advance) == 1
-    store.close()
+    close(store)
 
 
 def test_a_write_that_was_given_up_before_its_turn_is_not_done(store: SqliteStore) -> None:
@@ -250,4 +250,4 @@ def test_kill_9_in_the_middle_of_writes_loses_nothing_that_was_acknowledged(
         assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     raw.close()
     assert _alone(store, _advance) == 1
-    store.close()
+    close(store)

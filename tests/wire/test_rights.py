@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bascule.api.waiting import PROOF_ROUND
 from bascule.domain.access import PrincipalKind
 from bascule.domain.actions import INITIATE, MACHINE_READ, MACHINE_WRITE, POLICY_READ, POLICY_WRITE
 from bascule.domain.builtin_roles import (
@@ -35,6 +36,7 @@ from bascule.domain.request import RequestedMachine
 from bascule.interfaces import StoredPolicy, Transaction
 from bascule.services.act import Act
 from bascule.services.denials import RECORDED_IN_ALL, RECORDED_PER_SOURCE
+from bascule.services.hub import request_topic
 from bascule.testing.store_contract.samples import a_grant, a_request
 from tests.wire.house import JIT, House, port_rule
 from tests.wire.people import Person, give, make_role
@@ -587,7 +589,10 @@ def test_a_wait_ends_within_a_second_of_revocation(town: Town) -> None:
     path = town.request_of("requestor", "web-1")
 
     def disable() -> None:
-        time.sleep(0.5)
+        topic = request_topic(path.rpartition("/")[2])
+        until = time.monotonic() + 60
+        while not town.services.hub.listeners(topic) and time.monotonic() < until:
+            time.sleep(0.01)
         found = town.see(lambda reader: reader.service_principal(requestor.id))
         assert found is not None
         town.do(lambda tx, _: tx.put_service_principal(replace(found, is_enabled=False)))
@@ -595,10 +600,11 @@ def test_a_wait_ends_within_a_second_of_revocation(town: Town) -> None:
     other = threading.Thread(target=disable)
     other.start()
     began = time.monotonic()
-    answer = requestor.call("GET", path, waitSeconds="20")
+    answer = requestor.call("GET", path, waitSeconds="30")
     other.join()
     assert answer.status_code == 401, answer.text
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 25, "it ended with its own time"
+    assert PROOF_ROUND <= 1, "the second is how often it looks; a busy machine may be late"
 
 
 @pytest.mark.parametrize("what", ["initiate", "policy"])

@@ -26,6 +26,7 @@ SSH = PortKey(TransportProtocol.TCP, 22)
 TELNET = PortKey(TransportProtocol.TCP, 23)
 SNMP = PortKey(TransportProtocol.UDP, 161)
 KEEP, KILL = OnExpiry.KEEP, OnExpiry.KILL
+TRIES = 6  # of what a busy machine may look at too late
 LOOSELY = timedelta(seconds=1)  # how much a slow machine may lose between writing and looking
 
 
@@ -210,10 +211,13 @@ class DriverContract:
         assert not world.reaches(world.client, SSH)
 
     def test_an_opening_ends_by_itself(self, world: DriverWorld) -> None:
-        began = time.monotonic()
-        make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 1)))
-        world.pass_time(0.6)
-        assert world.reaches(world.client, SSH) or time.monotonic() > began + 1
+        def is_open_at_half() -> bool:
+            make_so(world.driver, RuleSet(shut(SSH)))
+            make_so(world.driver, RuleSet(shut(SSH), opened(world.client, SSH, 1)))
+            world.pass_time(0.6)
+            return world.reaches(world.client, SSH)
+
+        assert any(is_open_at_half() for _ in range(TRIES)), "it ends before its time"
         world.pass_time(0.7)
         assert not world.reaches(world.client, SSH)
         assert world.driver.observe().rules.openings == {}
@@ -260,15 +264,19 @@ class DriverContract:
 
     def test_a_kill_connection_does_not(self, world: DriverWorld) -> None:
         closed = shut(ClosedPort(SSH, KILL))
-        make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 60)))
-        connection = world.connect(world.client, SSH)
-        began = time.monotonic()
-        make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 1)))
-        world.pass_time(0.5)
-        world.driver.tidy()
-        assert world.is_alive(connection) or time.monotonic() > began + 1
+        connections = []
+
+        def is_alive_at_half() -> bool:
+            make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 60)))
+            connections.append(world.connect(world.client, SSH))
+            make_so(world.driver, RuleSet(closed, opened(world.client, SSH, 1)))
+            world.pass_time(0.5)
+            world.driver.tidy()
+            return world.is_alive(connections[-1])
+
+        assert any(is_alive_at_half() for _ in range(TRIES)), "it ends before its time"
         world.pass_time(0.8)
-        assert not world.is_alive(connection)
+        assert not any(map(world.is_alive, connections))
         world.driver.tidy()
         assert list(world.driver.sessions([(SSH, "*")])) == [0]
 

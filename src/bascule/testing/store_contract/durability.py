@@ -17,6 +17,7 @@ from bascule.testing.store_contract.samples import (
     a_policy,
     a_request,
     an_event,
+    close,
     read,
     write,
 )
@@ -69,7 +70,7 @@ class DurableStoreContract:
                 for _ in range(30)
             ]
             await asyncio.sleep(0)  # they are queued now
-            await asyncio.to_thread(store.close)
+            await asyncio.to_thread(close, store)
             return len(await asyncio.gather(*units))
 
         assert asyncio.run(many()) == 30

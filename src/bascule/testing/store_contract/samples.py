@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,14 @@ def write(store: Store, work: Callable[[Transaction], T]) -> T:
         return await store.write(work)
 
     return asyncio.run(run())
+
+
+def close(store: Store) -> None:
+    """Close it; fail when that does not come to its end, which would be no failure but a hang."""
+    closing = threading.Thread(target=store.close, daemon=True)
+    closing.start()
+    closing.join(60)
+    assert not closing.is_alive(), "close() hangs"
 
 
 def read(store: Store, work: Callable[[Reader], T]) -> T:
