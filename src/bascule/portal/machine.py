@@ -149,7 +149,7 @@ def frame(visit: Visit, place: Place, tab: str) -> dict[str, Any]:
             (t(f"machine.tab.{key}"), place.path + tail, key == tab, None) for key, tail in TABS
         ],
         "trail": [
-            (t("nav.jit"), "/portal/jit"),
+            (t("nav.machines"), "/portal/machines"),
             (place.machine.id.name, None if tab == "overview" else place.path),
             *([] if tab == "overview" else [(t(f"machine.tab.{tab}"), None)]),
         ],
