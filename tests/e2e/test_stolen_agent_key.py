@@ -67,7 +67,10 @@ def test_a_thief_closes_no_port_and_ends_little(world: SmallWorld, tmp_path: Pat
     assert {each.number for each in machine.closed_ports} == {22}
 
     world.token = world.enrol_token(replaces=True)  # the owner's remedy
-    world.restart_agent()
+    assert world.agent is not None
+    world.agent.kill()
+    (world.state / "identity.json").unlink()
+    world.start_agent()
     world.wait_enforced(30)
     assert world.agent_status()["closed"] == ["22/tcp"]
     assert until(lambda: not world.machine().claimed_ports, 20)
