@@ -7,12 +7,12 @@ more on that agent's own machine, and never less.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from bascule.domain.net import AddressPrefix, PortKey, is_within
+from bascule.domain.net import AddressPrefix, PortKey, within
 
 GUARD_FILE = "/etc/bascule/guard.toml"  # where it is unless an agent was told otherwise
 
@@ -23,6 +23,9 @@ class Objection(StrEnum):
     UNREADABLE = "unreadable"  # its file is there and cannot be used: it admits nothing
     PORT = "port"
     SOURCE = "source"
+
+
+Judge = Callable[[Iterable[PortKey], Iterable[AddressPrefix]], Objection | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +46,25 @@ class Guard:
         self, ports: Iterable[PortKey], sources: Iterable[AddressPrefix]
     ) -> Objection | None:
         """Why these ports are not opened to these sources; None: the guard admits it."""
-        if self.problem:
-            return Objection.UNREADABLE
-        if self.ports is not None and not set(ports) <= set(self.ports):
-            return Objection.PORT
-        if self.sources is not None and not is_within(tuple(sources), self.sources):
-            return Objection.SOURCE
-        return None
+        return self.judge()(ports, sources)
+
+    def judge(self) -> Judge:
+        """``objection``, for many openings."""
+        admitted = None if self.ports is None else frozenset(self.ports)
+        is_admitted = None if self.sources is None else within(self.sources)
+
+        def objection(
+            ports: Iterable[PortKey], sources: Iterable[AddressPrefix]
+        ) -> Objection | None:
+            if self.problem:
+                return Objection.UNREADABLE
+            if admitted is not None and not admitted.issuperset(ports):
+                return Objection.PORT
+            if is_admitted is not None and not is_admitted(sources):
+                return Objection.SOURCE
+            return None
+
+        return objection
 
 
 NO_BOUNDS = Guard()

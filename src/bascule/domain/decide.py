@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from bascule.domain.bounds import GUARD_FILE, NO_BOUNDS, Guard, Objection
+from bascule.domain.bounds import GUARD_FILE, NO_BOUNDS, Guard, Judge, Objection
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import Machine, uninstalled_words
@@ -94,12 +94,13 @@ def decide(
             reasons.append(
                 Problem("PortsRequired", "Name at least one port to open.", f"{target}.ports")
             )
+        guard = guards.get(machine.uid, NO_BOUNDS)
+        judge = guard.judge()
         for p, port in enumerate(asked.ports):
             here = f"{target}.ports[{p}]"
             rule = _rule_for(rules.ports, port.number)
-            guard = guards.get(machine.uid, NO_BOUNDS)
             problems = list(_check_port(port, rule, request, now, here, rules.ports))
-            problems += _check_guard(port, rules.ports, machine, guard, now, here)
+            problems += _check_guard(port, rules.ports, machine, guard, judge, now, here)
             reasons.extend(problems)
             if rule is not None and not problems:
                 grants.extend(
@@ -217,13 +218,14 @@ def _check_guard(
     ports: Sequence[PortRule],
     machine: Machine,
     guard: Guard,
+    judge: Judge,
     now: datetime,
     target: str,
 ) -> Iterable[Problem]:
     """What the host would refuse, or cut; its own guard has the last word all the same."""
     name = machine.id.name
     keys = [key for each in ports if each.number == port.number for key in each.port_keys]
-    match guard.objection(keys, port.sources) if keys else None:
+    match judge(keys, port.sources) if keys else None:
         case Objection.UNREADABLE:
             yield Problem(
                 "HostGuardUnusable",

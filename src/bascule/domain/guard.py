@@ -35,8 +35,9 @@ def bound(state: DesiredState, guard: Guard) -> Bounded:
     """The state within the guard, and what the guard refused of it."""
     leases: list[Lease] = []
     refused: dict[str, Objection] = {}
+    judge = guard.judge()
     for lease in state.leases:
-        objection = guard.objection(lease.ports, lease.sources)
+        objection = judge(lease.ports, lease.sources)
         if objection is None:
             leases.append(_cut(lease, guard))
         else:
@@ -58,8 +59,9 @@ def bound_held(held: Held, guard: Guard, now: float) -> tuple[Held, tuple[str, .
     leases: dict[str, HeldLease] = {}
     refused: dict[str, HeldLease] = {}
     notes: list[str] = []
+    judge = guard.judge()
     for grant_id, lease in held.leases.items():
-        objection = None if lease.is_local else guard.objection(lease.ports, lease.sources)
+        objection = None if lease.is_local else judge(lease.ports, lease.sources)
         if objection is not None:
             notes.append(_note(grant_id, objection))
             refused[grant_id] = lease

@@ -11,7 +11,7 @@ IPv4-mapped IPv6 address is its IPv4 address, and ``::ffff:0:0/96`` itself is re
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -157,9 +157,18 @@ def _unmapped(network: IPv6Network, text: str, target: str) -> IPv4Network:
 
 def is_within(asked: Iterable[AddressPrefix], allowed: Iterable[AddressPrefix]) -> bool:
     """Is every address of ``asked`` in the union of ``allowed``? Both empty sides deny."""
-    wanted = [network for prefix in asked for network in prefix.networks]
+    return within(allowed)(asked)
+
+
+def within(allowed: Iterable[AddressPrefix]) -> Callable[[Iterable[AddressPrefix]], bool]:
+    """``is_within`` of the same union, asked many times."""
     granted = _union(tuple(allowed))
-    return bool(wanted) and all(_holds(granted[each.version], each) for each in wanted)
+
+    def holds(asked: Iterable[AddressPrefix]) -> bool:
+        wanted = [network for prefix in asked for network in prefix.networks]
+        return bool(wanted) and all(_holds(granted[each.version], each) for each in wanted)
+
+    return holds
 
 
 @dataclass(frozen=True, slots=True)
