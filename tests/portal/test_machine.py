@@ -117,7 +117,7 @@ def test_the_overview_says_how_the_machine_stands(town: Town) -> None:
     assert "This kernel cannot destroy sockets: a connection that was cut" in page
     assert "something new <b>" in page, "as it came, as text"
     french = text_of(anna.page(WEB, language="fr"))
-    for words in ("Derniers accès", "Configuré", "En ligne", "Ce noyau ne sait pas détruire"):
+    for words in ("Derniers accès", "Configuré", "Connecté", "Ce noyau ne sait pas détruire"):
         assert words in french, words
     town.clock.pass_time(60)
     assert "Away" in text_of(anna.page(WEB))
@@ -239,14 +239,14 @@ def test_an_agent_that_can_enforce_nothing_is_told_wherever_the_machine_is(town:
         ("/portal/points?only=silent", "web-1"),
         (f"/portal/points/{town.uid}", "Enforces nothing"),
         ("/portal/exposure?tab=all", "Enforces nothing since"),
-        (f"{WEB}/connect", "can enforce nothing"),
-        (f"/portal/jit/request?machine={town.machine('web-1')}", "can enforce nothing"),
+        (f"{WEB}/connect", "enforces nothing"),
+        (f"/portal/jit/request?machine={town.machine('web-1')}", "enforces nothing"),
         ("/portal", "1 away or enforcing nothing"),
     ):
         shown = text_of(anna.page(path))
         assert words in shown, (path, shown)
     assert "web-1" not in text_of(anna.page("/portal/points?only=well"))
-    assert "Non appliqué" in text_of(anna.page("/portal/jit", language="fr"))
+    assert "L’agent n’applique rien" in text_of(anna.page("/portal/jit", language="fr"))
 
 
 def test_a_machine_without_an_agent_says_so(town: Town) -> None:
