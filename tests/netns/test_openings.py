@@ -232,10 +232,10 @@ def test_releasing_opens_and_changing_what_happens_at_expiry_reads_back(
     assert network.stranger.lets_in(22)
 
 
-def test_a_source_that_is_translated_on_its_way_in_is_judged_as_it_came(
+def test_a_source_that_is_translated_on_its_way_in_is_no_grants(
     network: Network, driver: DriverProcess
 ) -> None:
-    """The look at the end of ``input`` alone would take the stranger for whom a grant names."""
+    """At the end of ``input`` the stranger looks like the one whom a grant names."""
     network.echo(22)
     network.redirect(2222, 22)
     network.host.nft(

@@ -30,8 +30,8 @@ from bascule.drivers.nftables.parse import Layout, Table
 from bascule.drivers.nftables.render import Changes
 from bascule.errors import EnforcementFailed
 
-_HOOKED = ("published", "redirected", "delivered", "routed")
-_CHAINS = frozenset({*_HOOKED, "by_number", "guard", "granted"})
+_HOOKED = ("published", "delivered", "routed")
+_CHAINS = frozenset({*_HOOKED, "arrived", "by_number", "guard", "granted"})
 _OTHERS = frozenset({"counter blocked", "counter cut"})
 ASIDE = frozenset({INSIDE, *TARGETS.values()})
 _PLAIN_SETS = frozenset({CLOSED, KILL, *ASIDE, *ADOPTED.values(), *SEEN.values()})

@@ -1,9 +1,8 @@
 """The rules as nft text: pure, no I/O. ``parse`` reads them back.
 
 The gate hangs in two hooks: ``prerouting`` sees published container ports, ``input`` sees
-what redirects, broadcast and multicast deliver, and looks once more at the end of the hook:
-another table may have written a closed number into a packet in between. Its rules, in order
-(EDGES A1 to A4):
+what redirects, broadcast and multicast deliver, at the end of the hook: another table may have
+written a closed number into a packet before. Its rules, in order (EDGES A1 to A4):
 
 * loopback passes;
 * an established TCP connection passes, unless its port is ``kill`` or its source was cut;
@@ -196,9 +195,12 @@ def _set(name: str, *lines: str) -> list[str]:
 def _chains(sources: Sequence[SourceSet]) -> Iterator[str]:
     established = [_established(version, sources) for version in (4, 6)]
     yield from _gate("published", "prerouting", _EARLY, established, "fib daddr type local ")
-    # Of what is untranslated the end of the hook sees all.
-    yield from _gate("redirected", "input", _EARLY, ["ct status & dnat == 0 accept", *established])
-    yield from _gate("delivered", "input", _LAST, established)
+    yield from _gate("delivered", "input", _LAST, established, guard="arrived")
+    yield from _chain(
+        "arrived",  # whose source was translated on the way in cannot be told from a grant's
+        "ct direction original ct status snat counter name blocked drop",
+        "goto guard",
+    )
     yield from _chain(
         "routed",
         f"type filter hook forward priority {_LAST}; policy accept;",
@@ -235,14 +237,19 @@ def _chains(sources: Sequence[SourceSet]) -> Iterator[str]:
 
 
 def _gate(
-    chain: str, hook: str, priority: int | str, passing: Iterable[str], reach: str = ""
+    chain: str,
+    hook: str,
+    priority: int | str,
+    passing: Iterable[str],
+    reach: str = "",
+    guard: str = "guard",
 ) -> Iterator[str]:
     yield from _chain(
         chain,
         f"type filter hook {hook} priority {priority}; policy accept;",
         "iiftype loopback accept",  # by what it is: its name may be given to another
         *passing,
-        f"{reach}{_PORT} @{CLOSED} goto guard",
+        f"{reach}{_PORT} @{CLOSED} goto {guard}",
         f"meta l4proto >= {_BY_NUMBER[0]} {reach}jump by_number",  # neither TCP nor UDP
     )
 
