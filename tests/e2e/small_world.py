@@ -142,6 +142,7 @@ class SmallWorld:
         self.manager = Manager(folder / "notify")
         self.server: Program | None = None
         self.agent: Program | None = None
+        self.spare = ""
         self.token = ""
         self._connection: Connection | None = None
 
@@ -285,7 +286,8 @@ class SmallWorld:
 
     def add_machine(self) -> machines.Machine:
         made, _ = self.ask(lambda c: machines.put_machine(c, self.machine_id, [HOST], "Linux"))
-        self.token = self.enrol_token()
+        # The spare is refused once an agent is enrolled: afterwards none such is made any more.
+        self.spare, self.token = self.enrol_token(), self.enrol_token()
         return made
 
     def enrol_token(self, replaces: bool = False) -> str:

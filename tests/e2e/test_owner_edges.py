@@ -73,8 +73,6 @@ def test_a_deleted_machine_and_one_of_the_same_name(world: SmallWorld) -> None:
     assert world.agent_status()["refused"], "the old key is not the new machine's"
     assert not world.lets_stranger_in(22)
 
-    spare = world.enrol_token()  # of before the new machine's agent enrols
-
     # The old token again, by another agent: refused, and on record.
     refused = _enrol(world, first_token)
     assert refused.returncode != 0
@@ -89,7 +87,7 @@ def test_a_deleted_machine_and_one_of_the_same_name(world: SmallWorld) -> None:
     assert "used already" in again.stderr
     with pytest.raises(Conflict, match="enrolled agent"):
         world.enrol_token()
-    over = _enrol(world, spare)
+    over = _enrol(world, world.spare)
     assert over.returncode != 0
     assert "--replace" in over.stderr
     assert len(world.events("EnrolmentRefused")) >= 2
@@ -314,7 +312,7 @@ def test_install_takes_the_place_of_an_agent_that_does_not_run(world: SmallWorld
 
     assert world.agent is not None
     world.agent.kill(signal.SIGTERM)
-    wrong = _install(world, world.enrol_token())
+    wrong = _install(world, world.spare)
     assert wrong.returncode != 0
     assert "--replace" in wrong.stderr
     world.token = ""
