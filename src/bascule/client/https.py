@@ -2,7 +2,8 @@
 
 ``http.client`` (RFC 9112) loads in a quarter of the time of the larger clients, and a
 prompt waits for that each time. A kept connection that the server has closed meanwhile is
-made anew once, for calls that may be repeated (RFC 9110 section 9.2.2). ``https_proxy``
+made anew: before a call when its end has come by then, and once after it for calls that may
+be repeated (RFC 9110 section 9.2.2). ``https_proxy``
 and ``no_proxy`` are honoured. Redirects are not followed: no answer leads a token elsewhere.
 """
 
@@ -15,6 +16,7 @@ import io
 import json
 import math
 import os
+import select
 import socket
 import ssl
 import threading
@@ -100,6 +102,8 @@ class Https:
         elif body is not None:
             content = json.dumps(body, separators=(",", ":")).encode()
             sent["Content-Type"] = "application/json"
+        if self._connection is not None and _has_ended(self._connection.sock):
+            self.close()
         may_repeat = self._connection is not None and method in REPEATABLE
         self._is_over.clear()
         limit = None if within is None else threading.Timer(within, self._cut)
@@ -274,6 +278,15 @@ def _goes_on(answer: http.client.HTTPResponse) -> http.client.HTTPResponse:
     if isinstance(answer.fp.raw, _Metered):
         answer.fp.raw.end()
     return answer
+
+
+def _has_ended(sock: socket.socket | None) -> bool:
+    """Nobody was asked, so whatever there is to read is the end, or is not for us."""
+    if sock is None:
+        return False
+    waiting = select.poll()
+    waiting.register(sock, select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def _check_whole(answer: http.client.HTTPResponse, received: bytes = b"") -> None:

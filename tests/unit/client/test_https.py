@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import select
 import socket
 import ssl
 import threading
@@ -117,6 +118,38 @@ def test_a_kept_connection_that_is_gone_is_made_anew(
     with pytest.raises(HttpsFailure):
         client.request("POST", "/", body={})
     client.close()
+
+
+class Closing(Broken):
+    """A server that answers one call a connection, and then closes it."""
+
+    def _serve(self) -> None:
+        for _ in range(2):
+            connection, _ = self._listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+
+def test_what_is_not_repeated_goes_over_no_connection_that_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A server closes what is idle; a POST after that reaches it all the same, once."""
+    made: list[http.client.HTTPConnection] = []
+
+    def connect(endpoint: str, trust: ssl.SSLContext) -> http.client.HTTPConnection:
+        made.append(_plain(endpoint, trust))
+        return made[-1]
+
+    monkeypatch.setattr(https, "_connect", connect)
+    server = Closing(b"")
+    client = _client(server)
+    assert client.request("POST", "/", body={}).status == 200
+    assert select.select([made[0].sock], [], [], 10)[0], "its end has come"
+    assert client.request("POST", "/", body={}).status == 200
+    assert len(made) == 2
+    client.close()
+    server.close()
 
 
 class Dripping(Broken):
