@@ -13,7 +13,7 @@ from bascule.domain.events import MOST_PLACES, AccessDenied, places_of
 from bascule.domain.ids import machine_id
 from bascule.domain.machine import Machine
 from bascule.domain.net import AddressPrefix
-from bascule.domain.request import RequestedMachine, RequestedPort
+from bascule.domain.request import MAXIMUM_JUSTIFICATION, RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
 from bascule.errors import Forbidden, Problem, RequestDenied
 from bascule.interfaces import EventFilter
@@ -95,6 +95,15 @@ def test_a_denial_is_bounded_in_bytes(world: World) -> None:
     assert error.problems == denied.reasons[:MOST_REASONS]
     assert error.message.endswith("(100 reasons, the first 20 in details)")
     assert max(len(each.message) for each in error.problems) < 1_000
+
+
+def test_a_reason_that_is_denied_for_its_length_is_cut_on_record(world: World) -> None:
+    """What is on record stays for the record's floor: nobody fills a disk by being refused."""
+    world.put(rules(world.web, 22))
+    assert isinstance(world.ask(world.web, why="é" * 1_000_000), Denied)
+    ((_, event),) = world.see(lambda r: r.events(EventFilter(kinds=("AccessDenied",))))
+    assert isinstance(event.fact, AccessDenied)
+    assert event.fact.justification == "é" * MAXIMUM_JUSTIFICATION
 
 
 @pytest.mark.parametrize("count", [1, 2, MOST_REASONS])

@@ -18,7 +18,12 @@ from bascule.domain.events import (
 )
 from bascule.domain.grant import Grant, StatusReason, extend_to
 from bascule.domain.ids import ResourceId
-from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
+from bascule.domain.request import (
+    MAXIMUM_JUSTIFICATION,
+    AccessRequest,
+    RequestedMachine,
+    RequestedPort,
+)
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem, RequestDenied
 from bascule.interfaces import Reader, Transaction
@@ -190,7 +195,9 @@ def _denied(request: AccessRequest, denied: Denied) -> AccessDenied:
         len(machines[MOST_PLACES:]),
         tuple(numbers)[:MOST_PLACES],
         tuple(sources)[:MOST_PLACES],
-        request.justification or "",
+        (request.justification or "")[
+            :MAXIMUM_JUSTIFICATION
+        ],  # too long is what it may be denied for
     )
 
 
