@@ -15,10 +15,17 @@ from bascule.domain.machine import DOUBTED, ClosedPort, Machine, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import Conflict, Forbidden, InvalidInput
 from bascule.interfaces import EventFilter
-from bascule.services import policies
+from bascule.interfaces.exposure import KnownMachine
+from bascule.services import fleet, policies
 from bascule.services.act import ServerPlace
 from bascule.services.claims import claimed_ports
-from bascule.services.fleet import DOUBTED_WITHIN, NOTES_PER_SPAN, believe_point, state_for
+from bascule.services.fleet import (
+    DOUBTED_WITHIN,
+    NOTES_PER_SPAN,
+    LocalOpening,
+    believe_point,
+    state_for,
+)
 from bascule.services.sweep import sweep
 from bascule.services.views import view_machine
 from tests.unit.services_world import ANNA, BERT, World, rules
@@ -332,3 +339,67 @@ def test_one_agent_is_doubted_and_the_others_are_not(world: World) -> None:
         str(world.web.id)
     ]
     assert GenerationOvertaken.__name__ in world.kinds()
+
+
+# -- changes without end ----------------------------------------------------------------------
+
+
+def told_of(world: World, machine: Machine) -> int:
+    """Rows of the history that its agent's word has made."""
+    known = KnownMachine(machine.id, machine.uid)
+    return world.see(lambda tx: tx.count_told(known, machine.created_at, 1_000_000))
+
+
+def swing(world: World, times: int) -> None:
+    """A thief has a thousand ports closed and opened by turns."""
+    for turn in range(times):
+        world.report(world.web, closed=tcp(22, *range(1000, 1000 + 1000 * (turn % 2))))
+
+
+def test_an_agent_that_tells_of_changes_without_end_is_not_believed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a row that is kept as long as the record: a stolen key filled the disk."""
+    monkeypatch.setattr(fleet, "MOST_TOLD_CHANGES", 3000)
+    world.put(rules(world.web, 22))
+    swing(world, 20)
+    assert 3000 <= told_of(world, world.web) <= 4001
+    assert world.kinds().count("AgentDoubted") == 1
+    point = world.see(lambda tx: tx.enforcement_point(world.web.uid))
+    assert point is not None
+    assert DOUBTED in point.weaknesses
+    assert not point.is_enforcing, "nothing is called closed there"
+    world.report(world.db, closed=tcp(22))
+    assert told_of(world, world.db) < 10, "another machine is another's"
+
+    assert world.do(lambda tx, act: believe_point(tx, act, ANNA, world.web.id))
+    world.clock.pass_time(1)
+    world.report(world.web, closed=tcp(22))
+    point = world.see(lambda tx: tx.enforcement_point(world.web.uid))
+    assert point is not None
+    assert point.is_enforcing, "what was told before an owner looked does not count"
+
+
+def test_what_root_opens_without_end_is_not_believed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "MOST_TOLD_CHANGES", 300)
+    world.put(rules(world.web, 22))
+    for turn in range(20):
+        ids = [f"local-{turn}-{n}" for n in range(64)]
+        held = tuple(LocalOpening("22/TCP", ("192.0.2.9",), 900, each) for each in ids)
+        world.report(world.web, *ids, closed=tcp(22), held_locally=held)
+    assert 300 <= told_of(world, world.web) <= 400
+    assert world.kinds().count("AgentDoubted") == 1
+
+
+def test_what_changes_in_many_hours_is_a_hosts_own(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "MOST_TOLD_CHANGES", 3000)
+    world.put(rules(world.web, 22))
+    for _ in range(3):
+        swing(world, 2)
+        world.clock.pass_time(DOUBTED_WITHIN.total_seconds() + 1)
+    assert told_of(world, world.web) > 3000
+    assert "AgentDoubted" not in world.kinds()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -132,6 +133,15 @@ def test_what_root_opened_is_bounded_too(world: World) -> None:
         world.report(world.web, local_openings=tuple(roots))
     assert world.kinds().count("OpenedLocally") == OPENINGS_PER_SPAN
     assert world.kinds().count("NotesWithheld") == 1
+
+
+def test_a_clock_that_swings_is_bounded_on_record_like_any_note(world: World) -> None:
+    """A stolen agent told of a wrong clock and a right one by turns, each time an event."""
+    for turn in range(4 * NOTES_PER_SPAN):
+        wrong = timedelta(minutes=turn % 2)
+        world.report(world.web, clock=world.clock.wall + wrong)
+    kinds = world.kinds()
+    assert (kinds.count("AgentReported"), kinds.count("NotesWithheld")) == (NOTES_PER_SPAN, 1)
 
 
 def test_a_point_that_can_enforce_nothing_is_there_and_settles_nothing(world: World) -> None:

@@ -438,7 +438,8 @@ class GenerationOvertaken(Fact):
 
 @dataclass(frozen=True, slots=True)
 class AgentDoubted(Fact):
-    """An agent had applied more than this server knows, again and with nothing that explains it:
+    """An agent had applied more than this server knows, again and with nothing that explains it, or
+    told of more changes than a host makes (then its generation is not above the server's):
     nothing that it reports is believed until an owner has looked.
     """
 

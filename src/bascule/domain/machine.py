@@ -21,9 +21,10 @@ NOT_ENFORCED = "the firewall cannot be seen to: nothing is known to be shut or o
 UNINSTALLED = "root has uninstalled the agent: nothing keeps this host's ports shut"
 ENFORCES_NOTHING = (NOT_ENFORCED, UNINSTALLED)  # how a weakness begins that says so
 DOUBTED = (
-    "its agent knew more than this server twice within an hour, as whoever has stolen its key could "
-    "say: nothing of what it reports is believed until an owner has looked (bascule machine "
-    "believe); if the key may be stolen, enrol it anew (bascule machine enrol --replace)"
+    "its agent knew more than this server twice within an hour, or told of thousands of changes in "
+    "one, as whoever has stolen its key could: nothing of what it reports is believed until an owner "
+    "has looked (bascule machine believe); if the key may be stolen, enrol it anew (bascule machine "
+    "enrol --replace)"
 )
 DOUBTED_SINCE = "not believed since"  # the server's fact of a point
 BELIEVED_SINCE = "believed again since"  # the server's fact of a point: an owner has looked

@@ -52,6 +52,12 @@ class ExposureReads(Protocol):
         """Those that were not read back shut yet, in the order they were added."""
         ...
 
+    def count_told(self, machine: KnownMachine, since: datetime, most: int) -> int:
+        """How many ports began to be shut, or not to be, or were opened by root, since then, as
+        its agent told; not counted beyond ``most``.
+        """
+        ...
+
     def exposed_machines(
         self, wanted: ExposureFilter, after: str = "", limit: int = 1000
     ) -> Sequence[KnownMachine]:

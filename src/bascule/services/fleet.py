@@ -62,6 +62,7 @@ from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, Conflict, Forbidden
 from bascule.interfaces import Enrolment, EventFilter, Reader, Transaction
+from bascule.interfaces.exposure import KnownMachine
 from bascule.services.act import IN_PROCESS_KEY, Act, new_id
 from bascule.services.claims import take_in_claims
 from bascule.services.grants import close, end_grants, touch, withdraw
@@ -80,6 +81,7 @@ MAXIMUM_SKEW = timedelta(seconds=30)
 # changes of one machine, and a point that lies cannot count its number up to the end of numbers.
 MOST_AHEAD = 1_000_000
 DOUBTED_WITHIN = timedelta(hours=1)  # a second overtaking in it is no backup's doing
+MOST_TOLD_CHANGES = 10_000  # of what is shut or was opened by root, that one agent tells in it
 NOTES_PER_SPAN = 60  # of one machine; a stolen agent must not fill the disk
 OPENINGS_PER_SPAN = 600  # likewise, by root on the host: no note takes their room
 NOTES_SPAN = timedelta(minutes=1)
@@ -88,7 +90,13 @@ _NOTES = tuple(
     for each in (DriftHealed, OpenedLocally, RecordDisputed, AgentReported, NotesWithheld)
 )
 END_GRAIN = timedelta(seconds=1)  # an end that the host holds is told apart from ours by no less
-_OURS = (NOT_ENFORCED_SINCE, DOUBTED_SINCE, BELIEVED_SINCE)  # facts that no report may set
+CLOCK_SKEW = "clock skew"  # the server's fact of a point
+_OURS = (
+    NOT_ENFORCED_SINCE,
+    DOUBTED_SINCE,
+    BELIEVED_SINCE,
+    CLOCK_SKEW,
+)  # facts that no report may set
 CONTACT_GRAIN = timedelta(seconds=5)  # last contact is written no more often than this
 
 
@@ -332,9 +340,15 @@ def take_report(tx: Transaction, act: Act, machine_uid: str, report: Report) -> 
         report = replace(report, notes=(*report.notes, *claims))
     if any(each.startswith(UNINSTALLED) for each in report.weaknesses):
         _withdraw_opening(tx, act, machine)
+    skew = _skew(act, report)
+    if skew and not point.facts.get(CLOCK_SKEW):
+        report = replace(report, notes=(*report.notes, f"clock differs by {skew}"))
     _record_notes(tx, act, machine, report)
-    _update_point(tx, act, machine, point, report)
+    _update_point(tx, act, machine, point, report, skew)
     if (report.generation and remember_held(tx, act, machine_uid, report)) or has_moved:
+        if _tells_too_much(tx, act, machine, point):
+            _doubt(tx, act, machine, tx.enforcement_point(machine_uid) or point, report)
+            return tx.generation(machine_uid)
         follow(tx, act, machine)
     remember_knocks(tx, act, machine, report.knocks)
     return tx.generation(machine_uid)
@@ -351,6 +365,19 @@ def _is_doubtful(tx: Reader, act: Act, machine: Machine, point: EnforcementPoint
     since = max([act.now - DOUBTED_WITHIN, *known])
     wanted = EventFilter(machine.id.key, (GenerationOvertaken.__name__,), since)
     return bool(tx.events(wanted, limit=1))
+
+
+def _tells_too_much(tx: Reader, act: Act, machine: Machine, point: EnforcementPoint) -> bool:
+    """Has it told of more changes in the last hour than a host makes?
+
+    Each is a row of the history of what was shut and open, which is kept as long as the record:
+    whoever has stolen its key would fill the disk, and the time of everybody who writes.
+    """
+    since = act.now - DOUBTED_WITHIN
+    if point.believed_since is not None and since < point.believed_since <= act.now:
+        since = point.believed_since
+    known = KnownMachine(machine.id, machine.uid)
+    return tx.count_told(known, since, MOST_TOLD_CHANGES) >= MOST_TOLD_CHANGES
 
 
 def _doubt(
@@ -555,22 +582,27 @@ def _notes_of(name: str, report: Report) -> list[Fact]:
     ]
 
 
+def _skew(act: Act, report: Report) -> str:
+    """By how much its clock differs from ours; empty: by little, or it did not say."""
+    if report.clock is None or abs(report.clock - act.now) <= MAXIMUM_SKEW:
+        return ""
+    return f"{(report.clock - act.now).total_seconds():.0f} s"
+
+
 def _update_point(
-    tx: Transaction, act: Act, machine: Machine, point: EnforcementPoint, report: Report
+    tx: Transaction,
+    act: Act,
+    machine: Machine,
+    point: EnforcementPoint,
+    report: Report,
+    skew: str,
 ) -> None:
     was_silent = (
         point.last_contact_at is not None and act.now - point.last_contact_at > SILENCE_BOUND
     )
     if was_silent and _is_missed(tx, machine):
         act.record(tx, AgentCameBack(str(machine.id)), machine.id)
-    if report.clock is not None and abs(report.clock - act.now) > MAXIMUM_SKEW:
-        known = point.facts.get("clock skew", "")
-        skew = f"{(report.clock - act.now).total_seconds():.0f} s"
-        if not known:
-            act.record(tx, AgentReported(str(machine.id), f"clock differs by {skew}"), machine.id)
-        facts = {**_facts(act, point, report), "clock skew": skew}
-    else:
-        facts = _facts(act, point, report)
+    facts = _facts(act, point, report) | ({CLOCK_SKEW: skew} if skew else {})
     updated = replace(
         point,
         observed_generation=max(point.observed_generation, report.generation),

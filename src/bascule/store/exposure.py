@@ -125,6 +125,19 @@ class ExposureReads(Rows):
     def current_openings(self, machine_uid: str) -> Sequence[Opening]:
         return [_opening(row) for row in self._all(_NOT_SHUT, {"uid": machine_uid})]
 
+    def count_told(self, machine: KnownMachine, since: datetime, most: int) -> int:
+        of_machine = select(literal(1).label("one")).where(
+            IS_OF_MACHINES, spans.c.machine_key == machine.id.key, spans.c.began_at >= since
+        )
+        by_root = select(literal(1).label("one")).where(
+            openings.c.machine_uid == machine.uid,
+            openings.c.opened_at >= since,
+            openings.c.request_id == "",
+        )
+        few = [each.limit(most).subquery() for each in (of_machine, by_root)]
+        counts_ = [self._all(select(func.count().label("many")).select_from(each)) for each in few]
+        return min(most, sum(int(rows[0].many) for rows in counts_))
+
     def exposed_machines(
         self, wanted: ExposureFilter, after: str = "", limit: int = 1000
     ) -> Sequence[KnownMachine]:

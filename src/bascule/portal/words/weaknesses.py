@@ -39,14 +39,15 @@ WORDS: Mapping[str, Pair] = {
     ),
     "weakness.doubted": (
         (
-            "The agent knew more than this server twice within an hour, as a thief of its key could "
-            "claim: nothing that it reports is believed until an owner has looked. If its key may be "
-            "stolen, enrol it anew."
+            "The agent knew more than this server twice within an hour, or told of thousands of changes "
+            "in one, as a thief of its key could: nothing that it reports is believed until an owner "
+            "has looked. If its key may be stolen, enrol it anew."
         ),
         (
-            "L’agent en savait plus que ce serveur deux fois en une heure, comme pourrait le prétendre "
-            "un voleur de sa clé : rien de ce qu’il annonce n’est cru tant qu’un propriétaire n’a pas "
-            "vérifié. Si sa clé a pu être volée, inscrivez-le de nouveau."
+            "L’agent en savait plus que ce serveur deux fois en une heure, ou a annoncé des milliers de "
+            "changements en une heure, comme pourrait le faire un voleur de sa clé : rien de ce qu’il "
+            "annonce n’est cru tant qu’un propriétaire n’a pas vérifié. Si sa clé a pu être volée, "
+            "inscrivez-le de nouveau."
         ),
     ),
     "weakness.uninstalled": (

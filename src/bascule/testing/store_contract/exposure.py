@@ -57,6 +57,30 @@ class ExposureContract:
         assert read(store, lambda r: r.current_spans(WEB.uid)) == [shut]
         assert read(store, lambda r: r.current_spans(DB.uid)) == [bare]
 
+    def test_what_an_agent_told_of_a_machine_is_counted_up_to_a_bound(self, store: Store) -> None:
+        early, late = NOW - HOUR, NOW + HOUR
+        for at in (early, NOW, late):
+            for kind, port in ((SHUT, SSH), (BARE, None), (OPEN, SSH)):
+                span = KeptSpan(kind, port, at)
+                write(store, lambda tx: tx.begin_span(WEB, span))
+                write(store, lambda tx: tx.end_span(WEB.uid, span.place, late + HOUR))
+            by_root = an_opening(f"local-{at}", opened_at=at, request_id="", requestor_id="")
+            granted = an_opening(f"grant-{at}", opened_at=at)
+            write(store, lambda tx: tx.add_opening(WEB, by_root))
+            write(store, lambda tx: tx.add_opening(WEB, granted))
+        counted = [
+            read(store, lambda r: r.count_told(WEB, since, most))
+            for since, most in (
+                (early, 100),
+                (NOW, 100),
+                (late + NEXT, 100),
+                (early, 5),
+                (early, 1),
+            )
+        ]
+        assert counted == [9, 6, 0, 5, 1]
+        assert read(store, lambda r: r.count_told(DB, early, 100)) == 0
+
     def test_an_opening_is_one_until_it_is_shut(self, store: Store) -> None:
         first, second = an_opening(), an_opening("local-1", ends_by=None, request_id="")
         for each in (first, second):
