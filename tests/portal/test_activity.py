@@ -360,6 +360,13 @@ def test_the_csv_says_operation_status_machine_port_and_source(lived_in: House) 
     assert told("PolicyCreated")[2:] == ["", "", ""]
 
 
+def test_the_filters_say_that_they_want_whole_names(lived_in: House) -> None:
+    """The other lists find a part of a name; the log reads an index of whole ones."""
+    page = text_of(owner(lived_in).page("/portal/activity"))
+    assert "Machine (whole name)" in page
+    assert "Person or service (whole name)" in page
+
+
 def test_a_call_refused_at_a_machine_says_which(lived_in: House) -> None:
     path = f"{lived_in.policy()}/initiate"
     actor = Actor("x", "eve", "User", "192.0.2.66")

@@ -51,8 +51,11 @@ WORDS: Mapping[str, Pair] = {
     "activity.kind.pricings": ("Plan", "Plan"),
     # filters
     "activity.filters": ("Filters", "Filtres"),
-    "activity.machine": ("Machine", "Machine"),
-    "activity.person": ("Person or service", "Personne ou service"),
+    "activity.machine": ("Machine (whole name)", "Machine (nom complet)"),
+    "activity.person": (
+        "Person or service (whole name)",
+        "Personne ou service (nom complet)",
+    ),
     "activity.person.hint": ("name@example.com", "nom@exemple.fr"),
     "activity.any_operation": ("All operations", "Toutes les opérations"),
     "activity.any_status": ("All statuses", "Tous les états"),
