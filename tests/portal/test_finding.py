@@ -46,6 +46,15 @@ def test_machines_and_people_are_found_by_how_their_names_begin(lived_in: House)
     assert "Type how a name begins" in text_of(olga.page("/portal/search?q="))
 
 
+def test_what_only_contains_it_is_one_link_away(lived_in: House) -> None:
+    olga = owner(lived_in)
+    page = olga.page("/portal/search?q=eb-1")
+    assert machines(page) == []
+    assert "Their own lists find any part of a name" in text_of(page)
+    assert 'href="/portal/machines?q=eb-1"' in page
+    assert machines(olga.page("/portal/machines?q=eb-1")) == ["web-1", "Web-10"]
+
+
 def test_a_request_is_found_by_its_id_and_by_the_one_machine_that_is_meant(
     lived_in: House,
 ) -> None:

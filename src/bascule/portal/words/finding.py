@@ -25,8 +25,13 @@ WORDS: Mapping[str, Pair] = {
     ),
     "finding.nothing": ("Nothing begins like that", "Rien ne commence ainsi"),
     "finding.nothing_lead": (
-        "Machines, people and service principals are found by how their names begin, a request by its whole ID; each where you may see it.",
-        "Les machines, les personnes et les principaux de service se trouvent par le début de leur nom, une demande par son ID complet, là où vous pouvez les voir.",
+        "No name that you may see begins like that, and no request that you may see has that ID.",
+        "Aucun nom que vous pouvez voir ne commence ainsi, et aucune demande que vous pouvez voir ne porte cet ID.",
+    ),
+    "finding.how": (
+        "Machines, people and service principals are found by how their names begin, a request by its whole ID; each where you may see it. Their own lists find any part of a name:",
+        "Les machines, les personnes et les principaux de service se trouvent par le début de leur nom, une demande par son ID complet, là où vous pouvez les voir. Leurs propres listes trouvent toute partie d’un nom :",
     ),
     "finding.type": ("Type how a name begins", "Tapez le début d’un nom"),
+    "finding.begins": ("Name begins with, or ID", "Début du nom, ou ID"),
 }
