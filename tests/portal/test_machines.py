@@ -32,6 +32,21 @@ def addresses(house: House, name: str) -> list[str]:
     return [str(address) for each in found for address in each.addresses]
 
 
+def test_the_list_of_machines_is_in_the_navigation(house: House, olga: Person) -> None:
+    """Marked as where one is, on the list and on each page of one machine."""
+    house.add_machine("web-1")
+    marked = re.compile(r'<a href="([^"]+)" aria-current="page"><svg')
+    for path in (MACHINES, f"{MACHINES}/default/web-1", f"{MACHINES}/default/web-1/activity"):
+        for language, words in (("en", "Virtual machines"), ("fr", "Machines virtuelles")):
+            page = olga.page(path, language=language)
+            assert set(marked.findall(page)) == {MACHINES}, path
+            (link,) = set(re.findall(rf'<a href="{MACHINES}" aria.*?</a>', page, re.DOTALL))
+            assert words in text_of(link)
+    page = olga.page("/portal/points")
+    assert f'<a href="{MACHINES}"><svg' in page
+    assert set(marked.findall(page)) == {"/portal/points"}
+
+
 def test_a_machine_is_added_and_listed(house: House, olga: Person) -> None:
     assert "No machine yet" in text_of(olga.page(MACHINES))
     fields = {"name": "web-1", "os": "Windows", "addresses": "192.0.2.1,2001:db8::1"}
