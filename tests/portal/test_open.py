@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.wire.house import House, port_rule
 pytestmark = pytest.mark.sockets  # asking asks the kernel which addresses are this host's own
 
 PATH = "/portal/open"
+_OPEN = re.compile(r'<tr id="(open-[^"]+)"')
 _GRANT = re.compile(r'name="grant" value="([^"]+)"')
 
 
@@ -76,13 +78,31 @@ def test_page_by_page(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "after=" not in html
     others = owner(house, "omar@example.com")
     html = others.page(PATH)
-    onward = re.search(r'href="(/portal/open\?after=[^"]+)"', html)
+    onward = re.search(r'href="([^"]+)" rel="next"', html)
     assert onward is not None
-    rest = others.page(onward[1])
+    rest = others.page(unescape(onward[1]))
     assert rest.count("<tr id=") == 1
     assert "First page" in text_of(rest)
-    assert olga.get(f"{PATH}?after=nonsense").status_code == 400
-    assert olga.get(f"{PATH}?after=WzFd").status_code == 400
+    back = re.search(r'href="([^"]+)" rel="prev"', rest)
+    assert back is not None
+    assert _OPEN.findall(others.page(unescape(back[1]))) == _OPEN.findall(html)
+    for by in ("person", "machine"):
+        assert "3 entries" in text_of(others.page(f"{PATH}?by={by}"))
+        for place in ("nonsense", "WzFd", "WyJhIiwiYiIsImMiLC0xXQ", "WyJhIiwiYiIsImMiLDFd"):
+            for way in ("after", "before"):
+                page = others.page(f"{PATH}?by={by}&{way}={place}")
+                assert page.count("<tr id=") == 2, "the first page"
+
+
+def test_a_page_is_as_long_as_one_likes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_now, "PAGE", 2)
+    two_people(house)
+    others = owner(house, "omar@example.com")
+    page = others.page(f"{PATH}?by=machine&size=25")
+    assert page.count("<tr id=") == 3
+    assert 'rel="next"' not in page
+    assert '<input type="hidden" name="size" value="25">' in page, "a filter keeps it"
+    assert "size=25" in unescape(re.findall(r'href="([^"]*by=person[^"]*)"', page)[0])
 
 
 @pytest.mark.parametrize(

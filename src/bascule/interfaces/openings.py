@@ -43,6 +43,7 @@ class OpenFilter:
     machine_uid: str = ""
     text: str = ""  # the person's or the machine's name contains it, without regard to case
     order: OpenOrder = OpenOrder.PERSON
+    is_descending: bool = False  # the whole order, the ends too
     # With an instant: those that are *ended, not confirmed* by then (EDGES E9), or all but those.
     now: datetime | None = None
     is_believed_over: bool = False

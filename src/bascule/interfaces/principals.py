@@ -17,8 +17,16 @@ class PrincipalReads(Protocol):
         """By the user principal name, without regard to case."""
         ...
 
-    def users(self, after: str = "", limit: int = 1000) -> Sequence[User]:
-        """Ordered by name, folded; ``after`` is the last folded name of the page before."""
+    def users(
+        self, after: str = "", limit: int = 1000, *, part: str = "", is_descending: bool = False
+    ) -> Sequence[User]:
+        """Those whose names contain ``part``, without regard to case, ordered by folded name;
+        ``after`` is the last folded name of the page before.
+        """
+        ...
+
+    def count_users(self, part: str = "") -> int:
+        """How many ``users`` would give, on all pages."""
         ...
 
     def service_principal(self, principal_id: str) -> ServicePrincipal | None: ...
@@ -39,8 +47,14 @@ class PrincipalReads(Protocol):
         """Without regard to case."""
         ...
 
-    def groups(self, after: str = "", limit: int = 1000) -> Sequence[Group]:
-        """Ordered by name, folded; ``after`` is the last folded name of the page before."""
+    def groups(
+        self, after: str = "", limit: int = 1000, *, part: str = "", is_descending: bool = False
+    ) -> Sequence[Group]:
+        """As ``users``."""
+        ...
+
+    def count_groups(self, part: str = "") -> int:
+        """How many ``groups`` would give, on all pages."""
         ...
 
     def members_of(self, group_id: str) -> Sequence[Membership]:

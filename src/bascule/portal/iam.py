@@ -23,11 +23,14 @@ from bascule.domain.actions import (
     USER_READ,
 )
 from bascule.domain.ids import is_guid
+from bascule.domain.principals import ServicePrincipal
 from bascule.domain.scopes import Scope, subscription_scope
 from bascule.errors import BasculeError, Forbidden, InvalidInput, NotFound
 from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.listing import Place
 from bascule.portal import problems
 from bascule.portal.guard import Visit
+from bascule.portal.paging import Fetch, Sheet, Turn, address_of, read_turn, turn_to
 from bascule.services.act import Act
 from bascule.services.rights import Needed, check, denial
 from bascule.services.standing import check_may_change
@@ -36,6 +39,7 @@ T = TypeVar("T")
 
 ACCESS = "/portal/access"
 PAGE_SIZE = 50  # rows of a list
+LONGEST_NAME = 100  # that a list is filtered by
 TABS = (  # word, path, and what whoever sees it may read
     ("access.tab.assignments", ACCESS, ASSIGNMENT_READ),
     ("access.tab.roles", f"{ACCESS}/roles", ROLE_READ),
@@ -200,29 +204,48 @@ def _by_name(reader: Reader, kind: PrincipalKind, wanted: str) -> list[str]:
     if kind is PrincipalKind.GROUP:
         group = reader.group_by_name(wanted)
         return [] if group is None else [group.id]
-    found = named(reader.service_principals, lambda each: each.id, lambda each: each.display_name)
+    found = programs_named(reader, wanted)
     return [each.id for each in found if each.display_name.casefold() == wanted.casefold()]
 
 
-def named(
-    fetch: Callable[[str, int], Sequence[T]],
-    key_of: Callable[[T], str],
-    name_of: Callable[[T], str],
-    part: str = "",
-    after: str = "",
-    limit: int = 10_000,
-) -> list[T]:
-    """Up to ``limit`` whose names contain ``part``, without regard to case, after the key
-    ``after``.
+def programs_named(reader: Reader, part: str = "") -> list[ServicePrincipal]:
+    """All whose names contain ``part``, without regard to case; by name.
+
+    The store keeps programs without an order by name: they are few, and all are read.
     """
-    found: list[T] = []
-    while len(found) < limit:
-        rows = fetch(after, PAGE_SIZE * 4)
-        found += [each for each in rows if part.casefold() in name_of(each).casefold()]
-        if len(rows) < PAGE_SIZE * 4:
-            break
-        after = key_of(rows[-1])
-    return found[:limit]
+    found: list[ServicePrincipal] = []
+    after = ""
+    while rows := reader.service_principals(after):
+        found += [each for each in rows if part.casefold() in each.display_name.casefold()]
+        after = rows[-1].id
+    return sorted(found, key=lambda each: (each.display_name.casefold(), each.id))
+
+
+# -- lists by name ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NameQuery:
+    """What the address of a list by name says."""
+
+    path: str
+    part: str
+    turn: Turn[Place]
+
+    def turned(self, turn: Turn[Place]) -> str:
+        return address_of(self.path, {"q": self.part, **turn.said})
+
+    @property
+    def cleared(self) -> str:
+        return address_of(self.path, self.turn.first.said)
+
+    def sheet(self, fetch: Fetch[Place, T], place_of: Callable[[T], Place], total: int) -> Sheet[T]:
+        return turn_to(fetch, place_of, self.turn, total, PAGE_SIZE, self.turned)
+
+
+def read_name_query(visit: Visit, path: str) -> NameQuery:
+    said = visit.request.query_params
+    return NameQuery(path, said.get("q", "").strip()[:LONGEST_NAME], read_turn(said))
 
 
 def places(visit: Visit, reader: Reader) -> list[str]:

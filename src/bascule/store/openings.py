@@ -42,8 +42,10 @@ class OpeningReads(GrantRows):
         found = _meant(places, wanted)
         if after is not None:
             place = (after.name, after.of, after.ends_at, after.sequence)
-            found = found.where(tuple_(*order) > place)
-        rows = self._all(found.order_by(*order).limit(limit))
+            here = tuple_(*order)
+            found = found.where(here < place if wanted.is_descending else here > place)
+        directed = [each.desc() for each in order] if wanted.is_descending else order
+        rows = self._all(found.order_by(*directed).limit(limit))
         places_of = {
             row.sequence: OpenPlace(row.name, row.whose, row.ends_at, row.sequence) for row in rows
         }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, or_, select
+from sqlalchemy import Row, Select, Table, bindparam, delete, func, or_, select
 
 from bascule.domain.access import PrincipalKind
 from bascule.domain.principals import (
@@ -44,9 +44,14 @@ class PrincipalReads(AccessStamp):
         row = self._first(select(t.users).where(t.users.c.name_key == name.casefold()))
         return None if row is None else _user(row)
 
-    def users(self, after: str = "", limit: int = 1000) -> Sequence[User]:
-        wanted = select(t.users).where(t.users.c.name_key > after)
-        return [_user(row) for row in self._all(wanted.order_by(t.users.c.name_key).limit(limit))]
+    def users(
+        self, after: str = "", limit: int = 1000, *, part: str = "", is_descending: bool = False
+    ) -> Sequence[User]:
+        wanted = _named(t.users, after, limit, part, is_descending)
+        return [_user(row) for row in self._all(wanted)]
+
+    def count_users(self, part: str = "") -> int:
+        return self._count_named(t.users, part)
 
     def service_principal(self, principal_id: str) -> ServicePrincipal | None:
         row = self._first(_SERVICE, {"wanted": principal_id.lower()})
@@ -77,9 +82,18 @@ class PrincipalReads(AccessStamp):
         row = self._first(select(t.groups).where(t.groups.c.name_key == name.casefold()))
         return None if row is None else _group(row)
 
-    def groups(self, after: str = "", limit: int = 1000) -> Sequence[Group]:
-        wanted = select(t.groups).where(t.groups.c.name_key > after)
-        return [_group(row) for row in self._all(wanted.order_by(t.groups.c.name_key).limit(limit))]
+    def groups(
+        self, after: str = "", limit: int = 1000, *, part: str = "", is_descending: bool = False
+    ) -> Sequence[Group]:
+        wanted = _named(t.groups, after, limit, part, is_descending)
+        return [_group(row) for row in self._all(wanted)]
+
+    def count_groups(self, part: str = "") -> int:
+        return self._count_named(t.groups, part)
+
+    def _count_named(self, table: Table, part: str) -> int:
+        counted = select(func.count().label("many")).select_from(table)
+        return sum(int(row.many) for row in self._all(_containing(counted, table, part)))
 
     def members_of(self, group_id: str) -> Sequence[Membership]:
         table = t.memberships
@@ -207,6 +221,20 @@ class PrincipalWrites(PrincipalReads):
             )
         )
         self._renew_stamp()
+
+
+def _named(table: Table, after: str, limit: int, part: str, is_descending: bool) -> Select[Any]:
+    key = table.c.name_key
+    wanted = _containing(select(table), table, part)
+    if after:
+        wanted = wanted.where(key < after if is_descending else key > after)
+    return wanted.order_by(key.desc() if is_descending else key).limit(limit)
+
+
+def _containing(wanted: Select[Any], table: Table, part: str) -> Select[Any]:
+    if not part:
+        return wanted
+    return wanted.where(table.c.name_key.contains(part.casefold(), autoescape=True))
 
 
 def _user(row: Row[Any]) -> User:

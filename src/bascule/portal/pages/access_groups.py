@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -19,18 +18,18 @@ from bascule.domain.actions import (
 from bascule.domain.principals import Group
 from bascule.errors import BasculeError
 from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.listing import Place
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.iam import (
     ACCESS,
-    PAGE_SIZE,
     PATHS,
     Field,
     Form,
     find_principal,
     lacks,
-    named,
     open_ports,
     perform_at,
+    read_name_query,
     require,
     show_form,
     show_tab,
@@ -38,6 +37,7 @@ from bascule.portal.iam import (
     why_not_change,
 )
 from bascule.portal.kept import comes_back
+from bascule.portal.paging import Sheet
 from bascule.services import assignments, memberships
 from bascule.services.act import Act
 
@@ -48,32 +48,31 @@ GROUPS = f"{ACCESS}/groups"
 
 @router.get(GROUPS)
 @shows(GROUP_OF_PEOPLE_READ)
-async def list_groups(visit: CurrentVisit, q: str = "", after: str = "") -> Response:
+async def list_groups(visit: CurrentVisit) -> Response:
     refused = lacks(visit, GROUP_OF_PEOPLE_READ, GROUPS)
     if refused is not None:
         return refused
-    found = await visit.read(
-        lambda reader: named(
-            reader.groups,
-            lambda each: each.name.casefold(),
-            lambda each: each.name,
-            *(q[:100].strip(), after[:256], PAGE_SIZE + 1),
-        )
-    )
-    more = ""
-    if len(found) > PAGE_SIZE:
-        last = found[PAGE_SIZE - 1].name.casefold()
-        more = f"{GROUPS}?{urlencode({'q': q, 'after': last})}"
+    query = read_name_query(visit, GROUPS)
+
+    def look(reader: Reader) -> Sheet[Group]:
+        def fetch(is_backward: bool, after: Place | None, limit: int) -> Sequence[Group]:
+            key = str(after.value) if after else ""
+            return reader.groups(key, limit, part=query.part, is_descending=is_backward)
+
+        return query.sheet(fetch, _place_of, reader.count_groups(query.part))
+
     return show_tab(
         visit,
         GROUPS,
         "access_groups.html",
-        groups=found[:PAGE_SIZE],
-        q=q,
-        more=more,
-        is_first=not after,
+        sheet=await visit.read(look),
+        query=query,
         why_not_add=visit.why_not(GROUP_OF_PEOPLE_WRITE, whole(visit)),
     )
+
+
+def _place_of(each: Group) -> Place:
+    return Place(each.name.casefold(), each.id)
 
 
 @router.get(f"{GROUPS}/add")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -25,17 +24,18 @@ from bascule.errors import BasculeError, InvalidInput, NotFound
 from bascule.identity.client_certificates import read_client_certificate
 from bascule.identity.secrets import new_secret, sha256_hex
 from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.listing import Place
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.iam import (
     ACCESS,
-    PAGE_SIZE,
     Field,
     Form,
     effect_on_ports,
     lacks,
-    named,
     open_ports,
     perform_at,
+    programs_named,
+    read_name_query,
     require,
     show_form,
     show_tab,
@@ -43,6 +43,7 @@ from bascule.portal.iam import (
     why_not_change,
 )
 from bascule.portal.kept import comes_back
+from bascule.portal.paging import Sheet
 from bascule.services import assignments
 from bascule.services import service_principals as services
 from bascule.services.act import Act
@@ -56,36 +57,45 @@ DAYS = ("30", "90", "180", "365", "730")
 
 @router.get(PROGRAMS)
 @shows(SERVICE_PRINCIPAL_READ)
-async def list_programs(visit: CurrentVisit, q: str = "", after: str = "") -> Response:
+async def list_programs(visit: CurrentVisit) -> Response:
     refused = lacks(visit, SERVICE_PRINCIPAL_READ, PROGRAMS)
     if refused is not None:
         return refused
+    query = read_name_query(visit, PROGRAMS)
 
-    def look(reader: Reader) -> list[tuple[ServicePrincipal, Sequence[Credential]]]:
-        found = named(
-            reader.service_principals,
-            lambda each: each.id,
-            lambda each: each.display_name,
-            *(q[:100].strip(), after[:64], PAGE_SIZE + 1),
-        )
-        return [(each, reader.credentials_of(each.id)) for each in found]
+    def look(reader: Reader) -> tuple[Sheet[ServicePrincipal], list[Sequence[Credential]]]:
+        known = programs_named(reader, query.part)
 
-    found = await visit.read(look)
-    more = ""
-    if len(found) > PAGE_SIZE:
-        last = found[PAGE_SIZE - 1][0].id
-        more = f"{PROGRAMS}?{urlencode({'q': q, 'after': last})}"
+        def fetch(is_backward: bool, after: Place | None, limit: int) -> list[ServicePrincipal]:
+            rows = known[::-1] if is_backward else known
+            return [each for each in rows if _is_beyond(each, after, is_backward)][:limit]
+
+        sheet = query.sheet(fetch, _place_of, len(known))
+        return sheet, [reader.credentials_of(each.id) for each in sheet.rows]
+
+    sheet, credentials = await visit.read(look)
     return show_tab(
         visit,
         PROGRAMS,
         "access_programs.html",
-        programs=found[:PAGE_SIZE],
-        q=q,
-        more=more,
-        is_first=not after,
+        sheet=sheet,
+        query=query,
+        programs=list(zip(sheet.rows, credentials, strict=True)),
         soon=visit.now + timedelta(days=14),
         why_not_add=visit.why_not(SERVICE_PRINCIPAL_WRITE, whole(visit)),
     )
+
+
+def _place_of(each: ServicePrincipal) -> Place:
+    return Place(each.display_name.casefold(), each.id)
+
+
+def _is_beyond(each: ServicePrincipal, after: Place | None, is_backward: bool) -> bool:
+    if after is None:
+        return True
+    here, there = _place_of(each), (str(after.value), after.key)
+    place = (str(here.value), here.key)
+    return place < there if is_backward else place > there
 
 
 # -- a credential as a form says it ------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -19,17 +18,17 @@ from bascule.domain.actions import ASSIGNMENT_READ, USER_DELETE, USER_READ, USER
 from bascule.domain.principals import User
 from bascule.errors import BasculeError
 from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.listing import Place
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.iam import (
     ACCESS,
-    PAGE_SIZE,
     Field,
     Form,
     effect_on_ports,
     lacks,
-    named,
     open_ports,
     perform_at,
+    read_name_query,
     require,
     show_form,
     show_tab,
@@ -37,6 +36,7 @@ from bascule.portal.iam import (
     why_not_change,
 )
 from bascule.portal.kept import comes_back
+from bascule.portal.paging import Sheet
 from bascule.portal.user_agent import browser_of
 from bascule.services import assignments, own_sign_in, sign_ins, users
 from bascule.services.act import Act
@@ -51,32 +51,31 @@ _SYLLABLES = [first + vowel for first in "bdfghjklmnprstvz" for vowel in "aeiou"
 
 @router.get(USERS)
 @shows(USER_READ)
-async def list_users(visit: CurrentVisit, q: str = "", after: str = "") -> Response:
+async def list_users(visit: CurrentVisit) -> Response:
     refused = lacks(visit, USER_READ, USERS)
     if refused is not None:
         return refused
-    found = await visit.read(
-        lambda reader: named(
-            reader.users,
-            lambda each: each.name.casefold(),
-            lambda each: each.name,
-            *(q[:100].strip(), after[:256], PAGE_SIZE + 1),
-        )
-    )
-    more = ""
-    if len(found) > PAGE_SIZE:
-        last = found[PAGE_SIZE - 1].name.casefold()
-        more = f"{USERS}?{urlencode({'q': q, 'after': last})}"
+    query = read_name_query(visit, USERS)
+
+    def look(reader: Reader) -> Sheet[User]:
+        def fetch(is_backward: bool, after: Place | None, limit: int) -> Sequence[User]:
+            key = str(after.value) if after else ""
+            return reader.users(key, limit, part=query.part, is_descending=is_backward)
+
+        return query.sheet(fetch, _place_of, reader.count_users(query.part))
+
     return show_tab(
         visit,
         USERS,
         "access_users.html",
-        users=found[:PAGE_SIZE],
-        q=q,
-        more=more,
-        is_first=not after,
+        sheet=await visit.read(look),
+        query=query,
         why_not_add=visit.why_not(USER_WRITE, whole(visit)),
     )
+
+
+def _place_of(each: User) -> Place:
+    return Place(each.name.casefold(), each.id)
 
 
 @router.get(f"{USERS}/add")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from fastapi import APIRouter
@@ -14,7 +14,7 @@ from bascule.domain.classify import MachineState, UnsupportedCode
 from bascule.domain.machine_access import AccessState
 from bascule.domain.scopes import resource_scope
 from bascule.interfaces import Reader
-from bascule.interfaces.listing import ListFilter, ListOrder, Place
+from bascule.interfaces.listing import ListOrder, Place
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.pages.jit_query import read_query
 from bascule.portal.paging import Sheet, turn_to
@@ -87,14 +87,16 @@ async def just_in_time(visit: CurrentVisit) -> Response:
     within, now = reach_of_list(visit.rights, visit.subscription_id), visit.now
 
     def look(reader: Reader) -> _Seen:
-        def fetch(wanted: ListFilter, after: Place | None, limit: int) -> list[MachineRow]:
-            return list_machines(reader, wanted, query.tab, now, after, limit)
-
         wanted, counts = query.filter(within), count_tabs(reader, within)
+
+        def fetch(is_backward: bool, after: Place | None, limit: int) -> list[MachineRow]:
+            way = replace(wanted, is_descending=wanted.is_descending is not is_backward)
+            return list_machines(reader, way, query.tab, now, after, limit)
+
         total = (
             count_rows(reader, wanted, query.tab, now) if query.is_filtered else counts[query.tab]
         )
-        sheet = turn_to(fetch, _place_of, wanted, query.turn, total, PAGE, query.turned)
+        sheet = turn_to(fetch, _place_of, query.turn, total, PAGE, query.turned)
         groups = [each for each in reader.resource_groups() if _is_told(visit, each)]
         return _Seen(sheet, counts, groups)
 

@@ -15,7 +15,7 @@ from bascule.domain.classify import MachineState
 from bascule.domain.machine import OsType
 from bascule.domain.machine_access import AccessState
 from bascule.domain.roles import Reach
-from bascule.interfaces.listing import ListFilter, ListOrder
+from bascule.interfaces.listing import ListFilter, ListOrder, Place
 from bascule.portal.paging import NUMBERS, Turn, address_of, read_turn
 
 PATH = "/portal/jit"
@@ -32,7 +32,7 @@ class JitQuery:
     os_type: OsType | None = None
     order: ListOrder = ListOrder.NAME
     is_descending: bool = False
-    turn: Turn = field(default_factory=Turn)
+    turn: Turn[Place] = field(default_factory=Turn)
 
     @property
     def is_filtered(self) -> bool:
@@ -40,21 +40,21 @@ class JitQuery:
 
     def to_tab(self, tab: MachineState) -> str:
         """Filters of name, group and system stay; state and order are the tab's own."""
-        turn = Turn(size=self.turn.size)
+        turn = self.turn.first
         return JitQuery(tab, self.name_part, self.group, os_type=self.os_type, turn=turn).url
 
     def sorted_by(self, order: ListOrder) -> str:
         """Once more by the same turns it round; the first is what one looks for most."""
-        first, turn = order in NUMBERS, Turn(size=self.turn.size)
+        first, turn = order in NUMBERS, self.turn.first
         is_descending = not self.is_descending if order is self.order else first
         return replace(self, order=order, is_descending=is_descending, turn=turn).url
 
-    def turned(self, turn: Turn) -> str:
+    def turned(self, turn: Turn[Place]) -> str:
         return replace(self, turn=turn).url
 
     @property
     def cleared(self) -> str:
-        return JitQuery(self.tab, turn=Turn(size=self.turn.size)).url
+        return JitQuery(self.tab, turn=self.turn.first).url
 
     @property
     def url(self) -> str:

@@ -5,6 +5,7 @@ Deleting says beforehand what goes with it. What is not here: a machine's own pa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
@@ -19,7 +20,7 @@ from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.errors import BasculeError
 from bascule.interfaces import Reader, Transaction
-from bascule.interfaces.listing import ListedMachine, ListFilter
+from bascule.interfaces.listing import ListedMachine, ListFilter, Place
 from bascule.portal.enrolling import (
     MachineForm,
     add_machine,
@@ -63,14 +64,16 @@ async def list_machines(visit: CurrentVisit) -> Response:
     part, turn = said.get("q", "").strip()[:LONGEST_NAME], read_turn(said)
     wanted = ListFilter(within=visit.within(MACHINE_READ), name_part=part)
 
-    def address(turn: Turn) -> str:
+    def address(turn: Turn[Place]) -> str:
         return address_of(MACHINES, {"q": part, **turn.said})
 
     def look(reader: Reader) -> tuple[Sheet[ListedMachine], list[MachineLine]]:
+        def fetch(is_backward: bool, after: Place | None, limit: int) -> Sequence[ListedMachine]:
+            way = replace(wanted, is_descending=is_backward)
+            return reader.listed_machines(way, after, limit)
+
         total = reader.count_listed(wanted)
-        sheet = turn_to(
-            reader.listed_machines, lambda each: each.place, wanted, turn, total, PAGE, address
-        )
+        sheet = turn_to(fetch, lambda each: each.place, turn, total, PAGE, address)
         points = reader.points_of([each.machine.uid for each in sheet.rows])
         lines = []
         for each in sheet.rows:
@@ -85,7 +88,7 @@ async def list_machines(visit: CurrentVisit) -> Response:
         sheet=sheet,
         lines=lines,
         part=part,
-        cleared=address_of(MACHINES, Turn(size=turn.size).said),
+        cleared=address_of(MACHINES, turn.first.said),
         why_not_see=""
         if visit.rights.may_anywhere(MACHINE_READ)
         else visit.why_not(MACHINE_READ, subscription_scope(visit.subscription_id)),

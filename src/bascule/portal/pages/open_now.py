@@ -8,12 +8,8 @@ are the API's, and what may not be ended is told beforehand.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from itertools import groupby
 from urllib.parse import urlencode
 
@@ -24,12 +20,12 @@ from bascule.api.auth import decides, record_denial, shows
 from bascule.domain.actions import POLICY_READ, REQUEST_REVOKE
 from bascule.domain.grant import Grant, GrantState, is_believed_over
 from bascule.domain.ids import ResourceId, is_guid
-from bascule.domain.times import format_utc, parse_instant
+from bascule.domain.times import parse_instant
 from bascule.errors import BasculeError, Forbidden, InvalidInput, Problem
 from bascule.interfaces import Reader
 from bascule.interfaces.openings import OpenFilter, OpenOrder, OpenPlace
-from bascule.json_text import read_json
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.portal.paging import Sheet, Turn, address_of, turn_of, turn_to
 from bascule.portal.problems import reasons_of
 from bascule.services import requests
 from bascule.services.asking import sight_of
@@ -69,36 +65,35 @@ class Group:
 class Page:
     groups: tuple[Group, ...]
     total: int
-    goes_on: OpenPlace | None
+    sheet: Sheet[tuple[OpenPlace, Grant]]
 
 
 @router.get(PATH)
 @shows(POLICY_READ)
 async def show_open(visit: CurrentVisit) -> Response:
     query = visit.request.query_params
-    wanted = _filter(visit, query)
-    after = _place(query.get("after", ""))
-    page = await visit.read(lambda reader: _page(reader, visit, wanted, after))
+    wanted, turn = _filter(visit, query), turn_of(query, _place)
+    kept = [(key, query[key]) for key in ("by", "q", "person", "machine") if query.get(key)]
+    page = await visit.read(lambda reader: _page(reader, visit, wanted, turn, dict(kept)))
     over = replace(wanted, is_believed_over=True)
     ended = await visit.read(
         lambda reader: _rows(
             reader, visit, [grant for _, grant in reader.open_grants(over, None, PAGE)]
         )
     )
-    kept = [(key, query[key]) for key in ("by", "q", "person", "machine") if query.get(key)]
-    onward = [*kept, ("after", _token(page.goes_on))] if page.goes_on else []
+    sized = turn.first.said
     return visit.show(
         "open.html",
         page=page,
         ended=ended,
         wanted=wanted,
         by=wanted.order.value,
-        first_page=_url(kept) if after else "",
-        next_page=_url(onward) if onward else "",
+        size=turn.size,
         urls={
-            order.value: _url([("by", order.value), *(each for each in kept if each[0] != "by")])
+            order.value: address_of(PATH, {**dict(kept), "by": order.value, **sized})
             for order in OpenOrder
         },
+        cleared=address_of(PATH, {"by": wanted.order.value, **sized}),
         is_filtered=bool(wanted.text or wanted.requestor_id or wanted.machine_uid),
         closes_all=f"{PATH}/close?{urlencode([('all', '1'), *kept])}",
     )
@@ -170,7 +165,7 @@ async def _closing(visit: Visit, refused: Sequence[Problem] = (), status: int = 
         refused=refused,
         given=given,
         by=wanted.order.value,
-        back=_url([("by", wanted.order.value)]),
+        back=address_of(PATH, {"by": wanted.order.value}),
     )
 
 
@@ -229,18 +224,33 @@ def _uid(visit: Visit, text: str) -> str:
     return machine.uid if machine is not None else "none"
 
 
-def _page(reader: Reader, visit: Visit, wanted: OpenFilter, after: OpenPlace | None) -> Page:
+def _page(
+    reader: Reader,
+    visit: Visit,
+    wanted: OpenFilter,
+    turn: Turn[OpenPlace],
+    kept: Mapping[str, str],
+) -> Page:
     counts = reader.open_counts(wanted)
     mine = _mine(reader, visit, wanted, counts)
     others = replace(wanted, apart_from_id=visit.subject.principal_id) if mine else wanted
-    found = reader.open_grants(others, after, PAGE + 1)
-    rows = _rows(reader, visit, [grant for _, grant in found[:PAGE]])
+
+    def fetch(
+        is_backward: bool, after: OpenPlace | None, limit: int
+    ) -> Sequence[tuple[OpenPlace, Grant]]:
+        return reader.open_grants(replace(others, is_descending=is_backward), after, limit)
+
+    def address(turn: Turn[OpenPlace]) -> str:
+        return address_of(PATH, {**kept, **turn.said})
+
+    total = sum(counts.values())
+    sheet = turn_to(fetch, lambda each: each[0], turn, total, PAGE, address)
+    rows = _rows(reader, visit, [grant for _, grant in sheet.rows])
     if wanted.order is OpenOrder.PERSON:
-        groups = _by_person([*(() if after else mine), *rows], counts)
+        groups = _by_person([*(() if sheet.first else mine), *rows], counts)
     else:
         groups = _by_machine(rows, counts)
-    goes_on = found[PAGE - 1][0] if len(found) > PAGE else None
-    return Page(groups, sum(counts.values()), goes_on)
+    return Page(groups, total, sheet)
 
 
 def _mine(
@@ -301,34 +311,14 @@ def _rows(reader: Reader, visit: Visit, grants: Sequence[Grant]) -> list[Row]:
     return [row(each) for each in grants]
 
 
-def _url(pairs: Sequence[tuple[str, str]]) -> str:
-    return f"{PATH}?{urlencode(pairs)}" if pairs else PATH
-
-
-def _token(place: OpenPlace) -> str:
-    written = json.dumps([place.name, place.of, format_utc(place.ends_at), place.sequence])
-    return base64.urlsafe_b64encode(written.encode()).decode().rstrip("=")
-
-
-def _place(token: str) -> OpenPlace | None:
-    """Where a page begins; raise InvalidInput for what no page of ours gave out."""
-    if not token:
+def _place(written: Sequence[object]) -> OpenPlace | None:
+    """None for what no page of ours gave out."""
+    if len(written) != 4:
+        return None
+    name, of, ends_at, sequence = written
+    if not isinstance(sequence, int) or not 0 <= sequence < 2**63:
         return None
     try:
-        padded = token[:1000] + "=" * (-len(token[:1000]) % 4)
-        said = read_json(base64.urlsafe_b64decode(padded))
-        if not isinstance(said, list):
-            raise TypeError
-        name, of, ends_at, sequence = said
-        place = OpenPlace(str(name), str(of), _instant(ends_at), int(sequence))
-    except (ValueError, TypeError, binascii.Error, InvalidInput):
-        raise InvalidInput(
-            "This is no place in the list.", code="InvalidSkipToken", advice="Begin at its start."
-        ) from None
-    if not 0 <= place.sequence < 2**63:
-        raise InvalidInput("This is no place in the list.", code="InvalidSkipToken")
-    return place
-
-
-def _instant(text: object) -> datetime:
-    return parse_instant(str(text))
+        return OpenPlace(str(name), str(of), parse_instant(str(ends_at)), sequence)
+    except InvalidInput:
+        return None

@@ -71,18 +71,18 @@ class PointQuery:
 
     name_part: str = ""
     only: str = ""  # a key of ONLY; empty: all
-    turn: Turn = field(default_factory=Turn)
+    turn: Turn[Place] = field(default_factory=Turn)
 
     @property
     def is_filtered(self) -> bool:
         return bool(self.name_part or self.only)
 
-    def turned(self, turn: Turn) -> str:
+    def turned(self, turn: Turn[Place]) -> str:
         return address_of(POINTS, {"q": self.name_part, "only": self.only, **turn.said})
 
     @property
     def cleared(self) -> str:
-        return address_of(POINTS, Turn(size=self.turn.size).said)
+        return address_of(POINTS, self.turn.first.said)
 
     def filter(self, visit: Visit) -> ListFilter:
         wanted = ONLY.get(self.only, ListFilter())
@@ -105,12 +105,14 @@ async def show_points(visit: CurrentVisit) -> Response:
     query, now = read_query(visit), visit.now
 
     def look(reader: Reader) -> Sheet[PointRow]:
-        def fetch(wanted: ListFilter, after: Place | None, limit: int) -> list[PointRow]:
-            return list_points(reader, wanted, now, after, limit)
-
         wanted = query.filter(visit)
+
+        def fetch(is_backward: bool, after: Place | None, limit: int) -> list[PointRow]:
+            way = replace(wanted, is_descending=is_backward)
+            return list_points(reader, way, now, after, limit)
+
         total = count_points(reader, wanted)
-        return turn_to(fetch, _place_of, wanted, query.turn, total, PAGE, query.turned)
+        return turn_to(fetch, _place_of, query.turn, total, PAGE, query.turned)
 
     sheet = await visit.read(look)
     whole = subscription_scope(visit.subscription_id)

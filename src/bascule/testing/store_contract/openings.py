@@ -73,6 +73,11 @@ class OpeningContract:
                 rest = read(store, lambda r: r.open_grants(wanted, whole[place][0]))
                 assert _ids(rest) == _ids(whole[place + 1 :])
             assert _ids(read(store, lambda r: r.open_grants(wanted, limit=2))) == _ids(whole[:2])
+            turned = OpenFilter(order=order, is_descending=True)
+            assert _open(store, turned) == _ids(whole)[::-1]
+            for place in range(len(whole)):
+                rest = read(store, lambda r: r.open_grants(turned, whole[place][0]))
+                assert _ids(rest) == _ids(whole[:place])[::-1]
 
     def test_open_grants_are_live_or_closing(self, store: Store) -> None:
         _fill(store)

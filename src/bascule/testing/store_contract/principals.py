@@ -102,6 +102,21 @@ class PrincipalContract:
         assert list(read(store, lambda r: r.service_principals(ROBOT.id))) == [TWIN]
         assert list(read(store, lambda r: r.groups())) == [CREW, GANG]
         assert list(read(store, lambda r: r.groups("crew"))) == [GANG]
+        assert list(read(store, lambda r: r.users(is_descending=True))) == [BOB, ADA]
+        assert list(read(store, lambda r: r.users("", 1, is_descending=True))) == [BOB]
+        bob = BOB.name.casefold()
+        assert list(read(store, lambda r: r.users(bob, is_descending=True))) == [ADA]
+        assert list(read(store, lambda r: r.groups(is_descending=True))) == [GANG, CREW]
+        assert list(read(store, lambda r: r.groups("gang", is_descending=True))) == [CREW]
+
+    def test_a_list_is_narrowed_by_a_part_of_a_name(self, store: Store) -> None:
+        write(store, _fill)
+        for part, people in (("", [ADA, BOB]), ("DA@", [ADA]), ("%", []), ("_", [])):
+            assert list(read(store, lambda r: r.users(part=part))) == people
+            assert read(store, lambda r: r.count_users(part)) == len(people)
+        for part, groups in (("", [CREW, GANG]), ("REW", [CREW]), ("%", [])):
+            assert list(read(store, lambda r: r.groups(part=part))) == groups
+            assert read(store, lambda r: r.count_groups(part)) == len(groups)
 
     def test_credentials_oldest_first_ended_ones_too(self, store: Store) -> None:
         older = replace(
