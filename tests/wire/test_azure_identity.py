@@ -60,6 +60,7 @@ os.execv(sys.executable, [sys.executable, "-m", "bascule.bootstrap", "serve", *s
 class Server:
     endpoint: str
     ca_file: str
+    ca: str
     tenant_id: str
     subscription_id: str
     client_id: str
