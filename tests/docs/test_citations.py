@@ -104,17 +104,19 @@ def test_what_leads_nowhere_is_found(text: str, lost: list[str]) -> None:
     assert unresolved(text) == lost
 
 
-@pytest.mark.parametrize(("part", "last"), [("A", 29), ("B", 13)])
+@pytest.mark.parametrize(("part", "last"), [("A", 29), ("B", 13), ("E", 12)])
 def test_edges_have_no_gap(part: str, last: int) -> None:
     assert {f"{part}{number}" for number in range(1, last + 1)} <= places()["EDGES"]
 
 
 def test_the_tests_that_a_line_names_are_there() -> None:
     """And every line of edges.md names one."""
-    for line in re.split(r"^(?=\*\*[A-D]\d+\. )", EDGES, flags=re.MULTILINE)[1:]:
-        rows = re.findall(r"^\* \[(.+?)\]\(\.\./tests/\1\.py\): (.+)$", line, re.MULTILINE)
+    for line in re.split(r"^(?=\*\*[A-E]\d+\. )", EDGES, flags=re.MULTILINE)[1:]:
+        rows = re.findall(
+            r"^\* \[(.+?)\]\(\.\./(tests|src/bascule)/\1\.py\): (.+)$", line, re.MULTILINE
+        )
         assert rows, line
-        for file, names in rows:
-            text = (ROOT / "tests" / f"{file}.py").read_text(encoding="utf-8")
+        for file, folder, names in rows:
+            text = (ROOT / folder / f"{file}.py").read_text(encoding="utf-8")
             for name in re.findall(r"`(\w+)`", names):
                 assert f"def {name}(" in text, (file, name)
