@@ -60,7 +60,7 @@ WORDS: Mapping[str, Pair] = {
     "exposure.agent_silent": ("Away since", "Injoignable depuis"),
     "exposure.enrol": ("Enrol its agent", "Inscrire son agent"),
     "exposure.look_at_agent": (
-        "A policy is there; its agent does not enforce it: look at the machine’s page.",
+        "The machine has a policy, but its agent does not enforce it: see the machine’s page.",
         "Une stratégie existe ; son agent ne l’applique pas : consultez la page de la machine.",
     ),
     "exposure.enable": ("Enable just-in-time", "Activer l’accès juste-à-temps"),
@@ -75,7 +75,7 @@ WORDS: Mapping[str, Pair] = {
     "exposure.anywhere": ("anywhere", "n’importe où"),
     "exposure.not_confirmed": ("not confirmed", "non confirmé"),
     "exposure.not_confirmed_why": (
-        "The agent is away or enforces nothing, or the lease is over and was not read back shut yet.",
+        "The agent is away or enforces nothing, or the lease is over and the port was not read back shut yet.",
         "L’agent ne donne plus de nouvelles ou ne peut rien appliquer, ou le délai est écoulé et la fermeture n’a pas encore été relue.",
     ),
     "exposure.unknown_end": ("not known", "inconnu"),

@@ -108,7 +108,7 @@ _REQUESTS: Mapping[str, Pair] = {
         "L’agent de cette machine a été désinstallé par root : rien ne ferme ni n’ouvre plus ses ports.",
     ),
     "way.AgentUninstalled": (
-        "Whoever may enrol agents enrols one there anew.",
+        "Somebody who may enrol agents has to enrol one there anew.",
         "Une personne autorisée à inscrire des agents doit y en inscrire un de nouveau.",
     ),
     "reason.LongerThanHostAdmits": (
@@ -186,7 +186,7 @@ _REQUESTS: Mapping[str, Pair] = {
         "Indiquez moins de sources, ou une plage qui les contient.",
     ),
     "reason.StateTooLarge": (
-        "There is more open on this machine than its agent can be told of.",
+        "This machine has more open access than its agent can be told of.",
         "Il y a plus d’accès ouverts sur cette machine que son agent ne peut en recevoir.",
     ),
     "way.StateTooLarge": (

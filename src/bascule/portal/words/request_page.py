@@ -33,7 +33,7 @@ WORDS: Mapping[str, Pair] = {
     "request.cut": ("Cut sessions", "Couper les sessions"),
     "request.kill": ("Cut sessions too", "Couper aussi les sessions"),
     "request.close_note": (
-        "Nobody gets in by it any more as soon as the machine’s agent hears of it; while that is away it ends on time. Sessions that are connected live on, unless the port’s policy cuts them at the end or they are cut too.",
+        "As soon as the machine’s agent hears of it, nobody gets in by it any more; while the agent is away, it ends on time. Sessions that are connected live on, unless the port’s policy cuts them at the end or they are cut too.",
         "Plus personne n’entre par là dès que l’agent de la machine l’apprend ; tant qu’il est injoignable, cela prend fin à l’échéance. Les sessions connectées se poursuivent, sauf si la stratégie du port les coupe à la fin ou si elles sont coupées aussi.",
     ),
     "request.extend": ("Extend", "Prolonger"),
@@ -66,7 +66,7 @@ WORDS: Mapping[str, Pair] = {
         "La stratégie ne propose plus ces ports.",
     ),
     "request.extend.not.longest": (
-        "It is open for as long as the policy and the host allow already ({span} from now); a little later it can be extended.",
+        "It is already open for as long as the policy and the host allow ({span} from now); it can be extended a little later.",
         "L’accès est déjà ouvert aussi longtemps que la stratégie et l’hôte l’autorisent ({span} à partir de maintenant) ; il pourra être prolongé un peu plus tard.",
     ),
     "request.user": ("User name on the machine", "Nom d’utilisateur sur la machine"),
