@@ -114,7 +114,7 @@ def end_others(is_sure: bool) -> None:
 def sign_out(name: str, is_sure: bool) -> None:
     """Sign a user out everywhere.
 
-    What he has open stays open; he may sign in again. To keep him out: bascule user disable.
+    What they have open stays open; they may sign in again. To keep them out: bascule user disable.
     """
     with connect() as connection:
         found = find_principal(connection, USERS, name)

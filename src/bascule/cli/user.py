@@ -59,7 +59,7 @@ def list_command(output: str) -> None:
 @click.argument("name")
 @output_option
 def show(name: str, output: str) -> None:
-    """Show one user, and how many ports he has open."""
+    """Show one user, and how many ports they have open."""
     with connect() as connection:
         found = find_principal(connection, USERS, name)
         now = connection.now()
@@ -87,8 +87,8 @@ Examples:
 def add(name: str, display_name: str, is_from_stdin: bool, output: str) -> None:
     """Add a user NAME, best an e-mail address.
 
-    He may do nothing yet: give him a password here or with set-password, and a role with
-    bascule role assign, or put him into a group that has one.
+    They may do nothing yet: give them a password here or with set-password, and a role with
+    bascule role assign, or put them into a group that has one.
     """
     password = read_password(is_from_stdin=True) if is_from_stdin else ""
     if is_from_stdin:  # before the user is there: nothing is done by halves
@@ -131,7 +131,7 @@ def disable(name: str, is_sure: bool) -> None:
 @user.command(epilog="\b\nExamples:\n  bascule user enable anna@example.com")
 @click.argument("name")
 def enable(name: str) -> None:
-    """Let a user in again; he signs in anew."""
+    """Let a user in again; they have to sign in anew."""
     with connect() as connection:
         found = find_principal(connection, USERS, name)
         principals.change_principal(connection, USERS, found.id, {"accountEnabled": True})
@@ -142,9 +142,9 @@ def enable(name: str) -> None:
 @click.argument("name")
 @yes_option
 def delete(name: str, is_sure: bool) -> None:
-    """Delete a user, his roles and memberships.
+    """Delete a user, their roles and memberships.
 
-    Ways to sign in go too; the record stays, and what he has open closes at once.
+    Ways to sign in go too; the record stays, and what they have open closes at once.
     """
     with connect() as connection:
         found = find_principal(connection, USERS, name)
