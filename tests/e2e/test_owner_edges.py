@@ -16,7 +16,7 @@ import pytest
 
 from bascule.agent.install import UNIT_NAME, unit_text
 from bascule.agent.local_openings import FILE
-from bascule.client import machines, policies
+from bascule.client import exposure, machines, policies
 from bascule.errors import Conflict, RequestDenied
 from bascule.services.clocks import SystemClock
 from tests.e2e.lab_world import until
@@ -205,6 +205,27 @@ def test_the_guard_file_bounds_the_server(world: SmallWorld) -> None:
         assert denied.value.specific_code == code
     world.wait_state(admitted, "closed", 25)
     assert not world.lets_in(22)
+
+
+def test_what_root_opened_before_its_port_is_closed_is_told_when_it_is(world: SmallWorld) -> None:
+    """EDGES E9: as ``agent install`` over ssh does, and then somebody sets a policy."""
+    world.start_server()
+    world.add_machine()
+    world.start_agent()
+    world.wait_enforced()
+    world.on_host("agent", "open", "-p", "22", "--from", STRANGER, "--for", "5m", *_where(world))
+    world.set_rules(rule(22))
+    world.wait_enforced()
+    assert world.lets_stranger_in(22)
+    assert not world.lets_in(22)
+
+    def told() -> list[tuple[str, ...]]:
+        found = world.ask(lambda c: exposure.get_exposure(c, world.machine_id, exposure.Asked()))
+        return [opening.sources for port in found.ports for opening in port.openings]
+
+    assert until(lambda: told() == [(STRANGER,)], 10), told()
+    hours = world.ask(lambda c: exposure.get_port_hours(c, exposure.Asked()))
+    assert hours.data["now"]["openings"] == 1
 
 
 def test_an_agent_started_by_hand_says_that_its_table_is_not_held(world: SmallWorld) -> None:
