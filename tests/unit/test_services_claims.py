@@ -393,6 +393,20 @@ def test_what_root_opens_without_end_is_not_believed(
     assert world.kinds().count("AgentDoubted") == 1
 
 
+def test_what_is_on_record_by_an_agents_word_counts_with_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the minute alone it is a gigabyte a day, which the record's floor keeps for ninety."""
+    monkeypatch.setattr(fleet, "MOST_TOLD_CHANGES", 500)
+    world.put(rules(world.web, 22))
+    roots = tuple(LocalOpening("22/TCP", ("192.0.2.9",), 900, f"local-{n}") for n in range(50))
+    for _ in range(40):
+        world.report(world.web, closed=tcp(22), local_openings=roots)
+        world.clock.pass_time(10)
+    assert world.kinds().count("OpenedLocally") <= 500
+    assert world.kinds().count("AgentDoubted") == 1
+
+
 def test_what_changes_in_many_hours_is_a_hosts_own(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

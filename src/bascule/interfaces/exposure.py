@@ -52,9 +52,11 @@ class ExposureReads(Protocol):
         """Those that were not read back shut yet, in the order they were added."""
         ...
 
-    def count_told(self, machine: KnownMachine, since: datetime, most: int) -> int:
+    def count_told(
+        self, machine: KnownMachine, since: datetime, most: int, kinds: Collection[str] = ()
+    ) -> int:
         """How many ports began to be shut, or not to be, or were opened by root, since then, as
-        its agent told; not counted beyond ``most``.
+        its agent told; with them its events of these kinds. Not counted beyond ``most``.
         """
         ...
 

@@ -81,7 +81,7 @@ MAXIMUM_SKEW = timedelta(seconds=30)
 # changes of one machine, and a point that lies cannot count its number up to the end of numbers.
 MOST_AHEAD = 1_000_000
 DOUBTED_WITHIN = timedelta(hours=1)  # a second overtaking in it is no backup's doing
-MOST_TOLD_CHANGES = 10_000  # of what is shut or was opened by root, that one agent tells in it
+MOST_TOLD_CHANGES = 10_000  # of what is shut or opened by root, and notes, of one agent in it
 NOTES_PER_SPAN = 60  # of one machine; a stolen agent must not fill the disk
 OPENINGS_PER_SPAN = 600  # likewise, by root on the host: no note takes their room
 NOTES_SPAN = timedelta(minutes=1)
@@ -345,10 +345,11 @@ def take_report(tx: Transaction, act: Act, machine_uid: str, report: Report) -> 
         report = replace(report, notes=(*report.notes, f"clock differs by {skew}"))
     _record_notes(tx, act, machine, report)
     _update_point(tx, act, machine, point, report, skew)
-    if (report.generation and remember_held(tx, act, machine_uid, report)) or has_moved:
-        if _tells_too_much(tx, act, machine, point):
-            _doubt(tx, act, machine, tx.enforcement_point(machine_uid) or point, report)
-            return tx.generation(machine_uid)
+    has_moved |= bool(report.generation) and remember_held(tx, act, machine_uid, report)
+    if (has_moved or act.has_recorded) and _tells_too_much(tx, act, machine, point):
+        _doubt(tx, act, machine, tx.enforcement_point(machine_uid) or point, report)
+        return tx.generation(machine_uid)
+    if has_moved:
         follow(tx, act, machine)
     remember_knocks(tx, act, machine, report.knocks)
     return tx.generation(machine_uid)
@@ -370,14 +371,15 @@ def _is_doubtful(tx: Reader, act: Act, machine: Machine, point: EnforcementPoint
 def _tells_too_much(tx: Reader, act: Act, machine: Machine, point: EnforcementPoint) -> bool:
     """Has it told of more changes in the last hour than a host makes?
 
-    Each is a row of the history of what was shut and open, which is kept as long as the record:
+    Each is on record, or a row of the history of what was shut and open, which is kept as long:
     whoever has stolen its key would fill the disk, and the time of everybody who writes.
     """
     since = act.now - DOUBTED_WITHIN
     if point.believed_since is not None and since < point.believed_since <= act.now:
         since = point.believed_since
     known = KnownMachine(machine.id, machine.uid)
-    return tx.count_told(known, since, MOST_TOLD_CHANGES) >= MOST_TOLD_CHANGES
+    told = tx.count_told(known, since, MOST_TOLD_CHANGES, _NOTES)
+    return told >= MOST_TOLD_CHANGES
 
 
 def _doubt(

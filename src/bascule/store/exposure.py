@@ -125,7 +125,9 @@ class ExposureReads(Rows):
     def current_openings(self, machine_uid: str) -> Sequence[Opening]:
         return [_opening(row) for row in self._all(_NOT_SHUT, {"uid": machine_uid})]
 
-    def count_told(self, machine: KnownMachine, since: datetime, most: int) -> int:
+    def count_told(
+        self, machine: KnownMachine, since: datetime, most: int, kinds: Collection[str] = ()
+    ) -> int:
         of_machine = select(literal(1).label("one")).where(
             IS_OF_MACHINES, spans.c.machine_key == machine.id.key, spans.c.began_at >= since
         )
@@ -134,7 +136,12 @@ class ExposureReads(Rows):
             openings.c.opened_at >= since,
             openings.c.request_id == "",
         )
-        few = [each.limit(most).subquery() for each in (of_machine, by_root)]
+        on_record = select(literal(1).label("one")).where(
+            t.events.c.resource_key == machine.id.key,
+            t.events.c.at >= since,
+            t.events.c.kind.in_(sorted(kinds)),
+        )
+        few = [each.limit(most).subquery() for each in (of_machine, by_root, on_record)]
         counts_ = [self._all(select(func.count().label("many")).select_from(each)) for each in few]
         return min(most, sum(int(rows[0].many) for rows in counts_))
 

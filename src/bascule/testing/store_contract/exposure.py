@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from bascule.domain.events import DriftHealed, NotesWithheld
 from bascule.domain.exposure import HourStep, KeptSpan, Opening, SpanKind
 from bascule.domain.machine import ClosedPort, EnforcementPoint
 from bascule.domain.net import PortKey, TransportProtocol
@@ -20,6 +21,7 @@ from bascule.testing.store_contract.samples import (
     SOURCES,
     SUBSCRIPTION,
     a_machine,
+    an_event,
     an_id,
     read,
     write,
@@ -80,6 +82,13 @@ class ExposureContract:
         ]
         assert counted == [9, 6, 0, 5, 1]
         assert read(store, lambda r: r.count_told(DB, early, 100)) == 0
+        healed, withheld = DriftHealed("web-1", "x"), NotesWithheld("web-1", 1)
+        write(store, lambda tx: tx.record(an_event("e-1", WEB.id, fact=healed)))
+        write(store, lambda tx: tx.record(an_event("e-2", WEB.id, fact=withheld)))
+        for machine, since, count in ((WEB, NOW, 7), (WEB, NOW + NEXT, 3), (DB, NOW, 0)):
+            assert (
+                read(store, lambda r: r.count_told(machine, since, 100, ["DriftHealed"])) == count
+            )
 
     def test_an_opening_is_one_until_it_is_shut(self, store: Store) -> None:
         first, second = an_opening(), an_opening("local-1", ends_by=None, request_id="")
