@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import ssl
@@ -184,3 +185,34 @@ def test_no_two_agents_store_under_one_name(
         paths = AgentPaths(tmp_path / name, tmp_path / "agent.sock", tmp_path / "guard.toml")
         AgentProcess(Host(Watched([])), paths, SetClock()).close_first()
     assert len({entry.name for entry in store.entries}) == 2
+
+
+def test_ctrl_c_ends_an_agent_that_waits_for_its_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read goes on after a signal's handler returns (PEP 475), so the handler has to raise."""
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    reader, writer = os.pipe()
+    paths = AgentPaths(tmp_path / "state", tmp_path / "agent.sock", tmp_path / "guard.toml")
+    process = AgentProcess(Host(Watched([])), paths, SetClock())
+
+    class Waiting(io.TextIOWrapper):
+        def read(self, size: int | None = -1) -> str:
+            signal.setitimer(signal.ITIMER_REAL, 0.1, 3)
+            return super().read(size)
+
+    acts = [lambda: os.kill(os.getpid(), signal.SIGINT), lambda: os.close(writer)]
+    stdin = Waiting(os.fdopen(reader, "rb"))
+    monkeypatch.setattr("sys.stdin", stdin)
+    alarm = signal.signal(signal.SIGALRM, lambda *_: acts.pop(0)())
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            process.run("https://127.0.0.1:1", Path("-"))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, alarm)
+        stdin.close()
+        if acts:
+            os.close(writer)
+        for number, handler in before:
+            signal.signal(number, handler)

@@ -7,6 +7,7 @@ the ports are shut; only then the server is spoken to.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import random
@@ -15,7 +16,7 @@ import signal
 import ssl
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,7 +175,8 @@ class AgentProcess:
                 "This agent is not enrolled, and does not know its server.",
                 advice="Give --server URL: bascule machine enrol NAME prints it.",
             )
-        wanted = token or parse_token(ask_token())
+        with _interruptible():
+            wanted = token or parse_token(ask_token())
         self._reconciler.begin_anew()
         self._keep_shut()
         return self._retry(lambda: enrol(self._paths.state, server, wanted, self._clock))
@@ -185,7 +187,8 @@ class AgentProcess:
         Who is enrolled goes on when its file is gone: the token was for one use.
         """
         try:
-            text = offered_token(file)
+            with _interruptible():
+                text = offered_token(file)
         except BasculeError as error:
             if is_needed:
                 raise
@@ -237,6 +240,18 @@ class AgentProcess:
         self._stopping.set()
         if self._loop is not None:
             self._loop.stop()
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM interrupt what is read here: a read goes on after a handler (PEP 475)."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def make_state_directory(state: Path) -> None:
