@@ -54,7 +54,7 @@ def _lines(preview: Preview) -> Iterable[str]:
 def removal_words(machine: Machine, preview: Preview) -> str:
     """What taking a machine out of its policies does, before it is asked for."""
     opens = ", ".join(map(_port, preview.opens))
-    words = [f"No policy names {machine.name} any more."]
+    words = [f"{machine.name} leaves all its policies."]
     if opens and machine.point is None:
         words.append("No port of it is shut: it has no agent.")
     elif opens:
