@@ -362,9 +362,11 @@ def test_the_csv_says_operation_status_machine_port_and_source(lived_in: House) 
 
 def test_the_filters_say_that_they_want_whole_names(lived_in: House) -> None:
     """The other lists find a part of a name; the log reads an index of whole ones."""
-    page = text_of(owner(lived_in).page("/portal/activity"))
-    assert "Machine (whole name)" in page
-    assert "Person or service (whole name)" in page
+    olga = owner(lived_in)
+    for language, hint in (("en", "whole name, or ID"), ("fr", "nom complet, ou ID")):
+        page = olga.page("/portal/activity", language=language)
+        fields = re.findall(r'name="(machine|person)"[^>]* placeholder="([^"]+)"', page)
+        assert fields == [("machine", hint), ("person", hint)]
 
 
 def test_a_call_refused_at_a_machine_says_which(lived_in: House) -> None:

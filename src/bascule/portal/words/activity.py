@@ -51,12 +51,10 @@ WORDS: Mapping[str, Pair] = {
     "activity.kind.pricings": ("Plan", "Plan"),
     # filters
     "activity.filters": ("Filters", "Filtres"),
-    "activity.machine": ("Machine (whole name)", "Machine (nom complet)"),
-    "activity.person": (
-        "Person or service (whole name)",
-        "Personne ou service (nom complet)",
-    ),
-    "activity.person.hint": ("name@example.com", "nom@exemple.fr"),
+    "activity.machine": ("Machine", "Machine"),
+    "activity.machine.hint": ("whole name, or ID", "nom complet, ou ID"),
+    "activity.person": ("Person or service", "Personne ou service"),
+    "activity.person.hint": ("whole name, or ID", "nom complet, ou ID"),
     "activity.any_operation": ("All operations", "Toutes les opérations"),
     "activity.any_status": ("All statuses", "Tous les états"),
     "activity.span": ("Time span", "Intervalle de temps"),
