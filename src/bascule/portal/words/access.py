@@ -81,7 +81,7 @@ WORDS: Mapping[str, Pair] = {
     "access.inherited": ("from above", "hérité"),
     "access.here": ("at this scope", "à cette étendue"),
     "access.lower": ("below", "en dessous"),
-    "access.added": ("Added", "Ajoutée"),
+    "access.added": ("Added", "Date d’ajout"),
     "access.gone": ("deleted", "supprimé"),
     "access.partial": (
         "You may not read the assignments here; shown are your own.",

@@ -24,7 +24,7 @@ WORDS: Mapping[str, Pair] = {
     "open.machine": ("Virtual machine", "Machine virtuelle"),
     "open.port": ("Port", "Port"),
     "open.source": ("Source", "Source"),
-    "open.left": ("Time left", "Temps restant"),
+    "open.left": ("Time left", "Reste"),
     "open.ended": ("Ended, not confirmed", "Terminés, non confirmés"),
     "open.ended.lead": (
         (
