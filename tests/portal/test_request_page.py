@@ -137,7 +137,7 @@ def test_extending_up_to_what_the_policy_allows(house: House) -> None:
     assert olga.send(f"{path}/extend", {"time": "3:00"}).status_code == 303
     (grant,) = live(house)
     assert grant.ends_at == house.clock.now() + timedelta(hours=3)
-    assert "as long as the policy allows already" in text_of(olga.page(path))
+    assert "the policy and the host allow" in text_of(olga.page(path))
     assert "extended once" in text_of(olga.page(path))
 
 

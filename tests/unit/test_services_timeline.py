@@ -182,7 +182,7 @@ def test_a_port_that_is_no_longer_read_back_shut_is_told_as_not_shut_since_then(
     assert by_port[SSH].is_shut
     assert not by_port[DNS].is_shut
     assert by_port[DNS].since == world.clock.wall
-    assert by_port[DNS].is_wanted, "its point kept it shut, and nobody let it go"
+    assert not by_port[DNS].is_wanted, "it was closed by its agent's word alone (EDGES E7)"
 
 
 def test_a_new_key_begins_with_nothing_read_back(world: World) -> None:

@@ -352,5 +352,7 @@ def test_a_machine_without_rules(web: House) -> None:
         "machineId": web.machine("db-1"),
         "policies": [],
         "closedPorts": [],
+        "claimedPorts": [],
+        "hostGuard": None,
     }
     assert PUBLIC_KEY not in got.text

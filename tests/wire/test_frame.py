@@ -200,6 +200,10 @@ def test_the_record_filters_and_pages(house: House) -> None:
         "resourceId",
         "correlationId",
         "data",
+        "operation",
+        "operationName",
+        "status",
+        "about",
     }
     assert len(listed(f"resourceId eq '{house.machine('WEB-1')}'")) == 1
     assert len(listed(f"resourceId eq '{house.group}'")) == 3
@@ -237,6 +241,8 @@ def test_machines_come_change_and_go(house: House) -> None:
         "state": "unsupported",
         "reasons": shown["properties"]["bascule"]["reasons"],
         "closedPorts": [],
+        "claimedPorts": [],
+        "stillShut": [],
         "enforcementPoint": None,
     }
     assert shown["properties"]["storageProfile"]["osDisk"] == WINDOWS_DISK

@@ -564,6 +564,7 @@ def test_a_groups_life(people: Directory) -> None:
         "principalType": "User",
         "displayName": "anna",
         "providerId": None,
+        "providerName": None,
         "expiresAt": None,
     }
     assert code_of(people.put_in(group, NOBODY)) == (404, "PrincipalNotFound")
