@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "tests" / "guarantees.toml"
 PAGE = ROOT / "docs" / "guarantees.md"
-COLLECT_SECONDS = 120
+COLLECT_SECONDS = 600
 
 HEAD = """\
 # What Bascule promises

@@ -15,7 +15,7 @@ from bascule.domain.builtin_roles import (
     USER_ACCESS_ADMINISTRATOR,
     VIRTUAL_MACHINE_CONTRIBUTOR,
 )
-from bascule.domain.containment import is_within, not_held
+from bascule.domain.containment import added, is_within, not_held
 from bascule.domain.roles import Permission, Right, Rights, RoleDefinition
 
 SUBSCRIPTION = "/subscriptions/11111111-2222-4333-8444-555555555555"
@@ -150,3 +150,17 @@ def test_an_exception_of_one_role_is_not_made_up_for_by_another_in_part() -> Non
     halves = [role("A/*", but=("A/x/*",), name="one"), role("A/x/*", name="two")]
     assert not is_within(role("A/*"), halves)
     assert is_within(role("A/x/y"), halves)
+
+
+def test_what_a_changed_role_adds() -> None:
+    """Patterns that neither the role as it was nor what the changer holds covers (EDGES E8)."""
+    before, wider = role("a/read", but=("a/write",)), role("a/read", "b/write")
+    assert added(before, before, ()) == []
+    assert added(before, wider, ()) == ["b/write"]
+    assert added(before, wider, (Permission(("b/*",)),)) == []
+    exempt, free = role("*", but=("a/write",)), role("*")
+    assert added(exempt, free, ()) == ["*"], "an exception that is taken away is given"
+    assert added(free, exempt, ()) == []
+    data = RoleDefinition("x", "x", "", False, (Permission(("a/read",), (), ("d/use",)),), ())
+    assert added(before, data, ()) == ["d/use"]
+    assert added(data, data, ()) == []

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from bascule.domain.bounds import Guard
 from bascule.domain.decide import (
     MAXIMUM_OPENINGS_PER_MACHINE,
     Allowed,
@@ -28,8 +29,10 @@ from tests.samples import (
     ANYWHERE,
     BOB_HOST,
     DB,
+    DNS,
     HOUR,
     NOW,
+    SSH,
     WEB,
     asked,
     codes,
@@ -446,3 +449,38 @@ def test_denied_takes_no_place() -> None:
     """A denial must leave the older grant as it was."""
     verdict = judge(request(asked(span=9 * HOUR)), live=(grant(),))
     assert isinstance(verdict, Denied)
+
+
+# -- what the host itself admits -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("guard", "refused"),
+    [
+        (Guard(), []),
+        (Guard(ports=(SSH,), sources=ALICE_HOST, max_duration=HOUR), []),
+        (Guard(ports=(DNS,)), ["PortNotAdmittedByHost"]),
+        (Guard(ports=()), ["PortNotAdmittedByHost"]),
+        (Guard(sources=BOB_HOST), ["SourceNotAdmittedByHost"]),
+        (Guard(max_duration=HOUR / 2), ["LongerThanHostAdmits"]),
+        (Guard(problem="it is no file"), ["HostGuardUnusable"]),
+    ],
+)
+def test_what_the_hosts_guard_refuses_is_refused_here(guard: Guard, refused: list[str]) -> None:
+    """Before anybody waits; the host has the last word all the same (ARCHITECTURE rule 9)."""
+    verdict = decide(policy(), request(), INVENTORY, (), ids(), NOW, guards={"uid-web": guard})
+    assert reasons(verdict) == refused
+    assert guard.is_bounding == (guard != Guard())
+
+
+def test_another_hosts_guard_counts_for_nothing() -> None:
+    none = {"uid-db": Guard(ports=())}
+    allowed(decide(policy(), request(), INVENTORY, (), ids(), NOW, guards=none))
+
+
+def test_a_machine_whose_agent_root_took_off_is_refused_at_once() -> None:
+    def by(*gone: str) -> Decision:
+        return decide(policy(), request(), INVENTORY, (), ids(), NOW, uninstalled=gone)
+
+    assert reasons(by("uid-web")) == ["AgentUninstalled"]
+    allowed(by("uid-db"))

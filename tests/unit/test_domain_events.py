@@ -11,14 +11,19 @@ from bascule.domain import events
 from bascule.domain.events import (
     GENESIS,
     SYSTEM,
+    AccessDenied,
     Actor,
+    CallerDenied,
     Event,
     Fact,
     GrantCreated,
     GrantEnded,
+    SignInSucceeded,
     chain_hash,
     fact_name,
     first_broken,
+    grouped,
+    places_of,
 )
 from tests.samples import NOW
 
@@ -134,3 +139,16 @@ def test_ends_are_told_apart_by_their_reason() -> None:
     ended = events.GrantEnded("g", "r", "m", "UserRequested", "revocation by anna")
     assert events.sort_of(ended) == "GrantEnded.UserRequested"
     assert events.sort_of(events.GrantFailed("g", "r", "m", "not reported")) == "GrantFailed"
+
+
+def test_places_of_a_refusal() -> None:
+    """EDGES E10: beside its own resource; of any other fact there are none."""
+    assert places_of(AccessDenied("p", (), ("a", "b"), 3)) == (("a", "b"), 5)
+    assert places_of(CallerDenied("GET", "/", "no", ("a",))) == (("a",), 1)
+    assert places_of(SignInSucceeded("id", "anna", ())) == ((), 0)
+
+
+def test_rows_of_one_request_stand_together() -> None:
+    rows = [("a", ""), ("b", "r"), ("c", ""), ("d", "r"), ("e", "s")]
+    told = grouped(rows, lambda row: row[1])
+    assert [name for name, _ in told] == ["a", "b", "d", "c", "e"]

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from bascule.domain.exposure import (
+    END_BELIEVED_AFTER,
     HourStep,
     KeptSpan,
     Opening,
@@ -165,3 +166,11 @@ def test_days_are_cut_at_midnight_utc() -> None:
         (at(12), at(36)),
         (at(36), at(40)),
     ]
+
+
+def test_an_end_is_believed_a_minute_after_it() -> None:
+    """EDGES E9; the minute's end is inclusive."""
+    some = opening(ends=1)
+    assert some.is_believed_over(at(1) + END_BELIEVED_AFTER)
+    assert not some.is_believed_over(at(1) + END_BELIEVED_AFTER - timedelta(microseconds=1))
+    assert not opening(ends=None).is_believed_over(at(10_000))

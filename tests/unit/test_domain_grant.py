@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from bascule.domain.exposure import END_BELIEVED_AFTER
 from bascule.domain.grant import (
     TRANSITIONS,
     Grant,
@@ -21,6 +22,7 @@ from bascule.domain.grant import (
     end,
     extend_to,
     fail,
+    is_believed_over,
     move,
 )
 from bascule.domain.net import PortKey
@@ -160,3 +162,13 @@ def test_a_grant_names_its_ports() -> None:
         PortKey(TCP, 53),
         PortKey(UDP, 53),
     )
+
+
+def test_an_end_is_believed_a_minute_after_the_leases_own() -> None:
+    """EDGES E9: a silent point has not heard of an earlier one."""
+    some = grant(span=HOUR)
+    late = NOW + HOUR + END_BELIEVED_AFTER
+    closing = replace(some, state=GrantState.CLOSING, ended_at=NOW)
+    assert is_believed_over(closing, late)
+    assert not is_believed_over(closing, late - timedelta(microseconds=1))
+    assert not is_believed_over(replace(some, state=GrantState.OPEN), late)

@@ -9,7 +9,14 @@ from itertools import combinations, product
 import pytest
 
 from bascule.domain.grant import GrantState
-from bascule.domain.machine import NOT_ENFORCED_SINCE, EnforcementPoint
+from bascule.domain.machine import (
+    BELIEVED_SINCE,
+    DOUBTED_SINCE,
+    NOT_ENFORCED_SINCE,
+    UNINSTALLED,
+    EnforcementPoint,
+    uninstalled_words,
+)
 from bascule.domain.machine_access import AccessState, Doors, access_state
 from bascule.domain.times import format_utc
 
@@ -37,6 +44,9 @@ ALL_GRANTS = [frozenset(each) for n in range(4) for each in combinations(STATES,
         (Doors(True, False, True, True, frozenset({CLOSING})), AccessState.CLOSING),
         (Doors(True, False, True, True), AccessState.APPLYING),
         (HEARD, AccessState.CLOSED),
+        # What root opened on the host lets in as well, before anything of ours.
+        (replace(HEARD, is_root_in=True), AccessState.OPEN),
+        (replace(HEARD, is_root_in=True, is_silent=True), AccessState.NOT_CONFIRMED),
         (Doors(True, False, False, False), AccessState.NOTHING_SHUT),
     ],
 )
@@ -60,3 +70,14 @@ def test_closed_is_said_of_what_was_read_back_shut_alone() -> None:
             doors = Doors(point, silent, behind, shut, grants)
             if access_state(doors) is AccessState.CLOSED:
                 assert doors == HEARD
+
+
+def test_what_the_server_noted_of_a_point() -> None:
+    began = datetime(2030, 1, 1, tzinfo=UTC)
+    point = EnforcementPoint("uid", "key", began)
+    assert (point.doubted_since, point.believed_since, point.is_uninstalled) == (None, None, False)
+    noted = {DOUBTED_SINCE: format_utc(began), BELIEVED_SINCE: format_utc(began)}
+    said = replace(point, facts=noted, weaknesses=(f"{UNINSTALLED} at noon",))
+    assert (said.doubted_since, said.believed_since) == (began, began)
+    assert said.is_uninstalled
+    assert "web-1" in uninstalled_words("web-1")
