@@ -108,3 +108,11 @@ def test_what_a_guard_leaves_of_what_is_held(guard: Guard, seconds: float | None
     assert left.ended == ({"g": lease} if seconds is None else {})
     assert ["grant g" in note for note in notes] == ([True] if seconds is None else [])
     assert (left.generation, left.closed) == (held.generation, held.closed)
+
+
+def test_a_guard_says_why_it_does_not_admit() -> None:
+    guard = Guard(ports=(SSH,), sources=ALICE_HOST)
+    assert guard.objection((SSH,), ALICE_HOST) is None
+    assert guard.objection((SSH, RDP), ALICE_HOST) is Objection.PORT
+    assert guard.objection((SSH,), ANYWHERE) is Objection.SOURCE
+    assert Guard(problem="no").objection((SSH,), ALICE_HOST) is Objection.UNREADABLE
