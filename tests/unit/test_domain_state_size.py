@@ -25,7 +25,7 @@ from bascule.domain.grant import Grant, GrantState
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.policy import RuleProtocol
-from bascule.services.closed import MOST_PORTS
+from bascule.services.closed_ports import MOST_PORTS
 from tests.samples import ANYWHERE, DB, NOW, WEB, codes, grant, ids, machine, policy, request, rule
 
 BOTH = RuleProtocol.ALL

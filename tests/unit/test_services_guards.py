@@ -23,10 +23,10 @@ from bascule.errors import Conflict
 from bascule.interfaces import EventFilter, Transaction
 from bascule.services import policies, requests
 from bascule.services.act import Act
-from bascule.services.asking import sight_of
-from bascule.services.closed import named_ports
+from bascule.services.closed_ports import named_ports
 from bascule.services.exposure import exposure_of, moment_of
 from bascule.services.fleet import OPENINGS_PER_SPAN, Report
+from bascule.services.request_rights import sight_of
 from bascule.services.rights import rights_of
 from bascule.services.sweep import sweep
 from tests.samples import prefixes

@@ -14,7 +14,6 @@ from bascule.domain.roles import Reach
 from bascule.errors import InvalidInput
 from bascule.interfaces import Reader
 from bascule.services import machines, requests
-from bascule.services.asking import Sight
 from bascule.services.exposure import (
     MachineExposure,
     Summary,
@@ -23,6 +22,7 @@ from bascule.services.exposure import (
     summarize,
 )
 from bascule.services.fleet import LocalOpening
+from bascule.services.request_rights import Sight
 from bascule.services.rights import rights_of
 from bascule.services.sweep import next_due, sweep
 from tests.samples import DNS, SSH

@@ -18,10 +18,10 @@ from bascule.interfaces.exposure import ExposureFilter
 from bascule.interfaces.listing import ListFilter
 from bascule.interfaces.openings import OpenFilter
 from bascule.services import machines, requests
-from bascule.services.asking import Sight
 from bascule.services.exposure import PortExposure, Summary, exposure_of, moment_of, summarize
 from bascule.services.fleet import LocalOpening, Report
 from bascule.services.listing import MachineRow, list_machines
+from bascule.services.request_rights import Sight
 from bascule.services.sweep import note_silence, sweep
 from bascule.services.views import view_request
 from tests.samples import SSH

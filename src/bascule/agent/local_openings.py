@@ -24,7 +24,7 @@ from bascule.errors import BasculeError, EnforcementFailed
 from bascule.files import write_atomically
 from bascule.interfaces import Clock
 from bascule.services.fleet import LocalOpening
-from bascule.services.held import LOCAL
+from bascule.services.observed import LOCAL
 from bascule.services.owned_driver import OwnedDriver
 from bascule.services.reconcile import Outcome, Reconciler
 

@@ -28,7 +28,7 @@ from bascule.services.act import Services
 from bascule.services.delivery import WayOut
 from bascule.services.denials import Denials, of_strangers
 from bascule.services.own_sign_in import OwnSignIn
-from bascule.services.proved import ProvedAddresses
+from bascule.services.session_addresses import ProvedAddresses
 from bascule.services.set_up import SetUp
 from bascule.services.sign_in import SignIn
 

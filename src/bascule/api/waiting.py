@@ -14,8 +14,8 @@ from bascule.domain.actions import POLICY_READ
 from bascule.domain.grant import GrantState
 from bascule.domain.scopes import subscription_scope
 from bascule.interfaces import Reader
-from bascule.services.asking import sight_of
 from bascule.services.hub import request_topic, wait_for
+from bascule.services.request_rights import sight_of
 from bascule.services.rights import Needed, denial, rights_of
 from bascule.services.views import RequestView, view_request
 

@@ -32,8 +32,8 @@ from bascule.portal import problems
 from bascule.portal.guard import Visit
 from bascule.portal.paging import Fetch, Sheet, Turn, address_of, read_turn, turn_to
 from bascule.services.act import Act
+from bascule.services.principal_rights import check_may_change
 from bascule.services.rights import Needed, check, denial
-from bascule.services.standing import check_may_change
 
 T = TypeVar("T")
 

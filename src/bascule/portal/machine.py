@@ -27,8 +27,8 @@ from bascule.domain.scopes import resource_scope
 from bascule.errors import NotFound
 from bascule.interfaces import Reader
 from bascule.portal.guard import Visit
-from bascule.services.asking import NEEDED_TO_ASK, Sight, sight_of
 from bascule.services.policies import known_machine
+from bascule.services.request_rights import NEEDED_TO_ASK, Sight, sight_of
 from bascule.services.rights import Needed, check
 from bascule.services.views import MachineView, view_machine
 

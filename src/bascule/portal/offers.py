@@ -22,10 +22,10 @@ from bascule.domain.policy import MachineRules, PortRule
 from bascule.domain.scopes import resource_scope
 from bascule.errors import BasculeError, InvalidInput, Problem
 from bascule.interfaces import Reader
-from bascule.services.asking import NEEDED_TO_ASK
 from bascule.services.fleet import is_online
 from bascule.services.knocks import seen_just_now
 from bascule.services.plans import require_plan
+from bascule.services.request_rights import NEEDED_TO_ASK
 from bascule.services.requests import guards_of
 from bascule.services.rights import Needed, check
 

@@ -15,7 +15,7 @@ from bascule.domain.principals import Membership
 from bascule.interfaces import Transaction
 from bascule.services.act import Act
 from bascule.services.losses import end_unheld
-from bascule.services.standing import identity_id, name_of
+from bascule.services.principal_rights import identity_id, name_of
 
 
 def end_memberships(tx: Transaction, act: Act) -> int:

@@ -38,8 +38,8 @@ from bascule.domain.times import format_utc
 from bascule.errors import InvalidInput
 from bascule.interfaces import Reader
 from bascule.interfaces.exposure import ExposureFilter, KnownMachine
-from bascule.services.asking import Sight
 from bascule.services.fleet import is_enforced, is_online
+from bascule.services.request_rights import Sight
 
 USUAL_DAYS = 7
 LONGEST_TIME = 366 * DAY  # of one answer

@@ -41,11 +41,11 @@ from bascule.services.act import Act, actor_of
 from bascule.services.denials import Denials
 from bascule.services.identities import AS_NEW, BY_INVITATION, join
 from bascule.services.losses import end_unheld
+from bascule.services.principal_rights import identity_id
 from bascule.services.providers import KIND, drop_memberships
 from bascule.services.second_factors import factors_of
 from bascule.services.sign_in import PasswordAccepted, Visit, remember_network
 from bascule.services.sign_ins import end_elsewhere
-from bascule.services.standing import identity_id
 from bascule.services.users import create_user
 
 SIGN_IN_LIFE = timedelta(minutes=10)  # from leaving to coming back

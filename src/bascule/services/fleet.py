@@ -64,16 +64,16 @@ from bascule.errors import AuthenticationFailed, Conflict, Forbidden
 from bascule.interfaces import Enrolment, EventFilter, Reader, Transaction
 from bascule.interfaces.exposure import KnownMachine
 from bascule.services.act import IN_PROCESS_KEY, Act, new_id
+from bascule.services.agent_state import cut_grants
 from bascule.services.claims import take_in_claims
 from bascule.services.grants import close, end_grants, touch, withdraw
-from bascule.services.held import remember_held
 from bascule.services.installation import subscription_of
 from bascule.services.knocks import remember_knocks
+from bascule.services.observed import remember_held
 from bascule.services.own_ports import learnt_late
 from bascule.services.policies import known_machine
 from bascule.services.rights import Needed, check, denial, rights_of
 from bascule.services.timeline import end_moved, follow, opened
-from bascule.services.told import cut_grants
 
 MAXIMUM_TOKEN_LIFE = timedelta(minutes=15)
 MAXIMUM_SKEW = timedelta(seconds=30)

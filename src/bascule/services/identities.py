@@ -32,8 +32,8 @@ from bascule.errors import Conflict, InvalidInput, NotFound
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.owners import check_owner_left
+from bascule.services.principal_rights import are_owners, check_may_change, identity_id, name_of
 from bascule.services.providers import KIND, drop_memberships, find_provider, void
-from bascule.services.standing import are_owners, check_may_change, identity_id, name_of
 
 INVITATION_LIFE = timedelta(days=14)
 MOST_IDENTITIES = 16  # of one user

@@ -15,8 +15,8 @@ from bascule.domain.grant import Grant, StatusReason
 from bascule.domain.roles import Reach
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act
-from bascule.services.asking import NEEDED_TO_ASK
 from bascule.services.grants import end_grants
+from bascule.services.request_rights import NEEDED_TO_ASK
 from bascule.services.rights import rights_of
 
 

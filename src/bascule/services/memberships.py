@@ -24,7 +24,7 @@ from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.losses import end_unheld
 from bascule.services.owners import check_owner_left
-from bascule.services.standing import are_owners, check_may_change, identity_id, name_of
+from bascule.services.principal_rights import are_owners, check_may_change, identity_id, name_of
 
 KIND = "groups"
 BY_HAND = ""  # the provider of a membership that no provider vouches for

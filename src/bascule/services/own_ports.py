@@ -20,7 +20,7 @@ from bascule.domain.policy import (
 )
 from bascule.errors import InvalidInput, Problem
 from bascule.interfaces import Reader
-from bascule.services import closed
+from bascule.services import closed_ports
 from bascule.services.act import IN_PROCESS_KEY, Act, ServerPlace
 
 SHUTS_SERVER_OFF = "the port that the server listens on is shut on its own host"
@@ -101,7 +101,9 @@ def check_addresses(
     """Raise InvalidInput when an address that came makes it the host of this server, and a
     policy names for it the port that the server listens on: the same, the other way round.
     """
-    shut = {r.number for r in closed.rules_naming(tx, machine) if _shuts_server(r, place.ports)}
+    shut = {
+        r.number for r in closed_ports.rules_naming(tx, machine) if _shuts_server(r, place.ports)
+    }
     own = [each for each in came if place.is_own_address(each)] if shut else []
     if own:
         raise InvalidInput(

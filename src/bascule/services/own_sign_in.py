@@ -44,6 +44,7 @@ from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.proofs import Ceremony, NewTotp
 from bascule.services.act import Act
 from bascule.services.owners import check_owner_left
+from bascule.services.principal_rights import are_owners, check_may_change, identity_id
 from bascule.services.sign_in import (
     KeyAnswer,
     Proof,
@@ -52,7 +53,6 @@ from bascule.services.sign_in import (
     SignInRefused,
     Visit,
 )
-from bascule.services.standing import are_owners, check_may_change, identity_id
 from bascule.services.users import KIND, find_user
 
 T = TypeVar("T")

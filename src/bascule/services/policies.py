@@ -30,12 +30,12 @@ from bascule.domain.scopes import resource_scope
 from bascule.domain.times import format_duration
 from bascule.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, Problem
 from bascule.interfaces import Reader, StoredPolicy, Transaction
-from bascule.services import closed, own_ports
+from bascule.services import closed_ports, own_ports
 from bascule.services.act import Act
 from bascule.services.assignments import forget_scope
 from bascule.services.claims import claimed_ports
 from bascule.services.grants import change, end_grants, shorten, touch
-from bascule.services.writing import check_may_set_rules, check_may_write
+from bascule.services.policy_rights import check_may_set_rules, check_may_write
 
 # Rules by machine, port number and protocol that keep what Azure's shape lacks.
 Inherits = Collection[tuple[ResourceId, int, RuleProtocol]]
@@ -93,11 +93,11 @@ def write_policy(
     machines: Iterable[Machine],
 ) -> StoredPolicy:
     every = list(machines)
-    named_before = {machine.uid: closed.named_ports(tx, machine) for machine in every}
+    named_before = {machine.uid: closed_ports.named_ports(tx, machine) for machine in every}
     stored = StoredPolicy(policy, etag_of(policy), {})
     tx.put_policy(stored)
     for machine in every:
-        closed.follow_policies(tx, act, machine, named_before[machine.uid])
+        closed_ports.follow_policies(tx, act, machine, named_before[machine.uid])
         _end_unallowed(tx, act, policy, machine)
     generations = _generations_of_others(tx, policy, before)
     generations |= {machine.uid: tx.generation(machine.uid) for machine in every}
@@ -142,8 +142,10 @@ def delete_policy(
         machine = tx.machine(rules.machine_id)
         if machine is not None:
             _end_unallowed(tx, act, replace(before.policy, machines=()), machine)
-            closed.follow_policies(tx, act, machine, frozenset())  # what leaves them is released
-            closed.release_unnamed(tx, act, machine, before.policy, f"deletion of {wanted}")
+            closed_ports.follow_policies(
+                tx, act, machine, frozenset()
+            )  # what leaves them is released
+            closed_ports.release_unnamed(tx, act, machine, before.policy, f"deletion of {wanted}")
     forget_scope(tx, act, resource_scope(before.policy.id), f"deletion of {wanted}")
     act.record(tx, PolicyDeleted(str(wanted), describe(before.policy)), wanted)
     return True
@@ -240,11 +242,11 @@ def delete_machine_rules(
     check_may_set_rules(tx, act, subject, machine_id)
     machine = known_machine(tx, machine_id)
     naming = list(tx.policies_naming(machine.id))
-    named = closed.named_ports(tx, machine)
+    named = closed_ports.named_ports(tx, machine)
     for stored in naming:
         write_policy(tx, act, stored.policy.without(machine.id), stored, [machine])
     if naming:
-        closed.release(tx, act, machine, named, "removal of the machine's rules")
+        closed_ports.release(tx, act, machine, named, "removal of the machine's rules")
     return bool(naming)
 
 
@@ -261,7 +263,7 @@ def release_ports(
     """
     check_may_set_rules(tx, act, subject, machine_id)
     machine = known_machine(tx, machine_id)
-    named = closed.named_ports(tx, machine)
+    named = closed_ports.named_ports(tx, machine)
     if ports is None:
         known = tx.closed_ports(machine.uid) | claimed_ports(tx, machine.uid)
         ports = {each.port for each in known} - named
@@ -272,14 +274,14 @@ def release_ports(
             code="PortInPolicy",
             advice=f"Take it out of the policy first: bascule policy remove {machine.id.name}.",
         )
-    if ports and not closed.may_release(tx, machine):
+    if ports and not closed_ports.may_release(tx, machine):
         raise Conflict(
             f"The host {machine.id.name} keeps {', '.join(map(str, sorted(ports)))} shut: its guard "
             "file admits no release.",
             code="ReleaseNotAdmittedByHost",
             advice=f"Its root admits them: release = true in {GUARD_FILE}, then restart the agent.",
         )
-    return closed.release(tx, act, machine, ports, "release by name")
+    return closed_ports.release(tx, act, machine, ports, "release by name")
 
 
 def take_ports(
@@ -310,7 +312,7 @@ def take_ports(
     )
     if problems:
         raise InvalidInput.of(problems)
-    closed.check_room(tx, machine, wanted)
+    closed_ports.check_room(tx, machine, wanted)
     for port in wanted:
         tx.put_closed_port(machine.uid, claims[port])
         act.record(tx, PortClosed(str(machine.id), str(port), claims[port].on_expiry), machine.id)

@@ -28,16 +28,16 @@ from bascule.domain.times import format_utc
 from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem, RequestDenied
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act, new_id
-from bascule.services.asking import (
+from bascule.services.agent_state import told_beside
+from bascule.services.grants import change, cut, end_grants, touch
+from bascule.services.plans import require_plan
+from bascule.services.request_rights import (
     check_may_ask,
     check_may_know,
     check_may_revoke,
     what_may_be_cut,
 )
-from bascule.services.grants import change, cut, end_grants, touch
-from bascule.services.plans import require_plan
 from bascule.services.timeline import lengthened
-from bascule.services.told import told_beside
 
 MOST_REASONS = 20  # of one denial, on record and in an answer
 LONGEST_REASON = 500  # characters on record

@@ -20,7 +20,7 @@ from bascule.domain.roles import Rights
 from bascule.domain.scopes import subscription_scope
 from bascule.interfaces import Reader
 from bascule.interfaces.listing import ListFilter, Place
-from bascule.services.asking import sight_of
+from bascule.services.request_rights import sight_of
 from bascule.services.views import RequestView, view_requests
 
 MOST = 10  # of each kind

@@ -30,7 +30,7 @@ from bascule.services.act import Act, new_id
 from bascule.services.installation import ADMINISTRATOR
 from bascule.services.losses import end_unheld
 from bascule.services.owners import check_owner_left
-from bascule.services.standing import are_owners, check_may_change, identity_id
+from bascule.services.principal_rights import are_owners, check_may_change, identity_id
 
 KIND = "servicePrincipals"
 USUAL_LIFE = timedelta(days=365)

@@ -24,7 +24,7 @@ from bascule.domain.tokens import REFRESH_LIFE, Origin, Session, TokenFamily
 from bascule.errors import Forbidden, NotFound
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act
-from bascule.services.standing import check_may_change, identity_id
+from bascule.services.principal_rights import check_may_change, identity_id
 from bascule.services.tokens import hash_of, revoke_family, sign_out_everywhere
 from bascule.services.users import KIND, find_user
 

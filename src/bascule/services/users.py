@@ -18,7 +18,7 @@ from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.losses import end_unheld
 from bascule.services.owners import check_owner_left
-from bascule.services.standing import are_owners, check_may_change, identity_id
+from bascule.services.principal_rights import are_owners, check_may_change, identity_id
 
 KIND = "users"
 

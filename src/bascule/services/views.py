@@ -18,11 +18,11 @@ from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
 from bascule.domain.net import PortKey
 from bascule.domain.request import AccessRequest
 from bascule.interfaces import EventFilter, Reader, StoredPolicy
-from bascule.services.asking import Sight
 from bascule.services.claims import claimed_ports
-from bascule.services.closed import named_ports
+from bascule.services.closed_ports import named_ports
 from bascule.services.fleet import is_enforced
-from bascule.services.neighbours import classification_of
+from bascule.services.machine_context import classification_of
+from bascule.services.request_rights import Sight
 
 HISTORY = timedelta(days=7)  # how far back a policy's own ``requests`` reach
 MOST_REQUESTS = 1000  # of one policy; the rest is in accessRequests

@@ -38,9 +38,10 @@ from bascule.errors import InvalidInput, NotFound
 from bascule.interfaces import Reader, Transaction
 from bascule.services import policies, requests
 from bascule.services.act import Act
-from bascule.services.asking import Sight, sight_of
 from bascule.services.claims import claimed_ports
-from bascule.services.closed import named_ports
+from bascule.services.closed_ports import named_ports
+from bascule.services.policy_rights import check_may_set_rules
+from bascule.services.request_rights import Sight, sight_of
 from bascule.services.views import (
     MachineView,
     RequestView,
@@ -48,7 +49,6 @@ from bascule.services.views import (
     view_request,
     view_requests,
 )
-from bascule.services.writing import check_may_set_rules
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 

@@ -21,8 +21,8 @@ from bascule.domain.actions import MACHINE_READ
 from bascule.domain.exposure import SpanKind
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import InvalidInput, NotFound
-from bascule.services.asking import Sight, sight_of
 from bascule.services.exposure import Moment, exposed, exposure_of, moment_of, summarize
+from bascule.services.request_rights import Sight, sight_of
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 

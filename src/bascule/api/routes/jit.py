@@ -25,7 +25,7 @@ from bascule.errors import NotFound
 from bascule.interfaces import Reader, Transaction
 from bascule.services import policies, requests
 from bascule.services.act import Act
-from bascule.services.asking import Sight, sight_of
+from bascule.services.request_rights import Sight, sight_of
 from bascule.services.rights import Needed, denial
 from bascule.services.views import PolicyView, RequestView, view_policy
 

@@ -23,7 +23,7 @@ from bascule.domain.scopes import resource_scope
 from bascule.errors import Conflict, NotFound
 from bascule.interfaces import Reader
 from bascule.interfaces.plans import MachineFilter
-from bascule.services.neighbours import Surroundings, surroundings_of
+from bascule.services.machine_context import Surroundings, surroundings_of
 from bascule.services.rights import Needed, denial
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)

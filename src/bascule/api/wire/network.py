@@ -17,7 +17,7 @@ from bascule.domain.ids import ResourceId, is_name
 from bascule.domain.net import ANY, Address
 from bascule.domain.security_rules import Anchors, HeldOpening, SecurityRule
 from bascule.domain.times import format_utc
-from bascule.services.neighbours import Surroundings
+from bascule.services.machine_context import Surroundings
 
 NETWORK = "Microsoft.Network"
 NIC_TYPE = f"{NETWORK}/networkInterfaces"

@@ -28,9 +28,9 @@ from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.pages.points import ENROL
 from bascule.portal.port_hours import port_hours
 from bascule.portal.problems import reasons_of
-from bascule.services.asking import sight_of
 from bascule.services.exposure import MachineExposure, Moment, exposed, moment_of, summarize
 from bascule.services.knocks import KnocksView, scopes_within, view_knocks
+from bascule.services.request_rights import sight_of
 from bascule.services.rights import Needed, denial
 
 router = APIRouter(route_class=PortalRoute)

@@ -23,7 +23,7 @@ from bascule.portal.spans import words_of
 from bascule.services import policies
 from bascule.services.act import Act
 from bascule.services.fleet import believe_point
-from bascule.services.writing import check_may_set_rules
+from bascule.services.policy_rights import check_may_set_rules
 
 router = APIRouter(route_class=PortalRoute)
 

@@ -28,8 +28,8 @@ from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.paging import Sheet, Turn, address_of, turn_of, turn_to
 from bascule.portal.problems import reasons_of
 from bascule.services import requests
-from bascule.services.asking import sight_of
 from bascule.services.fleet import is_enforced
+from bascule.services.request_rights import sight_of
 from bascule.services.views import ENDED_NOT_CONFIRMED, NOT_CONFIRMED
 
 router = APIRouter(route_class=PortalRoute)

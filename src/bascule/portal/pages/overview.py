@@ -25,7 +25,6 @@ from bascule.portal.charts import Bars, bars_of
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.pages.exposure import machine_path
 from bascule.portal.port_hours import port_hours
-from bascule.services.asking import sight_of
 from bascule.services.exposure import (
     USUAL_DAYS,
     MachineExposure,
@@ -35,6 +34,7 @@ from bascule.services.exposure import (
     summarize,
 )
 from bascule.services.knocks import KnocksView, scopes_within, view_knocks
+from bascule.services.request_rights import sight_of
 
 router = APIRouter(route_class=PortalRoute)
 

@@ -31,7 +31,7 @@ from bascule.portal.spans import parse_span, show_span, words_of
 from bascule.portal.ways_in import WayIn, address_of, is_user, rdp_file, way_in
 from bascule.services import requests
 from bascule.services.act import Act
-from bascule.services.asking import NEEDED_TO_ASK, sight_of
+from bascule.services.request_rights import NEEDED_TO_ASK, sight_of
 from bascule.services.requests import guards_of
 from bascule.services.rights import Needed, denial, missing_of
 from bascule.services.views import RequestView, view_request

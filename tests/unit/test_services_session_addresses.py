@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bascule.services import proved
-from bascule.services.proved import PROVED_FOR, ProvedAddresses
+from bascule.services.session_addresses import PROVED_FOR, ProvedAddresses
 
 NOW = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -34,8 +33,8 @@ def test_a_proof_grows_old_unless_it_is_used() -> None:
 
 
 def test_what_is_kept_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proved, "MOST_SESSIONS", 2)
-    monkeypatch.setattr(proved, "MOST_ADDRESSES", 2)
+    monkeypatch.setattr(session_addresses, "MOST_SESSIONS", 2)
+    monkeypatch.setattr(session_addresses, "MOST_ADDRESSES", 2)
     kept = ProvedAddresses()
     for session in ("a", "b"):
         for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"):

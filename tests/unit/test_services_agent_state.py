@@ -11,7 +11,7 @@ from bascule.domain.desired import told_of_ports
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import Conflict
 from bascule.services import policies, requests
-from bascule.services.told import told_beside
+from bascule.services.agent_state import told_beside
 from tests.unit.services_world import ANNA, World, rules
 
 
@@ -53,7 +53,7 @@ def test_what_an_agent_is_told_is_bounded(world: World, monkeypatch: pytest.Monk
 def test_ports_that_are_shut_or_were_let_go_are_bounded(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bascule.services.closed.MOST_PORTS", 3)
+    monkeypatch.setattr("bascule.services.closed_ports.MOST_PORTS", 3)
     world.put(rules(world.web, 1, 2, 3))
     with pytest.raises(Conflict, match="at most 3"):
         world.put(rules(world.web, 1, 2, 3, 4))

@@ -13,7 +13,7 @@ from bascule.domain.policy import Policy
 from bascule.domain.scopes import resource_scope
 from bascule.interfaces import Reader, StoredPolicy
 from bascule.services.act import Act
-from bascule.services.asking import sight_of
+from bascule.services.request_rights import sight_of
 from bascule.services.rights import Needed, check, denial, missing_of, rights_of
 
 
