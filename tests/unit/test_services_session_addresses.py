@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bascule.services import session_addresses
 from bascule.services.session_addresses import PROVED_FOR, ProvedAddresses
 
 NOW = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)

@@ -142,9 +142,8 @@ def delete_policy(
         machine = tx.machine(rules.machine_id)
         if machine is not None:
             _end_unallowed(tx, act, replace(before.policy, machines=()), machine)
-            closed_ports.follow_policies(
-                tx, act, machine, frozenset()
-            )  # what leaves them is released
+            # What leaves its policies is released.
+            closed_ports.follow_policies(tx, act, machine, frozenset())
             closed_ports.release_unnamed(tx, act, machine, before.policy, f"deletion of {wanted}")
     forget_scope(tx, act, resource_scope(before.policy.id), f"deletion of {wanted}")
     act.record(tx, PolicyDeleted(str(wanted), describe(before.policy)), wanted)
