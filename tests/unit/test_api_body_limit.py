@@ -31,7 +31,7 @@ class Server:
     def __init__(self, *known: str) -> None:
         networks = KnownNetworks()
         for address in known:
-            networks.note(address)
+            networks.note(address, "somebody")
         self.pools = Pools(networks)
         self.cut: list[str] = []
 
@@ -199,7 +199,7 @@ def test_what_is_over_is_given_back_once() -> None:
 def test_networks_that_are_remembered_are_bounded_and_the_unheard_of_go_first() -> None:
     networks = KnownNetworks(2)
     for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1", "2001:db8::1%eth0", "", "odd"):
-        networks.note(address)
+        networks.note(address, "somebody")
     assert "192.0.2.1/32" in networks
     assert "192.0.2.2/32" not in networks
     assert "2001:db8::/64" in networks

@@ -153,7 +153,7 @@ def full(gate: Gate, *held: tuple[str, int]) -> None:
 def test_two_known_networks_that_hold_all_places_make_way_for_a_third() -> None:
     gate = Gate(WIDE)
     for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
-        gate.known.note(address)
+        gate.known.note(address, "somebody")
     full(gate, ("192.0.2.1", 8), ("192.0.2.2", 8))
     for _ in range(5):
         assert gate.busy("third", "192.0.2.3") is not None
@@ -165,7 +165,7 @@ def test_two_known_networks_that_hold_all_places_make_way_for_a_third() -> None:
 def test_and_for_somebody_who_has_yet_to_sign_in() -> None:
     gate = Gate(WIDE)
     for address in ("192.0.2.1", "192.0.2.2"):
-        gate.known.note(address)
+        gate.known.note(address, "somebody")
     full(gate, ("192.0.2.1", 8), ("192.0.2.2", 8))
     assert gate.admit("new", "198.51.100.1") is not None
     assert len(gate.cut) == 1
@@ -173,8 +173,8 @@ def test_and_for_somebody_who_has_yet_to_sign_in() -> None:
 
 def test_the_busiest_network_that_never_signed_in_loses_first() -> None:
     gate = Gate(WIDE)
-    gate.known.note("192.0.2.1")
-    gate.known.note("192.0.2.3")
+    gate.known.note("192.0.2.1", "somebody")
+    gate.known.note("192.0.2.3", "somebody")
     full(gate, ("192.0.2.1", 8), ("198.51.100.1", 3), ("198.51.100.2", 5))
     assert gate.admit("new", "192.0.2.3") is not None
     assert gate.cut == ["198.51.100.2"]
@@ -184,7 +184,7 @@ def test_the_busiest_network_that_never_signed_in_loses_first() -> None:
 
 def test_it_gains_no_place_by_asking_for_more() -> None:
     gate = Gate(WIDE)
-    gate.known.note("192.0.2.1")
+    gate.known.note("192.0.2.1", "somebody")
     full(gate, ("192.0.2.1", 8), ("198.51.100.1", 3), ("198.51.100.2", 5))
     assert gate.admit("more", "198.51.100.2") is None
     assert gate.cut == []
@@ -192,7 +192,7 @@ def test_it_gains_no_place_by_asking_for_more() -> None:
 
 def test_many_strangers_take_nothing_from_who_is_known() -> None:
     gate = Gate(WIDE)
-    gate.known.note("192.0.2.1")
+    gate.known.note("192.0.2.1", "somebody")
     full(gate, ("192.0.2.1", 8))
     for number in range(200):
         gate.busy(f"stranger-{number}", f"198.51.100.{number}")
@@ -203,7 +203,7 @@ def test_many_strangers_take_nothing_from_who_is_known() -> None:
 def test_of_the_known_whoever_waits_goes_before_whoever_is_busy() -> None:
     gate = Gate(WIDE)
     for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
-        gate.known.note(address)
+        gate.known.note(address, "somebody")
     full(gate, ("192.0.2.1", 8), ("192.0.2.2", 7))
     gate.admit("idle", "192.0.2.3")
     assert gate.admit("new", "192.0.2.4") is not None
@@ -214,10 +214,10 @@ def test_a_network_becomes_known_while_it_is_here_and_may_be_forgotten() -> None
     gate = Gate(WIDE)
     gate.known._most = 1
     full(gate, ("192.0.2.1", 8), ("192.0.2.2", 8))
-    gate.known.note("192.0.2.1")
+    gate.known.note("192.0.2.1", "somebody")
     assert gate.admit("new", "192.0.2.3") is not None
     assert gate.cut == ["192.0.2.2"]
-    gate.known.note("192.0.2.2")
+    gate.known.note("192.0.2.2", "somebody")
     assert gate.admit("newer", "192.0.2.4") is not None
     assert gate.cut == ["192.0.2.2", "192.0.2.1"]
 
@@ -225,7 +225,7 @@ def test_a_network_becomes_known_while_it_is_here_and_may_be_forgotten() -> None
 def test_a_lone_stream_is_not_cut_for_another() -> None:
     gate = Gate(WIDE)
     for number in range(16):
-        gate.known.note(f"192.0.2.{number}")
+        gate.known.note(f"192.0.2.{number}", f"somebody {number}")
         full(gate, (f"192.0.2.{number}", 1))
     assert gate.admit("new", "198.51.100.1") is None
     assert gate.cut == []
@@ -234,10 +234,52 @@ def test_a_lone_stream_is_not_cut_for_another() -> None:
 def test_what_is_left_leaves_nothing_behind() -> None:
     gate = Gate(WIDE)
     places = [gate.busy("x", f"192.0.2.{number % 3}") for number in range(12)]
-    gate.known.note("192.0.2.1")
+    gate.known.note("192.0.2.1", "somebody")
     for each in places:
         assert each is not None
         each.leave()
     assert len(gate.crowd) == 0
     assert (gate.crowd._familiar.total, gate.crowd._strange.total) == (0, 0)
     assert not gate.crowd._of
+
+
+# -- which networks are known -----------------------------------------------------------------
+
+
+def test_one_stolen_key_that_is_proved_from_a_whole_prefix_holds_not_all_places() -> None:
+    gate = Gate(Bounds(in_all=64, per_address=32, waiting_per_address=8))
+    networks = [f"2001:db8:0:{number:x}::1" for number in range(64)]
+    for address in networks:
+        gate.known.note(address, "stolen")
+    full(gate, *((address, 1) for address in networks))
+    gate.known.note("192.0.2.1", "owner")
+    for _ in range(32):
+        assert gate.busy("owner", "192.0.2.1") is not None
+    assert "owner" not in gate.cut
+
+
+def test_a_principal_is_known_in_its_last_networks() -> None:
+    known = KnownNetworks()
+    for number in range(1, 10):
+        known.note(f"192.0.2.{number}", "traveller")
+    assert "192.0.2.1/32" not in known
+    assert "192.0.2.2/32" in known
+    assert "192.0.2.9/32" in known
+
+
+def test_a_network_stays_known_while_one_of_its_principals_makes_it_so() -> None:
+    known, changed = KnownNetworks(), list[str]()
+    known.on_change = changed.append
+    known.note("192.0.2.1", "resident")
+    for number in range(1, 20):
+        known.note(f"192.0.2.{number}", "traveller")
+    assert "192.0.2.1/32" in known
+    assert changed.count("192.0.2.1/32") == 1
+    assert changed.count("192.0.2.2/32") == 2, "known, then forgotten"
+
+
+def test_of_too_many_networks_the_one_longest_without_a_call_is_forgotten() -> None:
+    known = KnownNetworks(most=2)
+    for number in (1, 2, 1, 3):
+        known.note(f"192.0.2.{number}", f"principal {number}")
+    assert [f"192.0.2.{number}/32" in known for number in (1, 2, 3)] == [True, False, True]

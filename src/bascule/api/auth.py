@@ -293,7 +293,7 @@ def note_caller(request: Request, principal_id: str) -> None:
     """Who calls is proved: that gives a place in the log, memory for a body, and precedence."""
     request.scope["state"]["principal_id"] = principal_id
     allowance_of(request).be_proved(principal_id)
-    state_of(request).known_networks.note(caller_address(request))
+    state_of(request).known_networks.note(caller_address(request), principal_id)
 
 
 @dataclass(frozen=True, slots=True)

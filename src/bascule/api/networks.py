@@ -1,20 +1,23 @@
 """The networks from which somebody proved who they are, since this process began.
 
 When places, or memory for bodies, run out, callers of other networks lose theirs first
-(EDGES E6). A network is an IPv4 address or the /64 of an IPv6 one. Memory is bounded: of too
-many networks the one that was longest without a call is forgotten, which costs it no more than
-its precedence. What is not here: who they are, and what they may do.
+(EDGES E6). A network is an IPv4 address or the /64 of an IPv6 one. One principal makes few
+networks known: else whoever stole one agent's key, and holds an IPv6 prefix, would have as
+many known networks as there are places. Memory is bounded. What is forgotten first is what
+was longest without a call, which costs no more than precedence.
+What is not here: what a principal may do.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from bascule.domain.sign_in import network_of
 from bascule.errors import InvalidInput
 
-MOST_NETWORKS = 16_384
+MOST_NETWORKS = 16_384  # counted once for each principal that was seen there
+MOST_OF_PRINCIPAL = 8
 
 
 def network_or_nothing(address: str) -> str:
@@ -30,22 +33,41 @@ class KnownNetworks:
 
     def __init__(self, most: int = MOST_NETWORKS) -> None:
         self._most = most
-        self._networks: OrderedDict[str, None] = OrderedDict()  # the longest unheard of first
+        # Pairs of network and principal, the one longest without a call first.
+        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._of_principal: dict[str, OrderedDict[str, None]] = {}
+        self._principals: Counter[str] = Counter()  # by network
         self.on_change: Callable[[str], None] = lambda _: None  # one is known now, or forgotten
 
     def __contains__(self, network: object) -> bool:
-        return network in self._networks
+        return network in self._principals
 
-    def note(self, address: str) -> None:
-        """Somebody at ``address`` has just proved who they are."""
+    def note(self, address: str, principal_id: str) -> None:
+        """This principal has just proved its identity from ``address``."""
         network = network_or_nothing(address)
         if not network:
             return
-        is_new = network not in self._networks
-        self._networks[network] = None
-        self._networks.move_to_end(network)
-        if is_new:
+        own = self._of_principal.setdefault(principal_id, OrderedDict())
+        if network not in own:
+            self._principals[network] += 1
+            if self._principals[network] == 1:
+                self.on_change(network)
+        own[network] = None
+        own.move_to_end(network)
+        self._seen[network, principal_id] = None
+        self._seen.move_to_end((network, principal_id))
+        if len(own) > MOST_OF_PRINCIPAL:
+            self._forget(next(iter(own)), principal_id)
+        elif len(self._seen) > self._most:
+            self._forget(*next(iter(self._seen)))
+
+    def _forget(self, network: str, principal_id: str) -> None:
+        del self._seen[network, principal_id]
+        own = self._of_principal[principal_id]
+        del own[network]
+        if not own:
+            del self._of_principal[principal_id]
+        self._principals[network] -= 1
+        if not self._principals[network]:
+            del self._principals[network]
             self.on_change(network)
-        if len(self._networks) > self._most:
-            forgotten, _ = self._networks.popitem(last=False)
-            self.on_change(forgotten)
