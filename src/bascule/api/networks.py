@@ -43,7 +43,7 @@ class KnownNetworks:
         return network in self._principals
 
     def note(self, address: str, principal_id: str) -> None:
-        """This principal has just proved its identity from ``address``."""
+        """Record that the principal proved its identity from ``address`` just now."""
         network = network_or_nothing(address)
         if not network:
             return
