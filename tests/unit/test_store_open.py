@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -13,12 +14,15 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
+from bascule.bootstrap.data_directory import check_data_directory, open_data_directory
 from bascule.errors import BasculeError, ConfigurationError
 from bascule.interfaces import Store
 from bascule.store import connections, upgrade
 from bascule.store import open as opening
 from bascule.store.connections import connect, driver_of
+from bascule.store.new import fill
 from bascule.store.open import open_store
 
 LATER = '''"""A later revision, for this test."""
@@ -134,6 +138,17 @@ def test_an_up_to_date_database_is_opened_without_alembic(path: Path) -> None:
     assert run.stdout == "False\n"
 
 
+def test_a_new_database_is_made_without_alembic(path: Path) -> None:
+    program = (
+        "import sys, pathlib; from bascule.store.open import open_store; "
+        f"open_store(pathlib.Path({str(path)!r})).close(); print('alembic' in sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "False\n"
+
+
 def test_an_older_database_is_upgraded_and_loses_nothing(older: Path, later: Path) -> None:
     """The machines are rebuilt by this revision; what refers to them must not go with the old ones."""
     store = open_store(older)
@@ -168,9 +183,13 @@ def test_an_upgrade_that_fails_leaves_the_database_as_it_was(
 
 
 def test_a_first_start_that_is_killed_half_way_goes_on_at_the_next(
-    path: Path, later: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    later.write_text(LATER.format(newest=NEWEST, more="import os; os.kill(os.getpid(), 9)"))
+    def killed(connection: Connection, revision: str) -> None:
+        fill(connection, revision)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(opening, "fill", killed)
     child = os.fork()
     if child == 0:
         try:
@@ -182,6 +201,46 @@ def test_a_first_start_that_is_killed_half_way_goes_on_at_the_next(
     monkeypatch.undo()
     open_store(path).close()
     assert "uid" in _columns(path)
+
+
+def _old(path: Path, *, is_killed: bool) -> None:
+    """A database of an unreleased revision, as its server left it."""
+    child = os.fork()
+    if child == 0:
+        raw = sqlite3.connect(path, isolation_level=None)
+        raw.execute("PRAGMA journal_mode = WAL")
+        raw.execute("CREATE TABLE grants (id TEXT)")
+        raw.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        raw.execute("INSERT INTO alembic_version VALUES ('0025')")
+        if not is_killed:
+            raw.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+@pytest.mark.parametrize("may_upgrade", [False, True])
+def test_a_data_directory_of_before_the_baseline_is_refused_and_left_as_it_is(
+    path: Path, *, is_killed: bool, may_upgrade: bool
+) -> None:
+    """EDGES F1: no byte of it changes, the log of a killed server neither."""
+    _old(path, is_killed=is_killed)
+    (path.parent / "lock").write_bytes(b"")
+
+    def content() -> dict[str, bytes]:
+        return {each.name: each.read_bytes() for each in path.parent.iterdir()}
+
+    before = content()
+    assert ("bascule.db-wal" in before) is is_killed
+    with pytest.raises(ConfigurationError, match="before its first release") as refusal:
+        open_store(path, may_upgrade=may_upgrade)
+    assert "0025" in refusal.value.message
+    assert refusal.value.advice
+    with pytest.raises(ConfigurationError, match="before its first release"):
+        check_data_directory(path.parent)
+    with pytest.raises(ConfigurationError, match="before its first release"):
+        open_data_directory(path.parent)
+    assert content() == before
 
 
 def test_a_database_of_a_newer_program_is_refused_and_left_alone(
@@ -225,8 +284,10 @@ def test_somebody_elses_database_is_refused(path: Path) -> None:
     with sqlite3.connect(path) as raw:
         raw.execute("CREATE TABLE songs (title TEXT)")
     raw.close()
+    before = path.read_bytes()
     with pytest.raises(ConfigurationError, match="something else"):
         open_store(path)
+    assert path.read_bytes() == before
 
 
 def test_what_is_no_database_is_refused(path: Path) -> None:

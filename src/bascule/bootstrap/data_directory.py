@@ -74,6 +74,9 @@ def open_data_directory(path: Path) -> int:
 def _check_contents(path: Path) -> None:
     """One with a database of ours is ours; else it may hold what a start makes beside it."""
     if (path / DATABASE).exists():
+        from bascule.store.open import check_database
+
+        check_database(path / DATABASE)
         return
     names = sorted(each.name for each in path.iterdir())
     other = [name for name in names if name.removesuffix(".new") not in OURS]

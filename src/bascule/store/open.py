@@ -1,8 +1,9 @@
 """Open the database, or make it, and bring it up to date.
 
-Each revision of ``migrations`` runs inside one exclusive transaction: a start that is
-killed half-way leaves the database as it was, and of two processes that start together
-one upgrades and the other finds it done. A database that a newer program made is refused.
+A new database and every upgrade is one exclusive transaction: a start that is killed
+half-way leaves the database as it was, and of two processes that start together one does the
+work and the other finds it done. A database that a newer program made is refused, and so is
+one from before the baseline, or of another program: these before anything is written.
 
 Alembic is imported only when there is something to upgrade; the usual start asks one
 table for its revision and goes on.
@@ -11,7 +12,10 @@ table for its revision and goes on.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -19,12 +23,14 @@ from sqlalchemy.exc import DBAPIError
 
 from bascule.errors import ConfigurationError
 from bascule.store.connections import connect, driver_of
+from bascule.store.new import fill
 from bascule.store.rows import FAILURES, translate
 from bascule.store.sqlite import SqliteStore
 
-REVISION = "0025"  # the newest in migrations/versions; a test holds the two together
+BASELINE = "0100"  # the first revision that can be upgraded; lower ones were never released
+REVISION = "0100"  # the newest in migrations/versions; a test holds the two together
 
-_blank: list[bytes] = []  # a database in memory as the revisions leave it: made once a process
+_blank: list[bytes] = []  # a new database in memory: made once a process
 
 
 def open_store(path: Path | None, *, may_upgrade: bool = True) -> SqliteStore:
@@ -36,6 +42,7 @@ def open_store(path: Path | None, *, may_upgrade: bool = True) -> SqliteStore:
     """
     if path is not None:
         _make_file(path)
+        check_database(path)
     try:
         connection = connect(path)
     except FAILURES as error:
@@ -54,6 +61,31 @@ def open_store(path: Path | None, *, may_upgrade: bool = True) -> SqliteStore:
     if path is None:
         _blank[:] = [driver_of(connection).serialize()]
     return SqliteStore(connection, path)
+
+
+def check_database(path: Path) -> None:
+    """Raise ConfigurationError when the file is another program's, or from before the baseline.
+
+    Nothing is written, no log beside it either: opening it in the usual way would change it.
+    What cannot be read in this way is judged when it is opened.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    try:
+        found = _revision_at(path, path, "immutable=1")
+        if found is None and log.exists():
+            # All of it may still be in the log, which is read only with the right to write.
+            with tempfile.TemporaryDirectory() as folder:
+                for each in (path, log):
+                    shutil.copy(each, folder)
+                found = _revision_at(Path(folder) / path.name, path, "mode=rw")
+    except (sqlite3.Error, OSError):
+        return
+    if found is not None and found < BASELINE:
+        raise ConfigurationError(
+            f"The database {path} was made by a version of Bascule from before its first release "
+            f"(its revision is {found}). It cannot be upgraded. Nothing was changed.",
+            advice="Give an empty data directory with --data DIR, or run the version that made it.",
+        )
 
 
 def _make_file(path: Path) -> None:
@@ -89,10 +121,18 @@ def _bring_up_to_date(connection: Connection, path: Path | None, *, may_upgrade:
         driver.execute("BEGIN EXCLUSIVE")
         found = _revision(driver, path)  # another process may have been quicker
         if found != REVISION:
-            from bascule.store.upgrade import upgrade  # noqa: PLC0415  # reason: Alembic is slow
+            if found is None:
+                fill(connection, REVISION)
+            else:
+                from bascule.store.upgrade import upgrade  # noqa: PLC0415  # reason: Alembic is slow
 
-            upgrade(connection, found, REVISION, path)
+                upgrade(connection, found, REVISION, path)
     driver.execute("PRAGMA foreign_keys = ON")
+
+
+def _revision_at(file: Path, path: Path, how: str) -> str | None:
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?{how}", uri=True)) as driver:
+        return _revision(driver, path)
 
 
 def _revision(driver: sqlite3.Connection, path: Path | None) -> str | None:

@@ -18,8 +18,8 @@ from bascule.store.connections import driver_of
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def upgrade(connection: Connection, found: str | None, to: str, path: Path | None) -> None:
-    """Bring a database from revision ``found`` (None: empty) to ``to``.
+def upgrade(connection: Connection, found: str, to: str, path: Path | None) -> None:
+    """Bring a database from revision ``found`` to ``to``.
 
     Raises ConfigurationError when ``found`` is none of ours, so of a newer program, or
     when the outcome would hold rows that refer to nothing.
@@ -28,7 +28,7 @@ def upgrade(connection: Connection, found: str | None, to: str, path: Path | Non
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if found is not None and found not in known:
+    if found not in known:
         raise ConfigurationError(
             f"The database {path} was made by a newer version of Bascule (its revision is "
             f"{found}; this program knows up to {to}). It was left as it is.",

@@ -1,7 +1,6 @@
-"""Alembic's revisions, oldest first; written by hand and never changed once released.
+"""Alembic's revisions after the baseline, oldest first; never changed once released.
 
-A new one: change ``store.tables``, add ``versions/rNNNN_what.py`` with the revision before
-it in ``down_revision``, set ``store.open.REVISION``. The tests compare the tables that the
-revisions make with those of ``store.tables``, word for word. Revisions go forward only:
-going back means a backup.
+To add one: change ``store.tables``, add ``versions/rNNNN_what.py`` with the revision before it
+in ``down_revision``, and set ``store.open.REVISION``. An upgraded database must have the tables
+of ``store.tables``, word for word. Revisions go forward only: going back means a backup.
 """

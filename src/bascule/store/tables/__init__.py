@@ -1,4 +1,5 @@
-"""Every table. A change here needs a revision in ``migrations`` (a test compares them).
+"""Every table. After a release a change here needs a revision in
+``migrations`` (a test compares them).
 
 Only what SQLite and PostgreSQL both have. Resource ids stand twice: as they were written,
 and folded (``*_key``), which is what is compared. Grants, requests and events carry no

@@ -1,0 +1,32 @@
+"""Make a new database: every table of ``store.tables``, and the rows that each database has.
+
+What is not here: upgrades of databases that exist (``upgrade``).
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from sqlalchemy import Connection, insert, text
+
+from bascule.domain.grant import TRANSITIONS
+from bascule.store import tables as t
+from bascule.store.tables import access
+
+
+def fill(connection: Connection, revision: str) -> None:
+    """Fill an empty database, in the caller's transaction, and mark it with its revision."""
+    t.metadata.create_all(connection, checkfirst=False)
+    moves = [{"from_state": str(old), "to_state": str(new)} for old, new in TRANSITIONS]
+    connection.execute(insert(t.grant_transitions), moves)
+    connection.execute(insert(access.access_stamp).values(id=1, stamp=secrets.token_hex(16)))
+    # Alembic's own table, as it makes it: the first upgrade finds the revision there.
+    connection.execute(
+        text(
+            "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+            "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+        )
+    )
+    connection.execute(
+        text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": revision}
+    )
