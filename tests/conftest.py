@@ -27,6 +27,9 @@ OPEN_FOLDERS = frozenset(
 A_LEAK = 16  # exit code when a test of leaks failed: tools/test.sh tries nothing of it again
 INTERNET = (socket.AF_INET, socket.AF_INET6)
 
+# A failed assertion of a contract suite says what it compared, as one of a test file does.
+pytest.register_assert_rewrite("tests.contracts")
+
 # What broke is told by its lines. Their locals too, as structlog does where rich is installed,
 # would be a whole application's objects, drawn for a minute.
 structlog.configure(

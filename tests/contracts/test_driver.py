@@ -11,9 +11,9 @@ import pytest
 
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.interfaces import Driver
-from bascule.testing.driver_contract import DriverContract, UnownedDriverContract
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeConnection, FakeFirewall
+from tests.contracts.driver import DriverContract, UnownedDriverContract
 from tests.netns.conftest import why_not
 from tests.netns.driver_process import DriverProcess
 from tests.netns.network import CLIENT, PATIENCE, STRANGER, Network, Space, is_alive

@@ -10,11 +10,11 @@ import pytest
 
 from bascule.interfaces import Store
 from bascule.store.open import open_store
-from bascule.testing.store_contract import (
+from tests.contracts.store import (
     DurableStoreContract,
     StoreContract,
 )
-from bascule.testing.store_contract.samples import close
+from tests.contracts.store.samples import close
 
 
 class TestSqliteInMemory(StoreContract):

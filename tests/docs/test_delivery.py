@@ -14,7 +14,7 @@ from bascule.domain.delivery import FORMS, KINDS, LEVELS, Transport
 from bascule.outward.webhook import _REFUSALS
 from bascule.services.cef import cef_line
 from bascule.services.cloudevents import new_secret, webhook_parcel
-from bascule.testing.store_contract.samples import a_grant
+from tests.contracts.store.samples import a_grant
 
 PAGE = (Path(__file__).parents[2] / "docs" / "delivery.md").read_text(encoding="utf-8")
 RECORD: dict[str, Any] = {

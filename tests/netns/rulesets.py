@@ -8,7 +8,7 @@ from datetime import timedelta
 from bascule.domain.desired import Opening, OpeningKey
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
-from bascule.testing.driver_contract import make_so
+from tests.contracts.driver import make_so
 
 __all__ = ["KEEP", "KILL", "SHORT", "closed", "cuts", "keys", "make_so", "openings", "tcp", "udp"]
 

@@ -13,7 +13,7 @@ from bascule.domain.grant import GrantState
 from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import RuleProtocol
 from bascule.portal.ways_in import is_user, rdp_file, way_in
-from bascule.testing.store_contract.samples import a_grant, a_machine
+from tests.contracts.store.samples import a_grant, a_machine
 from tests.portal.asking import ask, guard, live, machine_id
 from tests.portal.visiting import owner, somebody, text_of
 from tests.wire.house import House, port_rule

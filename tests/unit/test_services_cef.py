@@ -16,7 +16,7 @@ from bascule.domain.delivery import Form
 from bascule.domain.events import SYSTEM, Actor, CallerDenied, Event, Fact
 from bascule.services.cef import CUT, cef_line, escape_header, escape_value
 from bascule.services.syslog_text import LONGEST_MESSAGE, syslog_message
-from bascule.testing.store_contract.samples import FACTS, a_fact, a_grant
+from tests.contracts.store.samples import FACTS, a_fact, a_grant
 from tests.samples import NOW, WEB
 from tests.syslog_text import read_cef, read_message
 

@@ -16,7 +16,7 @@ from bascule.domain.events import SYSTEM, Actor, CallerDenied, Event, Fact
 from bascule.domain.grant import Grant
 from bascule.services import ocsf
 from bascule.services.ocsf import Severity, ocsf_event, severity_of
-from bascule.testing.store_contract.samples import FACTS, a_fact, a_grant
+from tests.contracts.store.samples import FACTS, a_fact, a_grant
 from tests.ocsf_schema import SCHEMAS
 from tests.samples import NOW
 

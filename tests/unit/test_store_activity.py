@@ -17,7 +17,7 @@ from bascule.interfaces.activity import ActivityFilter
 from bascule.store.connections import connect, driver_of
 from bascule.store.open import open_store
 from bascule.store.transaction import SqlReader, SqlTransaction
-from bascule.testing.store_contract.samples import HOUR, SUBSCRIPTION, an_event, an_id
+from tests.contracts.store.samples import HOUR, SUBSCRIPTION, an_event, an_id
 
 NOW = datetime(2030, 1, 31, tzinfo=UTC)
 SINCE = NOW - timedelta(days=90)

@@ -24,7 +24,7 @@ from bascule.services import fleet, requests
 from bascule.services.losses import end_unheld
 from bascule.services.sweep import next_due, sweep
 from bascule.store.open import open_store
-from bascule.testing.store_contract.samples import (
+from tests.contracts.store.samples import (
     NOW,
     a_grant,
     a_machine,

@@ -14,7 +14,7 @@ import pytest
 from bascule.errors import BasculeError, Unavailable
 from bascule.interfaces import EventFilter, Store, Transaction
 from bascule.store.open import open_store
-from bascule.testing.store_contract.samples import an_event
+from tests.contracts.store.samples import an_event
 
 pytestmark = [
     pytest.mark.root,

@@ -15,7 +15,7 @@ from bascule.interfaces import Store, Transaction
 from bascule.store.open import open_store
 from bascule.store.rows import _THINGS
 from bascule.store.tables import metadata
-from bascule.testing.store_contract.samples import a_grant, a_point, a_request
+from tests.contracts.store.samples import a_grant, a_point, a_request
 
 
 @pytest.fixture

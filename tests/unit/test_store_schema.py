@@ -20,7 +20,7 @@ from bascule.store import tables as t
 from bascule.store.connections import connect
 from bascule.store.open import REVISION, open_store
 from bascule.store.transaction import SqlTransaction
-from bascule.testing.store_contract.samples import NOW, a_grant, a_request
+from tests.contracts.store.samples import NOW, a_grant, a_request
 
 RANDOM_WORDS = {
     "keys": ["k"],

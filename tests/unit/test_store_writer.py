@@ -21,7 +21,7 @@ from bascule.store.connections import driver_of
 from bascule.store.open import open_store
 from bascule.store.sqlite import SqliteStore
 from bascule.store.writer import GROUP_LIMIT
-from bascule.testing.store_contract.samples import an_event, close
+from tests.contracts.store.samples import an_event, close
 
 Outcome = int | BaseException
 
@@ -200,7 +200,7 @@ def test_work_that_ends_the_transaction_itself_fails_and_is_not_kept(store: Sqli
 KILLED = """
 import asyncio, pathlib, sys
 from bascule.store.open import open_store
-from bascule.testing.store_contract.samples import a_request, an_event
+from tests.contracts.store.samples import a_request, an_event
 
 async def client(store, number):
     count = 0

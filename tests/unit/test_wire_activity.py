@@ -24,7 +24,7 @@ from bascule.domain.events import (
     GrantOpened,
     MachineDeleted,
 )
-from bascule.testing.store_contract.samples import FACTS, a_fact
+from tests.contracts.store.samples import FACTS, a_fact
 from tests.samples import NOW
 
 S = "/subscriptions/11111111-2222-3333-4444-555555555555"

@@ -26,7 +26,7 @@ from bascule.identity.secrets import new_secret, sha256_hex
 from bascule.interfaces import Transaction
 from bascule.services.act import Act
 from bascule.services.installation import set_administrator
-from bascule.testing.store_contract.providers import CORP
+from tests.contracts.store.providers import CORP
 from tests.wire.browsing import Browser, add_user
 from tests.wire.house import BASE, CALLER, JIT, House, port_rule
 

@@ -37,7 +37,7 @@ from bascule.interfaces import StoredPolicy, Transaction
 from bascule.services.act import Act
 from bascule.services.denials import RECORDED_IN_ALL, RECORDED_PER_SOURCE
 from bascule.services.hub import request_topic
-from bascule.testing.store_contract.samples import a_grant, a_request
+from tests.contracts.store.samples import a_grant, a_request
 from tests.wire.house import JIT, House, port_rule
 from tests.wire.people import Person, give, make_role
 

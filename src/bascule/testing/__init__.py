@@ -1,5 +1,4 @@
-"""What proves an adapter: fakes, and the contract suites that they and the real ones pass.
+"""Fakes of what Bascule asks of the outside; they pass the contract suites in tests/contracts.
 
-Shipped, so that an adapter written elsewhere can be held to the same examination. The
-contract suites import pytest; nothing else of Bascule imports them.
+Shipped, so that an agent can be tried without a kernel, also by who writes another driver.
 """

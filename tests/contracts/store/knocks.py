@@ -1,7 +1,5 @@
 """Blocked attempts by scope and hour: bounded by name, whole in number."""
 
-# ruff: noqa: B023  # reason: each function is run before its loop goes on
-
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -10,7 +8,7 @@ from datetime import datetime, timedelta
 from bascule.domain.knocks import HOUR, MOST_ATTEMPTS, OTHERS, Knocker, Knocks, hour_of
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.interfaces import Store
-from bascule.testing.store_contract.samples import NOW, a_machine, read, write
+from tests.contracts.store.samples import NOW, a_machine, read, write
 
 SSH = PortKey(TransportProtocol.TCP, 22)
 DNS = PortKey(TransportProtocol.UDP, 53)

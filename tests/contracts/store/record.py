@@ -1,7 +1,5 @@
 """Audit events: every kind comes back as its type, in order, filtered, paged."""
 
-# ruff: noqa: B023  # reason: each function is run before its loop goes on
-
 from __future__ import annotations
 
 from dataclasses import replace
@@ -22,7 +20,7 @@ from bascule.domain.events import (
     MachineDeleted,
 )
 from bascule.interfaces import EventFilter, Store
-from bascule.testing.store_contract.samples import (
+from tests.contracts.store.samples import (
     FACTS,
     HOUR,
     NOW,
@@ -39,7 +37,7 @@ def _record(store: Store, *added: Event) -> None:
         write(store, lambda tx: tx.record(event))
 
 
-def _ids(store: Store, wanted: EventFilter, **how: Any) -> list[str]:  # noqa: ANN401  # reason: passed on
+def _ids(store: Store, wanted: EventFilter, **how: Any) -> list[str]:  # reason: passed on
     return [event.id for _, event in read(store, lambda r: r.events(wanted, **how))]
 
 

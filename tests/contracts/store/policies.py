@@ -1,7 +1,5 @@
 """Policies: whole, by name, by group and location, by the machine they name."""
 
-# ruff: noqa: B023  # reason: each function is run before its loop goes on
-
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -13,7 +11,7 @@ from bascule.domain.ids import ResourceId, policy_id
 from bascule.domain.policy import MachineRules
 from bascule.errors import Conflict
 from bascule.interfaces import Store, StoredPolicy, Transaction
-from bascule.testing.store_contract.samples import (
+from tests.contracts.store.samples import (
     ANYWHERE,
     SUBSCRIPTION,
     a_machine,

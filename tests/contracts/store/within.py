@@ -1,7 +1,5 @@
 """Lists of what lies within the scopes that a caller holds, and whose grants are live."""
 
-# ruff: noqa: B023  # reason: each function is run before its loop goes on
-
 from __future__ import annotations
 
 from dataclasses import replace
@@ -14,7 +12,7 @@ from bascule.domain.machine import Machine
 from bascule.domain.policy import MachineRules, Policy
 from bascule.domain.roles import Reach
 from bascule.interfaces import Store, StoredPolicy, Transaction
-from bascule.testing.store_contract.samples import (
+from tests.contracts.store.samples import (
     NOW,
     SUBSCRIPTION,
     a_grant,

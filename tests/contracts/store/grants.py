@@ -1,7 +1,5 @@
 """Grants: the moves of their life, and the lists that the loop and the agents live on."""
 
-# ruff: noqa: B023  # reason: each function is run before its loop goes on
-
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -25,7 +23,7 @@ from bascule.domain.grant import (
 from bascule.domain.machine import OnExpiry
 from bascule.errors import Conflict, NotFound
 from bascule.interfaces import Store, Transaction
-from bascule.testing.store_contract.samples import (
+from tests.contracts.store.samples import (
     HOUR,
     NOW,
     a_grant,

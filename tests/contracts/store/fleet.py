@@ -1,7 +1,5 @@
 """Enforcement points and the tokens that enrol them."""
 
-# ruff: noqa: B023  # reason: each function is run before its loop goes on
-
 from __future__ import annotations
 
 import asyncio
@@ -12,7 +10,7 @@ import pytest
 from bascule.domain.machine import EnforcementPoint
 from bascule.errors import Conflict
 from bascule.interfaces import Store
-from bascule.testing.store_contract.samples import (
+from tests.contracts.store.samples import (
     HOUR,
     NOW,
     a_machine,

@@ -1,7 +1,5 @@
 """The chain: what is sealed, in which order it comes back, and what retention leaves."""
 
-# ruff: noqa: B023  # reason: each function is run before its loop goes on
-
 from __future__ import annotations
 
 from dataclasses import replace
@@ -10,7 +8,7 @@ from typing import Any
 from bascule.domain.chain import ChainHead, Checkpoint, Link, link_after
 from bascule.errors import Conflict
 from bascule.interfaces import EventFilter, Store, Transaction
-from bascule.testing.store_contract.samples import HOUR, NOW, an_event, read, write
+from tests.contracts.store.samples import HOUR, NOW, an_event, read, write
 
 
 def _seal(tx: Transaction, limit: int = 1000) -> ChainHead:

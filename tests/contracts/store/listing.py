@@ -1,7 +1,5 @@
 """Machines as lists show them: each row follows what it is about, and is found by it."""
 
-# ruff: noqa: B023  # reason: each function is run before its loop goes on
-
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -23,7 +21,7 @@ from bascule.errors import Conflict
 from bascule.interfaces import Store, Transaction
 from bascule.interfaces.exposure import KnownMachine
 from bascule.interfaces.listing import ListedMachine, ListFilter, ListOrder, Place
-from bascule.testing.store_contract.samples import (
+from tests.contracts.store.samples import (
     HOUR,
     NOW,
     SUBSCRIPTION,

@@ -1,7 +1,5 @@
 """Installation, groups, locations, machines, closed ports."""
 
-# ruff: noqa: B023  # reason: each function is run before its loop goes on
-
 from __future__ import annotations
 
 from dataclasses import replace
@@ -13,7 +11,7 @@ from bascule.domain.machine import ClosedPort, OnExpiry, OsType
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import Conflict
 from bascule.interfaces import Installation, Store
-from bascule.testing.store_contract.samples import (
+from tests.contracts.store.samples import (
     NOW,
     SUBSCRIPTION,
     a_machine,

@@ -1,7 +1,5 @@
 """Users, service principals with their credentials, groups and who is in them."""
 
-# ruff: noqa: B023  # reason: each function is run before its loop goes on
-
 from __future__ import annotations
 
 from dataclasses import replace
@@ -22,7 +20,7 @@ from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import subscription_scope
 from bascule.errors import Conflict
 from bascule.interfaces import Store, Transaction
-from bascule.testing.store_contract.samples import NOW, SUBSCRIPTION, read, write
+from tests.contracts.store.samples import NOW, SUBSCRIPTION, read, write
 
 HOUR = timedelta(hours=1)
 ADA = User("0000000a-0000-4000-8000-000000000000", "Ada@example.org", "Ada L.", True, NOW, 3)

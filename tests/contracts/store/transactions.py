@@ -1,7 +1,5 @@
 """What a transaction promises: all or nothing, alone, seen whole, whoever else is writing."""
 
-# ruff: noqa: B023  # reason: each function is run before its loop goes on
-
 from __future__ import annotations
 
 import asyncio
@@ -14,7 +12,7 @@ import pytest
 from bascule.domain.grant import GrantState, confirm_open
 from bascule.errors import BasculeError, Conflict, InvalidInput, Unavailable
 from bascule.interfaces import EventFilter, Reader, Store, Transaction
-from bascule.testing.store_contract.samples import (
+from tests.contracts.store.samples import (
     NOW,
     a_grant,
     a_machine,

@@ -14,7 +14,7 @@ from bascule.domain.providers import ExternalIdentity, IdentityProvider, Invitat
 from bascule.errors import Conflict
 from bascule.interfaces import Store, Transaction
 from bascule.interfaces.providers import PendingSignIn
-from bascule.testing.store_contract.samples import HOUR, NOW, read, write
+from tests.contracts.store.samples import HOUR, NOW, read, write
 
 CORP = IdentityProvider(
     "provider-1",
@@ -81,7 +81,9 @@ class ProviderContract:
         fill(store)
         for other in (replace(PLAIN, name="CORP"), replace(PLAIN, issuer=CORP.issuer)):
             with pytest.raises(Conflict):
-                write(store, lambda tx: tx.put_identity_provider(other))  # noqa: B023  # reason: run before the loop goes on
+                write(
+                    store, lambda tx: tx.put_identity_provider(other)
+                )  # reason: run before the loop goes on
 
     def test_an_identity_is_issuer_and_subject_letter_by_letter(self, store: Store) -> None:
         fill(store)

@@ -1,7 +1,5 @@
 """What is open now: whose it is, in which order, and what a caller may see of it."""
 
-# ruff: noqa: B023  # reason: each function is run before its loop goes on
-
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -12,7 +10,7 @@ from bascule.domain.roles import Reach
 from bascule.domain.scopes import group_scope
 from bascule.interfaces import Store, Transaction
 from bascule.interfaces.openings import OpenFilter, OpenOrder, OpenPlace
-from bascule.testing.store_contract.samples import (
+from tests.contracts.store.samples import (
     HOUR,
     NOW,
     SUBSCRIPTION,

@@ -1,7 +1,5 @@
 """Access requests: newest first, filtered, paged, "since, or still live"."""
 
-# ruff: noqa: B023  # reason: each function is run before its loop goes on
-
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -14,7 +12,7 @@ from bascule.domain.grant import GrantState, StatusReason, confirm_closed, end
 from bascule.domain.request import AccessRequest
 from bascule.errors import Conflict
 from bascule.interfaces import Reader, Store, Transaction
-from bascule.testing.store_contract.samples import (
+from tests.contracts.store.samples import (
     NOW,
     a_grant,
     a_policy_id,

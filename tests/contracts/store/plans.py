@@ -1,7 +1,5 @@
 """Plans of scopes, what points hold, and machines by what their classification depends on."""
 
-# ruff: noqa: B023  # reason: each function is run before its loop goes on
-
 from __future__ import annotations
 
 from dataclasses import replace
@@ -17,7 +15,7 @@ from bascule.domain.scopes import group_scope, subscription_scope
 from bascule.domain.security_rules import HeldOpening
 from bascule.interfaces import Reader, Store, Transaction
 from bascule.interfaces.plans import HeldRules, MachineFilter
-from bascule.testing.store_contract.samples import (
+from tests.contracts.store.samples import (
     HOUR,
     NOW,
     SOURCES,

@@ -1,7 +1,5 @@
 """Sessions, codes, families and refresh tokens."""
 
-# ruff: noqa: B023  # reason: each function is run before its loop goes on
-
 from __future__ import annotations
 
 from dataclasses import replace
@@ -30,7 +28,7 @@ from bascule.domain.tokens import (
 )
 from bascule.errors import Conflict
 from bascule.interfaces import Store, Transaction
-from bascule.testing.store_contract.samples import NOW, read, write
+from tests.contracts.store.samples import NOW, read, write
 
 PROOF = SignIn("u-1", 3, NOW, ("pwd", "otp", "mfa"))
 SECOND = timedelta(seconds=1)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from bascule.domain.set_up import SetUpLink
 from bascule.interfaces import Store
-from bascule.testing.store_contract.samples import NOW, read, write
+from tests.contracts.store.samples import NOW, read, write
 
 
 class SetUpContract:

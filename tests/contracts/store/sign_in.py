@@ -12,7 +12,7 @@ from bascule.domain.principals import User
 from bascule.domain.sign_in import Passkey, RecoveryCodes, StoredPassword, TotpFactor
 from bascule.errors import Conflict
 from bascule.interfaces import Store, Transaction
-from bascule.testing.store_contract.samples import HOUR, NOW, read, write
+from tests.contracts.store.samples import HOUR, NOW, read, write
 
 ANNA = "0000000a-0000-4000-8000-000000000000"
 BERT = "0000000b-0000-4000-8000-000000000000"

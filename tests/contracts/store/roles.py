@@ -13,7 +13,7 @@ from bascule.domain.roles import Permission, RoleAssignment, RoleDefinition
 from bascule.domain.scopes import Scope, group_scope, subscription_scope
 from bascule.errors import Conflict
 from bascule.interfaces import Reader, Store, Transaction
-from bascule.testing.store_contract.samples import NOW, read, write
+from tests.contracts.store.samples import NOW, read, write
 
 SUBSCRIPTION_ID = "00000000-0000-4000-8000-000000000001"
 WHOLE = subscription_scope(SUBSCRIPTION_ID)

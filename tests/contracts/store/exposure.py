@@ -1,7 +1,5 @@
 """The history of what was kept shut and who was let in."""
 
-# ruff: noqa: B023  # reason: each function is run before its loop goes on
-
 from __future__ import annotations
 
 from dataclasses import replace
@@ -15,7 +13,7 @@ from bascule.domain.roles import Reach
 from bascule.domain.scopes import group_scope, subscription_scope
 from bascule.interfaces import Installation, Store, Transaction
 from bascule.interfaces.exposure import ExposureFilter, KnownMachine
-from bascule.testing.store_contract.samples import (
+from tests.contracts.store.samples import (
     HOUR,
     NOW,
     SOURCES,

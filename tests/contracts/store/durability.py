@@ -9,7 +9,7 @@ from bascule.domain.grant import StatusReason, confirm_open, end
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.interfaces import EventFilter, Store, Transaction
-from bascule.testing.store_contract.samples import (
+from tests.contracts.store.samples import (
     NOW,
     a_grant,
     a_machine,

@@ -10,7 +10,7 @@ from bascule.domain.delivery import Form, Progress, Sink, parse_target
 from bascule.domain.retention import ClockMark
 from bascule.interfaces import Store, Transaction
 from bascule.interfaces.retention import Untaken
-from bascule.testing.store_contract.samples import HOUR, NOW, an_event, read, write
+from tests.contracts.store.samples import HOUR, NOW, an_event, read, write
 
 LONG_AGO = NOW - timedelta(days=9000)
 

@@ -1,7 +1,5 @@
 """The activity log: by the events' own time, in the places that are asked for, counted."""
 
-# ruff: noqa: B023  # reason: each function is run before its loop goes on
-
 from __future__ import annotations
 
 from collections import Counter
@@ -24,7 +22,7 @@ from bascule.domain.events import (
 from bascule.domain.roles import Reach
 from bascule.interfaces import EventFilter, Store, Transaction
 from bascule.interfaces.activity import ActivityFilter, Moment
-from bascule.testing.store_contract.samples import (
+from tests.contracts.store.samples import (
     HOUR,
     NOW,
     SUBSCRIPTION,
