@@ -20,8 +20,8 @@ from bascule.client.access import Asked, get_request, initiate
 from bascule.client.connection import Connection, trust_file
 from bascule.client.tokens import Credentials
 from bascule.client.versions import BASCULE_VERSION
+from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId
-from bascule.services.clocks import SystemClock
 
 
 class Asker(Protocol):

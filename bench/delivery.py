@@ -25,11 +25,11 @@ from typing import Any
 from bascule.client import access, sinks
 from bascule.client.access import Asked
 from bascule.client.connection import Connection
+from bascule.clocks import SystemClock
 from bascule.domain.events import SYSTEM, Event, GrantCreated
 from bascule.domain.ids import machine_id, policy_id
 from bascule.interfaces import Transaction
 from bascule.services.act import new_id
-from bascule.services.clocks import SystemClock
 from bascule.services.seal import BATCH, seal
 from bascule.store.open import open_store
 from tests.e2e.test_delivery_survives import Server

@@ -18,6 +18,7 @@ from typing import Any
 
 from argon2 import PasswordHasher
 
+from bascule.clocks import SystemClock
 from bascule.domain.access import PrincipalKind
 from bascule.domain.builtin_roles import OWNER
 from bascule.domain.events import (
@@ -39,7 +40,6 @@ from bascule.domain.sign_in import StoredPassword
 from bascule.domain.times import format_utc
 from bascule.interfaces import Transaction
 from bascule.interfaces.listing import RECENT
-from bascule.services.clocks import SystemClock
 from bascule.services.seal import seal
 from bascule.store import open as opening
 from bascule.store.columns import to_microseconds

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from bascule.clocks import SystemClock
 from bascule.domain.times import format_utc
-from bascule.services.clocks import SystemClock
 from bench import report
 from bench.series import summary
 from bench.standing import Broken

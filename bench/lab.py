@@ -22,8 +22,8 @@ from bascule import __version__
 from bascule.client.connection import Connection, trust_file
 from bascule.client.policies import PortRule, put_machine_rules
 from bascule.client.tokens import Credentials
+from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId, policy_id
-from bascule.services.clocks import SystemClock
 from bench.listener import PROGRAM as LISTENER
 from bench.peers import Ready
 from bench.probe import Target

@@ -26,10 +26,10 @@ from bascule.api.connections import Bounds
 from bascule.api.listening import bind_to
 from bascule.api.origin import Names, OriginGate, Proxies, base_url, caller_address
 from bascule.api.server import raise_descriptor_limit, run_server
+from bascule.clocks import SystemClock
 from bascule.config import parse_listen
 from bascule.domain.net import parse_address
 from bascule.identity.tls import CertificateKeeper
-from bascule.services.clocks import SystemClock
 
 PROXY = parse_address("127.0.0.9")
 

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from bascule.agent.memory import HeldFile
+from bascule.clocks import SystemClock
 from bascule.domain.desired import Held
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.identity.tls import CertificateKeeper
-from bascule.services.clocks import SystemClock
 from tests.netns.network import INNER, Space
 
 PORT = 9444

@@ -30,10 +30,10 @@ from bascule.client import access, audit, fleet, machines, policies
 from bascule.client.connection import Connection, trust_file
 from bascule.client.host_agent import TOKEN_VARIABLE
 from bascule.client.tokens import Credentials
+from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId, machine_id, policy_id
 from bascule.errors import BasculeError
 from bascule.lab.fdstore import FdStore, listen_environment, parse_notice
-from bascule.services.clocks import SystemClock
 from tests.e2e.lab_world import until
 from tests.netns.network import CLIENT, HOST, INNER, Network
 

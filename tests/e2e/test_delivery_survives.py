@@ -22,8 +22,8 @@ import pytest
 from bascule.client import record, sinks
 from bascule.client.connection import Connection, trust_file
 from bascule.client.tokens import Credentials
+from bascule.clocks import SystemClock
 from bascule.errors import BasculeError
-from bascule.services.clocks import SystemClock
 from tests.e2e.lab_world import until
 from tests.receivers import HookServer, collector, hook, make_certificate, status
 from tests.support.own import free_port

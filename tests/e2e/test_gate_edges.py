@@ -26,9 +26,9 @@ from bascule.client import access, audit, machines, policies
 from bascule.client.connection import Connection, trust_file
 from bascule.client.policies import PortRule
 from bascule.client.tokens import Credentials
+from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId, policy_id
 from bascule.errors import InvalidInput
-from bascule.services.clocks import SystemClock
 from tests.e2e.conftest import _why_not
 from tests.e2e.lab_world import LabWorld, until
 from tests.e2e.small_world import rule, sleep_until

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bascule.client.knocks import BlockedAttempts, blocked_attempts
+from bascule.clocks import SystemClock
 from bascule.domain.knocks import hour_of
-from bascule.services.clocks import SystemClock
 from tests.e2e.lab_world import until
 from tests.e2e.small_world import SmallWorld, rule
 from tests.netns.conftest import why_not

@@ -16,8 +16,8 @@ from bascule.client.connection import Connection, trust_file
 from bascule.client.principals import SERVICES, list_principals
 from bascule.client.tokens import Credentials
 from bascule.client.versions import AUTHORIZATION_VERSION
+from bascule.clocks import SystemClock
 from bascule.domain.builtin_roles import SECURITY_ADMIN, VIRTUAL_MACHINE_CONTRIBUTOR
-from bascule.services.clocks import SystemClock
 from tests.e2e.lab_world import LabWorld, until
 
 pytestmark = [pytest.mark.root, pytest.mark.leak]

@@ -17,8 +17,8 @@ import pytest
 from bascule.agent.install import UNIT_NAME, unit_text
 from bascule.agent.local_openings import FILE
 from bascule.client import exposure, machines, policies
+from bascule.clocks import SystemClock
 from bascule.errors import Conflict, RequestDenied
-from bascule.services.clocks import SystemClock
 from tests.e2e.lab_world import until
 from tests.e2e.small_world import BASCULE, PORT, SmallWorld, rule, sleep_until
 from tests.netns.conftest import why_not

@@ -11,10 +11,10 @@ import pytest
 from bascule.agent.enrolment import load_identity, trust_of
 from bascule.agent.link import HttpLink
 from bascule.client import policies
+from bascule.clocks import SystemClock
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
-from bascule.services.clocks import SystemClock
-from bascule.services.fleet import Report
+from bascule.protocol.report import Report
 from tests.e2e.lab_world import until
 from tests.e2e.small_world import SmallWorld, rule
 from tests.netns.conftest import why_not

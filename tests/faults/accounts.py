@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from bascule.bootstrap.data_directory import ADMIN_FILE, DATABASE, AdminFile, open_data_directory
+from bascule.clocks import SystemClock
 from bascule.domain.access import PrincipalKind
 from bascule.domain.builtin_roles import OWNER
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal
@@ -22,7 +23,6 @@ from bascule.domain.scopes import subscription_scope
 from bascule.identity.tls import CertificateKeeper
 from bascule.interfaces import Transaction
 from bascule.services.act import Act, Services, new_id
-from bascule.services.clocks import SystemClock
 from bascule.services.fleet import hash_token
 from bascule.services.hub import Hub
 from bascule.store.open import open_store

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from bascule.client import access
 from bascule.client.connection import Connection
 from bascule.client.policies import release_ports
+from bascule.clocks import SystemClock
 from bascule.errors import Conflict
-from bascule.services.clocks import SystemClock
 from tests.faults.faults import Faults
 from tests.faults.history import Edited, History, Revoked, Rules, boottime
 from tests.faults.judge import judge, read_sighting, said_open, summary

@@ -24,6 +24,7 @@ from typing import Any
 import bascule
 from bascule.client.connection import Connection, trust_file
 from bascule.client.tokens import Credentials
+from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId, policy_id
 from bascule.lab import preflight
 from bascule.lab.folder import LabFolder
@@ -33,7 +34,6 @@ from bascule.lab.resources import LOCATION, POLICY_NAME, RESOURCE_GROUP, machine
 from bascule.lab.state import read_state
 from bascule.lab.topology import Topology, default_topology
 from bascule.lab.units import SERVER, agent_unit
-from bascule.services.clocks import SystemClock
 from tests.e2e.lab_world import LabWorld
 from tests.faults import accounts
 from tests.faults.schedule import EXTRA_PORT, KEEP_PORT, KILL_PORT

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from bascule.clocks import SystemClock
 from bascule.domain.desired import Held, HeldLease, RuleSet
 from bascule.domain.net import AddressPrefix
-from bascule.services.clocks import SystemClock
-from bascule.services.reconcile import Reconciler
+from bascule.reconcile.reconciler import Reconciler
 from tests.netns.conftest import StartDriver
 from tests.netns.driver_process import DriverProcess
 from tests.netns.network import CLIENT, CLIENT6, HOST, HOST6, Network

@@ -35,7 +35,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from bascule.services.clocks import SystemClock
+from bascule.clocks import SystemClock
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from bascule.services.clocks import SystemClock
+from bascule.clocks import SystemClock
 from tests.e2e.conftest import _why_not as why_no_lab
 from tests.e2e.lab_world import LabWorld
 from tests.powershell.approver import Approver

@@ -20,6 +20,7 @@ from bascule.domain.roles import RoleAssignment, RoleDefinition
 from bascule.domain.scopes import Scope, subscription_scope
 from bascule.domain.times import format_utc
 from bascule.interfaces import Reader, Transaction
+from bascule.protocol.report import Report
 from bascule.services import fleet, machines, policies, requests
 from bascule.services.act import Act, Services, new_id
 from bascule.services.hub import Hub
@@ -165,7 +166,7 @@ class World:
     ) -> int:
         """A report of the newest generation, with these grants read back in force."""
         known = self.see(lambda tx: tx.generation(machine.uid))
-        report = fleet.Report(
+        report = Report(
             generation if generation is not None else known,
             frozenset(in_force),
             **more,  # type: ignore[arg-type]  # reason: passed through

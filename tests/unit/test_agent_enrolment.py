@@ -21,9 +21,9 @@ from bascule.agent.enrolment import (
 )
 from bascule.agent.install import unit_text
 from bascule.api.wire.agents import state_json
+from bascule.clocks import SystemClock
 from bascule.domain.desired import DesiredState
 from bascule.errors import AuthenticationFailed, ConfigurationError, ServerUnreachable
-from bascule.services.clocks import SystemClock
 from tests.samples import machine
 from tests.unit.client.test_connection import Site
 

@@ -9,8 +9,8 @@ from bascule.agent.farewell import last_report, tell_server
 from bascule.domain.grant import GrantState
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import ServerUnreachable
+from bascule.protocol.report import Report
 from bascule.services import fleet
-from bascule.services.fleet import Report
 from tests.unit.services_world import World, rules
 from tests.unit.test_agent_loop import Line
 

@@ -13,14 +13,14 @@ from bascule.agent.link import KeyRefused
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import LONGEST_RETRY, MOST_WAKES, AgentLoop
 from bascule.agent.state import StateRefused
+from bascule.clocks import SystemClock
 from bascule.domain.desired import DesiredState
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import BasculeError, ServerUnreachable
 from bascule.interfaces import Clock
-from bascule.services.clocks import SystemClock
-from bascule.services.fleet import Report
-from bascule.services.reconcile import Reconciler
+from bascule.protocol.report import Report
+from bascule.reconcile.reconciler import Reconciler
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
 from tests.unit.services_world import SetClock

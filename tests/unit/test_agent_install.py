@@ -25,7 +25,7 @@ from bascule.errors import (
     ServerUnreachable,
 )
 from bascule.interfaces import Capabilities
-from bascule.services.owned_driver import OwnedDriver
+from bascule.interfaces.owned_driver import OwnedDriver
 from tests.unit.client.test_connection import Site
 from tests.unit.test_agent_start import Host, Watched
 

@@ -16,7 +16,7 @@ from bascule.agent.run import lock_state
 from bascule.client.host_agent import tell_agent
 from bascule.domain.desired import Held
 from bascule.errors import ConfigurationError, InvalidInput
-from bascule.services.reconcile import Reconciler
+from bascule.reconcile.reconciler import Reconciler
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
 from tests.unit.services_world import SetClock

@@ -16,9 +16,9 @@ from bascule.agent import link as agent_link
 from bascule.agent.answers import DEEPEST, LARGEST_ANSWER, MOST_VALUES, read_object
 from bascule.agent.enrolment import EnrolmentToken, enrol, load_identity, trust_of
 from bascule.agent.link import LINES_A_SECOND, HttpLink, KeyRefused, paced
+from bascule.clocks import SystemClock
 from bascule.errors import AuthenticationFailed, ServerUnreachable
-from bascule.services.clocks import SystemClock
-from bascule.services.fleet import Report
+from bascule.protocol.report import Report
 from tests.e2e.hostile_server import UID, Evil, Here, HostileServer, attacks, gives, says, state
 
 pytestmark = pytest.mark.sockets

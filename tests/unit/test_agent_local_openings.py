@@ -20,8 +20,8 @@ from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.plan import Operation, PutOpening
 from bascule.errors import EnforcementFailed
-from bascule.services.fleet import LocalOpening
-from bascule.services.reconcile import Reconciler
+from bascule.protocol.report import LocalOpening
+from bascule.reconcile.reconciler import Reconciler
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
 from tests.unit.services_world import SetClock

@@ -29,8 +29,8 @@ from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.plan import Operation
 from bascule.errors import EnforcementFailed, ServerUnreachable
 from bascule.interfaces import Capabilities
-from bascule.services.fleet import Report
-from bascule.services.reconcile import Reconciler
+from bascule.protocol.report import Report
+from bascule.reconcile.reconciler import Reconciler
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
 from tests.unit.services_world import SetClock

@@ -17,8 +17,8 @@ from bascule.agent.run import AgentPaths, AgentProcess
 from bascule.agent.service_manager import ServiceManager
 from bascule.domain.plan import Operation
 from bascule.errors import ConfigurationError, InvalidInput
+from bascule.interfaces.owned_driver import OwnedDriver
 from bascule.lab.fdstore import FdStore, StoredFd, parse_notice
-from bascule.services.owned_driver import OwnedDriver
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
 from tests.unit.services_world import SetClock

@@ -14,7 +14,7 @@ from bascule.agent.link import report_json
 from bascule.agent.state import LARGEST
 from bascule.agent.witness import FILE, KEPT_ASIDE, MOST_MARKS, SAVE_SECONDS, Witness
 from bascule.domain.chain import ChainHead
-from bascule.services.fleet import Report
+from bascule.protocol.report import Report
 
 NOW = datetime(2030, 1, 31, 17, tzinfo=UTC)
 DAY = timedelta(days=1)

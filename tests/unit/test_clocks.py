@@ -9,7 +9,7 @@ import sys
 import pytest
 
 AHEAD = 1000  # seconds
-BOOTTIME = "from bascule.services.clocks import SystemClock; print(SystemClock().boottime())"
+BOOTTIME = "from bascule.clocks import SystemClock; print(SystemClock().boottime())"
 
 
 def _boottime(*prefix: str) -> float:

@@ -15,12 +15,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bascule import files
+from bascule.clocks import SystemClock
 from bascule.config import DEFAULT_CERTIFICATE_LIFE
 from bascule.errors import ConfigurationError
 from bascule.identity import tls
 from bascule.identity import x509 as certificates
 from bascule.identity.tls import CertificateKeeper
-from bascule.services.clocks import SystemClock
 
 NOW = datetime(2030, 5, 17, 12, 0, tzinfo=UTC)
 SYSTEM_PYTHON = Path("/usr/bin/python3")

@@ -24,7 +24,7 @@ from bascule.domain.plan import (
 )
 from bascule.errors import EnforcementFailed
 from bascule.interfaces import Blocked, Capabilities
-from bascule.services.reconcile import GUARD_REFUSES, GUARD_UNUSABLE, Reconciler
+from bascule.reconcile.reconciler import GUARD_REFUSES, GUARD_UNUSABLE, Reconciler
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
 from tests.unit.services_world import SetClock

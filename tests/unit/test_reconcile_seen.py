@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bascule.domain.plan import Observed, Operation
-from bascule.services.reconcile import Reconciler
+from bascule.reconcile.reconciler import Reconciler
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
 from tests.unit.services_world import SetClock

@@ -25,6 +25,7 @@ from structlog.testing import capture_logs
 from bascule.bootstrap.admin import admin
 from bascule.bootstrap.data_directory import OURS, open_data_directory
 from bascule.bootstrap.serve import serve
+from bascule.clocks import SystemClock
 from bascule.domain.events import RecordPruned
 from bascule.domain.retention import ClockMark
 from bascule.errors import BasculeError, ConfigurationError, Conflict, InvalidInput
@@ -33,7 +34,6 @@ from bascule.identity.proofs import IdentityProofs
 from bascule.identity.tls import CertificateKeeper
 from bascule.interfaces import EventFilter, Transaction
 from bascule.services.act import Act, Services
-from bascule.services.clocks import SystemClock
 from bascule.services.fleet import hash_token
 from bascule.services.hub import Hub
 from bascule.services.set_up import FirstOwner, SetUp, SetUpDone, link_of

@@ -16,16 +16,11 @@ from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import Conflict, Forbidden, InvalidInput
 from bascule.interfaces import EventFilter
 from bascule.interfaces.exposure import KnownMachine
+from bascule.protocol.report import LocalOpening
 from bascule.services import fleet, policies
 from bascule.services.act import ServerPlace
 from bascule.services.claims import claimed_ports
-from bascule.services.fleet import (
-    DOUBTED_WITHIN,
-    NOTES_PER_SPAN,
-    LocalOpening,
-    believe_point,
-    state_for,
-)
+from bascule.services.fleet import DOUBTED_WITHIN, NOTES_PER_SPAN, believe_point, state_for
 from bascule.services.sweep import sweep
 from bascule.services.views import view_machine
 from tests.unit.services_world import ANNA, BERT, World, rules

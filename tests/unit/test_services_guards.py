@@ -21,11 +21,12 @@ from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import Conflict
 from bascule.interfaces import EventFilter, Transaction
+from bascule.protocol.report import Report
 from bascule.services import policies, requests
 from bascule.services.act import Act
 from bascule.services.closed_ports import named_ports
 from bascule.services.exposure import exposure_of, moment_of
-from bascule.services.fleet import OPENINGS_PER_SPAN, Report
+from bascule.services.fleet import OPENINGS_PER_SPAN
 from bascule.services.request_rights import sight_of
 from bascule.services.rights import rights_of
 from bascule.services.sweep import sweep

@@ -16,7 +16,7 @@ from bascule.api.wire.agents import ReportBody, read_report
 from bascule.domain.machine import ClosedPort
 from bascule.interfaces import Reader
 from bascule.interfaces.plans import HeldRules
-from bascule.services.fleet import LocalOpening, Report
+from bascule.protocol.report import LocalOpening, Report
 from tests.samples import SSH
 from tests.unit.services_world import World
 

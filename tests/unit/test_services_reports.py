@@ -16,16 +16,10 @@ from bascule.domain.grant import Grant, GrantState
 from bascule.domain.machine import NOT_ENFORCED, ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.interfaces import EventFilter, Transaction
+from bascule.protocol.report import LocalOpening, Report
 from bascule.services import fleet, requests
 from bascule.services.act import Act
-from bascule.services.fleet import (
-    NOTES_PER_SPAN,
-    OPENINGS_PER_SPAN,
-    LocalOpening,
-    Report,
-    is_online,
-    state_for,
-)
+from bascule.services.fleet import NOTES_PER_SPAN, OPENINGS_PER_SPAN, is_online, state_for
 from bascule.services.sweep import sweep
 from bascule.services.views import view_request
 from tests.unit.services_world import ANNA, World, rules

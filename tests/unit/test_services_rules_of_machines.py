@@ -22,8 +22,9 @@ from bascule.domain.net import (
 from bascule.domain.policy import PortRule, RuleProtocol
 from bascule.errors import InvalidInput, NotFound, PreconditionFailed
 from bascule.interfaces import EventFilter, Transaction
+from bascule.protocol.report import Report
 from bascule.services.act import Act, ServerPlace
-from bascule.services.fleet import Report, take_report
+from bascule.services.fleet import take_report
 from bascule.services.machines import MachineDraft, put_machine
 from bascule.services.own_ports import SHUTS_SERVER_OFF
 from bascule.services.policies import put_machine_rules, put_rules_of_machines, rules_tag

@@ -13,6 +13,7 @@ from bascule.domain.machine import ClosedPort
 from bascule.domain.roles import Reach
 from bascule.errors import InvalidInput
 from bascule.interfaces import Reader
+from bascule.protocol.report import LocalOpening
 from bascule.services import machines, requests
 from bascule.services.exposure import (
     MachineExposure,
@@ -21,7 +22,6 @@ from bascule.services.exposure import (
     moment_of,
     summarize,
 )
-from bascule.services.fleet import LocalOpening
 from bascule.services.request_rights import Sight
 from bascule.services.rights import rights_of
 from bascule.services.sweep import next_due, sweep

@@ -17,9 +17,9 @@ from bascule.domain.roles import Reach
 from bascule.interfaces.exposure import ExposureFilter
 from bascule.interfaces.listing import ListFilter
 from bascule.interfaces.openings import OpenFilter
+from bascule.protocol.report import LocalOpening, Report
 from bascule.services import machines, requests
 from bascule.services.exposure import PortExposure, Summary, exposure_of, moment_of, summarize
-from bascule.services.fleet import LocalOpening, Report
 from bascule.services.listing import MachineRow, list_machines
 from bascule.services.request_rights import Sight
 from bascule.services.sweep import note_silence, sweep

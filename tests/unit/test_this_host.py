@@ -20,10 +20,11 @@ from bascule.client.host_agent import open_on_this_host, tell_agent
 from bascule.domain.desired import DesiredState
 from bascule.errors import ConfigurationError, Conflict, InvalidInput
 from bascule.interfaces import Enrolment, Transaction
+from bascule.interfaces.owned_driver import OwnedDriver
+from bascule.protocol.report import Report
 from bascule.services import machines
 from bascule.services.act import IN_PROCESS_KEY, Act
-from bascule.services.fleet import Refused, Report, enrol, hash_token, take_report
-from bascule.services.owned_driver import OwnedDriver
+from bascule.services.fleet import Refused, enrol, hash_token, take_report
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
 from tests.e2e.lab_world import until

@@ -21,8 +21,8 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 import httpx2
 from starlette.testclient import TestClient
 
+from bascule.clocks import SystemClock
 from bascule.identity.tls import CertificateKeeper
-from bascule.services.clocks import SystemClock
 from tests.wire.house import BASE, House
 
 FOLDER = Path(__file__).parent / "oidc_provider"

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from bascule.agent.enrolment import enrol, parse_token, trust_of
 from bascule.agent.link import HttpLink
-from bascule.services.clocks import SystemClock
-from bascule.services.fleet import Report
+from bascule.clocks import SystemClock
+from bascule.protocol.report import Report
 from tests.wire.running import Server
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -162,7 +162,7 @@ def test_agents_send_what_servers_take_and_nothing_else() -> None:
     """A field that one side alone knows is said to nobody, or waited for in vain."""
     from bascule.agent.link import report_json
     from bascule.api.wire.agents import NoteBody, ReportBody
-    from bascule.services.fleet import LocalOpening, Report
+    from bascule.protocol.report import LocalOpening, Report
 
     def taken(body: type[Body]) -> set[str]:
         return {field.alias or name for name, field in body.model_fields.items()}

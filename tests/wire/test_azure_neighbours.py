@@ -31,10 +31,10 @@ from azure.mgmt.security.models import (
 
 from bascule.agent.enrolment import enrol, parse_token, trust_of
 from bascule.agent.link import HttpLink
+from bascule.clocks import SystemClock
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
-from bascule.services.clocks import SystemClock
-from bascule.services.fleet import Report
+from bascule.protocol.report import Report
 from tests.wire.running import Server, running
 
 SSH = ClosedPort(PortKey(TransportProtocol.TCP, 22))

@@ -102,7 +102,7 @@ def cli(
     monkeypatch.setattr(
         "bascule.client.connection.trust_file", lambda _: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     )
-    monkeypatch.setattr("bascule.services.clocks.SystemClock.now", lambda _: house.clock.now())
+    monkeypatch.setattr("bascule.clocks.SystemClock.now", lambda _: house.clock.now())
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     for name in ("BASCULE_CONFIG", "BASCULE_CLIENT_SECRET", "BASCULE_DEBUG"):

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from bascule.clocks import SystemClock
 from bascule.errors import InvalidInput, Unavailable
 from bascule.identity import provider_http
 from bascule.identity.provider_http import LARGEST_ANSWER, HttpsProvider
 from bascule.identity.tls import CertificateKeeper
-from bascule.services.clocks import SystemClock
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -14,12 +14,12 @@ from httpx2 import ASGITransport, AsyncClient
 from bascule.bootstrap import HostParts
 from bascule.bootstrap.admin import admin
 from bascule.cli.main import invoke
+from bascule.clocks import SystemClock
 from bascule.domain.events import SigningKeyRotated
 from bascule.errors import Unavailable
 from bascule.identity.signing_keys import SigningKeys
 from bascule.interfaces import EventFilter, Transaction
 from bascule.services.act import Services
-from bascule.services.clocks import SystemClock
 from bascule.services.hub import Hub, request_topic
 from bascule.services.installation import ensure_installation
 from bascule.store.open import open_store

@@ -33,7 +33,7 @@ from bascule.errors import (
     InvalidInput,
     ServerUnreachable,
 )
-from bascule.services.owned_driver import HostParts
+from bascule.interfaces.owned_driver import HostParts
 
 if TYPE_CHECKING:  # loaded when a command is asked for
     from bascule.agent.enrolment import EnrolmentToken
@@ -102,7 +102,7 @@ def run(
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # reason: None is "not there"
 
     from bascule.agent.run import AgentPaths, AgentProcess
-    from bascule.services.clocks import SystemClock
+    from bascule.clocks import SystemClock
     from bascule.telemetry import set_up_logging
 
     set_up_logging()
@@ -216,7 +216,7 @@ def _put_in_place(
     )
     from bascule.agent.run import lock_state
     from bascule.client.ssh_peer import ssh_session
-    from bascule.services.clocks import SystemClock
+    from bascule.clocks import SystemClock
 
     session = ssh_session()
     text = unit_text(sys.executable, state)  # before the token is spent
@@ -312,7 +312,7 @@ def _open_without_agent(
     from bascule.agent.install import forget_stored
     from bascule.agent.local_openings import open_without_agent
     from bascule.agent.run import lock_state
-    from bascule.services.clocks import SystemClock
+    from bascule.clocks import SystemClock
 
     clock = SystemClock()
     refusal = ""
@@ -475,9 +475,9 @@ def _begin_anew(state: Path, session: tuple[Address, int] | None) -> None:
 
     from bascule.agent.local_openings import LocalOpenings, local_lease
     from bascule.agent.memory import HeldFile
+    from bascule.clocks import SystemClock
     from bascule.domain.desired import begin_anew
     from bascule.domain.net import TransportProtocol
-    from bascule.services.clocks import SystemClock
 
     clock = SystemClock()
     memory = HeldFile(state, clock)

@@ -16,7 +16,7 @@ from bascule import __version__
 from bascule.agent.link import Link
 from bascule.domain.machine import UNINSTALLED
 from bascule.domain.net import PortKey
-from bascule.services.fleet import Report
+from bascule.protocol.report import Report
 
 log = structlog.get_logger("bascule.agent")
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bascule.client.host_agent import DEFAULT_STATE
 from bascule.errors import ConfigurationError, EnforcementFailed
-from bascule.services.owned_driver import HostParts
+from bascule.interfaces.owned_driver import HostParts
 
 UNIT_NAME = "bascule-agent.service"
 UNIT_FOLDER = Path("/etc/systemd/system")

@@ -29,7 +29,7 @@ from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import AuthenticationFailed, BasculeError, ServerUnreachable
 from bascule.interfaces import Clock
-from bascule.services.fleet import LocalOpening, Report
+from bascule.protocol.report import LocalOpening, Report
 
 PATIENCE = 10.0  # seconds for one answer to go on
 WITHIN = 20.0  # seconds for all of one, however it drips

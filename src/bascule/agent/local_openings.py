@@ -23,10 +23,9 @@ from bascule.domain.net import AddressPrefix, PortKey
 from bascule.errors import BasculeError, EnforcementFailed
 from bascule.files import write_atomically
 from bascule.interfaces import Clock
-from bascule.services.fleet import LocalOpening
-from bascule.services.observed import LOCAL
-from bascule.services.owned_driver import OwnedDriver
-from bascule.services.reconcile import Outcome, Reconciler
+from bascule.interfaces.owned_driver import OwnedDriver
+from bascule.protocol.report import LOCAL, LocalOpening
+from bascule.reconcile.reconciler import Outcome, Reconciler
 
 log = structlog.get_logger("bascule.agent")
 

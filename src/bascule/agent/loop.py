@@ -35,8 +35,8 @@ from bascule.domain.machine import NOT_ENFORCED, ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
 from bascule.errors import BasculeError, EnforcementFailed, ServerUnreachable
 from bascule.interfaces import Capabilities, Clock, Driver
-from bascule.services.fleet import LocalOpening, Report
-from bascule.services.reconcile import Outcome, Reconciler
+from bascule.protocol.report import LocalOpening, Report
+from bascule.reconcile.reconciler import Outcome, Reconciler
 
 log = structlog.get_logger("bascule.agent")
 

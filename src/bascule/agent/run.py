@@ -50,8 +50,8 @@ from bascule.errors import (
     ServerUnreachable,
 )
 from bascule.interfaces import Clock
-from bascule.services.owned_driver import HostParts
-from bascule.services.reconcile import Reconciler
+from bascule.interfaces.owned_driver import HostParts
+from bascule.reconcile.reconciler import Reconciler
 
 log = structlog.get_logger("bascule.agent")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bascule.services.owned_driver import OwnedDriver
+    from bascule.interfaces.owned_driver import OwnedDriver
 
 _COMMANDS = {
     "serve": "bascule.bootstrap.serve:serve",

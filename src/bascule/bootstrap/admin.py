@@ -40,9 +40,9 @@ def recover(data: Path) -> None:
     The new ones are written to DIR/admin.json (0600); those that it held before stop
     working, and the act is on record.
     """
+    from bascule.clocks import SystemClock
     from bascule.identity.tls import CertificateKeeper
     from bascule.services.act import Act, Services
-    from bascule.services.clocks import SystemClock
     from bascule.services.fleet import hash_token
     from bascule.services.hub import Hub
     from bascule.services.installation import recover_administrator
@@ -93,9 +93,9 @@ def rotate_signing_key(data: Path, now: bool) -> None:
     What the key of before has signed stays good until it ends, an hour at most. After a
     theft of the key say --now: everybody signs in again. The act is on record.
     """
+    from bascule.clocks import SystemClock
     from bascule.identity.signing_keys import SigningKeys
     from bascule.services.act import Services
-    from bascule.services.clocks import SystemClock
     from bascule.services.hub import Hub
     from bascule.services.tokens import rotate_signing_key as rotate_key
     from bascule.store.open import open_store
@@ -128,8 +128,8 @@ def set_up_link(data: Path) -> None:
     account that the server runs as. The act is on record.
     """
     from bascule.bootstrap.set_up_file import MadeLink, SetUpFile
+    from bascule.clocks import SystemClock
     from bascule.services.act import Act, Services
-    from bascule.services.clocks import SystemClock
     from bascule.services.hub import Hub
     from bascule.store.open import open_store
 
@@ -167,9 +167,9 @@ def prune(data: Path, before: str, yes: bool) -> None:
     reports the deletion. Export first what you may need.
     """
     from bascule.cli.spans import parse_since
+    from bascule.clocks import SystemClock
     from bascule.identity.record_key import RecordKey
     from bascule.services.act import Services
-    from bascule.services.clocks import SystemClock
     from bascule.services.hub import Hub
     from bascule.services.retention import Pruned, prune_on_host
     from bascule.services.seal import seal_all
@@ -216,8 +216,8 @@ def confirm_clock(data: Path) -> None:
     deleted from the record until then. To be called as the account that the server runs as.
     The act is on record.
     """
+    from bascule.clocks import SystemClock
     from bascule.services.act import Services
-    from bascule.services.clocks import SystemClock
     from bascule.services.hub import Hub
     from bascule.services.retention import confirm_clock as confirm
     from bascule.store.open import open_store

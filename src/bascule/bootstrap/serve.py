@@ -16,6 +16,7 @@ import click
 import structlog
 
 from bascule.agent.service_manager import ServiceManager, passed_descriptors
+from bascule.clocks import SystemClock
 from bascule.config import (
     ALWAYS_NAMED,
     DEFAULT_ANCHORS,
@@ -31,10 +32,9 @@ from bascule.domain.retention import DEFAULT_FLOOR, check_floor
 from bascule.domain.security_rules import Anchors
 from bascule.domain.times import format_duration, parse_duration
 from bascule.interfaces import Clock, Installation, Store, Transaction
+from bascule.interfaces.owned_driver import HostParts
 from bascule.services.act import Act, ServerPlace, Services
-from bascule.services.clocks import SystemClock
 from bascule.services.hub import Hub
-from bascule.services.owned_driver import HostParts
 from bascule.telemetry import set_up_logging
 
 if TYPE_CHECKING:

@@ -35,13 +35,14 @@ from bascule.errors import (
     ServerUnreachable,
 )
 from bascule.interfaces import Installation, Reader, Transaction
+from bascule.interfaces.owned_driver import HostParts
+from bascule.protocol.report import Report
+from bascule.reconcile.reconciler import Reconciler
 from bascule.services.act import IN_PROCESS_KEY, Act, Services
-from bascule.services.fleet import Report, state_for, take_report
+from bascule.services.fleet import state_for, take_report
 from bascule.services.hub import machine_topic, wait_for
 from bascule.services.installation import DEFAULT_RESOURCE_GROUP
 from bascule.services.machines import MachineDraft, put_machine
-from bascule.services.owned_driver import HostParts
-from bascule.services.reconcile import Reconciler
 
 log = structlog.get_logger("bascule.agent")
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bascule.cli.profile import Profile, load_profile, token_path
 from bascule.client.tokens import Credentials, Person, Token, TokenFile
-from bascule.services.clocks import SystemClock
+from bascule.clocks import SystemClock
 
 if TYPE_CHECKING:
     from bascule.client.connection import Connection

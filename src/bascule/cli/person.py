@@ -26,7 +26,7 @@ def sign_in_person(profile: Profile, *, by_browser: bool) -> tuple[Profile, Toke
     from bascule.client.obstacles import unreachable  # noqa: PLC0415  # reason: as above
     from bascule.client.sign_in import Server, user_name  # noqa: PLC0415  # reason: as above
     from bascule.client.tokens import read_token  # noqa: PLC0415  # reason: as above
-    from bascule.services.clocks import SystemClock  # noqa: PLC0415  # reason: as above
+    from bascule.clocks import SystemClock  # noqa: PLC0415  # reason: as above
 
     https = Https(profile.endpoint, trust_file(Path(profile.ca_file)))
     try:

@@ -18,7 +18,7 @@ from bascule.cli.spans import parse_until
 from bascule.cli.waiting import OPEN_SECONDS, Working, may_still_open, wait_until_open
 from bascule.client.access import AccessRequest, Asked, get_request, initiate
 from bascule.client.policies import get_machine_rules
-from bascule.services.clocks import SystemClock
+from bascule.clocks import SystemClock
 
 if TYPE_CHECKING:
     from bascule.client.connection import Connection

@@ -21,6 +21,7 @@ from bascule.client.machines import ONLINE, get_machine, put_machine
 from bascule.client.policies import PortRule, put_machine_rules
 from bascule.client.private_file import write_private
 from bascule.client.tokens import Credentials
+from bascule.clocks import SystemClock
 from bascule.domain.classify import MANAGED_TAG, UNMANAGED
 from bascule.domain.ids import ResourceId
 from bascule.errors import BasculeError, ServerUnreachable, Unavailable
@@ -37,7 +38,6 @@ from bascule.lab.resources import (
     read_admin,
 )
 from bascule.lab.topology import SSH_PORT, LabHost, Topology, default_topology
-from bascule.services.clocks import SystemClock
 
 TOKEN_MINUTES = 15
 _WAIT_SECONDS = 90.0

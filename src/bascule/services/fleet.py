@@ -9,13 +9,13 @@ server shows that the server is from an older backup, and ends that machine's li
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import ENROLMENT_DELETE, ENROLMENT_WRITE
-from bascule.domain.bounds import Guard, Objection
+from bascule.domain.bounds import Objection
 from bascule.domain.desired import DesiredState, desired_state
 from bascule.domain.events import (
     AgentBelieved,
@@ -45,7 +45,6 @@ from bascule.domain.grant import (
     cut_to,
 )
 from bascule.domain.ids import ResourceId
-from bascule.domain.knocks import Knock
 from bascule.domain.machine import (
     BELIEVED_SINCE,
     DOUBTED,
@@ -53,7 +52,6 @@ from bascule.domain.machine import (
     ENFORCES_NOTHING,
     NOT_ENFORCED_SINCE,
     UNINSTALLED,
-    ClosedPort,
     EnforcementPoint,
     Machine,
     uninstalled_words,
@@ -63,6 +61,7 @@ from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, Conflict, Forbidden
 from bascule.interfaces import Enrolment, EventFilter, Reader, Transaction
 from bascule.interfaces.exposure import KnownMachine
+from bascule.protocol.report import Report
 from bascule.services.act import IN_PROCESS_KEY, Act, new_id
 from bascule.services.agent_state import cut_grants
 from bascule.services.claims import take_in_claims
@@ -98,45 +97,6 @@ _OURS = (
     CLOCK_SKEW,
 )  # facts that no report may set
 CONTACT_GRAIN = timedelta(seconds=5)  # last contact is written no more often than this
-
-
-@dataclass(frozen=True, slots=True)
-class LocalOpening:
-    """Root on the host opened a port by himself."""
-
-    port: str
-    sources: tuple[str, ...]
-    seconds: int
-    id: str = ""  # under which reports have it in force; empty: of an older agent
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What an enforcement point says after it has read its firewall back."""
-
-    generation: int  # 0: the firewall could not be seen to, and nothing is settled
-    in_force: frozenset[str]  # grant ids whose openings were read back
-    local_port_range: tuple[int, int] | None = None
-    blocked_attempts: int = 0
-    knocks: tuple[Knock, ...] = ()  # new since the last report that was answered
-    # Grant id -> live connections; None: they could not be counted.
-    sessions: Mapping[str, int] | None = field(default_factory=dict)
-    weaknesses: tuple[str, ...] = ()
-    facts: Mapping[str, str] = field(default_factory=dict)
-    agent_version: str = ""
-    drift: tuple[str, ...] = ()
-    local_openings: tuple[LocalOpening, ...] = ()
-    notes: tuple[str, ...] = ()
-    disputes: tuple[str, ...] = ()  # how the record differs from what the point has seen
-    clock: datetime | None = None
-    closed: frozenset[ClosedPort] = frozenset()  # what was read back shut
-    guard: Guard | None = None  # the host's own bounds; None: of an older agent
-    refused: Mapping[str, Objection] = field(default_factory=dict)  # by the guard; by grant id
-    # All that root opened and that is not over, whether or not its port is shut; None: of an
-    # older agent, which tells of each once.
-    held_locally: tuple[LocalOpening, ...] | None = None
-    # What is left of leases that the host ends earlier than it was told to; by grant id.
-    ends: Mapping[str, timedelta] = field(default_factory=dict)
 
 
 def hash_token(token: str) -> str:

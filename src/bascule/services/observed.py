@@ -10,19 +10,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol, parse_port_number
 from bascule.domain.security_rules import HeldOpening
 from bascule.errors import InvalidInput
 from bascule.interfaces import Transaction
 from bascule.interfaces.plans import HeldRules
+from bascule.protocol.report import LOCAL, LocalOpening, Report
 from bascule.services.act import Act
 
-if TYPE_CHECKING:  # which imports this
-    from bascule.services.fleet import LocalOpening, Report
-
-LOCAL = "local-"  # how ids of openings by root begin
 SAME_END = timedelta(seconds=5)
 MOST_LOCAL = 64  # as many as one report tells of
 

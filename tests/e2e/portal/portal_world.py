@@ -24,8 +24,8 @@ from bascule.client.policies import (
     release_ports,
 )
 from bascule.client.tokens import Credentials
+from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId
-from bascule.services.clocks import SystemClock
 from tests.e2e.lab_world import LabWorld
 
 PATIENCE = 20_000  # milliseconds for what a page is to show, on a machine that others use too

@@ -17,12 +17,12 @@ from bascule.client.connection import Connection, trust_file
 from bascule.client.machines import put_machine
 from bascule.client.policies import PortRule, get_machine_rules, put_machine_rules
 from bascule.client.tokens import Credentials
+from bascule.clocks import SystemClock
 from bascule.domain.builtin_roles import OWNER, READER
 from bascule.domain.ids import ResourceId
 from bascule.domain.roles import RoleDefinition
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.errors import RequestDenied
-from bascule.services.clocks import SystemClock
 from tests.e2e.portal.portal_world import SSH, World
 
 RDP = PortRule(3389, "TCP", ("*",), timedelta(hours=3), justification_required=True)

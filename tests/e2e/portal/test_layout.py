@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from bascule.clocks import SystemClock
 from bascule.portal.words import Words
-from bascule.services.clocks import SystemClock
 from tests.e2e.portal.portal_world import Visitors, World
 
 pytestmark = pytest.mark.root

@@ -20,9 +20,9 @@ from urllib.parse import parse_qs
 import httpx2
 
 from bascule.client.tokens import Person, Token, TokenFile
+from bascule.clocks import SystemClock
 from bascule.domain.clients import BASCULE_CLI
 from bascule.domain.times import format_utc, parse_duration, parse_instant
-from bascule.services.clocks import SystemClock
 
 TENANT = "11111111-1111-4111-8111-111111111111"
 SUBSCRIPTION = "22222222-2222-4222-8222-222222222222"

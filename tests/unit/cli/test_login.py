@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from bascule.cli.login import login
+from bascule.clocks import SystemClock
 from bascule.identity.tls import CertificateKeeper
-from bascule.services.clocks import SystemClock
 from tests.unit.cli.conftest import Cli, MemoryHttps
 from tests.unit.cli.fake_server import (
     CLIENT,

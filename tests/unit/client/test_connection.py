@@ -25,6 +25,7 @@ from bascule.client.https import proxy_for
 from bascule.client.pin import fetch_ca, parse_fingerprint
 from bascule.client.reading import UnexpectedAnswer
 from bascule.client.tokens import Credentials, TokenFile
+from bascule.clocks import SystemClock
 from bascule.errors import (
     AuthenticationFailed,
     BasculeError,
@@ -32,7 +33,6 @@ from bascule.errors import (
     InvalidInput,
     ServerUnreachable,
 )
-from bascule.services.clocks import SystemClock
 
 pytestmark = pytest.mark.sockets
 SUBSCRIPTION = "22222222-2222-4222-8222-222222222222"

@@ -21,8 +21,8 @@ from bascule.client.connection import trust_file
 from bascule.client.https import Https, HttpsFailure
 from bascule.client.obstacles import unreachable
 from bascule.client.pin import fetch_ca
+from bascule.clocks import SystemClock
 from bascule.errors import BasculeError, ConfigurationError, ServerUnreachable
-from bascule.services.clocks import SystemClock
 from tests.unit.client.test_connection import Site, certificate
 
 pytestmark = pytest.mark.sockets

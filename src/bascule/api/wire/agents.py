@@ -34,7 +34,7 @@ from bascule.domain.net import AddressPrefix, PortKey, parse_address
 from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.errors import InvalidInput
 from bascule.interfaces import Reader
-from bascule.services.fleet import LocalOpening, Report
+from bascule.protocol.report import LocalOpening, Report
 
 MOST_NOTES = 64
 MOST_KNOCKS = 256

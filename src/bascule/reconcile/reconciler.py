@@ -37,7 +37,7 @@ from bascule.domain.net import PortKey
 from bascule.domain.plan import TOLERANCE, Observed, Operation, closing_halves, plan
 from bascule.errors import BasculeError, EnforcementFailed
 from bascule.interfaces import Clock, Driver, HeldStore
-from bascule.services.tampering import name_edits
+from bascule.reconcile.tampering import name_edits
 
 MOST_NOTED = 256
 NOT_KEPT = "what this agent knows cannot be kept over a reboot"
