@@ -31,8 +31,8 @@ from bascule.domain.events import (
     GrantEnded,
     GrantOpened,
 )
-from bascule.domain.grant import StatusReason
 from bascule.domain.ids import ResourceId, machine_id, policy_id
+from bascule.domain.lifecycle import StatusReason
 from bascule.domain.principals import User
 from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import subscription_scope

@@ -38,7 +38,8 @@ from bascule.domain.desired import (
     not_let_go_yet,
     rule_set,
 )
-from bascule.domain.grant import Grant, StatusReason, confirm_open, cut_to, end, extend_to
+from bascule.domain.grant import Grant, confirm_open, cut_to, end, extend_to
+from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, is_within
 from bascule.domain.plan import (

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 import pytest
 
 from bascule.domain.actions import INITIATE, POLICY_READ, REQUEST_REVOKE
-from bascule.domain.grant import GrantState
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import RuleProtocol
 from bascule.portal.ways_in import is_user, rdp_file, way_in

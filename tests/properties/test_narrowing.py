@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from bascule.domain.grant import GrantState, StatusReason
+from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import Machine, OnExpiry
 from bascule.domain.net import AddressPrefix, is_within
 from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol

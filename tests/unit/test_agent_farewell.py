@@ -6,7 +6,7 @@ import threading
 import time
 
 from bascule.agent.farewell import last_report, tell_server
-from bascule.domain.grant import GrantState
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import ServerUnreachable
 from bascule.protocol.report import Report

@@ -16,8 +16,9 @@ from bascule.domain.decide import (
     Denied,
     decide,
 )
-from bascule.domain.grant import Grant, GrantState
+from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import OnExpiry
 from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol

@@ -33,7 +33,8 @@ from bascule.domain.desired import (
     not_let_go_yet,
     rule_set,
 )
-from bascule.domain.grant import OPENING_PATIENCE, Grant, GrantState
+from bascule.domain.grant import OPENING_PATIENCE, Grant
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import EVERY_IPV4, EVERY_IPV6, AddressPrefix, PortKey
 from bascule.domain.policy import MAXIMUM_DURATION

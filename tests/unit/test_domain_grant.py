@@ -11,11 +11,7 @@ import pytest
 
 from bascule.domain.exposure import END_BELIEVED_AFTER
 from bascule.domain.grant import (
-    TRANSITIONS,
     Grant,
-    GrantState,
-    Status,
-    StatusReason,
     confirm_closed,
     confirm_open,
     cut_to,
@@ -25,6 +21,7 @@ from bascule.domain.grant import (
     is_believed_over,
     move,
 )
+from bascule.domain.lifecycle import GRANT_TRANSITIONS, GrantState, Status, StatusReason
 from bascule.domain.net import PortKey
 from bascule.domain.policy import RuleProtocol
 from bascule.errors import Conflict
@@ -44,7 +41,7 @@ def test_a_grant_moves_along_the_table_only(was: GrantState, to: GrantState) -> 
         (OPEN, CLOSING),
         (CLOSING, CLOSED),
     }
-    assert allowed == TRANSITIONS
+    assert allowed == GRANT_TRANSITIONS
     if (was, to) in allowed:
         assert move(begun, to).state is to
     else:

@@ -8,7 +8,7 @@ from itertools import combinations, product
 
 import pytest
 
-from bascule.domain.grant import GrantState
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import (
     BELIEVED_SINCE,
     DOUBTED_SINCE,

@@ -21,7 +21,8 @@ from bascule.domain.decide import (
     decide,
 )
 from bascule.domain.desired import DesiredState, desired_state, told_of_ports
-from bascule.domain.grant import Grant, GrantState
+from bascule.domain.grant import Grant
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.policy import RuleProtocol

@@ -12,7 +12,8 @@ from bascule.domain.access import Subject
 from bascule.domain.decide import Denied
 from bascule.domain.desired import CUT_FOR, DesiredState
 from bascule.domain.events import SessionsCut
-from bascule.domain.grant import Grant, GrantState, Status, StatusReason
+from bascule.domain.grant import Grant
+from bascule.domain.lifecycle import GrantState, Status, StatusReason
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.policy import Policy, RuleProtocol

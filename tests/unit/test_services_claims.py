@@ -10,7 +10,7 @@ import pytest
 
 from bascule.domain.desired import DesiredState, Held, hold
 from bascule.domain.events import AgentDoubted, AgentReported, GenerationOvertaken, PortClosed
-from bascule.domain.grant import GrantState
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import DOUBTED, ClosedPort, Machine, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import Conflict, Forbidden, InvalidInput

@@ -16,7 +16,8 @@ from bascule.api.wire.agents import MOST_BOUNDS, ReportBody, read_report
 from bascule.domain.bounds import Guard, Objection
 from bascule.domain.decide import Denied
 from bascule.domain.events import GrantShortened
-from bascule.domain.grant import Grant, GrantState
+from bascule.domain.grant import Grant
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import Conflict

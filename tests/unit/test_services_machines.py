@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bascule.domain.grant import StatusReason
+from bascule.domain.lifecycle import StatusReason
 from bascule.errors import AuthenticationFailed
 from bascule.services import fleet, machines
 from tests.unit.services_world import World, rules

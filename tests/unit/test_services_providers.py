@@ -10,7 +10,8 @@ import pytest
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.builtin_roles import OWNER, USER_ACCESS_ADMINISTRATOR
-from bascule.domain.grant import Grant, GrantState
+from bascule.domain.grant import Grant
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.places import Bounds
 from bascule.domain.principals import Group, User
 from bascule.domain.providers import LONGEST_MEMBERSHIP, IdentityProvider

@@ -18,7 +18,7 @@ from bascule.domain.builtin_roles import (
     SECURITY_ADMIN,
     USER_ACCESS_ADMINISTRATOR,
 )
-from bascule.domain.grant import GrantState
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.principals import (
     Credential,
     CredentialKind,

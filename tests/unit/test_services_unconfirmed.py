@@ -10,7 +10,7 @@ import pytest
 
 from bascule.agent.link import report_json
 from bascule.api.wire.agents import ReportBody, read_report
-from bascule.domain.grant import GrantState
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort
 from bascule.domain.machine_access import AccessState
 from bascule.domain.roles import Reach

@@ -8,7 +8,7 @@ import pytest
 
 from bascule.agent.farewell import last_report
 from bascule.domain.decide import Denied
-from bascule.domain.grant import GrantState
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey
 from bascule.services import fleet, policies, requests

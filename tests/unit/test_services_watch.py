@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bascule.domain.access import PrincipalKind
-from bascule.domain.grant import GrantState
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.principals import Group, Membership
 from bascule.interfaces import Transaction
 from bascule.services import sweep as sweeping

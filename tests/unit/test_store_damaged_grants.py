@@ -17,7 +17,8 @@ import pytest
 from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
-from bascule.domain.grant import Grant, GrantState, StatusReason
+from bascule.domain.grant import Grant
+from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.interfaces import Reader, Store, Transaction
 from bascule.interfaces.openings import OpenFilter
 from bascule.services import fleet, requests

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from bascule.domain.grant import TRANSITIONS
+from bascule.domain.lifecycle import GRANT_TRANSITIONS
 from bascule.store import grants, inventory, policies, requests, upgrade
 from bascule.store import tables as t
 from bascule.store.connections import connect
@@ -53,7 +53,7 @@ def test_the_database_holds_the_domains_table_of_moves(connection: Connection) -
     """When this fails, the domain's table changed: a new database has it, others need a revision."""
     rows = connection.execute(select(t.grant_transitions))
     assert {(row.from_state, row.to_state) for row in rows} == {
-        (str(old), str(new)) for old, new in TRANSITIONS
+        (str(old), str(new)) for old, new in GRANT_TRANSITIONS
     }
 
 

@@ -11,7 +11,7 @@ import asyncio
 
 from bascule.api.auth import Call
 from bascule.domain.actions import POLICY_READ
-from bascule.domain.grant import GrantState
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.scopes import subscription_scope
 from bascule.interfaces import Reader
 from bascule.services.hub import request_topic, wait_for

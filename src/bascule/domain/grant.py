@@ -1,14 +1,7 @@
 """A grant: one opened port on one machine for stated sources; a lease that ends by itself.
 
-The life of a grant is the TRANSITIONS table below; the database holds the same table as
-a foreign key and docs draw it from here. ``state`` is what is really so; Azure's
-``status`` and ``statusReason`` (CONTRACT 1.5) follow from it.
-
-    opening  decided, not yet reported in force      Initiating
-    open     the enforcement point read it back      Initiated
-    failed   not reported in time; never opens       Revoked / Expired
-    closing  ended; not yet read back shut           Revoked / any
-    closed   read back shut                          Revoked / any
+Its life is the table in ``domain.lifecycle``. ``state`` is what is really so; Azure's ``status``
+and ``statusReason`` (CONTRACT 1.5) follow from it.
 """
 
 from __future__ import annotations
@@ -16,10 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from bascule.domain.exposure import END_BELIEVED_AFTER
 from bascule.domain.ids import ResourceId
+from bascule.domain.lifecycle import (
+    GRANT_TRANSITIONS,
+    STATES,
+    GrantState,
+    Status,
+    StatusReason,
+)
 from bascule.domain.machine import OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey
 from bascule.domain.policy import RuleProtocol
@@ -28,49 +27,6 @@ from bascule.errors import Conflict
 OPENING_PATIENCE = timedelta(seconds=60)  # not in force by then: withdrawn
 SILENCE_BOUND = timedelta(seconds=30)  # a point silent for longer: open is "not confirmed"
 LEASE_SIZE, PORT_SIZE, SOURCE_SIZE = 160, 40, 46  # bytes at most of each in a state as JSON
-
-
-class GrantState(StrEnum):
-    OPENING = "opening"
-    OPEN = "open"
-    FAILED = "failed"
-    CLOSING = "closing"
-    CLOSED = "closed"
-
-
-class Status(StrEnum):
-    """Azure's words on the wire."""
-
-    INITIATING = "Initiating"
-    INITIATED = "Initiated"
-    REVOKED = "Revoked"
-
-
-class StatusReason(StrEnum):
-    USER_REQUESTED = "UserRequested"
-    EXPIRED = "Expired"
-    NEWER_REQUEST_INITIATED = "NewerRequestInitiated"
-
-
-TRANSITIONS: frozenset[tuple[GrantState, GrantState]] = frozenset(
-    {
-        (GrantState.OPENING, GrantState.OPEN),
-        (GrantState.OPENING, GrantState.FAILED),
-        (GrantState.OPENING, GrantState.CLOSING),
-        (GrantState.OPEN, GrantState.CLOSING),
-        (GrantState.CLOSING, GrantState.CLOSED),
-    }
-)
-
-LIVE = frozenset({GrantState.OPENING, GrantState.OPEN})
-
-_STATUS = {
-    GrantState.OPENING: Status.INITIATING,
-    GrantState.OPEN: Status.INITIATED,
-    GrantState.FAILED: Status.REVOKED,
-    GrantState.CLOSING: Status.REVOKED,
-    GrantState.CLOSED: Status.REVOKED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +51,19 @@ class Grant:
     generation: int = 0  # the machine's generation that first carried it as it now is
     extension: int = 0  # how often its end was moved on purpose
     is_source_list: bool = False
-    ended_at: datetime | None = None  # when it left LIVE; None while it is live
+    ended_at: datetime | None = None  # when it was ended; None while it is live
     failure: str = ""  # a sentence, for FAILED
     cut_at: datetime | None = None  # when somebody last had cut what it admitted
 
     @property
     def status(self) -> Status:
-        return _STATUS[self.state]
+        status = STATES[self.state].status
+        assert status is not None  # noqa: S101  # reason: what is never told to Azure has no grant
+        return status
 
     @property
     def is_live(self) -> bool:
-        return self.state in LIVE
+        return STATES[self.state].is_live
 
     @property
     def port_keys(self) -> tuple[PortKey, ...]:
@@ -140,8 +98,8 @@ def told_size(ports: Sequence[PortKey], sources: Sequence[AddressPrefix]) -> int
 
 
 def move(grant: Grant, to: GrantState, **changes: object) -> Grant:
-    """The grant in its next state; raise Conflict for a move that TRANSITIONS lacks."""
-    if (grant.state, to) not in TRANSITIONS:
+    """The grant in its next state; raise Conflict for a move that the table lacks."""
+    if (grant.state, to) not in GRANT_TRANSITIONS:
         raise Conflict(
             f"Grant {grant.id} is {grant.state}; it cannot become {to}.",
             code="IllegalTransition",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bascule.domain.grant import GrantState
+from bascule.domain.lifecycle import GrantState
 
 
 class AccessState(StrEnum):

@@ -16,8 +16,9 @@ from typing import Any, Protocol, TypeVar
 from bascule.domain.chain import ChainHead, Checkpoint, Link
 from bascule.domain.desired import Held
 from bascule.domain.events import Event
-from bascule.domain.grant import Grant, GrantState
+from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
 from bascule.domain.net import PortKey
 from bascule.domain.plan import Observed, Operation
@@ -445,7 +446,7 @@ class Transaction(
 
     def update_grant(self, grant: Grant, was: GrantState) -> None:
         """Write a grant that was in state ``was``; raise Conflict when it no longer is, or
-        when the move is not in TRANSITIONS (the database holds that table).
+        when the move is not in GRANT_TRANSITIONS (the database holds that table).
         """
         ...
 

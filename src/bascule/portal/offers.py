@@ -14,8 +14,9 @@ from bascule.api.my_address import source_of_caller
 from bascule.api.origin import Proxies
 from bascule.domain.access import Subject
 from bascule.domain.bounds import NO_BOUNDS, Guard, Objection
-from bascule.domain.grant import Grant, GrantState
+from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import EnforcementPoint, Machine, OsType
 from bascule.domain.net import AddressPrefix, is_within, parse_address
 from bascule.domain.policy import MachineRules, PortRule

@@ -36,15 +36,9 @@ from bascule.domain.events import (
     OpenedLocally,
     RecordDisputed,
 )
-from bascule.domain.grant import (
-    SILENCE_BOUND,
-    Grant,
-    GrantState,
-    StatusReason,
-    confirm_open,
-    cut_to,
-)
+from bascule.domain.grant import SILENCE_BOUND, Grant, confirm_open, cut_to
 from bascule.domain.ids import ResourceId
+from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import (
     BELIEVED_SINCE,
     DOUBTED,

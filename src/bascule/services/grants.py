@@ -18,7 +18,8 @@ from bascule.domain.events import (
     GrantShortened,
     SessionsCut,
 )
-from bascule.domain.grant import Grant, GrantState, StatusReason, confirm_closed, cut_to, end, fail
+from bascule.domain.grant import Grant, confirm_closed, cut_to, end, fail
+from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.times import format_utc
 from bascule.interfaces import Transaction
 from bascule.services.act import Act

@@ -23,7 +23,8 @@ from bascule.domain.classify import (
     traits_in,
 )
 from bascule.domain.exposure import Opening
-from bascule.domain.grant import Grant, GrantState, is_believed_over
+from bascule.domain.grant import Grant, is_believed_over
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.machine_access import AccessState, Doors, access_state
 from bascule.domain.pricing import PlanInForce

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bascule.domain.access import PrincipalKind
-from bascule.domain.grant import Grant, StatusReason
+from bascule.domain.grant import Grant
+from bascule.domain.lifecycle import StatusReason
 from bascule.domain.roles import Reach
 from bascule.interfaces import Reader, Transaction
 from bascule.services.act import Act

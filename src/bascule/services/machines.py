@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from bascule.domain.classify import canonical_tags
 from bascule.domain.events import MachineAdded, MachineChanged, MachineDeleted
-from bascule.domain.grant import StatusReason
 from bascule.domain.ids import ResourceId
+from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import Machine, OsType
 from bascule.domain.net import Address
 from bascule.domain.scopes import resource_scope

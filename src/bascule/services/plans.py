@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bascule.domain.events import PricingChanged
-from bascule.domain.grant import StatusReason
 from bascule.domain.ids import ResourceId
+from bascule.domain.lifecycle import StatusReason
 from bascule.domain.pricing import PlanInForce, PlanSetting, Tier, plan_in_force
 from bascule.domain.scopes import Scope, group_scope, subscription_scope
 from bascule.errors import Conflict, Forbidden, Problem

@@ -14,8 +14,9 @@ from bascule.domain.access import Subject
 from bascule.domain.actions import POLICY_DELETE, POLICY_WRITE
 from bascule.domain.bounds import GUARD_FILE
 from bascule.domain.events import Fact, PolicyChanged, PolicyCreated, PolicyDeleted, PortClosed
-from bascule.domain.grant import Grant, StatusReason
+from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, policy_id
+from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import Machine
 from bascule.domain.net import PortKey, is_within
 from bascule.domain.policy import (

@@ -16,8 +16,9 @@ from bascule.domain.events import (
     GrantCreated,
     GrantExtended,
 )
-from bascule.domain.grant import Grant, StatusReason, extend_to
+from bascule.domain.grant import Grant, extend_to
 from bascule.domain.ids import ResourceId
+from bascule.domain.lifecycle import StatusReason
 from bascule.domain.request import (
     MAXIMUM_JUSTIFICATION,
     AccessRequest,

@@ -9,14 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from bascule.domain.events import AgentWentSilent, GrantShortened, fact_name
-from bascule.domain.grant import (
-    SILENCE_BOUND,
-    Grant,
-    GrantState,
-    StatusReason,
-    due_at,
-)
+from bascule.domain.grant import SILENCE_BOUND, Grant, due_at
 from bascule.domain.ids import ResourceId
+from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import uninstalled_words
 from bascule.domain.times import format_utc, parse_instant
 from bascule.interfaces import EventFilter, Reader, Transaction

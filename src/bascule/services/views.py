@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 
 from bascule.domain.classify import Classification
 from bascule.domain.events import GrantClosed, GrantOpened
-from bascule.domain.grant import Grant, GrantState, is_believed_over
+from bascule.domain.grant import Grant, is_believed_over
 from bascule.domain.ids import ResourceId, policy_id
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
 from bascule.domain.net import PortKey
 from bascule.domain.request import AccessRequest

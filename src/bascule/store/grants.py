@@ -14,7 +14,8 @@ from typing import Any
 
 from sqlalchemy import Row, Select, bindparam, exists, select, update
 
-from bascule.domain.grant import Grant, GrantState, StatusReason
+from bascule.domain.grant import Grant
+from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import OnExpiry
 from bascule.domain.policy import RuleProtocol
 from bascule.errors import Conflict, NotFound

@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Select, and_, func, not_, or_, select, tuple_
 
 from bascule.domain.exposure import END_BELIEVED_AFTER
-from bascule.domain.grant import Grant, GrantState
+from bascule.domain.grant import Grant
+from bascule.domain.lifecycle import GrantState
 from bascule.interfaces.openings import OpenFilter, OpenOrder, OpenPlace
 from bascule.store import tables as t
 from bascule.store.grants import GrantRows

@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import Row, Select, bindparam, not_, or_, select, tuple_
 
-from bascule.domain.grant import GrantState
 from bascule.domain.ids import ResourceId
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
 from bascule.store import tables as t
 from bascule.store.columns import from_microseconds, to_microseconds

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from bascule.domain.grant import StatusReason, confirm_open, end
+from bascule.domain.grant import confirm_open, end
+from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.interfaces import EventFilter, Store, Transaction

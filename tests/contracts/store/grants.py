@@ -9,17 +9,8 @@ from itertools import product
 
 import pytest
 
-from bascule.domain.grant import (
-    TRANSITIONS,
-    Grant,
-    GrantState,
-    StatusReason,
-    confirm_closed,
-    confirm_open,
-    end,
-    extend_to,
-    fail,
-)
+from bascule.domain.grant import Grant, confirm_closed, confirm_open, end, extend_to, fail
+from bascule.domain.lifecycle import GRANT_TRANSITIONS, GrantState, StatusReason
 from bascule.domain.machine import OnExpiry
 from bascule.errors import Conflict, NotFound
 from bascule.interfaces import Store, Transaction
@@ -153,7 +144,7 @@ class GrantContract:
             write(store, lambda tx: tx.update_grant(moved, grant.state))
             grant = moved
         wanted = replace(grant, state=new, generation=77)
-        if old is new or (old, new) in TRANSITIONS:
+        if old is new or (old, new) in GRANT_TRANSITIONS:
             write(store, lambda tx: tx.update_grant(wanted, old))
             assert _only(store) == wanted
         else:

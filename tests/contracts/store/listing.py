@@ -11,7 +11,8 @@ import pytest
 
 from bascule.domain.classify import FLUSHED_BY, MANAGED_TAG
 from bascule.domain.exposure import Opening
-from bascule.domain.grant import Grant, GrantState, StatusReason, confirm_closed, confirm_open, end
+from bascule.domain.grant import Grant, confirm_closed, confirm_open, end
+from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import ClosedPort, OsType
 from bascule.domain.machine_access import AccessState, Doors, access_state
 from bascule.domain.net import PortKey, TransportProtocol

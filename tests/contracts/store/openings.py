@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bascule.domain.grant import Grant, GrantState, StatusReason, confirm_closed, confirm_open, end
+from bascule.domain.grant import Grant, confirm_closed, confirm_open, end
+from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.roles import Reach
 from bascule.domain.scopes import group_scope
 from bascule.interfaces import Store, Transaction

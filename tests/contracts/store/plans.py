@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bascule.domain.classify import ALL_TRAITS, FLUSHED_BY, MANAGED_TAG, MachineState, traits_in
-from bascule.domain.grant import GrantState, StatusReason, confirm_closed, confirm_open, end
+from bascule.domain.grant import confirm_closed, confirm_open, end
+from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import ClosedPort, EnforcementPoint, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.policy import MachineRules

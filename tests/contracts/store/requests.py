@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from bascule.domain.grant import GrantState, StatusReason, confirm_closed, end
+from bascule.domain.grant import confirm_closed, end
+from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.request import AccessRequest
 from bascule.errors import Conflict
 from bascule.interfaces import Reader, Store, Transaction

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 import pytest
 
-from bascule.domain.grant import GrantState, confirm_open
+from bascule.domain.grant import confirm_open
+from bascule.domain.lifecycle import GrantState
 from bascule.errors import BasculeError, Conflict, InvalidInput, Unavailable
 from bascule.interfaces import EventFilter, Reader, Store, Transaction
 from tests.contracts.store.samples import (

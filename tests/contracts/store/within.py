@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from bascule.domain.grant import GrantState, StatusReason, end
+from bascule.domain.grant import end
 from bascule.domain.ids import machine_id, policy_id
+from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import Machine
 from bascule.domain.policy import MachineRules, Policy
 from bascule.domain.roles import Reach

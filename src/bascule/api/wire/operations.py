@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from bascule.domain import events as facts
 from bascule.domain.events import CallerDenied, Fact, GrantEnded, fact_name
-from bascule.domain.grant import StatusReason
+from bascule.domain.lifecycle import StatusReason
 
 _JIT = "Microsoft.Security/locations/jitNetworkAccessPolicies"
 _VM = "Microsoft.Compute/virtualMachines"

@@ -18,8 +18,9 @@ from bascule.api.auth import decides, record_denial
 from bascule.api.my_address import source_of_caller
 from bascule.domain.actions import INITIATE, MACHINE_READ, POLICY_READ
 from bascule.domain.decide import Denied
-from bascule.domain.grant import Grant, GrantState
+from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.net import AddressPrefix, is_within, parse_address
 from bascule.domain.policy import PortRule
 from bascule.domain.request import RequestedMachine, RequestedPort

@@ -18,8 +18,9 @@ from starlette.responses import Response
 
 from bascule.api.auth import decides, record_denial, shows
 from bascule.domain.actions import POLICY_READ, REQUEST_REVOKE
-from bascule.domain.grant import Grant, GrantState, is_believed_over
+from bascule.domain.grant import Grant, is_believed_over
 from bascule.domain.ids import ResourceId, is_guid
+from bascule.domain.lifecycle import GrantState
 from bascule.domain.times import parse_instant
 from bascule.errors import BasculeError, Forbidden, InvalidInput, Problem
 from bascule.interfaces import Reader

@@ -1,0 +1,205 @@
+"""The states of requests and of their grants: one row each, from which all else is derived.
+
+SQL predicates and foreign keys, list filters, the API, the command line, the portal's badges and
+the picture in ARCHITECTURE.md read these rows. Where a row or a move is missing, this import or
+a test fails.
+
+A *grant* is one opened port; its state is stored. A *request* is what was asked for at once; its
+state is stored too, and is always the sum over its grants: the state that comes first in STATES.
+Two rows are never stored: what is shown of a grant whose enforcement point is silent.
+
+To add a state, such as that of a request which waits for approval: a member of the enumeration, a
+row, and the moves to and from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class GrantState(StrEnum):
+    OPENING = "opening"
+    OPEN = "open"
+    FAILED = "failed"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+class RequestState(StrEnum):
+    OPENING = "opening"
+    OPEN = "open"
+    CLOSING = "closing"
+    FAILED = "failed"
+    CLOSED = "closed"
+    REFUSED = "refused"
+
+
+class Status(StrEnum):
+    """Azure's words on the wire."""
+
+    INITIATING = "Initiating"
+    INITIATED = "Initiated"
+    REVOKED = "Revoked"
+
+
+class StatusReason(StrEnum):
+    USER_REQUESTED = "UserRequested"
+    EXPIRED = "Expired"
+    NEWER_REQUEST_INITIATED = "NewerRequestInitiated"
+
+
+class Tone(StrEnum):
+    """How a badge looks."""
+
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+    PLAIN = "plain"
+
+
+NOT_CONFIRMED = "notConfirmed"
+ENDED_NOT_CONFIRMED = "endedNotConfirmed"  # EDGES E9
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A grant's way out of a state."""
+
+    to: GrantState
+    why: str  # as the picture says it
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is so in one state."""
+
+    name: str  # as it is stored, answered and printed; the portal translates it
+    meaning: str
+    status: Status | None  # Azure's word (CONTRACT 1.5); None: Azure's clients are not shown it
+    tone: Tone
+    picture: str  # an icon of the portal
+    reason: StatusReason | None = None  # the only one that it is ever given; None: any
+    grant_next: tuple[Move, ...] = ()
+    request_next: tuple[RequestState, ...] = ()
+    is_beginning: bool = False  # what is new may begin here
+    is_live: bool = False  # nothing has ended it
+    was_read_back: bool = False  # live, and its point has reported it in force
+    may_admit: bool = False  # packets may pass, now or at any moment
+    shown_for: GrantState | None = None  # never stored: shown instead of this one
+
+
+# The one that speaks for several comes first.
+_ROWS = (
+    Row(
+        "opening",
+        "decided; not yet read back in force",
+        Status.INITIATING,
+        Tone.WARN,
+        "clock",
+        reason=StatusReason.USER_REQUESTED,
+        grant_next=(
+            Move(GrantState.OPEN, "read back in force"),
+            Move(GrantState.FAILED, "not within 60 s"),
+            Move(GrantState.CLOSING, "ended before it opened"),
+        ),
+        request_next=(RequestState.OPEN, RequestState.FAILED, RequestState.CLOSING),
+        is_beginning=True,
+        is_live=True,
+        may_admit=True,
+    ),
+    Row(
+        NOT_CONFIRMED,
+        "open when its agent was last heard, more than 30 s ago, or before it said that it can "
+        "enforce nothing",
+        Status.INITIATED,
+        Tone.WARN,
+        "warning",
+        is_live=True,
+        was_read_back=True,
+        may_admit=True,
+        shown_for=GrantState.OPEN,
+    ),
+    Row(
+        "open",
+        "read back in force",
+        Status.INITIATED,
+        Tone.GOOD,
+        "lock-open",
+        reason=StatusReason.USER_REQUESTED,
+        grant_next=(Move(GrantState.CLOSING, "ended"),),
+        request_next=(RequestState.CLOSING,),
+        is_live=True,
+        was_read_back=True,
+        may_admit=True,
+    ),
+    Row(
+        "closing",
+        "ended; not yet read back closed",
+        Status.REVOKED,
+        Tone.PLAIN,
+        "clock",
+        grant_next=(Move(GrantState.CLOSED, "read back closed"),),
+        # Failed, when another port of the request had failed before this one is closed.
+        request_next=(RequestState.CLOSED, RequestState.FAILED),
+        may_admit=True,
+    ),
+    Row(
+        ENDED_NOT_CONFIRMED,
+        "ended more than a minute ago at a silent agent; not read back closed, and not counted "
+        "as open",
+        Status.REVOKED,
+        Tone.WARN,
+        "warning",
+        shown_for=GrantState.CLOSING,
+    ),
+    Row(
+        "failed",
+        "not in force within 60 s; it never opens",
+        Status.REVOKED,
+        Tone.BAD,
+        "error",
+        reason=StatusReason.EXPIRED,
+    ),
+    Row("closed", "read back closed", Status.REVOKED, Tone.PLAIN, "lock-closed"),
+    Row(
+        "refused",
+        "the policy or the host does not allow it; it has no grant",
+        None,
+        Tone.BAD,
+        "stop",
+        is_beginning=True,
+    ),
+)
+
+STATES: Mapping[str, Row] = {row.name: row for row in _ROWS}
+_PLACES = {row.name: place for place, row in enumerate(_ROWS)}
+
+
+def _grants(rows: Iterable[Row]) -> frozenset[GrantState]:
+    names = {row.name for row in rows}
+    return frozenset(state for state in GrantState if state in names)
+
+
+GRANT_TRANSITIONS: frozenset[tuple[GrantState, GrantState]] = frozenset(
+    (was, move.to) for was in GrantState for move in STATES[was].grant_next
+)
+REQUEST_TRANSITIONS: frozenset[tuple[RequestState, RequestState]] = frozenset(
+    (was, to) for was in RequestState for to in STATES[was].request_next
+)
+REQUEST_BEGINNINGS = tuple(state for state in RequestState if STATES[state].is_beginning)
+GRANT_BEGINNINGS = tuple(state for state in GrantState if STATES[state].is_beginning)
+LIVE = _grants(row for row in _ROWS if row.is_live)
+UNSETTLED = _grants(row for row in _ROWS if row.grant_next)  # may admit, until read back closed
+REQUEST_UNSETTLED = tuple(state for state in RequestState if STATES[state].request_next)
+
+
+def worst(states: Iterable[str]) -> str:
+    """The state that speaks for several; there is one at least."""
+    return min(states, key=_PLACES.__getitem__)
+
+
+def request_state(grants: Iterable[str]) -> RequestState:
+    """The state of a request whose grants are in these states; there is one at least."""
+    return RequestState(worst(grants))
