@@ -23,7 +23,7 @@ from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import Conflict
 from bascule.interfaces import EventFilter, Transaction
 from bascule.protocol.report import Report
-from bascule.services import policies, requests
+from bascule.services import fleet, policies, requests
 from bascule.services.act import Act
 from bascule.services.closed_ports import named_ports
 from bascule.services.exposure import exposure_of, moment_of
@@ -190,6 +190,19 @@ def test_ends_that_a_stolen_agent_moves_on_and_on_fill_no_disk(world: World) -> 
     world.clock.pass_time(61)
     world.report(world.web, grant.id, ends={grant.id: MINUTE})
     assert world.grant(grant).ends_at == world.clock.now() + MINUTE, "it is told a minute later"
+
+
+def test_ends_that_are_moved_for_an_hour_are_not_believed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "MOST_TOLD_CHANGES", 60)
+    grant = world.granted(world.web, seconds=3 * 3600)
+    for step in range(120):
+        left = timedelta(hours=3) - (step + 1) * 2 * SECOND
+        world.report(world.web, grant.id, ends={grant.id: left})
+        world.clock.pass_time(1)
+    assert len(shortened(world)) <= 60
+    assert world.kinds().count("AgentDoubted") == 1
 
 
 @pytest.mark.parametrize("objection", list(Objection))

@@ -332,7 +332,8 @@ def _tells_too_much(tx: Reader, act: Act, machine: Machine, point: EnforcementPo
     if point.believed_since is not None and since < point.believed_since <= act.now:
         since = point.believed_since
     known = KnownMachine(machine.id, machine.uid)
-    told = tx.count_told(known, since, MOST_TOLD_CHANGES, _NOTES)
+    kinds = (*_NOTES, GrantShortened.__name__)
+    told = tx.count_told(known, since, MOST_TOLD_CHANGES, kinds)
     return told >= MOST_TOLD_CHANGES
 
 
