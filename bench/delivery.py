@@ -26,7 +26,8 @@ from bascule.client import access, sinks
 from bascule.client.access import Asked
 from bascule.client.connection import Connection
 from bascule.clocks import SystemClock
-from bascule.domain.events import SYSTEM, Event, GrantCreated
+from bascule.domain.event import SYSTEM, Event
+from bascule.domain.facts.grants import GrantCreated
 from bascule.domain.ids import machine_id, policy_id
 from bascule.interfaces import Transaction
 from bascule.services.act import new_id

@@ -21,16 +21,9 @@ from argon2 import PasswordHasher
 from bascule.clocks import SystemClock
 from bascule.domain.access import PrincipalKind
 from bascule.domain.builtin_roles import OWNER
-from bascule.domain.events import (
-    SYSTEM,
-    Actor,
-    Event,
-    Fact,
-    GrantClosed,
-    GrantCreated,
-    GrantEnded,
-    GrantOpened,
-)
+from bascule.domain.event import SYSTEM, Actor, Event
+from bascule.domain.facts.fact import Fact
+from bascule.domain.facts.grants import GrantClosed, GrantCreated, GrantEnded, GrantOpened
 from bascule.domain.ids import ResourceId, machine_id, policy_id
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.principals import User

@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from bascule.domain.chain import ChainHead, Checkpoint, link_after
-from bascule.domain.events import Actor, Event, GrantOpened
+from bascule.domain.event import Actor, Event
+from bascule.domain.facts.grants import GrantOpened
 from bascule.domain.proof import checkpoint_line, line_of, link_line
 from bascule.domain.times import format_utc
 from bascule.identity.record_key import RecordKey

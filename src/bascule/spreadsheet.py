@@ -63,7 +63,7 @@ class Told:
 def csv_event(
     record: Mapping[str, Any], position: int = 0, digest: str = "", told: Told | None = None
 ) -> str:
-    """One line, its end included, of ``domain.events.Event.record()``; ``position`` is 0 until
+    """One line, its end included, of ``domain.event.Event.record()``; ``position`` is 0 until
     it is sealed.
     """
     actor, data = record["actor"], dict(record["data"])

@@ -13,16 +13,12 @@ import pytest
 from bascule.api.activity_filter import displays
 from bascule.domain.actions import ACTIVITY_READ, MACHINE_READ
 from bascule.domain.chain import ChainHead
-from bascule.domain.events import (
-    SYSTEM,
-    Actor,
-    AgentWentSilent,
-    CallerDenied,
-    Event,
-    Fact,
-    GrantOpened,
-    MachineDeleted,
-)
+from bascule.domain.event import SYSTEM, Actor, Event
+from bascule.domain.facts.agents import AgentWentSilent
+from bascule.domain.facts.calls import CallerDenied
+from bascule.domain.facts.fact import Fact
+from bascule.domain.facts.grants import GrantOpened
+from bascule.domain.facts.machines import MachineDeleted
 from bascule.domain.roles import NO_RIGHTS
 from bascule.interfaces import EventFilter
 from bascule.portal.pages import activity

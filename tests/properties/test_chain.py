@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bascule.domain.events import GENESIS, chain_hash, first_broken
+from bascule.domain.chain import GENESIS, chain_hash, first_broken
 
 Record = dict[str, object]
 Links = list[tuple[Record, str]]

@@ -175,7 +175,7 @@ class World:
 
     def kinds(self) -> list[str]:
         """Names of all facts on record, oldest first."""
-        from bascule.domain.events import fact_name
+        from bascule.domain.facts.fact import fact_name
         from bascule.interfaces import EventFilter
 
         rows = self.see(lambda tx: tx.events(EventFilter(), newest_first=False))

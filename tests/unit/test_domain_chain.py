@@ -7,15 +7,16 @@ from dataclasses import replace
 import pytest
 
 from bascule.domain.chain import (
+    GENESIS,
     ChainHead,
     Checkpoint,
+    chain_hash,
     checkpoint_json,
     export_statement,
     link_after,
     link_hash,
     read_checkpoint,
 )
-from bascule.domain.events import GENESIS, chain_hash
 from bascule.errors import InvalidInput
 from tests.samples import NOW
 

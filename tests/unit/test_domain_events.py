@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 
 import pytest
 
-from bascule.domain import events
-from bascule.domain.events import (
-    GENESIS,
-    SYSTEM,
-    AccessDenied,
-    Actor,
-    CallerDenied,
-    Event,
-    Fact,
-    GrantCreated,
-    GrantEnded,
-    SignInSucceeded,
-    chain_hash,
-    fact_name,
-    first_broken,
-    grouped,
-    places_of,
-)
+from bascule.domain.chain import GENESIS, chain_hash, first_broken
+from bascule.domain.event import SYSTEM, Actor, Event, grouped, has_form
+from bascule.domain.facts.calls import CallerDenied
+from bascule.domain.facts.fact import Fact, fact_name
+from bascule.domain.facts.grants import AccessDenied, GrantCreated, GrantEnded, GrantFailed
+from bascule.domain.facts.kinds import FACTS, places_of, sort_of
+from bascule.domain.facts.sign_in import SignInSucceeded
 from tests.samples import NOW
 
-FACTS = sorted(
-    (
-        each
-        for _, each in inspect.getmembers(events, inspect.isclass)
-        if issubclass(each, Fact) and each is not Fact
-    ),
-    key=lambda each: each.__name__,
-)
 ENDED = GrantEnded("g", "r", "web-1", "UserRequested", "revoked", kills_sessions=True)
 
 
-@pytest.mark.parametrize("kind", FACTS, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("kind", FACTS.values(), ids=lambda each: each.__name__)
 def test_facts_are_frozen_and_named_in_the_past(kind: type[Fact]) -> None:
     """A fact that could be changed after it was recorded is not one."""
     parameters = getattr(kind, "__dataclass_params__", None)  # set by dataclass
@@ -125,20 +105,20 @@ def test_an_edited_record_shows_where_it_was_edited(at: int) -> None:
 
 def test_an_event_has_its_form_and_what_is_damaged_has_not() -> None:
     (record,) = records(1)
-    assert events.has_form(record)
+    assert has_form(record)
     for name in record:
         without = {key: value for key, value in record.items() if key != name}
-        assert not events.has_form(without), name
-        assert not events.has_form({**record, name: 5}), name
-    assert not events.has_form({**record, "actor": {}})
-    assert not events.has_form({})
+        assert not has_form(without), name
+        assert not has_form({**record, name: 5}), name
+    assert not has_form({**record, "actor": {}})
+    assert not has_form({})
 
 
 def test_ends_are_told_apart_by_their_reason() -> None:
     """Activity is counted by sort: a revocation and an expiry are not one thing."""
-    ended = events.GrantEnded("g", "r", "m", "UserRequested", "revocation by anna")
-    assert events.sort_of(ended) == "GrantEnded.UserRequested"
-    assert events.sort_of(events.GrantFailed("g", "r", "m", "not reported")) == "GrantFailed"
+    ended = GrantEnded("g", "r", "m", "UserRequested", "revocation by anna")
+    assert sort_of(ended) == "GrantEnded.UserRequested"
+    assert sort_of(GrantFailed("g", "r", "m", "not reported")) == "GrantFailed"
 
 
 def test_places_of_a_refusal() -> None:

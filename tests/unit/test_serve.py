@@ -26,7 +26,7 @@ from bascule.bootstrap.admin import admin
 from bascule.bootstrap.data_directory import OURS, open_data_directory
 from bascule.bootstrap.serve import serve
 from bascule.clocks import SystemClock
-from bascule.domain.events import RecordPruned
+from bascule.domain.facts.record import RecordPruned
 from bascule.domain.retention import ClockMark
 from bascule.errors import BasculeError, ConfigurationError, Conflict, InvalidInput
 from bascule.identity.passwords import Argon2Passwords

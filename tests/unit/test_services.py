@@ -11,7 +11,7 @@ import pytest
 from bascule.domain.access import Subject
 from bascule.domain.decide import Denied
 from bascule.domain.desired import CUT_FOR, DesiredState
-from bascule.domain.events import SessionsCut
+from bascule.domain.facts.grants import SessionsCut
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState, Status, StatusReason
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry

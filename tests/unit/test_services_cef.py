@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bascule.domain import events as facts
 from bascule.domain.chain import ChainHead, Link, link_after
 from bascule.domain.delivery import Form
-from bascule.domain.events import SYSTEM, Actor, CallerDenied, Event, Fact
+from bascule.domain.event import SYSTEM, Actor, Event
+from bascule.domain.facts import agents, grants, machines, policies, record
+from bascule.domain.facts.calls import CallerDenied
+from bascule.domain.facts.fact import Fact
 from bascule.services.cef import CUT, cef_line, escape_header, escape_value
 from bascule.services.syslog_text import LONGEST_MESSAGE, syslog_message
 from tests.contracts.store.samples import FACTS, a_fact, a_grant
@@ -53,7 +55,7 @@ def test_escapes() -> None:
 
 
 def test_what_somebody_typed_stays_in_its_field() -> None:
-    typed = facts.AccessRequested("r", "p", ("m",), NASTY)
+    typed = grants.AccessRequested("r", "p", ("m",), NASTY)
     actor = Actor("id", NASTY, "User", "192.0.2.7", NASTY)
     line = cef_line(sealed(typed, actor), {})
     cef = read_cef(line)
@@ -65,7 +67,7 @@ def test_what_somebody_typed_stays_in_its_field() -> None:
 
 @given(ANY_TEXT, ANY_TEXT, ANY_TEXT)
 def test_no_text_makes_a_field(why: str, name: str, path: str) -> None:
-    for fact in (facts.AccessRequested("r", "p", ("m",), why), CallerDenied("GET", path, why)):
+    for fact in (grants.AccessRequested("r", "p", ("m",), why), CallerDenied("GET", path, why)):
         link = sealed(fact, Actor("id", name, "User", "2001:db8::1", path), path)
         cef = read_cef(cef_line(link, {}))
         assert cef.fields.keys() <= {
@@ -101,7 +103,7 @@ def test_no_text_makes_a_field(why: str, name: str, path: str) -> None:
 
 @given(st.text(st.sampled_from("\u202e=\\|\n x\U000e0041"), max_size=9000))
 def test_the_longest_of_texts_fits_and_the_hash_stays(why: str) -> None:
-    link = sealed(facts.AccessRequested("r", "p", ("m",), why), Actor("i", why, "User"), "/" + why)
+    link = sealed(grants.AccessRequested("r", "p", ("m",), why), Actor("i", why, "User"), "/" + why)
     for form in (Form.CEF, Form.OCSF):
         data = syslog_message(link, {}, form, "h")
         assert len(data) <= LONGEST_MESSAGE
@@ -114,11 +116,11 @@ def test_the_longest_of_texts_fits_and_the_hash_stays(why: str) -> None:
 
 
 def test_a_cut_shows() -> None:
-    long = facts.AccessRequested("r", "p", ("m",), "x" * 5000)
+    long = grants.AccessRequested("r", "p", ("m",), "x" * 5000)
     fields = read_cef(cef_line(sealed(long), {})).fields
     assert len(fields["msg"]) == 1023
     assert fields["msg"].endswith(CUT)
-    rules = facts.PolicyCreated("p", "y" * 100_000)
+    rules = policies.PolicyCreated("p", "y" * 100_000)
     event = json.loads(read_message(syslog_message(sealed(rules), {}, Form.OCSF, "h")).body)
     assert event["unmapped"]["isShortened"] is True
     assert "data" not in event["unmapped"]
@@ -126,7 +128,7 @@ def test_a_cut_shows() -> None:
 
 def test_a_grant_says_for_whom_where_and_until_when() -> None:
     grant = a_grant()
-    opened = facts.GrantOpened(grant.id, grant.request_id, str(WEB))
+    opened = grants.GrantOpened(grant.id, grant.request_id, str(WEB))
     agent = Actor("u", "web-1", "Agent", "10.0.0.1")
     fields = read_cef(cef_line(sealed(opened, agent), {grant.id: grant})).fields
     said = {key: fields[key] for key in ("duser", "dpt", "dhost", "suser", "outcome", "cs4")}
@@ -139,15 +141,16 @@ def test_a_grant_says_for_whom_where_and_until_when() -> None:
         "cs4": "192.0.2.7, 2001:db8::/64",
     }
     assert int(fields["end"]) - int(fields["start"]) == 3_600_000
-    local = facts.OpenedLocally(str(WEB), "3389/tcp", ("192.0.2.9",), 900)
+    local = agents.OpenedLocally(str(WEB), "3389/tcp", ("192.0.2.9",), 900)
     assert read_cef(cef_line(sealed(local), {})).fields["dpt"] == "3389"
 
 
 def test_a_name_that_syslog_cannot_say_is_nil() -> None:
     assert (
-        read_message(syslog_message(sealed(a_fact(facts.PortClosed)), {}, Form.CEF, "")).host == "-"
+        read_message(syslog_message(sealed(a_fact(machines.PortClosed)), {}, Form.CEF, "")).host
+        == "-"
     )
-    odd = syslog_message(sealed(a_fact(facts.PortClosed)), {}, Form.CEF, "host name\n\u202e")
+    odd = syslog_message(sealed(a_fact(machines.PortClosed)), {}, Form.CEF, "host name\n\u202e")
     assert read_message(odd).host == "hostname"
 
 
@@ -158,8 +161,8 @@ def test_severity_follows_what_happened() -> None:
             syslog_message(link, {}, Form.CEF, "h")
         ).severity
 
-    assert both(a_fact(facts.MachineAdded)) == (1, 6)
-    assert both(a_fact(facts.RecordBroken)) == (10, 2)
+    assert both(a_fact(machines.MachineAdded)) == (1, 6)
+    assert both(a_fact(record.RecordBroken)) == (10, 2)
     assert both(CallerDenied("GET", "/x", "no")) == (5, 4)
 
 

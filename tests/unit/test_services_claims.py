@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 
 from bascule.domain.desired import DesiredState, Held, hold
-from bascule.domain.events import AgentDoubted, AgentReported, GenerationOvertaken, PortClosed
+from bascule.domain.facts.agents import AgentDoubted, AgentReported, GenerationOvertaken
+from bascule.domain.facts.machines import PortClosed
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import DOUBTED, ClosedPort, Machine, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol

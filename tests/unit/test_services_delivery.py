@@ -21,7 +21,10 @@ from bascule.domain.delivery import (
     SinkState,
     parse_target,
 )
-from bascule.domain.events import CallerDenied, PortClosed, RecordBroken, SinkSkipped
+from bascule.domain.facts.calls import CallerDenied
+from bascule.domain.facts.delivery import SinkSkipped
+from bascule.domain.facts.machines import PortClosed
+from bascule.domain.facts.record import RecordBroken
 from bascule.errors import Conflict, InvalidInput, NotFound, Unavailable
 from bascule.interfaces.delivery import Parcel
 from bascule.services import delivery, sinks

@@ -15,7 +15,7 @@ from bascule.agent.link import report_json
 from bascule.api.wire.agents import MOST_BOUNDS, ReportBody, read_report
 from bascule.domain.bounds import Guard, Objection
 from bascule.domain.decide import Denied
-from bascule.domain.events import GrantShortened
+from bascule.domain.facts.grants import GrantShortened
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort

@@ -9,10 +9,20 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from bascule.domain import events as facts
 from bascule.domain.chain import ChainHead, Link, link_after
 from bascule.domain.delivery import Form, Sink, parse_target
-from bascule.domain.events import SYSTEM, Actor, CallerDenied, Event, Fact
+from bascule.domain.event import SYSTEM, Actor, Event
+from bascule.domain.facts import (
+    agents,
+    grants,
+    installation,
+    machines,
+    policies,
+    providers,
+    sessions,
+)
+from bascule.domain.facts.calls import CallerDenied
+from bascule.domain.facts.fact import Fact
 from bascule.domain.grant import Grant
 from bascule.services import ocsf
 from bascule.services.ocsf import Severity, ocsf_event, severity_of
@@ -50,7 +60,7 @@ def test_every_kind_fits_its_class(kind: type[Fact], actor: Actor, resource: str
 
 def test_the_schemas_can_fail() -> None:
     """A schema that lets all pass shows nothing."""
-    event = mapped(a_fact(facts.GrantOpened))
+    event = mapped(a_fact(grants.GrantOpened))
     wrongs: list[dict[str, Any]] = [
         {"time": 1_900_000},
         {"type_uid": 300_502},
@@ -65,19 +75,19 @@ def test_the_schemas_can_fail() -> None:
 def test_an_opening_assigns_a_privilege_to_its_requestor() -> None:
     """Not to the agent, whose report makes it known."""
     grant = a_grant()
-    opened = facts.GrantOpened(grant.id, grant.request_id, VM)
+    opened = grants.GrantOpened(grant.id, grant.request_id, VM)
     agent = Actor("u", "web-1", "Agent", "10.0.0.1")
     event = mapped(opened, agent, grant=grant)
     assert (event["class_uid"], event["activity_id"], event["type_uid"]) == (3005, 1, 300_501)
     assert event["user"] == {"uid": grant.requestor_id, "name": grant.requestor}
     assert event["privileges"][0].startswith(f"reach port {grant.number}/{grant.protocol} from ")
     assert event["resources"] == [{"uid": VM, "name": "web-1", "type": "virtualMachines"}]
-    ended = facts.GrantEnded(grant.id, grant.request_id, VM, "Expired", "time")
+    ended = grants.GrantEnded(grant.id, grant.request_id, VM, "Expired", "time")
     assert mapped(ended, SYSTEM, grant=grant)["type_uid"] == 300_502
 
 
 def test_an_opening_by_root_is_serious() -> None:
-    event = mapped(facts.OpenedLocally(VM, "22/tcp", ("192.0.2.9",), 900))
+    event = mapped(agents.OpenedLocally(VM, "22/tcp", ("192.0.2.9",), 900))
     assert event["severity"] == "High"
     assert event["privileges"] == ["reach port 22/tcp from 192.0.2.9"]
 
@@ -91,7 +101,7 @@ def test_a_refused_call_is_api_activity_that_failed() -> None:
 
 
 def test_time_is_in_milliseconds() -> None:
-    event = mapped(a_fact(facts.MachineAdded))
+    event = mapped(a_fact(machines.MachineAdded))
     assert event["time"] == int(NOW.timestamp() * 1000)
 
 
@@ -108,16 +118,16 @@ def severity(fact: Fact) -> Severity:
 @pytest.mark.parametrize(
     ("kind", "least"),
     [
-        (facts.TokenFamilyRevoked, Severity.CRITICAL),  # its sample is a theft
-        (facts.PricingChanged, Severity.HIGH),
-        (facts.ProviderAdded, Severity.HIGH),
-        (facts.ProviderChanged, Severity.HIGH),
-        (facts.SigningKeyRotated, Severity.HIGH),
-        (facts.ClockLeapt, Severity.HIGH),
-        (facts.IdentityLinked, Severity.MEDIUM),
-        (facts.DeviceCodeRefused, Severity.MEDIUM),
-        (facts.ExternalSignInRefused, Severity.LOW),
-        (facts.SessionEnded, Severity.LOW),
+        (sessions.TokenFamilyRevoked, Severity.CRITICAL),  # its sample is a theft
+        (policies.PricingChanged, Severity.HIGH),
+        (providers.ProviderAdded, Severity.HIGH),
+        (providers.ProviderChanged, Severity.HIGH),
+        (installation.SigningKeyRotated, Severity.HIGH),
+        (installation.ClockLeapt, Severity.HIGH),
+        (providers.IdentityLinked, Severity.MEDIUM),
+        (sessions.DeviceCodeRefused, Severity.MEDIUM),
+        (providers.ExternalSignInRefused, Severity.LOW),
+        (sessions.SessionEnded, Severity.LOW),
     ],
 )
 def test_what_matters_reaches_a_sink_with_a_level(kind: type[Fact], least: Severity) -> None:
@@ -126,7 +136,7 @@ def test_what_matters_reaches_a_sink_with_a_level(kind: type[Fact], least: Sever
 
 
 def test_a_revocation_that_is_no_theft_is_not_as_grave() -> None:
-    plain = facts.TokenFamilyRevoked("u", "anna", "c", "signed out", is_theft=False)
+    plain = sessions.TokenFamilyRevoked("u", "anna", "c", "signed out", is_theft=False)
     assert severity(plain) is Severity.LOW
 
 

@@ -11,7 +11,7 @@ from bascule.agent.link import report_json
 from bascule.agent.local_openings import MOST_TOLD
 from bascule.api.wire.agents import ReportBody, read_report
 from bascule.domain.desired import Held, hold
-from bascule.domain.events import NotesWithheld
+from bascule.domain.facts.agents import NotesWithheld
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import NOT_ENFORCED, ClosedPort

@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from bascule.domain.delivery import Progress, SinkState, parse_target
-from bascule.domain.events import Fact, PortClosed, RecordPruned
+from bascule.domain.facts.fact import Fact
+from bascule.domain.facts.machines import PortClosed
+from bascule.domain.facts.record import RecordPruned
 from bascule.domain.retention import DEFAULT_FLOOR, SINK_GRACE
 from bascule.errors import Conflict
 from bascule.interfaces import EventFilter, Transaction

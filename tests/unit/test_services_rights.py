@@ -19,7 +19,7 @@ from bascule.domain.actions import (
 )
 from bascule.domain.builtin_roles import OWNER, READER, SECURITY_ADMIN
 from bascule.domain.decide import Denied
-from bascule.domain.events import AccessDenied, GrantEnded
+from bascule.domain.facts.grants import AccessDenied, GrantEnded
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.net import AddressPrefix

@@ -10,7 +10,8 @@ from datetime import timedelta
 import pytest
 
 from bascule.domain.access import PrincipalKind, Subject
-from bascule.domain.events import PolicyChanged, PolicyCreated, fact_name
+from bascule.domain.facts.fact import fact_name
+from bascule.domain.facts.policies import PolicyChanged, PolicyCreated
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry
 from bascule.domain.net import (
     Address,

@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import text
 
 from bascule.domain.chain import ChainHead
-from bascule.domain.events import AgentCameBack, RecordBroken
+from bascule.domain.facts.agents import AgentCameBack
+from bascule.domain.facts.record import RecordBroken
 from bascule.errors import ConfigurationError, Unavailable
 from bascule.identity.record_key import RECORD_KEY, RecordKey
 from bascule.interfaces import EventFilter

@@ -13,7 +13,8 @@ from argon2 import PasswordHasher
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.builtin_roles import OWNER, READER
-from bascule.domain.events import SYSTEM, fact_name
+from bascule.domain.event import SYSTEM
+from bascule.domain.facts.fact import fact_name
 from bascule.domain.principals import Group, ServicePrincipal, User
 from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import group_scope, subscription_scope

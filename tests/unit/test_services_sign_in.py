@@ -14,8 +14,11 @@ import pytest
 from argon2 import PasswordHasher
 
 from bascule.domain.access import PrincipalKind, Subject
-from bascule.domain.events import DenialsCounted, Event, SecondFactorOwed, fact_name
-from bascule.domain.events import SignInRefused as Refused
+from bascule.domain.event import Event
+from bascule.domain.facts.calls import DenialsCounted
+from bascule.domain.facts.fact import fact_name
+from bascule.domain.facts.sign_in import SecondFactorOwed
+from bascule.domain.facts.sign_in import SignInRefused as Refused
 from bascule.domain.principals import User
 from bascule.domain.sign_in import FactorKind, Method, StoredPassword
 from bascule.identity.passwords import Argon2Passwords

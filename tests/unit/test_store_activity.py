@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Select, text
 
-from bascule.domain.events import AgentCameBack
+from bascule.domain.facts.agents import AgentCameBack
 from bascule.domain.roles import Reach
 from bascule.interfaces import EventFilter
 from bascule.interfaces.activity import ActivityFilter

@@ -11,19 +11,12 @@ import pytest
 
 from bascule.api.wire.activity import SELECTABLE, Log, entries_of, select
 from bascule.api.wire.operations import operation_of
-from bascule.domain import events as facts
-from bascule.domain.events import (
-    SYSTEM,
-    AccessDenied,
-    AccessRequested,
-    Actor,
-    CallerDenied,
-    Event,
-    Fact,
-    GrantEnded,
-    GrantOpened,
-    MachineDeleted,
-)
+from bascule.domain.event import SYSTEM, Actor, Event
+from bascule.domain.facts import installation as facts
+from bascule.domain.facts.calls import CallerDenied
+from bascule.domain.facts.fact import Fact
+from bascule.domain.facts.grants import AccessDenied, AccessRequested, GrantEnded, GrantOpened
+from bascule.domain.facts.machines import MachineDeleted
 from tests.contracts.store.samples import FACTS, a_fact
 from tests.samples import NOW
 

@@ -21,7 +21,7 @@ from bascule.api.app import build_app
 from bascule.api.context import AppState
 from bascule.api.origin import Names, Proxies
 from bascule.domain.access import PrincipalKind
-from bascule.domain.events import fact_name
+from bascule.domain.facts.fact import fact_name
 from bascule.domain.net import parse_address
 from bascule.identity.authenticate import name_of_proof
 from bascule.identity.oidc import RelyingParty

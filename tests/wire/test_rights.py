@@ -27,7 +27,7 @@ from bascule.domain.builtin_roles import (
     SECURITY_READER,
     VIRTUAL_MACHINE_CONTRIBUTOR,
 )
-from bascule.domain.events import MachineAdded
+from bascule.domain.facts.machines import MachineAdded
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import EnforcementPoint, Machine, OsType
 from bascule.domain.policy import Policy

@@ -15,7 +15,7 @@ from bascule.bootstrap import HostParts
 from bascule.bootstrap.admin import admin
 from bascule.cli.main import invoke
 from bascule.clocks import SystemClock
-from bascule.domain.events import SigningKeyRotated
+from bascule.domain.facts.installation import SigningKeyRotated
 from bascule.errors import Unavailable
 from bascule.identity.signing_keys import SigningKeys
 from bascule.interfaces import EventFilter, Transaction

@@ -1,7 +1,7 @@
 """Filters of Bascule.Audit's activity: by place, person, operation, outcome and time.
 
 Operations and outcomes are asked for as the activity log calls them; the record knows
-sorts of events (``domain.events.sort_of``), and the table of operations joins the two.
+sorts of events (``domain.facts.kinds.sort_of``), and the table of operations joins the two.
 """
 
 from __future__ import annotations

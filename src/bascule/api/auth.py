@@ -31,7 +31,9 @@ from bascule.api.described import described
 from bascule.api.origin import base_url, caller_address
 from bascule.domain.access import CALLERS, PrincipalKind, Subject
 from bascule.domain.actions import DISPLAY, GROUP_READ
-from bascule.domain.events import MOST_PLACES, Actor, CallerDenied
+from bascule.domain.event import Actor
+from bascule.domain.facts.calls import CallerDenied
+from bascule.domain.facts.fact import MOST_PLACES
 from bascule.domain.ids import COMPUTE, VIRTUAL_MACHINES, is_guid, is_resource_group_name
 from bascule.domain.roles import NO_RIGHTS, Reach, Rights
 from bascule.domain.scopes import Scope, group_scope, subscription_scope

@@ -24,7 +24,8 @@ from bascule.cli.printing import (
 from bascule.cli.spans import parse_since, show_instant
 from bascule.client.audit import AuditEvent, Wanted, counts, events
 from bascule.client.record import checkpoints
-from bascule.domain import events as facts
+from bascule.domain.event import grouped
+from bascule.domain.facts.kinds import FACTS
 from bascule.domain.ids import is_guid
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import Forbidden, InvalidInput, NotFound, ServerUnreachable, Unavailable
@@ -155,11 +156,7 @@ def _print_counts(connection: Connection, wanted: Wanted, output: str) -> None:
 
 def _check_kind(kind: str) -> None:
     """A mistyped one would be answered with nothing, as if nothing had happened."""
-    known = sorted(
-        name
-        for name, each in vars(facts).items()
-        if isinstance(each, type) and issubclass(each, facts.Fact) and each is not facts.Fact
-    )
+    known = sorted(FACTS)
     if kind and kind not in known:
         raise InvalidInput(
             f"{kind[:60]!r} is no kind of event.",
@@ -186,7 +183,7 @@ def _print(
     has_more = limit is not None and len(chosen) > limit
     chosen = chosen[:limit]
     if by_request:
-        chosen = facts.grouped(chosen, lambda each: each.about.request_id)
+        chosen = grouped(chosen, lambda each: each.about.request_id)
     if form == "json":
         emit_json([_json(each) for each in chosen])
     elif not chosen:

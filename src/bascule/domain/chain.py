@@ -1,7 +1,7 @@
 """The record as a chain: places, links, and the checkpoints that are signed.
 
 Every event has a position, counted from 1 without a gap, and a hash that covers the hash
-before it, the position and the event (``events.chain_hash``; docs/record.md has the
+before it, the position and the event (``chain_hash``; docs/record.md has the
 canonical form). A checkpoint is the installation's signature under one place: who signs
 later cannot have meant another past. What is not here: keys and signatures (``identity``
 makes them, ``client`` checks them), and the reading of whole exports (``domain.proof``).
@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from bascule.domain.events import GENESIS
 from bascule.domain.times import format_utc, parse_instant
 
+GENESIS = "0" * 64  # the hash before the first record
 _CHECKPOINT_CONTEXT = b"bascule checkpoint 1\n"  # a signature under one is good for nothing else
 _EXPORT_CONTEXT = b"bascule export 1\n"
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -109,3 +109,21 @@ def export_statement(header: Mapping[str, Any]) -> bytes:
 def canonical(value: Mapping[str, Any]) -> bytes:
     """JSON with sorted keys, without blanks and in ASCII alone: one value, one text."""
     return _CANONICAL.encode(value).encode()
+
+
+def chain_hash(previous: str, record: Mapping[str, object]) -> str:
+    """The hash of ``record`` as the next one after ``previous`` (64 hex digits)."""
+    # In ASCII alone: half a character in somebody's text must not stop the chain.
+    body = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(f"{previous}\n{body}".encode()).hexdigest()
+
+
+def first_broken(
+    links: Iterable[tuple[Mapping[str, object], str]], previous: str = GENESIS
+) -> int | None:
+    """Index of the first record whose stored hash is not what it should be, or None."""
+    for index, (record, stored) in enumerate(links):
+        if chain_hash(previous, record) != stored:
+            return index
+        previous = stored
+    return None

@@ -28,7 +28,7 @@ from bascule.domain.chain import (
     read_checkpoint,
     text_hash,
 )
-from bascule.domain.events import RecordPruned
+from bascule.domain.facts.record import RecordPruned
 from bascule.errors import BasculeError
 
 _EVENT_KEYS = {"event", "hash", "position"}

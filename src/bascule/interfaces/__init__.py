@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from bascule.domain.chain import ChainHead, Checkpoint, Link
 from bascule.domain.desired import Held
-from bascule.domain.events import Event
+from bascule.domain.event import Event
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import GrantState

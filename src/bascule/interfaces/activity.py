@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from bascule.domain.events import Event
+from bascule.domain.event import Event
 from bascule.domain.roles import Reach
 
 Moment = tuple[datetime, int]  # an event's time and sequence: its place in the order
@@ -24,7 +24,7 @@ class ActivityFilter:
 
     resources: tuple[str, ...] = ()  # key form; each with what lies below it
     principal_ids: tuple[str, ...] = ()
-    sorts: tuple[str, ...] = ()  # ``domain.events.sort_of``
+    sorts: tuple[str, ...] = ()  # ``domain.facts.kinds.sort_of``
     since: datetime | None = None  # inclusive
     until: datetime | None = None  # exclusive
     within: Reach | None = None  # only what is about something there; None: everything

@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 from bascule.api.wire.operations import DENIED, Operation, operation_of
 from bascule.domain.chain import ChainHead
-from bascule.domain.events import Actor, CallerDenied, Event, grouped
+from bascule.domain.event import Actor, Event, grouped
+from bascule.domain.facts.calls import CallerDenied
 from bascule.domain.ids import COMPUTE, VIRTUAL_MACHINES, ResourceId
 from bascule.domain.plain import clean
 from bascule.errors import InvalidInput

@@ -14,7 +14,9 @@ from datetime import datetime
 from typing import TypeVar
 
 from bascule.domain.access import Subject
-from bascule.domain.events import SYSTEM, Actor, DenialsCounted, Event, Fact
+from bascule.domain.event import SYSTEM, Actor, Event
+from bascule.domain.facts.calls import DenialsCounted
+from bascule.domain.facts.fact import Fact
 from bascule.domain.net import Address
 from bascule.domain.proof import Verdict
 from bascule.interfaces import Clock, Reader, Store, Transaction

@@ -12,19 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bascule.domain.chain import ChainHead
-from bascule.domain.events import (
-    SYSTEM,
-    AccessDenied,
-    CallerDenied,
-    Event,
-    OpenedLocally,
-    PortClosed,
-    PortLeftPolicies,
-    PortReleased,
-    ServicePrincipalDeleted,
-    UserDeleted,
-    places_of,
-)
+from bascule.domain.event import SYSTEM, Event
+from bascule.domain.facts.agents import OpenedLocally
+from bascule.domain.facts.calls import CallerDenied
+from bascule.domain.facts.grants import AccessDenied
+from bascule.domain.facts.kinds import places_of
+from bascule.domain.facts.machines import PortClosed, PortLeftPolicies, PortReleased
+from bascule.domain.facts.service_principals import ServicePrincipalDeleted
+from bascule.domain.facts.users import UserDeleted
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, is_guid, is_name, machine_id, parse_name
 from bascule.domain.policy import RuleProtocol

@@ -17,7 +17,7 @@ from datetime import datetime
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.builtin_roles import OWNER
-from bascule.domain.events import RoleAssigned, RoleUnassigned
+from bascule.domain.facts.roles import RoleAssigned, RoleUnassigned
 from bascule.domain.ids import ResourceId
 from bascule.domain.roles import RoleAssignment, RoleDefinition
 from bascule.domain.scopes import Scope, group_scope, resource_scope

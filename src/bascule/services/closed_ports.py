@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bascule.domain.events import PortClosed, PortLeftPolicies, PortReleased
+from bascule.domain.facts.machines import PortClosed, PortLeftPolicies, PortReleased
 from bascule.domain.machine import Machine
 from bascule.domain.net import PortKey
 from bascule.domain.policy import Policy, PortRule, closed_union

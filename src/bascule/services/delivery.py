@@ -37,7 +37,9 @@ from bascule.domain.delivery import (
     advance,
     fall_back,
 )
-from bascule.domain.events import Fact, SinkDisabled, SinkParked, SinkSkipped, has_form
+from bascule.domain.event import has_form
+from bascule.domain.facts.delivery import SinkDisabled, SinkParked, SinkSkipped
+from bascule.domain.facts.fact import Fact
 from bascule.domain.grant import Grant
 from bascule.domain.proof import link_line
 from bascule.errors import BasculeError, Unavailable

@@ -22,7 +22,7 @@ from datetime import datetime
 
 import structlog
 
-from bascule.domain.events import DenialsCounted
+from bascule.domain.facts.calls import DenialsCounted
 from bascule.domain.sign_in import network_of
 from bascule.domain.times import format_utc
 from bascule.errors import InvalidInput

@@ -15,8 +15,8 @@ import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from bascule.domain import events as facts
 from bascule.domain import places
+from bascule.domain.facts import sessions as facts
 from bascule.domain.places import Bounds, Room
 from bascule.domain.principals import User
 from bascule.domain.tokens import DEVICE_LIFE, DeviceCode, DeviceState, Origin, SignIn

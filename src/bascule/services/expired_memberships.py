@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
-from bascule.domain.events import MembershipEnded
+from bascule.domain.facts.groups import MembershipEnded
 from bascule.domain.principals import Membership
 from bascule.interfaces import Transaction
 from bascule.services.act import Act

@@ -16,12 +16,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from bascule.domain.access import PrincipalKind, Subject
-from bascule.domain.events import (
-    Actor,
-    ExternalSignInRefused,
-    ProviderGroupsChanged,
-    SignInSucceeded,
-)
+from bascule.domain.event import Actor
+from bascule.domain.facts.providers import ExternalSignInRefused, ProviderGroupsChanged
+from bascule.domain.facts.sign_in import SignInSucceeded
 from bascule.domain.names import parse_display_name
 from bascule.domain.places import Bounds, Full, find_room
 from bascule.domain.principals import Membership, User

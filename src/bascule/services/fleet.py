@@ -17,7 +17,7 @@ from bascule.domain.access import Subject
 from bascule.domain.actions import ENROLMENT_DELETE, ENROLMENT_WRITE
 from bascule.domain.bounds import Objection
 from bascule.domain.desired import DesiredState, desired_state
-from bascule.domain.events import (
+from bascule.domain.facts.agents import (
     AgentBelieved,
     AgentCameBack,
     AgentDoubted,
@@ -28,14 +28,13 @@ from bascule.domain.events import (
     DriftHealed,
     EnrolmentCreated,
     EnrolmentRefused,
-    Fact,
     GenerationOvertaken,
-    GrantOpened,
-    GrantShortened,
     NotesWithheld,
     OpenedLocally,
-    RecordDisputed,
 )
+from bascule.domain.facts.fact import Fact
+from bascule.domain.facts.grants import GrantOpened, GrantShortened
+from bascule.domain.facts.record import RecordDisputed
 from bascule.domain.grant import SILENCE_BOUND, Grant, confirm_open, cut_to
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import GrantState, StatusReason

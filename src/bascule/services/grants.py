@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
-from bascule.domain.events import (
+from bascule.domain.facts.grants import (
     GrantClosed,
     GrantEnded,
     GrantFailed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bascule.domain.events import ResourceGroupCreated, ResourceGroupDeleted
+from bascule.domain.facts.machines import ResourceGroupCreated, ResourceGroupDeleted
 from bascule.domain.scopes import group_scope
 from bascule.errors import Conflict, NotFound
 from bascule.interfaces import Reader, Transaction

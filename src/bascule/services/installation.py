@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bascule.domain.access import PrincipalKind
 from bascule.domain.builtin_roles import OWNER
-from bascule.domain.events import AdministratorRecovered, InstallationCreated
+from bascule.domain.facts.installation import AdministratorRecovered, InstallationCreated
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal
 from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import subscription_scope

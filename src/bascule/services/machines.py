@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bascule.domain.classify import canonical_tags
-from bascule.domain.events import MachineAdded, MachineChanged, MachineDeleted
+from bascule.domain.facts.machines import MachineAdded, MachineChanged, MachineDeleted
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import Machine, OsType

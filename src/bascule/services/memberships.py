@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bascule.domain.access import PrincipalKind, Subject
-from bascule.domain.events import (
+from bascule.domain.facts.groups import (
     GroupChanged,
     GroupCreated,
     GroupDeleted,

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from bascule.domain.chain import Link
-from bascule.domain.events import SYSTEM
+from bascule.domain.event import SYSTEM
 from bascule.domain.times import format_utc
 
 GAP, TEST = "RecordGap", "SinkTest"  # kinds

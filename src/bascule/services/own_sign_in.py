@@ -15,8 +15,8 @@ from math import ceil
 from typing import Protocol, TypeVar
 
 from bascule.domain.access import PrincipalKind, Subject
-from bascule.domain.events import (
-    Fact,
+from bascule.domain.facts.fact import Fact
+from bascule.domain.facts.sign_in import (
     FactorEnrolled,
     FactorRemoved,
     PasswordSet,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bascule.domain.events import PricingChanged
+from bascule.domain.facts.policies import PricingChanged
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.pricing import PlanInForce, PlanSetting, Tier, plan_in_force

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from bascule.domain.access import Subject
 from bascule.domain.actions import POLICY_DELETE, POLICY_WRITE
 from bascule.domain.bounds import GUARD_FILE
-from bascule.domain.events import Fact, PolicyChanged, PolicyCreated, PolicyDeleted, PortClosed
+from bascule.domain.facts.fact import Fact
+from bascule.domain.facts.machines import PortClosed
+from bascule.domain.facts.policies import PolicyChanged, PolicyCreated, PolicyDeleted
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, policy_id
 from bascule.domain.lifecycle import StatusReason

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from bascule.domain import providers as domain
 from bascule.domain.access import Subject
-from bascule.domain.events import ProviderAdded, ProviderChanged, ProviderRemoved
+from bascule.domain.facts.providers import ProviderAdded, ProviderChanged, ProviderRemoved
 from bascule.domain.ids import parse_name
 from bascule.domain.names import parse_display_name
 from bascule.domain.providers import IdentityProvider

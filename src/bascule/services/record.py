@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from bascule.domain.chain import ChainHead, Checkpoint, Link, checkpoint_json, export_statement
-from bascule.domain.events import has_form
+from bascule.domain.event import has_form
 from bascule.domain.proof import (
     FORMAT,
     VERSION,

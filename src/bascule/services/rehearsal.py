@@ -14,16 +14,10 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from bascule.domain.access import Subject
-from bascule.domain.events import (
-    Fact,
-    GrantEnded,
-    GrantShortened,
-    PolicyChanged,
-    PolicyCreated,
-    PortClosed,
-    PortLeftPolicies,
-    PortReleased,
-)
+from bascule.domain.facts.fact import Fact
+from bascule.domain.facts.grants import GrantEnded, GrantShortened
+from bascule.domain.facts.machines import PortClosed, PortLeftPolicies, PortReleased
+from bascule.domain.facts.policies import PolicyChanged, PolicyCreated
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.times import parse_duration, parse_instant

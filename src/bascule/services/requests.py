@@ -9,13 +9,8 @@ from datetime import datetime
 from bascule.domain.access import Subject
 from bascule.domain.bounds import Guard
 from bascule.domain.decide import Allowed, Denied, decide
-from bascule.domain.events import (
-    MOST_PLACES,
-    AccessDenied,
-    AccessRequested,
-    GrantCreated,
-    GrantExtended,
-)
+from bascule.domain.facts.fact import MOST_PLACES
+from bascule.domain.facts.grants import AccessDenied, AccessRequested, GrantCreated, GrantExtended
 from bascule.domain.grant import Grant, extend_to
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import StatusReason

@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bascule.domain.events import ClockConfirmed, ClockLeapt, RecordPruned
+from bascule.domain.facts.installation import ClockConfirmed, ClockLeapt
+from bascule.domain.facts.record import RecordPruned
 from bascule.domain.retention import SINK_GRACE, ClockMark
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, InvalidInput

@@ -18,7 +18,8 @@ from bascule.domain.access import Subject
 from bascule.domain.actions import ASSIGNMENT_WRITE, ROLE_DELETE, ROLE_READ, ROLE_WRITE
 from bascule.domain.builtin_roles import BUILTIN_ROLES
 from bascule.domain.containment import added
-from bascule.domain.events import Fact, RoleChanged, RoleCreated, RoleDeleted
+from bascule.domain.facts.fact import Fact
+from bascule.domain.facts.roles import RoleChanged, RoleCreated, RoleDeleted
 from bascule.domain.role_draft import RoleDraft, check_draft
 from bascule.domain.roles import Rights, RoleDefinition
 from bascule.domain.scopes import Scope, is_below

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from bascule.domain.chain import ChainHead, Checkpoint, Link, link_after
-from bascule.domain.events import RecordBroken
+from bascule.domain.facts.record import RecordBroken
 from bascule.domain.proof import Break
 from bascule.domain.times import parse_instant
 from bascule.errors import BasculeError, InvalidInput

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from bascule.domain.events import RecoveryCodeUsed
+from bascule.domain.facts.sign_in import RecoveryCodeUsed
 from bascule.domain.principals import User
 from bascule.domain.sign_in import FactorKind
 from bascule.interfaces import Reader, Transaction

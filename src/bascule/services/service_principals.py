@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bascule.domain.access import Subject
-from bascule.domain.events import (
+from bascule.domain.facts.service_principals import (
     CredentialAdded,
     CredentialRemoved,
     ServicePrincipalChanged,

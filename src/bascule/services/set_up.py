@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
-from bascule.domain import events as facts
 from bascule.domain.access import PrincipalKind
 from bascule.domain.builtin_roles import OWNER
+from bascule.domain.facts import installation as facts
 from bascule.domain.names import parse_display_name, parse_user_name
 from bascule.domain.passwords import problems_of
 from bascule.domain.principals import User

@@ -19,8 +19,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from bascule.domain import events as facts
 from bascule.domain.access import PrincipalKind, Subject
+from bascule.domain.facts import sign_in as facts
 from bascule.domain.principals import User
 from bascule.domain.sign_in import (
     FactorKind,

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from bascule.domain import events as facts
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.clients import client_name
+from bascule.domain.facts import sessions as facts
 from bascule.domain.principals import User
 from bascule.domain.sign_in import Method
 from bascule.domain.times import format_utc

@@ -25,13 +25,8 @@ from bascule.domain.delivery import (
     Target,
     check_form,
 )
-from bascule.domain.events import (
-    Fact,
-    SinkAdded,
-    SinkChanged,
-    SinkRemoved,
-    SinkSkipped,
-)
+from bascule.domain.facts.delivery import SinkAdded, SinkChanged, SinkRemoved, SinkSkipped
+from bascule.domain.facts.kinds import FACTS
 from bascule.domain.ids import parse_name
 from bascule.domain.times import parse_instant
 from bascule.errors import Conflict, InvalidInput, NotFound
@@ -41,7 +36,6 @@ from bascule.services.act import Act, new_id
 from bascule.services.cloudevents import new_secret
 from bascule.services.retention import hold_untaken
 
-KINDS = frozenset(each.__name__ for each in Fact.__subclasses__())
 MOST_SINKS = 20
 LONGEST_CA = 65_536  # characters
 MOST_KINDS = 100
@@ -200,9 +194,9 @@ def _checked(sink: Sink, carrier: Carrier) -> Sink:
             f"A sink names at most {MOST_KINDS} kinds and sends 1 to {LARGEST_BATCH} events a call.",
             code="InvalidSink",
         )
-    unknown = [each for each in sink.kinds if each not in KINDS]
+    unknown = [each for each in sink.kinds if each not in FACTS]
     if unknown:
-        near = get_close_matches(unknown[0], KINDS, 1)
+        near = get_close_matches(unknown[0], FACTS, 1)
         raise InvalidInput(
             f"{unknown[0][:64]!r} is no kind of event"
             + (f"; you may mean {near[0]}." if near else "; see bascule activity for those."),

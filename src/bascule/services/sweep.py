@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bascule.domain.events import AgentWentSilent, GrantShortened, fact_name
+from bascule.domain.facts.agents import AgentWentSilent
+from bascule.domain.facts.fact import fact_name
+from bascule.domain.facts.grants import GrantShortened
 from bascule.domain.grant import SILENCE_BOUND, Grant, due_at
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import GrantState, StatusReason

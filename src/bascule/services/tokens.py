@@ -16,10 +16,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bascule.domain import events as facts
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.clients import client_name
-from bascule.domain.events import Actor
+from bascule.domain.event import Actor
+from bascule.domain.facts import installation, sessions
 from bascule.domain.principals import User
 from bascule.domain.tokens import (
     AuthorizationCode,
@@ -81,7 +81,7 @@ def open_family(
     tx.put_refresh_token(RefreshToken(hash_of(text), family.id, 1, act.now))
     name = client_name(client_id) or client_id
     methods = sign_in.methods
-    act.record(tx, facts.SignedIn(user.id, user.name, name, client_id, str(flow), methods))
+    act.record(tx, sessions.SignedIn(user.id, user.name, name, client_id, str(flow), methods))
     return Issued(user, family, text)
 
 
@@ -201,7 +201,7 @@ def revoke_family(
     name = user.name if user is not None else ""
     act.record(
         tx,
-        facts.TokenFamilyRevoked(
+        sessions.TokenFamilyRevoked(
             family.sign_in.user_id, name, family.client_id, why, is_theft=is_theft
         ),
     )
@@ -219,7 +219,7 @@ def sign_out_everywhere(tx: Transaction, act: Act, user: User) -> None:
     """End every session and token that the user has, in browsers and programs alike."""
     tx.put_user(replace(user, epoch=user.epoch + 1))
     tx.forget_sign_ins_of(user.id)
-    act.record(tx, facts.SignedOutEverywhere(user.id, user.name))
+    act.record(tx, sessions.SignedOutEverywhere(user.id, user.name))
 
 
 def issue_code(tx: Transaction, act: Act, code: AuthorizationCode) -> bool:
@@ -256,7 +256,7 @@ async def rotate_signing_key(
     def work(tx: Transaction, act: Act) -> KeyIds:
         before, made = rotate(act.now)
         done.append((before, made))
-        act.record(tx, facts.SigningKeyRotated(before, made, is_forgotten))
+        act.record(tx, installation.SigningKeyRotated(before, made, is_forgotten))
         return before, made
 
     try:

@@ -10,7 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bascule.domain.access import Subject
-from bascule.domain.events import UserChanged, UserCreated, UserDeleted, UserDisabled, UserEnabled
+from bascule.domain.facts.users import (
+    UserChanged,
+    UserCreated,
+    UserDeleted,
+    UserDisabled,
+    UserEnabled,
+)
 from bascule.domain.names import parse_display_name, parse_user_name
 from bascule.domain.principals import User
 from bascule.errors import Conflict, NotFound

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bascule.domain.classify import Classification
-from bascule.domain.events import GrantClosed, GrantOpened
+from bascule.domain.facts.grants import GrantClosed, GrantOpened
 from bascule.domain.grant import Grant, is_believed_over
 from bascule.domain.ids import ResourceId, policy_id
 from bascule.domain.lifecycle import GrantState

@@ -34,7 +34,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from bascule.domain.events import Event
+from bascule.domain.event import Event
 from bascule.interfaces.activity import ActivityFilter, Counts, Moment
 from bascule.store import tables as t
 from bascule.store.columns import Instant, from_microseconds, to_microseconds

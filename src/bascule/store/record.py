@@ -17,19 +17,15 @@ from typing import Any, NoReturn
 
 from sqlalchemy import ColumnElement, LargeBinary, Row, Select, and_, case, cast, func, or_, select
 
-from bascule.domain import events as facts
-from bascule.domain.events import Actor, Event, Fact, GrantEnded, has_form, places_of, sort_of
+from bascule.domain.event import Actor, Event, has_form
+from bascule.domain.facts.fact import Fact
+from bascule.domain.facts.grants import GrantEnded
+from bascule.domain.facts.kinds import FACTS, places_of, sort_of
 from bascule.domain.times import parse_instant
 from bascule.errors import InvalidInput
 from bascule.interfaces import EventFilter
 from bascule.store import tables as t
 from bascule.store.rows import Rows
-
-FACTS: dict[str, type[Fact]] = {
-    name: kind
-    for name, kind in vars(facts).items()
-    if isinstance(kind, type) and issubclass(kind, Fact) and kind is not Fact
-}
 
 _INSERT = t.events.insert()
 _RECORD = t.events.c.record

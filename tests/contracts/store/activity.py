@@ -10,15 +10,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bascule.domain.chain import ChainHead, Checkpoint
-from bascule.domain.events import (
-    AccessDenied,
-    Actor,
-    CallerDenied,
-    Event,
-    Fact,
-    GrantEnded,
-    sort_of,
-)
+from bascule.domain.event import Actor, Event
+from bascule.domain.facts.calls import CallerDenied
+from bascule.domain.facts.fact import Fact
+from bascule.domain.facts.grants import AccessDenied, GrantEnded
+from bascule.domain.facts.kinds import sort_of
 from bascule.domain.roles import Reach
 from bascule.interfaces import EventFilter, Store, Transaction
 from bascule.interfaces.activity import ActivityFilter, Moment

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from bascule.domain.events import DriftHealed, NotesWithheld
 from bascule.domain.exposure import HourStep, KeptSpan, Opening, SpanKind
+from bascule.domain.facts.agents import DriftHealed, NotesWithheld
 from bascule.domain.machine import ClosedPort, EnforcementPoint
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.roles import Reach

@@ -8,17 +8,11 @@ from typing import Any
 
 import pytest
 
-from bascule.domain.events import (
-    SYSTEM,
-    AccessDenied,
-    Actor,
-    AgentCameBack,
-    Event,
-    Fact,
-    GrantClosed,
-    GrantEnded,
-    MachineDeleted,
-)
+from bascule.domain.event import SYSTEM, Actor, Event
+from bascule.domain.facts.agents import AgentCameBack
+from bascule.domain.facts.fact import Fact
+from bascule.domain.facts.grants import AccessDenied, GrantClosed, GrantEnded
+from bascule.domain.facts.machines import MachineDeleted
 from bascule.interfaces import EventFilter, Store
 from tests.contracts.store.samples import (
     FACTS,

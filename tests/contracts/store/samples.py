@@ -11,8 +11,10 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
-from bascule.domain import events
-from bascule.domain.events import Actor, Event, Fact, GrantCreated
+from bascule.domain.event import Actor, Event
+from bascule.domain.facts import kinds
+from bascule.domain.facts.fact import Fact
+from bascule.domain.facts.grants import GrantCreated
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, machine_id, policy_id
 from bascule.domain.machine import EnforcementPoint, Machine, OnExpiry, OsType
@@ -176,11 +178,7 @@ def an_event(
     )
 
 
-FACTS = [
-    kind
-    for kind in vars(events).values()
-    if isinstance(kind, type) and issubclass(kind, Fact) and kind is not Fact
-]
+FACTS = list(kinds.FACTS.values())
 _VALUES: dict[str, Any] = {
     "str": "wörd",
     "int": 7,

@@ -16,7 +16,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bascule.api.wire.operations import Operation, operation_of
-from bascule.domain.events import AccessRequested, CallerDenied, Event
+from bascule.domain.event import Event
+from bascule.domain.facts.calls import CallerDenied
+from bascule.domain.facts.grants import AccessRequested
 from bascule.domain.times import format_utc
 
 _CLR_EPOCH = datetime(1, 1, 1, tzinfo=UTC)  # .NET ticks are 100 ns since then

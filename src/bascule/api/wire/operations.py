@@ -12,8 +12,26 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bascule.domain import events as facts
-from bascule.domain.events import CallerDenied, Fact, GrantEnded, fact_name
+from bascule.domain.facts import (
+    agents,
+    calls,
+    delivery,
+    grants,
+    groups,
+    installation,
+    machines,
+    policies,
+    providers,
+    record,
+    roles,
+    service_principals,
+    sessions,
+    sign_in,
+    users,
+)
+from bascule.domain.facts.calls import CallerDenied
+from bascule.domain.facts.fact import Fact, fact_name
+from bascule.domain.facts.grants import GrantEnded
 from bascule.domain.lifecycle import StatusReason
 
 _JIT = "Microsoft.Security/locations/jitNetworkAccessPolicies"
@@ -57,292 +75,296 @@ class Operation:
 DENIED = "Deny call"  # what every denied call is filtered by
 _FAILED = ("Failed", "BadRequest", "Error")
 _OPERATIONS: Mapping[type[Fact], Operation] = {
-    facts.InstallationCreated: Operation(
+    installation.InstallationCreated: Operation(
         "Bascule.Audit/installations/write", "Create installation"
     ),
-    facts.AdministratorRecovered: Operation(
+    installation.AdministratorRecovered: Operation(
         "Bascule.Audit/administrators/recover/action", "Recover administrator", level="Warning"
     ),
-    facts.SetUpLinkMade: Operation(
+    installation.SetUpLinkMade: Operation(
         "Bascule.Identity/setUpLinks/write", "Make set-up link", level="Warning"
     ),
-    facts.SetUpLinkUsed: Operation(
+    installation.SetUpLinkUsed: Operation(
         "Bascule.Identity/setUpLinks/use/action", "Use set-up link", level="Warning"
     ),
-    facts.SetUpRefused: Operation(
+    installation.SetUpRefused: Operation(
         "Bascule.Identity/setUpLinks/use/action",
         "Use set-up link",
         "Failed",
         "Unauthorized",
         "Warning",
     ),
-    facts.SignInSucceeded: Operation("Bascule.Identity/signIns/complete/action", "Sign in"),
-    facts.SignInRefused: Operation(
+    sign_in.SignInSucceeded: Operation("Bascule.Identity/signIns/complete/action", "Sign in"),
+    sign_in.SignInRefused: Operation(
         "Bascule.Identity/signIns/complete/action", "Sign in", "Failed", "Unauthorized", "Warning"
     ),
-    facts.SecondFactorOwed: Operation(
+    sign_in.SecondFactorOwed: Operation(
         "Bascule.Identity/signIns/begin/action", "Begin sign-in, second factor owed"
     ),
-    facts.PasswordSet: Operation(f"{_USERS}/write", "Set password", is_call=True),
-    facts.FactorEnrolled: Operation(f"{_USERS}/write", "Enrol second factor", is_call=True),
-    facts.FactorRemoved: Operation(
+    sign_in.PasswordSet: Operation(f"{_USERS}/write", "Set password", is_call=True),
+    sign_in.FactorEnrolled: Operation(f"{_USERS}/write", "Enrol second factor", is_call=True),
+    sign_in.FactorRemoved: Operation(
         f"{_USERS}/write", "Remove second factor", level="Warning", is_call=True
     ),
-    facts.RecoveryCodesMade: Operation(f"{_USERS}/write", "Make recovery codes", is_call=True),
-    facts.RecoveryCodeUsed: Operation(
+    sign_in.RecoveryCodesMade: Operation(f"{_USERS}/write", "Make recovery codes", is_call=True),
+    sign_in.RecoveryCodeUsed: Operation(
         "Bascule.Identity/recoveryCodes/use/action", "Use recovery code", level="Warning"
     ),
-    facts.ResourceGroupCreated: Operation(
+    machines.ResourceGroupCreated: Operation(
         f"{_GROUP}/write", "Update resource group", sub_status="Created", is_call=True
     ),
-    facts.ResourceGroupDeleted: Operation(
+    machines.ResourceGroupDeleted: Operation(
         f"{_GROUP}/delete", "Delete resource group", is_call=True
     ),
-    facts.MachineAdded: Operation(
+    machines.MachineAdded: Operation(
         f"{_VM}/write", "Create or Update Virtual Machine", sub_status="Created", is_call=True
     ),
-    facts.MachineChanged: Operation(
+    machines.MachineChanged: Operation(
         f"{_VM}/write", "Create or Update Virtual Machine", is_call=True
     ),
-    facts.MachineDeleted: Operation(f"{_VM}/delete", "Delete Virtual Machine", is_call=True),
-    facts.PolicyCreated: Operation(
+    machines.MachineDeleted: Operation(f"{_VM}/delete", "Delete Virtual Machine", is_call=True),
+    policies.PolicyCreated: Operation(
         f"{_JIT}/write", "Create or Update JIT Network Access Policy", is_call=True
     ),
-    facts.PolicyChanged: Operation(
+    policies.PolicyChanged: Operation(
         f"{_JIT}/write", "Create or Update JIT Network Access Policy", is_call=True
     ),
-    facts.PolicyDeleted: Operation(
+    policies.PolicyDeleted: Operation(
         f"{_JIT}/delete", "Delete JIT Network Access Policy", is_call=True
     ),
-    facts.RoleCreated: Operation(
+    roles.RoleCreated: Operation(
         f"{_ROLES}/write", "Create or update custom role definition", is_call=True
     ),
-    facts.RoleChanged: Operation(
+    roles.RoleChanged: Operation(
         f"{_ROLES}/write", "Create or update custom role definition", is_call=True
     ),
-    facts.RoleDeleted: Operation(f"{_ROLES}/delete", "Delete custom role definition", is_call=True),
-    facts.RoleAssigned: Operation(
+    roles.RoleDeleted: Operation(f"{_ROLES}/delete", "Delete custom role definition", is_call=True),
+    roles.RoleAssigned: Operation(
         f"{_ASSIGNMENTS}/write", "Create role assignment", sub_status="Created", is_call=True
     ),
-    facts.RoleUnassigned: Operation(
+    roles.RoleUnassigned: Operation(
         f"{_ASSIGNMENTS}/delete", "Delete role assignment", is_call=True
     ),
-    facts.PortClosed: Operation("Bascule.Access/machineRules/close/action", "Close port"),
-    facts.PortReleased: Operation("Bascule.Access/machineRules/release/action", "Release port"),
-    facts.PortLeftPolicies: Operation(
+    machines.PortClosed: Operation("Bascule.Access/machineRules/close/action", "Close port"),
+    machines.PortReleased: Operation("Bascule.Access/machineRules/release/action", "Release port"),
+    machines.PortLeftPolicies: Operation(
         "Bascule.Access/machineRules/leave/action", "Take port out of policies"
     ),
-    facts.PricingChanged: Operation(
+    policies.PricingChanged: Operation(
         "Microsoft.Security/pricings/write", "Update pricing settings", is_call=True
     ),
-    facts.DenialsCounted: Operation(
+    calls.DenialsCounted: Operation(
         "Bascule.Audit/calls/deny/action", "Count denied calls", *_FAILED
     ),
-    facts.AccessRequested: Operation(
+    grants.AccessRequested: Operation(
         f"{_JIT}/initiate/action",
         "Initiate JIT Network Access Policy",
         "Accepted",
         "Accepted",
         is_call=True,
     ),
-    facts.AccessDenied: Operation(
+    grants.AccessDenied: Operation(
         f"{_JIT}/initiate/action", "Initiate JIT Network Access Policy", *_FAILED, is_call=True
     ),
-    facts.GrantCreated: Operation(
+    grants.GrantCreated: Operation(
         "Bascule.Access/grants/write", "Grant access to port", "Accepted", "Accepted"
     ),
-    facts.GrantOpened: Operation("Bascule.Access/grants/open/action", "Open port"),
-    facts.GrantExtended: Operation(
+    grants.GrantOpened: Operation("Bascule.Access/grants/open/action", "Open port"),
+    grants.GrantExtended: Operation(
         "Bascule.Access/accessRequests/extend/action", "Extend access", is_call=True
     ),
-    facts.GrantShortened: Operation("Bascule.Access/grants/shorten/action", "Shorten access"),
-    facts.GrantFailed: Operation(
+    grants.GrantShortened: Operation("Bascule.Access/grants/shorten/action", "Shorten access"),
+    grants.GrantFailed: Operation(
         "Bascule.Access/grants/open/action", "Open port", "Failed", "ServiceUnavailable", "Error"
     ),
-    facts.GrantClosed: Operation("Bascule.Access/grants/close/action", "Close access to port"),
-    facts.SessionsCut: Operation(
+    grants.GrantClosed: Operation("Bascule.Access/grants/close/action", "Close access to port"),
+    grants.SessionsCut: Operation(
         "Bascule.Access/grants/cut/action", "Cut sessions of ended access", is_call=True
     ),
-    facts.EnrolmentCreated: Operation(
+    agents.EnrolmentCreated: Operation(
         "Bascule.Fleet/enrolments/write", "Create enrolment token", is_call=True
     ),
-    facts.EnrolmentRefused: Operation(
+    agents.EnrolmentRefused: Operation(
         "Bascule.Fleet/enforcementPoints/write", "Enrol agent", "Failed", "Forbidden", "Error"
     ),
-    facts.AgentEnrolled: Operation("Bascule.Fleet/enforcementPoints/write", "Enrol agent"),
-    facts.AgentRemoved: Operation(
+    agents.AgentEnrolled: Operation("Bascule.Fleet/enforcementPoints/write", "Enrol agent"),
+    agents.AgentRemoved: Operation(
         "Microsoft.Authorization/enrolments/delete", "Remove agent", level="Warning", is_call=True
     ),
-    facts.AgentWentSilent: Operation(
+    agents.AgentWentSilent: Operation(
         "Bascule.Fleet/enforcementPoints/lose/action",
         "Lose contact with agent",
         "Failed",
         "ServiceUnavailable",
         "Warning",
     ),
-    facts.AgentCameBack: Operation(
+    agents.AgentCameBack: Operation(
         "Bascule.Fleet/enforcementPoints/find/action", "Hear from agent again"
     ),
-    facts.GenerationOvertaken: Operation(
+    agents.GenerationOvertaken: Operation(
         "Bascule.Fleet/enforcementPoints/overtake/action",
         "Find the server older than its agent",
         *_FAILED[:2],
         level="Critical",
     ),
-    facts.AgentDoubted: Operation(
+    agents.AgentDoubted: Operation(
         "Bascule.Fleet/enforcementPoints/doubt/action",
         "Stop believing an agent",
         level="Critical",
     ),
-    facts.AgentBelieved: Operation(
+    agents.AgentBelieved: Operation(
         "Bascule.Fleet/enforcementPoints/believe/action",
         "Believe an agent again",
         level="Warning",
         is_call=True,
     ),
-    facts.DriftHealed: Operation(
+    agents.DriftHealed: Operation(
         "Bascule.Fleet/enforcementPoints/heal/action", "Put changed rules back", level="Warning"
     ),
-    facts.OpenedLocally: Operation(
+    agents.OpenedLocally: Operation(
         "Bascule.Fleet/enforcementPoints/open/action", "Open port on the host", level="Warning"
     ),
-    facts.NotesWithheld: Operation(
+    agents.NotesWithheld: Operation(
         "Bascule.Fleet/enforcementPoints/hush/action",
         "Leave notes of an agent out of the record",
         level="Warning",
     ),
-    facts.AgentReported: Operation(
+    agents.AgentReported: Operation(
         "Bascule.Fleet/enforcementPoints/note/action", "Take a note of an agent", level="Warning"
     ),
-    facts.RecordPruned: Operation(
+    record.RecordPruned: Operation(
         "Bascule.Audit/events/prune/action", "Prune record", level="Warning", is_call=True
     ),
-    facts.ClockLeapt: Operation(
+    installation.ClockLeapt: Operation(
         "Bascule.Audit/clock/leap/action", "Find that the clock leapt", *_FAILED[:2], "Critical"
     ),
-    facts.ClockConfirmed: Operation(
+    installation.ClockConfirmed: Operation(
         "Bascule.Audit/clock/confirm/action", "Confirm the clock", level="Warning"
     ),
-    facts.RecordBroken: Operation(
+    record.RecordBroken: Operation(
         "Bascule.Audit/events/verify/action", "Verify record", *_FAILED[:2], "Critical"
     ),
-    facts.RecordDisputed: Operation(
+    record.RecordDisputed: Operation(
         "Bascule.Audit/events/witness/action", "Witness record", *_FAILED[:2], "Critical"
     ),
-    facts.SinkAdded: Operation(
+    delivery.SinkAdded: Operation(
         f"{_SINK}/write", "Send record to a place", sub_status="Created", is_call=True
     ),
-    facts.SinkChanged: Operation(f"{_SINK}/write", "Change where record is sent", is_call=True),
-    facts.SinkRemoved: Operation(
+    delivery.SinkChanged: Operation(f"{_SINK}/write", "Change where record is sent", is_call=True),
+    delivery.SinkRemoved: Operation(
         f"{_SINK}/delete", "Stop sending record to a place", level="Warning", is_call=True
     ),
-    facts.SinkDisabled: Operation(
+    delivery.SinkDisabled: Operation(
         "Bascule.Audit/sinks/disable/action", "Send record", *_FAILED[:2], "Error"
     ),
-    facts.SinkParked: Operation(
+    delivery.SinkParked: Operation(
         "Bascule.Audit/sinks/park/action", "Send record", *_FAILED[:2], "Error"
     ),
-    facts.SinkSkipped: Operation(
+    delivery.SinkSkipped: Operation(
         "Bascule.Audit/sinks/skip/action", "Leave out of the record sent", level="Warning"
     ),
-    facts.UserCreated: Operation(f"{_PEOPLE}/users/write", "Create user", is_call=True),
-    facts.UserChanged: Operation(f"{_PEOPLE}/users/write", "Update user", is_call=True),
-    facts.UserDisabled: Operation(
+    users.UserCreated: Operation(f"{_PEOPLE}/users/write", "Create user", is_call=True),
+    users.UserChanged: Operation(f"{_PEOPLE}/users/write", "Update user", is_call=True),
+    users.UserDisabled: Operation(
         f"{_PEOPLE}/users/disable/action", "Disable user", level="Warning", is_call=True
     ),
-    facts.UserEnabled: Operation(f"{_PEOPLE}/users/enable/action", "Enable user", is_call=True),
-    facts.UserDeleted: Operation(
+    users.UserEnabled: Operation(f"{_PEOPLE}/users/enable/action", "Enable user", is_call=True),
+    users.UserDeleted: Operation(
         f"{_PEOPLE}/users/delete", "Delete user", level="Warning", is_call=True
     ),
-    facts.GroupCreated: Operation(f"{_PEOPLE}/groups/write", "Create group", is_call=True),
-    facts.GroupChanged: Operation(f"{_PEOPLE}/groups/write", "Update group", is_call=True),
-    facts.GroupDeleted: Operation(
+    groups.GroupCreated: Operation(f"{_PEOPLE}/groups/write", "Create group", is_call=True),
+    groups.GroupChanged: Operation(f"{_PEOPLE}/groups/write", "Update group", is_call=True),
+    groups.GroupDeleted: Operation(
         f"{_PEOPLE}/groups/delete", "Delete group", level="Warning", is_call=True
     ),
-    facts.MemberAdded: Operation(
+    groups.MemberAdded: Operation(
         f"{_PEOPLE}/groups/members/write", "Add member to group", is_call=True
     ),
-    facts.MemberRemoved: Operation(
+    groups.MemberRemoved: Operation(
         f"{_PEOPLE}/groups/members/delete", "Remove member from group", is_call=True
     ),
-    facts.MembershipEnded: Operation(
+    groups.MembershipEnded: Operation(
         f"{_PEOPLE}/groups/members/expire/action", "End membership of group"
     ),
-    facts.ServicePrincipalCreated: Operation(
+    service_principals.ServicePrincipalCreated: Operation(
         f"{_PEOPLE}/servicePrincipals/write", "Create service principal", is_call=True
     ),
-    facts.ServicePrincipalChanged: Operation(
+    service_principals.ServicePrincipalChanged: Operation(
         f"{_PEOPLE}/servicePrincipals/write", "Update service principal", is_call=True
     ),
-    facts.ServicePrincipalDisabled: Operation(
+    service_principals.ServicePrincipalDisabled: Operation(
         f"{_PEOPLE}/servicePrincipals/disable/action",
         "Disable service principal",
         level="Warning",
         is_call=True,
     ),
-    facts.ServicePrincipalEnabled: Operation(
+    service_principals.ServicePrincipalEnabled: Operation(
         f"{_PEOPLE}/servicePrincipals/enable/action", "Enable service principal", is_call=True
     ),
-    facts.ServicePrincipalDeleted: Operation(
+    service_principals.ServicePrincipalDeleted: Operation(
         f"{_PEOPLE}/servicePrincipals/delete",
         "Delete service principal",
         level="Warning",
         is_call=True,
     ),
-    facts.CredentialAdded: Operation(
+    service_principals.CredentialAdded: Operation(
         f"{_PEOPLE}/servicePrincipals/credentials/write",
         "Add service principal credentials",
         level="Warning",
         is_call=True,
     ),
-    facts.CredentialRemoved: Operation(
+    service_principals.CredentialRemoved: Operation(
         f"{_PEOPLE}/servicePrincipals/credentials/delete",
         "Remove service principal credentials",
         level="Warning",
         is_call=True,
     ),
-    facts.ProviderAdded: Operation(
+    providers.ProviderAdded: Operation(
         f"{_IDP}/write", "Create or Update Identity Provider", sub_status="Created", is_call=True
     ),
-    facts.ProviderChanged: Operation(
+    providers.ProviderChanged: Operation(
         f"{_IDP}/write", "Create or Update Identity Provider", is_call=True
     ),
-    facts.ProviderRemoved: Operation(f"{_IDP}/delete", "Delete Identity Provider", is_call=True),
-    facts.IdentityLinked: Operation(
+    providers.ProviderRemoved: Operation(
+        f"{_IDP}/delete", "Delete Identity Provider", is_call=True
+    ),
+    providers.IdentityLinked: Operation(
         f"{_IDP}/identities/write", "Link External Identity", is_call=True
     ),
-    facts.IdentityUnlinked: Operation(
+    providers.IdentityUnlinked: Operation(
         f"{_IDP}/identities/delete", "Unlink External Identity", is_call=True
     ),
-    facts.IdentityInvited: Operation(
+    providers.IdentityInvited: Operation(
         f"{_IDP}/invitations/write", "Invite External Identity", is_call=True
     ),
-    facts.IdentityInvitationWithdrawn: Operation(
+    providers.IdentityInvitationWithdrawn: Operation(
         f"{_IDP}/invitations/delete", "Withdraw Invitation of External Identity", is_call=True
     ),
-    facts.ProviderGroupsChanged: Operation(
+    providers.ProviderGroupsChanged: Operation(
         f"{_IDP}/groups/write", "Take groups from identity provider"
     ),
-    facts.ExternalSignInRefused: Operation(
+    providers.ExternalSignInRefused: Operation(
         f"{_IDP}/signIn/action", "Sign in by identity provider", "Failed", "Forbidden", "Error"
     ),
-    facts.SignedIn: Operation("Microsoft.Authorization/tokens/issue/action", "Sign in to program"),
-    facts.TokenFamilyRevoked: Operation(
+    sessions.SignedIn: Operation(
+        "Microsoft.Authorization/tokens/issue/action", "Sign in to program"
+    ),
+    sessions.TokenFamilyRevoked: Operation(
         "Microsoft.Authorization/tokens/revoke/action", "Revoke tokens of program", level="Warning"
     ),
-    facts.SessionEnded: Operation(
+    sessions.SessionEnded: Operation(
         "Microsoft.Authorization/users/sessions/end/action", "End session", is_call=True
     ),
-    facts.SignedOutEverywhere: Operation(
+    sessions.SignedOutEverywhere: Operation(
         "Microsoft.Authorization/users/signOut/action", "Sign out everywhere", is_call=True
     ),
-    facts.DeviceCodeApproved: Operation(
+    sessions.DeviceCodeApproved: Operation(
         "Microsoft.Authorization/deviceCodes/approve/action", "Approve device code"
     ),
-    facts.DeviceCodeRefused: Operation(
+    sessions.DeviceCodeRefused: Operation(
         "Microsoft.Authorization/deviceCodes/refuse/action", "Refuse device code", level="Warning"
     ),
-    facts.SigningKeyRotated: Operation(
+    installation.SigningKeyRotated: Operation(
         "Microsoft.Authorization/signingKeys/write",
         "Rotate signing key",
         level="Warning",

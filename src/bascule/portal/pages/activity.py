@@ -16,7 +16,7 @@ from bascule.api.auth import shows
 from bascule.api.wire.activity import Log, entries_of
 from bascule.api.wire.operations import operation_of
 from bascule.domain.actions import ACTIVITY_READ, CHECKPOINT_READ
-from bascule.domain.events import fact_name
+from bascule.domain.facts.fact import fact_name
 from bascule.domain.plain import clean
 from bascule.domain.scopes import subscription_scope
 from bascule.errors import AuthenticationFailed, InvalidInput, NotFound

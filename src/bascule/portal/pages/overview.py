@@ -17,8 +17,8 @@ from starlette.responses import Response
 
 from bascule.api.auth import admits_callers
 from bascule.domain.actions import ACTIVITY_READ, MACHINE_READ, MACHINE_WRITE
-from bascule.domain.events import AccessRequested
 from bascule.domain.exposure import DAY, SpanKind
+from bascule.domain.facts.grants import AccessRequested
 from bascule.interfaces import Reader
 from bascule.interfaces.activity import ActivityFilter
 from bascule.portal.charts import Bars, bars_of

@@ -290,7 +290,7 @@ events = Table(
     Column("sequence", Sequence, primary_key=True, autoincrement=True),
     Column("id", Key, nullable=False),
     Column("at", Instant, nullable=False),
-    Column("kind", String, nullable=False),  # an end's with its reason: domain.events.sort_of
+    Column("kind", String, nullable=False),  # an end's with its reason: domain.facts.kinds.sort_of
     Column("principal_id", Key, nullable=False),
     Column("resource_key", Key, nullable=False),
     Column("record", Json, nullable=False),  # Event.record(), whole
@@ -303,7 +303,7 @@ events = Table(
     sqlite_autoincrement=True,  # a number is never used twice, even after a deletion
 )
 
-# At which machines a refusal is found beside its own resource (domain.events.places_of).
+# At which machines a refusal is found beside its own resource (domain.facts.kinds.places_of).
 event_places = Table(
     "event_places",
     metadata,
