@@ -19,7 +19,6 @@ from bascule.errors import ConfigurationError, EnforcementFailed
 from bascule.interfaces.owned_driver import HostParts
 
 UNIT_NAME = "bascule-agent.service"
-UNIT_FOLDER = Path("/etc/systemd/system")
 SYSTEMCTL = "/usr/bin/systemctl"
 SYSTEMD_RUN = "/usr/bin/systemd-run"
 PROBE_SECONDS = 60.0

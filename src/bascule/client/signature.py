@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from bascule.errors import InvalidInput
 
 KEY_LENGTH = 32
-SIGNATURE_LENGTH = 64
 
 
 class RecordKeys:

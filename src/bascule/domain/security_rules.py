@@ -12,7 +12,6 @@ and what does not fit even then is counted and left out, never put below a deny.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -217,14 +216,6 @@ def rule_name(machine_uid: str, what: str, *, is_allow: bool) -> str:
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
-
-
-_NAME = re.compile(rf"{PREFIX}(?:(-)|_)-?[0-9]{{1,10}}(?(1)-|_)[0-9A-F]{{32}}", re.IGNORECASE)
-
-
-def is_rule_name(text: str) -> bool:
-    """Could this be the name of a rule of ours?"""
-    return _NAME.fullmatch(text) is not None
 
 
 def deny_description(policies: Sequence[str], machine: str) -> str:

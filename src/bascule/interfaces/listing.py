@@ -79,10 +79,6 @@ class ListingReads(Protocol):
         """How many machines ``listed_machines`` would give, on all pages."""
         ...
 
-    def listed_by_uid(self, machine_uids: Sequence[str]) -> Sequence[ListedMachine]:
-        """Those that are there, in this order; their place is that of the order by name."""
-        ...
-
     def unsettled_grants_at(self, machine_uids: Sequence[str]) -> Sequence[Grant]:
         """opening, open and closing ones of these machines. Ordered by end."""
         ...

@@ -92,18 +92,6 @@ def _on_tab(
     return replace(wanted, groups_off=groups_off(reader), traits=traits, now=now)
 
 
-def list_these(
-    reader: Reader, uids: Sequence[str], within: Reach | None, now: datetime
-) -> list[MachineRow]:
-    """Rows of these machines, in their order, without those that lie outside ``within``."""
-    rows = reader.listed_by_uid(uids)
-    return _rows(
-        reader,
-        [each for each in rows if within is None or within.covers(each.machine.id.key)],
-        now,
-    )
-
-
 def count_tabs(reader: Reader, within: Reach | None) -> dict[MachineState, int]:
     """How many machines each tab has."""
     counted = reader.count_machines(MachineFilter(within=within, groups_off=groups_off(reader)))

@@ -42,11 +42,6 @@ class PointRow:
     def is_current(self) -> bool:
         return self.point.observed_generation >= self.generation
 
-    @property
-    def is_well(self) -> bool:
-        """Heard of, up to date, and without a weakness."""
-        return self.state == "online" and self.is_current and not self.point.weaknesses
-
 
 def list_points(
     reader: Reader, wanted: ListFilter, now: datetime, after: Place | None, limit: int

@@ -23,7 +23,6 @@ from bascule.services.cef import CUT, cef_line
 from bascule.services.ocsf import Severity, ocsf_event, severity_of
 
 LONGEST_MESSAGE = 8000  # bytes
-LONGEST_HEADER = 600  # bytes kept for what is before the body
 FACILITY = 13
 SEVERITIES: Mapping[Severity, int] = {
     Severity.INFORMATIONAL: 6,

@@ -67,7 +67,6 @@ _NOT_SHUT = (
     .where(IS_NOT_SHUT, openings.c.machine_uid == bindparam("uid"))
     .order_by(openings.c.sequence)
 )
-_COUNTS = select(counts).where(counts.c.scope_key == bindparam("scope"))
 _HERE = and_(
     IS_CURRENT,
     spans.c.machine_uid == bindparam("here_uid"),

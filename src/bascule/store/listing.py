@@ -70,16 +70,6 @@ class ListingReads(ListScopes):
         )
         return sum(int(row.many) for one in each for row in self._all(one))
 
-    def listed_by_uid(self, machine_uids: Sequence[str]) -> Sequence[ListedMachine]:
-        place = listed.c.name_key.label("place")
-        rows = [
-            row
-            for some in slices(machine_uids)
-            for row in self._all(select(listed, place).where(listed.c.machine_uid.in_(some)))
-        ]
-        places = {uid: number for number, uid in enumerate(machine_uids)}
-        return self._listed(sorted(rows, key=lambda row: places[row.machine_uid]))
-
     def _listed(self, rows: Sequence[Row[Any]]) -> list[ListedMachine]:
         uids = [row.machine_uid for row in rows]
         machines = {

@@ -52,11 +52,6 @@ class PasswordBody(Body):
     password: LongText
 
 
-class OwnPasswordBody(Body):
-    current_password: LongText
-    new_password: LongText
-
-
 class GroupProperties(Body):
     display_name: Text | None = None
     description: Text | None = None
