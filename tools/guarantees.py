@@ -25,11 +25,11 @@ COLLECT_SECONDS = 600
 HEAD = """\
 # What Bascule promises
 
-Made from [tests/guarantees.toml](../tests/guarantees.toml); edit that. Each promise stands in
-the words of whoever owns the machines, with what it does *not* cover and the tests that show it.
-`make check` fails when one of them is gone. That these tests can fail is shown by `make mutants`,
-which breaks the code a line at a time and has each break caught. What an attacker may hold and
-what stops him then is in [SECURITY.md](../SECURITY.md).
+Generated from [tests/guarantees.toml](../tests/guarantees.toml); edit that file. Each promise is in
+the words of the owner of the machines, with its limits and the tests that show it. `make check`
+fails if one of these tests is missing. `make mutants` shows that the tests can fail: it breaks the
+code a line at a time, and each break must fail its test. [SECURITY.md](../SECURITY.md) lists what
+each kind of attacker may hold, and what stops them.
 """
 
 
