@@ -29,7 +29,7 @@ from bascule.clocks import SystemClock
 from bascule.domain.event import SYSTEM, Event
 from bascule.domain.facts.grants import GrantCreated
 from bascule.domain.ids import machine_id, policy_id
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services.act import new_id
 from bascule.services.seal import BATCH, seal
 from bascule.store.open import open_store

@@ -31,8 +31,8 @@ from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import subscription_scope
 from bascule.domain.sign_in import StoredPassword
 from bascule.domain.times import format_utc
-from bascule.interfaces import Transaction
 from bascule.interfaces.listing import RECENT
+from bascule.interfaces.store import Transaction
 from bascule.services.seal import seal
 from bascule.store import open as opening
 from bascule.store.columns import to_microseconds

@@ -24,8 +24,8 @@ from bascule.domain.machine import OsType
 from bascule.domain.machine_access import AccessState
 from bascule.domain.roles import Reach
 from bascule.domain.scopes import group_scope
-from bascule.interfaces import Reader
 from bascule.interfaces.listing import ListFilter, ListOrder
+from bascule.interfaces.store import Reader
 from bascule.services.listing import count_tabs, list_machines
 from bascule.store.open import open_store
 from bench import estate, report

@@ -20,7 +20,7 @@ from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.plan import ClosePort, DropOpening, PutCut, PutOpening, Rebuild, plan
 from bascule.errors import EnforcementFailed
-from bascule.interfaces import Driver
+from bascule.interfaces.driver import Driver
 
 SSH = PortKey(TransportProtocol.TCP, 22)
 TELNET = PortKey(TransportProtocol.TCP, 23)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bascule.domain.net import PortKey, TransportProtocol
-from bascule.interfaces import Driver
+from bascule.interfaces.driver import Driver
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeConnection, FakeFirewall
 from tests.contracts.driver import DriverContract, UnownedDriverContract

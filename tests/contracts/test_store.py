@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bascule.interfaces import Store
+from bascule.interfaces.store import Store
 from bascule.store.open import open_store
 from tests.contracts.store import (
     DurableStoreContract,

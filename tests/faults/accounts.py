@@ -21,7 +21,7 @@ from bascule.domain.principals import Credential, CredentialKind, ServicePrincip
 from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import subscription_scope
 from bascule.identity.tls import CertificateKeeper
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services.act import Act, Services, new_id
 from bascule.services.fleet import hash_token
 from bascule.services.hub import Hub

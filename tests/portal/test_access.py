@@ -23,7 +23,7 @@ from bascule.domain.actions import (
 from bascule.domain.builtin_roles import CONTRIBUTOR, OWNER, READER
 from bascule.domain.principals import Group, ServicePrincipal
 from bascule.identity.secrets import sha256_hex
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services import memberships
 from bascule.services.act import Act, new_id
 from tests.portal.visiting import Person, owner, somebody, text_of

@@ -20,7 +20,7 @@ from bascule.domain.facts.fact import Fact
 from bascule.domain.facts.grants import GrantOpened
 from bascule.domain.facts.machines import MachineDeleted
 from bascule.domain.roles import NO_RIGHTS
-from bascule.interfaces import EventFilter
+from bascule.interfaces.record import EventFilter
 from bascule.portal.pages import activity
 from bascule.portal.words import all_words
 from bascule.services.record import verify_record

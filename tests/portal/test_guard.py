@@ -19,7 +19,7 @@ from bascule.api.oauth.browser import SESSION
 from bascule.api.pages.files import version_of
 from bascule.domain.sign_in import FactorKind, Method
 from bascule.domain.tokens import SESSION_IDLE
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.portal import guard, live
 from bascule.portal.guard import PortalRoute
 from bascule.portal.words import all_words

@@ -9,7 +9,7 @@ import pytest
 
 from bascule.domain.actions import MACHINE_DELETE, MACHINE_READ, MACHINE_WRITE
 from bascule.domain.ids import machine_id
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services.act import Act
 from bascule.services.machines import MachineDraft, put_machine
 from tests.portal.visiting import Person, owner, somebody, text_of

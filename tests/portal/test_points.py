@@ -18,7 +18,7 @@ from bascule.domain.actions import (
 )
 from bascule.domain.ids import machine_id
 from bascule.domain.machine import UNINSTALLED, EnforcementPoint
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.portal.words import all_words
 from bascule.services.act import Act
 from bascule.services.machines import MachineDraft, put_machine

@@ -12,7 +12,7 @@ from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.actions import INITIATE, POLICY_READ
 from bascule.domain.knocks import Knock
 from bascule.domain.net import PortKey, TransportProtocol
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services import requests
 from bascule.services.act import Act
 from bascule.services.knocks import remember_knocks

@@ -24,7 +24,7 @@ from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
 from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
 from bascule.errors import BasculeError
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.protocol.report import Report
 from bascule.services import fleet, machines, policies, requests
 from bascule.services.act import Act

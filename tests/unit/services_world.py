@@ -19,7 +19,7 @@ from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.roles import RoleAssignment, RoleDefinition
 from bascule.domain.scopes import Scope, subscription_scope
 from bascule.domain.times import format_utc
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.protocol.report import Report
 from bascule.services import fleet, machines, policies, requests
 from bascule.services.act import Act, Services, new_id
@@ -176,7 +176,7 @@ class World:
     def kinds(self) -> list[str]:
         """Names of all facts on record, oldest first."""
         from bascule.domain.facts.fact import fact_name
-        from bascule.interfaces import EventFilter
+        from bascule.interfaces.record import EventFilter
 
         rows = self.see(lambda tx: tx.events(EventFilter(), newest_first=False))
         return [fact_name(event.fact) for _, event in rows]

@@ -18,7 +18,7 @@ from bascule.domain.desired import DesiredState
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import BasculeError, ServerUnreachable
-from bascule.interfaces import Clock
+from bascule.interfaces.clock import Clock
 from bascule.protocol.report import Report
 from bascule.reconcile.reconciler import Reconciler
 from bascule.testing.fake_driver import FakeDriver

@@ -24,7 +24,7 @@ from bascule.errors import (
     InvalidInput,
     ServerUnreachable,
 )
-from bascule.interfaces import Capabilities
+from bascule.interfaces.driver import Capabilities
 from bascule.interfaces.owned_driver import OwnedDriver
 from tests.unit.client.test_connection import Site
 from tests.unit.test_agent_start import Host, Watched

@@ -7,7 +7,7 @@ from datetime import timedelta
 from bascule.agent.knocks import LOOK_SECONDS, MOST_AT_ONCE, MOST_KEPT, KnockTally
 from bascule.domain.knocks import LONGEST_AGE, OTHERS
 from bascule.domain.net import PortKey, TransportProtocol
-from bascule.interfaces import Blocked
+from bascule.interfaces.driver import Blocked
 
 SSH = PortKey(TransportProtocol.TCP, 22)
 RDP = PortKey(TransportProtocol.TCP, 3389)

@@ -28,7 +28,7 @@ from bascule.domain.machine import NOT_ENFORCED, ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.plan import Operation
 from bascule.errors import EnforcementFailed, ServerUnreachable
-from bascule.interfaces import Capabilities
+from bascule.interfaces.driver import Capabilities
 from bascule.protocol.report import Report
 from bascule.reconcile.reconciler import Reconciler
 from bascule.testing.fake_driver import FakeDriver

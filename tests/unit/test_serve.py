@@ -32,7 +32,8 @@ from bascule.errors import BasculeError, ConfigurationError, Conflict, InvalidIn
 from bascule.identity.passwords import Argon2Passwords
 from bascule.identity.proofs import IdentityProofs
 from bascule.identity.tls import CertificateKeeper
-from bascule.interfaces import EventFilter, Transaction
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Transaction
 from bascule.services.act import Act, Services
 from bascule.services.fleet import hash_token
 from bascule.services.hub import Hub

@@ -26,7 +26,7 @@ from bascule.errors import (
     InvalidInput,
     PreconditionFailed,
 )
-from bascule.interfaces import EventFilter
+from bascule.interfaces.record import EventFilter
 from bascule.services import fleet, machines, policies, requests
 from bascule.services.claims import claimed_ports
 from bascule.services.sweep import close_orphans, next_due, sweep

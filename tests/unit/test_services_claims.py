@@ -15,8 +15,8 @@ from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import DOUBTED, ClosedPort, Machine, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import Conflict, Forbidden, InvalidInput
-from bascule.interfaces import EventFilter
 from bascule.interfaces.exposure import KnownMachine
+from bascule.interfaces.record import EventFilter
 from bascule.protocol.report import LocalOpening
 from bascule.services import fleet, policies
 from bascule.services.act import ServerPlace

@@ -290,7 +290,7 @@ def test_a_refused_event_parks_and_goes_on_only_by_an_operators_word(world: Worl
 
 
 def _kind(name: str) -> Any:
-    from bascule.interfaces import EventFilter
+    from bascule.interfaces.record import EventFilter
 
     return EventFilter(kinds=(name,))
 
@@ -466,7 +466,7 @@ class TestSettings:
         secret = add(world, target="https://hooks.example/T0P/s3cret?key=hidden")
         rotated = world.do(lambda tx, act: sinks.rotate_secret(tx, act, "hook")).secret
         world.do(lambda tx, act: sinks.remove_sink(tx, act, "hook"))
-        from bascule.interfaces import EventFilter
+        from bascule.interfaces.record import EventFilter
 
         rows = world.see(lambda r: r.events(EventFilter()))
         text = json.dumps([event.record() for _, event in rows])

@@ -21,7 +21,8 @@ from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import Conflict
-from bascule.interfaces import EventFilter, Transaction
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Transaction
 from bascule.protocol.report import Report
 from bascule.services import fleet, policies, requests
 from bascule.services.act import Act

@@ -14,8 +14,8 @@ from bascule.agent.link import report_json
 from bascule.agent.local_openings import MOST_TOLD, LocalOpenings
 from bascule.api.wire.agents import ReportBody, read_report
 from bascule.domain.machine import ClosedPort
-from bascule.interfaces import Reader
 from bascule.interfaces.plans import HeldRules
+from bascule.interfaces.store import Reader
 from bascule.protocol.report import LocalOpening, Report
 from tests.samples import SSH
 from tests.unit.services_world import World

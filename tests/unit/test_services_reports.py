@@ -16,7 +16,8 @@ from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import NOT_ENFORCED, ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
-from bascule.interfaces import EventFilter, Transaction
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Transaction
 from bascule.protocol.report import LocalOpening, Report
 from bascule.services import fleet, requests
 from bascule.services.act import Act

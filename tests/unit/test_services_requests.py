@@ -18,7 +18,7 @@ from bascule.domain.net import AddressPrefix
 from bascule.domain.request import MAXIMUM_JUSTIFICATION, RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
 from bascule.errors import Forbidden, Problem, RequestDenied
-from bascule.interfaces import EventFilter
+from bascule.interfaces.record import EventFilter
 from bascule.services import requests
 from bascule.services.requests import LONGEST_REASON, MOST_REASONS, Asked, Denial, Initiated
 from tests.unit.services_world import ANNA, BERT, World, rules

@@ -14,7 +14,8 @@ from bascule.domain.facts.machines import PortClosed
 from bascule.domain.facts.record import RecordPruned
 from bascule.domain.retention import DEFAULT_FLOOR, SINK_GRACE
 from bascule.errors import Conflict
-from bascule.interfaces import EventFilter, Transaction
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Transaction
 from bascule.services import retention, sinks
 from bascule.services.act import Act
 from bascule.services.retention import Pruned, confirm_clock, mark_clock, prune, watch_clock

@@ -30,7 +30,8 @@ from bascule.domain.roles import Permission, RoleDefinition
 from bascule.domain.scopes import Scope, group_scope, resource_scope
 from bascule.domain.times import format_utc
 from bascule.errors import Forbidden, NotFound, Unavailable
-from bascule.interfaces import EventFilter, Transaction
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Transaction
 from bascule.services import machines, policies, requests
 from bascule.services.act import Act, new_id
 from bascule.services.denials import (

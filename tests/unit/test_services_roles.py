@@ -32,7 +32,7 @@ from bascule.domain.roles import Permission, RoleAssignment
 from bascule.domain.scopes import Scope, group_scope, resource_scope, subscription_scope
 from bascule.domain.sign_in import StoredPassword
 from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services import assignments, machines, policies, roles
 from bascule.services.act import new_id
 from bascule.services.assignments import AssignmentDraft

@@ -22,7 +22,8 @@ from bascule.domain.net import (
 )
 from bascule.domain.policy import PortRule, RuleProtocol
 from bascule.errors import InvalidInput, NotFound, PreconditionFailed
-from bascule.interfaces import EventFilter, Transaction
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Transaction
 from bascule.protocol.report import Report
 from bascule.services.act import Act, ServerPlace
 from bascule.services.fleet import take_report

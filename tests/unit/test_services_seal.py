@@ -16,7 +16,7 @@ from bascule.domain.facts.agents import AgentCameBack
 from bascule.domain.facts.record import RecordBroken
 from bascule.errors import ConfigurationError, Unavailable
 from bascule.identity.record_key import RECORD_KEY, RecordKey
-from bascule.interfaces import EventFilter
+from bascule.interfaces.record import EventFilter
 from bascule.services import seal
 from bascule.services.record import verify_record
 from tests.unit.services_world import World

@@ -21,7 +21,8 @@ from bascule.domain.scopes import group_scope, subscription_scope
 from bascule.errors import Conflict, InvalidInput, TooManyRequests
 from bascule.identity.passwords import Argon2Passwords
 from bascule.identity.proofs import IdentityProofs
-from bascule.interfaces import EventFilter, Reader, Transaction
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services import sessions
 from bascule.services.act import Act, Services, new_id
 from bascule.services.hub import Hub

@@ -23,7 +23,8 @@ from bascule.domain.principals import User
 from bascule.domain.sign_in import FactorKind, Method, StoredPassword
 from bascule.identity.passwords import Argon2Passwords
 from bascule.identity.proofs import IdentityProofs
-from bascule.interfaces import EventFilter, Reader, Transaction
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act, Services, new_id
 from bascule.services.denials import Denials
 from bascule.services.hub import Hub

@@ -12,7 +12,7 @@ from bascule.domain.exposure import PortTime, SpanKind
 from bascule.domain.machine import ClosedPort
 from bascule.domain.roles import Reach
 from bascule.errors import InvalidInput
-from bascule.interfaces import Reader
+from bascule.interfaces.store import Reader
 from bascule.protocol.report import LocalOpening
 from bascule.services import machines, requests
 from bascule.services.exposure import (

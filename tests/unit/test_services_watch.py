@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from bascule.domain.access import PrincipalKind
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.principals import Group, Membership
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services import sweep as sweeping
 from bascule.services import watch as watching
 from bascule.services.act import Act, new_id

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Select, text
 
 from bascule.domain.facts.agents import AgentCameBack
 from bascule.domain.roles import Reach
-from bascule.interfaces import EventFilter
 from bascule.interfaces.activity import ActivityFilter
+from bascule.interfaces.record import EventFilter
 from bascule.store.connections import connect, driver_of
 from bascule.store.open import open_store
 from bascule.store.transaction import SqlReader, SqlTransaction

@@ -19,8 +19,8 @@ from structlog.testing import capture_logs
 
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState, StatusReason
-from bascule.interfaces import Reader, Store, Transaction
 from bascule.interfaces.openings import OpenFilter
+from bascule.interfaces.store import Reader, Store, Transaction
 from bascule.services import fleet, requests
 from bascule.services.losses import end_unheld
 from bascule.services.sweep import next_due, sweep

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from bascule.errors import BasculeError, Unavailable
-from bascule.interfaces import EventFilter, Store, Transaction
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Store, Transaction
 from bascule.store.open import open_store
 from tests.contracts.store.samples import an_event
 

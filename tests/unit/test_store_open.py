@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from bascule.bootstrap.data_directory import check_data_directory, open_data_directory
 from bascule.errors import BasculeError, ConfigurationError
-from bascule.interfaces import Store
+from bascule.interfaces.store import Store
 from bascule.store import connections, upgrade
 from bascule.store import open as opening
 from bascule.store.connections import connect, driver_of

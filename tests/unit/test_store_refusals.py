@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bascule.errors import Conflict
-from bascule.interfaces import Store, Transaction
+from bascule.interfaces.store import Store, Transaction
 from bascule.store.open import open_store
 from bascule.store.rows import _THINGS
 from bascule.store.tables import metadata

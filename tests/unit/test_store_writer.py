@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from bascule.errors import Unavailable
-from bascule.interfaces import EventFilter, Reader, Transaction
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Reader, Transaction
 from bascule.store import connections
 from bascule.store.connections import driver_of
 from bascule.store.open import open_store

@@ -19,8 +19,9 @@ from bascule.bootstrap.this_host import LocalLink, ThisHost
 from bascule.client.host_agent import open_on_this_host, tell_agent
 from bascule.domain.desired import DesiredState
 from bascule.errors import ConfigurationError, Conflict, InvalidInput
-from bascule.interfaces import Enrolment, Transaction
 from bascule.interfaces.owned_driver import OwnedDriver
+from bascule.interfaces.points import Enrolment
+from bascule.interfaces.store import Transaction
 from bascule.protocol.report import Report
 from bascule.services import machines
 from bascule.services.act import IN_PROCESS_KEY, Act

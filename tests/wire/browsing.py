@@ -14,7 +14,7 @@ from bascule.domain.clients import AZURE_CLI
 from bascule.domain.principals import User
 from bascule.domain.sign_in import StoredPassword
 from bascule.identity.token_request import challenge_of
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services.act import Act
 from tests.wire.house import BASE, CALLER, QUICK, House
 

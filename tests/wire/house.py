@@ -32,7 +32,8 @@ from bascule.identity.record_key import RecordKey
 from bascule.identity.sealing import Sealer
 from bascule.identity.tls import CertificateKeeper
 from bascule.identity.tokens import TokenIssuer
-from bascule.interfaces import EventFilter, Reader
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Reader
 from bascule.services.act import Services
 from bascule.services.denials import Denials
 from bascule.services.hub import Hub

@@ -12,7 +12,7 @@ from bascule.domain.access import PrincipalKind
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal
 from bascule.domain.roles import Permission, RoleAssignment, RoleDefinition
 from bascule.domain.scopes import Scope
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from tests.wire.house import House
 
 AZ = "2022-04-01"

@@ -10,7 +10,7 @@ from bascule.domain.access import PrincipalKind
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal
 from bascule.domain.roles import Permission, RoleAssignment, RoleDefinition
 from bascule.domain.scopes import ROOT, Scope
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services.act import Act
 from tests.wire.house import House
 

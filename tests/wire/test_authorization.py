@@ -22,7 +22,7 @@ from bascule.domain.principals import (
     Group,
     Membership,
 )
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from tests.wire.house import BASCULE, House
 from tests.wire.people import Person, give
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bascule.interfaces import EventFilter
+from bascule.interfaces.record import EventFilter
 from tests.wire.house import BASCULE, COMPUTE, JIT, House, port_rule
 from tests.wire.swagger import check
 

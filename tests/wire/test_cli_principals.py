@@ -23,7 +23,7 @@ from bascule.domain.principals import Membership
 from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import Scope
 from bascule.identity.secrets import new_secret, sha256_hex
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services.act import Act
 from bascule.services.installation import set_administrator
 from tests.contracts.store.providers import CORP

@@ -16,7 +16,7 @@ import pytest
 
 from bascule.domain.builtin_roles import OWNER
 from bascule.domain.times import format_utc
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services.act import Act
 from tests.wire.house import JIT, House
 from tests.wire.people import Person

@@ -20,7 +20,7 @@ from bascule.api.oauth.quota import MOST_OWN
 from bascule.clocks import SystemClock
 from bascule.domain.builtin_roles import READER
 from bascule.domain.sign_in import TotpFactor
-from bascule.interfaces import EventFilter
+from bascule.interfaces.record import EventFilter
 from tests.wire import openid
 from tests.wire.browsing import Browser, add_user
 from tests.wire.house import BASCULE, BASE, House

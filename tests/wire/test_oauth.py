@@ -26,7 +26,7 @@ from bascule.domain.access import PrincipalKind
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal
 from bascule.identity.secrets import new_secret, sha256_hex
 from bascule.identity.token_request import ASSERTION_TYPE, CLIENT_CREDENTIALS
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services.act import Act
 from tests.wire.house import BASE, House
 

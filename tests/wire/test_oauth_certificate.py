@@ -21,7 +21,7 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal
 from bascule.identity.token_request import ASSERTION_TYPE, CLIENT_CREDENTIALS
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services.act import Act
 from tests.wire.house import BASE, House
 from tests.wire.test_oauth import refused

@@ -21,7 +21,7 @@ from bascule.domain.roles import Permission, RoleAssignment, RoleDefinition
 from bascule.domain.scopes import subscription_scope
 from bascule.domain.sign_in import FactorKind
 from bascule.domain.times import format_utc
-from bascule.interfaces import EventFilter
+from bascule.interfaces.record import EventFilter
 from bascule.services import own_sign_in
 from bascule.services.sign_in import PasswordAccepted, SignInRefused, Visit
 from tests.support.authenticator import Authenticator

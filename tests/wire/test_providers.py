@@ -22,7 +22,7 @@ from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import subscription_scope
 from bascule.errors import Unavailable
 from bascule.identity.authenticate import proof_of
-from bascule.interfaces import EventFilter
+from bascule.interfaces.record import EventFilter
 from tests.wire.house import BASE, House
 
 PROVIDERS = "/providers/Bascule.Identity/identityProviders"

@@ -14,7 +14,7 @@ from bascule.client.signature import RecordKeys
 from bascule.domain.builtin_roles import READER
 from bascule.domain.proof import BreakKind, Proof, Verdict
 from bascule.domain.proof import Witness as ProofWitness
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services import record, seal
 from bascule.services.act import Act, Services
 from tests.wire.house import CALLER, House

@@ -33,7 +33,8 @@ from bascule.domain.machine import EnforcementPoint, Machine, OsType
 from bascule.domain.policy import Policy
 from bascule.domain.principals import Group, Membership
 from bascule.domain.request import RequestedMachine
-from bascule.interfaces import StoredPolicy, Transaction
+from bascule.interfaces.policies import StoredPolicy
+from bascule.interfaces.store import Transaction
 from bascule.services.act import Act
 from bascule.services.denials import RECORDED_IN_ALL, RECORDED_PER_SOURCE
 from bascule.services.hub import request_topic

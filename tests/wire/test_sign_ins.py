@@ -14,7 +14,8 @@ from bascule.domain.principals import User
 from bascule.domain.sign_in import FactorKind
 from bascule.domain.times import format_utc
 from bascule.domain.tokens import SESSION_IDLE, SESSION_LIFE, Origin
-from bascule.interfaces import EventFilter, Transaction
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Transaction
 from bascule.services import sessions
 from bascule.services.act import Act
 from bascule.services.sessions import MOST_HALVES, MOST_HALVES_OF_NETWORK, MOST_SESSIONS

@@ -18,7 +18,8 @@ from bascule.clocks import SystemClock
 from bascule.domain.facts.installation import SigningKeyRotated
 from bascule.errors import Unavailable
 from bascule.identity.signing_keys import SigningKeys
-from bascule.interfaces import EventFilter, Transaction
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Transaction
 from bascule.services.act import Services
 from bascule.services.hub import Hub, request_topic
 from bascule.services.installation import ensure_installation

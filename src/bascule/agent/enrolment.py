@@ -34,7 +34,7 @@ from bascule.errors import (
     ServerUnreachable,
 )
 from bascule.files import sync_directory, write_atomically
-from bascule.interfaces import Clock
+from bascule.interfaces.clock import Clock
 
 TOKEN_PREFIX = "bascule-enrol."  # noqa: S105  # reason: a prefix, not a secret
 IDENTITY_FILE = "identity.json"

@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from bascule.domain.knocks import LONGEST_AGE, OTHERS, Knock
 from bascule.domain.net import PortKey
-from bascule.interfaces import Blocked
+from bascule.interfaces.driver import Blocked
 
 MOST_AT_ONCE = 256  # of one report
 MOST_KEPT = 4096  # while the server is away; what is beyond has no name

@@ -28,7 +28,7 @@ from bascule.domain.knocks import Knock
 from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import AuthenticationFailed, BasculeError, ServerUnreachable
-from bascule.interfaces import Clock
+from bascule.interfaces.clock import Clock
 from bascule.protocol.report import LocalOpening, Report
 
 PATIENCE = 10.0  # seconds for one answer to go on

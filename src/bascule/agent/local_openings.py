@@ -22,7 +22,7 @@ from bascule.domain.desired import HeldLease
 from bascule.domain.net import AddressPrefix, PortKey
 from bascule.errors import BasculeError, EnforcementFailed
 from bascule.files import write_atomically
-from bascule.interfaces import Clock
+from bascule.interfaces.clock import Clock
 from bascule.interfaces.owned_driver import OwnedDriver
 from bascule.protocol.report import LOCAL, LocalOpening
 from bascule.reconcile.reconciler import Outcome, Reconciler

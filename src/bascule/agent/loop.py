@@ -34,7 +34,8 @@ from bascule.domain.guard import WHY
 from bascule.domain.machine import NOT_ENFORCED, ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
 from bascule.errors import BasculeError, EnforcementFailed, ServerUnreachable
-from bascule.interfaces import Capabilities, Clock, Driver
+from bascule.interfaces.clock import Clock
+from bascule.interfaces.driver import Capabilities, Driver
 from bascule.protocol.report import LocalOpening, Report
 from bascule.reconcile.reconciler import Outcome, Reconciler
 

@@ -26,7 +26,7 @@ from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.errors import ConfigurationError
 from bascule.files import write_atomically
-from bascule.interfaces import Clock
+from bascule.interfaces.clock import Clock
 
 NEWEST = "held.json"
 PREVIOUS = "held.previous.json"

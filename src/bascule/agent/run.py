@@ -49,7 +49,7 @@ from bascule.errors import (
     EnforcementFailed,
     ServerUnreachable,
 )
-from bascule.interfaces import Clock
+from bascule.interfaces.clock import Clock
 from bascule.interfaces.owned_driver import HostParts
 from bascule.reconcile.reconciler import Reconciler
 

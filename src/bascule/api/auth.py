@@ -41,7 +41,7 @@ from bascule.errors import AuthenticationFailed, BasculeError, Forbidden, Invali
 from bascule.identity.authenticate import Principal, bearer_token, find_principal, subject_of
 from bascule.identity.realm import GRAPH
 from bascule.identity.tokens import AccessToken
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.json_text import TooDeep, check_depth
 from bascule.services.act import Act
 from bascule.services.rehearsal import Preview, rehearse

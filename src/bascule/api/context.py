@@ -23,7 +23,7 @@ from bascule.identity.oidc import RelyingParty
 from bascule.identity.realm import Realm
 from bascule.identity.record_key import RecordKey
 from bascule.identity.tokens import TokenIssuer
-from bascule.interfaces import Installation
+from bascule.interfaces.inventory import Installation
 from bascule.services.act import Services
 from bascule.services.delivery import WayOut
 from bascule.services.denials import Denials, of_strangers

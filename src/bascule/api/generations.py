@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from bascule.errors import BasculeError
 from bascule.identity.authenticate import name_of_proof
 from bascule.identity.tokens import AccessToken, TokenIssuer
-from bascule.interfaces import Reader
+from bascule.interfaces.store import Reader
 from bascule.services.act import Services
 from bascule.services.hub import machine_topic, wait_for
 

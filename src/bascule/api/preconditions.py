@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Header
 
 from bascule.errors import InvalidInput
-from bascule.interfaces import StoredPolicy
+from bascule.interfaces.policies import StoredPolicy
 from bascule.services.policies import Precondition
 
 _ENTITY_TAGS = re.compile(r'\s*((?:W/)?"[^"]*")\s*(?:,|$)')

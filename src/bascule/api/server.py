@@ -32,7 +32,7 @@ from bascule.api.protocol import PatientProtocol
 from bascule.domain.net import Address
 from bascule.errors import BasculeError
 from bascule.identity.tls import CertificateKeeper
-from bascule.interfaces import Clock
+from bascule.interfaces.clock import Clock
 
 log = structlog.get_logger("bascule.server")
 

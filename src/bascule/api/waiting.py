@@ -13,7 +13,7 @@ from bascule.api.auth import Call
 from bascule.domain.actions import POLICY_READ
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.scopes import subscription_scope
-from bascule.interfaces import Reader
+from bascule.interfaces.store import Reader
 from bascule.services.hub import request_topic, wait_for
 from bascule.services.request_rights import sight_of
 from bascule.services.rights import Needed, denial, rights_of

@@ -19,7 +19,7 @@ from bascule.bootstrap.data_directory import (
     require_installation,
 )
 from bascule.errors import ConfigurationError
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 
 
 @click.group()

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from bascule.errors import ConfigurationError
 from bascule.files import write_atomically
-from bascule.interfaces import Installation, Transaction
+from bascule.interfaces.inventory import Installation
+from bascule.interfaces.store import Transaction
 from bascule.services.act import Act
 from bascule.services.fleet import hash_token
 from bascule.services.installation import ensure_installation, set_administrator

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bascule.files import write_atomically
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.set_up import link_of, make_link
 

@@ -34,8 +34,9 @@ from bascule.errors import (
     Conflict,
     ServerUnreachable,
 )
-from bascule.interfaces import Installation, Reader, Transaction
+from bascule.interfaces.inventory import Installation
 from bascule.interfaces.owned_driver import HostParts
+from bascule.interfaces.store import Reader, Transaction
 from bascule.protocol.report import Report
 from bascule.reconcile.reconciler import Reconciler
 from bascule.services.act import IN_PROCESS_KEY, Act, Services

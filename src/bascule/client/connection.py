@@ -27,7 +27,7 @@ from bascule.domain.net import Address, parse_address
 from bascule.errors import ConfigurationError, InvalidInput
 
 if TYPE_CHECKING:
-    from bascule.interfaces import Clock  # would load the whole domain at the prompt
+    from bascule.interfaces.clock import Clock  # would load the whole domain at the prompt
 
 ANSWER_SECONDS = 30.0
 LONGEST_REFUSAL = 16  # pieces of a long answer that is an error

@@ -17,7 +17,7 @@ from bascule.domain.principals import User
 from bascule.errors import AuthenticationFailed
 from bascule.identity.secrets import sha256_hex
 from bascule.identity.tokens import AccessToken
-from bascule.interfaces import Reader
+from bascule.interfaces.store import Reader
 
 SCHEME = "Bearer"
 

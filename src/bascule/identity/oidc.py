@@ -25,7 +25,7 @@ from bascule.identity.id_token import Expected, UnknownKey, read_id_token
 from bascule.identity.provider_http import ProviderHttp, check_url
 from bascule.identity.sealing import Sealer
 from bascule.identity.secrets import new_secret, sha256_hex
-from bascule.interfaces import Clock
+from bascule.interfaces.clock import Clock
 
 DISCOVERY = "/.well-known/openid-configuration"
 KEPT = timedelta(hours=1)  # a discovery document; keys too, unless one is unknown

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from bascule.interfaces import Clock
+from bascule.interfaces.clock import Clock
 
 
 class SteadyTime:

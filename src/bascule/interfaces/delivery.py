@@ -10,7 +10,7 @@ from bascule.domain.delivery import Outcome, Progress, Sink, SinkSecrets
 
 
 class DeliveryReads(Protocol):
-    """Reads of this part; ``interfaces.Reader`` has them all."""
+    """Reads of this part"""
 
     def sink(self, name: str) -> Sink | None:
         """By its name, without regard to case."""
@@ -30,7 +30,7 @@ class DeliveryReads(Protocol):
 
 
 class DeliveryWrites(DeliveryReads, Protocol):
-    """Writes of this part; ``interfaces.Transaction`` has them all."""
+    """Writes of this part"""
 
     def put_sink(self, sink: Sink) -> None:
         """Raises Conflict when another has the name."""

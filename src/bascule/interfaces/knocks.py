@@ -15,7 +15,7 @@ from bascule.domain.net import PortKey
 
 
 class KnockReads(Protocol):
-    """Reads of this part; ``interfaces.Reader`` has them all."""
+    """Reads of this part"""
 
     def knock_hours(
         self, scopes: Collection[str], since: datetime, source: str | None = None
@@ -41,7 +41,7 @@ class KnockReads(Protocol):
 
 
 class KnockWrites(KnockReads, Protocol):
-    """Writes of this part; ``interfaces.Transaction`` has them all."""
+    """Writes of this part"""
 
     def add_knocks(
         self, scope: str, hour: datetime, knocks: Sequence[Knocks], most: int

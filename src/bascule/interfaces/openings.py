@@ -50,7 +50,7 @@ class OpenFilter:
 
 
 class OpeningReads(Protocol):
-    """Reads of this part; ``interfaces.Reader`` has them all."""
+    """Reads of this part"""
 
     def open_grants(
         self, wanted: OpenFilter, after: OpenPlace | None = None, limit: int = 1000

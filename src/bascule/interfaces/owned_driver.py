@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from bascule.interfaces import Driver
+from bascule.interfaces.driver import Driver
 
 
 class OwnedDriver(Driver, Protocol):

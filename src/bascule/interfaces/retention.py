@@ -19,7 +19,7 @@ class Untaken:
 
 
 class RetentionReads(Protocol):
-    """Reads of this part; ``interfaces.Reader`` has them all."""
+    """Reads of this part"""
 
     def clock_mark(self) -> ClockMark | None: ...
 
@@ -31,7 +31,7 @@ class RetentionReads(Protocol):
 
 
 class RetentionWrites(RetentionReads, Protocol):
-    """Writes of this part; ``interfaces.Transaction`` has them all."""
+    """Writes of this part"""
 
     def put_clock_mark(self, mark: ClockMark) -> None: ...
 

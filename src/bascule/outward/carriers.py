@@ -9,7 +9,7 @@ from typing import Protocol
 
 from bascule.domain.delivery import Answer, Outcome, Sink, SinkKind
 from bascule.domain.net import AddressPrefix
-from bascule.interfaces import Clock
+from bascule.interfaces.clock import Clock
 from bascule.interfaces.delivery import Parcel
 from bascule.outward.lines import FileLine
 from bascule.outward.resolve import Resolver, refusal, system_addresses

@@ -18,7 +18,7 @@ import httpx2
 from bascule import __version__
 from bascule.domain.delivery import Answer, Outcome, Target
 from bascule.domain.net import AddressPrefix
-from bascule.interfaces import Clock
+from bascule.interfaces.clock import Clock
 from bascule.interfaces.delivery import Parcel
 from bascule.outward.resolve import NotAllowed, NotFound, Resolver, judged_addresses
 from bascule.outward.trust import trust

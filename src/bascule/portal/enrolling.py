@@ -17,7 +17,7 @@ from bascule.domain.policy import DEFAULT_DURATION, PortRule, RuleProtocol
 from bascule.domain.scopes import group_scope, resource_scope
 from bascule.errors import BasculeError, Conflict, InvalidInput, NotFound, Problem
 from bascule.identity.secrets import new_enrolment_token
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.portal.guard import Visit
 from bascule.services import fleet, machines
 from bascule.services.act import Act

@@ -37,7 +37,7 @@ from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.roles import Reach, Rights
 from bascule.domain.scopes import Scope, subscription_scope
 from bascule.errors import AuthenticationFailed, BasculeError, Forbidden
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.portal import look, problems
 from bascule.portal.forms import Form, read_form
 from bascule.portal.kept import (

@@ -26,8 +26,8 @@ from bascule.domain.ids import is_guid
 from bascule.domain.principals import ServicePrincipal
 from bascule.domain.scopes import Scope, subscription_scope
 from bascule.errors import BasculeError, Forbidden, InvalidInput, NotFound
-from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.listing import Place
+from bascule.interfaces.store import Reader, Transaction
 from bascule.portal import problems
 from bascule.portal.guard import Visit
 from bascule.portal.paging import Fetch, Sheet, Turn, address_of, read_turn, turn_to

@@ -25,7 +25,7 @@ from bascule.domain.net import AddressPrefix, PortKey
 from bascule.domain.policy import DEFAULT_DURATION, PortRule, RuleProtocol
 from bascule.domain.scopes import resource_scope
 from bascule.errors import NotFound
-from bascule.interfaces import Reader
+from bascule.interfaces.store import Reader
 from bascule.portal.guard import Visit
 from bascule.services.policies import known_machine
 from bascule.services.request_rights import NEEDED_TO_ASK, Sight, sight_of

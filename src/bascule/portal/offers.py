@@ -22,7 +22,7 @@ from bascule.domain.net import AddressPrefix, is_within, parse_address
 from bascule.domain.policy import MachineRules, PortRule
 from bascule.domain.scopes import resource_scope
 from bascule.errors import BasculeError, InvalidInput, Problem
-from bascule.interfaces import Reader
+from bascule.interfaces.store import Reader
 from bascule.services.fleet import is_online
 from bascule.services.knocks import seen_just_now
 from bascule.services.plans import require_plan

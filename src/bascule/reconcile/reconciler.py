@@ -36,7 +36,8 @@ from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey
 from bascule.domain.plan import TOLERANCE, Observed, Operation, closing_halves, plan
 from bascule.errors import BasculeError, EnforcementFailed
-from bascule.interfaces import Clock, Driver, HeldStore
+from bascule.interfaces.clock import Clock
+from bascule.interfaces.driver import Driver, HeldStore
 from bascule.reconcile.tampering import name_edits
 
 MOST_NOTED = 256

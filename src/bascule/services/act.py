@@ -19,7 +19,8 @@ from bascule.domain.facts.calls import DenialsCounted
 from bascule.domain.facts.fact import Fact
 from bascule.domain.net import Address
 from bascule.domain.proof import Verdict
-from bascule.interfaces import Clock, Reader, Store, Transaction
+from bascule.interfaces.clock import Clock
+from bascule.interfaces.store import Reader, Store, Transaction
 from bascule.services.denials import Denials
 from bascule.services.hub import Hub
 

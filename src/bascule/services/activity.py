@@ -27,8 +27,8 @@ from bascule.domain.proof import Verdict
 from bascule.domain.request import AccessRequest
 from bascule.domain.roles import Reach
 from bascule.domain.times import parse_instant
-from bascule.interfaces import Reader
 from bascule.interfaces.activity import ActivityFilter, Counts, Moment
+from bascule.interfaces.store import Reader
 from bascule.services.act import Services
 
 BY_HOUR_UP_TO = timedelta(days=2)

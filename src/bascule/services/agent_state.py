@@ -11,7 +11,7 @@ from datetime import datetime
 from bascule.domain.desired import CUT_FOR, told_of_ports
 from bascule.domain.grant import Grant
 from bascule.domain.machine import EnforcementPoint
-from bascule.interfaces import Reader
+from bascule.interfaces.store import Reader
 
 
 def cut_grants(tx: Reader, point: EnforcementPoint, now: datetime) -> Iterable[Grant]:

@@ -22,7 +22,7 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.roles import RoleAssignment, RoleDefinition
 from bascule.domain.scopes import Scope, group_scope, resource_scope
 from bascule.errors import Conflict, InvalidInput, NotFound
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.losses import end_unheld
 from bascule.services.owners import check_owner_left

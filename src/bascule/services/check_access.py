@@ -15,7 +15,7 @@ from bascule.domain.actions import DISPLAY
 from bascule.domain.roles import RoleDefinition, roles_giving
 from bascule.domain.scopes import Scope
 from bascule.errors import InvalidInput, NotFound
-from bascule.interfaces import Reader
+from bascule.interfaces.store import Reader
 from bascule.services.assignments import (
     AssignmentView,
     name_of,

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 
 from bascule.domain.machine import ClosedPort, Machine
 from bascule.domain.net import PortKey
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 
 MOST_NAMED = 20  # ports in one sentence
 

@@ -14,7 +14,7 @@ from bascule.domain.machine import Machine
 from bascule.domain.net import PortKey
 from bascule.domain.policy import Policy, PortRule, closed_union
 from bascule.errors import Conflict
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.grants import touch
 

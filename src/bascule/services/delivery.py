@@ -43,8 +43,8 @@ from bascule.domain.facts.fact import Fact
 from bascule.domain.grant import Grant
 from bascule.domain.proof import link_line
 from bascule.errors import BasculeError, Unavailable
-from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.delivery import Carrier, Parcel
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act, Services, new_id
 from bascule.services.cloudevents import webhook_parcel
 from bascule.services.messages import DAMAGED, GAP, TEST, message

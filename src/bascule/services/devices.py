@@ -20,7 +20,7 @@ from bascule.domain.facts import sessions as facts
 from bascule.domain.places import Bounds, Room
 from bascule.domain.principals import User
 from bascule.domain.tokens import DEVICE_LIFE, DeviceCode, DeviceState, Origin, SignIn
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.tokens import actor_of_user, hash_of, new_text
 

@@ -12,7 +12,7 @@ from itertools import groupby
 
 from bascule.domain.facts.groups import MembershipEnded
 from bascule.domain.principals import Membership
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services.act import Act
 from bascule.services.losses import end_unheld
 from bascule.services.principal_rights import identity_id, name_of

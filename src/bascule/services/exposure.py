@@ -36,8 +36,8 @@ from bascule.domain.roles import Reach
 from bascule.domain.scopes import subscription_scope
 from bascule.domain.times import format_utc
 from bascule.errors import InvalidInput
-from bascule.interfaces import Reader
 from bascule.interfaces.exposure import ExposureFilter, KnownMachine
+from bascule.interfaces.store import Reader
 from bascule.services.fleet import is_enforced, is_online
 from bascule.services.request_rights import Sight
 

@@ -32,8 +32,8 @@ from bascule.domain.providers import (
 )
 from bascule.domain.sign_in import Method
 from bascule.errors import BasculeError, InvalidInput, TooManyRequests
-from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.providers import PendingSignIn
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act, actor_of
 from bascule.services.denials import Denials
 from bascule.services.identities import AS_NEW, BY_INVITATION, join

@@ -52,8 +52,10 @@ from bascule.domain.machine import (
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, Conflict, Forbidden
-from bascule.interfaces import Enrolment, EventFilter, Reader, Transaction
 from bascule.interfaces.exposure import KnownMachine
+from bascule.interfaces.points import Enrolment
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Reader, Transaction
 from bascule.protocol.report import Report
 from bascule.services.act import IN_PROCESS_KEY, Act, new_id
 from bascule.services.agent_state import cut_grants

@@ -21,7 +21,7 @@ from bascule.domain.facts.grants import (
 from bascule.domain.grant import Grant, confirm_closed, cut_to, end, fail
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.times import format_utc
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services.act import Act
 from bascule.services.timeline import was_shut
 

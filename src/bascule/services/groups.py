@@ -5,7 +5,7 @@ from __future__ import annotations
 from bascule.domain.facts.machines import ResourceGroupCreated, ResourceGroupDeleted
 from bascule.domain.scopes import group_scope
 from bascule.errors import Conflict, NotFound
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.assignments import forget_scope
 from bascule.services.installation import subscription_of

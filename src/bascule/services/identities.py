@@ -29,7 +29,7 @@ from bascule.domain.providers import (
 )
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, InvalidInput, NotFound
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.owners import check_owner_left
 from bascule.services.principal_rights import are_owners, check_may_change, identity_id, name_of

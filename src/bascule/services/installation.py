@@ -12,7 +12,8 @@ from bascule.domain.principals import Credential, CredentialKind, ServicePrincip
 from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import subscription_scope
 from bascule.errors import NotFound
-from bascule.interfaces import Installation, Reader, Transaction
+from bascule.interfaces.inventory import Installation
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.losses import end_unheld
 

@@ -26,7 +26,7 @@ from bascule.domain.machine import Machine
 from bascule.domain.net import Address, PortKey
 from bascule.domain.roles import Reach
 from bascule.domain.scopes import group_scope, subscription_scope
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act
 
 TOP = 10  # sources of a picture, unless it is asked for more

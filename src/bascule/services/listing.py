@@ -30,9 +30,9 @@ from bascule.domain.machine_access import AccessState, Doors, access_state
 from bascule.domain.pricing import PlanInForce
 from bascule.domain.roles import Reach, Rights
 from bascule.domain.scopes import group_scope, subscription_scope
-from bascule.interfaces import Reader
 from bascule.interfaces.listing import ListedMachine, ListFilter, Place
 from bascule.interfaces.plans import MachineFilter
+from bascule.interfaces.store import Reader
 from bascule.services.fleet import is_enforced
 from bascule.services.plans import groups_off, plans_at
 

@@ -14,7 +14,7 @@ from bascule.domain.access import PrincipalKind
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.roles import Reach
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.grants import end_grants
 from bascule.services.request_rights import NEEDED_TO_ASK

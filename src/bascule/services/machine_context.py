@@ -25,8 +25,9 @@ from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.net import Address, parse_address
 from bascule.domain.scopes import group_scope
 from bascule.domain.security_rules import Anchors, HeldOpening, RuleView, security_rules
-from bascule.interfaces import Reader, StoredPolicy
 from bascule.interfaces.plans import HeldRules
+from bascule.interfaces.policies import StoredPolicy
+from bascule.interfaces.store import Reader
 from bascule.services.fleet import is_enforced, is_online
 from bascule.services.plans import plan_at
 from bascule.services.sweep import latest_end

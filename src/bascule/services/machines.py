@@ -14,7 +14,7 @@ from bascule.domain.machine import Machine, OsType
 from bascule.domain.net import Address
 from bascule.domain.scopes import resource_scope
 from bascule.errors import NotFound
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.assignments import forget_scope
 from bascule.services.grants import end_grants

@@ -20,7 +20,7 @@ from bascule.domain.facts.groups import (
 from bascule.domain.names import parse_display_name, parse_group_name
 from bascule.domain.principals import Group, Membership
 from bascule.errors import Conflict, InvalidInput, NotFound
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.losses import end_unheld
 from bascule.services.owners import check_owner_left

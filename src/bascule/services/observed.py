@@ -14,8 +14,8 @@ from datetime import timedelta
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol, parse_port_number
 from bascule.domain.security_rules import HeldOpening
 from bascule.errors import InvalidInput
-from bascule.interfaces import Transaction
 from bascule.interfaces.plans import HeldRules
+from bascule.interfaces.store import Transaction
 from bascule.protocol.report import LOCAL, LocalOpening, Report
 from bascule.services.act import Act
 

@@ -19,7 +19,7 @@ from bascule.domain.policy import (
     effective_on_expiry,
 )
 from bascule.errors import InvalidInput, Problem
-from bascule.interfaces import Reader
+from bascule.interfaces.store import Reader
 from bascule.services import closed_ports
 from bascule.services.act import IN_PROCESS_KEY, Act, ServerPlace
 

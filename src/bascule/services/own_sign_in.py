@@ -40,8 +40,8 @@ from bascule.errors import (
     NotFound,
     TooManyRequests,
 )
-from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.proofs import Ceremony, NewTotp
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.owners import check_owner_left
 from bascule.services.principal_rights import are_owners, check_may_change, identity_id

@@ -18,7 +18,7 @@ from bascule.domain.builtin_roles import OWNER
 from bascule.domain.principals import Credential, ServicePrincipal
 from bascule.domain.scopes import subscription_scope
 from bascule.errors import Conflict
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.installation import subscription_of
 from bascule.services.rights import is_enabled

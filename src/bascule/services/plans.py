@@ -16,7 +16,7 @@ from bascule.domain.lifecycle import StatusReason
 from bascule.domain.pricing import PlanInForce, PlanSetting, Tier, plan_in_force
 from bascule.domain.scopes import Scope, group_scope, subscription_scope
 from bascule.errors import Conflict, Forbidden, Problem
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.grants import end_grants
 from bascule.services.installation import subscription_of

@@ -13,8 +13,8 @@ from datetime import datetime
 
 from bascule.domain.classify import ALL_TRAITS
 from bascule.domain.machine import EnforcementPoint, Machine
-from bascule.interfaces import Reader
 from bascule.interfaces.listing import ListFilter, Place
+from bascule.interfaces.store import Reader
 from bascule.services.fleet import is_online
 
 _WITH_POINT = frozenset(each.code for each in ALL_TRAITS if each.has_point)

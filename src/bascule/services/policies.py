@@ -32,7 +32,8 @@ from bascule.domain.policy import (
 from bascule.domain.scopes import resource_scope
 from bascule.domain.times import format_duration
 from bascule.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, Problem
-from bascule.interfaces import Reader, StoredPolicy, Transaction
+from bascule.interfaces.policies import StoredPolicy
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services import closed_ports, own_ports
 from bascule.services.act import Act
 from bascule.services.assignments import forget_scope

@@ -11,7 +11,8 @@ from bascule.domain.actions import MACHINE_WRITE, POLICY_WRITE
 from bascule.domain.ids import ResourceId
 from bascule.domain.policy import Policy
 from bascule.domain.scopes import resource_scope
-from bascule.interfaces import Reader, StoredPolicy
+from bascule.interfaces.policies import StoredPolicy
+from bascule.interfaces.store import Reader
 from bascule.services.act import Act
 from bascule.services.request_rights import sight_of
 from bascule.services.rights import Needed, check, denial, missing_of, rights_of

@@ -14,7 +14,7 @@ from bascule.domain.access import Subject
 from bascule.domain.containment import not_held
 from bascule.domain.roles import Rights
 from bascule.errors import Forbidden, Problem
-from bascule.interfaces import Reader
+from bascule.interfaces.store import Reader
 from bascule.services.act import Act
 from bascule.services.owners import owner_ids
 from bascule.services.rights import holdings_of, rights_of

@@ -20,7 +20,7 @@ from bascule.domain.ids import parse_name
 from bascule.domain.names import parse_display_name
 from bascule.domain.providers import IdentityProvider
 from bascule.errors import Conflict, InvalidInput, NotFound, Problem
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.losses import end_unheld
 from bascule.services.owners import check_owner_left

@@ -25,7 +25,8 @@ from bascule.domain.proof import (
     link_line,
 )
 from bascule.domain.times import format_utc
-from bascule.interfaces import Installation, Reader
+from bascule.interfaces.inventory import Installation
+from bascule.interfaces.store import Reader
 from bascule.services.act import Services
 from bascule.services.messages import DAMAGED, GAP, message
 from bascule.services.ocsf import ocsf_event

@@ -21,7 +21,7 @@ from bascule.domain.facts.policies import PolicyChanged, PolicyCreated
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.times import parse_duration, parse_instant
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act, Services, actor_of
 from bascule.services.request_rights import sight_of
 from bascule.services.rights import rights_of

@@ -19,7 +19,8 @@ from bascule.domain.policy import Policy
 from bascule.domain.request import AccessRequest
 from bascule.domain.roles import Reach, Rights
 from bascule.domain.scopes import resource_scope, subscription_scope
-from bascule.interfaces import Reader, StoredPolicy
+from bascule.interfaces.policies import StoredPolicy
+from bascule.interfaces.store import Reader
 from bascule.services.act import Act
 from bascule.services.rights import Needed, check, denial, missing_of, rights_of
 

@@ -22,7 +22,7 @@ from bascule.domain.request import (
 )
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem, RequestDenied
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.agent_state import told_beside
 from bascule.services.grants import change, cut, end_grants, touch

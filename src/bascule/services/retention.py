@@ -21,8 +21,8 @@ from bascule.domain.facts.record import RecordPruned
 from bascule.domain.retention import SINK_GRACE, ClockMark
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, InvalidInput
-from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.retention import Untaken
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act, Services
 
 log = structlog.get_logger("bascule.record")

@@ -23,7 +23,7 @@ from bascule.domain.roles import (
 )
 from bascule.domain.scopes import Scope
 from bascule.errors import Forbidden, Problem
-from bascule.interfaces import Reader
+from bascule.interfaces.store import Reader
 
 _BUILTIN = {role.id: role for role in BUILTIN_ROLES}
 _MOST_NAMED = 3  # roles that a denial names

@@ -24,7 +24,7 @@ from bascule.domain.role_draft import RoleDraft, check_draft
 from bascule.domain.roles import Rights, RoleDefinition
 from bascule.domain.scopes import Scope, is_below
 from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.installation import subscription_of
 from bascule.services.losses import end_unheld

@@ -21,7 +21,7 @@ from bascule.domain.facts.record import RecordBroken
 from bascule.domain.proof import Break
 from bascule.domain.times import parse_instant
 from bascule.errors import BasculeError, InvalidInput
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act, Services
 from bascule.services.record import Signer, verify_record
 from bascule.services.retention import watch_clock

@@ -18,8 +18,8 @@ from bascule.domain.principals import ServicePrincipal, User
 from bascule.domain.request import AccessRequest
 from bascule.domain.roles import Rights
 from bascule.domain.scopes import subscription_scope
-from bascule.interfaces import Reader
 from bascule.interfaces.listing import ListFilter, Place
+from bascule.interfaces.store import Reader
 from bascule.services.request_rights import sight_of
 from bascule.services.views import RequestView, view_requests
 

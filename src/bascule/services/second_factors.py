@@ -13,8 +13,8 @@ from typing import Any
 from bascule.domain.facts.sign_in import RecoveryCodeUsed
 from bascule.domain.principals import User
 from bascule.domain.sign_in import FactorKind
-from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.proofs import Proofs
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act
 
 

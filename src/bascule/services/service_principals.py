@@ -25,7 +25,7 @@ from bascule.domain.names import parse_display_name
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, InvalidInput, NotFound
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.installation import ADMINISTRATOR
 from bascule.services.losses import end_unheld

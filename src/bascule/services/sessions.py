@@ -17,7 +17,7 @@ from datetime import datetime
 from bascule.domain.principals import User
 from bascule.domain.sign_in import FactorKind, Method, network_of
 from bascule.domain.tokens import NOWHERE, Origin, Session, SignIn
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act, Services, new_id
 from bascule.services.second_factors import factors_of
 from bascule.services.sign_in import PasswordAccepted

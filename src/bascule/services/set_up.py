@@ -26,8 +26,8 @@ from bascule.domain.sign_in import Method, network_of, wide_network_of
 from bascule.domain.times import format_utc
 from bascule.domain.tokens import Origin
 from bascule.errors import BasculeError, Conflict, InvalidInput, Problem, TooManyRequests
-from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.proofs import Proofs
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services import sessions
 from bascule.services.act import Act, Services, actor_of, new_id
 from bascule.services.assignments import AssignmentDraft, put_assignment

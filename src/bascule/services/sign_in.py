@@ -30,8 +30,8 @@ from bascule.domain.sign_in import (
     wide_network_of,
 )
 from bascule.errors import TooManyRequests
-from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.proofs import Ceremony, PasswordVerdict, Proofs
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act, Services, actor_of
 from bascule.services.denials import Denials
 from bascule.services.second_factors import (

@@ -22,7 +22,7 @@ from bascule.domain.sign_in import Method
 from bascule.domain.times import format_utc
 from bascule.domain.tokens import REFRESH_LIFE, Origin, Session, TokenFamily
 from bascule.errors import Forbidden, NotFound
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.principal_rights import check_may_change, identity_id
 from bascule.services.tokens import hash_of, revoke_family, sign_out_everywhere

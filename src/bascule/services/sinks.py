@@ -30,8 +30,8 @@ from bascule.domain.facts.kinds import FACTS
 from bascule.domain.ids import parse_name
 from bascule.domain.times import parse_instant
 from bascule.errors import Conflict, InvalidInput, NotFound
-from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.delivery import Carrier
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act, new_id
 from bascule.services.cloudevents import new_secret
 from bascule.services.retention import hold_untaken

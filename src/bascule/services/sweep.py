@@ -16,8 +16,9 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import uninstalled_words
 from bascule.domain.times import format_utc, parse_instant
-from bascule.interfaces import EventFilter, Reader, Transaction
 from bascule.interfaces.listing import RECENT
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.expired_memberships import end_memberships
 from bascule.services.grants import close, end_grants, withdraw

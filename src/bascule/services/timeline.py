@@ -27,8 +27,8 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.machine import Machine
 from bascule.domain.scopes import group_scope, subscription_scope
 from bascule.domain.security_rules import HeldOpening
-from bascule.interfaces import Transaction
 from bascule.interfaces.exposure import KnownMachine
+from bascule.interfaces.store import Transaction
 from bascule.services.act import Act
 
 ROOT_ON_HOST = "root on the host"

@@ -31,7 +31,7 @@ from bascule.domain.tokens import (
     TokenFamily,
 )
 from bascule.errors import Unavailable
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act, actor_of, new_id
 
 MOST_FAMILIES = 100  # of one user; the oldest gives way

@@ -18,7 +18,9 @@ from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
 from bascule.domain.net import PortKey
 from bascule.domain.request import AccessRequest
-from bascule.interfaces import EventFilter, Reader, StoredPolicy
+from bascule.interfaces.policies import StoredPolicy
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Reader
 from bascule.services.claims import claimed_ports
 from bascule.services.closed_ports import named_ports
 from bascule.services.fleet import is_enforced

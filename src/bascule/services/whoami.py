@@ -9,7 +9,7 @@ from datetime import datetime
 from bascule.domain.access import Subject
 from bascule.domain.principals import Group
 from bascule.domain.roles import RoleAssignment
-from bascule.interfaces import Reader
+from bascule.interfaces.store import Reader
 from bascule.services.rights import find_role
 
 

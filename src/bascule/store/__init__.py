@@ -2,7 +2,7 @@
 
 Lives here: SQL and everything that knows of it. Does not: what the rows mean (``domain``),
 which rows a use case touches (``services``), where the file is (``config``).
-``open.open_store`` is the way in; ``interfaces.Store`` is what it answers to, and
+``open.open_store`` is the way in; ``interfaces.store.Store`` is what it answers to, and
 tests/contracts/store the examination.
 
     columns      the column types that both databases share

@@ -11,7 +11,7 @@ from sqlalchemy import Row, bindparam, delete, select, update
 from bascule.domain.bounds import Guard
 from bascule.domain.machine import EnforcementPoint
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
-from bascule.interfaces import Enrolment
+from bascule.interfaces.points import Enrolment
 from bascule.store import tables as t
 from bascule.store.listed import Listed
 from bascule.store.rows import Rows, slices

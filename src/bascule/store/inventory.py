@@ -14,7 +14,7 @@ from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.policy import effective_on_expiry
 from bascule.domain.roles import Reach
 from bascule.errors import Conflict
-from bascule.interfaces import Installation
+from bascule.interfaces.inventory import Installation
 from bascule.store import tables as t
 from bascule.store.listed import Listed
 from bascule.store.rows import Rows, resource_id, slices

@@ -16,7 +16,7 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.machine import OnExpiry
 from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
 from bascule.domain.roles import Reach
-from bascule.interfaces import StoredPolicy
+from bascule.interfaces.policies import StoredPolicy
 from bascule.store import tables as t
 from bascule.store.listed import Listed
 from bascule.store.rows import Rows, prefixes, resource_id, slices

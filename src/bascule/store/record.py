@@ -23,7 +23,7 @@ from bascule.domain.facts.grants import GrantEnded
 from bascule.domain.facts.kinds import FACTS, places_of, sort_of
 from bascule.domain.times import parse_instant
 from bascule.errors import InvalidInput
-from bascule.interfaces import EventFilter
+from bascule.interfaces.record import EventFilter
 from bascule.store import tables as t
 from bascule.store.rows import Rows
 

@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from bascule.errors import Unavailable
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.store import tables as t
 from bascule.store.connections import connect, driver_of
 from bascule.store.rows import FAILURES, raise_translated
@@ -34,7 +34,7 @@ READERS = 4  # threads that read; more would only wait for the same interpreter
 
 
 class SqliteStore:
-    """``interfaces.Store``; made by ``open.open_store``."""
+    """``interfaces.store.Store``; made by ``open.open_store``."""
 
     def __init__(self, connection: Connection, path: Path | None) -> None:
         """``connection`` has an up-to-date database; ``path`` is None in memory."""

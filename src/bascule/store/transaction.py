@@ -48,7 +48,7 @@ class SqlReader(
     ExposureReads,
     KnockReads,
 ):
-    """``interfaces.Reader`` on one connection."""
+    """``interfaces.store.Reader`` on one connection."""
 
     __slots__ = ()
 
@@ -76,6 +76,6 @@ class SqlTransaction(
     ExposureWrites,
     KnockWrites,
 ):
-    """``interfaces.Transaction`` on one connection; its owner begins and ends it."""
+    """``interfaces.store.Transaction`` on one connection; its owner begins and ends it."""
 
     __slots__ = ()

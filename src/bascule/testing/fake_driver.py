@@ -23,7 +23,7 @@ from bascule.domain.plan import (
     ReleasePort,
 )
 from bascule.errors import EnforcementFailed
-from bascule.interfaces import Blocked, Capabilities
+from bascule.interfaces.driver import Blocked, Capabilities
 from bascule.testing.fake_firewall import ADOPTED_FOR, FakeFirewall, FakeRules, within
 
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 from bascule.domain.desired import Opening, OpeningKey, RuleSet
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import Address, Network, PortKey, parse_address
-from bascule.interfaces import Clock
+from bascule.interfaces.clock import Clock
 
 ADOPTED_FOR = 600.0  # seconds
 

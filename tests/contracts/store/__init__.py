@@ -1,4 +1,4 @@
-"""The examination of every ``interfaces.Store``: one suite, in parts by subject.
+"""The examination of every ``interfaces.store.Store``: one suite, in parts by subject.
 
 An adapter's test inherits ``StoreContract`` and gives a fixture ``store``, fresh for each
 test; one that outlives its process inherits ``DurableStoreContract`` too and gives

@@ -16,8 +16,9 @@ from bascule.domain.facts.fact import Fact
 from bascule.domain.facts.grants import AccessDenied, GrantEnded
 from bascule.domain.facts.kinds import sort_of
 from bascule.domain.roles import Reach
-from bascule.interfaces import EventFilter, Store, Transaction
 from bascule.interfaces.activity import ActivityFilter, Moment
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Store, Transaction
 from tests.contracts.store.samples import (
     HOUR,
     NOW,

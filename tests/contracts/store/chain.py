@@ -7,7 +7,8 @@ from typing import Any
 
 from bascule.domain.chain import ChainHead, Checkpoint, Link, link_after
 from bascule.errors import Conflict
-from bascule.interfaces import EventFilter, Store, Transaction
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Store, Transaction
 from tests.contracts.store.samples import HOUR, NOW, an_event, read, write
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bascule.domain.delivery import Form, Progress, Sink, SinkSecrets, SinkState, parse_target
 from bascule.errors import Conflict
-from bascule.interfaces import Store
+from bascule.interfaces.store import Store
 from tests.contracts.store.samples import HOUR, NOW, read, write
 
 SINK = Sink(

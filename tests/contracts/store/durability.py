@@ -9,7 +9,8 @@ from bascule.domain.grant import confirm_open, end
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
-from bascule.interfaces import EventFilter, Store, Transaction
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Store, Transaction
 from tests.contracts.store.samples import (
     NOW,
     a_grant,

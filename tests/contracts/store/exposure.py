@@ -11,8 +11,9 @@ from bascule.domain.machine import ClosedPort, EnforcementPoint
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.roles import Reach
 from bascule.domain.scopes import group_scope, subscription_scope
-from bascule.interfaces import Installation, Store, Transaction
 from bascule.interfaces.exposure import ExposureFilter, KnownMachine
+from bascule.interfaces.inventory import Installation
+from bascule.interfaces.store import Store, Transaction
 from tests.contracts.store.samples import (
     HOUR,
     NOW,

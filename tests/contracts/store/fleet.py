@@ -9,7 +9,7 @@ import pytest
 
 from bascule.domain.machine import EnforcementPoint
 from bascule.errors import Conflict
-from bascule.interfaces import Store
+from bascule.interfaces.store import Store
 from tests.contracts.store.samples import (
     HOUR,
     NOW,

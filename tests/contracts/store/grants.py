@@ -13,7 +13,7 @@ from bascule.domain.grant import Grant, confirm_closed, confirm_open, end, exten
 from bascule.domain.lifecycle import GRANT_TRANSITIONS, GrantState, StatusReason
 from bascule.domain.machine import OnExpiry
 from bascule.errors import Conflict, NotFound
-from bascule.interfaces import Store, Transaction
+from bascule.interfaces.store import Store, Transaction
 from tests.contracts.store.samples import (
     HOUR,
     NOW,

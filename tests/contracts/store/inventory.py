@@ -10,7 +10,8 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.machine import ClosedPort, OnExpiry, OsType
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import Conflict
-from bascule.interfaces import Installation, Store
+from bascule.interfaces.inventory import Installation
+from bascule.interfaces.store import Store
 from tests.contracts.store.samples import (
     NOW,
     SUBSCRIPTION,

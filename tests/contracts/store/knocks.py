@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from bascule.domain.knocks import HOUR, MOST_ATTEMPTS, OTHERS, Knocker, Knocks, hour_of
 from bascule.domain.net import PortKey, TransportProtocol
-from bascule.interfaces import Store
+from bascule.interfaces.store import Store
 from tests.contracts.store.samples import NOW, a_machine, read, write
 
 SSH = PortKey(TransportProtocol.TCP, 22)

@@ -19,9 +19,9 @@ from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.roles import Reach
 from bascule.domain.scopes import group_scope
 from bascule.errors import Conflict
-from bascule.interfaces import Store, Transaction
 from bascule.interfaces.exposure import KnownMachine
 from bascule.interfaces.listing import ListedMachine, ListFilter, ListOrder, Place
+from bascule.interfaces.store import Store, Transaction
 from tests.contracts.store.samples import (
     HOUR,
     NOW,

@@ -9,8 +9,8 @@ from bascule.domain.grant import Grant, confirm_closed, confirm_open, end
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.roles import Reach
 from bascule.domain.scopes import group_scope
-from bascule.interfaces import Store, Transaction
 from bascule.interfaces.openings import OpenFilter, OpenOrder, OpenPlace
+from bascule.interfaces.store import Store, Transaction
 from tests.contracts.store.samples import (
     HOUR,
     NOW,

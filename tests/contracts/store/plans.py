@@ -14,8 +14,8 @@ from bascule.domain.pricing import PlanSetting, Tier
 from bascule.domain.roles import Reach
 from bascule.domain.scopes import group_scope, subscription_scope
 from bascule.domain.security_rules import HeldOpening
-from bascule.interfaces import Reader, Store, Transaction
 from bascule.interfaces.plans import HeldRules, MachineFilter
+from bascule.interfaces.store import Reader, Store, Transaction
 from tests.contracts.store.samples import (
     HOUR,
     NOW,

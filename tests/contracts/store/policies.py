@@ -10,7 +10,8 @@ import pytest
 from bascule.domain.ids import ResourceId, policy_id
 from bascule.domain.policy import MachineRules
 from bascule.errors import Conflict
-from bascule.interfaces import Store, StoredPolicy, Transaction
+from bascule.interfaces.policies import StoredPolicy
+from bascule.interfaces.store import Store, Transaction
 from tests.contracts.store.samples import (
     ANYWHERE,
     SUBSCRIPTION,

@@ -19,7 +19,7 @@ from bascule.domain.principals import (
 from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import subscription_scope
 from bascule.errors import Conflict
-from bascule.interfaces import Store, Transaction
+from bascule.interfaces.store import Store, Transaction
 from tests.contracts.store.samples import NOW, SUBSCRIPTION, read, write
 
 HOUR = timedelta(hours=1)

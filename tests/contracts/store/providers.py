@@ -12,8 +12,8 @@ from bascule.domain.places import Place
 from bascule.domain.principals import Group, Membership, User
 from bascule.domain.providers import ExternalIdentity, IdentityProvider, Invitation
 from bascule.errors import Conflict
-from bascule.interfaces import Store, Transaction
 from bascule.interfaces.providers import PendingSignIn
+from bascule.interfaces.store import Store, Transaction
 from tests.contracts.store.samples import HOUR, NOW, read, write
 
 CORP = IdentityProvider(

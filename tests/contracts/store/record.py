@@ -13,7 +13,8 @@ from bascule.domain.facts.agents import AgentCameBack
 from bascule.domain.facts.fact import Fact
 from bascule.domain.facts.grants import AccessDenied, GrantClosed, GrantEnded
 from bascule.domain.facts.machines import MachineDeleted
-from bascule.interfaces import EventFilter, Store
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Store
 from tests.contracts.store.samples import (
     FACTS,
     HOUR,

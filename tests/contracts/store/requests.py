@@ -12,7 +12,7 @@ from bascule.domain.grant import confirm_closed, end
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.request import AccessRequest
 from bascule.errors import Conflict
-from bascule.interfaces import Reader, Store, Transaction
+from bascule.interfaces.store import Reader, Store, Transaction
 from tests.contracts.store.samples import (
     NOW,
     a_grant,

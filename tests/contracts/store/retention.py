@@ -8,8 +8,8 @@ from datetime import timedelta
 from bascule.domain.chain import ChainHead, Checkpoint, link_after
 from bascule.domain.delivery import Form, Progress, Sink, parse_target
 from bascule.domain.retention import ClockMark
-from bascule.interfaces import Store, Transaction
 from bascule.interfaces.retention import Untaken
+from bascule.interfaces.store import Store, Transaction
 from tests.contracts.store.samples import HOUR, NOW, an_event, read, write
 
 LONG_AGO = NOW - timedelta(days=9000)

@@ -12,7 +12,7 @@ from bascule.domain.principals import Group, Membership, ServicePrincipal, User
 from bascule.domain.roles import Permission, RoleAssignment, RoleDefinition
 from bascule.domain.scopes import Scope, group_scope, subscription_scope
 from bascule.errors import Conflict
-from bascule.interfaces import Reader, Store, Transaction
+from bascule.interfaces.store import Reader, Store, Transaction
 from tests.contracts.store.samples import NOW, read, write
 
 SUBSCRIPTION_ID = "00000000-0000-4000-8000-000000000001"

@@ -22,7 +22,9 @@ from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
-from bascule.interfaces import Enrolment, Reader, Store, StoredPolicy, Transaction
+from bascule.interfaces.points import Enrolment
+from bascule.interfaces.policies import StoredPolicy
+from bascule.interfaces.store import Reader, Store, Transaction
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from bascule.domain.set_up import SetUpLink
-from bascule.interfaces import Store
+from bascule.interfaces.store import Store
 from tests.contracts.store.samples import NOW, read, write
 
 

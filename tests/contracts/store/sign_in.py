@@ -11,7 +11,7 @@ import pytest
 from bascule.domain.principals import User
 from bascule.domain.sign_in import Passkey, RecoveryCodes, StoredPassword, TotpFactor
 from bascule.errors import Conflict
-from bascule.interfaces import Store, Transaction
+from bascule.interfaces.store import Store, Transaction
 from tests.contracts.store.samples import HOUR, NOW, read, write
 
 ANNA = "0000000a-0000-4000-8000-000000000000"

@@ -27,7 +27,7 @@ from bascule.domain.tokens import (
     TokenFamily,
 )
 from bascule.errors import Conflict
-from bascule.interfaces import Store, Transaction
+from bascule.interfaces.store import Store, Transaction
 from tests.contracts.store.samples import NOW, read, write
 
 PROOF = SignIn("u-1", 3, NOW, ("pwd", "otp", "mfa"))

@@ -12,7 +12,8 @@ import pytest
 from bascule.domain.grant import confirm_open
 from bascule.domain.lifecycle import GrantState
 from bascule.errors import BasculeError, Conflict, InvalidInput, Unavailable
-from bascule.interfaces import EventFilter, Reader, Store, Transaction
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Reader, Store, Transaction
 from tests.contracts.store.samples import (
     NOW,
     a_grant,

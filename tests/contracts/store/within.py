@@ -12,7 +12,8 @@ from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import Machine
 from bascule.domain.policy import MachineRules, Policy
 from bascule.domain.roles import Reach
-from bascule.interfaces import Store, StoredPolicy, Transaction
+from bascule.interfaces.policies import StoredPolicy
+from bascule.interfaces.store import Store, Transaction
 from tests.contracts.store.samples import (
     NOW,
     SUBSCRIPTION,

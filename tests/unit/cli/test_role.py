@@ -28,7 +28,7 @@ from bascule.domain.principals import (
 from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.errors import InvalidInput
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services.rights import rights_of
 from tests.unit.cli.conftest import Cli, MemoryHttps
 from tests.wire.house import House

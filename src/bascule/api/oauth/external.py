@@ -44,8 +44,8 @@ from bascule.errors import (
 )
 from bascule.identity.oidc import Departure, Tokens, error_words, refresh_purpose, verifier_purpose
 from bascule.identity.secrets import sha256_hex
-from bascule.interfaces import Transaction
 from bascule.interfaces.providers import PendingSignIn
+from bascule.interfaces.store import Transaction
 from bascule.services import external_sign_in, tokens
 from bascule.services.act import Act
 from bascule.services.external_sign_in import (

@@ -38,7 +38,7 @@ from bascule.api.pages.look import LANGUAGES, THEMES, keep_look, look_of
 from bascule.domain.principals import User
 from bascule.domain.sign_in import FactorKind
 from bascule.domain.tokens import SignIn as SignInProof
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.json_text import read_json
 from bascule.services import sessions, sign_ins, tokens
 from bascule.services.act import Act

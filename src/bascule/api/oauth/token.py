@@ -44,7 +44,7 @@ from bascule.identity.token_request import (
     parse_token_request,
 )
 from bascule.identity.tokens import LIFE, Person
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services import tokens
 from bascule.services.act import Act
 from bascule.services.sign_in import PasswordAccepted, Refusal, Visit

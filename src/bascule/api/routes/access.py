@@ -35,7 +35,7 @@ from bascule.domain.net import PortKey
 from bascule.domain.request import AccessRequest
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import InvalidInput, NotFound
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services import policies, requests
 from bascule.services.act import Act
 from bascule.services.claims import claimed_ports

@@ -27,7 +27,8 @@ from bascule.api.wire.activity import SELECTABLE, Log, entries_of, select
 from bascule.domain.actions import ACTIVITY_READ
 from bascule.domain.times import parse_instant
 from bascule.errors import InvalidInput
-from bascule.interfaces import EventFilter, Reader
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Reader
 from bascule.services.activity import may_see
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)

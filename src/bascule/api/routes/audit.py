@@ -20,7 +20,8 @@ from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.audit import event_json
 from bascule.domain.actions import EVENT_READ
 from bascule.domain.times import parse_instant
-from bascule.interfaces import EventFilter, Reader
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Reader
 from bascule.services.activity import Row, rows_of
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)

@@ -21,8 +21,8 @@ from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.audit import chain_json, counts_json, event_json
 from bascule.domain.actions import ACTIVITY_READ, CHECKPOINT_READ
 from bascule.domain.times import format_utc
-from bascule.interfaces import Reader
 from bascule.interfaces.activity import Counts
+from bascule.interfaces.store import Reader
 from bascule.services.activity import Page, chain_of, counts_of, page_of, resolve
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)

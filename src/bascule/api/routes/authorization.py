@@ -45,7 +45,7 @@ from bascule.domain.ids import is_guid
 from bascule.domain.roles import RoleAssignment, RoleDefinition
 from bascule.domain.scopes import Scope, is_below, subscription_scope
 from bascule.errors import InvalidInput
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.assignments import (
     AssignmentView,

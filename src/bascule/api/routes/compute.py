@@ -25,8 +25,8 @@ from bascule.domain.classify import MachineState, traits_in
 from bascule.domain.ids import ResourceId, machine_id, parse_name
 from bascule.domain.machine import Machine
 from bascule.errors import Conflict, InvalidInput, NotFound
-from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.plans import MachineFilter
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services import machines
 from bascule.services.act import Act
 from bascule.services.machines import MachineDraft

@@ -14,7 +14,7 @@ from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.scopes import subscription_scope
 from bascule.errors import NotFound
 from bascule.identity.secrets import new_enrolment_token
-from bascule.interfaces import Reader
+from bascule.interfaces.store import Reader
 from bascule.services import fleet
 from bascule.services.rights import Needed, denial
 

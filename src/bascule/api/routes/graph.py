@@ -25,7 +25,7 @@ from bascule.domain.principals import Group, ServicePrincipal, User
 from bascule.domain.scopes import subscription_scope
 from bascule.errors import NotFound
 from bascule.identity.realm import GRAPH
-from bascule.interfaces import Reader
+from bascule.interfaces.store import Reader
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 

@@ -12,7 +12,7 @@ from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.fields import Body
 from bascule.domain.actions import SIGNING_KEY_WRITE
 from bascule.errors import Conflict
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.services import tokens
 from bascule.services.act import Act
 

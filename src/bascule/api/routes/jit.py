@@ -22,7 +22,7 @@ from bascule.domain.decide import Denied
 from bascule.domain.ids import ResourceId
 from bascule.domain.scopes import resource_scope
 from bascule.errors import NotFound
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services import policies, requests
 from bascule.services.act import Act
 from bascule.services.request_rights import Sight, sight_of

@@ -17,7 +17,7 @@ from bascule.api.wire.knocks import knocks_json
 from bascule.domain.actions import MACHINE_READ
 from bascule.domain.machine import Machine
 from bascule.domain.net import Address, parse_address
-from bascule.interfaces import Reader
+from bascule.interfaces.store import Reader
 from bascule.services.knocks import (
     LONGEST_SPAN,
     LONGEST_SPAN_OF_ALL,

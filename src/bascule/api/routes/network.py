@@ -21,8 +21,8 @@ from bascule.domain import actions
 from bascule.domain.ids import machine_id
 from bascule.domain.scopes import resource_scope
 from bascule.errors import Conflict, NotFound
-from bascule.interfaces import Reader
 from bascule.interfaces.plans import MachineFilter
+from bascule.interfaces.store import Reader
 from bascule.services.machine_context import Surroundings, surroundings_of
 from bascule.services.rights import Needed, denial
 

@@ -26,7 +26,7 @@ from bascule.domain.actions import (
 from bascule.domain.ids import parse_name
 from bascule.domain.pricing import VIRTUAL_MACHINES
 from bascule.domain.scopes import Scope, group_scope, subscription_scope
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services.act import Act
 from bascule.services.plans import groups_off, plan_at, put_plan, reset_plan
 

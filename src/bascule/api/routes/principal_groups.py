@@ -18,7 +18,7 @@ from bascule.domain.actions import (
     GROUP_OF_PEOPLE_WRITE,
 )
 from bascule.domain.principals import Group
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services import memberships
 from bascule.services.act import Act
 

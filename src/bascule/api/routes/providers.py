@@ -27,7 +27,7 @@ from bascule.domain.actions import (
 from bascule.domain.providers import IdentityProvider
 from bascule.identity.oidc import secret_purpose
 from bascule.identity.provider_test import examine
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services import identities, providers
 from bascule.services.act import Act
 

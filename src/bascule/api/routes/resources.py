@@ -45,7 +45,8 @@ from bascule.domain.ids import is_resource_group_name
 from bascule.domain.machine import Machine
 from bascule.domain.scopes import group_scope
 from bascule.errors import InvalidInput
-from bascule.interfaces import Reader, StoredPolicy
+from bascule.interfaces.policies import StoredPolicy
+from bascule.interfaces.store import Reader
 from bascule.services.groups import delete_group, find_group, put_group
 from bascule.services.rights import Needed, denial
 

@@ -28,7 +28,7 @@ from bascule.domain.actions import (
 )
 from bascule.domain.principals import ServicePrincipal
 from bascule.errors import NotFound
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services import service_principals as services
 from bascule.services.act import Act
 

@@ -14,7 +14,7 @@ from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.principals import UserBody, user_json, whoami_json
 from bascule.domain.actions import USER_DELETE, USER_READ, USER_WRITE
 from bascule.domain.principals import User
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.services import users
 from bascule.services.act import Act
 from bascule.services.whoami import whoami

@@ -33,7 +33,7 @@ from bascule.domain.machine import ClosedPort, Machine, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, parse_address
 from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.errors import InvalidInput
-from bascule.interfaces import Reader
+from bascule.interfaces.store import Reader
 from bascule.protocol.report import LocalOpening, Report
 
 MOST_NOTES = 64

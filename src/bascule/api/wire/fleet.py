@@ -12,7 +12,7 @@ from bascule.domain.bounds import Guard
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import EnforcementPoint
 from bascule.domain.times import format_duration, format_utc
-from bascule.interfaces import Enrolment
+from bascule.interfaces.points import Enrolment
 from bascule.services.fleet import MAXIMUM_TOKEN_LIFE, is_online
 
 POINT_TYPE = "Bascule.Fleet/enforcementPoints"

@@ -17,7 +17,8 @@ from bascule.api.wire.machines import MACHINE_TYPE
 from bascule.api.wire.policies import JIT_TYPE
 from bascule.domain.machine import Machine
 from bascule.errors import InvalidInput, NotFound
-from bascule.interfaces import Installation, StoredPolicy
+from bascule.interfaces.inventory import Installation
+from bascule.interfaces.policies import StoredPolicy
 
 DISPLAY_NAME = "Bascule"
 GROUP_TYPE = "Microsoft.Resources/resourceGroups"

@@ -35,7 +35,7 @@ from bascule.drivers.nftables.parse import Layout, Table
 from bascule.drivers.nftables.published import Published
 from bascule.drivers.nftables.render import Changes, Element, ElementKey
 from bascule.errors import EnforcementFailed
-from bascule.interfaces import Blocked, Capabilities
+from bascule.interfaces.driver import Blocked, Capabilities
 
 MANY = 100  # elements of one change, of which the time they take is measured
 SLOWEST = 0.001  # seconds for an element: whoever takes longer was stopped or suspended meanwhile

@@ -37,7 +37,7 @@ from bascule.drivers.nftables.layout import (
 )
 from bascule.drivers.nftables.parse import ReadElement, Table, Unreadable
 from bascule.drivers.nftables.render import Element, ElementKey
-from bascule.interfaces import Blocked
+from bascule.interfaces.driver import Blocked
 
 _MILLISECOND = timedelta(milliseconds=1)
 

@@ -25,7 +25,7 @@ from bascule.domain.actions import (
 from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import Scope
 from bascule.errors import BasculeError, Conflict
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.iam import (
     ACCESS,

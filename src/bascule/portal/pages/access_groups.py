@@ -17,8 +17,8 @@ from bascule.domain.actions import (
 )
 from bascule.domain.principals import Group
 from bascule.errors import BasculeError
-from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.listing import Place
+from bascule.interfaces.store import Reader, Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.iam import (
     ACCESS,

@@ -23,8 +23,8 @@ from bascule.domain.principals import Credential, CredentialKind, ServicePrincip
 from bascule.errors import BasculeError, InvalidInput, NotFound
 from bascule.identity.client_certificates import read_client_certificate
 from bascule.identity.secrets import new_secret, sha256_hex
-from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.listing import Place
+from bascule.interfaces.store import Reader, Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.iam import (
     ACCESS,

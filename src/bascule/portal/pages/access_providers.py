@@ -16,7 +16,7 @@ from bascule.domain.actions import (
 from bascule.domain.providers import IdentityProvider
 from bascule.errors import BasculeError, Conflict, InvalidInput
 from bascule.identity.oidc import secret_purpose
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.iam import (
     ACCESS,

@@ -13,7 +13,7 @@ from bascule.domain.role_draft import RoleDraft
 from bascule.domain.roles import Permission, RoleDefinition, matches
 from bascule.domain.scopes import Scope
 from bascule.errors import BasculeError, Conflict
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.iam import (
     ACCESS,

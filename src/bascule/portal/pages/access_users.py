@@ -17,8 +17,8 @@ from bascule.api.auth import decides, shows
 from bascule.domain.actions import ASSIGNMENT_READ, USER_DELETE, USER_READ, USER_WRITE
 from bascule.domain.principals import User
 from bascule.errors import BasculeError
-from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.listing import Place
+from bascule.interfaces.store import Reader, Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.iam import (
     ACCESS,

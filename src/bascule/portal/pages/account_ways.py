@@ -23,7 +23,7 @@ from bascule.api.oauth.browser import SESSION, Browser, remember, set_cookie
 from bascule.domain.names import parse_display_name
 from bascule.domain.principals import User
 from bascule.errors import BasculeError, InvalidInput, NotFound
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.portal import problems
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.look import HEADERS, lead

@@ -20,8 +20,9 @@ from bascule.domain.facts.fact import fact_name
 from bascule.domain.plain import clean
 from bascule.domain.scopes import subscription_scope
 from bascule.errors import AuthenticationFailed, InvalidInput, NotFound
-from bascule.interfaces import EventFilter, Reader
 from bascule.interfaces.activity import ActivityFilter, Counts
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Reader
 from bascule.portal import problems
 from bascule.portal.activity_chart import chart_of
 from bascule.portal.activity_query import SPANS, ActivityQuery, read_query

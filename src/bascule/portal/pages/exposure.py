@@ -23,7 +23,7 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import BasculeError
-from bascule.interfaces import Reader
+from bascule.interfaces.store import Reader
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.pages.points import ENROL
 from bascule.portal.port_hours import port_hours

@@ -13,8 +13,8 @@ from bascule.domain.actions import INITIATE, MACHINE_WRITE, POLICY_READ, POLICY_
 from bascule.domain.classify import MachineState, UnsupportedCode
 from bascule.domain.machine_access import AccessState
 from bascule.domain.scopes import resource_scope
-from bascule.interfaces import Reader
 from bascule.interfaces.listing import ListOrder, Place
+from bascule.interfaces.store import Reader
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.pages.jit_query import read_query
 from bascule.portal.paging import Sheet, turn_to

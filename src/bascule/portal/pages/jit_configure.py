@@ -27,7 +27,7 @@ from bascule.errors import (
     PreconditionFailed,
     Problem,
 )
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.kept import comes_back
 from bascule.portal.pages.port_rows import (

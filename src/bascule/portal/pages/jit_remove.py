@@ -15,7 +15,7 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.machine import Machine
 from bascule.domain.scopes import resource_scope
 from bascule.errors import Conflict
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.pages.jit_configure import digest
 from bascule.portal.problems import reasons_of

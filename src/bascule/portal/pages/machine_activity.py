@@ -11,8 +11,8 @@ from starlette.responses import Response
 from bascule.api.auth import decides
 from bascule.domain.actions import ACTIVITY_READ, MACHINE_READ
 from bascule.domain.scopes import resource_scope
-from bascule.interfaces import Reader
 from bascule.interfaces.activity import ActivityFilter
+from bascule.interfaces.store import Reader
 from bascule.portal.activity_rows import shown_rows
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.machine import Place, frame, look_at, wanted_id

@@ -16,7 +16,7 @@ from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_READ, MACHINE_WRITE,
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import PortKey, TransportProtocol, parse_port_number
 from bascule.errors import Conflict, InvalidInput
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute
 from bascule.portal.machine import default_rule, frame, look_at, path_of, wanted_id
 from bascule.portal.spans import words_of

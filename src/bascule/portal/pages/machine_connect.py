@@ -26,7 +26,7 @@ from bascule.domain.policy import PortRule
 from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.times import format_duration, format_utc
 from bascule.errors import BasculeError, Forbidden, InvalidInput
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.portal import once, problems
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.kept import comes_back

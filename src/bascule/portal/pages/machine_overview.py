@@ -15,7 +15,7 @@ from bascule.domain.grant import Grant
 from bascule.domain.net import PortKey
 from bascule.domain.scopes import resource_scope
 from bascule.domain.security_rules import HeldOpening
-from bascule.interfaces import Reader
+from bascule.interfaces.store import Reader
 from bascule.portal.charts import bars_of, lanes_of
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.machine import Place, frame, look_at, wanted_id

@@ -19,8 +19,8 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.errors import BasculeError
-from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.listing import ListedMachine, ListFilter, Place
+from bascule.interfaces.store import Reader, Transaction
 from bascule.portal.enrolling import (
     MachineForm,
     add_machine,

@@ -23,8 +23,8 @@ from bascule.domain.ids import ResourceId, is_guid
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.times import parse_instant
 from bascule.errors import BasculeError, Forbidden, InvalidInput, Problem
-from bascule.interfaces import Reader
 from bascule.interfaces.openings import OpenFilter, OpenOrder, OpenPlace
+from bascule.interfaces.store import Reader
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.paging import Sheet, Turn, address_of, turn_of, turn_to
 from bascule.portal.problems import reasons_of

@@ -19,8 +19,8 @@ from bascule.api.auth import admits_callers
 from bascule.domain.actions import ACTIVITY_READ, MACHINE_READ, MACHINE_WRITE
 from bascule.domain.exposure import DAY, SpanKind
 from bascule.domain.facts.grants import AccessRequested
-from bascule.interfaces import Reader
 from bascule.interfaces.activity import ActivityFilter
+from bascule.interfaces.store import Reader
 from bascule.portal.charts import Bars, bars_of
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.pages.exposure import machine_path

@@ -20,8 +20,8 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.machine import Machine
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.errors import BasculeError, InvalidInput, NotFound
-from bascule.interfaces import Reader, Transaction
 from bascule.interfaces.listing import ListFilter, Place
+from bascule.interfaces.store import Reader, Transaction
 from bascule.portal.enrolling import (
     Command,
     Guarded,

@@ -22,7 +22,7 @@ from bascule.domain.breadth import is_everybody
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import AddressPrefix
 from bascule.errors import BasculeError, Forbidden
-from bascule.interfaces import Transaction
+from bascule.interfaces.store import Transaction
 from bascule.portal import once, request_form
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.kept import FormUnsent, comes_back

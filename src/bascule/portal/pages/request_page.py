@@ -23,7 +23,7 @@ from bascule.domain.ids import is_guid
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
 from bascule.errors import BasculeError, Forbidden, NotFound, Problem
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.portal import look
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.problems import reasons_of

@@ -38,7 +38,7 @@ from bascule.domain.actions import (
 )
 from bascule.domain.scopes import resource_scope
 from bascule.errors import BasculeError, TooManyRequests
-from bascule.interfaces import Reader, Transaction
+from bascule.interfaces.store import Reader, Transaction
 from bascule.portal import look
 from bascule.portal.enrolling import (
     DEFAULT_POLICY,

@@ -1,0 +1,18 @@
+"""The clock, as a Protocol."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """The only reader of clocks."""
+
+    def now(self) -> datetime:
+        """The wall clock, aware UTC."""
+        ...
+
+    def boottime(self) -> float:
+        """Seconds since boot, suspended time included (CLOCK_BOOTTIME); never goes back."""
+        ...

@@ -1,0 +1,62 @@
+"""What the store keeps of grants."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from bascule.domain.grant import Grant
+from bascule.domain.lifecycle import GrantState
+
+
+class GrantReads(Protocol):
+    # Each list leaves out what cannot be read any more, and logs it: a row that somebody damaged
+    # stops no other.
+    def grants_of(self, request_ids: Sequence[str]) -> Sequence[Grant]:
+        """All grants of these requests, in the order they were added."""
+        ...
+
+    def live_grants(self, machine_uids: Sequence[str] | None = None) -> Sequence[Grant]:
+        """opening and open ones; of every machine when None. Ordered by end."""
+        ...
+
+    def live_grants_of(self, requestor_ids: Collection[str]) -> Sequence[Grant]:
+        """opening and open ones that these principals asked for. Ordered by end."""
+        ...
+
+    def unsettled_grants(self, machine_uid: str) -> Sequence[Grant]:
+        """opening, open and closing ones of a machine."""
+        ...
+
+    def grants_in_force(self, machine_uids: Sequence[str]) -> Sequence[Grant]:
+        """Those that were read back open and not read back shut since: open ones, and closing
+        ones that were open.
+        """
+        ...
+
+    def orphaned_grants(self) -> Sequence[Grant]:
+        """closing ones of machines that have no enforcement point (any more). Ordered by end."""
+        ...
+
+    def cut_grants(self, machine_uid: str, since: datetime, beyond: int = -1) -> Sequence[Grant]:
+        """Those marked to be cut at or after ``since``, whenever they ended, of a generation
+        above ``beyond``.
+        """
+        ...
+
+
+class GrantWrites(GrantReads, Protocol):
+    def add_grant(self, grant: Grant) -> None: ...
+
+    def update_grant(self, grant: Grant, was: GrantState) -> None:
+        """Write a grant that was in state ``was``; raise Conflict when it no longer is, or
+        when the move is not in GRANT_TRANSITIONS (the database holds that table).
+        """
+        ...
+
+    def mark_cut(self, grant_id: str, at: datetime) -> None:
+        """Record that the sessions of a grant that has ended are to be cut from ``at`` on; a
+        later mark takes the place of an earlier one.
+        """
+        ...

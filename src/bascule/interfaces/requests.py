@@ -1,0 +1,40 @@
+"""What the store keeps of requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from bascule.domain.ids import ResourceId
+from bascule.domain.request import AccessRequest
+
+
+class RequestReads(Protocol):
+    def request(self, request_id: str) -> AccessRequest | None: ...
+
+    def requests_of(self, request_ids: Sequence[str]) -> Mapping[str, AccessRequest]:
+        """By id; those that are not there are missing."""
+        ...
+
+    def requests(
+        self,
+        policy_id: ResourceId | None = None,
+        machine_uid: str | None = None,
+        requestor_id: str | None = None,
+        since: datetime | None = None,
+        is_live: bool | None = None,
+        after: tuple[datetime, str] | None = None,
+        limit: int = 1000,
+    ) -> Sequence[AccessRequest]:
+        """Newest first (started_at, id descending); ``after`` is the last of the page before.
+
+        ``since`` keeps those begun at or after it *and* those that still have a live grant.
+        ``is_live`` keeps those with a grant that is live or closing (it may still let in), or
+        the others.
+        """
+        ...
+
+
+class RequestWrites(RequestReads, Protocol):
+    def add_request(self, request: AccessRequest) -> None: ...

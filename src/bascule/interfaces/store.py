@@ -1,0 +1,136 @@
+"""The store as a whole: its parts put together, for whoever hands it on.
+
+A use case names the parts that it reads and writes; nothing in ``services`` but the runner of
+use cases (``services.act``) may import this module (``.importlinter``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from bascule.interfaces.activity import ActivityReads
+from bascule.interfaces.closed_ports import (
+    ClosedPortReads,
+    ClosedPortWrites,
+    GenerationReads,
+    GenerationWrites,
+)
+from bascule.interfaces.delivery import DeliveryReads, DeliveryWrites
+from bascule.interfaces.exposure import ExposureReads, ExposureWrites
+from bascule.interfaces.grants import GrantReads, GrantWrites
+from bascule.interfaces.inventory import (
+    InventoryReads,
+    InventoryWrites,
+    MachineReads,
+    MachineWrites,
+)
+from bascule.interfaces.knocks import KnockReads, KnockWrites
+from bascule.interfaces.listing import ListingReads, ListingWrites
+from bascule.interfaces.openings import OpeningReads
+from bascule.interfaces.plans import PlanReads, PlanWrites
+from bascule.interfaces.points import EnrolmentReads, EnrolmentWrites, PointReads, PointWrites
+from bascule.interfaces.policies import PolicyReads, PolicyWrites
+from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
+from bascule.interfaces.providers import ProviderReads, ProviderWrites
+from bascule.interfaces.record import ChainReads, ChainWrites, EventReads, EventWrites
+from bascule.interfaces.requests import RequestReads, RequestWrites
+from bascule.interfaces.retention import RetentionReads, RetentionWrites
+from bascule.interfaces.roles import RoleReads, RoleWrites
+from bascule.interfaces.set_up import SetUpReads, SetUpWrites
+from bascule.interfaces.sign_in import SignInReads, SignInWrites
+from bascule.interfaces.tokens import TokenReads, TokenWrites
+
+T = TypeVar("T")
+
+
+class Reader(
+    InventoryReads,
+    MachineReads,
+    GenerationReads,
+    ClosedPortReads,
+    PolicyReads,
+    RequestReads,
+    GrantReads,
+    PointReads,
+    EnrolmentReads,
+    EventReads,
+    ChainReads,
+    PrincipalReads,
+    RoleReads,
+    ListingReads,
+    OpeningReads,
+    PlanReads,
+    SetUpReads,
+    SignInReads,
+    TokenReads,
+    ProviderReads,
+    DeliveryReads,
+    RetentionReads,
+    ActivityReads,
+    ExposureReads,
+    KnockReads,
+    Protocol,
+):
+    """Reads, all of one consistent moment. Lists are in a stable order, given with each."""
+
+
+class Transaction(
+    Reader,
+    InventoryWrites,
+    MachineWrites,
+    GenerationWrites,
+    ClosedPortWrites,
+    PolicyWrites,
+    RequestWrites,
+    GrantWrites,
+    PointWrites,
+    EnrolmentWrites,
+    EventWrites,
+    ChainWrites,
+    PrincipalWrites,
+    RoleWrites,
+    ListingWrites,
+    PlanWrites,
+    SetUpWrites,
+    SignInWrites,
+    TokenWrites,
+    ProviderWrites,
+    DeliveryWrites,
+    RetentionWrites,
+    ExposureWrites,
+    KnockWrites,
+    Protocol,
+):
+    """Reads and writes of one transaction: all of it is kept, or none."""
+
+
+class Store(Protocol):
+    """The database behind one writer; functions run in its thread, callers await."""
+
+    def write(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
+        """Run ``work`` in one durable transaction: it is on disk when this returns.
+
+        An exception of ``work`` undoes all that it did and is raised here. Raises
+        Unavailable when the database cannot be written.
+        """
+        ...
+
+    def read(self, work: Callable[[Reader], T]) -> Awaitable[T]:
+        """Run ``work`` on one consistent snapshot. Raises Unavailable."""
+        ...
+
+    def glance(self, work: Callable[[Reader], T]) -> T:
+        """Like ``read``, in the caller's own thread: for a handful of rows by their keys.
+
+        Going to another thread and back costs more than such a read takes.
+        """
+        ...
+
+    def check_writable(self) -> Awaitable[None]:
+        """Write to the disk, changing nothing. Raises Unavailable when that fails, or when the
+        disk is so full that the next change may.
+        """
+        ...
+
+    def close(self) -> None: ...
