@@ -18,6 +18,7 @@ from bascule.agent.install import UNIT_NAME, unit_text
 from bascule.agent.local_openings import FILE
 from bascule.client import exposure, machines, policies
 from bascule.clocks import SystemClock
+from bascule.drivers.nftables.host import NftablesHost
 from bascule.errors import Conflict, RequestDenied
 from tests.e2e.lab_world import until
 from tests.e2e.small_world import BASCULE, PORT, SmallWorld, rule, sleep_until
@@ -374,7 +375,7 @@ def test_the_unit_starts_before_the_network_and_after_nftables(tmp_path: Path) -
     """A6, A25: `systemd-analyze verify` has nothing to say of the unit itself."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("needs systemd-analyze (Debian package systemd)")
-    text = unit_text(sys.executable, Path("/var/lib/bascule-agent"))
+    text = unit_text(sys.executable, Path("/var/lib/bascule-agent"), NftablesHost.needs.unit)
     unit = tmp_path / UNIT_NAME
     unit.write_text(text)
     done = subprocess.run(

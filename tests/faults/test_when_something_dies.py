@@ -37,7 +37,8 @@ pytestmark = pytest.mark.root
 _UNOWNED = """
 import bascule.bootstrap as bootstrap
 from bascule.drivers.nftables import open_driver
-bootstrap.HostParts.open_host_driver = lambda self: open_driver(use_owner=False)
+from bascule.drivers.nftables.host import NftablesHost
+NftablesHost.open = lambda self: open_driver(use_owner=False)
 bootstrap.main()
 """
 UNOWNED = (sys.executable, "-c", _UNOWNED)  # the agent as on a kernel that cannot own a table

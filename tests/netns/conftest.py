@@ -64,6 +64,6 @@ def driver(start_driver: StartDriver) -> DriverProcess:
 @pytest.fixture
 def owned(driver: DriverProcess) -> DriverProcess:
     """A driver whose table other tools cannot touch; skips where the kernel is too old."""
-    if not driver.capabilities().is_owned:
+    if not driver.condition().is_owned:
         pytest.skip("needs nftables 1.1 and kernel 6.9: the table cannot be owned")
     return driver

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import bascule
+from bascule.domain.capabilities import HOST
 from tests.netns.network import enter_namespace
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +48,8 @@ class DriverProcess:
         except BaseException:
             self.close()
             raise
+
+    capabilities = HOST
 
     @property
     def pid(self) -> int:

@@ -259,7 +259,7 @@ def test_what_cannot_be_read_is_a_weakness_and_connections_tell_the_rest(
     network: Network, driver: DriverProcess, containers: Containers
 ) -> None:
     """A whole network is too many to write down; where a granted connection went is known."""
-    known = driver.capabilities().weaknesses
+    known = driver.condition().weaknesses
     mapped, address = "10.77.0.9", "172.17.0.9"
     network.host.run("ip", "addr", "add", f"{mapped}/16", "dev", "br0")
     containers.one.run("ip", "addr", "add", f"{address}/16", "dev", "e0")
@@ -270,7 +270,7 @@ def test_what_cannot_be_read_is_a_weakness_and_connections_tell_the_rest(
         'add rule ip filter DOCKER oifname "docker0" tcp dport 2222 counter accept\n'
     )
     make_so(driver, RuleSet(SHUT, openings((CLIENT, tcp(2222), 60))))
-    (said,) = set(driver.capabilities().weaknesses) - set(known)
+    (said,) = set(driver.condition().weaknesses) - set(known)
     assert "chain DOCKER" in said
     assert network.stranger.lets_in(2222, address)
     assert network.client.lets_in(2222, mapped)
@@ -278,7 +278,7 @@ def test_what_cannot_be_read_is_a_weakness_and_connections_tell_the_rest(
     assert not network.stranger.reaches(2222, address)
     containers.unpublish()
     driver.tidy()
-    assert driver.capabilities().weaknesses == known, "and over when it is gone"
+    assert driver.condition().weaknesses == known, "and over when it is gone"
 
 
 def test_the_targets_of_before_are_put_back_and_handed_over(

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bascule.agent.run import NOT_HELD
 from bascule.domain.machine import NOT_ENFORCED, UNINSTALLED
 from bascule.drivers.nftables.features import NO_CONNTRACK, NO_DESTROY, UNOWNED
+from bascule.drivers.nftables.host import NftablesHost
 from bascule.drivers.nftables.published import UNREAD
 from bascule.portal.charts import WIDTH, bars_of, lanes_of, round_up
 from bascule.portal.weaknesses import weakness_words
@@ -59,7 +59,7 @@ def test_a_short_span_is_still_seen_within_the_frame() -> None:
         UNOWNED,
         NO_DESTROY,
         NO_CONNTRACK,
-        NOT_HELD,
+        NftablesHost.needs.unkept,
         SHUTS_SERVER_OFF,
         UNREAD,
     ],

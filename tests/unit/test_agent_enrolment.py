@@ -23,6 +23,7 @@ from bascule.agent.install import unit_text
 from bascule.api.wire.agents import state_json
 from bascule.clocks import SystemClock
 from bascule.domain.desired import DesiredState
+from bascule.drivers.nftables.host import NftablesHost
 from bascule.errors import AuthenticationFailed, ConfigurationError, ServerUnreachable
 from tests.samples import machine
 from tests.unit.client.test_connection import Site
@@ -34,6 +35,8 @@ REFUSED = (403, {"error": {"message": "the token is not known"}})
 CLOCK = SystemClock()
 STATE_PATH = "/bascule/agents/uid/state"
 STATE = state_json(machine(), DesiredState("uid-web", 1, frozenset(), {}, ()), "now", {})
+
+NEEDS = NftablesHost.needs.unit
 
 
 def accept(site: Site) -> None:
@@ -172,16 +175,16 @@ def test_an_identity_without_its_ca_trusts_nobody(site: Site, state: Path) -> No
 
 def test_a_service_may_write_where_its_state_is(tmp_path: Path) -> None:
     """ProtectSystem=strict: elsewhere it may not, and would never start."""
-    usual = unit_text(sys.executable, Path("/var/lib/bascule-agent")).splitlines()
+    usual = unit_text(sys.executable, Path("/var/lib/bascule-agent"), NEEDS).splitlines()
     assert "StateDirectory=bascule-agent" in usual
     assert not [line for line in usual if line.startswith("ReadWritePaths=")]
-    text = unit_text(sys.executable, Path("/srv/it's a state")).splitlines()
+    text = unit_text(sys.executable, Path("/srv/it's a state"), NEEDS).splitlines()
     assert 'ReadWritePaths="/srv/it\'s a state"' in text
     (command,) = (line for line in text if line.startswith("ExecStart="))
     assert command.endswith('--state "/srv/it\'s a state"')
     assert "StateDirectory=bascule-agent" not in text, "nothing is left there that nobody uses"
-    relative = unit_text(sys.executable, Path("here"))
+    relative = unit_text(sys.executable, Path("here"), NEEDS)
     assert f"ReadWritePaths={Path('here').absolute()}" in relative
     for odd in ("/srv/a\nb", "/srv/100%", '/srv/"'):
         with pytest.raises(ConfigurationError):
-            unit_text(sys.executable, Path(odd))
+            unit_text(sys.executable, Path(odd), NEEDS)

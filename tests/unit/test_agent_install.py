@@ -8,7 +8,6 @@ import base64
 import json
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from click.testing import CliRunner, Result
 from bascule.agent import commands, install
 from bascule.agent.install import UNIT_NAME, owned_meanwhile, stopped_unit
 from bascule.agent.run import lock_state
+from bascule.agent.service_manager import ServiceManager
 from bascule.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -24,8 +24,7 @@ from bascule.errors import (
     InvalidInput,
     ServerUnreachable,
 )
-from bascule.interfaces.driver import Capabilities
-from bascule.interfaces.owned_driver import OwnedDriver
+from bascule.interfaces.driver import Condition, HostFirewall, Keeper
 from tests.unit.client.test_connection import Site
 from tests.unit.test_agent_start import Host, Watched
 
@@ -89,7 +88,7 @@ def test_whether_the_table_is_let_go_is_asked_of_systemd(
 
 def test_a_table_that_is_let_go_is_held_until_the_service_starts() -> None:
     acts: list[str] = []
-    with owned_meanwhile(Host(Watched(acts)), acts.append):
+    with owned_meanwhile(Host(Watched(acts)), ServiceManager(None), acts.append):
         assert acts[-1] == "the table is ours"
     assert acts[-1] == "the table is let go"
 
@@ -98,12 +97,12 @@ def test_a_table_that_cannot_be_held_is_said_and_the_installation_goes_on() -> N
     said: list[str] = []
 
     class Refused(Watched):
-        def take_over(self, release_stored: object) -> None:
+        def own(self, keeper: Keeper) -> None:
             raise EnforcementFailed("not permitted")
 
-    with owned_meanwhile(Host(Refused([])), said.append):
+    with owned_meanwhile(Host(Refused([])), ServiceManager(None), said.append):
         pass
-    assert "nft flush ruleset" in said[0]
+    assert "opens the ports" in said[0]
     assert "not permitted" in said[0]
 
 
@@ -130,14 +129,14 @@ def test_a_service_that_dies_over_and_over_is_stopped_before_its_rules_go(
     """It owns the table, now and then: nobody else could remove that."""
 
     class Owned(Watched):
-        def take_over(self, release_stored: Callable[[], None]) -> None:
+        def own(self, keeper: Keeper) -> None:
             assert systemd.acts() == ["stop"]
-            super().take_over(release_stored)
+            super().own(keeper)
 
     done = CliRunner().invoke(commands.agent, uninstalling, obj=Host(Owned([])))
     assert done.exit_code == 0, done.output
     assert "stopped its service" in done.output
-    assert "'inet bascule' is gone" in done.output
+    assert "the rules of the fake is gone" in done.output
 
 
 def test_an_agent_that_still_runs_keeps_its_rules(tmp_path: Path, uninstalling: list[str]) -> None:
@@ -152,7 +151,7 @@ def test_an_agent_that_still_runs_keeps_its_rules(tmp_path: Path, uninstalling: 
 
 def test_rules_that_are_somebody_s_are_left_with_what_to_do(uninstalling: list[str]) -> None:
     class Refused(Watched):
-        def take_over(self, release_stored: object) -> None:
+        def own(self, keeper: Keeper) -> None:
             raise EnforcementFailed("Operation not permitted")
 
     done = CliRunner().invoke(commands.agent, uninstalling, obj=Host(Refused([])))
@@ -265,12 +264,12 @@ def test_an_agent_that_does_not_reach_its_server_is_not_called_installed(
 
 
 class Weak(Watched):
-    def capabilities(self) -> Capabilities:
-        return Capabilities(is_owned=False, weaknesses=("The rules can be flushed.",))
+    def condition(self) -> Condition:
+        return Condition(is_owned=False, weaknesses=("The rules can be flushed.",))
 
 
 class TooOld(Host):
-    def open_host_driver(self) -> OwnedDriver:
+    def firewall(self, name: str = "") -> HostFirewall:
         raise ConfigurationError("Bascule cannot keep any port shut: Linux 5.4 is older than 5.10.")
 
 

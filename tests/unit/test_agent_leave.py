@@ -73,7 +73,7 @@ class Failing:
 
 
 def _nothing() -> Uninstalled:
-    return {"opened": [], "state": "", "told": True}
+    return {"opened": [], "rules": "", "state": "", "told": True}
 
 
 def _open(seconds: object) -> dict[str, Any]:

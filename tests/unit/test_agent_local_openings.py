@@ -15,6 +15,7 @@ from bascule.agent.link import KeyRefused
 from bascule.agent.local_openings import MOST_TOLD, LocalOpenings, open_without_agent
 from bascule.agent.loop import AgentLoop
 from bascule.agent.memory import HeldFile
+from bascule.agent.service_manager import ServiceManager
 from bascule.domain.desired import DesiredState
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
@@ -74,7 +75,7 @@ def by_the_agent(driver: FakeDriver, state: Path, clock: SetClock) -> None:
 
 
 def by_root_alone(driver: FakeDriver, state: Path, clock: SetClock) -> None:
-    open_without_agent(driver, state, clock, SSH, HERE, QUARTER, lambda: None)
+    open_without_agent(driver, state, clock, SSH, HERE, QUARTER, ServiceManager(None))
 
 
 @pytest.fixture(params=[by_the_agent, by_root_alone])

@@ -28,7 +28,7 @@ from bascule.domain.machine import NOT_ENFORCED, ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.plan import Operation
 from bascule.errors import EnforcementFailed, ServerUnreachable
-from bascule.interfaces.driver import Capabilities
+from bascule.interfaces.driver import Condition
 from bascule.protocol.report import Report
 from bascule.reconcile.reconciler import Reconciler
 from bascule.testing.fake_driver import FakeDriver
@@ -258,8 +258,8 @@ class Weakening(FakeDriver):
 
     weaknesses: tuple[str, ...] = ()
 
-    def capabilities(self) -> Capabilities:
-        return replace(super().capabilities(), weaknesses=self.weaknesses)
+    def condition(self) -> Condition:
+        return replace(super().condition(), weaknesses=self.weaknesses)
 
 
 def test_a_weakness_that_comes_and_goes_is_reported_at_once(tmp_path: Path) -> None:

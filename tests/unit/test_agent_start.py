@@ -16,10 +16,11 @@ from bascule.agent.loop import AgentLoop
 from bascule.agent.run import AgentPaths, AgentProcess
 from bascule.agent.service_manager import ServiceManager
 from bascule.domain.plan import Operation
+from bascule.drivers.nftables.ownership import own
 from bascule.errors import ConfigurationError, InvalidInput
-from bascule.interfaces.owned_driver import OwnedDriver
+from bascule.interfaces.driver import HostFirewall, Keeper
 from bascule.lab.fdstore import FdStore, StoredFd, parse_notice
-from bascule.testing.fake_driver import FakeDriver
+from bascule.testing.fake_driver import FakeDriver, FakeHostFirewall
 from bascule.testing.fake_firewall import FakeFirewall
 from tests.unit.services_world import SetClock
 
@@ -54,9 +55,12 @@ class Watched(FakeDriver):
         super().apply(operations, since)
         self._acts.append("shut")
 
+    def own(self, keeper: Keeper) -> None:
+        own(keeper, OURS, self.take_over)
+
     def take_over(self, release_stored: Callable[[], None]) -> None:
         self._acts.append("a second table holds the rules")
-        super().take_over(release_stored)
+        release_stored()
         self._acts.append("the table is ours")
 
     def close(self) -> None:
@@ -67,8 +71,8 @@ class Host:
     def __init__(self, driver: Watched) -> None:
         self._driver = driver
 
-    def open_host_driver(self) -> OwnedDriver:
-        return self._driver
+    def firewall(self, name: str = "") -> HostFirewall:
+        return FakeHostFirewall(lambda: self._driver)
 
     def local_port_range(self) -> tuple[int, int] | None:
         return None
@@ -86,7 +90,9 @@ def acts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: FdStore) -> Ite
     """What an agent did that starts after some that died, and that knows no server."""
     done: list[str] = []
     reader, passed = os.pipe()
-    monkeypatch.setattr("bascule.agent.run.passed_descriptors", lambda: [("nft-owner-1", passed)])
+    monkeypatch.setattr(
+        "bascule.agent.service_manager.passed_descriptors", lambda: [("nft-owner-1", passed)]
+    )
     monkeypatch.setattr("bascule.agent.run.signal.signal", lambda *_: None)
     monkeypatch.setattr(ServiceManager, "from_environment", lambda: Told(done, store))
     paths = AgentPaths(tmp_path / "state", tmp_path / "agent.sock", tmp_path / "guard.toml")

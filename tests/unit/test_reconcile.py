@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from bascule.domain.bounds import Guard, Objection
+from bascule.domain.capabilities import HOST
 from bascule.domain.desired import Cut, DesiredState, Held, HeldLease, Lease, RuleSet
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
@@ -23,7 +24,7 @@ from bascule.domain.plan import (
     ReleasePort,
 )
 from bascule.errors import EnforcementFailed
-from bascule.interfaces.driver import Blocked, Capabilities
+from bascule.interfaces.driver import Blocked, Condition
 from bascule.reconcile.reconciler import GUARD_REFUSES, GUARD_UNUSABLE, Reconciler
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
@@ -45,8 +46,10 @@ class Firewall:
         self.is_unreadable = False
         self.applied: list[Operation] = []
 
-    def capabilities(self) -> Capabilities:
-        return Capabilities(True)
+    capabilities = HOST
+
+    def condition(self) -> Condition:
+        return Condition(is_owned=True)
 
     def observe(self) -> Observed:
         if self.is_unreadable:

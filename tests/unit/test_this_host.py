@@ -19,14 +19,14 @@ from bascule.bootstrap.this_host import LocalLink, ThisHost
 from bascule.client.host_agent import open_on_this_host, tell_agent
 from bascule.domain.desired import DesiredState
 from bascule.errors import ConfigurationError, Conflict, InvalidInput
-from bascule.interfaces.owned_driver import OwnedDriver
+from bascule.interfaces.driver import HostFirewall
 from bascule.interfaces.points import Enrolment
 from bascule.interfaces.store import Transaction
 from bascule.protocol.report import Report
 from bascule.services import machines
 from bascule.services.act import IN_PROCESS_KEY, Act
 from bascule.services.fleet import Refused, enrol, hash_token, take_report
-from bascule.testing.fake_driver import FakeDriver
+from bascule.testing.fake_driver import FakeDriver, FakeHostFirewall
 from bascule.testing.fake_firewall import FakeFirewall
 from tests.e2e.lab_world import until
 from tests.unit.services_world import World, rules
@@ -35,7 +35,7 @@ from tests.unit.services_world import World, rules
 class NoRight:
     """The host of somebody who may not change its firewall."""
 
-    def open_host_driver(self) -> OwnedDriver:
+    def firewall(self, name: str = "") -> HostFirewall:
         raise ConfigurationError("Changing the firewall is not permitted.", advice="Run as root.")
 
     def local_port_range(self) -> tuple[int, int] | None:
@@ -46,10 +46,10 @@ class FakeHost:
     """A host whose firewall is the fake."""
 
     def __init__(self, world: World) -> None:
-        self.firewall = FakeFirewall(world.clock)
+        self.packets = FakeFirewall(world.clock)
 
-    def open_host_driver(self) -> OwnedDriver:
-        return FakeDriver(self.firewall)
+    def firewall(self, name: str = "") -> HostFirewall:
+        return FakeHostFirewall(lambda: FakeDriver(self.packets))
 
     def local_port_range(self) -> tuple[int, int] | None:
         return None

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from httpx2 import ASGITransport, AsyncClient
 
-from bascule.bootstrap import HostParts
 from bascule.bootstrap.admin import admin
+from bascule.bootstrap.drivers import HostParts
 from bascule.cli.main import invoke
 from bascule.clocks import SystemClock
 from bascule.domain.facts.installation import SigningKeyRotated

@@ -33,7 +33,7 @@ from bascule.errors import (
     InvalidInput,
     ServerUnreachable,
 )
-from bascule.interfaces.owned_driver import HostParts
+from bascule.interfaces.driver import HostParts
 
 if TYPE_CHECKING:  # loaded when a command is asked for
     from bascule.agent.enrolment import EnrolmentToken
@@ -152,7 +152,7 @@ def install(
     _check_firewall(parts)
     meet(server, token)  # before an agent that works is stopped
     with stopped_unit(_say) as is_let_go:
-        _put_in_place(server, token, state, unit_folder, parts if is_let_go else None)
+        _put_in_place(server, token, state, unit_folder, parts, is_let_go=is_let_go)
     if not is_systemd_running():
         click.echo(
             "systemd does not run here: start it yourself with 'bascule agent run'.", err=True
@@ -171,9 +171,9 @@ def install(
 
 def _check_firewall(parts: HostParts) -> None:
     """Can ports be kept shut here at all? Says what is weak; raises ConfigurationError."""
-    driver = parts.open_host_driver()
+    driver = parts.firewall().open()
     try:
-        for sentence in driver.capabilities().weaknesses:
+        for sentence in driver.condition().weaknesses:
             _say(f"Weak on this host: {sentence}")
     finally:
         driver.close()
@@ -200,11 +200,13 @@ def _put_in_place(
     token: EnrolmentToken,
     state: Path,
     unit_folder: Path,
-    unowned: HostParts | None,
+    parts: HostParts,
+    *,
+    is_let_go: bool,
 ) -> None:
     """Enrol and write the unit, while no agent runs on that state.
 
-    ``unowned`` is a host whose table the stopped service has let go of: it is held meanwhile.
+    ``is_let_go``: the stopped service has let go of the rules, which are owned here meanwhile.
     """
     from bascule.agent.enrolment import enrol
     from bascule.agent.install import (
@@ -215,13 +217,20 @@ def _put_in_place(
         unit_text,
     )
     from bascule.agent.run import lock_state
+    from bascule.agent.service_manager import ServiceManager
     from bascule.client.ssh_peer import ssh_session
     from bascule.clocks import SystemClock
 
     session = ssh_session()
-    text = unit_text(sys.executable, state)  # before the token is spent
+    text = unit_text(
+        sys.executable, state, parts.firewall().needs.unit
+    )  # before the token is spent
     lock = lock_state(state)
-    held = owned_meanwhile(unowned, _say) if unowned is not None else contextlib.nullcontext()
+    held = (
+        owned_meanwhile(parts, ServiceManager(None), _say)
+        if is_let_go
+        else contextlib.nullcontext()
+    )
     try:
         with held:
             enrol(state, server, token, SystemClock(), lambda: _begin_anew(state, session))
@@ -309,9 +318,9 @@ def _open_without_agent(
     """
     from datetime import timedelta
 
-    from bascule.agent.install import forget_stored
     from bascule.agent.local_openings import open_without_agent
     from bascule.agent.run import lock_state
+    from bascule.agent.service_manager import ServiceManager
     from bascule.clocks import SystemClock
 
     clock = SystemClock()
@@ -321,13 +330,13 @@ def _open_without_agent(
         try:
             lock = lock_state(state)
             is_shut = open_without_agent(
-                parts.open_host_driver(),
+                parts.firewall().open(),
                 state,
                 clock,
                 key,
                 (prefix,),
                 timedelta(seconds=seconds),
-                forget_stored,
+                ServiceManager(None),
             )
         except (ConfigurationError, EnforcementFailed) as error:
             refusal = error.message
@@ -424,7 +433,7 @@ def uninstall(
     try:
         answer = tell_agent(socket_path, {"command": "uninstall"})
         opened, state = answer["opened"], Path(answer["state"])
-        click.echo("removed the nftables table 'inet bascule' and stopped the agent")
+        click.echo(f"removed {answer.get('rules', 'its rules')} and stopped the agent")
         if not answer.get("told", True):
             click.echo("the server was not reached: it sees an agent that is away", err=True)
     except ServerUnreachable:
@@ -441,17 +450,19 @@ def _remove_without_agent(parts: HostParts, state: Path) -> list[str]:
 
     A service that dies and comes again, over and over, is stopped first.
     """
-    from bascule.agent.install import forget_stored, stop_unit
+    from bascule.agent.install import stop_unit
     from bascule.agent.run import lock_state
+    from bascule.agent.service_manager import ServiceManager
 
     if stop_unit():
         click.echo("stopped its service, which did not answer")
     lock = lock_state(state) if state.is_dir() else -1
     try:
-        driver = parts.open_host_driver()
+        firewall = parts.firewall()
+        driver = firewall.open()
         opened = sorted(str(closed.port) for closed in driver.observe().rules.closed)
         try:
-            driver.take_over(forget_stored)
+            driver.own(ServiceManager(None))
             driver.remove()
         except EnforcementFailed as error:
             raise EnforcementFailed(
@@ -461,7 +472,7 @@ def _remove_without_agent(parts: HostParts, state: Path) -> list[str]:
     finally:
         if lock >= 0:
             os.close(lock)
-    click.echo("no agent was running; the nftables table 'inet bascule' is gone")
+    click.echo(f"no agent was running; {firewall.needs.rules} is gone")
     return opened
 
 

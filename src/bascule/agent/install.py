@@ -1,9 +1,9 @@
 """The agent as a systemd service: the unit's text, writing it, taking it away again.
 
 Sources: systemd.unit(5), systemd.service(5), systemd.exec(5), systemd.special(7)
-(network-pre.target). The unit starts after nftables.service, which flushes, and before
-the network (EDGES A6); the fd store keeps the owning socket (A5), also while the service is
-stopped: FileDescriptorStorePreserve=, systemd 254 and later.
+(network-pre.target). The unit starts before the network and after whatever its driver names,
+which would undo our rules (EDGES A6); the fd store keeps what owns them (A5), also while the
+service is stopped: FileDescriptorStorePreserve=, systemd 254 and later.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bascule.client.host_agent import DEFAULT_STATE
 from bascule.errors import ConfigurationError, EnforcementFailed
-from bascule.interfaces.owned_driver import HostParts
+from bascule.interfaces.driver import HostParts, Keeper, UnitNeeds
 
 UNIT_NAME = "bascule-agent.service"
 SYSTEMCTL = "/usr/bin/systemctl"
@@ -27,9 +27,8 @@ EXIT_EXEC = 203  # systemd.exec(5): execve(2) failed
 _UNIT = """\
 [Unit]
 Description=Bascule agent: keeps management ports shut, opens them on request
-Documentation=man:nft(8)
-DefaultDependencies=no
-After=local-fs.target nftables.service
+{documentation}DefaultDependencies=no
+After={after}
 Before=network-pre.target shutdown.target
 Wants=network-pre.target
 Conflicts=shutdown.target
@@ -41,13 +40,11 @@ NotifyAccess=main
 ExecStart={command}
 Restart=on-failure
 RestartSec=1
-FileDescriptorStoreMax=8
-FileDescriptorStorePreserve=yes
-{storage}
+{store}{storage}
 RuntimeDirectory=bascule
 RuntimeDirectoryMode=0700
-CapabilityBoundingSet=CAP_NET_ADMIN
-AmbientCapabilities=CAP_NET_ADMIN
+CapabilityBoundingSet={capabilities}
+AmbientCapabilities={capabilities}
 NoNewPrivileges=yes
 ProtectSystem=strict
 ProtectHome=read-only
@@ -59,7 +56,7 @@ PrivateTmp=yes
 PrivateDevices=yes
 MemoryMax=512M
 MemorySwapMax=0
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictAddressFamilies={families}
 RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
@@ -70,7 +67,8 @@ UMask=0077
 [Install]
 WantedBy=sysinit.target
 """
-
+_STORE = "FileDescriptorStoreMax={}\nFileDescriptorStorePreserve=yes\n"
+_FAMILIES = ("AF_UNIX", "AF_INET", "AF_INET6")
 
 # The lines of it that decide which files a service sees and may run.
 _VIEW = tuple(
@@ -80,11 +78,20 @@ _VIEW = tuple(
 )
 
 
-def unit_text(python: str, state: Path) -> str:
-    """The unit that runs this very installation of Bascule."""
+def unit_text(python: str, state: Path, needs: UnitNeeds) -> str:
+    """The unit that runs this very installation of Bascule, with what its driver needs."""
     where = _quote(str(state.absolute()))
     command = f"{_quote(python)} -m bascule.bootstrap agent run --state {where}"
-    return _UNIT.format(command=command, storage=_storage(state.absolute()))
+    stored = needs.stored_descriptors
+    return _UNIT.format(
+        command=command,
+        documentation=f"Documentation={needs.documentation}\n" if needs.documentation else "",
+        after=" ".join(("local-fs.target", *needs.after)),
+        store=_STORE.format(stored) if stored else "",
+        storage=_storage(state.absolute()),
+        capabilities=" ".join(needs.capabilities),
+        families=" ".join((*_FAMILIES, *needs.address_families)),
+    )
 
 
 def _storage(state: Path) -> str:
@@ -239,13 +246,16 @@ def stopped_unit(say: Callable[[str], None]) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def owned_meanwhile(parts: HostParts, say: Callable[[str], None]) -> Iterator[None]:
-    """Own the table inside, in place of the stopped service; then the service finds it free."""
+def owned_meanwhile(parts: HostParts, keeper: Keeper, say: Callable[[str], None]) -> Iterator[None]:
+    """Own the rules inside, in place of the stopped service; then the service finds them free."""
     try:
-        driver = parts.open_host_driver()
-        driver.take_over(lambda: None)
+        driver = parts.firewall().open()
+        driver.own(keeper)
     except (ConfigurationError, EnforcementFailed) as error:
-        say(f"Until it runs again 'nft flush ruleset' would open the ports: {error.message}")
+        say(
+            "Until the service runs again, the rules have no owner, and other programs can flush "
+            f"them, which opens the ports: {error.message}"
+        )
         yield
         return
     try:

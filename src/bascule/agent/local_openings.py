@@ -23,7 +23,7 @@ from bascule.domain.net import AddressPrefix, PortKey
 from bascule.errors import BasculeError, EnforcementFailed
 from bascule.files import write_atomically
 from bascule.interfaces.clock import Clock
-from bascule.interfaces.owned_driver import OwnedDriver
+from bascule.interfaces.driver import HostDriver, Keeper
 from bascule.protocol.report import LOCAL, LocalOpening
 from bascule.reconcile.reconciler import Outcome, Reconciler
 
@@ -125,22 +125,22 @@ def _waiting(refusal: str) -> EnforcementFailed:
 
 
 def open_without_agent(
-    driver: OwnedDriver,
+    driver: HostDriver,
     state: Path,
     clock: Clock,
     port: PortKey,
     sources: tuple[AddressPrefix, ...],
     duration: timedelta,
-    release_stored: Callable[[], None],
+    keeper: Keeper,
 ) -> bool:
-    """Take the table over and open; the caller holds the lock on ``state``. Is the port shut here?
+    """Make the rules ours and open; the caller holds the lock on ``state``. Is the port shut here?
 
-    ``release_stored`` has a service manager give up what it keeps of an agent that is stopped.
-    Raises EnforcementFailed while somebody else's socket still owns the table.
+    ``keeper`` gives up what it keeps of an agent that is stopped. Raises EnforcementFailed while
+    somebody else still owns the rules.
     """
     reconciler = Reconciler(driver, HeldFile(state, clock), clock)
     reconciler.restore(driver.observe().rules)
-    driver.take_over(release_stored)
+    driver.own(keeper)
     open_recorded(
         reconciler,
         LocalOpenings(state),

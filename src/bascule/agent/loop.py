@@ -35,7 +35,7 @@ from bascule.domain.machine import NOT_ENFORCED, ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
 from bascule.errors import BasculeError, EnforcementFailed, ServerUnreachable
 from bascule.interfaces.clock import Clock
-from bascule.interfaces.driver import Capabilities, Driver
+from bascule.interfaces.driver import Condition, Driver
 from bascule.protocol.report import LocalOpening, Report
 from bascule.reconcile.reconciler import Outcome, Reconciler
 
@@ -118,9 +118,9 @@ class AgentLoop:
         self._own_weaknesses.append(sentence)
 
     @property
-    def capabilities(self) -> Capabilities:
-        """What the driver can do now: some weaknesses come and go with other programs' rules."""
-        known = self._driver.capabilities()
+    def condition(self) -> Condition:
+        """The driver's, and our own: some weaknesses come and go with other programs' rules."""
+        known = self._driver.condition()
         return replace(known, weaknesses=(*known.weaknesses, *self._own_weaknesses))
 
     # -- other threads ------------------------------------------------------------------
@@ -406,7 +406,7 @@ class AgentLoop:
             knocks=knocks,
             sessions=sessions,
             weaknesses=self._weaknesses(),
-            facts={**self.capabilities.facts, **self._witness.facts()},
+            facts={**self.condition.facts, **self._witness.facts()},
             agent_version=__version__,
             drift=self._drift_told(),
             local_openings=opened_here,
@@ -452,7 +452,7 @@ class AgentLoop:
             local_port_range=self._local_port_range(),
             blocked_attempts=known,
             weaknesses=self._weaknesses(),
-            facts={**self.capabilities.facts, **self._witness.facts()},
+            facts={**self.condition.facts, **self._witness.facts()},
             agent_version=__version__,
             notes=tuple(self._reconciler.notes),
             clock=self._clock.now(),
@@ -511,7 +511,7 @@ class AgentLoop:
         return (
             *((f"{NOT_ENFORCED}: {self._fault}",) if self._fault else ()),
             *self._reconciler.guard_weaknesses(),
-            *self.capabilities.weaknesses,
+            *self.condition.weaknesses,
             *self._own_conflicts(),
             *self._witness.weaknesses(),
         )

@@ -1,8 +1,8 @@
-"""The agent as a process: shut first, then take the table over, then ask anybody anything.
+"""The agent as a process: shut first, then own the rules, then ask anybody anything.
 
-Order (EDGES A5, A6): what memory says is shut before the network is of use; the stored
-socket is given up only while a second table holds the same rules; readiness is told when
-the ports are shut; only then the server is spoken to.
+Order (EDGES A5, A6): what memory says is shut before the network is of use; the driver makes
+the rules of an earlier agent its own with no gap; readiness is told when the ports are shut;
+only then the server is spoken to.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import os
 import random
-import secrets
 import signal
 import ssl
 import threading
@@ -34,13 +33,12 @@ from bascule.agent.enrolment import (
 )
 from bascule.agent.farewell import last_report, tell_server
 from bascule.agent.guard_file import guard_of_host
-from bascule.agent.install import forget_stored
 from bascule.agent.leave import LOCK_FILE, remove_files
 from bascule.agent.link import HttpLink, Identity
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import LONGEST_RETRY, SHORTEST_RETRY, AgentLoop
 from bascule.agent.memory import HeldFile
-from bascule.agent.service_manager import ServiceManager, passed_descriptors
+from bascule.agent.service_manager import ServiceManager
 from bascule.agent.token_source import ask_token, offered_token
 from bascule.agent.witness import Witness
 from bascule.errors import (
@@ -50,17 +48,10 @@ from bascule.errors import (
     ServerUnreachable,
 )
 from bascule.interfaces.clock import Clock
-from bascule.interfaces.owned_driver import HostParts
+from bascule.interfaces.driver import HostParts
 from bascule.reconcile.reconciler import Reconciler
 
 log = structlog.get_logger("bascule.agent")
-
-OWNER_NAME = "nft-owner"
-NOT_HELD = (
-    "the socket that owns the firewall table is not kept by a service manager: while no agent "
-    "runs, another tool's 'nft flush ruleset' would open the ports (run it as a service: "
-    "bascule agent install)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +66,11 @@ class AgentProcess:
 
     def __init__(self, parts: HostParts, paths: AgentPaths, clock: Clock) -> None:
         self._parts = parts
-        self._driver = driver = parts.open_host_driver()
+        self._firewall = parts.firewall()
+        self._driver = driver = self._firewall.open()
         self._paths = paths
         self._clock = clock
         self._manager = ServiceManager.from_environment()
-        # Random: a process id comes again, and what its former holder stored is forgotten by name.
-        self._stored_as = f"{OWNER_NAME}-{secrets.token_hex(8)}"
         self._stopping = threading.Event()
         self._loop: AgentLoop | None = None
         self._link: HttpLink | None = None
@@ -113,9 +103,9 @@ class AgentProcess:
             witness,
             identity.machine_uid,
         )
-        if not self._manager.is_present:
-            loop.add_weakness(NOT_HELD)
-        for sentence in loop.capabilities.weaknesses:
+        if self._firewall.needs.unkept and not self._manager.is_present:
+            loop.add_weakness(self._firewall.needs.unkept)
+        for sentence in loop.condition.weaknesses:
             log.warning("weak on this host", what=sentence)
         self._loop = loop
         if self._stopping.is_set():  # told so before there was a loop to stop
@@ -130,14 +120,11 @@ class AgentProcess:
         return 0
 
     def close_first(self) -> None:
-        """Shut what is to be shut and own the table; raises EnforcementFailed when it cannot."""
+        """Shut what is to be shut and own the rules; raises EnforcementFailed when it cannot."""
         kernel = self._driver.observe().rules
         self._reconciler.restore(kernel)
         self._reconciler.notes.extend(self._memory.notes)
-        passed = [each for each in passed_descriptors() if each[0].startswith(OWNER_NAME)]
-        self._store()
-        self._driver.take_over(lambda: self._give_up(passed))
-        self._store()  # the store may have been full of those of agents that died before us
+        self._driver.own(self._manager)
         outcome = self._reconciler.reconcile()
         log.info(
             "ports are shut",
@@ -145,19 +132,6 @@ class AgentProcess:
             restored=len(self._reconciler.held.leases),
             intact=outcome.observed.is_intact,
         )
-
-    def _store(self) -> None:
-        """Have our socket kept; one that is kept already is not kept twice (sd_notify(3))."""
-        self._manager.store(self._stored_as, self._driver.owner_fd)
-
-    def _give_up(self, passed: list[tuple[str, int]]) -> None:
-        """Have every copy of the stored sockets closed, here and at the manager's."""
-        if not self._manager.is_present:
-            forget_stored()  # of a service that was stopped before we were run by hand
-        for _, descriptor in passed:
-            os.close(descriptor)
-        for name in dict.fromkeys(name for name, _ in passed):
-            self._manager.forget(name)
 
     def _identity(self, server: str, token_file: Path | None) -> Identity | None:
         """Who we are, enrolling when we must; None when told to stop meanwhile."""
@@ -224,13 +198,14 @@ class AgentProcess:
         self._driver.remove()
         told = False
         if self._link is not None and self._loop is not None:
-            told = tell_server(self._link, last_report(closed, self._loop.capabilities.facts))
+            told = tell_server(self._link, last_report(closed, self._loop.condition.facts))
         remove_files(self._paths.state)
         if self._loop is not None:
             self._loop.abandon()
         self._manager.notify("STOPPING=1")
         return {
             "opened": [str(port) for port in closed],
+            "rules": self._firewall.needs.rules,
             "state": str(self._paths.state.absolute()),
             "told": told,
         }

@@ -1,8 +1,8 @@
 """Talking to the service manager: readiness and the fd store.
 
 Sources: sd_notify(3), sd_pid_notify_with_fds(3), sd_notify_barrier(3), sd_listen_fds(3);
-systemd.service(5) FileDescriptorStoreMax=. The socket that owns our nftables table is
-kept there, so that the table stays owned while no agent lives (EDGES A5).
+systemd.service(5) FileDescriptorStoreMax=. What owns our rules is kept there by the driver
+(``interfaces.driver.Keeper``), so that they stay owned while no agent lives (EDGES A5).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import contextlib
 import os
 import select
 import socket
+
+from bascule.agent.install import forget_stored
 
 FIRST_PASSED = 3  # SD_LISTEN_FDS_START
 BARRIER_SECONDS = 5.0
@@ -43,6 +45,12 @@ class ServiceManager:
     @classmethod
     def from_environment(cls) -> ServiceManager:
         return cls(os.environ.get("NOTIFY_SOCKET"))
+
+    def passed(self) -> list[tuple[str, int]]:
+        return passed_descriptors()
+
+    def forget_stopped(self) -> None:
+        forget_stored()
 
     def notify(self, state: str, descriptors: tuple[int, ...] = ()) -> bool:
         """Send one message; False when there is no manager or it does not listen."""

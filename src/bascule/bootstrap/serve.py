@@ -32,8 +32,8 @@ from bascule.domain.retention import DEFAULT_FLOOR, check_floor
 from bascule.domain.security_rules import Anchors
 from bascule.domain.times import format_duration, parse_duration
 from bascule.interfaces.clock import Clock
+from bascule.interfaces.driver import HostParts
 from bascule.interfaces.inventory import Installation
-from bascule.interfaces.owned_driver import HostParts
 from bascule.interfaces.store import Store, Transaction
 from bascule.services.act import Act, ServerPlace, Services
 from bascule.services.hub import Hub

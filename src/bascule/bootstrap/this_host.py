@@ -17,11 +17,11 @@ import structlog
 
 from bascule.agent.control import ControlSocket, Uninstalled, handler_for
 from bascule.agent.guard_file import DEFAULT_PATH, guard_of_host
-from bascule.agent.install import forget_stored
 from bascule.agent.link import KeyRefused
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import AgentLoop
 from bascule.agent.memory import HeldFile
+from bascule.agent.service_manager import ServiceManager
 from bascule.client.host_agent import CONTROL_NAME, DEFAULT_CONTROL, is_answering
 from bascule.domain.desired import DesiredState
 from bascule.domain.ids import is_name, machine_id
@@ -34,8 +34,8 @@ from bascule.errors import (
     Conflict,
     ServerUnreachable,
 )
+from bascule.interfaces.driver import HostParts
 from bascule.interfaces.inventory import Installation
-from bascule.interfaces.owned_driver import HostParts
 from bascule.interfaces.store import Reader, Transaction
 from bascule.protocol.report import Report
 from bascule.reconcile.reconciler import Reconciler
@@ -186,7 +186,7 @@ class ThisHost:
             )
         self._services = services
         self._parts = parts
-        self._driver = parts.open_host_driver()
+        self._driver = parts.firewall().open()
         self._state = data / "this-host"
         self._control = control
         self._sockets: ControlSockets | None = None
@@ -208,7 +208,7 @@ class ThisHost:
         )
         reconciler.restore(self._driver.observe().rules)
         reconciler.notes.extend(memory.notes)
-        self._driver.take_over(forget_stored)
+        self._driver.own(ServiceManager(None))
         reconciler.reconcile()
         link = LocalLink(self._services, machine.uid, asyncio.get_running_loop())
         self._loop = AgentLoop(

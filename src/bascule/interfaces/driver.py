@@ -1,4 +1,10 @@
-"""One kind of firewall, as the agent uses it, and where an agent keeps what it knows."""
+"""What the inside asks of a firewall: a driver, where an agent keeps what it knows, and on a host
+what its rules need to survive.
+
+A driver is observe and apply, beside what its backend can do (``domain.capabilities``) and how
+it is now (``Condition``). Which drivers there are is known to ``bootstrap.drivers`` alone.
+What is not here: any implementation, any name of a firewall.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +13,19 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
+from bascule.domain.capabilities import Capabilities
 from bascule.domain.desired import Held
 from bascule.domain.net import PortKey
 from bascule.domain.plan import Observed, Operation
 
 
 @dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What a driver's backend can do here, probed by writing and reading back."""
+class Condition:
+    """How a backend is here and now, found by writing and reading back."""
 
     is_owned: bool  # other tools cannot write or flush our rules
     weaknesses: tuple[str, ...] = ()  # sentences for the owner, empty when all is well
-    facts: Mapping[str, str] = field(default_factory=dict)  # kernel, nft version, ...
+    facts: Mapping[str, str] = field(default_factory=dict)  # kernel, versions, ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,12 @@ class Blocked:
 class Driver(Protocol):
     """One kind of firewall. Grow the data, not the method list."""
 
-    def capabilities(self) -> Capabilities: ...
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this kind of backend can do; the same for as long as the driver lives."""
+        ...
+
+    def condition(self) -> Condition: ...
 
     def observe(self) -> Observed:
         """Read the firewall back; raise EnforcementFailed when it cannot be read."""
@@ -48,8 +60,10 @@ class Driver(Protocol):
         """
         ...
 
-    def sessions(self, openings: Sequence[tuple[PortKey, str]]) -> Sequence[int]:
-        """How many TCP connections live on each (port, source prefix)."""
+    def sessions(self, openings: Sequence[tuple[PortKey, str]]) -> Sequence[int] | None:
+        """How many TCP connections live on each (port, source prefix); None, never zeros, from a
+        driver that cannot count them.
+        """
         ...
 
     def tidy(self) -> None:
@@ -57,7 +71,7 @@ class Driver(Protocol):
         ...
 
     def blocked(self) -> Sequence[Blocked]:
-        """Who has been knocking; bounded."""
+        """Who was kept out; bounded, and empty from a driver that does not see it."""
         ...
 
     def remove(self) -> None:
@@ -71,3 +85,94 @@ class HeldStore(Protocol):
     def save(self, held: Held) -> None: ...
 
     def load(self) -> Held: ...
+
+
+# -- on a host --------------------------------------------------------------------------
+
+
+class Keeper(Protocol):
+    """Whoever keeps descriptors while no process of ours lives: the service manager."""
+
+    @property
+    def is_present(self) -> bool:
+        """False: nothing is kept."""
+        ...
+
+    def passed(self) -> Sequence[tuple[str, int]]:
+        """(name, descriptor) of what it handed over to this process, once."""
+        ...
+
+    def store(self, name: str, descriptor: int) -> bool:
+        """Have a descriptor kept across our death; False when it cannot be."""
+        ...
+
+    def forget(self, name: str) -> bool:
+        """Have every descriptor of that name closed, and wait until it is so."""
+        ...
+
+    def forget_stopped(self) -> None:
+        """Have let go of what is kept of a service of ours that was stopped."""
+        ...
+
+
+class HostDriver(Driver, Protocol):
+    """The driver of a host's own firewall, whose rules outlive the process that wrote them."""
+
+    def own(self, keeper: Keeper) -> None:
+        """Make the rules that an earlier process left ours, with no gap, and have kept whatever
+        must outlive this process. Raises EnforcementFailed when they stay somebody else's.
+        """
+        ...
+
+    def close(self) -> None:
+        """Own them no longer; they stay."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UnitNeeds:
+    """What a service that runs a driver must be given (systemd.unit(5), systemd.exec(5))."""
+
+    documentation: str = ""
+    after: tuple[str, ...] = ()  # units that would undo our rules if they started later
+    capabilities: tuple[str, ...] = ()
+    address_families: tuple[str, ...] = ()  # beside AF_UNIX, AF_INET and AF_INET6
+    stored_descriptors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HostNeeds:
+    """What one kind of firewall needs of its host, and how it is spoken of there."""
+
+    rules: str  # what ``remove`` takes away: "the nftables table 'inet bascule'"
+    unkept: str = ""  # a sentence: what may happen while no process owns the rules; empty: nothing
+    tools: Mapping[str, str] = field(default_factory=dict)  # program -> Debian package, for a lab
+    unit: UnitNeeds = UnitNeeds()
+
+
+class HostFirewall(Protocol):
+    """One kind of firewall on a host, as the registry of drivers gives it."""
+
+    @property
+    def name(self) -> str:
+        """Under which the registry knows it."""
+        ...
+
+    @property
+    def needs(self) -> HostNeeds: ...
+
+    def open(self) -> HostDriver:
+        """Find out what this host can do; nothing is changed yet. Raises ConfigurationError."""
+        ...
+
+
+class HostParts(Protocol):
+    """What commands on a host are given by the composition root."""
+
+    def firewall(self, name: str = "") -> HostFirewall:
+        """By its name in the registry, the usual one when that is empty; raises InvalidInput."""
+        ...
+
+    def local_port_range(self) -> tuple[int, int] | None:
+        """The host's ephemeral ports, both ends inclusive; None when it is not readable."""
+        ...

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import click
 
+from bascule.interfaces.driver import HostParts
 from bascule.lab.topology import DEFAULT_LAB, SERVER_PORT
 
 _NAME = click.option(
@@ -52,11 +53,14 @@ Examples:
     help="Port of 127.0.0.1 on which this machine reaches the server.",
 )
 @click.option("--detach", is_flag=True, help="Return when the lab is up and let it run.")
-def up(name: str, port: int, detach: bool) -> None:
+@click.pass_obj
+def up(parts: HostParts, name: str, port: int, detach: bool) -> None:
     """Bring a lab up and say what to try. Without --detach, Ctrl-C takes it down."""
     from bascule.lab import lifecycle
 
-    launched = lifecycle.launch(name, port, is_tied=not detach, tell=_tell)
+    launched = lifecycle.launch(
+        name, port, parts.firewall().needs.tools, is_tied=not detach, tell=_tell
+    )
     if launched is None:
         lifecycle.wait_until_running(name, _tell)
         click.echo(f"The lab {name} is running already.\n")

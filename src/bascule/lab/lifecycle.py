@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bascule.errors import BasculeError, Conflict, EnforcementFailed, NotFound
@@ -96,10 +96,15 @@ def _end_supervisor(process: ProcessId) -> None:
         end(process.pid, signal.SIGKILL, process.is_alive, _END_SECONDS)
 
 
-def launch(name: str, port: int, *, is_tied: bool, tell: Tell) -> Launched | None:
-    """Start a lab's supervisor; None when the lab runs already."""
+def launch(
+    name: str, port: int, tools: Mapping[str, str], *, is_tied: bool, tell: Tell
+) -> Launched | None:
+    """Start a lab's supervisor; None when the lab runs already.
+
+    ``tools``: programs that its hosts' firewall needs, each with its Debian package.
+    """
     is_rootless = os.geteuid() != 0
-    preflight.check_tools(is_rootless=is_rootless)
+    preflight.check_tools(tools, is_rootless=is_rootless)
     if is_rootless:
         preflight.check_user_namespaces()
     with sole_access():

@@ -10,6 +10,7 @@ import errno
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 
 from bascule.errors import ConfigurationError
 from bascule.lab.environment import find_tool
@@ -17,7 +18,6 @@ from bascule.lab.environment import find_tool
 LOOPBACK = "127.0.0.1"
 _PACKAGES = {  # tool: Debian package
     "ip": "iproute2",
-    "nft": "nftables",
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "sshd": "openssh-server",
@@ -29,9 +29,12 @@ _PORT_SECONDS = 3.0  # how long a port that is in use is waited for
 _TRIES = 50
 
 
-def check_tools(*, is_rootless: bool) -> None:
-    """Raise ConfigurationError that names all missing programs and the packages to install."""
-    wanted = _PACKAGES | (_ROOTLESS_PACKAGES if is_rootless else {})
+def check_tools(firewall: Mapping[str, str], *, is_rootless: bool) -> None:
+    """Raise ConfigurationError that names all missing programs and the packages to install.
+
+    ``firewall``: those that its hosts' driver needs, each with its package.
+    """
+    wanted = {**_PACKAGES, **firewall} | (_ROOTLESS_PACKAGES if is_rootless else {})
     missing = {tool: package for tool, package in wanted.items() if find_tool(tool) is None}
     if missing:
         packages = " ".join(sorted(set(missing.values())))

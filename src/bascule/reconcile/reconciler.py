@@ -210,8 +210,9 @@ class Reconciler:
                 return
         raise refusal
 
-    def count_sessions(self) -> Mapping[str, int]:
-        """Live connections of grants that ended in the last COUNTED_FOR, by grant id.
+    def count_sessions(self) -> Mapping[str, int] | None:
+        """Live connections of grants that ended in the last COUNTED_FOR, by grant id; None when the
+        driver cannot count them.
 
         Counting is dear (it may read all of conntrack), so it stops when the server has
         had the time to hear of them.
@@ -227,6 +228,8 @@ class Reconciler:
         if not pairs:
             return {}
         counts = self._driver.sessions([(port, source) for _, port, source in pairs])
+        if counts is None:
+            return None
         alive: dict[str, int] = {}
         for (grant_id, _, _), count in zip(pairs, counts, strict=True):
             alive[grant_id] = alive.get(grant_id, 0) + count

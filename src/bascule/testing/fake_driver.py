@@ -8,7 +8,9 @@ a kernel that cannot be read.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+from bascule.domain.capabilities import HOST, Capabilities
 from bascule.domain.desired import RuleSet
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
@@ -23,7 +25,7 @@ from bascule.domain.plan import (
     ReleasePort,
 )
 from bascule.errors import EnforcementFailed
-from bascule.interfaces.driver import Blocked, Capabilities
+from bascule.interfaces.driver import Blocked, Condition, HostDriver, HostNeeds, Keeper
 from bascule.testing.fake_firewall import ADOPTED_FOR, FakeFirewall, FakeRules, within
 
 
@@ -38,14 +40,11 @@ class FakeDriver:
         self._known: set[PortKey] = set()  # shut by us, and not let go since
 
     @property
-    def owner_fd(self) -> int:
-        """No socket is behind it."""
-        return -1
-
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            self._is_owned, () if self._is_owned else ("The rules can be flushed.",)
-        )
+        return HOST
+
+    def condition(self) -> Condition:
+        return Condition(self._is_owned, () if self._is_owned else ("The rules can be flushed.",))
 
     def observe(self) -> Observed:
         if self.is_unreadable:
@@ -138,8 +137,10 @@ class FakeDriver:
         found = rules.blocked if rules is not None else {}
         return [Blocked(str(source), port, count) for (source, port), count in found.items()]
 
-    def take_over(self, release_stored: Callable[[], None]) -> None:
-        release_stored()
+    def own(self, keeper: Keeper) -> None:
+        """No socket is behind it: nothing is kept, and nothing needs to be."""
+        if not keeper.is_present:
+            keeper.forget_stopped()
         self._has_loaded = self.firewall.rules is not None and not self.firewall.rules.is_damaged
 
     def close(self) -> None:
@@ -149,3 +150,18 @@ class FakeDriver:
         self.firewall.flush()
         self._known.clear()
         self._has_loaded = False
+
+
+_NEEDS = HostNeeds("the rules of the fake", unkept="Others can flush the rules.")
+
+
+@dataclass(frozen=True, slots=True)
+class FakeHostFirewall:
+    """``interfaces.driver.HostFirewall`` over whatever ``opened`` gives."""
+
+    opened: Callable[[], HostDriver]
+    name: str = "fake"
+    needs: HostNeeds = _NEEDS
+
+    def open(self) -> HostDriver:
+        return self.opened()

@@ -1,4 +1,4 @@
-"""The nftables driver: ``interfaces.Driver`` over one table, ``inet bascule``.
+"""The nftables driver: ``interfaces.driver.HostDriver`` over one table, ``inet bascule``.
 
 Observe reads the table back; apply is one transaction, one load of text. Remembered is only
 the form in which the kernel showed our rules right after our own last load, which is what
@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from bascule.domain.capabilities import HOST, Capabilities
 from bascule.domain.desired import RuleSet
 from bascule.domain.net import PortKey
 from bascule.domain.plan import Observed, Operation
@@ -31,11 +32,12 @@ from bascule.drivers.nftables.handover import take_over
 from bascule.drivers.nftables.layout import ADOPTED_FOR, BLOCKED, ENDED_FOR, TABLE
 from bascule.drivers.nftables.library import Context
 from bascule.drivers.nftables.load import ASIDE, Loader
+from bascule.drivers.nftables.ownership import own
 from bascule.drivers.nftables.parse import Layout, Table
 from bascule.drivers.nftables.published import Published
 from bascule.drivers.nftables.render import Changes, Element, ElementKey
 from bascule.errors import EnforcementFailed
-from bascule.interfaces.driver import Blocked, Capabilities
+from bascule.interfaces.driver import Blocked, Condition, Keeper
 
 MANY = 100  # elements of one change, of which the time they take is measured
 SLOWEST = 0.001  # seconds for an element: whoever takes longer was stopped or suspended meanwhile
@@ -66,13 +68,17 @@ class NftablesDriver:
         self._published = Published(has_conntrack=features.has_conntrack)
 
     @property
+    def capabilities(self) -> Capabilities:
+        return HOST
+
+    @property
     def owner_fd(self) -> int:
         """The socket that owns the table: whoever holds a copy keeps it owned."""
         return self._context.owner_fd
 
-    def capabilities(self) -> Capabilities:
+    def condition(self) -> Condition:
         weaknesses = (*self._features.weaknesses, *self._published.weaknesses)
-        return Capabilities(self._features.is_owned, weaknesses, self._features.facts)
+        return Condition(self._features.is_owned, weaknesses, self._features.facts)
 
     def close(self) -> None:
         """Give the library's socket up; the table stays (owned while a copy is held)."""
@@ -284,6 +290,9 @@ class NftablesDriver:
         with self._lock:
             table, _ = self._held()
         return [] if table is None else rules.knocks(table)
+
+    def own(self, keeper: Keeper) -> None:
+        own(keeper, self.owner_fd, self.take_over)
 
     def take_over(self, release_stored: Callable[[], None]) -> None:
         """Make the table ours while it stays shut, whoever owns it (EDGES A5).

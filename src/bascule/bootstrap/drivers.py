@@ -1,0 +1,40 @@
+"""The registry of drivers, by name. Each is loaded when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from bascule.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from bascule.interfaces.driver import HostFirewall
+
+USUAL = "nftables"
+
+
+def _nftables() -> HostFirewall:
+    from bascule.drivers.nftables.host import NftablesHost
+
+    return NftablesHost()
+
+
+HOST_FIREWALLS: Mapping[str, Callable[[], HostFirewall]] = {USUAL: _nftables}
+
+
+class HostParts:
+    """``interfaces.driver.HostParts``: what commands on a host may ask for."""
+
+    def firewall(self, name: str = "") -> HostFirewall:
+        found = HOST_FIREWALLS.get(name or USUAL)
+        if found is None:
+            raise InvalidInput(
+                f"There is no driver {name[:64]!r}.",
+                advice=f"Drivers for a host: {', '.join(sorted(HOST_FIREWALLS))}.",
+            )
+        return found()
+
+    def local_port_range(self) -> tuple[int, int] | None:
+        from bascule.drivers.linux.facts import local_port_range
+
+        return local_port_range()

@@ -1,0 +1,40 @@
+"""What an enforcement point can do, as its driver states it.
+
+A driver states it, the agent tells it in its reports, the server keeps it with the point; who
+shows or decides something that depends on it asks here instead of assuming.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+
+
+class Latency(StrEnum):
+    """How long a change takes from the order to the packets."""
+
+    INSTANT = "instant"  # within a second: a local firewall
+    SECONDS = "seconds"  # within a minute
+    MINUTES = "minutes"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """Everything is absent unless stated."""
+
+    ends_leases: bool = False  # an opening ends on time though no process of ours is alive
+    counts_sessions: bool = False
+    ends_sessions: bool = False  # connections that exist can be cut
+    sees_blocked: bool = False  # attempts that were kept out
+    sees_changes: bool = False  # at once, when somebody else edits the rules; else at its next look
+    latency: Latency = Latency.MINUTES
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the fields that it lacks, in the order above."""
+        return tuple(each for each in ABILITIES if not getattr(self, each))
+
+
+ABILITIES = tuple(each.name for each in fields(Capabilities) if each.name != "latency")
+# A host's own firewall; also what an agent has that tells none, since only hosts' agents do so.
+HOST = Capabilities(**dict.fromkeys(ABILITIES, True), latency=Latency.INSTANT)

@@ -1,0 +1,28 @@
+"""nftables as a host's own firewall: what it needs of the host, and how it is opened."""
+
+from __future__ import annotations
+
+from bascule.drivers.nftables.driver import NftablesDriver, open_driver
+from bascule.drivers.nftables.layout import TABLE
+from bascule.interfaces.driver import HostNeeds, UnitNeeds
+
+
+class NftablesHost:
+    name = "nftables"
+    needs = HostNeeds(
+        rules=f"the nftables table 'inet {TABLE}'",
+        unkept="the socket that owns the firewall table is not kept by a service manager: while no "
+        "agent runs, another tool's 'nft flush ruleset' would open the ports (run it as a service: "
+        "bascule agent install)",
+        tools={"nft": "nftables"},
+        unit=UnitNeeds(
+            documentation="man:nft(8)",
+            after=("nftables.service",),  # which flushes (EDGES A6)
+            capabilities=("CAP_NET_ADMIN",),
+            address_families=("AF_NETLINK",),
+            stored_descriptors=8,  # one, and those of agents that died before they gave theirs up
+        ),
+    )
+
+    def open(self) -> NftablesDriver:
+        return open_driver()
