@@ -17,7 +17,15 @@ from bascule.domain.machine import (
     EnforcementPoint,
     uninstalled_words,
 )
-from bascule.domain.machine_access import AccessState, Doors, access_state
+from bascule.domain.machine_access import (
+    CASES,
+    AccessState,
+    Condition,
+    Doors,
+    Fact,
+    access_state,
+    conditions_of,
+)
 from bascule.domain.times import format_utc
 
 OPENING, OPEN, CLOSING = GrantState.OPENING, GrantState.OPEN, GrantState.CLOSING
@@ -81,3 +89,21 @@ def test_what_the_server_noted_of_a_point() -> None:
     assert (said.doubted_since, said.believed_since) == (began, began)
     assert said.is_uninstalled
     assert "web-1" in uninstalled_words("web-1")
+
+
+def test_what_stores_filter_by_is_what_the_table_says() -> None:
+    """Each state's conditions, on every combination of facts: a store's list is no other."""
+    for size in range(len(Fact) + 1):
+        for each in combinations(Fact, size):
+            facts = frozenset(each)
+            told = next(case.state for case in CASES if case.facts <= facts)
+            held = [
+                state
+                for state in AccessState
+                if any(_holds(one, facts) for one in conditions_of(state))
+            ]
+            assert held == [told]
+
+
+def _holds(condition: Condition, facts: frozenset[Fact]) -> bool:
+    return condition.facts <= facts and not any(each <= facts for each in condition.except_where)

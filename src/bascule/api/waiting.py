@@ -11,7 +11,7 @@ import asyncio
 
 from bascule.api.auth import Call
 from bascule.domain.actions import POLICY_READ
-from bascule.domain.lifecycle import GrantState
+from bascule.domain.lifecycle import UNSETTLED, GrantState
 from bascule.domain.scopes import subscription_scope
 from bascule.interfaces.store import Reader
 from bascule.services.hub import request_topic, wait_for
@@ -21,7 +21,7 @@ from bascule.services.views import RequestView, view_request
 
 PROOF_ROUND = 1.0  # seconds between two looks at the caller's proof; a look is a few rows by key
 _OPENING = frozenset({GrantState.OPENING})
-_OPENING_OR_CLOSING = frozenset({GrantState.OPENING, GrantState.CLOSING})
+_OPENING_OR_CLOSING = UNSETTLED - {GrantState.OPEN}
 
 
 async def wait_until_settled(

@@ -13,18 +13,15 @@ from typing import Any, TypeVar
 import click
 
 from bascule.cli.clean import clean, escape_json
+from bascule.domain.lifecycle import STATES, Tone
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 UNBOUNDED = 10_000  # columns, when nobody looks at a terminal: nothing is cut or folded
+_COLOUR_OF = {Tone.GOOD: "green", Tone.WARN: "yellow", Tone.BAD: "red", Tone.PLAIN: ""}
 _COLOURS = {
-    "open": "green",
+    **{row.name: _COLOUR_OF[row.tone] for row in STATES.values()},
     "online": "green",
-    "opening": "yellow",
-    "closing": "yellow",
-    "notConfirmed": "yellow",
-    "endedNotConfirmed": "yellow",
-    "failed": "red",
     "away": "red",
 }
 

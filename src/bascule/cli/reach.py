@@ -18,7 +18,6 @@ from bascule.cli.reason import reason_for
 from bascule.cli.show import SSH_PORT, reachable_address, unopened
 from bascule.cli.waiting import OPEN_SECONDS, Working, may_still_open, wait_until_open
 from bascule.client.access import (
-    SETTLED_OPEN,
     AccessRequest,
     Asked,
     GrantedPort,
@@ -109,7 +108,7 @@ def live_grant(
         port
         for port in _ports_of(mine, machine)
         if port.number == number
-        and port.state in SETTLED_OPEN
+        and port.row.was_read_back
         and port.protocol != "UDP"
         and port.ends_at - connection.now() >= LEAST_LEFT
         and _covers(port.sources, connection.caller, family)

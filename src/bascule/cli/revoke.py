@@ -23,7 +23,8 @@ from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.cli.show import request_json
 from bascule.cli.waiting import Working, wait_until_closed
 from bascule.client import access
-from bascule.client.access import ENDED_NOT_CONFIRMED, AccessRequest, GrantedPort
+from bascule.client.access import AccessRequest, GrantedPort
+from bascule.domain.lifecycle import ENDED_NOT_CONFIRMED
 from bascule.errors import (
     BasculeError,
     EnforcementFailed,
@@ -206,7 +207,7 @@ def _lines(answers: Mapping[Target, AccessRequest], *, kill: bool) -> list[str]:
 
 
 def _word(port: GrantedPort) -> str:
-    if port.state in ("closed", "failed"):
+    if port.row.is_settled:
         return "shut"
     return "ended, not confirmed" if port.state == ENDED_NOT_CONFIRMED else port.state
 
@@ -227,7 +228,7 @@ def _waiting(answers: Mapping[Target, AccessRequest]) -> list[str]:
         f"{name} port {port_words(port.number, port.protocol)} (request {short_id(answer)})"
         for target, answer in answers.items()
         for name, port in _ended(target, answer)
-        if port.state not in ("closed", "failed")
+        if not port.row.is_settled
     ]
 
 

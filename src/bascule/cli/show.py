@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from bascule.cli.find import port_words, short_id
 from bascule.cli.spans import show_instant, show_span
-from bascule.client.access import SETTLED_OPEN, AccessRequest, GrantedMachine, GrantedPort
+from bascule.client.access import AccessRequest, GrantedMachine, GrantedPort
+from bascule.domain.lifecycle import NOT_CONFIRMED, GrantState
 from bascule.domain.net import Address, AddressPrefix, parse_address
 from bascule.domain.times import format_utc
 from bascule.errors import EnforcementFailed, InvalidInput, NotFound
@@ -59,13 +60,13 @@ def opened_lines(request: AccessRequest, now: datetime) -> list[str]:
     """What is open, from where, until when, and how to get there."""
     lines = []
     for machine, port in request.ports():
-        if port.state not in SETTLED_OPEN:
+        if not port.row.was_read_back:
             continue
         lines.append(
             f"{machine.id.name} port {port_words(port.number, port.protocol)} is open "
             f"from {', '.join(port.sources)} until {until_words(port.ends_at, now)}"
         )
-        if port.state == "notConfirmed":
+        if port.state == NOT_CONFIRMED:
             lines.append("  its agent is silent, or can enforce nothing: this is what it last said")
         lines += _way_in(machine, port)
     lines.append(
@@ -94,13 +95,13 @@ def unopened(request: AccessRequest, patience: timedelta) -> EnforcementFailed |
         f"{machine.id.name} port {port_words(port.number, port.protocol)} "
         + (
             f"did not open: {port.failure or 'its agent did not report it in force'}"
-            if port.state == "failed"
+            if port.state == GrantState.FAILED
             else f"was not reported open within {show_span(patience)}"
-            if port.state == "opening"
+            if port.state == GrantState.OPENING
             else f"was ended again while it opened (it is {port.state})"
         )
         for machine, port in request.ports()
-        if port.state not in SETTLED_OPEN
+        if not port.row.was_read_back
     ]
     if not reasons:
         return None

@@ -17,9 +17,10 @@ from bascule.cli.parameters import MACHINE
 from bascule.cli.printing import emit_json, emit_json_line, output_option, render_table
 from bascule.cli.show import request_json
 from bascule.cli.spans import show_instant, show_minute, show_span
-from bascule.client.access import CLOSING, ENDED_NOT_CONFIRMED, OPEN, AccessRequest, list_requests
+from bascule.client.access import AccessRequest, list_requests
 from bascule.client.machines import OFFLINE, ONLINE, Machine, list_machines
 from bascule.client.roles import EndingCredential, ending_owner_credentials
+from bascule.domain.lifecycle import ENDED_NOT_CONFIRMED, GrantState
 from bascule.domain.times import format_utc
 from bascule.errors import NotFound, ServerUnreachable, Unavailable
 
@@ -149,13 +150,13 @@ def _open_part(picture: Picture, now: datetime) -> str:
         (request, machine, port)
         for request in picture.requests
         for machine, port in request.ports()
-        if port.is_live or port.state == CLOSING  # not read back shut: it may still let in
+        if port.row.may_admit
     ]
     if not live:
         if picture.is_mine:
             return "No request of yours is open.\n"
         return "No request that you may see is open. For all that is: bascule exposure\n"
-    is_all_open = all(port.state == OPEN for _, _, port in live)
+    is_all_open = all(port.state == GrantState.OPEN for _, _, port in live)
     heads = ["OPEN", "PORT", "FROM", "FOR", "UNTIL", "LEFT", "REQUEST"]
     rows = [
         [

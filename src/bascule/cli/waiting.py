@@ -17,6 +17,7 @@ from bascule.cli.clean import clean
 from bascule.cli.find import SHORT_ID
 from bascule.cli.printing import note
 from bascule.client.access import AccessRequest, get_request
+from bascule.domain.lifecycle import GrantState
 from bascule.errors import BasculeError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def may_still_open(request_id: str) -> Iterator[None]:
 
 def wait_until_open(connection: Connection, request_id: str) -> AccessRequest:
     """Until no port is opening any more; what it says then, it may still say ``opening``."""
-    return _wait(connection, request_id, "opening", time.monotonic() + OPEN_SECONDS)
+    return _wait(connection, request_id, GrantState.OPENING, time.monotonic() + OPEN_SECONDS)
 
 
 def wait_until_closed(
@@ -49,10 +50,12 @@ def wait_until_closed(
     """Each as soon as no port of it is closing any more, or some seconds are over for all."""
     ends = time.monotonic() + CLOSE_SECONDS
     for request_id in request_ids:
-        yield _wait(connection, request_id, "closing", ends)
+        yield _wait(connection, request_id, GrantState.CLOSING, ends)
 
 
-def _wait(connection: Connection, request_id: str, unsettled: str, ends: float) -> AccessRequest:
+def _wait(
+    connection: Connection, request_id: str, unsettled: GrantState, ends: float
+) -> AccessRequest:
     """Looks once at least, also when its time is over."""
     while True:
         left = ends - time.monotonic()
@@ -60,7 +63,7 @@ def _wait(connection: Connection, request_id: str, unsettled: str, ends: float) 
             connection,
             request_id,
             max(0, min(_POLL_SECONDS, int(left))),
-            until_closed=unsettled == "closing",
+            until_closed=unsettled is GrantState.CLOSING,
         )
         if left < 1 or not any(port.state == unsettled for _, port in request.ports()):
             return request

@@ -25,16 +25,11 @@ from bascule.client.reading import (
 )
 from bascule.client.versions import BASCULE_VERSION, SECURITY_VERSION
 from bascule.domain.ids import ResourceId
+from bascule.domain.lifecycle import STATES, UNKNOWN, Row
 from bascule.domain.times import format_duration, format_utc
 
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
     from bascule.client.connection import Connection
-
-OPEN = "open"
-CLOSING = "closing"
-ENDED_NOT_CONFIRMED = "endedNotConfirmed"  # over for a minute, at an agent that is silent
-LIVE_STATES = frozenset({"opening", OPEN, "notConfirmed"})
-SETTLED_OPEN = frozenset({OPEN, "notConfirmed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +39,19 @@ class GrantedPort:
     protocol: str
     sources: tuple[str, ...]
     ends_at: datetime
-    state: str  # opening, open, notConfirmed, failed, closing, endedNotConfirmed, closed
+    state: str  # a row of domain.lifecycle
     not_confirmed_since: datetime | None
     failure: str
     sessions_alive: int | None  # None: not told
 
     @property
+    def row(self) -> Row:
+        """What is so in its state; one that a newer server knows is taken for live and open."""
+        return STATES.get(self.state, UNKNOWN)
+
+    @property
     def is_live(self) -> bool:
-        return self.state in LIVE_STATES
+        return self.row.is_live
 
 
 @dataclass(frozen=True, slots=True)

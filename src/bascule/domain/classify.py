@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntFlag, StrEnum
 from itertools import product
 
 MANAGED_TAG = "bascule-managed"
@@ -38,6 +38,16 @@ class UnsupportedCode(StrEnum):
     PLAN_OFF = "JitSwitchedOff"
 
 
+class Trait(IntFlag):
+    """The bits of ``Traits.code``, which stores keep, filter and count by."""
+
+    MANAGED = 16
+    POINT = 8
+    FLUSHED = 4
+    PLAN = 2
+    NAMED = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Traits:
     """All that the state depends on: five answers of yes or no."""
@@ -50,20 +60,26 @@ class Traits:
 
     @property
     def code(self) -> int:
-        """The five as the bits of a number, the first the highest; stores count by it."""
-        bits = (
-            self.is_managed,
-            self.has_point,
-            self.is_flushed,
-            self.is_plan_on,
-            self.is_named,
-        )
-        return sum(bit << place for place, bit in enumerate(reversed(bits)))
+        """The five as bits of ``Trait``."""
+        answers = {
+            Trait.MANAGED: self.is_managed,
+            Trait.POINT: self.has_point,
+            Trait.FLUSHED: self.is_flushed,
+            Trait.PLAN: self.is_plan_on,
+            Trait.NAMED: self.is_named,
+        }
+        return sum(bit for bit, is_so in answers.items() if is_so)
 
     @classmethod
     def of(cls, code: int) -> Traits:
         """What ``code`` stands for."""
-        return cls(*(bool(code & 1 << place) for place in reversed(range(5))))
+        return cls(
+            is_managed=bool(code & Trait.MANAGED),
+            has_point=bool(code & Trait.POINT),
+            is_flushed=bool(code & Trait.FLUSHED),
+            is_plan_on=bool(code & Trait.PLAN),
+            is_named=bool(code & Trait.NAMED),
+        )
 
 
 ALL_TRAITS = tuple(Traits(*bits) for bits in product((False, True), repeat=5))

@@ -89,6 +89,11 @@ class Row:
     may_admit: bool = False  # packets may pass, now or at any moment
     shown_for: GrantState | None = None  # never stored: shown instead of this one
 
+    @property
+    def is_settled(self) -> bool:
+        """Is it known that nothing is open, and does nothing more come?"""
+        return self.shown_for is None and not self.may_admit
+
 
 # The one that speaks for several comes first.
 _ROWS = (
@@ -138,7 +143,7 @@ _ROWS = (
         "closing",
         "ended; not yet read back closed",
         Status.REVOKED,
-        Tone.PLAIN,
+        Tone.WARN,
         "clock",
         grant_next=(Move(GrantState.CLOSED, "read back closed"),),
         # Failed, when another port of the request had failed before this one is closed.
@@ -172,6 +177,9 @@ _ROWS = (
         is_beginning=True,
     ),
 )
+
+# Of a state that this program does not know, told by a newer server: it may admit.
+UNKNOWN = Row("", "not known here", None, Tone.WARN, "warning", may_admit=True)
 
 STATES: Mapping[str, Row] = {row.name: row for row in _ROWS}
 _PLACES = {row.name: place for place, row in enumerate(_ROWS)}

@@ -1,13 +1,15 @@
 """What one word says of a machine's doors at this moment, as lists of machines show it.
 
 Said means seen: a machine whose point is silent, or can enforce nothing, is never called open or
-closed. Where several things are so at once, the one that lets in comes first.
+closed. Where several things are so at once, the one that lets in comes first. The rule is the
+table CASES; it is run here, and stores filter their lists by what it amounts to.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 
 from bascule.domain.lifecycle import GrantState
 
@@ -36,31 +38,81 @@ class Doors:
     is_root_in: bool = False  # root on the host opened something there that is shut
 
 
-# What admits while it lasts, in the order in which it is told.
-_TOLD: tuple[tuple[GrantState, AccessState], ...] = (
-    (GrantState.OPEN, AccessState.OPEN),
-    (GrantState.OPENING, AccessState.OPENING),
-    (GrantState.CLOSING, AccessState.CLOSING),
+class Fact(Enum):
+    """What the table asks of a machine; stores answer the same in their own language."""
+
+    NO_POINT = auto()
+    UNHEARD = auto()  # its point is silent, or can enforce nothing
+    WAS_OPEN = auto()  # a grant or root let in and is not believed over, nor read back closed
+    LETS_IN = auto()  # a grant is open, or root let somebody in
+    OPENING = auto()
+    CLOSING = auto()
+    BEHIND = auto()
+    KEPT_CLOSED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row of the table: it holds where all of ``facts`` do and no row above it does."""
+
+    facts: frozenset[Fact]
+    state: AccessState
+
+
+# The first that holds. Of one that was closing when it fell silent nobody knows whether it is
+# closed by now.
+CASES = (
+    Case(frozenset({Fact.NO_POINT}), AccessState.NOTHING_SHUT),
+    Case(frozenset({Fact.UNHEARD, Fact.WAS_OPEN}), AccessState.NOT_CONFIRMED),
+    Case(frozenset({Fact.UNHEARD}), AccessState.OFFLINE),
+    Case(frozenset({Fact.LETS_IN}), AccessState.OPEN),
+    Case(frozenset({Fact.OPENING}), AccessState.OPENING),
+    Case(frozenset({Fact.CLOSING}), AccessState.CLOSING),
+    Case(frozenset({Fact.BEHIND}), AccessState.APPLYING),
+    Case(frozenset({Fact.KEPT_CLOSED}), AccessState.CLOSED),
+    Case(frozenset(), AccessState.NOTHING_SHUT),
 )
 
 
 def access_state(doors: Doors) -> AccessState:
-    if not doors.has_point:
-        return AccessState.NOTHING_SHUT
-    if doors.is_silent:
-        return _unheard(doors)
-    if doors.is_root_in:
-        return AccessState.OPEN
-    for grant, told in _TOLD:
-        if grant in doors.grants:
-            return told
-    if doors.is_behind:
-        return AccessState.APPLYING
-    return AccessState.CLOSED if doors.is_shut else AccessState.NOTHING_SHUT
+    facts = facts_of(doors)
+    return next(case.state for case in CASES if case.facts <= facts)
 
 
-def _unheard(doors: Doors) -> AccessState:
-    """Of one that was closing nobody knows whether it is shut by now."""
-    grants = doors.grants
-    was_open = doors.is_root_in or GrantState.OPEN in grants or GrantState.CLOSING in grants
-    return AccessState.NOT_CONFIRMED if was_open else AccessState.OFFLINE
+def facts_of(doors: Doors) -> frozenset[Fact]:
+    grants, by_root = doors.grants, doors.is_root_in
+    is_open, is_closing = GrantState.OPEN in grants, GrantState.CLOSING in grants
+    answers = {
+        Fact.NO_POINT: not doors.has_point,
+        Fact.UNHEARD: doors.is_silent,
+        Fact.WAS_OPEN: by_root or is_open or is_closing,
+        Fact.LETS_IN: by_root or is_open,
+        Fact.OPENING: GrantState.OPENING in grants,
+        Fact.CLOSING: is_closing,
+        Fact.BEHIND: doors.is_behind,
+        Fact.KEPT_CLOSED: doors.is_shut,
+    }
+    return frozenset(fact for fact, is_so in answers.items() if is_so)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """All of ``facts`` hold, and of each of ``except_where`` one does not."""
+
+    facts: frozenset[Fact]
+    except_where: tuple[frozenset[Fact], ...]
+
+
+def conditions_of(state: AccessState) -> tuple[Condition, ...]:
+    """When a machine is in this state: one of these holds. For stores that cannot run a table."""
+    return tuple(
+        Condition(case.facts, _least(each.facts for each in CASES[:place]))
+        for place, case in enumerate(CASES)
+        if case.state is state
+    )
+
+
+def _least(rows: Iterable[frozenset[Fact]]) -> tuple[frozenset[Fact], ...]:
+    """Without those that ask for more than another one: where they hold, it does too."""
+    every = tuple(rows)
+    return tuple(each for each in every if not any(other < each for other in every))

@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bascule.api.pages.files import read_file, version_of
+from bascule.domain.lifecycle import STATES
 from bascule.domain.times import format_duration, format_utc
 from bascule.portal.spans import words_of
 
@@ -151,7 +152,7 @@ def environment() -> Environment:
     )
     made.filters |= {"at": at, "left": left, "utc": format_utc, "iso_duration": format_duration}
     made.filters["span_words"] = words_of
-    made.globals |= {"icon": icon}
+    made.globals |= {"icon": icon, "lifecycle": STATES}
     return made
 
 

@@ -14,7 +14,12 @@ from bascule.domain.classify import Classification
 from bascule.domain.facts.grants import GrantClosed, GrantOpened
 from bascule.domain.grant import Grant, is_believed_over
 from bascule.domain.ids import ResourceId, policy_id
-from bascule.domain.lifecycle import GrantState
+from bascule.domain.lifecycle import (
+    ENDED_NOT_CONFIRMED,
+    NOT_CONFIRMED,
+    GrantState,
+    worst,
+)
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
 from bascule.domain.net import PortKey
 from bascule.domain.request import AccessRequest
@@ -29,19 +34,6 @@ from bascule.services.request_rights import Sight
 
 HISTORY = timedelta(days=7)  # how far back a policy's own ``requests`` reach
 MOST_REQUESTS = 1000  # of one policy; the rest is in accessRequests
-NOT_CONFIRMED = "notConfirmed"
-ENDED_NOT_CONFIRMED = "endedNotConfirmed"  # EDGES E9
-
-# The state of a request is that of its worst port, live ones first.
-_WORST_FIRST = (
-    GrantState.OPENING.value,
-    NOT_CONFIRMED,
-    GrantState.OPEN.value,
-    GrantState.CLOSING.value,
-    ENDED_NOT_CONFIRMED,
-    GrantState.FAILED.value,
-    GrantState.CLOSED.value,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +58,25 @@ class RequestView:
 
     @property
     def state(self) -> str:
-        return min((self.shown(grant).state for grant in self.grants), key=_WORST_FIRST.index)
+        return worst(self.shown(grant).state for grant in self.grants)
 
     def shown(self, grant: Grant) -> ShownGrant:
         opened_at = self.opened_at.get(grant.id)
         point = self.points.get(grant.machine_uid)
-        if grant.state is GrantState.OPEN and not is_enforced(point, self.now):
+        state = shown_state(grant, point, self.now)
+        if state == NOT_CONFIRMED:
             known = (point.not_enforced_since or point.last_contact_at) if point else None
-            return ShownGrant(NOT_CONFIRMED, known or grant.started_at, opened_at)
-        if is_believed_over(grant, self.now) and not is_enforced(point, self.now):
-            return ShownGrant(ENDED_NOT_CONFIRMED, None, opened_at)
-        return ShownGrant(grant.state.value, None, opened_at, self.sessions_alive.get(grant.id))
+            return ShownGrant(state, known or grant.started_at, opened_at)
+        return ShownGrant(state, None, opened_at, self.sessions_alive.get(grant.id))
+
+
+def shown_state(grant: Grant, point: EnforcementPoint | None, now: datetime) -> str:
+    """What is told of a grant: its own state, or what is known of it where its point is silent."""
+    if is_enforced(point, now):
+        return grant.state.value
+    if is_believed_over(grant, now):
+        return ENDED_NOT_CONFIRMED
+    return NOT_CONFIRMED if grant.state is GrantState.OPEN else grant.state.value
 
 
 @dataclass(frozen=True, slots=True)

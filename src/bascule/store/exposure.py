@@ -27,6 +27,7 @@ from sqlalchemy import (
     update,
 )
 
+from bascule.domain.classify import Trait
 from bascule.domain.exposure import (
     DAY,
     END_BELIEVED_AFTER,
@@ -58,7 +59,6 @@ from bascule.store.tables.listing import IS_SILENT, listed_machines
 from bascule.store.within import clauses_within
 
 _OF_GROUP = 4  # slashes of a resource group's key
-_HAS_POINT = 8  # of the code of domain.classify.Traits
 _MOST_OVERDUE = 500  # of one sweep; the next begins at once
 _CURRENT = select(spans).where(IS_CURRENT, spans.c.machine_uid == bindparam("uid"))
 _DUE = select(spans).where(IS_CURRENT, spans.c.ends_by.is_not(None)).order_by(spans.c.ends_by)
@@ -232,7 +232,7 @@ class ExposureReads(Rows):
         if within is None:
             points = sum(row.number for row in self._all(number.select_from(t.agents)))
         else:
-            has_point = listed_machines.c.traits.op("&")(_HAS_POINT) != 0
+            has_point = listed_machines.c.traits.op("&")(Trait.POINT) != 0
             having = number.select_from(listed_machines).where(has_point)
             points = sum(
                 row.number
@@ -381,7 +381,7 @@ def is_believed_over(now: datetime) -> ColumnElement[bool]:
     """Of an opening: *ended, not confirmed* (EDGES E9)."""
     is_heard = exists().where(
         listed_machines.c.machine_uid == openings.c.machine_uid,
-        listed_machines.c.traits.op("&")(_HAS_POINT) != 0,
+        listed_machines.c.traits.op("&")(Trait.POINT) != 0,
         listed_machines.c.is_silent.is_(False),
     )
     return and_(

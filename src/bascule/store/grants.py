@@ -26,7 +26,6 @@ from bascule.store.rows import Parameters, Rows, log, prefixes, resource_id, sli
 Values = dict[str, Any]
 _Placed = tuple[int, Grant]  # by the order of adding
 
-_UNSETTLED = (GrantState.OPENING, GrantState.OPEN, GrantState.CLOSING)
 _BY_END = (t.grants.c.ends_at, t.grants.c.sequence)
 _ALL_LIVE = select(t.grants).where(t.IS_LIVE).order_by(*_BY_END)
 _LIVE = (
@@ -47,7 +46,7 @@ _OF_REQUESTS = (
 )
 _UNSETTLED_OF = (
     select(t.grants)
-    .where(t.grants.c.machine_uid == bindparam("uid"), t.grants.c.state.in_(_UNSETTLED))
+    .where(t.grants.c.machine_uid == bindparam("uid"), t.IS_UNSETTLED)
     .order_by(t.grants.c.sequence)
 )
 _UNSETTLED_AT = (
@@ -60,11 +59,8 @@ _IN_FORCE = (
     select(t.grants)
     .where(
         t.grants.c.machine_uid.in_(bindparam("uids", expanding=True)),
-        (t.grants.c.state == GrantState.OPEN)
-        | (
-            (t.grants.c.state == GrantState.CLOSING)
-            & (t.grants.c.previous_state == GrantState.OPEN)
-        ),
+        t.is_in_state([GrantState.OPEN])
+        | (t.is_in_state([GrantState.CLOSING]) & (t.grants.c.previous_state == GrantState.OPEN)),
     )
     .order_by(t.grants.c.sequence)
 )
@@ -85,7 +81,7 @@ _ORPHANED = (
         exists().where(t.machine_generations.c.machine_uid == t.grants.c.machine_uid),
         ~exists().where(t.agents.c.machine_uid == t.grants.c.machine_uid),
         t.IS_UNSETTLED,
-        t.grants.c.state == GrantState.CLOSING,
+        t.is_in_state([GrantState.CLOSING]),
     )
     .order_by(*_BY_END)
 )

@@ -1,13 +1,13 @@
 """What a list of machines leaves out, as conditions on the columns of ``listed_machines``.
 
-``_is_in`` says in SQL what ``domain.machine_access.access_state`` says in Python; the store's
-contract compares both. The columns come from the table itself, or from a part of it that was
-read in an order.
+Which machines are in a state follows from the table in ``domain.machine_access``; here is how each
+of its facts is asked in SQL. The columns come from the table itself, or from a part of it that
+was read in an order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,18 +17,19 @@ from sqlalchemy import (
     Select,
     and_,
     case,
-    literal_column,
     not_,
     or_,
     select,
+    true,
 )
 
+from bascule.domain.classify import Trait
 from bascule.domain.exposure import END_BELIEVED_AFTER
-from bascule.domain.machine_access import AccessState
+from bascule.domain.lifecycle import GrantState
+from bascule.domain.machine_access import AccessState, Fact, conditions_of
 from bascule.domain.roles import Reach
 from bascule.interfaces.listing import ListFilter
 from bascule.store import tables as t
-from bascule.store.listed import PLAN, POINT
 from bascule.store.rows import Rows, slices
 from bascule.store.tables.exposure import IS_NOT_SHUT, openings
 from bascule.store.tables.listing import listed_machines as listed
@@ -39,9 +40,9 @@ def traits_code(groups_off: frozenset[str], rows: FromClause = listed) -> Column
     """``domain.classify.Traits.code`` of a row, the plan's bit with it."""
     traits: ColumnElement[int] = rows.c.traits
     if not groups_off:
-        return traits.op("|")(PLAN)
+        return traits.op("|")(Trait.PLAN)
     is_on = rows.c.group_key.not_in(sorted(groups_off))
-    return traits.op("|")(case((is_on, PLAN), else_=0))
+    return traits.op("|")(case((is_on, Trait.PLAN), else_=0))
 
 
 class ListScopes(Rows):
@@ -82,32 +83,38 @@ def conditions(wanted: ListFilter, rows: FromClause = listed) -> list[ColumnElem
 
 
 def _is_in(state: AccessState, rows: FromClause, now: datetime | None) -> ColumnElement[bool]:
-    has_point = rows.c.traits.op("&")(POINT) != 0
-    heard = and_(has_point, rows.c.is_silent.is_(False))
-    unheard = and_(has_point, rows.c.is_silent.is_(True))
-    grants = _GrantsAt(rows)
-    shut = rows.c.is_shut.is_(True)
-    by_root = and_(shut, rows.c.machine_uid.in_(_opened_by_root()))
-    told = not_(by_root)
-    quiet = and_(heard, told, not_(grants.in_("opening", "open", "closing")))
-    unsure = or_(
-        grants.in_("open"),
-        grants.in_("closing", after=now),
-        and_(shut, rows.c.machine_uid.in_(_opened_by_root(now))),
+    asked = _facts(rows, now)
+    return or_(
+        *(
+            and_(
+                true(),
+                *(asked[fact] for fact in condition.facts),
+                *(not_(and_(*(asked[fact] for fact in each))) for each in condition.except_where),
+            )
+            for condition in conditions_of(state)
+        )
     )
-    settled = and_(quiet, rows.c.is_behind.is_(False))
+
+
+def _facts(rows: FromClause, now: datetime | None) -> Mapping[Fact, ColumnElement[bool]]:
+    grants = _GrantsAt(rows)
+    is_shut = rows.c.is_shut.is_(True)
+    uid: ColumnElement[Any] = rows.c.machine_uid
+    open_, closing = GrantState.OPEN, GrantState.CLOSING
     return {
-        AccessState.OPEN: and_(heard, or_(grants.in_("open"), by_root)),
-        AccessState.OPENING: and_(heard, told, grants.in_("opening"), not_(grants.in_("open"))),
-        AccessState.CLOSING: and_(
-            heard, told, grants.in_("closing"), not_(grants.in_("opening", "open"))
+        Fact.NO_POINT: rows.c.traits.op("&")(Trait.POINT) == 0,
+        Fact.UNHEARD: rows.c.is_silent.is_(True),
+        Fact.WAS_OPEN: or_(
+            grants.in_(open_),
+            grants.in_(closing, after=now),
+            and_(is_shut, uid.in_(_opened_by_root(now))),
         ),
-        AccessState.NOT_CONFIRMED: and_(unheard, unsure),
-        AccessState.OFFLINE: and_(unheard, not_(unsure)),
-        AccessState.APPLYING: and_(quiet, rows.c.is_behind.is_(True)),
-        AccessState.CLOSED: and_(settled, rows.c.is_shut.is_(True)),
-        AccessState.NOTHING_SHUT: or_(not_(has_point), and_(settled, rows.c.is_shut.is_(False))),
-    }[state]
+        Fact.LETS_IN: or_(grants.in_(open_), and_(is_shut, uid.in_(_opened_by_root()))),
+        Fact.OPENING: grants.in_(GrantState.OPENING),
+        Fact.CLOSING: grants.in_(closing),
+        Fact.BEHIND: rows.c.is_behind.is_(True),
+        Fact.KEPT_CLOSED: is_shut,
+    }
 
 
 class _GrantsAt:
@@ -116,11 +123,9 @@ class _GrantsAt:
     def __init__(self, rows: FromClause) -> None:
         self._uid: ColumnElement[Any] = rows.c.machine_uid
 
-    def in_(self, *states: str, after: datetime | None = None) -> ColumnElement[bool]:
+    def in_(self, *states: GrantState, after: datetime | None = None) -> ColumnElement[bool]:
         """With ``after`` none that is *ended, not confirmed* by then (EDGES E9)."""
-        # Written out, as IS_UNSETTLED is.
-        words: list[ColumnElement[str]] = [literal_column(f"'{state}'") for state in states]
-        uids = select(t.grants.c.machine_uid).where(t.IS_UNSETTLED, t.grants.c.state.in_(words))
+        uids = select(t.grants.c.machine_uid).where(t.IS_UNSETTLED, t.is_in_state(states))
         if after is not None:
             uids = uids.where(t.grants.c.ends_at > after - END_BELIEVED_AFTER)
         return self._uid.in_(uids)

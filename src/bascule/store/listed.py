@@ -21,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from bascule.domain.classify import FLUSHED_BY, MANAGED_TAG, UNMANAGED
+from bascule.domain.classify import FLUSHED_BY, Trait, is_managed
 from bascule.domain.grant import Grant
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.store import tables as t
@@ -30,7 +30,7 @@ from bascule.store.rows import Rows, slices
 from bascule.store.tables.listing import listed_machines as listed
 from bascule.store.tables.listing import recent_window
 
-MANAGED, POINT, FLUSHED, PLAN, NAMED = 16, 8, 4, 2, 1  # bits of domain.classify.Traits.code
+MANAGED, POINT, FLUSHED, NAMED = Trait.MANAGED, Trait.POINT, Trait.FLUSHED, Trait.NAMED
 NEVER = from_microseconds(0)
 
 _NAMED_BY_POLICY = exists().where(
@@ -129,14 +129,13 @@ class Listed(Rows):
     __slots__ = ()
 
     def _list_machine(self, machine: Machine) -> None:
-        is_managed = machine.tags.get(MANAGED_TAG) != UNMANAGED
         values = {
             "id_key": machine.id.key,
             "name_key": machine.id.name.casefold(),
             "group_key": machine.id.resource_group.casefold(),
             "os_type": machine.os_type,
         }
-        bits = MANAGED if is_managed else 0
+        bits = MANAGED if is_managed(machine.tags) else Trait(0)
         new = {f"new_{name}": value for name, value in values.items()}
         if self._run(_FOLLOW_MACHINE, {"here": machine.uid, "managed": bits, **new}):
             return
@@ -164,7 +163,7 @@ class Listed(Rows):
             self._run(_FOLLOW_POLICIES, {"keys": some})
 
     def _follow_point(self, point: EnforcementPoint) -> None:
-        bits = POINT | (FLUSHED if point.facts.get(FLUSHED_BY) else 0)
+        bits = POINT | FLUSHED if point.facts.get(FLUSHED_BY) else POINT
         self._run(
             _FOLLOW_POINT,
             {

@@ -12,13 +12,13 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Select, and_, func, not_, or_, select, tuple_
 
+from bascule.domain.classify import Trait
 from bascule.domain.exposure import END_BELIEVED_AFTER
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState
 from bascule.interfaces.openings import OpenFilter, OpenOrder, OpenPlace
 from bascule.store import tables as t
 from bascule.store.grants import GrantRows
-from bascule.store.listed import POINT
 from bascule.store.rows import slices
 from bascule.store.tables.listing import listed_machines as listed
 from bascule.store.within import clauses_within
@@ -71,9 +71,9 @@ class OpeningReads(GrantRows):
 
 def _is_believed_over(now: datetime) -> ColumnElement[bool]:
     """Of a grant at a listed machine: ended, at a point that is silent or is none (EDGES E9)."""
-    is_heard = and_(listed.c.traits.op("&")(POINT) != 0, listed.c.is_silent.is_(False))
+    is_heard = and_(listed.c.traits.op("&")(Trait.POINT) != 0, listed.c.is_silent.is_(False))
     return and_(
-        t.grants.c.state == str(GrantState.CLOSING),
+        t.is_in_state([GrantState.CLOSING]),
         t.grants.c.ends_at <= now - END_BELIEVED_AFTER,
         not_(is_heard),
     )

@@ -20,7 +20,7 @@ from bascule.domain.actions import INITIATE, MACHINE_READ, POLICY_READ
 from bascule.domain.decide import Denied
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
-from bascule.domain.lifecycle import GrantState
+from bascule.domain.lifecycle import STATES, GrantState
 from bascule.domain.net import AddressPrefix, is_within, parse_address
 from bascule.domain.policy import PortRule
 from bascule.domain.request import RequestedMachine, RequestedPort
@@ -59,6 +59,10 @@ class Mine:
     grant: Grant
     state: str  # as it is shown
     way: WayIn
+
+    @property
+    def was_read_back(self) -> bool:
+        return STATES[self.state].was_read_back
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from bascule.api.auth import decides
 from bascule.domain.actions import MACHINE_READ, NSG_READ
 from bascule.domain.grant import Grant
+from bascule.domain.lifecycle import STATES
 from bascule.domain.net import PortKey
 from bascule.domain.scopes import resource_scope
 from bascule.domain.security_rules import HeldOpening
@@ -30,7 +31,6 @@ SPANS = {"day": 24, "week": 168}  # hours of the chart of blocked attempts
 LANES = 12  # grants in the timeline
 REQUESTS = 30  # the newest, of which they are; some may be another's
 LANE_HEIGHT = 28  # pixels
-_OPEN = ("opening", "open", "notConfirmed", "closing")  # states that let in, or may
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Line:
 
     @property
     def is_open(self) -> bool:
-        return self.shown.state in _OPEN
+        return STATES[self.shown.state].may_admit
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,8 @@ from starlette.responses import Response
 
 from bascule.api.auth import decides, record_denial, shows
 from bascule.domain.actions import POLICY_READ, REQUEST_REVOKE
-from bascule.domain.grant import Grant, is_believed_over
+from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, is_guid
-from bascule.domain.lifecycle import GrantState
 from bascule.domain.times import parse_instant
 from bascule.errors import BasculeError, Forbidden, InvalidInput, Problem
 from bascule.interfaces.openings import OpenFilter, OpenOrder, OpenPlace
@@ -29,9 +28,8 @@ from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.paging import Sheet, Turn, address_of, turn_of, turn_to
 from bascule.portal.problems import reasons_of
 from bascule.services import requests
-from bascule.services.fleet import is_enforced
 from bascule.services.request_rights import sight_of
-from bascule.services.views import ENDED_NOT_CONFIRMED, NOT_CONFIRMED
+from bascule.services.views import shown_state
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -302,10 +300,7 @@ def _rows(reader: Reader, visit: Visit, grants: Sequence[Grant]) -> list[Row]:
                 and all(may_revoke.covers(each.machine_id.key) for each in request.machines)
             )
         )
-        is_unheard = grant.state is GrantState.OPEN and not is_enforced(point, visit.now)
-        state = NOT_CONFIRMED if is_unheard else grant.state.value
-        if is_believed_over(grant, visit.now) and not is_enforced(point, visit.now):
-            state = ENDED_NOT_CONFIRMED
+        state = shown_state(grant, point, visit.now)
         why = (request.justification or "") if request is not None else ""
         return Row(grant, state, why, is_told, may_close, is_own and grant.is_live)
 

@@ -6,17 +6,20 @@ and folded (``*_key``), which is what is compared. Grants, requests and events c
 foreign key to a machine or a policy, because they outlive both.
 
 The life of a grant is a foreign key: ``(previous_state, state)`` must be a row of
-``grant_transitions``, which holds ``domain.grant.TRANSITIONS``; a grant without a previous
-state can only be ``opening``.
+``grant_transitions``, which holds the moves of ``domain.lifecycle``; a grant without a
+previous state can only be in one that begins.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection, Iterable
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -27,6 +30,7 @@ from sqlalchemy import (
     literal_column,
 )
 
+from bascule.domain.lifecycle import GRANT_BEGINNINGS, LIVE, UNSETTLED, GrantState
 from bascule.store.columns import Instant, Json, Key, Sequence, Span
 
 # The other parts are registered with the same metadata, and used by their own names.
@@ -156,6 +160,11 @@ policy_generations = Table(
 
 # -- requests and grants -----------------------------------------------------------------
 
+
+def _said(states: Iterable[str]) -> str:
+    return ", ".join(f"'{state}'" for state in states)
+
+
 requests = Table(
     "requests",
     metadata,
@@ -211,19 +220,27 @@ grants = Table(
         ["previous_state", "state"],
         [grant_transitions.c.from_state, grant_transitions.c.to_state],
     ),
-    CheckConstraint("previous_state IS NOT NULL OR state = 'opening'", name="begins_opening"),
+    CheckConstraint(
+        f"previous_state IS NOT NULL OR state IN ({_said(GRANT_BEGINNINGS)})",
+        name="begins_opening",
+    ),
     CheckConstraint("number BETWEEN 1 AND 65535", name="port_number"),
     Index(None, "request_id"),
     Index(None, "machine_uid", "state"),
 )
 
+
 # Written out, not bound: an index over a part is used only where its own words are met.
-IS_LIVE = grants.c.state.in_((literal_column("'opening'"), literal_column("'open'")))
+def is_in_state(states: Collection[GrantState]) -> ColumnElement[bool]:
+    """Of a grant. Its words stand in the statement, in one order."""
+    words = [state for state in GrantState if state in states]
+    return grants.c.state.in_([literal_column(f"'{state}'") for state in words])
+
+
+IS_LIVE = is_in_state(LIVE)
 IS_CUT = grants.c.cut_at.is_not(None)
 
-IS_UNSETTLED = grants.c.state.in_(
-    (literal_column("'opening'"), literal_column("'open'"), literal_column("'closing'"))
-)
+IS_UNSETTLED = is_in_state(UNSETTLED)
 
 Index("ix_grants_live", grants.c.ends_at, sqlite_where=IS_LIVE, postgresql_where=IS_LIVE)
 Index(
