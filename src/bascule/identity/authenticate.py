@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.machine import EnforcementPoint, Machine
@@ -17,7 +18,15 @@ from bascule.domain.principals import User
 from bascule.errors import AuthenticationFailed
 from bascule.identity.secrets import sha256_hex
 from bascule.identity.tokens import AccessToken
-from bascule.interfaces.store import Reader
+from bascule.interfaces.inventory import MachineReads
+from bascule.interfaces.points import PointReads
+from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.tokens import TokenReads
+
+
+class CallerReads(MachineReads, PointReads, PrincipalReads, TokenReads, Protocol):
+    """Who may call."""
+
 
 SCHEME = "Bearer"
 
@@ -44,7 +53,7 @@ def name_of_proof(stored: str) -> str:
 
 
 def find_principal(
-    reader: Reader, kind: PrincipalKind, principal_id: str, now: datetime, family_id: str = ""
+    reader: CallerReads, kind: PrincipalKind, principal_id: str, now: datetime, family_id: str = ""
 ) -> Principal | None:
     """The principal as the store knows it now; None when it may not call (any more).
 
@@ -59,7 +68,7 @@ def find_principal(
     return None if machine is None or point is None else agent_of(machine, point)
 
 
-def _find_service(reader: Reader, principal_id: str, now: datetime) -> Principal | None:
+def _find_service(reader: PrincipalReads, principal_id: str, now: datetime) -> Principal | None:
     service = reader.service_principal(principal_id)
     if service is None or not service.is_enabled:
         return None
@@ -72,7 +81,7 @@ def _find_service(reader: Reader, principal_id: str, now: datetime) -> Principal
 
 
 def _find_user(
-    reader: Reader, principal_id: str, now: datetime, family_id: str
+    reader: CallerReads, principal_id: str, now: datetime, family_id: str
 ) -> Principal | None:
     user = reader.user(principal_id)
     if user is None or not user.is_enabled:

@@ -20,6 +20,7 @@ from bascule.domain.facts.fact import Fact
 from bascule.domain.net import Address
 from bascule.domain.proof import Verdict
 from bascule.interfaces.clock import Clock
+from bascule.interfaces.record import EventWrites
 from bascule.interfaces.store import Reader, Store, Transaction
 from bascule.services.denials import Denials
 from bascule.services.hub import Hub
@@ -57,7 +58,7 @@ class Act:
     facts: list[Fact] = field(default_factory=list)  # what was recorded, in order
     taken: list[tuple[Denials, tuple[DenialsCounted, ...]]] = field(default_factory=list)
 
-    def record(self, tx: Transaction, fact: Fact, resource_id: object = "") -> None:
+    def record(self, tx: EventWrites, fact: Fact, resource_id: object = "") -> None:
         """Write an audit event into the same transaction."""
         self.has_recorded = True
         self.facts.append(fact)
@@ -66,13 +67,13 @@ class Act:
         )
 
     def record_denied(
-        self, tx: Transaction, fact: Fact, denials: Denials, resource_id: object = ""
+        self, tx: EventWrites, fact: Fact, denials: Denials, resource_id: object = ""
     ) -> None:
         """Write what was denied, and beside it what ``denials`` counted in minutes before."""
         self.record(tx, fact, resource_id)
         self.record_counts(tx, denials)
 
-    def record_counts(self, tx: Transaction, denials: Denials) -> None:
+    def record_counts(self, tx: EventWrites, denials: Denials) -> None:
         """Write what was counted; ``undo`` keeps it for the next who can."""
         counts = denials.take_counts()
         self.taken.append((denials, counts))

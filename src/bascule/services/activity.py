@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from bascule.domain.chain import ChainHead
 from bascule.domain.event import SYSTEM, Event
@@ -27,9 +28,22 @@ from bascule.domain.proof import Verdict
 from bascule.domain.request import AccessRequest
 from bascule.domain.roles import Reach
 from bascule.domain.times import parse_instant
-from bascule.interfaces.activity import ActivityFilter, Counts, Moment
-from bascule.interfaces.store import Reader
+from bascule.interfaces.activity import ActivityFilter, ActivityReads, Counts, Moment
+from bascule.interfaces.grants import GrantReads
+from bascule.interfaces.inventory import InventoryReads, MachineReads
+from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.record import ChainReads
+from bascule.interfaces.requests import RequestReads
 from bascule.services.act import Services
+
+
+class NamedReads(ActivityReads, InventoryReads, MachineReads, PrincipalReads, Protocol):
+    """What a filter may name: machines, people, groups."""
+
+
+class LogReads(ActivityReads, ChainReads, GrantReads, RequestReads, Protocol):
+    """Events, with the requests and grants that they tell of."""
+
 
 BY_HOUR_UP_TO = timedelta(days=2)
 PAGE = 500  # events read at a time where all are wanted
@@ -96,7 +110,7 @@ class Chain:
 
 
 def resolve(
-    reader: Reader, subscription_id: str, asked: Asked, within: Reach | None
+    reader: NamedReads, subscription_id: str, asked: Asked, within: Reach | None
 ) -> ActivityFilter:
     """What the store is asked. Raises InvalidInput for what is neither a name nor an id."""
     return ActivityFilter(
@@ -109,19 +123,19 @@ def resolve(
     )
 
 
-def _resources(reader: Reader, subscription_id: str, text: str) -> tuple[str, ...]:
+def _resources(reader: InventoryReads, subscription_id: str, text: str) -> tuple[str, ...]:
     if text.startswith("/"):
         return (text.casefold().rstrip("/") or _NOWHERE,)
     ids = _machine_ids(reader, subscription_id, parse_name(text, "machine", "machine"))
     return tuple(each.key for each in ids) or (_NOWHERE,)
 
 
-def _machine_ids(reader: Reader, subscription_id: str, name: str) -> list[ResourceId]:
+def _machine_ids(reader: InventoryReads, subscription_id: str, name: str) -> list[ResourceId]:
     """In every group: there may be no such machine any more."""
     return [machine_id(subscription_id, group, name) for group in reader.resource_groups()]
 
 
-def _person_ids(reader: Reader, subscription_id: str, text: str) -> tuple[str, ...]:
+def _person_ids(reader: NamedReads, subscription_id: str, text: str) -> tuple[str, ...]:
     if is_guid(text):
         return (text.lower(),)
     if text.casefold() == SYSTEM.name:
@@ -139,7 +153,7 @@ def _person_ids(reader: Reader, subscription_id: str, text: str) -> tuple[str, .
     return tuple(dict.fromkeys(found)) or (_NOWHERE,)
 
 
-def _deleted(reader: Reader, folded: str) -> list[str]:
+def _deleted(reader: ActivityReads, folded: str) -> list[str]:
     deletions = ActivityFilter(sorts=(UserDeleted.__name__, ServicePrincipalDeleted.__name__))
     ids = []
     for _, event in reader.activity(deletions, None, _MOST_NAMESAKES):
@@ -154,7 +168,7 @@ def _deleted(reader: Reader, folded: str) -> list[str]:
     return ids
 
 
-def _agents(reader: Reader, subscription_id: str, text: str) -> list[str]:
+def _agents(reader: NamedReads, subscription_id: str, text: str) -> list[str]:
     """An agent acts under its machine's uid, and is told by its name."""
     ids = _machine_ids(reader, subscription_id, text) if is_name(text) else []
     machines = (reader.machine(each) for each in ids)
@@ -171,7 +185,7 @@ def may_see(within: Reach | None, event: Event) -> bool:
     return 0 < among == len(machines) and all(within.covers(m.casefold()) for m in machines)
 
 
-def page_of(reader: Reader, wanted: ActivityFilter, after: Moment | None, limit: int) -> Page:
+def page_of(reader: LogReads, wanted: ActivityFilter, after: Moment | None, limit: int) -> Page:
     """Newest first."""
     found = reader.activity(wanted, after, limit + 1)
     rows = rows_of(reader, found[:limit])
@@ -179,7 +193,7 @@ def page_of(reader: Reader, wanted: ActivityFilter, after: Moment | None, limit:
     return Page(rows, goes_on)
 
 
-def rows_of(reader: Reader, found: Sequence[tuple[int, Event]]) -> list[Row]:
+def rows_of(reader: LogReads, found: Sequence[tuple[int, Event]]) -> list[Row]:
     """Events with their places in the chain, and with whose access they tell of."""
     places = reader.seals_of([sequence for sequence, _ in found])
     abouts = abouts_of(reader, [event for _, event in found])
@@ -189,7 +203,7 @@ def rows_of(reader: Reader, found: Sequence[tuple[int, Event]]) -> list[Row]:
     ]
 
 
-def abouts_of(reader: Reader, events: Sequence[Event]) -> list[About | None]:
+def abouts_of(reader: LogReads, events: Sequence[Event]) -> list[About | None]:
     """Of each of these events whose access it speaks of; None: of nobody's."""
     named = sorted({_request_of(event) for event in events} - {""})
     requests, grants = reader.requests_of(named), reader.grants_of(named)
@@ -258,11 +272,11 @@ async def all_pages(services: Services, wanted: ActivityFilter) -> AsyncIterator
         after = page.goes_on
 
 
-def counts_of(reader: Reader, wanted: ActivityFilter, *, is_by_hour: bool) -> Counts:
+def counts_of(reader: ActivityReads, wanted: ActivityFilter, *, is_by_hour: bool) -> Counts:
     return reader.activity_by_hour(wanted) if is_by_hour else reader.activity_by_day(wanted)
 
 
-def chain_of(reader: Reader, verdict: Verdict | None) -> Chain:
+def chain_of(reader: ChainReads, verdict: Verdict | None) -> Chain:
     newest = next(iter(reader.checkpoints(limit=1)), None)
     head = reader.chain_head()
     if newest is None:

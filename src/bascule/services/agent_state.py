@@ -7,21 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Protocol
 
 from bascule.domain.desired import CUT_FOR, told_of_ports
 from bascule.domain.grant import Grant
 from bascule.domain.machine import EnforcementPoint
-from bascule.interfaces.store import Reader
+from bascule.interfaces.closed_ports import ClosedPortReads
+from bascule.interfaces.grants import GrantReads
+from bascule.interfaces.points import PointReads
 
 
-def cut_grants(tx: Reader, point: EnforcementPoint, now: datetime) -> Iterable[Grant]:
+class BesideReads(ClosedPortReads, GrantReads, PointReads, Protocol):
+    """What an agent is told beside its openings."""
+
+
+def cut_grants(tx: GrantReads, point: EnforcementPoint, now: datetime) -> Iterable[Grant]:
     """Those cut lately, and those of which the point has not heard, however long it was away."""
     lately = tx.cut_grants(point.machine_uid, now - CUT_FOR)
     unheard = tx.cut_grants(point.machine_uid, point.enrolled_at, point.observed_generation)
     return {grant.id: grant for grant in (*lately, *unheard)}.values()
 
 
-def told_beside(tx: Reader, machine_uid: str, now: datetime) -> int:
+def told_beside(tx: BesideReads, machine_uid: str, now: datetime) -> int:
     """Bytes, at most, that the machine's agent is told beside the leases of live grants."""
     ports = len(tx.closed_ports(machine_uid)) + len(tx.released_ports(machine_uid))
     point = tx.enforcement_point(machine_uid)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.builtin_roles import OWNER
@@ -22,12 +23,33 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.roles import RoleAssignment, RoleDefinition
 from bascule.domain.scopes import Scope, group_scope, resource_scope
 from bascule.errors import Conflict, InvalidInput, NotFound
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.inventory import InventoryReads, MachineReads
+from bascule.interfaces.policies import PolicyReads
+from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.record import EventWrites
+from bascule.interfaces.roles import RoleReads, RoleWrites
 from bascule.services.act import Act
-from bascule.services.losses import end_unheld
-from bascule.services.owners import check_owner_left
-from bascule.services.rights import find_role
+from bascule.services.losses import LossWrites, end_unheld
+from bascule.services.owners import OwnerReads, check_owner_left
+from bascule.services.rights import RightsReads, find_role
 from bascule.services.roles import PROVIDER, is_offered
+
+
+class ScopeReads(InventoryReads, MachineReads, PolicyReads, Protocol):
+    """What an assignment's scope may name."""
+
+
+class AssignmentWrites(EventWrites, PrincipalReads, RoleWrites, Protocol):
+    """Assignments, whose they are, and the record."""
+
+
+class NewAssignmentWrites(AssignmentWrites, ScopeReads, Protocol):
+    """The same, at a scope that must exist."""
+
+
+class AssignmentEndWrites(LossWrites, OwnerReads, RoleWrites, Protocol):
+    """The same, with the grants that rested on one and the owners who stay."""
+
 
 _BATCH = 500
 LONGEST_DESCRIPTION = 1024
@@ -51,7 +73,7 @@ class AssignmentView:
 
 
 def put_assignment(
-    tx: Transaction,
+    tx: NewAssignmentWrites,
     act: Act,
     subject: Subject,
     assignment_id: str,
@@ -90,7 +112,7 @@ def put_assignment(
 
 
 def _again(
-    tx: Transaction, act: Act, before: RoleAssignment, wanted: RoleAssignment
+    tx: AssignmentWrites, act: Act, before: RoleAssignment, wanted: RoleAssignment
 ) -> RoleAssignment:
     same = replace(before, description=wanted.description)
     if same != replace(wanted, created_at=before.created_at, created_by=before.created_by):
@@ -108,7 +130,7 @@ def _again(
 
 
 def delete_assignment(
-    tx: Transaction, act: Act, assignment_id: str, scope: Scope
+    tx: AssignmentEndWrites, act: Act, assignment_id: str, scope: Scope
 ) -> RoleAssignment | None:
     """Take a role away; None when there is no such assignment at that very scope.
 
@@ -124,7 +146,7 @@ def delete_assignment(
     return assignment
 
 
-def forget_scope(tx: Transaction, act: Act, scope: Scope, cause: str) -> None:
+def forget_scope(tx: AssignmentWrites, act: Act, scope: Scope, cause: str) -> None:
     """Take away all that is assigned at a thing that is deleted, or below it.
 
     Its grants are the caller's affair: they end with the thing itself.
@@ -133,7 +155,7 @@ def forget_scope(tx: Transaction, act: Act, scope: Scope, cause: str) -> None:
         _take(tx, act, assignment, cause)
 
 
-def _take(tx: Transaction, act: Act, assignment: RoleAssignment, cause: str) -> None:
+def _take(tx: AssignmentWrites, act: Act, assignment: RoleAssignment, cause: str) -> None:
     given = view_of(tx, assignment)
     tx.delete_role_assignment(assignment.id)
     fact = RoleUnassigned(
@@ -149,7 +171,7 @@ def _take(tx: Transaction, act: Act, assignment: RoleAssignment, cause: str) -> 
     act.record(tx, fact, assignment_resource(assignment))
 
 
-def _record_given(tx: Transaction, act: Act, assignment: RoleAssignment) -> None:
+def _record_given(tx: AssignmentWrites, act: Act, assignment: RoleAssignment) -> None:
     given = view_of(tx, assignment)
     fact = RoleAssigned(
         assignment.id,
@@ -167,7 +189,7 @@ def _record_given(tx: Transaction, act: Act, assignment: RoleAssignment) -> None
 # -- what is asked of a new one ----------------------------------------------------------
 
 
-def known_scope(reader: Reader, scope: Scope) -> Scope:
+def known_scope(reader: ScopeReads, scope: Scope) -> Scope:
     """The scope as the thing at it is spelt; raise InvalidInput or NotFound when none is.
 
     Roles are assigned at the subscription, a resource group, a machine or a policy.
@@ -196,7 +218,7 @@ def known_scope(reader: Reader, scope: Scope) -> Scope:
     return resource_scope(found)
 
 
-def _assignable_role(reader: Reader, role_id: str, scope: Scope) -> RoleDefinition:
+def _assignable_role(reader: RoleReads, role_id: str, scope: Scope) -> RoleDefinition:
     role = find_role(reader, role_id)
     if role is None:
         raise InvalidInput(
@@ -215,7 +237,7 @@ def _assignable_role(reader: Reader, role_id: str, scope: Scope) -> RoleDefiniti
     return role
 
 
-def _principal_kind(reader: Reader, draft: AssignmentDraft) -> PrincipalKind:
+def _principal_kind(reader: PrincipalReads, draft: AssignmentDraft) -> PrincipalKind:
     kind = reader.principal_kind(draft.principal_id)
     if kind is None:
         raise InvalidInput(
@@ -236,7 +258,7 @@ def _principal_kind(reader: Reader, draft: AssignmentDraft) -> PrincipalKind:
 # -- reading -----------------------------------------------------------------------------
 
 
-def find_assignment(reader: Reader, assignment_id: str, scope: Scope) -> AssignmentView:
+def find_assignment(reader: RightsReads, assignment_id: str, scope: Scope) -> AssignmentView:
     """The one of that id at that very scope; raise NotFound."""
     found = reader.role_assignment(assignment_id)
     if found is None or found.scope != scope:
@@ -253,7 +275,7 @@ def no_assignment(assignment_id: str, scope: Scope) -> NotFound:
 
 
 def list_assignments(
-    reader: Reader,
+    reader: RightsReads,
     scope: Scope,
     is_shown: Callable[[RoleAssignment], bool],
     principal_ids: Sequence[str] | None,
@@ -274,7 +296,7 @@ def list_assignments(
 
 
 def _batches(
-    reader: Reader,
+    reader: RoleReads,
     scope: Scope,
     principal_ids: Sequence[str] | None,
     after: str,
@@ -291,19 +313,21 @@ def _batches(
         after = page[-1].id
 
 
-def principal_with_groups(reader: Reader, principal_id: str, now: datetime) -> Sequence[str]:
+def principal_with_groups(
+    reader: PrincipalReads, principal_id: str, now: datetime
+) -> Sequence[str]:
     """A principal and the groups that it is in at ``now``."""
     groups = (each.group_id for each in reader.memberships_of(principal_id, now))
     return tuple(dict.fromkeys((principal_id.lower(), *groups)))
 
 
-def view_of(reader: Reader, assignment: RoleAssignment) -> AssignmentView:
+def view_of(reader: RightsReads, assignment: RoleAssignment) -> AssignmentView:
     role = find_role(reader, assignment.role_id)
     name = name_of(reader, assignment.principal_id)
     return AssignmentView(assignment, role.name if role else "", name)
 
 
-def name_of(reader: Reader, principal_id: str) -> str:
+def name_of(reader: PrincipalReads, principal_id: str) -> str:
     """What people call a principal; empty when it is gone."""
     user = reader.user(principal_id)
     if user is not None:

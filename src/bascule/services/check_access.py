@@ -15,14 +15,13 @@ from bascule.domain.actions import DISPLAY
 from bascule.domain.roles import RoleDefinition, roles_giving
 from bascule.domain.scopes import Scope
 from bascule.errors import InvalidInput, NotFound
-from bascule.interfaces.store import Reader
 from bascule.services.assignments import (
     AssignmentView,
     name_of,
     principal_with_groups,
     view_of,
 )
-from bascule.services.rights import all_roles, find_role, is_enabled
+from bascule.services.rights import RightsReads, all_roles, find_role, is_enabled
 from bascule.services.roles import is_offered
 
 MOST_NAMED = 3
@@ -45,7 +44,7 @@ class Finding:
 
 
 def check_access(
-    reader: Reader, principal_id: str, scope: Scope, action: str, now: datetime
+    reader: RightsReads, principal_id: str, scope: Scope, action: str, now: datetime
 ) -> Finding:
     """Raise NotFound for a principal that is not there."""
     kind = reader.principal_kind(principal_id)

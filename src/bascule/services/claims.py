@@ -8,15 +8,26 @@ its host shut by saying so. An owner takes one, which closes it here too, or rel
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Protocol
 
 from bascule.domain.machine import ClosedPort, Machine
 from bascule.domain.net import PortKey
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.closed_ports import ClosedPortReads, ClosedPortWrites
+from bascule.interfaces.plans import PlanReads
+
+
+class ClaimReads(ClosedPortReads, PlanReads, Protocol):
+    """Closed ports, and those that a point holds of its own."""
+
+
+class ClaimWrites(ClosedPortWrites, PlanReads, Protocol):
+    """The same, to take them in."""
+
 
 MOST_NAMED = 20  # ports in one sentence
 
 
-def claimed_ports(reader: Reader, machine_uid: str) -> frozenset[ClosedPort]:
+def claimed_ports(reader: ClaimReads, machine_uid: str) -> frozenset[ClosedPort]:
     """What its point was last read back to keep shut, beyond what is closed here, and beyond
     what was released and that report did not know of yet.
     """
@@ -27,7 +38,7 @@ def claimed_ports(reader: Reader, machine_uid: str) -> frozenset[ClosedPort]:
 
 
 def _claimed(
-    reader: Reader, machine_uid: str, reported: Iterable[ClosedPort], generation: int
+    reader: ClosedPortReads, machine_uid: str, reported: Iterable[ClosedPort], generation: int
 ) -> frozenset[ClosedPort]:
     known = {each.port for each in reader.closed_ports(machine_uid)}
     released = reader.released_ports(machine_uid)
@@ -39,7 +50,7 @@ def _claimed(
 
 
 def take_in_claims(
-    tx: Transaction, machine: Machine, reported: Collection[ClosedPort], generation: int
+    tx: ClaimWrites, machine: Machine, reported: Collection[ClosedPort], generation: int
 ) -> tuple[str, ...]:
     """Void the releases that a report's claims are newer than; what of them is new, as a note.
 

@@ -8,31 +8,42 @@ the machine's rules, or by releasing it by name.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from bascule.domain.facts.machines import PortClosed, PortLeftPolicies, PortReleased
 from bascule.domain.machine import Machine
 from bascule.domain.net import PortKey
 from bascule.domain.policy import Policy, PortRule, closed_union
 from bascule.errors import Conflict
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.closed_ports import ClosedPortReads, ClosedPortWrites, GenerationWrites
+from bascule.interfaces.points import PointReads
+from bascule.interfaces.policies import PolicyReads
+from bascule.interfaces.record import EventWrites
 from bascule.services.act import Act
 from bascule.services.grants import touch
+
+
+class ClosingWrites(
+    ClosedPortWrites, EventWrites, GenerationWrites, PointReads, PolicyReads, Protocol
+):
+    """Closed ports, what policies name, and what is told of both."""
+
 
 MOST_PORTS = 16_384  # of one machine that its agent is told of: closed, or let go (EDGES E4)
 
 
-def rules_naming(tx: Reader, machine: Machine) -> tuple[PortRule, ...]:
+def rules_naming(tx: PolicyReads, machine: Machine) -> tuple[PortRule, ...]:
     """Every port rule of every policy for this machine; no more of those policies is read."""
     return tuple(rule for _, rules in tx.rules_at([machine.id]) for rule in rules.ports)
 
 
-def named_ports(tx: Reader, machine: Machine) -> frozenset[PortKey]:
+def named_ports(tx: PolicyReads, machine: Machine) -> frozenset[PortKey]:
     """The ports that some policy names on this machine."""
     return frozenset(key for rule in rules_naming(tx, machine) for key in rule.port_keys)
 
 
 def follow_policies(
-    tx: Transaction, act: Act, machine: Machine, before: frozenset[PortKey]
+    tx: ClosingWrites, act: Act, machine: Machine, before: frozenset[PortKey]
 ) -> None:
     """Shut what policies now name; note what they stopped naming since ``before``."""
     held = {closed.port: closed for closed in tx.closed_ports(machine.uid)}
@@ -49,7 +60,7 @@ def follow_policies(
 
 
 def release(
-    tx: Transaction, act: Act, machine: Machine, ports: Iterable[PortKey], by: str
+    tx: ClosingWrites, act: Act, machine: Machine, ports: Iterable[PortKey], by: str
 ) -> tuple[PortKey, ...]:
     """Let ports go, each with its event; the caller has made sure that no policy names them.
 
@@ -68,7 +79,7 @@ def release(
     return released
 
 
-def check_room(tx: Reader, machine: Machine, ports: Iterable[PortKey]) -> None:
+def check_room(tx: ClosedPortReads, machine: Machine, ports: Iterable[PortKey]) -> None:
     """Raise Conflict when the machine's agent would be told of more ports than MOST_PORTS."""
     known = {each.port for each in tx.closed_ports(machine.uid)} | set(
         tx.released_ports(machine.uid)
@@ -84,14 +95,14 @@ def check_room(tx: Reader, machine: Machine, ports: Iterable[PortKey]) -> None:
         )
 
 
-def may_release(tx: Reader, machine: Machine) -> bool:
+def may_release(tx: PointReads, machine: Machine) -> bool:
     """Does the host, as far as it has said, let a server release its ports?"""
     point = tx.enforcement_point(machine.uid)
     return point is None or point.guard is None or point.guard.may_release
 
 
 def release_unnamed(
-    tx: Transaction, act: Act, machine: Machine, policy: Policy, by: str
+    tx: ClosingWrites, act: Act, machine: Machine, policy: Policy, by: str
 ) -> tuple[PortKey, ...]:
     """Let go what ``policy`` named on a machine and no policy names any more."""
     rules = policy.rules_for(machine.id)

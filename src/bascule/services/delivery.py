@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
 from random import SystemRandom
+from typing import Protocol
 
 import structlog
 
@@ -43,14 +44,25 @@ from bascule.domain.facts.fact import Fact
 from bascule.domain.grant import Grant
 from bascule.domain.proof import link_line
 from bascule.errors import BasculeError, Unavailable
-from bascule.interfaces.delivery import Carrier, Parcel
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.delivery import Carrier, DeliveryReads, DeliveryWrites, Parcel
+from bascule.interfaces.grants import GrantReads
+from bascule.interfaces.inventory import InventoryReads
+from bascule.interfaces.record import ChainReads, EventWrites
 from bascule.services.act import Act, Services, new_id
 from bascule.services.cloudevents import webhook_parcel
 from bascule.services.messages import DAMAGED, GAP, TEST, message
 from bascule.services.ocsf import ocsf_event, severity_of
 from bascule.services.sinks import known_sink, sink_id
 from bascule.services.syslog_text import syslog_message
+
+
+class ParcelReads(ChainReads, DeliveryReads, GrantReads, InventoryReads, Protocol):
+    """What is sent to a sink, and what stands around it."""
+
+
+class SinkNoteWrites(DeliveryWrites, EventWrites, InventoryReads, Protocol):
+    """What became of a delivery."""
+
 
 log = structlog.get_logger("bascule.delivery")
 
@@ -102,7 +114,7 @@ class Step:
 
 
 def next_step(
-    reader: Reader, wanted_id: str, ahead: Progress | None, now: datetime, host: str
+    reader: ParcelReads, wanted_id: str, ahead: Progress | None, now: datetime, host: str
 ) -> Step | None:
     """None when the sink is gone, or is not active.
 
@@ -151,7 +163,7 @@ def _wanted(
 
 
 def _gap_step(
-    reader: Reader,
+    reader: ParcelReads,
     sink: Sink,
     progress: Progress,
     last: int,
@@ -167,7 +179,9 @@ def _gap_step(
     return Step(sink, progress, Stretch(last, last, 1), parcel, gap)
 
 
-def _parcel(reader: Reader, sink: Sink, links: Sequence[Link], now: datetime, host: str) -> Parcel:
+def _parcel(
+    reader: ParcelReads, sink: Sink, links: Sequence[Link], now: datetime, host: str
+) -> Parcel:
     if sink.target.kind is SinkKind.WEBHOOK:
         secrets = reader.sink_secrets(sink.id)
         keys = secrets.valid(now) if secrets is not None else ()
@@ -190,7 +204,7 @@ async def send_test(services: Services, way_out: WayOut, name: str) -> Outcome:
     """Send one message of kind SinkTest now, whatever the sink's state, and say what came back."""
     now = services.clock.now()
 
-    def prepare(reader: Reader) -> tuple[Sink, SinkState, Parcel]:
+    def prepare(reader: ParcelReads) -> tuple[Sink, SinkState, Parcel]:
         sink, progress = known_sink(reader, name)
         data = {"sink": sink.name, "what": "a test that an operator asked for"}
         link = message(TEST, new_id(), 0, data, now)
@@ -231,7 +245,7 @@ async def deliver(
         await way_out.carrier.close()
 
 
-def _active(reader: Reader) -> list[str]:
+def _active(reader: DeliveryReads) -> list[str]:
     found = [(sink.id, reader.sink_progress(sink.id)) for sink in reader.sinks()]
     return [
         each
@@ -301,7 +315,7 @@ class _Worker:
         """What is read and cannot be written out is not passed over; its sink says where it is."""
         said = f"an event behind this position cannot be written out ({type(error).__name__})"
 
-        def work(tx: Transaction, act: Act) -> None:
+        def work(tx: DeliveryWrites, act: Act) -> None:
             was = tx.sink_progress(self._sink_id)
             if was is not None:
                 trouble = Outcome(Answer.LATER, said)
@@ -333,7 +347,7 @@ class _Worker:
             await self._settle(step, outcome)
         return True
 
-    def _look(self, reader: Reader, now: datetime) -> Step | None:
+    def _look(self, reader: ParcelReads, now: datetime) -> Step | None:
         stored = reader.sink_progress(self._sink_id)
         if stored != self._noted:  # an operator, or another replica
             self._noted, self._ahead = stored, None
@@ -364,7 +378,7 @@ class _Worker:
         if was is None or to is None:
             return
 
-        def work(tx: Transaction, act: Act) -> bool:
+        def work(tx: SinkNoteWrites, act: Act) -> bool:
             is_moved = tx.move_progress(was, to)
             sink = tx.sink_by_id(to.sink_id)
             if is_moved and fact is not None and sink is not None:

@@ -14,15 +14,28 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from bascule.domain import places
 from bascule.domain.facts import sessions as facts
 from bascule.domain.places import Bounds, Room
 from bascule.domain.principals import User
 from bascule.domain.tokens import DEVICE_LIFE, DeviceCode, DeviceState, Origin, SignIn
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.record import EventWrites
+from bascule.interfaces.sign_in import SignInReads
+from bascule.interfaces.tokens import TokenReads, TokenWrites
 from bascule.services.act import Act
 from bascule.services.tokens import actor_of_user, hash_of, new_text
+
+
+class DeviceReads(SignInReads, TokenReads, Protocol):
+    """Device codes, and from where people have signed in."""
+
+
+class DeviceWrites(EventWrites, PrincipalReads, SignInReads, TokenWrites, Protocol):
+    """Device codes, and who answers them."""
+
 
 ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"
 LETTERS = 8
@@ -35,7 +48,9 @@ class TooManyWaiting:
     retry_after: timedelta
 
 
-def find_room(reader: Reader, now: datetime, client_id: str, address: str) -> Room | TooManyWaiting:
+def find_room(
+    reader: DeviceReads, now: datetime, client_id: str, address: str
+) -> Room | TooManyWaiting:
     """May this address have another code? Ask before the transaction too, which writes."""
     since = now - DEVICE_LIFE
     of_one = reader.waiting_device_codes(since, client_id, address)
@@ -46,7 +61,7 @@ def find_room(reader: Reader, now: datetime, client_id: str, address: str) -> Ro
 
 
 def ask(
-    tx: Transaction, act: Act, client_id: str, audience: str, address: str
+    tx: DeviceWrites, act: Act, client_id: str, audience: str, address: str
 ) -> tuple[str, DeviceCode] | TooManyWaiting:
     """A new code for a device: its text, which is given out once, and what is kept."""
     tx.forget_ended(act.now)
@@ -61,7 +76,7 @@ def ask(
     return text, code
 
 
-def _new_user_code(tx: Transaction) -> str:
+def _new_user_code(tx: TokenReads) -> str:
     while True:  # of 25 thousand million, MOST_IN_ALL at most are taken
         made = "".join(secrets.choice(ALPHABET) for _ in range(LETTERS))
         if tx.device_code_of(made) is None:
@@ -79,7 +94,13 @@ def shown(user_code: str) -> str:
 
 
 def answer(
-    tx: Transaction, act: Act, user_code: str, sign_in: SignIn, origin: Origin, *, is_approved: bool
+    tx: DeviceWrites,
+    act: Act,
+    user_code: str,
+    sign_in: SignIn,
+    origin: Origin,
+    *,
+    is_approved: bool,
 ) -> DeviceCode | None:
     """Approve or refuse a waiting code; None when it does not wait (any more)."""
     code = tx.device_code_of(user_code)

@@ -9,16 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import groupby
+from typing import Protocol
 
 from bascule.domain.facts.groups import MembershipEnded
 from bascule.domain.principals import Membership
-from bascule.interfaces.store import Transaction
+from bascule.interfaces.inventory import InventoryReads
+from bascule.interfaces.principals import PrincipalWrites
 from bascule.services.act import Act
-from bascule.services.losses import end_unheld
+from bascule.services.losses import LossWrites, end_unheld
 from bascule.services.principal_rights import identity_id, name_of
 
 
-def end_memberships(tx: Transaction, act: Act) -> int:
+class MembershipEndWrites(LossWrites, InventoryReads, PrincipalWrites, Protocol):
+    """Memberships, and what is lost with one."""
+
+
+def end_memberships(tx: MembershipEndWrites, act: Act) -> int:
     """Take those away that are over, a bounded number; returns how many."""
     over = sorted(tx.ended_memberships(act.now), key=lambda each: each.member_id)
     for member_id, ended in groupby(over, key=lambda each: each.member_id):
@@ -26,7 +32,7 @@ def end_memberships(tx: Transaction, act: Act) -> int:
     return len(over)
 
 
-def _end(tx: Transaction, act: Act, member_id: str, ended: Iterable[Membership]) -> None:
+def _end(tx: MembershipEndWrites, act: Act, member_id: str, ended: Iterable[Membership]) -> None:
     member = name_of(tx, member_id)
     for each in ended:
         tx.delete_membership(each.group_id, member_id, each.provider_id)

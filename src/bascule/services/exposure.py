@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from bascule.domain.exposure import (
     DAY,
@@ -36,10 +37,16 @@ from bascule.domain.roles import Reach
 from bascule.domain.scopes import subscription_scope
 from bascule.domain.times import format_utc
 from bascule.errors import InvalidInput
-from bascule.interfaces.exposure import ExposureFilter, KnownMachine
-from bascule.interfaces.store import Reader
+from bascule.interfaces.exposure import ExposureFilter, ExposureReads, KnownMachine
+from bascule.interfaces.points import PointReads
+from bascule.interfaces.requests import RequestReads
 from bascule.services.fleet import is_enforced, is_online
 from bascule.services.request_rights import Sight
+
+
+class TimelineReads(ExposureReads, PointReads, RequestReads, Protocol):
+    """The history, with the requests behind it."""
+
 
 USUAL_DAYS = 7
 LONGEST_TIME = 366 * DAY  # of one answer
@@ -173,12 +180,12 @@ def _whole_hour_after(instant: datetime, now: datetime) -> datetime:
     return min(begun if begun == instant else begun + HOUR, now)
 
 
-def known_since(reader: Reader, now: datetime) -> datetime:
+def known_since(reader: ExposureReads, now: datetime) -> datetime:
     return reader.exposure_since() or now
 
 
 def exposed(
-    reader: Reader,
+    reader: TimelineReads,
     moment: Moment,
     sight: Sight,
     within: Reach | None,
@@ -192,7 +199,7 @@ def exposed(
 
 
 def exposure_of(
-    reader: Reader, moment: Moment, sight: Sight, machine: ResourceId
+    reader: TimelineReads, moment: Moment, sight: Sight, machine: ResourceId
 ) -> MachineExposure | None:
     """Of one machine; None: there was none of that id at that moment."""
     wanted = ExposureFilter(moment.at, moment.is_now, None, Reach(frozenset({machine.key})))
@@ -201,7 +208,7 @@ def exposure_of(
 
 
 def _exposures(
-    reader: Reader, moment: Moment, sight: Sight, machines: Sequence[KnownMachine]
+    reader: TimelineReads, moment: Moment, sight: Sight, machines: Sequence[KnownMachine]
 ) -> list[MachineExposure]:
     uids = [machine.uid for machine in machines]
     shut = reader.shut_spans(uids, moment.at)
@@ -305,7 +312,7 @@ def _port(
 
 
 def summarize(
-    reader: Reader, moment: Moment, within: Reach | None, subscription_id: str
+    reader: ExposureReads, moment: Moment, within: Reach | None, subscription_id: str
 ) -> Summary:
     """Groups and the whole by what is kept of their hours, single machines by their spans."""
     since = max(moment.since, hour_of(known_since(reader, moment.at)))
@@ -376,7 +383,9 @@ def _scopes(within: Reach | None, subscription_id: str) -> tuple[list[str], list
 _Steps = Mapping[SpanKind, tuple[int, Sequence[HourStep]]]  # with the number at their end
 
 
-def _steps(reader: Reader, scopes: Sequence[str], since: datetime, until: datetime) -> _Steps:
+def _steps(
+    reader: ExposureReads, scopes: Sequence[str], since: datetime, until: datetime
+) -> _Steps:
     numbers = reader.exposure_counts(scopes)
     later = reader.exposure_changes(scopes, until)
     return {

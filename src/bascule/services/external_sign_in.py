@@ -14,6 +14,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Protocol
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.event import Actor
@@ -32,18 +33,42 @@ from bascule.domain.providers import (
 )
 from bascule.domain.sign_in import Method
 from bascule.errors import BasculeError, InvalidInput, TooManyRequests
-from bascule.interfaces.providers import PendingSignIn
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.inventory import InventoryReads
+from bascule.interfaces.principals import PrincipalWrites
+from bascule.interfaces.providers import PendingSignIn, ProviderReads, ProviderWrites
+from bascule.interfaces.record import EventWrites
+from bascule.interfaces.roles import RoleReads
+from bascule.interfaces.sign_in import SignInReads, SignInWrites
+from bascule.interfaces.tokens import TokenWrites
 from bascule.services.act import Act, actor_of
 from bascule.services.denials import Denials
 from bascule.services.identities import AS_NEW, BY_INVITATION, join
-from bascule.services.losses import end_unheld
+from bascule.services.losses import PrincipalLossWrites, end_unheld
 from bascule.services.principal_rights import identity_id
-from bascule.services.providers import KIND, drop_memberships
+from bascule.services.providers import KIND, GiftEndWrites, drop_memberships
 from bascule.services.second_factors import factors_of
 from bascule.services.sign_in import PasswordAccepted, Visit, remember_network
 from bascule.services.sign_ins import end_elsewhere
 from bascule.services.users import create_user
+
+
+class DepartureWrites(ProviderWrites, SignInReads, Protocol):
+    """Providers, and the sign-ins on their way to one."""
+
+
+class VouchedWrites(
+    DepartureWrites, EventWrites, InventoryReads, PrincipalWrites, RoleReads, Protocol
+):
+    """People whom a provider vouches for."""
+
+
+class GroupClaimWrites(GiftEndWrites, InventoryReads, Protocol):
+    """Memberships that a provider gives, and what is lost with one."""
+
+
+class ArrivalWrites(PrincipalLossWrites, ProviderWrites, SignInWrites, TokenWrites, Protocol):
+    """All that an accepted or refused sign-in at a provider changes."""
+
 
 SIGN_IN_LIFE = timedelta(minutes=10)  # from leaving to coming back
 # Of a network more than may begin in the life of one (``api.oauth.external``): whoever shares
@@ -81,7 +106,7 @@ class NotLetIn:
     reasons: tuple[str, ...]
 
 
-def depart(tx: Transaction, act: Act, pending: PendingSignIn) -> None:
+def depart(tx: DepartureWrites, act: Act, pending: PendingSignIn) -> None:
     """Keep a sign-in that is on its way; raise TooManyRequests when there is no place for it.
 
     Where places run out, another's may have to give way (``domain.places``, EDGES E6).
@@ -99,7 +124,7 @@ def depart(tx: Transaction, act: Act, pending: PendingSignIn) -> None:
 
 
 def arrive(
-    tx: Transaction, act: Act, state_hash: str, browser_hash: str
+    tx: ProviderWrites, act: Act, state_hash: str, browser_hash: str
 ) -> tuple[PendingSignIn, IdentityProvider] | None:
     """The sign-in that this browser began; None when it is not its own, over, or used."""
     pending = tx.take_pending_sign_in(state_hash)
@@ -111,7 +136,7 @@ def arrive(
     return None if provider is None else (pending, provider)
 
 
-def let_in(tx: Transaction, act: Act, returned: Returned, visit: Visit) -> LetIn | NotLetIn:
+def let_in(tx: ArrivalWrites, act: Act, returned: Returned, visit: Visit) -> LetIn | NotLetIn:
     """Decide who this is, on rows read now; the event and the groups are of one commit."""
     provider = _usable(tx, returned.provider_id, returned.issuer)
     if provider is None:
@@ -135,7 +160,7 @@ def let_in(tx: Transaction, act: Act, returned: Returned, visit: Visit) -> LetIn
     return LetIn(user, provider, accepted, said.warnings)
 
 
-def renew(tx: Transaction, act: Act, identity: ExternalIdentity, returned: Returned) -> bool:
+def renew(tx: ArrivalWrites, act: Act, identity: ExternalIdentity, returned: Returned) -> bool:
     """Take a provider's renewed word; False, and all that it gave is gone, when it no longer
     speaks for the person.
     """
@@ -153,7 +178,7 @@ def renew(tx: Transaction, act: Act, identity: ExternalIdentity, returned: Retur
     return True
 
 
-def disown(tx: Transaction, act: Act, identity: ExternalIdentity) -> None:
+def disown(tx: ArrivalWrites, act: Act, identity: ExternalIdentity) -> None:
     """The provider does not vouch for the person any more: what rested on it ends now, where
     she is signed in by it among that.
     """
@@ -167,7 +192,9 @@ def disown(tx: Transaction, act: Act, identity: ExternalIdentity) -> None:
     end_elsewhere(tx, act, present.user_id, NOT_VOUCHED)
 
 
-def renewable(reader: Reader, user_id: str) -> list[tuple[ExternalIdentity, IdentityProvider]]:
+def renewable(
+    reader: ProviderReads, user_id: str
+) -> list[tuple[ExternalIdentity, IdentityProvider]]:
     """Of whom a provider can be asked again."""
     found = []
     for identity in reader.external_identities_of(user_id):
@@ -177,20 +204,20 @@ def renewable(reader: Reader, user_id: str) -> list[tuple[ExternalIdentity, Iden
     return found
 
 
-def record_refusal(tx: Transaction, act: Act, refusal: NotLetIn, denials: Denials) -> None:
+def record_refusal(tx: VouchedWrites, act: Act, refusal: NotLetIn, denials: Denials) -> None:
     fact = ExternalSignInRefused(refusal.provider, refusal.subject, " ".join(refusal.reasons)[:500])
     provider = identity_id(tx, KIND, refusal.provider) if refusal.provider else ""
     act.record_denied(tx, fact, denials, provider)
 
 
-def _usable(reader: Reader, provider_id: str, issuer: str) -> IdentityProvider | None:
+def _usable(reader: ProviderReads, provider_id: str, issuer: str) -> IdentityProvider | None:
     provider = reader.identity_provider(provider_id)
     is_same = provider is not None and provider.is_enabled and provider.issuer == issuer
     return provider if is_same else None
 
 
 def _user_of(
-    tx: Transaction, act: Act, provider: IdentityProvider, said: Vouched, visit: Visit
+    tx: VouchedWrites, act: Act, provider: IdentityProvider, said: Vouched, visit: Visit
 ) -> User | str:
     """The user that this person is, linked or made now; else a sentence that says why not."""
     identity = tx.external_identity(provider.issuer, said.subject)
@@ -209,7 +236,7 @@ def _user_of(
 
 
 def _invited(
-    tx: Transaction, act: Act, provider: IdentityProvider, said: Vouched, visit: Visit
+    tx: VouchedWrites, act: Act, provider: IdentityProvider, said: Vouched, visit: Visit
 ) -> User | None:
     invitation = tx.invitation(provider.id, said.email) if said.email else None
     user = tx.user(invitation.user_id) if invitation is not None else None
@@ -223,7 +250,7 @@ def _invited(
 
 
 def _made(
-    tx: Transaction, act: Act, provider: IdentityProvider, said: Vouched, visit: Visit
+    tx: VouchedWrites, act: Act, provider: IdentityProvider, said: Vouched, visit: Visit
 ) -> User | str:
     """A new user, named by the proved address alone: no other word of the provider's may
     become a name that others know somebody by.
@@ -260,7 +287,7 @@ def _actor(user: User, visit: Visit) -> Actor:
 
 
 def _note(
-    tx: Transaction, act: Act, provider: IdentityProvider, said: Vouched, sealed_refresh: str
+    tx: ProviderWrites, act: Act, provider: IdentityProvider, said: Vouched, sealed_refresh: str
 ) -> None:
     identity = tx.external_identity(provider.issuer, said.subject)
     if identity is not None:
@@ -271,7 +298,7 @@ def _note(
 
 
 def _take_groups(
-    tx: Transaction, act: Act, provider: IdentityProvider, user: User, said: Vouched
+    tx: GroupClaimWrites, act: Act, provider: IdentityProvider, user: User, said: Vouched
 ) -> None:
     """Make the memberships of this provider what it says now, for an hour."""
     present = {

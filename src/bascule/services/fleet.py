@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import ENROLMENT_DELETE, ENROLMENT_WRITE
@@ -52,22 +53,94 @@ from bascule.domain.machine import (
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, Conflict, Forbidden
-from bascule.interfaces.exposure import KnownMachine
-from bascule.interfaces.points import Enrolment
-from bascule.interfaces.record import EventFilter
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.closed_ports import ClosedPortWrites, GenerationReads, GenerationWrites
+from bascule.interfaces.exposure import ExposureReads, ExposureWrites, KnownMachine
+from bascule.interfaces.grants import GrantWrites
+from bascule.interfaces.inventory import InventoryReads, MachineReads
+from bascule.interfaces.knocks import KnockWrites
+from bascule.interfaces.listing import ListingWrites
+from bascule.interfaces.plans import PlanReads, PlanWrites
+from bascule.interfaces.points import (
+    Enrolment,
+    EnrolmentReads,
+    EnrolmentWrites,
+    PointReads,
+    PointWrites,
+)
+from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.record import EventFilter, EventReads, EventWrites
+from bascule.interfaces.roles import RoleReads
 from bascule.protocol.report import Report
 from bascule.services.act import IN_PROCESS_KEY, Act, new_id
-from bascule.services.agent_state import cut_grants
+from bascule.services.agent_state import BesideReads, cut_grants
 from bascule.services.claims import take_in_claims
-from bascule.services.grants import close, end_grants, touch, withdraw
+from bascule.services.grants import GrantEndWrites, close, end_grants, touch, withdraw
 from bascule.services.installation import subscription_of
 from bascule.services.knocks import remember_knocks
 from bascule.services.observed import remember_held
 from bascule.services.own_ports import learnt_late
 from bascule.services.policies import known_machine
-from bascule.services.rights import Needed, check, denial, rights_of
-from bascule.services.timeline import end_moved, follow, opened
+from bascule.services.rights import Needed, RightsReads, check, denial, rights_of
+from bascule.services.timeline import FollowWrites, end_moved, follow, opened
+
+
+class TokenPlaceReads(EnrolmentReads, MachineReads, PointReads, Protocol):
+    """An enrolment token, its machine and the point that is there."""
+
+
+class HeardWrites(EventWrites, GenerationReads, PointWrites, Protocol):
+    """A point, and the record."""
+
+
+class EnrolWrites(
+    GrantEndWrites,
+    ClosedPortWrites,
+    EnrolmentWrites,
+    MachineReads,
+    PlanWrites,
+    PointWrites,
+    Protocol,
+):
+    """Machines, their points and tokens, and what a new key ends."""
+
+
+class AgentStateReads(BesideReads, GenerationReads, MachineReads, Protocol):
+    """What is wanted of one machine."""
+
+
+class ReportWrites(
+    GrantEndWrites,
+    ClosedPortWrites,
+    KnockWrites,
+    ListingWrites,
+    MachineReads,
+    PlanWrites,
+    PointWrites,
+    Protocol,
+):
+    """All that a report settles."""
+
+
+class BeliefWrites(FollowWrites, RightsReads, EventWrites, MachineReads, PointWrites, Protocol):
+    """A point, and the right to believe it again."""
+
+
+class PointEndWrites(
+    EnrolmentWrites,
+    EventWrites,
+    ExposureWrites,
+    GenerationWrites,
+    GrantWrites,
+    InventoryReads,
+    MachineReads,
+    PlanReads,
+    PointWrites,
+    PrincipalReads,
+    RoleReads,
+    Protocol,
+):
+    """A point, and what ends with it."""
+
 
 MAXIMUM_TOKEN_LIFE = timedelta(minutes=15)
 MAXIMUM_SKEW = timedelta(seconds=30)
@@ -100,7 +173,7 @@ def hash_token(token: str) -> str:
 
 
 def create_enrolment(
-    tx: Transaction,
+    tx: EnrolWrites,
     act: Act,
     machine_id: ResourceId,
     token_of: Callable[[str], str],
@@ -127,7 +200,7 @@ def create_enrolment(
     return enrolment, token, machine
 
 
-def _require_usable(tx: Reader, machine: Machine, *, replaces: bool) -> None:
+def _require_usable(tx: PointReads, machine: Machine, *, replaces: bool) -> None:
     """Raise Conflict for a token that ``judge_enrolment`` would refuse by what is known now."""
     existing = tx.enforcement_point(machine.uid)
     if existing is None:
@@ -157,7 +230,7 @@ class Refused:
 
 
 def judge_enrolment(
-    tx: Reader, token: str, public_key: str, now: datetime
+    tx: TokenPlaceReads, token: str, public_key: str, now: datetime
 ) -> tuple[Enrolment, Machine] | Refused:
     """May that key have the machine that the token was made for?"""
     enrolment = tx.enrolment_by_hash(hash_token(token))
@@ -181,7 +254,7 @@ def judge_enrolment(
 
 
 def enrol(
-    tx: Transaction, act: Act, token: str, public_key: str, agent_version: str
+    tx: EnrolWrites, act: Act, token: str, public_key: str, agent_version: str
 ) -> Machine | Refused:
     """Bind a public key to the machine that the token was made for, once."""
     judged = judge_enrolment(tx, token, public_key, act.now)
@@ -208,13 +281,13 @@ def enrol(
     return machine
 
 
-def _refuse(tx: Transaction, act: Act, refused: Refused) -> Refused:
+def _refuse(tx: EventWrites, act: Act, refused: Refused) -> Refused:
     name = str(refused.machine.id) if refused.machine else ""
     act.record(tx, EnrolmentRefused(name, refused.why), name)
     return refused
 
 
-def remove_point(tx: Transaction, act: Act, subject: Subject, machine_uid: str) -> bool:
+def remove_point(tx: PointEndWrites, act: Act, subject: Subject, machine_uid: str) -> bool:
     """Refuse an agent's key from now on and end its machine's grants; False when there is none.
 
     Raises Forbidden for who may not do so at the machine, and for who asks after one that is
@@ -241,7 +314,7 @@ def remove_point(tx: Transaction, act: Act, subject: Subject, machine_uid: str) 
     return True
 
 
-def state_for(tx: Reader, machine_uid: str, now: datetime) -> tuple[Machine, DesiredState]:
+def state_for(tx: AgentStateReads, machine_uid: str, now: datetime) -> tuple[Machine, DesiredState]:
     """What a machine's enforcement point is to hold at ``now``; raises when it is unknown."""
     machine = tx.machine_by_uid(machine_uid)
     point = tx.enforcement_point(machine_uid)
@@ -261,7 +334,7 @@ def state_for(tx: Reader, machine_uid: str, now: datetime) -> tuple[Machine, Des
     )
 
 
-def take_report(tx: Transaction, act: Act, machine_uid: str, report: Report) -> int:
+def take_report(tx: ReportWrites, act: Act, machine_uid: str, report: Report) -> int:
     """Settle grants by what was read back; returns the server's generation for it.
 
     A report that says nothing new writes nothing but the time of contact, and that no
@@ -310,7 +383,7 @@ def take_report(tx: Transaction, act: Act, machine_uid: str, report: Report) -> 
     return tx.generation(machine_uid)
 
 
-def _is_doubtful(tx: Reader, act: Act, machine: Machine, point: EnforcementPoint) -> bool:
+def _is_doubtful(tx: EventReads, act: Act, machine: Machine, point: EnforcementPoint) -> bool:
     """Has it overtaken this server in the last hour already, with nothing that explains it?
 
     A server from an older backup was started anew: what its agents knew better then does not
@@ -323,7 +396,7 @@ def _is_doubtful(tx: Reader, act: Act, machine: Machine, point: EnforcementPoint
     return bool(tx.events(wanted, limit=1))
 
 
-def _tells_too_much(tx: Reader, act: Act, machine: Machine, point: EnforcementPoint) -> bool:
+def _tells_too_much(tx: ExposureReads, act: Act, machine: Machine, point: EnforcementPoint) -> bool:
     """Has it told of more changes in the last hour than a host makes?
 
     Each is on record, or a row of the history of what was shut and open, which is kept as long:
@@ -339,7 +412,7 @@ def _tells_too_much(tx: Reader, act: Act, machine: Machine, point: EnforcementPo
 
 
 def _doubt(
-    tx: Transaction, act: Act, machine: Machine, point: EnforcementPoint, report: Report
+    tx: HeardWrites, act: Act, machine: Machine, point: EnforcementPoint, report: Report
 ) -> None:
     """Believe nothing of what it reports until an owner has looked (EDGES E7).
 
@@ -353,14 +426,14 @@ def _doubt(
     _hear(tx, act, replace(point, facts=facts, weaknesses=(DOUBTED, *weaknesses)))
 
 
-def _hear(tx: Transaction, act: Act, point: EnforcementPoint) -> None:
+def _hear(tx: PointWrites, act: Act, point: EnforcementPoint) -> None:
     """That it is there, and no more."""
     is_due = point.last_contact_at is None or act.now - point.last_contact_at >= CONTACT_GRAIN
     if is_due or act.has_recorded:
         tx.put_enforcement_point(replace(point, last_contact_at=act.now))
 
 
-def believe_point(tx: Transaction, act: Act, subject: Subject, machine_id: ResourceId) -> bool:
+def believe_point(tx: BeliefWrites, act: Act, subject: Subject, machine_id: ResourceId) -> bool:
     """Take an agent's reports again, by the word of an owner; False when they are taken.
 
     Who may make its enrolment token may do so. Raises Forbidden, NotFound.
@@ -379,7 +452,7 @@ def believe_point(tx: Transaction, act: Act, subject: Subject, machine_id: Resou
     return True
 
 
-def _withdraw_opening(tx: Transaction, act: Act, machine: Machine) -> None:
+def _withdraw_opening(tx: GrantEndWrites, act: Act, machine: Machine) -> None:
     """Nobody is left there to open it: who waits is told so at once."""
     for grant in tx.live_grants([machine.uid]):
         if grant.state is GrantState.OPENING:
@@ -387,7 +460,7 @@ def _withdraw_opening(tx: Transaction, act: Act, machine: Machine) -> None:
 
 
 def _overtaken(
-    tx: Transaction, act: Act, machine: Machine, generation: int, report: Report
+    tx: GrantEndWrites, act: Act, machine: Machine, generation: int, report: Report
 ) -> None:
     """The server is behind its agent: end what lives and go on above (EDGES A8).
 
@@ -405,7 +478,7 @@ def _overtaken(
     )
 
 
-def _settle(tx: Transaction, act: Act, machine: Machine, report: Report) -> bool:
+def _settle(tx: ReportWrites, act: Act, machine: Machine, report: Report) -> bool:
     """True when a grant was read back open, or shut, or its end was found to be earlier."""
     has_moved = _refuse_by_guard(tx, act, machine, report)
     has_moved |= _shorten_by_host(tx, act, machine, report)
@@ -434,7 +507,7 @@ def _settle(tx: Transaction, act: Act, machine: Machine, report: Report) -> bool
     return has_moved
 
 
-def _refuse_by_guard(tx: Transaction, act: Act, machine: Machine, report: Report) -> bool:
+def _refuse_by_guard(tx: GrantEndWrites, act: Act, machine: Machine, report: Report) -> bool:
     """What the host's guard does not admit never opens: its requestor is told so at once."""
     if not report.refused:
         return False
@@ -464,7 +537,7 @@ def _words_of(objection: Objection, grant: Grant) -> str:
     }[objection]
 
 
-def _shorten_by_host(tx: Transaction, act: Act, machine: Machine, report: Report) -> bool:
+def _shorten_by_host(tx: GrantEndWrites, act: Act, machine: Machine, report: Report) -> bool:
     """The end that people see is the end that the host holds; an agent can only bring it forward.
 
     No generation carries this: the host holds it already. On record are no more in a minute
@@ -498,7 +571,7 @@ def _shorten_by_host(tx: Transaction, act: Act, machine: Machine, report: Report
     return room > 0
 
 
-def _opened(tx: Transaction, act: Act, grant: Grant) -> None:
+def _opened(tx: ReportWrites, act: Act, grant: Grant) -> None:
     tx.update_grant(confirm_open(grant), grant.state)
     tx.note_access(grant.machine_uid, act.now, grant.requestor_id, grant.requestor)
     opened(tx, act, grant)
@@ -506,7 +579,7 @@ def _opened(tx: Transaction, act: Act, grant: Grant) -> None:
     act.record(tx, GrantOpened(grant.id, grant.request_id, str(grant.machine_id)), grant.machine_id)
 
 
-def _record_notes(tx: Transaction, act: Act, machine: Machine, report: Report) -> None:
+def _record_notes(tx: EventWrites, act: Act, machine: Machine, report: Report) -> None:
     """What the point wants on record, as far as its minute has room for it (EDGES B8)."""
     facts = _notes_of(str(machine.id), report)
     if not facts:
@@ -548,7 +621,7 @@ def _skew(act: Act, report: Report) -> str:
 
 
 def _update_point(
-    tx: Transaction,
+    tx: HeardWrites,
     act: Act,
     machine: Machine,
     point: EnforcementPoint,
@@ -589,7 +662,7 @@ def _facts(act: Act, point: EnforcementPoint, report: Report) -> dict[str, str]:
     return facts
 
 
-def _is_missed(tx: Reader, machine: Machine) -> bool:
+def _is_missed(tx: EventReads, machine: Machine) -> bool:
     """Is the last that the record says of it that it went silent? (Else the server was away.)"""
     kinds = (AgentWentSilent.__name__, AgentCameBack.__name__)
     newest = tx.events(EventFilter(str(machine.id), kinds), limit=1)

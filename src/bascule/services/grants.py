@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Protocol
 
 from bascule.domain.facts.grants import (
     GrantClosed,
@@ -21,19 +22,29 @@ from bascule.domain.facts.grants import (
 from bascule.domain.grant import Grant, confirm_closed, cut_to, end, fail
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.times import format_utc
-from bascule.interfaces.store import Transaction
+from bascule.interfaces.closed_ports import GenerationWrites
+from bascule.interfaces.exposure import ExposureWrites
+from bascule.interfaces.grants import GrantWrites
+from bascule.interfaces.points import PointReads
+from bascule.interfaces.record import EventWrites
 from bascule.services.act import Act
 from bascule.services.timeline import was_shut
 
 
-def touch(tx: Transaction, act: Act, machine_uid: str, beyond: int = 0) -> int:
+class GrantEndWrites(
+    EventWrites, ExposureWrites, GenerationWrites, GrantWrites, PointReads, Protocol
+):
+    """What ending a grant touches: the grant, its machine's generation, exposure, the record."""
+
+
+def touch(tx: GenerationWrites, act: Act, machine_uid: str, beyond: int = 0) -> int:
     """Advance a machine's generation and have its enforcement point told."""
     act.touched.add(machine_uid)
     return tx.advance_generation(machine_uid, beyond)
 
 
 def end_grants(
-    tx: Transaction,
+    tx: GrantEndWrites,
     act: Act,
     grants: Iterable[Grant],
     reason: StatusReason,
@@ -70,7 +81,7 @@ def end_grants(
     return ended
 
 
-def withdraw(tx: Transaction, act: Act, grant: Grant, why: str) -> None:
+def withdraw(tx: GrantEndWrites, act: Act, grant: Grant, why: str) -> None:
     """Fail a grant that was never reported in force; ``why`` is a sentence for its requestor."""
     generation = touch(tx, act, grant.machine_uid)
     tx.update_grant(replace(fail(grant, why, act.now), generation=generation), grant.state)
@@ -80,7 +91,7 @@ def withdraw(tx: Transaction, act: Act, grant: Grant, why: str) -> None:
     )
 
 
-def close(tx: Transaction, act: Act, grant: Grant, sessions_alive: int | None = 0) -> Grant:
+def close(tx: GrantEndWrites, act: Act, grant: Grant, sessions_alive: int | None = 0) -> Grant:
     """Settle a grant that has ended: it is shut. None: how many live on was not counted."""
     closed = confirm_closed(grant)
     tx.update_grant(closed, grant.state)
@@ -94,7 +105,7 @@ def close(tx: Transaction, act: Act, grant: Grant, sessions_alive: int | None = 
     return closed
 
 
-def cut(tx: Transaction, act: Act, grant: Grant) -> None:
+def cut(tx: GrantEndWrites, act: Act, grant: Grant) -> None:
     """Have cut what a grant left behind that has ended; a cut that runs begins anew."""
     tx.mark_cut(grant.id, act.now)
     change(tx, act, grant)
@@ -102,13 +113,13 @@ def cut(tx: Transaction, act: Act, grant: Grant) -> None:
     act.record(tx, SessionsCut(grant.id, grant.request_id, str(grant.machine_id)), grant.machine_id)
 
 
-def change(tx: Transaction, act: Act, grant: Grant) -> None:
+def change(tx: GrantEndWrites, act: Act, grant: Grant) -> None:
     """Write what changed of a grant that stays in its state."""
     generation = touch(tx, act, grant.machine_uid)
     tx.update_grant(replace(grant, generation=generation), grant.state)
 
 
-def shorten(tx: Transaction, act: Act, grant: Grant, longest: timedelta) -> None:
+def shorten(tx: GrantEndWrites, act: Act, grant: Grant, longest: timedelta) -> None:
     """Cut a live grant to its start plus a maximum that became shorter."""
     latest = grant.started_at + longest
     shorter = replace(cut_to(grant, latest, format_utc(latest)), max_duration=longest)

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from bascule.domain.facts.machines import ResourceGroupCreated, ResourceGroupDeleted
 from bascule.domain.scopes import group_scope
 from bascule.errors import Conflict, NotFound
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.inventory import InventoryReads, InventoryWrites, MachineReads
+from bascule.interfaces.plans import PlanWrites
+from bascule.interfaces.policies import PolicyReads
+from bascule.interfaces.record import EventWrites
 from bascule.services.act import Act
-from bascule.services.assignments import forget_scope
+from bascule.services.assignments import AssignmentWrites, forget_scope
 from bascule.services.installation import subscription_of
 
 
-def find_group(reader: Reader, name: str) -> str:
+class GroupWrites(EventWrites, InventoryWrites, Protocol):
+    """Resource groups, and what is put in them."""
+
+
+class GroupEndWrites(
+    AssignmentWrites, InventoryWrites, MachineReads, PlanWrites, PolicyReads, Protocol
+):
+    """Resource groups, and what must be empty or go with one."""
+
+
+def find_group(reader: InventoryReads, name: str) -> str:
     """The group's name as it was created; raise NotFound when there is none."""
     known = _known(reader, name)
     if known is None:
@@ -23,7 +38,7 @@ def find_group(reader: Reader, name: str) -> str:
     return known
 
 
-def put_group(tx: Transaction, act: Act, name: str) -> tuple[str, bool]:
+def put_group(tx: GroupWrites, act: Act, name: str) -> tuple[str, bool]:
     """Make a group; one that exists keeps its spelling. True when it is new."""
     known = _known(tx, name)
     if known is not None:
@@ -33,7 +48,7 @@ def put_group(tx: Transaction, act: Act, name: str) -> tuple[str, bool]:
     return name, True
 
 
-def delete_group(tx: Transaction, act: Act, name: str) -> None:
+def delete_group(tx: GroupEndWrites, act: Act, name: str) -> None:
     """Take an empty group away; raise NotFound, or Conflict that names what is in it.
 
     Unlike Azure's, it takes nothing with it but the roles assigned at it: no port may open
@@ -58,11 +73,11 @@ def delete_group(tx: Transaction, act: Act, name: str) -> None:
     act.record(tx, ResourceGroupDeleted(known), _id_of(tx, known))
 
 
-def _known(reader: Reader, name: str) -> str | None:
+def _known(reader: InventoryReads, name: str) -> str | None:
     return next(
         (each for each in reader.resource_groups() if each.casefold() == name.casefold()), None
     )
 
 
-def _id_of(reader: Reader, name: str) -> str:
+def _id_of(reader: InventoryReads, name: str) -> str:
     return str(group_scope(subscription_of(reader), name))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.facts.providers import (
@@ -29,11 +30,41 @@ from bascule.domain.providers import (
 )
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, InvalidInput, NotFound
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.closed_ports import GenerationWrites
+from bascule.interfaces.exposure import ExposureWrites
+from bascule.interfaces.grants import GrantWrites
+from bascule.interfaces.inventory import InventoryReads
+from bascule.interfaces.points import PointReads
+from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
+from bascule.interfaces.providers import ProviderWrites
+from bascule.interfaces.record import EventWrites
+from bascule.interfaces.roles import RoleReads
+from bascule.interfaces.sign_in import SignInReads
 from bascule.services.act import Act
-from bascule.services.owners import check_owner_left
+from bascule.services.owners import OwnerReads, check_owner_left
 from bascule.services.principal_rights import are_owners, check_may_change, identity_id, name_of
 from bascule.services.providers import KIND, drop_memberships, find_provider, void
+
+
+class IdentityWrites(OwnerReads, EventWrites, ProviderWrites, Protocol):
+    """Identities and invitations of users."""
+
+
+class IdentityEndWrites(
+    EventWrites,
+    ExposureWrites,
+    GenerationWrites,
+    GrantWrites,
+    InventoryReads,
+    PointReads,
+    PrincipalWrites,
+    ProviderWrites,
+    RoleReads,
+    SignInReads,
+    Protocol,
+):
+    """The same, with what is lost with one."""
+
 
 INVITATION_LIFE = timedelta(days=14)
 MOST_IDENTITIES = 16  # of one user
@@ -53,7 +84,7 @@ class Known:
     invited_until: datetime | None = None
 
 
-def known_to(reader: Reader, provider_name: str, now: datetime) -> list[Known]:
+def known_to(reader: OwnerReads, provider_name: str, now: datetime) -> list[Known]:
     """Whom the provider knows, by subject; then who is invited, by address."""
     provider = find_provider(reader, provider_name)
     linked = [
@@ -80,7 +111,7 @@ def known_to(reader: Reader, provider_name: str, now: datetime) -> list[Known]:
     return [*linked, *invited]
 
 
-def find_user(reader: Reader, wanted: str) -> User:
+def find_user(reader: PrincipalReads, wanted: str) -> User:
     """By id, or by name without regard to case."""
     user = reader.user(wanted) or reader.user_by_name(wanted)
     if user is None:
@@ -93,7 +124,7 @@ def find_user(reader: Reader, wanted: str) -> User:
 
 
 def link(
-    tx: Transaction, act: Act, subject: Subject, provider_name: str, wanted: str, external: str
+    tx: IdentityWrites, act: Act, subject: Subject, provider_name: str, wanted: str, external: str
 ) -> tuple[ExternalIdentity, bool]:
     """Say that this subject of the provider is that user; True when it is new."""
     provider, user = find_provider(tx, provider_name), find_user(tx, wanted)
@@ -118,7 +149,7 @@ def link(
 
 
 def join(
-    tx: Transaction, act: Act, provider: IdentityProvider, user: User, external: str, how: str
+    tx: IdentityWrites, act: Act, provider: IdentityProvider, user: User, external: str, how: str
 ) -> ExternalIdentity:
     """Write the link and its event; whether it may be is decided by who calls."""
     if len(tx.external_identities_of(user.id)) >= MOST_IDENTITIES:
@@ -133,7 +164,9 @@ def join(
     return identity
 
 
-def unlink(tx: Transaction, act: Act, subject: Subject, provider_name: str, external: str) -> bool:
+def unlink(
+    tx: IdentityEndWrites, act: Act, subject: Subject, provider_name: str, external: str
+) -> bool:
     """Take a link away, and what it gave; False when there is none.
 
     Raises Forbidden (EDGES B4), and Conflict when the last owner signs in by it (B10).
@@ -157,7 +190,7 @@ def unlink(tx: Transaction, act: Act, subject: Subject, provider_name: str, exte
 
 
 def _take_back(
-    tx: Transaction, act: Act, provider: IdentityProvider, user_id: str, cause: str
+    tx: IdentityEndWrites, act: Act, provider: IdentityProvider, user_id: str, cause: str
 ) -> None:
     """End the memberships that the provider gave, unless another identity of it may have."""
     left = tx.external_identities_of(user_id)
@@ -166,7 +199,7 @@ def _take_back(
 
 
 def invite(
-    tx: Transaction, act: Act, subject: Subject, provider_name: str, wanted: str, email: str
+    tx: IdentityWrites, act: Act, subject: Subject, provider_name: str, wanted: str, email: str
 ) -> Invitation:
     """Let whoever first proves this address at the provider be that user."""
     provider, user = find_provider(tx, provider_name), find_user(tx, wanted)
@@ -195,7 +228,9 @@ def invite(
     return invitation
 
 
-def withdraw(tx: Transaction, act: Act, subject: Subject, provider_name: str, email: str) -> bool:
+def withdraw(
+    tx: IdentityWrites, act: Act, subject: Subject, provider_name: str, email: str
+) -> bool:
     """Take an invitation back; False when there is none."""
     provider = find_provider(tx, provider_name)
     invitation = tx.invitation(provider.id, fold_email(email))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Protocol
 
 from bascule.domain.access import PrincipalKind
 from bascule.domain.builtin_roles import OWNER
@@ -12,17 +13,28 @@ from bascule.domain.principals import Credential, CredentialKind, ServicePrincip
 from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import subscription_scope
 from bascule.errors import NotFound
-from bascule.interfaces.inventory import Installation
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.inventory import Installation, InventoryReads, InventoryWrites
+from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
+from bascule.interfaces.record import EventWrites
+from bascule.interfaces.roles import RoleWrites
 from bascule.services.act import Act, new_id
-from bascule.services.losses import end_unheld
+from bascule.services.losses import LossWrites, end_unheld
+
+
+class InstallationWrites(EventWrites, InventoryWrites, RoleWrites, Protocol):
+    """The installation and its record."""
+
+
+class AdministratorWrites(LossWrites, InstallationWrites, PrincipalWrites, Protocol):
+    """The same, with the administrator and what is lost with the one before."""
+
 
 DEFAULT_RESOURCE_GROUP = "default"
 DEFAULT_LOCATION = "local"
 ADMINISTRATOR = "administrator"
 
 
-def ensure_installation(tx: Transaction, act: Act) -> Installation:
+def ensure_installation(tx: InstallationWrites, act: Act) -> Installation:
     """The installation, made on the first call; safe to repeat after any crash."""
     existing = tx.installation()
     if existing is not None:
@@ -34,7 +46,7 @@ def ensure_installation(tx: Transaction, act: Act) -> Installation:
     return made
 
 
-def subscription_of(reader: Reader) -> str:
+def subscription_of(reader: InventoryReads) -> str:
     """The subscription's id; raise NotFound before there is an installation."""
     installation = reader.installation()
     if installation is None:
@@ -42,7 +54,7 @@ def subscription_of(reader: Reader) -> str:
     return installation.subscription_id
 
 
-def set_administrator(tx: Transaction, act: Act, client_id: str, secret_hash: str) -> None:
+def set_administrator(tx: AdministratorWrites, act: Act, client_id: str, secret_hash: str) -> None:
     """Give the administrator this secret and make it Owner; every earlier one stops working.
 
     An earlier one of another id too: it is in nobody's hands, or in the wrong ones.
@@ -62,20 +74,22 @@ def set_administrator(tx: Transaction, act: Act, client_id: str, secret_hash: st
     end_unheld(tx, act, gone, "recovery of the administrator")
 
 
-def recover_administrator(tx: Transaction, act: Act, client_id: str, secret_hash: str) -> None:
+def recover_administrator(
+    tx: AdministratorWrites, act: Act, client_id: str, secret_hash: str
+) -> None:
     """The same on an installation that exists already: on record, deleted before or not."""
     set_administrator(tx, act, client_id, secret_hash)
     act.record(tx, AdministratorRecovered(client_id.lower()))
 
 
-def _all_services(tx: Transaction) -> Iterator[ServicePrincipal]:
+def _all_services(tx: PrincipalReads) -> Iterator[ServicePrincipal]:
     after = ""
     while page := tx.service_principals(after):
         yield from page
         after = page[-1].id
 
 
-def _make_owner(tx: Transaction, act: Act, client_id: str) -> None:
+def _make_owner(tx: InstallationWrites, act: Act, client_id: str) -> None:
     installation = ensure_installation(tx, act)
     scope = subscription_scope(installation.subscription_id)
     held = tx.role_assignments_of([client_id])

@@ -26,7 +26,8 @@ from bascule.domain.machine import Machine
 from bascule.domain.net import Address, PortKey
 from bascule.domain.roles import Reach
 from bascule.domain.scopes import group_scope, subscription_scope
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.inventory import MachineReads
+from bascule.interfaces.knocks import KnockReads, KnockWrites
 from bascule.services.act import Act
 
 TOP = 10  # sources of a picture, unless it is asked for more
@@ -50,7 +51,7 @@ class KnocksView:
         return sum(count for _, count in self.hours)
 
 
-def remember_knocks(tx: Transaction, act: Act, machine: Machine, knocks: Iterable[Knock]) -> None:
+def remember_knocks(tx: KnockWrites, act: Act, machine: Machine, knocks: Iterable[Knock]) -> None:
     """Add what its agent tells of this machine, to its own counts and to those above."""
     group = group_scope(machine.id.subscription_id, machine.id.resource_group)
     whole = subscription_scope(machine.id.subscription_id)
@@ -60,13 +61,13 @@ def remember_knocks(tx: Transaction, act: Act, machine: Machine, knocks: Iterabl
             tx.add_knocks(scope.key, hour, kept, SOURCES_OF_SCOPE)
 
 
-def forget_old_knocks(tx: Transaction, act: Act) -> int:
+def forget_old_knocks(tx: KnockWrites, act: Act) -> int:
     """Delete what is older than KEPT_FOR, so much at a time; returns how many rows."""
     return tx.forget_knocks(act.now - KEPT_FOR, _SCOPES_AT_ONCE)
 
 
 def view_knocks(
-    reader: Reader,
+    reader: KnockReads,
     scopes: Sequence[str],
     now: datetime,
     hours: int = 24,
@@ -85,7 +86,9 @@ def view_knocks(
     )
 
 
-def scopes_within(reader: Reader, within: Reach | None, subscription_id: str) -> tuple[str, ...]:
+def scopes_within(
+    reader: MachineReads, within: Reach | None, subscription_id: str
+) -> tuple[str, ...]:
     """The scopes whose counts make up what may be seen of machines; None: everything."""
     whole = subscription_scope(subscription_id).key
     if within is None:
@@ -96,7 +99,7 @@ def scopes_within(reader: Reader, within: Reach | None, subscription_id: str) ->
 
 
 def seen_just_now(
-    reader: Reader,
+    reader: KnockReads,
     machine: Machine,
     address: Address,
     now: datetime,

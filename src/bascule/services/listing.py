@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from bascule.domain.actions import MACHINE_READ, POLICY_READ
 from bascule.domain.classify import (
@@ -30,11 +31,16 @@ from bascule.domain.machine_access import AccessState, Doors, access_state
 from bascule.domain.pricing import PlanInForce
 from bascule.domain.roles import Reach, Rights
 from bascule.domain.scopes import group_scope, subscription_scope
-from bascule.interfaces.listing import ListedMachine, ListFilter, Place
+from bascule.interfaces.exposure import ExposureReads
+from bascule.interfaces.listing import ListedMachine, ListFilter, ListingReads, Place
 from bascule.interfaces.plans import MachineFilter
-from bascule.interfaces.store import Reader
+from bascule.interfaces.points import PointReads
 from bascule.services.fleet import is_enforced
-from bascule.services.plans import groups_off, plans_at
+from bascule.services.plans import PlanScopeReads, groups_off, plans_at
+
+
+class MachineListReads(PlanScopeReads, ExposureReads, ListingReads, PointReads, Protocol):
+    """Rows of machines, with what is shown beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ def reach_of_list(rights: Rights, subscription_id: str) -> Reach | None:
 
 
 def list_machines(
-    reader: Reader,
+    reader: MachineListReads,
     wanted: ListFilter,
     tab: MachineState | None,
     now: datetime,
@@ -80,25 +86,29 @@ def list_machines(
     )
 
 
-def count_rows(reader: Reader, wanted: ListFilter, tab: MachineState | None, now: datetime) -> int:
+def count_rows(
+    reader: MachineListReads, wanted: ListFilter, tab: MachineState | None, now: datetime
+) -> int:
     """How many rows ``list_machines`` has, on all pages."""
     return reader.count_listed(_on_tab(reader, wanted, tab, now))
 
 
 def _on_tab(
-    reader: Reader, wanted: ListFilter, tab: MachineState | None, now: datetime
+    reader: PlanScopeReads, wanted: ListFilter, tab: MachineState | None, now: datetime
 ) -> ListFilter:
     traits = None if tab is None else traits_in(tab)
     return replace(wanted, groups_off=groups_off(reader), traits=traits, now=now)
 
 
-def count_tabs(reader: Reader, within: Reach | None) -> dict[MachineState, int]:
+def count_tabs(reader: PlanScopeReads, within: Reach | None) -> dict[MachineState, int]:
     """How many machines each tab has."""
     counted = reader.count_machines(MachineFilter(within=within, groups_off=groups_off(reader)))
     return {state: sum(counted.get(code, 0) for code in traits_in(state)) for state in MachineState}
 
 
-def _rows(reader: Reader, listed: Sequence[ListedMachine], now: datetime) -> list[MachineRow]:
+def _rows(
+    reader: MachineListReads, listed: Sequence[ListedMachine], now: datetime
+) -> list[MachineRow]:
     uids = [each.machine.uid for each in listed]
     points = reader.points_of(uids)
     grants: dict[str, list[Grant]] = {}

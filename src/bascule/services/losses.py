@@ -9,20 +9,34 @@ that is left by another way keeps the grant, and nobody has to reason about what
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from bascule.domain.access import PrincipalKind
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.roles import Reach
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.inventory import InventoryReads
+from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
+from bascule.interfaces.providers import ProviderReads
+from bascule.interfaces.sign_in import SignInReads
 from bascule.services.act import Act
-from bascule.services.grants import end_grants
+from bascule.services.grants import GrantEndWrites, end_grants
 from bascule.services.request_rights import NEEDED_TO_ASK
-from bascule.services.rights import rights_of
+from bascule.services.rights import RightsReads, rights_of
+
+
+class LossWrites(GrantEndWrites, RightsReads, Protocol):
+    """What losing a right touches: what is held, and the grants that rested on it."""
+
+
+class PrincipalLossWrites(
+    LossWrites, InventoryReads, PrincipalWrites, ProviderReads, SignInReads, Protocol
+):
+    """The same for whoever changes or deletes a principal: an owner must be left."""
 
 
 def end_unheld(
-    tx: Transaction, act: Act, principal_ids: Iterable[str] | None, cause: str
+    tx: LossWrites, act: Act, principal_ids: Iterable[str] | None, cause: str
 ) -> list[Grant]:
     """End each live grant whose requestor could not ask for its machine any more.
 
@@ -45,7 +59,7 @@ def end_unheld(
     return end_grants(tx, act, lost, StatusReason.USER_REQUESTED, cause)
 
 
-def _requestors(tx: Reader, principal_ids: Iterable[str]) -> frozenset[str] | None:
+def _requestors(tx: PrincipalReads, principal_ids: Iterable[str]) -> frozenset[str] | None:
     """Who may hold a grant among these; None when it may be anybody."""
     found: set[str] = set()
     for principal_id in dict.fromkeys(principal_ids):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from bascule.domain.classify import (
     FLUSHED_BY,
@@ -25,12 +26,21 @@ from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.net import Address, parse_address
 from bascule.domain.scopes import group_scope
 from bascule.domain.security_rules import Anchors, HeldOpening, RuleView, security_rules
-from bascule.interfaces.plans import HeldRules
-from bascule.interfaces.policies import StoredPolicy
-from bascule.interfaces.store import Reader
+from bascule.interfaces.closed_ports import GenerationReads
+from bascule.interfaces.grants import GrantReads
+from bascule.interfaces.plans import HeldRules, PlanReads
+from bascule.interfaces.points import PointReads
+from bascule.interfaces.policies import PolicyReads, StoredPolicy
+from bascule.interfaces.record import EventReads
 from bascule.services.fleet import is_enforced, is_online
-from bascule.services.plans import plan_at
+from bascule.services.plans import PlanScopeReads, plan_at
 from bascule.services.sweep import latest_end
+
+
+class SurroundingReads(
+    EventReads, GenerationReads, GrantReads, PlanReads, PointReads, PolicyReads, Protocol
+):
+    """What is known around one machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +85,7 @@ class Surroundings:
 
 
 def surroundings_of(
-    reader: Reader, machines: Sequence[Machine], now: datetime
+    reader: SurroundingReads, machines: Sequence[Machine], now: datetime
 ) -> list[Surroundings]:
     """Those of several machines, in their order."""
     uids = [machine.uid for machine in machines]
@@ -95,7 +105,7 @@ def surroundings_of(
 
 
 def _surroundings(
-    reader: Reader,
+    reader: SurroundingReads,
     machine: Machine,
     point: EnforcementPoint | None,
     held: HeldRules | None,
@@ -128,7 +138,10 @@ def _public(machine: Machine, naming: Sequence[StoredPolicy]) -> tuple[Address, 
 
 
 def _openings(
-    reader: Reader, uids: Sequence[str], points: Mapping[str, EnforcementPoint], now: datetime
+    reader: SurroundingReads,
+    uids: Sequence[str],
+    points: Mapping[str, EnforcementPoint],
+    now: datetime,
 ) -> dict[str, list[HeldOpening]]:
     found: dict[str, list[HeldOpening]] = {}
     for grant in reader.grants_in_force(uids):
@@ -137,7 +150,9 @@ def _openings(
     return found
 
 
-def _is_held(reader: Reader, grant: Grant, point: EnforcementPoint | None, now: datetime) -> bool:
+def _is_held(
+    reader: EventReads, grant: Grant, point: EnforcementPoint | None, now: datetime
+) -> bool:
     """Has its time not come? A point that has not heard of a shorter end has the longer one."""
     if grant.ends_at > now:
         return True
@@ -157,7 +172,7 @@ def _opening(grant: Grant) -> HeldOpening:
 
 
 def classification_of(
-    reader: Reader,
+    reader: PlanScopeReads,
     machine: Machine,
     point: EnforcementPoint | None,
     naming: Sequence[StoredPolicy],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from bascule.domain.classify import canonical_tags
 from bascule.domain.facts.machines import MachineAdded, MachineChanged, MachineDeleted
@@ -14,13 +14,36 @@ from bascule.domain.machine import Machine, OsType
 from bascule.domain.net import Address
 from bascule.domain.scopes import resource_scope
 from bascule.errors import NotFound
-from bascule.interfaces.store import Transaction
+from bascule.interfaces.closed_ports import ClosedPortWrites
+from bascule.interfaces.exposure import ExposureWrites
+from bascule.interfaces.inventory import InventoryReads, MachineWrites
+from bascule.interfaces.plans import PlanReads
+from bascule.interfaces.policies import PolicyReads, PolicyWrites
+from bascule.interfaces.record import EventWrites
 from bascule.services.act import Act, new_id
-from bascule.services.assignments import forget_scope
-from bascule.services.grants import end_grants
+from bascule.services.assignments import AssignmentWrites, forget_scope
+from bascule.services.grants import GrantEndWrites, end_grants
 from bascule.services.own_ports import check_addresses
 from bascule.services.policies import write_policy
 from bascule.services.timeline import machine_came, machine_went
+
+
+class MachineFactWrites(
+    EventWrites, ExposureWrites, InventoryReads, MachineWrites, PolicyReads, Protocol
+):
+    """Machines, and what follows from a new one."""
+
+
+class MachineEndWrites(
+    GrantEndWrites,
+    AssignmentWrites,
+    ClosedPortWrites,
+    MachineWrites,
+    PlanReads,
+    PolicyWrites,
+    Protocol,
+):
+    """Machines, and all that ends with one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +57,11 @@ class MachineDraft:
 
 
 def put_machine(
-    tx: Transaction, act: Act, machine_id: ResourceId, draft: MachineDraft, default_location: str
+    tx: MachineFactWrites,
+    act: Act,
+    machine_id: ResourceId,
+    draft: MachineDraft,
+    default_location: str,
 ) -> tuple[Machine, bool]:
     """Create or change a machine; True when it is new. Its uid never changes.
 
@@ -76,7 +103,7 @@ def _first(*values: T | None) -> T:
     return next(value for value in values if value is not None)
 
 
-def delete_machine(tx: Transaction, act: Act, machine_id: ResourceId) -> bool:
+def delete_machine(tx: MachineEndWrites, act: Act, machine_id: ResourceId) -> bool:
     """End its grants, take it out of its policies, forget its agent and the roles assigned
     at it; False when unknown.
 

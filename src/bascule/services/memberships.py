@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.facts.groups import (
@@ -20,11 +21,17 @@ from bascule.domain.facts.groups import (
 from bascule.domain.names import parse_display_name, parse_group_name
 from bascule.domain.principals import Group, Membership
 from bascule.errors import Conflict, InvalidInput, NotFound
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
+from bascule.interfaces.record import EventWrites
 from bascule.services.act import Act, new_id
-from bascule.services.losses import end_unheld
-from bascule.services.owners import check_owner_left
+from bascule.services.losses import PrincipalLossWrites, end_unheld
+from bascule.services.owners import OwnerReads, check_owner_left
 from bascule.services.principal_rights import are_owners, check_may_change, identity_id, name_of
+
+
+class MemberWrites(OwnerReads, EventWrites, PrincipalWrites, Protocol):
+    """Groups and members, and the right to change them."""
+
 
 KIND = "groups"
 BY_HAND = ""  # the provider of a membership that no provider vouches for
@@ -37,7 +44,7 @@ class Member:
     provider_name: str = ""  # of the provider that vouches for it; empty: put there by hand
 
 
-def find_group(reader: Reader, group_id: str) -> Group:
+def find_group(reader: PrincipalReads, group_id: str) -> Group:
     group = reader.group(group_id)
     if group is None:
         raise NotFound(
@@ -48,7 +55,7 @@ def find_group(reader: Reader, group_id: str) -> Group:
     return group
 
 
-def create_group(tx: Transaction, act: Act, name: str, description: str = "") -> Group:
+def create_group(tx: MemberWrites, act: Act, name: str, description: str = "") -> Group:
     """Make an empty group, which holds nothing yet; raise Conflict for a taken name."""
     group = Group(
         new_id(), parse_group_name(name, "properties.displayName"), _words(description), act.now
@@ -60,7 +67,7 @@ def create_group(tx: Transaction, act: Act, name: str, description: str = "") ->
 
 
 def change_group(
-    tx: Transaction,
+    tx: MemberWrites,
     act: Act,
     subject: Subject,
     group_id: str,
@@ -85,7 +92,7 @@ def change_group(
     return changed
 
 
-def delete_group(tx: Transaction, act: Act, subject: Subject, group_id: str) -> bool:
+def delete_group(tx: PrincipalLossWrites, act: Act, subject: Subject, group_id: str) -> bool:
     """Forget a group with its assignments; its members stay, less what it gave them."""
     group = tx.group(group_id)
     if group is None:
@@ -102,7 +109,7 @@ def delete_group(tx: Transaction, act: Act, subject: Subject, group_id: str) -> 
     return True
 
 
-def members(reader: Reader, group_id: str) -> Sequence[Member]:
+def members(reader: OwnerReads, group_id: str) -> Sequence[Member]:
     """Who is in the group, ordered by id."""
     group = find_group(reader, group_id)
     providers = {each.id: each.name for each in reader.identity_providers()}
@@ -113,7 +120,7 @@ def members(reader: Reader, group_id: str) -> Sequence[Member]:
 
 
 def add_member(
-    tx: Transaction, act: Act, subject: Subject, group_id: str, member_id: str
+    tx: MemberWrites, act: Act, subject: Subject, group_id: str, member_id: str
 ) -> tuple[Member, bool]:
     """Put a user or service principal into a group; True when it is new there."""
     group = find_group(tx, group_id)
@@ -131,7 +138,7 @@ def add_member(
 
 
 def remove_member(
-    tx: Transaction, act: Act, subject: Subject, group_id: str, member_id: str
+    tx: PrincipalLossWrites, act: Act, subject: Subject, group_id: str, member_id: str
 ) -> bool:
     """Take a member out, and end the grants that it had by the group; False when not in it."""
     group = find_group(tx, group_id)
@@ -157,12 +164,12 @@ def remove_member(
     return True
 
 
-def _by_hand(reader: Reader, group_id: str, member_id: str) -> Membership | None:
+def _by_hand(reader: PrincipalReads, group_id: str, member_id: str) -> Membership | None:
     found = (each for each in reader.members_of(group_id) if each.member_id == member_id)
     return next((each for each in found if each.provider_id == BY_HAND), None)
 
 
-def _kind_of_member(reader: Reader, member_id: str) -> PrincipalKind:
+def _kind_of_member(reader: PrincipalReads, member_id: str) -> PrincipalKind:
     kind = reader.principal_kind(member_id)
     if kind is None:
         raise NotFound(
@@ -182,7 +189,7 @@ def _words(description: str) -> str:
     return parse_display_name(description, "properties.description", is_required=False)
 
 
-def _check_free(reader: Reader, group: Group) -> None:
+def _check_free(reader: PrincipalReads, group: Group) -> None:
     other = reader.group_by_name(group.name)
     if other is not None and other.id != group.id:
         raise Conflict(

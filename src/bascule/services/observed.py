@@ -14,8 +14,7 @@ from datetime import timedelta
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol, parse_port_number
 from bascule.domain.security_rules import HeldOpening
 from bascule.errors import InvalidInput
-from bascule.interfaces.plans import HeldRules
-from bascule.interfaces.store import Transaction
+from bascule.interfaces.plans import HeldRules, PlanWrites
 from bascule.protocol.report import LOCAL, LocalOpening, Report
 from bascule.services.act import Act
 
@@ -23,7 +22,7 @@ SAME_END = timedelta(seconds=5)
 MOST_LOCAL = 64  # as many as one report tells of
 
 
-def remember_held(tx: Transaction, act: Act, machine_uid: str, report: Report) -> bool:
+def remember_held(tx: PlanWrites, act: Act, machine_uid: str, report: Report) -> bool:
     """Keep what was read back; True when it differs from what was kept."""
     before = tx.held_rules([machine_uid]).get(machine_uid)
     known = {each.id: each for each in before.local} if before else {}

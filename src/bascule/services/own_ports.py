@@ -19,7 +19,8 @@ from bascule.domain.policy import (
     effective_on_expiry,
 )
 from bascule.errors import InvalidInput, Problem
-from bascule.interfaces.store import Reader
+from bascule.interfaces.points import PointReads
+from bascule.interfaces.policies import PolicyReads
 from bascule.services import closed_ports
 from bascule.services.act import IN_PROCESS_KEY, Act, ServerPlace
 
@@ -27,7 +28,7 @@ SHUTS_SERVER_OFF = "the port that the server listens on is shut on its own host"
 
 
 def check_rules(
-    tx: Reader, place: ServerPlace, machine: Machine, rules: MachineRules, target: str
+    tx: PointReads, place: ServerPlace, machine: Machine, rules: MachineRules, target: str
 ) -> Iterable[Problem]:
     """Every port of these rules that this machine cannot have shut, as far as is known now."""
     yield from _check_host(tx, machine, rules, target)
@@ -35,7 +36,7 @@ def check_rules(
 
 
 def check_claims(
-    tx: Reader, place: ServerPlace, machine: Machine, claims: Iterable[ClosedPort]
+    tx: PointReads, place: ServerPlace, machine: Machine, claims: Iterable[ClosedPort]
 ) -> Iterable[Problem]:
     """The same of ports that its agent alone keeps shut."""
     everybody = (AddressPrefix(None),)
@@ -53,7 +54,7 @@ def check_claims(
 
 
 def _check_host(
-    tx: Reader, machine: Machine, rules: MachineRules, target: str
+    tx: PointReads, machine: Machine, rules: MachineRules, target: str
 ) -> Iterable[Problem]:
     """A kill or UDP port in the host's ephemeral range would cut its own connections."""
     point = tx.enforcement_point(machine.uid)
@@ -76,7 +77,7 @@ def _check_host(
 
 
 def _check_server(
-    tx: Reader, place: ServerPlace, machine: Machine, rules: MachineRules, target: str
+    tx: PointReads, place: ServerPlace, machine: Machine, rules: MachineRules, target: str
 ) -> Iterable[Problem]:
     """Shutting the server's own port on its own host would shut off every agent and person."""
     shut = [p for p, rule in enumerate(rules.ports) if _shuts_server(rule, place.ports)]
@@ -96,7 +97,7 @@ def _check_server(
 
 
 def check_addresses(
-    tx: Reader, place: ServerPlace, machine: Machine, came: Iterable[Address]
+    tx: PolicyReads, place: ServerPlace, machine: Machine, came: Iterable[Address]
 ) -> None:
     """Raise InvalidInput when an address that came makes it the host of this server, and a
     policy names for it the port that the server listens on: the same, the other way round.

@@ -40,10 +40,15 @@ from bascule.errors import (
     NotFound,
     TooManyRequests,
 )
+from bascule.interfaces.inventory import InventoryReads
+from bascule.interfaces.principals import PrincipalWrites
 from bascule.interfaces.proofs import Ceremony, NewTotp
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.providers import ProviderReads
+from bascule.interfaces.record import EventWrites
+from bascule.interfaces.roles import RoleReads
+from bascule.interfaces.sign_in import SignInWrites
 from bascule.services.act import Act
-from bascule.services.owners import check_owner_left
+from bascule.services.owners import OwnerReads, check_owner_left
 from bascule.services.principal_rights import are_owners, check_may_change, identity_id
 from bascule.services.sign_in import (
     KeyAnswer,
@@ -52,8 +57,20 @@ from bascule.services.sign_in import (
     SignIn,
     SignInRefused,
     Visit,
+    WayInReads,
 )
 from bascule.services.users import KIND, find_user
+
+
+class WayInWrites(EventWrites, InventoryReads, PrincipalWrites, SignInWrites, Protocol):
+    """The same, to change them, and the record."""
+
+
+class OthersWayInWrites(
+    EventWrites, InventoryReads, PrincipalWrites, ProviderReads, RoleReads, SignInWrites, Protocol
+):
+    """Another user's ways to sign in, and the right to change them."""
+
 
 T = TypeVar("T")
 
@@ -73,7 +90,7 @@ class WaysIn:
     recovery_codes: RecoveryCodes | None
 
 
-def ways_in(reader: Reader, user_id: str) -> WaysIn:
+def ways_in(reader: WayInReads, user_id: str) -> WaysIn:
     user = find_user(reader, user_id)
     return WaysIn(
         user,
@@ -90,7 +107,7 @@ class Caller(Protocol):
     @property
     def subject(self) -> Subject: ...
 
-    async def perform(self, work: Callable[[Transaction, Act], T]) -> T: ...
+    async def perform(self, work: Callable[[WayInWrites, Act], T]) -> T: ...
 
 
 class OwnSignIn:
@@ -115,7 +132,7 @@ class OwnSignIn:
         await self._prove(user, proof, visit)
         made = self._proofs.totp.new(user)
 
-        def work(tx: Transaction, act: Act) -> None:
+        def work(tx: SignInWrites, act: Act) -> None:
             tx.put_totp(TotpFactor(user.id, False, made.sealed, act.now))
 
         await caller.perform(work)
@@ -125,7 +142,7 @@ class OwnSignIn:
         """Take the first code; raise InvalidInput for a wrong one, Conflict when nothing waits."""
         user = await self._user(caller.subject)
 
-        def work(tx: Transaction, act: Act) -> None:
+        def work(tx: WayInWrites, act: Act) -> None:
             waiting = tx.totp(user.id, is_active=False)
             if waiting is None or act.now >= waiting.created_at + ENROLMENT_LIFE:
                 raise Conflict(
@@ -161,7 +178,7 @@ class OwnSignIn:
         await self._prove(user, proof, visit)
         made = self._proofs.recovery.new(user.id)
 
-        def work(tx: Transaction, act: Act) -> None:
+        def work(tx: WayInWrites, act: Act) -> None:
             tx.put_recovery_codes(user.id, [digest for _, digest in made], act.now)
             _record(tx, act, user, RecoveryCodesMade(user.id, user.name, len(made)))
 
@@ -186,7 +203,7 @@ class OwnSignIn:
         user = await self._user(caller.subject)
         parse_display_name(label, "name")
 
-        def work(tx: Transaction, act: Act) -> Passkey:
+        def work(tx: WayInWrites, act: Act) -> Passkey:
             finish = self._proofs.passkeys.finish_registration
             challenge, made = finish(key.ticket, key.answer, key.origin, act.now)
             is_ours = challenge.user_id == user.id
@@ -211,7 +228,7 @@ class OwnSignIn:
         user = await self._user(caller.subject)
         await self._prove(user, proof, visit)
 
-        def work(tx: Transaction, act: Act) -> None:
+        def work(tx: WayInWrites, act: Act) -> None:
             passkey = tx.passkey(passkey_id)
             if passkey is None or passkey.user_id != user.id:
                 raise NotFound("You have no such passkey.", code="PasskeyNotFound")
@@ -279,7 +296,7 @@ def check_password(password: str, user: User, target: str = "password") -> None:
         raise InvalidInput.of([replace(each, target=target) for each in problems])
 
 
-def set_password(tx: Transaction, act: Act, user_id: str, hashed: str) -> User:
+def set_password(tx: WayInWrites, act: Act, user_id: str, hashed: str) -> User:
     """Keep a password's hash; unless it is the first, every token of the user is void."""
     user = find_user(tx, user_id)
     is_first = tx.password(user.id) is None
@@ -291,14 +308,16 @@ def set_password(tx: Transaction, act: Act, user_id: str, hashed: str) -> User:
     return user
 
 
-def set_password_of(tx: Transaction, act: Act, subject: Subject, user_id: str, hashed: str) -> User:
+def set_password_of(
+    tx: OthersWayInWrites, act: Act, subject: Subject, user_id: str, hashed: str
+) -> User:
     """Set another's password; raise Forbidden (EDGES B4) or NotFound."""
     user = find_user(tx, user_id)
     _check_another(tx, act, subject, user)
     return set_password(tx, act, user.id, hashed)
 
 
-def remove_factors_of(tx: Transaction, act: Act, subject: Subject, user_id: str) -> bool:
+def remove_factors_of(tx: OthersWayInWrites, act: Act, subject: Subject, user_id: str) -> bool:
     """Take all second factors of another away; False when there were none.
 
     For somebody who lost them. The user is signed out everywhere, and signs in by the
@@ -322,7 +341,7 @@ def remove_factors_of(tx: Transaction, act: Act, subject: Subject, user_id: str)
     return True
 
 
-def _check_another(tx: Transaction, act: Act, subject: Subject, user: User) -> None:
+def _check_another(tx: OwnerReads, act: Act, subject: Subject, user: User) -> None:
     if subject.principal_id == user.id:
         raise Forbidden(
             "This changes others; your own ways of signing in ask for a fresh proof.",
@@ -331,7 +350,7 @@ def _check_another(tx: Transaction, act: Act, subject: Subject, user: User) -> N
     check_may_change(tx, act, subject, user.id)
 
 
-def _remove_totp(tx: Transaction, act: Act, user: User) -> bool:
+def _remove_totp(tx: WayInWrites, act: Act, user: User) -> bool:
     tx.delete_totp(user.id, is_active=False)
     if tx.totp(user.id, is_active=True) is None:
         return False
@@ -340,11 +359,11 @@ def _remove_totp(tx: Transaction, act: Act, user: User) -> bool:
     return True
 
 
-def _remove_passkeys(tx: Transaction, act: Act, user: User, passkeys: Sequence[Passkey]) -> None:
+def _remove_passkeys(tx: WayInWrites, act: Act, user: User, passkeys: Sequence[Passkey]) -> None:
     for each in passkeys:
         tx.delete_passkey(each.id)
         _record(tx, act, user, FactorRemoved(user.id, user.name, FactorKind.PASSKEY, each.name))
 
 
-def _record(tx: Transaction, act: Act, user: User, fact: Fact) -> None:
+def _record(tx: WayInWrites, act: Act, user: User, fact: Fact) -> None:
     act.record(tx, fact, identity_id(tx, KIND, user.id))

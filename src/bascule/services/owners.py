@@ -13,15 +13,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from bascule.domain.builtin_roles import OWNER
 from bascule.domain.principals import Credential, ServicePrincipal
 from bascule.domain.scopes import subscription_scope
 from bascule.errors import Conflict
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.inventory import InventoryReads
+from bascule.interfaces.providers import ProviderReads
+from bascule.interfaces.sign_in import SignInReads
 from bascule.services.act import Act
 from bascule.services.installation import subscription_of
-from bascule.services.rights import is_enabled
+from bascule.services.rights import RightsReads, is_enabled
+
+
+class OwnerReads(RightsReads, InventoryReads, ProviderReads, SignInReads, Protocol):
+    """Who owns the installation, and can still prove it."""
+
 
 WARNED_AHEAD = timedelta(days=14)  # how early the end of an owner's credential is told
 
@@ -34,7 +42,7 @@ class EndingCredential:
     credential: Credential
 
 
-def check_owner_left(tx: Transaction, act: Act) -> None:
+def check_owner_left(tx: OwnerReads, act: Act) -> None:
     """Raise Conflict (LastOwner) when, after what ``tx`` has written, no owner is left.
 
     Called at the end of every use case that may have taken one away: a role assignment, a
@@ -52,12 +60,12 @@ def check_owner_left(tx: Transaction, act: Act) -> None:
         )
 
 
-def owner_ids(reader: Reader, now: datetime) -> Sequence[str]:
+def owner_ids(reader: OwnerReads, now: datetime) -> Sequence[str]:
     """Users and service principals that hold Owner at the subscription, enabled or not."""
     return tuple(dict.fromkeys(_owner_ids(reader, now)))
 
 
-def _owner_ids(reader: Reader, now: datetime) -> Iterator[str]:
+def _owner_ids(reader: OwnerReads, now: datetime) -> Iterator[str]:
     scope = subscription_scope(subscription_of(reader))
     for assignment in reader.role_assignments_with(OWNER.id):
         if assignment.scope != scope:
@@ -70,7 +78,7 @@ def _owner_ids(reader: Reader, now: datetime) -> Iterator[str]:
                 yield membership.member_id
 
 
-def _can_prove_itself(reader: Reader, principal_id: str, now: datetime) -> bool:
+def _can_prove_itself(reader: OwnerReads, principal_id: str, now: datetime) -> bool:
     if not is_enabled(reader, principal_id):
         return False
     if any(each.holds_at(now) for each in reader.credentials_of(principal_id)):
@@ -83,7 +91,7 @@ def _can_prove_itself(reader: Reader, principal_id: str, now: datetime) -> bool:
 
 
 def ending_credentials(
-    reader: Reader, now: datetime, ahead: timedelta = WARNED_AHEAD
+    reader: OwnerReads, now: datetime, ahead: timedelta = WARNED_AHEAD
 ) -> Sequence[EndingCredential]:
     """Credentials of enabled owners that still hold and end within ``ahead``; soonest first."""
     found = [

@@ -9,6 +9,7 @@ have made. What is shut stays shut. Switching on makes nothing live again.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from bascule.domain.facts.policies import PricingChanged
 from bascule.domain.ids import ResourceId
@@ -16,15 +17,25 @@ from bascule.domain.lifecycle import StatusReason
 from bascule.domain.pricing import PlanInForce, PlanSetting, Tier, plan_in_force
 from bascule.domain.scopes import Scope, group_scope, subscription_scope
 from bascule.errors import Conflict, Forbidden, Problem
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.inventory import InventoryReads
+from bascule.interfaces.plans import PlanReads, PlanWrites
 from bascule.services.act import Act
-from bascule.services.grants import end_grants
+from bascule.services.grants import GrantEndWrites, end_grants
 from bascule.services.installation import subscription_of
+
+
+class PlanScopeReads(InventoryReads, PlanReads, Protocol):
+    """Plans, and the groups that they hold for."""
+
+
+class PlanChangeWrites(GrantEndWrites, InventoryReads, PlanWrites, Protocol):
+    """Plans, and the grants that end with one."""
+
 
 NOT_ON = "JIT VM Access requires a standard tier subscription."  # Azure's words (CONTRACT 1.3)
 
 
-def plan_at(reader: Reader, group: str = "") -> PlanInForce:
+def plan_at(reader: PlanScopeReads, group: str = "") -> PlanInForce:
     """What holds for a resource group, or for the subscription."""
     subscription_id = subscription_of(reader)
     whole = subscription_scope(subscription_id)
@@ -32,7 +43,7 @@ def plan_at(reader: Reader, group: str = "") -> PlanInForce:
     return plan_in_force(whole, reader.plan_setting(whole), own)
 
 
-def plans_at(reader: Reader, groups: Iterable[str]) -> dict[str, PlanInForce]:
+def plans_at(reader: PlanScopeReads, groups: Iterable[str]) -> dict[str, PlanInForce]:
     """What holds for each of several groups, by the name as given."""
     subscription_id = subscription_of(reader)
     whole = subscription_scope(subscription_id)
@@ -45,7 +56,7 @@ def plans_at(reader: Reader, groups: Iterable[str]) -> dict[str, PlanInForce]:
     return {group: plan(group) for group in groups}
 
 
-def groups_off(reader: Reader) -> frozenset[str]:
+def groups_off(reader: PlanScopeReads) -> frozenset[str]:
     """The folded names of the groups where the plan is off."""
     if not reader.plan_settings():
         return frozenset()
@@ -53,7 +64,7 @@ def groups_off(reader: Reader) -> frozenset[str]:
     return frozenset(name.casefold() for name, plan in plans.items() if not plan.is_on)
 
 
-def require_plan(reader: Reader, machines: Iterable[ResourceId]) -> None:
+def require_plan(reader: PlanScopeReads, machines: Iterable[ResourceId]) -> None:
     """Raise Forbidden when the plan is off for any of these machines."""
     off = groups_off(reader)
     refused = [each for each in machines if each.resource_group.casefold() in off]
@@ -69,7 +80,7 @@ def require_plan(reader: Reader, machines: Iterable[ResourceId]) -> None:
 
 
 def put_plan(
-    tx: Transaction, act: Act, group: str, tier: Tier, *, is_enforced: bool | None = None
+    tx: PlanChangeWrites, act: Act, group: str, tier: Tier, *, is_enforced: bool | None = None
 ) -> PlanInForce:
     """Set the plan of a group, or of the subscription when ``group`` is empty.
 
@@ -92,7 +103,7 @@ def put_plan(
     return plan_at(tx, group)
 
 
-def reset_plan(tx: Transaction, act: Act, group: str) -> bool:
+def reset_plan(tx: PlanChangeWrites, act: Act, group: str) -> bool:
     """Forget a group's own setting, so that it inherits; False when it has none."""
     scope = _scope(tx, group)
     before, was_off = plan_at(tx, group), groups_off(tx)
@@ -102,7 +113,7 @@ def reset_plan(tx: Transaction, act: Act, group: str) -> bool:
     return True
 
 
-def _scope(tx: Reader, group: str) -> Scope:
+def _scope(tx: InventoryReads, group: str) -> Scope:
     subscription_id = subscription_of(tx)
     return group_scope(subscription_id, group) if group else subscription_scope(subscription_id)
 
@@ -121,7 +132,7 @@ def _enforced(group: str, plan: PlanInForce) -> Conflict:
 
 
 def _record(
-    tx: Transaction,
+    tx: PlanChangeWrites,
     act: Act,
     scope: Scope,
     before: PlanInForce,

@@ -10,12 +10,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from bascule.domain.classify import ALL_TRAITS
 from bascule.domain.machine import EnforcementPoint, Machine
-from bascule.interfaces.listing import ListFilter, Place
-from bascule.interfaces.store import Reader
+from bascule.interfaces.closed_ports import GenerationReads
+from bascule.interfaces.inventory import MachineReads
+from bascule.interfaces.listing import ListFilter, ListingReads, Place
+from bascule.interfaces.points import PointReads
 from bascule.services.fleet import is_online
+
+
+class PointListReads(GenerationReads, ListingReads, PointReads, Protocol):
+    """Points, as lists tell of them."""
+
+
+class PointViewReads(GenerationReads, MachineReads, PointReads, Protocol):
+    """One point and its machine."""
+
 
 _WITH_POINT = frozenset(each.code for each in ALL_TRAITS if each.has_point)
 _WITHOUT = frozenset(each.code for each in ALL_TRAITS if not each.has_point)
@@ -44,7 +56,7 @@ class PointRow:
 
 
 def list_points(
-    reader: Reader, wanted: ListFilter, now: datetime, after: Place | None, limit: int
+    reader: PointListReads, wanted: ListFilter, now: datetime, after: Place | None, limit: int
 ) -> list[PointRow]:
     """Rows by the machine's name; ``after`` is the place of the last of the page before."""
     listed = reader.listed_machines(replace(wanted, traits=_WITH_POINT), after, limit)
@@ -57,17 +69,17 @@ def list_points(
     ]
 
 
-def count_points(reader: Reader, wanted: ListFilter) -> int:
+def count_points(reader: ListingReads, wanted: ListFilter) -> int:
     return reader.count_listed(replace(wanted, traits=_WITH_POINT))
 
 
-def machines_without(reader: Reader, wanted: ListFilter, limit: int) -> Sequence[Machine]:
+def machines_without(reader: ListingReads, wanted: ListFilter, limit: int) -> Sequence[Machine]:
     """Machines that have no point yet, by their name."""
     found = reader.listed_machines(replace(wanted, traits=_WITHOUT), None, limit)
     return [each.machine for each in found]
 
 
-def view_point(reader: Reader, uid: str, now: datetime) -> PointRow | None:
+def view_point(reader: PointViewReads, uid: str, now: datetime) -> PointRow | None:
     machine, point = reader.machine_by_uid(uid), reader.enforcement_point(uid)
     if machine is None or point is None:
         return None

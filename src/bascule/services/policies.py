@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import POLICY_DELETE, POLICY_WRITE
@@ -32,14 +33,43 @@ from bascule.domain.policy import (
 from bascule.domain.scopes import resource_scope
 from bascule.domain.times import format_duration
 from bascule.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, Problem
-from bascule.interfaces.policies import StoredPolicy
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.closed_ports import ClosedPortWrites
+from bascule.interfaces.inventory import MachineReads
+from bascule.interfaces.plans import PlanReads
+from bascule.interfaces.policies import PolicyReads, PolicyWrites, StoredPolicy
+from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.roles import RoleReads
 from bascule.services import closed_ports, own_ports
 from bascule.services.act import Act
-from bascule.services.assignments import forget_scope
+from bascule.services.assignments import AssignmentWrites, forget_scope
 from bascule.services.claims import claimed_ports
-from bascule.services.grants import change, end_grants, shorten, touch
+from bascule.services.closed_ports import ClosingWrites
+from bascule.services.grants import GrantEndWrites, change, end_grants, shorten, touch
 from bascule.services.policy_rights import check_may_set_rules, check_may_write
+
+
+class PolicyChangeWrites(
+    GrantEndWrites,
+    ClosedPortWrites,
+    MachineReads,
+    PlanReads,
+    PolicyWrites,
+    PrincipalReads,
+    RoleReads,
+    Protocol,
+):
+    """Policies, the ports that they close, and the grants that a change ends."""
+
+
+class PolicyEndWrites(
+    GrantEndWrites, AssignmentWrites, ClosedPortWrites, MachineReads, PolicyWrites, Protocol
+):
+    """The same, with the assignments at a policy that is deleted."""
+
+
+class ReleaseWrites(ClosingWrites, MachineReads, PlanReads, PrincipalReads, RoleReads, Protocol):
+    """Closed ports, what policies name, and the right to let one go."""
+
 
 # Rules by machine, port number and protocol that keep what Azure's shape lacks.
 Inherits = Collection[tuple[ResourceId, int, RuleProtocol]]
@@ -57,7 +87,7 @@ NO_PRECONDITION = Precondition()
 
 
 def put_policy(
-    tx: Transaction,
+    tx: PolicyChangeWrites,
     act: Act,
     subject: Subject,
     policy: Policy,
@@ -75,7 +105,7 @@ def put_policy(
 
 
 def _put(
-    tx: Transaction, act: Act, policy: Policy, inherits: Inherits, precondition: Precondition
+    tx: PolicyChangeWrites, act: Act, policy: Policy, inherits: Inherits, precondition: Precondition
 ) -> StoredPolicy:
     before = tx.policy(policy.id)
     check_precondition(before, precondition)
@@ -90,7 +120,7 @@ def _put(
 
 
 def write_policy(
-    tx: Transaction,
+    tx: PolicyChangeWrites,
     act: Act,
     policy: Policy,
     before: StoredPolicy | None,
@@ -115,7 +145,7 @@ def write_policy(
 
 
 def _generations_of_others(
-    tx: Transaction, policy: Policy, before: StoredPolicy | None
+    tx: MachineReads, policy: Policy, before: StoredPolicy | None
 ) -> dict[str, int]:
     """What machines that the policy names, or did, may have to apply still since before."""
     if before is None:
@@ -126,7 +156,7 @@ def _generations_of_others(
 
 
 def delete_policy(
-    tx: Transaction,
+    tx: PolicyEndWrites,
     act: Act,
     subject: Subject,
     wanted: ResourceId,
@@ -155,7 +185,7 @@ def delete_policy(
 
 
 def put_machine_rules(
-    tx: Transaction,
+    tx: PolicyChangeWrites,
     act: Act,
     subject: Subject,
     machine_id: ResourceId,
@@ -180,7 +210,7 @@ def put_machine_rules(
 
 
 def put_rules_of_machines(
-    tx: Transaction,
+    tx: PolicyChangeWrites,
     act: Act,
     subject: Subject,
     tags: Mapping[ResourceId, str],
@@ -207,7 +237,7 @@ def put_rules_of_machines(
 
 
 def _put_same(
-    tx: Transaction,
+    tx: PolicyChangeWrites,
     act: Act,
     wanted: ResourceId,
     machines: Iterable[Machine],
@@ -229,7 +259,7 @@ def policy_beside(machine: Machine, policy_name: str) -> ResourceId:
     return policy_id(where.subscription_id, where.resource_group, machine.location, policy_name)
 
 
-def rules_tag(tx: Reader, machine: Machine, policy_name: str) -> str:
+def rules_tag(tx: PolicyReads, machine: Machine, policy_name: str) -> str:
     """What changes with this machine's rules in that policy and with no other machine's."""
     stored = tx.policy(policy_beside(machine, policy_name))
     rules = stored.policy.rules_for(machine.id) if stored else None
@@ -239,7 +269,7 @@ def rules_tag(tx: Reader, machine: Machine, policy_name: str) -> str:
 
 
 def delete_machine_rules(
-    tx: Transaction, act: Act, subject: Subject, machine_id: ResourceId
+    tx: PolicyChangeWrites, act: Act, subject: Subject, machine_id: ResourceId
 ) -> bool:
     """Take a machine out of every policy and open what they named; False when none did."""
     check_may_set_rules(tx, act, subject, machine_id)
@@ -254,7 +284,7 @@ def delete_machine_rules(
 
 
 def release_ports(
-    tx: Transaction,
+    tx: ReleaseWrites,
     act: Act,
     subject: Subject,
     machine_id: ResourceId,
@@ -288,7 +318,7 @@ def release_ports(
 
 
 def take_ports(
-    tx: Transaction,
+    tx: ReleaseWrites,
     act: Act,
     subject: Subject,
     machine_id: ResourceId,
@@ -324,7 +354,7 @@ def take_ports(
     return tuple(wanted)
 
 
-def known_machine(tx: Reader, machine_id: ResourceId) -> Machine:
+def known_machine(tx: MachineReads, machine_id: ResourceId) -> Machine:
     machine = tx.machine(machine_id)
     if machine is None:
         raise NotFound(
@@ -411,7 +441,7 @@ def _inherit(policy: Policy, before: Policy | None, inherits: Inherits) -> Polic
     return replace(policy, machines=machines)
 
 
-def _check(tx: Transaction, act: Act, policy: Policy, before: Policy | None) -> list[Machine]:
+def _check(tx: ReleaseWrites, act: Act, policy: Policy, before: Policy | None) -> list[Machine]:
     """The machines of a policy, in their stored spelling; raise with every problem at once.
 
     What is learnt later of a machine whose rules stay as they were stops nobody, and is not
@@ -451,7 +481,7 @@ def _check(tx: Transaction, act: Act, policy: Policy, before: Policy | None) -> 
     return machines
 
 
-def _end_unallowed(tx: Transaction, act: Act, policy: Policy, machine: Machine) -> None:
+def _end_unallowed(tx: GrantEndWrites, act: Act, policy: Policy, machine: Machine) -> None:
     """End this policy's live grants that it does not allow any more, shorten the others."""
     live = [g for g in tx.live_grants([machine.uid]) if g.policy_id == policy.id]
     if not live:  # as at most machines; and to find one's rules takes a walk through all

@@ -6,20 +6,25 @@ it takes the right to write every machine that is named before or after.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from bascule.domain.access import Subject
 from bascule.domain.actions import MACHINE_WRITE, POLICY_WRITE
 from bascule.domain.ids import ResourceId
 from bascule.domain.policy import Policy
 from bascule.domain.scopes import resource_scope
-from bascule.interfaces.policies import StoredPolicy
-from bascule.interfaces.store import Reader
+from bascule.interfaces.policies import PolicyReads, StoredPolicy
 from bascule.services.act import Act
 from bascule.services.request_rights import sight_of
-from bascule.services.rights import Needed, check, denial, missing_of, rights_of
+from bascule.services.rights import Needed, RightsReads, check, denial, missing_of, rights_of
+
+
+class PolicyRightsReads(RightsReads, PolicyReads, Protocol):
+    """What is held at the machines of a policy."""
 
 
 def check_may_write(
-    reader: Reader,
+    reader: PolicyRightsReads,
     act: Act,
     subject: Subject,
     wanted: ResourceId,
@@ -41,13 +46,15 @@ def check_may_write(
         _check_machines(reader, act, subject, before)
 
 
-def check_may_set_rules(reader: Reader, act: Act, subject: Subject, machine_id: ResourceId) -> None:
+def check_may_set_rules(
+    reader: RightsReads, act: Act, subject: Subject, machine_id: ResourceId
+) -> None:
     """Raise Forbidden unless the subject may write this machine and what policies say of it."""
     scope = resource_scope(machine_id)
     check(reader, subject, act.now, [Needed(POLICY_WRITE, scope), Needed(MACHINE_WRITE, scope)])
 
 
-def _check_machines(reader: Reader, act: Act, subject: Subject, before: StoredPolicy) -> None:
+def _check_machines(reader: RightsReads, act: Act, subject: Subject, before: StoredPolicy) -> None:
     """A machine that the subject may not see in the policy is not named by the refusal."""
     rights = rights_of(reader, subject.principal_id, act.now)
     named = [each.machine_id for each in before.policy.machines]

@@ -14,15 +14,17 @@ from bascule.domain.access import Subject
 from bascule.domain.containment import not_held
 from bascule.domain.roles import Rights
 from bascule.errors import Forbidden, Problem
-from bascule.interfaces.store import Reader
+from bascule.interfaces.inventory import InventoryReads
+from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.providers import ProviderReads
 from bascule.services.act import Act
-from bascule.services.owners import owner_ids
-from bascule.services.rights import holdings_of, rights_of
+from bascule.services.owners import OwnerReads, owner_ids
+from bascule.services.rights import RightsReads, holdings_of, rights_of
 
 _MOST_NAMED = 20  # roles that a refusal lists
 
 
-def check_may_change(reader: Reader, act: Act, subject: Subject, *principal_ids: str) -> None:
+def check_may_change(reader: OwnerReads, act: Act, subject: Subject, *principal_ids: str) -> None:
     """Raise Forbidden unless ``subject`` holds all that each of these principals (or groups) holds.
 
     Whom a provider knows or has invited counts as in every group that the provider may put
@@ -41,7 +43,7 @@ def check_may_change(reader: Reader, act: Act, subject: Subject, *principal_ids:
                 _check_holds(reader, act, own, principal_id, group_id)
 
 
-def _groups_within_reach(reader: Reader, principal_id: str, now: datetime) -> list[str]:
+def _groups_within_reach(reader: ProviderReads, principal_id: str, now: datetime) -> list[str]:
     """The groups that an identity provider, enabled or not, may put this user into."""
     found: dict[str, None] = {}
     known = [each.provider_id for each in reader.external_identities_of(principal_id)]
@@ -54,7 +56,9 @@ def _groups_within_reach(reader: Reader, principal_id: str, now: datetime) -> li
     return list(found)
 
 
-def _check_holds(reader: Reader, act: Act, own: Rights, principal_id: str, holder_id: str) -> None:
+def _check_holds(
+    reader: RightsReads, act: Act, own: Rights, principal_id: str, holder_id: str
+) -> None:
     """``holder_id`` is the principal itself, or a group that it may be put into."""
     lacking = not_held(holdings_of(reader, holder_id, act.now), own)
     if not lacking:
@@ -80,7 +84,7 @@ def _check_holds(reader: Reader, act: Act, own: Rights, principal_id: str, holde
     )
 
 
-def are_owners(reader: Reader, act: Act, principal_ids: Iterable[str]) -> bool:
+def are_owners(reader: OwnerReads, act: Act, principal_ids: Iterable[str]) -> bool:
     """Is one of them an owner: may what takes them away leave nobody (EDGES B10)?
 
     Asked before the change; what concerns no owner must go on where all have lapsed.
@@ -88,7 +92,7 @@ def are_owners(reader: Reader, act: Act, principal_ids: Iterable[str]) -> bool:
     return not set(principal_ids).isdisjoint(owner_ids(reader, act.now))
 
 
-def name_of(reader: Reader, principal_id: str) -> str:
+def name_of(reader: PrincipalReads, principal_id: str) -> str:
     """What a principal is called; its id when it is not there."""
     user = reader.user(principal_id)
     if user is not None:
@@ -100,7 +104,7 @@ def name_of(reader: Reader, principal_id: str) -> str:
     return principal_id if group is None else group.name
 
 
-def identity_id(reader: Reader, kind: str, principal_id: str) -> str:
+def identity_id(reader: InventoryReads, kind: str, principal_id: str) -> str:
     """The resource id of a principal; ``kind`` is users, groups or servicePrincipals."""
     installation = reader.installation()
     subscription = installation.subscription_id if installation else ""

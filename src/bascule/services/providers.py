@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from bascule.domain import providers as domain
 from bascule.domain.access import Subject
@@ -20,11 +21,25 @@ from bascule.domain.ids import parse_name
 from bascule.domain.names import parse_display_name
 from bascule.domain.providers import IdentityProvider
 from bascule.errors import Conflict, InvalidInput, NotFound, Problem
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
+from bascule.interfaces.providers import ProviderReads, ProviderWrites
 from bascule.services.act import Act, new_id
-from bascule.services.losses import end_unheld
+from bascule.services.losses import LossWrites, PrincipalLossWrites, end_unheld
 from bascule.services.owners import check_owner_left
 from bascule.services.principal_rights import are_owners, check_may_change, identity_id
+
+
+class GroupGiftReads(PrincipalReads, ProviderReads, Protocol):
+    """Groups that a provider gives."""
+
+
+class GiftEndWrites(LossWrites, PrincipalWrites, Protocol):
+    """Memberships that a provider gave, and what is lost with them."""
+
+
+class ProviderEndWrites(PrincipalLossWrites, ProviderWrites, Protocol):
+    """Providers, their people, and what is lost with either."""
+
 
 KIND = "identityProviders"
 MOST_PROVIDERS = 32
@@ -49,7 +64,7 @@ class ProviderDraft:
     is_enabled: bool | None = None
 
 
-def find_provider(reader: Reader, name: str) -> IdentityProvider:
+def find_provider(reader: ProviderReads, name: str) -> IdentityProvider:
     provider = reader.identity_provider_by_name(name)
     if provider is None:
         known = ", ".join(each.name for each in reader.identity_providers()) or "none"
@@ -62,7 +77,7 @@ def find_provider(reader: Reader, name: str) -> IdentityProvider:
 
 
 def put_provider(
-    tx: Transaction,
+    tx: ProviderEndWrites,
     act: Act,
     subject: Subject,
     name: str,
@@ -95,7 +110,7 @@ def put_provider(
     return provider, False
 
 
-def delete_provider(tx: Transaction, act: Act, subject: Subject, name: str) -> bool:
+def delete_provider(tx: ProviderEndWrites, act: Act, subject: Subject, name: str) -> bool:
     """Forget a provider with whom it vouched for: they sign in no more; False when unknown.
 
     Raises Forbidden (EDGES B4), and Conflict when the last owner signs in by it (B10).
@@ -117,7 +132,7 @@ def delete_provider(tx: Transaction, act: Act, subject: Subject, name: str) -> b
     return True
 
 
-def void(tx: Transaction, user_ids: Iterable[str]) -> None:
+def void(tx: PrincipalWrites, user_ids: Iterable[str]) -> None:
     """End every session and token of these users: how they signed in counts no more."""
     for user_id in user_ids:
         user = tx.user(user_id)
@@ -126,7 +141,7 @@ def void(tx: Transaction, user_ids: Iterable[str]) -> None:
 
 
 def drop_memberships(
-    tx: Transaction,
+    tx: GiftEndWrites,
     act: Act,
     provider: IdentityProvider,
     user_ids: Iterable[str],
@@ -169,7 +184,7 @@ def settings_text(provider: IdentityProvider) -> str:
 
 
 def _drafted(
-    tx: Transaction,
+    tx: PrincipalReads,
     act: Act,
     name: str,
     before: IdentityProvider | None,
@@ -201,7 +216,9 @@ def _drafted(
     return replace(base, sealed_secret=sealed, **said)  # type: ignore[arg-type]  # reason: each of its field's type, above
 
 
-def _group_ids(reader: Reader, groups: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+def _group_ids(
+    reader: PrincipalReads, groups: Iterable[tuple[str, str]]
+) -> tuple[tuple[str, str], ...]:
     found: list[tuple[str, str]] = []
     problems: list[Problem] = []
     for value, wanted in dict.fromkeys(groups):
@@ -221,7 +238,7 @@ def _group_ids(reader: Reader, groups: Iterable[tuple[str, str]]) -> tuple[tuple
     return tuple(found)
 
 
-def _check(tx: Transaction, provider: IdentityProvider, before: IdentityProvider | None) -> None:
+def _check(tx: ProviderReads, provider: IdentityProvider, before: IdentityProvider | None) -> None:
     problems = list(domain.problems_of(provider))
     if not provider.issuer:
         problems.append(
@@ -254,7 +271,7 @@ def _check(tx: Transaction, provider: IdentityProvider, before: IdentityProvider
         )
 
 
-def _given_by(reader: Reader, providers: Iterable[IdentityProvider]) -> list[str]:
+def _given_by(reader: GroupGiftReads, providers: Iterable[IdentityProvider]) -> list[str]:
     """The groups that these settings give, and the users whom the provider can be."""
     found: dict[str, None] = {}
     for provider in providers:
@@ -269,7 +286,7 @@ def _given_by(reader: Reader, providers: Iterable[IdentityProvider]) -> list[str
 
 
 def _end_what_is_not_said(
-    tx: Transaction, act: Act, provider: IdentityProvider, before: IdentityProvider
+    tx: ProviderEndWrites, act: Act, provider: IdentityProvider, before: IdentityProvider
 ) -> None:
     identities = tx.external_identities_from(provider.id)
     users = list(dict.fromkeys(each.user_id for each in identities))

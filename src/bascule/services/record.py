@@ -25,11 +25,17 @@ from bascule.domain.proof import (
     link_line,
 )
 from bascule.domain.times import format_utc
+from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.inventory import Installation
-from bascule.interfaces.store import Reader
+from bascule.interfaces.record import ChainReads
 from bascule.services.act import Services
 from bascule.services.messages import DAMAGED, GAP, message
 from bascule.services.ocsf import ocsf_event
+
+
+class RecordReads(ChainReads, GrantReads, Protocol):
+    """The chain, and the grants that its events tell of."""
+
 
 PAGE = 500  # events read and written at a time
 _REST = 9  # times as long as a page took, where there is no hurry
@@ -61,7 +67,7 @@ class Bounds:
     signed: int  # position of the last checkpoint; after the end only if events were taken away
 
 
-def bounds(reader: Reader) -> Bounds:
+def bounds(reader: ChainReads) -> Bounds:
     begin = reader.chain_begin()
     stub = reader.checkpoint(begin.position) if begin.position else None
     end = reader.chain_head()
@@ -103,10 +109,12 @@ async def export_pages(services: Services, signer: Signer) -> AsyncIterator[list
         yield lines
 
 
-def _page_after(after: int, found: Bounds) -> Callable[[Reader], tuple[list[bytes], int, bool]]:
+def _page_after(
+    after: int, found: Bounds
+) -> Callable[[RecordReads], tuple[list[bytes], int, bool]]:
     """The next lines, the position that they end at, and whether they are the last."""
 
-    def read(reader: Reader) -> tuple[list[bytes], int, bool]:
+    def read(reader: ChainReads) -> tuple[list[bytes], int, bool]:
         links = [link for link in reader.chain(after, PAGE) if link.position <= found.end.position]
         last = links[-1].position if links else after
         is_last = len(links) < PAGE
@@ -142,8 +150,8 @@ async def ocsf_pages(services: Services) -> AsyncIterator[list[bytes]]:
 
 def _ocsf_page(
     after: int, end: int, now: datetime
-) -> Callable[[Reader], tuple[list[bytes], int] | None]:
-    def read(reader: Reader) -> tuple[list[bytes], int] | None:
+) -> Callable[[RecordReads], tuple[list[bytes], int] | None]:
+    def read(reader: RecordReads) -> tuple[list[bytes], int] | None:
         found = reader.chain(after, PAGE)
         links = [_readable(link, now) for link in found if link.position <= end]
         if not links:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from bascule.domain.access import Subject
 from bascule.domain.facts.fact import Fact
@@ -21,10 +21,18 @@ from bascule.domain.facts.policies import PolicyChanged, PolicyCreated
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.times import parse_duration, parse_instant
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.closed_ports import ClosedPortReads
+from bascule.interfaces.grants import GrantReads
+from bascule.interfaces.inventory import MachineReads
+from bascule.interfaces.store import Transaction
 from bascule.services.act import Act, Services, actor_of
 from bascule.services.request_rights import sight_of
-from bascule.services.rights import rights_of
+from bascule.services.rights import RightsReads, rights_of
+
+
+class PreviewReads(RightsReads, ClosedPortReads, GrantReads, MachineReads, Protocol):
+    """What a preview tells of."""
+
 
 T = TypeVar("T")
 
@@ -100,14 +108,14 @@ async def rehearse(
     raise AssertionError("a rehearsal is always undone")
 
 
-def preview_of(tx: Reader, act: Act, subject: Subject) -> Preview:
+def preview_of(tx: PreviewReads, act: Act, subject: Subject) -> Preview:
     """What an act has changed so far, seen from within its own transaction: which ports it let go
     and what it ended are so; what was before it (``shuts`` or ``alters``, an earlier end) is not.
     """
     return _preview(tx, act.facts, subject, act.now)
 
 
-def _preview(reader: Reader, facts: list[Fact], subject: Subject, now: datetime) -> Preview:
+def _preview(reader: PreviewReads, facts: list[Fact], subject: Subject, now: datetime) -> Preview:
     shuts, alters = _closings(reader, facts)
     sight = sight_of(rights_of(reader, subject.principal_id, now), subject.principal_id)
     touched = [each for each in facts if isinstance(each, (GrantEnded, GrantShortened))]
@@ -183,7 +191,7 @@ def _is_among(rule: RuleChange, shuts: Iterable[PortChange]) -> bool:
 
 
 def _closings(
-    reader: Reader, facts: Iterable[Fact]
+    reader: PreviewReads, facts: Iterable[Fact]
 ) -> tuple[tuple[PortChange, ...], tuple[PortChange, ...]]:
     """What begins to be shut, and what is shut already and changes."""
     shuts: list[PortChange] = []

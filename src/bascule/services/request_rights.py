@@ -20,9 +20,8 @@ from bascule.domain.request import AccessRequest
 from bascule.domain.roles import Reach, Rights
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.interfaces.policies import StoredPolicy
-from bascule.interfaces.store import Reader
 from bascule.services.act import Act
-from bascule.services.rights import Needed, check, denial, missing_of, rights_of
+from bascule.services.rights import Needed, RightsReads, check, denial, missing_of, rights_of
 
 NEEDED_TO_ASK = (INITIATE, POLICY_READ)  # at each machine that is asked for
 
@@ -63,7 +62,7 @@ def sight_of(rights: Rights, principal_id: str) -> Sight:
 
 
 def check_may_ask(
-    reader: Reader,
+    reader: RightsReads,
     act: Act,
     subject: Subject,
     policy: ResourceId,
@@ -86,7 +85,7 @@ def check_may_ask(
 
 
 def check_may_know(
-    reader: Reader,
+    reader: RightsReads,
     act: Act,
     subject: Subject,
     wanted: ResourceId,
@@ -105,7 +104,9 @@ def check_may_know(
         raise denial(reader, subject, [Needed(POLICY_READ, resource_scope(wanted))])
 
 
-def check_may_revoke(reader: Reader, act: Act, subject: Subject, request: AccessRequest) -> None:
+def check_may_revoke(
+    reader: RightsReads, act: Act, subject: Subject, request: AccessRequest
+) -> None:
     """Raise Forbidden for another's request without the right at each of its machines."""
     rights = rights_of(reader, subject.principal_id, act.now)
     sight = sight_of(rights, subject.principal_id)
@@ -122,7 +123,7 @@ def check_may_revoke(reader: Reader, act: Act, subject: Subject, request: Access
 
 
 def what_may_be_cut(
-    reader: Reader, act: Act, subject: Subject, ended: Sequence[Grant], *, must: bool
+    reader: RightsReads, act: Act, subject: Subject, ended: Sequence[Grant], *, must: bool
 ) -> Sequence[Grant]:
     """Those of these ended grants at whose machines the subject may still ask or revoke: a cut
     reaches whoever came from the same sources, and so takes more than to have asked once.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.bounds import Guard
@@ -22,11 +23,18 @@ from bascule.domain.request import (
 )
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem, RequestDenied
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.grants import GrantReads
+from bascule.interfaces.inventory import MachineReads
+from bascule.interfaces.points import PointReads
+from bascule.interfaces.policies import PolicyReads
+from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.record import EventWrites
+from bascule.interfaces.requests import RequestReads, RequestWrites
+from bascule.interfaces.roles import RoleReads
 from bascule.services.act import Act, new_id
-from bascule.services.agent_state import told_beside
-from bascule.services.grants import change, cut, end_grants, touch
-from bascule.services.plans import require_plan
+from bascule.services.agent_state import BesideReads, told_beside
+from bascule.services.grants import GrantEndWrites, change, cut, end_grants, touch
+from bascule.services.plans import PlanScopeReads, require_plan
 from bascule.services.request_rights import (
     check_may_ask,
     check_may_know,
@@ -34,6 +42,25 @@ from bascule.services.request_rights import (
     what_may_be_cut,
 )
 from bascule.services.timeline import lengthened
+
+
+class JudgeReads(
+    BesideReads, PlanScopeReads, MachineReads, PolicyReads, PrincipalReads, RoleReads, Protocol
+):
+    """What a decision depends on."""
+
+
+class InitiateWrites(GrantEndWrites, JudgeReads, RequestWrites, Protocol):
+    """The same, to write a request and its grants."""
+
+
+class RevokeWrites(GrantEndWrites, PrincipalReads, RequestReads, RoleReads, Protocol):
+    """A request's grants, and the right to end them."""
+
+
+class ExtendWrites(RevokeWrites, PlanScopeReads, MachineReads, PolicyReads, Protocol):
+    """A request's grants, and what a longer one depends on."""
+
 
 MOST_REASONS = 20  # of one denial, on record and in an answer
 LONGEST_REASON = 500  # characters on record
@@ -63,7 +90,7 @@ class Denial:
 
 
 def initiate(
-    tx: Transaction,
+    tx: InitiateWrites,
     act: Act,
     wanted: ResourceId,
     machines: tuple[RequestedMachine, ...],
@@ -82,7 +109,7 @@ def initiate(
 
 
 def _initiate(
-    tx: Transaction, act: Act, asked: Asked, justification: str | None, subject: Subject
+    tx: InitiateWrites, act: Act, asked: Asked, justification: str | None, subject: Subject
 ) -> Initiated | Denied:
     request, decision = _judge(tx, act, asked, justification, subject)
     if isinstance(decision, Denied):
@@ -91,7 +118,7 @@ def _initiate(
 
 
 def initiate_all(
-    tx: Transaction,
+    tx: InitiateWrites,
     act: Act,
     asked: Sequence[Asked],
     justification: str | None,
@@ -120,7 +147,7 @@ def initiate_all(
 
 
 def _judge(
-    tx: Transaction, act: Act, asked: Asked, justification: str | None, subject: Subject
+    tx: JudgeReads, act: Act, asked: Asked, justification: str | None, subject: Subject
 ) -> tuple[AccessRequest, Allowed | Denied]:
     machines = asked.machines
     named = [machine.machine_id for machine in machines]
@@ -157,18 +184,18 @@ def _judge(
     )
 
 
-def uninstalled_among(tx: Reader, uids: Sequence[str]) -> frozenset[str]:
+def uninstalled_among(tx: PointReads, uids: Sequence[str]) -> frozenset[str]:
     """Machines whose agent root has taken off, as it said itself; another agent may be enrolled."""
     return frozenset(uid for uid, point in tx.points_of(uids).items() if point.is_uninstalled)
 
 
-def guards_of(tx: Reader, uids: Sequence[str]) -> dict[str, Guard]:
+def guards_of(tx: PointReads, uids: Sequence[str]) -> dict[str, Guard]:
     """What the hosts of these machines say that they admit; older agents say nothing."""
     points = tx.points_of(uids)
     return {uid: point.guard for uid, point in points.items() if point.guard is not None}
 
 
-def _deny(tx: Transaction, act: Act, request: AccessRequest, denied: Denied) -> Denied:
+def _deny(tx: EventWrites, act: Act, request: AccessRequest, denied: Denied) -> Denied:
     """Put the denial on record, unless the subject has had its share of this minute (B8).
 
     One event, found at each of the first machines that were asked for (EDGES E10).
@@ -204,7 +231,7 @@ def _recorded(reasons: Sequence[Problem]) -> tuple[str, ...]:
     return (*(each[:LONGEST_REASON] for each in told), *more)
 
 
-def _write(tx: Transaction, act: Act, request: AccessRequest, decision: Allowed) -> Initiated:
+def _write(tx: InitiateWrites, act: Act, request: AccessRequest, decision: Allowed) -> Initiated:
     tx.add_request(request)
     act.record(
         tx,
@@ -261,7 +288,7 @@ def denial(denied: Denied, policy: ResourceId) -> RequestDenied:
 
 
 def revoke(
-    tx: Transaction,
+    tx: RevokeWrites,
     act: Act,
     request_id: str,
     grant_ids: Collection[str] | None,
@@ -297,7 +324,7 @@ def revoke(
 
 
 def extend(
-    tx: Transaction,
+    tx: ExtendWrites,
     act: Act,
     request_id: str,
     ends_at: datetime,
@@ -391,7 +418,7 @@ def _check_later(agreed: Sequence[tuple[Grant, Grant]]) -> None:
         )
 
 
-def _extend_one(tx: Transaction, act: Act, grant: Grant, granted: Grant) -> None:
+def _extend_one(tx: GrantEndWrites, act: Act, grant: Grant, granted: Grant) -> None:
     longer = extend_to(grant, granted)
     change(tx, act, longer)
     lengthened(tx, longer)
@@ -410,7 +437,7 @@ def _extend_one(tx: Transaction, act: Act, grant: Grant, granted: Grant) -> None
 
 
 def _grants_of(
-    tx: Transaction, request_id: str, grant_ids: Collection[str] | None
+    tx: GrantReads, request_id: str, grant_ids: Collection[str] | None
 ) -> Sequence[Grant]:
     grants = tx.grants_of([request_id])
     if not grants:

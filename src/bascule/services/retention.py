@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import structlog
 
@@ -21,9 +22,23 @@ from bascule.domain.facts.record import RecordPruned
 from bascule.domain.retention import SINK_GRACE, ClockMark
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, InvalidInput
-from bascule.interfaces.retention import Untaken
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.exposure import ExposureWrites
+from bascule.interfaces.record import ChainReads, ChainWrites, EventWrites
+from bascule.interfaces.retention import RetentionReads, RetentionWrites, Untaken
 from bascule.services.act import Act, Services
+
+
+class PruneWrites(ChainWrites, EventWrites, ExposureWrites, RetentionWrites, Protocol):
+    """The record, its history, and the clock that decides what is old."""
+
+
+class ClockWrites(EventWrites, RetentionWrites, Protocol):
+    """The clock that was seen, and the record."""
+
+
+class HoldWrites(ChainReads, RetentionWrites, Protocol):
+    """What no sink has taken yet."""
+
 
 log = structlog.get_logger("bascule.record")
 
@@ -37,7 +52,7 @@ class Pruned:
     kept: Untaken | None = None  # older than was asked for, and kept for a sink
 
 
-def prune(tx: Transaction, act: Act, before: datetime, floor: timedelta, boottime: float) -> Pruned:
+def prune(tx: PruneWrites, act: Act, before: datetime, floor: timedelta, boottime: float) -> Pruned:
     """Delete the checkpointed spans that are wholly from before that instant, on record; and
     what exposure could be told of the time before it.
 
@@ -57,14 +72,14 @@ def prune(tx: Transaction, act: Act, before: datetime, floor: timedelta, boottim
     return _delete(tx, act, before, tx.first_untaken(youngest - SINK_GRACE))
 
 
-def prune_on_host(tx: Transaction, act: Act, before: datetime) -> Pruned:
+def prune_on_host(tx: PruneWrites, act: Act, before: datetime) -> Pruned:
     """Delete what the API would keep: for the server's own host alone."""
     _check_past(act, before)
     return _delete(tx, act, before, None, is_on_host=True)
 
 
 def _delete(
-    tx: Transaction,
+    tx: PruneWrites,
     act: Act,
     before: datetime,
     untaken: Untaken | None,
@@ -109,7 +124,7 @@ def _check_past(act: Act, before: datetime) -> None:
         )
 
 
-def _check_clock(tx: Transaction, act: Act, boottime: float) -> None:
+def _check_clock(tx: RetentionReads, act: Act, boottime: float) -> None:
     mark = tx.clock_mark()
     if mark is None or mark.followed(act.now, boottime).has_leapt:
         raise Conflict(
@@ -123,7 +138,7 @@ def _check_clock(tx: Transaction, act: Act, boottime: float) -> None:
 # -- the clock ---------------------------------------------------------------------------------
 
 
-def mark_clock(tx: Transaction, act: Act, boottime: float) -> None:
+def mark_clock(tx: ClockWrites, act: Act, boottime: float) -> None:
     """Write down how both clocks stand; a leap is an event, once."""
     was = tx.clock_mark()
     now = ClockMark(act.now, boottime) if was is None else was.followed(act.now, boottime)
@@ -134,7 +149,7 @@ def mark_clock(tx: Transaction, act: Act, boottime: float) -> None:
         act.record(tx, ClockLeapt(format_utc(was.at), seconds))
 
 
-def confirm_clock(tx: Transaction, act: Act, boottime: float) -> bool:
+def confirm_clock(tx: ClockWrites, act: Act, boottime: float) -> bool:
     """Take the clock as right from now on; False when nothing was in doubt."""
     mark = tx.clock_mark()
     if mark is None:
@@ -150,7 +165,7 @@ def confirm_clock(tx: Transaction, act: Act, boottime: float) -> bool:
 async def watch_clock(services: Services) -> None:
     """One look at the clocks; written down when it is news, or MARK_SECONDS after the last."""
 
-    def is_due(reader: Reader) -> bool:
+    def is_due(reader: RetentionReads) -> bool:
         mark, boottime = reader.clock_mark(), services.clock.boottime()
         if mark is None or not 0 <= boottime - mark.boottime < MARK_SECONDS:
             return True
@@ -163,7 +178,7 @@ async def watch_clock(services: Services) -> None:
 # -- what sinks have not taken -------------------------------------------------------------------
 
 
-def hold_untaken(tx: Transaction, after: int) -> None:
+def hold_untaken(tx: HoldWrites, after: int) -> None:
     """Keep what a sink that had got to ``after`` will not get any more."""
     # What is committed and not sealed yet comes next in the chain.
     last = tx.chain_head().position + len(tx.unsealed(LARGEST_BACKLOG))

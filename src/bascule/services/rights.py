@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.builtin_roles import BUILTIN_ROLES
@@ -23,23 +24,29 @@ from bascule.domain.roles import (
 )
 from bascule.domain.scopes import Scope
 from bascule.errors import Forbidden, Problem
-from bascule.interfaces.store import Reader
+from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.roles import RoleReads
+
+
+class RightsReads(PrincipalReads, RoleReads, Protocol):
+    """Who there is, and what each of them holds."""
+
 
 _BUILTIN = {role.id: role for role in BUILTIN_ROLES}
 _MOST_NAMED = 3  # roles that a denial names
 
 
-def find_role(reader: Reader, role_id: str) -> RoleDefinition | None:
+def find_role(reader: RoleReads, role_id: str) -> RoleDefinition | None:
     return _BUILTIN.get(role_id.lower()) or reader.custom_role(role_id)
 
 
-def all_roles(reader: Reader) -> tuple[RoleDefinition, ...]:
+def all_roles(reader: RoleReads) -> tuple[RoleDefinition, ...]:
     """Built-in and custom ones, ordered by name."""
     every = (*BUILTIN_ROLES, *reader.custom_roles())
     return tuple(sorted(every, key=lambda role: (role.name.casefold(), role.id)))
 
 
-def rights_of(reader: Reader, principal_id: str, now: datetime) -> Rights:
+def rights_of(reader: RightsReads, principal_id: str, now: datetime) -> Rights:
     """All that a principal holds at ``now``, by itself and by its groups.
 
     One that is disabled, unknown or no caller (an agent) holds nothing. What was worked out
@@ -69,7 +76,7 @@ def _slot_of(stamp: str, principal_id: str) -> _Slot:  # noqa: ARG001  # reason:
     return _Slot()
 
 
-def _work_out(reader: Reader, principal_id: str, now: datetime) -> _Kept:
+def _work_out(reader: RightsReads, principal_id: str, now: datetime) -> _Kept:
     if not is_enabled(reader, principal_id):
         return _Kept(NO_RIGHTS, None)
     ends = [each.expires_at for each in reader.memberships_of(principal_id, now)]
@@ -77,7 +84,7 @@ def _work_out(reader: Reader, principal_id: str, now: datetime) -> _Kept:
     return _Kept(holdings_of(reader, principal_id, now), until)
 
 
-def holdings_of(reader: Reader, principal_id: str, now: datetime) -> Rights:
+def holdings_of(reader: RightsReads, principal_id: str, now: datetime) -> Rights:
     """The same of a principal that may be disabled, or of a group."""
     groups = (each.group_id for each in reader.memberships_of(principal_id, now))
     assignments = reader.role_assignments_of([principal_id, *dict.fromkeys(groups)])
@@ -86,7 +93,7 @@ def holdings_of(reader: Reader, principal_id: str, now: datetime) -> Rights:
     return rights_from(assignments, roles)
 
 
-def is_enabled(reader: Reader, principal_id: str) -> bool:
+def is_enabled(reader: PrincipalReads, principal_id: str) -> bool:
     """Is this a user or a service principal that may call?"""
     principal = reader.service_principal(principal_id) or reader.user(principal_id)
     return principal is not None and principal.is_enabled
@@ -101,7 +108,7 @@ class Needed:
     target: str = ""
 
 
-def check(reader: Reader, subject: Subject, now: datetime, needed: Sequence[Needed]) -> None:
+def check(reader: RightsReads, subject: Subject, now: datetime, needed: Sequence[Needed]) -> None:
     """Raise Forbidden unless all of it may be done; it names everything that may not."""
     missing = missing_of(rights_of(reader, subject.principal_id, now), needed)
     if missing:
@@ -120,7 +127,7 @@ def missing_of(held: Rights, needed: Iterable[Needed]) -> list[Needed]:
     return missing
 
 
-def denial(reader: Reader, subject: Subject, missing: Sequence[Needed]) -> Forbidden:
+def denial(reader: RoleReads, subject: Subject, missing: Sequence[Needed]) -> Forbidden:
     """ARM's AuthorizationFailed, one problem for each action and scope that is missing."""
     problems = [_problem(subject, each) for each in missing]
     roles = roles_giving_all(reader, {each.action for each in missing})
@@ -143,7 +150,7 @@ def denial(reader: Reader, subject: Subject, missing: Sequence[Needed]) -> Forbi
     return refused
 
 
-def roles_giving_all(reader: Reader, actions: Iterable[str]) -> Sequence[RoleDefinition]:
+def roles_giving_all(reader: RoleReads, actions: Iterable[str]) -> Sequence[RoleDefinition]:
     """Roles that allow each of these actions, the least powerful first."""
     found = all_roles(reader)
     for action in actions:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import ASSIGNMENT_WRITE, ROLE_DELETE, ROLE_READ, ROLE_WRITE
@@ -24,11 +25,23 @@ from bascule.domain.role_draft import RoleDraft, check_draft
 from bascule.domain.roles import Rights, RoleDefinition
 from bascule.domain.scopes import Scope, is_below
 from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.inventory import InventoryReads
+from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.record import EventWrites
+from bascule.interfaces.roles import RoleReads, RoleWrites
 from bascule.services.act import Act
 from bascule.services.installation import subscription_of
-from bascule.services.losses import end_unheld
-from bascule.services.rights import Needed, check, find_role, rights_of
+from bascule.services.losses import LossWrites, end_unheld
+from bascule.services.rights import Needed, RightsReads, check, find_role, rights_of
+
+
+class RoleDraftWrites(EventWrites, InventoryReads, PrincipalReads, RoleWrites, Protocol):
+    """Role definitions, and the right to write them."""
+
+
+class RoleChangeWrites(LossWrites, RoleDraftWrites, Protocol):
+    """The same, with what is lost by a smaller role."""
+
 
 PROVIDER = "Microsoft.Authorization"
 _MOST_NAMED = 20  # scopes that a refusal lists
@@ -63,7 +76,7 @@ def _meet(one: Scope, other: Scope) -> bool:
 
 
 def put_role(
-    tx: Transaction, act: Act, subject: Subject, role_id: str, draft: RoleDraft
+    tx: RoleChangeWrites, act: Act, subject: Subject, role_id: str, draft: RoleDraft
 ) -> tuple[RoleDefinition, bool]:
     """Create or change a custom role; True when it is new.
 
@@ -108,7 +121,7 @@ def put_role(
 
 
 def delete_role(
-    tx: Transaction, act: Act, subject: Subject, role_id: str, at: Scope
+    tx: RoleDraftWrites, act: Act, subject: Subject, role_id: str, at: Scope
 ) -> RoleDefinition | None:
     """Delete a custom role that nobody holds; None when there was none at ``at``."""
     _refuse_builtin(role_id.lower())
@@ -129,7 +142,7 @@ def delete_role(
     return role
 
 
-def known_role(reader: Reader, role_id: str) -> RoleDefinition:
+def known_role(reader: RoleReads, role_id: str) -> RoleDefinition:
     role = find_role(reader, role_id)
     if role is None:
         raise no_role(role_id)
@@ -161,7 +174,7 @@ def describe(role: RoleDefinition) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def role_resource(reader: Reader, role: RoleDefinition) -> str:
+def role_resource(reader: InventoryReads, role: RoleDefinition) -> str:
     """The role's ARM id, as Azure writes it."""
     return (
         f"/subscriptions/{subscription_of(reader)}/providers/{PROVIDER}/roleDefinitions/{role.id}"
@@ -179,13 +192,13 @@ def _refuse_builtin(role_id: str) -> None:
 
 
 def _check_everywhere(
-    tx: Transaction, act: Act, subject: Subject, action: str, scopes: Sequence[Scope]
+    tx: RightsReads, act: Act, subject: Subject, action: str, scopes: Sequence[Scope]
 ) -> None:
     check(tx, subject, act.now, [Needed(action, scope) for scope in dict.fromkeys(scopes)])
 
 
 def _check_may_give(
-    tx: Transaction, act: Act, subject: Subject, before: RoleDefinition, after: RoleDefinition
+    tx: RightsReads, act: Act, subject: Subject, before: RoleDefinition, after: RoleDefinition
 ) -> None:
     """Raise Forbidden where holders of the role would gain what the caller may not give them.
 
@@ -218,7 +231,7 @@ def _check_may_give(
         )
 
 
-def _check_name(tx: Transaction, role_id: str, name: str) -> None:
+def _check_name(tx: RoleReads, role_id: str, name: str) -> None:
     for other in (*BUILTIN_ROLES, *tx.custom_roles()):
         if other.id != role_id and other.name.casefold() == name.casefold():
             raise Conflict(
@@ -229,7 +242,7 @@ def _check_name(tx: Transaction, role_id: str, name: str) -> None:
             )
 
 
-def _check_still_covers(tx: Transaction, role: RoleDefinition) -> None:
+def _check_still_covers(tx: RoleReads, role: RoleDefinition) -> None:
     for each in tx.role_assignments_with(role.id):
         if not is_offered(role, each.scope):
             raise Conflict(

@@ -21,7 +21,7 @@ from bascule.domain.facts.record import RecordBroken
 from bascule.domain.proof import Break
 from bascule.domain.times import parse_instant
 from bascule.errors import BasculeError, InvalidInput
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.record import ChainReads, ChainWrites, EventWrites
 from bascule.services.act import Act, Services
 from bascule.services.record import Signer, verify_record
 from bascule.services.retention import watch_clock
@@ -39,7 +39,7 @@ CLOCK_SECONDS = 60.0  # between looks at the clocks
 LOOK_PAUSE = 0.05  # seconds between pages, so that nobody's request waits for it
 
 
-def seal(tx: Transaction, limit: int = BATCH) -> int:
+def seal(tx: ChainWrites, limit: int = BATCH) -> int:
     """Chain up to ``limit`` events that are not in the chain yet; how many there were."""
     head = tx.chain_head()
     seals: list[tuple[int, ChainHead]] = []
@@ -52,7 +52,7 @@ def seal(tx: Transaction, limit: int = BATCH) -> int:
     return len(seals)
 
 
-def sign_head(tx: Transaction, act: Act, signer: Signer) -> Checkpoint:
+def sign_head(tx: ChainWrites, act: Act, signer: Signer) -> Checkpoint:
     """The checkpoint at the head of the chain: the one that is there, or a new one."""
     head = tx.chain_head()
     known = tx.checkpoint(head.position)
@@ -71,7 +71,7 @@ async def seal_all(services: Services, signer: Signer) -> Checkpoint:
     return await services.perform(lambda tx, act: sign_head(tx, act, signer))
 
 
-def _is_checkpoint_due(tx: Reader, now: datetime) -> bool:
+def _is_checkpoint_due(tx: ChainReads, now: datetime) -> bool:
     head = tx.chain_head()
     newest = next(iter(tx.checkpoints(limit=1)), None)
     since = newest.head.position if newest is not None else 0
@@ -119,10 +119,10 @@ async def _repeat(
 
 
 async def _round(services: Services, signer: Signer) -> None:
-    def has_work(reader: Reader) -> bool:
+    def has_work(reader: ChainReads) -> bool:
         return bool(reader.unsealed(1)) or _is_checkpoint_due(reader, services.clock.now())
 
-    def work(tx: Transaction, act: Act) -> None:
+    def work(tx: ChainWrites, act: Act) -> None:
         seal(tx)
         if _is_checkpoint_due(tx, act.now):
             sign_head(tx, act, signer)
@@ -141,10 +141,10 @@ async def look_at_all(services: Services, signer: Signer) -> None:
         await services.perform(_noting(verdict.break_))
 
 
-def _noting(found: Break) -> Callable[[Transaction, Act], None]:
+def _noting(found: Break) -> Callable[[EventWrites, Act], None]:
     fact = RecordBroken(found.position, str(found.kind), found.message)
 
-    def note(tx: Transaction, act: Act) -> None:
+    def note(tx: EventWrites, act: Act) -> None:
         act.record(tx, fact)
 
     return note

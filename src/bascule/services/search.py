@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
+from typing import Protocol
 
 from bascule.domain.actions import MACHINE_READ, SERVICE_PRINCIPAL_READ, USER_READ
 from bascule.domain.ids import is_guid
@@ -18,10 +19,29 @@ from bascule.domain.principals import ServicePrincipal, User
 from bascule.domain.request import AccessRequest
 from bascule.domain.roles import Rights
 from bascule.domain.scopes import subscription_scope
-from bascule.interfaces.listing import ListFilter, Place
-from bascule.interfaces.store import Reader
+from bascule.interfaces.grants import GrantReads
+from bascule.interfaces.inventory import MachineReads
+from bascule.interfaces.listing import ListFilter, ListingReads, Place
+from bascule.interfaces.points import PointReads
+from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.record import EventReads
+from bascule.interfaces.requests import RequestReads
 from bascule.services.request_rights import sight_of
 from bascule.services.views import RequestView, view_requests
+
+
+class SearchReads(
+    EventReads,
+    GrantReads,
+    ListingReads,
+    MachineReads,
+    PointReads,
+    PrincipalReads,
+    RequestReads,
+    Protocol,
+):
+    """All that is found by name."""
+
 
 MOST = 10  # of each kind
 LONGEST = 200
@@ -42,7 +62,7 @@ class Found:
 
 
 def search(
-    reader: Reader,
+    reader: SearchReads,
     rights: Rights,
     principal_id: str,
     subscription_id: str,
@@ -63,7 +83,9 @@ def search(
     return Found(machines, users, services, view_requests(reader, seen[:MOST], now))
 
 
-def _machines(reader: Reader, rights: Rights, subscription_id: str, folded: str) -> list[Machine]:
+def _machines(
+    reader: ListingReads, rights: Rights, subscription_id: str, folded: str
+) -> list[Machine]:
     reach = rights.reach(MACHINE_READ)
     sees_all = reach.covers(subscription_scope(subscription_id).key)
     wanted = ListFilter(within=None if sees_all else reach)
@@ -72,7 +94,7 @@ def _machines(reader: Reader, rights: Rights, subscription_id: str, folded: str)
     return list(takewhile(lambda each: each.id.name.casefold().startswith(folded), found))
 
 
-def _users(reader: Reader, folded: str) -> list[User]:
+def _users(reader: PrincipalReads, folded: str) -> list[User]:
     exact = reader.user_by_name(folded)
     beyond = takewhile(
         lambda each: each.name.casefold().startswith(folded), reader.users(folded, MOST)
@@ -80,7 +102,7 @@ def _users(reader: Reader, folded: str) -> list[User]:
     return [*([exact] if exact is not None else []), *beyond][:MOST]
 
 
-def _services(reader: Reader, folded: str) -> list[ServicePrincipal]:
+def _services(reader: PrincipalReads, folded: str) -> list[ServicePrincipal]:
     return [
         each
         for each in reader.service_principals(limit=_LOOKED_AT)
@@ -89,7 +111,7 @@ def _services(reader: Reader, folded: str) -> list[ServicePrincipal]:
 
 
 def _requests(
-    reader: Reader, folded: str, machines: Sequence[Machine], users: Sequence[User]
+    reader: RequestReads, folded: str, machines: Sequence[Machine], users: Sequence[User]
 ) -> list[AccessRequest]:
     """The one of that id; else the newest of a machine or person that is meant alone."""
     if is_guid(folded):

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from bascule.domain.facts.sign_in import RecoveryCodeUsed
 from bascule.domain.principals import User
 from bascule.domain.sign_in import FactorKind
+from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.proofs import Proofs
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.record import EventWrites
+from bascule.interfaces.sign_in import SignInReads, SignInWrites
 from bascule.services.act import Act
 
 
-def factors_of(reader: Reader, user_id: str) -> tuple[FactorKind, ...]:
+class FactorWrites(EventWrites, PrincipalReads, SignInWrites, Protocol):
+    """Second factors and whose they are, and the record."""
+
+
+def factors_of(reader: SignInReads, user_id: str) -> tuple[FactorKind, ...]:
     """What a user may show after the password; empty when nothing is enrolled.
 
     Recovery codes stand in for an enrolled factor; alone they are none.
@@ -34,7 +40,7 @@ def factors_of(reader: Reader, user_id: str) -> tuple[FactorKind, ...]:
     return tuple(found)
 
 
-def take_totp(proofs: Proofs, tx: Transaction, act: Act, user: User, code: str) -> bool:
+def take_totp(proofs: Proofs, tx: SignInWrites, act: Act, user: User, code: str) -> bool:
     """Take a one-time password of the active secret, newer than the last one taken."""
     factor = tx.totp(user.id, is_active=True)
     if factor is None:
@@ -46,7 +52,7 @@ def take_totp(proofs: Proofs, tx: Transaction, act: Act, user: User, code: str) 
     return True
 
 
-def take_recovery_code(proofs: Proofs, tx: Transaction, act: Act, user: User, code: str) -> bool:
+def take_recovery_code(proofs: Proofs, tx: FactorWrites, act: Act, user: User, code: str) -> bool:
     """Take a recovery code, if there is a factor that it stands in for."""
     if FactorKind.RECOVERY_CODE not in factors_of(tx, user.id):
         return False
@@ -59,7 +65,7 @@ def take_recovery_code(proofs: Proofs, tx: Transaction, act: Act, user: User, co
 
 def take_passkey(
     proofs: Proofs,
-    tx: Transaction,
+    tx: FactorWrites,
     act: Act,
     user_id: str,
     ticket: str,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.facts.service_principals import (
@@ -25,12 +26,18 @@ from bascule.domain.names import parse_display_name
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, InvalidInput, NotFound
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
+from bascule.interfaces.record import EventWrites
 from bascule.services.act import Act, new_id
 from bascule.services.installation import ADMINISTRATOR
-from bascule.services.losses import end_unheld
-from bascule.services.owners import check_owner_left
+from bascule.services.losses import PrincipalLossWrites, end_unheld
+from bascule.services.owners import OwnerReads, check_owner_left
 from bascule.services.principal_rights import are_owners, check_may_change, identity_id
+
+
+class ProgramWrites(OwnerReads, EventWrites, PrincipalWrites, Protocol):
+    """Service principals and their credentials, and the right to change them."""
+
 
 KIND = "servicePrincipals"
 USUAL_LIFE = timedelta(days=365)
@@ -49,7 +56,7 @@ class NewCredential:
     ends_with: datetime | None = None  # the certificate's own end
 
 
-def find_service_principal(reader: Reader, principal_id: str) -> ServicePrincipal:
+def find_service_principal(reader: PrincipalReads, principal_id: str) -> ServicePrincipal:
     principal = reader.service_principal(principal_id)
     if principal is None:
         raise NotFound(
@@ -61,7 +68,7 @@ def find_service_principal(reader: Reader, principal_id: str) -> ServicePrincipa
 
 
 def create_service_principal(
-    tx: Transaction, act: Act, display_name: str, first: NewCredential
+    tx: ProgramWrites, act: Act, display_name: str, first: NewCredential
 ) -> tuple[ServicePrincipal, Credential]:
     """Make one with its first credential; it holds nothing yet."""
     name = _display_name(display_name)
@@ -73,7 +80,7 @@ def create_service_principal(
 
 
 def change_service_principal(
-    tx: Transaction,
+    tx: PrincipalLossWrites,
     act: Act,
     subject: Subject,
     principal_id: str,
@@ -105,7 +112,7 @@ def change_service_principal(
 
 
 def _rename(
-    tx: Transaction, act: Act, principal: ServicePrincipal, display_name: str
+    tx: ProgramWrites, act: Act, principal: ServicePrincipal, display_name: str
 ) -> ServicePrincipal:
     if principal.display_name == ADMINISTRATOR:
         raise Conflict(
@@ -121,7 +128,7 @@ def _rename(
 
 
 def delete_service_principal(
-    tx: Transaction, act: Act, subject: Subject, principal_id: str
+    tx: PrincipalLossWrites, act: Act, subject: Subject, principal_id: str
 ) -> bool:
     """Forget it with credentials, memberships and assignments; False when unknown."""
     principal = tx.service_principal(principal_id)
@@ -142,7 +149,7 @@ def delete_service_principal(
 
 
 def add_credential(
-    tx: Transaction, act: Act, subject: Subject, principal_id: str, new: NewCredential
+    tx: ProgramWrites, act: Act, subject: Subject, principal_id: str, new: NewCredential
 ) -> Credential:
     """Keep one more proof; raise Forbidden, NotFound, InvalidInput, Conflict when too many."""
     principal = find_service_principal(tx, principal_id)
@@ -156,7 +163,9 @@ def add_credential(
     return _add(tx, act, principal, new)
 
 
-def _add(tx: Transaction, act: Act, principal: ServicePrincipal, new: NewCredential) -> Credential:
+def _add(
+    tx: ProgramWrites, act: Act, principal: ServicePrincipal, new: NewCredential
+) -> Credential:
     credential = Credential(
         new_id(),
         principal.id,
@@ -200,7 +209,7 @@ def _end_of(new: NewCredential, now: datetime) -> datetime:
 
 
 def remove_credential(
-    tx: Transaction, act: Act, subject: Subject, principal_id: str, key_id: str
+    tx: ProgramWrites, act: Act, subject: Subject, principal_id: str, key_id: str
 ) -> bool:
     """Forget a proof, and with it every token that came of it; False when unknown."""
     principal = find_service_principal(tx, principal_id)

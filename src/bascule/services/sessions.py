@@ -13,15 +13,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from bascule.domain.principals import User
 from bascule.domain.sign_in import FactorKind, Method, network_of
 from bascule.domain.tokens import NOWHERE, Origin, Session, SignIn
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.tokens import TokenReads, TokenWrites
 from bascule.services.act import Act, Services, new_id
 from bascule.services.second_factors import factors_of
 from bascule.services.sign_in import PasswordAccepted
 from bascule.services.tokens import hash_of, new_text
+
+
+class SessionReads(PrincipalReads, TokenReads, Protocol):
+    """Sessions, and whose they are."""
+
+
+class SessionWrites(PrincipalReads, TokenWrites, Protocol):
+    """The same, to begin one."""
+
 
 MOST_SESSIONS = 100  # of one user; the oldest gives way
 MOST_HALVES = 20  # of one user, that wait for a second factor; likewise
@@ -41,7 +52,7 @@ class Visitor:
 
 
 def begin(
-    tx: Transaction,
+    tx: SessionWrites,
     act: Act,
     user: User,
     methods: Sequence[str],
@@ -57,7 +68,7 @@ def begin(
 
 
 def begin_half(
-    tx: Transaction,
+    tx: SessionWrites,
     accepted: PasswordAccepted,
     previous: Sequence[str] = (),
     origin: Origin = NOWHERE,
@@ -69,7 +80,7 @@ def begin_half(
 
 
 def _begin(
-    tx: Transaction,
+    tx: SessionWrites,
     sign_in: SignIn,
     previous: Sequence[str],
     origin: Origin,
@@ -101,7 +112,7 @@ def _crowded_out(
     return neighbours[MOST_HALVES_OF_NETWORK - 1 :] or newest_first[MOST_HALVES - 1 :]
 
 
-def end(tx: Transaction, text: str) -> None:
+def end(tx: TokenWrites, text: str) -> None:
     tx.delete_session(hash_of(text))
 
 
@@ -136,7 +147,7 @@ def find_half(services: Services, text: str) -> PasswordAccepted | None:
     return PasswordAccepted(visitor.user, factors, visitor.sign_in.at, first)
 
 
-def visitor_of(reader: Reader, text: str, now: datetime) -> Visitor | None:
+def visitor_of(reader: SessionReads, text: str, now: datetime) -> Visitor | None:
     """Whose session a cookie is; asked inside an act's own transaction too. A half one, which
     still owes a second factor, is nobody's.
     """
@@ -144,7 +155,7 @@ def visitor_of(reader: Reader, text: str, now: datetime) -> Visitor | None:
     return visitor if visitor is not None and visitor.session.is_whole else None
 
 
-def _holder(reader: Reader, text: str, now: datetime) -> Visitor | None:
+def _holder(reader: SessionReads, text: str, now: datetime) -> Visitor | None:
     session = reader.session(hash_of(text)) if text else None
     user = reader.user(session.sign_in.user_id) if session is not None else None
     if session is None or user is None:
@@ -159,7 +170,7 @@ def _look(services: Services, text: str) -> Visitor | None:
     return services.glance(lambda reader: _holder(reader, text, now))
 
 
-def _note(tx: Transaction, session: Session, used_at: datetime | None, address: str) -> None:
+def _note(tx: TokenWrites, session: Session, used_at: datetime | None, address: str) -> None:
     """Note from where it was used, and when; None: it was not."""
     found = tx.session(session.hash)
     if found is not None:  # it may have ended since

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
+from typing import Protocol
 
 from bascule.domain.access import PrincipalKind
 from bascule.domain.builtin_roles import OWNER
@@ -26,8 +27,15 @@ from bascule.domain.sign_in import Method, network_of, wide_network_of
 from bascule.domain.times import format_utc
 from bascule.domain.tokens import Origin
 from bascule.errors import BasculeError, Conflict, InvalidInput, Problem, TooManyRequests
+from bascule.interfaces.inventory import InventoryReads, MachineReads
+from bascule.interfaces.policies import PolicyReads
+from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.proofs import Proofs
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.record import EventWrites
+from bascule.interfaces.roles import RoleReads, RoleWrites
+from bascule.interfaces.set_up import SetUpReads, SetUpWrites
+from bascule.interfaces.sign_in import SignInWrites
+from bascule.interfaces.tokens import TokenWrites
 from bascule.services import sessions
 from bascule.services.act import Act, Services, actor_of, new_id
 from bascule.services.assignments import AssignmentDraft, put_assignment
@@ -38,6 +46,27 @@ from bascule.services.sign_in import Visit, let_in, subject_of
 from bascule.services.sign_in_limits import Attempt, SignInLimits
 from bascule.services.tokens import hash_of, new_text
 from bascule.services.users import create_user
+
+
+class UnownedReads(InventoryReads, PrincipalReads, RoleReads, SetUpReads, Protocol):
+    """Whether anybody owns the installation, and the link to do so."""
+
+
+class SetUpLinkWrites(UnownedReads, EventWrites, SetUpWrites, Protocol):
+    """The same, to make a link."""
+
+
+class FirstOwnerWrites(
+    SetUpLinkWrites,
+    MachineReads,
+    PolicyReads,
+    PrincipalWrites,
+    RoleWrites,
+    SignInWrites,
+    TokenWrites,
+    Protocol,
+):
+    """The first owner, a way in and a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +95,7 @@ class SetUpEnded:
 ENDED = SetUpEnded()
 
 
-def is_unowned(reader: Reader) -> bool:
+def is_unowned(reader: UnownedReads) -> bool:
     """Is nobody Owner at the subscription but service principals?
 
     A group counts, whoever is in it, and so does a user who is disabled: somebody has
@@ -80,7 +109,7 @@ def is_unowned(reader: Reader) -> bool:
     )
 
 
-def make_link(tx: Transaction, act: Act) -> tuple[str, SetUpLink]:
+def make_link(tx: SetUpLinkWrites, act: Act) -> tuple[str, SetUpLink]:
     """A new link's text, this once, and what is kept of it; raise Conflict where owners are."""
     if not is_unowned(tx):
         raise Conflict(
@@ -95,7 +124,7 @@ def make_link(tx: Transaction, act: Act) -> tuple[str, SetUpLink]:
     return text, link
 
 
-def link_of(reader: Reader, text: str, now: datetime) -> SetUpLink | None:
+def link_of(reader: UnownedReads, text: str, now: datetime) -> SetUpLink | None:
     """The link of this text, if it opens anything at ``now``."""
     link = reader.set_up_link(hash_of(text))
     is_good = link is not None and link.holds_at(now) and is_unowned(reader)
@@ -130,7 +159,7 @@ class SetUp:
         _check(owner)
         hashed = await self._proofs.passwords.hash(owner.password)
 
-        def work(tx: Transaction, act: Act) -> SetUpDone | None:
+        def work(tx: FirstOwnerWrites, act: Act) -> SetUpDone | None:
             link = link_of(tx, text, act.now)  # asked again: two may have come at once
             if link is None or not tx.take_set_up_link(link.hash):
                 return None
@@ -177,7 +206,7 @@ class SetUp:
 
 
 def _make(
-    tx: Transaction,
+    tx: FirstOwnerWrites,
     act: Act,
     owner: FirstOwner,
     hashed: str,

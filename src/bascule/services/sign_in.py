@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.facts import sign_in as facts
@@ -30,17 +30,28 @@ from bascule.domain.sign_in import (
     wide_network_of,
 )
 from bascule.errors import TooManyRequests
+from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.proofs import Ceremony, PasswordVerdict, Proofs
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.sign_in import SignInReads, SignInWrites
 from bascule.services.act import Act, Services, actor_of
 from bascule.services.denials import Denials
 from bascule.services.second_factors import (
+    FactorWrites,
     factors_of,
     take_passkey,
     take_recovery_code,
     take_totp,
 )
 from bascule.services.sign_in_limits import Attempt, SignInLimits
+
+
+class WayInReads(PrincipalReads, SignInReads, Protocol):
+    """Users and their ways to sign in."""
+
+
+class SignInTryWrites(FactorWrites, Protocol):
+    """The same, to sign in, and the record."""
+
 
 T = TypeVar("T")
 
@@ -160,7 +171,7 @@ class SignIn:
             return await self._refuse(visit, Refusal.WRONG, "password", seen.user)
         new_hash = await self._renewed(password) if verdict.is_outdated else ""
 
-        def work(tx: Transaction, act: Act) -> PasswordAccepted | None:
+        def work(tx: SignInTryWrites, act: Act) -> PasswordAccepted | None:
             user = tx.user(shown.user_id)
             if user is None or not user.is_enabled or tx.password(user.id) != shown:
                 return None
@@ -236,7 +247,7 @@ class SignIn:
         if isinstance(admitted, timedelta):
             return await self._refuse(visit, Refusal.TOO_OFTEN, "passkey", None, admitted)
 
-        def work(tx: Transaction, act: Act) -> SignedIn | None:
+        def work(tx: SignInTryWrites, act: Act) -> SignedIn | None:
             user = take_passkey(self.proofs, tx, act, "", key.ticket, key.answer, key.origin)
             if user is None or not user.is_enabled:
                 return None
@@ -261,7 +272,7 @@ class SignIn:
         if isinstance(admitted, timedelta):
             return await self._refuse(visit, Refusal.TOO_OFTEN, kind, accepted.user, admitted)
 
-        def work(tx: Transaction, act: Act) -> SignedIn | Refusal:
+        def work(tx: SignInTryWrites, act: Act) -> SignedIn | Refusal:
             user = _as_accepted(tx, accepted, act.now)
             if user is None:
                 return Refusal.STALE
@@ -278,7 +289,7 @@ class SignIn:
         self._limits.give_back(admitted)
         return outcome
 
-    def _take(self, tx: Transaction, act: Act, user: User, proof: Proof) -> bool:
+    def _take(self, tx: SignInTryWrites, act: Act, user: User, proof: Proof) -> bool:
         if proof.key is not None:
             key = proof.key
             owner = take_passkey(self.proofs, tx, act, user.id, key.ticket, key.answer, key.origin)
@@ -348,7 +359,7 @@ class SignIn:
     # -- what goes on record ------------------------------------------------------------
 
     async def _as(
-        self, user: User | None, visit: Visit, work: Callable[[Transaction, Act], T]
+        self, user: User | None, visit: Visit, work: Callable[[SignInTryWrites, Act], T]
     ) -> T:
         subject = subject_of(user, visit)
         return await self.services.perform(work, subject, visit.correlation_id)
@@ -378,7 +389,7 @@ class SignIn:
         """
         if self._denials.is_recorded(visit.address, self.services.clock.now()):
 
-            def work(tx: Transaction, act: Act) -> None:
+            def work(tx: SignInTryWrites, act: Act) -> None:
                 user = _user_of(tx, who) if isinstance(who, str) else who
                 name = user.name if user else ""
                 act.record_denied(tx, facts.SignInRefused(name, what, str(reason)), self._denials)
@@ -387,16 +398,16 @@ class SignIn:
         return SignInRefused(reason, retry_after)
 
 
-def _see(reader: Reader, user_name: str) -> _Seen:
+def _see(reader: WayInReads, user_name: str) -> _Seen:
     user = _user_of(reader, user_name)
     return _Seen(user, reader.password(user.id if user else ""))  # looked up for any name
 
 
-def _user_of(reader: Reader, user_name: str) -> User | None:
+def _user_of(reader: PrincipalReads, user_name: str) -> User | None:
     return reader.user_by_name(user_name) if len(user_name) <= LONGEST_NAME else None
 
 
-def _as_accepted(reader: Reader, accepted: PasswordAccepted, now: datetime) -> User | None:
+def _as_accepted(reader: PrincipalReads, accepted: PasswordAccepted, now: datetime) -> User | None:
     """The user, if the password that was accepted still is one that counts."""
     age = now - accepted.accepted_at
     user = reader.user(accepted.user.id)
@@ -405,14 +416,14 @@ def _as_accepted(reader: Reader, accepted: PasswordAccepted, now: datetime) -> U
 
 
 def let_in(
-    tx: Transaction, act: Act, user: User, methods: tuple[Method, ...], visit: Visit
+    tx: SignInTryWrites, act: Act, user: User, methods: tuple[Method, ...], visit: Visit
 ) -> None:
     """Remember where from, and put it on record; the session is whoever's who calls."""
     remember_network(tx, act, user, visit)
     act.record(tx, facts.SignInSucceeded(user.id, user.name, tuple(map(str, methods))))
 
 
-def remember_network(tx: Transaction, act: Act, user: User, visit: Visit) -> None:
+def remember_network(tx: SignInWrites, act: Act, user: User, visit: Visit) -> None:
     """Somebody signed in from there: codes and places that run out leave it last (EDGES E6)."""
     if network := network_of(visit.address):
         tx.put_known_network(user.id, network, act.now)

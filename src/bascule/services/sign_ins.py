@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.clients import client_name
@@ -22,11 +23,32 @@ from bascule.domain.sign_in import Method
 from bascule.domain.times import format_utc
 from bascule.domain.tokens import REFRESH_LIFE, Origin, Session, TokenFamily
 from bascule.errors import Forbidden, NotFound
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.inventory import InventoryReads
+from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
+from bascule.interfaces.providers import ProviderReads
+from bascule.interfaces.record import EventWrites
+from bascule.interfaces.roles import RoleReads
+from bascule.interfaces.sign_in import SignInReads
+from bascule.interfaces.tokens import TokenReads, TokenWrites
 from bascule.services.act import Act
 from bascule.services.principal_rights import check_may_change, identity_id
 from bascule.services.tokens import hash_of, revoke_family, sign_out_everywhere
 from bascule.services.users import KIND, find_user
+
+
+class LiveReads(PrincipalReads, TokenReads, Protocol):
+    """Sign-ins that hold, and whose they are."""
+
+
+class SignOutWrites(EventWrites, InventoryReads, PrincipalReads, TokenWrites, Protocol):
+    """The same, to end them, and the record."""
+
+
+class OthersSignOutWrites(
+    SignOutWrites, PrincipalWrites, ProviderReads, RoleReads, SignInReads, Protocol
+):
+    """The same of another user."""
+
 
 BY_ITSELF, BY_OWNER, BY_OTHERS = "signed out", "ended by its user", "ended by an administrator"
 
@@ -53,7 +75,7 @@ class LiveSignIn:
     ends_at: datetime  # when it is not used before
 
 
-def live_of(reader: Reader, user_id: str, now: datetime) -> Sequence[LiveSignIn]:
+def live_of(reader: LiveReads, user_id: str, now: datetime) -> Sequence[LiveSignIn]:
     """All that a user has, what was used last first; half a sign-in is none."""
     user = find_user(reader, user_id)
     sessions = [
@@ -68,16 +90,16 @@ def live_of(reader: Reader, user_id: str, now: datetime) -> Sequence[LiveSignIn]
     return sorted(live, key=lambda each: (each.seen_at, each.began_at, each.id), reverse=True)
 
 
-def own_live(reader: Reader, subject: Subject, now: datetime) -> Sequence[LiveSignIn]:
+def own_live(reader: LiveReads, subject: Subject, now: datetime) -> Sequence[LiveSignIn]:
     return live_of(reader, _own(reader, subject).id, now)
 
 
-def end_own(tx: Transaction, act: Act, subject: Subject, sign_in_id: str) -> None:
+def end_own(tx: SignOutWrites, act: Act, subject: Subject, sign_in_id: str) -> None:
     """End one of the caller's own; raise NotFound when he has none of that id."""
     _end_one(tx, act, _own(tx, subject), sign_in_id, BY_OWNER)
 
 
-def end_others(tx: Transaction, act: Act, subject: Subject, kept: str) -> int:
+def end_others(tx: SignOutWrites, act: Act, subject: Subject, kept: str) -> int:
     """End all of the caller's own but the one of this id; say how many there were.
 
     Those that wait for a second factor end too, and every code that is not redeemed yet.
@@ -94,21 +116,23 @@ def end_others(tx: Transaction, act: Act, subject: Subject, kept: str) -> int:
     return len(live)
 
 
-def end_of(tx: Transaction, act: Act, subject: Subject, user_id: str, sign_in_id: str) -> None:
+def end_of(
+    tx: OthersSignOutWrites, act: Act, subject: Subject, user_id: str, sign_in_id: str
+) -> None:
     """End one of another's; raise Forbidden (EDGES B4) or NotFound."""
     user = find_user(tx, user_id)
     check_may_change(tx, act, subject, user.id)
     _end_one(tx, act, user, sign_in_id, BY_OTHERS)
 
 
-def sign_out(tx: Transaction, act: Act, subject: Subject, user_id: str) -> None:
+def sign_out(tx: OthersSignOutWrites, act: Act, subject: Subject, user_id: str) -> None:
     """Sign another out everywhere; raise Forbidden (EDGES B4) or NotFound."""
     user = find_user(tx, user_id)
     check_may_change(tx, act, subject, user.id)
     sign_out_everywhere(tx, act, user)
 
 
-def end_elsewhere(tx: Transaction, act: Act, user_id: str, why: str) -> None:
+def end_elsewhere(tx: SignOutWrites, act: Act, user_id: str, why: str) -> None:
     """End all of a user's that rest on an external provider's word, half-way ones too.
 
     Which provider's is not kept: where several vouched for him, one's no is a no. Codes go
@@ -124,14 +148,14 @@ def end_elsewhere(tx: Transaction, act: Act, user_id: str, why: str) -> None:
     tx.forget_codes_of(user.id)
 
 
-def sign_out_here(tx: Transaction, act: Act, user: User, text: str) -> None:
+def sign_out_here(tx: SignOutWrites, act: Act, user: User, text: str) -> None:
     """End the session of this cookie."""
     session = tx.session(hash_of(text))
     if session is not None and session.sign_in.user_id == user.id:
         _end_session(tx, act, user, session, BY_ITSELF)
 
 
-def _own(reader: Reader, subject: Subject) -> User:
+def _own(reader: PrincipalReads, subject: Subject) -> User:
     if subject.kind is not PrincipalKind.USER:
         raise Forbidden(
             "This is about where a person is signed in; you are a service principal.",
@@ -140,7 +164,7 @@ def _own(reader: Reader, subject: Subject) -> User:
     return find_user(reader, subject.principal_id)
 
 
-def _end_one(tx: Transaction, act: Act, user: User, sign_in_id: str, why: str) -> None:
+def _end_one(tx: SignOutWrites, act: Act, user: User, sign_in_id: str, why: str) -> None:
     for session in tx.sessions_of(user.id):
         if session.id == sign_in_id:
             _end_session(tx, act, user, session, why)
@@ -156,7 +180,7 @@ def _end_one(tx: Transaction, act: Act, user: User, sign_in_id: str, why: str) -
     )
 
 
-def _end_session(tx: Transaction, act: Act, user: User, session: Session, why: str) -> None:
+def _end_session(tx: SignOutWrites, act: Act, user: User, session: Session, why: str) -> None:
     tx.delete_session(session.hash)
     tx.forget_codes_of(user.id, session.sign_in.at)
     began_at, address = format_utc(session.sign_in.at), session.origin.address

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Protocol
 
 from bascule.domain.chain import canonical
 from bascule.domain.delivery import (
@@ -30,11 +30,24 @@ from bascule.domain.facts.kinds import FACTS
 from bascule.domain.ids import parse_name
 from bascule.domain.times import parse_instant
 from bascule.errors import Conflict, InvalidInput, NotFound
-from bascule.interfaces.delivery import Carrier
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.delivery import Carrier, DeliveryReads, DeliveryWrites
+from bascule.interfaces.inventory import InventoryReads
+from bascule.interfaces.record import ChainReads, EventWrites
+from bascule.interfaces.retention import RetentionWrites
 from bascule.services.act import Act, new_id
 from bascule.services.cloudevents import new_secret
 from bascule.services.retention import hold_untaken
+
+
+class SinkReads(ChainReads, DeliveryReads, Protocol):
+    """Sinks, and how far each has come."""
+
+
+class SinkChangeWrites(
+    ChainReads, DeliveryWrites, EventWrites, InventoryReads, RetentionWrites, Protocol
+):
+    """The same, to change them, and the record."""
+
 
 MOST_SINKS = 20
 LONGEST_CA = 65_536  # characters
@@ -66,14 +79,14 @@ class SinkView:
     secret: str = ""  # in the answer of the act that made it, else empty
 
 
-def sink_id(reader: Reader, name: str) -> str:
+def sink_id(reader: InventoryReads, name: str) -> str:
     """What the record calls a sink."""
     installation = reader.installation()
     subscription = installation.subscription_id if installation else ""
     return f"/subscriptions/{subscription}/providers/Bascule.Audit/sinks/{name}"
 
 
-def known_sink(reader: Reader, name: str) -> tuple[Sink, Progress]:
+def known_sink(reader: DeliveryReads, name: str) -> tuple[Sink, Progress]:
     sink = reader.sink(name)
     progress = None if sink is None else reader.sink_progress(sink.id)
     if sink is None or progress is None:
@@ -85,16 +98,18 @@ def known_sink(reader: Reader, name: str) -> tuple[Sink, Progress]:
     return sink, progress
 
 
-def view_sink(reader: Reader, name: str, now: datetime, secret: str = "") -> SinkView:
+def view_sink(reader: SinkReads, name: str, now: datetime, secret: str = "") -> SinkView:
     return _view(reader, *known_sink(reader, name), now, secret)
 
 
-def view_sinks(reader: Reader, now: datetime) -> list[SinkView]:
+def view_sinks(reader: SinkReads, now: datetime) -> list[SinkView]:
     """All, by name."""
     return [view_sink(reader, sink.name, now) for sink in reader.sinks()]
 
 
-def _view(reader: Reader, sink: Sink, progress: Progress, now: datetime, secret: str) -> SinkView:
+def _view(
+    reader: SinkReads, sink: Sink, progress: Progress, now: datetime, secret: str
+) -> SinkView:
     head = reader.chain_head().position
     oldest = next(iter(reader.chain(progress.position, 1)), None)
     lag = now - parse_instant(str(oldest.record["at"])) if oldest is not None else timedelta()
@@ -111,7 +126,7 @@ def _view(reader: Reader, sink: Sink, progress: Progress, now: datetime, secret:
 
 
 def put_sink(
-    tx: Transaction, act: Act, carrier: Carrier, name: str, draft: SinkDraft
+    tx: SinkChangeWrites, act: Act, carrier: Carrier, name: str, draft: SinkDraft
 ) -> tuple[SinkView, bool]:
     """Add a sink or change one; True when it is new. A new webhook's view has its secret."""
     existing = tx.sink(name)
@@ -144,7 +159,7 @@ def put_sink(
 
 
 def _change(
-    tx: Transaction, act: Act, carrier: Carrier, existing: Sink, draft: SinkDraft
+    tx: SinkChangeWrites, act: Act, carrier: Carrier, existing: Sink, draft: SinkDraft
 ) -> SinkView:
     target = draft.target or existing.target
     kept = existing.form if target.kind is existing.target.kind else None
@@ -168,7 +183,7 @@ def _wants_less(was: Sink, now: Sink) -> bool:
     return (was.target, was.kinds, was.level) != (now.target, now.kinds, now.level)
 
 
-def _first_secret(tx: Transaction, sink: Sink) -> str:
+def _first_secret(tx: DeliveryWrites, sink: Sink) -> str:
     if sink.target.kind is not SinkKind.WEBHOOK:
         return ""
     fresh = new_secret()
@@ -225,12 +240,14 @@ def _settings(sink: Sink) -> str:
     return canonical(said).decode()
 
 
-def _record_change(tx: Transaction, act: Act, sink: Sink, what: str, settings: str = "") -> None:
+def _record_change(
+    tx: SinkChangeWrites, act: Act, sink: Sink, what: str, settings: str = ""
+) -> None:
     fact = SinkChanged(sink.name, sink.target.shown, what, settings)
     act.record(tx, fact, sink_id(tx, sink.name))
 
 
-def pause_sink(tx: Transaction, act: Act, name: str) -> SinkView:
+def pause_sink(tx: SinkChangeWrites, act: Act, name: str) -> SinkView:
     """Stop sending, keep the place; a sink that stopped by itself stays as it is."""
     sink, progress = known_sink(tx, name)
     if progress.state is SinkState.ACTIVE:
@@ -240,7 +257,7 @@ def pause_sink(tx: Transaction, act: Act, name: str) -> SinkView:
 
 
 def resume_sink(
-    tx: Transaction, act: Act, name: str, *, skips: bool = False, after: int | None = None
+    tx: SinkChangeWrites, act: Act, name: str, *, skips: bool = False, after: int | None = None
 ) -> SinkView:
     """Send again from where it was, at once.
 
@@ -283,7 +300,7 @@ def _refused(progress: Progress) -> int:
     return progress.position + 1
 
 
-def rotate_secret(tx: Transaction, act: Act, name: str) -> SinkView:
+def rotate_secret(tx: SinkChangeWrites, act: Act, name: str) -> SinkView:
     """A new secret beside the old one, which signs too for SECRET_OVERLAP."""
     sink, _ = known_sink(tx, name)
     secrets = tx.sink_secrets(sink.id)
@@ -295,7 +312,7 @@ def rotate_secret(tx: Transaction, act: Act, name: str) -> SinkView:
     return view_sink(tx, name, act.now, fresh)
 
 
-def remove_sink(tx: Transaction, act: Act, name: str) -> bool:
+def remove_sink(tx: SinkChangeWrites, act: Act, name: str) -> bool:
     """Forget a sink; False when there is none."""
     sink = tx.sink(name)
     if sink is None:

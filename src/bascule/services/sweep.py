@@ -7,6 +7,7 @@ that record and world agree. ``next_due`` says when to look again.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Protocol
 
 from bascule.domain.facts.agents import AgentWentSilent
 from bascule.domain.facts.fact import fact_name
@@ -16,30 +17,46 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import uninstalled_words
 from bascule.domain.times import format_utc, parse_instant
-from bascule.interfaces.listing import RECENT
-from bascule.interfaces.record import EventFilter
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.exposure import ExposureReads
+from bascule.interfaces.grants import GrantReads
+from bascule.interfaces.inventory import MachineReads
+from bascule.interfaces.listing import RECENT, ListingWrites
+from bascule.interfaces.points import PointReads
+from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.record import EventFilter, EventReads, EventWrites
 from bascule.services.act import Act
-from bascule.services.expired_memberships import end_memberships
-from bascule.services.grants import close, end_grants, withdraw
+from bascule.services.expired_memberships import MembershipEndWrites, end_memberships
+from bascule.services.grants import GrantEndWrites, close, end_grants, withdraw
 from bascule.services.timeline import end_overdue
 
 
-def next_due(tx: Reader, now: datetime) -> datetime | None:
+class DueReads(ExposureReads, GrantReads, PrincipalReads, Protocol):
+    """When the next thing is due."""
+
+
+class SilenceWrites(EventWrites, ListingWrites, MachineReads, PointReads, Protocol):
+    """Points that are silent, and the record."""
+
+
+class SweepWrites(MembershipEndWrites, Protocol):
+    """All that a sweep ends, settles and notes."""
+
+
+def next_due(tx: DueReads, now: datetime) -> datetime | None:
     """The earliest moment at which ``sweep`` would have something to do."""
     ends = [due_at(grant, now) for grant in tx.live_grants()]
     others = (tx.next_membership_end(), tx.next_overdue())
     return min([*ends, *(each for each in others if each is not None)], default=None)
 
 
-def sweep(tx: Transaction, act: Act) -> int:
+def sweep(tx: SweepWrites, act: Act) -> int:
     """End what is over, withdraw what never opened, and forget memberships that nobody vouches
     for any more; returns how many grants, open ports and memberships that were.
     """
     return sum(part(tx, act) for part in SWEEPS)
 
 
-def end_due(tx: Transaction, act: Act) -> int:
+def end_due(tx: GrantEndWrites, act: Act) -> int:
     """End the grants that are over and withdraw those that never opened; how many."""
     due = [grant for grant in tx.live_grants() if due_at(grant, act.now) <= act.now]
     end_grants(
@@ -58,7 +75,7 @@ def end_due(tx: Transaction, act: Act) -> int:
 SWEEPS = (end_due, end_overdue, end_memberships)
 
 
-def _withdraw(tx: Transaction, act: Act, grant: Grant) -> None:
+def _withdraw(tx: GrantEndWrites, act: Act, grant: Grant) -> None:
     """Never reported in force: it must not open later by surprise.
 
     An agent that had it and was cut off before it said so may hold it open to its end; that
@@ -70,7 +87,7 @@ def _withdraw(tx: Transaction, act: Act, grant: Grant) -> None:
     withdraw(tx, act, grant, why)
 
 
-def _why_not_open(tx: Reader, grant: Grant, now: datetime) -> str:
+def _why_not_open(tx: PointReads, grant: Grant, now: datetime) -> str:
     name = grant.machine_id.name
     point = tx.enforcement_point(grant.machine_uid)
     if point is None:
@@ -91,7 +108,7 @@ def _why_not_open(tx: Reader, grant: Grant, now: datetime) -> str:
     return f"The agent of {name} is there but did not report the port open in time."
 
 
-def close_orphans(tx: Transaction, act: Act) -> int:
+def close_orphans(tx: GrantEndWrites, act: Act) -> int:
     """Close what ended on machines that were deleted meanwhile; returns how many.
 
     Nobody reports for such a machine any more, but its kernel shut each opening at its end.
@@ -106,7 +123,7 @@ def close_orphans(tx: Transaction, act: Act) -> int:
     return len(over)
 
 
-def latest_end(tx: Reader, grant: Grant) -> datetime:
+def latest_end(tx: EventReads, grant: Grant) -> datetime:
     """The end that the kernel may have: an agent that is gone may not have heard of a shorter."""
     shorter = EventFilter(grant.machine_id.key, (GrantShortened.__name__,), grant.started_at)
     ends = [
@@ -117,7 +134,7 @@ def latest_end(tx: Reader, grant: Grant) -> datetime:
     return max([grant.ends_at, *ends])
 
 
-def note_silence(tx: Transaction, act: Act, known_silent: set[str]) -> set[str]:
+def note_silence(tx: SilenceWrites, act: Act, known_silent: set[str]) -> set[str]:
     """Record each enforcement point that has fallen silent, once; returns the silent ones.
 
     ``known_silent`` spares a look at the record; a server that was started anew looks there.
@@ -137,14 +154,14 @@ def note_silence(tx: Transaction, act: Act, known_silent: set[str]) -> set[str]:
     return silent
 
 
-def forget_old_requests(tx: Transaction, act: Act) -> bool:
+def forget_old_requests(tx: ListingWrites, act: Act) -> bool:
     """Count what was asked for more than RECENT ago as recent no longer, a bounded number at a
     time; True when there is more.
     """
     return tx.forget_requests(act.now - RECENT)
 
 
-def _is_on_record(tx: Reader, machine_id: ResourceId, fact: AgentWentSilent) -> bool:
+def _is_on_record(tx: EventReads, machine_id: ResourceId, fact: AgentWentSilent) -> bool:
     newest = tx.events(
         EventFilter(resource_id=str(machine_id), kinds=(fact_name(fact),)),
         newest_first=True,

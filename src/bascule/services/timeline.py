@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Protocol
 
 from bascule.domain.exposure import (
     KeptSpan,
@@ -27,22 +28,27 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.machine import Machine
 from bascule.domain.scopes import group_scope, subscription_scope
 from bascule.domain.security_rules import HeldOpening
-from bascule.interfaces.exposure import KnownMachine
-from bascule.interfaces.store import Transaction
+from bascule.interfaces.exposure import ExposureWrites, KnownMachine
+from bascule.interfaces.plans import PlanReads
 from bascule.services.act import Act
+
+
+class FollowWrites(ExposureWrites, PlanReads, Protocol):
+    """The history of exposure, and what a point was read back to hold."""
+
 
 ROOT_ON_HOST = "root on the host"
 _Changes = defaultdict[SpanKind, list[tuple[datetime, int]]]
 
 
-def machine_came(tx: Transaction, act: Act, machine: Machine) -> None:
+def machine_came(tx: ExposureWrites, act: Act, machine: Machine) -> None:
     """A new machine: nothing of it is kept shut."""
     known = KnownMachine(machine.id, machine.uid)
     tx.begin_span(known, KeptSpan(SpanKind.BARE, None, act.now))
     _count(tx, machine.id, {SpanKind.KNOWN: [(act.now, 1)], SpanKind.BARE: [(act.now, 1)]})
 
 
-def machine_went(tx: Transaction, act: Act, machine: Machine) -> None:
+def machine_went(tx: ExposureWrites, act: Act, machine: Machine) -> None:
     """From now on nothing is known of it: its agent is refused, and shuts every opening."""
     for opening in tx.current_openings(machine.uid):
         tx.end_opening(machine.uid, opening.id, act.now)
@@ -52,7 +58,7 @@ def machine_went(tx: Transaction, act: Act, machine: Machine) -> None:
     _count(tx, machine.id, changes)
 
 
-def opened(tx: Transaction, act: Act, grant: Grant) -> None:
+def opened(tx: ExposureWrites, act: Act, grant: Grant) -> None:
     """A grant was read back open."""
     opening = Opening(
         grant.id,
@@ -67,7 +73,7 @@ def opened(tx: Transaction, act: Act, grant: Grant) -> None:
     tx.add_opening(KnownMachine(grant.machine_id, grant.machine_uid), opening)
 
 
-def lengthened(tx: Transaction, grant: Grant) -> None:
+def lengthened(tx: ExposureWrites, grant: Grant) -> None:
     """The end of a live grant was moved; one that is not open yet brings its end along."""
     tx.move_opening_end(grant.machine_uid, grant.id, grant.ends_at)
     for span in tx.current_spans(grant.machine_uid):
@@ -76,17 +82,17 @@ def lengthened(tx: Transaction, grant: Grant) -> None:
             tx.bound_span(grant.machine_uid, span.place, grant.ends_at)
 
 
-def end_moved(tx: Transaction, grant: Grant) -> None:
+def end_moved(tx: ExposureWrites, grant: Grant) -> None:
     """The host holds an earlier end of a live grant; its port's span follows (``follow``)."""
     tx.move_opening_end(grant.machine_uid, grant.id, grant.ends_at)
 
 
-def was_shut(tx: Transaction, act: Act, grant: Grant) -> None:
+def was_shut(tx: ExposureWrites, act: Act, grant: Grant) -> None:
     """A grant was read back shut, or was never open."""
     tx.end_opening(grant.machine_uid, grant.id, act.now)
 
 
-def follow(tx: Transaction, act: Act, machine: Machine) -> None:
+def follow(tx: FollowWrites, act: Act, machine: Machine) -> None:
     """Begin and end spans until they say what the machine was last read back to hold."""
     held = tx.held_rules([machine.uid]).get(machine.uid)
     known = KnownMachine(machine.id, machine.uid)
@@ -103,7 +109,7 @@ def follow(tx: Transaction, act: Act, machine: Machine) -> None:
 
 
 def _follow_root(
-    tx: Transaction, act: Act, machine: KnownMachine, local: Iterable[HeldOpening]
+    tx: ExposureWrites, act: Act, machine: KnownMachine, local: Iterable[HeldOpening]
 ) -> None:
     """What root opened on the host comes and goes with the reports that have it in force."""
     told = {each.id: each for each in local}
@@ -123,7 +129,7 @@ def _follow_root(
 
 
 def _begin(
-    tx: Transaction,
+    tx: ExposureWrites,
     act: Act,
     machine: KnownMachine,
     place: Place,
@@ -140,7 +146,7 @@ def _begin(
 
 
 def _end(
-    tx: Transaction, machine_uid: str, span: KeptSpan, now: datetime, changes: _Changes
+    tx: ExposureWrites, machine_uid: str, span: KeptSpan, now: datetime, changes: _Changes
 ) -> None:
     """A lease's own end counts, when nobody said so earlier."""
     at = now if span.ends_by is None else max(span.began_at, min(span.ends_by, now))
@@ -149,7 +155,7 @@ def _end(
 
 
 def _count(
-    tx: Transaction,
+    tx: ExposureWrites,
     machine_id: ResourceId,
     changes: Mapping[SpanKind, Iterable[tuple[datetime, int]]],
 ) -> None:
@@ -163,7 +169,7 @@ def _count(
             tx.add_steps(scope.key, kind, steps)
 
 
-def end_overdue(tx: Transaction, act: Act) -> int:
+def end_overdue(tx: ExposureWrites, act: Act) -> int:
     """Ports whose last lease has ended are shut from that end on; returns how many."""
     due = tx.overdue_spans(act.now)
     for machine, span in due:

@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.clients import client_name
@@ -31,8 +32,19 @@ from bascule.domain.tokens import (
     TokenFamily,
 )
 from bascule.errors import Unavailable
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
+from bascule.interfaces.record import EventWrites
+from bascule.interfaces.tokens import TokenReads, TokenWrites
 from bascule.services.act import Act, actor_of, new_id
+
+
+class TokenUseWrites(EventWrites, PrincipalReads, TokenWrites, Protocol):
+    """Tokens, whose they are, and the record."""
+
+
+class SignOutEverywhereWrites(TokenUseWrites, PrincipalWrites, Protocol):
+    """The same, with the user who signs out."""
+
 
 MOST_FAMILIES = 100  # of one user; the oldest gives way
 REMEMBERED = 1000  # used refresh tokens of a family, whose second use is noticed
@@ -65,7 +77,7 @@ def hash_of(text: str) -> str:
 
 
 def open_family(
-    tx: Transaction, act: Act, sign_in: SignIn, client_id: str, flow: Flow, origin: Origin
+    tx: TokenUseWrites, act: Act, sign_in: SignIn, client_id: str, flow: Flow, origin: Origin
 ) -> Issued | NotIssued:
     """Begin a family for a sign-in, which must still hold."""
     user = tx.user(sign_in.user_id)
@@ -86,7 +98,7 @@ def open_family(
 
 
 def redeem_code(
-    tx: Transaction,
+    tx: TokenUseWrites,
     act: Act,
     text: str,
     client_id: str,
@@ -116,7 +128,7 @@ def redeem_code(
 
 
 def redeem_device_code(
-    tx: Transaction, act: Act, text: str, client_id: str, origin: Origin
+    tx: TokenUseWrites, act: Act, text: str, client_id: str, origin: Origin
 ) -> Issued | NotIssued:
     """Answer a device's poll."""
     code = tx.device_code(hash_of(text))
@@ -133,14 +145,14 @@ def redeem_device_code(
     return replace(issued, audience=code.audience)
 
 
-def family_of(reader: Reader, text: str) -> TokenFamily | None:
+def family_of(reader: TokenReads, text: str) -> TokenFamily | None:
     """The family of a refresh token, whatever has become of either."""
     token = reader.refresh_token(hash_of(text))
     return None if token is None else reader.token_family(token.family_id)
 
 
 def refresh(
-    tx: Transaction, act: Act, text: str, client_id: str, origin: Origin
+    tx: TokenUseWrites, act: Act, text: str, client_id: str, origin: Origin
 ) -> Issued | NotIssued:
     """Take a refresh token and give its successor; one that was used before ends its family."""
     token = tx.refresh_token(hash_of(text))
@@ -166,7 +178,7 @@ def refresh(
     return Issued(user, family, _rotate(tx, act, family, token, text))
 
 
-def _rotate(tx: Transaction, act: Act, family: TokenFamily, token: RefreshToken, text: str) -> str:
+def _rotate(tx: TokenWrites, act: Act, family: TokenFamily, token: RefreshToken, text: str) -> str:
     successor = _successor(family, text)
     following = token.generation + 1
     tx.put_refresh_token(replace(token, used_at=act.now))
@@ -181,7 +193,7 @@ def _successor(family: TokenFamily, text: str) -> str:
     return base64.urlsafe_b64encode(made).decode().rstrip("=")
 
 
-def revoke(tx: Transaction, act: Act, text: str, client_id: str, origin: Origin) -> None:
+def revoke(tx: TokenUseWrites, act: Act, text: str, client_id: str, origin: Origin) -> None:
     """RFC 7009: end the family of a refresh token, if it is one of this client's."""
     token = tx.refresh_token(hash_of(text))
     family = tx.token_family(token.family_id) if token is not None else None
@@ -194,7 +206,7 @@ def revoke(tx: Transaction, act: Act, text: str, client_id: str, origin: Origin)
 
 
 def revoke_family(
-    tx: Transaction, act: Act, family: TokenFamily, why: str, *, is_theft: bool = False
+    tx: TokenUseWrites, act: Act, family: TokenFamily, why: str, *, is_theft: bool = False
 ) -> None:
     tx.put_token_family(replace(family, is_revoked=True))
     user = tx.user(family.sign_in.user_id)
@@ -207,7 +219,7 @@ def revoke_family(
     )
 
 
-def _revoke_stolen(tx: Transaction, act: Act, family_id: str, why: str, origin: Origin) -> None:
+def _revoke_stolen(tx: TokenUseWrites, act: Act, family_id: str, why: str, origin: Origin) -> None:
     """Two have it, and which of them is the thief cannot be told: neither keeps it."""
     family = tx.token_family(family_id)
     if family is not None and not family.is_revoked:
@@ -215,14 +227,14 @@ def _revoke_stolen(tx: Transaction, act: Act, family_id: str, why: str, origin: 
         revoke_family(tx, act, family, why, is_theft=True)
 
 
-def sign_out_everywhere(tx: Transaction, act: Act, user: User) -> None:
+def sign_out_everywhere(tx: SignOutEverywhereWrites, act: Act, user: User) -> None:
     """End every session and token that the user has, in browsers and programs alike."""
     tx.put_user(replace(user, epoch=user.epoch + 1))
     tx.forget_sign_ins_of(user.id)
     act.record(tx, sessions.SignedOutEverywhere(user.id, user.name))
 
 
-def issue_code(tx: Transaction, act: Act, code: AuthorizationCode) -> bool:
+def issue_code(tx: TokenUseWrites, act: Act, code: AuthorizationCode) -> bool:
     """Keep a new authorization code; False when its sign-in does not hold any more."""
     if not code.sign_in.holds_for(tx.user(code.sign_in.user_id)):
         return False
@@ -241,7 +253,7 @@ KeyIds = tuple[str, str]  # of the key before and of the new one
 
 
 async def rotate_signing_key(
-    perform: Callable[[Callable[[Transaction, Act], KeyIds]], Awaitable[KeyIds]],
+    perform: Callable[[Callable[[EventWrites, Act], KeyIds]], Awaitable[KeyIds]],
     rotate: Callable[[datetime], KeyIds],
     *,
     is_forgotten: bool,
@@ -253,7 +265,7 @@ async def rotate_signing_key(
     """
     done: list[KeyIds] = []
 
-    def work(tx: Transaction, act: Act) -> KeyIds:
+    def work(tx: EventWrites, act: Act) -> KeyIds:
         before, made = rotate(act.now)
         done.append((before, made))
         act.record(tx, installation.SigningKeyRotated(before, made, is_forgotten))

@@ -8,6 +8,7 @@ brings none of them back. What is not here: who may call (the route), passwords.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.facts.users import (
@@ -20,11 +21,18 @@ from bascule.domain.facts.users import (
 from bascule.domain.names import parse_display_name, parse_user_name
 from bascule.domain.principals import User
 from bascule.errors import Conflict, NotFound
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.inventory import InventoryReads
+from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
+from bascule.interfaces.record import EventWrites
 from bascule.services.act import Act, new_id
-from bascule.services.losses import end_unheld
+from bascule.services.losses import PrincipalLossWrites, end_unheld
 from bascule.services.owners import check_owner_left
 from bascule.services.principal_rights import are_owners, check_may_change, identity_id
+
+
+class UserWrites(EventWrites, InventoryReads, PrincipalWrites, Protocol):
+    """Users, and the record."""
+
 
 KIND = "users"
 
@@ -38,7 +46,7 @@ class UserDraft:
     is_enabled: bool | None = None
 
 
-def find_user(reader: Reader, user_id: str) -> User:
+def find_user(reader: PrincipalReads, user_id: str) -> User:
     user = reader.user(user_id)
     if user is None:
         raise NotFound(
@@ -50,7 +58,7 @@ def find_user(reader: Reader, user_id: str) -> User:
 
 
 def create_user(
-    tx: Transaction, act: Act, name: str, display_name: str = "", *, is_enabled: bool = True
+    tx: UserWrites, act: Act, name: str, display_name: str = "", *, is_enabled: bool = True
 ) -> User:
     """Make a user, who holds nothing yet; raise InvalidInput, or Conflict for a taken name."""
     user = User(
@@ -67,7 +75,7 @@ def create_user(
 
 
 def change_user(
-    tx: Transaction, act: Act, subject: Subject, user_id: str, draft: UserDraft
+    tx: PrincipalLossWrites, act: Act, subject: Subject, user_id: str, draft: UserDraft
 ) -> User:
     """Rename, disable or enable; raise Forbidden (EDGES B4), Conflict, NotFound, InvalidInput."""
     user = find_user(tx, user_id)
@@ -92,14 +100,14 @@ def _named(user: User, draft: UserDraft) -> User:
     return replace(user, name=name, display_name=display_name)
 
 
-def _enable(tx: Transaction, act: Act, user: User) -> User:
+def _enable(tx: UserWrites, act: Act, user: User) -> User:
     enabled = replace(user, is_enabled=True)
     tx.put_user(enabled)
     act.record(tx, UserEnabled(user.id, user.name), identity_id(tx, KIND, user.id))
     return enabled
 
 
-def _disable(tx: Transaction, act: Act, user: User) -> User:
+def _disable(tx: PrincipalLossWrites, act: Act, user: User) -> User:
     is_owner = are_owners(tx, act, [user.id])
     disabled = replace(user, is_enabled=False, epoch=user.epoch + 1)
     tx.put_user(disabled)
@@ -111,7 +119,7 @@ def _disable(tx: Transaction, act: Act, user: User) -> User:
     return disabled
 
 
-def delete_user(tx: Transaction, act: Act, subject: Subject, user_id: str) -> bool:
+def delete_user(tx: PrincipalLossWrites, act: Act, subject: Subject, user_id: str) -> bool:
     """Forget a user with memberships, assignments and ways to sign in; False when unknown.
 
     Requests, grants and events stay on record under the id and the name that they had.
@@ -132,7 +140,7 @@ def delete_user(tx: Transaction, act: Act, subject: Subject, user_id: str) -> bo
     return True
 
 
-def _check_free(reader: Reader, user: User) -> None:
+def _check_free(reader: PrincipalReads, user: User) -> None:
     other = reader.user_by_name(user.name)
     if other is not None and other.id != user.id:
         raise Conflict(

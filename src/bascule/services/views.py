@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from bascule.domain.classify import Classification
 from bascule.domain.facts.grants import GrantClosed, GrantOpened
@@ -23,14 +24,29 @@ from bascule.domain.lifecycle import (
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
 from bascule.domain.net import PortKey
 from bascule.domain.request import AccessRequest
-from bascule.interfaces.policies import StoredPolicy
-from bascule.interfaces.record import EventFilter
-from bascule.interfaces.store import Reader
-from bascule.services.claims import claimed_ports
+from bascule.interfaces.closed_ports import GenerationReads
+from bascule.interfaces.grants import GrantReads
+from bascule.interfaces.inventory import InventoryReads, MachineReads
+from bascule.interfaces.points import PointReads
+from bascule.interfaces.policies import PolicyReads, StoredPolicy
+from bascule.interfaces.record import EventFilter, EventReads
+from bascule.interfaces.requests import RequestReads
+from bascule.services.claims import ClaimReads, claimed_ports
 from bascule.services.closed_ports import named_ports
 from bascule.services.fleet import is_enforced
 from bascule.services.machine_context import classification_of
 from bascule.services.request_rights import Sight
+
+
+class RequestViewReads(EventReads, GrantReads, MachineReads, PointReads, RequestReads, Protocol):
+    """What is shown of requests and policies."""
+
+
+class MachineViewReads(
+    ClaimReads, GenerationReads, InventoryReads, PointReads, PolicyReads, Protocol
+):
+    """What is shown of one machine."""
+
 
 HISTORY = timedelta(days=7)  # how far back a policy's own ``requests`` reach
 MOST_REQUESTS = 1000  # of one policy; the rest is in accessRequests
@@ -111,7 +127,12 @@ class MachineView:
 
 
 def view_policy(
-    reader: Reader, whole: StoredPolicy, now: datetime, sight: Sight, *, shows_rules: bool = False
+    reader: RequestViewReads,
+    whole: StoredPolicy,
+    now: datetime,
+    sight: Sight,
+    *,
+    shows_rules: bool = False,
 ) -> PolicyView:
     """What may be seen of a policy (EDGES B1); with ``shows_rules`` all of its rules, as for
     who has just written them.
@@ -148,7 +169,7 @@ def _narrow(view: RequestView, sight: Sight) -> RequestView | None:
 
 
 def view_requests(
-    reader: Reader, requests: Sequence[AccessRequest], now: datetime
+    reader: RequestViewReads, requests: Sequence[AccessRequest], now: datetime
 ) -> tuple[RequestView, ...]:
     """Pictures of several requests, in their order."""
     grants: dict[str, list[Grant]] = {}
@@ -164,7 +185,7 @@ def view_requests(
     )
 
 
-def view_request(reader: Reader, request_id: str, now: datetime) -> RequestView | None:
+def view_request(reader: RequestViewReads, request_id: str, now: datetime) -> RequestView | None:
     """One request with the moments at which its ports were seen open and shut."""
     request = reader.request(request_id)
     if request is None:
@@ -190,7 +211,7 @@ def view_request(reader: Reader, request_id: str, now: datetime) -> RequestView 
     )
 
 
-def kept_shut(reader: Reader, machine_uid: str) -> tuple[PortKey, ...]:
+def kept_shut(reader: MachineViewReads, machine_uid: str) -> tuple[PortKey, ...]:
     """What the machine's agent was last read back to keep shut; nothing, where it has said that it
     enforces nothing.
     """
@@ -201,7 +222,7 @@ def kept_shut(reader: Reader, machine_uid: str) -> tuple[PortKey, ...]:
     return tuple(sorted(each.port for each in held.closed))
 
 
-def view_machine(reader: Reader, machine: Machine, now: datetime) -> MachineView:
+def view_machine(reader: MachineViewReads, machine: Machine, now: datetime) -> MachineView:
     beside = policy_id(
         machine.id.subscription_id, machine.id.resource_group, machine.location, "default"
     )

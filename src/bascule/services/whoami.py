@@ -9,8 +9,7 @@ from datetime import datetime
 from bascule.domain.access import Subject
 from bascule.domain.principals import Group
 from bascule.domain.roles import RoleAssignment
-from bascule.interfaces.store import Reader
-from bascule.services.rights import find_role
+from bascule.services.rights import RightsReads, find_role
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class Whoami:
     roles: Sequence[HeldRole]
 
 
-def whoami(reader: Reader, subject: Subject, now: datetime) -> Whoami:
+def whoami(reader: RightsReads, subject: Subject, now: datetime) -> Whoami:
     """Read it anew; a membership that has ended is none."""
     ids = dict.fromkeys(each.group_id for each in reader.memberships_of(subject.principal_id, now))
     groups = [group for each in ids if (group := reader.group(each)) is not None]
