@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from bascule.domain.classify import MachineState
+from bascule.domain.lifecycle import NOT_CONFIRMED
 from bascule.domain.machine import NOT_ENFORCED, NOT_ENFORCED_SINCE, ClosedPort
 from bascule.domain.machine_access import AccessState
 from bascule.domain.net import PortKey, TransportProtocol
@@ -18,7 +19,7 @@ from bascule.services.listing import MachineRow, count_tabs, list_machines
 from bascule.services.machines import delete_machine
 from bascule.services.plans import put_plan
 from bascule.services.sweep import forget_old_requests, note_silence
-from bascule.services.views import NOT_CONFIRMED, view_request
+from bascule.services.views import view_request
 from bascule.services.watch import _recent_round
 from tests.unit.services_world import World, rules
 
