@@ -1,15 +1,13 @@
-"""What the pages of access control share: the API's own checks, tabs, and plain forms.
+"""What the pages of access control share: the API's own checks, tabs, who is meant.
 
 The API asks for an action at the scope of a path; a page has no scope in its path, so it asks
-here, for reading at once and for an act in its transaction (``perform_at``). A destructive act
-has a page of its own that says what it will do before it is done.
+here, for reading at once and for an act in its transaction (``perform_at``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from starlette.responses import Response
 
@@ -25,12 +23,9 @@ from bascule.domain.actions import (
 from bascule.domain.ids import is_guid
 from bascule.domain.principals import ServicePrincipal
 from bascule.domain.scopes import Scope, subscription_scope
-from bascule.errors import BasculeError, Forbidden, InvalidInput, NotFound
-from bascule.interfaces.listing import Place
+from bascule.errors import Forbidden, InvalidInput, NotFound
 from bascule.interfaces.store import Reader, Transaction
-from bascule.portal import problems
 from bascule.portal.guard import Visit
-from bascule.portal.paging import Fetch, Sheet, Turn, address_of, read_turn, turn_to
 from bascule.services.act import Act
 from bascule.services.principal_rights import check_may_change
 from bascule.services.rights import Needed, check, denial
@@ -38,8 +33,6 @@ from bascule.services.rights import Needed, check, denial
 T = TypeVar("T")
 
 ACCESS = "/portal/access"
-PAGE_SIZE = 50  # rows of a list
-LONGEST_NAME = 100  # that a list is filtered by
 TABS = (  # word, path, and what whoever sees it may read
     ("access.tab.assignments", ACCESS, ASSIGNMENT_READ),
     ("access.tab.roles", f"{ACCESS}/roles", ROLE_READ),
@@ -112,62 +105,6 @@ def lacks(visit: Visit, action: str, current: str) -> Response | None:
     return visit.show("access_denied.html", 403, tabs=tabs, why=why)
 
 
-# -- plain forms ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One question of a form; its texts are in the visitor's language already."""
-
-    name: str
-    label: str = ""
-    value: str = ""
-    kind: str = "text"  # an input's type; or textarea, select, hidden
-    hint: str = ""
-    options: Sequence[tuple[str, str]] = ()  # value, text: of a select; listed at a textarea
-    suggestions: Sequence[str] = ()
-    is_required: bool = False
-    longest: int = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """A form with a title; without visible fields it asks whether somebody means it."""
-
-    title: str
-    action: str
-    submit: str
-    back: str
-    fields: Sequence[Field] = ()
-    lead: str = ""
-    effects: Sequence[str] = ()  # what it will do, one sentence each
-    is_destructive: bool = False
-    why_not: str = ""  # the button is off
-
-
-def show_form(visit: Visit, form: Form, error: BasculeError | None = None) -> Response:
-    """The form; after an error as it was filled in, but for what is secret.
-
-    Raises a Forbidden again: the guard puts it on record and answers.
-    """
-    if isinstance(error, Forbidden):
-        raise error
-    if error is not None:
-        form = replace(form, fields=[_kept(visit, each) for each in form.fields])
-    return visit.show(
-        "form.html",
-        error.http_status if error else 200,
-        form=form,
-        reasons=problems.reasons_of(error) if error else (),
-        advice=error.advice if error else "",
-    )
-
-
-def _kept(visit: Visit, asked: Field) -> Field:
-    is_kept = asked.kind not in ("password", "hidden") and visit.form.has(asked.name)
-    return replace(asked, value=visit.form.raw(asked.name)) if is_kept else asked
-
-
 # -- who is meant -----------------------------------------------------------------------------
 
 
@@ -221,33 +158,6 @@ def programs_named(reader: Reader, part: str = "") -> list[ServicePrincipal]:
     return sorted(found, key=lambda each: (each.display_name.casefold(), each.id))
 
 
-# -- lists by name ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class NameQuery:
-    """What the address of a list by name says."""
-
-    path: str
-    part: str
-    turn: Turn[Place]
-
-    def turned(self, turn: Turn[Place]) -> str:
-        return address_of(self.path, {"q": self.part, **turn.said})
-
-    @property
-    def cleared(self) -> str:
-        return address_of(self.path, self.turn.first.said)
-
-    def sheet(self, fetch: Fetch[Place, T], place_of: Callable[[T], Place], total: int) -> Sheet[T]:
-        return turn_to(fetch, place_of, self.turn, total, PAGE_SIZE, self.turned)
-
-
-def read_name_query(visit: Visit, path: str) -> NameQuery:
-    said = visit.request.query_params
-    return NameQuery(path, said.get("q", "").strip()[:LONGEST_NAME], read_turn(said))
-
-
 def places(visit: Visit, reader: Reader) -> list[str]:
     """Scopes that are offered by name: the subscription and its resource groups."""
     top = str(whole(visit))
@@ -264,6 +174,11 @@ def open_ports(reader: Reader, principal_ids: Sequence[str]) -> int:
     return len(reader.live_grants_of(principal_ids))
 
 
-def effect_on_ports(visit: Visit, count: int) -> str:
-    t: Any = visit.words
-    return str(t.count("access.ports_close", count)) if count else str(t("access.no_ports"))
+def effect_on_ports(visit: Visit, count: int, is_partial: bool = False) -> str:
+    """What an act does to so many openings; ``is_partial``: others may have a right to them."""
+    t = visit.words
+    if not count:
+        return t("access.no_ports")
+    if is_partial:
+        return t("access.ports_may_close", n=count)
+    return t.count("access.ports_close", count)

@@ -29,20 +29,19 @@ from bascule.interfaces.store import Reader, Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.iam import (
     ACCESS,
-    PAGE_SIZE,
     PATHS,
-    Field,
-    Form,
+    effect_on_ports,
     find_principal,
     open_ports,
     perform_at,
     places,
     require,
-    show_form,
     show_tab,
     whole,
 )
 from bascule.portal.kept import comes_back
+from bascule.portal.plain_forms import Field, Form, show_form
+from bascule.portal.principal_pages import PAGE_SIZE
 from bascule.services import assignments, check_access
 from bascule.services.act import Act, new_id
 from bascule.services.assignments import AssignmentDraft, AssignmentView, view_of
@@ -178,7 +177,6 @@ async def _add_form(
     )
     form = Form(
         t("access.assign"),
-        f"{ACCESS}/assignments/add",
         t("access.assign_do"),
         f"{ACCESS}?{urlencode({'scope': str(place)})}",
         fields,
@@ -247,14 +245,14 @@ async def _remove_form(
         "principal": view.principal_name or held.principal_id,
         "scope": str(held.scope),
     }
-    effects = [t("access.unassign_effect", **named)]
-    effects += [t("access.ports_may_close", n=ports)] if ports else [t("access.no_ports")]
     form = Form(
         t("access.unassign"),
-        f"{ACCESS}/assignments/{held.id}/remove",
         t("access.unassign_do"),
         f"{ACCESS}?{urlencode({'scope': str(held.scope)})}",
-        effects=effects,
+        effects=[
+            t("access.unassign_effect", **named),
+            effect_on_ports(visit, ports, is_partial=True),
+        ],
         is_destructive=True,
         why_not=visit.why_not(ASSIGNMENT_DELETE, held.scope),
     )

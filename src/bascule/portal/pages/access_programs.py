@@ -7,95 +7,82 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides, shows
 from bascule.domain.actions import (
-    ASSIGNMENT_READ,
     SERVICE_PRINCIPAL_DELETE,
     SERVICE_PRINCIPAL_READ,
     SERVICE_PRINCIPAL_WRITE,
 )
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal
-from bascule.errors import BasculeError, InvalidInput, NotFound
+from bascule.errors import InvalidInput, NotFound
 from bascule.identity.client_certificates import read_client_certificate
 from bascule.identity.secrets import new_secret, sha256_hex
 from bascule.interfaces.listing import Place
-from bascule.interfaces.store import Reader, Transaction
-from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
+from bascule.interfaces.store import Reader
+from bascule.portal.guard import PortalRoute, Visit
 from bascule.portal.iam import (
     ACCESS,
-    Field,
-    Form,
-    effect_on_ports,
-    lacks,
-    open_ports,
     perform_at,
     programs_named,
-    read_name_query,
-    require,
-    show_form,
-    show_tab,
-    whole,
-    why_not_change,
 )
-from bascule.portal.kept import comes_back
-from bascule.portal.paging import Sheet
-from bascule.services import assignments
+from bascule.portal.plain_forms import (
+    Confirmed,
+    Field,
+    Form,
+    add_confirmed,
+    add_form,
+    nothing,
+)
+from bascule.portal.principal_pages import Column, Kind, Known
 from bascule.services import service_principals as services
-from bascule.services.act import Act
 from bascule.services.service_principals import NewCredential
 
 router = APIRouter(route_class=PortalRoute)
 
-PROGRAMS = f"{ACCESS}/programs"
 DAYS = ("30", "90", "180", "365", "730")
 
 
-@router.get(PROGRAMS)
-@shows(SERVICE_PRINCIPAL_READ)
-async def list_programs(visit: CurrentVisit) -> Response:
-    refused = lacks(visit, SERVICE_PRINCIPAL_READ, PROGRAMS)
-    if refused is not None:
-        return refused
-    query = read_name_query(visit, PROGRAMS)
-
-    def look(reader: Reader) -> tuple[Sheet[ServicePrincipal], list[Sequence[Credential]]]:
-        known = programs_named(reader, query.part)
-
-        def fetch(is_backward: bool, after: Place | None, limit: int) -> list[ServicePrincipal]:
-            rows = known[::-1] if is_backward else known
-            return [each for each in rows if _is_beyond(each, after, is_backward)][:limit]
-
-        sheet = query.sheet(fetch, _place_of, len(known))
-        return sheet, [reader.credentials_of(each.id) for each in sheet.rows]
-
-    sheet, credentials = await visit.read(look)
-    return show_tab(
-        visit,
-        PROGRAMS,
-        "access_programs.html",
-        sheet=sheet,
-        query=query,
-        programs=list(zip(sheet.rows, credentials, strict=True)),
-        soon=visit.now + timedelta(days=14),
-        why_not_add=visit.why_not(SERVICE_PRINCIPAL_WRITE, whole(visit)),
-    )
+def _rows(
+    reader: Reader, after: Place | None, limit: int, part: str, *, is_descending: bool
+) -> Sequence[ServicePrincipal]:
+    rows = programs_named(reader, part)[:: -1 if is_descending else 1]
+    return [each for each in rows if after is None or _is_beyond(each, after, is_descending)][
+        :limit
+    ]
 
 
-def _place_of(each: ServicePrincipal) -> Place:
-    return Place(each.display_name.casefold(), each.id)
+def _is_beyond(each: ServicePrincipal, after: Place, is_descending: bool) -> bool:
+    here, there = (each.display_name.casefold(), each.id), (str(after.value), after.key)
+    return here < there if is_descending else here > there
 
 
-def _is_beyond(each: ServicePrincipal, after: Place | None, is_backward: bool) -> bool:
-    if after is None:
-        return True
-    here, there = _place_of(each), (str(after.value), after.key)
-    place = (str(here.value), here.key)
-    return place < there if is_backward else place > there
+KIND: Kind[ServicePrincipal] = Kind(
+    router,
+    path=f"{ACCESS}/programs",
+    word="program",
+    tab="access.tab.programs",
+    picture="terminal",
+    read=SERVICE_PRINCIPAL_READ,
+    write=SERVICE_PRINCIPAL_WRITE,
+    delete=SERVICE_PRINCIPAL_DELETE,
+    find=services.find_service_principal,
+    label=lambda program: program.display_name,
+    rows=_rows,
+    count=lambda reader, part: len(programs_named(reader, part)),
+    columns=(
+        Column("access.state", lambda _, program: program.is_enabled, "state"),
+        Column(
+            "access.credentials",
+            lambda reader, program: reader.credentials_of(program.id),
+            "credentials",
+        ),
+        Column("access.added", lambda _, program: program.created_at, "date"),
+    ),
+)
+KIND.add_list()
 
 
 # -- a credential as a form says it ------------------------------------------------------------
@@ -136,7 +123,7 @@ def _secret_page(
     """The secret, and what else a program needs to sign in with it."""
     t = visit.words
     if not secret:
-        return visit.go(f"{PROGRAMS}/{principal.id}", "saved")
+        return visit.go(KIND.page(principal), "saved")
     return visit.show(
         "access_secret.html",
         title=t("access.secret_title", name=principal.display_name),
@@ -148,252 +135,128 @@ def _secret_page(
             (t("access.tenant_id"), visit.state.installation.tenant_id),
         ),
         ends_at=ends_at,
-        back=f"{PROGRAMS}/{principal.id}",
+        back=KIND.page(principal),
     )
 
 
 # -- adding ------------------------------------------------------------------------------------
 
 
-@router.get(f"{PROGRAMS}/add")
-@decides(SERVICE_PRINCIPAL_WRITE)
-async def ask_to_add(visit: CurrentVisit) -> Response:
-    return _add_form(visit)
+def _add_form(visit: Visit, _: None) -> Form:
+    t = visit.words
+    fields = (
+        Field("name", t("access.name"), is_required=True, longest=256),
+        *_credential_fields(visit),
+    )
+    return Form(
+        t("access.program_add"), t("add"), KIND.path, fields, lead=t("access.program_add_lead")
+    )
 
 
-@router.post(f"{PROGRAMS}/add")
-@comes_back
-@decides(SERVICE_PRINCIPAL_WRITE)
-async def add(visit: CurrentVisit) -> Response:
+async def _add(visit: Visit, _: None) -> Response:
     name = visit.form.text("name")
-    try:
-        new, secret = _read_credential(visit)
-        made, credential = await perform_at(
-            visit,
-            SERVICE_PRINCIPAL_WRITE,
-            lambda tx, act: services.create_service_principal(tx, act, name, new),
-        )
-    except BasculeError as error:
-        return _add_form(visit, error)
+    new, secret = _read_credential(visit)
+    made, credential = await perform_at(
+        visit,
+        SERVICE_PRINCIPAL_WRITE,
+        lambda tx, act: services.create_service_principal(tx, act, name, new),
+    )
     return _secret_page(visit, made, secret, credential.expires_at)
 
 
-def _add_form(visit: Visit, error: BasculeError | None = None) -> Response:
-    t = visit.words
-    form = Form(
-        t("access.program_add"),
-        f"{PROGRAMS}/add",
-        t("add"),
-        PROGRAMS,
-        (
-            Field("name", t("access.name"), is_required=True, longest=256),
-            *_credential_fields(visit),
-        ),
-        lead=t("access.program_add_lead"),
-        why_not="" if error else visit.why_not(SERVICE_PRINCIPAL_WRITE, whole(visit)),
-    )
-    return show_form(visit, form, error)
+add_form(
+    router, f"{KIND.path}/add", SERVICE_PRINCIPAL_WRITE, nothing, _add_form, _add, is_kept=True
+)
 
 
-@router.get(f"{PROGRAMS}/{{principal_id}}")
-@shows(SERVICE_PRINCIPAL_READ)
-async def show_program(visit: CurrentVisit, principal_id: str) -> Response:
-    require(visit, SERVICE_PRINCIPAL_READ)
-    now, place = visit.now, whole(visit)
-    sees_roles = visit.may(ASSIGNMENT_READ, place)
-
-    def look(reader: Reader) -> dict[str, Any]:
-        program = services.find_service_principal(reader, principal_id)
-        ids = assignments.principal_with_groups(reader, program.id, now)
-        held = reader.role_assignments_of(ids) if sees_roles else ()
-        return {
-            "program": program,
-            "standing": why_not_change(visit, reader, program.id),
-            "credentials": reader.credentials_of(program.id),
-            "ports": open_ports(reader, [program.id]),
-            "groups": [group for each in ids[1:] if (group := reader.group(each))],
-            "roles": [assignments.view_of(reader, each) for each in held],
-        }
-
-    found = await visit.read(look)
-    standing = found.pop("standing")
-    return show_tab(
-        visit,
-        PROGRAMS,
-        "access_program.html",
-        **found,
-        sees_roles=sees_roles,
-        soon=now + timedelta(days=14),
-        why_not_write=visit.why_not(SERVICE_PRINCIPAL_WRITE, place) or standing,
-        why_not_delete=visit.why_not(SERVICE_PRINCIPAL_DELETE, place) or standing,
-    )
+# -- one ---------------------------------------------------------------------------------------
 
 
-async def _known(visit: Visit, principal_id: str) -> tuple[ServicePrincipal, int]:
-    require(visit, SERVICE_PRINCIPAL_READ)
-
-    def look(reader: Reader) -> tuple[ServicePrincipal, int]:
-        program = services.find_service_principal(reader, principal_id)
-        return program, open_ports(reader, [program.id])
-
-    return await visit.read(look)
+KIND.add_page(lambda _, reader, program: {"credentials": reader.credentials_of(program.id)})
+KIND.add_act(
+    "disable",
+    ["access.program_disable_effect"],
+    lambda tx, act, subject, program: services.change_service_principal(
+        tx, act, subject, program.id, is_enabled=False
+    ),
+    notice="saved",
+)
+KIND.add_button(
+    "enable",
+    lambda tx, act, visit, principal_id: services.change_service_principal(
+        tx, act, visit.subject, principal_id, is_enabled=True
+    ),
+    "saved",
+)
+KIND.add_act(
+    "delete",
+    ["access.program_delete_effect"],
+    lambda tx, act, subject, program: services.delete_service_principal(
+        tx, act, subject, program.id
+    ),
+)
 
 
 # -- credentials -------------------------------------------------------------------------------
 
 
-@router.get(f"{PROGRAMS}/{{principal_id}}/credentials/add")
-@decides(SERVICE_PRINCIPAL_WRITE)
-async def ask_to_add_credential(visit: CurrentVisit, principal_id: str) -> Response:
-    return _credential_form(visit, (await _known(visit, principal_id))[0])
+def _credential_form(visit: Visit, known: Known[ServicePrincipal]) -> Form:
+    t = visit.words
+    return Form(
+        t("access.credential_add"),
+        t("add"),
+        KIND.page(known.one),
+        _credential_fields(visit),
+        lead=t("access.credential_add_lead"),
+    )
 
 
-@router.post(f"{PROGRAMS}/{{principal_id}}/credentials/add")
-@decides(SERVICE_PRINCIPAL_WRITE)
-async def add_credential(visit: CurrentVisit, principal_id: str) -> Response:
-    program, _ = await _known(visit, principal_id)
-    try:
-        new, secret = _read_credential(visit)
-        kept = await perform_at(
-            visit,
-            SERVICE_PRINCIPAL_WRITE,
-            lambda tx, act: services.add_credential(tx, act, visit.subject, program.id, new),
-        )
-    except BasculeError as error:
-        return _credential_form(visit, program, error)
+async def _add_credential(visit: Visit, known: Known[ServicePrincipal]) -> Response:
+    program = known.one
+    new, secret = _read_credential(visit)
+    kept = await perform_at(
+        visit,
+        SERVICE_PRINCIPAL_WRITE,
+        lambda tx, act: services.add_credential(tx, act, visit.subject, program.id, new),
+    )
     return _secret_page(visit, program, secret, kept.expires_at)
 
 
-def _credential_form(
-    visit: Visit, program: ServicePrincipal, error: BasculeError | None = None
-) -> Response:
-    t = visit.words
-    form = Form(
-        t("access.credential_add"),
-        f"{PROGRAMS}/{program.id}/credentials/add",
-        t("add"),
-        f"{PROGRAMS}/{program.id}",
-        _credential_fields(visit),
-        lead=t("access.credential_add_lead"),
-        why_not="" if error else visit.why_not(SERVICE_PRINCIPAL_WRITE, whole(visit)),
-    )
-    return show_form(visit, form, error)
+add_form(
+    *(router, f"{KIND.one}/credentials/add", SERVICE_PRINCIPAL_WRITE),
+    *(KIND.known, _credential_form, _add_credential),
+)
 
 
-@router.get(f"{PROGRAMS}/{{principal_id}}/credentials/{{key_id}}/remove")
-@decides(SERVICE_PRINCIPAL_WRITE)
-async def ask_to_remove_credential(visit: CurrentVisit, principal_id: str, key_id: str) -> Response:
-    return await _credential_removal(visit, principal_id, key_id)
+Held = tuple[ServicePrincipal, Credential]
 
 
-@router.post(f"{PROGRAMS}/{{principal_id}}/credentials/{{key_id}}/remove")
-@decides(SERVICE_PRINCIPAL_WRITE)
-async def remove_credential(visit: CurrentVisit, principal_id: str, key_id: str) -> Response:
-    try:
-        await perform_at(
-            visit,
-            SERVICE_PRINCIPAL_WRITE,
-            lambda tx, act: services.remove_credential(
-                tx, act, visit.subject, principal_id, key_id
-            ),
-        )
-    except BasculeError as error:
-        return await _credential_removal(visit, principal_id, key_id, error)
-    return visit.go(f"{PROGRAMS}/{principal_id}", "removed")
-
-
-async def _credential_removal(
-    visit: Visit, principal_id: str, key_id: str, error: BasculeError | None = None
-) -> Response:
-    t, (program, _) = visit.words, await _known(visit, principal_id)
+async def _known_credential(visit: Visit) -> Held:
+    program, key_id = (await KIND.known(visit)).one, str(visit.request.path_params["key_id"])
     credential = await visit.read(lambda reader: reader.credential(key_id))
     if credential is None or credential.principal_id != program.id:
         raise NotFound(f"'{program.display_name}' has no credential {key_id[:64]!r}.")
-    form = Form(
-        t("access.credential_remove"),
-        f"{PROGRAMS}/{program.id}/credentials/{credential.key_id}/remove",
-        t("remove"),
-        f"{PROGRAMS}/{program.id}",
-        effects=[
-            t(
+    return program, credential
+
+
+add_confirmed(
+    router,
+    Confirmed(
+        f"{KIND.one}/credentials/{{key_id}}/remove",
+        SERVICE_PRINCIPAL_WRITE,
+        _known_credential,
+        lambda t, _: t("access.credential_remove"),
+        "remove",
+        lambda visit, held: [
+            visit.words(
                 "access.credential_remove_effect",
-                name=credential.display_name or credential.key_id,
-                program=program.display_name,
+                name=held[1].display_name or held[1].key_id,
+                program=held[0].display_name,
             )
         ],
-        is_destructive=True,
-        why_not="" if error else visit.why_not(SERVICE_PRINCIPAL_WRITE, whole(visit)),
-    )
-    return show_form(visit, form, error)
-
-
-# -- on, off, gone -----------------------------------------------------------------------------
-
-
-@router.get(f"{PROGRAMS}/{{principal_id}}/disable")
-@decides(SERVICE_PRINCIPAL_WRITE)
-async def ask_to_disable(visit: CurrentVisit, principal_id: str) -> Response:
-    return await _end_form(visit, principal_id, "disable")
-
-
-@router.post(f"{PROGRAMS}/{{principal_id}}/disable")
-@decides(SERVICE_PRINCIPAL_WRITE)
-async def disable(visit: CurrentVisit, principal_id: str) -> Response:
-    try:
-        await _switch(visit, principal_id, is_enabled=False)
-    except BasculeError as error:
-        return await _end_form(visit, principal_id, "disable", error)
-    return visit.go(f"{PROGRAMS}/{principal_id}", "saved")
-
-
-@router.post(f"{PROGRAMS}/{{principal_id}}/enable")
-@decides(SERVICE_PRINCIPAL_WRITE)
-async def enable(visit: CurrentVisit, principal_id: str) -> Response:
-    await _switch(visit, principal_id, is_enabled=True)
-    return visit.go(f"{PROGRAMS}/{principal_id}", "saved")
-
-
-async def _switch(visit: Visit, principal_id: str, *, is_enabled: bool) -> None:
-    def work(tx: Transaction, act: Act) -> None:
-        services.change_service_principal(
-            tx, act, visit.subject, principal_id, is_enabled=is_enabled
-        )
-
-    await perform_at(visit, SERVICE_PRINCIPAL_WRITE, work)
-
-
-@router.get(f"{PROGRAMS}/{{principal_id}}/delete")
-@decides(SERVICE_PRINCIPAL_DELETE)
-async def ask_to_delete(visit: CurrentVisit, principal_id: str) -> Response:
-    return await _end_form(visit, principal_id, "delete")
-
-
-@router.post(f"{PROGRAMS}/{{principal_id}}/delete")
-@decides(SERVICE_PRINCIPAL_DELETE)
-async def delete(visit: CurrentVisit, principal_id: str) -> Response:
-    try:
-        await perform_at(
-            visit,
-            SERVICE_PRINCIPAL_DELETE,
-            lambda tx, act: services.delete_service_principal(tx, act, visit.subject, principal_id),
-        )
-    except BasculeError as error:
-        return await _end_form(visit, principal_id, "delete", error)
-    return visit.go(PROGRAMS, "removed")
-
-
-async def _end_form(
-    visit: Visit, principal_id: str, act: str, error: BasculeError | None = None
-) -> Response:
-    t, (program, ports) = visit.words, await _known(visit, principal_id)
-    action = SERVICE_PRINCIPAL_DELETE if act == "delete" else SERVICE_PRINCIPAL_WRITE
-    form = Form(
-        t(f"access.program_{act}", name=program.display_name),
-        f"{PROGRAMS}/{program.id}/{act}",
-        t(f"access.program_{act}_do"),
-        f"{PROGRAMS}/{program.id}",
-        effects=[t(f"access.program_{act}_effect"), effect_on_ports(visit, ports)],
-        is_destructive=True,
-        why_not="" if error else visit.why_not(action, whole(visit)),
-    )
-    return show_form(visit, form, error)
+        lambda tx, act, subject, held: services.remove_credential(
+            tx, act, subject, held[0].id, held[1].key_id
+        ),
+        lambda held: KIND.page(held[0]),
+    ),
+)

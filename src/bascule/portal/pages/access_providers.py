@@ -14,23 +14,27 @@ from bascule.domain.actions import (
     IDENTITY_PROVIDER_WRITE,
 )
 from bascule.domain.providers import IdentityProvider
-from bascule.errors import BasculeError, Conflict, InvalidInput
+from bascule.errors import Conflict, InvalidInput
 from bascule.identity.oidc import secret_purpose
 from bascule.interfaces.store import Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.iam import (
     ACCESS,
-    Field,
-    Form,
     lacks,
     lines,
     perform_at,
     require,
-    show_form,
     show_tab,
     whole,
 )
-from bascule.portal.kept import comes_back
+from bascule.portal.plain_forms import (
+    Confirmed,
+    Field,
+    Form,
+    add_confirmed,
+    add_form,
+    nothing,
+)
 from bascule.services import providers
 from bascule.services.act import Act
 from bascule.services.providers import ProviderDraft
@@ -57,16 +61,7 @@ async def list_providers(visit: CurrentVisit) -> Response:
     )
 
 
-@router.get(f"{PROVIDERS}/add")
-@decides(IDENTITY_PROVIDER_WRITE)
-async def ask_to_add(visit: CurrentVisit) -> Response:
-    return _add_form(visit)
-
-
-@router.post(f"{PROVIDERS}/add")
-@comes_back
-@decides(IDENTITY_PROVIDER_WRITE)
-async def add(visit: CurrentVisit) -> Response:
+async def _add(visit: Visit, _: None) -> Response:
     form = visit.form
     secret, issuer = form.text("client_secret"), form.text("issuer")
     draft = ProviderDraft(
@@ -76,13 +71,10 @@ async def add(visit: CurrentVisit) -> Response:
         client_secret=secret,
         domains=tuple(each.casefold() for each in lines(form.text("domains"))),
     )
-    try:
-        check_issuer(issuer)
-        if len(secret) > LONGEST_SECRET:
-            raise InvalidInput("The client secret is too long.", target="client_secret")
-        await _write(visit, form.text("name"), draft, is_new=True)
-    except BasculeError as error:
-        return _add_form(visit, error)
+    check_issuer(issuer)
+    if len(secret) > LONGEST_SECRET:
+        raise InvalidInput("The client secret is too long.", target="client_secret")
+    await _write(visit, form.text("name"), draft, is_new=True)
     return visit.go(PROVIDERS, "saved")
 
 
@@ -103,7 +95,7 @@ async def _write(visit: Visit, name: str, draft: ProviderDraft, *, is_new: bool 
     party.forget(await perform_at(visit, IDENTITY_PROVIDER_WRITE, work))
 
 
-def _add_form(visit: Visit, error: BasculeError | None = None) -> Response:
+def _add_form(visit: Visit, _: None) -> Form:
     t = visit.words
     fields = (
         Field(
@@ -118,81 +110,72 @@ def _add_form(visit: Visit, error: BasculeError | None = None) -> Response:
         Field("client_secret", t("access.client_secret"), kind="password"),
         Field("domains", t("access.domains"), kind="textarea", hint=t("access.domains_hint")),
     )
-    form = Form(
+    return Form(
         t("access.provider_add"),
-        f"{PROVIDERS}/add",
         t("add"),
         PROVIDERS,
         fields,
         lead=t("access.provider_add_lead", uri=visit.base_url + RETURN_PATH),
-        why_not="" if error else visit.why_not(IDENTITY_PROVIDER_WRITE, whole(visit)),
     )
-    return show_form(visit, form, error)
+
+
+add_form(
+    router, f"{PROVIDERS}/add", IDENTITY_PROVIDER_WRITE, nothing, _add_form, _add, is_kept=True
+)
+
+
+# -- off, on, gone -----------------------------------------------------------------------------
+
+
+async def _known(visit: Visit) -> IdentityProvider:
+    """Raise NotFound: a name that is wrong must not make a provider."""
+    require(visit, IDENTITY_PROVIDER_READ)
+    name = str(visit.request.path_params["name"])
+    return await visit.read(lambda reader: providers.find_provider(reader, name))
 
 
 @router.post(f"{PROVIDERS}/{{name}}/enable")
 @decides(IDENTITY_PROVIDER_WRITE)
-async def enable(visit: CurrentVisit, name: str) -> Response:
-    await _known(visit, name)
-    await _write(visit, name, ProviderDraft(is_enabled=True))
+async def enable(visit: CurrentVisit) -> Response:
+    return await _switch(visit, await _known(visit), is_enabled=True)
+
+
+async def _switch(visit: Visit, provider: IdentityProvider, *, is_enabled: bool) -> Response:
+    await _write(visit, provider.name, ProviderDraft(is_enabled=is_enabled))
     return visit.go(PROVIDERS, "saved")
 
 
-@router.get(f"{PROVIDERS}/{{name}}/disable")
-@decides(IDENTITY_PROVIDER_WRITE)
-async def ask_to_disable(visit: CurrentVisit, name: str) -> Response:
-    return await _end_form(visit, name, "disable")
-
-
-@router.post(f"{PROVIDERS}/{{name}}/disable")
-@decides(IDENTITY_PROVIDER_WRITE)
-async def disable(visit: CurrentVisit, name: str) -> Response:
-    await _known(visit, name)
-    try:
-        await _write(visit, name, ProviderDraft(is_enabled=False))
-    except BasculeError as error:
-        return await _end_form(visit, name, "disable", error)
-    return visit.go(PROVIDERS, "saved")
-
-
-@router.get(f"{PROVIDERS}/{{name}}/delete")
-@decides(IDENTITY_PROVIDER_DELETE)
-async def ask_to_delete(visit: CurrentVisit, name: str) -> Response:
-    return await _end_form(visit, name, "delete")
-
-
-@router.post(f"{PROVIDERS}/{{name}}/delete")
-@decides(IDENTITY_PROVIDER_DELETE)
-async def delete(visit: CurrentVisit, name: str) -> Response:
-    try:
-        await perform_at(
-            visit,
-            IDENTITY_PROVIDER_DELETE,
-            lambda tx, act: providers.delete_provider(tx, act, visit.subject, name),
-        )
-    except BasculeError as error:
-        return await _end_form(visit, name, "delete", error)
-    return visit.go(PROVIDERS, "removed")
-
-
-async def _known(visit: Visit, name: str) -> IdentityProvider:
-    """Raise NotFound: a name that is wrong must not make a provider."""
-    require(visit, IDENTITY_PROVIDER_READ)
-    return await visit.read(lambda reader: providers.find_provider(reader, name))
-
-
-async def _end_form(
-    visit: Visit, name: str, act: str, error: BasculeError | None = None
-) -> Response:
-    t, provider = visit.words, await _known(visit, name)
-    action = IDENTITY_PROVIDER_DELETE if act == "delete" else IDENTITY_PROVIDER_WRITE
-    form = Form(
-        t(f"access.provider_{act}", name=provider.display_name),
-        f"{PROVIDERS}/{provider.name}/{act}",
-        t(f"access.program_{act}_do"),
+def _disable_form(visit: Visit, provider: IdentityProvider) -> Form:
+    t = visit.words
+    return Form(
+        t("access.provider_disable", name=provider.display_name),
+        t("access.program_disable_do"),
         PROVIDERS,
-        effects=[t(f"access.provider_{act}_effect")],
+        effects=[t("access.provider_disable_effect")],
         is_destructive=True,
-        why_not="" if error else visit.why_not(action, whole(visit)),
     )
-    return show_form(visit, form, error)
+
+
+async def _disable(visit: Visit, provider: IdentityProvider) -> Response:
+    return await _switch(visit, provider, is_enabled=False)
+
+
+add_form(
+    *(router, f"{PROVIDERS}/{{name}}/disable", IDENTITY_PROVIDER_WRITE),
+    *(_known, _disable_form, _disable),
+)
+add_confirmed(
+    router,
+    Confirmed(
+        f"{PROVIDERS}/{{name}}/delete",
+        IDENTITY_PROVIDER_DELETE,
+        _known,
+        lambda t, provider: t("access.provider_delete", name=provider.display_name),
+        "access.program_delete_do",
+        lambda visit, _: [visit.words("access.provider_delete_effect")],
+        lambda tx, act, subject, provider: providers.delete_provider(
+            tx, act, subject, provider.name
+        ),
+        lambda _: PROVIDERS,
+    ),
+)

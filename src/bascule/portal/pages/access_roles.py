@@ -7,27 +7,24 @@ from collections.abc import Mapping
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides, shows
+from bascule.api.auth import shows
 from bascule.domain.actions import ASSIGNMENT_READ, DISPLAY, ROLE_DELETE, ROLE_READ, ROLE_WRITE
 from bascule.domain.role_draft import RoleDraft
 from bascule.domain.roles import Permission, RoleDefinition, matches
 from bascule.domain.scopes import Scope
-from bascule.errors import BasculeError, Conflict
-from bascule.interfaces.store import Reader, Transaction
+from bascule.errors import Conflict
+from bascule.interfaces.store import Reader
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.iam import (
     ACCESS,
-    Field,
-    Form,
     lines,
     perform_at,
-    show_form,
     show_tab,
     whole,
 )
-from bascule.portal.kept import comes_back
+from bascule.portal.plain_forms import Field, Form, add_form
 from bascule.services import roles
-from bascule.services.act import Act, new_id
+from bascule.services.act import new_id
 from bascule.services.rights import all_roles
 
 router = APIRouter(route_class=PortalRoute)
@@ -49,46 +46,6 @@ async def list_roles(visit: CurrentVisit) -> Response:
         "access_roles.html",
         roles=found,
         why_not_add=visit.why_not(ROLE_WRITE, whole(visit)),
-    )
-
-
-@router.get(f"{ROLES}/add")
-@decides(ROLE_WRITE)
-async def ask_to_add(visit: CurrentVisit, copy: str = "") -> Response:
-    """Empty, or after another role."""
-    like = await _known(visit, copy) if copy else None
-    return _role_form(visit, "", like)
-
-
-@router.post(f"{ROLES}/add")
-@comes_back
-@decides(ROLE_WRITE)
-async def add(visit: CurrentVisit) -> Response:
-    return await _write(visit, "")
-
-
-@router.get(f"{ROLES}/{{role_id}}")
-@shows(ROLE_READ)
-async def show_role(visit: CurrentVisit, role_id: str) -> Response:
-    role = await _known(visit, role_id)
-    place = whole(visit)
-
-    def look(reader: Reader) -> int | None:
-        held = reader.role_assignments_with(role.id)
-        return len(held) if visit.may(ASSIGNMENT_READ, place) else None
-
-    return show_tab(
-        visit,
-        ROLES,
-        "access_role.html",
-        role=role,
-        holders=await visit.read(look),
-        allowed=[action for action in DISPLAY if role.allows(action)],
-        display=DISPLAY,
-        meaning=_meaning,
-        why_not_write=_why_not(visit, ROLE_WRITE, role),
-        why_not_delete=_why_not(visit, ROLE_DELETE, role),
-        why_not_add=visit.why_not(ROLE_WRITE, place),
     )
 
 
@@ -116,43 +73,11 @@ def _meaning(pattern: str) -> str:
     return str(sum(matches(pattern, action) for action in DISPLAY))
 
 
-@router.get(f"{ROLES}/{{role_id}}/edit")
-@decides(ROLE_WRITE)
-async def ask_to_edit(visit: CurrentVisit, role_id: str) -> Response:
-    return _role_form(visit, role_id, await _plain(visit, role_id))
+async def _known(visit: Visit) -> RoleDefinition:
+    return await _find(visit, str(visit.request.path_params["role_id"]))
 
 
-@router.post(f"{ROLES}/{{role_id}}/edit")
-@comes_back
-@decides(ROLE_WRITE)
-async def edit(visit: CurrentVisit, role_id: str) -> Response:
-    return await _write(visit, (await _plain(visit, role_id)).id)
-
-
-@router.get(f"{ROLES}/{{role_id}}/delete")
-@decides(ROLE_DELETE)
-async def ask_to_delete(visit: CurrentVisit, role_id: str) -> Response:
-    return _delete_form(visit, await _known(visit, role_id))
-
-
-@router.post(f"{ROLES}/{{role_id}}/delete")
-@decides(ROLE_DELETE)
-async def delete(visit: CurrentVisit, role_id: str) -> Response:
-    role = await _known(visit, role_id)
-    place = whole(visit) if role.is_builtin else role.assignable_scopes[0]
-    try:
-        await perform_at(
-            visit,
-            ROLE_DELETE,
-            lambda tx, act: roles.delete_role(tx, act, visit.subject, role.id, place),
-            place,
-        )
-    except Conflict as error:  # it is held, or built in
-        return _delete_form(visit, role, error)
-    return visit.go(ROLES, "removed")
-
-
-async def _known(visit: Visit, role_id: str) -> RoleDefinition:
+async def _find(visit: Visit, role_id: str) -> RoleDefinition:
     """Raise NotFound for one that the visitor may not see, as for one that is not there."""
     role = await visit.read(lambda reader: roles.known_role(reader, role_id))
     if not roles.may_read(visit.rights, role):
@@ -160,9 +85,9 @@ async def _known(visit: Visit, role_id: str) -> RoleDefinition:
     return role
 
 
-async def _plain(visit: Visit, role_id: str) -> RoleDefinition:
+async def _plain(visit: Visit) -> RoleDefinition:
     """As ``_known``; raise Conflict for one that this form would write otherwise than it is."""
-    role = await _known(visit, role_id)
+    role = await _known(visit)
     if not _is_plain(role):
         raise Conflict(
             f"Role '{role.name}' has several permissions or data actions, which this form cannot "
@@ -173,28 +98,39 @@ async def _plain(visit: Visit, role_id: str) -> RoleDefinition:
     return role
 
 
+async def _like(visit: Visit) -> RoleDefinition | None:
+    """The role that a new one is made after."""
+    copied = visit.request.query_params.get("copy", "")
+    return await _find(visit, copied) if copied else None
+
+
+async def _add(visit: Visit, _: RoleDefinition | None) -> Response:
+    return await _write(visit, new_id())
+
+
+async def _edit(visit: Visit, role: RoleDefinition) -> Response:
+    return await _write(visit, role.id)
+
+
 async def _write(visit: Visit, role_id: str) -> Response:
     """Every problem at once; the right is asked for at each assignable scope."""
     form = visit.form
-    wanted = role_id or new_id()
-    try:
-        scopes = tuple(Scope.parse(each, "scopes") for each in lines(form.text("scopes")))
-        permission = Permission(lines(form.text("actions")), lines(form.text("not_actions")))
-        draft = RoleDraft(form.text("name"), form.text("description"), (permission,), scopes)
-
-        def work(tx: Transaction, act: Act) -> None:
-            roles.put_role(tx, act, visit.subject, wanted, draft)
-
-        await visit.perform(work)
-    except BasculeError as error:
-        like = await _known(visit, role_id) if role_id else None
-        return _role_form(visit, role_id, like, error)
-    return visit.go(f"{ROLES}/{wanted}", "saved")
+    scopes = tuple(Scope.parse(each, "scopes") for each in lines(form.text("scopes")))
+    permission = Permission(lines(form.text("actions")), lines(form.text("not_actions")))
+    draft = RoleDraft(form.text("name"), form.text("description"), (permission,), scopes)
+    await visit.perform(lambda tx, act: roles.put_role(tx, act, visit.subject, role_id, draft))
+    return visit.go(f"{ROLES}/{role_id}", "saved")
 
 
-def _role_form(
-    visit: Visit, role_id: str, like: RoleDefinition | None, error: BasculeError | None = None
-) -> Response:
+def _add_form(visit: Visit, like: RoleDefinition | None) -> Form:
+    return _role_form(visit, "", like)
+
+
+def _edit_form(visit: Visit, role: RoleDefinition) -> Form:
+    return _role_form(visit, role.id, role)
+
+
+def _role_form(visit: Visit, role_id: str, like: RoleDefinition | None) -> Form:
     t = visit.words
     said = _said(visit, like, is_copy=not role_id)
     fields = (
@@ -216,16 +152,13 @@ def _role_form(
             is_required=True,
         ),
     )
-    path = f"{ROLES}/{role_id}" if role_id else ROLES
-    form = Form(
+    return Form(
         t("access.role_edit") if role_id else t("access.role_add"),
-        f"{path}/edit" if role_id else f"{ROLES}/add",
         t("save"),
-        path,
+        f"{ROLES}/{role_id}" if role_id else ROLES,
         fields,
         effects=[t("access.role_edit_effect")] if role_id else (),
     )
-    return show_form(visit, form, error)
 
 
 def _said(visit: Visit, like: RoleDefinition | None, *, is_copy: bool) -> Mapping[str, str]:
@@ -245,15 +178,69 @@ def _said(visit: Visit, like: RoleDefinition | None, *, is_copy: bool) -> Mappin
     }
 
 
-def _delete_form(visit: Visit, role: RoleDefinition, error: BasculeError | None = None) -> Response:
+def _delete_form(visit: Visit, role: RoleDefinition) -> Form:
     t = visit.words
-    form = Form(
+    return Form(
         t("access.role_delete"),
-        f"{ROLES}/{role.id}/delete",
         t("delete"),
         f"{ROLES}/{role.id}",
         effects=[t("access.role_delete_effect", role=role.name)],
         is_destructive=True,
         why_not=_why_not(visit, ROLE_DELETE, role),
     )
-    return show_form(visit, form, error)
+
+
+async def _delete(visit: Visit, role: RoleDefinition) -> Response:
+    place = whole(visit) if role.is_builtin else role.assignable_scopes[0]
+    await perform_at(
+        visit,
+        ROLE_DELETE,
+        lambda tx, act: roles.delete_role(tx, act, visit.subject, role.id, place),
+        place,
+    )
+    return visit.go(ROLES, "removed")
+
+
+# Where a role may be written says the form; the use case asks for the right there.
+add_form(
+    *(router, f"{ROLES}/add", ROLE_WRITE, _like, _add_form, _add),
+    is_kept=True,
+    is_at_subscription=False,
+)
+add_form(
+    *(router, f"{ROLES}/{{role_id}}/edit", ROLE_WRITE, _plain, _edit_form, _edit),
+    is_kept=True,
+    is_at_subscription=False,
+)
+add_form(
+    *(router, f"{ROLES}/{{role_id}}/delete", ROLE_DELETE, _known, _delete_form, _delete),
+    is_at_subscription=False,
+)
+
+
+# -- one, whose path would take /add too ---------------------------------------------------------
+
+
+@router.get(f"{ROLES}/{{role_id}}")
+@shows(ROLE_READ)
+async def show_role(visit: CurrentVisit) -> Response:
+    role = await _known(visit)
+    place = whole(visit)
+
+    def look(reader: Reader) -> int | None:
+        held = reader.role_assignments_with(role.id)
+        return len(held) if visit.may(ASSIGNMENT_READ, place) else None
+
+    return show_tab(
+        visit,
+        ROLES,
+        "access_role.html",
+        role=role,
+        holders=await visit.read(look),
+        allowed=[action for action in DISPLAY if role.allows(action)],
+        display=DISPLAY,
+        meaning=_meaning,
+        why_not_write=_why_not(visit, ROLE_WRITE, role),
+        why_not_delete=_why_not(visit, ROLE_DELETE, role),
+        why_not_add=visit.why_not(ROLE_WRITE, place),
+    )
