@@ -23,7 +23,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import ClassVar
+
+
+class Part(Enum):
+    """What of a request or a policy is meant; each face has its own name for it."""
+
+    MACHINES = auto()
+    MACHINE = auto()  # which one it is
+    PORTS = auto()
+    NUMBER = auto()
+    SOURCES = auto()
+    END = auto()
+    LONGEST = auto()  # how long at most, in a policy
+    JUSTIFICATION = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a request or a policy something is wrong."""
+
+    part: Part
+    machine: int | None = None  # index among its machines; None: of the whole
+    port: int | None = None  # index among that machine's ports
+    is_in_policy: bool = False
+
+
+Target = str | Place  # a str is the JSON path of a field, empty when it is the whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +59,7 @@ class Problem:
 
     code: str  # stable, PascalCase as ARM writes its codes
     message: str  # a sentence: what is wrong and what would be right
-    target: str = ""  # JSON path of the field, empty when it is the whole
+    target: Target = ""
 
 
 class BasculeError(Exception):
@@ -48,7 +75,7 @@ class BasculeError(Exception):
         *,
         advice: str = "",
         code: str = "",
-        target: str = "",
+        target: Target = "",
         problems: Sequence[Problem] = (),
         retry_after: int = 0,
     ) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from bascule.api.wire.places import path_of_target
 from bascule.domain.bounds import Guard
 from bascule.domain.decide import (
     MAXIMUM_OPENINGS_PER_MACHINE,
@@ -139,7 +140,7 @@ def test_a_port_that_no_rule_names_is_refused_with_those_on_offer() -> None:
     verdict = judge(request(asked(23)), policy(rule(22), rule(3389)))
     assert isinstance(verdict, Denied)
     assert codes(verdict.reasons) == ["PortNotInPolicy"]
-    assert verdict.reasons[0].target == "virtualMachines[0].ports[0].number"
+    assert path_of_target(verdict.reasons[0].target) == "virtualMachines[0].ports[0].number"
     assert "22, 3389" in verdict.reasons[0].message
 
 

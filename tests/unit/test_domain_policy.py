@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from bascule.api.wire.places import path_of_target
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import PortKey
 from bascule.domain.policy import (
@@ -128,7 +129,7 @@ def test_every_problem_is_said_at_once_and_where() -> None:
     """A file that is mended one error a time is mended five times."""
     bad = MachineRules(WEB, (rule(longest=timedelta(0)), rule()))
     found = check_policy(Policy(POLICY_ID, "Basic", (bad, bad)))
-    assert [(each.code, each.target) for each in found] == [
+    assert [(each.code, path_of_target(each.target)) for each in found] == [
         ("InvalidDuration", "properties.virtualMachines[0].ports[0].maxRequestAccessDuration"),
         ("DuplicatePort", "properties.virtualMachines[0].ports[1].number"),
         ("DuplicateMachine", "properties.virtualMachines[1].id"),

@@ -17,7 +17,7 @@ from bascule.domain.machine import Machine
 from bascule.domain.net import AddressPrefix
 from bascule.domain.request import MAXIMUM_JUSTIFICATION, RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
-from bascule.errors import Forbidden, Problem, RequestDenied
+from bascule.errors import Forbidden, Problem
 from bascule.interfaces.record import EventFilter
 from bascule.services import requests
 from bascule.services.requests import LONGEST_REASON, MOST_REASONS, Asked, Denial, Initiated
@@ -141,13 +141,16 @@ def test_a_machine_without_the_right_keeps_all_shut(world: World) -> None:
 def test_limits_hold_for_all_of_them_together(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each alone would be allowed: neither is kept."""
+    """Each alone would be allowed: neither is kept, and the one that is too many is told of."""
     monkeypatch.setattr("bascule.domain.decide.MAXIMUM_LIVE_PER_REQUESTOR", 1)
     world.put(rules(world.web, 22), name="a")
     world.put(rules(world.web, 23), name="b")
-    with pytest.raises(RequestDenied, match="2 live grants"):
-        initiate(world, asked(world, "a", world.web), asked(world, "b", world.web, 23))
+    (answer,) = initiate(world, asked(world, "a", world.web), asked(world, "b", world.web, 23))
+    assert isinstance(answer, Denial)
+    assert answer.policy_id.name == "b"
+    assert "2 live grants" in answer.denied.reasons[0].message
     assert world.see(lambda r: r.live_grants()) == []
+    assert len(world.see(lambda r: r.events(EventFilter(kinds=("AccessDenied",))))) == 1
 
 
 def test_the_same_opening_by_two_policies_is_the_newer_ones(world: World) -> None:

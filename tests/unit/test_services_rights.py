@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from bascule.api.wire.places import path_of_target
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.actions import (
     INITIATE,
@@ -321,7 +322,9 @@ def test_rights_are_those_of_the_moment_of_the_act(world: Rights) -> None:
     world.do(lambda tx, _: tx.delete_role_assignment(held))
     with pytest.raises(Forbidden) as refused:
         world.ask(world.web, subject=CARL)
-    assert [each.target for each in refused.value.problems] == ["virtualMachines[0].id"] * 2
+    assert [path_of_target(each.target) for each in refused.value.problems] == [
+        "virtualMachines[0].id"
+    ] * 2
     assert "least" not in refused.value.advice
     assert "Security Admin" in refused.value.advice
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from bascule.api.wire.places import path_of_target
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.facts.fact import fact_name
 from bascule.domain.facts.policies import PolicyChanged, PolicyCreated
@@ -136,7 +137,7 @@ def test_what_is_learnt_later_of_a_machine_blocks_its_own_rules_alone(
     with pytest.raises(InvalidInput, match="db-1") as caught:
         world.put(rules(world.web, 22), replace(kill, ports=(*kill.ports, port(80))))
     (problem,) = caught.value.problems
-    assert problem.target.startswith("properties.virtualMachines[1]")
+    assert path_of_target(problem.target).startswith("properties.virtualMachines[1]")
     with pytest.raises(InvalidInput, match="db-1"):
         world.put(kill, name="another")
 

@@ -16,8 +16,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bascule.api.wire.places import path_of_target
 from bascule.api.wire.problems import problems_of
-from bascule.errors import BasculeError, InvalidInput, Problem
+from bascule.errors import BasculeError, InvalidInput, Problem, Target
 
 _CODES: Mapping[int, str] = {
     400: "InvalidRequestContent",
@@ -43,16 +44,17 @@ def envelope(
     code: str,
     message: str,
     *,
-    target: str = "",
+    target: Target = "",
     advice: str = "",
     details: tuple[Problem, ...] = (),
 ) -> dict[str, Any]:
     error: dict[str, Any] = {"code": code, "message": message}
     if target:
-        error["target"] = target
+        error["target"] = path_of_target(target)
     if details:
         error["details"] = [
-            {"code": each.code, "message": each.message, "target": each.target} for each in details
+            {"code": each.code, "message": each.message, "target": path_of_target(each.target)}
+            for each in details
         ]
     if advice:
         error["additionalInfo"] = [{"type": "advice", "info": {"advice": advice}}]

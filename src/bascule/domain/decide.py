@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -35,7 +35,7 @@ from bascule.domain.request import (
     RequestedPort,
 )
 from bascule.domain.times import format_utc
-from bascule.errors import Problem
+from bascule.errors import Part, Place, Problem
 
 CLOCK_TOLERANCE = timedelta(seconds=60)  # EDGES A14
 MAXIMUM_LIVE_PER_REQUESTOR = 100  # on one machine, EDGES A15
@@ -81,26 +81,26 @@ def decide(
     reasons = [*_check_whole(request)]
     grants: list[Grant] = []
     for m, asked in enumerate(request.machines):
-        target = f"virtualMachines[{m}]"
+        here = Place(Part.MACHINE, m)
         machine = machines.get(asked.machine_id)
         rules = policy.rules_for(asked.machine_id)
         if machine is None or rules is None:
-            reasons.append(_unknown_machine(policy, asked, machine, target))
+            reasons.append(_unknown_machine(policy, asked, machine, here))
             continue
         if machine.uid in uninstalled:
-            reasons.append(_nobody_there(machine, target))
+            reasons.append(_nobody_there(machine, here))
             continue
         if not asked.ports:
             reasons.append(
-                Problem("PortsRequired", "Name at least one port to open.", f"{target}.ports")
+                Problem("PortsRequired", "Name at least one port to open.", Place(Part.PORTS, m))
             )
         guard = guards.get(machine.uid, NO_BOUNDS)
         judge = guard.judge()
         for p, port in enumerate(asked.ports):
-            here = f"{target}.ports[{p}]"
+            at = Place(Part.NUMBER, m, p)
             rule = _rule_for(rules.ports, port.number)
-            problems = list(_check_port(port, rule, request, now, here, rules.ports))
-            problems += _check_guard(port, rules.ports, machine, guard, judge, now, here)
+            problems = list(_check_port(port, rule, request, now, at, rules.ports))
+            problems += _check_guard(port, rules.ports, machine, guard, judge, now, at)
             reasons.extend(problems)
             if rule is not None and not problems:
                 grants.extend(
@@ -133,34 +133,32 @@ def _last_of_each(grants: list[Grant]) -> Iterable[Grant]:
 
 def _check_whole(request: AccessRequest) -> Iterable[Problem]:
     if not request.machines:
-        yield Problem("MachinesRequired", "Name at least one machine.", "virtualMachines")
+        yield Problem("MachinesRequired", "Name at least one machine.", Place(Part.MACHINES))
     if request.justification is not None and len(request.justification) > MAXIMUM_JUSTIFICATION:
         yield Problem(
             "JustificationTooLong",
             f"A justification has at most {MAXIMUM_JUSTIFICATION} characters; "
             f"this one has {len(request.justification)}.",
-            "justification",
+            Place(Part.JUSTIFICATION),
         )
 
 
 def _unknown_machine(
-    policy: Policy, asked: RequestedMachine, machine: Machine | None, target: str
+    policy: Policy, asked: RequestedMachine, machine: Machine | None, here: Place
 ) -> Problem:
     name = asked.machine_id.name
     if machine is None:
-        return Problem(
-            "MachineNotFound", f"Machine {asked.machine_id} is not known here.", f"{target}.id"
-        )
+        return Problem("MachineNotFound", f"Machine {asked.machine_id} is not known here.", here)
     return Problem(
         "MachineNotInPolicy",
         f"Policy {policy.id.name} does not name machine {name}; "
         f"add it first (bascule policy set {name}).",
-        f"{target}.id",
+        here,
     )
 
 
-def _nobody_there(machine: Machine, target: str) -> Problem:
-    return Problem("AgentUninstalled", uninstalled_words(machine.id.name), f"{target}.id")
+def _nobody_there(machine: Machine, here: Place) -> Problem:
+    return Problem("AgentUninstalled", uninstalled_words(machine.id.name), here)
 
 
 def _rule_for(ports: Sequence[PortRule], number: int) -> PortRule | None:
@@ -173,7 +171,7 @@ def _check_port(
     rule: PortRule | None,
     request: AccessRequest,
     now: datetime,
-    target: str,
+    at: Place,
     ports: Sequence[PortRule],
 ) -> Iterable[Problem]:
     if rule is None:
@@ -181,7 +179,7 @@ def _check_port(
         yield Problem(
             "PortNotInPolicy",
             f"Port {port.number} cannot be requested on this machine; the policy offers: {offered}.",
-            f"{target}.number",
+            at,
         )
         return
     for each in (r for r in ports if r.number == port.number):
@@ -190,26 +188,26 @@ def _check_port(
                 "SourceNotAllowed",
                 f"Source {_words(port.sources)} is not within what the policy allows for port "
                 f"{port.number}: {_words(each.sources)}.",
-                f"{target}.allowedSourceAddressPrefix",
+                replace(at, part=Part.SOURCES),
             )
         if port.ends_at > now + each.max_duration + CLOCK_TOLERANCE:
             yield Problem(
                 "DurationTooLong",
                 f"Port {port.number} may be open for at most {_span(each.max_duration)}: "
                 f"ask for an end no later than {format_utc(now + each.max_duration)}.",
-                f"{target}.endTimeUtc",
+                replace(at, part=Part.END),
             )
         if each.justification_required and not (request.justification or "").strip():
             yield Problem(
                 "JustificationRequired",
                 f"The policy wants a reason for port {port.number}: give a justification.",
-                "justification",
+                Place(Part.JUSTIFICATION),
             )
     if port.ends_at <= now:
         yield Problem(
             "EndTimePassed",
             f"The end {port.ends_at_text} is not in the future; it is {format_utc(now)} here.",
-            f"{target}.endTimeUtc",
+            replace(at, part=Part.END),
         )
 
 
@@ -220,7 +218,7 @@ def _check_guard(
     guard: Guard,
     judge: Judge,
     now: datetime,
-    target: str,
+    at: Place,
 ) -> Iterable[Problem]:
     """What the host would refuse, or cut; its own guard has the last word all the same."""
     name = machine.id.name
@@ -231,7 +229,7 @@ def _check_guard(
                 "HostGuardUnusable",
                 f"The guard file of {name} cannot be used, so that host opens nothing: its root "
                 f"mends {GUARD_FILE} and restarts the agent.",
-                f"{target}.number",
+                at,
             )
         case Objection.PORT:
             yield Problem(
@@ -239,7 +237,7 @@ def _check_guard(
                 f"The host {name} does not admit port {port.number}, whatever a policy says; its "
                 f"guard file admits: {_words(guard.ports or ()) or 'none'}. Its root may change "
                 f"{GUARD_FILE} and restart the agent.",
-                f"{target}.number",
+                at,
             )
         case Objection.SOURCE:
             yield Problem(
@@ -247,7 +245,7 @@ def _check_guard(
                 f"The host {name} does not admit source {_words(port.sources)}, whatever a policy "
                 f"says; its guard file admits: {_words(guard.sources or ()) or 'none'}. Ask from "
                 f"there, or have its root change {GUARD_FILE} and restart the agent.",
-                f"{target}.allowedSourceAddressPrefix",
+                replace(at, part=Part.SOURCES),
             )
     longest = guard.max_duration
     if longest is not None and port.ends_at > now + longest + CLOCK_TOLERANCE:
@@ -255,7 +253,7 @@ def _check_guard(
             "LongerThanHostAdmits",
             f"The host {name} lets a port be open for at most {_span(longest)} at a time, whatever "
             f"a policy says: ask for an end no later than {format_utc(now + longest)}.",
-            f"{target}.endTimeUtc",
+            replace(at, part=Part.END),
         )
 
 

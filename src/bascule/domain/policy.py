@@ -11,14 +11,14 @@ for its UDP half whatever it says.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
-from bascule.errors import Problem
+from bascule.errors import Part, Place, Problem
 
 MINIMUM_DURATION = timedelta(minutes=5)  # inclusive
 MAXIMUM_DURATION = timedelta(days=1)  # inclusive
@@ -120,35 +120,35 @@ def check_policy(policy: Policy) -> tuple[Problem, ...]:
     problems: list[Problem] = []
     seen: set[ResourceId] = set()
     for m, rules in enumerate(policy.machines):
-        target = f"properties.virtualMachines[{m}]"
+        here = Place(Part.MACHINE, m, is_in_policy=True)
         if rules.machine_id in seen:
             problems.append(
                 Problem(
                     "DuplicateMachine",
                     f"Machine {rules.machine_id.name} stands twice in this policy; give all its ports once.",
-                    f"{target}.id",
+                    here,
                 )
             )
         seen.add(rules.machine_id)
-        problems.extend(_check_ports(rules.ports, target))
+        problems.extend(_check_ports(rules.ports, here))
     return tuple(problems)
 
 
-def _check_ports(ports: tuple[PortRule, ...], target: str) -> Iterable[Problem]:
+def _check_ports(ports: tuple[PortRule, ...], machine: Place) -> Iterable[Problem]:
     taken: set[PortKey] = set()
     for p, rule in enumerate(ports):
-        here = f"{target}.ports[{p}]"
+        here = replace(machine, part=Part.NUMBER, port=p)
         if not MINIMUM_DURATION <= rule.max_duration <= MAXIMUM_DURATION:
             yield Problem(
                 "InvalidDuration",
                 "maxRequestAccessDuration must be from PT5M (5 minutes) to P1D (1 day), both inclusive.",
-                f"{here}.maxRequestAccessDuration",
+                replace(here, part=Part.LONGEST),
             )
         for key in rule.port_keys:
             if key in taken:
                 yield Problem(
                     "DuplicatePort",
                     f"Port {key} stands twice for this machine; give it once, with all its sources.",
-                    f"{here}.number",
+                    here,
                 )
             taken.add(key)

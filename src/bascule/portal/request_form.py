@@ -17,7 +17,7 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.net import AddressPrefix
 from bascule.domain.request import RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
-from bascule.errors import BasculeError, InvalidInput, Problem
+from bascule.errors import BasculeError, InvalidInput, Place, Problem
 from bascule.portal.forms import Form
 from bascule.portal.offers import (
     USUAL_PORT,
@@ -35,7 +35,6 @@ MOST_SOURCES = 100  # of one port
 MINE, RANGE, SEEN = "mine", "range", "seen:"
 Key = tuple[ResourceId, ResourceId, int]  # machine, policy, port
 _NAME = re.compile(r"time\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,5})")
-_TARGET = re.compile(r"virtualMachines\[(\d+)\](?:\.ports\[(\d+)\])?")
 _BETWEEN = re.compile(r"[\s,;]+")
 
 
@@ -234,13 +233,13 @@ def complaints_of(denials: Iterable[Denial], wanted: Wanted) -> tuple[Complaint,
 
 
 def _placed(reason: Problem, keys: Sequence[Sequence[Key]]) -> Complaint:
-    match = _TARGET.match(reason.target)
-    if match is None:
+    at = reason.target
+    if not isinstance(at, Place) or at.machine is None:
         return Complaint(reason)
-    of_machine = keys[int(match[1])]
-    if match[2] is None:
+    of_machine = keys[at.machine]
+    if at.port is None:
         return Complaint(reason, None, of_machine[0][0].name)
-    return Complaint(reason, of_machine[int(match[2])])
+    return Complaint(reason, of_machine[at.port])
 
 
 def whole(error: BasculeError) -> tuple[Complaint, ...]:

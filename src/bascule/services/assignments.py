@@ -31,6 +31,7 @@ from bascule.interfaces.roles import RoleReads, RoleWrites
 from bascule.services.act import Act
 from bascule.services.losses import LossWrites, end_unheld
 from bascule.services.owners import OwnerReads, check_owner_left
+from bascule.services.principal_rights import known_name
 from bascule.services.rights import RightsReads, find_role
 from bascule.services.roles import PROVIDER, is_offered
 
@@ -323,20 +324,8 @@ def principal_with_groups(
 
 def view_of(reader: RightsReads, assignment: RoleAssignment) -> AssignmentView:
     role = find_role(reader, assignment.role_id)
-    name = name_of(reader, assignment.principal_id)
+    name = known_name(reader, assignment.principal_id)
     return AssignmentView(assignment, role.name if role else "", name)
-
-
-def name_of(reader: PrincipalReads, principal_id: str) -> str:
-    """What people call a principal; empty when it is gone."""
-    user = reader.user(principal_id)
-    if user is not None:
-        return user.name
-    service = reader.service_principal(principal_id)
-    if service is not None:
-        return service.display_name
-    group = reader.group(principal_id)
-    return group.name if group is not None else ""
 
 
 def assignment_resource(assignment: RoleAssignment) -> str:

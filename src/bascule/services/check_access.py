@@ -17,10 +17,10 @@ from bascule.domain.scopes import Scope
 from bascule.errors import InvalidInput, NotFound
 from bascule.services.assignments import (
     AssignmentView,
-    name_of,
     principal_with_groups,
     view_of,
 )
+from bascule.services.principal_rights import known_name
 from bascule.services.rights import RightsReads, all_roles, find_role, is_enabled
 from bascule.services.roles import is_offered
 
@@ -63,7 +63,7 @@ def check_access(
     offered = [role for role in all_roles(reader) if is_offered(role, scope)]
     return Finding(
         principal_id,
-        name_of(reader, principal_id),
+        known_name(reader, principal_id),
         kind is PrincipalKind.GROUP or is_enabled(reader, principal_id),
         action,
         scope,

@@ -8,6 +8,7 @@ when rules or addresses are written; of what is learnt later the machine says so
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine, OnExpiry
 from bascule.domain.net import Address, AddressPrefix, TransportProtocol, parse_address
@@ -18,7 +19,7 @@ from bascule.domain.policy import (
     RuleProtocol,
     effective_on_expiry,
 )
-from bascule.errors import InvalidInput, Problem
+from bascule.errors import InvalidInput, Part, Place, Problem
 from bascule.interfaces.points import PointReads
 from bascule.interfaces.policies import PolicyReads
 from bascule.services import closed_ports
@@ -28,11 +29,11 @@ SHUTS_SERVER_OFF = "the port that the server listens on is shut on its own host"
 
 
 def check_rules(
-    tx: PointReads, place: ServerPlace, machine: Machine, rules: MachineRules, target: str
+    tx: PointReads, place: ServerPlace, machine: Machine, rules: MachineRules, here: Place
 ) -> Iterable[Problem]:
     """Every port of these rules that this machine cannot have shut, as far as is known now."""
-    yield from _check_host(tx, machine, rules, target)
-    yield from _check_server(tx, place, machine, rules, target)
+    yield from _check_host(tx, machine, rules, here)
+    yield from _check_server(tx, place, machine, rules, here)
 
 
 def check_claims(
@@ -50,11 +51,11 @@ def check_claims(
         )
         for each in claims
     )
-    return check_rules(tx, place, machine, MachineRules(machine.id, rules), "claimed")
+    return check_rules(tx, place, machine, MachineRules(machine.id, rules), Place(Part.PORTS))
 
 
 def _check_host(
-    tx: PointReads, machine: Machine, rules: MachineRules, target: str
+    tx: PointReads, machine: Machine, rules: MachineRules, here: Place
 ) -> Iterable[Problem]:
     """A kill or UDP port in the host's ephemeral range would cut its own connections."""
     point = tx.enforcement_point(machine.uid)
@@ -72,12 +73,12 @@ def _check_host(
                 f"Port {rule.number} ({what}) lies in {machine.id.name}'s range for its own outbound "
                 f"connections, {low} to {high} (net.ipv4.ip_local_port_range): closing it would break "
                 "them. Use a keep TCP rule, another port, or change the range.",
-                f"{target}.ports[{p}].number",
+                replace(here, part=Part.NUMBER, port=p),
             )
 
 
 def _check_server(
-    tx: PointReads, place: ServerPlace, machine: Machine, rules: MachineRules, target: str
+    tx: PointReads, place: ServerPlace, machine: Machine, rules: MachineRules, here: Place
 ) -> Iterable[Problem]:
     """Shutting the server's own port on its own host would shut off every agent and person."""
     shut = [p for p, rule in enumerate(rules.ports) if _shuts_server(rule, place.ports)]
@@ -92,7 +93,7 @@ def _check_server(
                 f"Port {rules.ports[p].number} of {machine.id.name} is where this server itself "
                 "listens: closing it would shut off every agent and everybody who asks. Name "
                 "another port, or have the server listen elsewhere (serve --listen).",
-                f"{target}.ports[{p}].number",
+                replace(here, part=Part.NUMBER, port=p),
             )
 
 

@@ -32,7 +32,15 @@ from bascule.domain.policy import (
 )
 from bascule.domain.scopes import resource_scope
 from bascule.domain.times import format_duration
-from bascule.errors import Conflict, InvalidInput, NotFound, PreconditionFailed, Problem
+from bascule.errors import (
+    Conflict,
+    InvalidInput,
+    NotFound,
+    Part,
+    Place,
+    PreconditionFailed,
+    Problem,
+)
 from bascule.interfaces.closed_ports import ClosedPortWrites
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.plans import PlanReads
@@ -451,7 +459,7 @@ def _check(tx: ReleaseWrites, act: Act, policy: Policy, before: Policy | None) -
     had = {rules.machine_id: rules.ports for rules in before.machines} if before else {}
     machines: list[Machine] = []
     for m, rules in enumerate(policy.machines):
-        target = f"properties.virtualMachines[{m}]"
+        here = Place(Part.MACHINE, m, is_in_policy=True)
         machine = tx.machine(rules.machine_id)
         if machine is None:
             problems.append(
@@ -459,7 +467,7 @@ def _check(tx: ReleaseWrites, act: Act, policy: Policy, before: Policy | None) -
                     "MachineNotFound",
                     f"Machine {rules.machine_id} is not known here; add it first "
                     f"(bascule machine add {rules.machine_id.name}).",
-                    f"{target}.id",
+                    here,
                 )
             )
             continue
@@ -472,10 +480,10 @@ def _check(tx: ReleaseWrites, act: Act, policy: Policy, before: Policy | None) -
                     "InvalidMachineLocation",
                     f"Machine {machine.id.name} is in location {machine.location}; this policy is of "
                     f"{policy.id.location}. Put it into a policy of its own location.",
-                    f"{target}.id",
+                    here,
                 )
             )
-        problems.extend(own_ports.check_rules(tx, act.place, machine, rules, target))
+        problems.extend(own_ports.check_rules(tx, act.place, machine, rules, here))
     if problems:
         raise InvalidInput.of(problems)
     return machines

@@ -13,6 +13,7 @@ from bascule.domain.actions import MACHINE_WRITE, POLICY_WRITE
 from bascule.domain.ids import ResourceId
 from bascule.domain.policy import Policy
 from bascule.domain.scopes import resource_scope
+from bascule.errors import Part, Place
 from bascule.interfaces.policies import PolicyReads, StoredPolicy
 from bascule.services.act import Act
 from bascule.services.request_rights import sight_of
@@ -36,7 +37,9 @@ def check_may_write(
     """
     named = [
         Needed(
-            MACHINE_WRITE, resource_scope(each.machine_id), f"properties.virtualMachines[{m}].id"
+            MACHINE_WRITE,
+            resource_scope(each.machine_id),
+            Place(Part.MACHINE, m, is_in_policy=True),
         )
         for m, each in enumerate(new.machines if new else ())
     ]

@@ -94,6 +94,11 @@ def are_owners(reader: OwnerReads, act: Act, principal_ids: Iterable[str]) -> bo
 
 def name_of(reader: PrincipalReads, principal_id: str) -> str:
     """What a principal is called; its id when it is not there."""
+    return known_name(reader, principal_id) or principal_id
+
+
+def known_name(reader: PrincipalReads, principal_id: str) -> str:
+    """What a principal is called; empty when it is not there."""
     user = reader.user(principal_id)
     if user is not None:
         return user.name
@@ -101,7 +106,7 @@ def name_of(reader: PrincipalReads, principal_id: str) -> str:
     if service is not None:
         return service.display_name
     group = reader.group(principal_id)
-    return principal_id if group is None else group.name
+    return "" if group is None else group.name
 
 
 def identity_id(reader: InventoryReads, kind: str, principal_id: str) -> str:

@@ -19,9 +19,10 @@ from bascule.domain.policy import Policy
 from bascule.domain.request import AccessRequest
 from bascule.domain.roles import Reach, Rights
 from bascule.domain.scopes import resource_scope, subscription_scope
+from bascule.errors import Target
 from bascule.interfaces.policies import StoredPolicy
 from bascule.services.act import Act
-from bascule.services.rights import Needed, RightsReads, check, denial, missing_of, rights_of
+from bascule.services.rights import Needed, RightsReads, denial, missing_of, rights_of
 
 NEEDED_TO_ASK = (INITIATE, POLICY_READ)  # at each machine that is asked for
 
@@ -63,31 +64,28 @@ def sight_of(rights: Rights, principal_id: str) -> Sight:
 
 def check_may_ask(
     reader: RightsReads,
-    act: Act,
     subject: Subject,
+    rights: Rights,
     policy: ResourceId,
-    machines: Sequence[tuple[ResourceId, str]],
+    machines: Sequence[tuple[ResourceId, Target]],
 ) -> None:
-    """Raise Forbidden with every action that is missing at one of these machines, each with the
-    JSON path of what named it; who names none asks for what the policy holds.
+    """Raise Forbidden with every action that is missing at one of these machines, each with what
+    named it; who names none asks for what the policy holds.
     """
-    scopes = machines or [(policy, "")]
-    check(
-        reader,
-        subject,
-        act.now,
-        [
-            Needed(action, resource_scope(resource), target)
-            for resource, target in scopes
-            for action in NEEDED_TO_ASK
-        ],
-    )
+    needed = [
+        Needed(action, resource_scope(resource), target)
+        for resource, target in machines or [(policy, "")]
+        for action in NEEDED_TO_ASK
+    ]
+    missing = missing_of(rights, needed)
+    if missing:
+        raise denial(reader, subject, missing)
 
 
 def check_may_know(
     reader: RightsReads,
-    act: Act,
     subject: Subject,
+    rights: Rights,
     wanted: ResourceId,
     stored: StoredPolicy | None,
     asked: Iterable[ResourceId] = (),
@@ -95,7 +93,7 @@ def check_may_know(
     """Raise Forbidden when the subject must not learn whether this policy is there: it sees
     nothing of it, and asked for no machine of it.
     """
-    sight = sight_of(rights_of(reader, subject.principal_id, act.now), subject.principal_id)
+    sight = sight_of(rights, subject.principal_id)
     if stored is not None and (
         sight.sees_any(stored.policy) or any(map(stored.policy.rules_for, asked))
     ):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.bounds import Guard
-from bascule.domain.decide import Allowed, Denied, decide
+from bascule.domain.decide import Allowed, Decision, Denied, decide
 from bascule.domain.facts.fact import MOST_PLACES
 from bascule.domain.facts.grants import AccessDenied, AccessRequested, GrantCreated, GrantExtended
 from bascule.domain.grant import Grant, extend_to
@@ -21,8 +21,18 @@ from bascule.domain.request import (
     RequestedMachine,
     RequestedPort,
 )
+from bascule.domain.roles import Rights
 from bascule.domain.times import format_utc
-from bascule.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem, RequestDenied
+from bascule.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    Part,
+    Place,
+    Problem,
+    RequestDenied,
+)
 from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.points import PointReads
@@ -41,6 +51,7 @@ from bascule.services.request_rights import (
     check_may_revoke,
     what_may_be_cut,
 )
+from bascule.services.rights import rights_of
 from bascule.services.timeline import lengthened
 
 
@@ -105,16 +116,9 @@ def initiate(
     unless the subject may ask for each machine named (EDGES B1), before anything is told of
     policy or machines, and where the plan is off; NotFound when there is no such policy.
     """
-    return _initiate(tx, act, Asked(wanted, machines, request_id), justification, subject)
-
-
-def _initiate(
-    tx: InitiateWrites, act: Act, asked: Asked, justification: str | None, subject: Subject
-) -> Initiated | Denied:
-    request, decision = _judge(tx, act, asked, justification, subject)
-    if isinstance(decision, Denied):
-        return _deny(tx, act, request, decision)
-    return _write(tx, act, request, decision)
+    asked = [Asked(wanted, machines, request_id)]
+    (answer,) = initiate_all(tx, act, asked, justification, subject)
+    return answer.denied if isinstance(answer, Denial) else answer
 
 
 def initiate_all(
@@ -126,10 +130,19 @@ def initiate_all(
 ) -> tuple[Initiated, ...] | tuple[Denial, ...]:
     """Initiate one request a policy, all of them or none; or every denial.
 
-    Raises as ``initiate`` does, and RequestDenied when they are allowed one by one and not
-    together.
+    Each is decided as if those before it were granted already; nothing is written before all
+    are decided. Raises as ``initiate`` does.
     """
-    judged = [_judge(tx, act, each, justification, subject) for each in asked]
+    rights = rights_of(tx, subject.principal_id, act.now)
+    before = Allowed((), ())
+    judged: list[tuple[AccessRequest, Decision]] = []
+    for each in asked:
+        request, decision = _judge(tx, act, each, justification, subject, rights, before)
+        judged.append((request, decision))
+        if isinstance(decision, Allowed):
+            before = Allowed(
+                (*before.grants, *decision.grants), (*before.superseded, *decision.superseded)
+            )
     denials = tuple(
         Denial(each.policy_id, _deny(tx, act, request, decision))
         for each, (request, decision) in zip(asked, judged, strict=True)
@@ -137,24 +150,29 @@ def initiate_all(
     )
     if denials:
         return denials
-    made: list[Initiated] = []
-    for each in asked:
-        answer = _initiate(tx, act, each, justification, subject)
-        if isinstance(answer, Denied):
-            raise denial(answer, each.policy_id)
-        made.append(answer)
-    return tuple(made)
+    return tuple(
+        _write(tx, act, request, decision)
+        for request, decision in judged
+        if isinstance(decision, Allowed)
+    )
 
 
 def _judge(
-    tx: JudgeReads, act: Act, asked: Asked, justification: str | None, subject: Subject
-) -> tuple[AccessRequest, Allowed | Denied]:
+    tx: JudgeReads,
+    act: Act,
+    asked: Asked,
+    justification: str | None,
+    subject: Subject,
+    rights: Rights,
+    before: Allowed,
+) -> tuple[AccessRequest, Decision]:
+    """``before`` is what the same act will have granted and superseded by then."""
     machines = asked.machines
     named = [machine.machine_id for machine in machines]
-    targets = [(each, f"virtualMachines[{m}].id") for m, each in enumerate(named)]
-    check_may_ask(tx, act, subject, asked.policy_id, targets)
+    targets = [(each, Place(Part.MACHINE, m)) for m, each in enumerate(named)]
+    check_may_ask(tx, subject, rights, asked.policy_id, targets)
     stored = tx.policy(asked.policy_id)
-    check_may_know(tx, act, subject, asked.policy_id, stored, named)
+    check_may_know(tx, subject, rights, asked.policy_id, stored, named)
     if stored is None:
         raise NotFound(
             f"Policy {asked.policy_id} does not exist.",
@@ -176,23 +194,31 @@ def _judge(
         if (machine := tx.machine(each.machine_id)) is not None
     }
     uids = [machine.uid for machine in known.values()]
-    live = tx.live_grants(uids)
+    gone = {grant.id for grant in before.superseded}
+    live = [
+        *(grant for grant in tx.live_grants(uids) if grant.id not in gone),
+        *(g for g in before.grants if g.machine_uid in uids and g.id not in gone),
+    ]
     beside = {uid: told_beside(tx, uid, act.now) for uid in uids}
-    guards, gone = guards_of(tx, uids), uninstalled_among(tx, uids)
     return request, decide(
-        stored.policy, request, known, live, new_id, act.now, beside, guards, gone
+        stored.policy, request, known, live, new_id, act.now, beside, *_said_by_hosts(tx, uids)
     )
 
 
-def uninstalled_among(tx: PointReads, uids: Sequence[str]) -> frozenset[str]:
-    """Machines whose agent root has taken off, as it said itself; another agent may be enrolled."""
-    return frozenset(uid for uid, point in tx.points_of(uids).items() if point.is_uninstalled)
-
-
-def guards_of(tx: PointReads, uids: Sequence[str]) -> dict[str, Guard]:
-    """What the hosts of these machines say that they admit; older agents say nothing."""
+def _said_by_hosts(
+    tx: PointReads, uids: Sequence[str]
+) -> tuple[Mapping[str, Guard], Collection[str]]:
+    """What the hosts of these machines admit, where they say it; and the machines whose agent
+    root has taken off, as it said itself (another agent may be enrolled).
+    """
     points = tx.points_of(uids)
-    return {uid: point.guard for uid, point in points.items() if point.guard is not None}
+    guards = {uid: point.guard for uid, point in points.items() if point.guard is not None}
+    return guards, frozenset(uid for uid, point in points.items() if point.is_uninstalled)
+
+
+def guards_of(tx: PointReads, uids: Sequence[str]) -> Mapping[str, Guard]:
+    """What the hosts of these machines say that they admit; older agents say nothing."""
+    return _said_by_hosts(tx, uids)[0]
 
 
 def _deny(tx: EventWrites, act: Act, request: AccessRequest, denied: Denied) -> Denied:
@@ -350,11 +376,14 @@ def extend(
             "Nothing of this request is live any more; make a new request.", code="GrantNotLive"
         )
     named = list(dict.fromkeys(grant.machine_id for grant in live))
-    check_may_ask(tx, act, subject, request.policy_id, [(each, "") for each in named])
+    rights = rights_of(tx, subject.principal_id, act.now)
+    check_may_ask(tx, subject, rights, request.policy_id, [(each, "") for each in named])
     require_plan(tx, named)
     policy = tx.policy(request.policy_id)
     if policy is None:
         raise NotFound(f"Policy {request.policy_id} does not exist any more.")
+    machines = {each: machine for each in named if (machine := tx.machine(each)) is not None}
+    guards, gone = _said_by_hosts(tx, [grant.machine_uid for grant in live])
     agreed: list[tuple[Grant, Grant]] = []  # as it is, as it would be granted now
     reasons: list[Problem] = []
     for grant in live:
@@ -362,10 +391,6 @@ def extend(
         asked = replace(
             request, machines=(RequestedMachine(grant.machine_id, (port,)),), started_at=act.now
         )
-        machine = tx.machine(grant.machine_id)
-        machines = {grant.machine_id: machine} if machine else {}
-        uids = [grant.machine_uid]
-        guards, gone = guards_of(tx, uids), uninstalled_among(tx, uids)
         decision = decide(
             *(policy.policy, asked, machines, live, new_id, act.now),
             guards=guards,
@@ -393,7 +418,8 @@ def extend(
 
 def _of_extension(reason: Problem) -> Problem:
     """An extension's body is an end alone: no machine or port of it can be pointed at."""
-    return replace(reason, target=reason.target.rpartition(".")[2])
+    at = reason.target
+    return replace(reason, target=Place(at.part) if isinstance(at, Place) else at)
 
 
 def _check_later(agreed: Sequence[tuple[Grant, Grant]]) -> None:
@@ -403,7 +429,7 @@ def _check_later(agreed: Sequence[tuple[Grant, Grant]]) -> None:
             f"Port {grant.number} of {grant.machine_id.name} is granted until "
             f"{grant.ends_at_text} already; an extension to {granted.ends_at_text} would end it "
             "earlier.",
-            "endTimeUtc",
+            Place(Part.END),
         )
         for grant, granted in agreed
         if granted.ends_at < grant.ends_at

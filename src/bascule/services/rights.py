@@ -23,7 +23,7 @@ from bascule.domain.roles import (
     roles_giving,
 )
 from bascule.domain.scopes import Scope
-from bascule.errors import Forbidden, Problem
+from bascule.errors import Forbidden, Problem, Target
 from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.roles import RoleReads
 
@@ -101,11 +101,11 @@ def is_enabled(reader: PrincipalReads, principal_id: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """One action at one scope, and the JSON path of what asked for it (empty: the whole)."""
+    """One action at one scope, and where it was asked for."""
 
     action: str
     scope: Scope
-    target: str = ""
+    target: Target = ""
 
 
 def check(reader: RightsReads, subject: Subject, now: datetime, needed: Sequence[Needed]) -> None:

@@ -30,8 +30,9 @@ from bascule.portal.plain_forms import (
     nothing,
 )
 from bascule.portal.principal_pages import Column, Kind
-from bascule.services import assignments, memberships
+from bascule.services import memberships
 from bascule.services.act import Act
+from bascule.services.principal_rights import name_of
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -166,7 +167,7 @@ async def _known_member(visit: Visit) -> Member:
     group, member_id = await _known(visit), str(visit.request.path_params["member_id"])
 
     def read(reader: Reader) -> tuple[str, int]:
-        return assignments.name_of(reader, member_id) or member_id, open_ports(reader, [member_id])
+        return name_of(reader, member_id), open_ports(reader, [member_id])
 
     return group, member_id, *await visit.read(read)
 

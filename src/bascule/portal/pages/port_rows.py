@@ -16,7 +16,7 @@ from bascule.domain.machine import OnExpiry
 from bascule.domain.net import AddressPrefix, parse_port_number
 from bascule.domain.policy import DEFAULT_DURATION, PortRule, RuleProtocol
 from bascule.domain.times import format_duration, parse_duration
-from bascule.errors import BasculeError, InvalidInput, Problem
+from bascule.errors import BasculeError, InvalidInput, Part, Place, Problem
 from bascule.portal.forms import Form
 
 T = TypeVar("T")
@@ -29,14 +29,7 @@ DURATIONS = tuple(
     timedelta(minutes=minutes)
     for minutes in (5, 15, 30, 60, 120, 180, 240, 360, 480, 720, 1080, 1440)
 )
-_PORT_OF = re.compile(r"virtualMachines\[\d+\]\.ports\[(\d+)\]\.(\w+)")
-_FIELDS = {  # of a rule on the wire, as the form calls them
-    "number": "number",
-    "protocol": "protocol",
-    "maxRequestAccessDuration": "longest",
-    "allowedSourceAddressPrefix": "sources",
-    "allowedSourceAddressPrefixes": "sources",
-}
+_FIELDS = {Part.NUMBER: "number", Part.LONGEST: "longest", Part.SOURCES: "sources"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +172,12 @@ def with_problems(
     errors: list[dict[str, Problem]] = [dict(row.errors) for row in rows]
     others: list[Problem] = []
     for problem in problems:
-        match = _PORT_OF.search(problem.target)
-        place = int(match[1]) if match else -1
-        name = _FIELDS.get(match[2], "") if match else ""
-        if not name or not 0 <= place < len(rows):
+        at = problem.target
+        port = at.port if isinstance(at, Place) else None
+        name = _FIELDS.get(at.part) if isinstance(at, Place) else None
+        if port is None or name is None or not port < len(rows):
             others.append(problem)
         else:
-            errors[place].setdefault(name, problem)
+            errors[port].setdefault(name, problem)
     marked = [replace(row, errors=each) for row, each in zip(rows, errors, strict=True)]
     return marked, list(dict.fromkeys(others))
