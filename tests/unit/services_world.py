@@ -101,7 +101,7 @@ class World:
         return asyncio.run(self.services.perform(work, subject))
 
     def see(self, work: Callable[[Reader], T]) -> T:
-        return asyncio.run(self.services.look(work))
+        return asyncio.run(self.services.read(work))
 
     def machine_id(self, name: str) -> ResourceId:
         return machine_id(self.installation.subscription_id, "default", name)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -27,6 +28,7 @@ from bascule.domain.facts.machines import PortClosed
 from bascule.domain.facts.record import RecordBroken
 from bascule.errors import Conflict, InvalidInput, NotFound, Unavailable
 from bascule.interfaces.delivery import Parcel
+from bascule.interfaces.store import Reader
 from bascule.services import delivery, sinks
 from bascule.services.delivery import NoCarrier, WayOut, deliver, send_test
 from bascule.services.messages import message
@@ -34,6 +36,8 @@ from bascule.services.retention import prune_on_host
 from bascule.services.seal import seal, sign_head
 from bascule.services.sinks import SinkDraft
 from tests.unit.services_world import World
+
+T = TypeVar("T")
 
 HOOK = "https://hooks.example/in"
 
@@ -121,12 +125,18 @@ def record(world: World, count: int = 1) -> list[int]:
     return list(range(before + 1, head(world) + 1))
 
 
+def seen(world: World, work: Callable[[Reader], T]) -> T:
+    """``world.see``, which may be called while a loop runs in this thread."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(world.see, work).result()
+
+
 def head(world: World) -> int:
-    return world.services.glance(lambda r: r.chain_head()).position
+    return seen(world, lambda r: r.chain_head()).position
 
 
 def progress(world: World, name: str = "hook") -> Progress:
-    return world.services.glance(lambda r: sinks.known_sink(r, name))[1]
+    return seen(world, lambda r: sinks.known_sink(r, name))[1]
 
 
 def run(

@@ -132,11 +132,11 @@ def ends_shown(world: World, grant: Grant) -> list[object]:
     """The grant's own, and the exposure's."""
     now = world.clock.now()
 
-    def look(reader: object) -> object:
+    def read(reader: object) -> object:
         sight = sight_of(rights_of(reader, ANNA.principal_id, now), ANNA.principal_id)  # type: ignore[arg-type]  # reason: a Reader
         return exposure_of(reader, moment_of(now), sight, world.web.id)  # type: ignore[arg-type]  # reason: a Reader
 
-    exposure = world.see(look)
+    exposure = world.see(read)
     (port,) = exposure.ports  # type: ignore[attr-defined]  # reason: there is one
     return [world.grant(grant).ends_at, *(each.opening.ends_by for each in port.openings)]
 

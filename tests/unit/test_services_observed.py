@@ -31,10 +31,10 @@ def world() -> Iterator[World]:
 
 
 def held(world: World) -> HeldRules | None:
-    def look(reader: Reader) -> HeldRules | None:
+    def read(reader: Reader) -> HeldRules | None:
         return reader.held_rules([world.web.uid]).get(world.web.uid)
 
-    return world.see(look)
+    return world.see(read)
 
 
 def test_the_id_of_a_local_opening_comes_from_the_host_to_the_server(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def refused(world: World, before: datetime | None = None) -> str:
 
 
 def begins_after(world: World) -> int:
-    return world.services.glance(lambda r: r.chain_begin()).position
+    return world.see(lambda r: r.chain_begin()).position
 
 
 def facts(world: World, kind: str) -> list[Fact]:
@@ -307,7 +307,7 @@ def test_a_clock_that_nobody_ever_saw_is_not_believed() -> None:
 
 def test_the_mark_is_written_now_and_then(world: World) -> None:
     def at() -> datetime:
-        found = world.services.glance(lambda r: r.clock_mark())
+        found = world.see(lambda r: r.clock_mark())
         assert found is not None
         return found.at
 

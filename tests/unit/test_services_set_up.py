@@ -63,7 +63,7 @@ class Fresh:
         return asyncio.run(self.services.perform(work))
 
     def see(self, work: Callable[[Reader], T]) -> T:
-        return asyncio.run(self.services.look(work))
+        return asyncio.run(self.services.read(work))
 
     def find(self, link: str, visit: Visit = HERE) -> object:
         return asyncio.run(self.set_up.find(link, visit))

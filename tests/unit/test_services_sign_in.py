@@ -79,7 +79,7 @@ class People:
         return asyncio.run(self.services.perform(work))
 
     def see(self, work: Callable[[Reader], T]) -> T:
-        return asyncio.run(self.services.look(work))
+        return asyncio.run(self.services.read(work))
 
     def begin(
         self, name: str = "anna", password: str = PASSWORD, visit: Visit = HOME

@@ -72,11 +72,11 @@ def test_whoever_has_to_wait_is_answered_before_the_name_is_looked_up(
     flood(people)
     looked: list[Any] = []
 
-    async def look(_: Services, work: Any) -> Any:
+    async def read(_: Services, work: Any) -> Any:
         looked.append(work)
 
-    monkeypatch.setattr(Services, "look", look)
-    monkeypatch.setattr(Services, "glance", lambda _, work: looked.append(work))
+    monkeypatch.setattr(Services, "read", read)
+    monkeypatch.setattr(Services, "read_few", read)
     refused(people.begin("anna", "guess", HOME), Refusal.TOO_OFTEN)
     refused(people.begin("nobody-has-this", "guess", HOME), Refusal.TOO_OFTEN)
     assert looked == []

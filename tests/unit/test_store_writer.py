@@ -236,12 +236,12 @@ def test_kill_9_in_the_middle_of_writes_loses_nothing_that_was_acknowledged(
         acknowledged += child.stdout.read().split("\n")[:-1]  # a last piece may be cut
     store = open_store(path)
 
-    def look(reader: Reader) -> tuple[set[str], set[str]]:
+    def read(reader: Reader) -> tuple[set[str], set[str]]:
         requests = {request.id for request in reader.requests(limit=10**6)}
         return requests, {event.id for _, event in reader.events(EventFilter(), limit=10**6)}
 
     async def run() -> tuple[set[str], set[str]]:
-        return await store.read(look)
+        return await store.read(read)
 
     requests, events = asyncio.run(run())
     assert len(acknowledged) >= lines

@@ -141,7 +141,7 @@ class House:
         return asyncio.run(self.services.perform(work))
 
     def see(self, work: Callable[[Reader], T]) -> T:
-        return asyncio.run(self.services.look(work))
+        return asyncio.run(self.services.read(work))
 
     def events(self, *kinds: str) -> list[str]:
         found = self.see(lambda reader: reader.events(EventFilter(kinds=kinds), limit=1000))

@@ -355,7 +355,7 @@ def test_the_stream_ends(house: House, uid: str, end: str, monkeypatch: pytest.M
                 lambda tx, act: fleet.enrol(tx, act, replacement, OTHER_KEY, "0.2")
             )
         elif end == "the database is away":
-            monkeypatch.setattr(type(house.store), "glance", refuse)
+            monkeypatch.setattr(type(house.store), "read_few", refuse)
             house.services.hub.wake([uid])
         else:
             web = ResourceId.parse(house.machine("web-1"))

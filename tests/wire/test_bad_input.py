@@ -398,7 +398,7 @@ class Calls:
     def world(self) -> object:
         """All that a bad call could have changed."""
 
-        def look(reader: Any) -> object:
+        def read(reader: Any) -> object:
             return (
                 reader.events(EVERYTHING, limit=10_000),
                 reader.policies(),
@@ -409,7 +409,7 @@ class Calls:
                 reader.enforcement_points(),
             )
 
-        return self.house.see(look)
+        return self.house.see(read)
 
 
 def without_denials(world: Any) -> object:

@@ -84,7 +84,7 @@ def test_an_error_of_ours_says_nothing_inner_but_an_id(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(type(house.store), "glance", fail)
+    monkeypatch.setattr(type(house.store), "read_few", fail)
     with capture_logs() as logs:
         answer = house.call("GET", house.machine("web-1"))
     assert answer.status_code == 500

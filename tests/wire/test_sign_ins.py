@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -258,7 +259,7 @@ def half(anna: Somebody, address: str) -> str:
 
 
 def waits(anna: Somebody, text: str) -> bool:
-    return sessions.find_half(anna.house.services, text) is not None
+    return asyncio.run(sessions.find_half(anna.house.services, text)) is not None
 
 
 def test_who_knows_a_password_alone_signs_nobody_out(anna: Somebody) -> None:

@@ -26,6 +26,7 @@ from starlette.responses import Response
 
 from bascule.api.arm_path import is_arm_path
 from bascule.api.body_limit import allowance_of
+from bascule.api.caller import Caller
 from bascule.api.context import AppState, state_of
 from bascule.api.described import described
 from bascule.api.origin import base_url, caller_address
@@ -35,8 +36,8 @@ from bascule.domain.event import Actor
 from bascule.domain.facts.calls import CallerDenied
 from bascule.domain.facts.fact import MOST_PLACES
 from bascule.domain.ids import COMPUTE, VIRTUAL_MACHINES, is_guid, is_resource_group_name
-from bascule.domain.roles import NO_RIGHTS, Reach, Rights
-from bascule.domain.scopes import Scope, group_scope, subscription_scope
+from bascule.domain.roles import NO_RIGHTS, Rights
+from bascule.domain.scopes import Scope, group_scope
 from bascule.errors import AuthenticationFailed, BasculeError, Forbidden, InvalidInput, NotFound
 from bascule.identity.authenticate import Principal, bearer_token, find_principal, subject_of
 from bascule.identity.realm import GRAPH
@@ -44,7 +45,6 @@ from bascule.identity.tokens import AccessToken
 from bascule.interfaces.store import Reader, Transaction
 from bascule.json_text import TooDeep, check_depth
 from bascule.services.act import Act
-from bascule.services.rehearsal import Preview, rehearse
 from bascule.services.rights import Needed, check, denial, rights_of
 
 T = TypeVar("T")
@@ -137,53 +137,28 @@ def entry_of(endpoint: Callable[..., Any]) -> Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One authenticated call on its way to a use case."""
+class Call(Caller):
+    """One call with a token, on its way to a use case."""
 
-    state: AppState
-    request: Request
-    subject: Subject
-    rights: Rights  # at the beginning of the call; an agent's are none
     entry: Entry
     token: AccessToken  # streams and waits end with it
     resource_group: str  # of the path, as it was created; empty when the path has none
     locations: tuple[str, ...]  # that are known; empty when the path names none
 
     @property
-    def now(self) -> datetime:
-        return self.state.services.clock.now()
-
-    @property
     def proven_until(self) -> datetime:
         return self.token.expires_at
-
-    @property
-    def base_url(self) -> str:
-        return base_url(self.request)
-
-    @property
-    def subscription_id(self) -> str:
-        return self.state.installation.subscription_id
 
     @property
     def scope(self) -> Scope:
         """The scope that the path names."""
         return scope_of_path(path_of(self.request))
 
-    def within(self, *actions: str) -> Reach | None:
-        """Where rows are shown that need one of these; None: everywhere, look at no row."""
-        reach = self.rights.reach(*actions)
-        return None if reach.covers(subscription_scope(self.subscription_id).key) else reach
-
-    def check_proof(self) -> None:
+    async def check_proof(self) -> None:
         """Raise AuthenticationFailed when the token was revoked since, or the key that signed it
         was forgotten: for calls that last.
         """
-        self.glance(lambda reader: self._prove(reader, self.now))
-
-    def check_admission(self) -> None:
-        """Raise too when the caller no longer holds what the route asks of it at its path."""
-        self.glance(lambda reader: self._admit(reader, self.now))
+        await self.read_few(lambda reader: self._prove(reader, self.now))
 
     def _prove(self, reader: Reader, now: datetime) -> None:
         token = self.token
@@ -191,39 +166,12 @@ class Call:
         found = find_principal(reader, token.kind, token.principal_id, now, token.family_id)
         subject_of(token, found, self.subject.address)
 
-    def _admit(self, reader: Reader, now: datetime) -> None:
+    def admit(self, reader: Reader, now: datetime) -> None:
         """Once more in the transaction: a body may come half a minute after its headers."""
         self._prove(reader, now)
         if self.entry.where is Where.PATH:
             needed = [Needed(action, self.scope) for action in self.entry.actions]
             check(reader, self.subject, now, needed)
-
-    async def perform(self, work: Callable[[Transaction, Act], T]) -> T:
-        """Run a use case as this caller, who must still be whom the token says, and hold what
-        the route asks of it.
-        """
-
-        def unit(tx: Transaction, act: Act) -> T:
-            self._admit(tx, act.now)
-            return work(tx, act)
-
-        correlation_id = str(self.request.state.correlation_id)
-        return await self.state.services.perform(unit, self.subject, correlation_id)
-
-    async def rehearse(self, work: Callable[[Transaction, Act], object]) -> Preview:
-        """What a use case would change, done by this caller, without doing it."""
-
-        def unit(tx: Transaction, act: Act) -> None:
-            self._admit(tx, act.now)
-            work(tx, act)
-
-        return await rehearse(self.state.services, unit, self.subject)
-
-    async def look(self, work: Callable[[Reader], T]) -> T:
-        return await self.state.services.look(work)
-
-    def glance(self, work: Callable[[Reader], T]) -> T:
-        return self.state.services.glance(work)
 
 
 async def current_call(request: Request) -> Call:
@@ -272,7 +220,7 @@ async def _admit(request: Request, entry: Entry, *, is_for_graph: bool) -> Call:
     except AuthenticationFailed as error:
         await record_stranger(request, error)
         raise
-    found = state.services.glance(lambda reader: _look(reader, request, token, now))
+    found = await state.services.read_few(lambda reader: _find(reader, request, token, now))
     try:
         subject = replace(subject_of(token, found.principal, address), client=client)
     except AuthenticationFailed as error:
@@ -283,7 +231,7 @@ async def _admit(request: Request, entry: Entry, *, is_for_graph: bool) -> Call:
     request.scope["state"]["known_from"] = address
     try:
         _check_kind(request, subject, entry.kinds)
-        _check_rights(request, state, subject, found.rights, entry)
+        await _check_rights(request, state, subject, found.rights, entry)
     except Forbidden as error:
         await record_denial(request, subject, error)
         raise
@@ -308,7 +256,7 @@ class _Found:
     locations: tuple[str, ...]
 
 
-def _look(reader: Reader, request: Request, token: AccessToken, now: datetime) -> _Found:
+def _find(reader: Reader, request: Request, token: AccessToken, now: datetime) -> _Found:
     named = request.path_params
     is_caller = token.kind in CALLERS
     return _Found(
@@ -319,7 +267,7 @@ def _look(reader: Reader, request: Request, token: AccessToken, now: datetime) -
     )
 
 
-def _check_rights(
+async def _check_rights(
     request: Request, state: AppState, subject: Subject, rights: Rights, entry: Entry
 ) -> None:
     scope = scope_of_path(path_of(request))
@@ -329,7 +277,7 @@ def _check_rights(
     else:
         missing = needed if entry.where is Where.BELOW and not rights.held else []
     if missing:
-        raise state.services.glance(lambda reader: denial(reader, subject, missing))
+        raise await state.services.read_few(lambda reader: denial(reader, subject, missing))
 
 
 def path_of(request: Request) -> str:

@@ -65,7 +65,7 @@ class GenerationStream(Response):
         is_due = True
         while not hung_up.done():
             if is_due:
-                known = self._look()
+                known = await self._read()
                 if known is None:
                     break
                 if known != announced:
@@ -81,10 +81,10 @@ class GenerationStream(Response):
             is_due = await wait_for(woken, min(HEARTBEAT_SECONDS, left))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _look(self) -> int | None:
+    async def _read(self) -> int | None:
         """The generation; None when the stream has nothing to say any more."""
         try:
-            return self._services.glance(self._known)
+            return await self._services.read_few(self._known)
         except BasculeError as error:
             # The answer has begun and cannot become an error: end it, and the agent asks anew.
             log.warning("stream ended", machine=self._uid, why=error.message)

@@ -43,13 +43,13 @@ async def wait_until_settled(
         view: RequestView | None = None
         while True:
             if is_due:
-                view = await call.look(lambda reader: _see(reader, call, request_id))
+                view = await call.read(lambda reader: _see(reader, call, request_id))
             left = deadline - loop.time()
             is_settled = view is None or all(g.state not in unsettled for g in view.grants)
             if is_settled or left <= 0 or hub.is_closing:
                 return view
             is_due = await wait_for(woken, min(left, PROOF_ROUND)) or left <= PROOF_ROUND
-            call.check_proof()
+            await call.check_proof()
 
 
 def _see(reader: Reader, call: Call, request_id: str) -> RequestView | None:

@@ -89,7 +89,7 @@ class LocalLink:
         meanwhile()
         now = self._services.clock.now()
         try:
-            return self._run(self._services.look(lambda tx: self._state(tx, now)))
+            return self._run(self._services.read(lambda tx: self._state(tx, now)))
         except AuthenticationFailed as error:  # the machine was deleted: shut all (EDGES A12)
             raise KeyRefused(error.message) from error
 
@@ -123,7 +123,7 @@ class LocalLink:
 
         with self._services.hub.listening(machine_topic(self._uid)) as woken:
             while not is_stopping() and not self._services.hub.is_closing:
-                on_generation(await self._services.look(current))
+                on_generation(await self._services.read(current))
                 await wait_for(woken, 1.0)
 
     def _run(self, work: Coroutine[None, None, T], seconds: float | None = 10.0) -> T:

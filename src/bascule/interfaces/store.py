@@ -120,10 +120,9 @@ class Store(Protocol):
         """Run ``work`` on one consistent snapshot. Raises Unavailable."""
         ...
 
-    def glance(self, work: Callable[[Reader], T]) -> T:
-        """Like ``read``, in the caller's own thread: for a handful of rows by their keys.
-
-        Going to another thread and back costs more than such a read takes.
+    def read_few(self, work: Callable[[Reader], T]) -> Awaitable[T]:
+        """``read``, for a handful of rows by their keys: it may do the work at once, before it
+        lets anybody else go on.
         """
         ...
 

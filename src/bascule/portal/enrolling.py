@@ -73,18 +73,18 @@ def _problem(error: BasculeError) -> Problem:
     return Problem(error.specific_code, error.message, error.target)
 
 
-def machine_form(visit: Visit) -> MachineForm:
+async def machine_form(visit: Visit) -> MachineForm:
     """What was filled in."""
-    form, groups = visit.form, groups_to_write(visit)
+    form, groups = visit.form, await groups_to_write(visit)
     group = form.text("group") or (groups[0] if groups else "")
     return MachineForm(
         form.text("name"), group, form.text("os", OsType.LINUX), form.text("addresses")
     )
 
 
-def groups_to_write(visit: Visit) -> list[str]:
+async def groups_to_write(visit: Visit) -> list[str]:
     """Resource groups in which this person may add machines."""
-    groups = visit.glance(lambda reader: reader.resource_groups())
+    groups = await visit.read_few(lambda reader: reader.resource_groups())
     return [
         each
         for each in groups

@@ -28,13 +28,13 @@ from starlette.routing import Match
 
 from bascule.api.auth import Handler, Where, client_of, entry_of, note_caller, record_denial
 from bascule.api.body_limit import allow_body
+from bascule.api.caller import Caller
 from bascule.api.context import AppState, state_of
 from bascule.api.oauth.browser import Browser, csrf_token, is_csrf_token, safe_next
 from bascule.api.oauth.sign_in import sign_in_path
 from bascule.api.origin import base_url, caller_address
 from bascule.api.pages.look import Look, look_of
 from bascule.domain.access import PrincipalKind, Subject
-from bascule.domain.roles import Reach, Rights
 from bascule.domain.scopes import Scope, subscription_scope
 from bascule.errors import AuthenticationFailed, BasculeError, Forbidden
 from bascule.interfaces.store import Reader, Transaction
@@ -68,14 +68,10 @@ PANE = "#pane-content"  # the target of what is shown in the pane beside a page
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(Caller):
     """One request of somebody who is signed in."""
 
-    state: AppState
-    request: Request
     visitor: Visitor
-    subject: Subject
-    rights: Rights  # at the beginning of the request
     look: Look
     session_text: str  # the cookie; never shown
     changes: str  # the mark of the last change before anything was read (``live``)
@@ -83,18 +79,6 @@ class Visit:
     is_unsent: bool = False  # the form came back from a session before: shown, not done
 
     # -- who and where
-
-    @property
-    def now(self) -> datetime:
-        return self.state.services.clock.now()
-
-    @property
-    def base_url(self) -> str:
-        return base_url(self.request)
-
-    @property
-    def subscription_id(self) -> str:
-        return self.state.installation.subscription_id
 
     @property
     def csrf(self) -> str:
@@ -134,36 +118,20 @@ class Visit:
         """Why a button for this is off, in the visitor's language; empty when it may be done."""
         return "" if self.may(action, scope) else self.words("machine.lacks", action=action)
 
-    def within(self, *actions: str) -> Reach | None:
-        """Where rows are shown that need one of these; None: everywhere, look at no row."""
-        reach = self.rights.reach(*actions)
-        return None if reach.covers(subscription_scope(self.subscription_id).key) else reach
+    # -- what is done
 
-    # -- what there is, and what is done
-
-    async def read(self, work: Callable[[Reader], T]) -> T:
-        return await self.state.services.look(work)
-
-    def glance(self, work: Callable[[Reader], T]) -> T:
-        """Look at a handful of rows without leaving this thread."""
-        return self.state.services.glance(work)
+    def admit(self, reader: Reader, now: datetime) -> None:
+        """The session must still hold; a use case asks for its rights itself, or
+        ``iam.perform_at`` does.
+        """
+        if sessions.visitor_of(reader, self.session_text, now) is None:
+            raise AuthenticationFailed("Your session has ended.", advice="Sign in again.")
 
     async def perform(self, work: Callable[[Transaction, Act], T]) -> T:
-        """Run a use case as this person, whose session must still hold then.
-
-        It asks for its rights by itself, or ``iam.perform_at`` does. Raise FormUnsent for a
-        form that came back.
-        """
+        """``Caller.perform``; raise FormUnsent for a form that came back."""
         if self.is_unsent:
             raise unsent()
-
-        def unit(tx: Transaction, act: Act) -> T:
-            if sessions.visitor_of(tx, self.session_text, act.now) is None:
-                raise AuthenticationFailed("Your session has ended.", advice="Sign in again.")
-            return work(tx, act)
-
-        correlation_id = str(self.request.state.correlation_id)
-        return await self.state.services.perform(unit, self.subject, correlation_id)
+        return await Caller.perform(self, work)
 
     # -- answers
 
@@ -214,7 +182,7 @@ class PortalRoute(APIRoute):
                     action for action in entry.actions if not visit.rights.may_anywhere(action)
                 ]
                 if entry.where is Where.BELOW and missing and not visit.rights.held:
-                    raise visit.glance(lambda reader: _denial(reader, visit, missing))
+                    raise await visit.read_few(lambda reader: _denial(reader, visit, missing))
                 return await handler(request)
             except AuthenticationFailed:
                 return await _interrupted(request, self.endpoint, visit.form)
@@ -246,10 +214,10 @@ async def _admit(request: Request) -> Visit | None:
     subject = Subject(user.id, PrincipalKind.USER, user.name, address, client_of(request))
     now = state.services.clock.now()
     state.proved.note(visitor.session.id, address, now)
-    rights = state.services.glance(lambda reader: rights_of(reader, user.id, now))
+    rights = await state.services.read_few(lambda reader: rights_of(reader, user.id, now))
     note_caller(request, user.id)
     text = browser.session_text
-    return Visit(state, request, visitor, subject, rights, look_of(request), text, changes)
+    return Visit(state, request, subject, rights, visitor, look_of(request), text, changes)
 
 
 def _is_use(request: Request) -> bool:

@@ -58,12 +58,17 @@ def whole(visit: Visit) -> Scope:
     return subscription_scope(visit.subscription_id)
 
 
-def require(visit: Visit, action: str, scope: Scope | None = None) -> None:
+async def require(visit: Visit, action: str, scope: Scope | None = None) -> None:
     """Raise Forbidden, as the API's route would, unless the visitor may do this there."""
+    if not visit.may(action, scope or whole(visit)):
+        await visit.read_few(lambda reader: require_in(reader, visit, action, scope))
+
+
+def require_in(reader: Reader, visit: Visit, action: str, scope: Scope | None = None) -> None:
+    """The same inside a read."""
     place = scope or whole(visit)
     if not visit.may(action, place):
-        needed = [Needed(action, place)]
-        raise visit.glance(lambda reader: denial(reader, visit.subject, needed))
+        raise denial(reader, visit.subject, [Needed(action, place)])
 
 
 async def perform_at(
@@ -117,7 +122,7 @@ def find_principal(visit: Visit, reader: Reader, kind: str, wanted: str) -> str:
         return wanted.lower()
     if kind not in READS:
         raise InvalidInput("Say whether it is a user, a group or a program.", target="kind")
-    require(visit, READS[PrincipalKind(kind)])
+    require_in(reader, visit, READS[PrincipalKind(kind)])
     found = _by_name(reader, PrincipalKind(kind), wanted)
     if not found:
         raise NotFound(

@@ -57,9 +57,9 @@ class Changes(Response):
 
     async def _tell(self, send: Send, woken: asyncio.Event, hung_up: asyncio.Task[None]) -> None:
         services = self._visit.state.services
-        while not hung_up.done() and not services.hub.is_closing and self._holds():
+        while not hung_up.done() and not services.hub.is_closing and await self._holds():
             if await wait_for(woken, HEARTBEAT_SECONDS):
-                if hung_up.done() or not self._holds():
+                if hung_up.done() or not await self._holds():
                     break
                 await _write(send, f"event: change\ndata: {services.hub.mark}\n\n")
                 await asyncio.sleep(SHORTEST_PAUSE)
@@ -67,9 +67,9 @@ class Changes(Response):
                 await _write(send, "event: beat\ndata: \n\n")  # no script hears a comment
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _holds(self) -> bool:
+    async def _holds(self) -> bool:
         visit = self._visit
-        found = visit.glance(
+        found = await visit.read_few(
             lambda reader: sessions.visitor_of(reader, visit.session_text, visit.now)
         )
         return found is not None

@@ -125,7 +125,7 @@ class Kind(Generic[P]):
 
     async def known(self, visit: Visit) -> Known[P]:
         """Whom the path names; raise NotFound, or Forbidden as the API's route does."""
-        require(visit, self.read)
+        await require(visit, self.read)
 
         def read(reader: Reader) -> Known[P]:
             found = self.find(reader, str(visit.request.path_params["principal_id"]))

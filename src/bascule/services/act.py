@@ -145,9 +145,9 @@ class Services:
         await asyncio.sleep(0)  # whoever was woken goes first: a port is waiting to open
         return result
 
-    def glance(self, work: Callable[[Reader], T]) -> T:
-        """Look at a handful of rows without leaving this thread."""
-        return self.store.glance(work)
-
-    async def look(self, work: Callable[[Reader], T]) -> T:
+    async def read(self, work: Callable[[Reader], T]) -> T:
         return await self.store.read(work)
+
+    async def read_few(self, work: Callable[[Reader], T]) -> T:
+        """``read``, for a handful of rows by their keys."""
+        return await self.store.read_few(work)

@@ -264,7 +264,7 @@ async def all_pages(services: Services, wanted: ActivityFilter) -> AsyncIterator
     after: Moment | None = None
     while True:
         place = after
-        page = await services.look(lambda reader: page_of(reader, wanted, place, PAGE))  # noqa: B023  # reason: awaited before the loop goes on
+        page = await services.read(lambda reader: page_of(reader, wanted, place, PAGE))  # noqa: B023  # reason: awaited before the loop goes on
         if page.rows:
             yield page.rows
         if page.goes_on is None:

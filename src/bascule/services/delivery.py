@@ -210,7 +210,7 @@ async def send_test(services: Services, way_out: WayOut, name: str) -> Outcome:
         link = message(TEST, new_id(), 0, data, now)
         return sink, progress.state, _parcel(reader, sink, [link], now, way_out.host)
 
-    sink, state, parcel = await services.look(prepare)
+    sink, state, parcel = await services.read(prepare)
     try:
         return await way_out.carrier.carry(sink, parcel)
     finally:
@@ -227,7 +227,7 @@ async def deliver(
     try:
         while True:
             try:
-                active = set(await services.look(_active))
+                active = set(await services.read(_active))
             except BasculeError as error:
                 log.error("sinks cannot be read", why=error.message)
             else:
@@ -330,7 +330,7 @@ class _Worker:
         now = self._services.clock.now()
         async with self._turn:
             began = self._services.clock.boottime()
-            step = await self._services.look(lambda reader: self._look(reader, now))
+            step = await self._services.read(lambda reader: self._look(reader, now))
             if step is None:
                 return False
             if step.progress.position != step.stretch.through:

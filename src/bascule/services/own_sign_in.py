@@ -189,7 +189,7 @@ class OwnSignIn:
         """What the browser needs to have an authenticator make a passkey."""
         user = await self._user(subject)
         await self._prove(user, proof, visit)
-        present = await self._services.look(lambda reader: reader.passkeys_of(user.id))
+        present = await self._services.read(lambda reader: reader.passkeys_of(user.id))
         if len(present) >= MOST_PASSKEYS:
             raise Conflict(
                 f"You have {len(present)} passkeys, which is the most.",
@@ -239,14 +239,14 @@ class OwnSignIn:
     async def begin_proof(self, subject: Subject) -> Ceremony:
         """What the browser needs to have one of the user's passkeys prove him anew."""
         user = await self._user(subject)
-        present = await self._services.look(lambda reader: reader.passkeys_of(user.id))
+        present = await self._services.read(lambda reader: reader.passkeys_of(user.id))
         if not present:
             raise Conflict("You have no passkey.", code="PasskeyNotFound")
         return self._proofs.passkeys.begin_assertion(user.id, present, self._services.clock.now())
 
     async def ways_in(self, subject: Subject) -> WaysIn:
         user = await self._user(subject)
-        return await self._services.look(lambda reader: ways_in(reader, user.id))
+        return await self._services.read(lambda reader: ways_in(reader, user.id))
 
     # -- for all of them ----------------------------------------------------------------
 
@@ -256,7 +256,7 @@ class OwnSignIn:
                 "This is about how a person signs in; you are a service principal.",
                 advice="A service principal has credentials of its own: bascule sp.",
             )
-        return await self._services.look(lambda reader: find_user(reader, subject.principal_id))
+        return await self._services.read(lambda reader: find_user(reader, subject.principal_id))
 
     async def _prove(self, user: User, proof: Proof, visit: Visit) -> None:
         """Raise Forbidden, or TooManyRequests, unless the proof is right now."""

@@ -98,14 +98,14 @@ def export_header(
 async def export_pages(services: Services, signer: Signer) -> AsyncIterator[list[bytes]]:
     """The lines of the whole record, up to what is sealed now."""
     now = services.clock.now()
-    installation, found = await services.look(
+    installation, found = await services.read(
         lambda reader: (reader.installation(), bounds(reader))
     )
     yield [line_of({"header": export_header(found, signer, installation, now)})]
     after = found.begin.position
     is_last = False
     while not is_last:
-        lines, after, is_last = await services.look(_page_after(after, found))
+        lines, after, is_last = await services.read(_page_after(after, found))
         yield lines
 
 
@@ -141,9 +141,9 @@ async def ocsf_pages(services: Services) -> AsyncIterator[list[bytes]]:
     damaged a message of kind RecordGap, as sinks are sent.
     """
     now = services.clock.now()
-    found = await services.look(bounds)
+    found = await services.read(bounds)
     after = found.begin.position
-    while lines_and_last := await services.look(_ocsf_page(after, found.end.position, now)):
+    while lines_and_last := await services.read(_ocsf_page(after, found.end.position, now)):
         lines, after = lines_and_last
         yield lines
 

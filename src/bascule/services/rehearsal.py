@@ -104,7 +104,7 @@ async def rehearse(
         await services.store.write(unit)
     except _Undone as undone:
         facts, now = undone.facts, services.clock.now()
-        return await services.look(lambda reader: _preview(reader, facts, subject, now))
+        return await services.read(lambda reader: _preview(reader, facts, subject, now))
     raise AssertionError("a rehearsal is always undone")
 
 

@@ -171,7 +171,7 @@ async def watch_clock(services: Services) -> None:
             return True
         return mark.followed(services.clock.now(), boottime).has_leapt != mark.has_leapt
 
-    if await services.look(is_due):
+    if await services.read(is_due):
         await services.perform(lambda tx, act: mark_clock(tx, act, services.clock.boottime()))
 
 

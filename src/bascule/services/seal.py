@@ -127,7 +127,7 @@ async def _round(services: Services, signer: Signer) -> None:
         if _is_checkpoint_due(tx, act.now):
             sign_head(tx, act, signer)
 
-    while await services.look(has_work):
+    while await services.read(has_work):
         await services.perform(work)
 
 

@@ -125,7 +125,7 @@ async def find(
     the session is not lengthened; an address that is new is noted all the same, so that
     nobody hides where he is.
     """
-    visitor = _look(services, text)
+    visitor = await _read(services, text)
     if visitor is None or not visitor.session.is_whole:
         return None
     session = visitor.session
@@ -136,13 +136,15 @@ async def find(
     return visitor
 
 
-def find_half(services: Services, text: str) -> PasswordAccepted | None:
+async def find_half(services: Services, text: str) -> PasswordAccepted | None:
     """Who has shown a password and owes one of these factors; None: begin anew."""
-    visitor = _look(services, text)
+    visitor = await _read(services, text)
     if visitor is None or visitor.session.is_whole:
         return None
     user_id = visitor.user.id
-    factors: tuple[FactorKind, ...] = services.glance(lambda reader: factors_of(reader, user_id))
+    factors: tuple[FactorKind, ...] = await services.read_few(
+        lambda reader: factors_of(reader, user_id)
+    )
     first = Method(visitor.sign_in.methods[0])
     return PasswordAccepted(visitor.user, factors, visitor.sign_in.at, first)
 
@@ -165,9 +167,9 @@ def _holder(reader: SessionReads, text: str, now: datetime) -> Visitor | None:
     return Visitor(user, session)
 
 
-def _look(services: Services, text: str) -> Visitor | None:
+async def _read(services: Services, text: str) -> Visitor | None:
     now = services.clock.now()
-    return services.glance(lambda reader: _holder(reader, text, now))
+    return await services.read_few(lambda reader: _holder(reader, text, now))
 
 
 def _note(tx: TokenWrites, session: Session, used_at: datetime | None, address: str) -> None:

@@ -179,7 +179,7 @@ class SetUp:
         owner takes nothing from him.
         """
         now = self._services.clock.now()
-        found = await self._services.look(lambda reader: link_of(reader, text, now))
+        found = await self._services.read(lambda reader: link_of(reader, text, now))
         if found is not None:
             return found
         network, wide = network_of(visit.address), wide_network_of(visit.address)

@@ -161,7 +161,7 @@ class SignIn:
         self, user_name: str, password: str, visit: Visit
     ) -> PasswordAccepted | SignInRefused:
         """Take a name and a password; with no factors enrolled that is all."""
-        is_known = self._is_known(user_name, visit)
+        is_known = await self._is_known(user_name, visit)
         tried = await self._try_password(user_name, password, visit, is_known=is_known)
         if isinstance(tried, SignInRefused):
             return tried
@@ -204,7 +204,7 @@ class SignIn:
     async def begin_assertion(self, accepted: PasswordAccepted | None) -> Ceremony:
         """What the browser needs to ask for a passkey: this user's, or any (None)."""
         user_id = accepted.user.id if accepted else ""
-        present = await self.services.look(
+        present = await self.services.read(
             lambda reader: reader.passkeys_of(user_id) if user_id else ()
         )
         return self.proofs.passkeys.begin_assertion(user_id, present, self.services.clock.now())
@@ -241,7 +241,7 @@ class SignIn:
 
     async def _by_key_alone(self, key: KeyAnswer, visit: Visit) -> SignedIn | SignInRefused:
         attempt = _attempt("", visit)
-        if (owner := self._marked_owner(key, visit)) is not None:
+        if (owner := await self._marked_owner(key, visit)) is not None:
             attempt = _attempt(owner.id, visit, is_known=True)
         admitted = self._limits.try_key(attempt, self._boottime())
         if isinstance(admitted, timedelta):
@@ -265,7 +265,7 @@ class SignIn:
         self, accepted: PasswordAccepted, proof: Proof, visit: Visit, *, is_entry: bool = True
     ) -> SignedIn | SignInRefused:
         kind = proof.kind or FactorKind.TOTP
-        is_known = not is_entry or self._is_known(accepted.user.name, visit)
+        is_known = not is_entry or await self._is_known(accepted.user.name, visit)
         attempt = _attempt(accepted.user.id, visit, is_known=is_known)
         count = self._limits.try_code if kind is FactorKind.TOTP else self._limits.try_key
         admitted = count(attempt, self._boottime())
@@ -311,7 +311,7 @@ class SignIn:
         admitted = self._limits.try_password(attempt, self._boottime())
         if isinstance(admitted, timedelta):
             return await self._refuse(visit, Refusal.TOO_OFTEN, "password", account, admitted)
-        seen = await self.services.look(lambda reader: _see(reader, account))
+        seen = await self.services.read(lambda reader: _see(reader, account))
         stored = seen.password.hash if seen.password else None
         try:
             verdict = await self.proofs.passwords.verify(stored, password, is_known=is_known)
@@ -322,28 +322,30 @@ class SignIn:
             self._limits.give_back(admitted)
         return seen, verdict
 
-    def marked(self, visit: Visit) -> User | None:
+    async def marked(self, visit: Visit) -> User | None:
         """Whose mark the browser brings, if it still holds: no proof that this is the user."""
         left = self.proofs.marks.sign_in(visit.mark, self.services.clock.now())
         if left is None:
             return None
-        user = self.services.glance(lambda reader: reader.user(left.user_id))
+        user = await self.services.read_few(lambda reader: reader.user(left.user_id))
         return user if left.holds_for(user) else None
 
-    def _is_known(self, account: str, visit: Visit) -> bool:
+    async def _is_known(self, account: str, visit: Visit) -> bool:
         """Does the browser bring the mark of a sign-in as this account, which still holds?
 
         The account that the mark names is looked up, never the one that was typed.
         """
-        user = self.marked(visit)
+        user = await self.marked(visit)
         return user is not None and user.name.casefold() == account.casefold()
 
-    def _marked_owner(self, key: KeyAnswer, visit: Visit) -> User | None:
+    async def _marked_owner(self, key: KeyAnswer, visit: Visit) -> User | None:
         """Whose mark the browser brings, if the passkey that it names is the same user's."""
-        user, given = self.marked(visit), key.answer.get("id")
+        user, given = await self.marked(visit), key.answer.get("id")
         if user is None or not isinstance(given, str):
             return None
-        passkey = self.services.glance(lambda reader: reader.passkey(given[:LONGEST_KEY_ID]))
+        passkey = await self.services.read_few(
+            lambda reader: reader.passkey(given[:LONGEST_KEY_ID])
+        )
         return user if passkey is not None and passkey.user_id == user.id else None
 
     def _boottime(self) -> float:

@@ -96,7 +96,7 @@ async def _is_done(what: str, work: Callable[[], Awaitable[object]]) -> bool:
 async def warn_of_endings(services: Services) -> None:
     """Log each owner's credential that ends soon (EDGES B10), at the start and daily."""
     now = services.clock.now()
-    for ending in await services.look(lambda reader: ending_credentials(reader, now)):
+    for ending in await services.read(lambda reader: ending_credentials(reader, now)):
         ends_at = ending.credential.expires_at
         log.warning(
             "an owner's credential ends soon",
@@ -115,7 +115,7 @@ async def _round(services: Services) -> timedelta:
     async def whole() -> None:
         nonlocal wait
         now = services.clock.now()
-        due = await services.look(lambda reader: next_due(reader, now))
+        due = await services.read(lambda reader: next_due(reader, now))
         if due is not None and due <= now:
             await services.perform(sweep)
             wait = SHORTEST_WAIT
@@ -131,5 +131,5 @@ async def _round(services: Services) -> timedelta:
 async def _recent_round(services: Services) -> None:
     """Requests grow old by the minute; many at once only after an upgrade or a long stop."""
     before = services.clock.now() - RECENT
-    while await services.look(lambda reader: reader.has_old_requests(before)):
+    while await services.read(lambda reader: reader.has_old_requests(before)):
         await services.perform(forget_old_requests)

@@ -54,7 +54,8 @@ class SqliteStore:
             self._writer.submit(lambda connection: work(SqlReader(connection)))
         )
 
-    def glance(self, work: Callable[[Reader], T]) -> T:
+    async def read_few(self, work: Callable[[Reader], T]) -> T:
+        """In the caller's own thread: to go to another and back costs more than such a read."""
         if self._readers is not None:
             return self._readers.read(work)
         return self._writer.submit(lambda connection: work(SqlReader(connection))).result()

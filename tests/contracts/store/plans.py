@@ -145,7 +145,7 @@ class PlanContract:
             assert counted == len(found)
             return found
 
-        def look(reader: Reader) -> None:
+        def work(reader: Reader) -> None:
             def within(*keys: str) -> list[str]:
                 return names(reader, within=Reach(frozenset(keys)))
 
@@ -166,4 +166,4 @@ class PlanContract:
             rest = reader.machines_where(MachineFilter(), page[-1].id.key)
             assert [machine.uid for machine in (*page, *rest)] == names(reader)
 
-        read(store, look)
+        read(store, work)

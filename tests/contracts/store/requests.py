@@ -25,8 +25,8 @@ from tests.contracts.store.samples import (
 MINUTE = timedelta(minutes=1)
 
 
-def _found(store: Store, look: Callable[[Reader], Sequence[AccessRequest]]) -> list[str]:
-    return [request.id for request in read(store, look)]
+def _found(store: Store, wanted: Callable[[Reader], Sequence[AccessRequest]]) -> list[str]:
+    return [request.id for request in read(store, wanted)]
 
 
 def _fill(tx: Transaction) -> None:

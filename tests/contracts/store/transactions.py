@@ -131,14 +131,14 @@ class TransactionContract:
         write(store, lambda tx: tx.advance_generation("u"))
         between, looked = threading.Event(), threading.Event()
 
-        def look(reader: Reader) -> tuple[int, int]:
+        def twice(reader: Reader) -> tuple[int, int]:
             first = reader.generation("u")
             looked.set()
             between.wait(timeout=0.5)  # a store with one connection cannot write meanwhile
             return first, reader.generation("u")
 
         async def both() -> tuple[int, int]:
-            reading = asyncio.ensure_future(store.read(look))
+            reading = asyncio.ensure_future(store.read(twice))
             await asyncio.to_thread(looked.wait, 10)
             writing = asyncio.ensure_future(store.write(lambda tx: tx.advance_generation("u")))
             await asyncio.wait({writing}, timeout=0.3)

@@ -61,7 +61,7 @@ async def _give_code(state: AppState, tenant: str, request: Request) -> Response
         return refuse(read, now)
     client_id, audience = read
     address = caller_address(request)
-    room = await state.services.look(
+    room = await state.services.read(
         lambda reader: devices.find_room(reader, now, client_id, address)
     )
     if isinstance(room, TooManyWaiting):  # a flood keeps no writer busy
@@ -144,7 +144,7 @@ class _DevicePage:
             response.status_code = 429
             response.headers["Retry-After"] = str(max(1, round(admitted.total_seconds())))
             return response
-        code = await self._state.services.look(lambda reader: reader.device_code_of(user_code))
+        code = await self._state.services.read(lambda reader: reader.device_code_of(user_code))
         if code is None or not code.is_waiting(self._state.services.clock.now()):
             return await self.ask(browser, "", "wrong")
         self._guesses.give_back(admitted)

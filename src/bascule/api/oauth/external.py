@@ -96,10 +96,10 @@ async def _leave(browser: Browser, name: str, leads_to: str) -> Response:
             advice="Open the sign-in page and choose there how to sign in.",
         )
     state = browser.state
-    provider = state.services.glance(lambda reader: find_provider(reader, name[:64]))
+    provider = await state.services.read_few(lambda reader: find_provider(reader, name[:64]))
     if not provider.is_enabled:
         raise NotFound(f"Nobody signs in through {provider.display_name} at present.")
-    if not _may_leave(browser):
+    if not await _may_leave(browser):
         raise TooManyRequests(
             "Too many sign-ins were begun from your network.", advice="Wait a minute."
         )
@@ -113,11 +113,11 @@ async def _leave(browser: Browser, name: str, leads_to: str) -> Response:
     return response
 
 
-def _may_leave(browser: Browser) -> bool:
+async def _may_leave(browser: Browser) -> bool:
     """Count it: with the user whose mark the browser brings, else with the network (EDGES E5)."""
     state = browser.state
     quota, now = state.part(_leaving), state.services.clock.boottime()
-    known = state.sign_in.marked(browser.visit)
+    known = await state.sign_in.marked(browser.visit)
     if known is not None and quota.take_own(known.id, now):
         return True
     return quota.take(browser.address, now) is None
@@ -278,11 +278,11 @@ class Renewals:
         themselves.
         """
         services = self._state.services
-        family = services.glance(lambda reader: tokens.family_of(reader, refresh_token))
+        family = await services.read_few(lambda reader: tokens.family_of(reader, refresh_token))
         if family is None or family.is_revoked or not set(METHODS) <= set(family.sign_in.methods):
             return
         user_id = family.sign_in.user_id
-        known = services.glance(lambda reader: external_sign_in.renewable(reader, user_id))
+        known = await services.read_few(lambda reader: external_sign_in.renewable(reader, user_id))
         is_kept = bool(known)
         for identity, provider in known:
             is_kept = await self._renew(identity, provider) and is_kept
@@ -303,7 +303,7 @@ class Renewals:
     async def _ask(self, identity: ExternalIdentity, provider: IdentityProvider) -> bool:
         services, party = self._state.services, self._state.relying_party
         now = services.clock.now()
-        fresh = services.glance(
+        fresh = await services.read_few(
             lambda reader: reader.external_identity(identity.issuer, identity.subject)
         )
         if fresh is None:

@@ -140,7 +140,7 @@ async def sign_in_page(
             "next": leads_to,
             "problem": problem,
             "name": name,
-            "providers": providers_of(browser, leads_to),
+            "providers": await providers_of(browser, leads_to),
             "options": json.dumps(ceremony.options),
             "ticket": ceremony.ticket,
         },
@@ -151,9 +151,9 @@ async def sign_in_page(
     return response
 
 
-def providers_of(browser: Browser, leads_to: str) -> Sequence[Provider]:
+async def providers_of(browser: Browser, leads_to: str) -> Sequence[Provider]:
     """The buttons of external providers; each leads away and comes back by ``finish``."""
-    found = browser.state.services.glance(lambda reader: reader.identity_providers())
+    found = await browser.state.services.read_few(lambda reader: reader.identity_providers())
     return [
         Provider(each.display_name, f"{LEAVE_PATH}/{each.name}?{urlencode({'next': leads_to})}")
         for each in found
@@ -234,7 +234,7 @@ async def _assert(
 async def _factor_page(
     browser: Browser, leads_to: str, problem: str = "", status: int = 200
 ) -> Response:
-    accepted = sessions.find_half(browser.state.services, browser.sign_in_text)
+    accepted = await sessions.find_half(browser.state.services, browser.sign_in_text)
     if accepted is None or not accepted.factors:
         return to_sign_in(safe_next(leads_to))
     content = {
@@ -253,7 +253,7 @@ async def _factor_page(
 async def _take_factor(browser: Browser) -> Response:
     form = await browser.fields()
     leads_to = form.get("next", "")
-    accepted = sessions.find_half(browser.state.services, browser.sign_in_text)
+    accepted = await sessions.find_half(browser.state.services, browser.sign_in_text)
     is_ours = is_csrf_token(form.get("csrf", ""), browser.sign_in_text, FACTOR_PAGE)
     if accepted is None or not is_ours:
         return to_sign_in(safe_next(leads_to))

@@ -160,22 +160,22 @@ class TokenDesk:
         return await self._by_text(asked, request)
 
     async def _by_secret(self, asked: TokenRequest) -> Granted | Refused:
-        def look(reader: Reader) -> tuple[Any, Any]:
+        def read(reader: Reader) -> tuple[Any, Any]:
             return reader.service_principal(asked.client_id), reader.credentials_of(asked.client_id)
 
-        principal, credentials = await self._services.look(look)
+        principal, credentials = await self._services.read(read)
         return decide_by_secret(asked, principal, credentials, self._realm, self._now())
 
     async def _by_assertion(self, asked: TokenRequest) -> Granted | Refused:
         """An agent's (its client id is its machine's uid), or a service principal's."""
         uid = asked.client_id
 
-        def look(reader: Reader) -> tuple[Any, Any, Any, Any]:
+        def read(reader: Reader) -> tuple[Any, Any, Any, Any]:
             service = reader.service_principal(uid)
             credentials = reader.credentials_of(uid) if service else ()
             return reader.machine_by_uid(uid), reader.enforcement_point(uid), service, credentials
 
-        machine, point, service, credentials = await self._services.look(look)
+        machine, point, service, credentials = await self._services.read(read)
         if service is not None:
             return decide_by_certificate(asked, service, credentials, self._realm, self._now())
         return decide_by_assertion(

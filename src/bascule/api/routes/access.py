@@ -77,7 +77,7 @@ async def list_requests(
     if within is not None and not within.keys and requestor_id is None:
         requestor_id = call.subject.principal_id  # there is nothing else to be seen
 
-    def look(reader: Reader) -> tuple[Sifted[AccessRequest, Place], tuple[RequestView, ...]]:
+    def read(reader: Reader) -> tuple[Sifted[AccessRequest, Place], tuple[RequestView, ...]]:
         uid = None
         if machine_id is not None:
             machine = reader.machine(machine_id)
@@ -99,7 +99,7 @@ async def list_requests(
         )
         return sifted, view_requests(reader, sifted.shown, now)
 
-    sifted, views = await call.look(look)
+    sifted, views = await call.read(read)
     value = [access_request_json(view) for view in views]
     return CompactJson(
         sifted_json(call, sifted, value, lambda place: (format_utc(place[0]), place[1]))
@@ -163,7 +163,7 @@ async def revoke(call: CurrentCall, request_id: str, body: RevokeBody | None = N
 
     now = await call.perform(work)
     # Looked at when it is on disk: what cannot be shown must not undo the revocation.
-    view = await call.look(lambda reader: view_request(reader, request_id.lower(), now))
+    view = await call.read(lambda reader: view_request(reader, request_id.lower(), now))
     return _answer(view, request_id)
 
 
@@ -205,7 +205,7 @@ def _no_request(request_id: str) -> NotFound:
 async def get_machine_rules(call: CurrentCall, machine: MachinePath) -> Response:
     now = call.now
     return _rules(
-        await call.look(
+        await call.read(
             lambda reader: view_machine(reader, policies.known_machine(reader, machine), now)
         )
     )

@@ -89,7 +89,7 @@ async def list_activity(
     # Where much may be left out, a page looks further.
     most = min(wanted.top * 2, MOST_READ) if within is None else MOST_READ
 
-    def look(reader: Reader) -> tuple[list[dict[str, Any]], int]:
+    def read(reader: Reader) -> tuple[list[dict[str, Any]], int]:
         """Entries, and the event after which the next page begins; 0: there is none."""
         entries: list[dict[str, Any]] = []
         found, beyond = reader.events_page(asked.events, after, most + 1, MOST_SEARCHED)
@@ -101,7 +101,7 @@ async def list_activity(
                 return entries, sequence if sequence != found[-1][0] else beyond
         return entries, found[most - 1][0] if len(found) > most else beyond
 
-    entries, goes_on = await call.look(look)
+    entries, goes_on = await call.read(read)
     page: dict[str, Any] = {"value": [select(each, names) for each in entries]}
     if goes_on:
         page["nextLink"] = next_link(call, (goes_on,))

@@ -40,7 +40,7 @@ async def enrol(request: Request, body: EnrolBody) -> Response:
     state = state_of(request)
     caller = Subject("", PrincipalKind.AGENT, "", caller_address(request), client_of(request))
     now = state.services.clock.now()
-    known, judged = await state.services.look(
+    known, judged = await state.services.read(
         lambda reader: (
             reader.enrolment_by_hash(fleet.hash_token(body.token)),
             fleet.judge_enrolment(reader, body.token, body.public_key, now),
@@ -93,7 +93,7 @@ async def state(
 ) -> Response:
     """``seen``: the furthest place of the record that the agent was told of (EDGES B9)."""
     now, floor = call.now, call.state.record_floor
-    (machine, wanted), record = call.glance(
+    (machine, wanted), record = await call.read_few(
         lambda reader: (fleet.state_for(reader, uid, now), seen_json(reader, seen, floor))
     )
     return CompactJson(state_json(machine, wanted, format_utc(now), record))

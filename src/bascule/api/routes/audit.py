@@ -49,11 +49,11 @@ async def list_events(
         asked = _narrow(asked, clause)
     after = wanted.number_after()
 
-    def look(reader: Reader) -> tuple[Sequence[Row], int]:
+    def read(reader: Reader) -> tuple[Sequence[Row], int]:
         found, beyond = reader.events_page(asked, after, wanted.limit, MOST_SEARCHED)
         return rows_of(reader, found), beyond
 
-    found, beyond = await call.look(look)
+    found, beyond = await call.read(read)
     page = page_json(call, wanted, found, event_json, lambda row: (row.sequence,))
     if beyond and len(found) <= wanted.top:
         page["nextLink"] = next_link(call, (beyond,))

@@ -40,11 +40,11 @@ async def list_audit_activity(
     asked = read_asked(parse_filter(filter_text, OFFERED))
     after = wanted.moment_after()
 
-    def look(reader: Reader) -> Page:
+    def read(reader: Reader) -> Page:
         found = resolve(reader, call.subscription_id, asked, call.within(ACTIVITY_READ))
         return page_of(reader, found, after, wanted.top)
 
-    page = await call.look(look)
+    page = await call.read(read)
     body: dict[str, object] = {"value": [event_json(row) for row in page.rows]}
     if page.goes_on is not None:
         at, sequence = page.goes_on
@@ -59,11 +59,11 @@ async def count_activity(call: CurrentCall, filter_text: FilterText = "") -> Res
     asked = read_asked(parse_filter(filter_text, OFFERED))
     is_by_hour = asked.is_by_hour(call.now)
 
-    def look(reader: Reader) -> Counts:
+    def read(reader: Reader) -> Counts:
         found = resolve(reader, call.subscription_id, asked, call.within(ACTIVITY_READ))
         return counts_of(reader, found, is_by_hour=is_by_hour)
 
-    counts: Mapping[tuple[datetime, str], int] = await call.look(look)
+    counts: Mapping[tuple[datetime, str], int] = await call.read(read)
     return CompactJson(counts_json(counts, is_by_hour=is_by_hour))
 
 
@@ -71,5 +71,5 @@ async def count_activity(call: CurrentCall, filter_text: FilterText = "") -> Res
 @requires(CHECKPOINT_READ)
 async def last_verification(call: CurrentCall) -> Response:
     """How far the record is chained and signed, and what its last reading found."""
-    chain = await call.look(lambda reader: chain_of(reader, call.state.services.looks.newest))
+    chain = await call.read(lambda reader: chain_of(reader, call.state.services.looks.newest))
     return CompactJson(chain_json(chain))

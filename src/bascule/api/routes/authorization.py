@@ -152,7 +152,7 @@ async def _list_roles(
     with_below = any(clause.field == "atScopeAndBelow" for clause in clauses)
     after = wanted.texts_after() or ("", "")
 
-    def look(reader: Reader) -> list[RoleDefinition]:
+    def read(reader: Reader) -> list[RoleDefinition]:
         found = (
             role
             for role in all_roles(reader)
@@ -164,7 +164,7 @@ async def _list_roles(
         return [role for role, _ in zip(found, range(wanted.limit), strict=False)]
 
     subscription = "" if scope is None else call.subscription_id
-    found = await call.look(look)
+    found = await call.read(read)
     return CompactJson(
         page_json(call, wanted, found, lambda role: wire.role_json(subscription, role), _place)
     )
@@ -199,7 +199,7 @@ async def get_role(call: CurrentCall, scope: AtScope, role_id: RoleGuid) -> Resp
 
 async def _find_role(call: Call, role_id: str) -> RoleDefinition:
     """Raises NotFound for one that the caller may not see, as for one that is not there."""
-    role = await call.look(lambda reader: known_role(reader, role_id))
+    role = await call.read(lambda reader: known_role(reader, role_id))
     if not may_read(call.rights, role):
         raise no_role(role_id)
     return role
@@ -249,7 +249,7 @@ async def list_role_assignments(
     with_below = all(clause.field != "atScope" for clause in clauses)
     after, now, me = wanted.text_after(), call.now, call.subject.principal_id
 
-    def look(reader: Reader) -> Sequence[AssignmentView]:
+    def read(reader: Reader) -> Sequence[AssignmentView]:
         mine = frozenset(principal_with_groups(reader, me, now))
 
         def is_shown(assignment: RoleAssignment) -> bool:
@@ -264,7 +264,7 @@ async def list_role_assignments(
         page_json(
             call,
             wanted,
-            await call.look(look),
+            await call.read(read),
             lambda view: wire.assignment_json(call.subscription_id, view),
             lambda view: (view.assignment.id,),
         )
@@ -304,7 +304,7 @@ async def get_role_assignment(
     now, me = call.now, call.subject.principal_id
     is_readable = call.rights.may(ASSIGNMENT_READ, scope)
 
-    def look(reader: Reader) -> AssignmentView:
+    def read(reader: Reader) -> AssignmentView:
         view = find_assignment(reader, assignment_id, scope)
         if not is_readable:
             mine = principal_with_groups(reader, me, now)
@@ -312,7 +312,7 @@ async def get_role_assignment(
                 raise no_assignment(assignment_id, scope)  # as one that is not there
         return view
 
-    return CompactJson(wire.assignment_json(call.subscription_id, await call.look(look)))
+    return CompactJson(wire.assignment_json(call.subscription_id, await call.read(read)))
 
 
 @_everywhere(router.put, "roleAssignments/{assignment_id}")
@@ -394,5 +394,5 @@ async def list_ending_owner_credentials(call: CurrentCall) -> Response:
     if not call.rights.may(SERVICE_PRINCIPAL_READ, subscription_scope(call.subscription_id)):
         return CompactJson({"value": []})
     now = call.now
-    found = await call.look(lambda reader: ending_credentials(reader, now))
+    found = await call.read(lambda reader: ending_credentials(reader, now))
     return CompactJson({"value": [wire.ending_credential_json(each) for each in found]})

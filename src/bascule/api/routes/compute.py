@@ -70,7 +70,7 @@ async def _list(call: Call, wanted: Wanted, group: str | None, filter_text: str)
     states = {_state(clause.value) for clause in clauses if clause.field == "state"}
     within = call.rights.reach(MACHINE_READ)
 
-    def look(reader: Reader) -> list[MachineView]:
+    def read(reader: Reader) -> list[MachineView]:
         if names:
             groups = reader.resource_groups() if group is None else [group]
             found = [
@@ -87,7 +87,7 @@ async def _list(call: Call, wanted: Wanted, group: str | None, filter_text: str)
         page = reader.machines_where(meant, after, wanted.limit)
         return [view_machine(reader, machine, now) for machine in page]
 
-    views = await call.look(look)
+    views = await call.read(read)
     return CompactJson(
         page_json(call, wanted, views, machine_json, lambda view: (view.machine.id.key,))
     )
@@ -120,10 +120,10 @@ async def _count(call: Call, group: str | None) -> Response:
     """How many machines that the caller may see are in which state."""
     within = call.rights.reach(MACHINE_READ)
 
-    def look(reader: Reader) -> Mapping[int, int]:
+    def read(reader: Reader) -> Mapping[int, int]:
         return reader.count_machines(MachineFilter(group, within, groups_off=groups_off(reader)))
 
-    counted = await call.look(look)
+    counted = await call.read(read)
     return CompactJson({"value": states_json(counted)})
 
 
@@ -159,11 +159,11 @@ def _wants_instance(expand: str) -> bool:
 async def _look(call: Call, machine: ResourceId) -> MachineView:
     now = call.now
 
-    def look(reader: Reader) -> MachineView | None:
+    def read(reader: Reader) -> MachineView | None:
         found = reader.machine(machine)
         return None if found is None else view_machine(reader, found, now)
 
-    view = await call.look(look)
+    view = await call.read(read)
     if view is None:
         raise NotFound(
             f"The Resource '{machine.type}/{machine.name}' under resource group "

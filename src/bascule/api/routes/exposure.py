@@ -63,7 +63,7 @@ async def list_exposures(
 ) -> Response:
     only, within, after = _only(filter_text), call.within(MACHINE_READ), wanted.text_after()
     sight = _sight(call)
-    found = await call.look(
+    found = await call.read(
         lambda reader: exposed(reader, moment, sight, within, only, after, wanted.limit)
     )
     return CompactJson(
@@ -81,7 +81,7 @@ async def list_exposures(
 @requires(MACHINE_READ)
 async def get_exposure(call: CurrentCall, machine: MachinePath, moment: AskedMoment) -> Response:
     sight = _sight(call)
-    found = await call.look(lambda reader: exposure_of(reader, moment, sight, machine))
+    found = await call.read(lambda reader: exposure_of(reader, moment, sight, machine))
     if found is None:
         raise NotFound(
             f"Nothing is known of a machine {machine} at {format_utc(moment.at)}.",
@@ -94,7 +94,7 @@ async def get_exposure(call: CurrentCall, machine: MachinePath, moment: AskedMom
 @shows(MACHINE_READ)
 async def get_port_hours(call: CurrentCall, moment: AskedMoment) -> Response:
     within, subscription = call.within(MACHINE_READ), call.subscription_id
-    summary = await call.look(lambda reader: summarize(reader, moment, within, subscription))
+    summary = await call.read(lambda reader: summarize(reader, moment, within, subscription))
     return CompactJson(port_hours_json(subscription, summary))
 
 

@@ -36,7 +36,7 @@ def _find(reader: Reader, point: EnforcementPoint | None) -> Found | None:
 async def list_points(call: CurrentCall, wanted: WantedPage) -> Response:
     now, within = call.now, call.within(POINT_READ)
 
-    def look(reader: Reader) -> tuple[Sifted[EnforcementPoint, str], list[Found]]:
+    def read(reader: Reader) -> tuple[Sifted[EnforcementPoint, str], list[Found]]:
         found: dict[str, Found | None] = {}
 
         def is_shown(point: EnforcementPoint) -> bool:
@@ -53,7 +53,7 @@ async def list_points(call: CurrentCall, wanted: WantedPage) -> Response:
         shown = (found[point.machine_uid] for point in sifted.shown)
         return sifted, [each for each in shown if each is not None]
 
-    sifted, shown = await call.look(look)
+    sifted, shown = await call.read(read)
     value = [point_json(point, machine.id, number, now) for point, machine, number in shown]
     return CompactJson(sifted_json(call, sifted, value, lambda uid: (uid,)))
 
@@ -63,7 +63,7 @@ async def list_points(call: CurrentCall, wanted: WantedPage) -> Response:
 async def get_point(call: CurrentCall, uid: str) -> Response:
     within = call.within(POINT_READ)
 
-    def look(reader: Reader) -> Found:
+    def read(reader: Reader) -> Found:
         found = _find(reader, reader.enforcement_point(uid.lower()))
         if within is not None and (found is None or not within.covers(found[1].id.key)):
             # At the subscription: who may not see the point does not learn whose it is.
@@ -76,7 +76,7 @@ async def get_point(call: CurrentCall, uid: str) -> Response:
             )
         return found
 
-    point, machine, generation = await call.look(look)
+    point, machine, generation = await call.read(read)
     return CompactJson(point_json(point, machine.id, generation, call.now))
 
 

@@ -74,7 +74,7 @@ class IdsBody(Body):
 @router.get(f"{V1}/me")
 @admits_callers
 async def get_me(call: CurrentCall) -> Response:
-    found = await call.look(lambda reader: _by_id(reader, call.subject.principal_id))
+    found = await call.read(lambda reader: _by_id(reader, call.subject.principal_id))
     if found is None:
         raise _nobody(call.subject.principal_id)
     return CompactJson(found)
@@ -87,7 +87,7 @@ async def get_by_ids(call: CurrentCall, body: IdsBody) -> Response:
     asked = {each.casefold() for each in body.types or ()}
     kinds = {kind for name, kind in _TYPES.items() if body.types is None or name in asked}
 
-    def look(reader: Reader) -> list[dict[str, Any]]:
+    def read(reader: Reader) -> list[dict[str, Any]]:
         found = []
         for wanted in dict.fromkeys(each.lower() for each in body.ids):
             kind = reader.principal_kind(wanted)
@@ -95,7 +95,7 @@ async def get_by_ids(call: CurrentCall, body: IdsBody) -> Response:
                 found.append(_by_id(reader, wanted))
         return [each for each in found if each is not None]
 
-    return CompactJson({"value": await call.look(look)})
+    return CompactJson({"value": await call.read(read)})
 
 
 @router.get(f"{V1}/users")
@@ -109,13 +109,13 @@ async def list_users(call: CurrentCall, filter_text: Filter = "") -> Response:
 async def get_user(call: CurrentCall, name: Name) -> Response:
     """By id or by user principal name."""
 
-    def look(reader: Reader) -> dict[str, Any] | None:
+    def read(reader: Reader) -> dict[str, Any] | None:
         user = reader.user(name) or reader.user_by_name(name)
         if user is None or not _may_see(call, PrincipalKind.USER, user.id):
             return None
         return _user_json(user)
 
-    found = await call.look(look)
+    found = await call.read(read)
     if found is None:
         raise _nobody(name)
     return CompactJson(found)
@@ -151,12 +151,12 @@ async def _show(call: Call, kind: PrincipalKind, wanted: str) -> Response:
     """One by id; raise NotFound alike for none, one of another kind, and one not to be seen."""
     principal_id = wanted.lower()
 
-    def look(reader: Reader) -> dict[str, Any] | None:
+    def read(reader: Reader) -> dict[str, Any] | None:
         if reader.principal_kind(principal_id) is not kind:
             return None
         return _by_id(reader, principal_id) if _may_see(call, kind, principal_id) else None
 
-    found = await call.look(look)
+    found = await call.read(read)
     if found is None:
         raise _nobody(wanted)
     return CompactJson(found)
@@ -167,7 +167,7 @@ async def _list(
 ) -> Response:
     clauses = parse_filter(filter_text, offered)
 
-    def look(reader: Reader) -> list[dict[str, Any]]:
+    def read(reader: Reader) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         for each in _all(reader, kind):
             if (
@@ -178,7 +178,7 @@ async def _list(
                 found.append(each)
         return found
 
-    return CompactJson({"value": await call.look(look)})
+    return CompactJson({"value": await call.read(read)})
 
 
 def _all(reader: Reader, kind: PrincipalKind) -> list[dict[str, Any]]:

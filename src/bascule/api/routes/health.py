@@ -54,7 +54,7 @@ class Readiness:
         await asyncio.shield(self._looking)
 
     async def _look(self) -> None:
-        await self._services.look(lambda reader: reader.installation())
+        await self._services.read(lambda reader: reader.installation())
         await self._services.store.check_writable()
 
 

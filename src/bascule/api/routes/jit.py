@@ -71,11 +71,11 @@ async def _list(
     now, after, sight = call.now, wanted.text_after(), _sight(call)
     within = call.within(POLICY_READ)
 
-    def look(reader: Reader) -> list[PolicyView]:
+    def read(reader: Reader) -> list[PolicyView]:
         found = reader.policies(group, location, after, wanted.limit, within)
         return [view_policy(reader, stored, now, sight) for stored in found]
 
-    views = await call.look(look)
+    views = await call.read(read)
     return CompactJson(
         page_json(call, wanted, views, policy_json, lambda view: (view.stored.policy.id.key,))
     )
@@ -86,7 +86,7 @@ async def _list(
 async def get_policy(call: CurrentCall, policy: PolicyPath) -> Response:
     now, sight = call.now, _sight(call)
 
-    def look(reader: Reader) -> PolicyView:
+    def read(reader: Reader) -> PolicyView:
         stored = reader.policy(policy)
         if not (sight.sees(policy) or (stored is not None and sight.sees_any(stored.policy))):
             raise denial(reader, call.subject, [Needed(POLICY_READ, resource_scope(policy))])
@@ -94,7 +94,7 @@ async def get_policy(call: CurrentCall, policy: PolicyPath) -> Response:
             raise _not_found(policy)
         return view_policy(reader, stored, now, sight)
 
-    return _answer(await call.look(look))
+    return _answer(await call.read(read))
 
 
 @router.put(POLICY)

@@ -49,11 +49,11 @@ async def get_machine_knocks(
 ) -> Response:
     now, only = call.now, _address(source)
 
-    def look(reader: Reader) -> tuple[Machine, KnocksView]:
+    def read(reader: Reader) -> tuple[Machine, KnocksView]:
         known = known_machine(reader, machine)
         return known, view_knocks(reader, [known.uid], now, hours, top, only)
 
-    known, view = await call.look(look)
+    known, view = await call.read(read)
     return CompactJson(knocks_json(str(known.id), view, known.id))
 
 
@@ -63,7 +63,7 @@ async def get_knocks(
     call: CurrentCall, hours: HoursOfAll = 24, top: Top = TOP, source: Source = ""
 ) -> Response:
     now, only, within = call.now, _address(source), call.within(MACHINE_READ)
-    view = await call.look(
+    view = await call.read(
         lambda reader: view_knocks(
             reader, scopes_within(reader, within, call.subscription_id), now, hours, top, only
         )

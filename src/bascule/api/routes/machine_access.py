@@ -75,7 +75,7 @@ async def list_machine_access(
         is_descending=is_descending,
     )
     after, now = _place(wanted, order), call.now
-    rows = await call.look(
+    rows = await call.read(
         lambda reader: list_machines(reader, meant, tab, now, after, wanted.limit)
     )
     return CompactJson(

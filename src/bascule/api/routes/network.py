@@ -77,11 +77,11 @@ async def _list(
     now, after = call.now, wanted.text_after()
     meant = MachineFilter(group, machines_shown(call.rights, action, stem))
 
-    def look(reader: Reader) -> list[Surroundings]:
+    def read(reader: Reader) -> list[Surroundings]:
         return surroundings_of(reader, reader.machines_where(meant, after, wanted.limit), now)
 
     page = page_json(
-        call, wanted, await call.look(look), write, lambda each: (each.machine.id.key,)
+        call, wanted, await call.read(read), write, lambda each: (each.machine.id.key,)
     )
     page["value"] = [each for some in page["value"] for each in some]
     return CompactJson(page)
@@ -94,14 +94,14 @@ async def _look(call: Call, machine: str | None, action: str) -> Surroundings:
         machine is not None and call.rights.may(action, resource_scope(shown))
     ):
         needed = [Needed(action, call.scope)]
-        raise call.glance(lambda reader: denial(reader, call.subject, needed))
+        raise await call.read_few(lambda reader: denial(reader, call.subject, needed))
     now = call.now
 
-    def look(reader: Reader) -> list[Surroundings]:
+    def read(reader: Reader) -> list[Surroundings]:
         found = reader.machine(shown) if machine is not None else None
         return surroundings_of(reader, [found], now) if found is not None else []
 
-    return next(iter(await call.look(look)), None) or _missing(call)
+    return next(iter(await call.read(read)), None) or _missing(call)
 
 
 def _missing(call: Call) -> Surroundings:

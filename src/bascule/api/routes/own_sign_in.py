@@ -136,7 +136,7 @@ async def remove_passkey(call: CurrentCall, passkey_id: str, body: ProvenBody) -
 @requires(USER_WRITE)
 async def set_others_password(call: CurrentCall, user_id: str, body: PasswordBody) -> Response:
     """Set the password of somebody who holds no more than the caller; his tokens are void."""
-    user = await call.look(lambda reader: find_user(reader, user_id))
+    user = await call.read(lambda reader: find_user(reader, user_id))
     check_password(body.password, user)
     hashed = await call.state.sign_in.proofs.passwords.hash(body.password)
     await call.perform(lambda tx, act: set_password_of(tx, act, call.subject, user_id, hashed))
@@ -146,7 +146,7 @@ async def set_others_password(call: CurrentCall, user_id: str, body: PasswordBod
 @router.get(f"{USER}/factors")
 @requires(USER_READ)
 async def get_factors(call: CurrentCall, user_id: str) -> Response:
-    return CompactJson(ways_in_json(await call.look(lambda reader: ways_in(reader, user_id))))
+    return CompactJson(ways_in_json(await call.read(lambda reader: ways_in(reader, user_id))))
 
 
 @router.delete(f"{USER}/factors")

@@ -51,7 +51,7 @@ async def list_pricings_of_group(call: CurrentCall, group: Group) -> Response:
 async def _list(call: Call, group: str) -> Response:
     """All of Azure's plans, without a nextLink, as the contract says."""
     others = [other_plan_json(_scope(call, group), name) for name in OTHER_PLANS]
-    ours = await call.look(lambda reader: _json(reader, call, group))
+    ours = await call.read(lambda reader: _json(reader, call, group))
     found = [ours, *others]
     return CompactJson({"value": sorted(found, key=lambda each: str(each["name"]).casefold())})
 
@@ -72,7 +72,7 @@ async def _get(call: Call, group: str, plan: str) -> Response:
     name = known_plan(parse_name(plan, "The plan's name"))
     if name != VIRTUAL_MACHINES:
         return CompactJson(other_plan_json(_scope(call, group), name))
-    return CompactJson(await call.look(lambda reader: _json(reader, call, group)))
+    return CompactJson(await call.read(lambda reader: _json(reader, call, group)))
 
 
 @router.put(f"{SUBSCRIPTION}{PRICINGS}/{{plan}}")

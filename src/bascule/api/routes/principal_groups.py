@@ -37,7 +37,7 @@ async def list_groups(call: CurrentCall, wanted: WantedPage, filter_text: Filter
     """Ordered by name."""
     name = wanted_name(filter_text)
     after = wanted.text_after()
-    found = await call.look(
+    found = await call.read(
         lambda reader: matching(
             reader.groups, lambda each: each.name, _key_of, name, after, wanted.limit
         )
@@ -68,7 +68,7 @@ async def create_group(call: CurrentCall, body: GroupBody) -> Response:
 @router.get(GROUP)
 @requires(GROUP_OF_PEOPLE_READ)
 async def get_group(call: CurrentCall, group_id: Id) -> Response:
-    return CompactJson(await call.look(lambda reader: _shown(reader, call, group_id)))
+    return CompactJson(await call.read(lambda reader: _shown(reader, call, group_id)))
 
 
 @router.patch(GROUP)
@@ -103,7 +103,7 @@ async def delete_group(call: CurrentCall, group_id: Id) -> Response:
 @router.get(MEMBERS)
 @requires(GROUP_OF_PEOPLE_READ)
 async def list_members(call: CurrentCall, group_id: Id) -> Response:
-    found = await call.look(lambda reader: memberships.members(reader, group_id))
+    found = await call.read(lambda reader: memberships.members(reader, group_id))
     return CompactJson({"value": [member_json(_subscription(call), each) for each in found]})
 
 

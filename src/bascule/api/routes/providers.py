@@ -44,7 +44,7 @@ Name = Annotated[str, Path(max_length=64)]
 async def list_providers(call: CurrentCall) -> Response:
     """All, ordered by name; there are few."""
     return CompactJson(
-        await call.look(
+        await call.read(
             lambda reader: {
                 "value": [_shown(reader, call, each) for each in reader.identity_providers()]
             }
@@ -56,7 +56,7 @@ async def list_providers(call: CurrentCall) -> Response:
 @requires(IDENTITY_PROVIDER_READ)
 async def get_provider(call: CurrentCall, provider: Name) -> Response:
     return CompactJson(
-        await call.look(
+        await call.read(
             lambda reader: _shown(reader, call, providers.find_provider(reader, provider))
         )
     )
@@ -95,7 +95,7 @@ async def delete_provider(call: CurrentCall, provider: Name) -> Response:
 @requires(IDENTITY_PROVIDER_WRITE)
 async def test_provider(call: CurrentCall, provider: Name) -> Response:
     """Ask the provider for its discovery document and keys, and say what is wrong."""
-    found = await call.look(lambda reader: providers.find_provider(reader, provider))
+    found = await call.read(lambda reader: providers.find_provider(reader, provider))
     return CompactJson(examination_json(await examine(call.state.relying_party, found)))
 
 
@@ -104,7 +104,7 @@ async def test_provider(call: CurrentCall, provider: Name) -> Response:
 async def list_identities(call: CurrentCall, provider: Name) -> Response:
     now = call.now
     return CompactJson(
-        known_json(await call.look(lambda reader: identities.known_to(reader, provider, now)))
+        known_json(await call.read(lambda reader: identities.known_to(reader, provider, now)))
     )
 
 

@@ -62,7 +62,7 @@ async def get_key(call: CurrentCall) -> Response:
 async def list_checkpoints(call: CurrentCall, wanted: WantedPage) -> Response:
     """Newest first."""
     after = wanted.number_after()
-    found = await call.look(lambda reader: reader.checkpoints(after, wanted.limit))
+    found = await call.read(lambda reader: reader.checkpoints(after, wanted.limit))
     return CompactJson(
         page_json(
             call,
@@ -123,5 +123,5 @@ async def _sign(call: Call) -> Checkpoint:
 async def _joined(call: Call, pages: AsyncIterator[list[bytes]]) -> AsyncIterator[bytes]:
     """The pages, cut off when the caller may read on no more (EDGES B5)."""
     async for lines in pages:
-        call.check_admission()
+        await call.check_admission()
         yield b"".join(lines)

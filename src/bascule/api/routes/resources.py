@@ -88,14 +88,14 @@ async def get_subscription(call: CurrentCall) -> Response:
 @router.get(f"{SUBSCRIPTION}/locations")
 @tells_holders(LOCATION_READ)
 async def list_locations(call: CurrentCall) -> Response:
-    names = await call.look(lambda reader: reader.locations())
+    names = await call.read(lambda reader: reader.locations())
     return CompactJson({"value": [wire.location_json(call.subscription_id, n) for n in names]})
 
 
 @router.get(SECURITY_LOCATIONS)
 @tells_holders(SECURITY_LOCATION_READ)
 async def list_security_locations(call: CurrentCall) -> Response:
-    names = await call.look(lambda reader: reader.locations())
+    names = await call.read(lambda reader: reader.locations())
     found = [wire.security_location_json(call.subscription_id, name) for name in names]
     return CompactJson({"value": found})
 
@@ -110,7 +110,7 @@ async def get_security_location(call: CurrentCall, location: Location) -> Respon
 @shows(GROUP_READ)
 async def list_groups(call: CurrentCall, wanted: WantedPage) -> Response:
     after = wanted.text_after()
-    names = await call.look(lambda reader: reader.resource_groups())
+    names = await call.read(lambda reader: reader.resource_groups())
     later = [name for name in names if name.casefold() > after]
     found = [name for name in later if _is_told(call, name)][: wanted.limit]
     installation = call.state.installation
@@ -133,7 +133,7 @@ def _is_told(call: Call, name: str) -> bool:
 async def _check_told(call: Call, name: str) -> None:
     if not _is_told(call, name):
         needed = Needed(GROUP_READ, group_scope(call.subscription_id, name))
-        raise await call.look(lambda reader: denial(reader, call.subject, [needed]))
+        raise await call.read(lambda reader: denial(reader, call.subject, [needed]))
 
 
 @router.get(GROUP)
@@ -141,7 +141,7 @@ async def _check_told(call: Call, name: str) -> None:
 async def get_group(call: CurrentCall, group_name: GroupName) -> Response:
     name = _group_name(group_name)
     await _check_told(call, name)
-    known = await call.look(lambda reader: find_group(reader, name))
+    known = await call.read(lambda reader: find_group(reader, name))
     return CompactJson(wire.group_json(call.state.installation, known))
 
 
@@ -150,7 +150,7 @@ async def get_group(call: CurrentCall, group_name: GroupName) -> Response:
 async def has_group(call: CurrentCall, group_name: GroupName) -> Response:
     name = _group_name(group_name)
     await _check_told(call, name)
-    await call.look(lambda reader: find_group(reader, name))
+    await call.read(lambda reader: find_group(reader, name))
     return Response(status_code=204)
 
 
@@ -183,7 +183,7 @@ def _group_name(text: str) -> str:
 @router.get(PROVIDERS)
 @tells_holders(PROVIDER_READ)
 async def list_providers(call: CurrentCall) -> Response:
-    places = await call.look(lambda reader: reader.locations())
+    places = await call.read(lambda reader: reader.locations())
     found = [wire.provider_json(call.subscription_id, name, places) for name in wire.PROVIDERS]
     return CompactJson({"value": found})
 
@@ -191,7 +191,7 @@ async def list_providers(call: CurrentCall) -> Response:
 @router.get(f"{PROVIDERS}/{{namespace}}")
 @tells_holders(PROVIDER_READ)
 async def get_provider(call: CurrentCall, namespace: str) -> Response:
-    places = await call.look(lambda reader: reader.locations())
+    places = await call.read(lambda reader: reader.locations())
     return CompactJson(wire.provider_json(call.subscription_id, namespace, places))
 
 
@@ -227,7 +227,7 @@ async def _list_resources(
     machines = call.within(RESOURCES_READ, MACHINE_READ)
     policies = call.within(RESOURCES_READ, POLICY_READ)
 
-    def look(reader: Reader) -> list[Machine | StoredPolicy]:
+    def read(reader: Reader) -> list[Machine | StoredPolicy]:
         if len(groups) > 1:
             return []  # a resource is in one group
         only = next(iter(groups), None)
@@ -245,7 +245,7 @@ async def _list_resources(
             )
         return sorted(found, key=_key_of)[: wanted.limit]
 
-    found = await call.look(look)
+    found = await call.read(read)
     return CompactJson(
         page_json(call, wanted, found, wire.resource_json, lambda each: (_key_of(each),))
     )

@@ -50,7 +50,7 @@ async def list_principals(
     name = wanted_name(filter_text)
     after = wanted.text_after()
 
-    def look(reader: Reader) -> list[tuple[ServicePrincipal, dict[str, Any]]]:
+    def read(reader: Reader) -> list[tuple[ServicePrincipal, dict[str, Any]]]:
         found = matching(
             reader.service_principals,
             lambda each: each.display_name,
@@ -65,7 +65,7 @@ async def list_principals(
         page_json(
             call,
             wanted,
-            await call.look(look),
+            await call.read(read),
             lambda each: each[1],
             lambda each: (each[0].id,),
         )
@@ -94,7 +94,7 @@ async def create_principal(call: CurrentCall, body: ServicePrincipalBody) -> Res
 @router.get(PRINCIPAL)
 @requires(SERVICE_PRINCIPAL_READ)
 async def get_principal(call: CurrentCall, principal_id: Id) -> Response:
-    return CompactJson(await call.look(lambda reader: _shown(reader, call, principal_id)))
+    return CompactJson(await call.read(lambda reader: _shown(reader, call, principal_id)))
 
 
 @router.patch(PRINCIPAL)
@@ -133,12 +133,12 @@ async def delete_principal(call: CurrentCall, principal_id: Id) -> Response:
 async def list_credentials(call: CurrentCall, principal_id: Id) -> Response:
     """Oldest first, expired ones too."""
 
-    def look(reader: Reader) -> list[dict[str, Any]]:
+    def read(reader: Reader) -> list[dict[str, Any]]:
         principal = services.find_service_principal(reader, principal_id)
         found = reader.credentials_of(principal.id)
         return [credential_json(_subscription(call), each) for each in found]
 
-    return CompactJson({"value": await call.look(look)})
+    return CompactJson({"value": await call.read(read)})
 
 
 @router.post(CREDENTIALS)
@@ -157,7 +157,7 @@ async def add_credential(
 @router.get(CREDENTIAL)
 @requires(SERVICE_PRINCIPAL_READ)
 async def get_credential(call: CurrentCall, principal_id: Id, key_id: Id) -> Response:
-    def look(reader: Reader) -> dict[str, Any]:
+    def read(reader: Reader) -> dict[str, Any]:
         principal = services.find_service_principal(reader, principal_id)
         found = reader.credential(key_id)
         if found is None or found.principal_id != principal.id:
@@ -167,7 +167,7 @@ async def get_credential(call: CurrentCall, principal_id: Id, key_id: Id) -> Res
             )
         return credential_json(_subscription(call), found)
 
-    return CompactJson(await call.look(look))
+    return CompactJson(await call.read(read))
 
 
 @router.delete(CREDENTIAL)

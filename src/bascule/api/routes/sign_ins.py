@@ -30,7 +30,7 @@ SignInId = Annotated[str, Path(max_length=64, json_schema_extra={"format": "uuid
 async def list_own_sign_ins(call: CurrentCall) -> Response:
     """Every browser and program that is signed in as the caller, what was used last first."""
     now = call.now
-    live = await call.look(lambda reader: sign_ins.own_live(reader, call.subject, now))
+    live = await call.read(lambda reader: sign_ins.own_live(reader, call.subject, now))
     return CompactJson(sign_ins_json(live, call.token.family_id))
 
 
@@ -55,7 +55,7 @@ async def end_other_sign_ins(call: CurrentCall) -> Response:
 @requires(USER_READ)
 async def list_sign_ins(call: CurrentCall, user_id: UserId) -> Response:
     now = call.now
-    live = await call.look(lambda reader: sign_ins.live_of(reader, user_id, now))
+    live = await call.read(lambda reader: sign_ins.live_of(reader, user_id, now))
     return CompactJson(sign_ins_json(live, call.token.family_id))
 
 

@@ -23,7 +23,7 @@ SINK = f"{SINKS}/{{sink}}"
 async def list_sinks(call: CurrentCall) -> Response:
     """All of them: there are few."""
     now = call.now
-    found = await call.look(lambda reader: sinks.view_sinks(reader, now))
+    found = await call.read(lambda reader: sinks.view_sinks(reader, now))
     return CompactJson({"value": [sink_json(call.subscription_id, each) for each in found]})
 
 
@@ -31,7 +31,7 @@ async def list_sinks(call: CurrentCall) -> Response:
 @requires(SINK_READ)
 async def get_sink(call: CurrentCall, sink: str) -> Response:
     now = call.now
-    return _answer(call, await call.look(lambda reader: sinks.view_sink(reader, sink, now)))
+    return _answer(call, await call.read(lambda reader: sinks.view_sink(reader, sink, now)))
 
 
 @router.put(SINK)

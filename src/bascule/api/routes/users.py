@@ -34,7 +34,7 @@ Filter = Annotated[str, Query(alias="$filter", max_length=500)]
 async def get_me(call: CurrentCall) -> Response:
     """Who the caller is, in which groups, and which roles he holds by what."""
     now = call.now
-    found = await call.look(lambda reader: whoami(reader, call.subject, now))
+    found = await call.read(lambda reader: whoami(reader, call.subject, now))
     return CompactJson(whoami_json(_subscription(call), call.state.installation.tenant_id, found))
 
 
@@ -44,7 +44,7 @@ async def list_users(call: CurrentCall, wanted: WantedPage, filter_text: Filter 
     """Ordered by name."""
     name = wanted_name(filter_text, NAME_FILTERS)
     after = wanted.text_after()
-    found = await call.look(
+    found = await call.read(
         lambda reader: matching(
             reader.users, lambda each: each.name, _key_of, name, after, wanted.limit
         )
@@ -80,7 +80,7 @@ async def create_user(call: CurrentCall, body: UserBody) -> Response:
 @router.get(USER)
 @requires(USER_READ)
 async def get_user(call: CurrentCall, user_id: UserId) -> Response:
-    return CompactJson(await call.look(lambda reader: _shown(reader, call, user_id)))
+    return CompactJson(await call.read(lambda reader: _shown(reader, call, user_id)))
 
 
 @router.patch(USER)

@@ -35,7 +35,7 @@ from bascule.portal.iam import (
     open_ports,
     perform_at,
     places,
-    require,
+    require_in,
     show_tab,
     whole,
 )
@@ -62,7 +62,7 @@ async def list_assignments(
 ) -> Response:
     place, now, me = _scope(visit, scope), visit.now, visit.subject.principal_id
 
-    def look(reader: Reader) -> tuple[Sequence[AssignmentView], list[str]]:
+    def read(reader: Reader) -> tuple[Sequence[AssignmentView], list[str]]:
         mine = frozenset(assignments.principal_with_groups(reader, me, now))
 
         def is_shown(each: RoleAssignment) -> bool:
@@ -73,7 +73,7 @@ async def list_assignments(
         )
         return found, places(visit, reader)
 
-    found, known = await visit.read(look)
+    found, known = await visit.read(read)
     more = ""
     if len(found) > PAGE_SIZE:
         last = found[PAGE_SIZE - 1].assignment.id
@@ -144,7 +144,7 @@ async def _add_form(
 ) -> Response:
     t = visit.words
 
-    def look(reader: Reader) -> tuple[list[tuple[str, str]], list[str]]:
+    def read(reader: Reader) -> tuple[list[tuple[str, str]], list[str]]:
         roles = [
             (each.id, each.name)
             for each in all_roles(reader)
@@ -152,7 +152,7 @@ async def _add_form(
         ]
         return sorted(roles, key=lambda each: each[1].casefold()), places(visit, reader)
 
-    roles, known = await visit.read(look)
+    roles, known = await visit.read(read)
     kinds = [(str(each), t(f"access.kind.{each}")) for each in PATHS]
     fields = (
         Field(
@@ -215,7 +215,7 @@ async def remove(visit: CurrentVisit, assignment_id: str) -> Response:
 async def _known(visit: Visit, assignment_id: str) -> AssignmentView:
     """One that the visitor may see; raise NotFound, as for one that is not there."""
 
-    def look(reader: Reader) -> AssignmentView:
+    def read(reader: Reader) -> AssignmentView:
         found = reader.role_assignment(assignment_id)
         mine = assignments.principal_with_groups(reader, visit.subject.principal_id, visit.now)
         if found is None or not (
@@ -224,7 +224,7 @@ async def _known(visit: Visit, assignment_id: str) -> AssignmentView:
             raise assignments.no_assignment(assignment_id, whole(visit))
         return view_of(reader, found)
 
-    return await visit.read(look)
+    return await visit.read(read)
 
 
 async def _remove_form(
@@ -233,13 +233,13 @@ async def _remove_form(
     t, view = visit.words, await _known(visit, assignment_id)
     held = view.assignment
 
-    def look(reader: Reader) -> int:
+    def read(reader: Reader) -> int:
         ids = [held.principal_id]
         if held.principal_kind is PrincipalKind.GROUP:
             ids = [each.member_id for each in reader.members_of(held.principal_id)]
         return open_ports(reader, ids)
 
-    ports = await visit.read(look)
+    ports = await visit.read(read)
     named = {
         "role": view.role_name or held.role_id,
         "principal": view.principal_name or held.principal_id,
@@ -308,5 +308,5 @@ def _check(
 ) -> check_access.Finding:
     principal_id = find_principal(visit, reader, kind, principal)
     if principal_id != visit.subject.principal_id:
-        require(visit, ASSIGNMENT_READ, place)
+        require_in(reader, visit, ASSIGNMENT_READ, place)
     return check_access.check_access(reader, principal_id, place, action, visit.now)

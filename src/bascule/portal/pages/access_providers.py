@@ -129,7 +129,7 @@ add_form(
 
 async def _known(visit: Visit) -> IdentityProvider:
     """Raise NotFound: a name that is wrong must not make a provider."""
-    require(visit, IDENTITY_PROVIDER_READ)
+    await require(visit, IDENTITY_PROVIDER_READ)
     name = str(visit.request.path_params["name"])
     return await visit.read(lambda reader: providers.find_provider(reader, name))
 

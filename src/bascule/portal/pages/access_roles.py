@@ -227,7 +227,7 @@ async def show_role(visit: CurrentVisit) -> Response:
     role = await _known(visit)
     place = whole(visit)
 
-    def look(reader: Reader) -> int | None:
+    def read(reader: Reader) -> int | None:
         held = reader.role_assignments_with(role.id)
         return len(held) if visit.may(ASSIGNMENT_READ, place) else None
 
@@ -236,7 +236,7 @@ async def show_role(visit: CurrentVisit) -> Response:
         ROLES,
         "access_role.html",
         role=role,
-        holders=await visit.read(look),
+        holders=await visit.read(read),
         allowed=[action for action in DISPLAY if role.allows(action)],
         display=DISPLAY,
         meaning=_meaning,

@@ -157,7 +157,7 @@ async def _set_password(visit: Visit, known: Known[User]) -> Response:
     t, user = visit.words, known.one
     typed = visit.form.raw("password")
     password = typed or made_password()
-    require(visit, USER_WRITE)  # before the server takes the trouble to hash
+    await require(visit, USER_WRITE)  # before the server takes the trouble to hash
     own_sign_in.check_password(password, user)
     hashed = await visit.state.sign_in.proofs.passwords.hash(password)
     await perform_at(

@@ -156,7 +156,7 @@ async def activity_csv(visit: CurrentVisit) -> Response:
 async def _csv_lines(visit: Visit, wanted: ActivityFilter) -> AsyncIterator[str]:
     yield csv_head()
     async for rows in all_pages(visit.state.services, wanted):
-        if not visit.glance(lambda reader: _may_go_on(reader, visit, wanted)):
+        if not await visit.read_few(lambda reader: _may_go_on(reader, visit, wanted)):
             raise AuthenticationFailed("Your session or your right to this has ended.")
         yield "".join(_csv_line(row) for row in rows)
 

@@ -83,7 +83,7 @@ class Row:
 async def exposure(visit: CurrentVisit) -> Response:
     if not visit.rights.may_anywhere(MACHINE_READ):
         needed = [Needed(MACHINE_READ, subscription_scope(visit.subscription_id))]
-        raise visit.glance(lambda reader: denial(reader, visit.subject, needed))
+        raise await visit.read_few(lambda reader: denial(reader, visit.subject, needed))
     try:
         query, problem = _query(visit), None
         moment = moment_of(visit.now, query.at)
@@ -94,7 +94,7 @@ async def exposure(visit: CurrentVisit) -> Response:
     sight = sight_of(visit.rights, visit.subject.principal_id)
     subscription, now = visit.subscription_id, visit.now
 
-    def look(reader: Reader) -> list[MachineExposure]:
+    def read(reader: Reader) -> list[MachineExposure]:
         return exposed(reader, moment, sight, within, TABS[query.tab], query.after, _PER_PAGE + 1)
 
     def listen(reader: Reader) -> KnocksView | None:
@@ -104,7 +104,7 @@ async def exposure(visit: CurrentVisit) -> Response:
         return view_knocks(reader, scopes, now, top=_MOST_SOURCES)
 
     found, knocks, summary = await asyncio.gather(  # by readers of their own
-        visit.read(look),
+        visit.read(read),
         visit.read(listen),
         visit.read(lambda reader: summarize(reader, moment, within, subscription)),
     )

@@ -86,7 +86,7 @@ async def just_in_time(visit: CurrentVisit) -> Response:
     query = read_query(visit.request.query_params)
     within, now = reach_of_list(visit.rights, visit.subscription_id), visit.now
 
-    def look(reader: Reader) -> _Seen:
+    def read(reader: Reader) -> _Seen:
         wanted, counts = query.filter(within), count_tabs(reader, within)
 
         def fetch(is_backward: bool, after: Place | None, limit: int) -> list[MachineRow]:
@@ -100,7 +100,7 @@ async def just_in_time(visit: CurrentVisit) -> Response:
         groups = [each for each in reader.resource_groups() if _is_told(visit, each)]
         return _Seen(sheet, counts, groups)
 
-    seen = await visit.read(look)
+    seen = await visit.read(read)
     shown = [_shown(visit, row) for row in seen.sheet.rows]
     return visit.show(
         "jit.html",

@@ -47,7 +47,7 @@ from bascule.services.policies import (
     put_rules_of_machines,
     rules_tag,
 )
-from bascule.services.rehearsal import Preview, preview_of, rehearse
+from bascule.services.rehearsal import Preview, preview_of
 from bascule.services.rights import Needed, check
 
 router = APIRouter(route_class=PortalRoute)
@@ -238,9 +238,7 @@ def _closed(reader: Reader, meant: Meant) -> frozenset[tuple[str, str]]:
 
 
 async def _rehearse(visit: Visit, meant: Meant, rules: tuple[PortRule, ...]) -> Preview:
-    return await rehearse(
-        visit.state.services, lambda tx, act: _put(tx, act, visit, meant, rules), visit.subject
-    )
+    return await visit.rehearse(lambda tx, act: _put(tx, act, visit, meant, rules))
 
 
 def _why_not(visit: Visit, meant: Meant) -> str:

@@ -21,7 +21,7 @@ from bascule.portal.pages.jit_configure import digest
 from bascule.portal.problems import reasons_of
 from bascule.services.act import Act
 from bascule.services.policies import delete_machine_rules, known_machine
-from bascule.services.rehearsal import preview_of, rehearse
+from bascule.services.rehearsal import preview_of
 from bascule.services.rights import Needed, check
 
 router = APIRouter(route_class=PortalRoute)
@@ -39,10 +39,8 @@ async def show(visit: CurrentVisit) -> Response:
 
 async def _show(visit: Visit, wanted: ResourceId, error: Conflict | None = None) -> Response:
     machine = await visit.read(lambda reader: _machine(reader, visit, wanted))
-    preview = await rehearse(
-        visit.state.services,
-        lambda tx, act: delete_machine_rules(tx, act, visit.subject, wanted),
-        visit.subject,
+    preview = await visit.rehearse(
+        lambda tx, act: delete_machine_rules(tx, act, visit.subject, wanted)
     )
     return visit.show(
         "jit_remove.html",

@@ -28,11 +28,11 @@ PAGE = 50
 async def activity(visit: CurrentVisit, group: str, name: str) -> Response:
     wanted = wanted_id(visit, group, name)
 
-    def look(reader: Reader) -> tuple[Place, Sequence[Row]]:
+    def read(reader: Reader) -> tuple[Place, Sequence[Row]]:
         place = look_at(visit, reader, wanted)
         return place, _rows(visit, reader, place)
 
-    place, rows = await visit.read(look)
+    place, rows = await visit.read(read)
     query = urlencode({"machine": str(place.machine.id), "span": "all"})
     return visit.show(
         "machine_activity.html",

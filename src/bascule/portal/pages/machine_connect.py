@@ -83,11 +83,11 @@ async def connect(visit: CurrentVisit, group: str, name: str) -> Response:
 
 
 async def _show(visit: Visit, wanted: ResourceId, error: BasculeError | None = None) -> Response:
-    def look(reader: Reader) -> tuple[Place, list[Mine], Grant | None]:
+    def read(reader: Reader) -> tuple[Place, list[Mine], Grant | None]:
         place = look_at(visit, reader, wanted)
         return place, _mine(visit, reader, place), _failed(visit, reader, place)
 
-    place, mine, failed = await visit.read(look)
+    place, mine, failed = await visit.read(read)
     point = place.view.point
     return visit.show(
         "machine_connect.html",

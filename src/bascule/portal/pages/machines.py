@@ -67,7 +67,7 @@ async def list_machines(visit: CurrentVisit) -> Response:
     def address(turn: Turn[Place]) -> str:
         return address_of(MACHINES, {"q": part, **turn.said})
 
-    def look(reader: Reader) -> tuple[Sheet[ListedMachine], list[MachineLine]]:
+    def read(reader: Reader) -> tuple[Sheet[ListedMachine], list[MachineLine]]:
         def fetch(is_backward: bool, after: Place | None, limit: int) -> Sequence[ListedMachine]:
             way = replace(wanted, is_descending=is_backward)
             return reader.listed_machines(way, after, limit)
@@ -82,7 +82,7 @@ async def list_machines(visit: CurrentVisit) -> Response:
             lines.append(MachineLine(each.machine, point, is_online))
         return sheet, lines
 
-    sheet, lines = await visit.read(look)
+    sheet, lines = await visit.read(read)
     return visit.show(
         "machines.html",
         sheet=sheet,
@@ -104,19 +104,19 @@ async def list_machines(visit: CurrentVisit) -> Response:
 @router.get(f"{MACHINES}/add")
 @decides(MACHINE_WRITE)
 async def ask_for_machine(visit: CurrentVisit) -> Response:
-    return _show_form(visit, MachineForm(), f"{MACHINES}/add")
+    return await _show_form(visit, MachineForm(), f"{MACHINES}/add")
 
 
 @router.post(f"{MACHINES}/add")
 @comes_back
 @decides(MACHINE_WRITE)
 async def take_machine(visit: CurrentVisit) -> Response:
-    form = machine_form(visit)
+    form = await machine_form(visit)
     try:
         wanted, draft = form.read(visit)
         await visit.perform(lambda tx, act: add_machine(visit, tx, act, wanted, draft))
     except BasculeError as error:
-        return _show_form(visit, form, f"{MACHINES}/add", error)
+        return await _show_form(visit, form, f"{MACHINES}/add", error)
     if visit.form.has("enrol"):
         return visit.go(f"/portal/points/enrol/{quote(form.group)}/{quote(form.name)}")
     return visit.go(MACHINES, "machine_added")
@@ -127,14 +127,14 @@ async def take_machine(visit: CurrentVisit) -> Response:
 async def ask_for_change(visit: CurrentVisit, group: str, name: str) -> Response:
     wanted, now = id_in_path(visit, group, name), visit.now
 
-    def look(reader: Reader) -> Machine:
+    def read(reader: Reader) -> Machine:
         check(reader, visit.subject, now, [Needed(MACHINE_READ, resource_scope(wanted))])
         return look_at(reader, wanted, now).machine
 
-    machine = await visit.read(look)
+    machine = await visit.read(read)
     addresses = " ".join(map(str, machine.addresses))
     form = MachineForm(machine.id.name, machine.id.resource_group, machine.os_type, addresses)
-    return _show_form(visit, form, f"{machine_page(machine.id)}/edit", wanted=wanted)
+    return await _show_form(visit, form, f"{machine_page(machine.id)}/edit", wanted=wanted)
 
 
 @router.post(f"{ONE}/edit")
@@ -142,7 +142,7 @@ async def ask_for_change(visit: CurrentVisit, group: str, name: str) -> Response
 @decides(MACHINE_WRITE)
 async def change_machine(visit: CurrentVisit, group: str, name: str) -> Response:
     wanted = id_in_path(visit, group, name)
-    form = replace(machine_form(visit), name=wanted.name, group=wanted.resource_group)
+    form = replace(await machine_form(visit), name=wanted.name, group=wanted.resource_group)
     location = visit.state.installation.location
     try:
         _, draft = form.read(visit)
@@ -154,11 +154,11 @@ async def change_machine(visit: CurrentVisit, group: str, name: str) -> Response
 
         await visit.perform(work)
     except BasculeError as error:
-        return _show_form(visit, form, f"{machine_page(wanted)}/edit", error, wanted=wanted)
+        return await _show_form(visit, form, f"{machine_page(wanted)}/edit", error, wanted=wanted)
     return visit.go(MACHINES, "saved")
 
 
-def _show_form(
+async def _show_form(
     visit: Visit,
     form: MachineForm,
     action: str,
@@ -173,7 +173,7 @@ def _show_form(
         form=form,
         action=action,
         is_new=wanted is None,
-        groups=groups_to_write(visit),
+        groups=await groups_to_write(visit),
         why_not="" if wanted is None else visit.why_not(MACHINE_WRITE, resource_scope(wanted)),
         reasons=() if error is None else reasons_of(error),
         advice="" if error is None else error.advice,
@@ -199,7 +199,7 @@ class Consequences:
 async def ask_to_delete(visit: CurrentVisit, group: str, name: str) -> Response:
     wanted, now = id_in_path(visit, group, name), visit.now
 
-    def look(reader: Reader) -> Consequences:
+    def read(reader: Reader) -> Consequences:
         check(reader, visit.subject, now, [Needed(MACHINE_READ, resource_scope(wanted))])
         machine = look_at(reader, wanted, now).machine
         shut = kept_shut(reader, machine.uid)
@@ -211,7 +211,7 @@ async def ask_to_delete(visit: CurrentVisit, group: str, name: str) -> Response:
             tuple(map(str, shut)),
         )
 
-    found = await visit.read(look)
+    found = await visit.read(read)
     return visit.show(
         "machines_delete.html",
         found=found,

@@ -71,7 +71,7 @@ class Page:
 @shows(POLICY_READ)
 async def show_open(visit: CurrentVisit) -> Response:
     query = visit.request.query_params
-    wanted, turn = _filter(visit, query), turn_of(query, _place)
+    wanted, turn = await _filter(visit, query), turn_of(query, _place)
     kept = [(key, query[key]) for key in ("by", "q", "person", "machine") if query.get(key)]
     page = await visit.read(lambda reader: _page(reader, visit, wanted, turn, dict(kept)))
     over = replace(wanted, is_believed_over=True)
@@ -146,7 +146,7 @@ async def _end(visit: Visit, request_id: str, grant_ids: Sequence[str]) -> Seque
 
 async def _closing(visit: Visit, refused: Sequence[Problem] = (), status: int = 200) -> Response:
     given = _given(visit)
-    wanted = _filter(visit, given)
+    wanted = await _filter(visit, given)
 
     def look_at(reader: Reader) -> list[Row]:
         if given["one"]:
@@ -201,25 +201,25 @@ def _one(reader: Reader, visit: Visit, named: str) -> list[Grant]:
     ]
 
 
-def _filter(visit: Visit, query: Mapping[str, str]) -> OpenFilter:
+async def _filter(visit: Visit, query: Mapping[str, str]) -> OpenFilter:
     person, machine = query.get("person", ""), query.get("machine", "")
     return OpenFilter(
         within=visit.within(POLICY_READ),
         own_id=visit.subject.principal_id,
         requestor_id=person.lower() if is_guid(person) else "",
-        machine_uid=_uid(visit, machine) if machine else "",
+        machine_uid=await _uid(visit, machine) if machine else "",
         text=query.get("q", "").strip()[:LONGEST_TEXT],
         now=visit.now,
         order=OpenOrder.MACHINE if query.get("by") == OpenOrder.MACHINE else OpenOrder.PERSON,
     )
 
 
-def _uid(visit: Visit, text: str) -> str:
+async def _uid(visit: Visit, text: str) -> str:
     """A machine by its uid or its id; one that is not there has nothing open."""
     if is_guid(text):
         return text.lower()
     named = ResourceId.parse_machine(text, "machine")
-    machine = visit.glance(lambda reader: reader.machine(named))
+    machine = await visit.read_few(lambda reader: reader.machine(named))
     return machine.uid if machine is not None else "none"
 
 

@@ -96,7 +96,7 @@ async def _picture_of(visit: Visit) -> Picture:
     within, moment = visit.within(MACHINE_READ), moment_of(now)
     sight = sight_of(visit.rights, visit.subject.principal_id)
 
-    def look(
+    def read(
         reader: Reader,
     ) -> tuple[Summary, Sequence[MachineExposure], Sequence[MachineExposure]]:
         return (
@@ -109,7 +109,7 @@ async def _picture_of(visit: Visit) -> Picture:
         scopes = scopes_within(reader, within, subscription)
         return view_knocks(reader, scopes, now, top=_MOST_SOURCES)
 
-    seen, knocks = await asyncio.gather(visit.read(look), visit.read(listen))  # two readers
+    seen, knocks = await asyncio.gather(visit.read(read), visit.read(listen))  # two readers
     return Picture(*seen, knocks)
 
 
@@ -121,7 +121,7 @@ def _requests_of(visit: Visit) -> Callable[[Reader], Requests]:
     mine = visit.subject.principal_id
     sorts = (AccessRequested.__name__,)
 
-    def look(reader: Reader) -> Requests:
+    def read(reader: Reader) -> Requests:
         if is_own:
             wanted = ActivityFilter(principal_ids=(mine,), sorts=sorts, since=moment.since)
         else:
@@ -132,7 +132,7 @@ def _requests_of(visit: Visit) -> Callable[[Reader], Requests]:
         days = [moment.since + place * DAY for place in range(USUAL_DAYS)]
         return Requests(tuple((day, counts[day]) for day in days), is_own)
 
-    return look
+    return read
 
 
 def _is_wide(scope_key: str) -> bool:

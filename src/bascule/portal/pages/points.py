@@ -104,7 +104,7 @@ def read_query(visit: Visit) -> PointQuery:
 async def show_points(visit: CurrentVisit) -> Response:
     query, now = read_query(visit), visit.now
 
-    def look(reader: Reader) -> Sheet[PointRow]:
+    def read(reader: Reader) -> Sheet[PointRow]:
         wanted = query.filter(visit)
 
         def fetch(is_backward: bool, after: Place | None, limit: int) -> list[PointRow]:
@@ -114,7 +114,7 @@ async def show_points(visit: CurrentVisit) -> Response:
         total = count_points(reader, wanted)
         return turn_to(fetch, _place_of, query.turn, total, PAGE, query.turned)
 
-    sheet = await visit.read(look)
+    sheet = await visit.read(read)
     whole = subscription_scope(visit.subscription_id)
     return visit.show(
         "points.html",
@@ -150,7 +150,7 @@ async def choose_machine(visit: CurrentVisit) -> Response:
 @decides(ENROLMENT_WRITE)
 async def enrol(visit: CurrentVisit) -> Response:
     """A command for the machine that was chosen, or for a new one: both or neither."""
-    form, chosen = machine_form(visit), visit.form.text("machine")
+    form, chosen = await machine_form(visit), visit.form.text("machine")
     try:
         wanted, draft = (_chosen(chosen), None) if chosen else form.read(visit)
 
@@ -191,7 +191,7 @@ async def _show_choice(
         has_more=len(found) > OFFERED,
         part=part,
         form=form,
-        groups=groups_to_write(visit),
+        groups=await groups_to_write(visit),
         why_not_add=""
         if visit.rights.may_anywhere(MACHINE_WRITE)
         else visit.why_not(MACHINE_WRITE, subscription_scope(visit.subscription_id)),
@@ -220,11 +220,11 @@ async def make_another(visit: CurrentVisit, group: str, name: str) -> Response:
 async def _look(visit: Visit, group: str, name: str) -> Guarded:
     wanted, now = id_in_path(visit, group, name), visit.now
 
-    def look(reader: Reader) -> Guarded:
+    def read(reader: Reader) -> Guarded:
         check(reader, visit.subject, now, [Needed(MACHINE_READ, resource_scope(wanted))])
         return look_at(reader, wanted, now)
 
-    return await visit.read(look)
+    return await visit.read(read)
 
 
 def _show_agent(visit: Visit, guarded: Guarded, command: Command | None) -> Response:
@@ -262,12 +262,12 @@ async def show_point(visit: CurrentVisit, uid: str) -> Response:
 @router.get(f"{POINTS}/{{uid}}/remove")
 @decides(ENROLMENT_DELETE)
 async def ask_to_remove(visit: CurrentVisit, uid: str) -> Response:
-    def look(reader: Reader) -> tuple[PointRow, int, list[str]]:
+    def read(reader: Reader) -> tuple[PointRow, int, list[str]]:
         row = _point(reader, visit, uid)
         shut = kept_shut(reader, row.machine.uid)
         return row, len(reader.live_grants([row.machine.uid])), [str(each) for each in shut]
 
-    row, live, shut = await visit.read(look)
+    row, live, shut = await visit.read(read)
     return visit.show(
         "point_remove.html",
         row=row,

@@ -202,7 +202,7 @@ async def ask_for_machine(visit: CurrentVisit) -> Response:
 @decides(MACHINE_WRITE, ENROLMENT_WRITE)
 async def take_machine(visit: CurrentVisit) -> Response:
     """Add the machine and make its agent's command, both or neither."""
-    form = machine_form(visit)
+    form = await machine_form(visit)
     try:
         wanted, draft = form.read(visit)
 
@@ -244,7 +244,7 @@ async def _show_machine_form(
         "welcome_machine.html",
         200 if error is None else error.http_status,
         form=form,
-        groups=groups_to_write(visit),
+        groups=await groups_to_write(visit),
         reasons=() if error is None else reasons_of(error),
         advice="" if error is None else error.advice,
         started=started,
@@ -322,11 +322,11 @@ async def _look(visit: Visit, group: str, name: str) -> Guarded:
     """The machine, for who may read it; raise Forbidden, or NotFound."""
     wanted, now = id_in_path(visit, group, name), visit.now
 
-    def look(reader: Reader) -> Guarded:
+    def read(reader: Reader) -> Guarded:
         check(reader, visit.subject, now, [Needed(MACHINE_READ, resource_scope(wanted))])
         return look_at(reader, wanted, now)
 
-    return await visit.read(look)
+    return await visit.read(read)
 
 
 def machine_step(guarded: Guarded) -> str:
