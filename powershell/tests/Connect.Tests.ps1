@@ -238,7 +238,7 @@ Describe 'a server that misbehaves' {
         }
         $failure = Get-TestError -Of { Disconnect-Bascule -ErrorAction Stop }
         $failure.FullyQualifiedErrorId | Should -BeExactly "$code,Disconnect-Bascule"
-        $failure.Exception.Message | Should -Match '^Forgotten here; not revoked at the server: '
+        $failure.Exception.Message | Should -Match '^The tokens on this computer were deleted, but not revoked on the server: '
         $failure.ErrorDetails.RecommendedAction | Should -Match '/signin/you'
         Get-BasculeContext | Should -BeNullOrEmpty
     }

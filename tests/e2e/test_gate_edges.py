@@ -267,7 +267,7 @@ def test_a_port_that_policies_stop_naming_stays_shut(bench: Bench) -> None:
     ports = {each.number: each for each in bench.machine("db-1").closed_ports}
     assert not ports[22].is_in_policy
     status = lab.said("client", "bascule", "status")
-    assert "SHUT, IN NO POLICY" in status
+    assert "CLOSED, IN NO POLICY" in status
     assert "bascule machine release db-1" in status
     assert any("22" in str(each.data["port"]) for each in bench.events("PortLeftPolicies"))
     lab.said("client", "bascule", "policy", "remove", "db-1", "--yes")  # opens what it names: 2222
@@ -379,7 +379,7 @@ def test_revoke_kill_cuts_what_was_admitted_and_what_was_under_way(bench: Bench)
     try:
         assert until(lambda: _sessions(lab) >= 1)
         said = lab.said("client", "bascule", "revoke", made)
-        assert "1 session of it lives on" in said
+        assert "1 of its connections continues on" in said
         assert not lab.reaches("client")
         assert session.poll() is None
         bench.request("web-1", 300)

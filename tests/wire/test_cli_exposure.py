@@ -49,7 +49,7 @@ def test_a_minute_after_its_end_what_is_unheard_is_listed_apart(desk: Cli) -> No
     assert "not confirmed" in desk.done("exposure").out.splitlines()[1]
     house.clock.pass_time(1)
     told = desk.done("exposure").out
-    assert told.startswith("Nobody is let in.")
+    assert told.startswith("Nobody has access.")
     assert "ENDED, NOT CONFIRMED" in told
     assert desk.json("exposure", "web-1")["ports"][0]["openings"] == []
     house.do(sweep)
@@ -60,7 +60,7 @@ def test_a_minute_after_its_end_what_is_unheard_is_listed_apart(desk: Cli) -> No
 
 def test_a_moment_of_the_past(desk: Cli) -> None:
     then = desk.done("exposure", "--at", "60s")
-    assert "Nobody is let in." in then.out
+    assert "Nobody has access." in then.out
     assert "web-1" not in then.out.replace("db-1", "")
     at = format_utc(desk.house.clock.now())
     assert desk.json("exposure", "--at", at)["open"]
@@ -70,7 +70,7 @@ def test_a_moment_of_the_past(desk: Cli) -> None:
 
 def test_one_machine_port_by_port(desk: Cli) -> None:
     told = desk.done("exposure", "web-1").out
-    assert "open to some" in told
+    assert "open for somebody" in told
     assert "port-hours" in told
     bare = desk.done("exposure", "db-1").out
     assert "Nothing of db-1 is kept shut" in bare

@@ -196,7 +196,7 @@ def test_what_ends_is_said_before_it_is_done(cli: Cli) -> None:
     assert "1 open port closes at once." in cli.done("user", "disable", "anna", "--yes").out
     assert not cli.json("user", "show", "anna")["enabled"]
     cli.done("user", "enable", "anna")
-    assert "Nothing of it is open now." in cli("user", "delete", "anna").err
+    assert "It has no open ports." in cli("user", "delete", "anna").err
     cli.done("user", "delete", "anna", "-y")
     assert cli("user", "show", "anna").code == 3
 

@@ -27,6 +27,6 @@ function Revoke-BasculeSignIn {
         $how.Category = $_.CategoryInfo.Category
         $words = $_.Exception.Message
     }
-    throw (New-BasculeErrorRecord @how -Message "Forgotten here; not revoked at the server: $words" `
+    throw (New-BasculeErrorRecord @how -Message "The tokens on this computer were deleted, but not revoked on the server: $words" `
             -Target $Session.Endpoint -Advice "To end it there: $($Session.Endpoint)/signin/you in a browser.")
 }

@@ -18,7 +18,7 @@ function Enter-BasculeSSH {
     .PARAMETER Justification
     The reason; stands in the record.
     .PARAMETER Policy
-    Which policy to ask. Default: the one that offers it for longest.
+    Policy to use. Default: the one that allows the longest duration.
     .PARAMETER ArgumentList
     ssh's own options, and a command for the far side.
     .EXAMPLE

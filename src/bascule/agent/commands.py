@@ -43,8 +43,8 @@ CONNECT_PATIENCE = 30.0  # seconds in which a service that was started reaches i
 AGENT_PATIENCE = 6.0  # seconds in which a service manager has started one anew
 BUSY_PATIENCE = 60.0  # seconds; a pass that waits for the network is over by then
 STOP_FIRST = (
-    "Stop what is left of it first: systemctl stop bascule-agent, whatever runs 'bascule agent "
-    "run', or the server when it runs with --this-host; then again."
+    "Stop its remaining processes first: systemctl stop bascule-agent, any 'bascule "
+    "agent run', or a server that runs with --this-host. Then try again."
 )
 
 state_option = click.option(
@@ -52,13 +52,13 @@ state_option = click.option(
     type=click.Path(path_type=Path, readable=False),
     default=DEFAULT_STATE,
     show_default=True,
-    help="Where the agent keeps its key and what it knows.",
+    help="The agent's state directory, with its key.",
 )
 control_option = click.option(
     "--control",
     type=click.Path(path_type=Path, readable=False),
     default=None,
-    help="Its control socket (default: in the state directory, or /run/bascule).",
+    help="The agent's control socket. Default: in the state directory, or /run/bascule.",
 )
 
 
@@ -69,7 +69,7 @@ control_option = click.option(
     "  bascule agent open -p 22 --for 15m\n  bascule agent uninstall"
 )
 def agent() -> None:
-    """The enforcement point on this host: keeps its ports shut and opens them on request."""
+    """The enforcement point on this host: keeps ports closed and opens them on request."""
 
 
 @agent.command()
@@ -82,7 +82,7 @@ def agent() -> None:
     type=click.Path(path_type=Path, readable=False),
     default=Path("/etc/bascule/guard.toml"),
     show_default=True,
-    help="This host's bounds on what any server may open.",
+    help="This host's limits on what any server may open.",
 )
 @click.pass_obj
 def run(
@@ -95,8 +95,8 @@ def run(
 ) -> None:
     """Run the agent in the foreground; it needs CAP_NET_ADMIN.
 
-    The ports that it knows of are shut before anything else is done. SIGTERM ends it: what
-    is shut stays shut, what is open ends on time.
+    It closes its known ports before it does anything else. SIGTERM ends it: closed ports stay
+    closed, and open access ends on time.
     """
     # structlog loads rich where it is installed: 8 MB that an agent has no use for.
     sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # reason: None is "not there"
@@ -120,7 +120,7 @@ def run(
     type=click.Path(path_type=Path, file_okay=False, readable=False),
     default=Path("/etc/systemd/system"),
     show_default=True,
-    help="Where the service's unit is written.",
+    help="Directory for the service's unit.",
 )
 @click.pass_obj
 def install(
@@ -128,12 +128,12 @@ def install(
 ) -> None:
     """Enrol, then install a service that starts before the network.
 
-    The one-time token is asked for, unless a file or BASCULE_ENROLMENT_TOKEN gives it: on a
-    command line every account of this host could read it.
+    Asks for the one-time token, unless a file or BASCULE_ENROLMENT_TOKEN gives it. There is no
+    option for the token itself, because every account of this host can read command lines.
 
-    Inside an ssh session your own address is let in for 15 minutes first, so that closing
-    the ssh port does not lock you out. A service that runs already is stopped meanwhile and
-    started again, with its old key when the token is refused; what is shut stays shut.
+    Inside an ssh session, first opens the port for your own address for 15 minutes, so that
+    closing the ssh port does not lock you out. A service that runs already is stopped and
+    started again, with its old key if the token is refused. Closed ports stay closed.
     """
     from bascule.agent.enrolment import meet, parse_token
     from bascule.agent.install import (
@@ -155,18 +155,20 @@ def install(
         _put_in_place(server, token, state, unit_folder, parts, is_let_go=is_let_go)
     if not is_systemd_running():
         click.echo(
-            "systemd does not run here: start it yourself with 'bascule agent run'.", err=True
+            "systemd is not running here. Start the agent yourself with 'bascule agent run'.",
+            err=True,
         )
         return
     systemctl("enable", "--now", UNIT_NAME)
     click.echo(f"Enabled and started {UNIT_NAME}.")
     if not _is_connected(state):
         raise ServerUnreachable(
-            f"The agent runs and keeps its ports shut, but has not reached {server} for "
+            f"The agent runs and keeps its ports closed, but has not reached {server} within "
             f"{CONNECT_PATIENCE:.0f} seconds.",
-            advice="It goes on trying: bascule agent status. Why: journalctl -u bascule-agent.",
+            advice="It keeps trying. Check with bascule agent status; the log is in journalctl -u "
+            "bascule-agent.",
         )
-    click.echo("It is connected to its server. See it: bascule agent status.")
+    click.echo("It is connected to its server. Check with bascule agent status.")
 
 
 def _check_firewall(parts: HostParts) -> None:
@@ -236,8 +238,8 @@ def _put_in_place(
             enrol(state, server, token, SystemClock(), lambda: _begin_anew(state, session))
         if session is not None:
             click.echo(
-                f"Your ssh session comes from {session[0]}: let in on port {session[1]} for "
-                f"{SSH_PEER_MINUTES} minutes."
+                f"Your ssh session comes from {session[0]}. Port {session[1]} stays open for it "
+                f"for {SSH_PEER_MINUTES} minutes."
             )
         click.echo(f"Enrolled with {server}; key and state are in {state}.")
         click.echo(f"Wrote {install_unit(unit_folder, text)}.")
@@ -248,19 +250,21 @@ def _put_in_place(
 
 
 @agent.command(name="open")
-@click.option("-p", "--port", required=True, help="22, 22/tcp or 53/udp; a bare number is TCP.")
+@click.option("-p", "--port", required=True, help="22, 22/tcp or 53/udp; a number alone is TCP.")
 @click.option("--for", "duration", default="15m", show_default=True, help="How long: 90s, 15m, 2h.")
-@click.option("--from", "source", default="", help="Address or prefix; default: your ssh peer.")
+@click.option(
+    "--from", "source", default="", help="Address or prefix. Default: the peer of your ssh session."
+)
 @state_option
 @control_option
 @click.pass_obj
 def open_command(
     parts: HostParts, port: str, duration: str, source: str, state: Path, control: Path | None
 ) -> None:
-    """Open a port of this host for a while, without the server.
+    """Open a port of this host for a limited time, without the server.
 
-    For the night when the server is away, and when the agent is dead too. It is recorded
-    and reported, and ends by itself like every other opening.
+    Use this when the server is away; it works even if the agent is dead. The opening is
+    recorded and reported, and ends by itself like every other opening.
     """
     from bascule.agent.guard_file import parse_ports
     from bascule.client.ssh_peer import ssh_peer
@@ -269,7 +273,8 @@ def open_command(
     peer = ssh_peer()
     if not source and peer is None:
         raise InvalidInput(
-            "You are not in an ssh session, so say from where: --from ADDRESS.", target="--from"
+            "You are not in an ssh session. Give the source address: --from ADDRESS.",
+            target="--from",
         )
     prefix = AddressPrefix.parse(source or str(peer))
     seconds = _span(duration)
@@ -281,8 +286,8 @@ def open_command(
         click.echo(f"Port {key} is open for {prefix}, for {duration}. It closes by itself.")
     else:
         click.echo(
-            f"Port {key} is not shut here: Bascule keeps nobody out of it. If it comes to be shut "
-            f"within {duration}, {prefix} is let in until then."
+            f"Bascule does not keep port {key} closed here, so nothing was opened. If the port is "
+            f"closed within {duration}, {prefix} keeps access until then."
         )
 
 
@@ -341,7 +346,10 @@ def _open_without_agent(
         except (ConfigurationError, EnforcementFailed) as error:
             refusal = error.message
         else:
-            click.echo("No agent runs: its rules were taken over for this; they stay shut.")
+            click.echo(
+                "No agent is running. This command took over its rules; the other ports stay "
+                "closed."
+            )
             return is_shut
         finally:
             if lock >= 0:  # an agent that is just starting wants it
@@ -353,7 +361,7 @@ def _open_without_agent(
                     return _ask_agent(control, key, prefix, seconds)
                 time.sleep(0.2)
     raise EnforcementFailed(
-        f"No agent answers, and its rules cannot be taken over: {refusal}",
+        f"No agent answers, and its rules could not be taken over: {refusal}",
         advice=STOP_FIRST,
     )
 
@@ -367,10 +375,10 @@ def _open_without_agent(
     type=click.Choice(["table", "json"]),
     default="table",
     show_default=True,
-    help="For people, or for programs.",
+    help="Output format; json is for programs.",
 )
 def status(state: Path, control: Path | None, output: str) -> None:
-    """Say what the agent here keeps shut, and what is open for whom."""
+    """Show which ports the agent on this host keeps closed, and what is open for whom."""
     answer = tell_agent(_control(control, state), {"command": "status"})["status"]
     if output == "json":
         click.echo(json.dumps(answer, indent=2))
@@ -379,7 +387,7 @@ def status(state: Path, control: Path | None, output: str) -> None:
     away = f"not connected: {why}" if why else "away"
     click.echo("server:  " + ("connected" if answer["connected"] else away))
     if answer["refused"]:
-        click.echo("         it does not know this agent's key any more: everything is shut")
+        click.echo("         it no longer accepts this agent's key: every opening is closed")
     is_enforcing = answer.get("enforcing", True)  # an older agent does not say
     head = "closed:  " if is_enforcing else "should be closed: "
     click.echo(head + (", ".join(answer["closed"]) or "nothing"))
@@ -396,13 +404,13 @@ def status(state: Path, control: Path | None, output: str) -> None:
 
 
 def _opening(told: Mapping[str, Any]) -> str:
-    by = "by root here" if told["local"] else f"grant {told['grantId']}"
+    by = "by root on this host" if told["local"] else f"grant {told['grantId']}"
     where = f"{', '.join(told['ports'])} from {', '.join(told['sources'])}"
     return f"{where} for {told['seconds']:.0f} s more ({by})"
 
 
 @agent.command()
-@click.option("-y", "--yes", is_flag=True, help="Do not ask first.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @state_option
 @control_option
 @click.option(
@@ -410,36 +418,36 @@ def _opening(told: Mapping[str, Any]) -> str:
     type=click.Path(path_type=Path, file_okay=False, readable=False),
     default=Path("/etc/systemd/system"),
     show_default=True,
-    help="Where the service's unit was written.",
+    help="Directory with the service's unit.",
 )
 @click.pass_obj
 def uninstall(
     parts: HostParts, yes: bool, state: Path, control: Path | None, unit_folder: Path
 ) -> None:
-    """Take every rule, unit and file of the agent off this host. Its ports are open again."""
+    """Remove every rule, unit and file of the agent from this host, and open its ports."""
     from bascule.agent.install import remove_unit
     from bascule.agent.leave import remove_state
 
     socket_path = _control(control, state)
     if not yes:
-        opens = "This opens every port that the agent keeps shut on this host."
+        opens = "This opens every port that the agent keeps closed on this host."
         if not sys.stdin.isatty():
             raise InvalidInput(
-                f"{opens} Nothing was done: there is no terminal to ask on.",
+                f"{opens} Nothing was done, because there is no terminal to ask for confirmation.",
                 code="NotConfirmed",
-                advice="Say that you mean it: --yes",
+                advice="To confirm without a terminal: --yes",
             )
-        click.confirm(f"{opens} Go on?", abort=True, err=True)
+        click.confirm(f"{opens} Continue?", abort=True, err=True)
     try:
         answer = tell_agent(socket_path, {"command": "uninstall"})
         opened, state = answer["opened"], Path(answer["state"])
         click.echo(f"removed {answer.get('rules', 'its rules')} and stopped the agent")
         if not answer.get("told", True):
-            click.echo("the server was not reached: it sees an agent that is away", err=True)
+            click.echo("the server was not reached: it shows this agent as away", err=True)
     except ServerUnreachable:
         opened = _remove_without_agent(parts, state)
     for port in opened:
-        click.echo(f"opened port {port}: nothing of ours shuts it any more")
+        click.echo(f"opened port {port}: Bascule no longer keeps it closed")
     for sentence in remove_unit(unit_folder):
         click.echo(sentence)
     click.echo(remove_state(state))
@@ -455,7 +463,7 @@ def _remove_without_agent(parts: HostParts, state: Path) -> list[str]:
     from bascule.agent.service_manager import ServiceManager
 
     if stop_unit():
-        click.echo("stopped its service, which did not answer")
+        click.echo("stopped its service, which did not respond")
     lock = lock_state(state) if state.is_dir() else -1
     try:
         firewall = parts.firewall()
@@ -466,7 +474,7 @@ def _remove_without_agent(parts: HostParts, state: Path) -> list[str]:
             driver.remove()
         except EnforcementFailed as error:
             raise EnforcementFailed(
-                f"No agent answers, and its rules cannot be taken over: {error.message}",
+                f"No agent answers, and its rules could not be taken over: {error.message}",
                 advice=STOP_FIRST,
             ) from error
     finally:

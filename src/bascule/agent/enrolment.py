@@ -59,7 +59,7 @@ def parse_token(text: str) -> EnrolmentToken:
     except (ValueError, KeyError, TypeError):
         raise InvalidInput(
             "That is not an enrolment token.",
-            advice="Make one on the server's side: bascule machine enrol NAME.",
+            advice="To make one: bascule machine enrol NAME.",
         ) from None
 
 
@@ -80,7 +80,7 @@ def load_identity(state: Path) -> Identity | None:
     except (OSError, ValueError, KeyError) as error:
         raise ConfigurationError(
             f"{state / IDENTITY_FILE} cannot be read: {error}.",
-            advice="Enrol anew with a token made with --replace: bascule machine enrol NAME --replace.",
+            advice="Enrol this host again with a new token: bascule machine enrol NAME --replace.",
         ) from error
 
 
@@ -89,8 +89,8 @@ def trust_of(state: Path) -> ssl.SSLContext:
     ca = _read(state / IDENTITY_FILE).get("ca")
     if not ca:
         raise ConfigurationError(
-            f"{state / IDENTITY_FILE} names no CA to trust.",
-            advice="Enrol anew with a token made with --replace: bascule machine enrol NAME --replace.",
+            f"{state / IDENTITY_FILE} contains no CA certificate to trust.",
+            advice="Enrol this host again with a new token: bascule machine enrol NAME --replace.",
         )
     return ssl.create_default_context(cadata=ca)
 
@@ -123,9 +123,9 @@ def meet(server: str, token: EnrolmentToken) -> str:
         https.close()
     if status == HTTPStatus.MISDIRECTED_REQUEST:
         raise ServerUnreachable(
-            f"{server} is not a name of that server.",
-            advice="Use the URL that 'bascule machine enrol NAME' prints, or start the server "
-            "with this name too: bascule serve --name HOST.",
+            f"{server} is not one of this server's names.",
+            advice="Use the URL that 'bascule machine enrol NAME' prints, or add the name to the "
+            "server: bascule serve --name HOST.",
         )
     return ca
 
@@ -173,10 +173,10 @@ def _try_out(identity: Identity, trust: ssl.SSLContext, clock: Clock) -> None:
         link.fetch_state(lambda: None)
     except BasculeError as error:
         raise ServerUnreachable(
-            f"{identity.server} took the new agent's key, and then did not answer it: "
+            f"{identity.server} accepted the new agent's key but did not answer its first call: "
             f"{error.message}",
-            advice="The agent that was here before is left as it was, but the server may know its "
-            "key no more. Run the same command again, with the same token.",
+            advice="The previous agent on this host is unchanged, but the server may no longer "
+            "accept its key. Run the same command again with the same token.",
         ) from error
     finally:
         link.close()
@@ -226,7 +226,7 @@ def _ask(
         raise ServerUnreachable(f"The server could not enrol this agent: {message}")
     raise AuthenticationFailed(
         message,
-        advice="Make a fresh token: bascule machine enrol NAME (with --replace for a new agent).",
+        advice="Make a new token: bascule machine enrol NAME (with --replace to replace an agent).",
     )
 
 
@@ -234,7 +234,7 @@ def _who(server: str, answer: Mapping[str, Any]) -> dict[str, str]:
     """Who the server says that we are; raises ServerUnreachable when it says nothing of use."""
     who = {key: str(answer.get(key, "")) for key in ("tenantId", "machineId")}
     if not all(0 < len(each) <= LONGEST_REASON for each in who.values()):
-        raise ServerUnreachable(f"{server} answered the enrolment with no machine.")
+        raise ServerUnreachable(f"{server} did not name a machine in its answer to the enrolment.")
     return who
 
 
@@ -260,5 +260,5 @@ def _take(state: Path) -> None:
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}.",
-            advice="Make its folder writable for this account; then the same command again.",
+            advice="Make its folder writable for this account, then run the same command again.",
         ) from error

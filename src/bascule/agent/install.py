@@ -26,7 +26,7 @@ EXIT_EXEC = 203  # systemd.exec(5): execve(2) failed
 
 _UNIT = """\
 [Unit]
-Description=Bascule agent: keeps management ports shut, opens them on request
+Description=Bascule agent: keeps management ports closed, opens them on request
 {documentation}DefaultDependencies=no
 After={after}
 Before=network-pre.target shutdown.target
@@ -104,7 +104,7 @@ def _storage(state: Path) -> str:
 def _quote(word: str) -> str:
     """One word of a line with several (systemd.syntax(7), "Quoting"; systemd.service(5))."""
     if not word.isprintable() or any(character in word for character in '"\\%$'):
-        raise ConfigurationError(f"The path {word!r} cannot stand in a unit file.")
+        raise ConfigurationError(f"The path {word!r} cannot be used in a unit file.")
     return f'"{word}"' if " " in word or "'" in word else word
 
 
@@ -140,10 +140,10 @@ def check_program(python: str) -> None:
 
 def _no_program(python: str, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"A service cannot run {python}: {why.rstrip('.')}. Nothing was done, and the token was "
-        "not used.",
-        advice="Install Bascule where services can run it: not in /tmp or /var/tmp, of which they "
-        "have their own, nor on a mount with noexec. /opt is a good place.",
+        f"A service cannot run {python}: {why.rstrip('.')}. Nothing was changed, and the token "
+        f"was not used.",
+        advice="Install Bascule where services can run it, for example in /opt. Services have "
+        "their own /tmp and /var/tmp, and cannot run programs on a mount with noexec.",
     )
 
 
@@ -231,7 +231,7 @@ def stopped_unit(say: Callable[[str], None]) -> Iterator[bool]:
     try:
         try:
             systemctl("stop", UNIT_NAME)
-            say(f"Stopped {UNIT_NAME} meanwhile: what is shut stays shut.")
+            say(f"Stopped {UNIT_NAME} for the installation. Closed ports stay closed.")
             yield _asked("show", "-P", "NFileDescriptorStore") in {"", "0"}
         except BaseException:
             try:

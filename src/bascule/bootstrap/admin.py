@@ -24,7 +24,7 @@ from bascule.interfaces.store import Transaction
 
 @click.group()
 def admin() -> None:
-    """Care for an installation from the machine that it runs on."""
+    """Maintain an installation on the machine where the server runs."""
 
 
 @admin.command(
@@ -35,10 +35,10 @@ def admin() -> None:
     "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
 )
 def recover(data: Path) -> None:
-    """Make new administrator credentials; the server must be stopped.
+    """Make new administrator credentials. The server must be stopped.
 
-    The new ones are written to DIR/admin.json (0600); those that it held before stop
-    working, and the act is on record.
+    The new credentials are written to DATA/admin.json (0600), and the previous ones stop
+    working. This is recorded.
     """
     from bascule.clocks import SystemClock
     from bascule.identity.tls import CertificateKeeper
@@ -61,8 +61,8 @@ def recover(data: Path) -> None:
         installation = tx.installation()
         if installation is None:
             raise ConfigurationError(
-                f"The first start of the server in {data} has not come to its end.",
-                advice="Start it again: bascule serve. It makes the administrator.",
+                f"The first start of the server in {data} did not finish.",
+                advice="Start it again with bascule serve, which creates the administrator.",
             )
         recover_administrator(tx, act, client_id, hash_token(secret))
         endpoint = _endpoint(previous)
@@ -86,12 +86,12 @@ def recover(data: Path) -> None:
 @click.option(
     "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
 )
-@click.option("--now", is_flag=True, help="Refuse at once what the key of before has signed.")
+@click.option("--now", is_flag=True, help="Immediately reject tokens signed by the previous key.")
 def rotate_signing_key(data: Path, now: bool) -> None:
-    """Sign tokens with a new key; the server must be stopped.
+    """Make a new key for signing tokens. The server must be stopped.
 
-    What the key of before has signed stays good until it ends, an hour at most. After a
-    theft of the key say --now: everybody signs in again. The act is on record.
+    Tokens signed by the previous key stay valid until they expire, at most an hour. If the key
+    was stolen, use --now; then everybody must sign in again. This is recorded.
     """
     from bascule.clocks import SystemClock
     from bascule.identity.signing_keys import SigningKeys
@@ -108,24 +108,24 @@ def rotate_signing_key(data: Path, now: bool) -> None:
     _, kid = asyncio.run(rotate_key(services.perform, rotate, is_forgotten=now))
     store.close()
     del lock
-    click.echo(f"Tokens are signed with the key {kid} from now on.")
+    click.echo(f"Tokens are now signed with the key {kid}.")
     click.echo("Next: start the server (bascule serve).")
 
 
 @admin.command(
     "set-up-link",
-    short_help="Make a new link for the first visit.",
+    short_help="Make a new set-up link.",
     epilog="Example:\n\n\b\n  bascule admin set-up-link --data /var/lib/bascule",
 )
 @click.option(
     "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
 )
 def set_up_link(data: Path) -> None:
-    """Make a new link for the first visit; the server may be running.
+    """Make a new set-up link. The server may be running.
 
-    Whoever opens it makes the first user, who is Owner. It works once and for 15 minutes, and
-    only while no user is Owner; one that was made before stops working. To be called as the
-    account that the server runs as. The act is on record.
+    The link creates the first user, who becomes Owner. It works once, for 15 minutes, and only
+    while no user is Owner. An earlier link stops working. Run this command as the server's own
+    account. This is recorded.
     """
     from bascule.bootstrap.set_up_file import MadeLink, SetUpFile
     from bascule.clocks import SystemClock
@@ -147,24 +147,24 @@ def set_up_link(data: Path) -> None:
     finally:
         store.close()
     click.echo(made.url)
-    click.echo(f"{made.terms} It is in {file.path} too.", err=True)
+    click.echo(f"{made.terms} It is also in {file.path}.", err=True)
 
 
 @admin.command(
-    short_help="Delete from the record what the floor keeps.",
+    short_help="Delete events that the record's floor protects.",
     epilog="Example:\n\n\b\n  bascule admin prune --data /var/lib/bascule --before 2030-01-31",
 )
 @click.option(
     "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
 )
 @click.option("--before", required=True, metavar="DURATION|TIME", help="30d, or 2030-01-31.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def prune(data: Path, before: str, yes: bool) -> None:
-    """Delete from the record what the floor keeps; the server must be stopped.
+    """Delete events, even those that the record's floor protects. The server must be stopped.
 
-    Neither the floor nor a sink that has not taken an event holds it back. The act is on
-    record, sinks are told of the gap, and every agent that saw a younger part of the record
-    reports the deletion. Export first what you may need.
+    Neither the floor nor a sink that has not received an event prevents this. The deletion is
+    recorded, sinks are told of the gap, and every agent that saw a younger part of the record
+    reports it. Export first what you may need.
     """
     from bascule.cli.spans import parse_since
     from bascule.clocks import SystemClock
@@ -179,8 +179,8 @@ def prune(data: Path, before: str, yes: bool) -> None:
     instant = parse_since(before, SystemClock().now(), "--before")
     if not yes:
         click.confirm(
-            f"This deletes what is on record from before {instant:%Y-%m-%d %H:%M} UTC, also what "
-            "the record's floor keeps; agents will report it. Go on?",
+            f"This deletes all events from before {instant:%Y-%m-%d %H:%M} UTC, including those "
+            f"that the record's floor protects. Agents will report the deletion. Continue?",
             abort=True,
             err=True,
         )
@@ -203,18 +203,18 @@ def prune(data: Path, before: str, yes: bool) -> None:
 
 @admin.command(
     "confirm-clock",
-    short_help="Confirm the time after the clock leapt.",
+    short_help="Confirm that the clock is right after a jump.",
     epilog="Example:\n\n\b\n  bascule admin confirm-clock --data /var/lib/bascule",
 )
 @click.option(
     "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
 )
 def confirm_clock(data: Path) -> None:
-    """Confirm that this host's clock is right; the server may be running.
+    """Confirm that this host's clock is right. The server may be running.
 
-    After the clock leapt by more than a day, or the server was off for so long, nothing is
-    deleted from the record until then. To be called as the account that the server runs as.
-    The act is on record.
+    If the clock jumped by more than a day, or the server was off for that long, nothing is
+    deleted from the record until you confirm. Run this command as the server's own account.
+    This is recorded.
     """
     from bascule.clocks import SystemClock
     from bascule.services.act import Services

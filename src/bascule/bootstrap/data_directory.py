@@ -84,9 +84,9 @@ def _check_contents(path: Path) -> None:
     if other:
         more = f" and {len(other) - 1} more" if len(other) > 1 else ""
         raise ConfigurationError(
-            f"{path} is no data directory of Bascule: it holds {other[0][:60]!r}{more}. Nothing "
-            "was changed in it.",
-            advice="Give an empty directory, or one that is not there yet, with --data DIR.",
+            f"{path} is not a data directory of Bascule: it contains {other[0][:60]!r}{more}. "
+            f"Nothing in it was changed.",
+            advice="Give an empty or new directory with --data DIR.",
         )
 
 
@@ -96,7 +96,7 @@ def _lock(path: Path, descriptor: int) -> None:
     except OSError:
         raise ConfigurationError(
             f"Another server runs on {path}.",
-            advice="Stop it, or give this one its own --data DIR.",
+            advice="Stop that server, or give this one another --data DIR.",
         ) from None
 
 
@@ -118,13 +118,14 @@ def require_installation(path: Path) -> None:
         is_there = (path / DATABASE).exists()
     except PermissionError:
         raise ConfigurationError(
-            f"The data directory {path} is not yours to read.",
-            advice=f"Call it as the account that {path} belongs to.",
+            f"You may not read the data directory {path}.",
+            advice=f"Run this command as the account that owns {path}.",
         ) from None
     if not is_there:
         raise ConfigurationError(
             f"There is no installation in {path}.",
-            advice="The first start of the server makes one, and a link too: bascule serve.",
+            advice="Start the server with bascule serve; its first start creates the installation "
+            "and a link.",
         )
 
 
@@ -135,8 +136,8 @@ def check_own(path: Path) -> None:
     """
     if path.stat().st_uid != os.geteuid():
         raise ConfigurationError(
-            f"{path} belongs to somebody else; a server wants its own.",
-            advice=f"Call it as the account that {path} belongs to.",
+            f"{path} belongs to another account; a server needs a data directory of its own.",
+            advice=f"Run this command as the account that owns {path}.",
         )
 
 

@@ -58,55 +58,57 @@ log = structlog.get_logger("bascule.server")
     "--listen",
     multiple=True,
     metavar="ADDRESS:PORT",
-    help=f"Where to listen; repeatable. Default: {DEFAULT_LISTEN}.",
+    help=f"Address to listen on; repeatable. Default: {DEFAULT_LISTEN}.",
 )
-@click.option("--name", multiple=True, help="Name or address of this server; repeatable.")
-@click.option("--proxy", multiple=True, help="Reverse proxy whose X-Forwarded-For counts.")
-@click.option("--this-host", is_flag=True, help="Guard this very machine too (needs root).")
+@click.option("--name", multiple=True, help="Host name or address that clients use; repeatable.")
+@click.option(
+    "--proxy", multiple=True, help="Reverse proxy whose X-Forwarded-For is trusted; repeatable."
+)
+@click.option("--this-host", is_flag=True, help="Protect this machine too (needs root).")
 @click.option(
     "--certificate-life",
     default=format_duration(DEFAULT_CERTIFICATE_LIFE),
     show_default=True,
-    help="Life of the server's certificate, ISO 8601; it renews itself.",
+    help="Validity of the server's certificate, ISO 8601; it renews itself.",
 )
 @click.option(
     "--record-floor",
     default=format_duration(DEFAULT_FLOOR),
     show_default=True,
-    help="No call deletes what is on record for less, ISO 8601; from a day on.",
+    help="Minimum age of events that a call may delete, ISO 8601; at least a day.",
 )
 @click.option(
     "--allow-sink-network",
     multiple=True,
     metavar="NETWORK",
-    help="Private network that the record may be sent into; repeatable.",
+    help="Private network that sinks may send to; repeatable.",
 )
 @click.option(
     "--sink-directory",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     default=None,
     metavar="DIR",
-    help="Folder that file sinks write the record into.",
+    help="Folder for file sinks.",
 )
 @click.option(
     "--allow-password-grant",
     is_flag=True,
-    help="Let programs take people's passwords at /adfs (az login -u -p). Never past a "
-    "second factor.",
+    help="Allow programs to send people's passwords at /adfs (az login -u -p). Never for a person "
+    "with a second factor.",
 )
 @click.option(
     "--nsg-allow-priority",
     type=int,
     default=DEFAULT_ANCHORS.allow,
     show_default=True,
-    help="Where allow rules begin in the view as security groups.",
+    help="First priority of allow rules in the security group view.",
 )
 @click.option(
     "--nsg-deny-priority",
     type=int,
     default=DEFAULT_ANCHORS.deny,
     show_default=True,
-    help="Where deny rules begin in the view as security groups.",
+    help="First priority of deny rules in the security group view.",
 )
 @click.pass_obj
 def serve(
@@ -124,9 +126,9 @@ def serve(
     allow_sink_network: tuple[str, ...],
     sink_directory: Path | None,
 ) -> None:
-    """Run the server. The first start makes its directory, a CA, admin.json, a set-up link.
+    """Run the server. The first start creates its directory, a CA, admin.json and a set-up link.
 
-    Ctrl-C or SIGTERM ends it gracefully; what is open ends on time without it.
+    Ctrl-C or SIGTERM stops it gracefully. Open access ends on time without it.
     """
     set_up_logging()
     passed = [socket.socket(fileno=descriptor) for _, descriptor in passed_descriptors()]

@@ -140,10 +140,10 @@ class LocalLink:
 
 def refuse_uninstall(state: Path) -> Uninstalled:
     raise Conflict(
-        "This host is guarded by the Bascule server's own process (serve --this-host).",
+        "The Bascule server's own process protects this host (serve --this-host).",
         code="GuardedByServer",
-        advice="Stop the server, or start it without --this-host; then: "
-        f"bascule agent uninstall --state {state}.",
+        advice="Stop the server, or start it without --this-host. Then run bascule agent "
+        f"uninstall --state {state}.",
     )
 
 
@@ -181,8 +181,8 @@ class ThisHost:
         self._name = socket.gethostname().partition(".")[0]
         if not is_name(self._name):
             raise ConfigurationError(
-                f"This host's name {self._name!r} cannot be a machine's name.",
-                advice="Give the host another one: hostnamectl set-hostname NAME.",
+                f"This host's name {self._name!r} is not a valid machine name.",
+                advice="Change the host's name: hostnamectl set-hostname NAME.",
             )
         self._services = services
         self._parts = parts

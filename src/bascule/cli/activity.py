@@ -52,35 +52,44 @@ Examples:
   bascule activity --since 2030-01-01 --until 2030-02-01 --csv > january.csv
   bascule activity --kind AccessDenied -o json"""
 )
-@click.option("--machine", type=MACHINE, help="What concerns that machine.")
+@click.option("--machine", type=MACHINE, help="Only events about this machine.")
 @click.option(
-    "--resource", default="", metavar="ID", help="What concerns that ARM id, or is below."
+    "--resource", default="", metavar="ID", help="Only events about this ARM id or below it."
 )
-@click.option("--since", metavar="DURATION|TIME", default=None, help="7d, 2h, or 2030-01-31T17:30.")
-@click.option("--until", metavar="DURATION|TIME", default=None, help="Before that; likewise.")
-@click.option("--by", "caller", default="", metavar="NAME|ID", help="What that principal did.")
-@click.option("--correlation", default="", metavar="ID", help="What one call caused.")
+@click.option(
+    "--since",
+    metavar="DURATION|TIME",
+    default=None,
+    help="Only since then: 7d, 2h, or 2030-01-31T17:30.",
+)
+@click.option(
+    "--until", metavar="DURATION|TIME", default=None, help="Only before this time; same formats."
+)
+@click.option(
+    "--by", "caller", default="", metavar="NAME|ID", help="Only events caused by this principal."
+)
+@click.option("--correlation", default="", metavar="ID", help="Only events of one call.")
 @click.option(
     "--kind",
     default="",
     metavar="KIND",
-    help="One kind of event: GrantOpened, AccessDenied, PolicyChanged, ...",
+    help="Only one kind of event: GrantOpened, AccessDenied, PolicyChanged, ...",
 )
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
     default=None,
-    help=f"At most that many. Default: {DEFAULT_LIMIT} in a table, else all.",
+    help=f"Maximum number. Default: {DEFAULT_LIMIT} in a table, otherwise all.",
 )
 @click.option(
-    "--follow", is_flag=True, help="Go on with what happens, oldest first; Ctrl-C ends it."
+    "--follow", is_flag=True, help="Keep printing new events, oldest first; Ctrl-C ends it."
 )
 @click.option(
     "--by-day",
     is_flag=True,
-    help="How many events a day (UTC) and how they ended; by the hour up to two days.",
+    help="Count events by day (UTC) and outcome; by hour for up to two days.",
 )
-@click.option("--by-request", is_flag=True, help="Events of one request stand together.")
+@click.option("--by-request", is_flag=True, help="Group the events of each request.")
 @click.option("--csv", "is_csv", is_flag=True, help="Comma-separated values (RFC 4180).")
 @output_option
 def activity(
@@ -98,17 +107,19 @@ def activity(
     is_csv: bool,
     output: str,
 ) -> None:
-    """Show the record: who did what, from where, when; newest first."""
+    """Show the audit record: who did what, from where, when; newest first."""
     if is_csv and output == "json":
         raise click.UsageError("Give --csv or -o json, not both.")
     if machine is not None and resource:
         raise click.UsageError("Give --machine or --resource, not both.")
     if by_day and (follow or is_csv or kind or correlation or limit is not None):
         raise click.UsageError(
-            "--by-day counts: it goes with --machine, --resource, --by, --since and --until."
+            "--by-day can be combined only with --machine, --resource, --by, --since and --until."
         )
     if by_request and (by_day or follow or is_csv):
-        raise click.UsageError("--by-request orders a table or -o json; leave the other out.")
+        raise click.UsageError(
+            "--by-request works with a table or -o json; remove the other option."
+        )
     _check_kind(kind)
     form = "csv" if is_csv else output
     with connect() as connection:
@@ -137,7 +148,7 @@ def _print_counts(connection: Connection, wanted: Wanted, output: str) -> None:
         emit_json(found.shown)
         return
     if not found.counted:
-        note("Nothing is on record for that.")
+        note("No events match.")
         return
     begins = sorted({begin for begin, _ in found.counted})
     statuses = sorted({status for _, status in found.counted})
@@ -159,7 +170,7 @@ def _check_kind(kind: str) -> None:
     known = sorted(FACTS)
     if kind and kind not in known:
         raise InvalidInput(
-            f"{kind[:60]!r} is no kind of event.",
+            f"{kind[:60]!r} is not a kind of event.",
             target="--kind",
             advice=f"The kinds are {', '.join(known)}.",
         )
@@ -187,14 +198,14 @@ def _print(
     if form == "json":
         emit_json([_json(each) for each in chosen])
     elif not chosen:
-        note("Nothing is on record for that.")
+        note("No events match.")
     else:
         print_table(["WHEN", "WHAT", "BY", "ON", "DETAIL"], [_cells(each, now) for each in chosen])
     sealed = _sealed(connection, now) if form == "table" else ""
     if sealed:
         note(sealed)
     if has_more:
-        note(f"There is more: --limit {(limit or 0) * 10}, or --since.")
+        note(f"There are more events: use --limit {(limit or 0) * 10} or --since.")
 
 
 def _follow(connection: Connection, wanted: Wanted, limit: int, form: str) -> None:
@@ -215,7 +226,7 @@ def _follow(connection: Connection, wanted: Wanted, limit: int, form: str) -> No
         except (ServerUnreachable, Unavailable) as error:
             newest = []
             if not is_away:
-                note(f"{error.message} Waiting for it.")
+                note(f"{error.message} Retrying.")
             is_away = True
 
 
@@ -267,7 +278,7 @@ def _sealed(connection: Connection, now: datetime) -> str:
     signed_at = show_instant(parse_instant(str(newest.get("at"))), now)
     return (
         f"Chained and signed up to event {newest.get('position')}, {signed_at}. "
-        "Prove it: bascule audit verify."
+        "To verify: bascule audit verify."
     )
 
 

@@ -27,7 +27,7 @@ LONGEST_LINE = 64 * 1024 * 1024  # bytes; an event of the largest policy has a f
 @click.group(
     epilog="""\b
 Examples:
-  bascule audit key > bascule.pub             keep it away from the server
+  bascule audit key > bascule.pub             keep it outside the server
   bascule audit export > record.jsonl
   bascule audit verify record.jsonl --public-key bascule.pub
   bascule audit verify record.jsonl --public-key bascule.pub \\
@@ -36,7 +36,7 @@ Examples:
   bascule audit sinks add siem syslog+tls://siem.example:6514"""
 )
 def audit() -> None:
-    """The record's proof: export it, verify it offline, send it on, prune it."""
+    """Export, verify, send and prune the audit record."""
 
 
 audit.add_command(sinks)
@@ -45,9 +45,9 @@ audit.add_command(sinks)
 @audit.command(epilog="\b\nExamples:\n  bascule audit key > bascule.pub")
 @output_option
 def key(output: str) -> None:
-    """Print the public key that the record is signed with.
+    """Print the public key that verifies the record's signatures.
 
-    Keep a copy where nobody who can write the server's disk can write too.
+    Keep a copy where nobody with write access to the server's disk can change it.
     """
     with connect() as connection:
         found = record.public_key(connection)
@@ -64,10 +64,10 @@ def key(output: str) -> None:
     type=click.Choice(["bascule", "ocsf"]),
     default="bascule",
     show_default=True,
-    help="bascule: with its proof; ocsf: for a SIEM, OCSF 1.5.",
+    help="bascule: can be verified; ocsf: for a SIEM, OCSF 1.5.",
 )
 def export(form: str) -> None:
-    """Write the whole record as JSON lines that prove themselves."""
+    """Write the whole record as JSON lines that can be verified offline."""
     stdout = sys.stdout.buffer
     with connect() as connection:
         for piece in record.export(connection, "" if form == "bascule" else form):
@@ -78,7 +78,7 @@ def export(form: str) -> None:
 @audit.command(
     epilog="""\b
 Examples:
-  bascule audit verify                          the server reads all of it
+  bascule audit verify                          on the server
   bascule audit verify record.jsonl --public-key bascule.pub
   bascule audit verify - --witness web-1.json < record.jsonl
 
@@ -91,26 +91,26 @@ Exit codes: 0 intact, 1 broken; see also bascule --help."""
     "keys",
     multiple=True,
     metavar="KEY",
-    help="The installation's public key, as text or file; repeatable, after a lost key.",
+    help="The installation's public key, as text or file. Repeat it for earlier keys.",
 )
 @click.option(
     "--witness",
     "witness_files",
     multiple=True,
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="What an agent has seen (bascule agent status -o json > FILE); repeatable.",
+    help="An agent's witness (bascule agent status -o json > FILE); repeatable.",
 )
 @output_option
 def verify(
     file: IO[bytes] | None, keys: tuple[str, ...], witness_files: tuple[Path, ...], output: str
 ) -> int:
-    """Say whether the record holds, or what breaks it first.
+    """Verify the record, or name its first break.
 
-    With FILE, an export, it needs no server and believes none.
+    With FILE, an export, it needs no server and trusts none.
     """
     if file is None:
         if keys or witness_files:
-            raise click.UsageError("--public-key and --witness are for verifying a FILE.")
+            raise click.UsageError("--public-key and --witness need a FILE to verify.")
         return _verify_on_server(output)
     witnesses = [each for path in witness_files for each in read_witnesses(path)]
     lines = _lines(file)
@@ -127,17 +127,17 @@ def verify(
 @audit.command(
     epilog="\b\nExamples:\n  bascule audit checkpoints\n  bascule audit checkpoints --sign"
 )
-@click.option("--sign", is_flag=True, help="Sign the chain as it is now, first.")
+@click.option("--sign", is_flag=True, help="Sign the current end of the chain first.")
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
-    help="At most that many.",
+    help="Maximum number.",
 )
 @output_option
 def checkpoints(sign: bool, limit: int, output: str) -> None:
-    """List where the chain was signed, newest first."""
+    """List the signatures of the chain, newest first."""
     with connect() as connection:
         if sign:
             record.sign_now(connection)
@@ -170,16 +170,16 @@ def checkpoints(sign: bool, limit: int, output: str) -> None:
 @yes_option
 @output_option
 def prune(before: str, is_sure: bool, output: str) -> None:
-    """Delete signed spans of the record that lie before a time.
+    """Delete signed parts of the record from before a time.
 
-    What is left begins at a checkpoint and still proves itself. Who pruned, and what, is
-    an event. Export first what you may need. Nothing younger than the record's floor is
-    deleted (bascule serve --record-floor), nor what a sink has not taken.
+    The rest begins at a checkpoint and can still be verified. Pruning is an event that names
+    who pruned what. Export first what you may need. Events younger than the record's floor
+    (bascule serve --record-floor), or that a sink has not received, are not deleted.
     """
     with connect() as connection:
         instant = parse_since(before, connection.now(), "--before")
         confirm(
-            f"This deletes what is on record from before {instant:%Y-%m-%d %H:%M} UTC.",
+            f"This deletes all events from before {instant:%Y-%m-%d %H:%M} UTC.",
             is_sure=is_sure,
         )
         done = record.prune(connection, instant)
@@ -192,7 +192,7 @@ def prune(before: str, is_sure: bool, output: str) -> None:
         kept = done.get("keptForSink")
         if isinstance(kept, dict):
             whose = f"the sink {kept.get('sink')}" if kept.get("sink") else "a sink that changed"
-            note(f"Kept from event {kept.get('position')} on: {whose} has not taken it.")
+            note(f"Kept from event {kept.get('position')} on, because {whose} has not received it.")
 
 
 # -- verifying -------------------------------------------------------------------------------
@@ -207,7 +207,10 @@ def _verify_on_server(output: str) -> int:
         head = said.get("verifiedThrough")
         position = head.get("position") if isinstance(head, dict) else ""
         say(f"intact: {said.get('events')} events, up to event {position}")
-        note("The server says so of itself; an export and its public key prove it elsewhere.")
+        note(
+            "The server checked itself. To check independently, verify an export with the public "
+            "key."
+        )
     else:
         found = said.get("firstBreak")
         found = found if isinstance(found, dict) else {}
@@ -255,13 +258,13 @@ def _tell(verdict: Verdict, *, is_key_given: bool) -> None:
     else:
         found = verdict.break_
         say(f"BROKEN ({found.kind}) at event {found.position}, line {found.line}: {found.message}")
-        say(f"what holds: {span}" if verdict.count else "what holds: nothing")
+        say(f"intact so far: {span}" if verdict.count else "intact so far: nothing")
     for sentence in verdict.notes:
         note(f"note: {sentence}")
     if not is_key_given:
         note(
-            "note: checked with the key that the file itself names; "
-            "give the one that you kept: --public-key"
+            "note: checked with the key inside the file; to detect forgery, give the key that you "
+            "kept: --public-key"
         )
 
 

@@ -51,16 +51,18 @@ def _named(rules: MachineRules, policy_name: str) -> list[PolicyRules]:
     name = rules.machine_id.name
     if not rules.policies:
         raise RequestDenied(
-            f"No policy names {name}, so nothing of it can be requested.",
+            f"No policy covers {name}, so no port of it can be requested.",
             code="MachineNotInPolicy",
-            advice=f"Its owner sets one: bascule policy set {name} -p 22",
+            advice=f"Its owner can set one: bascule policy set {name} -p 22",
         )
     if not policy_name:
         return list(rules.policies)
     found = [p for p in rules.policies if p.policy_id.name.casefold() == policy_name.casefold()]
     if not found:
         names = ", ".join(p.policy_id.name for p in rules.policies)
-        raise NotFound(f"No policy {policy_name!r} names {name}; these do: {names}.")
+        raise NotFound(
+            f"The policy {policy_name!r} does not cover {name}. These policies do: {names}."
+        )
     return found
 
 
@@ -71,7 +73,7 @@ def _only_port(name: str, policies: Sequence[PolicyRules]) -> int:
     if not offered:
         raise RequestDenied(f"The policy of {name} offers no port.", code="PortNotInPolicy")
     raise InvalidInput(
-        f"{name} has {len(offered)} ports; say which with -p:",
+        f"{name} has {len(offered)} ports. Choose with -p:",
         code="AmbiguousPort",
         problems=[
             Problem("Candidate", port_words(rule.number, rule.protocol))

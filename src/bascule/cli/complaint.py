@@ -9,7 +9,7 @@ from bascule.cli.plain_ids import with_names
 from bascule.errors import BasculeError, Problem, RequestDenied
 
 CANDIDATE = "Candidate"  # the code of one that an ambiguous name may mean
-SAY_WHY = 'Say why: --why "TEXT", or BASCULE_WHY="TEXT" in the environment.'
+SAY_WHY = 'Give a reason: --why "TEXT", or BASCULE_WHY="TEXT" in the environment.'
 
 
 def complain(error: BasculeError) -> None:

@@ -18,7 +18,7 @@ Examples:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the completion script for SHELL; put it where the shell looks for it."""
+    """Print a completion script for SHELL. Save it where the shell looks for such scripts."""
     kind = get_completion_class(shell)
     if kind is None:
         raise InvalidInput(f"There is no completion for {shell}.")

@@ -17,7 +17,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def yes_option(command: F) -> F:
     """``--yes``, handed over as ``is_sure``."""
-    return click.option("-y", "--yes", "is_sure", is_flag=True, help="Do not ask first.")(command)
+    return click.option(
+        "-y", "--yes", "is_sure", is_flag=True, help="Do not ask for confirmation."
+    )(command)
 
 
 def confirm(consequence: str, *, is_sure: bool) -> None:
@@ -26,10 +28,11 @@ def confirm(consequence: str, *, is_sure: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise InvalidInput(
-            f"{consequence} Nothing was done: there is no terminal to ask on.",
+            f"{consequence} Nothing was done, because there is no terminal to ask for "
+            f"confirmation.",
             code="NotConfirmed",
-            advice="Say that you mean it: --yes",
+            advice="To confirm without a terminal: --yes",
         )
-    if not click.confirm(f"{clean(consequence)} Go on?", err=True):
+    if not click.confirm(f"{clean(consequence)} Continue?", err=True):
         note("Nothing was done.")
         raise click.exceptions.Exit(1)

@@ -30,16 +30,21 @@ Examples:
   bascule exposure --at 2030-01-31T17:30 --since 30d -o json"""
 )
 @click.argument("machine", type=MACHINE, required=False)
-@click.option("--at", metavar="DURATION|TIME", default=None, help="Then instead of now: 2h ago.")
 @click.option(
-    "--since", metavar="DURATION|TIME", default=None, help="Port-hours from then. Default: 7 days."
+    "--at", metavar="DURATION|TIME", default=None, help="A past moment: 2h (ago), or an instant."
+)
+@click.option(
+    "--since",
+    metavar="DURATION|TIME",
+    default=None,
+    help="Start of the port-hours. Default: 7 days ago.",
 )
 @output_option
 def exposure(machine: str | None, at: str | None, since: str | None, output: str) -> None:
-    """Show what can be reached by whom, as hosts' firewalls were read back.
+    """Show which ports can be reached by whom, as read back from the hosts' firewalls.
 
-    Below it: machines of which nothing is kept shut, where whatever the host lets in can be
-    reached, and port-hours shut against open. With a machine: each of its ports.
+    Also shows machines without closed ports, where everything that the host admits can be
+    reached, and port-hours closed and open. With MACHINE: each of its ports.
     """
     with connect() as connection:
         now = connection.now()
@@ -69,12 +74,12 @@ def _show_all(connection: Connection, asked: wire.Asked, now: datetime, output: 
         )
         return
     if asked.at is not None and asked.at < hours.known_since:
-        note(f"Nothing is known of before {show_instant(hours.known_since, now)}.")
+        note(f"There is no data from before {show_instant(hours.known_since, now)}.")
     _print_openings(reached, now)
     if bare:
         say("")
         rows = [[each.id.name, _why_bare(each), _way_to_shut(each)] for each in bare]
-        print_table(["NOTHING SHUT", "REACHED BY", "TO SHUT IT"], rows)
+        print_table(["NOTHING CLOSED", "REACHABLE", "TO CLOSE IT"], rows)
     say("")
     say(_hours_line(hours.shut, hours.open, hours.since, hours.until, now))
 
@@ -89,7 +94,7 @@ def _print_openings(machines: Sequence[wire.Exposure], now: datetime) -> None:
     if rows:
         print_table(["OPEN", "PORT", "FROM", "FOR", "SINCE", "UNTIL", "WHY"], rows)
     else:
-        say("Nobody is let in.")
+        say("Nobody has access.")
     ended = [
         [
             machine.id.name,
@@ -126,8 +131,8 @@ def _way_to_shut(machine: wire.Exposure) -> str:
 
 def _why_bare(machine: wire.Exposure) -> str:
     if not machine.has_agent:
-        return "whatever the host lets in; no agent"
-    return "whatever the host lets in"
+        return "everything that the host admits; no agent"
+    return "everything that the host admits"
 
 
 def _show_one(found: wire.Exposure, asked: wire.Asked, now: datetime, output: str) -> None:
@@ -135,12 +140,15 @@ def _show_one(found: wire.Exposure, asked: wire.Asked, now: datetime, output: st
         emit_json(found.data)
         return
     if found.not_confirmed_since is not None:
-        note(f"Its agent is silent since {show_instant(found.not_confirmed_since, now)}.")
+        note(f"Its agent has been silent since {show_instant(found.not_confirmed_since, now)}.")
     if found.not_enforced_since is not None:
         since = show_instant(found.not_enforced_since, now)
-        note(f"Its agent can enforce nothing since {since}; this is what it held before.")
+        note(
+            f"Its agent has not been able to enforce anything since {since}; this is the state "
+            f"before that."
+        )
     if found.is_nothing_shut:
-        say(f"Nothing of {found.id.name} is kept shut: {_why_bare(found)} can be reached.")
+        say(f"No port of {found.id.name} is closed. Reachable: {_why_bare(found)}.")
     rows = [
         [port_words(port.number, port.protocol), _state(port), _since(port, now), *cells]
         for port in found.ports
@@ -154,8 +162,8 @@ def _show_one(found: wire.Exposure, asked: wire.Asked, now: datetime, output: st
 
 def _state(port: wire.Port) -> str:
     if port.is_shut:
-        return "open to some" if port.openings else "shut"
-    return "not shut, should be" if port.should_be_shut else "not shut"
+        return "open for somebody" if port.openings else "closed"
+    return "not closed, should be" if port.should_be_shut else "not closed"
 
 
 def _since(port: wire.Port, now: datetime) -> str:
@@ -170,4 +178,4 @@ def _hours_line(shut: float, opened: float, since: datetime, until: datetime, no
 def _hours_words(shut: float, opened: float) -> str:
     whole = shut + opened
     share = f" ({opened / whole:.1%} of the time)" if whole else ""
-    return f"{shut:.1f} shut, {opened:.1f} open{share}"
+    return f"{shut:.1f} closed, {opened:.1f} open{share}"

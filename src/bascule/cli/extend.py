@@ -32,24 +32,24 @@ Examples:
   bascule extend --machine web-1"""
 )
 @click.argument("request", required=False)
-@click.option("--machine", type=MACHINE, help="My only live request on that machine.")
+@click.option("--machine", type=MACHINE, help="Extend your only live request on this machine.")
 @click.option(
     "--for",
     "span",
     type=SPAN,
     metavar="DURATION",
-    help="How long from now. Default: an hour, or the policy's maximum if that is shorter.",
+    help="How long from now. Default: 1h, or the policy's maximum if that is shorter.",
 )
-@click.option("--until", metavar="TIME", default=None, help="Until when instead: 17:30, ...")
+@click.option("--until", metavar="TIME", default=None, help="Instead of --for, the end: 17:30, ...")
 @output_option
 def extend(
     request: str | None, machine: str | None, span: timedelta | None, until: str | None, output: str
 ) -> None:
-    """Let what is open stay open for longer, counted from now.
+    """Extend access that is open, counted from now.
 
-    REQUEST is an id, or its first characters as 'bascule status' shows them; without it,
-    your only live request. Decided like a new request: not beyond the policy's maximum.
-    An end earlier than the present one is refused; to end it early, revoke it.
+    REQUEST is an id or its first characters, as 'bascule status' shows them. Default: your
+    only live request. An extension is decided like a new request, up to the policy's maximum.
+    An end before the current one is refused; to end access early, revoke it.
     """
     if span is not None and until is not None:
         raise click.UsageError("Give --for or --until, not both.")

@@ -29,13 +29,14 @@ def find_machine(connection: Connection, wanted: str) -> Machine:
     if not found:
         known = _names(list_machines(connection))
         raise NotFound(
-            f"You can see no machine {wanted}.",
-            advice=f"You can see: {known}. If {wanted} is there, you need a role at it: ask its "
-            f"owner (bascule role assign). If not: bascule machine add {wanted} --address ADDRESS",
+            f"There is no machine {wanted} that you may see.",
+            advice=f"You may see: {known}. If {wanted} exists, you need a role for it: ask its "
+            f"owner (bascule role assign). To add it: bascule machine add {wanted} "
+            f"--address ADDRESS",
         )
     if len(found) > 1:
         raise InvalidInput(
-            f"{len(found)} machines are called {wanted}; give the id of the one you mean:",
+            f"{len(found)} machines are called {wanted}. Give the id instead:",
             code="AmbiguousMachine",
             problems=[Problem("Candidate", str(each.id)) for each in found],
         )
@@ -59,13 +60,13 @@ def find_request(connection: Connection, wanted: str) -> AccessRequest:
         return found[0]
     if found:
         raise InvalidInput(
-            f"{len(found)} live requests begin with {wanted}; give more of the id:",
+            f"{len(found)} live requests begin with {wanted}. Give more characters of the id:",
             code="AmbiguousRequest",
             problems=_candidates(found),
         )
     raise NotFound(
         f"No live request begins with {clean(wanted)[:80]!r}.",
-        advice="See what is open: bascule status. An ended request needs its whole id.",
+        advice="To see live requests: bascule status. A request that has ended needs its whole id.",
     )
 
 
@@ -80,10 +81,10 @@ def live_requests(
 def my_only_request(live: Sequence[AccessRequest], verb: str) -> AccessRequest:
     """The one that a bare command means; raises NotFound, or InvalidInput with the list."""
     if not live:
-        raise NotFound("You have nothing open.", advice="See everybody's: bascule status.")
+        raise NotFound("You have nothing open.", advice="To see everybody's: bascule status.")
     if len(live) > 1:
         raise InvalidInput(
-            f"You have {len(live)} live requests; say which: bascule {verb} REQUEST",
+            f"You have {len(live)} live requests. Choose one: bascule {verb} REQUEST",
             code="AmbiguousRequest",
             problems=_candidates(live),
         )

@@ -84,9 +84,9 @@ def show(name: str, output: str) -> None:
         say(f"members    none; add one: bascule group add-member {found.name} NAME")
 
 
-@group.command(epilog="\b\nExamples:\n  bascule group add operators --description 'Who is on call'")
+@group.command(epilog="\b\nExamples:\n  bascule group add operators --description 'People on call'")
 @click.argument("name")
-@click.option("--description", default="", metavar="TEXT", help="For people.")
+@click.option("--description", default="", metavar="TEXT", help="Description.")
 @output_option
 def add(name: str, description: str, output: str) -> None:
     """Add an empty group."""
@@ -107,7 +107,7 @@ def add(name: str, description: str, output: str) -> None:
 def delete(name: str, is_sure: bool) -> None:
     """Delete a group with its roles.
 
-    Its members stay, and lose what they had by it.
+    Its members stay, and lose the rights that it gave them.
     """
     with connect() as connection:
         found = find_principal(connection, GROUPS, name)
@@ -123,9 +123,9 @@ def delete(name: str, is_sure: bool) -> None:
 @click.argument("name")
 @click.argument("member")
 def add_member(name: str, member: str) -> None:
-    """Put MEMBER into the group NAME.
+    """Add MEMBER to the group NAME.
 
-    MEMBER is a user or service principal, by name or id. You must hold all that the group holds.
+    MEMBER is a user or service principal, by name or id. You must hold all rights of the group.
     """
     with connect() as connection:
         found = find_principal(connection, GROUPS, name)
@@ -142,15 +142,16 @@ def add_member(name: str, member: str) -> None:
 @click.argument("member")
 @yes_option
 def remove_member(name: str, member: str, is_sure: bool) -> None:
-    """Take MEMBER out of the group NAME.
+    """Remove MEMBER from the group NAME.
 
-    What it has open by the group alone closes at once.
+    Ports that it opened only by a right of the group close at once.
     """
     with connect() as connection:
         found = find_principal(connection, GROUPS, name)
         who = find_member(connection, member)
         confirm(
-            f"{who.name} leaves {found.name}. {may_end_words(who.live_grants)}", is_sure=is_sure
+            f"{who.name} is removed from {found.name}. {may_end_words(who.live_grants)}",
+            is_sure=is_sure,
         )
         is_done = principals.remove_member(connection, found.id, who.id)
     say(f"{who.name} is {'no longer' if is_done else 'not'} in {found.name}")

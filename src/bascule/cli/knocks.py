@@ -35,20 +35,22 @@ Examples:
     type=SpanType(_HOUR, timedelta(days=30)),
     default=timedelta(days=1),
     metavar="DURATION",
-    help="Whole hours back, the running one included; at most 30d, of all machines 7d. "
-    "Default: 24h.",
+    help="How far back, in whole hours; at most 30d, for all machines 7d. Default: 24h.",
 )
-@click.option("--top", type=click.IntRange(1, 1000), default=10, help="How many. Default: 10.")
-@click.option("--by-hour", is_flag=True, help="Hours instead of sources.")
+@click.option(
+    "--top", type=click.IntRange(1, 1000), default=10, help="Maximum number of rows. Default: 10."
+)
+@click.option("--by-hour", is_flag=True, help="List hours instead of sources.")
 @output_option
 def knocks(name: str | None, since: timedelta, top: int, by_hour: bool, output: str) -> None:
-    """Show who tried ports that are shut.
+    """Show blocked attempts at closed ports.
 
-    An attempt is one packet that was dropped: a client that gets no answer sends some.
+    Each dropped packet is one attempt: a client that gets no answer sends several.
     """
     if name is None and since > LONGEST_OF_ALL:
         raise InvalidInput(
-            "Of all machines at most seven days are told; name one for more.", target="--since"
+            "For all machines at most seven days can be shown; for more, name one machine.",
+            target="--since",
         )
     with connect() as connection:
         machine = find_machine(connection, name).id if name is not None else None
@@ -59,7 +61,7 @@ def knocks(name: str | None, since: timedelta, top: int, by_hour: bool, output: 
         return
     where = machine.name if machine is not None else "all machines that you may see"
     if not found.attempts:
-        note(f"Nobody knocked at {where} in the last {show_span(since)}.")
+        note(f"No blocked attempts at {where} in the last {show_span(since)}.")
         return
     say(f"{where}: {_attempts(found.attempts)} blocked in the last {show_span(since)}")
     say("")
@@ -69,7 +71,7 @@ def knocks(name: str | None, since: timedelta, top: int, by_hour: bool, output: 
     print_table(["SOURCE", "ATTEMPTS", "PORTS", "LAST"], _source_rows(found, now))
     rest = found.attempts - sum(each.attempts for each in found.sources)
     if rest > 0:
-        note(f"and {_attempts(rest)} of others")
+        note(f"and {_attempts(rest)} from other sources")
 
 
 def _attempts(count: int) -> str:

@@ -36,13 +36,14 @@ def _open(number: int, peer: Address) -> None:
         open_on_this_host(find_control(), "TCP", number, str(peer), GRACE_MINUTES * 60)
     except BasculeError as error:
         note(
-            f"You are in an ssh session on this machine, and its agent did not let {peer} in for "
-            f"{GRACE_MINUTES} minutes: {error.message} This session lives on; before you leave "
-            "it: bascule request."
+            f"You are in an ssh session on this machine, and its agent did not open the port for "
+            f"{peer} for {GRACE_MINUTES} minutes: {error.message} This session continues. Before "
+            f"you leave it, run bascule request."
         )
         return
     note(
-        f"Your ssh session comes from {peer}: let in on port {number} for {GRACE_MINUTES} minutes."
+        f"Your ssh session comes from {peer}. Port {number} stays open for it for {GRACE_MINUTES} "
+        f"minutes."
     )
 
 

@@ -46,9 +46,9 @@ Examples:
 @click.option(
     "--admin-file",
     type=click.Path(dir_okay=False, path_type=Path, readable=False),
-    help="Take everything from the server's DIR/admin.json.",
+    help="Read all settings from the server's DATA/admin.json.",
 )
-@click.option("--endpoint", metavar="URL", help="https://HOST:PORT of the server.")
+@click.option("--endpoint", metavar="URL", help="The server's URL: https://HOST:PORT.")
 @click.option(
     "--ca-file",
     type=click.Path(dir_okay=False, path_type=Path, readable=False),
@@ -57,16 +57,16 @@ Examples:
 @click.option(
     "--fingerprint",
     metavar="HEX",
-    help="SHA-256 of the server's CA certificate, to fetch and trust it by.",
+    help="SHA-256 of the server's CA certificate; the certificate is fetched and trusted.",
 )
-@click.option("-t", "--tenant", metavar="GUID", help="Tenant id. Default: what the server says.")
+@click.option("-t", "--tenant", metavar="GUID", help="Tenant id. Default: from the server.")
+@click.option("--subscription", metavar="GUID", help="Subscription id. Default: the only one.")
+@click.option("--group", default=None, help="Resource group for new machines. Default: default.")
 @click.option(
-    "--subscription", metavar="GUID", help="Subscription id. Default: the only one there is."
+    "--browser", "by_browser", is_flag=True, help="Sign in with a browser on this computer."
 )
-@click.option("--group", default=None, help="Resource group of new machines. Default: default.")
-@click.option("--browser", "by_browser", is_flag=True, help="Sign in by a browser on this machine.")
 @click.option(
-    "--service-principal", "is_program", is_flag=True, help="Sign in as a program, as az says it."
+    "--service-principal", "is_program", is_flag=True, help="Sign in as a program; named as in az."
 )
 @click.option(
     "--client-id",
@@ -83,8 +83,8 @@ Examples:
     "client_secret",
     metavar="TEXT",
     envvar="BASCULE_CLIENT_SECRET",
-    help="Its secret; '-' reads it from stdin. Better than here, where 'ps' shows it: "
-    "BASCULE_CLIENT_SECRET, stdin, or being asked.",
+    help="Its secret; '-' reads it from stdin. On the command line 'ps' shows it: better use "
+    "stdin, BASCULE_CLIENT_SECRET or the prompt.",
 )
 def login(
     admin_file: Path | None,
@@ -99,11 +99,11 @@ def login(
     client_id: str | None,
     client_secret: str | None,
 ) -> None:
-    """Sign in to a server and remember it.
+    """Sign in to a server and save the sign-in.
 
-    Without more, it prints a page and a code: open the page on any device, sign in there,
-    and enter the code. A program signs in by its id and secret. What is kept only you can
-    read; bascule logout ends it.
+    By default it prints a page and a code: open the page on any device, sign in there, and
+    enter the code. A program signs in with its id and secret. The saved file can be read only
+    by you; bascule logout signs out.
     """
     if is_program and admin_file is not None:
         raise InvalidInput("Give either --admin-file or --service-principal with -u and -p.")
@@ -124,17 +124,18 @@ def login(
         known["ca_file"] = _pin(known["endpoint"], fingerprint)
     elif "ca_file" not in known:
         raise InvalidInput(
-            "Say whom to trust: --ca-file FILE or --fingerprint HEX.",
+            "The server's certificate cannot be checked without --ca-file FILE or --fingerprint "
+            "HEX.",
             advice="On the server: openssl x509 -in DATA/ca.pem -noout -fingerprint -sha256",
         )
     is_program = is_program or bool(known.get("client_id") or known.get("client_secret"))
     if by_browser and is_program:
-        raise InvalidInput("--browser is for people; a program gives its id and secret.")
+        raise InvalidInput("--browser is for people; a program signs in with its id and secret.")
     profile, token = _sign_in(known, is_program=is_program, by_browser=by_browser)
     path = save_profile(profile)
     keep_token(profile, token)  # last: a sign-in that fails leaves the one before as it was
     say(f"Signed in to {profile.endpoint} as {profile.who}")
-    note(f"Kept in {path}. Next: bascule machine list")
+    note(f"Saved in {path}. Next: bascule machine list")
 
 
 def _sign_in(
@@ -143,7 +144,7 @@ def _sign_in(
     """A profile whose credentials the server took; what it says of itself is filled in."""
     group = known.get("resource_group", DEFAULT_GROUP)
     if not is_resource_group_name(group):
-        raise InvalidInput(f"{group[:90]!r} is not a resource group's name.", target="--group")
+        raise InvalidInput(f"{group[:90]!r} is not a valid resource group name.", target="--group")
     profile = Profile(
         endpoint=known["endpoint"],
         ca_file=known["ca_file"],
@@ -213,15 +214,15 @@ def _subscription(connection: Connection, person: str) -> str:
         return found[0]
     if person and not found:
         raise Forbidden(
-            f"{person} has signed in, and holds no role here yet.",
+            f"{person} is signed in but has no role here yet.",
             advice="Ask an owner for a role (bascule role assign), then sign in again.",
         )
     raise InvalidInput(
-        f"Say which subscription, with --subscription: {', '.join(found)}"
+        f"Choose a subscription with --subscription: {', '.join(found)}"
         if found
-        else "The server does not tell its subscription: give --subscription GUID.",
+        else "The server did not name its subscription: give --subscription GUID.",
         target="--subscription",
-        advice="It stands in the server's DIR/admin.json.",
+        advice="It is in the server's DATA/admin.json.",
     )
 
 
@@ -230,7 +231,7 @@ def _ask(what: str, question: str = "", *, is_hidden: bool = False) -> str:
     if not sys.stdin.isatty():
         option = f"--{what.lower().replace(' ', '-')}"
         raise InvalidInput(
-            f"{what} is missing, and there is no terminal to ask on.",
+            f"{what} is missing, and there is no terminal to ask for it.",
             advice=f"Give it as {option}; see bascule login --help.",
         )
     answer: str = click.prompt(question or what, hide_input=is_hidden, err=True)
@@ -245,7 +246,7 @@ def _read_admin(path: Path) -> dict[str, str]:
         why = error.strerror if isinstance(error, OSError) else error
         raise ConfigurationError(
             f"{path} cannot be read: {why}.",
-            advice="It is DIR/admin.json of the server's data directory, and only its owner may read it.",
+            advice="This file is in the server's data directory, and only its owner may read it.",
         ) from None
     ca = known.pop("ca", "")
     if "ca_file" in known:  # a relative one is meant from where it stands
@@ -273,7 +274,7 @@ def _keep_ca(admin_file: Path, ca: str) -> str:
     except ValueError:
         raise ConfigurationError(
             f"The CA's certificate in {admin_file} is damaged.",
-            advice="Copy the file anew from the server, or give --ca-file or --fingerprint.",
+            advice="Copy the file from the server again, or give --ca-file or --fingerprint.",
         ) from None
     return _keep(ca, hashlib.sha256(der).hexdigest())
 

@@ -63,7 +63,7 @@ machine.add_command(knocks)
 )
 @output_option
 def list_command(output: str) -> None:
-    """List the machines, their agents, and what is shut."""
+    """List the machines with their agents and closed ports."""
     with connect() as connection:
         known = inventory.list_machines(connection)
         now = connection.now()
@@ -72,12 +72,12 @@ def list_command(output: str) -> None:
         return
     if not known:
         note(
-            "You can see no machine. One that is there is shown to whoever has a role at it; to "
+            "There is no machine that you may see. To see a machine you need a role for it. To "
             "add one: bascule machine add NAME --address ADDRESS"
         )
         return
     groups = {each.id.resource_group.casefold() for each in known}
-    heads = ["MACHINE", "ADDRESSES", "OS", "STATE", "AGENT", "SHUT"]
+    heads = ["MACHINE", "ADDRESSES", "OS", "STATE", "AGENT", "CLOSED"]
     rows = [
         [
             each.name,
@@ -99,7 +99,7 @@ def list_command(output: str) -> None:
 @click.argument("name", type=MACHINE)
 @output_option
 def show(name: str, output: str) -> None:
-    """Show one machine: its agent, what is shut, what its policies say."""
+    """Show one machine with its agent, closed ports and policies."""
     with connect() as connection:
         found = find_machine(connection, name)
         rules = get_machine_rules(connection, found.id)
@@ -129,16 +129,18 @@ Examples:
     "addresses",
     multiple=True,
     metavar="ADDRESS",
-    help="Where it is reached; IPv4 or IPv6; may be repeated, all are given at once.",
+    help="Its IPv4 or IPv6 address; repeatable. Replaces all previous addresses.",
 )
-@click.option("--os", "os_name", type=click.Choice(list(OS_TYPES)), help="Default: linux.")
-@click.option("--location", default=None, help="Default: the server's first location.")
-@click.option("--group", default=None, help="Resource group; default: the one of the sign-in.")
+@click.option(
+    "--os", "os_name", type=click.Choice(list(OS_TYPES)), help="Operating system. Default: linux."
+)
+@click.option("--location", default=None, help="Location. Default: the server's first location.")
+@click.option("--group", default=None, help="Resource group. Default: the one given at login.")
 @click.option(
     "--inventory-only/--managed",
     "is_inventory",
     default=None,
-    help="Know it and no more, or manage it. Default: as it is; a new one is managed.",
+    help="Only list it, or manage its ports. Default: unchanged; a new machine is managed.",
 )
 @output_option
 def add(
@@ -150,9 +152,9 @@ def add(
     is_inventory: bool | None,
     output: str,
 ) -> None:
-    """Add a machine, or change what is given of one that is there.
+    """Add a machine, or change the given settings of an existing one.
 
-    Nothing is shut by this: that begins with a policy and the machine's agent.
+    This closes no port: that needs a policy and the machine's agent.
     """
     checked = [str(parse_address(each, "--address")) for each in addresses]
     profile = load_profile()
@@ -169,16 +171,12 @@ def add(
     if output == "json":
         emit_json(machine_json(found))
         return
-    at = (
-        f", reached at {' and '.join(found.addresses)}"
-        if found.addresses
-        else ", without an address"
-    )
+    at = f", at {' and '.join(found.addresses)}" if found.addresses else ", without an address"
     say(f"{found.name} {'added' if is_new else 'changed'}{at}")
     if is_new and not is_inventory:
         note(
-            f"Next: bascule machine enrol {found.name} (its agent), "
-            f"bascule policy set {found.name} -p 22 (what is shut)"
+            f"Next: bascule machine enrol {found.name} (its agent), bascule policy set "
+            f"{found.name} -p 22 (closed ports)"
         )
 
 
@@ -198,10 +196,10 @@ def _tags(connection: Connection, wanted: ResourceId, *, is_inventory: bool) -> 
 @click.argument("name", type=MACHINE)
 @yes_option
 def remove(name: str, is_sure: bool) -> None:
-    """Take a machine out of the inventory and out of its policies.
+    """Remove a machine from the inventory and from its policies.
 
-    Its grants end at once. Nothing opens by it: its agent is refused from then on, ends
-    every opening and keeps the ports shut, until it is uninstalled on the host.
+    Its grants end at once. No port opens: its agent is refused from then on, ends every
+    opening and keeps the ports closed until it is uninstalled on the host.
     """
     with connect() as connection:
         found = find_machine(connection, name)
@@ -210,9 +208,9 @@ def remove(name: str, is_sure: bool) -> None:
         inventory.delete_machine(connection, found.id)
     say(f"{found.name} removed")
     if kept := kept_shut(found):
-        note(f"Still shut on the host: {kept}. To open them there: bascule agent uninstall")
+        note(f"Still closed on the host: {kept}. To open them: run bascule agent uninstall there")
     elif found.point is not None and found.point.is_uninstalled:
-        note("Root had uninstalled its agent: nothing of ours keeps a port of that host shut.")
+        note("Root had uninstalled its agent, so Bascule keeps no port of that host closed.")
 
 
 def _removal_words(connection: Connection, found: Machine) -> str:
@@ -223,12 +221,15 @@ def _removal_words(connection: Connection, found: Machine) -> str:
         for host, port in each.ports()
         if host.id == found.id
     )
-    words = [f"{found.name} leaves the inventory and its policies, and all access to it ends."]
+    words = [
+        f"{found.name} is removed from the inventory and its policies, and all access to it ends."
+    ]
     if live:
         words.append(f"{live} open {'port closes' if live == 1 else 'ports close'} at once.")
     if kept_shut(found):
         words.append(
-            "What its agent keeps closed stays closed until the agent is uninstalled on the host."
+            "Ports that its agent keeps closed stay closed until the agent is uninstalled on the "
+            "host."
         )
     return " ".join(words)
 
@@ -243,23 +244,21 @@ Examples:
 @click.option(
     "--replace",
     is_flag=True,
-    help="Let the new agent take the place of the one that is enrolled, alive or not.",
+    help="Replace the enrolled agent, whether it runs or not.",
 )
 @click.option(
     "--valid",
     type=SPAN,
     default=timedelta(minutes=15),
     metavar="DURATION",
-    help="How long the token can be used, at most 15m. Default: 15m.",
+    help="How long the token is valid, at most 15m. Default: 15m.",
 )
 @output_option
 def enrol(name: str, replace: bool, valid: timedelta, output: str) -> None:
-    """Make a one-time token for an agent; say what to run on the host."""
+    """Make a one-time token for an agent, and print the command for the host."""
     minutes, rest = divmod(int(valid.total_seconds()), 60)
     if rest or not 1 <= minutes <= 15:
-        raise InvalidInput(
-            "--valid is a number of whole minutes, from 1m to 15m.", target="--valid"
-        )
+        raise InvalidInput("--valid takes whole minutes, from 1m to 15m.", target="--valid")
     with connect() as connection:
         found = find_machine(connection, name)
         made = make_enrolment(connection, found.id, replaces=replace, valid_minutes=minutes)
@@ -299,11 +298,11 @@ Examples:
     multiple=True,
     metavar="PORT",
     required=True,
-    help="22, 22/tcp, 53/udp or 53/*; may be repeated.",
+    help="22, 22/tcp, 53/udp or 53/*; repeatable.",
 )
 @output_option
 def take(name: str, ports: tuple[Port, ...], output: str) -> None:
-    """Keep ports closed that only the machine's agent says are closed."""
+    """Keep ports closed that are closed only according to the machine's agent."""
     with connect() as connection:
         found = find_machine(connection, name)
         taken = take_ports(connection, found.id, [(p.number, p.protocol) for p in ports])
@@ -311,24 +310,25 @@ def take(name: str, ports: tuple[Port, ...], output: str) -> None:
         emit_json({"taken": [{"number": n, "protocol": p} for n, p in taken]})
         return
     named = ", ".join(port_words(n, p) for n, p in taken)
-    say(f"Closed on {found.name} from now on, in no policy: {named}.")
+    say(f"Now closed on {found.name}, in no policy: {named}.")
 
 
 @machine.command(epilog="\b\nExamples:\n  bascule machine believe web-1")
 @click.argument("name", type=MACHINE)
 def believe(name: str) -> None:
-    """Take the reports of an agent again that were not believed.
+    """Trust an agent's reports again.
 
-    Look first: an agent that knows more than its server twice in an hour may be somebody who has
-    stolen its key. If so, enrol it anew instead: bascule machine enrol NAME --replace.
+    Check first. An agent loses this trust when it is ahead of its server twice within an hour,
+    or reports too much; its key may have been stolen. If so, enrol it anew instead: bascule
+    machine enrol NAME --replace.
     """
     with connect() as connection:
         found = find_machine(connection, name)
         is_changed = believe_point(connection, found.id)
     say(
-        f"What the agent of {found.name} reports is believed again."
+        f"Reports of the agent of {found.name} are trusted again."
         if is_changed
-        else f"What the agent of {found.name} reports was believed already."
+        else f"Reports of the agent of {found.name} were trusted already."
     )
 
 
@@ -347,27 +347,27 @@ Examples:
     type=PORT,
     multiple=True,
     metavar="PORT",
-    help="22, 22/tcp, 53/udp or 53/*; may be repeated. Default: all that no policy names.",
+    help="22, 22/tcp, 53/udp or 53/*; repeatable. Default: all closed ports that no policy names.",
 )
 @yes_option
 @output_option
 def release(name: str, ports: tuple[Port, ...], is_sure: bool, output: str) -> None:
-    """Open ports that are shut although no policy names them any more.
+    """Open closed ports that no policy names any more.
 
-    Asks first: everybody is let through to them.
+    The ports are then open for everybody. Asks for confirmation.
     """
     with connect() as connection:
         found = find_machine(connection, name)
         opens = _released_words(found, ports)
         if opens:
-            confirm(f"{found.name} lets everybody through to {opens}.", is_sure=is_sure)
+            confirm(f"{found.name} opens {opens} for everybody.", is_sure=is_sure)
         released = release_ports(connection, found.id, [(p.number, p.protocol) for p in ports])
         if output == "json":
             emit_json({"released": [{"number": n, "protocol": p} for n, p in released]})
             return
         tell_released(connection, found, released)
     if not released:
-        note(f"{found.name} has no port that is shut without a policy.")
+        note(f"{found.name} has no closed port outside its policies.")
 
 
 def _released_words(found: Machine, ports: tuple[Port, ...]) -> str:

@@ -81,16 +81,19 @@ def agent_words(point: EnforcementPoint | None, now: datetime) -> str:
         return "none"
     words = _heard_words(point, now)
     if point.doubted_since is not None:
-        return f"{words}, not believed since {show_instant(point.doubted_since, now)}"
+        return f"{words}, not trusted since {show_instant(point.doubted_since, now)}"
     if point.not_enforced_since is None:
         return words
-    return f"{words}, enforces nothing since {show_instant(point.not_enforced_since, now)}"
+    return f"{words}, enforcing nothing since {show_instant(point.not_enforced_since, now)}"
 
 
 def _heard_words(point: EnforcementPoint, now: datetime) -> str:
     if point.state == OFFLINE and point.last_contact_at is not None:
-        return f"away since {show_instant(point.last_contact_at, now)} ({show_span(now - point.last_contact_at)})"
-    return {"online": "online", "offline": "away", "neverSeen": "away, never seen"}.get(
+        return (
+            f"away since {show_instant(point.last_contact_at, now)} "
+            f"({show_span(now - point.last_contact_at)})"
+        )
+    return {"online": "online", "offline": "away", "neverSeen": "never contacted"}.get(
         point.state, point.state
     )
 
@@ -110,7 +113,7 @@ def shut_words(each: Machine) -> str:
         return f"{_port_words(each.closed_ports)}; not enforced"
     applied = [port for port in each.closed_ports if port.is_read_back]
     waiting = [port for port in each.closed_ports if not port.is_read_back]
-    parts = [f"{_port_words(waiting)} to be shut, not applied yet"] if waiting else []
+    parts = [f"{_port_words(waiting)} to be closed, not applied yet"] if waiting else []
     if applied:
         away = "; last known" if each.point.state == OFFLINE else ""
         parts.insert(0, _port_words(applied) + away)
@@ -124,7 +127,7 @@ def _still_shut_words(each: Machine) -> str:
     if not each.still_shut:
         return ""
     ports = ", ".join(port_words(*port) for port in each.still_shut)
-    return f"{ports} released; its agent keeps it shut until it hears of that"
+    return f"{ports} released; closed until its agent hears of that"
 
 
 def kept_shut(each: Machine) -> str:
@@ -147,18 +150,18 @@ def _port_words(ports: Sequence[ClosedPort]) -> str:
 def guard_words(guard: HostGuard) -> str:
     """What the host itself admits, whatever a policy says."""
     if not guard.is_usable:
-        return "its file on the host cannot be used: nothing opens, nothing is released"
+        return "its file on the host is invalid: nothing opens, nothing is released"
     parts = []
     if guard.ports is not None:
         named = ", ".join(port_words(*each) for each in guard.ports)
-        parts.append(f"opens {named or 'no port'}" + (" and no other" if named else ""))
+        parts.append(f"opens {named or 'no port'}" + (" and no others" if named else ""))
     if guard.sources is not None:
         parts.append(f"from {', '.join(guard.sources)}" if guard.sources else "from nowhere")
     if guard.max_duration is not None:
         parts.append(f"for {show_span(guard.max_duration)} at most")
     if not guard.may_release:
-        parts.append("releases no port")
-    return "; ".join(parts) or "none: the host admits what a policy allows"
+        parts.append("no releases")
+    return "; ".join(parts) or "none: the host admits everything that a policy allows"
 
 
 def port_list(ports: Sequence[ClosedPort]) -> str:
@@ -186,16 +189,17 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
         point = found.point
         if point.observed_generation < point.generation:
             lines.append(
-                f"           has applied state {point.observed_generation} of {point.generation}"
+                f"           has applied generation {point.observed_generation} of "
+                f"{point.generation}"
             )
         lines += [f"guard      {guard_words(point.guard)}"] if point.guard is not None else []
         lines += [f"weak       {each}" for each in point.weaknesses]
         lines.append(f"blocked    {point.blocked_attempts} attempts")
-    lines.append(f"shut       {shut_words(found) or 'nothing'}")
+    lines.append(f"closed     {shut_words(found) or 'nothing'}")
     if found.claimed_ports:
         lines += [
-            f"claimed    {few_ports(found.claimed_ports)}, closed by its agent's word alone",
+            f"claimed    {few_ports(found.claimed_ports)}, closed only according to its agent",
             f"           to open one: bascule machine release {found.name} -p PORT",
-            f"           to keep one closed here too: bascule machine take {found.name} -p PORT",
+            f"           to keep one closed: bascule machine take {found.name} -p PORT",
         ]
     return lines

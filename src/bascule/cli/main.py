@@ -25,54 +25,58 @@ _ACCESS, _OWNER, _PEOPLE = "Getting in", "What may be opened", "Who may do what"
 _HOSTS, _SHELL = "Running Bascule", "This tool"
 
 COMMANDS: Mapping[str, Lazy] = {
-    "ssh": Lazy("bascule.cli.ssh:ssh", "Ask if needed, wait until open, become ssh.", _ACCESS),
+    "ssh": Lazy("bascule.cli.ssh:ssh", "Request access if needed, then run ssh.", _ACCESS),
     "request": Lazy("bascule.cli.request:request", "Open a port of a machine for you.", _ACCESS),
-    "extend": Lazy("bascule.cli.extend:extend", "Move the end of what is open.", _ACCESS),
-    "revoke": Lazy("bascule.cli.revoke:revoke", "Close early what is open.", _ACCESS),
-    "status": Lazy("bascule.cli.status:status", "What is open now, for whom, until when.", _ACCESS),
+    "extend": Lazy("bascule.cli.extend:extend", "Extend access that is open.", _ACCESS),
+    "revoke": Lazy("bascule.cli.revoke:revoke", "Close access before its end.", _ACCESS),
+    "status": Lazy(
+        "bascule.cli.status:status", "Show what is open, for whom, until when.", _ACCESS
+    ),
     "exposure": Lazy(
-        "bascule.cli.exposure:exposure", "What could be reached by whom, now or then.", _ACCESS
+        "bascule.cli.exposure:exposure", "Show who can reach what, now or earlier.", _ACCESS
     ),
     "ssh-config": Lazy(
-        "bascule.cli.ssh_config:ssh_config", "Lines by which plain ssh asks by itself.", _ACCESS
+        "bascule.cli.ssh_config:ssh_config", "Let plain ssh request access by itself.", _ACCESS
     ),
     "ssh-prepare": Lazy(
-        "bascule.cli.ssh_config:ssh_prepare", "Used by ssh-config.", is_hidden=True
+        "bascule.cli.ssh_config:ssh_prepare", "Used by the lines of ssh-config.", is_hidden=True
     ),
     "machine": Lazy("bascule.cli.machine:machine", "Machines and their agents.", _OWNER),
     "policy": Lazy("bascule.cli.policy:policy", "Which ports, from where, for how long.", _OWNER),
     "plan": Lazy("bascule.cli.plan:plan", "Just-in-time access on or off, and where.", _OWNER),
-    "activity": Lazy("bascule.cli.activity:activity", "The record: who did what, when.", _OWNER),
-    "audit": Lazy("bascule.cli.audit:audit", "The record's proof: export, verify.", _OWNER),
+    "activity": Lazy(
+        "bascule.cli.activity:activity", "The audit record: who did what, when.", _OWNER
+    ),
+    "audit": Lazy("bascule.cli.audit:audit", "Export, verify and send the record.", _OWNER),
     "user": Lazy("bascule.cli.user:user", "People who sign in.", _PEOPLE),
     "group": Lazy("bascule.cli.group:group", "Groups of people and programs.", _PEOPLE),
     "sp": Lazy("bascule.cli.sp:sp", "Service principals: programs that sign in.", _PEOPLE),
-    "role": Lazy("bascule.cli.role:role", "Roles, and who holds which where.", _PEOPLE),
+    "role": Lazy("bascule.cli.role:role", "Roles and role assignments.", _PEOPLE),
     "provider": Lazy(
-        "bascule.cli.provider:provider", "Sign in by Entra ID, Keycloak and others.", _PEOPLE
+        "bascule.cli.provider:provider", "Sign-in by Entra ID, Keycloak and others.", _PEOPLE
     ),
     "login": Lazy("bascule.cli.login:login", "Sign in to a server.", _SHELL),
-    "session": Lazy(
-        "bascule.cli.session:session", "Browsers and programs that are signed in.", _SHELL
+    "session": Lazy("bascule.cli.session:session", "Signed-in browsers and programs.", _SHELL),
+    "logout": Lazy("bascule.cli.person:logout", "Sign out.", _SHELL),
+    "whoami": Lazy("bascule.cli.whoami:whoami", "Show who you are signed in as.", _SHELL),
+    "completion": Lazy(
+        "bascule.cli.completion:completion", "Print a shell completion script.", _SHELL
     ),
-    "logout": Lazy("bascule.cli.person:logout", "End the sign-in.", _SHELL),
-    "whoami": Lazy("bascule.cli.whoami:whoami", "Who you are signed in as.", _SHELL),
-    "completion": Lazy("bascule.cli.completion:completion", "Completion for your shell.", _SHELL),
-    "version": Lazy("bascule.cli.version:version", "This tool's version and its server.", _SHELL),
+    "version": Lazy("bascule.cli.version:version", "Versions of this tool and its server.", _SHELL),
 }
 
 _BROUGHT = {
-    "serve": "The server: API, decisions, record.",
+    "serve": "Run the server.",
     "agent": "The agent on a protected host.",
-    "lab": "A small real network to try it all in.",
-    "admin": "First aid on the server's own host.",
+    "lab": "A small real network to try Bascule in.",
+    "admin": "Maintenance on the server's own host.",
 }
 
 _EPILOG = """\
 \b
 Examples:
   bascule login --admin-file /var/lib/bascule/admin.json
-  bascule ssh web-1                       in one go: ask, wait, connect
+  bascule ssh web-1                       request, wait, connect
   bascule request web-1 -p 5432 --for 30m --why "ticket 4711"
   bascule status --watch
   bascule policy set web-1 -p 22 --max 3h
@@ -81,10 +85,10 @@ Examples:
 Exit codes:
   0  done                           5  not signed in
   1  failed                         6  server unreachable or unavailable
-  2  wrong usage or bad input       7  the firewall did not do it
-  3  no such thing                130  interrupted (Ctrl-C)
+  2  wrong usage or bad input       7  the firewall did not apply it
+  3  not found                    130  interrupted (Ctrl-C)
   4  not allowed
-  bascule ssh ends with the exit code of ssh.
+  bascule ssh returns the exit code of ssh.
 """
 
 
@@ -95,7 +99,7 @@ def build(extra: Mapping[str, str]) -> click.Group:
         {**COMMANDS, **brought},
         name="bascule",
         callback=_top,
-        help="Ports stay shut; one opens for you alone, for a while, and shuts by itself.",
+        help="Keep ports closed; open one for one source, for a limited time.",
         epilog=_EPILOG,
         invoke_without_command=True,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -106,7 +110,7 @@ def build(extra: Mapping[str, str]) -> click.Group:
                 is_eager=True,
                 expose_value=False,
                 callback=_print_version,
-                help="Print the version and stop.",
+                help="Print the version and exit.",
             )
         ],
     )
@@ -165,6 +169,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> No
 
 def _unforeseen(error: Exception) -> BasculeError:
     return BasculeError(
-        f"Something unforeseen happened: {type(error).__name__}: {error}",
-        advice="This is a fault of Bascule. BASCULE_DEBUG=1 shows where it happened; please report it.",
+        f"Unexpected error: {type(error).__name__}: {error}",
+        advice="This is a bug in Bascule. Please report it; BASCULE_DEBUG=1 shows where it "
+        "happened.",
     )

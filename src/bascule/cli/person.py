@@ -48,7 +48,7 @@ def _ask(server: Server, *, by_browser: bool) -> Data:
         note("Waiting...")
 
     def open_page(url: str) -> None:
-        note("Your browser opens this page; if it does not, open it yourself:")
+        note("Your browser should open this page; if it does not, open it yourself:")
         note(url)
         webbrowser.open(url)
 
@@ -57,20 +57,18 @@ def _ask(server: Server, *, by_browser: bool) -> Data:
     try:
         return sign_in.by_device_code(server, tell)
     except sign_in.NoDeviceCode as error:
-        note(f"{error.message} A browser on this machine will do instead.")
+        note(f"{error.message} Signing in with a browser on this computer instead.")
         return sign_in.by_browser(server, open_page)
 
 
 @click.command(epilog="\b\nExamples:\n  bascule logout\n  bascule logout --everywhere")
-@click.option(
-    "--everywhere", is_flag=True, help="End all your sign-ins, of every program and browser."
-)
+@click.option("--everywhere", is_flag=True, help="Sign out of all programs and browsers.")
 def logout(everywhere: bool) -> None:
-    """End the sign-in and forget its tokens.
+    """Sign out and delete the tokens.
 
-    A person's tokens are revoked at the server. Where that fails, they are forgotten here all
-    the same, or with --everywhere kept to try again, and the exit code is not 0. A program's
-    id and secret stay in the profile: they are the program's, and bascule login replaces them.
+    A person's tokens are revoked on the server. If that fails, they are deleted here all the
+    same (with --everywhere kept, to try again), and the exit code is not 0. A program's id and
+    secret stay in the profile; bascule login replaces them.
     """
     profile = load_profile()
     tokens = TokenFile(token_path())
@@ -95,9 +93,9 @@ def _sign_out_everywhere(profile: Profile) -> None:
         advice = (
             "Sign in again: bascule login, then bascule logout --everywhere."
             if isinstance(error, AuthenticationFailed)
-            else "Your sign-in is kept here, to try again: bascule logout --everywhere."
+            else "The tokens on this computer were kept. To try again: bascule logout --everywhere."
         )
-        raise _because(error, "You may not be signed out everywhere", advice) from None
+        raise _because(error, "You may still be signed in elsewhere", advice) from None
 
 
 def _revoke_and_forget(profile: Profile, refresh_token: str, tokens: TokenFile) -> None:
@@ -107,8 +105,8 @@ def _revoke_and_forget(profile: Profile, refresh_token: str, tokens: TokenFile) 
         tokens.forget()
         raise _because(
             error,
-            "Forgotten here; not revoked at the server",
-            "To end it there: bascule login, then bascule logout --everywhere.",
+            "The tokens on this computer were deleted, but not revoked on the server",
+            "To revoke them: bascule login, then bascule logout --everywhere.",
         ) from None
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # its libraries are slow to load
     from bascule.client.connection import Connection
 
 group_option = click.option(
-    "--group", default="", metavar="NAME", help="Of this resource group. Default: of all."
+    "--group", default="", metavar="NAME", help="Only for this resource group. Default: for all."
 )
 
 
@@ -29,14 +29,14 @@ Examples:
   bascule plan off --group test"""
 )
 def plan() -> None:
-    """Is just-in-time access on, and where?"""
+    """Switch just-in-time access on or off."""
 
 
 @plan.command(epilog="\b\nExamples:\n  bascule plan show\n  bascule plan show --group test -o json")
 @group_option
 @output_option
 def show(group: str, output: str) -> None:
-    """Say whether it is on."""
+    """Show whether it is on."""
     _check(group)
     with connect() as connection:
         found = plans.get_plan(connection, group)
@@ -47,9 +47,9 @@ def show(group: str, output: str) -> None:
 @group_option
 @output_option
 def on(group: str, output: str) -> None:
-    """Switch it on: ports that policies name can be asked for again.
+    """Switch it on: ports that policies name can be requested again.
 
-    What was ended when it was switched off does not come back.
+    Access that ended when it was switched off does not come back.
     """
     _check(group)
     with connect() as connection:
@@ -62,9 +62,9 @@ def on(group: str, output: str) -> None:
 @yes_option
 @output_option
 def off(group: str, is_sure: bool, output: str) -> None:
-    """Switch it off: what is open is shut, and nothing can be asked for.
+    """Switch it off: open access ends, and requests are refused.
 
-    No port opens by it: what is shut stays shut.
+    No port opens: closed ports stay closed.
     """
     _check(group)
     confirm(f"Everybody's access {_where(group)} ends at once.", is_sure=is_sure)
@@ -72,15 +72,18 @@ def off(group: str, is_sure: bool, output: str) -> None:
         found = plans.put_plan(connection, group, is_on=False)
     _tell(found, group, output)
     if output != "json" and not found.is_on:
-        note("What was open has ended; what is shut stays shut. To undo: bascule plan on")
+        note(
+            "Open access has ended; closed ports stay closed. To switch it on again: bascule "
+            "plan on"
+        )
 
 
 @plan.command(epilog="\b\nExamples:\n  bascule plan inherit --group test")
-@click.option("--group", required=True, metavar="NAME", help="Of this resource group.")
+@click.option("--group", required=True, metavar="NAME", help="The resource group.")
 @yes_option
 @output_option
 def inherit(group: str, is_sure: bool, output: str) -> None:
-    """Let a resource group have what holds for all again."""
+    """Let a resource group follow the subscription's setting again."""
     _check(group)
     with connect() as connection:
         if not is_sure and _ends_by_it(connection, group):
@@ -100,7 +103,7 @@ def _ends_by_it(connection: Connection, group: str) -> bool:
 
 def _check(group: str) -> None:
     if group and not is_resource_group_name(group):
-        raise InvalidInput(f"{group[:90]!r} is not a resource group's name.", target="--group")
+        raise InvalidInput(f"{group[:90]!r} is not a valid resource group name.", target="--group")
 
 
 def _where(group: str) -> str:

@@ -39,7 +39,7 @@ Examples:
   bascule policy show"""
 )
 def policy() -> None:
-    """What may be opened: which ports, from where, for how long."""
+    """Which ports may be opened, from where, for how long."""
 
 
 @policy.command(epilog="\b\nExamples:\n  bascule policy show\n  bascule policy show web-1 -o json")
@@ -83,7 +83,7 @@ Examples:
     type=PORT,
     multiple=True,
     metavar="PORT",
-    help="22, 22/tcp, 53/udp or 53/*; may be repeated. Default: 22, on Windows 3389.",
+    help="22, 22/tcp, 53/udp or 53/*; repeatable. Default: 22, on Windows 3389.",
 )
 @click.option(
     "--max",
@@ -91,7 +91,7 @@ Examples:
     type=SpanType(MINIMUM_DURATION, MAXIMUM_DURATION),
     default=timedelta(hours=3),
     metavar="DURATION",
-    help="The longest that may be asked for, 5m to 1d. Default: 3h.",
+    help="Maximum duration of a request, 5m to 1d. Default: 3h.",
 )
 @click.option(
     "--from",
@@ -99,23 +99,23 @@ Examples:
     type=SourceType(takes_me=False),
     multiple=True,
     metavar="ADDRESS|CIDR|*",
-    help="From where it may be asked for; may be repeated. Default: anywhere.",
+    help="Allowed sources; repeatable. Default: anywhere.",
 )
 @click.option(
     "--on-expiry",
     type=click.Choice(["keep", "kill"]),
     default="keep",
     show_default=True,
-    help="What becomes of connections at the end. UDP's are always cut.",
+    help="What happens to connections when a grant ends. UDP always ends.",
 )
-@click.option("--require-why", is_flag=True, help="A request must give a reason.")
+@click.option("--require-why", is_flag=True, help="Requests must give a reason.")
 @click.option(
     "--policy",
     "policy_name",
     default=DEFAULT_POLICY,
     show_default=True,
     metavar="NAME",
-    help="The policy to write to; made when there is none.",
+    help="The policy to change; it is created if it does not exist.",
 )
 @dry_run_option
 @output_option
@@ -130,10 +130,10 @@ def set_command(
     dry_run: bool,
     output: str,
 ) -> None:
-    """Say which ports of MACHINE are shut, and how each may be opened.
+    """Set which ports of MACHINE are closed, and how each may be opened.
 
-    This replaces what the policy says of this machine, and touches no other machine. A port
-    that it does not name any more stays shut: bascule machine release opens it.
+    This replaces the policy's rules for this machine and changes no other machine. A port that
+    it no longer names stays closed; bascule machine release opens it.
     """
     parse_name(policy_name, "Policy", "--policy")
     with connect() as connection:
@@ -163,10 +163,11 @@ def set_command(
     left = [port for port in after.closed_ports if not port.is_in_policy]
     if left:
         words = ", ".join(port_words(port.number, port.protocol) for port in left)
-        note(f"Still shut, in no policy: {words}. To open: bascule machine release {found.name}")
+        note(f"Still closed, in no policy: {words}. To open: bascule machine release {found.name}")
     if after.point is None:
         note(
-            f"{found.name} has no agent yet, so nothing is shut: bascule machine enrol {found.name}"
+            f"{found.name} has no agent yet, so no port is closed. Next: bascule machine enrol "
+            f"{found.name}"
         )
 
 
@@ -181,9 +182,9 @@ Examples:
 @dry_run_option
 @yes_option
 def remove(machine: str, dry_run: bool, is_sure: bool) -> None:
-    """Take MACHINE out of every policy; what they named opens.
+    """Remove MACHINE from all policies and open the ports that they named.
 
-    Asks first, and says what opens and whose access ends.
+    Says which ports open and whose access ends, and asks for confirmation.
     """
     with connect() as connection:
         found = find_machine(connection, machine)
@@ -193,8 +194,8 @@ def remove(machine: str, dry_run: bool, is_sure: bool) -> None:
         if not is_sure and get_machine_rules(connection, found.id).policies:
             confirm(removal_words(found, preview_removal(connection, found.id)), is_sure=False)
         if not policies.delete_machine_rules(connection, found.id):
-            note(f"No policy names {found.name}.")
+            note(f"No policy covers {found.name}.")
             return
-        say(f"{found.name} is in no policy any more")
+        say(f"{found.name} is no longer in any policy")
         named = [(p.number, p.protocol) for p in found.closed_ports if p.is_in_policy]
         tell_released(connection, found, named)

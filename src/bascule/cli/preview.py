@@ -20,9 +20,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def dry_run_option(command: F) -> F:
     """``--dry-run``, handed over as ``dry_run``."""
-    return click.option("--dry-run", is_flag=True, help="Say what would change; change nothing.")(
-        command
-    )
+    return click.option(
+        "--dry-run", is_flag=True, help="Show what would change, without changing it."
+    )(command)
 
 
 def tell_preview(preview: Preview, output: str = "table") -> None:
@@ -36,10 +36,10 @@ def tell_preview(preview: Preview, output: str = "table") -> None:
 
 def _lines(preview: Preview) -> Iterable[str]:
     for words, ports in (
-        ("would be shut", preview.shuts),
-        ("stays shut; what becomes of sessions at the end would change", preview.alters),
-        ("would stay shut, in no policy", preview.leaves),
-        ("would open: Bascule lets everybody through", preview.opens),
+        ("would be closed", preview.shuts),
+        ("stays closed; what happens to connections at the end would change", preview.alters),
+        ("would stay closed, in no policy", preview.leaves),
+        ("would open for everybody", preview.opens),
     ):
         for port in ports:
             yield f"port {_port(port)} {words}"
@@ -54,11 +54,11 @@ def _lines(preview: Preview) -> Iterable[str]:
 def removal_words(machine: Machine, preview: Preview) -> str:
     """What taking a machine out of its policies does, before it is asked for."""
     opens = ", ".join(map(_port, preview.opens))
-    words = [f"{machine.name} leaves all its policies."]
+    words = [f"{machine.name} is removed from all its policies."]
     if opens and machine.point is None:
-        words.append("No port of it is shut: it has no agent.")
+        words.append("No port of it is closed, because it has no agent.")
     elif opens:
-        words.append(f"Its firewall lets everybody through to {opens}.")
+        words.append(f"Its firewall opens {opens} for everybody.")
     if preview.ends:
         whose = dict.fromkeys(grant.requestor or "somebody" for grant in preview.ends)
         words.append(f"Live access ends at once: {', '.join(whose)}.")
@@ -74,7 +74,7 @@ def _rule(rule: RuleChange) -> str:
     if rule.sources:
         told.append(f"from {', '.join(rule.sources)}")
     if rule.justified is not None:
-        told.append("with a reason only" if rule.justified else "without a reason")
+        told.append("only with a reason" if rule.justified else "without a reason")
     return f"could be requested {', '.join(told)}"
 
 
@@ -84,5 +84,5 @@ def _port(port: PortChange) -> str:
 
 def _access(grant: GrantChange) -> str:
     if not grant.requestor:
-        return "the live access of somebody"
+        return "somebody's live access"
     return f"the live access of {grant.requestor} to port {grant.number}"

@@ -37,7 +37,7 @@ def find_principal(connection: Connection, kind: str, wanted: str) -> Principal:
         )
     if len(found) > 1:
         raise InvalidInput(
-            f"{len(found)} are called {wanted!r}; give the id of the one you mean:",
+            f"{len(found)} are called {wanted!r}. Give the id instead:",
             code="AmbiguousPrincipal",
             problems=[Problem("Candidate", each.id) for each in found],
         )
@@ -60,7 +60,7 @@ def find_member(connection: Connection, wanted: str) -> Principal:
 def ends_words(live_grants: int) -> str:
     """What ending somebody's rights does to what is open."""
     if not live_grants:
-        return "Nothing of it is open now."
+        return "It has no open ports."
     ports = "1 open port closes" if live_grants == 1 else f"{live_grants} open ports close"
     return f"{ports} at once."
 
@@ -68,9 +68,9 @@ def ends_words(live_grants: int) -> str:
 def may_end_words(live_grants: int) -> str:
     """The same where something may be held by another way too."""
     if not live_grants:
-        return "Nothing of it is open now."
+        return "It has no open ports."
     ports = "1 open port closes" if live_grants == 1 else f"Up to {live_grants} open ports close"
-    return f"{ports} at once, unless held by another way too."
+    return f"{ports} at once, unless another right still allows the access."
 
 
 def read_password(*, is_from_stdin: bool, what: str = "New password") -> str:
@@ -79,8 +79,8 @@ def read_password(*, is_from_stdin: bool, what: str = "New password") -> str:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
         raise InvalidInput(
-            "There is no terminal to ask for the password on.",
-            advice="Give it on stdin: --password-stdin",
+            "There is no terminal to ask for the password.",
+            advice="To read it from stdin: --password-stdin",
         )
     answer: str = click.prompt(what, hide_input=True, confirmation_prompt=True, err=True)
     return answer
@@ -91,7 +91,7 @@ def tell_secret(credential: Credential) -> None:
     if not credential.secret:
         return
     say(credential.secret)  # a line to itself: a program may read it
-    note("This is the secret. It is shown this once and kept nowhere: store it now.")
+    note("This is the secret. It is shown only once and not stored: save it now.")
 
 
 def principal_json(principal: Principal) -> dict[str, object]:

@@ -34,7 +34,7 @@ def output_option(command: F) -> F:
         type=click.Choice(["table", "json"]),
         default="table",
         show_default=True,
-        help="For people, or for programs.",
+        help="Output format; json is for programs.",
     )(command)
 
 

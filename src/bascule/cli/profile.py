@@ -74,7 +74,7 @@ def load_profile() -> Profile:
     if not (is_guid(profile.tenant_id) and is_guid(profile.subscription_id)):
         raise _damaged(path, "tenant_id and subscription_id must be GUIDs")
     if not is_resource_group_name(profile.resource_group):
-        raise _damaged(path, "resource_group is not a legal name")
+        raise _damaged(path, "resource_group is not a valid name")
     return profile
 
 
@@ -85,7 +85,7 @@ def save_profile(profile: Profile) -> Path:
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be written: {error}.",
-            advice="Name another place with BASCULE_CONFIG.",
+            advice="Choose another file with BASCULE_CONFIG.",
         ) from None
     return path
 

@@ -40,40 +40,59 @@ def settings_options(command: F) -> F:
     """What ``add`` and ``change`` take alike; what is not given stays as it is."""
     for option in reversed(
         (
-            click.option("--display-name", metavar="TEXT", help="On the sign-in page."),
-            click.option("--client-id", metavar="ID", help="As the provider gave it."),
+            click.option("--display-name", metavar="TEXT", help="Its name on the sign-in page."),
+            click.option(
+                "--client-id", metavar="ID", help="The client id that the provider assigned."
+            ),
             click.option(
                 "--secret-file",
                 type=_FILE,
                 metavar="FILE",
-                help="File with the client secret; - reads it from stdin.",
+                help="File with the client secret; '-' is stdin.",
             ),
-            click.option("--scope", "scopes", multiple=True, help="Repeatable; all at once."),
+            click.option(
+                "--scope",
+                "scopes",
+                multiple=True,
+                help="Scopes to request; repeatable. Replaces all previous scopes.",
+            ),
             click.option(
                 "--domain",
                 "domains",
                 multiple=True,
-                help="Whose verified e-mail addresses count; * for whoever it knows; repeatable.",
+                help="Admit verified e-mail addresses of this domain; * admits everybody it "
+                "knows; repeatable.",
             ),
-            click.option("--tenant-claim", help="tid at Entra ID, hd at Google."),
-            click.option("--tenant", "tenants", multiple=True, help="What it may be; repeatable."),
-            click.option("--groups-claim", help="The claim that holds groups, as in groups."),
+            click.option(
+                "--tenant-claim", help="Claim with the tenant: tid at Entra ID, hd at Google."
+            ),
+            click.option(
+                "--tenant",
+                "tenants",
+                multiple=True,
+                help="Allowed value of the tenant claim; repeatable.",
+            ),
+            click.option("--groups-claim", help="Claim with the person's groups, such as groups."),
             click.option(
                 "--group",
                 "groups",
                 type=MappingType(),
                 multiple=True,
                 metavar="VALUE=GROUP",
-                help="Which value of it gives which group here; repeatable, all at once.",
+                help="Map a value of that claim to a group here; repeatable. Replaces all "
+                "previous mappings.",
             ),
             click.option(
                 "--create-users/--no-create-users",
                 "creates_users",
                 default=None,
-                help="Make a user of an unknown person of the domains. Default: no.",
+                help="Create users for unknown people of the domains. Default: no.",
             ),
             click.option(
-                "--ca-file", type=_FILE, metavar="FILE", help="CA of its certificate, in PEM."
+                "--ca-file",
+                type=_FILE,
+                metavar="FILE",
+                help="CA of the provider's certificate, in PEM.",
             ),
         )
     ):
@@ -90,7 +109,7 @@ Examples:
   bascule provider link corp anna@example.com --subject 8f3a-41c0"""
 )
 def provider() -> None:
-    """External identity providers, by which people sign in."""
+    """External identity providers for signing in."""
 
 
 @provider.command(
@@ -115,7 +134,7 @@ def list_command(output: str) -> None:
 @click.argument("name")
 @output_option
 def show(name: str, output: str) -> None:
-    """Show one provider, and whom it knows."""
+    """Show one provider, its links and invitations."""
     with connect() as connection:
         found = providers.get_provider(connection, name)
         known = providers.list_known(connection, name)
@@ -127,7 +146,7 @@ def show(name: str, output: str) -> None:
         ("provider", f"{found.name} ({found.display_name}), {_state(found)}"),
         ("issuer", found.issuer),
         ("client id", found.client_id + ("" if found.has_secret else ", without a secret")),
-        ("redirect", f"{found.redirect_uri} (to be registered there)"),
+        ("redirect", f"{found.redirect_uri} (register it at the provider)"),
         ("scopes", " ".join(found.scopes)),
         ("domains", " ".join(found.domains) or "none"),
         ("tenants", " ".join(f"{found.tenant_claim}={each}" for each in found.tenants)),
@@ -139,10 +158,10 @@ def show(name: str, output: str) -> None:
             say(f"{head:<10} {words}")
     say("")
     if not known:
-        say(f"knows      nobody yet; link somebody: bascule provider link {found.name} USER")
+        say(f"knows      nobody yet; to link a user: bascule provider link {found.name} USER")
         return
     print_table(
-        ["USER", "SUBJECT", "E-MAIL", "LAST VOUCHED FOR"],
+        ["USER", "SUBJECT", "E-MAIL", "LAST SIGN-IN"],
         [
             [
                 each.user,
@@ -163,26 +182,34 @@ Examples:
       --groups-claim groups --group /ops=operators --create-users"""
 )
 @click.argument("name")
-@click.option("--issuer", required=True, metavar="URL", help="Exactly as the provider writes it.")
+@click.option(
+    "--issuer",
+    required=True,
+    metavar="URL",
+    help="The provider's issuer URL, exactly as the provider writes it.",
+)
 @settings_options
 @output_option
 def add(name: str, issuer: str, output: str, **given: Any) -> None:  # noqa: ANN401  # reason: the shared options
-    """Add a provider. Register the redirect URI, which is told, there."""
+    """Add a provider. Prints the redirect URI to register there."""
     properties = {"displayName": name, "issuer": issuer, **_properties(given)}
     with connect() as connection:
         if any(
             each.name.casefold() == name.casefold() for each in providers.list_providers(connection)
         ):
             raise InvalidInput(
-                f"There is a provider {name} already.",
-                advice=f"Change it: bascule provider change {name}",
+                f"The provider {name} exists already.",
+                advice=f"To change it: bascule provider change {name}",
             )
         made, _ = providers.put_provider(connection, name, properties)
     if output == "json":
         emit_json(_json(made))
         return
     say(f"{made.name} added; its redirect URI is {made.redirect_uri}")
-    note(f"Next: register the redirect URI there, then: bascule provider test {made.name}")
+    note(
+        f"Next: register the redirect URI at the provider, then run bascule provider test "
+        f"{made.name}"
+    )
 
 
 @provider.command(
@@ -193,12 +220,14 @@ Examples:
 )
 @click.argument("name")
 @settings_options
-@click.option("--enable/--disable", "is_enabled", default=None, help="May people sign in by it?")
+@click.option(
+    "--enable/--disable", "is_enabled", default=None, help="Allow or forbid signing in by it."
+)
 @click.option(
     "--clear",
     type=click.Choice(["secret", "domains", "tenants", "groups", "ca"]),
     multiple=True,
-    help="Take a setting away; repeatable.",
+    help="Remove a setting; repeatable.",
 )
 @yes_option
 @output_option
@@ -210,16 +239,19 @@ def change(
     output: str,
     **given: Any,  # noqa: ANN401  # reason: the shared options
 ) -> None:
-    """Change what is given of a provider. Disabling signs out whom it vouched for."""
+    """Change the given settings of a provider. Disabling it signs out everybody who used it."""
     properties = {**_cleared(clear), **_properties(given)}
     if is_enabled is not None:
         properties["isEnabled"] = is_enabled
     if not properties:
-        raise InvalidInput("Nothing to change was given.", advice="bascule provider change --help")
+        raise InvalidInput(
+            "There is nothing to change: no setting was given.",
+            advice="bascule provider change --help",
+        )
     with connect() as connection:
         found = providers.get_provider(connection, name)
         if found.is_enabled and is_enabled is False:
-            confirm(f"Whoever {found.name} vouched for is signed out.", is_sure=is_sure)
+            confirm(f"Everybody who signed in by {found.name} is signed out.", is_sure=is_sure)
         made, _ = providers.put_provider(connection, found.name, properties)
     if output == "json":
         emit_json(_json(made))
@@ -231,7 +263,7 @@ def change(
 @click.argument("name")
 @yes_option
 def remove(name: str, is_sure: bool) -> None:
-    """Remove a provider with its links. Whom it vouched for is signed out; users stay."""
+    """Remove a provider and its links. Everybody who used it is signed out; users stay."""
     with connect() as connection:
         found = providers.get_provider(connection, name)
         known = providers.list_known(connection, name)
@@ -248,7 +280,7 @@ def remove(name: str, is_sure: bool) -> None:
 @click.argument("name")
 @output_option
 def test(name: str, output: str) -> int:
-    """Have the server ask the provider, and say what is wrong."""
+    """Check a provider's configuration from the server."""
     with connect() as connection:
         found = providers.get_provider(connection, name)
         examined = providers.examine_provider(connection, found.name)
@@ -267,8 +299,8 @@ def test(name: str, output: str) -> int:
         for warning in examined.warnings:
             say(f"note       {warning}")
         if examined.is_usable:
-            say(f"{found.name} answers as it should; it has {examined.keys} keys")
-            note("Whether client id, secret and redirect URI are right, a sign-in shows.")
+            say(f"{found.name} answers correctly; it has {examined.keys} keys")
+            note("This does not check client id, secret and redirect URI; sign in to check those.")
     return 0 if examined.is_usable else FAILED
 
 
@@ -280,18 +312,25 @@ Examples:
 )
 @click.argument("name")
 @click.argument("user")
-@click.option("--subject", default="", help="The provider's own id of the person (sub).")
-@click.option("--email", default="", help="Invite whoever first proves this address there.")
+@click.option("--subject", default="", help="The person's id at the provider (sub).")
+@click.option(
+    "--email",
+    default="",
+    help="Invite the first person who signs in there with this verified address.",
+)
 def link(name: str, user: str, subject: str, email: str) -> None:
-    """Say who at the provider NAME is the user USER.
+    """Link a person at the provider NAME to the user USER.
 
-    You must hold all that the user holds: a link is a way to sign in.
+    A link lets that person sign in as USER, so you must hold all rights of USER.
     """
     _check_one(subject, email)
     with connect() as connection:
         is_new = providers.link(connection, name, user, subject=subject, email=email)
     if email:
-        say(f"whoever first proves {email} at {name} is {user}; within 14 days, once")
+        say(
+            f"the first person who signs in at {name} as {email} becomes {user}; valid once, for "
+            f"14 days"
+        )
     else:
         say(f"{subject} at {name} is {'now' if is_new else 'already'} {user}")
 
@@ -303,25 +342,27 @@ Examples:
   bascule provider unlink corp --email anna@corp.example"""
 )
 @click.argument("name")
-@click.option("--subject", default="", help="Of a link; bascule provider show tells it.")
-@click.option("--email", default="", help="Of an invitation.")
+@click.option(
+    "--subject", default="", help="Remove the link of this subject (see bascule provider show)."
+)
+@click.option("--email", default="", help="Remove the invitation of this address.")
 @yes_option
 def unlink(name: str, subject: str, email: str, is_sure: bool) -> None:
-    """Take a link or an invitation back.
+    """Remove a link or an invitation.
 
-    A link's user is signed out everywhere.
+    The user of a removed link is signed out everywhere.
     """
     _check_one(subject, email)
     with connect() as connection:
         if subject:
-            confirm(f"The user of {subject} at {name} is signed out.", is_sure=is_sure)
+            confirm(f"The user linked to {subject} at {name} is signed out.", is_sure=is_sure)
         is_done = providers.unlink(connection, name, subject=subject, email=email)
     say(f"{subject or email} is {'no longer' if is_done else 'not'} known by {name}")
 
 
 def _check_one(subject: str, email: str) -> None:
     if bool(subject) == bool(email):
-        raise InvalidInput("Give --subject or --email, one of them.", target="--subject")
+        raise InvalidInput("Give either --subject or --email.", target="--subject")
 
 
 def _properties(given: dict[str, Any]) -> dict[str, object]:

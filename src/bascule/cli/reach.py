@@ -76,9 +76,9 @@ def ssh_port(rules: MachineRules) -> int:
     numbers = {rule.number for policy in by_tcp.policies for rule in policy.ports}
     if not numbers and any(policy.ports for policy in rules.policies):
         raise RequestDenied(
-            f"{rules.machine_id.name} has no TCP port to reach: its policies offer UDP alone.",
+            f"{rules.machine_id.name} has no TCP port to connect to: its policies offer only UDP.",
             code="PortNotInPolicy",
-            advice=f"What they offer: bascule policy show {rules.machine_id.name}",
+            advice=f"To see its ports: bascule policy show {rules.machine_id.name}",
         )
     return SSH_PORT if SSH_PORT in numbers else choose(by_tcp, ()).ports[0]
 
@@ -93,9 +93,9 @@ def _require_tcp(rules: MachineRules, number: int) -> None:
     if offered == {"UDP"}:
         name = rules.machine_id.name
         raise RequestDenied(
-            f"{name} offers port {number} by UDP alone: there is no TCP port to reach.",
+            f"{name} offers port {number} only for UDP: there is no TCP port to connect to.",
             code="PortNotInPolicy",
-            advice=f"To have it opened all the same: bascule request {name} -p {number}",
+            advice=f"To open it all the same: bascule request {name} -p {number}",
         )
 
 
@@ -123,7 +123,7 @@ def _ask(
     asked = Asked(number, wish.span or choice.default_span, None, None)
     why = reason_for(choice, machine.name, wish.why)
     request_id = initiate(connection, choice.policy_id, machine.id, [asked], why)
-    words = f"waiting until {machine.name} has port {number} open"
+    words = f"waiting until {machine.name} has opened port {number}"
     with may_still_open(request_id), Working(words):
         answer = wait_until_open(connection, request_id)
     failure = unopened(answer, timedelta(seconds=OPEN_SECONDS))

@@ -29,11 +29,11 @@ def reason_for(choice: Choice, machine: str, given: str) -> str:
     if known or not choice.needs_reason:
         return known
     ports = ", ".join(map(str, choice.ports))
-    question = f"{machine} port {ports} opens for a reason, which stands in the record. Why? "
+    question = f"{machine} port {ports} needs a reason; it is recorded. Reason: "
     answer = ask_on_terminal(question)
     if answer is not None and not answer.strip():
         raise InvalidInput(
-            "No reason was given, so nothing was asked for.",
+            "No reason was given, so nothing was requested.",
             code="JustificationRequired",
             advice=SAY_WHY,
         )

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 HEARD_SECONDS = 5.0
 _PAUSE = 0.25
 _ROOT_RELEASES = (
-    "its host refuses releases. Its root admits them: release = true in "
-    "/etc/bascule/guard.toml, then restart the agent."
+    "its host refuses releases. To allow them, root on the host sets release = true in "
+    "/etc/bascule/guard.toml and restarts the agent."
 )
 
 
@@ -35,11 +35,11 @@ def tell_released(
         return
     if machine.point is not None and machine.point.guard and not machine.point.guard.may_release:
         words = ", ".join(port_words(*each) for each in ports)
-        note(f"{machine.name} keeps {words} shut: {_ROOT_RELEASES}")
+        note(f"{machine.name} keeps {words} closed: {_ROOT_RELEASES}")
         return
-    what = "its agent lets everybody through as soon as it hears of it"
+    what = "its agent opens it for everybody as soon as it hears of this"
     if machine.point is None:
-        what = "it has no agent that would shut it"
+        what = "no agent keeps it closed"
     for number, protocol in ports:
         say(f"{machine.name} port {port_words(number, protocol)} is released; {what}")
     if machine.point is None:
@@ -52,11 +52,11 @@ def tell_released(
         if not port.is_in_policy and (port.number, port.protocol) in ports
     )
     if words:
-        note(f"{machine.name} keeps {words} shut all the same: {_ROOT_RELEASES}")
+        note(f"{machine.name} still keeps {words} closed: {_ROOT_RELEASES}")
     elif after.point is not None and not _has_heard(after.point):
         note(
-            f"Its agent ({agent_words(after.point, connection.now())}) has not answered yet: until "
-            f"then what it shut stays shut. See: bascule machine show {machine.name}"
+            f"Its agent ({agent_words(after.point, connection.now())}) has not answered yet. "
+            f"Until then the ports stay closed. Check with bascule machine show {machine.name}"
         )
 
 

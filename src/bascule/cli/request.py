@@ -40,21 +40,20 @@ Examples:
     type=PORT_NUMBER,
     multiple=True,
     metavar="PORT",
-    help="Port to open; may be repeated. Default: the only one there is.",
+    help="Port to open; repeatable. Default: the only one offered.",
 )
 @click.option(
     "--for",
     "span",
     type=SPAN,
     metavar="DURATION",
-    help="How long: 90s, 30m, 1h30m, 1d. Default: an hour, or the policy's maximum if "
-    "that is shorter.",
+    help="How long: 90s, 30m, 1h30m, 1d. Default: 1h, or the policy's maximum if that is shorter.",
 )
 @click.option(
     "--until",
     metavar="TIME",
     default=None,
-    help="Until when instead: 17:30, 2030-01-31T17:30, 2030-01-31T17:30:00Z.",
+    help="Instead of --for, the end: 17:30, 2030-01-31T17:30, 2030-01-31T17:30:00Z.",
 )
 @click.option(
     "--from",
@@ -63,23 +62,23 @@ Examples:
     default=MY_ADDRESS,
     show_default=True,
     metavar="me|ADDRESS|CIDR",
-    help="From where.",
+    help="Source to open the port for.",
 )
 @click.option(
     "--why",
     default="",
     metavar="TEXT",
-    help="The reason; stands in the record. Default: BASCULE_WHY, else you are asked where a "
-    "policy requires one.",
+    help="The reason; it is recorded. Default: BASCULE_WHY; otherwise you are asked if a policy "
+    "requires one.",
 )
 @click.option(
     "--policy",
     "policy_name",
     default="",
     metavar="NAME",
-    help="Which policy to ask. Default: the one that offers it for longest.",
+    help="Policy to use. Default: the one that allows the longest duration.",
 )
-@click.option("--no-wait", is_flag=True, help="Do not wait until it is open.")
+@click.option("--no-wait", is_flag=True, help="Do not wait until the port is open.")
 @output_option
 def request(
     machine: str,
@@ -92,10 +91,10 @@ def request(
     no_wait: bool,
     output: str,
 ) -> None:
-    """Open a port of MACHINE for your address, for a while.
+    """Open a port of MACHINE for your address, for a limited time.
 
-    Waits until the machine's firewall has it open, then says until when, and how to connect.
-    It shuts by itself at the end.
+    Waits until the machine's firewall has opened the port, then prints the end and how to
+    connect. The port closes by itself at the end.
     """
     ends_at = _end(span, until)
     with connect() as connection:
@@ -118,9 +117,7 @@ def request(
             return
         if failure is not None:
             say(f"request {request_id}")
-            note(
-                f"Asked, not waited for: bascule status shows when it is open ({short_id(answer)})."
-            )
+            note(f"Requested ({short_id(answer)}). Check with bascule status whether it is open.")
             return
         for line in opened_lines(answer, connection.now()):
             say(line)

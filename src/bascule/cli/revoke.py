@@ -66,16 +66,18 @@ class Course:
     epilog="""\b
 Examples:
   bascule revoke                        your only live request
-  bascule revoke 3f2a91c0 --kill        cut its connections too
+  bascule revoke 3f2a91c0 --kill        end its connections too
   bascule revoke --machine web-1        all of yours on web-1
   bascule revoke --all
   bascule revoke --machine web-1 --everyone --kill"""
 )
 @click.argument("request", required=False)
-@click.option("--machine", type=MACHINE, help="All of your live requests on that machine.")
-@click.option("--all", "is_all", is_flag=True, help="All of your live requests.")
-@click.option("--everyone", is_flag=True, help="With --machine or --all: not only yours.")
-@click.option("--kill", is_flag=True, help="Cut the connections that it admitted, too.")
+@click.option("--machine", type=MACHINE, help="Revoke all of your live requests on this machine.")
+@click.option("--all", "is_all", is_flag=True, help="Revoke all of your live requests.")
+@click.option(
+    "--everyone", is_flag=True, help="With --machine or --all: other people's requests too."
+)
+@click.option("--kill", is_flag=True, help="End the connections that it admitted, too.")
 @output_option
 def revoke(
     request: str | None,
@@ -85,23 +87,23 @@ def revoke(
     kill: bool,
     output: str,
 ) -> None:
-    """Close early what is open.
+    """Close access before its end.
 
-    REQUEST is an id, or its first characters as 'bascule status' shows them; without it,
-    your only live request. Connections that exist live on, unless their port's policy cuts
-    them at the end or you say --kill; how many live on is said.
+    REQUEST is an id or its first characters, as 'bascule status' shows them. Default: your
+    only live request. Existing connections continue, unless the policy ends them or you give
+    --kill. The command prints how many continue.
     """
     if request is not None and (machine or is_all or everyone):
-        raise click.UsageError("Give REQUEST, or --machine/--all; not both.")
+        raise click.UsageError("Give either REQUEST or --machine/--all.")
     if everyone and not (machine or is_all):
-        raise click.UsageError("--everyone goes with --machine or --all.")
+        raise click.UsageError("--everyone needs --machine or --all.")
     with connect() as connection:
         targets = _targets(connection, request, machine, is_all=is_all, is_mine=not everyone)
         course = Course(targets)
         is_named = request is not None  # whoever names one hears what the server says of it
         try:
             _end_each(connection, course, kill=kill, is_named=is_named)
-            with Working("waiting until it is shut"):
+            with Working("waiting until it is closed"):
                 _see_shut(connection, course)
         except (KeyboardInterrupt, BasculeError) as error:
             _tell(course, output, kill=kill)
@@ -125,7 +127,9 @@ def _targets(
     if not live:
         whose = "You have" if is_mine else "Nobody has"
         where = f" on {on.name}" if on is not None else ""
-        raise NotFound(f"{whose} nothing open{where}.", advice="See what is: bascule status.")
+        raise NotFound(
+            f"{whose} nothing open{where}.", advice="To see what is open: bascule status."
+        )
     if on is None:
         return [Target(each) for each in live]
     return [
@@ -176,12 +180,12 @@ def _tell(course: Course, output: str, *, kill: bool) -> None:
 def _note_unsettled(course: Course, error: BaseException) -> None:
     """Before it leaves by ``error``: what the server goes on with, and what it does not."""
     for words in _waiting(course.answers):
-        note(f"Revoked, but not seen shut: {words}")
+        note(f"Revoked, but not confirmed closed: {words}")
     for target in course.not_ended():
         why = course.refused.get(target, error)
         words = f"{summary(target.request)} (request {short_id(target.request)})"
         if isinstance(why, LOST):
-            note(f"Not known to be revoked: {words}")
+            note(f"It is unknown whether this was revoked: {words}")
         elif isinstance(why, BasculeError) and why is not error:
             note(f"Not revoked: {words}: {why.message}")
 
@@ -208,18 +212,20 @@ def _lines(answers: Mapping[Target, AccessRequest], *, kill: bool) -> list[str]:
 
 def _word(port: GrantedPort) -> str:
     if port.row.is_settled:
-        return "shut"
+        return "closed"
     return "ended, not confirmed" if port.state == ENDED_NOT_CONFIRMED else port.state
 
 
 def _alive(port: GrantedPort, request: AccessRequest, *, kill: bool) -> str:
     count = port.sessions_alive
     if not count:
-        return "" if count is None else "; no session of it lives on"
+        return "" if count is None else "; none of its connections continues"
     if kill:
-        return f"; {count} of its sessions not cut yet"
-    lives = "1 session of it lives" if count == 1 else f"{count} sessions of it live"
-    return f"; {lives} on (to cut: bascule revoke {request.id} --kill)"
+        return f"; {count} of its connections not ended yet"
+    lives = (
+        "1 of its connections continues" if count == 1 else f"{count} of its connections continue"
+    )
+    return f"; {lives} (to end: bascule revoke {request.id} --kill)"
 
 
 def _waiting(answers: Mapping[Target, AccessRequest]) -> list[str]:
@@ -244,7 +250,9 @@ def _raise_refused(refused: Mapping[Target, BasculeError], waiting: Sequence[str
         )
         for target, error in refused.items()
     ]
-    problems += [Problem("NotConfirmed", f"revoked, not yet reported shut: {w}") for w in waiting]
+    problems += [
+        Problem("NotConfirmed", f"revoked, not yet confirmed closed: {w}") for w in waiting
+    ]
     is_known = not any(isinstance(each, LOST) for each in refused.values())
     one, more = (
         ("was not", "were not") if is_known else ("is not known to be", "are not known to be")
@@ -260,6 +268,7 @@ def _raise_refused(refused: Mapping[Target, BasculeError], waiting: Sequence[str
 def _raise_unclosed(waiting: Sequence[str]) -> None:
     if waiting:
         raise EnforcementFailed(
-            f"Revoked, but not yet reported shut: {'; '.join(waiting)}",
-            advice="Its agent may be away (bascule status). It shuts at its end in any case.",
+            f"Revoked, but not yet confirmed closed: {'; '.join(waiting)}",
+            advice="Its agent may be away (see bascule status). The port closes at its end in any "
+            "case.",
         )

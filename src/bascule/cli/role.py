@@ -45,7 +45,7 @@ Examples:
   bascule role check anna@example.com Microsoft.Compute/virtualMachines/read"""
 )
 def role() -> None:
-    """Roles, and who holds which where."""
+    """Roles and role assignments."""
 
 
 # -- definitions -------------------------------------------------------------------------
@@ -54,7 +54,7 @@ def role() -> None:
 @role.command(
     "list", epilog="\b\nExamples:\n  bascule role list\n  bascule role list --custom -o json"
 )
-@click.option("--custom", is_flag=True, help="Those alone that were made here.")
+@click.option("--custom", is_flag=True, help="Only custom roles.")
 @output_option
 def list_command(custom: bool, output: str) -> None:
     """List the roles that you may see."""
@@ -64,7 +64,7 @@ def list_command(custom: bool, output: str) -> None:
         emit_json([_role_json(each) for each in found])
         return
     if not found:
-        note("There is no role to show. Make one: bascule role create-requestor")
+        note("There is no role to show. To create one: bascule role create-requestor")
         return
     rows = [[each.name, _kind(each), each.description, each.id] for each in found]
     print_table(["ROLE", "KIND", "FOR", "ID"], rows)
@@ -101,11 +101,18 @@ Examples:
 )
 @click.argument("name")
 @click.option(
-    "--action", "actions", multiple=True, required=True, metavar="ACTION", help="What it allows."
+    "--action",
+    "actions",
+    multiple=True,
+    required=True,
+    metavar="ACTION",
+    help="An action that it allows; repeatable.",
 )
-@click.option("--not-action", "not_actions", multiple=True, metavar="ACTION", help="But not this.")
-@click.option("--description", default="", metavar="TEXT", help="For people.")
-@click.option("--replace", is_flag=True, help="Change the role of that name, for all its holders.")
+@click.option(
+    "--not-action", "not_actions", multiple=True, metavar="ACTION", help="An exception; repeatable."
+)
+@click.option("--description", default="", metavar="TEXT", help="Description.")
+@click.option("--replace", is_flag=True, help="Change an existing role, for all its holders.")
 @scope_options
 @output_option
 def create(
@@ -119,10 +126,10 @@ def create(
     scope: str | None,
     output: str,
 ) -> None:
-    """Make a role of your own.
+    """Create a custom role.
 
-    It can be assigned everywhere, or at the scope named. An action is Provider/type/verb,
-    in which * stands for anything; quote it for the shell.
+    It can be assigned everywhere, or only at the given scope. An action is Provider/type/verb;
+    * stands for anything, and must be quoted in a shell.
     """
     permission = Permission(actions, not_actions)
     with connect() as connection:
@@ -135,7 +142,7 @@ def create(
     else:
         say(f"{made.name} {'changed' if before else 'made'}, {made.id}")
     for pattern in unmatched(actions):
-        note(f"{pattern} matches nothing that is asked for here; is it spelt right?")
+        note(f"{pattern} matches no action that Bascule uses. Is it spelt correctly?")
 
 
 def _same_name(connection: Connection, name: str) -> RoleDefinition | None:
@@ -151,8 +158,8 @@ Examples:
   bascule role create-requestor --for-api-only --name CI --assign deployer""",
 )
 @click.option("--name", default=REQUESTOR, show_default=True, help="The role's name.")
-@click.option("--for-api-only", is_flag=True, help="Leave out what only looking around needs.")
-@click.option("--assign", "principal", metavar="PRINCIPAL", help="And give it to somebody.")
+@click.option("--for-api-only", is_flag=True, help="Omit permissions needed only for browsing.")
+@click.option("--assign", "principal", metavar="PRINCIPAL", help="Assign it to this principal.")
 @scope_options
 @output_option
 def create_requestor(
@@ -164,14 +171,14 @@ def create_requestor(
     scope: str | None,
     output: str,
 ) -> None:
-    """Make the least role that can request access.
+    """Create the least powerful role that can request access.
 
-    It is that of the how-to's Set-JitLeastPrivilegedRole. It can be assigned everywhere;
-    --machine, --resource-group and --scope say where --assign gives it. A role of that name
-    that allows the same is taken as it is.
+    It is the role of Set-JitLeastPrivilegedRole in Azure's how-to. It can be assigned
+    everywhere; --machine, --resource-group and --scope limit where --assign assigns it. An
+    existing role with this name and the same actions is used as it is.
     """
     if principal is None and any(each is not None for each in (machine, resource_group, scope)):
-        raise InvalidInput("A scope says where to assign: name somebody too, --assign PRINCIPAL.")
+        raise InvalidInput("A scope needs a principal to assign the role to: --assign PRINCIPAL.")
     permission = Permission(FOR_API if for_api_only else FOR_PEOPLE)
     with connect() as connection:
         # What is named is looked up first, so that a wrong name makes nothing.
@@ -203,9 +210,9 @@ def _requestor_role(
         return made, True
     if before.permissions != (permission,):
         raise Conflict(
-            f"There is a role {name!r} that allows something else; it was left as it is.",
+            f"The role {name!r} exists already and allows something else. It was not changed.",
             code="RoleDefinitionWithSameNameExists",
-            advice="Choose another: --name NAME. See what it allows: "
+            advice="Choose another name with --name NAME. To see what it allows: "
             + command_words(["bascule", "role", "show", name]),
         )
     return before, False
@@ -215,7 +222,7 @@ def _requestor_role(
 @click.argument("name")
 @yes_option
 def delete(name: str, is_sure: bool) -> None:
-    """Delete a role of your own that nobody holds any more."""
+    """Delete a custom role that nobody holds any more."""
     with connect() as connection:
         found = find_role(connection, name)
         confirm(f"The role {found.name} is deleted.", is_sure=is_sure)
@@ -234,7 +241,7 @@ Examples:
 )
 @click.argument("name", metavar="ROLE")
 @click.argument("principal")
-@click.option("--description", default="", metavar="TEXT", help="Why, for people.")
+@click.option("--description", default="", metavar="TEXT", help="Why it is assigned.")
 @scope_options
 @output_option
 def assign(
@@ -246,7 +253,7 @@ def assign(
     scope: str | None,
     output: str,
 ) -> None:
-    """Give ROLE to PRINCIPAL, everywhere or at a scope.
+    """Assign ROLE to PRINCIPAL, for the whole subscription or at a scope.
 
     PRINCIPAL is a user, a group or a service principal, by name or id.
     """
@@ -260,7 +267,7 @@ def assign(
         emit_json(_assignment_json(given))
         return
     say(f"{_whose(given)} is {found.name}: {where}")
-    note(f"To take it back: bascule role unassign {given.id}")
+    note(f"To remove it: bascule role unassign {given.id}")
 
 
 def _give(
@@ -302,16 +309,16 @@ def unassign(
     scope: str | None,
     is_sure: bool,
 ) -> None:
-    """Take a role back; what is open by it closes at once.
+    """Remove a role assignment. Ports opened by this right close at once.
 
-    Named by ROLE, PRINCIPAL and scope as it was given, or by the assignment's id alone.
+    Give ROLE, PRINCIPAL and the scope of the assignment, or only the assignment's id.
     """
     with connect() as connection:
         at = find_scope(connection, machine, resource_group, scope)
         found = _find_assignment(connection, name, principal, at)
         where = scope_words(connection, found.scope)
         words = f"{_whose(found)} loses {found.role or found.role_id}: {where}"
-        confirm(f"{words}. What is open by it closes.", is_sure=is_sure)
+        confirm(f"{words}. Ports opened by this right close.", is_sure=is_sure)
         roles.unassign(connection, found)
     say(words)
 
@@ -321,7 +328,7 @@ def _find_assignment(
 ) -> Assignment:
     if principal is None:
         if not is_guid(name):
-            raise InvalidInput("Name ROLE and PRINCIPAL, or the id of an assignment.")
+            raise InvalidInput("Give ROLE and PRINCIPAL, or the id of an assignment.")
         found = [a for a in roles.list_assignments(connection, at) if a.id == name.lower()]
     else:
         wanted = find_role(connection, name)
@@ -331,7 +338,7 @@ def _find_assignment(
     if not found:
         raise NotFound(
             f"There is no such assignment at {at}.",
-            advice="See what there is, with scopes: bascule role assignments -o json",
+            advice="To see all assignments with scopes: bascule role assignments -o json",
         )
     return found[0]
 
@@ -343,8 +350,10 @@ Examples:
   bascule role assignments --principal anna@example.com
   bascule role assignments --machine web-1 -o json"""
 )
-@click.option("--principal", metavar="NAME", help="Of that one, by its groups too.")
-@click.option("--role", "name", metavar="ROLE", help="Of that role alone.")
+@click.option(
+    "--principal", metavar="NAME", help="Only this principal's, including those of its groups."
+)
+@click.option("--role", "name", metavar="ROLE", help="Only of this role.")
 @scope_options
 @output_option
 def assignments(
@@ -355,9 +364,9 @@ def assignments(
     scope: str | None,
     output: str,
 ) -> None:
-    """List who holds which role where.
+    """List role assignments.
 
-    At a scope, what holds there from above is listed too.
+    With a scope, also lists assignments that it inherits.
     """
     with connect() as connection:
         at = find_scope(connection, machine, resource_group, scope)
@@ -370,7 +379,7 @@ def assignments(
         emit_json([_assignment_json(each) for each in found])
         return
     if not found:
-        note("Nothing is assigned there that you may see.")
+        note("There are no assignments that you may see.")
         return
     rows = [
         [_whose(each), each.principal_kind, each.role or each.role_id, place, each.id]
@@ -397,9 +406,10 @@ def check(
     scope: str | None,
     output: str,
 ) -> int:
-    """Say whether PRINCIPAL may do ACTION, and why.
+    """Check whether PRINCIPAL may do ACTION, and why.
 
-    That is by which role, scope and group. If not, which role would give it. Ends with 0 when allowed and 4 when not.
+    Names the role, scope and group that allow it, or roles that would. The exit code is 0 if
+    allowed and 4 if not.
     """
     wanted = known_action(action)
     with connect() as connection:
@@ -430,13 +440,13 @@ def check(
         print_table(["BY ROLE", "AT", "BY GROUP"], rows)
         return 0
     if not who.is_enabled:
-        raise Forbidden(f"{who.name} is disabled, and so may do nothing.")
+        raise Forbidden(f"{who.name} is disabled, and may do nothing.")
     names = ", ".join(each.name for each in found.would_give)
     raise Forbidden(
         f"{who.name} may not: {wanted} ({where}).",
-        advice=f"These roles would give it, the least first: {names}."
+        advice=f"These roles would allow it, the least powerful first: {names}."
         if names
-        else "No role that you may see gives it.",
+        else "No role that you may see allows it.",
     )
 
 

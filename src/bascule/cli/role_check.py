@@ -48,7 +48,7 @@ def known_action(text: str) -> str:
     near = difflib.get_close_matches(text.casefold(), folded, MOST_NAMED, 0.4)
     meant = ", ".join(folded[each] for each in near)
     raise InvalidInput(
-        f"{text[:100]!r} is not an action that anything here asks for.",
+        f"{text[:100]!r} is not an action that Bascule uses.",
         advice=f"Did you mean: {meant}?" if meant else "docs/roles.md lists them.",
     )
 

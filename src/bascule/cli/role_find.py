@@ -27,9 +27,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 def scope_options(command: F) -> F:
     """``--machine``, ``--resource-group`` or ``--scope``: at most one of them."""
     for option in (
-        click.option("--scope", metavar="ID", help="At the thing of that whole ARM id."),
-        click.option("--resource-group", metavar="NAME", help="At that resource group."),
-        click.option("--machine", type=MACHINE, help="At that machine alone."),
+        click.option("--scope", metavar="ID", help="At the resource with this full ARM id."),
+        click.option("--resource-group", metavar="NAME", help="At this resource group."),
+        click.option("--machine", type=MACHINE, help="At this machine."),
     ):
         command = option(command)
     return command
@@ -40,12 +40,12 @@ def find_scope(
 ) -> Scope:
     """The scope that was named; the whole subscription when none was."""
     if sum(each is not None for each in (machine, resource_group, scope)) > 1:
-        raise InvalidInput("Name one scope: --machine, --resource-group or --scope.")
+        raise InvalidInput("Give only one of --machine, --resource-group and --scope.")
     if machine is not None:
         return resource_scope(find_machine(connection, machine).id)
     if resource_group is not None:
         if not is_resource_group_name(resource_group):
-            raise InvalidInput(f"{resource_group[:90]!r} is not a resource group's name.")
+            raise InvalidInput(f"{resource_group[:90]!r} is not a valid resource group name.")
         return group_scope(connection.subscription_id, resource_group)
     return Scope.parse(connection.subscription if scope is None else scope, "--scope")
 
@@ -67,7 +67,7 @@ def find_role(connection: Connection, wanted: str) -> RoleDefinition:
         known = ", ".join(sorted(each.name for each in roles.list_roles(connection)))
         raise NotFound(
             f"There is no role {wanted!r} that you may see.",
-            advice=f"There are: {known or 'none'}.",
+            advice=f"You may see: {known or 'none'}.",
         )
     return found[0]
 
@@ -91,7 +91,7 @@ def find_anybody(connection: Connection, wanted: str) -> Principal:
         )
     if len(found) > 1:
         raise InvalidInput(
-            f"{len(found)} are called {wanted!r}; give the id of the one you mean:",
+            f"{len(found)} are called {wanted!r}. Give the id instead:",
             code="AmbiguousPrincipal",
             problems=[Problem("Candidate", each.id) for each in found],
         )

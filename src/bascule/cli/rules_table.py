@@ -38,7 +38,7 @@ def _at_end(rule: PortRule) -> str:
     """What becomes of connections; UDP's always end (EDGES A4)."""
     if rule.on_expiry == "kill" or rule.protocol == "UDP":
         return "cut"
-    return "kept, UDP cut" if rule.protocol == "*" else "kept"
+    return "kept, UDP ended" if rule.protocol == "*" else "kept"
 
 
 def rules_json(rules: MachineRules) -> dict[str, object]:

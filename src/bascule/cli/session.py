@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SHORT = 8  # characters of an id that are shown, and that mostly tell it from the others
 
 _USER = click.option(
-    "--user", "user_name", default="", metavar="NAME", help="Of this user, not your own."
+    "--user", "user_name", default="", metavar="NAME", help="Of this user instead of your own."
 )
 
 
@@ -36,7 +36,7 @@ Examples:
   bascule session end-others"""
 )
 def session() -> None:
-    """Browsers and programs that are signed in."""
+    """Signed-in browsers and programs."""
 
 
 @session.command(
@@ -46,7 +46,7 @@ def session() -> None:
 @_USER
 @output_option
 def list_command(user_name: str, output: str) -> None:
-    """List where you are signed in, or where a user is."""
+    """List your sign-ins, or those of a user."""
     with connect() as connection:
         found = sign_ins.list_sign_ins(connection, _id_of(connection, user_name))
         now = connection.now()
@@ -54,7 +54,7 @@ def list_command(user_name: str, output: str) -> None:
         emit_json([_json(each) for each in found])
         return
     if not found:
-        note(f"{user_name or 'Nobody'} is signed in nowhere.")
+        note(f"{user_name or 'Nobody'} is not signed in anywhere.")
         return
     rows = [
         [
@@ -80,9 +80,9 @@ Examples:
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @_USER
 def end(ids: Sequence[str], user_name: str) -> None:
-    """Sign browsers or programs out by their ID.
+    """Sign out browsers or programs by their ID.
 
-    The beginning of an ID will do, if it is of one alone.
+    The first characters of an ID are enough if they are unique.
     """
     with connect() as connection:
         user_id = _id_of(connection, user_name)
@@ -99,7 +99,7 @@ def end(ids: Sequence[str], user_name: str) -> None:
 )
 @yes_option
 def end_others(is_sure: bool) -> None:
-    """Sign out all of your browsers and programs but this one."""
+    """Sign out all of your other browsers and programs."""
     with connect() as connection:
         confirm("All your other browsers and programs are signed out.", is_sure=is_sure)
         ended = sign_ins.end_other_sign_ins(connection)
@@ -114,7 +114,7 @@ def end_others(is_sure: bool) -> None:
 def sign_out(name: str, is_sure: bool) -> None:
     """Sign a user out everywhere.
 
-    What they have open stays open; they may sign in again. To keep them out: bascule user disable.
+    Open ports stay open, and the user may sign in again. To prevent that: bascule user disable.
     """
     with connect() as connection:
         found = find_principal(connection, USERS, name)
@@ -136,7 +136,7 @@ def _find(live: Sequence[LiveSignIn], wanted: str) -> LiveSignIn:
         )
     if len(found) > 1:
         raise InvalidInput(
-            f"{len(found)} ids begin with {wanted[:64]!r}; give more of the one you mean:",
+            f"{len(found)} ids begin with {wanted[:64]!r}. Give more characters:",
             code="AmbiguousSignIn",
             problems=[Problem("Candidate", each.id) for each in found],
         )

@@ -67,10 +67,12 @@ def opened_lines(request: AccessRequest, now: datetime) -> list[str]:
             f"from {', '.join(port.sources)} until {until_words(port.ends_at, now)}"
         )
         if port.state == NOT_CONFIRMED:
-            lines.append("  its agent is silent, or can enforce nothing: this is what it last said")
+            lines.append(
+                "  its agent is silent or cannot enforce anything: this is its last report"
+            )
         lines += _way_in(machine, port)
     lines.append(
-        f"  request {short_id(request)}; close it early: bascule revoke {short_id(request)}"
+        f"  request {short_id(request)}; to close it early: bascule revoke {short_id(request)}"
     )
     return lines
 
@@ -94,11 +96,11 @@ def unopened(request: AccessRequest, patience: timedelta) -> EnforcementFailed |
     reasons = [
         f"{machine.id.name} port {port_words(port.number, port.protocol)} "
         + (
-            f"did not open: {port.failure or 'its agent did not report it in force'}"
+            f"did not open: {port.failure or 'its agent did not report it as open'}"
             if port.state == GrantState.FAILED
-            else f"was not reported open within {show_span(patience)}"
+            else f"was not reported as open within {show_span(patience)}"
             if port.state == GrantState.OPENING
-            else f"was ended again while it opened (it is {port.state})"
+            else f"was ended before it opened (it is {port.state})"
         )
         for machine, port in request.ports()
         if not port.row.was_read_back
@@ -107,7 +109,7 @@ def unopened(request: AccessRequest, patience: timedelta) -> EnforcementFailed |
         return None
     name = request.machines[0].id.name
     return EnforcementFailed(
-        "; ".join(reasons), advice=f"See its agent: bascule machine show {name}"
+        "; ".join(reasons), advice=f"To see its agent: bascule machine show {name}"
     )
 
 
@@ -121,8 +123,8 @@ def reachable_address(
     """
     if not addresses:
         raise NotFound(
-            f"{name} has no address on record.",
-            advice=f"Give it one: bascule machine add {name} --address ADDRESS",
+            f"No address of {name} is known.",
+            advice=f"To add one: bascule machine add {name} --address ADDRESS",
         )
     granted = {
         network.version
@@ -135,9 +137,12 @@ def reachable_address(
             return address
     families = " and ".join(f"IPv{version}" for version in sorted(granted))
     wanted = f", IPv{family} was wanted" if family else ""
-    advice = f"Give it an address of that family: bascule machine add {name} --address ADDRESS"
+    advice = f"To add an address of that family: bascule machine add {name} --address ADDRESS"
     if family and family not in granted:
-        advice = f"Ask from your IPv{family} address first: bascule request {name} --from ADDRESS"
+        advice = (
+            f"Request access for your IPv{family} address first: bascule request {name} "
+            f"--from ADDRESS"
+        )
     raise NotFound(
         f"{name} cannot be reached: access was granted from {', '.join(port.sources)} ({families})"
         f"{wanted}, and its addresses are {', '.join(map(str, parsed))}.",

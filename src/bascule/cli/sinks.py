@@ -29,13 +29,13 @@ Examples:
   bascule audit sinks list"""
 )
 def sinks() -> None:
-    """Where the record is sent to: SIEMs, webhooks, files."""
+    """Destinations of the record: SIEMs, webhooks, files."""
 
 
 @sinks.command("list", epilog="\b\nExamples:\n  bascule audit sinks list")
 @output_option
 def list_(output: str) -> None:
-    """List the sinks and how each gets on."""
+    """List the sinks and their progress."""
     with connect() as connection:
         found = list(api.list_sinks(connection))
         now = connection.now()
@@ -52,7 +52,7 @@ def list_(output: str) -> None:
 @_NAME
 @output_option
 def show(name: str, output: str) -> None:
-    """Show one: settings, place, last error."""
+    """Show one sink: settings, position, last error."""
     with connect() as connection:
         found = api.get_sink(connection, name)
         now = connection.now()
@@ -73,21 +73,26 @@ syslog+udp://HOST:PORT, or file:NAME (a file in the server's sink directory)."""
 @_NAME
 @click.argument("target", required=False)
 @click.option(
-    "--format", "form", type=click.Choice([str(each) for each in Form]), help="Default: by target."
+    "--format",
+    "form",
+    type=click.Choice([str(each) for each in Form]),
+    help="Format of events. Default: depends on the target.",
 )
 @click.option("--kind", "kinds", multiple=True, help="Only events of this kind; repeatable.")
 @click.option("--level", type=click.Choice(LEVELS), help="Only events of this level and above.")
 @click.option(
     "--batch",
     type=click.IntRange(1, LARGEST_BATCH),
-    help="Events of one webhook call at most; default: 1.",
+    help="Maximum number of events in one webhook call. Default: 1.",
 )
 @click.option(
     "--ca-file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="PEM of the CAs to trust instead of the server's own.",
+    help="PEM of the CAs to trust instead of the server's default.",
 )
-@click.option("--from-beginning", is_flag=True, help="A new sink: all that is on record, too.")
+@click.option(
+    "--from-beginning", is_flag=True, help="For a new sink: send all existing events too."
+)
 @output_option
 def add(
     name: str,
@@ -100,9 +105,9 @@ def add(
     from_beginning: bool,
     output: str,
 ) -> None:
-    """Add a sink, or change one: what is not said stays as it is.
+    """Add a sink, or change the given settings of an existing one.
 
-    A new webhook's secret is printed once, here. TARGET may be left out of a change.
+    The secret of a new webhook is printed only once. TARGET may be omitted in a change.
     """
     said: dict[str, Any] = {
         "target": target,
@@ -119,7 +124,7 @@ def add(
         now = connection.now()
     _emit(made, now, output)
     if output != "json":
-        note(f"Does it arrive? bascule audit sinks test {name}")
+        note(f"To send a test message: bascule audit sinks test {name}")
 
 
 @sinks.command(epilog="\b\nExamples:\n  bascule audit sinks test siem")
@@ -135,7 +140,8 @@ def test(name: str, output: str) -> None:
         say(f"taken: {done.get('said')}")
     if done.get("answer") != "taken":
         raise ServerUnreachable(
-            f"The sink {name} did not take it: {done.get('said')}.", code="SinkUnreachable"
+            f"The sink {name} did not accept the message: {done.get('said')}.",
+            code="SinkUnreachable",
         )
 
 
@@ -143,7 +149,7 @@ def test(name: str, output: str) -> None:
 @_NAME
 @output_option
 def pause(name: str, output: str) -> None:
-    """Stop sending, until resume."""
+    """Stop sending until it is resumed."""
     with connect() as connection:
         done = api.pause(connection, name)
         now = connection.now()
@@ -154,15 +160,17 @@ def pause(name: str, output: str) -> None:
     epilog="""\b
 Examples:
   bascule audit sinks resume siem
-  bascule audit sinks resume hook --skip        past the event it refuses
+  bascule audit sinks resume hook --skip        skip the refused event
   bascule audit sinks resume siem --after 4711  send again from there"""
 )
 @_NAME
-@click.option("--skip", is_flag=True, help="Leave out the event that parked it; on record.")
-@click.option("--after", type=click.IntRange(min=0), help="Send again what follows this position.")
+@click.option("--skip", is_flag=True, help="Skip the event that parked the sink; this is recorded.")
+@click.option(
+    "--after", type=click.IntRange(min=0), help="Send all events after this position again."
+)
 @output_option
 def resume(name: str, skip: bool, after: int | None, output: str) -> None:
-    """Send again, at once, whatever had stopped it."""
+    """Start sending again now, whatever stopped it."""
     if skip and after is not None:
         raise click.UsageError("Give --skip or --after, not both.")
     with connect() as connection:
@@ -175,9 +183,9 @@ def resume(name: str, skip: bool, after: int | None, output: str) -> None:
 @_NAME
 @output_option
 def rotate(name: str, output: str) -> None:
-    """Make a webhook a new secret.
+    """Make a new secret for a webhook.
 
-    The old one signs beside it for a day.
+    For one day calls are signed with both secrets.
     """
     with connect() as connection:
         done = api.rotate(connection, name)
@@ -189,8 +197,10 @@ def rotate(name: str, output: str) -> None:
 @_NAME
 @yes_option
 def remove(name: str, is_sure: bool) -> None:
-    """Forget a sink and its place."""
-    confirm(f"Nothing more is sent to {name}, and its place is forgotten.", is_sure=is_sure)
+    """Remove a sink and forget its position."""
+    confirm(
+        f"No further events are sent to {name}, and its position is forgotten.", is_sure=is_sure
+    )
     with connect() as connection:
         if not api.remove_sink(connection, name):
             raise NotFound(f"There is no sink {name!r}.", code="SinkNotFound")
@@ -224,7 +234,7 @@ def _emit(found: Data, now: datetime, output: str) -> None:
         if value:
             say(f"{key}: {value}")
     if said.get("secret"):
-        note("Keep the secret where the receiver checks signatures; it is not shown again.")
+        note("Store the secret where the receiver checks signatures; it is not shown again.")
 
 
 def _row(found: Data, now: datetime) -> list[str]:

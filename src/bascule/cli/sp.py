@@ -33,9 +33,9 @@ _FOR = click.option(
     type=SpanType(timedelta(minutes=1), _LONGEST),
     default=None,
     metavar="DURATION",
-    help="How long it works, at most 730d. Default: 365d.",
+    help="How long it is valid, at most 730d. Default: 365d.",
 )
-_LABEL = click.option("--label", default="", metavar="TEXT", help="What uses it, for people.")
+_LABEL = click.option("--label", default="", metavar="TEXT", help="A note on what uses it.")
 
 
 @click.group(
@@ -74,7 +74,7 @@ def list_command(output: str) -> None:
 @click.argument("name")
 @output_option
 def show(name: str, output: str) -> None:
-    """Show one and its credentials, never a secret."""
+    """Show a service principal and its credentials, without secrets."""
     with connect() as connection:
         found = find_principal(connection, SERVICES, name)
         now = connection.now()
@@ -107,7 +107,7 @@ Examples:
   bascule sp add ci --certificate ci.pem --for 180d"""
 )
 @click.argument("name")
-@click.option("--certificate", type=_CERTIFICATE, help="PEM to sign in by, instead of a secret.")
+@click.option("--certificate", type=_CERTIFICATE, help="Certificate (PEM) instead of a secret.")
 @_LABEL
 @_FOR
 @output_option
@@ -116,8 +116,8 @@ def add(
 ) -> None:
     """Add a service principal with a first credential.
 
-    Without --certificate that is a secret, which is printed once. It may do nothing yet:
-    give it a role with bascule role assign.
+    Without --certificate the credential is a secret, which is printed once. A new service
+    principal has no rights: give it a role with bascule role assign.
     """
     pem = _read(certificate) if certificate else ""
     with connect() as connection:
@@ -144,13 +144,15 @@ def add(
 @click.argument("name")
 @yes_option
 def disable(name: str, is_sure: bool) -> None:
-    """Let a service principal in no more.
+    """Refuse further sign-ins of a service principal.
 
-    What it has open closes at once.
+    Its open ports close at once.
     """
     with connect() as connection:
         found = find_principal(connection, SERVICES, name)
-        confirm(f"{found.name} is let in no more. {ends_words(found.live_grants)}", is_sure=is_sure)
+        confirm(
+            f"{found.name} can no longer sign in. {ends_words(found.live_grants)}", is_sure=is_sure
+        )
         principals.change_principal(connection, SERVICES, found.id, {"accountEnabled": False})
     say(f"{found.name} is disabled. {ends_words(found.live_grants)}")
 
@@ -158,7 +160,7 @@ def disable(name: str, is_sure: bool) -> None:
 @sp.command(epilog="\b\nExamples:\n  bascule sp enable ci")
 @click.argument("name")
 def enable(name: str) -> None:
-    """Let a service principal in again."""
+    """Let a service principal sign in again."""
     with connect() as connection:
         found = find_principal(connection, SERVICES, name)
         principals.change_principal(connection, SERVICES, found.id, {"accountEnabled": True})
@@ -171,7 +173,7 @@ def enable(name: str) -> None:
 def delete(name: str, is_sure: bool) -> None:
     """Delete a service principal and its roles.
 
-    Credentials go too; the record stays, and what it has open closes at once.
+    Its credentials are deleted too, and its open ports close at once. The audit record stays.
     """
     with connect() as connection:
         found = find_principal(connection, SERVICES, name)
@@ -195,7 +197,7 @@ Examples:
 @_FOR
 @output_option
 def add_secret(name: str, label: str, span: timedelta | None, output: str) -> None:
-    """Make one more secret, printed once. The others go on; remove the old one afterwards."""
+    """Add a secret, printed once. Existing credentials stay valid; remove the old one later."""
     _add_credential(name, label, span, "", output)
 
 
@@ -206,9 +208,9 @@ def add_secret(name: str, label: str, span: timedelta | None, output: str) -> No
 @_FOR
 @output_option
 def add_certificate(name: str, file: Path, label: str, span: timedelta | None, output: str) -> None:
-    """Let it sign in by a certificate too.
+    """Let a service principal sign in with a certificate too.
 
-    FILE is PEM; its key is RSA from 2048 bits, or on P-256.
+    FILE is PEM. Its key is RSA with at least 2048 bits, or EC on P-256.
     """
     _add_credential(name, label, span, _read(file), output)
 
@@ -238,16 +240,17 @@ def _add_credential(name: str, label: str, span: timedelta | None, pem: str, out
 def remove_credential(name: str, key: str, is_sure: bool) -> None:
     """Remove a credential.
 
-    KEY is as bascule sp show lists it; its first characters are enough.
+    KEY is the key id in bascule sp show; its first characters are enough.
     """
     with connect() as connection:
         found = find_principal(connection, SERVICES, name)
         key_id = _key(found, key)
         confirm(
-            f"What signs in to {found.name} by {key_id} is refused from then on.", is_sure=is_sure
+            f"Programs that sign in as {found.name} with {key_id} are refused from then on.",
+            is_sure=is_sure,
         )
         principals.remove_credential(connection, found.id, key_id)
-    say(f"{found.name} has no credential {key_id} any more")
+    say(f"the credential {key_id} of {found.name} is removed")
 
 
 def _key(found: Principal, wanted: str) -> str:
@@ -255,10 +258,12 @@ def _key(found: Principal, wanted: str) -> str:
     if not fitting or not wanted:
         raise NotFound(
             f"{found.name} has no credential {wanted!r}.",
-            advice=f"See: bascule sp show {found.name}",
+            advice=f"To see its credentials: bascule sp show {found.name}",
         )
     if len(fitting) > 1:
-        raise InvalidInput(f"{len(fitting)} credentials begin with {wanted!r}; give more of it.")
+        raise InvalidInput(
+            f"{len(fitting)} credentials begin with {wanted!r}. Give more characters."
+        )
     return fitting[0]
 
 
@@ -268,7 +273,7 @@ def _read(path: Path) -> str:
     except (OSError, ValueError):
         raise InvalidInput(
             f"{path} cannot be read as PEM.",
-            advice="Make PEM of it: openssl x509 -inform der -in FILE -out FILE.pem",
+            advice="To convert it to PEM: openssl x509 -inform der -in FILE -out FILE.pem",
         ) from None
 
 

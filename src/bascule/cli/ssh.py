@@ -59,13 +59,13 @@ def complete_destination(
     add_help_option=False,
     options_metavar="",
     epilog="""\b
-Options of its own (all others are ssh's):
-  --for DURATION   how long to ask for, when it has to ask: 30m, 2h; default
-                   1h, or the policy's maximum if that is shorter
-  --why TEXT       the reason; stands in the record; default BASCULE_WHY,
-                   else you are asked where a policy requires one
-  --policy NAME    which policy to ask
-  -p PORT          which port; default 22, or the only one on offer
+Own options (all others are ssh's):
+  --for DURATION   duration of the request, if one is needed: 30m, 2h;
+                   default 1h, or the policy's maximum if that is shorter
+  --why TEXT       the reason; it is recorded; default BASCULE_WHY; otherwise
+                   you are asked if a policy requires one
+  --policy NAME    policy to use
+  -p PORT          port; default 22, or the only one offered
   --help           this text
 
 \b
@@ -84,9 +84,9 @@ Examples:
 )
 @click.pass_context
 def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> None:
-    """Connect to MACHINE: asks for access if you have none, waits, becomes ssh.
+    """Connect to MACHINE with ssh. Requests access first if you have none.
 
-    Known hosts are kept under the machine's name, whatever its address. Nothing is printed
+    Known hosts are stored under the machine's name, whatever its address. Nothing is printed
     unless something is wrong.
     """
     line = parse_ssh_line(arguments)
@@ -94,7 +94,7 @@ def ssh(ctx: click.Context, arguments: tuple[str, ...]) -> None:
         click.echo(ctx.get_help())
         return
     if not line.machine:
-        raise click.UsageError("Name a machine: bascule ssh MACHINE", ctx)
+        raise click.UsageError("Give a machine: bascule ssh MACHINE", ctx)
     wish = Wish(
         port=line.port,
         span=parse_span(line.ours["for"], "--for") if "for" in line.ours else None,
@@ -128,5 +128,5 @@ def become(command: Sequence[str]) -> NoReturn:
     except OSError as error:
         raise ConfigurationError(
             f"{command[0]} cannot be started: {error.strerror}.",
-            advice="Install OpenSSH's client (Debian: apt install openssh-client).",
+            advice="Install the OpenSSH client (Debian: apt install openssh-client).",
         ) from None

@@ -35,10 +35,10 @@ _HEAD = """\
 #   bascule ssh-config > ~/.ssh/bascule.conf
 # and this line at the top of ~/.ssh/config:
 #   Include bascule.conf
-# From then on 'ssh web-1' asks for access when it is needed, waits until the port is open,
-# and connects. Where a policy requires a reason it asks you for it; without a terminal
-# BASCULE_WHY="TEXT" gives it: BASCULE_WHY="ticket 4711" scp file web-1:
-# Make it anew when a machine is added or moves to another address.
+# From then on 'ssh web-1' requests access when needed, waits until the port is open,
+# and connects. If a policy requires a reason, you are asked for it; without a terminal
+# use BASCULE_WHY: BASCULE_WHY="ticket 4711" scp file web-1:
+# Generate it again when a machine is added or its address changes.
 """
 
 
@@ -46,15 +46,15 @@ _HEAD = """\
     "ssh-config",
     epilog="""\b
 Examples:
-  bascule ssh-config > ~/.ssh/bascule.conf  and Include it in yours
+  bascule ssh-config > ~/.ssh/bascule.conf  then Include it in yours
   bascule ssh-config web-1 >> ~/.ssh/config
-  ssh web-1                                 asks, waits, connects""",
+  ssh web-1                                 requests, waits, connects""",
 )
 @click.argument("machines", nargs=-1, type=MACHINE)
 def ssh_config(machines: tuple[str, ...]) -> None:
-    """Print ssh_config lines by which plain ssh asks for access by itself.
+    """Print ssh_config lines that make plain ssh request access by itself.
 
-    For each of MACHINES; without any, for all that a policy names.
+    Default: all machines that a policy covers.
     """
     with connect() as connection:
         named = {each.machine_id: each for each in list_policies(connection)}
@@ -105,9 +105,9 @@ def _blocks(machine: Machine, rules: MachineRules | None, program: str) -> Itera
     """The lines for one machine: a block a family, or why there is none."""
     name = machine.name
     if not is_name(name):
-        raise InvalidInput("its name does not fit in an ssh_config")
+        raise InvalidInput("its name cannot be used in an ssh_config")
     if rules is None:
-        raise InvalidInput("no policy names it")
+        raise InvalidInput("no policy covers it")
     port = ssh_port(rules)
     first: dict[int, Address] = {}
     for text in machine.addresses:
@@ -135,7 +135,7 @@ def this_program() -> str:
     path = str(found.resolve() if found else shutil.which("bascule") or "")
     if not path:
         raise ConfigurationError(
-            "The bascule program cannot be found, so ssh could not start it.",
+            "The bascule program was not found, so ssh could not start it.",
             advice="Put it on your PATH.",
         )
     configured = os.environ.get("BASCULE_CONFIG")
@@ -144,5 +144,5 @@ def this_program() -> str:
         words = ["env", f"BASCULE_CONFIG={Path(configured).absolute()}", path]
     command = shlex.join(words)
     if '"' in command or "\n" in command:
-        raise ConfigurationError(f"The path {path} cannot be written into an ssh_config.")
+        raise ConfigurationError(f"The path {path} cannot be used in an ssh_config.")
     return command.replace("%", "%%")  # ssh_config(5), TOKENS

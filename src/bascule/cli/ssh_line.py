@@ -69,7 +69,7 @@ def _take_ours(line: SshLine, word: str, words: list[str]) -> None:
     if name not in OUR_OPTIONS:
         raise InvalidInput(
             f"bascule ssh has no option {name[:60]}.",
-            advice="See bascule ssh --help. A command for the far side goes after --.",
+            advice="See bascule ssh --help. A command for the machine goes after --.",
         )
     if not separator:
         value = _value_of(name, words)
@@ -101,7 +101,7 @@ def _take_value(line: SshLine, letter: str, value: str) -> None:
 
 def _value_of(option: str, words: list[str]) -> str:
     if not words:
-        raise InvalidInput(f"Option {option} wants a value.")
+        raise InvalidInput(f"Option {option} needs a value.")
     return words.pop(0)
 
 

@@ -50,15 +50,15 @@ Examples:
   bascule status --watch
   bascule status --mine --machine web-1 -o json"""
 )
-@click.option("--machine", type=MACHINE, help="Of that machine alone.")
-@click.option("--mine", is_flag=True, help="Your own requests alone.")
-@click.option("--watch", is_flag=True, help="Go on and keep it current; Ctrl-C ends it.")
+@click.option("--machine", type=MACHINE, help="Only this machine.")
+@click.option("--mine", is_flag=True, help="Only your own requests.")
+@click.option("--watch", is_flag=True, help="Keep running and updating; Ctrl-C ends it.")
 @output_option
 def status(machine: str | None, mine: bool, watch: bool, output: str) -> None:
     """Show what is open now, for whom, and until when.
 
-    Below it: ports that are shut though no policy names them, machines where nothing is
-    enforced, agents that are away, and owners' credentials that end soon.
+    Also shows closed ports that no policy names, machines where nothing is enforced, agents
+    that are away, and owners' credentials that expire soon.
     """
     with connect() as connection:
         wanted = find_machine(connection, machine) if machine is not None else None
@@ -121,7 +121,7 @@ def _render(picture: Picture, now: datetime) -> str:
     parts.append(_away_part(picture, now))
     parts.append(_ending_part(picture, now))
     if picture.trouble:
-        parts.insert(0, f"As it last was; {picture.trouble}\n")
+        parts.insert(0, f"Last known state; {picture.trouble}\n")
     return "\n".join(part for part in parts if part)
 
 
@@ -154,8 +154,8 @@ def _open_part(picture: Picture, now: datetime) -> str:
     ]
     if not live:
         if picture.is_mine:
-            return "No request of yours is open.\n"
-        return "No request that you may see is open. For all that is: bascule exposure\n"
+            return "You have no open requests.\n"
+        return "There are no open requests that you may see. For all open ports: bascule exposure\n"
     is_all_open = all(port.state == GrantState.OPEN for _, _, port in live)
     heads = ["OPEN", "PORT", "FROM", "FOR", "UNTIL", "LEFT", "REQUEST"]
     rows = [
@@ -183,7 +183,7 @@ def _unnamed_part(picture: Picture) -> str:
         for port in each.closed_ports
         if not port.is_in_policy
     ]
-    return render_table(["SHUT, IN NO POLICY", "PORT", "TO OPEN IT"], rows) if rows else ""
+    return render_table(["CLOSED, IN NO POLICY", "PORT", "TO OPEN IT"], rows) if rows else ""
 
 
 def _claimed_part(picture: Picture) -> str:
@@ -192,7 +192,7 @@ def _claimed_part(picture: Picture) -> str:
         for each in picture.machines
         if each.claimed_ports
     ]
-    heads = ["CLOSED BY ITS AGENT'S WORD ALONE", "PORTS", "TO TAKE OR RELEASE THEM"]
+    heads = ["CLOSED ONLY ACCORDING TO ITS AGENT", "PORTS", "TO TAKE OR RELEASE THEM"]
     return render_table(heads, rows) if rows else ""
 
 
@@ -209,7 +209,7 @@ def _away_part(picture: Picture, now: datetime) -> str:
     if unguarded:
         parts.append(render_table(["NOT ENFORCED", "AGENT"], unguarded))
     if away:
-        parts.append(render_table(["AS IT LAST WAS, CHANGES WAIT", "AGENT"], away))
+        parts.append(render_table(["LAST KNOWN STATE, CHANGES WAIT", "AGENT"], away))
     return "\n".join(parts)
 
 
@@ -222,7 +222,7 @@ def _ending_part(picture: Picture, now: datetime) -> str:
         ]
         for each in picture.ending
     ]
-    heads = ["OWNER'S CREDENTIAL ENDS", "AT", "TO HAVE ANOTHER"]
+    heads = ["OWNER'S CREDENTIAL ENDS", "AT", "TO ADD ANOTHER"]
     return render_table(heads, rows) if rows else ""
 
 

@@ -22,7 +22,7 @@ from bascule.domain.passwords import problems_of
 from bascule.errors import InvalidInput
 
 _STDIN = click.option(
-    "--password-stdin", "is_from_stdin", is_flag=True, help="Take the password from stdin."
+    "--password-stdin", "is_from_stdin", is_flag=True, help="Read the password from stdin."
 )
 
 
@@ -81,14 +81,14 @@ Examples:
   pass anna | bascule user add anna@example.com --password-stdin"""
 )
 @click.argument("name")
-@click.option("--display-name", default="", metavar="TEXT", help="For people. Default: the name.")
+@click.option("--display-name", default="", metavar="TEXT", help="Name to show. Default: NAME.")
 @_STDIN
 @output_option
 def add(name: str, display_name: str, is_from_stdin: bool, output: str) -> None:
-    """Add a user NAME, best an e-mail address.
+    """Add a user. NAME is preferably an e-mail address.
 
-    They may do nothing yet: give them a password here or with set-password, and a role with
-    bascule role assign, or put them into a group that has one.
+    A new user has no rights. Set a password here or with set-password, and give them a role
+    with bascule role assign, or add them to a group that has one.
     """
     password = read_password(is_from_stdin=True) if is_from_stdin else ""
     if is_from_stdin:  # before the user is there: nothing is done by halves
@@ -113,14 +113,14 @@ def add(name: str, display_name: str, is_from_stdin: bool, output: str) -> None:
 @click.argument("name")
 @yes_option
 def disable(name: str, is_sure: bool) -> None:
-    """Sign a user out and let them in no more.
+    """Sign a user out and refuse further sign-ins.
 
-    What they have open closes at once.
+    Their open ports close at once.
     """
     with connect() as connection:
         found = find_principal(connection, USERS, name)
         confirm(
-            f"{found.name} is signed out everywhere and let in no more. "
+            f"{found.name} is signed out everywhere and can no longer sign in. "
             f"{ends_words(found.live_grants)}",
             is_sure=is_sure,
         )
@@ -131,7 +131,7 @@ def disable(name: str, is_sure: bool) -> None:
 @user.command(epilog="\b\nExamples:\n  bascule user enable anna@example.com")
 @click.argument("name")
 def enable(name: str) -> None:
-    """Let a user in again; they have to sign in anew."""
+    """Let a user sign in again."""
     with connect() as connection:
         found = find_principal(connection, USERS, name)
         principals.change_principal(connection, USERS, found.id, {"accountEnabled": True})
@@ -142,9 +142,10 @@ def enable(name: str) -> None:
 @click.argument("name")
 @yes_option
 def delete(name: str, is_sure: bool) -> None:
-    """Delete a user, their roles and memberships.
+    """Delete a user with their roles and memberships.
 
-    Ways to sign in go too; the record stays, and what they have open closes at once.
+    Their credentials are deleted too, and their open ports close at once. The audit record
+    stays.
     """
     with connect() as connection:
         found = find_principal(connection, USERS, name)
@@ -169,8 +170,8 @@ Examples:
 def set_password(name: str | None, is_from_stdin: bool) -> None:
     """Set a user's password, or your own without a NAME.
 
-    Whoever is signed in with the old one is signed out. For your own the present one is
-    asked for too; on stdin it is the first line, and the new one the second.
+    Sign-ins with the old password end. Setting your own needs the current password too; on
+    stdin it is the first line, and the new one the second.
     """
     with connect() as connection:
         if name is None:
@@ -186,4 +187,4 @@ def set_password(name: str | None, is_from_stdin: bool) -> None:
         found = find_principal(connection, USERS, name)
         password = read_password(is_from_stdin=is_from_stdin)
         principals.set_password(connection, found.id, password)
-    say(f"The password of {found.name} is set; what was signed in by the old one is signed out")
+    say(f"The password of {found.name} is set; sign-ins with the old one are ended")

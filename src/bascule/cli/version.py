@@ -15,7 +15,7 @@ from bascule.errors import BasculeError
 @click.command(epilog="\b\nExamples:\n  bascule version\n  bascule version -o json")
 @output_option
 def version(output: str) -> None:
-    """Say this tool's version and which server it is signed in to."""
+    """Show the versions of this tool and of the server that you are signed in to."""
     try:
         endpoint = load_profile().endpoint
     except BasculeError:

@@ -35,7 +35,7 @@ def may_still_open(request_id: str) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, BasculeError):
         short = request_id[:SHORT_ID]
-        note(f"It is asked for and may still open; to withdraw it: bascule revoke {short}")
+        note(f"It is requested and may still open; to withdraw it: bascule revoke {short}")
         raise
 
 

@@ -12,7 +12,7 @@ from bascule.client import principals
 @click.command(epilog="\b\nExamples:\n  bascule whoami\n  bascule whoami -o json")
 @output_option
 def whoami(output: str) -> None:
-    """Say who you are signed in as, in which groups, and with which roles."""
+    """Show who you are signed in as, your groups and your roles."""
     with connect() as connection:
         me = principals.whoami(connection)
     if output == "json":

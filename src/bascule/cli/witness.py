@@ -27,9 +27,9 @@ def read_witnesses(path: Path) -> list[Witness]:
     found = list(_witnesses(data, path.name))
     if not found:
         raise InvalidInput(
-            f"{path} tells of no place in the record.",
+            f"{path} contains no position of the record.",
             target="--witness",
-            advice="Make one on a protected host: bascule agent status -o json > FILE.",
+            advice="To make one on a protected host: bascule agent status -o json > FILE.",
         )
     return found
 

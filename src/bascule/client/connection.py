@@ -51,9 +51,11 @@ def trust_file(ca_file: Path) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=str(ca_file))
     except ssl.SSLError:  # an OSError too
-        raise _no_ca(f"The CA file {ca_file} holds no certificate in PEM form.") from None
+        raise _no_ca(f"The CA file {ca_file} contains no certificate in PEM form.") from None
     except FileNotFoundError:
-        raise _no_ca(f"The CA file {ca_file}, which says whom to trust, is not there.") from None
+        raise _no_ca(
+            f"The CA file {ca_file} does not exist, so the server's certificate cannot be checked."
+        ) from None
     except OSError as error:
         raise _no_ca(f"The CA file {ca_file} cannot be read: {error.strerror}.") from None
 
@@ -61,8 +63,8 @@ def trust_file(ca_file: Path) -> ssl.SSLContext:
 def _no_ca(message: str) -> ConfigurationError:
     return ConfigurationError(
         message,
-        advice="Put the CA's certificate there, or name it anew: bascule login --ca-file FILE, or "
-        "--fingerprint HEX.",
+        advice="Put the CA's certificate there, or sign in again with bascule login --ca-file "
+        "FILE or --fingerprint HEX.",
     )
 
 
@@ -221,7 +223,7 @@ def _json(response: Response) -> object:
         if response.status < 400:
             raise UnexpectedAnswer(
                 f"The server answered {response.status} with something that is not JSON.",
-                advice="Is the endpoint a Bascule server? (bascule login --endpoint URL)",
+                advice="Check that the endpoint is a Bascule server: bascule login --endpoint URL",
             ) from None
         return None
 

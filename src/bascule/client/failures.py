@@ -115,7 +115,7 @@ def _bare(status: int) -> str:
         phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = "unknown status"
-    return f"The server answered {status} ({phrase}) and nothing else."
+    return f"The server answered {status} ({phrase}) without details."
 
 
 def _dict(value: object) -> dict[str, Any]:

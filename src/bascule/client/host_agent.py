@@ -72,15 +72,13 @@ def tell_agent(path: Path, message: dict[str, Any]) -> dict[str, Any]:
                 stream.flush()
                 answer: dict[str, Any] = json.loads(stream.readline())
     except PermissionError as error:
-        raise ConfigurationError(
-            f"{path} is not yours to use.", advice="Run this as root."
-        ) from error
+        raise ConfigurationError(f"You may not use {path}.", advice="Run this as root.") from error
     except (OSError, ValueError) as error:
         why = (error.strerror if isinstance(error, OSError) else "") or str(error)
         raise ServerUnreachable(
             f"No agent answers at {path}: {why}.",
-            advice="Is one running here? systemctl status bascule-agent. "
-            "One that keeps its state elsewhere is found with --state DIR.",
+            advice="Check that an agent runs here: systemctl status bascule-agent. If its state "
+            "is in another directory, give --state DIR.",
         ) from error
     if not answer.get("ok"):
         raise InvalidInput(

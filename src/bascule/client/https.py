@@ -244,7 +244,7 @@ class _Metered(io.RawIOBase):
         count = self._source.readinto(buffer)
         self._left -= count or 0
         if self._left < 0:
-            raise http.client.HTTPException(f"the answer has more than {self.most} bytes")
+            raise http.client.HTTPException(f"the answer is longer than {self.most} bytes")
         return count
 
     def close(self) -> None:

@@ -18,6 +18,10 @@ NO_ISSUER = frozenset({2, 18, 19, 20, 21})  # signed by nobody whom we trust
 OTHER_NAME = frozenset({62, 64})  # of a host, of an address
 STRICT = range(79, 95)  # how a certificate was made: RFC 5280, X509_V_FLAG_X509_STRICT
 RIGHT_CA = "bascule login --ca-file FILE, or --fingerprint HEX"
+_RIGHT_CA_ADVICE = (
+    f"Give the right CA: {RIGHT_CA}. If you changed nothing, somebody may be intercepting the "
+    "connection."
+)
 
 
 def unreachable(endpoint: str, error: BaseException) -> ServerUnreachable:
@@ -32,12 +36,12 @@ def unreachable(endpoint: str, error: BaseException) -> ServerUnreachable:
         return ServerUnreachable(
             f"{endpoint} cannot be reached through {proxy}: {_sentence(str(error))}",
             code="ProxyInTheWay",
-            advice=f"If it is to be reached without the proxy: no_proxy={_host(endpoint)}",
+            advice=f"To connect without the proxy, set no_proxy={_host(endpoint)}",
         )
     return ServerUnreachable(
         f"{endpoint} cannot be reached: {_sentence(str(error))}",
-        advice="Is the server running, and is that its address? Ports that are open close on "
-        "time without it.",
+        advice="Check that the server is running and that this is its address. Open ports close "
+        "on time without it.",
     )
 
 
@@ -45,9 +49,11 @@ def _not_trusted(endpoint: str, error: ssl.SSLCertVerificationError) -> ServerUn
     what, advice = _certificate_words(_host(endpoint), error)
     proxy = _proxy(endpoint)
     if proxy:
-        advice += f" The call went through {proxy}: without it, no_proxy={_host(endpoint)}"
+        advice += (
+            f" The call went through {proxy}; to connect without it, set no_proxy={_host(endpoint)}"
+        )
     return ServerUnreachable(
-        f"The certificate that {endpoint} showed is not trusted: {what}",
+        f"The certificate of {endpoint} is not trusted: {what}",
         code="CertificateNotTrusted",
         advice=advice,
     )
@@ -60,40 +66,40 @@ def _certificate_words(host: str, error: ssl.SSLCertVerificationError) -> tuple[
         return (
             f"it is for another name than {host}.",
             (
-                "Use a name that the server has, or start it with this one too: "
-                f"bascule serve --name {host}. If {host} was right until now, somebody may be in "
-                "between."
+                f"Use one of the server's names, or add this one: bascule serve --name {host}. If "
+                f"{host} worked before, somebody may be intercepting the connection."
             ),
         )
     if code == NOT_YET_VALID:
         return (
-            "by this host's clock it is not valid yet.",
-            "Check the clock of this host (date), then the server's.",
+            "according to this host's clock it is not valid yet.",
+            "Check this host's clock (date), then the server's.",
         )
     if code == EXPIRED:
         return (
-            "by this host's clock it has expired.",
+            "according to this host's clock it has expired.",
             (
-                "Check the clock of this host (date). Bascule's own certificate renews itself while "
-                "the server runs; another's, of a proxy in front of it say, has to be renewed there."
+                "Check this host's clock (date). Bascule's own certificate renews itself while "
+                "the server runs. The certificate of a proxy in front of it must be renewed there."
             ),
         )
     if code in STRICT:
         return (
-            f"it, or its CA, was not made by the rules: {said}",
+            f"the certificate or its CA violates RFC 5280: {said}",
             (
-                "It may be the right one. Have it made anew by RFC 5280: a CA's certificate has "
-                "basicConstraints (critical), keyUsage with keyCertSign and a subjectKeyIdentifier."
+                "It may still be the right one. Issue it again in accordance with RFC 5280: a CA "
+                "certificate needs basicConstraints (critical), keyUsage with keyCertSign, and a "
+                "subjectKeyIdentifier."
             ),
         )
     if code in NO_ISSUER:
         return (
-            f"the CA that was named has not signed it ({said.rstrip('.')}).",
-            f"Name the right CA: {RIGHT_CA}. If you changed nothing, somebody may be in between.",
+            f"the given CA did not sign it ({said.rstrip('.')}).",
+            _RIGHT_CA_ADVICE,
         )
     return (
         said,
-        f"Name the right CA: {RIGHT_CA}. If you changed nothing, somebody may be in between.",
+        _RIGHT_CA_ADVICE,
     )
 
 

@@ -54,11 +54,11 @@ def fetch_ca(server: str, fingerprint: str) -> str:
             return ssl.DER_cert_to_PEM_cert(der)
         shown.append(found)
     raise AuthenticationFailed(
-        f"{server} shows a CA with another fingerprint ({', '.join(shown) or 'none at all'}) "
-        f"than the expected one ({expected}).",
+        f"{server} has a CA with another fingerprint ({', '.join(shown) or 'none'}) than expected "
+        f"({expected}).",
         code="FingerprintMismatch",
-        advice="Check the address and the fingerprint. If both are right, somebody is in between, "
-        "be it a proxy in front of the server that shows another CA.",
+        advice="Check the address and the fingerprint. If both are right, something intercepts "
+        "the connection, for example a proxy with its own CA.",
     )
 
 
@@ -82,7 +82,8 @@ def _fetch(server: str) -> str:
         https.close()
     if response.status != 200:
         raise ServerUnreachable(
-            f"{server} has no CA certificate to show (HTTP {response.status} at {CA_PATH}).",
-            advice="Is that the address of a Bascule server itself, or of something in front of it?",
+            f"{server} offers no CA certificate (HTTP {response.status} at {CA_PATH}).",
+            advice="Check that this is the address of the Bascule server itself, not of a proxy "
+            "in front of it.",
         )
     return response.content.decode("ascii", errors="replace")

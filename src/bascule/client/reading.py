@@ -25,8 +25,9 @@ class UnexpectedAnswer(BasculeError):
 
 def _missing(key: str, wanted: str) -> UnexpectedAnswer:
     return UnexpectedAnswer(
-        f"The server's answer has no {wanted} '{key}' where one belongs.",
-        advice="Is the endpoint a Bascule server, of this client's version? (bascule version)",
+        f"The server's answer has no {wanted} '{key}', which this client expects.",
+        advice="Check that the endpoint is a Bascule server of this client's version: bascule "
+        "version",
     )
 
 

@@ -66,9 +66,9 @@ def by_device_code(
     status, begun = server.post("devicecode", {"scope": server.scope})
     if status == 429:
         raise NoDeviceCode(
-            "The server has no device code to give: too many wait.",
-            advice="Sign in with a browser on this machine (bascule login --browser), or try "
-            "again in some minutes.",
+            "The server cannot issue a device code, because too many are in use.",
+            advice="Sign in with a browser on this computer (bascule login --browser), or try "
+            "again in a few minutes.",
         )
     if status != 200:
         raise _refused(begun, status)
@@ -89,14 +89,14 @@ def by_device_code(
             interval += _SLOWER
         elif error == "bad_verification_code":
             raise NoDeviceCode(
-                "The device code is not known any more: too many others were asked for.",
-                advice="Sign in with a browser on this machine (bascule login --browser), or "
-                "begin anew.",
+                "The device code is no longer valid, because too many others were requested.",
+                advice="Sign in with a browser on this computer (bascule login --browser), or "
+                "start again.",
             )
         elif error != "authorization_pending":
             raise _refused(answer, status)
     raise AuthenticationFailed(
-        "Nobody approved the code in time.", advice="Begin anew: bascule login."
+        "Nobody approved the code in time.", advice="Start again: bascule login."
     )
 
 
@@ -156,8 +156,8 @@ class _Listener(http.server.HTTPServer):
             self.handle_request()
         if not self.answer:
             raise AuthenticationFailed(
-                "The browser did not come back in time.",
-                advice="Begin anew: bascule login --browser, or without a browser: bascule login.",
+                "The sign-in in the browser was not completed in time.",
+                advice="Start again: bascule login --browser, or without a browser: bascule login.",
             )
         return self.answer
 
@@ -202,5 +202,5 @@ def _refused(answer: Mapping[str, object], status: int) -> BasculeError:
     return AuthenticationFailed(
         f"The sign-in was refused: {words}",
         code=str(answer.get("error") or ""),
-        advice="Begin anew: bascule login.",
+        advice="Start again: bascule login.",
     )

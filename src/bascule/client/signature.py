@@ -29,7 +29,7 @@ class RecordKeys:
                 raise InvalidInput(
                     f"{text[:60]!r} is not a public key: 32 bytes as base64url.",
                     target="--public-key",
-                    advice="bascule audit key prints it; keep it apart from the server.",
+                    advice="bascule audit key prints it. Keep a copy outside the server.",
                 )
             key_id = hashlib.sha256(raw).hexdigest()[:16]
             self._keys[key_id] = Ed25519PublicKey.from_public_bytes(raw)

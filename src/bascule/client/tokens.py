@@ -69,7 +69,7 @@ class Person:
         """Raises AuthenticationFailed when there is nothing to go by any more."""
         if not refresh_token:
             raise AuthenticationFailed(
-                f"{self.name} is not signed in any more.",
+                f"{self.name} is no longer signed in.",
                 code="NotSignedIn",
                 advice="Sign in again: bascule login.",
             )
@@ -150,9 +150,9 @@ def read_token(status: int, answer: Data, asked_at: datetime) -> Token:
         )
     words = str(answer.get("error_description") or answer.get("error") or f"HTTP {status}")
     if status >= 500:
-        raise BasculeError(f"The server gave no token: {words}")
+        raise BasculeError(f"The server issued no token: {words}")
     raise AuthenticationFailed(
         f"The server did not accept these credentials: {words}",
         code=str(answer.get("error") or ""),
-        advice="Check the client id and its secret and sign in again: bascule login.",
+        advice="Check the client id and secret, and sign in again: bascule login.",
     )

@@ -33,8 +33,8 @@ Examples:
 def lab() -> None:
     """Try Bascule on a small real network on this machine.
 
-    A server, a client, a stranger and two machines with sshd and an agent, each a network
-    namespace of its own. Works as root and, where user namespaces are allowed, without.
+    It has a server, a client, a stranger and two machines with sshd and an agent, each in its
+    own network namespace. Needs root, or user namespaces.
     """
 
 
@@ -50,12 +50,12 @@ Examples:
     type=click.IntRange(1, 65535),
     default=SERVER_PORT,
     show_default=True,
-    help="Port of 127.0.0.1 on which this machine reaches the server.",
+    help="Port on 127.0.0.1 of this machine for the lab's server.",
 )
-@click.option("--detach", is_flag=True, help="Return when the lab is up and let it run.")
+@click.option("--detach", is_flag=True, help="Return when the lab is up, and leave it running.")
 @click.pass_obj
 def up(parts: HostParts, name: str, port: int, detach: bool) -> None:
-    """Bring a lab up and say what to try. Without --detach, Ctrl-C takes it down."""
+    """Start a lab and print what to try. Without --detach, Ctrl-C stops it."""
     from bascule.lab import lifecycle
 
     launched = lifecycle.launch(
@@ -73,13 +73,13 @@ def up(parts: HostParts, name: str, port: int, detach: bool) -> None:
         click.echo("\n" + _guide(name, is_held=not detach))
         if detach:
             return
-        click.echo("\nCtrl-C here takes it down.")
+        click.echo("\nCtrl-C here stops it.")
         code = lifecycle.hold(launched)
-        click.echo(f"The lab {name} was taken down.", err=True)
+        click.echo(f"The lab {name} was stopped.", err=True)
         sys.exit(code)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would leave half of it
-        click.echo(f"\ntaking the lab {name} down", err=True)
+        click.echo(f"\nstopping the lab {name}", err=True)
         lifecycle.let_go(launched)
         lifecycle.take_down(name)
 
@@ -97,10 +97,10 @@ Examples:
     type=click.Choice(["table", "json"]),
     default="table",
     show_default=True,
-    help="For people, or for programs.",
+    help="Output format; json is for programs.",
 )
 def info(name: str, output: str) -> None:
-    """Say where everything is: addresses, process ids, credentials."""
+    """Show the lab's addresses, process ids and credentials."""
     from bascule.lab.info import render_table
 
     found = _info(name)
@@ -119,11 +119,11 @@ Examples:
 @click.argument("host")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True)
 def exec_command(name: str, host: str, command: tuple[str, ...]) -> None:
-    """Run COMMAND on a HOST of the lab; its exit code becomes this one's."""
+    """Run COMMAND on a HOST of the lab, and return its exit code."""
     if command[0] == "--":  # the parser stops at HOST and leaves it to us
         command = command[1:]
     if not command:
-        raise click.UsageError("say which command to run: bascule lab exec HOST -- COMMAND")
+        raise click.UsageError("give a command to run: bascule lab exec HOST -- COMMAND")
     _become(name, host, command, {})
 
 
@@ -149,7 +149,7 @@ Example:
 )
 @_NAME
 def down(name: str) -> None:
-    """Take a lab down and remove all that is left of it. Fine when there is none."""
+    """Stop a lab and remove everything that it made. Succeeds if there is none."""
     from bascule.lab import lifecycle
 
     done = lifecycle.take_down(name)

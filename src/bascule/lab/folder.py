@@ -104,8 +104,8 @@ def ensure_labs_folder() -> Path:
             return folder
     except OSError as error:
         raise ConfigurationError(
-            f"the folder for labs cannot be made: {error}",
-            advice="set XDG_STATE_HOME to a folder that you may write to",
+            f"the folder for labs cannot be created: {error}",
+            advice="set XDG_STATE_HOME to a folder that you can write to",
         ) from error
     raise ConfigurationError(
         f"{folder} belongs to another user",
@@ -146,8 +146,8 @@ def remove(folder: LabFolder) -> None:
         unmount(point)
     if mounts_below(folder.root):
         raise ConfigurationError(
-            f"something is still mounted below {folder.root}",
-            advice=f"look with `findmnt -R {folder.root}` and unmount it, then try again",
+            f"there are still mounts below {folder.root}",
+            advice=f"list them with `findmnt -R {folder.root}` and unmount them, then try again",
         )
     if folder.root.exists():
         shutil.rmtree(folder.root)

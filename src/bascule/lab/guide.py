@@ -26,27 +26,27 @@ def render_guide(info: Mapping[str, Any], bascule: str, *, is_held: bool = False
     )
     agent = info["pids"]["agents"][machine]
     portal = (
-        f"In a browser, sign in at {info['portal']} as one of the lab's people. (It asks about the\n"
-        "lab's own CA first.) Their names and passwords:"
+        f"In a browser, sign in at {info['portal']} as one of the lab's users. (The browser first\n"
+        "warns about the lab's own CA.) Their names and passwords:"
     )
     parts = [
         (portal, [f"{lab} info{option}"]),
-        (f"{machine} is shut. A stranger gets no answer (three seconds):", [knock]),
+        (f"{machine} is closed. A stranger gets no answer (three seconds):", [knock]),
         (
-            f"You, on {info['client']}, ask; the port opens for your address alone:",
+            f"You request access from {info['client']}, and the port opens for your address alone:",
             [f"{client} bascule request {machine} --for 5m", f"{client} bascule status"],
         ),
         (
-            "You are in. (Without an open request, this asks for one first.)",
+            "Connect. (If there is no open request, this makes one first.)",
             [f"{client} bascule ssh {machine} -- hostname"],
         ),
-        ("Shut it before its time:", [f"{client} bascule revoke"]),
+        ("Close it early:", [f"{client} bascule revoke"]),
         (
-            "Nothing opens because something died. Kill the agent, flush all rules, knock again:",
+            "No failure opens a port. Kill the agent, flush all rules, try to connect again:",
             [f"kill -9 {agent}", f"{lab} exec{option} {machine} -- nft flush ruleset", knock],
         ),
         (
-            "A shell on a host of the lab, what runs where, and the end of it:",
+            "A shell on a host of the lab, the list of processes, and stopping the lab:",
             [f"{lab} shell{option} {info['client']}", f"{lab} info{option}", f"{lab} down{option}"],
         ),
     ]

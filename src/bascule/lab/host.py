@@ -202,8 +202,8 @@ def build_host(plan: HostPlan) -> BuiltHost:
         text, handles = receive(near)
     os.waitpid(pid, 0)
     if text != b"ok":
-        reason = text.decode(errors="replace") or "its child ended without a word"
-        raise EnforcementFailed(f"the lab host {plan.host.name} cannot be made: {reason}")
+        reason = text.decode(errors="replace") or "its child process ended without a message"
+        raise EnforcementFailed(f"the lab host {plan.host.name} cannot be created: {reason}")
     sockets = [socket.socket(fileno=handle) for handle in handles[3:]]
     return BuiltHost(
         handles[0], handles[1], handles[2], dict(zip(plan.units, sockets, strict=True))

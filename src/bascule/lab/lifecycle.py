@@ -83,7 +83,7 @@ def clear(name: str) -> None:
     left = end_all(mark, registered_networks(tuple(names)))
     if left:
         raise Conflict(
-            f"processes {', '.join(map(str, left))} of the lab {name} do not end",
+            f"processes {', '.join(map(str, left))} of the lab {name} did not end",
             advice="end them, then try again",
         )
     remove_network(names)
@@ -180,8 +180,8 @@ def follow(launched: Launched, tell: Tell) -> LabState:
 def _failure(folder: LabFolder, state: LabState | None) -> BasculeError:
     reason = state.error if state is not None else folder.tail("supervisor")
     if not reason and (state is None or state.phase == "stopping"):
-        return Conflict("the lab was taken down before it stood")
-    advice = "what it left is removed by the next `bascule lab up` or `bascule lab down`"
+        return Conflict("the lab was stopped before it was up")
+    advice = "the next `bascule lab up` or `bascule lab down` removes its remains"
     return EnforcementFailed(
         f"the lab did not come up: {reason or 'its supervisor was killed'}",
         advice=(state.advice if state is not None else "") or advice,

@@ -58,8 +58,8 @@ def _run(arguments: list[str], text: str = "") -> None:
     if done.returncode != 0:
         raise EnforcementFailed(
             f"`ip {' '.join(arguments)}` failed: {done.stderr.strip() or done.returncode}",
-            advice="the lab needs to make network namespaces: as root this takes the"
-            " capabilities SYS_ADMIN and NET_ADMIN (in a container: run it privileged)",
+            advice="the lab creates network namespaces: root needs the capabilities SYS_ADMIN and "
+            "NET_ADMIN (in a container: run it privileged)",
         )
 
 

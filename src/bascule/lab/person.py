@@ -40,7 +40,7 @@ def current_person() -> Person:
     home = Path(entry.pw_dir)
     if home == Path("/") or not home.is_dir():
         raise ConfigurationError(
-            f"the home directory {home} of {entry.pw_name} cannot stand for a lab's homes",
+            f"the home directory {home} of {entry.pw_name} cannot be used for the lab's homes",
             advice="the user needs a home directory of its own that exists",
         )
     return Person(entry.pw_name, entry.pw_uid, entry.pw_gid, home, entry.pw_shell or "/bin/sh")

@@ -50,7 +50,7 @@ def check_user_namespaces() -> None:
     done = subprocess.run([tool, *UNSHARE, "true"], capture_output=True, text=True, check=False)  # noqa: S603  # reason: a list, no shell
     if done.returncode != 0:
         raise ConfigurationError(
-            f"this machine does not let you make a user namespace: {done.stderr.strip()}",
+            f"this machine does not let you create a user namespace: {done.stderr.strip()}",
             advice="run the lab as root, or allow it: sysctl kernel.unprivileged_userns_clone=1"
             " (Debian), kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu),"
             " user.max_user_namespaces above 0",
@@ -82,12 +82,12 @@ def _port_error(port: int, error: OSError) -> ConfigurationError:
         hint = f"--port {free}" if free else "--port PORT"
         return ConfigurationError(
             f"port {port} of {LOOPBACK} is in use by another program",
-            advice=f"take another one: bascule lab up {hint}; "
-            f"`ss -ltnp 'sport = :{port}'` shows who has this one",
+            advice=f"choose another: bascule lab up {hint}; `ss -ltnp 'sport = :{port}'` shows "
+            f"which program uses it",
         )
     return ConfigurationError(
         f"port {port} of {LOOPBACK} cannot be used: {error.strerror}",
-        advice="take another one with --port, 1024 or above",
+        advice="choose another with --port, 1024 or above",
     )
 
 

@@ -204,7 +204,7 @@ class Supervisor:
         running.deaths += 1
         if self.state.phase == "starting" and running.deaths >= TOO_MANY_DEATHS:
             raise LabFailure(
-                f"{name} ends again and again (exit code {code}):\n" + self._folder.tail(name)
+                f"{name} keeps failing (exit code {code}):\n" + self._folder.tail(name)
             )
         if running.may_restart():
             running.restart_at = time.monotonic() + RESTART_SECONDS
@@ -284,8 +284,8 @@ class Supervisor:
         now = time.monotonic()
         if self.state.phase == "starting" and now - self._began_at > START_SECONDS:
             raise LabFailure(
-                f"the lab did not stand within {START_SECONDS:.0f} s; see the logs in"
-                f" {self._folder.root / 'logs'}"
+                f"the lab was not up within {START_SECONDS:.0f} s; see the logs in "
+                f"{self._folder.root / 'logs'}"
             )
         waits = [
             running.restart_at - now for running in self._running.values() if running.restart_at
@@ -322,7 +322,7 @@ class Supervisor:
         names = [name for name in self._topology.namespaces if (NETNS_FOLDER / name).exists()]
         stubborn = end_all(mark_of(self._folder.root), registered_networks(tuple(names)))
         if stubborn:
-            self.state.error += f"\nthese processes would not end: {stubborn}"
+            self.state.error += f"\nthese processes did not end: {stubborn}"
         with contextlib.suppress(BasculeError):  # `up` and `down` try again
             remove_network(names)
         self.state.phase = "failed" if self.state.error else "stopping"

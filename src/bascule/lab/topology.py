@@ -31,7 +31,7 @@ def check_lab_name(name: str) -> str:
     """Return the name, or say what a lab may be called: it becomes a folder and namespaces."""
     if not _LAB_NAME.fullmatch(name):
         raise InvalidInput(
-            f"{name!r} cannot be the name of a lab",
+            f"{name!r} is not a valid lab name",
             advice="use a letter or digit first, then letters, digits, - and _, at most 32",
             target="name",
         )

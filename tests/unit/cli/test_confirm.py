@@ -73,7 +73,7 @@ def test_a_no_does_nothing(
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     result = cli(*act.split())
     assert result.code == 1
-    assert "Go on?" in result.err
+    assert "Continue?" in result.err
     assert result.err.endswith("Nothing was done.\n")
     assert world(ready) == before
 

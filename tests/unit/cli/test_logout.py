@@ -61,7 +61,9 @@ def test_what_was_not_revoked_is_forgotten_and_not_called_signed_out(
     refuse(server, status)
     result = cli("logout")
     assert (result.code, result.out) == (code, "")
-    assert "Forgotten here; not revoked at the server: It is broken." in result.err
+    assert (
+        "The tokens on this computer were deleted, but not revoked on the server: It is broken."
+    ) in result.err
     assert "bascule logout --everywhere" in result.err
     assert not cli.token.exists()
 
@@ -80,7 +82,10 @@ def test_a_server_that_is_away_has_revoked_nothing(cli: Cli, server: FakeServer)
     lose(server)
     result = cli("logout")
     assert (result.code, result.out) == (6, "")
-    assert f"Forgotten here; not revoked at the server: {ENDPOINT} cannot be" in result.err
+    assert (
+        f"The tokens on this computer were deleted, but not revoked on the server: {ENDPOINT} "
+        f"cannot be"
+    ) in result.err
     assert not cli.token.exists()
 
 
@@ -92,7 +97,7 @@ def test_everywhere_keeps_the_token_to_try_again(
     before = cli.token.read_text()
     result = cli("logout", "--everywhere")
     assert (result.code, result.out) == (code, "")
-    assert "You may not be signed out everywhere: It is broken." in result.err
+    assert "You may still be signed in elsewhere: It is broken." in result.err
     assert "try again: bascule logout --everywhere" in result.err
     assert cli.token.read_text() == before
     server.on_call = None
@@ -103,7 +108,7 @@ def test_everywhere_with_the_server_away_keeps_the_token(cli: Cli, server: FakeS
     lose(server)
     result = cli("logout", "--everywhere")
     assert (result.code, result.out) == (6, "")
-    assert f"You may not be signed out everywhere: {ENDPOINT} cannot be reached" in result.err
+    assert f"You may still be signed in elsewhere: {ENDPOINT} cannot be reached" in result.err
     assert cli.token.exists()
 
 
@@ -111,7 +116,7 @@ def test_everywhere_without_a_token_says_to_sign_in_first(cli: Cli) -> None:
     cli.token.unlink()
     result = cli("logout", "--everywhere")
     assert (result.code, result.out) == (5, "")
-    assert f"You may not be signed out everywhere: {ANNA} is not signed in any more." in result.err
+    assert f"You may still be signed in elsewhere: {ANNA} is not signed in any more." in result.err
     assert "bascule login, then bascule logout --everywhere" in result.err
 
 

@@ -217,7 +217,7 @@ class TestMachine:
         at = shown.index("claimed    80/tcp, 443/tcp, closed by its agent's word alone")
         assert "bascule machine release web-1" in shown[at + 1]
         assert "bascule machine take web-1" in shown[at + 2]
-        assert "CLOSED BY ITS AGENT'S WORD ALONE" in cli("status").out
+        assert "CLOSED ONLY ACCORDING TO ITS AGENT" in cli("status").out
         assert cli("machine", "take", "web-1", "-p", "80").out == (
             "Closed on web-1 from now on, in no policy: 80/tcp.\n"
         )
@@ -270,7 +270,7 @@ class TestMachine:
         assert "stays shut" in said
         server.add_machine("bare-1", closed=[closed(80, in_policy=False)], agent="")
         result = cli("machine", "release", "bare-1", "--yes")
-        assert result.out == "bare-1 port 80/tcp is released; it has no agent that would shut it\n"
+        assert result.out == "bare-1 port 80/tcp is released; no agent keeps it closed\n"
 
     def test_inventory_only_and_managed_again(self, cli: Cli, server: FakeServer) -> None:
         """A tag says so, and the others stay."""
@@ -313,7 +313,7 @@ class TestMachine:
     @pytest.mark.parametrize(
         ("guard", "words"),
         [
-            ({}, "none: the host admits what a policy allows"),
+            ({}, "none: the host admits everything that a policy allows"),
             (
                 GUARD,
                 "opens 22/tcp and no other; from 10.0.0.0/8; for 20s at most; releases no port",
@@ -321,7 +321,7 @@ class TestMachine:
             ({"ports": [], "sources": []}, "opens no port; from nowhere"),
             (
                 {"ports": [], "isUsable": False},
-                "its file on the host cannot be used: nothing opens, nothing is released",
+                "its file on the host is invalid: nothing opens, nothing is released",
             ),
         ],
     )
@@ -482,13 +482,13 @@ class TestPolicy:
         }
         told = [
             "port 80/tcp would be shut",
-            "port 22/tcp would stay shut, in no policy",
-            "port 22/udp would open: Bascule lets everybody through",
+            "port 22/tcp would stay closed, in no policy",
+            "port 22/udp would open for everybody",
             "port 22/tcp could be requested for at most 1h, with a reason only",
             "port 22/tcp could be requested from 198.51.100.0/24, without a reason",
             "port 81/tcp could be requested",
             "the live access of ada[2J to port 22 would end at once",
-            "the live access of somebody would end at once",
+            "somebody's live access would end at once",
             "the live access of ada[2J to port 22 would end earlier, at 2030-01-01T12:05:00Z",
         ]
         assert cli("policy", "set", "web-1", "-p", "80", "--dry-run").out.splitlines() == told
@@ -551,7 +551,7 @@ class TestPolicy:
         rows = cli("policy", "show").out.splitlines()[1:]
         assert rows == [
             "web-1    22/tcp  3h       *     cut                    ops",
-            "web-1    53/*    1h 30m   *     kept, UDP cut          ops",
+            "web-1    53/*    1h 30m   *     kept, UDP ended          ops",
         ]
         assert cli("policy", "show", "web-1", "-o", "json").json[0]["policies"][0]["name"] == "ops"
         assert cli("policy", "remove", "web-1", "--yes").out.splitlines() == [
@@ -606,16 +606,16 @@ class TestLockout:
         assert here == []
 
 
-AS_SOON = "its agent lets everybody through as soon as it hears of it"
+AS_SOON = "its agent opens it for everybody as soon as it hears of this"
 
 
 class TestStatus:
     def test_nothing(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1")
         assert cli("status").out == (
-            "No request that you may see is open. For all that is: bascule exposure\n"
+            "There are no open requests that you may see. For all open ports: bascule exposure\n"
         )
-        assert cli("status", "--mine").out == "No request of yours is open.\n"
+        assert cli("status", "--mine").out == "You have no open requests.\n"
 
     def test_an_agent_that_can_enforce_nothing_has_its_part(
         self, cli: Cli, server: FakeServer
@@ -645,10 +645,10 @@ class TestStatus:
         assert re.search(r" (30m|29m [1-5]\ds) ", lines[1])
         assert lines[2:5] == [
             "",
-            "SHUT, IN NO POLICY  PORT    TO OPEN IT",
+            "CLOSED, IN NO POLICY  PORT    TO OPEN IT",
             "web-1               80/tcp  bascule machine release web-1",
         ]
-        assert lines[5:7] == ["", "AS IT LAST WAS, CHANGES WAIT  AGENT"]
+        assert lines[5:7] == ["", "LAST KNOWN STATE, CHANGES WAIT  AGENT"]
         assert lines[7].startswith(
             "db-1                          away since 2030-01-01 00:00:00 +00:00"
         )
@@ -796,7 +796,7 @@ class TestActivity:
                 raise Refusal(403, "AuthorizationFailed", "No.")
 
         server.events = [self.event(1)]
-        assert "Prove it: bascule audit verify." in cli("activity").err
+        assert "To verify: bascule audit verify." in cli("activity").err
         server.on_call = refuse
         done = cli("activity")
         assert (done.code, done.err) == (0, "")

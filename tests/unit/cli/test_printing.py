@@ -45,7 +45,7 @@ def test_a_question_is_as_clean_as_an_answer(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("sys.stderr", screen)
     monkeypatch.setattr("sys.stdin", Terminal("y\n"))
     confirm("Group \x1b[2Jops\u202e is deleted.", is_sure=False)
-    assert "Group [2Jops is deleted. Go on?" in screen.getvalue()
+    assert "Group [2Jops is deleted. Continue?" in screen.getvalue()
 
 
 def test_no_sign_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:

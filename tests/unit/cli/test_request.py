@@ -288,7 +288,7 @@ class TestRevoke:
     def test_kill_is_passed_on(self, cli: Cli, server: FakeServer, web: str) -> None:
         made = server.add_request("web-1")
         result = cli("revoke", made["name"], "--kill")
-        assert result.out == "web-1 port 22/tcp is shut; no session of it lives on\n"
+        assert result.out == "web-1 port 22/tcp is shut; none of its connections continues\n"
         assert cli.sent("POST", "/revoke") == [{"kill": True}]
 
     def test_bare_with_several_lists_them(self, cli: Cli, server: FakeServer, web: str) -> None:
@@ -334,7 +334,7 @@ class TestRevoke:
         grants = [p["bascule"]["grantId"] for p in server._ports(made)]
         assert (
             cli("revoke", "--machine", "db-1").out
-            == "db-1 port 22/tcp is shut; no session of it lives on\n"
+            == "db-1 port 22/tcp is shut; none of its connections continues\n"
         )
         assert cli.sent("POST", "/revoke") == [{"kill": False, "grantIds": grants[1:]}]
 
