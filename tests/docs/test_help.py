@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 EVERY = list(commands())
 KNOWN = {name: command for name, command, _ in EVERY}
 # What looks like one and is none: a sentence, and what signatures of the record are made over.
-NO_COMMANDS = {" program cannot be found", " checkpoint", " export"}
+NO_COMMANDS = {" program was not found", " checkpoint", " export"}
 _NAMED = re.compile(r"\bbascule((?: [a-z][a-z-]*)+)")
 
 

@@ -128,7 +128,7 @@ def test_root_opens_with_server_and_agent_dead(world: SmallWorld) -> None:
         "agent", "open", "-p", "22", "--for", "40s", "--from", STRANGER, *_where(world)
     )
     end = time.monotonic() + 40
-    assert "No agent runs" in said.stdout
+    assert "No agent is running" in said.stdout
     assert world.lets_stranger_in(22)
     assert not world.lets_in(22)
     world.start_agent()

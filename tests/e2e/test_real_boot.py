@@ -79,7 +79,7 @@ class Owner:
 
     def is_connected(self) -> bool:
         said = self.bascule("agent", "status", check=False)
-        return "server:  connected" in said and "does not know" not in said
+        return "server:  connected" in said and "no longer accepts" not in said
 
     def key(self) -> str:
         found = json.loads(self.machine.run("cat", "/var/lib/bascule-agent/identity.json"))

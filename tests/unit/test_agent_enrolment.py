@@ -138,7 +138,7 @@ def test_whom_the_server_does_not_answer_takes_nobody_s_place(site: Site, state:
 
 def test_a_server_by_another_name_is_not_told_the_token(site: Site, state: Path) -> None:
     site.answers["/healthz"] = (421, {})
-    with pytest.raises(ServerUnreachable, match="not a name of that server") as caught:
+    with pytest.raises(ServerUnreachable, match="not one of this server's names") as caught:
         enrol(state, site.url, token(site, "first"), CLOCK)
     assert "--name" in caught.value.advice
     assert "/bascule/enrol" not in site.seen

@@ -94,14 +94,14 @@ def test_a_port_that_is_not_shut_here_is_said(loop: Loop, tmp_path: Path) -> Non
     """It does not close by itself: nobody is kept out of it afterwards either."""
     with listening(loop, tmp_path):
         done = _open(tmp_path, "23")
-    assert "not shut here" in done.output
+    assert "does not keep port 23/tcp closed" in done.output
     assert "closes by itself" not in done.output
 
 
 def test_without_an_agent_too(tmp_path: Path) -> None:
     done = _open(tmp_path, "23", Host(Watched([])))
     assert done.exit_code == 0, done.output
-    assert "not shut here" in done.output
+    assert "does not keep port 23/tcp closed" in done.output
 
 
 def test_what_cannot_be_enforced_is_not_called_closed(loop: Loop, tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_a_data_directory_of_somebody_else_is_said_to_be_one(
     for command in ("recover", "set-up-link"):
         done = CliRunner().invoke(admin, [command, "--data", str(tmp_path)])
         assert isinstance(done.exception, ConfigurationError), done.output
-        assert "not yours to read" in done.exception.message
+        assert "You may not read" in done.exception.message
         assert "as the account that" in done.exception.advice
 
 
@@ -273,7 +273,7 @@ def test_a_link_is_made_by_the_data_directorys_own_account(
     monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
     done = _another(tmp_path / "data")
     assert isinstance(done.exception, ConfigurationError)
-    assert "belongs to somebody else" in done.exception.message
+    assert "belongs to another account" in done.exception.message
     assert (tmp_path / "data" / "set-up-link").read_text() == before
 
 
@@ -422,7 +422,7 @@ def test_a_directory_with_other_things_is_refused_and_not_touched(
     for name in names:
         (home / name).write_text(name)
     error = refused(*ANYWHERE, "--data", str(home))
-    assert "is no data directory of Bascule" in error.message
+    assert "is not a data directory of Bascule" in error.message
     assert "--data" in error.advice
     assert stat.S_IMODE(home.stat().st_mode) == 0o755
     assert sorted(each.name for each in home.iterdir()) == sorted(names)

@@ -20,7 +20,7 @@ def desk(cli: Cli) -> Cli:  # noqa: F811  # reason: the fixture of that name
 
 def test_who_is_let_in_and_what_keeps_nothing_shut(desk: Cli) -> None:
     told = desk.done("exposure").out
-    for word in ("web-1", "22/tcp", "198.51.100.7", "deploy", "NOTHING SHUT", "db-1", "no agent"):
+    for word in ("web-1", "22/tcp", "198.51.100.7", "deploy", "NOTHING CLOSED", "db-1", "no agent"):
         assert word in told
     assert "Port-hours" in told
     as_json = desk.json("exposure")
@@ -54,7 +54,7 @@ def test_a_minute_after_its_end_what_is_unheard_is_listed_apart(desk: Cli) -> No
     assert desk.json("exposure", "web-1")["ports"][0]["openings"] == []
     house.do(sweep)
     status = desk.done("status").out
-    assert "No request that you may see is open" in status
+    assert "There are no open requests that you may see" in status
     assert "ENDED, NOT CONFIRMED" in status
 
 
@@ -65,7 +65,7 @@ def test_a_moment_of_the_past(desk: Cli) -> None:
     at = format_utc(desk.house.clock.now())
     assert desk.json("exposure", "--at", at)["open"]
     old = desk.done("exposure", "--at", "1999-01-01T00:00:00Z")
-    assert "Nothing is known of before" in old.err
+    assert "There is no data from before" in old.err
 
 
 def test_one_machine_port_by_port(desk: Cli) -> None:
@@ -73,7 +73,7 @@ def test_one_machine_port_by_port(desk: Cli) -> None:
     assert "open for somebody" in told
     assert "port-hours" in told
     bare = desk.done("exposure", "db-1").out
-    assert "Nothing of db-1 is kept shut" in bare
+    assert "No port of db-1 is closed" in bare
     assert desk.json("exposure", "web-1")["ports"][0]["shut"] is True
 
 
@@ -83,7 +83,7 @@ def test_where_nothing_can_be_enforced_it_is_said_before_what_was_held(desk: Cli
     agent = house.client_of(house.agent_token(uid))
     house.report(agent, uid, generation=0, weaknesses=[f"{NOT_ENFORCED}: EPERM"])
     told = desk.done("exposure", "web-1")
-    assert "Its agent can enforce nothing since" in told.err
+    assert "Its agent has not been able to enforce anything since" in told.err
     assert "not confirmed" in told.out
 
 

@@ -190,7 +190,9 @@ def test_what_ends_is_said_before_it_is_done(cli: Cli) -> None:
     open_port(cli.house, anna)
     asked = cli("user", "disable", "anna")  # nobody is there to ask
     assert asked.code == 2
-    assert "signed out everywhere and let in no more. 1 open port closes at once." in asked.err
+    assert (
+        "signed out everywhere and can no longer sign in. 1 open port closes at once." in asked.err
+    )
     assert "--yes" in asked.err
     assert cli.json("user", "show", "anna")["enabled"]
     assert "1 open port closes at once." in cli.done("user", "disable", "anna", "--yes").out
@@ -247,7 +249,7 @@ def test_a_secret_is_printed_once_and_works(cli: Cli) -> None:
     added = cli.done("sp", "add", "ci", "--label", "first", "--for", "90d")
     secret = added.out.strip()
     assert len(secret) == 43
-    assert "shown this once" in added.err
+    assert "shown only once" in added.err
     ci = cli.json("sp", "show", "ci")
     assert [each["displayName"] for each in ci["credentials"]] == ["first"]
     second = cli.json("sp", "add-secret", "ci", "--label", "second")
@@ -320,5 +322,5 @@ def test_sessions_of_a_user(cli: Cli) -> None:
     cli.done("session", "sign-out", user.name, "--yes")
     assert cli.json("session", "list", "--user", user.name) == []
     nowhere = cli.done("session", "list", "--user", user.name)
-    assert "signed in nowhere" in nowhere.err
+    assert "not signed in anywhere" in nowhere.err
     assert cli("session", "list").code == 4  # a service principal has none

@@ -378,7 +378,7 @@ def _open_without_agent(
     help="Output format; json is for programs.",
 )
 def status(state: Path, control: Path | None, output: str) -> None:
-    """Show which ports the agent on this host keeps closed, and what is open for whom."""
+    """Show the agent's closed ports and openings on this host."""
     answer = tell_agent(_control(control, state), {"command": "status"})["status"]
     if output == "json":
         click.echo(json.dumps(answer, indent=2))
@@ -424,7 +424,10 @@ def _opening(told: Mapping[str, Any]) -> str:
 def uninstall(
     parts: HostParts, yes: bool, state: Path, control: Path | None, unit_folder: Path
 ) -> None:
-    """Remove every rule, unit and file of the agent from this host, and open its ports."""
+    """Remove the agent from this host and open its ports.
+
+    This removes every rule, unit and file of the agent.
+    """
     from bascule.agent.install import remove_unit
     from bascule.agent.leave import remove_state
 

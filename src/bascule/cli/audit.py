@@ -67,7 +67,7 @@ def key(output: str) -> None:
     help="bascule: can be verified; ocsf: for a SIEM, OCSF 1.5.",
 )
 def export(form: str) -> None:
-    """Write the whole record as JSON lines that can be verified offline."""
+    """Write the whole record as verifiable JSON lines."""
     stdout = sys.stdout.buffer
     with connect() as connection:
         for piece in record.export(connection, "" if form == "bascule" else form):

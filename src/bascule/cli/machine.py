@@ -255,7 +255,10 @@ Examples:
 )
 @output_option
 def enrol(name: str, replace: bool, valid: timedelta, output: str) -> None:
-    """Make a one-time token for an agent, and print the command for the host."""
+    """Make a one-time token for an agent.
+
+    Prints the token and the command to run on the host.
+    """
     minutes, rest = divmod(int(valid.total_seconds()), 60)
     if rest or not 1 <= minutes <= 15:
         raise InvalidInput("--valid takes whole minutes, from 1m to 15m.", target="--valid")
@@ -302,7 +305,7 @@ Examples:
 )
 @output_option
 def take(name: str, ports: tuple[Port, ...], output: str) -> None:
-    """Keep ports closed that are closed only according to the machine's agent."""
+    """Keep ports closed that only the agent reports as closed."""
     with connect() as connection:
         found = find_machine(connection, name)
         taken = take_ports(connection, found.id, [(p.number, p.protocol) for p in ports])

@@ -253,7 +253,7 @@ def assign(
     scope: str | None,
     output: str,
 ) -> None:
-    """Assign ROLE to PRINCIPAL, for the whole subscription or at a scope.
+    """Assign ROLE to PRINCIPAL, everywhere or at a scope.
 
     PRINCIPAL is a user, a group or a service principal, by name or id.
     """

@@ -74,7 +74,7 @@ def list_command(output: str) -> None:
 @click.argument("name")
 @output_option
 def show(name: str, output: str) -> None:
-    """Show a service principal and its credentials, without secrets."""
+    """Show a service principal and its credentials."""
     with connect() as connection:
         found = find_principal(connection, SERVICES, name)
         now = connection.now()
@@ -197,7 +197,10 @@ Examples:
 @_FOR
 @output_option
 def add_secret(name: str, label: str, span: timedelta | None, output: str) -> None:
-    """Add a secret, printed once. Existing credentials stay valid; remove the old one later."""
+    """Add a secret, which is printed once.
+
+    Existing credentials stay valid; remove the old one later.
+    """
     _add_credential(name, label, span, "", output)
 
 

@@ -17,17 +17,17 @@ from tests.unit.cli.test_owner import closed
 
 PORT = {"machineId": "x", "number": 22, "protocol": "TCP"}
 ACTS = {
-    "policy remove web-1": ("lets everybody through to 22/tcp", "ends at once: ada"),
+    "policy remove web-1": ("opens 22/tcp for everybody", "ends at once: ada"),
     "machine remove web-1": (
         "all access to it ends",
-        "stays closed until the agent is uninstalled",
+        "stay closed until the agent is uninstalled",
     ),
-    "machine release web-1": ("lets everybody through to 80/tcp",),
-    "machine release web-1 -p 22": ("lets everybody through to 22/tcp",),
+    "machine release web-1": ("opens 80/tcp for everybody",),
+    "machine release web-1 -p 22": ("opens 22/tcp for everybody",),
     "plan off": ("Everybody's access in all resource groups ends",),
     "plan off --group test": ("Everybody's access in resource group test ends",),
-    "audit prune --before 2029-01-01": ("deletes what is on record from before 2029-01-01",),
-    "audit sinks remove siem": ("Nothing more is sent to siem",),
+    "audit prune --before 2029-01-01": ("deletes all events from before 2029-01-01",),
+    "audit sinks remove siem": ("No further events are sent to siem",),
 }
 
 

@@ -284,7 +284,7 @@ class TestFailed:
         server.subscriptions = []
         before = self.kept(cli)
         result = cli("login", *GIVEN[:4])
-        assert (result.code, "holds no role here yet" in result.err) == (4, True)
+        assert (result.code, "has no role here yet" in result.err) == (4, True)
         assert self.kept(cli) == before
 
     def test_one_that_succeeds_takes_its_place(

@@ -75,7 +75,7 @@ def test_an_oauth_refusal_is_told_in_its_own_words(
     monkeypatch.setattr(server, "_revoke_token", lambda _: (400, words))
     result = cli("logout")
     assert (result.code, result.out) == (2, "")
-    assert "not revoked at the server: AADSTS90002: no such tenant." in result.err
+    assert "not revoked on the server: AADSTS90002: no such tenant." in result.err
 
 
 def test_a_server_that_is_away_has_revoked_nothing(cli: Cli, server: FakeServer) -> None:
@@ -84,7 +84,7 @@ def test_a_server_that_is_away_has_revoked_nothing(cli: Cli, server: FakeServer)
     assert (result.code, result.out) == (6, "")
     assert (
         f"The tokens on this computer were deleted, but not revoked on the server: {ENDPOINT} "
-        f"cannot be"
+        "cannot be"
     ) in result.err
     assert not cli.token.exists()
 
@@ -116,7 +116,7 @@ def test_everywhere_without_a_token_says_to_sign_in_first(cli: Cli) -> None:
     cli.token.unlink()
     result = cli("logout", "--everywhere")
     assert (result.code, result.out) == (5, "")
-    assert f"You may still be signed in elsewhere: {ANNA} is not signed in any more." in result.err
+    assert f"You may still be signed in elsewhere: {ANNA} is no longer signed in." in result.err
     assert "bascule login, then bascule logout --everywhere" in result.err
 
 

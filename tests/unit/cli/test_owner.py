@@ -77,8 +77,8 @@ class TestMachine:
         said = dict(line.split(maxsplit=1) for line in cli("machine", "list").out.splitlines()[1:])
         assert said["bare-1"].endswith(" 22/tcp; not enforced: no agent")
         for name in ("new-1", "late-1"):
-            assert said[name].endswith(" 22/tcp to be shut, not applied yet"), name
-        assert said["lost-1"].endswith("80/tcp; last known; 22/tcp to be shut, not applied yet")
+            assert said[name].endswith(" 22/tcp to be closed, not applied yet"), name
+        assert said["lost-1"].endswith("80/tcp; last known; 22/tcp to be closed, not applied yet")
         assert said["open-1"].endswith("none"), "nothing is to be shut there"
         assert said["web-1"].endswith("22/tcp; not enforced")
         assert "online, enforces nothing since 2029-12-31" in said["web-1"]
@@ -143,14 +143,14 @@ class TestMachine:
             "facts": {"not enforced since": "2029-12-31T00:00:00Z"},
         }
         said = cli("machine", "remove", "web-1", "--yes").err
-        assert "Still shut" not in said
-        assert "nothing of ours keeps a port of that host shut" in said
+        assert "Still closed" not in said
+        assert "Bascule keeps no port of that host closed" in said
         server.add_machine("web-2", closed=[{**closed(22), "readBack": False}])
-        assert "Still shut" not in cli("machine", "remove", "web-2", "--yes").err
+        assert "Still closed" not in cli("machine", "remove", "web-2", "--yes").err
         path = server.add_machine("web-3", agent="offline")
         still = [{"number": 80, "protocol": "TCP"}]
         server.machines[path]["properties"]["bascule"]["stillShut"] = still
-        assert "Still shut on the host: 80/tcp" in cli("machine", "remove", "web-3", "--yes").err
+        assert "Still closed on the host: 80/tcp" in cli("machine", "remove", "web-3", "--yes").err
 
     def test_what_an_away_agent_keeps_shut_is_not_nothing(
         self, cli: Cli, server: FakeServer
@@ -161,16 +161,16 @@ class TestMachine:
             {"number": 22, "protocol": "TCP"}
         ]
         shown = cli("machine", "show", "web-1").out
-        assert "shut       22/tcp released; its agent keeps it shut until it hears of that" in shown
+        assert "closed     22/tcp released; closed until its agent hears of that" in shown
         assert cli("machine", "show", "web-1", "-o", "json").json["stillShut"] == [
             {"number": 22, "protocol": "TCP"}
         ]
 
     def test_remove_says_what_stays_shut(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1", closed=[closed(22)])
-        assert "Still shut on the host: 22/tcp" in cli("machine", "remove", "web-1", "--yes").err
+        assert "Still closed on the host: 22/tcp" in cli("machine", "remove", "web-1", "--yes").err
         server.add_machine("web-2", closed=[closed(22)], agent="")
-        assert "Still shut" not in cli("machine", "remove", "web-2", "-y").err, (
+        assert "Still closed" not in cli("machine", "remove", "web-2", "-y").err, (
             "no agent ever shut it"
         )
 
@@ -205,7 +205,7 @@ class TestMachine:
         assert cli("machine", "release", "web-1", "--yes", "-o", "json").json == {
             "released": [{"number": 80, "protocol": "TCP"}]
         }
-        assert "no port that is shut without a policy" in cli("machine", "release", "web-1").err
+        assert "no closed port outside its policies" in cli("machine", "release", "web-1").err
 
     def test_what_an_agent_alone_closes_is_said_and_taken(
         self, cli: Cli, server: FakeServer
@@ -214,12 +214,12 @@ class TestMachine:
         claims = [{"number": n, "protocol": "TCP", "onExpiry": "keep"} for n in (80, 443)]
         server.machines[path]["properties"]["bascule"]["claimedPorts"] = claims
         shown = cli("machine", "show", "web-1").out.splitlines()
-        at = shown.index("claimed    80/tcp, 443/tcp, closed by its agent's word alone")
+        at = shown.index("claimed    80/tcp, 443/tcp, closed only according to its agent")
         assert "bascule machine release web-1" in shown[at + 1]
         assert "bascule machine take web-1" in shown[at + 2]
         assert "CLOSED ONLY ACCORDING TO ITS AGENT" in cli("status").out
         assert cli("machine", "take", "web-1", "-p", "80").out == (
-            "Closed on web-1 from now on, in no policy: 80/tcp.\n"
+            "Now closed on web-1, in no policy: 80/tcp.\n"
         )
         assert cli("machine", "take", "web-1").code == 2, "an agent may claim a thousand"
         assert cli("machine", "take", "web-1", "-p", "443", "-o", "json").json == {
@@ -233,9 +233,9 @@ class TestMachine:
         path = server.add_machine("web-1")
         since = {"facts": {"not believed since": "2030-01-01T00:00:00.0000000Z"}}
         server.machines[path]["properties"]["bascule"]["enforcementPoint"] |= since
-        assert "not believed since" in cli("machine", "show", "web-1").out
-        assert "is believed again" in cli("machine", "believe", "web-1").out
-        assert "was believed already" in cli("machine", "believe", "web-1").out
+        assert "not trusted since" in cli("machine", "show", "web-1").out
+        assert "are trusted again" in cli("machine", "believe", "web-1").out
+        assert "were trusted already" in cli("machine", "believe", "web-1").out
 
     def test_a_host_that_refuses_releases_is_said(self, cli: Cli, server: FakeServer) -> None:
         """Its guard file has the last word; the same advice again would be given for ever."""
@@ -422,7 +422,7 @@ class TestPlan:
         assert cli("plan", "show").out == "Just-in-time access is on for the subscription.\n"
         off = cli("plan", "off", "--yes")
         assert off.out == "Just-in-time access is off for the subscription.\n"
-        assert "what is shut stays shut" in off.err
+        assert "closed ports stay closed" in off.err
         assert cli("plan", "show", "--group", "test").out == (
             "Just-in-time access is off in resource group test, as for the subscription.\n"
         )
@@ -481,10 +481,10 @@ class TestPolicy:
             ],
         }
         told = [
-            "port 80/tcp would be shut",
+            "port 80/tcp would be closed",
             "port 22/tcp would stay closed, in no policy",
             "port 22/udp would open for everybody",
-            "port 22/tcp could be requested for at most 1h, with a reason only",
+            "port 22/tcp could be requested for at most 1h, only with a reason",
             "port 22/tcp could be requested from 198.51.100.0/24, without a reason",
             "port 81/tcp could be requested",
             "the live access of ada[2J to port 22 would end at once",
@@ -523,7 +523,7 @@ class TestPolicy:
     def test_set_says_what_stays_shut(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1", closed=[closed(80)], agent="")
         result = cli("policy", "set", "web-1", "-p", "22")
-        assert "Still shut, in no policy: 80/tcp" in result.err
+        assert "Still closed, in no policy: 80/tcp" in result.err
         assert "has no agent yet" in result.err
 
     @pytest.mark.parametrize(
@@ -555,7 +555,7 @@ class TestPolicy:
         ]
         assert cli("policy", "show", "web-1", "-o", "json").json[0]["policies"][0]["name"] == "ops"
         assert cli("policy", "remove", "web-1", "--yes").out.splitlines() == [
-            "web-1 is in no policy any more",
+            "web-1 is no longer in any policy",
             f"web-1 port 22/tcp is released; {AS_SOON}",
         ]
         assert "No policy names web-1" in cli("policy", "remove", "web-1").err
@@ -583,7 +583,7 @@ class TestLockout:
         assert here == [("TCP", 22, "192.0.2.9", 900), "PUT"], (
             "before the port is shut, and only that one"
         )
-        assert "let in on port 22 for 15 minutes" in result.err
+        assert "Port 22 stays open for it for 15 minutes" in result.err
 
     def test_behind_a_nat_the_agent_here_knows_which_machine_this_is(
         self,
@@ -727,7 +727,7 @@ class TestStatus:
         result = cli("status", "--watch")
         assert result.code == 130
         assert result.out.count("OPEN ") == 4
-        assert result.out.count("As it last was; nobody answers") == 2
+        assert result.out.count("Last known state; nobody answers") == 2
 
 
 class TestActivity:
@@ -874,7 +874,7 @@ class TestActivity:
         lines = result.out.splitlines()
         assert len(lines) == 4 + ("--csv" in form)
         assert ["new" in line for line in lines[-4:]] == [False, False, True, True]
-        assert result.err.count("Waiting for it") == 1
+        assert result.err.count("Retrying.") == 1
 
     def test_filters_are_sent(self, cli: Cli, server: FakeServer) -> None:
         server.add_machine("web-1")
@@ -908,7 +908,7 @@ class TestActivity:
         assert len(cli("activity", "-o", "json").json) == 120
         result = cli("activity")
         assert len(result.out.splitlines()) == 51
-        assert "There is more" in result.err
+        assert "There are more" in result.err
         assert (
             cli("activity", "--machine", "web-1", "--since", "2h", "--kind", "GrantOpened").code
             == 0

@@ -244,8 +244,8 @@ class TestMachineNames:
         server.add_machine("db-1")
         result = cli("request", "web-1")
         assert result.code == 3
-        assert "You can see: db-1" in result.err
-        assert "need a role at it" in result.err, "it may be there and hidden"
+        assert "You may see: db-1" in result.err
+        assert "need a role for it" in result.err, "it may be there and hidden"
 
     @pytest.mark.parametrize("name", ["../x", "a b", "%h", "-x;id", "a" * 65, "w\x1b[2Jx", ""])
     def test_what_is_no_name_is_refused_before_anything_is_sent(self, cli: Cli, name: str) -> None:
@@ -280,8 +280,8 @@ class TestRevoke:
         result = cli("revoke")
         assert result.code == 0, result.err
         assert result.out == (
-            "web-1 port 22/tcp is shut; 2 sessions of it live on "
-            f"(to cut: bascule revoke {made['name']} --kill)\n"
+            "web-1 port 22/tcp is closed; 2 of its connections continue "
+            f"(to end: bascule revoke {made['name']} --kill)\n"
         )
         assert cli.sent("POST", "/revoke") == [{"kill": False}]
 
@@ -316,10 +316,10 @@ class TestRevoke:
         for name in ("web-1", "web-1", "db-1"):
             server.add_request(name)
         server.add_request("web-1", requestor="somebody else")
-        assert cli("revoke", "--machine", "web-1").out.count("is shut") == 2
-        assert cli("revoke", "--all").out.count("is shut") == 1
+        assert cli("revoke", "--machine", "web-1").out.count("is closed") == 2
+        assert cli("revoke", "--all").out.count("is closed") == 1
         assert cli("revoke", "--machine", "web-1").code == 3
-        assert cli("revoke", "--machine", "web-1", "--everyone").out.count("is shut") == 1
+        assert cli("revoke", "--machine", "web-1", "--everyone").out.count("is closed") == 1
         assert cli("revoke", "x", "--all").code == 2
         assert cli("revoke", "--everyone").code == 2
 
@@ -346,8 +346,8 @@ class TestRevoke:
         server.add_request("web-1")
         result = cli("revoke")
         assert result.code == 7
-        assert "is shut" not in result.out
-        assert "not yet reported shut" in result.err
+        assert "is closed" not in result.out
+        assert "not yet confirmed closed" in result.err
 
     def test_all_that_are_waited_for_share_one_wait(
         self, cli: Cli, server: FakeServer, web: str, monkeypatch: pytest.MonkeyPatch
@@ -390,12 +390,13 @@ class TestRevoke:
         server.on_call = go_away
         result = cli("revoke", "--all")
         assert result.code == code
-        assert result.out.count("is shut") == 1
+        assert result.out.count("is closed") == 1
         assert result.out.count("is closing") == 2
         assert made[0][:8] not in result.err
         for each in made[1:]:
             assert (
-                f"Revoked, but not seen shut: web-1 port 22/tcp (request {each[:8]})" in result.err
+                f"Revoked, but not confirmed closed: web-1 port 22/tcp (request {each[:8]})"
+                in result.err
             )
 
     def test_json_has_what_is_revoked_when_it_leaves(
@@ -435,9 +436,12 @@ class TestRevoke:
         result = cli("revoke", "--all")
         assert result.code == code
         assert result.out == "web-1 port 22/tcp is closing\n"
-        assert f"not seen shut: web-1 port 22/tcp (request {made[0][:8]})" in result.err
+        assert f"not confirmed closed: web-1 port 22/tcp (request {made[0][:8]})" in result.err
         for each in made[1:]:
-            assert f"Not known to be revoked: web-1 22/tcp (request {each[:8]})" in result.err
+            assert (
+                f"It is unknown whether this was revoked: web-1 22/tcp (request {each[:8]})"
+                in result.err
+            )
 
     def test_all_lost_on_the_way_are_not_called_unrevoked(
         self, cli: Cli, server: FakeServer, web: str
@@ -497,7 +501,7 @@ class TestRevoke:
         server.on_call = refuse
         result = cli("revoke", "--machine", "web-1", "--everyone")
         assert result.code == 4
-        assert result.out.count("is shut") == 4
+        assert result.out.count("is closed") == 4
         assert f"web-1 22/tcp (request {made[2][:8]}): Not yours." in result.err
         assert "Ask an owner." in result.err
         assert made[3][:8] not in result.err

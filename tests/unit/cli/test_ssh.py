@@ -209,7 +209,7 @@ class TestSsh:
         for words in (["web-1"], ["-p", "53", "web-1"]):
             result = cli("ssh", *words)
             assert result.code == 4
-            assert "no TCP port to reach" in result.err
+            assert "no TCP port to connect to" in result.err
         assert not cli.sent("POST", "/initiate")
         server.set_rules("web-1", rule(53, "UDP"), rule(2022))
         cli("ssh", "web-1")
@@ -237,7 +237,7 @@ class TestSsh:
         monkeypatch.setattr("os.execvp", missing)
         result = cli("ssh", "web-1")
         assert result.code == 2
-        assert "Install OpenSSH" in result.err
+        assert "Install the OpenSSH client" in result.err
 
 
 class TestSshConfig:
