@@ -244,7 +244,7 @@ class TestMachine:
         server.agents["web-1"] = "refuses"
         for command, port in (("machine release", "80/tcp"), ("policy remove", "22/tcp")):
             result = cli(*command.split(), "web-1", "--yes")
-            assert f"keeps {port} shut all the same" in result.err
+            assert f"keeps {port} still keeps" in result.err
             assert "release = true in /etc/bascule/guard.toml" in result.err
             assert "as soon as it hears" in result.out
 
