@@ -1,10 +1,8 @@
 """The stream that tells one agent when its machine's generation moved.
 
-Server-sent events (WHATWG HTML 9.2), as lean as ASGI allows: no generator, no task group,
-one small task that waits for the other side to hang up. It says only that a newer
-generation exists (EDGES A8); a lost hint costs a poll. It ends with the token that opened
-it (A13), when the server stops, and when the machine, the agent's key or the key that signed
-the token is not known any more.
+It says only that a newer generation exists (EDGES A8); a lost hint costs a poll. It ends with
+the token that opened it (A13), when the server stops, and when the machine, the agent's key or
+the key that signed the token is no longer known.
 """
 
 from __future__ import annotations
@@ -12,9 +10,9 @@ from __future__ import annotations
 import asyncio
 
 import structlog
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
+from bascule.api.event_stream import EventStream, write
 from bascule.errors import BasculeError
 from bascule.identity.authenticate import name_of_proof
 from bascule.identity.tokens import AccessToken, TokenIssuer
@@ -25,42 +23,21 @@ from bascule.services.hub import machine_topic, wait_for
 log = structlog.get_logger("bascule.api")
 
 HEARTBEAT_SECONDS = 10.0
-_HEADERS = [
-    (b"content-type", b"text/event-stream"),
-    (b"cache-control", b"no-cache, no-store"),
-    (b"x-accel-buffering", b"no"),  # nginx would hold events back
-]
 
 
-class GenerationStream(Response):
+class GenerationStream(EventStream):
     """A response that lasts, as long as the token that asked for it and the key behind it."""
 
     def __init__(
         self, services: Services, tokens: TokenIssuer, machine_uid: str, token: AccessToken
     ) -> None:
-        self.status_code = 200
-        self.background = None
-        self.raw_headers = list(_HEADERS)
+        super().__init__(services.hub, machine_topic(machine_uid))
         self._services = services
         self._tokens = tokens
         self._uid = machine_uid
         self._token = token
 
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        hub = self._services.hub
-        with hub.listening(machine_topic(self._uid)) as woken:
-            hung_up = asyncio.create_task(_wait_for_hang_up(receive, woken))
-            try:
-                await send(
-                    {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-                )
-                await self._announce(send, woken, hung_up)
-            finally:
-                hung_up.cancel()
-
-    async def _announce(
-        self, send: Send, woken: asyncio.Event, hung_up: asyncio.Task[None]
-    ) -> None:
+    async def tell(self, send: Send, woken: asyncio.Event, hung_up: asyncio.Task[None]) -> None:
         announced = -1
         is_due = True
         while not hung_up.done():
@@ -70,16 +47,15 @@ class GenerationStream(Response):
                     break
                 if known != announced:
                     announced = known
-                    await _write(send, f'event: generation\ndata: {{"generation":{announced}}}\n\n')
+                    await write(send, f'event: generation\ndata: {{"generation":{announced}}}\n\n')
             else:
-                await _write(send, ": \n\n")
-            if self._services.hub.is_closing:
+                await write(send, ": \n\n")
+            if self.hub.is_closing:
                 break
             left = (self._token.expires_at - self._services.clock.now()).total_seconds()
             if left <= 0:
                 break
             is_due = await wait_for(woken, min(HEARTBEAT_SECONDS, left))
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _read(self) -> int | None:
         """The generation; None when the stream has nothing to say any more."""
@@ -97,13 +73,3 @@ class GenerationStream(Response):
         if not self._tokens.is_of_known_key(self._token, self._services.clock.now()):
             return None  # likewise
         return reader.generation(self._uid)
-
-
-async def _write(send: Send, text: str) -> None:
-    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
-
-
-async def _wait_for_hang_up(receive: Receive, woken: asyncio.Event) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    woken.set()

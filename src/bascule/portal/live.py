@@ -1,13 +1,11 @@
-"""The stream that tells open pages that something changed: look again.
+"""The stream that tells open pages to refetch.
 
-Server-sent events (WHATWG HTML 9.2). A browser holds one for all its tabs, which pass on what
-it says (``static/live.js``), so it says nothing of what changed: only the number of the last
-change. A page that was made before it fetches itself anew, with its own rights, and takes over
-its live parts. While nothing changes it says
-that it lives, by an event: a host that lost its power ends no connection. A browser that lost the
-stream, by a restart of the server too, comes back by itself and looks once more. It ends
-with the session, and neither it nor that look is a use of it: a window that nobody sits at
-ends after two hours.
+A browser holds one for all its tabs, which pass on what it says (``static/live.js``). It says
+only the number of the last change. A page that was made before that change fetches itself again,
+with its own rights, and takes over its live parts. While nothing changes the stream sends a beat:
+a host that loses its power ends no connection. A browser that loses the stream, also by a
+restart of the server, reconnects and refetches once. The stream ends with the session; neither it
+nor a refetch keeps the session alive, so a window that nobody uses ends after two hours.
 """
 
 from __future__ import annotations
@@ -15,9 +13,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Send
 
+from bascule.api.event_stream import EventStream, write
 from bascule.services import sessions
 from bascule.services.hub import CHANGES, wait_for
 
@@ -26,46 +24,25 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SECONDS = 15.0
 SHORTEST_PAUSE = 0.4  # seconds between two hints; what came in between is one
-_HEADERS = [
-    (b"content-type", b"text/event-stream"),
-    (b"cache-control", b"no-cache, no-store"),
-    (b"x-accel-buffering", b"no"),  # nginx would hold events back
-]
 
 
-class Changes(Response):
+class Changes(EventStream):
     """A response that lasts as long as its session."""
 
     def __init__(self, visit: Visit) -> None:
-        self.status_code = 200
-        self.background = None
-        self.raw_headers = list(_HEADERS)
+        super().__init__(visit.state.services.hub, CHANGES)
         self._visit = visit
 
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        hub = self._visit.state.services.hub
-        with hub.listening(CHANGES) as woken:
-            hung_up = asyncio.create_task(_wait_for_hang_up(receive, woken))
-            try:
-                await send(
-                    {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-                )
-                await _write(send, f"retry: 1000\nevent: hello\ndata: {hub.mark}\n\n")
-                await self._tell(send, woken, hung_up)
-            finally:
-                hung_up.cancel()
-
-    async def _tell(self, send: Send, woken: asyncio.Event, hung_up: asyncio.Task[None]) -> None:
-        services = self._visit.state.services
-        while not hung_up.done() and not services.hub.is_closing and await self._holds():
+    async def tell(self, send: Send, woken: asyncio.Event, hung_up: asyncio.Task[None]) -> None:
+        await write(send, f"retry: 1000\nevent: hello\ndata: {self.hub.mark}\n\n")
+        while not hung_up.done() and not self.hub.is_closing and await self._holds():
             if await wait_for(woken, HEARTBEAT_SECONDS):
                 if hung_up.done() or not await self._holds():
                     break
-                await _write(send, f"event: change\ndata: {services.hub.mark}\n\n")
+                await write(send, f"event: change\ndata: {self.hub.mark}\n\n")
                 await asyncio.sleep(SHORTEST_PAUSE)
             else:
-                await _write(send, "event: beat\ndata: \n\n")  # no script hears a comment
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+                await write(send, "event: beat\ndata: \n\n")  # no script hears a comment
 
     async def _holds(self) -> bool:
         visit = self._visit
@@ -73,13 +50,3 @@ class Changes(Response):
             lambda reader: sessions.visitor_of(reader, visit.session_text, visit.now)
         )
         return found is not None
-
-
-async def _write(send: Send, text: str) -> None:
-    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
-
-
-async def _wait_for_hang_up(receive: Receive, woken: asyncio.Event) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    woken.set()
