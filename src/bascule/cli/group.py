@@ -10,12 +10,12 @@ from bascule.cli.principal import (
     find_member,
     find_principal,
     may_end_words,
-    no_one_words,
     principal_json,
 )
+from bascule.cli.principal_commands import Kind, add_shared
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.client import principals
-from bascule.client.principals import GROUPS
+from bascule.client.principals import GROUPS, Principal
 
 
 @click.group(
@@ -28,21 +28,31 @@ def group() -> None:
     """Groups of people and programs."""
 
 
-@group.command("list", epilog="\b\nExamples:\n  bascule group list\n  bascule group list -o json")
-@output_option
-def list_command(output: str) -> None:
-    """List the groups."""
-    with connect() as connection:
-        found = list(principals.list_principals(connection, GROUPS))
-    if output == "json":
-        emit_json([{**principal_json(each), "description": each.description} for each in found])
-        return
-    if not found:
-        note(no_one_words(GROUPS, ["add", "NAME"]))
-        return
-    print_table(
-        ["GROUP", "DESCRIPTION", "ID"], [[each.name, each.description, each.id] for each in found]
-    )
+def _json(found: Principal) -> dict[str, object]:
+    return {**principal_json(found), "description": found.description}
+
+
+add_shared(
+    group,
+    Kind(
+        GROUPS,
+        "a group",
+        "operators",
+        {
+            "GROUP": lambda one, _: one.name,
+            "DESCRIPTION": lambda one, _: one.description,
+            "ID": lambda one, _: one.id,
+        },
+        delete_help="""Delete a group with its roles.
+
+        Its members stay, and lose the rights that it gave them.
+        """,
+        deleted="is deleted, with its roles.",
+        json=_json,
+        ends=may_end_words,
+        signs_in=False,
+    ),
+)
 
 
 @group.command(epilog="\b\nExamples:\n  bascule group show operators")
@@ -64,8 +74,7 @@ def show(name: str, output: str) -> None:
             }
             for each in members
         ]
-        described = {**principal_json(found), "description": found.description}
-        emit_json({**described, "members": listed})
+        emit_json({**_json(found), "members": listed})
         return
     say(f"group      {found.name}")
     if found.description:
@@ -95,26 +104,10 @@ def add(name: str, description: str, output: str) -> None:
             connection, GROUPS, {"displayName": name, "description": description}
         )
     if output == "json":
-        emit_json({**principal_json(made), "description": made.description})
+        emit_json(_json(made))
         return
     say(f"{made.name} added")
     note(f"Next: bascule group add-member {made.name} NAME, bascule role assign")
-
-
-@group.command(epilog="\b\nExamples:\n  bascule group delete operators")
-@click.argument("name")
-@yes_option
-def delete(name: str, is_sure: bool) -> None:
-    """Delete a group with its roles.
-
-    Its members stay, and lose the rights that it gave them.
-    """
-    with connect() as connection:
-        found = find_principal(connection, GROUPS, name)
-        words = may_end_words(found.live_grants)
-        confirm(f"The group {found.name} is deleted, with its roles. {words}", is_sure=is_sure)
-        principals.delete_principal(connection, GROUPS, found.id)
-    say(f"{found.name} is deleted")
 
 
 @group.command(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
@@ -12,13 +12,12 @@ from bascule.cli.connect import connect
 from bascule.cli.parameters import SpanType
 from bascule.cli.principal import (
     credential_json,
-    ends_words,
     find_principal,
-    no_one_words,
     principal_json,
     state_words,
     tell_secret,
 )
+from bascule.cli.principal_commands import Kind, add_shared, state
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.spans import show_instant
 from bascule.client import principals
@@ -49,25 +48,32 @@ def sp() -> None:
     """Service principals: programs that sign in."""
 
 
-@sp.command("list", epilog="\b\nExamples:\n  bascule sp list\n  bascule sp list -o json")
-@output_option
-def list_command(output: str) -> None:
-    """List the service principals."""
-    with connect() as connection:
-        found = list(principals.list_principals(connection, SERVICES))
-        now = connection.now()
-    if output == "json":
-        emit_json([_json(each) for each in found])
-        return
-    if not found:
-        note(no_one_words(SERVICES, ["add", "NAME"]))
-        return
-    rows = []
-    for each in sorted(found, key=lambda one: one.name.casefold()):
-        ends = [key.expires_at for key in each.credentials if key.expires_at is not None]
-        until = show_instant(max(ends), now) if ends else "never" if each.credentials else "none"
-        rows.append([each.name, state_words(each), len(each.credentials), until, each.id])
-    print_table(["SERVICE PRINCIPAL", "STATE", "CREDENTIALS", "LAST ENDS", "CLIENT ID"], rows)
+def _json(found: Principal) -> dict[str, object]:
+    credentials = [credential_json(each) for each in found.credentials]
+    return {**principal_json(found), "credentials": credentials}
+
+
+def _last_end(one: Principal, now: datetime) -> str:
+    ends = [key.expires_at for key in one.credentials if key.expires_at is not None]
+    return show_instant(max(ends), now) if ends else "never" if one.credentials else "none"
+
+
+add_shared(
+    sp,
+    Kind(
+        SERVICES,
+        "a service principal",
+        "ci",
+        {
+            "SERVICE PRINCIPAL": lambda one, _: one.name,
+            "STATE": state,
+            "CREDENTIALS": lambda one, _: len(one.credentials),
+            "LAST ENDS": _last_end,
+            "CLIENT ID": lambda one, _: one.id,
+        },
+        json=_json,
+    ),
+)
 
 
 @sp.command(epilog="\b\nExamples:\n  bascule sp show ci")
@@ -138,51 +144,6 @@ def add(
     for each in made.credentials:
         tell_secret(each)
     note(f"Sign in with it: bascule login --endpoint {tenant} --service-principal -u {made.id}")
-
-
-@sp.command(epilog="\b\nExamples:\n  bascule sp disable ci")
-@click.argument("name")
-@yes_option
-def disable(name: str, is_sure: bool) -> None:
-    """Refuse further sign-ins of a service principal.
-
-    Its open ports close at once.
-    """
-    with connect() as connection:
-        found = find_principal(connection, SERVICES, name)
-        confirm(
-            f"{found.name} can no longer sign in. {ends_words(found.live_grants)}", is_sure=is_sure
-        )
-        principals.change_principal(connection, SERVICES, found.id, {"accountEnabled": False})
-    say(f"{found.name} is disabled. {ends_words(found.live_grants)}")
-
-
-@sp.command(epilog="\b\nExamples:\n  bascule sp enable ci")
-@click.argument("name")
-def enable(name: str) -> None:
-    """Let a service principal sign in again."""
-    with connect() as connection:
-        found = find_principal(connection, SERVICES, name)
-        principals.change_principal(connection, SERVICES, found.id, {"accountEnabled": True})
-    say(f"{found.name} is enabled")
-
-
-@sp.command(epilog="\b\nExamples:\n  bascule sp delete ci --yes")
-@click.argument("name")
-@yes_option
-def delete(name: str, is_sure: bool) -> None:
-    """Delete a service principal and its roles.
-
-    Its credentials are deleted too, and its open ports close at once. The audit record stays.
-    """
-    with connect() as connection:
-        found = find_principal(connection, SERVICES, name)
-        confirm(
-            f"{found.name} is deleted, with credentials and roles. {ends_words(found.live_grants)}",
-            is_sure=is_sure,
-        )
-        principals.delete_principal(connection, SERVICES, found.id)
-    say(f"{found.name} is deleted. {ends_words(found.live_grants)}")
 
 
 @sp.command(
@@ -278,8 +239,3 @@ def _read(path: Path) -> str:
             f"{path} cannot be read as PEM.",
             advice="To convert it to PEM: openssl x509 -inform der -in FILE -out FILE.pem",
         ) from None
-
-
-def _json(found: Principal) -> dict[str, object]:
-    credentials = [credential_json(each) for each in found.credentials]
-    return {**principal_json(found), "credentials": credentials}

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import click
 
-from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
 from bascule.cli.principal import (
-    ends_words,
     find_principal,
-    no_one_words,
     principal_json,
     read_password,
     state_words,
 )
-from bascule.cli.printing import emit_json, note, output_option, print_table, say
+from bascule.cli.principal_commands import Kind, add_shared, state
+from bascule.cli.printing import emit_json, note, output_option, say
 from bascule.cli.spans import show_instant
 from bascule.client import principals
 from bascule.client.principals import USERS
@@ -37,22 +35,20 @@ def user() -> None:
     """People who sign in."""
 
 
-@user.command("list", epilog="\b\nExamples:\n  bascule user list\n  bascule user list -o json")
-@output_option
-def list_command(output: str) -> None:
-    """List the users."""
-    with connect() as connection:
-        found = list(principals.list_principals(connection, USERS))
-    if output == "json":
-        emit_json([principal_json(each) for each in found])
-        return
-    if not found:
-        note(no_one_words(USERS, ["add", "NAME"]))
-        return
-    print_table(
-        ["USER", "DISPLAY NAME", "STATE", "ID"],
-        [[each.name, each.display_name, state_words(each), each.id] for each in found],
-    )
+add_shared(
+    user,
+    Kind(
+        USERS,
+        "a user",
+        "anna@example.com",
+        {
+            "USER": lambda one, _: one.name,
+            "DISPLAY NAME": lambda one, _: one.display_name,
+            "STATE": state,
+            "ID": lambda one, _: one.id,
+        },
+    ),
+)
 
 
 @user.command(epilog="\b\nExamples:\n  bascule user show anna@example.com")
@@ -107,54 +103,6 @@ def add(name: str, display_name: str, is_from_stdin: bool, output: str) -> None:
     say(f"{made.name} added")
     first = "" if is_from_stdin else f"bascule user set-password {made.name}, "
     note(f"Next: {first}bascule role assign")
-
-
-@user.command(epilog="\b\nExamples:\n  bascule user disable anna@example.com")
-@click.argument("name")
-@yes_option
-def disable(name: str, is_sure: bool) -> None:
-    """Sign a user out and refuse further sign-ins.
-
-    Their open ports close at once.
-    """
-    with connect() as connection:
-        found = find_principal(connection, USERS, name)
-        confirm(
-            f"{found.name} is signed out everywhere and can no longer sign in. "
-            f"{ends_words(found.live_grants)}",
-            is_sure=is_sure,
-        )
-        principals.change_principal(connection, USERS, found.id, {"accountEnabled": False})
-    say(f"{found.name} is disabled. {ends_words(found.live_grants)}")
-
-
-@user.command(epilog="\b\nExamples:\n  bascule user enable anna@example.com")
-@click.argument("name")
-def enable(name: str) -> None:
-    """Let a user sign in again."""
-    with connect() as connection:
-        found = find_principal(connection, USERS, name)
-        principals.change_principal(connection, USERS, found.id, {"accountEnabled": True})
-    say(f"{found.name} is enabled")
-
-
-@user.command(epilog="\b\nExamples:\n  bascule user delete anna@example.com --yes")
-@click.argument("name")
-@yes_option
-def delete(name: str, is_sure: bool) -> None:
-    """Delete a user with their roles and memberships.
-
-    Their credentials are deleted too, and their open ports close at once. The audit record
-    stays.
-    """
-    with connect() as connection:
-        found = find_principal(connection, USERS, name)
-        confirm(
-            f"{found.name} is deleted, with roles and memberships. {ends_words(found.live_grants)}",
-            is_sure=is_sure,
-        )
-        principals.delete_principal(connection, USERS, found.id)
-    say(f"{found.name} is deleted. {ends_words(found.live_grants)}")
 
 
 @user.command(
