@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bascule.domain.capabilities import ABILITIES, HOST, Capabilities
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.interfaces.driver import Driver
 from bascule.testing.fake_driver import FakeDriver
@@ -33,9 +35,9 @@ class SetClock:
 class FakeWorld:
     client, stranger, neighbourhood = "192.0.2.10", "198.51.100.20", "192.0.2.0/24"
 
-    def __init__(self) -> None:
+    def __init__(self, abilities: Capabilities = HOST) -> None:
         self.clock = SetClock()
-        self.firewall = FakeFirewall(self.clock)
+        self.firewall = FakeFirewall(self.clock, abilities)
         self.driver = FakeDriver(self.firewall)
 
     def reaches(self, source: str, port: PortKey) -> bool:
@@ -92,10 +94,16 @@ class KernelWorld:
         return self._network.client if source == CLIENT else self._network.stranger
 
 
+def lacking(ability: str) -> Capabilities:
+    return replace(HOST, **{ability: False})  # type: ignore[arg-type]  # reason: each is a bool
+
+
 class TestFake(DriverContract, UnownedDriverContract):
-    @pytest.fixture
-    def world(self) -> FakeWorld:
-        return FakeWorld()
+    """As a driver that can do everything, and as one that lacks each ability in turn."""
+
+    @pytest.fixture(params=["", *ABILITIES])
+    def world(self, request: pytest.FixtureRequest) -> FakeWorld:
+        return FakeWorld(lacking(request.param) if request.param else HOST)
 
 
 class OnTheKernel:

@@ -20,7 +20,7 @@ from bascule.domain.decide import (
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import GrantState
-from bascule.domain.machine import OnExpiry
+from bascule.domain.machine import OnExpiry, Unable
 from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
@@ -480,9 +480,14 @@ def test_another_hosts_guard_counts_for_nothing() -> None:
     allowed(decide(policy(), request(), INVENTORY, (), ids(), NOW, guards=none))
 
 
-def test_a_machine_whose_agent_root_took_off_is_refused_at_once() -> None:
-    def by(*gone: str) -> Decision:
-        return decide(policy(), request(), INVENTORY, (), ids(), NOW, uninstalled=gone)
-
-    assert reasons(by("uid-web")) == ["AgentUninstalled"]
-    allowed(by("uid-db"))
+def test_a_machine_where_nothing_can_be_opened_is_refused_at_once() -> None:
+    """Nobody is there to open it; or a point that cannot end an opening begins none."""
+    for why, code in (
+        (Unable.UNINSTALLED, "AgentUninstalled"),
+        (Unable.LEASELESS, "LeasesNotEnded"),
+    ):
+        unable = {"uid-web": why}
+        refused = decide(policy(), request(), INVENTORY, (), ids(), NOW, unable=unable)
+        assert reasons(refused) == [code]
+        elsewhere = {"uid-db": why}
+        allowed(decide(policy(), request(), INVENTORY, (), ids(), NOW, unable=elsewhere))

@@ -61,6 +61,19 @@ def test_a_refusal_names_the_grant_and_the_reason() -> None:
         assert word in left.notes[0]
 
 
+def test_a_firewall_that_ends_no_lease_is_given_none() -> None:
+    """Rule 2: nobody of ours has to be alive for an opening to end. Root's own is no exception."""
+    left = bound(STATE, Guard(), ends_leases=False)
+    assert left.state.leases == ()
+    assert left.refused == {"g": Objection.LEASELESS}
+    assert left.state.closed == STATE.closed
+    local = HeldLease((SSH,), ALICE_HOST, NOW + 60, is_local=True)
+    held, notes = bound_held(Held(leases={"local-1": local}), Guard(), NOW, ends_leases=False)
+    assert not held.leases
+    assert held.ended == {"local-1": local}
+    assert notes[0].startswith("refused grant local-1")
+
+
 def test_a_lease_on_two_ports_needs_both() -> None:
     """What is not admitted is dropped whole: half a lease is not what anybody decided."""
     both = DesiredState("u", 1, STATE.closed, {}, (Lease("g", (SSH, RDP), ALICE_HOST, HOUR),))

@@ -8,6 +8,7 @@ from itertools import combinations, product
 
 import pytest
 
+from bascule.domain.capabilities import ABILITIES, HOST
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import (
     BELIEVED_SINCE,
@@ -15,7 +16,8 @@ from bascule.domain.machine import (
     NOT_ENFORCED_SINCE,
     UNINSTALLED,
     EnforcementPoint,
-    uninstalled_words,
+    Unable,
+    unable_words,
 )
 from bascule.domain.machine_access import (
     CASES,
@@ -88,7 +90,21 @@ def test_what_the_server_noted_of_a_point() -> None:
     said = replace(point, facts=noted, weaknesses=(f"{UNINSTALLED} at noon",))
     assert (said.doubted_since, said.believed_since) == (began, began)
     assert said.is_uninstalled
-    assert "web-1" in uninstalled_words("web-1")
+    assert said.unable is Unable.UNINSTALLED
+    assert "web-1" in unable_words(Unable.UNINSTALLED, "web-1")
+
+
+def test_what_a_point_lacks_is_what_its_driver_said() -> None:
+    """Before it has said anything nothing is known to be missing; agents ask their driver again."""
+    point = EnforcementPoint("uid", "key", datetime(2030, 1, 1, tzinfo=UTC))
+    assert point.unable is None
+    assert not point.lacks("ends_leases")
+    assert HOST.missing == ()
+    for each in ABILITIES:
+        said = replace(point, capabilities=replace(HOST, **{each: False}))  # type: ignore[arg-type]  # reason: every ability is a bool
+        assert [name for name in ABILITIES if said.lacks(name)] == [each]
+        assert (said.unable is Unable.LEASELESS) == (each == "ends_leases")
+    assert "web-1" in unable_words(Unable.LEASELESS, "web-1")
 
 
 def test_what_stores_filter_by_is_what_the_table_says() -> None:

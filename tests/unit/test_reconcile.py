@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from ipaddress import ip_network
 
 import pytest
 
 from bascule.domain.bounds import Guard, Objection
 from bascule.domain.capabilities import HOST
-from bascule.domain.desired import Cut, DesiredState, Held, HeldLease, Lease, RuleSet
+from bascule.domain.desired import (
+    Cut,
+    DesiredState,
+    Held,
+    HeldLease,
+    Lease,
+    Opening,
+    OpeningKey,
+    RuleSet,
+)
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.plan import (
@@ -365,6 +375,46 @@ def test_the_guard_has_the_last_word(firewall: Firewall, clock: SetClock) -> Non
     assert "out" in reconciler.notes[0]
     assert reconciler.refused == {"out": Objection.SOURCE}
     assert reconciler.earlier_ends() == {"in": clock.boottime() + 600}
+
+
+def test_a_firewall_that_ends_no_lease_opens_nothing(clock: SetClock) -> None:
+    """Whatever the server wants: the port would stay open if this process died (rule 2)."""
+    packets = FakeFirewall(clock, replace(HOST, ends_leases=False))
+    reconciler = Reconciler(FakeDriver(packets), Memory(), clock)
+    reconciler.restore(None)
+    reconciler.take(wanted(1, lease("g", 60)), clock.boottime())
+    assert reconciler.reconcile().in_force == frozenset()
+    assert not packets.reaches("192.0.2.1", SSH)
+    assert reconciler.refused == {"g": Objection.LEASELESS}
+    assert reconciler.guard_weaknesses() == (), "no guard file says so"
+    with pytest.raises(EnforcementFailed):
+        reconciler.require_leases()
+
+
+def test_what_a_driver_without_leases_finds_open_is_closed(clock: SetClock) -> None:
+    """Left by an agent of before, or by somebody's hand: it would never end."""
+    packets = FakeFirewall(clock, replace(HOST, ends_leases=False))
+    left = FakeDriver(packets)
+    key = OpeningKey(ip_network("192.0.2.1/32"), SSH)
+    opening = Opening(key, timedelta(seconds=60), "old")
+    left.apply([Rebuild(RuleSet(frozenset({ClosedPort(SSH)}), {key: opening}))])
+    assert packets.reaches("192.0.2.1", SSH)
+    reconciler = Reconciler(FakeDriver(packets), Memory(), clock)
+    reconciler.restore(packets.held(packets.rules))
+    reconciler.reconcile()
+    assert not packets.reaches("192.0.2.1", SSH)
+
+
+def test_sessions_that_cannot_be_counted_are_not_called_none(clock: SetClock) -> None:
+    packets = FakeFirewall(clock, replace(HOST, counts_sessions=False))
+    reconciler = Reconciler(FakeDriver(packets), Memory(), clock)
+    reconciler.restore(None)
+    reconciler.take(wanted(1, lease("g", 5)), clock.boottime())
+    reconciler.reconcile()
+    assert reconciler.count_sessions() == {}, "there is none to count"
+    clock.pass_time(6)
+    reconciler.reconcile()
+    assert reconciler.count_sessions() is None
 
 
 def test_an_end_is_told_while_it_comes_before_the_server_s_and_no_longer(

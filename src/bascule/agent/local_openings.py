@@ -101,9 +101,11 @@ def open_recorded(
 ) -> None:
     """Open by root's word; on record and in memory before anything is open, whoever dies then.
 
-    Raises EnforcementFailed when the firewall refused: root is not told that it opened. It is
+    Raises EnforcementFailed where no opening would end by itself, with nothing done, and when the
+    firewall refused: root is not told that it opened. It is
     held all the same, since it may be his only way in, and he is told that too.
     """
+    reconciler.require_leases()
     local.add(opening)
     reconciler.open_locally(grant_id, lease, None)
     reconciler.save()

@@ -78,8 +78,10 @@ class AgentLoop:
         local: LocalOpenings,
         witness: Witness | None = None,
         machine_uid: str = "",
+        driver_name: str = "",
     ) -> None:
         self._machine_uid = machine_uid
+        self._driver_name = driver_name
         self._reconciler = reconciler
         self._driver = driver
         self._link = link
@@ -415,6 +417,8 @@ class AgentLoop:
             clock=self._clock.now(),
             closed=self._reconciler.kept_shut(outcome.observed),
             guard=self._reconciler.guard,
+            driver=self._driver_name,
+            capabilities=self._driver.capabilities,
             refused=self._reconciler.refused,
             ends=self._earlier_ends(),
             held_locally=self._held_locally(),
@@ -457,6 +461,8 @@ class AgentLoop:
             notes=tuple(self._reconciler.notes),
             clock=self._clock.now(),
             guard=self._reconciler.guard,
+            driver=self._driver_name,
+            capabilities=self._driver.capabilities,
         )
         self._send(report, said)
 

@@ -102,6 +102,7 @@ class AgentProcess:
             LocalOpenings(self._paths.state),
             witness,
             identity.machine_uid,
+            self._firewall.name,
         )
         if self._firewall.needs.unkept and not self._manager.is_present:
             loop.add_weakness(self._firewall.needs.unkept)

@@ -186,7 +186,8 @@ class ThisHost:
             )
         self._services = services
         self._parts = parts
-        self._driver = parts.firewall().open()
+        self._firewall = parts.firewall()
+        self._driver = self._firewall.open()
         self._state = data / "this-host"
         self._control = control
         self._sockets: ControlSockets | None = None
@@ -219,6 +220,7 @@ class ThisHost:
             self._parts.local_port_range,
             LocalOpenings(self._state),
             machine_uid=machine.uid,
+            driver_name=self._firewall.name,
         )
         self._thread = threading.Thread(target=self._loop.run, name="this-host", daemon=True)
         self._thread.start()

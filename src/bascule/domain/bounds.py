@@ -23,6 +23,7 @@ class Objection(StrEnum):
     UNREADABLE = "unreadable"  # its file is there and cannot be used: it admits nothing
     PORT = "port"
     SOURCE = "source"
+    LEASELESS = "leaseless"  # not the guard's: the firewall there cannot end an opening by itself
 
 
 Judge = Callable[[Iterable[PortKey], Iterable[AddressPrefix]], Objection | None]

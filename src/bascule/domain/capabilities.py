@@ -6,6 +6,7 @@ shows or decides something that depends on it asks here instead of assuming.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
@@ -29,6 +30,11 @@ class Capabilities:
     sees_changes: bool = False  # at once, when somebody else edits the rules; else at its next look
     latency: Latency = Latency.MINUTES
 
+    @classmethod
+    def having(cls, names: Collection[str], latency: Latency) -> Capabilities:
+        """What has these abilities and no other; names that are not known count for nothing."""
+        return cls(*(name in names for name in ABILITIES), latency=latency)
+
     @property
     def missing(self) -> tuple[str, ...]:
         """Names of the fields that it lacks, in the order above."""
@@ -37,4 +43,4 @@ class Capabilities:
 
 ABILITIES = tuple(each.name for each in fields(Capabilities) if each.name != "latency")
 # A host's own firewall; also what an agent has that tells none, since only hosts' agents do so.
-HOST = Capabilities(**dict.fromkeys(ABILITIES, True), latency=Latency.INSTANT)
+HOST = Capabilities.having(ABILITIES, Latency.INSTANT)

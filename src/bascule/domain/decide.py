@@ -17,7 +17,7 @@ Rules, each with its neighbouring deny in the tests:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -25,7 +25,7 @@ from types import MappingProxyType
 from bascule.domain.bounds import GUARD_FILE, NO_BOUNDS, Guard, Judge, Objection
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
-from bascule.domain.machine import Machine, uninstalled_words
+from bascule.domain.machine import Machine, Unable, unable_words
 from bascule.domain.net import PortKey, is_within
 from bascule.domain.policy import Policy, PortRule
 from bascule.domain.request import (
@@ -69,14 +69,14 @@ def decide(
     now: datetime,
     told_beside: Mapping[str, int] = MappingProxyType({}),
     guards: Mapping[str, Guard] = MappingProxyType({}),
-    uninstalled: Collection[str] = (),
+    unable: Mapping[str, Unable] = MappingProxyType({}),
 ) -> Decision:
     """Judge a request against one policy.
 
     ``machines`` holds the known ones among those asked for; ``live`` every live grant on
     them; ``told_beside`` how many bytes their agents are told beside those, by uid; ``guards``
-    what their hosts say that they admit, by uid; ``uninstalled`` the uids of those whose agent
-    root has taken off. A grant's end is exclusive.
+    what their hosts say that they admit, by uid; ``unable`` why nothing can be opened there at
+    all, by uid. A grant's end is exclusive.
     """
     reasons = [*_check_whole(request)]
     grants: list[Grant] = []
@@ -87,8 +87,8 @@ def decide(
         if machine is None or rules is None:
             reasons.append(_unknown_machine(policy, asked, machine, here))
             continue
-        if machine.uid in uninstalled:
-            reasons.append(_nobody_there(machine, here))
+        if why := unable.get(machine.uid):
+            reasons.append(Problem(why, unable_words(why, machine.id.name), here))
             continue
         if not asked.ports:
             reasons.append(
@@ -155,10 +155,6 @@ def _unknown_machine(
         f"add it first (bascule policy set {name}).",
         here,
     )
-
-
-def _nobody_there(machine: Machine, here: Place) -> Problem:
-    return Problem("AgentUninstalled", uninstalled_words(machine.id.name), here)
 
 
 def _rule_for(ports: Sequence[PortRule], number: int) -> PortRule | None:

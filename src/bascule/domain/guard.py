@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from bascule.domain.bounds import Guard, Objection
+from bascule.domain.bounds import Guard, Judge, Objection
 from bascule.domain.desired import DesiredState, Held, HeldLease, Lease
 
 WHY = {
     Objection.UNREADABLE: "this host's guard file cannot be used, so it admits nothing",
     Objection.PORT: "its port is not one that this host's guard file admits",
     Objection.SOURCE: "its source is not within what this host's guard file admits",
+    Objection.LEASELESS: "the firewall here cannot end an opening by itself, so nothing is opened",
 }
 
 
@@ -31,11 +32,13 @@ class Bounded:
     notes: tuple[str, ...] = ()  # a sentence for each thing that was refused
 
 
-def bound(state: DesiredState, guard: Guard) -> Bounded:
-    """The state within the guard, and what the guard refused of it."""
+def bound(state: DesiredState, guard: Guard, *, ends_leases: bool = True) -> Bounded:
+    """The state within the guard, and what the guard refused of it; all of its leases where the
+    firewall does not end them by itself.
+    """
     leases: list[Lease] = []
     refused: dict[str, Objection] = {}
-    judge = guard.judge()
+    judge = _judge(guard, ends_leases=ends_leases)
     for lease in state.leases:
         objection = judge(lease.ports, lease.sources)
         if objection is None:
@@ -50,7 +53,9 @@ def bound(state: DesiredState, guard: Guard) -> Bounded:
     return Bounded(replace(state, leases=tuple(leases), released={}), refused, (*notes, kept))
 
 
-def bound_held(held: Held, guard: Guard, now: float) -> tuple[Held, tuple[str, ...]]:
+def bound_held(
+    held: Held, guard: Guard, now: float, *, ends_leases: bool = True
+) -> tuple[Held, tuple[str, ...]]:
     """What is held within the guard, and a sentence for each lease that it ended.
 
     ``now`` is seconds of CLOCK_BOOTTIME. A lease that is ended is remembered as others are, so
@@ -59,9 +64,10 @@ def bound_held(held: Held, guard: Guard, now: float) -> tuple[Held, tuple[str, .
     leases: dict[str, HeldLease] = {}
     refused: dict[str, HeldLease] = {}
     notes: list[str] = []
-    judge = guard.judge()
+    judge = _judge(guard, ends_leases=ends_leases)
     for grant_id, lease in held.leases.items():
-        objection = None if lease.is_local else judge(lease.ports, lease.sources)
+        is_free = lease.is_local and ends_leases
+        objection = None if is_free else judge(lease.ports, lease.sources)
         if objection is not None:
             notes.append(_note(grant_id, objection))
             refused[grant_id] = lease
@@ -70,8 +76,13 @@ def bound_held(held: Held, guard: Guard, now: float) -> tuple[Held, tuple[str, .
     return replace(held, leases=leases, ended={**held.ended, **refused}), tuple(notes)
 
 
+def _judge(guard: Guard, *, ends_leases: bool) -> Judge:
+    return guard.judge() if ends_leases else lambda *_: Objection.LEASELESS
+
+
 def _note(grant_id: str, objection: Objection) -> str:
-    return f"guard refused grant {grant_id}: {WHY[objection]}"
+    by = "" if objection is Objection.LEASELESS else "guard "
+    return f"{by}refused grant {grant_id}: {WHY[objection]}"
 
 
 def _cut(lease: Lease, guard: Guard) -> Lease:

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from bascule.domain.bounds import Guard
+from bascule.domain.capabilities import Capabilities
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import Address, PortKey
 from bascule.domain.times import parse_instant
@@ -31,8 +32,20 @@ BELIEVED_SINCE = "believed again since"  # the server's fact of a point: an owne
 NOT_ENFORCED_SINCE = "not enforced since"  # the server's fact of a point, while it says so
 
 
-def uninstalled_words(name: str) -> str:
+class Unable(StrEnum):
+    """Why nothing can be opened at an enforcement point, whoever asks; the code of the refusal."""
+
+    UNINSTALLED = "AgentUninstalled"
+    LEASELESS = "LeasesNotEnded"
+
+
+def unable_words(why: Unable, name: str) -> str:
     """What whoever asks for access to such a machine is told."""
+    if why is Unable.LEASELESS:
+        return (
+            f"The enforcement point of {name} cannot end an opening by itself: if its agent died, "
+            "the port would stay open. So nothing is opened there."
+        )
     return (
         f"Root has uninstalled the agent of {name}: nothing of ours shuts its ports, and nothing "
         f"opens them. Enrol it anew: bascule machine enrol {name} --replace."
@@ -91,6 +104,8 @@ class EnforcementPoint:
     blocked_attempts: int = 0
     facts: Mapping[str, str] = field(default_factory=dict)  # kernel, nft version, ...
     guard: Guard | None = None  # the host's own bounds; None: not told, by an older agent
+    driver: str = ""  # its name in the registry of drivers; empty: not told yet
+    capabilities: Capabilities | None = None  # None: not told yet
 
     @property
     def not_enforced_since(self) -> datetime | None:
@@ -113,6 +128,17 @@ class EnforcementPoint:
     @property
     def is_enforcing(self) -> bool:
         return not self.facts.get(NOT_ENFORCED_SINCE)
+
+    def lacks(self, ability: str) -> bool:
+        """Has its driver said that it cannot do this (a field of ``Capabilities``)?"""
+        return self.capabilities is not None and ability in self.capabilities.missing
+
+    @property
+    def unable(self) -> Unable | None:
+        """Why nothing can be opened there; None: it can."""
+        if self.is_uninstalled:
+            return Unable.UNINSTALLED
+        return Unable.LEASELESS if self.lacks("ends_leases") else None
 
     @property
     def is_uninstalled(self) -> bool:

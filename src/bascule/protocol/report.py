@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bascule.domain.bounds import Guard, Objection
+from bascule.domain.capabilities import HOST, Capabilities
 from bascule.domain.knocks import Knock
 from bascule.domain.machine import ClosedPort
 
@@ -44,6 +45,8 @@ class Report:
     clock: datetime | None = None
     closed: frozenset[ClosedPort] = frozenset()  # what was read back shut
     guard: Guard | None = None  # the host's own bounds; None: of an older agent
+    driver: str = ""  # its name in the registry of drivers
+    capabilities: Capabilities = HOST
     refused: Mapping[str, Objection] = field(default_factory=dict)  # by the guard; by grant id
     # All that root opened and that is not over, whether or not its port is shut; None: of an
     # older agent, which tells of each once.

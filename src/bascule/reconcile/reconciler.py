@@ -90,7 +90,9 @@ class Reconciler:
         The guard may be another than when it was saved: what it no longer admits is ended.
         """
         loaded = self._memory.load()
-        self.held, notes = bound_held(loaded, self.guard, self._clock.boottime())
+        self.held, notes = bound_held(
+            loaded, self.guard, self._clock.boottime(), ends_leases=self._ends_leases
+        )
         self._note(notes)
         if kernel is not None:
             known = {closed.port for closed in self.held.closed}
@@ -99,7 +101,7 @@ class Reconciler:
 
     def take(self, state: DesiredState, asked_at: float) -> bool:
         """Hold a state that the server sent; False when it was too old to be taken in."""
-        bounded = bound(state, self.guard)
+        bounded = bound(state, self.guard, ends_leases=self._ends_leases)
         self._note(bounded.notes)
         self._replace(hold(self.held, bounded.state, asked_at, self._clock.boottime()))
         self.refused = bounded.refused
@@ -107,6 +109,19 @@ class Reconciler:
             lease.grant_id: asked_at + lease.remaining.total_seconds() for lease in state.leases
         }
         return self.held.generation == state.generation
+
+    @property
+    def _ends_leases(self) -> bool:
+        return self._driver.capabilities.ends_leases
+
+    def require_leases(self) -> None:
+        """Raise EnforcementFailed where an opening would stay open if this process died."""
+        if not self._ends_leases:
+            raise EnforcementFailed(
+                "Nothing was opened: the firewall here cannot end an opening by itself, so that it "
+                "would stay open if the agent died.",
+                advice="Open the port in that firewall itself, and close it again there.",
+            )
 
     def earlier_ends(self) -> Mapping[str, float]:
         """When (CLOCK_BOOTTIME seconds) leases end here that the server has end later: the guard
@@ -122,7 +137,8 @@ class Reconciler:
         """What this host's guard keeps its server from doing, for whoever wonders why."""
         if self.guard.problem:
             return (f"{GUARD_UNUSABLE}: {self.guard.problem}",)
-        why = dict.fromkeys(WHY[each] for each in self.refused.values())
+        by_guard = (each for each in self.refused.values() if each is not Objection.LEASELESS)
+        why = dict.fromkeys(WHY[each] for each in by_guard)
         return (f"{GUARD_REFUSES}: {'; '.join(why)}",) if why else ()
 
     def open_locally(self, grant_id: str, lease: HeldLease, closed: ClosedPort | None) -> None:

@@ -48,7 +48,8 @@ from bascule.domain.machine import (
     UNINSTALLED,
     EnforcementPoint,
     Machine,
-    uninstalled_words,
+    Unable,
+    unable_words,
 )
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
@@ -456,7 +457,7 @@ def _withdraw_opening(tx: GrantEndWrites, act: Act, machine: Machine) -> None:
     """Nobody is left there to open it: who waits is told so at once."""
     for grant in tx.live_grants([machine.uid]):
         if grant.state is GrantState.OPENING:
-            withdraw(tx, act, grant, uninstalled_words(machine.id.name))
+            withdraw(tx, act, grant, unable_words(Unable.UNINSTALLED, machine.id.name))
 
 
 def _overtaken(
@@ -534,6 +535,7 @@ def _words_of(objection: Objection, grant: Grant) -> str:
         "and restarts the agent, that host opens nothing.",
         Objection.PORT: f"The guard file of {name} does not admit port {grant.number}.",
         Objection.SOURCE: f"The guard file of {name} does not admit this source.",
+        Objection.LEASELESS: unable_words(Unable.LEASELESS, name),
     }[objection]
 
 
@@ -643,6 +645,8 @@ def _update_point(
         blocked_attempts=report.blocked_attempts,
         facts=facts,
         guard=report.guard,
+        driver=report.driver,
+        capabilities=report.capabilities,
     )
     # Knocks alone are no news: a machine that is scanned would keep every open page busy.
     is_news = replace(updated, blocked_attempts=point.blocked_attempts) != point

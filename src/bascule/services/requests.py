@@ -15,6 +15,7 @@ from bascule.domain.facts.grants import AccessDenied, AccessRequested, GrantCrea
 from bascule.domain.grant import Grant, extend_to
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import StatusReason
+from bascule.domain.machine import Unable
 from bascule.domain.request import (
     MAXIMUM_JUSTIFICATION,
     AccessRequest,
@@ -207,13 +208,13 @@ def _judge(
 
 def _said_by_hosts(
     tx: PointReads, uids: Sequence[str]
-) -> tuple[Mapping[str, Guard], Collection[str]]:
-    """What the hosts of these machines admit, where they say it; and the machines whose agent
-    root has taken off, as it said itself (another agent may be enrolled).
+) -> tuple[Mapping[str, Guard], Mapping[str, Unable]]:
+    """What the hosts of these machines admit, where they say it; and why nothing can be opened at
+    machines, by their points' own word.
     """
     points = tx.points_of(uids)
     guards = {uid: point.guard for uid, point in points.items() if point.guard is not None}
-    return guards, frozenset(uid for uid, point in points.items() if point.is_uninstalled)
+    return guards, {uid: why for uid, point in points.items() if (why := point.unable)}
 
 
 def guards_of(tx: PointReads, uids: Sequence[str]) -> Mapping[str, Guard]:
@@ -383,7 +384,7 @@ def extend(
     if policy is None:
         raise NotFound(f"Policy {request.policy_id} does not exist any more.")
     machines = {each: machine for each in named if (machine := tx.machine(each)) is not None}
-    guards, gone = _said_by_hosts(tx, [grant.machine_uid for grant in live])
+    guards, unable = _said_by_hosts(tx, [grant.machine_uid for grant in live])
     agreed: list[tuple[Grant, Grant]] = []  # as it is, as it would be granted now
     reasons: list[Problem] = []
     for grant in live:
@@ -394,7 +395,7 @@ def extend(
         decision = decide(
             *(policy.policy, asked, machines, live, new_id, act.now),
             guards=guards,
-            uninstalled=gone,
+            unable=unable,
         )
         if isinstance(decision, Denied):
             reasons.extend(_of_extension(each) for each in decision.reasons)

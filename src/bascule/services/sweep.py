@@ -15,7 +15,7 @@ from bascule.domain.facts.grants import GrantShortened
 from bascule.domain.grant import SILENCE_BOUND, Grant, due_at
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import GrantState, StatusReason
-from bascule.domain.machine import uninstalled_words
+from bascule.domain.machine import unable_words
 from bascule.domain.times import format_utc, parse_instant
 from bascule.interfaces.exposure import ExposureReads
 from bascule.interfaces.grants import GrantReads
@@ -92,8 +92,8 @@ def _why_not_open(tx: PointReads, grant: Grant, now: datetime) -> str:
     point = tx.enforcement_point(grant.machine_uid)
     if point is None:
         return f"Machine {name} has no agent; enrol one: bascule machine enrol {name}."
-    if point.is_uninstalled:
-        return uninstalled_words(name)
+    if point.unable is not None:
+        return unable_words(point.unable, name)
     if point.last_contact_at is None:
         return f"The agent of {name} has never been heard of since it enrolled."
     if now - point.last_contact_at > SILENCE_BOUND:

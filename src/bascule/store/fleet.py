@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, delete, select, update
 
 from bascule.domain.bounds import Guard
+from bascule.domain.capabilities import ABILITIES, Capabilities, Latency
 from bascule.domain.machine import EnforcementPoint
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.interfaces.points import Enrolment
@@ -80,6 +81,10 @@ class FleetWrites(FleetReads, Listed):
                 "blocked_attempts": point.blocked_attempts,
                 "facts": dict(point.facts),
                 "guard": None if point.guard is None else _guard_row(point.guard),
+                "driver": point.driver,
+                "capabilities": None
+                if point.capabilities is None
+                else _capabilities_row(point.capabilities),
             },
         )
         self._follow_point(point)
@@ -124,7 +129,19 @@ def _point(row: Row[Any]) -> EnforcementPoint:
         blocked_attempts=row.blocked_attempts,
         facts=row.facts,
         guard=None if row.guard is None else _guard(row.guard),
+        driver=row.driver,
+        capabilities=None if row.capabilities is None else _capabilities(row.capabilities),
     )
+
+
+def _capabilities_row(found: Capabilities) -> dict[str, Any]:
+    has = [name for name in ABILITIES if name not in found.missing]
+    return {"has": has, "latency": str(found.latency)}
+
+
+def _capabilities(row: Mapping[str, Any]) -> Capabilities:
+    """An ability that no row tells of is not there."""
+    return Capabilities.having(row["has"], Latency(row["latency"]))
 
 
 def _guard_row(guard: Guard) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A driver over ``FakeFirewall``: it passes the drivers' contract, so tests may trust it.
 
-A second FakeDriver on one firewall is a second process on one host. Faults are asked for:
+A second FakeDriver on one firewall is a second process on one host. It can do what its firewall
+can (``FakeFirewall.abilities``): whatever that lacks, this lacks, and says so. Faults are asked for:
 ``refusals`` counts the next applies that the kernel refuses, ``is_unreadable`` stands for
 a kernel that cannot be read.
 """
@@ -8,9 +9,10 @@ a kernel that cannot be read.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
-from bascule.domain.capabilities import HOST, Capabilities
+from bascule.domain.capabilities import Capabilities
 from bascule.domain.desired import RuleSet
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
@@ -28,6 +30,8 @@ from bascule.errors import EnforcementFailed
 from bascule.interfaces.driver import Blocked, Condition, HostDriver, HostNeeds, Keeper
 from bascule.testing.fake_firewall import ADOPTED_FOR, FakeFirewall, FakeRules, within
 
+SEEN_WITHIN = 60.0  # seconds after which edits by others show, where they do not at once
+
 
 class FakeDriver:
     def __init__(self, firewall: FakeFirewall, *, is_owned: bool = True) -> None:
@@ -38,10 +42,11 @@ class FakeDriver:
         self._is_owned = is_owned
         self._has_loaded = False
         self._known: set[PortKey] = set()  # shut by us, and not let go since
+        self._read: tuple[FakeRules | None, float] = (None, float("-inf"))  # and when
 
     @property
     def capabilities(self) -> Capabilities:
-        return HOST
+        return self.firewall.abilities
 
     def condition(self) -> Condition:
         return Condition(self._is_owned, () if self._is_owned else ("The rules can be flushed.",))
@@ -49,11 +54,20 @@ class FakeDriver:
     def observe(self) -> Observed:
         if self.is_unreadable:
             raise EnforcementFailed("The firewall cannot be read.", advice="Try again.")
-        rules, now = self.firewall.rules, self.firewall.clock.boottime()
+        now = self.firewall.clock.boottime()
+        if not self.capabilities.sees_changes and now - self._read[1] < SEEN_WITHIN:
+            return self._observed(self._read[0], now)
+        return self._observed(self._look(now), now)
+
+    def _look(self, now: float) -> FakeRules | None:
+        self._read = (deepcopy(self.firewall.rules), now)
+        return self._read[0]
+
+    def _observed(self, rules: FakeRules | None, now: float) -> Observed:
         if rules is None:
             return Observed(RuleSet(), False, "The firewall table is missing.", read_at=now)
-        knocks = sum(rules.blocked.values())
-        held = self.firewall.held()
+        knocks = sum((self.firewall.rules or rules).blocked.values())
+        held = self.firewall.held(rules)
         if not self._has_loaded:
             return Observed(held, False, "The rules were not loaded by this process.", knocks, now)
         if rules.is_damaged:
@@ -73,6 +87,7 @@ class FakeDriver:
             self._carry_out(operation, at)
             self.applied.append(operation)
         self._has_loaded = True
+        self._look(self.firewall.clock.boottime())
 
     def _carry_out(self, operation: Operation, at: float) -> None:
         firewall = self.firewall
@@ -110,7 +125,9 @@ class FakeDriver:
         self.firewall.close(closed, adopts=is_new and not is_known)
         self._known.add(closed.port)
 
-    def sessions(self, openings: Sequence[tuple[PortKey, str]]) -> Sequence[int]:
+    def sessions(self, openings: Sequence[tuple[PortKey, str]]) -> Sequence[int] | None:
+        if not self.capabilities.counts_sessions:
+            return None
         live = [each for each in self.firewall.connections if not each.is_cut]
         return [
             sum(

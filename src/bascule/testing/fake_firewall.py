@@ -1,7 +1,8 @@
 """A host's firewall in memory: what ``FakeDriver`` writes to and what packets meet.
 
 It stands for the kernel: rules outlive the driver that wrote them, leases end by the clock,
-connections are made, kept, adopted, cut and counted as on a real host. Addresses are
+connections are made, kept, adopted, cut and counted as on a real host; or, where ``abilities``
+lack something, as on a backend that cannot do it. Addresses are
 judged, packets are not: no conntrack, no hooks, no families of tools.
 """
 
@@ -11,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from bascule.domain.capabilities import HOST, Capabilities
 from bascule.domain.desired import Opening, OpeningKey, RuleSet
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import Address, Network, PortKey, parse_address
@@ -41,8 +43,9 @@ class FakeRules:
 
 
 class FakeFirewall:
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, abilities: Capabilities = HOST) -> None:
         self.clock = clock
+        self.abilities = abilities
         self.rules: FakeRules | None = None  # None: there is no table
         self.connections: list[FakeConnection] = []
 
@@ -54,7 +57,8 @@ class FakeFirewall:
         rules = self.rules
         if rules is None or port not in rules.closed or self._is_open(address, port):
             return True
-        rules.blocked[address, port] += 1
+        if self.abilities.sees_blocked:
+            rules.blocked[address, port] += 1
         return False
 
     def connect(self, source: str, port: PortKey) -> FakeConnection | None:
@@ -87,7 +91,7 @@ class FakeFirewall:
 
     def _may_go_on(self, connection: FakeConnection, rules: FakeRules) -> bool:
         closed = rules.closed.get(connection.port)
-        if closed is None or self.admits(connection):
+        if closed is None or self.admits(connection) or not self.abilities.ends_sessions:
             return True
         now = self.clock.boottime()
         is_ended = any(
@@ -97,9 +101,14 @@ class FakeFirewall:
         return not closed.is_kill and not is_ended
 
     def _is_open(self, source: Address, port: PortKey) -> bool:
-        now = self.clock.boottime()
         openings = self.rules.openings if self.rules is not None else {}
-        return any(end > now and _holds(key, source, port) for key, (end, _) in openings.items())
+        return any(
+            self._is_in_force(end) and _holds(key, source, port)
+            for key, (end, _) in openings.items()
+        )
+
+    def _is_in_force(self, end: float) -> bool:
+        return end > self.clock.boottime() or not self.abilities.ends_leases
 
     # -- as a driver sees it ------------------------------------------------------------
 
@@ -124,15 +133,15 @@ class FakeFirewall:
     def cut(self, key: OpeningKey, remaining: timedelta, at: float) -> None:
         self._made().cuts[key] = at + remaining.total_seconds()
 
-    def held(self) -> RuleSet:
-        """What is in force now."""
-        rules, now = self.rules or FakeRules(), self.clock.boottime()
+    def held(self, rules: FakeRules | None) -> RuleSet:
+        """What of these rules is in force now."""
+        rules, now = rules or FakeRules(), self.clock.boottime()
         return RuleSet(
             frozenset(rules.closed.values()),
             {
-                key: Opening(key, timedelta(seconds=end - now), grant_id)
+                key: Opening(key, timedelta(seconds=max(end - now, 0.0)), grant_id)
                 for key, (end, grant_id) in rules.openings.items()
-                if end > now
+                if self._is_in_force(end)
             },
             {key: timedelta(seconds=end - now) for key, end in rules.cuts.items() if end > now},
         )

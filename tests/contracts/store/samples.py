@@ -153,6 +153,8 @@ def a_point(machine_uid: str = "uid-web-1") -> EnforcementPoint:
         last_contact_at=NOW + HOUR,
         agent_version="1.2.3",
         local_port_range=(32768, 60999),
+        driver="nftables",
+        capabilities=replace(HOST, counts_sessions=False),
         weaknesses=("nft is too old to keep the table owned.",),
         blocked_attempts=2**40,
         facts={"kernel": "6.18"},

@@ -276,6 +276,8 @@ agents = Table(
     Column("blocked_attempts", BigInteger, nullable=False),
     Column("facts", Json, nullable=False),
     Column("guard", Json),
+    Column("driver", String, nullable=False),  # its name in the registry; empty: not told yet
+    Column("capabilities", Json),  # null: not told yet
 )
 
 IS_NEVER_HEARD = agents.c.last_contact_at.is_(None)
