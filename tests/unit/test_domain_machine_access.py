@@ -8,7 +8,7 @@ from itertools import combinations, product
 
 import pytest
 
-from bascule.domain.capabilities import ABILITIES, HOST
+from bascule.domain.capabilities import ABILITIES, HOST, Capabilities, Latency
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import (
     BELIEVED_SINCE,
@@ -100,6 +100,8 @@ def test_what_a_point_lacks_is_what_its_driver_said() -> None:
     assert point.unable is None
     assert not point.lacks("ends_leases")
     assert HOST.missing == ()
+    assert Capabilities.having(ABILITIES, Latency.INSTANT) == HOST
+    assert Capabilities.having(["flies"], Latency.MINUTES) == Capabilities()
     for each in ABILITIES:
         said = replace(point, capabilities=replace(HOST, **{each: False}))  # type: ignore[arg-type]  # reason: every ability is a bool
         assert [name for name in ABILITIES if said.lacks(name)] == [each]

@@ -23,6 +23,7 @@ from bascule.agent.witness import Witness
 from bascule.client.assertion import make_assertion
 from bascule.client.https import Https, HttpsFailure, Response
 from bascule.domain.bounds import Guard
+from bascule.domain.capabilities import Capabilities
 from bascule.domain.desired import DesiredState
 from bascule.domain.knocks import Knock
 from bascule.domain.policy import MAXIMUM_DURATION
@@ -292,8 +293,21 @@ def report_json(report: Report) -> dict[str, Any]:
         if report.held_locally is None
         else [_opening_json(each) for each in report.held_locally],
         "guard": None if report.guard is None else _guard_json(report.guard),
+        "driver": report.driver,
+        "capabilities": _capabilities_json(report.capabilities),
         "refused": {grant_id: str(why) for grant_id, why in sorted(report.refused.items())},
         "ends": {grant_id: left // _MILLISECOND for grant_id, left in sorted(report.ends.items())},
+    }
+
+
+def _capabilities_json(able: Capabilities) -> dict[str, Any]:
+    return {
+        "endsLeases": able.ends_leases,
+        "countsSessions": able.counts_sessions,
+        "endsSessions": able.ends_sessions,
+        "seesBlocked": able.sees_blocked,
+        "seesChanges": able.sees_changes,
+        "latency": str(able.latency),
     }
 
 

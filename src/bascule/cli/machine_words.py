@@ -58,6 +58,8 @@ def _agent_json(point: EnforcementPoint) -> dict[str, object]:
         "notBelievedSince": format_utc(point.doubted_since) if point.doubted_since else None,
         "weaknesses": list(point.weaknesses),
         "blockedAttempts": point.blocked_attempts,
+        "driver": point.driver,
+        "lacks": sorted(point.lacks),
         "guard": None if point.guard is None else _guard_json(point.guard),
     }
 
@@ -73,6 +75,18 @@ def _guard_json(guard: HostGuard) -> dict[str, object]:
         "mayRelease": guard.may_release,
         "isUsable": guard.is_usable,
     }
+
+
+# What follows from each thing that a point's driver cannot do; the worst first.
+_LACKING = {
+    "endsLeases": "end an opening by itself, so nothing is opened there: if its agent died, the "
+    "port would stay open",
+    "endsSessions": "end connections: those that an opening let in live on after it, also on ports "
+    "of kind kill",
+    "countsSessions": "count connections: whether some live on cannot be told",
+    "seesBlocked": "see blocked attempts: that none is shown does not mean that there was none",
+    "seesChanges": "see at once when another program changes its rules",
+}
 
 
 def agent_words(point: EnforcementPoint | None, now: datetime) -> str:
@@ -194,7 +208,9 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
             )
         lines += [f"guard      {guard_words(point.guard)}"] if point.guard is not None else []
         lines += [f"weak       {each}" for each in point.weaknesses]
-        lines.append(f"blocked    {point.blocked_attempts} attempts")
+        lines += [f"cannot     {words}" for key, words in _LACKING.items() if key in point.lacks]
+        blocked = point.blocked_attempts
+        lines.append(f"blocked    {'unknown' if blocked is None else f'{blocked} attempts'}")
     lines.append(f"closed     {shut_words(found) or 'nothing'}")
     if found.claimed_ports:
         lines += [

@@ -218,13 +218,19 @@ def _word(port: GrantedPort) -> str:
 
 def _alive(port: GrantedPort, request: AccessRequest, *, kill: bool) -> str:
     count = port.sessions_alive
+    cannot_end = "endsSessions" in port.lacks
+    if "countsSessions" in port.lacks:
+        can = ", nor can any be ended there" if kill and cannot_end else ""
+        return f"; whether its connections continue cannot be told{can}"
     if not count:
         return "" if count is None else "; none of its connections continues"
-    if kill:
-        return f"; {count} of its connections not ended yet"
     lives = (
         "1 of its connections continues" if count == 1 else f"{count} of its connections continue"
     )
+    if cannot_end:
+        return f"; {lives}, and connections cannot be ended there"
+    if kill:
+        return f"; {count} of its connections not ended yet"
     return f"; {lives} (to end: bascule revoke {request.id} --kill)"
 
 

@@ -43,6 +43,9 @@ class GrantedPort:
     not_confirmed_since: datetime | None
     failure: str
     sessions_alive: int | None  # None: not told
+    lacks: frozenset[str] = (
+        frozenset()
+    )  # what its enforcement point cannot do, as the wire names it
 
     @property
     def row(self) -> Row:
@@ -222,4 +225,5 @@ def _read_port(data: Data) -> GrantedPort:
         not_confirmed_since=instant(ours, "notConfirmedSince"),
         failure=text(ours, "failure", ""),
         sessions_alive=None if alive is None else number(ours, "sessionsAlive"),
+        lacks=frozenset(texts(ours, "pointLacks")),
     )

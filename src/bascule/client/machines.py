@@ -57,10 +57,12 @@ class EnforcementPoint:
     observed_generation: int
     agent_version: str
     weaknesses: tuple[str, ...]
-    blocked_attempts: int
+    blocked_attempts: int | None  # None: it does not see them
     not_enforced_since: datetime | None = None  # it says that it can enforce nothing
     guard: HostGuard | None = None  # None: not told, by an older agent or server
     doubted_since: datetime | None = None  # its reports are not believed
+    driver: str = ""  # empty: not told yet
+    lacks: frozenset[str] = frozenset()  # what its driver cannot do, as the wire names it
 
     @property
     def is_uninstalled(self) -> bool:
@@ -203,10 +205,14 @@ def read_point(data: Data) -> EnforcementPoint:
         observed_generation=number(properties, "observedGeneration", 0),
         agent_version=text(properties, "agentVersion", ""),
         weaknesses=texts(properties, "weaknesses"),
-        blocked_attempts=number(properties, "blockedAttempts", 0),
+        blocked_attempts=None
+        if properties.get("blockedAttempts") is None
+        else number(properties, "blockedAttempts"),
         not_enforced_since=instant(inner(properties, "facts"), NOT_ENFORCED_SINCE),
         doubted_since=instant(inner(properties, "facts"), DOUBTED_SINCE),
         guard=read_guard(inner(properties, "guard")),
+        driver=text(properties, "driver", ""),
+        lacks=frozenset(k for k, has in inner(properties, "capabilities").items() if has is False),
     )
 
 

@@ -33,7 +33,14 @@ class Capabilities:
     @classmethod
     def having(cls, names: Collection[str], latency: Latency) -> Capabilities:
         """What has these abilities and no other; names that are not known count for nothing."""
-        return cls(*(name in names for name in ABILITIES), latency=latency)
+        return cls(
+            "ends_leases" in names,
+            "counts_sessions" in names,
+            "ends_sessions" in names,
+            "sees_blocked" in names,
+            "sees_changes" in names,
+            latency,
+        )
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -328,7 +328,7 @@ def state_for(tx: AgentStateReads, machine_uid: str, now: datetime) -> tuple[Mac
         tx.generation(machine_uid),
         tx.closed_ports(machine_uid),
         tx.released_ports(machine_uid),
-        tx.live_grants([machine_uid]),
+        () if point.lacks("ends_leases") else tx.live_grants([machine_uid]),
         now,
         cut_grants(tx, point, now),
         point.observed_generation,
@@ -367,8 +367,7 @@ def take_report(tx: ReportWrites, act: Act, machine_uid: str, report: Report) ->
     if report.generation >= generation:
         claims = take_in_claims(tx, machine, report.closed, report.generation)
         report = replace(report, notes=(*report.notes, *claims))
-    if any(each.startswith(UNINSTALLED) for each in report.weaknesses):
-        _withdraw_opening(tx, act, machine)
+    _withdraw_unable(tx, act, machine, report)
     skew = _skew(act, report)
     if skew and not point.facts.get(CLOCK_SKEW):
         report = replace(report, notes=(*report.notes, f"clock differs by {skew}"))
@@ -453,11 +452,15 @@ def believe_point(tx: BeliefWrites, act: Act, subject: Subject, machine_id: Reso
     return True
 
 
-def _withdraw_opening(tx: GrantEndWrites, act: Act, machine: Machine) -> None:
-    """Nobody is left there to open it: who waits is told so at once."""
+def _withdraw_unable(tx: GrantEndWrites, act: Act, machine: Machine, report: Report) -> None:
+    """Where nothing can be opened, who waits is told so at once."""
+    is_gone = any(each.startswith(UNINSTALLED) for each in report.weaknesses)
+    if not is_gone and report.capabilities.ends_leases:
+        return
+    why = Unable.UNINSTALLED if is_gone else Unable.LEASELESS
     for grant in tx.live_grants([machine.uid]):
         if grant.state is GrantState.OPENING:
-            withdraw(tx, act, grant, unable_words(Unable.UNINSTALLED, machine.id.name))
+            withdraw(tx, act, grant, unable_words(why, machine.id.name))
 
 
 def _overtaken(

@@ -59,7 +59,8 @@ class ShownGrant:
     state: str
     not_confirmed_since: datetime | None = None
     opened_at: datetime | None = None  # None: not open yet, or not looked up
-    sessions_alive: int | None = None  # None: not closed yet, or not looked up
+    sessions_alive: int | None = None  # None: not closed yet, not looked up, or not to be counted
+    lacks: tuple[str, ...] = ()  # what its enforcement point cannot do (``Capabilities``)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +81,12 @@ class RequestView:
         opened_at = self.opened_at.get(grant.id)
         point = self.points.get(grant.machine_uid)
         state = shown_state(grant, point, self.now)
+        able = point.capabilities if point is not None else None
+        lacks = able.missing if able is not None else ()
         if state == NOT_CONFIRMED:
             known = (point.not_enforced_since or point.last_contact_at) if point else None
-            return ShownGrant(state, known or grant.started_at, opened_at)
-        return ShownGrant(state, None, opened_at, self.sessions_alive.get(grant.id))
+            return ShownGrant(state, known or grant.started_at, opened_at, lacks=lacks)
+        return ShownGrant(state, None, opened_at, self.sessions_alive.get(grant.id), lacks)
 
 
 def shown_state(grant: Grant, point: EnforcementPoint | None, now: datetime) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
+from bascule.domain.capabilities import HOST
 from bascule.domain.event import Actor, Event
 from bascule.domain.facts import kinds
 from bascule.domain.facts.fact import Fact
@@ -154,7 +155,7 @@ def a_point(machine_uid: str = "uid-web-1") -> EnforcementPoint:
         agent_version="1.2.3",
         local_port_range=(32768, 60999),
         driver="nftables",
-        capabilities=replace(HOST, counts_sessions=False),
+        capabilities=dataclasses.replace(HOST, counts_sessions=False),
         weaknesses=("nft is too old to keep the table owned.",),
         blocked_attempts=2**40,
         facts={"kernel": "6.18"},

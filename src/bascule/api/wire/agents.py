@@ -27,6 +27,7 @@ from bascule.api.wire.fields import (
     refuse,
 )
 from bascule.domain.bounds import Guard, Objection
+from bascule.domain.capabilities import ABILITIES, HOST, Capabilities, Latency
 from bascule.domain.desired import Cut, DesiredState, Lease
 from bascule.domain.knocks import LONGEST_AGE, OTHERS, Knock
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry
@@ -113,6 +114,17 @@ class GuardBody(Body):
     problem: LongText | None = None
 
 
+class CapabilitiesBody(Body):
+    """An ability that is not named is not there."""
+
+    ends_leases: Truth | None = None
+    counts_sessions: Truth | None = None
+    ends_sessions: Truth | None = None
+    sees_blocked: Truth | None = None
+    sees_changes: Truth | None = None
+    latency: Text | None = None
+
+
 class ReportBody(Body):
     generation: Count
     in_force: list[Text]
@@ -128,6 +140,8 @@ class ReportBody(Body):
     closed: list[ClosedBody] | None = None
     held_locally: list[LocalOpeningBody] | None = None
     guard: GuardBody | None = None
+    driver: Text | None = None
+    capabilities: CapabilitiesBody | None = None
     refused: dict[str, Text] | None = None
     ends: dict[str, Count] | None = None
 
@@ -158,12 +172,22 @@ def read_report(body: ReportBody) -> Report:
         if body.held_locally is None
         else tuple(map(_read_opening, body.held_locally[:MOST_NOTES])),
         guard=None if body.guard is None else _read_guard(body.guard),
+        driver=(body.driver or "")[:64],
+        capabilities=HOST if body.capabilities is None else _read_able(body.capabilities),
         refused=dict(_read_refused(body.refused or {})),
         ends={
             grant_id: min(left, _LONGEST_LEFT) * _MILLISECOND
             for grant_id, left in (body.ends or {}).items()
         },
     )
+
+
+def _read_able(told: CapabilitiesBody) -> Capabilities:
+    """A latency of a newer agent counts as the longest."""
+    latency = Latency.MINUTES
+    with contextlib.suppress(ValueError):
+        latency = Latency(told.latency or latency)
+    return Capabilities.having([name for name in ABILITIES if getattr(told, name)], latency)
 
 
 def _read_guard(told: GuardBody) -> Guard:

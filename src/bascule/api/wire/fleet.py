@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
 from bascule.api.wire.fields import Body, Count, Truth
 from bascule.domain.bounds import Guard
+from bascule.domain.capabilities import ABILITIES, Capabilities
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import EnforcementPoint
 from bascule.domain.times import format_duration, format_utc
@@ -54,10 +56,20 @@ def point_properties_json(
         "observedGeneration": point.observed_generation,
         "agentVersion": point.agent_version,
         "weaknesses": list(point.weaknesses),
-        "blockedAttempts": point.blocked_attempts,
+        "blockedAttempts": None if point.lacks("sees_blocked") else point.blocked_attempts,
+        "driver": point.driver,
+        "capabilities": None
+        if point.capabilities is None
+        else capabilities_json(point.capabilities),
         "facts": dict(point.facts),
         "guard": None if point.guard is None else guard_json(point.guard),
     }
+
+
+def capabilities_json(found: Capabilities) -> dict[str, Any]:
+    """What the point can do by its driver's word."""
+    has = {to_camel(name): name not in found.missing for name in ABILITIES}
+    return {**has, "latency": str(found.latency)}
 
 
 def guard_json(guard: Guard) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic.alias_generators import to_camel
 
 from bascule.api.wire.counts import MOST_MACHINES, check_machines
 from bascule.api.wire.fields import (
@@ -200,4 +201,6 @@ def _grant_json(view: RequestView, grant: Grant) -> dict[str, Any]:
         extra["openedAt"] = format_utc(shown.opened_at)
     if shown.sessions_alive is not None:
         extra["sessionsAlive"] = shown.sessions_alive
+    if shown.lacks:
+        extra["pointLacks"] = [to_camel(name) for name in shown.lacks]
     return extra
