@@ -210,7 +210,7 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
         lines += [f"weak       {each}" for each in point.weaknesses]
         lines += [f"cannot     {words}" for key, words in _LACKING.items() if key in point.lacks]
         blocked = point.blocked_attempts
-        lines.append(f"blocked    {'unknown' if blocked is None else f'{blocked} attempts'}")
+        lines.append(f"blocked    {'cannot be told' if blocked is None else f'{blocked} attempts'}")
     lines.append(f"closed     {shut_words(found) or 'nothing'}")
     if found.claimed_ports:
         lines += [

@@ -123,7 +123,8 @@ class FakeServer:
     knock_hours: list[int] = field(default_factory=list)  # the newest hours, the last is running
     knockers: list[Json] = field(default_factory=list)
     asked_knocks: tuple[str, Json] = ("", {})
-    sessions: int = 0  # alive after a revocation
+    sessions: int | None = 0  # alive after a revocation; None: they cannot be counted
+    lacks: list[str] = field(default_factory=list)  # what each point cannot do
     export: bytes = b""  # of the record
     verification: Json = field(default_factory=dict)
     tokens: set[str] = field(default_factory=set)
@@ -566,6 +567,7 @@ class FakeServer:
                 elif ours["state"] == "closing" and does != "silent":
                     ours["state"] = "closed"
                     ours["sessionsAlive"] = self.sessions
+                    ours["pointLacks"] = self.lacks
         self._settle(made)
 
     def _find(self, request_id: str) -> Json:

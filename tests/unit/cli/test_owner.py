@@ -310,6 +310,22 @@ class TestMachine:
         assert lines[-1].startswith("22/tcp")
         assert not any(line.startswith("guard") for line in lines), "of an older agent"
 
+    def test_show_says_what_its_point_cannot_do(self, cli: Cli, server: FakeServer) -> None:
+        """The worst first; what cannot be counted is not shown as a number."""
+        path = server.add_machine("web-1", closed=[closed(22)])
+        server.machines[path]["properties"]["bascule"]["enforcementPoint"] |= {
+            "capabilities": {"seesBlocked": False, "endsLeases": False, "endsSessions": True},
+            "blockedAttempts": None,
+        }
+        lines = cli("machine", "show", "web-1").out.splitlines()
+        said = [line for line in lines if line.startswith("cannot")]
+        assert said[0].startswith("cannot     end an opening by itself, so nothing is opened there")
+        assert said[1].startswith("cannot     see blocked attempts")
+        assert len(said) == 2
+        assert "blocked    cannot be told" in lines
+        server.machines[path]["properties"]["bascule"]["enforcementPoint"] |= {"capabilities": None}
+        assert "cannot     " not in cli("machine", "show", "web-1").out
+
     @pytest.mark.parametrize(
         ("guard", "words"),
         [

@@ -291,6 +291,38 @@ class TestRevoke:
         assert result.out == "web-1 port 22/tcp is shut; none of its connections continues\n"
         assert cli.sent("POST", "/revoke") == [{"kill": True}]
 
+    @pytest.mark.parametrize(
+        ("lacks", "counted", "words"),
+        [
+            (["countsSessions"], None, "whether its connections continue cannot be told"),
+            (
+                ["countsSessions", "endsSessions"],
+                None,
+                "whether its connections continue cannot be told, nor can any be ended there",
+            ),
+            (
+                ["endsSessions"],
+                1,
+                "1 of its connections continues, and connections cannot be ended there",
+            ),
+            (["endsSessions"], 0, "none of its connections continues"),
+        ],
+    )
+    def test_what_a_point_cannot_do_with_connections_is_said(
+        self,
+        cli: Cli,
+        server: FakeServer,
+        web: str,
+        lacks: list[str],
+        counted: int | None,
+        words: str,
+    ) -> None:
+        made = server.add_request("web-1")
+        server.sessions, server.lacks = counted, lacks
+        assert (
+            cli("revoke", made["name"], "--kill").out == f"web-1 port 22/tcp is closed; {words}\n"
+        )
+
     def test_bare_with_several_lists_them(self, cli: Cli, server: FakeServer, web: str) -> None:
         one, two = server.add_request("web-1"), server.add_request("web-1", 80)
         result = cli("revoke")
