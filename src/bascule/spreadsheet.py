@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bascule.domain.facts.fields import Holds
+from bascule.domain.facts.kinds import FACTS
 from bascule.domain.plain import clean
 
 COLUMNS = (
@@ -40,9 +42,8 @@ COLUMNS = (
 )
 # Full-width forms too: some spreadsheets read them as the plain ones.
 _BEGINS_FORMULA = re.compile('(^|;)(?=[\\s"]*[-=+@\uff1d\uff0b\uff0d\uff20])')
-_LEFT_OUT = frozenset(  # said by the other columns, or too long for one
-    {"machine", "machines", "policy", "uid", "grant_id", "rules", "previous_rules"}
-)
+_MACHINES = (Holds.MACHINE, Holds.PLACES)
+_LEFT_OUT = (*_MACHINES, Holds.POLICY, Holds.GRANT, Holds.BULK)  # other columns say it, or too long
 
 
 def csv_head() -> str:
@@ -81,7 +82,7 @@ def csv_event(
             record["resourceId"],
             record["correlationId"],
             str(justification),
-            detail(data),
+            detail(record["kind"], data),
             record["id"],
             str(position or ""),
             digest,
@@ -97,24 +98,31 @@ def csv_event(
 
 def _machines(record: Mapping[str, Any]) -> list[str]:
     """Names of the machines that an event names, or is about."""
-    data = record["data"]
-    named = [*data.get("machines", ()), *([data["machine"]] if data.get("machine") else [])]
+    named = [
+        each
+        for name in _fields(record["kind"], *_MACHINES)
+        for each in _several(record["data"].get(name))
+        if each
+    ]
     if not named and "/virtualmachines/" in record["resourceId"].casefold():
         named = [record["resourceId"]]
     return list(dict.fromkeys(each.rpartition("/")[2] for each in named))
 
 
 def detail(
-    data: Mapping[str, object], value: Callable[[str, str], str] = lambda _, text: text
+    kind: str,
+    data: Mapping[str, object],
+    value: Callable[[str, str], str] = lambda _, text: text,
 ) -> str:
     """What an event says beyond its kind and its resource, in a few words.
 
     ``value`` writes one for its readers, by the field's name; resources are names already.
     """
+    left_out = _fields(kind, *_LEFT_OUT)
     return ", ".join(
         f"{name.replace('_', ' ')}: {_written(name, given, value)}"
         for name, given in data.items()
-        if name not in _LEFT_OUT and given not in ("", [], (), False, None)
+        if name not in left_out and given not in ("", [], (), False, None)
     )
 
 
@@ -123,6 +131,15 @@ def _written(name: str, given: object, value: Callable[[str, str], str]) -> str:
         return " ".join(_written(name, each, value) for each in given)
     text = str(given)
     return text.rpartition("/")[2] if text.startswith("/subscriptions/") else value(name, text)
+
+
+def _fields(kind: str, *wanted: Holds) -> list[str]:
+    """Names of those fields; a kind of a newer program is told with all of its own."""
+    return FACTS[kind].described.fields_of(*wanted) if kind in FACTS else []
+
+
+def _several(given: object) -> Sequence[str]:
+    return given if isinstance(given, (list, tuple)) else [str(given or "")]
 
 
 def csv_line(cells: Sequence[str]) -> str:

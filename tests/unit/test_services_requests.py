@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from bascule.domain.decide import Denied
-from bascule.domain.facts.fact import MOST_PLACES
+from bascule.domain.facts.fields import MOST_PLACES
 from bascule.domain.facts.grants import AccessDenied
 from bascule.domain.facts.kinds import places_of
 from bascule.domain.ids import machine_id

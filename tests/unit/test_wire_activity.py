@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import replace
 from typing import Any
@@ -10,12 +9,12 @@ from typing import Any
 import pytest
 
 from bascule.api.wire.activity import SELECTABLE, Log, entries_of, select
-from bascule.api.wire.operations import operation_of
 from bascule.domain.event import SYSTEM, Actor, Event
 from bascule.domain.facts import installation as facts
 from bascule.domain.facts.calls import CallerDenied
-from bascule.domain.facts.fact import Fact
+from bascule.domain.facts.fact import Fact, Unknown
 from bascule.domain.facts.grants import AccessDenied, AccessRequested, GrantEnded, GrantOpened
+from bascule.domain.facts.kinds import told_of
 from bascule.domain.facts.machines import MachineDeleted
 from tests.contracts.store.samples import FACTS, a_fact
 from tests.samples import NOW
@@ -88,7 +87,7 @@ def test_what_the_system_does_is_nobodys_call() -> None:
     [("UserRequested", "revoke"), ("Expired", "expire"), ("NewerRequestInitiated", "supersede")],
 )
 def test_ends_are_named_by_their_reasons(reason: str, verb: str) -> None:
-    assert operation_of(GrantEnded("g", "r", VM, reason, "x")).action.endswith(f"/{verb}/action")
+    assert told_of(GrantEnded("g", "r", VM, reason, "x")).action.endswith(f"/{verb}/action")
 
 
 @pytest.mark.parametrize(
@@ -126,14 +125,10 @@ def test_every_kind_of_event_is_told(kind: type[Fact]) -> None:
 
 
 def test_a_kind_that_is_not_listed_is_told_under_its_own_name() -> None:
-    @dataclasses.dataclass(frozen=True, slots=True)
-    class SomethingRefused(Fact):
-        what: str
-
-    end, *_ = entries(SomethingRefused("x"))
+    end, *_ = entries(Unknown("SomethingRefused", {"what": "x"}))
     assert end["operationName"] == {
         "value": "Bascule.Audit/somethingRefused/action",
-        "localizedValue": "Something refused",
+        "localizedValue": "Unknown event SomethingRefused",
     }
     assert end["status"]["value"] == "Failed"
 

@@ -1,7 +1,7 @@
 """Filters of Bascule.Audit's activity: by place, person, operation, outcome and time.
 
 Operations and outcomes are asked for as the activity log calls them; the record knows
-sorts of events (``domain.facts.kinds.sort_of``), and the table of operations joins the two.
+sorts of events, and ``domain.facts.kinds.SORTS`` joins the two.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bascule.api.filters import Clause
-from bascule.api.wire.operations import known_operations
+from bascule.domain.facts.kind import Outcome
+from bascule.domain.facts.kinds import SORTS
 from bascule.domain.times import parse_instant
 from bascule.errors import InvalidInput
 from bascule.services.activity import Asked
@@ -24,12 +25,12 @@ OFFERED = (
     ("at", "ge"),
     ("at", "lt"),
 )
-STATUSES = ("Succeeded", "Accepted", "Failed")
+STATUSES = tuple(dict.fromkeys(each.status for each in Outcome))
 
 
 def displays() -> list[str]:
     """What operations are called, each once, in the order of the alphabet."""
-    return sorted({each.display for each in known_operations().values()}, key=str.casefold)
+    return sorted({each.display for each in SORTS.values()}, key=str.casefold)
 
 
 def sorts_for(operation: str = "", status: str = "") -> tuple[str, ...] | None:
@@ -44,9 +45,9 @@ def sorts_for(operation: str = "", status: str = "") -> tuple[str, ...] | None:
     _check("status", status, STATUSES)
     return tuple(
         sort
-        for sort, each in known_operations().items()
+        for sort, each in SORTS.items()
         if (not operation or each.display.casefold() == operation.casefold())
-        and (not status or each.status.casefold() == status.casefold())
+        and (not status or each.outcome.status.casefold() == status.casefold())
     )
 
 

@@ -34,7 +34,7 @@ from bascule.domain.access import CALLERS, PrincipalKind, Subject
 from bascule.domain.actions import DISPLAY, GROUP_READ
 from bascule.domain.event import Actor
 from bascule.domain.facts.calls import CallerDenied
-from bascule.domain.facts.fact import MOST_PLACES
+from bascule.domain.facts.fields import MOST_PLACES
 from bascule.domain.ids import COMPUTE, VIRTUAL_MACHINES, is_guid, is_resource_group_name
 from bascule.domain.roles import NO_RIGHTS, Rights
 from bascule.domain.scopes import Scope, group_scope

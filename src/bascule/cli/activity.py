@@ -246,7 +246,7 @@ def _shower(connection: Connection, form: str) -> Callable[[AuditEvent], None]:
 def _cells(each: AuditEvent, now: datetime) -> list[str]:
     return [
         show_instant(each.at, now),
-        each.kind,
+        each.kind if each.kind in FACTS else f"{each.kind} (unknown: update bascule)",
         each.actor,
         " ".join(each.about.machines) or each.resource_id.rpartition("/")[2],
         _about(each, now),
@@ -263,7 +263,7 @@ def _about(each: AuditEvent, now: datetime) -> str:
         access += f" until {show_instant(about.ends_at, now)}"
     request = f"request {about.request_id[:SHORT_ID]}" if about.request_id else ""
     rest = {name: given for name, given in each.data.items() if not access or name not in _SAID}
-    said = (about.requestor, access, about.justification, request, _detail(rest, now))
+    said = (about.requestor, access, about.justification, request, _detail(each.kind, rest, now))
     return " · ".join(filter(None, said))
 
 
@@ -282,7 +282,7 @@ def _sealed(connection: Connection, now: datetime) -> str:
     )
 
 
-def _detail(data: Mapping[str, object], now: datetime) -> str:
+def _detail(kind: str, data: Mapping[str, object], now: datetime) -> str:
     """For people: instants are local and ids short."""
 
     def value(name: str, text: str) -> str:
@@ -293,7 +293,7 @@ def _detail(data: Mapping[str, object], now: datetime) -> str:
         except InvalidInput:
             return text
 
-    return detail(data, value)
+    return detail(kind, data, value)
 
 
 def _csv(each: AuditEvent) -> str:

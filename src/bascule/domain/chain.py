@@ -1,7 +1,7 @@
 """The record as a chain: places, links, and the checkpoints that are signed.
 
 Every event has a position, counted from 1 without a gap, and a hash that covers the hash
-before it, the position and the event (``chain_hash``; docs/record.md has the
+before it, the position and the event (``link_hash``; docs/record.md has the
 canonical form). A checkpoint is the installation's signature under one place: who signs
 later cannot have meant another past. What is not here: keys and signatures (``identity``
 makes them, ``client`` checks them), and the reading of whole exports (``domain.proof``).
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -51,7 +51,7 @@ def link_hash(previous: str, position: int, record: Mapping[str, Any]) -> str:
 
 
 def text_hash(previous: str, position: int, event: bytes) -> str:
-    """``chain_hash`` of event and position, for an event that is canonical JSON already."""
+    """``link_hash`` of an event that is canonical JSON already."""
     body = b'{"event":%b,"position":%d}' % (event, position)
     return hashlib.sha256(previous.encode() + b"\n" + body).hexdigest()
 
@@ -109,21 +109,3 @@ def export_statement(header: Mapping[str, Any]) -> bytes:
 def canonical(value: Mapping[str, Any]) -> bytes:
     """JSON with sorted keys, without blanks and in ASCII alone: one value, one text."""
     return _CANONICAL.encode(value).encode()
-
-
-def chain_hash(previous: str, record: Mapping[str, object]) -> str:
-    """The hash of ``record`` as the next one after ``previous`` (64 hex digits)."""
-    # In ASCII alone: half a character in somebody's text must not stop the chain.
-    body = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(f"{previous}\n{body}".encode()).hexdigest()
-
-
-def first_broken(
-    links: Iterable[tuple[Mapping[str, object], str]], previous: str = GENESIS
-) -> int | None:
-    """Index of the first record whose stored hash is not what it should be, or None."""
-    for index, (record, stored) in enumerate(links):
-        if chain_hash(previous, record) != stored:
-            return index
-        previous = stored
-    return None

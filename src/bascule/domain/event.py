@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from bascule.domain.facts.fact import Fact, fact_name
+from bascule.domain.facts.fact import Fact, fact_data, fact_name
 from bascule.domain.times import format_utc
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Event:
             "actor": asdict(self.actor),
             "resourceId": self.resource_id,
             "correlationId": self.correlation_id,
-            "data": asdict(self.fact),  # type: ignore[call-overload]  # reason: every Fact is a dataclass
+            "data": fact_data(self.fact),
         }
 
 

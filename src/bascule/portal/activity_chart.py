@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from bascule.api.wire.operations import known_operations
+from bascule.domain.facts.kinds import SORTS
 from bascule.interfaces.activity import Counts
 from bascule.portal.charts import Bar, Bars, bars_of, parts_of
 from bascule.services.activity import Asked
@@ -56,12 +56,11 @@ class ActivityChart:
 
 def chart_of(counts: Counts, asked: Asked, now: datetime, *, is_by_hour: bool) -> ActivityChart:
     step = _HOUR if is_by_hour else _DAY
-    known = known_operations()
     events: Counter[datetime] = Counter()
     failed: Counter[datetime] = Counter()
     for (begin, sort), number in counts.items():
         events[begin] += number
-        if sort in known and known[sort].status == _FAILED:
+        if sort in SORTS and SORTS[sort].outcome.is_failure:
             failed[begin] += number
     first, last = _ends(events, asked, now, step)
     steps = (last - first) // step + 1

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import quote
 
-from bascule.api.wire.operations import DENIED, Operation, operation_of
 from bascule.domain.chain import ChainHead
-from bascule.domain.event import Actor, Event, grouped
-from bascule.domain.facts.calls import CallerDenied
+from bascule.domain.event import Actor, grouped
+from bascule.domain.facts.kind import Kind
+from bascule.domain.facts.kinds import told_of
 from bascule.domain.ids import COMPUTE, VIRTUAL_MACHINES, ResourceId
 from bascule.domain.plain import clean
 from bascule.errors import InvalidInput
@@ -27,6 +27,7 @@ LOOKS = {
     "Accepted": ("plain", "clock"),
     "Failed": ("bad", "error"),
 }
+UNKNOWN = ("bad", "warning")  # of a newer program, whatever its outcome (EDGES F2)
 _MACHINE = f"{COMPUTE}/{VIRTUAL_MACHINES}".casefold()
 
 
@@ -60,21 +61,21 @@ def shown_rows(words: Words, rows: Sequence[Row]) -> list[Shown]:
 
 
 def shown_row(words: Words, row: Row) -> Shown:
-    event, operation = row.event, operation_of(row.event.fact)
+    event, operation = row.event, told_of(row.event.fact)
     kind, name, machine_path = _resource(words, event.resource_id)
     return Shown(
         row.sequence,
         event.at,
-        operation_words(words, event, operation),
+        operation_words(words, operation),
         name,
         kind,
         clean(event.resource_id),
         machine_path,
         who(words, event.actor),
         event.actor.address,
-        operation.status,
-        words.either(f"activity.status.{operation.status}", operation.status),
-        LOOKS.get(operation.status, ("plain", "info")),
+        operation.outcome.status,
+        words(f"activity.status.{operation.outcome.status}"),
+        UNKNOWN if operation.is_unknown else LOOKS[operation.outcome.status],
         operation.level,
         row.place,
         f"/portal/activity/events/{row.sequence}",
@@ -108,11 +109,13 @@ def by_request(shown: Sequence[Shown]) -> list[Shown]:
     return rows
 
 
-def operation_words(words: Words, event: Event, operation: Operation) -> str:
-    """What it is called; a denied call by what it meant."""
-    if isinstance(event.fact, CallerDenied) and operation.display != DENIED:
-        return words("activity.denied", action=clean(operation.action))
-    return words.either(f"operation.{operation.display}", operation.display)
+def operation_words(words: Words, kind: Kind) -> str:
+    """What it is called; a denied call by what it meant, a kind of a newer program by its code."""
+    if kind.is_meant:
+        return words("activity.denied", action=clean(kind.action))
+    if kind.is_unknown:
+        return words("activity.unknown", kind=clean(kind.name))
+    return words(f"operation.{kind.display}")
 
 
 def who(words: Words, actor: Actor) -> str:

@@ -2,7 +2,7 @@
 
 A name is looked for among what is and what was: the record outlives machines and people.
 What is not found asks for nothing; it never means everything. What is not here: what
-operations are called (``api.wire.operations``), and how any of it is written.
+operations are called (``domain.facts``), and how any of it is written.
 """
 
 from __future__ import annotations
@@ -14,11 +14,8 @@ from typing import Protocol
 
 from bascule.domain.chain import ChainHead
 from bascule.domain.event import SYSTEM, Event
-from bascule.domain.facts.agents import OpenedLocally
-from bascule.domain.facts.calls import CallerDenied
-from bascule.domain.facts.grants import AccessDenied
-from bascule.domain.facts.kinds import places_of
-from bascule.domain.facts.machines import PortClosed, PortLeftPolicies, PortReleased
+from bascule.domain.facts.fields import Holds
+from bascule.domain.facts.kinds import held, places_of
 from bascule.domain.facts.service_principals import ServicePrincipalDeleted
 from bascule.domain.facts.users import UserDeleted
 from bascule.domain.grant import Grant
@@ -233,18 +230,21 @@ def _about(event: Event, request: AccessRequest | None, grants: Sequence[Grant])
             parse_instant(said) if said else max(each.ends_at for each in its),
             request.justification or "",
         )
-    if isinstance(fact, AccessDenied):
-        names = _unique(_name(each) for each in fact.machines)
-        who = event.actor.name
-        return About("", who, names, fact.ports, fact.sources, None, fact.justification)
-    if isinstance(fact, CallerDenied) and fact.machines:
-        return About("", event.actor.name, _unique(_name(each) for each in fact.machines))
-    if isinstance(fact, OpenedLocally):
-        until = event.at + timedelta(seconds=fact.seconds)
-        return About("", "", (_name(fact.machine),), (_port(fact.port),), fact.sources, until)
-    if isinstance(fact, (PortClosed, PortReleased, PortLeftPolicies)):
-        return About("", "", (_name(fact.machine),), (_port(fact.port),))
-    return None
+    machines = _unique(_name(each) for each in held(fact, Holds.MACHINE, Holds.PLACES))
+    ports = _unique(_port(each) for each in held(fact, Holds.PORT))
+    seconds = held(fact, Holds.SECONDS)
+    is_refusal = bool(held(fact, Holds.PLACES))
+    if held(fact, Holds.REQUEST) or not (ports or is_refusal):
+        return None
+    return About(
+        "",
+        event.actor.name if is_refusal else "",
+        machines,
+        ports,
+        tuple(held(fact, Holds.SOURCES)),
+        event.at + timedelta(seconds=seconds[0]) if seconds else None,
+        "".join(held(fact, Holds.JUSTIFICATION)),
+    )
 
 
 def _unique(texts: Iterable[str]) -> tuple[str, ...]:

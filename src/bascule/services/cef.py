@@ -20,11 +20,12 @@ from typing import Any
 
 from bascule import __version__
 from bascule.domain.chain import Link, canonical
+from bascule.domain.facts.kind import Severity
 from bascule.domain.grant import Grant
 from bascule.domain.net import parse_address
 from bascule.domain.times import parse_instant
 from bascule.errors import InvalidInput
-from bascule.services.ocsf import Severity, class_name, severity_of, tells_of_failure
+from bascule.services.ocsf import class_name, kind_of
 
 CUT = "[...]"
 SEVERITIES: Mapping[Severity, int] = {  # of 0 to 10
@@ -48,7 +49,7 @@ _NUMBERED = re.compile(r"([0-9]{1,5})/")
 def cef_line(link: Link, grants: Mapping[str, Grant]) -> str:
     """One event; ``grants`` are those that it may name, by id."""
     record = link.record
-    severity = SEVERITIES[severity_of(record)]
+    severity = SEVERITIES[kind_of(record).severity]
     name = " ".join(_WORDS.split(record["kind"])).capitalize()
     header = ("CEF:0", "Bascule", "Bascule", __version__, record["kind"], name, str(severity))
     extension = " ".join(f"{key}={value}" for key, value in _fields(link, grants) if value)
@@ -79,14 +80,15 @@ def _cut(value: object, longest: int) -> str:
 def _fields(link: Link, grants: Mapping[str, Grant]) -> Iterator[tuple[str, str]]:
     """Keys and escaped values; empty ones are left out."""
     record, data = link.record, link.record["data"]
+    kind = kind_of(record)
     grant = grants.get(str(data.get("grant_id", "")))
     # What finds the whole event stands before all that somebody typed, which may be long.
     yield from _plain(
         ("rt", _milliseconds(record["at"]), _SHORT),
         ("externalId", link.position, _SHORT),
-        ("cat", class_name(record), _USUAL),
+        ("cat", class_name(kind), _USUAL),
         ("act", record["kind"], _SHORT),
-        ("outcome", "failure" if tells_of_failure(record) else "success", _SHORT),
+        ("outcome", "failure" if kind.outcome.is_failure else "success", _SHORT),
     )
     yield from _custom(1, "eventId", record["id"])
     yield from _custom(2, "hash", link.hash)

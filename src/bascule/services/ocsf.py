@@ -4,9 +4,9 @@ Source: OCSF 1.5.0, classes User Access Management (3005), Entity Management (30
 Activity (6003); ``type_uid = class_uid * 100 + activity_id``; time in milliseconds.
 A grant that opened assigns a privilege to its requestor, one that ended revokes it; calls
 that asked or were refused are API activity; everything else manages an entity. What has no
-place in a class is under ``unmapped``, so that nothing is lost. Every kind has its entry,
-which a test holds; a kind of a newer program is told as another activity on its resource,
-as grave as HIGH, so that no sink with a level is kept from hearing of it.
+place in a class is under ``unmapped``, so that nothing is lost. What a kind is stands beside
+its fact; one of a newer program is told as another activity on its resource, with severity
+HIGH, so that no sink with a level misses it (EDGES F2).
 
 Pure: a sealed event and the grants that it may speak of in, plain values out.
 """
@@ -14,16 +14,17 @@ Pure: a sealed event and the grants that it may speak of in, plain values out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
 from typing import Any
 
 from bascule import __version__
 from bascule.domain.chain import Link
+from bascule.domain.facts.kind import Activity, Category, Kind
+from bascule.domain.facts.kinds import told
 from bascule.domain.grant import Grant
 from bascule.domain.times import parse_instant
-from bascule.services.messages import GAP, TEST
+from bascule.services.messages import MESSAGES
 
 VERSION = "1.5.0"
 OTHER = 99
@@ -35,14 +36,6 @@ class Class(IntEnum):
     ENTITY = 3004
     ACCESS = 3005
     API = 6003
-
-
-class Severity(IntEnum):
-    INFORMATIONAL = 1
-    LOW = 2
-    MEDIUM = 3
-    HIGH = 4
-    CRITICAL = 5
 
 
 _CLASS_NAMES = {
@@ -61,145 +54,44 @@ _USER_TYPES = {"User": (1, "User"), "System": (3, "System"), "ServicePrincipal":
 _METHODS = {"POST": 1, "GET": 2, "HEAD": 2, "PUT": 3, "PATCH": 3, "DELETE": 4}
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    class_uid: Class
-    activity: int
-    severity: Severity = Severity.INFORMATIONAL
-    is_failure: bool = False
-
-
-_KINDS: Mapping[str, _Kind] = {
-    "InstallationCreated": _Kind(Class.ENTITY, 1),
-    "AdministratorRecovered": _Kind(Class.ENTITY, 3, Severity.HIGH),
-    "SetUpLinkMade": _Kind(Class.ENTITY, 1, Severity.MEDIUM),
-    "SetUpLinkUsed": _Kind(Class.ENTITY, OTHER, Severity.MEDIUM),
-    "SetUpRefused": _Kind(Class.ENTITY, OTHER, Severity.LOW, is_failure=True),
-    "SignInSucceeded": _Kind(Class.ENTITY, OTHER),
-    "SignInRefused": _Kind(Class.ENTITY, OTHER, Severity.LOW, is_failure=True),
-    "SecondFactorOwed": _Kind(Class.ENTITY, OTHER, Severity.LOW),
-    "PasswordSet": _Kind(Class.ENTITY, 3, Severity.LOW),
-    "FactorEnrolled": _Kind(Class.ENTITY, 3, Severity.LOW),
-    "FactorRemoved": _Kind(Class.ENTITY, 3, Severity.MEDIUM),
-    "RecoveryCodesMade": _Kind(Class.ENTITY, 3, Severity.LOW),
-    "RecoveryCodeUsed": _Kind(Class.ENTITY, 3, Severity.MEDIUM),
-    "ResourceGroupCreated": _Kind(Class.ENTITY, 1),
-    "ResourceGroupDeleted": _Kind(Class.ENTITY, 4),
-    "MachineAdded": _Kind(Class.ENTITY, 1),
-    "MachineChanged": _Kind(Class.ENTITY, 3),
-    "MachineDeleted": _Kind(Class.ENTITY, 4),
-    "PolicyCreated": _Kind(Class.ENTITY, 1),
-    "PolicyChanged": _Kind(Class.ENTITY, 3),
-    "PolicyDeleted": _Kind(Class.ENTITY, 4),
-    "RoleCreated": _Kind(Class.ENTITY, 1, Severity.LOW),
-    "RoleChanged": _Kind(Class.ENTITY, 3, Severity.MEDIUM),
-    "RoleDeleted": _Kind(Class.ENTITY, 4, Severity.LOW),
-    "RoleAssigned": _Kind(Class.ENTITY, 1, Severity.MEDIUM),
-    "RoleUnassigned": _Kind(Class.ENTITY, 4, Severity.LOW),
-    "UserCreated": _Kind(Class.ENTITY, 1, Severity.LOW),
-    "UserChanged": _Kind(Class.ENTITY, 3, Severity.LOW),
-    "UserDisabled": _Kind(Class.ENTITY, 3, Severity.LOW),
-    "UserEnabled": _Kind(Class.ENTITY, 3, Severity.LOW),
-    "UserDeleted": _Kind(Class.ENTITY, 4, Severity.LOW),
-    "GroupCreated": _Kind(Class.ENTITY, 1),
-    "GroupChanged": _Kind(Class.ENTITY, 3),
-    "GroupDeleted": _Kind(Class.ENTITY, 4, Severity.LOW),
-    "MemberAdded": _Kind(Class.ENTITY, 3, Severity.MEDIUM),
-    "MemberRemoved": _Kind(Class.ENTITY, 3, Severity.LOW),
-    "MembershipEnded": _Kind(Class.ENTITY, 3),
-    "ServicePrincipalCreated": _Kind(Class.ENTITY, 1, Severity.LOW),
-    "ServicePrincipalChanged": _Kind(Class.ENTITY, 3, Severity.LOW),
-    "ServicePrincipalDisabled": _Kind(Class.ENTITY, 3, Severity.LOW),
-    "ServicePrincipalEnabled": _Kind(Class.ENTITY, 3, Severity.LOW),
-    "ServicePrincipalDeleted": _Kind(Class.ENTITY, 4, Severity.LOW),
-    "CredentialAdded": _Kind(Class.ENTITY, 1, Severity.MEDIUM),
-    "CredentialRemoved": _Kind(Class.ENTITY, 4, Severity.LOW),
-    "PortClosed": _Kind(Class.ENTITY, 3),
-    "PortReleased": _Kind(Class.ENTITY, 3, Severity.LOW),
-    "PortLeftPolicies": _Kind(Class.ENTITY, 3),
-    "PricingChanged": _Kind(
-        Class.ENTITY, 3, Severity.HIGH
-    ),  # off ends all access, on opens to requests
-    "ProviderAdded": _Kind(Class.ENTITY, 1, Severity.HIGH),
-    "ProviderChanged": _Kind(Class.ENTITY, 3, Severity.HIGH),
-    "ProviderRemoved": _Kind(Class.ENTITY, 4, Severity.MEDIUM),
-    "IdentityLinked": _Kind(Class.ENTITY, 1, Severity.MEDIUM),
-    "IdentityUnlinked": _Kind(Class.ENTITY, 4, Severity.LOW),
-    "IdentityInvited": _Kind(Class.ENTITY, 1, Severity.MEDIUM),
-    "IdentityInvitationWithdrawn": _Kind(Class.ENTITY, 4, Severity.LOW),
-    "ProviderGroupsChanged": _Kind(Class.ENTITY, 3, Severity.LOW),
-    "ExternalSignInRefused": _Kind(Class.ENTITY, OTHER, Severity.LOW, is_failure=True),
-    "SignedIn": _Kind(Class.ENTITY, OTHER),
-    "TokenFamilyRevoked": _Kind(Class.ENTITY, 4, Severity.LOW),
-    "SessionEnded": _Kind(Class.ENTITY, 4, Severity.LOW),
-    "SignedOutEverywhere": _Kind(Class.ENTITY, 4, Severity.LOW),
-    "DeviceCodeApproved": _Kind(Class.ENTITY, OTHER, Severity.LOW),
-    "DeviceCodeRefused": _Kind(Class.ENTITY, OTHER, Severity.MEDIUM),
-    "SigningKeyRotated": _Kind(Class.ENTITY, 3, Severity.HIGH),
-    "DenialsCounted": _Kind(Class.ENTITY, OTHER, Severity.MEDIUM, is_failure=True),
-    "AccessRequested": _Kind(Class.API, 1),
-    "AccessDenied": _Kind(Class.API, 1, Severity.LOW, is_failure=True),
-    "GrantCreated": _Kind(Class.ENTITY, 1),
-    "GrantOpened": _Kind(Class.ACCESS, 1),
-    "GrantExtended": _Kind(Class.ENTITY, 3),
-    "GrantShortened": _Kind(Class.ENTITY, 3),
-    "GrantEnded": _Kind(Class.ACCESS, 2),
-    "GrantFailed": _Kind(Class.ACCESS, 1, Severity.MEDIUM, is_failure=True),
-    "GrantClosed": _Kind(Class.ENTITY, 4),
-    "SessionsCut": _Kind(Class.ENTITY, OTHER, Severity.LOW),
-    "EnrolmentCreated": _Kind(Class.ENTITY, 1, Severity.LOW),
-    "EnrolmentRefused": _Kind(Class.ENTITY, 1, Severity.MEDIUM, is_failure=True),
-    "AgentEnrolled": _Kind(Class.ENTITY, 1, Severity.LOW),
-    "AgentRemoved": _Kind(Class.ENTITY, 4, Severity.MEDIUM),
-    "AgentWentSilent": _Kind(Class.ENTITY, OTHER, Severity.MEDIUM, is_failure=True),
-    "AgentCameBack": _Kind(Class.ENTITY, OTHER),
-    "GenerationOvertaken": _Kind(Class.ENTITY, OTHER, Severity.HIGH, is_failure=True),
-    "AgentDoubted": _Kind(Class.ENTITY, OTHER, Severity.HIGH),
-    "AgentBelieved": _Kind(Class.ENTITY, OTHER, Severity.MEDIUM),
-    "DriftHealed": _Kind(Class.ENTITY, OTHER, Severity.HIGH),
-    "OpenedLocally": _Kind(Class.ACCESS, 1, Severity.HIGH),
-    "AgentReported": _Kind(Class.ENTITY, OTHER, Severity.LOW),
-    "NotesWithheld": _Kind(Class.ENTITY, OTHER, Severity.MEDIUM),
-    "RecordPruned": _Kind(Class.ENTITY, 4, Severity.MEDIUM),
-    "ClockLeapt": _Kind(Class.ENTITY, OTHER, Severity.HIGH, is_failure=True),
-    "ClockConfirmed": _Kind(Class.ENTITY, OTHER, Severity.MEDIUM),
-    "RecordBroken": _Kind(Class.ENTITY, OTHER, Severity.CRITICAL),
-    "RecordDisputed": _Kind(Class.ENTITY, OTHER, Severity.CRITICAL),
-    "SinkAdded": _Kind(Class.ENTITY, 1, Severity.MEDIUM),
-    "SinkChanged": _Kind(Class.ENTITY, 3, Severity.MEDIUM),
-    "SinkRemoved": _Kind(Class.ENTITY, 4, Severity.MEDIUM),
-    "SinkDisabled": _Kind(Class.ENTITY, OTHER, Severity.HIGH, is_failure=True),
-    "SinkParked": _Kind(Class.ENTITY, OTHER, Severity.HIGH, is_failure=True),
-    "SinkSkipped": _Kind(Class.ENTITY, OTHER, Severity.HIGH),
-    GAP: _Kind(Class.ENTITY, OTHER, Severity.HIGH),
-    TEST: _Kind(Class.ENTITY, OTHER),
+_CLASSES = {
+    Category.ENTITY: Class.ENTITY,
+    Category.ACCESS: Class.ACCESS,
+    Category.CALL: Class.API,
 }
-
-
-_THEFT = _Kind(Class.ENTITY, 4, Severity.CRITICAL)  # a token or code came a second time
+_IDS = {
+    Activity.CREATE: 1,
+    Activity.UPDATE: 3,
+    Activity.DELETE: 4,
+    Activity.ASSIGN: 1,
+    Activity.REVOKE: 2,
+    Activity.OTHER: OTHER,
+}
 
 
 def ocsf_event(link: Link, grants: Mapping[str, Grant]) -> dict[str, Any]:
     """One event of OCSF; ``grants`` are those that the event may name, by id."""
     record = link.record
     data: Mapping[str, Any] = record["data"]
-    kind = _kind_of(record["kind"], data)
-    activity = _ACTIVITIES[kind.class_uid].get(kind.activity, record["kind"])
-    category = kind.class_uid // 1000
+    kind = kind_of(record)
+    is_failure, class_uid = kind.outcome.is_failure, _CLASSES[kind.category]
+    activity_id = _activity_id(kind, data)
+    activity = _ACTIVITIES[class_uid].get(activity_id, record["kind"])
+    category = class_uid // 1000
     event = {
-        "activity_id": kind.activity,
+        "activity_id": activity_id,
         "activity_name": activity,
         "category_uid": category,
         "category_name": _CATEGORIES[category],
-        "class_uid": int(kind.class_uid),
-        "class_name": _CLASS_NAMES[kind.class_uid],
-        "type_uid": kind.class_uid * 100 + kind.activity,
-        "type_name": f"{_CLASS_NAMES[kind.class_uid]}: {activity}",
+        "class_uid": int(class_uid),
+        "class_name": _CLASS_NAMES[class_uid],
+        "type_uid": class_uid * 100 + activity_id,
+        "type_name": f"{_CLASS_NAMES[class_uid]}: {activity}",
         "time": (parse_instant(record["at"]) - _EPOCH) // _MILLISECOND,
         "severity_id": int(kind.severity),
         "severity": kind.severity.name.capitalize(),
-        "status_id": 2 if kind.is_failure else 1,
-        "status": "Failure" if kind.is_failure else "Success",
+        "status_id": 2 if is_failure else 1,
+        "status": "Failure" if is_failure else "Success",
         "message": record["kind"],
         "metadata": _metadata(link),
         "actor": {"user": _user(record["actor"])},
@@ -208,39 +100,31 @@ def ocsf_event(link: Link, grants: Mapping[str, Grant]) -> dict[str, Any]:
     return {**event, **_of_class(kind, record, data, grants)}
 
 
-def severity_of(record: Mapping[str, Any]) -> Severity:
-    """How much an event matters."""
-    return _kind_of(record["kind"], record["data"]).severity
+def kind_of(record: Mapping[str, Any]) -> Kind:
+    """What is told of an event, or of a message in the form of one."""
+    return MESSAGES.get(record["kind"]) or told(record["kind"], record["data"])
 
 
-def tells_of_failure(record: Mapping[str, Any]) -> bool:
-    """Does the event tell of something that was refused or failed?"""
-    return _kind_of(record["kind"], record["data"]).is_failure
+def class_name(kind: Kind) -> str:
+    return _CLASS_NAMES[_CLASSES[kind.category]]
 
 
-def class_name(record: Mapping[str, Any]) -> str:
-    return _CLASS_NAMES[_kind_of(record["kind"], record["data"]).class_uid]
-
-
-def _kind_of(name: str, data: Mapping[str, Any]) -> _Kind:
-    if name == "CallerDenied":
-        activity = _METHODS.get(data.get("method", ""), OTHER)
-        return _Kind(Class.API, activity, Severity.MEDIUM, is_failure=True)
-    if name == "TokenFamilyRevoked" and data.get("is_theft"):
-        return _THEFT
-    is_failure = name.endswith(("Denied", "Refused", "Failed"))
-    return _KINDS.get(name) or _Kind(Class.ENTITY, OTHER, Severity.HIGH, is_failure)
+def _activity_id(kind: Kind, data: Mapping[str, Any]) -> int:
+    """What was done; by a refused call, what its method meant."""
+    if kind.category is Category.CALL and "method" in data:
+        return _METHODS.get(data["method"], OTHER)
+    return _IDS[kind.activity]
 
 
 def _of_class(
-    kind: _Kind,
+    kind: Kind,
     record: Mapping[str, Any],
     data: Mapping[str, Any],
     grants: Mapping[str, Grant],
 ) -> dict[str, Any]:
-    if kind.class_uid is Class.ACCESS:
+    if kind.category is Category.ACCESS:
         return _access(record, data, grants.get(str(data.get("grant_id", ""))))
-    if kind.class_uid is Class.API:
+    if kind.category is Category.CALL:
         return _api(record, data)
     entity = _resource(record["resourceId"])
     comment = data.get("justification") or data.get("what") or data.get("why")

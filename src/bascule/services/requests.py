@@ -10,7 +10,7 @@ from typing import Protocol
 from bascule.domain.access import Subject
 from bascule.domain.bounds import Guard
 from bascule.domain.decide import Allowed, Decision, Denied, decide
-from bascule.domain.facts.fact import MOST_PLACES
+from bascule.domain.facts.fields import MOST_PLACES
 from bascule.domain.facts.grants import AccessDenied, AccessRequested, GrantCreated, GrantExtended
 from bascule.domain.grant import Grant, extend_to
 from bascule.domain.ids import ResourceId

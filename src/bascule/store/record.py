@@ -18,8 +18,7 @@ from typing import Any, NoReturn
 from sqlalchemy import ColumnElement, LargeBinary, Row, Select, and_, case, cast, func, or_, select
 
 from bascule.domain.event import Actor, Event, has_form
-from bascule.domain.facts.fact import Fact
-from bascule.domain.facts.grants import GrantEnded
+from bascule.domain.facts.fact import Fact, Unknown
 from bascule.domain.facts.kinds import FACTS, places_of, sort_of
 from bascule.domain.times import parse_instant
 from bascule.errors import InvalidInput
@@ -32,7 +31,6 @@ _RECORD = t.events.c.record
 RAW = cast(_RECORD, LargeBinary).label("raw")  # as it lies there, whatever it is
 _AFTER_SLASH = chr(ord("/") + 1)  # ends the range of all that begins with "<id>/"
 _AFTER_DOT = chr(ord(".") + 1)
-_ENDED = GrantEnded.__name__
 
 
 class RecordReads(Rows):
@@ -143,7 +141,7 @@ def _ways(wanted: EventFilter) -> Iterator[list[ColumnElement[bool]]]:
         yield [events.principal_id == wanted.principal_id, *span]
     if wanted.kinds:
         exact = and_(events.kind.in_(wanted.kinds), *span)
-        yield [or_(exact, _is_end(events.kind)) if _ENDED in wanted.kinds else exact]
+        yield [or_(exact, *_varied(wanted.kinds, events.kind))]
     if span:
         yield span
 
@@ -198,14 +196,14 @@ def _key(wanted: EventFilter) -> str:
 
 
 def _of_kinds(kinds: Sequence[str], column: ColumnElement[str]) -> ColumnElement[bool]:
-    """The column tells ends apart by their reasons, which the kind does not."""
-    if _ENDED not in kinds:
-        return column.in_(kinds)
-    return or_(column.in_(kinds), _is_end(column))
+    """The column holds sorts: of some kinds with what tells their events apart."""
+    return or_(column.in_(kinds), *_varied(kinds, column))
 
 
-def _is_end(column: ColumnElement[str]) -> ColumnElement[bool]:
-    return and_(column > f"{_ENDED}.", column < f"{_ENDED}{_AFTER_DOT}")
+def _varied(kinds: Sequence[str], column: ColumnElement[str]) -> Iterator[ColumnElement[bool]]:
+    for kind in kinds:
+        if kind in FACTS and FACTS[kind].described.varies_by:
+            yield and_(column > f"{kind}.", column < f"{kind}{_AFTER_DOT}")
 
 
 def _at_and_below(
@@ -269,5 +267,7 @@ def event_of(record: dict[str, Any]) -> Event:
 
 def _fact(kind: str, data: dict[str, Any]) -> Fact:
     """JSON has lists where facts have tuples, and nothing else differs."""
+    if kind not in FACTS:
+        return Unknown(kind, data)
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
     return FACTS[kind](**values)

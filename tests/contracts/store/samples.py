@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from bascule.domain.capabilities import HOST
 from bascule.domain.event import Actor, Event
@@ -184,16 +183,21 @@ def an_event(
 
 
 FACTS = list(kinds.FACTS.values())
-_VALUES: dict[str, Any] = {
-    "str": "wörd",
-    "int": 7,
-    "int | None": None,
-    "bool": True,
-    "tuple[str, ...]": ("a", "b"),
+_VALUES: dict[Any, Any] = {
+    str: "wörd",
+    int: 7,
+    int | None: None,
+    bool: True,
+    tuple[str, ...]: ("a", "b"),
 }
 
 
 def a_fact(kind: type[Fact]) -> Fact:
     """A fact of this kind, with something in every field that must have it."""
-    fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # reason: every Fact is a dataclass
-    return kind(**{field.name: _VALUES[str(field.type)] for field in fields})
+    return kind(
+        **{
+            name: _VALUES[its]
+            for name, its in get_type_hints(kind).items()
+            if name in kind.described.holds
+        }
+    )

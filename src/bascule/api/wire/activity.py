@@ -11,14 +11,16 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bascule.api.wire.operations import Operation, operation_of
 from bascule.domain.event import Event
 from bascule.domain.facts.calls import CallerDenied
+from bascule.domain.facts.fact import fact_data
 from bascule.domain.facts.grants import AccessRequested
+from bascule.domain.facts.kind import Kind
+from bascule.domain.facts.kinds import told_of
 from bascule.domain.times import format_utc
 
 _CLR_EPOCH = datetime(1, 1, 1, tzinfo=UTC)  # .NET ticks are 100 ns since then
@@ -68,7 +70,7 @@ class Log:
 
 def entries_of(event: Event, log: Log) -> Iterator[dict[str, Any]]:
     """The entries of one event, the later first, as the whole log goes."""
-    operation = operation_of(event.fact)
+    operation = told_of(event.fact)
     yield _entry(event, log, operation, event.id, _END)
     if operation.is_call:
         begun = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{event.id}/begin"))
@@ -81,13 +83,13 @@ def select(entry: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
 
 
 def _entry(
-    event: Event, log: Log, operation: Operation, event_id: str, part: tuple[str, str]
+    event: Event, log: Log, operation: Kind, event_id: str, part: tuple[str, str]
 ) -> dict[str, Any]:
     is_begin = part is _BEGIN
     resource_id = _resource_of(event, log)
     at = format_utc(event.at)
     ticks = (event.at - _CLR_EPOCH) // _TICK * 10
-    status = "Started" if is_begin else operation.status
+    status = "Started" if is_begin else operation.outcome.status
     return {
         "authorization": {"action": operation.action, "scope": resource_id},
         "caller": _caller(event),
@@ -107,14 +109,24 @@ def _entry(
         "properties": _properties(event, operation, is_begin=is_begin),
         "resourceGroupName": _group_of(resource_id),
         "resourceId": resource_id,
-        "resourceProviderName": _words(operation.provider),
-        "resourceType": _words(operation.resource_type),
+        "resourceProviderName": _words(operation.action.partition("/")[0]),
+        "resourceType": _words(_type_of(operation.action)),
         "status": _words(status),
-        "subStatus": _words("" if is_begin else operation.sub_status),
+        "subStatus": _words("" if is_begin else operation.outcome.sub_status),
         "submissionTimestamp": at,
         "subscriptionId": log.subscription_id,
         "tenantId": log.tenant_id,
     }
+
+
+def _type_of(action: str) -> str:
+    """The action without its verb: ``.../write``, or ``.../initiate/action``."""
+    return action.removesuffix("/action").rpartition("/")[0]
+
+
+def _method_of(action: str) -> str:
+    verb = action.rpartition("/")[2]
+    return {"write": "PUT", "delete": "DELETE", "read": "GET"}.get(verb, "POST")
 
 
 def _words(value: str, localized: str = "") -> dict[str, str]:
@@ -140,27 +152,27 @@ def _claims(event: Event) -> dict[str, str]:
     return {name: value for name, value in claims.items() if value}
 
 
-def _http_request(event: Event, operation: Operation) -> dict[str, str] | None:
+def _http_request(event: Event, operation: Kind) -> dict[str, str] | None:
     """Only of calls; an event of the system itself has none."""
     fact = event.fact
     if not event.actor.address and not isinstance(fact, CallerDenied):
         return None
-    request = {"clientIpAddress": event.actor.address, "method": operation.method}
+    request = {"clientIpAddress": event.actor.address, "method": _method_of(operation.action)}
     if isinstance(fact, CallerDenied):
         request |= {"method": fact.method, "uri": fact.path}
     return {name: value for name, value in request.items() if value}
 
 
-def _properties(event: Event, operation: Operation, *, is_begin: bool) -> dict[str, str]:
+def _properties(event: Event, operation: Kind, *, is_begin: bool) -> dict[str, str]:
     """Texts by name: what Azure puts there, then the event's own fields in camelCase."""
-    own = {_camel(name): _text(value) for name, value in asdict(event.fact).items()}  # type: ignore[call-overload]  # reason: every Fact is a dataclass
+    own = {_camel(name): _text(value) for name, value in fact_data(event.fact).items()}
     common = {
         "eventCategory": "Administrative",
         "entity": event.resource_id,
         "message": operation.action,
         "serviceRequestId": event.correlation_id,
         "userAgent": event.actor.client,
-        "statusCode": "" if is_begin else operation.sub_status,
+        "statusCode": "" if is_begin else operation.outcome.sub_status,
     }
     fact = event.fact
     if isinstance(fact, AccessRequested):

@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from bascule.api.wire.operations import Operation, known_operations, operation_of
 from bascule.api.wire.record import head_json, verdict_json
+from bascule.domain.facts.kind import unknown_kind
+from bascule.domain.facts.kinds import SORTS, told_of
 from bascule.domain.times import format_utc
 from bascule.interfaces.activity import Counts
 from bascule.services.activity import About, Chain, Row
@@ -19,7 +20,7 @@ def event_json(row: Row) -> dict[str, Any]:
 
     Its place is missing for a second, until it is sealed.
     """
-    place, operation = row.place, operation_of(row.event.fact)
+    place, operation = row.place, told_of(row.event.fact)
     sealed = {"position": place.position, "hash": place.hash} if place is not None else {}
     return {
         "sequence": row.sequence,
@@ -27,7 +28,7 @@ def event_json(row: Row) -> dict[str, Any]:
         **sealed,
         "operation": operation.display,
         "operationName": operation.action,
-        "status": operation.status,
+        "status": operation.outcome.status,
         "about": about_json(row.about) if row.about is not None else None,
     }
 
@@ -46,11 +47,10 @@ def about_json(about: About) -> dict[str, Any]:
 
 def counts_json(counts: Counts, *, is_by_hour: bool) -> dict[str, Any]:
     """By the beginning of the day or hour, operation and outcome; oldest first."""
-    known = known_operations()
     told: Counter[tuple[str, str, str]] = Counter()
     for (begin, sort), number in counts.items():
-        each = known.get(sort) or Operation("", sort)
-        told[format_utc(begin), each.display, each.status] += number
+        each = SORTS.get(sort) or unknown_kind(sort)
+        told[format_utc(begin), each.display, each.outcome.status] += number
     return {
         "granularity": "PT1H" if is_by_hour else "P1D",
         "total": told.total(),

@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bascule.domain.facts.fact import Fact, fact
+from bascule.domain.facts.fields import MorePlaces, Number, Places, Text
+from bascule.domain.facts.kind import Category, Outcome, Severity
 
-from bascule.domain.facts.fact import Fact
+_VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
 
 
-@dataclass(frozen=True, slots=True)
+def meant_by(method: str, path: str) -> str:
+    """The action that a call asked for, as far as its path tells; empty: it does not."""
+    segments = [each for each in path.split("/") if each]
+    folded = [each.casefold() for each in segments]
+    if "providers" not in folded[:-1]:
+        return ""
+    last = len(folded) - 1 - folded[::-1].index("providers")
+    namespace, rest = segments[last + 1], segments[last + 2 :]
+    types = rest[::2]
+    is_action = method == "POST" and len(rest) % 2 == 1
+    verb = f"{types.pop()}/action" if is_action else _VERBS.get(method, "action")
+    return "/".join([namespace, *types, verb])
+
+
+@fact(
+    "Bascule.Audit/calls/deny/action",
+    "Deny call",
+    category=Category.CALL,
+    severity=Severity.MEDIUM,
+    outcome=Outcome.FORBIDDEN,
+    meaning=meant_by,
+)
 class CallerDenied(Fact):
     """Authentication or authorisation failed."""
 
-    method: str
-    path: str
-    reason: str
-    machines: tuple[str, ...] = ()  # at which the right was missing, the first MOST_PLACES
-    more_machines: int = 0  # besides those
+    method: Text
+    path: Text
+    reason: Text
+    machines: Places = ()  # at which the right was missing, the first MOST_PLACES
+    more_machines: MorePlaces = 0  # besides those
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Audit/calls/deny/action",
+    "Count denied calls",
+    severity=Severity.MEDIUM,
+    outcome=Outcome.BAD_REQUEST,
+)
 class DenialsCounted(Fact):
     """More was denied to one source in a minute than stands in events of its own."""
 
-    source: str  # an address, of IPv6 its /64; the id of a principal; * for all further sources
-    minute: str  # its beginning; of *, perhaps that of an hour
-    count: int  # all of that time; of *, what neither an event nor another count tells of
+    source: Text  # an address, of IPv6 its /64; the id of a principal; * for all further sources
+    minute: Text  # its beginning; of *, perhaps that of an hour
+    count: Number  # all of that time; of *, what neither an event nor another count tells of

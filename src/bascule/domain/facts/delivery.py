@@ -2,60 +2,95 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bascule.domain.facts.fact import Fact, fact
+from bascule.domain.facts.fields import Number, Text
+from bascule.domain.facts.kind import Activity, Level, Outcome, Severity
 
-from bascule.domain.facts.fact import Fact
 
-
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/recordSinks/write",
+    "Send record to a place",
+    Activity.CREATE,
+    severity=Severity.MEDIUM,
+    outcome=Outcome.CREATED,
+    is_call=True,
+)
 class SinkAdded(Fact):
     """The record is sent to one more place from now on."""
 
-    sink: str
-    target: str  # without a webhook's path
-    settings: str  # as the wire writes them
+    sink: Text
+    target: Text  # without a webhook's path
+    settings: Text  # as the wire writes them
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/recordSinks/write",
+    "Change where record is sent",
+    Activity.UPDATE,
+    severity=Severity.MEDIUM,
+    is_call=True,
+)
 class SinkChanged(Fact):
-    sink: str
-    target: str
-    what: str  # which act: settings, secret, paused, resumed
-    settings: str = ""
+    sink: Text
+    target: Text
+    what: Text  # which act: settings, secret, paused, resumed
+    settings: Text = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/recordSinks/delete",
+    "Stop sending record to a place",
+    Activity.DELETE,
+    severity=Severity.MEDIUM,
+    level=Level.WARNING,
+    is_call=True,
+)
 class SinkRemoved(Fact):
-    sink: str
-    target: str
-    position: int  # how far it had got
+    sink: Text
+    target: Text
+    position: Number  # how far it had got
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Audit/sinks/disable/action",
+    "Send record",
+    severity=Severity.HIGH,
+    outcome=Outcome.BAD_REQUEST,
+)
 class SinkDisabled(Fact):
     """Its receiver said that it is gone."""
 
-    sink: str
-    target: str
-    position: int
-    why: str
+    sink: Text
+    target: Text
+    position: Number
+    why: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Audit/sinks/park/action",
+    "Send record",
+    severity=Severity.HIGH,
+    outcome=Outcome.BAD_REQUEST,
+)
 class SinkParked(Fact):
     """An event was refused too often; nothing is sent until an operator says how to go on."""
 
-    sink: str
-    target: str
-    position: int  # of the refused event
-    why: str
+    sink: Text
+    target: Text
+    position: Number  # of the refused event
+    why: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Audit/sinks/skip/action",
+    "Leave out of the record sent",
+    severity=Severity.HIGH,
+    level=Level.WARNING,
+)
 class SinkSkipped(Fact):
     """Events that a sink does not get: retention deleted them, or an operator said so."""
 
-    sink: str
-    first: int  # position
-    last: int
-    why: str
+    sink: Text
+    first: Number  # position
+    last: Number
+    why: Text

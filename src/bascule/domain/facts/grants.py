@@ -2,101 +2,160 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bascule.domain.facts.fact import Fact, fact
+from bascule.domain.facts.fields import (
+    CountIfKnown,
+    Flag,
+    GrantId,
+    Justification,
+    MachineId,
+    MachineIds,
+    MorePlaces,
+    Places,
+    PolicyId,
+    Port,
+    Ports,
+    RequestId,
+    Sources,
+    Text,
+    Texts,
+)
+from bascule.domain.facts.kind import Activity, Category, Outcome, Severity, Variant
+from bascule.domain.lifecycle import StatusReason
 
-from bascule.domain.facts.fact import Fact
 
-
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action",
+    "Initiate JIT Network Access Policy",
+    Activity.CREATE,
+    category=Category.CALL,
+    outcome=Outcome.ACCEPTED,
+    is_call=True,
+)
 class AccessRequested(Fact):
-    request_id: str
-    policy: str
-    machines: tuple[str, ...]
-    justification: str
+    request_id: RequestId
+    policy: PolicyId
+    machines: MachineIds
+    justification: Justification
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Security/locations/jitNetworkAccessPolicies/initiate/action",
+    "Initiate JIT Network Access Policy",
+    Activity.CREATE,
+    category=Category.CALL,
+    severity=Severity.LOW,
+    outcome=Outcome.BAD_REQUEST,
+    is_call=True,
+)
 class AccessDenied(Fact):
-    policy: str
-    reasons: tuple[str, ...]
-    machines: tuple[str, ...] = ()  # that were asked for, the first MOST_PLACES
-    more_machines: int = 0  # besides those
-    ports: tuple[str, ...] = ()  # numbers that were asked for, the first MOST_PLACES
-    sources: tuple[str, ...] = ()  # likewise
-    justification: str = ""
+    policy: PolicyId
+    reasons: Texts
+    machines: Places = ()  # that were asked for, the first MOST_PLACES
+    more_machines: MorePlaces = 0  # besides those
+    ports: Ports = ()  # numbers that were asked for, the first MOST_PLACES
+    sources: Sources = ()  # likewise
+    justification: Justification = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Access/grants/write", "Grant access to port", Activity.CREATE, outcome=Outcome.ACCEPTED
+)
 class GrantCreated(Fact):
-    grant_id: str
-    request_id: str
-    machine: str
-    port: str
-    sources: tuple[str, ...]
-    ends_at: str
+    grant_id: GrantId
+    request_id: RequestId
+    machine: MachineId
+    port: Port
+    sources: Sources
+    ends_at: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact("Bascule.Access/grants/open/action", "Open port", Activity.ASSIGN, category=Category.ACCESS)
 class GrantOpened(Fact):
     """Its enforcement point read it back in force."""
 
-    grant_id: str
-    request_id: str
-    machine: str
+    grant_id: GrantId
+    request_id: RequestId
+    machine: MachineId
 
 
-@dataclass(frozen=True, slots=True)
+@fact("Bascule.Access/accessRequests/extend/action", "Extend access", Activity.UPDATE, is_call=True)
 class GrantExtended(Fact):
-    grant_id: str
-    request_id: str
-    machine: str
-    previous_end: str
-    ends_at: str
+    grant_id: GrantId
+    request_id: RequestId
+    machine: MachineId
+    previous_end: Text
+    ends_at: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact("Bascule.Access/grants/shorten/action", "Shorten access", Activity.UPDATE)
 class GrantShortened(Fact):
     """A policy's shorter maximum cut its end."""
 
-    grant_id: str
-    request_id: str
-    machine: str
-    previous_end: str
-    ends_at: str
+    grant_id: GrantId
+    request_id: RequestId
+    machine: MachineId
+    previous_end: Text
+    ends_at: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    activity=Activity.REVOKE,
+    category=Category.ACCESS,
+    varies_by="reason",
+    variants={
+        StatusReason.USER_REQUESTED: Variant(
+            "Bascule.Access/accessRequests/revoke/action", "Revoke access", is_call=True
+        ),
+        StatusReason.EXPIRED: Variant("Bascule.Access/grants/expire/action", "Expire access"),
+        StatusReason.NEWER_REQUEST_INITIATED: Variant(
+            "Bascule.Access/grants/supersede/action", "Supersede access by a newer request"
+        ),
+    },
+)
 class GrantEnded(Fact):
-    grant_id: str
-    request_id: str
-    machine: str
-    reason: str  # StatusReason
-    cause: str  # which act or rule ended it
-    kills_sessions: bool = False
+    grant_id: GrantId
+    request_id: RequestId
+    machine: MachineId
+    reason: Text  # StatusReason
+    cause: Text  # which act or rule ended it
+    kills_sessions: Flag = False
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Access/grants/open/action",
+    "Open port",
+    Activity.ASSIGN,
+    category=Category.ACCESS,
+    severity=Severity.MEDIUM,
+    outcome=Outcome.UNAVAILABLE,
+)
 class GrantFailed(Fact):
-    grant_id: str
-    request_id: str
-    machine: str
-    why: str
+    grant_id: GrantId
+    request_id: RequestId
+    machine: MachineId
+    why: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact("Bascule.Access/grants/close/action", "Close access to port", Activity.DELETE)
 class GrantClosed(Fact):
     """Its enforcement point read it back shut."""
 
-    grant_id: str
-    request_id: str
-    machine: str
-    sessions_alive: int | None  # None: they could not be counted
+    grant_id: GrantId
+    request_id: RequestId
+    machine: MachineId
+    sessions_alive: CountIfKnown  # None: they could not be counted
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Access/grants/cut/action",
+    "Cut sessions of ended access",
+    severity=Severity.LOW,
+    is_call=True,
+)
 class SessionsCut(Fact):
     """Somebody had cut what a grant had admitted, after its end."""
 
-    grant_id: str
-    request_id: str
-    machine: str
+    grant_id: GrantId
+    request_id: RequestId
+    machine: MachineId

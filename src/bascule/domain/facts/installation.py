@@ -2,59 +2,100 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bascule.domain.facts.fact import Fact, fact
+from bascule.domain.facts.fields import Flag, Number, Text
+from bascule.domain.facts.kind import Activity, Level, Outcome, Severity
 
-from bascule.domain.facts.fact import Fact
 
-
-@dataclass(frozen=True, slots=True)
+@fact("Bascule.Audit/installations/write", "Create installation", Activity.CREATE)
 class InstallationCreated(Fact):
-    tenant_id: str
-    subscription_id: str
+    tenant_id: Text
+    subscription_id: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Audit/administrators/recover/action",
+    "Recover administrator",
+    Activity.UPDATE,
+    severity=Severity.HIGH,
+    level=Level.WARNING,
+)
 class AdministratorRecovered(Fact):
-    client_id: str
+    client_id: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Identity/setUpLinks/write",
+    "Make set-up link",
+    Activity.CREATE,
+    severity=Severity.MEDIUM,
+    level=Level.WARNING,
+)
 class SetUpLinkMade(Fact):
     """A link by which the first person of the installation can be made."""
 
-    ends_at: str
+    ends_at: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Identity/setUpLinks/use/action",
+    "Use set-up link",
+    severity=Severity.MEDIUM,
+    level=Level.WARNING,
+)
 class SetUpLinkUsed(Fact):
-    user_id: str  # who was made by it, an owner
-    user: str
+    user_id: Text  # who was made by it, an owner
+    user: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Identity/setUpLinks/use/action",
+    "Use set-up link",
+    severity=Severity.LOW,
+    outcome=Outcome.UNAUTHORIZED,
+    level=Level.WARNING,
+)
 class SetUpRefused(Fact):
     """Somebody came with a set-up link that is none, or none any more."""
 
-    reason: str
+    reason: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Audit/clock/leap/action",
+    "Find that the clock leapt",
+    severity=Severity.HIGH,
+    outcome=Outcome.BAD_REQUEST,
+    level=Level.CRITICAL,
+)
 class ClockLeapt(Fact):
     """The wall clock and the time since boot do not agree; retention waits."""
 
-    last_seen: str  # the wall clock when they last agreed
-    seconds: int  # that it moved since; of a server that was off too
+    last_seen: Text  # the wall clock when they last agreed
+    seconds: Number  # that it moved since; of a server that was off too
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Audit/clock/confirm/action",
+    "Confirm the clock",
+    severity=Severity.MEDIUM,
+    level=Level.WARNING,
+)
 class ClockConfirmed(Fact):
     """Somebody on the server's own host said that the clock is right."""
 
-    at: str
+    at: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/signingKeys/write",
+    "Rotate signing key",
+    Activity.UPDATE,
+    severity=Severity.HIGH,
+    level=Level.WARNING,
+    is_call=True,
+)
 class SigningKeyRotated(Fact):
-    previous_key_id: str
-    key_id: str
-    is_previous_void: bool  # what it signed was refused from then on
+    previous_key_id: Text
+    key_id: Text
+    is_previous_void: Flag  # what it signed was refused from then on

@@ -2,58 +2,90 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bascule.domain.facts.fact import Fact, fact
+from bascule.domain.facts.fields import Bulk, MachineId, Port, Text, Texts
+from bascule.domain.facts.kind import Activity, Outcome, Severity
 
-from bascule.domain.facts.fact import Fact
 
-
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Resources/subscriptions/resourceGroups/write",
+    "Update resource group",
+    Activity.CREATE,
+    outcome=Outcome.CREATED,
+    is_call=True,
+)
 class ResourceGroupCreated(Fact):
-    group: str
+    group: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Resources/subscriptions/resourceGroups/delete",
+    "Delete resource group",
+    Activity.DELETE,
+    is_call=True,
+)
 class ResourceGroupDeleted(Fact):
-    group: str
+    group: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Compute/virtualMachines/write",
+    "Create or Update Virtual Machine",
+    Activity.CREATE,
+    outcome=Outcome.CREATED,
+    is_call=True,
+)
 class MachineAdded(Fact):
-    machine: str
-    uid: str
-    addresses: tuple[str, ...]
+    machine: MachineId
+    uid: Bulk
+    addresses: Texts
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Compute/virtualMachines/write",
+    "Create or Update Virtual Machine",
+    Activity.UPDATE,
+    is_call=True,
+)
 class MachineChanged(Fact):
-    machine: str
-    uid: str
-    addresses: tuple[str, ...]
+    machine: MachineId
+    uid: Bulk
+    addresses: Texts
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Compute/virtualMachines/delete",
+    "Delete Virtual Machine",
+    Activity.DELETE,
+    is_call=True,
+)
 class MachineDeleted(Fact):
-    machine: str
-    uid: str
+    machine: MachineId
+    uid: Bulk
 
 
-@dataclass(frozen=True, slots=True)
+@fact("Bascule.Access/machineRules/close/action", "Close port", Activity.UPDATE)
 class PortClosed(Fact):
-    machine: str
-    port: str
-    on_expiry: str
+    machine: MachineId
+    port: Port
+    on_expiry: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Access/machineRules/release/action",
+    "Release port",
+    Activity.UPDATE,
+    severity=Severity.LOW,
+)
 class PortReleased(Fact):
-    machine: str
-    port: str
-    by: str  # which act released it
+    machine: MachineId
+    port: Port
+    by: Text  # which act released it
 
 
-@dataclass(frozen=True, slots=True)
+@fact("Bascule.Access/machineRules/leave/action", "Take port out of policies", Activity.UPDATE)
 class PortLeftPolicies(Fact):
     """No policy names the port any more; it stays shut."""
 
-    machine: str
-    port: str
+    machine: MachineId
+    port: Port

@@ -2,36 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bascule.domain.facts.fact import Fact, fact
+from bascule.domain.facts.fields import Bulk, Flag, PolicyId, Text
+from bascule.domain.facts.kind import Activity, Severity
 
-from bascule.domain.facts.fact import Fact
 
-
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Security/locations/jitNetworkAccessPolicies/write",
+    "Create or Update JIT Network Access Policy",
+    Activity.CREATE,
+    is_call=True,
+)
 class PolicyCreated(Fact):
-    policy: str
-    rules: str  # the machines and ports, as the wire writes them
+    policy: PolicyId
+    rules: Bulk  # the machines and ports, as the wire writes them
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Security/locations/jitNetworkAccessPolicies/write",
+    "Create or Update JIT Network Access Policy",
+    Activity.UPDATE,
+    is_call=True,
+)
 class PolicyChanged(Fact):
-    policy: str
-    rules: str
-    previous_rules: str
+    policy: PolicyId
+    rules: Bulk
+    previous_rules: Bulk
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Security/locations/jitNetworkAccessPolicies/delete",
+    "Delete JIT Network Access Policy",
+    Activity.DELETE,
+    is_call=True,
+)
 class PolicyDeleted(Fact):
-    policy: str
-    previous_rules: str
+    policy: PolicyId
+    previous_rules: Bulk
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Security/pricings/write",
+    "Update pricing settings",
+    Activity.UPDATE,
+    severity=Severity.HIGH,
+    is_call=True,
+)
 class PricingChanged(Fact):
     """The plan that just-in-time access belongs to was switched at a subscription or group."""
 
-    scope: str
-    tier: str  # that holds there now: Standard is on, Free is off
-    previous_tier: str
-    is_enforced: bool  # no group below can differ
-    is_inherited: bool  # the scope's own setting was taken away
+    scope: Text
+    tier: Text  # that holds there now: Standard is on, Free is off
+    previous_tier: Text
+    is_enforced: Flag  # no group below can differ
+    is_inherited: Flag  # the scope's own setting was taken away

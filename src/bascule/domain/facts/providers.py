@@ -2,90 +2,143 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bascule.domain.facts.fact import Fact, fact
+from bascule.domain.facts.fields import Number, Text, Texts
+from bascule.domain.facts.kind import Activity, Outcome, Severity
 
-from bascule.domain.facts.fact import Fact
 
-
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Identity/identityProviders/write",
+    "Create or Update Identity Provider",
+    Activity.CREATE,
+    severity=Severity.HIGH,
+    outcome=Outcome.CREATED,
+    is_call=True,
+)
 class ProviderAdded(Fact):
     """People may sign in through this external provider from now on."""
 
-    provider: str
-    issuer: str
-    settings: str  # as the wire writes them; never the client secret
+    provider: Text
+    issuer: Text
+    settings: Text  # as the wire writes them; never the client secret
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Identity/identityProviders/write",
+    "Create or Update Identity Provider",
+    Activity.UPDATE,
+    severity=Severity.HIGH,
+    is_call=True,
+)
 class ProviderChanged(Fact):
-    provider: str
-    issuer: str
-    settings: str
-    previous_settings: str
+    provider: Text
+    issuer: Text
+    settings: Text
+    previous_settings: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Identity/identityProviders/delete",
+    "Delete Identity Provider",
+    Activity.DELETE,
+    severity=Severity.MEDIUM,
+    is_call=True,
+)
 class ProviderRemoved(Fact):
-    provider: str
-    issuer: str
-    identities: int  # that it vouched for
+    provider: Text
+    issuer: Text
+    identities: Number  # that it vouched for
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Identity/identityProviders/identities/write",
+    "Link External Identity",
+    Activity.CREATE,
+    severity=Severity.MEDIUM,
+    is_call=True,
+)
 class IdentityLinked(Fact):
     """Somebody at a provider is this user from now on."""
 
-    provider: str
-    issuer: str
-    subject: str
-    user_id: str
-    user: str
-    how: str  # by hand, by invitation, or as a new user
+    provider: Text
+    issuer: Text
+    subject: Text
+    user_id: Text
+    user: Text
+    how: Text  # by hand, by invitation, or as a new user
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Identity/identityProviders/identities/delete",
+    "Unlink External Identity",
+    Activity.DELETE,
+    severity=Severity.LOW,
+    is_call=True,
+)
 class IdentityUnlinked(Fact):
-    provider: str
-    issuer: str
-    subject: str
-    user_id: str
-    user: str
+    provider: Text
+    issuer: Text
+    subject: Text
+    user_id: Text
+    user: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Identity/identityProviders/invitations/write",
+    "Invite External Identity",
+    Activity.CREATE,
+    severity=Severity.MEDIUM,
+    is_call=True,
+)
 class IdentityInvited(Fact):
     """Whoever first proves this address at the provider becomes this user, once."""
 
-    provider: str
-    email: str
-    user_id: str
-    user: str
-    until: str
+    provider: Text
+    email: Text
+    user_id: Text
+    user: Text
+    until: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Identity/identityProviders/invitations/delete",
+    "Withdraw Invitation of External Identity",
+    Activity.DELETE,
+    severity=Severity.LOW,
+    is_call=True,
+)
 class IdentityInvitationWithdrawn(Fact):
-    provider: str
-    email: str
-    user_id: str
-    user: str
+    provider: Text
+    email: Text
+    user_id: Text
+    user: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Identity/identityProviders/groups/write",
+    "Take groups from identity provider",
+    Activity.UPDATE,
+    severity=Severity.LOW,
+)
 class ProviderGroupsChanged(Fact):
     """A provider's word put a user into other groups than the last one did."""
 
-    provider: str
-    user_id: str
-    user: str
-    groups: tuple[str, ...]  # ids
-    previous_groups: tuple[str, ...]
+    provider: Text
+    user_id: Text
+    user: Text
+    groups: Texts  # ids
+    previous_groups: Texts
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Identity/identityProviders/signIn/action",
+    "Sign in by identity provider",
+    severity=Severity.LOW,
+    outcome=Outcome.FORBIDDEN,
+)
 class ExternalSignInRefused(Fact):
     """Somebody came back from a provider and was not let in."""
 
-    provider: str
-    subject: str  # empty: who it was is not proved
-    why: str
+    provider: Text
+    subject: Text  # empty: who it was is not proved
+    why: Text

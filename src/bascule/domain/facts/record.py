@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bascule.domain.facts.fact import Fact, fact
+from bascule.domain.facts.fields import Flag, MachineId, Number, Text
+from bascule.domain.facts.kind import Activity, Level, Outcome, Severity
 
-from bascule.domain.facts.fact import Fact
 
-
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Audit/events/prune/action",
+    "Prune record",
+    Activity.DELETE,
+    severity=Severity.MEDIUM,
+    level=Level.WARNING,
+    is_call=True,
+)
 class RecordPruned(Fact):
     """Old events were deleted by retention; a signed checkpoint stands for them."""
 
-    before: str  # the date that was asked for
-    through: int  # position of the last one deleted
-    checkpoint_hash: str
-    events: int  # how many were deleted
-    is_on_host: bool = False  # by bascule admin, for which the floor does not hold
+    before: Text  # the date that was asked for
+    through: Number  # position of the last one deleted
+    checkpoint_hash: Text
+    events: Number  # how many were deleted
+    is_on_host: Flag = False  # by bascule admin, for which the floor does not hold
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Audit/events/verify/action",
+    "Verify record",
+    severity=Severity.CRITICAL,
+    outcome=Outcome.BAD_REQUEST,
+    level=Level.CRITICAL,
+)
 class RecordBroken(Fact):
     """The server's own look at the chain found it broken."""
 
-    position: int
-    kind: str
-    what: str
+    position: Number
+    kind: Text
+    what: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Audit/events/witness/action",
+    "Witness record",
+    severity=Severity.CRITICAL,
+    outcome=Outcome.BAD_REQUEST,
+    level=Level.CRITICAL,
+)
 class RecordDisputed(Fact):
     """An enforcement point has seen another chain than this server tells of (EDGES B9)."""
 
-    machine: str
-    what: str
+    machine: MachineId
+    what: Text

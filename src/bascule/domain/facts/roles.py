@@ -2,53 +2,84 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bascule.domain.facts.fact import Fact, fact
+from bascule.domain.facts.fields import Bulk, Text
+from bascule.domain.facts.kind import Activity, Outcome, Severity
 
-from bascule.domain.facts.fact import Fact
 
-
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/roleDefinitions/write",
+    "Create or update custom role definition",
+    Activity.CREATE,
+    severity=Severity.LOW,
+    is_call=True,
+)
 class RoleCreated(Fact):
-    role_id: str
-    role: str  # its name
-    rules: str  # permissions and assignable scopes as JSON
+    role_id: Text
+    role: Text  # its name
+    rules: Bulk  # permissions and assignable scopes as JSON
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/roleDefinitions/write",
+    "Create or update custom role definition",
+    Activity.UPDATE,
+    severity=Severity.MEDIUM,
+    is_call=True,
+)
 class RoleChanged(Fact):
-    role_id: str
-    role: str  # its name
-    rules: str
-    previous_role: str
-    previous_rules: str
+    role_id: Text
+    role: Text  # its name
+    rules: Bulk
+    previous_role: Text
+    previous_rules: Bulk
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/roleDefinitions/delete",
+    "Delete custom role definition",
+    Activity.DELETE,
+    severity=Severity.LOW,
+    is_call=True,
+)
 class RoleDeleted(Fact):
-    role_id: str
-    role: str  # its name
-    previous_rules: str
+    role_id: Text
+    role: Text  # its name
+    previous_rules: Bulk
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/roleAssignments/write",
+    "Create role assignment",
+    Activity.CREATE,
+    severity=Severity.MEDIUM,
+    outcome=Outcome.CREATED,
+    is_call=True,
+)
 class RoleAssigned(Fact):
-    assignment_id: str
-    role_id: str
-    role: str
-    scope: str
-    principal_id: str
-    principal: str  # its name at that time
-    principal_kind: str
-    description: str
+    assignment_id: Text
+    role_id: Text
+    role: Text
+    scope: Text
+    principal_id: Text
+    principal: Text  # its name at that time
+    principal_kind: Text
+    description: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/roleAssignments/delete",
+    "Delete role assignment",
+    Activity.DELETE,
+    severity=Severity.LOW,
+    is_call=True,
+)
 class RoleUnassigned(Fact):
-    assignment_id: str
-    role_id: str
-    role: str
-    scope: str
-    principal_id: str
-    principal: str
-    principal_kind: str
-    cause: str  # which act took it away
+    assignment_id: Text
+    role_id: Text
+    role: Text
+    scope: Text
+    principal_id: Text
+    principal: Text
+    principal_kind: Text
+    cause: Text  # which act took it away

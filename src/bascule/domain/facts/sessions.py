@@ -2,63 +2,91 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bascule.domain.facts.fact import Fact, fact
+from bascule.domain.facts.fields import Flag, Text, Texts
+from bascule.domain.facts.kind import Activity, Level, Severity
 
-from bascule.domain.facts.fact import Fact
 
-
-@dataclass(frozen=True, slots=True)
+@fact("Microsoft.Authorization/tokens/issue/action", "Sign in to program")
 class SignedIn(Fact):
     """A program was given a person's tokens."""
 
-    user_id: str
-    user: str
-    client: str  # what people call the program
-    client_id: str
-    flow: str  # browser, device code, password
-    methods: tuple[str, ...]  # RFC 8176
+    user_id: Text
+    user: Text
+    client: Text  # what people call the program
+    client_id: Text
+    flow: Text  # browser, device code, password
+    methods: Texts  # RFC 8176
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/tokens/revoke/action",
+    "Revoke tokens of program",
+    Activity.DELETE,
+    severity=Severity.LOW,
+    level=Level.WARNING,
+    critical_if="is_theft",
+)
 class TokenFamilyRevoked(Fact):
     """All tokens of one sign-in of one program are void."""
 
-    user_id: str
-    user: str
-    client_id: str
-    why: str
-    is_theft: bool  # a token or a code came a second time: somebody has a copy
+    user_id: Text
+    user: Text
+    client_id: Text
+    why: Text
+    is_theft: Flag  # a token or a code came a second time: somebody has a copy
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/users/sessions/end/action",
+    "End session",
+    Activity.DELETE,
+    severity=Severity.LOW,
+    is_call=True,
+)
 class SessionEnded(Fact):
     """A browser is signed out before its time."""
 
-    user_id: str
-    user: str
-    session_id: str  # as it is listed
-    began_at: str
-    address: str  # that it began from
-    why: str
+    user_id: Text
+    user: Text
+    session_id: Text  # as it is listed
+    began_at: Text
+    address: Text  # that it began from
+    why: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/users/signOut/action",
+    "Sign out everywhere",
+    Activity.DELETE,
+    severity=Severity.LOW,
+    is_call=True,
+)
 class SignedOutEverywhere(Fact):
-    user_id: str
-    user: str
+    user_id: Text
+    user: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/deviceCodes/approve/action",
+    "Approve device code",
+    severity=Severity.LOW,
+)
 class DeviceCodeApproved(Fact):
-    user_id: str
-    user: str
-    client_id: str
-    device_address: str
+    user_id: Text
+    user: Text
+    client_id: Text
+    device_address: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/deviceCodes/refuse/action",
+    "Refuse device code",
+    severity=Severity.MEDIUM,
+    level=Level.WARNING,
+)
 class DeviceCodeRefused(Fact):
-    user_id: str
-    user: str
-    client_id: str
-    device_address: str
+    user_id: Text
+    user: Text
+    client_id: Text
+    device_address: Text

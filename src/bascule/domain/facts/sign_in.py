@@ -2,66 +2,107 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bascule.domain.facts.fact import Fact, fact
+from bascule.domain.facts.fields import Flag, Number, Text, Texts
+from bascule.domain.facts.kind import Activity, Level, Outcome, Severity
 
-from bascule.domain.facts.fact import Fact
 
-
-@dataclass(frozen=True, slots=True)
+@fact("Bascule.Identity/signIns/complete/action", "Sign in")
 class SignInSucceeded(Fact):
-    user_id: str
-    user: str
-    methods: tuple[str, ...]  # RFC 8176
+    user_id: Text
+    user: Text
+    methods: Texts  # RFC 8176
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Identity/signIns/complete/action",
+    "Sign in",
+    severity=Severity.LOW,
+    outcome=Outcome.UNAUTHORIZED,
+    level=Level.WARNING,
+)
 class SignInRefused(Fact):
-    user: str  # empty when nobody has the name that was typed, which may be a password
-    what: str  # was shown: password, totp, passkey, recoveryCode
-    reason: str
+    user: Text  # empty when nobody has the name that was typed, which may be a password
+    what: Text  # was shown: password, totp, passkey, recoveryCode
+    reason: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Identity/signIns/begin/action",
+    "Begin sign-in, second factor owed",
+    severity=Severity.LOW,
+)
 class SecondFactorOwed(Fact):
     """What comes first was right, and a second factor was asked for: nobody is in yet."""
 
-    user_id: str
-    user: str
-    shown: str  # RFC 8176: pwd, or fed at an external provider
+    user_id: Text
+    user: Text
+    shown: Text  # RFC 8176: pwd, or fed at an external provider
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/users/write",
+    "Set password",
+    Activity.UPDATE,
+    severity=Severity.LOW,
+    is_call=True,
+)
 class PasswordSet(Fact):
-    user_id: str
-    user: str
-    is_first: bool  # else it took the place of another, and every token of the user is void
+    user_id: Text
+    user: Text
+    is_first: Flag  # else it took the place of another, and every token of the user is void
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/users/write",
+    "Enrol second factor",
+    Activity.UPDATE,
+    severity=Severity.LOW,
+    is_call=True,
+)
 class FactorEnrolled(Fact):
-    user_id: str
-    user: str
-    factor: str  # totp or passkey
-    label: str = ""  # a passkey's name
+    user_id: Text
+    user: Text
+    factor: Text  # totp or passkey
+    label: Text = ""  # a passkey's name
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/users/write",
+    "Remove second factor",
+    Activity.UPDATE,
+    severity=Severity.MEDIUM,
+    level=Level.WARNING,
+    is_call=True,
+)
 class FactorRemoved(Fact):
-    user_id: str
-    user: str
-    factor: str  # totp, passkey or recoveryCode
-    label: str = ""  # a passkey's name
+    user_id: Text
+    user: Text
+    factor: Text  # totp, passkey or recoveryCode
+    label: Text = ""  # a passkey's name
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/users/write",
+    "Make recovery codes",
+    Activity.UPDATE,
+    severity=Severity.LOW,
+    is_call=True,
+)
 class RecoveryCodesMade(Fact):
-    user_id: str
-    user: str
-    count: int
+    user_id: Text
+    user: Text
+    count: Number
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Bascule.Identity/recoveryCodes/use/action",
+    "Use recovery code",
+    Activity.UPDATE,
+    severity=Severity.MEDIUM,
+    level=Level.WARNING,
+)
 class RecoveryCodeUsed(Fact):
-    user_id: str
-    user: str
-    left: int
+    user_id: Text
+    user: Text
+    left: Number

@@ -2,41 +2,73 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bascule.domain.facts.fact import Fact, fact
+from bascule.domain.facts.fields import Number, Text
+from bascule.domain.facts.kind import Activity, Level, Severity
 
-from bascule.domain.facts.fact import Fact
 
-
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/users/write",
+    "Create user",
+    Activity.CREATE,
+    severity=Severity.LOW,
+    is_call=True,
+)
 class UserCreated(Fact):
-    user_id: str
-    user: str
+    user_id: Text
+    user: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/users/write",
+    "Update user",
+    Activity.UPDATE,
+    severity=Severity.LOW,
+    is_call=True,
+)
 class UserChanged(Fact):
-    user_id: str
-    user: str
-    display_name: str
-    previous_user: str
-    previous_display_name: str
+    user_id: Text
+    user: Text
+    display_name: Text
+    previous_user: Text
+    previous_display_name: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/users/disable/action",
+    "Disable user",
+    Activity.UPDATE,
+    severity=Severity.LOW,
+    level=Level.WARNING,
+    is_call=True,
+)
 class UserDisabled(Fact):
-    user_id: str
-    user: str
-    grants_ended: int
+    user_id: Text
+    user: Text
+    grants_ended: Number
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/users/enable/action",
+    "Enable user",
+    Activity.UPDATE,
+    severity=Severity.LOW,
+    is_call=True,
+)
 class UserEnabled(Fact):
-    user_id: str
-    user: str
+    user_id: Text
+    user: Text
 
 
-@dataclass(frozen=True, slots=True)
+@fact(
+    "Microsoft.Authorization/users/delete",
+    "Delete user",
+    Activity.DELETE,
+    severity=Severity.LOW,
+    level=Level.WARNING,
+    is_call=True,
+)
 class UserDeleted(Fact):
-    user_id: str
-    user: str
-    grants_ended: int
+    user_id: Text
+    user: Text
+    grants_ended: Number

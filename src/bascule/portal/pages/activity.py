@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated
 
@@ -14,9 +14,9 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from bascule.api.activity_filter import STATUSES, displays
 from bascule.api.auth import shows
 from bascule.api.wire.activity import Log, entries_of
-from bascule.api.wire.operations import operation_of
 from bascule.domain.actions import ACTIVITY_READ, CHECKPOINT_READ
-from bascule.domain.facts.fact import fact_name
+from bascule.domain.facts.fact import fact_data, fact_name
+from bascule.domain.facts.kinds import told_of
 from bascule.domain.plain import clean
 from bascule.domain.scopes import subscription_scope
 from bascule.errors import AuthenticationFailed, InvalidInput, NotFound
@@ -162,8 +162,10 @@ async def _csv_lines(visit: Visit, wanted: ActivityFilter) -> AsyncIterator[str]
 
 
 def _csv_line(row: Row) -> str:
-    place, about, operation = row.place, row.about or About(), operation_of(row.event.fact)
-    told = Told(operation.display, operation.status, about.machines, about.ports, about.sources)
+    place, about, operation = row.place, row.about or About(), told_of(row.event.fact)
+    told = Told(
+        operation.display, operation.outcome.status, about.machines, about.ports, about.sources
+    )
     return csv_event(
         row.event.record(), place.position if place else 0, place.hash if place else "", told
     )
@@ -186,14 +188,14 @@ async def activity_event(visit: CurrentVisit, sequence: Sequence64) -> Response:
     if row is None:
         raise NotFound("There is no such event, or none that you may see.")
     log = Log(visit.state.installation.tenant_id, visit.subscription_id)
-    data = asdict(row.event.fact)  # type: ignore[call-overload]  # reason: every Fact is a dataclass
+    data, kind = fact_data(row.event.fact), fact_name(row.event.fact)
     return visit.show(
         "activity_event.html",
         row=shown_row(visit.words, row),
         event=row.event,
-        kind=fact_name(row.event.fact),
+        kind=kind,
         justification=clean(data.get("justification", "")),
-        details=detail({k: v for k, v in data.items() if k != "justification"}),
+        details=detail(kind, {k: v for k, v in data.items() if k != "justification"}),
         actor_id=row.event.actor.principal_id,
         client=clean(row.event.actor.client),
         entries=json.dumps(list(entries_of(row.event, log)), indent=2),

@@ -30,6 +30,7 @@ WORDS: Mapping[str, Pair] = {
     "activity.stranger": ("Somebody not signed in", "Utilisateur non connecté"),
     "activity.installation": ("The installation", "L’installation"),
     "activity.denied": ("Denied: {action}", "Refusé : {action}"),
+    "activity.unknown": ("Unknown event {kind}", "Événement inconnu {kind}"),
     "activity.access": ("{ports} from {sources}", "{ports} depuis {sources}"),
     "activity.to": ("until", "jusqu’au"),
     "activity.about": ("Access", "Accès"),
