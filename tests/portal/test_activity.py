@@ -16,7 +16,7 @@ from bascule.domain.chain import ChainHead
 from bascule.domain.event import SYSTEM, Actor, Event
 from bascule.domain.facts.agents import AgentWentSilent
 from bascule.domain.facts.calls import CallerDenied
-from bascule.domain.facts.fact import Fact
+from bascule.domain.facts.fact import Fact, Unknown
 from bascule.domain.facts.grants import GrantOpened
 from bascule.domain.facts.machines import MachineDeleted
 from bascule.domain.roles import NO_RIGHTS
@@ -89,6 +89,21 @@ def test_the_log_says_who_did_what_where_and_how_it_ended(lived_in: House) -> No
     denied = "Lancer une stratégie d\N{RIGHT SINGLE QUOTATION MARK}accès réseau JAT"
     assert any(denied in row and "23 depuis 192.0.2.7" in row for row in rows(french))
     assert "Événements par jour (UTC)" in text_of(french)
+
+
+def test_an_event_of_a_newer_program_is_shown_by_its_code(house: House) -> None:
+    """EDGES F2: as something bad, in the log and on its own page."""
+    record(house, Unknown("ProbeMoved", {"probe": "p-7"}))
+    olga = owner(house)
+    page = olga.page("/portal/activity")
+    named = dict(zip(ids(page), rows(page), strict=True))
+    (place,) = [at for at, row in named.items() if row.startswith("Unknown event ProbeMoved")]
+    french = olga.page("/portal/activity", language="fr")
+    assert any(row.startswith("Événement inconnu ProbeMoved") for row in rows(french))
+    own = text_of(olga.page(f"/portal/activity/events/{place}"))
+    assert "ProbeMoved" in own
+    assert "probe: p-7" in own
+    assert '"level": "Error"' in own
 
 
 @pytest.mark.parametrize("display", displays())

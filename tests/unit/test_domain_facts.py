@@ -161,6 +161,7 @@ class TestDeclaration:
         assert ThingRefused.described.level is Level.ERROR
         assert ThingDoubted.described.level is Level.WARNING
         assert GrantOpened.described.level is Level.INFORMATIONAL
+        assert GrantOpened.described.outcome.sub_status == "OK"
 
 
 class TestTold:

@@ -20,10 +20,13 @@ from bascule.domain.delivery import (
     Progress,
     Sink,
     SinkState,
+    parse_level,
     parse_target,
 )
 from bascule.domain.facts.calls import CallerDenied
 from bascule.domain.facts.delivery import SinkSkipped
+from bascule.domain.facts.fact import Unknown
+from bascule.domain.facts.kinds import FACTS
 from bascule.domain.facts.machines import PortClosed
 from bascule.domain.facts.record import RecordBroken
 from bascule.errors import Conflict, InvalidInput, NotFound, Unavailable
@@ -35,6 +38,7 @@ from bascule.services.messages import message
 from bascule.services.retention import prune_on_host
 from bascule.services.seal import seal, sign_head
 from bascule.services.sinks import SinkDraft
+from tests.contracts.store.samples import a_fact
 from tests.unit.services_world import World
 
 T = TypeVar("T")
@@ -323,6 +327,53 @@ def test_filters_by_kind_and_level_pass_over_the_rest(world: World) -> None:
         lambda: all(progress(world, each).position == head(world) for each in ("kinds", "level")),
     )
     assert sorted(receiver.kinds) == ["CallerDenied", "RecordBroken"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "DeviceCodeApproved",
+        "IdentityInvitationWithdrawn",
+        "IdentityInvited",
+        "IdentityLinked",
+        "IdentityUnlinked",
+        "PricingChanged",
+        "ProviderAdded",
+        "ProviderChanged",
+        "ProviderGroupsChanged",
+        "ProviderRemoved",
+        "ResourceGroupCreated",
+        "ResourceGroupDeleted",
+        "SessionEnded",
+        "SignedIn",
+        "SignedOutEverywhere",
+        "SigningKeyRotated",
+        "TokenFamilyRevoked",
+    ],
+)
+def test_a_sink_with_the_lowest_level_hears_of_what_once_had_none(world: World, kind: str) -> None:
+    """These kinds were once missing from a table of severities, so no such sink heard of them."""
+    add(world, level=parse_level("low"))
+    world.do(lambda tx, act: act.record(tx, a_fact(FACTS[kind])))
+    record(world)  # one that such a sink does not want
+    receiver = Receiver()
+    run(world, receiver, lambda: progress(world).position == head(world))
+    assert receiver.kinds[-1] == kind
+
+
+def test_a_sink_with_a_level_hears_of_kinds_of_a_newer_program(world: World) -> None:
+    """EDGES F2: they are HIGH, and keep their code."""
+    add(world, level=parse_level("high"))
+    add(world, "critical", level=parse_level("critical"))
+    world.do(lambda tx, act: act.record(tx, Unknown("ProbeMoved", {"probe": "p"})))
+    record(world)
+    receiver = Receiver()
+    run(
+        world,
+        receiver,
+        lambda: all(progress(world, each).position == head(world) for each in ("hook", "critical")),
+    )
+    assert receiver.kinds == ["ProbeMoved"]
 
 
 def test_a_sink_is_told_of_the_gap_that_retention_made(world: World) -> None:

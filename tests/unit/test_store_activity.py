@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, Select, text
 
 from bascule.domain.facts.agents import AgentCameBack
+from bascule.domain.facts.fact import Unknown
 from bascule.domain.roles import Reach
 from bascule.interfaces.activity import ActivityFilter
 from bascule.interfaces.record import EventFilter
@@ -227,3 +228,15 @@ def test_a_damaged_event_is_left_out_and_the_page_is_full(connection: Connection
     assert [sequence for sequence, _ in found] == [4, 2]
     last = (found[-1][1].at, found[-1][0])
     assert [each for each, _ in SqlReader(connection).activity(ActivityFilter(), last, 2)] == [1]
+
+
+def test_an_event_of_a_newer_program_is_listed_as_it_was_recorded(connection: Connection) -> None:
+    """EDGES F2: a kind that is unknown here is no damage."""
+    probe = Unknown("ProbeMoved", {"probe": "p", "machines": ["a"]})
+    SqlTransaction(connection).record(an_event(fact=probe))
+    ((_, event),) = SqlReader(connection).activity(ActivityFilter(), None, 2)
+    assert event.fact == probe
+    ((_, named),) = SqlReader(connection).events(EventFilter(kinds=("ProbeMoved",)))
+    assert named.record() == event.record()
+    (counted,) = SqlReader(connection).activity_by_day(ActivityFilter())
+    assert counted[1] == "ProbeMoved"

@@ -774,6 +774,16 @@ class TestActivity:
             "port: 22/TCP, sources: 192.0.2.1 *, ends at: 2030-01-01 11:00:00 +00:00"
         )
 
+    def test_a_kind_of_a_newer_server_is_marked(self, cli: Cli, server: FakeServer) -> None:
+        """EDGES F2: with its code, and all that it says."""
+        strange = self.event(1, machine=machine_path("web-1"), grant_id="g") | {
+            "kind": "ProbeMoved"
+        }
+        server.events = [strange]
+        (line,) = cli("activity").out.splitlines()[1:]
+        assert "ProbeMoved (unknown: update bascule)" in line
+        assert line.endswith("machine: web-1, grant id: g")
+
     def test_a_row_says_what_it_is_about(self, cli: Cli, server: FakeServer) -> None:
         about = {
             "requestId": "0a0b0c0d-0000-4000-8000-000000000001",

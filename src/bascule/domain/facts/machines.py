@@ -12,6 +12,7 @@ from bascule.domain.facts.kind import Activity, Outcome, Severity
     "Update resource group",
     Activity.CREATE,
     outcome=Outcome.CREATED,
+    severity=Severity.LOW,
     is_call=True,
 )
 class ResourceGroupCreated(Fact):
@@ -22,6 +23,7 @@ class ResourceGroupCreated(Fact):
     "Microsoft.Resources/subscriptions/resourceGroups/delete",
     "Delete resource group",
     Activity.DELETE,
+    severity=Severity.LOW,
     is_call=True,
 )
 class ResourceGroupDeleted(Fact):

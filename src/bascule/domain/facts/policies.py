@@ -45,7 +45,7 @@ class PolicyDeleted(Fact):
     "Microsoft.Security/pricings/write",
     "Update pricing settings",
     Activity.UPDATE,
-    severity=Severity.HIGH,
+    severity=Severity.HIGH,  # off ends all access, on opens to requests
     is_call=True,
 )
 class PricingChanged(Fact):

@@ -7,7 +7,7 @@ from bascule.domain.facts.fields import Flag, Text, Texts
 from bascule.domain.facts.kind import Activity, Level, Severity
 
 
-@fact("Microsoft.Authorization/tokens/issue/action", "Sign in to program")
+@fact("Microsoft.Authorization/tokens/issue/action", "Sign in to program", severity=Severity.LOW)
 class SignedIn(Fact):
     """A program was given a person's tokens."""
 

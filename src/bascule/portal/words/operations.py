@@ -1,6 +1,6 @@
 """What the activity log calls each operation, in French beside the table's English.
 
-The English is ``api.wire.operations``'s own, which is what the API says and is the key here;
+The English stands beside each fact (``domain.facts``), which is what the API says and is the key here;
 a test holds the two together.
 """
 
