@@ -47,6 +47,11 @@ class Caller(ABC):
     def subscription_id(self) -> str:
         return self.state.installation.subscription_id
 
+    @property
+    def subscription(self) -> str:
+        """The subscription as a path."""
+        return f"/subscriptions/{self.subscription_id}"
+
     def within(self, *actions: str) -> Reach | None:
         """Where rows are shown that need one of these; None: everywhere, no row needs a check."""
         reach = self.rights.reach(*actions)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from fastapi import Response
+
+from bascule.api.auth import Call
+from bascule.api.envelope import CompactJson
 from bascule.api.filters import parse_filter
+from bascule.api.paging import Wanted, page_json
+from bascule.interfaces.store import Reader
 
 T = TypeVar("T")
 _CHUNK = 500  # rows looked at in one go
@@ -37,7 +43,31 @@ def wanted_name(text: str, offered: Sequence[tuple[str, str]] = NAME_FILTERS) ->
     )
 
 
-def matching(
+async def named_page(
+    call: Call,
+    wanted: Wanted,
+    name: WantedName,
+    fetch: Callable[[Reader, str, int], Sequence[T]],
+    name_of: Callable[[T], str],
+    key_of: Callable[[T], str],
+    write: Callable[[Reader, T], dict[str, Any]],
+) -> Response:
+    """One page of those that fit, ordered by ``key_of``; ``fetch`` reads rows after a key."""
+    after = wanted.text_after()
+
+    def read(reader: Reader) -> list[tuple[str, dict[str, Any]]]:
+        found = _matching(
+            lambda key, limit: fetch(reader, key, limit), name_of, key_of, name, after, wanted.limit
+        )
+        return [(key_of(each), write(reader, each)) for each in found]
+
+    found = await call.read(read)
+    return CompactJson(
+        page_json(call, wanted, found, lambda each: each[1], lambda each: (each[0],))
+    )
+
+
+def _matching(
     fetch: Callable[[str, int], Sequence[T]],
     name_of: Callable[[T], str],
     key_of: Callable[[T], str],

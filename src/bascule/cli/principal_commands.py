@@ -25,9 +25,10 @@ from bascule.cli.printing import emit_json, note, output_option, print_table, sa
 from bascule.client import principals
 from bascule.client.principals import Principal
 
-_DELETE = """Delete {words}, with roles, memberships and credentials.
+_DELETE = """Delete {words} with all roles.
 
-Open ports close at once. The audit record stays.
+Memberships and credentials are deleted too, and open ports close at once. The audit record
+stays.
 """
 _DISABLE = """Sign {words} out and refuse further sign-ins.
 

@@ -68,7 +68,7 @@ async def get_knocks(
             reader, scopes_within(reader, within, call.subscription_id), now, hours, top, only
         )
     )
-    return CompactJson(knocks_json(f"/subscriptions/{call.subscription_id}", view, None))
+    return CompactJson(knocks_json(call.subscription, view, None))
 
 
 def _address(text: str) -> Address | None:

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path, Response
 
 from bascule.api.auth import Call, CurrentCall, GuardedRoute, requires
 from bascule.api.envelope import CompactJson
-from bascule.api.named import matching, wanted_name
-from bascule.api.paging import WantedPage, page_json
+from bascule.api.named import named_page, wanted_name
+from bascule.api.paging import WantedPage
 from bascule.api.routes.users import IDENTITY, Filter
 from bascule.api.wire.principals import GroupBody, group_json, member_json
 from bascule.domain.actions import (
@@ -17,7 +17,6 @@ from bascule.domain.actions import (
     GROUP_OF_PEOPLE_READ,
     GROUP_OF_PEOPLE_WRITE,
 )
-from bascule.domain.principals import Group
 from bascule.interfaces.store import Reader, Transaction
 from bascule.services import memberships
 from bascule.services.act import Act
@@ -35,21 +34,14 @@ Id = Annotated[str, Path(max_length=64, json_schema_extra={"format": "uuid"})]
 @requires(GROUP_OF_PEOPLE_READ)
 async def list_groups(call: CurrentCall, wanted: WantedPage, filter_text: Filter = "") -> Response:
     """Ordered by name."""
-    name = wanted_name(filter_text)
-    after = wanted.text_after()
-    found = await call.read(
-        lambda reader: matching(
-            reader.groups, lambda each: each.name, _key_of, name, after, wanted.limit
-        )
-    )
-    return CompactJson(
-        page_json(
-            call,
-            wanted,
-            found,
-            lambda each: group_json(_subscription(call), each),
-            lambda each: (_key_of(each),),
-        )
+    return await named_page(
+        call,
+        wanted,
+        wanted_name(filter_text),
+        lambda reader, after, limit: reader.groups(after, limit),
+        lambda each: each.name,
+        lambda each: each.name.casefold(),
+        lambda _, each: group_json(call.subscription, each),
     )
 
 
@@ -62,7 +54,7 @@ async def create_group(call: CurrentCall, body: GroupBody) -> Response:
             tx, act, given.display_name or "", given.description or ""
         )
     )
-    return CompactJson(group_json(_subscription(call), made, 0), 201)
+    return CompactJson(group_json(call.subscription, made, 0), 201)
 
 
 @router.get(GROUP)
@@ -104,7 +96,7 @@ async def delete_group(call: CurrentCall, group_id: Id) -> Response:
 @requires(GROUP_OF_PEOPLE_READ)
 async def list_members(call: CurrentCall, group_id: Id) -> Response:
     found = await call.read(lambda reader: memberships.members(reader, group_id))
-    return CompactJson({"value": [member_json(_subscription(call), each) for each in found]})
+    return CompactJson({"value": [member_json(call.subscription, each) for each in found]})
 
 
 @router.put(MEMBER)
@@ -114,7 +106,7 @@ async def add_member(call: CurrentCall, group_id: Id, member_id: Id) -> Response
     member, is_new = await call.perform(
         lambda tx, act: memberships.add_member(tx, act, call.subject, group_id, member_id)
     )
-    return CompactJson(member_json(_subscription(call), member), 201 if is_new else 200)
+    return CompactJson(member_json(call.subscription, member), 201 if is_new else 200)
 
 
 @router.delete(MEMBER)
@@ -130,12 +122,4 @@ async def remove_member(call: CurrentCall, group_id: Id, member_id: Id) -> Respo
 def _shown(reader: Reader, call: Call, group_id: str) -> dict[str, Any]:
     group = memberships.find_group(reader, group_id)
     members = {each.member_id for each in reader.members_of(group.id)}
-    return group_json(_subscription(call), group, len(reader.live_grants_of(members)))
-
-
-def _key_of(group: Group) -> str:
-    return group.name.casefold()
-
-
-def _subscription(call: Call) -> str:
-    return f"/subscriptions/{call.subscription_id}"
+    return group_json(call.subscription, group, len(reader.live_grants_of(members)))

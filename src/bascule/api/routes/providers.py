@@ -149,5 +149,5 @@ def _shown(reader: Reader, call: Call, provider: IdentityProvider) -> dict[str, 
         for _, group_id in provider.groups
         if (group := reader.group(group_id)) is not None
     }
-    subscription = f"/subscriptions/{call.subscription_id}"
+    subscription = call.subscription
     return provider_json(subscription, provider, names, f"{call.base_url}{RETURN_PATH}")

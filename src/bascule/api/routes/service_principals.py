@@ -11,8 +11,8 @@ from fastapi import APIRouter, Path, Response
 
 from bascule.api.auth import Call, CurrentCall, GuardedRoute, requires
 from bascule.api.envelope import CompactJson
-from bascule.api.named import matching, wanted_name
-from bascule.api.paging import WantedPage, page_json
+from bascule.api.named import named_page, wanted_name
+from bascule.api.paging import WantedPage
 from bascule.api.routes.users import IDENTITY, Filter
 from bascule.api.wire.principals import (
     CredentialBody,
@@ -47,28 +47,14 @@ async def list_principals(
     call: CurrentCall, wanted: WantedPage, filter_text: Filter = ""
 ) -> Response:
     """Ordered by id; ``name`` is the display name."""
-    name = wanted_name(filter_text)
-    after = wanted.text_after()
-
-    def read(reader: Reader) -> list[tuple[ServicePrincipal, dict[str, Any]]]:
-        found = matching(
-            reader.service_principals,
-            lambda each: each.display_name,
-            lambda each: each.id,
-            name,
-            after,
-            wanted.limit,
-        )
-        return [(each, _json(reader, call, each)) for each in found]
-
-    return CompactJson(
-        page_json(
-            call,
-            wanted,
-            await call.read(read),
-            lambda each: each[1],
-            lambda each: (each[0].id,),
-        )
+    return await named_page(
+        call,
+        wanted,
+        wanted_name(filter_text),
+        lambda reader, after, limit: reader.service_principals(after, limit),
+        lambda each: each.display_name,
+        lambda each: each.id,
+        lambda reader, each: _json(reader, call, each),
     )
 
 
@@ -84,7 +70,7 @@ async def create_principal(call: CurrentCall, body: ServicePrincipalBody) -> Res
             tx, act, given.display_name or "", made.new
         )
         answer = _json(tx, call, principal)
-        shown = credential_json(_subscription(call), credential, made.secret)
+        shown = credential_json(call.subscription, credential, made.secret)
         answer["properties"]["newCredential"] = shown["properties"]
         return answer
 
@@ -136,7 +122,7 @@ async def list_credentials(call: CurrentCall, principal_id: Id) -> Response:
     def read(reader: Reader) -> list[dict[str, Any]]:
         principal = services.find_service_principal(reader, principal_id)
         found = reader.credentials_of(principal.id)
-        return [credential_json(_subscription(call), each) for each in found]
+        return [credential_json(call.subscription, each) for each in found]
 
     return CompactJson({"value": await call.read(read)})
 
@@ -151,7 +137,7 @@ async def add_credential(
     kept = await call.perform(
         lambda tx, act: services.add_credential(tx, act, call.subject, principal_id, made.new)
     )
-    return CompactJson(credential_json(_subscription(call), kept, made.secret), 201)
+    return CompactJson(credential_json(call.subscription, kept, made.secret), 201)
 
 
 @router.get(CREDENTIAL)
@@ -165,7 +151,7 @@ async def get_credential(call: CurrentCall, principal_id: Id, key_id: Id) -> Res
                 f"'{principal.display_name}' has no credential {key_id!r}.",
                 advice="List them: bascule sp show",
             )
-        return credential_json(_subscription(call), found)
+        return credential_json(call.subscription, found)
 
     return CompactJson(await call.read(read))
 
@@ -189,8 +175,4 @@ def _json(
     reader: Reader, call: Call, principal: ServicePrincipal, live_grants: int | None = None
 ) -> dict[str, Any]:
     credentials = reader.credentials_of(principal.id)
-    return service_principal_json(_subscription(call), principal, credentials, live_grants)
-
-
-def _subscription(call: Call) -> str:
-    return f"/subscriptions/{call.subscription_id}"
+    return service_principal_json(call.subscription, principal, credentials, live_grants)

@@ -8,12 +8,11 @@ from fastapi import APIRouter, Path, Query, Response
 
 from bascule.api.auth import CurrentCall, GuardedRoute, admits_callers, requires
 from bascule.api.envelope import CompactJson
-from bascule.api.named import NAME_FILTERS, matching, wanted_name
-from bascule.api.paging import WantedPage, page_json
+from bascule.api.named import named_page, wanted_name
+from bascule.api.paging import WantedPage
 from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.principals import UserBody, user_json, whoami_json
 from bascule.domain.actions import USER_DELETE, USER_READ, USER_WRITE
-from bascule.domain.principals import User
 from bascule.interfaces.store import Reader, Transaction
 from bascule.services import users
 from bascule.services.act import Act
@@ -35,28 +34,21 @@ async def get_me(call: CurrentCall) -> Response:
     """Who the caller is, in which groups, and which roles he holds by what."""
     now = call.now
     found = await call.read(lambda reader: whoami(reader, call.subject, now))
-    return CompactJson(whoami_json(_subscription(call), call.state.installation.tenant_id, found))
+    return CompactJson(whoami_json(call.subscription, call.state.installation.tenant_id, found))
 
 
 @router.get(USERS)
 @requires(USER_READ)
 async def list_users(call: CurrentCall, wanted: WantedPage, filter_text: Filter = "") -> Response:
     """Ordered by name."""
-    name = wanted_name(filter_text, NAME_FILTERS)
-    after = wanted.text_after()
-    found = await call.read(
-        lambda reader: matching(
-            reader.users, lambda each: each.name, _key_of, name, after, wanted.limit
-        )
-    )
-    return CompactJson(
-        page_json(
-            call,
-            wanted,
-            found,
-            lambda each: user_json(_subscription(call), each),
-            lambda each: (_key_of(each),),
-        )
+    return await named_page(
+        call,
+        wanted,
+        wanted_name(filter_text),
+        lambda reader, after, limit: reader.users(after, limit),
+        lambda each: each.name,
+        lambda each: each.name.casefold(),
+        lambda _, each: user_json(call.subscription, each),
     )
 
 
@@ -74,7 +66,7 @@ async def create_user(call: CurrentCall, body: UserBody) -> Response:
             is_enabled=draft.is_enabled is not False,
         )
     )
-    return CompactJson(user_json(_subscription(call), made, 0), 201)
+    return CompactJson(user_json(call.subscription, made, 0), 201)
 
 
 @router.get(USER)
@@ -104,12 +96,4 @@ async def delete_user(call: CurrentCall, user_id: UserId) -> Response:
 
 def _shown(reader: Reader, call: CurrentCall, user_id: str) -> dict[str, Any]:
     user = users.find_user(reader, user_id)
-    return user_json(_subscription(call), user, len(reader.live_grants_of([user.id])))
-
-
-def _key_of(user: User) -> str:
-    return user.name.casefold()
-
-
-def _subscription(call: CurrentCall) -> str:
-    return f"/subscriptions/{call.subscription_id}"
+    return user_json(call.subscription, user, len(reader.live_grants_of([user.id])))
