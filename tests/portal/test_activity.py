@@ -22,7 +22,6 @@ from bascule.domain.facts.machines import MachineDeleted
 from bascule.domain.roles import NO_RIGHTS
 from bascule.interfaces.record import EventFilter
 from bascule.portal.pages import activity
-from bascule.portal.words import all_words
 from bascule.services.record import verify_record
 from bascule.services.seal import seal_all
 from tests.portal.visiting import Person, owner, somebody, text_of
@@ -104,14 +103,6 @@ def test_an_event_of_a_newer_program_is_shown_by_its_code(house: House) -> None:
     assert "ProbeMoved" in own
     assert "probe: p-7" in own
     assert '"level": "Error"' in own
-
-
-@pytest.mark.parametrize("display", displays())
-def test_every_operation_has_its_french(display: str) -> None:
-    english, french = all_words()[f"operation.{display}"]
-    assert english == display
-    assert french
-    assert "'" not in french
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,6 @@ from bascule.domain.tokens import SESSION_IDLE
 from bascule.interfaces.store import Transaction
 from bascule.portal import guard, live
 from bascule.portal.guard import PortalRoute
-from bascule.portal.words import all_words
 from bascule.services import sessions
 from bascule.services.act import Act
 from bascule.services.hub import Hub
@@ -336,21 +335,6 @@ def test_every_portal_route_declares_whom_it_admits() -> None:
     assert seen > 5  # the walk did find the included routers
     assert open_to_all <= {"/", "/portal/files/{version}/{name}", "/portal/welcome"}
     assert "/" in open_to_all
-
-
-def test_words_are_whole_in_both_languages() -> None:
-    for key, (english, french) in all_words().items():
-        assert english.strip(), key
-        assert french.strip(), key
-        assert "'" not in french, f"{key}: a straight apostrophe"
-        assert "'" not in english, f"{key}: a straight apostrophe"
-
-
-def test_french_marks_are_not_parted_from_their_word() -> None:
-    for key, (_, french) in all_words().items():
-        for mark in (" :", " ;", " !", " ?", " »", "« "):
-            assert mark not in french, key
-    assert "\N{NO-BREAK SPACE}" in all_words()["problem.failure_lead"][1]
 
 
 @pytest.mark.parametrize("name", ["portal.css", "tokens.css", "htmx.min.js", "icons.svg"])

@@ -10,8 +10,9 @@ from urllib.parse import quote
 import pytest
 
 from bascule.domain.actions import MACHINE_READ, MACHINE_WRITE, POLICY_READ, POLICY_WRITE
+from bascule.portal.codes import text_of as text_of_code
 from bascule.portal.pages import jit
-from bascule.portal.words import all_words
+from bascule.words import Words
 from tests.portal.visiting import owner, somebody, text_of
 from tests.wire.house import House, port_rule
 
@@ -96,11 +97,11 @@ def test_french_is_whole(house: House) -> None:
         "Demandes approuvées (7 jours)",
         "Dernier utilisateur",
         "Ouvert",
-        all_words()["jit.request"][1],
+        Words("fr")("Request access"),
     ):
         assert words in text
     page = olga.page("/portal/jit?tab=unsupported", language="fr")
-    why = all_words()["jit.why.NoEnforcementPoint"][1].format(machine="legacy-1")
+    why = text_of_code(Words("fr"), "jit.why.NoEnforcementPoint", None, machine="legacy-1")
     assert "\N{NO-BREAK SPACE}: rien" in why
     assert why in unescape(page)
 

@@ -16,8 +16,8 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.machine import OnExpiry
 from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import PortRule, RuleProtocol
-from bascule.portal.words import all_words
 from bascule.services.act import ServerPlace
+from bascule.words import Words
 from tests.portal.test_jit import configure, enrolled, opened, request
 from tests.portal.visiting import Person, owner, somebody, text_of
 from tests.wire.house import House
@@ -352,8 +352,15 @@ def test_a_machine_of_two_policies_is_edited_in_the_one_that_is_meant(house: Hou
 def test_the_pane_speaks_french(house: House) -> None:
     enrolled(house, "web-1")
     text = text_of(owner(house).page(address(house, "web-1"), language="fr"))
-    for key in ("configuration", "longest", "sources", "from.any", "add_port", "shuts"):
-        assert all_words()[f"jit.{key}"][1] in text, key
+    for english in (
+        "JIT VM access configuration",
+        "Max request time",
+        "Allowed source IPs",
+        "Per request",
+        "Add port configuration",
+        "Begin to be shut",
+    ):
+        assert Words("fr")(english) in text, english
     assert "3 heures" in text
 
 

@@ -12,8 +12,8 @@ from bascule.drivers.nftables.host import NftablesHost
 from bascule.drivers.nftables.published import UNREAD
 from bascule.portal.charts import WIDTH, bars_of, lanes_of, round_up
 from bascule.portal.weaknesses import weakness_words
-from bascule.portal.words import Words
 from bascule.services.own_ports import SHUTS_SERVER_OFF
+from bascule.words import Words
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -11,7 +11,8 @@ import bascule
 from bascule import errors
 from bascule.domain.builtin_roles import BUILTIN_ROLES
 from bascule.errors import BasculeError
-from bascule.portal.words import all_words
+from bascule.portal.codes import TEXTS
+from bascule.words import Words
 from tests.portal.visiting import owner, text_of
 from tests.wire.house import House
 
@@ -41,7 +42,7 @@ def test_every_code_has_its_sentence() -> None:
         for code in codes_of(ast.parse(path.read_text()))
     }
     assert {"SourceNotAllowed", "LastOwner", "FormRefused", "GrantChanged"} <= codes
-    assert [code for code in sorted(codes) if f"reason.{code}" not in all_words()] == []
+    assert [code for code in sorted(codes) if f"reason.{code}" not in TEXTS] == []
 
 
 def test_every_kind_of_error_that_a_page_may_answer_has_one() -> None:
@@ -52,12 +53,12 @@ def test_every_kind_of_error_that_a_page_may_answer_has_one() -> None:
         if issubclass(each, BasculeError)
         and each.code not in ("InternalError", "ConfigurationError", "ServerUnreachable")
     }
-    assert [code for code in sorted(asked) if f"reason.{code}" not in all_words()] == []
+    assert [code for code in sorted(asked) if f"reason.{code}" not in TEXTS] == []
 
 
 def test_a_way_out_is_of_a_reason() -> None:
-    ways = [key for key in all_words() if key.startswith("way.")]
-    assert [key for key in ways if key.replace("way.", "reason.", 1) not in all_words()] == []
+    ways = [key for key in TEXTS if key.startswith("way.")]
+    assert [key for key in ways if key.replace("way.", "reason.", 1) not in TEXTS] == []
 
 
 def test_a_french_refusal_says_its_english_particulars_unfolded_alone(house: House) -> None:
@@ -66,7 +67,7 @@ def test_a_french_refusal_says_its_english_particulars_unfolded_alone(house: Hou
     path = "/portal/access/users/00000000-0000-4000-8000-000000000000"
     french = olga.page(path, 404, "fr")
     shown = re.sub(r"<details\b.*?</details>", "", french, flags=re.DOTALL)
-    assert all_words()["reason.UserNotFound"][1] in shown
+    assert Words("fr")(TEXTS["reason.UserNotFound"]) in shown
     assert 'lang="en"' not in shown
     assert 'lang="en"' in french
     assert "<details" not in olga.page(path, 404, "en").partition("<main")[2]
@@ -75,7 +76,5 @@ def test_a_french_refusal_says_its_english_particulars_unfolded_alone(house: Hou
 def test_built_in_roles_are_described_in_french(house: House) -> None:
     shown = owner(house).page("/portal/access/roles", language="fr")
     for role in BUILTIN_ROLES:
-        english, french = all_words()[f"role.{role.id}"]
-        assert english == role.description
-        assert french in text_of(shown)
-        assert english not in text_of(shown)
+        assert Words("fr")(role.description) in text_of(shown)
+        assert role.description not in text_of(shown)

@@ -14,7 +14,6 @@ import pytest
 from sqlalchemy import Connection
 
 from bascule.api.oauth.browser import HOME, SESSION, SIGN_IN, YOU, safe_next
-from bascule.api.pages.texts import TEXTS
 from bascule.domain.clients import AZURE_CLI, AZURE_POWERSHELL, BASCULE_CLI
 from bascule.domain.principals import User
 from bascule.domain.tokens import SESSION_IDLE, SESSION_LIFE
@@ -390,12 +389,6 @@ class TestForms:
         assert away.headers["location"] == HOME
         foreign = browser.post(form.action, {"theme": "light"}, headers={"Origin": EVIL})
         assert "set-cookie" not in foreign.headers or "light" not in foreign.headers["set-cookie"]
-
-    def test_both_languages_say_the_same(self) -> None:
-        assert TEXTS["en"].keys() == TEXTS["fr"].keys()
-        alike = {key for key, text in TEXTS["en"].items() if TEXTS["fr"][key] == text}
-        assert alike == {"product", "code"}
-        assert not [text for text in TEXTS["fr"].values() if "'" in text or " ?" in text]
 
     def test_what_people_type_is_shown_as_text(self, house: House, anna: User) -> None:
         browser = Browser(house)

@@ -18,8 +18,9 @@ from bascule.domain.facts.kinds import told_of
 from bascule.domain.ids import COMPUTE, VIRTUAL_MACHINES, ResourceId
 from bascule.domain.plain import clean
 from bascule.errors import InvalidInput
-from bascule.portal.words import Words
+from bascule.portal.codes import text_of
 from bascule.services.activity import About, Row
+from bascule.words import Words
 
 # How an outcome looks: what its badge is, and its icon.
 LOOKS = {
@@ -74,7 +75,7 @@ def shown_row(words: Words, row: Row) -> Shown:
         who(words, event.actor),
         event.actor.address,
         operation.outcome.status,
-        words(f"activity.status.{operation.outcome.status}"),
+        text_of(words, f"activity.status.{operation.outcome.status}"),
         UNKNOWN if operation.is_unknown else LOOKS[operation.outcome.status],
         operation.level,
         row.place,
@@ -91,7 +92,7 @@ def _access(words: Words, about: About, *, is_of_machine: bool) -> str:
     """
     ports, sources = clean(" ".join(about.ports)), clean(" ".join(about.sources))
     machines = "" if is_of_machine else clean(" ".join(about.machines))
-    where = words("activity.access", ports=ports, sources=sources) if sources else ports
+    where = words("{ports} from {sources}", ports=ports, sources=sources) if sources else ports
     return " · ".join(filter(None, (clean(about.requestor), machines, where)))
 
 
@@ -112,16 +113,16 @@ def by_request(shown: Sequence[Shown]) -> list[Shown]:
 def operation_words(words: Words, kind: Kind) -> str:
     """What it is called; a denied call by what it meant, a kind of a newer program by its code."""
     if kind.is_meant:
-        return words("activity.denied", action=clean(kind.action))
+        return words("Denied: {action}", action=clean(kind.action))
     if kind.is_unknown:
-        return words("activity.unknown", kind=clean(kind.name))
-    return words(f"operation.{kind.display}")
+        return words("Unknown event {kind}", kind=clean(kind.name))
+    return words.pgettext("operation", kind.display)
 
 
 def who(words: Words, actor: Actor) -> str:
     if actor.kind == "System":
-        return words("activity.system")
-    return clean(actor.name) or actor.principal_id or words("activity.stranger")
+        return words("Bascule")
+    return clean(actor.name) or actor.principal_id or words("Somebody not signed in")
 
 
 def _resource(words: Words, resource_id: str) -> tuple[str, str, str]:
@@ -129,7 +130,7 @@ def _resource(words: Words, resource_id: str) -> tuple[str, str, str]:
     if not resource_id:
         return "", "", ""
     parts = clean(resource_id).strip("/").split("/")
-    kind = words.either(f"activity.kind.{parts[-2].casefold()}" if len(parts) > 1 else "", "")
+    kind = text_of(words, f"activity.kind.{parts[-2].casefold()}" if len(parts) > 1 else "", "")
     try:
         parsed = ResourceId.parse(resource_id)
     except InvalidInput:

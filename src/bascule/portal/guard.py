@@ -51,11 +51,11 @@ from bascule.portal.kept import (
     unsent,
     without_secrets,
 )
-from bascule.portal.words import Words
 from bascule.services import sessions
 from bascule.services.act import Act
 from bascule.services.rights import Needed, denial, rights_of
 from bascule.services.sessions import Visitor
+from bascule.words import Words
 
 log = structlog.get_logger("bascule.portal")
 T = TypeVar("T")
@@ -116,7 +116,14 @@ class Visit(Caller):
 
     def why_not(self, action: str, scope: Scope) -> str:
         """Why a button for this is off, in the visitor's language; empty when it may be done."""
-        return "" if self.may(action, scope) else self.words("machine.lacks", action=action)
+        return (
+            ""
+            if self.may(action, scope)
+            else self.words(
+                "You lack the right to do this here: {action}. Ask for a role that has it.",
+                action=action,
+            )
+        )
 
     # -- what is done
 

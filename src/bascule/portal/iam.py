@@ -29,17 +29,18 @@ from bascule.portal.guard import Visit
 from bascule.services.act import Act
 from bascule.services.principal_rights import check_may_change
 from bascule.services.rights import Needed, check, denial
+from bascule.words import msgid
 
 T = TypeVar("T")
 
 ACCESS = "/portal/access"
-TABS = (  # word, path, and what whoever sees it may read
-    ("access.tab.assignments", ACCESS, ASSIGNMENT_READ),
-    ("access.tab.roles", f"{ACCESS}/roles", ROLE_READ),
-    ("access.tab.users", f"{ACCESS}/users", USER_READ),
-    ("access.tab.groups", f"{ACCESS}/groups", GROUP_OF_PEOPLE_READ),
-    ("access.tab.programs", f"{ACCESS}/programs", SERVICE_PRINCIPAL_READ),
-    ("access.tab.providers", f"{ACCESS}/providers", IDENTITY_PROVIDER_READ),
+TABS = (  # text, path, and what whoever sees it may read
+    (msgid("Role assignments"), ACCESS, ASSIGNMENT_READ),
+    (msgid("Roles"), f"{ACCESS}/roles", ROLE_READ),
+    (msgid("Users"), f"{ACCESS}/users", USER_READ),
+    (msgid("Groups"), f"{ACCESS}/groups", GROUP_OF_PEOPLE_READ),
+    (msgid("Service principals"), f"{ACCESS}/programs", SERVICE_PRINCIPAL_READ),
+    (msgid("Sign-in settings"), f"{ACCESS}/providers", IDENTITY_PROVIDER_READ),
 )
 READS = {
     PrincipalKind.USER: USER_READ,
@@ -87,7 +88,7 @@ async def perform_at(
 def show_tab(visit: Visit, current: str, template: str, /, **content: object) -> Response:
     """A page under one of the tabs; ``current`` is that tab's path."""
     t = visit.words
-    tabs = [(t(word), path, path == current, None) for word, path, _ in TABS]
+    tabs = [(t(text), path, path == current, None) for text, path, _ in TABS]
     return visit.show(template, tabs=tabs, whole=whole(visit), **content)
 
 
@@ -105,7 +106,7 @@ def lacks(visit: Visit, action: str, current: str) -> Response | None:
     if visit.may(action, whole(visit)):
         return None
     t = visit.words
-    tabs = [(t(word), path, path == current, None) for word, path, _ in TABS]
+    tabs = [(t(text), path, path == current, None) for text, path, _ in TABS]
     why = visit.why_not(action, whole(visit))
     return visit.show("access_denied.html", 403, tabs=tabs, why=why)
 
@@ -183,7 +184,15 @@ def effect_on_ports(visit: Visit, count: int, is_partial: bool = False) -> str:
     """What an act does to so many openings; ``is_partial``: others may have a right to them."""
     t = visit.words
     if not count:
-        return t("access.no_ports")
+        return t("Nothing of it is open now.")
     if is_partial:
-        return t("access.ports_may_close", n=count)
-    return t.count("access.ports_close", count)
+        return t(
+            "Of what these have open now ({n}), whatever rests on this alone closes as soon as "
+            "its agent hears of it.",
+            n=count,
+        )
+    return t.ngettext(
+        "{n} open port closes as soon as its agent hears of it.",
+        "{n} open ports close as soon as their agents hear of it.",
+        count,
+    )

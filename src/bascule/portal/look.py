@@ -2,7 +2,7 @@
 
 The Content-Security-Policy allows our own files alone: no inline script or style, nothing
 from elsewhere. A template extends ``base``, which is the whole layout, or the pane's frame
-when htmx asks for content only. What is not here: words (``words``), data (``pages``).
+when htmx asks for content only. What is not here: what codes are called (``codes``), data (``pages``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from bascule.api.pages.files import read_file, version_of
 from bascule.domain.lifecycle import STATES
 from bascule.domain.times import format_duration, format_utc
+from bascule.portal.codes import text_of
 from bascule.portal.spans import words_of
+from bascule.words import Words, msgid
 
 if TYPE_CHECKING:
     from bascule.portal.guard import Visit
@@ -53,16 +55,16 @@ HEADERS = {
     "camera=(), microphone=(), geolocation=()",
     "Vary": "HX-Target, Cookie, Accept-Language",
 }
-# Main navigation: (word, path, icon).
+# Main navigation: (text, path, icon).
 NAVIGATION = (
-    ("nav.overview", "/portal", "home"),
-    ("nav.jit", "/portal/jit", "lock-closed"),
-    ("nav.open", "/portal/open", "lock-open"),
-    ("nav.machines", "/portal/machines", "machine"),
-    ("nav.activity", "/portal/activity", "history"),
-    ("nav.exposure", "/portal/exposure", "eye"),
-    ("nav.points", "/portal/points", "policy"),
-    ("nav.access", "/portal/access", "people"),
+    (msgid("Overview"), "/portal", "home"),
+    (msgid("Just-in-time access"), "/portal/jit", "lock-closed"),
+    (msgid("Open now"), "/portal/open", "lock-open"),
+    (msgid("Virtual machines"), "/portal/machines", "machine"),
+    (msgid("Activity log"), "/portal/activity", "history"),
+    (msgid("Exposure"), "/portal/exposure", "eye"),
+    (msgid("Enforcement points"), "/portal/points", "policy"),
+    (msgid("Access control (IAM)"), "/portal/access", "people"),
 )
 
 
@@ -71,20 +73,18 @@ def show(visit: Visit, template: str, content: Mapping[str, Any], status: int = 
     notice = visit.request.query_params.get("notice", "")
     words = visit.words
     body = (
-        environment()
+        environment(words.language)
         .get_template(template)
         .render(
             content,
             base="pane.html" if visit.is_for_pane else "layout.html",
             visit=visit,
-            t=words,
-            n=words.count,
             look=visit.look,
             path=path,
             here=visit.path_and_query,
             navigation=NAVIGATION,
             current=_current(path),
-            notice=words.notice(notice),
+            notice=text_of(words, f"notice.{notice}", ""),
             csrf=csrf_field(visit.csrf, visit.whose),
             files=files(),
             now=visit.now,
@@ -141,18 +141,33 @@ def _current(path: str) -> str:
 
 
 @cache
-def environment() -> Environment:
+def environment(language: str) -> Environment:
+    """The templates in one language: ``_``, ``ngettext`` and ``pgettext`` are gettext's, ``words``
+    has numbers, ``text_of`` what a code is called.
+
+    Translations are text and are escaped like everything else: none is taken for markup.
+    """
+    words = Words(language)
     made = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
+        extensions=["jinja2.ext.do", "jinja2.ext.i18n", "jinja2.ext.loopcontrols"],
     )
     made.filters |= {"at": at, "left": left, "utc": format_utc, "iso_duration": format_duration}
     made.filters["span_words"] = words_of
-    made.globals |= {"icon": icon, "lifecycle": STATES}
+    made.globals |= {
+        "_": words,
+        "gettext": words,
+        "icon": icon,
+        "ngettext": words.ngettext,
+        "pgettext": words.pgettext,
+        "text_of": partial(text_of, words),
+        "words": words,
+        "lifecycle": STATES,
+    }
     return made
 
 

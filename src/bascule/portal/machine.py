@@ -26,6 +26,7 @@ from bascule.domain.policy import DEFAULT_DURATION, PortRule, RuleProtocol
 from bascule.domain.scopes import resource_scope
 from bascule.errors import NotFound
 from bascule.interfaces.store import Reader
+from bascule.portal.codes import text_of
 from bascule.portal.guard import Visit
 from bascule.services.policies import known_machine
 from bascule.services.request_rights import NEEDED_TO_ASK, Sight, sight_of
@@ -146,12 +147,13 @@ def frame(visit: Visit, place: Place, tab: str) -> dict[str, Any]:
         "machine": place.machine,
         "tab": tab,
         "tabs_shown": [
-            (t(f"machine.tab.{key}"), place.path + tail, key == tab, None) for key, tail in TABS
+            (text_of(t, f"machine.tab.{key}"), place.path + tail, key == tab, None)
+            for key, tail in TABS
         ],
         "trail": [
-            (t("nav.machines"), "/portal/machines"),
+            (t("Virtual machines"), "/portal/machines"),
             (place.machine.id.name, None if tab == "overview" else place.path),
-            *([] if tab == "overview" else [(t(f"machine.tab.{tab}"), None)]),
+            *([] if tab == "overview" else [(text_of(t, f"machine.tab.{tab}"), None)]),
         ],
         "service_of": service_of,
     }

@@ -20,8 +20,8 @@ from bascule.portal import problems
 from bascule.portal.guard import CurrentVisit, Visit
 from bascule.portal.iam import perform_at, whole
 from bascule.portal.kept import comes_back
-from bascule.portal.words import Words
 from bascule.services.act import Act
+from bascule.words import Words
 
 S = TypeVar("S")
 
@@ -131,7 +131,7 @@ class Confirmed(Generic[S]):
     action: str
     find: Callable[[Visit], Awaitable[S]]  # what the path names
     title: Callable[[Words, S], str]
-    submit: str  # a word
+    submit: str  # a text
     effects: Callable[[Visit, S], Sequence[str]]
     work: Callable[[Transaction, Act, Subject, S], object]
     back: Callable[[S], str]  # the page that the form was asked for on

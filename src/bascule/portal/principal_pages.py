@@ -21,6 +21,7 @@ from bascule.domain.access import Subject
 from bascule.domain.actions import ASSIGNMENT_READ
 from bascule.interfaces.listing import Place
 from bascule.interfaces.store import Reader, Transaction
+from bascule.portal.codes import TEXTS
 from bascule.portal.guard import CurrentVisit, Visit
 from bascule.portal.iam import (
     effect_on_ports,
@@ -36,6 +37,7 @@ from bascule.portal.paging import Sheet, Turn, address_of, read_turn, turn_to
 from bascule.portal.plain_forms import Confirmed, add_confirmed
 from bascule.services import assignments
 from bascule.services.act import Act
+from bascule.words import msgid
 
 PAGE_SIZE = 50  # rows of a list
 SOON = timedelta(days=14)  # what ends within it is marked
@@ -69,7 +71,7 @@ class Rows(Protocol[P_co]):
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[P]):
-    heading: str  # a word
+    heading: str
     value: Callable[[Reader, P], object]
     cell: str = "text"  # what access_list.html draws: text, prose, date, state, credentials
 
@@ -96,8 +98,8 @@ class Kind(Generic[P]):
 
     router: APIRouter
     path: str  # of the list
-    word: str  # user, group, program: in names of words and templates
-    tab: str  # a word
+    word: str  # user, group, program: in codes and names of templates
+    tab: str  # a text
     picture: str
     read: str
     write: str
@@ -107,7 +109,7 @@ class Kind(Generic[P]):
     rows: Rows[P]
     count: Callable[[Reader, str], int]
     columns: Sequence[Column[P]]  # of the list, after the name
-    heading: str = "access.name"  # of the name
+    heading: str = msgid("Name")  # of the name
     is_member: bool = True  # of groups; what is no member has members, whose openings count
 
     # -- addresses
@@ -227,10 +229,11 @@ class Kind(Generic[P]):
     ) -> None:
         """Route an act that ends something at one: a page says the effects, then it is done.
 
-        ``act`` is the last part of its path, ``effects`` are words; by default the word for the
-        button is that of the act.
+        ``act`` is the last part of its path and of its code; ``effects`` and ``submit``, what the
+        button says, are texts.
         """
-        word = f"access.{self.word}_{act}"
+        code = f"access.{self.word}_{act}"
+        title = TEXTS[code]
 
         def told(visit: Visit, known: Known[P]) -> Sequence[str]:
             said = [visit.words(each, **self._named(known.one)) for each in effects]
@@ -244,8 +247,8 @@ class Kind(Generic[P]):
                 f"{self.one}/{act}",
                 self.delete if is_delete else self.write,
                 self.known,
-                lambda t, known: t(word, **self._named(known.one)),
-                submit or f"{word}_do",
+                lambda t, known: t(title, **self._named(known.one)),
+                submit or TEXTS[f"{code}_do"],
                 told,
                 lambda tx, doing, subject, known: work(tx, doing, subject, known.one),
                 lambda known: self.page(known.one),

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from bascule.clocks import SystemClock
-from bascule.portal.words import Words
+from bascule.words import Words
 from tests.e2e.portal.portal_world import Visitors, World
 
 pytestmark = pytest.mark.root
@@ -51,7 +51,9 @@ def test_a_long_badge_stays_on_its_card(visit: Visitors, language: str) -> None:
     page = visit("owner", language)
     page.goto("/portal")
     badge = page.locator("a.card[href='/portal/points'] .badge")
-    said = Words(language).count("overview.offline", 1000)
+    said = Words(language).ngettext(
+        "{n} away or enforcing nothing", "{n} away or enforcing nothing", 1000
+    )
     badge.evaluate("(each, said) => each.lastChild.textContent = said", said)
     sides = "(each) => [each, each.closest('.card')].map((it) => it.getBoundingClientRect().right)"
     badge_ends, card_ends = badge.evaluate(sides)

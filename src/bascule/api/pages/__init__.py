@@ -3,8 +3,8 @@
 Every page works without JavaScript but for what needs it by nature: passkeys, and sending a
 form by itself (there is a button too). The Content-Security-Policy allows our own style, our
 own scripts by a nonce of that answer, and forms to ourselves and to where the page says; no
-inline script or style, no frame, no image from elsewhere. All words stand in ``texts``, in
-English and French; language and theme are those of the portal (``look``).
+inline script or style, no frame, no image from elsewhere. Language and theme are those of the
+portal (``look``).
 What is not here: what a page is for (``api.oauth``).
 """
 
@@ -25,10 +25,19 @@ from starlette.responses import HTMLResponse, Response
 
 from bascule.api.pages.files import read_file
 from bascule.api.pages.look import LANGUAGES, Look
-from bascule.api.pages.texts import TEXTS
+from bascule.words import Words, msgid
 
 _HERE = Path(__file__).parent
 _TYPES = {"style.css": "text/css", "submit.js": "text/javascript", "passkey.js": "text/javascript"}
+
+# What a form says above itself when it did not succeed.
+PROBLEMS = {
+    "wrong": msgid("That is not right. Try again; nobody is told which part was wrong."),
+    "wrong_code": msgid("That is not right. Check it and try again."),
+    "tooOften": msgid("Too many tries. Wait a few minutes, then try again."),
+    "busy": msgid("The server is busy. Try again in a moment."),
+    "stale": msgid("This page was open for too long, or cookies are blocked. Try again."),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +60,12 @@ def show(page: Page, status: int, look: Look, here: str) -> Response:
     """``here`` is the path that shows the page, or its like, once more."""
     nonce = secrets.token_urlsafe(16)
     body = (
-        _environment()
+        _environment(look.language)
         .get_template(f"{page.template}.html")
         .render(
             page.content,
-            t=TEXTS[look.language],
-            names={each: TEXTS[each]["language"] for each in LANGUAGES},
+            names=LANGUAGES,
+            problems=PROBLEMS,
             look=look,
             here=here,
             nonce=nonce,
@@ -99,11 +108,15 @@ def static_file(request: Request, name: str) -> Response:
 
 
 @cache
-def _environment() -> Environment:
-    return Environment(
+def _environment(language: str) -> Environment:
+    words = Words(language)
+    made = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
+    made.globals |= {"_": words, "gettext": words, "pgettext": words.pgettext}
+    return made

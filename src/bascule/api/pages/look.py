@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 COOKIE = "__Host-bascule-look"
-LANGUAGES = ("en", "fr")
+LANGUAGES = {"en": "English", "fr": "Français"}  # each by its own name
 THEMES = ("system", "light", "dark")
 _COOKIE = re.compile(rf"({'|'.join(LANGUAGES)}|)\.({'|'.join(THEMES)})")
 _RANGE = re.compile(r"\s*([a-zA-Z]{1,8})(?:-[a-zA-Z0-9-]*)?\s*(?:;\s*q\s*=\s*([0-9.]{1,5}))?\s*")
@@ -50,7 +50,7 @@ def keep_look(response: Response, look: Look) -> None:
 
 def _accepted(header: str) -> str:
     """The language of ours that the browser prefers; English when it names none of them."""
-    best, best_weight = LANGUAGES[0], 0.0
+    best, best_weight = "en", 0.0
     for part in header[:200].split(","):
         found = _RANGE.fullmatch(part)
         if found is None or found[1].lower() not in LANGUAGES:

@@ -26,6 +26,7 @@ from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import Scope
 from bascule.errors import BasculeError, Conflict
 from bascule.interfaces.store import Reader, Transaction
+from bascule.portal.codes import text_of
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.iam import (
     ACCESS,
@@ -153,34 +154,34 @@ async def _add_form(
         return sorted(roles, key=lambda each: each[1].casefold()), places(visit, reader)
 
     roles, known = await visit.read(read)
-    kinds = [(str(each), t(f"access.kind.{each}")) for each in PATHS]
+    kinds = [(str(each), text_of(t, f"access.kind.{each}")) for each in PATHS]
     fields = (
         Field(
-            *("role", t("access.role"), role, "select"),
-            options=[("", t("access.choose")), *roles],
+            *("role", t("Role"), role, "select"),
+            options=[("", t("Choose a role")), *roles],
             is_required=True,
         ),
-        Field("kind", t("access.kind"), kind, "select", options=kinds),
+        Field("kind", t("Kind"), kind, "select", options=kinds),
         Field(
-            *("principal", t("access.principal"), principal),
-            hint=t("access.principal_hint"),
+            *("principal", t("Name or ID"), principal),
+            hint=t("The whole name, without regard to case, or the object ID."),
             is_required=True,
             longest=256,
         ),
         Field(
-            *("scope", t("access.scope"), str(place)),
-            hint=t("access.scope_hint"),
+            *("scope", t("Scope"), str(place)),
+            hint=t("The subscription, a resource group, or the whole ID of a machine or policy."),
             suggestions=known,
             is_required=True,
         ),
-        Field("description", t("access.description"), longest=1024),
+        Field("description", t("Description"), longest=1024),
     )
     form = Form(
-        t("access.assign"),
-        t("access.assign_do"),
+        t("Add role assignment"),
+        t("Assign"),
         f"{ACCESS}?{urlencode({'scope': str(place)})}",
         fields,
-        lead=t("access.assign_lead"),
+        lead=t("A role counts at its scope and everything below it, from the next request on."),
         why_not="" if error else visit.why_not(ASSIGNMENT_WRITE, place),
     )
     return show_form(visit, form, error)
@@ -246,11 +247,11 @@ async def _remove_form(
         "scope": str(held.scope),
     }
     form = Form(
-        t("access.unassign"),
-        t("access.unassign_do"),
+        t("Remove role assignment"),
+        t("Remove"),
         f"{ACCESS}?{urlencode({'scope': str(held.scope)})}",
         effects=[
-            t("access.unassign_effect", **named),
+            t("{principal} no longer holds {role} at {scope}.", **named),
             effect_on_ports(visit, ports, is_partial=True),
         ],
         is_destructive=True,

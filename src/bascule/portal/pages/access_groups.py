@@ -12,6 +12,7 @@ from bascule.domain.actions import (
 )
 from bascule.domain.principals import Group
 from bascule.interfaces.store import Reader, Transaction
+from bascule.portal.codes import text_of
 from bascule.portal.guard import PortalRoute, Visit
 from bascule.portal.iam import (
     ACCESS,
@@ -33,6 +34,7 @@ from bascule.portal.principal_pages import Column, Kind
 from bascule.services import memberships
 from bascule.services.act import Act
 from bascule.services.principal_rights import name_of
+from bascule.words import msgid
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -41,7 +43,7 @@ KIND: Kind[Group] = Kind(
     router,
     path=f"{ACCESS}/groups",
     word="group",
-    tab="access.tab.groups",
+    tab=msgid("Groups"),
     picture="people",
     read=GROUP_OF_PEOPLE_READ,
     write=GROUP_OF_PEOPLE_WRITE,
@@ -53,8 +55,8 @@ KIND: Kind[Group] = Kind(
     ),
     count=lambda reader, part: reader.count_groups(part),
     columns=(
-        Column("access.description", lambda _, group: group.description, "prose"),
-        Column("access.added", lambda _, group: group.created_at, "date"),
+        Column(msgid("Description"), lambda _, group: group.description, "prose"),
+        Column(msgid("Added"), lambda _, group: group.created_at, "date"),
     ),
     is_member=False,
 )
@@ -67,14 +69,12 @@ KIND.add_list()
 def _group_form(visit: Visit, group: Group | None) -> Form:
     t = visit.words
     fields = (
-        Field(
-            *("name", t("access.name"), group.name if group else ""), is_required=True, longest=256
-        ),
-        Field("description", t("access.description"), group.description if group else ""),
+        Field(*("name", t("Name"), group.name if group else ""), is_required=True, longest=256),
+        Field("description", t("Description"), group.description if group else ""),
     )
     return Form(
-        t("access.group_edit") if group else t("access.group_add"),
-        t("save") if group else t("add"),
+        t("Edit group") if group else t("Add group"),
+        t("Save") if group else t("Add"),
         KIND.page(group) if group else KIND.path,
         fields,
     )
@@ -112,9 +112,9 @@ KIND.add_page(
 )
 KIND.add_act(
     "delete",
-    ["access.group_delete_effect"],
+    [msgid("The group {group} is gone with its roles; its members stay.")],
     lambda tx, act, subject, group: memberships.delete_group(tx, act, subject, group.id),
-    submit="delete",
+    submit=msgid("Delete"),
 )
 
 
@@ -123,22 +123,22 @@ KIND.add_act(
 
 def _member_form(visit: Visit, group: Group) -> Form:
     t = visit.words
-    kinds = [(each, t(f"access.kind.{each}")) for each in ("User", "ServicePrincipal")]
+    kinds = [(each, text_of(t, f"access.kind.{each}")) for each in ("User", "ServicePrincipal")]
     fields = (
-        Field("kind", t("access.kind"), "User", "select", options=kinds),
+        Field("kind", t("Kind"), "User", "select", options=kinds),
         Field(
-            *("principal", t("access.principal")),
-            hint=t("access.principal_hint"),
+            *("principal", t("Name or ID")),
+            hint=t("The whole name, without regard to case, or the object ID."),
             is_required=True,
             longest=256,
         ),
     )
     return Form(
-        t("access.member_add"),
-        t("add"),
+        t("Add member"),
+        t("Add"),
         KIND.page(group),
         fields,
-        effects=[t("access.member_add_effect", group=group.name)],
+        effects=[t("The member holds all that {group} holds.", group=group.name)],
     )
 
 
@@ -178,10 +178,10 @@ add_confirmed(
         f"{KIND.one}/members/{{member_id}}/remove",
         GROUP_OF_PEOPLE_WRITE,
         _known_member,
-        lambda t, _: t("access.member_remove"),
-        "remove",
+        lambda t, _: t("Remove member"),
+        msgid("Remove"),
         lambda visit, known: [
-            visit.words("access.member_remove_effect", member=known[2], group=known[0].name),
+            visit.words("{member} is no longer in {group}.", member=known[2], group=known[0].name),
             effect_on_ports(visit, known[3], is_partial=True),
         ],
         lambda tx, act, subject, known: memberships.remove_member(

@@ -39,6 +39,7 @@ from bascule.portal.plain_forms import (
 from bascule.portal.principal_pages import Column, Kind, Known
 from bascule.services import service_principals as services
 from bascule.services.service_principals import NewCredential
+from bascule.words import msgid
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -63,7 +64,7 @@ KIND: Kind[ServicePrincipal] = Kind(
     router,
     path=f"{ACCESS}/programs",
     word="program",
-    tab="access.tab.programs",
+    tab=msgid("Service principals"),
     picture="terminal",
     read=SERVICE_PRINCIPAL_READ,
     write=SERVICE_PRINCIPAL_WRITE,
@@ -73,13 +74,13 @@ KIND: Kind[ServicePrincipal] = Kind(
     rows=_rows,
     count=lambda reader, part: len(programs_named(reader, part)),
     columns=(
-        Column("access.state", lambda _, program: program.is_enabled, "state"),
+        Column(msgid("State"), lambda _, program: program.is_enabled, "state"),
         Column(
-            "access.credentials",
+            msgid("Credentials"),
             lambda reader, program: reader.credentials_of(program.id),
             "credentials",
         ),
-        Column("access.added", lambda _, program: program.created_at, "date"),
+        Column(msgid("Added"), lambda _, program: program.created_at, "date"),
     ),
 )
 KIND.add_list()
@@ -90,13 +91,13 @@ KIND.add_list()
 
 def _credential_fields(visit: Visit) -> Sequence[Field]:
     t = visit.words
-    days = [(each, t.count("access.days", int(each))) for each in DAYS]
+    days = [(each, t.ngettext("{n} day", "{n} days", int(each))) for each in DAYS]
     return (
-        Field("label", t("access.credential_name"), longest=256),
-        Field("days", t("access.expiry"), "365", "select", options=days),
+        Field("label", t("What the credential is for"), longest=256),
+        Field("days", t("Holds for"), "365", "select", options=days),
         Field(
-            *("certificate", t("access.certificate"), "", "textarea"),
-            hint=t("access.certificate_hint"),
+            *("certificate", t("Certificate (PEM), instead of a secret"), "", "textarea"),
+            hint=t("Leave it empty, and a secret is made and shown once."),
         ),
     )
 
@@ -126,13 +127,13 @@ def _secret_page(
         return visit.go(KIND.page(principal), "saved")
     return visit.show(
         "access_secret.html",
-        title=t("access.secret_title", name=principal.display_name),
-        label=t("access.secret"),
+        title=t("Secret of {name}", name=principal.display_name),
+        label=t("Secret"),
         secret=secret,
-        lead=t("access.secret_lead"),
+        lead=t("It is shown this once and kept nowhere: store it now."),
         facts=(
-            (t("access.client_id"), principal.id),
-            (t("access.tenant_id"), visit.state.installation.tenant_id),
+            (t("Client ID"), principal.id),
+            (t("Tenant ID"), visit.state.installation.tenant_id),
         ),
         ends_at=ends_at,
         back=KIND.page(principal),
@@ -145,11 +146,17 @@ def _secret_page(
 def _add_form(visit: Visit, _: None) -> Form:
     t = visit.words
     fields = (
-        Field("name", t("access.name"), is_required=True, longest=256),
+        Field("name", t("Name"), is_required=True, longest=256),
         *_credential_fields(visit),
     )
     return Form(
-        t("access.program_add"), t("add"), KIND.path, fields, lead=t("access.program_add_lead")
+        t("Add service principal"),
+        t("Add"),
+        KIND.path,
+        fields,
+        lead=t(
+            "For a program that signs in by itself. It may do nothing until it is given a role."
+        ),
     )
 
 
@@ -175,7 +182,7 @@ add_form(
 KIND.add_page(lambda _, reader, program: {"credentials": reader.credentials_of(program.id)})
 KIND.add_act(
     "disable",
-    ["access.program_disable_effect"],
+    [msgid("It signs in no more, and its tokens are refused at once.")],
     lambda tx, act, subject, program: services.change_service_principal(
         tx, act, subject, program.id, is_enabled=False
     ),
@@ -190,7 +197,7 @@ KIND.add_button(
 )
 KIND.add_act(
     "delete",
-    ["access.program_delete_effect"],
+    [msgid("Credentials, roles and memberships are gone for good; the activity log stays.")],
     lambda tx, act, subject, program: services.delete_service_principal(
         tx, act, subject, program.id
     ),
@@ -203,11 +210,11 @@ KIND.add_act(
 def _credential_form(visit: Visit, known: Known[ServicePrincipal]) -> Form:
     t = visit.words
     return Form(
-        t("access.credential_add"),
-        t("add"),
+        t("Add credential"),
+        t("Add"),
         KIND.page(known.one),
         _credential_fields(visit),
-        lead=t("access.credential_add_lead"),
+        lead=t("To rotate without a gap: add, give it out, then remove the old one."),
     )
 
 
@@ -245,11 +252,12 @@ add_confirmed(
         f"{KIND.one}/credentials/{{key_id}}/remove",
         SERVICE_PRINCIPAL_WRITE,
         _known_credential,
-        lambda t, _: t("access.credential_remove"),
-        "remove",
+        lambda t, _: t("Remove credential"),
+        msgid("Remove"),
         lambda visit, held: [
             visit.words(
-                "access.credential_remove_effect",
+                "{program} no longer signs in by {name}; every token that came of it is refused "
+                "at once.",
                 name=held[1].display_name or held[1].key_id,
                 program=held[0].display_name,
             )

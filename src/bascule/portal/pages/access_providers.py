@@ -38,6 +38,7 @@ from bascule.portal.plain_forms import (
 from bascule.services import providers
 from bascule.services.act import Act
 from bascule.services.providers import ProviderDraft
+from bascule.words import msgid
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -99,23 +100,31 @@ def _add_form(visit: Visit, _: None) -> Form:
     t = visit.words
     fields = (
         Field(
-            *("name", t("access.provider_name")),
-            hint=t("access.provider_name_hint"),
+            *("name", t("Short name")),
+            hint=t("Letters, digits, . _ and -"),
             is_required=True,
             longest=64,
         ),
-        Field("display_name", t("access.display_name"), hint=t("access.provider_label_hint")),
-        Field("issuer", t("access.issuer"), kind="url", is_required=True),
-        Field("client_id", t("access.client_id"), is_required=True),
-        Field("client_secret", t("access.client_secret"), kind="password"),
-        Field("domains", t("access.domains"), kind="textarea", hint=t("access.domains_hint")),
+        Field("display_name", t("Display name"), hint=t("On the button of the sign-in page.")),
+        Field("issuer", t("Issuer (URL)"), kind="url", is_required=True),
+        Field("client_id", t("Client ID"), is_required=True),
+        Field("client_secret", t("Client secret"), kind="password"),
+        Field(
+            "domains",
+            t("E-mail domains that are yours"),
+            kind="textarea",
+            hint=t("One a line; needed to invite people by address."),
+        ),
     )
     return Form(
-        t("access.provider_add"),
-        t("add"),
+        t("Add identity provider"),
+        t("Add"),
         PROVIDERS,
         fields,
-        lead=t("access.provider_add_lead", uri=visit.base_url + RETURN_PATH),
+        lead=t(
+            "Register this server there as a web application with the redirect URI {uri}",
+            uri=visit.base_url + RETURN_PATH,
+        ),
     )
 
 
@@ -148,10 +157,16 @@ async def _switch(visit: Visit, provider: IdentityProvider, *, is_enabled: bool)
 def _disable_form(visit: Visit, provider: IdentityProvider) -> Form:
     t = visit.words
     return Form(
-        t("access.provider_disable", name=provider.display_name),
-        t("access.program_disable_do"),
+        t("Disable {name}", name=provider.display_name),
+        t("Disable"),
         PROVIDERS,
-        effects=[t("access.provider_disable_effect")],
+        effects=[
+            t(
+                "Its button is gone from the sign-in page; nobody signs in by it until it is "
+                "enabled again. Whom it vouched for is signed out everywhere, and groups that it "
+                "gave are taken back: what is open by them closes."
+            )
+        ],
         is_destructive=True,
     )
 
@@ -170,9 +185,14 @@ add_confirmed(
         f"{PROVIDERS}/{{name}}/delete",
         IDENTITY_PROVIDER_DELETE,
         _known,
-        lambda t, provider: t("access.provider_delete", name=provider.display_name),
-        "access.program_delete_do",
-        lambda visit, _: [visit.words("access.provider_delete_effect")],
+        lambda t, provider: t("Delete {name}", name=provider.display_name),
+        msgid("Delete"),
+        lambda visit, _: [
+            visit.words(
+                "Whom it vouched for is signed out and signs in by it no more; groups that it "
+                "gave are taken back: what is open by them closes."
+            )
+        ],
         lambda tx, act, subject, provider: providers.delete_provider(
             tx, act, subject, provider.name
         ),

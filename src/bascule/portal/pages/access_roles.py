@@ -52,9 +52,14 @@ async def list_roles(visit: CurrentVisit) -> Response:
 def _why_not(visit: Visit, action: str, role: RoleDefinition) -> str:
     """Why a custom role may not be changed: it takes the right at every assignable scope."""
     if role.is_builtin:
-        return str(visit.words("access.role_builtin_why"))
+        return str(visit.words("Built-in roles cannot be changed; copy it to a new one."))
     if action == ROLE_WRITE and not _is_plain(role):
-        return str(visit.words("access.role_complex_why"))
+        return str(
+            visit.words(
+                "It has several permissions or data actions, which this form cannot keep; use the"
+                " API, or az role definition update."
+            )
+        )
     reasons = (visit.why_not(action, scope) for scope in role.assignable_scopes)
     return next((each for each in reasons if each), "")
 
@@ -134,30 +139,39 @@ def _role_form(visit: Visit, role_id: str, like: RoleDefinition | None) -> Form:
     t = visit.words
     said = _said(visit, like, is_copy=not role_id)
     fields = (
-        Field("name", t("access.name"), said["name"], is_required=True, longest=128),
-        Field("description", t("access.description"), said["description"], longest=1024),
+        Field("name", t("Name"), said["name"], is_required=True, longest=128),
+        Field("description", t("Description"), said["description"], longest=1024),
         Field(
-            *("actions", t("access.actions"), said["actions"], "textarea"),
-            hint=t("access.actions_hint"),
+            *("actions", t("Actions"), said["actions"], "textarea"),
+            hint=t(
+                "One a line, as in Microsoft.Compute/virtualMachines/read; * stands for anything."
+            ),
             options=sorted(DISPLAY.items()),
             is_required=True,
         ),
         Field(
-            *("not_actions", t("access.not_actions"), said["not_actions"], "textarea"),
-            hint=t("access.not_actions_hint"),
+            *("not_actions", t("Except"), said["not_actions"], "textarea"),
+            hint=t("Taken from the actions above; no ban: another role may give them."),
         ),
         Field(
-            *("scopes", t("access.scopes"), said["scopes"], "textarea"),
-            hint=t("access.scopes_hint"),
+            *("scopes", t("Assignable scopes"), said["scopes"], "textarea"),
+            hint=t("Where it may be assigned; one a line."),
             is_required=True,
         ),
     )
     return Form(
-        t("access.role_edit") if role_id else t("access.role_add"),
-        t("save"),
+        t("Edit role") if role_id else t("New custom role"),
+        t("Save"),
         f"{ROLES}/{role_id}" if role_id else ROLES,
         fields,
-        effects=[t("access.role_edit_effect")] if role_id else (),
+        effects=[
+            t(
+                "It changes for all who hold it; what is open by a right taken away closes as "
+                "soon as its agent hears of it."
+            )
+        ]
+        if role_id
+        else (),
     )
 
 
@@ -181,10 +195,10 @@ def _said(visit: Visit, like: RoleDefinition | None, *, is_copy: bool) -> Mappin
 def _delete_form(visit: Visit, role: RoleDefinition) -> Form:
     t = visit.words
     return Form(
-        t("access.role_delete"),
-        t("delete"),
+        t("Delete role"),
+        t("Delete"),
         f"{ROLES}/{role.id}",
-        effects=[t("access.role_delete_effect", role=role.name)],
+        effects=[t("The role {role} is gone; it must be held by nobody.", role=role.name)],
         is_destructive=True,
         why_not=_why_not(visit, ROLE_DELETE, role),
     )

@@ -18,6 +18,7 @@ from bascule.portal.principal_pages import Column, Kind, Known
 from bascule.portal.user_agent import browser_of
 from bascule.services import own_sign_in, sign_ins, users
 from bascule.services.users import UserDraft
+from bascule.words import msgid
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -28,7 +29,7 @@ KIND: Kind[User] = Kind(
     router,
     path=f"{ACCESS}/users",
     word="user",
-    tab="access.tab.users",
+    tab=msgid("Users"),
     picture="person",
     read=USER_READ,
     write=USER_WRITE,
@@ -40,11 +41,11 @@ KIND: Kind[User] = Kind(
     ),
     count=lambda reader, part: reader.count_users(part),
     columns=(
-        Column("access.display_name", lambda _, user: user.display_name),
-        Column("access.state", lambda _, user: user.is_enabled, "state"),
-        Column("access.added", lambda _, user: user.created_at, "date"),
+        Column(msgid("Display name"), lambda _, user: user.display_name),
+        Column(msgid("State"), lambda _, user: user.is_enabled, "state"),
+        Column(msgid("Added"), lambda _, user: user.created_at, "date"),
     ),
-    heading="access.user_name",
+    heading=msgid("User name"),
 )
 KIND.add_list()
 
@@ -56,14 +57,20 @@ def _add_form(visit: Visit, _: None) -> Form:
     t = visit.words
     fields = (
         Field(
-            *("name", t("access.user_name")),
-            hint=t("access.user_name_hint"),
+            *("name", t("User name")),
+            hint=t("Best an e-mail address."),
             is_required=True,
             longest=113,
         ),
-        Field("display_name", t("access.display_name"), longest=256),
+        Field("display_name", t("Display name"), longest=256),
     )
-    return Form(t("access.user_add"), t("add"), KIND.path, fields, lead=t("access.user_add_lead"))
+    return Form(
+        t("Add user"),
+        t("Add"),
+        KIND.path,
+        fields,
+        lead=t("The user may do nothing yet: set a password next, and give a role or a group."),
+    )
 
 
 async def _add(visit: Visit, _: None) -> Response:
@@ -85,7 +92,11 @@ def _more(visit: Visit, reader: Reader, user: User) -> dict[str, Any]:
     return {
         "ways": own_sign_in.ways_in(reader, user.id),
         "live": sign_ins.live_of(reader, user.id, visit.now),
-        "own_why": visit.words("access.own_why") if is_self else "",
+        "own_why": visit.words(
+            "Your own password and factors are changed at My account, with a fresh proof."
+        )
+        if is_self
+        else "",
         "this_one": visit.visitor.session.id,
         "browser_of": browser_of,
     }
@@ -94,7 +105,7 @@ def _more(visit: Visit, reader: Reader, user: User) -> dict[str, Any]:
 KIND.add_page(_more)
 KIND.add_act(
     "disable",
-    ["access.signed_out_effect"],
+    [msgid("Every browser and program is signed out at once.")],
     lambda tx, act, subject, user: users.change_user(
         tx, act, subject, user.id, UserDraft(is_enabled=False)
     ),
@@ -109,7 +120,10 @@ KIND.add_button(
 )
 KIND.add_act(
     "sign-out",
-    ["access.signed_out_effect", "access.stays_open_effect"],
+    [
+        msgid("Every browser and program is signed out at once."),
+        msgid("What is open stays open; signing in again is possible."),
+    ],
     lambda tx, act, subject, user: sign_ins.sign_out(tx, act, subject, user.id),
     notice="session_ended",
     tells_ports=False,
@@ -123,13 +137,19 @@ KIND.add_button(
 )
 KIND.add_act(
     "factors",
-    ["access.factors_effect", "access.signed_out_effect"],
+    [
+        msgid(
+            "Authenticator app, passkeys and recovery codes are gone: the password alone signs in"
+            " until something is enrolled again."
+        ),
+        msgid("Every browser and program is signed out at once."),
+    ],
     lambda tx, act, subject, user: own_sign_in.remove_factors_of(tx, act, subject, user.id),
     tells_ports=False,
 )
 KIND.add_act(
     "delete",
-    ["access.user_delete_effect"],
+    [msgid("Roles, memberships and ways to sign in are gone for good; the activity log stays.")],
     lambda tx, act, subject, user: users.delete_user(tx, act, subject, user.id),
 )
 
@@ -140,15 +160,15 @@ KIND.add_act(
 def _password_form(visit: Visit, known: Known[User]) -> Form:
     t, user = visit.words, known.one
     field = Field(
-        *("password", t("access.new_password"), "", "password"),
-        hint=t("access.new_password_hint"),
+        *("password", t("New password"), "", "password"),
+        hint=t("Leave it empty, and one is made and shown once."),
     )
     return Form(
-        t("access.user_password", user=user.name),
-        t("access.user_password_do"),
+        t("Set a password for {user}", user=user.name),
+        t("Set password"),
         KIND.page(user),
         [field],
-        effects=[t("access.password_effect")],
+        effects=[t("Whoever is signed in with the present password is signed out.")],
     )
 
 
@@ -169,10 +189,13 @@ async def _set_password(visit: Visit, known: Known[User]) -> Response:
         return visit.go(KIND.page(user), "saved")
     return visit.show(
         "access_secret.html",
-        title=t("access.user_password", user=user.name),
-        label=t("access.made_password"),
+        title=t("Set a password for {user}", user=user.name),
+        label=t("Password"),
         secret=password,
-        lead=t("access.made_password_lead", user=user.name),
+        lead=t(
+            "It is shown this once. Give it to {user}, who should change it at My account.",
+            user=user.name,
+        ),
         back=KIND.page(user),
     )
 

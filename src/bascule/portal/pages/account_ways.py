@@ -212,7 +212,11 @@ async def make_recovery(visit: CurrentVisit) -> Response:
 async def recovery_file(visit: CurrentVisit) -> Response:
     """The codes that the page has just shown, as a file: the server keeps none to give again."""
     codes = [each for each in visit.form.texts("code")[:20] if _CODE.fullmatch(each)]
-    heading = visit.words("account.codes.file", name=visit.subject.name, where=visit.base_url)
+    heading = visit.words(
+        "Recovery codes of {name} at {where}; each works once",
+        name=visit.subject.name,
+        where=visit.base_url,
+    )
     body = "\r\n".join([heading, "", *codes, ""])
     named = {"Content-Disposition": 'attachment; filename="bascule-recovery-codes.txt"'}
     return Response(body, 200, {**HEADERS, **named}, media_type="text/plain")

@@ -107,7 +107,7 @@ def _wanted(reader: Reader, visit: Visit, asked: Asked) -> ActivityFilter:
 
 def _form(visit: Visit, query: ActivityQuery) -> dict[str, object]:
     words = visit.words
-    operations = [(each, words.either(f"operation.{each}", each)) for each in displays()]
+    operations = [(each, words.pgettext("operation", each)) for each in displays()]
     return {
         "query": query,
         "spans": SPANS,
@@ -132,9 +132,11 @@ async def activity_news(visit: CurrentVisit, seen: Seen) -> Response:
     )
     words = visit.words
     if number > MOST_NEWS:
-        text = words("activity.news.many", n=words.number(MOST_NEWS))
+        text = words("More than {n} new events, show", n=words.number(MOST_NEWS))
     else:
-        text = words.count("activity.news", number) if number else ""
+        text = (
+            words.ngettext("{n} new event, show", "{n} new events, show", number) if number else ""
+        )
     return HTMLResponse(text, headers=HEADERS)
 
 

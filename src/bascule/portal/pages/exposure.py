@@ -32,6 +32,7 @@ from bascule.services.exposure import MachineExposure, Moment, exposed, moment_o
 from bascule.services.knocks import KnocksView, scopes_within, view_knocks
 from bascule.services.request_rights import sight_of
 from bascule.services.rights import Needed, denial
+from bascule.words import msgid
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -44,9 +45,9 @@ TABS: Mapping[str, SpanKind | None] = {
 _PER_PAGE = 25
 _MOST_SOURCES = 10
 _BEFORE = (  # moments that are one click away
-    ("exposure.hour_ago", timedelta(hours=1)),
-    ("exposure.day_ago", timedelta(days=1)),
-    ("exposure.week_ago", timedelta(days=7)),
+    (msgid("An hour ago"), timedelta(hours=1)),
+    (msgid("A day ago"), timedelta(days=1)),
+    (msgid("A week ago"), timedelta(days=7)),
 )
 
 

@@ -25,6 +25,7 @@ from bascule.services.listing import (
     list_machines,
     reach_of_list,
 )
+from bascule.words import msgid
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -42,12 +43,12 @@ LOOKS = {
     AccessState.NOTHING_SHUT: ("warn", "shield-off"),
 }
 COLUMNS = (
-    ("jit.machine", ListOrder.NAME),
-    ("jit.requests", ListOrder.REQUESTS),
-    ("jit.last_access", ListOrder.LAST_ACCESS),
-    ("jit.connections", None),
-    ("jit.last_user", ListOrder.LAST_USER),
-    ("jit.state", None),
+    (msgid("Virtual machine"), ListOrder.NAME),
+    (msgid("Approved requests (7 days)"), ListOrder.REQUESTS),
+    (msgid("Last access"), ListOrder.LAST_ACCESS),
+    (msgid("Connection details"), None),
+    (msgid("Last user"), ListOrder.LAST_USER),
+    (msgid("State"), None),
 )
 
 

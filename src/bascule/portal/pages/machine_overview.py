@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -79,7 +80,7 @@ async def overview(visit: CurrentVisit, group: str, name: str, knocks: str = "da
         doubts=seen.doubts,
         lanes=lanes_of([(each.grant.started_at, each.ended_at) for each in shown], visit.now),
         lane_height=LANE_HEIGHT,
-        weakness_words=weakness_words,
+        weakness_words=partial(weakness_words, visit.words),
         knocks=seen.knocks,
         knock_bars=bars_of([count for _, count in seen.knocks.hours]),
         knock_span=span,

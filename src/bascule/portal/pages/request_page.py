@@ -240,7 +240,10 @@ def _why_not_close(visit: Visit, view: RequestView) -> str:
     missing = missing_of(visit.rights, needed)
     if not missing:
         return ""
-    return visit.words("machine.lacks", action=missing[0].action)
+    return visit.words(
+        "You lack the right to do this here: {action}. Ask for a role that has it.",
+        action=missing[0].action,
+    )
 
 
 def _extension(

@@ -58,7 +58,6 @@ from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.kept import comes_back
 from bascule.portal.problems import reasons_of
 from bascule.portal.weaknesses import weakness_words
-from bascule.portal.words import Words
 from bascule.services import policies
 from bascule.services.act import Act
 from bascule.services.rights import Needed, check
@@ -171,14 +170,11 @@ def _show_to_stranger(
 ) -> Response:
     """A page for whoever has no session."""
     chosen = look_of(request)
-    words = Words(chosen.language)
     body = (
-        look.environment()
+        look.environment(chosen.language)
         .get_template(template)
         .render(
             content,
-            t=words,
-            n=words.count,
             look=chosen,
             files=look.files(),
             now=state_of(request).services.clock.now(),

@@ -1,0 +1,134 @@
+"""What codes of machines, ports and enforcement points are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bascule.words import msgid
+
+TEXTS: Mapping[str, str] = {
+    "exposure.tab.open": msgid("Open to somebody"),
+    "exposure.tab.bare": msgid("Nothing kept shut"),
+    "exposure.tab.all": msgid("All machines"),
+    "exposure.about.open": msgid("Ports that let somebody in. To everybody else they are shut."),
+    "exposure.about.bare": msgid(
+        "Of these machines nothing is kept shut: everything that the host itself lets in can be"
+        " reached. More is not known here."
+    ),
+    "exposure.about.all": msgid(
+        "Every machine with its ports as they were read back, and its port-hours of the days below."
+    ),
+    "jit.tab.configured": msgid("Configured"),
+    "jit.tab.notConfigured": msgid("Not configured"),
+    "jit.tab.unsupported": msgid("Unsupported"),
+    "jit.about.configured": msgid(
+        "Machines whose ports are kept shut until somebody asks. Requests are those of the last"
+        " week."
+    ),
+    "jit.about.notConfigured": msgid(
+        "Machines with an enforcement point that no policy names yet. Select some and enable "
+        "just-in-time access."
+    ),
+    "jit.about.unsupported": msgid(
+        "Machines that cannot be protected as they are, why, and what to do about it."
+    ),
+    "jit.state.open": msgid("Open"),
+    "jit.state.opening": msgid("Opening"),
+    "jit.state.closing": msgid("Closing"),
+    "jit.state.notConfirmed": msgid("Not confirmed"),
+    "jit.state.offline": msgid("Agent away"),
+    "jit.state.notEnforced": msgid("Agent enforces nothing"),
+    "jit.state.applying": msgid("Applying"),
+    "jit.state.closed": msgid("Closed"),
+    "jit.state.nothingShut": msgid("Nothing shut"),
+    "jit.none.configured": msgid("No machine is protected yet"),
+    "jit.none_lead.configured": msgid(
+        "Choose machines under Not configured and enable just-in-time access there."
+    ),
+    "jit.none.notConfigured": msgid("Every supported machine is configured"),
+    "jit.none_lead.notConfigured": msgid(
+        "A machine shows here once its agent is enrolled and no policy names it."
+    ),
+    "jit.none.unsupported": msgid("Every machine can be protected"),
+    "jit.none_lead.unsupported": msgid(
+        "Machines without an agent, or whose firewall is emptied by something else, would show "
+        "here."
+    ),
+    "jit.why.NotManaged": msgid(
+        "{machine} is in the inventory alone: its tag bascule-managed is false."
+    ),
+    "jit.todo.NotManaged": msgid("Put it under management:"),
+    "jit.why.NoEnforcementPoint": msgid(
+        "No agent is enrolled on {machine}, so nothing is shut there."
+    ),
+    "jit.todo.NoEnforcementPoint": msgid("Enrol its agent:"),
+    "jit.why.FirewallFlushed": msgid(
+        "{service} on {machine} empties the firewall, our rules too: each time, every port is "
+        "open until the agent has healed it."
+    ),
+    "jit.todo.FirewallFlushed": msgid(
+        "Bring the host to Linux 6.9 and nftables 1.1, or disable that service on it."
+    ),
+    "jit.why.JitSwitchedOff": msgid(
+        "The plan of the subscription switches just-in-time access off; what is shut stays shut."
+    ),
+    "jit.todo.JitSwitchedOff": msgid("Switch it on:"),
+    "jit.why.JitSwitchedOff.group": msgid(
+        "The plan of resource group {group} switches just-in-time access off; what is shut "
+        "stays shut."
+    ),
+    "jit.todo.JitSwitchedOff.group": msgid("Switch it on:"),
+    "jit.end.keep": msgid("live on"),
+    "jit.end.kill": msgid("are cut"),
+    "machine.tab.overview": msgid("Overview"),
+    "machine.tab.configuration": msgid("Configuration"),
+    "machine.tab.connect": msgid("Connect"),
+    "machine.tab.activity": msgid("Activity log"),
+    "machine.state.configured": msgid("Configured"),
+    "machine.state.notConfigured": msgid("Not configured"),
+    "machine.state.unsupported": msgid("Unsupported"),
+    "machine.reason.NotManaged": msgid(
+        "This machine is in the inventory alone; Bascule does not manage it."
+    ),
+    "machine.reason.NoEnforcementPoint": msgid(
+        "No enforcement point protects this machine: no agent has been enrolled."
+    ),
+    "machine.reason.FirewallFlushed": msgid(
+        "Another service on this machine empties the firewall’s rules, which cannot be owned there."
+    ),
+    "machine.reason.JitSwitchedOff": msgid(
+        "Just-in-time access is switched off for the resource group or the whole."
+    ),
+    "machine.todo.NotManaged": msgid("Have it managed: bascule machine add {name} --managed"),
+    "machine.todo.NoEnforcementPoint": msgid("Enrol its agent: bascule machine enrol {name}"),
+    "machine.todo.FirewallFlushed": msgid(
+        "Bring the host to Linux 6.9 and nftables 1.1, or disable that service on it."
+    ),
+    "machine.todo.JitSwitchedOff": msgid(
+        "Have it switched on: bascule plan show says where it is off, bascule plan on switches "
+        "it on."
+    ),
+    "machine.shut.not_enforced": msgid("not enforced"),
+    "machine.shut.not_applied": msgid("not applied yet"),
+    "machine.shut.last_known": msgid("last known"),
+    "machine.knocks.day": msgid("24 hours"),
+    "machine.knocks.week": msgid("7 days"),
+    "machine.knocks.hour": msgid("Hour beginning"),
+    "machine.at_end.keep": msgid("go on"),
+    "machine.at_end.kill": msgid("are cut"),
+    "machine.justification.yes": msgid("required"),
+    "machine.justification.no": msgid("not required"),
+    "points.only.silent": msgid("Away, or enforcing nothing"),
+    "points.only.behind": msgid("Not up to date"),
+    "points.only.well": msgid("Connected and up to date"),
+    "point.fact.kernel": msgid("Kernel"),
+    "point.fact.nftables": msgid("nftables"),
+    "point.fact.record seen": msgid("Record seen"),
+    "point.fact.flushed by": msgid("Firewall emptied by"),
+    "point.fact.not enforced since": msgid("Enforces nothing since"),
+    "welcome.step.you": msgid("You"),
+    "welcome.step.machine": msgid("A machine"),
+    "welcome.step.protect": msgid("Protection"),
+    "welcome.port.22": msgid("SSH"),
+    "welcome.port.3389": msgid("RDP"),
+}

@@ -1,0 +1,42 @@
+"""What the next page says once after an act, by the name that the act gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bascule.words import msgid
+
+TEXTS: Mapping[str, str] = {
+    "notice.assigned": msgid("The role is assigned."),
+    "notice.user_added": msgid("The user is added. Set a password next, then give a role."),
+    "notice.session_ended": msgid("Signed out."),
+    "notice.sessions_ended": msgid("All other browsers and programs are signed out."),
+    "notice.password_changed": msgid(
+        "Your password is changed; everything else that was signed in is signed out."
+    ),
+    "notice.totp_enrolled": msgid("The app is set up; its code is asked for from now on."),
+    "notice.passkey_enrolled": msgid("The passkey is added."),
+    "notice.saved": msgid("Saved."),
+    "notice.removed": msgid("Removed."),
+    "notice.jit_page_saved": msgid(
+        "Saved. The ports are shut as soon as the agents have applied it."
+    ),
+    "notice.jit_page_changed": msgid(
+        "Saved. No port is shut or opened by it: it counts for requests from now on."
+    ),
+    "notice.jit_page_removed": msgid("Removed from just-in-time access."),
+    "notice.port_taken": msgid("Kept closed from now on."),
+    "notice.point_believed": msgid("What the agent reports is believed again."),
+    "notice.jit_enabled": msgid("Just-in-time access is enabled; the port is being shut."),
+    "notice.port_released": msgid("Released."),
+    "notice.access_requested": msgid("Access is requested; the port is opening."),
+    "notice.machine_added": msgid("The machine is added."),
+    "notice.machine_deleted": msgid("The machine is deleted."),
+    "notice.open_closed": msgid(
+        "Closing. What was closed disappears from this list when its machine has read it back shut."
+    ),
+    "notice.point_removed": msgid("The agent is removed. What it kept shut stays shut."),
+    "notice.extended": msgid("Extended."),
+    "notice.closed": msgid("Closing. It counts as closed when the machine has read it back shut."),
+    "notice.closed_with_sessions": msgid("Closing, and its sessions are being cut."),
+}

@@ -1,0 +1,97 @@
+"""What codes of people, groups and programs are called, and of their ways to sign in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bascule.words import msgid
+
+TEXTS: Mapping[str, str] = {
+    "access.user_add": msgid("Add user"),
+    "access.group_delete": msgid("Delete group"),
+    "access.group_add": msgid("Add group"),
+    "access.program_add": msgid("Add service principal"),
+    "access.kind.User": msgid("User"),
+    "access.kind.Group": msgid("Group"),
+    "access.kind.ServicePrincipal": msgid("Service principal"),
+    "access.user_disable": msgid("Disable {user}"),
+    "access.user_disable_do": msgid("Disable"),
+    "access.user_enable": msgid("Enable"),
+    "access.user_sign-out": msgid("Sign {user} out everywhere"),
+    "access.user_sign-out_do": msgid("Sign out everywhere"),
+    "access.user_factors": msgid("Remove all second factors of {user}"),
+    "access.user_factors_do": msgid("Remove second factors"),
+    "access.user_delete": msgid("Delete {user}"),
+    "access.user_delete_do": msgid("Delete user"),
+    "access.user_delete_effect": msgid(
+        "Roles, memberships and ways to sign in are gone for good; the activity log stays."
+    ),
+    "access.user_password": msgid("Set a password for {user}"),
+    "access.user_password_do": msgid("Set password"),
+    "access.credential.secret": msgid("Secret"),
+    "access.credential.certificate": msgid("Certificate"),
+    "access.program_disable": msgid("Disable {name}"),
+    "access.program_disable_do": msgid("Disable"),
+    "access.program_disable_effect": msgid(
+        "It signs in no more, and its tokens are refused at once."
+    ),
+    "access.program_delete": msgid("Delete {name}"),
+    "access.program_delete_do": msgid("Delete"),
+    "access.program_delete_effect": msgid(
+        "Credentials, roles and memberships are gone for good; the activity log stays."
+    ),
+    "access.provider_disable": msgid("Disable {name}"),
+    "access.provider_disable_effect": msgid(
+        "Its button is gone from the sign-in page; nobody signs in by it until it is enabled "
+        "again. Whom it vouched for is signed out everywhere, and groups that it gave are taken"
+        " back: what is open by them closes."
+    ),
+    "access.provider_delete": msgid("Delete {name}"),
+    "access.provider_delete_effect": msgid(
+        "Whom it vouched for is signed out and signs in by it no more; groups that it gave are "
+        "taken back: what is open by them closes."
+    ),
+    "account.method.pwd": msgid("password"),
+    "account.method.otp": msgid("code"),
+    "account.method.pop": msgid("passkey"),
+    "account.method.fed": msgid("identity provider"),
+    "account.password.title": msgid("Change password"),
+    "account.password.lead": msgid(
+        "You are signed out everywhere else: every other browser and program needs the new "
+        "password."
+    ),
+    "account.password.do": msgid("Change password"),
+    "account.totp.title": msgid("Set up an authenticator app"),
+    "account.totp.lead": msgid(
+        "Next you scan a code with the app. From its first right code on it is asked for at "
+        "every sign-in with a password; an app set up before works until then."
+    ),
+    "account.totp.do": msgid("Next"),
+    "account.totp/remove.title": msgid("Remove the authenticator app"),
+    "account.totp/remove.lead": msgid(
+        "Its codes are no longer asked for, nor taken. With no other factor the password alone "
+        "signs you in."
+    ),
+    "account.totp/remove.do": msgid("Remove the app"),
+    "account.recovery.title": msgid("Make new recovery codes"),
+    "account.recovery.lead": msgid(
+        "Ten codes, each for one sign-in without your other factors. They are shown once; codes"
+        " made before stop working."
+    ),
+    "account.recovery.do": msgid("Make the codes"),
+    "account.passkeys.title": msgid("Add a passkey"),
+    "account.passkeys.lead": msgid(
+        "A passkey is kept by this device, your phone or a security key. It signs you in "
+        "without a password, and it cannot be phished."
+    ),
+    "account.passkeys.do": msgid("Next"),
+    "account.passkeys/remove.title": msgid("Remove a passkey"),
+    "account.passkeys/remove.lead": msgid(
+        "It no longer signs you in. Your device may still offer it: remove it there too."
+    ),
+    "account.passkeys/remove.do": msgid("Remove the passkey"),
+    "account.proof.password": msgid("Password"),
+    "account.proof.totp": msgid("Code of the app"),
+    "account.proof.passkey": msgid("Passkey"),
+    "account.proof.recoveryCode": msgid("Recovery code"),
+}

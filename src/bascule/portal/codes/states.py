@@ -1,0 +1,131 @@
+"""What states, events and ways to connect are called, and settings of the frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bascule.words import msgid
+
+TEXTS: Mapping[str, str] = {
+    "activity.status.Succeeded": msgid("Succeeded"),
+    "activity.status.Accepted": msgid("Accepted"),
+    "activity.status.Failed": msgid("Failed"),
+    "activity.kind.subscriptions": msgid("Subscription"),
+    "activity.kind.resourcegroups": msgid("Resource group"),
+    "activity.kind.virtualmachines": msgid("Virtual machine"),
+    "activity.kind.jitnetworkaccesspolicies": msgid("JIT policy"),
+    "activity.kind.roleassignments": msgid("Role assignment"),
+    "activity.kind.roledefinitions": msgid("Role definition"),
+    "activity.kind.users": msgid("User"),
+    "activity.kind.groups": msgid("Group"),
+    "activity.kind.serviceprincipals": msgid("Service principal"),
+    "activity.kind.identityproviders": msgid("Identity provider"),
+    "activity.kind.recordsinks": msgid("Record sink"),
+    "activity.kind.pricings": msgid("Plan"),
+    "activity.span.24h": msgid("Last 24 hours"),
+    "activity.span.2d": msgid("Last 2 days"),
+    "activity.span.7d": msgid("Last 7 days"),
+    "activity.span.30d": msgid("Last 30 days"),
+    "activity.span.90d": msgid("Last 90 days"),
+    "activity.span.all": msgid("Everything"),
+    "activity.span.custom": msgid("Custom"),
+    "activity.unread": msgid(
+        "The chain has not been read back since the server started; it is read a minute after a start and once a day."
+    ),
+    "activity.unsealed": msgid("Not sealed yet: it will be in a second"),
+    "activity.is_verified": msgid("Verified when the record was last read back,"),
+    "activity.is_later": msgid("Sealed after the record was last read back"),
+    "activity.is_broken": msgid("The record does not hold here: see the activity log"),
+    "theme.system": msgid("As the system"),
+    "theme.light": msgid("Light"),
+    "theme.dark": msgid("Dark"),
+    "agent.online": msgid("Connected"),
+    "agent.offline": msgid("Away"),
+    "agent.doubted": msgid("Not believed"),
+    "agent.notEnforced": msgid("Enforces nothing"),
+    "agent.neverSeen": msgid("Never contacted"),
+    "agent.missing": msgid("No agent"),
+    "open.close_of": msgid("Close port {port} of {machine}, open for {who}"),
+    "open.close_person": msgid("Close all of {name}"),
+    "open.close_machine": msgid("Close all at {name}"),
+    "open.close_all": msgid("Close all"),
+    "ask.host.port": msgid("The host itself does not admit this port."),
+    "ask.host.source": msgid("The host itself admits no source."),
+    "ask.host.unreadable": msgid("The host opens nothing: its guard file cannot be used."),
+    "ask.mine.note": msgid(
+        "Your address, as this server sees it, is {address}. Behind a proxy, a VPN or a gateway"
+        " the machine may see another one: then enter its range."
+    ),
+    "ask.mine.seen": msgid(
+        "{machine} has just blocked attempts from {address}, which is your address: it is the "
+        "one that the machine sees."
+    ),
+    "ask.mine.unknown": msgid(
+        "My IP is not offered: the server does not know your address. Enter an IP range."
+    ),
+    "ask.mine.proxy": msgid(
+        "My IP is not offered: {address}, which the server sees, is the proxy’s. Enter the "
+        "address that the machine will see."
+    ),
+    "ask.mine.loopback": msgid(
+        "My IP is not offered: {address}, which the server sees, is a loopback address, and no "
+        "machine sees you come from there. Enter an IP range."
+    ),
+    "ask.mine.link_local": msgid(
+        "My IP is not offered: {address}, which the server sees, is a link-local address. Enter"
+        " an IP range."
+    ),
+    "ask.mine.own": msgid(
+        "My IP is not offered: {address}, which the server sees, is the server’s own. Enter an "
+        "IP range."
+    ),
+    "ask.point.none": msgid(
+        "No agent is enrolled here: a request is accepted, and fails after a minute."
+    ),
+    "ask.point.doubted": msgid(
+        "What the agent says is not believed: until an owner has looked, a request fails."
+    ),
+    "ask.point.notEnforced": msgid(
+        "The agent is there and enforces nothing: as long as that lasts, a request fails."
+    ),
+    "ask.point.silent": msgid(
+        "The agent is away: if it does not come back within a minute, the request fails."
+    ),
+    "request.extend.not.ended": msgid("It has ended: make a new request."),
+    "request.extend.not.others": msgid("A request is extended by who made it, and by nobody else."),
+    "request.extend.not.rights": msgid("You may not request access to these machines any more."),
+    "request.extend.not.policy": msgid("The policy does not offer these ports any more."),
+    "request.extend.not.longest": msgid(
+        "It is already open for as long as the policy and the host allow ({span} from now); it "
+        "can be extended a little later."
+    ),
+    "grant.opening": msgid("Opening"),
+    "grant.open": msgid("Open"),
+    "grant.notConfirmed": msgid("Not confirmed"),
+    "grant.closing": msgid("Closing"),
+    "grant.endedNotConfirmed": msgid("Ended, not confirmed"),
+    "grant.closed": msgid("Closed"),
+    "grant.failed": msgid("Failed"),
+    "grant.why.UserRequested": msgid("closed early"),
+    "grant.why.Expired": msgid("its time was over"),
+    "grant.why.NewerRequestInitiated": msgid("a newer request took its place"),
+    "grant.failed.why": msgid(
+        "The enforcement point did not report it open within a minute. It was withdrawn and "
+        "will not open later."
+    ),
+    "grant.opening.why": msgid("Waiting until the machine has read it back open."),
+    "way_in.ssh": msgid("SSH"),
+    "way_in.rdp": msgid("Remote Desktop"),
+    "way_in.winrm": msgid("PowerShell (WinRM)"),
+    "way_in.plain": msgid("Address and port"),
+    "way_in.file": msgid("RDP file"),
+    "way_in.file_of": msgid("Download the RDP file of {machine}"),
+    "way_in.when_open": msgid("as soon as it is open"),
+    "way_in.not.machine": msgid("The machine is not in the inventory any more."),
+    "way_in.not.address": msgid(
+        "The machine has no address on record: add one to see how to connect."
+    ),
+    "way_in.not.family": msgid(
+        "None of the machine’s addresses is of the kind that the access is from (IPv4 or IPv6)."
+    ),
+}

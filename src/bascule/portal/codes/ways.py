@@ -1,0 +1,122 @@
+"""The way out of a refusal, by its code; an error whose code has none says it all itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bascule.words import msgid
+
+TEXTS: Mapping[str, str] = {
+    "way.MomentToCome": msgid("Exposure is told of now and of the past."),
+    "way.InvalidDateTime": msgid("Choose a day and a time in the field."),
+    "way.AddressChanged": msgid("Look at the new one and send the form again."),
+    "way.OfferChanged": msgid("Look at what is offered now and ask again."),
+    "way.NotAsShown": msgid("Look at it below, and confirm again if that is meant."),
+    "way.AddressNotProved": msgid("Choose My IP, or enter the address as an IP range."),
+    "way.MachinesRequired": msgid("Choose machines on the page Just-in-time VM access."),
+    "way.TooManyMachines": msgid("Ask for fewer machines at once."),
+    "way.MachineNotFound": msgid(
+        "It may have been removed: look for it under Just-in-time VM access."
+    ),
+    "way.MachineNotInPolicy": msgid(
+        "Whoever may change policies configures just-in-time access for it first."
+    ),
+    "way.PortsRequired": msgid("Switch on at least one port."),
+    "way.PortNotInPolicy": msgid(
+        "Choose one of the ports that are shown, or have the configuration changed."
+    ),
+    "way.SourceNotAllowed": msgid(
+        "Enter a source within the allowed ranges, or come from one of them."
+    ),
+    "way.DurationTooLong": msgid("Choose a shorter time; it can be extended later."),
+    "way.AgentUninstalled": msgid("Somebody who may enrol agents has to enrol one there anew."),
+    "way.LongerThanHostAdmits": msgid("Choose a shorter time; it can be extended later."),
+    "way.PortNotAdmittedByHost": msgid(
+        "Root on that host may change its guard file and restart the agent."
+    ),
+    "way.SourceNotAdmittedByHost": msgid(
+        "Enter a source within what the host admits, which its machine page shows."
+    ),
+    "way.HostGuardUnusable": msgid(
+        "Root on that host mends the guard file and restarts the agent."
+    ),
+    "way.ReleaseNotAdmittedByHost": msgid(
+        "Root on that host may write release = true into the guard file and restart the agent."
+    ),
+    "way.EndTimePassed": msgid("Choose a later end."),
+    "way.JustificationRequired": msgid("Write why the access is needed."),
+    "way.JustificationTooLong": msgid("Shorten it."),
+    "way.TooManyGrants": msgid("Close some of them first, under Open now."),
+    "way.TooManyOpenings": msgid("Name fewer sources, or a range that contains them."),
+    "way.StateTooLarge": msgid(
+        "Name fewer sources, or a range that contains them, or ask again later."
+    ),
+    "way.TooManyKnownPorts": msgid(
+        "Name fewer ports. A new enrolment of its agent forgets what was released."
+    ),
+    "way.TooManyPorts": msgid("Ask for fewer at once."),
+    "way.TooManySources": msgid("Name a range that contains them."),
+    "way.SourceRequired": msgid(
+        "Enter as IP range the address that the machine will see you come from."
+    ),
+    "way.InvalidAddress": msgid("Write it as 192.0.2.7 or 2001:db8::7, without a zone."),
+    "way.InvalidAddressPrefix": msgid(
+        "Write it as 192.0.2.0/24 or 2001:db8::/64, beginning with its first address."
+    ),
+    "way.InvalidDuration": msgid("Write hours and minutes as 2:30, or with a unit: 3 h, 45 min."),
+    "way.JitSwitchedOff": msgid(
+        "An owner of the subscription or the resource group can switch it on again."
+    ),
+    "way.GrantNotLive": msgid("Make a new request."),
+    "way.GrantChanged": msgid("Load the page anew and decide again."),
+    "way.IllegalTransition": msgid("Load the page anew and decide again."),
+    "way.EndTimeEarlier": msgid("Choose a longer time; to end it early, close it."),
+    "way.DuplicateMachine": msgid("Give all its ports once."),
+    "way.DuplicatePort": msgid("Give it once, with all its sources."),
+    "way.InvalidMachineLocation": msgid("Put it into a policy of its own location."),
+    "way.PortInLocalRange": msgid(
+        "Let sessions live on at the end (TCP), choose another port, or change the host’s range."
+    ),
+    "way.PortOfServer": msgid(
+        "Name another port: closing this one would shut off every agent and everybody who asks."
+    ),
+    "way.AddressOfServer": msgid(
+        "Take the port out of the policy first: closing it would shut off every agent and "
+        "everybody who asks."
+    ),
+    "way.PortInPolicy": msgid("Take it out of the policy first."),
+    "way.InvalidResourceId": msgid("The link is cut off or wrong: choose the machine on its page."),
+    "way.AgentEnrolled": msgid(
+        "Put a new agent in its place on the machine’s page under Enforcement points."
+    ),
+    "way.GuardedByServer": msgid(
+        "Start the server without --this-host, then remove that enforcement point."
+    ),
+    "way.AlreadySetUp": msgid("Sign in."),
+    "way.AuthorizationFailed": msgid("Ask an owner for a role that gives it."),
+    "way.FormUnsent": msgid("Check the form and send it again."),
+    "way.BelowRecordFloor": msgid(
+        "The floor is set on the server’s host: bascule serve --record-floor."
+    ),
+    "way.ClockNotConfirmed": msgid("On the server’s host: bascule admin confirm-clock."),
+    "way.RecordNotTaken": msgid("See what each sink has taken: bascule audit sinks list."),
+    "way.PortNotClaimed": msgid(
+        "Look at the machine’s page: it lists the ports that its agent claims."
+    ),
+    "way.FormRefused": msgid("Load the page anew and send it again."),
+    "way.LastOwner": msgid("Make somebody else an owner first."),
+    "way.AmbiguousPrincipal": msgid("Give the id."),
+    "way.RoleNotPlain": msgid("Change it by the API, or with az role definition update."),
+    "way.MembershipFromProvider": msgid("Change it there."),
+    "way.TooManyCredentials": msgid("Remove one that is no longer used."),
+    "way.RoleAssignmentUpdateNotPermitted": msgid("Remove it and add another."),
+    "way.RoleDefinitionHasAssignments": msgid("Remove its assignments first."),
+    "way.ProviderUnavailable": msgid("Try again, or look at its settings."),
+    "way.WrongCode": msgid("Take the code that the app shows now."),
+    "way.NoEnrolment": msgid("Begin again."),
+    "way.InvalidTicket": msgid("Begin again."),
+    "way.InvalidSkipToken": msgid("Begin at its start."),
+    "way.PreconditionFailed": msgid("Load the page anew; what you entered can be entered again."),
+    "way.TooManyRequests": msgid("Wait a little and try again."),
+    "way.ServiceUnavailable": msgid("Try again in a moment."),
+}

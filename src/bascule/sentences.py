@@ -1,0 +1,40 @@
+"""Sentences that can be said in another language after they were made.
+
+``sentence("Port {port} is closed.", port=22)`` is the English sentence, a ``str`` like any other;
+beside it, it keeps what it was made of, by which a catalogue finds its translation (``words``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+_FIELD = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
+
+
+class Sentence(str):
+    """English text with its template and the values that stand in it."""
+
+    __slots__ = ("template", "values")
+    template: str
+    values: Mapping[str, object]
+
+
+def sentence(template: str, /, **values: object) -> Sentence:
+    """``template`` is a literal with ``{name}`` for each value: what catalogues are keyed by."""
+    made = Sentence(fill(template, values))
+    made.template = template
+    made.values = MappingProxyType(values)
+    return made
+
+
+def fill(template: str, values: Mapping[str, object]) -> str:
+    """Put the values in; a name that has none stays as it is written.
+
+    Names alone, none of ``str.format``'s attributes and conversions: a catalogue says words,
+    and reaches into nothing.
+    """
+    if not values:
+        return template
+    return _FIELD.sub(lambda m: str(values[m[1]]) if m[1] in values else m[0], template)
