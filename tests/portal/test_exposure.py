@@ -115,7 +115,7 @@ def test_what_has_ended_unheard_is_listed_apart_and_not_counted(web: House) -> N
 def test_what_root_opened_is_shown_in_the_list_of_machines(web: House) -> None:
     uid = str(web.call("GET", web.machine("web-1")).json()["properties"]["vmId"])
     agent = web.client_of(web.agent_token(uid))
-    roots = {"text": "22/tcp", "sources": ["192.0.2.9"], "seconds": 900, "id": "local-1"}
+    roots = {"port": "22/tcp", "sources": ["192.0.2.9"], "seconds": 900, "id": "local-1"}
     web.report(agent, uid, closed=SHUT_22, heldLocally=[roots])
     shown = text_of(owner(web).page("/portal/jit"))
     assert "root on the host" in shown

@@ -283,8 +283,8 @@ def test_another_persons_access_is_not_shown_without_the_right(town: Town) -> No
 
 
 def test_what_root_opened_on_the_host_is_shown_to_whom_the_view_is(town: Town) -> None:
-    note = {"kind": "local-open", "text": "22/tcp", "sources": ["192.0.2.99"], "seconds": 900}
-    town.tell("local-1", notes=[{**note, "id": "local-1"}])
+    root = {"port": "22/tcp", "sources": ["192.0.2.99"], "seconds": 900}
+    town.tell("local-1", localOpenings=[{**root, "id": "local-1"}])
     assert "192.0.2.99" in text_of(owner(town).page(WEB))
     sees = somebody(town, "sara@example.com", town.machine("web-1"), *SEE, NSG_READ)
     assert "by root" in text_of(sees.page(WEB))
@@ -303,8 +303,10 @@ def test_nobody_is_let_in_is_said_where_root_lets_in_nobody_alone(town: Town) ->
         assert "No request is open." in page, "he may not see whether root opened something"
         assert NOBODY not in page
         if not opened:
-            note = {"kind": "local-open", "text": "22/tcp", "sources": ["192.0.2.99"]}
-            town.tell("local-1", closed=SHUT_22, notes=[{**note, "seconds": 900, "id": "local-1"}])
+            root = {"port": "22/tcp", "sources": ["192.0.2.99"]}
+            town.tell(
+                "local-1", closed=SHUT_22, localOpenings=[{**root, "seconds": 900, "id": "local-1"}]
+            )
     page = text_of(anna.page(WEB))
     assert "No request is open." in page
     assert "192.0.2.99" in page
@@ -315,7 +317,7 @@ def test_blocked_attempts_stand_by_hour_with_their_figures(town: Town) -> None:
     ssh = {"protocol": "TCP", "number": 22}
     town.tell(
         knocks=[
-            {"source": STRANGER, **ssh, "attempts": 3, "age": 7200},
+            {"source": STRANGER, **ssh, "attempts": 3, "ageMs": 7_200_000},
             {"source": "2001:db8::66", **ssh, "attempts": 1},
             {"attempts": 4},
         ]

@@ -20,12 +20,12 @@ from bascule.agent.enrolment import (
     trust_of,
 )
 from bascule.agent.install import unit_text
-from bascule.api.wire.agents import state_json
 from bascule.clocks import SystemClock
 from bascule.domain.desired import DesiredState
 from bascule.drivers.nftables.host import NftablesHost
 from bascule.errors import AuthenticationFailed, ConfigurationError, ServerUnreachable
-from tests.samples import machine
+from bascule.protocol.codec import encode
+from bascule.protocol.state import State
 from tests.unit.client.test_connection import Site
 
 pytestmark = pytest.mark.sockets
@@ -34,7 +34,7 @@ ACCEPTED = (200, {"tenantId": "t", "machineId": "/m", "machineUid": "uid"})
 REFUSED = (403, {"error": {"message": "the token is not known"}})
 CLOCK = SystemClock()
 STATE_PATH = "/bascule/agents/uid/state"
-STATE = state_json(machine(), DesiredState("uid-web", 1, frozenset(), {}, ()), "now", {})
+STATE = encode(State(DesiredState("uid-web", 1, frozenset(), {}, ())))
 
 NEEDS = NftablesHost.needs.unit
 

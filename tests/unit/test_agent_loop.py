@@ -21,7 +21,7 @@ from bascule.agent.loop import (
     AgentLoop,
     Command,
 )
-from bascule.agent.state import parse_state
+from bascule.agent.state import read_state
 from bascule.agent.witness import SAVE_SECONDS, Witness
 from bascule.domain.desired import DesiredState, Held, Lease
 from bascule.domain.machine import NOT_ENFORCED, ClosedPort, OnExpiry
@@ -30,6 +30,7 @@ from bascule.domain.plan import Operation
 from bascule.errors import EnforcementFailed, ServerUnreachable
 from bascule.interfaces.driver import Condition
 from bascule.protocol.report import Report
+from bascule.protocol.state import RecordMark
 from bascule.reconcile.reconciler import Reconciler
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
@@ -106,7 +107,7 @@ def test_a_state_that_cannot_be_is_not_held_and_the_server_hears_of_it(tmp_path:
             if not self.is_broken:
                 return DesiredState("uid", 1, frozenset({ssh}), {}, ())
             self.asked.append(self.generation)
-            return parse_state({"closed": [{"protocol": "TCP", "number": 70_000}]})
+            return read_state({"closed": [{"protocol": "TCP", "number": 70_000}]}).desired
 
         def send_report(self, report: Report) -> int:
             told.append(report)
@@ -236,7 +237,7 @@ def test_that_it_is_shut_is_said_although_connections_cannot_be_counted(tmp_path
     assert driver.firewall.connect("192.0.2.1", ssh.port)
     line.state = replace(line.state, generation=2, leases=())
     driver.is_failing = True
-    witness.take({"position": 7, "hash": "7" * 64}, datetime(2030, 1, 31, tzinfo=UTC))
+    witness.take(RecordMark(7, "7" * 64), datetime(2030, 1, 31, tzinfo=UTC))
     clock.pass_time(SAVE_SECONDS)
     loop._on_generation(2)
     loop.step()

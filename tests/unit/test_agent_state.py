@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from bascule.agent.state import StateRefused, parse_state
-from bascule.api.wire.agents import state_json
+from bascule.agent.state import StateRefused, read_state
 from bascule.domain.desired import CUT_FOR, Cut, DesiredState, Lease
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.policy import MAXIMUM_DURATION
+from bascule.protocol.codec import encode
+from bascule.protocol.state import State
 from tests.samples import ALICE_HOST, ANYWHERE, SSH, machine
 
 STATE = DesiredState(
@@ -30,7 +31,7 @@ STATE = DesiredState(
 
 def told() -> Any:
     """The state as the server writes it, to be changed by a test."""
-    text = json.dumps(state_json(machine(), STATE, "now", {}))
+    text = json.dumps(encode(State(STATE, machine().id.name)))
     return copy.deepcopy(json.loads(text))
 
 
@@ -44,7 +45,7 @@ def put(*path: str | int, value: object) -> Callable[[Any], None]:
 
 
 def test_what_the_server_writes_is_read() -> None:
-    assert parse_state(told()) == STATE
+    assert read_state(told()).desired == STATE
 
 
 NAN, ENDLESS = float("nan"), float("inf")
@@ -90,7 +91,7 @@ def test_a_state_that_cannot_be_is_refused_whole(change: Callable[[Any], None]) 
     data = told()
     change(data)
     with pytest.raises(StateRefused):
-        parse_state(data)
+        read_state(data)
 
 
 @pytest.mark.parametrize("what", ["leases", "cuts"])
@@ -99,12 +100,12 @@ def test_more_openings_than_a_machine_may_have_are_refused(what: str) -> None:
     data = told()
     one = {**data[what][0], "sources": ["192.0.2.1"] * 1000}
     data[what] = [{**one, "grantId": f"g-{n}"} for n in range(30)]
-    assert len(parse_state(data).leases + parse_state(data).cuts) == 31
+    assert len(read_state(data).desired.leases + read_state(data).desired.cuts) == 31
     data[what].append({**one, "grantId": "more", "sources": ["192.0.2.1"]})
     with pytest.raises(StateRefused, match="30001"):
-        parse_state(data)
+        read_state(data)
 
 
 def test_a_lease_may_last_a_day_and_not_longer() -> None:
     """A server whose clock was set back never tells more (``desired_state``)."""
-    assert parse_state(told()).leases[0].remaining == timedelta(days=1)
+    assert read_state(told()).desired.leases[0].remaining == timedelta(days=1)

@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
-from bascule.agent.link import report_json
-from bascule.agent.state import LARGEST
+from bascule.agent.state import read_state
 from bascule.agent.witness import FILE, KEPT_ASIDE, MOST_MARKS, SAVE_SECONDS, Witness
 from bascule.domain.chain import ChainHead
+from bascule.domain.desired import DesiredState
+from bascule.protocol.codec import encode
 from bascule.protocol.report import Report
+from bascule.protocol.shape import LARGEST
+from bascule.protocol.state import State
 
 NOW = datetime(2030, 1, 31, 17, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -22,6 +25,12 @@ DAY = timedelta(days=1)
 
 def told(position: int, digest: str = "", **more: Any) -> dict[str, Any]:
     return {"position": position, "hash": digest or f"{position:064x}", **more}
+
+
+def take(witness: Witness, told: object, now: datetime) -> None:
+    """As the agent takes it, from a state of the server."""
+    state = encode(State(DesiredState("uid", 1, frozenset(), {}, ()), "web-1", NOW))
+    witness.take(read_state({**state, "record": told}).record, now)
 
 
 def seen(position: int) -> dict[str, Any]:
@@ -32,13 +41,13 @@ def seen(position: int) -> dict[str, Any]:
 @pytest.fixture
 def witness(tmp_path: Path) -> Witness:
     made = Witness(tmp_path)
-    made.take(told(10), NOW)
+    take(made, told(10), NOW)
     return made
 
 
 def test_a_chain_that_grows_is_followed(witness: Witness) -> None:
-    witness.take(told(10, **seen(10)), NOW)
-    witness.take(told(15, **seen(10)), NOW)
+    take(witness, told(10, **seen(10)), NOW)
+    take(witness, told(15, **seen(10)), NOW)
     assert witness.head.position == 15
     assert (witness.pending(), witness.weaknesses()) == ((), ())
     assert witness.facts() == {"record seen": "event 15, 0000000000000000"}
@@ -57,7 +66,7 @@ def test_a_chain_that_grows_is_followed(witness: Witness) -> None:
     ],
 )
 def test_another_past_is_an_alarm(witness: Witness, answer: dict[str, Any], says: str) -> None:
-    witness.take(answer, NOW)
+    take(witness, answer, NOW)
     (what,) = witness.pending()
     assert says in what
     (weakness,) = witness.weaknesses()
@@ -67,7 +76,7 @@ def test_another_past_is_an_alarm(witness: Witness, answer: dict[str, Any], says
 
 
 def test_what_retention_deleted_is_no_alarm(witness: Witness) -> None:
-    witness.take(told(15, seenHash=None, begin=10), NOW)
+    take(witness, told(15, seenHash=None, begin=10), NOW)
     assert witness.weaknesses() == ()
 
 
@@ -83,15 +92,15 @@ def test_what_retention_deleted_is_no_alarm(witness: Witness) -> None:
     ],
 )
 def test_a_server_that_says_nothing_of_it_changes_nothing(witness: Witness, nothing: Any) -> None:
-    witness.take(nothing, NOW)
+    take(witness, nothing, NOW)
     assert witness.head.position == 10
     assert witness.weaknesses() == ()
 
 
 def test_it_is_told_once_and_the_first_evidence_stays(witness: Witness) -> None:
-    witness.take(told(9), NOW)
+    take(witness, told(9), NOW)
     reported = witness.pending()
-    witness.take(told(8), NOW)
+    take(witness, told(8), NOW)
     witness.forget(reported)
     assert len(witness.pending()) == 1
     assert witness.status()["first"]["position"] == 10
@@ -99,7 +108,7 @@ def test_it_is_told_once_and_the_first_evidence_stays(witness: Witness) -> None:
 
 def test_it_outlives_the_agent(witness: Witness, tmp_path: Path) -> None:
     witness.save(0.0)
-    witness.take(told(5), NOW)
+    take(witness, told(5), NOW)
     witness.save(1.0)
     again = Witness(tmp_path)
     assert again.head == witness.head
@@ -109,7 +118,7 @@ def test_it_outlives_the_agent(witness: Witness, tmp_path: Path) -> None:
 
 def test_it_is_not_written_for_each_event(witness: Witness, tmp_path: Path) -> None:
     witness.save(0.0)
-    witness.take(told(11, **seen(10)), NOW)
+    take(witness, told(11, **seen(10)), NOW)
     witness.save(1.0)
     assert Witness(tmp_path).head.position == 10
     witness.save(SAVE_SECONDS)
@@ -128,9 +137,9 @@ def test_a_place_that_cannot_be_is_not_taken_from_a_file(tmp_path: Path) -> None
     (tmp_path / FILE).write_text(json.dumps({"head": told(2**60), "first": first}))
     again = Witness(tmp_path)
     assert (again.head, again.first) == (ChainHead(), None)
-    again.take(told(LARGEST), NOW)
+    take(again, told(LARGEST), NOW)
     assert again.head.position == LARGEST
-    again.take(told(7), NOW)
+    take(again, told(7), NOW)
     assert again.weaknesses(), "an alarm, and the new chain is witnessed"
     assert again.head.position == 7
 
@@ -138,46 +147,46 @@ def test_a_place_that_cannot_be_is_not_taken_from_a_file(tmp_path: Path) -> None
 def test_at_another_installation_it_begins_anew_and_keeps_the_old(tmp_path: Path) -> None:
     """An enrolment is root's word; else the first state there would be an alarm."""
     old = Witness(tmp_path, "one")
-    old.take(told(10), NOW)
+    take(old, told(10), NOW)
     old.save(0.0)
     text = (tmp_path / FILE).read_text()
     assert Witness(tmp_path, "one").head.position == 10
     anew = Witness(tmp_path, "other")
     assert anew.head == ChainHead()
     assert (tmp_path / KEPT_ASIDE).read_text() == text
-    anew.take(told(3), NOW)
+    take(anew, told(3), NOW)
     anew.save(0.0)
     assert Witness(tmp_path, "other").head.position == 3
 
 
 def test_without_a_directory_nothing_is_written() -> None:
     witness = Witness()
-    witness.take(told(3), NOW)
+    take(witness, told(3), NOW)
     witness.save(0.0)
     assert witness.head.position == 3
 
 
 def test_a_report_carries_it(witness: Witness) -> None:
-    witness.take(told(9), NOW)
+    take(witness, told(9), NOW)
     report = Report(1, frozenset(), disputes=witness.pending(), notes=("other",))
-    kinds = [(each["kind"], each["text"]) for each in report_json(report)["notes"]]
-    assert kinds == [("record", witness.pending()[0]), ("note", "other")]
+    sent = encode(report)
+    assert (sent["disputes"], sent["notes"]) == ([witness.pending()[0]], ["other"])
 
 
 # -- marks (EDGES E2) ------------------------------------------------------------------------
 
-FLOOR = 90 * 86_400
+FLOOR = 90 * 86_400_000  # milliseconds
 
 
 def of_day(day: int, begin: int = 0, floor: int = FLOOR) -> dict[str, Any]:
     """What the server says on a day: ten events more, and where its record begins."""
     more = {} if day == 0 else seen(10 * day)
-    return told(10 + 10 * day, begin=begin, floorSeconds=floor, **more)
+    return told(10 + 10 * day, begin=begin, floorMs=floor, **more)
 
 
 def through_days(witness: Witness, days: int, begins: Callable[[int], int]) -> None:
     for day in range(days):
-        witness.take(of_day(day, begins(day)), NOW + day * DAY)
+        take(witness, of_day(day, begins(day)), NOW + day * DAY)
 
 
 def test_retention_at_the_floor_is_no_alarm(tmp_path: Path) -> None:
@@ -192,13 +201,13 @@ def test_what_was_deleted_before_its_time_is_an_alarm_once(tmp_path: Path) -> No
     witness = Witness(tmp_path)
     through_days(witness, 100, lambda _: 0)
     last = witness.marks[-1].head.position
-    witness.take(told(2000, begin=1500, floorSeconds=FLOOR, **seen(last)), NOW + 100 * DAY)
+    take(witness, told(2000, begin=1500, floorMs=FLOOR, **seen(last)), NOW + 100 * DAY)
     (what,) = witness.pending()
     assert "events up to 1500 were deleted" in what
     assert "to be kept for 90 days" in what
     (weakness,) = witness.weaknesses()
     assert what in weakness
-    witness.take(told(2001, begin=1500, floorSeconds=FLOOR, **seen(2000)), NOW + 101 * DAY)
+    take(witness, told(2001, begin=1500, floorMs=FLOOR, **seen(2000)), NOW + 101 * DAY)
     assert witness.pending() == (what,)
 
 
@@ -210,24 +219,24 @@ def test_a_day_too_early_is_an_alarm(tmp_path: Path) -> None:
 
 def test_what_was_deleted_on_the_first_day_is_an_alarm(tmp_path: Path) -> None:
     witness = Witness(tmp_path)
-    witness.take(told(10, begin=0, floorSeconds=FLOOR), NOW)
-    witness.take(told(30, begin=25, floorSeconds=FLOOR, seenHash=None), NOW + DAY / 24)
+    take(witness, told(10, begin=0, floorMs=FLOOR), NOW)
+    take(witness, told(30, begin=25, floorMs=FLOOR, seenHash=None), NOW + DAY / 24)
     assert witness.weaknesses()
 
 
-@pytest.mark.parametrize("later", [86_400, FLOOR * 4, 0, None, "90"])
+@pytest.mark.parametrize("later", [86_400_000, FLOOR * 4, 0, None, "90"])
 def test_the_floor_is_the_one_that_was_told_first(tmp_path: Path, later: Any) -> None:
     witness = Witness(tmp_path)
     through_days(witness, 30, lambda _: 0)
-    witness.take(of_day(30, begin=250, floor=later), NOW + 30 * DAY)
+    take(witness, of_day(30, begin=250, floor=later), NOW + 30 * DAY)
     assert witness.floor == timedelta(days=90)
     assert witness.weaknesses()
 
 
-@pytest.mark.parametrize("floor", [0, -1, 86_399, 2**60, True, "9000000", None])
+@pytest.mark.parametrize("floor", [0, -1, 86_399_999, 2**60, True, "9000000000", None])
 def test_a_floor_that_none_of_ours_has_is_not_kept(tmp_path: Path, floor: Any) -> None:
     witness = Witness(tmp_path)
-    witness.take(told(10, begin=0, floorSeconds=floor), NOW)
+    take(witness, told(10, begin=0, floorMs=floor), NOW)
     assert (witness.floor, witness.marks) == (None, ())
 
 
@@ -243,7 +252,7 @@ def test_marks_outlive_the_agent_and_have_a_bound(tmp_path: Path) -> None:
 def test_a_clock_that_was_ahead_makes_no_mark_of_the_future(tmp_path: Path) -> None:
     """Else it would be young for years, and each honest deletion an alarm."""
     witness = Witness(tmp_path)
-    witness.take(of_day(0), NOW + 4000 * DAY)
+    take(witness, of_day(0), NOW + 4000 * DAY)
     through_days(witness, 120, lambda day: max(0, 10 * (day - 91)))
     assert witness.weaknesses() == ()
 
@@ -251,8 +260,8 @@ def test_a_clock_that_was_ahead_makes_no_mark_of_the_future(tmp_path: Path) -> N
 def test_a_clock_that_is_ahead_for_a_while_loses_no_mark(tmp_path: Path) -> None:
     witness = Witness(tmp_path)
     through_days(witness, 20, lambda _: 0)
-    witness.take(of_day(20), NOW + 900 * DAY)
-    witness.take(of_day(21, begin=150), NOW + 21 * DAY)
+    take(witness, of_day(20), NOW + 900 * DAY)
+    take(witness, of_day(21, begin=150), NOW + 21 * DAY)
     assert witness.weaknesses()
 
 
@@ -268,5 +277,5 @@ def test_marks_that_cannot_be_read_are_left_out(tmp_path: Path, marks: Any) -> N
 def test_a_hash_without_end_is_none_that_can_be_kept() -> None:
     """It would be on the host's disk, and in its memory, for ever (EDGES E4)."""
     witness = Witness()
-    witness.take({"position": 5, "hash": "f" * 1_000_000}, NOW)
+    take(witness, {"position": 5, "hash": "f" * 1_000_000}, NOW)
     assert witness.head.position == 0

@@ -9,9 +9,8 @@ from datetime import timedelta
 import pytest
 
 from bascule.agent.answers import LARGEST_ANSWER, read_object
-from bascule.agent.state import parse_state
+from bascule.agent.state import read_state
 from bascule.api.envelope import CompactJson
-from bascule.api.wire.agents import state_json
 from bascule.domain import decide as deciding
 from bascule.domain.decide import (
     MAXIMUM_LIVE_PER_MACHINE,
@@ -26,6 +25,9 @@ from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.policy import RuleProtocol
+from bascule.domain.retention import LONGEST_FLOOR
+from bascule.protocol.codec import encode
+from bascule.protocol.state import RecordMark, State
 from bascule.services.closed_ports import MOST_PORTS
 from tests.samples import ANYWHERE, DB, NOW, WEB, codes, grant, ids, machine, policy, request, rule
 
@@ -52,9 +54,9 @@ def ports(count: int) -> list[PortKey]:
 
 
 def as_told(state: DesiredState) -> bytes:
-    record = {"position": HUGE, "hash": "f" * 64, "seenHash": "f" * 64, "begin": HUGE}
-    told = state_json(machine(), state, "2030-01-31T17:00:00.0000000Z", record)
-    return bytes(CompactJson(told).body)
+    record = RecordMark(HUGE, "f" * 64, HUGE, LONGEST_FLOOR, "f" * 64)
+    told = State(state, machine().id.name, NOW, record)
+    return bytes(CompactJson(encode(told)).body)
 
 
 def size(state: DesiredState) -> int:
@@ -87,7 +89,7 @@ def test_the_largest_state_is_read_whole() -> None:
     state = desired_state("uid-web", HUGE, (), let_go, live, NOW)
     content = as_told(state)
     assert len(content) <= MAXIMUM_STATE < LARGEST_ANSWER
-    assert parse_state(read_object(content)) == state
+    assert read_state(read_object(content)).desired == state
 
 
 def test_asking_is_refused_before_a_state_becomes_too_large(

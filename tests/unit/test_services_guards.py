@@ -11,8 +11,6 @@ from datetime import timedelta
 
 import pytest
 
-from bascule.agent.link import report_json
-from bascule.api.wire.agents import MOST_BOUNDS, ReportBody, read_report
 from bascule.domain.bounds import Guard, Objection
 from bascule.domain.decide import Denied
 from bascule.domain.facts.grants import GrantShortened
@@ -23,7 +21,9 @@ from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import Conflict
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
+from bascule.protocol.codec import decode, encode
 from bascule.protocol.report import Report
+from bascule.protocol.shapes import MOST_BOUNDS
 from bascule.services import fleet, policies, requests
 from bascule.services.act import Act
 from bascule.services.closed_ports import named_ports
@@ -299,21 +299,19 @@ def test_a_report_brings_the_guard_over(guard: Guard) -> None:
         refused={"h": Objection.SOURCE},
         ends={"g": timedelta(milliseconds=20_001)},
     )
-    heard = read_report(ReportBody.model_validate(report_json(told)))
+    heard = decode(Report, encode(told))
     assert (heard.guard, heard.refused, heard.ends) == (told.guard, told.refused, told.ends)
 
 
 def test_what_is_too_much_of_a_guard_to_keep_bounds_nothing_here() -> None:
     """Half a list would refuse what the host admits; the host goes by the whole."""
     many = tuple(PortKey(TransportProtocol.TCP, number) for number in range(1, MOST_BOUNDS + 2))
-    heard = read_report(
-        ReportBody.model_validate(report_json(Report(1, frozenset(), guard=Guard(many))))
-    )
+    heard = decode(Report, encode(Report(1, frozenset(), guard=Guard(many))))
     assert heard.guard == Guard()
-    body = report_json(Report(1, frozenset(), guard=Guard(sources=prefixes("10.0.0.0/8"))))
+    body = encode(Report(1, frozenset(), guard=Guard(sources=prefixes("10.0.0.0/8"))))
     body["guard"]["sources"] = ["nonsense"]
     body["refused"] = {"g": "aWordOfANewerAgent"}
-    heard = read_report(ReportBody.model_validate(body))
+    heard = decode(Report, body)
     assert (heard.guard, heard.refused) == (Guard(), {})
 
 

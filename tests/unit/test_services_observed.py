@@ -8,14 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
-from bascule.agent.link import report_json
 from bascule.agent.local_openings import MOST_TOLD, LocalOpenings
-from bascule.api.wire.agents import ReportBody, read_report
 from bascule.domain.machine import ClosedPort
+from bascule.errors import InvalidInput
 from bascule.interfaces.plans import HeldRules
 from bascule.interfaces.store import Reader
+from bascule.protocol.codec import decode, encode
 from bascule.protocol.report import LocalOpening, Report
 from tests.samples import SSH
 from tests.unit.services_world import World
@@ -42,15 +41,15 @@ def test_the_id_of_a_local_opening_comes_from_the_host_to_the_server(tmp_path: P
     LocalOpenings(tmp_path).add(ROOTS)
     kept = LocalOpenings(tmp_path).pending()
     assert kept == (ROOTS,)
-    told = report_json(Report(3, frozenset(), local_openings=kept))
-    assert read_report(ReportBody.model_validate(told)).local_openings == (ROOTS,)
+    told = encode(Report(3, frozenset(), local_openings=kept))
+    assert decode(Report, told).local_openings == (ROOTS,)
 
 
 def test_no_drift_crowds_out_what_root_opened() -> None:
     """The server takes so many notes of a report; the agent then forgets all that it sent."""
     kept = tuple(replace(ROOTS, id=f"local-{number}") for number in range(MOST_TOLD))
     report = Report(3, frozenset(), local_openings=kept, drift=("a rule is missing",) * 100)
-    assert read_report(ReportBody.model_validate(report_json(report))).local_openings == kept
+    assert decode(Report, encode(report)).local_openings == kept
 
 
 def test_one_of_an_older_agent_has_no_id(tmp_path: Path) -> None:
@@ -107,12 +106,12 @@ LONGEST = 2**53 - 1  # the largest number that JSON carries exactly
 def test_an_opening_of_any_length_is_taken_in(world: World) -> None:
     """Its end is within a year and a day: no report is refused for a number in it, whatever root
     or a broken agent says, since all else that it tells would be lost as well."""
-    note = {"kind": "local-open", "text": "22/tcp", "sources": ["192.0.2.9"], "seconds": LONGEST}
-    body = {"generation": 1, "inForce": ["local-1"], "notes": [{**note, "id": "local-1"}]}
-    report = read_report(ReportBody.model_validate(body))
+    root = {"port": "22/tcp", "sources": ["192.0.2.9"], "seconds": LONGEST, "id": "local-1"}
+    body = {"generation": 1, "inForce": ["local-1"], "localOpenings": [root]}
+    report = decode(Report, body)
     world.report(world.web, *report.in_force, local_openings=report.local_openings)
     (opening,) = world.see(lambda tx: tx.held_rules([world.web.uid]))[world.web.uid].local
     assert opening.ends_at == world.clock.wall + timedelta(days=366)
     assert "OpenedLocally" in world.kinds()
-    with pytest.raises(ValidationError):
-        ReportBody.model_validate({**body, "notes": [{**note, "seconds": LONGEST + 1}]})
+    with pytest.raises(InvalidInput):
+        decode(Report, {**body, "localOpenings": [{**root, "seconds": LONGEST + 1}]})

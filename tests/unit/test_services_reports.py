@@ -7,9 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from bascule.agent.link import report_json
 from bascule.agent.local_openings import MOST_TOLD
-from bascule.api.wire.agents import ReportBody, read_report
 from bascule.domain.desired import Held, hold
 from bascule.domain.facts.agents import NotesWithheld
 from bascule.domain.grant import Grant
@@ -18,6 +16,7 @@ from bascule.domain.machine import NOT_ENFORCED, ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
+from bascule.protocol.codec import decode, encode
 from bascule.protocol.report import LocalOpening, Report
 from bascule.services import fleet, requests
 from bascule.services.act import Act
@@ -78,7 +77,7 @@ def test_what_was_not_counted_is_not_told_as_none(
     world.report(world.web, grant.id)
     revoke(world, grant)
     told = Report(generation(world), frozenset(), **counted)  # type: ignore[arg-type]  # reason: passed through
-    heard = read_report(ReportBody.model_validate(report_json(told)))
+    heard = decode(Report, encode(told))
     assert heard.sessions == told.sessions
     world.do(lambda tx, act: fleet.take_report(tx, act, world.web.uid, heard), None)
     assert world.grant(grant).state is GrantState.CLOSED

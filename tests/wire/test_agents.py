@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from starlette.types import Message
 
-from bascule.api.wire.fields import Body
 from bascule.domain.actions import ENROLMENT_DELETE, ENROLMENT_WRITE, POINT_READ
 from bascule.domain.ids import ResourceId
 from bascule.errors import Unavailable
@@ -158,34 +156,11 @@ def test_the_state_counts_what_remains(house: House, uid: str) -> None:
     assert [cut["grantId"] for cut in state["cuts"]] == [lease["grantId"]]
 
 
-def test_agents_send_what_servers_take_and_nothing_else() -> None:
-    """A field that one side alone knows is said to nobody, or waited for in vain."""
-    from bascule.agent.link import report_json
-    from bascule.api.wire.agents import NoteBody, ReportBody
-    from bascule.protocol.report import LocalOpening, Report
-
-    def taken(body: type[Body]) -> set[str]:
-        return {field.alias or name for name, field in body.model_fields.items()}
-
-    sent = report_json(
-        Report(
-            generation=1,
-            in_force=frozenset(),
-            local_port_range=(1, 2),
-            clock=datetime(2030, 1, 1, tzinfo=UTC),
-            local_openings=(LocalOpening("22/tcp", ("192.0.2.1",), 5),),
-        )
-    )
-    assert set(sent) == taken(ReportBody)
-    assert set(sent["notes"][0]) == taken(NoteBody)
-
-
-@pytest.mark.parametrize("is_first", [True, False])
-def test_what_root_opened_is_never_crowded_out(house: House, uid: str, is_first: bool) -> None:
-    """A25: whatever else a report says, and in which order an older agent says it."""
-    opened = [{"kind": "local-open", "text": "22/tcp", "sources": ["192.0.2.1"], "seconds": 900}]
-    drift = [{"kind": "drift", "text": f"change {each}"} for each in range(64)]
-    house.report(house.enrol("web-1"), uid, notes=opened + drift if is_first else drift + opened)
+def test_what_root_opened_is_never_crowded_out(house: House, uid: str) -> None:
+    """A25: whatever else a report says."""
+    opened = [{"port": "22/tcp", "sources": ["192.0.2.1"], "seconds": 900}]
+    drift = [f"change {each}" for each in range(64)]
+    house.report(house.enrol("web-1"), uid, localOpenings=opened, drift=drift)
     assert house.events("OpenedLocally") == ["OpenedLocally"]
 
 
@@ -201,9 +176,9 @@ def test_a_report_is_kept_and_bounded(house: House, uid: str) -> None:
         facts={"kernel": "6.18"},
         agentVersion="0.1",
         clock="2030-01-01T12:00:00Z",
-        notes=[{"kind": "drift", "text": "x" * 5000}]
-        + [{"kind": "local-open", "text": "22/tcp", "sources": ["192.0.2.1"], "seconds": 900}]
-        + [{"kind": "skew", "text": "late"}] * 500,
+        drift=["x" * 5000],
+        localOpenings=[{"port": "22/tcp", "sources": ["192.0.2.1"], "seconds": 900}],
+        notes=["late"] * 500,
         somethingNew=1,
     )
     (point,) = house.call("GET", "/providers/Bascule.Fleet/enforcementPoints").json()["value"]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bascule.api.wire.agents import MOST_KNOCKS
 from bascule.domain.actions import MACHINE_READ, POLICY_READ
+from bascule.protocol.report import MOST_KNOCKS
 from tests.wire.house import House
 from tests.wire.somebody import somebody
 
@@ -34,7 +34,7 @@ def sources(shown: dict[str, Any]) -> dict[str, int]:
 def town(house: House) -> House:
     """web-1 has been knocked at from two sources, db-1 from one."""
     for name, knocks in (
-        ("web-1", [told(STRANGER, 3), told(SIX, 2, age=1800), {"attempts": 4, "age": 0}]),
+        ("web-1", [told(STRANGER, 3), told(SIX, 2, ageMs=1_800_000), {"attempts": 4, "ageMs": 0}]),
         ("db-1", [told("203.0.113.9", 9, number=3389)]),
     ):
         uid = house.add_machine(name)
@@ -149,6 +149,7 @@ def test_who_may_not_read_machines_sees_none(town: House) -> None:
         {"source": "192.0.2.0/24", **SSH, "attempts": 5},
         {"source": STRANGER, "attempts": 5},
         {"source": STRANGER, "protocol": "*", "number": 22, "attempts": 5},
+        {"source": STRANGER, "protocol": "TCP", "number": 0, "attempts": 5},
         {"source": "", "protocol": None, "number": None, "attempts": 5},
     ],
 )

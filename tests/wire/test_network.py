@@ -146,14 +146,13 @@ def test_an_end_that_the_agent_has_not_heard_of_is_not_believed(house: House, we
 
 
 def test_what_root_opened_on_the_host_is_not_hidden(house: House, web: Any) -> None:
-    note = {
-        "kind": "local-open",
-        "text": "22/tcp",
+    root = {
+        "port": "22/tcp",
         "sources": ["198.51.100.3"],
         "seconds": 900,
         "id": "local-1",
     }
-    web("local-1", notes=[note])
+    web("local-1", localOpenings=[root])
     (allow,) = rules(house, "Allow")
     assert allow["sourceAddressPrefix"] == "198.51.100.3"
     assert allow["description"].startswith("Bascule JIT Network Access rule opened by root")
@@ -164,13 +163,13 @@ def test_what_root_opened_on_the_host_is_not_hidden(house: House, web: Any) -> N
     web()
     assert rules(house, "Allow") == []
     unreadable: list[dict[str, Any]] = [
-        {"text": "22/sctp"},
-        {"text": "x"},
+        {"port": "22/sctp"},
+        {"port": "x"},
         {"sources": ["x"]},
         {"sources": []},
     ]
     for wrong in unreadable:
-        web("local-3", notes=[{**note, "id": "local-3", **wrong}])
+        web("local-3", localOpenings=[{**root, "id": "local-3", **wrong}])
         assert rules(house, "Allow") == []
         assert nsg(house)["properties"]["bascule"]["rulesLeftOut"] == 1
         web()

@@ -21,7 +21,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bascule import __version__
-from bascule.agent.answers import LARGEST_ANSWER, LONGEST_REASON, read_object, reason_of
+from bascule.agent.answers import LARGEST_ANSWER, read_object, reason_of
 from bascule.agent.link import PATIENCE, WITHIN, HttpLink, Identity
 from bascule.client.https import Https, HttpsFailure
 from bascule.client.obstacles import unreachable
@@ -35,6 +35,8 @@ from bascule.errors import (
 )
 from bascule.files import sync_directory, write_atomically
 from bascule.interfaces.clock import Clock
+from bascule.protocol.codec import decode, encode
+from bascule.protocol.enrolment import Enrol, Enrolled, base64url
 
 TOKEN_PREFIX = "bascule-enrol."  # noqa: S105  # reason: a prefix, not a secret
 IDENTITY_FILE = "identity.json"
@@ -156,8 +158,8 @@ def enrol(
     key = Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(draft["privateKey"]))
     trust = ssl.create_default_context(cadata=ca)
     answer = _ask(server, token, key, trust)
-    draft["tenantId"] = answer["tenantId"]
-    draft["machineId"] = answer["machineId"]
+    draft["tenantId"] = answer.tenant_id
+    draft["machineId"] = answer.machine_id
     _write_draft(state, draft)
     identity = _resume(draft)
     _try_out(identity, trust, clock)
@@ -201,9 +203,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _ask(
     server: str, token: EnrolmentToken, key: Ed25519PrivateKey, trust: ssl.SSLContext
-) -> dict[str, str]:
-    public = base64.urlsafe_b64encode(key.public_key().public_bytes_raw()).decode().rstrip("=")
-    body = {"token": token.text, "publicKey": public, "agentVersion": __version__}
+) -> Enrolled:
+    public = base64url(key.public_key().public_bytes_raw())
+    body = encode(Enrol(token.text, public, __version__))
     https = Https(server, trust)
     try:
         response = https.request(
@@ -230,12 +232,14 @@ def _ask(
     )
 
 
-def _who(server: str, answer: Mapping[str, Any]) -> dict[str, str]:
+def _who(server: str, answer: Mapping[str, Any]) -> Enrolled:
     """Who the server says that we are; raises ServerUnreachable when it says nothing of use."""
-    who = {key: str(answer.get(key, "")) for key in ("tenantId", "machineId")}
-    if not all(0 < len(each) <= LONGEST_REASON for each in who.values()):
-        raise ServerUnreachable(f"{server} did not name a machine in its answer to the enrolment.")
-    return who
+    try:
+        return decode(Enrolled, answer)
+    except InvalidInput as error:
+        raise ServerUnreachable(
+            f"{server} did not name a machine in its answer to the enrolment: {error.message}"
+        ) from error
 
 
 def _resume(draft: dict[str, Any]) -> Identity:

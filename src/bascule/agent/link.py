@@ -14,23 +14,19 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Protocol
 
 from bascule.agent.answers import LARGEST_ANSWER, LONGEST_REASON, read_object, reason_of
-from bascule.agent.state import LARGEST, parse_state
+from bascule.agent.state import read_state
 from bascule.agent.witness import Witness
 from bascule.client.assertion import make_assertion
 from bascule.client.https import Https, HttpsFailure, Response
-from bascule.domain.bounds import Guard
-from bascule.domain.capabilities import Capabilities
 from bascule.domain.desired import DesiredState
-from bascule.domain.knocks import Knock
-from bascule.domain.policy import MAXIMUM_DURATION
-from bascule.domain.times import format_utc, parse_instant
-from bascule.errors import AuthenticationFailed, BasculeError, ServerUnreachable
+from bascule.domain.times import parse_instant
+from bascule.errors import AuthenticationFailed, BasculeError, InvalidInput, ServerUnreachable
 from bascule.interfaces.clock import Clock
-from bascule.protocol.report import LocalOpening, Report
+from bascule.protocol.codec import decode, encode
+from bascule.protocol.report import Announced, Report
 
 PATIENCE = 10.0  # seconds for one answer to go on
 WITHIN = 20.0  # seconds for all of one, however it drips
@@ -40,7 +36,6 @@ RENEW_BEFORE = 60.0  # seconds of a token's life
 LONGEST_LIFE = 86_400  # seconds of a token
 LONGEST_TOKEN = 16_384  # characters
 OFF_THE_CLOCK = 700024  # the token endpoint's code for an assertion outside its time
-_MILLISECOND = timedelta(milliseconds=1)
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
@@ -99,11 +94,12 @@ class HttpLink:
     def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
         path = f"{self._base}/state?seen={self._witness.head.position}"
         answer = self._call("GET", path, meanwhile=meanwhile)
-        self._witness.take(answer.get("record"), self._clock.now())
-        return parse_state(answer)
+        state = read_state(answer)
+        self._witness.take(state.record, self._clock.now())
+        return state.desired
 
     def send_report(self, report: Report) -> int:
-        answer = self._call("POST", f"{self._base}/report", report_json(report))
+        answer = self._call("POST", f"{self._base}/report", encode(report))
         return _generation(answer)
 
     def listen(self, on_generation: Callable[[int], None], is_stopping: Callable[[], bool]) -> None:
@@ -236,10 +232,10 @@ def _json(response: Response) -> dict[str, Any]:
 
 def _generation(answer: Mapping[str, Any]) -> int:
     """A generation that can be; raises ServerUnreachable."""
-    number = answer.get("generation")
-    if type(number) is not int or not 0 <= number <= LARGEST:
-        raise ServerUnreachable("The server told no generation that can be.")
-    return number
+    try:
+        return decode(Announced, answer).generation
+    except InvalidInput as error:
+        raise ServerUnreachable(f"The server told no generation: {error.message}") from error
 
 
 def _time_told(response: Response, otherwise: float) -> float:
@@ -261,82 +257,3 @@ def paced(lines: Iterator[str], clock: Clock) -> Iterator[str]:
         if count % LINES_A_SECOND == 0:
             time.sleep(max(0.0, min(1.0, began + 1.0 - clock.boottime())))
             began = clock.boottime()
-
-
-def report_json(report: Report) -> dict[str, Any]:
-    # The server takes so many notes of a report and no more: openings by root first (EDGES A25).
-    notes = [{"kind": "local-open", **_opening_json(each)} for each in report.local_openings]
-    notes += [{"kind": "drift", "text": text} for text in report.drift]
-    notes += [{"kind": "record", "text": text} for text in report.disputes]
-    notes += [{"kind": "note", "text": text} for text in report.notes]
-    return {
-        "generation": report.generation,
-        "inForce": sorted(report.in_force),
-        "closed": [
-            {
-                "protocol": each.port.protocol,
-                "number": each.port.number,
-                "onExpiry": each.on_expiry,
-            }
-            for each in sorted(report.closed, key=lambda each: each.port)
-        ],
-        "localPortRange": list(report.local_port_range) if report.local_port_range else None,
-        "blockedAttempts": report.blocked_attempts,
-        "knocks": [_knock_json(each) for each in report.knocks],
-        "sessions": None if report.sessions is None else dict(report.sessions),
-        "weaknesses": list(report.weaknesses),
-        "facts": dict(report.facts),
-        "agentVersion": report.agent_version,
-        "notes": notes,
-        "clock": format_utc(report.clock) if report.clock else None,
-        "heldLocally": None
-        if report.held_locally is None
-        else [_opening_json(each) for each in report.held_locally],
-        "guard": None if report.guard is None else _guard_json(report.guard),
-        "driver": report.driver,
-        "capabilities": _capabilities_json(report.capabilities),
-        "refused": {grant_id: str(why) for grant_id, why in sorted(report.refused.items())},
-        "ends": {grant_id: left // _MILLISECOND for grant_id, left in sorted(report.ends.items())},
-    }
-
-
-def _capabilities_json(able: Capabilities) -> dict[str, Any]:
-    return {
-        "endsLeases": able.ends_leases,
-        "countsSessions": able.counts_sessions,
-        "endsSessions": able.ends_sessions,
-        "seesBlocked": able.sees_blocked,
-        "seesChanges": able.sees_changes,
-        "latency": str(able.latency),
-    }
-
-
-def _opening_json(opening: LocalOpening) -> dict[str, Any]:
-    return {
-        "text": opening.port,
-        "sources": list(opening.sources),
-        "seconds": opening.seconds,
-        "id": opening.id,
-    }
-
-
-def _guard_json(guard: Guard) -> dict[str, Any]:
-    return {
-        "ports": None
-        if guard.ports is None
-        else [{"protocol": each.protocol, "number": each.number} for each in guard.ports],
-        "sources": None if guard.sources is None else [str(each) for each in guard.sources],
-        "maxDurationMs": None
-        if guard.max_duration is None
-        else min(guard.max_duration, MAXIMUM_DURATION) // _MILLISECOND,
-        "mayRelease": guard.may_release,
-        "problem": guard.problem,
-    }
-
-
-def _knock_json(knock: Knock) -> dict[str, Any]:
-    counted = {"attempts": knock.attempts, "age": int(knock.age.total_seconds())}
-    if knock.port is None:
-        return counted
-    where = {"protocol": knock.port.protocol, "number": knock.port.number}
-    return {"source": knock.source, **where, **counted}

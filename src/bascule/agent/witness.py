@@ -26,12 +26,13 @@ from typing import Any
 
 import structlog
 
-from bascule.agent.state import LARGEST
 from bascule.domain.chain import ChainHead
 from bascule.domain.retention import LONGEST_FLOOR, SHORTEST_FLOOR
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import BasculeError
 from bascule.files import write_atomically
+from bascule.protocol.shape import LARGEST
+from bascule.protocol.state import LONGEST_HASH, RecordMark
 
 log = structlog.get_logger("bascule.agent")
 
@@ -40,7 +41,6 @@ KEPT_ASIDE = "witness.previous.json"  # what was seen of another installation
 MARK_EVERY = timedelta(days=1)
 MOST_MARKS = 400
 SLACK = timedelta(hours=1)  # between this host's clock and the server's, and for sealing
-LONGEST_HASH = 128  # characters; ours have 64
 SAVE_SECONDS = 30.0  # the disk is not asked for each event; evidence is saved at once
 
 
@@ -68,13 +68,11 @@ class Witness:
         self._next_save = 0.0
         self._load()
 
-    def take(self, told: object, now: datetime) -> None:
+    def take(self, told: RecordMark | None, now: datetime) -> None:
         """Compare what a state says of the record with what was seen, and go on from there."""
-        if not isinstance(told, Mapping):
-            return  # a server of before
-        head = _read_head(told)
-        if head is None:
-            return
+        if told is None:
+            return  # nothing that can be read
+        head = ChainHead(told.position, told.hash)
         what = _contradiction(self.head, head, told)
         if what:
             self._dispute(self.head, what)
@@ -89,15 +87,15 @@ class Witness:
             self.first = (seen, what)
         self._next_save = 0.0
 
-    def _mark(self, head: ChainHead, told: Mapping[str, Any], now: datetime) -> None:
+    def _mark(self, head: ChainHead, told: RecordMark, now: datetime) -> None:
         """Keep today's mark, and look for events that were deleted before their time."""
-        self.floor = self.floor or _read_floor(told)
+        self.floor = self.floor or told.floor
         if self.floor is None:
-            return  # a server of before
+            return  # not told
         # A time still to come was written by a clock that was wrong; it was not later than now.
         self.marks = tuple(replace(each, at=min(each.at, now)) for each in self.marks)
-        begin = told.get("begin")
-        if isinstance(begin, int):
+        begin = told.begin
+        if begin is not None:
             passed = [each for each in self.marks if each.head.position < begin]
             young = [each for each in passed if now - each.at < self.floor - SLACK]
             self.marks = self.marks[len(passed) :]
@@ -188,15 +186,14 @@ class Witness:
             self._saved = self._state()
 
 
-def _contradiction(kept: ChainHead, head: ChainHead, told: Mapping[str, Any]) -> str:
+def _contradiction(kept: ChainHead, head: ChainHead, told: RecordMark) -> str:
     """How what is told now differs from what was seen; empty when it goes on from there."""
     if head.position < kept.position:
         return f"it ends at event {head.position} and went up to {kept.position}"
     if kept.position == 0:
         return ""
-    again = head.hash if head.position == kept.position else told.get("seenHash")
-    begin = told.get("begin")
-    if again is None and isinstance(begin, int) and begin >= kept.position:
+    again = head.hash if head.position == kept.position else told.seen_hash
+    if again is None and told.begin is not None and told.begin >= kept.position:
         return ""  # retention deleted it, which the record itself tells
     return "" if again == kept.hash else f"event {kept.position} is another one than it was"
 

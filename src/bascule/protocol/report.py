@@ -1,55 +1,82 @@
-"""What an enforcement point tells its server after each pass."""
+"""What an enforcement point tells its server after each pass, and what is answered.
+
+Lists and texts are cut off at their bounds, because a report that is refused settles nothing.
+What grants are settled by (``generation``, ``in_force``, ``sessions``) is taken whole or not at all.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Annotated
 
 from bascule.domain.bounds import Guard, Objection
 from bascule.domain.capabilities import HOST, Capabilities
 from bascule.domain.knocks import Knock
 from bascule.domain.machine import ClosedPort
+from bascule.domain.policy import MAXIMUM_DURATION
+from bascule.protocol.shape import SKIP, Crop, Most
+from bascule.protocol.shapes import LONGEST_ID, LONGEST_NOTE
 
 LOCAL = "local-"  # how ids of openings by root begin
+MOST_OPENINGS = 64  # by root, of one report
+MOST_NOTES = 64
+MOST_KNOCKS = 256
+MOST_FACTS = 64
+MOST_CLOSED = 1024
+
+Note = Annotated[str, Crop(LONGEST_NOTE)]
 
 
 @dataclass(frozen=True, slots=True)
 class LocalOpening:
-    """Root on the host opened a port by himself."""
+    """Root on the host opened a port."""
 
-    port: str
-    sources: tuple[str, ...]
+    port: Note  # 22/tcp
+    sources: Annotated[tuple[Annotated[str, Crop(64)], ...], Crop(MOST_OPENINGS)]
     seconds: int
-    id: str = ""  # under which reports have it in force; empty: of an older agent
+    id: Annotated[str, Crop(LONGEST_ID)] = ""  # under which reports have it in force
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """What an enforcement point says after it has read its firewall back."""
 
-    generation: int  # 0: the firewall could not be seen to, and nothing is settled
+    generation: int  # 0: the firewall cannot be managed, and nothing is settled
     in_force: frozenset[str]  # grant ids whose openings were read back
-    local_port_range: tuple[int, int] | None = None
+    local_port_range: (
+        tuple[Annotated[int, Most(65535, 1)], Annotated[int, Most(65535, 1)]] | None
+    ) = None
     blocked_attempts: int = 0
-    knocks: tuple[Knock, ...] = ()  # new since the last report that was answered
+    # New since the last report that was answered.
+    knocks: Annotated[tuple[Knock, ...], Crop(MOST_KNOCKS)] = ()
     # Grant id -> live connections; None: they could not be counted.
     sessions: Mapping[str, int] | None = field(default_factory=dict)
-    weaknesses: tuple[str, ...] = ()
-    facts: Mapping[str, str] = field(default_factory=dict)
-    agent_version: str = ""
-    drift: tuple[str, ...] = ()
-    local_openings: tuple[LocalOpening, ...] = ()
-    notes: tuple[str, ...] = ()
-    disputes: tuple[str, ...] = ()  # how the record differs from what the point has seen
+    weaknesses: Annotated[tuple[Note, ...], Crop(MOST_NOTES)] = ()
+    facts: Annotated[Mapping[Note, Note], Crop(MOST_FACTS)] = field(default_factory=dict)
+    agent_version: Annotated[str, Crop(64)] = ""
+    drift: Annotated[tuple[Note, ...], Crop(MOST_NOTES)] = ()
+    local_openings: Annotated[tuple[LocalOpening, ...], Crop(MOST_OPENINGS)] = ()
+    notes: Annotated[tuple[Note, ...], Crop(MOST_NOTES)] = ()
+    # How the record differs from what the point has seen.
+    disputes: Annotated[tuple[Note, ...], Crop(MOST_NOTES)] = ()
     clock: datetime | None = None
-    closed: frozenset[ClosedPort] = frozenset()  # what was read back shut
-    guard: Guard | None = None  # the host's own bounds; None: of an older agent
-    driver: str = ""  # its name in the registry of drivers
+    # What was read back closed.
+    closed: Annotated[frozenset[ClosedPort], SKIP, Crop(MOST_CLOSED)] = frozenset()
+    guard: Guard | None = None  # the host's own bounds
+    driver: Annotated[str, Crop(64)] = ""  # its name in the registry of drivers
     capabilities: Capabilities = HOST
-    refused: Mapping[str, Objection] = field(default_factory=dict)  # by the guard; by grant id
-    # All that root opened and that is not over, whether or not its port is shut; None: of an
-    # older agent, which tells of each once.
-    held_locally: tuple[LocalOpening, ...] | None = None
+    # By the guard; by grant id. A word of a newer agent fails by patience.
+    refused: Annotated[Mapping[str, Objection], SKIP] = field(default_factory=dict)
+    # All that root opened and that is not over, whether or not its port is closed.
+    held_locally: Annotated[tuple[LocalOpening, ...], Crop(MOST_OPENINGS)] = ()
     # What is left of leases that the host ends earlier than it was told to; by grant id.
-    ends: Mapping[str, timedelta] = field(default_factory=dict)
+    ends: Mapping[str, Annotated[timedelta, Crop(MAXIMUM_DURATION)]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """The server's generation for a machine: the answer to a report, and news on the stream."""
+
+    generation: int

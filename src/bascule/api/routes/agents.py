@@ -22,11 +22,14 @@ from bascule.api.context import state_of
 from bascule.api.envelope import CompactJson
 from bascule.api.generations import GenerationStream
 from bascule.api.origin import caller_address
-from bascule.api.wire.agents import EnrolBody, ReportBody, read_report, seen_json, state_json
-from bascule.api.wire.fields import LARGEST_COUNT
+from bascule.api.wire.agents import EnrolBody, ReportBody, seen_mark
 from bascule.domain.access import PrincipalKind, Subject
-from bascule.domain.times import format_utc
 from bascule.errors import Forbidden
+from bascule.protocol.codec import encode
+from bascule.protocol.enrolment import Enrolled
+from bascule.protocol.report import Announced
+from bascule.protocol.shape import LARGEST
+from bascule.protocol.state import State
 from bascule.services import fleet
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
@@ -56,19 +59,15 @@ async def enrol(request: Request, body: EnrolBody) -> Response:
     ):
         raise _refusal(judged.why)  # an old token, tried again and again (EDGES B8)
     outcome = await state.services.perform(
-        lambda tx, act: fleet.enrol(tx, act, body.token, body.public_key, body.agent_version or ""),
+        lambda tx, act: fleet.enrol(tx, act, body.token, body.public_key, body.agent_version),
         caller,
         str(request.state.correlation_id),
     )
     if isinstance(outcome, fleet.Refused):
         raise _refusal(outcome.why)
+    now = state.services.clock.now()
     return CompactJson(
-        {
-            "machineUid": outcome.uid,
-            "machineId": str(outcome.id),
-            "tenantId": state.installation.tenant_id,
-            "serverTime": format_utc(state.services.clock.now()),
-        }
+        encode(Enrolled(outcome.uid, str(outcome.id), state.installation.tenant_id, now))
     )
 
 
@@ -89,19 +88,18 @@ async def stream(call: CurrentCall, uid: str) -> Response:
 @router.get(f"{_AGENT}/state")
 @admits_agents
 async def state(
-    call: CurrentCall, uid: str, seen: Annotated[int, Query(ge=0, le=LARGEST_COUNT)] = 0
+    call: CurrentCall, uid: str, seen: Annotated[int, Query(ge=0, le=LARGEST)] = 0
 ) -> Response:
     """``seen``: the furthest place of the record that the agent was told of (EDGES B9)."""
     now, floor = call.now, call.state.record_floor
     (machine, wanted), record = await call.read_few(
-        lambda reader: (fleet.state_for(reader, uid, now), seen_json(reader, seen, floor))
+        lambda reader: (fleet.state_for(reader, uid, now), seen_mark(reader, seen, floor))
     )
-    return CompactJson(state_json(machine, wanted, format_utc(now), record))
+    return CompactJson(encode(State(wanted, machine.id.name, now, record)))
 
 
 @router.post(f"{_AGENT}/report")
 @admits_agents
 async def report(call: CurrentCall, uid: str, body: ReportBody) -> Response:
-    said = read_report(body)
-    generation = await call.perform(lambda tx, act: fleet.take_report(tx, act, uid, said))
-    return CompactJson({"generation": generation})
+    generation = await call.perform(lambda tx, act: fleet.take_report(tx, act, uid, body))
+    return CompactJson(encode(Announced(generation)))

@@ -1,0 +1,55 @@
+"""How an agent becomes a machine's: its one-use token for a place, its public key for good."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Annotated
+
+from bascule.errors import InvalidInput
+from bascule.protocol.codec import describe
+from bascule.protocol.shape import Crop
+from bascule.protocol.shapes import Name
+
+
+@dataclass(frozen=True, slots=True)
+class Enrol:
+    """What an agent sends once; the token is the proof."""
+
+    token: str
+    public_key: str  # Ed25519, raw 32 bytes, base64url without padding
+    agent_version: Annotated[str, Crop(64)] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """Who the agent is from now on."""
+
+    machine_uid: Name
+    machine_id: Name
+    tenant_id: Name
+    server_time: datetime | None = None
+
+
+def base64url(data: bytes) -> str:
+    """Without padding (RFC 7515 section 2)."""
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _with_key(told: Enrol) -> Enrol:
+    """With its public key in one form: raw Ed25519 (RFC 8032)."""
+    text = told.public_key
+    with contextlib.suppress(ValueError):  # of which binascii.Error is one
+        key = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        if len(key) == 32 and text.rstrip("=") == base64url(key):
+            return replace(told, public_key=base64url(key))
+    raise InvalidInput(
+        "must be a raw Ed25519 public key, 32 bytes as base64url.",
+        code="InvalidPublicKey",
+        target="publicKey",
+    )
+
+
+describe(Enrol, _with_key)

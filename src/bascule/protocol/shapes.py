@@ -1,0 +1,99 @@
+"""What the wire adds to the domain's own types: bounds, and how their fields are grouped.
+
+Imported by whatever is sent with them (``report``, ``state``).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from bascule.domain.bounds import Guard
+from bascule.domain.capabilities import Capabilities, Latency
+from bascule.domain.decide import MAXIMUM_OPENINGS_PER_MACHINE
+from bascule.domain.desired import CUT_FOR, MOST_CUTS, Cut, DesiredState, Lease
+from bascule.domain.grant import opening_count
+from bascule.domain.knocks import LONGEST_AGE, OTHERS, Knock
+from bascule.domain.machine import ClosedPort, OnExpiry
+from bascule.domain.net import AddressPrefix, PortKey, parse_address
+from bascule.domain.policy import MAXIMUM_DURATION
+from bascule.errors import InvalidInput
+from bascule.protocol.codec import describe
+from bascule.protocol.shape import INLINE, LENIENT, REQUIRED, Absent, Crop, Entries, Most
+
+LONGEST_ID = 64  # characters of a grant's id
+LONGEST_NOTE = 500
+LONGEST_NAME = 500  # characters of a machine's id
+MOST_BOUNDS = 1024  # ports, and sources, of a guard
+
+GrantId = Annotated[str, Most(LONGEST_ID, 1)]
+Name = Annotated[str, Most(LONGEST_NAME, 1)]
+
+
+def _check_openings(given: tuple[Lease, ...] | tuple[Cut, ...], most: int) -> None:
+    counts = [opening_count(each.ports, each.sources) for each in given]
+    if not all(counts):
+        raise InvalidInput("a grant names no port or no source.")
+    if sum(counts) > most:
+        raise InvalidInput(
+            f"{sum(counts)} openings are more than the {most} that a machine may have."
+        )
+
+
+def _possible(state: DesiredState) -> DesiredState:
+    """A server that lies must not have this host keep what its firewall refuses: it would be
+    refused again after every reboot, with all that is beside it.
+    """
+    if len({each.port for each in state.closed}) != len(state.closed):
+        raise InvalidInput("a port is closed twice.", target="closed")
+    _check_openings(state.leases, MAXIMUM_OPENINGS_PER_MACHINE)
+    _check_openings(state.cuts, MOST_CUTS)
+    return state
+
+
+def _named(knock: Knock) -> Knock:
+    """One that names no address or no port counts as another's: it was dropped all the same."""
+    if knock.port is not None:
+        try:
+            return Knock(str(parse_address(knock.source)), knock.port, knock.attempts, knock.age)
+        except InvalidInput:
+            pass
+    return Knock(OTHERS, None, knock.attempts, knock.age)
+
+
+describe(PortKey, number=Annotated[int, Most(65535, 1)])
+describe(
+    ClosedPort,
+    port=Annotated[PortKey, INLINE],
+    on_expiry=Annotated[OnExpiry, REQUIRED],
+)
+describe(
+    Lease,
+    grant_id=GrantId,
+    remaining=Annotated[timedelta, Most(MAXIMUM_DURATION)],
+    extension=Annotated[int, REQUIRED],
+)
+describe(Capabilities, latency=Annotated[Latency, LENIENT])
+describe(Cut, grant_id=GrantId, remaining=Annotated[timedelta, Most(CUT_FOR)])
+describe(
+    DesiredState,
+    _possible,
+    machine_uid=GrantId,
+    released=Annotated[dict[PortKey, int], Entries("generation")],
+    cuts=Annotated[tuple[Cut, ...], REQUIRED],
+)
+# The host goes by its guard all the same: of one that is too large, no bounds are known here.
+describe(
+    Guard,
+    ports=Annotated[tuple[PortKey, ...] | None, LENIENT, Most(MOST_BOUNDS)],
+    sources=Annotated[tuple[AddressPrefix, ...] | None, LENIENT, Most(MOST_BOUNDS)],
+    max_duration=Annotated[timedelta | None, Crop(MAXIMUM_DURATION)],
+    problem=Annotated[str, Crop(LONGEST_NOTE)],
+)
+describe(
+    Knock,
+    _named,
+    source=Annotated[str, Absent(OTHERS)],
+    port=Annotated[PortKey | None, INLINE, LENIENT, Absent(None)],
+    age=Annotated[timedelta, Crop(LONGEST_AGE)],
+)

@@ -1,0 +1,40 @@
+"""What a server tells an enforcement point when it is asked: what to hold, and of its record.
+
+Times of leases are what remains of them: an agent counts them from the moment it asked (EDGES A8).
+What no server of ours can send makes the whole state refused, and what is held stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from bascule.domain.desired import DesiredState
+from bascule.domain.retention import LONGEST_FLOOR, SHORTEST_FLOOR
+from bascule.protocol.shape import INLINE, LENIENT, Most
+from bascule.protocol.shapes import LONGEST_NAME
+
+LONGEST_HASH = 128  # characters; ours have 64
+
+
+@dataclass(frozen=True, slots=True)
+class RecordMark:
+    """Where the record begins and ends, and its hash at the place that the agent has seen."""
+
+    position: int
+    hash: Annotated[str, Most(LONGEST_HASH)]
+    begin: Annotated[int | None, LENIENT] = None  # events up to here were deleted
+    # Nothing younger is deleted.
+    floor: Annotated[timedelta | None, LENIENT, Most(LONGEST_FLOOR, SHORTEST_FLOOR)] = None
+    seen_hash: Annotated[str | None, LENIENT, Most(LONGEST_HASH)] = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The answer to an agent that asks what it is to hold."""
+
+    desired: Annotated[DesiredState, INLINE]
+    machine_name: Annotated[str, Most(LONGEST_NAME)] = ""
+    server_time: datetime | None = None
+    record: Annotated[RecordMark | None, LENIENT] = None
