@@ -100,7 +100,7 @@ def test_what_has_ended_unheard_is_listed_apart_and_not_counted(web: House) -> N
     """EDGES E9: on the pages Exposure, Overview and Open now."""
     web.clock.pass_time(3600 + 60)
     web.do(sweep)
-    web.do(lambda tx, act: note_silence(tx, act, set()))
+    web.do(lambda tx, act: note_silence(tx, act, None))
     anna = owner(web)
     html = anna.page(PATH)
     assert "Ended, not confirmed" in html
@@ -204,7 +204,7 @@ def test_the_overview_tells_how_things_stand(web: House) -> None:
 
 def test_a_silent_agent_is_counted_as_offline(web: House) -> None:
     web.clock.pass_time(120)
-    web.do(lambda tx, act: note_silence(tx, act, set()))
+    web.do(lambda tx, act: note_silence(tx, act, None))
     assert "1 away" in cards(owner(web).page("/portal"))["/portal/points"]
 
 

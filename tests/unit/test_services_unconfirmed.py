@@ -66,7 +66,7 @@ def row(world: World) -> MachineRow:
 def fall_silent(world: World, seconds: float) -> None:
     world.clock.pass_time(seconds)
     world.do(sweep)
-    world.do(lambda tx, act: note_silence(tx, act, set()), None)
+    world.do(lambda tx, act: note_silence(tx, act, None), None)
 
 
 # -- what root opened --------------------------------------------------------------------------

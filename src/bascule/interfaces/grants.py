@@ -25,6 +25,14 @@ class GrantReads(Protocol):
         """opening and open ones that these principals asked for. Ordered by end."""
         ...
 
+    def due_grants(self, now: datetime) -> Sequence[Grant]:
+        """Live ones that time has ended (``domain.grant.due_at``). Ordered by end."""
+        ...
+
+    def next_due_grant(self, now: datetime) -> datetime | None:
+        """When time ends the next live one; ``now`` or earlier when one is due."""
+        ...
+
     def unsettled_grants(self, machine_uid: str) -> Sequence[Grant]:
         """opening, open and closing ones of a machine."""
         ...

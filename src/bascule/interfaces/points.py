@@ -35,9 +35,11 @@ class PointReads(Protocol):
         """
         ...
 
-    def points_unheard(self, since: datetime) -> Sequence[EnforcementPoint]:
-        """Those whose last contact was before that, not those that never had one. Ordered by
-        machine uid.
+    def points_last_heard(
+        self, since: datetime | None, until: datetime
+    ) -> Sequence[EnforcementPoint]:
+        """Those whose last contact was in that time: from ``since`` (inclusive; None: ever) to
+        ``until`` (exclusive). Not those that never had one. Ordered by machine uid.
         """
         ...
 

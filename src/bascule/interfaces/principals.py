@@ -35,6 +35,27 @@ class PrincipalReads(Protocol):
         """Ordered by id."""
         ...
 
+    def service_principals_by_name(
+        self,
+        after: tuple[str, str] = ("", ""),
+        limit: int = 1000,
+        *,
+        part: str = "",
+        is_descending: bool = False,
+    ) -> Sequence[ServicePrincipal]:
+        """Those whose names contain ``part``, without regard to case, ordered by folded name and
+        id; ``after`` is both of the last of the page before.
+        """
+        ...
+
+    def service_principals_called(self, name: str) -> Sequence[ServicePrincipal]:
+        """Without regard to case; several may have one name. Ordered by id; bounded."""
+        ...
+
+    def count_service_principals(self, part: str = "") -> int:
+        """How many ``service_principals_by_name`` would give, on all pages."""
+        ...
+
     def credential(self, key_id: str) -> Credential | None: ...
 
     def credentials_of(self, principal_id: str) -> Sequence[Credential]:

@@ -21,7 +21,6 @@ from bascule.domain.actions import (
     USER_READ,
 )
 from bascule.domain.ids import is_guid
-from bascule.domain.principals import ServicePrincipal
 from bascule.domain.scopes import Scope, subscription_scope
 from bascule.errors import Forbidden, InvalidInput, NotFound
 from bascule.interfaces.store import Reader, Transaction
@@ -147,21 +146,7 @@ def _by_name(reader: Reader, kind: PrincipalKind, wanted: str) -> list[str]:
     if kind is PrincipalKind.GROUP:
         group = reader.group_by_name(wanted)
         return [] if group is None else [group.id]
-    found = programs_named(reader, wanted)
-    return [each.id for each in found if each.display_name.casefold() == wanted.casefold()]
-
-
-def programs_named(reader: Reader, part: str = "") -> list[ServicePrincipal]:
-    """All whose names contain ``part``, without regard to case; by name.
-
-    The store keeps programs without an order by name: they are few, and all are read.
-    """
-    found: list[ServicePrincipal] = []
-    after = ""
-    while rows := reader.service_principals(after):
-        found += [each for each in rows if part.casefold() in each.display_name.casefold()]
-        after = rows[-1].id
-    return sorted(found, key=lambda each: (each.display_name.casefold(), each.id))
+    return [each.id for each in reader.service_principals_called(wanted)]
 
 
 def places(visit: Visit, reader: Reader) -> list[str]:

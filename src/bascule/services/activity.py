@@ -45,7 +45,7 @@ class LogReads(ActivityReads, ChainReads, GrantReads, RequestReads, Protocol):
 BY_HOUR_UP_TO = timedelta(days=2)
 PAGE = 500  # events read at a time where all are wanted
 _NOWHERE = " "  # a key that nothing has
-_MOST_NAMESAKES = 2000  # service principals and deleted ones looked through for a name
+_MOST_NAMESAKES = 2000  # deletions that are read for a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +140,7 @@ def _person_ids(reader: NamedReads, subscription_id: str, text: str) -> tuple[st
     user = reader.user_by_name(text)
     found = [user.id] if user is not None else []
     folded = text.casefold()
-    found += [
-        each.id
-        for each in reader.service_principals(limit=_MOST_NAMESAKES)
-        if each.display_name.casefold() == folded
-    ]
+    found += [each.id for each in reader.service_principals_called(text)]
     found += _deleted(reader, folded)
     found += _agents(reader, subscription_id, text)
     return tuple(dict.fromkeys(found)) or (_NOWHERE,)

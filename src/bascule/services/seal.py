@@ -71,7 +71,7 @@ async def seal_all(services: Services, signer: Signer) -> Checkpoint:
     return await services.perform(lambda tx, act: sign_head(tx, act, signer))
 
 
-def _is_checkpoint_due(tx: ChainReads, now: datetime) -> bool:
+def is_checkpoint_due(tx: ChainReads, now: datetime) -> bool:
     head = tx.chain_head()
     newest = next(iter(tx.checkpoints(limit=1)), None)
     since = newest.head.position if newest is not None else 0
@@ -120,11 +120,11 @@ async def _repeat(
 
 async def _round(services: Services, signer: Signer) -> None:
     def has_work(reader: ChainReads) -> bool:
-        return bool(reader.unsealed(1)) or _is_checkpoint_due(reader, services.clock.now())
+        return bool(reader.unsealed(1)) or is_checkpoint_due(reader, services.clock.now())
 
     def work(tx: ChainWrites, act: Act) -> None:
         seal(tx)
-        if _is_checkpoint_due(tx, act.now):
+        if is_checkpoint_due(tx, act.now):
             sign_head(tx, act, signer)
 
     while await services.read(has_work):

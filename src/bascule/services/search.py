@@ -45,7 +45,6 @@ class SearchReads(
 
 MOST = 10  # of each kind
 LONGEST = 200
-_LOOKED_AT = 2000  # service principals, which have no order by name
 _RECENT = 50  # requests of one machine or person that are looked at
 
 
@@ -103,11 +102,8 @@ def _users(reader: PrincipalReads, folded: str) -> list[User]:
 
 
 def _services(reader: PrincipalReads, folded: str) -> list[ServicePrincipal]:
-    return [
-        each
-        for each in reader.service_principals(limit=_LOOKED_AT)
-        if each.display_name.casefold().startswith(folded)
-    ][:MOST]
+    found = reader.service_principals_by_name((folded, ""), MOST)
+    return list(takewhile(lambda each: each.display_name.casefold().startswith(folded), found))
 
 
 def _requests(

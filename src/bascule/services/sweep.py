@@ -12,7 +12,7 @@ from typing import Protocol
 from bascule.domain.facts.agents import AgentWentSilent
 from bascule.domain.facts.fact import fact_name
 from bascule.domain.facts.grants import GrantShortened
-from bascule.domain.grant import SILENCE_BOUND, Grant, due_at
+from bascule.domain.grant import SILENCE_BOUND, Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import unable_words
@@ -44,9 +44,8 @@ class SweepWrites(MembershipEndWrites, Protocol):
 
 def next_due(tx: DueReads, now: datetime) -> datetime | None:
     """The earliest moment at which ``sweep`` would have something to do."""
-    ends = [due_at(grant, now) for grant in tx.live_grants()]
-    others = (tx.next_membership_end(), tx.next_overdue())
-    return min([*ends, *(each for each in others if each is not None)], default=None)
+    found = (tx.next_due_grant(now), tx.next_membership_end(), tx.next_overdue())
+    return min((each for each in found if each is not None), default=None)
 
 
 def sweep(tx: SweepWrites, act: Act) -> int:
@@ -58,7 +57,7 @@ def sweep(tx: SweepWrites, act: Act) -> int:
 
 def end_due(tx: GrantEndWrites, act: Act) -> int:
     """End the grants that are over and withdraw those that never opened; how many."""
-    due = [grant for grant in tx.live_grants() if due_at(grant, act.now) <= act.now]
+    due = tx.due_grants(act.now)
     end_grants(
         tx,
         act,
@@ -134,24 +133,23 @@ def latest_end(tx: EventReads, grant: Grant) -> datetime:
     return max([grant.ends_at, *ends])
 
 
-def note_silence(tx: SilenceWrites, act: Act, known_silent: set[str]) -> set[str]:
-    """Record each enforcement point that has fallen silent, once; returns the silent ones.
+def note_silence(tx: SilenceWrites, act: Act, noted: datetime | None) -> datetime:
+    """Record each enforcement point that has fallen silent, once.
 
-    ``known_silent`` spares a look at the record; a server that was started anew looks there.
+    ``noted`` is what the call before returned, and spares reading those that it noted; None, and
+    a clock that went back, read all that are silent, and what is on record of them.
     """
-    silent: set[str] = set()
-    for point in tx.points_unheard(act.now - SILENCE_BOUND):
-        silent.add(point.machine_uid)
-        if point.machine_uid in known_silent:
-            continue
+    until = act.now - SILENCE_BOUND
+    silent = tx.points_last_heard(None if noted is None or noted > until else noted, until)
+    for point in silent:
         machine = tx.machine_by_uid(point.machine_uid)
         if machine is None or point.last_contact_at is None:
             continue
         fact = AgentWentSilent(str(machine.id), format_utc(point.last_contact_at))
         if not _is_on_record(tx, machine.id, fact):
             act.record(tx, fact, machine.id)
-    tx.mark_silent(silent - known_silent)
-    return silent
+    tx.mark_silent({point.machine_uid for point in silent})
+    return until
 
 
 def forget_old_requests(tx: ListingWrites, act: Act) -> bool:

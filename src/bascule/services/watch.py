@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
@@ -52,11 +52,11 @@ class _Part:
 
 async def watch(services: Services) -> None:
     """Run until cancelled."""
-    silent: set[str] = set()
+    noted: datetime | None = None
 
     async def note() -> None:
-        nonlocal silent
-        silent = await services.perform(lambda tx, act: note_silence(tx, act, silent))
+        nonlocal noted
+        noted = await services.perform(lambda tx, act: note_silence(tx, act, noted))
 
     began = services.clock.boottime()
     # While no server ran nobody could report: silence counts from our own start.
@@ -117,8 +117,8 @@ async def _round(services: Services) -> timedelta:
         now = services.clock.now()
         due = await services.read(lambda reader: next_due(reader, now))
         if due is not None and due <= now:
-            await services.perform(sweep)
-            wait = SHORTEST_WAIT
+            if await services.perform(sweep):  # what is damaged is due for ever, and ends nothing
+                wait = SHORTEST_WAIT
         elif due is not None:
             wait = max(SHORTEST_WAIT, min(LONGEST_WAIT, due - now))
 

@@ -43,9 +43,13 @@ class FleetReads(Rows):
         ordered = wanted.order_by(t.agents.c.machine_uid).limit(limit)
         return [_point(row) for row in self._all(ordered)]
 
-    def points_unheard(self, since: datetime) -> Sequence[EnforcementPoint]:
-        before = select(t.agents).where(t.agents.c.last_contact_at < since)
-        return [_point(row) for row in self._all(before.order_by(t.agents.c.machine_uid))]
+    def points_last_heard(
+        self, since: datetime | None, until: datetime
+    ) -> Sequence[EnforcementPoint]:
+        wanted = select(t.agents).where(t.agents.c.last_contact_at < until)
+        if since is not None:
+            wanted = wanted.where(t.agents.c.last_contact_at >= since)
+        return [_point(row) for row in self._all(wanted.order_by(t.agents.c.machine_uid))]
 
     def enrolment_by_hash(self, token_hash: str) -> Enrolment | None:
         row = self._first(select(t.enrolments).where(t.enrolments.c.token_hash == token_hash))

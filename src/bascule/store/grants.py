@@ -12,9 +12,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, exists, select, update
+from sqlalchemy import Row, Select, bindparam, exists, func, select, update
 
-from bascule.domain.grant import Grant
+from bascule.domain.grant import OPENING_PATIENCE, Grant
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import OnExpiry
 from bascule.domain.policy import RuleProtocol
@@ -39,6 +39,21 @@ _LIVE_OF = (
     .where(t.IS_LIVE, t.grants.c.requestor_id.in_(bindparam("ids", expanding=True)))
     .order_by(*_BY_END)
 )
+# domain.grant.due_at, so that each line is answered by an index of its own.
+_OVER = (
+    select(t.grants)
+    .where(t.IS_LIVE, t.grants.c.ends_at <= bindparam("now", type_=t.grants.c.ends_at.type))
+    .order_by(*_BY_END)
+)
+_STARTED_BY = select(t.grants).where(
+    t.IS_OPENING, t.grants.c.started_at <= bindparam("then", type_=t.grants.c.started_at.type)
+)
+_STARTED_AFTER = select(t.grants).where(
+    t.IS_OPENING, t.grants.c.started_at > bindparam("then", type_=t.grants.c.started_at.type)
+)
+_FIRST_END = select(func.min(t.grants.c.ends_at).label("at")).where(t.IS_LIVE)
+_FIRST_START = select(func.min(t.grants.c.started_at).label("at")).where(t.IS_OPENING)
+_LAST_START = select(func.max(t.grants.c.started_at).label("at")).where(t.IS_OPENING)
 _OF_REQUESTS = (
     select(t.grants)
     .where(t.grants.c.request_id.in_(bindparam("ids", expanding=True)))
@@ -143,6 +158,30 @@ class GrantReads(GrantRows):
 
     def live_grants_of(self, requestor_ids: Collection[str]) -> Sequence[Grant]:
         return _by_end(self._sliced(_LIVE_OF, "ids", sorted(set(requestor_ids))))
+
+    def due_grants(self, now: datetime) -> Sequence[Grant]:
+        before, beyond = now - OPENING_PATIENCE, now + OPENING_PATIENCE
+        found = {
+            grant.id: (place, grant)
+            for statement, wanted in (
+                (_OVER, {"now": now}),
+                (_STARTED_BY, {"then": before}),
+                (_STARTED_AFTER, {"then": beyond}),
+            )
+            for place, grant in self._grants(statement, wanted)
+        }
+        return _by_end(list(found.values()))
+
+    def next_due_grant(self, now: datetime) -> datetime | None:
+        end, first, last = (self._at(each) for each in (_FIRST_END, _FIRST_START, _LAST_START))
+        if last is not None and now < last - OPENING_PATIENCE:
+            return now
+        starts = [] if first is None else [first + OPENING_PATIENCE]
+        return min([*starts, *([] if end is None else [end])], default=None)
+
+    def _at(self, statement: Select[Any]) -> datetime | None:
+        row = self._first(statement)
+        return None if row is None else row.at
 
     def unsettled_grants(self, machine_uid: str) -> Sequence[Grant]:
         """In the order they were added."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, Table, bindparam, delete, func, or_, select
+from sqlalchemy import Row, Select, Table, bindparam, delete, func, or_, select, tuple_
 
 from bascule.domain.access import PrincipalKind
 from bascule.domain.principals import (
@@ -31,6 +31,8 @@ _MEMBERSHIPS = (
     )
     .order_by(t.memberships.c.group_id, t.memberships.c.provider_id)
 )
+
+MOST_NAMESAKES = 2000  # service principals of one name that are read
 
 
 class PrincipalReads(AccessStamp):
@@ -61,6 +63,31 @@ class PrincipalReads(AccessStamp):
         table = t.service_principals
         wanted = select(table).where(table.c.id > after).order_by(table.c.id).limit(limit)
         return [_service(row) for row in self._all(wanted)]
+
+    def service_principals_by_name(
+        self,
+        after: tuple[str, str] = ("", ""),
+        limit: int = 1000,
+        *,
+        part: str = "",
+        is_descending: bool = False,
+    ) -> Sequence[ServicePrincipal]:
+        table = t.service_principals
+        place = tuple_(table.c.name_key, table.c.id)
+        wanted = _containing(select(table), table, part)
+        if any(after):
+            wanted = wanted.where(place < after if is_descending else place > after)
+        columns = (table.c.name_key, table.c.id)
+        ordered = wanted.order_by(*(each.desc() if is_descending else each for each in columns))
+        return [_service(row) for row in self._all(ordered.limit(limit))]
+
+    def service_principals_called(self, name: str) -> Sequence[ServicePrincipal]:
+        table = t.service_principals
+        wanted = select(table).where(table.c.name_key == name.casefold()).order_by(table.c.id)
+        return [_service(row) for row in self._all(wanted.limit(MOST_NAMESAKES))]
+
+    def count_service_principals(self, part: str = "") -> int:
+        return self._count_named(t.service_principals, part)
 
     def credential(self, key_id: str) -> Credential | None:
         row = self._first(_CREDENTIAL, {"wanted": key_id.lower()})
@@ -150,6 +177,7 @@ class PrincipalWrites(PrincipalReads):
             t.service_principals,
             {"id": principal.id},
             {
+                "name_key": principal.display_name.casefold(),
                 "display_name": principal.display_name,
                 "is_enabled": principal.is_enabled,
                 "created_at": principal.created_at,

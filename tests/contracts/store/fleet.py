@@ -42,13 +42,20 @@ class FleetContract:
         assert list(read(store, lambda r: r.enforcement_points(limit=1))) == [points[0]]
         assert read(store, lambda r: r.machine_by_uid("uid-b")) is not None, "the machine stays"
 
-    def test_points_not_heard_since_a_moment(self, store: Store) -> None:
+    def test_points_last_heard_in_a_time(self, store: Store) -> None:
         for name, heard in (("a", NOW), ("b", NOW - HOUR), ("c", None)):
             write(store, lambda tx: tx.put_machine(a_machine(name)))
             point = EnforcementPoint(f"uid-{name}", "key", NOW, last_contact_at=heard)
             write(store, lambda tx: tx.put_enforcement_point(point))
-        for since, wanted in ((NOW - HOUR, []), (NOW, ["uid-b"]), (NOW + HOUR, ["uid-a", "uid-b"])):
-            found = read(store, lambda r: r.points_unheard(since))
+        for since, until, wanted in (
+            (None, NOW - HOUR, []),
+            (None, NOW, ["uid-b"]),
+            (None, NOW + HOUR, ["uid-a", "uid-b"]),
+            (NOW - HOUR, NOW, ["uid-b"]),
+            (NOW, NOW + HOUR, ["uid-a"]),
+            (NOW + HOUR, NOW, []),
+        ):
+            found = read(store, lambda r: r.points_last_heard(since, until))
             assert [point.machine_uid for point in found] == wanted
 
     def test_points_of_several_machines_are_read_at_once(self, store: Store) -> None:

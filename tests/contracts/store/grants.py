@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import product
 
 import pytest
 
-from bascule.domain.grant import Grant, confirm_closed, confirm_open, end, extend_to, fail
+from bascule.domain.grant import Grant, confirm_closed, confirm_open, due_at, end, extend_to, fail
 from bascule.domain.lifecycle import GRANT_TRANSITIONS, GrantState, StatusReason
 from bascule.domain.machine import OnExpiry
 from bascule.errors import Conflict, NotFound
@@ -184,6 +184,32 @@ class GrantContract:
         found = read(store, lambda r: r.grants_of(["request-2", "request-1", "no-such"]))
         assert _ids(found) == ["z", "a", "m", "b"]
         assert not read(store, lambda r: r.grants_of([]))
+
+    @pytest.mark.parametrize(
+        "now", [NOW + timedelta(seconds=each) for each in (-3600, -61, -60, 0, 1, 59, 60, 61, 9000)]
+    )
+    def test_what_is_due_is_what_the_domain_says(self, store: Store, now: datetime) -> None:
+        """``domain.grant.due_at`` is asked of each in the one, of an index in the other."""
+        soon = a_grant("soon", ends_at=NOW + timedelta(seconds=1))
+        late = a_grant("late", ends_at=NOW + HOUR)
+        begun = replace(a_grant("begun", ends_at=NOW + HOUR), started_at=NOW + HOUR / 2)
+        both = (a_grant("open", ends_at=NOW + HOUR), a_grant("over", ends_at=NOW))
+        _add(store, late, soon, begun, a_grant("ended"), *both)
+        for each in both:
+            write(store, lambda tx: tx.update_grant(confirm_open(each), GrantState.OPENING))
+        _end(store, a_grant("ended"))
+        live = read(store, lambda r: r.live_grants())
+        assert {each.id for each in live} == {"soon", "late", "begun", "open", "over"}
+        wanted = [each.id for each in live if due_at(each, now) <= now]
+        assert _ids(read(store, lambda r: r.due_grants(now))) == wanted
+        first = read(store, lambda r: r.next_due_grant(now))
+        assert first == min(due_at(each, now) for each in live) or (
+            first is not None and first <= now and bool(wanted)
+        )
+
+    def test_nothing_that_lives_is_never_due(self, store: Store) -> None:
+        assert read(store, lambda r: r.next_due_grant(NOW)) is None
+        assert not read(store, lambda r: r.due_grants(NOW))
 
     def test_live_grants_are_opening_and_open_ones_ordered_by_end(self, store: Store) -> None:
         late = a_grant("late", ends_at=NOW + 2 * HOUR)

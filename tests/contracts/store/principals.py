@@ -98,6 +98,28 @@ class PrincipalContract:
         assert list(read(store, lambda r: r.users("", 1))) == [ADA]
         assert list(read(store, lambda r: r.service_principals(limit=1))) == [ROBOT]
         assert list(read(store, lambda r: r.service_principals(ROBOT.id))) == [TWIN]
+
+    def test_service_principals_by_name_meet_page_by_page(self, store: Store) -> None:
+        """Several may have one name: the id decides between them, in both directions."""
+        other = replace(ROBOT, id="0000000e-0000-4000-8000-000000000000", display_name="Android")
+        for each in (TWIN, ROBOT, other):
+            write(store, lambda tx: tx.put_service_principal(each))
+        for is_descending in (False, True):
+            wanted = [other, ROBOT, TWIN][:: -1 if is_descending else 1]
+            found: list[ServicePrincipal] = []
+            after = ("", "")
+            while page := read(
+                store,
+                lambda r: r.service_principals_by_name(after, 1, is_descending=is_descending),
+            ):
+                found += page
+                after = (page[-1].display_name.casefold(), page[-1].id)
+            assert found == wanted
+        assert read(store, lambda r: r.service_principals_by_name(part="DRO")) == [other]
+        assert read(store, lambda r: r.count_service_principals("ROB")) == 2
+        assert read(store, lambda r: r.count_service_principals()) == 3
+        assert read(store, lambda r: r.service_principals_called("ROBOT")) == [ROBOT, TWIN]
+        assert read(store, lambda r: r.service_principals_called("rob")) == []
         assert list(read(store, lambda r: r.groups())) == [CREW, GANG]
         assert list(read(store, lambda r: r.groups("crew"))) == [GANG]
         assert list(read(store, lambda r: r.users(is_descending=True))) == [BOB, ADA]

@@ -20,13 +20,10 @@ from bascule.domain.principals import Credential, CredentialKind, ServicePrincip
 from bascule.errors import InvalidInput, NotFound
 from bascule.identity.client_certificates import read_client_certificate
 from bascule.identity.secrets import new_secret, sha256_hex
-from bascule.interfaces.listing import Place
-from bascule.interfaces.store import Reader
 from bascule.portal.guard import PortalRoute, Visit
 from bascule.portal.iam import (
     ACCESS,
     perform_at,
-    programs_named,
 )
 from bascule.portal.plain_forms import (
     Confirmed,
@@ -46,20 +43,6 @@ router = APIRouter(route_class=PortalRoute)
 DAYS = ("30", "90", "180", "365", "730")
 
 
-def _rows(
-    reader: Reader, after: Place | None, limit: int, part: str, *, is_descending: bool
-) -> Sequence[ServicePrincipal]:
-    rows = programs_named(reader, part)[:: -1 if is_descending else 1]
-    return [each for each in rows if after is None or _is_beyond(each, after, is_descending)][
-        :limit
-    ]
-
-
-def _is_beyond(each: ServicePrincipal, after: Place, is_descending: bool) -> bool:
-    here, there = (each.display_name.casefold(), each.id), (str(after.value), after.key)
-    return here < there if is_descending else here > there
-
-
 KIND: Kind[ServicePrincipal] = Kind(
     router,
     path=f"{ACCESS}/programs",
@@ -71,8 +54,13 @@ KIND: Kind[ServicePrincipal] = Kind(
     delete=SERVICE_PRINCIPAL_DELETE,
     find=services.find_service_principal,
     label=lambda program: program.display_name,
-    rows=_rows,
-    count=lambda reader, part: len(programs_named(reader, part)),
+    rows=lambda reader, after, limit, part, *, is_descending: reader.service_principals_by_name(
+        (str(after.value), after.key) if after else ("", ""),
+        limit,
+        part=part,
+        is_descending=is_descending,
+    ),
+    count=lambda reader, part: reader.count_service_principals(part),
     columns=(
         Column(msgid("State"), lambda _, program: program.is_enabled, "state"),
         Column(

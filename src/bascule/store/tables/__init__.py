@@ -243,6 +243,11 @@ IS_CUT = grants.c.cut_at.is_not(None)
 IS_UNSETTLED = is_in_state(UNSETTLED)
 
 Index("ix_grants_live", grants.c.ends_at, sqlite_where=IS_LIVE, postgresql_where=IS_LIVE)
+
+IS_OPENING = is_in_state([GrantState.OPENING])
+Index(
+    "ix_grants_opening", grants.c.started_at, sqlite_where=IS_OPENING, postgresql_where=IS_OPENING
+)
 Index(
     "ix_grants_cut",
     grants.c.machine_uid,
@@ -280,6 +285,7 @@ agents = Table(
     Column("capabilities", Json),  # null: not told yet
 )
 
+Index("ix_agents_last_contact_at", agents.c.last_contact_at)
 IS_NEVER_HEARD = agents.c.last_contact_at.is_(None)
 
 Index(

@@ -27,9 +27,11 @@ service_principals = Table(
     "service_principals",
     metadata,
     Column("id", Key, primary_key=True),
+    Column("name_key", Key, nullable=False),
     Column("display_name", String, nullable=False),
     Column("is_enabled", Boolean, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Index(None, "name_key", "id"),
 )
 
 credentials = Table(
