@@ -1,7 +1,7 @@
 """A database as a large company's after half a year: machines, policies, requests, events.
 
-It is filled as the program of revision 0008 would have left it, in bulk, and then opened, so
-that every kept count and summary is made by the same upgrade that a real installation runs.
+Its tables are filled in bulk. Then each machine, its agent and its closed port are put once more
+through the store, and the events are sealed, which makes the rows and counts that lists read.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from bascule.domain.access import PrincipalKind
 from bascule.domain.builtin_roles import OWNER
 from bascule.domain.event import SYSTEM, Actor, Event
 from bascule.domain.facts.fact import Fact
+from bascule.domain.facts.kinds import sort_of
 from bascule.domain.facts.grants import GrantClosed, GrantCreated, GrantEnded, GrantOpened
 from bascule.domain.ids import ResourceId, machine_id, policy_id
 from bascule.domain.lifecycle import StatusReason
@@ -34,14 +35,12 @@ from bascule.domain.times import format_utc
 from bascule.interfaces.listing import RECENT
 from bascule.interfaces.store import Transaction
 from bascule.services.seal import seal
-from bascule.store import open as opening
 from bascule.store.columns import to_microseconds
 from bascule.store.open import open_store
 from bench.history import write_history, write_knocks
 
 OWNER_NAME, PASSWORD = "owner@contoso.example", "correct horse battery staple"
 SUBSCRIPTION = "5eb5c41e-0000-4000-8000-000000000001"
-_BEGINNING = "0008"  # the last revision before anything was summed up
 _GROUPS, _PEOPLE, _PER_POLICY = 100, 500, 100
 _EVENTS_EACH = 4  # of one request: granted, opened, ended, closed
 _SLICE = 20_000
@@ -63,26 +62,50 @@ class Size:
 
 def build(path: Path, size: Size, now: datetime) -> None:
     """Make the database; ``now`` is the moment up to which things happened."""
-    newest = opening.REVISION
-    opening.REVISION = _BEGINNING
-    try:
-        open_store(path).close()
-    finally:
-        opening.REVISION = newest
+    open_store(path).close()
     with sqlite3.connect(path) as database:
         database.execute("PRAGMA synchronous = OFF")
         _Filling(database, size, now).run()
     store = open_store(path)
     asyncio.run(store.write(lambda tx: _add_owner(tx, now)))
+    asyncio.run(store.write(_list_machines))
     while asyncio.run(store.write(lambda tx: seal(tx, _SLICE))):  # as a server does at once
         pass
     while asyncio.run(store.write(lambda tx: tx.forget_requests(now - RECENT, _SLICE))):
         pass
     store.close()
     with sqlite3.connect(path) as database:
+        for statement in _USED:
+            database.execute(statement, {"since": to_microseconds(now - RECENT)})
         write_history(database, SUBSCRIPTION, now - timedelta(days=size.days + 30))
         write_knocks(database, SUBSCRIPTION, _group_names(), now)
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+# What lists tell of requests, as the store keeps it beside each machine.
+_OF_MACHINE = "FROM grants g WHERE g.machine_uid = listed_machines.machine_uid"
+_LAST = f"{_OF_MACHINE} ORDER BY g.started_at DESC LIMIT 1"
+_USED = (
+    "UPDATE listed_machines SET recent_requests = "
+    f"(SELECT count(DISTINCT g.request_id) {_OF_MACHINE} AND g.started_at >= :since)",
+    f"UPDATE listed_machines SET last_access_at = (SELECT g.started_at {_LAST}), "
+    f"last_user_id = (SELECT g.requestor_id {_LAST}), last_user = (SELECT g.requestor {_LAST}), "
+    f"last_user_key = (SELECT g.requestor {_LAST}) WHERE EXISTS (SELECT 1 {_OF_MACHINE})",
+)
+
+
+def _list_machines(tx: Transaction) -> None:
+    """Put what is there once more: the store writes the rows that lists read beside it."""
+    after = ""
+    while machines := tx.machines(after=after):
+        points = tx.points_of([each.uid for each in machines])
+        for machine in machines:
+            tx.put_machine(machine)
+            if machine.uid in points:
+                tx.put_enforcement_point(points[machine.uid])
+            for closed in tx.closed_ports(machine.uid):
+                tx.put_closed_port(machine.uid, closed)
+        after = machines[-1].id.key
 
 
 def _add_owner(tx: Transaction, now: datetime) -> None:
@@ -316,7 +339,6 @@ class _Filling:
             "is_source_list": False,
             "ended_at": None if is_live else until,
             "failure": "",
-            "is_cut": False,
         }
 
     def _events(
@@ -347,7 +369,7 @@ class _Filling:
         return {
             "id": event.id,
             "at": to_microseconds(at),
-            "kind": type(fact).__name__,
+            "kind": sort_of(fact),
             "principal_id": actor.principal_id,
             "resource_key": where.key,
             "record": json.dumps(event.record()),
