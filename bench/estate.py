@@ -1,6 +1,6 @@
 """A database as a large company's after half a year: machines, policies, requests, events.
 
-Its tables are filled in bulk. Then each machine, its agent and its closed port are put once more
+Its tables are filled in bulk. Then each machine, its agent and its closed port are put
 through the store, and the events are sealed, which makes the rows and counts that lists read.
 """
 
@@ -23,10 +23,11 @@ from bascule.domain.access import PrincipalKind
 from bascule.domain.builtin_roles import OWNER
 from bascule.domain.event import SYSTEM, Actor, Event
 from bascule.domain.facts.fact import Fact
-from bascule.domain.facts.kinds import sort_of
 from bascule.domain.facts.grants import GrantClosed, GrantCreated, GrantEnded, GrantOpened
+from bascule.domain.facts.kinds import sort_of
 from bascule.domain.ids import ResourceId, machine_id, policy_id
 from bascule.domain.lifecycle import StatusReason
+from bascule.domain.machine import EnforcementPoint
 from bascule.domain.principals import User
 from bascule.domain.roles import RoleAssignment
 from bascule.domain.scopes import subscription_scope
@@ -68,7 +69,7 @@ def build(path: Path, size: Size, now: datetime) -> None:
         _Filling(database, size, now).run()
     store = open_store(path)
     asyncio.run(store.write(lambda tx: _add_owner(tx, now)))
-    asyncio.run(store.write(_list_machines))
+    asyncio.run(store.write(lambda tx: _list_machines(tx, now)))
     while asyncio.run(store.write(lambda tx: seal(tx, _SLICE))):  # as a server does at once
         pass
     while asyncio.run(store.write(lambda tx: tx.forget_requests(now - RECENT, _SLICE))):
@@ -86,26 +87,45 @@ def build(path: Path, size: Size, now: datetime) -> None:
 _OF_MACHINE = "FROM grants g WHERE g.machine_uid = listed_machines.machine_uid"
 _LAST = f"{_OF_MACHINE} ORDER BY g.started_at DESC LIMIT 1"
 _USED = (
-    "UPDATE listed_machines SET recent_requests = "
-    f"(SELECT count(DISTINCT g.request_id) {_OF_MACHINE} AND g.started_at >= :since)",
-    f"UPDATE listed_machines SET last_access_at = (SELECT g.started_at {_LAST}), "
-    f"last_user_id = (SELECT g.requestor_id {_LAST}), last_user = (SELECT g.requestor {_LAST}), "
-    f"last_user_key = (SELECT g.requestor {_LAST}) WHERE EXISTS (SELECT 1 {_OF_MACHINE})",
+    (
+        "UPDATE listed_machines SET recent_requests = "
+        f"(SELECT count(DISTINCT g.request_id) {_OF_MACHINE} AND g.started_at >= :since)"
+    ),
+    (
+        f"UPDATE listed_machines SET last_access_at = (SELECT g.started_at {_LAST}), "
+        f"last_user_id = (SELECT g.requestor_id {_LAST}), last_user = (SELECT g.requestor {_LAST}), "
+        f"last_user_key = (SELECT g.requestor {_LAST}) WHERE EXISTS (SELECT 1 {_OF_MACHINE})"
+    ),
 )
 
 
-def _list_machines(tx: Transaction) -> None:
-    """Put what is there once more: the store writes the rows that lists read beside it."""
-    after = ""
+def _list_machines(tx: Transaction, now: datetime) -> None:
+    """Put what is there once more, and the agents: the store writes the rows that lists read."""
+    after, number = "", 0
     while machines := tx.machines(after=after):
-        points = tx.points_of([each.uid for each in machines])
         for machine in machines:
+            number += 1
             tx.put_machine(machine)
-            if machine.uid in points:
-                tx.put_enforcement_point(points[machine.uid])
+            if number % 50:  # 2 % have no agent
+                tx.put_enforcement_point(_agent(machine.uid, number, now))
             for closed in tx.closed_ports(machine.uid):
                 tx.put_closed_port(machine.uid, closed)
         after = machines[-1].id.key
+
+
+def _agent(uid: str, number: int, now: datetime) -> EnforcementPoint:
+    is_away = number % 100 == 7  # 1 % are
+    return EnforcementPoint(
+        uid,
+        f"key-{number}",
+        now,
+        observed_generation=3 if number % 500 else 2,
+        last_contact_at=now - (timedelta(hours=1) if is_away else timedelta(seconds=1)),
+        agent_version="0.5.0",
+        local_port_range=(32768, 60999),
+        blocked_attempts=number % 1000,
+        facts={"kernel": "6.12", "nft": "1.1.3"},
+    )
 
 
 def _add_owner(tx: Transaction, now: datetime) -> None:
@@ -154,8 +174,6 @@ class _Filling:
             "machine_generations",
             ({"machine_uid": self._uid(n), "generation": 3} for n in range(self._size.machines)),
         )
-        enrolled = [n for n in range(self._size.machines) if n % 50]  # 2 % have no agent
-        self._put("agents", map(self._agent, enrolled))
         configured = [n for n in range(self._size.machines) if n % 10]  # 10 % have no policy
         self._policies(configured)
         self._put("closed_ports", map(self._closed, configured))
@@ -182,22 +200,6 @@ class _Filling:
             "addresses": json.dumps([f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"]),
             "tags": json.dumps({"team": f"team-{number % 40}"}),
             "created_at": self._at,
-        }
-
-    def _agent(self, number: int) -> dict[str, Any]:
-        silent = number % 100 == 7  # 1 % are away
-        return {
-            "machine_uid": self._uid(number),
-            "public_key": f"key-{number}",
-            "enrolled_at": self._at,
-            "observed_generation": 3 if number % 500 else 2,
-            "last_contact_at": self._at - (3_600_000_000 if silent else 1_000_000),
-            "agent_version": "0.5.0",
-            "local_port_low": 32768,
-            "local_port_high": 60999,
-            "weaknesses": "[]",
-            "blocked_attempts": number % 1000,
-            "facts": json.dumps({"kernel": "6.12", "nft": "1.1.3"}),
         }
 
     def _closed(self, number: int) -> dict[str, Any]:
