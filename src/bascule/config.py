@@ -83,8 +83,9 @@ def parse_sink_networks(texts: Sequence[str]) -> tuple[AddressPrefix, ...]:
             raise ConfigurationError(f"--allow-sink-network: {error.message}") from None
         if prefix.network is None:
             raise ConfigurationError(
-                "--allow-sink-network '*' would let the record be sent anywhere in your network.",
-                advice="Name the networks that your receivers are in, as 10.1.2.0/24.",
+                "--allow-sink-network '*' would allow the record to be sent anywhere in your "
+                "network.",
+                advice="Give the networks of your receivers, for example 10.1.2.0/24.",
             )
         networks.append(prefix)
     return tuple(networks)

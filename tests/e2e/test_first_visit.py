@@ -55,5 +55,5 @@ def test_the_link_of_the_first_start_leads_to_the_first_owner(tmp_path: Path) ->
         assert not file.exists()
         refused = _another(data)
         assert refused.returncode != 0
-        assert "has an owner already" in refused.stderr
+        assert "already has an owner" in refused.stderr
         assert link.partition("link=")[2] not in (tmp_path / "log").read_text()

@@ -107,7 +107,7 @@ def test_of_a_silent_agent_the_view_says_that_it_is_old(lab: LabWorld) -> None:
         group = group_of(lab)
         assert not group["bascule"]["isCurrent"]
         assert group["bascule"]["message"].startswith(
-            "Last known: the agent of web-1 is away since"
+            "Last known state: the agent of web-1 has been away since"
         )
         assert sources(group)
         assert lab.reaches("client")

@@ -85,7 +85,7 @@ def test_a_deleted_machine_and_one_of_the_same_name(world: SmallWorld) -> None:
     assert until(lambda: {each.number for each in world.machine().claimed_ports} == {22})
     again = _enrol(world, world.token)
     assert again.returncode != 0
-    assert "used already" in again.stderr
+    assert "already used" in again.stderr
     with pytest.raises(Conflict, match="enrolled agent"):
         world.enrol_token()
     over = _enrol(world, world.spare)

@@ -145,7 +145,7 @@ def test_silent_agent_and_cut_network(world: SmallWorld) -> None:
     assert world.port_of(long).not_confirmed_since is not None
     assert until(lambda: world.events("AgentWentSilent"), 20)
     assert until(lambda: world.port_of(late).state == "failed", 60)
-    assert "is away since" in world.port_of(late).failure
+    assert "has been away since" in world.port_of(late).failure
     world.network.host.nft("delete table inet cut\n")
     assert until(lambda: world.events("AgentCameBack"), 45), world.logs()
     world.wait_state(long, "open")

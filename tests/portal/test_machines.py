@@ -74,8 +74,8 @@ def test_a_name_that_is_taken_is_refused_and_changes_nothing(house: House, olga:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"name": ""}, "not a legal name"),
-        ({"name": "a/b"}, "not a legal name"),
+        ({"name": ""}, "not a valid name"),
+        ({"name": "a/b"}, "not a valid name"),
         ({"name": "x", "addresses": "example.com"}, "not an IPv4 or IPv6 address"),
         ({"name": "x", "os": "BeOS"}, "Linux or Windows"),
         ({"name": "x", "group": "../x"}, "Choose a resource group"),

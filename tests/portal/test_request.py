@@ -87,7 +87,7 @@ def test_the_form_offers_what_the_host_itself_admits(house: House) -> None:
     answer = anna.send(PATH, filled(html, "0.0.22", "0.0.80"))
     assert answer.status_code == 400
     refused = text_of(answer.text)
-    assert "lets a port be open for at most 20 s at a time" in refused
+    assert "allows at most 20 s at a time" in refused
     assert "Root on that host may change its guard file" in refused
     assert live(house) == []
     shorter = filled(html, "0.0.22", time__0__0__22="0:00:20")
@@ -258,7 +258,7 @@ def test_all_reasons_and_the_form_as_it_was_filled_in(house: House) -> None:
     answer = olga.send(PATH, {**filled(html, SSH, "0.0.23"), **more, "range.0.0.23": "203.0.113.5"})
     text = text_of(answer.text)
     assert answer.status_code == 400
-    assert "wants a reason for port 22" in text
+    assert "requires a reason for port 22" in text
     assert "Write why the access is needed." in text
     assert text.count("may be open for at most 3 h") == 2
     assert "Choose a shorter time" in text

@@ -174,7 +174,7 @@ def test_what_is_wrong_is_said_beside_what_was_typed(house: House, anna: Browser
     answer = fill_in(anna, name="an na", password="short")
     assert answer.status_code == 400
     text = text_of(answer.text)
-    assert "cannot be a user" in text
+    assert "is not a valid user" in text
     assert "at least 12 are needed" in text
     assert 'value="an na"' in answer.text
     assert "short" not in answer.text.replace("shorter", "")
@@ -287,7 +287,7 @@ def test_all_that_is_wrong_with_a_machine_is_said_at_once(house: House, olga: Pe
     answer = olga.send("/portal/welcome/machine", fields)
     assert answer.status_code == 400
     text = text_of(answer.text)
-    for words in ("not a legal name", "Linux or Windows", "10.0.0.256", "zone id"):
+    for words in ("not a valid name", "Linux or Windows", "10.0.0.256", "zone id"):
         assert words in text
     assert house.see(lambda reader: reader.machines()) == []
 

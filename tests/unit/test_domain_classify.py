@@ -78,7 +78,7 @@ def test_each_reason_says_what_to_do() -> None:
     assert "bascule-managed is false" in alone
     assert "bascule machine add web-1 --managed" in alone
     missing = words(classify(replace(WELL, has_point=False), WEB))
-    assert missing.endswith("Enrol its agent: bascule machine enrol web-1.")
+    assert missing.endswith("To enrol an agent: bascule machine enrol web-1.")
     flushed = words(
         classify(replace(WELL, is_flushed=True), Named("web-1", flushed_by="nftables.service"))
     )

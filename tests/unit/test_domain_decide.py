@@ -210,10 +210,10 @@ def test_an_end_inside_keeps_the_callers_spelling() -> None:
 @pytest.mark.parametrize(
     ("longest", "words"),
     [
-        (3 * HOUR, "at most 3 h:"),
-        (timedelta(minutes=90), "at most 1 h 30 min:"),
-        (timedelta(minutes=5, seconds=1), "at most 5 min 1 s:"),
-        (timedelta(0), "at most 0 s:"),
+        (3 * HOUR, "at most 3 h."),
+        (timedelta(minutes=90), "at most 1 h 30 min."),
+        (timedelta(minutes=5, seconds=1), "at most 5 min 1 s."),
+        (timedelta(0), "at most 0 s."),
     ],
 )
 def test_the_maximum_is_said_in_words(longest: timedelta, words: str) -> None:
@@ -278,14 +278,14 @@ def test_a_sentence_names_ten_sources_or_ports_at_most(count: int, said: str) ->
     listed = ", ".join(map(str, many_[:10])) + said
     outside = judge(request(asked(sources=many_)), policy(rule(sources=BOB_HOST)))
     assert isinstance(outside, Denied)
-    assert f"Source {listed} is not within" in outside.reasons[0].message
+    assert f"Source {listed} is not allowed" in outside.reasons[0].message
     outside = judge(request(), policy(rule(sources=many_)))
     assert isinstance(outside, Denied)
-    assert outside.reasons[0].message.endswith(f"for port 22: {listed}.")
+    assert outside.reasons[0].message.endswith(f"for port 22. The policy allows: {listed}.")
     unknown = judge(request(asked(23)), policy(*(rule(1000 + n) for n in range(count))))
     assert isinstance(unknown, Denied)
     ports = ", ".join(str(1000 + n) for n in range(min(count, 10))) + said
-    assert unknown.reasons[0].message.endswith(f"the policy offers: {ports}.")
+    assert unknown.reasons[0].message.endswith(f"The policy offers: {ports}.")
 
 
 def test_the_same_persons_older_grant_gives_way() -> None:

@@ -133,7 +133,7 @@ def test_no_prefix(text: str) -> None:
 
 def test_host_bits_are_answered_with_what_may_be_meant() -> None:
     """The commonest mistake deserves its answer."""
-    with pytest.raises(InvalidInput, match=r"you may mean 192\.0\.2\.0/24"):
+    with pytest.raises(InvalidInput, match=r"Did you mean 192\.0\.2\.0/24"):
         AddressPrefix.parse("192.0.2.1/24")
 
 

@@ -73,7 +73,7 @@ def test_a_verified_address_of_a_domain_of_ours() -> None:
     ],
 )
 def test_what_is_no_address_of_a_domain_of_ours(email: object) -> None:
-    assert "no e-mail address of a domain" in reasons(CORP, email=email)
+    assert "no e-mail address in an allowed domain" in reasons(CORP, email=email)
 
 
 @pytest.mark.parametrize("verified", [False, None, "true", 1, []])

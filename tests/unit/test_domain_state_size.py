@@ -107,7 +107,7 @@ def test_asking_is_refused_before_a_state_becomes_too_large(
     verdict = decide(rules, request(), known, live, ids(), NOW, beside)
     assert isinstance(verdict, Denied)
     assert codes(verdict.reasons) == ["StateTooLarge"]
-    assert f"told {told} bytes; at most {told - 1}" in verdict.reasons[0].message
+    assert f"would be {told} bytes; at most {told - 1}" in verdict.reasons[0].message
 
 
 def test_what_gives_way_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ class TestRotation:
         tokens.rotate(NOW)
         assert tokens.verify(forged, REALM, NOW + VERIFIES_FOR - timedelta(seconds=1)).id == "t-1"
         for each in (tokens, TokenIssuer(tmp_path)):
-            with pytest.raises(AuthenticationFailed, match="not one of ours"):
+            with pytest.raises(AuthenticationFailed, match="not from this server"):
                 each.verify(forged, REALM, NOW + VERIFIES_FOR)
             assert len(each.jwks(NOW + VERIFIES_FOR)["keys"]) == 1
 
@@ -53,7 +53,7 @@ class TestRotation:
         old = issued(tokens)
         tokens.verify(old, REALM, NOW)
         tokens.rotate(NOW, forget=True)
-        with pytest.raises(AuthenticationFailed, match="not one of ours"):
+        with pytest.raises(AuthenticationFailed, match="not from this server"):
             tokens.verify(old, REALM, NOW)
 
     def test_no_private_half_of_an_old_key_is_kept(self, tmp_path: Path) -> None:
@@ -95,4 +95,4 @@ class TestRotation:
         (tmp_path / RETIRED_KEYS).write_text(content)
         with pytest.raises(ConfigurationError, match="damaged") as caught:
             SigningKeys(tmp_path)
-        assert "signs in again" in caught.value.advice
+        assert "must sign in again" in caught.value.advice

@@ -251,9 +251,9 @@ class TestRefusals:
         for now in (NOW + timedelta(days=4000), NOW - timedelta(days=400)):
             with pytest.raises(ConfigurationError, match="is valid from") as caught:
                 made(tmp_path, now=now)
-            assert "enrol anew" in caught.value.advice
+            assert "must enrol again" in caught.value.advice
 
     def test_a_directory_that_cannot_be_made(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
-        with pytest.raises(ConfigurationError, match="cannot be made"):
+        with pytest.raises(ConfigurationError, match="cannot be created"):
             made(tmp_path / "file" / "data")

@@ -201,7 +201,7 @@ def test_a_forgery_is_refused(
     tokens: TokenIssuer, forge: Callable[[str, TokenIssuer], str]
 ) -> None:
     token = forge(issued(tokens), tokens)
-    with pytest.raises(AuthenticationFailed, match="not one of ours"):
+    with pytest.raises(AuthenticationFailed, match="not from this server"):
         tokens.verify(token, REALM, NOW)
 
 
@@ -214,7 +214,7 @@ def test_what_our_key_signed_with_another_header_is_no_access_token(
     key = RSAKey.import_key((data_dir / SIGNING_KEY).read_bytes())
     good_header, claims = parts(issued(tokens))
     whole = {name: value for name, value in {**good_header, **header}.items() if value}
-    with pytest.raises(AuthenticationFailed, match="not one of ours"):
+    with pytest.raises(AuthenticationFailed, match="not from this server"):
         tokens.verify(jwt.encode(whole, claims, key, default_type=None), REALM, NOW)
 
 

@@ -125,7 +125,7 @@ def test_release_by_name_and_not_of_what_a_policy_names(world: World) -> None:
     world.put(rules(world.web, 3389))
     released = world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, None))
     assert released == (SSH,)
-    with pytest.raises(Conflict, match="named by a policy"):
+    with pytest.raises(Conflict, match="A policy still names"):
         world.do(
             lambda tx, act: policies.release_ports(
                 tx, act, ANNA, world.web.id, {PortKey(TransportProtocol.TCP, 3389)}

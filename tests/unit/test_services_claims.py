@@ -174,7 +174,7 @@ def test_the_servers_own_port_is_never_taken_on_its_own_host(world: World) -> No
     world.put(rules(world.web, 22))
     world.report(world.web, closed=tcp(22, 443))
     assert claimed(world, world.web) == tcp(443)
-    with pytest.raises(InvalidInput, match="this server itself"):
+    with pytest.raises(InvalidInput, match="This server itself"):
         take(world)
     assert told(world, world.web).closed == tcp(22)
 
@@ -226,7 +226,7 @@ def test_nothing_that_a_doubted_agent_reports_counts(world: World) -> None:
     world.report(world.web, grant.id, closed=tcp(22, 80))
     world.clock.pass_time(10)
     world.do(sweep)
-    assert "is not believed until an owner has looked" in world.grant(grant).failure
+    assert "are not trusted until an owner has checked it" in world.grant(grant).failure
     assert claimed(world, world.web) == frozenset()
     assert "a note" not in str([e.fact for _, e in world.see(lambda tx: tx.events(EventFilter()))])
     generation = told(world, world.web).generation

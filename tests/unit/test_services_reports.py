@@ -164,7 +164,7 @@ def test_a_request_that_nothing_could_enforce_fails_with_that_reason(world: Worl
     world.do(sweep)
     failed = world.grant(grant)
     assert failed.state is GrantState.FAILED
-    assert failed.failure.startswith("The agent of web-1 is there and can enforce nothing")
+    assert failed.failure.startswith("The agent of web-1 is connected but cannot enforce anything")
 
 
 def test_a_fault_takes_nothing_back_of_what_was_applied(world: World) -> None:

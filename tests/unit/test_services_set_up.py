@@ -211,7 +211,7 @@ def test_an_owner_of_another_making_ends_the_link(fresh: Fresh, kind: PrincipalK
         fresh.do(lambda tx, _: tx.put_group(Group(principal, "admins", "", now)))
     fresh.assign(OWNER.id, kind, principal, whole=True)
     assert fresh.find(fresh.link) == fresh.make() == ENDED
-    with pytest.raises(Conflict, match="has an owner already"):
+    with pytest.raises(Conflict, match="already has an owner"):
         fresh.do(make_link)
 
 

@@ -303,7 +303,7 @@ def test_a_path_that_cannot_be_is_refused_with_advice(tmp_path: Path, bad: str) 
     with pytest.raises(ConfigurationError) as refusal:
         open_store(tmp_path / bad)
     assert str(tmp_path) in refusal.value.message
-    assert "data folder" in refusal.value.advice
+    assert "data directory" in refusal.value.advice
 
 
 def test_a_database_that_another_process_holds_is_unavailable(

@@ -41,7 +41,7 @@ def add_unreal_port(tx: Transaction) -> None:
         (add_twice, "There is such a request already.", "UNIQUE"),
         (
             lambda tx: tx.put_enforcement_point(a_point("nobody")),
-            "What this belongs to is not there (any more), or does not permit it.",
+            "A thing that this refers to does not exist, or does not allow it.",
             "FOREIGN KEY",
         ),
         (add_unreal_port, "A value of this thing is not one that can be stored.", "CHECK"),

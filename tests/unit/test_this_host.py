@@ -63,7 +63,7 @@ def _guarded() -> World:
 
 
 def _beside(world: World, data: Path, control: Path, do: Callable[[], None]) -> None:
-    """Do that while a server guards its own host."""
+    """Do that while a server protects its own host."""
 
     async def serve_meanwhile() -> None:
         host = ThisHost(world.services, FakeHost(world), data, control)
@@ -133,7 +133,7 @@ def test_another_agents_machine_is_not_joined(
 def test_no_token_takes_the_servers_own_host() -> None:
     """Whoever owns that one machine could end all openings on the server's host by it."""
     world = _guarded()
-    with pytest.raises(Conflict, match="server guards"):
+    with pytest.raises(Conflict, match="server protects"):
         world.enrol(world.web, "key-2", replaces=True)
     enrolment = Enrolment(
         "made before", world.web.uid, hash_token("t"), world.clock.now() + timedelta(hours=1), True

@@ -59,7 +59,7 @@ SOURCES: list[tuple[Any, str]] = [
     ("1.2.3.4/24", "you may mean 1.2.3.0/24"),
     ("2001:db8::1/64", "host bits"),
     ("fe80::1%eth0", "zone id"),
-    ("::ffff:0:0/96", "in IPv6 clothes"),
+    ("::ffff:0:0/96", "in IPv6 form"),
     ("\uff11.2.3.4", "not an IPv4 or IPv6 address"),
     ("*,1.2.3.4", "not an IPv4 or IPv6 address"),
     ("\U0001f600" * 100, "not an IPv4 or IPv6 address"),
@@ -123,13 +123,13 @@ ASKED = "virtualMachines.0.ports.0"
 
 TABLE: Mapping[tuple[str, str], list[tuple[Any, str]]] = {
     (PUT, ""): [*OBJECTS, (None, "must be an object")],
-    (PUT, "kind"): [(5, "must be a text"), ("a b", "not a legal name"), ("k" * 65, "legal name")],
+    (PUT, "kind"): [(5, "must be a text"), ("a b", "not a valid name"), ("k" * 65, "valid name")],
     (PUT, "properties"): [*OBJECTS, (GONE, "required"), (None, "must be an object")],
     (PUT, "properties.virtualMachines"): LISTS,
     (PUT, "properties.virtualMachines.0"): [*OBJECTS, (None, "must be an object")],
     (PUT, "properties.virtualMachines.0.id"): [
         *MACHINES,
-        ("{group}/providers/Microsoft.Compute/virtualMachines/nobody", "not known here"),
+        ("{group}/providers/Microsoft.Compute/virtualMachines/nobody", "does not exist here"),
     ],
     (PUT, "properties.virtualMachines.0.ports"): LISTS,
     (PUT, "properties.virtualMachines.0.publicIpAddress"): [
@@ -147,7 +147,10 @@ TABLE: Mapping[tuple[str, str], list[tuple[Any, str]]] = {
         ([], "one of"),
     ],
     (PUT, f"{RULE}.allowedSourceAddressPrefix"): SOURCES,
-    (PUT, f"{RULE}.allowedSourceAddressPrefixes"): [*SOURCE_LISTS[:2], (["1.2.3.4"], "not both")],
+    (PUT, f"{RULE}.allowedSourceAddressPrefixes"): [
+        *SOURCE_LISTS[:2],
+        (["1.2.3.4"], "give either"),
+    ],
     (PUT, f"{RULE}.maxRequestAccessDuration"): [
         *SPANS,
         (GONE, "required"),
@@ -165,19 +168,19 @@ TABLE: Mapping[tuple[str, str], list[tuple[Any, str]]] = {
     (INITIATE, "virtualMachines.0"): [*OBJECTS, (None, "must be an object")],
     (INITIATE, "virtualMachines.0.id"): [
         *MACHINES,
-        ("{group}/providers/Microsoft.Compute/virtualMachines/nobody", "not known here"),
+        ("{group}/providers/Microsoft.Compute/virtualMachines/nobody", "does not exist here"),
     ],
     (INITIATE, "virtualMachines.0.ports"): [*LISTS, ([], "at least one port")],
     (INITIATE, ASKED): [*OBJECTS, (None, "must be an object")],
     (INITIATE, f"{ASKED}.number"): [*NUMBERS, (23, "cannot be requested")],
     (INITIATE, f"{ASKED}.allowedSourceAddressPrefix"): [
         *SOURCES,
-        ("*", "not within"),
-        ("192.0.2.1", "not within"),
-        ("::/0", "not within"),
+        ("*", "is not allowed"),
+        ("192.0.2.1", "is not allowed"),
+        ("::/0", "is not allowed"),
     ],
     (INITIATE, f"{ASKED}.allowedSourceAddressPrefixes"): [
-        (["203.0.113.9"], "not both"),
+        (["203.0.113.9"], "give either"),
         *SOURCE_LISTS[:2],
     ],
     (INITIATE, f"{ASKED}.endTimeUtc"): [
@@ -197,7 +200,7 @@ TABLE: Mapping[tuple[str, str], list[tuple[Any, str]]] = {
         ("9999-12-31T23:59:59-12:00", "not an instant"),
         ("0001-01-01T00:00:00+12:00", "not an instant"),
     ],
-    (INITIATE, f"{ASKED}.duration"): [("PT1H", "not both"), *SPANS],
+    (INITIATE, f"{ASKED}.duration"): [("PT1H", "give either"), *SPANS],
     (INITIATE, "justification"): [
         (5, "must be a text"),
         ("x" * 1025, "at most 1024"),
@@ -210,20 +213,20 @@ TABLE: Mapping[tuple[str, str], list[tuple[Any, str]]] = {
     (RULES, "properties.ports.0.number"): NUMBERS,
     (RULES, "properties.policyName"): [
         (5, "must be a text"),
-        ("a/b", "not a legal name"),
-        ("", "legal name"),
+        ("a/b", "not a valid name"),
+        ("", "valid name"),
     ],
     ("PUT machine", ""): OBJECTS,
     ("PUT machine", "location"): [
         (5, "must be a text"),
-        ("a b", "not a legal name"),
-        ("", "legal name"),
-        ("elsewhere", "does not move"),
+        ("a b", "not a valid name"),
+        ("", "valid name"),
+        ("elsewhere", "cannot be changed"),
     ],
     ("PUT machine", "tags"): [
         (5, "must be an object"),
         ({"a": 5}, "must be a text"),
-        ({"": "x"}, "not usable"),
+        ({"": "x"}, "is invalid"),
         ({str(n): "x" for n in range(51)}, "at most 50"),
     ],
     ("PUT machine", "properties"): OBJECTS,
@@ -270,7 +273,7 @@ TABLE: Mapping[tuple[str, str], list[tuple[Any, str]]] = {
         ("PT0S", "not in the future"),
         ("PT3H2M", "at most 3 h"),
     ],
-    ("POST extend", "endTimeUtc"): [("2030-01-01T13:00:00Z", "not both")],
+    ("POST extend", "endTimeUtc"): [("2030-01-01T13:00:00Z", "give either")],
     ("POST enrol", ""): [*OBJECTS, (None, "must be an object")],
     ("POST enrol", "token"): [
         (GONE, "required"),

@@ -197,4 +197,4 @@ def test_what_an_agent_held_that_can_enforce_nothing_is_not_confirmed(web: House
     assert [each["code"] for each in view["statuses"]][1] == "PowerState/running"
     (status,) = view["vmAgent"]["statuses"]
     assert status["displayStatus"] == "Not Ready"
-    assert status["message"] == "The agent is there and can enforce nothing."
+    assert status["message"] == "The agent is connected but cannot enforce anything."

@@ -411,24 +411,27 @@ def test_too_many_groups_give_none_and_are_said(
 # -- what comes back wrong ------------------------------------------------------------------
 
 FORGERIES: dict[str, tuple[Json, str]] = {
-    "another nonce": ({"claims": {"nonce": "n" * 43}}, "its nonce is not the one"),
-    "no nonce": ({"without": ["nonce"]}, "its nonce is not the one"),
+    "another nonce": ({"claims": {"nonce": "n" * 43}}, "its nonce does not match"),
+    "no nonce": ({"without": ["nonce"]}, "its nonce does not match"),
     "another issuer": ({"claims": {"iss": "https://evil.example"}}, "it is of another issuer"),
     "another client": ({"claims": {"aud": "other"}}, "it is for another client"),
     "several clients": ({"claims": {"aud": [CLIENT, "other"]}}, "issued to another client"),
     "authorized another": ({"claims": {"azp": "other"}}, "issued to another client"),
     "unsigned": ({"alg": "none"}, "its algorithm is 'none'"),
     "signed with the client secret": ({"alg": "HS256", "secret": SECRET}, "its algorithm is"),
-    "signed by a stranger": ({"stranger": True}, "its signature is not right"),
+    "signed by a stranger": ({"stranger": True}, "its signature is wrong"),
     "a key that it brings along": (
         {"stranger": True, "header": {"kid": "unknown", "jku": "https://evil.example/keys"}},
         "its key set does not have",
     ),
     "expired": ({"claims": {"exp": 1_000_000_000}}, "it has expired"),
     "old": ({"claims": {"iat": 1_000_000_000}}, "it is too old"),
-    "of the future": ({"claims": {"iat": 9_000_000_000, "exp": 9_000_000_001}}, "from the future"),
-    "another access token": ({"claims": {"at_hash": "A" * 22}}, "its at_hash does not fit"),
-    "nobody": ({"claims": {"sub": ""}}, "did not say who this is"),
+    "of the future": (
+        {"claims": {"iat": 9_000_000_000, "exp": 9_000_000_001}},
+        "issued in the future",
+    ),
+    "another access token": ({"claims": {"at_hash": "A" * 22}}, "its at_hash does not match"),
+    "nobody": ({"claims": {"sub": ""}}, "did not identify the person"),
 }
 
 
@@ -473,7 +476,7 @@ def test_another_tenant_is_not_let_in(house: House, provider: RealProvider, anna
         provider.order({"accounts": {"anna": {**unverified, "tid": tenant}}})
         answer = anna.sign_in()
         assert answer.status_code == 403
-        assert "of another tenant" in answer.text
+        assert "to another tenant" in answer.text
     provider.order({"accounts": {"anna": {**unverified, "tid": "ours"}}})
     assert anna.sign_in().status_code == 303
 

@@ -113,7 +113,9 @@ def test_rules_of_an_agent_that_can_enforce_nothing_are_last_known(house: House,
     web(generation=0, weaknesses=[f"{NOT_ENFORCED}: EPERM"])
     found = nsg(house)["properties"]["bascule"]
     assert (found["state"], found["isCurrent"]) == ("online", False)
-    assert found["message"].startswith("Last known: the agent of web-1 says that it can enforce no")
+    assert found["message"].startswith(
+        "Last known state: the agent of web-1 reports that it cannot enforce"
+    )
     assert len(rules(house, "Deny")) == 2
 
 
@@ -123,7 +125,9 @@ def test_a_silent_agents_rules_are_last_known_and_end_on_time(house: House, web:
     house.clock.pass_time(31)
     found = nsg(house)["properties"]
     assert (found["bascule"]["state"], found["bascule"]["isCurrent"]) == ("offline", False)
-    assert found["bascule"]["message"].startswith("Last known: the agent of web-1 is away since")
+    assert found["bascule"]["message"].startswith(
+        "Last known state: the agent of web-1 has been away since"
+    )
     assert len(rules(house, "Allow")) == 1
     house.clock.pass_time(5 * 60)
     house.sweep()
@@ -189,7 +193,7 @@ def test_a_machine_without_an_agent_holds_nothing(house: House) -> None:
     found = nsg(house)["properties"]
     assert found["securityRules"] == []
     assert found["bascule"]["state"] == "none"
-    assert found["bascule"]["message"] == "web-1 has no enforcement point, so nothing is shut."
+    assert found["bascule"]["message"] == "web-1 has no enforcement point, so no port is closed."
 
 
 def test_the_anchors_of_priorities_are_the_settings(house: House, web: Any) -> None:

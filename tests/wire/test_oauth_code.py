@@ -197,7 +197,7 @@ class TestCode:
         answer = browser.submit(browser.get(program.url()), answer="deny")
         assert sent_back(answer) == {
             "error": "access_denied",
-            "error_description": "It was refused on the page.",
+            "error_description": "The user refused it.",
             "iss": f"{BASE}/{program.tenant}/v2.0",
             "state": "st-1",
         }

@@ -249,7 +249,7 @@ def test_retention_that_was_done_by_hand_is_named(house: House) -> None:
     by_hand(house, "DELETE FROM event_seals WHERE position <= :n", n=through)
     found = verified(house)["firstBreak"]
     assert found["kind"] == "removed"
-    assert "no event says by whom" in found["message"]
+    assert "no event records who did it" in found["message"]
 
 
 def test_what_is_not_signed_or_not_old_is_not_pruned(house: House) -> None:

@@ -233,7 +233,7 @@ def test_the_instance_view_is_what_the_agent_says(house: House) -> None:
 
     assert words() == ["PowerState/unknown", "Not Ready", "No agent is enrolled."]
     agent = house.enrol("web-1")
-    assert words()[2] == "The agent has never been heard of since it enrolled."
+    assert words()[2] == "The agent has not contacted the server since it enrolled."
     house.report(agent, uid)
     assert words()[:2] == ["PowerState/running", "Ready"]
     house.clock.pass_time(31)

@@ -57,7 +57,7 @@ def _check(name: str, given: str, known: Sequence[str]) -> None:
             f"{name}: there is no {given[:80]!r}.",
             code="InvalidFilter",
             target=name,
-            advice=f"There is: {', '.join(known)}.",
+            advice=f"Possible values: {', '.join(known)}.",
         )
 
 

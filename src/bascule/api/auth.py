@@ -324,14 +324,17 @@ def _check_kind(request: Request, subject: Subject, admitted: frozenset[Principa
     if subject.kind not in admitted:
         kinds = " or ".join(sorted(admitted))
         raise Forbidden(
-            f"{request.method} {request.url.path[:200]} is for principals of kind {kinds}; "
+            f"Only principals of kind {kinds} may call {request.method} {request.url.path[:200]}; "
             f"you are of kind {subject.kind}.",
-            advice="An agent's token reaches its own machine's agent routes alone."
+            advice="An agent's token works only on the agent routes of its own machine."
             if subject.kind is PrincipalKind.AGENT
             else "",
         )
     if subject.kind is PrincipalKind.AGENT and request.path_params["uid"] != subject.principal_id:
-        raise Forbidden("An agent reaches its own machine's routes alone; this is another's.")
+        raise Forbidden(
+            "An agent's token works only on the routes of its own machine; this is "
+            "another machine's."
+        )
 
 
 async def record_denial(request: Request, subject: Subject, error: BasculeError) -> None:
@@ -387,7 +390,8 @@ def _check_arm(request: Request, state: AppState, found: _Found) -> str:
         return ""
     if not is_guid(given):
         raise InvalidInput(
-            f"{given[:80]!r} is not a subscription id; it is a GUID.", code="InvalidSubscriptionId"
+            f"{given[:80]!r} is not a subscription id, which is a GUID.",
+            code="InvalidSubscriptionId",
         )
     if given.lower() != state.installation.subscription_id:
         raise NotFound(
@@ -406,13 +410,13 @@ def _check_group(given: str | None, subscription_id: str, found: _Found) -> str:
         return ""
     if not is_resource_group_name(given):
         raise InvalidInput(
-            f"{given[:100]!r} is not a resource group's name.", code="InvalidResourceName"
+            f"{given[:100]!r} is not a valid resource group name.", code="InvalidResourceName"
         )
     known = next((name for name in found.groups if name.casefold() == given.casefold()), None)
     if known is None and found.rights.held_at(group_scope(subscription_id, given).key):
         shown = [name for name in found.groups if _is_told(found.rights, subscription_id, name)]
         raise NotFound(
-            f"Resource group '{given}' could not be found; there is: {', '.join(shown)}.",
+            f"Resource group '{given}' could not be found. Existing groups: {', '.join(shown)}.",
             code="ResourceGroupNotFound",
         )
     return known or given
@@ -452,13 +456,13 @@ async def _check_json(request: Request) -> None:
     try:
         content = await request.body()
     except ClientDisconnect:
-        raise HTTPException(400, "The body did not come to its end.") from None
+        raise HTTPException(400, "The body is incomplete.") from None
     try:
         check_depth(content.decode())
     except TooDeep as error:
         raise InvalidInput(f"The body is refused. {error}") from None
     except UnicodeDecodeError:
-        raise InvalidInput("The body is not UTF-8, which JSON is written in.") from None
+        raise InvalidInput("The body is not UTF-8, the encoding of JSON.") from None
 
 
 def _check_content_type(request: Request) -> None:

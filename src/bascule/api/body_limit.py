@@ -52,7 +52,7 @@ class TooLarge(HTTPException):
 
 def _too_large(largest: int) -> str:
     size = f"{largest // MIB} MiB" if largest >= MIB else f"{largest // KIB} KiB"
-    return f"The body is too large; at most {size} is taken here."
+    return f"The body is too large. At most {size} is accepted here."
 
 
 class Pool:
@@ -134,7 +134,7 @@ class Allowance:
     def allow(self, largest: int) -> None:
         """Take larger bodies here, although no identity is proved."""
         if largest > MOST_UNPROVED:
-            raise ValueError(f"{largest} bytes are more than is taken without identity")
+            raise ValueError(f"{largest} bytes are more than is accepted without identity")
         self._largest = max(self._largest, largest)
 
     def be_proved(self, principal_id: str) -> None:
@@ -157,7 +157,7 @@ class Allowance:
             raise TooLarge(self._largest)
         if not self._pool.has_room(self._shares, size, self):
             raise TooManyRequests(
-                "You, or others of your network, are sending too much at once.",
+                "You, or others in your network, are sending too much at once.",
                 advice="Try again in half a minute.",
                 retry_after=RETRY_SECONDS,
             )

@@ -64,11 +64,11 @@ def envelope(
 def internal_error(error_id: str) -> Response:
     """``error_id`` is what the log has it under; empty when it is not there any more."""
     where = (
-        f"its log says what, under the id {error_id}."
+        f"the details are in its log, under the id {error_id}."
         if error_id
-        else "it did so often just now, and its log has only the first few."
+        else "this happened often just now, and its log has only the first few."
     )
-    content = envelope("InternalServerError", f"Something went wrong in the server; {where}")
+    content = envelope("InternalServerError", f"An internal error occurred in the server; {where}")
     return CompactJson(content, 500)
 
 
@@ -117,5 +117,5 @@ def _message(request: Request, error: HTTPException) -> str:
         return f"There is no resource or action at {where}."
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
-        return f"{where} is not offered; allowed here: {allowed}."
+        return f"{where} is not allowed. Allowed here: {allowed}."
     return str(error.detail)

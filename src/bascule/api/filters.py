@@ -78,7 +78,7 @@ def _form(field: str, operator: str) -> str:
 def _unreadable(text: str, offered: Collection[tuple[str, str]]) -> InvalidInput:
     forms = ", ".join(_form(field, operator) for field, operator in offered)
     return InvalidInput(
-        f"$filter: {text[:200]!r} cannot be read. It may hold, joined by and: {forms}.",
+        f"$filter: {text[:200]!r} cannot be parsed. It may contain, joined by and: {forms}.",
         code="InvalidFilter",
         target="$filter",
     )

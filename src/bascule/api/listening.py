@@ -79,7 +79,7 @@ def _why(host: str, port: int, error: OSError) -> ConfigurationError:
     if error.errno == errno.EADDRINUSE:
         return ConfigurationError(
             f"Port {port} on {host} is in use by another program.",
-            advice=f"See which one: ss -ltnp sport = :{port}. Or choose another port: --listen.",
+            advice=f"To see which: ss -ltnp sport = :{port}. Or choose another port with --listen.",
         )
     if error.errno == errno.EADDRNOTAVAIL:
         return ConfigurationError(
@@ -88,8 +88,8 @@ def _why(host: str, port: int, error: OSError) -> ConfigurationError:
         )
     if error.errno == errno.EACCES:
         return ConfigurationError(
-            f"Port {port} on {host} is below those that every account may listen on.",
-            advice="Add AmbientCapabilities=CAP_NET_BIND_SERVICE to the server's unit, have a "
-            "socket unit listen for it, or choose a port from 1024 on: --listen.",
+            f"Port {port} on {host} is a privileged port.",
+            advice="Add AmbientCapabilities=CAP_NET_BIND_SERVICE to the server's unit, use a "
+            "socket unit, or choose a port from 1024 on with --listen.",
         )
     return ConfigurationError(f"Port {port} on {host} cannot be listened on: {error.strerror}.")

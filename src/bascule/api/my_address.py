@@ -22,8 +22,8 @@ def source_of_caller(address: str, proxies: Proxies) -> AddressPrefix:
     ``address`` is empty when the transport did not say where the call came from.
     """
     if not address:
-        raise _refused("your address is not known to this server")
-    seen = f"your address as this server sees it, {address}, is"
+        raise _refused("this server does not know your address")
+    seen = f"the address from which you call, {address}, is"
     parsed = parse_address(address)
     if parsed in proxies:
         raise _refused(f"{seen} the proxy's")
@@ -35,11 +35,11 @@ def source_of_caller(address: str, proxies: Proxies) -> AddressPrefix:
 
 def _refused(why: str) -> InvalidInput:
     return InvalidInput(
-        f"No source was named, and {why}; the opening would not be for you.",
+        f"No source was given, and {why}. The opening would not be for you.",
         code="SourceRequired",
         target="allowedSourceAddressPrefix",
-        advice="Name the address that the machine will see you come from: "
-        "allowedSourceAddressPrefix, or bascule request --from ADDRESS.",
+        advice="Give your address as the machine will see it: allowedSourceAddressPrefix, or "
+        "bascule request --from ADDRESS.",
     )
 
 

@@ -58,8 +58,8 @@ class Names:
         found = _host_and_port(host)
         if found is None or found[0] not in self.names:
             raise MisdirectedRequest(
-                f"{host[:100]!r} is not a name of this server.",
-                advice="Call it by one of its names, or start it with --name for this one.",
+                f"{host[:100]!r} is not one of this server's names.",
+                advice="Use one of its names, or start it with --name for this one.",
             )
         return _base_url(*found)
 
@@ -130,9 +130,9 @@ def _forwarded(text: str) -> Address:
         return parse_address(text)
     except InvalidInput:
         raise InvalidInput(
-            f"The proxy sent an X-Forwarded-For that holds {text[:60]!r}, not an address.",
+            f"The proxy sent an X-Forwarded-For with {text[:60]!r}, which is not an address.",
             code="InvalidForwardedFor",
-            advice="Have the proxy append the address that it sees, without a port.",
+            advice="Configure the proxy to append the address that it sees, without a port.",
         ) from None
 
 

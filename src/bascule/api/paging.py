@@ -100,10 +100,10 @@ class Wanted:
 
 def _unknown_token() -> InvalidInput:
     return InvalidInput(
-        "$skiptoken: is not one that this server gave out for this list.",
+        "$skiptoken: is not a token that this server issued for this list.",
         code="InvalidSkipToken",
         target="$skiptoken",
-        advice="Follow nextLink as it was given, or begin without $skiptoken.",
+        advice="Follow nextLink unchanged, or start without $skiptoken.",
     )
 
 

@@ -42,7 +42,8 @@ async def location_of(call: CurrentCall, location: str) -> str:
     known = next((name for name in call.locations if name.casefold() == location.casefold()), None)
     if known is None:
         raise InvalidInput(
-            f"Location {location[:80]!r} is not known here; there is: {', '.join(call.locations)}.",
+            f"Location {location[:80]!r} does not exist here. Existing locations: "
+            f"{', '.join(call.locations)}.",
             code="InvalidLocation",
         )
     return known

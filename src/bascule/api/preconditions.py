@@ -22,7 +22,7 @@ class Conditions:
         self._tags = _read_tags(if_match)
         if if_none_match not in ("", "*"):
             raise InvalidInput(
-                "If-None-Match: only * is taken here, for: create it, do not replace it.",
+                "If-None-Match: only * is supported here; it creates without replacing.",
                 code="InvalidHeader",
             )
         self._precondition = Precondition(
@@ -45,8 +45,8 @@ def _read_tags(header: str) -> list[str]:
         match = _ENTITY_TAGS.match(header, position)
         if match is None:
             raise InvalidInput(
-                f"If-Match: {header[:80]!r} is not an entity tag; send the ETag as it was given, "
-                "with its quotes.",
+                f"If-Match: {header[:80]!r} is not an entity tag. Send the ETag unchanged, with "
+                f"its quotes.",
                 code="InvalidHeader",
             )
         tags.append(match[1])

@@ -158,22 +158,22 @@ def _reason(code: UnsupportedCode, named: Named) -> Reason:
     if code is UnsupportedCode.NOT_MANAGED:
         return Reason(
             code,
-            f"{machine} is in the inventory alone: its tag {MANAGED_TAG} is false.",
-            f"To manage it: bascule machine add {machine} --managed, then bascule machine "
-            f"enrol {machine}.",
+            f"{machine} is only listed, not managed: its tag {MANAGED_TAG} is false.",
+            f"To manage it: bascule machine add {machine} --managed, then bascule machine enrol "
+            f"{machine}.",
         )
     if code is UnsupportedCode.NO_ENFORCEMENT_POINT:
         return Reason(
             code,
-            f"{machine} has no enforcement point: no agent is enrolled, so nothing is shut.",
-            f"Enrol its agent: bascule machine enrol {machine}.",
+            f"{machine} has no enforcement point: no agent is enrolled, so no port is closed.",
+            f"To enrol an agent: bascule machine enrol {machine}.",
         )
     if code is UnsupportedCode.FIREWALL_FLUSHED:
         return Reason(
             code,
-            f"{named.flushed_by} on {machine} empties the firewall, our rules too, and they "
-            "cannot be owned there: each time, every port is open until the agent has healed it.",
-            "Bring the host to Linux 6.9 and nftables 1.1, or disable that service on it.",
+            f"{named.flushed_by} on {machine} flushes the whole firewall, and Bascule cannot own "
+            f"its table there. Each flush opens every port until the agent restores the rules.",
+            "Upgrade the host to Linux 6.9 and nftables 1.1, or disable that service.",
         )
     if named.plan_group:
         where, option = f"resource group {named.plan_group}", f" --group {named.plan_group}"
@@ -181,6 +181,6 @@ def _reason(code: UnsupportedCode, named: Named) -> Reason:
         where, option = "the subscription", ""
     return Reason(
         code,
-        f"Just-in-time access is switched off by the plan of {where}; what is shut stays shut.",
-        f"Switch it on: bascule plan on{option}.",
+        f"Just-in-time access is switched off by the plan of {where}. Closed ports stay closed.",
+        f"To switch it on: bascule plan on{option}.",
     )

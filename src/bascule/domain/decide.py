@@ -148,11 +148,11 @@ def _unknown_machine(
 ) -> Problem:
     name = asked.machine_id.name
     if machine is None:
-        return Problem("MachineNotFound", f"Machine {asked.machine_id} is not known here.", here)
+        return Problem("MachineNotFound", f"Machine {asked.machine_id} does not exist here.", here)
     return Problem(
         "MachineNotInPolicy",
-        f"Policy {policy.id.name} does not name machine {name}; "
-        f"add it first (bascule policy set {name}).",
+        f"Policy {policy.id.name} does not cover machine {name}. To add it: bascule policy set "
+        f"{name}",
         here,
     )
 
@@ -174,7 +174,8 @@ def _check_port(
         offered = _words(each.number for each in ports) or "none"
         yield Problem(
             "PortNotInPolicy",
-            f"Port {port.number} cannot be requested on this machine; the policy offers: {offered}.",
+            f"Port {port.number} cannot be requested on this machine. The policy offers: "
+            f"{offered}.",
             at,
         )
         return
@@ -182,27 +183,28 @@ def _check_port(
         if not is_within(port.sources, each.sources):
             yield Problem(
                 "SourceNotAllowed",
-                f"Source {_words(port.sources)} is not within what the policy allows for port "
-                f"{port.number}: {_words(each.sources)}.",
+                f"Source {_words(port.sources)} is not allowed for port {port.number}. The policy "
+                f"allows: {_words(each.sources)}.",
                 replace(at, part=Part.SOURCES),
             )
         if port.ends_at > now + each.max_duration + CLOCK_TOLERANCE:
             yield Problem(
                 "DurationTooLong",
-                f"Port {port.number} may be open for at most {_span(each.max_duration)}: "
-                f"ask for an end no later than {format_utc(now + each.max_duration)}.",
+                f"Port {port.number} may be open for at most {_span(each.max_duration)}. Request "
+                f"an end no later than {format_utc(now + each.max_duration)}.",
                 replace(at, part=Part.END),
             )
         if each.justification_required and not (request.justification or "").strip():
             yield Problem(
                 "JustificationRequired",
-                f"The policy wants a reason for port {port.number}: give a justification.",
+                f"The policy requires a reason for port {port.number}. Give a justification.",
                 Place(Part.JUSTIFICATION),
             )
     if port.ends_at <= now:
         yield Problem(
             "EndTimePassed",
-            f"The end {port.ends_at_text} is not in the future; it is {format_utc(now)} here.",
+            f"The end {port.ends_at_text} is not in the future. The server's time is "
+            f"{format_utc(now)}.",
             replace(at, part=Part.END),
         )
 
@@ -223,32 +225,33 @@ def _check_guard(
         case Objection.UNREADABLE:
             yield Problem(
                 "HostGuardUnusable",
-                f"The guard file of {name} cannot be used, so that host opens nothing: its root "
-                f"mends {GUARD_FILE} and restarts the agent.",
+                f"The guard file of {name} is invalid, so that host opens nothing. Root on the "
+                f"host must correct {GUARD_FILE} and restart the agent.",
                 at,
             )
         case Objection.PORT:
             yield Problem(
                 "PortNotAdmittedByHost",
-                f"The host {name} does not admit port {port.number}, whatever a policy says; its "
-                f"guard file admits: {_words(guard.ports or ()) or 'none'}. Its root may change "
-                f"{GUARD_FILE} and restart the agent.",
+                f"The guard file of host {name} does not allow port {port.number}, whatever a "
+                f"policy says. It allows: {_words(guard.ports or ()) or 'none'}. Root on the host "
+                f"can change {GUARD_FILE} and restart the agent.",
                 at,
             )
         case Objection.SOURCE:
             yield Problem(
                 "SourceNotAdmittedByHost",
-                f"The host {name} does not admit source {_words(port.sources)}, whatever a policy "
-                f"says; its guard file admits: {_words(guard.sources or ()) or 'none'}. Ask from "
-                f"there, or have its root change {GUARD_FILE} and restart the agent.",
+                f"The guard file of host {name} does not allow source {_words(port.sources)}, "
+                f"whatever a policy says. It allows: {_words(guard.sources or ()) or 'none'}. "
+                f"Request access from there, or ask root on the host to change {GUARD_FILE} and "
+                f"restart the agent.",
                 replace(at, part=Part.SOURCES),
             )
     longest = guard.max_duration
     if longest is not None and port.ends_at > now + longest + CLOCK_TOLERANCE:
         yield Problem(
             "LongerThanHostAdmits",
-            f"The host {name} lets a port be open for at most {_span(longest)} at a time, whatever "
-            f"a policy says: ask for an end no later than {format_utc(now + longest)}.",
+            f"The guard file of host {name} allows at most {_span(longest)} at a time, whatever a "
+            f"policy says. Request an end no later than {format_utc(now + longest)}.",
             replace(at, part=Part.END),
         )
 
@@ -267,7 +270,7 @@ def _check_limits(
         if mine[uid] + new > MAXIMUM_LIVE_PER_REQUESTOR:
             yield Problem(
                 "TooManyGrants",
-                f"You would hold {mine[uid] + new} live grants on one machine; at most "
+                f"You would have {mine[uid] + new} live grants on one machine; at most "
                 f"{MAXIMUM_LIVE_PER_REQUESTOR} are allowed. Revoke some first.",
             )
         if on_machine[uid] + new > MAXIMUM_LIVE_PER_MACHINE:
@@ -293,16 +296,16 @@ def _check_openings(
         if mine[uid] + new > MAXIMUM_OPENINGS_PER_REQUESTOR:
             yield Problem(
                 "TooManyOpenings",
-                f"You would hold {mine[uid] + new} openings on one machine, counting each source "
-                f"for TCP and for UDP; at most {MAXIMUM_OPENINGS_PER_REQUESTOR} are allowed. "
-                "Name fewer sources, or a range that contains them.",
+                f"You would have {mine[uid] + new} openings on one machine, counting each source "
+                f"for TCP and for UDP; at most {MAXIMUM_OPENINGS_PER_REQUESTOR} are allowed. Give "
+                f"fewer sources, or a range that contains them.",
             )
         if on_machine[uid] + new > MAXIMUM_OPENINGS_PER_MACHINE:
             yield Problem(
                 "TooManyOpenings",
                 f"The machine would have {on_machine[uid] + new} openings, counting each source "
-                f"for TCP and for UDP; at most {MAXIMUM_OPENINGS_PER_MACHINE} are allowed. "
-                "Name fewer sources, or a range that contains them.",
+                f"for TCP and for UDP; at most {MAXIMUM_OPENINGS_PER_MACHINE} are allowed. Give "
+                f"fewer sources, or a range that contains them.",
             )
 
 
@@ -321,9 +324,9 @@ def _check_state(
         if told[uid] > MAXIMUM_STATE:
             yield Problem(
                 "StateTooLarge",
-                f"The machine's agent would be told {told[uid]} bytes; at most {MAXIMUM_STATE} are "
-                "allowed. Name fewer sources, or a range that contains them, or ask again when "
-                "other access to this machine has ended.",
+                f"The state of the machine's agent would be {told[uid]} bytes; at most "
+                f"{MAXIMUM_STATE} are allowed. Give fewer sources, or a range that contains them, "
+                f"or try again when other access to this machine has ended.",
             )
 
 

@@ -127,7 +127,7 @@ def parse_target(text: str, target: str = "") -> Target:
     url = _URL.fullmatch(text)
     if url is None:
         raise _wrong(
-            "is not a place to send to; write https://HOST/PATH, syslog+tls://HOST:6514, "
+            "is not a valid target. Write https://HOST/PATH, syslog+tls://HOST:6514, "
             "syslog+tcp://HOST:514, syslog+udp://HOST:514 or file:NAME (no user, no fragment).",
             target,
         )
@@ -161,7 +161,7 @@ def parse_level(word: str, target: str = "") -> int:
     """1 (informational) to 5 (critical)."""
     if word.casefold() not in LEVELS:
         raise InvalidInput(
-            f"{word[:40]!r} is not a level; there is: {', '.join(LEVELS)}.",
+            f"{word[:40]!r} is not a level. Levels are: {', '.join(LEVELS)}.",
             code="InvalidSinkLevel",
             target=target,
         )

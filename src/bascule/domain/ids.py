@@ -47,8 +47,8 @@ def parse_name(text: str, what: str, target: str = "") -> str:
     """Return ``text`` when it is a legal name; ``what`` names it in the error."""
     if not is_name(text):
         raise InvalidInput(
-            f"{what} {text[:80]!r} is not a legal name: use 1 to 64 of A-Z a-z 0-9 . _ - "
-            "and begin with a letter or digit.",
+            f"{what} {text[:80]!r} is not a valid name: use 1 to 64 of A-Z a-z 0-9 . _ - and "
+            f"start with a letter or digit.",
             code="InvalidResourceName",
             target=target,
         )
@@ -134,8 +134,8 @@ class ResourceId:
         parsed = cls.parse(text, target)
         if parsed.type != f"{COMPUTE}/{VIRTUAL_MACHINES}":
             raise InvalidInput(
-                f"{text[:200]!r} names a {parsed.type}; a machine's id ends in "
-                "/providers/Microsoft.Compute/virtualMachines/<name>.",
+                f"{text[:200]!r} is the id of a {parsed.type}. A machine's id ends in "
+                f"/providers/Microsoft.Compute/virtualMachines/<name>.",
                 code="InvalidResourceId",
                 target=target,
             )

@@ -33,9 +33,9 @@ def parse_user_name(text: str, target: str = "") -> str:
         or text.casefold() in _RESERVED
     ):
         raise InvalidInput(
-            f"{text[:120]!r} cannot be a user's name. It has up to {LONGEST_USER_NAME} of the "
-            "characters A-Z a-z 0-9 . _ - + and one @, begins and ends with a letter or digit, "
-            "and is neither a GUID nor 'me'.",
+            f"{text[:120]!r} is not a valid user name. A user name has up to {LONGEST_USER_NAME} "
+            f"of the characters A-Z a-z 0-9 . _ - + and one @, starts and ends with a letter or "
+            f"digit, and is neither a GUID nor 'me'.",
             code="InvalidUserName",
             target=target,
         )
@@ -60,8 +60,8 @@ def _label(text: str, what: str, longest: int, target: str, *, is_unique: bool) 
     is_plain = text.isprintable() and not _INVISIBLE.search(text) and text == text.strip()
     if not text or len(text) > longest or not (is_plain and is_normal):
         raise InvalidInput(
-            f"{what} is one line of 1 to {longest} characters that can be seen, without blanks "
-            "at its ends" + (", in its plain spelling (Unicode NFKC)." if not is_normal else "."),
+            f"{what} is one line of 1 to {longest} visible characters, without blanks at its ends"
+            + (", in Unicode form NFKC." if not is_normal else "."),
             code="InvalidName",
             target=target,
         )

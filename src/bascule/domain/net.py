@@ -58,7 +58,7 @@ def parse_port_number(value: int, target: str = "") -> int:
     """Return ``value`` when it is a port that a service can have, 1 to 65535 inclusive."""
     if not 1 <= value <= 65535:
         raise InvalidInput(
-            f"Port {value} does not exist: a port number is from 1 to 65535.",
+            f"Port {value} does not exist. A port number is from 1 to 65535.",
             code="InvalidPort",
             target=target,
         )
@@ -69,7 +69,7 @@ def parse_address(text: str, target: str = "") -> Address:
     """Parse one address; a zone id is refused, an IPv4-mapped one becomes IPv4."""
     if "%" in text:
         raise InvalidInput(
-            f"{text[:80]!r} has a zone id; give the address without %zone.",
+            f"{text[:80]!r} has a zone id. Give the address without %zone.",
             code="InvalidAddress",
             target=target,
         )
@@ -135,7 +135,7 @@ def _parse_network(text: str, target: str) -> Network:
         ) from None
     if network.network_address != ip_address(bare):
         raise InvalidInput(
-            f"{text[:80]!r} has host bits set; you may mean {network}.",
+            f"{text[:80]!r} has host bits set. Did you mean {network}?",
             code="InvalidAddressPrefix",
             target=target,
         )
@@ -148,7 +148,8 @@ def _unmapped(network: IPv6Network, text: str, target: str) -> IPv4Network:
     mapped = network.network_address.ipv4_mapped
     if network.prefixlen == _MAPPED.prefixlen or mapped is None:
         raise InvalidInput(
-            f"{text[:80]!r} is every IPv4 address in IPv6 clothes; write 0.0.0.0/0 if you mean that.",
+            f"{text[:80]!r} stands for all IPv4 addresses in IPv6 form. If you mean that, write "
+            f"0.0.0.0/0.",
             code="InvalidAddressPrefix",
             target=target,
         )

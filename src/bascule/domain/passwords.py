@@ -43,14 +43,14 @@ def problems_of(password: str, names: Iterable[str]) -> tuple[Problem, ...]:
     if len(text) < SHORTEST:
         return (
             _problem(
-                f"has {len(text)} characters; at least {SHORTEST} are needed. "
-                "Four words that have nothing to do with each other will do."
+                f"has {len(text)} characters; at least {SHORTEST} are needed. Four unrelated "
+                f"words are enough."
             ),
         )
     if len(text) > LONGEST:
-        return (_problem(f"has more than {LONGEST} characters; that is the most."),)
+        return (_problem(f"has more than the maximum of {LONGEST} characters."),)
     if _is_expected(text.casefold(), names):
-        return (_problem("is among the first that anybody tries. Choose another."),)
+        return (_problem("is easy to guess. Choose another."),)
     return ()
 
 

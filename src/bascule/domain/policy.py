@@ -125,7 +125,8 @@ def check_policy(policy: Policy) -> tuple[Problem, ...]:
             problems.append(
                 Problem(
                     "DuplicateMachine",
-                    f"Machine {rules.machine_id.name} stands twice in this policy; give all its ports once.",
+                    f"Machine {rules.machine_id.name} is given twice in this policy. Give it "
+                    f"once, with all its ports.",
                     here,
                 )
             )
@@ -148,7 +149,8 @@ def _check_ports(ports: tuple[PortRule, ...], machine: Place) -> Iterable[Proble
             if key in taken:
                 yield Problem(
                     "DuplicatePort",
-                    f"Port {key} stands twice for this machine; give it once, with all its sources.",
+                    f"Port {key} is given twice for this machine. Give it once, with all its "
+                    f"sources.",
                     here,
                 )
             taken.add(key)

@@ -213,13 +213,12 @@ class Proof:
             raise _Broken(BreakKind.REMOVED, "the first line is not the header of an export")
         if header.get("format") != FORMAT or header.get("version") != VERSION:
             raise _Broken(
-                BreakKind.EDITED, "the header is of another format or version than this program's"
+                BreakKind.EDITED,
+                "the header has another format or version than this program supports",
             )
         key_id, signature = str(header.get("keyId")), str(header.get("signature"))
         if not self.check(key_id, export_statement(header), signature):
-            raise _Broken(
-                BreakKind.FORGED, "the header's signature is not one of the key that it should be"
-            )
+            raise _Broken(BreakKind.FORGED, "the header is not signed by the expected key")
         self._header = header
         try:
             self._end = _read_head(header["end"])
@@ -227,7 +226,7 @@ class Proof:
             stub = read_checkpoint(header["begin"]) if begin != ChainHead() else None
         except (KeyError, TypeError, ValueError, BasculeError):
             raise _Broken(
-                BreakKind.REMOVED, "events were deleted, and no signed checkpoint stands for them"
+                BreakKind.REMOVED, "events were deleted, and no signed checkpoint covers them"
             ) from None
         self._begin = self._head = begin
         self._signed = begin.position
@@ -255,11 +254,11 @@ class Proof:
         is_it = given.position == suspect.expected
         if suspect.found.kind is BreakKind.REMOVED:
             if is_it:
-                words = f"event {suspect.expected} stands in line {self._line}, after its followers"
+                words = f"event {suspect.expected} is in line {self._line}, after later events"
                 self._name_suspect(suspect, BreakKind.REORDERED, words)
             return  # it may come later still
         if is_it and given.follows(suspect.previous):
-            words = f"line {suspect.found.line} stands where event {suspect.expected} should"
+            words = f"line {suspect.found.line} is in the place of event {suspect.expected}"
             self._name_suspect(suspect, BreakKind.INSERTED, words)
         else:
             self._settle()
@@ -276,11 +275,12 @@ class Proof:
         if checkpoint.head.position > self._head.position:
             raise _Broken(
                 BreakKind.REMOVED,
-                f"a checkpoint signs {checkpoint.head.position} events and {self._head.position} are there",
+                f"a checkpoint signs {checkpoint.head.position} events, but there are "
+                f"{self._head.position}",
             )
         if checkpoint.head.position < self._head.position:
             raise _Broken(
-                BreakKind.REORDERED, "a checkpoint stands after events that it does not sign"
+                BreakKind.REORDERED, "a checkpoint comes after events that it does not sign"
             )
         if checkpoint.head != self._head:
             raise _Broken(BreakKind.REWRITTEN, self._rewritten(checkpoint.head.position))
@@ -295,8 +295,8 @@ class Proof:
         elif not is_good:
             raise _Broken(
                 BreakKind.FORGED,
-                f"the signature of the checkpoint at {checkpoint.head.position} is wrong, or of a "
-                "key that was not given",
+                f"the signature of the checkpoint at {checkpoint.head.position} is wrong, or from "
+                f"a key that was not given",
             )
         return bool(is_good)
 
@@ -304,23 +304,24 @@ class Proof:
 
     def _cut(self) -> Break | None:
         if self._end is None:
-            return self._here(BreakKind.TRUNCATED, "there is nothing in it")
+            return self._here(BreakKind.TRUNCATED, "it is empty")
         if self._head.position < self._end.position:
             return self._here(
                 BreakKind.TRUNCATED,
-                f"it was made with {self._end.position} events and ends after {self._head.position}",
+                f"it was exported with {self._end.position} events but ends after "
+                f"{self._head.position}",
             )
         if self._head.position > self._end.position:
             return self._here(
                 BreakKind.INSERTED,
-                f"it was made with {self._end.position} events and has {self._head.position}",
+                f"it was exported with {self._end.position} events but has {self._head.position}",
             )
         if self._head != self._end:
             return self._here(BreakKind.REWRITTEN, self._rewritten(self._end.position))
         if self._stub is not None:
             return self._here(
                 BreakKind.REMOVED,
-                f"events 1 to {self._begin.position} were deleted, and no event says by whom",
+                f"events 1 to {self._begin.position} were deleted, and no event records who did it",
             )
         return None
 
@@ -332,12 +333,12 @@ class Proof:
         witness = self._awaited[max(beyond)][0]
         return self._here(
             BreakKind.TRUNCATED,
-            f"{witness.name} has seen event {witness.head.position}, which is not there",
+            f"{witness.name} has seen event {witness.head.position}, which is missing",
         )
 
     def _notes(self) -> Iterable[str]:
         for key in self._unknown_keys:
-            yield f"checkpoints of the key {key} were not checked: give that key too"
+            yield f"checkpoints signed by the key {key} were not checked: give that key too"
         before = {
             each.name: position
             for position, witnesses in sorted(self._awaited.items())
@@ -346,8 +347,8 @@ class Proof:
         }
         for name, position in before.items():  # the last that each has seen of it
             yield (
-                f"what {name} has seen, event {position}, is before the "
-                f"beginning of this export, {self._begin.position + 1}"
+                f"{name} has seen event {position}, which is before the beginning of this export, "
+                f"{self._begin.position + 1}"
             )
 
     # -- words ----------------------------------------------------------------------------
@@ -357,7 +358,7 @@ class Proof:
             if witness.head.hash != head.hash and self._contradicted is None:
                 self._contradicted = self._here(
                     BreakKind.REWRITTEN,
-                    f"{witness.name} has seen another event {head.position} than this one",
+                    f"{witness.name} has seen a different event {head.position}",
                 )
 
     def _settle(self) -> None:
@@ -372,8 +373,8 @@ class Proof:
 
     def _rewritten(self, position: int) -> str:
         return (
-            f"events {self._signed + 1} to {position} are not those that were signed: "
-            "one or more were changed and the hashes made anew"
+            f"events {self._signed + 1} to {position} are not the signed ones: at least one was "
+            f"changed and the hashes were recomputed"
         )
 
     def _here(self, kind: BreakKind, message: str) -> Break:
@@ -385,10 +386,10 @@ def _name(position: object, expected: int) -> tuple[BreakKind, str]:
     if not isinstance(position, int) or position == expected:
         return (
             BreakKind.EDITED,
-            f"event {expected} does not have its hash: it, or the hash before it, was changed",
+            f"event {expected} does not match its hash: the event or the previous hash was changed",
         )
     if position < expected:
-        return BreakKind.INSERTED, f"event {position} is there a second time"
+        return BreakKind.INSERTED, f"event {position} appears twice"
     missing = (
         f"event {expected} is"
         if position == expected + 1
@@ -421,4 +422,4 @@ def _parse(line: bytes) -> _EventLine | Mapping[str, Any]:
                 return given
         elif isinstance(data, dict) and line_of(data) == line:
             return data
-    raise _Broken(BreakKind.EDITED, "a line is not as Bascule writes it")
+    raise _Broken(BreakKind.EDITED, "a line is not in the form that Bascule writes")

@@ -99,7 +99,7 @@ def judge(provider: IdentityProvider, claims: Mapping[str, object]) -> Vouched |
     """For whom do these claims speak? They are of a token that was checked wholly."""
     subject = claims.get("sub")
     if not isinstance(subject, str) or not is_subject(subject):
-        return NotVouched(("The provider did not say who this is (sub).",))
+        return NotVouched(("The provider did not identify the person (sub).",))
     said = _text(claims.get("email"))
     email = "" if said is None else _domain_and_address(said)[1]
     reasons = [*_tenant_reasons(provider, claims), *_domain_reasons(provider, claims, said)]
@@ -132,22 +132,22 @@ def _rules(provider: IdentityProvider) -> tuple[tuple[str, bool, str], ...]:
         (
             "clientId",
             not _CLAIM.fullmatch(provider.client_id),
-            "The client id is missing or not of printable ASCII; the provider gave it.",
+            "The client id is missing or not printable ASCII. The provider assigns it.",
         ),
         (
             "scopes",
             "openid" not in provider.scopes
             or len(provider.scopes) > MOST_SCOPES
             or not all(map(_SCOPE.fullmatch, provider.scopes)),
-            f"The scopes are up to {MOST_SCOPES} words, openid among them.",
+            f"Give up to {MOST_SCOPES} scopes, including openid.",
         ),
         (
             "domains",
             len(domains) > MOST_DOMAINS
             or not (domains == (ANY_DOMAIN,) or all(map(is_domain, domains))),
             (
-                f"The domains are up to {MOST_DOMAINS} such as corp.example, or * alone for whoever "
-                "the provider knows."
+                f"Give up to {MOST_DOMAINS} domains such as corp.example, or only * for everybody "
+                f"whom the provider knows."
             ),
         ),
         (
@@ -156,14 +156,14 @@ def _rules(provider: IdentityProvider) -> tuple[tuple[str, bool, str], ...]:
             or len(tenants) > MOST_DOMAINS
             or not all(map(_CLAIM.fullmatch, (*tenants, provider.tenant_claim or "-"))),
             (
-                "The tenant claim (tid at Entra ID, hd at Google) and the tenants that it may name "
-                f"belong together; there may be {MOST_DOMAINS}."
+                "Give both the tenant claim (tid at Entra ID, hd at Google) and its allowed "
+                f"tenants, at most {MOST_DOMAINS}, or neither."
             ),
         ),
         (
             "groupsClaim",
             bool(provider.groups_claim) and not _CLAIM.fullmatch(provider.groups_claim),
-            "The groups claim is the name of a claim, such as groups.",
+            "The groups claim must be the name of a claim, such as groups.",
         ),
         (
             "groups",
@@ -171,16 +171,16 @@ def _rules(provider: IdentityProvider) -> tuple[tuple[str, bool, str], ...]:
             or len(provider.groups) > MOST_MAPPED
             or not all(_text(value) for value, _ in provider.groups),
             (
-                f"Groups are up to {MOST_MAPPED} values of the groups claim, which must be named, "
-                "and the group here that each of them gives."
+                f"Give up to {MOST_MAPPED} group mappings: a value of the groups claim, which "
+                f"must be set, and a group here."
             ),
         ),
         (
             "createsUsers",
             provider.creates_users and not domains and not tenants,
             (
-                "Users are made only of whom a domain or a tenant of yours vouches for: set domains "
-                "(* for whoever the provider knows) or tenants."
+                "Users can be created only for people of allowed domains or tenants: set domains "
+                "(* for everybody whom the provider knows) or tenants."
             ),
         ),
     )
@@ -215,9 +215,9 @@ def groups_of(
         return frozenset(), ()
     if _is_elsewhere(claims, name):
         warning = (
-            f"{provider.display_name} did not send the claim {name!r} but a link to it "
-            "(_claim_names): there are too many groups. No group was given. Have the provider "
-            "send only the groups that are assigned to this application."
+            f"{provider.display_name} sent a link instead of the claim {name!r} (_claim_names), "
+            f"because there are too many groups. No group was given. Configure the provider to "
+            f"send only the groups assigned to this application."
         )
         return frozenset(), (warning,)
     said = claims.get(name)
@@ -235,7 +235,7 @@ def _tenant_reasons(provider: IdentityProvider, claims: Mapping[str, object]) ->
     if not provider.tenant_claim or _is_our_tenant(provider, claims):
         return []
     name, claim = provider.display_name, provider.tenant_claim
-    return [f"{name} says that this account is of another tenant ({claim})."]
+    return [f"According to {name} this account belongs to another tenant ({claim})."]
 
 
 def _is_our_tenant(provider: IdentityProvider, claims: Mapping[str, object]) -> bool:
@@ -249,10 +249,10 @@ def _domain_reasons(
     if not provider.domains or ANY_DOMAIN in provider.domains:
         return []
     if said is None or not is_our_domain(provider, said):
-        return ["The account has no e-mail address of a domain that is let in."]
+        return ["The account has no e-mail address in an allowed domain."]
     if not _is_proved(provider, claims):
         name = provider.display_name
-        return [f"{name} does not say that the e-mail address is verified (email_verified)."]
+        return [f"{name} does not confirm that the e-mail address is verified (email_verified)."]
     return []
 
 

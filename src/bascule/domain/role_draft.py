@@ -64,23 +64,23 @@ def _check_permissions(draft: RoleDraft) -> Iterator[Problem]:
     if len(patterns) > MOST_PATTERNS:
         yield Problem(
             "TooManyActions",
-            f"A role has at most {MOST_PATTERNS} actions in all; this has {len(patterns)}.",
+            f"A role has at most {MOST_PATTERNS} actions in total; this one has {len(patterns)}.",
             "properties.permissions",
         )
         return
     if not any(each.actions or each.data_actions for each in draft.permissions):
         yield Problem(
             "MissingActions",
-            "A role without an action allows nothing; name at least one.",
+            "A role without an action allows nothing. Give at least one action.",
             "properties.permissions",
         )
     for target, pattern in patterns:
         if not is_pattern(pattern):
             yield Problem(
                 "InvalidActionOrNotAction",
-                f"{pattern[:80]!r} is not an action. It reads Provider/type/verb, as in "
-                f"Microsoft.Compute/virtualMachines/read, with at most {_MOST_STARS} '*', or is "
-                "'*' alone.",
+                f"{pattern[:80]!r} is not an action. An action has the form Provider/type/verb, "
+                f"as in Microsoft.Compute/virtualMachines/read, with at most {_MOST_STARS} '*', "
+                f"or is a single '*'.",
                 target,
             )
 

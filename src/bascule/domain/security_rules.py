@@ -40,9 +40,9 @@ class Anchors:
         last = HIGHEST_PRIORITY - _MOST_DENIES + 1
         if not LOWEST_PRIORITY <= self.allow < self.deny <= last:
             raise ConfigurationError(
-                f"Priorities {self.allow} (allow) and {self.deny} (deny) cannot be used: they go "
-                f"from {LOWEST_PRIORITY} to {last}, and allow must be the smaller number, which "
-                "is the stronger."
+                f"Priorities {self.allow} (allow) and {self.deny} (deny) are invalid: they must "
+                f"be from {LOWEST_PRIORITY} to {last}, and allow must be the smaller number, "
+                f"because a smaller number takes precedence."
             )
 
 

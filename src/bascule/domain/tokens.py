@@ -119,11 +119,11 @@ class AuthorizationCode:
         if now >= self.created_at + CODE_LIFE:
             return "it has expired"
         if client_id != self.client_id:
-            return "it was given to another client"
+            return "it was issued to another client"
         if redirect_uri != self.redirect_uri:
-            return "its redirect_uri is another"
+            return "its redirect_uri is different"
         if challenge != self.challenge:
-            return "its code_verifier is not the one that its code_challenge was made of"
+            return "its code_verifier does not match its code_challenge"
         return ""
 
 

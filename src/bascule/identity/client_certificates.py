@@ -31,8 +31,8 @@ def read_client_certificate(text: str, now: datetime) -> ClientCertificate:
     """Raise InvalidInput unless the text is one certificate that may be used from now on."""
     if "PRIVATE KEY" in text:
         raise _unfit(
-            "holds a private key, which has now left its owner's hands. Make a new key, and "
-            "upload its certificate alone."
+            "contains a private key, which must now be considered disclosed. Make a new key and "
+            "upload only its certificate."
         )
     if len(text) > LONGEST_PEM or text.count(_BEGIN) != 1:
         raise _unfit("must be one certificate in PEM, from BEGIN to END CERTIFICATE.")
@@ -44,7 +44,7 @@ def read_client_certificate(text: str, now: datetime) -> ClientCertificate:
         raise _unfit("cannot be read as a certificate in PEM.") from None
     _check_key(key)
     if not begins_at <= now < ends_at:
-        raise _unfit(f"is valid from {begins_at:%Y-%m-%d} to {ends_at:%Y-%m-%d}, and not now.")
+        raise _unfit(f"is valid only from {begins_at:%Y-%m-%d} to {ends_at:%Y-%m-%d}.")
     return ClientCertificate(certificate_pem(certificate).decode(), ends_at)
 
 
@@ -57,7 +57,10 @@ def _check_key(key: object) -> None:
     is_rsa = isinstance(key, rsa.RSAPublicKey) and SMALLEST_RSA <= key.key_size <= LARGEST_RSA
     is_p256 = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
     if not (is_rsa or is_p256):
-        raise _unfit(f"has another key than RSA of {SMALLEST_RSA} to {LARGEST_RSA} bits or P-256.")
+        raise _unfit(
+            f"has an unsupported key. Use RSA with {SMALLEST_RSA} to {LARGEST_RSA} bits, "
+            f"or EC on P-256."
+        )
 
 
 def _unfit(why: str) -> InvalidInput:

@@ -86,27 +86,28 @@ def _decode(token: str, key: Key, algorithm: str) -> Mapping[str, Any]:
             warnings.simplefilter("ignore", SecurityWarning)
             return jwt.decode(token, key, algorithms=[algorithm], registry=registry).claims
     except (JoseError, ValueError, RecursionError) as error:
-        raise refused("its signature is not right, or its claims cannot be read") from error
+        raise refused("its signature is wrong, or its claims cannot be read") from error
 
 
 def refused(why: str) -> AuthenticationFailed:
     return AuthenticationFailed(
         f"The provider's ID token is refused: {why}.",
         code="ExternalSignInRefused",
-        advice="Sign in again. If this stays, the owner can look: bascule provider test NAME.",
+        advice="Sign in again. If this persists, an owner can check the provider: bascule "
+        "provider test NAME.",
     )
 
 
 def _header(token: str) -> dict[str, Any]:
     if len(token) > LONGEST_ID_TOKEN or not token.isascii() or token.count(".") != 2:
-        raise refused("it is no signed token")
+        raise refused("it is not a signed token")
     try:
         text = token.partition(".")[0]
         header = read_json(base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True))
     except (ValueError, binascii.Error):
-        raise refused("it is no signed token") from None
+        raise refused("it is not a signed token") from None
     if not isinstance(header, dict):
-        raise refused("it is no signed token")
+        raise refused("it is not a signed token")
     if header.get("alg") not in KEY_OF:
         offered = ", ".join(KEY_OF)
         raise refused(f"its algorithm is {str(header.get('alg'))[:20]!r}, not one of {offered}")
@@ -124,7 +125,7 @@ def _find_key(keys: Sequence[Mapping[str, Any]], algorithm: str, kid: object) ->
         raise UnknownKey(
             "The provider's ID token is signed by a key that its key set does not have."
             if not fit
-            else "The provider's ID token does not say by which key it is signed.",
+            else "The provider's ID token does not name its signing key.",
             code="ExternalSignInRefused",
             advice="Sign in again in a minute.",
         )
@@ -137,7 +138,7 @@ def _find_key(keys: Sequence[Mapping[str, Any]], algorithm: str, kid: object) ->
     if isinstance(key, RSAKey) and key.raw_value.key_size < SMALLEST_RSA:
         raise refused(f"its key has fewer than {SMALLEST_RSA} bits")
     if not isinstance(key, (RSAKey, ECKey, OKPKey)):
-        raise refused("its key is of a kind that is not taken")
+        raise refused("its key type is not supported")
     return key
 
 
@@ -172,11 +173,11 @@ def _check_times(claims: Mapping[str, Any], now: datetime) -> None:
         raise refused("it has expired")
     issued_at = _instant(claims, "iat")
     if issued_at > at + leeway:
-        raise refused("it is from the future: the provider's clock or this server's is wrong")
+        raise refused("it was issued in the future: the provider's clock or this server's is wrong")
     if issued_at < at - OLDEST.total_seconds():
-        raise refused("it is too old to be of this sign-in")
+        raise refused("it is too old for this sign-in")
     if "nbf" in claims and _instant(claims, "nbf") > at + leeway:
-        raise refused("it does not hold yet")
+        raise refused("it is not valid yet")
 
 
 def _instant(claims: Mapping[str, Any], name: str) -> float:
@@ -187,7 +188,7 @@ def _instant(claims: Mapping[str, Any], name: str) -> float:
         or not isinstance(value, (int, float))
         or not abs(value) < _LAST_INSTANT
     ):
-        raise refused(f"its {name} is missing or no number")
+        raise refused(f"its {name} is missing or not a number")
     return float(value)
 
 
@@ -198,7 +199,7 @@ def _check_nonce(claims: Mapping[str, Any], wanted: str | None) -> None:
     nonce = claims.get("nonce")
     said = hashlib.sha256(nonce.encode()).hexdigest() if isinstance(nonce, str) else ""
     if not hmac.compare_digest(said, wanted):
-        raise refused("its nonce is not the one of this sign-in")
+        raise refused("its nonce does not match this sign-in")
 
 
 def _check_access_token(claims: Mapping[str, Any], access_token: str, algorithm: str) -> None:
@@ -211,4 +212,4 @@ def _check_access_token(claims: Mapping[str, Any], access_token: str, algorithm:
     digest = (hashlib.sha512 if is_edwards else hashlib.sha256)(access_token.encode()).digest()
     half = base64.urlsafe_b64encode(digest[: len(digest) // 2]).decode().rstrip("=")
     if not isinstance(said, str) or not hmac.compare_digest(said.encode(), half.encode()):
-        raise refused("its at_hash does not fit the access token")
+        raise refused("its at_hash does not match the access token")

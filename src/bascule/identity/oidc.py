@@ -119,7 +119,7 @@ class RelyingParty:
             if not found.says_issuer:
                 return
         if said != provider.issuer:
-            raise refused(f"The answer is not of {provider.display_name}: its iss is another's.")
+            raise refused(f"The answer is not from {provider.display_name}: its iss is different.")
 
     async def redeem(
         self,
@@ -153,7 +153,7 @@ class RelyingParty:
             raise _unusable(provider.issuer, f"it refuses this server: {error_words(answer)}")
         tokens = await self._read(provider, _given(provider, status, answer), None)
         if tokens.claims.get("sub") != subject:
-            raise refused("The provider answered with somebody else.")
+            raise refused("The provider answered for a different person.")
         return tokens if tokens.refresh_token else Tokens(tokens.claims, refresh_token)
 
     async def _ask_token(
@@ -185,8 +185,8 @@ class RelyingParty:
         secret = self.open(provider.sealed_secret, secret_purpose(provider.id))
         if not secret:
             raise Unavailable(
-                f"The client secret of {provider.display_name} cannot be opened: the key in the "
-                "data directory is another.",
+                f"The client secret of {provider.display_name} cannot be decrypted, because the "
+                f"key in the data directory is a different one.",
                 code="ProviderUnavailable",
                 advice=f"Set it again: bascule provider change {provider.name} --secret-file FILE",
             )
@@ -197,7 +197,9 @@ class RelyingParty:
     ) -> Tokens:
         token, access = answer.get("id_token"), answer.get("access_token", "")
         if not isinstance(token, str) or not isinstance(access, str):
-            raise refused(f"{provider.display_name} sent no ID token; is openid in the scopes?")
+            raise refused(
+                f"{provider.display_name} sent no ID token. Check that openid is among the scopes."
+            )
         expected = Expected(provider.issuer, provider.client_id, nonce_hash, access)
         now = self._clock.now()
         try:
@@ -271,8 +273,9 @@ def read_discovery(document: Mapping[str, Any], issuer: str) -> Discovered:
     if document.get("issuer") != issuer:
         raise _unusable(
             issuer,
-            f"its discovery document is of {str(document.get('issuer'))[:200]!r}. Set the issuer "
-            "exactly as it stands there, or, where it has a placeholder, the tenant's own",
+            f"its discovery document has the issuer {str(document.get('issuer'))[:200]!r}. Set "
+            f"the issuer exactly as given there or, if it contains a placeholder, your tenant's "
+            f"own",
         )
     urls = [document.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
     for url in urls:
@@ -315,7 +318,7 @@ def _challenge_of(verifier: str) -> str:
 def _given(provider: IdentityProvider, status: int, answer: Mapping[str, Any]) -> Mapping[str, Any]:
     """The answer of a token endpoint that gave a token; AuthenticationFailed for any other."""
     if status != 200:
-        raise refused(f"{provider.display_name} refused to give a token: {error_words(answer)}.")
+        raise refused(f"{provider.display_name} refused to issue a token: {error_words(answer)}.")
     return answer
 
 
@@ -323,7 +326,8 @@ def refused(message: str) -> AuthenticationFailed:
     return AuthenticationFailed(
         message,
         code="ExternalSignInRefused",
-        advice="Sign in again. If this stays, the owner can look: bascule provider test NAME.",
+        advice="Sign in again. If this persists, an owner can check the provider: bascule "
+        "provider test NAME.",
     )
 
 

@@ -78,9 +78,9 @@ class WebAuthnPasskeys:
         challenge = self._opened(_REGISTERING, ticket, now)
         if challenge is None:
             raise InvalidInput(
-                "The ticket is not of this server, or its five minutes are over.",
+                "The ticket is not from this server, or is older than five minutes.",
                 code="InvalidTicket",
-                advice="Begin the enrolment of the passkey anew.",
+                advice="Start the enrolment of the passkey again.",
             )
         try:
             verified = webauthn.verify_registration_response(
@@ -93,13 +93,13 @@ class WebAuthnPasskeys:
             )
         except Exception as error:  # reason: whatever the library raises at a stranger's bytes
             raise InvalidInput(
-                f"The authenticator's answer is not taken: {str(error)[:200]}.",
+                f"The authenticator's answer is not accepted: {str(error)[:200]}.",
                 code="InvalidPasskey",
-                advice=f"Open this server as https://{self._rp_id} and begin anew.",
+                advice=f"Open this server as https://{self._rp_id} and start again.",
             ) from error
         passkey_id = bytes_to_base64url(verified.credential_id)
         if len(passkey_id) > LONGEST_ID:
-            raise InvalidInput("The passkey's id is longer than any may be.", code="InvalidPasskey")
+            raise InvalidInput("The passkey's id is too long.", code="InvalidPasskey")
         public_key = bytes_to_base64url(verified.credential_public_key)
         return challenge, Passkey(
             passkey_id, challenge.user_id, "", public_key, verified.sign_count, now
@@ -166,9 +166,9 @@ class WebAuthnPasskeys:
         except InvalidInput:
             return
         raise Conflict(
-            f"Passkeys need a name, and this server has only the address {self._rp_id}.",
+            f"Passkeys need a host name, but this server has only the address {self._rp_id}.",
             code="PasskeysNotOffered",
-            advice="Start the server with --name NAME and open it by that name.",
+            advice="Start the server with --name NAME, and open it by that name.",
         )
 
 

@@ -71,7 +71,7 @@ class HttpsProvider:
     ) -> tuple[int, Mapping[str, Any]]:
         check_url(url)
         if self._asking >= MOST_QUESTIONS:
-            raise Unavailable("Too many sign-ins wait for external providers.")
+            raise Unavailable("Too many sign-ins are waiting for external providers.")
         self._asking += 1
         try:
             async with asyncio.timeout(self._seconds):
@@ -106,7 +106,9 @@ async def _exchange(
     ):
         coding = response.headers.get("content-encoding", "identity")
         if coding.strip().lower() != "identity":
-            raise _unusable(url, f"sent its answer packed ({coding[:20]!r}), unasked")
+            raise _unusable(
+                url, f"sent a compressed answer ({coding[:20]!r}) that was not requested"
+            )
         body = bytearray()
         async for piece in response.aiter_raw():
             body += piece
@@ -192,7 +194,7 @@ def _words(error: BaseException) -> str:
     up waiting: those say nothing to anybody, and are passed over.
     """
     if isinstance(error, httpx2.ConnectTimeout):
-        return f"nothing answered there within {CONNECT_SECONDS:g} s"
+        return f"there was no answer within {CONNECT_SECONDS:g} s"
     reason = error
     while (under := reason.__cause__ or reason.__context__) is not None:
         if not isinstance(under, Exception):  # asyncio.CancelledError is none
@@ -201,7 +203,7 @@ def _words(error: BaseException) -> str:
     if isinstance(reason, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({reason.verify_message})"
     if isinstance(reason, ssl.SSLError) and reason.reason == "WRONG_VERSION_NUMBER":
-        return "what answers there does not speak TLS"
+        return "the endpoint does not use TLS"
     if isinstance(reason, OSError) and not isinstance(reason, ssl.SSLError) and reason.errno:
         # asyncio writes the address where the system's words belong; a name's look-up does not.
         return os.strerror(reason.errno) if reason.errno > 0 else str(reason.strerror)

@@ -63,15 +63,15 @@ def _warnings(provider: IdentityProvider) -> Sequence[str]:
     if not provider.is_enabled:
         said.append("It is disabled: the sign-in page does not offer it.")
     if not provider.sealed_secret:
-        said.append("It has no client secret: that is right for a public client alone.")
+        said.append("It has no client secret, which is right only for a public client.")
     if provider.groups and "offline_access" not in provider.scopes:
         said.append(
-            "Groups end an hour after a sign-in: without the scope offline_access the provider "
-            "gives nothing to ask again with."
+            "Groups end an hour after a sign-in, because without the scope offline_access the "
+            "provider cannot be asked again."
         )
     if provider.issuer == GOOGLE and provider.domains and not provider.tenant_claim:
         said.append(
-            "Google verifies an address of your domain for private accounts too: set the tenant "
+            "Google also verifies addresses of your domain for private accounts. Set the tenant "
             "claim hd to your Workspace domain."
         )
     return said

@@ -69,13 +69,13 @@ def _read_or_make(path: Path) -> Ed25519PrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise _damaged(path, str(error)) from error
     if not isinstance(found, Ed25519PrivateKey):
-        raise _damaged(path, "it holds another kind of key")
+        raise _damaged(path, "it contains another kind of key")
     return found
 
 
 def _damaged(path: Path, why: str) -> ConfigurationError:
     return ConfigurationError(
         f"{path} is damaged: {why}.",
-        advice="Restore it from a backup. If there is none, remove it: the next start makes a "
-        "new one, and earlier checkpoints need the old public key to be checked.",
+        advice="Restore it from a backup. If there is none, remove it: the next start makes a new "
+        "one, and verifying earlier checkpoints needs the old public key.",
     )

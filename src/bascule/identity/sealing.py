@@ -52,7 +52,7 @@ def _read_or_make(path: Path) -> bytes:
     if len(found) != KEY_BYTES:
         raise ConfigurationError(
             f"{path} is damaged: it has {len(found)} bytes instead of {KEY_BYTES}.",
-            advice="Restore it from a backup. If there is none, remove it: the next start makes "
-            "a new one, and whoever uses one-time passwords enrols anew.",
+            advice="Restore it from a backup. If there is none, remove it: the next start makes a "
+            "new one, and users of one-time passwords must enrol again.",
         )
     return found

@@ -104,12 +104,12 @@ def _read_or_make_key(path: Path) -> RSAKey:
     except (JoseError, ValueError, TypeError) as error:
         raise ConfigurationError(
             f"{path} is damaged: {error}.",
-            advice="Remove it: the next start makes a new one, and everybody signs in again.",
+            advice="Remove it: the next start makes a new one, and everybody must sign in again.",
         ) from error
     if not key.is_private:
         raise ConfigurationError(
-            f"{path} holds no private key.",
-            advice="Remove it: the next start makes a new one, and everybody signs in again.",
+            f"{path} contains no private key.",
+            advice="Remove it: the next start makes a new one, and everybody must sign in again.",
         )
     return key
 
@@ -124,7 +124,7 @@ def _read_retired(path: Path) -> dict[str, _Retired]:
     except (JoseError, InvalidInput, ValueError, TypeError, KeyError) as error:
         raise ConfigurationError(
             f"{path} is damaged: {error}.",
-            advice="Remove it: whoever holds a token that an earlier key signed signs in again.",
+            advice="Remove it: people with tokens signed by an earlier key must sign in again.",
         ) from error
 
 

@@ -81,7 +81,7 @@ class CertificateKeeper:
             self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigurationError(
-                f"The data directory {self._data_dir} cannot be made: {error.strerror}.",
+                f"The data directory {self._data_dir} cannot be created: {error.strerror}.",
                 advice="Choose one that can be written with --data DIR.",
             ) from error
         self._ca = self._ensure_ca(now)
@@ -122,8 +122,9 @@ class CertificateKeeper:
             raise ConfigurationError(
                 f"The CA in {self.ca_file} is valid from {begins:%Y-%m-%d} to {ends:%Y-%m-%d} "
                 f"and the clock says {now:%Y-%m-%d}.",
-                advice="Set the clock right. If it is, remove ca.pem and ca.key there for a new "
-                "CA; then every client needs the new file and every agent must enrol anew.",
+                advice="Check the clock. If it is right, remove ca.pem and ca.key there to get a "
+                "new CA. Then every client needs the new file, and every agent must enrol "
+                "again.",
             )
 
     def _new_ca_key(self) -> certificates.Key:
@@ -152,7 +153,7 @@ class CertificateKeeper:
     def _damaged(self, name: str, error: Exception) -> ConfigurationError:
         return ConfigurationError(
             f"{self._data_dir / name} is damaged: {error}.",
-            advice="Put it back from a backup: clients and agents trust exactly this CA.",
+            advice="Restore it from a backup: clients and agents trust exactly this CA.",
         )
 
     # -- the server's own -----------------------------------------------------------------
@@ -179,8 +180,8 @@ class CertificateKeeper:
         if ca_key is None or not certificates.belongs_to(ca, ca_key):
             raise ConfigurationError(
                 f"{self._data_dir / CA_KEY} is not the key of {CA_CERTIFICATE}, so the server's "
-                "certificate cannot be made.",
-                advice="Put both back from one backup: clients and agents trust exactly this CA.",
+                f"certificate cannot be issued.",
+                advice="Restore both from one backup: clients and agents trust exactly this CA.",
             )
         key = certificates.new_key()
         served = certificates.make_server_certificate(

@@ -117,15 +117,15 @@ _UNKNOWN = Refused(
     "invalid_client",
     7000215,
     "Invalid client id or secret provided. Send the secret's value as it was shown when it was "
-    "made; an owner makes a new one with: bascule sp add-secret (if none can sign in, with: "
-    "bascule admin recover).",
+    "made. An owner can make a new one: bascule sp add-secret (if no owner can sign in: bascule "
+    "admin recover).",
     401,
 )
 _UNKNOWN_AGENT = Refused(
     "invalid_client",
     700016,
-    "No enrolled agent has this identity: its machine was deleted or its key replaced. "
-    "Enrol again with: bascule machine enrol NAME.",
+    "No enrolled agent has this identity, because its machine was deleted or its key replaced. "
+    "Enrol again: bascule machine enrol NAME.",
     401,
 )
 
@@ -229,8 +229,8 @@ def unknown_client(client_id: str) -> Refused:
     return Refused(
         "unauthorized_client",
         700016,
-        f"Application '{client_id[:60]}' is not one that people sign in with here. Known are "
-        "the Azure CLI, the Azure SDKs with its client id, Azure PowerShell and bascule.",
+        f"Application '{client_id[:60]}' is not known here. People can sign in with the Azure "
+        f"CLI, the Azure SDKs with its client id, Azure PowerShell and bascule.",
     )
 
 
@@ -320,7 +320,7 @@ def decide_by_certificate(
         request.assertion, request.client_id, certificates, realm.is_assertion_audience, now
     )
     if principal is None or isinstance(checked, str):
-        why = checked if isinstance(checked, str) else "it is of nobody here"
+        why = checked if isinstance(checked, str) else "it belongs to no client here"
         return Refused("invalid_client", 700027, f"The client assertion is refused: {why}.", 401)
     if not principal.is_enabled:
         return Refused("invalid_client", 7000112, "This client is disabled.", 401)

@@ -161,7 +161,7 @@ class TokenIssuer:
         said = self._said(token)
         self.check_key(said, now)
         if said.tenant_id != realm.tenant_id:
-            raise _invalid("it is of another tenant", "InvalidAuthenticationTokenTenant")
+            raise _invalid("it is from another tenant", "InvalidAuthenticationTokenTenant")
         if not realm.is_issuer(said.issuer):
             raise _invalid("its issuer is not this server")
         is_graph = is_for_graph and realm.is_graph_audience(said.audience)
@@ -170,7 +170,7 @@ class TokenIssuer:
         if said.expires_at <= now:
             raise _invalid("it has expired", "ExpiredAuthenticationToken")
         if said.issued_at > now + timedelta(minutes=5):
-            raise _invalid("it is from the future: this server's clock went back")
+            raise _invalid("it was issued in the future: this server's clock went back")
         return said
 
     def check_key(self, said: AccessToken, now: datetime) -> None:
@@ -210,7 +210,7 @@ def _claims_of(claims: Mapping[str, Any], key_id: str) -> AccessToken:
     try:
         kind = PrincipalKind(claims["kind"])
         if claims["idtyp"] != _IDTYP[kind] or claims["oid"] != claims["sub"]:
-            raise _invalid("it is not an access token of its kind of principal")
+            raise _invalid("it is not an access token for its kind of principal")
         texts = [claims[name] for name in ("sub", "tid", "iss", "aud", "proof", "jti")]
         family_id = claims.get("sid", "")
         if not all(isinstance(text, str) and text for text in (*texts, family_id or "none")):
@@ -234,7 +234,7 @@ def _claims_of(claims: Mapping[str, Any], key_id: str) -> AccessToken:
 
 
 def _not_ours() -> AuthenticationFailed:
-    return _invalid("it is not one of ours")
+    return _invalid("it is not from this server")
 
 
 def _invalid(why: str, code: str = "InvalidAuthenticationToken") -> AuthenticationFailed:

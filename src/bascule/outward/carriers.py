@@ -45,8 +45,8 @@ class Carriers:
             if self._folder is not None:
                 return ""
             return (
-                "This server writes no files of its record: whoever runs it names a folder "
-                "with bascule serve --sink-directory DIR."
+                "This server has no folder for file sinks. Its administrator can set one: bascule "
+                "serve --sink-directory DIR."
             )
         try:
             trust(sink.ca_certificates)

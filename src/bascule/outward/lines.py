@@ -37,7 +37,7 @@ class FileLine:
         with os.fdopen(descriptor, "r+b", buffering=0) as file:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
-                raise OSError(0, "it is no regular file")
+                raise OSError(0, "it is not a regular file")
             if found.st_size and os.pread(descriptor, 1, found.st_size - 1) != b"\n":
                 data = b"\n" + data
             while data:

@@ -45,7 +45,7 @@ async def judged_addresses(
         async with asyncio.timeout(RESOLVE_SECONDS):
             found = list(dict.fromkeys(await resolve(host, port)))
     except (OSError, TimeoutError, UnicodeError):
-        raise NotFound(f"{host} has no address that can be found now.") from None
+        raise NotFound(f"The address of {host} cannot be found.") from None
     if not found or len(found) > MOST_ADDRESSES:
         raise NotFound(f"{host} has {len(found)} addresses.")
     for text in found:
@@ -62,6 +62,6 @@ def refusal(host: str, address: Address, allowed: Sequence[AddressPrefix]) -> st
         return ""
     where = host if host == str(address) else f"{host} has the address {address}, which"
     return (
-        f"{where} is {word}. The record is sent to such a place only when whoever runs the "
-        f"server allows it: bascule serve {SETTING} NETWORK."
+        f"{where} is {word}. Sending the record there must be allowed on the server: bascule "
+        f"serve {SETTING} NETWORK."
     )

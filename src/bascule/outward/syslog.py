@@ -132,7 +132,7 @@ class SyslogLine:
             transport.close()
         if listener.error is not None:
             return Outcome(Answer.LATER, f"it cannot be reached ({type(listener.error).__name__})")
-        return Outcome(Answer.TAKEN, "sent, and nobody acknowledges a datagram")
+        return Outcome(Answer.TAKEN, "sent; datagrams are not acknowledged")
 
 
 class _Listener(asyncio.DatagramProtocol):

@@ -153,7 +153,7 @@ def _words(error: Exception) -> str:
             return f"its certificate is not trusted: {str(verify)[:200]}"
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpx2.ConnectError):
-        return "it cannot be connected to"
+        return "the connection failed"
     if isinstance(error, httpx2.TimeoutException):
         return "it did not answer in time"
     return f"the connection failed ({type(error).__name__})"

@@ -121,7 +121,7 @@ def _again(
             "Role, principal and scope of a role assignment are not allowed to be updated; this "
             "id stands for another one.",
             code="RoleAssignmentUpdateNotPermitted",
-            advice="Assign under a new GUID, and delete the other one if it is not wanted.",
+            advice="Use a new GUID, and delete the other assignment if it is not needed.",
         )
     if before.description != wanted.description:
         tx.delete_role_assignment(before.id)
@@ -211,10 +211,10 @@ def known_scope(reader: ScopeReads, scope: Scope) -> Scope:
     found = machine.id if machine else stored.policy.id if stored else None
     if found is None:
         raise NotFound(
-            f"There is no machine or policy {resource}; roles are assigned at the subscription, a "
-            "resource group, a machine or a policy.",
+            f"There is no machine or policy {resource}. Roles are assigned at the subscription, a "
+            f"resource group, a machine or a policy.",
             code="ScopeNotFound",
-            advice="List machines with their ids: bascule machine list -o json",
+            advice="To list machines with their ids: bascule machine list -o json",
         )
     return resource_scope(found)
 
@@ -226,12 +226,13 @@ def _assignable_role(reader: RoleReads, role_id: str, scope: Scope) -> RoleDefin
             f"The specified role definition with ID '{role_id}' does not exist.",
             code="RoleDefinitionDoesNotExist",
             target="properties.roleDefinitionId",
-            advice="List those that do: bascule role list",
+            advice="To list roles: bascule role list",
         )
     if not is_offered(role, scope):
         places = ", ".join(map(str, role.assignable_scopes[:3]))
         raise InvalidInput(
-            f"Role '{role.name}' cannot be assigned at {scope}; its assignable scopes are {places}.",
+            f"Role '{role.name}' cannot be assigned at {scope}. Its assignable scopes are "
+            f"{places}.",
             code="RoleDefinitionNotAssignable",
             target="properties.roleDefinitionId",
         )
@@ -245,7 +246,7 @@ def _principal_kind(reader: PrincipalReads, draft: AssignmentDraft) -> Principal
             f"Principal {draft.principal_id} does not exist here.",
             code="PrincipalNotFound",
             target="properties.principalId",
-            advice="List who does: bascule user list, bascule group list, bascule sp list",
+            advice="To list principals: bascule user list, bascule group list, bascule sp list",
         )
     if draft.principal_kind not in (None, kind):
         raise InvalidInput(
@@ -271,7 +272,7 @@ def no_assignment(assignment_id: str, scope: Scope) -> NotFound:
     return NotFound(
         f"The role assignment '{assignment_id[:64]}' is not found at {scope}.",
         code="RoleAssignmentNotFound",
-        advice="List those that are: bascule role assignments",
+        advice="To list assignments: bascule role assignments",
     )
 
 

@@ -52,7 +52,7 @@ def check_access(
         raise NotFound(
             f"Principal {principal_id[:64]} does not exist here.",
             code="PrincipalNotFound",
-            advice="List who does: bascule user list, bascule group list, bascule sp list",
+            advice="To list principals: bascule user list, bascule group list, bascule sp list",
         )
     paths: list[AssignmentView] = []
     rest: list[AssignmentView] = []
@@ -82,7 +82,7 @@ def known_action(text: str) -> str:
     near = difflib.get_close_matches(wanted, folded, MOST_NAMED, 0.4)
     meant = ", ".join(folded[each] for each in near)
     raise InvalidInput(
-        f"{text[:100]!r} is not an action that anything here asks for.",
+        f"{text[:100]!r} is not an action that Bascule uses.",
         code="UnknownAction",
         target="action",
         advice=f"Did you mean: {meant}?" if meant else "",

@@ -87,11 +87,11 @@ def check_room(tx: ClosedPortReads, machine: Machine, ports: Iterable[PortKey]) 
     new = set(ports) - known
     if new and len(known) + len(new) > MOST_PORTS:
         raise Conflict(
-            f"{machine.id.name} would have {len(known) + len(new)} ports that are closed or were "
-            f"released; at most {MOST_PORTS} are allowed.",
+            f"{machine.id.name} would have {len(known) + len(new)} closed or released ports; at "
+            f"most {MOST_PORTS} are allowed.",
             code="TooManyKnownPorts",
-            advice="Name fewer ports. What was released is forgotten by a new enrolment: bascule "
-            f"machine enrol {machine.id.name} --replace.",
+            advice="Give fewer ports. A new enrolment forgets the released ones: bascule machine "
+            f"enrol {machine.id.name} --replace.",
         )
 
 

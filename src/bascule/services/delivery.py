@@ -82,7 +82,7 @@ class NoCarrier:
     """Of a process that delivers nothing."""
 
     def objection(self, sink: Sink) -> str:
-        return f"This server sends to no place, so not to {sink.target.shown} either."
+        return f"This server has no carrier for {sink.target.shown}."
 
     async def carry(self, sink: Sink, parcel: Parcel) -> Outcome:
         raise Unavailable(f"This server cannot send {len(parcel.messages)} to {sink.name}.")

@@ -148,10 +148,10 @@ def moment_of(
     for name, instant in (("at", at), ("from", since), ("until", until)):
         if instant is not None and instant > now:
             raise InvalidInput(
-                f"{name}: {format_utc(instant)} is still to come.",
+                f"{name}: {format_utc(instant)} is in the future.",
                 code="MomentToCome",
                 target=name,
-                advice="Exposure is told of now and of the past.",
+                advice="Exposure can be shown for now and for the past.",
             )
     moment = at or now
     end = _whole_hour_after(until or moment, now)
@@ -164,7 +164,7 @@ def moment_of(
         )
     if end - begin > LONGEST_TIME:
         raise InvalidInput(
-            f"from: at most {LONGEST_TIME.days} days are added up at once.",
+            f"from: at most {LONGEST_TIME.days} days can be added up in one call.",
             code="InvalidTimeSpan",
             target="from",
         )

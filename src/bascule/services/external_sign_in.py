@@ -115,7 +115,7 @@ def depart(tx: DepartureWrites, act: Act, pending: PendingSignIn) -> None:
     room = find_room(tx.pending_sign_ins(), pending.address, BOUNDS, tx.known_among)
     if isinstance(room, Full):
         raise TooManyRequests(
-            "Too many sign-ins are on their way to identity providers.",
+            "Too many sign-ins by identity providers are in progress.",
             advice="Try again in a few minutes.",
         )
     if room.gives_way:
@@ -140,7 +140,7 @@ def let_in(tx: ArrivalWrites, act: Act, returned: Returned, visit: Visit) -> Let
     """Decide who this is, on rows read now; the event and the groups are of one commit."""
     provider = _usable(tx, returned.provider_id, returned.issuer)
     if provider is None:
-        return NotLetIn("", "", ("This identity provider is not in use any more.",))
+        return NotLetIn("", "", ("This identity provider is no longer in use.",))
     said = judge(provider, returned.claims)
     subject = str(returned.claims.get("sub", ""))[:255]
     if isinstance(said, NotVouched):
@@ -228,8 +228,8 @@ def _user_of(
         return _made(tx, act, provider, said, visit)
     if user is None:
         return (
-            f"This account of {provider.display_name} is not known here, and no user is made of "
-            "it. Ask an owner to link it: bascule provider link "
+            f"This account of {provider.display_name} is not known here, and users are not "
+            f"created automatically. Ask an owner to link it: bascule provider link "
             f"{provider.name} USER --subject {said.subject[:80]}"
         )
     return user if user.is_enabled else f"The user {user.name} is disabled here."
@@ -257,14 +257,14 @@ def _made(
     """
     if not said.email:
         return (
-            f"{provider.display_name} proves no e-mail address of yours, which a new user would "
-            "be named by. Ask an owner to link this account."
+            f"{provider.display_name} does not confirm an e-mail address of yours, so no user can "
+            f"be created. Ask an owner to link this account."
         )
     if tx.user_by_name(said.email) is not None:
         return (
-            f"There is a user {said.email} already, and this account is not linked to it. Ask an "
-            f"owner: bascule provider link {provider.name} {said.email} "
-            f"--subject {said.subject[:80]}"
+            f"The user {said.email} exists already, and this account is not linked to it. Ask an "
+            f"owner to link it: bascule provider link {provider.name} {said.email} --subject "
+            f"{said.subject[:80]}"
         )
     try:
         user = create_user(tx, act, said.email, _display_name(said))

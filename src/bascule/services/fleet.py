@@ -208,17 +208,17 @@ def _require_usable(tx: PointReads, machine: Machine, *, replaces: bool) -> None
         return
     if existing.public_key == IN_PROCESS_KEY:
         raise Conflict(
-            f"The server guards {machine.id.name} itself (serve --this-host): no agent can enrol "
-            "for it.",
+            f"The server protects {machine.id.name} itself (serve --this-host), so no agent can "
+            f"enrol for it.",
             code="GuardedByServer",
-            advice="Start the server without --this-host first, and remove that enforcement point.",
+            advice="Start the server without --this-host and remove that enforcement point first.",
         )
     if not replaces:
         raise Conflict(
             f"{machine.id.name} has an enrolled agent, so a new agent would be refused.",
             code="AgentEnrolled",
-            advice="To put a new agent in its place, alive or not: bascule machine enrol "
-            f"{machine.id.name} --replace. The old one's key is refused from then on.",
+            advice="To replace it, whether it runs or not: bascule machine enrol "
+            f"{machine.id.name} --replace. The old agent's key is then refused.",
         )
 
 
@@ -244,11 +244,11 @@ def judge_enrolment(
     if enrolment.used_at is not None:
         if existing is not None and existing.public_key == public_key:
             return enrolment, machine  # the same agent again: killed before it read our answer
-        return Refused("the token was used already", machine)
+        return Refused("the token was already used", machine)
     if enrolment.expires_at <= now:
         return Refused("the token has expired", machine)
     if existing is not None and existing.public_key == IN_PROCESS_KEY:
-        return Refused("the server guards this machine itself (serve --this-host)", machine)
+        return Refused("the server protects this machine itself (serve --this-host)", machine)
     if existing is not None and not enrolment.replaces:
         return Refused("the machine has an enrolled agent; make the token with --replace", machine)
     return enrolment, machine
@@ -265,7 +265,7 @@ def enrol(
     if enrolment.used_at is not None:
         return machine
     if not tx.consume_enrolment(enrolment.id, act.now):
-        return _refuse(tx, act, Refused("the token was used already", machine))
+        return _refuse(tx, act, Refused("the token was already used", machine))
     before = tx.enforcement_point(machine.uid)
     if before is not None:  # of what the old agent has not heard, the new one is told
         for grant in tx.cut_grants(machine.uid, before.enrolled_at, before.observed_generation):
@@ -320,9 +320,7 @@ def state_for(tx: AgentStateReads, machine_uid: str, now: datetime) -> tuple[Mac
     machine = tx.machine_by_uid(machine_uid)
     point = tx.enforcement_point(machine_uid)
     if machine is None or point is None:
-        raise AuthenticationFailed(
-            "This agent's machine is not known any more.", code="AgentUnknown"
-        )
+        raise AuthenticationFailed("This agent's machine no longer exists.", code="AgentUnknown")
     return machine, desired_state(
         machine_uid,
         tx.generation(machine_uid),
@@ -344,14 +342,14 @@ def take_report(tx: ReportWrites, act: Act, machine_uid: str, report: Report) ->
     machine = tx.machine_by_uid(machine_uid)
     point = tx.enforcement_point(machine_uid)
     if machine is None or point is None:
-        raise Forbidden("This agent's machine is not known any more.", code="AgentUnknown")
+        raise Forbidden("This agent's machine no longer exists.", code="AgentUnknown")
     generation = tx.generation(machine_uid)
     if report.generation > generation + MOST_AHEAD:
         raise Forbidden(
-            f"Generation {report.generation} is not believed: it is more than {MOST_AHEAD} ahead "
-            f"of {generation}, further than any backup is behind.",
+            f"Generation {report.generation} is not accepted: it is more than {MOST_AHEAD} ahead "
+            f"of {generation}, more than any backup can be behind.",
             code="GenerationTooFarAhead",
-            advice="Enrol the agent anew: bascule machine enrol NAME --replace.",
+            advice="Enrol the agent again: bascule machine enrol NAME --replace.",
         )
     if point.doubted_since is not None:
         _hear(tx, act, point)

@@ -118,7 +118,7 @@ def find_user(reader: PrincipalReads, wanted: str) -> User:
         raise NotFound(
             f"There is no user {wanted[:113]!r}.",
             code="UserNotFound",
-            advice="List them: bascule user list",
+            advice="To list users: bascule user list",
         )
     return user
 
@@ -131,17 +131,18 @@ def link(
     check_may_change(tx, act, subject, user.id, *(group for _, group in provider.groups))
     if not is_subject(external):
         raise InvalidInput(
-            "A subject is 1 to 255 printable ASCII characters: the provider's own id of the "
-            "person (sub), never a name or an address.",
+            "A subject has 1 to 255 printable ASCII characters. It is the person's id at the "
+            "provider (sub), never a name or an address.",
             code="InvalidSubject",
             target="properties.subject",
         )
     present = tx.external_identity(provider.issuer, external)
     if present is not None and present.user_id != user.id:
         raise Conflict(
-            f"That subject of {provider.name} is '{name_of(tx, present.user_id)}' already.",
+            f"That subject of {provider.name} is already linked to "
+            f"'{name_of(tx, present.user_id)}'.",
             code="IdentityTaken",
-            advice="Unlink it there first: bascule provider unlink",
+            advice="Unlink it first: bascule provider unlink",
         )
     if present is not None:
         return present, False
@@ -154,7 +155,7 @@ def join(
     """Write the link and its event; whether it may be is decided by who calls."""
     if len(tx.external_identities_of(user.id)) >= MOST_IDENTITIES:
         raise Conflict(
-            f"'{user.name}' has {MOST_IDENTITIES} external identities, which is the most.",
+            f"'{user.name}' has {MOST_IDENTITIES} external identities, which is the maximum.",
             code="TooManyIdentities",
         )
     identity = ExternalIdentity(provider.issuer, external, provider.id, user.id, act.now)
@@ -208,8 +209,8 @@ def invite(
     if not folded or not is_our_domain(provider, folded):
         domains = ", ".join(provider.domains) or "none"
         raise InvalidInput(
-            f"{email[:200]!r} is no e-mail address of a domain of {provider.name}'s settings; "
-            f"there is: {domains}.",
+            f"{email[:200]!r} is not an e-mail address in an allowed domain of {provider.name}. "
+            f"Allowed: {domains}.",
             code="InvalidEmail",
             target="properties.email",
             advice="Link by subject instead, or set the domains: bascule provider change",
@@ -217,7 +218,7 @@ def invite(
     present = tx.invitation(provider.id, folded)
     if present is not None and present.user_id != user.id and act.now < present.expires_at:
         raise Conflict(
-            f"That address is invited as '{name_of(tx, present.user_id)}' already.",
+            f"That address is already invited as '{name_of(tx, present.user_id)}'.",
             code="InvitationTaken",
         )
     invitation = Invitation(provider.id, folded, user.id, act.now + INVITATION_LIFE)

@@ -71,7 +71,7 @@ def put_machine(
     groups = {name.casefold(): name for name in tx.resource_groups()}
     if machine_id.resource_group.casefold() not in groups:
         raise NotFound(
-            f"Resource group {machine_id.resource_group!r} does not exist; there is: "
+            f"Resource group {machine_id.resource_group!r} does not exist. Existing groups: "
             f"{', '.join(groups.values())}.",
             code="ResourceGroupNotFound",
         )

@@ -50,7 +50,7 @@ def find_group(reader: PrincipalReads, group_id: str) -> Group:
         raise NotFound(
             f"There is no group with the id {group_id[:64]!r}.",
             code="GroupNotFound",
-            advice="List them: bascule group list",
+            advice="To list groups: bascule group list",
         )
     return group
 
@@ -147,10 +147,11 @@ def remove_member(
     if _by_hand(tx, group.id, member_id) is None:
         if any(each.member_id == member_id for each in tx.members_of(group.id)):
             raise Conflict(
-                f"'{name_of(tx, member_id)}' is in '{group.name}' because its identity provider "
-                "says so.",
+                f"'{name_of(tx, member_id)}' is in '{group.name}' according to its identity "
+                f"provider.",
                 code="MembershipFromProvider",
-                advice="Take it out of the group there; here it ends within an hour.",
+                advice="Remove it from the group there. The membership here then ends within an "
+                "hour.",
             )
         return False
     had_owners = are_owners(tx, act, [member_id])
@@ -175,11 +176,11 @@ def _kind_of_member(reader: PrincipalReads, member_id: str) -> PrincipalKind:
         raise NotFound(
             f"There is no user or service principal with the id {member_id[:64]!r}.",
             code="PrincipalNotFound",
-            advice="List them: bascule user list, bascule sp list",
+            advice="To list them: bascule user list, bascule sp list",
         )
     if kind is PrincipalKind.GROUP:
         raise InvalidInput(
-            f"'{name_of(reader, member_id)}' is a group, and groups are not nested.",
+            f"'{name_of(reader, member_id)}' is a group. Groups cannot contain groups.",
             code="GroupsNotNested",
         )
     return kind
@@ -193,8 +194,8 @@ def _check_free(reader: PrincipalReads, group: Group) -> None:
     other = reader.group_by_name(group.name)
     if other is not None and other.id != group.id:
         raise Conflict(
-            f"There is a group named {other.name!r} already.",
+            f"A group named {other.name!r} exists already.",
             code="GroupNameTaken",
             target="properties.displayName",
-            advice="Choose another name; names are compared without regard to case.",
+            advice="Choose another name. Names are compared without regard to case.",
         )

@@ -70,9 +70,10 @@ def _check_host(
             what = "UDP" if _covers_udp(rule) else "onExpiry kill"
             yield Problem(
                 "PortInLocalRange",
-                f"Port {rule.number} ({what}) lies in {machine.id.name}'s range for its own outbound "
-                f"connections, {low} to {high} (net.ipv4.ip_local_port_range): closing it would break "
-                "them. Use a keep TCP rule, another port, or change the range.",
+                f"Port {rule.number} ({what}) is in the range that {machine.id.name} uses for its "
+                f"own outbound connections, {low} to {high} (net.ipv4.ip_local_port_range). "
+                f"Closing it would break them. Use a TCP rule with keep, use another port, or "
+                f"change the range.",
                 replace(here, part=Part.NUMBER, port=p),
             )
 
@@ -90,9 +91,9 @@ def _check_server(
         for p in shut:
             yield Problem(
                 "PortOfServer",
-                f"Port {rules.ports[p].number} of {machine.id.name} is where this server itself "
-                "listens: closing it would shut off every agent and everybody who asks. Name "
-                "another port, or have the server listen elsewhere (serve --listen).",
+                f"This server itself listens on port {rules.ports[p].number} of "
+                f"{machine.id.name}. Closing it would cut off all agents and users. Use another "
+                f"port, or let the server listen elsewhere (serve --listen).",
                 replace(here, part=Part.NUMBER, port=p),
             )
 
@@ -110,11 +111,11 @@ def check_addresses(
     if own:
         raise InvalidInput(
             f"{own[0]} is this server's own address, and a policy names port "
-            f"{', '.join(map(str, sorted(shut)))} of {machine.id.name}, where it listens: closing "
-            "that would shut off every agent and everybody who asks.",
+            f"{', '.join(map(str, sorted(shut)))} of {machine.id.name}, on which it listens. "
+            f"Closing it would cut off all agents and users.",
             code="AddressOfServer",
             target="addresses",
-            advice=f"Take the port out first: bascule policy remove {machine.id.name}.",
+            advice=f"Remove the machine's rules first: bascule policy remove {machine.id.name}.",
         )
 
 

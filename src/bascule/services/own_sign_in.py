@@ -146,9 +146,9 @@ class OwnSignIn:
             waiting = tx.totp(user.id, is_active=False)
             if waiting is None or act.now >= waiting.created_at + ENROLMENT_LIFE:
                 raise Conflict(
-                    "No one-time password waits for its first code (any more).",
+                    "No one-time password is waiting for its first code.",
                     code="NoEnrolment",
-                    advice="Begin the enrolment anew; its first code has ten minutes.",
+                    advice="Start the enrolment again. Enter its first code within ten minutes.",
                 )
             step = self._proofs.totp.step(user.id, waiting.sealed, code, act.now)
             if step is None:
@@ -156,8 +156,8 @@ class OwnSignIn:
                     "The code is wrong.",
                     code="WrongCode",
                     target="code",
-                    advice="Enter the code that the app shows now; if it stays wrong, set the "
-                    "clock of the device by the network.",
+                    advice="Enter the code that the app shows now. If it is still wrong, set the "
+                    "device's clock automatically.",
                 )
             tx.delete_totp(user.id, is_active=False)
             tx.put_totp(replace(waiting, is_active=True, last_step=step))
@@ -192,7 +192,7 @@ class OwnSignIn:
         present = await self._services.read(lambda reader: reader.passkeys_of(user.id))
         if len(present) >= MOST_PASSKEYS:
             raise Conflict(
-                f"You have {len(present)} passkeys, which is the most.",
+                f"You have {len(present)} passkeys, which is the maximum.",
                 code="TooManyPasskeys",
                 advice="Remove one that you do not use.",
             )
@@ -209,12 +209,12 @@ class OwnSignIn:
             is_ours = challenge.user_id == user.id
             if not is_ours or not tx.use_challenge(challenge.challenge, challenge.ends_at, act.now):
                 raise InvalidInput(
-                    "The ticket is somebody else's, or was used already.",
+                    "The ticket belongs to another user or was already used.",
                     code="InvalidTicket",
-                    advice="Begin the enrolment of the passkey anew.",
+                    advice="Start the enrolment of the passkey again.",
                 )
             if tx.passkey(made.id) is not None:
-                raise Conflict("This passkey is enrolled already.", code="PasskeyExists")
+                raise Conflict("This passkey is already enrolled.", code="PasskeyExists")
             named = replace(made, name=label)
             tx.put_passkey(named)
             _record(tx, act, user, FactorEnrolled(user.id, user.name, FactorKind.PASSKEY, label))
@@ -253,8 +253,8 @@ class OwnSignIn:
     async def _user(self, subject: Subject) -> User:
         if subject.kind is not PrincipalKind.USER:
             raise Forbidden(
-                "This is about how a person signs in; you are a service principal.",
-                advice="A service principal has credentials of its own: bascule sp.",
+                "This is only for people; you are a service principal.",
+                advice="To manage a service principal's credentials: bascule sp.",
             )
         return await self._services.read(lambda reader: find_user(reader, subject.principal_id))
 
@@ -277,10 +277,10 @@ def refusal(refused: SignInRefused) -> BasculeError:
             retry_after=seconds,
         )
     return Forbidden(
-        "The proof is not right: nothing was changed.",
+        "The proof is wrong. Nothing was changed.",
         code="ProofRefused",
         target="proof",
-        advice=f"Give your present password, or a new code. {_HAS_NONE} if you have neither."
+        advice=f"Give your current password, or a new code. {_HAS_NONE} if you have neither."
         if refused.reason is Refusal.WRONG
         else "Sign in again.",
     )
@@ -344,7 +344,8 @@ def remove_factors_of(tx: OthersWayInWrites, act: Act, subject: Subject, user_id
 def _check_another(tx: OwnerReads, act: Act, subject: Subject, user: User) -> None:
     if subject.principal_id == user.id:
         raise Forbidden(
-            "This changes others; your own ways of signing in ask for a fresh proof.",
+            "This route changes other users. Changing how you sign in yourself needs a fresh "
+            "proof.",
             advice="Use .../providers/Bascule.Identity/me instead.",
         )
     check_may_change(tx, act, subject, user.id)

@@ -52,11 +52,11 @@ def check_owner_left(tx: OwnerReads, act: Act) -> None:
     """
     if not any(_can_prove_itself(tx, owner_id, act.now) for owner_id in owner_ids(tx, act.now)):
         raise Conflict(
-            "This would leave nobody who holds Owner at the subscription, is enabled and can sign "
-            "in: nobody could let anybody in any more.",
+            "This would leave no enabled Owner of the subscription who can sign in, so nobody "
+            "could give rights any more.",
             code="LastOwner",
-            advice="Make another owner first: bascule role assign Owner PRINCIPAL. "
-            "(Who runs the server's machine can also do: bascule admin recover.)",
+            advice="Make another owner first: bascule role assign Owner PRINCIPAL. On the "
+            "server's own host, bascule admin recover also works.",
         )
 
 

@@ -73,7 +73,7 @@ def require_plan(reader: PlanScopeReads, machines: Iterable[ResourceId]) -> None
         names = ", ".join(dict.fromkeys(each.name for each in refused))
         own = plan_at(reader, group).scope == group_scope(subscription_of(reader), group)
         raise Forbidden(
-            f"{NOT_ON} The plan is off for {names}: nothing can be opened there.",
+            f"{NOT_ON} The plan is off for {names}, so nothing can be opened there.",
             code="JitSwitchedOff",
             advice=f"Switch it on: bascule plan on{f' --group {group}' if own else ''}.",
         )
@@ -120,13 +120,14 @@ def _scope(tx: InventoryReads, group: str) -> Scope:
 
 def _enforced(group: str, plan: PlanInForce) -> Conflict:
     message = (
-        f"The subscription enforces its plan ({plan.tier}) on every resource group; {group} "
-        "cannot have its own."
+        f"The subscription enforces its plan ({plan.tier}) on every resource group, so {group} "
+        f"cannot have its own."
     )
     return Conflict(
         message,
         code="PlanEnforced",
-        advice="Change the subscription's: bascule plan on or off, or its enforce to False.",
+        advice="Change the subscription's plan (bascule plan on or off), or set its enforce to "
+        "False.",
         problems=[Problem("PlanEnforced", message, "properties.pricingTier")],
     )
 

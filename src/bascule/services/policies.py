@@ -235,9 +235,9 @@ def put_rules_of_machines(
         machine = known_machine(tx, machine_id)
         if rules_tag(tx, machine, policy_name) != tag:
             raise PreconditionFailed(
-                f"The rules of {machine.id.name} were changed by somebody else in the meantime; "
-                "nothing was written.",
-                advice="Look at what they are now, and apply your change to that.",
+                f"The rules of {machine.id.name} were changed by somebody else in the meantime. "
+                f"Nothing was written.",
+                advice="Read the current rules, and apply your change to them.",
             )
         beside.setdefault(policy_beside(machine, policy_name), []).append(machine)
     for wanted, machines in beside.items():
@@ -311,16 +311,17 @@ def release_ports(
     still_named = sorted(set(ports) & named)
     if still_named:
         raise Conflict(
-            f"Port {', '.join(map(str, still_named))} of {machine.id.name} is named by a policy.",
+            f"A policy still names port {', '.join(map(str, still_named))} of {machine.id.name}.",
             code="PortInPolicy",
-            advice=f"Take it out of the policy first: bascule policy remove {machine.id.name}.",
+            advice=f"Remove it from the policy first: bascule policy remove {machine.id.name}.",
         )
     if ports and not closed_ports.may_release(tx, machine):
         raise Conflict(
-            f"The host {machine.id.name} keeps {', '.join(map(str, sorted(ports)))} shut: its guard "
-            "file admits no release.",
+            f"The host {machine.id.name} keeps {', '.join(map(str, sorted(ports)))} closed, "
+            f"because its guard file does not allow releases.",
             code="ReleaseNotAdmittedByHost",
-            advice=f"Its root admits them: release = true in {GUARD_FILE}, then restart the agent.",
+            advice=f"To allow them, root on the host sets release = true in {GUARD_FILE} and "
+            f"restarts the agent.",
         )
     return closed_ports.release(tx, act, machine, ports, "release by name")
 
@@ -346,7 +347,7 @@ def take_ports(
         raise Conflict(
             f"Port {', '.join(map(str, missing))} of {machine.id.name} is not claimed closed.",
             code="PortNotClaimed",
-            advice=f"See what is: bascule machine show {machine.id.name}.",
+            advice=f"To see claimed ports: bascule machine show {machine.id.name}.",
         )
     problems = list(
         own_ports.check_claims(tx, act.place, machine, [claims[port] for port in wanted])
@@ -366,8 +367,9 @@ def known_machine(tx: MachineReads, machine_id: ResourceId) -> Machine:
     machine = tx.machine(machine_id)
     if machine is None:
         raise NotFound(
-            f"Machine {machine_id} is not known here.",
-            advice=f"List what is: bascule machine list. Add it: bascule machine add {machine_id.name}.",
+            f"Machine {machine_id} does not exist here.",
+            advice=f"To list machines: bascule machine list. To add it: bascule machine add "
+            f"{machine_id.name}.",
         )
     return machine
 
@@ -381,8 +383,9 @@ def check_precondition(before: StoredPolicy | None, precondition: Precondition) 
         return
     if before is None or wanted not in ("*", before.etag):
         raise PreconditionFailed(
-            "The policy was changed by somebody else in the meantime; nothing was written.",
-            advice="Read it again, apply your change to what it is now, and send it with the new ETag.",
+            "The policy was changed by somebody else in the meantime. Nothing was written.",
+            advice="Read it again, apply your change to the current version, and send it with the "
+            "new ETag.",
         )
 
 
@@ -465,8 +468,8 @@ def _check(tx: ReleaseWrites, act: Act, policy: Policy, before: Policy | None) -
             problems.append(
                 Problem(
                     "MachineNotFound",
-                    f"Machine {rules.machine_id} is not known here; add it first "
-                    f"(bascule machine add {rules.machine_id.name}).",
+                    f"Machine {rules.machine_id} does not exist here. Add it first: bascule "
+                    f"machine add {rules.machine_id.name}",
                     here,
                 )
             )
@@ -478,8 +481,8 @@ def _check(tx: ReleaseWrites, act: Act, policy: Policy, before: Policy | None) -
             problems.append(
                 Problem(
                     "InvalidMachineLocation",
-                    f"Machine {machine.id.name} is in location {machine.location}; this policy is of "
-                    f"{policy.id.location}. Put it into a policy of its own location.",
+                    f"Machine {machine.id.name} is in location {machine.location}, but this "
+                    f"policy is in {policy.id.location}. Use a policy in the machine's location.",
                     here,
                 )
             )

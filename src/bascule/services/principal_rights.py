@@ -66,20 +66,20 @@ def _check_holds(
     name = name_of(reader, principal_id)
     holder = f"'{name_of(reader, holder_id)}'"
     if holder_id != principal_id:
-        holder += f", a group that an identity provider may put '{name}' into,"
+        holder += f", a group to which an identity provider may add '{name}',"
     problems = [
         Problem(
             Forbidden.code,
             f"{holder} holds the role '{each.role.name}' at {each.scope_key or '/'}, and you do "
-            "not hold all that it allows there.",
+            f"not hold all of its rights there.",
         )
         for each in lacking[:_MOST_NAMED]
     ]
     more = f" (and {len(lacking) - 1} more, see details)" if len(lacking) > 1 else ""
     raise Forbidden(
-        f"You may not change '{name}': nobody changes a principal that holds more than he does. "
+        f"You may not change '{name}', because it holds rights that you do not hold. "
         f"{problems[0].message}{more}",
-        advice="Ask somebody who holds at least the same roles at the same scopes or above.",
+        advice="Ask somebody who holds at least these roles at the same or higher scopes.",
         problems=problems,
     )
 

@@ -69,9 +69,9 @@ def find_provider(reader: ProviderReads, name: str) -> IdentityProvider:
     if provider is None:
         known = ", ".join(each.name for each in reader.identity_providers()) or "none"
         raise NotFound(
-            f"There is no identity provider {name[:64]!r}; there is: {known}.",
+            f"There is no identity provider {name[:64]!r}. Existing providers: {known}.",
             code="ProviderNotFound",
-            advice="Add it: bascule provider add NAME --issuer URL --client-id ID",
+            advice="To add it: bascule provider add NAME --issuer URL --client-id ID",
         )
     return provider
 
@@ -227,7 +227,7 @@ def _group_ids(
             problems.append(
                 Problem(
                     "GroupNotFound",
-                    f"There is no group {wanted[:80]!r} here. List them: bascule group list",
+                    f"There is no group {wanted[:80]!r} here. To list groups: bascule group list",
                     "properties.groups",
                 )
             )
@@ -249,8 +249,8 @@ def _check(tx: ProviderReads, provider: IdentityProvider, before: IdentityProvid
     parse_display_name(provider.display_name, "properties.displayName")
     if before is not None and before.issuer != provider.issuer:
         raise Conflict(
-            f"The issuer of {provider.name} cannot be changed: the people whom it knows are "
-            f"those of {before.issuer}.",
+            f"The issuer of {provider.name} cannot be changed, because its linked people belong "
+            f"to {before.issuer}.",
             code="IssuerIsFixed",
             target="properties.issuer",
             advice="Add another provider for the other issuer.",
@@ -259,14 +259,14 @@ def _check(tx: ProviderReads, provider: IdentityProvider, before: IdentityProvid
     taken = next((each for each in others if each.issuer == provider.issuer), None)
     if taken is not None:
         raise Conflict(
-            f"The issuer {provider.issuer} is set up already, as {taken.name}.",
+            f"The issuer {provider.issuer} is already configured as {taken.name}.",
             code="IssuerTaken",
             target="properties.issuer",
-            advice=f"Change that one: bascule provider change {taken.name}",
+            advice=f"To change that provider: bascule provider change {taken.name}",
         )
     if before is None and len(others) >= MOST_PROVIDERS:
         raise Conflict(
-            f"There are {MOST_PROVIDERS} identity providers, which is the most.",
+            f"There are {MOST_PROVIDERS} identity providers, which is the maximum.",
             code="TooManyProviders",
         )
 

@@ -177,7 +177,8 @@ def _judge(
     if stored is None:
         raise NotFound(
             f"Policy {asked.policy_id} does not exist.",
-            advice="List the policies: bascule policy show. Make one: bascule policy set MACHINE.",
+            advice="To list policies: bascule policy show. To make one: bascule policy set "
+            "MACHINE.",
         )
     require_plan(tx, named)
     request = AccessRequest(
@@ -337,9 +338,9 @@ def revoke(
     ended: Sequence[Grant] = [grant for grant in grants if not grant.is_live]
     if not live and not (kills_sessions and ended):
         raise Conflict(
-            "Nothing of this request is live any more.",
+            "This request has no live access.",
             code="GrantNotLive",
-            advice="To cut sessions that it left behind: revoke with kill.",
+            advice="To end connections that it left behind, revoke with kill.",
         )
     if kills_sessions:
         ended = what_may_be_cut(tx, act, subject, ended, must=not live)
@@ -368,21 +369,19 @@ def extend(
     request = tx.request(request_id)
     if request is not None and request.requestor_id != subject.principal_id:
         raise Forbidden(
-            "A request is extended by who made it, and by nobody else.",
-            advice="Make one of your own: bascule request MACHINE.",
+            "Only the person who made a request can extend it.",
+            advice="To make your own: bascule request MACHINE.",
         )
     live = [grant for grant in _grants_of(tx, request_id, None) if grant.is_live]
     if request is None or not live:
-        raise Conflict(
-            "Nothing of this request is live any more; make a new request.", code="GrantNotLive"
-        )
+        raise Conflict("This request has no live access. Make a new request.", code="GrantNotLive")
     named = list(dict.fromkeys(grant.machine_id for grant in live))
     rights = rights_of(tx, subject.principal_id, act.now)
     check_may_ask(tx, subject, rights, request.policy_id, [(each, "") for each in named])
     require_plan(tx, named)
     policy = tx.policy(request.policy_id)
     if policy is None:
-        raise NotFound(f"Policy {request.policy_id} does not exist any more.")
+        raise NotFound(f"Policy {request.policy_id} no longer exists.")
     machines = {each: machine for each in named if (machine := tx.machine(each)) is not None}
     guards, unable = _said_by_hosts(tx, [grant.machine_uid for grant in live])
     agreed: list[tuple[Grant, Grant]] = []  # as it is, as it would be granted now
@@ -427,9 +426,8 @@ def _check_later(agreed: Sequence[tuple[Grant, Grant]]) -> None:
     earlier = [
         Problem(
             "EndTimeEarlier",
-            f"Port {grant.number} of {grant.machine_id.name} is granted until "
-            f"{grant.ends_at_text} already; an extension to {granted.ends_at_text} would end it "
-            "earlier.",
+            f"Port {grant.number} of {grant.machine_id.name} is already granted until "
+            f"{grant.ends_at_text}. An extension to {granted.ends_at_text} would end it earlier.",
             Place(Part.END),
         )
         for grant, granted in agreed
@@ -440,7 +438,7 @@ def _check_later(agreed: Sequence[tuple[Grant, Grant]]) -> None:
             earlier[0].message,
             code=earlier[0].code,
             target=earlier[0].target,
-            advice="Give a later end. To end it early: bascule revoke.",
+            advice="Give a later end. To end access early: bascule revoke.",
             problems=earlier,
         )
 
@@ -469,7 +467,7 @@ def _grants_of(
     grants = tx.grants_of([request_id])
     if not grants:
         raise NotFound(
-            f"Request {request_id} does not exist.", advice="See what is open: bascule status."
+            f"Request {request_id} does not exist.", advice="To see live requests: bascule status."
         )
     if grant_ids is None:
         return grants

@@ -63,8 +63,8 @@ def prune(tx: PruneWrites, act: Act, before: datetime, floor: timedelta, boottim
     youngest = act.now - floor
     if before > youngest:
         raise Conflict(
-            f"Nothing younger than the record's floor of {floor.days} days can be deleted: "
-            f"the latest time is {format_utc(youngest)}.",
+            f"Events younger than the record's floor of {floor.days} days cannot be deleted. The "
+            f"latest possible time is {format_utc(youngest)}.",
             code="BelowRecordFloor",
             advice="The floor is set on the server's host: bascule serve --record-floor.",
         )
@@ -104,23 +104,23 @@ def _nothing(before: datetime, kept: Untaken | None) -> Conflict:
     if kept is not None:
         whose = f"The sink {kept.sink!r}" if kept.sink else "A sink that was removed or changed"
         return Conflict(
-            f"{whose} has not taken event {kept.position}; it is kept until {SINK_GRACE.days} "
-            "days past the record's floor. Nothing was deleted.",
+            f"{whose} has not received event {kept.position}, which is therefore kept until "
+            f"{SINK_GRACE.days} days past the record's floor. Nothing was deleted.",
             code="RecordNotTaken",
-            advice="See what each sink has taken: bascule audit sinks list.",
+            advice="To see the progress of each sink: bascule audit sinks list.",
         )
     return Conflict(
-        "There is no checkpointed span of the record that is wholly from before "
-        f"{format_utc(before)}; nothing was deleted.",
+        f"No signed part of the record is entirely from before {format_utc(before)}. Nothing was "
+        "deleted.",
         code="NothingToPrune",
-        advice="Spans end at checkpoints: bascule audit checkpoints.",
+        advice="Signed parts end at checkpoints. To list them: bascule audit checkpoints.",
     )
 
 
 def _check_past(act: Act, before: datetime) -> None:
     if before > act.now:
         raise InvalidInput(
-            f"before: {format_utc(before)} is still to come.", target="before", code="InvalidDate"
+            f"before: {format_utc(before)} is in the future.", target="before", code="InvalidDate"
         )
 
 
@@ -128,10 +128,10 @@ def _check_clock(tx: RetentionReads, act: Act, boottime: float) -> None:
     mark = tx.clock_mark()
     if mark is None or mark.followed(act.now, boottime).has_leapt:
         raise Conflict(
-            "The server's clock leapt by more than a day, or the server was off for so long: "
-            "the age of events cannot be told, and nothing is deleted.",
+            "The server's clock jumped by more than a day, or the server was off for that long. "
+            "The age of events is uncertain, so nothing is deleted.",
             code="ClockNotConfirmed",
-            advice="Look at the clock on the server's host, then: bascule admin confirm-clock.",
+            advice="Check the clock on the server's host, then run bascule admin confirm-clock.",
         )
 
 
@@ -145,7 +145,7 @@ def mark_clock(tx: ClockWrites, act: Act, boottime: float) -> None:
     tx.put_clock_mark(now)
     if was is not None and now.has_leapt and not was.has_leapt:
         seconds = int((act.now - was.at).total_seconds())
-        log.error("the clock leapt; retention waits for bascule admin confirm-clock")
+        log.error("the clock jumped; retention waits for bascule admin confirm-clock")
         act.record(tx, ClockLeapt(format_utc(was.at), seconds))
 
 

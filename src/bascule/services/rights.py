@@ -134,9 +134,9 @@ def denial(reader: RoleReads, subject: Subject, missing: Sequence[Needed]) -> Fo
     named = ", ".join(repr(role.name) for role in roles[:_MOST_NAMED])
     scope = missing[0].scope
     advice = (
-        f"Ask for a role that gives it, at {scope} or above: {named}."
+        f"Ask for one of these roles at {scope} or above: {named}."
         if named
-        else "No single role that is defined here gives all of it; an owner can make one."
+        else "No single role here gives all of it. An owner can create one."
     )
     more = f" (and {len(problems) - 1} more, see details)" if len(problems) > 1 else ""
     refused = Forbidden(

@@ -133,9 +133,9 @@ def delete_role(
     if held:
         more = f" and {len(held) - 1} more" if len(held) > 1 else ""
         raise Conflict(
-            f"Role '{role.name}' is assigned, at {held[0].scope}{more}; it cannot be deleted.",
+            f"Role '{role.name}' is assigned at {held[0].scope}{more}, so it cannot be deleted.",
             code="RoleDefinitionHasAssignments",
-            advice=f"Take it from its holders first: bascule role assignments --role {role.id}",
+            advice=f"Remove its assignments first: bascule role assignments --role {role.id}",
         )
     tx.delete_custom_role(role.id)
     act.record(tx, RoleDeleted(role.id, role.name, describe(role)), role_resource(tx, role))
@@ -153,7 +153,7 @@ def no_role(role_id: str) -> NotFound:
     return NotFound(
         f"The role definition '{role_id[:64]}' does not exist here.",
         code="RoleDefinitionDoesNotExist",
-        advice="List those that do: bascule role list",
+        advice="To list roles: bascule role list",
     )
 
 
@@ -185,9 +185,9 @@ def _refuse_builtin(role_id: str) -> None:
     role = _BUILTIN.get(role_id)
     if role is not None:
         raise Conflict(
-            f"'{role.name}' is a built-in role; it cannot be changed or deleted.",
+            f"'{role.name}' is a built-in role and cannot be changed or deleted.",
             code="RoleDefinitionIsBuiltIn",
-            advice="Make a custom role instead: bascule role create --help",
+            advice="To create a custom role instead: bascule role create --help",
         )
 
 
@@ -219,14 +219,14 @@ def _check_may_give(
         lacking = found[held]
         if lacking:
             more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-            message = f"Those who hold it at {scope} would gain '{lacking[0]}'{more} there"
+            message = f"Its holders at {scope} would gain '{lacking[0]}'{more} there"
             problems.append(Problem(Forbidden.code, f"{message}, which you do not hold."))
     if problems:
         also = f" (and {len(problems) - 1} more, see details)" if len(problems) > 1 else ""
         raise Forbidden(
-            f"You may not change role '{after.name}' so: {problems[0].message}{also}",
-            advice="Ask somebody who holds that there or may assign roles there "
-            f"({ASSIGNMENT_WRITE}), or write it into a role that nobody holds yet.",
+            f"You may not make this change to role '{after.name}': {problems[0].message}{also}",
+            advice="Ask somebody who holds that right there or may assign roles there "
+            f"({ASSIGNMENT_WRITE}), or use a role that nobody holds yet.",
             problems=problems[:_MOST_NAMED],
         )
 
@@ -235,7 +235,7 @@ def _check_name(tx: RoleReads, role_id: str, name: str) -> None:
     for other in (*BUILTIN_ROLES, *tx.custom_roles()):
         if other.id != role_id and other.name.casefold() == name.casefold():
             raise Conflict(
-                f"Another role is called '{other.name}' already: {other.id}.",
+                f"Another role is already called '{other.name}': {other.id}.",
                 code="RoleDefinitionWithSameNameExists",
                 target="properties.roleName",
                 advice="Choose another name, or change that role by its id.",
@@ -247,8 +247,9 @@ def _check_still_covers(tx: RoleReads, role: RoleDefinition) -> None:
         if not is_offered(role, each.scope):
             raise Conflict(
                 f"Role '{role.name}' is assigned at {each.scope}, which its assignable scopes "
-                "would not cover any more.",
+                f"would no longer include.",
                 code="RoleDefinitionHasAssignments",
                 target="properties.assignableScopes",
-                advice=f"Keep that scope, or unassign first: bascule role unassign {each.id}",
+                advice=f"Keep that scope, or remove the assignment first: bascule role unassign "
+                f"{each.id}",
             )

@@ -62,7 +62,7 @@ def find_service_principal(reader: PrincipalReads, principal_id: str) -> Service
         raise NotFound(
             f"There is no service principal with the id {principal_id[:64]!r}.",
             code="ServicePrincipalNotFound",
-            advice="List them: bascule sp list",
+            advice="To list them: bascule sp list",
         )
     return principal
 
@@ -116,8 +116,8 @@ def _rename(
 ) -> ServicePrincipal:
     if principal.display_name == ADMINISTRATOR:
         raise Conflict(
-            f"The service principal '{ADMINISTRATOR}' keeps its name: bascule admin recover "
-            "finds it by that.",
+            f"The service principal '{ADMINISTRATOR}' cannot be renamed, because bascule admin "
+            f"recover finds it by its name.",
             code="NameReserved",
         )
     renamed = replace(principal, display_name=display_name)
@@ -156,7 +156,7 @@ def add_credential(
     check_may_change(tx, act, subject, principal.id)
     if len(tx.credentials_of(principal.id)) >= MOST_CREDENTIALS:
         raise Conflict(
-            f"'{principal.display_name}' has {MOST_CREDENTIALS} credentials; it can have no more.",
+            f"'{principal.display_name}' has {MOST_CREDENTIALS} credentials, which is the maximum.",
             code="TooManyCredentials",
             advice="Remove old ones first: bascule sp remove-credential.",
         )
@@ -193,14 +193,14 @@ def _end_of(new: NewCredential, now: datetime) -> datetime:
         return min(now + USUAL_LIFE, new.ends_with or now + USUAL_LIFE)
     if not now < new.expires_at <= now + LONGEST_LIFE:
         raise InvalidInput(
-            f"A credential ends in the future and within {LONGEST_LIFE.days} days, not at "
+            f"A credential must expire in the future and within {LONGEST_LIFE.days} days, not at "
             f"{format_utc(new.expires_at)}.",
             code="InvalidExpiry",
             target="expiresAt",
         )
     if new.ends_with is not None and new.expires_at > new.ends_with:
         raise InvalidInput(
-            f"The certificate itself ends at {format_utc(new.ends_with)}, before "
+            f"The certificate itself expires at {format_utc(new.ends_with)}, before "
             f"{format_utc(new.expires_at)}.",
             code="InvalidExpiry",
             target="expiresAt",
@@ -236,7 +236,7 @@ def _display_name(text: str) -> str:
     name = parse_display_name(text, "properties.displayName")
     if name.casefold() == ADMINISTRATOR:
         raise InvalidInput(
-            f"'{ADMINISTRATOR}' is the name of the first service principal alone.",
+            f"Only the first service principal may be named '{ADMINISTRATOR}'.",
             code="NameReserved",
             target="properties.displayName",
         )

@@ -113,9 +113,9 @@ def make_link(tx: SetUpLinkWrites, act: Act) -> tuple[str, SetUpLink]:
     """A new link's text, this once, and what is kept of it; raise Conflict where owners are."""
     if not is_unowned(tx):
         raise Conflict(
-            "This installation has an owner already; a set-up link is for one that has none.",
+            "This installation already has an owner. A set-up link works only without one.",
             code="AlreadySetUp",
-            advice="Sign in as the owner. If nobody can any more: bascule admin recover.",
+            advice="Sign in as the owner. If nobody can sign in: bascule admin recover.",
         )
     text = new_text()
     link = SetUpLink(hash_of(text), act.now)
@@ -195,7 +195,7 @@ class SetUp:
     async def _refuse(self, visit: Visit) -> SetUpEnded:
         """One answer for all; on record unless the source has had its share of this minute."""
         if self._denials.is_recorded(visit.address, self._services.clock.now()):
-            fact = facts.SetUpRefused("the link is none, or none any more")
+            fact = facts.SetUpRefused("the link is invalid or no longer valid")
             nobody = subject_of(None, visit)
             await self._services.perform(
                 lambda tx, act: act.record_denied(tx, fact, self._denials),
@@ -225,7 +225,7 @@ def _make(
     origin = Origin(visit.address, visit.client)
     session = sessions.begin(tx, act, user, (Method.PASSWORD,), previous, origin)
     if session is None:  # nobody else can have changed a user of this transaction
-        raise Conflict("The user was changed while it was made.", advice="Try again.")
+        raise Conflict("The user was changed while it was being created.", advice="Try again.")
     return SetUpDone(user, session)
 
 

@@ -158,8 +158,8 @@ def sign_out_here(tx: SignOutWrites, act: Act, user: User, text: str) -> None:
 def _own(reader: PrincipalReads, subject: Subject) -> User:
     if subject.kind is not PrincipalKind.USER:
         raise Forbidden(
-            "This is about where a person is signed in; you are a service principal.",
-            advice="A service principal has credentials of its own: bascule sp.",
+            "This is only for people; you are a service principal.",
+            advice="To manage a service principal's credentials: bascule sp.",
         )
     return find_user(reader, subject.principal_id)
 
@@ -174,9 +174,9 @@ def _end_one(tx: SignOutWrites, act: Act, user: User, sign_in_id: str, why: str)
             revoke_family(tx, act, family, why)
             return
     raise NotFound(
-        f"'{user.name}' has no sign-in with the id {sign_in_id[:64]!r} (any more).",
+        f"'{user.name}' has no sign-in with the id {sign_in_id[:64]!r}.",
         code="SignInNotFound",
-        advice="List them: bascule session list",
+        advice="To list sign-ins: bascule session list",
     )
 
 

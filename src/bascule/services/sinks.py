@@ -93,7 +93,7 @@ def known_sink(reader: DeliveryReads, name: str) -> tuple[Sink, Progress]:
         raise NotFound(
             f"There is no sink {name[:64]!r}.",
             code="SinkNotFound",
-            advice="See which there are: bascule audit sinks list.",
+            advice="To list sinks: bascule audit sinks list.",
         )
     return sink, progress
 
@@ -138,9 +138,9 @@ def put_sink(
         )
     if len(tx.sinks()) >= MOST_SINKS:
         raise Conflict(
-            f"There are {MOST_SINKS} sinks, and there may not be more.",
+            f"There are {MOST_SINKS} sinks, which is the maximum.",
             code="TooManySinks",
-            advice="Remove one, or send to a collector that sends on.",
+            advice="Remove one, or send to a collector that forwards.",
         )
     made = Sink(
         new_id(),
@@ -206,21 +206,22 @@ def _drafted(sink: Sink, draft: SinkDraft) -> Sink:
 def _checked(sink: Sink, carrier: Carrier) -> Sink:
     if len(sink.kinds) > MOST_KINDS or not 1 <= sink.batch <= LARGEST_BATCH:
         raise InvalidInput(
-            f"A sink names at most {MOST_KINDS} kinds and sends 1 to {LARGEST_BATCH} events a call.",
+            f"A sink can select at most {MOST_KINDS} kinds and sends 1 to {LARGEST_BATCH} events "
+            f"per call.",
             code="InvalidSink",
         )
     unknown = [each for each in sink.kinds if each not in FACTS]
     if unknown:
         near = get_close_matches(unknown[0], FACTS, 1)
         raise InvalidInput(
-            f"{unknown[0][:64]!r} is no kind of event"
-            + (f"; you may mean {near[0]}." if near else "; see bascule activity for those."),
+            f"{unknown[0][:64]!r} is not a kind of event"
+            + (f"; did you mean {near[0]}?" if near else "; bascule activity shows the kinds."),
             code="InvalidEventKind",
             target="properties.kinds",
         )
     if sink.batch > 1 and sink.target.kind is not SinkKind.WEBHOOK:
         raise InvalidInput(
-            "Only a webhook's calls have batches.", code="InvalidSink", target="properties.batch"
+            "Only webhooks support batches.", code="InvalidSink", target="properties.batch"
         )
     objection = carrier.objection(sink)
     if objection:
@@ -276,8 +277,8 @@ def resume_sink(
         position = after
         if not tx.chain_begin().position <= after <= progress.position:
             raise InvalidInput(
-                f"A sink goes back to a position from {tx.chain_begin().position} to its own, "
-                f"{progress.position}; not to {after}.",
+                f"A sink can go back to a position from {tx.chain_begin().position} to its own, "
+                f"{progress.position}, not to {after}.",
                 code="InvalidPosition",
                 target="after",
             )
@@ -293,9 +294,9 @@ def _refused(progress: Progress) -> int:
     """The position that parked it."""
     if progress.state is not SinkState.PARKED:
         raise Conflict(
-            "The sink is not parked: there is no event to pass over.",
+            "The sink is not parked, so there is no event to skip.",
             code="SinkNotParked",
-            advice="See its state: bascule audit sinks show NAME.",
+            advice="To see its state: bascule audit sinks show NAME.",
         )
     return progress.position + 1
 

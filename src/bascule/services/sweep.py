@@ -82,7 +82,9 @@ def _withdraw(tx: GrantEndWrites, act: Act, grant: Grant) -> None:
     """
     why = _why_not_open(tx, grant, act.now)
     if tx.enforcement_point(grant.machine_uid) is not None and grant.ends_at > act.now:
-        why += f" If it had the request by then, the port is open until {grant.ends_at_text}."
+        why += (
+            f" If it had received the request by then, the port is open until {grant.ends_at_text}."
+        )
     withdraw(tx, act, grant, why)
 
 
@@ -90,21 +92,24 @@ def _why_not_open(tx: PointReads, grant: Grant, now: datetime) -> str:
     name = grant.machine_id.name
     point = tx.enforcement_point(grant.machine_uid)
     if point is None:
-        return f"Machine {name} has no agent; enrol one: bascule machine enrol {name}."
+        return f"Machine {name} has no agent. To enrol one: bascule machine enrol {name}."
     if point.unable is not None:
         return unable_words(point.unable, name)
     if point.last_contact_at is None:
-        return f"The agent of {name} has never been heard of since it enrolled."
+        return f"The agent of {name} has not contacted the server since it enrolled."
     if now - point.last_contact_at > SILENCE_BOUND:
-        return f"The agent of {name} is away since {format_utc(point.last_contact_at)}."
+        return f"The agent of {name} has been away since {format_utc(point.last_contact_at)}."
     if point.doubted_since is not None:
         return (
-            f"What the agent of {name} reports is not believed until an owner has looked: "
+            f"Reports of the agent of {name} are not trusted until an owner has checked it: "
             f"bascule machine show {name}."
         )
     if not point.is_enforcing:
-        return f"The agent of {name} is there and can enforce nothing: bascule machine show {name}."
-    return f"The agent of {name} is there but did not report the port open in time."
+        return (
+            f"The agent of {name} is connected but cannot enforce anything: bascule machine "
+            f"show {name}."
+        )
+    return f"The agent of {name} is connected but did not report the port open in time."
 
 
 def close_orphans(tx: GrantEndWrites, act: Act) -> int:

@@ -277,8 +277,8 @@ async def rotate_signing_key(
         if not done:
             raise
         raise Unavailable(
-            f"Tokens are signed with the key {done[-1][1]} from now on, but that is not on "
-            "record: the database could not be written.",
-            advice="Free some space, or see what else keeps the database from being written; then "
-            "rotate once more, which puts it on record.",
+            f"Tokens are now signed with the key {done[-1][1]}, but this was not recorded, "
+            f"because the database could not be written.",
+            advice="Free some space, or find out why the database cannot be written. Then rotate "
+            "again to record it.",
         ) from error

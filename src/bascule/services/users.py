@@ -52,7 +52,7 @@ def find_user(reader: PrincipalReads, user_id: str) -> User:
         raise NotFound(
             f"There is no user with the id {user_id[:64]!r}.",
             code="UserNotFound",
-            advice="List them: bascule user list",
+            advice="To list users: bascule user list",
         )
     return user
 
@@ -144,8 +144,8 @@ def _check_free(reader: PrincipalReads, user: User) -> None:
     other = reader.user_by_name(user.name)
     if other is not None and other.id != user.id:
         raise Conflict(
-            f"There is a user named {other.name!r} already.",
+            f"A user named {other.name!r} exists already.",
             code="UserNameTaken",
             target="properties.userPrincipalName",
-            advice="Choose another name; names are compared without regard to case.",
+            advice="Choose another name. Names are compared without regard to case.",
         )

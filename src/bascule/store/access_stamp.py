@@ -24,7 +24,7 @@ class AccessStamp(Rows):
     def access_stamp(self) -> str:
         row = self._first(_STAMP)
         if row is None:
-            raise Unavailable("The database has lost its stamp of access; restore a backup.")
+            raise Unavailable("The database has lost its access counter. Restore a backup.")
         return str(row.stamp)
 
     def _renew_stamp(self) -> None:

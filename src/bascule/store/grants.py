@@ -136,10 +136,10 @@ class GrantRows(Rows):
 def _say_left_out(grant_id: str, why: str) -> None:
     """Once each: what lives is read at every sweep and every call."""
     log.error(
-        "a grant cannot be read and is left out",
+        "a grant cannot be read and is ignored",
         grant=grant_id,
         why=why,
-        next="It opens nothing meanwhile. Mend its row in the database.",
+        next="It opens nothing. Repair its row in the database.",
     )
 
 
@@ -261,7 +261,7 @@ class GrantWrites(GrantReads, Listed):
         return Conflict(
             f"Grant {grant_id} is {row.state}, no longer {was}: it was changed in the meantime.",
             code="GrantChanged",
-            advice="Read it again and decide anew.",
+            advice="Read it again and decide again.",
         )
 
 

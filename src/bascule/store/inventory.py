@@ -137,7 +137,7 @@ class InventoryWrites(InventoryReads, Listed):
 
     def create_installation(self, installation: Installation) -> None:
         if self.installation() is not None:
-            raise Conflict("This database has an installation already; it is made once.")
+            raise Conflict("This database already has an installation.")
         self._run(
             t.installation.insert(),
             {
@@ -165,8 +165,8 @@ class InventoryWrites(InventoryReads, Listed):
         holder = self.machine(machine.id)
         if holder is not None and holder.uid != machine.uid:
             raise Conflict(
-                f"A machine {machine.id} exists already, with another uid.",
-                advice="Delete it first; the new one inherits nothing of it.",
+                f"A machine {machine.id} already exists with another uid.",
+                advice="Delete it first. The new machine inherits nothing from it.",
             )
         self._put(
             t.machines,

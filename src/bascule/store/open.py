@@ -96,7 +96,7 @@ def _make_file(path: Path) -> None:
     except OSError as error:
         raise ConfigurationError(
             f"The database {path} cannot be opened for writing: {error.strerror}.",
-            advice="Give a data folder that exists and that the server's account may write to.",
+            advice="Give an existing data directory that the server's account can write to.",
         ) from error
     try:
         os.fsync(folder)  # the name is on disk before anything is said to be
@@ -112,8 +112,9 @@ def _bring_up_to_date(connection: Connection, path: Path | None, *, may_upgrade:
         return
     if not may_upgrade:
         raise ConfigurationError(
-            f"The database {path} is of another version than this program.",
-            advice="Use the program of the server that runs on it, or restart the server first.",
+            f"The database {path} has another version than this program.",
+            advice="Use the same version of Bascule as the running server, or restart the server "
+            "first.",
         )
     # Tables are rebuilt by some upgrades: dropping one must not cascade into others.
     driver.execute("PRAGMA foreign_keys = OFF")
@@ -144,8 +145,8 @@ def _revision(driver: sqlite3.Connection, path: Path | None) -> str | None:
         return None if row is None else str(row[0])
     if tables:
         raise ConfigurationError(
-            f"{path} is a database of something else: it has tables, and none of ours.",
-            advice="Give Bascule a data folder of its own.",
+            f"{path} is another program's database: it has tables, but none of Bascule's.",
+            advice="Give Bascule its own data directory.",
         )
     return None
 
@@ -155,6 +156,6 @@ def _opening_failed(path: Path | None, error: Exception) -> Exception:
     if getattr(original, "sqlite_errorname", "").startswith("SQLITE_NOTADB"):
         return ConfigurationError(
             f"{path} is not a database.",
-            advice="Give Bascule a data folder of its own, or restore the last backup.",
+            advice="Give Bascule its own data directory, or restore the last backup.",
         )
     return translate(error, "opened")

@@ -40,29 +40,32 @@ _CAUSES: Mapping[str, tuple[str, str]] = {
     ),
     "SQLITE_CANTOPEN": (
         "its file cannot be opened",
-        f"{_NOTHING_CHANGED} Look at the folder's existence and rights.",
+        f"{_NOTHING_CHANGED} Check that the folder exists and its permissions.",
     ),
     "SQLITE_BUSY": (
         "another process holds it",
-        f"{_NOTHING_CHANGED} Try again; end the other process if this stays.",
+        f"{_NOTHING_CHANGED} Try again. If this persists, end the other process.",
     ),
     "SQLITE_LOCKED": ("another process holds it", f"{_NOTHING_CHANGED} Try again."),
     "SQLITE_CORRUPT": ("its file is damaged", "Restore the last backup."),
     "SQLITE_NOTADB": ("its file is not a database", "Restore the last backup."),
 }
-_IS_THERE = ("There is such a {} already.", "Read what there is; it may be your own earlier call.")
+_IS_THERE = (
+    "Such a {} already exists.",
+    "Read the existing one; it may come from your own earlier call.",
+)
 # By SQLite's name for the rule that was broken; {} is what the row is.
 _REFUSALS: Mapping[str, tuple[str, str]] = {
     "SQLITE_CONSTRAINT_PRIMARYKEY": _IS_THERE,
     "SQLITE_CONSTRAINT_UNIQUE": _IS_THERE,
     "SQLITE_CONSTRAINT_FOREIGNKEY": (
-        "What this belongs to is not there (any more), or does not permit it.",
-        "It was changed in the meantime: read it again and decide anew.",
+        "A thing that this refers to does not exist, or does not allow it.",
+        "It was changed in the meantime. Read it again and decide again.",
     ),
 }
 _OTHER_REFUSAL = (
-    "A value of this {} is not one that can be stored.",
-    "Correct it; the server's log says which rule it breaks.",
+    "A value of this {} cannot be stored.",
+    "Correct it. The server's log says which rule it violates.",
 )
 _THINGS: Mapping[str, str] = {  # tables, as people call a row of theirs
     "agents": "agent",
@@ -80,7 +83,7 @@ _THINGS: Mapping[str, str] = {  # tables, as people call a row of theirs
 }
 _UNKNOWN_CAUSE = (
     "the disk reports an error",
-    "Look at the system's log, and at what is stored before you repeat the call.",
+    "Check the system's log, and check what is stored before you repeat the call.",
 )
 
 

@@ -83,13 +83,11 @@ def _check_room(path: Path) -> None:
     try:
         found = os.statvfs(path.parent)
     except OSError as error:
-        raise Unavailable(
-            f"The database's folder cannot be looked at: {error.strerror}."
-        ) from error
+        raise Unavailable(f"The database's folder cannot be read: {error.strerror}.") from error
     if found.f_bavail * found.f_frsize < LEAST_ROOM:
         raise Unavailable(
-            f"The disk of the database is full but for {found.f_bavail * found.f_frsize} bytes.",
-            advice="Free some space; what is open ends on time meanwhile.",
+            f"The disk of the database has only {found.f_bavail * found.f_frsize} bytes left.",
+            advice="Free some space. Open access ends on time meanwhile.",
         )
 
 

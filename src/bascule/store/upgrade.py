@@ -38,7 +38,7 @@ def upgrade(connection: Connection, found: str, to: str, path: Path | None) -> N
     broken = driver_of(connection).execute("PRAGMA foreign_key_check").fetchone()
     if broken is not None:
         raise ConfigurationError(
-            f"The database {path} cannot be upgraded: a row of {broken[0]} refers to nothing. "
-            "It was left as it is.",
+            f"The database {path} cannot be upgraded, because a row of {broken[0]} refers to a "
+            f"missing row. It was not changed.",
             advice="Restore the last backup, or report this as a bug.",
         )

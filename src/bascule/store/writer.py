@@ -132,7 +132,7 @@ class Writer:
             return
         if isinstance(error, Unavailable):
             raise error
-        raise Unavailable("The database gave the transaction up. Nothing was changed.")
+        raise Unavailable("The database rolled the transaction back. Nothing was changed.")
 
     def _roll_back(self) -> None:
         if self._driver.in_transaction:

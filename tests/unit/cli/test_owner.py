@@ -53,7 +53,7 @@ class TestMachine:
             "web-1    203.0.113.5 2001:db8::5  Linux    not configured  online            "  # noqa: ISC004  # reason: one long line
             "22/tcp, 80/tcp (in no policy)",
             "db-1                              Windows  unsupported     none",
-            "old-1                             Linux    not configured  away, never seen",
+            "old-1                             Linux    not configured  never contacted",
         ]
 
     def test_what_an_agent_that_is_away_keeps_shut_is_as_it_last_was(
@@ -81,7 +81,7 @@ class TestMachine:
         assert said["lost-1"].endswith("80/tcp; last known; 22/tcp to be closed, not applied yet")
         assert said["open-1"].endswith("none"), "nothing is to be shut there"
         assert said["web-1"].endswith("22/tcp; not enforced")
-        assert "online, enforces nothing since 2029-12-31" in said["web-1"]
+        assert "online, enforcing nothing since 2029-12-31" in said["web-1"]
         shown = cli("machine", "show", "web-1").out
         assert "shut       22/tcp; not enforced" in shown
         since = cli("machine", "show", "web-1", "-o", "json").json["agent"]["notEnforcedSince"]
@@ -123,10 +123,10 @@ class TestMachine:
         result = cli(
             "machine", "add", "web-1", "--address", "203.0.113.5", "--address", "::ffff:203.0.113.6"
         )
-        assert result.out == "web-1 added, reached at 203.0.113.5 and 203.0.113.6\n"
+        assert result.out == "web-1 added, at 203.0.113.5 and 203.0.113.6\n"
         assert machine_path("web-1") in server.machines
         assert cli("machine", "add", "web-1", "--os", "windows").out == (
-            "web-1 changed, reached at 203.0.113.5 and 203.0.113.6\n"
+            "web-1 changed, at 203.0.113.5 and 203.0.113.6\n"
         ), "what is not given stays"
         assert cli("machine", "add", "x", "--address", "web.example").code == 2
         assert cli("machine", "add", "x", "--address", "fe80::1%eth0").code == 2
@@ -244,7 +244,7 @@ class TestMachine:
         server.agents["web-1"] = "refuses"
         for command, port in (("machine release", "80/tcp"), ("policy remove", "22/tcp")):
             result = cli(*command.split(), "web-1", "--yes")
-            assert f"keeps {port} still keeps" in result.err
+            assert f"still keeps {port} closed" in result.err
             assert "release = true in /etc/bascule/guard.toml" in result.err
             assert "as soon as it hears" in result.out
 
@@ -256,7 +256,7 @@ class TestMachine:
         server.set_rules("web-1", rule(22))
         server.agents["web-1"] = "refuses"
         result = cli("policy", "remove", "web-1", "--yes")
-        assert "keeps 22/tcp shut: its host refuses releases" in result.err
+        assert "keeps 22/tcp closed: its host refuses releases" in result.err
         assert "released" not in result.out
 
     def test_an_agent_that_does_not_hear_of_a_release_is_said(
@@ -267,7 +267,7 @@ class TestMachine:
         server.agents["web-1"] = "silent"
         said = cli("machine", "release", "web-1", "--yes").err
         assert "away since" in said
-        assert "stays shut" in said
+        assert "stay closed" in said
         server.add_machine("bare-1", closed=[closed(80, in_policy=False)], agent="")
         result = cli("machine", "release", "bare-1", "--yes")
         assert result.out == "bare-1 port 80/tcp is released; no agent keeps it closed\n"
@@ -303,7 +303,7 @@ class TestMachine:
         lines = cli("machine", "show", "web-1").out.splitlines()
         assert "agent      online" in lines
         assert "state      not configured" in lines
-        assert "           has applied state 2 of 3" in lines
+        assert "           has applied generation 2 of 3" in lines
         assert "weak       nft is too old" in lines
         assert "blocked    7 attempts" in lines
         assert "shut       22/tcp" in lines
@@ -332,7 +332,7 @@ class TestMachine:
             ({}, "none: the host admits everything that a policy allows"),
             (
                 GUARD,
-                "opens 22/tcp and no other; from 10.0.0.0/8; for 20s at most; releases no port",
+                "opens 22/tcp and no others; from 10.0.0.0/8; for 20s at most; no releases",
             ),
             ({"ports": [], "sources": []}, "opens no port; from nowhere"),
             (
@@ -387,7 +387,7 @@ class TestKnocks:
         assert lines[2].split() == ["SOURCE", "ATTEMPTS", "PORTS", "LAST"]
         assert lines[3].startswith("198.51.100.66  6         22/tcp, 3389/tcp  20")
         assert lines[4].startswith("2001:db8::66   1         53/udp")
-        assert result.err == "and 2 attempts of others\n"
+        assert result.err == "and 2 attempts from other sources\n"
         path, query = server.asked_knocks
         assert path == f"{knocked_at}/providers/Bascule.Access/blockedAttempts/default"
         assert (query["hours"], query["top"]) == ("24", "10")
@@ -418,7 +418,7 @@ class TestKnocks:
         server.knock_hours, server.knockers = [], []
         result = cli("machine", "knocks", "web-1", "--since", "7d")
         assert (result.code, result.out) == (0, "")
-        assert result.err == "Nobody knocked at web-1 in the last 7d.\n"
+        assert result.err == "No blocked attempts at web-1 in the last 7d.\n"
 
     @pytest.mark.parametrize(
         "bad",
@@ -640,7 +640,7 @@ class TestStatus:
         enforces_nothing(server, "web-1")
         lines = cli("status").out.splitlines()
         assert lines[1:3] == ["", "NOT ENFORCED  AGENT"]
-        assert lines[3].startswith("web-1         online, enforces nothing since 2029-12-31")
+        assert lines[3].startswith("web-1         online, enforcing nothing since 2029-12-31")
         assert len(lines) == 4
         said = cli("status", "-o", "json").json
         assert [each["machine"] for each in said["notEnforced"]] == [machine_path("web-1")]

@@ -526,7 +526,7 @@ class TestRevoke:
                 server._find(made[3])["properties"]["virtualMachines"][0]["ports"][0]["bascule"][
                     "state"
                 ] = "closed"
-                raise Refusal(409, "GrantNotLive", "Nothing of this request is live any more.")
+                raise Refusal(409, "GrantNotLive", "This request has no live access.")
             if path.endswith(f"{made[2]}/revoke"):
                 raise Refusal(403, "AuthorizationFailed", "Not yours.", advice="Ask an owner.")
 
@@ -560,7 +560,7 @@ class TestRevoke:
 
         def refuse(method: str, path: str) -> None:
             if path.endswith("/revoke"):
-                raise Refusal(409, "GrantNotLive", "Nothing of this request is live any more.")
+                raise Refusal(409, "GrantNotLive", "This request has no live access.")
 
         server.on_call = refuse
         result = cli("revoke", made["name"])

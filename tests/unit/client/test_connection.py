@@ -253,7 +253,7 @@ class TestPin:
 
     def test_an_answer_without_end_is_not_read(self, site: Site) -> None:
         site.answers["/bascule/ca.pem"] = (200, "x" * 10**6)
-        with pytest.raises(ServerUnreachable, match="more than 65536 bytes"):
+        with pytest.raises(ServerUnreachable, match="longer than 65536 bytes"):
             fetch_ca(site.url, site.fingerprint)
 
     def test_a_server_that_shows_none(self, site: Site) -> None:

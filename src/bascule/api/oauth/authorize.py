@@ -84,7 +84,7 @@ def _read(browser: Browser, tenant: str) -> _Asked | _Back | str:
         return "The request names a parameter twice."
     client_id, redirect_uri = query.get("client_id", "").casefold(), query.get("redirect_uri", "")
     if client_name(client_id) is None:
-        return f"The client_id {client_id[:60]!r} is not one that people sign in with here."
+        return f"People cannot sign in here with the client_id {client_id[:60]!r}."
     origin = loopback_origin(redirect_uri)
     if origin is None:
         return (
@@ -133,7 +133,9 @@ async def _ask(browser: Browser, tenant: str) -> Response:
     visitor = await browser.visitor()
     if "none" in asked.prompts:
         error = "interaction_required" if visitor else "login_required"
-        return _send_error(browser, _Back(asked, error, "Nobody is signed in without being asked."))
+        return _send_error(
+            browser, _Back(asked, error, "Signing in always needs the user's confirmation.")
+        )
     if visitor is None or "login" in asked.prompts:
         return to_sign_in(_without_prompt(browser.request))
     return _confirm_page(browser, asked, visitor)
@@ -174,7 +176,7 @@ async def _answer(browser: Browser, tenant: str) -> Response:
     if form.get("answer") == "other":
         return to_sign_in(_without_prompt(browser.request))
     if form.get("answer") != "allow":
-        return _send_error(browser, _Back(asked, "access_denied", "It was refused on the page."))
+        return _send_error(browser, _Back(asked, "access_denied", "The user refused it."))
     text = new_text()
     code = AuthorizationCode(
         hash_of(text),

@@ -30,7 +30,7 @@ from bascule.services.sessions import Visitor
 from bascule.services.sign_in_limits import Attempt, SignInLimits
 
 DEVICE_PAGE = "/device"
-_TOO_MANY = Refused("invalid_request", 90033, "Too many codes wait. Try again later.", 429)
+_TOO_MANY = Refused("invalid_request", 90033, "Too many codes are in use. Try again later.", 429)
 _PURPOSE = "/device "  # of a form that approves the code after it
 _TYPING = "/device typing"
 

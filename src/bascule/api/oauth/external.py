@@ -92,16 +92,16 @@ async def come_back(request: Request) -> Response:
 async def _leave(browser: Browser, name: str, leads_to: str) -> Response:
     if browser.request.headers.get("sec-fetch-dest", "document") != "document":
         raise Forbidden(
-            "A sign-in begins in a window of its own, not inside another page.",
-            advice="Open the sign-in page and choose there how to sign in.",
+            "A sign-in must start in its own window, not inside another page.",
+            advice="Open the sign-in page and choose how to sign in.",
         )
     state = browser.state
     provider = await state.services.read_few(lambda reader: find_provider(reader, name[:64]))
     if not provider.is_enabled:
-        raise NotFound(f"Nobody signs in through {provider.display_name} at present.")
+        raise NotFound(f"Signing in by {provider.display_name} is currently disabled.")
     if not await _may_leave(browser):
         raise TooManyRequests(
-            "Too many sign-ins were begun from your network.", advice="Wait a minute."
+            "Too many sign-ins were started from your network.", advice="Wait a minute."
         )
     redirect_uri = base_url(browser.request) + RETURN_PATH
     departure = await state.relying_party.depart(provider, redirect_uri)
@@ -160,8 +160,9 @@ async def _come_back(browser: Browser) -> Response:
         )
     if arrived is None:
         why = (
-            "This answer belongs to no sign-in that this browser began in the last ten minutes: "
-            "it was used, it took too long, or the sign-in began in another browser."
+            "This answer does not belong to a sign-in that this browser started in the last ten "
+            "minutes. It was already used, took too long, or the sign-in started in another "
+            "browser."
         )
         await _record(browser, NotLetIn("", "", (why,)))
         return _problem(browser, AuthenticationFailed(why), "")
@@ -190,7 +191,9 @@ async def _redeem(
         )
     verifier = party.open(pending.sealed_verifier, verifier_purpose(given))
     if not verifier:
-        raise AuthenticationFailed("This server's keys changed meanwhile.", advice="Begin anew.")
+        raise AuthenticationFailed(
+            "This server's keys changed in the meantime.", advice="Begin anew."
+        )
     found = await party.redeem(
         provider, query.get("code", ""), pending.redirect_uri, verifier, pending.nonce_hash
     )
@@ -313,7 +316,7 @@ class Renewals:
         token = party.open(fresh.sealed_refresh, refresh_purpose(identity.issuer, identity.subject))
         try:
             if not token:
-                raise AuthenticationFailed("There is nothing to ask the provider with.")
+                raise AuthenticationFailed("There is no token to ask the provider with.")
             found = await party.renew(provider, token, identity.subject)
         except Unavailable as error:
             log.warning("identity provider away", provider=provider.name, why=error.message)

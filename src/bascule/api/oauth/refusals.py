@@ -30,7 +30,7 @@ async def read_body(request: Request, largest: int = LARGEST_UNPROVED) -> bytes 
     except TooLarge:
         return Refused("invalid_request", 9002313, "The form is too long.", 413)
     except ClientDisconnect:
-        return Refused("invalid_request", 9002313, "The form did not come to its end.")
+        return Refused("invalid_request", 9002313, "The form is incomplete.")
     except (TooManyRequests, Unavailable) as error:
         return Refused("temporarily_unavailable", 90033, error.message, error.http_status)
 

@@ -55,12 +55,12 @@ log = structlog.get_logger("bascule.oauth")
 
 _POLLS: Mapping[Poll, tuple[int, str]] = {
     Poll.PENDING: (70016, "Nobody has approved the code yet. Ask again after the interval."),
-    Poll.SLOW_DOWN: (70011, "You ask too often. The interval is five seconds longer from now on."),
+    Poll.SLOW_DOWN: (70011, "You ask too often. The interval is now five seconds longer."),
     Poll.REFUSED: (70018, "The sign-in was refused on the page where the code was entered."),
-    Poll.EXPIRED: (70020, "The code has expired. Begin the sign-in anew."),
+    Poll.EXPIRED: (70020, "The code has expired. Start the sign-in again."),
     Poll.UNKNOWN: (
         70019,
-        "The device code is unknown, of another client, was used before, or gave way to others.",
+        "The device code is unknown, of another client, already used, or replaced by others.",
     ),
 }
 LONGEST_FORM = 32 * KIB  # an assertion with a chain of certificates has about 10,000 bytes
@@ -221,8 +221,8 @@ class TokenDesk:
             return Refused(
                 "unsupported_grant_type",
                 70003,
-                "Passwords are not taken here; sign in with a browser or a device code. "
-                "(bascule serve --allow-password-grant takes them, at the tenant 'adfs' alone.)",
+                "Passwords are not accepted here. Sign in with a browser or a device code. "
+                "(bascule serve --allow-password-grant allows them, only at the tenant 'adfs'.)",
             )
         audience = self._realm.audience_of(asked.scope)
         if audience is None:
@@ -233,13 +233,15 @@ class TokenDesk:
         if not isinstance(accepted, PasswordAccepted):
             if accepted.reason is Refusal.WRONG:
                 return Refused("invalid_grant", 50126, "The name or the password is wrong.")
-            refused = Refused("invalid_grant", 50053, "Too many tries; wait, then try again.", 429)
+            refused = Refused(
+                "invalid_grant", 50053, "Too many attempts. Wait, then try again.", 429
+            )
             return _Later(refused, accepted.retry_after or timedelta(seconds=60))
         if accepted.factors:
             return Refused(
                 "interaction_required",
                 50076,
-                "This account has a second factor, which this way of signing in cannot ask for. "
+                "This account has a second factor, which this way of signing in does not support. "
                 "Sign in with a browser or a device code.",
             )
         user = accepted.user

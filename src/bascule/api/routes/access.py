@@ -196,7 +196,8 @@ def _check_request_id(request_id: str) -> None:
 
 def _no_request(request_id: str) -> NotFound:
     return NotFound(
-        f"Request {request_id[:64]!r} does not exist.", advice="See what is open: bascule status."
+        f"Request {request_id[:64]!r} does not exist.",
+        advice="To see live requests: bascule status.",
     )
 
 

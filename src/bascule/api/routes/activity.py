@@ -161,7 +161,7 @@ def _read_select(text: str) -> frozenset[str]:
     unknown = [each for each in names if each.casefold() not in spelling]
     if unknown:
         raise InvalidInput(
-            f"$select: there is no field {unknown[0][:60]!r}; there is: {', '.join(SELECTABLE)}.",
+            f"$select: there is no field {unknown[0][:60]!r}. Fields are: {', '.join(SELECTABLE)}.",
             code="InvalidSelect",
             target="$select",
         )

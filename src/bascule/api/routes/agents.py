@@ -75,7 +75,7 @@ def _refusal(why: str) -> Forbidden:
     return Forbidden(
         f"The enrolment was refused: {why}.",
         code="EnrolmentRefused",
-        advice="Make a fresh token: bascule machine enrol NAME.",
+        advice="To make a new token: bascule machine enrol NAME.",
     )
 
 

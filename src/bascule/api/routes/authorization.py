@@ -114,8 +114,8 @@ async def scope_of(call: CurrentCall) -> Scope:
     rest = path.removeprefix(scope.text)
     if not rest.startswith(f"{ROOT}/") or rest.count("/providers/") > 1:
         raise InvalidInput(
-            f"{path[:200]!r}: what stands before {ROOT} is not a scope. It is "
-            "/subscriptions/<guid>, a resource group in it, or a resource's whole id.",
+            f"{path[:200]!r}: the part before {ROOT} is not a scope. A scope is "
+            f"/subscriptions/<guid>, a resource group in it, or a resource's full id.",
             code="InvalidScope",
         )
     return Scope.parse(scope.text)
@@ -215,7 +215,7 @@ async def write_role(
     draft = wire.read_role(body)
     if not any(scope.contains(each) or each.contains(scope) for each in draft.assignable_scopes):
         raise InvalidInput(
-            f"None of the assignable scopes is {scope}, above it or below it.",
+            f"None of the assignable scopes is {scope}, or above or below it.",
             code="InvalidAssignableScopes",
             target="properties.assignableScopes",
         )
@@ -285,7 +285,7 @@ def _principals(reader: Reader, call: Call, clauses: Sequence[Clause]) -> Sequen
             continue
         if not is_guid(clause.value):
             raise InvalidInput(
-                f"$filter: {clause.value[:80]!r} is not a principal's id; it is a GUID.",
+                f"$filter: {clause.value[:80]!r} is not a principal's id, which is a GUID.",
                 code="InvalidFilter",
                 target="$filter",
             )
@@ -353,9 +353,9 @@ async def remove_role_assignment(
 def _check_guid(text: str, what: str) -> None:
     if not is_guid(text):
         raise InvalidInput(
-            f"{text[:80]!r} cannot be the name of a {what}; it is a GUID.",
+            f"{text[:80]!r} is not a valid name of a {what}. Use a GUID.",
             code="InvalidResourceName",
-            advice="Make one: uuidgen",
+            advice="To make one: uuidgen",
         )
 
 

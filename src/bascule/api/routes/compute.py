@@ -168,7 +168,8 @@ async def _look(call: Call, machine: ResourceId) -> MachineView:
         raise NotFound(
             f"The Resource '{machine.type}/{machine.name}' under resource group "
             f"'{machine.resource_group}' was not found.",
-            advice=f"List what there is: bascule machine list. Add it: bascule machine add {machine.name}.",
+            advice=f"To list machines: bascule machine list. To add it: bascule machine add "
+            f"{machine.name}.",
         )
     return view
 
@@ -196,10 +197,11 @@ def _check_stays(before: Machine | None, draft: MachineDraft) -> None:
         return
     if draft.location.casefold() != before.location.casefold():
         raise Conflict(
-            f"Machine {before.id.name} is in location {before.location}; a machine does not move.",
+            f"Machine {before.id.name} is in location {before.location}. A machine's location "
+            f"cannot be changed.",
             code="InvalidResourceLocation",
             target="location",
-            advice="Delete it and put it anew; its agent then has to be enrolled again.",
+            advice="Delete the machine and create it again; then enrol its agent again.",
         )
 
 

@@ -84,8 +84,8 @@ async def get_exposure(call: CurrentCall, machine: MachinePath, moment: AskedMom
     found = await call.read(lambda reader: exposure_of(reader, moment, sight, machine))
     if found is None:
         raise NotFound(
-            f"Nothing is known of a machine {machine} at {format_utc(moment.at)}.",
-            advice="See which there are: bascule exposure.",
+            f"There is no data on a machine {machine} at {format_utc(moment.at)}.",
+            advice="To list machines: bascule exposure.",
         )
     return CompactJson(exposure_json(found, moment))
 

@@ -270,6 +270,6 @@ def _service_json(principal: ServicePrincipal) -> dict[str, Any]:
 
 def _nobody(name: str) -> NotFound:
     return NotFound(
-        f"There is no principal {name[:120]!r}, or you may not see it.",
+        f"There is no principal {name[:120]!r} that you may see.",
         code="Request_ResourceNotFound",
     )

@@ -50,8 +50,8 @@ async def sign_out_everywhere(call: CurrentCall) -> Response:
         user = tx.user(call.subject.principal_id)
         if user is None:
             raise Conflict(
-                "A service principal has no sign-ins that could end.",
-                advice="Remove its secret or certificate: bascule sp remove-credential NAME KEY.",
+                "A service principal has no sign-ins to end.",
+                advice="Remove its credential instead: bascule sp remove-credential NAME KEY.",
             )
         tokens.sign_out_everywhere(tx, act, user)
 

@@ -176,5 +176,5 @@ def _not_found(policy: ResourceId) -> NotFound:
     return NotFound(
         f"The Resource '{policy.type}/{policy.name}' under resource group "
         f"'{policy.resource_group}' was not found.",
-        advice="List what there is: bascule policy show.",
+        advice="To list policies: bascule policy show.",
     )

@@ -95,7 +95,7 @@ def read_order(text: str) -> tuple[ListOrder, bool]:
     order = _ORDERS.get(field or "name")
     if order is None or direction.strip() not in ("", "asc", "desc"):
         raise InvalidInput(
-            f"$orderby: {text[:100]!r} cannot be read. It may be {_ORDER_WORDS}.",
+            f"$orderby: {text[:100]!r} cannot be parsed. It may be {_ORDER_WORDS}.",
             code="InvalidOrderBy",
             target="$orderby",
         )

@@ -108,8 +108,8 @@ def _missing(call: Call) -> Surroundings:
     name = call.request.url.path.rpartition("/")[2]
     raise NotFound(
         f"The Resource {name[:100]!r} under resource group '{call.resource_group}' was not found.",
-        advice="Each machine has NAME-nic and NAME-nsg, and NAME-pip when it has a public "
-        "address: bascule machine list.",
+        advice="Each machine has NAME-nic and NAME-nsg, and NAME-pip if it has a public address. "
+        "To list machines: bascule machine list.",
     )
 
 
@@ -226,8 +226,8 @@ def _one(rules: list[Json], name: str) -> Response:
     found = [each for each in rules if each["name"].casefold() == name.casefold()]
     if not found:
         raise NotFound(
-            f"The group holds no rule {name[:100]!r}.",
-            advice="A rule is gone as soon as its opening has ended: list the rules anew.",
+            f"The group has no rule {name[:100]!r}.",
+            advice="A rule disappears when its opening ends. List the rules again.",
         )
     return CompactJson(found[0])
 
@@ -287,19 +287,20 @@ async def get_firewall(call: CurrentCall, firewall: Firewall) -> Response:
     raise NotFound(
         f"The Resource 'Microsoft.Network/azureFirewalls/{firewall[:100]}' under resource group "
         f"'{call.resource_group}' was not found.",
-        advice="No gateway forwards ports here; machines are reached at their own addresses.",
+        advice="There is no gateway that forwards ports. Machines are reached at their own "
+        "addresses.",
     )
 
 
 # -- writes, none of which there is ---------------------------------------------------------
 
 _RULES_INSTEAD = (
-    "To say what is shut: bascule policy set MACHINE, or PUT a jitNetworkAccessPolicy. To open a "
-    "port for a while: bascule request MACHINE, or POST its initiate. To let a port go: bascule "
-    "machine release MACHINE."
+    "To close ports: bascule policy set MACHINE, or PUT a jitNetworkAccessPolicy. To open a port "
+    "for a limited time: bascule request MACHINE, or POST its initiate. To release a port: "
+    "bascule machine release MACHINE."
 )
 _ADDRESSES_INSTEAD = (
-    "Addresses are the machine's: bascule machine add NAME --address ADDRESS, or PUT the "
+    "Addresses belong to the machine: bascule machine add NAME --address ADDRESS, or PUT the "
     "virtualMachine with properties.bascule.addresses."
 )
 _REFUSED = (
@@ -328,8 +329,8 @@ def _refuse(path: str, name_of: Callable[..., Any], method: str, action: str, in
     async def refuse(call: CurrentCall) -> Response:
         kind = action.rpartition("/")[0]
         raise Conflict(
-            f"{kind} {call.scope.text.rpartition('/')[2][:100]!r} is a view of what is in force; "
-            f"it cannot be written or deleted. {instead}",  # Azure's clients print no advice
+            f"{kind} {call.scope.text.rpartition('/')[2][:100]!r} is a view of the rules in force "
+            f"and cannot be written or deleted. {instead}",  # Azure's clients print no advice
             code="ReadOnlyView",
         )
 

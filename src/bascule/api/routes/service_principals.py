@@ -149,7 +149,7 @@ async def get_credential(call: CurrentCall, principal_id: Id, key_id: Id) -> Res
         if found is None or found.principal_id != principal.id:
             raise NotFound(
                 f"'{principal.display_name}' has no credential {key_id!r}.",
-                advice="List them: bascule sp show",
+                advice="To list them: bascule sp show",
             )
         return credential_json(call.subscription, found)
 

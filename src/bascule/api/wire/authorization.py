@@ -103,14 +103,14 @@ def read_assignment(body: AssignmentBody, subscription_id: str) -> AssignmentDra
     properties = body.properties
     if properties.condition:
         raise InvalidInput(
-            "Conditions of role assignments are not kept here; without it the assignment would "
-            "give more than you asked for, so it was not made.",
+            "Conditions of role assignments are not supported. Without the condition the "
+            "assignment would give more rights than requested, so it was not made.",
             code="ConditionNotSupported",
             target="properties.condition",
         )
     if properties.delegated_managed_identity_resource_id:
         raise InvalidInput(
-            "Delegated managed identities are not known here.",
+            "Delegated managed identities are not supported.",
             code="DelegatedIdentityNotSupported",
             target="properties.delegatedManagedIdentityResourceId",
         )
@@ -148,7 +148,7 @@ def _kind(text: str | None) -> PrincipalKind | None:
     found = _KINDS.get(text.casefold())
     if found is None:
         raise InvalidInput(
-            f"{text[:40]!r} is not a kind of principal; it is one of {', '.join(_KINDS.values())}.",
+            f"{text[:40]!r} is not a kind of principal. Kinds are {', '.join(_KINDS.values())}.",
             code="InvalidPrincipalType",
             target="properties.principalType",
         )
@@ -233,7 +233,7 @@ def operations_json(namespace: str) -> dict[str, Any]:
     known = next((n for n in namespaces() if n.casefold() == namespace.casefold()), None)
     if known is None:
         raise NotFound(
-            f"The provider {namespace[:80]!r} has no operations here; these have: "
+            f"The provider {namespace[:80]!r} has no operations here. Providers with operations: "
             f"{', '.join(namespaces())}.",
             code="ProviderNotFound",
         )

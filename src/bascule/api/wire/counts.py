@@ -24,11 +24,11 @@ def check_ports(ports: object, most: int = MOST_PORTS) -> None:
     """Refuse raw ports that are too many, or that list too many sources."""
     listed: Sequence[object] = ports if isinstance(ports, list) else ()
     if len(listed) > most:
-        raise refuse(f"names {len(listed)} ports; at most {most} are taken.", "TooManyPorts")
+        raise refuse(f"has {len(listed)} ports; at most {most} are allowed.", "TooManyPorts")
     sources = sum(len(_list_in(port, "allowedSourceAddressPrefixes")) for port in listed)
     if sources > MOST_SOURCES:
         raise refuse(
-            f"names {sources} sources; at most {MOST_SOURCES} are taken.", "TooManySources"
+            f"has {sources} sources; at most {MOST_SOURCES} are allowed.", "TooManySources"
         )
 
 

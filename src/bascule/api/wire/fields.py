@@ -165,7 +165,7 @@ def _duration(value: object) -> timedelta:
     span = parse_duration(read_text(value))
     if span > LONGEST_DURATION:
         raise InvalidInput(
-            f"{shown(value)} is longer than any opening may be; the longest is P1D (1 day).",
+            f"{shown(value)} is too long. The maximum is P1D (1 day).",
             code="InvalidDuration",
         )
     return span

@@ -76,7 +76,7 @@ def _is_tag(name: str) -> bool:
 def _unfit_tag(name: str) -> Problem:
     return Problem(
         "InvalidTagName",
-        f"Tag name {name[:40]!r} is not usable: 1 to 512 printable characters.",
+        f"Tag name {name[:40]!r} is invalid. A tag name has 1 to 512 printable characters.",
         "tags",
     )
 
@@ -123,14 +123,16 @@ def _agent_words(point: EnforcementPoint | None, *, is_heard: bool) -> str:
     if point is None:
         return "No agent is enrolled."
     if is_heard and point.doubted_since is not None:
-        return "The agent is there, and nothing that it says is believed until an owner has looked."
+        return (
+            "The agent is connected, but its reports are not trusted until an owner has checked it."
+        )
     if is_heard and not point.is_enforcing:
-        return "The agent is there and can enforce nothing."
+        return "The agent is connected but cannot enforce anything."
     if is_heard:
-        return "The agent is there and keeps the ports."
+        return "The agent is connected and enforces its ports."
     if point.last_contact_at is None:
-        return "The agent has never been heard of since it enrolled."
-    return f"The agent is away since {format_utc(point.last_contact_at)}."
+        return "The agent has not contacted the server since it enrolled."
+    return f"The agent has been away since {format_utc(point.last_contact_at)}."
 
 
 def machine_json(view: MachineView, *, with_instance: bool = False) -> dict[str, Any]:

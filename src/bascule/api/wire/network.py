@@ -189,15 +189,18 @@ def _freshness(found: Surroundings) -> str:
     """How far these rules can be believed, in a sentence."""
     name, seen = found.machine.id.name, _instant_of(found)
     if found.point is None:
-        return f"{name} has no enforcement point, so nothing is shut."
+        return f"{name} has no enforcement point, so no port is closed."
     if seen is None or found.held is None:
-        return f"The agent of {name} has not reported yet: what it holds is not known."
+        return f"The agent of {name} has not reported yet, so its state is unknown."
     if not found.is_heard:
-        return f"Last known: the agent of {name} is away since {seen}. Openings end on time without it."
+        return (
+            f"Last known state: the agent of {name} has been away since {seen}. Openings end "
+            f"on time without it."
+        )
     if not found.point.is_enforcing:
-        return f"Last known: the agent of {name} says that it can enforce nothing."
+        return f"Last known state: the agent of {name} reports that it cannot enforce anything."
     if not found.is_current:
-        return f"The agent of {name} has not applied the newest state yet."
+        return f"The agent of {name} has not applied the latest state yet."
     return "As it was read back from the firewall."
 
 
@@ -249,8 +252,8 @@ def default_rules_json(found: Surroundings) -> list[dict[str, Any]]:
             name,
             {
                 "provisioningState": "Succeeded",
-                "description": "Bascule lets through what it does not shut; "
-                "other firewalls may refuse it.",
+                "description": "Bascule admits everything that it does not close. Other firewalls "
+                "may still block it.",
                 "protocol": ANY,
                 "sourcePortRange": ANY,
                 "sourcePortRanges": [],

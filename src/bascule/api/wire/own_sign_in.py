@@ -45,7 +45,7 @@ class ProofBody(Body):
             given.append(Proof(FactorKind.PASSKEY, key=self.passkey.at(origin)))
         if len(given) != 1:
             raise InvalidInput(
-                f"The proof holds {len(given)} of {', '.join(_KINDS)}; give exactly one.",
+                f"The proof has {len(given)} of {', '.join(_KINDS)}. Give exactly one.",
                 code="InvalidProof",
                 target="proof",
             )

@@ -144,8 +144,8 @@ def foreign_machines(
         if machine_id.subscription_id != subscription_id:
             yield Problem(
                 "LinkedAuthorizationFailed",
-                f"Machine {machine_id} is in subscription {machine_id.subscription_id}, which is "
-                f"not here; this is subscription {subscription_id}.",
+                f"Machine {machine_id} is in subscription {machine_id.subscription_id}, but this "
+                f"is subscription {subscription_id}.",
                 f"{where}[{position}].id",
             )
 

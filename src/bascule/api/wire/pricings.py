@@ -57,8 +57,8 @@ def read_pricing(body: PricingBody, name: str, *, is_group: bool) -> PricingDraf
         problems.append(
             Problem(
                 "PlanNotOffered",
-                f"Plan {name[:80]!r} is not offered here and stays Free; the one plan is "
-                f"{VIRTUAL_MACHINES}, which just-in-time access belongs to.",
+                f"Plan {name[:80]!r} is not supported here and stays Free. The only plan is "
+                f"{VIRTUAL_MACHINES}, which includes just-in-time access.",
             )
         )
     if tier is None:
@@ -73,8 +73,9 @@ def read_pricing(body: PricingBody, name: str, *, is_group: bool) -> PricingDraf
         problems.append(
             Problem(
                 "InvalidSubPlan",
-                f"subPlan must be {SUB_PLAN}, not {asked.sub_plan[:40]!r}: only {SUB_PLAN} has "
-                "just-in-time access. Leave it out, or switch the plan off by pricingTier Free.",
+                f"subPlan must be {SUB_PLAN}, not {asked.sub_plan[:40]!r}, because only "
+                f"{SUB_PLAN} has just-in-time access. Omit it, or switch the plan off with "
+                f"pricingTier Free.",
                 "properties.subPlan",
             )
         )
@@ -86,7 +87,7 @@ def read_pricing(body: PricingBody, name: str, *, is_group: bool) -> PricingDraf
         problems.append(
             Problem(
                 "InvalidEnforce",
-                "Only a subscription's plan can be enforced on what is below it.",
+                "Only a subscription's plan can be enforced on its resource groups.",
                 "properties.enforce",
             )
         )

@@ -101,8 +101,8 @@ def make_credential(given: CredentialProperties | None, now: datetime) -> Made:
     ends_at = given.expires_at.at if given.expires_at else None
     if kind not in _KINDS or (kind == "certificate") != bool(given.certificate):
         raise InvalidInput(
-            "A credential is of kind secret, which is made here, or of kind certificate, which "
-            "is sent in 'certificate' as PEM.",
+            "A credential has the kind secret, which is generated here, or certificate, which is "
+            "sent in 'certificate' as PEM.",
             code="InvalidCredential",
             target="kind",
         )

@@ -113,13 +113,13 @@ def check_issuer(issuer: str) -> str:
     check_url(issuer, "properties.issuer")
     if "?" in issuer:
         raise InvalidInput(
-            "An issuer has no query; give it exactly as the provider writes it.",
+            "An issuer has no query. Give it exactly as the provider writes it.",
             code="InvalidUrl",
             target="properties.issuer",
         )
     if _is_of_many_tenants(issuer):
         raise InvalidInput(
-            f"{issuer[:200]} stands for every tenant of Entra ID, not for yours.",
+            f"{issuer[:200]} stands for every tenant of Entra ID, not only for yours.",
             code="IssuerOfManyTenants",
             target="properties.issuer",
             advice="Give your tenant's own: https://login.microsoftonline.com/TENANT-ID/v2.0, with "
@@ -214,7 +214,7 @@ def _ca(pem: str) -> str:
 def _is_by_subject(subject: str | None, email: str | None) -> bool:
     if (subject is None) == (email is None):
         raise InvalidInput(
-            "Give either the subject (the provider's own id of the person) or the email to invite.",
+            "Give either the subject (the person's id at the provider) or the email to invite.",
             code="InvalidIdentity",
             target="subject",
         )

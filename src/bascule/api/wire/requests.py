@@ -48,7 +48,7 @@ class EndBody(Body):
     @classmethod
     def _only_one_end(cls, duration: timedelta | None, info: ValidationInfo) -> timedelta | None:
         if duration is not None and info.data.get("end_time_utc") is not None:
-            raise refuse("give endTimeUtc or duration, not both.", "MutuallyExclusiveFields")
+            raise refuse("give either endTimeUtc or duration.", "MutuallyExclusiveFields")
         return duration
 
     @model_validator(mode="after")

@@ -102,13 +102,13 @@ def check_group(body: GroupBody, location: str) -> None:
     """Refuse what a group here cannot keep; raises InvalidInput."""
     if body.location.casefold() != location.casefold():
         raise InvalidInput(
-            f"Resource groups are kept in location {location} here, not {body.location[:80]!r}.",
+            f"Resource groups here are in location {location}, not {body.location[:80]!r}.",
             code="InvalidLocation",
             target="location",
         )
     if body.tags:
         raise InvalidInput(
-            "Tags of a resource group are not kept here; leave them out.",
+            "Tags of resource groups are not supported. Omit them.",
             code="TagsNotSupported",
             target="tags",
         )
@@ -167,7 +167,7 @@ def provider_json(subscription_id: str, namespace: str, locations: Iterable[str]
     known = next((name for name in PROVIDERS if name.casefold() == namespace.casefold()), None)
     if known is None:
         raise NotFound(
-            f"The resource namespace {namespace[:80]!r} is not served here; these are: "
+            f"The resource namespace {namespace[:80]!r} is not supported. Supported: "
             f"{', '.join(PROVIDERS)}.",
             code="InvalidResourceNamespace",
         )

@@ -68,7 +68,7 @@ def _form(word: str, target: str) -> Form:
     found = next((each for each in Form if each == word.casefold()), None)
     if found is None:
         raise InvalidInput(
-            f"{word[:40]!r} is not a format; there is: {', '.join(Form)}.",
+            f"{word[:40]!r} is not a format. Formats are: {', '.join(Form)}.",
             code="InvalidSinkFormat",
             target=target,
         )

@@ -31,11 +31,11 @@ class Sources(Body):
             return None
         if info.data.get("allowed_source_address_prefix") is not None:
             raise refuse(
-                "give allowedSourceAddressPrefix or allowedSourceAddressPrefixes, not both.",
+                "give either allowedSourceAddressPrefix or allowedSourceAddressPrefixes.",
                 "MutuallyExclusiveFields",
             )
         if not prefixes:
-            raise refuse("must name at least one source, or be left out.", "SourceRequired")
+            raise refuse("must have at least one source, or be omitted.", "SourceRequired")
         return prefixes
 
     @property
