@@ -552,7 +552,7 @@ class TestSettings:
         assert world.see(lambda r: list(r.sinks())) == []
 
     def test_a_mistyped_kind_is_answered_with_the_one_that_was_meant(self, world: World) -> None:
-        with pytest.raises(InvalidInput, match="you may mean GrantOpened"):
+        with pytest.raises(InvalidInput, match="did you mean GrantOpened"):
             self.put(world, "n", target=parse_target(HOOK), kinds=("GrantOpend",))
 
     def test_there_are_few(self, world: World) -> None:

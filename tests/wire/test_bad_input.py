@@ -56,7 +56,7 @@ SOURCES: list[tuple[Any, str]] = [
     ("1.2.3.4/33", "not an address prefix"),
     ("1.2.3.4/", "not an address prefix"),
     ("1.2.3.4/255.255.255.0", "not an address prefix"),
-    ("1.2.3.4/24", "you may mean 1.2.3.0/24"),
+    ("1.2.3.4/24", "Did you mean 1.2.3.0/24"),
     ("2001:db8::1/64", "host bits"),
     ("fe80::1%eth0", "zone id"),
     ("::ffff:0:0/96", "in IPv6 form"),
@@ -79,7 +79,7 @@ MACHINES: list[tuple[Any, str]] = [
     (5, "must be a text"),
     ("web-1", "not a resource id"),
     ("/subscriptions//resourceGroups/x", "not a resource id"),
-    (OTHERS, "is not here"),
+    (OTHERS, "but this is subscription"),
     (OTHERS.replace("Microsoft.Compute/virtualMachines", "Microsoft.Web/sites"), "ends in"),
     (OTHERS + "/", "not a resource id"),
     (OTHERS + "\n", "not a resource id"),
@@ -96,7 +96,7 @@ SPANS: list[tuple[Any, str]] = [
     ("P1W", "not a duration"),
     ("-PT1H", "not a duration"),
     ("PT1e3H", "not a duration"),
-    ("P999999D", "longest"),
+    ("P999999D", "too long"),
 ]
 FLAGS: list[tuple[Any, str]] = [
     (1, "true or false"),
@@ -507,7 +507,7 @@ def test_a_body_of_too_much_is_refused_for_that_alone(calls: Calls, name: str, t
     check(answer.json(), "CloudError")
     error = answer.json()["error"]
     assert (error["code"], error["target"]) == ("TooManySources", target)
-    assert error["message"] == f"{target}: names 20000 sources; at most 10000 are taken."
+    assert error["message"] == f"{target}: has 20000 sources; at most 10000 are allowed."
 
 
 @pytest.mark.parametrize(
