@@ -13,14 +13,29 @@ from bascule.domain.facts.fields import MOST_PLACES
 from bascule.domain.facts.grants import AccessDenied
 from bascule.domain.facts.kinds import places_of
 from bascule.domain.ids import machine_id
+from bascule.domain.lifecycle import RequestState
 from bascule.domain.machine import Machine
 from bascule.domain.net import AddressPrefix
-from bascule.domain.request import MAXIMUM_JUSTIFICATION, RequestedMachine, RequestedPort
+from bascule.domain.request import (
+    LONGEST_REASON,
+    MAXIMUM_JUSTIFICATION,
+    MOST_KEPT,
+    MOST_REASONS,
+    AccessRequest,
+    RequestedMachine,
+    RequestedPort,
+    refused,
+)
+from bascule.domain.roles import Reach
+from bascule.domain.scopes import subscription_scope
 from bascule.domain.times import format_utc
-from bascule.errors import Forbidden, Problem
+from bascule.errors import Conflict, Forbidden, Problem
 from bascule.interfaces.record import EventFilter
 from bascule.services import requests
-from bascule.services.requests import LONGEST_REASON, MOST_REASONS, Asked, Denial, Initiated
+from bascule.services.denials import RECORDED_PER_SOURCE
+from bascule.services.request_rights import Sight
+from bascule.services.requests import Asked, Denial, Initiated
+from bascule.services.views import view_policy, view_request
 from tests.unit.services_world import ANNA, BERT, World, rules
 
 
@@ -190,3 +205,123 @@ def test_a_denial_names_the_first_machines_and_how_many_more(world: World) -> No
     assert len(event.fact.machines) == MOST_PLACES
     assert event.fact.more_machines == 7
     assert places_of(event.fact) == (event.fact.machines, MOST_PLACES + 7)
+
+
+def refused_ones(world: World) -> list[AccessRequest]:
+    return list(world.see(lambda r: r.requests(states=[RequestState.REFUSED])))
+
+
+def test_a_refused_request_is_kept_with_its_reasons(world: World) -> None:
+    world.put(rules(world.web, 22))
+    assert isinstance(world.ask(world.web, 23, why="deploy"), Denied)
+    (kept,) = refused_ones(world)
+    assert [each.code for each in kept.reasons] == ["PortNotInPolicy"]
+    assert (kept.requestor_id, kept.justification) == (ANNA.principal_id, "deploy")
+    assert [each.number for each in kept.machines[0].ports] == [23]
+    view = world.see(lambda r: view_request(r, kept.id, world.clock.wall))
+    assert view is not None
+    assert (view.state, view.grants) == ("refused", ())
+
+
+def test_a_refused_request_opens_nothing(world: World) -> None:
+    """No grant, nothing told to the host, nothing to extend or revoke, no place in the policy."""
+    world.put(rules(world.web, 22))
+    before = world.see(lambda r: r.generation(world.web.uid))
+    world.ask(world.web, 23)
+    (kept,) = refused_ones(world)
+    assert world.see(lambda r: r.grants_of([kept.id])) == []
+    assert world.see(lambda r: r.live_grants()) == []
+    assert world.see(lambda r: r.generation(world.web.uid)) == before
+    with pytest.raises(Conflict, match="refused"):
+        world.do(
+            lambda tx, act: requests.revoke(
+                tx, act, kept.id, None, kills_sessions=True, subject=ANNA
+            )
+        )
+    later = world.clock.wall + timedelta(hours=1)
+    with pytest.raises(Conflict, match="refused"):
+        world.do(lambda tx, act: requests.extend(tx, act, kept.id, later, "", ANNA))
+    stored = world.see(lambda r: r.policy(world.policy_id()))
+    assert stored is not None
+    sight = Sight(ANNA.principal_id, everywhere(world))
+    seen = world.see(lambda r: view_policy(r, stored, world.clock.wall, sight))
+    assert seen.requests == (), "Azure's clients are shown what was granted"
+
+
+def test_refusals_do_not_fill_the_store(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As few as their events in a minute, and of one requestor a bounded number for ever."""
+    world.put(rules(world.web, 22))
+    for _ in range(3 * RECORDED_PER_SOURCE):
+        world.ask(world.web, 23)
+    assert len(refused_ones(world)) == RECORDED_PER_SOURCE
+    monkeypatch.setattr(requests, "MOST_REFUSED", 7)
+    made = world.ask(world.web, 22)
+    assert isinstance(made, Initiated)
+    for _ in range(4):
+        world.clock.pass_time(60)
+        for _ in range(RECORDED_PER_SOURCE):
+            world.ask(world.web, 23)
+    kept = refused_ones(world)
+    assert len(kept) == 7
+    assert kept[0].started_at == world.clock.wall, "the newest stay"
+    assert world.see(lambda r: r.request(made.request.id)) is not None
+
+
+def test_a_refused_request_has_a_bounded_size(world: World) -> None:
+    world.put(rules(world.web, 22))
+    ends = world.clock.wall + timedelta(minutes=5)
+    sources = tuple(AddressPrefix.parse(f"192.0.2.{n}") for n in range(200))
+    ports = tuple(RequestedPort(n, sources, ends, format_utc(ends)) for n in range(1000, 1100))
+    asked = tuple(RequestedMachine(world.machine_id(f"m-{n}"), ports) for n in range(MOST_KEPT + 7))
+    why = "x" * (MAXIMUM_JUSTIFICATION + 1)
+    world.do(lambda tx, act: requests.initiate(tx, act, world.policy_id(), asked, why, ANNA))
+    (kept,) = refused_ones(world)
+    assert (len(kept.machines), kept.left_out) == (MOST_KEPT, 7)
+    assert sum(len(each.ports) for each in kept.machines) == MOST_KEPT
+    assert max(len(p.sources) for m in kept.machines for p in m.ports) == MOST_KEPT
+    assert len(kept.justification or "") == MAXIMUM_JUSTIFICATION
+    assert len(kept.reasons) <= MOST_REASONS
+    assert max(len(each.message) for each in kept.reasons) <= LONGEST_REASON
+
+
+@pytest.mark.parametrize(
+    ("reach", "sees"),
+    [
+        (("web-1", "db-1"), True),
+        (("web-1",), False),
+        ((), False),
+    ],
+)
+def test_who_sees_what_another_was_refused(
+    world: World, reach: tuple[str, ...], sees: bool
+) -> None:
+    """The right at each machine that was asked for; one's own always."""
+    names = {"web-1": world.web, "db-1": world.db}
+    sight = Sight(BERT.principal_id, Reach(frozenset(names[each].id.key for each in reach)))
+    asked = tuple(RequestedMachine(each.id, ()) for each in names.values())
+    whole = AccessRequest(
+        "r", world.policy_id(), ANNA.principal_id, ANNA.name, None, world.clock.wall, asked
+    )
+    kept = refused(whole, [Problem("PortsRequired", "No.")], "id")
+    assert sight.sees_request(kept) is sees
+    assert replace(sight, principal_id=ANNA.principal_id).sees_request(kept)
+
+
+@pytest.mark.parametrize("count", [0, MOST_KEPT + 1])
+def test_where_not_every_machine_is_known_it_takes_the_right_everywhere(
+    world: World, count: int
+) -> None:
+    """No machine, or more than are kept: a right at those that are there says nothing of the others."""
+    ids = [world.machine_id(f"m-{n}") for n in range(count)]
+    asked = tuple(RequestedMachine(each, ()) for each in ids)
+    whole = AccessRequest(
+        "r", world.policy_id(), ANNA.principal_id, ANNA.name, None, world.clock.wall, asked
+    )
+    kept = refused(whole, [Problem("MachineNotFound", "No.")], "id")
+    at_all = Reach(frozenset(each.key for each in (*ids, world.policy_id())))
+    assert not Sight(BERT.principal_id, at_all).sees_request(kept)
+    assert Sight(BERT.principal_id, everywhere(world)).sees_request(kept)
+
+
+def everywhere(world: World) -> Reach:
+    return Reach(frozenset({subscription_scope(world.installation.subscription_id).key}))

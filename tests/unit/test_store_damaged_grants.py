@@ -68,6 +68,7 @@ def _fill(store: Store, state: GrantState, *ids: str) -> None:
         tx.add_request(a_request())
         for each in ids:
             tx.add_grant(a_grant(each))
+        for each in ids:
             if state is not GrantState.OPENING:
                 tx.update_grant(replace(a_grant(each), state=state), GrantState.OPENING)
             tx.mark_cut(each, NOW)

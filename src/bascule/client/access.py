@@ -75,6 +75,7 @@ class AccessRequest:
     started_at: datetime
     ends_at: datetime | None
     machines: tuple[GrantedMachine, ...]
+    reasons: tuple[str, ...] = ()  # why it was refused
 
     def ports(self) -> list[tuple[GrantedMachine, GrantedPort]]:
         return [(machine, port) for machine in self.machines for port in machine.ports]
@@ -201,6 +202,7 @@ def read_request(data: Data) -> AccessRequest:
         started_at=required_instant(properties, "startTimeUtc"),
         ends_at=instant(properties, "endTimeUtc"),
         machines=tuple(_read_machine(each) for each in objects(properties, "virtualMachines")),
+        reasons=tuple(text(each, "message") for each in objects(properties, "reasons")),
     )
 
 
@@ -216,7 +218,7 @@ def _read_port(data: Data) -> GrantedPort:
     ours = inner(data, "bascule")
     alive = ours.get("sessionsAlive")
     return GrantedPort(
-        grant_id=text(ours, "grantId"),
+        grant_id=text(ours, "grantId", ""),
         number=number(data, "number"),
         protocol=text(data, "protocol", ""),
         sources=read_sources(data),

@@ -200,7 +200,9 @@ REQUEST_BEGINNINGS = tuple(state for state in RequestState if STATES[state].is_b
 GRANT_BEGINNINGS = tuple(state for state in GrantState if STATES[state].is_beginning)
 LIVE = _grants(row for row in _ROWS if row.is_live)
 UNSETTLED = _grants(row for row in _ROWS if row.grant_next)  # may admit, until read back closed
+REQUEST_LIVE = tuple(state for state in RequestState if STATES[state].is_live)
 REQUEST_UNSETTLED = tuple(state for state in RequestState if STATES[state].request_next)
+GRANTED = tuple(state for state in RequestState if STATES[state].status)  # these have grants
 
 
 def worst(states: Iterable[str]) -> str:

@@ -6,13 +6,19 @@ means the address that the call came from, filled in at the border where it is k
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bascule.domain.ids import ResourceId
+from bascule.domain.lifecycle import RequestState
 from bascule.domain.net import AddressPrefix
+from bascule.errors import Problem
 
 MAXIMUM_JUSTIFICATION = 1024  # characters
+MOST_REASONS = 20  # of one refusal, kept and answered
+LONGEST_REASON = 500  # characters kept
+MOST_KEPT = 20  # machines of a refused request, ports of those, and sources of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,10 @@ class RequestedMachine:
 
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
-    """What was asked, by whom, why."""
+    """What was asked, by whom, why, and what became of it.
+
+    Its state is the sum over its grants (``lifecycle.request_state``); a refused one has none.
+    """
 
     id: str
     policy_id: ResourceId
@@ -41,3 +50,31 @@ class AccessRequest:
     justification: str | None
     started_at: datetime
     machines: tuple[RequestedMachine, ...]
+    state: RequestState = RequestState.OPENING
+    reasons: tuple[Problem, ...] = ()  # why it was refused; without targets
+    left_out: int = 0  # machines that were asked for and are not kept
+
+
+def refused(request: AccessRequest, reasons: Sequence[Problem], request_id: str) -> AccessRequest:
+    """The request as it is kept when it was refused, of a size that no caller moves.
+
+    Its id is a new one: a form that is sent again, when more is allowed, is a request of its own.
+    """
+    machines: list[RequestedMachine] = []
+    room = MOST_KEPT
+    for each in request.machines[:MOST_KEPT]:
+        ports = tuple(replace(p, sources=p.sources[:MOST_KEPT]) for p in each.ports[:room])
+        room -= len(ports)
+        machines.append(replace(each, ports=ports))
+    why = request.justification
+    return replace(
+        request,
+        id=request_id,
+        justification=None if why is None else why[:MAXIMUM_JUSTIFICATION],
+        machines=tuple(machines),
+        state=RequestState.REFUSED,
+        reasons=tuple(
+            Problem(each.code, each.message[:LONGEST_REASON]) for each in reasons[:MOST_REASONS]
+        ),
+        left_out=len(request.machines) - len(machines),
+    )

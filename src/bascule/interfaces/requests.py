@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from bascule.domain.ids import ResourceId
+from bascule.domain.lifecycle import GRANTED, RequestState
 from bascule.domain.request import AccessRequest
 
 
@@ -23,18 +24,24 @@ class RequestReads(Protocol):
         machine_uid: str | None = None,
         requestor_id: str | None = None,
         since: datetime | None = None,
-        is_live: bool | None = None,
+        states: Collection[RequestState] = GRANTED,
         after: tuple[datetime, str] | None = None,
         limit: int = 1000,
     ) -> Sequence[AccessRequest]:
         """Newest first (started_at, id descending); ``after`` is the last of the page before.
 
         ``since`` keeps those begun at or after it *and* those that still have a live grant.
-        ``is_live`` keeps those with a grant that is live or closing (it may still let in), or
-        the others.
+        ``states`` keeps those in one of them. Of refused ones, which have no grant,
+        ``machine_uid`` keeps those that asked for that machine.
         """
         ...
 
 
 class RequestWrites(RequestReads, Protocol):
-    def add_request(self, request: AccessRequest) -> None: ...
+    def add_request(self, request: AccessRequest) -> None:
+        """Add one that begins; its state follows its grants from then on, by itself."""
+        ...
+
+    def forget_refused(self, requestor_id: str, most: int) -> None:
+        """Delete the oldest refused requests of a requestor beyond ``most``."""
+        ...

@@ -42,8 +42,14 @@ class Sight:
         return request.requestor_id == self.principal_id
 
     def sees_request(self, request: AccessRequest) -> bool:
-        """One's own always, others' with the right at each machine."""
-        return self.is_own(request) or all(self.sees(m.machine_id) for m in request.machines)
+        """One's own always, others' with the right at each machine; with the right at all there
+        is, where not every machine is known that was asked for.
+        """
+        if self.is_own(request):
+            return True
+        if request.left_out or not request.machines:
+            return self.reach.covers(subscription_scope(request.policy_id.subscription_id).key)
+        return all(self.sees(each.machine_id) for each in request.machines)
 
     def sees_any(self, policy: Policy) -> bool:
         """Does a list show this policy?"""
@@ -113,7 +119,7 @@ def check_may_revoke(
     needed = [
         Needed(REQUEST_REVOKE, resource_scope(machine.machine_id)) for machine in request.machines
     ]
-    missing = missing_of(rights, needed)
+    missing = missing_of(rights, needed or [_hidden(request)])
     if missing:
         raise denial(
             reader, subject, missing if sight.sees_request(request) else [_hidden(request)]

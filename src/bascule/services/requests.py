@@ -14,13 +14,16 @@ from bascule.domain.facts.fields import MOST_PLACES
 from bascule.domain.facts.grants import AccessDenied, AccessRequested, GrantCreated, GrantExtended
 from bascule.domain.grant import Grant, extend_to
 from bascule.domain.ids import ResourceId
-from bascule.domain.lifecycle import StatusReason
+from bascule.domain.lifecycle import RequestState, StatusReason
 from bascule.domain.machine import Unable
 from bascule.domain.request import (
+    LONGEST_REASON,
     MAXIMUM_JUSTIFICATION,
+    MOST_REASONS,
     AccessRequest,
     RequestedMachine,
     RequestedPort,
+    refused,
 )
 from bascule.domain.roles import Rights
 from bascule.domain.times import format_utc
@@ -34,7 +37,6 @@ from bascule.errors import (
     Problem,
     RequestDenied,
 )
-from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.points import PointReads
 from bascule.interfaces.policies import PolicyReads
@@ -74,8 +76,7 @@ class ExtendWrites(RevokeWrites, PlanScopeReads, MachineReads, PolicyReads, Prot
     """A request's grants, and what a longer one depends on."""
 
 
-MOST_REASONS = 20  # of one denial, on record and in an answer
-LONGEST_REASON = 500  # characters on record
+MOST_REFUSED = 100  # refused requests kept of one requestor
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def initiate_all(
                 (*before.grants, *decision.grants), (*before.superseded, *decision.superseded)
             )
     denials = tuple(
-        Denial(each.policy_id, _deny(tx, act, request, decision))
+        Denial(each.policy_id, _refuse(tx, act, request, decision))
         for each, (request, decision) in zip(asked, judged, strict=True)
         if isinstance(decision, Denied)
     )
@@ -223,15 +224,26 @@ def guards_of(tx: PointReads, uids: Sequence[str]) -> Mapping[str, Guard]:
     return _said_by_hosts(tx, uids)[0]
 
 
-def _deny(tx: EventWrites, act: Act, request: AccessRequest, denied: Denied) -> Denied:
+def _refuse(tx: InitiateWrites, act: Act, request: AccessRequest, denied: Denied) -> Denied:
+    """Put the denial on record, and keep the request as a refused one beside its event; the oldest
+    of the requestor's give way (EDGES B8).
+    """
+    if _is_denial_recorded(tx, act, request, denied):
+        tx.add_request(refused(request, denied.reasons, new_id()))
+        tx.forget_refused(request.requestor_id, MOST_REFUSED)
+    return denied
+
+
+def _is_denial_recorded(tx: EventWrites, act: Act, request: AccessRequest, denied: Denied) -> bool:
     """Put the denial on record, unless the subject has had its share of this minute (B8).
 
     One event, found at each of the first machines that were asked for (EDGES E10).
     """
-    if act.denials.is_recorded(act.actor.principal_id, act.now):
+    is_recorded = act.denials.is_recorded(act.actor.principal_id, act.now)
+    if is_recorded:
         act.record(tx, _denied(request, denied), request.policy_id)
     act.record_counts(tx, act.denials)
-    return denied
+    return is_recorded
 
 
 def _denied(request: AccessRequest, denied: Denied) -> AccessDenied:
@@ -409,7 +421,9 @@ def extend(
             for grant in live
         )
         again = replace(request, machines=asked_again)
-        return _deny(tx, act, again, Denied(tuple(dict.fromkeys(reasons))))
+        denied = Denied(tuple(dict.fromkeys(reasons)))
+        _is_denial_recorded(tx, act, again, denied)
+        return denied
     _check_later(agreed)
     for grant, granted in agreed:
         _extend_one(tx, act, grant, granted)
@@ -462,9 +476,16 @@ def _extend_one(tx: GrantEndWrites, act: Act, grant: Grant, granted: Grant) -> N
 
 
 def _grants_of(
-    tx: GrantReads, request_id: str, grant_ids: Collection[str] | None
+    tx: RevokeWrites, request_id: str, grant_ids: Collection[str] | None
 ) -> Sequence[Grant]:
     grants = tx.grants_of([request_id])
+    request = tx.request(request_id) if not grants else None
+    if request is not None and request.state is RequestState.REFUSED:
+        raise Conflict(
+            "This request was refused: nothing of it is open.",
+            code="GrantNotLive",
+            advice="To ask again: bascule request MACHINE.",
+        )
     if not grants:
         raise NotFound(
             f"Request {request_id} does not exist.", advice="To see live requests: bascule status."

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from bascule.domain.actions import MACHINE_READ, SERVICE_PRINCIPAL_READ, USER_READ
 from bascule.domain.ids import is_guid
+from bascule.domain.lifecycle import RequestState
 from bascule.domain.machine import Machine
 from bascule.domain.principals import ServicePrincipal, User
 from bascule.domain.request import AccessRequest
@@ -115,9 +116,13 @@ def _requests(
         return [found] if found is not None else []
     requests: dict[str, AccessRequest] = {}
     if len(machines) == 1:
-        of_machine = reader.requests(machine_uid=machines[0].uid, limit=_RECENT)
+        of_machine = reader.requests(
+            machine_uid=machines[0].uid, states=tuple(RequestState), limit=_RECENT
+        )
         requests |= {each.id: each for each in of_machine}
     if len(users) == 1:
-        of_user = reader.requests(requestor_id=users[0].id, limit=_RECENT)
+        of_user = reader.requests(
+            requestor_id=users[0].id, states=tuple(RequestState), limit=_RECENT
+        )
         requests |= {each.id: each for each in of_user}
     return list(requests.values())

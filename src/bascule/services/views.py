@@ -19,6 +19,7 @@ from bascule.domain.lifecycle import (
     ENDED_NOT_CONFIRMED,
     NOT_CONFIRMED,
     GrantState,
+    RequestState,
     worst,
 )
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
@@ -66,7 +67,7 @@ class ShownGrant:
 @dataclass(frozen=True, slots=True)
 class RequestView:
     request: AccessRequest
-    grants: tuple[Grant, ...]  # never empty
+    grants: tuple[Grant, ...]  # empty when it was refused
     machines: Mapping[str, Machine]  # by uid; deleted ones are missing
     points: Mapping[str, EnforcementPoint]  # by machine uid
     now: datetime
@@ -75,7 +76,9 @@ class RequestView:
 
     @property
     def state(self) -> str:
-        return worst(self.shown(grant).state for grant in self.grants)
+        """The request's own, and what is known of it where a point is silent."""
+        shown = [self.shown(grant).state for grant in self.grants]
+        return worst(shown) if shown else self.request.state.value
 
     def shown(self, grant: Grant) -> ShownGrant:
         opened_at = self.opened_at.get(grant.id)
@@ -174,7 +177,7 @@ def _narrow(view: RequestView, sight: Sight) -> RequestView | None:
 def view_requests(
     reader: RequestViewReads, requests: Sequence[AccessRequest], now: datetime
 ) -> tuple[RequestView, ...]:
-    """Pictures of several requests, in their order."""
+    """Pictures of several requests, in their order, without those whose grants cannot be read."""
     grants: dict[str, list[Grant]] = {}
     for grant in reader.grants_of([request.id for request in requests]):
         grants.setdefault(grant.request_id, []).append(grant)
@@ -182,9 +185,9 @@ def view_requests(
     machines = reader.machines_of(uids)
     points = reader.points_of(uids)
     return tuple(
-        RequestView(request, tuple(grants[request.id]), machines, points, now)
+        RequestView(request, tuple(grants.get(request.id, ())), machines, points, now)
         for request in requests
-        if request.id in grants
+        if request.id in grants or request.state is RequestState.REFUSED
     )
 
 

@@ -21,6 +21,7 @@ from bascule.domain.policy import RuleProtocol
 from bascule.errors import Conflict, NotFound
 from bascule.store import tables as t
 from bascule.store.listed import Listed
+from bascule.store.requests import RequestStates
 from bascule.store.rows import Parameters, Rows, log, prefixes, resource_id, slices
 
 Values = dict[str, Any]
@@ -211,7 +212,7 @@ def _by_end(found: list[_Placed]) -> list[Grant]:
     return [grant for _, grant in found]
 
 
-class GrantWrites(GrantReads, Listed):
+class GrantWrites(GrantReads, RequestStates, Listed):
     __slots__ = ()
 
     def add_grant(self, grant: Grant) -> None:
@@ -232,6 +233,7 @@ class GrantWrites(GrantReads, Listed):
             "previous_state": None,
         }
         self._run(_INSERT, {**fixed, **_movable(grant)})
+        self._follow_grants(grant.request_id, is_new=True)
         self._count_request(grant)
 
     def update_grant(self, grant: Grant, was: GrantState) -> None:
@@ -248,6 +250,8 @@ class GrantWrites(GrantReads, Listed):
             ) from refusal
         if not moved:
             raise self._not_moved(grant.id, was)
+        if is_move:
+            self._follow_grants(grant.request_id)
 
     def mark_cut(self, grant_id: str, at: datetime) -> None:
         """Raises NotFound for a grant that is not there."""

@@ -9,7 +9,7 @@ import secrets
 
 from sqlalchemy import Connection, insert, text
 
-from bascule.domain.lifecycle import GRANT_TRANSITIONS
+from bascule.domain.lifecycle import GRANT_TRANSITIONS, REQUEST_TRANSITIONS
 from bascule.store import tables as t
 from bascule.store.tables import access
 
@@ -17,8 +17,12 @@ from bascule.store.tables import access
 def fill(connection: Connection, revision: str) -> None:
     """Fill an empty database, in the caller's transaction, and mark it with its revision."""
     t.metadata.create_all(connection, checkfirst=False)
-    moves = [{"from_state": str(old), "to_state": str(new)} for old, new in GRANT_TRANSITIONS]
-    connection.execute(insert(t.grant_transitions), moves)
+    for table, moves in (
+        (t.grant_transitions, GRANT_TRANSITIONS),
+        (t.request_transitions, REQUEST_TRANSITIONS),
+    ):
+        rows = [{"from_state": str(old), "to_state": str(new)} for old, new in moves]
+        connection.execute(insert(table), rows)
     connection.execute(insert(access.access_stamp).values(id=1, stamp=secrets.token_hex(16)))
     # Alembic's own table, as it makes it: the first upgrade finds the revision there.
     connection.execute(

@@ -1,35 +1,44 @@
 """Rows of access requests: what was asked, newest first.
 
-What a request asked for is one JSON column: it is written once and read whole. What came
-of it are its grants, and those say which machine (by uid) it was about.
+What a request asked for is one JSON column: it is written once and read whole. Its grants say
+which machine (by uid) it was about, and its state follows them: it is written with each of their
+moves, and the pair of old and new state is a foreign key, as theirs is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, not_, or_, select, tuple_
+from sqlalchemy import Row, Select, bindparam, delete, or_, select, tuple_, union_all, update
 
 from bascule.domain.ids import ResourceId
-from bascule.domain.lifecycle import GrantState
+from bascule.domain.lifecycle import (
+    GRANTED,
+    REQUEST_LIVE,
+    REQUEST_TRANSITIONS,
+    STATES,
+    RequestState,
+    request_state,
+)
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
+from bascule.errors import Conflict, Problem
 from bascule.store import tables as t
 from bascule.store.columns import from_microseconds, to_microseconds
-from bascule.store.rows import Rows, prefixes, resource_id, slices
+from bascule.store.rows import Rows, log, prefixes, resource_id, slices
 
 _REQUEST = select(t.requests).where(t.requests.c.id == bindparam("wanted"))
 _REQUESTS = select(t.requests).where(t.requests.c.id.in_(bindparam("wanted", expanding=True)))
 _INSERT = t.requests.insert()
-_LIVE = select(t.grants.c.request_id).where(t.IS_LIVE)
-# By way of the machines, as that leads to an index.
-_CLOSING = select(t.grants.c.request_id).where(
-    t.grants.c.machine_uid.in_(select(t.machine_generations.c.machine_uid)),
-    t.grants.c.state == GrantState.CLOSING,
+_IS_LIVE = t.is_request_in_state(REQUEST_LIVE)
+_STATE_OF = select(t.requests.c.state).where(t.requests.c.id == bindparam("request"))
+_STATES_OF_GRANTS = select(t.grants.c.state).where(t.grants.c.request_id == bindparam("request"))
+_MOVE = (
+    update(t.requests)
+    .where(t.requests.c.id == bindparam("here"), t.requests.c.state == bindparam("was"))
+    .values(previous_state=bindparam("was"), state=bindparam("becomes"))
 )
-_HAS_LIVE = t.requests.c.id.in_(_LIVE)
-_IS_UNSETTLED = or_(_HAS_LIVE, t.requests.c.id.in_(_CLOSING))
 
 
 class RequestReads(Rows):
@@ -52,27 +61,64 @@ class RequestReads(Rows):
         machine_uid: str | None = None,
         requestor_id: str | None = None,
         since: datetime | None = None,
-        is_live: bool | None = None,
+        states: Collection[RequestState] = GRANTED,
         after: tuple[datetime, str] | None = None,
         limit: int = 1000,
     ) -> Sequence[AccessRequest]:
-        wanted: Select[Any] = select(t.requests)
+        wanted: Select[Any] = select(t.requests).where(t.is_request_in_state(states))
         if policy_id is not None:
             wanted = wanted.where(t.requests.c.policy_key == policy_id.key)
         if machine_uid is not None:
             on_machine = select(t.grants.c.request_id).where(t.grants.c.machine_uid == machine_uid)
-            wanted = wanted.where(t.requests.c.id.in_(on_machine))
+            refused = select(t.refused_at.c.request_id).where(
+                t.refused_at.c.machine_uid == machine_uid
+            )
+            wanted = wanted.where(t.requests.c.id.in_(union_all(on_machine, refused)))
         if requestor_id is not None:
             wanted = wanted.where(t.requests.c.requestor_id == requestor_id)
         if since is not None:
-            wanted = wanted.where(or_(t.requests.c.started_at >= since, _HAS_LIVE))
-        if is_live is not None:
-            wanted = wanted.where(_IS_UNSETTLED if is_live else not_(_IS_UNSETTLED))
+            wanted = wanted.where(or_(t.requests.c.started_at >= since, _IS_LIVE))
         if after is not None:
             place = tuple_(t.requests.c.started_at, t.requests.c.id)
             wanted = wanted.where(place < after)
         newest_first = (t.requests.c.started_at.desc(), t.requests.c.id.desc())
         return [_request(row) for row in self._all(wanted.order_by(*newest_first).limit(limit))]
+
+
+class RequestStates(Rows):
+    """How a request's state follows its grants."""
+
+    __slots__ = ()
+
+    def _follow_grants(self, request_id: str, *, is_new: bool = False) -> None:
+        """Called when a grant was moved or, with ``is_new``, added, in its transaction.
+
+        Raises Conflict for a new grant of a request that was refused, or has gone on. No move of a
+        grant is ever held up: where a row was damaged, the request's state is left as it is.
+        """
+        of = {"request": request_id}
+        row = self._first(_STATE_OF, of)
+        known = [each.state for each in self._all(_STATES_OF_GRANTS, of) if each.state in STATES]
+        if row is None or not known:
+            return
+        was, becomes = row.state, request_state(known)
+        if was == becomes:
+            return
+        if (was, becomes) in REQUEST_TRANSITIONS:
+            self._run(_MOVE, {"here": request_id, "was": was, "becomes": becomes})
+        elif is_new:
+            raise Conflict(
+                f"Request {request_id} is {was}; no grant can be added to it.",
+                code="IllegalTransition",
+            )
+        else:
+            log.error(
+                "the state of a request does not fit its grants",
+                request=request_id,
+                state=was,
+                grants=becomes,
+                next="Its grants hold all the same. Mend its row in the database.",
+            )
 
 
 class RequestWrites(RequestReads):
@@ -90,8 +136,26 @@ class RequestWrites(RequestReads):
                 "justification": request.justification,
                 "started_at": request.started_at,
                 "machines": [_machine_json(machine) for machine in request.machines],
+                "previous_state": None,
+                "state": request.state,
+                "reasons": [[each.code, each.message] for each in request.reasons],
+                "left_out": request.left_out,
             },
         )
+        if request.state is RequestState.REFUSED:
+            keys = sorted({machine.machine_id.key for machine in request.machines})
+            for some in slices(keys):
+                for row in self._all(select(t.machines.c.uid).where(t.machines.c.id_key.in_(some))):
+                    self._run(
+                        t.refused_at.insert(), {"request_id": request.id, "machine_uid": row.uid}
+                    )
+
+    def forget_refused(self, requestor_id: str, most: int) -> None:
+        mine = (t.REQUEST_IS_REFUSED, t.requests.c.requestor_id == requestor_id)
+        newest_first = (t.requests.c.started_at.desc(), t.requests.c.id.desc())
+        old = select(t.requests.c.id).where(*mine).order_by(*newest_first).offset(most).limit(1000)
+        for row in self._all(old):
+            self._run(delete(t.requests).where(t.requests.c.id == row.id))
 
 
 def _request(row: Row[Any]) -> AccessRequest:
@@ -103,6 +167,9 @@ def _request(row: Row[Any]) -> AccessRequest:
         justification=row.justification,
         started_at=row.started_at,
         machines=tuple(_requested_machine(each) for each in row.machines),
+        state=RequestState(row.state),
+        reasons=tuple(Problem(code, message) for code, message in row.reasons),
+        left_out=row.left_out,
     )
 
 

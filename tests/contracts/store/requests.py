@@ -8,14 +8,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from bascule.domain.grant import confirm_closed, end
-from bascule.domain.lifecycle import GrantState, StatusReason
-from bascule.domain.request import AccessRequest
-from bascule.errors import Conflict
+from bascule.domain.grant import Grant, confirm_closed, confirm_open, end, fail
+from bascule.domain.lifecycle import REQUEST_UNSETTLED, GrantState, RequestState, StatusReason
+from bascule.domain.request import AccessRequest, refused
+from bascule.errors import Conflict, Problem
 from bascule.interfaces.store import Reader, Store, Transaction
 from tests.contracts.store.samples import (
     NOW,
     a_grant,
+    a_machine,
     a_policy_id,
     a_request,
     read,
@@ -30,7 +31,7 @@ def _found(store: Store, wanted: Callable[[Reader], Sequence[AccessRequest]]) ->
 
 
 def _fill(tx: Transaction) -> None:
-    """r1 (oldest) to r4; r1 and r3 on web-1, r1's grant is live; r2 on db-1, ended; r4 on none."""
+    """r1 (oldest) to r4; r1 and r3 on web-1, r1's grant is live; r2 on db-1, ended; r4 failed."""
     for number, requestor, policy in (
         (1, "ada", "p"),
         (2, "bob", "p"),
@@ -42,10 +43,17 @@ def _fill(tx: Transaction) -> None:
     tx.add_grant(a_grant("g1b", "r1", "web-1"))
     tx.add_grant(a_grant("g2", "r2", "db-1"))
     tx.add_grant(a_grant("g3", "r3", "web-1"))
+    tx.add_grant(a_grant("g4", "r4", "far-1"))
+    tx.update_grant(fail(a_grant("g4", "r4", "far-1"), "late", NOW), GrantState.OPENING)
     for grant in (a_grant("g2", "r2", "db-1"), a_grant("g3", "r3", "web-1")):
         ended = end(grant, StatusReason.USER_REQUESTED, NOW)
         tx.update_grant(ended, GrantState.OPENING)
         tx.update_grant(confirm_closed(ended), GrantState.CLOSING)
+
+
+def _move_and_fail(tx: Transaction) -> None:
+    tx.update_grant(confirm_open(a_grant("g1", "r1", "web-1")), GrantState.OPENING)
+    raise Conflict("for whatever reason")
 
 
 class RequestContract:
@@ -104,25 +112,112 @@ class RequestContract:
 
     def test_live_ones_and_the_others(self, store: Store) -> None:
         write(store, _fill)
-        assert _found(store, lambda r: r.requests(is_live=True)) == ["r1"]
-        assert _found(store, lambda r: r.requests(is_live=False)) == ["r4", "r3", "r2"]
+        over = [RequestState.CLOSED, RequestState.FAILED]
+        assert _found(store, lambda r: r.requests(states=REQUEST_UNSETTLED)) == ["r1"]
+        assert _found(store, lambda r: r.requests(states=over)) == ["r4", "r3", "r2"]
+        assert _found(store, lambda r: r.requests(states=[RequestState.FAILED])) == ["r4"]
+        assert _found(store, lambda r: r.requests(states=[])) == []
 
     def test_what_is_closing_counts_as_live_until_it_is_shut(self, store: Store) -> None:
         """It may still let in, and who looks at what is open wants to see it."""
         write(store, _fill)
-        opening = a_grant("g4", "r4", "web-1")
+        opening = a_grant("g5", "r5", "web-1")
         closing = end(opening, StatusReason.USER_REQUESTED, NOW)
 
         def work(tx: Transaction) -> None:
             tx.advance_generation("uid-web-1")
+            tx.add_request(a_request("r5", NOW + 5 * MINUTE))
             tx.add_grant(opening)
             tx.update_grant(closing, GrantState.OPENING)
 
         write(store, work)
-        assert _found(store, lambda r: r.requests(is_live=True)) == ["r4", "r1"]
+        assert _found(store, lambda r: r.requests(states=REQUEST_UNSETTLED)) == ["r5", "r1"]
         assert _found(store, lambda r: r.requests(since=NOW + 9 * MINUTE)) == ["r1"]
         write(store, lambda tx: tx.update_grant(confirm_closed(closing), GrantState.CLOSING))
-        assert _found(store, lambda r: r.requests(is_live=True)) == ["r1"]
+        assert _found(store, lambda r: r.requests(states=REQUEST_UNSETTLED)) == ["r1"]
+
+    def test_a_requests_state_follows_its_grants(self, store: Store) -> None:
+        """Written with each move: whoever reads one sees the sum over the other."""
+        one, other = a_grant("g1", "r1", "web-1"), a_grant("g2", "r1", "db-1")
+
+        def begin(tx: Transaction) -> None:
+            tx.add_request(a_request("r1"))
+            tx.add_grant(one)
+            tx.add_grant(other)
+
+        write(store, begin)
+        moves: list[tuple[Grant, GrantState, RequestState]] = [
+            (confirm_open(one), GrantState.OPENING, RequestState.OPENING),
+            (fail(other, "late", NOW), GrantState.OPENING, RequestState.OPEN),
+            (end(one, StatusReason.EXPIRED, NOW), GrantState.OPEN, RequestState.CLOSING),
+            (
+                replace(one, state=GrantState.CLOSED, ended_at=NOW),
+                GrantState.CLOSING,
+                RequestState.FAILED,
+            ),
+        ]
+        for grant, was, told in moves:
+            write(store, lambda tx: tx.update_grant(grant, was))
+            request = read(store, lambda r: r.request("r1"))
+            assert request is not None
+            assert request.state is told
+
+    def test_a_move_that_is_undone_takes_the_requests_state_along(self, store: Store) -> None:
+        write(store, _fill)
+        with pytest.raises(Conflict):
+            write(store, _move_and_fail)
+        request = read(store, lambda r: r.request("r1"))
+        assert request is not None
+        assert request.state is RequestState.OPENING
+
+    def test_a_refused_request_is_kept_and_opens_nothing(self, store: Store) -> None:
+        """It is found by machine and by state, and in no list of what was granted."""
+        no = refused(a_request("r"), [Problem("PortNotInPolicy", "No.")], "refused-1")
+
+        def work(tx: Transaction) -> None:
+            tx.put_machine(a_machine("web-1"))
+            tx.add_request(no)
+
+        write(store, work)
+        assert read(store, lambda r: r.request("refused-1")) == no
+        only = [RequestState.REFUSED]
+        found = _found(store, lambda r: r.requests(states=only, machine_uid="uid-web-1"))
+        assert found == ["refused-1"]
+        assert _found(store, lambda r: r.requests(states=only, machine_uid="uid-db-1")) == []
+        assert _found(store, lambda r: r.requests()) == []
+        assert _found(store, lambda r: r.requests(since=NOW)) == []
+        with pytest.raises(Conflict, match="refused"):
+            write(store, lambda tx: tx.add_grant(a_grant("g", "refused-1")))
+        assert read(store, lambda r: r.grants_of(["refused-1"])) == []
+
+    def test_no_grant_comes_to_a_request_that_is_over(self, store: Store) -> None:
+        write(store, _fill)
+        with pytest.raises(Conflict, match="closed"):
+            write(store, lambda tx: tx.add_grant(a_grant("late", "r2")))
+
+    def test_refused_requests_of_a_requestor_are_bounded(self, store: Store) -> None:
+        """The oldest give way; what was granted, and what others asked, stays."""
+        write(store, _fill)
+
+        def refuse(name: str, minute: int, who: str) -> None:
+            asked = a_request("r", NOW + minute * MINUTE, requestor_id=who)
+            no = refused(asked, [Problem("PortNotInPolicy", "No.")], name)
+
+            def work(tx: Transaction) -> None:
+                tx.add_request(no)
+                tx.forget_refused(who, 2)
+
+            write(store, work)
+
+        write(store, lambda tx: tx.put_machine(a_machine("web-1")))
+        for number in range(5):
+            refuse(f"a{number}", number, "ada")
+        refuse("b0", 0, "bob")
+        only = [RequestState.REFUSED]
+        assert _found(store, lambda r: r.requests(states=only)) == ["a4", "a3", "b0"]
+        on_web = _found(store, lambda r: r.requests(states=only, machine_uid="uid-web-1"))
+        assert on_web == ["a4", "a3", "b0"]
+        assert _found(store, lambda r: r.requests()) == ["r4", "r3", "r2", "r1"]
 
     def test_pages_meet_without_gap_or_repetition_among_equal_instants(self, store: Store) -> None:
         names = [f"same-{number}" for number in range(5)]

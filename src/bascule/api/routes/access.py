@@ -6,6 +6,7 @@ one machine's rules alone, so that a large policy need not be read and written w
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -31,6 +32,7 @@ from bascule.domain.actions import (
 )
 from bascule.domain.decide import Denied
 from bascule.domain.ids import ResourceId, is_guid, policy_id
+from bascule.domain.lifecycle import REQUEST_UNSETTLED, RequestState
 from bascule.domain.net import PortKey
 from bascule.domain.request import AccessRequest
 from bascule.domain.times import format_utc, parse_instant
@@ -57,7 +59,7 @@ REQUEST = f"{REQUESTS}/{{request_id}}"
 RULES = f"{MACHINE}/providers/Bascule.Access/machineRules/default"
 LONGEST_WAIT = 60  # seconds
 Place = tuple[datetime, str]  # of a request in the list: when it began, and its id
-_OFFERED = (("live", "eq"), ("machine", "eq"), ("requestor", "eq"))
+_OFFERED = (("live", "eq"), ("machine", "eq"), ("requestor", "eq"), ("state", "eq"))
 
 
 @router.get(REQUESTS)
@@ -68,7 +70,7 @@ async def list_requests(
     filter_text: Annotated[str, Query(alias="$filter", max_length=2000)] = "",
 ) -> Response:
     clauses = {clause.field: clause for clause in parse_filter(filter_text, _OFFERED)}
-    is_live = _truth(clauses.get("live"))
+    states = _states(_truth(clauses.get("live")), clauses.get("state"))
     machine_id = _machine(clauses.get("machine"))
     requestor_id = _requestor(clauses.get("requestor"), call)
     place = wanted.texts_after()
@@ -90,7 +92,7 @@ async def list_requests(
             lambda place, limit: reader.requests(
                 machine_uid=uid,
                 requestor_id=requestor_id,
-                is_live=is_live,
+                states=states,
                 after=place,
                 limit=limit,
             ),
@@ -116,6 +118,22 @@ def _truth(clause: Clause | None) -> bool | None:
     if clause.value.casefold() not in ("true", "false"):
         raise InvalidInput("$filter: live eq true, or live eq false.", code="InvalidFilter")
     return clause.value.casefold() == "true"
+
+
+def _states(is_live: bool | None, clause: Clause | None) -> Collection[RequestState]:
+    """Those that are meant. A request is live until all of it was read back closed."""
+    found = frozenset(RequestState)
+    if is_live is not None:
+        unsettled = frozenset(REQUEST_UNSETTLED)
+        found = unsettled if is_live else found - unsettled
+    if clause is not None:
+        named = {each.casefold(): each for each in RequestState}
+        if clause.value.casefold() not in named:
+            raise InvalidInput(
+                f"$filter: state eq one of {', '.join(RequestState)}.", code="InvalidFilter"
+            )
+        found &= {named[clause.value.casefold()]}
+    return found
 
 
 def _machine(clause: Clause | None) -> ResourceId | None:

@@ -30,7 +30,7 @@ from bascule.api.wire.fields import (
 from bascule.api.wire.sources import Sources, sources_json
 from bascule.domain.grant import Grant
 from bascule.domain.net import AddressPrefix
-from bascule.domain.request import RequestedMachine, RequestedPort
+from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
 from bascule.services.views import RequestView
 
@@ -126,23 +126,54 @@ def request_json(view: RequestView) -> dict[str, Any]:
 
 
 def access_request_json(view: RequestView) -> dict[str, Any]:
+    """One of Bascule's own; a refused one has what was asked for in place of grants."""
     machines = _machines_json(view, with_protocol=True)
     for machine, grants in zip(machines, _by_machine(view.grants), strict=True):
         known = view.machines.get(grants[0].machine_uid)
         addresses = known.addresses if known else ()
         machine["bascule"] = {"addresses": [str(address) for address in addresses]}
+    asked = [port for machine in view.request.machines for port in machine.ports]
+    ends = [(each.ends_at, each.ends_at_text) for each in view.grants or asked]
+    properties = {
+        **_core_json(view, machines if view.grants else _asked_json(view.request)),
+        "policyId": str(view.request.policy_id),
+        "requestorId": view.request.requestor_id,
+        "state": view.state,
+    }
+    if ends:
+        properties["endTimeUtc"] = max(ends, key=lambda each: each[0])[1]
+    if view.request.reasons:
+        properties["reasons"] = [
+            {"code": each.code, "message": each.message} for each in view.request.reasons
+        ]
+    if view.request.left_out:
+        properties["machinesLeftOut"] = view.request.left_out
     return {
         "id": request_resource_id(view),
         "name": view.request.id,
         "type": ACCESS_REQUEST_TYPE,
-        "properties": {
-            **_core_json(view, machines),
-            "policyId": str(view.request.policy_id),
-            "requestorId": view.request.requestor_id,
-            "state": view.state,
-            "endTimeUtc": max(view.grants, key=lambda grant: grant.ends_at).ends_at_text,
-        },
+        "properties": properties,
     }
+
+
+def _asked_json(request: AccessRequest) -> list[dict[str, Any]]:
+    """What was asked for, of a request that has no grant."""
+    return [
+        {
+            "id": str(machine.machine_id),
+            "ports": [
+                {
+                    "number": port.number,
+                    **sources_json(port.sources, port.is_source_list),
+                    "endTimeUtc": port.ends_at_text,
+                    "bascule": {"state": str(request.state)},
+                }
+                for port in machine.ports
+            ],
+            "bascule": {"addresses": []},
+        }
+        for machine in request.machines
+    ]
 
 
 def request_resource_id(view: RequestView) -> str:

@@ -5,7 +5,7 @@ Only what SQLite and PostgreSQL both have. Resource ids stand twice: as they wer
 and folded (``*_key``), which is what is compared. Grants, requests and events carry no
 foreign key to a machine or a policy, because they outlive both.
 
-The life of a grant is a foreign key: ``(previous_state, state)`` must be a row of
+The life of a grant, and of a request in the same way, is a foreign key: ``(previous_state, state)`` must be a row of
 ``grant_transitions``, which holds the moves of ``domain.lifecycle``; a grant without a
 previous state can only be in one that begins.
 """
@@ -30,7 +30,15 @@ from sqlalchemy import (
     literal_column,
 )
 
-from bascule.domain.lifecycle import GRANT_BEGINNINGS, LIVE, UNSETTLED, GrantState
+from bascule.domain.lifecycle import (
+    GRANT_BEGINNINGS,
+    LIVE,
+    REQUEST_BEGINNINGS,
+    REQUEST_UNSETTLED,
+    UNSETTLED,
+    GrantState,
+    RequestState,
+)
 from bascule.store.columns import Instant, Json, Key, Sequence, Span
 
 # The other parts are registered with the same metadata, and used by their own names.
@@ -165,6 +173,13 @@ def _said(states: Iterable[str]) -> str:
     return ", ".join(f"'{state}'" for state in states)
 
 
+request_transitions = Table(
+    "request_transitions",
+    metadata,
+    Column("from_state", String, primary_key=True),
+    Column("to_state", String, primary_key=True),
+)
+
 requests = Table(
     "requests",
     metadata,
@@ -176,9 +191,30 @@ requests = Table(
     Column("justification", String),
     Column("started_at", Instant, nullable=False),
     Column("machines", Json, nullable=False),
+    Column("previous_state", String),  # null: it has not moved yet
+    Column("state", String, nullable=False),  # the sum over its grants; a refused one has none
+    Column("reasons", Json, nullable=False),  # why it was refused
+    Column("left_out", Integer, nullable=False),  # machines asked for and not kept
+    ForeignKeyConstraint(
+        ["previous_state", "state"],
+        [request_transitions.c.from_state, request_transitions.c.to_state],
+    ),
+    CheckConstraint(
+        f"previous_state IS NOT NULL OR state IN ({_said(REQUEST_BEGINNINGS)})",
+        name="begins",
+    ),
     Index(None, "started_at", "id"),
     Index(None, "policy_key", "started_at", "id"),
     Index(None, "requestor_id", "started_at", "id"),
+)
+
+# At which machines a refused request is found; of the others their grants say it.
+refused_at = Table(
+    "refused_at",
+    metadata,
+    Column("request_id", Key, ForeignKey(requests.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("machine_uid", Key, primary_key=True),
+    Index(None, "machine_uid"),
 )
 
 grant_transitions = Table(
@@ -236,6 +272,30 @@ def is_in_state(states: Collection[GrantState]) -> ColumnElement[bool]:
     words = [state for state in GrantState if state in states]
     return grants.c.state.in_([literal_column(f"'{state}'") for state in words])
 
+
+def is_request_in_state(states: Collection[RequestState]) -> ColumnElement[bool]:
+    words = [state for state in RequestState if state in states]
+    return requests.c.state.in_([literal_column(f"'{state}'") for state in words])
+
+
+REQUEST_IS_UNSETTLED = is_request_in_state(REQUEST_UNSETTLED)
+REQUEST_IS_REFUSED = is_request_in_state([RequestState.REFUSED])
+
+Index(
+    "ix_requests_unsettled",
+    requests.c.started_at,
+    requests.c.id,
+    sqlite_where=REQUEST_IS_UNSETTLED,
+    postgresql_where=REQUEST_IS_UNSETTLED,
+)
+Index(
+    "ix_requests_refused",
+    requests.c.requestor_id,
+    requests.c.started_at,
+    requests.c.id,
+    sqlite_where=REQUEST_IS_REFUSED,
+    postgresql_where=REQUEST_IS_REFUSED,
+)
 
 IS_LIVE = is_in_state(LIVE)
 IS_CUT = grants.c.cut_at.is_not(None)
