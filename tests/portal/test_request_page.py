@@ -9,13 +9,14 @@ from ipaddress import ip_address
 import pytest
 
 from bascule.domain.actions import INITIATE, POLICY_READ, REQUEST_REVOKE
-from bascule.domain.lifecycle import GrantState
+from bascule.domain.lifecycle import STATES, GrantState, RequestState
 from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import RuleProtocol
+from bascule.portal.codes import TEXTS
 from bascule.portal.ways_in import is_user, rdp_file, way_in
 from tests.contracts.store.samples import a_grant, a_machine
-from tests.portal.asking import ask, guard, live, machine_id
-from tests.portal.visiting import owner, somebody, text_of
+from tests.portal.asking import ask, filled, form_path, guard, live, machine_id, put_policy
+from tests.portal.visiting import Person, owner, somebody, text_of
 from tests.wire.house import House, port_rule
 
 pytestmark = pytest.mark.sockets  # asking asks the kernel which addresses are this host's own
@@ -260,3 +261,53 @@ def test_what_does_not_pass_is_no_command() -> None:
         way = way_in(machine, replace(opened, sources=(AddressPrefix.parse("*"),)))
         assert way.why_not
         assert way.command == ""
+
+
+def refused_id(house: House, person: Person) -> str:
+    """Ask for longer than the policy allows; returns the id of what was kept of it."""
+    html = person.page(form_path(house, "web-1"))
+    form = filled(html, "0.0.22", time__0__0__22="23:00", justification="deploy <it>")
+    assert person.send("/portal/jit/request", form).status_code == 400
+    (kept,) = house.see(lambda r: r.requests(states=[RequestState.REFUSED]))
+    return kept.id
+
+
+def test_a_refused_request_has_a_page_and_stands_in_the_list(house: House) -> None:
+    guard(house)
+    olga = owner(house)
+    request_id = refused_id(house, olga)
+    path = f"/portal/requests/{request_id}"
+    text = text_of(olga.page(path))
+    for word in ("Refused", "Nothing was opened", "at most 3 h", "deploy <it>", "web-1", "22"):
+        assert word in text
+    assert "<form method" not in olga.page(path).partition("<main")[2].partition("</main>")[0]
+    assert "Rien n’a été ouvert" in text_of(olga.page(path, language="fr"))
+    assert path in olga.page("/portal/open")
+    for act in ("close", "extend"):
+        assert olga.send(f"{path}/{act}", {"time": "1:00"}).status_code == 409, act
+    assert live(house) == []
+
+
+def test_what_another_was_refused_is_not_shown(house: House) -> None:
+    guard(house)
+    path = f"/portal/requests/{refused_id(house, owner(house))}"
+    anna = somebody(house, "anna@example.com", house.machine("db-1"), POLICY_READ, REQUEST_REVOKE)
+    assert "deploy" not in anna.page(path, 403)
+    assert path not in anna.page("/portal/open")
+
+
+def test_the_same_form_sent_again_after_a_refusal_is_judged_anew(house: House) -> None:
+    """What was refused is no request that was made: when more is allowed, it opens."""
+    guard(house, "web-1", port_rule(22, maxRequestAccessDuration="PT1H"))
+    olga = owner(house)
+    html = olga.page(form_path(house, "web-1"))
+    form = filled(html, "0.0.22", time__0__0__22="2:00", once="0" * 32)
+    assert olga.send("/portal/jit/request", form).status_code == 400
+    put_policy(house, {"web-1": [port_rule(22, maxRequestAccessDuration="PT3H")]})
+    assert olga.send("/portal/jit/request", form).status_code == 303
+    assert len(live(house)) == 1
+
+
+def test_every_state_has_its_word() -> None:
+    """A state that the table gains is shown in words; the catalogues' check has its translation."""
+    assert {f"grant.{name}" for name in STATES} <= set(TEXTS)

@@ -10,8 +10,10 @@ import httpx2
 import pytest
 from sqlalchemy import text
 
+from bascule.domain.actions import POLICY_READ
 from bascule.services.hub import request_topic
 from tests.wire.house import BASCULE, BASE, JIT, PUBLIC_KEY, House, port_rule
+from tests.wire.people import Person, make_role
 
 LIST = "/providers/Bascule.Access/accessRequests"
 
@@ -356,3 +358,76 @@ def test_a_machine_without_rules(web: House) -> None:
         "hostGuard": None,
     }
     assert PUBLIC_KEY not in got.text
+
+
+# -- refused requests ---------------------------------------------------------------------
+
+
+def refuse(house: House, name: str = "web-1") -> Any:
+    """Ask for a port that no policy offers."""
+    ports = [{"number": 2222, "duration": "PT1H"}]
+    body = {
+        "virtualMachines": [{"id": house.machine(name), "ports": ports}],
+        "justification": "deploy",
+    }
+    answer = house.call("POST", house.policy() + "/initiate", body, JIT)
+    assert answer.status_code == 400, answer.text
+    return answer
+
+
+def listed(house: House, wanted: str = "") -> list[Any]:
+    params = {"$filter": wanted} if wanted else {}
+    return list(house.call("GET", LIST, params=params).json()["value"])
+
+
+def test_a_refused_request_is_found_and_read(web: House) -> None:
+    refuse(web)
+    initiate(web)
+    (found,) = listed(web, "state eq 'refused'")
+    answer = web.call("GET", found["id"])
+    told = properties(answer)
+    assert told == found["properties"]
+    assert (told["state"], told["justification"]) == ("refused", "deploy")
+    assert [each["code"] for each in told["reasons"]] == ["PortNotInPolicy"]
+    assert states(answer) == ["refused"]
+    assert "status" not in told["virtualMachines"][0]["ports"][0], "a word of Azure's for grants"
+    on_web = f"machine eq '{web.machine('web-1')}' and state eq 'refused'"
+    assert [each["id"] for each in listed(web, on_web)] == [found["id"]]
+    assert listed(web, f"machine eq '{web.machine('db-1')}' and state eq 'refused'") == []
+    assert [each["properties"]["state"] for each in listed(web, "live eq true")] == ["opening"]
+    assert len(listed(web)) == 2
+    wrong = web.call("GET", LIST, params={"$filter": "state eq 'pending'"})
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (400, "InvalidFilter")
+
+
+def test_azures_clients_are_shown_no_refused_request(web: House) -> None:
+    """CONTRACT 1.5: a policy's requests are those that it allowed."""
+    before = web.call("GET", web.policy(), version=JIT).content
+    refuse(web)
+    assert web.call("GET", web.policy(), version=JIT).content == before
+    assert web.call("GET", web.policy(), version=JIT).json()["properties"]["requests"] == []
+
+
+def test_a_refused_request_is_neither_waited_for_nor_ended_nor_extended(web: House) -> None:
+    refuse(web)
+    (found,) = listed(web)
+    waited = web.call("GET", f"{found['id']}?waitSeconds=30&waitFor=closed")
+    assert properties(waited)["state"] == "refused"
+    for act, body in (("revoke", {"kill": True}), ("extend", {"duration": "PT1H"})):
+        answer = web.call("POST", f"{found['id']}/{act}", body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "GrantNotLive")
+    assert web.see(lambda reader: reader.live_grants()) == []
+
+
+def test_what_another_was_refused_is_hidden(web: House) -> None:
+    """As what another was granted: it takes the right at each machine that was asked for."""
+    refuse(web)
+    (found,) = listed(web)
+    role = make_role(web, "reads policies", POLICY_READ)
+    for name, sees in (("db-1", False), ("web-1", True)):
+        someone = Person(web, f"who reads {name}", (role, web.machine(name)))
+        answer = someone.client.get(found["id"], params={"api-version": BASCULE})
+        assert answer.status_code == (200 if sees else 403)
+        assert ("deploy" in answer.text) is sees
+        answer = someone.client.get(f"{web.subscription}{LIST}", params={"api-version": BASCULE})
+        assert [each["id"] for each in answer.json()["value"]] == [found["id"]] * sees

@@ -106,6 +106,7 @@ TEXTS: Mapping[str, str] = {
     "grant.endedNotConfirmed": msgid("Ended, not confirmed"),
     "grant.closed": msgid("Closed"),
     "grant.failed": msgid("Failed"),
+    "grant.refused": msgid("Refused"),
     "grant.why.UserRequested": msgid("closed early"),
     "grant.why.Expired": msgid("its time was over"),
     "grant.why.NewerRequestInitiated": msgid("a newer request took its place"),

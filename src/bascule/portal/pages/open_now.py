@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import groupby
 from urllib.parse import urlencode
 
@@ -20,6 +21,8 @@ from bascule.api.auth import decides, record_denial, shows
 from bascule.domain.actions import POLICY_READ, REQUEST_REVOKE
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, is_guid
+from bascule.domain.lifecycle import RequestState
+from bascule.domain.request import AccessRequest
 from bascule.domain.times import parse_instant
 from bascule.errors import BasculeError, Forbidden, InvalidInput, Problem
 from bascule.interfaces.openings import OpenFilter, OpenOrder, OpenPlace
@@ -38,6 +41,7 @@ PAGE = 50  # grants
 MOST_AT_ONCE = 100  # grants that one act closes
 LOOKED_AT_ONCE, MOST_LOOKED_AT = 400, 2000  # grants, to find those
 LONGEST_TEXT = 200
+REFUSED_FOR, MOST_REFUSED = timedelta(days=7), 10  # requests that the page lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +84,13 @@ async def show_open(visit: CurrentVisit) -> Response:
             reader, visit, [grant for _, grant in reader.open_grants(over, None, PAGE)]
         )
     )
+    refused = await visit.read(lambda reader: _refused(reader, visit))
     sized = turn.first.said
     return visit.show(
         "open.html",
         page=page,
         ended=ended,
+        refused=refused,
         wanted=wanted,
         by=wanted.order.value,
         size=turn.size,
@@ -96,6 +102,19 @@ async def show_open(visit: CurrentVisit) -> Response:
         is_filtered=bool(wanted.text or wanted.requestor_id or wanted.machine_uid),
         closes_all=f"{PATH}/close?{urlencode([('all', '1'), *kept])}",
     )
+
+
+def _refused(reader: Reader, visit: Visit) -> Sequence[AccessRequest]:
+    """The newest that the visitor may see: their own, and among the newest of all, others'."""
+    sight = sight_of(visit.rights, visit.subject.principal_id)
+    since, only = visit.now - REFUSED_FOR, (RequestState.REFUSED,)
+    mine = reader.requests(
+        requestor_id=visit.subject.principal_id, states=only, since=since, limit=MOST_REFUSED
+    )
+    newest = reader.requests(states=only, since=since, limit=LOOKED_AT_ONCE)
+    seen = {each.id: each for each in (*mine, *newest) if sight.sees_request(each)}
+    found = sorted(seen.values(), key=lambda each: (each.started_at, each.id), reverse=True)
+    return found[:MOST_REFUSED]
 
 
 @router.get(f"{PATH}/close")

@@ -19,7 +19,7 @@ from bascule.api.auth import decides, record_denial
 from bascule.domain.actions import INITIATE, POLICY_READ, REQUEST_REVOKE
 from bascule.domain.decide import Denied
 from bascule.domain.grant import Grant
-from bascule.domain.ids import is_guid
+from bascule.domain.ids import ResourceId, is_guid
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
 from bascule.errors import BasculeError, Forbidden, NotFound, Problem
@@ -54,6 +54,12 @@ class Shown:
     why_not_extend: str  # a word of ``request.extend.not.*``; empty: it may be extended
     longest: timedelta  # that it may be extended to, from now
     ways: dict[str, WayIn]  # by grant id
+
+    @property
+    def machines(self) -> tuple[ResourceId, ...]:
+        """Where it opened something, or asked to."""
+        granted = tuple(grant.machine_id for grant in self.view.grants)
+        return granted or tuple(each.machine_id for each in self.view.request.machines)
 
 
 @router.get(f"{PATH}/{{request_id}}")
