@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bascule.domain.facts.fields import Holds
-from bascule.domain.facts.kinds import FACTS
+from bascule.domain.facts.kinds import fields_of
 from bascule.domain.plain import clean
 
 COLUMNS = (
@@ -100,7 +100,7 @@ def _machines(record: Mapping[str, Any]) -> list[str]:
     """Names of the machines that an event names, or is about."""
     named = [
         each
-        for name in _fields(record["kind"], *_MACHINES)
+        for name in fields_of(record["kind"], *_MACHINES)
         for each in _several(record["data"].get(name))
         if each
     ]
@@ -118,7 +118,7 @@ def detail(
 
     ``value`` writes one for its readers, by the field's name; resources are names already.
     """
-    left_out = _fields(kind, *_LEFT_OUT)
+    left_out = fields_of(kind, *_LEFT_OUT)
     return ", ".join(
         f"{name.replace('_', ' ')}: {_written(name, given, value)}"
         for name, given in data.items()
@@ -131,11 +131,6 @@ def _written(name: str, given: object, value: Callable[[str, str], str]) -> str:
         return " ".join(_written(name, each, value) for each in given)
     text = str(given)
     return text.rpartition("/")[2] if text.startswith("/subscriptions/") else value(name, text)
-
-
-def _fields(kind: str, *wanted: Holds) -> list[str]:
-    """Names of those fields; a kind of a newer program is told with all of its own."""
-    return FACTS[kind].described.fields_of(*wanted) if kind in FACTS else []
 
 
 def _several(given: object) -> Sequence[str]:

@@ -25,7 +25,8 @@ from bascule.cli.spans import parse_since, show_instant
 from bascule.client.audit import AuditEvent, Wanted, counts, events
 from bascule.client.record import checkpoints
 from bascule.domain.event import grouped
-from bascule.domain.facts.kinds import FACTS
+from bascule.domain.facts.fields import Holds
+from bascule.domain.facts.kinds import FACTS, fields_of
 from bascule.domain.ids import is_guid
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import Forbidden, InvalidInput, NotFound, ServerUnreachable, Unavailable
@@ -37,9 +38,7 @@ if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
 DEFAULT_LIMIT = 50
 FOLLOW_LIMIT = 10  # events shown before the new ones
 FOLLOW_SECONDS = 1.0
-_SAID = frozenset(  # of an event's own fields, by whose access it tells of
-    {"port", "ports", "sources", "ends_at", "request_id", "justification"}
-)
+_SAID = (Holds.PORT, Holds.SOURCES, Holds.END, Holds.REQUEST, Holds.JUSTIFICATION)  # of access
 
 
 @click.command(
@@ -262,7 +261,8 @@ def _about(each: AuditEvent, now: datetime) -> str:
     if about.ends_at is not None:
         access += f" until {show_instant(about.ends_at, now)}"
     request = f"request {about.request_id[:SHORT_ID]}" if about.request_id else ""
-    rest = {name: given for name, given in each.data.items() if not access or name not in _SAID}
+    left_out = fields_of(each.kind, *_SAID) if access else []
+    rest = {name: given for name, given in each.data.items() if name not in left_out}
     said = (about.requestor, access, about.justification, request, _detail(each.kind, rest, now))
     return " · ".join(filter(None, said))
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
 
+from bascule.domain.facts.kind import Severity
 from bascule.errors import InvalidInput
 
 FIRST_WAIT = timedelta(seconds=1)
@@ -27,7 +28,7 @@ LONGEST_ASKED = timedelta(hours=1)  # of a receiver's Retry-After
 REFUSALS = 5  # tries of one refused event
 LARGEST_BATCH = 100  # events of one webhook call
 LONGEST_TARGET = 2048
-LEVELS = ("informational", "low", "medium", "high", "critical")  # OCSF's severity_id, from 1
+LEVELS = tuple(each.name.lower() for each in Severity)  # from 1
 SECRET_OVERLAP = timedelta(hours=24)  # a webhook's old secret signs beside the new one
 LOWEST_HIGH_PORT = 1024
 HTTPS_PORT = 443

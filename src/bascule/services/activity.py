@@ -14,6 +14,7 @@ from typing import Protocol
 
 from bascule.domain.chain import ChainHead
 from bascule.domain.event import SYSTEM, Event
+from bascule.domain.facts.fact import Fact
 from bascule.domain.facts.fields import Holds
 from bascule.domain.facts.kinds import held, places_of
 from bascule.domain.facts.service_principals import ServicePrincipalDeleted
@@ -204,19 +205,19 @@ def abouts_of(reader: LogReads, events: Sequence[Event]) -> list[About | None]:
 
 
 def _request_of(event: Event) -> str:
-    return str(getattr(event.fact, "request_id", ""))
+    return _text(event.fact, Holds.REQUEST)
 
 
 def _about(event: Event, request: AccessRequest | None, grants: Sequence[Grant]) -> About | None:
     fact = event.fact
-    grant_id = getattr(fact, "grant_id", "")
+    grant_id = _text(fact, Holds.GRANT)
     its = [
         each
         for each in grants
         if request is not None and each.request_id == request.id and grant_id in ("", each.id)
     ]
     if request is not None and its:
-        said = getattr(fact, "ends_at", "")  # what this event set, which another may have moved
+        said = _text(fact, Holds.END)  # what this event set, which another may have moved
         return About(
             request.id,
             request.requestor,
@@ -239,8 +240,13 @@ def _about(event: Event, request: AccessRequest | None, grants: Sequence[Grant])
         ports,
         tuple(held(fact, Holds.SOURCES)),
         event.at + timedelta(seconds=seconds[0]) if seconds else None,
-        "".join(held(fact, Holds.JUSTIFICATION)),
+        _text(fact, Holds.JUSTIFICATION),
     )
+
+
+def _text(fact: Fact, wanted: Holds) -> str:
+    """What that field holds; empty when the fact has none."""
+    return "".join(map(str, held(fact, wanted)))
 
 
 def _unique(texts: Iterable[str]) -> tuple[str, ...]:

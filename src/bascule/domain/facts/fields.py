@@ -23,6 +23,7 @@ class Holds(Enum):
     GRANT = auto()
     PORT = auto()  # 22/tcp; or several
     SOURCES = auto()
+    END = auto()  # when the access ends
     SECONDS = auto()  # from the event on, after which the access ends
     JUSTIFICATION = auto()  # what the requestor typed
     BULK = auto()  # too long or too internal for a table; /events has it whole
@@ -43,6 +44,7 @@ GrantId = Annotated[str, Holds.GRANT]
 Port = Annotated[str, Holds.PORT]
 Ports = Annotated[tuple[str, ...], Holds.PORT]
 Sources = Annotated[tuple[str, ...], Holds.SOURCES]
+EndsAt = Annotated[str, Holds.END]
 Seconds = Annotated[int, Holds.SECONDS]
 Justification = Annotated[str, Holds.JUSTIFICATION]
 Bulk = Annotated[str, Holds.BULK]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bascule.domain.facts.fact import Fact, fact
 from bascule.domain.facts.fields import (
     CountIfKnown,
+    EndsAt,
     Flag,
     GrantId,
     Justification,
@@ -67,7 +68,7 @@ class GrantCreated(Fact):
     machine: MachineId
     port: Port
     sources: Sources
-    ends_at: Text
+    ends_at: EndsAt
 
 
 @fact("Bascule.Access/grants/open/action", "Open port", Activity.ASSIGN, category=Category.ACCESS)
@@ -85,7 +86,7 @@ class GrantExtended(Fact):
     request_id: RequestId
     machine: MachineId
     previous_end: Text
-    ends_at: Text
+    ends_at: EndsAt
 
 
 @fact("Bascule.Access/grants/shorten/action", "Shorten access", Activity.UPDATE)
@@ -96,7 +97,7 @@ class GrantShortened(Fact):
     request_id: RequestId
     machine: MachineId
     previous_end: Text
-    ends_at: Text
+    ends_at: EndsAt
 
 
 @fact(

@@ -87,6 +87,11 @@ def held(fact: Fact, *wanted: Holds) -> list[Any]:
     return [one for each in values for one in (each if isinstance(each, tuple) else (each,))]
 
 
+def fields_of(name: str, *wanted: Holds) -> list[str]:
+    """Names of a kind's fields that hold such; none of a kind that is unknown here."""
+    return FACTS[name].described.fields_of(*wanted) if name in FACTS else []
+
+
 def told_of(fact: Fact) -> Kind:
     """What is told of this event."""
     kind: Kind | None = getattr(fact, "described", None)
