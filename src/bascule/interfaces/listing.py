@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Protocol
+from enum import Enum, StrEnum
+from typing import Protocol, Self
 
 from bascule.domain.grant import Grant
 from bascule.domain.machine import Machine, OsType
@@ -20,18 +20,76 @@ from bascule.domain.roles import Reach
 RECENT = timedelta(days=7)  # for so long a request counts among the recent ones
 
 
+class ListKind(Enum):
+    """What the values of a column are, and how rows are ordered by it."""
+
+    TEXT = "text"  # without regard to case; empty: nothing
+    NUMBER = "number"
+    INSTANT = "instant"  # None: never, before all others
+
+
 class ListOrder(StrEnum):
-    NAME = "name"
-    LAST_ACCESS = "lastAccess"
-    REQUESTS = "approvedRequests"
-    LAST_USER = "lastUser"
+    """A column of the list of machines that rows may be ordered by; said once.
+
+    The store's columns, the API's ``$orderby`` and fields, and the portal's addresses follow from
+    it. The value is what addresses of the portal say.
+    """
+
+    wire: str  # what the API calls it
+    kept: str  # the field of ListedMachine, kept in a column of that name beside each machine
+    kind: ListKind
+
+    def __new__(cls, said: str, wire: str, kept: str, kind: ListKind) -> Self:
+        made = str.__new__(cls, said)
+        made._value_ = said
+        made.wire, made.kept, made.kind = wire, kept, kind
+        return made
+
+    NAME = "name", "name", "name", ListKind.TEXT
+    REQUESTS = "approvedRequests", "approvedRequests", "recent_requests", ListKind.NUMBER
+    LAST_ACCESS = "lastAccess", "lastAccessTimeUtc", "last_access_at", ListKind.INSTANT
+    LAST_USER = "lastUser", "lastUser", "last_user", ListKind.TEXT
+
+    @property
+    def ordered_by(self) -> str:
+        """The store's column: a text is ordered by a folded copy of it."""
+        return f"{self.kept}_key" if self.kind is ListKind.TEXT else self.kept
+
+    @property
+    def is_number(self) -> bool:
+        """Is a place in it a number? An instant's is its microseconds."""
+        return self.kind is not ListKind.TEXT
+
+
+KEPT = tuple(each for each in ListOrder if each is not ListOrder.NAME)  # a machine has its name
+
+
+@dataclass(frozen=True, slots=True)
+class ListChoice:
+    """What a list of machines is filtered by; said once, as ``ListOrder``."""
+
+    field: str  # of ListFilter
+    wire: str  # in the API's $filter
+    said: str  # in addresses of the portal
+    kept: str = ""  # the store's column that holds it, folded; empty: it takes more than that
+    is_part: bool = False  # the column contains it; else is equal to it
+    kind: type[StrEnum] | None = None  # what it is one of; None: any text
+    longest: int = 90
+
+
+CHOICES = (
+    ListChoice("name_part", "name", "q", "name_key", is_part=True, longest=64),
+    ListChoice("resource_group", "resourceGroup", "group", "group_key"),
+    ListChoice("state", "accessState", "state", kind=AccessState),
+    ListChoice("os_type", "osType", "os", "os_type", kind=OsType),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a row stands in an order: its value there, then its id key."""
 
-    value: str | int  # a number for LAST_ACCESS (microseconds, 0: never) and REQUESTS
+    value: str | int  # a number where the order ``is_number``; microseconds, 0: never
     key: str
 
 

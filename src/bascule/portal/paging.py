@@ -21,7 +21,6 @@ from bascule.interfaces.openings import OpenPlace
 from bascule.json_text import read_json
 
 SIZES = (25, 50, 100, 200)  # rows of a page
-NUMBERS = (ListOrder.LAST_ACCESS, ListOrder.REQUESTS)  # orders by a number
 R = TypeVar("R")
 P = TypeVar("P", bound=Place | OpenPlace)
 # Of rows: the other way round, those after a place, so many.
@@ -139,7 +138,7 @@ def _place(written: Sequence[object], order: ListOrder) -> Place | None:
     value, key = written
     if not isinstance(key, str):
         return None
-    if order not in NUMBERS:
+    if not order.is_number:
         return Place(value, key) if isinstance(value, str) else None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
         return None

@@ -28,7 +28,7 @@ from bascule.domain.exposure import END_BELIEVED_AFTER
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine_access import AccessState, Fact, conditions_of
 from bascule.domain.roles import Reach
-from bascule.interfaces.listing import ListFilter
+from bascule.interfaces.listing import CHOICES, ListFilter
 from bascule.store import tables as t
 from bascule.store.rows import Rows, slices
 from bascule.store.tables.exposure import IS_NOT_SHUT, openings
@@ -66,13 +66,14 @@ def conditions(wanted: ListFilter, rows: FromClause = listed) -> list[ColumnElem
     found: list[ColumnElement[bool]] = []
     if wanted.traits is not None:
         found.append(traits_code(wanted.groups_off, rows).in_(sorted(wanted.traits)))
-    if wanted.name_part:
-        part = wanted.name_part.casefold()
-        found.append(rows.c.name_key.contains(part, autoescape=True))
-    if wanted.resource_group:
-        found.append(rows.c.group_key == wanted.resource_group.casefold())
-    if wanted.os_type is not None:
-        found.append(rows.c.os_type == wanted.os_type)
+    for choice in CHOICES:
+        value = getattr(wanted, choice.field)
+        if not choice.kept or not value:
+            continue
+        column = rows.c[choice.kept]
+        if choice.kind is None:
+            value = value.casefold()
+        found.append(column.contains(value, autoescape=True) if choice.is_part else column == value)
     if wanted.is_silent is not None:
         found.append(rows.c.is_silent.is_(wanted.is_silent))
     if wanted.is_behind is not None:

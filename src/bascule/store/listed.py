@@ -6,7 +6,7 @@ contract compares each row with what it should be.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import (
     BigInteger,
@@ -24,6 +24,7 @@ from sqlalchemy import (
 from bascule.domain.classify import FLUSHED_BY, Trait, is_managed
 from bascule.domain.grant import Grant
 from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.interfaces.listing import KEPT, ListKind
 from bascule.store import tables as t
 from bascule.store.columns import from_microseconds
 from bascule.store.rows import Rows, slices
@@ -32,6 +33,14 @@ from bascule.store.tables.listing import recent_window
 
 MANAGED, POINT, FLUSHED, NAMED = Trait.MANAGED, Trait.POINT, Trait.FLUSHED, Trait.NAMED
 NEVER = from_microseconds(0)
+_NOTHING: Mapping[ListKind, object] = {
+    ListKind.TEXT: "",
+    ListKind.NUMBER: 0,
+    ListKind.INSTANT: NEVER,
+}
+_UNTOUCHED = {
+    name: _NOTHING[each.kind] for each in KEPT for name in (each.kept, each.ordered_by)
+}  # what is kept of a machine where nothing has happened
 
 _NAMED_BY_POLICY = exists().where(
     t.policy_machines.c.machine_key == listed.c.id_key,
@@ -148,11 +157,8 @@ class Listed(Rows):
                 "is_shut": False,
                 "is_silent": False,
                 "is_behind": False,
-                "recent_requests": 0,
-                "last_access_at": NEVER,
                 "last_user_id": "",
-                "last_user": "",
-                "last_user_key": "",
+                **_UNTOUCHED,
             },
         )
         self._follow_policies([machine.id.key])

@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    Column,
     ColumnElement,
     Row,
     Select,
@@ -21,10 +20,9 @@ from sqlalchemy import (
     type_coerce,
     update,
 )
-from sqlalchemy.types import TypeEngine
 
 from bascule.domain.machine import Machine
-from bascule.interfaces.listing import ListedMachine, ListFilter, ListOrder, Place
+from bascule.interfaces.listing import KEPT, ListedMachine, ListFilter, ListKind, ListOrder, Place
 from bascule.store import tables as t
 from bascule.store.inventory import machine_of_row
 from bascule.store.list_filters import ListScopes, conditions
@@ -34,12 +32,6 @@ from bascule.store.tables.listing import listed_machines as listed
 from bascule.store.tables.listing import recent_window
 
 _NEAR = 400  # rows that are walked in an order before the whole table is swept
-_ORDERS: dict[ListOrder, Column[Any]] = {
-    ListOrder.NAME: listed.c.name_key,
-    ListOrder.LAST_ACCESS: listed.c.last_access_at,
-    ListOrder.REQUESTS: listed.c.recent_requests,
-    ListOrder.LAST_USER: listed.c.last_user_key,
-}
 
 
 class ListingReads(ListScopes):
@@ -93,11 +85,7 @@ class ListingReads(ListScopes):
 
 def _walk(wanted: ListFilter, after: Place | None, limit: int) -> Select[Any]:
     """The next rows by the order's index, those that are wanted of them: enough where most are."""
-    column = _ORDERS[wanted.order]
-    order: list[ColumnElement[Any]] = [
-        type_coerce(column, _plain_type(wanted.order)),
-        listed.c.id_key,
-    ]
+    order: list[ColumnElement[Any]] = [_value(wanted.order), listed.c.id_key]
     near = select(listed, order[0].label("place"))
     if after is not None:
         near = near.where(_beyond(order, after, wanted))
@@ -117,9 +105,8 @@ def _sweep(wanted: ListFilter, after: Place | None, limit: int) -> Select[Any]:
     An order's index would lead through the whole table at random, which takes five times as
     long: so none is offered to the database here.
     """
-    column = type_coerce(_ORDERS[wanted.order], _plain_type(wanted.order))
-    is_number = wanted.order in (ListOrder.LAST_ACCESS, ListOrder.REQUESTS)
-    bare: ColumnElement[Any] = column + 0 if is_number else column.concat("")
+    column = _value(wanted.order)
+    bare: ColumnElement[Any] = column + 0 if wanted.order.is_number else column.concat("")
     order: list[ColumnElement[Any]] = [bare, listed.c.id_key.concat("")]
     rows = select(listed, column.label("place")).where(*conditions(wanted))
     if after is not None:
@@ -140,22 +127,23 @@ def _directed(
     return [each.desc() for each in order] if wanted.is_descending else order
 
 
-def _plain_type(order: ListOrder) -> TypeEngine[Any]:
-    """An instant is compared as the number that it is stored as."""
-    return BigInteger() if order is ListOrder.LAST_ACCESS else _ORDERS[order].type
+def _value(order: ListOrder) -> ColumnElement[Any]:
+    """What rows are ordered by; an instant is compared as the number that it is stored as."""
+    column = listed.c[order.ordered_by]
+    return type_coerce(column, BigInteger() if order.kind is ListKind.INSTANT else column.type)
 
 
 def _of_row(row: Row[Any], machine: Machine) -> ListedMachine:
+    found = {each.kept: getattr(row, each.kept) for each in KEPT}
+    kept: dict[str, Any] = {k: None if value == NEVER else value for k, value in found.items()}
     return ListedMachine(
         machine=machine,
         traits=row.traits,
         is_shut=row.is_shut,
         is_behind=row.is_behind,
-        recent_requests=row.recent_requests,
-        last_access_at=None if row.last_access_at == NEVER else row.last_access_at,
         last_user_id=row.last_user_id,
-        last_user=row.last_user,
         place=Place(row.place, row.id_key),
+        **kept,
     )
 
 

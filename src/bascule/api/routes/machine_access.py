@@ -7,9 +7,8 @@ and what policies say of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Response
 
@@ -21,10 +20,8 @@ from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.machine_access import machine_access_json
 from bascule.domain.actions import POLICY_READ
 from bascule.domain.classify import MachineState
-from bascule.domain.machine import OsType
-from bascule.domain.machine_access import AccessState
 from bascule.errors import InvalidInput
-from bascule.interfaces.listing import ListFilter, ListOrder, Place
+from bascule.interfaces.listing import CHOICES, ListChoice, ListFilter, ListOrder, Place
 from bascule.services.listing import list_machines, reach_of_list
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
@@ -32,19 +29,12 @@ router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 E = TypeVar("E", bound=StrEnum)
 
 _OFFERED = (
-    ("name", CONTAINS),
-    ("resourceGroup", "eq"),
+    *((each.wire, CONTAINS if each.is_part else "eq") for each in CHOICES),
     ("state", "eq"),
-    ("accessState", "eq"),
-    ("osType", "eq"),
 )
-_ORDERS: Mapping[str, ListOrder] = {
-    "name": ListOrder.NAME,
-    "lastaccesstimeutc": ListOrder.LAST_ACCESS,
-    "approvedrequests": ListOrder.REQUESTS,
-    "lastuser": ListOrder.LAST_USER,
-}
-_ORDER_WORDS = "name, lastAccessTimeUtc, approvedRequests or lastUser, each with asc or desc"
+_ORDERS = {each.wire.casefold(): each for each in ListOrder}
+*_FIRST, _LAST = (each.wire for each in ListOrder)
+_ORDER_WORDS = f"{', '.join(_FIRST)} or {_LAST}, each with asc or desc"
 
 
 @router.get(f"{SUBSCRIPTION}/providers/Bascule.Access/machineAccess")
@@ -67,12 +57,9 @@ async def list_machine_access(
     order, is_descending = read_order(order_by)
     meant = ListFilter(
         within=reach_of_list(call.rights, call.subscription_id),
-        name_part=_text(clauses.get("name")),
-        resource_group=_text(clauses.get("resourceGroup")),
-        os_type=_one_of(OsType, clauses.get("osType")),
-        state=_one_of(AccessState, clauses.get("accessState")),
         order=order,
         is_descending=is_descending,
+        **{each.field: _chosen(each, clauses.get(each.wire)) for each in CHOICES},
     )
     after, now = _place(wanted, order), call.now
     rows = await call.read(
@@ -103,15 +90,17 @@ def read_order(text: str) -> tuple[ListOrder, bool]:
 
 
 def _place(wanted: Wanted, order: ListOrder) -> Place | None:
-    if order in (ListOrder.LAST_ACCESS, ListOrder.REQUESTS):
+    if order.is_number:
         numbered = wanted.number_and_text_after()
         return None if numbered is None else Place(*numbered)
     texts = wanted.texts_after()
     return None if texts is None else Place(*texts)
 
 
-def _text(clause: Clause | None) -> str:
-    return "" if clause is None else clause.value
+def _chosen(choice: ListChoice, clause: Clause | None) -> Any:  # noqa: ANN401  # reason: of the field that it names
+    if choice.kind is None:
+        return "" if clause is None else clause.value
+    return _one_of(choice.kind, clause)
 
 
 def _one_of(kind: type[E], clause: Clause | None) -> E | None:

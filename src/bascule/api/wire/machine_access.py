@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from bascule.api.wire.sources import sources_json
 from bascule.domain.exposure import Opening
 from bascule.domain.grant import Grant
 from bascule.domain.times import format_utc
+from bascule.interfaces.listing import KEPT
 from bascule.services.listing import MachineRow
 
 MACHINE_ACCESS_TYPE = "Bascule.Access/machineAccess"
@@ -16,7 +18,6 @@ HOST_FILTER = "hostFilter"  # the one kind of enforcement point that there is
 
 def machine_access_json(row: MachineRow) -> dict[str, Any]:
     listed, machine = row.listed, row.machine
-    last = listed.last_access_at
     return {
         "id": f"{machine.id}/providers/{MACHINE_ACCESS_TYPE}/default",
         "name": "default",
@@ -30,14 +31,18 @@ def machine_access_json(row: MachineRow) -> dict[str, Any]:
                 for each in row.classification.reasons
             ],
             "accessState": str(row.state),
-            "approvedRequests": listed.recent_requests,
-            "lastAccessTimeUtc": format_utc(last) if last else None,
-            "lastUser": listed.last_user or None,
+            **{each.wire: _kept(getattr(listed, each.kept)) for each in KEPT},
             "connections": [_connection(grant) for grant in row.grants],
             "localOpenings": [_local_opening(each) for each in row.by_root],
             "enforcementPoint": None if row.point is None else {"kind": HOST_FILTER, **_point(row)},
         },
     }
+
+
+def _kept(value: str | int | datetime | None) -> str | int | None:
+    if isinstance(value, datetime):
+        return format_utc(value)
+    return None if value == "" else value
 
 
 def _point(row: MachineRow) -> dict[str, Any]:

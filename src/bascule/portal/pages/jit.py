@@ -25,7 +25,6 @@ from bascule.services.listing import (
     list_machines,
     reach_of_list,
 )
-from bascule.words import msgid
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -42,14 +41,6 @@ LOOKS = {
     AccessState.CLOSED: ("plain", "lock-closed"),
     AccessState.NOTHING_SHUT: ("warn", "shield-off"),
 }
-COLUMNS = (
-    (msgid("Virtual machine"), ListOrder.NAME),
-    (msgid("Approved requests (7 days)"), ListOrder.REQUESTS),
-    (msgid("Last access"), ListOrder.LAST_ACCESS),
-    (msgid("Connection details"), None),
-    (msgid("Last user"), ListOrder.LAST_USER),
-    (msgid("State"), None),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +79,7 @@ async def just_in_time(visit: CurrentVisit) -> Response:
     within, now = reach_of_list(visit.rights, visit.subscription_id), visit.now
 
     def read(reader: Reader) -> _Seen:
-        wanted, counts = query.filter(within), count_tabs(reader, within)
+        wanted, counts = replace(query.wanted, within=within), count_tabs(reader, within)
 
         def fetch(is_backward: bool, after: Place | None, limit: int) -> list[MachineRow]:
             way = replace(wanted, is_descending=wanted.is_descending is not is_backward)
@@ -113,7 +104,7 @@ async def just_in_time(visit: CurrentVisit) -> Response:
         ],
         groups=seen.groups if len(seen.groups) <= MOST_GROUPS else None,
         sheet=seen.sheet,
-        columns=COLUMNS,
+        orders={str(each): each for each in ListOrder},
         states=list(AccessState),
         is_empty=not any(seen.counts.values()),
         reasons_of=_reasons,

@@ -9,45 +9,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bascule.domain.classify import MachineState
-from bascule.domain.machine import OsType
-from bascule.domain.machine_access import AccessState
-from bascule.domain.roles import Reach
-from bascule.interfaces.listing import ListFilter, ListOrder, Place
-from bascule.portal.paging import NUMBERS, Turn, address_of, read_turn
+from bascule.interfaces.listing import CHOICES, ListChoice, ListFilter, ListOrder, Place
+from bascule.portal.paging import Turn, address_of, read_turn
 
 PATH = "/portal/jit"
-LONGEST_NAME = 64
 E = TypeVar("E", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
 class JitQuery:
     tab: MachineState = MachineState.CONFIGURED
-    name_part: str = ""
-    group: str = ""
-    state: AccessState | None = None
-    os_type: OsType | None = None
-    order: ListOrder = ListOrder.NAME
-    is_descending: bool = False
+    wanted: ListFilter = field(default_factory=ListFilter)
     turn: Turn[Place] = field(default_factory=Turn)
 
     @property
     def is_filtered(self) -> bool:
-        return bool(self.name_part or self.group or self.state or self.os_type)
+        return any(getattr(self.wanted, each.field) for each in CHOICES)
 
     def to_tab(self, tab: MachineState) -> str:
         """Filters of name, group and system stay; state and order are the tab's own."""
-        turn = self.turn.first
-        return JitQuery(tab, self.name_part, self.group, os_type=self.os_type, turn=turn).url
+        wanted = replace(self.wanted, state=None, order=ListOrder.NAME, is_descending=False)
+        return JitQuery(tab, wanted, self.turn.first).url
 
     def sorted_by(self, order: ListOrder) -> str:
         """Once more by the same turns it round; the first is what one looks for most."""
-        first, turn = order in NUMBERS, self.turn.first
-        is_descending = not self.is_descending if order is self.order else first
-        return replace(self, order=order, is_descending=is_descending, turn=turn).url
+        is_same, wanted = order is self.wanted.order, self.wanted
+        is_descending = not wanted.is_descending if is_same else order.is_number
+        wanted = replace(wanted, order=order, is_descending=is_descending)
+        return JitQuery(self.tab, wanted, self.turn.first).url
 
     def turned(self, turn: Turn[Place]) -> str:
         return replace(self, turn=turn).url
@@ -58,42 +50,32 @@ class JitQuery:
 
     @property
     def url(self) -> str:
+        wanted = self.wanted
         said = {
             "tab": "" if self.tab is MachineState.CONFIGURED else str(self.tab),
-            "q": self.name_part,
-            "group": self.group,
-            "state": str(self.state or ""),
-            "os": str(self.os_type or ""),
-            "sort": "" if self.order is ListOrder.NAME else str(self.order),
-            "desc": "1" if self.is_descending else "",
+            **{each.said: str(getattr(wanted, each.field) or "") for each in CHOICES},
+            "sort": "" if wanted.order is ListOrder.NAME else str(wanted.order),
+            "desc": "1" if wanted.is_descending else "",
             **self.turn.said,
         }
         return address_of(PATH, said)
 
-    def filter(self, within: Reach | None) -> ListFilter:
-        return ListFilter(
-            within=within,
-            name_part=self.name_part,
-            resource_group=self.group,
-            os_type=self.os_type,
-            state=self.state,
-            order=self.order,
-            is_descending=self.is_descending,
-        )
-
 
 def read_query(said: Mapping[str, str]) -> JitQuery:
     order = _one_of(ListOrder, said.get("sort", "")) or ListOrder.NAME
-    return JitQuery(
-        tab=_one_of(MachineState, said.get("tab", "")) or MachineState.CONFIGURED,
-        name_part=said.get("q", "").strip()[:LONGEST_NAME],
-        group=said.get("group", "").strip()[:90],
-        state=_one_of(AccessState, said.get("state", "")),
-        os_type=_one_of(OsType, said.get("os", "")),
+    wanted = ListFilter(
         order=order,
         is_descending=said.get("desc") == "1",
-        turn=read_turn(said, order),
+        **{each.field: _chosen(each, said.get(each.said, "")) for each in CHOICES},
     )
+    tab = _one_of(MachineState, said.get("tab", "")) or MachineState.CONFIGURED
+    return JitQuery(tab, wanted, read_turn(said, order))
+
+
+def _chosen(choice: ListChoice, text: str) -> Any:  # noqa: ANN401  # reason: of the field that it names
+    if choice.kind is None:
+        return text.strip()[: choice.longest]
+    return _one_of(choice.kind, text)
 
 
 def _one_of(kind: type[E], text: str) -> E | None:

@@ -5,10 +5,29 @@ One narrow row a machine, so that a list of a hundred thousand is read in one sw
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, String, Table
 
+from bascule.interfaces.listing import KEPT, ListKind, ListOrder
 from bascule.store.columns import Instant, Key
 from bascule.store.tables.metadata import metadata
+
+_TYPES: Mapping[ListKind, Any] = {
+    ListKind.TEXT: String,
+    ListKind.NUMBER: Integer,
+    ListKind.INSTANT: Instant,  # 1970: never
+}
+
+
+def _kept_columns() -> Iterator[Column[Any]]:
+    """What lists are ordered by, with a folded copy of each text."""
+    for each in KEPT:
+        yield Column(each.kept, _TYPES[each.kind], nullable=False)
+        if each.ordered_by != each.kept:
+            yield Column(each.ordered_by, Key, nullable=False)
+
 
 listed_machines = Table(
     "listed_machines",
@@ -22,15 +41,9 @@ listed_machines = Table(
     Column("is_shut", Boolean, nullable=False),
     Column("is_silent", Boolean, nullable=False),
     Column("is_behind", Boolean, nullable=False),
-    Column("recent_requests", Integer, nullable=False),
-    Column("last_access_at", Instant, nullable=False),  # 1970: never
     Column("last_user_id", Key, nullable=False),
-    Column("last_user", String, nullable=False),
-    Column("last_user_key", Key, nullable=False),  # folded, to be ordered by
-    Index(None, "name_key", "id_key"),
-    Index(None, "last_access_at", "id_key"),
-    Index(None, "recent_requests", "id_key"),
-    Index(None, "last_user_key", "id_key"),
+    *_kept_columns(),
+    *(Index(None, each.ordered_by, "id_key") for each in ListOrder),
     Index(None, "group_key", "traits"),
 )
 
