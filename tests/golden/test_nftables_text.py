@@ -106,7 +106,9 @@ def test_what_the_kernel_shows_reads_back_as_the_rule_set() -> None:
     }
     assert [each.words[0] for each in table.elements["seen4"]] == ["203.0.113.9"]
     target = ip_address("172.17.0.2"), SSH
-    assert rules.held_aside(table) == rules.aside([target], ["docker0", "br-4f"]).keys()
+    assert (
+        rules.published_in(table) == rules.published_elements([target], ["docker0", "br-4f"]).keys()
+    )
 
 
 @pytest.mark.parametrize("comment", ["a b", 'x" ; flush ruleset ; #', "a\nb", "x" * 65, "é"])

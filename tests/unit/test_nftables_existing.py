@@ -26,7 +26,7 @@ from bascule.drivers.linux.sockets import Connection, State
 from bascule.drivers.nftables import existing, rules
 from bascule.drivers.nftables.change import gather
 from bascule.drivers.nftables.driver import NftablesDriver
-from bascule.drivers.nftables.existing import Reach, count, outstayed, unadmitted
+from bascule.drivers.nftables.existing import Reach, count, ended_adoptions, unadmitted
 from bascule.drivers.nftables.features import Features
 from bascule.drivers.nftables.library import Context
 from bascule.drivers.nftables.parse import Layout, ReadElement, Table
@@ -230,10 +230,10 @@ def test_a_cut_takes_away_what_a_healing_adopted() -> None:
     one = connection("10.0.0.1", 22)
     cut = dict.fromkeys(keys("10.0.0.0/24", SSH), MINUTE)
     held = RuleSet(frozenset({ClosedPort(SSH)}), {}, cut)
-    assert outstayed([rules.adopted(one)], held) == {rules.adopted(one)}
-    assert outstayed([rules.adopted(one)], opened(held, "10.0.0.1", SSH)) == set()
-    assert outstayed([rules.adopted(connection("10.0.1.1", 22))], held) == set()
-    assert outstayed([rules.adopted(connection("10.0.1.1"))], KILL_RDP) != set()
+    assert ended_adoptions([rules.adopted(one)], held) == {rules.adopted(one)}
+    assert ended_adoptions([rules.adopted(one)], opened(held, "10.0.0.1", SSH)) == set()
+    assert ended_adoptions([rules.adopted(connection("10.0.1.1", 22))], held) == set()
+    assert ended_adoptions([rules.adopted(connection("10.0.1.1"))], KILL_RDP) != set()
 
 
 def test_who_was_found_when_a_port_was_shut_again_is_marked_for_the_next_agent() -> None:

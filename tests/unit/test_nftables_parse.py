@@ -139,11 +139,11 @@ def test_what_is_shut_is_known_even_when_more_is_not() -> None:
     words = (("6", "22"), ("6", "http"), ("17", "53"))
     elements = tuple(ReadElement(each, None) for each in words)
     table = Table("bascule", EMPTY, {CLOSED: elements, KILL: elements[2:]})
-    assert {str(each.port): each.is_kill for each in rules.shut(table)} == {
+    assert {str(each.port): each.is_kill for each in rules.closed_in(table)} == {
         "22/tcp": False,
         "53/udp": True,
     }
-    assert rules.shut(None) == frozenset()
+    assert rules.closed_in(None) == frozenset()
 
 
 def test_only_elements_of_our_form_are_adopted_connections_or_knocks() -> None:

@@ -1,14 +1,14 @@
 """The nftables driver: ``interfaces.driver.HostDriver`` over one table, ``inet bascule``.
 
-Observe reads the table back; apply is one transaction, one load of text. Remembered is only
-the form in which the kernel showed our rules right after our own last load, which is what
-drift is measured against, and which ports were shut, so that who came in before another
-tool opened one, or meanwhile, is no old acquaintance. Before this process has loaded, nothing
-is intact.
+``observe`` reads the table back; ``apply`` is one transaction, one load of text. The driver
+remembers two things: the form in which the kernel showed our rules right after our own last
+load, to detect drift; and which ports were closed, because a connection found when a port is
+closed again did not exist before the port was first closed. Until this process has loaded the
+rules, they are never reported as intact.
 
-All calls are synchronous, a lock keeps them apart; the netlink socket, and with it the
-network namespace, is that of the thread that made the driver, and so must be the callers'.
-What is not here: when to reconcile, and whatever is above one host's firewall.
+All calls are synchronous and serialised by a lock. The netlink socket belongs to the network
+namespace of the thread that made the driver; callers must be in the same namespace. When to
+reconcile is decided elsewhere (``bascule.reconcile``).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from bascule.drivers.nftables.features import Features, probe
 from bascule.drivers.nftables.handover import take_over
 from bascule.drivers.nftables.layout import ADOPTED_FOR, BLOCKED, ENDED_FOR, TABLE
 from bascule.drivers.nftables.library import Context
-from bascule.drivers.nftables.load import ASIDE, Loader
+from bascule.drivers.nftables.load import PUBLISHED_SETS, Loader
 from bascule.drivers.nftables.ownership import own
 from bascule.drivers.nftables.parse import Layout, Table
 from bascule.drivers.nftables.published import Published
@@ -40,15 +40,15 @@ from bascule.errors import EnforcementFailed
 from bascule.interfaces.driver import Blocked, Condition, Keeper
 
 MANY = 100  # elements of one change, of which the time they take is measured
-SLOWEST = 0.001  # seconds for an element: whoever takes longer was stopped or suspended meanwhile
+SLOWEST = 0.001  # seconds for an element; a longer time means that the process was suspended
 LEFTOVER = "An interrupted hand-over left a second table, which keeps shut what is opened."
 
 
 def open_driver(use_owner: bool = True) -> NftablesDriver:
-    """Find out what this host can do and make its driver; nothing is changed yet.
+    """Probe this host's features and make its driver; nothing is changed yet.
 
-    ``use_owner`` False does as an old kernel would. Raises ConfigurationError, with advice,
-    when the library is missing, permission is, or the rules cannot be held here.
+    ``use_owner`` False behaves like an old kernel. Raises ConfigurationError, with advice,
+    when the library or a permission is missing, or this host cannot hold the rules.
     """
     context = Context()
     return NftablesDriver(context, probe(context, use_owner))
@@ -62,9 +62,9 @@ class NftablesDriver:
         self._lock = threading.Lock()
         self._loaded: Layout | None = None  # our rules as the kernel showed them
         self._pace = 0.0  # seconds for an element, in the last write of many
-        self._known: set[PortKey] = set()  # seen shut, and not let go by us since
-        self._friends: set[ElementKey] = set()  # adopted when their port was first shut
-        self._missed: set[PortKey] = set()  # shut unlooked: who was on them is to be adopted
+        self._known: set[PortKey] = set()  # seen closed, and not released by us since
+        self._adopted_first: set[ElementKey] = set()  # adopted when their port was first closed
+        self._missed: set[PortKey] = set()  # closed while connections could not be listed
         self._published = Published(has_conntrack=features.has_conntrack)
 
     @property
@@ -73,7 +73,7 @@ class NftablesDriver:
 
     @property
     def owner_fd(self) -> int:
-        """The socket that owns the table: whoever holds a copy keeps it owned."""
+        """The socket that owns the table; the table stays owned while any copy is open."""
         return self._context.owner_fd
 
     def condition(self) -> Condition:
@@ -81,7 +81,7 @@ class NftablesDriver:
         return Condition(self._features.is_owned, weaknesses, self._features.facts)
 
     def close(self) -> None:
-        """Give the library's socket up; the table stays (owned while a copy is held)."""
+        """Close the library's socket; the table stays, and stays owned if a copy is open."""
         with self._lock:
             self._context.close()
 
@@ -92,7 +92,7 @@ class NftablesDriver:
             read_at = _boottime()
             table = self._loader.read(TABLE)
             has_leftover = self._loader.has_leftover()
-            self._known |= {closed.port for closed in rules.shut(table)}
+            self._known |= {closed.port for closed in rules.closed_in(table)}
         return replace(self._observed(table, has_leftover=has_leftover), read_at=read_at)
 
     def _observed(self, table: Table | None, *, has_leftover: bool) -> Observed:
@@ -103,7 +103,7 @@ class NftablesDriver:
             held = rules.from_table(table)
         except parse.Unreadable as error:
             sentence = f"The firewall table was changed by another program: {error}."
-            return Observed(RuleSet(rules.shut(table)), False, sentence, knocks)
+            return Observed(RuleSet(rules.closed_in(table)), False, sentence, knocks)
         if self._loaded is None:
             return Observed(held, False, "The rules were not loaded by this process.", knocks)
         sentence = drift(self._loaded, table.layout) or (LEFTOVER if has_leftover else "")
@@ -125,7 +125,7 @@ class NftablesDriver:
         if self._must_read(change):
             before = self._loader.read(TABLE)
         if change.rebuild is not None:
-            already = {closed.port for closed in rules.shut(before)}
+            already = {closed.port for closed in rules.closed_in(before)}
             change.new_ports |= {closed.port for closed in change.rebuild.closed} - already
         # What another tool opened meanwhile let in nobody who may stay (EDGES A3).
         change.new_ports -= {port for port in self._known if change.is_kill(port)}
@@ -136,7 +136,7 @@ class NftablesDriver:
         kept = set() if change.rebuild is not None else self._known - change.released
         shut = kept | change.closed()
         behind = self._published.look(shut) if change.closed() else {}
-        first = self._glance(change.new_ports)
+        first = self._existing_or_none(change.new_ports)
         pace = self._pace * len(change.elements)
         elapsed = timedelta(seconds=_boottime() - since + pace)
         elements = rules.aged(change.elements, elapsed)
@@ -150,10 +150,10 @@ class NftablesDriver:
         try:
             self._adopt_late(change.new_ports, first, again)
         except EnforcementFailed:
-            self._missed |= change.new_ports  # all else is done: ``tidy`` tries again, and says it
+            self._missed |= change.new_ports  # the rest is done; ``tidy`` retries and reports it
 
     def _write(self, elements: Changes) -> None:
-        """Change these; the library reads thousands for longer than the kernel takes them."""
+        """Change these elements, and measure the time: the library is slow with thousands."""
         began = _boottime()
         self._context.run(render.changes(TABLE, elements))
         if len(elements) >= MANY:
@@ -171,9 +171,10 @@ class NftablesDriver:
     def _existing(self, ports: Collection[PortKey]) -> Sequence[Connection]:
         return existing.connections(ports, self._features.has_conntrack)
 
-    def _glance(self, ports: Collection[PortKey]) -> Sequence[Connection]:
-        """Who is there now; nobody when that cannot be read: to shut comes first, and the look
-        after the load is for all.
+    def _existing_or_none(self, ports: Collection[PortKey]) -> Sequence[Connection]:
+        """The existing connections; none if they cannot be read.
+
+        Closing the port comes first; the second reading, after the load, finds all of them.
         """
         try:
             return self._existing(ports)
@@ -183,12 +184,16 @@ class NftablesDriver:
     def _adoption(
         self, connections: Collection[Connection], again: Collection[PortKey]
     ) -> dict[ElementKey, Element | None]:
-        """What lets them on. On ports that are shut ``again`` they may be of a grant, and are
-        to end by a cut as if they had never been adopted (EDGES A24), old acquaintances aside.
+        """The elements that let these connections continue.
+
+        On ports that are closed ``again`` a connection may come from a grant, so a cut must end
+        it as if it had never been adopted (EDGES A24); except those adopted when the port was
+        first closed.
         """
         found = {rules.adopted(each) for each in connections}
-        guests = {key for key in found if rules.adopted_port(key) in again} - self._friends
-        return rules.adoption(connections, guests)
+        on_known_ports = {key for key in found if rules.adopted_port(key) in again}
+        adopted_again = on_known_ports - self._adopted_first
+        return rules.adoption(connections, adopted_again)
 
     def _adopt_late(
         self,
@@ -196,16 +201,16 @@ class NftablesDriver:
         first: Collection[Connection],
         again: Collection[PortKey],
     ) -> None:
-        """Adopt what was made between the first look and the load, and by no opening."""
+        """Adopt connections made between the first reading and the load, without an opening."""
         seen = {rules.adopted(each) for each in first}
         late = [each for each in self._existing(ports) if rules.adopted(each) not in seen]
         if not late:
             return
         table, held = self._held()
         opened = existing.Reach(held.openings)
-        strangers = [each for each in late if table is not None and not opened.holds(each)]
-        if strangers:
-            self._context.run(render.changes(TABLE, self._adoption(strangers, again)))
+        unopened = [each for each in late if table is not None and not opened.holds(each)]
+        if unopened:
+            self._context.run(render.changes(TABLE, self._adoption(unopened, again)))
 
     def sessions(self, openings: Sequence[tuple[PortKey, str]]) -> Sequence[int]:
         with self._lock:
@@ -219,18 +224,21 @@ class NftablesDriver:
                 self._tidy(held, rules.adopted_left(table), rules.adopted_again(table))
 
     def _follow(self, table: Table) -> None:
-        """Have the table hold what closed ports stand for now: containers come and go."""
-        wanted = self._published.look({closed.port for closed in rules.shut(table)})
+        """Update the targets of closed published ports: containers come and go."""
+        wanted = self._published.look({closed.port for closed in rules.closed_in(table)})
         try:
-            is_so = rules.held_aside(table) == wanted.keys()
+            is_so = rules.published_in(table) == wanted.keys()
         except (TypeError, ValueError):  # another program's elements: not of our form
             is_so = False
         if not is_so:
-            self._context.run(render.flush_sets(TABLE, ASIDE) + render.changes(TABLE, wanted))
+            self._context.run(
+                render.flush_sets(TABLE, PUBLISHED_SETS) + render.changes(TABLE, wanted)
+            )
 
     def _held(self) -> tuple[Table | None, RuleSet]:
-        """The table and what it holds; None while it is not as we write it: it is about to
-        be loaded anew, and nothing is judged by it.
+        """The table and its rule set; None if it is not in the form that we write.
+
+        Such a table is about to be loaded again, so nothing is decided by it.
         """
         table = self._loader.read(TABLE)
         try:
@@ -239,10 +247,10 @@ class NftablesDriver:
             return None, RuleSet()
 
     def _tidy(
-        self, held: RuleSet, adopted: Mapping[ElementKey, timedelta], guests: set[ElementKey]
+        self, held: RuleSet, adopted: Mapping[ElementKey, timedelta], adopted_again: set[ElementKey]
     ) -> None:
-        self._friends = adopted.keys() - guests
-        adopted = self._without_outstayed(held, adopted, guests)
+        self._adopted_first = adopted.keys() - adopted_again
+        adopted = self._without_ended(held, adopted, adopted_again)
         ports = {closed.port for closed in held.closed if closed.is_kill} | self._missed
         ports |= {rules.adopted_port(key) for key in adopted} | {key.port for key in held.cuts}
         found = self._existing(ports)
@@ -251,7 +259,7 @@ class NftablesDriver:
         if self._features.can_destroy:
             existing.destroy(unwanted)
             unwanted = [each for each in unwanted if not each.identity]
-        renewed = _renewed_adoptions(found, held, adopted, guests)
+        renewed = _renewed_adoptions(found, held, adopted, adopted_again)
         renewed |= _renewed_cuts(unwanted, held)
         renewed |= self._adoption(missed, self._missed)
         if renewed:
@@ -265,21 +273,21 @@ class NftablesDriver:
         held: RuleSet,
         adopted: Collection[ElementKey],
     ) -> list[Connection]:
-        """Who is on a port that was shut unlooked, and may stay."""
+        """Connections that may stay on ports closed while connections could not be listed."""
         if not self._missed:
             return []
         over = {rules.adopted(each) for each in unwanted}
         spared = [each for each in found if rules.adopted(each) not in over]
         return _missed_on(self._missed, spared, held, adopted)
 
-    def _without_outstayed(
+    def _without_ended(
         self,
         held: RuleSet,
         adopted: Mapping[ElementKey, timedelta],
-        guests: Collection[ElementKey],
+        adopted_again: Collection[ElementKey],
     ) -> Mapping[ElementKey, timedelta]:
-        """The adoptions that hold on, when those of guests who are to end are taken away."""
-        over = existing.outstayed(guests, held)
+        """The remaining adoptions, after removing those of ``adopted_again`` that must end."""
+        over = existing.ended_adoptions(adopted_again, held)
         if over:
             self._context.run(render.changes(TABLE, dict.fromkeys(over)))
         return {key: left for key, left in adopted.items() if key not in over}
@@ -295,11 +303,10 @@ class NftablesDriver:
         own(keeper, self.owner_fd, self.take_over)
 
     def take_over(self, release_stored: Callable[[], None]) -> None:
-        """Make the table ours while it stays shut, whoever owns it (EDGES A5).
+        """Take over the table while its ports stay closed, whoever owns it (EDGES A5).
 
-        ``release_stored`` must give up the stored copies of the former owner's socket and
-        return when they are closed. Raises EnforcementFailed when the table stays
-        somebody else's.
+        ``release_stored`` must close the stored copies of the previous owner's socket before it
+        returns. Raises EnforcementFailed when the table still has another owner.
         """
         with self._lock:
             self._loaded = take_over(self._loader, release_stored)
@@ -308,21 +315,21 @@ class NftablesDriver:
         with self._lock:
             self._loader.remove()
             self._loaded = None
-            for remembered in (self._known, self._friends, self._missed):
+            for remembered in (self._known, self._adopted_first, self._missed):
                 remembered.clear()
 
 
 def _boottime() -> float:
     """``Clock.boottime``, by which leases end; suspended time counts.
 
-    The kernel ends elements by its jiffies, which may stand still in suspend: of one that is
-    left too long by that the next pass takes the rest away.
+    The kernel ends elements by jiffies, which may stand still during suspend. The next pass
+    removes an element that is left too long because of that.
     """
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _not_leased(found: Collection[Connection], change: Change) -> list[Connection]:
-    """Without those on kill ports that an opening admits: they are to end with it."""
+    """The connections without those that a lease on a kill port admits: they end with it."""
     leased = existing.Reach(key for key in change.openings() if change.is_kill(key.port))
     return [each for each in found if not leased.holds(each)]
 
@@ -331,13 +338,13 @@ def _renewed_adoptions(
     found: Collection[Connection],
     held: RuleSet,
     adopted: Mapping[ElementKey, timedelta],
-    guests: Collection[ElementKey],
+    adopted_again: Collection[ElementKey],
 ) -> dict[ElementKey, Element | None]:
-    """On keep ports an adopted connection stays so for as long as it lives."""
+    """On keep ports an adoption is renewed for as long as its connection lives."""
     aging = (
         each for each in found if adopted.get(rules.adopted(each), ADOPTED_FOR) < ADOPTED_FOR / 2
     )
-    return rules.adoption(_on_keep_ports(aging, held), guests)
+    return rules.adoption(_on_keep_ports(aging, held), adopted_again)
 
 
 def _missed_on(
@@ -346,7 +353,7 @@ def _missed_on(
     held: RuleSet,
     adopted: Collection[ElementKey],
 ) -> list[Connection]:
-    """Who is on ``ports``, where a connection may stay, and not adopted yet."""
+    """Connections on keep ports among ``ports`` that are not adopted yet."""
     numbers = {port.number for port in ports}
     missed = (each for each in found if each.port in numbers and rules.adopted(each) not in adopted)
     return _on_keep_ports(missed, held)

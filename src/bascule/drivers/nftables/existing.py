@@ -1,7 +1,7 @@
-"""Connections that exist already: which to let on, which to cut, how many there are.
+"""Existing connections: which may continue, which are to end, and how many there are.
 
-A connection of the host with itself passes over ``lo`` and is nobody's business here.
-The choices are pure; only ``connections`` looks at the kernel.
+Connections of the host with itself use ``lo`` and are ignored here. The choices are pure;
+only ``connections`` and ``destroy`` talk to the kernel.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bascule.errors import EnforcementFailed
 
 
 def connections(ports: Collection[PortKey], has_conntrack: bool) -> Sequence[Connection]:
-    """TCP connections from elsewhere to these ports, to our sockets and through published ones.
+    """TCP connections from other hosts to these ports, to local sockets and published ports.
 
     Raises EnforcementFailed when the kernel cannot be asked.
     """
@@ -52,7 +52,7 @@ def destroy(unwanted: Iterable[Connection]) -> None:
 
 
 class Reach:
-    """Who may come where: openings or cuts, indexed so that many connections can be asked."""
+    """The sources and ports of openings or cuts, indexed for lookups of many connections."""
 
     def __init__(self, keys: Iterable[OpeningKey]) -> None:
         self._lengths: dict[tuple[int, int], set[int]] = {}  # (port, IP version)
@@ -82,21 +82,21 @@ def _masked(network: Network) -> tuple[int, int, int]:
 def unadmitted(
     found: Iterable[Connection], rules: RuleSet, adoptions: Collection[ElementKey]
 ) -> list[Connection]:
-    """Those on kill ports, or of cut sources, that no opening and no adoption admits."""
+    """Connections on kill ports, or from cut sources, without an opening or adoption."""
     is_over = _judge(rules)
     return [
         each for each in found if is_over(each.source, each.port) and adopted(each) not in adoptions
     ]
 
 
-def outstayed(guests: Iterable[ElementKey], rules: RuleSet) -> set[ElementKey]:
-    """Adoptions of those who are no old acquaintances, that must not spare them any more."""
+def ended_adoptions(again: Iterable[ElementKey], rules: RuleSet) -> set[ElementKey]:
+    """Adoptions, of connections found when a port was closed again, that must now end."""
     is_over = _judge(rules)
-    return {key for key in guests if is_over(ip_address(key[1][0]), adopted_port(key).number)}
+    return {key for key in again if is_over(ip_address(key[1][0]), adopted_port(key).number)}
 
 
 def _judge(rules: RuleSet) -> Callable[[Address, int], bool]:
-    """Is a source on a kill port, or was it cut, and no opening admits it?"""
+    """A test: is this source on a kill port or cut, without an opening that admits it?"""
     kill = {
         closed.port.number
         for closed in rules.closed

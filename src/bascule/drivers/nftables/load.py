@@ -33,8 +33,8 @@ from bascule.errors import EnforcementFailed
 _HOOKED = ("published", "delivered", "routed")
 _CHAINS = frozenset({*_HOOKED, "arrived", "by_number", "guard", "granted"})
 _OTHERS = frozenset({"counter blocked", "counter cut"})
-ASIDE = frozenset({INSIDE, *TARGETS.values()})
-_PLAIN_SETS = frozenset({CLOSED, KILL, *ASIDE, *ADOPTED.values(), *SEEN.values()})
+PUBLISHED_SETS = frozenset({INSIDE, *TARGETS.values()})
+_PLAIN_SETS = frozenset({CLOSED, KILL, *PUBLISHED_SETS, *ADOPTED.values(), *SEEN.values()})
 _ALREADY = "already exists"  # the library's own word, before it asks the kernel
 _UNSUPPORTED = "Operation not supported"  # a table made without ``persist`` cannot gain it
 
@@ -90,7 +90,7 @@ class Loader:
         text = render.definition(TABLE, live, self.flags, {each.name for each in known - live})
         if is_whole:
             emptied = {each.name for each in live if each.kind == GRANTED}
-            text += render.flush_sets(TABLE, {*emptied, CLOSED, KILL, *ASIDE})
+            text += render.flush_sets(TABLE, {*emptied, CLOSED, KILL, *PUBLISHED_SETS})
         return text + render.changes(TABLE, wanted)
 
     def _replace(

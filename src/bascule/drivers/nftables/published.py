@@ -57,7 +57,7 @@ class Published:
             self._fault = str(error) or type(error).__name__
         else:
             self._fault = ""
-            self._elements = rules.aside(targets, inside)
+            self._elements = rules.published_elements(targets, inside)
         return self._elements
 
     def _targets(self, closed: frozenset[PortKey]) -> frozenset[Target]:

@@ -51,7 +51,7 @@ def timed(remaining: timedelta, comment: str = "") -> Element | None:
 def aged(
     wanted: Mapping[ElementKey, Element | None], elapsed: timedelta
 ) -> dict[ElementKey, Element | None]:
-    """The same, ``elapsed`` later: what has ended meanwhile is to be gone."""
+    """The same elements ``elapsed`` later; those that ended meanwhile are to be removed."""
     return {
         key: each
         if each is None or each.timeout_ms is None
@@ -81,7 +81,7 @@ def closed_elements(closed: ClosedPort) -> dict[ElementKey, Element | None]:
 
 
 def killing(port: PortKey) -> ElementKey:
-    """The element that says: at the end of an opening its connections end."""
+    """The element of a kill port: when an opening ends, its connections end too."""
     return KILL, port_words(port)
 
 
@@ -116,23 +116,27 @@ def ended(key: OpeningKey) -> ElementKey:
 
 
 def adopted(connection: Connection) -> ElementKey:
-    """The element that lets this very connection, and no SYN, through."""
+    """The element that admits exactly this connection, and no SYN."""
     source, port = str(connection.source), str(connection.port)
     return ADOPTED[connection.source.version], (source, str(connection.source_port), port)
 
 
 def adoption(
-    connections: Iterable[Connection], guests: Collection[ElementKey] = ()
+    connections: Iterable[Connection], again: Collection[ElementKey] = ()
 ) -> dict[ElementKey, Element | None]:
-    """``guests`` are marked: no old acquaintances, whichever process reads them back."""
+    """The elements that let these connections continue.
+
+    Those in ``again`` were found when their port was closed again. They are marked in the
+    kernel, so that any later agent knows that a cut or the end of a lease ends them.
+    """
     keys = map(adopted, connections)
-    return {key: timed(ADOPTED_FOR, AGAIN if key in guests else "") for key in keys}
+    return {key: timed(ADOPTED_FOR, AGAIN if key in again else "") for key in keys}
 
 
-def aside(
+def published_elements(
     targets: Iterable[tuple[Address, PortKey]], inside: Iterable[str]
 ) -> dict[ElementKey, Element | None]:
-    """The elements of what closed published ports stand for, and of who is let through to it."""
+    """The targets of closed published ports, and the interfaces that may reach them directly."""
     found: dict[ElementKey, Element | None] = {
         (TARGETS[address.version], (str(address), *port_words(port))): Element()
         for address, port in targets
@@ -140,8 +144,8 @@ def aside(
     return found | {(INSIDE, (f'"{name}"',)): Element() for name in inside}
 
 
-def held_aside(table: Table) -> set[ElementKey]:
-    """The same, as a table holds it."""
+def published_in(table: Table) -> set[ElementKey]:
+    """The keys of ``published_elements`` that a table holds."""
     return {
         (name, element.words if name == INSIDE else canonical(name, element.words))
         for name in (INSIDE, *TARGETS.values())
@@ -170,8 +174,9 @@ def carried(
 ) -> dict[ElementKey, Element | None]:
     """A table's elements (of the sets ``names``; None: of all that are ours).
 
-    They are to be written elsewhere, ``elapsed`` after they were read. What has ended
-    since, or never ends where it should, is left out, as are the knocks that were seen.
+    They are written to another table ``elapsed`` after they were read. Left out are elements
+    that have ended since, those without the timeout that they should have, and counts of
+    blocked attempts.
     """
     ours = {CLOSED, KILL, INSIDE, *ADOPTED.values(), *TARGETS.values()}
     ours |= {each.name for each in source_sets(table.elements)}
@@ -193,8 +198,8 @@ def _carried(name: str, element: ReadElement, elapsed: timedelta) -> Element | N
     return timed(element.remaining - elapsed, element.comment)
 
 
-def shut(table: Table | None) -> frozenset[ClosedPort]:
-    """What a table closes, as far as it can be read; nothing when there is no table."""
+def closed_in(table: Table | None) -> frozenset[ClosedPort]:
+    """The closed ports of a table, as far as they can be read; none without a table."""
     return frozenset() if table is None else _closed(table, strict=False)
 
 
@@ -242,7 +247,7 @@ def adopted_left(table: Table) -> dict[ElementKey, timedelta]:
 
 
 def adopted_again(table: Table) -> set[ElementKey]:
-    """Those of them that were found when their port was shut again."""
+    """Those of them that were found when their port was closed again."""
     return {key for key, element in _adopted(table) if element.comment == AGAIN}
 
 
