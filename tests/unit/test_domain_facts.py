@@ -27,11 +27,11 @@ from bascule.domain.facts.kinds import (
     FACTS,
     SORTS,
     collect,
-    held,
+    kind_named,
+    kind_of,
     places_of,
     sort_of,
-    told,
-    told_of,
+    values_of,
 )
 from bascule.domain.facts.sessions import TokenFamilyRevoked
 from bascule.domain.facts.sign_in import SignInSucceeded
@@ -170,13 +170,13 @@ class TestTold:
         ended = GrantEnded("g", "r", "m", "UserRequested", "revocation by anna")
         assert sort_of(ended) == "GrantEnded.UserRequested"
         assert sort_of(GrantFailed("g", "r", "m", "not reported")) == "GrantFailed"
-        assert told_of(ended) == SORTS[sort_of(ended)]
-        assert told_of(ended).display == "Revoke access"
+        assert kind_of(ended) == SORTS[sort_of(ended)]
+        assert kind_of(ended).display == "Revoke access"
         assert "GrantEnded" not in SORTS
 
     def test_a_reason_of_a_newer_program_is_severe(self) -> None:
         """EDGES F2."""
-        told_kind = told_of(GrantEnded("g", "r", "m", "Moved", "a newer server"))
+        told_kind = kind_of(GrantEnded("g", "r", "m", "Moved", "a newer server"))
         assert (told_kind.severity, told_kind.is_unknown) == (Severity.HIGH, True)
         assert told_kind.display == "Unknown event GrantEnded.Moved"
         assert told_kind.action == "Bascule.Audit/grantEnded/action"
@@ -184,17 +184,17 @@ class TestTold:
 
     def test_a_theft_is_graver_than_what_else_revokes_tokens(self) -> None:
         def severity(*, is_theft: bool) -> Severity:
-            return told_of(TokenFamilyRevoked("u", "anna", "c", "why", is_theft)).severity
+            return kind_of(TokenFamilyRevoked("u", "anna", "c", "why", is_theft)).severity
 
         assert severity(is_theft=True) is Severity.CRITICAL
         assert severity(is_theft=False) is Severity.LOW
 
     def test_a_denied_call_is_told_by_what_it_meant(self) -> None:
         path = "/subscriptions/s/providers/Bascule.Audit/events"
-        meant = told_of(CallerDenied("GET", path, "no right"))
-        assert (meant.action, meant.is_meant) == ("Bascule.Audit/events/read", True)
-        bare = told_of(CallerDenied("GET", "/nowhere", "no right"))
-        assert (bare.display, bare.is_meant) == ("Deny call", False)
+        meant = kind_of(CallerDenied("GET", path, "no right"))
+        assert (meant.action, meant.is_denied_call) == ("Bascule.Audit/events/read", True)
+        bare = kind_of(CallerDenied("GET", "/nowhere", "no right"))
+        assert (bare.display, bare.is_denied_call) == ("Deny call", False)
 
     @pytest.mark.parametrize(
         ("method", "path", "action"),
@@ -206,18 +206,18 @@ class TestTold:
         ],
     )
     def test_what_a_call_meant(self, method: str, path: str, action: str) -> None:
-        assert told_of(CallerDenied(method, path, "no")).action == action
+        assert kind_of(CallerDenied(method, path, "no")).action == action
 
     @pytest.mark.parametrize("name", ["GrantOpened", "TokenFamilyRevoked", "CallerDenied"])
     def test_a_record_is_told_as_its_event(self, name: str) -> None:
         """Its data may be damaged: what is missing there is no reason to fail."""
-        assert told(name, {}).name == name
+        assert kind_named(name, {}).name == name
 
     def test_a_kind_of_a_newer_program_is_severe_and_keeps_its_code(self) -> None:
         """EDGES F2: no sink with a level misses it, and it is recorded as it was."""
         probe = Unknown("ProbeMoved", {"probe": "p", "machines": ["a"]})
-        kind = told_of(probe)
-        assert kind == told("ProbeMoved", probe.data) == unknown_kind("ProbeMoved")
+        kind = kind_of(probe)
+        assert kind == kind_named("ProbeMoved", probe.data) == unknown_kind("ProbeMoved")
         assert (kind.severity, kind.level, kind.is_unknown) == (Severity.HIGH, Level.ERROR, True)
         assert kind.display == "Unknown event ProbeMoved"
         assert (fact_name(probe), sort_of(probe), places_of(probe)) == (
@@ -251,6 +251,6 @@ class TestFields:
 
     def test_fields_are_found_by_what_they_hold(self) -> None:
         denied = AccessDenied("p", ("why",), ("a", "b"), 3, ("22",), ("192.0.2.7",), "disk")
-        assert held(denied, Holds.POLICY, Holds.PORT) == ["p", "22"]
-        assert held(denied, Holds.GRANT) == []
+        assert values_of(denied, Holds.POLICY, Holds.PORT) == ["p", "22"]
+        assert values_of(denied, Holds.GRANT) == []
         assert AccessDenied.described.fields_of(Holds.PLACES) == ["machines"]

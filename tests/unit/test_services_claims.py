@@ -340,7 +340,7 @@ def test_one_agent_is_doubted_and_the_others_are_not(world: World) -> None:
 # -- changes without end ----------------------------------------------------------------------
 
 
-def told_of(world: World, machine: Machine) -> int:
+def kind_of(world: World, machine: Machine) -> int:
     """Rows of the history that its agent's word has made."""
     known = KnownMachine(machine.id, machine.uid)
     return world.see(lambda tx: tx.count_told(known, machine.created_at, 1_000_000))
@@ -359,14 +359,14 @@ def test_an_agent_that_tells_of_changes_without_end_is_not_believed(
     monkeypatch.setattr(fleet, "MOST_TOLD_CHANGES", 3000)
     world.put(rules(world.web, 22))
     swing(world, 20)
-    assert 3000 <= told_of(world, world.web) <= 4001
+    assert 3000 <= kind_of(world, world.web) <= 4001
     assert world.kinds().count("AgentDoubted") == 1
     point = world.see(lambda tx: tx.enforcement_point(world.web.uid))
     assert point is not None
     assert DOUBTED in point.weaknesses
     assert not point.is_enforcing, "nothing is called closed there"
     world.report(world.db, closed=tcp(22))
-    assert told_of(world, world.db) < 10, "another machine is another's"
+    assert kind_of(world, world.db) < 10, "another machine is another's"
 
     assert world.do(lambda tx, act: believe_point(tx, act, ANNA, world.web.id))
     world.clock.pass_time(1)
@@ -385,7 +385,7 @@ def test_what_root_opens_without_end_is_not_believed(
         ids = [f"local-{turn}-{n}" for n in range(64)]
         held = tuple(LocalOpening("22/TCP", ("192.0.2.9",), 900, each) for each in ids)
         world.report(world.web, *ids, closed=tcp(22), held_locally=held)
-    assert 300 <= told_of(world, world.web) <= 400
+    assert 300 <= kind_of(world, world.web) <= 400
     assert world.kinds().count("AgentDoubted") == 1
 
 
@@ -411,5 +411,5 @@ def test_what_changes_in_many_hours_is_a_hosts_own(
     for _ in range(3):
         swing(world, 2)
         world.clock.pass_time(DOUBTED_WITHIN.total_seconds() + 1)
-    assert told_of(world, world.web) > 3000
+    assert kind_of(world, world.web) > 3000
     assert "AgentDoubted" not in world.kinds()

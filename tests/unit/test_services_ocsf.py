@@ -24,7 +24,7 @@ from bascule.domain.facts.calls import CallerDenied
 from bascule.domain.facts.fact import Fact, Unknown
 from bascule.domain.facts.kind import Severity
 from bascule.domain.grant import Grant
-from bascule.services.ocsf import kind_of, ocsf_event
+from bascule.services.ocsf import kind_of_record, ocsf_event
 from tests.contracts.store.samples import FACTS, a_fact, a_grant
 from tests.ocsf_schema import SCHEMAS
 from tests.samples import NOW
@@ -105,7 +105,7 @@ def test_time_is_in_milliseconds() -> None:
 
 
 def severity(fact: Fact) -> Severity:
-    return kind_of(sealed(fact).record).severity
+    return kind_of_record(sealed(fact).record).severity
 
 
 @pytest.mark.parametrize(

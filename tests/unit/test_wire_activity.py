@@ -14,7 +14,7 @@ from bascule.domain.facts import installation as facts
 from bascule.domain.facts.calls import CallerDenied
 from bascule.domain.facts.fact import Fact, Unknown
 from bascule.domain.facts.grants import AccessDenied, AccessRequested, GrantEnded, GrantOpened
-from bascule.domain.facts.kinds import told_of
+from bascule.domain.facts.kinds import kind_of
 from bascule.domain.facts.machines import MachineDeleted
 from tests.contracts.store.samples import FACTS, a_fact
 from tests.samples import NOW
@@ -87,7 +87,7 @@ def test_what_the_system_does_is_nobodys_call() -> None:
     [("UserRequested", "revoke"), ("Expired", "expire"), ("NewerRequestInitiated", "supersede")],
 )
 def test_ends_are_named_by_their_reasons(reason: str, verb: str) -> None:
-    assert told_of(GrantEnded("g", "r", VM, reason, "x")).action.endswith(f"/{verb}/action")
+    assert kind_of(GrantEnded("g", "r", VM, reason, "x")).action.endswith(f"/{verb}/action")
 
 
 @pytest.mark.parametrize(

@@ -111,14 +111,14 @@ def _own_line() -> frozenset[int]:
     return frozenset(line)
 
 
-def end(pid: int, number: int, is_meant: Callable[[], bool], wait: float = 0.0) -> bool:
+def end(pid: int, number: int, is_denied_call: Callable[[], bool], wait: float = 0.0) -> bool:
     """Signal a process if it is the one that is meant; tell whether it is gone within the wait."""
     try:
         handle = os.pidfd_open(pid)
     except OSError:  # no such process
         return True
     try:
-        if not is_meant():
+        if not is_denied_call():
             return True
         try:
             signal.pidfd_send_signal(handle, number)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from bascule.domain.chain import ChainHead
 from bascule.domain.event import Actor, grouped
 from bascule.domain.facts.kind import Kind
-from bascule.domain.facts.kinds import told_of
+from bascule.domain.facts.kinds import kind_of
 from bascule.domain.ids import COMPUTE, VIRTUAL_MACHINES, ResourceId
 from bascule.domain.plain import clean
 from bascule.errors import InvalidInput
@@ -62,7 +62,7 @@ def shown_rows(words: Words, rows: Sequence[Row]) -> list[Shown]:
 
 
 def shown_row(words: Words, row: Row) -> Shown:
-    event, operation = row.event, told_of(row.event.fact)
+    event, operation = row.event, kind_of(row.event.fact)
     kind, name, machine_path = _resource(words, event.resource_id)
     return Shown(
         row.sequence,
@@ -112,7 +112,7 @@ def by_request(shown: Sequence[Shown]) -> list[Shown]:
 
 def operation_words(words: Words, kind: Kind) -> str:
     """What it is called; a denied call by what it meant, a kind of a newer program by its code."""
-    if kind.is_meant:
+    if kind.is_denied_call:
         return words("Denied: {action}", action=clean(kind.action))
     if kind.is_unknown:
         return words("Unknown event {kind}", kind=clean(kind.name))

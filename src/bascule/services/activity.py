@@ -16,7 +16,7 @@ from bascule.domain.chain import ChainHead
 from bascule.domain.event import SYSTEM, Event
 from bascule.domain.facts.fact import Fact
 from bascule.domain.facts.fields import Holds
-from bascule.domain.facts.kinds import held, places_of
+from bascule.domain.facts.kinds import places_of, values_of
 from bascule.domain.facts.service_principals import ServicePrincipalDeleted
 from bascule.domain.facts.users import UserDeleted
 from bascule.domain.grant import Grant
@@ -227,18 +227,18 @@ def _about(event: Event, request: AccessRequest | None, grants: Sequence[Grant])
             parse_instant(said) if said else max(each.ends_at for each in its),
             request.justification or "",
         )
-    machines = _unique(_name(each) for each in held(fact, Holds.MACHINE, Holds.PLACES))
-    ports = _unique(_port(each) for each in held(fact, Holds.PORT))
-    seconds = held(fact, Holds.SECONDS)
-    is_refusal = bool(held(fact, Holds.PLACES))
-    if held(fact, Holds.REQUEST) or not (ports or is_refusal):
+    machines = _unique(_name(each) for each in values_of(fact, Holds.MACHINE, Holds.PLACES))
+    ports = _unique(_port(each) for each in values_of(fact, Holds.PORT))
+    seconds = values_of(fact, Holds.SECONDS)
+    is_refusal = bool(values_of(fact, Holds.PLACES))
+    if values_of(fact, Holds.REQUEST) or not (ports or is_refusal):
         return None
     return About(
         "",
         event.actor.name if is_refusal else "",
         machines,
         ports,
-        tuple(held(fact, Holds.SOURCES)),
+        tuple(values_of(fact, Holds.SOURCES)),
         event.at + timedelta(seconds=seconds[0]) if seconds else None,
         _text(fact, Holds.JUSTIFICATION),
     )
@@ -246,7 +246,7 @@ def _about(event: Event, request: AccessRequest | None, grants: Sequence[Grant])
 
 def _text(fact: Fact, wanted: Holds) -> str:
     """What that field holds; empty when the fact has none."""
-    return "".join(map(str, held(fact, wanted)))
+    return "".join(map(str, values_of(fact, wanted)))
 
 
 def _unique(texts: Iterable[str]) -> tuple[str, ...]:

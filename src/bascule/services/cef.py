@@ -25,7 +25,7 @@ from bascule.domain.grant import Grant
 from bascule.domain.net import parse_address
 from bascule.domain.times import parse_instant
 from bascule.errors import InvalidInput
-from bascule.services.ocsf import class_name, kind_of
+from bascule.services.ocsf import class_name, kind_of_record
 
 CUT = "[...]"
 SEVERITIES: Mapping[Severity, int] = {  # of 0 to 10
@@ -49,7 +49,7 @@ _NUMBERED = re.compile(r"([0-9]{1,5})/")
 def cef_line(link: Link, grants: Mapping[str, Grant]) -> str:
     """One event; ``grants`` are those that it may name, by id."""
     record = link.record
-    severity = SEVERITIES[kind_of(record).severity]
+    severity = SEVERITIES[kind_of_record(record).severity]
     name = " ".join(_WORDS.split(record["kind"])).capitalize()
     header = ("CEF:0", "Bascule", "Bascule", __version__, record["kind"], name, str(severity))
     extension = " ".join(f"{key}={value}" for key, value in _fields(link, grants) if value)
@@ -80,7 +80,7 @@ def _cut(value: object, longest: int) -> str:
 def _fields(link: Link, grants: Mapping[str, Grant]) -> Iterator[tuple[str, str]]:
     """Keys and escaped values; empty ones are left out."""
     record, data = link.record, link.record["data"]
-    kind = kind_of(record)
+    kind = kind_of_record(record)
     grant = grants.get(str(data.get("grant_id", "")))
     # What finds the whole event stands before all that somebody typed, which may be long.
     yield from _plain(

@@ -51,7 +51,7 @@ from bascule.interfaces.record import ChainReads, EventWrites
 from bascule.services.act import Act, Services, new_id
 from bascule.services.cloudevents import webhook_parcel
 from bascule.services.messages import DAMAGED, GAP, TEST, message
-from bascule.services.ocsf import kind_of, ocsf_event
+from bascule.services.ocsf import kind_of_record, ocsf_event
 from bascule.services.sinks import known_sink, sink_id
 from bascule.services.syslog_text import syslog_message
 
@@ -152,7 +152,7 @@ def _wanted(
     wanted: list[Link] = []
     through, size = progress.position, 0
     for link in links:
-        if sink.wants(str(link.record["kind"]), kind_of(link.record).severity):
+        if sink.wants(str(link.record["kind"]), kind_of_record(link.record).severity):
             is_alone = link.position <= progress.alone_until
             size += len(canonical(link.record))
             if wanted and (is_alone or len(wanted) >= most or size > LARGEST_PARCEL):

@@ -4,9 +4,9 @@ Source: OCSF 1.5.0, classes User Access Management (3005), Entity Management (30
 Activity (6003); ``type_uid = class_uid * 100 + activity_id``; time in milliseconds.
 A grant that opened assigns a privilege to its requestor, one that ended revokes it; calls
 that asked or were refused are API activity; everything else manages an entity. What has no
-place in a class is under ``unmapped``, so that nothing is lost. What a kind is stands beside
-its fact; one of a newer program is told as another activity on its resource, with severity
-HIGH, so that no sink with a level misses it (EDGES F2).
+place in a class is under ``unmapped``, so that nothing is lost. Each kind is described beside
+its fact; a newer program's kind is told as another activity on its resource, with severity
+HIGH, so that a sink with a level below that is sent it (EDGES F2).
 
 Pure: a sealed event and the grants that it may speak of in, plain values out.
 """
@@ -21,7 +21,7 @@ from typing import Any
 from bascule import __version__
 from bascule.domain.chain import Link
 from bascule.domain.facts.kind import Activity, Category, Kind
-from bascule.domain.facts.kinds import told
+from bascule.domain.facts.kinds import kind_named
 from bascule.domain.grant import Grant
 from bascule.domain.times import parse_instant
 from bascule.services.messages import MESSAGES
@@ -73,7 +73,7 @@ def ocsf_event(link: Link, grants: Mapping[str, Grant]) -> dict[str, Any]:
     """One event of OCSF; ``grants`` are those that the event may name, by id."""
     record = link.record
     data: Mapping[str, Any] = record["data"]
-    kind = kind_of(record)
+    kind = kind_of_record(record)
     is_failure, class_uid = kind.outcome.is_failure, _CLASSES[kind.category]
     activity_id = _activity_id(kind, data)
     activity = _ACTIVITIES[class_uid].get(activity_id, record["kind"])
@@ -100,9 +100,9 @@ def ocsf_event(link: Link, grants: Mapping[str, Grant]) -> dict[str, Any]:
     return {**event, **_of_class(kind, record, data, grants)}
 
 
-def kind_of(record: Mapping[str, Any]) -> Kind:
-    """What is told of an event, or of a message in the form of one."""
-    return MESSAGES.get(record["kind"]) or told(record["kind"], record["data"])
+def kind_of_record(record: Mapping[str, Any]) -> Kind:
+    """The description of an event, or of a message in the form of one."""
+    return MESSAGES.get(record["kind"]) or kind_named(record["kind"], record["data"])
 
 
 def class_name(kind: Kind) -> str:
@@ -110,7 +110,7 @@ def class_name(kind: Kind) -> str:
 
 
 def _activity_id(kind: Kind, data: Mapping[str, Any]) -> int:
-    """What was done; by a refused call, what its method meant."""
+    """The activity's number; for a refused call, of what its method asked for."""
     if kind.category is Category.CALL and "method" in data:
         return _METHODS.get(data["method"], OTHER)
     return _IDS[kind.activity]

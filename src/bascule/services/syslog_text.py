@@ -21,7 +21,7 @@ from bascule.domain.delivery import Form
 from bascule.domain.facts.kind import Severity
 from bascule.domain.grant import Grant
 from bascule.services.cef import CUT, cef_line
-from bascule.services.ocsf import kind_of, ocsf_event
+from bascule.services.ocsf import kind_of_record, ocsf_event
 
 LONGEST_MESSAGE = 8000  # bytes
 FACILITY = 13
@@ -37,7 +37,7 @@ _LONGEST_TEXT, _LONGEST_LIST = 200, 5  # of what is left when all else was too l
 
 def syslog_message(link: Link, grants: Mapping[str, Grant], form: Form, host: str) -> bytes:
     """``host`` is this server's name, or empty when it has none that syslog can say."""
-    priority = FACILITY * 8 + SEVERITIES[kind_of(link.record).severity]
+    priority = FACILITY * 8 + SEVERITIES[kind_of_record(link.record).severity]
     at = link.record["at"][:26] + "Z"  # six digits at most (RFC 5424 6.2.3)
     kind = _header_text(link.record["kind"], 32)
     head = (

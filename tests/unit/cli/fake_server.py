@@ -604,8 +604,10 @@ class FakeServer:
     def _revoke(self, match: re.Match[str], _: Json, body: Json) -> tuple[int, Json]:
         made = self._find(match[1])
         for port in self._ports(made):
-            is_meant = "grantIds" not in body or port["bascule"]["grantId"] in body["grantIds"]
-            if is_meant and port["bascule"]["state"] in ("opening", "open"):
+            is_denied_call = (
+                "grantIds" not in body or port["bascule"]["grantId"] in body["grantIds"]
+            )
+            if is_denied_call and port["bascule"]["state"] in ("opening", "open"):
                 port["bascule"]["state"] = "closing"
         self._settle(made)
         return 200, made

@@ -20,7 +20,7 @@ from bascule.domain.facts.calls import CallerDenied
 from bascule.domain.facts.fact import fact_data
 from bascule.domain.facts.grants import AccessRequested
 from bascule.domain.facts.kind import Kind
-from bascule.domain.facts.kinds import told_of
+from bascule.domain.facts.kinds import kind_of
 from bascule.domain.times import format_utc
 
 _CLR_EPOCH = datetime(1, 1, 1, tzinfo=UTC)  # .NET ticks are 100 ns since then
@@ -70,7 +70,7 @@ class Log:
 
 def entries_of(event: Event, log: Log) -> Iterator[dict[str, Any]]:
     """The entries of one event, the later first, as the whole log goes."""
-    operation = told_of(event.fact)
+    operation = kind_of(event.fact)
     yield _entry(event, log, operation, event.id, _END)
     if operation.is_call:
         begun = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{event.id}/begin"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from bascule.api.wire.record import head_json, verdict_json
 from bascule.domain.facts.kind import unknown_kind
-from bascule.domain.facts.kinds import SORTS, told_of
+from bascule.domain.facts.kinds import SORTS, kind_of
 from bascule.domain.times import format_utc
 from bascule.interfaces.activity import Counts
 from bascule.services.activity import About, Chain, Row
@@ -20,7 +20,7 @@ def event_json(row: Row) -> dict[str, Any]:
 
     Its place is missing for a second, until it is sealed.
     """
-    place, operation = row.place, told_of(row.event.fact)
+    place, operation = row.place, kind_of(row.event.fact)
     sealed = {"position": place.position, "hash": place.hash} if place is not None else {}
     return {
         "sequence": row.sequence,

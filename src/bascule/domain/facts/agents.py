@@ -51,7 +51,7 @@ class AgentEnrolled(Fact):
     is_call=True,
 )
 class AgentRemoved(Fact):
-    """An enforcement point's key is refused from now on; what it keeps shut stays shut."""
+    """An enforcement point's key is refused from now on; the ports that it keeps closed stay closed."""
 
     machine: MachineId
     machine_uid: Text
@@ -82,7 +82,9 @@ class AgentCameBack(Fact):
     level=Level.CRITICAL,
 )
 class GenerationOvertaken(Fact):
-    """An agent had applied more than this server knows: the server is from an older backup."""
+    """An agent has applied a newer generation than this server knows: the server was restored from an
+    older backup.
+    """
 
     machine: MachineId
     server_generation: Number
@@ -96,9 +98,10 @@ class GenerationOvertaken(Fact):
     level=Level.CRITICAL,
 )
 class AgentDoubted(Fact):
-    """An agent had applied more than this server knows, again and with nothing that explains it, or
-    told of more changes than a host makes (then its generation is not above the server's):
-    nothing that it reports is believed until an owner has looked.
+    """An agent reported an unexplained newer generation again, or more changes than a host makes.
+
+    In the second case its generation is not above the server's. None of its reports is accepted
+    until an owner has checked the machine.
     """
 
     machine: MachineId
@@ -114,7 +117,7 @@ class AgentDoubted(Fact):
     is_call=True,
 )
 class AgentBelieved(Fact):
-    """An owner has looked: what the agent reports is believed again."""
+    """An owner has checked the machine: the agent's reports are accepted again."""
 
     machine: MachineId
     machine_uid: Text
@@ -140,7 +143,7 @@ class DriftHealed(Fact):
     level=Level.WARNING,
 )
 class OpenedLocally(Fact):
-    """Root on the host opened a port without the server."""
+    """Root on the host opened a port without asking the server."""
 
     machine: MachineId
     port: Port
@@ -155,7 +158,7 @@ class OpenedLocally(Fact):
     level=Level.WARNING,
 )
 class AgentReported(Fact):
-    """Something else that an enforcement point wants on record."""
+    """Any other note that an enforcement point sent for the record."""
 
     machine: MachineId
     what: Text
@@ -168,7 +171,7 @@ class AgentReported(Fact):
     level=Level.WARNING,
 )
 class NotesWithheld(Fact):
-    """An enforcement point says more in a minute than goes on record."""
+    """An enforcement point sent more notes in a minute than are recorded."""
 
     machine: MachineId
-    at_least: Number  # what was left out of the report at which this was noticed
+    at_least: Number  # notes left out of the report in which this was noticed

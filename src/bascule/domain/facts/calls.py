@@ -10,7 +10,7 @@ _VERBS = {"GET": "read", "HEAD": "read", "PUT": "write", "PATCH": "write", "DELE
 
 
 def meant_by(method: str, path: str) -> str:
-    """The action that a call asked for, as far as its path tells; empty: it does not."""
+    """The action that a call asked for, as its method and path say; empty if they do not."""
     segments = [each for each in path.split("/") if each]
     folded = [each.casefold() for each in segments]
     if "providers" not in folded[:-1]:
@@ -37,7 +37,7 @@ class CallerDenied(Fact):
     method: Text
     path: Text
     reason: Text
-    machines: Places = ()  # at which the right was missing, the first MOST_PLACES
+    machines: Places = ()  # where the caller lacks the right; the first MOST_PLACES
     more_machines: MorePlaces = 0  # besides those
 
 
@@ -48,8 +48,8 @@ class CallerDenied(Fact):
     outcome=Outcome.BAD_REQUEST,
 )
 class DenialsCounted(Fact):
-    """More was denied to one source in a minute than stands in events of its own."""
+    """More calls of one source were denied in a minute than were recorded one by one."""
 
-    source: Text  # an address, of IPv6 its /64; the id of a principal; * for all further sources
-    minute: Text  # its beginning; of *, perhaps that of an hour
-    count: Number  # all of that time; of *, what neither an event nor another count tells of
+    source: Text  # an address (an IPv6 /64), a principal's id, or * for all further sources
+    minute: Text  # the start of the minute; for *, perhaps of an hour
+    count: Number  # in that time; for *, those that no event and no other count covers

@@ -58,7 +58,7 @@ class SinkRemoved(Fact):
     outcome=Outcome.BAD_REQUEST,
 )
 class SinkDisabled(Fact):
-    """Its receiver said that it is gone."""
+    """The receiver answered that it is gone for good."""
 
     sink: Text
     target: Text
@@ -73,7 +73,7 @@ class SinkDisabled(Fact):
     outcome=Outcome.BAD_REQUEST,
 )
 class SinkParked(Fact):
-    """An event was refused too often; nothing is sent until an operator says how to go on."""
+    """The receiver refused one event too often; nothing is sent until an operator decides how to go on."""
 
     sink: Text
     target: Text
@@ -88,7 +88,7 @@ class SinkParked(Fact):
     level=Level.WARNING,
 )
 class SinkSkipped(Fact):
-    """Events that a sink does not get: retention deleted them, or an operator said so."""
+    """Events that a sink does not receive: retention deleted them, or an operator skipped them."""
 
     sink: Text
     first: Number  # position

@@ -1,7 +1,7 @@
-"""How a kind of event is declared: once, beside its class, by the decorator ``fact``.
+"""The decorator ``fact``, which declares a kind of event once, beside its class.
 
 A class whose declaration is missing, doubled or inconsistent, or has a field that is not
-classified, fails at import (``facts.kinds`` finds the missing ones).
+classified, fails at import; ``facts.kinds`` finds the missing ones.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def fact(
     variants: Mapping[str, Variant] | None = None,
     meaning: Callable[[str, str], str] | None = None,
 ) -> Callable[[type[FactType]], type[FactType]]:
-    """Make a class a frozen dataclass with its ``described``; raise TypeError for a bad one."""
+    """Make the class a frozen dataclass and set ``described``; raise TypeError if it is wrong."""
     usual = Level.ERROR if outcome.is_failure else Level.INFORMATIONAL
 
     def declare(cls: type[FactType]) -> type[FactType]:
@@ -99,7 +99,7 @@ def _check(kind: Kind) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Unknown(Fact):
-    """A fact of a kind that this program does not know; a newer one recorded it."""
+    """A fact that a newer program recorded, of a kind that this one does not know."""
 
     kind: str
     data: Mapping[str, Any]

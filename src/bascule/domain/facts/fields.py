@@ -12,21 +12,21 @@ from typing import Annotated
 
 
 class Holds(Enum):
-    """What faces and lists ask of a field."""
+    """What lists, exports and pages need to know of a field."""
 
     VALUE = auto()  # shown as it stands
-    MACHINE = auto()  # the machine that the event belongs to, by its ARM id; or several
-    PLACES = auto()  # machines at which a refusal is found beside its own resource
-    MORE_PLACES = auto()  # how many there were besides those
+    MACHINE = auto()  # ARM id, or ids, of the machines that the event belongs to
+    PLACES = auto()  # machines at which a refusal is listed in addition to its resource
+    MORE_PLACES = auto()  # how many more there were
     POLICY = auto()
-    REQUEST = auto()  # the request whose access the event tells of
+    REQUEST = auto()  # id of the request that the access belongs to
     GRANT = auto()
     PORT = auto()  # 22/tcp; or several
     SOURCES = auto()
     END = auto()  # when the access ends
-    SECONDS = auto()  # from the event on, after which the access ends
+    SECONDS = auto()  # after the event, when the access ends
     JUSTIFICATION = auto()  # what the requestor typed
-    BULK = auto()  # too long or too internal for a table; /events has it whole
+    BULK = auto()  # too long or too internal for a table; the events API has it
 
 
 Text = Annotated[str, Holds.VALUE]
@@ -49,11 +49,11 @@ Seconds = Annotated[int, Holds.SECONDS]
 Justification = Annotated[str, Holds.JUSTIFICATION]
 Bulk = Annotated[str, Holds.BULK]
 
-MOST_PLACES = 20  # machines at which one event is found
+MOST_PLACES = 20  # machines that one refusal names
 
 
 def held_by(annotation: object) -> Holds | None:
-    """What a field of that annotation holds; None: it is not classified."""
+    """What a field with that annotation holds; None if it is not classified."""
     found = globals().get(annotation) if isinstance(annotation, str) else annotation
     marks = getattr(found, "__metadata__", ())
     return marks[0] if marks and isinstance(marks[0], Holds) else None

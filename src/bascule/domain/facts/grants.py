@@ -52,9 +52,9 @@ class AccessRequested(Fact):
 class AccessDenied(Fact):
     policy: PolicyId
     reasons: Texts
-    machines: Places = ()  # that were asked for, the first MOST_PLACES
+    machines: Places = ()  # requested; the first MOST_PLACES
     more_machines: MorePlaces = 0  # besides those
-    ports: Ports = ()  # numbers that were asked for, the first MOST_PLACES
+    ports: Ports = ()  # numbers requested; the first MOST_PLACES
     sources: Sources = ()  # likewise
     justification: Justification = ""
 
@@ -73,7 +73,7 @@ class GrantCreated(Fact):
 
 @fact("Bascule.Access/grants/open/action", "Open port", Activity.ASSIGN, category=Category.ACCESS)
 class GrantOpened(Fact):
-    """Its enforcement point read it back in force."""
+    """The enforcement point read it back as in force."""
 
     grant_id: GrantId
     request_id: RequestId
@@ -91,7 +91,7 @@ class GrantExtended(Fact):
 
 @fact("Bascule.Access/grants/shorten/action", "Shorten access", Activity.UPDATE)
 class GrantShortened(Fact):
-    """A policy's shorter maximum cut its end."""
+    """A policy with a shorter maximum moved its end forward."""
 
     grant_id: GrantId
     request_id: RequestId
@@ -140,7 +140,7 @@ class GrantFailed(Fact):
 
 @fact("Bascule.Access/grants/close/action", "Close access to port", Activity.DELETE)
 class GrantClosed(Fact):
-    """Its enforcement point read it back shut."""
+    """The enforcement point read it back as closed."""
 
     grant_id: GrantId
     request_id: RequestId
@@ -155,7 +155,7 @@ class GrantClosed(Fact):
     is_call=True,
 )
 class SessionsCut(Fact):
-    """Somebody had cut what a grant had admitted, after its end."""
+    """Somebody ended the sessions of a grant after the grant had ended."""
 
     grant_id: GrantId
     request_id: RequestId

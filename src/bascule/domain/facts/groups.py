@@ -56,7 +56,7 @@ class MemberAdded(Fact):
     Activity.UPDATE,
 )
 class MembershipEnded(Fact):
-    """The time was over for which an external provider had vouched for it (EDGES B3)."""
+    """An external provider had vouched for the membership for a limited time, which is over (EDGES B3)."""
 
     group_id: Text
     group: Text

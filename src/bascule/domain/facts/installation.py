@@ -32,7 +32,7 @@ class AdministratorRecovered(Fact):
     level=Level.WARNING,
 )
 class SetUpLinkMade(Fact):
-    """A link by which the first person of the installation can be made."""
+    """A link that lets somebody create the first user of the installation."""
 
     ends_at: Text
 
@@ -44,7 +44,7 @@ class SetUpLinkMade(Fact):
     level=Level.WARNING,
 )
 class SetUpLinkUsed(Fact):
-    user_id: Text  # who was made by it, an owner
+    user_id: Text  # of the user whom it created, an owner
     user: Text
 
 
@@ -56,7 +56,7 @@ class SetUpLinkUsed(Fact):
     level=Level.WARNING,
 )
 class SetUpRefused(Fact):
-    """Somebody came with a set-up link that is none, or none any more."""
+    """Somebody used a set-up link that is wrong or no longer valid."""
 
     reason: Text
 
@@ -69,10 +69,10 @@ class SetUpRefused(Fact):
     level=Level.CRITICAL,
 )
 class ClockLeapt(Fact):
-    """The wall clock and the time since boot do not agree; retention waits."""
+    """The wall clock and the time since boot disagree; retention waits."""
 
     last_seen: Text  # the wall clock when they last agreed
-    seconds: Number  # that it moved since; of a server that was off too
+    seconds: Number  # by which it has moved since, including time when the server was off
 
 
 @fact(
@@ -98,4 +98,4 @@ class ClockConfirmed(Fact):
 class SigningKeyRotated(Fact):
     previous_key_id: Text
     key_id: Text
-    is_previous_void: Flag  # what it signed was refused from then on
+    is_previous_void: Flag  # tokens that it signed were rejected from then on

@@ -1,7 +1,7 @@
-"""What is told of a kind of event, in plain strings and Azure's own words.
+"""The description of a kind of event, in plain strings and Azure's own words.
 
-Azure's activity log, OCSF and CEF, lists of operations, counts, tables of the command line
-and pages of the portal derive theirs from it. What is not here: any wire format.
+Azure's activity log, OCSF and CEF, filters, counts, the command line's tables and the portal's
+pages are derived from it. No wire format is here.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from enum import Enum, IntEnum, StrEnum, auto
 
 from bascule.domain.facts.fields import Holds
 
-_REFUSALS = ("Denied", "Refused", "Failed")  # ends of the names of what did not come about
-OF_CALLS = ("method", "path")  # fields by which a call tells what it meant
+_REFUSALS = ("Denied", "Refused", "Failed")  # endings of the names of kinds that tell of a failure
+OF_CALLS = ("method", "path")  # the fields that show which action a call asked for
 
 
 class Severity(IntEnum):
@@ -60,8 +60,8 @@ class Outcome(Enum):
 
 
 class Category(Enum):
-    ENTITY = auto()  # something is managed
-    ACCESS = auto()  # somebody is let in, or no longer
+    ENTITY = auto()  # something was created, changed or removed
+    ACCESS = auto()  # somebody gained or lost access
     CALL = auto()  # somebody called the API
 
 
@@ -69,14 +69,14 @@ class Activity(Enum):
     CREATE = auto()
     UPDATE = auto()
     DELETE = auto()
-    ASSIGN = auto()  # of ACCESS alone, as REVOKE
+    ASSIGN = auto()  # ASSIGN and REVOKE belong to ACCESS only
     REVOKE = auto()
     OTHER = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What a kind is called for one value of the field that tells its events apart."""
+    """The operation of a kind for one value of the field that its events vary by."""
 
     action: str
     display: str
@@ -85,9 +85,9 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is told of all events of one kind."""
+    """The description of one kind of event."""
 
-    name: str  # as it is recorded: the name of the class
+    name: str  # as recorded: the class's name
     action: str  # the operation as roles name it: Provider/type/verb
     display: str  # the operation in English
     activity: Activity = Activity.OTHER
@@ -95,33 +95,35 @@ class Kind:
     severity: Severity = Severity.INFORMATIONAL
     outcome: Outcome = Outcome.OK
     level: Level = Level.INFORMATIONAL
-    is_call: bool = False  # somebody's call: it has a beginning too, status Started
-    critical_if: str = ""  # the field whose truth makes an event CRITICAL
-    varies_by: str = ""  # the field by which events are told apart and counted
-    variants: Mapping[str, Variant] = field(default_factory=dict)  # by that field's values
-    meaning: Callable[[str, str], str] | None = None  # which action a call meant
-    holds: Mapping[str, Holds] = field(default_factory=dict)  # by the names of its fields
-    is_unknown: bool = False  # of a newer program
-    is_meant: bool = False  # ``action`` is what a denied call meant
+    is_call: bool = False  # somebody called the API: a second entry has status Started
+    critical_if: str = ""  # a field; an event is CRITICAL where it is true
+    varies_by: str = ""  # a field; each of its values has its own operation and count
+    variants: Mapping[str, Variant] = field(default_factory=dict)  # by the values of that field
+    meaning: Callable[[str, str], str] | None = (
+        None  # (method, path) -> the action that a call asked for
+    )
+    holds: Mapping[str, Holds] = field(default_factory=dict)  # by field name
+    is_unknown: bool = False  # recorded by a newer program
+    is_denied_call: bool = False  # ``action`` is the one that a denied call asked for
 
     def fields_of(self, *wanted: Holds) -> list[str]:
         return [name for name, holds in self.holds.items() if holds in wanted]
 
     def for_values(self, value_of: Callable[[str], object]) -> Kind:
-        """What is told of one event, whose fields ``value_of`` reads."""
+        """The description of one event; ``value_of`` reads its fields."""
         if self.varies_by:
             return self.variant(str(value_of(self.varies_by)))
         if self.critical_if and value_of(self.critical_if):
             return replace(self, severity=Severity.CRITICAL)
         if self.meaning and (action := self.meaning(*map(str, map(value_of, OF_CALLS)))):
             return replace(
-                self, action=action, display=f"Denied: {action}", is_call=True, is_meant=True
+                self, action=action, display=f"Denied: {action}", is_call=True, is_denied_call=True
             )
         return self
 
     def variant(self, value: str) -> Kind:
         found = self.variants.get(value)
-        if found is None:  # a value of a newer program
+        if found is None:  # a newer program's value
             strange = unknown_kind(f"{self.name}.{value}")
             return replace(strange, category=self.category, activity=self.activity)
         return replace(
@@ -129,14 +131,14 @@ class Kind:
         )
 
     def sorts(self) -> dict[str, Kind]:
-        """What its events are counted as, each with what is told of those."""
+        """The names that its events are counted by, each with its description."""
         if not self.varies_by:
             return {self.name: self}
         return {f"{self.name}.{value}": self.variant(value) for value in self.variants}
 
 
 def unknown_kind(name: str) -> Kind:
-    """A kind of a newer program: severe, and told by its code (EDGES F2)."""
+    """The description of a newer program's kind: severe, named by its code (EDGES F2)."""
     stem = name.partition(".")[0]
     return Kind(
         name,

@@ -1,4 +1,4 @@
-"""All kinds of facts, and what is told of a fact, or of a record, by its kind."""
+"""All kinds of facts; lookup of a fact's or record's description and fields."""
 
 from __future__ import annotations
 
@@ -67,40 +67,40 @@ SORTS: Mapping[str, Kind] = {  # by ``sort_of``
 
 
 def sort_of(fact: Fact) -> str:
-    """What activity is told apart and counted by: the kind, of some with a field's value."""
+    """The name that activity is counted and filtered by: the kind, for some with a field's value."""
     name, kind = fact_name(fact), getattr(fact, "described", None)
     return f"{name}.{getattr(fact, kind.varies_by)}" if kind and kind.varies_by else name
 
 
 def places_of(fact: Fact) -> tuple[tuple[str, ...], int]:
-    """The machines at which a refusal is found beside its own resource, and how many it
-    concerns in all: it is about a policy, or a call, and its machines are what is looked at.
+    """The machines at which a refusal is listed in addition to its own resource, which is a
+    policy or a path; and how many machines it concerns in all.
     """
-    places: tuple[str, ...] = tuple(held(fact, Holds.PLACES))
-    return places, len(places) + sum(held(fact, Holds.MORE_PLACES))
+    places: tuple[str, ...] = tuple(values_of(fact, Holds.PLACES))
+    return places, len(places) + sum(values_of(fact, Holds.MORE_PLACES))
 
 
-def held(fact: Fact, *wanted: Holds) -> list[Any]:
-    """The values of those fields, several of one field one by one."""
+def values_of(fact: Fact, *wanted: Holds) -> list[Any]:
+    """The values of the fields that hold these; a tuple's values one by one."""
     kind: Kind | None = getattr(fact, "described", None)
     values = [getattr(fact, name) for name in kind.fields_of(*wanted)] if kind else []
     return [one for each in values for one in (each if isinstance(each, tuple) else (each,))]
 
 
 def fields_of(name: str, *wanted: Holds) -> list[str]:
-    """Names of a kind's fields that hold such; none of a kind that is unknown here."""
+    """Names of a kind's fields that hold these; none if the kind is unknown."""
     return FACTS[name].described.fields_of(*wanted) if name in FACTS else []
 
 
-def told_of(fact: Fact) -> Kind:
-    """What is told of this event."""
+def kind_of(fact: Fact) -> Kind:
+    """The description of this event."""
     kind: Kind | None = getattr(fact, "described", None)
     if kind is None:
         return unknown_kind(fact_name(fact))
     return kind.for_values(lambda name: getattr(fact, name))
 
 
-def told(name: str, data: Mapping[str, Any]) -> Kind:
-    """The same of a record, whose data may be damaged."""
+def kind_named(name: str, data: Mapping[str, Any]) -> Kind:
+    """The description of a record's event; its data may be damaged."""
     known = FACTS.get(name)
     return known.described.for_values(data.get) if known else unknown_kind(name)

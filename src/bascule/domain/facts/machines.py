@@ -87,7 +87,7 @@ class PortReleased(Fact):
 
 @fact("Bascule.Access/machineRules/leave/action", "Take port out of policies", Activity.UPDATE)
 class PortLeftPolicies(Fact):
-    """No policy names the port any more; it stays shut."""
+    """No policy names the port any more; it stays closed."""
 
     machine: MachineId
     port: Port

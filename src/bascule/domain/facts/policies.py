@@ -45,14 +45,14 @@ class PolicyDeleted(Fact):
     "Microsoft.Security/pricings/write",
     "Update pricing settings",
     Activity.UPDATE,
-    severity=Severity.HIGH,  # off ends all access, on opens to requests
+    severity=Severity.HIGH,  # off ends all access; on allows requests
     is_call=True,
 )
 class PricingChanged(Fact):
-    """The plan that just-in-time access belongs to was switched at a subscription or group."""
+    """Just-in-time access was switched on or off for a subscription or resource group."""
 
     scope: Text
-    tier: Text  # that holds there now: Standard is on, Free is off
+    tier: Text  # in force there now: Standard is on, Free is off
     previous_tier: Text
     is_enforced: Flag  # no group below can differ
-    is_inherited: Flag  # the scope's own setting was taken away
+    is_inherited: Flag  # the scope's own setting was removed

@@ -58,7 +58,7 @@ class ProviderRemoved(Fact):
     is_call=True,
 )
 class IdentityLinked(Fact):
-    """Somebody at a provider is this user from now on."""
+    """An identity at a provider signs in as this user from now on."""
 
     provider: Text
     issuer: Text
@@ -91,7 +91,7 @@ class IdentityUnlinked(Fact):
     is_call=True,
 )
 class IdentityInvited(Fact):
-    """Whoever first proves this address at the provider becomes this user, once."""
+    """The first identity that proves this address at the provider is linked to this user, once."""
 
     provider: Text
     email: Text
@@ -121,7 +121,7 @@ class IdentityInvitationWithdrawn(Fact):
     severity=Severity.LOW,
 )
 class ProviderGroupsChanged(Fact):
-    """A provider's word put a user into other groups than the last one did."""
+    """A provider reported other groups for a user than at the last sign-in."""
 
     provider: Text
     user_id: Text
@@ -137,8 +137,8 @@ class ProviderGroupsChanged(Fact):
     outcome=Outcome.FORBIDDEN,
 )
 class ExternalSignInRefused(Fact):
-    """Somebody came back from a provider and was not let in."""
+    """Somebody returned from a provider and was not signed in."""
 
     provider: Text
-    subject: Text  # empty: who it was is not proved
+    subject: Text  # empty if the identity is not proved
     why: Text

@@ -16,13 +16,13 @@ from bascule.domain.facts.kind import Activity, Level, Outcome, Severity
     is_call=True,
 )
 class RecordPruned(Fact):
-    """Old events were deleted by retention; a signed checkpoint stands for them."""
+    """Retention deleted old events; a signed checkpoint replaces them."""
 
-    before: Text  # the date that was asked for
+    before: Text  # the requested date
     through: Number  # position of the last one deleted
     checkpoint_hash: Text
     events: Number  # how many were deleted
-    is_on_host: Flag = False  # by bascule admin, for which the floor does not hold
+    is_on_host: Flag = False  # by bascule admin, which may go below the minimum
 
 
 @fact(
@@ -33,7 +33,7 @@ class RecordPruned(Fact):
     level=Level.CRITICAL,
 )
 class RecordBroken(Fact):
-    """The server's own look at the chain found it broken."""
+    """The server verified the chain and found it broken."""
 
     position: Number
     kind: Text
@@ -48,7 +48,7 @@ class RecordBroken(Fact):
     level=Level.CRITICAL,
 )
 class RecordDisputed(Fact):
-    """An enforcement point has seen another chain than this server tells of (EDGES B9)."""
+    """An enforcement point has seen a different chain than this server has (EDGES B9)."""
 
     machine: MachineId
     what: Text

@@ -81,7 +81,7 @@ class ServicePrincipalDeleted(Fact):
     is_call=True,
 )
 class CredentialAdded(Fact):
-    """Which one and until when; never what it is."""
+    """Which credential and until when; never its value."""
 
     principal_id: Text
     service_principal: Text

@@ -13,7 +13,7 @@ class SignedIn(Fact):
 
     user_id: Text
     user: Text
-    client: Text  # what people call the program
+    client: Text  # the program's display name
     client_id: Text
     flow: Text  # browser, device code, password
     methods: Texts  # RFC 8176
@@ -34,7 +34,7 @@ class TokenFamilyRevoked(Fact):
     user: Text
     client_id: Text
     why: Text
-    is_theft: Flag  # a token or a code came a second time: somebody has a copy
+    is_theft: Flag  # a token or code was used a second time: somebody has a copy
 
 
 @fact(
@@ -45,13 +45,13 @@ class TokenFamilyRevoked(Fact):
     is_call=True,
 )
 class SessionEnded(Fact):
-    """A browser is signed out before its time."""
+    """A browser session ended early."""
 
     user_id: Text
     user: Text
     session_id: Text  # as it is listed
     began_at: Text
-    address: Text  # that it began from
+    address: Text  # where the session began
     why: Text
 
 

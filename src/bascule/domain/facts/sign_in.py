@@ -1,4 +1,4 @@
-"""People who sign in, and what they prove themselves by."""
+"""People who sign in, and their factors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SignInSucceeded(Fact):
 )
 class SignInRefused(Fact):
     user: Text  # empty when nobody has the name that was typed, which may be a password
-    what: Text  # was shown: password, totp, passkey, recoveryCode
+    what: Text  # the factor presented: password, totp, passkey, recoveryCode
     reason: Text
 
 
@@ -33,7 +33,7 @@ class SignInRefused(Fact):
     severity=Severity.LOW,
 )
 class SecondFactorOwed(Fact):
-    """What comes first was right, and a second factor was asked for: nobody is in yet."""
+    """The first factor was right and a second one is required: nobody is signed in yet."""
 
     user_id: Text
     user: Text
@@ -50,7 +50,7 @@ class SecondFactorOwed(Fact):
 class PasswordSet(Fact):
     user_id: Text
     user: Text
-    is_first: Flag  # else it took the place of another, and every token of the user is void
+    is_first: Flag  # else it replaced another one, and all tokens of the user are void
 
 
 @fact(

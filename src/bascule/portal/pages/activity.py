@@ -16,7 +16,7 @@ from bascule.api.auth import shows
 from bascule.api.wire.activity import Log, entries_of
 from bascule.domain.actions import ACTIVITY_READ, CHECKPOINT_READ
 from bascule.domain.facts.fact import fact_data, fact_name
-from bascule.domain.facts.kinds import told_of
+from bascule.domain.facts.kinds import kind_of
 from bascule.domain.plain import clean
 from bascule.domain.scopes import subscription_scope
 from bascule.errors import AuthenticationFailed, InvalidInput, NotFound
@@ -164,7 +164,7 @@ async def _csv_lines(visit: Visit, wanted: ActivityFilter) -> AsyncIterator[str]
 
 
 def _csv_line(row: Row) -> str:
-    place, about, operation = row.place, row.about or About(), told_of(row.event.fact)
+    place, about, operation = row.place, row.about or About(), kind_of(row.event.fact)
     told = Told(
         operation.display, operation.outcome.status, about.machines, about.ports, about.sources
     )
