@@ -214,7 +214,7 @@ def test_sessions_are_counted_when_what_is_to_be_cut_is_cut(
 class Blind(Destroying):
     """Connections cannot be listed while it fails: neither to see to them nor to count them."""
 
-    def sessions(self, openings: Sequence[tuple[PortKey, str]]) -> Sequence[int]:
+    def sessions(self, openings: Sequence[tuple[PortKey, str]]) -> Sequence[int] | None:
         if self.is_failing:
             raise EnforcementFailed("it cannot be read")
         return super().sessions(openings)
