@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from bascule.client.access import Asked, get_request, initiate
+from bascule.client.access import PortRequest, get_request, initiate
 from bascule.client.connection import Connection, trust_file
 from bascule.client.tokens import Credentials
 from bascule.client.versions import BASCULE_VERSION
@@ -63,7 +63,9 @@ class BasculeAsker:
     def __init__(self, question: BasculeQuestion) -> None:
         self._policy = ResourceId.parse(question.policy)
         self._machine = ResourceId.parse(question.machine)
-        self._ports = [Asked(question.port, timedelta(seconds=question.lease_seconds), None, None)]
+        self._ports = [
+            PortRequest(question.port, timedelta(seconds=question.lease_seconds), None, None)
+        ]
         self._clock = SystemClock()
         self._connection = Connection(
             question.endpoint,

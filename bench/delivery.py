@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bascule.client import access, sinks
-from bascule.client.access import Asked
+from bascule.client.access import PortRequest
 from bascule.client.connection import Connection
 from bascule.clocks import SystemClock
 from bascule.domain.event import SYSTEM, Event
@@ -83,7 +83,7 @@ def timed(connection: Connection, count: int, pause: float) -> list[float]:
     machine = machine_id(connection.subscription_id, "default", "web-1")
     policy = policy_id(connection.subscription_id, "default", "local", "default")
     found = []
-    asked = [Asked(22, timedelta(minutes=5), None, "192.0.2.7")]
+    asked = [PortRequest(22, timedelta(minutes=5), None, "192.0.2.7")]
     for _ in range(count):
         began = time.perf_counter()
         request_id = access.initiate(connection, policy, machine, asked, "")

@@ -306,7 +306,7 @@ class SmallWorld:
         """Ask, wait until it is settled; the request's id."""
 
         def work(connection: Connection) -> str:
-            asked = access.Asked(port, timedelta(seconds=seconds), None, source)
+            asked = access.PortRequest(port, timedelta(seconds=seconds), None, source)
             made = access.initiate(connection, self.policy_id, self.machine_id, [asked])
             if wait:
                 access.get_request(connection, made, wait)

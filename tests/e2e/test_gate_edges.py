@@ -81,7 +81,7 @@ class Bench:
         return found
 
     def request(self, name: str, seconds: float, source: str = "10.203.0.10") -> str:
-        asked = access.Asked(22, timedelta(seconds=seconds), None, source)
+        asked = access.PortRequest(22, timedelta(seconds=seconds), None, source)
         made = access.initiate(self.connection, self.policy, self.id(name), [asked])
         access.get_request(self.connection, made, 10)
         return made
@@ -470,7 +470,7 @@ def test_five_hundred_waits_hold_nothing(bench: Bench) -> None:
     ghost = ResourceId.parse_machine(str(bench.id("web-1")).replace("web-1", "ghost"))
     machines.put_machine(bench.connection, ghost, ["10.203.0.99"], "Linux", "local")
     policies.put_machine_rules(bench.connection, ghost, [rule(22)], "default")
-    asked = access.Asked(22, timedelta(minutes=5), None, "10.203.0.78")
+    asked = access.PortRequest(22, timedelta(minutes=5), None, "10.203.0.78")
     pending = access.initiate(bench.connection, bench.policy, ghost, [asked])  # never opens
     threads, files = _threads(pid), _database_files(pid)
     waits = _WAITS.format(

@@ -100,7 +100,7 @@ class Asker:
         tag = f"run {self._history.seed} at {self._history.began:.3f}: {self._name} {self._count}"
         source = SOURCES[wanted.source]
         ports = [
-            access.Asked(port, timedelta(seconds=wanted.seconds), None, source)
+            access.PortRequest(port, timedelta(seconds=wanted.seconds), None, source)
             for port in wanted.ports
         ]
         record = Asked(

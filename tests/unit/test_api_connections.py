@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bascule.api.connections import Bounds, Crowd, Place
+from bascule.api.connections import Bounds, ConnectionPlace, Crowd
 from bascule.api.networks import KnownNetworks
 from bascule.domain.net import parse_address
 
@@ -19,10 +19,10 @@ class Gate:
         self.crowd = Crowd(bounds, frozenset([parse_address(proxy)]), self.known)
         self.cut: list[str] = []
 
-    def admit(self, name: str, peer: str = "192.0.2.1") -> Place | None:
+    def admit(self, name: str, peer: str = "192.0.2.1") -> ConnectionPlace | None:
         return self.crowd.admit(peer, lambda: self.cut.append(name))
 
-    def busy(self, name: str, peer: str = "192.0.2.1") -> Place | None:
+    def busy(self, name: str, peer: str = "192.0.2.1") -> ConnectionPlace | None:
         place = self.admit(name, peer)
         if place is not None:
             place.be_busy()

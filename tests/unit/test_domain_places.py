@@ -5,20 +5,21 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime, timedelta
 
-from bascule.domain.places import Bounds, Full, Place, Room, find_room
+from bascule.domain.places import Bounds, Full, Room, TakenPlace, find_room
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 BOUNDS = Bounds(network=4, wide_network=6, in_all=12)
 
 
-def taken(*addresses: str) -> list[Place]:
+def taken(*addresses: str) -> list[TakenPlace]:
     """Places of these addresses, the oldest first, keyed by their number."""
     return [
-        Place(str(n), address, NOW + timedelta(minutes=n)) for n, address in enumerate(addresses)
+        TakenPlace(str(n), address, NOW + timedelta(minutes=n))
+        for n, address in enumerate(addresses)
     ]
 
 
-def room(places: list[Place], address: str, *known: str) -> str | None:
+def room(places: list[TakenPlace], address: str, *known: str) -> str | None:
     """Whose place goes; None: the newcomer has to wait."""
     found = find_room(places, address, BOUNDS, lambda asked: frozenset(known) & set(asked))
     return found.gives_way if isinstance(found, Room) else None
@@ -88,7 +89,7 @@ def test_two_floods_do_not_push_each_other_out_without_end() -> None:
     """However they take turns, the writes that a full house costs come to an end."""
     chance = random.Random(1)
     addresses = [f"203.0.113.{n}" for n in range(7)]
-    places: list[Place] = []
+    places: list[TakenPlace] = []
     moves = 0
     for number in range(5000):
         address = chance.choice(addresses)
@@ -97,6 +98,6 @@ def test_two_floods_do_not_push_each_other_out_without_end() -> None:
             continue
         moves += bool(gone)
         places = [each for each in places if each.key != gone]
-        places.append(Place(f"n{number}", address, NOW))
+        places.append(TakenPlace(f"n{number}", address, NOW))
     assert len(places) <= BOUNDS.in_all
     assert moves < 100

@@ -34,7 +34,7 @@ from bascule.interfaces.record import EventFilter
 from bascule.services import requests
 from bascule.services.denials import RECORDED_PER_SOURCE
 from bascule.services.request_rights import Sight
-from bascule.services.requests import Asked, Denial, Initiated
+from bascule.services.requests import Denial, Initiated, PolicyRequest
 from bascule.services.views import view_policy, view_request
 from tests.unit.services_world import ANNA, BERT, World, rules
 
@@ -46,10 +46,10 @@ def world() -> Iterator[World]:
     made.close()
 
 
-def asked(world: World, policy: str, machine: Machine, number: int = 22) -> Asked:
+def asked(world: World, policy: str, machine: Machine, number: int = 22) -> PolicyRequest:
     ends = world.clock.wall + timedelta(minutes=10)
     port = RequestedPort(number, (AddressPrefix.parse("192.0.2.1"),), ends, format_utc(ends))
-    return Asked(world.policy_id(policy), (RequestedMachine(machine.id, (port,)),))
+    return PolicyRequest(world.policy_id(policy), (RequestedMachine(machine.id, (port,)),))
 
 
 def two_policies(world: World) -> None:
@@ -57,7 +57,7 @@ def two_policies(world: World) -> None:
     world.put(rules(world.db, 22), name="b")
 
 
-def initiate(world: World, *wanted: Asked) -> tuple[Initiated, ...] | tuple[Denial, ...]:
+def initiate(world: World, *wanted: PolicyRequest) -> tuple[Initiated, ...] | tuple[Denial, ...]:
     return world.do(lambda tx, act: requests.initiate_all(tx, act, wanted, "why", ANNA))
 
 

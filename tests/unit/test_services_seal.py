@@ -134,13 +134,13 @@ def test_a_look_at_everything_does_not_hold_the_sealing_up(
             if reading.is_set():
                 sealed.set()
 
-        monkeypatch.setattr(seal, "look_at_all", read_for_ever)
+        monkeypatch.setattr(seal, "verify_all", read_for_ever)
         monkeypatch.setattr(seal, "_round", note)
         task = asyncio.create_task(seal.keep_record(world.services, key))
         await asyncio.wait_for(sealed.wait(), 10)
         task.cancel()
 
-    monkeypatch.setattr(seal, "FIRST_LOOK", timedelta())
+    monkeypatch.setattr(seal, "FIRST_VERIFY", timedelta())
     monkeypatch.setattr(seal, "ROUND_SECONDS", 0.001)
     asyncio.run(run())
 
@@ -167,7 +167,7 @@ def test_a_damaged_row_is_named_and_stops_nothing(
     a_round(world, key)
     assert head(world).position == last + 1
     assert signed(world) == [last + 1]
-    asyncio.run(seal.look_at_all(world.services, key))
+    asyncio.run(seal.verify_all(world.services, key))
     ((_, event),) = world.see(lambda reader: reader.events(EventFilter(kinds=("RecordBroken",))))
     assert isinstance(event.fact, RecordBroken)
     assert (event.fact.position, event.fact.kind) == (2, "edited")

@@ -184,10 +184,10 @@ def test_a_break_is_on_record(house: House) -> None:
 
     house.add_machine("web-1")
     export(house)
-    asyncio.run(seal.look_at_all(house.services, house.state.record_key))
+    asyncio.run(seal.verify_all(house.services, house.state.record_key))
     assert house.events("RecordBroken") == []
     by_hand(house, "UPDATE events SET record = replace(record, 'web-1', 'web-2')")
-    asyncio.run(seal.look_at_all(house.services, house.state.record_key))
+    asyncio.run(seal.verify_all(house.services, house.state.record_key))
     assert house.events("RecordBroken") == ["RecordBroken"]
 
 

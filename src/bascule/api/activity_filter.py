@@ -14,7 +14,7 @@ from bascule.domain.facts.kind import Outcome
 from bascule.domain.facts.kinds import SORTS
 from bascule.domain.times import parse_instant
 from bascule.errors import InvalidInput
-from bascule.services.activity import Asked
+from bascule.services.activity import WrittenFilter
 
 OFFERED = (
     ("machine", "eq"),
@@ -61,8 +61,8 @@ def _check(name: str, given: str, known: Sequence[str]) -> None:
         )
 
 
-def read_asked(clauses: Sequence[Clause]) -> Asked:
-    asked, words = Asked(), {"operation": "", "status": ""}
+def read_asked(clauses: Sequence[Clause]) -> WrittenFilter:
+    asked, words = WrittenFilter(), {"operation": "", "status": ""}
     for clause in clauses:
         if clause.field in words:
             words[clause.field] = clause.value

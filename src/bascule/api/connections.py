@@ -51,7 +51,7 @@ class Bounds:
         return cls(in_all, in_all // 2, min(MOST_WAITING, in_all // 8))
 
 
-class Place:
+class ConnectionPlace:
     """One connection's place among the others."""
 
     __slots__ = ("_crowd", "cut", "group")
@@ -109,18 +109,18 @@ class Crowd:
         self._trusted = trusted  # reverse proxies: many callers behind one address
         self._known = known or KnownNetworks()
         self._known.on_change = self._rank_anew
-        self._places: set[Place] = set()
-        self._waiting: OrderedDict[Place, None] = OrderedDict()  # longest first
-        self._waiting_of: dict[str, OrderedDict[Place, None]] = {}
-        self._of: dict[str, dict[Place, None]] = {}  # by network, the last to come last
+        self._places: set[ConnectionPlace] = set()
+        self._waiting: OrderedDict[ConnectionPlace, None] = OrderedDict()  # longest first
+        self._waiting_of: dict[str, OrderedDict[ConnectionPlace, None]] = {}
+        self._of: dict[str, dict[ConnectionPlace, None]] = {}  # by network, the last to come last
         self._familiar, self._strange = _Ranking(), _Ranking()
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def admit(self, peer: str, cut: Callable[[], None]) -> Place | None:
+    def admit(self, peer: str, cut: Callable[[], None]) -> ConnectionPlace | None:
         """A waiting place for a new connection, None when there is none to be had."""
-        place = Place(self, self._group(peer), cut)
+        place = ConnectionPlace(self, self._group(peer), cut)
         if place.group and self._count(place.group) >= self.bounds.per_address:
             self._cut_longest(self._waiting_of.get(place.group))
             if self._count(place.group) >= self.bounds.per_address:
@@ -162,7 +162,7 @@ class Crowd:
         self._cut(next(reversed(places)))
         return True
 
-    def put_waiting(self, place: Place) -> None:
+    def put_waiting(self, place: ConnectionPlace) -> None:
         if place not in self._places:
             return
         self._stop_waiting(place)
@@ -173,10 +173,10 @@ class Crowd:
             if len(of_group) > self.bounds.waiting_per_address:
                 self._cut_longest(of_group)
 
-    def put_busy(self, place: Place) -> None:
+    def put_busy(self, place: ConnectionPlace) -> None:
         self._stop_waiting(place)
 
-    def remove(self, place: Place) -> None:
+    def remove(self, place: ConnectionPlace) -> None:
         if place not in self._places:
             return
         self._places.discard(place)
@@ -187,7 +187,7 @@ class Crowd:
             if not self._of[place.group]:
                 del self._of[place.group]
 
-    def _stop_waiting(self, place: Place) -> None:
+    def _stop_waiting(self, place: ConnectionPlace) -> None:
         self._waiting.pop(place, None)
         of_group = self._waiting_of.get(place.group)
         if of_group is not None:
@@ -195,13 +195,13 @@ class Crowd:
             if not of_group:
                 del self._waiting_of[place.group]
 
-    def _cut_longest(self, waiting: OrderedDict[Place, None] | None) -> bool:
+    def _cut_longest(self, waiting: OrderedDict[ConnectionPlace, None] | None) -> bool:
         if not waiting:
             return False
         self._cut(next(iter(waiting)))
         return True
 
-    def _cut(self, place: Place) -> None:
+    def _cut(self, place: ConnectionPlace) -> None:
         self.remove(place)
         place.cut()
 

@@ -19,7 +19,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from bascule.api.connections import Bounds, Place
+from bascule.api.connections import Bounds, ConnectionPlace
 
 MOST_PIPELINED = 8  # requests that wait for the answer before theirs; browsers send none so
 
@@ -41,7 +41,7 @@ class PatientProtocol(HttpToolsProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         loop: asyncio.AbstractEventLoop,
-        place: Place,
+        place: ConnectionPlace,
         bounds: Bounds,
     ) -> None:
         super().__init__(config, server_state, app_state, loop)

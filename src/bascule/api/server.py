@@ -25,7 +25,7 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from bascule.api.connections import Bounds, Crowd, Place
+from bascule.api.connections import Bounds, ConnectionPlace, Crowd
 from bascule.api.listening import address_of, listen
 from bascule.api.networks import KnownNetworks
 from bascule.api.protocol import PatientProtocol
@@ -198,7 +198,7 @@ class EdgeServer(uvicorn.Server):
             self._crowd.make_room()
             await asyncio.sleep(0.05)
 
-    async def _shake_hands(self, connection: socket.socket, place: Place) -> None:
+    async def _shake_hands(self, connection: socket.socket, place: ConnectionPlace) -> None:
         loop = asyncio.get_running_loop()
         bounds = self._crowd.bounds
         protocol = PatientProtocol(

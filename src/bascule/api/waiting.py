@@ -43,7 +43,7 @@ async def wait_until_settled(
         view: RequestView | None = None
         while True:
             if is_due:
-                view = await call.read(lambda reader: _see(reader, call, request_id))
+                view = await call.read(lambda reader: _readable(reader, call, request_id))
             left = deadline - loop.time()
             is_settled = view is None or all(g.state not in unsettled for g in view.grants)
             if is_settled or left <= 0 or hub.is_closing:
@@ -52,7 +52,7 @@ async def wait_until_settled(
             await call.check_proof()
 
 
-def _see(reader: Reader, call: Call, request_id: str) -> RequestView | None:
+def _readable(reader: Reader, call: Call, request_id: str) -> RequestView | None:
     request = reader.request(request_id)
     if request is None:
         return None

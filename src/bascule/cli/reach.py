@@ -19,8 +19,8 @@ from bascule.cli.show import SSH_PORT, reachable_address, unopened
 from bascule.cli.waiting import OPEN_SECONDS, Working, may_still_open, wait_until_open
 from bascule.client.access import (
     AccessRequest,
-    Asked,
     GrantedPort,
+    PortRequest,
     initiate,
     list_requests,
 )
@@ -120,7 +120,7 @@ def _ask(
     connection: Connection, machine: Machine, rules: MachineRules, number: int, wish: Wish
 ) -> GrantedPort:
     choice = choose(rules, [number], wish.policy_name)
-    asked = Asked(number, wish.span or choice.default_span, None, None)
+    asked = PortRequest(number, wish.span or choice.default_span, None, None)
     why = reason_for(choice, machine.name, wish.why)
     request_id = initiate(connection, choice.policy_id, machine.id, [asked], why)
     words = f"waiting until {machine.name} has opened port {number}"

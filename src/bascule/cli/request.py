@@ -16,7 +16,7 @@ from bascule.cli.reason import reason_for
 from bascule.cli.show import opened_lines, request_json, unopened
 from bascule.cli.spans import parse_until
 from bascule.cli.waiting import OPEN_SECONDS, Working, may_still_open, wait_until_open
-from bascule.client.access import AccessRequest, Asked, get_request, initiate
+from bascule.client.access import AccessRequest, PortRequest, get_request, initiate
 from bascule.client.policies import get_machine_rules
 from bascule.clocks import SystemClock
 
@@ -103,7 +103,7 @@ def request(
         if span is None and ends_at is None:
             span = choice.default_span
         from_where = None if source == MY_ADDRESS else source
-        asked = [Asked(number, span, ends_at, from_where) for number in choice.ports]
+        asked = [PortRequest(number, span, ends_at, from_where) for number in choice.ports]
         why = reason_for(choice, found.name, why)
         request_id = initiate(connection, choice.policy_id, found.id, asked, why)
         with may_still_open(request_id):

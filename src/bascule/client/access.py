@@ -86,7 +86,7 @@ class AccessRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PortRequest:
     """One port of a new request: a span from the server's now, or an instant."""
 
     number: int
@@ -99,7 +99,7 @@ def initiate(
     connection: Connection,
     policy: ResourceId,
     machine: ResourceId,
-    ports: Sequence[Asked],
+    ports: Sequence[PortRequest],
     justification: str = "",
 ) -> str:
     """Ask; returns the request's id. Raises RequestDenied with every reason."""
@@ -179,7 +179,7 @@ def _collection(connection: Connection) -> str:
     return f"{connection.subscription}/providers/Bascule.Access/accessRequests"
 
 
-def _asked_json(port: Asked) -> dict[str, object]:
+def _asked_json(port: PortRequest) -> dict[str, object]:
     body: dict[str, object] = {"number": port.number}
     if port.span is not None:
         body["duration"] = format_duration(port.span)

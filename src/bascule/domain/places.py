@@ -20,7 +20,7 @@ from bascule.domain.sign_in import network_of, wide_network_of
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TakenPlace:
     """One that is taken."""
 
     key: str  # of the store's
@@ -51,13 +51,13 @@ KnownAmong = Callable[[Collection[str]], frozenset[str]]  # networks where anybo
 
 
 def find_room(
-    places: Sequence[Place], address: str, bounds: Bounds, known_among: KnownAmong
+    places: Sequence[TakenPlace], address: str, bounds: Bounds, known_among: KnownAmong
 ) -> Room | Full:
     """May somebody at ``address`` take another place? ``places`` are all, the oldest first."""
     network, wide = _network(address), _wide(address)
     neighbours = [each for each in places if _network(each.address) == network]
     around = [each for each in places if _wide(each.address) == wide]
-    levels: list[tuple[Sequence[Place], int, Callable[[str], str]]] = [
+    levels: list[tuple[Sequence[TakenPlace], int, Callable[[str], str]]] = [
         (neighbours, bounds.network, str),  # each address is a part
         (around, bounds.wide_network, _network),
         (places, bounds.in_all, _wide),
@@ -74,7 +74,7 @@ def find_room(
 
 
 def _among(
-    crowd: Sequence[Place],
+    crowd: Sequence[TakenPlace],
     part_of: Callable[[str], str],
     address: str,
     known_among: KnownAmong,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from bascule.domain.places import Place
+from bascule.domain.places import TakenPlace
 from bascule.domain.providers import ExternalIdentity, IdentityProvider, Invitation
 
 
@@ -62,7 +62,7 @@ class ProviderReads(Protocol):
         """All to one provider, ordered by address."""
         ...
 
-    def pending_sign_ins(self) -> Sequence[Place]:
+    def pending_sign_ins(self) -> Sequence[TakenPlace]:
         """Those on their way, those whose time is over too; the oldest first."""
         ...
 

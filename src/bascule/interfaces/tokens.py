@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from bascule.domain.places import Place
+from bascule.domain.places import TakenPlace
 from bascule.domain.tokens import (
     AuthorizationCode,
     DeviceCode,
@@ -35,7 +35,7 @@ class TokenReads(Protocol):
 
     def waiting_device_codes(
         self, since: datetime, client_id: str = "", address: str = ""
-    ) -> Sequence[Place]:
+    ) -> Sequence[TakenPlace]:
         """Codes that were asked for after ``since`` and that nobody has approved or refused, by
         their hashes, the oldest first: of a client, from an address, of both, all.
         """

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from bascule.domain.facts.kinds import SORTS
 from bascule.interfaces.activity import Counts
 from bascule.portal.charts import Bar, Bars, bars_of, parts_of
-from bascule.services.activity import Asked
+from bascule.services.activity import WrittenFilter
 
 MOST_BARS = 120
 HEIGHT = 120  # pixels
@@ -54,7 +54,9 @@ class ActivityChart:
         return self.parts[len(self.parts) // 2].begin
 
 
-def chart_of(counts: Counts, asked: Asked, now: datetime, *, is_by_hour: bool) -> ActivityChart:
+def chart_of(
+    counts: Counts, asked: WrittenFilter, now: datetime, *, is_by_hour: bool
+) -> ActivityChart:
     step = _HOUR if is_by_hour else _DAY
     events: Counter[datetime] = Counter()
     failed: Counter[datetime] = Counter()
@@ -83,7 +85,7 @@ def chart_of(counts: Counts, asked: Asked, now: datetime, *, is_by_hour: bool) -
 
 
 def _ends(
-    events: Counter[datetime], asked: Asked, now: datetime, step: timedelta
+    events: Counter[datetime], asked: WrittenFilter, now: datetime, step: timedelta
 ) -> tuple[datetime, datetime]:
     """The first and the last bar: of what was asked, and of what there is."""
     there = sorted(events)

@@ -16,7 +16,7 @@ from bascule.api.activity_filter import sorts_for
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import InvalidInput
 from bascule.interfaces.activity import Moment
-from bascule.services.activity import Asked
+from bascule.services.activity import WrittenFilter
 
 PATH = "/portal/activity"
 USUAL = "7d"
@@ -62,10 +62,10 @@ class ActivityQuery:
         """Do ``since`` and ``until`` count? Else they are only kept, for who chooses so again."""
         return self.span == CUSTOM
 
-    def asked(self, now: datetime) -> Asked:
+    def asked(self, now: datetime) -> WrittenFilter:
         """Raises InvalidInput for what cannot be read."""
         since, until = self._span(now)
-        return Asked(
+        return WrittenFilter(
             self.machine,
             self.person,
             sorts_for(self.operation, self.status),

@@ -19,7 +19,7 @@ from bascule.domain.ids import COMPUTE, VIRTUAL_MACHINES, ResourceId
 from bascule.domain.plain import clean
 from bascule.errors import InvalidInput
 from bascule.portal.codes import text_of
-from bascule.services.activity import About, Row
+from bascule.services.activity import About, LogRow
 from bascule.words import Words
 
 # How an outcome looks: what its badge is, and its icon.
@@ -57,11 +57,11 @@ class Shown:
     is_first: bool = False  # of the rows of its request, where these stand together
 
 
-def shown_rows(words: Words, rows: Sequence[Row]) -> list[Shown]:
+def shown_rows(words: Words, rows: Sequence[LogRow]) -> list[Shown]:
     return [shown_row(words, each) for each in rows]
 
 
-def shown_row(words: Words, row: Row) -> Shown:
+def shown_row(words: Words, row: LogRow) -> Shown:
     event, operation = row.event, kind_of(row.event.fact)
     kind, name, machine_path = _resource(words, event.resource_id)
     return Shown(

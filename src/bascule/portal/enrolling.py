@@ -185,7 +185,7 @@ class Guarded:
         return f"{self.machine.id.resource_group}/{self.machine.id.name}"
 
 
-def look_at(reader: Reader, wanted: ResourceId, now: datetime) -> Guarded:
+def read_guarded(reader: Reader, wanted: ResourceId, now: datetime) -> Guarded:
     """Raise NotFound when there is no such machine."""
     machine = reader.machine(wanted)
     if machine is None:

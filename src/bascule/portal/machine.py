@@ -46,7 +46,7 @@ _ASKED = (POLICY_READ, POLICY_WRITE, MACHINE_WRITE, INITIATE, ENROLMENT_WRITE)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ShownMachine:
     """One machine as this visitor may see it."""
 
     view: MachineView
@@ -126,20 +126,20 @@ def wanted_id(visit: Visit, group: str, name: str) -> ResourceId:
     return machine_id(visit.subscription_id, group, parse_name(name, "The machine's name"))
 
 
-def look_at(visit: Visit, reader: Reader, wanted: ResourceId) -> Place:
+def read_machine(visit: Visit, reader: Reader, wanted: ResourceId) -> ShownMachine:
     """Raises Forbidden before anything is told of it, NotFound."""
     needed = Needed(MACHINE_READ, resource_scope(wanted))
     check(reader, visit.subject, visit.now, [needed])
     machine = known_machine(reader, wanted)
     scope = resource_scope(machine.id)
-    return Place(
+    return ShownMachine(
         view_machine(reader, machine, visit.now),
         sight_of(visit.rights, visit.subject.principal_id),
         frozenset(action for action in _ASKED if not visit.may(action, scope)),
     )
 
 
-def frame(visit: Visit, place: Place, tab: str) -> dict[str, Any]:
+def frame(visit: Visit, place: ShownMachine, tab: str) -> dict[str, Any]:
     """What every page of a machine shows around its own content."""
     t = visit.words
     return {

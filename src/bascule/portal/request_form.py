@@ -28,7 +28,7 @@ from bascule.portal.offers import (
 )
 from bascule.portal.problems import reasons_of
 from bascule.portal.spans import parse_span, show_span
-from bascule.services.requests import Asked, Denial
+from bascule.services.requests import Denial, PolicyRequest
 
 MOST_PORTS = 1000  # as on the wire
 MOST_SOURCES = 100  # of one port
@@ -61,7 +61,7 @@ class Complaint:
 class Wanted:
     """What a form asks for: parsed, or what is wrong with it."""
 
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[PolicyRequest, ...] = ()
     keys: Mapping[ResourceId, tuple[tuple[Key, ...], ...]] = field(default_factory=dict)
     wide: tuple[tuple[Key, tuple[AddressPrefix, ...]], ...] = ()  # to be warned of
     complaints: tuple[Complaint, ...] = ()
@@ -207,7 +207,7 @@ def _grouped(
         machine, policy, _ = key
         by_policy.setdefault(policy, {}).setdefault(machine, []).append(key)
     asked = tuple(
-        Asked(
+        PolicyRequest(
             policy,
             tuple(
                 RequestedMachine(machine, tuple(ports[key] for key in keys))

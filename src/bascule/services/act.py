@@ -92,7 +92,7 @@ def actor_of(subject: Subject) -> Actor:
 
 
 @dataclass(slots=True)
-class Looks:
+class Verified:
     """What the readings of the whole record have found since this server began."""
 
     newest: Verdict | None = None
@@ -107,7 +107,7 @@ class Services:
     hub: Hub
     place: ServerPlace = ServerPlace()
     denials: Denials = field(default_factory=Denials)  # of what policies refuse, by subject
-    looks: Looks = field(default_factory=Looks)
+    verified: Verified = field(default_factory=Verified)
     serving_since: datetime | None = None  # when this server was started
 
     async def perform(

@@ -50,7 +50,7 @@ _MOST_NAMESAKES = 2000  # deletions that are read for a name
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class WrittenFilter:
     """A filter as people write it; what is empty asks nothing."""
 
     resource: str = ""  # a machine's name, or the ARM id of anything
@@ -79,7 +79,7 @@ class About:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LogRow:
     sequence: int
     event: Event
     place: ChainHead | None  # in the chain; None for a second, until it is sealed
@@ -88,7 +88,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    rows: Sequence[Row]
+    rows: Sequence[LogRow]
     goes_on: Moment | None  # after which the next page begins; None: there is none
 
 
@@ -108,7 +108,7 @@ class Chain:
 
 
 def resolve(
-    reader: NamedReads, subscription_id: str, asked: Asked, within: Reach | None
+    reader: NamedReads, subscription_id: str, asked: WrittenFilter, within: Reach | None
 ) -> ActivityFilter:
     """What the store is asked. Raises InvalidInput for what is neither a name nor an id."""
     return ActivityFilter(
@@ -187,12 +187,12 @@ def page_of(reader: LogReads, wanted: ActivityFilter, after: Moment | None, limi
     return Page(rows, goes_on)
 
 
-def rows_of(reader: LogReads, found: Sequence[tuple[int, Event]]) -> list[Row]:
+def rows_of(reader: LogReads, found: Sequence[tuple[int, Event]]) -> list[LogRow]:
     """Events with their places in the chain, and with whose access they tell of."""
     places = reader.seals_of([sequence for sequence, _ in found])
     abouts = abouts_of(reader, [event for _, event in found])
     return [
-        Row(sequence, event, places.get(sequence), about)
+        LogRow(sequence, event, places.get(sequence), about)
         for (sequence, event), about in zip(found, abouts, strict=True)
     ]
 
@@ -261,7 +261,7 @@ def _name(machine: str) -> str:
     return machine.rpartition("/")[2]
 
 
-async def all_pages(services: Services, wanted: ActivityFilter) -> AsyncIterator[Sequence[Row]]:
+async def all_pages(services: Services, wanted: ActivityFilter) -> AsyncIterator[Sequence[LogRow]]:
     """Everything, page by page: what is recorded meanwhile is newer and not part of it."""
     after: Moment | None = None
     while True:

@@ -330,7 +330,7 @@ class _Worker:
         now = self._services.clock.now()
         async with self._turn:
             began = self._services.clock.boottime()
-            step = await self._services.read(lambda reader: self._look(reader, now))
+            step = await self._services.read(lambda reader: self._next_step(reader, now))
             if step is None:
                 return False
             if step.progress.position != step.stretch.through:
@@ -347,7 +347,7 @@ class _Worker:
             await self._settle(step, outcome)
         return True
 
-    def _look(self, reader: ParcelReads, now: datetime) -> Step | None:
+    def _next_step(self, reader: ParcelReads, now: datetime) -> Step | None:
         stored = reader.sink_progress(self._sink_id)
         if stored != self._noted:  # an operator, or another replica
             self._noted, self._ahead = stored, None

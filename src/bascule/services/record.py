@@ -184,8 +184,8 @@ async def verify_record(services: Services, signer: Signer, pause: float = 0.0) 
         spent = services.clock.boottime() - began
         await asyncio.sleep(max(pause, _REST * spent) if pause else 0)
         began = services.clock.boottime()
-    services.looks.newest = proof.verdict()
-    return services.looks.newest
+    services.verified.newest = proof.verdict()
+    return services.verified.newest
 
 
 def _take_all(proof: Proof, lines: Sequence[bytes]) -> None:

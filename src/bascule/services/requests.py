@@ -86,7 +86,7 @@ class Initiated:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PolicyRequest:
     """What is asked of one policy."""
 
     policy_id: ResourceId
@@ -118,7 +118,7 @@ def initiate(
     unless the subject may ask for each machine named (EDGES B1), before anything is told of
     policy or machines, and where the plan is off; NotFound when there is no such policy.
     """
-    asked = [Asked(wanted, machines, request_id)]
+    asked = [PolicyRequest(wanted, machines, request_id)]
     (answer,) = initiate_all(tx, act, asked, justification, subject)
     return answer.denied if isinstance(answer, Denial) else answer
 
@@ -126,7 +126,7 @@ def initiate(
 def initiate_all(
     tx: InitiateWrites,
     act: Act,
-    asked: Sequence[Asked],
+    asked: Sequence[PolicyRequest],
     justification: str | None,
     subject: Subject,
 ) -> tuple[Initiated, ...] | tuple[Denial, ...]:
@@ -162,7 +162,7 @@ def initiate_all(
 def _judge(
     tx: JudgeReads,
     act: Act,
-    asked: Asked,
+    asked: PolicyRequest,
     justification: str | None,
     subject: Subject,
     rights: Rights,

@@ -33,10 +33,10 @@ ROUND_SECONDS = 0.4
 RETRY_SECONDS = 5.0  # after a failure: the log shall say it, not be filled with it
 CHECKPOINT_EVENTS = 1000
 CHECKPOINT_AFTER = timedelta(minutes=10)
-LOOK_EVERY = timedelta(hours=24)
-FIRST_LOOK = timedelta(minutes=1)  # after a start, which has better things to do at first
+VERIFY_EVERY = timedelta(hours=24)
+FIRST_VERIFY = timedelta(minutes=1)  # after a start, which has better things to do at first
 CLOCK_SECONDS = 60.0  # between looks at the clocks
-LOOK_PAUSE = 0.05  # seconds between pages, so that nobody's request waits for it
+VERIFY_PAUSE = 0.05  # seconds between pages, so that nobody's request waits for it
 
 
 def seal(tx: ChainWrites, limit: int = BATCH) -> int:
@@ -95,7 +95,7 @@ async def keep_record(services: Services, signer: Signer) -> None:
     """Seal, sign and look at the chain and the clocks, until cancelled."""
     await asyncio.gather(
         _repeat(lambda: _round(services, signer), timedelta(), ROUND_SECONDS),
-        _repeat(lambda: look_at_all(services, signer), FIRST_LOOK, LOOK_EVERY.total_seconds()),
+        _repeat(lambda: verify_all(services, signer), FIRST_VERIFY, VERIFY_EVERY.total_seconds()),
         _repeat(lambda: watch_clock(services), timedelta(), CLOCK_SECONDS),
     )
 
@@ -131,11 +131,11 @@ async def _round(services: Services, signer: Signer) -> None:
         await services.perform(work)
 
 
-async def look_at_all(services: Services, signer: Signer) -> None:
+async def verify_all(services: Services, signer: Signer) -> None:
     """Read the whole chain back; a break is logged, and on record once."""
-    verdict = await verify_record(services, signer, LOOK_PAUSE)
+    verdict = await verify_record(services, signer, VERIFY_PAUSE)
     if verdict.break_ is not None:  # retention may have deleted what was just being read
-        verdict = await verify_record(services, signer, LOOK_PAUSE)
+        verdict = await verify_record(services, signer, VERIFY_PAUSE)
     if verdict.break_ is not None:
         log.error("the record is broken", why=verdict.break_.message)
         await services.perform(_noting(verdict.break_))

@@ -126,7 +126,7 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Account:
     """What is known of the account before a password is looked at."""
 
     user: User | None
@@ -302,7 +302,7 @@ class SignIn:
 
     async def _try_password(
         self, account: str, password: str, visit: Visit, *, is_known: bool
-    ) -> tuple[_Seen, PasswordVerdict] | SignInRefused:
+    ) -> tuple[_Account, PasswordVerdict] | SignInRefused:
         """Count the try, then look the account up, then hash.
 
         In this order the answer to whoever has to wait comes as fast for any name.
@@ -311,7 +311,7 @@ class SignIn:
         admitted = self._limits.try_password(attempt, self._boottime())
         if isinstance(admitted, timedelta):
             return await self._refuse(visit, Refusal.TOO_OFTEN, "password", account, admitted)
-        seen = await self.services.read(lambda reader: _see(reader, account))
+        seen = await self.services.read(lambda reader: _account_of(reader, account))
         stored = seen.password.hash if seen.password else None
         try:
             verdict = await self.proofs.passwords.verify(stored, password, is_known=is_known)
@@ -400,9 +400,9 @@ class SignIn:
         return SignInRefused(reason, retry_after)
 
 
-def _see(reader: WayInReads, user_name: str) -> _Seen:
+def _account_of(reader: WayInReads, user_name: str) -> _Account:
     user = _user_of(reader, user_name)
-    return _Seen(user, reader.password(user.id if user else ""))  # looked up for any name
+    return _Account(user, reader.password(user.id if user else ""))  # looked up for any name
 
 
 def _user_of(reader: PrincipalReads, user_name: str) -> User | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, select
 
-from bascule.domain.places import Place
+from bascule.domain.places import TakenPlace
 from bascule.domain.providers import ExternalIdentity, IdentityProvider, Invitation
 from bascule.interfaces.providers import PendingSignIn
 from bascule.store.access_stamp import AccessStamp
@@ -69,11 +69,11 @@ class ProviderReads(AccessStamp):
         wanted = select(table).where(table.c.provider_id == provider_id.lower())
         return [_invitation(row) for row in self._all(wanted.order_by(table.c.email))]
 
-    def pending_sign_ins(self) -> Sequence[Place]:
+    def pending_sign_ins(self) -> Sequence[TakenPlace]:
         table = t.pending_sign_ins
         columns = (table.c.state_hash, table.c.address, table.c.expires_at)
         rows = self._all(select(*columns).order_by(table.c.expires_at))
-        return [Place(row.state_hash, row.address or "", row.expires_at) for row in rows]
+        return [TakenPlace(row.state_hash, row.address or "", row.expires_at) for row in rows]
 
 
 class ProviderWrites(ProviderReads):

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, delete, not_, select
 
-from bascule.domain.places import Place
+from bascule.domain.places import TakenPlace
 from bascule.domain.tokens import (
     CODE_LIFE,
     DEVICE_LIFE,
@@ -64,7 +64,7 @@ class TokenReads(Rows):
 
     def waiting_device_codes(
         self, since: datetime, client_id: str = "", address: str = ""
-    ) -> Sequence[Place]:
+    ) -> Sequence[TakenPlace]:
         table = t.device_codes
         here = [table.c.created_at > since, table.c.state == str(DeviceState.PENDING)]
         if client_id:
@@ -73,7 +73,7 @@ class TokenReads(Rows):
             here.append(table.c.address == address)
         columns = (table.c.hash, table.c.address, table.c.created_at)
         rows = self._all(select(*columns).where(*here).order_by(table.c.created_at))
-        return [Place(row.hash, row.address, row.created_at + DEVICE_LIFE) for row in rows]
+        return [TakenPlace(row.hash, row.address, row.created_at + DEVICE_LIFE) for row in rows]
 
     def token_family(self, family_id: str) -> TokenFamily | None:
         row = self._first(_FAMILY, {"wanted": family_id})

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bascule.domain.access import PrincipalKind
-from bascule.domain.places import Place
+from bascule.domain.places import TakenPlace
 from bascule.domain.principals import Group, Membership, User
 from bascule.domain.providers import ExternalIdentity, IdentityProvider, Invitation
 from bascule.errors import Conflict
@@ -152,8 +152,8 @@ class ProviderContract:
         write(store, lambda tx: tx.add_pending_sign_in(later))
         write(store, lambda tx: tx.add_pending_sign_in(PENDING))
         both = [
-            Place("state", "192.0.2.1", NOW + HOUR),
-            Place("later", "192.0.2.1", NOW + 2 * HOUR),
+            TakenPlace("state", "192.0.2.1", NOW + HOUR),
+            TakenPlace("later", "192.0.2.1", NOW + 2 * HOUR),
         ]
         assert read(store, lambda r: r.pending_sign_ins()) == both, "the oldest first"
         write(store, lambda tx: tx.drop_pending_sign_ins(NOW + HOUR))

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from bascule.domain.places import Place
+from bascule.domain.places import TakenPlace
 from bascule.domain.principals import User
 from bascule.domain.tokens import (
     DEVICE_LIFE,
@@ -147,9 +147,9 @@ class TokenContract:
             done = _device(str(state), state=state, created_at=NOW + SECOND)
             write(store, lambda tx: tx.put_device_code(done))
         expected = [
-            Place("2", "1", NOW + SECOND + DEVICE_LIFE),
-            Place("1", "2", NOW + 2 * SECOND + DEVICE_LIFE),
-            Place("0", "1", NOW + 3 * SECOND + DEVICE_LIFE),
+            TakenPlace("2", "1", NOW + SECOND + DEVICE_LIFE),
+            TakenPlace("1", "2", NOW + 2 * SECOND + DEVICE_LIFE),
+            TakenPlace("0", "1", NOW + 3 * SECOND + DEVICE_LIFE),
         ]
         assert read(store, lambda r: r.waiting_device_codes(NOW)) == expected
         assert read(store, lambda r: r.waiting_device_codes(NOW + SECOND)) == expected[1:]

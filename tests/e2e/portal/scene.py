@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from bascule.client import access, principals, roles
-from bascule.client.access import Asked
+from bascule.client.access import PortRequest
 from bascule.client.connection import Connection, trust_file
 from bascule.client.machines import put_machine
 from bascule.client.policies import PortRule, get_machine_rules, put_machine_rules
@@ -100,16 +100,24 @@ def _assign(world: World, role: RoleDefinition, machine: str, principal_id: str)
 
 def _requests(world: World, program: Connection) -> None:
     """Live ones, one that was closed early, one that was refused."""
-    ask(world, program, "web-1", Asked(22, timedelta(hours=2), None, COLLEAGUES))
-    ask(world, program, "db-1", Asked(22, timedelta(minutes=50), None, SOMEBODY), "Ticket 4711")
-    early = ask(world, world.connection, "web-1", Asked(22, timedelta(hours=1), None, SOMEBODY))
+    ask(world, program, "web-1", PortRequest(22, timedelta(hours=2), None, COLLEAGUES))
+    ask(
+        world,
+        program,
+        "db-1",
+        PortRequest(22, timedelta(minutes=50), None, SOMEBODY),
+        "Ticket 4711",
+    )
+    early = ask(
+        world, world.connection, "web-1", PortRequest(22, timedelta(hours=1), None, SOMEBODY)
+    )
     access.revoke(world.connection, early, kill=True)
     with suppress(RequestDenied):
-        ask(world, program, "db-1", Asked(22, timedelta(hours=9), None, SOMEBODY))
+        ask(world, program, "db-1", PortRequest(22, timedelta(hours=9), None, SOMEBODY))
 
 
 def ask(
-    world: World, connection: Connection, machine: str, port: Asked, justification: str = ""
+    world: World, connection: Connection, machine: str, port: PortRequest, justification: str = ""
 ) -> str:
     """Ask for one port and wait until it is open; the request's id."""
     name = world.machine(machine)

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Locator, Page, Request, expect
 
-from bascule.client.access import Asked
+from bascule.client.access import PortRequest
 from tests.e2e.portal import scene
 from tests.e2e.portal.portal_world import PATIENCE, Visitors, World, sign_in
 
@@ -46,7 +46,7 @@ def grant_of(page: Page) -> Locator:
 
 
 def open_web_1(world: World) -> None:
-    asked = Asked(22, timedelta(minutes=10), None, world.address("client"))
+    asked = PortRequest(22, timedelta(minutes=10), None, world.address("client"))
     scene.ask(world, world.connection, "web-1", asked)
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from bascule.client.access import Asked
+from bascule.client.access import PortRequest
 from tests.e2e.portal import scene
 from tests.e2e.portal.portal_world import PATIENCE, Visitors, World
 
@@ -56,7 +56,7 @@ def test_one_opens_and_closes_the_other_sees_it(visit: Visitors, fresh: World) -
 
 
 def _open(world: World) -> None:
-    asked = Asked(22, timedelta(minutes=10), None, world.address("client"))
+    asked = PortRequest(22, timedelta(minutes=10), None, world.address("client"))
     scene.ask(world, world.connection, "web-1", asked)
 
 

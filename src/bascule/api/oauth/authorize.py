@@ -36,7 +36,7 @@ _FORM_POST = "form_post"
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _AuthorizationRequest:
     """An authorization request whose client and redirect URI are right."""
 
     client_id: str
@@ -54,7 +54,7 @@ class _Asked:
 class _Back:
     """What goes back to the client instead of a code."""
 
-    asked: _Asked
+    asked: _AuthorizationRequest
     error: str
     description: str
 
@@ -74,7 +74,7 @@ async def answer(tenant: str, request: Request) -> Response:
     return await _answer(Browser(request), tenant)
 
 
-def _read(browser: Browser, tenant: str) -> _Asked | _Back | str:
+def _read(browser: Browser, tenant: str) -> _AuthorizationRequest | _Back | str:
     """The request; a text is what is wrong with its client or redirect URI, and is shown."""
     pairs = browser.request.query_params.multi_items()
     query = dict(pairs)
@@ -92,7 +92,7 @@ def _read(browser: Browser, tenant: str) -> _Asked | _Back | str:
             "http://localhost:PORT or http://127.0.0.1:PORT."
         )
     mode = query.get("response_mode", "query")
-    asked = _Asked(
+    asked = _AuthorizationRequest(
         client_id,
         redirect_uri,
         origin,
@@ -103,7 +103,9 @@ def _read(browser: Browser, tenant: str) -> _Asked | _Back | str:
     return _read_rest(asked, query, browser.state.realm)
 
 
-def _read_rest(asked: _Asked, query: Mapping[str, str], realm: Realm) -> _Asked | _Back:
+def _read_rest(
+    asked: _AuthorizationRequest, query: Mapping[str, str], realm: Realm
+) -> _AuthorizationRequest | _Back:
     if query.get("response_type") != "code":
         return _Back(asked, "unsupported_response_type", "The response_type must be 'code'.")
     if query.get("response_mode", "query") not in _MODES:
@@ -147,7 +149,9 @@ def _without_prompt(request: Request) -> str:
     return f"{request.url.path}?{urlencode(kept)}"
 
 
-def _confirm_page(browser: Browser, asked: _Asked, visitor: Visitor, status: int = 200) -> Response:
+def _confirm_page(
+    browser: Browser, asked: _AuthorizationRequest, visitor: Visitor, status: int = 200
+) -> Response:
     content = {
         "action": browser.path_and_query,
         "csrf": csrf_token(browser.session_text, browser.path_and_query),
@@ -202,7 +206,7 @@ def _send_error(browser: Browser, back: _Back) -> Response:
     return _send(browser, back.asked, fields)
 
 
-def _send(browser: Browser, asked: _Asked, fields: Mapping[str, str]) -> Response:
+def _send(browser: Browser, asked: _AuthorizationRequest, fields: Mapping[str, str]) -> Response:
     """Back to the client, in the way that it wants."""
     fields = {**fields, "iss": browser.state.realm.issuer(base_url(browser.request))}
     if asked.state is not None:

@@ -55,7 +55,7 @@ _LAST = datetime.max.replace(tzinfo=UTC) - _MICROSECOND
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Wanted:
     """What the database is asked, and what is sieved after it."""
 
     events: EventFilter = field(default_factory=EventFilter)
@@ -108,7 +108,7 @@ async def list_activity(
     return CompactJson(page)
 
 
-def _read_filter(subscription_id: str, text: str) -> _Asked:
+def _read_filter(subscription_id: str, text: str) -> _Wanted:
     clauses = parse_filter(text, _OFFERED)
     if not any(each.field == "eventTimestamp" and each.operator == "ge" for each in clauses):
         raise InvalidInput(
@@ -118,13 +118,13 @@ def _read_filter(subscription_id: str, text: str) -> _Asked:
             advice="For example: eventTimestamp ge '2030-01-31T00:00:00Z' and "
             "eventTimestamp le '2030-02-01T00:00:00Z'.",
         )
-    asked = _Asked()
+    asked = _Wanted()
     for clause in clauses:
         asked = _narrow(asked, clause, subscription_id)
     return asked
 
 
-def _narrow(asked: _Asked, clause: Clause, subscription_id: str) -> _Asked:
+def _narrow(asked: _Wanted, clause: Clause, subscription_id: str) -> _Wanted:
     name, value, events = clause.field, clause.value, asked.events
     if name == "eventTimestamp":
         at = _instant(value)

@@ -22,7 +22,7 @@ from bascule.domain.actions import EVENT_READ
 from bascule.domain.times import parse_instant
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Reader
-from bascule.services.activity import Row, rows_of
+from bascule.services.activity import LogRow, rows_of
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
@@ -49,7 +49,7 @@ async def list_events(
         asked = _narrow(asked, clause)
     after = wanted.number_after()
 
-    def read(reader: Reader) -> tuple[Sequence[Row], int]:
+    def read(reader: Reader) -> tuple[Sequence[LogRow], int]:
         found, beyond = reader.events_page(asked, after, wanted.limit, MOST_SEARCHED)
         return rows_of(reader, found), beyond
 

@@ -71,5 +71,5 @@ async def count_activity(call: CurrentCall, filter_text: FilterText = "") -> Res
 @requires(CHECKPOINT_READ)
 async def last_verification(call: CurrentCall) -> Response:
     """How far the record is chained and signed, and what its last reading found."""
-    chain = await call.read(lambda reader: chain_of(reader, call.state.services.looks.newest))
+    chain = await call.read(lambda reader: chain_of(reader, call.state.services.verified.newest))
     return CompactJson(chain_json(chain))

@@ -141,14 +141,14 @@ def _named(
 @router.get(MACHINE)
 @requires(MACHINE_READ)
 async def get_machine(call: CurrentCall, machine: MachinePath, expand: Expand = "") -> Response:
-    view = await _look(call, machine)
+    view = await _machine_view(call, machine)
     return CompactJson(machine_json(view, with_instance=_wants_instance(expand)))
 
 
 @router.get(f"{MACHINE}/instanceView")
 @requires(INSTANCE_VIEW_READ)
 async def get_instance_view(call: CurrentCall, machine: MachinePath) -> Response:
-    return CompactJson(instance_view_json(await _look(call, machine)))
+    return CompactJson(instance_view_json(await _machine_view(call, machine)))
 
 
 def _wants_instance(expand: str) -> bool:
@@ -156,7 +156,7 @@ def _wants_instance(expand: str) -> bool:
     return "instanceview" in (word.strip().casefold() for word in expand.split(","))
 
 
-async def _look(call: Call, machine: ResourceId) -> MachineView:
+async def _machine_view(call: Call, machine: ResourceId) -> MachineView:
     now = call.now
 
     def read(reader: Reader) -> MachineView | None:

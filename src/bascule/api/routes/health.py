@@ -41,19 +41,19 @@ class Readiness:
 
     def __init__(self, state: AppState) -> None:
         self._services = state.services
-        self._looking: asyncio.Future[None] | None = None
+        self._checking: asyncio.Future[None] | None = None
         self._looked_at = -FRESH_SECONDS
 
     async def check(self) -> None:
         now = time.monotonic()
-        if self._looking is None or (
-            self._looking.done() and now - self._looked_at >= FRESH_SECONDS
+        if self._checking is None or (
+            self._checking.done() and now - self._looked_at >= FRESH_SECONDS
         ):
             self._looked_at = now
-            self._looking = asyncio.ensure_future(self._look())
-        await asyncio.shield(self._looking)
+            self._checking = asyncio.ensure_future(self._check())
+        await asyncio.shield(self._checking)
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         await self._services.read(lambda reader: reader.installation())
         await self._services.store.check_writable()
 

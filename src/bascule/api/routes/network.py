@@ -87,7 +87,7 @@ async def _list(
     return CompactJson(page)
 
 
-async def _look(call: Call, machine: str | None, action: str) -> Surroundings:
+async def _surroundings_of(call: Call, machine: str | None, action: str) -> Surroundings:
     """The surroundings of the machine of that name, or of none when no such view can be."""
     shown = machine_id(call.subscription_id, call.resource_group, machine or "-")
     if not call.rights.may(action, call.scope) and not (
@@ -142,7 +142,7 @@ async def _list_nics(call: Call, wanted: Wanted, group: str | None) -> Response:
 @router.get(f"{GROUP}{NICS}/{{nic}}")
 @shows(actions.NIC_READ)
 async def get_nic(call: CurrentCall, nic: Nic) -> Response:
-    found = await _look(call, wire.machine_of_nic(nic), actions.NIC_READ)
+    found = await _surroundings_of(call, wire.machine_of_nic(nic), actions.NIC_READ)
     return CompactJson(wire.nic_json(found))
 
 
@@ -173,7 +173,7 @@ async def _list_public_ips(call: Call, wanted: Wanted, group: str | None) -> Res
 @shows(actions.PUBLIC_IP_READ)
 async def get_public_ip(call: CurrentCall, public_ip: PublicIp) -> Response:
     named = wire.machine_of_public_ip(public_ip)
-    found = await _look(call, named[0] if named else None, actions.PUBLIC_IP_READ)
+    found = await _surroundings_of(call, named[0] if named else None, actions.PUBLIC_IP_READ)
     if named is None or named[1] >= len(found.public):
         _missing(call)
     return CompactJson(wire.public_ip_json(found, named[1] if named else 0))
@@ -208,17 +208,17 @@ async def _list_nsgs(call: Call, wanted: Wanted, group: str | None) -> Response:
 @router.get(f"{GROUP}{NSGS}/{{nsg}}")
 @shows(actions.NSG_READ)
 async def get_nsg(call: CurrentCall, nsg: Nsg) -> Response:
-    found = await _look(call, wire.machine_of_nsg(nsg), actions.NSG_READ)
+    found = await _surroundings_of(call, wire.machine_of_nsg(nsg), actions.NSG_READ)
     return CompactJson(wire.nsg_json(found, call.state.anchors))
 
 
 async def _rules(call: Call, nsg: str) -> list[Json]:
-    found = await _look(call, wire.machine_of_nsg(nsg), actions.NSG_RULE_READ)
+    found = await _surroundings_of(call, wire.machine_of_nsg(nsg), actions.NSG_RULE_READ)
     return [wire.rule_json(found, rule) for rule in found.rules(call.state.anchors).rules]
 
 
 async def _default_rules(call: Call, nsg: str) -> list[Json]:
-    found = await _look(call, wire.machine_of_nsg(nsg), actions.NSG_RULE_READ)
+    found = await _surroundings_of(call, wire.machine_of_nsg(nsg), actions.NSG_RULE_READ)
     return wire.default_rules_json(found)
 
 

@@ -12,10 +12,10 @@ from bascule.domain.facts.kind import unknown_kind
 from bascule.domain.facts.kinds import SORTS, kind_of
 from bascule.domain.times import format_utc
 from bascule.interfaces.activity import Counts
-from bascule.services.activity import About, Chain, Row
+from bascule.services.activity import About, Chain, LogRow
 
 
-def event_json(row: Row) -> dict[str, Any]:
+def event_json(row: LogRow) -> dict[str, Any]:
     """The event as it is on record; beside it what it is called, and whose access it tells of.
 
     Its place is missing for a second, until it is sealed.

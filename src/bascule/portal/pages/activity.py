@@ -32,10 +32,10 @@ from bascule.portal.look import HEADERS
 from bascule.services import sessions
 from bascule.services.activity import (
     About,
-    Asked,
     Chain,
+    LogRow,
     Page,
-    Row,
+    WrittenFilter,
     all_pages,
     chain_of,
     counts_of,
@@ -56,7 +56,7 @@ Seen = Annotated[int, Query(ge=0, lt=2**62)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _LogPage:
     page: Page
     counts: Counts
     chain: Chain
@@ -69,7 +69,7 @@ async def activity_log(visit: CurrentVisit) -> Response:
     query = read_query(visit.request.query_params)
     try:
         asked, after = query.asked(visit.now), query.place()
-        seen = await visit.read(lambda reader: _look(reader, visit, query, asked))
+        seen = await visit.read(lambda reader: _log_page(reader, visit, query, asked))
     except InvalidInput as error:
         return visit.show("activity.html", 400, **_form(visit, query), error=error, seen=None)
     shown = shown_rows(visit.words, seen.page.rows)
@@ -90,18 +90,18 @@ async def activity_log(visit: CurrentVisit) -> Response:
     )
 
 
-def _look(reader: Reader, visit: Visit, query: ActivityQuery, asked: Asked) -> _Seen:
+def _log_page(reader: Reader, visit: Visit, query: ActivityQuery, asked: WrittenFilter) -> _LogPage:
     wanted = _wanted(reader, visit, asked)
     newest = reader.events(EventFilter(), limit=1)
-    return _Seen(
+    return _LogPage(
         page_of(reader, wanted, query.place(), PAGE),
         counts_of(reader, wanted, is_by_hour=asked.is_by_hour(visit.now)),
-        chain_of(reader, visit.state.services.looks.newest),
+        chain_of(reader, visit.state.services.verified.newest),
         newest[0][0] if newest else 0,
     )
 
 
-def _wanted(reader: Reader, visit: Visit, asked: Asked) -> ActivityFilter:
+def _wanted(reader: Reader, visit: Visit, asked: WrittenFilter) -> ActivityFilter:
     return resolve(reader, visit.subscription_id, asked, visit.within(ACTIVITY_READ))
 
 
@@ -163,7 +163,7 @@ async def _csv_lines(visit: Visit, wanted: ActivityFilter) -> AsyncIterator[str]
         yield "".join(_csv_line(row) for row in rows)
 
 
-def _csv_line(row: Row) -> str:
+def _csv_line(row: LogRow) -> str:
     place, about, operation = row.place, row.about or About(), kind_of(row.event.fact)
     told = Told(
         operation.display, operation.outcome.status, about.machines, about.ports, about.sources
@@ -207,19 +207,19 @@ async def activity_event(visit: CurrentVisit, sequence: Sequence64) -> Response:
 
 
 def _chain(reader: Reader, visit: Visit) -> Chain:
-    return chain_of(reader, visit.state.services.looks.newest)
+    return chain_of(reader, visit.state.services.verified.newest)
 
 
-def _row(reader: Reader, visit: Visit, sequence: int) -> Row | None:
+def _row(reader: Reader, visit: Visit, sequence: int) -> LogRow | None:
     """None when there is none of that number that this person may read."""
     within = visit.within(ACTIVITY_READ)
     for number, event in reader.events(EventFilter(), sequence + 1, 1):
         if number == sequence and may_see(within, event):
-            return Row(number, event, reader.seals_of([number]).get(number))
+            return LogRow(number, event, reader.seals_of([number]).get(number))
     return None
 
 
-def _proof(row: Row, chain: Chain) -> str:
+def _proof(row: LogRow, chain: Chain) -> str:
     """The word for what is known of its place: unsealed, is_verified, is_later or is_broken."""
     if row.place is None:
         return "unsealed"

@@ -68,7 +68,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ExposureRow:
     """A machine, with where its page is and whether it may be enabled by this visitor."""
 
     exposure: MachineExposure
@@ -168,7 +168,7 @@ def _tabs(
     ]
 
 
-def _row(visit: Visit, exposure: MachineExposure) -> Row:
+def _row(visit: Visit, exposure: MachineExposure) -> ExposureRow:
     identity = exposure.id
     scope = resource_scope(identity)
     needs = exposure.needs
@@ -176,7 +176,7 @@ def _row(visit: Visit, exposure: MachineExposure) -> Row:
     lacks = "" if needs == "look" or visit.may(action, scope) else action
     query = urlencode({"machine": str(identity)})
     enrol = machine_path(identity).replace("/portal/machines/", f"{ENROL}/", 1)
-    return Row(exposure, machine_path(identity), query, lacks, needs, enrol)
+    return ExposureRow(exposure, machine_path(identity), query, lacks, needs, enrol)
 
 
 def machine_path(identity: ResourceId) -> str:

@@ -66,7 +66,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _JitPage:
     sheet: Sheet[MachineRow]
     counts: dict[MachineState, int]
     groups: list[str]
@@ -78,7 +78,7 @@ async def just_in_time(visit: CurrentVisit) -> Response:
     query = read_query(visit.request.query_params)
     within, now = reach_of_list(visit.rights, visit.subscription_id), visit.now
 
-    def read(reader: Reader) -> _Seen:
+    def read(reader: Reader) -> _JitPage:
         wanted, counts = replace(query.wanted, within=within), count_tabs(reader, within)
 
         def fetch(is_backward: bool, after: Place | None, limit: int) -> list[MachineRow]:
@@ -90,7 +90,7 @@ async def just_in_time(visit: CurrentVisit) -> Response:
         )
         sheet = turn_to(fetch, _place_of, query.turn, total, PAGE, query.turned)
         groups = [each for each in reader.resource_groups() if _is_told(visit, each)]
-        return _Seen(sheet, counts, groups)
+        return _JitPage(sheet, counts, groups)
 
     seen = await visit.read(read)
     shown = [_shown(visit, row) for row in seen.sheet.rows]

@@ -15,8 +15,8 @@ from bascule.interfaces.activity import ActivityFilter
 from bascule.interfaces.store import Reader
 from bascule.portal.activity_rows import shown_rows
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
-from bascule.portal.machine import Place, frame, look_at, wanted_id
-from bascule.services.activity import Row, page_of
+from bascule.portal.machine import ShownMachine, frame, read_machine, wanted_id
+from bascule.services.activity import LogRow, page_of
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -28,8 +28,8 @@ PAGE = 50
 async def activity(visit: CurrentVisit, group: str, name: str) -> Response:
     wanted = wanted_id(visit, group, name)
 
-    def read(reader: Reader) -> tuple[Place, Sequence[Row]]:
-        place = look_at(visit, reader, wanted)
+    def read(reader: Reader) -> tuple[ShownMachine, Sequence[LogRow]]:
+        place = read_machine(visit, reader, wanted)
         return place, _rows(visit, reader, place)
 
     place, rows = await visit.read(read)
@@ -44,11 +44,11 @@ async def activity(visit: CurrentVisit, group: str, name: str) -> Response:
     )
 
 
-def _may_see(visit: Visit, place: Place) -> bool:
+def _may_see(visit: Visit, place: ShownMachine) -> bool:
     return visit.may(ACTIVITY_READ, resource_scope(place.machine.id))
 
 
-def _rows(visit: Visit, reader: Reader, place: Place) -> Sequence[Row]:
+def _rows(visit: Visit, reader: Reader, place: ShownMachine) -> Sequence[LogRow]:
     if not _may_see(visit, place):
         return ()
     wanted = ActivityFilter((place.machine.id.key,), within=visit.within(ACTIVITY_READ))

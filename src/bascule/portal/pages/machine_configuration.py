@@ -18,7 +18,7 @@ from bascule.domain.net import PortKey, TransportProtocol, parse_port_number
 from bascule.errors import Conflict, InvalidInput
 from bascule.interfaces.store import Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute
-from bascule.portal.machine import default_rule, frame, look_at, path_of, wanted_id
+from bascule.portal.machine import default_rule, frame, path_of, read_machine, wanted_id
 from bascule.portal.spans import words_of
 from bascule.services import policies
 from bascule.services.act import Act
@@ -35,7 +35,7 @@ POLICY = "default"  # where one machine's rules go, as with the command line
 @decides(MACHINE_READ)
 async def configuration(visit: CurrentVisit, group: str, name: str) -> Response:
     wanted = wanted_id(visit, group, name)
-    place = await visit.read(lambda reader: look_at(visit, reader, wanted))
+    place = await visit.read(lambda reader: read_machine(visit, reader, wanted))
     return visit.show(
         "machine_configuration.html",
         **frame(visit, place, "configuration"),

@@ -32,11 +32,11 @@ from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.kept import comes_back
 from bascule.portal.machine import (
     DEFAULT_PORTS,
-    Place,
+    ShownMachine,
     default_rule,
     frame,
-    look_at,
     path_of,
+    read_machine,
     wanted_id,
 )
 from bascule.portal.spans import words_of
@@ -83,8 +83,8 @@ async def connect(visit: CurrentVisit, group: str, name: str) -> Response:
 
 
 async def _show(visit: Visit, wanted: ResourceId, error: BasculeError | None = None) -> Response:
-    def read(reader: Reader) -> tuple[Place, list[Mine], Grant | None]:
-        place = look_at(visit, reader, wanted)
+    def read(reader: Reader) -> tuple[ShownMachine, list[Mine], Grant | None]:
+        place = read_machine(visit, reader, wanted)
         return place, _mine(visit, reader, place), _failed(visit, reader, place)
 
     place, mine, failed = await visit.read(read)
@@ -106,7 +106,7 @@ async def _show(visit: Visit, wanted: ResourceId, error: BasculeError | None = N
     )
 
 
-def _mine(visit: Visit, reader: Reader, place: Place) -> list[Mine]:
+def _mine(visit: Visit, reader: Reader, place: ShownMachine) -> list[Mine]:
     """The visitor's own live grants here that let in the address that he comes from now."""
     me, uid = visit.subject, place.machine.uid
     if not me.address:
@@ -130,7 +130,7 @@ def _mine(visit: Visit, reader: Reader, place: Place) -> list[Mine]:
     ]
 
 
-def _failed(visit: Visit, reader: Reader, place: Place) -> Grant | None:
+def _failed(visit: Visit, reader: Reader, place: ShownMachine) -> Grant | None:
     """What the visitor's last request here asked for, when it failed a short while ago."""
     me, uid = visit.subject.principal_id, place.machine.uid
     last = reader.requests(machine_uid=uid, requestor_id=me, limit=1)
@@ -140,7 +140,7 @@ def _failed(visit: Visit, reader: Reader, place: Place) -> Grant | None:
     return next((each for each in grants if each.state is GrantState.FAILED), None)
 
 
-def _offer(visit: Visit, place: Place) -> Offer | None:
+def _offer(visit: Visit, place: ShownMachine) -> Offer | None:
     """The system's own port if a policy offers it to the visitor's address, else the first."""
     rules = place.rules
     if not rules:
@@ -155,14 +155,14 @@ def _offer(visit: Visit, place: Place) -> Offer | None:
     return Offer(policy, rule, source, _longest(place, rule))
 
 
-def _longest(place: Place, rule: PortRule) -> timedelta:
+def _longest(place: ShownMachine, rule: PortRule) -> timedelta:
     point = place.view.point
     bound = point.guard.max_duration if point is not None and point.guard is not None else None
     return rule.max_duration if bound is None else min(bound, rule.max_duration)
 
 
 def _preferred(
-    place: Place, rules: Sequence[tuple[ResourceId, PortRule]]
+    place: ShownMachine, rules: Sequence[tuple[ResourceId, PortRule]]
 ) -> tuple[ResourceId, PortRule]:
     own = DEFAULT_PORTS[place.machine.os_type]
     return next((each for each in rules if each[1].number == own), rules[0])
@@ -190,7 +190,7 @@ def _ask(
 ) -> tuple[ResourceId, requests.Initiated | Denied | None]:
     """None: an earlier sending of the same form asked for it."""
     request_id = once.request_id(visit)
-    place = look_at(visit, tx, wanted)
+    place = read_machine(visit, tx, wanted)
     source = source_of_caller(visit.subject.address, visit.state.proxies)
     offer = _offer(visit, place)
     if offer is None:

@@ -20,7 +20,7 @@ from bascule.domain.security_rules import HeldOpening
 from bascule.interfaces.store import Reader
 from bascule.portal.charts import bars_of, lanes_of
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
-from bascule.portal.machine import Place, frame, look_at, wanted_id
+from bascule.portal.machine import ShownMachine, frame, read_machine, wanted_id
 from bascule.portal.weaknesses import weakness_words
 from bascule.services.fleet import is_online
 from bascule.services.knocks import KnocksView, view_knocks
@@ -52,8 +52,8 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    place: Place
+class _Overview:
+    place: ShownMachine
     lines: Sequence[Line]  # newest first
     by_root: Sequence[HeldOpening] | None  # opened on the host; None: not shown to the visitor
     doubts: Mapping[PortKey, str]  # by port that is to be shut: why it may not be; empty: it is
@@ -66,7 +66,7 @@ async def overview(visit: CurrentVisit, group: str, name: str, knocks: str = "da
     wanted = wanted_id(visit, group, name)
     span = knocks if knocks in SPANS else "day"
     seen = await visit.read(
-        lambda reader: _look(visit, reader, look_at(visit, reader, wanted), span)
+        lambda reader: _overview(visit, reader, read_machine(visit, reader, wanted), span)
     )
     point = seen.place.view.point
     shown = seen.lines[:LANES]
@@ -88,7 +88,7 @@ async def overview(visit: CurrentVisit, group: str, name: str, knocks: str = "da
     )
 
 
-def _look(visit: Visit, reader: Reader, place: Place, span: str) -> _Seen:
+def _overview(visit: Visit, reader: Reader, place: ShownMachine, span: str) -> _Overview:
     uid, now = place.machine.uid, visit.now
     lasting = dict.fromkeys(grant.request_id for grant in reader.unsettled_grants(uid))
     live = [request for each in lasting if (request := reader.request(each)) is not None]
@@ -104,10 +104,10 @@ def _look(visit: Visit, reader: Reader, place: Place, span: str) -> _Seen:
     ]
     lines.sort(key=lambda each: (each.grant.started_at, each.grant.id), reverse=True)
     knocks = view_knocks(reader, [uid], now, SPANS[span])
-    return _Seen(place, lines, _by_root(visit, reader, place), _doubts(place), knocks)
+    return _Overview(place, lines, _by_root(visit, reader, place), _doubts(place), knocks)
 
 
-def _doubts(place: Place) -> Mapping[PortKey, str]:
+def _doubts(place: ShownMachine) -> Mapping[PortKey, str]:
     """Said means seen: shut is a port that was read back shut, by an agent that is heard."""
     point, now = place.view.point, place.view.now
 
@@ -121,7 +121,7 @@ def _doubts(place: Place) -> Mapping[PortKey, str]:
     return {each.port: doubt(each.port) for each in place.view.closed}
 
 
-def _by_root(visit: Visit, reader: Reader, place: Place) -> Sequence[HeldOpening] | None:
+def _by_root(visit: Visit, reader: Reader, place: ShownMachine) -> Sequence[HeldOpening] | None:
     """What root opened on the host, for whom the API would show it in the view as a group."""
     if not visit.may(NSG_READ, resource_scope(place.machine.id)):
         return None

@@ -26,8 +26,8 @@ from bascule.portal.enrolling import (
     add_machine,
     groups_to_write,
     id_in_path,
-    look_at,
     machine_form,
+    read_guarded,
 )
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.kept import comes_back
@@ -129,7 +129,7 @@ async def ask_for_change(visit: CurrentVisit, group: str, name: str) -> Response
 
     def read(reader: Reader) -> Machine:
         check(reader, visit.subject, now, [Needed(MACHINE_READ, resource_scope(wanted))])
-        return look_at(reader, wanted, now).machine
+        return read_guarded(reader, wanted, now).machine
 
     machine = await visit.read(read)
     addresses = " ".join(map(str, machine.addresses))
@@ -149,7 +149,7 @@ async def change_machine(visit: CurrentVisit, group: str, name: str) -> Response
 
         def work(tx: Transaction, act: Act) -> None:
             check(tx, visit.subject, act.now, [Needed(MACHINE_WRITE, resource_scope(wanted))])
-            look_at(tx, wanted, act.now)  # raises when it is not there: nothing is made here
+            read_guarded(tx, wanted, act.now)  # raises when it is not there: nothing is made here
             machines.put_machine(tx, act, wanted, draft, location)
 
         await visit.perform(work)
@@ -201,7 +201,7 @@ async def ask_to_delete(visit: CurrentVisit, group: str, name: str) -> Response:
 
     def read(reader: Reader) -> Consequences:
         check(reader, visit.subject, now, [Needed(MACHINE_READ, resource_scope(wanted))])
-        machine = look_at(reader, wanted, now).machine
+        machine = read_guarded(reader, wanted, now).machine
         shut = kept_shut(reader, machine.uid)
         return Consequences(
             machine,

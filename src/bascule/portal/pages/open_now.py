@@ -45,7 +45,7 @@ REFUSED_FOR, MOST_REFUSED = timedelta(days=7), 10  # requests that the page list
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class GrantRow:
     grant: Grant
     state: str  # of ``grant.*``
     why: str
@@ -61,7 +61,7 @@ class Group:
     id: str  # the requestor's, or the machine's uid
     name: str
     count: int  # on all pages
-    rows: tuple[Row, ...]
+    rows: tuple[GrantRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +167,12 @@ async def _closing(visit: Visit, refused: Sequence[Problem] = (), status: int = 
     given = _given(visit)
     wanted = await _filter(visit, given)
 
-    def look_at(reader: Reader) -> list[Row]:
+    def read(reader: Reader) -> list[GrantRow]:
         if given["one"]:
             return _rows(reader, visit, _one(reader, visit, given["one"]))
         return _candidates(reader, visit, wanted)
 
-    rows = await visit.read(look_at)
+    rows = await visit.read(read)
     closable = [each for each in rows if each.may_close]
     return visit.show(
         "open_close.html",
@@ -187,9 +187,9 @@ async def _closing(visit: Visit, refused: Sequence[Problem] = (), status: int = 
     )
 
 
-def _candidates(reader: Reader, visit: Visit, wanted: OpenFilter) -> list[Row]:
+def _candidates(reader: Reader, visit: Visit, wanted: OpenFilter) -> list[GrantRow]:
     """What is live of it, until more than one act's worth may be closed; not without bound."""
-    rows: list[Row] = []
+    rows: list[GrantRow] = []
     after: OpenPlace | None = None
     for _ in range(0, MOST_LOOKED_AT, LOOKED_AT_ONCE):
         found = reader.open_grants(wanted, after, LOOKED_AT_ONCE)
@@ -273,7 +273,7 @@ def _page(
 
 def _mine(
     reader: Reader, visit: Visit, wanted: OpenFilter, counts: Mapping[str, int]
-) -> tuple[Row, ...]:
+) -> tuple[GrantRow, ...]:
     """The visitor's own, which head the list by person where they fit on a page among others'."""
     me = visit.subject.principal_id
     is_among_others = wanted.order is OpenOrder.PERSON and not wanted.requestor_id
@@ -283,7 +283,7 @@ def _mine(
     return tuple(_rows(reader, visit, [grant for _, grant in found]))
 
 
-def _by_person(rows: Sequence[Row], counts: Mapping[str, int]) -> tuple[Group, ...]:
+def _by_person(rows: Sequence[GrantRow], counts: Mapping[str, int]) -> tuple[Group, ...]:
     return tuple(
         Group(of, name, counts.get(of, 0), tuple(same))
         for (of, name), same in groupby(
@@ -292,7 +292,7 @@ def _by_person(rows: Sequence[Row], counts: Mapping[str, int]) -> tuple[Group, .
     )
 
 
-def _by_machine(rows: Sequence[Row], counts: Mapping[str, int]) -> tuple[Group, ...]:
+def _by_machine(rows: Sequence[GrantRow], counts: Mapping[str, int]) -> tuple[Group, ...]:
     return tuple(
         Group(of, name, counts.get(of, 0), tuple(sorted(same, key=lambda row: not row.is_mine)))
         for (of, name), same in groupby(
@@ -301,14 +301,14 @@ def _by_machine(rows: Sequence[Row], counts: Mapping[str, int]) -> tuple[Group, 
     )
 
 
-def _rows(reader: Reader, visit: Visit, grants: Sequence[Grant]) -> list[Row]:
+def _rows(reader: Reader, visit: Visit, grants: Sequence[Grant]) -> list[GrantRow]:
     """Each with its request's reason, and whether the visitor may end it (EDGES B1)."""
     sight = sight_of(visit.rights, visit.subject.principal_id)
     may_revoke = visit.rights.reach(REQUEST_REVOKE)
     points = reader.points_of(sorted({grant.machine_uid for grant in grants}))
     known = reader.requests_of(sorted({grant.request_id for grant in grants}))
 
-    def row(grant: Grant) -> Row:
+    def row(grant: Grant) -> GrantRow:
         request, point = known.get(grant.request_id), points.get(grant.machine_uid)
         is_own = grant.requestor_id == visit.subject.principal_id
         is_told = request is not None and sight.sees_request(request)
@@ -321,7 +321,7 @@ def _rows(reader: Reader, visit: Visit, grants: Sequence[Grant]) -> list[Row]:
         )
         state = shown_state(grant, point, visit.now)
         why = (request.justification or "") if request is not None else ""
-        return Row(grant, state, why, is_told, may_close, is_own and grant.is_live)
+        return GrantRow(grant, state, why, is_told, may_close, is_own and grant.is_live)
 
     return [row(each) for each in grants]
 

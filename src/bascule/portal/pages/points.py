@@ -29,9 +29,9 @@ from bascule.portal.enrolling import (
     add_machine,
     groups_to_write,
     id_in_path,
-    look_at,
     machine_form,
     make_command,
+    read_guarded,
 )
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.kept import comes_back
@@ -162,7 +162,7 @@ async def enrol(visit: CurrentVisit) -> Response:
         command = await visit.perform(work)
     except BasculeError as error:
         return await _show_choice(visit, form, error)
-    guarded = await visit.read(lambda reader: look_at(reader, wanted, visit.now))
+    guarded = await visit.read(lambda reader: read_guarded(reader, wanted, visit.now))
     response = _show_agent(visit, guarded, command)
     # The page of the machine: what is live in it is fetched from there.
     response.headers["HX-Push-Url"] = enrol_page(guarded.machine)
@@ -203,7 +203,7 @@ async def _show_choice(
 @router.get(f"{ENROL}/{{group}}/{{name}}")
 @decides(MACHINE_READ)
 async def show_enrolment(visit: CurrentVisit, group: str, name: str) -> Response:
-    return _show_agent(visit, await _look(visit, group, name), None)
+    return _show_agent(visit, await _guarded(visit, group, name), None)
 
 
 @router.post(f"{ENROL}/{{group}}/{{name}}")
@@ -214,15 +214,15 @@ async def make_another(visit: CurrentVisit, group: str, name: str) -> Response:
     command = await visit.perform(
         lambda tx, act: make_command(visit, tx, act, wanted, replaces=replaces)
     )
-    return _show_agent(visit, await _look(visit, group, name), command)
+    return _show_agent(visit, await _guarded(visit, group, name), command)
 
 
-async def _look(visit: Visit, group: str, name: str) -> Guarded:
+async def _guarded(visit: Visit, group: str, name: str) -> Guarded:
     wanted, now = id_in_path(visit, group, name), visit.now
 
     def read(reader: Reader) -> Guarded:
         check(reader, visit.subject, now, [Needed(MACHINE_READ, resource_scope(wanted))])
-        return look_at(reader, wanted, now)
+        return read_guarded(reader, wanted, now)
 
     return await visit.read(read)
 

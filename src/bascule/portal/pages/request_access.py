@@ -193,7 +193,7 @@ def _minutes_filled(text: str, longest: timedelta) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PortRow:
     """One port as the form shows it."""
 
     place: str  # of its fields: ``M.P.N``
@@ -218,14 +218,14 @@ def _rows(
     ground: Ground,
     filled: Mapping[Key, Filled],
     complaints: Sequence[Complaint],
-) -> Sequence[Row]:
+) -> Sequence[PortRow]:
     m, p = named.index(offer.machine.id), ground.offers.policies.index(offer.policy_id)
     mine = ground.mine
     rows = []
     for port in offer.ports:
         key = offer.machine.id, offer.policy_id, port.number
         rows.append(
-            Row(
+            PortRow(
                 f"{m}.{p}.{port.number}",
                 f"{m}-{p}-{port.number}",
                 port,

@@ -72,7 +72,7 @@ async def show_request(visit: CurrentVisit, request_id: str) -> Response:
 @decides(POLICY_READ)
 async def rdp(visit: CurrentVisit, request_id: str, grant_id: str) -> Response:
     """A file for Remote Desktop Connection."""
-    view = await visit.read(lambda reader: _see(reader, visit, request_id))
+    view = await visit.read(lambda reader: _readable(reader, visit, request_id))
     grant = next((each for each in view.grants if each.id == grant_id), None)
     if grant is None:
         raise _no_request(grant_id)
@@ -106,7 +106,7 @@ async def extend(visit: CurrentVisit, request_id: str) -> Response:
         span = parse_span(visit.form.text("time"), "endTimeUtc")
 
         def work(tx: Transaction, act: Act) -> Denied | None:
-            _see(tx, visit, request_id)
+            _readable(tx, visit, request_id)
             ends_at = act.now + span
             return requests.extend(
                 tx, act, request_id.lower(), ends_at, format_utc(ends_at), visit.subject
@@ -135,7 +135,7 @@ async def _extension_page(
     visit: Visit, request_id: str, reasons: Sequence[Problem] = (), status: int = 200
 ) -> Response:
     shown = await visit.read(
-        lambda reader: _shown(reader, visit, _see(reader, visit, request_id), "")
+        lambda reader: _shown(reader, visit, _readable(reader, visit, request_id), "")
     )
     return visit.show(
         "request_extend.html",
@@ -191,10 +191,10 @@ async def _page(
     named = dict.fromkeys(each.lower() for each in (request_id, *beside))
     user = visit.request.query_params.get("user", "").strip()[:_LONGEST_USER]
 
-    def look_at(reader: Reader) -> list[Shown]:
-        return [_shown(reader, visit, _see(reader, visit, each), user) for each in named]
+    def read(reader: Reader) -> list[Shown]:
+        return [_shown(reader, visit, _readable(reader, visit, each), user) for each in named]
 
-    shown = await visit.read(look_at)
+    shown = await visit.read(read)
     return visit.show(
         "request.html",
         status,
@@ -210,7 +210,7 @@ async def _page(
     )
 
 
-def _see(reader: Reader, visit: Visit, request_id: str) -> RequestView:
+def _readable(reader: Reader, visit: Visit, request_id: str) -> RequestView:
     """The request, by the API's own rule; raise NotFound, and Forbidden for what is hidden."""
     _check_id(request_id)
     request = reader.request(request_id.lower())

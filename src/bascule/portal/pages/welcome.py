@@ -50,9 +50,9 @@ from bascule.portal.enrolling import (
     default_rule,
     groups_to_write,
     id_in_path,
-    look_at,
     machine_form,
     make_command,
+    read_guarded,
 )
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.kept import comes_back
@@ -209,7 +209,7 @@ async def take_machine(visit: CurrentVisit) -> Response:
         command = await visit.perform(work)
     except BasculeError as error:
         return await _show_machine_form(visit, form, error)
-    guarded = await visit.read(lambda reader: look_at(reader, wanted, visit.now))
+    guarded = await visit.read(lambda reader: read_guarded(reader, wanted, visit.now))
     response = _show_agent(visit, guarded, command)
     # The page of the machine: what is live in it is fetched from there.
     response.headers["HX-Push-Url"] = machine_step(guarded)
@@ -219,7 +219,7 @@ async def take_machine(visit: CurrentVisit) -> Response:
 @router.get(f"{MACHINE_STEP}/{{group}}/{{name}}")
 @decides(MACHINE_READ)
 async def show_machine(visit: CurrentVisit, group: str, name: str) -> Response:
-    return _show_agent(visit, await _look(visit, group, name), None)
+    return _show_agent(visit, await _guarded(visit, group, name), None)
 
 
 @router.post(f"{MACHINE_STEP}/{{group}}/{{name}}")
@@ -229,7 +229,7 @@ async def make_another_command(visit: CurrentVisit, group: str, name: str) -> Re
     command = await visit.perform(
         lambda tx, act: make_command(visit, tx, act, wanted, replaces=False)
     )
-    return _show_agent(visit, await _look(visit, group, name), command)
+    return _show_agent(visit, await _guarded(visit, group, name), command)
 
 
 async def _show_machine_form(
@@ -251,7 +251,7 @@ async def _show_machine_form(
 def _unfinished(reader: Reader, visit: Visit) -> list[Guarded]:
     """Machines with which somebody began and which nothing protects yet; a handful."""
     found = [
-        look_at(reader, machine.id, visit.now)
+        read_guarded(reader, machine.id, visit.now)
         for machine in reader.machines(limit=20, within=visit.within(MACHINE_READ))
     ]
     return [each for each in found if not each.is_protected][:5]
@@ -276,7 +276,7 @@ def _show_agent(visit: Visit, guarded: Guarded, command: Command | None) -> Resp
 @router.get(f"{WELCOME}/protect/{{group}}/{{name}}")
 @decides(MACHINE_READ)
 async def show_protection(visit: CurrentVisit, group: str, name: str) -> Response:
-    return _show_protection(visit, await _look(visit, group, name))
+    return _show_protection(visit, await _guarded(visit, group, name))
 
 
 @router.post(f"{WELCOME}/protect/{{group}}/{{name}}")
@@ -286,7 +286,7 @@ async def protect(visit: CurrentVisit, group: str, name: str) -> Response:
     wanted = id_in_path(visit, group, name)
 
     def work(tx: Transaction, act: Act) -> None:
-        guarded = look_at(tx, wanted, act.now)
+        guarded = read_guarded(tx, wanted, act.now)
         if not guarded.is_named:
             rules = (default_rule(guarded.machine.os_type),)
             policies.put_machine_rules(tx, act, visit.subject, wanted, rules, DEFAULT_POLICY, ())
@@ -294,8 +294,8 @@ async def protect(visit: CurrentVisit, group: str, name: str) -> Response:
     try:
         await visit.perform(work)
     except BasculeError as error:
-        return _show_protection(visit, await _look(visit, group, name), error)
-    return visit.go(protect_step(await _look(visit, group, name)))
+        return _show_protection(visit, await _guarded(visit, group, name), error)
+    return visit.go(protect_step(await _guarded(visit, group, name)))
 
 
 def _show_protection(visit: Visit, guarded: Guarded, error: BasculeError | None = None) -> Response:
@@ -314,13 +314,13 @@ def _show_protection(visit: Visit, guarded: Guarded, error: BasculeError | None 
     )
 
 
-async def _look(visit: Visit, group: str, name: str) -> Guarded:
+async def _guarded(visit: Visit, group: str, name: str) -> Guarded:
     """The machine, for who may read it; raise Forbidden, or NotFound."""
     wanted, now = id_in_path(visit, group, name), visit.now
 
     def read(reader: Reader) -> Guarded:
         check(reader, visit.subject, now, [Needed(MACHINE_READ, resource_scope(wanted))])
-        return look_at(reader, wanted, now)
+        return read_guarded(reader, wanted, now)
 
     return await visit.read(read)
 
