@@ -61,7 +61,7 @@ def test_a_deleted_machine_and_one_of_the_same_name(world: SmallWorld) -> None:
     assert world.agent_status()["refused"]
     assert world.agent_status()["closed"] == ["22/tcp"]
     world.restart_agent()
-    assert until(lambda: world.agent_log().count("ports are shut") == 2, 60)
+    assert until(lambda: world.agent_log().count("rules are in place") == 2, 60)
     assert not world.lets_in(22)
 
     world.add_machine()
@@ -132,7 +132,7 @@ def test_root_opens_with_server_and_agent_dead(world: SmallWorld) -> None:
     assert world.lets_stranger_in(22)
     assert not world.lets_in(22)
     world.start_agent()
-    assert until(lambda: world.agent_log().count("ports are shut") == 2, 60)
+    assert until(lambda: world.agent_log().count("rules are in place") == 2, 60)
     assert world.lets_stranger_in(22), "an agent that starts keeps root's opening"
     world.start_server()
     assert until(lambda: world.events("OpenedLocally"), 30), world.logs()

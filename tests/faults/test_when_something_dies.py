@@ -279,7 +279,7 @@ def test_damaged_state(world: SmallWorld, damaged: str) -> None:
     assert world.server is not None
     world.server.kill()  # so that the state on disk alone decides
     world.start_agent()
-    assert until(lambda: world.agent_log().count("ports are shut") == 2, 60)
+    assert until(lambda: world.agent_log().count("rules are in place") == 2, 60)
     if damaged == "newest":
         assert not world.lets_in(23), "the grants of a damaged state are not restored"
         assert not world.lets_stranger_in(23)
@@ -315,7 +315,7 @@ def test_a_lost_state_directory_opens_nothing_that_the_kernel_shuts(world: Small
         path.unlink()
     assert not world.lets_stranger_in(23)
     world.start_agent()
-    assert until(lambda: world.agent_log().count("ports are shut") == 2, 60), world.agent_log()
+    assert until(lambda: world.agent_log().count("rules are in place") == 2, 60), world.agent_log()
     assert not world.lets_stranger_in(23)
 
 
@@ -347,7 +347,7 @@ def test_reboot_restores_what_has_time_left_and_nothing_else(world: SmallWorld) 
     world.network.host.run("nft", "flush", "ruleset")
     sleep_until(shut_at + 0.5)
     world.start_agent(_boot(world.folder, "11111111-0000-4000-8000-000000000001", 20))
-    assert until(lambda: world.agent_log().count("ports are shut") == 2, 60), world.agent_log()
+    assert until(lambda: world.agent_log().count("rules are in place") == 2, 60), world.agent_log()
     assert world.lets_in(22)
     assert not world.lets_in(23)
     assert not world.lets_stranger_in(22)
@@ -371,7 +371,7 @@ def test_reboot_with_a_clock_that_is_behind_restores_no_grant(world: SmallWorld)
     world.network.host.run("nft", "flush", "ruleset")
     _write_saved(world.state, savedAt=time.time() + 3600)  # noqa: TID251  # reason: the file's own unit
     world.start_agent(_boot(world.folder, "22222222-0000-4000-8000-000000000002", 20))
-    assert until(lambda: world.agent_log().count("ports are shut") == 2, 60), world.agent_log()
+    assert until(lambda: world.agent_log().count("rules are in place") == 2, 60), world.agent_log()
     assert not world.lets_in(22)
     assert not world.lets_stranger_in(22)
     world.start_server()

@@ -44,7 +44,7 @@ EVERY = 0.02  # seconds between two knocks of one watcher
 WATCHERS = ("client", "stranger")
 TABLE = ("inet", "bascule")
 _CONNECTED = '"event": "connected"'  # lines of an agent's log, which say where it is
-_SHUT = '"event": "ports are shut"'
+_SHUT = '"event": "rules are in place"'
 _TURNS = (_CONNECTED, _SHUT, '"server away', '"key refused')
 
 

@@ -1,7 +1,7 @@
 """The agent as a process: shut first, then own the rules, then ask anybody anything.
 
 Order (EDGES A5, A6): what memory says is shut before the network is of use; the driver makes
-the rules of an earlier agent its own with no gap; readiness is told when the ports are shut;
+the rules of an earlier agent its own with no gap; it is ready when the ports are closed;
 only then the server is spoken to.
 """
 
@@ -81,12 +81,12 @@ class AgentProcess:
     def run(self, server: str, token_file: Path | None) -> int:
         """Until SIGTERM or SIGINT; returns the exit code.
 
-        The token is read, or asked for, when the ports are shut and only when it is needed.
+        The token is read, or asked for, when the ports are closed and only when it is needed.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         self.close_first()
-        self._manager.notify("READY=1\nSTATUS=ports are shut")
+        self._manager.notify("READY=1\nSTATUS=rules are in place")
         identity = self._identity(server, token_file)
         if identity is None:
             return 0
@@ -121,14 +121,14 @@ class AgentProcess:
         return 0
 
     def close_first(self) -> None:
-        """Shut what is to be shut and own the rules; raises EnforcementFailed when it cannot."""
+        """Close what is to be closed and own the rules; raises EnforcementFailed when it cannot."""
         kernel = self._driver.observe().rules
         self._reconciler.restore(kernel)
         self._reconciler.notes.extend(self._memory.notes)
         self._driver.own(self._manager)
         outcome = self._reconciler.reconcile()
         log.info(
-            "ports are shut",
+            "rules are in place",
             closed=[str(closed.port) for closed in sorted(self._reconciler.held.closed, key=str)],
             restored=len(self._reconciler.held.leases),
             intact=outcome.observed.is_intact,

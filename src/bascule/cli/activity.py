@@ -247,9 +247,18 @@ def _cells(each: AuditEvent, now: datetime) -> list[str]:
         show_instant(each.at, now),
         each.kind if each.kind in FACTS else f"{each.kind} (unknown: update bascule)",
         each.actor,
-        " ".join(each.about.machines) or each.resource_id.rpartition("/")[2],
+        " ".join(each.about.machines) or _named(each.data, each.resource_id.rpartition("/")[2]),
         _about(each, now),
     ]
+
+
+def _named(data: Mapping[str, object], last: str) -> str:
+    """The name beside an id; of a role assignment, which has none, that of its principal."""
+    if not is_guid(last):
+        return last
+    names = [name.removesuffix("_id") for name, given in data.items() if given == last]
+    found = (data.get(name) for name in (*names, "service_principal", "principal"))
+    return str(next(filter(None, found), last))
 
 
 def _about(each: AuditEvent, now: datetime) -> str:
@@ -283,7 +292,7 @@ def _sealed(connection: Connection, now: datetime) -> str:
 
 
 def _detail(kind: str, data: Mapping[str, object], now: datetime) -> str:
-    """For people: instants are local and ids short."""
+    """For people: instants are local, ids short, and absent where the name is there."""
 
     def value(name: str, text: str) -> str:
         if is_guid(text) and name == "request_id":
@@ -293,7 +302,18 @@ def _detail(kind: str, data: Mapping[str, object], now: datetime) -> str:
         except InvalidInput:
             return text
 
-    return detail(kind, data, value)
+    named = {name: given for name, given in data.items() if not _has_name(data, name)}
+    return detail(kind, named, value)
+
+
+def _has_name(data: Mapping[str, object], name: str) -> bool:
+    """Is this an id whose name stands beside it? A role assignment is told by its principal."""
+    what = name.removesuffix("_id")
+    if what == name or not is_guid(str(data[name])) or name == "request_id":
+        return False
+    return bool(data.get("principal" if what == "assignment" else what)) or (
+        what == "principal" and bool(data.get("service_principal"))
+    )
 
 
 def _csv(each: AuditEvent) -> str:

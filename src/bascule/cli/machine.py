@@ -208,7 +208,7 @@ def remove(name: str, is_sure: bool) -> None:
         inventory.delete_machine(connection, found.id)
     say(f"{found.name} removed")
     if kept := kept_shut(found):
-        note(f"Still closed on the host: {kept}. To open them: run bascule agent uninstall there")
+        note(f"Still closed on the host: {kept}. To open: run bascule agent uninstall there")
     elif found.point is not None and found.point.is_uninstalled:
         note("Root had uninstalled its agent, so Bascule keeps no port of that host closed.")
 

@@ -1,0 +1,45 @@
+"""``bascule activity`` says names: of whom something was told, and what was given to whom."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from bascule.cli.activity import _detail, _named
+
+ANNA, ROLE, GIVEN, CI = (f"8c18bf89-21f0-4198-9344-b4f1e3a0c37{each}" for each in range(4))
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("last", "data", "name", "detail"),
+    [
+        (ANNA, {"user_id": ANNA, "user": "anna"}, "anna", "user: anna"),
+        (
+            GIVEN,
+            {
+                "assignment_id": GIVEN,
+                "role_id": ROLE,
+                "role": "Reader",
+                "principal_id": ANNA,
+                "principal": "anna",
+            },
+            "anna",
+            "role: Reader, principal: anna",
+        ),
+        (
+            CI,
+            {"principal_id": CI, "service_principal": "ci"},
+            "ci",
+            "service principal: ci",
+        ),
+        (ANNA, {"user_id": ANNA, "user": ""}, ANNA, f"user id: {ANNA}"),  # no name: the id
+        ("web-1", {"user_id": ANNA, "user": "anna"}, "web-1", "user: anna"),
+    ],
+)
+def test_an_id_is_left_out_where_its_name_is_told(
+    last: str, data: dict[str, object], name: str, detail: str
+) -> None:
+    assert _named(data, last) == name
+    assert _detail("RoleAssigned", data, NOW) == detail
