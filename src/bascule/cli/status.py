@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import click
 
 from bascule.cli.connect import connect
-from bascule.cli.find import find_machine, port_words, short_id
+from bascule.cli.find import find_machine, port_words, short_id, summary
 from bascule.cli.machine_words import agent_words, few_ports
 from bascule.cli.parameters import MACHINE
-from bascule.cli.printing import emit_json, emit_json_line, output_option, render_table
+from bascule.cli.printing import emit_json, emit_json_line, note, output_option, render_table
 from bascule.cli.show import request_json
 from bascule.cli.spans import show_instant, show_minute, show_span
 from bascule.client.access import AccessRequest, list_requests
 from bascule.client.machines import OFFLINE, ONLINE, Machine, list_machines
 from bascule.client.roles import EndingCredential, ending_owner_credentials
-from bascule.domain.lifecycle import ENDED_NOT_CONFIRMED, GrantState
+from bascule.domain.lifecycle import ENDED_NOT_CONFIRMED, GrantState, RequestState
 from bascule.domain.times import format_utc
 from bascule.errors import NotFound, ServerUnreachable, Unavailable
 
@@ -48,20 +48,27 @@ class Picture:
 Examples:
   bascule status
   bascule status --watch
+  bascule status --refused --mine
   bascule status --mine --machine web-1 -o json"""
 )
 @click.option("--machine", type=MACHINE, help="Only this machine.")
 @click.option("--mine", is_flag=True, help="Only your own requests.")
 @click.option("--watch", is_flag=True, help="Keep running and updating; Ctrl-C ends it.")
+@click.option("--refused", is_flag=True, help="List requests that were refused, and why.")
 @output_option
-def status(machine: str | None, mine: bool, watch: bool, output: str) -> None:
+def status(machine: str | None, mine: bool, watch: bool, refused: bool, output: str) -> None:
     """Show what is open now, for whom, and until when.
 
     Also shows closed ports that no policy names, machines where nothing is enforced, agents
     that are away, and owners' credentials that expire soon.
     """
+    if refused and watch:
+        raise click.UsageError("Give --refused or --watch, not both.")
     with connect() as connection:
         wanted = find_machine(connection, machine) if machine is not None else None
+        if refused:
+            _print_refused(connection, wanted, is_mine=mine, output=output)
+            return
         picture = _look(connection, wanted, is_mine=mine)
         if wanted is None and not mine and not watch:
             picture = replace(picture, ending=_ending(connection))
@@ -69,6 +76,31 @@ def status(machine: str | None, mine: bool, watch: bool, output: str) -> None:
             _print(picture, connection.now(), output)
             return
         _watch(connection, wanted, picture, is_mine=mine, output=output)
+
+
+def _print_refused(
+    connection: Connection, wanted: Machine | None, *, is_mine: bool, output: str
+) -> None:
+    on = wanted.id if wanted is not None else None
+    found = list_requests(connection, is_mine=is_mine, machine=on, state=RequestState.REFUSED)
+    if output == "json":
+        emit_json([{**request_json(each), "reasons": list(each.reasons)} for each in found])
+        return
+    rows = [
+        [
+            show_minute(each.started_at, connection.now()),
+            each.requestor,
+            summary(each),
+            "; ".join(each.reasons),
+            each.id,
+        ]
+        for each in found
+    ]
+    if not rows:
+        note("There are no refused requests that you may see.")
+        return
+    heads = ["REFUSED", "FOR", "ASKED FOR", "WHY", "REQUEST"]
+    click.echo(render_table(heads, rows), nl=False)
 
 
 def _watch(

@@ -25,7 +25,7 @@ from bascule.client.reading import (
 )
 from bascule.client.versions import BASCULE_VERSION, SECURITY_VERSION
 from bascule.domain.ids import ResourceId
-from bascule.domain.lifecycle import STATES, UNKNOWN, Row
+from bascule.domain.lifecycle import STATES, UNKNOWN, RequestState, Row
 from bascule.domain.times import format_duration, format_utc
 
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
@@ -135,9 +135,12 @@ def list_requests(
     is_live: bool = False,
     is_mine: bool = False,
     machine: ResourceId | None = None,
+    state: RequestState | None = None,
 ) -> list[AccessRequest]:
     """Newest first."""
     terms = []
+    if state is not None:
+        terms.append(f"state eq '{state}'")
     if is_live:
         terms.append("live eq true")
     if machine is not None:
