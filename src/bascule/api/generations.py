@@ -1,8 +1,8 @@
-"""The stream that tells one agent when its machine's generation moved.
+"""The stream that tells one agent when a machine's generation moved.
 
 It says only that a newer generation exists (EDGES A8); a lost hint costs a poll. It ends with
 the token that opened it (A13), when the server stops, and when the machine, the agent's key or
-the key that signed the token is no longer known.
+the key that signed the token is no longer known, or the machine is unbound.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bascule.identity.authenticate import name_of_proof
 from bascule.identity.tokens import AccessToken, TokenIssuer
 from bascule.interfaces.store import Reader
 from bascule.services.act import Services
+from bascule.services.bindings import guarded
 from bascule.services.hub import machine_topic, wait_for
 
 log = structlog.get_logger("bascule.api")
@@ -29,12 +30,19 @@ class GenerationStream(EventStream):
     """A response that lasts, as long as the token that asked for it and the key behind it."""
 
     def __init__(
-        self, services: Services, tokens: TokenIssuer, machine_uid: str, token: AccessToken
+        self,
+        services: Services,
+        tokens: TokenIssuer,
+        point_uid: str,
+        token: AccessToken,
+        machine_uid: str = "",
     ) -> None:
-        super().__init__(services.hub, machine_topic(machine_uid))
+        """``machine_uid``: a machine that is bound to the point; empty: its own."""
+        super().__init__(services.hub, machine_topic(machine_uid or point_uid))
         self._services = services
         self._tokens = tokens
-        self._uid = machine_uid
+        self._uid = point_uid
+        self._machine_uid = machine_uid or point_uid
         self._token = token
 
     async def tell(self, send: Send, woken: asyncio.Event, hung_up: asyncio.Task[None]) -> None:
@@ -67,9 +75,11 @@ class GenerationStream(EventStream):
             return None
 
     def _known(self, reader: Reader) -> int | None:
-        point = reader.enforcement_point(self._uid)
+        point = reader.agent_of(self._uid)
         if point is None or name_of_proof(point.public_key) != self._token.credential:
             return None  # whoever takes the key away wakes this stream (EDGES B5)
         if not self._tokens.is_of_known_key(self._token, self._services.clock.now()):
             return None  # likewise
-        return reader.generation(self._uid)
+        if guarded(reader, self._uid, self._machine_uid) is None:
+            return None
+        return reader.generation(self._machine_uid)

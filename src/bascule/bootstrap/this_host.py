@@ -60,7 +60,7 @@ def enrol_this_host(
     if machine is None:
         draft = MachineDraft(addresses=tuple(parse_address(text) for text in addresses))
         machine, _ = put_machine(tx, act, wanted, draft, installation.location)
-    point = tx.enforcement_point(machine.uid)
+    point = tx.agent_of(machine.uid)
     if point is not None and point.public_key != IN_PROCESS_KEY:
         log.error(
             "another agent has this host's place: here nothing is opened, and no new port is shut",
@@ -108,7 +108,7 @@ class LocalLink:
         """Two hosts must not be one machine: with another's key this one is refused (EDGES A12),
         keeps shut what it kept shut, and the server serves all others.
         """
-        point = reader.enforcement_point(self._uid)
+        point = reader.agent_of(self._uid)
         if point is not None and point.public_key != IN_PROCESS_KEY:
             raise KeyRefused("Another agent is enrolled for this machine.")
 

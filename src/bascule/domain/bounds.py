@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from bascule.domain.net import AddressPrefix, PortKey, within
+from bascule.domain.net import AddressPrefix, PortKey, is_within, within
 
 GUARD_FILE = "/etc/bascule/guard.toml"  # where it is unless an agent was told otherwise
 
@@ -49,6 +49,17 @@ class Guard:
         """Why these ports are not opened to these sources; None: the guard admits it."""
         return self.judge()(ports, sources)
 
+    def within(self, other: Guard) -> Guard:
+        """What both admit."""
+        lengths = [each for each in (self.max_duration, other.max_duration) if each is not None]
+        return Guard(
+            _both(self.ports, other.ports),
+            _common(self.sources, other.sources),
+            min(lengths) if lengths else None,
+            self.may_release and other.may_release,
+            self.problem or other.problem,
+        )
+
     def judge(self) -> Judge:
         """``objection``, for many openings."""
         admitted = None if self.ports is None else frozenset(self.ports)
@@ -66,6 +77,30 @@ class Guard:
             return None
 
         return objection
+
+
+def _both(
+    one: tuple[PortKey, ...] | None, other: tuple[PortKey, ...] | None
+) -> tuple[PortKey, ...] | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return tuple(each for each in one if each in other)
+
+
+def _common(
+    one: tuple[AddressPrefix, ...] | None, other: tuple[AddressPrefix, ...] | None
+) -> tuple[AddressPrefix, ...] | None:
+    """Two prefixes share the narrower of them, or nothing."""
+    if one is None or other is None:
+        return other if one is None else one
+    return tuple(
+        dict.fromkeys(
+            a if is_within((a,), (b,)) else b
+            for a in one
+            for b in other
+            if is_within((a,), (b,)) or is_within((b,), (a,))
+        )
+    )
 
 
 NO_BOUNDS = Guard()

@@ -19,12 +19,12 @@ from bascule.errors import AuthenticationFailed
 from bascule.identity.secrets import sha256_hex
 from bascule.identity.tokens import AccessToken
 from bascule.interfaces.inventory import MachineReads
-from bascule.interfaces.points import PointReads
+from bascule.interfaces.points import AgentReads
 from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.tokens import TokenReads
 
 
-class CallerReads(MachineReads, PointReads, PrincipalReads, TokenReads, Protocol):
+class CallerReads(AgentReads, MachineReads, PrincipalReads, TokenReads, Protocol):
     """Who may call."""
 
 
@@ -64,7 +64,7 @@ def find_principal(
     if kind is PrincipalKind.USER:
         return _find_user(reader, principal_id, now, family_id)
     machine = reader.machine_by_uid(principal_id)
-    point = reader.enforcement_point(principal_id)
+    point = reader.agent_of(principal_id)
     return None if machine is None or point is None else agent_of(machine, point)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from bascule.domain.bindings import Binding
 from bascule.domain.machine import EnforcementPoint
 
 
@@ -20,17 +21,25 @@ class Enrolment:
     used_at: datetime | None = None
 
 
+class AgentReads(Protocol):
+    def agent_of(self, point_uid: str) -> EnforcementPoint | None:
+        """One point by itself, by the uid of the machine that its agent was enrolled for."""
+        ...
+
+
 class PointReads(Protocol):
-    def enforcement_point(self, machine_uid: str) -> EnforcementPoint | None: ...
+    def enforcement_point(self, machine_uid: str) -> EnforcementPoint | None:
+        """All that guards a machine, as one (``domain.bindings.together``); None: nothing does."""
+        ...
 
     def points_of(self, machine_uids: Sequence[str]) -> Mapping[str, EnforcementPoint]:
-        """By machine uid; those that have none are missing."""
+        """``enforcement_point`` by machine uid; machines that nothing guards are missing."""
         ...
 
     def enforcement_points(
         self, after: str = "", limit: int | None = None
     ) -> Sequence[EnforcementPoint]:
-        """Ordered by machine uid; ``after`` is the last uid of the page before; all when
+        """Each by itself. Ordered by machine uid; ``after`` is the last uid of the page before; all when
         ``limit`` is None.
         """
         ...
@@ -44,10 +53,30 @@ class PointReads(Protocol):
         ...
 
 
-class PointWrites(PointReads, Protocol):
+class BindingReads(Protocol):
+    def bindings_of(self, machine_uid: str) -> Sequence[Binding]:
+        """Of one machine, its own agent's first, then by point uid; empty where its own agent
+        alone guards it, if anything does.
+        """
+        ...
+
+    def bound_to(self, point_uid: str) -> Sequence[Binding]:
+        """Other machines that a point guards, ordered by machine uid."""
+        ...
+
+
+class BindingWrites(BindingReads, Protocol):
+    def put_binding(self, binding: Binding) -> None: ...
+
+    def delete_binding(self, machine_uid: str, point_uid: str) -> None: ...
+
+
+class PointWrites(AgentReads, BindingWrites, PointReads, Protocol):
     def put_enforcement_point(self, point: EnforcementPoint) -> None: ...
 
-    def delete_enforcement_point(self, machine_uid: str) -> None: ...
+    def delete_enforcement_point(self, machine_uid: str) -> None:
+        """Forget an agent, all its bindings, and what it last read back of its own machine."""
+        ...
 
 
 class EnrolmentReads(Protocol):

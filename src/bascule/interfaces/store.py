@@ -29,7 +29,14 @@ from bascule.interfaces.knocks import KnockReads, KnockWrites
 from bascule.interfaces.listing import ListingReads, ListingWrites
 from bascule.interfaces.openings import OpeningReads
 from bascule.interfaces.plans import PlanReads, PlanWrites
-from bascule.interfaces.points import EnrolmentReads, EnrolmentWrites, PointReads, PointWrites
+from bascule.interfaces.points import (
+    AgentReads,
+    BindingReads,
+    EnrolmentReads,
+    EnrolmentWrites,
+    PointReads,
+    PointWrites,
+)
 from bascule.interfaces.policies import PolicyReads, PolicyWrites
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.providers import ProviderReads, ProviderWrites
@@ -52,6 +59,8 @@ class Reader(
     PolicyReads,
     RequestReads,
     GrantReads,
+    AgentReads,
+    BindingReads,
     PointReads,
     EnrolmentReads,
     EventReads,

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import ENROLMENT_DELETE, ENROLMENT_WRITE
+from bascule.domain.bindings import Seen
 from bascule.domain.bounds import Objection
 from bascule.domain.desired import DesiredState, desired_state
 from bascule.domain.facts.agents import (
@@ -54,38 +55,44 @@ from bascule.domain.machine import (
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, Conflict, Forbidden
-from bascule.interfaces.closed_ports import ClosedPortWrites, GenerationReads, GenerationWrites
-from bascule.interfaces.exposure import ExposureReads, ExposureWrites, KnownMachine
-from bascule.interfaces.grants import GrantWrites
+from bascule.interfaces.closed_ports import ClosedPortWrites, GenerationReads
+from bascule.interfaces.exposure import ExposureReads, KnownMachine
 from bascule.interfaces.inventory import InventoryReads, MachineReads
 from bascule.interfaces.knocks import KnockWrites
 from bascule.interfaces.listing import ListingWrites
-from bascule.interfaces.plans import PlanReads, PlanWrites
+from bascule.interfaces.plans import PlanWrites
 from bascule.interfaces.points import (
+    AgentReads,
+    BindingReads,
     Enrolment,
     EnrolmentReads,
     EnrolmentWrites,
-    PointReads,
     PointWrites,
 )
-from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.record import EventFilter, EventReads, EventWrites
-from bascule.interfaces.roles import RoleReads
 from bascule.protocol.report import Report
 from bascule.services.act import IN_PROCESS_KEY, Act, new_id
 from bascule.services.agent_state import BesideReads, cut_grants
+from bascule.services.bindings import (
+    CONTACT_GRAIN,
+    BindingActWrites,
+    bind_anew,
+    guarded,
+    lose_point,
+    remember,
+    stand,
+)
 from bascule.services.claims import take_in_claims
 from bascule.services.grants import GrantEndWrites, close, end_grants, touch, withdraw
 from bascule.services.installation import subscription_of
 from bascule.services.knocks import remember_knocks
-from bascule.services.observed import remember_held
 from bascule.services.own_ports import learnt_late
 from bascule.services.policies import known_machine
 from bascule.services.rights import Needed, RightsReads, check, denial, rights_of
 from bascule.services.timeline import FollowWrites, end_moved, follow, opened
 
 
-class TokenPlaceReads(EnrolmentReads, MachineReads, PointReads, Protocol):
+class TokenPlaceReads(AgentReads, EnrolmentReads, MachineReads, Protocol):
     """An enrolment token, its machine and the point that is there."""
 
 
@@ -105,7 +112,9 @@ class EnrolWrites(
     """Machines, their points and tokens, and what a new key ends."""
 
 
-class AgentStateReads(BesideReads, GenerationReads, MachineReads, Protocol):
+class AgentStateReads(
+    AgentReads, BesideReads, BindingReads, GenerationReads, MachineReads, Protocol
+):
     """What is wanted of one machine."""
 
 
@@ -126,20 +135,7 @@ class BeliefWrites(FollowWrites, RightsReads, EventWrites, MachineReads, PointWr
     """A point, and the right to believe it again."""
 
 
-class PointEndWrites(
-    EnrolmentWrites,
-    EventWrites,
-    ExposureWrites,
-    GenerationWrites,
-    GrantWrites,
-    InventoryReads,
-    MachineReads,
-    PlanReads,
-    PointWrites,
-    PrincipalReads,
-    RoleReads,
-    Protocol,
-):
+class PointEndWrites(BindingActWrites, EnrolmentWrites, InventoryReads, Protocol):
     """A point, and what ends with it."""
 
 
@@ -165,7 +161,6 @@ _OURS = (
     BELIEVED_SINCE,
     CLOCK_SKEW,
 )  # facts that no report may set
-CONTACT_GRAIN = timedelta(seconds=5)  # last contact is written no more often than this
 
 
 def hash_token(token: str) -> str:
@@ -201,9 +196,9 @@ def create_enrolment(
     return enrolment, token, machine
 
 
-def _require_usable(tx: PointReads, machine: Machine, *, replaces: bool) -> None:
+def _require_usable(tx: AgentReads, machine: Machine, *, replaces: bool) -> None:
     """Raise Conflict for a token that ``judge_enrolment`` would refuse by what is known now."""
-    existing = tx.enforcement_point(machine.uid)
+    existing = tx.agent_of(machine.uid)
     if existing is None:
         return
     if existing.public_key == IN_PROCESS_KEY:
@@ -240,7 +235,7 @@ def judge_enrolment(
     machine = tx.machine_by_uid(enrolment.machine_uid)
     if machine is None:
         return Refused("the machine of this token was deleted")
-    existing = tx.enforcement_point(machine.uid)
+    existing = tx.agent_of(machine.uid)
     if enrolment.used_at is not None:
         if existing is not None and existing.public_key == public_key:
             return enrolment, machine  # the same agent again: killed before it read our answer
@@ -266,7 +261,7 @@ def enrol(
         return machine
     if not tx.consume_enrolment(enrolment.id, act.now):
         return _refuse(tx, act, Refused("the token was already used", machine))
-    before = tx.enforcement_point(machine.uid)
+    before = tx.agent_of(machine.uid)
     if before is not None:  # of what the old agent has not heard, the new one is told
         for grant in tx.cut_grants(machine.uid, before.enrolled_at, before.observed_generation):
             tx.mark_cut(grant.id, act.now)
@@ -274,6 +269,7 @@ def enrol(
         EnforcementPoint(machine.uid, public_key, act.now, agent_version=agent_version)
     )
     tx.delete_held_rules(machine.uid)  # the new point has reported nothing yet
+    bind_anew(tx, act, machine)
     tx.forget_releases(machine.uid)  # what it finds shut here is let go anew, by name
     follow(tx, act, machine)
     touch(tx, act, machine.uid)
@@ -303,8 +299,9 @@ def remove_point(tx: PointEndWrites, act: Act, subject: Subject, machine_uid: st
     scope = resource_scope(machine.id) if machine is not None else whole
     if not rights_of(tx, subject.principal_id, act.now).may(ENROLMENT_DELETE, scope):
         raise denial(tx, subject, [Needed(ENROLMENT_DELETE, whole)])
-    if machine is None or tx.enforcement_point(machine_uid) is None:
+    if machine is None or tx.agent_of(machine_uid) is None:
         return False
+    lose_point(tx, act, machine_uid)
     live = tx.live_grants([machine_uid])
     end_grants(tx, act, live, StatusReason.USER_REQUESTED, f"removal of the agent of {machine.id}")
     tx.delete_enforcement_point(machine_uid)
@@ -315,12 +312,19 @@ def remove_point(tx: PointEndWrites, act: Act, subject: Subject, machine_uid: st
     return True
 
 
-def state_for(tx: AgentStateReads, machine_uid: str, now: datetime) -> tuple[Machine, DesiredState]:
-    """What a machine's enforcement point is to hold at ``now``; raises when it is unknown."""
-    machine = tx.machine_by_uid(machine_uid)
-    point = tx.enforcement_point(machine_uid)
-    if machine is None or point is None:
+def state_for(
+    tx: AgentStateReads, point_uid: str, now: datetime, machine_uid: str = ""
+) -> tuple[Machine, DesiredState]:
+    """What an enforcement point is to hold of a machine at ``now``, its own unless one is named.
+
+    Raises AuthenticationFailed when the point is unknown, Forbidden when it does not guard the
+    machine.
+    """
+    machine_uid = machine_uid or point_uid
+    found = guarded(tx, point_uid, machine_uid)
+    if found is None:
         raise AuthenticationFailed("This agent's machine no longer exists.", code="AgentUnknown")
+    machine, point = found.machine, found.here
     return machine, desired_state(
         machine_uid,
         tx.generation(machine_uid),
@@ -333,16 +337,20 @@ def state_for(tx: AgentStateReads, machine_uid: str, now: datetime) -> tuple[Mac
     )
 
 
-def take_report(tx: ReportWrites, act: Act, machine_uid: str, report: Report) -> int:
+def take_report(
+    tx: ReportWrites, act: Act, point_uid: str, report: Report, machine_uid: str = ""
+) -> int:
     """Settle grants by what was read back; returns the server's generation for it.
 
+    It is of the point's own machine unless another is named, which must be bound to it.
     A report that says nothing new writes nothing but the time of contact, and that no
     more often than CONTACT_GRAIN.
     """
-    machine = tx.machine_by_uid(machine_uid)
-    point = tx.enforcement_point(machine_uid)
-    if machine is None or point is None:
+    machine_uid = machine_uid or point_uid
+    known = guarded(tx, point_uid, machine_uid)
+    if known is None:
         raise Forbidden("This agent's machine no longer exists.", code="AgentUnknown")
+    machine, agent, is_own = known.machine, known.agent, machine_uid == point_uid
     generation = tx.generation(machine_uid)
     if report.generation > generation + MOST_AHEAD:
         raise Forbidden(
@@ -351,29 +359,32 @@ def take_report(tx: ReportWrites, act: Act, machine_uid: str, report: Report) ->
             code="GenerationTooFarAhead",
             advice="Enrol the agent again: bascule machine enrol NAME --replace.",
         )
-    if point.doubted_since is not None:
-        _hear(tx, act, point)
+    if agent.doubted_since is not None:
+        _hear(tx, act, agent)
         return generation
-    if report.generation > generation:
-        if _is_doubtful(tx, act, machine, point):
-            _doubt(tx, act, machine, point, report)
-            return generation
+    is_ahead = report.generation > generation
+    if is_ahead and _is_doubtful(tx, act, machine, agent):
+        _doubt(tx, act, machine, agent, report)
+        return generation
+    found = stand(tx, act, point_uid, known.bound, report)
+    if is_ahead:
         _overtaken(tx, act, machine, generation, report)
-        has_moved = False
-    else:
-        has_moved = _settle(tx, act, machine, report)
+    has_moved = not is_ahead and _settle(tx, act, machine, report, found)
     if report.generation >= generation:
         claims = take_in_claims(tx, machine, report.closed, report.generation)
         report = replace(report, notes=(*report.notes, *claims))
     _withdraw_unable(tx, act, machine, report)
     skew = _skew(act, report)
-    if skew and not point.facts.get(CLOCK_SKEW):
+    if skew and not agent.facts.get(CLOCK_SKEW):
         report = replace(report, notes=(*report.notes, f"clock differs by {skew}"))
     _record_notes(tx, act, machine, report)
-    _update_point(tx, act, machine, point, report, skew)
-    has_moved |= bool(report.generation) and remember_held(tx, act, machine_uid, report)
-    if (has_moved or act.has_recorded) and _tells_too_much(tx, act, machine, point):
-        _doubt(tx, act, machine, tx.enforcement_point(machine_uid) or point, report)
+    if is_own:
+        _update_point(tx, act, machine, agent, report, skew)
+    else:  # what is so of the point itself is told with its own machine's report
+        _hear(tx, act, agent)
+    has_moved |= remember(tx, act, machine_uid, report, found, is_own=is_own)
+    if (has_moved or act.has_recorded) and _tells_too_much(tx, act, machine, agent):
+        _doubt(tx, act, machine, tx.agent_of(point_uid) or agent, report)
         return tx.generation(machine_uid)
     if has_moved:
         follow(tx, act, machine)
@@ -438,7 +449,7 @@ def believe_point(tx: BeliefWrites, act: Act, subject: Subject, machine_id: Reso
     """
     check(tx, subject, act.now, [Needed(ENROLMENT_WRITE, resource_scope(machine_id))])
     machine = known_machine(tx, machine_id)
-    point = tx.enforcement_point(machine.uid)
+    point = tx.agent_of(machine.uid)
     if point is None or point.doubted_since is None:
         return False
     facts = {key: value for key, value in point.facts.items() if key not in _OURS}
@@ -480,19 +491,22 @@ def _overtaken(
     )
 
 
-def _settle(tx: ReportWrites, act: Act, machine: Machine, report: Report) -> bool:
-    """True when a grant was read back open, or shut, or its end was found to be earlier."""
+def _settle(tx: ReportWrites, act: Act, machine: Machine, report: Report, found: Seen) -> bool:
+    """True when a grant was read back open, or shut, or its end was found to be earlier.
+
+    Any point's refusal or earlier end counts; open and closed is what all of them have read back.
+    """
     has_moved = _refuse_by_guard(tx, act, machine, report)
     has_moved |= _shorten_by_host(tx, act, machine, report)
     for grant in tx.unsettled_grants(machine.uid):
         if grant.state is GrantState.OPENING:
-            if grant.id in report.in_force and grant.generation <= report.generation:
+            if grant.id in found.everywhere and grant.generation <= found.generation:
                 _opened(tx, act, grant)
                 has_moved = True
         elif (
             grant.state is GrantState.CLOSING
-            and grant.generation <= report.generation
-            and grant.id not in report.in_force
+            and grant.generation <= found.generation
+            and grant.id not in found.somewhere
         ):
             counted = report.sessions
             close(tx, act, grant, None if counted is None else counted.get(grant.id, 0))
@@ -502,8 +516,8 @@ def _settle(tx: ReportWrites, act: Act, machine: Machine, report: Report) -> boo
         grant
         for grant in tx.live_grants([machine.uid])
         if grant.state is GrantState.OPEN
-        and grant.generation <= report.generation
-        and grant.id not in report.in_force
+        and grant.generation <= found.generation
+        and grant.id not in found.everywhere
     ]
     end_grants(tx, act, lost, StatusReason.EXPIRED, "its enforcement point has shut it")
     return has_moved

@@ -17,12 +17,12 @@ from bascule.errors import NotFound
 from bascule.interfaces.closed_ports import ClosedPortWrites
 from bascule.interfaces.exposure import ExposureWrites
 from bascule.interfaces.inventory import InventoryReads, MachineWrites
-from bascule.interfaces.plans import PlanReads
 from bascule.interfaces.policies import PolicyReads, PolicyWrites
 from bascule.interfaces.record import EventWrites
 from bascule.services.act import Act, new_id
 from bascule.services.assignments import AssignmentWrites, forget_scope
-from bascule.services.grants import GrantEndWrites, end_grants
+from bascule.services.bindings import BindingActWrites, lose_point
+from bascule.services.grants import end_grants
 from bascule.services.own_ports import check_addresses
 from bascule.services.policies import write_policy
 from bascule.services.timeline import machine_came, machine_went
@@ -35,13 +35,7 @@ class MachineFactWrites(
 
 
 class MachineEndWrites(
-    GrantEndWrites,
-    AssignmentWrites,
-    ClosedPortWrites,
-    MachineWrites,
-    PlanReads,
-    PolicyWrites,
-    Protocol,
+    BindingActWrites, AssignmentWrites, ClosedPortWrites, MachineWrites, PolicyWrites, Protocol
 ):
     """Machines, and all that ends with one."""
 
@@ -123,6 +117,7 @@ def delete_machine(tx: MachineEndWrites, act: Act, machine_id: ResourceId) -> bo
     for stored in tx.policies_naming(machine.id):
         write_policy(tx, act, stored.policy.without(machine.id), stored, [])
     forget_scope(tx, act, resource_scope(machine.id), f"deletion of {machine.id}")
+    lose_point(tx, act, machine.uid)
     act.touched.add(machine.uid)
     machine_went(tx, act, machine)
     tx.delete_machine(machine.uid)

@@ -1,4 +1,6 @@
-"""Rows of enforcement points (one table, ``agents``) and of their enrolments."""
+"""Rows of enforcement points (``agents``), of which machines they guard beside their own
+(``bindings``), and of their enrolments.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +10,79 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, delete, select, update
 
+from bascule.domain.bindings import Binding, together
 from bascule.domain.bounds import Guard
 from bascule.domain.capabilities import ABILITIES, Capabilities, Latency
-from bascule.domain.machine import EnforcementPoint
+from bascule.domain.machine import ClosedPort, EnforcementPoint, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.interfaces.points import Enrolment
 from bascule.store import tables as t
 from bascule.store.listed import Listed
 from bascule.store.rows import Rows, slices
+from bascule.store.tables.plans import held_rules
 
 _MILLISECOND = timedelta(milliseconds=1)
 _AGENT = select(t.agents).where(t.agents.c.machine_uid == bindparam("wanted"))
 _AGENTS = select(t.agents).where(t.agents.c.machine_uid.in_(bindparam("wanted", expanding=True)))
 
 
+_BINDINGS = (
+    select(t.bindings)
+    .where(t.bindings.c.machine_uid.in_(bindparam("wanted", expanding=True)))
+    .order_by(
+        t.bindings.c.machine_uid,
+        t.bindings.c.point_uid != t.bindings.c.machine_uid,  # its own agent first
+        t.bindings.c.point_uid,
+    )
+)
+_BOUND = (
+    select(t.bindings)
+    .where(
+        t.bindings.c.point_uid == bindparam("wanted"),
+        t.bindings.c.machine_uid != t.bindings.c.point_uid,
+    )
+    .order_by(t.bindings.c.machine_uid)
+)
+
+
 class FleetReads(Rows):
     __slots__ = ()
 
-    def enforcement_point(self, machine_uid: str) -> EnforcementPoint | None:
-        row = self._first(_AGENT, {"wanted": machine_uid})
+    def agent_of(self, point_uid: str) -> EnforcementPoint | None:
+        row = self._first(_AGENT, {"wanted": point_uid})
         return None if row is None else _point(row)
 
-    def points_of(self, machine_uids: Sequence[str]) -> Mapping[str, EnforcementPoint]:
+    def _agents_of(self, point_uids: Sequence[str]) -> dict[str, EnforcementPoint]:
         return {
             row.machine_uid: _point(row)
-            for some in slices(machine_uids)
+            for some in slices(point_uids)
             for row in self._all(_AGENTS, {"wanted": some})
         }
+
+    def enforcement_point(self, machine_uid: str) -> EnforcementPoint | None:
+        bound = self.bindings_of(machine_uid)
+        if not bound:
+            return self.agent_of(machine_uid)
+        return together([each.at(point) for each, point in self._with_points(bound)])
+
+    def points_of(self, machine_uids: Sequence[str]) -> Mapping[str, EnforcementPoint]:
+        found = self._agents_of(machine_uids)
+        bound: dict[str, list[EnforcementPoint]] = {}
+        for some in slices(machine_uids):
+            rows = [_binding(row) for row in self._all(_BINDINGS, {"wanted": some})]
+            for each, point in self._with_points(rows):
+                bound.setdefault(each.machine_uid, []).append(each.at(point))
+        return {**found, **{uid: together(points) for uid, points in bound.items()}}
+
+    def _with_points(self, bindings: Sequence[Binding]) -> list[tuple[Binding, EnforcementPoint]]:
+        points = self._agents_of(sorted({each.point_uid for each in bindings}))
+        return [(each, points[each.point_uid]) for each in bindings]
+
+    def bindings_of(self, machine_uid: str) -> Sequence[Binding]:
+        return [_binding(row) for row in self._all(_BINDINGS, {"wanted": [machine_uid]})]
+
+    def bound_to(self, point_uid: str) -> Sequence[Binding]:
+        return [_binding(row) for row in self._all(_BOUND, {"wanted": point_uid})]
 
     def enforcement_points(
         self, after: str = "", limit: int | None = None
@@ -91,11 +139,50 @@ class FleetWrites(FleetReads, Listed):
                 else _capabilities_row(point.capabilities),
             },
         )
-        self._follow_point(point)
+        if self.bindings_of(point.machine_uid):
+            self._follow(point.machine_uid)
+        else:  # nearly always, and every few seconds
+            self._follow_point(point)
+        for each in self.bound_to(point.machine_uid):
+            self._follow(each.machine_uid)
 
     def delete_enforcement_point(self, machine_uid: str) -> None:
+        others = [each.machine_uid for each in self.bound_to(machine_uid)]
         self._run(delete(t.agents).where(t.agents.c.machine_uid == machine_uid))
-        self._lose_point(machine_uid)
+        self._run(delete(held_rules).where(held_rules.c.machine_uid == machine_uid))
+        for uid in (machine_uid, *others):
+            self._follow(uid)
+
+    def put_binding(self, binding: Binding) -> None:
+        self._put(
+            t.bindings,
+            {"machine_uid": binding.machine_uid, "point_uid": binding.point_uid},
+            {
+                "bound_at": binding.bound_at,
+                "reported_at": binding.reported_at,
+                "generation": binding.generation,
+                "failed_since": binding.failed_since,
+                "in_force": sorted(binding.in_force),
+                "closed": [
+                    [str(each.port.protocol), each.port.number, str(each.on_expiry)]
+                    for each in sorted(binding.closed, key=lambda each: each.port)
+                ],
+            },
+        )
+        self._follow(binding.machine_uid)
+
+    def delete_binding(self, machine_uid: str, point_uid: str) -> None:
+        here = (t.bindings.c.machine_uid == machine_uid, t.bindings.c.point_uid == point_uid)
+        self._run(delete(t.bindings).where(*here))
+        self._follow(machine_uid)
+
+    def _follow(self, machine_uid: str) -> None:
+        """What lists tell of what guards a machine."""
+        point = self.enforcement_point(machine_uid)
+        if point is None:
+            self._lose_point(machine_uid)
+        else:
+            self._follow_point(point)
 
     def delete_enrolments(self, machine_uid: str) -> None:
         self._run(delete(t.enrolments).where(t.enrolments.c.machine_uid == machine_uid))
@@ -117,6 +204,22 @@ class FleetWrites(FleetReads, Listed):
         """Whether it is too old is for the caller, who says so otherwise than "used"."""
         unused = (t.enrolments.c.id == enrolment_id, t.enrolments.c.used_at.is_(None))
         return self._run(update(t.enrolments).where(*unused).values(used_at=now)) == 1
+
+
+def _binding(row: Row[Any]) -> Binding:
+    return Binding(
+        row.machine_uid,
+        row.point_uid,
+        row.bound_at,
+        row.reported_at,
+        row.generation,
+        row.failed_since,
+        frozenset(row.in_force),
+        frozenset(
+            ClosedPort(PortKey(TransportProtocol(protocol), number), OnExpiry(on_expiry))
+            for protocol, number, on_expiry in row.closed
+        ),
+    )
 
 
 def _point(row: Row[Any]) -> EnforcementPoint:

@@ -96,6 +96,7 @@ _ORPHANED = (
     .where(
         exists().where(t.machine_generations.c.machine_uid == t.grants.c.machine_uid),
         ~exists().where(t.agents.c.machine_uid == t.grants.c.machine_uid),
+        ~exists().where(t.bindings.c.machine_uid == t.grants.c.machine_uid),
         t.IS_UNSETTLED,
         t.is_in_state([GrantState.CLOSING]),
     )

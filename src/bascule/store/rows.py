@@ -69,6 +69,7 @@ _OTHER_REFUSAL = (
 )
 _THINGS: Mapping[str, str] = {  # tables, as people call a row of theirs
     "agents": "agent",
+    "bindings": "binding to an enforcement point",
     "checkpoints": "checkpoint",
     "closed_ports": "closed port",
     "credentials": "credential",

@@ -7,8 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from bascule.domain.machine import EnforcementPoint
+from bascule.domain.bindings import Binding, together
+from bascule.domain.classify import ALL_TRAITS
+from bascule.domain.machine import ClosedPort, EnforcementPoint, OnExpiry
+from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import Conflict
+from bascule.interfaces.listing import ListFilter
 from bascule.interfaces.store import Store
 from tests.contracts.store.samples import (
     HOUR,
@@ -19,6 +23,7 @@ from tests.contracts.store.samples import (
     read,
     write,
 )
+from tests.samples import SSH
 
 
 class FleetContract:
@@ -57,6 +62,58 @@ class FleetContract:
         ):
             found = read(store, lambda r: r.points_last_heard(since, until))
             assert [point.machine_uid for point in found] == wanted
+
+    def test_a_binding_comes_back_as_it_was_put(self, store: Store) -> None:
+        for name in ("web-1", "db-1", "app-1"):
+            write(store, lambda tx: tx.put_machine(a_machine(name)))
+        for name in ("web-1", "db-1"):
+            write(store, lambda tx: tx.put_enforcement_point(a_point(f"uid-{name}")))
+        assert read(store, lambda r: r.bindings_of("uid-db-1")) == []
+        closed = frozenset(
+            {ClosedPort(PortKey(TransportProtocol.UDP, 53), OnExpiry.KILL), ClosedPort(SSH)}
+        )
+        told = Binding("uid-db-1", "uid-web-1", NOW, NOW, 3, NOW, frozenset({"h", "g"}), closed)
+        own = Binding("uid-db-1", "uid-db-1", NOW)
+        for binding in (replace(told, generation=2), own, told):
+            write(store, lambda tx: tx.put_binding(binding))
+        write(store, lambda tx: tx.put_binding(Binding("uid-app-1", "uid-web-1", NOW)))
+        assert read(store, lambda r: r.bindings_of("uid-db-1")) == [own, told], "its own first"
+        found = read(store, lambda r: r.bound_to("uid-web-1"))
+        assert [each.machine_uid for each in found] == ["uid-app-1", "uid-db-1"]
+        assert read(store, lambda r: r.bound_to("uid-db-1")) == [], "its own is no other"
+        write(store, lambda tx: tx.delete_binding("uid-db-1", "uid-web-1"))
+        assert read(store, lambda r: r.bindings_of("uid-db-1")) == [own]
+
+    def test_what_guards_a_machine_is_told_as_one(self, store: Store) -> None:
+        """By itself, among several, and in what lists tell."""
+        for name in ("web-1", "db-1", "app-1"):
+            write(store, lambda tx: tx.put_machine(a_machine(name)))
+        for name in ("web-1", "db-1"):
+            write(store, lambda tx: tx.put_enforcement_point(a_point(f"uid-{name}")))
+        both = [Binding("uid-db-1", "uid-db-1", NOW), Binding("uid-db-1", "uid-web-1", NOW)]
+        for binding in (*both, Binding("uid-app-1", "uid-web-1", NOW)):
+            write(store, lambda tx: tx.put_binding(binding))
+        found = read(store, lambda r: r.enforcement_point("uid-db-1"))
+        assert found == together([each.at(a_point(each.point_uid)) for each in both])
+        assert found.last_contact_at is None
+        several = read(store, lambda r: r.points_of(["uid-app-1", "uid-db-1", "uid-web-1"]))
+        assert several["uid-db-1"] == found
+        assert several["uid-web-1"] == a_point()
+        assert several["uid-app-1"].machine_uid == "uid-app-1"
+        assert read(store, lambda r: r.agent_of("uid-app-1")) is None
+        assert read(store, lambda r: r.agent_of("uid-db-1")) == a_point("uid-db-1")
+
+        def with_point() -> list[str]:
+            traits = frozenset(each.code for each in ALL_TRAITS if each.has_point)
+            wanted = ListFilter(traits=traits)
+            listed = read(store, lambda r: r.listed_machines(wanted, None, 9))
+            return [each.machine.id.name for each in listed]
+
+        assert with_point() == ["app-1", "db-1", "web-1"]
+        write(store, lambda tx: tx.delete_enforcement_point("uid-web-1"))
+        assert with_point() == ["db-1"]
+        assert read(store, lambda r: r.bindings_of("uid-app-1")) == []
+        assert read(store, lambda r: r.enforcement_point("uid-app-1")) is None
 
     def test_points_of_several_machines_are_read_at_once(self, store: Store) -> None:
         for name in ("a", "b", "c"):

@@ -173,7 +173,7 @@ class TokenDesk:
         def read(reader: Reader) -> tuple[Any, Any, Any, Any]:
             service = reader.service_principal(uid)
             credentials = reader.credentials_of(uid) if service else ()
-            return reader.machine_by_uid(uid), reader.enforcement_point(uid), service, credentials
+            return reader.machine_by_uid(uid), reader.agent_of(uid), service, credentials
 
         machine, point, service, credentials = await self._services.read(read)
         if service is not None:

@@ -1,6 +1,7 @@
 """What agents call: enrolment, the stream of generations, the state, the report.
 
-An agent's token reaches these of its own machine and nothing else (EDGES A13); enrolment
+An agent's token reaches these of its own point and nothing else (EDGES A13): its own machine, and
+those that an owner has bound to it (F3), which ``machine`` names. Enrolment
 alone needs no token, its body's one-use token is the proof (A12). No api-version here.
 """
 
@@ -35,6 +36,8 @@ from bascule.services import fleet
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 _AGENT = "/bascule/agents/{uid}"
+# The uid of another machine, which an owner has bound to this point; left out: its own.
+BoundMachine = Annotated[str, Query(max_length=64)]
 
 
 @router.post("/bascule/enrol")
@@ -81,25 +84,30 @@ def _refusal(why: str) -> Forbidden:
 
 @router.get(f"{_AGENT}/stream")
 @admits_agents
-async def stream(call: CurrentCall, uid: str) -> Response:
-    return GenerationStream(call.state.services, call.state.tokens, uid, call.token)
+async def stream(call: CurrentCall, uid: str, machine: BoundMachine = "") -> Response:
+    return GenerationStream(call.state.services, call.state.tokens, uid, call.token, machine)
 
 
 @router.get(f"{_AGENT}/state")
 @admits_agents
 async def state(
-    call: CurrentCall, uid: str, seen: Annotated[int, Query(ge=0, le=LARGEST)] = 0
+    call: CurrentCall,
+    uid: str,
+    seen: Annotated[int, Query(ge=0, le=LARGEST)] = 0,
+    machine: BoundMachine = "",
 ) -> Response:
     """``seen``: the furthest place of the record that the agent was told of (EDGES B9)."""
     now, floor = call.now, call.state.record_floor
-    (machine, wanted), record = await call.read_few(
-        lambda reader: (fleet.state_for(reader, uid, now), seen_mark(reader, seen, floor))
+    (found, wanted), record = await call.read_few(
+        lambda reader: (fleet.state_for(reader, uid, now, machine), seen_mark(reader, seen, floor))
     )
-    return CompactJson(encode(State(wanted, machine.id.name, now, record)))
+    return CompactJson(encode(State(wanted, found.id.name, now, record)))
 
 
 @router.post(f"{_AGENT}/report")
 @admits_agents
-async def report(call: CurrentCall, uid: str, body: ReportBody) -> Response:
-    generation = await call.perform(lambda tx, act: fleet.take_report(tx, act, uid, body))
+async def report(
+    call: CurrentCall, uid: str, body: ReportBody, machine: BoundMachine = ""
+) -> Response:
+    generation = await call.perform(lambda tx, act: fleet.take_report(tx, act, uid, body, machine))
     return CompactJson(encode(Announced(generation)))

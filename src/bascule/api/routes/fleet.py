@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Response
 
 from bascule.api.auth import CurrentCall, GuardedRoute, decides, requires, shows
@@ -15,12 +17,13 @@ from bascule.domain.scopes import subscription_scope
 from bascule.errors import NotFound
 from bascule.identity.secrets import new_enrolment_token
 from bascule.interfaces.store import Reader
-from bascule.services import fleet
+from bascule.services import bindings, fleet
 from bascule.services.rights import Needed, denial
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
 POINTS = f"{SUBSCRIPTION}/providers/Bascule.Fleet/enforcementPoints"
+OF_MACHINE = f"{MACHINE}/providers/Bascule.Fleet/enforcementPoints"
 Found = tuple[EnforcementPoint, Machine, int]
 
 
@@ -64,7 +67,7 @@ async def get_point(call: CurrentCall, uid: str) -> Response:
     within = call.within(POINT_READ)
 
     def read(reader: Reader) -> Found:
-        found = _find(reader, reader.enforcement_point(uid.lower()))
+        found = _find(reader, reader.agent_of(uid.lower()))
         if within is not None and (found is None or not within.covers(found[1].id.key)):
             # At the subscription: who may not see the point does not learn whose it is.
             scope = subscription_scope(call.subscription_id)
@@ -98,6 +101,41 @@ async def believe_point(call: CurrentCall, machine: MachinePath) -> Response:
         lambda tx, act: fleet.believe_point(tx, act, call.subject, machine)
     )
     return CompactJson({"isChanged": is_changed})
+
+
+@router.get(OF_MACHINE)
+@requires(POINT_READ)
+async def list_points_of(call: CurrentCall, machine: MachinePath) -> Response:
+    """What guards one machine: its own agent, and the points that it is bound to."""
+    now = call.now
+
+    def look(reader: Reader) -> list[dict[str, Any]]:
+        return [
+            point_json(point, machine, number, now, agent_uid)
+            for agent_uid, point, number in bindings.points_at(reader, machine)
+        ]
+
+    return CompactJson({"value": await call.read(look)})
+
+
+@router.put(f"{OF_MACHINE}/{{uid}}")
+@requires(ENROLMENT_WRITE)
+async def bind_point(call: CurrentCall, machine: MachinePath, uid: str) -> Response:
+    """Have a point guard this machine beside what does already; ends its live grants (EDGES F3)."""
+    is_new = await call.perform(
+        lambda tx, act: bindings.bind(tx, act, call.subject, machine, uid.lower())
+    )
+    return Response(status_code=201 if is_new else 200)
+
+
+@router.delete(f"{OF_MACHINE}/{{uid}}")
+@requires(ENROLMENT_WRITE)
+async def unbind_point(call: CurrentCall, machine: MachinePath, uid: str) -> Response:
+    """Have a point guard this machine no longer; ends its live grants and releases nothing."""
+    is_gone = await call.perform(
+        lambda tx, act: bindings.unbind(tx, act, call.subject, machine, uid.lower())
+    )
+    return Response(status_code=200 if is_gone else 204)
 
 
 @router.post(f"{MACHINE}/providers/Bascule.Fleet/enrolments")

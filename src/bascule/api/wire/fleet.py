@@ -31,12 +31,17 @@ class EnrolmentBody(Body):
 
 
 def point_json(
-    point: EnforcementPoint, machine_id: ResourceId, generation: int, now: datetime
+    point: EnforcementPoint,
+    machine_id: ResourceId,
+    generation: int,
+    now: datetime,
+    name: str = "",
 ) -> dict[str, Any]:
-    subscription = machine_id.subscription_id
+    """``name``: the point's, where it is told of as another machine has it."""
+    subscription, name = machine_id.subscription_id, name or point.machine_uid
     return {
-        "id": f"/subscriptions/{subscription}/providers/{POINT_TYPE}/{point.machine_uid}",
-        "name": point.machine_uid,
+        "id": f"/subscriptions/{subscription}/providers/{POINT_TYPE}/{name}",
+        "name": name,
         "type": POINT_TYPE,
         "properties": point_properties_json(point, machine_id, generation, now),
     }

@@ -58,6 +58,38 @@ class AgentRemoved(Fact):
 
 
 @fact(
+    "Bascule.Fleet/enforcementPoints/bind/action",
+    "Bind machine to enforcement point",
+    Activity.UPDATE,
+    severity=Severity.MEDIUM,
+    level=Level.WARNING,
+    is_call=True,
+)
+class MachineBound(Fact):
+    """A point guards a machine beside its own agent from now on."""
+
+    machine: MachineId
+    machine_uid: Text
+    point_uid: Text
+
+
+@fact(
+    "Bascule.Fleet/enforcementPoints/unbind/action",
+    "Unbind machine from enforcement point",
+    Activity.UPDATE,
+    severity=Severity.MEDIUM,
+    level=Level.WARNING,
+    is_call=True,
+)
+class MachineUnbound(Fact):
+    """A point guards a machine no longer; nothing is released by it."""
+
+    machine: MachineId
+    machine_uid: Text
+    point_uid: Text
+
+
+@fact(
     "Bascule.Fleet/enforcementPoints/lose/action",
     "Lose contact with agent",
     severity=Severity.MEDIUM,

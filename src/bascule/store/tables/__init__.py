@@ -346,6 +346,24 @@ agents = Table(
 )
 
 Index("ix_agents_last_contact_at", agents.c.last_contact_at)
+
+# Of machines that something beside their own agent guards; no row stands for an agent alone.
+bindings = Table(
+    "bindings",
+    metadata,
+    Column("machine_uid", Key, ForeignKey(machines.c.uid, ondelete="CASCADE"), primary_key=True),
+    Column(
+        "point_uid", Key, ForeignKey(agents.c.machine_uid, ondelete="CASCADE"), primary_key=True
+    ),
+    Column("bound_at", Instant, nullable=False),
+    Column("reported_at", Instant),  # null: it has not reported this machine yet
+    Column("generation", BigInteger, nullable=False),  # of its last report of it; -1: none yet
+    Column("failed_since", Instant),
+    Column("in_force", Json, nullable=False),
+    Column("closed", Json, nullable=False),
+    Index(None, "point_uid", "machine_uid"),
+)
+
 IS_NEVER_HEARD = agents.c.last_contact_at.is_(None)
 
 Index(

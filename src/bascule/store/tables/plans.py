@@ -1,4 +1,4 @@
-"""Security plans of scopes, and what enforcement points were last read back to hold."""
+"""Security plans of scopes, and what machines' enforcement points were last read back to hold."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ plans = Table(
 held_rules = Table(
     "held_rules",
     metadata,
-    Column(
-        "machine_uid", Key, ForeignKey("agents.machine_uid", ondelete="CASCADE"), primary_key=True
-    ),
+    Column("machine_uid", Key, ForeignKey("machines.uid", ondelete="CASCADE"), primary_key=True),
     Column("generation", BigInteger, nullable=False),
     Column("since", Instant, nullable=False),
     Column("closed", Json, nullable=False),

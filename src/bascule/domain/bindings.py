@@ -1,0 +1,148 @@
+"""Which points guard a machine, and what they say of it together.
+
+A host's agent guards its own machine, bound by its enrolment. An owner may bind a machine to the
+points of other machines too (EDGES F3), never a report. The points of a machine stand in series:
+a packet must pass all of them. So a port is read back closed when every point has read it back, a
+grant is open when it is in force at every point, and has ended when it is in force at none.
+
+Their numbers count one thing, the machine's desired generation; how far each has come is its own.
+What is not here: what a point does about it, and machines that have their own agent alone, for
+which nothing of this is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import reduce
+
+from bascule.domain.capabilities import ABILITIES, Capabilities, Latency
+from bascule.domain.machine import (
+    BELIEVED_SINCE,
+    DOUBTED_SINCE,
+    NOT_ENFORCED_SINCE,
+    ClosedPort,
+    EnforcementPoint,
+)
+from bascule.domain.times import format_utc
+
+_SINCES = (NOT_ENFORCED_SINCE, DOUBTED_SINCE)  # facts that hold for all when they hold for one
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One machine at one point, and what that point last read back of it."""
+
+    machine_uid: str
+    point_uid: str  # of the machine that the point's agent was enrolled for
+    bound_at: datetime
+    reported_at: datetime | None = None  # when it last reported this machine; None: not yet
+    generation: int = -1  # of that report; 0: it could enforce nothing, -1: there was none
+    failed_since: datetime | None = None  # since when it can enforce nothing here
+    in_force: frozenset[str] = frozenset()  # grant ids
+    closed: frozenset[ClosedPort] = frozenset()
+
+    @property
+    def is_own(self) -> bool:
+        """Is it the machine's own agent?"""
+        return self.machine_uid == self.point_uid
+
+    def at(self, point: EnforcementPoint) -> EnforcementPoint:
+        """The point as this machine has it. It knows nothing of the time before it was bound."""
+        if self.is_own:
+            return point
+        facts = dict(point.facts)
+        if self.failed_since is not None:
+            facts.setdefault(NOT_ENFORCED_SINCE, format_utc(self.failed_since))
+        return replace(
+            point,
+            machine_uid=self.machine_uid,
+            enrolled_at=max(point.enrolled_at, self.bound_at),
+            last_contact_at=self.reported_at,
+            observed_generation=max(self.generation, 0),
+            local_port_range=None,  # of another host
+            facts=facts,
+        )
+
+    def after(
+        self,
+        generation: int,
+        in_force: frozenset[str],
+        closed: frozenset[ClosedPort],
+        now: datetime,
+    ) -> Binding:
+        """With a report taken in."""
+        failed = (self.failed_since or now) if generation == 0 else None
+        return replace(
+            self,
+            reported_at=now,
+            generation=generation,
+            in_force=in_force,
+            closed=closed,
+            failed_since=failed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What all points of a machine have read back."""
+
+    generation: int  # that each of them has reached; -1: one has reported nothing yet
+    everywhere: frozenset[str]  # grants in force at every point
+    somewhere: frozenset[str]  # at one at least
+    closed: frozenset[ClosedPort]  # at every point
+
+
+def seen(bindings: Sequence[Binding]) -> Seen:
+    """Of one machine's bindings, of which there is at least one."""
+    return Seen(
+        min(each.generation for each in bindings),
+        frozenset.intersection(*(each.in_force for each in bindings)),
+        frozenset.union(*(each.in_force for each in bindings)),
+        frozenset.intersection(*(each.closed for each in bindings)),
+    )
+
+
+def together(points: Sequence[EnforcementPoint]) -> EnforcementPoint:
+    """One machine's points as one, no better than the worst of them; at least one is given, the
+    machine's own first where it has one.
+    """
+    if len(points) == 1:
+        return points[0]
+    first = points[0]
+    heard = [each.last_contact_at for each in points if each.last_contact_at is not None]
+    guards = [each.guard for each in points if each.guard is not None]
+    ranges = (each.local_port_range for each in points)
+    return replace(
+        first,
+        enrolled_at=max(each.enrolled_at for each in points),
+        observed_generation=min(each.observed_generation for each in points),
+        last_contact_at=min(heard) if len(heard) == len(points) else None,
+        local_port_range=next((each for each in ranges if each is not None), None),
+        weaknesses=tuple(dict.fromkeys(said for each in points for said in each.weaknesses)),
+        blocked_attempts=sum(each.blocked_attempts for each in points),
+        facts=_facts(points),
+        guard=reduce(lambda one, other: one.within(other), guards) if guards else None,
+        driver=", ".join(dict.fromkeys(each.driver for each in points if each.driver)),
+        capabilities=_common([e.capabilities for e in points if e.capabilities is not None]),
+    )
+
+
+def _facts(points: Sequence[EnforcementPoint]) -> dict[str, str]:
+    """Those of the first, and since when the first of them enforces nothing or is not believed."""
+    facts = {k: text for each in reversed(points) for k, text in each.facts.items()}
+    facts.pop(BELIEVED_SINCE, None)
+    for name in _SINCES:
+        said = [each.facts[name] for each in points if each.facts.get(name)]
+        if said:
+            facts[name] = min(said)  # all are written by ``format_utc``
+    return facts
+
+
+def _common(known: Sequence[Capabilities]) -> Capabilities | None:
+    if not known:
+        return None
+    has = [name for name in ABILITIES if all(name not in each.missing for each in known)]
+    order = list(Latency)
+    return Capabilities.having(has, max((each.latency for each in known), key=order.index))

@@ -1,0 +1,233 @@
+"""Binding machines to points beside their own agent's (EDGES F3).
+
+Only an owner binds: whoever may make enrolment tokens for the machine and change it. A point's own
+credential binds nothing. What is bound or unbound ends the machine's live grants in that commit,
+since a grant is open only where all of its points have opened it, and nobody asked these points.
+Nothing is released: closed ports stay closed, at the points that stay and at the one that goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Protocol
+
+from bascule.domain.access import Subject
+from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_WRITE
+from bascule.domain.bindings import Binding, Seen, seen
+from bascule.domain.facts.agents import MachineBound, MachineUnbound
+from bascule.domain.ids import ResourceId
+from bascule.domain.lifecycle import StatusReason
+from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.domain.scopes import resource_scope
+from bascule.errors import Conflict, Forbidden, NotFound
+from bascule.interfaces.closed_ports import GenerationReads
+from bascule.interfaces.inventory import MachineReads
+from bascule.interfaces.plans import HeldRules, PlanWrites
+from bascule.interfaces.points import AgentReads, BindingReads, PointWrites
+from bascule.protocol.report import Report
+from bascule.services.act import Act
+from bascule.services.grants import GrantEndWrites, end_grants, touch
+from bascule.services.observed import remember_held
+from bascule.services.policies import known_machine
+from bascule.services.rights import Needed, RightsReads, check
+from bascule.services.timeline import FollowWrites, follow
+
+
+class BindingActWrites(
+    FollowWrites, GrantEndWrites, MachineReads, PlanWrites, PointWrites, RightsReads, Protocol
+):
+    """Bindings, the rights at their machines, and what ends with them."""
+
+
+class GuardedReads(AgentReads, BindingReads, MachineReads, Protocol):
+    """A point and the machines that it guards."""
+
+
+class PointsAtReads(GenerationReads, GuardedReads, Protocol):
+    """What guards a machine, and how far it is to come."""
+
+
+CONTACT_GRAIN = timedelta(seconds=5)  # last contact is written no more often than this
+
+
+def bind(
+    tx: BindingActWrites, act: Act, subject: Subject, machine_id: ResourceId, point_uid: str
+) -> bool:
+    """Have a point guard a machine beside what guards it already; False when it does.
+
+    Raises Forbidden, NotFound, and Conflict for a machine's own agent, which enrolment binds.
+    """
+    machine = _owned(tx, act, subject, machine_id)
+    if point_uid == machine.uid:
+        raise Conflict(
+            f"The agent of {machine.id.name} is bound by its enrolment.",
+            code="BoundByEnrolment",
+            advice=f"Enrol it: bascule machine enrol {machine.id.name}.",
+        )
+    if tx.agent_of(point_uid) is None:
+        raise NotFound(f"Enforcement point {point_uid[:64]!r} does not exist.")
+    bound = tx.bindings_of(machine.uid)
+    if any(each.point_uid == point_uid for each in bound):
+        return False
+    if not bound and tx.agent_of(machine.uid) is not None:
+        tx.put_binding(Binding(machine.uid, machine.uid, act.now))
+    tx.put_binding(Binding(machine.uid, point_uid, act.now))
+    _changed(tx, act, machine, f"a further enforcement point of {machine.id}")
+    act.record(tx, MachineBound(str(machine.id), machine.uid, point_uid), machine.id)
+    return True
+
+
+def unbind(
+    tx: BindingActWrites, act: Act, subject: Subject, machine_id: ResourceId, point_uid: str
+) -> bool:
+    """Have a point guard a machine no longer; False when it does not. It may go on keeping ports
+    closed, by what it holds. Raises Forbidden, NotFound.
+    """
+    machine = _owned(tx, act, subject, machine_id)
+    if point_uid == machine.uid:
+        raise Conflict(
+            f"The agent of {machine.id.name} is bound by its enrolment.",
+            code="BoundByEnrolment",
+            advice="To refuse its key from now on, delete that enforcement point.",
+        )
+    if all(each.point_uid != point_uid for each in tx.bindings_of(machine.uid)):
+        return False
+    _unbind(tx, act, machine, point_uid)
+    return True
+
+
+def bind_anew(tx: PointWrites, act: Act, machine: Machine) -> None:
+    """A new agent takes the place of a machine's own: it has read back nothing, here or elsewhere."""
+    if tx.bindings_of(machine.uid):
+        tx.put_binding(Binding(machine.uid, machine.uid, act.now))
+    for each in tx.bound_to(machine.uid):
+        tx.put_binding(Binding(each.machine_uid, machine.uid, act.now))
+        act.touched.add(each.machine_uid)  # streams of the key before end
+
+
+def lose_point(tx: BindingActWrites, act: Act, point_uid: str) -> None:
+    """Unbind every machine from a point that is about to go."""
+    for each in tx.bound_to(point_uid):
+        machine = tx.machine_by_uid(each.machine_uid)
+        if machine is not None:
+            _unbind(tx, act, machine, point_uid)
+
+
+def _owned(tx: BindingActWrites, act: Act, subject: Subject, machine_id: ResourceId) -> Machine:
+    scope = resource_scope(machine_id)
+    check(tx, subject, act.now, [Needed(ENROLMENT_WRITE, scope), Needed(MACHINE_WRITE, scope)])
+    return known_machine(tx, machine_id)
+
+
+def _unbind(tx: BindingActWrites, act: Act, machine: Machine, point_uid: str) -> None:
+    # While the point is bound: of a machine that nothing guards, what waits is closed at once.
+    end_grants(
+        tx,
+        act,
+        tx.live_grants([machine.uid]),
+        StatusReason.USER_REQUESTED,
+        f"unbinding of {machine.id} from an enforcement point",
+    )
+    tx.delete_binding(machine.uid, point_uid)
+    rest = tx.bindings_of(machine.uid)
+    if [each.point_uid for each in rest] == [machine.uid]:
+        tx.delete_binding(machine.uid, machine.uid)  # its own agent alone, as before
+    if not rest:
+        tx.delete_held_rules(machine.uid)
+    _changed(tx, act, machine, "")
+    act.touched.add(point_uid)
+    act.record(tx, MachineUnbound(str(machine.id), machine.uid, point_uid), machine.id)
+
+
+def _changed(tx: BindingActWrites, act: Act, machine: Machine, cause: str) -> None:
+    live = tx.live_grants([machine.uid])
+    end_grants(tx, act, live, StatusReason.USER_REQUESTED, cause)
+    touch(tx, act, machine.uid)
+    follow(tx, act, machine)
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A machine that a point guards."""
+
+    machine: Machine
+    agent: EnforcementPoint  # by itself
+    here: EnforcementPoint  # as this machine has it
+    bound: Sequence[Binding]  # all of the machine; empty where its own agent alone guards it
+
+
+def guarded(tx: GuardedReads, point_uid: str, machine_uid: str) -> Guarded | None:
+    """None when the point, or its own machine, is not known any more.
+
+    Raises Forbidden for another machine that the point does not guard.
+    """
+    agent, machine = tx.agent_of(point_uid), tx.machine_by_uid(machine_uid)
+    bound = tx.bindings_of(machine_uid)
+    here = next((each for each in bound if each.point_uid == point_uid), None)
+    is_own = machine_uid == point_uid
+    if agent is None or (is_own and machine is None):
+        return None
+    if machine is None or (here is None and not is_own):
+        raise Forbidden(
+            "This enforcement point does not guard that machine.",
+            code="NotBound",
+            advice="An owner of the machine binds it to the point.",
+        )
+    return Guarded(machine, agent, agent if here is None else here.at(agent), bound)
+
+
+def points_at(
+    reader: PointsAtReads, machine_id: ResourceId
+) -> list[tuple[str, EnforcementPoint, int]]:
+    """Each point that guards a machine: its name, it as the machine has it, and the generation that
+    it is to hold. Raises NotFound.
+    """
+    machine = known_machine(reader, machine_id)
+    number = reader.generation(machine.uid)
+    bound = reader.bindings_of(machine.uid) or [
+        Binding(machine.uid, machine.uid, machine.created_at)
+    ]
+    points = ((each, reader.agent_of(each.point_uid)) for each in bound)
+    return [(each.point_uid, each.at(at), number) for each, at in points if at is not None]
+
+
+def stand(
+    tx: PointWrites, act: Act, point_uid: str, bound: Sequence[Binding], report: Report
+) -> Seen:
+    """What all points of a machine have read back, now that this one has reported.
+
+    A point that can enforce nothing (generation 0) stands for nothing until it can again.
+    """
+    if not bound:
+        return Seen(report.generation, report.in_force, report.in_force, report.closed)
+    standing = []
+    for each in bound:
+        if each.point_uid != point_uid:
+            standing.append(each)
+            continue
+        now = each.after(report.generation, report.in_force, report.closed, act.now)
+        is_due = each.reported_at is None or act.now - each.reported_at >= CONTACT_GRAIN
+        if is_due or replace(now, reported_at=each.reported_at) != each:
+            tx.put_binding(now)
+        standing.append(now)
+    return seen(standing)
+
+
+def remember(
+    tx: PlanWrites, act: Act, machine_uid: str, report: Report, found: Seen, *, is_own: bool
+) -> bool:
+    """Keep what was read back: closed by all points, opened by root on the machine's own host.
+    True when it differs from what was kept.
+    """
+    if not report.generation:
+        return False
+    if is_own:
+        return remember_held(tx, act, machine_uid, replace(report, closed=found.closed))
+    before = tx.held_rules([machine_uid]).get(machine_uid)
+    if before is not None and before.closed == found.closed:
+        return False
+    local = before.local if before is not None else ()
+    tx.put_held_rules(HeldRules(machine_uid, report.generation, act.now, found.closed, local))
+    return True

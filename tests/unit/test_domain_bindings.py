@@ -1,0 +1,161 @@
+"""Several points of one machine: together they are no better than the worst of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bascule.domain.bindings import Binding, seen, together
+from bascule.domain.bounds import Guard
+from bascule.domain.capabilities import HOST, Latency
+from bascule.domain.machine import (
+    BELIEVED_SINCE,
+    DOUBTED_SINCE,
+    NOT_ENFORCED_SINCE,
+    ClosedPort,
+    EnforcementPoint,
+)
+from bascule.domain.net import AddressPrefix, PortKey
+from bascule.domain.times import format_utc
+from tests.samples import SSH, TCP, prefixes
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+RDP = PortKey(TCP, 3389)
+OWN = EnforcementPoint(
+    "db",
+    "own key",
+    NOW - MINUTE,
+    observed_generation=7,
+    last_contact_at=NOW,
+    agent_version="1",
+    local_port_range=(32768, 60999),
+    weaknesses=("a", "b"),
+    blocked_attempts=3,
+    facts={"kernel": "6.18", BELIEVED_SINCE: format_utc(NOW)},
+    guard=Guard(ports=(SSH, RDP)),
+    driver="nftables",
+    capabilities=HOST,
+)
+OTHER = replace(
+    OWN,
+    machine_uid="web",
+    enrolled_at=NOW - 2 * MINUTE,
+    observed_generation=5,
+    weaknesses=("b", "c"),
+    facts={"kernel": "5.10"},
+    guard=Guard(ports=(SSH,), max_duration=MINUTE),
+    driver="cloud",
+    capabilities=replace(HOST, ends_sessions=False, latency=Latency.MINUTES),
+)
+BOUND = Binding(
+    "db", "web", NOW - MINUTE, NOW, 5, None, frozenset({"g", "h"}), frozenset({ClosedPort(SSH)})
+)
+
+
+def test_of_one_point_nothing_changes() -> None:
+    assert together([OWN]) is OWN
+
+
+def test_the_worst_counts() -> None:
+    found = together([OWN, BOUND.at(OTHER)])
+    assert (found.machine_uid, found.agent_version) == ("db", "1")
+    assert found.observed_generation == 5
+    assert found.last_contact_at == NOW
+    assert found.enrolled_at == NOW - MINUTE
+    assert found.weaknesses == ("a", "b", "c")
+    assert found.blocked_attempts == 6
+    assert found.local_port_range == OWN.local_port_range
+    assert found.facts == {"kernel": "6.18"}
+    assert found.guard == Guard(ports=(SSH,), max_duration=MINUTE)
+    assert found.driver == "nftables, cloud"
+    assert found.capabilities == OTHER.capabilities
+    assert found.is_enforcing
+    only = together([BOUND.at(OTHER), BOUND.at(OTHER)])
+    assert only.local_port_range is None, "that of another host"
+
+
+def test_one_that_was_never_heard_of_this_machine_makes_it_unheard() -> None:
+    unheard = replace(BOUND, reported_at=None)
+    assert together([OWN, unheard.at(OTHER)]).last_contact_at is None
+    assert together([OWN, replace(BOUND, reported_at=NOW - MINUTE).at(OTHER)]).last_contact_at == (
+        NOW - MINUTE
+    )
+
+
+def test_what_one_cannot_enforce_is_not_enforced() -> None:
+    since = format_utc(NOW - MINUTE)
+    for fact in (NOT_ENFORCED_SINCE, DOUBTED_SINCE):
+        found = together([OWN, BOUND.at(replace(OTHER, facts={fact: since}))])
+        assert found.facts[fact] == since
+    here = replace(BOUND, failed_since=NOW - MINUTE).at(OTHER)
+    assert together([OWN, here]).not_enforced_since == NOW - MINUTE
+    both = [replace(OWN, facts={NOT_ENFORCED_SINCE: format_utc(NOW)}), here]
+    assert together(both).not_enforced_since == NOW - MINUTE, "the first of them"
+
+
+def test_what_nobody_has_said_is_not_known() -> None:
+    silent = replace(OTHER, guard=None, capabilities=None, driver="")
+    found = together([replace(OWN, guard=None, capabilities=None), silent])
+    assert (found.guard, found.capabilities, found.driver) == (None, None, "nftables")
+    assert together([OWN, silent]).capabilities == HOST, "of those that have spoken"
+
+
+def test_the_own_agent_is_what_it_is_and_another_knows_this_machine_by_its_reports() -> None:
+    own = Binding("db", "db", NOW)
+    assert own.is_own
+    assert own.at(OWN) is OWN
+    here = replace(BOUND, generation=-1).at(OTHER)
+    assert (here.machine_uid, here.observed_generation) == ("db", 0)
+    assert here.enrolled_at == BOUND.bound_at
+
+
+def test_open_needs_all_and_closed_needs_all() -> None:
+    other = Binding("db", "db", NOW, NOW, 6, None, frozenset({"h", "i"}), frozenset())
+    found = seen([BOUND, other])
+    assert found.generation == 5
+    assert found.everywhere == {"h"}
+    assert found.somewhere == {"g", "h", "i"}
+    assert found.closed == frozenset()
+    assert seen([BOUND]).closed == BOUND.closed
+    assert seen([BOUND, Binding("db", "x", NOW)]).generation == -1
+
+
+def test_a_failure_lasts_from_its_first_report() -> None:
+    failed = BOUND.after(0, frozenset(), frozenset(), NOW)
+    assert failed.failed_since == NOW
+    assert failed.after(0, frozenset(), frozenset(), NOW + MINUTE).failed_since == NOW
+    assert failed.after(6, frozenset({"g"}), frozenset(), NOW + MINUTE).failed_since is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        ("", "", ""),
+        ("10.0.0.0/8", "", "10.0.0.0/8"),
+        ("", "10.0.0.0/8", "10.0.0.0/8"),
+        ("10.0.0.0/8", "10.1.0.0/16", "10.1.0.0/16"),
+        ("10.1.0.0/16", "10.0.0.0/8", "10.1.0.0/16"),
+        ("*", "192.0.2.1,2001:db8::/32", "192.0.2.1,2001:db8::/32"),
+    ],
+)
+def test_two_guards_admit_what_both_admit(one: str, other: str, both: str) -> None:
+    def sources(text: str) -> tuple[AddressPrefix, ...] | None:
+        return prefixes(*text.split(",")) if text else None
+
+    assert Guard(sources=sources(one)).within(Guard(sources=sources(other))).sources == sources(
+        both
+    )
+
+
+def test_two_guards_that_share_nothing_admit_nothing() -> None:
+    apart = Guard(sources=prefixes("10.0.0.0/8")).within(Guard(sources=prefixes("192.0.2.1")))
+    assert apart.sources == ()
+    assert Guard(ports=(SSH,)).within(Guard(ports=(RDP,))).ports == ()
+    assert Guard(ports=(SSH,)).within(Guard()).ports == (SSH,)
+    assert Guard().within(Guard(ports=(SSH,))).ports == (SSH,)
+    strict = Guard(may_release=False, max_duration=MINUTE).within(Guard(problem="no TOML"))
+    assert strict == Guard(None, None, MINUTE, False, "no TOML")
+    assert Guard().within(Guard()) == Guard()

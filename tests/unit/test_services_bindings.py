@@ -1,0 +1,380 @@
+"""Machines bound to points (EDGES F3): how it might open too much, and that it does not.
+
+``db-1`` is guarded by its own agent; ``web-1``'s agent is the point that it may be bound to as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from bascule.domain.capabilities import HOST, Capabilities
+from bascule.domain.decide import Denied
+from bascule.domain.grant import Grant
+from bascule.domain.lifecycle import GrantState, StatusReason
+from bascule.domain.machine import NOT_ENFORCED, ClosedPort, EnforcementPoint, Machine
+from bascule.domain.net import PortKey, TransportProtocol
+from bascule.errors import Conflict, Forbidden, NotFound
+from bascule.interfaces.record import EventFilter
+from bascule.interfaces.store import Transaction
+from bascule.protocol.report import Report
+from bascule.services import bindings, fleet, machines
+from bascule.services.act import Act
+from bascule.services.grants import end_grants
+from bascule.services.sweep import close_orphans, sweep
+from bascule.services.views import view_machine, view_request
+from tests.unit.services_world import ANNA, World, rules
+
+SSH = PortKey(TransportProtocol.TCP, 22)
+SHUT = frozenset({ClosedPort(SSH)})
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    made.put(rules(made.web, 22), rules(made.db, 22))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def bound(world: World) -> World:
+    """``db-1`` is bound to web-1's point, and both have read it back closed."""
+    assert bind(world)
+    tell(world, world.db, closed=SHUT)
+    tell(world, world.web, closed=SHUT)
+    return world
+
+
+def bind(world: World, point: Machine | None = None) -> bool:
+    uid = (point or world.web).uid
+    return world.do(lambda tx, act: bindings.bind(tx, act, ANNA, world.db.id, uid))
+
+
+def unbind(world: World) -> bool:
+    return world.do(lambda tx, act: bindings.unbind(tx, act, ANNA, world.db.id, world.web.uid))
+
+
+def tell(world: World, point: Machine, *in_force: str, **more: object) -> int:
+    """A report of db-1 by a point."""
+    known = world.see(lambda tx: tx.generation(world.db.uid))
+    more.setdefault("generation", known)
+    report = Report(in_force=frozenset(in_force), **more)  # type: ignore[arg-type]  # reason: passed through
+    return world.do(
+        lambda tx, act: fleet.take_report(tx, act, point.uid, report, world.db.uid), None
+    )
+
+
+def opened(world: World) -> Grant:
+    grant = world.granted(world.db)
+    tell(world, world.db, grant.id, closed=SHUT)
+    tell(world, world.web, grant.id, closed=SHUT)
+    return grant
+
+
+def point_of(world: World, machine: Machine) -> EnforcementPoint:
+    found = world.see(lambda tx: tx.enforcement_point(machine.uid))
+    assert found is not None
+    return found
+
+
+def everything(world: World) -> object:
+    """What a report could change."""
+    return world.see(
+        lambda tx: (
+            [tx.generation(each.uid) for each in (world.web, world.db)],
+            [tx.agent_of(each.uid) for each in (world.web, world.db)],
+            list(tx.bindings_of(world.db.uid)),
+            list(tx.live_grants()),
+            tx.held_rules([world.db.uid]),
+            len(tx.events(EventFilter())),
+        )
+    )
+
+
+# -- who may speak of a machine --------------------------------------------------------------
+
+
+def test_a_report_of_a_machine_that_is_not_bound_is_refused_whole(world: World) -> None:
+    """A stolen credential of one point reaches what is bound to that point, and nothing else."""
+    grant = world.granted(world.db)
+    before = everything(world)
+    with pytest.raises(Forbidden, match="does not guard"):
+        tell(world, world.web, grant.id, closed=SHUT, notes=("I was here",), blocked_attempts=9)
+    assert everything(world) == before
+    assert world.grant(grant).state is GrantState.OPENING
+
+
+def test_the_state_of_a_machine_that_is_not_bound_is_not_told(world: World) -> None:
+    world.granted(world.db)
+    for uid in (world.db.uid, "no-machine"):
+        with pytest.raises(Forbidden, match="does not guard"):
+            world.see(lambda tx, uid=uid: fleet.state_for(tx, world.web.uid, world.clock.wall, uid))  # type: ignore[misc]  # reason: bound now
+
+
+def test_a_point_hears_of_what_is_bound_to_it_and_its_own(bound: World) -> None:
+    grant = bound.granted(bound.db)
+    now = bound.clock.wall
+    machine, state = bound.see(lambda tx: fleet.state_for(tx, bound.web.uid, now, bound.db.uid))
+    assert machine == bound.db
+    assert [each.grant_id for each in state.leases] == [grant.id]
+    _, own = bound.see(lambda tx: fleet.state_for(tx, bound.web.uid, now))
+    assert own.leases == ()
+
+
+def test_no_report_binds(world: World) -> None:
+    world.report(world.web, closed=SHUT, generation=7)
+    assert world.see(lambda tx: tx.bindings_of(world.db.uid)) == []
+
+
+# -- open needs all, closed needs all ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["web", "db"])
+def test_a_grant_is_open_when_it_is_in_force_at_every_point(bound: World, first: str) -> None:
+    one, other = (bound.web, bound.db) if first == "web" else (bound.db, bound.web)
+    grant = bound.granted(bound.db)
+    tell(bound, one, grant.id, closed=SHUT)
+    assert bound.grant(grant).state is GrantState.OPENING
+    tell(bound, other, closed=SHUT)
+    assert bound.grant(grant).state is GrantState.OPENING
+    tell(bound, other, grant.id, closed=SHUT)
+    assert bound.grant(grant).state is GrantState.OPEN
+
+
+def test_a_grant_is_closed_when_it_is_in_force_at_no_point(bound: World) -> None:
+    grant = opened(bound)
+    live = bound.grant(grant)
+    bound.do(lambda tx, act: end_grants(tx, act, [live], StatusReason.USER_REQUESTED, "a test"))
+    tell(bound, bound.db, closed=SHUT)
+    assert bound.grant(grant).state is GrantState.CLOSING, "the other may still let it in"
+    tell(bound, bound.web, grant.id, closed=SHUT)
+    assert bound.grant(grant).state is GrantState.CLOSING
+    tell(bound, bound.web, closed=SHUT)
+    assert bound.grant(grant).state is GrantState.CLOSED
+
+
+def test_a_stale_report_of_one_point_vouches_for_no_other(bound: World) -> None:
+    """Its own number is behind: it has not heard of the grant, whatever it has in force."""
+    behind = bound.see(lambda tx: tx.generation(bound.db.uid))
+    grant = bound.granted(bound.db)
+    tell(bound, bound.db, grant.id, closed=SHUT)
+    tell(bound, bound.web, grant.id, closed=SHUT, generation=behind)
+    assert bound.grant(grant).state is GrantState.OPENING
+
+
+def test_a_grant_that_one_point_has_lost_is_ended_at_all(bound: World) -> None:
+    grant = opened(bound)
+    tell(bound, bound.web, closed=SHUT)
+    assert bound.grant(grant).state is GrantState.CLOSING
+
+
+def test_a_port_is_read_back_closed_when_every_point_says_so(bound: World) -> None:
+    def read_back() -> frozenset[PortKey]:
+        return bound.see(lambda tx: view_machine(tx, bound.db, bound.clock.wall)).read_back
+
+    assert read_back() == {SSH}
+    tell(bound, bound.web, closed=frozenset())
+    assert read_back() == frozenset()
+    tell(bound, bound.db, closed=SHUT)
+    assert read_back() == frozenset()
+    tell(bound, bound.web, closed=SHUT)
+    assert read_back() == {SSH}
+
+
+def test_a_point_that_was_just_bound_stands_for_nothing_yet(world: World) -> None:
+    tell(world, world.db, closed=SHUT)
+    bind(world)
+    tell(world, world.db, closed=SHUT)
+    view = world.see(lambda tx: view_machine(tx, world.db, world.clock.wall))
+    assert view.read_back == frozenset()
+    assert view.point is not None
+    assert view.point.last_contact_at is None, "of that machine it was never heard"
+
+
+def test_a_point_that_can_enforce_nothing_settles_nothing(bound: World) -> None:
+    grant = opened(bound)
+    tell(bound, bound.web, generation=0, weaknesses=(NOT_ENFORCED,))
+    tell(bound, bound.db, grant.id, closed=SHUT)
+    assert bound.grant(grant).state is GrantState.OPEN
+    view = bound.see(lambda tx: view_request(tx, grant.request_id, bound.clock.wall))
+    assert view is not None
+    assert view.state == "notConfirmed"
+    assert not point_of(bound, bound.db).is_enforcing
+    tell(bound, bound.web, grant.id, closed=SHUT)
+    assert point_of(bound, bound.db).is_enforcing
+
+
+def test_a_machine_is_silent_when_one_of_its_points_is(bound: World) -> None:
+    grant = opened(bound)
+    bound.clock.pass_time(40)
+    tell(bound, bound.db, grant.id, closed=SHUT)
+    view = bound.see(lambda tx: view_request(tx, grant.request_id, bound.clock.wall))
+    assert view is not None
+    assert view.state == "notConfirmed"
+
+
+def test_a_waiting_request_fails_everywhere_when_one_point_does_not_open_it(bound: World) -> None:
+    grant = bound.granted(bound.db)
+    tell(bound, bound.db, grant.id, closed=SHUT)
+    bound.clock.pass_time(61)
+    bound.do(sweep, None)
+    assert bound.grant(grant).state is GrantState.FAILED
+    now = bound.clock.wall
+    for point in (bound.db, bound.web):
+        _, state = bound.see(
+            lambda tx, uid=point.uid: fleet.state_for(tx, uid, now, bound.db.uid)  # type: ignore[misc]  # reason: bound now
+        )
+        assert state.leases == ()
+
+
+def test_what_one_point_cannot_do_the_machine_cannot(bound: World) -> None:
+    tell(bound, bound.db, closed=SHUT)
+    bound.report(bound.web, capabilities=Capabilities(counts_sessions=True))
+    answer = bound.ask(bound.db)
+    assert isinstance(answer, Denied)
+    assert [each.code for each in answer.reasons] == ["LeasesNotEnded"]
+    bound.report(bound.web, capabilities=HOST)
+    assert bound.granted(bound.db).state is GrantState.OPENING
+
+
+# -- binding and unbinding --------------------------------------------------------------------
+
+
+def test_binding_ends_what_is_open(world: World) -> None:
+    """Nobody asked that point: what was granted is granted anew, by all of them."""
+    grant = world.granted(world.db)
+    tell(world, world.db, grant.id)
+    assert world.grant(grant).state is GrantState.OPEN
+    assert bind(world)
+    assert world.grant(grant).state is GrantState.CLOSING
+    assert not bind(world), "it is bound already"
+
+
+def test_unbinding_ends_the_grants_and_releases_nothing(bound: World) -> None:
+    grant = opened(bound)
+    closed = bound.see(lambda tx: tx.closed_ports(bound.db.uid))
+    assert unbind(bound)
+    assert bound.grant(grant).state is GrantState.CLOSING
+    assert bound.see(lambda tx: tx.closed_ports(bound.db.uid)) == closed
+    assert bound.see(lambda tx: tx.released_ports(bound.db.uid)) == {}
+    with pytest.raises(Forbidden, match="does not guard"):
+        tell(bound, bound.web, grant.id)
+    assert bound.see(lambda tx: tx.bindings_of(bound.db.uid)) == [], "its own agent alone"
+    tell(bound, bound.db, closed=SHUT)
+    assert bound.grant(grant).state is GrantState.CLOSED
+    assert not unbind(bound)
+    assert bound.kinds().count("MachineUnbound") == 1
+
+
+def test_a_request_beside_an_unbinding_is_ended_or_never_told_to_it(bound: World) -> None:
+    """Both are in the one writer: whichever is first, no lease is left at the point that goes."""
+    grant = bound.granted(bound.db)
+    unbind(bound)
+    assert not bound.grant(grant).is_live
+    later = bound.granted(bound.db)
+    with pytest.raises(Forbidden):
+        bound.see(lambda tx: fleet.state_for(tx, bound.web.uid, bound.clock.wall, bound.db.uid))
+    tell(bound, bound.db, later.id)
+    assert bound.grant(later).state is GrantState.OPEN
+
+
+def test_an_unbinding_that_is_cut_off_changes_nothing(bound: World) -> None:
+    grant = opened(bound)
+    before = everything(bound)
+
+    def killed(tx: Transaction, act: Act) -> None:
+        bindings.unbind(tx, act, ANNA, bound.db.id, bound.web.uid)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bound.do(killed)
+    assert everything(bound) == before
+    assert bound.grant(grant).state is GrantState.OPEN
+
+
+def test_a_machine_without_an_agent_may_have_a_point_alone(world: World) -> None:
+    made = world.add_machine("app-1", "10.0.0.3")
+    world.put(rules(made, 22), name="of-app")
+    world.do(lambda tx, act: bindings.bind(tx, act, ANNA, made.id, world.web.uid))
+    grant = world.granted(made, policy="of-app")
+
+    def say(*in_force: str) -> None:
+        known = world.see(lambda tx: tx.generation(made.uid))
+        report = Report(known, frozenset(in_force), closed=SHUT)
+        world.do(lambda tx, act: fleet.take_report(tx, act, world.web.uid, report, made.uid), None)
+
+    say(grant.id)
+    assert world.grant(grant).state is GrantState.OPEN
+    with pytest.raises(Forbidden):
+        world.report(made)  # it has no credential of its own
+    world.do(lambda tx, act: bindings.unbind(tx, act, ANNA, made.id, world.web.uid))
+    assert world.grant(grant).state is GrantState.CLOSING, "the point may let it in until its end"
+    world.clock.pass_time(599)
+    assert world.do(close_orphans, None) == 0
+    world.clock.pass_time(2)
+    assert world.do(close_orphans, None) == 1
+    assert world.see(lambda tx: tx.enforcement_point(made.uid)) is None
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_a_point_that_goes_takes_the_access_of_its_machines_along(
+    bound: World, *, is_deleted: bool
+) -> None:
+    grant = opened(bound)
+    if is_deleted:
+        bound.do(lambda tx, act: machines.delete_machine(tx, act, bound.web.id))
+    else:
+        bound.do(lambda tx, act: fleet.remove_point(tx, act, ANNA, bound.web.uid))
+    assert bound.grant(grant).state is GrantState.CLOSING
+    assert bound.see(lambda tx: tx.bindings_of(bound.db.uid)) == []
+    assert bound.see(lambda tx: tx.closed_ports(bound.db.uid)) == SHUT
+
+
+def test_a_new_agent_at_the_point_has_read_back_nothing(bound: World) -> None:
+    """Whoever has the new key inherits the bindings, and no word of the one before."""
+    grant = opened(bound)
+    bound.enrol(bound.web, "key-2", replaces=True)
+    assert point_of(bound, bound.db).last_contact_at is None
+    tell(bound, bound.db, grant.id, closed=SHUT)
+    view = bound.see(lambda tx: view_machine(tx, bound.db, bound.clock.wall))
+    assert view.read_back == frozenset()
+
+
+def test_a_new_own_agent_joins_the_points_that_are_there(bound: World) -> None:
+    bound.enrol(bound.db, "key-2", replaces=True)
+    grant = bound.granted(bound.db)
+    tell(bound, bound.web, grant.id, closed=SHUT)
+    assert bound.grant(grant).state is GrantState.OPENING
+    tell(bound, bound.db, grant.id, closed=SHUT)
+    assert bound.grant(grant).state is GrantState.OPEN
+
+
+def test_a_point_from_the_future_ends_what_is_open_there_alone(bound: World) -> None:
+    """A8 for each machine and point: a number that is ahead opens nothing, anywhere."""
+    elsewhere = bound.granted(bound.web)
+    bound.report(bound.web, elsewhere.id)
+    grant = opened(bound)
+    ahead = bound.see(lambda tx: tx.generation(bound.db.uid)) + 5
+    assert tell(bound, bound.web, grant.id, generation=ahead, closed=SHUT) > ahead
+    assert bound.grant(grant).state is GrantState.CLOSING
+    assert bound.grant(elsewhere).state is GrantState.OPEN
+
+
+def test_what_cannot_be_bound(world: World) -> None:
+    with pytest.raises(Conflict):
+        bind(world, world.db)
+    with pytest.raises(NotFound):
+        world.do(lambda tx, act: bindings.bind(tx, act, ANNA, world.db.id, "no-point"))
+    with pytest.raises(Conflict):
+        world.do(lambda tx, act: bindings.unbind(tx, act, ANNA, world.db.id, world.db.uid))
+
+
+def test_lists_tell_of_the_worst_of_a_machine_s_points(bound: World) -> None:
+    rows = bound.see(lambda tx: bindings.points_at(tx, bound.db.id))
+    assert [name for name, _, _ in rows] == [bound.db.uid, bound.web.uid]
+    (alone,) = bound.see(lambda tx: bindings.points_at(tx, bound.web.id))
+    assert alone[0] == bound.web.uid
+    assert timedelta(0) <= bound.clock.wall - (alone[1].enrolled_at)

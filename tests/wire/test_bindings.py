@@ -1,0 +1,103 @@
+"""Binding machines to points over the wire (EDGES F3): who may, and what a credential reaches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_WRITE, POINT_READ
+from tests.wire.house import BASCULE, JIT, House, port_rule
+from tests.wire.somebody import somebody
+
+
+@pytest.fixture
+def uids(house: House) -> tuple[str, str]:
+    """Of web-1, whose agent is the point, and of db-1."""
+    return house.add_machine("web-1"), house.add_machine("db-1")
+
+
+def points_of(house: House, machine: str, uid: str = "") -> str:
+    path = f"{house.machine(machine)}/providers/Bascule.Fleet/enforcementPoints"
+    return f"{path}/{uid}" if uid else path
+
+
+def report(agent: Any, point: str, machine: str, generation: int, **more: Any) -> Any:
+    body = {"generation": generation, "inForce": [], **more}
+    return agent.post(f"/bascule/agents/{point}/report", params={"machine": machine}, json=body)
+
+
+def test_a_bound_machine_is_told_to_its_point_and_reported_by_it(
+    house: House, uids: tuple[str, str]
+) -> None:
+    web, db = uids
+    agent = house.enrol("web-1")
+    rules = {"virtualMachines": [{"id": house.machine("db-1"), "ports": [port_rule()]}]}
+    house.call("PUT", house.policy(), {"kind": "Basic", "properties": rules}, JIT)
+    assert house.call("PUT", points_of(house, "db-1", web)).status_code == 201
+    assert house.call("PUT", points_of(house, "db-1", web)).status_code == 200
+    told = agent.get(f"/bascule/agents/{web}/state", params={"machine": db})
+    assert told.status_code == 200, told.text
+    assert told.json()["machineUid"] == db
+    assert [each["number"] for each in told.json()["closed"]] == [22]
+    generation = told.json()["generation"]
+    closed = [{"protocol": "TCP", "number": 22, "onExpiry": "keep"}]
+    assert report(agent, web, db, generation, closed=closed).status_code == 200
+    (shown,) = house.call("GET", points_of(house, "db-1")).json()["value"]
+    assert shown["name"] == web
+    assert shown["properties"]["machineId"] == house.machine("db-1")
+    assert shown["properties"]["observedGeneration"] == generation
+    assert house.events("MachineBound") == ["MachineBound"]
+
+
+def test_a_credential_of_one_point_reaches_nothing_that_is_not_bound_to_it(
+    house: House, uids: tuple[str, str]
+) -> None:
+    """Stolen, it closes, opens, reads and reports no other machine; nothing of it is taken."""
+    web, db = uids
+    agent = house.enrol("web-1")
+    answers = [
+        agent.get(f"/bascule/agents/{web}/state", params={"machine": db}),
+        report(agent, web, db, 1, notes=[{"kind": "note", "text": "let me in"}]),
+        report(agent, web, "no-machine", 1),
+        agent.get(f"/bascule/agents/{db}/state"),
+    ]
+    assert [each.status_code for each in answers] == [403] * 4
+    assert {each.json()["error"]["code"] for each in answers[:3]} == {"NotBound"}
+    assert house.call("PUT", points_of(house, "db-1", web)).status_code == 201
+    assert (
+        agent.put(points_of(house, "db-1", web), params={"api-version": BASCULE}).status_code == 403
+    )
+    assert report(agent, web, db, 1).status_code == 200
+    assert house.call("DELETE", points_of(house, "db-1", web)).status_code == 200
+    assert house.call("DELETE", points_of(house, "db-1", web)).status_code == 204
+    assert report(agent, web, db, 1).status_code == 403
+    assert house.events("AgentReported") == []
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_it_takes_both_rights_at_that_machine(
+    house: House, uids: tuple[str, str], method: str
+) -> None:
+    web, _ = uids
+    house.enrol("web-1")
+    here, elsewhere = house.machine("db-1"), house.machine("web-1")
+
+    def tries(scope: str, *actions: str) -> int:
+        one = somebody(house, scope, *actions)
+        path = points_of(house, "db-1", web)
+        return int(one.request(method, path, params={"api-version": BASCULE}).status_code)
+
+    assert tries(here, ENROLMENT_WRITE) == 403
+    assert tries(here, MACHINE_WRITE, POINT_READ) == 403
+    assert tries(elsewhere, ENROLMENT_WRITE, MACHINE_WRITE) == 403
+    assert tries(here, ENROLMENT_WRITE, MACHINE_WRITE) < 300
+
+
+def test_what_cannot_be_bound_is_said(house: House, uids: tuple[str, str]) -> None:
+    web, db = uids
+    house.enrol("web-1")
+    own = house.call("PUT", points_of(house, "web-1", web))
+    assert (own.status_code, own.json()["error"]["code"]) == (409, "BoundByEnrolment")
+    assert house.call("PUT", points_of(house, "web-1", db)).status_code == 404, "it has no agent"
+    assert house.call("GET", points_of(house, "db-1")).json()["value"] == []
