@@ -58,7 +58,7 @@ def test_a_credential_of_one_point_reaches_nothing_that_is_not_bound_to_it(
     agent = house.enrol("web-1")
     answers = [
         agent.get(f"/bascule/agents/{web}/state", params={"machine": db}),
-        report(agent, web, db, 1, notes=[{"kind": "note", "text": "let me in"}]),
+        report(agent, web, db, 1, notes=["let me in"]),
         report(agent, web, "no-machine", 1),
         agent.get(f"/bascule/agents/{db}/state"),
     ]

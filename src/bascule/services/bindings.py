@@ -74,7 +74,9 @@ def bind(
     if not bound and tx.agent_of(machine.uid) is not None:
         tx.put_binding(Binding(machine.uid, machine.uid, act.now))
     tx.put_binding(Binding(machine.uid, point_uid, act.now))
-    _changed(tx, act, machine, f"a further enforcement point of {machine.id}")
+    _end(tx, act, machine, f"a further enforcement point of {machine.id}")
+    touch(tx, act, machine.uid)
+    follow(tx, act, machine)
     act.record(tx, MachineBound(str(machine.id), machine.uid, point_uid), machine.id)
     return True
 
@@ -122,30 +124,23 @@ def _owned(tx: BindingActWrites, act: Act, subject: Subject, machine_id: Resourc
 
 
 def _unbind(tx: BindingActWrites, act: Act, machine: Machine, point_uid: str) -> None:
-    # While the point is bound: of a machine that nothing guards, what waits is closed at once.
-    end_grants(
-        tx,
-        act,
-        tx.live_grants([machine.uid]),
-        StatusReason.USER_REQUESTED,
-        f"unbinding of {machine.id} from an enforcement point",
-    )
+    # Before the binding goes: what waits at a machine that nothing guards counts as never open.
+    _end(tx, act, machine, f"unbinding of {machine.id} from an enforcement point")
     tx.delete_binding(machine.uid, point_uid)
     rest = tx.bindings_of(machine.uid)
     if [each.point_uid for each in rest] == [machine.uid]:
         tx.delete_binding(machine.uid, machine.uid)  # its own agent alone, as before
     if not rest:
         tx.delete_held_rules(machine.uid)
-    _changed(tx, act, machine, "")
+    touch(tx, act, machine.uid)
+    follow(tx, act, machine)
     act.touched.add(point_uid)
     act.record(tx, MachineUnbound(str(machine.id), machine.uid, point_uid), machine.id)
 
 
-def _changed(tx: BindingActWrites, act: Act, machine: Machine, cause: str) -> None:
+def _end(tx: BindingActWrites, act: Act, machine: Machine, cause: str) -> None:
     live = tx.live_grants([machine.uid])
     end_grants(tx, act, live, StatusReason.USER_REQUESTED, cause)
-    touch(tx, act, machine.uid)
-    follow(tx, act, machine)
 
 
 @dataclass(frozen=True, slots=True)
