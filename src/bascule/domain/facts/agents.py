@@ -101,14 +101,14 @@ class AgentWentSilent(Fact):
     last_contact_at: Text
 
 
-@fact("Bascule.Fleet/enforcementPoints/find/action", "Hear from agent again")
+@fact("Bascule.Fleet/enforcementPoints/find/action", "Regain contact with agent")
 class AgentCameBack(Fact):
     machine: MachineId
 
 
 @fact(
     "Bascule.Fleet/enforcementPoints/overtake/action",
-    "Find the server older than its agent",
+    "Detect that the server is older than its agent",
     severity=Severity.HIGH,
     outcome=Outcome.BAD_REQUEST,
     level=Level.CRITICAL,
@@ -157,7 +157,7 @@ class AgentBelieved(Fact):
 
 @fact(
     "Bascule.Fleet/enforcementPoints/heal/action",
-    "Put changed rules back",
+    "Restore changed rules",
     severity=Severity.HIGH,
     level=Level.WARNING,
 )
@@ -185,7 +185,7 @@ class OpenedLocally(Fact):
 
 @fact(
     "Bascule.Fleet/enforcementPoints/note/action",
-    "Take a note of an agent",
+    "Record a note from an agent",
     severity=Severity.LOW,
     level=Level.WARNING,
 )
@@ -198,7 +198,7 @@ class AgentReported(Fact):
 
 @fact(
     "Bascule.Fleet/enforcementPoints/hush/action",
-    "Leave notes of an agent out of the record",
+    "Drop notes from an agent",
     severity=Severity.MEDIUM,
     level=Level.WARNING,
 )

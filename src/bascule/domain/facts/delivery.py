@@ -9,7 +9,7 @@ from bascule.domain.facts.kind import Activity, Level, Outcome, Severity
 
 @fact(
     "Microsoft.Authorization/recordSinks/write",
-    "Send record to a place",
+    "Add record destination",
     Activity.CREATE,
     severity=Severity.MEDIUM,
     outcome=Outcome.CREATED,
@@ -25,7 +25,7 @@ class SinkAdded(Fact):
 
 @fact(
     "Microsoft.Authorization/recordSinks/write",
-    "Change where record is sent",
+    "Change record destination",
     Activity.UPDATE,
     severity=Severity.MEDIUM,
     is_call=True,
@@ -39,7 +39,7 @@ class SinkChanged(Fact):
 
 @fact(
     "Microsoft.Authorization/recordSinks/delete",
-    "Stop sending record to a place",
+    "Remove record destination",
     Activity.DELETE,
     severity=Severity.MEDIUM,
     level=Level.WARNING,
@@ -83,7 +83,7 @@ class SinkParked(Fact):
 
 @fact(
     "Bascule.Audit/sinks/skip/action",
-    "Leave out of the record sent",
+    "Skip events for a destination",
     severity=Severity.HIGH,
     level=Level.WARNING,
 )

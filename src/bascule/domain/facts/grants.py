@@ -150,7 +150,7 @@ class GrantClosed(Fact):
 
 @fact(
     "Bascule.Access/grants/cut/action",
-    "Cut sessions of ended access",
+    "End sessions of ended access",
     severity=Severity.LOW,
     is_call=True,
 )

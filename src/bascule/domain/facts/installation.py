@@ -26,7 +26,7 @@ class AdministratorRecovered(Fact):
 
 @fact(
     "Bascule.Identity/setUpLinks/write",
-    "Make set-up link",
+    "Create set-up link",
     Activity.CREATE,
     severity=Severity.MEDIUM,
     level=Level.WARNING,
@@ -63,7 +63,7 @@ class SetUpRefused(Fact):
 
 @fact(
     "Bascule.Audit/clock/leap/action",
-    "Find that the clock leapt",
+    "Detect a clock jump",
     severity=Severity.HIGH,
     outcome=Outcome.BAD_REQUEST,
     level=Level.CRITICAL,

@@ -85,7 +85,7 @@ class PortReleased(Fact):
     by: Text  # which act released it
 
 
-@fact("Bascule.Access/machineRules/leave/action", "Take port out of policies", Activity.UPDATE)
+@fact("Bascule.Access/machineRules/leave/action", "Remove port from policies", Activity.UPDATE)
 class PortLeftPolicies(Fact):
     """No policy names the port any more; it stays closed."""
 

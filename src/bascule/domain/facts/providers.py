@@ -102,7 +102,7 @@ class IdentityInvited(Fact):
 
 @fact(
     "Bascule.Identity/identityProviders/invitations/delete",
-    "Withdraw Invitation of External Identity",
+    "Withdraw External Identity Invitation",
     Activity.DELETE,
     severity=Severity.LOW,
     is_call=True,
@@ -116,7 +116,7 @@ class IdentityInvitationWithdrawn(Fact):
 
 @fact(
     "Bascule.Identity/identityProviders/groups/write",
-    "Take groups from identity provider",
+    "Update groups from identity provider",
     Activity.UPDATE,
     severity=Severity.LOW,
 )
@@ -132,7 +132,7 @@ class ProviderGroupsChanged(Fact):
 
 @fact(
     "Bascule.Identity/identityProviders/signIn/action",
-    "Sign in by identity provider",
+    "Sign in with identity provider",
     severity=Severity.LOW,
     outcome=Outcome.FORBIDDEN,
 )

@@ -21,7 +21,7 @@ class SignedIn(Fact):
 
 @fact(
     "Microsoft.Authorization/tokens/revoke/action",
-    "Revoke tokens of program",
+    "Revoke tokens of a program",
     Activity.DELETE,
     severity=Severity.LOW,
     level=Level.WARNING,

@@ -29,7 +29,7 @@ class SignInRefused(Fact):
 
 @fact(
     "Bascule.Identity/signIns/begin/action",
-    "Begin sign-in, second factor owed",
+    "Begin sign-in, second factor required",
     severity=Severity.LOW,
 )
 class SecondFactorOwed(Fact):
@@ -84,7 +84,7 @@ class FactorRemoved(Fact):
 
 @fact(
     "Microsoft.Authorization/users/write",
-    "Make recovery codes",
+    "Create recovery codes",
     Activity.UPDATE,
     severity=Severity.LOW,
     is_call=True,
