@@ -63,7 +63,7 @@ def write_history(database: sqlite3.Connection, subscription: str, began: dateti
     database.execute(f"{_SPAN}{now} AND g.ended_at IS NULL GROUP BY m.uid")
     database.execute(
         "INSERT INTO exposure_openings (id, machine_uid, machine_key, machine_id, ports, sources, "
-        "request_id, requestor_id, requestor, opened_at, ends_by, shut_at, is_long) "
+        "request_id, requestor_id, requestor, opened_at, ends_by, closed_at, is_long) "
         f"SELECT g.id, m.uid, m.id_key, m.id, '{_PORT}', g.sources, g.request_id, "
         f"g.requestor_id, g.requestor, g.started_at, g.ends_at, g.ended_at, 0 {_AT_GRANTS}"
         f"WHERE {_HELD} ORDER BY g.sequence"

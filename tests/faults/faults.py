@@ -131,7 +131,7 @@ class Faults:
         """Had its agent been killed (here, or enrolled anew) and not yet shut the ports again?"""
         kills = [each.begun for each in self._history.disturbed if each.what == f"kill {machine}"]
         return any(
-            not any(killed < shut < moment for shut in self._world.shut_at(machine))
+            not any(killed < shut < moment for shut in self._world.closed_at(machine))
             for killed in kills
         )
 

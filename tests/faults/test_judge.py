@@ -172,7 +172,7 @@ class _Machine:
     def __init__(self, *shut: float) -> None:
         self._shut = list(shut)
 
-    def shut_at(self, _: str) -> list[float]:
+    def closed_at(self, _: str) -> list[float]:
         return self._shut
 
     def nft(self, *_: str, text: str) -> tuple[int, str]:

@@ -171,7 +171,7 @@ class World:
             return False
         return _said_at(turns[-1]) > process.started / os.sysconf("SC_CLK_TCK")
 
-    def shut_at(self, machine: str) -> list[float]:
+    def closed_at(self, machine: str) -> list[float]:
         """When its agents, by their own log, had taken the table over."""
         log = self.folder.log(agent_unit(machine)).read_text(errors="replace")
         return [_said_at(line) for line in log.splitlines() if _SHUT in line]

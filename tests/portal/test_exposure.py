@@ -242,15 +242,15 @@ def test_what_is_open_stands_on_the_ground_and_shut_upon_it() -> None:
     first, nothing, shut = chart.bars
     assert chart.most == 10
     assert (first.open_top, first.open_height) == (HEIGHT / 2, HEIGHT / 2)
-    assert (first.shut_top, first.shut_height) == (0, HEIGHT / 2)
-    assert nothing.shut_height == nothing.open_height == 0
-    assert (shut.open_height, shut.shut_height) == (0, 0.4 * HEIGHT)
+    assert (first.closed_top, first.closed_height) == (0, HEIGHT / 2)
+    assert nothing.closed_height == nothing.open_height == 0
+    assert (shut.open_height, shut.closed_height) == (0, 0.4 * HEIGHT)
     assert chart.share == 5 / 14
 
 
 def test_what_is_there_is_seen_and_nothing_is_no_share() -> None:
     chart = port_hours(summary(PortTime(1000 * HOUR, timedelta(seconds=5))))
     assert chart.bars[0].open_height == 2
-    assert chart.bars[0].shut_top >= 0
+    assert chart.bars[0].closed_top >= 0
     assert port_hours(summary()).share == 0
     assert port_hours(summary()).bars == ()

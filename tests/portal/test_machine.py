@@ -208,7 +208,7 @@ def test_what_was_released_is_shut_until_the_agent_hears_of_it(town: Town) -> No
     assert "22/tcp released; shut until the agent hears of it" in page
     assert "Nothing is kept shut" not in page
     told = town.call("GET", town.machine("web-1")).json()["properties"]["bascule"]
-    assert (told["closedPorts"], told["stillShut"]) == ([], [{"number": 22, "protocol": "TCP"}])
+    assert (told["closedPorts"], told["stillClosed"]) == ([], [{"number": 22, "protocol": "TCP"}])
     town.tell(closed=[])
     assert "released" not in text_of(anna.page(WEB))
 

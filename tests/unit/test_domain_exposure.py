@@ -23,7 +23,7 @@ from bascule.domain.exposure import (
 )
 from tests.samples import ALICE_HOST, DNS, HOUR, NOW, SSH
 
-SHUT, OPEN, BARE = SpanKind.SHUT, SpanKind.OPEN, SpanKind.BARE
+SHUT, OPEN, BARE = SpanKind.CLOSED, SpanKind.OPEN, SpanKind.BARE
 NONE = timedelta(0)
 
 
@@ -119,7 +119,7 @@ def test_port_hours_add_up_over_ports_and_not_over_leases() -> None:
     ]
     found = port_time(spans, at(0), at(10))
     assert found == PortTime(20 * HOUR, 3 * HOUR)
-    assert found.shut == 17 * HOUR
+    assert found.closed == 17 * HOUR
     assert found + PortTime(HOUR, HOUR) == PortTime(21 * HOUR, 4 * HOUR)
     assert port_time([], at(0), at(10)) == PortTime()
 

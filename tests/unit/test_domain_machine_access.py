@@ -31,7 +31,7 @@ from bascule.domain.machine_access import (
 from bascule.domain.times import format_utc
 
 OPENING, OPEN, CLOSING = GrantState.OPENING, GrantState.OPEN, GrantState.CLOSING
-HEARD = Doors(has_point=True, is_silent=False, is_behind=False, is_shut=True)
+HEARD = Doors(has_point=True, is_silent=False, is_behind=False, is_closed=True)
 STATES = (OPENING, OPEN, CLOSING)
 ALL_GRANTS = [frozenset(each) for n in range(4) for each in combinations(STATES, n)]
 
@@ -40,8 +40,8 @@ ALL_GRANTS = [frozenset(each) for n in range(4) for each in combinations(STATES,
     ("doors", "told"),
     [
         # Nobody is there to keep anything shut.
-        (Doors(False, False, False, True), AccessState.NOTHING_SHUT),
-        (Doors(False, False, False, True, frozenset({OPENING})), AccessState.NOTHING_SHUT),
+        (Doors(False, False, False, True), AccessState.NOTHING_CLOSED),
+        (Doors(False, False, False, True, frozenset({OPENING})), AccessState.NOTHING_CLOSED),
         # A silent point: what was open may still be.
         (Doors(True, True, False, True), AccessState.OFFLINE),
         (Doors(True, True, True, False), AccessState.OFFLINE),
@@ -57,7 +57,7 @@ ALL_GRANTS = [frozenset(each) for n in range(4) for each in combinations(STATES,
         # What root opened on the host lets in as well, before anything of ours.
         (replace(HEARD, is_root_in=True), AccessState.OPEN),
         (replace(HEARD, is_root_in=True, is_silent=True), AccessState.NOT_CONFIRMED),
-        (Doors(True, False, False, False), AccessState.NOTHING_SHUT),
+        (Doors(True, False, False, False), AccessState.NOTHING_CLOSED),
     ],
 )
 def test_state(doors: Doors, told: AccessState) -> None:

@@ -325,7 +325,7 @@ def test_a_death_before_a_port_is_let_go_loses_no_release(
     outcome = reconciler.reconcile()
     assert outcome.refused
     assert {closed.port for closed in outcome.observed.rules.closed} == {SSH}
-    assert not reconciler.kept_shut(outcome.observed), "it is on its way out: not told as shut"
+    assert not reconciler.kept_closed(outcome.observed), "it is on its way out: not told as shut"
     reconciler.save()
     assert memory.held.closed == {ClosedPort(SSH)}
     firewall.refusals = 0

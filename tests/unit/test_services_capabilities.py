@@ -66,7 +66,7 @@ class Agent:
             outcome.in_force,
             blocked_attempts=outcome.observed.blocked_attempts,
             sessions=self._reconciler.count_sessions(),
-            closed=self._reconciler.kept_shut(outcome.observed),
+            closed=self._reconciler.kept_closed(outcome.observed),
             refused=self._reconciler.refused,
             driver="fake",
             capabilities=self.driver.capabilities,

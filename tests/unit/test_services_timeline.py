@@ -67,11 +67,11 @@ def hours(world: World) -> tuple[PortTime, PortTime]:
 
 def test_what_is_wanted_shut_is_not_shut_before_it_is_read_back(world: World) -> None:
     (port,) = look(world)["web-1"].ports
-    assert (port.is_shut, port.is_wanted, port.since) == (False, True, None)
+    assert (port.is_closed, port.is_wanted, port.since) == (False, True, None)
     assert look(world)["web-1"].is_bare
     world.report(world.web, closed=SHUT)
     (port,) = look(world)["web-1"].ports
-    assert (port.is_shut, port.is_wanted, port.since) == (True, False, world.clock.wall)
+    assert (port.is_closed, port.is_wanted, port.since) == (True, False, world.clock.wall)
     assert list(look(world, only=SpanKind.BARE)) == ["db-1"]
 
 
@@ -99,14 +99,14 @@ def test_a_port_is_open_from_being_read_back_open_to_being_read_back_shut(world:
     assert look(world)["web-1"].ports[0].openings, "revoked, and not shut yet"
     world.clock.pass_time(1)
     world.report(world.web, closed=SHUT)
-    shut_at = world.clock.wall
+    closed_at = world.clock.wall
     world.clock.pass_time(59)
-    assert hours(world) == (PortTime(3 * MINUTE, shut_at - opened_at),) * 2
+    assert hours(world) == (PortTime(3 * MINUTE, closed_at - opened_at),) * 2
     for at, number in (
         (opened_at - timedelta(seconds=1), 0),
         (opened_at, 1),
-        (shut_at - timedelta(seconds=1), 1),
-        (shut_at, 0),
+        (closed_at - timedelta(seconds=1), 1),
+        (closed_at, 0),
     ):
         assert len(look(world, at)["web-1"].ports[0].openings) == number
         assert len(look(world, at, SpanKind.OPEN)) == number
@@ -179,8 +179,8 @@ def test_a_port_that_is_no_longer_read_back_shut_is_told_as_not_shut_since_then(
     world.clock.pass_time(60)
     world.report(world.web, closed=SHUT)
     by_port = {each.port: each for each in look(world)["web-1"].ports}
-    assert by_port[SSH].is_shut
-    assert not by_port[DNS].is_shut
+    assert by_port[SSH].is_closed
+    assert not by_port[DNS].is_closed
     assert by_port[DNS].since == world.clock.wall
     assert not by_port[DNS].is_wanted, "it was closed by its agent's word alone (EDGES E7)"
 
@@ -189,7 +189,7 @@ def test_a_new_key_begins_with_nothing_read_back(world: World) -> None:
     world.report(world.web, closed=SHUT)
     world.enrol(world.web, "key-2", replaces=True)
     assert look(world)["web-1"].is_bare
-    assert summary(world).shut_ports == 0
+    assert summary(world).closed_ports == 0
 
 
 def test_a_machine_that_is_deleted_is_told_of_the_time_when_it_was(world: World) -> None:
@@ -200,7 +200,7 @@ def test_a_machine_that_is_deleted_is_told_of_the_time_when_it_was(world: World)
     assert list(look(world)) == ["db-1"]
     assert list(look(world, then)) == ["db-1", "web-1"]
     now = summary(world)
-    assert (now.machines, now.bare_machines, now.shut_ports) == (1, 1, 0)
+    assert (now.machines, now.bare_machines, now.closed_ports) == (1, 1, 0)
     assert now.time == PortTime(MINUTE)
 
 
@@ -245,4 +245,4 @@ def test_rights_decide_which_machines_are_counted(world: World) -> None:
     rights = world.see(lambda reader: rights_of(reader, ANNA.principal_id, world.clock.wall))
     assert summary(world, rights.reach(MACHINE_READ)).machines == 2
     nothing = summary(world, Reach(frozenset()))
-    assert (nothing.machines, nothing.shut_ports, nothing.time) == (0, 0, PortTime())
+    assert (nothing.machines, nothing.closed_ports, nothing.time) == (0, 0, PortTime())

@@ -102,7 +102,7 @@ def test_what_root_opened_on_a_machine_that_shuts_nothing_opens_nothing_there(
 ) -> None:
     """Whatever the host lets in can be reached anyway: the list says so."""
     world.report(world.web, held_locally=(ROOTS,))
-    assert row(world).state is AccessState.NOTHING_SHUT
+    assert row(world).state is AccessState.NOTHING_CLOSED
 
 
 def test_an_opening_that_is_told_again_writes_nothing(world: World) -> None:

@@ -12,7 +12,7 @@ from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey
 from bascule.services import fleet, policies, requests
-from bascule.services.views import kept_shut, view_machine
+from bascule.services.views import kept_closed, view_machine
 from tests.samples import SSH
 from tests.unit.services_world import ANNA, World, rules
 
@@ -38,7 +38,7 @@ def shown(world: World) -> tuple[tuple[PortKey, ...], tuple[PortKey, ...]]:
     """What is still shut there although it is not to be; what its agent keeps shut in all."""
     now = world.clock.now()
     view = world.see(lambda reader: view_machine(reader, world.web, now))
-    return view.still_shut, world.see(lambda reader: kept_shut(reader, world.web.uid))
+    return view.still_closed, world.see(lambda reader: kept_closed(reader, world.web.uid))
 
 
 def test_access_to_a_machine_without_its_agent_is_refused_at_once(world: World) -> None:

@@ -25,7 +25,7 @@ def test_who_is_let_in_and_what_keeps_nothing_shut(desk: Cli) -> None:
     assert "Port-hours" in told
     as_json = desk.json("exposure")
     assert [each["machineId"].rpartition("/")[2] for each in as_json["open"]] == ["web-1"]
-    assert [each["machineId"].rpartition("/")[2] for each in as_json["nothingShut"]] == ["db-1"]
+    assert [each["machineId"].rpartition("/")[2] for each in as_json["nothingClosed"]] == ["db-1"]
     assert as_json["portHours"]["now"]["machines"] == 2
 
 
@@ -74,7 +74,7 @@ def test_one_machine_port_by_port(desk: Cli) -> None:
     assert "port-hours" in told
     bare = desk.done("exposure", "db-1").out
     assert "No port of db-1 is closed" in bare
-    assert desk.json("exposure", "web-1")["ports"][0]["shut"] is True
+    assert desk.json("exposure", "web-1")["ports"][0]["closed"] is True
 
 
 def test_where_nothing_can_be_enforced_it_is_said_before_what_was_held(desk: Cli) -> None:

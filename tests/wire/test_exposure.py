@@ -64,21 +64,21 @@ def test_a_machine_tells_what_was_read_back(web: House) -> None:
     """Shut by policy alone is not shut; the same is told of the moment before."""
     start = web.clock.now()
     told = exposure(web).json()["properties"]
-    assert told["nothingShut"] is True
+    assert told["nothingClosed"] is True
     assert told["hasAgent"] is False
     (port,) = told["ports"]
-    assert (port["shut"], port["shouldBeShut"]) == (False, True)
+    assert (port["closed"], port["shouldBeClosed"]) == (False, True)
     grant = opened(web)
     (port,) = exposure(web).json()["properties"]["ports"]
-    assert port["shut"] is True
-    assert "shouldBeShut" not in port
+    assert port["closed"] is True
+    assert "shouldBeClosed" not in port
     (opening,) = port["openings"]
     assert opening["justification"] == "deploy"
     assert opening["grantId"] == grant
     assert opening["confirmed"] is True
     assert opening["sources"] == ["198.51.100.7"]
     before = exposure(web, at=format_utc(start))
-    assert before.json()["properties"]["nothingShut"] is True
+    assert before.json()["properties"]["nothingClosed"] is True
     assert "hasAgent" not in before.json()["properties"], "of the past it is not known"
 
 
@@ -88,7 +88,7 @@ def test_lists_are_narrowed_and_paged(web: House) -> None:
     first = web.call("GET", LIST, params={"$top": "1"})
     assert names(first) == ["db-1"]
     assert names(web.client.get(first.json()["nextLink"])) == ["web-1"]
-    for state, wanted in (("open", ["web-1"]), ("nothingShut", ["db-1"]), ("OPEN", ["web-1"])):
+    for state, wanted in (("open", ["web-1"]), ("nothingClosed", ["db-1"]), ("OPEN", ["web-1"])):
         found = web.call("GET", LIST, params={"$filter": f"state eq '{state}'"})
         assert names(found) == wanted
 
@@ -99,12 +99,12 @@ def test_port_hours_are_added_up_to_now(web: House) -> None:
     web.client = web.client_of(web.service_token())
     told = web.call("GET", HOURS).json()["properties"]
     assert told["open"] == 0.5
-    assert round(told["shut"], 4) == round(120 / 3600, 4)
+    assert round(told["closed"], 4) == round(120 / 3600, 4)
     assert [day["open"] for day in told["days"]] == [0.5]
     assert told["now"] == {
         "machines": 2,
-        "machinesWithNothingShut": 1,
-        "shutPorts": 1,
+        "machinesWithNothingClosed": 1,
+        "closedPorts": 1,
         "openPorts": 1,
         "openings": 1,
         "machinesWithOpenings": 1,
@@ -120,7 +120,7 @@ def test_port_hours_are_added_up_to_now(web: House) -> None:
         ("at=2999-01-01T00:00:00Z", "at"),
         ("from=2029-12-31T00:00:00Z&until=2029-12-30T00:00:00Z", "from"),
         ("from=1999-12-31T00:00:00Z", "from"),
-        ("$filter=state eq 'shut'", "$filter"),
+        ("$filter=state eq 'closed'", "$filter"),
         ("$filter=name eq 'x'", "$filter"),
     ],
 )
@@ -147,7 +147,7 @@ def test_who_may_read_a_machine_sees_it_and_no_other(web: House) -> None:
     assert one.get(mine).status_code == 200
     assert one.get(others).status_code == 403
     now = one.get(web.subscription + HOURS).json()["properties"]
-    assert (now["shut"], now["open"], now["now"]["machines"]) == (0, 0, 1)
+    assert (now["closed"], now["open"], now["now"]["machines"]) == (0, 0, 1)
     group = somebody(web, web.group, MACHINE_READ)
     assert group.get(web.subscription + HOURS).json()["properties"]["now"]["machines"] == 2
 

@@ -242,7 +242,7 @@ def test_machines_come_change_and_go(house: House) -> None:
         "reasons": shown["properties"]["bascule"]["reasons"],
         "closedPorts": [],
         "claimedPorts": [],
-        "stillShut": [],
+        "stillClosed": [],
         "enforcementPoint": None,
     }
     assert shown["properties"]["storageProfile"]["osDisk"] == WINDOWS_DISK

@@ -59,7 +59,7 @@ def test_a_row_tells_what_the_page_shows(house: House) -> None:
     assert (connection["number"], connection["requestor"]) == (22, "administrator")
     assert connection["allowedSourceAddressPrefix"] == "192.0.2.1"
     assert web["enforcementPoint"]["kind"] == "hostFilter"
-    assert (legacy["state"], legacy["accessState"]) == ("unsupported", "nothingShut")
+    assert (legacy["state"], legacy["accessState"]) == ("unsupported", "nothingClosed")
     assert [each["code"] for each in legacy["reasons"]] == ["NoEnforcementPoint"]
     assert (legacy["lastAccessTimeUtc"], legacy["lastUser"]) == (None, None)
     assert (legacy["connections"], legacy["enforcementPoint"]) == ([], None)
@@ -174,8 +174,8 @@ def test_a_dry_run_says_what_the_act_then_does(house: House) -> None:
     house.add_machine("web-1")
     where = {"machineId": house.machine("web-1"), "number": 22, "protocol": "TCP"}
     before = state_of(house)
-    shuts = dry(configure(house, "web-1", dryRun="true"))
-    assert shuts == {"shuts": [{**where, "onExpiry": "keep"}]}
+    closes = dry(configure(house, "web-1", dryRun="true"))
+    assert closes == {"closes": [{**where, "onExpiry": "keep"}]}
     assert state_of(house) == before
     configure(house, "web-1")
     assert dry(configure(house, "web-1", dryRun="true")) == {}

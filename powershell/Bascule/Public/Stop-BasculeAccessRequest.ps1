@@ -59,7 +59,7 @@ function Stop-BasculeAccessRequest {
                     )
                 }
                 if ($ended.Ports.State -contains 'closing' -or $ended.Ports.State -contains 'endedNotConfirmed') {
-                    throw (New-BasculeErrorRecord -Code 'NotReportedShut' -Category OperationTimeout -Message (
+                    throw (New-BasculeErrorRecord -Code 'NotReportedClosed' -Category OperationTimeout -Message (
                             "Request $requestId is revoked, but not yet reported shut."
                         ) -Target $requestId -Advice 'Its agent may be away (Get-BasculeMachine). It shuts at its end in any case.')
                 }

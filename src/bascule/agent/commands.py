@@ -279,10 +279,12 @@ def open_command(
     prefix = AddressPrefix.parse(source or str(peer))
     seconds = _span(duration)
     try:
-        is_shut = _ask_agent(_control(control, state), key, prefix, seconds)
+        is_closed = _ask_agent(_control(control, state), key, prefix, seconds)
     except ServerUnreachable:
-        is_shut = _open_without_agent(parts, state, _control(control, state), key, prefix, seconds)
-    if is_shut:
+        is_closed = _open_without_agent(
+            parts, state, _control(control, state), key, prefix, seconds
+        )
+    if is_closed:
         click.echo(f"Port {key} is open for {prefix}, for {duration}. It closes by itself.")
     else:
         click.echo(
@@ -302,7 +304,7 @@ def _ask_agent(control: Path, key: PortKey, prefix: AddressPrefix, seconds: floa
             if error.specific_code != AGENT_BUSY or time.monotonic() >= patience:
                 raise
         else:
-            return bool(answer.get("isShut", True))
+            return bool(answer.get("isClosed", True))
         if not is_said:
             _say("The agent is busy; trying again for up to a minute.")
             is_said = True
@@ -334,7 +336,7 @@ def _open_without_agent(
         lock = -1
         try:
             lock = lock_state(state)
-            is_shut = open_without_agent(
+            is_closed = open_without_agent(
                 parts.firewall().open(),
                 state,
                 clock,
@@ -350,7 +352,7 @@ def _open_without_agent(
                 "No agent is running. This command took over its rules; the other ports stay "
                 "closed."
             )
-            return is_shut
+            return is_closed
         finally:
             if lock >= 0:  # an agent that is just starting wants it
                 os.close(lock)

@@ -124,7 +124,7 @@ def handler_for(loop: AgentLoop, uninstall: Callable[[], Uninstalled]) -> Handle
             return loop.ask(
                 lambda: {
                     "grantId": loop.open_locally(port, sources, duration),
-                    "isShut": loop.keeps_shut(port),
+                    "isClosed": loop.keeps_closed(port),
                 }
             )
         if what == "uninstall":

@@ -415,7 +415,7 @@ class AgentLoop:
             notes=tuple(self._reconciler.notes),
             disputes=disputes,
             clock=self._clock.now(),
-            closed=self._reconciler.kept_shut(outcome.observed),
+            closed=self._reconciler.kept_closed(outcome.observed),
             guard=self._reconciler.guard,
             driver=self._driver_name,
             capabilities=self._driver.capabilities,
@@ -549,7 +549,7 @@ class AgentLoop:
         log.warning("opened locally", port=str(port), sources=[str(s) for s in sources])
         return grant_id
 
-    def keeps_shut(self, port: PortKey) -> bool:
+    def keeps_closed(self, port: PortKey) -> bool:
         return any(closed.port == port for closed in self._reconciler.held.closed)
 
     def status(self) -> dict[str, Any]:

@@ -61,14 +61,14 @@ def exposure(machine: str | None, at: str | None, since: str | None, output: str
 
 def _show_all(connection: Connection, asked: wire.Asked, now: datetime, output: str) -> None:
     reached = wire.list_exposures(connection, asked, wire.OPEN)
-    bare = wire.list_exposures(connection, asked, wire.NOTHING_SHUT)
+    bare = wire.list_exposures(connection, asked, wire.NOTHING_CLOSED)
     hours = wire.get_port_hours(connection, asked)
     if output == "json":
         emit_json(
             {
                 "at": format_utc(asked.at or now),
                 "open": [each.data for each in reached],
-                "nothingShut": [each.data for each in bare],
+                "nothingClosed": [each.data for each in bare],
                 "portHours": hours.data,
             }
         )
@@ -78,7 +78,7 @@ def _show_all(connection: Connection, asked: wire.Asked, now: datetime, output: 
     _print_openings(reached, now)
     if bare:
         say("")
-        rows = [[each.id.name, _why_bare(each), _way_to_shut(each)] for each in bare]
+        rows = [[each.id.name, _why_bare(each), _way_to_close(each)] for each in bare]
         print_table(["NOTHING CLOSED", "REACHABLE", "TO CLOSE IT"], rows)
     say("")
     say(_hours_line(hours.shut, hours.open, hours.since, hours.until, now))
@@ -121,10 +121,10 @@ def _opening_row(opening: wire.Opening, now: datetime, *, is_ended: bool = False
     ]
 
 
-def _way_to_shut(machine: wire.Exposure) -> str:
+def _way_to_close(machine: wire.Exposure) -> str:
     """A policy, or where one is there an agent, or a look at the agent that does not enforce it."""
     name = machine.id.name
-    if not any(port.should_be_shut for port in machine.ports):
+    if not any(port.should_be_closed for port in machine.ports):
         return f"bascule policy set {name}"
     return f"bascule machine {'show' if machine.has_agent else 'enrol'} {name}"
 
@@ -147,7 +147,7 @@ def _show_one(found: wire.Exposure, asked: wire.Asked, now: datetime, output: st
             f"Its agent has not been able to enforce anything since {since}; this is the state "
             f"before that."
         )
-    if found.is_nothing_shut:
+    if found.is_nothing_closed:
         say(f"No port of {found.id.name} is closed. Reachable: {_why_bare(found)}.")
     rows = [
         [port_words(port.number, port.protocol), _state(port), _since(port, now), *cells]
@@ -156,14 +156,14 @@ def _show_one(found: wire.Exposure, asked: wire.Asked, now: datetime, output: st
     ]
     if rows:
         print_table(["PORT", "STATE", "SINCE", "FROM", "FOR", "OPENED", "UNTIL", "WHY"], rows)
-    share = _hours_words(found.hours_shut, found.hours_open)
+    share = _hours_words(found.hours_closed, found.hours_open)
     say(f"port-hours {share}{' then' if asked.at else ''}")
 
 
 def _state(port: wire.Port) -> str:
-    if port.is_shut:
+    if port.is_closed:
         return "open for somebody" if port.openings else "closed"
-    return "not closed, should be" if port.should_be_shut else "not closed"
+    return "not closed, should be" if port.should_be_closed else "not closed"
 
 
 def _since(port: wire.Port, now: datetime) -> str:

@@ -13,11 +13,11 @@ from bascule.cli.find import find_machine, new_machine_id, port_words
 from bascule.cli.knocks import knocks
 from bascule.cli.machine_words import (
     agent_words,
+    closed_words,
     detail_lines,
-    kept_shut,
+    kept_closed,
     machine_json,
     port_list,
-    shut_words,
     state_words,
 )
 from bascule.cli.parameters import MACHINE, PORT, SPAN, Port
@@ -85,7 +85,7 @@ def list_command(output: str) -> None:
             each.os_type,
             state_words(each),
             agent_words(each.point, now),
-            shut_words(each),
+            closed_words(each),
         ]
         for each in known
     ]
@@ -207,7 +207,7 @@ def remove(name: str, is_sure: bool) -> None:
             confirm(_removal_words(connection, found), is_sure=False)
         inventory.delete_machine(connection, found.id)
     say(f"{found.name} removed")
-    if kept := kept_shut(found):
+    if kept := kept_closed(found):
         note(f"Still closed on the host: {kept}. To open: run bascule agent uninstall there")
     elif found.point is not None and found.point.is_uninstalled:
         note("Root had uninstalled its agent, so Bascule keeps no port of that host closed.")
@@ -226,7 +226,7 @@ def _removal_words(connection: Connection, found: Machine) -> str:
     ]
     if live:
         words.append(f"{live} open {'port closes' if live == 1 else 'ports close'} at once.")
-    if kept_shut(found):
+    if kept_closed(found):
         words.append(
             "Ports that its agent keeps closed stay closed until the agent is uninstalled on the "
             "host."

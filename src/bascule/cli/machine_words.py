@@ -36,8 +36,8 @@ def machine_json(each: Machine) -> dict[str, object]:
             {"number": port.number, "protocol": port.protocol, "onExpiry": port.on_expiry}
             for port in each.claimed_ports
         ],
-        "stillShut": [
-            {"number": number, "protocol": protocol} for number, protocol in each.still_shut
+        "stillClosed": [
+            {"number": number, "protocol": protocol} for number, protocol in each.still_closed
         ],
         "agent": _agent_json(each.point) if each.point is not None else None,
         "state": each.state,
@@ -117,10 +117,10 @@ def state_words(each: Machine) -> str:
     return {"notConfigured": "not configured"}.get(each.state, each.state)
 
 
-def shut_words(each: Machine) -> str:
+def closed_words(each: Machine) -> str:
     """The ports that are to be shut, those in no policy marked, and why they may not be."""
     if not each.closed_ports:
-        return _still_shut_words(each)
+        return _still_closed_words(each)
     if each.point is None:
         return f"{_port_words(each.closed_ports)}; not enforced: no agent"
     if not each.point.is_enforcing:
@@ -131,27 +131,27 @@ def shut_words(each: Machine) -> str:
     if applied:
         away = "; last known" if each.point.state == OFFLINE else ""
         parts.insert(0, _port_words(applied) + away)
-    if each.still_shut:
-        parts.append(_still_shut_words(each))
+    if each.still_closed:
+        parts.append(_still_closed_words(each))
     return "; ".join(parts)
 
 
-def _still_shut_words(each: Machine) -> str:
+def _still_closed_words(each: Machine) -> str:
     """What its agent keeps shut until it hears of the release."""
-    if not each.still_shut:
+    if not each.still_closed:
         return ""
-    ports = ", ".join(port_words(*port) for port in each.still_shut)
+    ports = ", ".join(port_words(*port) for port in each.still_closed)
     return f"{ports} released; closed until its agent hears of that"
 
 
-def kept_shut(each: Machine) -> str:
+def kept_closed(each: Machine) -> str:
     """The ports that its agent was last read back to keep shut; empty when there is none, or it
     enforces nothing.
     """
     if each.point is None or not each.point.is_enforcing:
         return ""
     ports = [(port.number, port.protocol) for port in each.closed_ports if port.is_read_back]
-    return ", ".join(port_words(*port) for port in sorted({*ports, *each.still_shut}))
+    return ", ".join(port_words(*port) for port in sorted({*ports, *each.still_closed}))
 
 
 def _port_words(ports: Sequence[ClosedPort]) -> str:
@@ -211,7 +211,7 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
         lines += [f"cannot     {words}" for key, words in _LACKING.items() if key in point.lacks]
         blocked = point.blocked_attempts
         lines.append(f"blocked    {'cannot be told' if blocked is None else f'{blocked} attempts'}")
-    lines.append(f"closed     {shut_words(found) or 'nothing'}")
+    lines.append(f"closed     {closed_words(found) or 'nothing'}")
     if found.claimed_ports:
         lines += [
             f"claimed    {few_ports(found.claimed_ports)}, closed only according to its agent",

@@ -36,7 +36,7 @@ def tell_preview(preview: Preview, output: str = "table") -> None:
 
 def _lines(preview: Preview) -> Iterable[str]:
     for words, ports in (
-        ("would be closed", preview.shuts),
+        ("would be closed", preview.closes),
         ("stays closed; what happens to connections at the end would change", preview.alters),
         ("would stay closed, in no policy", preview.leaves),
         ("would open for everybody", preview.opens),

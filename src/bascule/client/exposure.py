@@ -28,7 +28,7 @@ from bascule.domain.times import format_utc
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
     from bascule.client.connection import Connection
 
-OPEN, NOTHING_SHUT = "open", "nothingShut"  # of which a list can be narrowed to one
+OPEN, NOTHING_CLOSED = "open", "nothingClosed"  # of which a list can be narrowed to one
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class Opening:
 class Port:
     number: int
     protocol: str
-    is_shut: bool  # to all but those who are let in
+    is_closed: bool  # to all but those who are let in
     since: datetime | None
-    should_be_shut: bool
+    should_be_closed: bool
     openings: tuple[Opening, ...]
     ended: tuple[Opening, ...] = ()  # at an agent that is silent: ended, not confirmed
 
@@ -57,12 +57,12 @@ class Exposure:
     """Of one machine at one moment."""
 
     id: ResourceId
-    is_nothing_shut: bool
+    is_nothing_closed: bool
     has_agent: bool
     not_confirmed_since: datetime | None
     not_enforced_since: datetime | None  # its agent says that it can enforce nothing
     ports: tuple[Port, ...]
-    hours_shut: float
+    hours_closed: float
     hours_open: float
     data: Data  # as the server said it
 
@@ -75,7 +75,7 @@ class PortHours:
     shut: float
     open: float
     machines: int
-    machines_with_nothing_shut: int
+    machines_with_nothing_closed: int
     data: Data  # as the server said it
 
 
@@ -112,10 +112,10 @@ def get_port_hours(connection: Connection, asked: Asked) -> PortHours:
         known_since=required_instant(properties, "knownSince"),
         since=required_instant(properties, "from"),
         until=required_instant(properties, "until"),
-        shut=decimal(properties, "shut"),
+        shut=decimal(properties, "closed"),
         open=decimal(properties, "open"),
         machines=number(now, "machines"),
-        machines_with_nothing_shut=number(now, "machinesWithNothingShut"),
+        machines_with_nothing_closed=number(now, "machinesWithNothingClosed"),
         data=properties,
     )
 
@@ -125,12 +125,12 @@ def _exposure(data: Data) -> Exposure:
     hours = inner(properties, "portHours")
     return Exposure(
         id=ResourceId.parse_machine(text(properties, "machineId")),
-        is_nothing_shut=flag(properties, "nothingShut"),
+        is_nothing_closed=flag(properties, "nothingClosed"),
         has_agent=bool(properties.get("hasAgent", True)),
         not_confirmed_since=instant(properties, "notConfirmedSince"),
         not_enforced_since=instant(properties, "notEnforcedSince"),
         ports=tuple(_port(each) for each in objects(properties, "ports")),
-        hours_shut=decimal(hours, "shut"),
+        hours_closed=decimal(hours, "closed"),
         hours_open=decimal(hours, "open"),
         data=properties,
     )
@@ -140,9 +140,9 @@ def _port(data: Data) -> Port:
     return Port(
         number=number(data, "number"),
         protocol=text(data, "protocol"),
-        is_shut=flag(data, "shut"),
+        is_closed=flag(data, "closed"),
         since=instant(data, "since"),
-        should_be_shut=bool(data.get("shouldBeShut", False)),
+        should_be_closed=bool(data.get("shouldBeClosed", False)),
         openings=tuple(map(_opening, objects(data, "openings"))),
         ended=tuple(map(_opening, objects(data, "endedNotConfirmed"))),
     )

@@ -95,7 +95,7 @@ class Machine:
     reasons: tuple[Reason, ...] = ()  # why it is unsupported
     tags: Mapping[str, str] = field(default_factory=dict)
     # Released here, and its agent was last read back to keep them shut: number and protocol.
-    still_shut: tuple[tuple[int, str], ...] = ()
+    still_closed: tuple[tuple[int, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -174,8 +174,9 @@ def read_machine(data: Data) -> Machine:
             Reason(text(each, "code"), text(each, "message"), text(each, "advice", ""))
             for each in objects(ours, "reasons")
         ),
-        still_shut=tuple(
-            (number(each, "number"), text(each, "protocol")) for each in objects(ours, "stillShut")
+        still_closed=tuple(
+            (number(each, "number"), text(each, "protocol"))
+            for each in objects(ours, "stillClosed")
         ),
         tags={name: str(value) for name, value in inner(data, "tags").items()},
     )

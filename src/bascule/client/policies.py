@@ -103,7 +103,7 @@ class RuleChange:
 class Preview:
     """What a change of one machine's rules would do; nothing was changed."""
 
-    shuts: tuple[PortChange, ...]
+    closes: tuple[PortChange, ...]
     alters: tuple[PortChange, ...]  # what becomes of sessions at the end
     leaves: tuple[PortChange, ...]  # they stay shut, in no policy
     opens: tuple[PortChange, ...]
@@ -135,7 +135,7 @@ def preview_removal(connection: Connection, machine: ResourceId) -> Preview:
 
 def _read_preview(data: Data) -> Preview:
     return Preview(
-        shuts=_read_changes(data, "shuts"),
+        closes=_read_changes(data, "closes"),
         alters=_read_changes(data, "alters"),
         leaves=_read_changes(data, "leaves"),
         opens=_read_changes(data, "opens"),

@@ -128,8 +128,8 @@ def desired_state(
         if (remaining := _cut_remaining(grant, now, heard)) >= SHORTEST
     )
     shut = frozenset(closed)
-    still_shut = {each.port for each in shut}
-    let_go = {port: since for port, since in released.items() if port not in still_shut}
+    still_closed = {each.port for each in shut}
+    let_go = {port: since for port, since in released.items() if port not in still_closed}
     told = told_of_ports(len(shut) + len(let_go))
     told += sum(told_size(lease.ports, lease.sources) for lease in leases)
     return DesiredState(machine_uid, generation, shut, let_go, leases, _bounded(cuts, told))

@@ -27,7 +27,7 @@ _NO_TIME = timedelta(0)
 
 
 class SpanKind(StrEnum):
-    SHUT = "shut"  # a port is kept shut to all whom no lease lets in
+    CLOSED = "closed"  # a port is closed for everybody without a lease
     OPEN = "open"  # of that time: while a lease, or root on the host, lets somebody in
     BARE = "bare"  # a machine of which nothing is kept shut
     KNOWN = "known"  # a machine is in the inventory; counted, without a span
@@ -66,7 +66,7 @@ class Opening:
     request_id: str  # empty: root on the host
     opened_at: datetime  # inclusive
     ends_by: datetime | None = None  # the lease's end; None: not known
-    shut_at: datetime | None = None  # exclusive; None: not read back shut yet
+    closed_at: datetime | None = None  # exclusive; None: not read back shut yet
 
     def is_over(self, at: datetime) -> bool:
         """Has the host ended it by then, whether or not that was read back?"""
@@ -84,7 +84,7 @@ def kept_now(
     it: the latest lease's, where ports are open; None otherwise, and where one has no end.
     """
     shut = set(closed)
-    found: dict[Place, datetime | None] = {(SpanKind.SHUT, port): None for port in sorted(shut)}
+    found: dict[Place, datetime | None] = {(SpanKind.CLOSED, port): None for port in sorted(shut)}
     if not shut:
         found[SpanKind.BARE, None] = None
     ends: defaultdict[PortKey, list[datetime | None]] = defaultdict(list)
@@ -116,12 +116,12 @@ def time_covered(spans: Iterable[KeptSpan], since: datetime, until: datetime) ->
 class PortTime:
     """Time of ports, added up over ports: two ports for one hour are two port-hours."""
 
-    kept: timedelta = _NO_TIME  # shut to all whom no lease let in
-    opened: timedelta = _NO_TIME  # of that: while somebody was let in
+    kept: timedelta = _NO_TIME  # closed to everybody without a lease
+    opened: timedelta = _NO_TIME  # part of it: while somebody had access
 
     @property
-    def shut(self) -> timedelta:
-        """Shut to everybody."""
+    def closed(self) -> timedelta:
+        """Closed to everybody."""
         return self.kept - self.opened
 
     def __add__(self, other: PortTime) -> PortTime:
@@ -133,11 +133,11 @@ def port_time(spans: Iterable[KeptSpan], since: datetime, until: datetime) -> Po
     found: defaultdict[Place, list[KeptSpan]] = defaultdict(list)
     for span in spans:
         found[span.place].append(span)
-    times = {SpanKind.SHUT: _NO_TIME, SpanKind.OPEN: _NO_TIME}
+    times = {SpanKind.CLOSED: _NO_TIME, SpanKind.OPEN: _NO_TIME}
     for (kind, _), some in found.items():
         if kind in times:
             times[kind] += time_covered(some, since, until)
-    return PortTime(times[SpanKind.SHUT], times[SpanKind.OPEN])
+    return PortTime(times[SpanKind.CLOSED], times[SpanKind.OPEN])
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ class AccessState(StrEnum):
     OFFLINE = "offline"  # the same, nothing was open
     APPLYING = "applying"  # changed rules, not read back yet
     CLOSED = "closed"
-    NOTHING_SHUT = "nothingShut"  # no point, or no port of it is shut
+    NOTHING_CLOSED = "nothingClosed"  # no point, or no port of it is shut
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Doors:
     has_point: bool
     is_silent: bool  # the point was not heard of within SILENCE_BOUND, or can enforce nothing
     is_behind: bool  # the point has not applied the newest generation
-    is_shut: bool  # some port is to be kept shut
+    is_closed: bool  # some port is to be kept shut
     # States that grants of it are in, without those that are *ended, not confirmed* (EDGES E9).
     grants: frozenset[GrantState] = frozenset()
     is_root_in: bool = False  # root on the host opened something there that is shut
@@ -62,7 +62,7 @@ class Case:
 # The first that holds. Of one that was closing when it fell silent nobody knows whether it is
 # closed by now.
 CASES = (
-    Case(frozenset({Fact.NO_POINT}), AccessState.NOTHING_SHUT),
+    Case(frozenset({Fact.NO_POINT}), AccessState.NOTHING_CLOSED),
     Case(frozenset({Fact.UNHEARD, Fact.WAS_OPEN}), AccessState.NOT_CONFIRMED),
     Case(frozenset({Fact.UNHEARD}), AccessState.OFFLINE),
     Case(frozenset({Fact.LETS_IN}), AccessState.OPEN),
@@ -70,7 +70,7 @@ CASES = (
     Case(frozenset({Fact.CLOSING}), AccessState.CLOSING),
     Case(frozenset({Fact.BEHIND}), AccessState.APPLYING),
     Case(frozenset({Fact.KEPT_CLOSED}), AccessState.CLOSED),
-    Case(frozenset(), AccessState.NOTHING_SHUT),
+    Case(frozenset(), AccessState.NOTHING_CLOSED),
 )
 
 
@@ -90,7 +90,7 @@ def facts_of(doors: Doors) -> frozenset[Fact]:
         Fact.OPENING: GrantState.OPENING in grants,
         Fact.CLOSING: is_closing,
         Fact.BEHIND: doors.is_behind,
-        Fact.KEPT_CLOSED: doors.is_shut,
+        Fact.KEPT_CLOSED: doors.is_closed,
     }
     return frozenset(fact for fact, is_so in answers.items() if is_so)
 

@@ -66,10 +66,10 @@ class ExposureReads(Protocol):
         """Ordered by id key; ``after`` is the last key of the page before."""
         ...
 
-    def shut_spans(
+    def closed_spans(
         self, machine_uids: Sequence[str], at: datetime
     ) -> Mapping[str, Sequence[KeptSpan]]:
-        """SHUT ones that had begun by then, by machine; ended or not, the oldest first."""
+        """CLOSED ones that had begun by then, by machine; ended or not, the oldest first."""
         ...
 
     def openings_at(
@@ -83,7 +83,7 @@ class ExposureReads(Protocol):
     def spans_between(
         self, machine_keys: Collection[str], since: datetime, until: datetime
     ) -> Mapping[str, Sequence[KeptSpan]]:
-        """SHUT and OPEN ones that reach into that time, by machine uid; of machines by id key."""
+        """CLOSED and OPEN ones that reach into that time, by machine uid; of machines by id key."""
         ...
 
     def wanted_ports(self, machine_uids: Sequence[str]) -> Mapping[str, frozenset[PortKey]]:
@@ -138,7 +138,7 @@ class ExposureWrites(ExposureReads, Protocol):
 
     def move_opening_end(self, machine_uid: str, opening_id: str, ends_by: datetime) -> None: ...
 
-    def end_opening(self, machine_uid: str, opening_id: str, shut_at: datetime) -> bool:
+    def end_opening(self, machine_uid: str, opening_id: str, closed_at: datetime) -> bool:
         """False when it is not open; nothing is changed then."""
         ...
 

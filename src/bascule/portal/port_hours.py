@@ -24,8 +24,8 @@ class DayBar:
     opened: float
     left: float
     width: float
-    shut_top: float
-    shut_height: float
+    closed_top: float
+    closed_height: float
     open_top: float
     open_height: float
 
@@ -57,15 +57,15 @@ def port_hours(summary: Summary) -> PortHours:
 def _bar(day: Day, left: float, place: float, most: int) -> DayBar:
     shut, opened = hours_of(day.time)
     open_height = _height(opened, most)
-    shut_height = min(_height(shut, most), HEIGHT - open_height)
+    closed_height = min(_height(shut, most), HEIGHT - open_height)
     return DayBar(
         day.begin,
         shut,
         opened,
         round(left + place * _GAP / 2, 2),
         round(place * (1 - _GAP), 2),
-        round(HEIGHT - open_height - shut_height, 2),
-        round(shut_height, 2),
+        round(HEIGHT - open_height - closed_height, 2),
+        round(closed_height, 2),
         round(HEIGHT - open_height, 2),
         round(open_height, 2),
     )
@@ -77,4 +77,4 @@ def _height(hours: float, most: int) -> float:
 
 def hours_of(time: PortTime) -> tuple[float, float]:
     """Shut to everybody, and open to somebody."""
-    return time.shut / HOUR, time.opened / HOUR
+    return time.closed / HOUR, time.opened / HOUR

@@ -315,7 +315,7 @@ class Reconciler:
         )
         return Outcome(self.held.generation, in_force | still_open, observed, drift)
 
-    def kept_shut(self, observed: Observed) -> frozenset[ClosedPort]:
+    def kept_closed(self, observed: Observed) -> frozenset[ClosedPort]:
         """What was read back as shut and is to be; not what the firewall has yet to let go, which
         the server would take for a port that stays shut.
         """

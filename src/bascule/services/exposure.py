@@ -68,7 +68,7 @@ class ShownOpening:
 @dataclass(frozen=True, slots=True)
 class PortExposure:
     port: PortKey
-    is_shut: bool  # to all but those of ``openings``
+    is_closed: bool  # to all but those of ``openings``
     since: datetime | None  # when that began; None: it was never kept shut
     openings: tuple[ShownOpening, ...] = ()
     is_wanted: bool = False  # of one that is not shut: it should be
@@ -97,7 +97,7 @@ class MachineExposure:
     @property
     def is_bare(self) -> bool:
         """Nothing is kept shut: what the host lets in can be reached."""
-        return not any(port.is_shut for port in self.ports)
+        return not any(port.is_closed for port in self.ports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Summary:
     days: tuple[Day, ...]  # by UTC day
     machines: int  # now, as all below
     bare_machines: int
-    shut_ports: int  # kept shut, whether or not somebody is let in
+    closed_ports: int  # kept shut, whether or not somebody is let in
     open_ports: int  # of these
     openings: int  # read back open and not yet shut, nor *ended, not confirmed*: who is let in
     opened_machines: int
@@ -211,7 +211,7 @@ def _exposures(
     reader: TimelineReads, moment: Moment, sight: Sight, machines: Sequence[KnownMachine]
 ) -> list[MachineExposure]:
     uids = [machine.uid for machine in machines]
-    shut = reader.shut_spans(uids, moment.at)
+    shut = reader.closed_spans(uids, moment.at)
     openings = reader.openings_at(uids, moment.at, is_now=moment.is_now)
     wanted = reader.wanted_ports(uids) if moment.is_now else {}
     points = reader.points_of(uids) if moment.is_now else {}
@@ -295,15 +295,15 @@ def _port(
     *,
     is_wanted: bool,
 ) -> PortExposure:
-    is_shut = span is not None and span.covers(at)
-    since = None if span is None else span.began_at if is_shut else span.ended_at
+    is_closed = span is not None and span.covers(at)
+    since = None if span is None else span.began_at if is_closed else span.ended_at
     shown = list(openings)
     return PortExposure(
         port,
-        is_shut,
+        is_closed,
         since,
         tuple(each for each in shown if not each.is_ended),
-        is_wanted and not is_shut,
+        is_wanted and not is_closed,
         tuple(each for each in shown if each.is_ended),
     )
 
@@ -342,7 +342,7 @@ def summarize(
         tuple(Day(*piece, time) for piece, time in zip(pieces, times, strict=True)),
         machines=counts[SpanKind.KNOWN],
         bare_machines=counts[SpanKind.BARE],
-        shut_ports=counts[SpanKind.SHUT],
+        closed_ports=counts[SpanKind.CLOSED],
         open_ports=counts[SpanKind.OPEN],
         openings=openings,
         opened_machines=opened_machines,
@@ -368,7 +368,7 @@ def _apart(
         always.update(kind for kind, _ in whole)
         if rest := [span for span in spans if span.place not in whole]:
             changing.append(rest)
-    return (always[SpanKind.SHUT], always[SpanKind.OPEN]), changing
+    return (always[SpanKind.CLOSED], always[SpanKind.OPEN]), changing
 
 
 def _scopes(within: Reach | None, subscription_id: str) -> tuple[list[str], list[str]]:
@@ -396,6 +396,6 @@ def _steps(
 
 def _scope_time(steps: _Steps, begin: datetime, end: datetime) -> PortTime:
     return PortTime(
-        time_by_steps(*steps[SpanKind.SHUT], begin, end),
+        time_by_steps(*steps[SpanKind.CLOSED], begin, end),
         time_by_steps(*steps[SpanKind.OPEN], begin, end),
     )

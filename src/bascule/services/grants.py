@@ -28,7 +28,7 @@ from bascule.interfaces.grants import GrantWrites
 from bascule.interfaces.points import PointReads
 from bascule.interfaces.record import EventWrites
 from bascule.services.act import Act
-from bascule.services.timeline import was_shut
+from bascule.services.timeline import was_closed
 
 
 class GrantEndWrites(
@@ -95,7 +95,7 @@ def close(tx: GrantEndWrites, act: Act, grant: Grant, sessions_alive: int | None
     """Settle a grant that has ended: it is shut. None: how many live on was not counted."""
     closed = confirm_closed(grant)
     tx.update_grant(closed, grant.state)
-    was_shut(tx, act, grant)
+    was_closed(tx, act, grant)
     act.settled.add(grant.request_id)
     act.record(
         tx,

@@ -145,9 +145,9 @@ def _row(
         has_point=point is not None,
         is_silent=point is not None and not is_heard,
         is_behind=listed.is_behind,
-        is_shut=listed.is_shut,
+        is_closed=listed.is_closed,
         grants=frozenset(GrantState(grant.state) for grant in grants),
-        is_root_in=listed.is_shut and bool(by_root),
+        is_root_in=listed.is_closed and bool(by_root),
     )
     traits, named = _classified(listed, point, plans)
     classification = classify(traits, named)

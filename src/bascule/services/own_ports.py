@@ -82,7 +82,7 @@ def _check_server(
     tx: PointReads, place: ServerPlace, machine: Machine, rules: MachineRules, here: Place
 ) -> Iterable[Problem]:
     """Shutting the server's own port on its own host would shut off every agent and person."""
-    shut = [p for p, rule in enumerate(rules.ports) if _shuts_server(rule, place.ports)]
+    shut = [p for p, rule in enumerate(rules.ports) if _closes_server(rule, place.ports)]
     if not shut:
         return
     point = tx.enforcement_point(machine.uid)
@@ -105,7 +105,7 @@ def check_addresses(
     policy names for it the port that the server listens on: the same, the other way round.
     """
     shut = {
-        r.number for r in closed_ports.rules_naming(tx, machine) if _shuts_server(r, place.ports)
+        r.number for r in closed_ports.rules_naming(tx, machine) if _closes_server(r, place.ports)
     }
     own = [each for each in came if place.is_own_address(each)] if shut else []
     if own:
@@ -119,7 +119,7 @@ def check_addresses(
         )
 
 
-def _shuts_server(rule: PortRule, ports: Collection[int]) -> bool:
+def _closes_server(rule: PortRule, ports: Collection[int]) -> bool:
     return rule.number in ports and TransportProtocol.TCP in {
         key.protocol for key in rule.port_keys
     }
@@ -130,10 +130,12 @@ def _covers_udp(rule: PortRule) -> bool:
 
 
 def learnt_late(
-    act: Act, point: EnforcementPoint, shut_there: Iterable[ClosedPort]
+    act: Act, point: EnforcementPoint, closed_there: Iterable[ClosedPort]
 ) -> tuple[str, ...]:
     """What was learnt after the rules were set: that they are of the server's own host (A4)."""
-    ports = {each.port.number for each in shut_there if each.port.protocol is TransportProtocol.TCP}
+    ports = {
+        each.port.number for each in closed_there if each.port.protocol is TransportProtocol.TCP
+    }
     shut = sorted(ports & act.place.ports)
     if not shut or not _is_of_own_host(act, point):
         return ()

@@ -69,7 +69,7 @@ class RuleChange:
 class Preview:
     """Each list in the order in which it would happen."""
 
-    shuts: tuple[PortChange, ...] = ()  # open now
+    closes: tuple[PortChange, ...] = ()  # open now
     alters: tuple[PortChange, ...] = ()  # shut already; what becomes of sessions changes
     leaves: tuple[PortChange, ...] = ()  # named by no policy any more; they stay shut
     opens: tuple[PortChange, ...] = ()  # let go
@@ -110,13 +110,13 @@ async def rehearse(
 
 def preview_of(tx: PreviewReads, act: Act, subject: Subject) -> Preview:
     """What an act has changed so far, seen from within its own transaction: which ports it let go
-    and what it ended are so; what was before it (``shuts`` or ``alters``, an earlier end) is not.
+    and what it ended are so; what was before it (``closes`` or ``alters``, an earlier end) is not.
     """
     return _preview(tx, act.facts, subject, act.now)
 
 
 def _preview(reader: PreviewReads, facts: list[Fact], subject: Subject, now: datetime) -> Preview:
-    shuts, alters = _closings(reader, facts)
+    closes, alters = _closings(reader, facts)
     sight = sight_of(rights_of(reader, subject.principal_id, now), subject.principal_id)
     touched = [each for each in facts if isinstance(each, (GrantEnded, GrantShortened))]
     grants = {
@@ -127,7 +127,7 @@ def _preview(reader: PreviewReads, facts: list[Fact], subject: Subject, now: dat
     opens = _ports(each for each in facts if isinstance(each, PortReleased))
     left = _ports(each for each in facts if isinstance(each, PortLeftPolicies))
     return Preview(
-        shuts=shuts,
+        closes=closes,
         alters=alters,
         leaves=tuple(each for each in left if each not in opens),
         opens=opens,
@@ -138,7 +138,7 @@ def _preview(reader: PreviewReads, facts: list[Fact], subject: Subject, now: dat
         rules=tuple(
             each
             for each in _rules(facts)
-            if sight.sees(each.machine_id) and not (each.is_new and _is_among(each, shuts))
+            if sight.sees(each.machine_id) and not (each.is_new and _is_among(each, closes))
         ),
     )
 
@@ -182,19 +182,19 @@ def _pair(before: T, now: T) -> tuple[T, T] | None:
     return None if before == now else (before, now)
 
 
-def _is_among(rule: RuleChange, shuts: Iterable[PortChange]) -> bool:
+def _is_among(rule: RuleChange, closes: Iterable[PortChange]) -> bool:
     number = rule.port.partition("/")[0]
     return any(
         each.machine_id == rule.machine_id and each.port.partition("/")[0] == number
-        for each in shuts
+        for each in closes
     )
 
 
 def _closings(
     reader: PreviewReads, facts: Iterable[Fact]
 ) -> tuple[tuple[PortChange, ...], tuple[PortChange, ...]]:
-    """What begins to be shut, and what is shut already and changes."""
-    shuts: list[PortChange] = []
+    """Ports that will be closed, and closed ports whose rules change."""
+    closes: list[PortChange] = []
     alters: list[PortChange] = []
     held: dict[str, set[str]] = {}
     for fact in facts:
@@ -206,8 +206,8 @@ def _closings(
             ports = reader.closed_ports(machine.uid) if machine else ()
             held[fact.machine] = {str(each.port) for each in ports}
         change = PortChange(machine_id, fact.port.upper(), str(fact.on_expiry))
-        (alters if fact.port in held[fact.machine] else shuts).append(change)
-    return tuple(shuts), tuple(alters)
+        (alters if fact.port in held[fact.machine] else closes).append(change)
+    return tuple(closes), tuple(alters)
 
 
 def _ports(facts: Iterable[PortLeftPolicies | PortReleased]) -> tuple[PortChange, ...]:

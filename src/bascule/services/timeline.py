@@ -87,7 +87,7 @@ def end_moved(tx: ExposureWrites, grant: Grant) -> None:
     tx.move_opening_end(grant.machine_uid, grant.id, grant.ends_at)
 
 
-def was_shut(tx: ExposureWrites, act: Act, grant: Grant) -> None:
+def was_closed(tx: ExposureWrites, act: Act, grant: Grant) -> None:
     """A grant was read back shut, or was never open."""
     tx.end_opening(grant.machine_uid, grant.id, act.now)
 

@@ -124,7 +124,7 @@ class MachineView:
     now: datetime
 
     @property
-    def still_shut(self) -> tuple[PortKey, ...]:
+    def still_closed(self) -> tuple[PortKey, ...]:
         """What was released, and its agent was last read back to keep shut."""
         if self.point is None or not self.point.is_enforcing:
             return ()
@@ -217,7 +217,7 @@ def view_request(reader: RequestViewReads, request_id: str, now: datetime) -> Re
     )
 
 
-def kept_shut(reader: MachineViewReads, machine_uid: str) -> tuple[PortKey, ...]:
+def kept_closed(reader: MachineViewReads, machine_uid: str) -> tuple[PortKey, ...]:
     """What the machine's agent was last read back to keep shut; nothing, where it has said that it
     enforces nothing.
     """

@@ -47,7 +47,7 @@ from bascule.store.tables.exposure import (
     IS_BARE,
     IS_CURRENT,
     IS_LONG,
-    IS_NOT_SHUT,
+    IS_NOT_CLOSED,
     IS_OF_MACHINES,
     counts,
     history,
@@ -62,9 +62,9 @@ _OF_GROUP = 4  # slashes of a resource group's key
 _MOST_OVERDUE = 500  # of one sweep; the next begins at once
 _CURRENT = select(spans).where(IS_CURRENT, spans.c.machine_uid == bindparam("uid"))
 _DUE = select(spans).where(IS_CURRENT, spans.c.ends_by.is_not(None)).order_by(spans.c.ends_by)
-_NOT_SHUT = (
+_NOT_CLOSED = (
     select(openings)
-    .where(IS_NOT_SHUT, openings.c.machine_uid == bindparam("uid"))
+    .where(IS_NOT_CLOSED, openings.c.machine_uid == bindparam("uid"))
     .order_by(openings.c.sequence)
 )
 _HERE = and_(
@@ -77,7 +77,7 @@ _HERE = and_(
 _BOUND = update(spans).where(_HERE).values(ends_by=bindparam("ends_by"))
 _END = update(spans).where(_HERE).values(ended_at=bindparam("ended_at"))
 _OPEN_HERE = (
-    IS_NOT_SHUT,
+    IS_NOT_CLOSED,
     openings.c.machine_uid == bindparam("here_uid"),
     openings.c.id == bindparam("here_id"),
 )
@@ -122,7 +122,7 @@ class ExposureReads(Rows):
         return None if row is None else row.ends_by
 
     def current_openings(self, machine_uid: str) -> Sequence[Opening]:
-        return [_opening(row) for row in self._all(_NOT_SHUT, {"uid": machine_uid})]
+        return [_opening(row) for row in self._all(_NOT_CLOSED, {"uid": machine_uid})]
 
     def count_told(
         self, machine: KnownMachine, since: datetime, most: int, kinds: Collection[str] = ()
@@ -168,10 +168,10 @@ class ExposureReads(Rows):
             found.update({row.machine_key: _machine(row) for row in self._all(page.where(clause))})
         return found
 
-    def shut_spans(
+    def closed_spans(
         self, machine_uids: Sequence[str], at: datetime
     ) -> Mapping[str, Sequence[KeptSpan]]:
-        wanted = (spans.c.kind == SpanKind.SHUT, spans.c.began_at <= at)
+        wanted = (spans.c.kind == SpanKind.CLOSED, spans.c.began_at <= at)
         found: defaultdict[str, list[KeptSpan]] = defaultdict(list)
         for some in slices(machine_uids):
             here = select(spans).where(spans.c.machine_uid.in_(some), *wanted)
@@ -195,7 +195,7 @@ class ExposureReads(Rows):
     def spans_between(
         self, machine_keys: Collection[str], since: datetime, until: datetime
     ) -> Mapping[str, Sequence[KeptSpan]]:
-        kinds = spans.c.kind.in_((SpanKind.SHUT, SpanKind.OPEN))
+        kinds = spans.c.kind.in_((SpanKind.CLOSED, SpanKind.OPEN))
         found: defaultdict[str, list[KeptSpan]] = defaultdict(list)
         for some in slices(sorted(machine_keys)):
             here = select(spans).where(
@@ -222,7 +222,7 @@ class ExposureReads(Rows):
         counted = select(
             func.count().label("openings"),
             func.count(openings.c.machine_key.distinct()).label("machines"),
-        ).where(IS_NOT_SHUT, not_(is_believed_over(now)))
+        ).where(IS_NOT_CLOSED, not_(is_believed_over(now)))
         rows = self._each_within(counted, within, openings.c.machine_key)
         return sum(row.openings for row in rows), sum(row.machines for row in rows)
 
@@ -289,7 +289,7 @@ class ExposureReads(Rows):
     ) -> Mapping[SpanKind, Sequence[HourStep]]:
         added = (func.sum(steps.c.change).label("change"), func.sum(steps.c.moment).label("moment"))
         found: dict[SpanKind, list[HourStep]] = {}
-        for kind in (SpanKind.SHUT, SpanKind.OPEN):  # each is a stretch of the primary key
+        for kind in (SpanKind.CLOSED, SpanKind.OPEN):  # each is a stretch of the primary key
             here = select(steps.c.hour, *added).where(
                 steps.c.kind == kind, steps.c.hour >= since, steps.c.hour < until
             )
@@ -334,7 +334,7 @@ class ExposureWrites(ExposureReads):
             "requestor": opening.requestor,
             "opened_at": opening.opened_at,
             "ends_by": opening.ends_by,
-            "shut_at": opening.shut_at,
+            "closed_at": opening.closed_at,
             "is_long": False,
         }
         self._run(openings.insert(), row)
@@ -343,13 +343,13 @@ class ExposureWrites(ExposureReads):
         here = {"here_uid": machine_uid, "here_id": opening_id}
         self._run(update(openings).where(*_OPEN_HERE).values(ends_by=ends_by), here)
 
-    def end_opening(self, machine_uid: str, opening_id: str, shut_at: datetime) -> bool:
+    def end_opening(self, machine_uid: str, opening_id: str, closed_at: datetime) -> bool:
         row = self._first(_FIND_OPENING, {"here_uid": machine_uid, "here_id": opening_id})
         if row is None:
             return False
-        is_long = shut_at - row.opened_at > DAY
+        is_long = closed_at - row.opened_at > DAY
         here = update(openings).where(openings.c.sequence == row.sequence)
-        self._run(here.values(shut_at=shut_at, is_long=is_long))
+        self._run(here.values(closed_at=closed_at, is_long=is_long))
         return True
 
     def add_steps(self, scope_key: str, kind: SpanKind, steps_: Sequence[HourStep]) -> None:
@@ -370,7 +370,7 @@ class ExposureWrites(ExposureReads):
         """By whole hours: the hour in which that instant lies stays whole."""
         since = hour_of(before)
         self._run(delete(spans).where(spans.c.ended_at < since))
-        self._run(delete(openings).where(openings.c.shut_at < since))
+        self._run(delete(openings).where(openings.c.closed_at < since))
         self._run(delete(steps).where(steps.c.hour < since))
         known = self.exposure_since()
         if known is None or known < since:
@@ -434,16 +434,16 @@ def _listed_clauses(within: Reach) -> Iterator[ColumnElement[bool]]:
 
 def _moments(at: datetime, *, is_now: bool) -> Iterator[ColumnElement[bool]]:
     """Openings of that moment: not shut yet, begun within the day before, or long ones."""
-    shut_later = openings.c.shut_at > at
-    yield and_(IS_NOT_SHUT, openings.c.opened_at <= at)
+    closed_later = openings.c.closed_at > at
+    yield and_(IS_NOT_CLOSED, openings.c.opened_at <= at)
     if is_now:
         return
     yield and_(
         openings.c.opened_at > at - DAY - timedelta(seconds=1),
         openings.c.opened_at <= at,
-        shut_later,
+        closed_later,
     )
-    yield and_(IS_LONG, openings.c.opened_at <= at, shut_later)
+    yield and_(IS_LONG, openings.c.opened_at <= at, closed_later)
 
 
 def _here(machine_uid: str, place: Place) -> dict[str, Any]:
@@ -488,5 +488,5 @@ def _opening(row: Row[Any]) -> Opening:
         request_id=row.request_id,
         opened_at=row.opened_at,
         ends_by=row.ends_by,
-        shut_at=row.shut_at,
+        closed_at=row.closed_at,
     )

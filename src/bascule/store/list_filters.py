@@ -31,7 +31,7 @@ from bascule.domain.roles import Reach
 from bascule.interfaces.listing import CHOICES, ListFilter
 from bascule.store import tables as t
 from bascule.store.rows import Rows, slices
-from bascule.store.tables.exposure import IS_NOT_SHUT, openings
+from bascule.store.tables.exposure import IS_NOT_CLOSED, openings
 from bascule.store.tables.listing import listed_machines as listed
 from bascule.store.within import clauses_within
 
@@ -99,7 +99,7 @@ def _is_in(state: AccessState, rows: FromClause, now: datetime | None) -> Column
 
 def _facts(rows: FromClause, now: datetime | None) -> Mapping[Fact, ColumnElement[bool]]:
     grants = _GrantsAt(rows)
-    is_shut = rows.c.is_shut.is_(True)
+    is_closed = rows.c.is_closed.is_(True)
     uid: ColumnElement[Any] = rows.c.machine_uid
     open_, closing = GrantState.OPEN, GrantState.CLOSING
     return {
@@ -108,13 +108,13 @@ def _facts(rows: FromClause, now: datetime | None) -> Mapping[Fact, ColumnElemen
         Fact.WAS_OPEN: or_(
             grants.in_(open_),
             grants.in_(closing, after=now),
-            and_(is_shut, uid.in_(_opened_by_root(now))),
+            and_(is_closed, uid.in_(_opened_by_root(now))),
         ),
-        Fact.LETS_IN: or_(grants.in_(open_), and_(is_shut, uid.in_(_opened_by_root()))),
+        Fact.LETS_IN: or_(grants.in_(open_), and_(is_closed, uid.in_(_opened_by_root()))),
         Fact.OPENING: grants.in_(GrantState.OPENING),
         Fact.CLOSING: grants.in_(closing),
         Fact.BEHIND: rows.c.is_behind.is_(True),
-        Fact.KEPT_CLOSED: is_shut,
+        Fact.KEPT_CLOSED: is_closed,
     }
 
 
@@ -134,7 +134,7 @@ class _GrantsAt:
 
 def _opened_by_root(after: datetime | None = None) -> Select[str]:
     """Machines where root on the host let somebody in, by what is told of exposure."""
-    found = select(openings.c.machine_uid).where(IS_NOT_SHUT, openings.c.request_id == "")
+    found = select(openings.c.machine_uid).where(IS_NOT_CLOSED, openings.c.request_id == "")
     if after is not None:
         still = openings.c.ends_by > after - END_BELIEVED_AFTER
         found = found.where(or_(openings.c.ends_by.is_(None), still))

@@ -109,7 +109,7 @@ _FOLLOW_PORTS = (
     update(listed)
     .where(_IS_HERE)
     .values(
-        is_shut=exists().where(
+        is_closed=exists().where(
             t.closed_ports.c.machine_uid == listed.c.machine_uid,
             t.closed_ports.c.is_released.is_(False),
         )
@@ -154,7 +154,7 @@ class Listed(Rows):
                 "machine_uid": machine.uid,
                 **values,
                 "traits": bits,
-                "is_shut": False,
+                "is_closed": False,
                 "is_silent": False,
                 "is_behind": False,
                 "last_user_id": "",

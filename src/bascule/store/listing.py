@@ -139,7 +139,7 @@ def _of_row(row: Row[Any], machine: Machine) -> ListedMachine:
     return ListedMachine(
         machine=machine,
         traits=row.traits,
-        is_shut=row.is_shut,
+        is_closed=row.is_closed,
         is_behind=row.is_behind,
         last_user_id=row.last_user_id,
         place=Place(row.place, row.id_key),

@@ -30,7 +30,7 @@ SSH = PortKey(TransportProtocol.TCP, 22)
 DNS = PortKey(TransportProtocol.UDP, 53)
 WEB = KnownMachine(an_id("web-1"), "uid-web-1")
 DB = KnownMachine(an_id("db-1", "other"), "uid-db-1")
-SHUT, OPEN, BARE = SpanKind.SHUT, SpanKind.OPEN, SpanKind.BARE
+SHUT, OPEN, BARE = SpanKind.CLOSED, SpanKind.OPEN, SpanKind.BARE
 DAY = timedelta(days=1)
 NEXT = timedelta(microseconds=1)
 
@@ -101,7 +101,7 @@ class ExposureContract:
         assert not write(store, lambda tx: tx.end_opening(WEB.uid, first.id, NOW + 2 * HOUR))
         assert not write(store, lambda tx: tx.end_opening(DB.uid, second.id, NOW + HOUR))
         assert read(store, lambda r: r.current_openings(WEB.uid)) == [second]
-        shut = replace(longer, shut_at=NOW + HOUR)
+        shut = replace(longer, closed_at=NOW + HOUR)
         for at, wanted in (
             (NOW - NEXT, []),
             (NOW, [shut, second]),
@@ -227,9 +227,9 @@ class ExposureContract:
         for span in (ended, again, opened, KeptSpan(BARE, None, NOW + HOUR, NOW + 2 * HOUR)):
             write(store, lambda tx: tx.begin_span(WEB, span))
         uids = [WEB.uid, DB.uid]
-        assert read(store, lambda r: r.shut_spans(uids, NOW - NEXT)) == {}
-        assert read(store, lambda r: r.shut_spans(uids, NOW + HOUR)) == {WEB.uid: [ended]}
-        assert read(store, lambda r: r.shut_spans(uids, NOW + DAY)) == {WEB.uid: [ended, again]}
+        assert read(store, lambda r: r.closed_spans(uids, NOW - NEXT)) == {}
+        assert read(store, lambda r: r.closed_spans(uids, NOW + HOUR)) == {WEB.uid: [ended]}
+        assert read(store, lambda r: r.closed_spans(uids, NOW + DAY)) == {WEB.uid: [ended, again]}
 
         def between(begin: float, end: float) -> set[KeptSpan]:
             since, until = NOW + begin * HOUR, NOW + end * HOUR

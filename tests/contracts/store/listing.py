@@ -191,13 +191,13 @@ class ListingContract:
     def test_shut_is_a_port_that_is_not_released(self, store: Store) -> None:
         write(store, lambda tx: tx.put_machine(a_machine()))
         other = PortKey(TransportProtocol.UDP, 53)
-        assert not row_of(store).is_shut
+        assert not row_of(store).is_closed
         write(store, lambda tx: tx.put_closed_port("uid-web-1", ClosedPort(SSH)))
-        assert row_of(store).is_shut
+        assert row_of(store).is_closed
         write(store, lambda tx: tx.release_port("uid-web-1", other, 1))
-        assert row_of(store).is_shut
+        assert row_of(store).is_closed
         write(store, lambda tx: tx.release_port("uid-web-1", SSH, 2))
-        assert not row_of(store).is_shut
+        assert not row_of(store).is_closed
 
     def test_every_state_is_found_as_the_domain_tells_it(self, store: Store) -> None:
         """All combinations of what it depends on, each a machine; each is in one state."""
@@ -224,7 +224,7 @@ class ListingContract:
                 tx.advance_generation(machine.uid)
             if doors.is_silent:
                 tx.mark_silent([machine.uid])
-        if doors.is_shut:
+        if doors.is_closed:
             tx.put_closed_port(machine.uid, ClosedPort(SSH))
         if doors.grants:
             tx.add_request(a_request(name))

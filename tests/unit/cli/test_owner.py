@@ -112,7 +112,7 @@ class TestMachine:
             "osType",
             "reasons",
             "state",
-            "stillShut",
+            "stillClosed",
             "uid",
         ]
         assert machine["agent"] is None
@@ -149,7 +149,7 @@ class TestMachine:
         assert "Still closed" not in cli("machine", "remove", "web-2", "--yes").err
         path = server.add_machine("web-3", agent="offline")
         still = [{"number": 80, "protocol": "TCP"}]
-        server.machines[path]["properties"]["bascule"]["stillShut"] = still
+        server.machines[path]["properties"]["bascule"]["stillClosed"] = still
         assert "Still closed on the host: 80/tcp" in cli("machine", "remove", "web-3", "--yes").err
 
     def test_what_an_away_agent_keeps_shut_is_not_nothing(
@@ -157,12 +157,12 @@ class TestMachine:
     ) -> None:
         """B5: it was released, and the agent has not heard of it."""
         path = server.add_machine("web-1", agent="offline")
-        server.machines[path]["properties"]["bascule"]["stillShut"] = [
+        server.machines[path]["properties"]["bascule"]["stillClosed"] = [
             {"number": 22, "protocol": "TCP"}
         ]
         shown = cli("machine", "show", "web-1").out
         assert "closed     22/tcp released; closed until its agent hears of that" in shown
-        assert cli("machine", "show", "web-1", "-o", "json").json["stillShut"] == [
+        assert cli("machine", "show", "web-1", "-o", "json").json["stillClosed"] == [
             {"number": 22, "protocol": "TCP"}
         ]
 
@@ -484,7 +484,7 @@ class TestPolicy:
         port = {"machineId": "x", "number": 22, "protocol": "TCP"}
         grant = {**port, "requestor": "ada\x1b[2J", "requestId": "r"}
         server.preview = {
-            "shuts": [{**port, "number": 80}],
+            "closes": [{**port, "number": 80}],
             "alters": [],
             "leaves": [port],
             "opens": [{**port, "protocol": "UDP"}],
@@ -510,7 +510,7 @@ class TestPolicy:
         assert cli("policy", "set", "web-1", "-p", "80", "--dry-run").out.splitlines() == told
         assert cli("policy", "remove", "web-1", "--dry-run").out.splitlines() == told
         as_json = cli("policy", "set", "web-1", "--dry-run", "-o", "json").json
-        assert as_json["shuts"] == [{"number": 80, "protocol": "TCP"}]
+        assert as_json["closes"] == [{"number": 80, "protocol": "TCP"}]
         server.preview = {}
         assert "Nothing would change" in cli("policy", "set", "web-1", "--dry-run").out
         assert server.policies == {}

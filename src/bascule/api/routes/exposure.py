@@ -30,7 +30,7 @@ EXPOSURES = f"{SUBSCRIPTION}/providers/Bascule.Access/exposures"
 EXPOSURE = f"{MACHINE}/providers/Bascule.Access/exposures/default"
 PORT_HOURS = f"{SUBSCRIPTION}/providers/Bascule.Access/portHours/default"
 _OFFERED = (("state", "eq"),)
-_STATES = {"open": SpanKind.OPEN, "nothingshut": SpanKind.BARE}
+_STATES = {"open": SpanKind.OPEN, "nothingclosed": SpanKind.BARE}
 
 
 async def asked_moment(
@@ -109,7 +109,7 @@ def _only(filter_text: str) -> SpanKind | None:
     found = _STATES.get(clauses[-1].value.casefold())
     if found is None:
         raise InvalidInput(
-            "$filter: state eq 'open', or state eq 'nothingShut'.",
+            "$filter: state eq 'open', or state eq 'nothingClosed'.",
             code="InvalidFilter",
             target="$filter",
         )

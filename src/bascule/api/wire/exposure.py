@@ -24,7 +24,7 @@ def exposure_json(machine: MachineExposure, moment: Moment) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "machineId": str(machine.id),
         "at": format_utc(moment.at),
-        "nothingShut": machine.is_bare,
+        "nothingClosed": machine.is_bare,
         "ports": [_port_json(port, machine.id) for port in machine.ports],
         "portHours": {
             "from": format_utc(moment.since),
@@ -50,7 +50,7 @@ def _port_json(port: PortExposure, machine: ResourceId) -> dict[str, Any]:
     told: dict[str, Any] = {
         "number": port.port.number,
         "protocol": str(port.port.protocol),
-        "shut": port.is_shut,
+        "closed": port.is_closed,
         "openings": [_opening_json(each, machine) for each in port.openings],
     }
     if port.ended:
@@ -58,7 +58,7 @@ def _port_json(port: PortExposure, machine: ResourceId) -> dict[str, Any]:
     if port.since is not None:
         told["since"] = format_utc(port.since)
     if port.is_wanted:
-        told["shouldBeShut"] = True
+        told["shouldBeClosed"] = True
     return told
 
 
@@ -71,8 +71,8 @@ def _opening_json(shown: ShownOpening, machine: ResourceId) -> dict[str, Any]:
     }
     if opening.ends_by is not None:
         told["endTimeUtc"] = format_utc(opening.ends_by)
-    if opening.shut_at is not None:
-        told["shutAt"] = format_utc(opening.shut_at)
+    if opening.closed_at is not None:
+        told["closedAt"] = format_utc(opening.closed_at)
     if not shown.is_told:
         return told
     told["requestor"] = opening.requestor
@@ -104,8 +104,8 @@ def port_hours_json(subscription_id: str, summary: Summary) -> dict[str, Any]:
             ],
             "now": {
                 "machines": summary.machines,
-                "machinesWithNothingShut": summary.bare_machines,
-                "shutPorts": summary.shut_ports,
+                "machinesWithNothingClosed": summary.bare_machines,
+                "closedPorts": summary.closed_ports,
                 "openPorts": summary.open_ports,
                 "openings": summary.openings,
                 "machinesWithOpenings": summary.opened_machines,
@@ -117,7 +117,7 @@ def port_hours_json(subscription_id: str, summary: Summary) -> dict[str, Any]:
 
 
 def _time_json(time: PortTime) -> dict[str, float]:
-    return {"shut": hours(time.shut), "open": hours(time.opened)}
+    return {"closed": hours(time.closed), "open": hours(time.opened)}
 
 
 def hours(span: timedelta) -> float:

@@ -173,9 +173,9 @@ def machine_json(view: MachineView, *, with_instance: bool = False) -> dict[str,
                 ],
                 "closedPorts": closed_ports_json(view),
                 "claimedPorts": claimed_ports_json(view),
-                "stillShut": [
+                "stillClosed": [
                     {"number": each.number, "protocol": str(each.protocol)}
-                    for each in view.still_shut
+                    for each in view.still_closed
                 ],
                 "enforcementPoint": None
                 if view.point is None

@@ -14,7 +14,7 @@ def preview_json(preview: Preview) -> dict[str, Any]:
     stay shut), that open; live grants that end or end earlier; what may be asked from now on.
     """
     return {
-        "shuts": _ports(preview.shuts),
+        "closes": _ports(preview.closes),
         "alters": _ports(preview.alters),
         "leaves": _ports(preview.leaves),
         "opens": _ports(preview.opens),

@@ -40,7 +40,7 @@ TEXTS: Mapping[str, str] = {
     "jit.state.notEnforced": msgid("Agent enforces nothing"),
     "jit.state.applying": msgid("Applying"),
     "jit.state.closed": msgid("Closed"),
-    "jit.state.nothingShut": msgid("Nothing shut"),
+    "jit.state.nothingClosed": msgid("Nothing shut"),
     "jit.none.configured": msgid("No machine is protected yet"),
     "jit.none_lead.configured": msgid(
         "Choose machines under Not configured and enable just-in-time access there."

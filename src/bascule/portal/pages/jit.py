@@ -39,7 +39,7 @@ LOOKS = {
     AccessState.OFFLINE: ("bad", "disconnected"),
     AccessState.APPLYING: ("warn", "clock"),
     AccessState.CLOSED: ("plain", "lock-closed"),
-    AccessState.NOTHING_SHUT: ("warn", "shield-off"),
+    AccessState.NOTHING_CLOSED: ("warn", "shield-off"),
 }
 
 

@@ -36,7 +36,7 @@ from bascule.portal.problems import reasons_of
 from bascule.services import fleet, machines
 from bascule.services.act import Act
 from bascule.services.rights import Needed, check
-from bascule.services.views import kept_shut
+from bascule.services.views import kept_closed
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -202,7 +202,7 @@ async def ask_to_delete(visit: CurrentVisit, group: str, name: str) -> Response:
     def read(reader: Reader) -> Consequences:
         check(reader, visit.subject, now, [Needed(MACHINE_READ, resource_scope(wanted))])
         machine = read_guarded(reader, wanted, now).machine
-        shut = kept_shut(reader, machine.uid)
+        shut = kept_closed(reader, machine.uid)
         return Consequences(
             machine,
             tuple(reader.live_grants([machine.uid])),

@@ -48,7 +48,7 @@ from bascule.services.points import (
     view_point,
 )
 from bascule.services.rights import Needed, check, denial
-from bascule.services.views import kept_shut
+from bascule.services.views import kept_closed
 
 router = APIRouter(route_class=PortalRoute)
 
@@ -264,7 +264,7 @@ async def show_point(visit: CurrentVisit, uid: str) -> Response:
 async def ask_to_remove(visit: CurrentVisit, uid: str) -> Response:
     def read(reader: Reader) -> tuple[PointRow, int, list[str]]:
         row = _point(reader, visit, uid)
-        shut = kept_shut(reader, row.machine.uid)
+        shut = kept_closed(reader, row.machine.uid)
         return row, len(reader.live_grants([row.machine.uid])), [str(each) for each in shut]
 
     row, live, shut = await visit.read(read)

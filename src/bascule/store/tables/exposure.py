@@ -54,11 +54,11 @@ openings = Table(
     Column("requestor", String, nullable=False),
     Column("opened_at", Instant, nullable=False),
     Column("ends_by", Instant),
-    Column("shut_at", Instant),
+    Column("closed_at", Instant),
     Column("is_long", Boolean, nullable=False),
     Index(None, "machine_uid", "opened_at"),
     Index(None, "opened_at"),
-    Index(None, "shut_at"),
+    Index(None, "closed_at"),
 )
 
 steps = Table(
@@ -93,7 +93,7 @@ IS_CURRENT = spans.c.ended_at.is_(None)
 IS_ENDED = spans.c.ended_at.is_not(None)
 IS_OF_MACHINES = spans.c.kind != literal_column("'open'")
 IS_BARE = spans.c.kind == literal_column("'bare'")
-IS_NOT_SHUT = openings.c.shut_at.is_(None)
+IS_NOT_CLOSED = openings.c.closed_at.is_(None)
 IS_LONG = openings.c.is_long.is_(True)
 
 
@@ -119,6 +119,6 @@ _index(
     spans.c.ended_at,
     where=IS_BARE,
 )
-_index("ix_exposure_openings_current", openings.c.machine_uid, where=IS_NOT_SHUT)
-_index("ix_exposure_openings_keys", openings.c.machine_key, where=IS_NOT_SHUT)
+_index("ix_exposure_openings_current", openings.c.machine_uid, where=IS_NOT_CLOSED)
+_index("ix_exposure_openings_keys", openings.c.machine_key, where=IS_NOT_CLOSED)
 _index("ix_exposure_openings_long", openings.c.opened_at, where=IS_LONG)
