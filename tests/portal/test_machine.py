@@ -520,7 +520,7 @@ def test_connect_says_that_a_request_failed_and_why(town: Town) -> None:
     page = text_of(anna.page(f"{WEB}/connect"))
     assert "Not open: your request failed" in page
     assert "The request for port 22 failed at 12:01" in page
-    assert "The agent of web-1 is away since" in page
+    assert "The agent of web-1 has been away since" in page
     french = text_of(anna.page(f"{WEB}/connect", language="fr"))
     assert "votre demande a échoué" in french
     assert "Le point d’application ne l’a pas signalé ouvert" in french

@@ -93,4 +93,4 @@ def test_a_time_that_is_none_says_how_to_write_one(desk: Cli) -> None:
     assert "neither a duration" in refused.err
     later = desk("exposure", "--at", "2999-01-01T00:00:00Z")
     assert later.code != 0
-    assert "still to come" in later.err
+    assert "is in the future" in later.err
