@@ -240,7 +240,7 @@ def test_the_instance_view_is_what_the_agent_says(house: House) -> None:
     assert words() == [
         "PowerState/unknown",
         "Not Ready",
-        "The agent is away since 2030-01-01T12:00:00.0000000Z.",
+        "The agent has been away since 2030-01-01T12:00:00.0000000Z.",
     ]
     plain = house.call("GET", house.machine("web-1"), version=COMPUTE).json()
     assert "instanceView" not in plain["properties"]
