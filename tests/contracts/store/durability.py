@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from bascule.domain.grant import confirm_open, end
-from bascule.domain.lifecycle import StatusReason
+from bascule.domain.lifecycle import RequestState, StatusReason
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.interfaces.record import EventFilter
@@ -52,7 +53,9 @@ class DurableStoreContract:
         assert read(again, lambda r: r.closed_ports("uid-web-1")) == {SSH}
         assert list(read(again, lambda r: r.enforcement_points())) == [a_point()]
         assert list(read(again, lambda r: r.policies())) == [a_policy()]
-        assert list(read(again, lambda r: r.requests())) == [a_request()]
+        assert list(read(again, lambda r: r.requests())) == [
+            replace(a_request(), state=RequestState.OPEN)
+        ]
         assert list(read(again, lambda r: r.live_grants())) == [opened]
         assert read(again, lambda r: r.generation("uid-web-1")) == 7
         ((number, event),) = read(again, lambda r: r.events(EventFilter()))

@@ -226,13 +226,13 @@ class ListingContract:
                 tx.mark_silent([machine.uid])
         if doors.is_closed:
             tx.put_closed_port(machine.uid, ClosedPort(SSH))
-        if doors.grants:
-            tx.add_request(a_request(name))
         if doors.is_root_in:
             known = KnownMachine(machine.id, machine.uid)
             tx.add_opening(known, Opening("local-1", (SSH,), (), "", "root", "", NOW))
         for state in sorted(doors.grants):
-            _plant_grant(tx, a_grant(f"{name}-{state}", name, name), state)
+            one = f"{name}-{state}"
+            tx.add_request(a_request(one))
+            _plant_grant(tx, a_grant(one, one, name), state)
 
     def test_what_has_ended_at_a_silent_point_is_no_opening_after_a_minute(
         self, store: Store
