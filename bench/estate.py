@@ -279,7 +279,7 @@ class _Filling:
             if not is_live:
                 began -= timedelta(hours=4)
             machine = self._chance.choice(configured)
-            request, grant = self._request(number, machine, began), None
+            request = self._request(number, machine, began, is_live=is_live)
             grant = self._grant(number, machine, began, is_live=is_live)
             requests.append(request)
             grants.append(grant)
@@ -296,7 +296,9 @@ class _Filling:
     def _names(self, number: int) -> tuple[str, str]:
         return f"00000000-0000-4000-b000-{number:012}", f"00000000-0000-4000-c000-{number:012}"
 
-    def _request(self, number: int, machine: int, began: datetime) -> dict[str, Any]:
+    def _request(
+        self, number: int, machine: int, began: datetime, *, is_live: bool
+    ) -> dict[str, Any]:
         policy, (who, name) = self._policy_id(machine), self._person(number)
         port = {"number": 22, "sources": ["198.51.100.7/32"], "isSourceList": False}
         ends = began + timedelta(hours=3)
@@ -310,6 +312,10 @@ class _Filling:
             "justification": "deploy",
             "started_at": to_microseconds(began),
             "machines": json.dumps([{"id": str(self._id(machine)), "ports": [port]}]),
+            "previous_state": "opening" if is_live else "closing",
+            "state": "open" if is_live else "closed",
+            "reasons": "[]",
+            "left_out": 0,
         }
 
     def _grant(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,12 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from bascule.domain.lifecycle import GRANT_TRANSITIONS
+from bascule.domain.lifecycle import (
+    GRANT_TRANSITIONS,
+    REQUEST_TRANSITIONS,
+    REQUEST_UNSETTLED,
+    RequestState,
+)
 from bascule.store import grants, inventory, policies, requests, upgrade
 from bascule.store import tables as t
 from bascule.store.connections import connect
@@ -152,3 +157,45 @@ def test_what_is_asked_often_is_looked_up_not_searched(
         index = "sqlite_autoindex_machines"
     assert index in said
     assert "SCAN policies" not in said
+
+
+@pytest.mark.parametrize(
+    ("states", "index"),
+    [
+        (REQUEST_UNSETTLED, "ix_requests_unsettled"),
+        ([RequestState.REFUSED], "ix_requests_refused"),
+    ],
+)
+def test_few_requests_are_found_without_reading_the_others(
+    connection: Connection, states: Sequence[RequestState], index: str
+) -> None:
+    """Pages list them beside a quarter of a million that are over."""
+    newest = (t.requests.c.started_at.desc(), t.requests.c.id.desc())
+    some = select(t.requests).where(t.is_request_in_state(states)).order_by(*newest).limit(400)
+    assert f"USING INDEX {index}" in _plan(connection, some)
+    assert "TEMP B-TREE" not in _plan(connection, some)
+
+
+@pytest.mark.parametrize(
+    "illegal",
+    [
+        {"previous_state": None, "state": "open"},
+        {"previous_state": "closed", "state": "open"},
+        {"previous_state": "refused", "state": "opening"},
+        {"previous_state": "opening", "state": "refused"},
+        {"state": "nonsense"},
+    ],
+)
+def test_a_raw_update_cannot_move_a_request_against_the_table(
+    connection: Connection, illegal: dict[str, str | None]
+) -> None:
+    _prepared(connection)
+    with pytest.raises(IntegrityError):
+        connection.execute(update(t.requests).values(**illegal))
+
+
+def test_the_database_holds_the_moves_of_requests(connection: Connection) -> None:
+    rows = connection.execute(select(t.request_transitions))
+    assert {(row.from_state, row.to_state) for row in rows} == {
+        (str(old), str(new)) for old, new in REQUEST_TRANSITIONS
+    }

@@ -290,6 +290,13 @@ Index(
 )
 Index(
     "ix_requests_refused",
+    requests.c.started_at,
+    requests.c.id,
+    sqlite_where=REQUEST_IS_REFUSED,
+    postgresql_where=REQUEST_IS_REFUSED,
+)
+Index(
+    "ix_requests_refused_of",
     requests.c.requestor_id,
     requests.c.started_at,
     requests.c.id,
