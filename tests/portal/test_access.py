@@ -458,3 +458,29 @@ def test_who_may_change_users_and_groups_takes_nothing_that_he_does_not_hold(
     assert house.see(lambda reader: list(reader.members_of(group.id))) == []
     assert olga.get("/portal").status_code == 200
     assert "CallerDenied" in house.events("CallerDenied")
+
+
+@pytest.mark.parametrize("path", ["programs/add", "programs/{id}/credentials/add"])
+def test_two_clicks_make_one_credential(olga: Person, house: House, path: str) -> None:
+    """Without a script a second click sends the form again, and its answer is the one shown."""
+
+    def kept() -> list[str]:
+        return house.see(
+            lambda reader: [
+                key.key_id
+                for one in reader.service_principals()
+                for key in reader.credentials_of(one.id)
+            ]
+        )
+
+    where = f"{ACCESS}/{path.format(id=house.administrator)}"
+    fields = {**fields_of(olga.page(where)), "name": "ci", "label": "x", "days": "30"}
+    before = len(kept())
+    answers = [olga.send(where, fields).text for _ in range(2)]
+    secrets = [re.findall(r'data-copy="([\w-]{43})"', each) for each in answers]
+    assert secrets[0]
+    assert secrets[0] == secrets[1]
+    assert len(kept()) == before + 1
+    again = {**fields, "once": fields_of(olga.page(where))["once"]}  # the form, asked for anew
+    assert re.findall(r'data-copy="([\w-]{43})"', olga.send(where, again).text) != secrets[0]
+    assert len(kept()) == before + 2

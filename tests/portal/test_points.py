@@ -280,3 +280,22 @@ def test_an_agent_is_called_the_same_on_every_page(
         assert words[1] in text_of(olga.page(path, language="fr")), path
     others = {"Silent", "Offline", "Online", "Not heard of yet", "Agent silent", "Agent offline"}
     assert not others & set(TEXTS.values())
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_two_clicks_make_one_token(house: House, is_new: bool) -> None:
+    """Without a script a second click sends the form again, and its answer is the one shown."""
+    olga = owner(house)
+    form = {"name": "web-9", "group": "default", "os": "Linux"}
+    path = ENROL
+    if not is_new:
+        house.add_machine("web-9")
+        form, path = {}, f"{ENROL}/default/web-9"
+    key = re.search(r'name="once" value="([^"]+)"', olga.page(path))
+    assert key is not None
+    answers = [olga.send(path, {**form, "once": key[1]}) for _ in range(2)]
+    tokens = [_TOKEN.findall(each.text) for each in answers]
+    assert [each.status_code for each in answers] == [200, 200]
+    assert tokens[0]
+    assert tokens[0] == tokens[1]
+    assert _TOKEN.findall(olga.send(f"{ENROL}/default/web-9", {}).text) != tokens[0]

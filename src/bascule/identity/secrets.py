@@ -17,11 +17,16 @@ ENROLMENT_PREFIX = "bascule-enrol."
 
 
 def new_secret() -> str:
-    """43 characters of A-Z a-z 0-9 - _, 256 bits.
+    """43 characters of A-Z a-z 0-9 - _, 256 bits."""
+    return secret_of(secrets.token_bytes(SECRET_BYTES))
+
+
+def secret_of(key: bytes) -> str:
+    """These bytes as a secret.
 
     The first is no ``-``: ``az login -p SECRET`` would take it for an option.
     """
-    made = secrets.token_urlsafe(SECRET_BYTES)
+    made = base64.urlsafe_b64encode(key).decode().rstrip("=")
     return f"_{made[1:]}" if made.startswith("-") else made
 
 
@@ -34,11 +39,12 @@ def is_same_secret(given: str, stored_hash: str) -> bool:
     return hmac.compare_digest(sha256_hex(given).encode(), stored_hash.encode())
 
 
-def new_enrolment_token(machine_uid: str, ca_fingerprint: str) -> str:
+def new_enrolment_token(machine_uid: str, ca_fingerprint: str, secret: str = "") -> str:
     """A token that names its machine, works once, and pins the CA (EDGES A12).
 
-    The whole text is the secret; the server stores its SHA-256.
+    The whole text is the secret; the server stores its SHA-256. ``secret`` is what is secret of
+    it; empty: a new one.
     """
-    content = {"u": machine_uid, "s": new_secret(), "c": ca_fingerprint}
+    content = {"u": machine_uid, "s": secret or new_secret(), "c": ca_fingerprint}
     compact = json.dumps(content, separators=(",", ":")).encode()
     return ENROLMENT_PREFIX + base64.urlsafe_b64encode(compact).decode().rstrip("=")

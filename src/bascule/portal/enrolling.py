@@ -18,6 +18,7 @@ from bascule.domain.scopes import group_scope, resource_scope
 from bascule.errors import BasculeError, Conflict, InvalidInput, NotFound, Problem
 from bascule.identity.secrets import new_enrolment_token
 from bascule.interfaces.store import Reader, Transaction
+from bascule.portal import once
 from bascule.portal.guard import Visit
 from bascule.services import fleet, machines
 from bascule.services.act import Act
@@ -131,20 +132,35 @@ class Command:
 
 
 def make_command(
-    visit: Visit, tx: Transaction, act: Act, wanted: ResourceId, *, replaces: bool
+    visit: Visit,
+    tx: Transaction,
+    act: Act,
+    wanted: ResourceId,
+    *,
+    replaces: bool,
+    draft: MachineDraft | None = None,
 ) -> Command:
-    """A token for the machine's agent; ``replaces``: over one that is enrolled."""
-    check(tx, visit.subject, act.now, [Needed(ENROLMENT_WRITE, resource_scope(wanted))])
-    fingerprint = visit.state.ca_fingerprint
-    enrolment, token, _ = fleet.create_enrolment(
-        tx,
-        act,
-        wanted,
-        lambda uid: new_enrolment_token(uid, fingerprint),
-        fleet.MAXIMUM_TOKEN_LIFE,
-        replaces=replaces,
-    )
+    """A token for the machine's agent; ``replaces``: over one that is enrolled.
+
+    ``draft``: the machine is added before. A form that is sent again gets the command that it
+    made (``portal.once``).
+    """
+    secret, fingerprint = once.secret(visit), visit.state.ca_fingerprint
+
+    def token_of(uid: str) -> str:
+        return new_enrolment_token(uid, fingerprint, secret)
+
     text = f"bascule agent install --server {visit.base_url}"
+    machine = tx.machine(wanted)
+    made = tx.enrolment_by_hash(fleet.hash_token(token_of(machine.uid))) if machine else None
+    if draft is not None and made is None:
+        add_machine(visit, tx, act, wanted, draft)
+    check(tx, visit.subject, act.now, [Needed(ENROLMENT_WRITE, resource_scope(wanted))])
+    if machine is not None and made is not None:
+        return Command(text, token_of(machine.uid), made.expires_at)
+    enrolment, token, _ = fleet.create_enrolment(
+        tx, act, wanted, token_of, fleet.MAXIMUM_TOKEN_LIFE, replaces=replaces
+    )
     return Command(text, token, enrolment.expires_at)
 
 

@@ -23,6 +23,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from bascule.api.pages.files import read_file, version_of
 from bascule.domain.lifecycle import STATES
 from bascule.domain.times import format_duration, format_utc
+from bascule.portal import once
 from bascule.portal.codes import text_of
 from bascule.portal.spans import words_of
 from bascule.words import Words, msgid
@@ -163,6 +164,7 @@ def environment(language: str) -> Environment:
         "gettext": words,
         "icon": icon,
         "ngettext": words.ngettext,
+        "once_field": once.field,
         "pgettext": words.pgettext,
         "text_of": partial(text_of, words),
         "words": words,

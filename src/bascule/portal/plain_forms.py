@@ -53,6 +53,7 @@ class Form:
     effects: Sequence[str] = ()  # what it will do, one sentence each
     is_destructive: bool = False
     why_not: str = ""  # the button is off
+    is_once: bool = False  # sent again, it makes nothing more (``portal.once``)
 
 
 def show_form(visit: Visit, form: Form, error: BasculeError | None = None) -> Response:

@@ -54,6 +54,7 @@ class NewCredential:
     display_name: str = ""
     expires_at: datetime | None = None  # None: in a year, or with the certificate
     ends_with: datetime | None = None  # the certificate's own end
+    key_id: str = ""  # of a form that may be sent twice: what it made already is not made again
 
 
 def find_service_principal(reader: PrincipalReads, principal_id: str) -> ServicePrincipal:
@@ -72,6 +73,9 @@ def create_service_principal(
 ) -> tuple[ServicePrincipal, Credential]:
     """Make one with its first credential; it holds nothing yet."""
     name = _display_name(display_name)
+    made = _made_already(tx, first)
+    if made is not None:
+        return find_service_principal(tx, made.principal_id), made
     principal = ServicePrincipal(new_id(), name, True, act.now)
     tx.put_service_principal(principal)
     fact = ServicePrincipalCreated(principal.id, name)
@@ -154,6 +158,9 @@ def add_credential(
     """Keep one more proof; raise Forbidden, NotFound, InvalidInput, Conflict when too many."""
     principal = find_service_principal(tx, principal_id)
     check_may_change(tx, act, subject, principal.id)
+    made = _made_already(tx, new)
+    if made is not None and made.principal_id == principal.id:
+        return made
     if len(tx.credentials_of(principal.id)) >= MOST_CREDENTIALS:
         raise Conflict(
             f"'{principal.display_name}' has {MOST_CREDENTIALS} credentials, which is the maximum.",
@@ -167,7 +174,7 @@ def _add(
     tx: ProgramWrites, act: Act, principal: ServicePrincipal, new: NewCredential
 ) -> Credential:
     credential = Credential(
-        new_id(),
+        new.key_id or new_id(),
         principal.id,
         new.kind,
         new.proof,
@@ -186,6 +193,12 @@ def _add(
     )
     act.record(tx, fact, identity_id(tx, KIND, principal.id))
     return credential
+
+
+def _made_already(tx: PrincipalReads, new: NewCredential) -> Credential | None:
+    """The credential of that id; only who knows its proof is given it."""
+    found = tx.credential(new.key_id) if new.key_id else None
+    return found if found is not None and found.proof == new.proof else None
 
 
 def _end_of(new: NewCredential, now: datetime) -> datetime:

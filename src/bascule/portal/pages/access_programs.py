@@ -6,6 +6,7 @@ A secret is in the one page that made it, and in nothing else.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fastapi import APIRouter
@@ -19,7 +20,8 @@ from bascule.domain.actions import (
 from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal
 from bascule.errors import InvalidInput, NotFound
 from bascule.identity.client_certificates import read_client_certificate
-from bascule.identity.secrets import new_secret, sha256_hex
+from bascule.identity.secrets import sha256_hex
+from bascule.portal import once
 from bascule.portal.guard import PortalRoute, Visit
 from bascule.portal.iam import (
     ACCESS,
@@ -101,9 +103,10 @@ def _read_credential(visit: Visit) -> tuple[NewCredential, str]:
         read = read_client_certificate(pem, visit.now)
         ends_at = min(ends_at, read.ends_at)
         kept = NewCredential(CredentialKind.CERTIFICATE, read.pem, label, ends_at, read.ends_at)
-        return kept, ""
-    secret = new_secret()
-    return NewCredential(CredentialKind.SECRET, sha256_hex(secret), label, ends_at), secret
+        return replace(kept, key_id=once.request_id(visit)), ""
+    secret = once.secret(visit)
+    kept = NewCredential(CredentialKind.SECRET, sha256_hex(secret), label, ends_at)
+    return replace(kept, key_id=once.request_id(visit)), secret
 
 
 def _secret_page(
@@ -145,6 +148,7 @@ def _add_form(visit: Visit, _: None) -> Form:
         lead=t(
             "For a program that signs in by itself. It may do nothing until it is given a role."
         ),
+        is_once=True,
     )
 
 
@@ -203,6 +207,7 @@ def _credential_form(visit: Visit, known: Known[ServicePrincipal]) -> Form:
         KIND.page(known.one),
         _credential_fields(visit),
         lead=t("To rotate without a gap: add, give it out, then remove the old one."),
+        is_once=True,
     )
 
 

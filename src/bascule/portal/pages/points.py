@@ -21,12 +21,11 @@ from bascule.domain.machine import Machine
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.errors import BasculeError, InvalidInput, NotFound
 from bascule.interfaces.listing import ListFilter, Place
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.store import Reader
 from bascule.portal.enrolling import (
     Command,
     Guarded,
     MachineForm,
-    add_machine,
     groups_to_write,
     id_in_path,
     machine_form,
@@ -39,7 +38,6 @@ from bascule.portal.paging import Sheet, Turn, address_of, read_turn, turn_to
 from bascule.portal.problems import reasons_of
 from bascule.portal.weaknesses import weakness_words
 from bascule.services import fleet
-from bascule.services.act import Act
 from bascule.services.points import (
     PointRow,
     count_points,
@@ -153,13 +151,9 @@ async def enrol(visit: CurrentVisit) -> Response:
     form, chosen = await machine_form(visit), visit.form.text("machine")
     try:
         wanted, draft = (_chosen(chosen), None) if chosen else form.read(visit)
-
-        def work(tx: Transaction, act: Act) -> Command:
-            if draft is not None:
-                add_machine(visit, tx, act, wanted, draft)
-            return make_command(visit, tx, act, wanted, replaces=False)
-
-        command = await visit.perform(work)
+        command = await visit.perform(
+            lambda tx, act: make_command(visit, tx, act, wanted, replaces=False, draft=draft)
+        )
     except BasculeError as error:
         return await _show_choice(visit, form, error)
     guarded = await visit.read(lambda reader: read_guarded(reader, wanted, visit.now))

@@ -46,7 +46,6 @@ from bascule.portal.enrolling import (
     Command,
     Guarded,
     MachineForm,
-    add_machine,
     default_rule,
     groups_to_write,
     id_in_path,
@@ -201,12 +200,9 @@ async def take_machine(visit: CurrentVisit) -> Response:
     form = await machine_form(visit)
     try:
         wanted, draft = form.read(visit)
-
-        def work(tx: Transaction, act: Act) -> Command:
-            add_machine(visit, tx, act, wanted, draft)
-            return make_command(visit, tx, act, wanted, replaces=False)
-
-        command = await visit.perform(work)
+        command = await visit.perform(
+            lambda tx, act: make_command(visit, tx, act, wanted, replaces=False, draft=draft)
+        )
     except BasculeError as error:
         return await _show_machine_form(visit, form, error)
     guarded = await visit.read(lambda reader: read_guarded(reader, wanted, visit.now))
