@@ -4,7 +4,7 @@ function Get-BasculeMachine {
     Gets machines: their state, addresses, managed ports, and what is open on them now.
     .DESCRIPTION
     State is configured (a policy names it), notConfigured or unsupported; Reasons says why.
-    Ports are those that its agent keeps shut. OpenNow has what you may see of the ports that
+    Ports are those that its agent keeps closed. OpenNow has what you may see of the ports that
     are open at this moment: number, sources, until when.
     .PARAMETER Name
     A machine's name, or its whole id.

@@ -4,7 +4,7 @@ function Remove-AzJitNetworkAccessPolicy {
     Deletes a just-in-time network access policy.
     .DESCRIPTION
     The cmdlet of Az.Security with its parameters. Access that rests on the policy ends; its
-    ports stay shut until they are released on the server. To delete what is not there is no
+    ports stay closed until they are released on the server. To delete what is not there is no
     error.
     .PARAMETER ResourceGroupName
     The resource group.

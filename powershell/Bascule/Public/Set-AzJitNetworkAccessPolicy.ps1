@@ -6,7 +6,7 @@ function Set-AzJitNetworkAccessPolicy {
     The cmdlet of Az.Security with its parameters and its output. Machines are hashtables with
     id and ports; each port has number, protocol, maxRequestAccessDuration and, if not everybody
     may be let in, allowedSourceAddressPrefix or allowedSourceAddressPrefixes. Ports that the
-    policy no longer names stay shut until they are released on the server.
+    policy no longer names stay closed until they are released on the server.
     .PARAMETER ResourceGroupName
     The resource group.
     .PARAMETER Location
@@ -29,7 +29,7 @@ function Set-AzJitNetworkAccessPolicy {
              maxRequestAccessDuration="PT3H"})})
     Set-AzJitNetworkAccessPolicy -Kind "Basic" -Location "LOCATION" -Name "default" -ResourceGroupName "RESOURCEGROUP" -VirtualMachine @($JitPolicy)
 
-    Port 22 of one machine shuts and may be asked for up to three hours.
+    Port 22 of one machine is closed and may be requested for up to three hours.
     .EXAMPLE
     $policy = Get-AzJitNetworkAccessPolicy -ResourceGroupName 'RESOURCEGROUP' -Location 'LOCATION' -Name 'default'
     $policy.VirtualMachines[0].Ports[0].MaxRequestAccessDuration = 'PT1H'

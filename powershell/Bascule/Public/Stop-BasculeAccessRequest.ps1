@@ -1,10 +1,10 @@
 function Stop-BasculeAccessRequest {
     <#
     .SYNOPSIS
-    Ends access requests early: their ports shut at once.
+    Ends access requests early: their ports close at once.
     .DESCRIPTION
     Revokes each request and waits up to eight seconds until the machine's firewall was read
-    back shut; the request as it is then is the output. Your own requests may always be ended.
+    back closed; the request as it is then is the output. Your own requests may always be ended.
 
     A session that is established lives on where the policy says so; -Kill cuts it. How many
     live on is in Ports.SessionsAlive, and warned of.
@@ -19,7 +19,7 @@ function Stop-BasculeAccessRequest {
     .EXAMPLE
     Get-BasculeAccessRequest -Live -Machine web-1 | Stop-BasculeAccessRequest -Kill -Confirm:$false
 
-    Shuts web-1 to everybody and cuts their sessions.
+    Closes web-1 for everybody and ends their sessions.
     .EXAMPLE
     Get-BasculeAccessRequest -Live | Stop-BasculeAccessRequest -WhatIf
 
@@ -60,8 +60,8 @@ function Stop-BasculeAccessRequest {
                 }
                 if ($ended.Ports.State -contains 'closing' -or $ended.Ports.State -contains 'endedNotConfirmed') {
                     throw (New-BasculeErrorRecord -Code 'NotReportedClosed' -Category OperationTimeout -Message (
-                            "Request $requestId is revoked, but not yet reported shut."
-                        ) -Target $requestId -Advice 'Its agent may be away (Get-BasculeMachine). It shuts at its end in any case.')
+                            "Request $requestId is revoked, but not yet confirmed closed."
+                        ) -Target $requestId -Advice 'Its agent may be away (Get-BasculeMachine). The port closes at its end in any case.')
                 }
             } catch {
                 $PSCmdlet.WriteError($_)

@@ -1,7 +1,7 @@
 function Wait-BasculeAccessRequest {
     <#
     .SYNOPSIS
-    Waits until access requests are really open, or really shut again, and passes them on.
+    Waits until access requests are confirmed open, or confirmed closed, and passes them on.
     .DESCRIPTION
     Open means that the machine's firewall was read back so. A request that fails, or does not
     get there in time, is an error and is not passed on.
@@ -18,7 +18,7 @@ function Wait-BasculeAccessRequest {
     .EXAMPLE
     Get-BasculeAccessRequest -Live -Requestor me | Wait-BasculeAccessRequest -Until Closed -TimeoutSeconds 3600 -ErrorAction SilentlyContinue
 
-    Waits up to an hour until yours are shut.
+    Waits up to an hour until yours are closed.
     .LINK
     Start-AzJitNetworkAccessPolicy
     .LINK
