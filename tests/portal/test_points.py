@@ -98,6 +98,26 @@ def test_weaknesses_are_counted_and_told(house: House, olga: Person) -> None:
     assert "the moon is full" in text_of(olga.page(f"{POINTS}/{uid}"))
 
 
+def test_what_a_point_cannot_do_is_told_and_nothing_is_counted_for_it(
+    house: House, olga: Person
+) -> None:
+    """A missing lease is severe; what is not seen is not shown as 0."""
+    uid, agent = add_agent(house, "web-1")
+    able = {"endsLeases": True, "countsSessions": True, "endsSessions": True}
+    house.report(agent, uid, capabilities={**able, "seesChanges": True})
+    machine = text_of(olga.page("/portal/machines/default/web-1"))
+    assert "Cannot be told: what guards this machine does not see blocked attempts." in machine
+    assert "Nobody" not in machine.split("Blocked attempts")[1][:200]
+    for page in (POINTS, f"{POINTS}/{uid}"):
+        assert "cannot be told" in text_of(olga.page(page))
+    house.report(agent, uid, capabilities={**able, "endsLeases": False})
+    assert "Opens nothing" in text_of(olga.page(POINTS))
+    for page in (f"{POINTS}/{uid}", "/portal/machines/default/web-1"):
+        html = olga.page(page)
+        assert "the port would stay open" in text_of(html)
+        assert 'class="note bad"' in html
+
+
 def test_the_list_is_searched_narrowed_and_paged(house: House, olga: Person) -> None:
     add_many(house, 52)
     house.add_machine("bare-1")

@@ -45,6 +45,21 @@ TEXTS: Mapping[str, str] = {
     "agent.notEnforced": msgid("Enforces nothing"),
     "agent.neverSeen": msgid("Never contacted"),
     "agent.missing": msgid("No agent"),
+    "lacks.ends_leases": msgid(
+        "It cannot end an opening by itself, so nothing is opened here: if its agent died, the "
+        "port would stay open."
+    ),
+    "lacks.counts_sessions": msgid(
+        "It cannot count connections: whether some continue after an opening cannot be told."
+    ),
+    "lacks.ends_sessions": msgid(
+        "It cannot end connections: those that an opening let in continue after it, also on ports "
+        "that are set to cut them."
+    ),
+    "lacks.sees_blocked": msgid(
+        "It does not see blocked attempts: that none is shown does not mean that there was none."
+    ),
+    "lacks.sees_changes": msgid("It does not see at once when another program changes its rules."),
     "open.close_of": msgid("Close port {port} of {machine}, open for {who}"),
     "open.close_person": msgid("Close all of {name}"),
     "open.close_machine": msgid("Close all at {name}"),
