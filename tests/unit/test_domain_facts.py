@@ -27,6 +27,7 @@ from bascule.domain.facts.kinds import (
     FACTS,
     SORTS,
     collect,
+    fields_of,
     kind_named,
     kind_of,
     places_of,
@@ -253,4 +254,5 @@ class TestFields:
         denied = AccessDenied("p", ("why",), ("a", "b"), 3, ("22",), ("192.0.2.7",), "disk")
         assert values_of(denied, Holds.POLICY, Holds.PORT) == ["p", "22"]
         assert values_of(denied, Holds.GRANT) == []
-        assert AccessDenied.described.fields_of(Holds.PLACES) == ["machines"]
+        assert fields_of("AccessDenied", Holds.PLACES) == ["machines"]
+        assert fields_of("ProbeMoved", Holds.PLACES) == [], "a newer program's kind"
