@@ -92,12 +92,12 @@ def test_a_password_is_changed_and_this_browser_stays(anna: Person) -> None:
 @pytest.mark.parametrize(
     ("fields", "status", "says"),
     [
-        ({"proof": "password", "proof_text": "wrong"}, 403, "The proof is not right"),
+        ({"proof": "password", "proof_text": "wrong"}, 403, "The proof is wrong"),
         ({"proof": "password", "proof_text": ""}, 400, "The proof is empty"),
         ({"proof": "session"}, 400, "Choose how you prove"),
-        ({"proof": "passkey", "proof_answer": "{}"}, 403, "The proof is not right"),
+        ({"proof": "passkey", "proof_answer": "{}"}, 403, "The proof is wrong"),
         ({"proof": "passkey", "proof_answer": "["}, 400, "no answer of a passkey"),
-        ({"proof": "totp", "proof_text": "000000"}, 403, "The proof is not right"),
+        ({"proof": "totp", "proof_text": "000000"}, 403, "The proof is wrong"),
     ],
 )
 def test_a_session_alone_changes_nothing(

@@ -207,7 +207,7 @@ def test_without_the_sessions_proof_nothing_is_opened(house: House) -> None:
         ({"time.0.0.22": "24:00"}, "may be open for at most 3 h"),
         ({"time.0.0.22": "3"}, "is not a length of time"),
         ({"time.0.0.22": ""}, "is not a length of time"),
-        ({"source.0.0.22": "range", "range.0.0.22": "192.0.2.1"}, "is not within what the policy"),
+        ({"source.0.0.22": "range", "range.0.0.22": "192.0.2.1"}, "is not allowed for port"),
         ({"source.0.0.22": "range", "range.0.0.22": ""}, "Enter an address or a range"),
         ({"source.0.0.22": "range", "range.0.0.22": "10.0.0.1/8"}, "has host bits set"),
         ({"source.0.0.22": "range", "range.0.0.22": "web"}, "is not an IPv4 or IPv6 address"),

@@ -1,7 +1,7 @@
-"""What an enforcement point can do, as its driver states it.
+"""The capabilities of an enforcement point, as its driver states them.
 
-A driver states it, the agent tells it in its reports, the server keeps it with the point; who
-shows or decides something that depends on it asks here instead of assuming.
+The driver states them, the agent reports them, and the server stores them with the point. Code
+that depends on a capability checks it here instead of assuming it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The record as a chain: places, links, and the checkpoints that are signed.
+"""The record as a chain: positions, links, and signed checkpoints.
 
-Every event has a position, counted from 1 without a gap, and a hash that covers the hash
-before it, the position and the event (``link_hash``; docs/record.md has the
-canonical form). A checkpoint is the installation's signature under one place: who signs
-later cannot have meant another past. What is not here: keys and signatures (``identity``
-makes them, ``client`` checks them), and the reading of whole exports (``domain.proof``).
+Every event has a position, counted from 1 without a gap, and a hash that covers the hash before
+it, the position and the event (``link_hash``; docs/record.md has the canonical form). A
+checkpoint is the installation's signature of one position, which fixes all events up to it. Not
+here: keys and signatures (``identity`` makes them, ``client`` checks them), and the verification
+of whole exports (``domain.proof``).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=F
 
 @dataclass(frozen=True, slots=True)
 class ChainHead:
-    """A place in the chain; by its hash it stands for all that came before."""
+    """A position in the chain; its hash covers everything before it."""
 
     position: int = 0  # how many events there were up to here; 0: before the first
     hash: str = GENESIS  # 64 hex digits
@@ -64,7 +64,7 @@ def link_after(head: ChainHead, record: Mapping[str, Any]) -> Link:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One place of the chain, signed."""
+    """One signed position of the chain."""
 
     head: ChainHead
     at: datetime  # when it was signed
@@ -101,7 +101,7 @@ def read_checkpoint(data: Mapping[str, Any]) -> Checkpoint:
 
 
 def export_statement(header: Mapping[str, Any]) -> bytes:
-    """What the signature of an export's header covers: all of it but the signature."""
+    """The signed text of an export's header: everything except the signature."""
     unsigned = {key: value for key, value in header.items() if key != "signature"}
     return _EXPORT_CONTEXT + canonical(unsigned)
 

@@ -1,7 +1,7 @@
-"""May this be opened? ``decide`` answers Allowed, or Denied with every reason.
+"""The decision on a request: Allowed, or Denied with every reason.
 
-Source: CONTRACT 1.4 (initiate), 1.7 and EDGES A14, A15, A20. It is pure: the rows it
-judges were read inside the transaction that will write its answer, and ``now`` is read once.
+Source: CONTRACT 1.4 (initiate), 1.7 and EDGES A14, A15, A20. It is pure: its rows were read
+inside the transaction that will write the answer, and ``now`` is read once.
 
 Rules, each with its neighbouring deny in the tests:
   the policy must name the machine and the port; the source must lie inside the rule's
@@ -117,8 +117,9 @@ def decide(
 
 
 def _superseded(live: Iterable[Grant], grants: Iterable[Grant]) -> Iterable[Grant]:
-    """Live grants of which nothing is left that the new ones do not open: TCP may be asked of a
-    policy, and UDP of the same number be held by another.
+    """Live grants that the new ones cover completely.
+
+    A new TCP grant does not replace a live one that also covers UDP of the same number.
     """
     asked_again: dict[object, set[PortKey]] = {}
     for each in grants:
@@ -127,7 +128,7 @@ def _superseded(live: Iterable[Grant], grants: Iterable[Grant]) -> Iterable[Gran
 
 
 def _last_of_each(grants: list[Grant]) -> Iterable[Grant]:
-    """One grant an opening: what a request names twice is granted once, as last named."""
+    """One grant for each opening; of duplicates in a request the last one counts."""
     return {(grant.opening, grant.protocol): grant for grant in grants}.values()
 
 
@@ -158,7 +159,7 @@ def _unknown_machine(
 
 
 def _rule_for(ports: Sequence[PortRule], number: int) -> PortRule | None:
-    """The rule of that number; TCP and UDP of one number may be two rules, the first speaks."""
+    """The first rule for this port; TCP and UDP of one number may be two rules."""
     return next((rule for rule in ports if rule.number == number), None)
 
 
@@ -218,7 +219,7 @@ def _check_guard(
     now: datetime,
     at: Place,
 ) -> Iterable[Problem]:
-    """What the host would refuse, or cut; its own guard has the last word all the same."""
+    """Refuse in advance what the host's guard would refuse; the host itself still decides last."""
     name = machine.id.name
     keys = [key for each in ports if each.number == port.number for key in each.port_keys]
     match judge(keys, port.sources) if keys else None:
@@ -315,7 +316,7 @@ def _check_state(
     superseded: Iterable[Grant],
     told_beside: Mapping[str, int],
 ) -> Iterable[Problem]:
-    """Would a machine's agent still read all that it is told?"""
+    """Check that the state for each machine's agent does not become too large."""
     gone = {grant.id for grant in superseded}
     told = Counter(told_beside)
     for grant in (*(each for each in live if each.id not in gone), *grants):
@@ -363,7 +364,7 @@ def _grant(
 
 
 def _words(things: Iterable[object]) -> str:
-    """A list of the first MOST_NAMED: there may be a thousand, in each of a thousand reasons."""
+    """The first MOST_NAMED as text; there may be a thousand in each of a thousand reasons."""
     every = [str(each) for each in things]
     more = [f"and {len(every) - MOST_NAMED} more"] if len(every) > MOST_NAMED else []
     return ", ".join(every[:MOST_NAMED] + more)

@@ -1,15 +1,15 @@
-"""What should be so on one machine: from policies and grants, to a driver-neutral rule set.
+"""The desired state of one machine: from policies and grants to a driver-neutral rule set.
 
-Two steps, both pure. The server makes a ``DesiredState`` (with *remaining times*, never
-instants, so that no clock has to agree). The enforcement point holds it (``hold``): it
-counts each lease from the moment when it asked, takes the earlier of two ends unless an
-extension is recorded, unites what is closed and only lets go of what is released by name.
-``rule_set`` then says what its firewall should hold at this moment.
+Two steps, both pure. The server makes a ``DesiredState`` with *remaining times*, never instants,
+so that clocks need not agree. The enforcement point merges it into what it holds (``hold``): each
+lease counts from the moment of the request, the earlier of two ends applies unless an extension
+is recorded, closed ports are united, and only a release by name removes one. ``rule_set`` then
+gives the rules that its firewall should have at this moment.
 
-Rules (EDGES A7, A8, A10): nothing opens by omission, by an old state or by a slow one; a
-closed port leaves only by an explicit release; no element lives under a millisecond;
-overlapping leases of one key are counted: the opening lasts as long as the longest. Cuts
-are never more than a firewall holds: beyond MOST_CUTS every source of those ports is cut.
+Rules (EDGES A7, A8, A10): no omission and no old or slow state opens anything; only an explicit
+release removes a closed port; no element lasts less than a millisecond; with overlapping leases
+of one key the opening lasts as long as the longest. A firewall holds a limited number of cuts:
+beyond MOST_CUTS, every source of those ports is cut.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from bascule.domain.net import EVERY_IPV4, EVERY_IPV6, AddressPrefix, Network, P
 from bascule.domain.policy import MAXIMUM_DURATION
 
 STALE_AFTER = 30.0  # seconds between asking and holding; an older answer opens nothing
-CUT_FOR = timedelta(minutes=2)  # how long a killed source stays looked up (EDGES A24)
+CUT_FOR = timedelta(minutes=2)  # how long a cut source is looked up (EDGES A24)
 MOST_CUTS = MAXIMUM_OPENINGS_PER_MACHINE  # elements of one firewall
 HEAD_SIZE, KNOWN_PORT_SIZE = (
     1024,
     72,
-)  # bytes at most in a state, of its head; of one shut or let go
+)  # upper bounds in bytes: a state's head; one closed or released port
 SHORTEST = timedelta(milliseconds=1)  # no element is written with less
-MOST_ENDED = 2 * MAXIMUM_OPENINGS_PER_MACHINE  # openings of leases that left and are known still
-EVERY_CUT = "every"  # the one that stands for more cuts than a point holds
+MOST_ENDED = 2 * MAXIMUM_OPENINGS_PER_MACHINE  # remembered openings of removed leases
+EVERY_CUT = "every"  # the cut that replaces more cuts than a point can hold
 REMEMBER_ENDED = 3600.0  # seconds past its end for which a lease that no state names is kept
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One grant as its enforcement point is told of it."""
+    """One grant as the server describes it to its enforcement point."""
 
     grant_id: str
     ports: tuple[PortKey, ...]
@@ -50,7 +50,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A grant revoked with ``kill``: what it admitted is to be cut."""
+    """A grant revoked with ``kill``: the connections that it admitted are to be ended."""
 
     grant_id: str
     ports: tuple[PortKey, ...]
@@ -65,14 +65,16 @@ class DesiredState:
     machine_uid: str
     generation: int
     closed: frozenset[ClosedPort]
-    released: Mapping[PortKey, int]  # let go on purpose, by which generation; nothing else opens
+    released: Mapping[
+        PortKey, int
+    ]  # released ports, with the generation of the release; nothing else opens
     leases: tuple[Lease, ...]
     cuts: tuple[Cut, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class OpeningKey:
-    """What one firewall element says: this source may reach this port."""
+    """One firewall element: this source may reach this port."""
 
     source: Network
     port: PortKey
@@ -106,15 +108,17 @@ def desired_state(
     cut_grants: Iterable[Grant] = (),
     heard: int = 0,
 ) -> DesiredState:
-    """The state to tell a machine's enforcement point at ``now``.
+    """The state for a machine's enforcement point at ``now``.
 
-    ``grants`` may hold any of the machine's; only live ones with time left are leased, and none
-    that did not open in time: a sweep withdraws it, but may come later than who asks here.
-    ``cut_grants`` are those whose connections somebody had cut, at their end or long after
-    it; they are named for CUT_FOR from that act, and whole until the point has reported the
-    generation that carries it: ``heard`` is the highest that it has.
-    A clock that went back leases nothing for longer than was granted at most (EDGES A8), nor
-    anything for longer than a grant can last or a cut does: a point would refuse it.
+    ``grants`` may contain any grants of the machine. Only live ones with time left become leases,
+    and none that did not open in time: the sweep that withdraws it may run later than this call.
+
+    ``cut_grants`` are grants whose connections are to be ended, at their end or long after it. Each
+    cut lasts CUT_FOR from that act, or in full until the point has reported the generation that
+    carries it; ``heard`` is the highest reported generation.
+
+    If the clock went back, no lease lasts longer than was granted at most (EDGES A8), than a grant
+    can last, or than a cut lasts, because the point would refuse it.
     """
     leases = tuple(
         Lease(grant.id, grant.port_keys, grant.sources, remaining, grant.extension)
@@ -127,16 +131,16 @@ def desired_state(
         for grant in cut_grants
         if (remaining := _cut_remaining(grant, now, heard)) >= SHORTEST
     )
-    shut = frozenset(closed)
-    still_closed = {each.port for each in shut}
+    closed_ports = frozenset(closed)
+    still_closed = {each.port for each in closed_ports}
     let_go = {port: since for port, since in released.items() if port not in still_closed}
-    told = told_of_ports(len(shut) + len(let_go))
+    told = told_of_ports(len(closed_ports) + len(let_go))
     told += sum(told_size(lease.ports, lease.sources) for lease in leases)
-    return DesiredState(machine_uid, generation, shut, let_go, leases, _bounded(cuts, told))
+    return DesiredState(machine_uid, generation, closed_ports, let_go, leases, _bounded(cuts, told))
 
 
 def told_of_ports(count: int) -> int:
-    """Bytes, at most, of a state with so many ports shut or let go, and nothing else."""
+    """Upper bound in bytes of a state with this many closed or released ports, and nothing else."""
     return HEAD_SIZE + KNOWN_PORT_SIZE * count
 
 
@@ -154,8 +158,8 @@ def _cut_remaining(grant: Grant, now: datetime, heard: int) -> timedelta:
 
 
 def _bounded(cuts: tuple[Cut, ...], told: int) -> tuple[Cut, ...]:
-    """The cuts, or one of every source where they are more than a firewall holds, or than an
-    agent is told beside ``told`` bytes.
+    """The cuts; or one cut of every source, if a firewall cannot hold them all, or if they do not
+    fit into a state that already has ``told`` bytes.
     """
     openings = sum(opening_count(cut.ports, cut.sources) for cut in cuts)
     told += sum(told_size(cut.ports, cut.sources) for cut in cuts)
@@ -179,27 +183,31 @@ class HeldLease:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """All that an enforcement point knows, and would save."""
+    """The complete state of an enforcement point, as it is saved."""
 
-    generation: int = 0  # the highest it has taken in
+    generation: int = 0  # the highest generation that it has taken over
     closed: frozenset[ClosedPort] = frozenset()
     leases: Mapping[str, HeldLease] = field(default_factory=dict)  # by grant id
     cuts: Mapping[str, HeldLease] = field(default_factory=dict)  # by grant id
-    ended: Mapping[str, HeldLease] = field(default_factory=dict)  # left; back only if extended
-    is_refused: bool = False  # all was ended for it, and no state was held since
+    ended: Mapping[str, HeldLease] = field(
+        default_factory=dict
+    )  # removed leases; they return only if extended
+    is_refused: bool = (
+        False  # the key was refused: all leases were ended, and no state arrived since
+    )
 
 
 def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
-    """Take a state in; ``asked_at`` and ``now`` are seconds of CLOCK_BOOTTIME.
+    """Merge a state from the server; ``asked_at`` and ``now`` are seconds of CLOCK_BOOTTIME.
 
-    A state of a lower generation changes nothing. One whose answer took longer than
-    STALE_AFTER still closes and ends, but opens and lengthens nothing, releases nothing,
-    and is not counted as taken in: the point must ask again. A lease that left stays known in
-    ``ended`` and comes back by a recorded extension alone: to a server whose clock went back,
-    or from an older backup, it still lives.
+    A state of a lower generation changes nothing. A state that took longer than STALE_AFTER still
+    closes ports and ends leases. It opens, lengthens and releases nothing, and its generation is
+    not taken over, so the point must ask again. A removed lease stays in ``ended`` and returns
+    only by a recorded extension, because a server whose clock went back, or from an older backup,
+    may still list it as live.
 
-    A release counts once, for a point that has not taken in its generation yet: one that a
-    server from an older backup still tells of may have been followed by a closing (A8, A10).
+    A release counts once, for a point that has not yet taken over its generation: a server from
+    an older backup may still list a release that was followed by a closing (A8, A10).
     """
     if state.generation < held.generation:
         return held
@@ -240,8 +248,9 @@ def hold(held: Held, state: DesiredState, asked_at: float, now: float) -> Held:
 
 
 def _last_ended(ended: Mapping[str, HeldLease]) -> Mapping[str, HeldLease]:
-    """Those that end last, MOST_ENDED openings of them: a server that names others all the time
-    takes no more of the host's memory.
+    """The leases that end last, up to MOST_ENDED openings.
+
+    This bounds the host's memory if a server keeps naming other leases.
     """
     kept: dict[str, HeldLease] = {}
     room = MOST_ENDED
@@ -254,7 +263,7 @@ def _last_ended(ended: Mapping[str, HeldLease]) -> Mapping[str, HeldLease]:
 
 
 def _few_cuts(cuts: Mapping[str, HeldLease]) -> Mapping[str, HeldLease]:
-    """The cuts, or one of every source where they are more than a firewall holds."""
+    """The cuts; or one cut of every source, if a firewall cannot hold them all."""
     if sum(opening_count(cut.ports, cut.sources) for cut in cuts.values()) <= MOST_CUTS:
         return cuts
     ports = tuple(dict.fromkeys(port for cut in cuts.values() for port in cut.ports))
@@ -278,7 +287,7 @@ def _take(old: HeldLease | None, lease: Lease, asked_at: float, is_stale: bool) 
 
 
 def _take_cut(held: Held, cut: Cut, asked_at: float) -> HeldLease:
-    """What was heard late lasts as long as if it had been heard at once: the later end holds."""
+    """A cut lasts its full time from when it is received; of two ends the later applies."""
     known = held.cuts.get(cut.grant_id)
     deadline = asked_at + cut.remaining.total_seconds()
     if known is not None:
@@ -287,8 +296,10 @@ def _take_cut(held: Held, cut: Cut, asked_at: float) -> HeldLease:
 
 
 def not_let_go_yet(held: Held, saved: Held) -> Held:
-    """What to remember while the firewall has not followed yet: all that is held, and shut still
-    what is let go. Whoever comes after a death in between takes the release in anew.
+    """The state to save before the firewall has applied releases: everything held, with the
+    released ports still closed, and the generation before the release.
+
+    If the agent dies in between, the next one takes the release over again.
     """
     named = {closed.port for closed in held.closed}
     leaving = frozenset(closed for closed in saved.closed if closed.port not in named)
@@ -298,7 +309,7 @@ def not_let_go_yet(held: Held, saved: Held) -> Held:
 
 
 def forget_ended(held: Held, now: float) -> Held:
-    """Drop leases and cuts whose end has come; the server's leases go on being known."""
+    """Remove ended leases and cuts; leases from the server are remembered in ``ended``."""
     over = {
         key: lease
         for key, lease in held.leases.items()
@@ -313,35 +324,36 @@ def forget_ended(held: Held, now: float) -> Held:
 
 
 def close_all(held: Held) -> Held:
-    """End every lease at once, local ones too, for a refused key; ports stay shut (EDGES A12).
+    """End every lease at once, local ones too, because the key is refused (EDGES A12).
 
-    Once: what root opens afterwards is root's, until a server that knows the key refuses it again.
+    Ports stay closed. This happens once: openings that root makes afterwards stay, until a server
+    that accepts the key refuses it again.
     """
     return held if held.is_refused else replace(held, leases={}, is_refused=True)
 
 
 def begin_anew(held: Held) -> Held:
-    """Hold what a new identity inherits: what is shut, and root's own openings (EDGES A12).
+    """The state that a new identity inherits: closed ports and root's openings (EDGES A12).
 
-    Its server counts generations from the start.
+    Its server counts generations from zero.
     """
     local = {key: lease for key, lease in held.leases.items() if lease.is_local}
     return Held(closed=held.closed, leases=local, cuts=held.cuts)
 
 
 def rule_set(held: Held, now: float) -> RuleSet:
-    """What the firewall should hold at ``now`` (seconds of CLOCK_BOOTTIME).
+    """The rules that the firewall should have at ``now`` (seconds of CLOCK_BOOTTIME).
 
-    Only closed ports are opened: an opening of a port that nobody closed would say
-    nothing, and would start to mean something on the day it is closed.
+    Only closed ports are opened. An opening of a port that is not closed would have no effect
+    until the day when the port is closed.
     """
-    shut = {closed.port for closed in held.closed}
+    closed_ports = {closed.port for closed in held.closed}
     openings: dict[OpeningKey, Opening] = {}
     for grant_id, lease in held.leases.items():
         remaining = timedelta(seconds=lease.deadline - now)
         if remaining < SHORTEST:
             continue
-        for key in _keys(lease, shut):
+        for key in _keys(lease, closed_ports):
             longest = openings.get(key)
             if longest is None or longest.remaining < remaining:
                 openings[key] = Opening(key, remaining, grant_id)
@@ -349,13 +361,13 @@ def rule_set(held: Held, now: float) -> RuleSet:
     for cut in held.cuts.values():
         remaining = timedelta(seconds=cut.deadline - now)
         if remaining >= SHORTEST:
-            for key in _keys(cut, shut):
+            for key in _keys(cut, closed_ports):
                 cuts[key] = max(remaining, cuts.get(key, remaining))
     return RuleSet(held.closed, openings, _few(cuts))
 
 
 def _few(cuts: dict[OpeningKey, timedelta]) -> dict[OpeningKey, timedelta]:
-    """The cuts, or those of every source where they are more than a firewall holds."""
+    """The cuts; or cuts of every source, if a firewall cannot hold them all."""
     if len(cuts) <= MOST_CUTS:
         return cuts
     longest = max(cuts.values())
@@ -365,11 +377,11 @@ def _few(cuts: dict[OpeningKey, timedelta]) -> dict[OpeningKey, timedelta]:
     }
 
 
-def _keys(lease: HeldLease, shut: set[PortKey]) -> Iterable[OpeningKey]:
+def _keys(lease: HeldLease, closed_ports: set[PortKey]) -> Iterable[OpeningKey]:
     return (
         OpeningKey(network, port)
         for port in lease.ports
-        if port in shut
+        if port in closed_ports
         for prefix in lease.sources
         for network in prefix.networks
     )

@@ -1,11 +1,11 @@
-"""When ports were kept shut and when they let somebody in: arithmetic of spans.
+"""When ports were closed and when somebody had access: arithmetic of spans.
 
-A span begins at its ``began_at`` and is over at its ``ended_at``: the beginning belongs to it,
-the end does not, as with a lease. All of it rests on what enforcement points were read back to
-hold. A port counts once however many leases open it at the same time.
+A span includes its ``began_at`` and excludes its ``ended_at``, like a lease. All spans come from
+what enforcement points confirmed. A port counts once however many leases open it at the same
+time.
 
-Over many machines nobody adds up spans: what begins and ends is noted by the clock hour
-(``HourStep``), and the time of any whole hours follows from these and from today's number.
+Over many machines, spans are not added up. Beginnings and ends are counted by the clock hour
+(``HourStep``), and the time of any whole hours is computed from these and the current number.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Place = tuple[SpanKind, PortKey | None]  # of one machine; without a port: of th
 
 @dataclass(frozen=True, slots=True)
 class KeptSpan:
-    """For how long one thing was so of one machine."""
+    """How long one state of one machine lasted."""
 
     kind: SpanKind
     port: PortKey | None
@@ -56,7 +56,7 @@ class KeptSpan:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Somebody was let in: read back open, and later read back shut."""
+    """Access of one source: confirmed open, and later confirmed closed."""
 
     id: str  # of the grant, or of what root opened on the host
     ports: tuple[PortKey, ...]
@@ -69,7 +69,7 @@ class Opening:
     closed_at: datetime | None = None  # exclusive; None: not read back shut yet
 
     def is_over(self, at: datetime) -> bool:
-        """Has the host ended it by then, whether or not that was read back?"""
+        """Has the host ended it by then, confirmed or not?"""
         return self.ends_by is not None and self.ends_by <= at
 
     def is_believed_over(self, at: datetime) -> bool:
@@ -80,8 +80,10 @@ class Opening:
 def kept_now(
     closed: Iterable[PortKey], openings: Iterable[Opening], now: datetime
 ) -> Mapping[Place, datetime | None]:
-    """What is so of a machine that keeps these ports shut, each with the end that is known of
-    it: the latest lease's, where ports are open; None otherwise, and where one has no end.
+    """The states of a machine that keeps these ports closed, each with its known end.
+
+    The end of an open port is that of its latest lease, or None if one has no end; the others
+    have none.
     """
     shut = set(closed)
     found: dict[Place, datetime | None] = {(SpanKind.CLOSED, port): None for port in sorted(shut)}
@@ -99,8 +101,9 @@ def kept_now(
 
 
 def time_covered(spans: Iterable[KeptSpan], since: datetime, until: datetime) -> timedelta:
-    """How much of the time from ``since`` (inclusive) to ``until`` (exclusive) lies in at least
-    one of these spans: what overlaps counts once.
+    """The time from ``since`` (inclusive) to ``until`` (exclusive) that these spans cover.
+
+    Overlaps count once.
     """
     total, reached = _NO_TIME, since
     for span in sorted(spans, key=lambda each: each.began_at):
@@ -129,7 +132,7 @@ class PortTime:
 
 
 def port_time(spans: Iterable[KeptSpan], since: datetime, until: datetime) -> PortTime:
-    """The same of one machine's spans, port by port."""
+    """The port-hours of one machine's spans, added up port by port."""
     found: defaultdict[Place, list[KeptSpan]] = defaultdict(list)
     for span in spans:
         found[span.place].append(span)
@@ -167,9 +170,9 @@ def steps_of(changes: Iterable[tuple[datetime, int]]) -> Sequence[HourStep]:
 def time_by_steps(
     number_now: int, steps: Iterable[HourStep], since: datetime, until: datetime
 ) -> timedelta:
-    """The same time as by adding up spans, from how many are so now and from all steps since.
+    """The same time as by adding up spans, from the current number and all steps since.
 
-    ``since`` begins a clock hour; ``until`` does too, or is after all that these steps tell of.
+    ``since`` is the start of a clock hour; ``until`` is one too, or is after all these steps.
     """
     later = [step for step in steps if step.hour >= since]
     at_first = number_now - sum(step.change for step in later)

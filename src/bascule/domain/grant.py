@@ -1,7 +1,7 @@
 """A grant: one opened port on one machine for stated sources; a lease that ends by itself.
 
-Its life is the table in ``domain.lifecycle``. ``state`` is what is really so; Azure's ``status``
-and ``statusReason`` (CONTRACT 1.5) follow from it.
+``domain.lifecycle`` has its states and transitions. ``state`` is the actual state; Azure's
+``status`` and ``statusReason`` (CONTRACT 1.5) are derived from it.
 """
 
 from __future__ import annotations
@@ -71,34 +71,35 @@ class Grant:
 
     @property
     def opening_count(self) -> int:
-        """So many elements it takes in a firewall: each source's, for each transport protocol."""
+        """The number of firewall elements: one for each source and transport protocol."""
         return opening_count(self.port_keys, self.sources)
 
     @property
     def told_size(self) -> int:
-        """Bytes, at most, that it takes in the state that its agent is told (EDGES E4)."""
+        """Upper bound in bytes of this grant in its agent's state (EDGES E4)."""
         return told_size(self.port_keys, self.sources)
 
     @property
     def opening(self) -> tuple[str, str, int, frozenset[AddressPrefix]]:
-        """Requestor, machine, port and sources: where they are the same, newer grants of all its
-        protocols take the older one's place.
+        """Requestor, machine, port and sources.
+
+        Newer grants with the same values, and all protocols of the older one, replace it.
         """
         return self.requestor_id, self.machine_uid, self.number, frozenset(self.sources)
 
 
 def opening_count(ports: Sequence[PortKey], sources: Iterable[AddressPrefix]) -> int:
-    """How many openings it is to admit ``sources`` to ``ports``; ``*`` is one a family."""
+    """The number of openings that admit ``sources`` to ``ports``; ``*`` is one per family."""
     return len(ports) * sum(len(source.networks) for source in sources)
 
 
 def told_size(ports: Sequence[PortKey], sources: Sequence[AddressPrefix]) -> int:
-    """Bytes, at most, that a lease or a cut of these takes in the state that an agent is told."""
+    """Upper bound in bytes of such a lease or cut in an agent's state."""
     return LEASE_SIZE + PORT_SIZE * len(ports) + SOURCE_SIZE * len(sources)
 
 
 def move(grant: Grant, to: GrantState, **changes: object) -> Grant:
-    """The grant in its next state; raise Conflict for a move that the table lacks."""
+    """The grant in its next state. Raises Conflict for a transition that the table lacks."""
     if (grant.state, to) not in GRANT_TRANSITIONS:
         raise Conflict(
             f"Grant {grant.id} is {grant.state}; it cannot become {to}.",
@@ -112,7 +113,7 @@ def confirm_open(grant: Grant) -> Grant:
 
 
 def end(grant: Grant, reason: StatusReason, now: datetime) -> Grant:
-    """End a live grant; it is ``closing`` until its point reads it back shut."""
+    """End a live grant; it is ``closing`` until its point reads the port back closed."""
     return move(grant, GrantState.CLOSING, reason=reason, ended_at=now)
 
 
@@ -126,18 +127,18 @@ def fail(grant: Grant, why: str, now: datetime) -> Grant:
 
 
 def is_believed_over(grant: Grant, now: datetime) -> bool:
-    """Is it no more than *ended, not confirmed*, if its point is silent (EDGES E9)?
+    """Does the grant count as ended if its point is silent (EDGES E9)?
 
-    By the lease's own end: a point that is silent has not heard of an earlier one.
+    The lease's own end counts, because a silent point has not heard of an earlier one.
     """
     return grant.state is GrantState.CLOSING and grant.ends_at + END_BELIEVED_AFTER <= now
 
 
 def due_at(grant: Grant, now: datetime) -> datetime:
-    """From when on time has ended a live grant: its end, or that of the patience with its opening.
+    """When time ends a live grant: at its end, or when it has not opened in time.
 
-    A clock that went back gives what never opened no more time: it would open when nobody
-    waits for it any more.
+    If the clock went back, a grant that never opened gets no more time: it would open when
+    nobody waits for it any more.
     """
     if grant.state is not GrantState.OPENING:
         return grant.ends_at
@@ -154,8 +155,9 @@ def cut_to(grant: Grant, ends_at: datetime, ends_at_text: str) -> Grant:
 
 
 def extend_to(grant: Grant, granted: Grant) -> Grant:
-    """Move a live grant's end to where it would be, were it granted now; the maximum that allows
-    that comes along. Record that it was moved, so that points may lengthen it.
+    """Extend a live grant as if it were granted now, with the maximum that allows it.
+
+    The extension is recorded, so that points may lengthen the lease.
     """
     if not grant.is_live:
         raise Conflict(

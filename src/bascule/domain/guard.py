@@ -1,10 +1,11 @@
-"""The host's last word: what any control plane may open here at the most (ARCHITECTURE rule 9).
+"""The host's guard: upper limits on what any control plane may open here (ARCHITECTURE rule 9).
 
-A guard bounds leases before they are held, and again those that an agent begins with, since
-root may have written another guard meanwhile. It can only take away: what it does not admit
-is dropped whole, and a lease that would last too long is cut. A release opens a port to
-everybody for ever, so a guard may keep releases to the host too: the port then stays shut
-until root takes the agent off. Local openings by root are not bounded, root wrote the guard.
+A guard limits leases before they are held, and again the leases with which an agent starts,
+because root may have changed the guard meanwhile. It can only take away: a lease outside its
+limits is dropped whole, and a lease that is too long is shortened. A release opens a port to
+everybody without end, so a guard may also reserve releases to the host: the port then stays
+closed until root uninstalls the agent. Root's local openings are not limited, because root wrote
+the guard.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ class Bounded:
 
 
 def bound(state: DesiredState, guard: Guard, *, ends_leases: bool = True) -> Bounded:
-    """The state within the guard, and what the guard refused of it; all of its leases where the
-    firewall does not end them by itself.
+    """The part of a state that the guard allows, and what it refused.
+
+    It refuses all leases if the firewall does not end them by itself.
     """
     leases: list[Lease] = []
     refused: dict[str, Objection] = {}
@@ -56,10 +58,10 @@ def bound(state: DesiredState, guard: Guard, *, ends_leases: bool = True) -> Bou
 def bound_held(
     held: Held, guard: Guard, now: float, *, ends_leases: bool = True
 ) -> tuple[Held, tuple[str, ...]]:
-    """What is held within the guard, and a sentence for each lease that it ended.
+    """The part of the held state that the guard allows, and a sentence for each ended lease.
 
-    ``now`` is seconds of CLOCK_BOOTTIME. A lease that is ended is remembered as others are, so
-    that a wider guard gives nothing back.
+    ``now`` is seconds of CLOCK_BOOTTIME. Ended leases are remembered like others, so that a wider
+    guard later restores nothing.
     """
     leases: dict[str, HeldLease] = {}
     refused: dict[str, HeldLease] = {}

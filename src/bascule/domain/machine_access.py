@@ -1,8 +1,8 @@
-"""What one word says of a machine's doors at this moment, as lists of machines show it.
+"""The access state of a machine, one word, as lists of machines show it.
 
-Said means seen: a machine whose point is silent, or can enforce nothing, is never called open or
-closed. Where several things are so at once, the one that lets in comes first. The rule is the
-table CASES; it is run here, and stores filter their lists by what it amounts to.
+A machine whose point is silent or cannot enforce anything is never called open or closed. If
+several states apply, the one that admits somebody comes first. The rule is the table CASES. It is
+evaluated here, and stores filter their lists by conditions derived from it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class AccessState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """All that the state depends on."""
+    """Everything that the state depends on."""
 
     has_point: bool
     is_silent: bool  # the point was not heard of within SILENCE_BOUND, or can enforce nothing
@@ -39,7 +39,7 @@ class Doors:
 
 
 class Fact(Enum):
-    """What the table asks of a machine; stores answer the same in their own language."""
+    """A fact about a machine that the table uses; stores have an expression for each."""
 
     NO_POINT = auto()
     UNHEARD = auto()  # its point is silent, or can enforce nothing
@@ -104,7 +104,7 @@ class Condition:
 
 
 def conditions_of(state: AccessState) -> tuple[Condition, ...]:
-    """When a machine is in this state: one of these holds. For stores that cannot run a table."""
+    """When a machine is in this state: one of these holds. For stores, which cannot run the table."""
     return tuple(
         Condition(case.facts, _least(each.facts for each in CASES[:place]))
         for place, case in enumerate(CASES)
@@ -113,6 +113,6 @@ def conditions_of(state: AccessState) -> tuple[Condition, ...]:
 
 
 def _least(rows: Iterable[frozenset[Fact]]) -> tuple[frozenset[Fact], ...]:
-    """Without those that ask for more than another one: where they hold, it does too."""
+    """The conditions without those that another, weaker condition covers."""
     every = tuple(rows)
     return tuple(each for each in every if not any(other < each for other in every))

@@ -1,11 +1,10 @@
-"""Places that callers without an identity may hold, and who loses one when they run out (EDGES E6).
+"""Places for callers without identity, and who loses one when they run out (EDGES E6).
 
-Device codes that wait, and sign-ins that are on their way to an identity provider. There are so
-many for a network, for an IPv6 /48 and in all. Where a bound is reached, the busiest of those
-who share it loses its oldest place to whoever has fewer; of all, those from networks where
-nobody ever signed in lose first. So a flood takes places from itself, and a newcomer who is as
-busy as it has to wait.
-What is not here: how often somebody may ask for one (``api.oauth.quota``).
+Places are waiting device codes, and sign-ins on their way to an identity provider. Their number
+is limited per network, per IPv6 /48 and in all. At a limit, the busiest of those who share it
+loses its oldest place to one with fewer; networks where nobody has ever signed in lose first. So
+a flood takes places from itself, and an equally busy new caller must wait. Not here: how often a
+caller may ask for a place (``api.oauth.quota``).
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """There is room for another place, once this one is given up."""
+    """There is room for another place, once the given place is freed."""
 
     gives_way: str = ""  # the key of a place; empty: none has to
 
@@ -53,7 +52,7 @@ KnownAmong = Callable[[Collection[str]], frozenset[str]]  # networks where anybo
 def find_room(
     places: Sequence[TakenPlace], address: str, bounds: Bounds, known_among: KnownAmong
 ) -> Room | Full:
-    """May somebody at ``address`` take another place? ``places`` are all, the oldest first."""
+    """Find room for another place at ``address``; ``places`` are all places, oldest first."""
     network, wide = _network(address), _wide(address)
     neighbours = [each for each in places if _network(each.address) == network]
     around = [each for each in places if _wide(each.address) == wide]
@@ -79,10 +78,10 @@ def _among(
     address: str,
     known_among: KnownAmong,
 ) -> str | None:
-    """Whose place of a crowd goes; its parts are compared by ``part_of`` their addresses.
+    """The place to free in ``crowd``, which is grouped by ``part_of`` the address.
 
-    A part loses a place only to one that has at least two fewer: two that took turns in pushing
-    each other out would write without end.
+    A group loses a place only to one with at least two fewer; otherwise two groups could displace
+    each other, and write, without end.
     """
     known = known_among({_network(address), *(_network(each.address) for each in crowd)})
     is_known = _network(address) in known
@@ -103,5 +102,5 @@ def _network(address: str) -> str:
 
 @lru_cache(maxsize=10_000)
 def _wide(address: str) -> str:
-    """The IPv6 /48, or the IPv4 address: what one customer may hold whole."""
+    """The IPv6 /48 or the IPv4 address, which may belong to one customer."""
     return wide_network_of(address) or network_of(address)

@@ -1,14 +1,15 @@
-"""The ordered difference between what a firewall should hold and what it holds.
+"""The ordered difference between the desired and the observed rules of a firewall.
 
-``plan(desired, observed)`` is all that a driver is told. Order: shut first, then end,
-then open, and release last, so that a plan that stops half-way has never opened early.
+A driver receives only ``plan(desired, observed)``. Order: close first, then end, then open, and
+release last, so that a plan that stops half-way has never opened anything early.
 
-Remaining times drift by the milliseconds between two looks, so an opening is rewritten
-only when it differs by more than TOLERANCE; a shorter desired end within TOLERANCE stays
-as the kernel has it. A cut is rewritten only to last longer.
+Remaining times drift by the milliseconds between two observations, so an opening is rewritten
+only if it differs by more than TOLERANCE; a shorter desired end within TOLERANCE stays as the
+kernel has it. A cut is rewritten only to last longer.
 
-A driver takes a plan whole or not at all, so one opening that it refuses would hold up every
-closing beside it. ``closing_halves`` are what to apply then: less and less, never less shut.
+A driver applies a plan whole or not at all, so one refused opening would block every closing in
+the same plan. ``closing_halves`` are what to apply then: ever smaller plans that still close
+every port.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ TOLERANCE = timedelta(milliseconds=50)
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What was read back. Not to be able to read is an error, never an empty Observed."""
+    """What was read back. A failure to read is an error, never an empty Observed."""
 
     rules: RuleSet
     is_intact: bool  # False: our rules are missing or are not as we write them
@@ -44,7 +45,7 @@ class Rebuild:
 
 @dataclass(frozen=True, slots=True)
 class ClosePort:
-    """Shut a port, or change what happens to its connections at expiry."""
+    """Close a port, or change what happens to its connections at expiry."""
 
     closed: ClosedPort
     is_new: bool  # False when only on_expiry changes
@@ -64,7 +65,7 @@ class PutOpening:
 
 @dataclass(frozen=True, slots=True)
 class PutCut:
-    """Cut what a source has, or lengthen a cut that exists."""
+    """End a source's connections, or lengthen an existing cut."""
 
     key: OpeningKey
     remaining: timedelta
@@ -79,7 +80,7 @@ Operation = Rebuild | ClosePort | DropOpening | PutOpening | PutCut | ReleasePor
 
 
 def plan(desired: RuleSet, observed: Observed) -> tuple[Operation, ...]:
-    """The operations that make ``observed`` into ``desired``; empty when nothing differs."""
+    """The operations that turn ``observed`` into ``desired``; empty if they are equal."""
     if not observed.is_intact:
         return (Rebuild(desired),)
     return tuple(_difference(desired, observed.rules))
@@ -110,8 +111,10 @@ def _difference(desired: RuleSet, observed: RuleSet) -> Iterable[Operation]:
 def closing_halves(
     operations: Iterable[Operation], observed: RuleSet, kept: Collection[str]
 ) -> Iterable[tuple[Operation, ...]]:
-    """What is left of a refused plan: first the openings of ``kept`` grants and all that shuts,
-    then all that shuts, then without cuts. Nothing is released, and what was to end earlier ends.
+    """Smaller plans to try when a plan was refused.
+
+    First the closings with the openings of ``kept`` grants, then only the closings, then those
+    without cuts. None releases a port, and earlier ends take effect.
     """
     given = tuple(operations)
     yield tuple(_without_openings(given, observed, kept, has_cuts=True))

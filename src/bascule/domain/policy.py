@@ -3,9 +3,8 @@
 Source: JitNetworkAccessPolicy of Microsoft.Security, api-version 2020-01-01;
 ``maxRequestAccessDuration`` is "minimum 5 minutes, maximum 1 day" there.
 
-Rules: a machine stands at most once in a policy; one port and transport at most once on
-a machine; UDP cannot be kept alive past a lease, so a rule that covers UDP is ``kill``
-for its UDP half whatever it says.
+Rules: a policy has each machine at most once, and a machine each port and transport at most once.
+UDP cannot continue past a lease, so a rule that covers UDP is ``kill`` for UDP whatever it says.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class PortRule:
         return tuple(PortKey(transport, self.number) for transport in self.protocol.transports)
 
     def closed_ports(self) -> tuple[ClosedPort, ...]:
-        """The ports that this rule keeps shut, with what becomes of their connections."""
+        """The ports that this rule closes, with what happens to their connections."""
         return tuple(
             ClosedPort(key, effective_on_expiry(key, self.on_expiry)) for key in self.port_keys
         )
@@ -100,12 +99,12 @@ def effective_on_expiry(key: PortKey, asked: OnExpiry) -> OnExpiry:
 
 
 def strictest(asked: Iterable[OnExpiry]) -> OnExpiry:
-    """Where several differ, ``kill`` wins over ``keep``."""
+    """The stricter of several settings: ``kill`` wins over ``keep``."""
     return OnExpiry.KILL if OnExpiry.KILL in asked else OnExpiry.KEEP
 
 
 def closed_union(rules: Iterable[PortRule]) -> frozenset[ClosedPort]:
-    """What several rules close together; where they differ, ``kill`` wins over ``keep``."""
+    """The ports that several rules close; where they differ, ``kill`` wins over ``keep``."""
     shut: dict[PortKey, ClosedPort] = {}
     for rule in rules:
         for closed in rule.closed_ports():

@@ -1,12 +1,12 @@
-"""Does an export of the record hold? Line by line, in bounded memory, and offline.
+"""Verification of an export of the record: line by line, in bounded memory, offline.
 
-An export is JSON lines (docs/record.md): a signed header that says where it begins and
-where it ends, then events and checkpoints in order. The first thing that is wrong ends
-the proof and is named: a line edited, removed, moved or put in, the tail cut off, or the
-whole rewritten by somebody who then had to leave the signed checkpoints as they are.
+An export consists of JSON lines (docs/record.md): a signed header with its beginning and end,
+then events and checkpoints in order. The first break ends the verification and is named: a line
+edited, removed, moved or inserted, the tail cut off, or everything rewritten except the signed
+checkpoints.
 
-A witness is a place of the chain that somebody else has seen and kept (EDGES B9); it
-names a cut or a rewriting that even a holder of the signing key cannot hide.
+A witness is a position of the chain that somebody else has seen and kept (EDGES B9). It reveals a
+cut or a rewriting that even a holder of the signing key cannot hide.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class BreakKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """The first thing that does not hold."""
+    """The first break that was found."""
 
     kind: BreakKind
     position: int  # of the event from which on nothing is proved
@@ -61,7 +61,7 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """A place of the chain that somebody outside the server has seen."""
+    """A position of the chain that somebody outside the server has seen."""
 
     name: str
     head: ChainHead
@@ -107,7 +107,7 @@ class _Broken(Exception):  # reason: a way out, not an error of ours
 
 @dataclass(slots=True)
 class _EventLine:
-    """An event as a line gives it; nothing of it is believed yet."""
+    """An event as given in a line, not verified yet."""
 
     event: Any
     hash: Any
@@ -134,7 +134,7 @@ class _EventLine:
 
 @dataclass(slots=True)
 class _Suspect:
-    """A break that later lines may give a better name."""
+    """A break that later lines may classify better."""
 
     found: Break
     expected: int  # position of the event that should have stood there
@@ -143,7 +143,7 @@ class _Suspect:
 
 @dataclass(slots=True)
 class Proof:
-    """Give it every line, then ask for the verdict; lines after a break cost little."""
+    """Call ``take`` with every line, then ``verdict``; lines after a break cost little."""
 
     check: SignatureCheck
     witnesses: Iterable[Witness] = ()
@@ -166,7 +166,7 @@ class Proof:
             self._awaited.setdefault(witness.head.position, []).append(witness)
 
     def take(self, line: bytes) -> None:
-        """Follow one more line, its end included."""
+        """Process one more line, including its line end."""
         self._line += 1
         if self._break is not None:
             return
@@ -178,7 +178,7 @@ class Proof:
                 self._break = self._here(broken.kind, broken.message)
 
     def verdict(self) -> Verdict:
-        """What holds; to be asked after the last line."""
+        """The result; call it after the last line."""
         self._settle()
         if self._break is None:
             self._break = self._cut() or self._contradicted or self._unseen()
@@ -250,7 +250,7 @@ class Proof:
         self._suspect = _Suspect(self._here(kind, message), expected, self._head.hash)
 
     def _judge(self, suspect: _Suspect, given: _EventLine) -> None:
-        """Name a break by what follows it: the right event in the wrong place, or nothing."""
+        """Classify a break by what follows it: the right event in the wrong place, or nothing."""
         is_it = given.position == suspect.expected
         if suspect.found.kind is BreakKind.REMOVED:
             if is_it:
@@ -288,7 +288,7 @@ class Proof:
         self._signed = checkpoint.head.position
 
     def _check_signature(self, checkpoint: Checkpoint) -> bool:
-        """Is it good? False: that key is not known here; a wrong one breaks the proof."""
+        """Check a signature. False: its key is not known here; a wrong signature is a break."""
         is_good = self.check(checkpoint.key_id, checkpoint.statement(), checkpoint.signature)
         if is_good is None:
             self._unknown_keys[checkpoint.key_id] = None
@@ -326,7 +326,7 @@ class Proof:
         return None
 
     def _unseen(self) -> Break | None:
-        """A witness has seen more than there is."""
+        """The break if a witness has seen more events than there are."""
         beyond = [p for p in self._awaited if p > self._head.position]
         if not beyond:
             return None
@@ -382,7 +382,7 @@ class Proof:
 
 
 def _name(position: object, expected: int) -> tuple[BreakKind, str]:
-    """What an event's place alone says of the break."""
+    """Classify a break by an event's position alone."""
     if not isinstance(position, int) or position == expected:
         return (
             BreakKind.EDITED,
@@ -403,7 +403,7 @@ def _read_head(data: Mapping[str, Any]) -> ChainHead:
 
 
 def _tells_of(event: Mapping[str, Any], stub: ChainHead) -> bool:
-    """Is it retention's own event of the deletion that this checkpoint stands for?"""
+    """Is this the pruning event for the deletion that this checkpoint covers?"""
     data = event.get("data")
     return (
         event.get("kind") == RecordPruned.__name__
@@ -413,7 +413,7 @@ def _tells_of(event: Mapping[str, Any], stub: ChainHead) -> bool:
 
 
 def _parse(line: bytes) -> _EventLine | Mapping[str, Any]:
-    """One line; every byte must be as Bascule writes it, so that nothing hides in the form."""
+    """Parse one line; every byte must be as Bascule writes it, so that the form hides nothing."""
     with contextlib.suppress(ValueError, RecursionError):  # no JSON, not ASCII, NaN, too deep
         data = json.loads(line.decode("ascii"))
         if isinstance(data, dict) and data.keys() == _EVENT_KEYS:

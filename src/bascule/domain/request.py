@@ -38,7 +38,7 @@ class RequestedMachine:
 
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
-    """What was asked, by whom, why, and what became of it.
+    """A request for access: who requested what and why, and the result.
 
     Its state is the sum over its grants (``lifecycle.request_state``); a refused one has none.
     """
@@ -56,9 +56,10 @@ class AccessRequest:
 
 
 def refused(request: AccessRequest, reasons: Sequence[Problem], request_id: str) -> AccessRequest:
-    """The request as it is kept when it was refused, of a size that no caller moves.
+    """The record of a refused request, of bounded size.
 
-    Its id is a new one: a form that is sent again, when more is allowed, is a request of its own.
+    Its id is new, so that sending the same form again later, when more is allowed, is a new
+    request.
     """
     machines: list[RequestedMachine] = []
     room = MOST_KEPT

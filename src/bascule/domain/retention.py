@@ -1,11 +1,11 @@
 """How long the record is kept, and by which clock (EDGES E2).
 
-The floor is set on the server's own host. Nothing younger is deleted by any call, whoever
-makes it. An event that a sink has not taken is kept SINK_GRACE longer.
+The floor is set on the server's own host. No call by anybody deletes younger events. An event
+that a sink has not received is kept SINK_GRACE longer.
 
-The age of an event is told by the wall clock alone, so a clock that leapt could make new
-events old. It is compared with the clock that counts from boot: a difference of more than
-LONGEST_LEAP blocks retention until the host's own administrator confirms the time.
+An event's age is measured by the wall clock, so a clock jump could make new events look old. The
+wall clock is therefore compared with the clock that counts from boot: a difference of more than
+LONGEST_LEAP blocks retention until the host's administrator confirms the time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST_LEAP = timedelta(days=1)
 
 
 def check_floor(floor: timedelta, target: str = "") -> timedelta:
-    """The floor itself; raises InvalidInput when it protects nothing, or next to for ever."""
+    """The floor; raises InvalidInput if it is too short or too long."""
     if not SHORTEST_FLOOR <= floor <= LONGEST_FLOOR:
         raise InvalidInput(
             f"The record's floor is {SHORTEST_FLOOR.days} to {LONGEST_FLOOR.days} days.",
@@ -34,7 +34,7 @@ def check_floor(floor: timedelta, target: str = "") -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class ClockMark:
-    """When both clocks were last read together, and what the wall clock did since."""
+    """When both clocks were last read together, and by how much the wall clock has jumped since."""
 
     at: datetime  # wall clock
     boottime: float  # seconds since boot, at the same moment
@@ -42,7 +42,7 @@ class ClockMark:
     has_leapt: bool = False  # and nobody confirmed the time since
 
     def followed(self, now: datetime, boottime: float) -> ClockMark:
-        """The mark of this moment. A leap stays until it is confirmed.
+        """The mark for this moment. A jump stays until it is confirmed.
 
         Steps add up within one boot. At a new boot the time that the host was off looks like
         a step: at most LONGEST_LEAP of it is believed, and is not added to later steps.
