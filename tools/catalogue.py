@@ -23,6 +23,7 @@ from babel.messages.pofile import read_po, write_po
 
 from bascule.api.activity_filter import displays
 from bascule.domain.builtin_roles import BUILTIN_ROLES
+from bascule.domain.weaknesses import KINDS as WEAKNESS_KINDS
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "bascule"
@@ -59,6 +60,8 @@ def of_tables() -> Iterator[tuple[str, str, str]]:
     """Context, text and file of what stands in tables."""
     for display in displays():
         yield "operation", display, "domain/facts"
+    for kind in WEAKNESS_KINDS.values():
+        yield "", kind.text, "domain/weaknesses.py"
     for role in BUILTIN_ROLES:
         yield "", role.description, "domain/builtin_roles.py"
 

@@ -326,7 +326,7 @@ def test_a_port_in_the_hosts_own_range(bench: Bench) -> None:
 
 def _weaknesses(bench: Bench) -> tuple[str, ...]:
     point = bench.machine("db-1").point
-    return point.weaknesses if point is not None else ()
+    return tuple(each.text for each in point.weaknesses) if point is not None else ()
 
 
 def test_my_address_through_the_machines_loopback_cannot_be_meant(bench: Bench) -> None:

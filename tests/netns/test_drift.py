@@ -32,7 +32,7 @@ def driver(start_driver: StartDriver) -> DriverProcess:
 def test_the_weakness_is_said(driver: DriverProcess) -> None:
     found = driver.condition()
     assert not found.is_owned
-    assert "flush ruleset" in found.weaknesses[0]
+    assert "flush ruleset" in found.weaknesses[0].text
 
 
 @pytest.mark.parametrize(

@@ -271,7 +271,7 @@ def test_what_cannot_be_read_is_a_weakness_and_connections_tell_the_rest(
     )
     make_so(driver, RuleSet(SHUT, openings((CLIENT, tcp(2222), 60))))
     (said,) = set(driver.condition().weaknesses) - set(known)
-    assert "chain DOCKER" in said
+    assert "chain DOCKER" in said.text
     assert network.stranger.lets_in(2222, address)
     assert network.client.lets_in(2222, mapped)
     driver.tidy()

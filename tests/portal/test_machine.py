@@ -16,7 +16,8 @@ from bascule.domain.actions import (
     POLICY_READ,
     POLICY_WRITE,
 )
-from bascule.domain.machine import NOT_ENFORCED
+from bascule.domain.weaknesses import NOT_ENFORCED
+from bascule.protocol.codec import encode
 from tests.portal.visiting import Person, owner, somebody, text_of
 from tests.wire.house import CALLER, JIT, House, port_rule
 
@@ -103,7 +104,7 @@ def test_an_address_that_names_no_machine_is_a_page_that_says_so(town: Town, pat
 def test_the_overview_says_how_the_machine_stands(town: Town) -> None:
     town.set_rules(port_rule(22))
     town.tell(
-        weaknesses=["This kernel cannot destroy sockets (x): a connection", "something new <b>"],
+        weaknesses=[{"code": "SocketsNotDestroyed"}, {"code": "Something<b>"}],
         facts={"kernel": "6.12", "nftables": "1.1.3"},
         agentVersion="0.1.0",
         closed=[{"protocol": "TCP", "number": 22, "onExpiry": "keep"}],
@@ -115,7 +116,7 @@ def test_the_overview_says_how_the_machine_stands(town: Town) -> None:
     assert "Nothing is open for anybody" in page
     assert "No attempt at a closed port" in page
     assert "This kernel cannot destroy sockets: a connection that was cut" in page
-    assert "something new <b>" in page, "as it came, as text"
+    assert "Something<b>" in page, "the code of a newer agent, as text (EDGES F2)"
     french = text_of(anna.page(WEB, language="fr"))
     for words in ("Derniers accès", "Configuré", "Connecté", "Ce noyau ne sait pas détruire"):
         assert words in french, words
@@ -225,7 +226,9 @@ def test_an_agent_that_can_enforce_nothing_is_told_wherever_the_machine_is(town:
     """On every page that says how it stands, and on none of them is it closed or well."""
     town.set_rules(port_rule(22))
     town.tell(closed=SHUT_22)
-    town.report(town.agent, town.uid, generation=0, weaknesses=[f"{NOT_ENFORCED}: EPERM"])
+    town.report(
+        town.agent, town.uid, generation=0, weaknesses=[encode(NOT_ENFORCED(problem="EPERM"))]
+    )
     anna = owner(town)
     page = text_of(anna.page(WEB))
     for words in ("Enforces nothing", "nothing is enforced since", "22/tcp not enforced"):

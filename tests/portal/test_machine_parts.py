@@ -6,13 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bascule.domain.machine import NOT_ENFORCED, UNINSTALLED
-from bascule.drivers.nftables.features import NO_CONNTRACK, NO_DESTROY, UNOWNED
-from bascule.drivers.nftables.host import NftablesHost
-from bascule.drivers.nftables.published import UNREAD
+from bascule.domain.weaknesses import KINDS, PORT_IN_OWN_RANGE, Weakness
 from bascule.portal.charts import WIDTH, bars_of, lanes_of, round_up
-from bascule.portal.weaknesses import weakness_words
-from bascule.services.own_ports import SHUTS_SERVER_OFF
 from bascule.words import Words
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -51,25 +46,13 @@ def test_a_short_span_is_still_seen_within_the_frame() -> None:
     assert lanes_of([], NOON).lanes == ()
 
 
-@pytest.mark.parametrize(
-    "sentence",
-    [
-        NOT_ENFORCED,
-        UNINSTALLED,
-        UNOWNED,
-        NO_DESTROY,
-        NO_CONNTRACK,
-        NftablesHost.needs.unkept,
-        SHUTS_SERVER_OFF,
-        UNREAD,
-    ],
-)
-@pytest.mark.parametrize("language", ["en", "fr"])
-def test_what_agents_say_of_themselves_is_known(sentence: str, language: str) -> None:
-    assert weakness_words(Words(language), sentence)
+@pytest.mark.parametrize("code", KINDS)
+def test_each_weakness_has_its_words_in_each_language(code: str) -> None:
+    assert Words("fr").has(KINDS[code].text)
 
 
-def test_a_closed_port_in_the_hosts_own_range_is_named() -> None:
-    sentence = "port 40000/tcp is shut and lies in this host's range for its own connections, 1"
-    assert "40000" in weakness_words(Words("fr"), sentence)
-    assert weakness_words(Words("fr"), "port of somebody: <b>") == ""
+def test_what_a_weakness_tells_stands_in_its_sentence() -> None:
+    found = PORT_IN_OWN_RANGE(port="40000/tcp", low=32768, high=60999)
+    assert "40000/tcp" in Words("fr").say(found.text)
+    unknown = Weakness("NewerThanThis", {"what": "<b>"})
+    assert "NewerThanThis" in Words("fr").say(unknown.text)

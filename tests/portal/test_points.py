@@ -17,7 +17,7 @@ from bascule.domain.actions import (
     POINT_READ,
 )
 from bascule.domain.ids import machine_id
-from bascule.domain.machine import UNINSTALLED, EnforcementPoint
+from bascule.domain.machine import EnforcementPoint
 from bascule.interfaces.store import Transaction
 from bascule.portal.codes import TEXTS
 from bascule.services.act import Act
@@ -93,9 +93,9 @@ def test_the_list_tells_how_each_agent_is(house: House, olga: Person) -> None:
 
 def test_weaknesses_are_counted_and_told(house: House, olga: Person) -> None:
     uid, agent = add_agent(house, "web-1")
-    house.report(agent, uid, weaknesses=["the moon is full"])
+    house.report(agent, uid, weaknesses=[{"code": "FullMoon"}])
     assert "1 weakness" in text_of(olga.page(POINTS))
-    assert "the moon is full" in text_of(olga.page(f"{POINTS}/{uid}"))
+    assert "FullMoon" in text_of(olga.page(f"{POINTS}/{uid}"))
 
 
 def test_what_a_point_cannot_do_is_told_and_nothing_is_counted_for_it(
@@ -247,7 +247,7 @@ def test_what_roots_uninstall_opened_is_not_called_shut(house: House, olga: Pers
     uid, agent = add_agent(house, "web-1")
     shut(house, "web-1")
     house.report(agent, uid, closed=[{"protocol": "TCP", "number": 22, "onExpiry": "keep"}])
-    house.report(agent, uid, generation=0, weaknesses=[UNINSTALLED])
+    house.report(agent, uid, generation=0, weaknesses=[{"code": "AgentUninstalled"}])
     for page in (f"{POINTS}/{uid}/remove", "/portal/machines/default/web-1/delete"):
         assert "stay shut on the host" not in text_of(olga.page(page))
 

@@ -29,7 +29,7 @@ def test_the_record_and_the_inventory_show_it() -> None:
     assert "22/tcp" in said.notes[0]
     point = world.see(lambda tx: tx.enforcement_point(world.web.uid))
     assert point is not None
-    assert "nothing keeps this host's ports shut" in point.weaknesses[0]
+    assert "nothing keeps this machine’s ports closed" in point.weaknesses[0].text
     assert point.not_enforced_since == world.clock.now(), "its ports are not shut any more"
     assert world.grant(grant).state is GrantState.OPEN, "it was not read back shut"
 

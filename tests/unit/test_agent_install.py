@@ -17,6 +17,7 @@ from bascule.agent import commands, install
 from bascule.agent.install import UNIT_NAME, owned_meanwhile, stopped_unit
 from bascule.agent.run import lock_state
 from bascule.agent.service_manager import ServiceManager
+from bascule.domain.weaknesses import OWNER_UNKEPT
 from bascule.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -265,7 +266,7 @@ def test_an_agent_that_does_not_reach_its_server_is_not_called_installed(
 
 class Weak(Watched):
     def condition(self) -> Condition:
-        return Condition(is_owned=False, weaknesses=("The rules can be flushed.",))
+        return Condition(is_owned=False, weaknesses=(OWNER_UNKEPT(),))
 
 
 class TooOld(Host):

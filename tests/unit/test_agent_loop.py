@@ -24,9 +24,10 @@ from bascule.agent.loop import (
 from bascule.agent.state import read_state
 from bascule.agent.witness import SAVE_SECONDS, Witness
 from bascule.domain.desired import DesiredState, Held, Lease
-from bascule.domain.machine import NOT_ENFORCED, ClosedPort, OnExpiry
+from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.plan import Operation
+from bascule.domain.weaknesses import NOT_ENFORCED, OWNER_UNKEPT, PUBLISHED_UNREAD, Weakness
 from bascule.errors import EnforcementFailed, ServerUnreachable
 from bascule.interfaces.driver import Condition
 from bascule.protocol.report import Report
@@ -257,7 +258,7 @@ def test_that_it_is_shut_is_said_although_connections_cannot_be_counted(tmp_path
 class Weakening(FakeDriver):
     """Other programs' rules make it weaker or stronger while it runs."""
 
-    weaknesses: tuple[str, ...] = ()
+    weaknesses: tuple[Weakness, ...] = ()
 
     def condition(self) -> Condition:
         return replace(super().condition(), weaknesses=self.weaknesses)
@@ -269,15 +270,16 @@ def test_a_weakness_that_comes_and_goes_is_reported_at_once(tmp_path: Path) -> N
     line = Listening()
     local = LocalOpenings(tmp_path)
     loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
-    loop.add_weakness("nobody keeps the socket")
-    for driver.weaknesses in ((), ("a rule cannot be read",), ()):
+    unkept, unread = OWNER_UNKEPT(), PUBLISHED_UNREAD(unread="a rule")
+    loop.add_weakness(unkept)
+    for driver.weaknesses in ((), (unread,), ()):
         loop.step()
         clock.pass_time(0.1)
         loop.step()
     assert [each.weaknesses for each in line.told] == [
-        ("nobody keeps the socket",),
-        ("a rule cannot be read", "nobody keeps the socket"),
-        ("nobody keeps the socket",),
+        (unkept,),
+        (unread, unkept),
+        (unkept,),
     ]
 
 
@@ -319,7 +321,7 @@ def test_a_firewall_that_refuses_everything_is_said_and_the_server_left_in_peace
     assert {(each.generation, each.in_force, each.closed) for each in line.told} == {
         (0, frozenset(), frozenset())
     }
-    assert all(each.weaknesses[0].startswith(NOT_ENFORCED) for each in line.told)
+    assert all(each.weaknesses[0].is_of(NOT_ENFORCED) for each in line.told)
     assert [len(each.notes) for each in line.told] == [1] + [0] * (len(line.told) - 1)
     assert not loop.status()["enforcing"]
 

@@ -70,7 +70,7 @@ def test_another_past_is_an_alarm(witness: Witness, answer: dict[str, Any], says
     (what,) = witness.pending()
     assert says in what
     (weakness,) = witness.weaknesses()
-    assert says in weakness
+    assert says in weakness.text
     assert witness.status()["first"]["position"] == 10
     assert witness.head.position == answer["position"], "the new chain is witnessed from now on"
 
@@ -206,7 +206,7 @@ def test_what_was_deleted_before_its_time_is_an_alarm_once(tmp_path: Path) -> No
     assert "events up to 1500 were deleted" in what
     assert "to be kept for 90 days" in what
     (weakness,) = witness.weaknesses()
-    assert what in weakness
+    assert what in weakness.text
     take(witness, told(2001, begin=1500, floorMs=FLOOR, **seen(2000)), NOW + 101 * DAY)
     assert witness.pending() == (what,)
 

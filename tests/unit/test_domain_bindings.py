@@ -10,15 +10,9 @@ import pytest
 from bascule.domain.bindings import Binding, seen, together
 from bascule.domain.bounds import Guard
 from bascule.domain.capabilities import HOST, Latency
-from bascule.domain.machine import (
-    BELIEVED_SINCE,
-    DOUBTED_SINCE,
-    NOT_ENFORCED_SINCE,
-    ClosedPort,
-    EnforcementPoint,
-)
+from bascule.domain.machine import ClosedPort, EnforcementPoint
 from bascule.domain.net import AddressPrefix, PortKey
-from bascule.domain.times import format_utc
+from bascule.domain.weaknesses import Weakness
 from tests.samples import SSH, TCP, prefixes
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -32,9 +26,10 @@ OWN = EnforcementPoint(
     last_contact_at=NOW,
     agent_version="1",
     local_port_range=(32768, 60999),
-    weaknesses=("a", "b"),
+    weaknesses=(Weakness("a"), Weakness("b")),
     blocked_attempts=3,
-    facts={"kernel": "6.18", BELIEVED_SINCE: format_utc(NOW)},
+    facts={"kernel": "6.18"},
+    believed_since=NOW,
     guard=Guard(ports=(SSH, RDP)),
     driver="nftables",
     capabilities=HOST,
@@ -44,7 +39,8 @@ OTHER = replace(
     machine_uid="web",
     enrolled_at=NOW - 2 * MINUTE,
     observed_generation=5,
-    weaknesses=("b", "c"),
+    weaknesses=(Weakness("b"), Weakness("c")),
+    flushed_by="nftables.service",
     facts={"kernel": "5.10"},
     guard=Guard(ports=(SSH,), max_duration=MINUTE),
     driver="cloud",
@@ -65,7 +61,8 @@ def test_the_worst_counts() -> None:
     assert found.observed_generation == 5
     assert found.last_contact_at == NOW
     assert found.enrolled_at == NOW - MINUTE
-    assert found.weaknesses == ("a", "b", "c")
+    assert [each.code for each in found.weaknesses] == ["a", "b", "c"]
+    assert (found.flushed_by, found.believed_since) == ("nftables.service", None)
     assert found.blocked_attempts == 6
     assert found.local_port_range == OWN.local_port_range
     assert found.facts == {"kernel": "6.18"}
@@ -86,13 +83,13 @@ def test_one_that_was_never_heard_of_this_machine_makes_it_unheard() -> None:
 
 
 def test_what_one_cannot_enforce_is_not_enforced() -> None:
-    since = format_utc(NOW - MINUTE)
-    for fact in (NOT_ENFORCED_SINCE, DOUBTED_SINCE):
-        found = together([OWN, BOUND.at(replace(OTHER, facts={fact: since}))])
-        assert found.facts[fact] == since
+    since = NOW - MINUTE
+    idle = together([OWN, BOUND.at(replace(OTHER, not_enforced_since=since))])
+    doubted = together([OWN, BOUND.at(replace(OTHER, doubted_since=since))])
+    assert (idle.not_enforced_since, doubted.doubted_since) == (since, since)
     here = replace(BOUND, failed_since=NOW - MINUTE).at(OTHER)
     assert together([OWN, here]).not_enforced_since == NOW - MINUTE
-    both = [replace(OWN, facts={NOT_ENFORCED_SINCE: format_utc(NOW)}), here]
+    both = [replace(OWN, not_enforced_since=NOW), here]
     assert together(both).not_enforced_since == NOW - MINUTE, "the first of them"
 
 

@@ -10,15 +10,7 @@ import pytest
 
 from bascule.domain.capabilities import ABILITIES, HOST, Capabilities, Latency
 from bascule.domain.lifecycle import GrantState
-from bascule.domain.machine import (
-    BELIEVED_SINCE,
-    DOUBTED_SINCE,
-    NOT_ENFORCED_SINCE,
-    UNINSTALLED,
-    EnforcementPoint,
-    Unable,
-    unable_words,
-)
+from bascule.domain.machine import EnforcementPoint, Unable, unable_words
 from bascule.domain.machine_access import (
     CASES,
     AccessState,
@@ -28,7 +20,7 @@ from bascule.domain.machine_access import (
     access_state,
     conditions_of,
 )
-from bascule.domain.times import format_utc
+from bascule.domain.weaknesses import UNINSTALLED
 
 OPENING, OPEN, CLOSING = GrantState.OPENING, GrantState.OPEN, GrantState.CLOSING
 HEARD = Doors(has_point=True, is_silent=False, is_behind=False, is_closed=True)
@@ -69,7 +61,7 @@ def test_a_point_enforces_unless_the_server_noted_that_it_cannot() -> None:
     point = EnforcementPoint("uid", "key", began)
     assert point.is_enforcing
     assert point.not_enforced_since is None
-    said = replace(point, facts={NOT_ENFORCED_SINCE: format_utc(began)})
+    said = replace(point, not_enforced_since=began)
     assert not said.is_enforcing
     assert said.not_enforced_since == began
 
@@ -86,9 +78,7 @@ def test_what_the_server_noted_of_a_point() -> None:
     began = datetime(2030, 1, 1, tzinfo=UTC)
     point = EnforcementPoint("uid", "key", began)
     assert (point.doubted_since, point.believed_since, point.is_uninstalled) == (None, None, False)
-    noted = {DOUBTED_SINCE: format_utc(began), BELIEVED_SINCE: format_utc(began)}
-    said = replace(point, facts=noted, weaknesses=(f"{UNINSTALLED} at noon",))
-    assert (said.doubted_since, said.believed_since) == (began, began)
+    said = replace(point, weaknesses=(UNINSTALLED(),))
     assert said.is_uninstalled
     assert said.unable is Unable.UNINSTALLED
     assert "web-1" in unable_words(Unable.UNINSTALLED, "web-1")

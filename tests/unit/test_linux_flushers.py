@@ -6,10 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bascule.domain.classify import FLUSHED_BY
-from bascule.drivers.linux import flushers
 from bascule.drivers.linux.flushers import flusher
-from bascule.drivers.nftables import features
 
 FLUSHES = "#!/usr/sbin/nft -f\n\nflush ruleset\n\ntable inet filter {\n}\n"
 SPARES = "#!/usr/sbin/nft -f\n# flush ruleset\ntable inet filter {\n}\n"
@@ -47,11 +44,3 @@ def test_who_empties_it(
     tmp_path: Path, enabled: str, debian: str | None, fedora: bool, found: str
 ) -> None:
     assert flusher(host(tmp_path, enabled, debian, fedora)) == found
-
-
-def test_a_table_that_is_owned_is_emptied_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flushers, "flusher", lambda: "nftables.service")
-    assert features._flushed_by(is_owned=True) == {}
-    assert features._flushed_by(is_owned=False) == {FLUSHED_BY: "nftables.service"}
-    monkeypatch.setattr(flushers, "flusher", lambda: "")
-    assert features._flushed_by(is_owned=False) == {}

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from bascule.drivers.linux import facts, sockets
+from bascule.domain.weaknesses import TABLE_UNOWNED
+from bascule.drivers.linux import facts, flushers, sockets
 from bascule.drivers.nftables import features, library
 from bascule.drivers.nftables.library import Context
 from bascule.errors import ConfigurationError, EnforcementFailed
@@ -74,19 +75,9 @@ def test_a_module_that_is_missing_is_not_taken_for_an_old_kernel(
         features.probe(Refusing("No such file or directory"))
 
 
-@pytest.mark.parametrize(
-    ("kernel", "nft", "why"),
-    [
-        ("6.1.0-18-amd64", "1.1.3", "(Linux 6.1.0-18-amd64 is older than 6.9)"),
-        ("6.12.0", "1.0.9", "(nftables 1.0.9 is older than 1.1)"),
-        ("6.8.0", "1.0.9", "(Linux 6.8.0 is older than 6.9 and nftables 1.0.9 is older than 1.1)"),
-        ("6.12.0", "unknown", "(it takes kernel 6.9 and nftables 1.1)"),
-    ],
-)
-def test_what_is_too_old_to_own_the_table_is_named(
-    monkeypatch: pytest.MonkeyPatch, kernel: str, nft: str, why: str
-) -> None:
-    versions(monkeypatch, kernel, nft)
+def test_a_table_that_cannot_be_owned_is_a_weakness(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions(monkeypatch, "6.1.0-18-amd64", "1.0.9")
+    monkeypatch.setattr(flushers, "flusher", lambda: "nftables.service")
 
     def none(ports: Sequence[int] | None = None) -> list[sockets.Connection]:
         return []
@@ -94,7 +85,8 @@ def test_what_is_too_old_to_own_the_table_is_named(
     monkeypatch.setattr(sockets, "local_connections", none)
     found = features.probe(Unowning())
     assert not found.is_owned
-    assert found.weaknesses[0].startswith(f"{features.UNOWNED} {why}: another tool's")
+    assert found.weaknesses[0] == TABLE_UNOWNED(kernel="6.1.0-18-amd64", nftables="1.0.9")
+    assert found.flushed_by == "nftables.service"
 
 
 def test_a_kernel_without_netfilter_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,9 +33,10 @@ from bascule.domain.plan import (
     Rebuild,
     ReleasePort,
 )
+from bascule.domain.weaknesses import GUARD_REFUSES_PORT, GUARD_UNUSABLE
 from bascule.errors import EnforcementFailed
 from bascule.interfaces.driver import Blocked, Condition
-from bascule.reconcile.reconciler import GUARD_REFUSES, GUARD_UNUSABLE, Reconciler
+from bascule.reconcile.reconciler import Reconciler
 from bascule.testing.fake_driver import FakeDriver
 from bascule.testing.fake_firewall import FakeFirewall
 from tests.unit.services_world import SetClock
@@ -439,11 +440,11 @@ def test_what_a_guard_refuses_is_a_weakness_while_it_is_wanted(
     assert reconciler.guard_weaknesses() == ()
     reconciler.take(wanted(1, lease("g", 60)), clock.boottime())
     (weakness,) = reconciler.guard_weaknesses()
-    assert weakness.startswith(GUARD_REFUSES)
+    assert weakness == GUARD_REFUSES_PORT()
     reconciler.take(wanted(2), clock.boottime())
     assert reconciler.guard_weaknesses() == ()
     broken = Reconciler(firewall, Memory(), clock, Guard(ports=(), problem="it is no TOML"))
-    assert broken.guard_weaknesses() == (f"{GUARD_UNUSABLE}: it is no TOML",)
+    assert broken.guard_weaknesses() == (GUARD_UNUSABLE(problem="it is no TOML"),)
 
 
 def test_a_guard_that_was_tightened_reaches_what_was_open(

@@ -14,8 +14,9 @@ from bascule.domain.capabilities import HOST, Capabilities
 from bascule.domain.decide import Denied
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState, StatusReason
-from bascule.domain.machine import NOT_ENFORCED, ClosedPort, EnforcementPoint, Machine
+from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
 from bascule.domain.net import PortKey, TransportProtocol
+from bascule.domain.weaknesses import NOT_ENFORCED
 from bascule.errors import Conflict, Forbidden, NotFound
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
@@ -196,7 +197,7 @@ def test_a_point_that_was_just_bound_stands_for_nothing_yet(world: World) -> Non
 
 def test_a_point_that_can_enforce_nothing_settles_nothing(bound: World) -> None:
     grant = opened(bound)
-    tell(bound, bound.web, generation=0, weaknesses=(NOT_ENFORCED,))
+    tell(bound, bound.web, generation=0, weaknesses=(NOT_ENFORCED(problem="x"),))
     tell(bound, bound.db, grant.id, closed=SHUT)
     assert bound.grant(grant).state is GrantState.OPEN
     view = bound.see(lambda tx: view_request(tx, grant.request_id, bound.clock.wall))

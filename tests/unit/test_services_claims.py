@@ -12,8 +12,9 @@ from bascule.domain.desired import DesiredState, Held, hold
 from bascule.domain.facts.agents import AgentDoubted, AgentReported, GenerationOvertaken
 from bascule.domain.facts.machines import PortClosed
 from bascule.domain.lifecycle import GrantState
-from bascule.domain.machine import DOUBTED, ClosedPort, Machine, OnExpiry
+from bascule.domain.machine import ClosedPort, Machine, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol
+from bascule.domain.weaknesses import DOUBTED, SERVER_PORT_CLOSED, SOCKETS_KEPT
 from bascule.errors import Conflict, Forbidden, InvalidInput
 from bascule.interfaces.exposure import KnownMachine
 from bascule.interfaces.record import EventFilter
@@ -206,7 +207,7 @@ def test_a_second_overtaking_within_an_hour_is_not_believed(world: World) -> Non
     assert point is not None
     assert point.doubted_since == world.clock.wall
     assert not point.is_enforcing, "nothing is called closed there"
-    assert DOUBTED in point.weaknesses
+    assert DOUBTED() in point.weaknesses
 
 
 def doubted(world: World) -> None:
@@ -244,18 +245,17 @@ def test_nothing_that_a_doubted_agent_reports_counts(world: World) -> None:
 
 def test_a_report_cannot_lift_the_doubt(world: World) -> None:
     doubted(world)
-    world.report(world.web, facts={"kernel": "6", "not believed since": ""}, weaknesses=("x",))
+    world.report(world.web, facts={"kernel": "6"}, weaknesses=(SOCKETS_KEPT(),))
     point = world.see(lambda tx: tx.enforcement_point(world.web.uid))
     assert point is not None
     assert point.doubted_since is not None
 
 
-def test_nor_forge_that_an_owner_has_looked(world: World) -> None:
-    world.put(rules(world.web, 22))
-    forged = {"believed again since": "2000-01-01T00:00:00.0000000Z", "not believed since": "x"}
-    world.report(world.web, facts=forged)
+def test_what_the_server_alone_finds_is_not_taken_from_a_report(world: World) -> None:
+    world.report(world.web, weaknesses=(DOUBTED(), SERVER_PORT_CLOSED(ports=8443), SOCKETS_KEPT()))
     point = world.see(lambda tx: tx.enforcement_point(world.web.uid))
     assert point is not None
+    assert point.weaknesses == (SOCKETS_KEPT(),)
     assert (point.believed_since, point.doubted_since) == (None, None)
 
 
@@ -363,7 +363,7 @@ def test_an_agent_that_tells_of_changes_without_end_is_not_believed(
     assert world.kinds().count("AgentDoubted") == 1
     point = world.see(lambda tx: tx.enforcement_point(world.web.uid))
     assert point is not None
-    assert DOUBTED in point.weaknesses
+    assert DOUBTED() in point.weaknesses
     assert not point.is_enforcing, "nothing is called closed there"
     world.report(world.db, closed=tcp(22))
     assert kind_of(world, world.db) < 10, "another machine is another's"

@@ -10,10 +10,11 @@ import pytest
 
 from bascule.domain.classify import MachineState
 from bascule.domain.lifecycle import NOT_CONFIRMED
-from bascule.domain.machine import NOT_ENFORCED, NOT_ENFORCED_SINCE, ClosedPort
+from bascule.domain.machine import ClosedPort
 from bascule.domain.machine_access import AccessState
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.pricing import Tier
+from bascule.domain.weaknesses import NOT_ENFORCED
 from bascule.interfaces.listing import ListFilter
 from bascule.services.listing import MachineRow, count_tabs, list_machines
 from bascule.services.machines import delete_machine
@@ -73,7 +74,7 @@ def test_the_filter_and_the_row_agree_on_who_is_silent(world: World) -> None:
 
 def test_an_agent_that_can_enforce_nothing_is_never_called_closed(world: World) -> None:
     """It is heard and says so: what holds there nobody knows, as of one that is away."""
-    fault = (f"{NOT_ENFORCED}: EPERM",)
+    fault = (NOT_ENFORCED(problem="EPERM"),)
     closed = frozenset({ClosedPort(PortKey(TransportProtocol.TCP, 22))})
     world.put(rules(world.web, 22), rules(world.db, 22))
     for machine in (world.web, world.db):
@@ -95,9 +96,9 @@ def test_an_opening_where_nothing_can_be_enforced_is_not_confirmed(world: World)
     grant = world.granted(world.web)
     world.report(world.web, grant.id)
     began = world.clock.now()
-    world.report(world.web, generation=0, weaknesses=(f"{NOT_ENFORCED}: EPERM",))
+    world.report(world.web, generation=0, weaknesses=(NOT_ENFORCED(problem="EPERM"),))
     world.clock.pass_time(12)
-    world.report(world.web, generation=0, weaknesses=(f"{NOT_ENFORCED}: EBUSY",))
+    world.report(world.web, generation=0, weaknesses=(NOT_ENFORCED(problem="EBUSY"),))
     assert row(world).state is AccessState.NOT_CONFIRMED
     now = world.clock.now()
     view = world.see(lambda reader: view_request(reader, grant.request_id, now))
@@ -105,15 +106,6 @@ def test_an_opening_where_nothing_can_be_enforced_is_not_confirmed(world: World)
     shown = view.shown(world.grant(grant))
     assert shown.state == NOT_CONFIRMED
     assert shown.not_confirmed_since == began, "since it says so, not its last word"
-
-
-def test_since_when_nothing_is_enforced_is_the_servers_word(world: World) -> None:
-    """An agent's own fact of that name counts for nothing."""
-    for text in ("2001-01-01T00:00:00Z", "never"):
-        world.report(world.web, facts={NOT_ENFORCED_SINCE: text})
-        point = world.see(lambda tx: tx.enforcement_point(world.web.uid))
-        assert point is not None
-        assert point.is_enforcing
 
 
 def test_requests_grow_old_by_the_minute(world: World) -> None:

@@ -12,8 +12,9 @@ from bascule.domain.desired import Held, hold
 from bascule.domain.facts.agents import NotesWithheld
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState
-from bascule.domain.machine import NOT_ENFORCED, ClosedPort
+from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
+from bascule.domain.weaknesses import NOT_ENFORCED
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
 from bascule.protocol.codec import decode, encode
@@ -145,7 +146,7 @@ def test_a_point_that_can_enforce_nothing_is_there_and_settles_nothing(world: Wo
     ssh = ClosedPort(PortKey(TransportProtocol.TCP, 22))
     world.report(world.web, grant.id, closed=frozenset({ssh}))
     world.clock.pass_time(60)
-    world.report(world.web, generation=0, weaknesses=("the firewall cannot be seen to: EPERM",))
+    world.report(world.web, generation=0, weaknesses=(NOT_ENFORCED(problem="EPERM"),))
     assert world.grant(grant).state is GrantState.OPEN
     revoke(world, grant)
     world.report(world.web, generation=0)
@@ -160,7 +161,7 @@ def test_a_point_that_can_enforce_nothing_is_there_and_settles_nothing(world: Wo
 def test_a_request_that_nothing_could_enforce_fails_with_that_reason(world: World) -> None:
     grant = world.granted(world.web)
     world.clock.pass_time(61)
-    world.report(world.web, generation=0, weaknesses=(f"{NOT_ENFORCED}: EPERM",))
+    world.report(world.web, generation=0, weaknesses=(NOT_ENFORCED(problem="EPERM"),))
     world.do(sweep)
     failed = world.grant(grant)
     assert failed.state is GrantState.FAILED
@@ -173,7 +174,7 @@ def test_a_fault_takes_nothing_back_of_what_was_applied(world: World) -> None:
     world.put(rules(world.web, 22))
     generation = world.see(lambda tx: tx.generation(world.web.uid))
     world.report(world.web)
-    world.report(world.web, generation=0, weaknesses=(f"{NOT_ENFORCED}: EPERM",))
+    world.report(world.web, generation=0, weaknesses=(NOT_ENFORCED(problem="EPERM"),))
     point = world.see(lambda tx: tx.enforcement_point(world.web.uid))
     assert point is not None
     assert not point.is_enforcing

@@ -22,6 +22,7 @@ from bascule.domain.net import (
     parse_address,
 )
 from bascule.domain.policy import PortRule, RuleProtocol
+from bascule.domain.weaknesses import SERVER_PORT_CLOSED, SOCKETS_KEPT, Weakness
 from bascule.errors import InvalidInput, NotFound, PreconditionFailed
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
@@ -29,7 +30,6 @@ from bascule.protocol.report import Report
 from bascule.services.act import Act, ServerPlace
 from bascule.services.fleet import take_report
 from bascule.services.machines import MachineDraft, put_machine
-from bascule.services.own_ports import SHUTS_SERVER_OFF
 from bascule.services.policies import put_machine_rules, put_rules_of_machines, rules_tag
 from bascule.services.rehearsal import rehearse
 from tests.unit.services_world import ANNA, World, rules
@@ -201,18 +201,18 @@ def test_an_agent_beside_the_server_that_shuts_it_off_is_a_weakness(
     port = PortKey(TransportProtocol(shut), 8443)
     agent = Subject(beside.db.uid, PrincipalKind.AGENT, "db-1", address)
 
-    def told(*closed: ClosedPort) -> list[str]:
-        report = Report(1, frozenset(), weaknesses=("nft is old",), closed=frozenset(closed))
+    def told(*closed: ClosedPort) -> list[Weakness]:
+        report = Report(1, frozenset(), weaknesses=(SOCKETS_KEPT(),), closed=frozenset(closed))
         beside.do(lambda tx, act: take_report(tx, act, beside.db.uid, report), agent)
         point = beside.see(lambda reader: reader.enforcement_point(beside.db.uid))
         assert point is not None
         return list(point.weaknesses)
 
     first, *more = told(ClosedPort(port, OnExpiry.KEEP))
-    assert first == "nft is old"
-    assert [each.startswith(SHUTS_SERVER_OFF) for each in more] == [True] * is_told
-    assert all("8443" in each for each in more)
-    assert told() == ["nft is old"], "when it is open again, it is said no more"
+    assert first == SOCKETS_KEPT()
+    assert [each.is_of(SERVER_PORT_CLOSED) for each in more] == [True] * is_told
+    assert all("8443" in each.text for each in more)
+    assert told() == [SOCKETS_KEPT()], "when it is open again, it is said no more"
 
 
 def test_a_machine_that_is_not_known_changes_nothing(world: World) -> None:

@@ -11,6 +11,7 @@ from bascule.domain.decide import Denied
 from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey
+from bascule.domain.weaknesses import NOT_ENFORCED
 from bascule.services import fleet, policies, requests
 from bascule.services.views import kept_closed, view_machine
 from tests.samples import SSH
@@ -57,7 +58,7 @@ def test_access_to_a_machine_without_its_agent_is_refused_at_once(world: World) 
 
 
 def test_an_agent_that_can_enforce_nothing_for_now_may_yet_open(world: World) -> None:
-    world.report(world.web, generation=0, weaknesses=("the firewall cannot be seen to: EPERM",))
+    world.report(world.web, generation=0, weaknesses=(NOT_ENFORCED(problem="EPERM"),))
     assert isinstance(world.ask(world.web), requests.Initiated)
 
 

@@ -172,7 +172,7 @@ def test_a_report_is_kept_and_bounded(house: House, uid: str) -> None:
         localPortRange=[32768, 60999],
         blockedAttempts=7,
         knocks=[{"source": "192.0.2.9", "protocol": "TCP", "number": 22, "attempts": 3}],
-        weaknesses=["w" * 5000],
+        weaknesses=[{"code": "Newer", "arguments": {"what": "w" * 5000}}],
         facts={"kernel": "6.18"},
         agentVersion="0.1",
         clock="2030-01-01T12:00:00Z",
@@ -192,7 +192,10 @@ def test_a_report_is_kept_and_bounded(house: House, uid: str) -> None:
             "facts": {"kernel": "6.18"},
         }.items()
     )
-    assert len(shown["weaknesses"][0]) == 500
+    (weakness,) = shown["weaknesses"]
+    assert len(weakness["arguments"]["what"]) == 500
+    assert (weakness["code"], weakness["severity"]) == ("Newer", "severe"), "EDGES F2"
+    assert "Newer" in weakness["text"]
     assert house.call("GET", point["id"]).json() == point
     assert len(house.events("DriftHealed", "AgentReported")) == 60
     assert house.events("OpenedLocally") == ["OpenedLocally"]

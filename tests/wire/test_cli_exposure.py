@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bascule.domain.machine import NOT_ENFORCED
 from bascule.domain.times import format_utc
+from bascule.domain.weaknesses import NOT_ENFORCED
+from bascule.protocol.codec import encode
 from bascule.services.sweep import sweep
 from tests.wire.house import port_rule
 from tests.wire.test_cli_principals import Cli, cli  # noqa: F401  # reason: a fixture
@@ -81,7 +82,7 @@ def test_where_nothing_can_be_enforced_it_is_said_before_what_was_held(desk: Cli
     house = desk.house
     uid = house.call("GET", house.machine("web-1")).json()["properties"]["vmId"]
     agent = house.client_of(house.agent_token(uid))
-    house.report(agent, uid, generation=0, weaknesses=[f"{NOT_ENFORCED}: EPERM"])
+    house.report(agent, uid, generation=0, weaknesses=[encode(NOT_ENFORCED(problem="EPERM"))])
     told = desk.done("exposure", "web-1")
     assert "Its agent has not been able to enforce anything since" in told.err
     assert "not confirmed" in told.out

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from bascule.domain.machine import NOT_ENFORCED, NOT_ENFORCED_SINCE
 from bascule.domain.times import format_utc
+from bascule.domain.weaknesses import NOT_ENFORCED
+from bascule.protocol.codec import encode
 from tests.wire.house import BASCULE, COMPUTE, JIT, House, port_rule
 from tests.wire.somebody import somebody
 
@@ -186,13 +187,15 @@ def test_what_an_agent_held_that_can_enforce_nothing_is_not_confirmed(web: House
     told = exposure(web).json()["properties"]
     assert "notEnforcedSince" not in told
     agent = web.client_of(web.agent_token(machine["vmId"]))
-    web.report(agent, machine["vmId"], generation=0, weaknesses=[f"{NOT_ENFORCED}: EPERM"])
+    web.report(
+        agent, machine["vmId"], generation=0, weaknesses=[encode(NOT_ENFORCED(problem="EPERM"))]
+    )
     web.clock.pass_time(5)
     told = exposure(web).json()["properties"]
     assert told["notEnforcedSince"] == began
     assert [each["confirmed"] for each in told["ports"][0]["openings"]] == [False]
     point = web.call("GET", path).json()["properties"]["bascule"]["enforcementPoint"]
-    assert (point["state"], point["facts"][NOT_ENFORCED_SINCE]) == ("online", began)
+    assert (point["state"], point["notEnforcedSince"]) == ("online", began)
     view = web.call("GET", f"{path}/instanceView", version=COMPUTE).json()
     assert [each["code"] for each in view["statuses"]][1] == "PowerState/running"
     (status,) = view["vmAgent"]["statuses"]

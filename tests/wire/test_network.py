@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from bascule.domain.actions import NIC_READ, NSG_READ, NSG_RULE_READ, PUBLIC_IP_READ
-from bascule.domain.machine import NOT_ENFORCED
 from bascule.domain.security_rules import Anchors
+from bascule.domain.weaknesses import NOT_ENFORCED
+from bascule.protocol.codec import encode
 from tests.wire.house import JIT, House, port_rule
 from tests.wire.somebody import somebody
 
@@ -110,7 +111,7 @@ def test_an_opening_is_shown_from_reading_back_to_reading_back(house: House, web
 def test_rules_of_an_agent_that_can_enforce_nothing_are_last_known(house: House, web: Any) -> None:
     web()
     assert nsg(house)["properties"]["bascule"]["isCurrent"] is True
-    web(generation=0, weaknesses=[f"{NOT_ENFORCED}: EPERM"])
+    web(generation=0, weaknesses=[encode(NOT_ENFORCED(problem="EPERM"))])
     found = nsg(house)["properties"]["bascule"]
     assert (found["state"], found["isCurrent"]) == ("online", False)
     assert found["message"].startswith(

@@ -291,12 +291,12 @@ def test_the_three_tabs(house: House, web: Any) -> None:
 def test_a_firewall_that_somebody_empties(house: House) -> None:
     uid = house.add_machine("web-1")
     agent = house.enrol("web-1")
-    house.report(agent, uid, facts={"flushed by": "nftables.service"})
+    house.report(agent, uid, flushedBy="nftables.service")
     (reason,) = state(house)["reasons"]
     assert reason["code"] == "FirewallFlushed"
     assert reason["message"].startswith("nftables.service on web-1 empties the firewall")
     assert names(house, "state eq 'unsupported'") == ["web-1"]
-    house.report(agent, uid, facts={})
+    house.report(agent, uid)
     assert state(house)["state"] == "notConfigured"
 
 

@@ -38,7 +38,10 @@ function ConvertTo-BasculeMachine {
         OpenNow           = @($Grant | Where-Object -FilterScript $isOpen)
         Agent             = if ($null -eq $point) { 'none' } else { [string] $point.state }
         LastContactUtc    = $(if ($heard) { ConvertFrom-BasculeInstant -Text $heard })
-        Weaknesses        = @(Get-BasculeProperty -InputObject $point -Name 'weaknesses')
+        Weaknesses        = @(
+            Get-BasculeProperty -InputObject $point -Name 'weaknesses' |
+                ForEach-Object -Process { Protect-BasculeText -Text $_.text }
+        )
         Reasons           = @($reasons | ForEach-Object -Process { Protect-BasculeText -Text $_.message })
         OsType            = [string] (Get-BasculeProperty -InputObject $disk -Name 'osType')
         Id                = [string] $Data.id

@@ -175,8 +175,8 @@ def _check_firewall(parts: HostParts) -> None:
     """Can ports be kept shut here at all? Says what is weak; raises ConfigurationError."""
     driver = parts.firewall().open()
     try:
-        for sentence in driver.condition().weaknesses:
-            _say(f"Weak on this host: {sentence}")
+        for weakness in driver.condition().weaknesses:
+            _say(f"Weak on this host: {weakness.text}")
     finally:
         driver.close()
 

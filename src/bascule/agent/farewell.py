@@ -14,8 +14,8 @@ import structlog
 
 from bascule import __version__
 from bascule.agent.link import Link
-from bascule.domain.machine import UNINSTALLED
 from bascule.domain.net import PortKey
+from bascule.domain.weaknesses import UNINSTALLED
 from bascule.protocol.report import Report
 
 log = structlog.get_logger("bascule.agent")
@@ -32,7 +32,7 @@ def last_report(closed: Sequence[PortKey], facts: Mapping[str, str]) -> Report:
         in_force=frozenset(),
         agent_version=__version__,
         facts=facts,
-        weaknesses=(UNINSTALLED,),
+        weaknesses=(UNINSTALLED(),),
         notes=(f"uninstalled by root on the host{opened}",),
     )
 

@@ -31,8 +31,9 @@ from bascule.agent.witness import Witness
 from bascule.client.host_agent import AGENT_BUSY
 from bascule.domain.desired import HeldLease
 from bascule.domain.guard import WHY
-from bascule.domain.machine import NOT_ENFORCED, ClosedPort
+from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
+from bascule.domain.weaknesses import NOT_ENFORCED, PORT_IN_OWN_RANGE, Weakness
 from bascule.errors import BasculeError, EnforcementFailed, ServerUnreachable
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.driver import Condition, Driver
@@ -43,6 +44,7 @@ log = structlog.get_logger("bascule.agent")
 
 T = TypeVar("T")
 
+UNMANAGED = "the firewall cannot be managed: nothing is known to be closed or open"
 CANNOT_BE = "the server sent a state that cannot be: what is held stays"
 NOT_TIDIED = "connections that exist cannot be seen to: none is let on or ended"
 POLL_SECONDS = 15.0  # with a quarter of jitter
@@ -89,7 +91,7 @@ class AgentLoop:
         self._local_port_range = local_port_range
         self._inbox: queue.Queue[Command | None] = queue.Queue()  # None is a bare wake-up
         self._stopping = threading.Event()
-        self._own_weaknesses: list[str] = []
+        self._own_weaknesses: list[Weakness] = []
         self._announced = -1
         # Set by the stream, cleared before asking: what is announced while an answer is on
         # its way is asked for once more.
@@ -115,9 +117,9 @@ class AgentLoop:
         self._has_left = False  # something was in force before it, and its sockets are there yet
         self._is_abandoned = False
 
-    def add_weakness(self, sentence: str) -> None:
+    def add_weakness(self, weakness: Weakness) -> None:
         """Something about this agent's set-up that its owner should know."""
-        self._own_weaknesses.append(sentence)
+        self._own_weaknesses.append(weakness)
 
     @property
     def condition(self) -> Condition:
@@ -258,10 +260,10 @@ class AgentLoop:
             outcome = self._reconciler.reconcile()
         except EnforcementFailed as error:
             self._fault = error.message
-            self._reconciler.note(f"{NOT_ENFORCED}: {error.message}")
+            self._reconciler.note(f"{UNMANAGED}: {error.message}")
             raise
         self._fault = ""
-        self._reconciler.forget_note(NOT_ENFORCED)
+        self._reconciler.forget_note(UNMANAGED)
         known = self._outcome.in_force if self._outcome is not None else None
         self._has_left |= known is None or not known <= outcome.in_force
         self._outcome = outcome
@@ -409,6 +411,7 @@ class AgentLoop:
             sessions=sessions,
             weaknesses=self._weaknesses(),
             facts={**self.condition.facts, **self._witness.facts()},
+            flushed_by=self.condition.flushed_by,
             agent_version=__version__,
             drift=self._drift_told(),
             local_openings=opened_here,
@@ -457,6 +460,7 @@ class AgentLoop:
             blocked_attempts=known,
             weaknesses=self._weaknesses(),
             facts={**self.condition.facts, **self._witness.facts()},
+            flushed_by=self.condition.flushed_by,
             agent_version=__version__,
             notes=tuple(self._reconciler.notes),
             clock=self._clock.now(),
@@ -513,24 +517,22 @@ class AgentLoop:
         more = (f"The rules were changed {self._more_drift} times more.",)
         return (*self._drift, *(more if self._more_drift else ()))
 
-    def _weaknesses(self) -> tuple[str, ...]:
+    def _weaknesses(self) -> tuple[Weakness, ...]:
         return (
-            *((f"{NOT_ENFORCED}: {self._fault}",) if self._fault else ()),
+            *((NOT_ENFORCED(problem=self._fault),) if self._fault else ()),
             *self._reconciler.guard_weaknesses(),
             *self.condition.weaknesses,
             *self._own_conflicts(),
             *self._witness.weaknesses(),
         )
 
-    def _own_conflicts(self) -> tuple[str, ...]:
+    def _own_conflicts(self) -> tuple[Weakness, ...]:
         """Closed ports that this host may use for its own connections (EDGES A4)."""
         bounds = self._local_port_range()
         if bounds is None:
             return ()
         return tuple(
-            f"port {each.port} is shut and lies in this host's range for its own connections, "
-            f"{bounds[0]} to {bounds[1]} (net.ipv4.ip_local_port_range): some of them will fail; "
-            "change the range or release the port"
+            PORT_IN_OWN_RANGE(port=each.port, low=bounds[0], high=bounds[1])
             for each in sorted(self._reconciler.held.closed, key=_port_of)
             if each.is_kill and bounds[0] <= each.port.number <= bounds[1]
         )
@@ -577,7 +579,7 @@ class AgentLoop:
             "closed": [str(closed.port) for closed in sorted(held.closed, key=_port_of)],
             "open": [each for key, each in told.items() if not why[key]],
             "waiting": [{**each, "why": why[key]} for key, each in told.items() if why[key]],
-            "weaknesses": list(self._weaknesses()),
+            "weaknesses": [str(each.text) for each in self._weaknesses()],
             "refusedByGuard": {key: WHY[each] for key, each in self._reconciler.refused.items()},
             "record": self._witness.status(),
         }

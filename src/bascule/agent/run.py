@@ -105,9 +105,9 @@ class AgentProcess:
             self._firewall.name,
         )
         if self._firewall.needs.unkept and not self._manager.is_present:
-            loop.add_weakness(self._firewall.needs.unkept)
-        for sentence in loop.condition.weaknesses:
-            log.warning("weak on this host", what=sentence)
+            loop.add_weakness(self._firewall.needs.unkept())
+        for weakness in loop.condition.weaknesses:
+            log.warning("weak on this host", code=weakness.code, what=weakness.text)
         self._loop = loop
         if self._stopping.is_set():  # told so before there was a loop to stop
             loop.stop()

@@ -29,6 +29,7 @@ import structlog
 from bascule.domain.chain import ChainHead
 from bascule.domain.retention import LONGEST_FLOOR, SHORTEST_FLOOR
 from bascule.domain.times import format_utc, parse_instant
+from bascule.domain.weaknesses import RECORD_CHANGED, Weakness
 from bascule.errors import BasculeError
 from bascule.files import write_atomically
 from bascule.protocol.shape import LARGEST
@@ -113,15 +114,8 @@ class Witness:
     def forget(self, reported: tuple[str, ...]) -> None:
         self._pending = self._pending[len(reported) :]
 
-    def weaknesses(self) -> tuple[str, ...]:
-        if self.first is None:
-            return ()
-        sentence = (
-            f"the server's record was changed: {self.first[1]}. The evidence is in this agent's "
-            f"state directory, {FILE} (bascule audit verify --witness); remove it and restart "
-            "the agent once the reason is known"
-        )
-        return (sentence,)
+    def weaknesses(self) -> tuple[Weakness, ...]:
+        return () if self.first is None else (RECORD_CHANGED(difference=self.first[1], file=FILE),)
 
     def facts(self) -> dict[str, str]:
         if not self.head.position:

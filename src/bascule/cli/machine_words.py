@@ -8,8 +8,16 @@ from datetime import datetime
 
 from bascule.cli.find import port_words
 from bascule.cli.spans import show_instant, show_span
-from bascule.client.machines import OFFLINE, ClosedPort, EnforcementPoint, HostGuard, Machine
+from bascule.client.machines import (
+    OFFLINE,
+    ClosedPort,
+    EnforcementPoint,
+    HostGuard,
+    Machine,
+    PointWeakness,
+)
 from bascule.domain.times import format_utc
+from bascule.domain.weaknesses import Gravity
 
 MOST_NAMED = 20  # claimed ports in one line
 
@@ -56,7 +64,15 @@ def _agent_json(point: EnforcementPoint) -> dict[str, object]:
         if point.not_enforced_since
         else None,
         "notBelievedSince": format_utc(point.doubted_since) if point.doubted_since else None,
-        "weaknesses": list(point.weaknesses),
+        "weaknesses": [
+            {
+                "code": each.code,
+                "severity": Gravity.SEVERE if each.is_severe else Gravity.LIMITED,
+                "arguments": dict(each.arguments),
+                "text": each.text,
+            }
+            for each in point.weaknesses
+        ],
         "blockedAttempts": point.blocked_attempts,
         "driver": point.driver,
         "lacks": sorted(point.lacks),
@@ -188,6 +204,11 @@ def few_ports(ports: Sequence[ClosedPort]) -> str:
     return port_list(ports[:MOST_NAMED]) + more
 
 
+def _weakness_words(weakness: PointWeakness) -> str:
+    """Its sentence; its code too when it is severe, by which it can be found in the documentation."""
+    return f"{weakness.code} (severe): {weakness.text}" if weakness.is_severe else weakness.text
+
+
 def detail_lines(found: Machine, now: datetime) -> list[str]:
     lines = [
         f"machine    {found.name}",
@@ -207,7 +228,7 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
                 f"{point.generation}"
             )
         lines += [f"guard      {guard_words(point.guard)}"] if point.guard is not None else []
-        lines += [f"weak       {each}" for each in point.weaknesses]
+        lines += [f"weak       {_weakness_words(each)}" for each in point.weaknesses]
         lines += [f"cannot     {words}" for key, words in _LACKING.items() if key in point.lacks]
         blocked = point.blocked_attempts
         lines.append(f"blocked    {'cannot be told' if blocked is None else f'{blocked} attempts'}")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from bascule.client.reading import Data, flag, inner, instant, number, objects, text, texts
 from bascule.client.versions import COMPUTE_VERSION
 from bascule.domain.ids import ResourceId
-from bascule.domain.machine import DOUBTED_SINCE, NOT_ENFORCED_SINCE, UNINSTALLED
 from bascule.domain.times import parse_duration
+from bascule.domain.weaknesses import UNINSTALLED, Gravity
 
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
     from bascule.client.connection import Connection
@@ -47,6 +47,16 @@ class HostGuard:
 
 
 @dataclass(frozen=True, slots=True)
+class PointWeakness:
+    """What is wrong at a machine's enforcement point."""
+
+    code: str
+    is_severe: bool
+    arguments: Mapping[str, str]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class EnforcementPoint:
     """A machine's agent, as the server knows it."""
 
@@ -56,7 +66,7 @@ class EnforcementPoint:
     generation: int
     observed_generation: int
     agent_version: str
-    weaknesses: tuple[str, ...]
+    weaknesses: tuple[PointWeakness, ...]
     blocked_attempts: int | None  # None: it does not see them
     not_enforced_since: datetime | None = None  # it says that it can enforce nothing
     guard: HostGuard | None = None  # None: not told, by an older agent or server
@@ -67,7 +77,7 @@ class EnforcementPoint:
     @property
     def is_uninstalled(self) -> bool:
         """Did it say, as its last word, that root took it off its host?"""
-        return any(each.startswith(UNINSTALLED) for each in self.weaknesses)
+        return any(each.code == UNINSTALLED.code for each in self.weaknesses)
 
     @property
     def is_enforcing(self) -> bool:
@@ -205,16 +215,24 @@ def read_point(data: Data) -> EnforcementPoint:
         generation=number(properties, "generation", 0),
         observed_generation=number(properties, "observedGeneration", 0),
         agent_version=text(properties, "agentVersion", ""),
-        weaknesses=texts(properties, "weaknesses"),
+        weaknesses=tuple(map(_read_weakness, objects(properties, "weaknesses"))),
         blocked_attempts=None
         if properties.get("blockedAttempts") is None
         else number(properties, "blockedAttempts"),
-        not_enforced_since=instant(inner(properties, "facts"), NOT_ENFORCED_SINCE),
-        doubted_since=instant(inner(properties, "facts"), DOUBTED_SINCE),
+        not_enforced_since=instant(properties, "notEnforcedSince"),
+        doubted_since=instant(properties, "notBelievedSince"),
         guard=read_guard(inner(properties, "guard")),
         driver=text(properties, "driver", ""),
         lacks=frozenset(k for k, has in inner(properties, "capabilities").items() if has is False),
     )
+
+
+def _read_weakness(data: Data) -> PointWeakness:
+    """One without a severity that is known here is severe (EDGES F2)."""
+    told = {name: str(value) for name, value in inner(data, "arguments").items()}
+    code = text(data, "code")
+    is_severe = text(data, "severity", "") != Gravity.LIMITED
+    return PointWeakness(code, is_severe, told, text(data, "text", code))
 
 
 def read_guard(data: Data) -> HostGuard | None:

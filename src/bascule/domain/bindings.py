@@ -12,22 +12,13 @@ which nothing of this is stored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
 
 from bascule.domain.capabilities import ABILITIES, Capabilities, Latency
-from bascule.domain.machine import (
-    BELIEVED_SINCE,
-    DOUBTED_SINCE,
-    NOT_ENFORCED_SINCE,
-    ClosedPort,
-    EnforcementPoint,
-)
-from bascule.domain.times import format_utc
-
-_SINCES = (NOT_ENFORCED_SINCE, DOUBTED_SINCE)  # facts that hold for all when they hold for one
+from bascule.domain.machine import ClosedPort, EnforcementPoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +43,6 @@ class Binding:
         """The point as this machine has it. It knows nothing of the time before it was bound."""
         if self.is_own:
             return point
-        facts = dict(point.facts)
-        if self.failed_since is not None:
-            facts.setdefault(NOT_ENFORCED_SINCE, format_utc(self.failed_since))
         return replace(
             point,
             machine_uid=self.machine_uid,
@@ -62,7 +50,7 @@ class Binding:
             last_contact_at=self.reported_at,
             observed_generation=max(self.generation, 0),
             local_port_range=None,  # of another host
-            facts=facts,
+            not_enforced_since=point.not_enforced_since or self.failed_since,
         )
 
     def after(
@@ -122,22 +110,20 @@ def together(points: Sequence[EnforcementPoint]) -> EnforcementPoint:
         local_port_range=next((each for each in ranges if each is not None), None),
         weaknesses=tuple(dict.fromkeys(said for each in points for said in each.weaknesses)),
         blocked_attempts=sum(each.blocked_attempts for each in points),
-        facts=_facts(points),
+        facts={k: text for each in reversed(points) for k, text in each.facts.items()},
+        flushed_by=next((each.flushed_by for each in points if each.flushed_by), ""),
+        not_enforced_since=_first(each.not_enforced_since for each in points),
+        doubted_since=_first(each.doubted_since for each in points),
+        believed_since=None,
         guard=reduce(lambda one, other: one.within(other), guards) if guards else None,
         driver=", ".join(dict.fromkeys(each.driver for each in points if each.driver)),
         capabilities=_common([e.capabilities for e in points if e.capabilities is not None]),
     )
 
 
-def _facts(points: Sequence[EnforcementPoint]) -> dict[str, str]:
-    """Those of the first, and since when the first of them enforces nothing or is not believed."""
-    facts = {k: text for each in reversed(points) for k, text in each.facts.items()}
-    facts.pop(BELIEVED_SINCE, None)
-    for name in _SINCES:
-        said = [each.facts[name] for each in points if each.facts.get(name)]
-        if said:
-            facts[name] = min(said)  # all are written by ``format_utc``
-    return facts
+def _first(instants: Iterable[datetime | None]) -> datetime | None:
+    """What holds for one holds for all, since it first did."""
+    return min((each for each in instants if each is not None), default=None)
 
 
 def _common(known: Sequence[Capabilities]) -> Capabilities | None:

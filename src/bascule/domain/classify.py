@@ -22,7 +22,6 @@ from itertools import product
 
 MANAGED_TAG = "bascule-managed"
 UNMANAGED = "false"  # that tag's value on a machine that is in the inventory alone
-FLUSHED_BY = "flushed by"  # an enforcement point's fact: who empties the rules that it holds
 
 
 class MachineState(StrEnum):

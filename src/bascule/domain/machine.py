@@ -8,28 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bascule.domain.bounds import Guard
 from bascule.domain.capabilities import Capabilities
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import Address, PortKey
-from bascule.domain.times import parse_instant
-
-# How a point's weakness begins that can enforce nothing; agents say it, the server goes by it.
-NOT_ENFORCED = "the firewall cannot be seen to: nothing is known to be shut or open"
-UNINSTALLED = "root has uninstalled the agent: nothing keeps this host's ports shut"
-ENFORCES_NOTHING = (NOT_ENFORCED, UNINSTALLED)  # how a weakness begins that says so
-DOUBTED = (
-    "its agent knew more than this server twice within an hour, or told of thousands of changes in "
-    "one, as whoever has stolen its key could: nothing of what it reports is believed until an owner "
-    "has looked (bascule machine believe); if the key may be stolen, enrol it anew (bascule machine "
-    "enrol --replace)"
-)
-DOUBTED_SINCE = "not believed since"  # the server's fact of a point
-BELIEVED_SINCE = "believed again since"  # the server's fact of a point: an owner has looked
-NOT_ENFORCED_SINCE = "not enforced since"  # the server's fact of a point, while it says so
+from bascule.domain.weaknesses import UNINSTALLED, Weakness
 
 
 class Unable(StrEnum):
@@ -100,34 +86,22 @@ class EnforcementPoint:
     last_contact_at: datetime | None = None  # None: never heard of since it enrolled
     agent_version: str = ""
     local_port_range: tuple[int, int] | None = None  # inclusive; None: not reported yet
-    weaknesses: tuple[str, ...] = ()  # sentences: what its kernel or set-up lacks
+    weaknesses: tuple[Weakness, ...] = ()
     blocked_attempts: int = 0
-    facts: Mapping[str, str] = field(default_factory=dict)  # kernel, nft version, ...
+    facts: Mapping[str, str] = field(default_factory=dict)  # for people: kernel, versions, ...
+    flushed_by: str = ""  # which service there empties the rules; empty: none
     guard: Guard | None = None  # the host's own bounds; None: not told, by an older agent
     driver: str = ""  # its name in the registry of drivers; empty: not told yet
     capabilities: Capabilities | None = None  # None: not told yet
-
-    @property
-    def not_enforced_since(self) -> datetime | None:
-        """Since when it says that it can enforce nothing; None: it enforces."""
-        since = self.facts.get(NOT_ENFORCED_SINCE)
-        return parse_instant(since) if since else None
-
-    @property
-    def doubted_since(self) -> datetime | None:
-        """Since when its reports are not believed (EDGES E7); None: they are."""
-        since = self.facts.get(DOUBTED_SINCE)
-        return parse_instant(since) if since else None
-
-    @property
-    def believed_since(self) -> datetime | None:
-        """When an owner last had its reports believed again; None: never needed."""
-        since = self.facts.get(BELIEVED_SINCE)
-        return parse_instant(since) if since else None
+    # What the server says of it; no report sets these.
+    not_enforced_since: datetime | None = None  # None: it enforces
+    doubted_since: datetime | None = None  # its reports are not believed (EDGES E7)
+    believed_since: datetime | None = None  # an owner had its reports believed again
+    clock_skew: timedelta | None = None  # its clock less ours; None: little, or not known
 
     @property
     def is_enforcing(self) -> bool:
-        return not self.facts.get(NOT_ENFORCED_SINCE)
+        return self.not_enforced_since is None
 
     def lacks(self, ability: str) -> bool:
         """Has its driver said that it cannot do this (a field of ``Capabilities``)?"""
@@ -143,4 +117,4 @@ class EnforcementPoint:
     @property
     def is_uninstalled(self) -> bool:
         """Did it say, as its last word, that root took it off its host?"""
-        return any(each.startswith(UNINSTALLED) for each in self.weaknesses)
+        return any(each.is_of(UNINSTALLED) for each in self.weaknesses)

@@ -17,6 +17,7 @@ from bascule.domain.capabilities import Capabilities
 from bascule.domain.desired import Held
 from bascule.domain.net import PortKey
 from bascule.domain.plan import Observed, Operation
+from bascule.domain.weaknesses import Weakness, WeaknessKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,9 @@ class Condition:
     """How a backend is here and now, found by writing and reading back."""
 
     is_owned: bool  # other tools cannot write or flush our rules
-    weaknesses: tuple[str, ...] = ()  # sentences for the owner, empty when all is well
-    facts: Mapping[str, str] = field(default_factory=dict)  # kernel, versions, ...
+    weaknesses: tuple[Weakness, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)  # for people: kernel, versions, ...
+    flushed_by: str = ""  # which service empties the rules; empty: none
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class HostNeeds:
     """What one kind of firewall needs of its host, and how it is spoken of there."""
 
     rules: str  # what ``remove`` takes away: "the nftables table 'inet bascule'"
-    unkept: str = ""  # a sentence: what may happen while no process owns the rules; empty: nothing
+    unkept: WeaknessKind | None = None  # that no process may own the rules; None: none has to
     tools: Mapping[str, str] = field(default_factory=dict)  # program -> Debian package, for a lab
     unit: UnitNeeds = UnitNeeds()
 

@@ -91,6 +91,9 @@ def schema_of(kind: type) -> dict[str, Any]:
 
 def shape_of(kind: Value) -> Shape:
     """How values of a type are read and written; made once."""
+    # What the wire says of domain types is known before any shape is made.
+    import bascule.protocol.shapes  # noqa: PLC0415, F401  # reason: it describes types by this module
+
     return _shape(kind)
 
 

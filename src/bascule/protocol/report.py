@@ -16,6 +16,7 @@ from bascule.domain.capabilities import HOST, Capabilities
 from bascule.domain.knocks import Knock
 from bascule.domain.machine import ClosedPort
 from bascule.domain.policy import MAXIMUM_DURATION
+from bascule.domain.weaknesses import Weakness
 from bascule.protocol.shape import SKIP, Crop, Most
 from bascule.protocol.shapes import LONGEST_ID, LONGEST_NOTE
 
@@ -53,7 +54,8 @@ class Report:
     knocks: Annotated[tuple[Knock, ...], Crop(MOST_KNOCKS)] = ()
     # Grant id -> live connections; None: they could not be counted.
     sessions: Mapping[str, int] | None = field(default_factory=dict)
-    weaknesses: Annotated[tuple[Note, ...], Crop(MOST_NOTES)] = ()
+    weaknesses: Annotated[tuple[Weakness, ...], Crop(MOST_NOTES)] = ()
+    flushed_by: Note = ""  # which service there empties the rules; empty: none
     facts: Annotated[Mapping[Note, Note], Crop(MOST_FACTS)] = field(default_factory=dict)
     agent_version: Annotated[str, Crop(64)] = ""
     drift: Annotated[tuple[Note, ...], Crop(MOST_NOTES)] = ()

@@ -5,6 +5,7 @@ Imported by whatever is sent with them (``report``, ``state``).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated
 
@@ -17,12 +18,14 @@ from bascule.domain.knocks import LONGEST_AGE, OTHERS, Knock
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, parse_address
 from bascule.domain.policy import MAXIMUM_DURATION
+from bascule.domain.weaknesses import Weakness
 from bascule.errors import InvalidInput
 from bascule.protocol.codec import describe
 from bascule.protocol.shape import INLINE, LENIENT, REQUIRED, Absent, Crop, Entries, Most
 
 LONGEST_ID = 64  # characters of a grant's id
 LONGEST_NOTE = 500
+MOST_ARGUMENTS = 8  # of a weakness
 LONGEST_NAME = 500  # characters of a machine's id
 MOST_BOUNDS = 1024  # ports, and sources, of a guard
 
@@ -74,6 +77,14 @@ describe(
     extension=Annotated[int, REQUIRED],
 )
 describe(Capabilities, latency=Annotated[Latency, LENIENT])
+describe(
+    Weakness,
+    code=Annotated[str, Crop(LONGEST_ID)],
+    arguments=Annotated[
+        Mapping[Annotated[str, Crop(LONGEST_ID)], Annotated[str, Crop(LONGEST_NOTE)]],
+        Crop(MOST_ARGUMENTS),
+    ],
+)
 describe(Cut, grant_id=GrantId, remaining=Annotated[timedelta, Most(CUT_FOR)])
 describe(
     DesiredState,

@@ -31,10 +31,16 @@ from bascule.domain.desired import (
     not_let_go_yet,
     rule_set,
 )
-from bascule.domain.guard import WHY, bound, bound_held
+from bascule.domain.guard import bound, bound_held
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey
 from bascule.domain.plan import TOLERANCE, Observed, Operation, closing_halves, plan
+from bascule.domain.weaknesses import (
+    GUARD_REFUSES_PORT,
+    GUARD_REFUSES_SOURCE,
+    GUARD_UNUSABLE,
+    Weakness,
+)
 from bascule.errors import BasculeError, EnforcementFailed
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.driver import Driver, HeldStore
@@ -43,8 +49,10 @@ from bascule.reconcile.tampering import name_edits
 MOST_NOTED = 256
 NOT_KEPT = "what this agent knows cannot be kept over a reboot"
 NOT_OPENED = "the firewall refused a change: only what shuts was applied, and no opening"
-GUARD_UNUSABLE = "the guard file of this host cannot be used: nothing is opened here"
-GUARD_REFUSES = "the guard file of this host refuses what its server wants to open"
+_GUARD_REFUSES = {
+    Objection.PORT: GUARD_REFUSES_PORT,
+    Objection.SOURCE: GUARD_REFUSES_SOURCE,
+}
 EARLIER = 1.0  # seconds by which an end here must come before the server's to be told
 LOOK_HOLDS = 0.03  # seconds, less than plan.TOLERANCE: what was seen must still be so
 COUNTED_FOR = 30.0  # seconds in which the sessions of an ended grant are counted
@@ -133,13 +141,12 @@ class Reconciler:
             if lease.deadline + EARLIER < self._told_ends.get(grant_id, lease.deadline)
         }
 
-    def guard_weaknesses(self) -> tuple[str, ...]:
+    def guard_weaknesses(self) -> tuple[Weakness, ...]:
         """What this host's guard keeps its server from doing, for whoever wonders why."""
         if self.guard.problem:
-            return (f"{GUARD_UNUSABLE}: {self.guard.problem}",)
-        by_guard = (each for each in self.refused.values() if each is not Objection.LEASELESS)
-        why = dict.fromkeys(WHY[each] for each in by_guard)
-        return (f"{GUARD_REFUSES}: {'; '.join(why)}",) if why else ()
+            return (GUARD_UNUSABLE(problem=self.guard.problem),)
+        why = set(self.refused.values())
+        return tuple(kind() for objection, kind in _GUARD_REFUSES.items() if objection in why)
 
     def open_locally(self, grant_id: str, lease: HeldLease, closed: ClosedPort | None) -> None:
         """Root's own opening; ``closed`` also shuts the port first, for a port not shut yet."""

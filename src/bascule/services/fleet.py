@@ -41,12 +41,6 @@ from bascule.domain.grant import SILENCE_BOUND, Grant, confirm_open, cut_to
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import (
-    BELIEVED_SINCE,
-    DOUBTED,
-    DOUBTED_SINCE,
-    ENFORCES_NOTHING,
-    NOT_ENFORCED_SINCE,
-    UNINSTALLED,
     EnforcementPoint,
     Machine,
     Unable,
@@ -54,6 +48,7 @@ from bascule.domain.machine import (
 )
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
+from bascule.domain.weaknesses import DOUBTED, UNINSTALLED, Weakness, enforces_nothing
 from bascule.errors import AuthenticationFailed, Conflict, Forbidden
 from bascule.interfaces.closed_ports import ClosedPortWrites, GenerationReads
 from bascule.interfaces.exposure import ExposureReads, KnownMachine
@@ -154,13 +149,6 @@ _NOTES = tuple(
     for each in (DriftHealed, OpenedLocally, RecordDisputed, AgentReported, NotesWithheld)
 )
 END_GRAIN = timedelta(seconds=1)  # an end that the host holds is told apart from ours by no less
-CLOCK_SKEW = "clock skew"  # the server's fact of a point
-_OURS = (
-    NOT_ENFORCED_SINCE,
-    DOUBTED_SINCE,
-    BELIEVED_SINCE,
-    CLOCK_SKEW,
-)  # facts that no report may set
 
 
 def hash_token(token: str) -> str:
@@ -375,8 +363,9 @@ def take_report(
         report = replace(report, notes=(*report.notes, *claims))
     _withdraw_unable(tx, act, machine, report)
     skew = _skew(act, report)
-    if skew and not agent.facts.get(CLOCK_SKEW):
-        report = replace(report, notes=(*report.notes, f"clock differs by {skew}"))
+    if skew is not None and agent.clock_skew is None:
+        words = f"clock differs by {skew.total_seconds():.0f} s"
+        report = replace(report, notes=(*report.notes, words))
     _record_notes(tx, act, machine, report)
     if is_own:
         _update_point(tx, act, machine, agent, report, skew)
@@ -429,10 +418,17 @@ def _doubt(
     """
     known = tx.generation(machine.uid)
     act.record(tx, AgentDoubted(str(machine.id), known, report.generation), machine.id)
-    facts = {**point.facts, DOUBTED_SINCE: format_utc(act.now)}
-    facts.setdefault(NOT_ENFORCED_SINCE, format_utc(act.now))
-    weaknesses = tuple(each for each in point.weaknesses if each != DOUBTED)
-    _hear(tx, act, replace(point, facts=facts, weaknesses=(DOUBTED, *weaknesses)))
+    doubted = replace(
+        point,
+        doubted_since=act.now,
+        not_enforced_since=point.not_enforced_since or act.now,
+        weaknesses=(DOUBTED(), *_without_doubt(point)),
+    )
+    _hear(tx, act, doubted)
+
+
+def _without_doubt(point: EnforcementPoint) -> tuple[Weakness, ...]:
+    return tuple(each for each in point.weaknesses if not each.is_of(DOUBTED))
 
 
 def _hear(tx: PointWrites, act: Act, point: EnforcementPoint) -> None:
@@ -452,10 +448,15 @@ def believe_point(tx: BeliefWrites, act: Act, subject: Subject, machine_id: Reso
     point = tx.agent_of(machine.uid)
     if point is None or point.doubted_since is None:
         return False
-    facts = {key: value for key, value in point.facts.items() if key not in _OURS}
-    facts[BELIEVED_SINCE] = format_utc(act.now)
-    weaknesses = tuple(each for each in point.weaknesses if each != DOUBTED)
-    tx.put_enforcement_point(replace(point, facts=facts, weaknesses=weaknesses))
+    believed = replace(
+        point,
+        doubted_since=None,
+        not_enforced_since=None,
+        clock_skew=None,
+        believed_since=act.now,
+        weaknesses=_without_doubt(point),
+    )
+    tx.put_enforcement_point(believed)
     follow(tx, act, machine)
     act.record(tx, AgentBelieved(str(machine.id), machine.uid), machine.id)
     return True
@@ -463,7 +464,7 @@ def believe_point(tx: BeliefWrites, act: Act, subject: Subject, machine_id: Reso
 
 def _withdraw_unable(tx: GrantEndWrites, act: Act, machine: Machine, report: Report) -> None:
     """Where nothing can be opened, who waits is told so at once."""
-    is_gone = any(each.startswith(UNINSTALLED) for each in report.weaknesses)
+    is_gone = any(each.is_of(UNINSTALLED) for each in report.weaknesses)
     if not is_gone and report.capabilities.ends_leases:
         return
     why = Unable.UNINSTALLED if is_gone else Unable.LEASELESS
@@ -630,11 +631,11 @@ def _notes_of(name: str, report: Report) -> list[Fact]:
     ]
 
 
-def _skew(act: Act, report: Report) -> str:
-    """By how much its clock differs from ours; empty: by little, or it did not say."""
+def _skew(act: Act, report: Report) -> timedelta | None:
+    """By how much its clock differs from ours; None: by little, or it did not say."""
     if report.clock is None or abs(report.clock - act.now) <= MAXIMUM_SKEW:
-        return ""
-    return f"{(report.clock - act.now).total_seconds():.0f} s"
+        return None
+    return report.clock - act.now
 
 
 def _update_point(
@@ -643,22 +644,28 @@ def _update_point(
     machine: Machine,
     point: EnforcementPoint,
     report: Report,
-    skew: str,
+    skew: timedelta | None,
 ) -> None:
     was_silent = (
         point.last_contact_at is not None and act.now - point.last_contact_at > SILENCE_BOUND
     )
     if was_silent and _is_missed(tx, machine):
         act.record(tx, AgentCameBack(str(machine.id)), machine.id)
-    facts = _facts(act, point, report) | ({CLOCK_SKEW: skew} if skew else {})
+    told = tuple(
+        each for each in report.weaknesses if each.kind is None or not each.kind.is_servers
+    )
+    is_idle = enforces_nothing(told)
     updated = replace(
         point,
         observed_generation=max(point.observed_generation, report.generation),
         agent_version=report.agent_version,
         local_port_range=report.local_port_range,
-        weaknesses=(*report.weaknesses, *learnt_late(act, point, report.closed)),
+        weaknesses=(*told, *learnt_late(act, point, report.closed)),
         blocked_attempts=report.blocked_attempts,
-        facts=facts,
+        facts=report.facts,
+        flushed_by=report.flushed_by,
+        not_enforced_since=(point.not_enforced_since or act.now) if is_idle else None,
+        clock_skew=skew,
         guard=report.guard,
         driver=report.driver,
         capabilities=report.capabilities,
@@ -669,16 +676,6 @@ def _update_point(
     is_due = point.last_contact_at is None or act.now - point.last_contact_at >= CONTACT_GRAIN
     if updated != point or is_due:
         tx.put_enforcement_point(replace(updated, last_contact_at=act.now))
-
-
-def _facts(act: Act, point: EnforcementPoint, report: Report) -> dict[str, str]:
-    """What it reports, and since when it can enforce nothing, which is ours to say."""
-    facts = {key: value for key, value in report.facts.items() if key not in _OURS}
-    facts |= {key: point.facts[key] for key in (BELIEVED_SINCE,) if key in point.facts}
-    if any(each.startswith(ENFORCES_NOTHING) for each in report.weaknesses):
-        known = point.facts.get(NOT_ENFORCED_SINCE)
-        facts[NOT_ENFORCED_SINCE] = known or format_utc(act.now)
-    return facts
 
 
 def _is_missed(tx: EventReads, machine: Machine) -> bool:

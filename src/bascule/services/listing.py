@@ -15,7 +15,6 @@ from typing import Protocol
 
 from bascule.domain.actions import MACHINE_READ, POLICY_READ
 from bascule.domain.classify import (
-    FLUSHED_BY,
     Classification,
     MachineState,
     Named,
@@ -164,7 +163,7 @@ def _classified(
     is_groups = plan.scope == group_scope(listed.machine.id.subscription_id, group)
     named = Named(
         listed.machine.id.name,
-        point.facts.get(FLUSHED_BY, "") if point is not None else "",
+        point.flushed_by if point is not None else "",
         plan_group=group if is_groups else "",
     )
     return replace(kept, is_plan_on=plan.is_on), named

@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Protocol
 
 from bascule.domain.classify import (
-    FLUSHED_BY,
     Classification,
     Named,
     Traits,
@@ -180,7 +179,7 @@ def classification_of(
     """On which tab the machine belongs, and why; ``naming`` are the policies that name it."""
     group = machine.id.resource_group
     plan = plan_at(reader, group)
-    flushed_by = point.facts.get(FLUSHED_BY, "") if point is not None else ""
+    flushed_by = point.flushed_by if point is not None else ""
     rules = (stored.policy.rules_for(machine.id) for stored in naming)
     traits = Traits(
         is_managed=is_managed(machine.tags),

@@ -19,13 +19,12 @@ from bascule.domain.policy import (
     RuleProtocol,
     effective_on_expiry,
 )
+from bascule.domain.weaknesses import SERVER_PORT_CLOSED, Weakness
 from bascule.errors import InvalidInput, Part, Place, Problem
 from bascule.interfaces.points import PointReads
 from bascule.interfaces.policies import PolicyReads
 from bascule.services import closed_ports
 from bascule.services.act import IN_PROCESS_KEY, Act, ServerPlace
-
-SHUTS_SERVER_OFF = "the port that the server listens on is shut on its own host"
 
 
 def check_rules(
@@ -131,7 +130,7 @@ def _covers_udp(rule: PortRule) -> bool:
 
 def learnt_late(
     act: Act, point: EnforcementPoint, closed_there: Iterable[ClosedPort]
-) -> tuple[str, ...]:
+) -> tuple[Weakness, ...]:
     """What was learnt after the rules were set: that they are of the server's own host (A4)."""
     ports = {
         each.port.number for each in closed_there if each.port.protocol is TransportProtocol.TCP
@@ -139,12 +138,7 @@ def learnt_late(
     shut = sorted(ports & act.place.ports)
     if not shut or not _is_of_own_host(act, point):
         return ()
-    sentence = (
-        f"{SHUTS_SERVER_OFF}, port {', '.join(map(str, shut))}: nobody reaches the server from "
-        "elsewhere; take the port out of the policies on the host itself (bascule policy remove), "
-        "or have the server listen elsewhere (serve --listen)"
-    )
-    return (sentence,)
+    return (SERVER_PORT_CLOSED(ports=", ".join(map(str, shut))),)
 
 
 def _is_of_own_host(act: Act, point: EnforcementPoint) -> bool:

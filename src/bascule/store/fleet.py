@@ -15,6 +15,7 @@ from bascule.domain.bounds import Guard
 from bascule.domain.capabilities import ABILITIES, Capabilities, Latency
 from bascule.domain.machine import ClosedPort, EnforcementPoint, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
+from bascule.domain.weaknesses import Weakness
 from bascule.interfaces.points import Enrolment
 from bascule.store import tables as t
 from bascule.store.listed import Listed
@@ -129,9 +130,16 @@ class FleetWrites(FleetReads, Listed):
                 "agent_version": point.agent_version,
                 "local_port_low": low,
                 "local_port_high": high,
-                "weaknesses": list(point.weaknesses),
+                "weaknesses": [[each.code, dict(each.arguments)] for each in point.weaknesses],
                 "blocked_attempts": point.blocked_attempts,
                 "facts": dict(point.facts),
+                "flushed_by": point.flushed_by,
+                "not_enforced_since": point.not_enforced_since,
+                "doubted_since": point.doubted_since,
+                "believed_since": point.believed_since,
+                "clock_skew_ms": None
+                if point.clock_skew is None
+                else point.clock_skew // _MILLISECOND,
                 "guard": None if point.guard is None else _guard_row(point.guard),
                 "driver": point.driver,
                 "capabilities": None
@@ -232,9 +240,14 @@ def _point(row: Row[Any]) -> EnforcementPoint:
         last_contact_at=row.last_contact_at,
         agent_version=row.agent_version,
         local_port_range=(row.local_port_low, row.local_port_high) if has_range else None,
-        weaknesses=tuple(row.weaknesses),
+        weaknesses=tuple(Weakness(code, told) for code, told in row.weaknesses),
         blocked_attempts=row.blocked_attempts,
         facts=row.facts,
+        flushed_by=row.flushed_by,
+        not_enforced_since=row.not_enforced_since,
+        doubted_since=row.doubted_since,
+        believed_since=row.believed_since,
+        clock_skew=None if row.clock_skew_ms is None else row.clock_skew_ms * _MILLISECOND,
         guard=None if row.guard is None else _guard(row.guard),
         driver=row.driver,
         capabilities=None if row.capabilities is None else _capabilities(row.capabilities),

@@ -21,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from bascule.domain.classify import FLUSHED_BY, Trait, is_managed
+from bascule.domain.classify import Trait, is_managed
 from bascule.domain.grant import Grant
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.interfaces.listing import KEPT, ListKind
@@ -169,7 +169,7 @@ class Listed(Rows):
             self._run(_FOLLOW_POLICIES, {"keys": some})
 
     def _follow_point(self, point: EnforcementPoint) -> None:
-        bits = POINT | FLUSHED if point.facts.get(FLUSHED_BY) else POINT
+        bits = POINT | FLUSHED if point.flushed_by else POINT
         self._run(
             _FOLLOW_POINT,
             {

@@ -26,6 +26,7 @@ from bascule.domain.plan import (
     Rebuild,
     ReleasePort,
 )
+from bascule.domain.weaknesses import OWNER_UNKEPT
 from bascule.errors import EnforcementFailed
 from bascule.interfaces.driver import Blocked, Condition, HostDriver, HostNeeds, Keeper
 from bascule.testing.fake_firewall import ADOPTED_FOR, FakeFirewall, FakeRules, within
@@ -49,7 +50,7 @@ class FakeDriver:
         return self.firewall.abilities
 
     def condition(self) -> Condition:
-        return Condition(self._is_owned, () if self._is_owned else ("The rules can be flushed.",))
+        return Condition(self._is_owned, () if self._is_owned else (OWNER_UNKEPT(),))
 
     def observe(self) -> Observed:
         if self.is_unreadable:
@@ -169,7 +170,7 @@ class FakeDriver:
         self._has_loaded = False
 
 
-_NEEDS = HostNeeds("the rules of the fake", unkept="Others can flush the rules.")
+_NEEDS = HostNeeds("the rules of the fake", unkept=OWNER_UNKEPT)
 
 
 @dataclass(frozen=True, slots=True)

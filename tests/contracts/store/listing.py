@@ -9,7 +9,7 @@ from itertools import product
 
 import pytest
 
-from bascule.domain.classify import FLUSHED_BY, MANAGED_TAG
+from bascule.domain.classify import MANAGED_TAG
 from bascule.domain.exposure import Opening
 from bascule.domain.grant import Grant, confirm_closed, confirm_open, end
 from bascule.domain.lifecycle import GrantState, StatusReason
@@ -67,7 +67,7 @@ class ListingContract:
         machine, policy = a_machine(), a_policy()
         bare = replace(policy.policy.machines[0], ports=())
         without = replace(policy, policy=replace(policy.policy, machines=(bare,)))
-        flushed = replace(a_point(), facts={FLUSHED_BY: "x"})
+        flushed = replace(a_point(), flushed_by="x")
         unmanaged = replace(machine, tags={MANAGED_TAG: "false"})
         other = a_policy("other")
         assert bits_after(lambda tx: tx.put_machine(machine)) == MANAGED

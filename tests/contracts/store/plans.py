@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bascule.domain.classify import ALL_TRAITS, FLUSHED_BY, MANAGED_TAG, MachineState, traits_in
+from bascule.domain.classify import ALL_TRAITS, MANAGED_TAG, MachineState, traits_in
 from bascule.domain.grant import confirm_closed, confirm_open, end
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import ClosedPort, EnforcementPoint, OnExpiry
@@ -106,8 +106,10 @@ class PlanContract:
                 )
                 tx.put_machine(machine)
                 if traits.has_point:
-                    facts = {FLUSHED_BY: "x"} if traits.is_flushed else {"kernel": "6.18"}
-                    tx.put_enforcement_point(EnforcementPoint(machine.uid, "key", NOW, facts=facts))
+                    by = "x" if traits.is_flushed else ""
+                    tx.put_enforcement_point(
+                        EnforcementPoint(machine.uid, "key", NOW, flushed_by=by)
+                    )
                 rules = a_policy().policy.machines[0]
                 ports = rules.ports if traits.is_named else ()  # without a port: not named
                 named.append(MachineRules(machine.id, ports))

@@ -23,6 +23,7 @@ from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
+from bascule.domain.weaknesses import Weakness
 from bascule.interfaces.points import Enrolment
 from bascule.interfaces.policies import StoredPolicy
 from bascule.interfaces.store import Reader, Store, Transaction
@@ -156,7 +157,7 @@ def a_point(machine_uid: str = "uid-web-1") -> EnforcementPoint:
         local_port_range=(32768, 60999),
         driver="nftables",
         capabilities=dataclasses.replace(HOST, counts_sessions=False),
-        weaknesses=("nft is too old to keep the table owned.",),
+        weaknesses=(Weakness("TableUnowned", {"kernel": "6.1"}),),
         blocked_attempts=2**40,
         facts={"kernel": "6.18"},
     )

@@ -441,7 +441,7 @@ class FakeServer:
 
     def _believe(self, match: re.Match[str], _: Json, body: Json) -> tuple[int, Json]:
         point = self._machine(match[1])["properties"]["bascule"]["enforcementPoint"]
-        return 200, {"isChanged": point["facts"].pop("not believed since", "") != ""}
+        return 200, {"isChanged": bool(point.pop("notBelievedSince", ""))}
 
     def _let_go(self, machine: str, ports: list[Json]) -> None:
         """Its agent hears of it and opens them, or its host refuses, or it does not answer."""

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from bascule.domain.machine import NOT_ENFORCED, NOT_ENFORCED_SINCE, UNINSTALLED
 from bascule.errors import ServerUnreachable
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_server import FakeServer, Json, Refusal, machine_path, rule
@@ -28,8 +27,11 @@ def point_of(server: FakeServer, path: str) -> Json:
 def enforces_nothing(server: FakeServer, name: str) -> None:
     """An agent that is there and has said so since the last day of 2029."""
     point = point_of(server, server.add_machine(name, closed=[closed(22)]))
-    point["weaknesses"] = [f"{NOT_ENFORCED}: EPERM"]
-    point["facts"] = {NOT_ENFORCED_SINCE: "2029-12-31T00:00:00.0000000Z"}
+    problem = {"problem": "EPERM"}
+    point["weaknesses"] = [
+        {"code": "FirewallUnmanaged", "severity": "severe", "arguments": problem}
+    ]
+    point["notEnforcedSince"] = "2029-12-31T00:00:00.0000000Z"
 
 
 GUARD: Json = {
@@ -139,8 +141,8 @@ class TestMachine:
         """B2: nor what was never read back shut; what was released and not heard of stays."""
         path = server.add_machine("web-1", closed=[closed(22)])
         server.machines[path]["properties"]["bascule"]["enforcementPoint"] |= {
-            "weaknesses": [UNINSTALLED],
-            "facts": {"not enforced since": "2029-12-31T00:00:00Z"},
+            "weaknesses": [{"code": "AgentUninstalled", "severity": "severe"}],
+            "notEnforcedSince": "2029-12-31T00:00:00Z",
         }
         said = cli("machine", "remove", "web-1", "--yes").err
         assert "Still closed" not in said
@@ -231,7 +233,7 @@ class TestMachine:
         self, cli: Cli, server: FakeServer
     ) -> None:
         path = server.add_machine("web-1")
-        since = {"facts": {"not believed since": "2030-01-01T00:00:00.0000000Z"}}
+        since = {"notBelievedSince": "2030-01-01T00:00:00.0000000Z"}
         server.machines[path]["properties"]["bascule"]["enforcementPoint"] |= since
         assert "not trusted since" in cli("machine", "show", "web-1").out
         assert "are trusted again" in cli("machine", "believe", "web-1").out
@@ -295,7 +297,7 @@ class TestMachine:
     def test_show(self, cli: Cli, server: FakeServer) -> None:
         path = server.add_machine("web-1", "203.0.113.5", closed=[closed(22)])
         server.machines[path]["properties"]["bascule"]["enforcementPoint"] |= {
-            "weaknesses": ["nft is too old"],
+            "weaknesses": [{"code": "NftTooOld", "text": "nft is too old"}],
             "blockedAttempts": 7,
             "observedGeneration": 2,
         }

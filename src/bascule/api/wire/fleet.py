@@ -14,6 +14,7 @@ from bascule.domain.capabilities import ABILITIES, Capabilities
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import EnforcementPoint
 from bascule.domain.times import format_duration, format_utc
+from bascule.domain.weaknesses import Weakness
 from bascule.interfaces.points import Enrolment
 from bascule.services.fleet import MAXIMUM_TOKEN_LIFE, is_online
 
@@ -53,14 +54,19 @@ def point_properties_json(
     return {
         "machineId": str(machine_id),
         "state": point_state(point, now),
-        "lastContactAt": None
-        if point.last_contact_at is None
-        else format_utc(point.last_contact_at),
+        "lastContactAt": _instant(point.last_contact_at),
         "enrolledAt": format_utc(point.enrolled_at),
         "generation": generation,
         "observedGeneration": point.observed_generation,
         "agentVersion": point.agent_version,
-        "weaknesses": list(point.weaknesses),
+        "weaknesses": [weakness_json(each) for each in point.weaknesses],
+        "notEnforcedSince": _instant(point.not_enforced_since),
+        "notBelievedSince": _instant(point.doubted_since),
+        "believedSince": _instant(point.believed_since),
+        "clockSkewSeconds": None
+        if point.clock_skew is None
+        else round(point.clock_skew.total_seconds()),
+        "flushedBy": point.flushed_by,
         "blockedAttempts": None if point.lacks("sees_blocked") else point.blocked_attempts,
         "driver": point.driver,
         "capabilities": None
@@ -68,6 +74,20 @@ def point_properties_json(
         else capabilities_json(point.capabilities),
         "facts": dict(point.facts),
         "guard": None if point.guard is None else guard_json(point.guard),
+    }
+
+
+def _instant(at: datetime | None) -> str | None:
+    return None if at is None else format_utc(at)
+
+
+def weakness_json(weakness: Weakness) -> dict[str, Any]:
+    """Its code and arguments for programs, its sentence for people."""
+    return {
+        "code": weakness.code,
+        "severity": str(weakness.gravity),
+        "arguments": dict(weakness.arguments),
+        "text": weakness.text,
     }
 
 

@@ -78,7 +78,8 @@ class NftablesDriver:
 
     def condition(self) -> Condition:
         weaknesses = (*self._features.weaknesses, *self._published.weaknesses)
-        return Condition(self._features.is_owned, weaknesses, self._features.facts)
+        known = self._features
+        return Condition(known.is_owned, weaknesses, known.facts, known.flushed_by)
 
     def close(self) -> None:
         """Close the library's socket; the table stays, and stays owned if a copy is open."""

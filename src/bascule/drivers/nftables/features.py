@@ -12,7 +12,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bascule.domain.classify import FLUSHED_BY
+from bascule.domain.weaknesses import (
+    CONNECTIONS_UNLISTED,
+    SOCKETS_KEPT,
+    TABLE_UNOWNED,
+    Weakness,
+)
 from bascule.drivers.linux import conntrack, facts, flushers, sockets
 from bascule.drivers.nftables import parse, render
 from bascule.drivers.nftables.layout import ALWAYS, FLAGS
@@ -21,16 +26,7 @@ from bascule.errors import ConfigurationError, EnforcementFailed
 
 NEEDED = ((5, 10), (1, 0))  # kernel, nftables: for our rules
 OWNING = ((6, 9), (1, 1))  # for a table that nobody else can change
-UNOWNED = "The firewall table cannot be owned here"
 _VERSION = re.compile(r"(\d+)\.(\d+)")
-NO_DESTROY = (
-    "This kernel cannot destroy sockets (CONFIG_INET_DIAG_DESTROY): a connection that was cut "
-    "lingers on the host until its own timeout."
-)
-NO_CONNTRACK = (
-    "Tracked connections cannot be listed (module nf_conntrack_netlink): connections through "
-    "published container ports are cut when their port is first closed."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +34,9 @@ class Features:
     flags: tuple[str, ...]  # what our table is written with; empty: it cannot be owned
     has_conntrack: bool
     can_destroy: bool
-    weaknesses: tuple[str, ...]
+    weaknesses: tuple[Weakness, ...]
     facts: Mapping[str, str]
+    flushed_by: str = ""
 
     @property
     def is_owned(self) -> bool:
@@ -52,28 +49,21 @@ def probe(context: Context, use_owner: bool = True) -> Features:
     _require_sockets()
     flags = FLAGS if use_owner and _can_own(context) else ()
     has_conntrack, can_destroy = _has_conntrack(), sockets.can_destroy()
+    kernel, nftables = facts.kernel_version(), facts.nft_version()
     found = (
-        (not flags, _unowned()),
-        (not can_destroy, NO_DESTROY),
-        (not has_conntrack, NO_CONNTRACK),
+        (not flags, TABLE_UNOWNED(kernel=kernel, nftables=nftables)),
+        (not can_destroy, SOCKETS_KEPT()),
+        (not has_conntrack, CONNECTIONS_UNLISTED()),
     )
     return Features(
         flags=flags,
         has_conntrack=has_conntrack,
         can_destroy=can_destroy,
-        weaknesses=tuple(sentence for is_so, sentence in found if is_so),
-        facts={
-            "kernel": facts.kernel_version(),
-            "nftables": facts.nft_version(),
-            **_flushed_by(is_owned=bool(flags)),
-        },
+        weaknesses=tuple(weakness for is_so, weakness in found if is_so),
+        facts={"kernel": kernel, "nftables": nftables},
+        # Of a table that is owned nobody takes anything away.
+        flushed_by="" if flags else flushers.flusher(),
     )
-
-
-def _flushed_by(*, is_owned: bool) -> Mapping[str, str]:
-    """Who takes our rules away from time to time; of a table that is owned nobody can."""
-    by = "" if is_owned else flushers.flusher()
-    return {FLUSHED_BY: by} if by else {}
 
 
 def too_old(needed: tuple[tuple[int, ...], tuple[int, ...]]) -> list[str]:
@@ -84,14 +74,6 @@ def too_old(needed: tuple[tuple[int, ...], tuple[int, ...]]) -> list[str]:
         for (what, version), least in zip(found, needed, strict=True)
         if (number := _VERSION.match(version)) and tuple(map(int, number.groups())) < least
     ]
-
-
-def _unowned() -> str:
-    why = " and ".join(too_old(OWNING)) or "it takes kernel 6.9 and nftables 1.1"
-    return (
-        f"{UNOWNED} ({why}): another tool's `nft flush ruleset` would open every port until it is "
-        "healed."
-    )
 
 
 def _scratch() -> str:

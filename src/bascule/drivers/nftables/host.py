@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bascule.domain.weaknesses import OWNER_UNKEPT
 from bascule.drivers.nftables.driver import NftablesDriver, open_driver
 from bascule.drivers.nftables.layout import TABLE
 from bascule.interfaces.driver import HostNeeds, UnitNeeds
@@ -11,9 +12,7 @@ class NftablesHost:
     name = "nftables"
     needs = HostNeeds(
         rules=f"the nftables table 'inet {TABLE}'",
-        unkept="the socket that owns the firewall table is not kept by a service manager: while no "
-        "agent runs, another tool's 'nft flush ruleset' would open the ports (run it as a service: "
-        "bascule agent install)",
+        unkept=OWNER_UNKEPT,
         tools={"nft": "nftables"},
         unit=UnitNeeds(
             documentation="man:nft(8)",

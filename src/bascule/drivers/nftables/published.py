@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from bascule.domain.net import Address, PortKey
+from bascule.domain.weaknesses import PUBLISHED_UNREAD, Weakness
 from bascule.drivers.linux import conntrack, nat_rules, ruleset
 from bascule.drivers.linux.addresses import local_addresses
 from bascule.drivers.linux.links import container_links
@@ -21,7 +22,6 @@ from bascule.drivers.linux.nat_rules import Target, Translations
 from bascule.drivers.nftables import rules
 from bascule.drivers.nftables.render import Element, ElementKey
 
-UNREAD = "Where published container ports lead cannot be told in full"
 _MOST_NAMED = 3
 
 
@@ -37,16 +37,12 @@ class Published:
         self._fault = ""
 
     @property
-    def weaknesses(self) -> tuple[str, ...]:
+    def weaknesses(self) -> tuple[Weakness, ...]:
         what = (self._fault,) if self._fault else self._read.unread
         if not what:
             return ()
         more = f" and {len(what) - _MOST_NAMED} more" if len(what) > _MOST_NAMED else ""
-        sentence = (
-            f"{UNREAD} ({', '.join(what[:_MOST_NAMED])}{more}): whoever routes past this host's "
-            "ports may reach the containers behind those that are closed."
-        )
-        return (sentence,)
+        return (PUBLISHED_UNREAD(unread=f"{', '.join(what[:_MOST_NAMED])}{more}"),)
 
     def look(self, closed: Collection[PortKey]) -> dict[ElementKey, Element | None]:
         """The elements that are to stand for these ports; those of before when it fails."""

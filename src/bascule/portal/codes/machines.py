@@ -124,8 +124,6 @@ TEXTS: Mapping[str, str] = {
     "point.fact.kernel": msgid("Kernel"),
     "point.fact.nftables": msgid("nftables"),
     "point.fact.record seen": msgid("Record seen"),
-    "point.fact.flushed by": msgid("Firewall emptied by"),
-    "point.fact.not enforced since": msgid("Enforces nothing since"),
     "welcome.step.you": msgid("You"),
     "welcome.step.machine": msgid("A machine"),
     "welcome.step.protect": msgid("Protection"),

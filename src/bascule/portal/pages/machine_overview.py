@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -21,7 +20,6 @@ from bascule.interfaces.store import Reader
 from bascule.portal.charts import bars_of, lanes_of
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.machine import ShownMachine, frame, read_machine, wanted_id
-from bascule.portal.weaknesses import weakness_words
 from bascule.services.fleet import is_online
 from bascule.services.knocks import KnocksView, view_knocks
 from bascule.services.views import RequestView, ShownGrant, view_requests
@@ -80,7 +78,6 @@ async def overview(visit: CurrentVisit, group: str, name: str, knocks: str = "da
         doubts=seen.doubts,
         lanes=lanes_of([(each.grant.started_at, each.ended_at) for each in shown], visit.now),
         lane_height=LANE_HEIGHT,
-        weakness_words=partial(weakness_words, visit.words),
         knocks=seen.knocks,
         knock_bars=bars_of([count for _, count in seen.knocks.hours]),
         knock_span=span,

@@ -36,7 +36,6 @@ from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.kept import comes_back
 from bascule.portal.paging import Sheet, Turn, address_of, read_turn, turn_to
 from bascule.portal.problems import reasons_of
-from bascule.portal.weaknesses import weakness_words
 from bascule.services import fleet
 from bascule.services.points import (
     PointRow,
@@ -247,7 +246,6 @@ async def show_point(visit: CurrentVisit, uid: str) -> Response:
         machine_page=f"/portal/machines/{quote(row.machine.id.resource_group)}"
         f"/{quote(row.machine.id.name)}",
         remove=f"{point_page(row)}/remove",
-        weakness=lambda sentence: weakness_words(visit.words, sentence),
         why_not_enrol=visit.why_not(ENROLMENT_WRITE, scope),
         why_not_remove=visit.why_not(ENROLMENT_DELETE, scope),
     )

@@ -56,7 +56,6 @@ from bascule.portal.enrolling import (
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.kept import comes_back
 from bascule.portal.problems import reasons_of
-from bascule.portal.weaknesses import weakness_words
 from bascule.services import policies
 from bascule.services.act import Act
 from bascule.services.rights import Needed, check
@@ -262,7 +261,6 @@ def _show_agent(visit: Visit, guarded: Guarded, command: Command | None) -> Resp
         action=machine_step(guarded),
         protect=protect_step(guarded),
         why_not=visit.why_not(ENROLMENT_WRITE, scope),
-        weakness=lambda sentence: weakness_words(visit.words, sentence),
     )
 
 

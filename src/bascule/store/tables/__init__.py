@@ -347,6 +347,11 @@ agents = Table(
     Column("weaknesses", Json, nullable=False),
     Column("blocked_attempts", BigInteger, nullable=False),
     Column("facts", Json, nullable=False),
+    Column("flushed_by", String, nullable=False),
+    Column("not_enforced_since", Instant),
+    Column("doubted_since", Instant),
+    Column("believed_since", Instant),
+    Column("clock_skew_ms", BigInteger),
     Column("guard", Json),
     Column("driver", String, nullable=False),  # its name in the registry; empty: not told yet
     Column("capabilities", Json),  # null: not told yet

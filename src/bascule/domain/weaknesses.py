@@ -1,0 +1,169 @@
+"""What an enforcement point lacks, or what is wrong there: a code with arguments.
+
+Drivers, agents and the server name the code; faces say the sentence that stands here, in the
+reader's language. What the code of a newer agent means is not known: it counts as severe, and is
+shown by its name (EDGES F2). What is not here: who finds a weakness, and when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bascule.sentences import Sentence, sentence
+
+
+class Gravity(StrEnum):
+    """How bad it is."""
+
+    SEVERE = "severe"  # a promise does not hold there, or nothing opens
+    LIMITED = "limited"  # it holds within limits, which the sentence says
+
+
+@dataclass(frozen=True, slots=True)
+class WeaknessKind:
+    """One code, with the English sentence that ``{arguments}`` stand in."""
+
+    code: str
+    gravity: Gravity
+    text: str
+    enforces_nothing: bool = False  # nothing is known to be closed or open there
+    is_servers: bool = False  # the server alone finds it: reports that name it are not believed
+
+    def __call__(self, **arguments: object) -> Weakness:
+        """A weakness of this kind."""
+        return Weakness(self.code, {name: str(value) for name, value in arguments.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Weakness:
+    code: str
+    arguments: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def kind(self) -> WeaknessKind | None:
+        """None for a code that this program does not know."""
+        return KINDS.get(self.code)
+
+    @property
+    def gravity(self) -> Gravity:
+        return self.kind.gravity if self.kind is not None else Gravity.SEVERE
+
+    @property
+    def text(self) -> Sentence:
+        if self.kind is not None:
+            return sentence(self.kind.text, **self.arguments)
+        told = ", ".join(f"{name}: {value}" for name, value in sorted(self.arguments.items()))
+        return sentence(
+            "The agent reports {code}, which this version does not know; it counts as severe. "
+            "{told}",
+            code=self.code,
+            told=told,
+        )
+
+    def is_of(self, kind: WeaknessKind) -> bool:
+        return self.code == kind.code
+
+
+def enforces_nothing(weaknesses: Iterable[Weakness]) -> bool:
+    """Does one of them say so?"""
+    return any(each.kind is not None and each.kind.enforces_nothing for each in weaknesses)
+
+
+NOT_ENFORCED = WeaknessKind(
+    "FirewallUnmanaged",
+    Gravity.SEVERE,
+    "The agent cannot manage the firewall, so no port there is known to be closed or open. Check "
+    "with bascule agent status on that machine. ({problem})",
+    enforces_nothing=True,
+)
+UNINSTALLED = WeaknessKind(
+    "AgentUninstalled",
+    Gravity.SEVERE,
+    "Root has uninstalled the agent, so nothing keeps this machine’s ports closed. Enrol it again, "
+    "or delete the machine.",
+    enforces_nothing=True,
+)
+DOUBTED = WeaknessKind(
+    "AgentDoubted",
+    Gravity.SEVERE,
+    "The agent was ahead of this server twice within an hour, or reported thousands of changes in "
+    "an hour, as somebody with its stolen key could. Its reports are not believed until an owner "
+    "has checked (bascule machine believe). If the key may be stolen, enrol the agent again "
+    "(bascule machine enrol --replace).",
+    is_servers=True,
+)
+SERVER_PORT_CLOSED = WeaknessKind(
+    "ServerPortClosed",
+    Gravity.SEVERE,
+    "Port {ports}, on which this server listens, is closed on the server’s own host, so nobody "
+    "reaches it from elsewhere. On that host, remove the port from the policies (bascule policy "
+    "remove), or have the server listen elsewhere (serve --listen).",
+    is_servers=True,
+)
+GUARD_UNUSABLE = WeaknessKind(
+    "GuardUnusable",
+    Gravity.SEVERE,
+    "The guard file of this host cannot be used, so nothing is opened there until root corrects it "
+    "and restarts the agent. ({problem})",
+)
+GUARD_REFUSES_PORT = WeaknessKind(
+    "GuardRefusesPort",
+    Gravity.LIMITED,
+    "The guard file of this host does not admit a port that its server wants to open.",
+)
+GUARD_REFUSES_SOURCE = WeaknessKind(
+    "GuardRefusesSource",
+    Gravity.LIMITED,
+    "The guard file of this host does not admit a source that its server wants to let in.",
+)
+RECORD_CHANGED = WeaknessKind(
+    "RecordChanged",
+    Gravity.SEVERE,
+    "The server’s record differs from the one that this agent has seen: {difference}. The evidence "
+    "is in {file} in the agent’s state directory; check it with bascule audit verify --witness. "
+    "When the reason is known, remove the file and restart the agent.",
+)
+PORT_IN_OWN_RANGE = WeaknessKind(
+    "PortInLocalRange",
+    Gravity.LIMITED,
+    "Port {port} is closed and lies in this host’s range for its own connections, {low} to {high} "
+    "(net.ipv4.ip_local_port_range), so some of them will fail. Change the range, or release the "
+    "port.",
+)
+TABLE_UNOWNED = WeaknessKind(
+    "TableUnowned",
+    Gravity.LIMITED,
+    "The firewall table cannot be owned here, which takes Linux 6.9 and nftables 1.1 (found: Linux "
+    "{kernel}, nftables {nftables}): another program’s nft flush ruleset opens every port until "
+    "the agent has restored the table.",
+)
+OWNER_UNKEPT = WeaknessKind(
+    "TableOwnerNotKept",
+    Gravity.LIMITED,
+    "No service manager keeps the socket that owns the firewall table: while no agent runs, another "
+    "program’s nft flush ruleset opens the ports. Run the agent as a service: bascule agent install.",
+)
+SOCKETS_KEPT = WeaknessKind(
+    "SocketsNotDestroyed",
+    Gravity.LIMITED,
+    "This kernel cannot destroy sockets (CONFIG_INET_DIAG_DESTROY): a connection that was cut "
+    "remains on the host until its own timeout.",
+)
+CONNECTIONS_UNLISTED = WeaknessKind(
+    "ConnectionsNotListed",
+    Gravity.LIMITED,
+    "Tracked connections cannot be listed (module nf_conntrack_netlink): connections through "
+    "published container ports are cut when their port is first closed.",
+)
+PUBLISHED_UNREAD = WeaknessKind(
+    "PublishedPortsNotRead",
+    Gravity.LIMITED,
+    "Not every rule that publishes container ports can be read ({unread}): a neighbour who routes "
+    "to a container past this host’s ports may reach it although the port is closed.",
+)
+
+KINDS: Mapping[str, WeaknessKind] = {
+    each.code: each for each in tuple(globals().values()) if isinstance(each, WeaknessKind)
+}
