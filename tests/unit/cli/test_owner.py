@@ -306,7 +306,7 @@ class TestMachine:
         assert "agent      online" in lines
         assert "state      not configured" in lines
         assert "           has applied generation 2 of 3" in lines
-        assert "weak       nft is too old" in lines
+        assert "weak       NftTooOld (severe): nft is too old" in lines, "EDGES F2"
         assert "blocked    7 attempts" in lines
         assert "shut       22/tcp" in lines
         assert lines[-1].startswith("22/tcp")
