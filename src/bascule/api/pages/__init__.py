@@ -65,7 +65,6 @@ def show(page: Page, status: int, look: Look, here: str) -> Response:
         .render(
             page.content,
             names=LANGUAGES,
-            problems=PROBLEMS,
             look=look,
             here=here,
             nonce=nonce,
@@ -119,4 +118,5 @@ def _environment(language: str) -> Environment:
         extensions=["jinja2.ext.i18n"],
     )
     made.globals |= {"_": words, "gettext": words, "pgettext": words.pgettext}
+    made.globals["problems"] = PROBLEMS  # macros of an imported template see globals alone
     return made
