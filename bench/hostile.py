@@ -11,10 +11,8 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import socket
 import ssl
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,12 +20,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench.served import running
 from bench.standing import Broken
 
 ATTACKER = "127.0.0.2"
 MEBIBYTE = 1_048_576
 ROUTE = "/bascule/enrol"
-_START_SECONDS = 60.0
 _WATCH_SECONDS = 12.0
 _AT_ONCE = 64  # handshakes
 
@@ -49,29 +47,8 @@ def stood(data: Path) -> Iterator[tuple[int, int]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    source = Path(__file__).resolve().parents[1] / "src"
-    command = [sys.executable, "-m", "bascule.bootstrap", "serve", "--data", str(data)]
-    process = subprocess.Popen(
-        [*command, "--listen", f"127.0.0.1:{port}"],
-        env={**os.environ, "PYTHONPATH": str(source)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_until_it_listens(port, process)
+    with running(data, port) as process:
         yield port, process.pid
-    finally:
-        process.kill()
-        process.wait(30)
-
-
-def _wait_until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.1)
-    raise Broken(f"the server on port {port} did not come up")
 
 
 def resident_mb(pid: int) -> int:

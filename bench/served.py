@@ -103,8 +103,8 @@ class Served:
 
 
 @contextmanager
-def served(data: Path, port: int) -> Iterator[Served]:
-    """A server of this tree over ``data``, which holds a database and nothing else needs to."""
+def running(data: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A server of this tree on loopback, over ``data``."""
     source = Path(__file__).resolve().parents[1] / "src"
     command = [sys.executable, "-m", "bascule.bootstrap", "serve", "--data", str(data)]
     process = subprocess.Popen(
@@ -115,12 +115,19 @@ def served(data: Path, port: int) -> Iterator[Served]:
     )
     try:
         _wait_for(port, process)
+        yield process
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+@contextmanager
+def served(data: Path, port: int) -> Iterator[Served]:
+    """Its pages; ``data`` holds a database, and nothing else needs to."""
+    with running(data, port):
         made = Served(data, port)
         made.sign_in()
         yield made
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

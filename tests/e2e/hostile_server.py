@@ -14,7 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -24,6 +24,7 @@ from bascule.domain.desired import Held
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.identity.tls import CertificateKeeper
+from tests.e2e.handing import body_of, handing_server
 from tests.netns.network import INNER, Space
 
 PORT = 9444
@@ -60,7 +61,7 @@ class HostileServer:
         self.ending = threading.Event()
         self._keeper = CertificateKeeper(folder, (self._address,))
         self._keeper.ensure(SystemClock().now())
-        self._server = space.inside(lambda: self._make(port))
+        self._server = space.inside(lambda: handing_server(self._address, port, self.answer))
         self._server.socket = self._keeper.context.wrap_socket(
             self._server.socket, server_side=True, do_handshake_on_connect=False
         )
@@ -94,33 +95,10 @@ class HostileServer:
         (state / "identity.json").write_text(json.dumps(identity))
         HeldFile(state, SystemClock()).save(Held(generation=1, closed=closed))
 
-    def _make(self, port: int) -> ThreadingHTTPServer:
-        hostile = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                hostile.answer(self)
-
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers.get("content-length", 0)))
-                hostile.answer(self)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # reason: the base's name
-                pass
-
-            def handle(self) -> None:
-                with contextlib.suppress(OSError, ssl.SSLError):  # an agent that hangs up
-                    super().handle()
-
-        made = ThreadingHTTPServer((self._address, port), Handler)
-        made.daemon_threads = True
-        return made
-
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         route = handler.path.partition("?")[0].rpartition("/")[2]
         self.asked[route] += 1
+        body_of(handler)
         handler.close_connection = True
         with contextlib.suppress(OSError, ssl.SSLError):
             self.evils.get(route, self._honest(route))(handler)

@@ -11,10 +11,11 @@ import http.client
 import ssl
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Self
 
+from tests.e2e.handing import body_of, handing_server
 from tests.netns.network import INNER, Space
 
 PORT = 9443
@@ -35,7 +36,7 @@ class SlowProxy:
         self._upstream = upstream
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(data / "server.pem")
-        self._server = space.inside(self._make)
+        self._server = space.inside(lambda: handing_server(INNER, PORT, self.forward))
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
         def serve() -> None:
@@ -45,28 +46,9 @@ class SlowProxy:
         self._thread = threading.Thread(target=serve, daemon=True)
         self._thread.start()
 
-    def _make(self) -> ThreadingHTTPServer:
-        proxy = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                proxy.forward(self)
-
-            def do_POST(self) -> None:
-                proxy.forward(self)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # reason: the base's name
-                pass
-
-        made = ThreadingHTTPServer((INNER, PORT), Handler)
-        made.daemon_threads = True
-        return made
-
     def forward(self, handler: BaseHTTPRequestHandler) -> None:
         with contextlib.suppress(OSError, http.client.HTTPException):
-            body = handler.rfile.read(int(handler.headers.get("content-length", 0)))
+            body = body_of(handler)
             upstream = http.client.HTTPSConnection(
                 INNER, self._upstream, context=self._trust, timeout=60
             )

@@ -60,14 +60,20 @@ def said(house: House) -> int:
     return house.see(lambda reader: len(reader.chain(limit=10_000)) + len(reader.unsealed(10_000)))
 
 
-# -- it comes back ----------------------------------------------------------------------------
-
-
-def test_it_comes_back_filled_in_and_nothing_is_done(house: House) -> None:
+def whose_session_ended(house: House) -> tuple[Person, Fields]:
+    """Somebody with a form filled in, whose session is over."""
     guard(house)
     olga = owner(house)
     fields = asking_form(olga, house)
     end_session(olga)
+    return olga, fields
+
+
+# -- it comes back ----------------------------------------------------------------------------
+
+
+def test_it_comes_back_filled_in_and_nothing_is_done(house: House) -> None:
+    olga, fields = whose_session_ended(house)
     interrupted(olga, ASK, fields)
     sign_in_again(olga, olga.user.name)
     html = olga.page(KEPT_PATH, 409)
@@ -80,10 +86,7 @@ def test_it_comes_back_filled_in_and_nothing_is_done(house: House) -> None:
 
 
 def test_sent_from_there_it_is_done_once(house: House) -> None:
-    guard(house)
-    olga = owner(house)
-    fields = asking_form(olga, house)
-    end_session(olga)
+    olga, fields = whose_session_ended(house)
     interrupted(olga, ASK, fields)
     sign_in_again(olga, olga.user.name)
     html = olga.page(KEPT_PATH, 409)
@@ -98,10 +101,7 @@ def test_sent_from_there_it_is_done_once(house: House) -> None:
 
 def test_a_page_that_was_open_before_the_sign_in_shows_it_at_once(house: House) -> None:
     """The session ended, and its user signed in again in another tab."""
-    guard(house)
-    olga = owner(house)
-    fields = asking_form(olga, house)
-    end_session(olga)
+    olga, fields = whose_session_ended(house)
     olga.sign_in("/portal", olga.user.name, PASSWORD)
     answer = olga.client.post(ASK, data=fields, follow_redirects=False)
     assert answer.status_code == 409
@@ -112,10 +112,7 @@ def test_a_page_that_was_open_before_the_sign_in_shows_it_at_once(house: House) 
 
 def test_it_asks_for_the_address_of_today(house: House) -> None:
     """*My IP* is where the new session comes from; the old one's stands nowhere in the form."""
-    guard(house)
-    olga = owner(house)
-    fields = asking_form(olga, house)
-    end_session(olga)
+    olga, fields = whose_session_ended(house)
     interrupted(olga, ASK, fields)
     elsewhere = Browser(house, "203.0.113.77")
     elsewhere.client.cookies = olga.client.cookies
@@ -222,10 +219,7 @@ def test_another_user_in_that_browser_does_not_see_it(house: House) -> None:
 
 def test_its_user_in_another_browser_does_not_see_it(house: House) -> None:
     """No address leads to a form, so nobody is handed one that another filled in (EDGES C3)."""
-    guard(house)
-    olga = owner(house)
-    fields = asking_form(olga, house)
-    end_session(olga)
+    olga, fields = whose_session_ended(house)
     interrupted(olga, ASK, fields)
     other = Browser(house)
     sign_in_again(other, olga.user.name)
@@ -260,10 +254,7 @@ def test_another_users_form_is_refused_in_a_live_session(house: House) -> None:
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null"])
 def test_a_form_from_elsewhere_is_neither_kept_nor_shown(house: House, origin: str) -> None:
-    guard(house)
-    olga = owner(house)
-    fields = asking_form(olga, house)
-    end_session(olga)
+    olga, fields = whose_session_ended(house)
     headers = {"Origin": origin}
     answer = olga.client.post(ASK, data=fields, headers=headers, follow_redirects=False)
     assert answer.headers["location"] == "/signin?next=%2Fportal"
@@ -354,10 +345,7 @@ def test_a_form_without_a_session_is_read_no_further_than_its_bound(house: House
 
 
 def test_the_cookie_is_of_this_host_and_hidden_from_scripts(house: House) -> None:
-    guard(house)
-    olga = owner(house)
-    fields = asking_form(olga, house)
-    end_session(olga)
+    olga, fields = whose_session_ended(house)
     answer = olga.client.post(ASK, data=fields, follow_redirects=False)
     cookie = answer.headers["set-cookie"]
     assert cookie.startswith(f"{COOKIE}=")

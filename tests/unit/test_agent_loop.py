@@ -70,6 +70,18 @@ class Line:
         on_generation(self.generation)
 
 
+def loop_of(
+    driver: FakeDriver,
+    line: Line,
+    clock: SetClock,
+    folder: Path,
+    witness: Witness | None = None,
+) -> AgentLoop:
+    """A loop that has held nothing yet; its local openings are in ``folder``."""
+    reconciler, local = Reconciler(driver, Memory(), clock), LocalOpenings(folder)
+    return AgentLoop(reconciler, driver, line, clock, lambda: None, local, witness)
+
+
 def test_what_is_announced_while_an_answer_is_on_its_way_is_asked_for_again(
     tmp_path: Path,
 ) -> None:
@@ -77,9 +89,7 @@ def test_what_is_announced_while_an_answer_is_on_its_way_is_asked_for_again(
     clock = SetClock()
     driver = FakeDriver(FakeFirewall(clock))
     line = Line()
-    reconciler = Reconciler(driver, Memory(), clock)
-    local = LocalOpenings(tmp_path)
-    loop = AgentLoop(reconciler, driver, line, clock, lambda: None, local)
+    loop = loop_of(driver, line, clock, tmp_path)
 
     def announce() -> None:
         line.meanwhile = lambda: None
@@ -153,13 +163,20 @@ class Listening(Line):
         return super().send_report(report)
 
 
+def grant_ssh(line: Listening, span: timedelta) -> ClosedPort:
+    """What the server says: SSH is closed, and open for everybody for so long."""
+    ssh = ClosedPort(PortKey(TransportProtocol.TCP, 22))
+    grant = Lease("g", (ssh.port,), (AddressPrefix(None),), span)
+    line.state = DesiredState("uid", 1, frozenset({ssh}), {}, (grant,))
+    return ssh
+
+
 def test_what_is_healed_while_the_server_is_away_fits_one_report(tmp_path: Path) -> None:
     """One that is too long would be refused for ever, with what root opened in it."""
     clock = SetClock()
     driver = FakeDriver(FakeFirewall(clock))
     line = Listening()
-    local = LocalOpenings(tmp_path)
-    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+    loop = loop_of(driver, line, clock, tmp_path)
     loop.step()
     line.is_away = True
     for _ in range(MOST_DRIFT + 7):
@@ -198,8 +215,7 @@ def test_sessions_are_counted_when_what_is_to_be_cut_is_cut(
     ssh = ClosedPort(PortKey(TransportProtocol.TCP, 22), OnExpiry.KILL)
     grant = Lease("g", (ssh.port,), (AddressPrefix(None),), timedelta(minutes=5))
     line.state = DesiredState("uid", 1, frozenset({ssh}), {}, (grant,))
-    local = LocalOpenings(tmp_path)
-    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+    loop = loop_of(driver, line, clock, tmp_path)
     loop.step()
     assert driver.firewall.connect("192.0.2.1", ssh.port)
     line.state = replace(line.state, generation=2, leases=())
@@ -227,15 +243,12 @@ def test_that_it_is_shut_is_said_although_connections_cannot_be_counted(tmp_path
     clock = SetClock()
     driver = Blind(FakeFirewall(clock))
     line = Listening()
-    ssh = ClosedPort(PortKey(TransportProtocol.TCP, 22))
-    grant = Lease("g", (ssh.port,), (AddressPrefix(None),), timedelta(minutes=5))
-    line.state = DesiredState("uid", 1, frozenset({ssh}), {}, (grant,))
-    local, witness = LocalOpenings(tmp_path), Witness(tmp_path)
-    loop = AgentLoop(
-        Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local, witness
-    )
+    ssh = grant_ssh(line, timedelta(minutes=5))
+    witness = Witness(tmp_path)
+    loop = loop_of(driver, line, clock, tmp_path, witness)
     loop.step()
     assert driver.firewall.connect("192.0.2.1", ssh.port)
+    assert line.state is not None
     line.state = replace(line.state, generation=2, leases=())
     driver.is_failing = True
     witness.take(RecordMark(7, "7" * 64), datetime(2030, 1, 31, tzinfo=UTC))
@@ -268,8 +281,7 @@ def test_a_weakness_that_comes_and_goes_is_reported_at_once(tmp_path: Path) -> N
     clock = SetClock()
     driver = Weakening(FakeFirewall(clock))
     line = Listening()
-    local = LocalOpenings(tmp_path)
-    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+    loop = loop_of(driver, line, clock, tmp_path)
     unkept, unread = OWNER_UNKEPT(), PUBLISHED_UNREAD(unread="a rule")
     loop.add_weakness(unkept)
     for driver.weaknesses in ((), (unread,), ()):
@@ -288,8 +300,7 @@ def test_connections_that_cannot_be_seen_to_are_said(tmp_path: Path) -> None:
     clock = SetClock()
     driver = Destroying(FakeFirewall(clock))
     line = Listening()
-    local = LocalOpenings(tmp_path)
-    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+    loop = loop_of(driver, line, clock, tmp_path)
     for driver.is_failing in (True, True, False, True, False):
         clock.pass_time(LONGEST_RETRY)
         loop.step()
@@ -304,11 +315,8 @@ def test_a_firewall_that_refuses_everything_is_said_and_the_server_left_in_peace
     clock = SetClock()
     driver = FakeDriver(FakeFirewall(clock))
     line = Listening()
-    ssh = ClosedPort(PortKey(TransportProtocol.TCP, 22))
-    grant = Lease("g", (ssh.port,), (AddressPrefix(None),), timedelta(minutes=50))
-    line.state = DesiredState("uid", 1, frozenset({ssh}), {}, (grant,))
-    local = LocalOpenings(tmp_path)
-    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+    grant_ssh(line, timedelta(minutes=50))
+    loop = loop_of(driver, line, clock, tmp_path)
     driver.refusals = 10**6
     began, tries = clock.boottime(), 0
     while clock.boottime() < began + 60:
@@ -342,8 +350,7 @@ def test_a_fault_while_it_says_that_nothing_is_enforced_does_not_end_the_loop(
     line = Listening()
     ssh = ClosedPort(PortKey(TransportProtocol.TCP, 22))
     line.state = DesiredState("uid", 1, frozenset({ssh}), {}, ())
-    local = LocalOpenings(tmp_path)
-    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+    loop = loop_of(driver, line, clock, tmp_path)
     driver.refusals = 10**6
 
     def fault(report: Report) -> int:
@@ -364,8 +371,7 @@ def test_a_fault_of_its_own_does_not_end_the_loop(tmp_path: Path) -> None:
     clock = SetClock()
     driver = FakeDriver(FakeFirewall(clock))
     line = Line()
-    local = LocalOpenings(tmp_path)
-    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+    loop = loop_of(driver, line, clock, tmp_path)
 
     def fault() -> None:
         line.meanwhile = lambda: None
@@ -383,8 +389,7 @@ def test_a_command_whose_caller_has_gone_away_does_not_run_later(tmp_path: Path)
     """He was told that the agent is busy: nothing may open when he has stopped looking."""
     clock = SetClock()
     driver = FakeDriver(FakeFirewall(clock))
-    reconciler = Reconciler(driver, Memory(), clock)
-    loop = AgentLoop(reconciler, driver, Line(), clock, lambda: None, LocalOpenings(tmp_path))
+    loop = loop_of(driver, Line(), clock, tmp_path)
     done: list[str] = []
     with pytest.raises(ServerUnreachable, match="busy"):
         loop.ask(lambda: done.append("late"), seconds=0.01)
@@ -398,8 +403,7 @@ def test_a_command_that_has_begun_is_waited_for(
     """It cannot be taken back any more, so its caller is not told that nothing was done."""
     clock = SetClock()
     driver = FakeDriver(FakeFirewall(clock))
-    reconciler = Reconciler(driver, Memory(), clock)
-    loop = AgentLoop(reconciler, driver, Line(), clock, lambda: None, LocalOpenings(tmp_path))
+    loop = loop_of(driver, Line(), clock, tmp_path)
     begun, may_end = threading.Event(), threading.Event()
 
     def work() -> str:
@@ -442,11 +446,8 @@ def test_while_the_table_is_not_whole_nothing_is_reported(tmp_path: Path) -> Non
     clock = SetClock()
     driver = Rewritten(FakeFirewall(clock))
     line = Listening()
-    ssh = ClosedPort(PortKey(TransportProtocol.TCP, 22))
-    grant = Lease("g", (ssh.port,), (AddressPrefix(None),), timedelta(minutes=50))
-    line.state = DesiredState("uid", 1, frozenset({ssh}), {}, (grant,))
-    local = LocalOpenings(tmp_path)
-    loop = AgentLoop(Reconciler(driver, Memory(), clock), driver, line, clock, lambda: None, local)
+    grant_ssh(line, timedelta(minutes=50))
+    loop = loop_of(driver, line, clock, tmp_path)
     loop.step()
     assert [each.in_force for each in line.told] == [{"g"}]
     driver.is_rewritten = True

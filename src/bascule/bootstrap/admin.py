@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,6 +24,37 @@ from bascule.bootstrap.data_directory import (
 from bascule.errors import ConfigurationError
 from bascule.interfaces.store import Transaction
 
+if TYPE_CHECKING:
+    from bascule.services.act import Act, Services
+
+_DATA = click.option(
+    "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
+)
+
+
+@contextmanager
+def _services(data: Path, *, is_stopped: bool) -> Iterator[Services]:
+    """The use cases over an installation's record. Unless the server ``is_stopped``, which the
+    lock makes sure of, the record is used as it is: upgrading is for the server.
+    """
+    from bascule.clocks import SystemClock
+    from bascule.services.act import Services
+    from bascule.services.hub import Hub
+    from bascule.store.open import open_store
+
+    require_installation(data)
+    lock = None
+    if is_stopped:
+        lock = open_data_directory(data)
+    else:
+        check_own(data)
+    store = open_store(data / DATABASE, may_upgrade=is_stopped)
+    try:
+        yield Services(store, SystemClock(), Hub())
+    finally:
+        store.close()
+        del lock
+
 
 @click.group()
 def admin() -> None:
@@ -31,31 +65,16 @@ def admin() -> None:
     short_help="Make new administrator credentials.",
     epilog="Example:\n\n\b\n  bascule admin recover --data /var/lib/bascule",
 )
-@click.option(
-    "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
-)
+@_DATA
 def recover(data: Path) -> None:
     """Make new administrator credentials. The server must be stopped.
 
     The new credentials are written to DATA/admin.json (0600), and the previous ones stop
     working. This is recorded.
     """
-    from bascule.clocks import SystemClock
     from bascule.identity.tls import CertificateKeeper
-    from bascule.services.act import Act, Services
     from bascule.services.fleet import hash_token
-    from bascule.services.hub import Hub
     from bascule.services.installation import recover_administrator
-    from bascule.store.open import open_store
-
-    require_installation(data)
-    lock = open_data_directory(data)
-    previous = _previous(data / ADMIN_FILE)
-    store = open_store(data / DATABASE)
-    services = Services(store, SystemClock(), Hub())
-    client_id = str(previous.get("client_id") or uuid.uuid4())
-    secret = AdminFile.new_secret()
-    ca_file = CertificateKeeper(data, ()).ca_file
 
     def work(tx: Transaction, act: Act) -> None:
         installation = tx.installation()
@@ -64,13 +83,15 @@ def recover(data: Path) -> None:
                 f"The first start of the server in {data} did not finish.",
                 advice="Start it again with bascule serve, which creates the administrator.",
             )
+        previous = _previous(data / ADMIN_FILE)
+        client_id, secret = str(previous.get("client_id") or uuid.uuid4()), AdminFile.new_secret()
         recover_administrator(tx, act, client_id, hash_token(secret))
-        endpoint = _endpoint(previous)
-        AdminFile(data / ADMIN_FILE).write(installation, endpoint, ca_file, client_id, secret)
+        ca_file = CertificateKeeper(data, ()).ca_file
+        file = AdminFile(data / ADMIN_FILE)
+        file.write(installation, _endpoint(previous), ca_file, client_id, secret)
 
-    asyncio.run(services.perform(work))
-    store.close()
-    del lock
+    with _services(data, is_stopped=True) as services:
+        asyncio.run(services.perform(work))
     click.echo(f"New administrator credentials are in {data / ADMIN_FILE}.")
     click.echo(
         "Next: start the server (bascule serve), then "
@@ -83,9 +104,7 @@ def recover(data: Path) -> None:
     epilog="Examples:\n\n\b\n  bascule admin rotate-signing-key --data /var/lib/bascule\n"
     "  bascule admin rotate-signing-key --data /var/lib/bascule --now",
 )
-@click.option(
-    "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
-)
+@_DATA
 @click.option("--now", is_flag=True, help="Immediately reject tokens signed by the previous key.")
 def rotate_signing_key(data: Path, now: bool) -> None:
     """Make a new key for signing tokens. The server must be stopped.
@@ -93,21 +112,12 @@ def rotate_signing_key(data: Path, now: bool) -> None:
     Tokens signed by the previous key stay valid until they expire, at most an hour. If the key
     was stolen, use --now; then everybody must sign in again. This is recorded.
     """
-    from bascule.clocks import SystemClock
     from bascule.identity.signing_keys import SigningKeys
-    from bascule.services.act import Services
-    from bascule.services.hub import Hub
     from bascule.services.tokens import rotate_signing_key as rotate_key
-    from bascule.store.open import open_store
 
-    require_installation(data)
-    lock = open_data_directory(data)
-    rotate = partial(SigningKeys(data).rotate, forget=now)
-    store = open_store(data / DATABASE)
-    services = Services(store, SystemClock(), Hub())
-    _, kid = asyncio.run(rotate_key(services.perform, rotate, is_forgotten=now))
-    store.close()
-    del lock
+    with _services(data, is_stopped=True) as services:
+        rotate = partial(SigningKeys(data).rotate, forget=now)
+        _, kid = asyncio.run(rotate_key(services.perform, rotate, is_forgotten=now))
     click.echo(f"Tokens are now signed with the key {kid}.")
     click.echo("Next: start the server (bascule serve).")
 
@@ -117,9 +127,7 @@ def rotate_signing_key(data: Path, now: bool) -> None:
     short_help="Make a new set-up link.",
     epilog="Example:\n\n\b\n  bascule admin set-up-link --data /var/lib/bascule",
 )
-@click.option(
-    "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
-)
+@_DATA
 def set_up_link(data: Path) -> None:
     """Make a new set-up link. The server may be running.
 
@@ -127,25 +135,11 @@ def set_up_link(data: Path) -> None:
     while no user is Owner. An earlier link stops working. Run this command as the server's own
     account. This is recorded.
     """
-    from bascule.bootstrap.set_up_file import MadeLink, SetUpFile
-    from bascule.clocks import SystemClock
-    from bascule.services.act import Act, Services
-    from bascule.services.hub import Hub
-    from bascule.store.open import open_store
+    from bascule.bootstrap.set_up_file import SetUpFile
 
-    require_installation(data)
-    check_own(data)
-    endpoint = _endpoint(_previous(data / ADMIN_FILE))
-    file = SetUpFile(data)
-    store = open_store(data / DATABASE, may_upgrade=False)
-    try:
-
-        def work(tx: Transaction, act: Act) -> MadeLink:
-            return file.make(tx, act, endpoint)
-
-        made = asyncio.run(Services(store, SystemClock(), Hub()).perform(work))
-    finally:
-        store.close()
+    with _services(data, is_stopped=False) as services:
+        file, endpoint = SetUpFile(data), _endpoint(_previous(data / ADMIN_FILE))
+        made = asyncio.run(services.perform(lambda tx, act: file.make(tx, act, endpoint)))
     click.echo(made.url)
     click.echo(f"{made.terms} It is also in {file.path}.", err=True)
 
@@ -154,9 +148,7 @@ def set_up_link(data: Path) -> None:
     short_help="Delete events that the record's floor protects.",
     epilog="Example:\n\n\b\n  bascule admin prune --data /var/lib/bascule --before 2030-01-31",
 )
-@click.option(
-    "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
-)
+@_DATA
 @click.option("--before", required=True, metavar="DURATION|TIME", help="30d, or 2030-01-31.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def prune(data: Path, before: str, yes: bool) -> None:
@@ -169,11 +161,8 @@ def prune(data: Path, before: str, yes: bool) -> None:
     from bascule.cli.spans import parse_since
     from bascule.clocks import SystemClock
     from bascule.identity.record_key import RecordKey
-    from bascule.services.act import Services
-    from bascule.services.hub import Hub
     from bascule.services.retention import Pruned, prune_on_host
     from bascule.services.seal import seal_all
-    from bascule.store.open import open_store
 
     require_installation(data)
     instant = parse_since(before, SystemClock().now(), "--before")
@@ -184,19 +173,13 @@ def prune(data: Path, before: str, yes: bool) -> None:
             abort=True,
             err=True,
         )
-    lock = open_data_directory(data)
-    store = open_store(data / DATABASE)
-    services = Services(store, SystemClock(), Hub())
 
-    async def work() -> Pruned:
+    async def work(services: Services) -> Pruned:
         await seal_all(services, RecordKey(data))
         return await services.perform(lambda tx, act: prune_on_host(tx, act, instant))
 
-    try:
-        done = asyncio.run(work())
-    finally:
-        store.close()
-    del lock
+    with _services(data, is_stopped=True) as services:
+        done = asyncio.run(work(services))
     click.echo(f"Deleted {done.fact.events} events, up to event {done.fact.through}.")
     click.echo("Next: start the server (bascule serve).")
 
@@ -206,9 +189,7 @@ def prune(data: Path, before: str, yes: bool) -> None:
     short_help="Confirm that the clock is right after a jump.",
     epilog="Example:\n\n\b\n  bascule admin confirm-clock --data /var/lib/bascule",
 )
-@click.option(
-    "--data", type=click.Path(path_type=Path, readable=False), required=True, help="Data directory."
-)
+@_DATA
 def confirm_clock(data: Path) -> None:
     """Confirm that this host's clock is right. The server may be running.
 
@@ -216,23 +197,13 @@ def confirm_clock(data: Path) -> None:
     deleted from the record until you confirm. Run this command as the server's own account.
     This is recorded.
     """
-    from bascule.clocks import SystemClock
-    from bascule.services.act import Services
-    from bascule.services.hub import Hub
     from bascule.services.retention import confirm_clock as confirm
-    from bascule.store.open import open_store
 
-    require_installation(data)
-    check_own(data)
-    clock = SystemClock()
-    store = open_store(data / DATABASE, may_upgrade=False)
-    try:
-        services = Services(store, clock, Hub())
+    with _services(data, is_stopped=False) as services:
+        clock = services.clock
         was_in_doubt = asyncio.run(
             services.perform(lambda tx, act: confirm(tx, act, clock.boottime()))
         )
-    finally:
-        store.close()
     said = "is confirmed" if was_in_doubt else "was not in doubt"
     click.echo(f"The time {clock.now():%Y-%m-%d %H:%M:%S} UTC {said}.")
 

@@ -20,7 +20,7 @@ from bascule.cli.machine_words import (
     port_list,
     state_words,
 )
-from bascule.cli.parameters import MACHINE, PORT, SPAN, Port
+from bascule.cli.parameters import MACHINE, SPAN, Port, ports_option
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.profile import load_profile
 from bascule.cli.released import tell_released
@@ -293,16 +293,7 @@ Examples:
   bascule machine take web-1 -p 8080"""
 )
 @click.argument("name", type=MACHINE)
-@click.option(
-    "-p",
-    "--port",
-    "ports",
-    type=PORT,
-    multiple=True,
-    metavar="PORT",
-    required=True,
-    help="22, 22/tcp, 53/udp or 53/*; repeatable.",
-)
+@ports_option(is_required=True)
 @output_option
 def take(name: str, ports: tuple[Port, ...], output: str) -> None:
     """Keep ports closed that only the agent reports as closed."""
@@ -343,15 +334,7 @@ Examples:
   bascule machine release web-1 -p 8080 --yes"""
 )
 @click.argument("name", type=MACHINE)
-@click.option(
-    "-p",
-    "--port",
-    "ports",
-    type=PORT,
-    multiple=True,
-    metavar="PORT",
-    help="22, 22/tcp, 53/udp or 53/*; repeatable. Default: all closed ports that no policy names.",
-)
+@ports_option("all closed ports that no policy names")
 @yes_option
 @output_option
 def release(name: str, ports: tuple[Port, ...], is_sure: bool, output: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -11,6 +13,8 @@ from click.shell_completion import CompletionItem
 from bascule.cli.spans import parse_span, show_span
 from bascule.domain.net import AddressPrefix, parse_port_number
 from bascule.errors import BasculeError, InvalidInput
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 MY_ADDRESS = "me"
 _PROTOCOLS = {"tcp": "TCP", "udp": "UDP", "*": "*"}
@@ -132,3 +136,16 @@ SPAN = SpanType()
 PORT = PortType()
 PORT_NUMBER = PortNumberType()
 MACHINE = MachineType()
+
+
+def ports_option(default: str = "", *, is_required: bool = False) -> Callable[[F], F]:
+    """``--port``, handed over as ``ports``; ``default`` is what help says of it."""
+    more = f" Default: {default}." if default else ""
+    return click.option(
+        *("-p", "--port", "ports"),
+        type=PORT,
+        multiple=True,
+        metavar="PORT",
+        required=is_required,
+        help=f"22, 22/tcp, 53/udp or 53/*; repeatable.{more}",
+    )

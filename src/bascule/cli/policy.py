@@ -10,7 +10,7 @@ from bascule.cli.confirm import confirm, yes_option
 from bascule.cli.connect import connect
 from bascule.cli.find import find_machine, port_words
 from bascule.cli.lockout import keep_my_way_in
-from bascule.cli.parameters import MACHINE, PORT, Port, SourceType, SpanType
+from bascule.cli.parameters import MACHINE, Port, SourceType, SpanType, ports_option
 from bascule.cli.preview import dry_run_option, removal_words, tell_preview
 from bascule.cli.printing import emit_json, note, output_option, print_table, say
 from bascule.cli.released import tell_released
@@ -76,15 +76,7 @@ Examples:
   bascule policy set web-1 -p 22 --on-expiry kill --require-why""",
 )
 @click.argument("machine", type=MACHINE)
-@click.option(
-    "-p",
-    "--port",
-    "ports",
-    type=PORT,
-    multiple=True,
-    metavar="PORT",
-    help="22, 22/tcp, 53/udp or 53/*; repeatable. Default: 22, on Windows 3389.",
-)
+@ports_option("22, on Windows 3389")
 @click.option(
     "--max",
     "longest",
