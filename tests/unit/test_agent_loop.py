@@ -23,6 +23,7 @@ from bascule.agent.loop import (
 )
 from bascule.agent.state import read_state
 from bascule.agent.witness import SAVE_SECONDS, Witness
+from bascule.domain.capabilities import ABILITIES, HOST
 from bascule.domain.desired import DesiredState, Held, Lease
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
@@ -499,3 +500,45 @@ def test_what_one_report_could_not_tell_the_next_one_tells(tmp_path: Path) -> No
     assert line.failures == 0
     for after in line.told[3:]:
         assert (after.notes, after.drift, after.local_openings) == ((), (), ())
+
+
+@pytest.mark.parametrize("ability", ["", *ABILITIES])
+def test_a_loop_tells_what_its_driver_can_do_and_goes_on_without_the_rest(
+    tmp_path: Path, ability: str
+) -> None:
+    """Whatever is missing, ports are kept closed, and a lease is opened only where it ends."""
+    clock = SetClock()
+    able = replace(HOST, **{ability: False}) if ability else HOST  # type: ignore[arg-type]  # reason: each is a bool
+    driver = FakeDriver(FakeFirewall(clock, able))
+    told: list[Report] = []
+    ssh = PortKey(TransportProtocol.TCP, 22)
+    here = (AddressPrefix.parse("192.0.2.1"),)
+
+    class Asked(Line):
+        def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
+            lease = Lease("g", (ssh,), here, timedelta(seconds=30))
+            return DesiredState("uid", 1, frozenset({ClosedPort(ssh)}), {}, (lease,))
+
+        def send_report(self, report: Report) -> int:
+            told.append(report)
+            return report.generation
+
+    reconciler = Reconciler(driver, Memory(), clock)
+    local = LocalOpenings(tmp_path)
+    loop = AgentLoop(reconciler, driver, Asked(), clock, lambda: None, local, driver_name="fake")
+    loop.step()
+    assert (told[-1].driver, told[-1].capabilities) == ("fake", able)
+    assert told[-1].in_force == ({"g"} if able.ends_leases else set())
+    assert driver.firewall.reaches("192.0.2.1", ssh) == able.ends_leases
+    assert not driver.firewall.reaches("198.51.100.1", ssh)
+    opens = (ssh, here, timedelta(seconds=60))
+    if able.ends_leases:
+        assert loop.open_locally(*opens)
+    else:
+        with pytest.raises(EnforcementFailed, match="cannot end an opening by itself"):
+            loop.open_locally(*opens)
+        assert local.pending() == (), "it is not on record: nothing was done"
+    clock.pass_time(31)
+    loop.step()
+    assert told[-1].in_force <= {each.id for each in told[-1].held_locally or ()}
+    assert (told[-1].sessions is None) == (not able.counts_sessions)
