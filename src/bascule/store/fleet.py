@@ -27,14 +27,19 @@ _AGENT = select(t.agents).where(t.agents.c.machine_uid == bindparam("wanted"))
 _AGENTS = select(t.agents).where(t.agents.c.machine_uid.in_(bindparam("wanted", expanding=True)))
 
 
+_IN_ORDER = (
+    t.bindings.c.machine_uid,
+    t.bindings.c.point_uid != t.bindings.c.machine_uid,  # its own agent first
+    t.bindings.c.point_uid,
+)
 _BINDINGS = (
     select(t.bindings)
     .where(t.bindings.c.machine_uid.in_(bindparam("wanted", expanding=True)))
-    .order_by(
-        t.bindings.c.machine_uid,
-        t.bindings.c.point_uid != t.bindings.c.machine_uid,  # its own agent first
-        t.bindings.c.point_uid,
-    )
+    .order_by(*_IN_ORDER)
+)
+# Asked whenever a machine's point is, and nearly always empty.
+_BINDINGS_OF = (
+    select(t.bindings).where(t.bindings.c.machine_uid == bindparam("wanted")).order_by(*_IN_ORDER)
 )
 _BOUND = (
     select(t.bindings)
@@ -80,7 +85,7 @@ class FleetReads(Rows):
         return [(each, points[each.point_uid]) for each in bindings]
 
     def bindings_of(self, machine_uid: str) -> Sequence[Binding]:
-        return [_binding(row) for row in self._all(_BINDINGS, {"wanted": [machine_uid]})]
+        return [_binding(row) for row in self._all(_BINDINGS_OF, {"wanted": machine_uid})]
 
     def bound_to(self, point_uid: str) -> Sequence[Binding]:
         return [_binding(row) for row in self._all(_BOUND, {"wanted": point_uid})]
