@@ -29,8 +29,8 @@ WITHOUT = {GenerationMode.POSITIVE: 2, GenerationMode.NEGATIVE: 1}
 THOROUGH = 14  # the published document has eight operations
 # Its errors are OAuth's own, and a call that is right has no body that a document describes.
 OAUTH = "/{tenant}/"
-# A write of a view is refused before it is read; of a member the path says all.
-NO_BODY = ("/providers/Microsoft.Network/", "/members/")
+# A write of a view is refused before it is read; of a member and of a binding the path says all.
+NO_BODY = ("/providers/Microsoft.Network/", "/members/", "/enforcementPoints/")
 
 
 @pytest.fixture
