@@ -16,6 +16,7 @@ from bascule.domain.lifecycle import (
     REQUEST_TRANSITIONS,
     REQUEST_UNSETTLED,
     STATES,
+    UNKNOWN,
     UNSETTLED,
     GrantState,
     RequestState,
@@ -100,3 +101,11 @@ def _moved(grants: tuple[GrantState, ...]) -> Iterator[tuple[GrantState, ...]]:
         for was, to in GRANT_TRANSITIONS:
             if was is state:
                 yield (*grants[:place], to, *grants[place + 1 :])
+
+
+def test_settled_is_what_is_known_to_be_closed_and_stays_so() -> None:
+    """Ended at a silent agent is not known to be closed; nor is a state of a newer server."""
+    settled = {row.name for row in STATES.values() if row.is_settled}
+    assert settled == {"failed", "closed", "refused"}
+    assert not UNKNOWN.is_settled
+    assert UNKNOWN.may_admit

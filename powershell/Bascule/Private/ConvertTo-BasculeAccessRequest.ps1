@@ -22,6 +22,12 @@ function ConvertTo-BasculeAccessRequest {
                 }
             }
         )
+        $reasons = @(
+            foreach ($each in @(Get-BasculeProperty -InputObject $properties -Name 'reasons')) {
+                if ($each) { Protect-BasculeText -Text ([string] $each.message) }
+            }
+        )
+        $end = Get-BasculeProperty -InputObject $properties -Name 'endTimeUtc'
         $justification = [string] (Get-BasculeProperty -InputObject $properties -Name 'justification')
         [pscustomobject]@{
             PSTypeName    = 'Bascule.AccessRequest'
@@ -31,7 +37,8 @@ function ConvertTo-BasculeAccessRequest {
             RequestorId   = [string] $properties.requestorId
             Justification = Protect-BasculeText -Text $justification
             StartTimeUtc  = ConvertFrom-BasculeInstant -Text $properties.startTimeUtc
-            EndTimeUtc    = ConvertFrom-BasculeInstant -Text $properties.endTimeUtc
+            EndTimeUtc    = $(if ($end) { ConvertFrom-BasculeInstant -Text $end })
+            Reasons       = $reasons  # why it was refused
             Ports         = $ports
             PolicyId      = [string] $properties.policyId
             Id            = [string] $Data.id

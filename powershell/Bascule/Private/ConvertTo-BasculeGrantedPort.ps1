@@ -25,12 +25,12 @@ function ConvertTo-BasculeGrantedPort {
         Sources           = @($sources | Where-Object -FilterScript { $_ })
         EndTimeUtc        = ConvertFrom-BasculeInstant -Text $Data.endTimeUtc
         Addresses         = @($Address | Where-Object -FilterScript { $_ })
-        Status            = [string] $Data.status
-        StatusReason      = [string] $Data.statusReason
+        Status            = [string] (Get-BasculeProperty -InputObject $Data -Name 'status')  # empty: refused
+        StatusReason      = [string] (Get-BasculeProperty -InputObject $Data -Name 'statusReason')
         SessionsAlive     = Get-BasculeProperty -InputObject $extras -Name 'sessionsAlive'  # $null: not told
         NotConfirmedSince = $(if ($silent) { ConvertFrom-BasculeInstant -Text $silent })
         Failure           = Protect-BasculeText -Text (Get-BasculeProperty -InputObject $extras -Name 'failure')
         MachineId         = $MachineId
-        GrantId           = [string] $extras.grantId
+        GrantId           = [string] (Get-BasculeProperty -InputObject $extras -Name 'grantId')
     }
 }
