@@ -28,6 +28,7 @@ def main() -> None:
             opened = world.granted(world.web)
             world.report(world.web, opened.id)
             world.granted(world.db)
+            world.ask(world.db, 23)  # refused
             world.clock.pass_time(61)
             world.report(world.web, opened.id)
             world.do(sweep)

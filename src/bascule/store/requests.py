@@ -32,8 +32,11 @@ _REQUEST = select(t.requests).where(t.requests.c.id == bindparam("wanted"))
 _REQUESTS = select(t.requests).where(t.requests.c.id.in_(bindparam("wanted", expanding=True)))
 _INSERT = t.requests.insert()
 _IS_LIVE = t.is_request_in_state(REQUEST_LIVE)
-_STATE_OF = select(t.requests.c.state).where(t.requests.c.id == bindparam("request"))
-_STATES_OF_GRANTS = select(t.grants.c.state).where(t.grants.c.request_id == bindparam("request"))
+_STATES = (
+    select(t.requests.c.state.label("stored"), t.grants.c.state)
+    .join(t.grants, t.grants.c.request_id == t.requests.c.id)
+    .where(t.requests.c.id == bindparam("request"))
+)
 _MOVE = (
     update(t.requests)
     .where(t.requests.c.id == bindparam("here"), t.requests.c.state == bindparam("was"))
@@ -96,12 +99,10 @@ class RequestStates(Rows):
         Raises Conflict for a new grant of a request that was refused, or has gone on. No move of a
         grant is ever held up: where a row was damaged, the request's state is left as it is.
         """
-        of = {"request": request_id}
-        row = self._first(_STATE_OF, of)
-        known = [each.state for each in self._all(_STATES_OF_GRANTS, of) if each.state in STATES]
-        if row is None or not known:
+        rows = [row for row in self._all(_STATES, {"request": request_id}) if row.state in STATES]
+        if not rows:
             return
-        was, becomes = row.state, request_state(known)
+        was, becomes = rows[0].stored, request_state(row.state for row in rows)
         if was == becomes:
             return
         if (was, becomes) in REQUEST_TRANSITIONS:
