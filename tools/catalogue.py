@@ -11,6 +11,7 @@ confirms or corrects: the check takes none, and the program uses none.
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import sys
@@ -21,7 +22,9 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
+from bascule import errors
 from bascule.api.activity_filter import displays
+from bascule.domain.actions import DISPLAY
 from bascule.domain.builtin_roles import BUILTIN_ROLES
 from bascule.domain.weaknesses import KINDS as WEAKNESS_KINDS
 
@@ -43,6 +46,36 @@ KEYWORDS = {
     "ngettext": (1, 2),
     "pgettext": ((1, "c"), 2),
 }
+# Errors that a page may answer; and where what they say is not shown as it is: pages that have
+# no such act, and what another system said, which a page tells in general (``portal.codes``).
+ERRORS = {
+    each.__name__
+    for each in vars(errors).values()
+    if isinstance(each, type) and each.__name__ not in ("ConfigurationError", "EnforcementFailed")
+}
+READ = ("domain", "identity", "portal", "services")
+UNSEEN = (
+    "domain/delivery.py",
+    "domain/retention.py",
+    "domain/security_rules.py",
+    "identity/authenticate.py",
+    "identity/files.py",
+    "identity/id_token.py",
+    "identity/oidc.py",
+    "identity/provider_http.py",
+    "identity/record_key.py",
+    "identity/sealing.py",
+    "identity/signing_keys.py",
+    "identity/tls",
+    "identity/tokens.py",
+    "services/bindings.py",
+    "services/delivery.py",
+    "services/groups.py",
+    "services/plans.py",
+    "services/retention.py",
+    "services/sinks.py",
+    "services/tokens.py",
+)
 FIELD = re.compile(r"\{[a-z_][a-z0-9_]*\}")
 HEADER = """\
 # Texts of Bascule.
@@ -62,8 +95,36 @@ def of_tables() -> Iterator[tuple[str, str, str]]:
         yield "operation", display, "domain/facts"
     for kind in WEAKNESS_KINDS.values():
         yield "", kind.text, "domain/weaknesses.py"
+    for text in DISPLAY.values():
+        yield "action", text, "domain/actions.py"
     for role in BUILTIN_ROLES:
         yield "", role.description, "domain/builtin_roles.py"
+
+
+def of_errors() -> Iterator[tuple[str, int, str]]:
+    """What errors and problems say, and advise: file, line and text; empty for one that is put
+    together so that no catalogue can have it (an f-string): ``sentence`` makes those.
+    """
+    for path in sorted(path for part in READ for path in (SOURCE / part).rglob("*.py")):
+        name = str(path.relative_to(SOURCE))
+        if not name.startswith(UNSEEN):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ERRORS:
+                    yield from ((name, node.lineno, each) for each in _said_by(node))
+
+
+def _said_by(call: ast.Call) -> Iterator[str]:
+    named = {each.arg: each.value for each in call.keywords}
+    said = list(call.args[1:2] if getattr(call.func, "id", "") == "Problem" else call.args[:1])
+    if "problems" in named:  # each of which says it
+        said.clear()
+    said += [named[each] for each in ("message", "advice") if each in named]
+    for each in said:
+        for text in (each.body, each.orelse) if isinstance(each, ast.IfExp) else (each,):
+            if isinstance(text, ast.JoinedStr):
+                yield ""
+            elif isinstance(text, ast.Constant) and text.value:
+                yield str(text.value)
 
 
 def _is_read(folder: str) -> bool:
@@ -75,10 +136,13 @@ def extracted() -> Catalog:
     """Every text of the source, by file."""
     made = Catalog(header_comment=HEADER)
     found = extract_from_dir(SOURCE, METHODS, OPTIONS, KEYWORDS, directory_filter=_is_read)
-    for name, _, text, comments, context in sorted(found, key=lambda each: each[:2]):
-        made.add(text, locations=[(name, 0)], auto_comments=comments, context=context)
+    for name, _, text, comments, said_of in sorted(found, key=lambda each: each[:2]):
+        made.add(text, locations=[(name, 0)], auto_comments=comments, context=said_of)
     for context, text, name in of_tables():
         made.add(text, locations=[(name, 0)], context=context or None)
+    for name, _, text in of_errors():
+        if text:
+            made.add(text, locations=[(name, 0)])
     for message in made:
         message.flags.discard("python-format")  # a percent sign stands for itself
     return made
@@ -111,6 +175,9 @@ def update() -> None:
 def wrong() -> Iterator[str]:
     """What is amiss, a line each."""
     template = extracted()
+    for name, line, text in of_errors():
+        if not text:
+            yield f"{name}:{line}: an f-string cannot be translated: say it with sentence()"
     if not TEMPLATE.is_file() or TEMPLATE.read_text(encoding="utf-8") != written(template):
         yield f"{TEMPLATE.name} is not what the source says: run tools/catalogue.py"
     for path, catalogue in translations():

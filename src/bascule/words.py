@@ -96,19 +96,19 @@ class Words:
         return fill(text, {"n": self.number(number), **values})
 
     def say(self, text: str) -> str:
-        """A sentence of the program, as ``sentence`` made it, and any that it holds; else as it came."""
+        """What the program said, in this language, and any sentence that stands in it."""
         if not isinstance(text, Sentence):
-            return text
-        values = {name: self._value(value) for name, value in text.values.items()}
+            return self(text)
+        values = {
+            name: self.say(value) if isinstance(value, Sentence) else value
+            for name, value in text.values.items()
+        }
         return self(text.template, **values)
 
     def has(self, text: str) -> bool:
         """Can this be said in this language?"""
         template = text.template if isinstance(text, Sentence) else text
         return self.language == "en" or self._find("", template) is not None
-
-    def _value(self, value: object) -> object:
-        return self.say(value) if isinstance(value, str) else value
 
     def _find(self, context: str, text: str) -> str | None:
         if self.language == "en":

@@ -320,7 +320,7 @@ def test_removing_opens_and_ends_nothing_that_was_not_shown(house: House) -> Non
         change()
         answer = olga.send("/portal/jit/remove", shown)
         assert answer.status_code == 409
-        assert "has changed since it was shown; nothing was done" in text_of(answer.text)
+        assert "have changed since they were shown. Nothing was done" in text_of(answer.text)
         assert told in text_of(answer.text)
         assert house.events("PortReleased") == house.events("GrantEnded") == []
         assert [rule.number for rule in rules(house, "web-1")] == [22, 3389]

@@ -231,7 +231,7 @@ def test_mine_alone_are_extended_from_their_row(house: House) -> None:
     path = link.partition("?")[0]
     refused = olga.send(path, {"time": "soon", "then": "open"})
     assert refused.status_code == 400
-    assert "is not a length of time" in text_of(refused.text)
+    assert "is not a duration" in text_of(refused.text)
     assert 'value="soon"' in refused.text
     done = olga.send(path, {"time": "3:00", "then": "open"})
     assert done.headers["location"] == "/portal/open?notice=extended"

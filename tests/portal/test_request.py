@@ -205,15 +205,15 @@ def test_without_the_sessions_proof_nothing_is_opened(house: House) -> None:
     [
         ({"time.0.0.22": "3:30"}, "may be open for at most 3 h"),
         ({"time.0.0.22": "24:00"}, "may be open for at most 3 h"),
-        ({"time.0.0.22": "3"}, "is not a length of time"),
-        ({"time.0.0.22": ""}, "is not a length of time"),
+        ({"time.0.0.22": "3"}, "is not a duration"),
+        ({"time.0.0.22": ""}, "is not a duration"),
         ({"source.0.0.22": "range", "range.0.0.22": "192.0.2.1"}, "is not allowed for port"),
         ({"source.0.0.22": "range", "range.0.0.22": ""}, "Enter an address or a range"),
         ({"source.0.0.22": "range", "range.0.0.22": "10.0.0.1/8"}, "has host bits set"),
         ({"source.0.0.22": "range", "range.0.0.22": "web"}, "is not an IPv4 or IPv6 address"),
-        ({"source.0.0.22": "seen:192.0.2.9"}, "has not come from 192.0.2.9 lately"),
+        ({"source.0.0.22": "seen:192.0.2.9"}, "has not been used from 192.0.2.9 recently"),
         ({"on": "", "my_address": "192.0.2.1"}, "No port is switched on"),
-        ({"my_address": "192.0.2.1"}, "The form showed 192.0.2.1 as yours"),
+        ({"my_address": "192.0.2.1"}, "The form showed 192.0.2.1 as your address"),
     ],
 )
 def test_a_crafted_form_gets_no_more_than_the_policy(
@@ -276,7 +276,7 @@ def test_a_refusal_in_french(house: House) -> None:
     answer = olga.send(PATH, fields, **{"Accept-Language": "fr"})
     text = text_of(answer.text)
     assert "pas été ouverts" in text
-    assert "La durée dépasse celle que la stratégie autorise" in text
+    assert "peut être ouvert pendant" in text
     assert "Choisissez une durée plus courte" in text
 
 
@@ -445,7 +445,7 @@ def test_my_ip_is_not_offered_where_it_cannot_be_meant(
     fields = {**filled(html_from_afar, SSH), "my_address": address}
     answer = olga.send(PATH, fields)
     assert answer.status_code == 400
-    assert "cannot be meant" in text_of(answer.text)
+    assert "cannot be used" in text_of(answer.text)
     assert live(house) == []
 
 

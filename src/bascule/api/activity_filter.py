@@ -14,6 +14,7 @@ from bascule.domain.facts.kind import Outcome
 from bascule.domain.facts.kinds import SORTS
 from bascule.domain.times import parse_instant
 from bascule.errors import InvalidInput
+from bascule.sentences import sentence
 from bascule.services.activity import WrittenFilter
 
 OFFERED = (
@@ -54,10 +55,10 @@ def sorts_for(operation: str = "", status: str = "") -> tuple[str, ...] | None:
 def _check(name: str, given: str, known: Sequence[str]) -> None:
     if given and given.casefold() not in {each.casefold() for each in known}:
         raise InvalidInput(
-            f"{name}: there is no {given[:80]!r}.",
+            sentence("{name}: there is no {given}.", name=name, given=repr(given[:80])),
             code="InvalidFilter",
             target=name,
-            advice=f"Possible values: {', '.join(known)}.",
+            advice=sentence("Possible values: {known}.", known=", ".join(known)),
         )
 
 

@@ -36,6 +36,7 @@ from bascule.domain.request import (
 )
 from bascule.domain.times import format_utc
 from bascule.errors import Part, Place, Problem
+from bascule.sentences import sentence
 
 CLOCK_TOLERANCE = timedelta(seconds=60)  # EDGES A14
 MAXIMUM_LIVE_PER_REQUESTOR = 100  # on one machine, EDGES A15
@@ -138,8 +139,11 @@ def _check_whole(request: AccessRequest) -> Iterable[Problem]:
     if request.justification is not None and len(request.justification) > MAXIMUM_JUSTIFICATION:
         yield Problem(
             "JustificationTooLong",
-            f"A justification has at most {MAXIMUM_JUSTIFICATION} characters; "
-            f"this one has {len(request.justification)}.",
+            sentence(
+                "A justification has at most {most} characters; this one has {length}.",
+                most=MAXIMUM_JUSTIFICATION,
+                length=len(request.justification),
+            ),
             Place(Part.JUSTIFICATION),
         )
 
@@ -149,11 +153,18 @@ def _unknown_machine(
 ) -> Problem:
     name = asked.machine_id.name
     if machine is None:
-        return Problem("MachineNotFound", f"Machine {asked.machine_id} does not exist here.", here)
+        return Problem(
+            "MachineNotFound",
+            sentence("Machine {machine} does not exist here.", machine=asked.machine_id),
+            here,
+        )
     return Problem(
         "MachineNotInPolicy",
-        f"Policy {policy.id.name} does not cover machine {name}. To add it: bascule policy set "
-        f"{name}",
+        sentence(
+            "Policy {policy} does not cover machine {name}. To add it: bascule policy set {name}",
+            policy=policy.id.name,
+            name=name,
+        ),
         here,
     )
 
@@ -175,8 +186,11 @@ def _check_port(
         offered = _words(each.number for each in ports) or "none"
         yield Problem(
             "PortNotInPolicy",
-            f"Port {port.number} cannot be requested on this machine. The policy offers: "
-            f"{offered}.",
+            sentence(
+                "Port {port} cannot be requested on this machine. The policy offers: {offered}.",
+                port=port.number,
+                offered=offered,
+            ),
             at,
         )
         return
@@ -184,28 +198,44 @@ def _check_port(
         if not is_within(port.sources, each.sources):
             yield Problem(
                 "SourceNotAllowed",
-                f"Source {_words(port.sources)} is not allowed for port {port.number}. The policy "
-                f"allows: {_words(each.sources)}.",
+                sentence(
+                    "Source {sources} is not allowed for port {port}. The policy allows: "
+                    "{allowed}.",
+                    sources=_words(port.sources),
+                    port=port.number,
+                    allowed=_words(each.sources),
+                ),
                 replace(at, part=Part.SOURCES),
             )
         if port.ends_at > now + each.max_duration + CLOCK_TOLERANCE:
             yield Problem(
                 "DurationTooLong",
-                f"Port {port.number} may be open for at most {_span(each.max_duration)}. Request "
-                f"an end no later than {format_utc(now + each.max_duration)}.",
+                sentence(
+                    "Port {port} may be open for at most {longest}. Request an end no "
+                    "later than {latest}.",
+                    port=port.number,
+                    longest=_span(each.max_duration),
+                    latest=format_utc(now + each.max_duration),
+                ),
                 replace(at, part=Part.END),
             )
         if each.justification_required and not (request.justification or "").strip():
             yield Problem(
                 "JustificationRequired",
-                f"The policy requires a reason for port {port.number}. Give a justification.",
+                sentence(
+                    "The policy requires a reason for port {port}. Give a justification.",
+                    port=port.number,
+                ),
                 Place(Part.JUSTIFICATION),
             )
     if port.ends_at <= now:
         yield Problem(
             "EndTimePassed",
-            f"The end {port.ends_at_text} is not in the future. The server's time is "
-            f"{format_utc(now)}.",
+            sentence(
+                "The end {end} is not in the future. The server's time is {now}.",
+                end=port.ends_at_text,
+                now=format_utc(now),
+            ),
             replace(at, part=Part.END),
         )
 
@@ -226,33 +256,54 @@ def _check_guard(
         case Objection.UNREADABLE:
             yield Problem(
                 "HostGuardUnusable",
-                f"The guard file of {name} is invalid, so that host opens nothing. Root on the "
-                f"host must correct {GUARD_FILE} and restart the agent.",
+                sentence(
+                    "The guard file of {name} is invalid, so that host opens nothing. "
+                    "Root on the host must correct {file} and restart the agent.",
+                    name=name,
+                    file=GUARD_FILE,
+                ),
                 at,
             )
         case Objection.PORT:
             yield Problem(
                 "PortNotAdmittedByHost",
-                f"The guard file of host {name} does not allow port {port.number}, whatever a "
-                f"policy says. It allows: {_words(guard.ports or ()) or 'none'}. Root on the host "
-                f"can change {GUARD_FILE} and restart the agent.",
+                sentence(
+                    "The guard file of host {name} does not allow port {port}, whatever a"
+                    " policy says. It allows: {admitted}. Root on the host can change "
+                    "{file} and restart the agent.",
+                    name=name,
+                    port=port.number,
+                    admitted=_words(guard.ports or ()) or "none",
+                    file=GUARD_FILE,
+                ),
                 at,
             )
         case Objection.SOURCE:
             yield Problem(
                 "SourceNotAdmittedByHost",
-                f"The guard file of host {name} does not allow source {_words(port.sources)}, "
-                f"whatever a policy says. It allows: {_words(guard.sources or ()) or 'none'}. "
-                f"Request access from there, or ask root on the host to change {GUARD_FILE} and "
-                f"restart the agent.",
+                sentence(
+                    "The guard file of host {name} does not allow source {sources}, "
+                    "whatever a policy says. It allows: {admitted}. Request access from "
+                    "there, or ask root on the host to change {file} and restart the "
+                    "agent.",
+                    name=name,
+                    sources=_words(port.sources),
+                    admitted=_words(guard.sources or ()) or "none",
+                    file=GUARD_FILE,
+                ),
                 replace(at, part=Part.SOURCES),
             )
     longest = guard.max_duration
     if longest is not None and port.ends_at > now + longest + CLOCK_TOLERANCE:
         yield Problem(
             "LongerThanHostAdmits",
-            f"The guard file of host {name} allows at most {_span(longest)} at a time, whatever a "
-            f"policy says. Request an end no later than {format_utc(now + longest)}.",
+            sentence(
+                "The guard file of host {name} allows at most {longest} at a time, "
+                "whatever a policy says. Request an end no later than {latest}.",
+                name=name,
+                longest=_span(longest),
+                latest=format_utc(now + longest),
+            ),
             replace(at, part=Part.END),
         )
 
@@ -271,14 +322,21 @@ def _check_limits(
         if mine[uid] + new > MAXIMUM_LIVE_PER_REQUESTOR:
             yield Problem(
                 "TooManyGrants",
-                f"You would have {mine[uid] + new} live grants on one machine; at most "
-                f"{MAXIMUM_LIVE_PER_REQUESTOR} are allowed. Revoke some first.",
+                sentence(
+                    "You would have {count} live grants on one machine; at most {most} "
+                    "are allowed. Revoke some first.",
+                    count=mine[uid] + new,
+                    most=MAXIMUM_LIVE_PER_REQUESTOR,
+                ),
             )
         if on_machine[uid] + new > MAXIMUM_LIVE_PER_MACHINE:
             yield Problem(
                 "TooManyGrants",
-                f"The machine would have {on_machine[uid] + new} live grants; at most "
-                f"{MAXIMUM_LIVE_PER_MACHINE} are allowed.",
+                sentence(
+                    "The machine would have {count} live grants; at most {most} are allowed.",
+                    count=on_machine[uid] + new,
+                    most=MAXIMUM_LIVE_PER_MACHINE,
+                ),
             )
     yield from _check_openings(grants, kept, request)
 
@@ -297,16 +355,24 @@ def _check_openings(
         if mine[uid] + new > MAXIMUM_OPENINGS_PER_REQUESTOR:
             yield Problem(
                 "TooManyOpenings",
-                f"You would have {mine[uid] + new} openings on one machine, counting each source "
-                f"for TCP and for UDP; at most {MAXIMUM_OPENINGS_PER_REQUESTOR} are allowed. Give "
-                f"fewer sources, or a range that contains them.",
+                sentence(
+                    "You would have {count} openings on one machine, counting each source"
+                    " for TCP and for UDP; at most {most} are allowed. Give fewer "
+                    "sources, or a range that contains them.",
+                    count=mine[uid] + new,
+                    most=MAXIMUM_OPENINGS_PER_REQUESTOR,
+                ),
             )
         if on_machine[uid] + new > MAXIMUM_OPENINGS_PER_MACHINE:
             yield Problem(
                 "TooManyOpenings",
-                f"The machine would have {on_machine[uid] + new} openings, counting each source "
-                f"for TCP and for UDP; at most {MAXIMUM_OPENINGS_PER_MACHINE} are allowed. Give "
-                f"fewer sources, or a range that contains them.",
+                sentence(
+                    "The machine would have {count} openings, counting each source for "
+                    "TCP and for UDP; at most {most} are allowed. Give fewer sources, or "
+                    "a range that contains them.",
+                    count=on_machine[uid] + new,
+                    most=MAXIMUM_OPENINGS_PER_MACHINE,
+                ),
             )
 
 
@@ -325,9 +391,13 @@ def _check_state(
         if told[uid] > MAXIMUM_STATE:
             yield Problem(
                 "StateTooLarge",
-                f"The state of the machine's agent would be {told[uid]} bytes; at most "
-                f"{MAXIMUM_STATE} are allowed. Give fewer sources, or a range that contains them, "
-                f"or try again when other access to this machine has ended.",
+                sentence(
+                    "The state of the machine's agent would be {size} bytes; at most "
+                    "{most} are allowed. Give fewer sources, or a range that contains "
+                    "them, or try again when other access to this machine has ended.",
+                    size=told[uid],
+                    most=MAXIMUM_STATE,
+                ),
             )
 
 

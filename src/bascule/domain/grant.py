@@ -23,6 +23,7 @@ from bascule.domain.machine import OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey
 from bascule.domain.policy import RuleProtocol
 from bascule.errors import Conflict
+from bascule.sentences import sentence
 
 OPENING_PATIENCE = timedelta(seconds=60)  # not in force by then: withdrawn
 SILENCE_BOUND = timedelta(seconds=30)  # a point silent for longer: open is "not confirmed"
@@ -102,7 +103,12 @@ def move(grant: Grant, to: GrantState, **changes: object) -> Grant:
     """The grant in its next state. Raises Conflict for a transition that the table lacks."""
     if (grant.state, to) not in GRANT_TRANSITIONS:
         raise Conflict(
-            f"Grant {grant.id} is {grant.state}; it cannot become {to}.",
+            sentence(
+                "Grant {grant} is {state}; it cannot become {to}.",
+                grant=grant.id,
+                state=grant.state,
+                to=to,
+            ),
             code="IllegalTransition",
         )
     return replace(grant, state=to, **changes)  # type: ignore[arg-type]  # reason: field names are checked by replace
@@ -161,7 +167,11 @@ def extend_to(grant: Grant, granted: Grant) -> Grant:
     """
     if not grant.is_live:
         raise Conflict(
-            f"Grant {grant.id} is {grant.state}; only a live grant can be extended. Make a new request.",
+            sentence(
+                "Grant {grant} is {state}; only a live grant can be extended. Make a new request.",
+                grant=grant.id,
+                state=grant.state,
+            ),
             code="GrantNotLive",
         )
     return replace(

@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 
 from bascule.errors import InvalidInput
+from bascule.sentences import sentence
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _GROUP = re.compile(r"[A-Za-z0-9_(][A-Za-z0-9._()-]{0,89}")
@@ -47,8 +48,12 @@ def parse_name(text: str, what: str, target: str = "") -> str:
     """Return ``text`` when it is a legal name; ``what`` names it in the error."""
     if not is_name(text):
         raise InvalidInput(
-            f"{what} {text[:80]!r} is not a valid name: use 1 to 64 of A-Z a-z 0-9 . _ - and "
-            f"start with a letter or digit.",
+            sentence(
+                "{what} {text} is not a valid name: use 1 to 64 of A-Z a-z 0-9 . _ - and "
+                "start with a letter or digit.",
+                what=what,
+                text=repr(text[:80]),
+            ),
             code="InvalidResourceName",
             target=target,
         )
@@ -115,8 +120,11 @@ class ResourceId:
         )
         if not is_shaped:
             raise InvalidInput(
-                f"{text[:200]!r} is not a resource id. It must read /subscriptions/<guid>/"
-                "resourceGroups/<group>/providers/<namespace>/<type>/<name>.",
+                sentence(
+                    "{text} is not a resource id. It must read "
+                    "/subscriptions/<guid>/resourceGroups/<group>/providers/<namespace>/<type>/<name>.",
+                    text=repr(text[:200]),
+                ),
                 code="InvalidResourceId",
                 target=target,
             )
@@ -134,8 +142,12 @@ class ResourceId:
         parsed = cls.parse(text, target)
         if parsed.type != f"{COMPUTE}/{VIRTUAL_MACHINES}":
             raise InvalidInput(
-                f"{text[:200]!r} is the id of a {parsed.type}. A machine's id ends in "
-                f"/providers/Microsoft.Compute/virtualMachines/<name>.",
+                sentence(
+                    "{text} is the id of a {type}. A machine's id ends in "
+                    "/providers/Microsoft.Compute/virtualMachines/<name>.",
+                    text=repr(text[:200]),
+                    type=parsed.type,
+                ),
                 code="InvalidResourceId",
                 target=target,
             )

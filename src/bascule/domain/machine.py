@@ -16,6 +16,7 @@ from bascule.domain.capabilities import Capabilities
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import Address, PortKey
 from bascule.domain.weaknesses import UNINSTALLED, Weakness
+from bascule.sentences import sentence
 
 
 class Unable(StrEnum):
@@ -28,13 +29,15 @@ class Unable(StrEnum):
 def unable_words(why: Unable, name: str) -> str:
     """What whoever asks for access to such a machine is told."""
     if why is Unable.LEASELESS:
-        return (
-            f"The enforcement point of {name} cannot end an opening by itself: if its agent died, "
-            "the port would stay open. So nothing is opened there."
+        return sentence(
+            "The enforcement point of {name} cannot end an opening by itself: if its agent died, "
+            "the port would stay open. So nothing is opened there.",
+            name=name,
         )
-    return (
-        f"Root has uninstalled the agent of {name}: nothing of ours shuts its ports, and nothing "
-        f"opens them. Enrol it anew: bascule machine enrol {name} --replace."
+    return sentence(
+        "Root has uninstalled the agent of {name}, so its ports are neither closed nor opened. "
+        "Enrol it again: bascule machine enrol {name} --replace.",
+        name=name,
     )
 
 

@@ -12,6 +12,7 @@ import unicodedata
 
 from bascule.domain.ids import is_guid
 from bascule.errors import InvalidInput
+from bascule.sentences import sentence
 
 LONGEST_USER_NAME = 113  # characters, as Entra ID has it
 LONGEST_DISPLAY_NAME = 256
@@ -33,9 +34,13 @@ def parse_user_name(text: str, target: str = "") -> str:
         or text.casefold() in _RESERVED
     ):
         raise InvalidInput(
-            f"{text[:120]!r} is not a valid user name. A user name has up to {LONGEST_USER_NAME} "
-            f"of the characters A-Z a-z 0-9 . _ - + and one @, starts and ends with a letter or "
-            f"digit, and is neither a GUID nor 'me'.",
+            sentence(
+                "{text} is not a valid user name. A user name has up to {most} of the "
+                "characters A-Z a-z 0-9 . _ - + and one @, starts and ends with a letter "
+                "or digit, and is neither a GUID nor 'me'.",
+                text=repr(text[:120]),
+                most=LONGEST_USER_NAME,
+            ),
             code="InvalidUserName",
             target=target,
         )
@@ -44,24 +49,27 @@ def parse_user_name(text: str, target: str = "") -> str:
 
 def parse_group_name(text: str, target: str = "") -> str:
     """Raise InvalidInput unless it may be a group's name."""
-    return _label(text, "A group's name", LONGEST_GROUP_NAME, target, is_unique=True)
+    return _label(text, LONGEST_GROUP_NAME, target, is_unique=True)
 
 
 def parse_display_name(text: str, target: str = "", *, is_required: bool = True) -> str:
     """Raise InvalidInput unless it may be shown to people as somebody's name."""
     if not text and not is_required:
         return text
-    return _label(text, "A display name", LONGEST_DISPLAY_NAME, target, is_unique=False)
+    return _label(text, LONGEST_DISPLAY_NAME, target, is_unique=False)
 
 
-def _label(text: str, what: str, longest: int, target: str, *, is_unique: bool) -> str:
+def _label(text: str, longest: int, target: str, *, is_unique: bool) -> str:
     # Full-width letters and the like are another spelling of the same name.
     is_normal = not is_unique or unicodedata.is_normalized("NFKC", text)
     is_plain = text.isprintable() and not _INVISIBLE.search(text) and text == text.strip()
     if not text or len(text) > longest or not (is_plain and is_normal):
         raise InvalidInput(
-            f"{what} is one line of 1 to {longest} visible characters, without blanks at its ends"
-            + (", in Unicode form NFKC." if not is_normal else "."),
+            sentence(
+                "A name is one line of 1 to {longest} visible characters, without blanks at its "
+                "ends, in Unicode form NFKC.",
+                longest=longest,
+            ),
             code="InvalidName",
             target=target,
         )

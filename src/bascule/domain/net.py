@@ -26,6 +26,7 @@ from ipaddress import (
 )
 
 from bascule.errors import InvalidInput
+from bascule.sentences import sentence
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -58,7 +59,7 @@ def parse_port_number(value: int, target: str = "") -> int:
     """Return ``value`` when it is a port that a service can have, 1 to 65535 inclusive."""
     if not 1 <= value <= 65535:
         raise InvalidInput(
-            f"Port {value} does not exist. A port number is from 1 to 65535.",
+            sentence("Port {value} does not exist. A port number is from 1 to 65535.", value=value),
             code="InvalidPort",
             target=target,
         )
@@ -69,7 +70,7 @@ def parse_address(text: str, target: str = "") -> Address:
     """Parse one address; a zone id is refused, an IPv4-mapped one becomes IPv4."""
     if "%" in text:
         raise InvalidInput(
-            f"{text[:80]!r} has a zone id. Give the address without %zone.",
+            sentence("{text} has a zone id. Give the address without %zone.", text=repr(text[:80])),
             code="InvalidAddress",
             target=target,
         )
@@ -77,7 +78,9 @@ def parse_address(text: str, target: str = "") -> Address:
         address = ip_address(text)
     except ValueError:
         raise InvalidInput(
-            f"{text[:80]!r} is not an IPv4 or IPv6 address.", code="InvalidAddress", target=target
+            sentence("{text} is not an IPv4 or IPv6 address.", text=repr(text[:80])),
+            code="InvalidAddress",
+            target=target,
         ) from None
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
@@ -120,8 +123,11 @@ def _parse_network(text: str, target: str) -> Network:
     bare, _, length = text.partition("/")
     if "%" in text or not length.isascii() or not length.isdigit():
         raise InvalidInput(
-            f"{text[:80]!r} is not an address prefix: write it as 192.0.2.0/24 or "
-            "2001:db8::/64, without a zone id.",
+            sentence(
+                "{text} is not an address prefix: write it as 192.0.2.0/24 or "
+                "2001:db8::/64, without a zone id.",
+                text=repr(text[:80]),
+            ),
             code="InvalidAddressPrefix",
             target=target,
         )
@@ -129,13 +135,20 @@ def _parse_network(text: str, target: str) -> Network:
         network = ip_network(text, strict=False)
     except ValueError:
         raise InvalidInput(
-            f"{text[:80]!r} is not an address prefix: write it as 192.0.2.0/24 or 2001:db8::/64.",
+            sentence(
+                "{text} is not an address prefix: write it as 192.0.2.0/24 or 2001:db8::/64.",
+                text=repr(text[:80]),
+            ),
             code="InvalidAddressPrefix",
             target=target,
         ) from None
     if network.network_address != ip_address(bare):
         raise InvalidInput(
-            f"{text[:80]!r} has host bits set. Did you mean {network}?",
+            sentence(
+                "{text} has host bits set. Did you mean {network}?",
+                text=repr(text[:80]),
+                network=network,
+            ),
             code="InvalidAddressPrefix",
             target=target,
         )
@@ -148,8 +161,11 @@ def _unmapped(network: IPv6Network, text: str, target: str) -> IPv4Network:
     mapped = network.network_address.ipv4_mapped
     if network.prefixlen == _MAPPED.prefixlen or mapped is None:
         raise InvalidInput(
-            f"{text[:80]!r} stands for all IPv4 addresses in IPv6 form. If you mean that, write "
-            f"0.0.0.0/0.",
+            sentence(
+                "{text} stands for all IPv4 addresses in IPv6 form. If you mean that, "
+                "write 0.0.0.0/0.",
+                text=repr(text[:80]),
+            ),
             code="InvalidAddressPrefix",
             target=target,
         )

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from bascule.errors import Problem
+from bascule.sentences import sentence
 
 SHORTEST = 12  # characters, after normalising
 LONGEST = 256
@@ -43,19 +44,29 @@ def problems_of(password: str, names: Iterable[str]) -> tuple[Problem, ...]:
     if len(text) < SHORTEST:
         return (
             _problem(
-                f"has {len(text)} characters; at least {SHORTEST} are needed. Four unrelated "
-                f"words are enough."
+                sentence(
+                    "The password has {length} characters; at least {shortest} are needed. Four "
+                    "unrelated words are enough.",
+                    length=len(text),
+                    shortest=SHORTEST,
+                )
             ),
         )
     if len(text) > LONGEST:
-        return (_problem(f"has more than the maximum of {LONGEST} characters."),)
+        return (
+            _problem(
+                sentence(
+                    "The password has more than the maximum of {most} characters.", most=LONGEST
+                )
+            ),
+        )
     if _is_expected(text.casefold(), names):
-        return (_problem("is easy to guess. Choose another."),)
+        return (_problem(sentence("The password is easy to guess. Choose another.")),)
     return ()
 
 
-def _problem(words: str) -> Problem:
-    return Problem("InvalidPassword", f"The password {words}", "password")
+def _problem(message: str) -> Problem:
+    return Problem("InvalidPassword", message, "password")
 
 
 def _is_expected(text: str, names: Iterable[str]) -> bool:

@@ -18,6 +18,7 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.errors import Part, Place, Problem
+from bascule.sentences import sentence
 
 MINIMUM_DURATION = timedelta(minutes=5)  # inclusive
 MAXIMUM_DURATION = timedelta(days=1)  # inclusive
@@ -124,8 +125,11 @@ def check_policy(policy: Policy) -> tuple[Problem, ...]:
             problems.append(
                 Problem(
                     "DuplicateMachine",
-                    f"Machine {rules.machine_id.name} is given twice in this policy. Give it "
-                    f"once, with all its ports.",
+                    sentence(
+                        "Machine {machine} is given twice in this policy. Give it once, "
+                        "with all its ports.",
+                        machine=rules.machine_id.name,
+                    ),
                     here,
                 )
             )
@@ -148,8 +152,11 @@ def _check_ports(ports: tuple[PortRule, ...], machine: Place) -> Iterable[Proble
             if key in taken:
                 yield Problem(
                     "DuplicatePort",
-                    f"Port {key} is given twice for this machine. Give it once, with all its "
-                    f"sources.",
+                    sentence(
+                        "Port {port} is given twice for this machine. Give it once, with "
+                        "all its sources.",
+                        port=key,
+                    ),
                     here,
                 )
             taken.add(key)

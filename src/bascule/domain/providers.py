@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bascule.errors import Problem
+from bascule.sentences import sentence
 
 LONGEST_MEMBERSHIP = timedelta(hours=1)  # EDGES B3
 MOST_GROUP_VALUES = 1000  # of one token that are looked at
@@ -132,22 +133,23 @@ def _rules(provider: IdentityProvider) -> tuple[tuple[str, bool, str], ...]:
         (
             "clientId",
             not _CLAIM.fullmatch(provider.client_id),
-            "The client id is missing or not printable ASCII. The provider assigns it.",
+            sentence("The client id is missing or not printable ASCII. The provider assigns it."),
         ),
         (
             "scopes",
             "openid" not in provider.scopes
             or len(provider.scopes) > MOST_SCOPES
             or not all(map(_SCOPE.fullmatch, provider.scopes)),
-            f"Give up to {MOST_SCOPES} scopes, including openid.",
+            sentence("Give up to {most} scopes, including openid.", most=MOST_SCOPES),
         ),
         (
             "domains",
             len(domains) > MOST_DOMAINS
             or not (domains == (ANY_DOMAIN,) or all(map(is_domain, domains))),
-            (
-                f"Give up to {MOST_DOMAINS} domains such as corp.example, or only * for everybody "
-                f"whom the provider knows."
+            sentence(
+                "Give up to {most} domains such as corp.example, or only * for everybody "
+                "whom the provider knows.",
+                most=MOST_DOMAINS,
             ),
         ),
         (
@@ -155,30 +157,32 @@ def _rules(provider: IdentityProvider) -> tuple[tuple[str, bool, str], ...]:
             bool(tenants) != bool(provider.tenant_claim)
             or len(tenants) > MOST_DOMAINS
             or not all(map(_CLAIM.fullmatch, (*tenants, provider.tenant_claim or "-"))),
-            (
+            sentence(
                 "Give both the tenant claim (tid at Entra ID, hd at Google) and its allowed "
-                f"tenants, at most {MOST_DOMAINS}, or neither."
+                "tenants, at most {most}, or neither.",
+                most=MOST_DOMAINS,
             ),
         ),
         (
             "groupsClaim",
             bool(provider.groups_claim) and not _CLAIM.fullmatch(provider.groups_claim),
-            "The groups claim must be the name of a claim, such as groups.",
+            sentence("The groups claim must be the name of a claim, such as groups."),
         ),
         (
             "groups",
             (bool(provider.groups) and not provider.groups_claim)
             or len(provider.groups) > MOST_MAPPED
             or not all(_text(value) for value, _ in provider.groups),
-            (
-                f"Give up to {MOST_MAPPED} group mappings: a value of the groups claim, which "
-                f"must be set, and a group here."
+            sentence(
+                "Give up to {most} group mappings: a value of the groups claim, which "
+                "must be set, and a group here.",
+                most=MOST_MAPPED,
             ),
         ),
         (
             "createsUsers",
             provider.creates_users and not domains and not tenants,
-            (
+            sentence(
                 "Users can be created only for people of allowed domains or tenants: set domains "
                 "(* for everybody whom the provider knows) or tenants."
             ),

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from bascule.domain.roles import Permission
 from bascule.domain.scopes import Scope, is_below, subscription_scope
 from bascule.errors import Problem
+from bascule.sentences import sentence
 
 LONGEST_NAME = 128
 LONGEST_DESCRIPTION = 1024
@@ -48,13 +49,15 @@ def _check_words(draft: RoleDraft) -> Iterator[Problem]:
     if not draft.name.strip() or len(draft.name) > LONGEST_NAME or not draft.name.isprintable():
         yield Problem(
             "InvalidRoleName",
-            f"A role's name has 1 to {LONGEST_NAME} printable characters.",
+            sentence("A role's name has 1 to {most} printable characters.", most=LONGEST_NAME),
             "properties.roleName",
         )
     if len(draft.description) > LONGEST_DESCRIPTION:
         yield Problem(
             "InvalidRoleDescription",
-            f"A role's description has at most {LONGEST_DESCRIPTION} characters.",
+            sentence(
+                "A role's description has at most {most} characters.", most=LONGEST_DESCRIPTION
+            ),
             "properties.description",
         )
 
@@ -64,7 +67,11 @@ def _check_permissions(draft: RoleDraft) -> Iterator[Problem]:
     if len(patterns) > MOST_PATTERNS:
         yield Problem(
             "TooManyActions",
-            f"A role has at most {MOST_PATTERNS} actions in total; this one has {len(patterns)}.",
+            sentence(
+                "A role has at most {most} actions in total; this one has {count}.",
+                most=MOST_PATTERNS,
+                count=len(patterns),
+            ),
             "properties.permissions",
         )
         return
@@ -78,9 +85,13 @@ def _check_permissions(draft: RoleDraft) -> Iterator[Problem]:
         if not is_pattern(pattern):
             yield Problem(
                 "InvalidActionOrNotAction",
-                f"{pattern[:80]!r} is not an action. An action has the form Provider/type/verb, "
-                f"as in Microsoft.Compute/virtualMachines/read, with at most {_MOST_STARS} '*', "
-                f"or is a single '*'.",
+                sentence(
+                    "{pattern} is not an action. An action has the form "
+                    "Provider/type/verb, as in Microsoft.Compute/virtualMachines/read, "
+                    "with at most {most} '*', or is a single '*'.",
+                    pattern=repr(pattern[:80]),
+                    most=_MOST_STARS,
+                ),
                 target,
             )
 
@@ -113,13 +124,21 @@ def _check_scopes(draft: RoleDraft, subscription_id: str) -> Iterator[Problem]:
     if not 1 <= len(draft.assignable_scopes) <= MOST_SCOPES:
         yield Problem(
             "InvalidAssignableScopes",
-            f"A role has 1 to {MOST_SCOPES} assignable scopes, for example {whole}.",
+            sentence(
+                "A role has 1 to {most} assignable scopes, for example {whole}.",
+                most=MOST_SCOPES,
+                whole=whole,
+            ),
             target,
         )
     for i, scope in enumerate(draft.assignable_scopes):
         if not is_below(scope.key, whole.key):
             yield Problem(
                 "InvalidAssignableScopes",
-                f"{str(scope)[:200]!r} is not in this server's subscription, {whole}.",
+                sentence(
+                    "{scope} is not in this server's subscription, {whole}.",
+                    scope=repr(str(scope)[:200]),
+                    whole=whole,
+                ),
                 f"{target}[{i}]",
             )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from bascule.domain.ids import ResourceId, is_guid, is_resource_group_name
 from bascule.errors import InvalidInput
+from bascule.sentences import sentence
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,8 +65,11 @@ class Scope:
         if is_group and len(parts) >= 9:
             return resource_scope(ResourceId.parse(bare, target))
         raise InvalidInput(
-            f"{text[:200]!r} is not a scope. It must be /subscriptions/<guid>, a resource group "
-            "in it, or a resource's id.",
+            sentence(
+                "{text} is not a scope. It must be /subscriptions/<guid>, a resource "
+                "group in it, or a resource's id.",
+                text=repr(text[:200]),
+            ),
             code="InvalidScope",
             target=target,
         )

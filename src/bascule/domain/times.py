@@ -11,6 +11,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from bascule.errors import InvalidInput
+from bascule.sentences import sentence
 
 _INSTANT = re.compile(
     r"(\d{4}-\d{2}-\d{2})[Tt](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})"
@@ -36,7 +37,10 @@ def parse_instant(text: str, target: str = "") -> datetime:
 
 def _not_an_instant(text: str, target: str) -> InvalidInput:
     return InvalidInput(
-        f"{text[:80]!r} is not an instant with a zone; write it as 2030-01-31T17:00:00Z.",
+        sentence(
+            "{text} is not an instant with a zone; write it as 2030-01-31T17:00:00Z.",
+            text=repr(text[:80]),
+        ),
         code="InvalidDateTime",
         target=target,
     )
@@ -53,7 +57,10 @@ def parse_duration(text: str, target: str = "") -> timedelta:
     match = _DURATION.fullmatch(text) if text.isascii() else None
     if match is None or text.endswith("T") or not any(match.groups()):
         raise InvalidInput(
-            f"{text[:80]!r} is not a duration; write it as PT3H (3 hours) or PT30M (30 minutes).",
+            sentence(
+                "{text} is not a duration; write it as PT3H (3 hours) or PT30M (30 minutes).",
+                text=repr(text[:80]),
+            ),
             code="InvalidDuration",
             target=target,
         )

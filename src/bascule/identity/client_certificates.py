@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bascule.errors import InvalidInput
 from bascule.identity.x509 import certificate_pem, fingerprint
+from bascule.sentences import sentence
 
 LONGEST_PEM = 16_384  # characters
 SMALLEST_RSA, LARGEST_RSA = 2048, 8192  # bits; a larger one makes each check slow
@@ -31,20 +32,32 @@ def read_client_certificate(text: str, now: datetime) -> ClientCertificate:
     """Raise InvalidInput unless the text is one certificate that may be used from now on."""
     if "PRIVATE KEY" in text:
         raise _unfit(
-            "contains a private key, which must now be considered disclosed. Make a new key and "
-            "upload only its certificate."
+            sentence(
+                "The certificate contains a private key, which must now be considered disclosed. "
+                "Make a new key and upload only its certificate."
+            )
         )
     if len(text) > LONGEST_PEM or text.count(_BEGIN) != 1:
-        raise _unfit("must be one certificate in PEM, from BEGIN to END CERTIFICATE.")
+        raise _unfit(
+            sentence(
+                "The certificate must be one certificate in PEM, from BEGIN to END CERTIFICATE."
+            )
+        )
     try:
         certificate = x509.load_pem_x509_certificate(text.encode())
         key = certificate.public_key()
         begins_at, ends_at = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     except (ValueError, UnsupportedAlgorithm):
-        raise _unfit("cannot be read as a certificate in PEM.") from None
+        raise _unfit(sentence("The certificate cannot be read as a certificate in PEM.")) from None
     _check_key(key)
     if not begins_at <= now < ends_at:
-        raise _unfit(f"is valid only from {begins_at:%Y-%m-%d} to {ends_at:%Y-%m-%d}.")
+        raise _unfit(
+            sentence(
+                "The certificate is valid only from {begin} to {end}.",
+                begin=f"{begins_at:%Y-%m-%d}",
+                end=f"{ends_at:%Y-%m-%d}",
+            )
+        )
     return ClientCertificate(certificate_pem(certificate).decode(), ends_at)
 
 
@@ -58,10 +71,14 @@ def _check_key(key: object) -> None:
     is_p256 = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
     if not (is_rsa or is_p256):
         raise _unfit(
-            f"has an unsupported key. Use RSA with {SMALLEST_RSA} to {LARGEST_RSA} bits, "
-            f"or EC on P-256."
+            sentence(
+                "The certificate has an unsupported key. Use RSA with {smallest} to {largest} "
+                "bits, or EC on P-256.",
+                smallest=SMALLEST_RSA,
+                largest=LARGEST_RSA,
+            )
         )
 
 
-def _unfit(why: str) -> InvalidInput:
-    return InvalidInput(f"The certificate {why}", code="InvalidCertificate", target="certificate")
+def _unfit(message: str) -> InvalidInput:
+    return InvalidInput(message, code="InvalidCertificate", target="certificate")

@@ -31,6 +31,7 @@ from bascule.domain.sign_in import Passkey
 from bascule.errors import Conflict, InvalidInput
 from bascule.identity.sealing import Sealer
 from bascule.interfaces.proofs import Ceremony, Challenge
+from bascule.sentences import sentence
 
 RP_NAME = "Bascule"
 CHALLENGE_BYTES = 32  # Level 3 section 13.4.3 asks for 16
@@ -93,9 +94,13 @@ class WebAuthnPasskeys:
             )
         except Exception as error:  # reason: whatever the library raises at a stranger's bytes
             raise InvalidInput(
-                f"The authenticator's answer is not accepted: {str(error)[:200]}.",
+                sentence(
+                    "The authenticator's answer is not accepted: {error}.", error=str(error)[:200]
+                ),
                 code="InvalidPasskey",
-                advice=f"Open this server as https://{self._rp_id} and start again.",
+                advice=sentence(
+                    "Open this server as https://{rp_id} and start again.", rp_id=self._rp_id
+                ),
             ) from error
         passkey_id = bytes_to_base64url(verified.credential_id)
         if len(passkey_id) > LONGEST_ID:
@@ -166,7 +171,10 @@ class WebAuthnPasskeys:
         except InvalidInput:
             return
         raise Conflict(
-            f"Passkeys need a host name, but this server has only the address {self._rp_id}.",
+            sentence(
+                "Passkeys need a host name, but this server has only the address {rp_id}.",
+                rp_id=self._rp_id,
+            ),
             code="PasskeysNotOffered",
             advice="Start the server with --name NAME, and open it by that name.",
         )

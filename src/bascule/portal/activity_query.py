@@ -16,6 +16,7 @@ from bascule.api.activity_filter import sorts_for
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import InvalidInput
 from bascule.interfaces.activity import Moment
+from bascule.sentences import sentence
 from bascule.services.activity import WrittenFilter
 
 PATH = "/portal/activity"
@@ -77,7 +78,11 @@ class ActivityQuery:
         if not self.is_custom:
             if self.span not in SPANS:
                 raise InvalidInput(
-                    f"span: there is no {self.span[:40]!r}; there is: {', '.join(SPANS)}.",
+                    sentence(
+                        "span: there is no {span}; there is: {spans}.",
+                        span=repr(self.span[:40]),
+                        spans=", ".join(SPANS),
+                    ),
                     code="InvalidFilter",
                     target="span",
                 )
@@ -86,7 +91,7 @@ class ActivityQuery:
         since, until = _minute(self.since, "since"), _minute(self.until, "until")
         if since is not None and until is not None and since > until:
             raise InvalidInput(
-                "The span ends before it begins.", code="InvalidDateTime", target="until"
+                "The time span ends before it starts.", code="InvalidDateTime", target="until"
             )
         return since, until
 
@@ -96,10 +101,10 @@ class ActivityQuery:
         at, _, number = self.after.rpartition("~")
         if not (number.isascii() and number.isdigit() and 0 < int(number[:19]) < 2**63):
             raise InvalidInput(
-                "after: is not a place that a page of this list gave out.",
+                "after: is not a position in this list.",
                 code="InvalidSkipToken",
                 target="after",
-                advice="Begin at the first page.",
+                advice="Start at the first page.",
             )
         return parse_instant(at, "after"), int(number[:19])
 
@@ -160,6 +165,8 @@ def _minute(text: str, name: str) -> datetime | None:
     at = parse_instant(whole if whole[-1:] in "Zz" else f"{whole}Z", name)
     if not 1971 <= at.year <= 9000:
         raise InvalidInput(
-            f"{name}: the year {at.year} is out of reach.", code="InvalidDateTime", target=name
+            sentence("{name}: the year {year} is out of range.", name=name, year=at.year),
+            code="InvalidDateTime",
+            target=name,
         )
     return at

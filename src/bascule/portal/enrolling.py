@@ -20,6 +20,7 @@ from bascule.identity.secrets import new_enrolment_token
 from bascule.interfaces.store import Reader, Transaction
 from bascule.portal import once
 from bascule.portal.guard import Visit
+from bascule.sentences import sentence
 from bascule.services import fleet, machines
 from bascule.services.act import Act
 from bascule.services.machines import MachineDraft
@@ -60,7 +61,7 @@ class MachineForm:
         found: dict[Address, None] = {}
         texts = self.addresses.replace(",", " ").replace(";", " ").split()
         if len(texts) > MOST_ADDRESSES:
-            message = f"A machine has at most {MOST_ADDRESSES} addresses here."
+            message = sentence("A machine has at most {most} addresses here.", most=MOST_ADDRESSES)
             problems.append(Problem("InvalidAddress", message, "addresses"))
         for text in texts[:MOST_ADDRESSES]:
             try:
@@ -111,7 +112,11 @@ def add_machine(
     check(tx, visit.subject, act.now, [Needed(MACHINE_WRITE, resource_scope(wanted))])
     if tx.machine(wanted) is not None:
         raise Conflict(
-            f"There is a machine {wanted.name!r} in {wanted.resource_group} already.",
+            sentence(
+                "A machine {wanted} already exists in {resource_group}.",
+                wanted=repr(wanted.name),
+                resource_group=wanted.resource_group,
+            ),
             code="MachineExists",
             target="name",
             advice="Choose another name, or open that machine in the list.",
@@ -206,9 +211,13 @@ def read_guarded(reader: Reader, wanted: ResourceId, now: datetime) -> Guarded:
     machine = reader.machine(wanted)
     if machine is None:
         raise NotFound(
-            f"There is no machine {wanted.name!r} in {wanted.resource_group}.",
+            sentence(
+                "There is no machine {wanted} in {resource_group}.",
+                wanted=repr(wanted.name),
+                resource_group=wanted.resource_group,
+            ),
             code="ResourceNotFound",
-            advice="Choose one in the list of machines.",
+            advice="Choose one from the list of machines.",
         )
     closed = sorted({each.port.number for each in reader.closed_ports(machine.uid)})
     return Guarded(

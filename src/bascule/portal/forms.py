@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from bascule.api.oauth.refusals import FORM_TYPE
 from bascule.errors import InvalidInput
+from bascule.sentences import sentence
 
 LONGEST_FORM = 262_144  # bytes; configuring 200 machines at once has about 40,000
 MOST_FIELDS = 5_000
@@ -44,7 +45,7 @@ def form_of(text: str) -> Form:
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
     except ValueError:
-        raise InvalidInput("The form cannot be read.", advice="Load the page anew.") from None
+        raise InvalidInput("The form cannot be read.", advice="Reload the page.") from None
     fields: dict[str, list[str]] = {}
     for name, value in pairs:
         fields.setdefault(name, []).append(value.replace("\r\n", "\n"))
@@ -55,13 +56,15 @@ async def read_form(request: Request, longest: int = LONGEST_FORM) -> Form:
     """Raise InvalidInput for what is no form of ours, or has more bytes than ``longest``."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != FORM_TYPE:
-        raise InvalidInput(f"The portal takes forms as {FORM_TYPE} alone.")
+        raise InvalidInput(
+            sentence("The portal accepts forms only as {form_type}.", form_type=FORM_TYPE)
+        )
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > longest:
-            raise InvalidInput("The form is too long.", advice="Do it in smaller parts.")
+            raise InvalidInput("The form is too long.", advice="Split it into smaller parts.")
     try:
         return form_of(body.decode("ascii"))
     except UnicodeDecodeError:
-        raise InvalidInput("The form cannot be read.", advice="Load the page anew.") from None
+        raise InvalidInput("The form cannot be read.", advice="Reload the page.") from None

@@ -25,6 +25,7 @@ from bascule.domain.scopes import Scope, subscription_scope
 from bascule.errors import Forbidden, InvalidInput, NotFound
 from bascule.interfaces.store import Reader, Transaction
 from bascule.portal.guard import Visit
+from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.principal_rights import check_may_change
 from bascule.services.rights import Needed, check, denial
@@ -96,7 +97,8 @@ def why_not_change(visit: Visit, reader: Reader, principal_id: str) -> str:
     try:
         check_may_change(reader, Act(visit.now), visit.subject, principal_id)
     except Forbidden as error:
-        return f"{error.message} {error.advice}"
+        said = [*(each.message for each in error.problems[:1]), error.advice]
+        return " ".join(map(visit.words.say, said))
     return ""
 
 
@@ -121,18 +123,23 @@ def find_principal(visit: Visit, reader: Reader, kind: str, wanted: str) -> str:
     if is_guid(wanted):
         return wanted.lower()
     if kind not in READS:
-        raise InvalidInput("Say whether it is a user, a group or a program.", target="kind")
+        raise InvalidInput("Choose user, group or service principal.", target="kind")
     require_in(reader, visit, READS[PrincipalKind(kind)])
     found = _by_name(reader, PrincipalKind(kind), wanted)
     if not found:
         raise NotFound(
-            f"There is nobody of that kind called {wanted[:100]!r}.",
+            sentence("Nobody of that kind is named {wanted}.", wanted=repr(wanted[:100])),
             code="PrincipalNotFound",
-            advice="Write the whole name, or the ID.",
+            advice="Give the full name or the ID.",
         )
     if len(found) > 1:
         raise InvalidInput(
-            f"{len(found)} are called {wanted[:100]!r}: {', '.join(found[:5])}. Give the ID.",
+            sentence(
+                "{count} principals are named {wanted}: {names}. Give the ID.",
+                count=len(found),
+                wanted=repr(wanted[:100]),
+                names=", ".join(found[:5]),
+            ),
             code="AmbiguousPrincipal",
             target="principal",
         )

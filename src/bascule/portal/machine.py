@@ -28,6 +28,7 @@ from bascule.errors import NotFound
 from bascule.interfaces.store import Reader
 from bascule.portal.codes import text_of
 from bascule.portal.guard import Visit
+from bascule.sentences import sentence
 from bascule.services.policies import known_machine
 from bascule.services.request_rights import NEEDED_TO_ASK, Sight, sight_of
 from bascule.services.rights import Needed, check
@@ -122,7 +123,7 @@ def path_of(wanted: ResourceId) -> str:
 def wanted_id(visit: Visit, group: str, name: str) -> ResourceId:
     """The machine that an address names. Raises NotFound for what can be no group."""
     if not is_resource_group_name(group):
-        raise NotFound(f"{group[:100]!r} is not a resource group's name.")
+        raise NotFound(sentence("{group} is not a resource group's name.", group=repr(group[:100])))
     return machine_id(visit.subscription_id, group, parse_name(name, "The machine's name"))
 
 

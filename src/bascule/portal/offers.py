@@ -23,6 +23,7 @@ from bascule.domain.policy import MachineRules, PortRule
 from bascule.domain.scopes import resource_scope
 from bascule.errors import BasculeError, InvalidInput, Problem
 from bascule.interfaces.store import Reader
+from bascule.sentences import sentence
 from bascule.services.fleet import is_online
 from bascule.services.knocks import seen_just_now
 from bascule.services.plans import require_plan
@@ -146,7 +147,11 @@ def parse_machines(texts: Sequence[str]) -> tuple[ResourceId, ...]:
         raise InvalidInput("No machine is named.", code="MachinesRequired")
     if len(named) > MOST_MACHINES:
         raise InvalidInput(
-            f"A form takes at most {MOST_MACHINES} machines; these are {len(named)}.",
+            sentence(
+                "A form can have at most {most} machines; this one has {count}.",
+                most=MOST_MACHINES,
+                count=len(named),
+            ),
             code="TooManyMachines",
         )
     return named
@@ -191,7 +196,11 @@ def read_offers(
     machines = {each: reader.machine(each) for each in named}
     known = {each: machine for each, machine in machines.items() if machine is not None}
     problems = [
-        Problem("MachineNotFound", f"Machine {each} is not known here.", each.name)
+        Problem(
+            "MachineNotFound",
+            sentence("Machine {machine} does not exist here.", machine=each),
+            each.name,
+        )
         for each in named
         if each not in known
     ]

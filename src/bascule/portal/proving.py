@@ -73,10 +73,10 @@ def read_key(visit: Visit, ticket: str, answer: str) -> KeyAnswer:
         found = None
     if not isinstance(found, dict):
         raise InvalidInput(
-            "The browser sent no answer of a passkey.",
+            "The browser sent no passkey response.",
             code="InvalidProof",
             target="proof",
-            advice="Passkeys need JavaScript and a browser that knows them.",
+            advice="Passkeys need JavaScript and a browser that supports them.",
         )
     return KeyAnswer(visit.form.text(ticket), found, visit.base_url)
 

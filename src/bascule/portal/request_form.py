@@ -28,6 +28,7 @@ from bascule.portal.offers import (
 )
 from bascule.portal.problems import reasons_of
 from bascule.portal.spans import parse_span, show_span
+from bascule.sentences import sentence
 from bascule.services.requests import Denial, PolicyRequest
 
 MOST_PORTS = 1000  # as on the wire
@@ -102,7 +103,7 @@ def read_filled(form: Form) -> Mapping[Key, Filled]:
             continue
         m, p, number = map(int, match.groups())
         if m >= len(machines) or p >= len(policies):
-            raise InvalidInput("The form cannot be read.", advice="Load the page anew.")
+            raise InvalidInput("The form cannot be read.", advice="Reload the page.")
         place = f"{m}.{p}.{number}"
         filled[machines[m], policies[p], number] = Filled(
             place in on,
@@ -148,15 +149,25 @@ def _check_whole(
         yield Complaint(Problem("PortsRequired", "No port is switched on."))
     if len(on) > MOST_PORTS:
         yield Complaint(
-            Problem("TooManyPorts", f"These are {len(on)} ports; one form takes {MOST_PORTS}.")
+            Problem(
+                "TooManyPorts",
+                sentence(
+                    "This form has {count} ports; at most {most} are allowed.",
+                    count=len(on),
+                    most=MOST_PORTS,
+                ),
+            )
         )
     shown = form.text("my_address")
     if any(each.source == MINE for _, each in on) and shown != mine.text:
         yield Complaint(
             Problem(
                 "AddressChanged",
-                f"The form showed {shown[:60] or 'no address'} as yours; now it is "
-                f"{mine.text or 'not known'}.",
+                sentence(
+                    "The form showed {shown} as your address; it is now {now}.",
+                    shown=shown[:60] or "no address",
+                    now=mine.text or "not known",
+                ),
             )
         )
 
@@ -168,21 +179,29 @@ def _sources(
         if mine.source is not None:
             return (mine.source,), []
         return (), [
-            Problem("SourceRequired", "Your own address cannot be meant: enter an IP range.")
+            Problem("SourceRequired", "Your own address cannot be used. Enter an IP range.")
         ]
     if filled.source.startswith(SEEN):
         address = filled.source.removeprefix(SEEN)
         if address in proved:
             return (AddressPrefix.parse(address),), []
         return (), [
-            Problem("AddressNotProved", f"This session has not come from {address[:60]} lately.")
+            Problem(
+                "AddressNotProved",
+                sentence(
+                    "This session has not been used from {address} recently.", address=address[:60]
+                ),
+            )
         ]
     texts = [each for each in _BETWEEN.split(filled.ranges) if each]
     if not texts:
         return (), [Problem("SourceRequired", "Enter an address or a range.")]
     if len(texts) > MOST_SOURCES:
         return (), [
-            Problem("TooManySources", f"A port takes {MOST_SOURCES} sources from this form.")
+            Problem(
+                "TooManySources",
+                sentence("This form allows at most {most} sources for a port.", most=MOST_SOURCES),
+            )
         ]
     return _parse_all(texts)
 

@@ -9,6 +9,7 @@ import re
 from datetime import timedelta
 
 from bascule.errors import InvalidInput
+from bascule.sentences import sentence
 
 _CLOCK = re.compile(r"([0-9]{1,3}):([0-5][0-9])(?::([0-5][0-9]))?")
 _UNITS = re.compile(
@@ -31,8 +32,11 @@ def parse_span(text: str, target: str = "") -> timedelta:
     span = timedelta(hours=hours, minutes=minutes, seconds=seconds)
     if not span:
         raise InvalidInput(
-            f"{text[:40]!r} is not a length of time: write hours and minutes as 2:30, or with a "
-            "unit, as in 3 h or 45 min.",
+            sentence(
+                "{text} is not a duration. Write hours and minutes as 2:30, or use a unit, as in "
+                "3 h or 45 min.",
+                text=repr(text[:40]),
+            ),
             code="InvalidDuration",
             target=target,
         )

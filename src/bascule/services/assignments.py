@@ -28,6 +28,7 @@ from bascule.interfaces.policies import PolicyReads
 from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.record import EventWrites
 from bascule.interfaces.roles import RoleReads, RoleWrites
+from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.losses import LossWrites, end_unheld
 from bascule.services.owners import OwnerReads, check_owner_left
@@ -105,7 +106,8 @@ def put_assignment(
     for each in tx.role_assignments_of([wanted.principal_id]):
         if each.role_id == role.id and each.scope == place:
             raise Conflict(
-                f"The role assignment already exists: {each.id}.", code="RoleAssignmentExists"
+                sentence("The role assignment already exists: {id}.", id=each.id),
+                code="RoleAssignmentExists",
             )
     tx.add_role_assignment(wanted)
     _record_given(tx, act, wanted)
@@ -203,7 +205,8 @@ def known_scope(reader: ScopeReads, scope: Scope) -> Scope:
         return group_scope(parts[2], group)
     if len(parts) == 5:
         raise NotFound(
-            f"Resource group '{parts[4]}' could not be found.", code="ResourceGroupNotFound"
+            sentence("Resource group '{group}' could not be found.", group=parts[4]),
+            code="ResourceGroupNotFound",
         )
     resource = ResourceId.parse(scope.text)
     machine = reader.machine(resource)
@@ -211,8 +214,11 @@ def known_scope(reader: ScopeReads, scope: Scope) -> Scope:
     found = machine.id if machine else stored.policy.id if stored else None
     if found is None:
         raise NotFound(
-            f"There is no machine or policy {resource}. Roles are assigned at the subscription, a "
-            f"resource group, a machine or a policy.",
+            sentence(
+                "There is no machine or policy {resource}. Roles are assigned at the "
+                "subscription, a resource group, a machine or a policy.",
+                resource=resource,
+            ),
             code="ScopeNotFound",
             advice="To list machines with their ids: bascule machine list -o json",
         )
@@ -223,7 +229,9 @@ def _assignable_role(reader: RoleReads, role_id: str, scope: Scope) -> RoleDefin
     role = find_role(reader, role_id)
     if role is None:
         raise InvalidInput(
-            f"The specified role definition with ID '{role_id}' does not exist.",
+            sentence(
+                "The specified role definition with ID '{role_id}' does not exist.", role_id=role_id
+            ),
             code="RoleDefinitionDoesNotExist",
             target="properties.roleDefinitionId",
             advice="To list roles: bascule role list",
@@ -231,8 +239,12 @@ def _assignable_role(reader: RoleReads, role_id: str, scope: Scope) -> RoleDefin
     if not is_offered(role, scope):
         places = ", ".join(map(str, role.assignable_scopes[:3]))
         raise InvalidInput(
-            f"Role '{role.name}' cannot be assigned at {scope}. Its assignable scopes are "
-            f"{places}.",
+            sentence(
+                "Role '{role}' cannot be assigned at {scope}. Its assignable scopes are {places}.",
+                role=role.name,
+                scope=scope,
+                places=places,
+            ),
             code="RoleDefinitionNotAssignable",
             target="properties.roleDefinitionId",
         )
@@ -243,14 +255,21 @@ def _principal_kind(reader: PrincipalReads, draft: AssignmentDraft) -> Principal
     kind = reader.principal_kind(draft.principal_id)
     if kind is None:
         raise InvalidInput(
-            f"Principal {draft.principal_id} does not exist here.",
+            sentence(
+                "Principal {principal_id} does not exist here.", principal_id=draft.principal_id
+            ),
             code="PrincipalNotFound",
             target="properties.principalId",
             advice="To list principals: bascule user list, bascule group list, bascule sp list",
         )
     if draft.principal_kind not in (None, kind):
         raise InvalidInput(
-            f"Principal {draft.principal_id} is of kind {kind}, not {draft.principal_kind}.",
+            sentence(
+                "Principal {principal_id} is of kind {kind}, not {principal_kind}.",
+                principal_id=draft.principal_id,
+                kind=kind,
+                principal_kind=draft.principal_kind,
+            ),
             code="UnmatchedPrincipalType",
             target="properties.principalType",
         )
@@ -270,7 +289,11 @@ def find_assignment(reader: RightsReads, assignment_id: str, scope: Scope) -> As
 
 def no_assignment(assignment_id: str, scope: Scope) -> NotFound:
     return NotFound(
-        f"The role assignment '{assignment_id[:64]}' is not found at {scope}.",
+        sentence(
+            "The role assignment '{id}' is not found at {scope}.",
+            id=assignment_id[:64],
+            scope=scope,
+        ),
         code="RoleAssignmentNotFound",
         advice="To list assignments: bascule role assignments",
     )

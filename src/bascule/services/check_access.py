@@ -15,6 +15,7 @@ from bascule.domain.actions import DISPLAY
 from bascule.domain.roles import RoleDefinition, roles_giving
 from bascule.domain.scopes import Scope
 from bascule.errors import InvalidInput, NotFound
+from bascule.sentences import sentence
 from bascule.services.assignments import (
     AssignmentView,
     principal_with_groups,
@@ -50,7 +51,9 @@ def check_access(
     kind = reader.principal_kind(principal_id)
     if kind is None:
         raise NotFound(
-            f"Principal {principal_id[:64]} does not exist here.",
+            sentence(
+                "Principal {principal_id} does not exist here.", principal_id=principal_id[:64]
+            ),
             code="PrincipalNotFound",
             advice="To list principals: bascule user list, bascule group list, bascule sp list",
         )
@@ -82,8 +85,8 @@ def known_action(text: str) -> str:
     near = difflib.get_close_matches(wanted, folded, MOST_NAMED, 0.4)
     meant = ", ".join(folded[each] for each in near)
     raise InvalidInput(
-        f"{text[:100]!r} is not an action that Bascule uses.",
+        sentence("{text} is not an action that Bascule uses.", text=repr(text[:100])),
         code="UnknownAction",
         target="action",
-        advice=f"Did you mean: {meant}?" if meant else "",
+        advice=sentence("Did you mean: {meant}?", meant=meant) if meant else "",
     )

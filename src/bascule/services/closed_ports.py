@@ -19,6 +19,7 @@ from bascule.interfaces.closed_ports import ClosedPortReads, ClosedPortWrites, G
 from bascule.interfaces.points import PointReads
 from bascule.interfaces.policies import PolicyReads
 from bascule.interfaces.record import EventWrites
+from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.grants import touch
 
@@ -87,11 +88,19 @@ def check_room(tx: ClosedPortReads, machine: Machine, ports: Iterable[PortKey]) 
     new = set(ports) - known
     if new and len(known) + len(new) > MOST_PORTS:
         raise Conflict(
-            f"{machine.id.name} would have {len(known) + len(new)} closed or released ports; at "
-            f"most {MOST_PORTS} are allowed.",
+            sentence(
+                "{machine} would have {count} closed or released ports; at most {most} "
+                "are allowed.",
+                machine=machine.id.name,
+                count=len(known) + len(new),
+                most=MOST_PORTS,
+            ),
             code="TooManyKnownPorts",
-            advice="Give fewer ports. A new enrolment forgets the released ones: bascule machine "
-            f"enrol {machine.id.name} --replace.",
+            advice=sentence(
+                "Give fewer ports. A new enrolment forgets the released ones: bascule "
+                "machine enrol {machine} --replace.",
+                machine=machine.id.name,
+            ),
         )
 
 

@@ -40,6 +40,7 @@ from bascule.errors import InvalidInput
 from bascule.interfaces.exposure import ExposureFilter, ExposureReads, KnownMachine
 from bascule.interfaces.points import PointReads
 from bascule.interfaces.requests import RequestReads
+from bascule.sentences import sentence
 from bascule.services.fleet import is_enforced, is_online
 from bascule.services.request_rights import Sight
 
@@ -148,7 +149,9 @@ def moment_of(
     for name, instant in (("at", at), ("from", since), ("until", until)):
         if instant is not None and instant > now:
             raise InvalidInput(
-                f"{name}: {format_utc(instant)} is in the future.",
+                sentence(
+                    "{name}: {instant} is in the future.", name=name, instant=format_utc(instant)
+                ),
                 code="MomentToCome",
                 target=name,
                 advice="Exposure can be shown for now and for the past.",
@@ -158,13 +161,19 @@ def moment_of(
     begin = hour_of(since) if since is not None else _usual_begin(until or moment)
     if not begin < end:
         raise InvalidInput(
-            f"from: {format_utc(begin)} must be before until: {format_utc(end)}.",
+            sentence(
+                "from: {begin} must be before until: {end}.",
+                begin=format_utc(begin),
+                end=format_utc(end),
+            ),
             code="InvalidTimeSpan",
             target="from",
         )
     if end - begin > LONGEST_TIME:
         raise InvalidInput(
-            f"from: at most {LONGEST_TIME.days} days can be added up in one call.",
+            sentence(
+                "from: at most {days} days can be added up in one call.", days=LONGEST_TIME.days
+            ),
             code="InvalidTimeSpan",
             target="from",
         )

@@ -66,6 +66,7 @@ from bascule.interfaces.points import (
 )
 from bascule.interfaces.record import EventFilter, EventReads, EventWrites
 from bascule.protocol.report import Report
+from bascule.sentences import sentence
 from bascule.services.act import IN_PROCESS_KEY, Act, new_id
 from bascule.services.agent_state import BesideReads, cut_grants
 from bascule.services.bindings import (
@@ -191,17 +192,26 @@ def _require_usable(tx: AgentReads, machine: Machine, *, replaces: bool) -> None
         return
     if existing.public_key == IN_PROCESS_KEY:
         raise Conflict(
-            f"The server protects {machine.id.name} itself (serve --this-host), so no agent can "
-            f"enrol for it.",
+            sentence(
+                "The server protects {machine} itself (serve --this-host), so no agent "
+                "can enrol for it.",
+                machine=machine.id.name,
+            ),
             code="GuardedByServer",
             advice="Start the server without --this-host and remove that enforcement point first.",
         )
     if not replaces:
         raise Conflict(
-            f"{machine.id.name} has an enrolled agent, so a new agent would be refused.",
+            sentence(
+                "{machine} has an enrolled agent, so a new agent would be refused.",
+                machine=machine.id.name,
+            ),
             code="AgentEnrolled",
-            advice="To replace it, whether it runs or not: bascule machine enrol "
-            f"{machine.id.name} --replace. The old agent's key is then refused.",
+            advice=sentence(
+                "To replace it, whether it runs or not: bascule machine enrol {machine} "
+                "--replace. The old agent's key is then refused.",
+                machine=machine.id.name,
+            ),
         )
 
 
@@ -342,8 +352,13 @@ def take_report(
     generation = tx.generation(machine_uid)
     if report.generation > generation + MOST_AHEAD:
         raise Forbidden(
-            f"Generation {report.generation} is not accepted: it is more than {MOST_AHEAD} ahead "
-            f"of {generation}, more than any backup can be behind.",
+            sentence(
+                "Generation {told} is not accepted: it is more than {most} ahead of "
+                "{known}, more than any backup can be behind.",
+                told=report.generation,
+                most=MOST_AHEAD,
+                known=generation,
+            ),
             code="GenerationTooFarAhead",
             advice="Enrol the agent again: bascule machine enrol NAME --replace.",
         )

@@ -40,6 +40,7 @@ from bascule.interfaces.providers import ProviderWrites
 from bascule.interfaces.record import EventWrites
 from bascule.interfaces.roles import RoleReads
 from bascule.interfaces.sign_in import SignInReads
+from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.owners import OwnerReads, check_owner_left
 from bascule.services.principal_rights import are_owners, check_may_change, identity_id, name_of
@@ -116,7 +117,7 @@ def find_user(reader: PrincipalReads, wanted: str) -> User:
     user = reader.user(wanted) or reader.user_by_name(wanted)
     if user is None:
         raise NotFound(
-            f"There is no user {wanted[:113]!r}.",
+            sentence("There is no user {wanted}.", wanted=repr(wanted[:113])),
             code="UserNotFound",
             advice="To list users: bascule user list",
         )
@@ -139,8 +140,11 @@ def link(
     present = tx.external_identity(provider.issuer, external)
     if present is not None and present.user_id != user.id:
         raise Conflict(
-            f"That subject of {provider.name} is already linked to "
-            f"'{name_of(tx, present.user_id)}'.",
+            sentence(
+                "That subject of {provider} is already linked to '{user}'.",
+                provider=provider.name,
+                user=name_of(tx, present.user_id),
+            ),
             code="IdentityTaken",
             advice="Unlink it first: bascule provider unlink",
         )
@@ -155,7 +159,11 @@ def join(
     """Write the link and its event; whether it may be is decided by who calls."""
     if len(tx.external_identities_of(user.id)) >= MOST_IDENTITIES:
         raise Conflict(
-            f"'{user.name}' has {MOST_IDENTITIES} external identities, which is the maximum.",
+            sentence(
+                "'{user}' has {most} external identities, which is the maximum.",
+                user=user.name,
+                most=MOST_IDENTITIES,
+            ),
             code="TooManyIdentities",
         )
     identity = ExternalIdentity(provider.issuer, external, provider.id, user.id, act.now)
@@ -209,8 +217,13 @@ def invite(
     if not folded or not is_our_domain(provider, folded):
         domains = ", ".join(provider.domains) or "none"
         raise InvalidInput(
-            f"{email[:200]!r} is not an e-mail address in an allowed domain of {provider.name}. "
-            f"Allowed: {domains}.",
+            sentence(
+                "{email} is not an e-mail address in an allowed domain of {provider}. "
+                "Allowed: {domains}.",
+                email=repr(email[:200]),
+                provider=provider.name,
+                domains=domains,
+            ),
             code="InvalidEmail",
             target="properties.email",
             advice="Link by subject instead, or set the domains: bascule provider change",
@@ -218,7 +231,9 @@ def invite(
     present = tx.invitation(provider.id, folded)
     if present is not None and present.user_id != user.id and act.now < present.expires_at:
         raise Conflict(
-            f"That address is already invited as '{name_of(tx, present.user_id)}'.",
+            sentence(
+                "That address is already invited as '{user}'.", user=name_of(tx, present.user_id)
+            ),
             code="InvitationTaken",
         )
     invitation = Invitation(provider.id, folded, user.id, act.now + INVITATION_LIFE)

@@ -19,6 +19,7 @@ from bascule.interfaces.exposure import ExposureWrites
 from bascule.interfaces.inventory import InventoryReads, MachineWrites
 from bascule.interfaces.policies import PolicyReads, PolicyWrites
 from bascule.interfaces.record import EventWrites
+from bascule.sentences import sentence
 from bascule.services.act import Act, new_id
 from bascule.services.assignments import AssignmentWrites, forget_scope
 from bascule.services.bindings import BindingActWrites, lose_point
@@ -65,8 +66,11 @@ def put_machine(
     groups = {name.casefold(): name for name in tx.resource_groups()}
     if machine_id.resource_group.casefold() not in groups:
         raise NotFound(
-            f"Resource group {machine_id.resource_group!r} does not exist. Existing groups: "
-            f"{', '.join(groups.values())}.",
+            sentence(
+                "Resource group {group} does not exist. Existing groups: {groups}.",
+                group=repr(machine_id.resource_group),
+                groups=", ".join(groups.values()),
+            ),
             code="ResourceGroupNotFound",
         )
     machine = Machine(

@@ -23,6 +23,7 @@ from bascule.domain.principals import Group, Membership
 from bascule.errors import Conflict, InvalidInput, NotFound
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.record import EventWrites
+from bascule.sentences import sentence
 from bascule.services.act import Act, new_id
 from bascule.services.losses import PrincipalLossWrites, end_unheld
 from bascule.services.owners import OwnerReads, check_owner_left
@@ -48,7 +49,7 @@ def find_group(reader: PrincipalReads, group_id: str) -> Group:
     group = reader.group(group_id)
     if group is None:
         raise NotFound(
-            f"There is no group with the id {group_id[:64]!r}.",
+            sentence("There is no group with the id {group_id}.", group_id=repr(group_id[:64])),
             code="GroupNotFound",
             advice="To list groups: bascule group list",
         )
@@ -147,8 +148,11 @@ def remove_member(
     if _by_hand(tx, group.id, member_id) is None:
         if any(each.member_id == member_id for each in tx.members_of(group.id)):
             raise Conflict(
-                f"'{name_of(tx, member_id)}' is in '{group.name}' according to its identity "
-                f"provider.",
+                sentence(
+                    "'{member}' is in '{group}' according to its identity provider.",
+                    member=name_of(tx, member_id),
+                    group=group.name,
+                ),
                 code="MembershipFromProvider",
                 advice="Remove it from the group there. The membership here then ends within an "
                 "hour.",
@@ -174,13 +178,19 @@ def _kind_of_member(reader: PrincipalReads, member_id: str) -> PrincipalKind:
     kind = reader.principal_kind(member_id)
     if kind is None:
         raise NotFound(
-            f"There is no user or service principal with the id {member_id[:64]!r}.",
+            sentence(
+                "There is no user or service principal with the id {member_id}.",
+                member_id=repr(member_id[:64]),
+            ),
             code="PrincipalNotFound",
             advice="To list them: bascule user list, bascule sp list",
         )
     if kind is PrincipalKind.GROUP:
         raise InvalidInput(
-            f"'{name_of(reader, member_id)}' is a group. Groups cannot contain groups.",
+            sentence(
+                "'{member}' is a group. Groups cannot contain groups.",
+                member=name_of(reader, member_id),
+            ),
             code="GroupsNotNested",
         )
     return kind
@@ -194,7 +204,7 @@ def _check_free(reader: PrincipalReads, group: Group) -> None:
     other = reader.group_by_name(group.name)
     if other is not None and other.id != group.id:
         raise Conflict(
-            f"A group named {other.name!r} exists already.",
+            sentence("A group named {other} exists already.", other=repr(other.name)),
             code="GroupNameTaken",
             target="properties.displayName",
             advice="Choose another name. Names are compared without regard to case.",

@@ -23,6 +23,7 @@ from bascule.domain.weaknesses import SERVER_PORT_CLOSED, Weakness
 from bascule.errors import InvalidInput, Part, Place, Problem
 from bascule.interfaces.points import PointReads
 from bascule.interfaces.policies import PolicyReads
+from bascule.sentences import sentence
 from bascule.services import closed_ports
 from bascule.services.act import IN_PROCESS_KEY, Act, ServerPlace
 
@@ -69,10 +70,17 @@ def _check_host(
             what = "UDP" if _covers_udp(rule) else "onExpiry kill"
             yield Problem(
                 "PortInLocalRange",
-                f"Port {rule.number} ({what}) is in the range that {machine.id.name} uses for its "
-                f"own outbound connections, {low} to {high} (net.ipv4.ip_local_port_range). "
-                f"Closing it would break them. Use a TCP rule with keep, use another port, or "
-                f"change the range.",
+                sentence(
+                    "Port {port} ({what}) is in the range that {machine} uses for its own"
+                    " outbound connections, {low} to {high} "
+                    "(net.ipv4.ip_local_port_range). Closing it would break them. Use a "
+                    "TCP rule with keep, use another port, or change the range.",
+                    port=rule.number,
+                    what=what,
+                    machine=machine.id.name,
+                    low=low,
+                    high=high,
+                ),
                 replace(here, part=Part.NUMBER, port=p),
             )
 
@@ -90,9 +98,13 @@ def _check_server(
         for p in shut:
             yield Problem(
                 "PortOfServer",
-                f"This server itself listens on port {rules.ports[p].number} of "
-                f"{machine.id.name}. Closing it would cut off all agents and users. Use another "
-                f"port, or let the server listen elsewhere (serve --listen).",
+                sentence(
+                    "This server itself listens on port {port} of {machine}. Closing it "
+                    "would cut off all agents and users. Use another port, or let the "
+                    "server listen elsewhere (serve --listen).",
+                    port=rules.ports[p].number,
+                    machine=machine.id.name,
+                ),
                 replace(here, part=Part.NUMBER, port=p),
             )
 
@@ -109,12 +121,20 @@ def check_addresses(
     own = [each for each in came if place.is_own_address(each)] if shut else []
     if own:
         raise InvalidInput(
-            f"{own[0]} is this server's own address, and a policy names port "
-            f"{', '.join(map(str, sorted(shut)))} of {machine.id.name}, on which it listens. "
-            f"Closing it would cut off all agents and users.",
+            sentence(
+                "{address} is this server's own address, and a policy names port {ports} "
+                "of {machine}, on which it listens. Closing it would cut off all agents "
+                "and users.",
+                address=own[0],
+                ports=", ".join(map(str, sorted(shut))),
+                machine=machine.id.name,
+            ),
             code="AddressOfServer",
             target="addresses",
-            advice=f"Remove the machine's rules first: bascule policy remove {machine.id.name}.",
+            advice=sentence(
+                "Remove the machine's rules first: bascule policy remove {machine}.",
+                machine=machine.id.name,
+            ),
         )
 
 

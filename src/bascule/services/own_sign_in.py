@@ -47,6 +47,7 @@ from bascule.interfaces.providers import ProviderReads
 from bascule.interfaces.record import EventWrites
 from bascule.interfaces.roles import RoleReads
 from bascule.interfaces.sign_in import SignInWrites
+from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.owners import OwnerReads, check_owner_left
 from bascule.services.principal_rights import are_owners, check_may_change, identity_id
@@ -76,7 +77,6 @@ T = TypeVar("T")
 
 ENROLMENT_LIFE = timedelta(minutes=10)  # from a secret shown to its first right code
 MOST_PASSKEYS = 20  # of one user
-_HAS_NONE = "Ask an administrator to set a password for you first."
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ class OwnSignIn:
         present = await self._services.read(lambda reader: reader.passkeys_of(user.id))
         if len(present) >= MOST_PASSKEYS:
             raise Conflict(
-                f"You have {len(present)} passkeys, which is the maximum.",
+                sentence("You have {count} passkeys, which is the maximum.", count=len(present)),
                 code="TooManyPasskeys",
                 advice="Remove one that you do not use.",
             )
@@ -273,14 +273,15 @@ def refusal(refused: SignInRefused) -> BasculeError:
             "Too many attempts."
             if refused.reason is Refusal.TOO_OFTEN
             else "The server is busy checking passwords.",
-            advice=f"Try again in {seconds} s.",
+            advice=sentence("Try again in {seconds} s.", seconds=seconds),
             retry_after=seconds,
         )
     return Forbidden(
         "The proof is wrong. Nothing was changed.",
         code="ProofRefused",
         target="proof",
-        advice=f"Give your current password, or a new code. {_HAS_NONE} if you have neither."
+        advice="Give your current password or a new code. If you have neither, ask an administrator to "
+        "set a password for you."
         if refused.reason is Refusal.WRONG
         else "Sign in again.",
     )

@@ -47,6 +47,7 @@ from bascule.interfaces.plans import PlanReads
 from bascule.interfaces.policies import PolicyReads, PolicyWrites, StoredPolicy
 from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.roles import RoleReads
+from bascule.sentences import sentence
 from bascule.services import closed_ports, own_ports
 from bascule.services.act import Act
 from bascule.services.assignments import AssignmentWrites, forget_scope
@@ -235,8 +236,11 @@ def put_rules_of_machines(
         machine = known_machine(tx, machine_id)
         if rules_tag(tx, machine, policy_name) != tag:
             raise PreconditionFailed(
-                f"The rules of {machine.id.name} were changed by somebody else in the meantime. "
-                f"Nothing was written.",
+                sentence(
+                    "The rules of {machine} were changed by somebody else in the "
+                    "meantime. Nothing was written.",
+                    machine=machine.id.name,
+                ),
                 advice="Read the current rules, and apply your change to them.",
             )
         beside.setdefault(policy_beside(machine, policy_name), []).append(machine)
@@ -311,17 +315,31 @@ def release_ports(
     still_named = sorted(set(ports) & named)
     if still_named:
         raise Conflict(
-            f"A policy still names port {', '.join(map(str, still_named))} of {machine.id.name}.",
+            sentence(
+                "A policy still names port {ports} of {machine}.",
+                ports=", ".join(map(str, still_named)),
+                machine=machine.id.name,
+            ),
             code="PortInPolicy",
-            advice=f"Remove it from the policy first: bascule policy remove {machine.id.name}.",
+            advice=sentence(
+                "Remove it from the policy first: bascule policy remove {machine}.",
+                machine=machine.id.name,
+            ),
         )
     if ports and not closed_ports.may_release(tx, machine):
         raise Conflict(
-            f"The host {machine.id.name} keeps {', '.join(map(str, sorted(ports)))} closed, "
-            f"because its guard file does not allow releases.",
+            sentence(
+                "The host {machine} keeps {ports} closed, because its guard file does not"
+                " allow releases.",
+                machine=machine.id.name,
+                ports=", ".join(map(str, sorted(ports))),
+            ),
             code="ReleaseNotAdmittedByHost",
-            advice=f"To allow them, root on the host sets release = true in {GUARD_FILE} and "
-            f"restarts the agent.",
+            advice=sentence(
+                "To allow them, root on the host sets release = true in {file} and "
+                "restarts the agent.",
+                file=GUARD_FILE,
+            ),
         )
     return closed_ports.release(tx, act, machine, ports, "release by name")
 
@@ -345,9 +363,15 @@ def take_ports(
     missing = [port for port in wanted if port not in claims]
     if missing:
         raise Conflict(
-            f"Port {', '.join(map(str, missing))} of {machine.id.name} is not claimed closed.",
+            sentence(
+                "Port {ports} of {machine} is not claimed closed.",
+                ports=", ".join(map(str, missing)),
+                machine=machine.id.name,
+            ),
             code="PortNotClaimed",
-            advice=f"To see claimed ports: bascule machine show {machine.id.name}.",
+            advice=sentence(
+                "To see claimed ports: bascule machine show {machine}.", machine=machine.id.name
+            ),
         )
     problems = list(
         own_ports.check_claims(tx, act.place, machine, [claims[port] for port in wanted])
@@ -367,9 +391,11 @@ def known_machine(tx: MachineReads, machine_id: ResourceId) -> Machine:
     machine = tx.machine(machine_id)
     if machine is None:
         raise NotFound(
-            f"Machine {machine_id} does not exist here.",
-            advice=f"To list machines: bascule machine list. To add it: bascule machine add "
-            f"{machine_id.name}.",
+            sentence("Machine {machine_id} does not exist here.", machine_id=machine_id),
+            advice=sentence(
+                "To list machines: bascule machine list. To add it: bascule machine add {name}.",
+                name=machine_id.name,
+            ),
         )
     return machine
 
@@ -468,8 +494,12 @@ def _check(tx: ReleaseWrites, act: Act, policy: Policy, before: Policy | None) -
             problems.append(
                 Problem(
                     "MachineNotFound",
-                    f"Machine {rules.machine_id} does not exist here. Add it first: bascule "
-                    f"machine add {rules.machine_id.name}",
+                    sentence(
+                        "Machine {id} does not exist here. Add it first: bascule machine "
+                        "add {machine}",
+                        id=rules.machine_id,
+                        machine=rules.machine_id.name,
+                    ),
                     here,
                 )
             )
@@ -481,8 +511,13 @@ def _check(tx: ReleaseWrites, act: Act, policy: Policy, before: Policy | None) -
             problems.append(
                 Problem(
                     "InvalidMachineLocation",
-                    f"Machine {machine.id.name} is in location {machine.location}, but this "
-                    f"policy is in {policy.id.location}. Use a policy in the machine's location.",
+                    sentence(
+                        "Machine {machine} is in location {location}, but this policy is "
+                        "in {expected}. Use a policy in the machine's location.",
+                        machine=machine.id.name,
+                        location=machine.location,
+                        expected=policy.id.location,
+                    ),
                     here,
                 )
             )

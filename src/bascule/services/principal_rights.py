@@ -17,6 +17,7 @@ from bascule.errors import Forbidden, Problem
 from bascule.interfaces.inventory import InventoryReads
 from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.providers import ProviderReads
+from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.owners import OwnerReads, owner_ids
 from bascule.services.rights import RightsReads, holdings_of, rights_of
@@ -70,8 +71,13 @@ def _check_holds(
     problems = [
         Problem(
             Forbidden.code,
-            f"{holder} holds the role '{each.role.name}' at {each.scope_key or '/'}, and you do "
-            f"not hold all of its rights there.",
+            sentence(
+                "{holder} holds the role '{role}' at {scope}, and you do not hold all of "
+                "its rights there.",
+                holder=holder,
+                role=each.role.name,
+                scope=each.scope_key or "/",
+            ),
         )
         for each in lacking[:_MOST_NAMED]
     ]

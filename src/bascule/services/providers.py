@@ -23,6 +23,7 @@ from bascule.domain.providers import IdentityProvider
 from bascule.errors import Conflict, InvalidInput, NotFound, Problem
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.providers import ProviderReads, ProviderWrites
+from bascule.sentences import sentence
 from bascule.services.act import Act, new_id
 from bascule.services.losses import LossWrites, PrincipalLossWrites, end_unheld
 from bascule.services.owners import check_owner_left
@@ -69,7 +70,11 @@ def find_provider(reader: ProviderReads, name: str) -> IdentityProvider:
     if provider is None:
         known = ", ".join(each.name for each in reader.identity_providers()) or "none"
         raise NotFound(
-            f"There is no identity provider {name[:64]!r}. Existing providers: {known}.",
+            sentence(
+                "There is no identity provider {name}. Existing providers: {known}.",
+                name=repr(name[:64]),
+                known=known,
+            ),
             code="ProviderNotFound",
             advice="To add it: bascule provider add NAME --issuer URL --client-id ID",
         )
@@ -227,7 +232,10 @@ def _group_ids(
             problems.append(
                 Problem(
                     "GroupNotFound",
-                    f"There is no group {wanted[:80]!r} here. To list groups: bascule group list",
+                    sentence(
+                        "There is no group {wanted} here. To list groups: bascule group list",
+                        wanted=repr(wanted[:80]),
+                    ),
                     "properties.groups",
                 )
             )
@@ -249,8 +257,12 @@ def _check(tx: ProviderReads, provider: IdentityProvider, before: IdentityProvid
     parse_display_name(provider.display_name, "properties.displayName")
     if before is not None and before.issuer != provider.issuer:
         raise Conflict(
-            f"The issuer of {provider.name} cannot be changed, because its linked people belong "
-            f"to {before.issuer}.",
+            sentence(
+                "The issuer of {provider} cannot be changed, because its linked people "
+                "belong to {issuer}.",
+                provider=provider.name,
+                issuer=before.issuer,
+            ),
             code="IssuerIsFixed",
             target="properties.issuer",
             advice="Add another provider for the other issuer.",
@@ -259,14 +271,22 @@ def _check(tx: ProviderReads, provider: IdentityProvider, before: IdentityProvid
     taken = next((each for each in others if each.issuer == provider.issuer), None)
     if taken is not None:
         raise Conflict(
-            f"The issuer {provider.issuer} is already configured as {taken.name}.",
+            sentence(
+                "The issuer {issuer} is already configured as {taken}.",
+                issuer=provider.issuer,
+                taken=taken.name,
+            ),
             code="IssuerTaken",
             target="properties.issuer",
-            advice=f"To change that provider: bascule provider change {taken.name}",
+            advice=sentence(
+                "To change that provider: bascule provider change {taken}", taken=taken.name
+            ),
         )
     if before is None and len(others) >= MOST_PROVIDERS:
         raise Conflict(
-            f"There are {MOST_PROVIDERS} identity providers, which is the maximum.",
+            sentence(
+                "There are {most} identity providers, which is the maximum.", most=MOST_PROVIDERS
+            ),
             code="TooManyProviders",
         )
 

@@ -44,6 +44,7 @@ from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.record import EventWrites
 from bascule.interfaces.requests import RequestReads, RequestWrites
 from bascule.interfaces.roles import RoleReads
+from bascule.sentences import sentence
 from bascule.services.act import Act, new_id
 from bascule.services.agent_state import BesideReads, told_beside
 from bascule.services.grants import GrantEndWrites, change, cut, end_grants, touch
@@ -177,7 +178,7 @@ def _judge(
     check_may_know(tx, subject, rights, asked.policy_id, stored, named)
     if stored is None:
         raise NotFound(
-            f"Policy {asked.policy_id} does not exist.",
+            sentence("Policy {policy_id} does not exist.", policy_id=asked.policy_id),
             advice="To list policies: bascule policy show. To make one: bascule policy set "
             "MACHINE.",
         )
@@ -393,7 +394,9 @@ def extend(
     require_plan(tx, named)
     policy = tx.policy(request.policy_id)
     if policy is None:
-        raise NotFound(f"Policy {request.policy_id} no longer exists.")
+        raise NotFound(
+            sentence("Policy {policy_id} no longer exists.", policy_id=request.policy_id)
+        )
     machines = {each: machine for each in named if (machine := tx.machine(each)) is not None}
     guards, unable = _said_by_hosts(tx, [grant.machine_uid for grant in live])
     agreed: list[tuple[Grant, Grant]] = []  # as it is, as it would be granted now
@@ -440,8 +443,14 @@ def _check_later(agreed: Sequence[tuple[Grant, Grant]]) -> None:
     earlier = [
         Problem(
             "EndTimeEarlier",
-            f"Port {grant.number} of {grant.machine_id.name} is already granted until "
-            f"{grant.ends_at_text}. An extension to {granted.ends_at_text} would end it earlier.",
+            sentence(
+                "Port {port} of {machine} is already granted until {until}. An extension "
+                "to {end} would end it earlier.",
+                port=grant.number,
+                machine=grant.machine_id.name,
+                until=grant.ends_at_text,
+                end=granted.ends_at_text,
+            ),
             Place(Part.END),
         )
         for grant, granted in agreed
@@ -488,7 +497,8 @@ def _grants_of(
         )
     if not grants:
         raise NotFound(
-            f"Request {request_id} does not exist.", advice="To see live requests: bascule status."
+            sentence("Request {request} does not exist.", request=request_id),
+            advice="To see live requests: bascule status.",
         )
     if grant_ids is None:
         return grants
@@ -496,7 +506,13 @@ def _grants_of(
     if unknown:
         raise InvalidInput.of(
             [
-                Problem("GrantNotFound", f"Request {request_id} has no grant {each}.", "grantIds")
+                Problem(
+                    "GrantNotFound",
+                    sentence(
+                        "Request {request} has no grant {grant}.", request=request_id, grant=each
+                    ),
+                    "grantIds",
+                )
                 for each in sorted(unknown)
             ]
         )

@@ -26,6 +26,7 @@ from bascule.domain.scopes import Scope
 from bascule.errors import Forbidden, Problem, Target
 from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.roles import RoleReads
+from bascule.sentences import sentence
 
 
 class RightsReads(PrincipalReads, RoleReads, Protocol):
@@ -134,9 +135,11 @@ def denial(reader: RoleReads, subject: Subject, missing: Sequence[Needed]) -> Fo
     named = ", ".join(repr(role.name) for role in roles[:_MOST_NAMED])
     scope = missing[0].scope
     advice = (
-        f"Ask for one of these roles at {scope} or above: {named}."
+        sentence(
+            "Ask for one of these roles at {scope} or above: {roles}.", scope=scope, roles=named
+        )
         if named
-        else "No single role here gives all of it. An owner can create one."
+        else sentence("No single role here gives all of it. An owner can create one.")
     )
     more = f" (and {len(problems) - 1} more, see details)" if len(problems) > 1 else ""
     refused = Forbidden(
@@ -161,7 +164,13 @@ def roles_giving_all(reader: RoleReads, actions: Iterable[str]) -> Sequence[Role
 def _problem(subject: Subject, missing: Needed) -> Problem:
     return Problem(
         Forbidden.code,
-        f"The client '{subject.name}' with object id '{subject.principal_id}' does not have "
-        f"authorization to perform action '{missing.action}' over scope '{missing.scope}'.",
+        sentence(
+            "The client '{name}' with object id '{id}' does not have authorization to "
+            "perform action '{action}' over scope '{scope}'.",
+            name=subject.name,
+            id=subject.principal_id,
+            action=missing.action,
+            scope=missing.scope,
+        ),
         missing.target,
     )

@@ -29,6 +29,7 @@ from bascule.interfaces.inventory import InventoryReads
 from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.record import EventWrites
 from bascule.interfaces.roles import RoleReads, RoleWrites
+from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.installation import subscription_of
 from bascule.services.losses import LossWrites, end_unheld
@@ -131,11 +132,17 @@ def delete_role(
     _check_everywhere(tx, act, subject, ROLE_DELETE, role.assignable_scopes)
     held = tx.role_assignments_with(role.id)
     if held:
-        more = f" and {len(held) - 1} more" if len(held) > 1 else ""
         raise Conflict(
-            f"Role '{role.name}' is assigned at {held[0].scope}{more}, so it cannot be deleted.",
+            sentence(
+                "Role '{role}' is assigned at {scope}{more}, so it cannot be deleted.",
+                role=role.name,
+                scope=held[0].scope,
+                more=_more(len(held)),
+            ),
             code="RoleDefinitionHasAssignments",
-            advice=f"Remove its assignments first: bascule role assignments --role {role.id}",
+            advice=sentence(
+                "Remove its assignments first: bascule role assignments --role {role}", role=role.id
+            ),
         )
     tx.delete_custom_role(role.id)
     act.record(tx, RoleDeleted(role.id, role.name, describe(role)), role_resource(tx, role))
@@ -151,7 +158,7 @@ def known_role(reader: RoleReads, role_id: str) -> RoleDefinition:
 
 def no_role(role_id: str) -> NotFound:
     return NotFound(
-        f"The role definition '{role_id[:64]}' does not exist here.",
+        sentence("The role definition '{role_id}' does not exist here.", role_id=role_id[:64]),
         code="RoleDefinitionDoesNotExist",
         advice="To list roles: bascule role list",
     )
@@ -185,7 +192,9 @@ def _refuse_builtin(role_id: str) -> None:
     role = _BUILTIN.get(role_id)
     if role is not None:
         raise Conflict(
-            f"'{role.name}' is a built-in role and cannot be changed or deleted.",
+            sentence(
+                "'{role}' is a built-in role and cannot be changed or deleted.", role=role.name
+            ),
             code="RoleDefinitionIsBuiltIn",
             advice="To create a custom role instead: bascule role create --help",
         )
@@ -218,15 +227,27 @@ def _check_may_give(
             found[held] = added(before, after, [p for role in held for p in role.permissions])
         lacking = found[held]
         if lacking:
-            more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-            message = f"Its holders at {scope} would gain '{lacking[0]}'{more} there"
-            problems.append(Problem(Forbidden.code, f"{message}, which you do not hold."))
+            problems.append(
+                Problem(
+                    Forbidden.code,
+                    sentence(
+                        "Its holders at {scope} would gain '{action}'{more} there, which you do "
+                        "not hold.",
+                        scope=scope,
+                        action=lacking[0],
+                        more=_more(len(lacking)),
+                    ),
+                )
+            )
     if problems:
         also = f" (and {len(problems) - 1} more, see details)" if len(problems) > 1 else ""
         raise Forbidden(
             f"You may not make this change to role '{after.name}': {problems[0].message}{also}",
-            advice="Ask somebody who holds that right there or may assign roles there "
-            f"({ASSIGNMENT_WRITE}), or use a role that nobody holds yet.",
+            advice=sentence(
+                "Ask somebody who holds that right there or may assign roles there "
+                "({action}), or use a role that nobody holds yet.",
+                action=ASSIGNMENT_WRITE,
+            ),
             problems=problems[:_MOST_NAMED],
         )
 
@@ -235,7 +256,9 @@ def _check_name(tx: RoleReads, role_id: str, name: str) -> None:
     for other in (*BUILTIN_ROLES, *tx.custom_roles()):
         if other.id != role_id and other.name.casefold() == name.casefold():
             raise Conflict(
-                f"Another role is already called '{other.name}': {other.id}.",
+                sentence(
+                    "Another role is already called '{other}': {id}.", other=other.name, id=other.id
+                ),
                 code="RoleDefinitionWithSameNameExists",
                 target="properties.roleName",
                 advice="Choose another name, or change that role by its id.",
@@ -246,10 +269,21 @@ def _check_still_covers(tx: RoleReads, role: RoleDefinition) -> None:
     for each in tx.role_assignments_with(role.id):
         if not is_offered(role, each.scope):
             raise Conflict(
-                f"Role '{role.name}' is assigned at {each.scope}, which its assignable scopes "
-                f"would no longer include.",
+                sentence(
+                    "Role '{role}' is assigned at {scope}, which its assignable scopes "
+                    "would no longer include.",
+                    role=role.name,
+                    scope=each.scope,
+                ),
                 code="RoleDefinitionHasAssignments",
                 target="properties.assignableScopes",
-                advice=f"Keep that scope, or remove the assignment first: bascule role unassign "
-                f"{each.id}",
+                advice=sentence(
+                    "Keep that scope, or remove the assignment first: bascule role unassign {id}",
+                    id=each.id,
+                ),
             )
+
+
+def _more(count: int) -> str:
+    """That there are more than the one that is named."""
+    return sentence(" and {count} more", count=count - 1) if count > 1 else ""

@@ -28,6 +28,7 @@ from bascule.domain.times import format_utc
 from bascule.errors import Conflict, InvalidInput, NotFound
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.record import EventWrites
+from bascule.sentences import sentence
 from bascule.services.act import Act, new_id
 from bascule.services.installation import ADMINISTRATOR
 from bascule.services.losses import PrincipalLossWrites, end_unheld
@@ -61,7 +62,10 @@ def find_service_principal(reader: PrincipalReads, principal_id: str) -> Service
     principal = reader.service_principal(principal_id)
     if principal is None:
         raise NotFound(
-            f"There is no service principal with the id {principal_id[:64]!r}.",
+            sentence(
+                "There is no service principal with the id {principal_id}.",
+                principal_id=repr(principal_id[:64]),
+            ),
             code="ServicePrincipalNotFound",
             advice="To list them: bascule sp list",
         )
@@ -120,8 +124,11 @@ def _rename(
 ) -> ServicePrincipal:
     if principal.display_name == ADMINISTRATOR:
         raise Conflict(
-            f"The service principal '{ADMINISTRATOR}' cannot be renamed, because bascule admin "
-            f"recover finds it by its name.",
+            sentence(
+                "The service principal '{administrator}' cannot be renamed, because "
+                "bascule admin recover finds it by its name.",
+                administrator=ADMINISTRATOR,
+            ),
             code="NameReserved",
         )
     renamed = replace(principal, display_name=display_name)
@@ -163,7 +170,11 @@ def add_credential(
         return made
     if len(tx.credentials_of(principal.id)) >= MOST_CREDENTIALS:
         raise Conflict(
-            f"'{principal.display_name}' has {MOST_CREDENTIALS} credentials, which is the maximum.",
+            sentence(
+                "'{program}' has {most} credentials, which is the maximum.",
+                program=principal.display_name,
+                most=MOST_CREDENTIALS,
+            ),
             code="TooManyCredentials",
             advice="Remove old ones first: bascule sp remove-credential.",
         )
@@ -206,15 +217,21 @@ def _end_of(new: NewCredential, now: datetime) -> datetime:
         return min(now + USUAL_LIFE, new.ends_with or now + USUAL_LIFE)
     if not now < new.expires_at <= now + LONGEST_LIFE:
         raise InvalidInput(
-            f"A credential must expire in the future and within {LONGEST_LIFE.days} days, not at "
-            f"{format_utc(new.expires_at)}.",
+            sentence(
+                "A credential must expire in the future and within {days} days, not at {asked}.",
+                days=LONGEST_LIFE.days,
+                asked=format_utc(new.expires_at),
+            ),
             code="InvalidExpiry",
             target="expiresAt",
         )
     if new.ends_with is not None and new.expires_at > new.ends_with:
         raise InvalidInput(
-            f"The certificate itself expires at {format_utc(new.ends_with)}, before "
-            f"{format_utc(new.expires_at)}.",
+            sentence(
+                "The certificate itself expires at {end}, before {asked}.",
+                end=format_utc(new.ends_with),
+                asked=format_utc(new.expires_at),
+            ),
             code="InvalidExpiry",
             target="expiresAt",
         )
@@ -249,7 +266,10 @@ def _display_name(text: str) -> str:
     name = parse_display_name(text, "properties.displayName")
     if name.casefold() == ADMINISTRATOR:
         raise InvalidInput(
-            f"Only the first service principal may be named '{ADMINISTRATOR}'.",
+            sentence(
+                "Only the first service principal may be named '{administrator}'.",
+                administrator=ADMINISTRATOR,
+            ),
             code="NameReserved",
             target="properties.displayName",
         )

@@ -36,6 +36,7 @@ from bascule.interfaces.roles import RoleReads, RoleWrites
 from bascule.interfaces.set_up import SetUpReads, SetUpWrites
 from bascule.interfaces.sign_in import SignInWrites
 from bascule.interfaces.tokens import TokenWrites
+from bascule.sentences import sentence
 from bascule.services import sessions
 from bascule.services.act import Act, Services, actor_of, new_id
 from bascule.services.assignments import AssignmentDraft, put_assignment
@@ -188,7 +189,9 @@ class SetUp:
         if isinstance(admitted, timedelta):
             seconds = ceil(admitted.total_seconds())
             raise TooManyRequests(
-                "Too many tries.", advice=f"Try again in {seconds} s.", retry_after=seconds
+                "Too many tries.",
+                advice=sentence("Try again in {seconds} s.", seconds=seconds),
+                retry_after=seconds,
             )
         return None
 

@@ -30,6 +30,7 @@ from bascule.interfaces.record import EventWrites
 from bascule.interfaces.roles import RoleReads
 from bascule.interfaces.sign_in import SignInReads
 from bascule.interfaces.tokens import TokenReads, TokenWrites
+from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.principal_rights import check_may_change, identity_id
 from bascule.services.tokens import hash_of, revoke_family, sign_out_everywhere
@@ -174,7 +175,11 @@ def _end_one(tx: SignOutWrites, act: Act, user: User, sign_in_id: str, why: str)
             revoke_family(tx, act, family, why)
             return
     raise NotFound(
-        f"'{user.name}' has no sign-in with the id {sign_in_id[:64]!r}.",
+        sentence(
+            "'{user}' has no sign-in with the id {sign_in_id}.",
+            user=user.name,
+            sign_in_id=repr(sign_in_id[:64]),
+        ),
         code="SignInNotFound",
         advice="To list sign-ins: bascule session list",
     )

@@ -24,6 +24,7 @@ from bascule.errors import Conflict, NotFound
 from bascule.interfaces.inventory import InventoryReads
 from bascule.interfaces.principals import PrincipalReads, PrincipalWrites
 from bascule.interfaces.record import EventWrites
+from bascule.sentences import sentence
 from bascule.services.act import Act, new_id
 from bascule.services.losses import PrincipalLossWrites, end_unheld
 from bascule.services.owners import check_owner_left
@@ -50,7 +51,7 @@ def find_user(reader: PrincipalReads, user_id: str) -> User:
     user = reader.user(user_id)
     if user is None:
         raise NotFound(
-            f"There is no user with the id {user_id[:64]!r}.",
+            sentence("There is no user with the id {user_id}.", user_id=repr(user_id[:64])),
             code="UserNotFound",
             advice="To list users: bascule user list",
         )
@@ -144,7 +145,7 @@ def _check_free(reader: PrincipalReads, user: User) -> None:
     other = reader.user_by_name(user.name)
     if other is not None and other.id != user.id:
         raise Conflict(
-            f"A user named {other.name!r} exists already.",
+            sentence("A user named {other} exists already.", other=repr(other.name)),
             code="UserNameTaken",
             target="properties.userPrincipalName",
             advice="Choose another name. Names are compared without regard to case.",

@@ -117,6 +117,6 @@ def _environment(language: str) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    made.globals |= {"_": words, "gettext": words, "pgettext": words.pgettext}
+    made.globals |= {"_": words, "gettext": words, "pgettext": words.pgettext, "words": words}
     made.globals["problems"] = PROBLEMS  # macros of an imported template see globals alone
     return made

@@ -36,6 +36,7 @@ from bascule.portal.plain_forms import (
     nothing,
 )
 from bascule.portal.principal_pages import Column, Kind, Known
+from bascule.sentences import sentence
 from bascule.services import service_principals as services
 from bascule.services.service_principals import NewCredential
 from bascule.words import msgid
@@ -96,7 +97,7 @@ def _read_credential(visit: Visit) -> tuple[NewCredential, str]:
     """What is kept, and the secret that is shown once; empty for a certificate."""
     form = visit.form
     if form.text("days") not in DAYS:
-        raise InvalidInput("Choose how long the credential holds.", target="days")
+        raise InvalidInput("Choose how long the credential is valid.", target="days")
     ends_at = visit.now + timedelta(days=int(form.text("days")))
     label, pem = form.text("label"), form.text("certificate")
     if pem:
@@ -235,7 +236,13 @@ async def _known_credential(visit: Visit) -> Held:
     program, key_id = (await KIND.known(visit)).one, str(visit.request.path_params["key_id"])
     credential = await visit.read(lambda reader: reader.credential(key_id))
     if credential is None or credential.principal_id != program.id:
-        raise NotFound(f"'{program.display_name}' has no credential {key_id[:64]!r}.")
+        raise NotFound(
+            sentence(
+                "'{program}' has no credential {credential}.",
+                program=program.display_name,
+                credential=repr(key_id[:64]),
+            )
+        )
     return program, credential
 
 

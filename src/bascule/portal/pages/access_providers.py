@@ -35,6 +35,7 @@ from bascule.portal.plain_forms import (
     add_form,
     nothing,
 )
+from bascule.sentences import sentence
 from bascule.services import providers
 from bascule.services.act import Act
 from bascule.services.providers import ProviderDraft
@@ -89,7 +90,8 @@ async def _write(visit: Visit, name: str, draft: ProviderDraft, *, is_new: bool 
     def work(tx: Transaction, act: Act) -> IdentityProvider:
         if is_new and tx.identity_provider_by_name(name) is not None:
             raise Conflict(
-                f"There is an identity provider '{name}' already.", code="ProviderExists"
+                sentence("An identity provider '{name}' already exists.", name=name),
+                code="ProviderExists",
             )
         return providers.put_provider(tx, act, visit.subject, name, draft, seal)[0]
 

@@ -23,6 +23,7 @@ from bascule.portal.iam import (
     whole,
 )
 from bascule.portal.plain_forms import Field, Form, add_form
+from bascule.sentences import sentence
 from bascule.services import roles
 from bascule.services.act import new_id
 from bascule.services.rights import all_roles
@@ -95,10 +96,13 @@ async def _plain(visit: Visit) -> RoleDefinition:
     role = await _known(visit)
     if not _is_plain(role):
         raise Conflict(
-            f"Role '{role.name}' has several permissions or data actions, which this form cannot "
-            "keep.",
+            sentence(
+                "Role '{role}' has several permissions or data actions, which this form "
+                "cannot keep.",
+                role=role.name,
+            ),
             code="RoleNotPlain",
-            advice="Change it by the API, or: az role definition update --role-definition FILE",
+            advice="Change it with the API, or: az role definition update --role-definition FILE",
         )
     return role
 
@@ -146,7 +150,7 @@ def _role_form(visit: Visit, role_id: str, like: RoleDefinition | None) -> Form:
             hint=t(
                 "One a line, as in Microsoft.Compute/virtualMachines/read; * stands for anything."
             ),
-            options=sorted(DISPLAY.items()),
+            options=[(each, t.pgettext("action", said)) for each, said in sorted(DISPLAY.items())],
             is_required=True,
         ),
         Field(

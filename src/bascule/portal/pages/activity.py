@@ -159,7 +159,7 @@ async def _csv_lines(visit: Visit, wanted: ActivityFilter) -> AsyncIterator[str]
     yield csv_head()
     async for rows in all_pages(visit.state.services, wanted):
         if not await visit.read_few(lambda reader: _may_go_on(reader, visit, wanted)):
-            raise AuthenticationFailed("Your session or your right to this has ended.")
+            raise AuthenticationFailed("Your session or your right to see this has ended.")
         yield "".join(_csv_line(row) for row in rows)
 
 
@@ -188,7 +188,7 @@ async def activity_event(visit: CurrentVisit, sequence: Sequence64) -> Response:
     found = await visit.read(lambda reader: (_row(reader, visit, sequence), _chain(reader, visit)))
     row, chain = found
     if row is None:
-        raise NotFound("There is no such event, or none that you may see.")
+        raise NotFound("This event does not exist, or you may not see it.")
     log = Log(visit.state.installation.tenant_id, visit.subscription_id)
     data, kind = fact_data(row.event.fact), fact_name(row.event.fact)
     return visit.show(

@@ -40,6 +40,7 @@ from bascule.portal.pages.port_rows import (
     with_problems,
 )
 from bascule.portal.problems import reasons_of
+from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.policies import (
     known_machine,
@@ -166,8 +167,8 @@ def _ids(texts: Sequence[str]) -> list[ResourceId]:
         raise InvalidInput("No machine was chosen.", advice="Choose machines in the list first.")
     if len(ids) > MOST_MACHINES:
         raise InvalidInput(
-            f"{len(ids)} machines are too many at once.",
-            advice=f"Choose at most {MOST_MACHINES}.",
+            sentence("{count} machines are too many.", count=len(ids)),
+            advice=sentence("Choose at most {most}.", most=MOST_MACHINES),
         )
     return ids
 

@@ -19,6 +19,7 @@ from bascule.interfaces.store import Reader, Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.pages.jit_configure import digest
 from bascule.portal.problems import reasons_of
+from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.policies import delete_machine_rules, known_machine
 from bascule.services.rehearsal import preview_of
@@ -76,7 +77,10 @@ def _remove(tx: Transaction, act: Act, visit: Visit, wanted: ResourceId) -> None
     done = preview_of(tx, act, visit.subject)
     if (done.opens or done.ends) and digest(done) != visit.form.text("seen"):
         raise Conflict(
-            f"What removing {wanted.name} opens or ends has changed since it was shown; "
-            "nothing was done.",
+            sentence(
+                "The effects of removing {wanted} have changed since they were shown. Nothing was"
+                " done.",
+                wanted=wanted.name,
+            ),
             code="NotAsShown",
         )

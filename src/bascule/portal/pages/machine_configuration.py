@@ -20,6 +20,7 @@ from bascule.interfaces.store import Transaction
 from bascule.portal.guard import CurrentVisit, PortalRoute
 from bascule.portal.machine import default_rule, frame, path_of, read_machine, wanted_id
 from bascule.portal.spans import words_of
+from bascule.sentences import sentence
 from bascule.services import policies
 from bascule.services.act import Act
 from bascule.services.fleet import believe_point
@@ -58,7 +59,10 @@ def _enable(tx: Transaction, act: Act, visit: CurrentVisit, wanted: ResourceId) 
     machine = policies.known_machine(tx, wanted)
     if any(stored.policy.rules_for(machine.id) for stored in tx.policies_naming(machine.id)):
         raise Conflict(
-            f"Just-in-time access is on already for {machine.id.name}; nothing was changed.",
+            sentence(
+                "Just-in-time access is already enabled for {machine}. Nothing was changed.",
+                machine=machine.id.name,
+            ),
             code="JitEnabledAlready",
             advice="See its configuration, and edit the policy there.",
         )
@@ -74,7 +78,7 @@ async def release(visit: CurrentVisit, group: str, name: str) -> Response:
     wanted = wanted_id(visit, group, name)
     ports = [_port(text) for text in visit.form.texts("port")]
     if not ports:
-        raise InvalidInput("No port is named to be released; nothing was changed.")
+        raise InvalidInput("No port was selected to release. Nothing was changed.")
     await visit.perform(
         lambda tx, act: policies.release_ports(tx, act, visit.subject, wanted, ports)
     )
@@ -88,7 +92,7 @@ async def take(visit: CurrentVisit, group: str, name: str) -> Response:
     wanted = wanted_id(visit, group, name)
     ports = [_port(text) for text in visit.form.texts("port")]
     if not ports:
-        raise InvalidInput("No port is named to be kept closed; nothing was changed.")
+        raise InvalidInput("No port was selected to keep closed. Nothing was changed.")
     await visit.perform(lambda tx, act: policies.take_ports(tx, act, visit.subject, wanted, ports))
     return visit.go(f"{path_of(wanted)}/configuration", "port_taken")
 
@@ -107,5 +111,8 @@ def _port(text: str) -> PortKey:
     number, _, protocol = text.strip().partition("/")
     kinds = {each.lower(): each for each in TransportProtocol}
     if protocol not in kinds or not (number.isascii() and number.isdigit() and len(number) <= 5):
-        raise InvalidInput(f"{text[:20]!r} is not a port such as 22/tcp.", code="InvalidPort")
+        raise InvalidInput(
+            sentence("{text} is not a port such as 22/tcp.", text=repr(text[:20])),
+            code="InvalidPort",
+        )
     return PortKey(kinds[protocol], parse_port_number(int(number)))

@@ -41,6 +41,7 @@ from bascule.portal.machine import (
 )
 from bascule.portal.spans import words_of
 from bascule.portal.ways_in import WayIn, way_in
+from bascule.sentences import sentence
 from bascule.services import requests
 from bascule.services.act import Act
 from bascule.services.fleet import is_online
@@ -195,7 +196,10 @@ def _ask(
     offer = _offer(visit, place)
     if offer is None:
         raise InvalidInput(
-            f"Just-in-time access is not on for {place.machine.id.name}, or not shown to you.",
+            sentence(
+                "Just-in-time access is not enabled for {machine}, or you may not see it.",
+                machine=place.machine.id.name,
+            ),
             code="PortNotInPolicy",
         )
     if tx.request(request_id) is not None:
@@ -217,13 +221,21 @@ def _check_as_shown(visit: Visit, offer: Offer, source: AddressPrefix) -> None:
     shown, now = form.text("my_address"), str(source)
     if shown != now:
         raise InvalidInput(
-            f"The form showed {shown[:60] or 'no address'} as yours; now it is {now}.",
+            sentence(
+                "The form showed {shown} as your address; it is now {now}.",
+                shown=shown[:60] or "no address",
+                now=now,
+            ),
             code="AddressChanged",
         )
     longest = format_duration(offer.longest)
     if (form.text("port"), form.text("longest")) != (str(offer.rule.number), longest):
         raise InvalidInput(
-            "The port or its time is no longer what the form showed; now it is port "
-            f"{offer.rule.number} for {words_of(offer.longest)}.",
+            sentence(
+                "The port or the duration has changed since the form was shown: it is now port "
+                "{port} for {longest}.",
+                port=offer.rule.number,
+                longest=words_of(offer.longest),
+            ),
             code="OfferChanged",
         )

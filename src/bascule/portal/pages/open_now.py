@@ -30,6 +30,7 @@ from bascule.interfaces.store import Reader
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.paging import Sheet, Turn, address_of, turn_of, turn_to
 from bascule.portal.problems import reasons_of
+from bascule.sentences import sentence
 from bascule.services import requests
 from bascule.services.request_rights import sight_of
 from bascule.services.views import shown_state
@@ -131,7 +132,8 @@ async def close(visit: CurrentVisit) -> Response:
     named = list(dict.fromkeys(visit.form.texts("grant")))[: MOST_AT_ONCE + 1]
     if not named or len(named) > MOST_AT_ONCE:
         raise InvalidInput(
-            f"Name 1 to {MOST_AT_ONCE} grants to close.", advice="Load the page anew."
+            sentence("Select 1 to {most} grants to close.", most=MOST_AT_ONCE),
+            advice="Reload the page.",
         )
     by_request: dict[str, list[str]] = {}
     for each in named:

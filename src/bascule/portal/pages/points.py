@@ -166,7 +166,7 @@ def _chosen(text: str) -> ResourceId:
     try:
         return ResourceId.parse_machine(text)
     except InvalidInput:
-        raise InvalidInput("Choose a machine of the list.", target="machine") from None
+        raise InvalidInput("Choose a machine from the list.", target="machine") from None
 
 
 async def _show_choice(

@@ -149,7 +149,7 @@ def _member(kind: Callable[[str], T], text: str) -> T:
     try:
         return kind(text)
     except ValueError:
-        raise InvalidInput("Choose one of the values that are offered.") from None
+        raise InvalidInput("Choose one of the offered values.") from None
 
 
 def _sources(row: PortRow) -> tuple[AddressPrefix, ...]:

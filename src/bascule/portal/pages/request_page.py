@@ -29,6 +29,7 @@ from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.problems import reasons_of
 from bascule.portal.spans import parse_span, show_span, words_of
 from bascule.portal.ways_in import WayIn, address_of, is_user, rdp_file, way_in
+from bascule.sentences import sentence
 from bascule.services import requests
 from bascule.services.act import Act
 from bascule.services.request_rights import NEEDED_TO_ASK, sight_of
@@ -80,7 +81,7 @@ async def rdp(visit: CurrentVisit, request_id: str, grant_id: str) -> Response:
     address = address_of(machine, grant)
     if machine is None or address is None or not way_in(machine, grant).has_file:
         raise NotFound(
-            "There is no remote desktop of this grant to connect to.",
+            "This grant has no remote desktop to connect to.",
             advice="The request's page says how to connect.",
         )
     user = visit.request.query_params.get("user", "")[:_LONGEST_USER]
@@ -298,4 +299,7 @@ def _check_id(request_id: str) -> None:
 
 
 def _no_request(request_id: str) -> NotFound:
-    return NotFound(f"Request {request_id[:64]!r} does not exist.", advice="See what is open now.")
+    return NotFound(
+        sentence("Request {request} does not exist.", request=repr(request_id[:64])),
+        advice="See what is open now.",
+    )
