@@ -16,7 +16,7 @@ from typing import Protocol
 from bascule.domain.access import Subject
 from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_WRITE
 from bascule.domain.bindings import Binding, Seen, seen
-from bascule.domain.facts.agents import MachineBound, MachineUnbound
+from bascule.domain.facts.enrolments import MachineBound, MachineUnbound
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import EnforcementPoint, Machine

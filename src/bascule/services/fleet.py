@@ -23,16 +23,18 @@ from bascule.domain.facts.agents import (
     AgentBelieved,
     AgentCameBack,
     AgentDoubted,
-    AgentEnrolled,
-    AgentRemoved,
     AgentReported,
     AgentWentSilent,
     DriftHealed,
-    EnrolmentCreated,
-    EnrolmentRefused,
     GenerationOvertaken,
     NotesWithheld,
     OpenedLocally,
+)
+from bascule.domain.facts.enrolments import (
+    AgentEnrolled,
+    AgentRemoved,
+    EnrolmentCreated,
+    EnrolmentRefused,
 )
 from bascule.domain.facts.fact import Fact
 from bascule.domain.facts.grants import GrantOpened, GrantShortened

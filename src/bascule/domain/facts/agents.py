@@ -1,92 +1,10 @@
-"""Agents of enforcement points: enrolment, contact, and what they report."""
+"""Agents of enforcement points: contact, and what they report."""
 
 from __future__ import annotations
 
 from bascule.domain.facts.fact import Fact, fact
-from bascule.domain.facts.fields import Bulk, Flag, MachineId, Number, Port, Seconds, Sources, Text
+from bascule.domain.facts.fields import MachineId, Number, Port, Seconds, Sources, Text
 from bascule.domain.facts.kind import Activity, Category, Level, Outcome, Severity
-
-
-@fact(
-    "Bascule.Fleet/enrolments/write",
-    "Create enrolment token",
-    Activity.CREATE,
-    severity=Severity.LOW,
-    is_call=True,
-)
-class EnrolmentCreated(Fact):
-    machine: MachineId
-    enrolment_id: Text
-    expires_at: Text
-    replaces: Flag
-
-
-@fact(
-    "Bascule.Fleet/enforcementPoints/write",
-    "Enrol agent",
-    Activity.CREATE,
-    severity=Severity.MEDIUM,
-    outcome=Outcome.FORBIDDEN,
-)
-class EnrolmentRefused(Fact):
-    machine: MachineId
-    why: Text
-
-
-@fact(
-    "Bascule.Fleet/enforcementPoints/write", "Enrol agent", Activity.CREATE, severity=Severity.LOW
-)
-class AgentEnrolled(Fact):
-    machine: MachineId
-    uid: Bulk
-    key_fingerprint: Text
-
-
-@fact(
-    "Microsoft.Authorization/enrolments/delete",
-    "Remove agent",
-    Activity.DELETE,
-    severity=Severity.MEDIUM,
-    level=Level.WARNING,
-    is_call=True,
-)
-class AgentRemoved(Fact):
-    """An enforcement point's key is refused from now on; the ports that it keeps closed stay closed."""
-
-    machine: MachineId
-    machine_uid: Text
-
-
-@fact(
-    "Bascule.Fleet/enforcementPoints/bind/action",
-    "Bind machine to enforcement point",
-    Activity.UPDATE,
-    severity=Severity.MEDIUM,
-    level=Level.WARNING,
-    is_call=True,
-)
-class MachineBound(Fact):
-    """A point guards a machine beside its own agent from now on."""
-
-    machine: MachineId
-    machine_uid: Text
-    point_uid: Text
-
-
-@fact(
-    "Bascule.Fleet/enforcementPoints/unbind/action",
-    "Unbind machine from enforcement point",
-    Activity.UPDATE,
-    severity=Severity.MEDIUM,
-    level=Level.WARNING,
-    is_call=True,
-)
-class MachineUnbound(Fact):
-    """A point guards a machine no longer; nothing is released by it."""
-
-    machine: MachineId
-    machine_uid: Text
-    point_uid: Text
 
 
 @fact(
