@@ -5,12 +5,13 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import socket
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from html import unescape
 from pathlib import Path
@@ -133,10 +134,7 @@ def served(data: Path, port: int) -> Iterator[Served]:
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        try:
-            http.client.HTTPConnection("localhost", port, timeout=1).connect()
-        except OSError:
-            time.sleep(0.1)
-        else:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
+        time.sleep(0.1)
     raise Broken(f"the server on port {port} did not come up")
