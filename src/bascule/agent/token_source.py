@@ -28,7 +28,7 @@ def token_option(command: F) -> F:
         type=click.Path(path_type=Path, dir_okay=False, allow_dash=True, readable=False),
         default=None,
         help="Read the one-time token of 'bascule machine enrol' from this file; '-' is stdin. "
-        f"Default: {TOKEN_VARIABLE}, else you are asked for it.",
+        f"Default: {TOKEN_VARIABLE}, otherwise you are asked for it.",
     )(command)
 
 

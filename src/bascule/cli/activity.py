@@ -78,7 +78,7 @@ Examples:
     "--limit",
     type=click.IntRange(min=1),
     default=None,
-    help=f"Maximum number. Default: {DEFAULT_LIMIT} in a table, otherwise all.",
+    help=f"Maximum number of events. Default: {DEFAULT_LIMIT} in a table, otherwise all.",
 )
 @click.option(
     "--follow", is_flag=True, help="Keep printing new events, oldest first; Ctrl-C ends it."

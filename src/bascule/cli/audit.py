@@ -64,7 +64,7 @@ def key(output: str) -> None:
     type=click.Choice(["bascule", "ocsf"]),
     default="bascule",
     show_default=True,
-    help="bascule: can be verified; ocsf: for a SIEM, OCSF 1.5.",
+    help="Verifiable (bascule), or for a SIEM (ocsf, OCSF 1.5).",
 )
 def export(form: str) -> None:
     """Write the whole record as verifiable JSON lines."""
@@ -98,7 +98,7 @@ Exit codes: 0 intact, 1 broken; see also bascule --help."""
     "witness_files",
     multiple=True,
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="An agent's witness (bascule agent status -o json > FILE); repeatable.",
+    help="What an agent has seen of the record (bascule agent status -o json > FILE); repeatable.",
 )
 @output_option
 def verify(
@@ -133,7 +133,7 @@ def verify(
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
-    help="Maximum number.",
+    help="Maximum number of checkpoints.",
 )
 @output_option
 def checkpoints(sign: bool, limit: int, output: str) -> None:

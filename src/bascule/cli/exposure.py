@@ -31,7 +31,10 @@ Examples:
 )
 @click.argument("machine", type=MACHINE, required=False)
 @click.option(
-    "--at", metavar="DURATION|TIME", default=None, help="A past moment: 2h (ago), or an instant."
+    "--at",
+    metavar="DURATION|TIME",
+    default=None,
+    help="A past moment: 2h for two hours ago, or an instant.",
 )
 @click.option(
     "--since",

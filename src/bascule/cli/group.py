@@ -137,7 +137,7 @@ def add_member(name: str, member: str) -> None:
 def remove_member(name: str, member: str, is_sure: bool) -> None:
     """Remove MEMBER from the group NAME.
 
-    Ports that it opened only by a right of the group close at once.
+    Ports that MEMBER opened by a right from this group alone close at once.
     """
     with connect() as connection:
         found = find_principal(connection, GROUPS, name)

@@ -312,9 +312,9 @@ def take(name: str, ports: tuple[Port, ...], output: str) -> None:
 def believe(name: str) -> None:
     """Trust an agent's reports again.
 
-    Check first. An agent loses this trust when it is ahead of its server twice within an hour,
-    or reports too much; its key may have been stolen. If so, enrol it anew instead: bascule
-    machine enrol NAME --replace.
+    An agent loses this trust when it is ahead of its server twice within an hour, or reports too
+    much. Check the host first: the agent's key may have been stolen. If so, enrol it anew instead:
+    bascule machine enrol NAME --replace.
     """
     with connect() as connection:
         found = find_machine(connection, name)

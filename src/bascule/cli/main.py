@@ -21,8 +21,8 @@ from bascule.errors import BasculeError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 
-_ACCESS, _OWNER, _PEOPLE = "Getting in", "What may be opened", "Who may do what"
-_HOSTS, _SHELL = "Running Bascule", "This tool"
+_ACCESS, _OWNER, _PEOPLE = "Access", "Machines, policies and record", "People and rights"
+_HOSTS, _SHELL = "Running Bascule", "Sign-in and this tool"
 
 COMMANDS: Mapping[str, Lazy] = {
     "ssh": Lazy("bascule.cli.ssh:ssh", "Request access if needed, then run ssh.", _ACCESS),

@@ -98,7 +98,8 @@ Examples:
     type=click.Choice(["keep", "kill"]),
     default="keep",
     show_default=True,
-    help="What happens to connections when a grant ends. UDP always ends.",
+    help="When a grant ends: keep lets its TCP connections continue, kill ends them. UDP always "
+    "ends.",
 )
 @click.option("--require-why", is_flag=True, help="Requests must give a reason.")
 @click.option(

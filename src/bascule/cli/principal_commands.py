@@ -32,7 +32,7 @@ stays.
 """
 _DISABLE = """Sign {words} out and refuse further sign-ins.
 
-Open ports close at once.
+The open ports close at once.
 """
 
 

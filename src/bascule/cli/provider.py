@@ -86,7 +86,7 @@ def settings_options(command: F) -> F:
                 "--create-users/--no-create-users",
                 "creates_users",
                 default=None,
-                help="Create users for unknown people of the domains. Default: no.",
+                help="Create a user for an unknown person with an admitted address. Default: no.",
             ),
             click.option(
                 "--ca-file",
