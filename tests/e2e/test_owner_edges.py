@@ -155,7 +155,7 @@ def test_root_opens_while_the_agent_is_starting(world: SmallWorld) -> None:
     opening = subprocess.Popen(
         [
             "ip", "netns", "exec", world.network.host.name,
-            *_changed("import bascule.agent.commands as c; c.AGENT_PATIENCE = 30.0"),
+            *_changed("import bascule.agent.opening as o; o.AGENT_PATIENCE = 30.0"),
             "agent", "open", "-p", "22", "--for", "60s", "--from", STRANGER, *_where(world),
         ],
         stdout=subprocess.DEVNULL,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from bascule.agent import commands
+from bascule.agent import commands, opening
 from bascule.agent.control import ControlSocket, handler_for
 from bascule.agent.local_openings import LocalOpenings
 from bascule.agent.loop import AgentLoop
@@ -81,7 +81,7 @@ def test_a_busy_agent_is_asked_again(loop: Loop, tmp_path: Path) -> None:
 def test_one_that_stays_busy_is_told_with_what_to_do(
     loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "BUSY_PATIENCE", 0.1)
+    monkeypatch.setattr(opening, "BUSY_PATIENCE", 0.1)
     loop.busy = 1000
     with listening(loop, tmp_path):
         done = _open(tmp_path, "22")

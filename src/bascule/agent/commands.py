@@ -16,11 +16,9 @@ import click
 from bascule.agent.token_source import ask_token, offered_token, token_option
 from bascule.client.endpoint import parse_endpoint
 from bascule.client.host_agent import (
-    AGENT_BUSY,
     DEFAULT_STATE,
     control_path,
     find_control,
-    open_on_this_host,
     tell_agent,
 )
 from bascule.domain.net import Address, AddressPrefix, PortKey
@@ -28,7 +26,6 @@ from bascule.domain.plain import clean
 from bascule.domain.times import parse_duration
 from bascule.errors import (
     BasculeError,
-    ConfigurationError,
     EnforcementFailed,
     InvalidInput,
     ServerUnreachable,
@@ -40,12 +37,6 @@ if TYPE_CHECKING:  # loaded when a command is asked for
 
 SSH_PEER_MINUTES = 15
 CONNECT_PATIENCE = 30.0  # seconds in which a service that was started reaches its server
-AGENT_PATIENCE = 6.0  # seconds in which a service manager has started one anew
-BUSY_PATIENCE = 60.0  # seconds; a pass that waits for the network is over by then
-STOP_FIRST = (
-    "Stop its remaining processes first: systemctl stop bascule-agent, any 'bascule "
-    "agent run', or a server that runs with --this-host. Then try again."
-)
 
 state_option = click.option(
     "--state",
@@ -267,6 +258,7 @@ def open_command(
     recorded and reported, and ends by itself like every other opening.
     """
     from bascule.agent.guard_file import parse_ports
+    from bascule.agent.opening import open_here
     from bascule.client.ssh_peer import ssh_peer
 
     key = next(iter(parse_ports(port if "/" in port else f"{port}/tcp")))
@@ -277,95 +269,13 @@ def open_command(
             target="--from",
         )
     prefix = AddressPrefix.parse(source or str(peer))
-    seconds = _span(duration)
-    try:
-        is_closed = _ask_agent(_control(control, state), key, prefix, seconds)
-    except ServerUnreachable:
-        is_closed = _open_without_agent(
-            parts, state, _control(control, state), key, prefix, seconds
-        )
-    if is_closed:
+    if open_here(parts, state, _control(control, state), key, prefix, _span(duration)):
         click.echo(f"Port {key} is open for {prefix}, for {duration}. It closes by itself.")
     else:
         click.echo(
             f"Bascule does not keep port {key} closed here, so nothing was opened. If the port is "
             f"closed within {duration}, {prefix} keeps access until then."
         )
-
-
-def _ask_agent(control: Path, key: PortKey, prefix: AddressPrefix, seconds: float) -> bool:
-    """Have the agent open a port, again for a while when it is busy; is the port shut here?"""
-    patience = time.monotonic() + BUSY_PATIENCE
-    is_said = False
-    while True:
-        try:
-            answer = open_on_this_host(control, key.protocol, key.number, str(prefix), seconds)
-        except InvalidInput as error:
-            if error.specific_code != AGENT_BUSY or time.monotonic() >= patience:
-                raise
-        else:
-            return bool(answer.get("isClosed", True))
-        if not is_said:
-            _say("The agent is busy; trying again for up to a minute.")
-            is_said = True
-        time.sleep(0.2)
-
-
-def _open_without_agent(
-    parts: HostParts,
-    state: Path,
-    control: Path,
-    key: PortKey,
-    prefix: AddressPrefix,
-    seconds: float,
-) -> bool:
-    """No agent answers: take the table over, or wait for one that is just starting.
-
-    Is the port shut here?
-    """
-    from datetime import timedelta
-
-    from bascule.agent.local_openings import open_without_agent
-    from bascule.agent.run import lock_state
-    from bascule.agent.service_manager import ServiceManager
-    from bascule.clocks import SystemClock
-
-    clock = SystemClock()
-    refusal = ""
-    for is_last in (False, True):
-        lock = -1
-        try:
-            lock = lock_state(state)
-            is_closed = open_without_agent(
-                parts.firewall().open(),
-                state,
-                clock,
-                key,
-                (prefix,),
-                timedelta(seconds=seconds),
-                ServiceManager(None),
-            )
-        except (ConfigurationError, EnforcementFailed) as error:
-            refusal = error.message
-        else:
-            click.echo(
-                "No agent is running. This command took over its rules; the other ports stay "
-                "closed."
-            )
-            return is_closed
-        finally:
-            if lock >= 0:  # an agent that is just starting wants it
-                os.close(lock)
-        if not is_last:
-            deadline = clock.boottime() + AGENT_PATIENCE
-            while clock.boottime() < deadline:
-                with contextlib.suppress(ServerUnreachable):
-                    return _ask_agent(control, key, prefix, seconds)
-                time.sleep(0.2)
-    raise EnforcementFailed(
-        f"No agent answers, and its rules could not be taken over: {refusal}",
-        advice=STOP_FIRST,
-    )
 
 
 @agent.command()
@@ -464,6 +374,7 @@ def _remove_without_agent(parts: HostParts, state: Path) -> list[str]:
     A service that dies and comes again, over and over, is stopped first.
     """
     from bascule.agent.install import stop_unit
+    from bascule.agent.opening import STOP_FIRST
     from bascule.agent.run import lock_state
     from bascule.agent.service_manager import ServiceManager
 
