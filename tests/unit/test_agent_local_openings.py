@@ -164,7 +164,7 @@ def test_status_says_open_of_what_was_read_back_and_why_the_rest_waits(
     driver.refusals = 99
     with pytest.raises(EnforcementFailed):
         loop.open_locally(SSH, HERE, QUARTER)
-    where = "22/tcp from 192.0.2.1 for 900 s more (by root here)"
+    where = "22/tcp from 192.0.2.1 for 900 s more (by root on this host)"
     assert said() == ["open:    nothing", f"waiting: {where}: The kernel refused."]
     driver.refusals = 0
     loop.step()

@@ -99,7 +99,7 @@ def test_an_omitted_source_is_the_callers_address(web: House, absent: dict[str, 
         ("fe80::1", "link-local"),
         ("0.0.0.0", "no host"),
         (PROXY, "the proxy's"),
-        ("testclient", "not known"),
+        ("testclient", "does not know"),
     ],
 )
 def test_an_omitted_source_that_cannot_be_meant(web: House, address: str, word: str) -> None:

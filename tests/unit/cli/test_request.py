@@ -288,7 +288,7 @@ class TestRevoke:
     def test_kill_is_passed_on(self, cli: Cli, server: FakeServer, web: str) -> None:
         made = server.add_request("web-1")
         result = cli("revoke", made["name"], "--kill")
-        assert result.out == "web-1 port 22/tcp is shut; none of its connections continues\n"
+        assert result.out == "web-1 port 22/tcp is closed; none of its connections continues\n"
         assert cli.sent("POST", "/revoke") == [{"kill": True}]
 
     @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ class TestRevoke:
         grants = [p["bascule"]["grantId"] for p in server._ports(made)]
         assert (
             cli("revoke", "--machine", "db-1").out
-            == "db-1 port 22/tcp is shut; none of its connections continues\n"
+            == "db-1 port 22/tcp is closed; none of its connections continues\n"
         )
         assert cli.sent("POST", "/revoke") == [{"kill": False, "grantIds": grants[1:]}]
 
@@ -565,7 +565,7 @@ class TestRevoke:
         server.on_call = refuse
         result = cli("revoke", made["name"])
         assert result.code != 0
-        assert "live any more" in result.err
+        assert "has no live access" in result.err
 
     def test_json(self, cli: Cli, server: FakeServer, web: str) -> None:
         server.add_request("web-1")
