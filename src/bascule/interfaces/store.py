@@ -1,7 +1,7 @@
 """The store as a whole: its parts put together, for whoever hands it on.
 
-A use case names the parts that it reads and writes; nothing in ``services`` but the runner of
-use cases (``services.act``) may import this module (``.importlinter``).
+A use case names the parts that it reads and writes. In ``services`` only the runner of use cases
+(``act``) and their rehearsal may import this module (``.importlinter``).
 """
 
 from __future__ import annotations
@@ -130,8 +130,8 @@ class Store(Protocol):
         ...
 
     def read_few(self, work: Callable[[Reader], T]) -> Awaitable[T]:
-        """``read``, for a handful of rows by their keys: it may do the work at once, before it
-        lets anybody else go on.
+        """``read``, for a handful of rows by their keys. The work may run in the caller's thread,
+        and nothing else runs there meanwhile.
         """
         ...
 

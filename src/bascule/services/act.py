@@ -93,7 +93,7 @@ def actor_of(subject: Subject) -> Actor:
 
 @dataclass(slots=True)
 class Verified:
-    """What the readings of the whole record have found since this server began."""
+    """The last verdict on the whole record since this server started; None: not read yet."""
 
     newest: Verdict | None = None
 

@@ -14,6 +14,6 @@ tests/contracts/store the examination.
     connections  SQLite connections and their pragmas
     writer       the one writing thread: group commit
     sqlite       the store: writer and readers
-    open, upgrade  open or make the database, bring it up to date
+    open         open the database; new makes one, upgrade brings an older one up to date
     migrations   Alembic's revisions
 """
