@@ -26,7 +26,7 @@ from bascule.domain.times import format_utc
 from bascule.errors import BasculeError
 from bascule.interfaces.store import Transaction
 from bascule.protocol.report import Report
-from bascule.services import fleet, machines, policies, requests
+from bascule.services import fleet, machines, policies, reports, requests
 from bascule.services.act import Act
 from bascule.services.sweep import sweep
 from tests.unit.services_world import ANNA, BERT, World
@@ -200,7 +200,7 @@ def _report(tx: Transaction, act: Act) -> None:
     live = tx.live_grants()
     for uid in {grant.machine_uid for grant in live if grant.state is GrantState.OPENING}:
         held = frozenset(grant.id for grant in live if grant.machine_uid == uid)
-        fleet.take_report(tx, act, uid, Report(tx.generation(uid), held))
+        reports.take_report(tx, act, uid, Report(tx.generation(uid), held))
 
 
 def _check(tx: Transaction, act: Act, decided: Mapping[str, datetime]) -> None:

@@ -21,7 +21,7 @@ from bascule.domain.times import format_utc
 from bascule.errors import BasculeError
 from bascule.interfaces.store import Transaction
 from bascule.protocol.report import Report
-from bascule.services import fleet, policies, requests
+from bascule.services import policies, reports, requests
 from bascule.services.act import Act
 from bascule.services.sweep import sweep
 from tests.properties.test_narrowing import NUMBERS, SOURCES, People, Work
@@ -89,7 +89,7 @@ class Crowd(People):
             if grant.state is GrantState.OPEN or self._chance.random() < 0.6
         ]
         generation = tx.generation(machine.uid)
-        fleet.take_report(tx, act, machine.uid, Report(generation, frozenset(held)))
+        reports.take_report(tx, act, machine.uid, Report(generation, frozenset(held)))
 
 
 def _check(tx: Transaction, limit: int = NEWEST) -> Counter[RequestState]:

@@ -21,7 +21,7 @@ from bascule.domain.scopes import Scope, subscription_scope
 from bascule.domain.times import format_utc
 from bascule.interfaces.store import Reader, Transaction
 from bascule.protocol.report import Report
-from bascule.services import fleet, machines, policies, requests
+from bascule.services import fleet, machines, policies, reports, requests
 from bascule.services.act import Act, Services, new_id
 from bascule.services.hub import Hub
 from bascule.services.installation import ensure_installation
@@ -171,7 +171,7 @@ class World:
             frozenset(in_force),
             **more,  # type: ignore[arg-type]  # reason: passed through
         )
-        return self.do(lambda tx, act: fleet.take_report(tx, act, machine.uid, report), None)
+        return self.do(lambda tx, act: reports.take_report(tx, act, machine.uid, report), None)
 
     def kinds(self) -> list[str]:
         """Names of all facts on record, oldest first."""

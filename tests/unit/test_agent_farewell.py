@@ -10,7 +10,7 @@ from bascule.domain.lifecycle import GrantState
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import ServerUnreachable
 from bascule.protocol.report import Report
-from bascule.services import fleet
+from bascule.services import reports
 from tests.unit.services_world import World, rules
 from tests.unit.test_agent_loop import Line
 
@@ -23,7 +23,7 @@ def test_the_record_and_the_inventory_show_it() -> None:
     grant = world.granted(world.web)
     world.report(world.web, grant.id)
     said = last_report([SSH], {"kernel": "6.18"})
-    world.do(lambda tx, act: fleet.take_report(tx, act, world.web.uid, said), None)
+    world.do(lambda tx, act: reports.take_report(tx, act, world.web.uid, said), None)
     assert world.kinds()[-1] == "AgentReported"
     assert "uninstalled by root" in said.notes[0]
     assert "22/tcp" in said.notes[0]

@@ -28,7 +28,7 @@ from bascule.errors import (
     PreconditionFailed,
 )
 from bascule.interfaces.record import EventFilter
-from bascule.services import fleet, machines, policies, requests
+from bascule.services import fleet, machines, policies, reports, requests
 from bascule.services.claims import claimed_ports
 from bascule.services.sweep import close_orphans, next_due, sweep
 from tests.unit.services_world import ANNA, BERT, World, rules
@@ -692,11 +692,11 @@ def test_a_generation_that_no_backup_explains_is_not_believed(world: World) -> N
     grant = world.granted(world.web)
     before = world.see(lambda reader: reader.generation(world.web.uid))
     with pytest.raises(Forbidden) as refused:
-        world.report(world.web, grant.id, generation=before + fleet.MOST_AHEAD + 1)
+        world.report(world.web, grant.id, generation=before + reports.MOST_AHEAD + 1)
     assert refused.value.specific_code == "GenerationTooFarAhead"
     assert world.see(lambda reader: reader.generation(world.web.uid)) == before
     assert world.grant(grant).state is GrantState.OPENING, "nothing was settled by it"
-    assert world.report(world.web, generation=before + fleet.MOST_AHEAD) > before
+    assert world.report(world.web, generation=before + reports.MOST_AHEAD) > before
 
 
 def test_what_was_opening_where_no_agent_is_is_closed_when_it_is_ended(world: World) -> None:

@@ -21,7 +21,7 @@ from bascule.errors import Conflict, Forbidden, NotFound
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
 from bascule.protocol.report import Report
-from bascule.services import bindings, fleet, machines
+from bascule.services import bindings, fleet, machines, reports
 from bascule.services.act import Act
 from bascule.services.grants import end_grants
 from bascule.services.sweep import close_orphans, sweep
@@ -64,7 +64,7 @@ def tell(world: World, point: Machine, *in_force: str, **more: object) -> int:
     more.setdefault("generation", known)
     report = Report(in_force=frozenset(in_force), **more)  # type: ignore[arg-type]  # reason: passed through
     return world.do(
-        lambda tx, act: fleet.take_report(tx, act, point.uid, report, world.db.uid), None
+        lambda tx, act: reports.take_report(tx, act, point.uid, report, world.db.uid), None
     )
 
 
@@ -305,7 +305,9 @@ def test_a_machine_without_an_agent_may_have_a_point_alone(world: World) -> None
     def say(*in_force: str) -> None:
         known = world.see(lambda tx: tx.generation(made.uid))
         report = Report(known, frozenset(in_force), closed=SHUT)
-        world.do(lambda tx, act: fleet.take_report(tx, act, world.web.uid, report, made.uid), None)
+        world.do(
+            lambda tx, act: reports.take_report(tx, act, world.web.uid, report, made.uid), None
+        )
 
     say(grant.id)
     assert world.grant(grant).state is GrantState.OPEN

@@ -21,7 +21,8 @@ from bascule.domain.net import PortKey, TransportProtocol
 from bascule.interfaces.record import EventFilter
 from bascule.protocol.report import Report
 from bascule.reconcile.reconciler import Reconciler
-from bascule.services.fleet import state_for, take_report
+from bascule.services.fleet import state_for
+from bascule.services.reports import take_report
 from bascule.services.sweep import sweep
 from bascule.services.views import view_request
 from bascule.testing.fake_driver import FakeDriver

@@ -22,7 +22,8 @@ from bascule.protocol.report import LocalOpening
 from bascule.services import fleet, policies
 from bascule.services.act import ServerPlace
 from bascule.services.claims import claimed_ports
-from bascule.services.fleet import DOUBTED_WITHIN, NOTES_PER_SPAN, believe_point, state_for
+from bascule.services.fleet import state_for
+from bascule.services.reports import DOUBTED_WITHIN, NOTES_PER_SPAN, believe_point
 from bascule.services.sweep import sweep
 from bascule.services.views import view_machine
 from tests.unit.services_world import ANNA, BERT, World, rules

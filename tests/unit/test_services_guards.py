@@ -28,7 +28,7 @@ from bascule.services import fleet, policies, requests
 from bascule.services.act import Act
 from bascule.services.closed_ports import named_ports
 from bascule.services.exposure import exposure_of, moment_of
-from bascule.services.fleet import OPENINGS_PER_SPAN
+from bascule.services.reports import OPENINGS_PER_SPAN
 from bascule.services.request_rights import sight_of
 from bascule.services.rights import rights_of
 from bascule.services.sweep import sweep

@@ -19,9 +19,10 @@ from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
 from bascule.protocol.codec import decode, encode
 from bascule.protocol.report import LocalOpening, Report
-from bascule.services import fleet, requests
+from bascule.services import reports, requests
 from bascule.services.act import Act
-from bascule.services.fleet import NOTES_PER_SPAN, OPENINGS_PER_SPAN, is_online, state_for
+from bascule.services.fleet import is_online, state_for
+from bascule.services.reports import NOTES_PER_SPAN, OPENINGS_PER_SPAN
 from bascule.services.sweep import sweep
 from bascule.services.views import view_request
 from tests.unit.services_world import ANNA, World, rules
@@ -80,7 +81,7 @@ def test_what_was_not_counted_is_not_told_as_none(
     told = Report(generation(world), frozenset(), **counted)  # type: ignore[arg-type]  # reason: passed through
     heard = decode(Report, encode(told))
     assert heard.sessions == told.sessions
-    world.do(lambda tx, act: fleet.take_report(tx, act, world.web.uid, heard), None)
+    world.do(lambda tx, act: reports.take_report(tx, act, world.web.uid, heard), None)
     assert world.grant(grant).state is GrantState.CLOSED
     view = world.see(lambda reader: view_request(reader, grant.request_id, world.clock.now()))
     assert view is not None

@@ -12,7 +12,7 @@ from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey
 from bascule.domain.weaknesses import NOT_ENFORCED
-from bascule.services import fleet, policies, requests
+from bascule.services import policies, reports, requests
 from bascule.services.views import kept_closed, view_machine
 from tests.samples import SSH
 from tests.unit.services_world import ANNA, World, rules
@@ -31,7 +31,7 @@ def world() -> Iterator[World]:
 
 def uninstall(world: World) -> None:
     world.do(
-        lambda tx, act: fleet.take_report(tx, act, world.web.uid, last_report([SSH], {})), None
+        lambda tx, act: reports.take_report(tx, act, world.web.uid, last_report([SSH], {})), None
     )
 
 

@@ -25,7 +25,8 @@ from bascule.interfaces.store import Transaction
 from bascule.protocol.report import Report
 from bascule.services import machines
 from bascule.services.act import IN_PROCESS_KEY, Act
-from bascule.services.fleet import Refused, enrol, hash_token, take_report
+from bascule.services.fleet import Refused, enrol, hash_token
+from bascule.services.reports import take_report
 from bascule.testing.fake_driver import FakeDriver, FakeHostFirewall
 from bascule.testing.fake_firewall import FakeFirewall
 from tests.e2e.lab_world import until

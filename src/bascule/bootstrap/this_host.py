@@ -40,10 +40,11 @@ from bascule.interfaces.store import Reader, Transaction
 from bascule.protocol.report import Report
 from bascule.reconcile.reconciler import Reconciler
 from bascule.services.act import IN_PROCESS_KEY, Act, Services
-from bascule.services.fleet import state_for, take_report
+from bascule.services.fleet import state_for
 from bascule.services.hub import machine_topic, wait_for
 from bascule.services.installation import DEFAULT_RESOURCE_GROUP
 from bascule.services.machines import MachineDraft, put_machine
+from bascule.services.reports import take_report
 
 log = structlog.get_logger("bascule.agent")
 T = TypeVar("T")

@@ -31,7 +31,7 @@ from bascule.protocol.enrolment import Enrolled
 from bascule.protocol.report import Announced
 from bascule.protocol.shape import LARGEST
 from bascule.protocol.state import State
-from bascule.services import fleet
+from bascule.services import fleet, reports
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
@@ -109,5 +109,7 @@ async def state(
 async def report(
     call: CurrentCall, uid: str, body: ReportBody, machine: BoundMachine = ""
 ) -> Response:
-    generation = await call.perform(lambda tx, act: fleet.take_report(tx, act, uid, body, machine))
+    generation = await call.perform(
+        lambda tx, act: reports.take_report(tx, act, uid, body, machine)
+    )
     return CompactJson(encode(Announced(generation)))
