@@ -20,6 +20,10 @@ class Sentence(str):
     template: str
     values: Mapping[str, object]
 
+    def __deepcopy__(self, memo: object) -> str:
+        """The English alone: facts are copied to be recorded, and what is recorded is text."""
+        return str(self)
+
 
 def sentence(template: str, /, **values: object) -> Sentence:
     """``template`` is a literal with ``{name}`` for each value: what catalogues are keyed by."""
