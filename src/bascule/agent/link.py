@@ -22,6 +22,7 @@ from bascule.agent.witness import Witness
 from bascule.client.assertion import make_assertion
 from bascule.client.https import Https, HttpsFailure, Response
 from bascule.domain.desired import DesiredState
+from bascule.domain.features import KNOWN
 from bascule.domain.times import parse_instant
 from bascule.errors import AuthenticationFailed, BasculeError, InvalidInput, ServerUnreachable
 from bascule.interfaces.clock import Clock
@@ -31,6 +32,7 @@ from bascule.protocol.report import Announced, Report
 PATIENCE = 10.0  # seconds for one answer to go on
 WITHIN = 20.0  # seconds for all of one, however it drips
 STREAM_SILENCE_SECONDS = 25.0  # the server sends a heartbeat every 10 s
+KNOWS = ",".join(sorted(KNOWN))  # so that the server tells no more (EDGES F4)
 LINES_A_SECOND = 300  # of the stream; an announcement has three
 RENEW_BEFORE = 60.0  # seconds of a token's life
 LONGEST_LIFE = 86_400  # seconds of a token
@@ -92,7 +94,7 @@ class HttpLink:
         return f"/bascule/agents/{self._identity.machine_uid}"
 
     def fetch_state(self, meanwhile: Callable[[], None]) -> DesiredState:
-        path = f"{self._base}/state?seen={self._witness.head.position}"
+        path = f"{self._base}/state?seen={self._witness.head.position}&knows={KNOWS}"
         answer = self._call("GET", path, meanwhile=meanwhile)
         state = read_state(answer)
         self._witness.take(state.record, self._clock.now())

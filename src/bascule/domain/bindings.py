@@ -117,6 +117,7 @@ def together(points: Sequence[EnforcementPoint]) -> EnforcementPoint:
         believed_since=None,
         guard=reduce(lambda one, other: one.within(other), guards) if guards else None,
         driver=", ".join(dict.fromkeys(each.driver for each in points if each.driver)),
+        knows=frozenset.intersection(*(each.knows for each in points)),
         capabilities=_common([e.capabilities for e in points if e.capabilities is not None]),
     )
 

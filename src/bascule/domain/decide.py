@@ -23,11 +23,12 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from bascule.domain.bounds import GUARD_FILE, NO_BOUNDS, Guard, Judge, Objection
+from bascule.domain.features import KNOWN, Feature, too_old_words
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import Machine, Unable, unable_words
 from bascule.domain.net import PortKey, is_within
-from bascule.domain.policy import Policy, PortRule
+from bascule.domain.policy import Policy, PortRule, missing_for
 from bascule.domain.request import (
     MAXIMUM_JUSTIFICATION,
     AccessRequest,
@@ -71,13 +72,14 @@ def decide(
     told_beside: Mapping[str, int] = MappingProxyType({}),
     guards: Mapping[str, Guard] = MappingProxyType({}),
     unable: Mapping[str, Unable] = MappingProxyType({}),
+    knows: Mapping[str, frozenset[Feature]] = MappingProxyType({}),
 ) -> Decision:
     """Judge a request against one policy.
 
     ``machines`` holds the known ones among those asked for; ``live`` every live grant on
     them; ``told_beside`` how many bytes their agents are told beside those, by uid; ``guards``
     what their hosts say that they admit, by uid; ``unable`` why nothing can be opened there at
-    all, by uid. A grant's end is exclusive.
+    all, by uid; ``knows`` what their agents know where that is not everything, by uid. A grant's end is exclusive.
     """
     reasons = [*_check_whole(request)]
     grants: list[Grant] = []
@@ -101,6 +103,7 @@ def decide(
             at = Place(Part.NUMBER, m, p)
             rule = _rule_for(rules.ports, port.number)
             problems = list(_check_port(port, rule, request, now, at, rules.ports))
+            problems += _check_agent(port, rules.ports, machine, knows.get(machine.uid, KNOWN), at)
             problems += _check_guard(port, rules.ports, machine, guard, judge, now, at)
             reasons.extend(problems)
             if rule is not None and not problems:
@@ -238,6 +241,19 @@ def _check_port(
             ),
             replace(at, part=Part.END),
         )
+
+
+def _check_agent(
+    port: RequestedPort,
+    ports: Sequence[PortRule],
+    machine: Machine,
+    knows: frozenset[Feature],
+    at: Place,
+) -> Iterable[Problem]:
+    """Nothing is opened on a port of which the agent does not know enough (EDGES F4)."""
+    missing = missing_for((each for each in ports if each.number == port.number), knows)
+    if missing:
+        yield Problem("AgentTooOld", too_old_words(machine.id.name, missing), at)
 
 
 def _check_guard(

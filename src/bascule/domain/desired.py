@@ -19,9 +19,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bascule.domain.decide import MAXIMUM_OPENINGS_PER_MACHINE, MAXIMUM_STATE
+from bascule.domain.features import KNOWN, Feature, needs
 from bascule.domain.grant import Grant, due_at, opening_count, told_size
-from bascule.domain.machine import ClosedPort
-from bascule.domain.net import EVERY_IPV4, EVERY_IPV6, AddressPrefix, Network, PortKey
+from bascule.domain.machine import ClosedPort, OnExpiry
+from bascule.domain.net import (
+    EVERY_IPV4,
+    EVERY_IPV6,
+    AddressPrefix,
+    Network,
+    PortKey,
+    TransportProtocol,
+)
 from bascule.domain.policy import MAXIMUM_DURATION
 
 STALE_AFTER = 30.0  # seconds between asking and holding; an older answer opens nothing
@@ -137,6 +145,37 @@ def desired_state(
     told = told_of_ports(len(closed_ports) + len(let_go))
     told += sum(told_size(lease.ports, lease.sources) for lease in leases)
     return DesiredState(machine_uid, generation, closed_ports, let_go, leases, _bounded(cuts, told))
+
+
+def known_part(state: DesiredState, knows: frozenset[Feature]) -> DesiredState:
+    """What an agent that knows this much is told of it (EDGES F4).
+
+    A port that takes more of the agent is closed as far as it knows how, and nothing on it is opened.
+    """
+    missing = KNOWN - knows
+    if not missing:
+        return state
+
+    def is_known(port: PortKey) -> bool:
+        return Feature.UDP not in missing or port.protocol is not TransportProtocol.UDP
+
+    beyond = {
+        each.port for each in state.closed if needs(each.port, is_kill=each.is_kill) & missing
+    }
+    kept = {OnExpiry.KILL: OnExpiry.KEEP} if Feature.KILL in missing else {}
+    return replace(
+        state,
+        closed=frozenset(
+            ClosedPort(each.port, kept.get(each.on_expiry, each.on_expiry))
+            for each in state.closed
+            if is_known(each.port)
+        ),
+        released={port: since for port, since in state.released.items() if is_known(port)},
+        leases=tuple(each for each in state.leases if beyond.isdisjoint(each.ports)),
+        cuts=()
+        if Feature.CUTS in missing
+        else tuple(each for each in state.cuts if all(map(is_known, each.ports))),
+    )
 
 
 def told_of_ports(count: int) -> int:

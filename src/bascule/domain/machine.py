@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from bascule.domain.bounds import Guard
 from bascule.domain.capabilities import Capabilities
+from bascule.domain.features import KNOWN, Feature
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import Address, PortKey
 from bascule.domain.weaknesses import UNINSTALLED, Weakness
@@ -96,6 +97,7 @@ class EnforcementPoint:
     guard: Guard | None = None  # the host's own bounds; None: not told, by an older agent
     driver: str = ""  # its name in the registry of drivers; empty: not told yet
     capabilities: Capabilities | None = None  # None: not told yet
+    knows: frozenset[Feature] = KNOWN  # what its agent's version knows (EDGES F4)
     # What the server says of it; no report sets these.
     not_enforced_since: datetime | None = None  # None: it enforces
     doubted_since: datetime | None = None  # its reports are not believed (EDGES E7)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
+from bascule.domain.features import Feature, needs
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
@@ -160,3 +161,13 @@ def _check_ports(ports: tuple[PortRule, ...], machine: Place) -> Iterable[Proble
                     here,
                 )
             taken.add(key)
+
+
+def missing_for(rules: Iterable[PortRule], knows: frozenset[Feature]) -> frozenset[Feature]:
+    """What an agent that knows this much would have to know beside it, to keep these rules."""
+    found = (
+        needs(key, is_kill=effective_on_expiry(key, rule.on_expiry) is OnExpiry.KILL)
+        for rule in rules
+        for key in rule.port_keys
+    )
+    return frozenset().union(*found) - knows

@@ -102,6 +102,13 @@ SERVER_PORT_CLOSED = WeaknessKind(
     "remove), or have the server listen elsewhere (serve --listen).",
     is_servers=True,
 )
+AGENT_TOO_OLD = WeaknessKind(
+    "AgentTooOld",
+    Gravity.SEVERE,
+    "The agent is too old for {ports}, which its policies close: nothing is opened there. Upgrade it "
+    "to version {version} or later.",
+    is_servers=True,
+)
 GUARD_UNUSABLE = WeaknessKind(
     "GuardUnusable",
     Gravity.SEVERE,

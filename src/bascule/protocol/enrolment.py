@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated
 
+from bascule.domain.features import KNOWN
 from bascule.errors import InvalidInput
 from bascule.protocol.codec import describe
 from bascule.protocol.shape import Crop
-from bascule.protocol.shapes import Name
+from bascule.protocol.shapes import Knows, Name
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Enrol:
     token: str
     public_key: str  # Ed25519, raw 32 bytes, base64url without padding
     agent_version: Annotated[str, Crop(64)] = ""
+    knows: Knows = KNOWN  # what its version knows (EDGES F4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,13 @@ from typing import Annotated
 
 from bascule.domain.bounds import Guard, Objection
 from bascule.domain.capabilities import HOST, Capabilities
+from bascule.domain.features import KNOWN
 from bascule.domain.knocks import Knock
 from bascule.domain.machine import ClosedPort
 from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.domain.weaknesses import Weakness
 from bascule.protocol.shape import SKIP, Crop, Most
-from bascule.protocol.shapes import LONGEST_ID, LONGEST_NOTE
+from bascule.protocol.shapes import LONGEST_ID, LONGEST_NOTE, Knows
 
 LOCAL = "local-"  # how ids of openings by root begin
 MOST_OPENINGS = 64  # by root, of one report
@@ -69,6 +70,7 @@ class Report:
     guard: Guard | None = None  # the host's own bounds
     driver: Annotated[str, Crop(64)] = ""  # its name in the registry of drivers
     capabilities: Capabilities = HOST
+    knows: Knows = KNOWN  # what its version knows (EDGES F4)
     # By the guard; by grant id. A word of a newer agent fails by patience.
     refused: Annotated[Mapping[str, Objection], SKIP] = field(default_factory=dict)
     # All that root opened and that is not over, whether or not its port is closed.

@@ -49,9 +49,9 @@ REQUIRED = Mark()  # although the dataclass has a default
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """What an absent field means, although the dataclass has no default."""
+    """What an absent field means, whatever the dataclass's default."""
 
-    value: str | None
+    value: object
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from bascule.domain.bounds import Guard
 from bascule.domain.capabilities import Capabilities, Latency
 from bascule.domain.decide import MAXIMUM_OPENINGS_PER_MACHINE
 from bascule.domain.desired import CUT_FOR, MOST_CUTS, Cut, DesiredState, Lease
+from bascule.domain.features import BASELINE, Feature
 from bascule.domain.grant import opening_count
 from bascule.domain.knocks import LONGEST_AGE, OTHERS, Knock
 from bascule.domain.machine import ClosedPort, OnExpiry
@@ -21,7 +22,7 @@ from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.domain.weaknesses import Weakness
 from bascule.errors import InvalidInput
 from bascule.protocol.codec import describe
-from bascule.protocol.shape import INLINE, LENIENT, REQUIRED, Absent, Crop, Entries, Most
+from bascule.protocol.shape import INLINE, LENIENT, REQUIRED, SKIP, Absent, Crop, Entries, Most
 
 LONGEST_ID = 64  # characters of a grant's id
 LONGEST_NOTE = 500
@@ -29,6 +30,8 @@ MOST_ARGUMENTS = 8  # of a weakness
 LONGEST_NAME = 500  # characters of a machine's id
 MOST_BOUNDS = 1024  # ports, and sources, of a guard
 
+# Words of a newer agent are left out; an agent that names nothing knows the baseline.
+Knows = Annotated[frozenset[Feature], SKIP, Absent(BASELINE)]
 GrantId = Annotated[str, Most(LONGEST_ID, 1)]
 Name = Annotated[str, Most(LONGEST_NAME, 1)]
 

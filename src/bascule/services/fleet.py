@@ -14,13 +14,14 @@ from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import ENROLMENT_DELETE
-from bascule.domain.desired import DesiredState, desired_state
+from bascule.domain.desired import DesiredState, desired_state, known_part
 from bascule.domain.facts.enrolments import (
     AgentEnrolled,
     AgentRemoved,
     EnrolmentCreated,
     EnrolmentRefused,
 )
+from bascule.domain.features import KNOWN, Feature
 from bascule.domain.grant import SILENCE_BOUND
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import StatusReason
@@ -184,7 +185,12 @@ def judge_enrolment(
 
 
 def enrol(
-    tx: EnrolWrites, act: Act, token: str, public_key: str, agent_version: str
+    tx: EnrolWrites,
+    act: Act,
+    token: str,
+    public_key: str,
+    agent_version: str,
+    knows: frozenset[Feature] = KNOWN,
 ) -> Machine | Refused:
     """Bind a public key to the machine that the token was made for, once."""
     judged = judge_enrolment(tx, token, public_key, act.now)
@@ -200,7 +206,7 @@ def enrol(
         for grant in tx.cut_grants(machine.uid, before.enrolled_at, before.observed_generation):
             tx.mark_cut(grant.id, act.now)
     tx.put_enforcement_point(
-        EnforcementPoint(machine.uid, public_key, act.now, agent_version=agent_version)
+        EnforcementPoint(machine.uid, public_key, act.now, agent_version=agent_version, knows=knows)
     )
     tx.delete_held_rules(machine.uid)  # the new point has reported nothing yet
     bind_anew(tx, act, machine)
@@ -247,9 +253,15 @@ def remove_point(tx: PointEndWrites, act: Act, subject: Subject, machine_uid: st
 
 
 def state_for(
-    tx: AgentStateReads, point_uid: str, now: datetime, machine_uid: str = ""
+    tx: AgentStateReads,
+    point_uid: str,
+    now: datetime,
+    machine_uid: str = "",
+    knows: frozenset[Feature] | None = None,
 ) -> tuple[Machine, DesiredState]:
     """What an enforcement point is to hold of a machine at ``now``, its own unless one is named.
+
+    ``knows`` is what the agent that asks says that it knows; None: what it said when it reported.
 
     Raises AuthenticationFailed when the point is unknown, Forbidden when it does not guard the
     machine.
@@ -259,7 +271,7 @@ def state_for(
     if found is None:
         raise AuthenticationFailed("This agent's machine no longer exists.", code="AgentUnknown")
     machine, point = found.machine, found.here
-    return machine, desired_state(
+    wanted = desired_state(
         machine_uid,
         tx.generation(machine_uid),
         tx.closed_ports(machine_uid),
@@ -269,6 +281,7 @@ def state_for(
         cut_grants(tx, point, now),
         point.observed_generation,
     )
+    return machine, known_part(wanted, point.knows if knows is None else knows)
 
 
 def is_online(point: EnforcementPoint, now: datetime) -> bool:

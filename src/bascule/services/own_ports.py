@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
+from bascule.domain.features import KNOWN, too_old_words
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine, OnExpiry
 from bascule.domain.net import Address, AddressPrefix, TransportProtocol, parse_address
 from bascule.domain.policy import (
@@ -18,6 +19,7 @@ from bascule.domain.policy import (
     PortRule,
     RuleProtocol,
     effective_on_expiry,
+    missing_for,
 )
 from bascule.domain.weaknesses import SERVER_PORT_CLOSED, Weakness
 from bascule.errors import InvalidInput, Part, Place, Problem
@@ -32,6 +34,7 @@ def check_rules(
     tx: PointReads, place: ServerPlace, machine: Machine, rules: MachineRules, here: Place
 ) -> Iterable[Problem]:
     """Every port of these rules that this machine cannot have shut, as far as is known now."""
+    yield from _check_agent(tx, machine, rules, here)
     yield from _check_host(tx, machine, rules, here)
     yield from _check_server(tx, place, machine, rules, here)
 
@@ -52,6 +55,21 @@ def check_claims(
         for each in claims
     )
     return check_rules(tx, place, machine, MachineRules(machine.id, rules), Place(Part.PORTS))
+
+
+def _check_agent(
+    tx: PointReads, machine: Machine, rules: MachineRules, here: Place
+) -> Iterable[Problem]:
+    """A rule that takes more of the agent than its version knows (EDGES F4)."""
+    point = tx.points_of([machine.uid]).get(machine.uid)
+    knows = KNOWN if point is None else point.knows
+    for p, rule in enumerate(rules.ports):
+        if missing := missing_for([rule], knows):
+            yield Problem(
+                "AgentTooOld",
+                too_old_words(machine.id.name, missing),
+                replace(here, part=Part.NUMBER, port=p),
+            )
 
 
 def _check_host(

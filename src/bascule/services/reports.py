@@ -31,6 +31,7 @@ from bascule.domain.facts.agents import (
 from bascule.domain.facts.fact import Fact
 from bascule.domain.facts.grants import GrantOpened, GrantShortened
 from bascule.domain.facts.record import RecordDisputed
+from bascule.domain.features import KNOWN, needs, version_for
 from bascule.domain.grant import SILENCE_BOUND, Grant, confirm_open, cut_to
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import GrantState, StatusReason
@@ -42,9 +43,15 @@ from bascule.domain.machine import (
 )
 from bascule.domain.scopes import resource_scope
 from bascule.domain.times import format_utc
-from bascule.domain.weaknesses import DOUBTED, UNINSTALLED, Weakness, enforces_nothing
+from bascule.domain.weaknesses import (
+    AGENT_TOO_OLD,
+    DOUBTED,
+    UNINSTALLED,
+    Weakness,
+    enforces_nothing,
+)
 from bascule.errors import Forbidden
-from bascule.interfaces.closed_ports import ClosedPortWrites, GenerationReads
+from bascule.interfaces.closed_ports import ClosedPortReads, ClosedPortWrites, GenerationReads
 from bascule.interfaces.exposure import ExposureReads, KnownMachine
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.knocks import KnockWrites
@@ -72,7 +79,7 @@ from bascule.services.rights import Needed, RightsReads, check
 from bascule.services.timeline import FollowWrites, end_moved, follow, opened
 
 
-class HeardWrites(EventWrites, GenerationReads, PointWrites, Protocol):
+class HeardWrites(ClosedPortReads, EventWrites, GenerationReads, PointWrites, Protocol):
     """A point, and the record."""
 
 
@@ -449,7 +456,11 @@ def _update_point(
         observed_generation=max(point.observed_generation, report.generation),
         agent_version=report.agent_version,
         local_port_range=report.local_port_range,
-        weaknesses=(*told, *learnt_late(act, point, report.closed)),
+        weaknesses=(
+            *told,
+            *learnt_late(act, point, report.closed),
+            *_outgrown(tx, machine, report),
+        ),
         blocked_attempts=report.blocked_attempts,
         facts=report.facts,
         flushed_by=report.flushed_by,
@@ -458,6 +469,7 @@ def _update_point(
         guard=report.guard,
         driver=report.driver,
         capabilities=report.capabilities,
+        knows=report.knows,
     )
     # Knocks alone are no news: a machine that is scanned would keep every open page busy.
     is_news = replace(updated, blocked_attempts=point.blocked_attempts) != point
@@ -465,6 +477,21 @@ def _update_point(
     is_due = point.last_contact_at is None or act.now - point.last_contact_at >= CONTACT_GRAIN
     if updated != point or is_due:
         tx.put_enforcement_point(replace(updated, last_contact_at=act.now))
+
+
+def _outgrown(tx: HeardWrites, machine: Machine, report: Report) -> tuple[Weakness, ...]:
+    """Its agent knows less than the ports that are to be closed there take (EDGES F4)."""
+    if report.knows >= KNOWN:
+        return ()
+    beyond = {
+        each.port: missing
+        for each in tx.closed_ports(machine.uid)
+        if (missing := needs(each.port, is_kill=each.is_kill) - report.knows)
+    }
+    if not beyond:
+        return ()
+    ports = ", ".join(map(str, sorted(beyond)))
+    return (AGENT_TOO_OLD(ports=ports, version=version_for(frozenset().union(*beyond.values()))),)
 
 
 def _is_missed(tx: EventReads, machine: Machine) -> bool:

@@ -12,6 +12,7 @@ from bascule.domain.bounds import Guard
 from bascule.domain.decide import Allowed, Decision, Denied, decide
 from bascule.domain.facts.fields import MOST_PLACES
 from bascule.domain.facts.grants import AccessDenied, AccessRequested, GrantCreated, GrantExtended
+from bascule.domain.features import KNOWN, Feature
 from bascule.domain.grant import Grant, extend_to
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import RequestState, StatusReason
@@ -211,13 +212,14 @@ def _judge(
 
 def _said_by_hosts(
     tx: PointReads, uids: Sequence[str]
-) -> tuple[Mapping[str, Guard], Mapping[str, Unable]]:
-    """What the hosts of these machines admit, where they say it; and why nothing can be opened at
-    machines, by their points' own word.
+) -> tuple[Mapping[str, Guard], Mapping[str, Unable], Mapping[str, frozenset[Feature]]]:
+    """What the hosts of these machines admit, where they say it; why nothing can be opened at
+    machines, by their points' own word; and what their agents know, where that is not everything.
     """
     points = tx.points_of(uids)
     guards = {uid: point.guard for uid, point in points.items() if point.guard is not None}
-    return guards, {uid: why for uid, point in points.items() if (why := point.unable)}
+    unable = {uid: why for uid, point in points.items() if (why := point.unable)}
+    return guards, unable, {uid: each.knows for uid, each in points.items() if each.knows < KNOWN}
 
 
 def guards_of(tx: PointReads, uids: Sequence[str]) -> Mapping[str, Guard]:
@@ -398,7 +400,7 @@ def extend(
             sentence("Policy {policy_id} no longer exists.", policy_id=request.policy_id)
         )
     machines = {each: machine for each in named if (machine := tx.machine(each)) is not None}
-    guards, unable = _said_by_hosts(tx, [grant.machine_uid for grant in live])
+    guards, unable, knows = _said_by_hosts(tx, [grant.machine_uid for grant in live])
     agreed: list[tuple[Grant, Grant]] = []  # as it is, as it would be granted now
     reasons: list[Problem] = []
     for grant in live:
@@ -410,6 +412,7 @@ def extend(
             *(policy.policy, asked, machines, live, new_id, act.now),
             guards=guards,
             unable=unable,
+            knows=knows,
         )
         if isinstance(decision, Denied):
             reasons.extend(_of_extension(each) for each in decision.reasons)

@@ -13,6 +13,7 @@ from sqlalchemy import Row, bindparam, delete, select, update
 from bascule.domain.bindings import Binding, together
 from bascule.domain.bounds import Guard
 from bascule.domain.capabilities import ABILITIES, Capabilities, Latency
+from bascule.domain.features import Feature
 from bascule.domain.machine import ClosedPort, EnforcementPoint, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.weaknesses import Weakness
@@ -139,6 +140,7 @@ class FleetWrites(FleetReads, Listed):
                 "blocked_attempts": point.blocked_attempts,
                 "facts": dict(point.facts),
                 "flushed_by": point.flushed_by,
+                "knows": sorted(point.knows),
                 "not_enforced_since": point.not_enforced_since,
                 "doubted_since": point.doubted_since,
                 "believed_since": point.believed_since,
@@ -249,6 +251,7 @@ def _point(row: Row[Any]) -> EnforcementPoint:
         blocked_attempts=row.blocked_attempts,
         facts=row.facts,
         flushed_by=row.flushed_by,
+        knows=frozenset(Feature) & frozenset(row.knows),
         not_enforced_since=row.not_enforced_since,
         doubted_since=row.doubted_since,
         believed_since=row.believed_since,

@@ -25,6 +25,7 @@ from bascule.api.generations import GenerationStream
 from bascule.api.origin import caller_address
 from bascule.api.wire.agents import EnrolBody, ReportBody, seen_mark
 from bascule.domain.access import PrincipalKind, Subject
+from bascule.domain.features import Feature
 from bascule.errors import Forbidden
 from bascule.protocol.codec import encode
 from bascule.protocol.enrolment import Enrolled
@@ -62,7 +63,9 @@ async def enrol(request: Request, body: EnrolBody) -> Response:
     ):
         raise _refusal(judged.why)  # an old token, tried again and again (EDGES B8)
     outcome = await state.services.perform(
-        lambda tx, act: fleet.enrol(tx, act, body.token, body.public_key, body.agent_version),
+        lambda tx, act: fleet.enrol(
+            tx, act, body.token, body.public_key, body.agent_version, body.knows
+        ),
         caller,
         str(request.state.correlation_id),
     )
@@ -95,11 +98,18 @@ async def state(
     uid: str,
     seen: Annotated[int, Query(ge=0, le=LARGEST)] = 0,
     machine: BoundMachine = "",
+    knows: Annotated[str | None, Query(max_length=512)] = None,
 ) -> Response:
-    """``seen``: the furthest place of the record that the agent was told of (EDGES B9)."""
+    """``seen``: the furthest place of the record that the agent was told of (EDGES B9); ``knows``:
+    what its version knows, with commas (F4).
+    """
+    known = None if knows is None else frozenset(Feature) & frozenset(knows.split(","))
     now, floor = call.now, call.state.record_floor
     (found, wanted), record = await call.read_few(
-        lambda reader: (fleet.state_for(reader, uid, now, machine), seen_mark(reader, seen, floor))
+        lambda reader: (
+            fleet.state_for(reader, uid, now, machine, known),
+            seen_mark(reader, seen, floor),
+        )
     )
     return CompactJson(encode(State(wanted, found.id.name, now, record)))
 

@@ -348,6 +348,7 @@ agents = Table(
     Column("blocked_attempts", BigInteger, nullable=False),
     Column("facts", Json, nullable=False),
     Column("flushed_by", String, nullable=False),
+    Column("knows", Json, nullable=False),
     Column("not_enforced_since", Instant),
     Column("doubted_since", Instant),
     Column("believed_since", Instant),

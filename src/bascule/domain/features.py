@@ -1,0 +1,57 @@
+"""What an agent's version knows, and what a closed port needs of it (EDGES F4).
+
+An agent names what it knows; one that names nothing knows BASELINE. What is added to the protocol
+later is a feature too, with the version that brought it. What is not here: what a firewall can do
+(``capabilities``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from enum import StrEnum
+
+from bascule.domain.net import PortKey, TransportProtocol
+
+
+class Feature(StrEnum):
+    """Something that a state may hold only for an agent that knows it."""
+
+    UDP = "udp"  # closed UDP ports
+    KILL = "kill"  # ports whose connections end with their opening
+    CUTS = "cuts"  # connections that are cut at once
+
+
+BASELINE = frozenset({Feature.UDP, Feature.KILL, Feature.CUTS})
+KNOWN = frozenset(Feature)  # by agents of this version
+# The first version whose agents know it.
+SINCE: Mapping[Feature, str] = dict.fromkeys(BASELINE, "0.1.0")
+_WORDS: Mapping[Feature, str] = {
+    Feature.UDP: "UDP ports",
+    Feature.KILL: "ending connections when access ends",
+    Feature.CUTS: "cutting connections at once",
+}
+
+
+def needs(port: PortKey, *, is_kill: bool) -> frozenset[Feature]:
+    """What an agent must know to keep this port closed as it should be, and to open it."""
+    if port.protocol is TransportProtocol.UDP:
+        return frozenset({Feature.UDP})
+    return frozenset({Feature.KILL}) if is_kill else frozenset()
+
+
+def version_for(missing: Collection[Feature]) -> str:
+    """The oldest version that knows all of them; at least one is given."""
+    return max((SINCE[each] for each in missing), key=_number)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+def too_old_words(machine: str, missing: Collection[Feature]) -> str:
+    """Why a port cannot be had at a machine, and which version would do."""
+    what = " and ".join(_WORDS[each] for each in sorted(missing))
+    return (
+        f"The agent of {machine} is too old for {what}. Version {version_for(missing)} or later is "
+        "needed: upgrade the agent on that host."
+    )
