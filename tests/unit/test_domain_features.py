@@ -75,6 +75,8 @@ def test_each_feature_has_a_version_and_the_newest_would_do(
     monkeypatch.setattr("bascule.domain.features.SINCE", versions)
     assert version_for({Feature.UDP, Feature.KILL}) == "0.10.0"
     assert "0.9.0" in too_old_words("web-1", {Feature.UDP})
+    both = too_old_words("web-1", {Feature.UDP, Feature.KILL})
+    assert "for ending connections when access ends and UDP ports. Version 0.10.0" in both
 
 
 def test_the_code_of_a_newer_agent_is_severe_and_shown() -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from enum import StrEnum
+from functools import reduce
 
 from bascule.domain.net import PortKey, TransportProtocol
+from bascule.sentences import Sentence, sentence
 
 
 class Feature(StrEnum):
@@ -25,10 +27,10 @@ BASELINE = frozenset({Feature.UDP, Feature.KILL, Feature.CUTS})
 KNOWN = frozenset(Feature)  # by agents of this version
 # The first version whose agents know it.
 SINCE: Mapping[Feature, str] = dict.fromkeys(BASELINE, "0.1.0")
-_WORDS: Mapping[Feature, str] = {
-    Feature.UDP: "UDP ports",
-    Feature.KILL: "ending connections when access ends",
-    Feature.CUTS: "cutting connections at once",
+_WORDS: Mapping[Feature, Sentence] = {
+    Feature.UDP: sentence("UDP ports"),
+    Feature.KILL: sentence("ending connections when access ends"),
+    Feature.CUTS: sentence("cutting connections at once"),
 }
 
 
@@ -48,10 +50,16 @@ def _number(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
 
 
-def too_old_words(machine: str, missing: Collection[Feature]) -> str:
+def too_old_words(machine: str, missing: Collection[Feature]) -> Sentence:
     """Why a port cannot be had at a machine, and which version would do."""
-    what = " and ".join(_WORDS[each] for each in sorted(missing))
-    return (
-        f"The agent of {machine} is too old for {what}. Version {version_for(missing)} or later is "
-        "needed: upgrade the agent on that host."
+    first, *rest = (_WORDS[each] for each in sorted(missing))
+    what = reduce(
+        lambda one, other: sentence("{one} and {other}", one=one, other=other), rest, first
+    )
+    return sentence(
+        "The agent of {machine} is too old for {what}. Version {version} or later is needed: upgrade "
+        "the agent on that host.",
+        machine=machine,
+        what=what,
+        version=version_for(missing),
     )
