@@ -58,7 +58,7 @@ def test_every_tab_in_both_languages(olga: Person, house: House) -> None:
         ("/groups", "Add group", "Ajouter un groupe"),
         ("/programs", "administrator", "Principaux de service"),
         ("/providers", "No external provider", "Aucun fournisseur externe"),
-        ("/check", "May somebody do this there", "Quelqu’un peut-il faire ceci"),
+        ("/check", "May this principal do this there", "Quelqu’un peut-il faire ceci"),
     ):
         assert english in text_of(olga.page(ACCESS + path))
         assert french in text_of(olga.page(ACCESS + path, language="fr"))

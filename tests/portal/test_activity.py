@@ -267,7 +267,7 @@ def test_an_event_shows_azures_json_and_its_place(lived_in: House) -> None:
     assert "has not been read back" in text_of(olga.page(path))
     verified(lived_in)
     page = text_of(olga.page(path))
-    assert "Verified when the record was last read back" in page
+    assert "Verified when the record was last checked" in page
     assert '"operationName": { "value": "Microsoft.Compute/virtualMachines/write"' in page
     place = lived_in.see(lambda reader: reader.seals_of([int(sequence)]))[int(sequence)]
     assert f"Number {place.position}" in page
@@ -288,8 +288,8 @@ def test_a_broken_chain_is_said_at_the_top_and_at_what_lies_behind(lived_in: Hou
     lived_in.do(lambda tx, _: tx.add_seals([(sequence, forged)]))
     asyncio.run(verify_record(lived_in.services, lived_in.state.record_key))
     page = text_of(olga.page("/portal/activity"))
-    assert f"The record does not hold from number {forged.position} on" in page
-    assert "does not hold here" in text_of(olga.page(f"/portal/activity/events/{sequence}"))
+    assert f"The record is broken from number {forged.position} on" in page
+    assert "is broken here" in text_of(olga.page(f"/portal/activity/events/{sequence}"))
 
 
 def test_what_hides_in_names_is_not_shown(lived_in: House) -> None:

@@ -6,6 +6,7 @@ somebody who may not, each is refused and nothing in the database is otherwise t
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from bascule import portal
 from bascule.domain.builtin_roles import READER
 from bascule.store.connections import driver_of
+from bascule.words import catalogue
 from tests.portal.crawl import Form, walk
 from tests.portal.visiting import Person, owner, text_of
 from tests.wire.house import JIT, House, port_rule
@@ -24,6 +26,11 @@ from tests.wire.house import JIT, House, port_rule
 OWN = ("/portal/look", "/portal/account", "/signout", "/signin", "/portal/welcome")
 # What a denied call may write: that it was denied, and that its session was used.
 WRITTEN = ("events", "sessions", "sqlite_sequence", "event_", "chain", "seals", "checkpoints")
+
+# What another system said, folded away and marked as English, and JSON as the API gives it.
+_SAID_IN_ENGLISH = re.compile(
+    r"<(small|span|dd)[^>]* lang=\"en\"[^>]*>.*?</\1>|<pre.*?</pre>", re.DOTALL
+)
 
 
 @pytest.fixture
@@ -129,3 +136,15 @@ def test_text_that_nests_deep_is_read_nowhere(house: House) -> None:
     olga.page(f"/portal/open?after={place}")
     answer = olga.send("/portal/account/totp", {"proof": "passkey", "proof_answer": NESTED})
     assert answer.status_code == 400, answer.text
+
+
+def test_no_english_sentence_stands_in_a_french_page(house: House) -> None:
+    """Every text that the catalogue has is looked for, on every page that an owner can reach."""
+    french = {text for forms in catalogue("fr").texts.values() for text in forms}
+    english = {
+        text for (_, text), forms in catalogue("fr").texts.items() if text not in forms
+    } - french
+    sentences = {each for each in english if len(each.split()) > 3 and "{" not in each}
+    for path, html in walk(owner(house), language="fr").pages.items():
+        shown = text_of(_SAID_IN_ENGLISH.sub(" ", html))
+        assert [each for each in sentences if each in shown] == [], path

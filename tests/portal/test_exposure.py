@@ -125,7 +125,7 @@ def test_what_root_opened_is_shown_in_the_list_of_machines(web: House) -> None:
 def test_all_machines_have_their_ports_and_hours(web: House) -> None:
     html = owner(web).page(f"{PATH}?tab=all")
     db, first = rows(html)[:2]
-    assert "nothing is kept shut" in db
+    assert "nothing is kept closed" in db
     assert "22 open to somebody" in first
 
 

@@ -69,7 +69,7 @@ def test_save_takes_the_recommended_ports_as_they_are_offered(house: House) -> N
     assert page.count('value="PT3H" selected') == 4
     assert page.count('value="any" checked') == 4
     text = text_of(page)
-    assert "Begin to be shut 22/TCP on web-1 3389/TCP on web-1" in text
+    assert "Will be closed 22/TCP on web-1 3389/TCP on web-1" in text
     assert rules(house, "web-1") == ()  # a look changes nothing
     rows = [row(place, number) for place, number in enumerate(shown)]
     answer = olga.send(PATH, form(house, ["web-1"], [""], *rows))
@@ -153,8 +153,8 @@ def test_live_access_is_cut_only_after_it_was_shown(house: House) -> None:
     assert answer.status_code == 409
     text = text_of(answer.text)
     assert "Live access that is revoked 22/TCP on web-1: administrator" in text
-    assert "Stay shut, in no policy; released on the machine" in text
-    assert "Begin to be shut" in text
+    assert "Stay closed, in no policy; release them on the machine" in text
+    assert "Will be closed" in text
     assert house.events("GrantEnded") == []
     assert [rule.number for rule in rules(house, "web-1")] == [22]
     seen = _SEEN.findall(answer.text)[0]
@@ -173,7 +173,7 @@ def test_a_preview_says_what_ends_earlier_and_changes_nothing(house: House) -> N
     text = text_of(answer.text)
     assert answer.status_code == 200
     assert "Live access that ends earlier 22/TCP on web-1: administrator" in text
-    assert "what becomes of sessions at the end changes 22/TCP on web-1" in text
+    assert "what happens to sessions at the end changes 22/TCP on web-1" in text
     assert (house.see(lambda reader: reader.generation("x")), len(house.events())) == before
     wrong = olga.send(f"{PATH}/preview", form(house, ["web-1"], tag, row(0, "x")))
     assert "Correct the form" in text_of(wrong.text)
@@ -358,7 +358,7 @@ def test_the_pane_speaks_french(house: House) -> None:
         "Allowed source IPs",
         "Per request",
         "Add port configuration",
-        "Begin to be shut",
+        "Will be closed",
     ):
         assert Words("fr")(english) in text, english
     assert "3 heures" in text
@@ -392,7 +392,7 @@ def test_what_may_be_asked_otherwise_is_shown_before_and_said_after(
     assert "Nothing" not in shown
     answer = olga.send(PATH, fields)
     assert answer.headers["location"] == "/portal/jit?notice=jit_page_changed"
-    assert "No port is shut or opened by it" in text_of(olga.page(answer.headers["location"]))
+    assert "No port is closed or opened" in text_of(olga.page(answer.headers["location"]))
     (tag,) = _TAG.findall(olga.page(address(house, "web-1")))
     back = form(house, ["web-1"], [tag], row(0, 22))
     assert (

@@ -67,7 +67,7 @@ class Town(House):
         shown = self.call("GET", self.machine("web-1")).json()["properties"]["bascule"]
         shut = [f"{each['number']}" for each in shown["closedPorts"]]
         return {
-            "shut": shut,
+            "closed": shut,
             "unnamed": [f"{e['number']}" for e in shown["closedPorts"] if not e["inPolicy"]],
         }
 
@@ -179,7 +179,7 @@ def test_what_is_to_be_shut_is_not_called_shut(town: Town) -> None:
     anna = owner(town)
     town.set_rules(port_rule(22))
     for language, words in (
-        ("en", ("To be shut", "22/tcp not applied yet", "Whether anything is open here")),
+        ("en", ("To be closed", "22/tcp not applied yet", "Whether anything is open here")),
         ("fr", ("À fermer", "22/tcp pas encore appliqué", "On ne sait pas si")),
     ):
         page = text_of(anna.page(WEB, language=language))
@@ -188,7 +188,7 @@ def test_what_is_to_be_shut_is_not_called_shut(town: Town) -> None:
         assert NOBODY not in page
     town.tell(closed=SHUT_22)
     page = text_of(anna.page(WEB))
-    assert "Kept shut 22/tcp" in page
+    assert "Kept closed 22/tcp" in page
     assert "not applied" not in page
     assert NOBODY in page
     town.clock.pass_time(60)
@@ -206,8 +206,8 @@ def test_what_was_released_is_shut_until_the_agent_hears_of_it(town: Town) -> No
     town.clock.pass_time(60)
     anna = owner(town)
     page = text_of(anna.page(WEB))
-    assert "22/tcp released; shut until the agent hears of it" in page
-    assert "Nothing is kept shut" not in page
+    assert "22/tcp released; closed until the agent knows" in page
+    assert "Nothing is kept closed" not in page
     told = town.call("GET", town.machine("web-1")).json()["properties"]["bascule"]
     assert (told["closedPorts"], told["stillClosed"]) == ([], [{"number": 22, "protocol": "TCP"}])
     town.tell(closed=[])
@@ -255,7 +255,12 @@ def test_an_agent_that_can_enforce_nothing_is_told_wherever_the_machine_is(town:
 def test_a_machine_without_an_agent_says_so(town: Town) -> None:
     town.add_machine("bare-1")
     page = text_of(owner(town).page("/portal/machines/default/bare-1"))
-    for words in ("No agent", "Unsupported", "none is known", "Without an agent nobody counts"):
+    for words in (
+        "No agent",
+        "Unsupported",
+        "none is known",
+        "Without an agent they are not counted",
+    ):
         assert words in page, words
 
 
@@ -278,10 +283,10 @@ def test_another_persons_access_is_not_shown_without_the_right(town: Town) -> No
     person = somebody(town, "mara@example.com", town.machine("web-1"), MACHINE_READ)
     page = text_of(person.page(WEB))
     assert "administrator" not in page
-    assert "No request of yours is open" in page
+    assert "You have no open requests" in page
     assert "10.0.0.5" in page
     rules = text_of(person.page(f"{WEB}/configuration"))
-    assert "is not shown to you" in rules
+    assert "You may not see what policies say" in rules
     assert "3 h" not in rules
 
 
@@ -357,7 +362,7 @@ def test_enabling_sets_the_systems_port_for_three_hours_from_anywhere(
     assert rule["maxRequestAccessDuration"] == "PT3H"
     assert rule["allowedSourceAddressPrefix"] == "*"
     page = text_of(anna.page(f"{WEB}/configuration?notice=jit_enabled"))
-    assert "Just-in-time access is enabled; the port is being shut" in page
+    assert "Just-in-time access is enabled; the port is being closed" in page
     assert "Edit the policy" in page
 
 
@@ -382,13 +387,13 @@ def test_who_may_not_write_enables_and_releases_nothing(
     assert 'aria-disabled="true"' in page
     assert "You lack the right to do this here" in text_of(page)
     assert person.send(f"{WEB}/configuration/enable").status_code == 403
-    assert town.ports() == {"shut": [], "unnamed": []}
+    assert town.ports() == {"closed": [], "unnamed": []}
     town.set_rules(port_rule(8080))
     town.set_rules()
-    assert town.ports() == {"shut": ["8080"], "unnamed": ["8080"]}
+    assert town.ports() == {"closed": ["8080"], "unnamed": ["8080"]}
     for fields in ({"port": "8080/tcp"}, {"port": ["8080/tcp", "22/tcp"]}):
         assert person.send(f"{WEB}/configuration/release", fields).status_code == 403
-    assert town.ports()["shut"] == ["8080"]
+    assert town.ports()["closed"] == ["8080"]
 
 
 def test_a_right_at_another_machine_enables_nothing_here(town: Town) -> None:
@@ -399,14 +404,14 @@ def test_a_right_at_another_machine_enables_nothing_here(town: Town) -> None:
     for name in ("web-1", "nobody"):
         answer = person.send(f"/portal/machines/default/{name}/configuration/enable")
         assert answer.status_code == 403
-    assert town.ports()["shut"] == []
+    assert town.ports()["closed"] == []
 
 
 def test_a_form_without_the_sessions_proof_enables_nothing(town: Town) -> None:
     anna = owner(town)
     for path in (f"{WEB}/configuration/enable", f"{WEB}/connect"):
         assert anna.post(path, {"csrf": "no"}).status_code == 403
-    assert town.ports()["shut"] == []
+    assert town.ports()["closed"] == []
 
 
 def test_ports_in_no_policy_are_listed_and_released(town: Town) -> None:
@@ -417,13 +422,13 @@ def test_ports_in_no_policy_are_listed_and_released(town: Town) -> None:
     assert "Closed, in no policy" in page
     assert "8080/tcp" in page
     assert anna.send(f"{WEB}/configuration/release", {"port": "8080/tcp"}).status_code == 303
-    assert town.ports() == {"shut": ["22", "9090"], "unnamed": ["9090"]}
+    assert town.ports() == {"closed": ["22", "9090"], "unnamed": ["9090"]}
     refused = anna.send(f"{WEB}/configuration/release", {"port": "22/tcp"})
     assert refused.status_code == 409, "a policy names it"
     for bad in ({}, {"port": "22"}, {"port": "0/tcp"}, {"port": "22/icmp"}, {"all": "1"}):
         assert anna.send(f"{WEB}/configuration/release", bad).status_code == 400, bad
     assert anna.send(f"{WEB}/configuration/release", {"port": "9090/tcp"}).status_code == 303
-    assert town.ports() == {"shut": ["22"], "unnamed": []}
+    assert town.ports() == {"closed": ["22"], "unnamed": []}
     assert "Closed, in no policy" not in text_of(anna.page(f"{WEB}/configuration"))
 
 
@@ -437,16 +442,16 @@ def test_ports_that_an_agent_alone_closes_are_listed_taken_and_released(town: To
     town.set_rules(port_rule(22))
     town.tell(closed=CLAIMED)
     anna = owner(town)
-    assert town.ports() == {"shut": ["22"], "unnamed": []}
+    assert town.ports() == {"closed": ["22"], "unnamed": []}
     for page in (WEB, f"{WEB}/configuration"):
         told = text_of(anna.page(page))
-        assert "Closed by the agent’s word alone" in told
+        assert "Closed according to the agent only" in told
         assert "8080/tcp" in told
     told = text_of(anna.page(f"{WEB}/configuration", language="fr"))
     assert "Fermés au seul dire de l’agent" in told
     assert anna.send(f"{WEB}/configuration/take", {"port": "80/tcp"}).status_code == 303
     assert anna.send(f"{WEB}/configuration/release", {"port": "443/tcp"}).status_code == 303
-    assert town.ports() == {"shut": ["22", "80"], "unnamed": ["80"]}
+    assert town.ports() == {"closed": ["22", "80"], "unnamed": ["80"]}
     refused = anna.send(f"{WEB}/configuration/take", {"port": "443/tcp"})
     assert refused.status_code == 409, "it is released"
     assert anna.send(f"{WEB}/configuration/take", {}).status_code == 400
@@ -465,7 +470,7 @@ def test_a_doubted_agent_is_told_and_believed_again_by_who_may_enrol_it(town: To
     assert "Not believed" in text_of(anna.page("/portal/points"))
     for person in (anna, reader):
         assert "not believed since" in text_of(person.page(WEB))
-        assert "knew more than this server twice" in text_of(person.page(WEB))
+        assert "was ahead of this server twice" in text_of(person.page(WEB))
     assert "Le croire de nouveau" in text_of(anna.page(WEB, language="fr"))
     assert reader.send(f"{WEB}/configuration/believe", {}).status_code == 403
     assert anna.send(f"{WEB}/configuration/believe", {}).status_code == 303
@@ -483,7 +488,7 @@ def test_all_that_are_released_are_those_that_were_shown(town: Town) -> None:
     town.set_rules(port_rule(22))
     ports = [value for name, value in _HIDDEN.findall(form) if name == "port"]
     assert anna.send(f"{WEB}/configuration/release", {"port": ports}).status_code == 303
-    assert town.ports() == {"shut": ["22", "3389"], "unnamed": ["3389"]}
+    assert town.ports() == {"closed": ["22", "3389"], "unnamed": ["3389"]}
 
 
 def test_the_settings_are_shown_with_the_way_to_edit_them(town: Town) -> None:
@@ -643,7 +648,7 @@ def test_one_click_asks_for_what_was_shown_or_not_at_all(town: Town) -> None:
     town.set_rules(port_rule(8080), port_rule(22))
     refused = click(olga, shown)
     assert refused.status_code == 400
-    assert "no longer what the form showed" in text_of(refused.text)
+    assert "has changed since the form was shown" in text_of(refused.text)
     assert f"Opens port 22 for {CALLER} alone" in text_of(refused.text)
     town.set_rules(port_rule(8080, maxRequestAccessDuration="PT24H"))
     assert click(olga, shown).status_code == 400

@@ -121,7 +121,7 @@ def test_what_is_closed_is_listed_first(
     before = {(grant.machine_id.name, grant.number) for grant in live(house)}
     link = link.format(olga=olga.user.id, web=house.machine("web-1"))
     html = olga.page(f"{PATH}/close?{link}")
-    assert "cannot be taken back" in text_of(html)
+    assert "cannot be undone" in text_of(html)
     assert live(house)  # a link closes nothing
     named = _GRANT.findall(html)
     assert len(named) == len(closed)

@@ -220,7 +220,7 @@ def test_a_crafted_form_makes_no_token_without_the_right(house: House) -> None:
 def test_what_is_no_machine_is_refused_in_words(house: House, olga: Person, machine: str) -> None:
     answer = olga.send(ENROL, {"machine": machine})
     assert answer.status_code == 400
-    assert "Choose a machine of the list" in text_of(answer.text)
+    assert "Choose a machine from the list" in text_of(answer.text)
 
 
 # -- removing
@@ -229,7 +229,7 @@ def test_what_is_no_machine_is_refused_in_words(house: House, olga: Person, mach
 def test_removing_says_what_it_does_and_does_it(house: House, olga: Person) -> None:
     uid, agent = add_agent(house, "web-1")
     shut(house, "web-1")
-    told = "These ports stay shut on the host: 22/tcp"
+    told = "These ports stay closed on the host: 22/tcp"
     assert told not in text_of(olga.page(f"{POINTS}/{uid}/remove")), "not read back so yet"
     house.report(agent, uid, closed=[{"protocol": "TCP", "number": 22, "onExpiry": "keep"}])
     text = text_of(olga.page(f"{POINTS}/{uid}/remove"))
@@ -249,7 +249,7 @@ def test_what_roots_uninstall_opened_is_not_called_shut(house: House, olga: Pers
     house.report(agent, uid, closed=[{"protocol": "TCP", "number": 22, "onExpiry": "keep"}])
     house.report(agent, uid, generation=0, weaknesses=[{"code": "AgentUninstalled"}])
     for page in (f"{POINTS}/{uid}/remove", "/portal/machines/default/web-1/delete"):
-        assert "stay shut on the host" not in text_of(olga.page(page))
+        assert "stay closed on the host" not in text_of(olga.page(page))
 
 
 def test_a_crafted_form_removes_nothing_without_the_right(house: House) -> None:

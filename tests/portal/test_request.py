@@ -155,7 +155,7 @@ def test_a_machine_that_no_policy_names(house: House) -> None:
     house.add_machine("bare-1")
     text = text_of(owner(house).page(form_path(house, "bare-1")))
     assert "No policy names bare-1" in text
-    assert "There is nothing to ask for" in text
+    assert "There is nothing to request" in text
 
 
 # -- rights ----------------------------------------------------------------------------------

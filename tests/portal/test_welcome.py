@@ -59,7 +59,7 @@ def users(house: House) -> list[str]:
 def test_the_link_leads_to_an_owner_who_is_signed_in(house: House, anna: Browser) -> None:
     page = anna.get("/portal/welcome")
     assert page.status_code == 200
-    assert "Nobody owns this installation yet" in text_of(page.text)
+    assert "This installation has no owner yet" in text_of(page.text)
     answer = fill_in(anna)
     assert answer.headers["location"] == "/portal/welcome/machine"
     assert anna.get("/portal/welcome/machine").status_code == 200

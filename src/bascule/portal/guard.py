@@ -251,7 +251,7 @@ async def _with_form(visit: Visit, endpoint: Callable[..., Any]) -> Visit:
     raise Forbidden(
         "This form does not come from a page of your session; nothing was changed.",
         code="FormRefused",
-        advice="Load the page anew and send it again.",
+        advice="Reload the page and send the form again.",
     )
 
 

@@ -176,15 +176,15 @@ def effect_on_ports(visit: Visit, count: int, is_partial: bool = False) -> str:
     """What an act does to so many openings; ``is_partial``: others may have a right to them."""
     t = visit.words
     if not count:
-        return t("Nothing of it is open now.")
+        return t("Nothing is open now.")
     if is_partial:
         return t(
-            "Of what these have open now ({n}), whatever rests on this alone closes as soon as "
-            "its agent hears of it.",
+            "They have {n} open now. Access that rests only on this closes as soon as the agents "
+            "know.",
             n=count,
         )
     return t.ngettext(
-        "{n} open port closes as soon as its agent hears of it.",
-        "{n} open ports close as soon as their agents hear of it.",
+        "{n} open port closes as soon as its agent knows.",
+        "{n} open ports close as soon as their agents know.",
         count,
     )

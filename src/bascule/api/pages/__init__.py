@@ -32,7 +32,9 @@ _TYPES = {"style.css": "text/css", "submit.js": "text/javascript", "passkey.js":
 
 # What a form says above itself when it did not succeed.
 PROBLEMS = {
-    "wrong": msgid("That is not right. Try again; nobody is told which part was wrong."),
+    "wrong": msgid(
+        "That is not right. Try again. For security, the page does not say which part was wrong."
+    ),
     "wrong_code": msgid("That is not right. Check it and try again."),
     "tooOften": msgid("Too many tries. Wait a few minutes, then try again."),
     "busy": msgid("The server is busy. Try again in a moment."),

@@ -8,12 +8,12 @@ from bascule.words import msgid
 
 TEXTS: Mapping[str, str] = {
     "exposure.tab.open": msgid("Open to somebody"),
-    "exposure.tab.bare": msgid("Nothing kept shut"),
+    "exposure.tab.bare": msgid("Nothing kept closed"),
     "exposure.tab.all": msgid("All machines"),
-    "exposure.about.open": msgid("Ports that let somebody in. To everybody else they are shut."),
+    "exposure.about.open": msgid("Ports that let somebody in. They are closed to everybody else."),
     "exposure.about.bare": msgid(
-        "Of these machines nothing is kept shut: everything that the host itself lets in can be"
-        " reached. More is not known here."
+        "Nothing is kept closed on these machines: everything that the host itself lets in can be"
+        " reached. Bascule knows no more about them."
     ),
     "exposure.about.all": msgid(
         "Every machine with its ports as they were read back, and its port-hours of the days below."
@@ -22,8 +22,8 @@ TEXTS: Mapping[str, str] = {
     "jit.tab.notConfigured": msgid("Not configured"),
     "jit.tab.unsupported": msgid("Unsupported"),
     "jit.about.configured": msgid(
-        "Machines whose ports are kept shut until somebody asks. Requests are those of the last"
-        " week."
+        "Machines whose ports are kept closed until somebody requests access. Requests are those "
+        "of the last week."
     ),
     "jit.about.notConfigured": msgid(
         "Machines with an enforcement point that no policy names yet. Select some and enable "
@@ -40,7 +40,7 @@ TEXTS: Mapping[str, str] = {
     "jit.state.notEnforced": msgid("Agent enforces nothing"),
     "jit.state.applying": msgid("Applying"),
     "jit.state.closed": msgid("Closed"),
-    "jit.state.nothingClosed": msgid("Nothing shut"),
+    "jit.state.nothingClosed": msgid("Nothing closed"),
     "jit.none.configured": msgid("No machine is protected yet"),
     "jit.none_lead.configured": msgid(
         "Choose machines under Not configured and enable just-in-time access there."
@@ -55,11 +55,11 @@ TEXTS: Mapping[str, str] = {
         "here."
     ),
     "jit.why.NotManaged": msgid(
-        "{machine} is in the inventory alone: its tag bascule-managed is false."
+        "{machine} is only in the inventory: its tag bascule-managed is false."
     ),
     "jit.todo.NotManaged": msgid("Put it under management:"),
     "jit.why.NoEnforcementPoint": msgid(
-        "No agent is enrolled on {machine}, so nothing is shut there."
+        "No agent is enrolled on {machine}, so nothing is closed there."
     ),
     "jit.todo.NoEnforcementPoint": msgid("Enrol its agent:"),
     "jit.why.FirewallFlushed": msgid(
@@ -70,15 +70,15 @@ TEXTS: Mapping[str, str] = {
         "Bring the host to Linux 6.9 and nftables 1.1, or disable that service on it."
     ),
     "jit.why.JitSwitchedOff": msgid(
-        "The plan of the subscription switches just-in-time access off; what is shut stays shut."
+        "The plan of the subscription switches just-in-time access off. Closed ports stay closed."
     ),
     "jit.todo.JitSwitchedOff": msgid("Switch it on:"),
     "jit.why.JitSwitchedOff.group": msgid(
-        "The plan of resource group {group} switches just-in-time access off; what is shut "
-        "stays shut."
+        "The plan of resource group {group} switches just-in-time access off. Closed ports stay "
+        "closed."
     ),
     "jit.todo.JitSwitchedOff.group": msgid("Switch it on:"),
-    "jit.end.keep": msgid("live on"),
+    "jit.end.keep": msgid("continue"),
     "jit.end.kill": msgid("are cut"),
     "machine.tab.overview": msgid("Overview"),
     "machine.tab.configuration": msgid("Configuration"),
@@ -88,7 +88,7 @@ TEXTS: Mapping[str, str] = {
     "machine.state.notConfigured": msgid("Not configured"),
     "machine.state.unsupported": msgid("Unsupported"),
     "machine.reason.NotManaged": msgid(
-        "This machine is in the inventory alone; Bascule does not manage it."
+        "This machine is only in the inventory; Bascule does not manage it."
     ),
     "machine.reason.NoEnforcementPoint": msgid(
         "No enforcement point protects this machine: no agent has been enrolled."
@@ -105,7 +105,7 @@ TEXTS: Mapping[str, str] = {
         "Bring the host to Linux 6.9 and nftables 1.1, or disable that service on it."
     ),
     "machine.todo.JitSwitchedOff": msgid(
-        "Have it switched on: bascule plan show says where it is off, bascule plan on switches "
+        "Have it switched on: bascule plan show shows where it is off, bascule plan on switches "
         "it on."
     ),
     "machine.shut.not_enforced": msgid("not enforced"),

@@ -19,24 +19,25 @@ TEXTS: Mapping[str, str] = {
     "notice.saved": msgid("Saved."),
     "notice.removed": msgid("Removed."),
     "notice.jit_page_saved": msgid(
-        "Saved. The ports are shut as soon as the agents have applied it."
+        "Saved. The ports are closed as soon as the agents have applied it."
     ),
     "notice.jit_page_changed": msgid(
-        "Saved. No port is shut or opened by it: it counts for requests from now on."
+        "Saved. No port is closed or opened; the change applies to new requests."
     ),
     "notice.jit_page_removed": msgid("Removed from just-in-time access."),
     "notice.port_taken": msgid("Kept closed from now on."),
     "notice.point_believed": msgid("What the agent reports is believed again."),
-    "notice.jit_enabled": msgid("Just-in-time access is enabled; the port is being shut."),
+    "notice.jit_enabled": msgid("Just-in-time access is enabled; the port is being closed."),
     "notice.port_released": msgid("Released."),
     "notice.access_requested": msgid("Access is requested; the port is opening."),
     "notice.machine_added": msgid("The machine is added."),
     "notice.machine_deleted": msgid("The machine is deleted."),
     "notice.open_closed": msgid(
-        "Closing. What was closed disappears from this list when its machine has read it back shut."
+        "Closing. An entry disappears from this list when its machine has confirmed that the port"
+        " is closed."
     ),
-    "notice.point_removed": msgid("The agent is removed. What it kept shut stays shut."),
+    "notice.point_removed": msgid("The agent is removed. Ports that it kept closed stay closed."),
     "notice.extended": msgid("Extended."),
-    "notice.closed": msgid("Closing. It counts as closed when the machine has read it back shut."),
+    "notice.closed": msgid("Closing. It counts as closed when the machine has confirmed it."),
     "notice.closed_with_sessions": msgid("Closing, and its sessions are being cut."),
 }

@@ -33,7 +33,7 @@ TEXTS: Mapping[str, str] = {
     "access.program_disable": msgid("Disable {name}"),
     "access.program_disable_do": msgid("Disable"),
     "access.program_disable_effect": msgid(
-        "It signs in no more, and its tokens are refused at once."
+        "It can no longer sign in, and its tokens are refused immediately."
     ),
     "access.program_delete": msgid("Delete {name}"),
     "access.program_delete_do": msgid("Delete"),
@@ -42,14 +42,14 @@ TEXTS: Mapping[str, str] = {
     ),
     "access.provider_disable": msgid("Disable {name}"),
     "access.provider_disable_effect": msgid(
-        "Its button is gone from the sign-in page; nobody signs in by it until it is enabled "
-        "again. Whom it vouched for is signed out everywhere, and groups that it gave are taken"
-        " back: what is open by them closes."
+        "Its button disappears from the sign-in page, and nobody can sign in with it until it is "
+        "enabled again. Users who signed in with it are signed out everywhere, and its group "
+        "memberships end: access that rests on them closes."
     ),
     "access.provider_delete": msgid("Delete {name}"),
     "access.provider_delete_effect": msgid(
-        "Whom it vouched for is signed out and signs in by it no more; groups that it gave are "
-        "taken back: what is open by them closes."
+        "Users who signed in with it are signed out and can no longer use it. Its group "
+        "memberships end: access that rests on them closes."
     ),
     "account.method.pwd": msgid("password"),
     "account.method.otp": msgid("code"),
@@ -69,8 +69,8 @@ TEXTS: Mapping[str, str] = {
     "account.totp.do": msgid("Next"),
     "account.totp/remove.title": msgid("Remove the authenticator app"),
     "account.totp/remove.lead": msgid(
-        "Its codes are no longer asked for, nor taken. With no other factor the password alone "
-        "signs you in."
+        "Its codes are no longer asked for or accepted. Without another factor, your password "
+        "alone signs you in."
     ),
     "account.totp/remove.do": msgid("Remove the app"),
     "account.recovery.title": msgid("Make new recovery codes"),

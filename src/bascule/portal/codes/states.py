@@ -30,12 +30,13 @@ TEXTS: Mapping[str, str] = {
     "activity.span.all": msgid("Everything"),
     "activity.span.custom": msgid("Custom"),
     "activity.unread": msgid(
-        "The chain has not been read back since the server started; it is read a minute after a start and once a day."
+        "The chain has not been read back since the server started; it is read a minute after a "
+        "start and once a day."
     ),
     "activity.unsealed": msgid("Not sealed yet: it will be in a second"),
-    "activity.is_verified": msgid("Verified when the record was last read back,"),
-    "activity.is_later": msgid("Sealed after the record was last read back"),
-    "activity.is_broken": msgid("The record does not hold here: see the activity log"),
+    "activity.is_verified": msgid("Verified when the record was last checked,"),
+    "activity.is_later": msgid("Sealed after the record was last checked"),
+    "activity.is_broken": msgid("The record is broken here: see the activity log"),
     "theme.system": msgid("As the system"),
     "theme.light": msgid("Light"),
     "theme.dark": msgid("Dark"),
@@ -107,7 +108,7 @@ TEXTS: Mapping[str, str] = {
         "The agent is away: if it does not come back within a minute, the request fails."
     ),
     "request.extend.not.ended": msgid("It has ended: make a new request."),
-    "request.extend.not.others": msgid("A request is extended by who made it, and by nobody else."),
+    "request.extend.not.others": msgid("Only the person who made a request can extend it."),
     "request.extend.not.rights": msgid("You may not request access to these machines any more."),
     "request.extend.not.policy": msgid("The policy does not offer these ports any more."),
     "request.extend.not.longest": msgid(

@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from bascule.words import msgid
 
 TEXTS: Mapping[str, str] = {
-    "way.MomentToCome": msgid("Exposure is told of now and of the past."),
+    "way.MomentToCome": msgid("Exposure can be shown for now and for the past."),
     "way.InvalidDateTime": msgid("Choose a day and a time in the field."),
     "way.AddressChanged": msgid("Look at the new one and send the form again."),
     "way.OfferChanged": msgid("Look at what is offered now and ask again."),
     "way.NotAsShown": msgid("Look at it below, and confirm again if that is meant."),
     "way.AddressNotProved": msgid("Choose My IP, or enter the address as an IP range."),
     "way.MachinesRequired": msgid("Choose machines on the page Just-in-time VM access."),
-    "way.TooManyMachines": msgid("Ask for fewer machines at once."),
+    "way.TooManyMachines": msgid("Request fewer machines at once."),
     "way.MachineNotFound": msgid(
         "It may have been removed: look for it under Just-in-time VM access."
     ),
     "way.MachineNotInPolicy": msgid(
-        "Whoever may change policies configures just-in-time access for it first."
+        "Somebody who may change policies must configure just-in-time access for it first."
     ),
     "way.PortsRequired": msgid("Switch on at least one port."),
     "way.PortNotInPolicy": msgid(
@@ -29,7 +29,7 @@ TEXTS: Mapping[str, str] = {
         "Enter a source within the allowed ranges, or come from one of them."
     ),
     "way.DurationTooLong": msgid("Choose a shorter time; it can be extended later."),
-    "way.AgentUninstalled": msgid("Somebody who may enrol agents has to enrol one there anew."),
+    "way.AgentUninstalled": msgid("Somebody who may enrol agents must enrol one there again."),
     "way.LongerThanHostAdmits": msgid("Choose a shorter time; it can be extended later."),
     "way.PortNotAdmittedByHost": msgid(
         "Root on that host may change its guard file and restart the agent."
@@ -54,7 +54,7 @@ TEXTS: Mapping[str, str] = {
     "way.TooManyKnownPorts": msgid(
         "Name fewer ports. A new enrolment of its agent forgets what was released."
     ),
-    "way.TooManyPorts": msgid("Ask for fewer at once."),
+    "way.TooManyPorts": msgid("Request fewer ports at once."),
     "way.TooManySources": msgid("Name a range that contains them."),
     "way.SourceRequired": msgid(
         "Enter as IP range the address that the machine will see you come from."
@@ -68,21 +68,20 @@ TEXTS: Mapping[str, str] = {
         "An owner of the subscription or the resource group can switch it on again."
     ),
     "way.GrantNotLive": msgid("Make a new request."),
-    "way.GrantChanged": msgid("Load the page anew and decide again."),
-    "way.IllegalTransition": msgid("Load the page anew and decide again."),
+    "way.GrantChanged": msgid("Reload the page and decide again."),
+    "way.IllegalTransition": msgid("Reload the page and decide again."),
     "way.EndTimeEarlier": msgid("Choose a longer time; to end it early, close it."),
     "way.DuplicateMachine": msgid("Give all its ports once."),
     "way.DuplicatePort": msgid("Give it once, with all its sources."),
     "way.InvalidMachineLocation": msgid("Put it into a policy of its own location."),
     "way.PortInLocalRange": msgid(
-        "Let sessions live on at the end (TCP), choose another port, or change the host’s range."
+        "Let sessions continue at the end (TCP), choose another port, or change the host’s range."
     ),
     "way.PortOfServer": msgid(
-        "Name another port: closing this one would shut off every agent and everybody who asks."
+        "Choose another port: closing this one would cut off all agents and users."
     ),
     "way.AddressOfServer": msgid(
-        "Take the port out of the policy first: closing it would shut off every agent and "
-        "everybody who asks."
+        "Take the port out of the policy first: closing it would cut off all agents and users."
     ),
     "way.PortInPolicy": msgid("Take it out of the policy first."),
     "way.InvalidResourceId": msgid("The link is cut off or wrong: choose the machine on its page."),
@@ -103,8 +102,8 @@ TEXTS: Mapping[str, str] = {
     "way.PortNotClaimed": msgid(
         "Look at the machine’s page: it lists the ports that its agent claims."
     ),
-    "way.FormRefused": msgid("Load the page anew and send it again."),
-    "way.LastOwner": msgid("Make somebody else an owner first."),
+    "way.FormRefused": msgid("Reload the page and send the form again."),
+    "way.LastOwner": msgid("Make another user an owner first."),
     "way.AmbiguousPrincipal": msgid("Give the id."),
     "way.RoleNotPlain": msgid("Change it by the API, or with az role definition update."),
     "way.MembershipFromProvider": msgid("Change it there."),
@@ -116,7 +115,7 @@ TEXTS: Mapping[str, str] = {
     "way.NoEnrolment": msgid("Begin again."),
     "way.InvalidTicket": msgid("Begin again."),
     "way.InvalidSkipToken": msgid("Begin at its start."),
-    "way.PreconditionFailed": msgid("Load the page anew; what you entered can be entered again."),
+    "way.PreconditionFailed": msgid("Reload the page and enter your changes again."),
     "way.TooManyRequests": msgid("Wait a little and try again."),
     "way.ServiceUnavailable": msgid("Try again in a moment."),
 }

@@ -146,9 +146,7 @@ def _add_form(visit: Visit, _: None) -> Form:
         t("Add"),
         KIND.path,
         fields,
-        lead=t(
-            "For a program that signs in by itself. It may do nothing until it is given a role."
-        ),
+        lead=t("For a program that signs in by itself. It can do nothing until it has a role."),
         is_once=True,
     )
 
@@ -175,7 +173,7 @@ add_form(
 KIND.add_page(lambda _, reader, program: {"credentials": reader.credentials_of(program.id)})
 KIND.add_act(
     "disable",
-    [msgid("It signs in no more, and its tokens are refused at once.")],
+    [msgid("It can no longer sign in, and its tokens are refused immediately.")],
     lambda tx, act, subject, program: services.change_service_principal(
         tx, act, subject, program.id, is_enabled=False
     ),
@@ -256,8 +254,8 @@ add_confirmed(
         msgid("Remove"),
         lambda visit, held: [
             visit.words(
-                "{program} no longer signs in by {name}; every token that came of it is refused "
-                "at once.",
+                "{program} can no longer sign in with {name}. Tokens issued for it are refused "
+                "immediately.",
                 name=held[1].display_name or held[1].key_id,
                 program=held[0].display_name,
             )

@@ -164,9 +164,9 @@ def _disable_form(visit: Visit, provider: IdentityProvider) -> Form:
         PROVIDERS,
         effects=[
             t(
-                "Its button is gone from the sign-in page; nobody signs in by it until it is "
-                "enabled again. Whom it vouched for is signed out everywhere, and groups that it "
-                "gave are taken back: what is open by them closes."
+                "Its button disappears from the sign-in page, and nobody can sign in with it "
+                "until it is enabled again. Users who signed in with it are signed out "
+                "everywhere, and its group memberships end: access that rests on them closes."
             )
         ],
         is_destructive=True,
@@ -191,8 +191,8 @@ add_confirmed(
         msgid("Delete"),
         lambda visit, _: [
             visit.words(
-                "Whom it vouched for is signed out and signs in by it no more; groups that it "
-                "gave are taken back: what is open by them closes."
+                "Users who signed in with it are signed out and can no longer use it. Its group "
+                "memberships end: access that rests on them closes."
             )
         ],
         lambda tx, act, subject, provider: providers.delete_provider(

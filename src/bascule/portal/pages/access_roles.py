@@ -148,7 +148,7 @@ def _role_form(visit: Visit, role_id: str, like: RoleDefinition | None) -> Form:
         Field(
             *("actions", t("Actions"), said["actions"], "textarea"),
             hint=t(
-                "One a line, as in Microsoft.Compute/virtualMachines/read; * stands for anything."
+                "One per line, as in Microsoft.Compute/virtualMachines/read; * stands for anything."
             ),
             options=[(each, t.pgettext("action", said)) for each, said in sorted(DISPLAY.items())],
             is_required=True,
@@ -170,8 +170,8 @@ def _role_form(visit: Visit, role_id: str, like: RoleDefinition | None) -> Form:
         fields,
         effects=[
             t(
-                "It changes for all who hold it; what is open by a right taken away closes as "
-                "soon as its agent hears of it."
+                "The change applies to everybody who has the role. Access that rests on a removed"
+                " right closes as soon as its agent knows."
             )
         ]
         if role_id
@@ -202,7 +202,9 @@ def _delete_form(visit: Visit, role: RoleDefinition) -> Form:
         t("Delete role"),
         t("Delete"),
         f"{ROLES}/{role.id}",
-        effects=[t("The role {role} is gone; it must be held by nobody.", role=role.name)],
+        effects=[
+            t("The role {role} is deleted. Nobody may have it at that moment.", role=role.name)
+        ],
         is_destructive=True,
         why_not=_why_not(visit, ROLE_DELETE, role),
     )

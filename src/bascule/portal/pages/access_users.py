@@ -105,7 +105,7 @@ def _more(visit: Visit, reader: Reader, user: User) -> dict[str, Any]:
 KIND.add_page(_more)
 KIND.add_act(
     "disable",
-    [msgid("Every browser and program is signed out at once.")],
+    [msgid("Every browser and program is signed out immediately.")],
     lambda tx, act, subject, user: users.change_user(
         tx, act, subject, user.id, UserDraft(is_enabled=False)
     ),
@@ -121,7 +121,7 @@ KIND.add_button(
 KIND.add_act(
     "sign-out",
     [
-        msgid("Every browser and program is signed out at once."),
+        msgid("Every browser and program is signed out immediately."),
         msgid("What is open stays open; signing in again is possible."),
     ],
     lambda tx, act, subject, user: sign_ins.sign_out(tx, act, subject, user.id),
@@ -139,10 +139,10 @@ KIND.add_act(
     "factors",
     [
         msgid(
-            "Authenticator app, passkeys and recovery codes are gone: the password alone signs in"
-            " until something is enrolled again."
+            "Authenticator app, passkeys and recovery codes are removed: the password alone signs"
+            " in until a factor is enrolled again."
         ),
-        msgid("Every browser and program is signed out at once."),
+        msgid("Every browser and program is signed out immediately."),
     ],
     lambda tx, act, subject, user: own_sign_in.remove_factors_of(tx, act, subject, user.id),
     tells_ports=False,
@@ -168,7 +168,7 @@ def _password_form(visit: Visit, known: Known[User]) -> Form:
         t("Set password"),
         KIND.page(user),
         [field],
-        effects=[t("Whoever is signed in with the present password is signed out.")],
+        effects=[t("Everybody who is signed in with the current password is signed out.")],
     )
 
 
