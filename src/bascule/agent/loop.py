@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 UNMANAGED = "the firewall cannot be managed: nothing is known to be closed or open"
 CANNOT_BE = "the server sent a state that cannot be: what is held stays"
-NOT_TIDIED = "connections that exist cannot be seen to: none is let on or ended"
+NOT_TIDIED = "existing connections cannot be managed: none is admitted again, and none is ended"
 POLL_SECONDS = 15.0  # with a quarter of jitter
 WATCH_SECONDS = 2.0  # how often our rules are read back
 SHORTEST_RETRY, LONGEST_RETRY = 0.2, 20.0
@@ -111,7 +111,7 @@ class AgentLoop:
         self._reported: tuple[object, ...] = ()
         self._last_report = float("-inf")
         self._outcome: Outcome | None = None  # of the last pass
-        self._fault = ""  # why the firewall could not be seen to by the last pass
+        self._fault = ""  # why the last pass could not manage the firewall
         self._fault_retry = SHORTEST_RETRY
         self._next_try = float("inf")  # of a pass that failed; the server is not asked for it
         self._has_left = False  # something was in force before it, and its sockets are there yet
