@@ -96,7 +96,7 @@ def test_a_password_is_changed_and_this_browser_stays(anna: Person) -> None:
         ({"proof": "password", "proof_text": ""}, 400, "The proof is empty"),
         ({"proof": "session"}, 400, "Choose how you prove"),
         ({"proof": "passkey", "proof_answer": "{}"}, 403, "The proof is wrong"),
-        ({"proof": "passkey", "proof_answer": "["}, 400, "no answer of a passkey"),
+        ({"proof": "passkey", "proof_answer": "["}, 400, "sent no passkey response"),
         ({"proof": "totp", "proof_text": "000000"}, 403, "The proof is wrong"),
     ],
 )
