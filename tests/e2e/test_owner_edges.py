@@ -269,7 +269,7 @@ def test_uninstall_leaves_nothing(world: SmallWorld, is_alive: bool) -> None:
     if is_alive:
         (told,) = world.events("AgentReported")
         assert "uninstalled by root on the host" in str(told), "the record shows it"
-        assert any("root has uninstalled" in each for each in _weak(world))
+        assert any("Root has uninstalled" in each for each in _weak(world))
         point = world.machine().point
         assert point is not None
         assert not point.is_enforcing, "machine list says so too"

@@ -24,7 +24,7 @@ from bascule.interfaces.store import Transaction
 from bascule.protocol.codec import decode, encode
 from bascule.protocol.report import Report
 from bascule.protocol.shapes import MOST_BOUNDS
-from bascule.services import fleet, policies, requests
+from bascule.services import policies, reports, requests
 from bascule.services.act import Act
 from bascule.services.closed_ports import named_ports
 from bascule.services.exposure import exposure_of, moment_of
@@ -196,7 +196,7 @@ def test_ends_that_a_stolen_agent_moves_on_and_on_fill_no_disk(world: World) -> 
 def test_ends_that_are_moved_for_an_hour_are_not_believed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fleet, "MOST_TOLD_CHANGES", 60)
+    monkeypatch.setattr(reports, "MOST_TOLD_CHANGES", 60)
     grant = world.granted(world.web, seconds=3 * 3600)
     for step in range(120):
         left = timedelta(hours=3) - (step + 1) * 2 * SECOND
