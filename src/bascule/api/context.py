@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import secrets
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -50,6 +51,8 @@ class AppState:
         default_factory=WayOut
     )  # to where the record is sent; by itself nowhere
     allows_password_grant: bool = False  # at the token endpoint, of the tenant 'adfs' alone
+    # What repeated forms are told by; bootstrap gives one that outlives a restart.
+    form_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     on_set_up: Callable[[], None] = lambda: None  # when the set-up link was used
     anchors: Anchors = field(default_factory=Anchors)  # of priorities in views of security groups
     record_floor: timedelta = DEFAULT_FLOOR  # nothing younger is deleted by any call

@@ -211,7 +211,7 @@ def _serve(
     from bascule.services.sign_in import SignIn
 
     ports = [each.getsockname()[1] for each in listeners]
-    record_key = RecordKey(settings.data)
+    record_key, sealer = RecordKey(settings.data), Sealer(settings.data)
     place = ServerPlace(frozenset(ports), is_own_address)
     clock = SystemClock()
     services = Services(store, clock, Hub(), place, serving_since=clock.now())
@@ -247,7 +247,8 @@ def _serve(
             IdentityProofs(settings.data, _first_name(settings)),
             of_strangers(),  # its own: bad tokens do not use them up
         ),
-        relying_party=RelyingParty(HttpsProvider(), Sealer(settings.data), services.clock),
+        relying_party=RelyingParty(HttpsProvider(), sealer, services.clock),
+        form_key=sealer.derive("forms"),
         way_out=_way_out(settings, services.clock),
         allows_password_grant=settings.allows_password_grant,
         on_set_up=set_up_file.forget,

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from bascule.errors import ConfigurationError
 from bascule.files import PRIVATE, write_atomically
@@ -28,7 +30,12 @@ NONCE_BYTES = 12  # chance: at one key, safe for 2**32 seals (SP 800-38D section
 class Sealer:
     def __init__(self, data_dir: Path) -> None:
         """Read the key, made on the first start; raise ConfigurationError."""
-        self._cipher = AESGCM(_read_or_make(data_dir / SEALING_KEY))
+        self._key = _read_or_make(data_dir / SEALING_KEY)
+        self._cipher = AESGCM(self._key)
+
+    def derive(self, purpose: str) -> bytes:
+        """A key of 32 bytes for one purpose, the same each time (HKDF, RFC 5869)."""
+        return HKDF(SHA256(), KEY_BYTES, salt=None, info=purpose.encode()).derive(self._key)
 
     def seal(self, purpose: str, content: bytes) -> str:
         nonce = os.urandom(NONCE_BYTES)

@@ -1,10 +1,11 @@
 """A form that makes something makes it once, however often it is sent (EDGES E12).
 
-The form holds a key. The id of what is made is an HMAC of the key and of all that the form says,
-under the session's cookie: sent again, by a second click or an hour later, it names what is there
-already. So is a secret that is made with it: the second answer shows the same one, since a
-browser shows only the last answer. Another session, or a form that says something else, makes
-something else. Nothing is stored for it, so it holds over a restart, too.
+The form holds a key. The id of what is made is an HMAC of the session's cookie, the form's key and
+all that the form says, under a key of this installation: sent again, by a second click or an hour
+later, it names what is there already. So is a secret that is made with it: the second answer shows
+the same one, since a browser shows only the last answer. Another session, or a form that says
+something else, makes something else. Whoever has seen the cookie and the form cannot compute it.
+Nothing is stored for it, so it holds over a restart, too.
 """
 
 from __future__ import annotations
@@ -61,5 +62,5 @@ def _made(visit: Visit, what: int | str) -> bytes:
         for name, values in visit.form.fields.items()
         if name not in _OF_THE_SESSION
     )
-    text = json.dumps([visit.request.url.path, what, said])
-    return hmac.digest(visit.session_text.encode(), text.encode(errors="replace"), "sha256")
+    text = json.dumps([visit.session_text, visit.request.url.path, what, said])
+    return hmac.digest(visit.state.form_key, text.encode(errors="replace"), "sha256")
