@@ -58,7 +58,7 @@ class ControlSocket:
         self._thread.start()
 
     def close(self) -> None:
-        """End, after whoever is being answered has his answer."""
+        """Stop, after the call in progress has been answered."""
         self._closing.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # accept(2) returns, close(2) would not do
@@ -84,7 +84,7 @@ def _answer(connection: socket.socket, handle: Handler) -> None:
     with connection.makefile("rwb") as stream:
         line = stream.readline(LONGEST_LINE)
         if _has_hung_up(connection):
-            return  # he was told that nobody answers: nothing is done after that (EDGES A25)
+            return  # the caller was told that nobody answers: nothing is done later (EDGES A25)
         try:
             answer: Mapping[str, Any] = {"ok": True, **handle(json.loads(line))}
         except BasculeError as error:
@@ -104,7 +104,7 @@ def _answer(connection: socket.socket, handle: Handler) -> None:
 
 
 def _has_hung_up(connection: socket.socket) -> bool:
-    """Is the caller gone? One that has only said all that he had to say is not."""
+    """Has the caller disconnected? A caller that only closed its sending side has not."""
     waiting = select.poll()
     waiting.register(connection, 0)  # POLLHUP is told unasked (poll(2))
     return any(event & select.POLLHUP for _, event in waiting.poll(0))

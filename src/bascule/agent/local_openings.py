@@ -1,4 +1,4 @@
-"""What root opened on this host by himself, until the server has heard of it (EDGES A25).
+"""What root opened on this host, until the server has heard of it (EDGES A25).
 
 Kept on disk beside the key, so that neither the agent's death nor a server that is away for
 a week takes an opening off the record. And the opening itself when no agent lives: whoever
@@ -103,7 +103,7 @@ def open_recorded(
 
     Raises EnforcementFailed where no opening would end by itself, with nothing done, and when the
     firewall refused: root is not told that it opened. It is
-    held all the same, since it may be his only way in, and he is told that too.
+    held all the same, since it may be their only way in, and they are told that too.
     """
     reconciler.require_leases()
     local.add(opening)

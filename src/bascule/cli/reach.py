@@ -1,4 +1,4 @@
-"""Access to one port of one machine for whoever asks here: the grant that he has, or a new one.
+"""Access to one port of one machine for the caller: an existing grant, or a new one.
 
 A live grant is used again when it covers the address that we come from and has half a
 minute left; else one is asked for and waited for. The address to connect to is of the

@@ -41,7 +41,7 @@ def find_control(state: Path = DEFAULT_STATE) -> Path:
 
 
 def is_answering(path: Path) -> bool:
-    """Does somebody listen there, be it that he would not hear us?"""
+    """Does somebody listen there, even if not for us?"""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(ANSWER_SECONDS)

@@ -60,7 +60,7 @@ class Member:
 class HeldRole:
     role: str
     scope: str
-    by_group: str  # empty: his own
+    by_group: str  # empty: the principal's own
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Whose ssh session are we in? The peer's address and the port he came by.
+"""The ssh session in which we run: its peer's address, and the port of the connection.
 
 Source: ssh(1), SSH_CONNECTION: the client's address and port, the server's address and
 port. sudo drops it, so each ancestor's environment is read (proc(5), /proc/PID/environ)

@@ -261,7 +261,7 @@ def _domain_reasons(
 
 
 def _is_proved(provider: IdentityProvider, claims: Mapping[str, object]) -> bool:
-    """Is the address more than a field that its holder may fill in as he likes?"""
+    """Is the address more than a field that its holder may fill in freely?"""
     return claims.get("email_verified") is True or _is_our_tenant(provider, claims)
 
 

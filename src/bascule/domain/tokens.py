@@ -231,6 +231,6 @@ class RefreshToken:
 
         An answer that was lost on its way is asked for again, and two programs may share one
         cache. Both get the same successor, so that there is never more than one live token:
-        a thief gains no line of his own, and whoever of the two comes later is noticed.
+        a thief gains no line of their own, and the second use of the two is noticed.
         """
         return self.used_at is not None and now < self.used_at + RETRY_GRACE

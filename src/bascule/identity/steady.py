@@ -3,7 +3,7 @@
 A wall clock that is set back an hour would either let what was used and forgotten in again,
 or, since that is refused, keep every agent out for an hour. So proofs are judged by a time
 that follows the wall clock forwards and otherwise the kernel's boot clock; whoever is refused
-is told it (``timestamp``) and makes his next proof by it.
+is told it (``timestamp``) and makes the next proof by it.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ RFC 6749 sections 2.3.1, 4.1.3, 4.4, 6 and 5.2, RFC 7521 section 4.2 (a signed a
 instead of a secret), RFC 7636 (PKCE), RFC 8628. The numbers are Entra ID's AADSTS codes,
 because az and MSAL print the description and people search for the number. Unknown clients
 and wrong secrets get one answer; that a right secret is disabled or has expired is told to
-him who holds it. What is not here: people's codes and tokens (``services.tokens``).
+its holder. What is not here: people's codes and tokens (``services.tokens``).
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class TokenWrites(TokenReads, Protocol):
         ...
 
     def forget_codes_of(self, user_id: str, signed_in_at: datetime | None = None) -> None:
-        """Delete the codes that a user's sign-in of that moment gave; None: of all of his."""
+        """Delete the codes that a user's sign-in of that moment gave; None: of all of theirs."""
         ...
 
     def forget_sign_ins_of(self, user_id: str) -> None:

@@ -103,7 +103,7 @@ def why_not_change(visit: Visit, reader: Reader, principal_id: str) -> str:
 
 
 def lacks(visit: Visit, action: str, current: str) -> Response | None:
-    """The tab for whoever may not read it, and why; None when he may."""
+    """The tab for a visitor who may not read it, and why; None if they may."""
     if visit.may(action, whole(visit)):
         return None
     t = visit.words

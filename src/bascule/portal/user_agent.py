@@ -1,6 +1,6 @@
 """What a User-Agent says in words: browser and system, as far as people know them apart.
 
-Nobody is believed for it; it helps somebody to know his own browsers again. An unknown one is
+Nobody is believed for it; it helps people to recognise their own browsers. An unknown one is
 shown as it came.
 """
 

@@ -221,7 +221,7 @@ class Reconciler:
     ) -> None:
         """Apply what shuts of a plan that was refused; raises ``refusal`` when that is too.
 
-        What root opened here comes along if it can: it may be his only way in.
+        Root's local openings are kept if possible: they may be the only way in.
         """
         local = {key for key, lease in self.held.leases.items() if lease.is_local}
         for half in closing_halves(operations, observed.rules, local):

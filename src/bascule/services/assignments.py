@@ -1,8 +1,8 @@
 """Role assignments: who holds which role where, given and taken (EDGES B3, B4, B10).
 
 Source: Azure RBAC. Whoever holds the right to assign at a scope may give any role there,
-to himself too, as in Azure: the caller's right is checked at the scope of the path, and
-nothing else of him is asked. Taking a role ends the grants that rested on it, in the same
+to themselves too, as in Azure: the caller's right is checked at the scope of the path, and
+nothing else is checked. Taking a role ends the grants that rested on it, in the same
 commit, and the last owner's cannot be taken.
 
 A scope is a thing that is there: a machine that comes again under an old name does not

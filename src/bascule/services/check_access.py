@@ -32,11 +32,11 @@ MOST_NAMED = 3
 class Finding:
     principal_id: str
     principal_name: str
-    is_enabled: bool  # who is disabled may do nothing, whatever he holds
+    is_enabled: bool  # a disabled principal may do nothing, whatever it holds
     action: str
     scope: Scope
-    paths: tuple[AssignmentView, ...]  # that give it there; his own and his groups'
-    holds: tuple[AssignmentView, ...]  # all else that he holds there
+    paths: tuple[AssignmentView, ...]  # that give it there; the principal's own and its groups'
+    holds: tuple[AssignmentView, ...]  # everything else that it holds there
     would_give: tuple[RoleDefinition, ...]  # when nothing gives it
 
     @property

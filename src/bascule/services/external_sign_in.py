@@ -99,7 +99,7 @@ class LetIn:
 
 @dataclass(frozen=True, slots=True)
 class NotLetIn:
-    """Why somebody whom a provider sent back is not let in, for him to read."""
+    """Why somebody whom a provider sent back is not let in, as text for them."""
 
     provider: str
     subject: str  # empty: not known

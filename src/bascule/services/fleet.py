@@ -227,8 +227,8 @@ def _refuse(tx: EventWrites, act: Act, refused: Refused) -> Refused:
 def remove_point(tx: PointEndWrites, act: Act, subject: Subject, machine_uid: str) -> bool:
     """Refuse an agent's key from now on and end its machine's grants; False when there is none.
 
-    Raises Forbidden for who may not do so at the machine, and for who asks after one that is
-    not there: whose a uid is he does not learn.
+    Raises Forbidden if the caller may not do so at the machine, and also for an unknown uid, so
+    that a refusal does not reveal whose uid it is.
 
     Nothing opens by it: an agent that is refused closes every opening and keeps the ports
     shut (EDGES A12), until it is uninstalled on the host or another is enrolled. Tokens

@@ -1,7 +1,7 @@
 """Groups of people and programs, and who is in them (EDGES B3, B4, B10).
 
-A member has all that its group holds: so whoever changes a group or its members must hold
-that himself. Groups are not nested. Whom an external provider put in is not taken out here.
+A member has all rights of its group, so changing a group or its members needs all of these
+rights. Groups are not nested. Members added by an external provider are not removed here.
 """
 
 from __future__ import annotations

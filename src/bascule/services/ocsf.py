@@ -134,7 +134,7 @@ def _of_class(
 def _access(
     record: Mapping[str, Any], data: Mapping[str, Any], grant: Grant | None
 ) -> dict[str, Any]:
-    """Whose privilege, and to what; root on a host opens for whomever he named."""
+    """Whose privilege, and to what; root on a host opens for a source that root named."""
     resources = [_resource(record["resourceId"])]
     if grant is None:
         port, sources = data.get("port", "unknown port"), data.get("sources", ())

@@ -1,9 +1,9 @@
 """A person's own ways of signing in, and what an administrator may do about them.
 
-EDGES B4, B13. A token alone changes none of them: whoever changes his own shows the present
-password or a factor once more, so that a stolen token does not become a way in that stays.
-An administrator sets passwords and takes factors away, of those who hold no more than he
-does, and never his own by that way. Secrets are answered once and never again.
+EDGES B4, B13. A token alone changes none of them: changing one's own needs the current password
+or a factor again, so that a stolen token does not give permanent access. An administrator can
+set passwords and remove factors of users who hold no more rights than they do, but not their
+own in this way. Secrets are answered once and never again.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def ways_in(reader: WayInReads, user_id: str) -> WaysIn:
 
 
 class Caller(Protocol):
-    """Who changes his own, and is proved once more in the transaction: a body may come late."""
+    """The user who changes their own; authorised again here, because a body may come late."""
 
     @property
     def subject(self) -> Subject: ...
@@ -237,7 +237,7 @@ class OwnSignIn:
         await caller.perform(work)
 
     async def begin_proof(self, subject: Subject) -> Ceremony:
-        """What the browser needs to have one of the user's passkeys prove him anew."""
+        """What the browser needs to ask one of the user's passkeys for a fresh proof."""
         user = await self._user(subject)
         present = await self._services.read(lambda reader: reader.passkeys_of(user.id))
         if not present:

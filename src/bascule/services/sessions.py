@@ -1,7 +1,7 @@
 """Sessions: that a browser signed in, known by a cookie whose text is nowhere else.
 
 A session begins with a new text at every sign-in, whatever cookie the browser had before,
-so that nobody can plant one that he knows (session fixation). It ends twelve hours after
+so that nobody can plant a known one (session fixation). It ends twelve hours after
 the sign-in, after two without use, by signing out, and with its user's epoch. What a page
 asks by itself is no use: it lengthens nothing, and is noted only when it comes from elsewhere. One that
 still lacks its second factor is kept apart: it lasts ten minutes, opens nothing, and pushes
@@ -122,8 +122,8 @@ async def find(
     """Whose session this cookie is now; None when it is nobody's (any more).
 
     ``address`` is where it is used from, which is noted now and then. Without ``is_use``
-    the session is not lengthened; an address that is new is noted all the same, so that
-    nobody hides where he is.
+    the session is not lengthened. A new address is noted all the same, so that nobody can hide
+    where they are.
     """
     visitor = await _read(services, text)
     if visitor is None or not visitor.session.is_whole:

@@ -72,7 +72,7 @@ class FirstOwnerWrites(
 
 @dataclass(frozen=True, slots=True)
 class FirstOwner:
-    """What somebody says of himself who came by the link."""
+    """What the person who opened the link enters about themselves."""
 
     name: str
     display_name: str  # empty: the name
@@ -176,8 +176,8 @@ class SetUp:
     async def _try(self, text: str, visit: Visit) -> SetUpLink | None:
         """Look the text up; a wrong one is counted with its network.
 
-        A right one is never limited: nobody guesses 256 bits, and whoever tries beside its
-        owner takes nothing from him.
+        A right one is never limited: nobody guesses 256 bits, and other people's tries take
+        nothing from its owner.
         """
         now = self._services.clock.now()
         found = await self._services.read(lambda reader: link_of(reader, text, now))

@@ -1,10 +1,9 @@
-"""What is signed in as somebody: browsers by their sessions, programs by their tokens.
+"""A user's sign-ins: browsers by their sessions, programs by their tokens.
 
-Listed so that a person knows his own again, and may end what is not. Whatever ends takes
-along the codes that it gave and that nobody has redeemed: a thief must not come back by one
-of them. Nothing here tells a text, or what a text is known by. Another's sign-ins are ended
-by whoever holds all that he holds (EDGES B4).
-What is not here: how sessions and tokens begin (``sessions``, ``tokens``).
+They are listed so that people can recognise their own and end the others. Ending one also ends
+the codes that it gave and that nobody has redeemed, so that a thief cannot come back by one. The
+secret texts, and their hashes, are never shown. Ending another user's sign-ins needs all rights
+of that user (EDGES B4). Not here: how sessions and tokens begin (``sessions``, ``tokens``).
 """
 
 from __future__ import annotations
@@ -96,7 +95,7 @@ def own_live(reader: LiveReads, subject: Subject, now: datetime) -> Sequence[Liv
 
 
 def end_own(tx: SignOutWrites, act: Act, subject: Subject, sign_in_id: str) -> None:
-    """End one of the caller's own; raise NotFound when he has none of that id."""
+    """End one of the caller's own. Raises NotFound if they have none with that id."""
     _end_one(tx, act, _own(tx, subject), sign_in_id, BY_OWNER)
 
 
@@ -136,8 +135,8 @@ def sign_out(tx: OthersSignOutWrites, act: Act, subject: Subject, user_id: str) 
 def end_elsewhere(tx: SignOutWrites, act: Act, user_id: str, why: str) -> None:
     """End all of a user's that rest on an external provider's word, half-way ones too.
 
-    Which provider's is not kept: where several vouched for him, one's no is a no. Codes go
-    all, the few that a password gave among them: a session that is over may have given one.
+    The provider is not recorded: if several vouched for the user, a refusal by one is enough. All
+    codes go, including the few that a password gave, because an ended session may have given one.
     """
     user = find_user(tx, user_id)
     for session in tx.sessions_of(user.id):

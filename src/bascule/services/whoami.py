@@ -1,4 +1,4 @@
-"""What a caller is told of himself: who he is, his groups, the roles that he holds by each."""
+"""What callers may read about themselves: identity, groups, and the roles from each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bascule.services.rights import RightsReads, find_role
 class HeldRole:
     assignment: RoleAssignment
     role_name: str
-    group_name: str  # of the group that gives it; empty: his own
+    group_name: str  # of the group that gives it; empty: the caller's own
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Sources: SQLite's documentation of WAL, of ``PRAGMA synchronous`` and of ``foreign_keys``;
 Python's ``sqlite3``, whose own transaction control is switched off
-(``isolation_level=None``): whoever holds a connection says BEGIN and COMMIT himself.
+(``isolation_level=None``): the holder of a connection issues BEGIN and COMMIT.
 
 ``synchronous=FULL`` because a port that was granted or closed must not be forgotten:
 with NORMAL, a power cut takes back the last commits.

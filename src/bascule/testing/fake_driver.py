@@ -119,8 +119,8 @@ class FakeDriver:
             self.firewall.cut(key, remaining, at)
 
     def _close(self, closed: ClosedPort, *, is_new: bool) -> None:
-        """Who was there when another tool had opened it is no old acquaintance: on a kill port
-        nothing lets him stay, on a keep port a cut ends him.
+        """Connections found when a port is closed again: on a kill port they end, on a keep port
+        a cut ends them.
         """
         is_known = closed.port in self._known
         self.firewall.close(closed, adopts=is_new and not is_known)

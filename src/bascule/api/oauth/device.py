@@ -2,7 +2,7 @@
 
 RFC 8628. The page is for people who have signed in; it names the program, the address that
 asked for the code and the time, and says what approving means, because whoever sends
-somebody a code of his own signs in as him (section 5.4; EDGES B7). Wrong codes are counted
+somebody a code of their own signs in as them (section 5.4; EDGES B7). Wrong codes are counted
 as wrong passwords of somebody who is known are: neighbours use up nobody's tries.
 """
 

@@ -1,7 +1,7 @@
 """How much each network may begin that the server has to keep: so many in a span of time.
 
 An IPv6 network is counted as its /64 and once more as the /48 around it, which one customer
-may hold whole: else whoever has one fills by himself what is bounded for all (EDGES B8).
+may hold whole: otherwise one customer alone could fill what is bounded for all (EDGES B8).
 Memory is bounded: when too many networks were counted, further ones wait for the span's end.
 What is not here: the bound for all together, which the store keeps; other replicas' counts.
 """

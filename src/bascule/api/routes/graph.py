@@ -2,8 +2,8 @@
 
 Source: Microsoft Graph v1.0 (user, group, servicePrincipal, directoryObject: getByIds) as
 azure-cli 2.91 uses it (CLIENTS 1.4). Read only. A token for the Graph is good here and
-nowhere else (EDGES B5). Shown is what the caller may read at the subscription, and always
-himself; of others there is nothing to be told from nobody.
+nowhere else (EDGES B5). The caller sees what they may read at the subscription, and always
+themselves; principals that they may not see look like missing ones.
 """
 
 from __future__ import annotations

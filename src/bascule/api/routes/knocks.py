@@ -1,7 +1,7 @@
 """Bascule.Access: who knocked at closed ports, of one machine and of all that may be seen.
 
 What is seen of all machines is the sums of the scopes at which the caller may read machines,
-and of the machines that he may read one by one.
+and of the machines that the caller may read one by one.
 """
 
 from __future__ import annotations

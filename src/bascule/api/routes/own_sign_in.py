@@ -135,7 +135,7 @@ async def remove_passkey(call: CurrentCall, passkey_id: str, body: ProvenBody) -
 @router.put(f"{USER}/password")
 @requires(USER_WRITE)
 async def set_others_password(call: CurrentCall, user_id: str, body: PasswordBody) -> Response:
-    """Set the password of somebody who holds no more than the caller; his tokens are void."""
+    """Set the password of a user who holds no more than the caller; void their tokens."""
     user = await call.read(lambda reader: find_user(reader, user_id))
     check_password(body.password, user)
     hashed = await call.state.sign_in.proofs.passwords.hash(body.password)

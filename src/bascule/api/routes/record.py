@@ -1,7 +1,7 @@
 """Bascule.Audit beside its events: the record exported, verified, signed, pruned.
 
 An export is streamed page by page, so that its size is nobody's memory. Verifying reads
-everything and is done for one caller at a time; the others wait for his answer to end.
+everything and is done for one caller at a time; the others wait for that answer to end.
 """
 
 from __future__ import annotations

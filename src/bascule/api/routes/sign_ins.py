@@ -1,7 +1,7 @@
 """Bascule.Identity: where somebody is signed in, and the end of it: one's own, and others'.
 
 Ending asks for no fresh proof: it takes away and gives nothing. Another's sign-ins are ended
-by whoever may change him (EDGES B4).
+by callers who may change that user (EDGES B4).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Bascule.Identity/users, and ``me``: what a caller is told of himself."""
+"""Bascule.Identity/users, and ``me``: what callers may read about themselves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Filter = Annotated[str, Query(alias="$filter", max_length=500)]
 @router.get(ME)
 @admits_callers
 async def get_me(call: CurrentCall) -> Response:
-    """Who the caller is, in which groups, and which roles he holds by what."""
+    """The caller, their groups, and their roles with where they come from."""
     now = call.now
     found = await call.read(lambda reader: whoami(reader, call.subject, now))
     return CompactJson(whoami_json(call.subscription, call.state.installation.tenant_id, found))

@@ -33,7 +33,7 @@ INSIDE = "inside"  # container networks' own interfaces, by name
 BLOCKED = "blocked"  # the counter
 
 ADOPTED_FOR = timedelta(minutes=10)
-AGAIN = "again"  # the comment of who was found when his port was shut again: a cut ends him
+AGAIN = "again"  # comment of a connection found when its port was closed again: a cut ends it
 ENDED_FOR = timedelta(minutes=2)
 MAX_GRANTS = 65536  # elements of one set
 MAX_SEEN = 4096

@@ -1,7 +1,7 @@
 """Access control: role assignments at a scope, added and removed; may somebody do this there?
 
 Shown are those that hold at the scope, those of above too; with ``below`` those below it. Who
-may not read assignments sees his own, as in the API. *Check access* answers with the path.
+may not read assignments sees their own, as in the API. *Check access* answers with the path.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ ROLES = f"{ACCESS}/roles"
 @router.get(ROLES)
 @shows(ROLE_READ)
 async def list_roles(visit: CurrentVisit) -> Response:
-    """Those that the visitor may read; his own always."""
+    """The roles that the visitor may read; their own always."""
     found = await visit.read(
         lambda reader: [each for each in all_roles(reader) if roles.may_read(visit.rights, each)]
     )

@@ -45,7 +45,7 @@ LOOKS = {
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A row with what this visitor may do at it; what is missing is named, empty: he may."""
+    """A row with what this visitor may do at it; what is missing is named; empty: nothing is missing."""
 
     row: MachineRow
     to_request: str

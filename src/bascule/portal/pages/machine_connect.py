@@ -108,7 +108,7 @@ async def _show(visit: Visit, wanted: ResourceId, error: BasculeError | None = N
 
 
 def _mine(visit: Visit, reader: Reader, place: ShownMachine) -> list[Mine]:
-    """The visitor's own live grants here that let in the address that he comes from now."""
+    """The visitor's own live grants here that admit the address of this visit."""
     me, uid = visit.subject, place.machine.uid
     if not me.address:
         return []

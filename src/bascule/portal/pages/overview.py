@@ -1,7 +1,7 @@
 """The start page: how things stand, at a glance; each figure leads to its page.
 
 What is shown is what the caller may read: machines, and requests of others where the record
-may be read, else his own. An installation without machines is led to its first steps.
+may be read, otherwise the visitor's own. An installation without machines is led to its first steps.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ async def _picture_of(visit: Visit) -> Picture:
 
 
 def _requests_of(visit: Visit) -> Callable[[Reader], Requests]:
-    """Requests are on record at their policy: who may not read any policy's sees his own."""
+    """Requests are on record at their policy: who may not read any policy's sees their own."""
     moment = moment_of(visit.now)
     within = visit.within(ACTIVITY_READ)
     is_own = within is not None and not any(map(_is_wide, within.keys))

@@ -152,7 +152,7 @@ def _show_form(
 
 
 def _show_ended(request: Request, error: TooManyRequests | None = None) -> Response:
-    """One page for a link that has ended, was used, or never was; who is to wait keeps his."""
+    """One page for a link that has ended, was used, or never was; who must wait keeps theirs."""
     wait = 0 if error is None else error.retry_after
     status = 429 if error else 410
     response = _show_to_stranger(request, "welcome_ended.html", {"wait": wait}, status)
