@@ -112,3 +112,10 @@ def test_neither_text_nor_translation_nor_value_is_markup(
     made: Environment = environment("fr")
     shown = made.from_string('{{ _("Save", who="<i>") }}{{ gettext("Save", who=1) }}').render()
     assert shown == "&lt;b&gt;&lt;i&gt;&lt;/b&gt;&lt;b&gt;1&lt;/b&gt;"
+
+
+def test_no_template_takes_a_translation_for_markup() -> None:
+    """``trans`` marks its translation as safe; ``_`` does not."""
+    templates = [*LOCALE.parent.rglob("templates/*.html")]
+    assert len(templates) > 50
+    assert [each.name for each in templates if "trans %}" in each.read_text()] == []
