@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bascule.domain.decide import decide
 from bascule.domain.desired import CUT_FOR, Cut, DesiredState, Lease, known_part
 from bascule.domain.features import KNOWN, SINCE, Feature, needs, too_old_words, version_for
 from bascule.domain.machine import ClosedPort, OnExpiry
@@ -17,7 +18,19 @@ from bascule.domain.weaknesses import (
     Weakness,
     enforces_nothing,
 )
-from tests.samples import ALICE_HOST, HOUR, SSH
+from tests.samples import (
+    ALICE_HOST,
+    HOUR,
+    NOW,
+    SSH,
+    WEB,
+    codes,
+    ids,
+    machine,
+    policy,
+    request,
+    rule,
+)
 
 DNS = PortKey(TransportProtocol.UDP, 53)
 HTTP = PortKey(TransportProtocol.TCP, 80)
@@ -99,3 +112,10 @@ def test_a_weakness_is_a_code_with_arguments() -> None:
 def test_who_enforces_nothing_says_so_by_code() -> None:
     assert enforces_nothing([SOCKETS_KEPT(), UNINSTALLED()])
     assert not enforces_nothing([SOCKETS_KEPT(), Weakness("Newer")])
+
+
+def test_a_request_for_a_port_that_the_agent_does_not_know_is_refused() -> None:
+    knows = {"uid-web": KNOWN - {Feature.KILL}}
+    for asked_of, told in ((rule(on_expiry=OnExpiry.KILL), ["AgentTooOld"]), (rule(), [])):
+        verdict = decide(policy(asked_of), request(), {WEB: machine()}, (), ids(), NOW, knows=knows)
+        assert codes(getattr(verdict, "reasons", ())) == told
