@@ -51,8 +51,8 @@ class TestMachine:
         server.add_machine("db-1", agent="", os="Windows")
         server.add_machine("old-1", agent="neverSeen")
         assert cli("machine", "list").out.splitlines() == [
-            "MACHINE  ADDRESSES                OS       STATE           AGENT             SHUT",
-            "web-1    203.0.113.5 2001:db8::5  Linux    not configured  online            "  # noqa: ISC004  # reason: one long line
+            "MACHINE  ADDRESSES                OS       STATE           AGENT            CLOSED",
+            "web-1    203.0.113.5 2001:db8::5  Linux    not configured  online           "  # noqa: ISC004  # reason: one long line
             "22/tcp, 80/tcp (in no policy)",
             "db-1                              Windows  unsupported     none",
             "old-1                             Linux    not configured  never contacted",
@@ -85,7 +85,7 @@ class TestMachine:
         assert said["web-1"].endswith("22/tcp; not enforced")
         assert "online, enforcing nothing since 2029-12-31" in said["web-1"]
         shown = cli("machine", "show", "web-1").out
-        assert "shut       22/tcp; not enforced" in shown
+        assert "closed     22/tcp; not enforced" in shown
         since = cli("machine", "show", "web-1", "-o", "json").json["agent"]["notEnforcedSince"]
         assert since.startswith("2029-12-31T00:00:00")
 
@@ -308,7 +308,7 @@ class TestMachine:
         assert "           has applied generation 2 of 3" in lines
         assert "weak       NftTooOld (severe): nft is too old" in lines, "EDGES F2"
         assert "blocked    7 attempts" in lines
-        assert "shut       22/tcp" in lines
+        assert "closed     22/tcp" in lines
         assert lines[-1].startswith("22/tcp")
         assert not any(line.startswith("guard") for line in lines), "of an older agent"
 
@@ -568,7 +568,7 @@ class TestPolicy:
         server.set_rules("web-1", rule(22, onExpiry="kill"), rule(53, "*", "PT1H30M"), policy="ops")
         rows = cli("policy", "show").out.splitlines()[1:]
         assert rows == [
-            "web-1    22/tcp  3h       *     cut                    ops",
+            "web-1    22/tcp  3h       *     cut                      ops",
             "web-1    53/*    1h 30m   *     kept, UDP ended          ops",
         ]
         assert cli("policy", "show", "web-1", "-o", "json").json[0]["policies"][0]["name"] == "ops"
@@ -576,7 +576,7 @@ class TestPolicy:
             "web-1 is no longer in any policy",
             f"web-1 port 22/tcp is released; {AS_SOON}",
         ]
-        assert "No policy names web-1" in cli("policy", "remove", "web-1").err
+        assert "No policy covers web-1" in cli("policy", "remove", "web-1").err
 
 
 class TestLockout:
@@ -664,11 +664,11 @@ class TestStatus:
         assert lines[2:5] == [
             "",
             "CLOSED, IN NO POLICY  PORT    TO OPEN IT",
-            "web-1               80/tcp  bascule machine release web-1",
+            "web-1                 80/tcp  bascule machine release web-1",
         ]
         assert lines[5:7] == ["", "LAST KNOWN STATE, CHANGES WAIT  AGENT"]
         assert lines[7].startswith(
-            "db-1                          away since 2030-01-01 00:00:00 +00:00"
+            "db-1                            away since 2030-01-01 00:00:00 +00:00"
         )
         assert len(lines) == 8, "a machine without agent and without shut ports needs no look"
 
@@ -682,10 +682,10 @@ class TestStatus:
         words = [line.split() for line in cli("status").out.splitlines()]
         assert words[2:5] == [
             ["NOT", "ENFORCED", "AGENT"],
-            ["new-1", "away,", "never", "seen"],
+            ["new-1", "never", "contacted"],
             ["bare-1", "none"],
         ]
-        assert words[6] == ["AS", "IT", "LAST", "WAS,", "CHANGES", "WAIT", "AGENT"]
+        assert words[6] == ["LAST", "KNOWN", "STATE,", "CHANGES", "WAIT", "AGENT"]
         assert words[7][0] == "away-1"
 
     def test_the_state_is_told_when_it_is_not_simply_open(
