@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -163,3 +164,8 @@ def test_a_schema_names_each_field(kind: type) -> None:
     told = schema_of(kind)
     assert told["type"] == "object"
     assert set(told["required"]) <= set(told["properties"])
+
+
+@given(messages)
+def test_what_is_sent_is_as_the_schema_says(message: object) -> None:
+    jsonschema_rs.validate(schema_of(type(message)), json.loads(json.dumps(encode(message))))
