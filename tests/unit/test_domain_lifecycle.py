@@ -53,6 +53,21 @@ def test_a_refused_request_admits_nothing_and_goes_nowhere() -> None:
     assert not any(RequestState.REFUSED in move for move in REQUEST_TRANSITIONS)
 
 
+def test_without_grants_a_request_neither_lives_nor_admits() -> None:
+    """What is open or may be is told by grants alone; a state that has none must not claim it."""
+    without = [STATES[state] for state in RequestState if not STATES[state].has_grants]
+    assert [row.name for row in without] == [RequestState.REFUSED]
+    assert not any(row.is_live or row.may_admit or row.was_read_back for row in without)
+    assert all(STATES[state].has_grants for state in GrantState)
+
+
+def test_what_can_still_move_is_not_settled() -> None:
+    """A command that waits must not take a state for final that has a way out of it."""
+    moving = [row for row in STATES.values() if row.grant_next or row.request_next]
+    assert moving
+    assert not any(row.is_settled for row in moving)
+
+
 def test_what_is_shown_for_another_state_is_shown_to_azure_as_that_one() -> None:
     """Azure's clients see a status alone; silence of an agent does not change it."""
     for row in STATES.values():

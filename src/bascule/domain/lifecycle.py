@@ -83,6 +83,7 @@ class Row:
     reason: StatusReason | None = None  # the only one that it is ever given; None: any
     grant_next: tuple[Move, ...] = ()
     request_next: tuple[RequestState, ...] = ()
+    has_grants: bool = True  # of a request in it; without, it shows what was asked for
     is_beginning: bool = False  # what is new may begin here
     is_live: bool = False  # nothing has ended it
     was_read_back: bool = False  # live, and its point has reported it in force
@@ -92,7 +93,9 @@ class Row:
     @property
     def is_settled(self) -> bool:
         """Is it known that nothing is open, and does nothing more come?"""
-        return self.shown_for is None and not self.may_admit
+        return self.shown_for is None and not (
+            self.may_admit or self.grant_next or self.request_next
+        )
 
 
 # The one that speaks for several comes first.
@@ -174,6 +177,7 @@ _ROWS = (
         None,
         Tone.BAD,
         "stop",
+        has_grants=False,
         is_beginning=True,
     ),
 )
@@ -202,7 +206,7 @@ LIVE = _grants(row for row in _ROWS if row.is_live)
 UNSETTLED = _grants(row for row in _ROWS if row.grant_next)  # may admit, until read back closed
 REQUEST_LIVE = tuple(state for state in RequestState if STATES[state].is_live)
 REQUEST_UNSETTLED = tuple(state for state in RequestState if STATES[state].request_next)
-GRANTED = tuple(state for state in RequestState if STATES[state].status)  # these have grants
+AZURE_REQUESTS = tuple(state for state in RequestState if STATES[state].status)
 
 
 def worst(states: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from bascule.domain.ids import ResourceId
-from bascule.domain.lifecycle import GRANTED, RequestState
+from bascule.domain.lifecycle import AZURE_REQUESTS, RequestState
 from bascule.domain.request import AccessRequest
 
 
@@ -24,14 +24,14 @@ class RequestReads(Protocol):
         machine_uid: str | None = None,
         requestor_id: str | None = None,
         since: datetime | None = None,
-        states: Collection[RequestState] = GRANTED,
+        states: Collection[RequestState] = AZURE_REQUESTS,
         after: tuple[datetime, str] | None = None,
         limit: int = 1000,
     ) -> Sequence[AccessRequest]:
         """Newest first (started_at, id descending); ``after`` is the last of the page before.
 
         ``since`` keeps those begun at or after it *and* those that still have a live grant.
-        ``states`` keeps those in one of them. Of refused ones, which have no grant,
+        ``states`` keeps those in one of them. Of those that have no grant, such as refused ones,
         ``machine_uid`` keeps those that asked for that machine.
         """
         ...

@@ -18,8 +18,8 @@ from bascule.domain.ids import ResourceId, policy_id
 from bascule.domain.lifecycle import (
     ENDED_NOT_CONFIRMED,
     NOT_CONFIRMED,
+    STATES,
     GrantState,
-    RequestState,
     worst,
 )
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
@@ -67,7 +67,7 @@ class ShownGrant:
 @dataclass(frozen=True, slots=True)
 class RequestView:
     request: AccessRequest
-    grants: tuple[Grant, ...]  # empty when it was refused
+    grants: tuple[Grant, ...]  # empty where its state has none
     machines: Mapping[str, Machine]  # by uid; deleted ones are missing
     points: Mapping[str, EnforcementPoint]  # by machine uid
     now: datetime
@@ -187,7 +187,7 @@ def view_requests(
     return tuple(
         RequestView(request, tuple(grants.get(request.id, ())), machines, points, now)
         for request in requests
-        if request.id in grants or request.state is RequestState.REFUSED
+        if request.id in grants or not STATES[request.state].has_grants
     )
 
 

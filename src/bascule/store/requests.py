@@ -15,7 +15,7 @@ from sqlalchemy import Row, Select, bindparam, delete, or_, select, tuple_, unio
 
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import (
-    GRANTED,
+    AZURE_REQUESTS,
     REQUEST_LIVE,
     REQUEST_TRANSITIONS,
     STATES,
@@ -64,7 +64,7 @@ class RequestReads(Rows):
         machine_uid: str | None = None,
         requestor_id: str | None = None,
         since: datetime | None = None,
-        states: Collection[RequestState] = GRANTED,
+        states: Collection[RequestState] = AZURE_REQUESTS,
         after: tuple[datetime, str] | None = None,
         limit: int = 1000,
     ) -> Sequence[AccessRequest]:
@@ -143,7 +143,7 @@ class RequestWrites(RequestReads):
                 "left_out": request.left_out,
             },
         )
-        if request.state is RequestState.REFUSED:
+        if not STATES[request.state].has_grants:
             keys = sorted({machine.machine_id.key for machine in request.machines})
             for some in slices(keys):
                 for row in self._all(select(t.machines.c.uid).where(t.machines.c.id_key.in_(some))):

@@ -29,6 +29,7 @@ from bascule.api.wire.fields import (
 )
 from bascule.api.wire.sources import Sources, sources_json
 from bascule.domain.grant import Grant
+from bascule.domain.lifecycle import STATES
 from bascule.domain.net import AddressPrefix
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
@@ -120,13 +121,13 @@ def _read_port(
 def request_json(view: RequestView) -> dict[str, Any]:
     """A JitNetworkAccessRequest, as initiate answers it and as policies list it."""
     return {
-        **_core_json(view, _machines_json(view)),
+        **_core_json(view, _machines_json(view) if view.grants else _asked_json(view.request)),
         "bascule": {"requestId": view.request.id, "resourceId": request_resource_id(view)},
     }
 
 
 def access_request_json(view: RequestView) -> dict[str, Any]:
-    """One of Bascule's own; a refused one has what was asked for in place of grants."""
+    """One of Bascule's own; one without grants has what was asked for in their place."""
     machines = _machines_json(view, with_protocol=True)
     for machine, grants in zip(machines, _by_machine(view.grants), strict=True):
         known = view.machines.get(grants[0].machine_uid)
@@ -157,7 +158,10 @@ def access_request_json(view: RequestView) -> dict[str, Any]:
 
 
 def _asked_json(request: AccessRequest) -> list[dict[str, Any]]:
-    """What was asked for, of a request that has no grant."""
+    """What was asked for, of a request that has no grant, with Azure's words for its state."""
+    row = STATES[request.state]
+    words = {"status": row.status, "statusReason": row.reason}
+    told = {name: str(word) for name, word in words.items() if word is not None}
     return [
         {
             "id": str(machine.machine_id),
@@ -166,6 +170,7 @@ def _asked_json(request: AccessRequest) -> list[dict[str, Any]]:
                     "number": port.number,
                     **sources_json(port.sources, port.is_source_list),
                     "endTimeUtc": port.ends_at_text,
+                    **told,
                     "bascule": {"state": str(request.state)},
                 }
                 for port in machine.ports
