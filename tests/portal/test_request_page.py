@@ -88,7 +88,7 @@ def test_a_reader_sees_it_and_is_told_why_he_may_not_close_it(house: House) -> N
     path = f"/portal/requests/{request_id}"
     rita = somebody(house, "rita@example.com", house.subscription, POLICY_READ, INITIATE)
     html = rita.page(path)
-    assert "extended by who made it" in text_of(html)
+    assert "Only the person who made a request can extend it." in text_of(html)
     assert 'aria-disabled="true"' in html
     assert REQUEST_REVOKE in text_of(html)
     assert rita.send(f"{path}/close").status_code == 403

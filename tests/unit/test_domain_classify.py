@@ -82,7 +82,7 @@ def test_each_reason_says_what_to_do() -> None:
     flushed = words(
         classify(replace(WELL, is_flushed=True), Named("web-1", flushed_by="nftables.service"))
     )
-    assert flushed.startswith("nftables.service on web-1 empties the firewall")
+    assert flushed.startswith("nftables.service on web-1 flushes the whole firewall")
     off = words(classify(replace(WELL, is_plan_on=False), WEB))
     assert "the plan of the subscription" in off
     assert off.endswith("bascule plan on.")
