@@ -285,7 +285,7 @@ def test_somebody_elses_database_is_refused(path: Path) -> None:
         raw.execute("CREATE TABLE songs (title TEXT)")
     raw.close()
     before = path.read_bytes()
-    with pytest.raises(ConfigurationError, match="something else"):
+    with pytest.raises(ConfigurationError, match="another program"):
         open_store(path)
     assert path.read_bytes() == before
 
