@@ -61,7 +61,7 @@ class RuleChange:
     port: str  # as in 22/TCP, or 22/* for both
     longest: tuple[timedelta, timedelta] | None = None
     sources: tuple[tuple[str, ...], tuple[str, ...]] | None = None
-    justified: bool | None = None  # must a reason be given now?
+    requires: tuple[tuple[str, bool], ...] = ()  # settings by name that are now on, or now off
     is_new: bool = False  # it may be asked for, and could not be by this policy
 
 
@@ -161,9 +161,11 @@ def _rules(facts: Iterable[Fact]) -> Iterator[RuleChange]:
                     *(parse_duration(each["maxRequestAccessDuration"]) for each in (before, rule))
                 ),
                 _pair(*(tuple(each["sources"]) for each in (before, rule))),
-                None
-                if before["justificationRequired"] == rule["justificationRequired"]
-                else rule["justificationRequired"],
+                tuple(
+                    (name, value)
+                    for name, value in rule.items()
+                    if isinstance(value, bool) and value != before.get(name, False)
+                ),
             )
             if change != RuleChange(machine_id, port):
                 yield change

@@ -39,9 +39,7 @@ def _rule(change: RuleChange) -> dict[str, Any]:
     if change.sources is not None:
         had, has = map(list, change.sources)
         told |= {"previousSources": had, "sources": has}
-    if change.justified is not None:
-        told["justificationRequired"] = change.justified
-    return told
+    return told | dict(change.requires)
 
 
 def _ports(changes: Iterable[PortChange]) -> list[dict[str, Any]]:

@@ -115,6 +115,8 @@ TEXTS: Mapping[str, str] = {
         "It is already open for as long as the policy and the host allow ({span} from now); it "
         "can be extended a little later."
     ),
+    "rule.justificationRequired.on": msgid("A justification is required"),
+    "rule.justificationRequired.off": msgid("A justification is no longer required"),
     "grant.opening": msgid("Opening"),
     "grant.open": msgid("Open"),
     "grant.notConfirmed": msgid("Not confirmed"),
