@@ -1,4 +1,4 @@
-"""Machines whose ports may be asked for, and forms that ask: support of the portal's tests."""
+"""Machines whose ports can be requested, and forms that ask: support of the portal's tests."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_a_tab_that_may_not_be_read_says_why_and_shows_nobody(house: House, olga
         assert "olga" not in text
     anna.page(f"{ACCESS}/users/{olga.user.id}", 403)
     text = text_of(anna.page(ACCESS))
-    assert "shown are your own" in text
+    assert "only your own are shown" in text
     assert "olga" not in text
     assert "role of anna@example.com" in text
 
@@ -292,7 +292,7 @@ def test_a_user_is_added_given_a_password_and_signed_out(olga: Person, house: Ho
     assert olga.send(f"{path}/disable").status_code == 303
     assert "Disabled" in text_of(olga.page(path))
     assert olga.send(f"{path}/enable").status_code == 303
-    assert "for good" in text_of(olga.page(f"{path}/delete"))
+    assert "permanently" in text_of(olga.page(f"{path}/delete"))
     assert olga.send(f"{path}/delete").status_code == 303
     olga.page(path, 404)
 

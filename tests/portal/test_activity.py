@@ -126,7 +126,7 @@ def test_filters_of_the_page_keep_what_they_say(
     found = {name for name in displays() for row in rows(page) if row.startswith(f"{name} ")}
     assert found == kept
     assert len(rows(page)) >= len(kept)
-    assert ("Nothing fits these filters" in text_of(page)) == (not kept)
+    assert ("No events match these filters" in text_of(page)) == (not kept)
 
 
 @pytest.mark.parametrize(
@@ -231,11 +231,11 @@ def test_who_reads_one_machines_activity_sees_no_other_anywhere(lived_in: House)
 
 def test_who_may_read_nothing_is_told_so_and_gets_nothing(lived_in: House) -> None:
     none = Person(lived_in, "none@example.com")
-    assert "Nothing you may see yet" in text_of(none.page("/portal/activity"))
+    assert "No events that you may see yet" in text_of(none.page("/portal/activity"))
     assert len(none.get("/portal/activity/csv").text.splitlines()) == 1
     assert none.get("/portal/activity/news?seen=0").text == ""
     other = somebody(lived_in, "o@example.com", lived_in.subscription, MACHINE_READ)
-    assert "Nothing you may see yet" in text_of(other.page("/portal/activity"))
+    assert "No events that you may see yet" in text_of(other.page("/portal/activity"))
     other.page("/portal/activity/events/1", 404)
 
 
@@ -365,7 +365,7 @@ def test_the_csv_says_operation_status_machine_port_and_source(lived_in: House) 
 def test_the_filters_say_that_they_want_whole_names(lived_in: House) -> None:
     """The other lists find a part of a name; the log reads an index of whole ones."""
     olga = owner(lived_in)
-    for language, hint in (("en", "whole name, or ID"), ("fr", "nom complet, ou ID")):
+    for language, hint in (("en", "full name, or ID"), ("fr", "nom complet, ou ID")):
         page = olga.page("/portal/activity", language=language)
         fields = re.findall(r'name="(machine|person)"[^>]* placeholder="([^"]+)"', page)
         assert fields == [("machine", hint), ("person", hint)]

@@ -51,7 +51,7 @@ def test_a_past_moment_is_told_by_its_own_time(web: House) -> None:
     """Before the port was opened nobody was let in; and nobody counted the tabs."""
     then = web.clock.now() - timedelta(seconds=60)
     html = owner(web).page(f"{PATH}?at={format_utc(then)}")
-    assert "Nobody was let in" in text_of(html)
+    assert "No access was open" in text_of(html)
     assert 'class="count"' not in html
     assert "Blocked attempts by source" not in text_of(html)
     utc = f"{then:%Y-%m-%dT%H:%M}"
@@ -62,7 +62,7 @@ def test_a_past_moment_is_told_by_its_own_time(web: House) -> None:
 @pytest.mark.parametrize("at", ["yesterday", "2999-01-01T00:00", "2030-13-01T00:00", "' or 1"])
 def test_a_moment_that_is_none_is_refused_in_words_and_now_is_shown(web: House, at: str) -> None:
     html = owner(web).page(f"{PATH}?at={at}", status=400)
-    assert "This did not succeed" in text_of(html)
+    assert "This failed" in text_of(html)
     assert "web-1" in text_of(html)
     french = owner(web, "f@example.com").page(f"{PATH}?at={at}", status=400, language="fr")
     assert any(word in text_of(french) for word in ("Choisissez un jour", "se consulte pour"))
@@ -70,14 +70,14 @@ def test_a_moment_that_is_none_is_refused_in_words_and_now_is_shown(web: House, 
 
 def test_before_the_history_nothing_is_said_to_be_known(web: House) -> None:
     html = owner(web).page(f"{PATH}?at=1999-01-01T00:00")
-    assert "Nothing is known of that moment" in text_of(html)
+    assert "Nothing is known about that time" in text_of(html)
 
 
 def test_machines_that_keep_nothing_shut_lead_to_being_enabled(web: House) -> None:
     html = owner(web).page(f"{PATH}?tab=bare")
     (row,) = rows(html)[:1]
     assert "db-1" in row
-    assert "whatever the host lets in" in row
+    assert "everything that the host admits" in row
     assert any(
         each.startswith("/portal/jit/configure?machine=") and "db-1" in each for each in links(html)
     )
@@ -158,7 +158,7 @@ def test_only_machines_that_may_be_read_are_shown(web: House) -> None:
     bare = reader.page(f"{PATH}?tab=bare")
     assert "db-1" in rows(bare)[0]
     assert "/portal/jit/configure" not in bare, "who may not enable is told what is missing"
-    assert "You lack here" in text_of(bare)
+    assert "You lack this right here" in text_of(bare)
 
 
 def test_who_may_not_read_requests_is_not_told_who_was_let_in(web: House) -> None:
@@ -175,7 +175,7 @@ def test_who_holds_no_role_gets_no_exposure(web: House) -> None:
     assert "web-1" not in nobody.page(PATH, status=403)
     start = nobody.page("/portal")
     assert "web-1" not in start
-    assert "No machine is shown to you" in text_of(start)
+    assert "You may not see any machines" in text_of(start)
 
 
 def test_a_stranger_is_sent_to_sign_in(web: House) -> None:

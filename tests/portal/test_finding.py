@@ -43,7 +43,7 @@ def test_machines_and_people_are_found_by_how_their_names_begin(lived_in: House)
     assert machines(olga.page("/portal/search?q=web-1")) == ["web-1", "Web-10"]
     assert machines(olga.page("/portal/search?q=eb")) == []
     assert "Rien ne commence ainsi" in text_of(olga.page("/portal/search?q=zz", language="fr"))
-    assert "Type how a name begins" in text_of(olga.page("/portal/search?q="))
+    assert "Type the beginning of a name" in text_of(olga.page("/portal/search?q="))
 
 
 def test_what_only_contains_it_is_one_link_away(lived_in: House) -> None:
@@ -73,7 +73,7 @@ def test_nobody_finds_what_he_may_not_see(lived_in: House) -> None:
     assert machines(one.page("/portal/search?q=web")) == ["web-2"]
     for text in ("db", request_id, "dbadmin@example.com", "administrator"):
         page = one.page(f"/portal/search?q={text}")
-        assert "Nothing begins like that" in text_of(page), text
+        assert "No results" in text_of(page), text
     people = somebody(lived_in, "p@example.com", lived_in.subscription, USER_READ)
     page = people.page("/portal/search?q=db")
     assert "dbadmin@example.com" in page
@@ -87,4 +87,4 @@ def test_letters_that_hide_or_would_be_markup_are_only_letters(lived_in: House) 
     page = owner(lived_in).page("/portal/search?q=%3Cscript%3E%E2%80%AEx%25_")
     assert "<script>" not in page.replace('<script src="', "")
     assert "\u202e" not in page
-    assert "Nothing begins like that" in text_of(page)
+    assert "No results" in text_of(page)

@@ -307,7 +307,7 @@ def test_half_a_session_opens_nothing(house: House) -> None:
 
 def test_no_page_says_so_as_a_page(house: House) -> None:
     text = text_of(owner(house).page("/portal/nowhere/at/all", 404))
-    assert "There is nothing here" in text
+    assert "Page not found" in text
 
 
 def portal_routes() -> Iterator[APIRoute]:

@@ -125,7 +125,7 @@ def test_filters_are_in_the_address_and_narrow_the_rows(house: House) -> None:
     assert names("state=open") == []
     assert names("state=nonsense&tab=nonsense&os=x&sort=y&after=zz") == names("")
     page = olga.page("/portal/jit?q=nothing-like-it")
-    assert "No machine fits the filter" in text_of(page)
+    assert "No machine matches the filter" in text_of(page)
     assert 'value="nothing-like-it"' in page
     assert "&lt;b&gt;" in olga.page("/portal/jit?q=%3Cb%3E")  # what was typed is only shown
 
@@ -203,7 +203,7 @@ def test_what_would_be_refused_says_what_is_missing(house: House) -> None:
     opened(house, "web-1")
     reader = somebody(house, "rita@example.com", house.group, MACHINE_READ, POLICY_READ)
     row = rows(reader.page("/portal/jit"))["web-1"]
-    assert f"You lack here: {POLICY_WRITE}" in row
+    assert f"You lack this right here: {POLICY_WRITE}" in row
     assert "/portal/jit/remove?" not in reader.page("/portal/jit")
     writer = somebody(
         house,

@@ -410,6 +410,6 @@ def test_a_port_that_is_shut_already_and_may_be_asked_for_again_is_shown(house: 
     olga.send(PATH, form(house, ["web-1"], [tag], row(0, 22)))
     (tag,) = _TAG.findall(olga.page(address(house, "web-1")))
     again = form(house, ["web-1"], [tag], row(0, 22), row(1, 80))
-    assert "80/TCP on web-1: may be asked for" in text_of(olga.send(f"{PATH}/preview", again).text)
+    assert "80/TCP on web-1: can be requested" in text_of(olga.send(f"{PATH}/preview", again).text)
     answer = olga.send(PATH, again)
     assert answer.headers["location"] == "/portal/jit?notice=jit_page_changed"

@@ -179,7 +179,7 @@ def test_what_is_to_be_shut_is_not_called_shut(town: Town) -> None:
     anna = owner(town)
     town.set_rules(port_rule(22))
     for language, words in (
-        ("en", ("To be closed", "22/tcp not applied yet", "Whether anything is open here")),
+        ("en", ("To be closed", "22/tcp not applied yet", "whether anything is open here")),
         ("fr", ("À fermer", "22/tcp pas encore appliqué", "On ne sait pas si")),
     ):
         page = text_of(anna.page(WEB, language=language))
@@ -273,7 +273,7 @@ def test_the_overview_shows_who_has_what_open_and_the_last_accesses(town: Town) 
     assert CALLER in page
     assert 'data-form="left"' in html
     assert html.count("<rect") == 1
-    assert "One access in the course of time" in html
+    assert "One access over time" in html
 
 
 def test_another_persons_access_is_not_shown_without_the_right(town: Town) -> None:
@@ -336,7 +336,7 @@ def test_blocked_attempts_stand_by_hour_with_their_figures(town: Town) -> None:
     assert "8 blocked attempts" in page
     assert STRANGER in page
     assert "2001:db8::66" in page
-    assert "and 4 of other sources" in page
+    assert "and 4 from other sources" in page
     assert html.count('class="bar-b"') == 2, "two hours with attempts"
     assert '<th scope="row"><time datetime="2030-01-01T10:00:00' in html
     assert html.count('class="bar-b"') == anna.page(f"{WEB}?knocks=week").count('class="bar-b"')

@@ -61,10 +61,10 @@ def test_only_what_may_be_seen_is_shown(house: House) -> None:
 def test_filtering_and_deep_links(house: House) -> None:
     olga, anna = two_people(house)
     assert "olga@example.com 2" not in text_of(olga.page(f"{PATH}?q=web"))
-    assert "Nothing that is open fits" in text_of(olga.page(f"{PATH}?q=%25"))
+    assert "No open access matches" in text_of(olga.page(f"{PATH}?q=%25"))
     assert "1 opening." in text_of(olga.page(f"{PATH}?person={anna.user.id}"))
     assert "2 openings." in text_of(olga.page(f"{PATH}?machine={house.machine('db-1')}"))
-    assert "Nothing that is open fits" in text_of(
+    assert "No open access matches" in text_of(
         olga.page(f"{PATH}?machine={house.machine('x-1')}")
     )
 
@@ -227,7 +227,7 @@ def test_mine_alone_are_extended_from_their_row(house: House) -> None:
     (theirs,) = {each.request_id for each in live(house) if each.requestor_id == anna.user.id}
     assert theirs not in link
     page = olga.page(link)
-    assert "Let it stay open for so long from now, at most 3 h" in text_of(page)
+    assert "Keep it open for this long from now, at most 3 h" in text_of(page)
     path = link.partition("?")[0]
     refused = olga.send(path, {"time": "soon", "then": "open"})
     assert refused.status_code == 400

@@ -106,10 +106,10 @@ def test_what_a_point_cannot_do_is_told_and_nothing_is_counted_for_it(
     able = {"endsLeases": True, "countsSessions": True, "endsSessions": True}
     house.report(agent, uid, capabilities={**able, "seesChanges": True})
     machine = text_of(olga.page("/portal/machines/default/web-1"))
-    assert "Cannot be told: what guards this machine does not see blocked attempts." in machine
+    assert "Unknown: this machine’s enforcement point does not see blocked attempts." in machine
     assert "Nobody" not in machine.split("Blocked attempts")[1][:200]
     for page in (POINTS, f"{POINTS}/{uid}"):
-        assert "cannot be told" in text_of(olga.page(page))
+        assert "cannot be determined" in text_of(olga.page(page))
     house.report(agent, uid, capabilities={**able, "endsLeases": False})
     assert "Opens nothing" in text_of(olga.page(POINTS))
     for page in (f"{POINTS}/{uid}", "/portal/machines/default/web-1"):

@@ -69,7 +69,7 @@ def test_a_value_in_a_refusal_is_shown_as_text(language: str) -> None:
 
 def test_a_way_out_is_said_once() -> None:
     """The error's own advice goes before what its code advises in general."""
-    told = Problem("FormRefused", "Too many tries.")
+    told = Problem("FormRefused", "Too many attempts.")
     assert "Réessayez." in text_of(shown(told, "fr", "Try again."))
     assert Words("fr")(TEXTS["way.FormRefused"]) not in shown(told, "fr", "Try again.")
     assert Words("fr")(TEXTS["way.FormRefused"]) in shown(told, "fr")

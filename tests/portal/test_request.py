@@ -284,7 +284,7 @@ def test_a_required_justification_is_given(house: House) -> None:
     guard(house, "web-1", port_rule(22, bascule={"justificationRequired": True}))
     olga = owner(house)
     html = olga.page(form_path(house, "web-1"))
-    assert 'placeholder="Why is this access needed? The text goes on record." required' in html
+    assert 'placeholder="Why is this access needed? The text is recorded." required' in html
     assert olga.send(PATH, filled(html, SSH, justification="  ")).status_code == 400
     assert olga.send(PATH, filled(html, SSH, justification="deploy")).status_code == 303
 
@@ -308,9 +308,9 @@ def test_where_the_plan_is_off_the_form_says_so_and_opens_nothing(house: House) 
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("*", "is everybody"),
-        ("0.0.0.0/0", "is everybody"),
-        ("::/0", "is everybody"),
+        ("*", "means everybody"),
+        ("0.0.0.0/0", "means everybody"),
+        ("::/0", "means everybody"),
         ("203.0.112.0/23", "more than one network"),
         ("2001:db8::/47", "more than one network"),
         ("203.0.112.0/24, 203.0.113.0/24", "203.0.112.0/23 is more than one network"),
@@ -324,7 +324,7 @@ def test_a_wide_source_needs_a_second_act(house: House, source: str, words: str)
     warned = olga.send(PATH, fields)
     assert warned.status_code == 200
     assert words in text_of(warned.text)
-    assert "Open all the same" in text_of(warned.text)
+    assert "Open anyway" in text_of(warned.text)
     assert f'value="{source}"' in warned.text
     assert live(house) == []
     assert olga.send(PATH, {**fields, "confirmed": "1"}).status_code == 303

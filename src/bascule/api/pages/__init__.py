@@ -36,7 +36,7 @@ PROBLEMS = {
         "That is not right. Try again. For security, the page does not say which part was wrong."
     ),
     "wrong_code": msgid("That is not right. Check it and try again."),
-    "tooOften": msgid("Too many tries. Wait a few minutes, then try again."),
+    "tooOften": msgid("Too many attempts. Wait a few minutes, then try again."),
     "busy": msgid("The server is busy. Try again in a moment."),
     "stale": msgid("This page was open for too long, or cookies are blocked. Try again."),
 }

@@ -16,7 +16,7 @@ TEXTS: Mapping[str, str] = {
         " reached. Bascule knows no more about them."
     ),
     "exposure.about.all": msgid(
-        "Every machine with its ports as they were read back, and its port-hours of the days below."
+        "Every machine with its ports as they were read back, and its port-hours on the days below."
     ),
     "jit.tab.configured": msgid("Configured"),
     "jit.tab.notConfigured": msgid("Not configured"),
@@ -63,11 +63,11 @@ TEXTS: Mapping[str, str] = {
     ),
     "jit.todo.NoEnforcementPoint": msgid("Enrol its agent:"),
     "jit.why.FirewallFlushed": msgid(
-        "{service} on {machine} empties the firewall, our rules too: each time, every port is "
-        "open until the agent has healed it."
+        "{service} on {machine} flushes the firewall, including Bascule’s rules. Each time, "
+        "every port is open until the agent has restored them."
     ),
     "jit.todo.FirewallFlushed": msgid(
-        "Bring the host to Linux 6.9 and nftables 1.1, or disable that service on it."
+        "Upgrade the host to Linux 6.9 and nftables 1.1, or disable that service on it."
     ),
     "jit.why.JitSwitchedOff": msgid(
         "The plan of the subscription switches just-in-time access off. Closed ports stay closed."
@@ -94,15 +94,16 @@ TEXTS: Mapping[str, str] = {
         "No enforcement point protects this machine: no agent has been enrolled."
     ),
     "machine.reason.FirewallFlushed": msgid(
-        "Another service on this machine empties the firewall’s rules, which cannot be owned there."
+        "Another service on this machine flushes the firewall’s rules, and this host cannot "
+        "protect them from that."
     ),
     "machine.reason.JitSwitchedOff": msgid(
-        "Just-in-time access is switched off for the resource group or the whole."
+        "Just-in-time access is switched off for the resource group or the subscription."
     ),
-    "machine.todo.NotManaged": msgid("Have it managed: bascule machine add {name} --managed"),
+    "machine.todo.NotManaged": msgid("To have it managed: bascule machine add {name} --managed"),
     "machine.todo.NoEnforcementPoint": msgid("Enrol its agent: bascule machine enrol {name}"),
     "machine.todo.FirewallFlushed": msgid(
-        "Bring the host to Linux 6.9 and nftables 1.1, or disable that service on it."
+        "Upgrade the host to Linux 6.9 and nftables 1.1, or disable that service on it."
     ),
     "machine.todo.JitSwitchedOff": msgid(
         "Have it switched on: bascule plan show shows where it is off, bascule plan on switches "

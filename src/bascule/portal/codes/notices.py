@@ -14,7 +14,7 @@ TEXTS: Mapping[str, str] = {
     "notice.password_changed": msgid(
         "Your password is changed; everything else that was signed in is signed out."
     ),
-    "notice.totp_enrolled": msgid("The app is set up; its code is asked for from now on."),
+    "notice.totp_enrolled": msgid("The app is set up; its code is required from now on."),
     "notice.passkey_enrolled": msgid("The passkey is added."),
     "notice.saved": msgid("Saved."),
     "notice.removed": msgid("Removed."),
@@ -26,7 +26,7 @@ TEXTS: Mapping[str, str] = {
     ),
     "notice.jit_page_removed": msgid("Removed from just-in-time access."),
     "notice.port_taken": msgid("Kept closed from now on."),
-    "notice.point_believed": msgid("What the agent reports is believed again."),
+    "notice.point_believed": msgid("The agent’s reports are trusted again."),
     "notice.jit_enabled": msgid("Just-in-time access is enabled; the port is being closed."),
     "notice.port_released": msgid("Released."),
     "notice.access_requested": msgid("Access is requested; the port is opening."),

@@ -24,7 +24,7 @@ TEXTS: Mapping[str, str] = {
     "access.user_delete": msgid("Delete {user}"),
     "access.user_delete_do": msgid("Delete user"),
     "access.user_delete_effect": msgid(
-        "Roles, memberships and ways to sign in are gone for good; the activity log stays."
+        "Roles, memberships and ways to sign in are deleted permanently; the activity log is kept."
     ),
     "access.user_password": msgid("Set a password for {user}"),
     "access.user_password_do": msgid("Set password"),
@@ -38,7 +38,7 @@ TEXTS: Mapping[str, str] = {
     "access.program_delete": msgid("Delete {name}"),
     "access.program_delete_do": msgid("Delete"),
     "access.program_delete_effect": msgid(
-        "Credentials, roles and memberships are gone for good; the activity log stays."
+        "Credentials, roles and memberships are deleted permanently; the activity log is kept."
     ),
     "access.provider_disable": msgid("Disable {name}"),
     "access.provider_disable_effect": msgid(
@@ -63,8 +63,9 @@ TEXTS: Mapping[str, str] = {
     "account.password.do": msgid("Change password"),
     "account.totp.title": msgid("Set up an authenticator app"),
     "account.totp.lead": msgid(
-        "Next you scan a code with the app. From its first right code on it is asked for at "
-        "every sign-in with a password; an app set up before works until then."
+        "Next, scan a code with the app. Once its first code was accepted, a code is "
+        "required at every sign-in with a password. Until then, an app that was set up "
+        "before keeps working."
     ),
     "account.totp.do": msgid("Next"),
     "account.totp/remove.title": msgid("Remove the authenticator app"),
@@ -81,7 +82,7 @@ TEXTS: Mapping[str, str] = {
     "account.recovery.do": msgid("Make the codes"),
     "account.passkeys.title": msgid("Add a passkey"),
     "account.passkeys.lead": msgid(
-        "A passkey is kept by this device, your phone or a security key. It signs you in "
+        "A passkey is stored on this device, your phone or a security key. It signs you in "
         "without a password, and it cannot be phished."
     ),
     "account.passkeys.do": msgid("Next"),

@@ -22,8 +22,8 @@ TEXTS: Mapping[str, str] = {
     ),
     "reason.DurationTooLong": msgid("The time is longer than the policy allows for this port."),
     "reason.AgentUninstalled": msgid(
-        "Root has uninstalled the agent of this machine: nothing of ours shuts its ports or "
-        "opens them."
+        "Root has uninstalled the agent of this machine: Bascule neither closes nor opens "
+        "its ports."
     ),
     "reason.LongerThanHostAdmits": msgid(
         "The time is longer than the host itself admits, whatever the policy says."

@@ -37,7 +37,7 @@ TEXTS: Mapping[str, str] = {
     "activity.is_verified": msgid("Verified when the record was last checked,"),
     "activity.is_later": msgid("Sealed after the record was last checked"),
     "activity.is_broken": msgid("The record is broken here: see the activity log"),
-    "theme.system": msgid("As the system"),
+    "theme.system": msgid("Same as the system"),
     "theme.light": msgid("Light"),
     "theme.dark": msgid("Dark"),
     "agent.online": msgid("Connected"),

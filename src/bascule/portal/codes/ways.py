@@ -11,7 +11,7 @@ TEXTS: Mapping[str, str] = {
     "way.InvalidDateTime": msgid("Choose a day and a time in the field."),
     "way.AddressChanged": msgid("Look at the new one and send the form again."),
     "way.OfferChanged": msgid("Look at what is offered now and ask again."),
-    "way.NotAsShown": msgid("Look at it below, and confirm again if that is meant."),
+    "way.NotAsShown": msgid("Check the changes below, then confirm again."),
     "way.AddressNotProved": msgid("Choose My IP, or enter the address as an IP range."),
     "way.MachinesRequired": msgid("Choose machines on the page Just-in-time VM access."),
     "way.TooManyMachines": msgid("Request fewer machines at once."),

@@ -188,7 +188,11 @@ KIND.add_button(
 )
 KIND.add_act(
     "delete",
-    [msgid("Credentials, roles and memberships are gone for good; the activity log stays.")],
+    [
+        msgid(
+            "Credentials, roles and memberships are deleted permanently; the activity log is kept."
+        )
+    ],
     lambda tx, act, subject, program: services.delete_service_principal(
         tx, act, subject, program.id
     ),

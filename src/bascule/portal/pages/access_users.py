@@ -149,7 +149,12 @@ KIND.add_act(
 )
 KIND.add_act(
     "delete",
-    [msgid("Roles, memberships and ways to sign in are gone for good; the activity log stays.")],
+    [
+        msgid(
+            "Roles, memberships and ways to sign in are deleted permanently; the activity log is "
+            "kept."
+        )
+    ],
     lambda tx, act, subject, user: users.delete_user(tx, act, subject, user.id),
 )
 
