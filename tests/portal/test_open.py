@@ -237,4 +237,4 @@ def test_mine_alone_are_extended_from_their_row(house: House) -> None:
     assert done.headers["location"] == "/portal/open?notice=extended"
     assert {each.extension for each in live(house) if each.requestor_id == olga.user.id} == {1}
     # The page of another's says why not.
-    assert "extended by who made it" in text_of(olga.page(f"/portal/requests/{theirs}/extend"))
+    assert "Only the person who made a request can extend it" in text_of(olga.page(f"/portal/requests/{theirs}/extend"))

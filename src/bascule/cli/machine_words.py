@@ -97,9 +97,9 @@ def _guard_json(guard: HostGuard) -> dict[str, object]:
 _LACKING = {
     "endsLeases": "end an opening by itself, so nothing is opened there: if its agent died, the "
     "port would stay open",
-    "endsSessions": "end connections: those that an opening let in live on after it, also on ports "
+    "endsSessions": "end connections: those that an opening let in continue after it, also on ports "
     "of kind kill",
-    "countsSessions": "count connections: whether some live on cannot be told",
+    "countsSessions": "count connections: whether some continue is not known",
     "seesBlocked": "see blocked attempts: that none is shown does not mean that there was none",
     "seesChanges": "see at once when another program changes its rules",
 }
@@ -231,7 +231,7 @@ def detail_lines(found: Machine, now: datetime) -> list[str]:
         lines += [f"weak       {_weakness_words(each)}" for each in point.weaknesses]
         lines += [f"cannot     {words}" for key, words in _LACKING.items() if key in point.lacks]
         blocked = point.blocked_attempts
-        lines.append(f"blocked    {'cannot be told' if blocked is None else f'{blocked} attempts'}")
+        lines.append(f"blocked    {'not known' if blocked is None else f'{blocked} attempts'}")
     lines.append(f"closed     {closed_words(found) or 'nothing'}")
     if found.claimed_ports:
         lines += [

@@ -221,7 +221,7 @@ def _alive(port: GrantedPort, request: AccessRequest, *, kill: bool) -> str:
     cannot_end = "endsSessions" in port.lacks
     if "countsSessions" in port.lacks:
         can = ", nor can any be ended there" if kill and cannot_end else ""
-        return f"; whether its connections continue cannot be told{can}"
+        return f"; whether its connections continue is not known{can}"
     if not count:
         return "" if count is None else "; none of its connections continues"
     lives = (

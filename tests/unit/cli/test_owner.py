@@ -324,7 +324,7 @@ class TestMachine:
         assert said[0].startswith("cannot     end an opening by itself, so nothing is opened there")
         assert said[1].startswith("cannot     see blocked attempts")
         assert len(said) == 2
-        assert "blocked    cannot be told" in lines
+        assert "blocked    not known" in lines
         server.machines[path]["properties"]["bascule"]["enforcementPoint"] |= {"capabilities": None}
         assert "cannot     " not in cli("machine", "show", "web-1").out
 

@@ -294,11 +294,11 @@ class TestRevoke:
     @pytest.mark.parametrize(
         ("lacks", "counted", "words"),
         [
-            (["countsSessions"], None, "whether its connections continue cannot be told"),
+            (["countsSessions"], None, "whether its connections continue is not known"),
             (
                 ["countsSessions", "endsSessions"],
                 None,
-                "whether its connections continue cannot be told, nor can any be ended there",
+                "whether its connections continue is not known, nor can any be ended there",
             ),
             (
                 ["endsSessions"],
