@@ -64,9 +64,7 @@ def test_filtering_and_deep_links(house: House) -> None:
     assert "No open access matches" in text_of(olga.page(f"{PATH}?q=%25"))
     assert "1 opening." in text_of(olga.page(f"{PATH}?person={anna.user.id}"))
     assert "2 openings." in text_of(olga.page(f"{PATH}?machine={house.machine('db-1')}"))
-    assert "No open access matches" in text_of(
-        olga.page(f"{PATH}?machine={house.machine('x-1')}")
-    )
+    assert "No open access matches" in text_of(olga.page(f"{PATH}?machine={house.machine('x-1')}"))
 
 
 def test_page_by_page(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,4 +235,6 @@ def test_mine_alone_are_extended_from_their_row(house: House) -> None:
     assert done.headers["location"] == "/portal/open?notice=extended"
     assert {each.extension for each in live(house) if each.requestor_id == olga.user.id} == {1}
     # The page of another's says why not.
-    assert "Only the person who made a request can extend it" in text_of(olga.page(f"/portal/requests/{theirs}/extend"))
+    assert "Only the person who made a request can extend it" in text_of(
+        olga.page(f"/portal/requests/{theirs}/extend")
+    )
