@@ -31,12 +31,14 @@ from bascule.errors import (
 DENIAL_CODES = frozenset(  # what domain.decide answers; a test holds the two together
     {
         "AccessRequestDenied",
+        "AgentTooOld",
         "AgentUninstalled",
         "DurationTooLong",
         "EndTimePassed",
         "HostGuardUnusable",
         "JustificationRequired",
         "JustificationTooLong",
+        "LeasesNotEnded",
         "LongerThanHostAdmits",
         "MachineNotFound",
         "MachineNotInPolicy",

@@ -10,6 +10,7 @@ import pytest
 import bascule.domain.decide
 from bascule.client.failures import DENIAL_CODES, failure
 from bascule.client.reading import UnexpectedAnswer, flag, instant, number, objects, text
+from bascule.domain.machine import Unable
 from bascule.errors import (
     AuthenticationFailed,
     BasculeError,
@@ -81,7 +82,7 @@ def test_denial_codes_are_those_of_the_decision() -> None:
     source = Path(bascule.domain.decide.__file__).read_text()
     told = set(re.findall(r'Problem\(\s*"(\w+)"', source))
     assert len(told) > 8
-    assert told | {RequestDenied.code} == DENIAL_CODES
+    assert told | set(Unable) | {RequestDenied.code} == DENIAL_CODES
 
 
 @pytest.mark.parametrize(
