@@ -56,7 +56,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_identity_a_body_is_at_most_4_kib() -> None:
     call = Server().call("192.0.2.1")
     call.take(4096)
-    with pytest.raises(HTTPException, match="at most 4 KiB"):
+    with pytest.raises(HTTPException, match="At most 4 KiB"):
         call.take(1)
 
 
@@ -64,7 +64,7 @@ def test_a_route_may_say_that_it_needs_more_but_not_any_amount() -> None:
     call = Server().call("192.0.2.1")
     call.allow(16 * KIB)
     call.take(16 * KIB)
-    with pytest.raises(HTTPException, match="at most 16 KiB"):
+    with pytest.raises(HTTPException, match="At most 16 KiB"):
         call.take(1)
     with pytest.raises(ValueError, match="without identity"):
         call.allow(64 * KIB + 1)
@@ -75,14 +75,14 @@ def test_with_identity_it_is_a_mebibyte_however_it_is_cut_up() -> None:
     call.be_proved("somebody")
     for _ in range(16):
         call.take(64 * KIB)
-    with pytest.raises(HTTPException, match="at most 1 MiB"):
+    with pytest.raises(HTTPException, match="At most 1 MiB"):
         call.take(1)
 
 
 def test_what_is_announced_as_too_large_is_refused_before_it_comes() -> None:
     pools = Server().pools
     stranger = Allowance(pools, "192.0.2.1", LARGEST_BODY)
-    with pytest.raises(HTTPException, match="at most 4 KiB"):
+    with pytest.raises(HTTPException, match="At most 4 KiB"):
         stranger.check_announced()
     known = Allowance(pools, "192.0.2.1", LARGEST_BODY)
     known.be_proved("somebody")

@@ -67,7 +67,7 @@ def test_filters_that_can_be_read(text: str, clauses: list[Clause]) -> None:
     ],
 )
 def test_filters_that_cannot(text: str) -> None:
-    with pytest.raises(InvalidInput, match="cannot be read"):
+    with pytest.raises(InvalidInput, match="cannot be parsed"):
         parse_filter(text, OFFERED)
 
 

@@ -251,7 +251,7 @@ class TestSigningKey:
         (tmp_path / SIGNING_KEY).write_bytes(content)
         with pytest.raises(ConfigurationError, match="damaged") as caught:
             TokenIssuer(tmp_path)
-        assert "signs in again" in caught.value.advice
+        assert "must sign in again" in caught.value.advice
 
     def test_a_public_key_alone_is_none(self, tmp_path: Path, data_dir: Path) -> None:
         key = RSAKey.import_key((data_dir / SIGNING_KEY).read_bytes())

@@ -38,13 +38,13 @@ def add_unreal_port(tx: Transaction) -> None:
 @pytest.mark.parametrize(
     ("work", "said", "logged"),
     [
-        (add_twice, "There is such a request already.", "UNIQUE"),
+        (add_twice, "Such a request already exists.", "UNIQUE"),
         (
             lambda tx: tx.put_enforcement_point(a_point("nobody")),
             "A thing that this refers to does not exist, or does not allow it.",
             "FOREIGN KEY",
         ),
-        (add_unreal_port, "A value of this thing is not one that can be stored.", "CHECK"),
+        (add_unreal_port, "A value of this thing cannot be stored.", "CHECK"),
     ],
 )
 def test_a_refusal(
