@@ -78,7 +78,7 @@ TEXTS: Mapping[str, str] = {
     "reason.AuthorizationFailed": msgid("A right is missing for this."),
     "reason.BelowRecordFloor": msgid("Nothing younger than the record’s floor can be deleted."),
     "reason.ClockNotConfirmed": msgid(
-        "The server’s clock leapt; nothing of the record is deleted until it is confirmed."
+        "The server’s clock jumped: no part of the record is deleted until the time is confirmed."
     ),
     "reason.RecordNotTaken": msgid("A sink has not taken these events yet; nothing was deleted."),
     "reason.AuthenticationFailed": msgid("You are not signed in."),
@@ -107,10 +107,10 @@ TEXTS: Mapping[str, str] = {
     "reason.TooManySinks": msgid("There may not be more destinations."),
     "reason.MissingField": msgid("A field is missing."),
     "reason.InvalidFilter": msgid("This filter is not one of those that there are."),
-    "reason.InvalidSkipToken": msgid("This is no place in the list."),
+    "reason.InvalidSkipToken": msgid("This page of the list does not exist."),
     "reason.InvalidRequestContent": msgid("What was entered cannot be used."),
-    "reason.ResourceNotFound": msgid("It is not there (any more)."),
-    "reason.Conflict": msgid("The state of things does not permit it."),
+    "reason.ResourceNotFound": msgid("It does not exist, or no longer exists."),
+    "reason.Conflict": msgid("The current state does not allow it."),
     "reason.PreconditionFailed": msgid("It was changed by somebody else in the meantime."),
     "reason.TooManyRequests": msgid("These were too many attempts in a short time."),
     "reason.ServiceUnavailable": msgid(
