@@ -135,7 +135,7 @@ def test_an_address_that_the_session_before_proved_is_proved_no_more(house: Hous
     elsewhere.client.cookies = olga.client.cookies
     sign_in_again(elsewhere, olga.user.name)
     html = elsewhere.get(KEPT_PATH).text
-    assert "has not come from" in text_of(html)
+    assert "has not been used from" in text_of(html)
     assert f'value="seen:{CALLER}"' not in html
     assert live(house) == []
 

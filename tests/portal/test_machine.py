@@ -556,7 +556,7 @@ def test_connect_offers_to_enable_then_asks_then_says_how(town: Town) -> None:
     assert answer.headers["location"] == f"{WEB}/connect?notice=jit_enabled"
     town.tell()
     page = text_of(anna.page(f"{WEB}/connect"))
-    assert f"Opens port 22 for {CALLER} alone" in page
+    assert f"Opens port 22 only for {CALLER}" in page
     answer = click(anna)
     assert answer.headers["location"] == f"{WEB}/connect?notice=access_requested"
     (grant,) = town.see(lambda r: r.live_grants([town.uid]))
@@ -649,10 +649,10 @@ def test_one_click_asks_for_what_was_shown_or_not_at_all(town: Town) -> None:
     refused = click(olga, shown)
     assert refused.status_code == 400
     assert "has changed since the form was shown" in text_of(refused.text)
-    assert f"Opens port 22 for {CALLER} alone" in text_of(refused.text)
+    assert f"Opens port 22 only for {CALLER}" in text_of(refused.text)
     town.set_rules(port_rule(8080, maxRequestAccessDuration="PT24H"))
     assert click(olga, shown).status_code == 400
-    assert "n’est plus celle qu’affichait" in text_of(
+    assert "a changé depuis l’affichage du formulaire" in text_of(
         olga.send(
             f"{WEB}/connect",
             {"my_address": STRANGER, "port": "8080", "longest": "P1D"},
