@@ -258,6 +258,11 @@ def _requests(history: History, record: Record) -> Iterable[str]:
     by_id: dict[str, AccessRequest] = {each.id: each for each in record.requests.values()}
     for asked in history.asked:
         found = by_id.get(asked.request_id) if asked.request_id else record.requests.get(asked.tag)
+        refused = record.refused.get(asked.tag)
+        if refused is not None and any(port.grant_id for _, port in refused.ports()):
+            yield f"the refused request {asked.tag} has grants"
+        if refused is not None and found is not None:
+            yield f"the request {asked.tag} is granted and refused"
         if asked.request_id and found is None:
             yield f"the acknowledged request {asked.request_id} ({asked.tag}) is lost"
         if asked.denied and found is not None:
@@ -267,7 +272,8 @@ def _requests(history: History, record: Record) -> Iterable[str]:
             if numbers != set(asked.ports):
                 yield f"request {asked.tag} asked for {asked.ports} and holds {sorted(numbers)}"
     known = {asked.tag for asked in history.asked}
-    yield from (f"request {tag} was asked by nobody" for tag in record.requests if tag not in known)
+    told = (*record.requests, *record.refused)
+    yield from (f"request {tag} was asked by nobody" for tag in told if tag not in known)
 
 
 def _decisions(history: History, model: Model) -> Iterable[str]:

@@ -7,7 +7,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from bascule.client import audit
 from bascule.client.access import AccessRequest, GrantedPort, read_request
 from bascule.client.connection import Connection
 from bascule.client.versions import BASCULE_VERSION
+from bascule.domain.lifecycle import RequestState
 from tests.faults.model import Recorded
 
 PAGE = 500
@@ -32,10 +33,11 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    requests: Mapping[str, AccessRequest]  # by justification
+    requests: Mapping[str, AccessRequest]  # by justification; without those that were refused
     facts: Sequence[Fact]  # oldest first
     wall: float  # seconds since the epoch at boot
     is_settled: bool = True  # nothing was written while it was read
+    refused: Mapping[str, AccessRequest] = field(default_factory=dict)  # by justification
 
     def of(self, kind: str) -> list[Fact]:
         return [fact for fact in self.facts if fact.kind == kind]
@@ -63,24 +65,29 @@ def read_record(connection: Connection, prefix: str, after: int, wall: float) ->
     left = TRIES
     while True:
         before = newest(connection)
-        requests = _requests(connection, prefix)
+        requests, refused = _requests(connection, prefix)
         facts = _facts(connection, after, wall)
         is_settled = newest(connection) == before
         left -= 1
         if is_settled or not left:
-            return Record(requests, facts, wall, is_settled)
+            return Record(requests, facts, wall, is_settled, refused)
         time.sleep(0.1)
 
 
-def _requests(connection: Connection, prefix: str) -> dict[str, AccessRequest]:
+def _requests(
+    connection: Connection, prefix: str
+) -> tuple[dict[str, AccessRequest], dict[str, AccessRequest]]:
+    """Those that were granted, and those that were refused."""
     path = f"{connection.subscription}/providers/Bascule.Access/accessRequests"
     requests: dict[str, AccessRequest] = {}
+    refused: dict[str, AccessRequest] = {}
     for data in connection.pages(path, BASCULE_VERSION, {"$top": str(PAGE)}):
         found = read_request(data)
         if not found.justification.startswith(prefix):
             break  # newest first, and runs follow one another
-        requests[found.justification] = found
-    return requests
+        is_refused = found.state == RequestState.REFUSED
+        (refused if is_refused else requests)[found.justification] = found
+    return requests, refused
 
 
 def _facts(connection: Connection, after: int, wall: float) -> list[Fact]:

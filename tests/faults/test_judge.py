@@ -195,3 +195,19 @@ def test_an_owned_table_takes_nothing_once_the_ports_are_shut() -> None:
     assert _tampered(_Machine(now - 50, now - 0.2), now - 0.5), "it has"
     assert not _tampered(_Machine(now - 2), now - 3, now - 1), "and was killed too"
     assert not _tampered(_Machine(now + 5), now - 3), "it came meanwhile"
+
+
+def test_a_refused_request_may_be_kept_and_has_no_grant() -> None:
+    asked = Asked("tag", "alice", "web-1", (KEEP_PORT,), SOURCES["client"], 1.2, 3.0, 3.0, "", "No")
+    history = History(1, 0.0, asked=[asked])
+    port = replace(_request().machines[0].ports[0], grant_id="", state="refused")
+    kept = replace(
+        _request(), state="refused", machines=(replace(_request().machines[0], ports=(port,)),)
+    )
+
+    def found(requests: dict[str, AccessRequest], refused: AccessRequest) -> list[str]:
+        return list(judge._requests(history, Record(requests, (), 0.0, refused={"tag": refused})))
+
+    assert not found({}, kept)
+    assert found({}, _request()), "it has a grant"
+    assert found({"tag": _request()}, kept), "granted too"
