@@ -103,7 +103,7 @@ def test_switching_off_ends_what_is_open_and_opens_nothing(house: House, web: An
     (reason,) = found["reasons"]
     assert (reason["code"], reason["advice"]) == (
         "JitSwitchedOff",
-        "Switch it on: bascule plan on.",
+        "To switch it on: bascule plan on.",
     )
     # Switched on again, what was ended stays ended, and asking works.
     assert put(house, ON).status_code == 200
@@ -294,7 +294,7 @@ def test_a_firewall_that_somebody_empties(house: House) -> None:
     house.report(agent, uid, flushedBy="nftables.service")
     (reason,) = state(house)["reasons"]
     assert reason["code"] == "FirewallFlushed"
-    assert reason["message"].startswith("nftables.service on web-1 empties the firewall")
+    assert reason["message"].startswith("nftables.service on web-1 flushes the whole firewall")
     assert names(house, "state eq 'unsupported'") == ["web-1"]
     house.report(agent, uid)
     assert state(house)["state"] == "notConfigured"

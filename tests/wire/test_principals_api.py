@@ -295,7 +295,7 @@ def test_who_holds_more_is_changed_in_no_way(people: Directory, helpdesk: TestCl
     for method, path, body in acts:
         answer = people.ask(method, path, body, by=helpdesk)
         assert code_of(answer) == (403, "AuthorizationFailed"), (method, path)
-        assert "holds more" in answer.json()["error"]["message"]
+        assert "rights that you do not hold" in answer.json()["error"]["message"]
         assert "secret" not in answer.text
     assert people.house.see(lambda reader: [reader.users(), reader.groups()]) == before
     assert len(people.ask("GET", f"{SERVICES}/{robot}/credentials").json()["value"]) == 1

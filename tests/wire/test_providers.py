@@ -154,7 +154,7 @@ def test_a_secret_that_was_moved_to_another_provider_does_not_open(house: House)
     assert other is not None
     party = house.state.relying_party
     assert party._secret_of(one) == SECRET
-    with pytest.raises(Unavailable, match="cannot be opened"):
+    with pytest.raises(Unavailable, match="cannot be decrypted"):
         party._secret_of(replace(one, sealed_secret=other.sealed_secret))
 
 

@@ -32,7 +32,7 @@ def test_a_strangers_body_is_at_most_4_kib(house: House, size: int, is_announced
     content = b" " * size if is_announced else pieces()
     answer = post(house, "/bascule/enrol", content)
     assert answer.status_code == (400 if size == 4096 else 413)
-    assert "The body is too large; at most 4 KiB is taken here." in answer.text or size == 4096
+    assert "The body is too large. At most 4 KiB is accepted here." in answer.text or size == 4096
 
 
 def test_a_route_that_needs_more_takes_it(house: House) -> None:
