@@ -439,7 +439,7 @@ def _fill(pid: int, folder: Path) -> Path:
 def test_full_disk_of_the_server(world: SmallWorld) -> None:
     """Requests answer 503 and say so, expiry goes on, and all is well when there is room."""
     world.network.echo(22)
-    world.start_server(_small_disk(world.data, 2048), is_awaited=False)
+    world.start_server(_small_disk(world.data, 4096), is_awaited=False)
     assert world.server is not None
     seen = Path(f"/proc/{world.server.pid}/root{world.data}")
     assert until((seen / "admin.json").exists, 60)
