@@ -652,7 +652,7 @@ def test_one_click_asks_for_what_was_shown_or_not_at_all(town: Town) -> None:
     assert f"Opens port 22 only for {CALLER}" in text_of(refused.text)
     town.set_rules(port_rule(8080, maxRequestAccessDuration="PT24H"))
     assert click(olga, shown).status_code == 400
-    assert "a changé depuis l’affichage du formulaire" in text_of(
+    assert "comme votre adresse ; c’est maintenant" in text_of(
         olga.send(
             f"{WEB}/connect",
             {"my_address": STRANGER, "port": "8080", "longest": "P1D"},

@@ -115,7 +115,7 @@ def test_deleting_says_what_it_does_and_does_it(house: House, olga: Person) -> N
     asked = {"virtualMachines": [{"id": house.machine("web-1"), "ports": [port]}]}
     assert house.call("POST", f"{house.policy()}/initiate", asked, JIT).status_code == 202
     text = text_of(olga.page(f"{MACHINES}/default/web-1/delete"))
-    for words in ("1 live access ends", "taken out of these policies: default", "22/tcp"):
+    for words in ("1 live access ends", "removed from these policies: default", "22/tcp"):
         assert words in text
     answer = olga.send(f"{MACHINES}/default/web-1/delete")
     assert answer.headers["location"] == f"{MACHINES}?notice=machine_deleted"
