@@ -108,7 +108,9 @@ def initiate(
     }
     if justification:
         body["justification"] = justification
-    answer = connection.call("POST", f"{policy}/initiate", SECURITY_VERSION, body=body)
+    answer = connection.call(
+        "POST", f"{policy}/initiate", SECURITY_VERSION, body=body, is_decided=True
+    )
     return text(inner(answer.body, "bascule"), "requestId")
 
 
@@ -175,7 +177,8 @@ def extend(
         else {}
     )
     path = f"{_collection(connection)}/{request_id}/extend"
-    return read_request(connection.call("POST", path, BASCULE_VERSION, body=body).body)
+    answer = connection.call("POST", path, BASCULE_VERSION, body=body, is_decided=True)
+    return read_request(answer.body)
 
 
 def _collection(connection: Connection) -> str:

@@ -121,10 +121,12 @@ class Connection:
         query: Mapping[str, str] | None = None,
         body: object = None,
         wait_seconds: float = 0.0,
+        is_decided: bool = False,
     ) -> Answer:
         """One call; raises what the server answered, or ServerUnreachable.
 
-        ``wait_seconds`` is how long the server may take on purpose (a long-poll).
+        ``wait_seconds`` is how long the server may take on purpose (a long-poll). ``is_decided``:
+        it asks for access, and what is not allowed raises RequestDenied.
         """
         response = Response(401, {}, b"")
         for is_refused in (False, True):
@@ -140,7 +142,7 @@ class Connection:
                 break
         data = _json(response)
         if response.status >= 400:
-            raise failure(response.status, data)
+            raise failure(response.status, data, is_decided=is_decided)
         return Answer(response.status, data, response.headers)
 
     def stream(self, path: str, version: str, query: Mapping[str, str]) -> Iterator[bytes]:

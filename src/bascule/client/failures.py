@@ -2,8 +2,9 @@
 
 Source: CloudError (CONTRACT 1.3): code, message, target, details, additionalInfo; ours of
 type ``advice`` says what to do next. An OAuth page has its words in error_description (RFC
-6749 section 5.2). The class follows the status; a 400 whose codes are the decision's is a
-denial, so that a script can tell "may not" from "wrongly put".
+6749 section 5.2). The class follows the status; a 400 with a code of the decision, in answer to
+a call that is decided, is a denial, so that a script can tell "may not" from "wrongly put". A
+policy may be refused with the same codes: it is wrongly put.
 """
 
 from __future__ import annotations
@@ -69,12 +70,14 @@ _CLASSES: dict[int, type[BasculeError]] = {
 }
 
 
-def failure(status: int, data: object) -> BasculeError:
-    """The exception for an answer with an error status; ``data`` is its JSON, or None."""
+def failure(status: int, data: object, *, is_decided: bool = False) -> BasculeError:
+    """The exception for an answer with an error status; ``data`` is its JSON, or None.
+    ``is_decided``: the call asked for access.
+    """
     envelope = _dict(_dict(data).get("error"))
     code = str(envelope.get("code") or "")
     problems = tuple(_problem(_dict(each)) for each in _list(envelope.get("details")))
-    kind = _class_of(status, code, problems)
+    kind = _class_of(status, code, problems, is_decided=is_decided)
     advice = _advice(envelope)
     if not advice and kind is AuthenticationFailed:
         advice = "Sign in again: bascule login."
@@ -87,12 +90,13 @@ def failure(status: int, data: object) -> BasculeError:
     )
 
 
-def _class_of(status: int, code: str, problems: tuple[Problem, ...]) -> type[BasculeError]:
+def _class_of(
+    status: int, code: str, problems: tuple[Problem, ...], *, is_decided: bool
+) -> type[BasculeError]:
     if code == EnforcementFailed.code:
         return EnforcementFailed
-    if status == HTTPStatus.BAD_REQUEST and (
-        code in DENIAL_CODES or any(each.code in DENIAL_CODES for each in problems)
-    ):
+    codes = {code, *(each.code for each in problems)}
+    if is_decided and status == HTTPStatus.BAD_REQUEST and codes & DENIAL_CODES:
         return RequestDenied
     return _CLASSES.get(status, InvalidInput if 400 <= status < 500 else BasculeError)
 

@@ -48,7 +48,7 @@ def envelope(code: str, **more: object) -> dict[str, object]:
     ],
 )
 def test_kind(status: int, code: str, kind: type[BasculeError]) -> None:
-    error = failure(status, envelope(code))
+    error = failure(status, envelope(code), is_decided=True)
     assert type(error) is kind
     assert error.message == "words"
     assert error.specific_code == (code or kind.code)
@@ -63,6 +63,7 @@ def test_everything_in_it_is_kept() -> None:
             details=[{"code": "SourceNotAllowed", "message": "no", "target": "x"}, "rubbish"],
             additionalInfo=[{"type": "other"}, {"type": "advice", "info": {"advice": "do this"}}],
         ),
+        is_decided=True,
     )
     assert isinstance(error, RequestDenied), "a detail of the decision makes it a denial"
     assert error.problems[0] == Problem("SourceNotAllowed", "no", "x")
@@ -76,6 +77,14 @@ def test_what_is_no_envelope(data: object) -> None:
     error = failure(503, data)
     assert type(error) is Unavailable
     assert "503 (Service Unavailable)" in error.message
+
+
+@pytest.mark.parametrize("code", ["AgentTooOld", "MachineNotFound"])
+def test_a_policy_that_is_refused_with_a_code_of_the_decision_is_no_denial(code: str) -> None:
+    """A script takes exit code 4 for "may not have access"; this is 2, "wrongly put"."""
+    error = failure(400, envelope(code, details=[{"code": code, "message": "no"}]))
+    assert type(error) is InvalidInput
+    assert failure(400, envelope(code), is_decided=True).exit_code == 4 != error.exit_code
 
 
 def test_denial_codes_are_those_of_the_decision() -> None:
