@@ -28,7 +28,7 @@ from bascule.errors import (
     PreconditionFailed,
 )
 from bascule.interfaces.record import EventFilter
-from bascule.services import fleet, machines, policies, reports, requests
+from bascule.services import fleet, machines, policies, reports, requests, unnamed_ports
 from bascule.services.claims import claimed_ports
 from bascule.services.sweep import close_orphans, next_due, sweep
 from tests.unit.services_world import ANNA, BERT, World, rules
@@ -123,11 +123,13 @@ def test_deleting_a_policy_does_not_open_what_it_once_named(world: World) -> Non
 def test_release_by_name_and_not_of_what_a_policy_names(world: World) -> None:
     world.put(rules(world.web, 22, 3389))
     world.put(rules(world.web, 3389))
-    released = world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, None))
+    released = world.do(
+        lambda tx, act: unnamed_ports.release_ports(tx, act, ANNA, world.web.id, None)
+    )
     assert released == (SSH,)
     with pytest.raises(Conflict, match="A policy still names"):
         world.do(
-            lambda tx, act: policies.release_ports(
+            lambda tx, act: unnamed_ports.release_ports(
                 tx, act, ANNA, world.web.id, {PortKey(TransportProtocol.TCP, 3389)}
             )
         )
@@ -646,13 +648,15 @@ def test_a_release_of_an_older_backup_opens_nothing(world: World, ahead: int) ->
     """Let go, backed up, shut again, restored: what the agent keeps shut is shut (A8, A10)."""
     world.put(rules(world.web, 22))
     world.put()
-    world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, None))
+    world.do(lambda tx, act: unnamed_ports.release_ports(tx, act, ANNA, world.web.id, None))
     assert SSH in state(world, world.web).released
     known = world.see(lambda reader: reader.generation(world.web.uid))
     world.report(world.web, generation=known + ahead, closed=frozenset({ClosedPort(SSH)}))
     assert world.see(lambda tx: claimed_ports(tx, world.web.uid)) == {ClosedPort(SSH)}
     assert not state(world, world.web).released
-    released = world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, None))
+    released = world.do(
+        lambda tx, act: unnamed_ports.release_ports(tx, act, ANNA, world.web.id, None)
+    )
     assert released == (SSH,), "and by name it is let go again"
     world.report(world.web)
     assert SSH in state(world, world.web).released
@@ -662,7 +666,7 @@ def test_an_agent_that_has_not_heard_of_a_release_yet_does_not_undo_it(world: Wo
     world.put(rules(world.web, 22))
     world.put()
     before = world.see(lambda reader: reader.generation(world.web.uid))
-    world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, None))
+    world.do(lambda tx, act: unnamed_ports.release_ports(tx, act, ANNA, world.web.id, None))
     world.report(world.web, generation=before, closed=frozenset({ClosedPort(SSH)}))
     assert SSH in state(world, world.web).released
 
@@ -671,7 +675,7 @@ def test_a_new_agent_releases_nothing_that_was_said_to_the_old(world: World) -> 
     """EDGES A12: a new enrolment, and then a release."""
     world.put(rules(world.web, 22))
     world.put()
-    world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, None))
+    world.do(lambda tx, act: unnamed_ports.release_ports(tx, act, ANNA, world.web.id, None))
     world.enrol(world.web, "key-2", replaces=True)
     assert not state(world, world.web).released
 

@@ -10,7 +10,7 @@ from bascule.domain.decide import Denied
 from bascule.domain.desired import told_of_ports
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import Conflict
-from bascule.services import policies, requests
+from bascule.services import requests, unnamed_ports
 from bascule.services.agent_state import told_beside
 from tests.unit.services_world import ANNA, World, rules
 
@@ -29,7 +29,7 @@ def test_what_an_agent_is_told_is_bounded(world: World, monkeypatch: pytest.Monk
     told = world.see(lambda tx: told_beside(tx, world.web.uid, world.clock.wall))
     assert told == told_of_ports(2)
     world.put(rules(world.web, 22))
-    world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, None))
+    world.do(lambda tx, act: unnamed_ports.release_ports(tx, act, ANNA, world.web.id, None))
     assert world.see(lambda tx: told_beside(tx, world.web.uid, world.clock.wall)) == told
     most = told + 2 * grant.told_size
     monkeypatch.setattr("bascule.domain.decide.MAXIMUM_STATE", most)
@@ -58,10 +58,10 @@ def test_ports_that_are_shut_or_were_let_go_are_bounded(
     with pytest.raises(Conflict, match="at most 3"):
         world.put(rules(world.web, 1, 2, 3, 4))
     world.put(rules(world.web, 1, 2))
-    world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, None))
+    world.do(lambda tx, act: unnamed_ports.release_ports(tx, act, ANNA, world.web.id, None))
     with pytest.raises(Conflict, match="at most 3"):
         world.put(rules(world.web, 1, 2, 4))
     another = {PortKey(TransportProtocol.TCP, 4)}
     with pytest.raises(Conflict, match="at most 3"):
-        world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, another))
+        world.do(lambda tx, act: unnamed_ports.release_ports(tx, act, ANNA, world.web.id, another))
     world.put(rules(world.web, 1, 2, 3))

@@ -19,7 +19,7 @@ from bascule.errors import Conflict, Forbidden, InvalidInput
 from bascule.interfaces.exposure import KnownMachine
 from bascule.interfaces.record import EventFilter
 from bascule.protocol.report import LocalOpening
-from bascule.services import policies, reports
+from bascule.services import reports, unnamed_ports
 from bascule.services.act import ServerPlace
 from bascule.services.claims import claimed_ports
 from bascule.services.fleet import state_for
@@ -56,12 +56,14 @@ def claimed(world: World, machine: Machine) -> frozenset[ClosedPort]:
 
 def take(world: World, *numbers: int) -> tuple[PortKey, ...]:
     wanted = keys(*numbers) or None
-    return world.do(lambda tx, act: policies.take_ports(tx, act, ANNA, world.web.id, wanted))
+    return world.do(lambda tx, act: unnamed_ports.take_ports(tx, act, ANNA, world.web.id, wanted))
 
 
 def release(world: World, *numbers: int) -> tuple[PortKey, ...]:
     wanted = keys(*numbers) or None
-    return world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, wanted))
+    return world.do(
+        lambda tx, act: unnamed_ports.release_ports(tx, act, ANNA, world.web.id, wanted)
+    )
 
 
 # -- claimed ports ----------------------------------------------------------------------------
@@ -147,7 +149,7 @@ def test_a_claim_that_an_owner_takes_is_closed_here_too(world: World) -> None:
     assert take(world) == ()
     nobody = replace(BERT, principal_id="5d1f6f1e-0000-4000-8000-000000000009")
     with pytest.raises(Forbidden):
-        world.do(lambda tx, act: policies.take_ports(tx, act, nobody, world.web.id, None))
+        world.do(lambda tx, act: unnamed_ports.take_ports(tx, act, nobody, world.web.id, None))
 
 
 def test_a_new_enrolment_is_not_told_of_what_the_old_one_claimed(world: World) -> None:

@@ -24,7 +24,7 @@ from bascule.interfaces.store import Transaction
 from bascule.protocol.codec import decode, encode
 from bascule.protocol.report import Report
 from bascule.protocol.shapes import MOST_BOUNDS
-from bascule.services import policies, reports, requests
+from bascule.services import policies, reports, requests, unnamed_ports
 from bascule.services.act import Act
 from bascule.services.closed_ports import named_ports
 from bascule.services.exposure import exposure_of, moment_of
@@ -247,7 +247,9 @@ def test_a_release_that_the_host_does_not_admit_is_refused(world: World) -> None
     world.put(rules(world.db, 22))
 
     def release() -> object:
-        return world.do(lambda tx, act: policies.release_ports(tx, act, ANNA, world.web.id, {SSH}))
+        return world.do(
+            lambda tx, act: unnamed_ports.release_ports(tx, act, ANNA, world.web.id, {SSH})
+        )
 
     with pytest.raises(Conflict, match="does not allow releases"):
         release()

@@ -33,7 +33,7 @@ from bascule.domain.times import format_utc
 from bascule.errors import Forbidden, NotFound, Unavailable
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
-from bascule.services import machines, policies, requests
+from bascule.services import machines, policies, requests, unnamed_ports
 from bascule.services.act import Act, new_id
 from bascule.services.denials import (
     MOST_OWED,
@@ -477,7 +477,7 @@ def test_a_machines_rules_take_both_rights_at_the_machine(world: Rights, half: s
         lambda tx, act: policies.put_machine_rules(
             tx, act, CARL, world.web.id, rules(world.web, 2222).ports, "default", ()
         ),
-        lambda tx, act: policies.release_ports(tx, act, CARL, world.web.id, ()),
+        lambda tx, act: unnamed_ports.release_ports(tx, act, CARL, world.web.id, ()),
         lambda tx, act: policies.delete_machine_rules(tx, act, CARL, world.web.id),
     ]
     world.give(CARL, world.make_role(half))

@@ -13,15 +13,13 @@ from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.actions import POLICY_DELETE, POLICY_WRITE
-from bascule.domain.bounds import GUARD_FILE
 from bascule.domain.facts.fact import Fact
-from bascule.domain.facts.machines import PortClosed
 from bascule.domain.facts.policies import PolicyChanged, PolicyCreated, PolicyDeleted
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, policy_id
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import Machine
-from bascule.domain.net import PortKey, is_within
+from bascule.domain.net import is_within
 from bascule.domain.policy import (
     MachineRules,
     Policy,
@@ -33,7 +31,6 @@ from bascule.domain.policy import (
 from bascule.domain.scopes import resource_scope
 from bascule.domain.times import format_duration
 from bascule.errors import (
-    Conflict,
     InvalidInput,
     NotFound,
     Part,
@@ -44,6 +41,7 @@ from bascule.errors import (
 from bascule.interfaces.closed_ports import ClosedPortWrites
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.plans import PlanReads
+from bascule.interfaces.points import PointReads
 from bascule.interfaces.policies import PolicyReads, PolicyWrites, StoredPolicy
 from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.roles import RoleReads
@@ -51,9 +49,7 @@ from bascule.sentences import sentence
 from bascule.services import closed_ports, own_ports
 from bascule.services.act import Act
 from bascule.services.assignments import AssignmentWrites, forget_scope
-from bascule.services.claims import claimed_ports
-from bascule.services.closed_ports import ClosingWrites
-from bascule.services.grants import GrantEndWrites, change, end_grants, shorten, touch
+from bascule.services.grants import GrantEndWrites, change, end_grants, shorten
 from bascule.services.policy_rights import check_may_set_rules, check_may_write
 
 
@@ -76,8 +72,8 @@ class PolicyEndWrites(
     """The same, with the assignments at a policy that is deleted."""
 
 
-class ReleaseWrites(ClosingWrites, MachineReads, PlanReads, PrincipalReads, RoleReads, Protocol):
-    """Closed ports, what policies name, and the right to let one go."""
+class RuleReads(MachineReads, PointReads, Protocol):
+    """What shows whether a machine's ports can be closed."""
 
 
 # Rules by machine, port number and protocol that keep what Azure's shape lacks.
@@ -295,98 +291,6 @@ def delete_machine_rules(
     return bool(naming)
 
 
-def release_ports(
-    tx: ReleaseWrites,
-    act: Act,
-    subject: Subject,
-    machine_id: ResourceId,
-    ports: Collection[PortKey] | None,
-) -> tuple[PortKey, ...]:
-    """Release ports by name, or when None all that are shut, or claimed to be, and in no policy.
-
-    Raises Conflict for a port that a policy names: it would be shut again at once.
-    """
-    check_may_set_rules(tx, act, subject, machine_id)
-    machine = known_machine(tx, machine_id)
-    named = closed_ports.named_ports(tx, machine)
-    if ports is None:
-        known = tx.closed_ports(machine.uid) | claimed_ports(tx, machine.uid)
-        ports = {each.port for each in known} - named
-    still_named = sorted(set(ports) & named)
-    if still_named:
-        raise Conflict(
-            sentence(
-                "A policy still names port {ports} of {machine}.",
-                ports=", ".join(map(str, still_named)),
-                machine=machine.id.name,
-            ),
-            code="PortInPolicy",
-            advice=sentence(
-                "Remove it from the policy first: bascule policy remove {machine}.",
-                machine=machine.id.name,
-            ),
-        )
-    if ports and not closed_ports.may_release(tx, machine):
-        raise Conflict(
-            sentence(
-                "The host {machine} keeps {ports} closed, because its guard file does not"
-                " allow releases.",
-                machine=machine.id.name,
-                ports=", ".join(map(str, sorted(ports))),
-            ),
-            code="ReleaseNotAdmittedByHost",
-            advice=sentence(
-                "To allow them, root on the host sets release = true in {file} and "
-                "restarts the agent.",
-                file=GUARD_FILE,
-            ),
-        )
-    return closed_ports.release(tx, act, machine, ports, "release by name")
-
-
-def take_ports(
-    tx: ReleaseWrites,
-    act: Act,
-    subject: Subject,
-    machine_id: ResourceId,
-    ports: Collection[PortKey] | None,
-) -> tuple[PortKey, ...]:
-    """Close here too what the machine's agent alone says it keeps shut; all of it when None.
-
-    Raises Conflict for a port that is not claimed, InvalidInput for one that this host needs
-    for itself or for the server (EDGES A4, E7).
-    """
-    check_may_set_rules(tx, act, subject, machine_id)
-    machine = known_machine(tx, machine_id)
-    claims = {each.port: each for each in claimed_ports(tx, machine.uid)}
-    wanted = sorted(set(claims) if ports is None else set(ports))
-    missing = [port for port in wanted if port not in claims]
-    if missing:
-        raise Conflict(
-            sentence(
-                "Port {ports} of {machine} is not claimed closed.",
-                ports=", ".join(map(str, missing)),
-                machine=machine.id.name,
-            ),
-            code="PortNotClaimed",
-            advice=sentence(
-                "To see claimed ports: bascule machine show {machine}.", machine=machine.id.name
-            ),
-        )
-    problems = list(
-        own_ports.check_claims(tx, act.place, machine, [claims[port] for port in wanted])
-    )
-    if problems:
-        raise InvalidInput.of(problems)
-    closed_ports.check_room(tx, machine, wanted)
-    for port in wanted:
-        tx.put_closed_port(machine.uid, claims[port])
-        act.record(tx, PortClosed(str(machine.id), str(port), claims[port].on_expiry), machine.id)
-    if wanted:
-        touch(tx, act, machine.uid)
-    return tuple(wanted)
-
-
 def known_machine(tx: MachineReads, machine_id: ResourceId) -> Machine:
     machine = tx.machine(machine_id)
     if machine is None:
@@ -478,7 +382,7 @@ def _inherit(policy: Policy, before: Policy | None, inherits: Inherits) -> Polic
     return replace(policy, machines=machines)
 
 
-def _check(tx: ReleaseWrites, act: Act, policy: Policy, before: Policy | None) -> list[Machine]:
+def _check(tx: RuleReads, act: Act, policy: Policy, before: Policy | None) -> list[Machine]:
     """The machines of a policy, in their stored spelling; raise with every problem at once.
 
     What is learnt later of a machine whose rules stay as they were stops nobody, and is not

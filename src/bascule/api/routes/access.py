@@ -38,7 +38,7 @@ from bascule.domain.request import AccessRequest
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import InvalidInput, NotFound
 from bascule.interfaces.store import Reader, Transaction
-from bascule.services import policies, requests
+from bascule.services import policies, requests, unnamed_ports
 from bascule.services.act import Act
 from bascule.services.claims import claimed_ports
 from bascule.services.closed_ports import named_ports
@@ -293,7 +293,7 @@ async def release(
             held = {each.port for each in tx.closed_ports(known.uid)} | named_ports(tx, known)
             held |= {each.port for each in claimed_ports(tx, known.uid)}
             ports = [key for port in given for key in port.keys(held)]
-        return policies.release_ports(tx, act, call.subject, machine, ports)
+        return unnamed_ports.release_ports(tx, act, call.subject, machine, ports)
 
     if dry_run:
         return CompactJson(preview_json(await call.rehearse(work)))
@@ -320,7 +320,7 @@ async def take(
             known = policies.known_machine(tx, machine)
             claims = {each.port for each in claimed_ports(tx, known.uid)}
             ports = [key for port in given for key in port.keys(claims)]
-        return policies.take_ports(tx, act, call.subject, machine, ports)
+        return unnamed_ports.take_ports(tx, act, call.subject, machine, ports)
 
     taken = await call.perform(work)
     return CompactJson(

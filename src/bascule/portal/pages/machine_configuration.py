@@ -21,7 +21,7 @@ from bascule.portal.guard import CurrentVisit, PortalRoute
 from bascule.portal.machine import default_rule, frame, path_of, read_machine, wanted_id
 from bascule.portal.spans import words_of
 from bascule.sentences import sentence
-from bascule.services import policies
+from bascule.services import policies, unnamed_ports
 from bascule.services.act import Act
 from bascule.services.policy_rights import check_may_set_rules
 from bascule.services.reports import believe_point
@@ -80,7 +80,7 @@ async def release(visit: CurrentVisit, group: str, name: str) -> Response:
     if not ports:
         raise InvalidInput("No port was selected to release. Nothing was changed.")
     await visit.perform(
-        lambda tx, act: policies.release_ports(tx, act, visit.subject, wanted, ports)
+        lambda tx, act: unnamed_ports.release_ports(tx, act, visit.subject, wanted, ports)
     )
     return visit.go(f"{path_of(wanted)}/configuration", "port_released")
 
@@ -93,7 +93,9 @@ async def take(visit: CurrentVisit, group: str, name: str) -> Response:
     ports = [_port(text) for text in visit.form.texts("port")]
     if not ports:
         raise InvalidInput("No port was selected to keep closed. Nothing was changed.")
-    await visit.perform(lambda tx, act: policies.take_ports(tx, act, visit.subject, wanted, ports))
+    await visit.perform(
+        lambda tx, act: unnamed_ports.take_ports(tx, act, visit.subject, wanted, ports)
+    )
     return visit.go(f"{path_of(wanted)}/configuration", "port_taken")
 
 
