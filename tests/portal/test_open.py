@@ -61,7 +61,11 @@ def test_only_what_may_be_seen_is_shown(house: House) -> None:
 def test_filtering_and_deep_links(house: House) -> None:
     olga, anna = two_people(house)
     assert "olga@example.com 2" not in text_of(olga.page(f"{PATH}?q=web"))
-    assert "No open access matches" in text_of(olga.page(f"{PATH}?q=%25"))
+    unmatched = text_of(olga.page(f"{PATH}?q=%25"))
+    assert "No open access matches" in unmatched
+    assert "Every opening closes by itself" in unmatched
+    assert "0 opening" not in unmatched
+    assert "0 entries" not in unmatched
     assert "1 opening." in text_of(olga.page(f"{PATH}?person={anna.user.id}"))
     assert "2 openings." in text_of(olga.page(f"{PATH}?machine={house.machine('db-1')}"))
     assert "No open access matches" in text_of(olga.page(f"{PATH}?machine={house.machine('x-1')}"))
