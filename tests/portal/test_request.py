@@ -13,7 +13,7 @@ from bascule.domain.actions import INITIATE, POLICY_READ
 from bascule.domain.knocks import Knock
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.interfaces.store import Transaction
-from bascule.services import requests
+from bascule.services import live_requests
 from bascule.services.act import Act
 from bascule.services.knocks import remember_knocks
 from tests.portal.asking import (
@@ -515,7 +515,7 @@ def test_sent_again_an_hour_later_it_opens_nothing(house: House) -> None:
 def revoke_all(tx: Transaction, act: Act, person: Person) -> None:
     for each in {grant.request_id for grant in tx.live_grants()}:
         subject = Subject(person.user.id, PrincipalKind.USER, person.user.name)
-        requests.revoke(tx, act, each, None, kills_sessions=False, subject=subject)
+        live_requests.revoke(tx, act, each, None, kills_sessions=False, subject=subject)
 
 
 def test_a_form_that_says_something_else_is_another_request(house: House) -> None:

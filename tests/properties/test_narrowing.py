@@ -26,7 +26,7 @@ from bascule.domain.times import format_utc
 from bascule.errors import BasculeError
 from bascule.interfaces.store import Transaction
 from bascule.protocol.report import Report
-from bascule.services import fleet, machines, policies, reports, requests
+from bascule.services import fleet, live_requests, machines, policies, reports, requests
 from bascule.services.act import Act
 from bascule.services.sweep import sweep
 from tests.unit.services_world import ANNA, BERT, World
@@ -160,7 +160,7 @@ class People:
             wanted = live[int(pick * len(live))]
             (who,) = (each for each in (ANNA, BERT) if each.principal_id == wanted.requestor_id)
             text = format_utc(ends)
-            denied = requests.extend(tx, act, wanted.request_id, ends, text, who)
+            denied = live_requests.extend(tx, act, wanted.request_id, ends, text, who)
             if denied is None:
                 extended = [each for each in live if each.request_id == wanted.request_id]
                 self.decided.update({each.id: act.now for each in extended})
@@ -176,7 +176,7 @@ class People:
             if not live:
                 return None
             wanted = live[int(pick * len(live))].request_id
-            requests.revoke(tx, act, wanted, None, kills_sessions=False, subject=ANNA)
+            live_requests.revoke(tx, act, wanted, None, kills_sessions=False, subject=ANNA)
             return None
 
         return work

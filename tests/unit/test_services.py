@@ -28,7 +28,15 @@ from bascule.errors import (
     PreconditionFailed,
 )
 from bascule.interfaces.record import EventFilter
-from bascule.services import fleet, machines, policies, reports, requests, unnamed_ports
+from bascule.services import (
+    fleet,
+    live_requests,
+    machines,
+    policies,
+    reports,
+    requests,
+    unnamed_ports,
+)
 from bascule.services.claims import claimed_ports
 from bascule.services.sweep import close_orphans, next_due, sweep
 from tests.unit.services_world import ANNA, BERT, World, rules
@@ -55,7 +63,9 @@ def state(world: World, machine: Machine) -> DesiredState:
 def extend(world: World, grant: Grant, seconds: float) -> Denied | None:
     ends = world.clock.wall + timedelta(seconds=seconds)
     text = format_utc(ends)
-    return world.do(lambda tx, act: requests.extend(tx, act, grant.request_id, ends, text, ANNA))
+    return world.do(
+        lambda tx, act: live_requests.extend(tx, act, grant.request_id, ends, text, ANNA)
+    )
 
 
 # -- closing and releasing ----------------------------------------------------------------
@@ -215,7 +225,7 @@ def test_another_persons_grant_of_the_same_opening_is_his_own(world: World) -> N
     anna = world.granted(world.web)
     bert = world.granted(world.web, subject=BERT)
     world.do(
-        lambda tx, act: requests.revoke(
+        lambda tx, act: live_requests.revoke(
             tx, act, anna.request_id, None, kills_sessions=False, subject=ANNA
         )
     )
@@ -227,7 +237,7 @@ def test_a_revoked_grant_is_closed_when_it_was_read_back_shut(world: World) -> N
     grant = world.granted(world.web)
     world.report(world.web, grant.id)
     world.do(
-        lambda tx, act: requests.revoke(
+        lambda tx, act: live_requests.revoke(
             tx, act, grant.request_id, None, kills_sessions=False, subject=ANNA
         )
     )
@@ -242,7 +252,7 @@ def test_revoke_with_kill_names_the_cut_for_two_minutes(world: World) -> None:
     world.put(rules(world.web, 22))
     grant = world.granted(world.web)
     world.do(
-        lambda tx, act: requests.revoke(
+        lambda tx, act: live_requests.revoke(
             tx, act, grant.request_id, None, kills_sessions=True, subject=ANNA
         )
     )
@@ -264,7 +274,7 @@ def test_a_cut_waits_for_an_agent_that_is_away(world: World, is_long_over: bool)
     world.report(world.web, grant.id)
     if is_long_over:
         world.do(
-            lambda tx, act: requests.revoke(
+            lambda tx, act: live_requests.revoke(
                 tx, act, grant.request_id, None, kills_sessions=False, subject=ANNA
             )
         )
@@ -299,7 +309,7 @@ def test_a_cut_that_the_old_agent_missed_is_told_to_the_new(world: World) -> Non
 
 def cut(world: World, grant: Grant, subject: Subject = ANNA) -> None:
     world.do(
-        lambda tx, act: requests.revoke(
+        lambda tx, act: live_requests.revoke(
             tx, act, grant.request_id, None, kills_sessions=True, subject=subject
         ),
         subject,
@@ -348,7 +358,7 @@ def test_extending_is_decided_like_a_new_request(world: World) -> None:
     grant = world.granted(world.web, seconds=600)
     ends = world.clock.wall + timedelta(minutes=50)
     world.do(
-        lambda tx, act: requests.extend(
+        lambda tx, act: live_requests.extend(
             tx, act, grant.request_id, ends, "2030-01-01T12:50:00Z", ANNA
         )
     )
@@ -712,7 +722,7 @@ def test_what_was_opening_where_no_agent_is_is_closed_when_it_is_ended(world: Wo
     alone, told = world.granted(machine), world.granted(world.web)
     for grant in (alone, told):
         world.do(
-            lambda tx, act, grant=grant: requests.revoke(  # type: ignore[misc]  # reason: mypy infers no default
+            lambda tx, act, grant=grant: live_requests.revoke(  # type: ignore[misc]  # reason: mypy infers no default
                 tx, act, grant.request_id, None, kills_sessions=False, subject=ANNA
             )
         )

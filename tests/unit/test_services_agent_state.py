@@ -10,7 +10,7 @@ from bascule.domain.decide import Denied
 from bascule.domain.desired import told_of_ports
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import Conflict
-from bascule.services import requests, unnamed_ports
+from bascule.services import live_requests, requests, unnamed_ports
 from bascule.services.agent_state import told_beside
 from tests.unit.services_world import ANNA, World, rules
 
@@ -39,7 +39,7 @@ def test_what_an_agent_is_told_is_bounded(world: World, monkeypatch: pytest.Monk
     assert [each.code for each in refused.reasons] == ["StateTooLarge"]
     world.report(world.web, grant.id, second.id)
     world.do(
-        lambda tx, act: requests.revoke(
+        lambda tx, act: live_requests.revoke(
             tx, act, second.request_id, None, kills_sessions=True, subject=ANNA
         )
     )

@@ -24,7 +24,7 @@ from bascule.interfaces.store import Transaction
 from bascule.protocol.codec import decode, encode
 from bascule.protocol.report import Report
 from bascule.protocol.shapes import MOST_BOUNDS
-from bascule.services import policies, reports, requests, unnamed_ports
+from bascule.services import live_requests, policies, reports, requests, unnamed_ports
 from bascule.services.act import Act
 from bascule.services.closed_ports import named_ports
 from bascule.services.exposure import exposure_of, moment_of
@@ -104,7 +104,7 @@ def test_an_extension_is_bounded_by_the_host_too(world: World) -> None:
 
     def extended() -> Denied | None:
         return world.do(
-            lambda tx, act: requests.extend(tx, act, grant.request_id, ends, "text", ANNA)
+            lambda tx, act: live_requests.extend(tx, act, grant.request_id, ends, "text", ANNA)
         )
 
     assert codes(extended()) == ["LongerThanHostAdmits"]
@@ -177,7 +177,7 @@ def test_an_end_of_before_an_extension_does_not_undo_it(world: World) -> None:
     world.report(world.web, grant.id)
     before = world.see(lambda tx: tx.generation(world.web.uid))
     ends = world.clock.now() + timedelta(hours=1)
-    world.do(lambda tx, act: requests.extend(tx, act, grant.request_id, ends, "text", ANNA))
+    world.do(lambda tx, act: live_requests.extend(tx, act, grant.request_id, ends, "text", ANNA))
     world.report(world.web, grant.id, generation=before, ends={grant.id: 20 * SECOND})
     assert world.grant(grant).ends_at == ends
 

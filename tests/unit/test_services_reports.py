@@ -19,7 +19,7 @@ from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
 from bascule.protocol.codec import decode, encode
 from bascule.protocol.report import LocalOpening, Report
-from bascule.services import reports, requests
+from bascule.services import live_requests, reports
 from bascule.services.act import Act
 from bascule.services.fleet import is_online, state_for
 from bascule.services.reports import NOTES_PER_SPAN, OPENINGS_PER_SPAN
@@ -42,7 +42,7 @@ def generation(world: World) -> int:
 
 def revoke(world: World, grant: Grant) -> None:
     world.do(
-        lambda tx, act: requests.revoke(
+        lambda tx, act: live_requests.revoke(
             tx, act, grant.request_id, None, kills_sessions=False, subject=ANNA
         )
     )

@@ -31,7 +31,7 @@ from bascule.domain.scopes import subscription_scope
 from bascule.domain.times import format_utc
 from bascule.errors import Conflict, Forbidden, Problem
 from bascule.interfaces.record import EventFilter
-from bascule.services import requests
+from bascule.services import live_requests, request_denials, requests
 from bascule.services.denials import RECORDED_PER_SOURCE
 from bascule.services.request_rights import Sight
 from bascule.services.requests import Denial, Initiated, PolicyRequest
@@ -108,7 +108,7 @@ def test_a_denial_is_bounded_in_bytes(world: World) -> None:
     assert event.fact.reasons[0].startswith(f"SourceNotAllowed: Source {outside[0]}, ")
     assert {len(each) for each in event.fact.reasons[:-1]} == {LONGEST_REASON}
     assert event.fact.reasons[-1] == f"and {100 - MOST_REASONS} more"
-    error = requests.denial(denied, world.policy_id())
+    error = request_denials.denial(denied, world.policy_id())
     assert error.problems == denied.reasons[:MOST_REASONS]
     assert error.message.endswith("(100 reasons, the first 20 in details)")
     assert max(len(each.message) for each in error.problems) < 1_000
@@ -126,7 +126,7 @@ def test_a_reason_that_is_denied_for_its_length_is_cut_on_record(world: World) -
 @pytest.mark.parametrize("count", [1, 2, MOST_REASONS])
 def test_few_reasons_are_all_on_record_and_in_the_answer(world: World, count: int) -> None:
     reasons = tuple(Problem("Code", f"because of {n}") for n in range(count))
-    error = requests.denial(Denied(reasons), world.policy_id())
+    error = request_denials.denial(Denied(reasons), world.policy_id())
     assert error.problems == reasons
     assert ("see details" in error.message) is (count > 1)
     world.put(rules(world.web, 22))
@@ -234,13 +234,13 @@ def test_a_refused_request_opens_nothing(world: World) -> None:
     assert world.see(lambda r: r.generation(world.web.uid)) == before
     with pytest.raises(Conflict, match="refused"):
         world.do(
-            lambda tx, act: requests.revoke(
+            lambda tx, act: live_requests.revoke(
                 tx, act, kept.id, None, kills_sessions=True, subject=ANNA
             )
         )
     later = world.clock.wall + timedelta(hours=1)
     with pytest.raises(Conflict, match="refused"):
-        world.do(lambda tx, act: requests.extend(tx, act, kept.id, later, "", ANNA))
+        world.do(lambda tx, act: live_requests.extend(tx, act, kept.id, later, "", ANNA))
     stored = world.see(lambda r: r.policy(world.policy_id()))
     assert stored is not None
     sight = Sight(ANNA.principal_id, everywhere(world))

@@ -33,7 +33,7 @@ from bascule.domain.times import format_utc
 from bascule.errors import Forbidden, NotFound, Unavailable
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
-from bascule.services import machines, policies, requests, unnamed_ports
+from bascule.services import live_requests, machines, policies, requests, unnamed_ports
 from bascule.services.act import Act, new_id
 from bascule.services.denials import (
     MOST_OWED,
@@ -345,12 +345,12 @@ def test_only_who_asked_extends(world: Rights) -> None:
     for who in (ANNA, CARL):
         with pytest.raises(Forbidden):
             world.do(
-                lambda tx, act, who=who: requests.extend(  # type: ignore[misc]  # reason: mypy infers no default
+                lambda tx, act, who=who: live_requests.extend(  # type: ignore[misc]  # reason: mypy infers no default
                     tx, act, grant.request_id, ends, "2030-01-01T12:30:00Z", who
                 )
             )
     with pytest.raises(NotFound):
-        world.do(lambda tx, act: requests.extend(tx, act, new_id(), ends, "", ANNA))
+        world.do(lambda tx, act: live_requests.extend(tx, act, new_id(), ends, "", ANNA))
 
 
 def test_revoking(world: Rights) -> None:
@@ -359,7 +359,7 @@ def test_revoking(world: Rights) -> None:
 
     def revoke(who: Subject) -> None:
         world.do(
-            lambda tx, act: requests.revoke(
+            lambda tx, act: live_requests.revoke(
                 tx, act, grant.request_id, None, kills_sessions=False, subject=who
             )
         )
@@ -397,7 +397,7 @@ def test_who_lost_every_right_cuts_nobody_with_an_old_request(
 
     def revoke(*, kills: bool) -> None:
         world.do(
-            lambda tx, act: requests.revoke(
+            lambda tx, act: live_requests.revoke(
                 tx, act, grant.request_id, None, kills_sessions=kills, subject=BERT
             ),
             BERT,
@@ -437,7 +437,7 @@ def test_a_kill_of_what_is_live_cuts_what_is_over_where_a_right_is_left(world: R
     world.do(lose)
     assert not world.grant(on_db).is_live
     world.do(
-        lambda tx, act: requests.revoke(
+        lambda tx, act: live_requests.revoke(
             tx, act, made.request.id, None, kills_sessions=True, subject=CARL
         ),
         CARL,

@@ -14,7 +14,7 @@ from bascule.domain.roles import Reach
 from bascule.errors import InvalidInput
 from bascule.interfaces.store import Reader
 from bascule.protocol.report import LocalOpening
-from bascule.services import machines, requests
+from bascule.services import live_requests, machines
 from bascule.services.exposure import (
     MachineExposure,
     Summary,
@@ -92,7 +92,7 @@ def test_a_port_is_open_from_being_read_back_open_to_being_read_back_shut(world:
     opened_at = world.clock.wall
     world.clock.pass_time(60)
     world.do(
-        lambda tx, act: requests.revoke(
+        lambda tx, act: live_requests.revoke(
             tx, act, grant.request_id, None, kills_sessions=False, subject=ANNA
         )
     )
@@ -151,7 +151,7 @@ def test_an_extension_moves_the_end(world: World) -> None:
     grant = world.granted(world.web)
     world.report(world.web, grant.id, closed=SHUT)
     longer = grant.ends_at + 30 * MINUTE
-    world.do(lambda tx, act: requests.extend(tx, act, grant.request_id, longer, "text", ANNA))
+    world.do(lambda tx, act: live_requests.extend(tx, act, grant.request_id, longer, "text", ANNA))
     assert world.see(lambda reader: next_due(reader, world.clock.wall)) == longer
     world.clock.pass_time((longer - world.clock.wall).total_seconds() - 1)
     world.do(sweep)

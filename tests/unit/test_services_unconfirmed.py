@@ -17,7 +17,7 @@ from bascule.interfaces.listing import ListFilter
 from bascule.interfaces.openings import OpenFilter
 from bascule.protocol.codec import decode, encode
 from bascule.protocol.report import LocalOpening, Report
-from bascule.services import machines, requests
+from bascule.services import live_requests, machines
 from bascule.services.exposure import PortExposure, Summary, exposure_of, moment_of, summarize
 from bascule.services.listing import MachineRow, list_machines
 from bascule.services.request_rights import Sight
@@ -197,7 +197,7 @@ def test_an_early_end_that_was_not_heard_counts_from_the_end_that_the_host_holds
     world.report(world.web, grant.id, closed=SHUT)
     fall_silent(world, 60)
     world.do(
-        lambda tx, act: requests.revoke(
+        lambda tx, act: live_requests.revoke(
             tx, act, grant.request_id, None, kills_sessions=False, subject=ANNA
         )
     )

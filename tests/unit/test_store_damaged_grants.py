@@ -21,7 +21,7 @@ from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.interfaces.openings import OpenFilter
 from bascule.interfaces.store import Reader, Store, Transaction
-from bascule.services import fleet, requests
+from bascule.services import fleet, live_requests
 from bascule.services.losses import end_unheld
 from bascule.services.sweep import next_due, sweep
 from bascule.store.open import open_store
@@ -175,7 +175,7 @@ def test_its_machine_hears_of_every_other(world: World, grants: tuple[Grant, Gra
     assert _leased(world) == [whole.id]
     world.report(world.web, whole.id)
     world.do(
-        lambda tx, act: requests.revoke(
+        lambda tx, act: live_requests.revoke(
             tx, act, whole.request_id, None, kills_sessions=False, subject=ANNA
         )
     )

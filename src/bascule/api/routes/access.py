@@ -38,7 +38,7 @@ from bascule.domain.request import AccessRequest
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import InvalidInput, NotFound
 from bascule.interfaces.store import Reader, Transaction
-from bascule.services import policies, requests, unnamed_ports
+from bascule.services import live_requests, policies, request_denials, unnamed_ports
 from bascule.services.act import Act
 from bascule.services.claims import claimed_ports
 from bascule.services.closed_ports import named_ports
@@ -169,7 +169,7 @@ async def revoke(call: CurrentCall, request_id: str, body: RevokeBody | None = N
     wanted = body or RevokeBody()
 
     def work(tx: Transaction, act: Act) -> datetime:
-        requests.revoke(
+        live_requests.revoke(
             tx,
             act,
             request_id.lower(),
@@ -192,12 +192,12 @@ async def extend(call: CurrentCall, request_id: str, body: ExtendBody) -> Respon
 
     def work(tx: Transaction, act: Act) -> tuple[RequestView | None, Denied | None]:
         end = body.end(act.now)
-        denied = requests.extend(tx, act, request_id.lower(), end.at, end.text, call.subject)
+        denied = live_requests.extend(tx, act, request_id.lower(), end.at, end.text, call.subject)
         return view_request(tx, request_id.lower(), act.now), denied
 
     view, denied = await call.perform(work)
     if view is not None and denied is not None:
-        raise requests.denial(denied, view.request.policy_id)
+        raise request_denials.denial(denied, view.request.policy_id)
     return _answer(view, request_id)
 
 

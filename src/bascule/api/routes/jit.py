@@ -23,7 +23,7 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.scopes import resource_scope
 from bascule.errors import NotFound
 from bascule.interfaces.store import Reader, Transaction
-from bascule.services import policies, requests
+from bascule.services import policies, request_denials, requests
 from bascule.services.act import Act
 from bascule.services.request_rights import Sight, sight_of
 from bascule.services.rights import Needed, denial
@@ -160,7 +160,7 @@ async def initiate(call: CurrentCall, policy: PolicyPath, body: InitiateBody) ->
 
     answer = await call.perform(work)
     if isinstance(answer, Denied):
-        raise requests.denial(answer, policy)
+        raise request_denials.denial(answer, policy)
     return CompactJson(request_json(answer), 202)
 
 

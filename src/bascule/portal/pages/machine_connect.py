@@ -42,7 +42,7 @@ from bascule.portal.machine import (
 from bascule.portal.spans import words_of
 from bascule.portal.ways_in import WayIn, way_in
 from bascule.sentences import sentence
-from bascule.services import requests
+from bascule.services import request_denials, requests
 from bascule.services.act import Act
 from bascule.services.fleet import is_online
 from bascule.services.views import view_requests
@@ -178,7 +178,7 @@ async def ask(visit: CurrentVisit, group: str, name: str) -> Response:
     try:
         policy, answer = await visit.perform(lambda tx, act: _ask(tx, act, visit, wanted))
         if isinstance(answer, Denied):
-            raise requests.denial(answer, policy)
+            raise request_denials.denial(answer, policy)
     except BasculeError as error:
         if isinstance(error, Forbidden):
             await record_denial(visit.request, visit.subject, error)

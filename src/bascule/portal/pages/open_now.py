@@ -31,7 +31,7 @@ from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.paging import Sheet, Turn, address_of, turn_of, turn_to
 from bascule.portal.problems import reasons_of
 from bascule.sentences import sentence
-from bascule.services import requests
+from bascule.services import live_requests
 from bascule.services.request_rights import sight_of
 from bascule.services.views import shown_state
 
@@ -153,7 +153,7 @@ async def _end(visit: Visit, request_id: str, grant_ids: Sequence[str]) -> Seque
     kills = visit.form.has("kill")
     try:
         await visit.perform(
-            lambda tx, act: requests.revoke(
+            lambda tx, act: live_requests.revoke(
                 tx, act, request_id, grant_ids, kills_sessions=kills, subject=visit.subject
             )
         )

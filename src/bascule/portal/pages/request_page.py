@@ -30,7 +30,7 @@ from bascule.portal.problems import reasons_of
 from bascule.portal.spans import parse_span, show_span, words_of
 from bascule.portal.ways_in import WayIn, address_of, is_user, rdp_file, way_in
 from bascule.sentences import sentence
-from bascule.services import requests
+from bascule.services import live_requests
 from bascule.services.act import Act
 from bascule.services.request_rights import NEEDED_TO_ASK, sight_of
 from bascule.services.requests import guards_of
@@ -109,7 +109,7 @@ async def extend(visit: CurrentVisit, request_id: str) -> Response:
         def work(tx: Transaction, act: Act) -> Denied | None:
             _readable(tx, visit, request_id)
             ends_at = act.now + span
-            return requests.extend(
+            return live_requests.extend(
                 tx, act, request_id.lower(), ends_at, format_utc(ends_at), visit.subject
             )
 
@@ -170,7 +170,7 @@ async def _end(visit: Visit, request_id: str, *, kills: bool) -> Response:
     named = frozenset(visit.form.texts("grant")) or None
     try:
         await visit.perform(
-            lambda tx, act: requests.revoke(
+            lambda tx, act: live_requests.revoke(
                 tx, act, request_id.lower(), named, kills_sessions=kills, subject=visit.subject
             )
         )

@@ -1,0 +1,238 @@
+"""Revoke and extend: the two acts on the live grants of a request.
+
+An extension is decided like a new request, by the rules and rights of that moment; a revocation
+needs no policy. What is not here: initiating (``requests``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from bascule.domain.access import Subject
+from bascule.domain.decide import Denied, decide
+from bascule.domain.facts.grants import GrantExtended
+from bascule.domain.grant import Grant, extend_to
+from bascule.domain.lifecycle import RequestState, StatusReason
+from bascule.domain.request import RequestedMachine, RequestedPort
+from bascule.domain.times import format_utc
+from bascule.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    Part,
+    Place,
+    Problem,
+)
+from bascule.interfaces.inventory import MachineReads
+from bascule.interfaces.policies import PolicyReads
+from bascule.interfaces.principals import PrincipalReads
+from bascule.interfaces.requests import RequestReads
+from bascule.interfaces.roles import RoleReads
+from bascule.sentences import sentence
+from bascule.services.act import Act, new_id
+from bascule.services.grants import GrantEndWrites, change, cut, end_grants
+from bascule.services.plans import PlanScopeReads, require_plan
+from bascule.services.request_denials import record_denied
+from bascule.services.request_rights import check_may_ask, check_may_revoke, what_may_be_cut
+from bascule.services.requests import said_by_hosts
+from bascule.services.rights import rights_of
+from bascule.services.timeline import lengthened
+
+
+class RevokeWrites(GrantEndWrites, PrincipalReads, RequestReads, RoleReads, Protocol):
+    """A request's grants, and the right to end them."""
+
+
+class ExtendWrites(RevokeWrites, PlanScopeReads, MachineReads, PolicyReads, Protocol):
+    """A request's grants, and what a longer one depends on."""
+
+
+def revoke(
+    tx: RevokeWrites,
+    act: Act,
+    request_id: str,
+    grant_ids: Collection[str] | None,
+    *,
+    kills_sessions: bool,
+    subject: Subject,
+) -> None:
+    """End a request's live grants, or those named; with kill, cut what they admitted too.
+
+    One's own always, others' with REQUEST_REVOKE at each machine of them (EDGES B1). Killing
+    reaches grants that ended already, however long ago, where the subject may ask or revoke.
+    Raises NotFound, Forbidden, and Conflict when nothing of it is live and nothing is to be cut.
+    """
+    request = tx.request(request_id)
+    if request is not None:
+        check_may_revoke(tx, act, subject, request)
+    grants = _grants_of(tx, request_id, grant_ids)
+    live = [grant for grant in grants if grant.is_live]
+    ended: Sequence[Grant] = [grant for grant in grants if not grant.is_live]
+    if not live and not (kills_sessions and ended):
+        raise Conflict(
+            "This request has no live access.",
+            code="GrantNotLive",
+            advice="To end connections that it left behind, revoke with kill.",
+        )
+    if kills_sessions:
+        ended = what_may_be_cut(tx, act, subject, ended, must=not live)
+    cause = f"revocation by {subject.name}"
+    end_grants(tx, act, live, StatusReason.USER_REQUESTED, cause, kills_sessions=kills_sessions)
+    if kills_sessions:
+        for grant in ended:
+            cut(tx, act, grant)
+
+
+def extend(
+    tx: ExtendWrites,
+    act: Act,
+    request_id: str,
+    ends_at: datetime,
+    ends_at_text: str,
+    subject: Subject,
+) -> Denied | None:
+    """Move the end of every live grant of a request, decided like a new request; or the denial.
+
+    Only the requestor may extend, and only where they may still ask. All grants are decided
+    before any is moved. The new end is at most now + the rule's maximum, and not earlier than the present
+    one of any of them. Raises NotFound, Forbidden, and Conflict when nothing is live, or when
+    an end would come earlier.
+    """
+    request = tx.request(request_id)
+    if request is not None and request.requestor_id != subject.principal_id:
+        raise Forbidden(
+            "Only the person who made a request can extend it.",
+            advice="To make your own: bascule request MACHINE.",
+        )
+    live = [grant for grant in _grants_of(tx, request_id, None) if grant.is_live]
+    if request is None or not live:
+        raise Conflict("This request has no live access. Make a new request.", code="GrantNotLive")
+    named = list(dict.fromkeys(grant.machine_id for grant in live))
+    rights = rights_of(tx, subject.principal_id, act.now)
+    check_may_ask(tx, subject, rights, request.policy_id, [(each, "") for each in named])
+    require_plan(tx, named)
+    policy = tx.policy(request.policy_id)
+    if policy is None:
+        raise NotFound(
+            sentence("Policy {policy_id} no longer exists.", policy_id=request.policy_id)
+        )
+    machines = {each: machine for each in named if (machine := tx.machine(each)) is not None}
+    guards, unable, knows = said_by_hosts(tx, [grant.machine_uid for grant in live])
+
+    def until_then(grant: Grant) -> RequestedMachine:
+        port = RequestedPort(grant.number, grant.sources, ends_at, ends_at_text)
+        return RequestedMachine(grant.machine_id, (port,))
+
+    agreed: list[tuple[Grant, Grant]] = []  # as it is, as it would be granted now
+    reasons: list[Problem] = []
+    for grant in live:
+        asked = replace(request, machines=(until_then(grant),), started_at=act.now)
+        decision = decide(
+            *(policy.policy, asked, machines, live, new_id, act.now),
+            guards=guards,
+            unable=unable,
+            knows=knows,
+        )
+        if isinstance(decision, Denied):
+            reasons.extend(_of_extension(each) for each in decision.reasons)
+        else:
+            agreed.append((grant, min(decision.grants, key=lambda each: each.max_duration)))
+    if reasons:
+        again = replace(request, machines=tuple(until_then(grant) for grant in live))
+        denied = Denied(tuple(dict.fromkeys(reasons)))
+        record_denied(tx, act, again, denied)
+        return denied
+    _check_later(agreed)
+    for grant, granted in agreed:
+        _extend_one(tx, act, grant, granted)
+    return None
+
+
+def _of_extension(reason: Problem) -> Problem:
+    """An extension's body is an end alone: no machine or port of it can be pointed at."""
+    at = reason.target
+    return replace(reason, target=Place(at.part) if isinstance(at, Place) else at)
+
+
+def _check_later(agreed: Sequence[tuple[Grant, Grant]]) -> None:
+    earlier = [
+        Problem(
+            "EndTimeEarlier",
+            sentence(
+                "Port {port} of {machine} is already granted until {until}. An extension "
+                "to {end} would end it earlier.",
+                port=grant.number,
+                machine=grant.machine_id.name,
+                until=grant.ends_at_text,
+                end=granted.ends_at_text,
+            ),
+            Place(Part.END),
+        )
+        for grant, granted in agreed
+        if granted.ends_at < grant.ends_at
+    ]
+    if earlier:
+        raise Conflict(
+            earlier[0].message,
+            code=earlier[0].code,
+            target=earlier[0].target,
+            advice="Give a later end. To end access early: bascule revoke.",
+            problems=earlier,
+        )
+
+
+def _extend_one(tx: GrantEndWrites, act: Act, grant: Grant, granted: Grant) -> None:
+    longer = extend_to(grant, granted)
+    change(tx, act, longer)
+    lengthened(tx, longer)
+    act.settled.add(grant.request_id)
+    act.record(
+        tx,
+        GrantExtended(
+            grant.id,
+            grant.request_id,
+            str(grant.machine_id),
+            grant.ends_at_text,
+            format_utc(longer.ends_at),
+        ),
+        grant.machine_id,
+    )
+
+
+def _grants_of(
+    tx: RevokeWrites, request_id: str, grant_ids: Collection[str] | None
+) -> Sequence[Grant]:
+    grants = tx.grants_of([request_id])
+    request = tx.request(request_id) if not grants else None
+    if request is not None and request.state is RequestState.REFUSED:
+        raise Conflict(
+            "This request was refused: nothing of it is open.",
+            code="GrantNotLive",
+            advice="To ask again: bascule request MACHINE.",
+        )
+    if not grants:
+        raise NotFound(
+            sentence("Request {request} does not exist.", request=request_id),
+            advice="To see live requests: bascule status.",
+        )
+    if grant_ids is None:
+        return grants
+    unknown = set(grant_ids) - {grant.id for grant in grants}
+    if unknown:
+        raise InvalidInput.of(
+            [
+                Problem(
+                    "GrantNotFound",
+                    sentence(
+                        "Request {request} has no grant {grant}.", request=request_id, grant=each
+                    ),
+                    "grantIds",
+                )
+                for each in sorted(unknown)
+            ]
+        )
+    return [grant for grant in grants if grant.id in grant_ids]
