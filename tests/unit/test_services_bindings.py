@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 
+from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.capabilities import HOST, Capabilities
 from bascule.domain.decide import Denied
 from bascule.domain.grant import Grant
@@ -17,10 +19,10 @@ from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.weaknesses import NOT_ENFORCED
-from bascule.errors import Conflict, Forbidden, NotFound
+from bascule.errors import Conflict, Forbidden, NotFound, TooManyRequests
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
-from bascule.protocol.report import Report
+from bascule.protocol.report import LocalOpening, Report
 from bascule.services import bindings, fleet, machines, reports
 from bascule.services.act import Act
 from bascule.services.grants import end_grants
@@ -64,7 +66,8 @@ def tell(world: World, point: Machine, *in_force: str, **more: object) -> int:
     more.setdefault("generation", known)
     report = Report(in_force=frozenset(in_force), **more)  # type: ignore[arg-type]  # reason: passed through
     return world.do(
-        lambda tx, act: reports.take_report(tx, act, point.uid, report, world.db.uid), None
+        lambda tx, act: reports.take_report(tx, act, point.uid, report, world.db.uid),
+        speaker(point),
     )
 
 
@@ -381,3 +384,91 @@ def test_lists_tell_of_the_worst_of_a_machine_s_points(bound: World) -> None:
     (alone,) = bound.see(lambda tx: bindings.points_at(tx, bound.web.id))
     assert alone[0] == bound.web.uid
     assert timedelta(0) <= bound.clock.wall - (alone[1].enrolled_at)
+
+
+# -- what one point does to the trust in another --------------------------------------------
+
+
+def speaker(point: Machine) -> Subject:
+    return Subject(point.uid, PrincipalKind.AGENT, point.id.name, "192.0.2.9")
+
+
+def is_doubted(world: World, machine: Machine) -> bool:
+    """The point by itself."""
+    agent = world.see(lambda tx: tx.agent_of(machine.uid))
+    return agent is not None and agent.doubted_since is not None
+
+
+def test_after_a_restore_no_point_is_doubted_for_what_another_knew(bound: World) -> None:
+    """A server from a backup is behind all points of a machine, and not by as much (A8, E7)."""
+    known = bound.see(lambda tx: tx.generation(bound.db.uid))
+    tell(bound, bound.db, generation=known + 2, closed=SHUT)
+    tell(bound, bound.web, generation=known + 20, closed=SHUT)
+    assert bound.kinds().count("GenerationOvertaken") == 2
+    assert "AgentDoubted" not in bound.kinds()
+    assert bound.see(lambda tx: tx.generation(bound.db.uid)) > known + 20
+    tell(bound, bound.web, generation=known + 100, closed=SHUT)
+    assert bound.kinds().count("AgentDoubted") == 1, "the same point a second time"
+
+
+def test_what_one_point_tells_without_end_casts_no_doubt_on_another(
+    bound: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thief of the key of one point must not have the machine's own agent disbelieved."""
+    monkeypatch.setattr(reports, "MOST_TOLD_CHANGES", 40)
+    for _ in range(3):
+        tell(bound, bound.web, closed=SHUT, notes=tuple(f"note {n}" for n in range(30)))
+        bound.clock.pass_time(90)
+    assert bound.kinds().count("AgentDoubted") == 1
+    assert is_doubted(bound, bound.web)
+    tell(bound, bound.db, closed=SHUT, notes=("something of its own",))
+    assert not is_doubted(bound, bound.db)
+
+
+def test_a_full_history_of_a_shared_machine_is_not_gone_on_with_and_casts_no_doubt(
+    bound: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows may be any point's doing: root of one machine must not have a gateway disbelieved."""
+    monkeypatch.setattr(reports, "MOST_TOLD_CHANGES", 40)
+    for _ in range(30):
+        with suppress(TooManyRequests):
+            tell(bound, bound.db, closed=frozenset())
+            tell(bound, bound.db, closed=SHUT)
+    grant = bound.granted(bound.db)
+    tell(bound, bound.db, grant.id, closed=SHUT)
+    with pytest.raises(TooManyRequests, match="within an hour"):
+        tell(bound, bound.web, grant.id, closed=SHUT)
+    assert bound.grant(grant).state is GrantState.OPENING
+    assert "AgentDoubted" not in bound.kinds()
+    own = bound.granted(bound.web)
+    bound.report(bound.web, own.id, closed=SHUT)
+    assert bound.grant(own).state is GrantState.OPEN, "other machines of that point go on"
+
+    bound.clock.pass_time(3700)
+    later = opened(bound)
+    assert bound.grant(later).state is GrantState.OPEN
+
+
+def test_what_one_point_tells_takes_no_room_of_another_s_notes(bound: World) -> None:
+    """Root's own openings stay on record while a thief at another point fills its minute."""
+    many = tuple(LocalOpening("22/tcp", ("192.0.2.7",), 60, f"local-{n}") for n in range(64))
+    for _ in range(11):
+        tell(bound, bound.web, closed=SHUT, local_openings=many)
+    before = bound.kinds().count("OpenedLocally")
+    tell(bound, bound.db, closed=SHUT, local_openings=many[:1])
+    assert bound.kinds().count("OpenedLocally") == before + 1
+    assert before == reports.OPENINGS_PER_SPAN
+
+
+def test_what_one_point_keeps_closed_of_its_own_is_noted_once(bound: World) -> None:
+    """What another does not keep closed too was news with every report."""
+    more = SHUT | {ClosedPort(PortKey(TransportProtocol.TCP, 9999))}
+    for _ in range(4):
+        for point, closed in ((bound.web, more), (bound.db, SHUT)):
+            tell(bound, point, closed=closed)
+        bound.clock.pass_time(10)
+    assert bound.kinds().count("AgentReported") == 1
+    for _ in range(3):
+        for point, closed in ((bound.web, SHUT), (bound.db, more)):
+            tell(bound, point, closed=closed)
+    assert bound.kinds().count("AgentReported") == 2

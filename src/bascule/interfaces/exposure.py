@@ -53,10 +53,16 @@ class ExposureReads(Protocol):
         ...
 
     def count_told(
-        self, machine: KnownMachine, since: datetime, most: int, kinds: Collection[str] = ()
+        self,
+        machine: KnownMachine,
+        since: datetime,
+        most: int,
+        kinds: Collection[str] = (),
+        teller: str | None = None,
     ) -> int:
         """How many ports began to be shut, or not to be, or were opened by root, since then, as
         its agent told; with them its events of these kinds. Not counted beyond ``most``.
+        ``teller``: the events of this principal alone.
         """
         ...
 

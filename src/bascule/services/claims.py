@@ -50,16 +50,21 @@ def _claimed(
 
 
 def take_in_claims(
-    tx: ClaimWrites, machine: Machine, reported: Collection[ClosedPort], generation: int
+    tx: ClaimWrites,
+    machine: Machine,
+    reported: Collection[ClosedPort],
+    generation: int,
+    told: Collection[ClosedPort] | None = None,
 ) -> tuple[str, ...]:
     """Void the releases that a report's claims are newer than; what of them is new, as a note.
 
+    ``told`` is what this point told last; None: it guards the machine alone.
     A release of before would open the port at an agent that lost its memory (EDGES A8).
     """
     claims = _claimed(tx, machine.uid, reported, generation)
     if not claims:
         return ()
-    before = {each.port for each in claimed_ports(tx, machine.uid)}
+    before = {each.port for each in (claimed_ports(tx, machine.uid) if told is None else told)}
     tx.forget_releases(machine.uid, [each.port for each in claims])
     new = sorted(each.port for each in claims if each.port not in before)
     if not new:

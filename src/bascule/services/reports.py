@@ -17,6 +17,7 @@ from bascule.domain.access import Subject
 from bascule.domain.actions import ENROLMENT_WRITE
 from bascule.domain.bindings import Seen
 from bascule.domain.bounds import Objection
+from bascule.domain.event import Event
 from bascule.domain.facts.agents import (
     AgentBelieved,
     AgentCameBack,
@@ -50,7 +51,7 @@ from bascule.domain.weaknesses import (
     Weakness,
     enforces_nothing,
 )
-from bascule.errors import Forbidden
+from bascule.errors import Forbidden, TooManyRequests
 from bascule.interfaces.closed_ports import ClosedPortReads, ClosedPortWrites, GenerationReads
 from bascule.interfaces.exposure import ExposureReads, KnownMachine
 from bascule.interfaces.inventory import MachineReads
@@ -155,7 +156,8 @@ def take_report(
         _overtaken(tx, act, machine, generation, report)
     has_moved = not is_ahead and _settle(tx, act, machine, report, found)
     if report.generation >= generation:
-        claims = take_in_claims(tx, machine, report.closed, report.generation)
+        told = next((each.closed for each in known.bound if each.point_uid == point_uid), None)
+        claims = take_in_claims(tx, machine, report.closed, report.generation, told)
         report = replace(report, notes=(*report.notes, *claims))
     _withdraw_unable(tx, act, machine, report)
     skew = _skew(act, report)
@@ -168,7 +170,8 @@ def take_report(
     else:  # what is so of the point itself is told with its own machine's report
         _hear(tx, act, agent)
     has_moved |= remember(tx, act, machine_uid, report, found, is_own=is_own)
-    if (has_moved or act.has_recorded) and _tells_too_much(tx, act, machine, agent):
+    is_news = has_moved or act.has_recorded
+    if is_news and _tells_too_much(tx, act, machine, agent, is_shared=bool(known.bound)):
         _doubt(tx, act, machine, tx.agent_of(point_uid) or agent, report)
         return tx.generation(machine_uid)
     if has_moved:
@@ -181,28 +184,48 @@ def _is_doubtful(tx: EventReads, act: Act, machine: Machine, point: EnforcementP
     """Has it overtaken this server in the last hour already, with nothing that explains it?
 
     A server from an older backup was started anew: what its agents knew better then does not
-    count, nor does what came before an owner looked.
+    count, nor does what came before an owner looked, nor what another point of the machine knew.
     """
     explained = (act.serving_since, point.believed_since)
     known = [each for each in explained if each is not None and each <= act.now]
     since = max([act.now - DOUBTED_WITHIN, *known])
     wanted = EventFilter(machine.id.key, (GenerationOvertaken.__name__,), since)
-    return bool(tx.events(wanted, limit=1))
+    return any(_is_by(act, event) for _, event in tx.events(wanted))
 
 
-def _tells_too_much(tx: ExposureReads, act: Act, machine: Machine, point: EnforcementPoint) -> bool:
+def _is_by(act: Act, event: Event) -> bool:
+    """Did the point that reports now tell this? A machine may have several (EDGES F3)."""
+    return event.actor.principal_id == act.actor.principal_id
+
+
+def _tells_too_much(
+    tx: ExposureReads, act: Act, machine: Machine, point: EnforcementPoint, *, is_shared: bool
+) -> bool:
     """Has it told of more changes in the last hour than a host makes?
 
     Each is on record, or a row of the history of what was shut and open, which is kept as long:
     whoever has stolen its key would fill the disk, and the time of everybody who writes.
+
+    A row of the history of a machine that several points guard may be the doing of any of them.
+    Only its own words cast doubt on a point there; where the history is full, TooManyRequests is
+    raised, and nothing of the report is taken.
     """
     since = act.now - DOUBTED_WITHIN
     if point.believed_since is not None and since < point.believed_since <= act.now:
         since = point.believed_since
     known = KnownMachine(machine.id, machine.uid)
     kinds = (*_NOTES, GrantShortened.__name__)
-    told = tx.count_told(known, since, MOST_TOLD_CHANGES, kinds)
-    return told >= MOST_TOLD_CHANGES
+    teller = act.actor.principal_id if is_shared else None
+    if tx.count_told(known, since, MOST_TOLD_CHANGES, kinds, teller) >= MOST_TOLD_CHANGES:
+        return True
+    if is_shared and tx.count_told(known, since, MOST_TOLD_CHANGES) >= MOST_TOLD_CHANGES:
+        raise TooManyRequests(
+            f"The enforcement points of {machine.id.name} have told of {MOST_TOLD_CHANGES} changes "
+            "within an hour. No more are taken until an hour after the first of them.",
+            code="TooMuchTold",
+            advice="Look at what those hosts do. An owner of the machine can unbind a point.",
+        )
+    return False
 
 
 def _doubt(
@@ -400,7 +423,10 @@ def _record_notes(tx: EventWrites, act: Act, machine: Machine, report: Report) -
         return
     wanted = EventFilter(machine.id.key, _NOTES, act.now - NOTES_SPAN)
     most = OPENINGS_PER_SPAN + NOTES_PER_SPAN + 1
-    recent = [event.fact for _, event in tx.events(wanted, limit=most)]
+    # By itself: what another point of the machine tells takes none of its room.
+    by_itself = replace(wanted, principal_id=act.actor.principal_id)
+    events = [event for _, event in tx.events(by_itself, limit=most)]
+    recent = [event.fact for event in events if _is_by(act, event)]
     openings = sum(isinstance(each, OpenedLocally) for each in recent)
     room = {True: OPENINGS_PER_SPAN - openings, False: NOTES_PER_SPAN - (len(recent) - openings)}
     withheld = 0

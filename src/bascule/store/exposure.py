@@ -125,7 +125,12 @@ class ExposureReads(Rows):
         return [_opening(row) for row in self._all(_NOT_CLOSED, {"uid": machine_uid})]
 
     def count_told(
-        self, machine: KnownMachine, since: datetime, most: int, kinds: Collection[str] = ()
+        self,
+        machine: KnownMachine,
+        since: datetime,
+        most: int,
+        kinds: Collection[str] = (),
+        teller: str | None = None,
     ) -> int:
         of_machine = select(literal(1).label("one")).where(
             IS_OF_MACHINES, spans.c.machine_key == machine.id.key, spans.c.began_at >= since
@@ -140,7 +145,10 @@ class ExposureReads(Rows):
             t.events.c.at >= since,
             t.events.c.kind.in_(sorted(kinds)),
         )
-        few = [each.limit(most).subquery() for each in (of_machine, by_root, on_record)]
+        told = [of_machine, by_root, on_record]
+        if teller is not None:
+            told = [on_record.where(t.events.c.principal_id == teller)]
+        few = [each.limit(most).subquery() for each in told]
         counts_ = [self._all(select(func.count().label("many")).select_from(each)) for each in few]
         return min(most, sum(int(rows[0].many) for rows in counts_))
 

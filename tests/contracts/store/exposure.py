@@ -88,6 +88,9 @@ class ExposureContract:
             assert (
                 read(store, lambda r: r.count_told(machine, since, 100, ["DriftHealed"])) == count
             )
+        teller = an_event("e-1", WEB.id, fact=healed).actor.principal_id
+        for by, count in ((teller, 1), ("somebody-else", 0)):
+            assert read(store, lambda r: r.count_told(WEB, NOW, 100, ["DriftHealed"], by)) == count
 
     def test_an_opening_is_one_until_it_is_shut(self, store: Store) -> None:
         first, second = an_opening(), an_opening("local-1", ends_by=None, request_id="")
