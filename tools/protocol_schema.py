@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from bascule.protocol.codec import schema_of
 from bascule.protocol.enrolment import Enrol, Enrolled
+from bascule.protocol.line import FROM_AGENT, FROM_SERVER
 from bascule.protocol.report import Announced, Report
 from bascule.protocol.state import State
 
@@ -39,6 +40,22 @@ def schemas() -> Iterator[tuple[str, dict[str, Any]]]:
         purpose = inspect.cleandoc(kind.__doc__ or "").splitlines()[0]
         about = {"$schema": DIALECT, "title": kind.__name__, "description": f"{purpose} {sent}."}
         yield name, {**about, **schema_of(kind)}
+    for side, kinds in (("server", FROM_SERVER), ("agent", FROM_AGENT)):
+        yield f"line-from-{side}", _line(side, kinds)
+
+
+def _line(side: str, kinds: Mapping[str, type]) -> dict[str, Any]:
+    """All messages of one end of the line, told apart by their kind."""
+    messages = []
+    for name, kind in kinds.items():
+        schema = schema_of(kind)
+        schema["properties"] = {"kind": {"const": name}, **schema["properties"]}
+        schema["required"] = ["kind", *schema.get("required", [])]
+        purpose = inspect.cleandoc(kind.__doc__ or "").splitlines()[0]
+        messages.append({"title": kind.__name__, "description": purpose, **schema})
+    said = f"A text message from the {side} on GET /bascule/points/{{uid}}/line (RFC 6455)."
+    about = {"$schema": DIALECT, "title": f"From the {side}", "description": said}
+    return {**about, "oneOf": messages}
 
 
 def text_of(schema: dict[str, Any]) -> str:

@@ -77,6 +77,8 @@ class Report:
     held_locally: Annotated[tuple[LocalOpening, ...], Crop(MOST_OPENINGS)] = ()
     # What is left of leases that the host ends earlier than it was told to; by grant id.
     ends: Mapping[str, Annotated[timedelta, Crop(MAXIMUM_DURATION)]] = field(default_factory=dict)
+    # Of all that settles anything, made by the agent (``line.digest_of``); empty: none was made.
+    digest: Annotated[str, Crop(LONGEST_ID)] = ""
 
 
 @dataclass(frozen=True, slots=True)
