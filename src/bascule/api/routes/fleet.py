@@ -17,7 +17,7 @@ from bascule.domain.scopes import subscription_scope
 from bascule.errors import NotFound
 from bascule.identity.secrets import new_enrolment_token
 from bascule.interfaces.store import Reader
-from bascule.services import bindings, fleet, reports
+from bascule.services import bindings, doubt, fleet
 from bascule.services.rights import Needed, denial
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
@@ -98,7 +98,7 @@ async def delete_point(call: CurrentCall, uid: str) -> Response:
 async def believe_point(call: CurrentCall, machine: MachinePath) -> Response:
     """Take the reports of a machine's agent again that were not believed (EDGES E7)."""
     is_changed = await call.perform(
-        lambda tx, act: reports.believe_point(tx, act, call.subject, machine)
+        lambda tx, act: doubt.believe_point(tx, act, call.subject, machine)
     )
     return CompactJson({"isChanged": is_changed})
 
