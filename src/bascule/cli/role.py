@@ -68,7 +68,7 @@ def list_command(custom: bool, output: str) -> None:
         note("There is no role to show. To create one: bascule role create-requestor")
         return
     rows = [[each.name, _kind(each), each.description, each.id] for each in found]
-    print_table(["ROLE", "KIND", "FOR", "ID"], rows)
+    print_table(["ROLE", "KIND", "DESCRIPTION", "ID"], rows)
 
 
 @role.command(epilog="\b\nExamples:\n  bascule role show Reader")

@@ -89,7 +89,7 @@ DOUBTED = WeaknessKind(
     "AgentDoubted",
     Gravity.SEVERE,
     "The agent was ahead of this server twice within an hour, or reported thousands of changes in "
-    "an hour, as somebody with its stolen key could. Its reports are not believed until an owner "
+    "an hour, as somebody with its stolen key could. Its reports are not trusted until an owner "
     "has checked (bascule machine believe). If the key may be stolen, enrol the agent again "
     "(bascule machine enrol --replace).",
     is_servers=True,

@@ -193,7 +193,7 @@ def test_lists(desk: Cli) -> None:
     desk("role", "create", "Night", "--action", "*/read", "--description", "looks on")
     desk("role", "assign", "Night", "night shift", "--machine", "web-1")
     heads, *rows = desk("role", "list").out.splitlines()
-    assert heads.split() == ["ROLE", "KIND", "FOR", "ID"]
+    assert heads.split() == ["ROLE", "KIND", "DESCRIPTION", "ID"]
     assert [row.split("  ")[0] for row in rows] == [
         "Contributor",
         "Night",
