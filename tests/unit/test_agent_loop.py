@@ -136,7 +136,7 @@ def test_a_state_that_cannot_be_is_not_held_and_the_server_hears_of_it(tmp_path:
         clock.pass_time(LONGEST_RETRY)
     assert len(line.asked) == 3, "asked again, with patience"
     assert reconciler.held.closed == {ssh} == driver.observe().rules.closed
-    notes = ["the server sent a state that cannot be: what is held stays"]
+    notes = ["the server sent an invalid state: the agent keeps its current one"]
     assert [note for report in told for note in report.notes] == notes
     for line.is_broken in (False, True):
         clock.pass_time(LONGEST_RETRY)

@@ -45,7 +45,7 @@ log = structlog.get_logger("bascule.agent")
 T = TypeVar("T")
 
 UNMANAGED = "the firewall cannot be managed: nothing is known to be closed or open"
-CANNOT_BE = "the server sent a state that cannot be: what is held stays"
+CANNOT_BE = "the server sent an invalid state: the agent keeps its current one"
 NOT_TIDIED = "existing connections cannot be managed: none is admitted again, and none is ended"
 POLL_SECONDS = 15.0  # with a quarter of jitter
 WATCH_SECONDS = 2.0  # how often our rules are read back
@@ -106,7 +106,7 @@ class AgentLoop:
         self._drift: list[str] = []
         self._more_drift = 0
         self._is_connected: bool | None = None  # it answers, and is told what there is
-        self._unheard = "the server was not asked yet"  # why its last answer was of no use
+        self._unheard = "the server has not been contacted yet"  # why its last answer was of no use
         self._knocks = KnockTally()
         self._reported: tuple[object, ...] = ()
         self._last_report = float("-inf")
@@ -150,10 +150,10 @@ class AgentLoop:
         except queue.Empty:
             if command.claim.acquire(blocking=False):
                 raise ServerUnreachable(
-                    "The agent is busy: nothing was done.",
+                    "The agent is busy. Nothing was done.",
                     code=AGENT_BUSY,
-                    advice="The same again in a while. If that does not help: systemctl restart "
-                    "bascule-agent, and then again; what is shut stays shut.",
+                    advice="Try again in a moment. If that does not help, run systemctl restart "
+                    "bascule-agent and try again. Closed ports stay closed.",
                 ) from None
             result = _late(command)
         if isinstance(result, Exception):
@@ -271,7 +271,7 @@ class AgentLoop:
             self._healed(outcome.drift)
             log.warning("rules were changed by somebody else and put back", what=outcome.drift)
         if outcome.refused:
-            log.error("the firewall took only what shuts", why=outcome.refused)
+            log.error("only the part that closes ports was applied", why=outcome.refused)
         return outcome
 
     def _wait(self) -> Command | None:
@@ -330,7 +330,7 @@ class AgentLoop:
             self._refused(error)
         except StateRefused as error:
             if error.message != before:
-                log.error("state refused: what is held stays", why=error.message)
+                log.error("state refused: the current one is kept", why=error.message)
             self._reconciler.note(CANNOT_BE)
             self._unheard = error.message
             self._is_connected = True  # it is there, and is to hear of it
@@ -350,7 +350,9 @@ class AgentLoop:
             self._retry = SHORTEST_RETRY
             self._next_poll = self._clock.boottime() + POLL_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311  # reason: jitter
         else:
-            log.warning("state too old or overtaken", generation=state.generation)
+            log.warning(
+                "state ignored: it came too late or is superseded", generation=state.generation
+            )
             self._back_off()
         if not self._is_connected:
             log.info("connected", generation=state.generation)
@@ -359,7 +361,9 @@ class AgentLoop:
 
     def _refused(self, error: BasculeError) -> None:
         if not self._reconciler.held.is_refused or self._is_connected is not False:
-            log.error("key refused: every opening is shut, ports stay closed", why=error.message)
+            log.error(
+                "key refused: every opening is closed, and ports stay closed", why=error.message
+            )
         self._reconciler.end_all()
         self._is_connected = False
         self._unheard = error.message
@@ -367,7 +371,7 @@ class AgentLoop:
 
     def _lost(self, error: BasculeError) -> None:
         if self._is_connected is not False:
-            log.warning("server away: what is open ends on time", why=error.message)
+            log.warning("server away: open access ends on time", why=error.message)
         self._is_connected = False
         self._unheard = error.message
         self._back_off()
@@ -587,7 +591,7 @@ class AgentLoop:
     def _why_it_waits(self, grant_id: str, lease: HeldLease) -> str:
         """Empty for one that was read back open, and for one whose port nothing of ours shuts."""
         if self._fault or self._outcome is None:
-            return self._fault or "the firewall was not looked at yet"
+            return self._fault or "the firewall has not been read yet"
         shut = {each.port for each in self._reconciler.held.closed}
         if grant_id in self._outcome.in_force or shut.isdisjoint(lease.ports):
             return ""
@@ -605,7 +609,7 @@ def _late(command: Command) -> object:
     except queue.Empty:
         raise ServerUnreachable(
             "The agent did not answer in time.",
-            advice="Whether it was done says: bascule agent status.",
+            advice="Check with bascule agent status whether it was done.",
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""When an agent's reports are no longer believed, and how an owner ends that (EDGES E7).
+"""When an agent's reports are no longer trusted, and how an owner ends that (EDGES E7).
 
 An agent whose key was stolen can overtake the server again and again, or fill the record. Such an
 agent is doubted: its reports settle nothing until an owner has looked. What is not here: the order
@@ -26,6 +26,7 @@ from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.points import PointWrites
 from bascule.interfaces.record import EventFilter, EventReads, EventWrites
 from bascule.protocol.report import Report
+from bascule.sentences import sentence
 from bascule.services.act import Act
 from bascule.services.notes import NOTES, is_by_reporter
 from bascule.services.policies import known_machine
@@ -83,10 +84,14 @@ def tells_too_much(
         return True
     if is_shared and tx.count_told(known, since, MOST_TOLD_CHANGES) >= MOST_TOLD_CHANGES:
         raise TooManyRequests(
-            f"The enforcement points of {machine.id.name} have told of {MOST_TOLD_CHANGES} changes "
-            "within an hour. No more are taken until an hour after the first of them.",
+            sentence(
+                "The enforcement points of {machine} have reported {most} changes within an hour. "
+                "No more are accepted until an hour after the first of them.",
+                machine=machine.id.name,
+                most=MOST_TOLD_CHANGES,
+            ),
             code="TooMuchTold",
-            advice="Look at what those hosts do. An owner of the machine can unbind a point.",
+            advice="Check those hosts. An owner of the machine can unbind a point.",
         )
     return False
 
@@ -94,7 +99,7 @@ def tells_too_much(
 def doubt(
     tx: DoubtWrites, act: Act, machine: Machine, point: EnforcementPoint, report: Report
 ) -> None:
-    """Believe nothing of what it reports until an owner has looked (EDGES E7).
+    """Trust none of its reports until an owner has checked it (EDGES E7).
 
     What is open ends on time on the host, as with an agent that is away; nothing is confirmed.
     """

@@ -58,7 +58,7 @@ TEXTS: Mapping[str, str] = {
         "that are set to cut them."
     ),
     "lacks.sees_blocked": msgid(
-        "It does not see blocked attempts: that none is shown does not mean that there was none."
+        "It does not see blocked attempts, so none are shown even if there were some."
     ),
     "lacks.sees_changes": msgid("It does not see at once when another program changes its rules."),
     "open.close_of": msgid("Close port {port} of {machine}, open for {who}"),
