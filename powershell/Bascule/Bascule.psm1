@@ -43,8 +43,8 @@ foreach ($name in $exported) {
 if ($taken) {
     $exported = @($exported | Where-Object -FilterScript { $_ -notin $taken })
     Write-Warning -Message (
-        "Cmdlets of another module keep their names: $($taken -join ', '). Bascule's are named " +
-        'like Get-BasculeAzJitNetworkAccessPolicy; or start a session without that module.'
+        "Another module already has these cmdlets: $($taken -join ', '). Bascule's are named " +
+        'like Get-BasculeAzJitNetworkAccessPolicy. To use the plain names, start a session without that module.'
     )
 }
 

@@ -122,7 +122,9 @@ class Words:
         )
 
     def decimal(self, number: float) -> str:
-        """With one digit behind the point, or the comma."""
+        """With one digit behind the point, or the comma; less than that is "< 0.1"."""
+        if 0 < number < 0.05:  # a little is not nothing
+            return f"< {self.decimal(0.1)}"
         whole, _, part = f"{number:,.1f}".partition(".")
         if self.language == "fr":
             return whole.replace(",", "\N{NARROW NO-BREAK SPACE}") + f",{part}"

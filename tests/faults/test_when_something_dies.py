@@ -288,7 +288,7 @@ def test_damaged_state(world: SmallWorld, damaged: str) -> None:
     world.start_server()
     assert until(lambda: world.events("AgentReported"), 30), world.logs()
     said = " ".join(str(each.data) for each in world.events("AgentReported"))
-    assert ("is damaged" if damaged == "newest" else "no saved state is readable") in said
+    assert ("is damaged" if damaged == "newest" else "no saved state can be read") in said
     world.wait_enforced()
     assert until(lambda: world.lets_in(23), LONGEST_RETRY + 20), (
         "the server knows the grant: it lives on"
@@ -508,7 +508,7 @@ def test_full_disk_of_the_host(world: SmallWorld) -> None:
     world.wait_state(made, "closed")
     assert agent.is_alive
     said = [each.data for each in world.events("AgentReported")]
-    assert sum("cannot be kept over a reboot" in str(each) for each in said) == 1, said
+    assert sum("cannot be saved, so it would be lost" in str(each) for each in said) == 1, said
     ballast.unlink()
     kept = Path(f"/proc/{agent.pid}/root{world.state}/held.json")
     assert until(lambda: "23" in json.loads(json.loads(kept.read_text())["body"])["held"].__str__())

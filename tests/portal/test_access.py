@@ -461,6 +461,34 @@ def test_who_may_change_users_and_groups_takes_nothing_that_he_does_not_hold(
 
 
 @pytest.mark.parametrize("path", ["programs/add", "programs/{id}/credentials/add"])
+def test_a_form_sent_again_revives_no_secret_that_was_removed(
+    olga: Person, house: House, path: str
+) -> None:
+    """It was removed because somebody else had it, say: a tab that is loaded again must not help."""
+    where = f"{ACCESS}/{path.format(id=house.administrator)}"
+    fields = {**fields_of(olga.page(where)), "name": "ci", "label": "leaked", "days": "30"}
+
+    def leaked() -> dict[str, str]:
+        return house.see(
+            lambda reader: {
+                key.key_id: one.id
+                for one in reader.service_principals()
+                for key in reader.credentials_of(one.id)
+                if key.display_name == "leaked"
+            }
+        )
+
+    assert olga.send(where, fields).status_code == 200
+    ((key_id, principal_id),) = leaked().items()
+    removal = f"{ACCESS}/programs/{principal_id}/credentials/{key_id}/remove"
+    assert olga.send(removal).status_code == 303
+    assert leaked() == {}
+    again = olga.send(where, fields)
+    assert again.status_code == 409, text_of(again.text)
+    assert leaked() == {}
+
+
+@pytest.mark.parametrize("path", ["programs/add", "programs/{id}/credentials/add"])
 def test_two_clicks_make_one_credential(olga: Person, house: House, path: str) -> None:
     """Without a script a second click sends the form again, and its answer is the one shown."""
 

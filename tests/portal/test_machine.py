@@ -461,20 +461,20 @@ def test_ports_that_an_agent_alone_closes_are_listed_taken_and_released(town: To
     assert reader.send(f"{WEB}/configuration/take", {"port": "8080/tcp"}).status_code == 403
 
 
-def test_a_doubted_agent_is_told_and_believed_again_by_who_may_enrol_it(town: Town) -> None:
+def test_a_doubted_agent_is_told_and_trusted_again_by_who_may_enrol_it(town: Town) -> None:
     town.set_rules(port_rule(22))
     for _ in range(2):
         known = town.see(lambda r: r.generation(town.uid))
         town.report(town.agent, town.uid, generation=known + 1)
     anna, reader = owner(town), somebody(town, "bert@example.com", town.machine("web-1"), *SEE)
-    assert "Not believed" in text_of(anna.page("/portal/points"))
+    assert "Not trusted" in text_of(anna.page("/portal/points"))
     for person in (anna, reader):
-        assert "not believed since" in text_of(person.page(WEB))
+        assert "not trusted since" in text_of(person.page(WEB))
         assert "was ahead of this server twice" in text_of(person.page(WEB))
-    assert "Le croire de nouveau" in text_of(anna.page(WEB, language="fr"))
+    assert "Se fier de nouveau à ses rapports" in text_of(anna.page(WEB, language="fr"))
     assert reader.send(f"{WEB}/configuration/believe", {}).status_code == 403
     assert anna.send(f"{WEB}/configuration/believe", {}).status_code == 303
-    assert "not believed since" not in text_of(anna.page(WEB))
+    assert "not trusted since" not in text_of(anna.page(WEB))
 
 
 def test_all_that_are_released_are_those_that_were_shown(town: Town) -> None:

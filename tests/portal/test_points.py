@@ -27,6 +27,7 @@ from tests.wire.house import JIT, PUBLIC_KEY, House, port_rule
 
 OTHER_KEY = base64.urlsafe_b64encode(b"k" * 32).decode().rstrip("=")
 POINTS, ENROL = "/portal/points", "/portal/points/enrol"
+POINT = "/subscriptions/{}/providers/Bascule.Fleet/enforcementPoints/{}"
 _TOKEN = re.compile(r"(bascule-enrol\.[\w-]+)")
 
 
@@ -175,6 +176,24 @@ def test_a_known_machine_is_chosen_and_its_command_shown_once(house: House, olga
     assert join(house, token).status_code == 200
     assert "Never contacted" in text_of(olga.page(f"{ENROL}/default/web-1"))
     assert join(house, token, OTHER_KEY).status_code >= 400
+
+
+def test_a_form_sent_again_revives_no_token_that_was_voided(house: House, olga: Person) -> None:
+    """Removing the agent voids the tokens of its machine, one that leaked among them."""
+    uid, _ = add_agent(house, "web-1")
+    path = f"{ENROL}/default/web-1"
+    key = re.search(r'name="once" value="([^"]+)"', olga.page(path))
+    assert key is not None
+    fields = {"once": key[1], "replace": "1"}
+    token = token_in(olga.send(path, fields).text)
+    assert token_in(olga.send(path, fields).text) == token, "a second click"
+    assert (
+        house.call("DELETE", POINT.format(house.installation.subscription_id, uid)).status_code
+        == 200
+    )
+    again = olga.send(path, fields)
+    assert again.status_code == 409, text_of(again.text)
+    assert join(house, token, OTHER_KEY).status_code == 403
 
 
 def test_a_new_machine_is_added_with_its_command_or_not_at_all(house: House, olga: Person) -> None:

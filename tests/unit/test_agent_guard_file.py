@@ -36,7 +36,7 @@ def test_a_link_that_leads_to_nothing_is_no_absent_file(tmp_path: Path, linked: 
         load_guard(path)
     guard = guard_of_host(path)
     assert guard == closed_guard(guard.problem)
-    assert "a link leads to nothing" in guard.problem
+    assert "it is a dangling link" in guard.problem
     (tmp_path / "nothing").mkdir()
     if linked == "etc":
         assert load_guard(path) == Guard(), "a link that leads somewhere, and no file there"

@@ -193,4 +193,4 @@ def test_announcements_do_not_pile_up_while_a_pass_takes_long(tmp_path: Path) ->
     loop = loop_on(Line(), FakeDriver(FakeFirewall(clock)), clock, tmp_path)
     for generation in range(2, 10_000):
         loop._on_generation(generation)
-    assert loop._inbox.qsize() <= 1
+    assert loop._inbox._queue.qsize() <= 1

@@ -51,7 +51,10 @@ def test_a_mistyped_state_directory_loses_nothing(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "passwd").write_text("root")
     (tmp_path / "identity.json").touch()
-    assert remove_state(tmp_path) == f"left {tmp_path}: not ours are folder, passwd"
+    assert (
+        remove_state(tmp_path)
+        == f"kept {tmp_path}, because it contains other files: folder, passwd"
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "passwd"]
 
 

@@ -10,17 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bascule.agent import loop as agent_loop
+from bascule.agent import inbox
+from bascule.agent.inbox import Command
 from bascule.agent.local_openings import LocalOpenings
-from bascule.agent.loop import (
-    LONGEST_RETRY,
-    MOST_DRIFT,
-    NOT_TIDIED,
-    POLL_SECONDS,
-    WATCH_SECONDS,
-    AgentLoop,
-    Command,
-)
+from bascule.agent.loop import LONGEST_RETRY, NOT_TIDIED, WATCH_SECONDS, AgentLoop
+from bascule.agent.reporting import MOST_DRIFT, POLL_SECONDS
 from bascule.agent.state import read_state
 from bascule.agent.witness import SAVE_SECONDS, Witness
 from bascule.domain.capabilities import ABILITIES, HOST
@@ -77,10 +71,20 @@ def loop_of(
     clock: SetClock,
     folder: Path,
     witness: Witness | None = None,
+    own_weaknesses: tuple[Weakness, ...] = (),
 ) -> AgentLoop:
     """A loop that has held nothing yet; its local openings are in ``folder``."""
     reconciler, local = Reconciler(driver, Memory(), clock), LocalOpenings(folder)
-    return AgentLoop(reconciler, driver, line, clock, lambda: None, local, witness)
+    return AgentLoop(
+        reconciler,
+        driver,
+        line,
+        clock,
+        lambda: None,
+        local,
+        witness,
+        own_weaknesses=own_weaknesses,
+    )
 
 
 def test_what_is_announced_while_an_answer_is_on_its_way_is_asked_for_again(
@@ -136,7 +140,7 @@ def test_a_state_that_cannot_be_is_not_held_and_the_server_hears_of_it(tmp_path:
         clock.pass_time(LONGEST_RETRY)
     assert len(line.asked) == 3, "asked again, with patience"
     assert reconciler.held.closed == {ssh} == driver.observe().rules.closed
-    notes = ["the server sent a state that cannot be: what is held stays"]
+    notes = ["the server sent an invalid state: the agent keeps its current one"]
     assert [note for report in told for note in report.notes] == notes
     for line.is_broken in (False, True):
         clock.pass_time(LONGEST_RETRY)
@@ -282,9 +286,8 @@ def test_a_weakness_that_comes_and_goes_is_reported_at_once(tmp_path: Path) -> N
     clock = SetClock()
     driver = Weakening(FakeFirewall(clock))
     line = Listening()
-    loop = loop_of(driver, line, clock, tmp_path)
     unkept, unread = OWNER_UNKEPT(), PUBLISHED_UNREAD(unread="a rule")
-    loop.add_weakness(unkept)
+    loop = loop_of(driver, line, clock, tmp_path, own_weaknesses=(unkept,))
     for driver.weaknesses in ((), (unread,), ()):
         loop.step()
         clock.pass_time(0.1)
@@ -394,7 +397,7 @@ def test_a_command_whose_caller_has_gone_away_does_not_run_later(tmp_path: Path)
     done: list[str] = []
     with pytest.raises(ServerUnreachable, match="busy"):
         loop.ask(lambda: done.append("late"), seconds=0.01)
-    loop._obey(loop._wait())
+    loop._inbox.obey(loop._wait())
     assert not done
 
 
@@ -412,7 +415,7 @@ def test_a_command_that_has_begun_is_waited_for(
         assert may_end.wait(30)
         return "done"
 
-    put, late = loop._inbox.put, agent_loop._late
+    put, late = loop._inbox._queue.put, inbox.late_answer
 
     def put_and_see_it_begun(command: Command | None) -> None:
         put(command)
@@ -422,9 +425,9 @@ def test_a_command_that_has_begun_is_waited_for(
         may_end.set()
         return late(command)
 
-    monkeypatch.setattr(loop._inbox, "put", put_and_see_it_begun)
-    monkeypatch.setattr(agent_loop, "_late", end_when_it_is_late)
-    running = threading.Thread(target=lambda: loop._obey(loop._inbox.get()))
+    monkeypatch.setattr(loop._inbox._queue, "put", put_and_see_it_begun)
+    monkeypatch.setattr(inbox, "late_answer", end_when_it_is_late)
+    running = threading.Thread(target=lambda: loop._inbox.obey(loop._inbox.take(30)))
     running.start()
     assert loop.ask(work, seconds=0.01) == "done"
     running.join()

@@ -202,7 +202,7 @@ def test_what_no_firewall_holds_is_dropped_at_a_load(tmp_path: Path, clock: Cloc
     file = memory(tmp_path, clock)
     assert file.load() == Held(7, CLOSED, good, good, good)
     (note,) = file.notes
-    assert "13 of the saved state" in note
+    assert "13 invalid entries of the saved state" in note
     assert "70000/tcp" in note
     (tmp_path / NEWEST).write_text("torn")
     assert memory(tmp_path, clock).load().closed == CLOSED

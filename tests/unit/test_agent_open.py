@@ -86,7 +86,7 @@ def test_one_that_stays_busy_is_told_with_what_to_do(
     with listening(loop, tmp_path):
         done = _open(tmp_path, "22")
     assert isinstance(done.exception, BasculeError)
-    assert "nothing was done" in done.exception.message
+    assert "Nothing was done" in done.exception.message
     assert "systemctl restart" in done.exception.advice
 
 

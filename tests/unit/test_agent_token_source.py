@@ -38,7 +38,7 @@ def test_a_file_that_cannot_be_read_and_one_that_is_empty(tmp_path: Path) -> Non
     with pytest.raises(ConfigurationError, match="No such file"):
         offered_token(tmp_path / "absent")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigurationError, match="it is no text"):
+    with pytest.raises(ConfigurationError, match="it is not text"):
         offered_token(tmp_path / "binary")
     (tmp_path / "empty").write_text("\n")
     with pytest.raises(InvalidInput, match="no token in"):

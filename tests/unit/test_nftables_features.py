@@ -60,7 +60,7 @@ def test_what_is_too_old_to_keep_ports_shut_is_named(
     versions(monkeypatch, kernel, nft)
     with pytest.raises(ConfigurationError) as caught:
         features.probe(Refusing("syntax error, unexpected fib"))
-    assert caught.value.message == f"Bascule cannot keep any port of this host shut: {words}."
+    assert caught.value.message == f"Bascule cannot keep any port of this host closed: {words}."
     assert "unexpected fib" in str(caught.value.advice)
 
 

@@ -23,9 +23,10 @@ from bascule.errors import Conflict, Forbidden, NotFound, TooManyRequests
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
 from bascule.protocol.report import LocalOpening, Report
-from bascule.services import bindings, fleet, machines, reports
+from bascule.services import bindings, doubt, fleet, machines, reports
 from bascule.services.act import Act
 from bascule.services.grants import end_grants
+from bascule.services.notes import OPENINGS_PER_SPAN
 from bascule.services.sweep import close_orphans, sweep
 from bascule.services.views import view_machine, view_request
 from tests.unit.services_world import ANNA, World, rules
@@ -415,7 +416,7 @@ def test_what_one_point_tells_without_end_casts_no_doubt_on_another(
     bound: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thief of the key of one point must not have the machine's own agent disbelieved."""
-    monkeypatch.setattr(reports, "MOST_TOLD_CHANGES", 40)
+    monkeypatch.setattr(doubt, "MOST_TOLD_CHANGES", 40)
     for _ in range(3):
         tell(bound, bound.web, closed=SHUT, notes=tuple(f"note {n}" for n in range(30)))
         bound.clock.pass_time(90)
@@ -429,7 +430,7 @@ def test_a_full_history_of_a_shared_machine_is_not_gone_on_with_and_casts_no_dou
     bound: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its rows may be any point's doing: root of one machine must not have a gateway disbelieved."""
-    monkeypatch.setattr(reports, "MOST_TOLD_CHANGES", 40)
+    monkeypatch.setattr(doubt, "MOST_TOLD_CHANGES", 40)
     for _ in range(30):
         with suppress(TooManyRequests):
             tell(bound, bound.db, closed=frozenset())
@@ -457,7 +458,7 @@ def test_what_one_point_tells_takes_no_room_of_another_s_notes(bound: World) -> 
     before = bound.kinds().count("OpenedLocally")
     tell(bound, bound.db, closed=SHUT, local_openings=many[:1])
     assert bound.kinds().count("OpenedLocally") == before + 1
-    assert before == reports.OPENINGS_PER_SPAN
+    assert before == OPENINGS_PER_SPAN
 
 
 def test_what_one_point_keeps_closed_of_its_own_is_noted_once(bound: World) -> None:

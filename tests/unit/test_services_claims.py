@@ -19,11 +19,12 @@ from bascule.errors import Conflict, Forbidden, InvalidInput
 from bascule.interfaces.exposure import KnownMachine
 from bascule.interfaces.record import EventFilter
 from bascule.protocol.report import LocalOpening
-from bascule.services import reports, unnamed_ports
+from bascule.services import doubt, unnamed_ports
 from bascule.services.act import ServerPlace
 from bascule.services.claims import claimed_ports
+from bascule.services.doubt import DOUBTED_WITHIN, believe_point
 from bascule.services.fleet import state_for
-from bascule.services.reports import DOUBTED_WITHIN, NOTES_PER_SPAN, believe_point
+from bascule.services.notes import NOTES_PER_SPAN
 from bascule.services.sweep import sweep
 from bascule.services.views import view_machine
 from tests.unit.services_world import ANNA, BERT, World, rules
@@ -359,7 +360,7 @@ def test_an_agent_that_tells_of_changes_without_end_is_not_believed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each is a row that is kept as long as the record: a stolen key filled the disk."""
-    monkeypatch.setattr(reports, "MOST_TOLD_CHANGES", 3000)
+    monkeypatch.setattr(doubt, "MOST_TOLD_CHANGES", 3000)
     world.put(rules(world.web, 22))
     swing(world, 20)
     assert 3000 <= kind_of(world, world.web) <= 4001
@@ -382,7 +383,7 @@ def test_an_agent_that_tells_of_changes_without_end_is_not_believed(
 def test_what_root_opens_without_end_is_not_believed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reports, "MOST_TOLD_CHANGES", 300)
+    monkeypatch.setattr(doubt, "MOST_TOLD_CHANGES", 300)
     world.put(rules(world.web, 22))
     for turn in range(20):
         ids = [f"local-{turn}-{n}" for n in range(64)]
@@ -396,7 +397,7 @@ def test_what_is_on_record_by_an_agents_word_counts_with_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the minute alone it is a gigabyte a day, which the record's floor keeps for ninety."""
-    monkeypatch.setattr(reports, "MOST_TOLD_CHANGES", 500)
+    monkeypatch.setattr(doubt, "MOST_TOLD_CHANGES", 500)
     world.put(rules(world.web, 22))
     roots = tuple(LocalOpening("22/TCP", ("192.0.2.9",), 900, f"local-{n}") for n in range(50))
     for _ in range(40):
@@ -409,7 +410,7 @@ def test_what_is_on_record_by_an_agents_word_counts_with_it(
 def test_what_changes_in_many_hours_is_a_hosts_own(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reports, "MOST_TOLD_CHANGES", 3000)
+    monkeypatch.setattr(doubt, "MOST_TOLD_CHANGES", 3000)
     world.put(rules(world.web, 22))
     for _ in range(3):
         swing(world, 2)

@@ -24,11 +24,11 @@ from bascule.interfaces.store import Transaction
 from bascule.protocol.codec import decode, encode
 from bascule.protocol.report import Report
 from bascule.protocol.shapes import MOST_BOUNDS
-from bascule.services import live_requests, policies, reports, requests, unnamed_ports
+from bascule.services import doubt, live_requests, policies, requests, unnamed_ports
 from bascule.services.act import Act
 from bascule.services.closed_ports import named_ports
 from bascule.services.exposure import exposure_of, moment_of
-from bascule.services.reports import OPENINGS_PER_SPAN
+from bascule.services.notes import OPENINGS_PER_SPAN
 from bascule.services.request_rights import sight_of
 from bascule.services.rights import rights_of
 from bascule.services.sweep import sweep
@@ -196,7 +196,7 @@ def test_ends_that_a_stolen_agent_moves_on_and_on_fill_no_disk(world: World) -> 
 def test_ends_that_are_moved_for_an_hour_are_not_believed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reports, "MOST_TOLD_CHANGES", 60)
+    monkeypatch.setattr(doubt, "MOST_TOLD_CHANGES", 60)
     grant = world.granted(world.web, seconds=3 * 3600)
     for step in range(120):
         left = timedelta(hours=3) - (step + 1) * 2 * SECOND

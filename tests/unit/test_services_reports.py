@@ -22,7 +22,7 @@ from bascule.protocol.report import LocalOpening, Report
 from bascule.services import live_requests, reports
 from bascule.services.act import Act
 from bascule.services.fleet import is_online, state_for
-from bascule.services.reports import NOTES_PER_SPAN, OPENINGS_PER_SPAN
+from bascule.services.notes import NOTES_PER_SPAN, OPENINGS_PER_SPAN
 from bascule.services.sweep import sweep
 from bascule.services.views import view_request
 from tests.unit.services_world import ANNA, World, rules

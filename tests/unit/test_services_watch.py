@@ -119,8 +119,8 @@ def test_what_fails_beside_the_sweep_is_tried_again_later(
     monkeypatch.setattr(watching, "close_orphans", trip)
     monkeypatch.setattr(watching, "SILENCE_BOUND", timedelta())  # as if we ran for long already
     world.clock.pass_time(601)
-    assert world.watched() == ["closing what is gone"]
+    assert world.watched() == ["closing orphaned grants"]
     world.clock.pass_time(watching.RETRY.total_seconds())
-    assert world.watched() == ["closing what is gone"]
+    assert world.watched() == ["closing orphaned grants"]
     assert "AgentWentSilent" in world.kinds()
     assert world.has_expired()

@@ -41,7 +41,7 @@ def add_unreal_port(tx: Transaction) -> None:
         (add_twice, "Such a request already exists.", "UNIQUE"),
         (
             lambda tx: tx.put_enforcement_point(a_point("nobody")),
-            "A thing that this refers to does not exist, or does not allow it.",
+            "Something that this refers to does not exist, or does not allow the change.",
             "FOREIGN KEY",
         ),
         (add_unreal_port, "A value of this thing cannot be stored.", "CHECK"),

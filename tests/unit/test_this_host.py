@@ -252,7 +252,7 @@ def test_a_damaged_memory_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "this-host").mkdir()
     (tmp_path / "this-host" / "held.json").write_text("{")
     _beside(_guarded(), tmp_path, tmp_path / "agent.sock", lambda: _hear(heard))
-    assert "no saved state is readable: closed the management ports" in told
+    assert "no saved state can be read: the management ports are closed" in told
 
 
 def _hear(heard: threading.Event) -> None:

@@ -50,7 +50,7 @@ def test_a_minute_after_its_end_what_is_unheard_is_listed_apart(desk: Cli) -> No
     assert "not confirmed" in desk.done("exposure").out.splitlines()[1]
     house.clock.pass_time(1)
     told = desk.done("exposure").out
-    assert told.startswith("Nobody has access.")
+    assert told.startswith("No closed port is open for anybody.")
     assert "ENDED, NOT CONFIRMED" in told
     assert desk.json("exposure", "web-1")["ports"][0]["openings"] == []
     house.do(sweep)
@@ -61,7 +61,7 @@ def test_a_minute_after_its_end_what_is_unheard_is_listed_apart(desk: Cli) -> No
 
 def test_a_moment_of_the_past(desk: Cli) -> None:
     then = desk.done("exposure", "--at", "60s")
-    assert "Nobody has access." in then.out
+    assert "No closed port is open for anybody." in then.out
     assert "web-1" not in then.out.replace("db-1", "")
     at = format_utc(desk.house.clock.now())
     assert desk.json("exposure", "--at", at)["open"]

@@ -12,7 +12,7 @@ function ConvertTo-BasculeMachine {
     $extras = Get-BasculeProperty -InputObject $Data.properties -Name 'bascule'
     $point = Get-BasculeProperty -InputObject $extras -Name 'enforcementPoint'
     $reasons = @(Get-BasculeProperty -InputObject $extras -Name 'reasons') | Where-Object -FilterScript { $_ }
-    $shut = @(Get-BasculeProperty -InputObject $extras -Name 'closedPorts') | Where-Object -FilterScript { $_ }
+    $closed = @(Get-BasculeProperty -InputObject $extras -Name 'closedPorts') | Where-Object -FilterScript { $_ }
     $storage = Get-BasculeProperty -InputObject $Data.properties -Name 'storageProfile'
     $disk = Get-BasculeProperty -InputObject $storage -Name 'osDisk'
     $heard = Get-BasculeProperty -InputObject $point -Name 'lastContactAt'
@@ -25,13 +25,13 @@ function ConvertTo-BasculeMachine {
         State             = [string] (Get-BasculeProperty -InputObject $extras -Name 'state')
         Addresses         = @(Get-BasculeProperty -InputObject $extras -Name 'addresses')
         Ports             = @(
-            foreach ($port in $shut) {
+            foreach ($port in $closed) {
                 [pscustomobject]@{
                     PSTypeName = 'Bascule.ManagedPort'
                     Number     = [int] $port.number
                     Protocol   = [string] $port.protocol
                     OnExpiry   = [string] $port.onExpiry
-                    InPolicy   = [bool] $port.inPolicy  # $false: shut, and no policy offers it
+                    InPolicy   = [bool] $port.inPolicy  # $false: closed, and no policy offers it
                 }
             }
         )

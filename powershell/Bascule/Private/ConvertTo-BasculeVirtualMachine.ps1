@@ -48,7 +48,7 @@ function ConvertTo-BasculeVirtualMachine {
         throw (New-BasculeErrorRecord -Code 'InvalidVirtualMachine' -Category InvalidArgument -Message (
                 $problems[0]
             ) -Reason $problems.ToArray() -Advice (
-                "Names there are: $(@($known.Machine) -join ', '); of a port: $(@($known.Port) -join ', ')."
+                "Known names: of a machine: $(@($known.Machine) -join ', '); of a port: $(@($known.Port) -join ', ')."
             ))
     }
     Write-Output -InputObject $machines -NoEnumerate

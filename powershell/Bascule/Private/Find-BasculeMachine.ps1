@@ -23,12 +23,12 @@ function Find-BasculeMachine {
     if ($found.Count -eq 0) {
         throw (New-BasculeErrorRecord -Code 'MachineNotFound' -Category ObjectNotFound -Message (
                 "There is no machine '$Name' that you may see."
-            ) -Target $Name -Advice 'List those that there are: Get-BasculeMachine.')
+            ) -Target $Name -Advice 'To list machines: Get-BasculeMachine.')
     }
     if ($found.Count -gt 1) {
         throw (New-BasculeErrorRecord -Code 'AmbiguousMachine' -Category InvalidArgument -Message (
                 "$($found.Count) machines are called '$Name'."
-            ) -Reason @($found.id) -Target $Name -Advice 'Give the id of the one that you mean.')
+            ) -Reason @($found.id) -Target $Name -Advice 'Give the id instead.')
     }
     $found[0]
 }

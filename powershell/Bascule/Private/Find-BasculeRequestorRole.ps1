@@ -23,7 +23,7 @@ function Find-BasculeRequestorRole {
     (@($permissions[0].actions | Sort-Object) -join "`n") -ceq $wanted
     if (-not $isSame) {
         throw (New-BasculeErrorRecord -Code 'RoleDefinitionWithSameNameExists' -Category ResourceExists -Message (
-                "There is a role '$(Protect-BasculeText -Text $Name)' that allows something else; it was left as it is."
+                "The role '$(Protect-BasculeText -Text $Name)' exists already and allows something else. It was not changed."
             ) -Target $Name -Advice 'Choose another name: -Name NAME.')
     }
     $found[0]

@@ -19,14 +19,14 @@ function Get-BasculeAdvice {
         }
     }
     switch ($Status) {
-        400 { 'Correct what the reasons name and call again; nothing was changed.' }
+        400 { 'Nothing was changed. Correct the named problems and call again.' }
         401 { 'Sign in again: Connect-Bascule.' }
         403 { 'Ask an administrator for the role that allows it; Get-BasculeContext shows who you are.' }
-        404 { 'List what there is: Get-AzJitNetworkAccessPolicy, Get-BasculeMachine.' }
-        409 { 'Look at its present state and call again.' }
-        429 { 'Wait a little and call again.' }
-        { $_ -ge 300 -and $_ -lt 400 } { 'Give the address that the server has itself: redirects are not followed. Get-BasculeContext shows it.' }
-        { $_ -ge 500 } { 'Look at what is there before you call again; the server''s log says more.' }
+        404 { 'To list what exists: Get-AzJitNetworkAccessPolicy, Get-BasculeMachine.' }
+        409 { 'Check the current state and call again.' }
+        429 { 'Wait a moment and call again.' }
+        { $_ -ge 300 -and $_ -lt 400 } { 'Redirects are not followed. Connect to the address that the server itself uses; Get-BasculeContext shows the current one.' }
+        { $_ -ge 500 } { 'Check the current state before you call again. The server''s log has more details.' }
         default { '' }
     }
 }

@@ -21,12 +21,12 @@ function Get-BasculeCa {
         } catch {
             throw (New-BasculeErrorRecord -Code 'InvalidCaFile' -Category ObjectNotFound -Message (
                     "The CA file $CaFile cannot be used: $($_.Exception.GetBaseException().Message)"
-                ) -Target $CaFile -Advice 'Name a PEM file with -CaFile, or give -Fingerprint.')
+                ) -Target $CaFile -Advice 'Give a PEM file with -CaFile, or give -Fingerprint.')
         }
         if ($found.Count -eq 0) {
             throw (New-BasculeErrorRecord -Code 'InvalidCaFile' -Category InvalidData -Message (
                     "There is no certificate in $CaFile."
-                ) -Target $CaFile -Advice 'Name a PEM file with -CaFile: DATA/ca.pem on the server.')
+                ) -Target $CaFile -Advice 'Give a PEM file with -CaFile: DATA/ca.pem on the server.')
         }
         return $found
     }
@@ -46,8 +46,8 @@ function Get-BasculeCa {
     }
     $list = if ($shown) { $shown -join ', ' } else { 'none at all' }
     throw (New-BasculeErrorRecord -Code 'FingerprintMismatch' -Category SecurityError -Message (
-            "$Endpoint shows a CA with another fingerprint ($list) than the expected one ($expected)."
+            "$Endpoint has a CA with another fingerprint ($list) than expected ($expected)."
         ) -Target $Endpoint -Advice (
-            'Check the address and the fingerprint. If both are right, somebody is in between.'
+            'Check the address and the fingerprint. If both are right, something intercepts the connection.'
         ))
 }

@@ -30,7 +30,7 @@ function Get-BasculeCaText {
     if ($answer.Status -ne 200) {
         throw (New-BasculeErrorRecord -Code 'UnexpectedAnswer' -Category InvalidData -Status $answer.Status -Message (
                 "$Endpoint has no CA certificate to show (HTTP $($answer.Status) at /bascule/ca.pem)."
-            ) -Target $Endpoint -Advice 'Is that a Bascule server? With a certificate of your own: -CaFile.')
+            ) -Target $Endpoint -Advice 'Check that this is a Bascule server. If it has a certificate of your own, give its CA with -CaFile.')
     }
     $answer.Text
 }

@@ -32,6 +32,6 @@ function Get-BasculeReachableAddress {
     $known = if ($Grant.Addresses) { $Grant.Addresses -join ', ' } else { 'none' }
     throw (New-BasculeErrorRecord -Code 'NoAddressInFamily' -Category ObjectNotFound -Message (
             "$name cannot be reached: access was granted from $($Grant.Sources -join ', '), and its addresses are: " +
-            "$known$(if ($Family) { "; IPv$Family was wanted" })."
-        ) -Target $name -Advice "Its owner gives it an address of that family, or ask from an address of the other family.")
+            "$known$(if ($Family) { "; IPv$Family was requested" })."
+        ) -Target $name -Advice "Ask the machine's owner to add an address of that family, or request access from an address of the other family.")
 }

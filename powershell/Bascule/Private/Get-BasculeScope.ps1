@@ -18,7 +18,7 @@ function Get-BasculeScope {
     if ($endpoint -ne $script:Session.Endpoint -or -not $subscription) {
         throw (New-BasculeErrorRecord -Code 'InvalidDefaultProfile' -Category InvalidArgument -Message (
                 'DefaultProfile is not a context of the server that this session is connected to.'
-            ) -Advice 'Leave it away, or give what Get-BasculeContext answered in this session.')
+            ) -Advice 'Omit it, or give a context that Get-BasculeContext returned in this session.')
     }
     "/subscriptions/$subscription"
 }

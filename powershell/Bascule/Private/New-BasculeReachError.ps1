@@ -19,10 +19,10 @@ function New-BasculeReachError {
         $deepest = $cause
         if ($cause -is [System.Security.Authentication.AuthenticationException]) {
             return New-BasculeErrorRecord -Code 'CertificateNotTrusted' -Category SecurityError -Message (
-                "The certificate that $endpoint showed is not trusted: $($cause.Message)"
+                "The certificate of $endpoint is not trusted: $($cause.Message)"
             ) -Target $endpoint -Advice (
-                'Name the right CA: Connect-Bascule -CaFile FILE, or -Fingerprint HEX. ' +
-                'If you changed nothing, somebody may be in between.'
+                'Give the right CA: Connect-Bascule -CaFile FILE, or -Fingerprint HEX. ' +
+                'If you changed nothing, somebody may be intercepting the connection.'
             )
         }
         if ($cause -is [System.OperationCanceledException]) {
@@ -33,10 +33,10 @@ function New-BasculeReachError {
     # A sign-in changes nothing; neither does a GET.
     $isReading = $Method -eq 'GET' -or $address.AbsolutePath -match '/oauth2/'
     $advice = if ($isReading) {
-        'Is the server running, and is that its address? Get-BasculeContext shows it. ' +
-        'Ports that are open close on time without it.'
+        'Check that the server is running and that this is its address (Get-BasculeContext). ' +
+        'Open ports close on time without it.'
     } else {
-        'It is not known whether the server had made the change: look before you call again ' +
+        'It is not known whether the server made the change. Check before you call again ' +
         '(Get-AzJitNetworkAccessPolicy, Get-BasculeAccessRequest). Ports that are open close on time.'
     }
     if ($isTimeout) {

@@ -17,7 +17,7 @@ function New-BasculeSession {
         $address.Scheme -ne 'https' -or $address.PathAndQuery -ne '/' -or $address.UserInfo) {
         throw (New-BasculeErrorRecord -Code 'InvalidEndpoint' -Category InvalidArgument -Message (
                 "'$Endpoint' is not the address of a server."
-            ) -Target $Endpoint -Advice 'It reads https://HOST or https://HOST:PORT and has no path.')
+            ) -Target $Endpoint -Advice 'Write it as https://HOST or https://HOST:PORT, without a path.')
     }
     $session = @{
         Endpoint     = $address.GetLeftPart([System.UriPartial]::Authority)

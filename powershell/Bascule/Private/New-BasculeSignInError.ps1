@@ -19,7 +19,7 @@ function New-BasculeSignInError {
         if ($Session.AccountType -eq 'User') {
             'Sign in again: Connect-Bascule.'
         } elseif ($Answer.Status -ge 500 -or $Answer.Status -eq 429) {
-            'Wait a little and connect again: Connect-Bascule.'
+            'Wait a moment and connect again: Connect-Bascule.'
         } else {
             'Check the application id and its secret or certificate, and connect again: Connect-Bascule.'
         }

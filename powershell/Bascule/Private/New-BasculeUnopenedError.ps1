@@ -30,6 +30,6 @@ function New-BasculeUnopenedError {
     $category = if ($isLate) { 'OperationTimeout' } else { 'ResourceUnavailable' }
     $code = if ($isLate) { 'WaitTimeout' } else { 'NotOpen' }
     New-BasculeErrorRecord -Code $code -Category $category -Message ($reasons -join '; ') -Target $Request.RequestId -Advice (
-        "See the machine's agent: Get-BasculeMachine -Name $($Request.Ports[0].Machine)"
+        "To see its agent: Get-BasculeMachine -Name $($Request.Ports[0].Machine)"
     )
 }

@@ -28,8 +28,8 @@ function Open-BasculeSshWay {
     $found = Find-BasculeMachine -Name $Machine.Substring($at + 1)
     if ($found.name -cnotmatch '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z') {  # it goes into a command (EDGES A18)
         throw (New-BasculeErrorRecord -Code 'InvalidMachineName' -Category InvalidData -Message (
-                "The server calls the machine '$(Protect-BasculeText -Text $found.name)', which is no name."
-            ) -Target $Machine -Advice 'Is the endpoint a Bascule server? Get-BasculeContext shows it.')
+                "The server calls the machine '$(Protect-BasculeText -Text $found.name)', which is not a valid name."
+            ) -Target $Machine -Advice 'Check that the endpoint is a Bascule server: Get-BasculeContext.')
     }
     $number = if ($Port) { $Port } else { $line.Port }
     $choice = Select-BasculePolicy -Machine $found -Port $number -PolicyName $Policy
@@ -44,7 +44,7 @@ function Open-BasculeSshWay {
         if (-not $span) {
             $span = ConvertTo-BasculeDuration -Duration $choice.Duration
         }
-        if (-not $Cmdlet.ShouldProcess($found.name, "Ask for port $($choice.Port) for $span")) {
+        if (-not $Cmdlet.ShouldProcess($found.name, "Request port $($choice.Port) for $span")) {
             return
         }
         $asked = @{ Machine = $found; Choice = $choice; Duration = $span; Justification = $Justification }

@@ -20,7 +20,7 @@ function Read-BasculeAnswer {
             if ($status -lt 400) {
                 throw (New-BasculeErrorRecord -Code 'UnexpectedAnswer' -Category InvalidData -Message (
                         "The server answered $status with something that is not JSON."
-                    ) -Target $Path -Status $status -Advice 'Is the endpoint a Bascule server? Get-BasculeContext shows it.')
+                    ) -Target $Path -Status $status -Advice 'Check that the endpoint is a Bascule server: Get-BasculeContext.')
             }
         }
     }
@@ -43,7 +43,7 @@ function Read-BasculeAnswer {
     }
     $category = if ($kinds.ContainsKey($status)) { $kinds[$status] } else { 'InvalidOperation' }
     if (-not $code) { $code = "Http$status" }
-    if (-not $message) { $message = "The server answered $status and nothing else." }
+    if (-not $message) { $message = "The server answered $status without details." }
     throw (New-BasculeErrorRecord -Code $code -Message $message -Category $category -Status $status `
             -Reason $reasons -Advice $advice -Target $Path)
 }

@@ -33,7 +33,7 @@ function Read-BasculeClientCertificate {
         throw (New-BasculeErrorRecord -Code 'InvalidCertificateFile' -Category InvalidData -Message (
                 "The certificate $Path cannot be used: $($_.Exception.GetBaseException().Message)"
             ) -Target $Path -Advice (
-                'Name a PEM file that holds certificate and key, or a PFX; its password: -CertificatePassword.'
+                'Give a PEM file with certificate and key, or a PFX file; give its password with -CertificatePassword.'
             ))
     }
 }

@@ -33,7 +33,7 @@ function Resolve-BasculePrincipal {
     if ($found.Count -gt 1) {
         throw (New-BasculeErrorRecord -Code 'AmbiguousPrincipal' -Category InvalidArgument -Message (
                 "$($found.Count) are called '$safe'."
-            ) -Reason @($found.name) -Target $Name -Advice 'Give the id of the one that you mean.')
+            ) -Reason @($found.name) -Target $Name -Advice 'Give the id instead.')
     }
     [string] $found[0].name
 }

@@ -32,5 +32,5 @@ function Resolve-BasculeRequestId {
     }
     throw (New-BasculeErrorRecord -Code 'RequestNotFound' -Category ObjectNotFound -Message (
             "No live request begins with '$name'."
-        ) -Target $Id -Advice 'See what is open: Get-BasculeAccessRequest -Live. An ended request needs its whole id.')
+        ) -Target $Id -Advice 'To list live requests: Get-BasculeAccessRequest -Live. An ended request needs its whole id.')
 }

@@ -3,40 +3,40 @@ function Connect-Bascule {
     .SYNOPSIS
     Connects this session to a Bascule server and signs in.
     .DESCRIPTION
-    People sign in with a code that they approve in any browser; programs with a secret or a
-    certificate. Tokens stay in the memory of this session, and are renewed before they end. Who
-    had a connection keeps it when the new one fails.
+    A person signs in with a code, which they approve in any browser; a program with a secret or
+    a certificate. Tokens are kept in the memory of this session and renewed before they expire.
+    If connecting fails, the previous connection stays.
 
-    The server is trusted by its CA file or the CA's fingerprint, which needs PowerShell 7.3 or
-    newer; without either, by what the system trusts. On Windows PowerShell 5.1 put the CA into
-    the store: Import-Certificate -FilePath ca.pem -CertStoreLocation Cert:\CurrentUser\Root
+    To trust the server, give its CA file or the CA's fingerprint; both need PowerShell 7.3 or
+    newer. Without either, the system's trusted CAs apply. On Windows PowerShell 5.1 put the CA
+    into the store: Import-Certificate -FilePath ca.pem -CertStoreLocation Cert:\CurrentUser\Root
     .PARAMETER Endpoint
     The server's address, https://HOST:PORT.
     .PARAMETER CaFile
-    A PEM file with the CA to trust, for this connection alone.
+    A PEM file with the CA to trust for this connection only.
     .PARAMETER Fingerprint
-    The SHA-256 fingerprint of the server's CA, for this connection alone.
+    The SHA-256 fingerprint of the server's CA to trust for this connection only.
     .PARAMETER DeviceCode
-    Sign in as a person, with a code; that is so without any other choice.
+    Sign in as a person, with a code. This is the default.
     .PARAMETER ServicePrincipal
     Sign in as a program.
     .PARAMETER Credential
-    A program's application id as user name, and its secret as password.
+    A program's application id as the user name, and its secret as the password.
     .PARAMETER ApplicationId
     A program's application id.
     .PARAMETER ClientSecret
     A program's secret.
     .PARAMETER CertificatePath
-    A program's certificate with its key: a PEM file that holds both, or a PFX.
+    A program's certificate with its key: a PEM file with both, or a PFX file.
     .PARAMETER CertificatePassword
     The password of that file.
     .PARAMETER Tenant
-    The tenant's id; found by itself.
+    The tenant's id. Default: from the server.
     .PARAMETER Subscription
-    The subscription to work in, by id or name; without it the first that you may see.
+    The subscription to work in, by id or name. Default: the first that you may see.
     .PARAMETER SaveTo
-    A vault of Microsoft.PowerShell.SecretManagement in which a person's sign-in is kept, so that
-    the next Connect-Bascule with the same vault needs no code.
+    A vault of Microsoft.PowerShell.SecretManagement to store a person's sign-in in. The next
+    Connect-Bascule with the same vault needs no code.
     .EXAMPLE
     Connect-Bascule -Endpoint 'https://HOST:8443' -CaFile 'ca.pem'
 
@@ -46,11 +46,11 @@ function Connect-Bascule {
     $credential = New-Object -TypeName PSCredential -ArgumentList 'APPLICATIONID', $secret
     Connect-Bascule -Endpoint 'https://HOST:8443' -CaFile 'ca.pem' -ServicePrincipal -Credential $credential
 
-    A program, with the credential that Connect-AzAccount takes.
+    Signs a program in, with the same credential as Connect-AzAccount.
     .EXAMPLE
     Connect-Bascule -Endpoint 'https://HOST:8443' -Fingerprint 'FINGERPRINT' -ApplicationId 'APPLICATIONID' -CertificatePath 'program.pem'
 
-    A program with a certificate; the server is trusted by its CA's fingerprint.
+    Signs a program in with a certificate, and trusts the server by its CA's fingerprint.
     #>
     [CmdletBinding(DefaultParameterSetName = 'DeviceCode', PositionalBinding = $false)]
     [OutputType('Bascule.Context')]
@@ -104,8 +104,8 @@ function Connect-Bascule {
         try {
             if ($CaFile -and $Fingerprint) {
                 throw (New-BasculeErrorRecord -Code 'MutuallyExclusiveParameters' -Category InvalidArgument -Message (
-                        'A CA file and a fingerprint were given.'
-                    ) -Advice 'Give one of the two: -CaFile or -Fingerprint.')
+                        'Both a CA file and a fingerprint were given.'
+                    ) -Advice 'Give only one of them: -CaFile or -Fingerprint.')
             }
             $file = if ($CaFile) { $PSCmdlet.GetUnresolvedProviderPathFromPSPath($CaFile) } else { '' }
             $session = New-BasculeSession -Endpoint $Endpoint -CaFile $file -Fingerprint $Fingerprint -Tenant $Tenant

@@ -1,12 +1,11 @@
 function Disconnect-Bascule {
     <#
     .SYNOPSIS
-    Forgets the connection: its tokens, and what a vault keeps of it.
+    Signs out and deletes the tokens, also from a vault.
     .DESCRIPTION
-    A person's sign-in is revoked on the server; an error says where that failed, and it is
-    forgotten here all the same. Without a connection there is nothing to do, and that is no
-    error. Access that was given stays until its end:
-    Stop-BasculeAccessRequest ends it.
+    A person's sign-in is revoked on the server. If that fails, the tokens are deleted here all
+    the same, and an error says so. Without a connection the cmdlet does nothing. Open access
+    stays open until its end; to end it early, use Stop-BasculeAccessRequest.
     .EXAMPLE
     Disconnect-Bascule
 

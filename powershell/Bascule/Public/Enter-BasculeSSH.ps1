@@ -1,38 +1,39 @@
 function Enter-BasculeSSH {
     <#
     .SYNOPSIS
-    Connects to a machine by ssh: asks for access if you have none, waits, starts ssh.
+    Connects to a machine by ssh. Requests access first if you have none.
     .DESCRIPTION
-    A grant of yours that lets this host in for half a minute yet is used again; else access is
-    asked for and waited for. ssh then connects to the machine's address of the family that
-    was granted, and known hosts are kept under the machine's name. $LASTEXITCODE is ssh's.
+    Uses your existing access if it admits this host for at least another half minute.
+    Otherwise requests access and waits for it. ssh then connects to the machine's address of
+    the granted family. Known hosts are stored under the machine's name. $LASTEXITCODE is the
+    exit code of ssh.
 
-    Needs OpenSSH's client. What is meant for ssh goes after --.
+    Needs the OpenSSH client. Give ssh's own options and a command after --.
     .PARAMETER Machine
-    A machine's name or id; a user may stand before it: admin@web-1.
+    A machine's name or id, optionally with a user: admin@web-1.
     .PARAMETER Port
-    Which port. Default: 22, or the only one on offer.
+    The port. Default: 22, or the only one offered.
     .PARAMETER Duration
-    How long to ask for, when it has to ask: PT30M, 30m, 1h30m, '00:30:00' or a TimeSpan.
+    Duration of the request, if one is needed: PT30M, 30m, 1h30m, '00:30:00' or a TimeSpan.
     Default: an hour, or the policy's maximum if that is shorter.
     .PARAMETER Justification
-    The reason; stands in the record.
+    The reason; it is recorded.
     .PARAMETER Policy
     Policy to use. Default: the one that allows the longest duration.
     .PARAMETER ArgumentList
-    ssh's own options, and a command for the far side.
+    ssh's own options, and a command to run on the machine.
     .EXAMPLE
     Enter-BasculeSSH -Machine web-1
 
-    A shell on web-1.
+    Opens a shell on web-1.
     .EXAMPLE
     Enter-BasculeSSH -Machine root@web-1 -Duration 30m -Justification 'ticket 4711' -- uptime
 
-    Asks for half an hour, and runs one command.
+    Requests access for half an hour if needed, and runs one command.
     .EXAMPLE
     Enter-BasculeSSH -Machine web-1 -WhatIf
 
-    Says what would be asked and started.
+    Shows what would be requested and started.
     .LINK
     Get-BasculeAccessRequest
     #>

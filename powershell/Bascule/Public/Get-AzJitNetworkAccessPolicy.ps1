@@ -3,8 +3,8 @@ function Get-AzJitNetworkAccessPolicy {
     .SYNOPSIS
     Gets the just-in-time network access policies: all, those of a group, or one.
     .DESCRIPTION
-    The cmdlet of Az.Security with its parameters and its output, against the connected Bascule
-    server. Every page of a list is read, where Az.Security stops after the first.
+    The same parameters and output as the cmdlet of Az.Security, for the connected Bascule
+    server. It reads every page of a list; Az.Security reads only the first.
     .PARAMETER ResourceGroupName
     The resource group.
     .PARAMETER Location
@@ -14,7 +14,7 @@ function Get-AzJitNetworkAccessPolicy {
     .PARAMETER ResourceId
     The id of the policy, as its Id shows it.
     .PARAMETER DefaultProfile
-    A context of this session, whose subscription is meant instead of the present one.
+    A context of this session, whose subscription is used instead of the current one.
     .EXAMPLE
     Get-AzJitNetworkAccessPolicy
 
@@ -22,11 +22,11 @@ function Get-AzJitNetworkAccessPolicy {
     .EXAMPLE
     Get-AzJitNetworkAccessPolicy -ResourceGroupName 'default' -Location 'local' -Name 'default'
 
-    One policy, with the requests made by it.
+    One policy, with its requests.
     .EXAMPLE
     (Get-AzJitNetworkAccessPolicy).VirtualMachines.Ports | Sort-Object -Property Number -Unique
 
-    The rules of all its machines; one for each port number.
+    The rules of all machines, one for each port number.
     #>
     [CmdletBinding(DefaultParameterSetName = 'SubscriptionScope', PositionalBinding = $false)]
     [OutputType('Bascule.JitNetworkAccessPolicy')]

@@ -1,34 +1,34 @@
 function Get-BasculeAccessRequest {
     <#
     .SYNOPSIS
-    Gets access requests: who asked for which ports, why, and whether they are open.
+    Gets access requests: who requested which ports, why, and whether they are open.
     .DESCRIPTION
-    Lists requests, newest first, all pages of them; or gets those of the ids given. You see
-    your own, and those of machines whose policies you may read.
+    Lists all requests, newest first, or gets those with the given ids. You see your own
+    requests, and those for machines whose policies you may read.
 
-    State is what the machine's firewall was last read back as: opening, open, notConfirmed
-    (its agent is silent), failed, closing, endedNotConfirmed (over for a minute, and its
-    agent is silent), closed. Times are UTC.
+    State is the state in which the machine's firewall was last read back: opening, open,
+    notConfirmed (open, but its agent is silent), failed, closing, endedNotConfirmed (ended more
+    than a minute ago, and its agent is silent) or closed. Times are UTC.
     .PARAMETER Id
-    A request's id, whole or, of one that is live, its first characters.
+    A request's id. For a live request its first characters are enough.
     .PARAMETER Machine
     Only requests for this machine, by name or id.
     .PARAMETER Requestor
-    Only requests of this one: me, or a name or id.
+    Only requests by this principal: me, or a name or id.
     .PARAMETER Live
-    Only those that are opening, open or closing now.
+    Only requests that are opening, open or closing now.
     .EXAMPLE
     Get-BasculeAccessRequest -Live
 
-    What is open now, or about to be.
+    Requests that are open now or about to open.
     .EXAMPLE
     Get-BasculeAccessRequest -Requestor me -Machine web-1
 
-    All that you ever asked for on web-1.
+    All your requests for web-1.
     .EXAMPLE
     Get-BasculeAccessRequest -Live | Where-Object { $_.EndTimeUtc -gt [datetime]::UtcNow.AddHours(8) } | Stop-BasculeAccessRequest
 
-    Ends whatever would stay open for more than eight hours yet.
+    Ends access that would stay open for more than eight further hours.
     .LINK
     Stop-BasculeAccessRequest
     .LINK

@@ -1,36 +1,36 @@
 function Get-BasculeActivity {
     <#
     .SYNOPSIS
-    Gets the activity log: who did what, from where, when; made for Export-Csv.
+    Gets the activity log: who did what, from where, when. Suited to Export-Csv.
     .DESCRIPTION
-    Newest first, all pages. A call has two entries with one CorrelationId, as in Azure: Started,
-    and then Accepted, Succeeded or Failed; what happens by itself has one.
+    All entries, newest first. As in Azure, a call has two entries with the same CorrelationId:
+    Started, then Accepted, Succeeded or Failed. An event without a call has one entry.
 
-    Every property is a text, safe in a spreadsheet: what it would run as a formula has an
-    apostrophe before it, and control characters are out. At is UTC and sorts as it stands.
+    Every property is text that is safe in a spreadsheet: text that would run as a formula gets a
+    leading apostrophe, and control characters are removed. At is UTC and can be sorted as text.
     .PARAMETER Machine
-    What concerns this machine, by name or id.
+    Only entries about this machine, by name or id.
     .PARAMETER Caller
-    What this one did: a person's name, a name or an id of a service principal.
+    Only entries caused by this principal: a person's name, or a service principal's name or id.
     .PARAMETER Operation
     Operations by name, with wildcards: 'Initiate JIT Network Access Policy', 'Open port', *JIT*;
     or as roles name them, Microsoft.Security/*.
     .PARAMETER Status
     Started, Accepted, Succeeded or Failed.
     .PARAMETER From
-    From then on. Default: seven days ago; with -Follow, now.
+    Only entries since then. Default: seven days ago; with -Follow, now.
     .PARAMETER To
-    Until then.
+    Only entries before then.
     .PARAMETER Follow
-    Go on with what happens, oldest first, until Ctrl+C; a server that is away is waited for.
+    Keep showing new entries, oldest first, until Ctrl+C. Waits for a server that is away.
     .EXAMPLE
     Get-BasculeActivity -Machine web-1 -From (Get-Date).AddDays(-30) | Export-Csv -Path web-1.csv -NoTypeInformation
 
-    A month of one machine, for a spreadsheet.
+    Exports the last month of one machine for a spreadsheet.
     .EXAMPLE
     Get-BasculeActivity -Status Failed | Group-Object -Property Caller -NoElement
 
-    Who was refused this week, and how often.
+    Shows who was refused this week, and how often.
     .EXAMPLE
     Get-BasculeActivity -Operation 'Open port' | Select-Object -First 5
 

@@ -1,13 +1,13 @@
 function Get-BasculeContext {
     <#
     .SYNOPSIS
-    Shows where this session is connected, as whom, and in which subscription.
+    Shows the server, the user and the subscription of this session.
     .DESCRIPTION
-    Answers nothing when there is no connection. Holds no secret.
+    Returns nothing if there is no connection. The output contains no secret.
     .EXAMPLE
     Get-BasculeContext
 
-    The present connection.
+    Shows the current connection.
     #>
     [CmdletBinding(PositionalBinding = $false)]
     [OutputType('Bascule.Context')]

@@ -3,11 +3,11 @@ function Get-BasculeMachine {
     .SYNOPSIS
     Gets machines: their state, addresses, managed ports, and what is open on them now.
     .DESCRIPTION
-    State is configured (a policy names it), notConfigured or unsupported; Reasons says why.
-    Ports are those that its agent keeps closed. OpenNow has what you may see of the ports that
-    are open at this moment: number, sources, until when.
+    State is configured (a policy names the machine), notConfigured or unsupported; Reasons says
+    why. Ports are those that its agent keeps closed. OpenNow lists the ports that are open at
+    this moment, as far as you may see them: number, sources and end.
     .PARAMETER Name
-    A machine's name, or its whole id.
+    A machine's name or full id.
     .PARAMETER ResourceGroupName
     Only machines of this resource group.
     .PARAMETER State
@@ -19,11 +19,11 @@ function Get-BasculeMachine {
     .EXAMPLE
     Get-BasculeMachine -Name web-1 | Select-Object -ExpandProperty OpenNow
 
-    What is open on web-1 now: for whom, from where, until when.
+    Shows what is open on web-1 now: for whom, from where, until when.
     .EXAMPLE
     Get-BasculeMachine -State notConfigured | Select-Object -Property Name, Id
 
-    Machines that no policy protects yet.
+    Machines that no policy covers yet.
     .LINK
     Get-BasculeAccessRequest
     #>

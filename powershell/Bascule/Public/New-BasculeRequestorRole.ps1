@@ -1,34 +1,35 @@
 function New-BasculeRequestorRole {
     <#
     .SYNOPSIS
-    Makes the least role that can request access, and gives it to somebody.
+    Creates the least powerful role that can request access, and can assign it.
     .DESCRIPTION
-    What Azure's script Set-JitLeastPrivilegedRole does. The role can be assigned everywhere;
-    -Machine and -ResourceGroupName say where -AssignTo gives it. A role of that name that allows
-    the same is taken as it is; one that allows something else is an error and stays.
+    Like Azure's script Set-JitLeastPrivilegedRole. The role can be assigned everywhere;
+    -Machine and -ResourceGroupName limit where -AssignTo assigns it. An existing role with this
+    name and the same actions is used as it is. If it has other actions, that is an error, and the
+    role is not changed.
     .PARAMETER Name
     The role's name.
     .PARAMETER ForApiOnly
-    Leave out what only looking around needs: listing machines, seeing their interfaces. Machines
-    are then named by their ids.
+    Omit permissions needed only for browsing: listing machines and seeing their interfaces.
+    Holders of the role then give machines by id.
     .PARAMETER AssignTo
-    A user, group or service principal, by name or id.
+    Assign the role to this user, group or service principal, by name or id.
     .PARAMETER Machine
-    Give it at this machine alone, by name or id.
+    Assign it only at this machine, by name or id.
     .PARAMETER ResourceGroupName
-    Give it at this resource group.
+    Assign it only at this resource group.
     .EXAMPLE
     New-BasculeRequestorRole -WhatIf
 
-    Says what would be made.
+    Shows what would be created.
     .EXAMPLE
     New-BasculeRequestorRole -AssignTo anna -Machine web-1
 
-    Makes the role, and lets one user ask for web-1.
+    Creates the role, and lets one user request access to web-1.
     .EXAMPLE
     New-BasculeRequestorRole -Name 'Pipelines' -ForApiOnly
 
-    The least that a program needs which knows the ids.
+    Creates the least powerful role for a program that knows the ids.
     .LINK
     Start-AzJitNetworkAccessPolicy
     #>
@@ -46,12 +47,12 @@ function New-BasculeRequestorRole {
         if ($Machine -and $ResourceGroupName) {
             throw (New-BasculeErrorRecord -Code 'AmbiguousScope' -Category InvalidArgument -Message (
                     'Give -Machine or -ResourceGroupName, not both.'
-                ) -Advice 'Name the one place where the role is given.')
+                ) -Advice 'Give only one place.')
         }
         if (($Machine -or $ResourceGroupName) -and -not $AssignTo) {
             throw (New-BasculeErrorRecord -Code 'NobodyNamed' -Category InvalidArgument -Message (
-                    'A place says where to assign, and nobody is named.'
-                ) -Advice 'Name somebody too: -AssignTo PRINCIPAL.')
+                    'A place was given, but nobody to assign the role to.'
+                ) -Advice 'Give -AssignTo PRINCIPAL too.')
         }
         # What is named is looked up first, so that a wrong name makes nothing.
         $whole = Get-BasculeSubscriptionPath

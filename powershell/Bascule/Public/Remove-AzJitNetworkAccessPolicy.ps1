@@ -3,9 +3,9 @@ function Remove-AzJitNetworkAccessPolicy {
     .SYNOPSIS
     Deletes a just-in-time network access policy.
     .DESCRIPTION
-    The cmdlet of Az.Security with its parameters. Access that rests on the policy ends; its
-    ports stay closed until they are released on the server. To delete what is not there is no
-    error.
+    The same parameters as the cmdlet of Az.Security. Access by the policy ends at once. The
+    ports that it names, and that no other policy names, open for everybody. Deleting a policy
+    that does not exist is not an error.
     .PARAMETER ResourceGroupName
     The resource group.
     .PARAMETER Location
@@ -15,15 +15,15 @@ function Remove-AzJitNetworkAccessPolicy {
     .PARAMETER ResourceId
     The id of the policy.
     .PARAMETER InputObject
-    A policy, as Get-AzJitNetworkAccessPolicy answers it.
+    A policy from Get-AzJitNetworkAccessPolicy.
     .PARAMETER PassThru
-    Answer true when it was done.
+    Return true after the deletion.
     .PARAMETER DefaultProfile
-    A context of this session, whose subscription is meant instead of the present one.
+    A context of this session, whose subscription is used instead of the current one.
     .EXAMPLE
     Remove-AzJitNetworkAccessPolicy -ResourceGroupName 'RESOURCEGROUP' -Location 'LOCATION' -Name 'old' -PassThru
 
-    Deletes one policy, and says that it did.
+    Deletes one policy, and returns true.
     .EXAMPLE
     Get-AzJitNetworkAccessPolicy | Where-Object -Property Name -Like -Value 'test-*' | Remove-AzJitNetworkAccessPolicy -WhatIf
 

@@ -1,12 +1,12 @@
 function Set-AzJitNetworkAccessPolicy {
     <#
     .SYNOPSIS
-    Makes or replaces a just-in-time network access policy.
+    Creates or replaces a just-in-time network access policy.
     .DESCRIPTION
-    The cmdlet of Az.Security with its parameters and its output. Machines are hashtables with
-    id and ports; each port has number, protocol, maxRequestAccessDuration and, if not everybody
-    may be let in, allowedSourceAddressPrefix or allowedSourceAddressPrefixes. Ports that the
-    policy no longer names stay closed until they are released on the server.
+    The same parameters and output as the cmdlet of Az.Security. Machines are hashtables with id
+    and ports. Each port has number, protocol and maxRequestAccessDuration, and, to limit the
+    sources, allowedSourceAddressPrefix or allowedSourceAddressPrefixes. Ports that the policy no
+    longer names stay closed until they are released on the server.
     .PARAMETER ResourceGroupName
     The resource group.
     .PARAMETER Location
@@ -18,7 +18,7 @@ function Set-AzJitNetworkAccessPolicy {
     .PARAMETER VirtualMachine
     The machines with their port rules.
     .PARAMETER DefaultProfile
-    A context of this session, whose subscription is meant instead of the present one.
+    A context of this session, whose subscription is used instead of the current one.
     .EXAMPLE
     $JitPolicy = (@{
         id="/subscriptions/SUBSCRIPTIONID/resourceGroups/RESOURCEGROUP/providers/Microsoft.Compute/virtualMachines/VMNAME";

@@ -3,11 +3,11 @@ function Set-BasculeContext {
     .SYNOPSIS
     Chooses the subscription to work in.
     .PARAMETER Subscription
-    Its id or its name; you must be allowed to see it.
+    Id or name of a subscription that you may see.
     .EXAMPLE
     Set-BasculeContext -Subscription 'SUBSCRIPTIONID'
 
-    Policies and machines are those of that subscription from now on.
+    From now on, cmdlets use the policies and machines of that subscription.
     #>
     [CmdletBinding(SupportsShouldProcess, PositionalBinding = $false)]
     [OutputType('Bascule.Context')]

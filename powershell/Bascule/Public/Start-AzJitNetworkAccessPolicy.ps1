@@ -1,13 +1,13 @@
 function Start-AzJitNetworkAccessPolicy {
     <#
     .SYNOPSIS
-    Asks for access: opens ports of machines for a while, as their policy allows.
+    Requests access: opens ports of machines for a limited time, as their policy allows.
     .DESCRIPTION
-    The cmdlet of Az.Security with its parameters, and with a justification and a duration
-    beside. Machines are hashtables with id and ports; each port has number, endTimeUtc (or
-    duration) and allowedSourceAddressPrefix. Without the last, the address is meant that this
-    call comes from. The answer comes before the ports are open: Wait-BasculeAccessRequest waits
-    until they are. What the policy does not allow is an error with every reason.
+    The same parameters as the cmdlet of Az.Security, and -Justification and -Duration. Machines
+    are hashtables with id and ports. Each port has number, endTimeUtc (or duration) and
+    allowedSourceAddressPrefix, whose default is the address that this call comes from. The
+    cmdlet returns before the ports are open; Wait-BasculeAccessRequest waits until they are. If
+    the policy does not allow the request, the error gives every reason.
     .PARAMETER ResourceGroupName
     The resource group.
     .PARAMETER Location
@@ -21,11 +21,11 @@ function Start-AzJitNetworkAccessPolicy {
     .PARAMETER InputObject
     An object with Name, ResourceGroupName, Location and VirtualMachine.
     .PARAMETER Justification
-    Why; the record keeps it.
+    The reason; it is recorded.
     .PARAMETER Duration
-    For how long, for ports that name no end: PT1H, 01:00:00 or a TimeSpan.
+    How long, for ports without an end of their own: PT1H, 01:00:00 or a TimeSpan.
     .PARAMETER DefaultProfile
-    A context of this session, whose subscription is meant instead of the present one.
+    A context of this session, whose subscription is used instead of the current one.
     .EXAMPLE
     $JitPolicyVm1 = (@{
         id="/subscriptions/SUBSCRIPTIONID/resourceGroups/RESOURCEGROUP/providers/Microsoft.Compute/virtualMachines/VMNAME";
@@ -35,7 +35,7 @@ function Start-AzJitNetworkAccessPolicy {
            allowedSourceAddressPrefix=@("IPV4ADDRESS")})})
     Start-AzJitNetworkAccessPolicy -ResourceId "/subscriptions/SUBSCRIPTIONID/resourceGroups/RESOURCEGROUP/providers/Microsoft.Security/locations/LOCATION/jitNetworkAccessPolicies/default" -VirtualMachine @($JitPolicyVm1)
 
-    Port 22 of one machine, for one address, until then.
+    Opens port 22 of one machine, for one address, until that time.
     .EXAMPLE
     $machine = @{
         id    = '/subscriptions/SUBSCRIPTIONID/resourceGroups/RESOURCEGROUP/providers/Microsoft.Compute/virtualMachines/VMNAME'
@@ -43,7 +43,7 @@ function Start-AzJitNetworkAccessPolicy {
     }
     Start-AzJitNetworkAccessPolicy -ResourceGroupName 'RESOURCEGROUP' -Location 'LOCATION' -Name 'default' -VirtualMachine $machine -Duration 01:00:00 -Justification 'disk is full'
 
-    An hour from now, for the address that this call comes from.
+    Opens port 22 for an hour, for the address that this call comes from.
     #>
     [CmdletBinding(SupportsShouldProcess, PositionalBinding = $false, DefaultParameterSetName = 'ResourceGroupLevelResource')]
     [OutputType('Bascule.JitNetworkAccessRequest')]

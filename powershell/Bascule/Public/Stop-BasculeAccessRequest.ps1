@@ -3,19 +3,19 @@ function Stop-BasculeAccessRequest {
     .SYNOPSIS
     Ends access requests early: their ports close at once.
     .DESCRIPTION
-    Revokes each request and waits up to eight seconds until the machine's firewall was read
-    back closed; the request as it is then is the output. Your own requests may always be ended.
+    Revokes each request, waits up to eight seconds until the machine's firewall was read back
+    closed, and returns the request as it is then. You may always end your own requests.
 
-    A session that is established lives on where the policy says so; -Kill cuts it. How many
-    live on is in Ports.SessionsAlive, and warned of.
+    Established sessions continue if the policy says so; -Kill cuts them. Ports.SessionsAlive has
+    the number of those that continue, and a warning says so.
     .PARAMETER Id
-    A request's id, whole or its first characters; or requests from Get-BasculeAccessRequest.
+    A request's id or its first characters, or requests from Get-BasculeAccessRequest.
     .PARAMETER Kill
-    Cut the sessions that it let in, too.
+    Also cut the sessions that it admitted.
     .EXAMPLE
     Get-BasculeAccessRequest -Live -Requestor me | Stop-BasculeAccessRequest
 
-    Ends all that you have open.
+    Ends all your open access.
     .EXAMPLE
     Get-BasculeAccessRequest -Live -Machine web-1 | Stop-BasculeAccessRequest -Kill -Confirm:$false
 
@@ -23,7 +23,7 @@ function Stop-BasculeAccessRequest {
     .EXAMPLE
     Get-BasculeAccessRequest -Live | Stop-BasculeAccessRequest -WhatIf
 
-    Says what would be ended, and ends nothing.
+    Shows what would be ended, without ending it.
     .LINK
     Get-BasculeAccessRequest
     #>
@@ -54,7 +54,7 @@ function Stop-BasculeAccessRequest {
                     Write-Warning -Message "Request ${requestId}: $alive of its sessions are not cut yet."
                 } elseif ($alive -gt 0) {
                     Write-Warning -Message (
-                        "Request ${requestId}: $alive of its sessions live on. " +
+                        "Request ${requestId}: $alive of its sessions continue. " +
                         "To cut them: Stop-BasculeAccessRequest -Id $requestId -Kill"
                     )
                 }

@@ -1,24 +1,25 @@
 function Wait-BasculeAccessRequest {
     <#
     .SYNOPSIS
-    Waits until access requests are confirmed open, or confirmed closed, and passes them on.
+    Waits until access requests are confirmed open, or confirmed closed, and returns them.
     .DESCRIPTION
-    Open means that the machine's firewall was read back so. A request that fails, or does not
-    get there in time, is an error and is not passed on.
+    Open means that the machine's firewall was read back open. A request that fails, or takes
+    too long, is an error and is not returned.
     .PARAMETER Id
-    A request's id; or requests from Start-AzJitNetworkAccessPolicy and Get-BasculeAccessRequest.
+    A request's id, or requests from Start-AzJitNetworkAccessPolicy or Get-BasculeAccessRequest.
     .PARAMETER Until
     Open (the default) or Closed.
     .PARAMETER TimeoutSeconds
-    How long to wait for each. Default: 75, for the server withdraws after 60 what is not in force.
+    How long to wait for each. Default: 75, because the server withdraws a request that is not open
+    after 60.
     .EXAMPLE
     Get-BasculeAccessRequest -Live -Requestor me | Wait-BasculeAccessRequest
 
-    Waits for all that you have asked for.
+    Waits for all your requests.
     .EXAMPLE
     Get-BasculeAccessRequest -Live -Requestor me | Wait-BasculeAccessRequest -Until Closed -TimeoutSeconds 3600 -ErrorAction SilentlyContinue
 
-    Waits up to an hour until yours are closed.
+    Waits up to an hour until your requests are closed.
     .LINK
     Start-AzJitNetworkAccessPolicy
     .LINK

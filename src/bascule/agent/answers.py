@@ -33,7 +33,7 @@ def read_object(content: bytes) -> dict[str, Any]:
         raise ValueError(f"its brackets do not pair, or nest more than {DEEPEST} deep")
     answer = json.loads(content)
     if not isinstance(answer, dict):
-        raise ValueError("it is no object")  # noqa: TRY004  # reason: what was sent is wrong
+        raise ValueError("it is not an object")  # noqa: TRY004  # reason: what was sent is wrong
     return answer
 
 

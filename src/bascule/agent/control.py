@@ -71,7 +71,7 @@ class ControlSocket:
                 connection, _ = self._listener.accept()
             except OSError as error:
                 if not self._closing.is_set():  # EMFILE, ECONNABORTED: it passes
-                    log.warning("control socket: nobody could be heard", why=str(error))
+                    log.warning("control socket: no connection could be accepted", why=str(error))
                     self._closing.wait(ACCEPT_RETRY)
                 continue
             with connection:

@@ -26,7 +26,7 @@ PATIENCE = 2.0  # seconds that root waits for the server's sake
 def last_report(closed: Sequence[PortKey], facts: Mapping[str, str]) -> Report:
     """What the server is told once the rules are gone."""
     ports = ", ".join(str(port) for port in closed)
-    opened = f"; nothing of ours shuts {ports} any more" if ports else "; nothing was shut"
+    opened = f"; Bascule no longer closes {ports}" if ports else "; no port was closed"
     return Report(
         generation=0,
         in_force=frozenset(),

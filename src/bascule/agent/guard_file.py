@@ -37,7 +37,7 @@ def load_guard(path: Path) -> Guard:
     except FileNotFoundError as error:
         if any(each.is_symlink() and not each.exists() for each in (path, *path.parents)):
             raise ConfigurationError(
-                f"The guard file {path} cannot be read: a link leads to nothing."
+                f"The guard file {path} cannot be read: it is a dangling link."
             ) from error
         return Guard()
     except (OSError, ValueError) as error:
@@ -45,7 +45,7 @@ def load_guard(path: Path) -> Guard:
     try:
         return _parse(data)
     except (InvalidInput, TypeError, ValueError) as error:
-        raise ConfigurationError(f"The guard file {path} is not right: {error}.") from error
+        raise ConfigurationError(f"The guard file {path} is invalid: {error}.") from error
 
 
 def closed_guard(problem: str) -> Guard:
@@ -73,7 +73,7 @@ def _parse(data: dict[str, Any]) -> Guard:
     longest = _longest(data.get("max_duration"))
     release = data.get("release", not data)
     if not isinstance(release, bool):
-        raise TypeError(f"release is true or false, not {release!r}")
+        raise TypeError(f"release must be true or false, not {release!r}")
     return Guard(
         may_release=release,
         ports=None if ports is None else tuple(key for text in ports for key in parse_ports(text)),
@@ -86,10 +86,12 @@ def _longest(text: object) -> timedelta | None:
     if text is None:
         return None
     if not isinstance(text, str):
-        raise TypeError(f'max_duration is a text such as "PT2H", not {text!r}')
+        raise TypeError(f'max_duration must be a text such as "PT2H", not {text!r}')
     longest = parse_duration(text)
     if not longest:
-        raise ValueError("max_duration is more than nothing; to admit nothing: ports = []")
+        raise ValueError(
+            "max_duration must be longer than zero; to allow nothing, write ports = []"
+        )
     return longest
 
 
@@ -97,7 +99,7 @@ def _listed(data: dict[str, Any], key: str) -> list[Any] | None:
     """A key's list; a bare text is refused, it would be read letter by letter."""
     value = data.get(key)
     if value is not None and not isinstance(value, list):
-        raise TypeError(f"{key} is a list, not {value!r}")
+        raise TypeError(f"{key} must be a list, not {value!r}")
     return value
 
 

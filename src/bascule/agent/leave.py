@@ -50,6 +50,6 @@ def remove_state(state: Path) -> str:
     remove_files(state)
     left = sorted(path.name for path in state.iterdir())
     if left:
-        return f"left {state}: not ours are {', '.join(left[:5])}"
+        return f"kept {state}, because it contains other files: {', '.join(left[:5])}"
     state.rmdir()
     return f"deleted {state}"

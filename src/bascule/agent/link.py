@@ -145,12 +145,12 @@ class HttpLink:
             why = str(answer.get("error_description", "The agent's key was refused."))
             raise KeyRefused(why[:LONGEST_REASON])
         if response.status != 200:
-            raise ServerUnreachable(f"The server gave no token: HTTP {response.status}.")
+            raise ServerUnreachable(f"The server issued no token: HTTP {response.status}.")
         token, life = answer.get("access_token"), answer.get("expires_in")
         if not isinstance(token, str) or not 0 < len(token) <= LONGEST_TOKEN:
-            raise ServerUnreachable("The server gave no token that can be used.")
+            raise ServerUnreachable("The server issued a token that cannot be used.")
         if type(life) is not int or not 0 < life <= LONGEST_LIFE:
-            raise ServerUnreachable("The server gave a token without a life that can be.")
+            raise ServerUnreachable("The server issued a token with an invalid lifetime.")
         self._token, self._token_ends = token, asked + life
 
     def _ask_token(self, now: float) -> Response:
@@ -210,7 +210,7 @@ class HttpLink:
                 return _json(response)
             code = reason_of(_json(response), "", "code")
             if code == "AgentUnknown":
-                raise KeyRefused("The server does not know this agent's machine any more.")
+                raise KeyRefused("The server no longer knows this agent's machine.")
             if response.status != 401 or is_last:
                 raise ServerUnreachable(
                     f"{method} {path} was answered with HTTP {response.status} {code}."
@@ -237,7 +237,7 @@ def _generation(answer: Mapping[str, Any]) -> int:
     try:
         return decode(Announced, answer).generation
     except InvalidInput as error:
-        raise ServerUnreachable(f"The server told no generation: {error.message}") from error
+        raise ServerUnreachable(f"The server sent no valid generation: {error.message}") from error
 
 
 def _time_told(response: Response, otherwise: float) -> float:

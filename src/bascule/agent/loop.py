@@ -10,34 +10,30 @@ from enforcing what is held (EDGES E4); only an error of the firewall at the sta
 
 from __future__ import annotations
 
-import math
 import queue
 import random
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import structlog
 
-from bascule import __version__
-from bascule.agent.knocks import KnockTally
+from bascule.agent.inbox import Command, Inbox
 from bascule.agent.link import KeyRefused, Link
-from bascule.agent.local_openings import MOST_TOLD, LocalOpenings, local_lease, open_recorded
+from bascule.agent.local_openings import LocalOpenings, local_lease, open_recorded
+from bascule.agent.reporting import POLL_SECONDS, Reports
 from bascule.agent.state import StateRefused
+from bascule.agent.status import held_status
 from bascule.agent.witness import Witness
-from bascule.client.host_agent import AGENT_BUSY
-from bascule.domain.desired import HeldLease
 from bascule.domain.guard import WHY
-from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey
-from bascule.domain.weaknesses import NOT_ENFORCED, PORT_IN_OWN_RANGE, Weakness
+from bascule.domain.weaknesses import Weakness
 from bascule.errors import BasculeError, EnforcementFailed, ServerUnreachable
 from bascule.interfaces.clock import Clock
-from bascule.interfaces.driver import Condition, Driver
-from bascule.protocol.report import LocalOpening, Report
+from bascule.interfaces.driver import Driver
+from bascule.protocol.report import Report
 from bascule.reconcile.reconciler import Outcome, Reconciler
 
 log = structlog.get_logger("bascule.agent")
@@ -45,28 +41,13 @@ log = structlog.get_logger("bascule.agent")
 T = TypeVar("T")
 
 UNMANAGED = "the firewall cannot be managed: nothing is known to be closed or open"
-CANNOT_BE = "the server sent a state that cannot be: what is held stays"
+CANNOT_BE = "the server sent an invalid state: the agent keeps its current one"
 NOT_TIDIED = "existing connections cannot be managed: none is admitted again, and none is ended"
-POLL_SECONDS = 15.0  # with a quarter of jitter
 WATCH_SECONDS = 2.0  # how often our rules are read back
 SHORTEST_RETRY, LONGEST_RETRY = 0.2, 20.0
 STEADY_SECONDS = 2.0  # a stream that worked for so long is asked for again at once
 REFUSED_RETRY = 10.0
-MOST_DRIFT = 32  # sentences of what was healed while the server is away; more are counted
-LATE_SECONDS = 4.0  # more for a command that has begun
 MOST_WAKES = 10  # passes that the server may wake in any one second (EDGES E4)
-
-
-@dataclass(slots=True)
-class Command:
-    """Something to do in the loop's thread; ``answer`` gets what it returned or raised.
-
-    Whoever gets ``claim`` has it: the loop to do it, or its caller to give it up.
-    """
-
-    work: Callable[[], Any]
-    answer: queue.Queue[Any] = field(default_factory=lambda: queue.Queue(1))
-    claim: threading.Lock = field(default_factory=threading.Lock)
 
 
 class AgentLoop:
@@ -81,35 +62,37 @@ class AgentLoop:
         witness: Witness | None = None,
         machine_uid: str = "",
         driver_name: str = "",
+        own_weaknesses: tuple[Weakness, ...] = (),
     ) -> None:
+        """``own_weaknesses`` is what its owner should know about this agent's set-up."""
         self._machine_uid = machine_uid
-        self._driver_name = driver_name
         self._reconciler = reconciler
         self._driver = driver
         self._link = link
         self._clock = clock
-        self._local_port_range = local_port_range
-        self._inbox: queue.Queue[Command | None] = queue.Queue()  # None is a bare wake-up
+        self._inbox = Inbox()
         self._stopping = threading.Event()
-        self._own_weaknesses: list[Weakness] = []
         self._announced = -1
         # Set by the stream, cleared before asking: what is announced while an answer is on
         # its way is asked for once more.
         self._is_announced = threading.Event()
-        self._wakes: deque[float] = deque(
-            maxlen=MOST_WAKES
-        )  # when it was asked for being announced
+        self._wakes: deque[float] = deque(maxlen=MOST_WAKES)  # when an announcement had us ask
         self._next_poll = 0.0
         self._retry = SHORTEST_RETRY
         self._local = local
         self._witness = witness or Witness()
-        self._drift: list[str] = []
-        self._more_drift = 0
+        self._reports = Reports(
+            reconciler,
+            driver,
+            clock,
+            local_port_range,
+            local,
+            self._witness,
+            driver_name,
+            own_weaknesses,
+        )
         self._is_connected: bool | None = None  # it answers, and is told what there is
-        self._unheard = "the server was not asked yet"  # why its last answer was of no use
-        self._knocks = KnockTally()
-        self._reported: tuple[object, ...] = ()
-        self._last_report = float("-inf")
+        self._unheard = "the server has not been contacted yet"  # why its last answer was of no use
         self._outcome: Outcome | None = None  # of the last pass
         self._fault = ""  # why the last pass could not manage the firewall
         self._fault_retry = SHORTEST_RETRY
@@ -117,21 +100,11 @@ class AgentLoop:
         self._has_left = False  # something was in force before it, and its sockets are there yet
         self._is_abandoned = False
 
-    def add_weakness(self, weakness: Weakness) -> None:
-        """Something about this agent's set-up that its owner should know."""
-        self._own_weaknesses.append(weakness)
-
-    @property
-    def condition(self) -> Condition:
-        """The driver's, and our own: some weaknesses come and go with other programs' rules."""
-        known = self._driver.condition()
-        return replace(known, weaknesses=(*known.weaknesses, *self._own_weaknesses))
-
     # -- other threads ------------------------------------------------------------------
 
     def stop(self) -> None:
         self._stopping.set()
-        self._inbox.put(None)
+        self._inbox.wake()
 
     def abandon(self) -> None:
         """Stop and leave nothing behind: the rules and the state were just removed."""
@@ -139,26 +112,8 @@ class AgentLoop:
         self.stop()
 
     def ask(self, work: Callable[[], T], seconds: float = 10.0) -> T:
-        """Run ``work`` in the loop's thread and return what it returns.
-
-        What has not begun by ``seconds`` is not done at all; what has is waited for a little longer.
-        """
-        command = Command(work)
-        self._inbox.put(command)
-        try:
-            result = command.answer.get(timeout=seconds)
-        except queue.Empty:
-            if command.claim.acquire(blocking=False):
-                raise ServerUnreachable(
-                    "The agent is busy: nothing was done.",
-                    code=AGENT_BUSY,
-                    advice="The same again in a while. If that does not help: systemctl restart "
-                    "bascule-agent, and then again; what is shut stays shut.",
-                ) from None
-            result = _late(command)
-        if isinstance(result, Exception):
-            raise result
-        return cast("T", result)
+        """Run ``work`` in the loop's thread and return what it returns (``Inbox.ask``)."""
+        return self._inbox.ask(work, seconds)
 
     def _on_generation(self, generation: int) -> None:
         if generation != self._announced:
@@ -168,7 +123,7 @@ class AgentLoop:
     def _hint(self) -> None:
         if not self._is_announced.is_set():  # else the pass is under way that asks for it
             self._is_announced.set()
-            self._inbox.put(None)
+            self._inbox.wake()
 
     def _listen(self) -> None:
         retry = SHORTEST_RETRY
@@ -192,10 +147,10 @@ class AgentLoop:
     # -- the loop's thread --------------------------------------------------------------
 
     def run(self) -> None:
-        """Until ``stop``; what is open stays open till its end and what is shut stays shut."""
+        """Until ``stop``; what is open stays open until its end, and closed ports stay closed."""
         threading.Thread(target=self._listen, name="stream", daemon=True).start()
         while not self._stopping.is_set():
-            self._obey(self._wait())
+            self._inbox.obey(self._wait())
             if self._stopping.is_set():
                 break
             self.step()
@@ -268,10 +223,10 @@ class AgentLoop:
         self._has_left |= known is None or not known <= outcome.in_force
         self._outcome = outcome
         if outcome.drift:
-            self._healed(outcome.drift)
+            self._reports.add_drift(outcome.drift)
             log.warning("rules were changed by somebody else and put back", what=outcome.drift)
         if outcome.refused:
-            log.error("the firewall took only what shuts", why=outcome.refused)
+            log.error("only the part that closes ports was applied", why=outcome.refused)
         return outcome
 
     def _wait(self) -> Command | None:
@@ -284,7 +239,7 @@ class AgentLoop:
             if self._is_announced.is_set():
                 due = min(due, self._next_wake())
             try:
-                command = self._inbox.get(timeout=max(0.0, due - self._clock.boottime()))
+                command = self._inbox.take(max(0.0, due - self._clock.boottime()))
             except queue.Empty:
                 return None
             if command is not None:
@@ -300,25 +255,6 @@ class AgentLoop:
             return self._wakes[-1] + 1.0
         return self._wakes[0] + 1.0 if len(self._wakes) == MOST_WAKES else 0.0
 
-    def _obey(self, command: Command | None) -> None:
-        while command is not None:
-            if command.claim.acquire(blocking=False):
-                try:
-                    command.answer.put(command.work())
-                except Exception as error:  # noqa: BLE001  # reason: goes to the asker
-                    command.answer.put(error)
-            try:
-                command = self._inbox.get_nowait()
-            except queue.Empty:
-                return
-        while True:  # fold further bare wake-ups into this pass
-            try:
-                following = self._inbox.get_nowait()
-            except queue.Empty:
-                return
-            if following is not None:
-                self._obey(following)
-
     def _ask_server(self) -> None:
         """Ask, and hold what is answered. Whatever goes wrong in it, the pass goes on to enforce
         what is held (EDGES E4).
@@ -330,7 +266,7 @@ class AgentLoop:
             self._refused(error)
         except StateRefused as error:
             if error.message != before:
-                log.error("state refused: what is held stays", why=error.message)
+                log.error("state refused: the current one is kept", why=error.message)
             self._reconciler.note(CANNOT_BE)
             self._unheard = error.message
             self._is_connected = True  # it is there, and is to hear of it
@@ -350,16 +286,20 @@ class AgentLoop:
             self._retry = SHORTEST_RETRY
             self._next_poll = self._clock.boottime() + POLL_SECONDS * random.uniform(0.75, 1.25)  # noqa: S311  # reason: jitter
         else:
-            log.warning("state too old or overtaken", generation=state.generation)
+            log.warning(
+                "state ignored: it came too late or is superseded", generation=state.generation
+            )
             self._back_off()
         if not self._is_connected:
             log.info("connected", generation=state.generation)
             self._is_connected = True
-            self._reported = ()
+            self._reports.forget_known()
 
     def _refused(self, error: BasculeError) -> None:
         if not self._reconciler.held.is_refused or self._is_connected is not False:
-            log.error("key refused: every opening is shut, ports stay closed", why=error.message)
+            log.error(
+                "key refused: every opening is closed, and ports stay closed", why=error.message
+            )
         self._reconciler.end_all()
         self._is_connected = False
         self._unheard = error.message
@@ -367,7 +307,7 @@ class AgentLoop:
 
     def _lost(self, error: BasculeError) -> None:
         if self._is_connected is not False:
-            log.warning("server away: what is open ends on time", why=error.message)
+            log.warning("server away: open access ends on time", why=error.message)
         self._is_connected = False
         self._unheard = error.message
         self._back_off()
@@ -378,99 +318,21 @@ class AgentLoop:
 
     def _report(self, outcome: Outcome) -> None:
         """Report what is new at once, and at each poll that all is as it was."""
-        sessions = self._count_sessions()
-        attempts, now = outcome.observed.blocked_attempts, self._clock.boottime()
-        said = (
-            outcome.generation,
-            outcome.in_force,
-            attempts,
-            None if sessions is None else tuple(sorted(sessions.items())),
-            len(self._drift) + self._more_drift,
-            self._local.pending(),
-            len(self._reconciler.notes),
-            self._witness.pending(),
-            self._weaknesses(),
-            frozenset(self._reconciler.refused),
-            frozenset(each.id for each in self._held_locally()),
-            frozenset(self._reconciler.earlier_ends().items()),
-        )
-        if not self._is_connected or (said == self._reported and self._polled_lately()):
-            self._knocks.look_seldom(attempts, self._driver.blocked, now)
+        report = self._reports.of_pass(outcome, is_connected=bool(self._is_connected))
+        if report is None:
             return
-        if not outcome.observed.is_intact:
-            return  # what is not known to be so is not said; the next pass heals and says
-        opened_here, disputes = self._local.pending(), self._witness.pending()
-        self._knocks.look(attempts, self._driver.blocked, now)
-        knocks = self._knocks.batch(now)
-        report = Report(
-            generation=outcome.generation,
-            in_force=outcome.in_force,
-            local_port_range=self._local_port_range(),
-            blocked_attempts=attempts,
-            knocks=knocks,
-            sessions=sessions,
-            weaknesses=self._weaknesses(),
-            facts={**self.condition.facts, **self._witness.facts()},
-            flushed_by=self.condition.flushed_by,
-            agent_version=__version__,
-            drift=self._drift_told(),
-            local_openings=opened_here,
-            notes=tuple(self._reconciler.notes),
-            disputes=disputes,
-            clock=self._clock.now(),
-            closed=self._reconciler.kept_closed(outcome.observed),
-            guard=self._reconciler.guard,
-            driver=self._driver_name,
-            capabilities=self._driver.capabilities,
-            refused=self._reconciler.refused,
-            ends=self._earlier_ends(),
-            held_locally=self._held_locally(),
-        )
-        server_generation = self._send(report, said)
-        if server_generation is None:
-            return
-        self._drift.clear()
-        self._more_drift = 0
-        self._local.forget(opened_here)
-        self._witness.forget(disputes)
-        self._knocks.forget(knocks)
-        if server_generation != outcome.generation:
+        server_generation = self._send(report)
+        if server_generation not in (None, outcome.generation):
             self._is_announced.set()
 
-    def _count_sessions(self) -> Mapping[str, int] | None:
-        """None when connections cannot be listed; what is shut is said all the same (EDGES A3)."""
-        try:
-            return self._reconciler.count_sessions()
-        except EnforcementFailed as error:
-            log.error("connections cannot be counted", why=error.message)
-            return None
-
     def _report_fault(self) -> None:
-        """That we are there and can enforce nothing. Of no generation: it settles no grant, and
-        shuts none in anybody's books that the kernel may still let in.
-        """
-        said = (self._fault,)
-        if not self._is_connected or (said == self._reported and self._polled_lately()):
-            return
-        known = self._outcome.observed.blocked_attempts if self._outcome is not None else 0
-        report = Report(
-            generation=0,
-            in_force=frozenset(),
-            local_port_range=self._local_port_range(),
-            blocked_attempts=known,
-            weaknesses=self._weaknesses(),
-            facts={**self.condition.facts, **self._witness.facts()},
-            flushed_by=self.condition.flushed_by,
-            agent_version=__version__,
-            notes=tuple(self._reconciler.notes),
-            clock=self._clock.now(),
-            guard=self._reconciler.guard,
-            driver=self._driver_name,
-            capabilities=self._driver.capabilities,
-        )
-        self._send(report, said)
+        attempts = self._outcome.observed.blocked_attempts if self._outcome is not None else 0
+        is_connected = bool(self._is_connected)
+        report = self._reports.of_fault(self._fault, attempts, is_connected=is_connected)
+        if report is not None:
+            self._send(report)
 
-    def _send(self, report: Report, said: tuple[object, ...]) -> int | None:
+    def _send(self, report: Report) -> int | None:
         """The server's generation; None when it did not take the report."""
         try:
             server_generation = self._link.send_report(report)
@@ -481,64 +343,8 @@ class AgentLoop:
             log.exception("reporting to the server failed")
             self._lost(_fault_of_ours(error))
             return None
-        self._reported = said
-        self._last_report = self._clock.boottime()
-        self._reconciler.notes.clear()
+        self._reports.take(report)
         return server_generation
-
-    def _held_locally(self) -> tuple[LocalOpening, ...]:
-        """What root opened, as many as one report tells of: those that last longest."""
-        now = self._clock.boottime()
-        leases = self._reconciler.held.leases.items()
-        local = [(key, lease) for key, lease in leases if lease.is_local and lease.deadline > now]
-        local.sort(key=lambda each: each[1].deadline, reverse=True)
-        return tuple(
-            LocalOpening(
-                str(port), tuple(map(str, lease.sources)), math.ceil(lease.deadline - now), key
-            )
-            for key, lease in local[:MOST_TOLD]
-            for port in lease.ports[:1]  # root opens one at a time
-        )
-
-    def _earlier_ends(self) -> Mapping[str, timedelta]:
-        """What is left of leases that end here before the server's end."""
-        now = self._clock.boottime()
-        ends = self._reconciler.earlier_ends().items()
-        return {grant_id: timedelta(seconds=max(0.0, end - now)) for grant_id, end in ends}
-
-    def _healed(self, drift: str) -> None:
-        if len(self._drift) < MOST_DRIFT:
-            self._drift.append(drift)
-        else:
-            self._more_drift += 1
-
-    def _drift_told(self) -> tuple[str, ...]:
-        """As much as one report carries beside what root opened (EDGES A25)."""
-        more = (f"The rules were changed {self._more_drift} times more.",)
-        return (*self._drift, *(more if self._more_drift else ()))
-
-    def _weaknesses(self) -> tuple[Weakness, ...]:
-        return (
-            *((NOT_ENFORCED(problem=self._fault),) if self._fault else ()),
-            *self._reconciler.guard_weaknesses(),
-            *self.condition.weaknesses,
-            *self._own_conflicts(),
-            *self._witness.weaknesses(),
-        )
-
-    def _own_conflicts(self) -> tuple[Weakness, ...]:
-        """Closed ports that this host may use for its own connections (EDGES A4)."""
-        bounds = self._local_port_range()
-        if bounds is None:
-            return ()
-        return tuple(
-            PORT_IN_OWN_RANGE(port=each.port, low=bounds[0], high=bounds[1])
-            for each in sorted(self._reconciler.held.closed, key=_port_of)
-            if each.is_kill and bounds[0] <= each.port.number <= bounds[1]
-        )
-
-    def _polled_lately(self) -> bool:
-        return self._clock.boottime() - self._last_report < POLL_SECONDS / 1.5
 
     # -- commands -----------------------------------------------------------------------
 
@@ -555,59 +361,17 @@ class AgentLoop:
         return any(closed.port == port for closed in self._reconciler.held.closed)
 
     def status(self) -> dict[str, Any]:
-        now = self._clock.boottime()
-        held = self._reconciler.held
-        live = {key: each for key, each in held.leases.items() if each.deadline > now}
-        why = {key: self._why_it_waits(key, each) for key, each in live.items()}
-        told = {
-            key: {
-                "grantId": key,
-                "ports": [str(port) for port in lease.ports],
-                "sources": [str(source) for source in lease.sources],
-                "seconds": round(lease.deadline - now, 1),
-                "local": lease.is_local,
-            }
-            for key, lease in live.items()
-        }
+        held, now = self._reconciler.held, self._clock.boottime()
         return {
             "machineUid": self._machine_uid,
             "connected": bool(self._is_connected) and not self._unheard,
             "unheard": self._unheard,
-            "refused": held.is_refused,
-            "generation": held.generation,
-            "enforcing": not self._fault and self._outcome is not None,
-            "closed": [str(closed.port) for closed in sorted(held.closed, key=_port_of)],
-            "open": [each for key, each in told.items() if not why[key]],
-            "waiting": [{**each, "why": why[key]} for key, each in told.items() if why[key]],
-            "weaknesses": [str(each.text) for each in self._weaknesses()],
+            **held_status(held, self._outcome, self._fault, now),
+            "weaknesses": [str(each.text) for each in self._reports.weaknesses(self._fault)],
             "refusedByGuard": {key: WHY[each] for key, each in self._reconciler.refused.items()},
             "record": self._witness.status(),
         }
 
-    def _why_it_waits(self, grant_id: str, lease: HeldLease) -> str:
-        """Empty for one that was read back open, and for one whose port nothing of ours shuts."""
-        if self._fault or self._outcome is None:
-            return self._fault or "the firewall was not looked at yet"
-        shut = {each.port for each in self._reconciler.held.closed}
-        if grant_id in self._outcome.in_force or shut.isdisjoint(lease.ports):
-            return ""
-        return self._outcome.refused or "it was not read back from the firewall"
-
 
 def _fault_of_ours(error: Exception) -> ServerUnreachable:
     return ServerUnreachable(f"The server's answer could not be read ({type(error).__name__}).")
-
-
-def _late(command: Command) -> object:
-    """The answer to a command that the loop has begun."""
-    try:
-        return command.answer.get(timeout=LATE_SECONDS)
-    except queue.Empty:
-        raise ServerUnreachable(
-            "The agent did not answer in time.",
-            advice="Whether it was done says: bascule agent status.",
-        ) from None
-
-
-def _port_of(closed: ClosedPort) -> PortKey:
-    return closed.port

@@ -87,8 +87,8 @@ class HeldFile:
             spare.replace(self._directory / PREVIOUS)
         except OSError as error:
             raise ConfigurationError(
-                f"The agent's state cannot be kept in {self._directory}: {error.strerror}.",
-                advice="Free space or make it writable; what is open ends on time all the same.",
+                f"The agent's state cannot be saved in {self._directory}: {error.strerror}.",
+                advice="Free space or make it writable. Open access still ends on time.",
             ) from error
 
     def load(self) -> Held:
@@ -101,11 +101,11 @@ class HeldFile:
             return Held()
         if previous is not None:
             self.notes.append(
-                "the saved state is damaged: closed what the one before it closed, restored no grant"
+                "the saved state is damaged: the ports of the previous one are closed; no grant is restored"
             )
             old = self._sound(previous)
             return Held(generation=old.generation, closed=old.closed)
-        self.notes.append("no saved state is readable: closed the management ports")
+        self.notes.append("no saved state can be read: the management ports are closed")
         return Held(closed=FALLBACK)
 
     def _exists(self) -> bool:
@@ -127,7 +127,7 @@ class HeldFile:
         passed = self._clock.now().timestamp() - body["savedAt"]
         if passed < 0:
             self.notes.append(
-                "the clock is behind the saved state: closed everything, restored no grant"
+                "the clock is behind the saved state: its ports are closed; no grant is restored"
             )
             awake = self._clock.boottime() - body["boottime"]  # what left is known none too short
             return replace(held, leases={}, cuts={}, ended=_shifted(held.ended, awake))
@@ -163,7 +163,9 @@ class HeldFile:
         ]
         if dropped:
             named = ", ".join(dropped[:MOST_NAMED])
-            self.notes.append(f"{len(dropped)} of the saved state cannot be, dropped: {named}")
+            self.notes.append(
+                f"{len(dropped)} invalid entries of the saved state were dropped: {named}"
+            )
         return replace(
             saved, closed=closed, leases=kept["lease"], cuts=kept["cut"], ended=kept["ended lease"]
         )

@@ -93,6 +93,8 @@ class AgentProcess:
         witness = Witness(self._paths.state, identity.tenant_id)
         link = HttpLink(identity, trust_of(self._paths.state), self._clock, witness)
         self._link = link
+        unkept = self._firewall.needs.unkept
+        own_weaknesses = (unkept(),) if unkept and not self._manager.is_present else ()
         loop = AgentLoop(
             self._reconciler,
             self._driver,
@@ -103,10 +105,9 @@ class AgentProcess:
             witness,
             identity.machine_uid,
             self._firewall.name,
+            own_weaknesses,
         )
-        if self._firewall.needs.unkept and not self._manager.is_present:
-            loop.add_weakness(self._firewall.needs.unkept())
-        for weakness in loop.condition.weaknesses:
+        for weakness in (*self._driver.condition().weaknesses, *own_weaknesses):
             log.warning("weak on this host", code=weakness.code, what=weakness.text)
         self._loop = loop
         if self._stopping.is_set():  # told so before there was a loop to stop
@@ -198,8 +199,8 @@ class AgentProcess:
         closed = sorted(each.port for each in self._reconciler.held.closed)
         self._driver.remove()
         told = False
-        if self._link is not None and self._loop is not None:
-            told = tell_server(self._link, last_report(closed, self._loop.condition.facts))
+        if self._link is not None:
+            told = tell_server(self._link, last_report(closed, self._driver.condition().facts))
         remove_files(self._paths.state)
         if self._loop is not None:
             self._loop.abandon()

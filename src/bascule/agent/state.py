@@ -13,7 +13,7 @@ _WORDS = 200  # characters of a complaint that are passed on
 
 
 class StateRefused(ServerUnreachable):
-    """The server sent a state that cannot be: what is held stays."""
+    """The server sent an invalid state: what is held stays."""
 
     code = "StateRefused"
 
@@ -24,4 +24,4 @@ def read_state(data: Mapping[str, Any]) -> State:
         return decode(State, data)
     except InvalidInput as error:
         words = error.message[:_WORDS]
-        raise StateRefused(f"The server sent a state that cannot be: {words}") from error
+        raise StateRefused(f"The server sent an invalid state: {words}") from error

@@ -44,10 +44,10 @@ def offered_token(file: Path | None) -> str:
     try:
         text = (sys.stdin.read(LONGEST) if str(file) == "-" else _head(file)).strip()
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigurationError(
             f"The token cannot be read from {file}: {why}.",
-            advice=f"Put it there, or leave out --token-file and be asked for it. {MAKE_ONE}",
+            advice=f"Put it there, or omit --token-file to be asked for it. {MAKE_ONE}",
         ) from None
     if not text:
         raise InvalidInput(

@@ -183,13 +183,13 @@ class Witness:
 def _contradiction(kept: ChainHead, head: ChainHead, told: RecordMark) -> str:
     """How what is told now differs from what was seen; empty when it goes on from there."""
     if head.position < kept.position:
-        return f"it ends at event {head.position} and went up to {kept.position}"
+        return f"it ends at event {head.position}, but reached event {kept.position} before"
     if kept.position == 0:
         return ""
     again = head.hash if head.position == kept.position else told.seen_hash
     if again is None and told.begin is not None and told.begin >= kept.position:
         return ""  # retention deleted it, which the record itself tells
-    return "" if again == kept.hash else f"event {kept.position} is another one than it was"
+    return "" if again == kept.hash else f"event {kept.position} has changed"
 
 
 def _deleted(begin: int, mark: Mark, floor: timedelta) -> str:

@@ -61,7 +61,7 @@ async def policy_of(
 
 # Answer what the call would change, and change nothing.
 DryRun = Annotated[
-    bool, Query(alias="dryRun", description="Say what would change; change nothing.")
+    bool, Query(alias="dryRun", description="Show what would change, without changing it.")
 ]
 MachinePath = Annotated[ResourceId, Depends(machine_of)]
 PolicyPath = Annotated[ResourceId, Depends(policy_of)]

@@ -64,7 +64,7 @@ def enrol_this_host(
     point = tx.agent_of(machine.uid)
     if point is not None and point.public_key != IN_PROCESS_KEY:
         log.error(
-            "another agent has this host's place: here nothing is opened, and no new port is shut",
+            "another agent has this host's place: nothing is opened and no new port is closed here",
             machine=machine.id.name,
             next="If that is another host, give this one another name: hostnamectl set-hostname "
             "NAME. If its agent was here once, remove it in the portal, on the page Enforcement "

@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
 DEFAULT_LIMIT = 50
 FOLLOW_LIMIT = 10  # events shown before the new ones
 FOLLOW_SECONDS = 1.0
+LONGEST_WHY = 120  # characters of a justification in a table; all of it in -o json and --csv
 _SAID = (Holds.PORT, Holds.SOURCES, Holds.END, Holds.REQUEST, Holds.JUSTIFICATION)  # of access
 
 
@@ -199,7 +200,9 @@ def _print(
     elif not chosen:
         note("No events match.")
     else:
-        print_table(["WHEN", "WHAT", "BY", "ON", "DETAIL"], [_cells(each, now) for each in chosen])
+        print_table(
+            ["WHEN", "WHAT", "BY", "RESOURCE", "DETAIL"], [_cells(each, now) for each in chosen]
+        )
     sealed = _sealed(connection, now) if form == "table" else ""
     if sealed:
         note(sealed)
@@ -246,7 +249,7 @@ def _cells(each: AuditEvent, now: datetime) -> list[str]:
     return [
         show_instant(each.at, now),
         each.kind if each.kind in FACTS else f"{each.kind} (unknown: update bascule)",
-        each.actor,
+        f"{each.actor} (agent)" if each.actor_kind == "Agent" else each.actor,
         " ".join(each.about.machines) or _named(each.data, each.resource_id.rpartition("/")[2]),
         _about(each, now),
     ]
@@ -272,7 +275,10 @@ def _about(each: AuditEvent, now: datetime) -> str:
     request = f"request {about.request_id[:SHORT_ID]}" if about.request_id else ""
     left_out = fields_of(each.kind, *_SAID) if access else []
     rest = {name: given for name, given in each.data.items() if name not in left_out}
-    said = (about.requestor, access, about.justification, request, _detail(each.kind, rest, now))
+    why = about.justification
+    if len(why) > LONGEST_WHY:
+        why = f"{why[: LONGEST_WHY - 3]}..."
+    said = (about.requestor, access, why, request, _detail(each.kind, rest, now))
     return " · ".join(filter(None, said))
 
 

@@ -84,7 +84,8 @@ def _show_all(connection: Connection, asked: wire.Asked, now: datetime, output: 
         rows = [[each.id.name, _why_bare(each), _way_to_close(each)] for each in bare]
         print_table(["NOTHING CLOSED", "REACHABLE", "TO CLOSE IT"], rows)
     say("")
-    say(_hours_line(hours.shut, hours.open, hours.since, hours.until, now))
+    since = max(hours.since, hours.known_since)
+    say(_hours_line(hours.shut, hours.open, since, hours.until, now))
 
 
 def _print_openings(machines: Sequence[wire.Exposure], now: datetime) -> None:
@@ -97,7 +98,7 @@ def _print_openings(machines: Sequence[wire.Exposure], now: datetime) -> None:
     if rows:
         print_table(["OPEN", "PORT", "FROM", "FOR", "SINCE", "UNTIL", "WHY"], rows)
     else:
-        say("Nobody has access.")
+        say("No closed port is open for anybody.")
     ended = [
         [
             machine.id.name,
@@ -180,5 +181,10 @@ def _hours_line(shut: float, opened: float, since: datetime, until: datetime, no
 
 def _hours_words(shut: float, opened: float) -> str:
     whole = shut + opened
-    share = f" ({opened / whole:.1%} of the time)" if whole else ""
-    return f"{shut:.1f} closed, {opened:.1f} open{share}"
+    share = f" (open {opened / whole:.1%} of the time)" if whole else ""
+    return f"{_hours(shut)} closed, {_hours(opened)} open{share}"
+
+
+def _hours(hours: float) -> str:
+    """A little is not nothing."""
+    return "less than 0.1" if 0 < hours < 0.05 else f"{hours:.1f}"

@@ -97,10 +97,10 @@ def _guard_json(guard: HostGuard) -> dict[str, object]:
 _LACKING = {
     "endsLeases": "end an opening by itself, so nothing is opened there: if its agent died, the "
     "port would stay open",
-    "endsSessions": "end connections: those that an opening let in continue after it, also on ports "
-    "of kind kill",
-    "countsSessions": "count connections: whether some continue is not known",
-    "seesBlocked": "see blocked attempts: that none is shown does not mean that there was none",
+    "endsSessions": "end connections, so those that an opening admitted continue after it, also on "
+    "kill ports",
+    "countsSessions": "count connections, so it is not known whether some continue",
+    "seesBlocked": "see blocked attempts, so none are shown even if there were some",
     "seesChanges": "see at once when another program changes its rules",
 }
 

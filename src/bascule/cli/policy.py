@@ -145,6 +145,11 @@ def set_command(
         ]
         if dry_run:
             tell_preview(preview_machine_rules(connection, found.id, rules, policy_name), output)
+            if found.point is None and output != "json":
+                note(
+                    f"{found.name} has no agent yet, so no port would be closed until it has one: "
+                    f"bascule machine enrol {found.name}"
+                )
             return
         keep_my_way_in(found, wanted)
         answer = put_machine_rules(connection, found.id, rules, policy_name)

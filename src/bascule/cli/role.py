@@ -68,7 +68,7 @@ def list_command(custom: bool, output: str) -> None:
         note("There is no role to show. To create one: bascule role create-requestor")
         return
     rows = [[each.name, _kind(each), each.description, each.id] for each in found]
-    print_table(["ROLE", "KIND", "FOR", "ID"], rows)
+    print_table(["ROLE", "KIND", "DESCRIPTION", "ID"], rows)
 
 
 @role.command(epilog="\b\nExamples:\n  bascule role show Reader")
@@ -141,7 +141,7 @@ def create(
     if output == "json":
         emit_json(_role_json(made))
     else:
-        say(f"{made.name} {'changed' if before else 'made'}, {made.id}")
+        say(f"{made.name} {'changed' if before else 'created'}, {made.id}")
     for pattern in unmatched(actions):
         note(f"{pattern} matches no action that Bascule uses. Is it spelt correctly?")
 
@@ -193,7 +193,7 @@ def create_requestor(
             {"role": _role_json(made), "assignment": assignment_json(given) if given else None}
         )
         return
-    say(f"{made.name} {'made' if is_new else 'is there'}, {made.id}")
+    say(f"{made.name} {'created' if is_new else 'exists already'}, {made.id}")
     if given is not None:
         say(f"{whose(given)} may request access: {where}")
     else:

@@ -119,8 +119,8 @@ _ROWS = (
     ),
     Row(
         NOT_CONFIRMED,
-        "open when its agent was last heard, more than 30 s ago, or before it said that it can "
-        "enforce nothing",
+        "open at the last report, which is more than 30 s old; or the agent has since said that "
+        "it cannot enforce anything",
         Status.INITIATED,
         Tone.WARN,
         "warning",

@@ -29,7 +29,7 @@ class WeaknessKind:
     gravity: Gravity
     text: str
     enforces_nothing: bool = False  # nothing is known to be closed or open there
-    is_servers: bool = False  # the server alone finds it: reports that name it are not believed
+    is_servers: bool = False  # the server alone finds it: reports that name it are not trusted
 
     def __call__(self, **arguments: object) -> Weakness:
         """A weakness of this kind."""
@@ -89,7 +89,7 @@ DOUBTED = WeaknessKind(
     "AgentDoubted",
     Gravity.SEVERE,
     "The agent was ahead of this server twice within an hour, or reported thousands of changes in "
-    "an hour, as somebody with its stolen key could. Its reports are not believed until an owner "
+    "an hour, as somebody with its stolen key could. Its reports are not trusted until an owner "
     "has checked (bascule machine believe). If the key may be stolen, enrol the agent again "
     "(bascule machine enrol --replace).",
     is_servers=True,
@@ -167,8 +167,8 @@ CONNECTIONS_UNLISTED = WeaknessKind(
 PUBLISHED_UNREAD = WeaknessKind(
     "PublishedPortsNotRead",
     Gravity.LIMITED,
-    "Not every rule that publishes container ports can be read ({unread}): a neighbour who routes "
-    "to a container past this host’s ports may reach it although the port is closed.",
+    "Some rules that publish container ports cannot be read ({unread}): somebody who routes "
+    "packets directly to a container may reach it although the published port is closed.",
 )
 
 KINDS: Mapping[str, WeaknessKind] = {

@@ -54,8 +54,8 @@ def read_client_certificate(text: str, now: datetime) -> ClientCertificate:
         raise _unfit(
             sentence(
                 "The certificate is valid only from {begin} to {end}.",
-                begin=f"{begins_at:%Y-%m-%d}",
-                end=f"{ends_at:%Y-%m-%d}",
+                begin=str(begins_at.date()),
+                end=str(ends_at.date()),
             )
         )
     return ClientCertificate(certificate_pem(certificate).decode(), ends_at)

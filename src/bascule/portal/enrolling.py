@@ -164,7 +164,9 @@ def make_command(
     if machine is not None and made is not None:
         return Command(text, token_of(machine.uid), made.expires_at)
     enrolment, token, _ = fleet.create_enrolment(
-        tx, act, wanted, token_of, fleet.MAXIMUM_TOKEN_LIFE, replaces=replaces
+        *(tx, act, wanted, token_of, fleet.MAXIMUM_TOKEN_LIFE),
+        replaces=replaces,
+        enrolment_id=once.request_id(visit),
     )
     return Command(text, token, enrolment.expires_at)
 

@@ -47,8 +47,8 @@ from bascule.interfaces.driver import Driver, HeldStore
 from bascule.reconcile.tampering import name_edits
 
 MOST_NOTED = 256
-NOT_KEPT = "what this agent knows cannot be kept over a reboot"
-NOT_OPENED = "the firewall refused a change: only what shuts was applied, and no opening"
+NOT_KEPT = "the agent's state cannot be saved, so it would be lost at a reboot"
+NOT_OPENED = "the firewall refused a change: only the part that closes ports was applied"
 _GUARD_REFUSES = {
     Objection.PORT: GUARD_REFUSES_PORT,
     Objection.SOURCE: GUARD_REFUSES_SOURCE,
@@ -68,7 +68,7 @@ class Outcome:
     observed: Observed
     drift: str = ""  # what somebody had changed, healed now
     sessions: Mapping[str, int] | None = None
-    refused: str = ""  # why the firewall took only what shuts
+    refused: str = ""  # why only the part that closes ports was applied
 
 
 class Reconciler:

@@ -35,9 +35,9 @@ def _edits(operations: Iterable[Operation], observed: Observed) -> Iterator[str]
     for operation in operations:
         match operation:
             case ClosePort(closed):
-                yield f"port {closed.port} was not shut as it should be"
+                yield f"port {closed.port} was not closed as it should be"
             case ReleasePort(port):
-                yield f"port {port} was shut"
+                yield f"port {port} was closed"
             case DropOpening(key) if openings[key].remaining > SLACK:
                 yield f"port {key.port} was open for {key.source}, which nobody granted"
             case PutOpening(opening) if opening.remaining > SLACK:

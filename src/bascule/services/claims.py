@@ -70,7 +70,7 @@ def take_in_claims(
     if not new:
         return ()
     more = f" and {len(new) - MOST_NAMED} more" if len(new) > MOST_NAMED else ""
-    return (f"keeps {_words(new[:MOST_NAMED])}{more} shut, which nobody closed here: claimed",)
+    return (f"keeps {_words(new[:MOST_NAMED])}{more} closed, which was never closed here: claimed",)
 
 
 def _words(ports: Iterable[PortKey]) -> str:

@@ -55,6 +55,7 @@ from bascule.services.bindings import (
 )
 from bascule.services.grants import GrantEndWrites, end_grants, touch
 from bascule.services.installation import subscription_of
+from bascule.services.made_once import check_not_made
 from bascule.services.policies import known_machine
 from bascule.services.rights import Needed, denial, rights_of
 from bascule.services.timeline import follow
@@ -102,17 +103,22 @@ def create_enrolment(
     valid_for: timedelta,
     *,
     replaces: bool,
+    enrolment_id: str = "",
 ) -> tuple[Enrolment, str, Machine]:
     """Make a one-use token for one machine; returns it in the clear, this once.
 
-    ``token_of`` makes the token's text for a machine uid. Raises Conflict where the token
-    could only be refused.
+    ``token_of`` makes the token's text for a machine uid. ``enrolment_id`` is given by a form that
+    makes the same text each time it is sent. Raises Conflict where the token could only be refused,
+    and where that id was made before.
     """
     machine = known_machine(tx, machine_id)
+    check_not_made(tx, act, enrolment_id)
     _require_usable(tx, machine, replaces=replaces)
     token = token_of(machine.uid)
     life = min(max(valid_for, timedelta(seconds=1)), MAXIMUM_TOKEN_LIFE)
-    enrolment = Enrolment(new_id(), machine.uid, hash_token(token), act.now + life, replaces)
+    enrolment = Enrolment(
+        enrolment_id or new_id(), machine.uid, hash_token(token), act.now + life, replaces
+    )
     tx.add_enrolment(enrolment)
     act.record(
         tx,

@@ -32,6 +32,7 @@ from bascule.sentences import sentence
 from bascule.services.act import Act, new_id
 from bascule.services.installation import ADMINISTRATOR
 from bascule.services.losses import PrincipalLossWrites, end_unheld
+from bascule.services.made_once import check_not_made
 from bascule.services.owners import OwnerReads, check_owner_left
 from bascule.services.principal_rights import are_owners, check_may_change, identity_id
 
@@ -77,7 +78,7 @@ def create_service_principal(
 ) -> tuple[ServicePrincipal, Credential]:
     """Make one with its first credential; it holds nothing yet."""
     name = _display_name(display_name)
-    made = _made_already(tx, first)
+    made = _made_already(tx, act, first)
     if made is not None:
         return find_service_principal(tx, made.principal_id), made
     principal = ServicePrincipal(new_id(), name, True, act.now)
@@ -165,7 +166,7 @@ def add_credential(
     """Keep one more proof; raise Forbidden, NotFound, InvalidInput, Conflict when too many."""
     principal = find_service_principal(tx, principal_id)
     check_may_change(tx, act, subject, principal.id)
-    made = _made_already(tx, new)
+    made = _made_already(tx, act, new)
     if made is not None and made.principal_id == principal.id:
         return made
     if len(tx.credentials_of(principal.id)) >= MOST_CREDENTIALS:
@@ -206,10 +207,15 @@ def _add(
     return credential
 
 
-def _made_already(tx: PrincipalReads, new: NewCredential) -> Credential | None:
-    """The credential of that id; only who knows its proof is given it."""
+def _made_already(tx: ProgramWrites, act: Act, new: NewCredential) -> Credential | None:
+    """The credential of that id; only who knows its proof is given it. Raises Conflict for one
+    that was removed since: a secret that is void must not hold again.
+    """
     found = tx.credential(new.key_id) if new.key_id else None
-    return found if found is not None and found.proof == new.proof else None
+    if found is None:
+        check_not_made(tx, act, new.key_id)
+        return None
+    return found if found.proof == new.proof else None
 
 
 def _end_of(new: NewCredential, now: datetime) -> datetime:

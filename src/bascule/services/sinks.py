@@ -269,7 +269,7 @@ def resume_sink(
     position = progress.position
     if skips:
         position = _refused(progress)
-        why = "an operator passed over the event that its receiver refuses"
+        why = "an operator skipped the event that its receiver refuses"
         skipped = SinkSkipped(sink.name, position, position, why)
         act.record(tx, skipped, sink_id(tx, sink.name))
         tx.hold((position,))

@@ -64,9 +64,9 @@ async def watch(services: Services) -> None:
     orphans = partial(services.perform, close_orphans)
     knocks = partial(services.perform, forget_old_knocks)
     parts = (
-        _Part("closing what is gone", orphans, SILENCE_ROUND, heard),
+        _Part("closing orphaned grants", orphans, SILENCE_ROUND, heard),
         _Part("forgetting knocks", knocks, SILENCE_ROUND, heard),
-        _Part("noting who is silent", note, SILENCE_ROUND, heard),
+        _Part("noting silent agents", note, SILENCE_ROUND, heard),
         _Part("forgetting requests", lambda: _recent_round(services), RECENT_ROUND, began),
         _Part("warning of endings", lambda: warn_of_endings(services), OWNERS_ROUND, began),
     )

@@ -118,7 +118,7 @@ class RequestStates(Rows):
                 request=request_id,
                 state=was,
                 grants=becomes,
-                next="Its grants hold all the same. Mend its row in the database.",
+                next="Its grants are not affected. Repair its row in the database.",
             )
 
 

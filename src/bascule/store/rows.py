@@ -59,7 +59,7 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
     "SQLITE_CONSTRAINT_PRIMARYKEY": _IS_THERE,
     "SQLITE_CONSTRAINT_UNIQUE": _IS_THERE,
     "SQLITE_CONSTRAINT_FOREIGNKEY": (
-        "A thing that this refers to does not exist, or does not allow it.",
+        "Something that this refers to does not exist, or does not allow the change.",
         "It was changed in the meantime. Read it again and decide again.",
     ),
 }

@@ -770,7 +770,7 @@ class TestActivity:
         server.events = [self.event(1, port="22/TCP", sources=["192.0.2.1", "*"], machine=machine_path("web-1"),
                                     ends_at="2030-01-01T11:00:00.0000000Z")]  # fmt: skip
         lines = cli("activity").out.splitlines()
-        assert lines[0].split() == ["WHEN", "WHAT", "BY", "ON", "DETAIL"]
+        assert lines[0].split() == ["WHEN", "WHAT", "BY", "RESOURCE", "DETAIL"]
         assert lines[1].split(maxsplit=6)[3:6] == ["GrantCreated", "=cmd()", "web-1"]
         assert lines[1].endswith(
             "port: 22/TCP, sources: 192.0.2.1 *, ends at: 2030-01-01 11:00:00 +00:00"

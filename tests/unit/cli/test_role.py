@@ -105,7 +105,7 @@ def test_a_requestor_in_one_command(desk: Cli, house: House) -> None:
     """The how-to's Set-JitLeastPrivilegedRole, and whom it is for."""
     told = desk("role", "create-requestor", "--assign", "anna@example.com", "--machine", "web-1")
     assert told.code == 0, told.err
-    assert "JIT Access Role made" in told.out
+    assert "JIT Access Role created" in told.out
     assert "anna@example.com may request access: web-1" in told.out
     assert may(house, ANNA, INITIATE, "web-1")
     assert may(house, ANNA, POLICY_READ, "web-1")
@@ -113,7 +113,7 @@ def test_a_requestor_in_one_command(desk: Cli, house: House) -> None:
     assert not may(house, ANNA, MACHINE_WRITE, "web-1")
     again = desk("role", "create-requestor", "--assign", "anna@example.com", "--machine", "web-1")
     assert again.code == 0, "safe to repeat"
-    assert "is there" in again.out
+    assert "exists already" in again.out
     assert len(house.events("RoleCreated")) == len(house.events("RoleAssigned")) == 1
 
 
@@ -193,7 +193,7 @@ def test_lists(desk: Cli) -> None:
     desk("role", "create", "Night", "--action", "*/read", "--description", "looks on")
     desk("role", "assign", "Night", "night shift", "--machine", "web-1")
     heads, *rows = desk("role", "list").out.splitlines()
-    assert heads.split() == ["ROLE", "KIND", "FOR", "ID"]
+    assert heads.split() == ["ROLE", "KIND", "DESCRIPTION", "ID"]
     assert [row.split("  ")[0] for row in rows] == [
         "Contributor",
         "Night",

@@ -61,7 +61,7 @@ async def signing_keys(tenant: str, request: Request) -> Response:
 
 @router.get("/{tenant}/userrealm/{user}")
 async def user_realm(tenant: str, user: str, request: Request) -> Response:
-    """How a user signs in: here, whoever it is; that tells nobody who exists."""
+    """How a user signs in. The answer is the same for every name, so it does not tell who exists."""
     state = state_of(request)
     if not state.realm.is_tenant(tenant):
         return _unknown(tenant, state)

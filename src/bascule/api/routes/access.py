@@ -154,7 +154,7 @@ async def get_request(
     wait_seconds: Annotated[float, Query(alias="waitSeconds", ge=0, le=LONGEST_WAIT)] = 0.0,
     wait_for: Annotated[Literal["opened", "closed"], Query(alias="waitFor")] = "opened",
 ) -> Response:
-    """The request; with waitSeconds as soon as no port is opening (or closing) any more."""
+    """The request. With waitSeconds, answers once no port is opening or closing any more."""
     _check_request_id(request_id)
     view = await wait_until_settled(call, request_id, wait_seconds, wait_for == "closed")
     if view is None:
@@ -263,7 +263,7 @@ async def delete_machine_rules(
     machine: MachinePath,
     dry_run: DryRun = False,
 ) -> Response:
-    """Take the machine out of every policy and open what they named."""
+    """Remove the machine from every policy, and open the ports that they named."""
 
     def work(tx: Transaction, act: Act) -> bool:
         return policies.delete_machine_rules(tx, act, call.subject, machine)
@@ -282,7 +282,7 @@ async def release(
     body: ReleaseBody | None = None,
     dry_run: DryRun = False,
 ) -> Response:
-    """Let ports go that no policy names: those given, or all."""
+    """Open closed ports that no policy names: the given ones, or all."""
     given = body.ports if body else None
 
     def work(tx: Transaction, act: Act) -> tuple[PortKey, ...]:
@@ -310,7 +310,7 @@ async def take(
     machine: MachinePath,
     body: ReleaseBody | None = None,
 ) -> Response:
-    """Close here too what its agent alone keeps shut: those ports given, or all (EDGES E7)."""
+    """Keep ports closed that only the agent reports as closed: the given ones, or all (EDGES E7)."""
     given = body.ports if body else None
 
     def work(tx: Transaction, act: Act) -> tuple[PortKey, ...]:

@@ -100,7 +100,7 @@ async def state(
     machine: BoundMachine = "",
     knows: Annotated[str | None, Query(max_length=512)] = None,
 ) -> Response:
-    """``seen``: the furthest place of the record that the agent was told of (EDGES B9); ``knows``:
+    """``seen``: the last position of the record that the agent has seen (EDGES B9); ``knows``:
     what its version knows, with commas (F4).
     """
     known = None if knows is None else frozenset(Feature) & frozenset(knows.split(","))

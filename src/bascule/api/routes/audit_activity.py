@@ -36,7 +36,7 @@ FilterText = Annotated[str, Query(alias="$filter", max_length=2000)]
 async def list_audit_activity(
     call: CurrentCall, wanted: WantedPage, filter_text: FilterText = ""
 ) -> Response:
-    """Newest first, by the events' own time."""
+    """Newest first, by the time of the event."""
     asked = read_asked(parse_filter(filter_text, OFFERED))
     after = wanted.moment_after()
 
@@ -55,7 +55,7 @@ async def list_audit_activity(
 @router.get(f"{AUDIT}/activityCounts")
 @shows(ACTIVITY_READ)
 async def count_activity(call: CurrentCall, filter_text: FilterText = "") -> Response:
-    """How many of each operation and outcome a day (UTC), or an hour of a short span."""
+    """Counts by operation and outcome, per day (UTC), or per hour for a short span."""
     asked = read_asked(parse_filter(filter_text, OFFERED))
     is_by_hour = asked.is_by_hour(call.now)
 
@@ -70,6 +70,6 @@ async def count_activity(call: CurrentCall, filter_text: FilterText = "") -> Res
 @router.get(f"{AUDIT}/verification")
 @requires(CHECKPOINT_READ)
 async def last_verification(call: CurrentCall) -> Response:
-    """How far the record is chained and signed, and what its last reading found."""
+    """How far the record is chained and signed, and the result of the last verification."""
     chain = await call.read(lambda reader: chain_of(reader, call.state.services.verified.newest))
     return CompactJson(chain_json(chain))

@@ -132,7 +132,7 @@ AtScope = Annotated[Scope, Depends(scope_of)]
 async def list_roles_of_all(
     call: CurrentCall, wanted: WantedPage, filter_text: FilterText = ""
 ) -> Response:
-    """All that the caller may read, wherever they can be assigned."""
+    """All roles that the caller may read, wherever they can be assigned."""
     return await _list_roles(call, wanted, filter_text, None)
 
 
@@ -141,7 +141,7 @@ async def list_roles_of_all(
 async def list_roles(
     call: CurrentCall, scope: AtScope, wanted: WantedPage, filter_text: FilterText = ""
 ) -> Response:
-    """Those that can be assigned at the scope; with atScopeAndBelow() or below it."""
+    """Roles that can be assigned at the scope or, with atScopeAndBelow(), below it."""
     return await _list_roles(call, wanted, filter_text, scope)
 
 
@@ -210,7 +210,7 @@ async def _find_role(call: Call, role_id: str) -> RoleDefinition:
 async def write_role(
     call: CurrentCall, scope: AtScope, role_id: RoleGuid, body: wire.RoleBody
 ) -> Response:
-    """201 whether it is new or not, as Azure's clients expect."""
+    """Answers 201 whether the role is new or not, as Azure's clients expect."""
     _check_guid(role_id, "role definition")
     draft = wire.read_role(body)
     if not any(scope.contains(each) or each.contains(scope) for each in draft.assignable_scopes):
@@ -244,7 +244,7 @@ async def remove_role(call: CurrentCall, scope: AtScope, role_id: RoleGuid) -> R
 async def list_role_assignments(
     call: CurrentCall, scope: AtScope, wanted: WantedPage, filter_text: FilterText = ""
 ) -> Response:
-    """Those that hold at the scope, and below it unless atScope() is asked for."""
+    """Assignments that apply at the scope and, without atScope(), below it."""
     clauses = parse_filter(filter_text, _ASSIGNMENT_FILTER)
     with_below = all(clause.field != "atScope" for clause in clauses)
     after, now, me = wanted.text_after(), call.now, call.subject.principal_id
@@ -336,7 +336,7 @@ async def write_role_assignment(
 async def remove_role_assignment(
     call: CurrentCall, scope: AtScope, assignment_id: RoleGuid
 ) -> Response:
-    """Grants that rested on it end at once."""
+    """Grants that depend on it end at once."""
 
     def work(tx: Transaction, act: Act) -> dict[str, Any] | None:
         found = tx.role_assignment(assignment_id)
@@ -365,7 +365,7 @@ def _check_guid(text: str, what: str) -> None:
 @_everywhere(router.get, "permissions")
 @tells_holders(PERMISSION_READ)
 async def list_permissions(call: CurrentCall, scope: AtScope) -> Response:
-    """What the caller holds at the scope: one entry a role's permission."""
+    """The caller's permissions at the scope, one entry for each permission of a role."""
     held = [
         permission
         for right in call.rights.held
@@ -390,7 +390,7 @@ async def get_operations(call: CurrentCall, namespace: str) -> Response:  # noqa
 @router.get(f"{SUBSCRIPTION}/providers/Bascule.Identity/ownerCredentials")
 @shows(SERVICE_PRINCIPAL_READ)
 async def list_ending_owner_credentials(call: CurrentCall) -> Response:
-    """Credentials of owners that end within 14 days (EDGES B10)."""
+    """Owners' credentials that expire within 14 days (EDGES B10)."""
     if not call.rights.may(SERVICE_PRINCIPAL_READ, subscription_scope(call.subscription_id)):
         return CompactJson({"value": []})
     now = call.now

@@ -35,11 +35,11 @@ _STATES = {"open": SpanKind.OPEN, "nothingclosed": SpanKind.BARE}
 
 async def asked_moment(
     call: CurrentCall,
-    at: Annotated[str, Query(max_length=64, description="A moment of the past.")] = "",
+    at: Annotated[str, Query(max_length=64, description="A past moment.")] = "",
     since: Annotated[
-        str, Query(alias="from", max_length=64, description="Port-hours: the first hour.")
+        str, Query(alias="from", max_length=64, description="Start of the port-hours.")
     ] = "",
-    until: Annotated[str, Query(max_length=64, description="Port-hours: up to here.")] = "",
+    until: Annotated[str, Query(max_length=64, description="End of the port-hours.")] = "",
 ) -> Moment:
     return moment_of(
         call.now, _instant(at, "at"), _instant(since, "from"), _instant(until, "until")

@@ -17,7 +17,7 @@ from bascule.domain.scopes import subscription_scope
 from bascule.errors import NotFound
 from bascule.identity.secrets import new_enrolment_token
 from bascule.interfaces.store import Reader
-from bascule.services import bindings, fleet, reports
+from bascule.services import bindings, doubt, fleet
 from bascule.services.rights import Needed, denial
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
@@ -86,7 +86,7 @@ async def get_point(call: CurrentCall, uid: str) -> Response:
 @router.delete(f"{POINTS}/{{uid}}")
 @decides(ENROLMENT_DELETE)
 async def delete_point(call: CurrentCall, uid: str) -> Response:
-    """Refuse an agent from now on; what it keeps shut stays shut."""
+    """Refuse an agent from now on. The ports that it keeps closed stay closed."""
     is_gone = await call.perform(
         lambda tx, act: fleet.remove_point(tx, act, call.subject, uid.lower())
     )
@@ -96,9 +96,9 @@ async def delete_point(call: CurrentCall, uid: str) -> Response:
 @router.post(f"{MACHINE}/providers/Bascule.Fleet/enforcementPoints/default/believe")
 @requires(ENROLMENT_WRITE)
 async def believe_point(call: CurrentCall, machine: MachinePath) -> Response:
-    """Take the reports of a machine's agent again that were not believed (EDGES E7)."""
+    """Trust the reports of a machine's agent again (EDGES E7)."""
     is_changed = await call.perform(
-        lambda tx, act: reports.believe_point(tx, act, call.subject, machine)
+        lambda tx, act: doubt.believe_point(tx, act, call.subject, machine)
     )
     return CompactJson({"isChanged": is_changed})
 
@@ -106,7 +106,7 @@ async def believe_point(call: CurrentCall, machine: MachinePath) -> Response:
 @router.get(OF_MACHINE)
 @requires(POINT_READ)
 async def list_points_of(call: CurrentCall, machine: MachinePath) -> Response:
-    """What guards one machine: its own agent, and the points that it is bound to."""
+    """The points that guard a machine: its own agent, and those that it is bound to."""
     now = call.now
 
     def look(reader: Reader) -> list[dict[str, Any]]:
@@ -121,7 +121,7 @@ async def list_points_of(call: CurrentCall, machine: MachinePath) -> Response:
 @router.put(f"{OF_MACHINE}/{{uid}}")
 @requires(ENROLMENT_WRITE)
 async def bind_point(call: CurrentCall, machine: MachinePath, uid: str) -> Response:
-    """Have a point guard this machine beside what does already; ends its live grants (EDGES F3)."""
+    """Bind the machine to a further point. This ends its live grants (EDGES F3)."""
     is_new = await call.perform(
         lambda tx, act: bindings.bind(tx, act, call.subject, machine, uid.lower())
     )
@@ -131,7 +131,7 @@ async def bind_point(call: CurrentCall, machine: MachinePath, uid: str) -> Respo
 @router.delete(f"{OF_MACHINE}/{{uid}}")
 @requires(ENROLMENT_WRITE)
 async def unbind_point(call: CurrentCall, machine: MachinePath, uid: str) -> Response:
-    """Have a point guard this machine no longer; ends its live grants and releases nothing."""
+    """Unbind the machine from a point. This ends its live grants and releases no port."""
     is_gone = await call.perform(
         lambda tx, act: bindings.unbind(tx, act, call.subject, machine, uid.lower())
     )
@@ -143,7 +143,7 @@ async def unbind_point(call: CurrentCall, machine: MachinePath, uid: str) -> Res
 async def create_enrolment(
     call: CurrentCall, machine: MachinePath, body: EnrolmentBody | None = None
 ) -> Response:
-    """A one-use token for one machine's agent; this answer alone holds it in the clear."""
+    """Make a one-time token for a machine's agent. Only this answer contains it."""
     wanted = body or EnrolmentBody()
     fingerprint = call.state.ca_fingerprint
     enrolment, token, _ = await call.perform(

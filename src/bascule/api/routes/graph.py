@@ -83,7 +83,7 @@ async def get_me(call: CurrentCall) -> Response:
 @router.post(f"{V1}/directoryObjects/getByIds")
 @decides(USER_READ, GROUP_OF_PEOPLE_READ, SERVICE_PRINCIPAL_READ)
 async def get_by_ids(call: CurrentCall, body: IdsBody) -> Response:
-    """Those that exist and may be seen, in the order asked for; others are left out."""
+    """The principals that exist and that the caller may see, in the requested order."""
     asked = {each.casefold() for each in body.types or ()}
     kinds = {kind for name, kind in _TYPES.items() if body.types is None or name in asked}
 
@@ -143,7 +143,7 @@ async def list_service_principals(call: CurrentCall, filter_text: Filter = "") -
 @router.get(f"{V1}/servicePrincipals/{{principal_id}}")
 @decides(SERVICE_PRINCIPAL_READ)
 async def get_service_principal(call: CurrentCall, principal_id: Name) -> Response:
-    """Its id and its appId are one here."""
+    """Its id and its appId are the same here."""
     return await _show(call, PrincipalKind.SERVICE, principal_id)
 
 

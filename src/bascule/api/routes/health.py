@@ -21,7 +21,7 @@ router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 @router.get("/healthz")
 @admits_anybody
 async def healthz() -> Response:
-    """The process answers."""
+    """Answers as long as the process runs."""
     return CompactJson({"status": "ok", "version": __version__})
 
 
@@ -61,6 +61,6 @@ class Readiness:
 @router.get("/bascule/ca.pem")
 @admits_anybody
 async def ca_certificate(request: Request) -> Response:
-    """The CA that signed this server's certificate; check its fingerprint another way."""
+    """The CA that signed this server's certificate. Compare its fingerprint by another channel."""
     pem = state_of(request).ca_file.read_bytes()
     return Response(pem, media_type="application/x-pem-file")

@@ -29,7 +29,7 @@ class RotateBody(Body):
 @router.post(f"{KEYS}/current/rotate")
 @requires(SIGNING_KEY_WRITE)
 async def rotate_signing_key(call: CurrentCall, body: RotateBody | None = None) -> Response:
-    """Sign with a new key; the answer tells both keys' ids."""
+    """Sign tokens with a new key. The answer has the ids of both keys."""
     is_forgotten = body is not None and body.forget
     rotate = partial(call.state.tokens.rotate, forget=is_forgotten)
     try:
@@ -44,7 +44,7 @@ async def rotate_signing_key(call: CurrentCall, body: RotateBody | None = None) 
 @router.post(f"{ME}/signOut")
 @admits_callers
 async def sign_out_everywhere(call: CurrentCall) -> Response:
-    """End every session and token that the caller, a person, has."""
+    """End all sessions and tokens of the caller, who must be a person."""
 
     def work(tx: Transaction, act: Act) -> None:
         user = tx.user(call.subject.principal_id)

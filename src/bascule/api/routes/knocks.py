@@ -34,12 +34,15 @@ OF_MACHINE = f"{MACHINE}/providers/Bascule.Access/blockedAttempts/default"
 OF_ALL = f"{SUBSCRIPTION}/providers/Bascule.Access/blockedAttempts/default"
 MOST_SOURCES = 1000
 
-Hours = Annotated[int, Query(ge=1, le=LONGEST_SPAN, description="The running hour is the last.")]
-HoursOfAll = Annotated[
-    int, Query(ge=1, le=LONGEST_SPAN_OF_ALL, description="The running hour is the last.")
+Hours = Annotated[
+    int, Query(ge=1, le=LONGEST_SPAN, description="Number of hours, including the current one.")
 ]
-Top = Annotated[int, Query(ge=1, le=MOST_SOURCES, description="So many sources.")]
-Source = Annotated[str, Query(max_length=64, description="What that address tried, alone.")]
+HoursOfAll = Annotated[
+    int,
+    Query(ge=1, le=LONGEST_SPAN_OF_ALL, description="Number of hours, including the current one."),
+]
+Top = Annotated[int, Query(ge=1, le=MOST_SOURCES, description="Maximum number of sources.")]
+Source = Annotated[str, Query(max_length=64, description="Only attempts from this address.")]
 
 
 @router.get(OF_MACHINE)

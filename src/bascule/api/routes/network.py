@@ -271,7 +271,7 @@ async def get_default_rule(call: CurrentCall, nsg: Nsg, rule: Rule) -> Response:
 @router.get(f"{SUBSCRIPTION}{FIREWALLS}")
 @shows(actions.FIREWALL_READ)
 async def list_firewalls(call: CurrentCall) -> Response:  # noqa: ARG001  # reason: the guard's
-    """Gateways that forward; there is none."""
+    """Always empty: no gateway forwards ports."""
     return CompactJson({"value": []})
 
 

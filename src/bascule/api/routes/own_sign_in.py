@@ -57,14 +57,14 @@ async def get_own_factors(call: CurrentCall) -> Response:
 @router.post(f"{ME}/proof")
 @admits_callers
 async def begin_proof(call: CurrentCall) -> Response:
-    """What navigator.credentials.get needs, for a proof by one of the caller's passkeys."""
+    """Options for navigator.credentials.get, for a proof by one of the caller's passkeys."""
     return CompactJson(ceremony_json(await call.state.own_sign_in.begin_proof(call.subject)))
 
 
 @router.put(f"{ME}/password")
 @admits_callers
 async def change_password(call: CurrentCall, body: NewPasswordBody) -> Response:
-    """Every token of the caller is void afterwards, the one of this call too."""
+    """Voids all tokens of the caller, including the one of this call."""
     proof = body.proof.at(call.base_url)
     own = call.state.own_sign_in
     await own.change_password(call, proof, body.password, _visit(call))
@@ -74,7 +74,7 @@ async def change_password(call: CurrentCall, body: NewPasswordBody) -> Response:
 @router.post(f"{ME}/totp")
 @admits_callers
 async def begin_totp(call: CurrentCall, body: ProvenBody) -> Response:
-    """A new secret, in this answer alone; it counts from its first right code on."""
+    """Make a secret, shown only in this answer. It is required from its first correct code on."""
     proof = body.proof.at(call.base_url)
     made = await call.state.own_sign_in.begin_totp(call, proof, _visit(call))
     return CompactJson(new_totp_json(made))
@@ -98,7 +98,7 @@ async def remove_totp(call: CurrentCall, body: ProvenBody) -> Response:
 @router.post(f"{ME}/recoveryCodes")
 @admits_callers
 async def make_recovery_codes(call: CurrentCall, body: ProvenBody) -> Response:
-    """A new set, in this answer alone; the earlier one is void."""
+    """Make a new set, shown only in this answer. The previous set becomes void."""
     proof = body.proof.at(call.base_url)
     codes = await call.state.own_sign_in.make_recovery_codes(call, proof, _visit(call))
     return CompactJson({"codes": list(codes)})
@@ -107,7 +107,7 @@ async def make_recovery_codes(call: CurrentCall, body: ProvenBody) -> Response:
 @router.post(f"{ME}/passkeys/begin")
 @admits_callers
 async def begin_passkey(call: CurrentCall, body: ProvenBody) -> Response:
-    """What navigator.credentials.create needs."""
+    """Options for navigator.credentials.create."""
     proof = body.proof.at(call.base_url)
     ceremony = await call.state.own_sign_in.begin_passkey(call.subject, proof, _visit(call))
     return CompactJson(ceremony_json(ceremony))
@@ -116,7 +116,7 @@ async def begin_passkey(call: CurrentCall, body: ProvenBody) -> Response:
 @router.post(f"{ME}/passkeys")
 @admits_callers
 async def finish_passkey(call: CurrentCall, body: NewPasskeyBody) -> Response:
-    """Take what navigator.credentials.create gave; the ticket stands for the proof."""
+    """Enrol the result of navigator.credentials.create. The ticket replaces the proof."""
     made = await call.state.own_sign_in.finish_passkey(call, body.at(call.base_url), body.name)
     return CompactJson(passkey_json(made), 201)
 
@@ -135,7 +135,7 @@ async def remove_passkey(call: CurrentCall, passkey_id: str, body: ProvenBody) -
 @router.put(f"{USER}/password")
 @requires(USER_WRITE)
 async def set_others_password(call: CurrentCall, user_id: str, body: PasswordBody) -> Response:
-    """Set the password of a user who holds no more than the caller; void their tokens."""
+    """Set the password of a user who holds no more than the caller. Voids the user's tokens."""
     user = await call.read(lambda reader: find_user(reader, user_id))
     check_password(body.password, user)
     hashed = await call.state.sign_in.proofs.passwords.hash(body.password)
@@ -152,7 +152,7 @@ async def get_factors(call: CurrentCall, user_id: str) -> Response:
 @router.delete(f"{USER}/factors")
 @requires(USER_WRITE)
 async def remove_factors(call: CurrentCall, user_id: str) -> Response:
-    """Take all second factors of somebody away who lost them; the password stays."""
+    """Remove all second factors of a user who lost them. The password stays."""
     is_changed = await call.perform(
         lambda tx, act: remove_factors_of(tx, act, call.subject, user_id)
     )

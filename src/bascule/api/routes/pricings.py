@@ -103,7 +103,7 @@ async def _put(call: Call, group: str, plan: str, body: PricingBody) -> Response
 @router.delete(f"{GROUP}{PRICINGS}/{{plan}}")
 @requires(PRICING_DELETE)
 async def delete_pricing_of_group(call: CurrentCall, group: Group, plan: str) -> Response:
-    """From then on the group inherits the subscription's."""
+    """Afterwards the group inherits the subscription's setting."""
     name = known_plan(parse_name(plan, "The plan's name"))
     if name != VIRTUAL_MACHINES:
         return Response(status_code=204)
@@ -127,5 +127,5 @@ def _json(reader: Reader, call: Call, group: str) -> dict[str, Any]:
 @router.get(POLICIES)
 @shows(SECURITY_POLICY_READ)
 async def list_security_policies(call: CurrentCall) -> Response:  # noqa: ARG001  # reason: the guard's
-    """Azure's role tables name the action; there is nothing of the kind here."""
+    """Always empty. It exists because Azure's roles name the action."""
     return CompactJson({"value": []})

@@ -85,7 +85,7 @@ async def change_group(call: CurrentCall, group_id: Id, body: GroupBody) -> Resp
 @router.delete(GROUP)
 @requires(GROUP_OF_PEOPLE_DELETE)
 async def delete_group(call: CurrentCall, group_id: Id) -> Response:
-    """Its members stay, and lose what they had by it alone."""
+    """Its members stay, and lose the rights that only this group gave them."""
     is_gone = await call.perform(
         lambda tx, act: memberships.delete_group(tx, act, call.subject, group_id)
     )
@@ -102,7 +102,7 @@ async def list_members(call: CurrentCall, group_id: Id) -> Response:
 @router.put(MEMBER)
 @requires(GROUP_OF_PEOPLE_WRITE)
 async def add_member(call: CurrentCall, group_id: Id, member_id: Id) -> Response:
-    """The caller must hold all that the group holds."""
+    """The caller must hold all rights of the group."""
     member, is_new = await call.perform(
         lambda tx, act: memberships.add_member(tx, act, call.subject, group_id, member_id)
     )
@@ -112,7 +112,7 @@ async def add_member(call: CurrentCall, group_id: Id, member_id: Id) -> Response
 @router.delete(MEMBER)
 @requires(GROUP_OF_PEOPLE_WRITE)
 async def remove_member(call: CurrentCall, group_id: Id, member_id: Id) -> Response:
-    """What the member has open by the group alone ends at once."""
+    """Ports that the member opened by a right of this group alone close at once."""
     is_gone = await call.perform(
         lambda tx, act: memberships.remove_member(tx, act, call.subject, group_id, member_id)
     )

@@ -42,7 +42,7 @@ Name = Annotated[str, Path(max_length=64)]
 @router.get(PROVIDERS)
 @requires(IDENTITY_PROVIDER_READ)
 async def list_providers(call: CurrentCall) -> Response:
-    """All, ordered by name; there are few."""
+    """Ordered by name, on one page."""
     return CompactJson(
         await call.read(
             lambda reader: {
@@ -65,7 +65,7 @@ async def get_provider(call: CurrentCall, provider: Name) -> Response:
 @router.put(PROVIDER)
 @requires(IDENTITY_PROVIDER_WRITE)
 async def put_provider(call: CurrentCall, provider: Name, body: ProviderBody) -> Response:
-    """What is absent stays as it is. The caller must hold all that the provider gives."""
+    """Absent settings stay unchanged. The caller must hold all rights that the provider gives."""
     draft = body.properties.draft()
     party = call.state.relying_party
 
@@ -84,7 +84,7 @@ async def put_provider(call: CurrentCall, provider: Name, body: ProviderBody) ->
 @router.delete(PROVIDER)
 @requires(IDENTITY_PROVIDER_DELETE)
 async def delete_provider(call: CurrentCall, provider: Name) -> Response:
-    """Whom it vouched for is signed out, and signs in through it no more."""
+    """Everybody who signed in by it is signed out."""
     is_gone = await call.perform(
         lambda tx, act: providers.delete_provider(tx, act, call.subject, provider)
     )
@@ -94,7 +94,7 @@ async def delete_provider(call: CurrentCall, provider: Name) -> Response:
 @router.post(f"{PROVIDER}/test")
 @requires(IDENTITY_PROVIDER_WRITE)
 async def test_provider(call: CurrentCall, provider: Name) -> Response:
-    """Ask the provider for its discovery document and keys, and say what is wrong."""
+    """Fetch the provider's discovery document and keys, and report what is wrong."""
     found = await call.read(lambda reader: providers.find_provider(reader, provider))
     return CompactJson(examination_json(await examine(call.state.relying_party, found)))
 
@@ -111,7 +111,7 @@ async def list_identities(call: CurrentCall, provider: Name) -> Response:
 @router.post(f"{PROVIDER}/link")
 @requires(USER_WRITE)
 async def link_identity(call: CurrentCall, provider: Name, body: LinkBody) -> Response:
-    """Say who at the provider is which user. The caller must hold all that the user holds."""
+    """Link a person at the provider to a user. The caller must hold all rights of the user."""
     is_by_subject = body.is_by_subject()
 
     def work(tx: Transaction, act: Act) -> tuple[dict[str, Any], bool]:
@@ -131,7 +131,7 @@ async def link_identity(call: CurrentCall, provider: Name, body: LinkBody) -> Re
 @router.post(f"{PROVIDER}/unlink")
 @requires(USER_WRITE)
 async def unlink_identity(call: CurrentCall, provider: Name, body: UnlinkBody) -> Response:
-    """The user is signed out everywhere, and loses the groups that the provider gave."""
+    """The user is signed out everywhere and loses the groups that the provider gave."""
     is_by_subject = body.is_by_subject()
 
     def work(tx: Transaction, act: Act) -> bool:

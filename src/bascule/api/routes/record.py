@@ -53,7 +53,7 @@ ExportForm = Annotated[_Form, Query(alias="format")]
 @router.get(f"{AUDIT}/key")
 @requires(CHECKPOINT_READ)
 async def get_key(call: CurrentCall) -> Response:
-    """The public key that checkpoints are signed with."""
+    """The public key that verifies the checkpoints."""
     return CompactJson(key_resource(call.subscription_id, call.state.record_key))
 
 
@@ -77,14 +77,14 @@ async def list_checkpoints(call: CurrentCall, wanted: WantedPage) -> Response:
 @router.post(f"{AUDIT}/checkpoints")
 @requires(CHECKPOINT_WRITE)
 async def create_checkpoint(call: CurrentCall) -> Response:
-    """Seal what is committed and sign the chain now."""
+    """Chain all committed events and sign the chain now."""
     return CompactJson(checkpoint_resource(call.subscription_id, await _sign(call)))
 
 
 @router.post(f"{AUDIT}/verification")
 @requires(RECORD_VERIFY)
 async def verify(call: CurrentCall) -> Response:
-    """Read the whole record back and say whether it holds, or what breaks it first."""
+    """Verify the whole record. Names the first break, if there is one."""
     async with call.state.verifying:
         await _sign(call)
         verdict = await verify_record(call.state.services, call.state.record_key)
@@ -94,7 +94,7 @@ async def verify(call: CurrentCall) -> Response:
 @router.get(f"{AUDIT}/export")
 @requires(EVENT_READ)
 async def export(call: CurrentCall, form: ExportForm = _Form.BASCULE) -> Response:
-    """The record as JSON lines: with its proof (docs/record.md), or in OCSF."""
+    """The record as JSON lines: verifiable (docs/record.md), or in OCSF."""
     await _sign(call)
     services, key = call.state.services, call.state.record_key
     pages = ocsf_pages(services) if form is _Form.OCSF else export_pages(services, key)
@@ -104,9 +104,9 @@ async def export(call: CurrentCall, form: ExportForm = _Form.BASCULE) -> Respons
 @router.post(f"{AUDIT}/prune")
 @requires(RECORD_DELETE)
 async def prune_record(call: CurrentCall, body: PruneBody) -> Response:
-    """Delete whole checkpointed spans from before a date; what is left still proves itself.
+    """Delete whole signed parts from before a date. The rest can still be verified.
 
-    Never what is younger than the floor, which no call can set.
+    Events younger than the floor are never deleted. No call can change the floor.
     """
     await _sign(call)
     floor, clock = call.state.record_floor, call.state.services.clock

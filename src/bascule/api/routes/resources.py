@@ -74,7 +74,7 @@ async def list_tenants(call: CurrentCall) -> Response:
 @router.get("/subscriptions")
 @shows(SUBSCRIPTION_READ)
 async def list_subscriptions(call: CurrentCall) -> Response:
-    """The one there is, to whoever holds a role in it, as ``get_subscription`` does."""
+    """The server's only subscription, for callers who hold a role in it."""
     known = [wire.subscription_json(call.state.installation)] if call.rights.held else []
     return CompactJson({"value": known})
 
@@ -166,7 +166,7 @@ async def create_group(call: CurrentCall, group_name: GroupName, body: wire.Grou
 @router.delete(GROUP)
 @requires(GROUP_DELETE)
 async def remove_group(call: CurrentCall, group_name: GroupName) -> Response:
-    """Only when it is empty; nothing is deleted with it."""
+    """Deletes only an empty group."""
     name = _group_name(group_name)
     await call.perform(lambda tx, act: delete_group(tx, act, name))
     return Response(status_code=200)

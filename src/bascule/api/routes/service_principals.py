@@ -61,7 +61,7 @@ async def list_principals(
 @router.post(PRINCIPALS)
 @requires(SERVICE_PRINCIPAL_WRITE)
 async def create_principal(call: CurrentCall, body: ServicePrincipalBody) -> Response:
-    """With a first credential: a secret that is made here, or a certificate that was sent."""
+    """Create it with a credential: a generated secret, or the certificate that was sent."""
     given = body.properties
     made = make_credential(given.credential, call.now)
 
@@ -88,7 +88,7 @@ async def get_principal(call: CurrentCall, principal_id: Id) -> Response:
 async def change_principal(
     call: CurrentCall, principal_id: Id, body: ServicePrincipalBody
 ) -> Response:
-    """Rename, disable, enable; disabling ends what it has open, at once."""
+    """Rename, disable or enable. Disabling closes its open ports at once."""
     given = body.properties
 
     def work(tx: Transaction, act: Act) -> dict[str, Any]:
@@ -117,7 +117,7 @@ async def delete_principal(call: CurrentCall, principal_id: Id) -> Response:
 @router.get(CREDENTIALS)
 @requires(SERVICE_PRINCIPAL_READ)
 async def list_credentials(call: CurrentCall, principal_id: Id) -> Response:
-    """Oldest first, expired ones too."""
+    """Oldest first, including expired ones."""
 
     def read(reader: Reader) -> list[dict[str, Any]]:
         principal = services.find_service_principal(reader, principal_id)
@@ -132,7 +132,7 @@ async def list_credentials(call: CurrentCall, principal_id: Id) -> Response:
 async def add_credential(
     call: CurrentCall, principal_id: Id, body: CredentialBody | None = None
 ) -> Response:
-    """One more beside those that it has: rotate by adding, giving out, and deleting the old."""
+    """Existing credentials stay valid. To rotate: add, distribute, then delete the old one."""
     made = make_credential(body.properties if body else None, call.now)
     kept = await call.perform(
         lambda tx, act: services.add_credential(tx, act, call.subject, principal_id, made.new)
@@ -159,7 +159,7 @@ async def get_credential(call: CurrentCall, principal_id: Id, key_id: Id) -> Res
 @router.delete(CREDENTIAL)
 @requires(SERVICE_PRINCIPAL_WRITE)
 async def remove_credential(call: CurrentCall, principal_id: Id, key_id: Id) -> Response:
-    """Every token that came of it is refused from then on."""
+    """Tokens obtained with it are refused from then on."""
     is_gone = await call.perform(
         lambda tx, act: services.remove_credential(tx, act, call.subject, principal_id, key_id)
     )

@@ -28,7 +28,7 @@ SignInId = Annotated[str, Path(max_length=64, json_schema_extra={"format": "uuid
 @router.get(f"{ME}/signIns")
 @admits_callers
 async def list_own_sign_ins(call: CurrentCall) -> Response:
-    """Every browser and program that is signed in as the caller, what was used last first."""
+    """Browsers and programs signed in as the caller, most recently used first."""
     now = call.now
     live = await call.read(lambda reader: sign_ins.own_live(reader, call.subject, now))
     return CompactJson(sign_ins_json(live, call.token.family_id))
@@ -37,7 +37,7 @@ async def list_own_sign_ins(call: CurrentCall) -> Response:
 @router.delete(f"{ME}/signIns/{{sign_in_id}}")
 @admits_callers
 async def end_own_sign_in(call: CurrentCall, sign_in_id: SignInId) -> Response:
-    """It may be the one of this call."""
+    """It may be the sign-in that this call uses."""
     await call.perform(lambda tx, act: sign_ins.end_own(tx, act, call.subject, sign_in_id))
     return Response(status_code=200)
 
@@ -45,7 +45,7 @@ async def end_own_sign_in(call: CurrentCall, sign_in_id: SignInId) -> Response:
 @router.post(f"{ME}/signIns/endOthers")
 @admits_callers
 async def end_other_sign_ins(call: CurrentCall) -> Response:
-    """End all of the caller's but the one of this call."""
+    """End all sign-ins of the caller except the one that this call uses."""
     kept = call.token.family_id
     ended = await call.perform(lambda tx, act: sign_ins.end_others(tx, act, call.subject, kept))
     return CompactJson({"ended": ended})
@@ -69,6 +69,6 @@ async def end_sign_in(call: CurrentCall, user_id: UserId, sign_in_id: SignInId) 
 @router.post(f"{USER}/signOut")
 @requires(USER_WRITE)
 async def sign_out(call: CurrentCall, user_id: UserId) -> Response:
-    """End every session and token of somebody who holds no more than the caller."""
+    """End all sessions and tokens of a user who holds no more than the caller."""
     await call.perform(lambda tx, act: sign_ins.sign_out(tx, act, call.subject, user_id))
     return Response(status_code=204)

@@ -21,7 +21,7 @@ SINK = f"{SINKS}/{{sink}}"
 @router.get(SINKS)
 @requires(SINK_READ)
 async def list_sinks(call: CurrentCall) -> Response:
-    """All of them: there are few."""
+    """All sinks, on one page."""
     now = call.now
     found = await call.read(lambda reader: sinks.view_sinks(reader, now))
     return CompactJson({"value": [sink_json(call.subscription_id, each) for each in found]})
@@ -37,7 +37,7 @@ async def get_sink(call: CurrentCall, sink: str) -> Response:
 @router.put(SINK)
 @requires(SINK_WRITE)
 async def put_sink(call: CurrentCall, sink: str, body: SinkBody) -> Response:
-    """Add or change; the answer that makes a webhook's secret is the only one that holds it."""
+    """Add or change a sink. A new webhook's secret is only in this answer."""
     draft, carrier = body.properties.draft(), call.state.way_out.carrier
     view, is_new = await call.perform(lambda tx, act: sinks.put_sink(tx, act, carrier, sink, draft))
     return _answer(call, view, 201 if is_new else 200)
@@ -53,7 +53,7 @@ async def delete_sink(call: CurrentCall, sink: str) -> Response:
 @router.post(f"{SINK}/test")
 @requires(SINK_WRITE)
 async def test_sink(call: CurrentCall, sink: str) -> Response:
-    """Send one test message now and say what came back."""
+    """Send one test message now. The answer has the result."""
     return CompactJson(outcome_json(await send_test(call.state.services, call.state.way_out, sink)))
 
 
@@ -66,7 +66,7 @@ async def pause_sink(call: CurrentCall, sink: str) -> Response:
 @router.post(f"{SINK}/resume")
 @requires(SINK_WRITE)
 async def resume_sink(call: CurrentCall, sink: str, body: ResumeBody | None = None) -> Response:
-    """Go on at once; past the event that parked it, or from an earlier position."""
+    """Start sending again now: after the event that parked the sink, or from an earlier position."""
     wanted = body or ResumeBody()
     return _answer(
         call,
@@ -81,7 +81,7 @@ async def resume_sink(call: CurrentCall, sink: str, body: ResumeBody | None = No
 @router.post(f"{SINK}/rotateSecret")
 @requires(SINK_WRITE)
 async def rotate_secret(call: CurrentCall, sink: str) -> Response:
-    """A new secret, in this answer alone; the old one signs too for a day."""
+    """Make a new secret, shown only in this answer. Calls are also signed with the old one for a day."""
     return _answer(call, await call.perform(lambda tx, act: sinks.rotate_secret(tx, act, sink)))
 
 

@@ -31,7 +31,7 @@ Filter = Annotated[str, Query(alias="$filter", max_length=500)]
 @router.get(ME)
 @admits_callers
 async def get_me(call: CurrentCall) -> Response:
-    """The caller, their groups, and their roles with where they come from."""
+    """The caller, their groups and roles, and where the roles come from."""
     now = call.now
     found = await call.read(lambda reader: whoami(reader, call.subject, now))
     return CompactJson(whoami_json(call.subscription, call.state.installation.tenant_id, found))
@@ -55,7 +55,7 @@ async def list_users(call: CurrentCall, wanted: WantedPage, filter_text: Filter 
 @router.post(USERS)
 @requires(USER_WRITE)
 async def create_user(call: CurrentCall, body: UserBody) -> Response:
-    """Who can do nothing yet: no role, no way to sign in."""
+    """The new user has no role and no way to sign in."""
     draft = body.draft()
     made = await call.perform(
         lambda tx, act: users.create_user(
@@ -78,7 +78,7 @@ async def get_user(call: CurrentCall, user_id: UserId) -> Response:
 @router.patch(USER)
 @requires(USER_WRITE)
 async def change_user(call: CurrentCall, user_id: UserId, body: UserBody) -> Response:
-    """Rename, disable, enable; disabling ends what the user has open, at once."""
+    """Rename, disable or enable. Disabling closes the user's open ports at once."""
 
     def work(tx: Transaction, act: Act) -> dict[str, Any]:
         users.change_user(tx, act, call.subject, user_id, body.draft())

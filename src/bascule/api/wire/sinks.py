@@ -61,7 +61,9 @@ class SinkBody(Body):
 
 class ResumeBody(Body):
     skip: Truth | None = None  # pass over the event that parked it
-    after: Annotated[Count, Field(description="Go back to this position.")] | None = None
+    after: (
+        Annotated[Count, Field(description="Send all events after this position again.")] | None
+    ) = None
 
 
 def _form(word: str, target: str) -> Form:

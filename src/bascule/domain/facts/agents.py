@@ -43,7 +43,7 @@ class GenerationOvertaken(Fact):
 
 @fact(
     "Bascule.Fleet/enforcementPoints/doubt/action",
-    "Stop believing an agent",
+    "Stop trusting an agent",
     severity=Severity.HIGH,
     level=Level.CRITICAL,
 )
@@ -61,7 +61,7 @@ class AgentDoubted(Fact):
 
 @fact(
     "Bascule.Fleet/enforcementPoints/believe/action",
-    "Believe an agent again",
+    "Trust an agent again",
     severity=Severity.MEDIUM,
     level=Level.WARNING,
     is_call=True,

@@ -41,7 +41,7 @@ from bascule.interfaces.driver import Blocked, Condition, Keeper
 
 MANY = 100  # elements of one change, of which the time they take is measured
 SLOWEST = 0.001  # seconds for an element; a longer time means that the process was suspended
-LEFTOVER = "An interrupted hand-over left a second table, which keeps shut what is opened."
+LEFTOVER = "An interrupted hand-over left a second table, which blocks what is opened."
 
 
 def open_driver(use_owner: bool = True) -> NftablesDriver:

@@ -93,7 +93,7 @@ def _require_rules(context: Context) -> None:
         why = " and ".join(too_old(NEEDED))
         if why:
             raise ConfigurationError(
-                f"Bascule cannot keep any port of this host shut: {why}.",
+                f"Bascule cannot keep any port of this host closed: {why}.",
                 advice="Upgrade it: Bascule needs Linux 5.10 "
                 f"and nftables 1.0 or later. ({error.message})",
             ) from error

@@ -125,7 +125,7 @@ def _require_netfilter() -> None:
         socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETFILTER).close()
     except OSError as error:
         raise ConfigurationError(
-            f"Linux {os.uname().release} has no netfilter to keep ports shut with: {error.strerror}.",
+            f"Linux {os.uname().release} has no netfilter, so no port can be closed: {error.strerror}.",
             advice="Bascule needs Linux 5.10 or later with nf_tables: modprobe nf_tables.",
         ) from error
 

@@ -115,7 +115,7 @@ TEXTS: Mapping[str, str] = {
     "machine.knocks.day": msgid("24 hours"),
     "machine.knocks.week": msgid("7 days"),
     "machine.knocks.hour": msgid("Hour beginning"),
-    "machine.at_end.keep": msgid("go on"),
+    "machine.at_end.keep": msgid("continue"),
     "machine.at_end.kill": msgid("are cut"),
     "machine.justification.yes": msgid("required"),
     "machine.justification.no": msgid("not required"),

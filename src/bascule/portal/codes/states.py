@@ -42,7 +42,7 @@ TEXTS: Mapping[str, str] = {
     "theme.dark": msgid("Dark"),
     "agent.online": msgid("Connected"),
     "agent.offline": msgid("Away"),
-    "agent.doubted": msgid("Not believed"),
+    "agent.doubted": msgid("Not trusted"),
     "agent.notEnforced": msgid("Enforces nothing"),
     "agent.neverSeen": msgid("Never contacted"),
     "agent.missing": msgid("No agent"),
@@ -51,14 +51,14 @@ TEXTS: Mapping[str, str] = {
         "port would stay open."
     ),
     "lacks.counts_sessions": msgid(
-        "It cannot count connections: whether some continue after an opening cannot be told."
+        "It cannot count connections: whether some continue after an opening is not known."
     ),
     "lacks.ends_sessions": msgid(
         "It cannot end connections: those that an opening let in continue after it, also on ports "
         "that are set to cut them."
     ),
     "lacks.sees_blocked": msgid(
-        "It does not see blocked attempts: that none is shown does not mean that there was none."
+        "It does not see blocked attempts, so none are shown even if there were some."
     ),
     "lacks.sees_changes": msgid("It does not see at once when another program changes its rules."),
     "open.close_of": msgid("Close port {port} of {machine}, open for {who}"),
@@ -99,10 +99,10 @@ TEXTS: Mapping[str, str] = {
         "No agent is enrolled here: a request is accepted, and fails after a minute."
     ),
     "ask.point.doubted": msgid(
-        "What the agent says is not believed: until an owner has looked, a request fails."
+        "The agent’s reports are not trusted: until an owner has checked them, a request fails."
     ),
     "ask.point.notEnforced": msgid(
-        "The agent is there and enforces nothing: as long as that lasts, a request fails."
+        "The agent is connected and enforces nothing: as long as that lasts, a request fails."
     ),
     "ask.point.silent": msgid(
         "The agent is away: if it does not come back within a minute, the request fails."

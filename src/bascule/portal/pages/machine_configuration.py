@@ -23,8 +23,8 @@ from bascule.portal.spans import words_of
 from bascule.sentences import sentence
 from bascule.services import policies, unnamed_ports
 from bascule.services.act import Act
+from bascule.services.doubt import believe_point
 from bascule.services.policy_rights import check_may_set_rules
-from bascule.services.reports import believe_point
 
 router = APIRouter(route_class=PortalRoute)
 

@@ -1,0 +1,212 @@
+"""What the agent reports, and whether there is anything new to report.
+
+What the server has not taken yet (repairs, openings by root, disputes, blocked attempts) is kept and
+reported again. What is not here: when a report is sent, and what follows if it cannot be (``loop``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+import structlog
+
+from bascule import __version__
+from bascule.agent.knocks import KnockTally
+from bascule.agent.local_openings import MOST_TOLD, LocalOpenings
+from bascule.agent.witness import Witness
+from bascule.domain.weaknesses import NOT_ENFORCED, PORT_IN_OWN_RANGE, Weakness
+from bascule.errors import EnforcementFailed
+from bascule.interfaces.clock import Clock
+from bascule.interfaces.driver import Driver
+from bascule.protocol.report import LocalOpening, Report
+from bascule.reconcile.reconciler import Outcome, Reconciler
+
+log = structlog.get_logger("bascule.agent")
+
+MOST_DRIFT = 32  # sentences of what was healed while the server is away; more are counted
+POLL_SECONDS = 15.0  # with a quarter of jitter
+
+
+class Reports:
+    """One agent's reports. For the loop's thread alone."""
+
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        driver: Driver,
+        clock: Clock,
+        local_port_range: Callable[[], tuple[int, int] | None],
+        local: LocalOpenings,
+        witness: Witness,
+        driver_name: str,
+        own_weaknesses: tuple[Weakness, ...],
+    ) -> None:
+        self._reconciler = reconciler
+        self._driver = driver
+        self._clock = clock
+        self._local_port_range = local_port_range
+        self._local = local
+        self._witness = witness
+        self._driver_name = driver_name
+        self._own_weaknesses = own_weaknesses
+        self._knocks = KnockTally()
+        self._drift: list[str] = []
+        self._more_drift = 0
+        self._news: tuple[object, ...] = ()  # what the report made last says
+        self._known: tuple[object, ...] = ()  # what the server has taken of it
+        self._taken_at = float("-inf")
+
+    def add_drift(self, drift: str) -> None:
+        """Keep what was changed by somebody else and put back."""
+        if len(self._drift) < MOST_DRIFT:
+            self._drift.append(drift)
+        else:
+            self._more_drift += 1
+
+    def of_pass(self, outcome: Outcome, *, is_connected: bool) -> Report | None:
+        """What is new, or all of it if a poll is due; None when there is nothing to send."""
+        sessions = self._count_sessions()
+        attempts, now = outcome.observed.blocked_attempts, self._clock.boottime()
+        weaknesses, held_locally = self.weaknesses(), self._held_locally()
+        self._news = (
+            outcome.generation,
+            outcome.in_force,
+            attempts,
+            None if sessions is None else tuple(sorted(sessions.items())),
+            len(self._drift) + self._more_drift,
+            self._local.pending(),
+            len(self._reconciler.notes),
+            self._witness.pending(),
+            weaknesses,
+            frozenset(self._reconciler.refused),
+            frozenset(each.id for each in held_locally),
+            frozenset(self._reconciler.earlier_ends().items()),
+        )
+        if not is_connected or self._is_known():
+            self._knocks.look_seldom(attempts, self._driver.blocked, now)
+            return None
+        if not outcome.observed.is_intact:
+            return None  # what is not known to be so is not reported; the next pass heals it
+        self._knocks.look(attempts, self._driver.blocked, now)
+        return replace(
+            self._state_of_agent(weaknesses, attempts),
+            generation=outcome.generation,
+            in_force=outcome.in_force,
+            knocks=self._knocks.batch(now),
+            sessions=sessions,
+            drift=self._told_drift(),
+            local_openings=self._local.pending(),
+            disputes=self._witness.pending(),
+            closed=self._reconciler.kept_closed(outcome.observed),
+            refused=self._reconciler.refused,
+            ends=self._earlier_ends(),
+            held_locally=held_locally,
+        )
+
+    def of_fault(self, fault: str, attempts: int, *, is_connected: bool) -> Report | None:
+        """That the agent lives and can enforce nothing; None when the server knows.
+
+        It is of no generation: it settles no grant, and closes none in the server's books that the
+        kernel may still admit.
+        """
+        self._news = (fault,)
+        if not is_connected or self._is_known():
+            return None
+        return self._state_of_agent(self.weaknesses(fault), attempts)
+
+    def take(self, report: Report) -> None:
+        """The server has this report, the last that was made."""
+        self._known, self._taken_at = self._news, self._clock.boottime()
+        self._reconciler.notes.clear()
+        if report.drift:
+            self._drift.clear()
+            self._more_drift = 0
+        self._local.forget(report.local_openings)
+        self._witness.forget(report.disputes)
+        self._knocks.forget(report.knocks)
+
+    def forget_known(self) -> None:
+        """Report all of it next time: the server may be another, or an older one."""
+        self._known = ()
+
+    def weaknesses(self, fault: str = "") -> tuple[Weakness, ...]:
+        """What the owner should know; some come and go with other programs' rules."""
+        return (
+            *((NOT_ENFORCED(problem=fault),) if fault else ()),
+            *self._reconciler.guard_weaknesses(),
+            *self._driver.condition().weaknesses,
+            *self._own_weaknesses,
+            *self._own_conflicts(),
+            *self._witness.weaknesses(),
+        )
+
+    def _state_of_agent(self, weaknesses: tuple[Weakness, ...], attempts: int) -> Report:
+        """What every report says, even if nothing can be enforced."""
+        condition = self._driver.condition()
+        return Report(
+            generation=0,
+            in_force=frozenset(),
+            local_port_range=self._local_port_range(),
+            blocked_attempts=attempts,
+            weaknesses=weaknesses,
+            facts={**condition.facts, **self._witness.facts()},
+            flushed_by=condition.flushed_by,
+            agent_version=__version__,
+            notes=tuple(self._reconciler.notes),
+            clock=self._clock.now(),
+            guard=self._reconciler.guard,
+            driver=self._driver_name,
+            capabilities=self._driver.capabilities,
+        )
+
+    def _is_known(self) -> bool:
+        is_recent = self._clock.boottime() - self._taken_at < POLL_SECONDS / 1.5
+        return is_recent and self._news == self._known
+
+    def _count_sessions(self) -> Mapping[str, int] | None:
+        """None when connections cannot be listed; closed ports are reported all the same (EDGES A3)."""
+        try:
+            return self._reconciler.count_sessions()
+        except EnforcementFailed as error:
+            log.error("connections cannot be counted", why=error.message)
+            return None
+
+    def _held_locally(self) -> tuple[LocalOpening, ...]:
+        """What root opened, as many as one report carries: those that last longest."""
+        now = self._clock.boottime()
+        leases = self._reconciler.held.leases.items()
+        local = [(key, lease) for key, lease in leases if lease.is_local and lease.deadline > now]
+        local.sort(key=lambda each: each[1].deadline, reverse=True)
+        return tuple(
+            LocalOpening(
+                str(port), tuple(map(str, lease.sources)), math.ceil(lease.deadline - now), key
+            )
+            for key, lease in local[:MOST_TOLD]
+            for port in lease.ports[:1]  # root opens one at a time
+        )
+
+    def _earlier_ends(self) -> Mapping[str, timedelta]:
+        """What is left of leases that end here before the server's end."""
+        now = self._clock.boottime()
+        ends = self._reconciler.earlier_ends().items()
+        return {grant_id: timedelta(seconds=max(0.0, end - now)) for grant_id, end in ends}
+
+    def _told_drift(self) -> tuple[str, ...]:
+        """As much as one report carries beside what root opened (EDGES A25)."""
+        more = (f"The rules were changed {self._more_drift} times more.",)
+        return (*self._drift, *(more if self._more_drift else ()))
+
+    def _own_conflicts(self) -> tuple[Weakness, ...]:
+        """Closed ports that this host may use for its own connections (EDGES A4)."""
+        bounds = self._local_port_range()
+        if bounds is None:
+            return ()
+        closed = sorted(self._reconciler.held.closed, key=lambda each: each.port)
+        return tuple(
+            PORT_IN_OWN_RANGE(port=each.port, low=bounds[0], high=bounds[1])
+            for each in closed
+            if each.is_kill and bounds[0] <= each.port.number <= bounds[1]
+        )

@@ -1,0 +1,47 @@
+"""What ``bascule agent status`` tells of the rules on this host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bascule.domain.desired import Held, HeldLease
+from bascule.reconcile.reconciler import Outcome
+
+
+def held_status(held: Held, outcome: Outcome | None, fault: str, now: float) -> dict[str, Any]:
+    """Closed ports and openings; those that were not read back open are waiting, with the reason.
+
+    ``outcome`` is of the last pass, ``fault`` why it could not manage the firewall.
+    """
+    live = {key: each for key, each in held.leases.items() if each.deadline > now}
+    why = {key: _why_it_waits(held, outcome, fault, key, each) for key, each in live.items()}
+    told = {
+        key: {
+            "grantId": key,
+            "ports": [str(port) for port in lease.ports],
+            "sources": [str(source) for source in lease.sources],
+            "seconds": round(lease.deadline - now, 1),
+            "local": lease.is_local,
+        }
+        for key, lease in live.items()
+    }
+    return {
+        "refused": held.is_refused,
+        "generation": held.generation,
+        "enforcing": not fault and outcome is not None,
+        "closed": [str(port) for port in sorted(closed.port for closed in held.closed)],
+        "open": [each for key, each in told.items() if not why[key]],
+        "waiting": [{**each, "why": why[key]} for key, each in told.items() if why[key]],
+    }
+
+
+def _why_it_waits(
+    held: Held, outcome: Outcome | None, fault: str, grant_id: str, lease: HeldLease
+) -> str:
+    """Empty for one that was read back open, and for one whose port we do not close."""
+    if fault or outcome is None:
+        return fault or "the firewall has not been read yet"
+    closed = {each.port for each in held.closed}
+    if grant_id in outcome.in_force or closed.isdisjoint(lease.ports):
+        return ""
+    return outcome.refused or "it was not read back from the firewall"
