@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bascule.api.connections import Bounds, ConnectionPlace, Crowd
-from bascule.api.networks import KnownNetworks
+from bascule.api.networks import AGENTS_KNOWN_FOR, AgentNetworks, KnownNetworks
 from bascule.domain.net import parse_address
 
 BOUNDS = Bounds(in_all=10, per_address=6, waiting_per_address=3)
@@ -283,3 +283,79 @@ def test_of_too_many_networks_the_one_longest_without_a_call_is_forgotten() -> N
     for number in (1, 2, 1, 3):
         known.note(f"192.0.2.{number}", f"principal {number}")
     assert [f"192.0.2.{number}/32" in known for number in (1, 2, 3)] == [True, False, True]
+
+
+def held(gate: Gate, name: str, peer: str = "192.0.2.1") -> ConnectionPlace | None:
+    place = gate.admit(name, peer)
+    return place if place is not None and place.hold() else None
+
+
+def test_a_place_that_an_agent_holds_is_taken_by_nobody() -> None:
+    gate = Gate()
+    assert held(gate, "agent")
+    for number in range(30):
+        gate.admit(f"waiting-{number}", f"198.51.100.{number}")
+        gate.busy(f"busy-{number}", f"203.0.113.{number}")
+    assert len(gate.crowd) == BOUNDS.in_all
+    gate.crowd.make_room()
+    assert "agent" not in gate.cut
+
+
+def test_agents_of_one_address_count_for_no_address() -> None:
+    gate = Gate(Bounds(in_all=100, per_address=6, waiting_per_address=3))
+    for number in range(50):
+        assert held(gate, f"agent-{number}")
+    assert gate.cut == []
+
+
+def test_agents_leave_an_eighth_of_the_places_to_others() -> None:
+    gate = Gate(Bounds(in_all=16, per_address=16, waiting_per_address=16))
+    places = [held(gate, f"agent-{number}", f"198.51.100.{number}") for number in range(16)]
+    assert [place is not None for place in places] == [True] * 14 + [False] * 2
+    assert gate.admit("person", "203.0.113.1") is not None
+    assert len(gate.crowd) == 16
+    assert places[0] is not None
+    places[0].leave()
+    places[0].leave()
+    assert len(gate.crowd) == 15
+    assert held(gate, "another", "198.51.100.99")
+
+
+def test_a_place_that_was_lost_cannot_be_held() -> None:
+    gate = Gate()
+    lost = gate.admit("a")
+    for name in "bcd":
+        gate.admit(name)
+    assert gate.cut == ["a"]
+    assert lost is not None
+    assert not lost.hold()
+    assert len(gate.crowd) == 3
+
+
+def test_who_found_no_place_and_whose_was_taken_is_counted() -> None:
+    gate = Gate()
+    for number in range(6):
+        gate.busy(f"busy-{number}")
+    assert gate.crowd.turned_away == 0
+    assert gate.admit("more") is None
+    assert gate.crowd.turned_away == 1
+
+
+def test_an_agent_makes_one_network_known() -> None:
+    networks = AgentNetworks()
+    networks.note("web-1", "192.0.2.1/32", 0.0)
+    networks.note("web-2", "192.0.2.1/32", 10.0)
+    networks.note("web-1", "198.51.100.1/32", 20.0)
+    assert networks.has("192.0.2.1/32", 30.0)
+    assert networks.has("198.51.100.1/32", 30.0)
+    networks.note("web-2", "198.51.100.1/32", 40.0)
+    assert not networks.has("192.0.2.1/32", 50.0)
+    networks.note("web-2", "", 60.0)
+    assert not networks.has("", 60.0)
+
+
+def test_a_network_of_agents_is_known_for_a_day() -> None:
+    networks = AgentNetworks()
+    networks.note("web-1", "192.0.2.1/32", 5.0)
+    assert networks.has("192.0.2.1/32", 5.0 + AGENTS_KNOWN_FOR)
+    assert not networks.has("192.0.2.1/32", 5.1 + AGENTS_KNOWN_FOR)

@@ -96,7 +96,9 @@ class Connection:
         assert place is not None
         config = uvicorn.Config(_app, http="httptools", ws="none", lifespan="off")
         loop = cast("asyncio.AbstractEventLoop", self.loop)
-        self.protocol = PatientProtocol(config, ServerState(), {}, loop, place, BOUNDS)
+        self.protocol = PatientProtocol(
+            config, ServerState(), {}, loop, place, BOUNDS, loop.time() + BOUNDS.headers_seconds
+        )
         self.protocol.connection_made(self.transport)
 
     @property

@@ -12,6 +12,10 @@ has signed in, the busiest of them first (EDGES E6); then whoever waits longest;
 busiest network, the last to come of its busy ones. An eighth of the places is kept from the
 known networks, so that somebody new can sign in while two of them hold all they get.
 
+An agent that has proved itself *holds* its place: nobody takes it, and it counts for no network,
+since 10,000 agents may come from one address (EDGES H8). An eighth of all places is kept from
+agents, for people, and for agents that have not proved themselves yet.
+
 IPv6 addresses count by /64, which is one customer. What is not here: rates of requests.
 """
 
@@ -28,6 +32,7 @@ from bascule.errors import InvalidInput
 RESERVED_DESCRIPTORS = 256  # database, files, sockets of our own
 MOST_CONNECTIONS = 16_384  # about 64 KiB each under TLS
 MOST_WAITING = 1_000  # of one address
+SHARE_OF_UNPROVED = 8  # one in so many places is kept from agents
 SHARE_OF_STRANGERS = 8  # one in so many places is kept for networks that are not known
 
 
@@ -67,6 +72,10 @@ class ConnectionPlace:
 
     def be_busy(self) -> None:
         self._crowd.put_busy(self)
+
+    def hold(self) -> bool:
+        """An agent has proved itself on it; False when agents hold all that they may."""
+        return self._crowd.put_holding(self)
 
     def leave(self) -> None:
         """The connection is over; safe to repeat."""
@@ -109,14 +118,21 @@ class Crowd:
         self._trusted = trusted  # reverse proxies: many callers behind one address
         self._known = known or KnownNetworks()
         self._known.on_change = self._rank_anew
-        self._places: set[ConnectionPlace] = set()
+        self._places: set[ConnectionPlace] = set()  # without those that are held
+        self._held: set[ConnectionPlace] = set()
+        self.turned_away = 0  # newcomers without a place, and places taken from others, so far
         self._waiting: OrderedDict[ConnectionPlace, None] = OrderedDict()  # longest first
         self._waiting_of: dict[str, OrderedDict[ConnectionPlace, None]] = {}
         self._of: dict[str, dict[ConnectionPlace, None]] = {}  # by network, the last to come last
         self._familiar, self._strange = _Ranking(), _Ranking()
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._places) + len(self._held)
+
+    @property
+    def _most(self) -> int:
+        """Places for all that are not held."""
+        return self.bounds.in_all - len(self._held)
 
     def admit(self, peer: str, cut: Callable[[], None]) -> ConnectionPlace | None:
         """A waiting place for a new connection, None when there is none to be had."""
@@ -124,9 +140,12 @@ class Crowd:
         if place.group and self._count(place.group) >= self.bounds.per_address:
             self._cut_longest(self._waiting_of.get(place.group))
             if self._count(place.group) >= self.bounds.per_address:
+                self.turned_away += 1
                 return None
-        if len(self._places) >= self.bounds.in_all and not self.make_room(place.group):
-            return None
+        if len(self._places) >= self._most:
+            self.turned_away += 1
+            if not self.make_room(place.group):
+                return None
         self._places.add(place)
         if place.group:
             self._rank(place.group, 1)
@@ -136,7 +155,7 @@ class Crowd:
 
     def make_room(self, newcomer: str = "") -> bool:
         """Cut whoever loses first to a newcomer of this network; False when it is the newcomer."""
-        if self._strange.total > self.bounds.in_all // SHARE_OF_STRANGERS:
+        if self._strange.total > self._most // SHARE_OF_STRANGERS:
             return self._cut_stranger(newcomer)
         if self._cut_longest(self._waiting):
             return True
@@ -176,7 +195,18 @@ class Crowd:
     def put_busy(self, place: ConnectionPlace) -> None:
         self._stop_waiting(place)
 
+    def put_holding(self, place: ConnectionPlace) -> bool:
+        if place in self._held:
+            return True
+        most = self.bounds.in_all - self.bounds.in_all // SHARE_OF_UNPROVED
+        if place not in self._places or len(self._held) >= most:
+            return False
+        self.remove(place)
+        self._held.add(place)
+        return True
+
     def remove(self, place: ConnectionPlace) -> None:
+        self._held.discard(place)
         if place not in self._places:
             return
         self._places.discard(place)

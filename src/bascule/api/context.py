@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 from starlette.requests import HTTPConnection
 
-from bascule.api.networks import KnownNetworks
+from bascule.api.networks import AgentNetworks, KnownNetworks
 from bascule.api.origin import Names, Proxies
 from bascule.api.sampling import Sampler
 from bascule.domain.retention import DEFAULT_FLOOR
@@ -61,6 +61,7 @@ class AppState:
     sign_in_denials: Denials = field(default_factory=of_strangers)  # bad tokens do not use these up
     proved: ProvedAddresses = field(default_factory=ProvedAddresses)  # by session
     known_networks: KnownNetworks = field(default_factory=KnownNetworks)
+    agent_networks: AgentNetworks = field(default_factory=AgentNetworks)
     stranger_lines: Sampler = field(
         default_factory=lambda: Sampler("calls without identity")
     )  # in the log

@@ -18,6 +18,7 @@ from bascule.errors import InvalidInput
 
 MOST_NETWORKS = 16_384  # counted once for each principal that was seen there
 MOST_OF_PRINCIPAL = 8
+AGENTS_KNOWN_FOR = 86_400.0  # seconds
 
 
 def network_or_nothing(address: str) -> str:
@@ -71,3 +72,31 @@ class KnownNetworks:
         if not self._principals[network]:
             del self._principals[network]
             self.on_change(network)
+
+
+class AgentNetworks:
+    """The networks from which agents have proved themselves in the last day, one for each agent.
+
+    Whoever has stolen an agent's key has one network known by it. Use from one event loop.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[str, str] = {}  # network, by the uid of the point
+        self._points: Counter[str] = Counter()  # by network
+        self._last: dict[str, float] = {}  # when one proved itself there, by network
+
+    def note(self, point_uid: str, network: str, at: float) -> None:
+        """``at``: seconds since boot, as all times here; an empty network is none."""
+        before = self._of.pop(point_uid, "")
+        if before:
+            self._points[before] -= 1
+            if not self._points[before]:
+                del self._points[before], self._last[before]
+        if network:
+            self._of[point_uid] = network
+            self._points[network] += 1
+            self._last[network] = max(at, self._last.get(network, at))
+
+    def has(self, network: str, now: float) -> bool:
+        last = self._last.get(network)
+        return last is not None and now - last <= AGENTS_KNOWN_FOR

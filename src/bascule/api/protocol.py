@@ -43,7 +43,9 @@ class PatientProtocol(HttpToolsProtocol):
         loop: asyncio.AbstractEventLoop,
         place: ConnectionPlace,
         bounds: Bounds,
+        due: float,
     ) -> None:
+        """``due``: when the first headers must be there, in the loop's time."""
         super().__init__(config, server_state, app_state, loop)
         self._place = place
         self._bounds = bounds
@@ -51,7 +53,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._unanswered = 0  # whole requests received less answers completed
         self._cycles: list[RequestResponseCycle] = []  # not answered yet, the oldest first
         self._header_bytes = 0
-        self._accepted_at = loop.time()
+        self._due = due
         self._deadline: asyncio.TimerHandle | None = None
         self._next_look: asyncio.TimerHandle | None = None  # at what backs up
 
@@ -60,8 +62,7 @@ class PatientProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # reason: as uvicorn narrows it
         super().connection_made(transport)
         self._place.cut = transport.abort
-        spent = self.loop.time() - self._accepted_at  # by the handshake
-        self._allow(max(0.0, self._bounds.headers_seconds - spent))
+        self._allow(max(0.0, self._due - self.loop.time()))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_deadline()

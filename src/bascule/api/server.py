@@ -27,8 +27,9 @@ from starlette.types import ASGIApp
 
 from bascule.api.connections import Bounds, ConnectionPlace, Crowd
 from bascule.api.listening import address_of, listen
-from bascule.api.networks import KnownNetworks
+from bascule.api.networks import AgentNetworks, KnownNetworks
 from bascule.api.protocol import PatientProtocol
+from bascule.api.turns import HandshakeTurns, is_begun, is_gone
 from bascule.domain.net import Address
 from bascule.errors import BasculeError
 from bascule.identity.tls import CertificateKeeper
@@ -38,10 +39,12 @@ log = structlog.get_logger("bascule.server")
 
 HANG_UP_SECONDS = 1.5  # after a stop was asked for
 CANCEL_SECONDS = 2  # likewise
+MINIMUM_PATIENCE = 0.05  # seconds for a handshake
 CLOSE_NOTIFY_SECONDS = 1.0  # how long a peer may take to answer TLS's goodbye
 UNACKNOWLEDGED_MS = 30_000  # tcp(7) TCP_USER_TIMEOUT: a dead or deaf peer is let go
 LONGEST_BETWEEN_LOOKS = 300.0  # seconds between looks at the certificate's age
 LOOKS_IN_A_LIFE = 30
+CROWDS_TOLD_EVERY = 60.0  # seconds
 OUT_OF = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 STARTED_BADLY = 1
 
@@ -58,6 +61,7 @@ def run_server(
     on_stopping: Callable[[], None] = lambda: None,
     proxies: Collection[Address] = (),
     known: KnownNetworks | None = None,
+    agents: AgentNetworks | None = None,
     bounds: Bounds | None = None,
 ) -> int:
     """Serve ``app`` until SIGTERM or SIGINT; returns the exit code.
@@ -65,7 +69,8 @@ def run_server(
     ``listeners`` are bound, or listen already; ``on_started`` gets their addresses when connections are
     accepted; ``on_stopping`` is called first at a stop and ends streams and waits;
     ``proxies`` are not bounded by address; ``known`` are the networks that keep their places
-    longest. Raises ConfigurationError when a port cannot be listened on.
+    longest; handshakes from those of ``agents`` have turns of their own. Raises ConfigurationError
+    when a port cannot be listened on.
     """
     listen(listeners)
     if bounds is None:
@@ -78,6 +83,7 @@ def run_server(
         clock=clock,
         on_stopping=on_stopping,
         crowd=Crowd(bounds, frozenset(proxies), known),
+        agents=agents or AgentNetworks(),
     )
     return server.run_until_stopped()
 
@@ -105,6 +111,7 @@ class EdgeServer(uvicorn.Server):
         clock: Clock,
         on_stopping: Callable[[], None],
         crowd: Crowd,
+        agents: AgentNetworks,
     ) -> None:
         super().__init__(_config(app, keeper, crowd.bounds))
         self._listeners = list(listeners)
@@ -113,6 +120,10 @@ class EdgeServer(uvicorn.Server):
         self._clock = clock
         self._on_stopping = on_stopping
         self._crowd = crowd
+        self._turns = HandshakeTurns(
+            # Behind a reverse proxy, which has no group, networks cannot be told apart.
+            lambda network: not network or agents.has(network, clock.boottime())
+        )
         self._accepting: list[asyncio.Task[None]] = []
         self._shaking: set[asyncio.Task[None]] = set()
 
@@ -154,6 +165,7 @@ class EdgeServer(uvicorn.Server):
             asyncio.create_task(self._accept(listener)) for listener in self._listeners
         ]
         self._accepting.append(asyncio.create_task(self._keep_certificate()))
+        self._accepting.append(asyncio.create_task(self._tell_of_crowds()))
         self.started = True
         self._on_started([address_of(listener) for listener in self._listeners])
 
@@ -199,26 +211,69 @@ class EdgeServer(uvicorn.Server):
             await asyncio.sleep(0.05)
 
     async def _shake_hands(self, connection: socket.socket, place: ConnectionPlace) -> None:
+        """A peer has ten seconds for its part of it and its first headers. The time in which it
+        waits for its turn is ours.
+        """
         loop = asyncio.get_running_loop()
-        bounds = self._crowd.bounds
-        protocol = PatientProtocol(
-            self.config, self.server_state, self.lifespan.state, loop, place, bounds
-        )
+        patience = self._crowd.bounds.headers_seconds
+        due = loop.time() + patience
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
             connection.setblocking(False)
-            await loop.connect_accepted_socket(
-                lambda: protocol,
-                connection,
-                ssl=self._keeper.context,
-                ssl_handshake_timeout=bounds.headers_seconds,
-                ssl_shutdown_timeout=CLOSE_NOTIFY_SECONDS,
-            )
+            if not await is_begun(connection, patience):
+                raise TimeoutError
+            place.be_busy()
+            began = loop.time()
+            turn = await self._turns.take(place.group, patience)
+            place.wait()
+        except BaseException as error:
+            place.leave()
+            connection.close()
+            if not isinstance(error, OSError):
+                raise
+            return
+        due += loop.time() - began
+        try:
+            await self._answer(connection, place, due)
         except OSError:  # no TLS, no common version, too slow, or gone: the peer's affair
             place.leave()
         except BaseException:
             place.leave()
             raise
+        finally:
+            turn.end()
+
+    async def _answer(self, connection: socket.socket, place: ConnectionPlace, due: float) -> None:
+        """``due``: when handshake and headers must be over, in the loop's time."""
+        if is_gone(connection):
+            connection.close()
+            raise ConnectionResetError
+        loop = asyncio.get_running_loop()
+        bounds = self._crowd.bounds
+        protocol = PatientProtocol(
+            self.config, self.server_state, self.lifespan.state, loop, place, bounds, due
+        )
+        await loop.connect_accepted_socket(
+            lambda: protocol,
+            connection,
+            ssl=self._keeper.context,
+            ssl_handshake_timeout=max(MINIMUM_PATIENCE, due - loop.time()),
+            ssl_shutdown_timeout=CLOSE_NOTIFY_SECONDS,
+        )
+
+    async def _tell_of_crowds(self) -> None:
+        """Log that places have run out, once a minute as long as it lasts."""
+        told = 0
+        while True:
+            if self._crowd.turned_away > told:
+                log.warning(
+                    "no place for all connections: newcomers were refused, or took another's place",
+                    times=self._crowd.turned_away - told,
+                    places=self._crowd.bounds.in_all,
+                )
+                told = self._crowd.turned_away
+                await asyncio.sleep(CROWDS_TOLD_EVERY)
+            await asyncio.sleep(1.0)
 
     async def _keep_certificate(self) -> None:
         """Renew the certificate when it is due; a failure is said and tried again."""

@@ -276,6 +276,7 @@ def _serve(
         on_stopping=services.hub.close,
         proxies=settings.proxies,
         known=state.known_networks,
+        agents=state.agent_networks,
     )
 
 
