@@ -20,10 +20,12 @@ from typing import Any
 
 from bascule import __version__
 from bascule.client.connection import Connection, trust_file
-from bascule.client.policies import PortRule, put_machine_rules
+from bascule.client.policies import put_machine_rules
 from bascule.client.tokens import Credentials
 from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId, policy_id
+from bascule.domain.net import AddressPrefix
+from bascule.domain.policy import PortRule, RuleProtocol
 from bench.listener import PROGRAM as LISTENER
 from bench.peers import Ready
 from bench.probe import Target
@@ -122,7 +124,7 @@ def standing(stood: Lab, port: int, lease_seconds: int) -> Iterator[Ready]:
 def _name_port(stood: Lab, port: int) -> None:
     info = stood.info
     credentials = Credentials(info["tenant_id"], **info["admin"])
-    rule = PortRule(port, "TCP", ("*",), timedelta(hours=1))
+    rule = PortRule(port, RuleProtocol.TCP, (AddressPrefix(None),), timedelta(hours=1))
     with Connection(
         info["endpoint"],
         info["subscription_id"],

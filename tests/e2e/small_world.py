@@ -32,6 +32,9 @@ from bascule.client.host_agent import TOKEN_VARIABLE
 from bascule.client.tokens import Credentials
 from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId, machine_id, policy_id
+from bascule.domain.machine import OnExpiry
+from bascule.domain.net import AddressPrefix
+from bascule.domain.policy import PortRule, RuleProtocol
 from bascule.errors import BasculeError
 from bascule.lab.fdstore import FdStore, listen_environment, parse_notice
 from tests.e2e.lab_world import until
@@ -148,7 +151,7 @@ class SmallWorld:
 
     # -- processes ------------------------------------------------------------------------
 
-    def start(self, *ports: policies.PortRule, program: Sequence[str] = BASCULE) -> None:
+    def start(self, *ports: PortRule, program: Sequence[str] = BASCULE) -> None:
         """Server, machine with these rules, agent; all there and the ports shut."""
         self.start_server()
         self.add_machine()
@@ -299,7 +302,7 @@ class SmallWorld:
     def machine(self) -> machines.Machine:
         return self.ask(lambda c: machines.get_machine(c, self.machine_id))
 
-    def set_rules(self, *ports: policies.PortRule) -> None:
+    def set_rules(self, *ports: PortRule) -> None:
         self.ask(lambda c: policies.put_machine_rules(c, self.machine_id, ports, "default"))
 
     def request(self, port: int, seconds: float, source: str = CLIENT, wait: int = 10) -> str:
@@ -387,10 +390,10 @@ class SmallWorld:
         self.close()
 
 
-def rule(
-    number: int, protocol: str = "TCP", on_expiry: str = "keep", hours: float = 3
-) -> policies.PortRule:
-    return policies.PortRule(number, protocol, ("*",), timedelta(hours=hours), on_expiry)
+def rule(number: int, protocol: str = "TCP", on_expiry: str = "keep", hours: float = 3) -> PortRule:
+    anywhere = (AddressPrefix(None),)
+    longest = timedelta(hours=hours)
+    return PortRule(number, RuleProtocol(protocol), anywhere, longest, OnExpiry(on_expiry))
 
 
 def sleep_until(moment: float) -> None:

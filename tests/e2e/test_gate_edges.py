@@ -24,10 +24,10 @@ import pytest
 
 from bascule.client import access, audit, machines, policies
 from bascule.client.connection import Connection, trust_file
-from bascule.client.policies import PortRule
 from bascule.client.tokens import Credentials
 from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId, policy_id
+from bascule.domain.policy import PortRule
 from bascule.errors import InvalidInput
 from tests.e2e.conftest import _why_not
 from tests.e2e.lab_world import LabWorld, until

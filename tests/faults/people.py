@@ -19,8 +19,11 @@ from bascule.client import access
 from bascule.client.connection import Connection
 from bascule.client.fleet import enrol
 from bascule.client.machines import delete_machine, put_machine
-from bascule.client.policies import PortRule, delete_machine_rules, put_machine_rules
+from bascule.client.policies import delete_machine_rules, put_machine_rules
 from bascule.domain.ids import ResourceId
+from bascule.domain.machine import OnExpiry
+from bascule.domain.net import AddressPrefix
+from bascule.domain.policy import PortRule, RuleProtocol
 from bascule.errors import (
     BasculeError,
     Conflict,
@@ -185,10 +188,16 @@ class Owner:
 
     def set_rules(self, machine: str, rules: str) -> None:
         found = [
-            PortRule(port, "TCP", sources, MAXIMUM, on_expiry)
+            PortRule(
+                port,
+                RuleProtocol.TCP,
+                tuple(map(AddressPrefix.parse, sources)),
+                MAXIMUM,
+                OnExpiry(on_expiry),
+            )
             for port, (sources, on_expiry) in RULES[rules].items()
         ]
-        named: Rules = {rule.number: rule.sources for rule in found}
+        named: Rules = {port: sources for port, (sources, _) in RULES[rules].items()}
         self._until_done(
             Edited("set", machine, named, boottime()),
             lambda: put_machine_rules(self._connection, self._id(machine), found, POLICY_NAME),

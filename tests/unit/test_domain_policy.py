@@ -141,3 +141,23 @@ def test_every_problem_is_said_at_once_and_where() -> None:
 def test_a_sound_policy_has_no_problem() -> None:
     """The neighbour of all the above."""
     assert check_policy(policy(rule(), rule(3389)).with_rules(MachineRules(DB, (rule(),)))) == ()
+
+
+@pytest.mark.parametrize(
+    ("others", "end", "is_required"),
+    [
+        ([(OnExpiry.KEEP, False)], OnExpiry.KEEP, False),
+        ([(OnExpiry.KEEP, True)], OnExpiry.KEEP, True),
+        ([(OnExpiry.KILL, False), (OnExpiry.KEEP, True)], OnExpiry.KILL, True),
+    ],
+)
+def test_what_azure_lacks_is_taken_at_its_strictest(
+    others: list[tuple[OnExpiry, bool]], end: OnExpiry, is_required: bool
+) -> None:
+    """Two rules that became one must not end looser than either."""
+    stored = [
+        replace(rule(22), on_expiry=on_expiry, justification_required=required)
+        for on_expiry, required in others
+    ]
+    taken = rule(22).with_additions_of(stored)
+    assert taken == replace(rule(22), on_expiry=end, justification_required=is_required)

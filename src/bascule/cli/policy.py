@@ -18,14 +18,15 @@ from bascule.cli.rules_table import rule_rows, rules_json
 from bascule.client import policies
 from bascule.client.machines import get_machine
 from bascule.client.policies import (
-    PortRule,
     get_machine_rules,
     preview_machine_rules,
     preview_removal,
     put_machine_rules,
 )
 from bascule.domain.ids import parse_name
-from bascule.domain.policy import MAXIMUM_DURATION, MINIMUM_DURATION
+from bascule.domain.machine import OnExpiry
+from bascule.domain.net import AddressPrefix
+from bascule.domain.policy import MAXIMUM_DURATION, MINIMUM_DURATION, PortRule, RuleProtocol
 
 DEFAULT_POLICY = "default"
 RECOMMENDED = {"windows": Port(3389, "TCP")}  # any other system: ssh
@@ -135,10 +136,10 @@ def set_command(
         rules = [
             PortRule(
                 port.number,
-                port.protocol,
-                tuple(dict.fromkeys(sources)) or ("*",),
+                RuleProtocol(port.protocol),
+                tuple(map(AddressPrefix.parse, dict.fromkeys(sources or ("*",)))),
                 longest,
-                on_expiry,
+                OnExpiry(on_expiry),
                 require_why,
             )
             for port in dict.fromkeys(wanted)

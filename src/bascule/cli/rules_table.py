@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from bascule.cli.find import port_words
 from bascule.cli.spans import show_span
-from bascule.client.policies import MachineRules, PortRule
-from bascule.domain.times import format_duration
+from bascule.client.policies import MachineRules
+from bascule.domain.machine import OnExpiry
+from bascule.domain.policy import PortRule, RuleProtocol
+from bascule.protocol.port_rules import flat_rule_json
 
 
 def rule_rows(
@@ -20,7 +22,7 @@ def rule_rows(
             rules.machine_id.name,
             port_words(rule.number, rule.protocol),
             show_span(rule.max_duration),
-            ", ".join(rule.sources),
+            ", ".join(map(str, rule.sources)),
             _at_end(rule),
             "required" if rule.justification_required else "",
             policy.policy_id.name,
@@ -36,9 +38,9 @@ def rule_rows(
 
 def _at_end(rule: PortRule) -> str:
     """What becomes of connections; UDP's always end (EDGES A4)."""
-    if rule.on_expiry == "kill" or rule.protocol == "UDP":
+    if rule.on_expiry is OnExpiry.KILL or rule.protocol is RuleProtocol.UDP:
         return "cut"
-    return "kept, UDP ended" if rule.protocol == "*" else "kept"
+    return "kept, UDP ended" if rule.protocol is RuleProtocol.ALL else "kept"
 
 
 def rules_json(rules: MachineRules) -> dict[str, object]:
@@ -49,20 +51,8 @@ def rules_json(rules: MachineRules) -> dict[str, object]:
             {
                 "policyId": str(policy.policy_id),
                 "name": policy.policy_id.name,
-                "ports": [_rule_json(rule) for rule in policy.ports],
+                "ports": list(map(flat_rule_json, policy.ports)),
             }
             for policy in rules.policies
         ],
-    }
-
-
-def _rule_json(rule: PortRule) -> dict[str, object]:
-    sources: Sequence[str] = rule.sources
-    return {
-        "number": rule.number,
-        "protocol": rule.protocol,
-        "sources": list(sources),
-        "maxRequestAccessDuration": format_duration(rule.max_duration),
-        "onExpiry": rule.on_expiry,
-        "justificationRequired": rule.justification_required,
     }

@@ -1,6 +1,6 @@
 """One machine's port rules (Bascule.Access/machineRules), and the policies as Azure lists them.
 
-A rule's protocol is TCP, UDP or ``*``. Setting one machine's rules never reads or writes
+Setting one machine's rules never reads or writes
 another's (EDGES A16).
 """
 
@@ -8,29 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bascule.client.machines import ClosedPort, HostGuard, read_closed_ports, read_guard
-from bascule.client.reading import Data, flag, inner, number, objects, text, texts
+from bascule.client.reading import Data, flag, inner, member, number, objects, text, texts
 from bascule.client.versions import BASCULE_VERSION, SECURITY_VERSION
 from bascule.domain.ids import ResourceId
-from bascule.domain.times import format_duration, parse_duration
+from bascule.domain.machine import OnExpiry
+from bascule.domain.net import AddressPrefix
+from bascule.domain.policy import PortRule, RuleProtocol
+from bascule.domain.times import parse_duration
+from bascule.protocol.port_rules import rule_json
 
 if TYPE_CHECKING:  # its libraries are slow to load, and only callers need them
     from bascule.client.connection import Connection
 
 _DRY_RUN = {"dryRun": "true"}
-
-
-@dataclass(frozen=True, slots=True)
-class PortRule:
-    number: int
-    protocol: str
-    sources: tuple[str, ...]
-    max_duration: timedelta
-    on_expiry: str = "keep"
-    justification_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +56,7 @@ def put_machine_rules(
     connection: Connection, machine: ResourceId, ports: Sequence[PortRule], policy_name: str
 ) -> MachineRules:
     """Replace this machine's rules in one policy, which is made when it is absent."""
-    body = {
-        "properties": {"ports": [_rule_json(each) for each in ports], "policyName": policy_name}
-    }
+    body = {"properties": {"ports": list(map(rule_json, ports)), "policyName": policy_name}}
     answer = connection.call("PUT", _path(machine), BASCULE_VERSION, body=body)
     return _read_machine_rules(machine, answer.body)
 
@@ -116,7 +107,7 @@ def preview_machine_rules(
     connection: Connection, machine: ResourceId, ports: Sequence[PortRule], policy_name: str
 ) -> Preview:
     """What ``put_machine_rules`` would do."""
-    properties = {"ports": [_rule_json(each) for each in ports], "policyName": policy_name}
+    properties = {"ports": list(map(rule_json, ports)), "policyName": policy_name}
     answer = connection.call(
         "PUT",
         _path(machine),
@@ -237,11 +228,12 @@ def _read_rules(ports: Iterable[Data]) -> tuple[PortRule, ...]:
     return tuple(
         PortRule(
             number=number(each, "number"),
-            protocol=text(each, "protocol"),
-            sources=read_sources(each),
+            protocol=member(RuleProtocol, each, "protocol"),
+            sources=tuple(map(AddressPrefix.parse, read_sources(each))),
             max_duration=parse_duration(text(each, "maxRequestAccessDuration")),
-            on_expiry=text(inner(each, "bascule"), "onExpiry", "keep"),
+            on_expiry=member(OnExpiry, inner(each, "bascule"), "onExpiry", OnExpiry.KEEP),
             justification_required=flag(inner(each, "bascule"), "justificationRequired"),
+            is_source_list="allowedSourceAddressPrefixes" in each,
         )
         for each in ports
     )
@@ -251,21 +243,3 @@ def read_sources(port: Data) -> tuple[str, ...]:
     """Azure's two spellings of the same: one prefix, or a list of them."""
     single = text(port, "allowedSourceAddressPrefix", "")
     return (single,) if single else texts(port, "allowedSourceAddressPrefixes")
-
-
-def _rule_json(rule: PortRule) -> dict[str, object]:
-    sources: dict[str, object] = (
-        {"allowedSourceAddressPrefix": rule.sources[0]}
-        if len(rule.sources) == 1
-        else {"allowedSourceAddressPrefixes": list(rule.sources)}
-    )
-    return {
-        "number": rule.number,
-        "protocol": rule.protocol,
-        **sources,
-        "maxRequestAccessDuration": format_duration(rule.max_duration),
-        "bascule": {
-            "onExpiry": rule.on_expiry,
-            "justificationRequired": rule.justification_required,
-        },
-    }

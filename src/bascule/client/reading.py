@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from bascule.domain.times import parse_instant
 from bascule.errors import BasculeError, InvalidInput
 
 Data = Mapping[str, Any]
+E = TypeVar("E", bound=StrEnum)
 
 
 class UnexpectedAnswer(BasculeError):
@@ -86,6 +88,14 @@ def decimal(data: Data, key: str) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise _missing(key, "number")
     return float(value)
+
+
+def member(kind: type[E], data: Data, key: str, default: E | None = None) -> E:
+    """The member of an enumeration under ``key``; ``default`` None means that it must be there."""
+    try:
+        return kind(text(data, key, default))
+    except ValueError:
+        raise _missing(key, "known value") from None
 
 
 def flag(data: Data, key: str) -> bool:

@@ -9,7 +9,7 @@ UDP cannot continue past a lease, so a rule that covers UDP is ``kill`` for UDP 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -60,6 +60,14 @@ class PortRule:
         """The ports that this rule closes, with what happens to their connections."""
         return tuple(
             ClosedPort(key, effective_on_expiry(key, self.on_expiry)) for key in self.port_keys
+        )
+
+    def with_additions_of(self, others: Sequence[PortRule]) -> PortRule:
+        """Take what Azure's shape lacks from other rules; of several, the strictest."""
+        return replace(
+            self,
+            on_expiry=strictest(other.on_expiry for other in others),
+            justification_required=any(other.justification_required for other in others),
         )
 
 

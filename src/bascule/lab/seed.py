@@ -18,12 +18,14 @@ from pathlib import Path
 from bascule.client.connection import Connection, trust_file
 from bascule.client.fleet import enrol
 from bascule.client.machines import ONLINE, get_machine, put_machine
-from bascule.client.policies import PortRule, put_machine_rules
+from bascule.client.policies import put_machine_rules
 from bascule.client.private_file import write_private
 from bascule.client.tokens import Credentials
 from bascule.clocks import SystemClock
 from bascule.domain.classify import MANAGED_TAG, UNMANAGED
 from bascule.domain.ids import ResourceId
+from bascule.domain.net import AddressPrefix
+from bascule.domain.policy import PortRule, RuleProtocol
 from bascule.errors import BasculeError, ServerUnreachable, Unavailable
 from bascule.lab.folder import LabFolder
 from bascule.lab.people import plant_people
@@ -136,7 +138,7 @@ class Seeder:
 
 def _port_rule() -> PortRule:
     """The rule of a configured machine: ssh, any source, three hours at most."""
-    return PortRule(SSH_PORT, "TCP", ("*",), LONGEST_REQUEST)
+    return PortRule(SSH_PORT, RuleProtocol.TCP, (AddressPrefix(None),), LONGEST_REQUEST)
 
 
 def main(arguments: list[str]) -> int:

@@ -29,7 +29,6 @@ from bascule.domain.policy import (
     strictest,
 )
 from bascule.domain.scopes import resource_scope
-from bascule.domain.times import format_duration
 from bascule.errors import (
     InvalidInput,
     NotFound,
@@ -45,6 +44,7 @@ from bascule.interfaces.points import PointReads
 from bascule.interfaces.policies import PolicyReads, PolicyWrites, StoredPolicy
 from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.roles import RoleReads
+from bascule.protocol.port_rules import flat_rule_json
 from bascule.sentences import sentence
 from bascule.services import closed_ports, own_ports
 from bascule.services.act import Act
@@ -331,17 +331,7 @@ def describe(policy: Policy) -> str:
         {
             "id": str(machine.machine_id),
             "publicIpAddress": machine.public_ip_address,
-            "ports": [
-                {
-                    "number": rule.number,
-                    "protocol": str(rule.protocol),
-                    "sources": [str(source) for source in rule.sources],
-                    "maxRequestAccessDuration": format_duration(rule.max_duration),
-                    "onExpiry": str(rule.on_expiry),
-                    "justificationRequired": rule.justification_required,
-                }
-                for rule in machine.ports
-            ],
+            "ports": list(map(flat_rule_json, machine.ports)),
         }
         for machine in policy.machines
     ]
@@ -367,13 +357,7 @@ def _inherit(policy: Policy, before: Policy | None, inherits: Inherits) -> Polic
             return rule
         of_number = stored.get((machine.machine_id, rule.number), [])
         olds = [old for old in of_number if set(old.port_keys) & set(rule.port_keys)] or of_number
-        if not olds:
-            return rule
-        return replace(
-            rule,
-            on_expiry=strictest(old.on_expiry for old in olds),
-            justification_required=any(old.justification_required for old in olds),
-        )
+        return rule.with_additions_of(olds) if olds else rule
 
     machines = tuple(
         replace(machine, ports=tuple(kept(machine, rule) for rule in machine.ports))

@@ -17,7 +17,6 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, StorageSta
 from bascule.client import access, principals
 from bascule.client.connection import Connection, trust_file
 from bascule.client.policies import (
-    PortRule,
     delete_machine_rules,
     get_machine_rules,
     put_machine_rules,
@@ -26,13 +25,15 @@ from bascule.client.policies import (
 from bascule.client.tokens import Credentials
 from bascule.clocks import SystemClock
 from bascule.domain.ids import ResourceId
+from bascule.domain.net import AddressPrefix
+from bascule.domain.policy import PortRule, RuleProtocol
 from tests.e2e.lab_world import LabWorld
 
 PATIENCE = 20_000  # milliseconds for what a page is to show, on a machine that others use too
 SERVER = "https://server:8443"  # as the lab's hosts name it
 LANGUAGES = ("en", "fr")
 LOCALES = {"en": "en-GB", "fr": "fr-FR"}
-SSH = PortRule(22, "TCP", ("*",), timedelta(hours=3))
+SSH = PortRule(22, RuleProtocol.TCP, (AddressPrefix(None),), timedelta(hours=3))
 # Chromium's own word for an answer of 400 and above; what the page shows then is looked at.
 _ANSWERED = "Failed to load resource: the server responded with a status of"
 

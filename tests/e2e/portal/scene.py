@@ -15,18 +15,29 @@ from bascule.client import access, principals, roles
 from bascule.client.access import PortRequest
 from bascule.client.connection import Connection, trust_file
 from bascule.client.machines import put_machine
-from bascule.client.policies import PortRule, get_machine_rules, put_machine_rules
+from bascule.client.policies import get_machine_rules, put_machine_rules
 from bascule.client.tokens import Credentials
 from bascule.clocks import SystemClock
 from bascule.domain.builtin_roles import OWNER, READER
 from bascule.domain.ids import ResourceId
+from bascule.domain.machine import OnExpiry
+from bascule.domain.net import AddressPrefix
+from bascule.domain.policy import PortRule, RuleProtocol
 from bascule.domain.roles import RoleDefinition
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.errors import RequestDenied
 from tests.e2e.portal.portal_world import SSH, World
 
-RDP = PortRule(3389, "TCP", ("*",), timedelta(hours=3), justification_required=True)
-WINRM = PortRule(5986, "TCP", ("10.203.0.0/24",), timedelta(hours=1), "kill")
+RDP = PortRule(
+    3389, RuleProtocol.TCP, (AddressPrefix(None),), timedelta(hours=3), justification_required=True
+)
+WINRM = PortRule(
+    5986,
+    RuleProtocol.TCP,
+    (AddressPrefix.parse("10.203.0.0/24"),),
+    timedelta(hours=1),
+    OnExpiry.KILL,
+)
 WITHOUT_AGENT = (  # name, address, operating system, rules
     ("sql-prod-1", "10.203.0.31", "Windows", (RDP, WINRM)),
     ("jump-prod-2", "10.203.0.32", "Windows", ()),

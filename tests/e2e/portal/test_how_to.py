@@ -15,7 +15,8 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Browser, StorageState, expect
 
-from bascule.client.policies import PortRule
+from bascule.domain.net import AddressPrefix
+from bascule.domain.policy import PortRule, RuleProtocol
 from tests.e2e.lab_world import until
 from tests.e2e.portal.portal_world import LANGUAGES, SSH, World
 from tests.e2e.portal.steps import Steps, following
@@ -61,7 +62,8 @@ class TestEnableOnTheJustInTimePage:
         steps.tab("Configured")
         expect(steps.row("db-1")).to_be_visible()
         assert steps.world.rules("db-1") == [
-            PortRule(number, "TCP", ("*",), THREE_HOURS) for number, _ in RECOMMENDED
+            PortRule(number, RuleProtocol.TCP, (AddressPrefix(None),), THREE_HOURS)
+            for number, _ in RECOMMENDED
         ]
 
     def test_3_a_port_is_added_and_one_of_the_four_changed(self, steps: Steps) -> None:
@@ -79,7 +81,9 @@ class TestEnableOnTheJustInTimePage:
         steps.save()
         found = {rule.number: rule for rule in steps.world.rules("db-1")}
         assert set(found) == {22, 3389, 5985, 5986, 8443}
-        assert found[8443] == PortRule(8443, "TCP", ("10.203.0.0/24",), timedelta(hours=1))
+        assert found[8443] == PortRule(
+            8443, RuleProtocol.TCP, (AddressPrefix.parse("10.203.0.0/24"),), timedelta(hours=1)
+        )
         assert found[22].max_duration == timedelta(minutes=30)
         assert until(lambda: not steps.world.lab.reaches("client", "db-1"))
 

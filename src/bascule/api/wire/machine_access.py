@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from bascule.api.wire.sources import sources_json
 from bascule.domain.exposure import Opening
 from bascule.domain.grant import Grant
 from bascule.domain.times import format_utc
 from bascule.interfaces.listing import KEPT
+from bascule.protocol.port_rules import sources_json
 from bascule.services.listing import MachineRow
 
 MACHINE_ACCESS_TYPE = "Bascule.Access/machineAccess"

@@ -27,13 +27,13 @@ from bascule.api.wire.fields import (
 from bascule.api.wire.fleet import guard_json
 from bascule.api.wire.problems import reject
 from bascule.api.wire.requests import request_json
-from bascule.api.wire.sources import Sources, sources_json
+from bascule.api.wire.sources import Sources
 from bascule.domain.ids import ResourceId, parse_name
 from bascule.domain.machine import OnExpiry
 from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
-from bascule.domain.times import format_duration
 from bascule.errors import Problem
+from bascule.protocol.port_rules import rule_json
 from bascule.services.views import MachineView, PolicyView
 
 JIT_TYPE = "Microsoft.Security/locations/jitNetworkAccessPolicies"
@@ -191,19 +191,6 @@ def _machine_json(rules: MachineRules) -> dict[str, Any]:
     if rules.public_ip_address is not None:
         machine["publicIpAddress"] = rules.public_ip_address
     return machine
-
-
-def rule_json(rule: PortRule) -> dict[str, Any]:
-    return {
-        "number": rule.number,
-        "protocol": str(rule.protocol),
-        **sources_json(rule.sources, rule.is_source_list),
-        "maxRequestAccessDuration": format_duration(rule.max_duration),
-        "bascule": {
-            "onExpiry": str(rule.on_expiry),
-            "justificationRequired": rule.justification_required,
-        },
-    }
 
 
 def machine_rules_json(view: MachineView) -> dict[str, Any]:

@@ -27,12 +27,13 @@ from bascule.api.wire.fields import (
     Truth,
     refuse,
 )
-from bascule.api.wire.sources import Sources, sources_json
+from bascule.api.wire.sources import Sources
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import STATES
 from bascule.domain.net import AddressPrefix
 from bascule.domain.request import AccessRequest, RequestedMachine, RequestedPort
 from bascule.domain.times import format_utc
+from bascule.protocol.port_rules import sources_json
 from bascule.services.views import RequestView
 
 ACCESS_REQUEST_TYPE = "Bascule.Access/accessRequests"

@@ -6,8 +6,6 @@ A grant or rule is echoed in the form in which it was written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pydantic import Field, ValidationInfo, field_validator
 
 from bascule.api.wire.fields import Body, Prefix, refuse
@@ -50,9 +48,3 @@ class Sources(Body):
         if self.allowed_source_address_prefix is not None:
             return (self.allowed_source_address_prefix,)
         return ()
-
-
-def sources_json(sources: Sequence[AddressPrefix], is_source_list: bool) -> dict[str, object]:
-    if is_source_list or len(sources) != 1:
-        return {"allowedSourceAddressPrefixes": [str(source) for source in sources]}
-    return {"allowedSourceAddressPrefix": str(sources[0])}

@@ -1,0 +1,45 @@
+"""A port rule as JSON: as Azure writes it with Bascule's additions, and flat.
+
+The flat form is part of ETags and of what is recorded of a policy, so the order of its fields is
+fixed. What is not here: the check of what a caller sent (``api.wire.policies``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bascule.domain.net import AddressPrefix
+from bascule.domain.policy import PortRule
+from bascule.domain.times import format_duration
+
+
+def rule_json(rule: PortRule) -> dict[str, Any]:
+    return {
+        "number": rule.number,
+        "protocol": str(rule.protocol),
+        **sources_json(rule.sources, rule.is_source_list),
+        "maxRequestAccessDuration": format_duration(rule.max_duration),
+        "bascule": {
+            "onExpiry": str(rule.on_expiry),
+            "justificationRequired": rule.justification_required,
+        },
+    }
+
+
+def flat_rule_json(rule: PortRule) -> dict[str, Any]:
+    return {
+        "number": rule.number,
+        "protocol": str(rule.protocol),
+        "sources": [str(source) for source in rule.sources],
+        "maxRequestAccessDuration": format_duration(rule.max_duration),
+        "onExpiry": str(rule.on_expiry),
+        "justificationRequired": rule.justification_required,
+    }
+
+
+def sources_json(sources: Sequence[AddressPrefix], is_source_list: bool) -> dict[str, object]:
+    """One prefix or a list, in the form in which it was written (CONTRACT 1.4)."""
+    if is_source_list or len(sources) != 1:
+        return {"allowedSourceAddressPrefixes": [str(source) for source in sources]}
+    return {"allowedSourceAddressPrefix": str(sources[0])}
