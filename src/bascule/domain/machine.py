@@ -98,6 +98,8 @@ class EnforcementPoint:
     driver: str = ""  # its name in the registry of drivers; empty: not told yet
     capabilities: Capabilities | None = None  # None: not told yet
     knows: frozenset[Feature] = KNOWN  # what its agent's version knows (EDGES F4)
+    # Digest of the last report of its own machine that was settled; the agent makes it.
+    acknowledged: str = ""
     # What the server says of it; no report sets these.
     not_enforced_since: datetime | None = None  # None: it enforces
     doubted_since: datetime | None = None  # its reports are not believed (EDGES E7)

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A machine's generation moved."""
+
+    number: int  # counts the moves of all machines
+    machine_uid: str
+    generation: int
 
 
 class GenerationReads(Protocol):
@@ -16,6 +26,16 @@ class GenerationReads(Protocol):
 
     def generations(self, machine_uids: Sequence[str]) -> Mapping[str, int]:
         """Of several; of which nothing was ever wanted is missing."""
+        ...
+
+
+class MoveReads(Protocol):
+    def newest_move(self) -> int:
+        """The number of the last move of any machine's generation; 0 when none ever moved."""
+        ...
+
+    def moves_after(self, number: int, limit: int) -> Sequence[Move]:
+        """The newest move of each machine whose generation moved since, ordered by number."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from bascule.domain.bindings import Binding
@@ -21,6 +21,16 @@ class Enrolment:
     used_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """An enforcement point was there, as whoever holds this key, and had read its rules back."""
+
+    point_uid: str
+    public_key: str
+    at: datetime
+    machine_uids: frozenset[str] = frozenset()  # others that are bound to it and that it holds too
+
+
 class AgentReads(Protocol):
     def agent_of(self, point_uid: str) -> EnforcementPoint | None:
         """One point by itself, by the uid of the machine that its agent was enrolled for."""
@@ -28,6 +38,10 @@ class AgentReads(Protocol):
 
 
 class PointReads(Protocol):
+    def count_enforcement_points(self) -> int:
+        """How many there are."""
+        ...
+
     def enforcement_point(self, machine_uid: str) -> EnforcementPoint | None:
         """All that guards a machine, as one (``domain.bindings.together``); None: nothing does."""
         ...
@@ -69,6 +83,17 @@ class BindingWrites(BindingReads, Protocol):
     def put_binding(self, binding: Binding) -> None: ...
 
     def delete_binding(self, machine_uid: str, point_uid: str) -> None: ...
+
+
+class ContactWrites(Protocol):
+    def put_contacts(self, contacts: Sequence[Contact], now: datetime, silence: timedelta) -> None:
+        """Move the last contact of points forward, and of machines that are bound to them.
+
+        A contact counts where its key is still that point's. It moves nothing back, unless what is
+        stored lies after ``now``, because the clock went back. Where the contact before is older
+        than ``silence``, or there was none, only a report counts, which puts the return on record.
+        """
+        ...
 
 
 class PointWrites(AgentReads, BindingWrites, PointReads, Protocol):

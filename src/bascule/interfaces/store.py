@@ -15,6 +15,7 @@ from bascule.interfaces.closed_ports import (
     ClosedPortWrites,
     GenerationReads,
     GenerationWrites,
+    MoveReads,
 )
 from bascule.interfaces.delivery import DeliveryReads, DeliveryWrites
 from bascule.interfaces.exposure import ExposureReads, ExposureWrites
@@ -32,6 +33,7 @@ from bascule.interfaces.plans import PlanReads, PlanWrites
 from bascule.interfaces.points import (
     AgentReads,
     BindingReads,
+    ContactWrites,
     EnrolmentReads,
     EnrolmentWrites,
     PointReads,
@@ -59,6 +61,7 @@ class Reader(
     PolicyReads,
     RequestReads,
     GrantReads,
+    MoveReads,
     AgentReads,
     BindingReads,
     PointReads,
@@ -94,6 +97,7 @@ class Transaction(
     RequestWrites,
     GrantWrites,
     PointWrites,
+    ContactWrites,
     EnrolmentWrites,
     EventWrites,
     ChainWrites,

@@ -22,6 +22,7 @@ from bascule.domain.proof import Verdict
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.record import EventWrites
 from bascule.interfaces.store import Reader, Store, Transaction
+from bascule.services.contacts import Contacts, store_contacts
 from bascule.services.denials import Denials
 from bascule.services.hub import Hub
 
@@ -54,9 +55,15 @@ class Act:
     denials: Denials = field(default_factory=Denials)  # of what policies refuse
     has_recorded: bool = False
     serving_since: datetime | None = None  # when the server of this act was started
+    acknowledged: str | None = None  # digest of a point's report that was settled here
     is_noticed: bool = False  # something that pages show is new, though nothing goes on record
     facts: list[Fact] = field(default_factory=list)  # what was recorded, in order
     taken: list[tuple[Denials, tuple[DenialsCounted, ...]]] = field(default_factory=list)
+    # When a point that reports had surely begun to read its rules; None: that is not known.
+    heard_at: datetime | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.heard_at = self.now
 
     def record(self, tx: EventWrites, fact: Fact, resource_id: object = "") -> None:
         """Write an audit event into the same transaction."""
@@ -109,6 +116,7 @@ class Services:
     denials: Denials = field(default_factory=Denials)  # of what policies refuse, by subject
     verified: Verified = field(default_factory=Verified)
     serving_since: datetime | None = None  # when this server was started
+    contacts: Contacts = field(default_factory=Contacts)  # of points, not stored yet
 
     async def perform(
         self,
@@ -144,6 +152,17 @@ class Services:
             self.hub.wake(act.touched, act.settled)
         await asyncio.sleep(0)  # whoever was woken goes first: a port is waiting to open
         return result
+
+    async def store_contacts(self) -> None:
+        """Store what was heard of points; what cannot be stored now is stored by the next call."""
+        heard = self.contacts.take()
+        if not heard:
+            return
+        try:
+            await self.perform(lambda tx, act: store_contacts(tx, heard, act.now))
+        except BaseException:
+            self.contacts.give_back(heard)
+            raise
 
     async def read(self, work: Callable[[Reader], T]) -> T:
         return await self.store.read(work)

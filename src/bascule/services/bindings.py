@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from bascule.domain.access import Subject
@@ -188,6 +188,23 @@ def points_at(
     return [(each.point_uid, each.at(at), number) for each, at in points if at is not None]
 
 
+def newest_contact(act: Act, before: datetime | None) -> datetime | None:
+    """The later of the last contact and this one. One that lies ahead of now, because the clock
+    went back, does not count.
+    """
+    if before is None or before > act.now:
+        return act.heard_at
+    return before if act.heard_at is None else max(before, act.heard_at)
+
+
+def is_contact_due(act: Act, before: datetime | None) -> bool:
+    """Is the last contact to be written anew? No more often than CONTACT_GRAIN."""
+    newest = newest_contact(act, before)
+    if newest is None or before is None or before > act.now:
+        return newest is not before
+    return newest - before >= CONTACT_GRAIN
+
+
 def stand(
     tx: PointWrites, act: Act, point_uid: str, bound: Sequence[Binding], report: Report
 ) -> Seen:
@@ -202,9 +219,12 @@ def stand(
         if each.point_uid != point_uid:
             standing.append(each)
             continue
-        now = each.after(report.generation, report.in_force, report.closed, act.now)
-        is_due = each.reported_at is None or act.now - each.reported_at >= CONTACT_GRAIN
-        if is_due or replace(now, reported_at=each.reported_at) != each:
+        told = each.after(report.generation, report.in_force, report.closed, act.now)
+        now = replace(told, reported_at=newest_contact(act, each.reported_at))
+        if (
+            is_contact_due(act, each.reported_at)
+            or replace(now, reported_at=each.reported_at) != each
+        ):
             tx.put_binding(now)
         standing.append(now)
     return seen(standing)

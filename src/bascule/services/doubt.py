@@ -107,7 +107,7 @@ def doubt(
     act.record(tx, AgentDoubted(str(machine.id), known, report.generation), machine.id)
     doubted = replace(
         point,
-        last_contact_at=act.now,
+        last_contact_at=act.heard_at or point.last_contact_at,
         doubted_since=act.now,
         not_enforced_since=point.not_enforced_since or act.now,
         weaknesses=(DOUBTED(), *_without_doubt(point)),

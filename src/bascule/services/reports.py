@@ -34,7 +34,7 @@ from bascule.interfaces.record import EventFilter, EventReads, EventWrites
 from bascule.protocol.report import Report
 from bascule.sentences import sentence
 from bascule.services.act import Act
-from bascule.services.bindings import CONTACT_GRAIN, guarded, remember, stand
+from bascule.services.bindings import guarded, is_contact_due, newest_contact, remember, stand
 from bascule.services.claims import take_in_claims
 from bascule.services.doubt import doubt, has_overtaken_lately, tells_too_much
 from bascule.services.grants import GrantEndWrites, close, end_grants, touch, withdraw
@@ -133,9 +133,9 @@ def take_report(
 
 def _hear(tx: PointWrites, act: Act, point: EnforcementPoint) -> None:
     """Note the time of contact, and nothing else."""
-    is_due = point.last_contact_at is None or act.now - point.last_contact_at >= CONTACT_GRAIN
-    if is_due or act.has_recorded:
-        tx.put_enforcement_point(replace(point, last_contact_at=act.now))
+    contact = newest_contact(act, point.last_contact_at)
+    if is_contact_due(act, point.last_contact_at) or act.has_recorded:
+        tx.put_enforcement_point(replace(point, last_contact_at=contact))
 
 
 def _withdraw_unable(tx: GrantEndWrites, act: Act, machine: Machine, report: Report) -> None:
@@ -316,13 +316,15 @@ def _update_point(
         driver=report.driver,
         capabilities=report.capabilities,
         knows=report.knows,
+        acknowledged=report.digest,
     )
+    act.acknowledged = report.digest
     # Knocks alone are no news: a machine that is scanned would keep every open page busy.
     is_news = replace(updated, blocked_attempts=point.blocked_attempts) != point
     act.is_noticed |= is_news or was_silent or point.last_contact_at is None
-    is_due = point.last_contact_at is None or act.now - point.last_contact_at >= CONTACT_GRAIN
-    if updated != point or is_due:
-        tx.put_enforcement_point(replace(updated, last_contact_at=act.now))
+    if updated != point or is_contact_due(act, point.last_contact_at):
+        contact = newest_contact(act, point.last_contact_at)
+        tx.put_enforcement_point(replace(updated, last_contact_at=contact))
 
 
 def _outgrown(tx: HeardWrites, machine: Machine, report: Report) -> tuple[Weakness, ...]:

@@ -35,6 +35,7 @@ log = structlog.get_logger("bascule.server")
 LONGEST_WAIT = timedelta(seconds=1)
 SHORTEST_WAIT = timedelta(milliseconds=5)
 SILENCE_ROUND = timedelta(seconds=5)
+CONTACTS_ROUND = timedelta(seconds=3)
 RECENT_ROUND = timedelta(minutes=1)
 OWNERS_ROUND = timedelta(days=1)
 RETRY = timedelta(seconds=5)  # of a part that failed
@@ -56,6 +57,7 @@ async def watch(services: Services) -> None:
 
     async def note() -> None:
         nonlocal noted
+        await services.store_contacts()  # who was heard since is not silent
         noted = await services.perform(lambda tx, act: note_silence(tx, act, noted))
 
     began = services.clock.boottime()
@@ -64,6 +66,7 @@ async def watch(services: Services) -> None:
     orphans = partial(services.perform, close_orphans)
     knocks = partial(services.perform, forget_old_knocks)
     parts = (
+        _Part("storing contacts", services.store_contacts, CONTACTS_ROUND, began),
         _Part("closing orphaned grants", orphans, SILENCE_ROUND, heard),
         _Part("forgetting knocks", knocks, SILENCE_ROUND, heard),
         _Part("noting silent agents", note, SILENCE_ROUND, heard),

@@ -8,7 +8,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Row,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from bascule.domain.bindings import Binding, together
 from bascule.domain.bounds import Guard
@@ -17,7 +29,7 @@ from bascule.domain.features import Feature
 from bascule.domain.machine import ClosedPort, EnforcementPoint, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.weaknesses import Weakness
-from bascule.interfaces.points import Enrolment
+from bascule.interfaces.points import Contact, Enrolment
 from bascule.store import tables as t
 from bascule.store.listed import Listed
 from bascule.store.rows import Rows, slices
@@ -52,8 +64,43 @@ _BOUND = (
 )
 
 
+_POINTS = select(func.count().label("points")).select_from(t.agents)
+
+
+def _is_moved_by_contact(stored: Column[datetime]) -> ColumnElement[bool]:
+    """Later than what is stored and within the silence bound of it, or what is stored cannot be."""
+    return or_(
+        and_(stored < bindparam("at"), stored >= bindparam("since")), stored > bindparam("now")
+    )
+
+
+_HAS_KEY = (
+    t.agents.c.machine_uid == bindparam("point"),
+    t.agents.c.public_key == bindparam("key"),
+)
+_CONTACT = (
+    update(t.agents)
+    .where(*_HAS_KEY, _is_moved_by_contact(t.agents.c.last_contact_at))
+    .values(last_contact_at=bindparam("at"))
+)
+_BOUND_CONTACT = (
+    update(t.bindings)
+    .where(
+        t.bindings.c.point_uid == bindparam("point"),
+        t.bindings.c.machine_uid == bindparam("machine"),
+        _is_moved_by_contact(t.bindings.c.reported_at),
+        exists().where(*_HAS_KEY),
+    )
+    .values(reported_at=bindparam("at"))
+)
+
+
 class FleetReads(Rows):
     __slots__ = ()
+
+    def count_enforcement_points(self) -> int:
+        row = self._first(_POINTS)
+        return 0 if row is None else int(row.points)
 
     def agent_of(self, point_uid: str) -> EnforcementPoint | None:
         row = self._first(_AGENT, {"wanted": point_uid})
@@ -152,6 +199,7 @@ class FleetWrites(FleetReads, Listed):
                 "capabilities": None
                 if point.capabilities is None
                 else _capabilities_row(point.capabilities),
+                "acknowledged": point.acknowledged,
             },
         )
         if self.bindings_of(point.machine_uid):
@@ -160,6 +208,26 @@ class FleetWrites(FleetReads, Listed):
             self._follow_point(point)
         for each in self.bound_to(point.machine_uid):
             self._follow(each.machine_uid)
+
+    def put_contacts(self, contacts: Sequence[Contact], now: datetime, silence: timedelta) -> None:
+        told = [
+            (
+                each,
+                {
+                    "point": each.point_uid,
+                    "key": each.public_key,
+                    "at": each.at,
+                    "since": each.at - silence,
+                    "now": now,
+                },
+            )
+            for each in contacts
+        ]
+        if told:
+            self._run(_CONTACT, [row for _, row in told])
+        bound = [{**row, "machine": uid} for each, row in told for uid in sorted(each.machine_uids)]
+        if bound:
+            self._run(_BOUND_CONTACT, bound)
 
     def delete_enforcement_point(self, machine_uid: str) -> None:
         others = [each.machine_uid for each in self.bound_to(machine_uid)]
@@ -259,6 +327,7 @@ def _point(row: Row[Any]) -> EnforcementPoint:
         guard=None if row.guard is None else _guard(row.guard),
         driver=row.driver,
         capabilities=None if row.capabilities is None else _capabilities(row.capabilities),
+        acknowledged=row.acknowledged,
     )
 
 

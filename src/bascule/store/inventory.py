@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, select, update
+from sqlalchemy import Row, bindparam, delete, func, select, update
 
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry, OsType
@@ -14,6 +14,7 @@ from bascule.domain.net import PortKey, TransportProtocol
 from bascule.domain.policy import effective_on_expiry
 from bascule.domain.roles import Reach
 from bascule.errors import Conflict
+from bascule.interfaces.closed_ports import Move
 from bascule.interfaces.inventory import Installation
 from bascule.store import tables as t
 from bascule.store.listed import Listed
@@ -32,12 +33,21 @@ _GENERATION = select(t.machine_generations.c.generation).where(
 _GENERATIONS = select(t.machine_generations).where(
     t.machine_generations.c.machine_uid.in_(bindparam("wanted", expanding=True))
 )
+_MOVES = t.machine_generations.c.move
+_NEXT_MOVE = select(func.coalesce(func.max(_MOVES), 0) + 1).scalar_subquery()
+_NEWEST_MOVE = select(func.max(_MOVES).label("move"))
+_MOVES_AFTER = (
+    select(t.machine_generations)
+    .where(bindparam("number") < _MOVES)
+    .order_by(_MOVES)
+    .limit(bindparam("most"))
+)
 _SET_GENERATION = (
     update(t.machine_generations)
     .where(t.machine_generations.c.machine_uid == bindparam("wanted"))
-    .values(generation=bindparam("generation"))
+    .values(generation=bindparam("generation"), move=_NEXT_MOVE)
 )
-_FIRST_GENERATION = t.machine_generations.insert()
+_FIRST_GENERATION = t.machine_generations.insert().values(move=_NEXT_MOVE)
 _GROUPS = select(t.resource_groups.c.name).order_by(t.resource_groups.c.key)
 _LOCATIONS = (
     select(t.installation.c.location.label("name")),
@@ -122,6 +132,14 @@ class InventoryReads(Rows):
             for some in slices(machine_uids)
             for row in self._all(_GENERATIONS, {"wanted": some})
         }
+
+    def newest_move(self) -> int:
+        row = self._first(_NEWEST_MOVE)
+        return 0 if row is None or row.move is None else int(row.move)
+
+    def moves_after(self, number: int, limit: int) -> Sequence[Move]:
+        rows = self._all(_MOVES_AFTER, {"number": number, "most": limit})
+        return [Move(int(row.move), row.machine_uid, int(row.generation)) for row in rows]
 
     def closed_ports(self, machine_uid: str) -> frozenset[ClosedPort]:
         rows = self._all(_PORTS, {"wanted": machine_uid, "is_released": False})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -13,6 +14,7 @@ from bascule.domain.machine import ClosedPort, EnforcementPoint, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import Conflict
 from bascule.interfaces.listing import ListFilter
+from bascule.interfaces.points import Contact
 from bascule.interfaces.store import Store
 from tests.contracts.store.samples import (
     HOUR,
@@ -62,6 +64,27 @@ class FleetContract:
         ):
             found = read(store, lambda r: r.points_last_heard(since, until))
             assert [point.machine_uid for point in found] == wanted
+
+    def test_a_contact_counts_for_bound_machines_that_it_names(self, store: Store) -> None:
+        for name in ("gate", "a", "b"):
+            write(store, lambda tx: tx.put_machine(a_machine(name)))
+        gate = EnforcementPoint("uid-gate", "key", NOW, last_contact_at=NOW)
+        write(store, lambda tx: tx.put_enforcement_point(gate))
+        for name in ("a", "b"):
+            bound = Binding(f"uid-{name}", "uid-gate", NOW - HOUR, reported_at=NOW)
+            write(store, lambda tx: tx.put_binding(bound))
+        later = NOW + timedelta(seconds=9)
+        for key, heard in (("stolen", NOW), ("key", later)):
+            contact = Contact("uid-gate", key, later, frozenset({"uid-a", "uid-gate"}))
+            write(store, lambda tx: tx.put_contacts([contact], later, timedelta(seconds=30)))
+            bound_to = read(store, lambda r: r.bound_to("uid-gate"))
+            assert [each.reported_at for each in bound_to] == [heard, NOW]
+
+    def test_points_are_counted(self, store: Store) -> None:
+        assert read(store, lambda r: r.count_enforcement_points()) == 0
+        write(store, lambda tx: tx.put_machine(a_machine()))
+        write(store, lambda tx: tx.put_enforcement_point(a_point()))
+        assert read(store, lambda r: r.count_enforcement_points()) == 1
 
     def test_a_binding_comes_back_as_it_was_put(self, store: Store) -> None:
         for name in ("web-1", "db-1", "app-1"):

@@ -113,6 +113,20 @@ class InventoryContract:
         generations = read(store, lambda r: r.generations(["uid-a", "uid-none"]))
         assert dict(generations) == {"uid-a": 7}
 
+    def test_what_moved_is_found_by_its_number(self, store: Store) -> None:
+        assert read(store, lambda r: r.newest_move()) == 0
+        for uid in ("a", "b", "a", "c"):
+            write(store, lambda tx: tx.advance_generation(uid))
+        moves = read(store, lambda r: r.moves_after(1, 9))
+        assert [(each.machine_uid, each.generation) for each in moves] == [
+            ("b", 1),
+            ("a", 2),
+            ("c", 1),
+        ]
+        assert read(store, lambda r: r.newest_move()) == moves[-1].number
+        assert list(read(store, lambda r: r.moves_after(moves[0].number, 1))) == [moves[1]]
+        assert not read(store, lambda r: r.moves_after(moves[-1].number, 9))
+
     def test_a_generation_only_grows(self, store: Store) -> None:
         assert read(store, lambda r: r.generation("u")) == 0
         assert write(store, lambda tx: tx.advance_generation("u")) == 1

@@ -97,6 +97,9 @@ machine_generations = Table(
     metadata,
     Column("machine_uid", Key, primary_key=True),
     Column("generation", BigInteger, nullable=False),
+    # Counts the moves of all machines, so that one indexed read finds what moved since another.
+    Column("move", BigInteger, nullable=False),
+    Index(None, "move"),
 )
 
 closed_ports = Table(
@@ -356,6 +359,7 @@ agents = Table(
     Column("guard", Json),
     Column("driver", String, nullable=False),  # its name in the registry; empty: not told yet
     Column("capabilities", Json),  # null: not told yet
+    Column("acknowledged", String, nullable=False),  # digest of its last report; empty: none
 )
 
 Index("ix_agents_last_contact_at", agents.c.last_contact_at)

@@ -1,0 +1,42 @@
+"""When each enforcement point was last heard by an echo: kept here, and stored every few seconds.
+
+An echo costs no transaction; what it says is stored by one write for all points. A contact names the
+key by which the point proved itself, and is stored where that is still the point's. Losing what is
+not stored yet makes points look silent for a moment, never heard. Use from one event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from bascule.domain.grant import SILENCE_BOUND
+from bascule.interfaces.points import Contact, ContactWrites
+
+
+class Contacts:
+    """What was heard since it was last stored, the newest of each point and key."""
+
+    def __init__(self) -> None:
+        self._heard: dict[tuple[str, str], Contact] = {}
+
+    def note(self, contact: Contact) -> None:
+        """Keep it, unless what is kept is newer."""
+        place = contact.point_uid, contact.public_key
+        before = self._heard.get(place)
+        if before is None or before.at < contact.at:
+            self._heard[place] = contact
+
+    def take(self) -> Sequence[Contact]:
+        """All that is kept, to be stored; it is kept no longer."""
+        heard, self._heard = self._heard, {}
+        return tuple(heard.values())
+
+    def give_back(self, contacts: Iterable[Contact]) -> None:
+        """Keep again what could not be stored."""
+        for contact in contacts:
+            self.note(contact)
+
+
+def store_contacts(tx: ContactWrites, contacts: Sequence[Contact], now: datetime) -> None:
+    tx.put_contacts(contacts, now, SILENCE_BOUND)
