@@ -82,11 +82,12 @@ SEED ?= 1
 faults: install-dev  ## N=200 random schedules from SEED=1 on, and the planted bugs; needs root
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.faults --runs $(N) --seed $(SEED)
 
-bench: install  ## measure ask-to-open beside the peers; writes bench/results/
+bench: install  ## measure ask-to-open beside the peers, and a fleet of 2,000; writes bench/results/
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m bench
 	$(BIN)/python -m bench.initiate
 	$(BIN)/python -m bench.powershell
 	$(BIN)/python -m bench.pages
+	$(BIN)/python -m bench.fleet --agents 2000
 
 screenshots: install-dev  ## pictures of the portal's pages, into docs/screenshots; needs root
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest -q tests/e2e/portal/screenshots.py

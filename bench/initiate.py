@@ -26,11 +26,11 @@ from urllib.parse import urlencode
 from bascule.clocks import SystemClock
 from bascule.domain.times import format_utc
 from bench import report
+from bench.revision import HERE, source_of
 from bench.series import summary
 from bench.standing import Broken
 
 MANY = 1000  # assignments; a tenth of them are the caller's own
-HERE = Path(__file__).resolve().parents[1]
 _START_SECONDS = 40.0
 
 # Run with the candidate's own program, before its server starts.
@@ -175,18 +175,6 @@ def _wait_for(port: int, admin: Path, process: subprocess.Popen[bytes]) -> None:
                 return
         time.sleep(0.1)
     raise Broken(f"the server on port {port} did not come up")
-
-
-@contextmanager
-def source_of(revision: str, folder: Path) -> Iterator[Path]:
-    """The tree of an earlier commit, beside ours."""
-    tree = folder / "earlier"
-    git = ["git", "-C", str(HERE), "worktree"]
-    subprocess.run([*git, "add", "--quiet", "--detach", str(tree), revision], check=True)
-    try:
-        yield tree
-    finally:
-        subprocess.run([*git, "remove", "--force", str(tree)], check=False)
 
 
 def main() -> int:

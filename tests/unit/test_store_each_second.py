@@ -1,6 +1,6 @@
 """What runs all the time, with nothing to do: each statement is answered by an index.
 
-How long it takes with ten and with ten thousand is measured by ``bench/idle.py``.
+What an idle server uses with so many agents is measured by ``bench.fleet``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,186 @@
+"""``python -m bench.fleet``: how many agents one server carries, and how quick it is meanwhile.
+
+Each simulated agent has an address in 127.0.0.0/8, a key, a token, connections, state and reports
+of its own, as often as the real one; 100 machines a policy. Server and simulation share this
+machine. A figure a line as they come; all of them in bench/results/fleet.json.
+
+Examples:
+  python -m bench.fleet --agents 2000
+  python -m bench.fleet --agents 100 1000 --phases idle eight --dry
+  python -m bench.fleet --agents 1000 --against ddb962e -o json
+
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import signal
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from bench import report
+from bench.fleet.figures import Run, line, put
+from bench.fleet.phases import Fleet, Plan
+from bench.fleet.server import Program, allow_descriptors, flush_ms, standing
+from bench.fleet.speech import speech_of
+from bench.revision import HERE, checked_out
+from bench.standing import Broken
+
+PHASES = ("idle", "asking", "eight", "scan", "kill")
+
+
+def read_arguments() -> argparse.Namespace:
+    what, _, examples = (__doc__ or "").partition("\n\nexamples:\n")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.fleet",
+        description=what,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--agents", type=_count, nargs="+", default=[1000], metavar="N", help="a run each (1000)"
+    )
+    parser.add_argument(
+        "--against", default="", metavar="REV", help="first the same with this revision's server"
+    )
+    parser.add_argument(
+        "--phases",
+        nargs="+",
+        choices=PHASES,
+        default=PHASES,
+        help="after connecting, which is always done (all)",
+    )
+    parser.add_argument(
+        "--patience", type=float, default=120.0, metavar="S", help="until all are in, or back (120)"
+    )
+    parser.add_argument(
+        "--settle", type=float, default=5.0, metavar="S", help="before idling and in a scan (5)"
+    )
+    parser.add_argument("--idle", type=float, default=20.0, metavar="S", help="of idling (20)")
+    parser.add_argument(
+        "--asking", type=float, default=10.0, metavar="S", help="of each asking phase (10)"
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="where the databases are, /dev/shm for example where others use the disk (TMPDIR)",
+    )
+    parser.add_argument("--port", type=int, default=9643, help="on 127.0.0.1 (9643)")
+    parser.add_argument(
+        "-o", dest="output", choices=("text", "json"), default="text", help="on standard output"
+    )
+    parser.add_argument("--dry", action="store_true", help="print, but write no results")
+    return parser.parse_args()
+
+
+def _count(text: str) -> int:
+    count = int(text.replace("_", "").replace(",", ""))
+    if not 8 <= count <= 100_000:
+        raise argparse.ArgumentTypeError("from 8 to 100,000 agents")
+    return count
+
+
+def main() -> int:
+    arguments = read_arguments()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    gc.set_threshold(200_000, 50, 100)  # the simulation's own pauses are not the server's
+    content: dict[str, Any] = {"machine": report.machine(), "runs": []}
+    try:
+        allow_descriptors(max(arguments.agents))
+        with ExitStack() as stack:
+            measure(arguments, content, stack)
+    except KeyboardInterrupt:
+        tell("interrupted; everything of this run is taken down")
+        return 130
+    except (Broken, OSError) as problem:
+        tell(f"error: {problem}")
+        return 1
+    if arguments.output == "json":
+        print(json.dumps(content, indent=2))
+    if not arguments.dry:
+        report.write("fleet.json", content)
+    return 0
+
+
+def measure(arguments: argparse.Namespace, content: dict[str, Any], stack: ExitStack) -> None:
+    """Fill in the runs, those of another revision under ``against``."""
+    folder = Path(
+        stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="bascule-fleet-", dir=arguments.folder)
+        )
+    )
+    program, other = Program("this tree", HERE, sys.executable), None
+    if arguments.against:
+        tell(f"checking {arguments.against} out, with an environment from its lock")
+        source, python = stack.enter_context(checked_out(arguments.against, folder))
+        other = Program(arguments.against, source, python)
+        content["against"] = {"revision": arguments.against, "runs": []}
+    for agents in arguments.agents:
+        before: Run | None = None
+        if other is not None:
+            before = one_run(other, agents, arguments, folder, None, "")
+            content["against"]["runs"].append(before)
+        run = one_run(program, agents, arguments, folder, before, arguments.against)
+        content["runs"].append(run)
+
+
+def one_run(
+    program: Program,
+    agents: int,
+    arguments: argparse.Namespace,
+    folder: Path,
+    before: Run | None,
+    name: str,
+) -> Run:
+    run: Run = {}
+    to = sys.stderr if arguments.output == "json" else sys.stdout
+
+    def found(place: str, value: object) -> None:
+        put(run, place, value)
+        print(line(run, place, before, name), file=to, flush=True)
+
+    speaks, speaker = speech_of(program.source)
+    print(f"\n{program.name}: {speaks}", file=to, flush=True)
+    found("agents", agents)
+    found("load", os.getloadavg()[0])
+    found("flush_ms", flush_ms(folder))
+    plan = Plan(
+        agents,
+        arguments.phases,
+        patience=arguments.patience,
+        settle=arguments.settle,
+        idle=arguments.idle,
+        asking=arguments.asking,
+    )
+    with standing(program, folder / f"{program.name}-{agents}", arguments.port, agents) as server:
+
+        async def simulate() -> None:
+            await Fleet(server, speaker, plan, found).run()
+
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(simulate())
+        except Broken as problem:
+            run["stopped"] = str(problem)
+            tell(f"{program.name}: {problem}")
+    return run
+
+
+def tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

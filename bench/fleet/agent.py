@@ -1,0 +1,72 @@
+"""What a simulated agent is to the fleet, whatever it speaks; and who it is to the server."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bench.fleet.tls import Address
+
+SCANNERS = 3  # sources that try each machine's closed port while it is scanned
+ATTEMPTS_A_SECOND = 2  # of each
+
+
+@dataclass(slots=True)
+class World:
+    """What all agents of a fleet have in common."""
+
+    server: Address
+    tenant_id: str
+    context: ssl.SSLContext
+    # What was done, by name: "reports", "states", "handshakes", "tokens", "beats", "failures".
+    done: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.server[1]}"
+
+
+class Agent(Protocol):
+    """One that speaks a revision's protocol as its real agent does."""
+
+    number: int
+    leases: dict[str, float]  # grant id -> its end, by the loop's clock
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None:
+        """Let go of everything at once, without a goodbye."""
+        ...
+
+    def scan(self) -> None:
+        """Have its closed port tried from now on, by SCANNERS that nobody knows."""
+        ...
+
+    @property
+    def in_since(self) -> float | None:
+        """Since when, by the loop's clock, it is whole: its connection lives, the server has
+        told it its state since that began, and has taken a report of it. None: it is not.
+        """
+        ...
+
+
+def uid_of(number: int) -> str:
+    return f"00000000-0000-4000-9000-{number:012}"
+
+
+def key_of(number: int) -> bytes:
+    """A private Ed25519 key, 32 bytes: the same for the server's filling and the agent."""
+    return hashlib.sha256(f"simulated agent {number}".encode()).digest()
+
+
+def address_of(number: int) -> str:
+    """An address of its own on loopback, from 127.16.0.1 on."""
+    return f"127.{16 + (number // 64516)}.{number // 254 % 254}.{number % 254 + 1}"
+
+
+def scanner(number: int) -> str:
+    """The address of one that scans."""
+    return f"203.0.113.{number + 1}"

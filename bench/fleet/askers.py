@@ -1,0 +1,153 @@
+"""People who ask for a port over one kept connection each, as a long-lived client does.
+
+A whole cycle: initiate, wait until the server says *open*, revoke.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Any
+from urllib.parse import urlencode
+
+from bench.fleet.agent import World
+from bench.fleet.http import Http, read_json
+from bench.fleet.server import PER_POLICY
+from bench.fleet.tls import Gone
+
+_WAIT_SECONDS = 30  # until it is open; what is not by then is told as not opened
+_PATIENCE = 60.0
+
+
+@dataclass(slots=True)
+class Times:
+    """Milliseconds, a number an asking."""
+
+    initiate: list[float] = field(default_factory=list)
+    open_seen: list[float] = field(default_factory=list)  # from the answer to initiate on
+    cycle: list[float] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+
+class Asker:
+    def __init__(self, world: World, admin: Mapping[str, str], number: int, times: Times) -> None:
+        self._world, self._admin, self._times = world, admin, times
+        self._http = Http(world.server, f"127.0.1.{number + 1}", world.context)
+        self._token = ""
+
+    async def sign_in(self) -> None:
+        path = f"/{self._admin['tenant_id']}/oauth2/v2.0/token"
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self._admin["client_id"],
+            "client_secret": self._admin["client_secret"],
+            "scope": f"{self._world.url}/.default",
+        }
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        status, content = await self._http.call(
+            "POST", path, urlencode(form).encode(), headers, within=_PATIENCE
+        )
+        if status != 200:
+            raise Gone(f"no token for an asker: {status} {content[:300]!r}")
+        self._token = read_json(content)["access_token"]
+
+    def stop(self) -> None:
+        self._http.close()
+
+    async def cycle(self, machine: int, *, keeps: bool = False) -> None:
+        """Ask for one machine's port; what fails is told among ``failures``.
+
+        ``keeps``: it stays open, and is no whole cycle.
+        """
+        began = time.perf_counter()
+        try:
+            request_id = await self._initiate(machine)
+            answered = time.perf_counter()
+            await self._wait_open(request_id)
+            seen = time.perf_counter()
+            if not keeps:
+                await self._call("POST", f"{self._requests}/{request_id}/revoke", {})
+        except OSError as error:
+            self._times.failures.append(str(error) or type(error).__name__)
+            return
+        self._times.initiate.append((answered - began) * 1000)
+        self._times.open_seen.append((seen - answered) * 1000)
+        self._times.cycle.append((time.perf_counter() - began) * 1000)
+
+    @property
+    def _subscription(self) -> str:
+        return f"/subscriptions/{self._admin['subscription_id']}"
+
+    @property
+    def _requests(self) -> str:
+        return f"{self._subscription}/providers/Bascule.Access/accessRequests"
+
+    async def _initiate(self, machine: int) -> str:
+        group = f"{self._subscription}/resourceGroups/default/providers"
+        policy = f"policy-{machine // PER_POLICY * PER_POLICY:05}"
+        port = {
+            "number": 22,
+            "duration": "PT30M",
+            "allowedSourceAddressPrefix": "192.0.2.1",
+        }
+        where = f"{group}/Microsoft.Compute/virtualMachines/vm-{machine:05}"
+        path = f"{group}/Microsoft.Security/locations/local/jitNetworkAccessPolicies/{policy}"
+        made = await self._call(
+            "POST", f"{path}/initiate", {"virtualMachines": [{"id": where, "ports": [port]}]}
+        )
+        request_id: str = made["bascule"]["requestId"]
+        return request_id
+
+    async def _wait_open(self, request_id: str) -> None:
+        found = await self._call("GET", f"{self._requests}/{request_id}", wait=_WAIT_SECONDS)
+        state = found["properties"]["state"]
+        if state != "open":
+            raise Gone(f"not open after {_WAIT_SECONDS} s, but {state}")
+
+    async def _call(
+        self, method: str, path: str, body: object = None, wait: int = 0
+    ) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        query = f"?api-version=2020-01-01{f'&waitSeconds={wait}' if wait else ''}"
+        written = b"" if body is None else json.dumps(body).encode()
+        status, content = await self._http.call(
+            method, path + query, written, headers, within=_PATIENCE + wait
+        )
+        if status >= 300:
+            raise Gone(f"{method} {path.rpartition('/')[2]}: {status} {content[:300]!r}")
+        answer: dict[str, Any] = read_json(content)
+        return answer
+
+
+class Crowd:
+    """So many askers, each on machines of its own, in turn."""
+
+    def __init__(self, askers: Sequence[Asker], machines: Sequence[int]) -> None:
+        self._askers = askers
+        self._machines = [machines[place :: len(askers)] for place in range(len(askers))]
+
+    async def ask_for(self, seconds: float) -> float:
+        """Whole cycles, one after another each, for so long; how long it took in all."""
+        return await self._ask(map(cycle, self._machines), seconds, keeps=False)
+
+    async def open_each(self, seconds: float) -> None:
+        """Open each machine's port once and keep it so; what is not reached in time stays closed."""
+        await self._ask(map(iter, self._machines), seconds, keeps=True)
+
+    async def _ask(
+        self, machines: Iterable[Iterator[int]], seconds: float, *, keeps: bool
+    ) -> float:
+        began = time.perf_counter()
+
+        async def work(asker: Asker, own: Iterator[int]) -> None:
+            for machine in own:
+                if time.perf_counter() - began >= seconds:
+                    return
+                await asker.cycle(machine, keeps=keeps)
+
+        await asyncio.gather(*map(work, self._askers, machines))
+        return time.perf_counter() - began

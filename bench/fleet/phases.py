@@ -1,0 +1,212 @@
+"""The phases of a run, in order: each tells its figures as it has them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.fleet.agent import Agent, World
+from bench.fleet.askers import Asker, Crowd, Times
+from bench.fleet.figures import all_after, count_after, share_of_core
+from bench.fleet.server import Server
+from bench.fleet.speech import Speaker
+from bench.fleet.tls import trusting_context
+from bench.series import quantile
+from bench.standing import Broken
+
+EIGHT = 8
+MOST_LEASED = 60  # below the live grants that one requestor may have
+_LOOK_SECONDS = 0.2
+_LAG_SECONDS = 0.05
+_ENOUGH = 0.9  # of the agents: with fewer, nothing further is worth its time
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long each phase lasts, in seconds."""
+
+    agents: int
+    phases: Sequence[str]
+    patience: float = 120.0  # for all to be connected, and back
+    settle: float = 5.0
+    idle: float = 20.0
+    asking: float = 10.0
+
+
+class Fleet:
+    """A run under way."""
+
+    def __init__(
+        self, server: Server, speaker: Speaker, plan: Plan, tell: Callable[[str, object], None]
+    ) -> None:
+        self._server, self._plan, self._tell = server, plan, tell
+        self._admin = server.admin
+        self._world = World(
+            ("127.0.0.1", server.port), self._admin["tenant_id"], trusting_context()
+        )
+        self._agents: list[Agent] = [speaker(self._world, each) for each in range(plan.agents)]
+        self._failures: list[str] = []
+        self._askers: list[Asker] = []
+        self._lags: list[float] = []
+
+    async def run(self) -> None:
+        """All phases of the plan; raises Broken when too few agents get connected."""
+        every: Mapping[str, Callable[[], Awaitable[None]]] = {
+            "idle": self._idle,
+            "asking": self._asking,
+            "eight": self._eight,
+            "scan": self._scan,
+            "kill": self._kill,
+        }
+        lagging = asyncio.create_task(self._watch_lag())
+        try:
+            await self._connect()
+            for name, phase in every.items():
+                if name in self._plan.phases:
+                    await phase()
+            if self._askers:
+                self._tell("failed_askings", len(self._failures))
+            self._tell("client_lag_p99_ms", quantile(self._lags, 0.99) if self._lags else 0.0)
+        finally:
+            lagging.cancel()
+            for agent in self._agents:
+                agent.stop()
+            for asker in self._askers:
+                asker.stop()
+
+    # -- phases ---------------------------------------------------------------------------
+
+    async def _connect(self) -> None:
+        empty = self._server.memory_mb()
+        began = asyncio.get_running_loop().time()
+        for agent in self._agents:
+            agent.start()
+        took = await self._until_in(self._agents, began)
+        is_in = count_after(self._moments(self._agents), began)
+        self._tell("connected", is_in)
+        self._tell("connected_s", took)
+        if is_in < self._plan.agents * _ENOUGH:
+            done = ", ".join(f"{count} {name}" for name, count in self._world.done.items())
+            raise Broken(
+                f"{is_in} of {self._plan.agents} agents were connected after "
+                f"{self._plan.patience:.0f} s ({done}): nothing further is measured."
+            )
+        gc.collect()
+        gc.freeze()  # what ten thousand agents are is not gone through again and again
+        await asyncio.sleep(self._plan.settle)
+        held = self._server.memory_mb()
+        self._tell("mb", held)
+        self._tell("mb_per_agent", (held - empty) / is_in)
+
+    async def _idle(self) -> None:
+        before = self._world.done.copy()
+        began = time.perf_counter()
+        cpu, own = await self._cpu_of(lambda: asyncio.sleep(self._plan.idle))
+        seconds = (time.perf_counter() - began) * self._plan.agents
+        self._tell("idle_cpu_pct", cpu)
+        for name in ("reports", "states", "beats"):
+            if self._world.done[name]:
+                each = (self._world.done[name] - before[name]) / seconds
+                self._tell(f"idle_{name}_s", each)
+        self._tell("idle_client_cpu_pct", own)
+
+    async def _asking(self) -> None:
+        times, crowd = await self._crowd(1)
+        await crowd.ask_for(self._plan.asking)
+        self._tell_times("", "initiate", times.initiate)
+        self._tell_times("", "open_seen", times.open_seen)
+
+    async def _eight(self) -> None:
+        times, crowd = await self._crowd(EIGHT)
+        took: list[float] = []
+
+        async def ask() -> None:
+            took.append(await crowd.ask_for(self._plan.asking))
+
+        cpu, _ = await self._cpu_of(ask)
+        self._tell("eight_askers.per_s", len(times.cycle) / took[0])
+        self._tell_times("eight_askers.", "", times.cycle)
+        self._tell("eight_askers.cpu_pct", cpu)
+
+    async def _scan(self) -> None:
+        for agent in self._agents:
+            agent.scan()
+        await asyncio.sleep(self._plan.settle)
+        cpu, own = await self._cpu_of(lambda: asyncio.sleep(self._plan.asking))
+        self._tell("scanned.cpu_pct", cpu)
+        self._tell("scanned.client_cpu_pct", own)
+        times, crowd = await self._crowd(EIGHT)
+        took = await crowd.ask_for(self._plan.asking)
+        self._tell("scanned.per_s", len(times.cycle) / took)
+        self._tell_times("scanned.", "", times.cycle)
+
+    async def _kill(self) -> None:
+        _, crowd = await self._crowd(EIGHT, MOST_LEASED)
+        await crowd.open_each(self._plan.asking)
+        loop = asyncio.get_running_loop()
+        leased = [agent for agent in self._agents if agent.leases]
+        killed_at = loop.time()
+        self._server.kill()
+        self._server.start()
+        await asyncio.to_thread(self._server.wait)
+        self._tell("listening_s", loop.time() - killed_at)
+        self._tell("leased", len(leased))
+        self._tell("leased_back_s", await self._until_in(leased, killed_at))
+        took = await self._until_in(self._agents, killed_at)
+        self._tell("back", count_after(self._moments(self._agents), killed_at))
+        self._tell("back_s", took)
+
+    # -- parts of them ----------------------------------------------------------------------
+
+    def _moments(self, agents: Sequence[Agent]) -> list[float | None]:
+        return [agent.in_since for agent in agents]
+
+    async def _until_in(self, agents: Sequence[Agent], since: float) -> float | None:
+        """Seconds from ``since`` until all are whole, None when some are not in time."""
+        loop = asyncio.get_running_loop()
+        while loop.time() - since < self._plan.patience:
+            took = all_after(self._moments(agents), since)
+            if took is not None:
+                return took
+            await asyncio.sleep(_LOOK_SECONDS)
+        return None
+
+    async def _cpu_of(self, work: Callable[[], Awaitable[None]]) -> tuple[float, float]:
+        """Percent of a core that the server uses meanwhile, and that this process does."""
+        began, cpu, own = time.perf_counter(), self._server.cpu_seconds(), time.process_time()
+        await work()
+        seconds = time.perf_counter() - began
+        return (
+            share_of_core(self._server.cpu_seconds() - cpu, seconds),
+            share_of_core(time.process_time() - own, seconds),
+        )
+
+    async def _crowd(self, count: int, most: int | None = None) -> tuple[Times, Crowd]:
+        times = Times(failures=self._failures)
+        askers = [await self._asker(times) for _ in range(count)]
+        machines = list(range(self._plan.agents))
+        random.Random(count).shuffle(machines)
+        return times, Crowd(askers, machines[:most])
+
+    async def _asker(self, times: Times) -> Asker:
+        asker = Asker(self._world, self._admin, len(self._askers), times)
+        self._askers.append(asker)
+        await asker.sign_in()
+        return asker
+
+    def _tell_times(self, outer: str, name: str, milliseconds: Sequence[float]) -> None:
+        for share in (50, 99):
+            value = quantile(milliseconds, share / 100) if milliseconds else None
+            self._tell(f"{outer}{name}{'_' * bool(name)}p{share}_ms", value)
+
+    async def _watch_lag(self) -> None:
+        """How late this process does what is due: what it measures is not finer than that."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + _LAG_SECONDS
+            await asyncio.sleep(_LAG_SECONDS)
+            self._lags.append((loop.time() - due) * 1000)

@@ -1,0 +1,71 @@
+"""Fills a server's stopped database with a fleet; run by the measured revision's own Python.
+
+    python seed.py DATA PER_POLICY < keys
+
+``keys``: a line an agent, its uid and its public key. It imports nothing of the benches, and of
+the program what revisions have in common: machines, policies and points are made as the program
+makes them, so that all that is kept beside them is there too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bascule.domain.ids import machine_id, policy_id
+from bascule.domain.machine import EnforcementPoint, Machine, OsType
+from bascule.domain.net import AddressPrefix, parse_address
+from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol
+from bascule.services.act import Act
+from bascule.services.policies import write_policy
+from bascule.services.timeline import machine_came
+from bascule.store.open import open_store
+
+GROUP = "default"
+
+
+def fill(tx: Any, now: datetime, keys: list[tuple[str, str]], first: int) -> None:  # noqa: ANN401  # reason: of whichever revision
+    """One policy, and the machines and points of it; ``first`` is the first one's number."""
+    installation = tx.installation()
+    subscription, location = installation.subscription_id, installation.location
+    rule = PortRule(22, RuleProtocol.TCP, (AddressPrefix.parse("*"),), timedelta(hours=3))
+    act = Act(now)
+    machines = []
+    for number, (uid, key) in enumerate(keys, start=first):
+        address = parse_address(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+        where = machine_id(subscription, GROUP, f"vm-{number:05}")
+        machine = Machine(
+            id=where,
+            uid=uid,
+            location=location,
+            os_type=OsType.LINUX,
+            addresses=(address,),
+            tags={},
+            created_at=now,
+        )
+        tx.put_machine(machine)
+        machine_came(tx, act, machine)
+        tx.put_enforcement_point(EnforcementPoint(uid, key, now))
+        machines.append(machine)
+    rules = tuple(MachineRules(each.id, (rule,)) for each in machines)
+    where = policy_id(subscription, GROUP, location, f"policy-{first:05}")
+    write_policy(tx, act, Policy(where, "Basic", rules), None, machines)
+
+
+def main() -> None:
+    data, per_policy = Path(sys.argv[1]), int(sys.argv[2])
+    keys = [(uid, key) for uid, key in map(str.split, sys.stdin)]
+    store = open_store(data / "bascule.db")
+    now = datetime.now(UTC)  # noqa: TID251  # reason: where the clock is differs between revisions
+    for first in range(0, len(keys), per_policy):
+        part = keys[first : first + per_policy]
+        asyncio.run(store.write(partial(fill, now=now, keys=part, first=first)))
+    store.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""The measured server: a revision's own program over a data directory that holds the fleet."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import resource
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bench.fleet.agent import key_of, uid_of
+from bench.series import median
+from bench.standing import Broken
+
+PER_POLICY = 100  # machines
+CONNECTIONS = 3  # of an agent at most at once: a stream, calls, a token asked for
+SPARE_DESCRIPTORS = 1024  # files of the server's own, askers
+MOST_DESCRIPTORS = 65_536
+_START_SECONDS = 60.0
+_FLUSHES = 50
+_SEED = Path(__file__).with_name("seed.py")
+_TICK = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A tree and the Python that runs it."""
+
+    name: str
+    source: Path
+    python: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"PYTHONPATH": str(self.source / "src")}
+
+
+class Server:
+    """Its process, which may be killed and started again, and what that has used."""
+
+    def __init__(self, program: Program, folder: Path, port: int) -> None:
+        self._program, self.port = program, port
+        self.data, self._log = folder / "data", folder / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def admin(self) -> dict[str, str]:
+        """Who may do everything: tenant_id, subscription_id, client_id, client_secret."""
+        found: dict[str, str] = json.loads((self.data / "admin.json").read_text())
+        return found
+
+    def fill(self, agents: int) -> None:
+        """Have it make its data directory, then put the fleet there; it does not run after."""
+        self.start()
+        self.wait()
+        self.stop()
+        keys = "".join(f"{uid_of(each)} {_public_key(each)}\n" for each in range(agents))
+        done = subprocess.run(
+            [self._program.python, str(_SEED), str(self.data), str(PER_POLICY)],
+            env=self._program.environment,
+            input=keys,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise Broken(
+                f"The database of {self._program.name} could not be filled; bench/fleet/seed.py "
+                f"may have to learn its store: {done.stderr.strip()[-1500:]}"
+            )
+
+    def start(self) -> None:
+        command = [self._program.python, "-m", "bascule.bootstrap", "serve"]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}"],
+                env=self._program.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,  # Ctrl-C is ours to act on
+            )
+
+    def is_listening(self) -> bool:
+        """Is its port listened on? Asked of the kernel, which costs the server nothing.
+
+        Raises Broken when it has ended.
+        """
+        process = self._running()
+        if process.poll() is not None:
+            raise Broken(f"{self._program.name} ended by itself: {self.said()}")
+        wanted = f"0100007F:{self.port:04X} 00000000:0000 0A"
+        return wanted in Path("/proc/net/tcp").read_text()
+
+    def wait(self) -> None:
+        """Until it listens; raises Broken."""
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if self.is_listening():
+                return
+            time.sleep(0.05)
+        raise Broken(f"{self._program.name} did not listen on port {self.port}: {self.said()}")
+
+    def ready(self) -> None:
+        """Start, and wait until it listens."""
+        self.start()
+        self.wait()
+
+    def kill(self) -> None:
+        process = self._running()
+        process.kill()
+        process.wait(30)
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(15)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(30)
+
+    def said(self) -> str:
+        """The end of what it wrote."""
+        return self._log.read_text(errors="replace")[-1500:] if self._log.exists() else ""
+
+    def cpu_seconds(self) -> float:
+        """Of it and its children, user and system."""
+        return sum(_cpu_seconds(pid) for pid in self._pids())
+
+    def memory_mb(self) -> float:
+        """Resident, of it and its children."""
+        return sum(_resident(pid) for pid in self._pids()) / 2**20
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise Broken(f"{self._program.name} was not started")
+        return self._process
+
+    def _pids(self) -> list[int]:
+        pids = [self._running().pid]
+        for pid in pids:  # which grows meanwhile
+            tasks = Path(f"/proc/{pid}/task").glob("*/children")
+            pids += [int(each) for task in tasks for each in task.read_text().split()]
+        return pids
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def _resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+
+
+def _public_key(number: int) -> str:
+    key = Ed25519PrivateKey.from_private_bytes(key_of(number)).public_key().public_bytes_raw()
+    return base64.urlsafe_b64encode(key).decode().rstrip("=")
+
+
+def flush_ms(folder: Path) -> float:
+    """What it takes here to have four kilobytes on disk, median: on a busy machine ten times more."""
+    times: list[float] = []
+    with (folder / "flushed").open("wb", buffering=0) as file:
+        for _ in range(_FLUSHES):
+            file.write(bytes(4096))
+            began = time.perf_counter()
+            os.fdatasync(file.fileno())
+            times.append((time.perf_counter() - began) * 1000)
+    return median(times)
+
+
+@contextmanager
+def standing(program: Program, folder: Path, port: int, agents: int) -> Iterator[Server]:
+    """A server with so many machines that has just been started; it ends with the block."""
+    folder.mkdir(parents=True)
+    server = Server(program, folder, port)
+    try:
+        server.fill(agents)
+        server.ready()
+        yield server
+    finally:
+        server.stop()
+
+
+def allow_descriptors(agents: int) -> None:
+    """Let this process and those that it starts hold CONNECTIONS of each agent.
+
+    Raises Broken where the hard limit is below that and may not be raised.
+    """
+    needed = agents * CONNECTIONS + SPARE_DESCRIPTORS
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(needed, min(hard, MOST_DESCRIPTORS))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
+    except (OSError, ValueError):
+        raise Broken(
+            f"{agents} agents need {needed} open files a process, and the hard limit here is "
+            f"{hard}. Raise it (as root: ulimit -n {needed}), or ask for at most "
+            f"{(hard - SPARE_DESCRIPTORS) // CONNECTIONS} agents."
+        ) from None

@@ -1,0 +1,33 @@
+"""``bench.fleet`` against the server of this tree: its agents are real to it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.revision import HERE
+from tests.support.own import free_port
+
+
+def test_a_small_fleet_is_connected_asked_scanned_killed_and_back(tmp_path: Path) -> None:
+    brief = ["--idle", "1", "--asking", "2", "--settle", "1", "--folder", str(tmp_path)]
+    command = [sys.executable, "-m", "bench.fleet", "--agents", "8", "-o", "json", "--dry"]
+    done = subprocess.run(
+        [*command, *brief, "--port", str(free_port())],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (run,) = json.loads(done.stdout)["runs"]
+    assert run["connected"] == run["back"] == 8
+    assert run["failed_askings"] == 0
+    assert run["leased"] == 8
+    assert run["eight_askers"]["per_s"] > 0
+    assert run["scanned"]["per_s"] > 0
+    assert 0 < run["leased_back_s"] <= run["back_s"]
+    assert not list(tmp_path.iterdir()), "the run left something behind"
