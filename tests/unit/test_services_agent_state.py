@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from bascule.domain.decide import Denied
-from bascule.domain.desired import told_of_ports
+from bascule.domain.desired import CUT_FOR, told_of_ports
 from bascule.domain.net import PortKey, TransportProtocol
 from bascule.errors import Conflict
 from bascule.services import live_requests, requests, unnamed_ports
@@ -22,15 +22,20 @@ def world() -> Iterator[World]:
     made.close()
 
 
+def beside(world: World) -> int:
+    asked = world.see(lambda tx: tx.asked([world.web.id], world.clock.wall - CUT_FOR))
+    return told_beside(asked.machines[world.web.id])
+
+
 def test_what_an_agent_is_told_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """EDGES E4: ports that are shut or were let go count, and what is to be cut."""
     world.put(rules(world.web, 22, 80))
     grant = world.granted(world.web)
-    told = world.see(lambda tx: told_beside(tx, world.web.uid, world.clock.wall))
+    told = beside(world)
     assert told == told_of_ports(2)
     world.put(rules(world.web, 22))
     world.do(lambda tx, act: unnamed_ports.release_ports(tx, act, ANNA, world.web.id, None))
-    assert world.see(lambda tx: told_beside(tx, world.web.uid, world.clock.wall)) == told
+    assert beside(world) == told
     most = told + 2 * grant.told_size
     monkeypatch.setattr("bascule.domain.decide.MAXIMUM_STATE", most)
     second = world.granted(world.web, source="192.0.2.2")

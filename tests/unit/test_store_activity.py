@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Select, text
 
+from bascule.domain.event import Event
 from bascule.domain.facts.agents import AgentCameBack
 from bascule.domain.facts.fact import Unknown
 from bascule.domain.roles import Reach
@@ -52,6 +53,12 @@ class Plans(SqlReader):
             rows = self._connection.execute(text(f"EXPLAIN QUERY PLAN {said}".replace(":", r"\:")))
             self.noted += [row.detail for row in rows if " events" in row.detail]
         return super()._all(statement, parameters)
+
+
+def record(connection: Connection, event: Event) -> None:
+    writer = SqlTransaction(connection)
+    writer.record(event)
+    writer.finish()
 
 
 @pytest.mark.parametrize(
@@ -124,6 +131,7 @@ def test_a_search_costs_the_same_however_long_the_record_is(
     for _ in range(2):
         for number in range(1000):
             writer.record(an_event(f"e{number}", an_id("web-1")))
+        writer.finish()
         costs.append(steps(connection, lambda: writer.events_page(wanted, after, 10, 100)))
     assert costs[1] < costs[0] * 1.2
     whole = steps(connection, lambda: writer.events(wanted, after, 10))
@@ -153,10 +161,10 @@ def test_a_search_among_few_goes_by_the_index_of_them_and_ends(
         an_event("1", an_id("rare"), NOW - HOUR),
         an_event("2", f"{an_id('rare')}/x", NOW + HOUR, "bob", AgentCameBack("rare")),
     ):
-        SqlTransaction(connection).record(each)
+        record(connection, each)
     for _ in range(2):
         for number in range(150):
-            SqlTransaction(connection).record(an_event(f"e{number}", an_id("web-1"), NOW))
+            record(connection, an_event(f"e{number}", an_id("web-1"), NOW))
         for words in ({"caller": "nobody"}, {"correlation_id": "none"}):
             wanted = replace(asked, **words)  # type: ignore[arg-type]  # reason: both are text
             assert reader.events_page(wanted, 0, 10, 20) == ([], 0)
@@ -174,7 +182,7 @@ def test_a_search_ends_where_its_time_begins(connection: Connection, words: Any)
     """What lies before cannot be meant, however much of it there is."""
     for number in range(200):
         at = NOW + (HOUR if number >= 150 else timedelta())
-        SqlTransaction(connection).record(an_event(f"e{number}", an_id("web-1"), at))
+        record(connection, an_event(f"e{number}", an_id("web-1"), at))
     reader, after, pages = SqlReader(connection), 0, 0
     while not pages or after:
         wanted = EventFilter(GROUP, since=NOW + HOUR, **words)
@@ -196,7 +204,7 @@ def test_a_damaged_event_keeps_no_other_from_being_searched_for(
 ) -> None:
     """The database itself cannot look into what is no JSON."""
     for number in range(3):
-        SqlTransaction(connection).record(an_event(f"e{number}"))
+        record(connection, an_event(f"e{number}"))
     connection.exec_driver_sql(f"UPDATE events SET record = {damaged} WHERE sequence = 2")  # noqa: S608  # reason: ours
     wanted = replace(asked, kinds=kinds)
     found, beyond = SqlReader(connection).events_page(wanted, 0, 10, 20)
@@ -222,7 +230,7 @@ def steps(connection: Connection, work: Callable[[], object]) -> int:
 def test_a_damaged_event_is_left_out_and_the_page_is_full(connection: Connection) -> None:
     """A page that ended early would be taken for the last; one that cannot be shown, for a fault."""
     for number in range(6):
-        SqlTransaction(connection).record(an_event(at=NOW + timedelta(seconds=number)))
+        record(connection, an_event(at=NOW + timedelta(seconds=number)))
     connection.exec_driver_sql("UPDATE events SET record = '{' WHERE sequence IN (3, 5, 6)")
     found = SqlReader(connection).activity(ActivityFilter(), None, 2)
     assert [sequence for sequence, _ in found] == [4, 2]
@@ -233,7 +241,7 @@ def test_a_damaged_event_is_left_out_and_the_page_is_full(connection: Connection
 def test_an_event_of_a_newer_program_is_listed_as_it_was_recorded(connection: Connection) -> None:
     """EDGES F2: a kind that is unknown here is no damage."""
     probe = Unknown("ProbeMoved", {"probe": "p", "machines": ["a"]})
-    SqlTransaction(connection).record(an_event(fact=probe))
+    record(connection, an_event(fact=probe))
     ((_, event),) = SqlReader(connection).activity(ActivityFilter(), None, 2)
     assert event.fact == probe
     ((_, named),) = SqlReader(connection).events(EventFilter(kinds=("ProbeMoved",)))

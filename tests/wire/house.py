@@ -65,9 +65,12 @@ def issuer_of(data_dir: Path) -> TokenIssuer:
 class House:
     """One installation and a client for each kind of caller."""
 
-    def __init__(self, data_dir: Path, faces: Sequence[APIRouter] = ()) -> None:
+    def __init__(
+        self, data_dir: Path, faces: Sequence[APIRouter] = (), database: Path | None = None
+    ) -> None:
+        """``database`` is a file to be made; None: in memory."""
         self.clock = SetClock()
-        self.store = open_store(None)
+        self.store = open_store(database)
         self.services = Services(self.store, self.clock, Hub())
         self.installation = self.do(ensure_installation)
         self.do(lambda tx, act: mark_clock(tx, act, self.clock.boottime()))

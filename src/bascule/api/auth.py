@@ -35,7 +35,13 @@ from bascule.domain.actions import DISPLAY, GROUP_READ
 from bascule.domain.event import Actor
 from bascule.domain.facts.calls import CallerDenied
 from bascule.domain.facts.fields import MOST_PLACES
-from bascule.domain.ids import COMPUTE, VIRTUAL_MACHINES, is_guid, is_resource_group_name
+from bascule.domain.ids import (
+    COMPUTE,
+    VIRTUAL_MACHINES,
+    is_guid,
+    is_name,
+    is_resource_group_name,
+)
 from bascule.domain.roles import NO_RIGHTS, Rights
 from bascule.domain.scopes import Scope, group_scope
 from bascule.errors import AuthenticationFailed, BasculeError, Forbidden, InvalidInput, NotFound
@@ -143,7 +149,7 @@ class Call(Caller):
     entry: Entry
     token: AccessToken  # streams and waits end with it
     resource_group: str  # of the path, as it was created; empty when the path has none
-    locations: tuple[str, ...]  # that are known; empty when the path names none
+    location: str | None  # of the path, as it is spelt here; None: there is none
 
     @property
     def proven_until(self) -> datetime:
@@ -235,8 +241,8 @@ async def _admit(request: Request, entry: Entry, *, is_for_graph: bool) -> Call:
     except Forbidden as error:
         await record_denial(request, subject, error)
         raise
-    group = _check_arm(request, state, found)
-    return Call(state, request, subject, found.rights, entry, token, group, found.locations)
+    group = await _check_arm(request, state, found)
+    return Call(state, request, subject, found.rights, entry, token, group, found.location)
 
 
 def note_caller(request: Request, principal_id: str) -> None:
@@ -252,19 +258,20 @@ class _Found:
 
     principal: Principal | None
     rights: Rights
-    groups: tuple[str, ...]
-    locations: tuple[str, ...]
+    group: str | None  # that the path names, as it was created
+    location: str | None
 
 
 def _find(reader: Reader, request: Request, token: AccessToken, now: datetime) -> _Found:
     named = request.path_params
     is_caller = token.kind in CALLERS
-    return _Found(
-        find_principal(reader, token.kind, token.principal_id, now, token.family_id),
-        rights_of(reader, token.principal_id, now) if is_caller else NO_RIGHTS,
-        tuple(reader.resource_groups()) if "resource_group" in named else (),
-        tuple(reader.locations()) if "location" in named else (),
-    )
+    principal = find_principal(reader, token.kind, token.principal_id, now, token.family_id)
+    rights = rights_of(reader, token.principal_id, now) if is_caller else NO_RIGHTS
+    group, location = named.get("resource_group", ""), named.get("location", "")
+    group = group if is_resource_group_name(group) else ""  # what is no name, nothing is called
+    location = location if is_name(location) else ""
+    spelt = reader.spelt(group, location) if group or location else (None, None)
+    return _Found(principal, rights, *spelt)
 
 
 async def _check_rights(
@@ -381,7 +388,7 @@ async def record_stranger(request: Request, error: BasculeError) -> None:
     await state.services.perform(work, None, str(request.state.correlation_id))
 
 
-def _check_arm(request: Request, state: AppState, found: _Found) -> str:
+async def _check_arm(request: Request, state: AppState, found: _Found) -> str:
     """What ARM asks of a path of its own; the group's name as it was created."""
     given = request.path_params.get("subscription_id")
     if is_arm_path(path_of(request)):
@@ -399,10 +406,12 @@ def _check_arm(request: Request, state: AppState, found: _Found) -> str:
             code="SubscriptionNotFound",
             advice=f"This server's subscription is {state.installation.subscription_id}.",
         )
-    return _check_group(request.path_params.get("resource_group"), given, found)
+    return await _check_group(request.path_params.get("resource_group"), given, state, found)
 
 
-def _check_group(given: str | None, subscription_id: str, found: _Found) -> str:
+async def _check_group(
+    given: str | None, subscription_id: str, state: AppState, found: _Found
+) -> str:
     """The name as the group was created. Who holds nothing there or above does not learn
     whether there is one: for such a caller it is as empty as any other.
     """
@@ -412,14 +421,14 @@ def _check_group(given: str | None, subscription_id: str, found: _Found) -> str:
         raise InvalidInput(
             f"{given[:100]!r} is not a valid resource group name.", code="InvalidResourceName"
         )
-    known = next((name for name in found.groups if name.casefold() == given.casefold()), None)
-    if known is None and found.rights.held_at(group_scope(subscription_id, given).key):
-        shown = [name for name in found.groups if _is_told(found.rights, subscription_id, name)]
+    if found.group is None and found.rights.held_at(group_scope(subscription_id, given).key):
+        groups = await state.services.read(lambda reader: reader.resource_groups())
+        shown = [name for name in groups if _is_told(found.rights, subscription_id, name)]
         raise NotFound(
             f"Resource group '{given}' could not be found. Existing groups: {', '.join(shown)}.",
             code="ResourceGroupNotFound",
         )
-    return known or given
+    return found.group or given
 
 
 def _is_told(rights: Rights, subscription_id: str, group: str) -> bool:

@@ -39,14 +39,14 @@ async def machine_of(call: CurrentCall, _group: Group, machine: str) -> Resource
 
 
 async def location_of(call: CurrentCall, location: str) -> str:
-    known = next((name for name in call.locations if name.casefold() == location.casefold()), None)
-    if known is None:
+    if call.location is None:
+        known = await call.read(lambda reader: reader.locations())
         raise InvalidInput(
             f"Location {location[:80]!r} does not exist here. Existing locations: "
-            f"{', '.join(call.locations)}.",
+            f"{', '.join(known)}.",
             code="InvalidLocation",
         )
-    return known
+    return call.location
 
 
 Location = Annotated[str, Depends(location_of)]

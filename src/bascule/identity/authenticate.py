@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.machine import EnforcementPoint, Machine
@@ -18,15 +17,7 @@ from bascule.domain.principals import User
 from bascule.errors import AuthenticationFailed
 from bascule.identity.secrets import sha256_hex
 from bascule.identity.tokens import AccessToken
-from bascule.interfaces.inventory import MachineReads
-from bascule.interfaces.points import AgentReads
-from bascule.interfaces.principals import PrincipalReads
-from bascule.interfaces.tokens import TokenReads
-
-
-class CallerReads(AgentReads, MachineReads, PrincipalReads, TokenReads, Protocol):
-    """Who may call."""
-
+from bascule.interfaces.callers import CallerReads
 
 SCHEME = "Bearer"
 
@@ -63,30 +54,26 @@ def find_principal(
         return _find_service(reader, principal_id, now)
     if kind is PrincipalKind.USER:
         return _find_user(reader, principal_id, now, family_id)
-    machine = reader.machine_by_uid(principal_id)
-    point = reader.agent_of(principal_id)
-    return None if machine is None or point is None else agent_of(machine, point)
+    known = reader.agent_caller(principal_id)
+    return None if known is None else agent_of(*known)
 
 
-def _find_service(reader: PrincipalReads, principal_id: str, now: datetime) -> Principal | None:
-    service = reader.service_principal(principal_id)
-    if service is None or not service.is_enabled:
+def _find_service(reader: CallerReads, principal_id: str, now: datetime) -> Principal | None:
+    known = reader.service_caller(principal_id)
+    if known is None or not known[0].is_enabled:
         return None
-    proofs = frozenset(
-        name_of_proof(each.proof)
-        for each in reader.credentials_of(principal_id)
-        if each.holds_at(now)
-    )
+    service, credentials = known
+    proofs = frozenset(name_of_proof(each.proof) for each in credentials if each.holds_at(now))
     return Principal(service.id, PrincipalKind.SERVICE, service.display_name, proofs)
 
 
 def _find_user(
     reader: CallerReads, principal_id: str, now: datetime, family_id: str
 ) -> Principal | None:
-    user = reader.user(principal_id)
-    if user is None or not user.is_enabled:
+    known = reader.user_caller(principal_id, family_id)
+    if known is None or not known[0].is_enabled:
         return None
-    family = reader.token_family(family_id) if family_id else None
+    user, family = known
     if family_id and (family is None or not family.holds(user, now)):
         return None
     return Principal(user.id, PrincipalKind.USER, user.name, frozenset({proof_of(user)}))

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState
+from bascule.domain.request import AccessRequest
 
 
 class GrantReads(Protocol):
@@ -55,7 +56,16 @@ class GrantReads(Protocol):
 
 
 class GrantWrites(GrantReads, Protocol):
-    def add_grant(self, grant: Grant) -> None: ...
+    def begin_request(self, request: AccessRequest, grants: Sequence[Grant]) -> Sequence[Grant]:
+        """Add a request with the grants that it begins with, at least one, and advance the
+        generation of each of their machines; returns the grants, each with the generation that
+        carries it.
+        """
+        ...
+
+    def add_grant(self, grant: Grant) -> None:
+        """Add one more to a request that is there."""
+        ...
 
     def update_grant(self, grant: Grant, was: GrantState) -> None:
         """Write a grant that was in state ``was``; raise Conflict when it no longer is, or

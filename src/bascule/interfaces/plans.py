@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -40,6 +40,10 @@ class PlanReads(Protocol):
 
     def plan_settings(self) -> Sequence[PlanSetting]:
         """All, ordered by scope key."""
+        ...
+
+    def plan_settings_at(self, scope_keys: Collection[str]) -> Mapping[str, PlanSetting]:
+        """By scope key; where nothing is set is missing."""
         ...
 
     def held_rules(self, machine_uids: Sequence[str]) -> Mapping[str, HeldRules]:

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from bascule.interfaces.activity import ActivityReads
+from bascule.interfaces.asked import AskedReads
+from bascule.interfaces.callers import CallerReads
 from bascule.interfaces.closed_ports import (
     ClosedPortReads,
     ClosedPortWrites,
@@ -62,6 +64,7 @@ class Reader(
     RequestReads,
     GrantReads,
     MoveReads,
+    AskedReads,
     AgentReads,
     BindingReads,
     PointReads,
@@ -76,6 +79,7 @@ class Reader(
     SetUpReads,
     SignInReads,
     TokenReads,
+    CallerReads,
     ProviderReads,
     DeliveryReads,
     RetentionReads,

@@ -7,18 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Protocol
 
 from bascule.domain.desired import CUT_FOR, told_of_ports
 from bascule.domain.grant import Grant
 from bascule.domain.machine import EnforcementPoint
-from bascule.interfaces.closed_ports import ClosedPortReads
+from bascule.interfaces.asked import AskedMachine
 from bascule.interfaces.grants import GrantReads
-from bascule.interfaces.points import PointReads
-
-
-class BesideReads(ClosedPortReads, GrantReads, PointReads, Protocol):
-    """What an agent is told beside its openings."""
 
 
 def cut_grants(tx: GrantReads, point: EnforcementPoint, now: datetime) -> Iterable[Grant]:
@@ -28,9 +22,6 @@ def cut_grants(tx: GrantReads, point: EnforcementPoint, now: datetime) -> Iterab
     return {grant.id: grant for grant in (*lately, *unheard)}.values()
 
 
-def told_beside(tx: BesideReads, machine_uid: str, now: datetime) -> int:
+def told_beside(asked: AskedMachine) -> int:
     """Bytes, at most, that the machine's agent is told beside the leases of live grants."""
-    ports = len(tx.closed_ports(machine_uid)) + len(tx.released_ports(machine_uid))
-    point = tx.enforcement_point(machine_uid)
-    cuts = cut_grants(tx, point, now) if point is not None else ()
-    return told_of_ports(ports) + sum(each.told_size for each in cuts)
+    return told_of_ports(asked.ports) + sum(each.told_size for each in asked.cuts)

@@ -32,7 +32,8 @@ from bascule.domain.machine import (
 from bascule.domain.scopes import resource_scope, subscription_scope
 from bascule.domain.times import format_utc
 from bascule.errors import AuthenticationFailed, Conflict
-from bascule.interfaces.closed_ports import ClosedPortWrites, GenerationReads
+from bascule.interfaces.closed_ports import ClosedPortReads, ClosedPortWrites, GenerationReads
+from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.inventory import InventoryReads, MachineReads
 from bascule.interfaces.plans import PlanWrites
 from bascule.interfaces.points import (
@@ -46,7 +47,7 @@ from bascule.interfaces.points import (
 from bascule.interfaces.record import EventWrites
 from bascule.sentences import sentence
 from bascule.services.act import IN_PROCESS_KEY, Act, new_id
-from bascule.services.agent_state import BesideReads, cut_grants
+from bascule.services.agent_state import cut_grants
 from bascule.services.bindings import (
     BindingActWrites,
     bind_anew,
@@ -78,7 +79,13 @@ class EnrolWrites(
 
 
 class AgentStateReads(
-    AgentReads, BesideReads, BindingReads, GenerationReads, MachineReads, Protocol
+    AgentReads,
+    BindingReads,
+    ClosedPortReads,
+    GenerationReads,
+    GrantReads,
+    MachineReads,
+    Protocol,
 ):
     """What is wanted of one machine."""
 

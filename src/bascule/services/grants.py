@@ -7,9 +7,10 @@ report of that generation settles it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Protocol
 
 from bascule.domain.facts.grants import (
@@ -51,14 +52,17 @@ def end_grants(
     cause: str,
     *,
     kills_sessions: bool = False,
+    advanced: Mapping[str, int] = MappingProxyType({}),
 ) -> list[Grant]:
     """End live grants, each with its event; returns them as they now are.
+
+    ``advanced`` are the generations of machines that this act has advanced already, by uid.
 
     What was still opening where there is no enforcement point was never open: nobody will
     report it shut, and it is closed at once.
     """
     ended: list[Grant] = []
-    generations: dict[str, int] = {}
+    generations = dict(advanced)
     for grant in grants:
         uid = grant.machine_uid
         if uid not in generations:

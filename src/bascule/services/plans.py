@@ -8,7 +8,7 @@ have made. What is shut stays shut. Switching on makes nothing live again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from bascule.domain.facts.policies import PricingChanged
@@ -64,19 +64,32 @@ def groups_off(reader: PlanScopeReads) -> frozenset[str]:
     return frozenset(name.casefold() for name, plan in plans.items() if not plan.is_on)
 
 
-def require_plan(reader: PlanScopeReads, machines: Iterable[ResourceId]) -> None:
+def require_plan(reader: PlanReads, machines: Sequence[ResourceId]) -> None:
     """Raise Forbidden when the plan is off for any of these machines."""
-    off = groups_off(reader)
-    refused = [each for each in machines if each.resource_group.casefold() in off]
+    scopes = {each: _scopes_of(each) for each in machines}
+    keys = {scope.key for both in scopes.values() for scope in both}
+    settings = reader.plan_settings_at(keys)
+
+    def plan_of(machine: ResourceId) -> PlanInForce:
+        whole, group = scopes[machine]
+        return plan_in_force(whole, settings.get(whole.key), settings.get(group.key))
+
+    refused = [each for each in machines if not plan_of(each).is_on]
     if refused:
         group = refused[0].resource_group
         names = ", ".join(dict.fromkeys(each.name for each in refused))
-        own = plan_at(reader, group).scope == group_scope(subscription_of(reader), group)
+        own = plan_of(refused[0]).scope == scopes[refused[0]][1]
         raise Forbidden(
             f"{NOT_ON} The plan is off for {names}, so nothing can be opened there.",
             code="JitSwitchedOff",
             advice=f"Switch it on: bascule plan on{f' --group {group}' if own else ''}.",
         )
+
+
+def _scopes_of(machine: ResourceId) -> tuple[Scope, Scope]:
+    """Its subscription and its resource group."""
+    subscription_id = machine.subscription_id
+    return subscription_scope(subscription_id), group_scope(subscription_id, machine.resource_group)
 
 
 def put_plan(

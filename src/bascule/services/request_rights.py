@@ -8,7 +8,7 @@ sight, and no more by a refusal than by an answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bascule.domain.access import Subject
@@ -94,15 +94,12 @@ def check_may_know(
     rights: Rights,
     wanted: ResourceId,
     stored: StoredPolicy | None,
-    asked: Iterable[ResourceId] = (),
 ) -> None:
     """Raise Forbidden when the subject must not learn whether this policy is there: it sees
-    nothing of it, and asked for no machine of it.
+    nothing of it. Whoever may ask for a machine of it may know, and is not to be checked.
     """
     sight = sight_of(rights, subject.principal_id)
-    if stored is not None and (
-        sight.sees_any(stored.policy) or any(map(stored.policy.rules_for, asked))
-    ):
+    if stored is not None and sight.sees_any(stored.policy):
         return
     if not sight.sees(wanted):
         raise denial(reader, subject, [Needed(POLICY_READ, resource_scope(wanted))])

@@ -7,18 +7,19 @@ answered (``request_denials``).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from bascule.domain.access import Subject
 from bascule.domain.bounds import Guard
 from bascule.domain.decide import Allowed, Decision, Denied, decide
+from bascule.domain.desired import CUT_FOR
 from bascule.domain.facts.grants import AccessRequested, GrantCreated
 from bascule.domain.features import KNOWN, Feature
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import StatusReason
-from bascule.domain.machine import Unable
+from bascule.domain.machine import EnforcementPoint, Unable
 from bascule.domain.request import (
     AccessRequest,
     RequestedMachine,
@@ -30,7 +31,8 @@ from bascule.errors import (
     Part,
     Place,
 )
-from bascule.interfaces.inventory import MachineReads
+from bascule.interfaces.asked import AskedReads
+from bascule.interfaces.plans import PlanReads
 from bascule.interfaces.points import PointReads
 from bascule.interfaces.policies import PolicyReads
 from bascule.interfaces.principals import PrincipalReads
@@ -38,17 +40,15 @@ from bascule.interfaces.requests import RequestWrites
 from bascule.interfaces.roles import RoleReads
 from bascule.sentences import sentence
 from bascule.services.act import Act, new_id
-from bascule.services.agent_state import BesideReads, told_beside
-from bascule.services.grants import GrantEndWrites, end_grants, touch
-from bascule.services.plans import PlanScopeReads, require_plan
+from bascule.services.agent_state import told_beside
+from bascule.services.grants import GrantEndWrites, end_grants
+from bascule.services.plans import require_plan
 from bascule.services.request_denials import record_denied
 from bascule.services.request_rights import check_may_ask, check_may_know
 from bascule.services.rights import rights_of
 
 
-class JudgeReads(
-    BesideReads, PlanScopeReads, MachineReads, PolicyReads, PrincipalReads, RoleReads, Protocol
-):
+class JudgeReads(AskedReads, PlanReads, PolicyReads, PrincipalReads, RoleReads, Protocol):
     """What a decision depends on."""
 
 
@@ -153,9 +153,11 @@ def _judge(
     named = [machine.machine_id for machine in machines]
     targets = [(each, Place(Part.MACHINE, m)) for m, each in enumerate(named)]
     check_may_ask(tx, subject, rights, asked.policy_id, targets)
-    stored = tx.policy(asked.policy_id)
-    check_may_know(tx, subject, rights, asked.policy_id, stored, named)
-    if stored is None:
+    policy = tx.asked_rules(asked.policy_id, named)
+    if policy is None or not policy.machines:  # who asks for a machine of it may know that it is
+        stored = tx.policy(asked.policy_id)
+        check_may_know(tx, subject, rights, asked.policy_id, stored)
+    if policy is None:
         raise NotFound(
             sentence("Policy {policy_id} does not exist.", policy_id=asked.policy_id),
             advice="To list policies: bascule policy show. To make one: bascule policy set "
@@ -164,37 +166,44 @@ def _judge(
     require_plan(tx, named)
     request = AccessRequest(
         id=asked.request_id or new_id(),
-        policy_id=stored.policy.id,
+        policy_id=policy.id,
         requestor_id=subject.principal_id,
         requestor=subject.name,
         justification=justification,
         started_at=act.now,
         machines=machines,
     )
-    known = {
-        machine.id: machine
-        for each in machines
-        if (machine := tx.machine(each.machine_id)) is not None
-    }
-    uids = [machine.uid for machine in known.values()]
+    known = tx.asked(named, act.now - CUT_FOR)
+    found = {each.machine.uid: each for each in known.machines.values()}
     gone = {grant.id for grant in before.superseded}
     live = [
-        *(grant for grant in tx.live_grants(uids) if grant.id not in gone),
-        *(g for g in before.grants if g.machine_uid in uids and g.id not in gone),
+        *(grant for grant in known.live if grant.id not in gone),
+        *(g for g in before.grants if g.machine_uid in found and g.id not in gone),
     ]
-    beside = {uid: told_beside(tx, uid, act.now) for uid in uids}
+    points = {uid: each.point for uid, each in found.items() if each.point is not None}
     return request, decide(
-        stored.policy, request, known, live, new_id, act.now, beside, *said_by_hosts(tx, uids)
+        policy,
+        request,
+        {machine_id: each.machine for machine_id, each in known.machines.items()},
+        live,
+        new_id,
+        act.now,
+        {uid: told_beside(each) for uid, each in found.items()},
+        *_said_by(points),
     )
 
 
-def said_by_hosts(
-    tx: PointReads, uids: Sequence[str]
-) -> tuple[Mapping[str, Guard], Mapping[str, Unable], Mapping[str, frozenset[Feature]]]:
+_Said = tuple[Mapping[str, Guard], Mapping[str, Unable], Mapping[str, frozenset[Feature]]]
+
+
+def said_by_hosts(tx: PointReads, uids: Sequence[str]) -> _Said:
     """What the enforcement points of these machines reported, by machine uid, for ``decide``:
     guards; why a machine can open nothing; the features of agents that do not know all of them.
     """
-    points = tx.points_of(uids)
+    return _said_by(tx.points_of(uids))
+
+
+def _said_by(points: Mapping[str, EnforcementPoint]) -> _Said:
     guards = {uid: point.guard for uid, point in points.items() if point.guard is not None}
     unable = {uid: why for uid, point in points.items() if (why := point.unable)}
     return guards, unable, {uid: each.knows for uid, each in points.items() if each.knows < KNOWN}
@@ -216,7 +225,9 @@ def _refuse(tx: InitiateWrites, act: Act, request: AccessRequest, denied: Denied
 
 
 def _write(tx: InitiateWrites, act: Act, request: AccessRequest, decision: Allowed) -> Initiated:
-    tx.add_request(request)
+    grants = tuple(tx.begin_request(request, decision.grants))
+    generations = {grant.machine_uid: grant.generation for grant in grants}
+    act.touched.update(generations)
     act.record(
         tx,
         AccessRequested(
@@ -233,13 +244,9 @@ def _write(tx: InitiateWrites, act: Act, request: AccessRequest, decision: Allow
         decision.superseded,
         StatusReason.NEWER_REQUEST_INITIATED,
         f"request {request.id}",
+        advanced=generations,
     )
-    generations = {
-        uid: touch(tx, act, uid) for uid in dict.fromkeys(g.machine_uid for g in decision.grants)
-    }
-    grants = tuple(replace(g, generation=generations[g.machine_uid]) for g in decision.grants)
     for grant in grants:
-        tx.add_grant(grant)
         act.record(
             tx,
             GrantCreated(

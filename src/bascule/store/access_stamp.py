@@ -15,6 +15,7 @@ from bascule.store.rows import Rows
 from bascule.store.tables import access as t
 
 _STAMP = select(t.access_stamp.c.stamp)
+STAMP = _STAMP.scalar_subquery().label("stamp")  # beside who calls, whose rights are asked next
 _RENEW = update(t.access_stamp).values(stamp=bindparam("renewed"))
 
 
@@ -22,10 +23,15 @@ class AccessStamp(Rows):
     __slots__ = ()
 
     def access_stamp(self) -> str:
-        row = self._first(_STAMP)
-        if row is None:
-            raise Unavailable("The database has lost its access counter. Restore a backup.")
-        return str(row.stamp)
+        """Read once a unit of work: in one, nobody else changes it."""
+        if not self._stamp:
+            row = self._first(_STAMP)
+            if row is None:
+                raise Unavailable("The database has lost its access counter. Restore a backup.")
+            self._stamp = str(row.stamp)
+        return self._stamp
 
     def _renew_stamp(self) -> None:
-        self._run(_RENEW, {"renewed": secrets.token_hex(16)})
+        renewed = secrets.token_hex(16)
+        self._run(_RENEW, {"renewed": renewed})
+        self._stamp = renewed

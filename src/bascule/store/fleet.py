@@ -104,11 +104,11 @@ class FleetReads(Rows):
 
     def agent_of(self, point_uid: str) -> EnforcementPoint | None:
         row = self._first(_AGENT, {"wanted": point_uid})
-        return None if row is None else _point(row)
+        return None if row is None else point_of_row(row)
 
     def _agents_of(self, point_uids: Sequence[str]) -> dict[str, EnforcementPoint]:
         return {
-            row.machine_uid: _point(row)
+            row.machine_uid: point_of_row(row)
             for some in slices(point_uids)
             for row in self._all(_AGENTS, {"wanted": some})
         }
@@ -143,7 +143,7 @@ class FleetReads(Rows):
     ) -> Sequence[EnforcementPoint]:
         wanted = select(t.agents).where(t.agents.c.machine_uid > after)
         ordered = wanted.order_by(t.agents.c.machine_uid).limit(limit)
-        return [_point(row) for row in self._all(ordered)]
+        return [point_of_row(row) for row in self._all(ordered)]
 
     def points_last_heard(
         self, since: datetime | None, until: datetime
@@ -151,7 +151,7 @@ class FleetReads(Rows):
         wanted = select(t.agents).where(t.agents.c.last_contact_at < until)
         if since is not None:
             wanted = wanted.where(t.agents.c.last_contact_at >= since)
-        return [_point(row) for row in self._all(wanted.order_by(t.agents.c.machine_uid))]
+        return [point_of_row(row) for row in self._all(wanted.order_by(t.agents.c.machine_uid))]
 
     def enrolment_by_hash(self, token_hash: str) -> Enrolment | None:
         row = self._first(select(t.enrolments).where(t.enrolments.c.token_hash == token_hash))
@@ -305,7 +305,7 @@ def _binding(row: Row[Any]) -> Binding:
     )
 
 
-def _point(row: Row[Any]) -> EnforcementPoint:
+def point_of_row(row: Row[Any]) -> EnforcementPoint:
     has_range = row.local_port_low is not None
     return EnforcementPoint(
         machine_uid=row.machine_uid,

@@ -8,6 +8,7 @@ would move one grant only the first does.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -15,13 +16,15 @@ from typing import Any
 from sqlalchemy import Row, Select, bindparam, exists, func, select, update
 
 from bascule.domain.grant import OPENING_PATIENCE, Grant
-from bascule.domain.lifecycle import GrantState, StatusReason
+from bascule.domain.lifecycle import GrantState, StatusReason, request_state
 from bascule.domain.machine import OnExpiry
 from bascule.domain.policy import RuleProtocol
+from bascule.domain.request import AccessRequest
 from bascule.errors import Conflict, NotFound
 from bascule.store import tables as t
+from bascule.store.inventory import Generations
 from bascule.store.listed import Listed
-from bascule.store.requests import RequestStates
+from bascule.store.requests import INSERT, RequestStates, request_values
 from bascule.store.rows import Parameters, Rows, log, prefixes, resource_id, slices
 
 Values = dict[str, Any]
@@ -156,10 +159,10 @@ class GrantReads(GrantRows):
     def live_grants(self, machine_uids: Sequence[str] | None = None) -> Sequence[Grant]:
         if machine_uids is None:
             return [grant for _, grant in self._grants(_ALL_LIVE)]
-        return _by_end(self._sliced(_LIVE, "uids", machine_uids))
+        return by_end(self._sliced(_LIVE, "uids", machine_uids))
 
     def live_grants_of(self, requestor_ids: Collection[str]) -> Sequence[Grant]:
-        return _by_end(self._sliced(_LIVE_OF, "ids", sorted(set(requestor_ids))))
+        return by_end(self._sliced(_LIVE_OF, "ids", sorted(set(requestor_ids))))
 
     def due_grants(self, now: datetime) -> Sequence[Grant]:
         before, beyond = now - OPENING_PATIENCE, now + OPENING_PATIENCE
@@ -172,7 +175,7 @@ class GrantReads(GrantRows):
             )
             for place, grant in self._grants(statement, wanted)
         }
-        return _by_end(list(found.values()))
+        return by_end(list(found.values()))
 
     def next_due_grant(self, now: datetime) -> datetime | None:
         end, first, last = (self._at(each) for each in (_FIRST_END, _FIRST_START, _LAST_START))
@@ -190,7 +193,7 @@ class GrantReads(GrantRows):
         return [grant for _, grant in self._grants(_UNSETTLED_OF, {"uid": machine_uid})]
 
     def unsettled_grants_at(self, machine_uids: Sequence[str]) -> Sequence[Grant]:
-        return _by_end(self._sliced(_UNSETTLED_AT, "uids", machine_uids))
+        return by_end(self._sliced(_UNSETTLED_AT, "uids", machine_uids))
 
     def grants_in_force(self, machine_uids: Sequence[str]) -> Sequence[Grant]:
         """In the order they were added, a slice of machines after the other."""
@@ -208,32 +211,32 @@ class GrantReads(GrantRows):
         return [each for some in slices(values) for each in self._grants(statement, {name: some})]
 
 
-def _by_end(found: list[_Placed]) -> list[Grant]:
+def by_end(found: list[_Placed]) -> list[Grant]:
     found.sort(key=lambda each: (each[1].ends_at, each[0]))
     return [grant for _, grant in found]
 
 
-class GrantWrites(GrantReads, RequestStates, Listed):
+class GrantWrites(GrantReads, RequestStates, Generations, Listed):
     __slots__ = ()
+
+    def begin_request(self, request: AccessRequest, grants: Sequence[Grant]) -> Sequence[Grant]:
+        if any(grant.request_id != request.id for grant in grants):
+            raise ValueError(f"a grant is of another request than {request.id}")
+        if request.state is not request_state(grant.state for grant in grants):
+            raise Conflict(
+                f"Request {request.id} cannot begin as {request.state}.", code="IllegalTransition"
+            )
+        self._run(INSERT, request_values(request))
+        uids = dict.fromkeys(grant.machine_uid for grant in grants)
+        generations = {uid: self._next_generation(uid) for uid in uids}
+        begun = [replace(each, generation=generations[each.machine_uid]) for each in grants]
+        self._run(_INSERT, [_values(each) for each in begun])
+        self._follow_request(uids, request.started_at)
+        return begun
 
     def add_grant(self, grant: Grant) -> None:
         """Add a fresh grant; the database refuses one that is not ``opening``."""
-        fixed = {
-            "id": grant.id,
-            "request_id": grant.request_id,
-            "policy_id": str(grant.policy_id),
-            "machine_uid": grant.machine_uid,
-            "machine_id": str(grant.machine_id),
-            "requestor_id": grant.requestor_id,
-            "requestor": grant.requestor,
-            "number": grant.number,
-            "protocol": grant.protocol,
-            "sources": [str(source) for source in grant.sources],
-            "started_at": grant.started_at,
-            "is_source_list": grant.is_source_list,
-            "previous_state": None,
-        }
-        self._run(_INSERT, {**fixed, **_movable(grant)})
+        self._run(_INSERT, _values(grant))
         self._follow_grants(grant.request_id, is_new=True)
         self._count_request(grant)
 
@@ -268,6 +271,26 @@ class GrantWrites(GrantReads, RequestStates, Listed):
             code="GrantChanged",
             advice="Read it again and decide again.",
         )
+
+
+def _values(grant: Grant) -> Values:
+    """The row of a grant that has not moved yet."""
+    return {
+        "id": grant.id,
+        "request_id": grant.request_id,
+        "policy_id": str(grant.policy_id),
+        "machine_uid": grant.machine_uid,
+        "machine_id": str(grant.machine_id),
+        "requestor_id": grant.requestor_id,
+        "requestor": grant.requestor,
+        "number": grant.number,
+        "protocol": grant.protocol,
+        "sources": [str(source) for source in grant.sources],
+        "started_at": grant.started_at,
+        "is_source_list": grant.is_source_list,
+        "previous_state": None,
+        **_movable(grant),
+    }
 
 
 def _movable(grant: Grant) -> Values:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, select, update
+from sqlalchemy import Row, bindparam, case, delete, func, select, update
 
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry, OsType
@@ -42,10 +42,15 @@ _MOVES_AFTER = (
     .order_by(_MOVES)
     .limit(bindparam("most"))
 )
-_SET_GENERATION = (
+_NUMBER = t.machine_generations.c.generation
+_NEXT_GENERATION = (
     update(t.machine_generations)
     .where(t.machine_generations.c.machine_uid == bindparam("wanted"))
-    .values(generation=bindparam("generation"), move=_NEXT_MOVE)
+    .values(
+        generation=case((bindparam("beyond") < _NUMBER, _NUMBER), else_=bindparam("beyond")) + 1,
+        move=_NEXT_MOVE,
+    )
+    .returning(_NUMBER)
 )
 _FIRST_GENERATION = t.machine_generations.insert().values(move=_NEXT_MOVE)
 _GROUPS = select(t.resource_groups.c.name).order_by(t.resource_groups.c.key)
@@ -58,6 +63,20 @@ _PORTS = select(t.closed_ports).where(
     t.closed_ports.c.machine_uid == bindparam("wanted"),
     t.closed_ports.c.is_released == bindparam("is_released"),
 )
+
+
+class Generations(Rows):
+    """How far a machine is to come."""
+
+    __slots__ = ()
+
+    def _next_generation(self, machine_uid: str, beyond: int = 0) -> int:
+        """What lists tell of the machine is for the caller to follow."""
+        rows = self._beside_record(_NEXT_GENERATION, {"wanted": machine_uid, "beyond": beyond})
+        if rows:
+            return int(rows[0].generation)
+        self._run(_FIRST_GENERATION, {"machine_uid": machine_uid, "generation": beyond + 1})
+        return beyond + 1
 
 
 class InventoryReads(Rows):
@@ -150,7 +169,7 @@ class InventoryReads(Rows):
         return {_port_key(row): int(row.released_in) for row in rows}
 
 
-class InventoryWrites(InventoryReads, Listed):
+class InventoryWrites(InventoryReads, Generations, Listed):
     __slots__ = ()
 
     def create_installation(self, installation: Installation) -> None:
@@ -209,9 +228,7 @@ class InventoryWrites(InventoryReads, Listed):
             self._run(delete(table).where(table.c.scope == uid))
 
     def advance_generation(self, machine_uid: str, beyond: int = 0) -> int:
-        generation = max(self.generation(machine_uid), beyond) + 1
-        if not self._run(_SET_GENERATION, {"wanted": machine_uid, "generation": generation}):
-            self._run(_FIRST_GENERATION, {"machine_uid": machine_uid, "generation": generation})
+        generation = self._next_generation(machine_uid, beyond)
         self._fall_behind(machine_uid)
         return generation
 

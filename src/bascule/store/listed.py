@@ -7,6 +7,7 @@ contract compares each row with what it should be.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from sqlalchemy import (
     BigInteger,
@@ -105,6 +106,18 @@ _FALL_BEHIND = (
     .where(_IS_HERE, listed.c.is_behind.is_(False), listed.c.traits.op("&")(POINT) != 0)
     .values(is_behind=True)
 )
+_WINDOW = func.coalesce(select(recent_window.c.begins_at).scalar_subquery(), 0)
+_IS_RECENT = (
+    type_coerce(bindparam("started_at", type_=t.requests.c.started_at.type), BigInteger) >= _WINDOW
+)
+_FOLLOW_REQUEST = (
+    update(listed)
+    .where(_IS_HERE)
+    .values(
+        is_behind=or_(listed.c.is_behind, listed.c.traits.op("&")(POINT) != 0),
+        recent_requests=listed.c.recent_requests + case((_IS_RECENT, 1), else_=0),
+    )
+)
 _FOLLOW_PORTS = (
     update(listed)
     .where(_IS_HERE)
@@ -115,13 +128,11 @@ _FOLLOW_PORTS = (
         )
     )
 )
-_WINDOW = func.coalesce(select(recent_window.c.begins_at).scalar_subquery(), 0)
 _COUNT_REQUEST = (
     update(listed)
     .where(
         _IS_HERE,
-        type_coerce(bindparam("started_at", type_=t.requests.c.started_at.type), BigInteger)
-        >= _WINDOW,
+        _IS_RECENT,
         ~exists().where(
             t.grants.c.request_id == bindparam("request"),
             t.grants.c.machine_uid == listed.c.machine_uid,
@@ -188,6 +199,12 @@ class Listed(Rows):
 
     def _follow_ports(self, machine_uid: str) -> None:
         self._run(_FOLLOW_PORTS, {"here": machine_uid})
+
+    def _follow_request(self, machine_uids: Iterable[str], started_at: datetime) -> None:
+        """A request that begins: it is counted at its machines, and each has a new generation."""
+        self._run(
+            _FOLLOW_REQUEST, [{"here": each, "started_at": started_at} for each in machine_uids]
+        )
 
     def _count_request(self, grant: Grant) -> None:
         """A request is counted once a machine, however many ports of it were asked for."""

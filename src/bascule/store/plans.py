@@ -7,11 +7,11 @@ compares these with what ``domain.classify.Traits.code`` says in Python.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Row, delete, func, select, true
+from sqlalchemy import Column, ColumnElement, Row, bindparam, delete, func, select, true
 
 from bascule.domain.machine import ClosedPort, Machine, OnExpiry
 from bascule.domain.net import PortKey, TransportProtocol
@@ -28,6 +28,7 @@ from bascule.store.tables.listing import listed_machines as listed
 from bascule.store.tables.plans import held_rules, plans
 from bascule.store.within import clauses_within
 
+_SETTINGS_AT = select(plans).where(plans.c.scope_key.in_(bindparam("keys", expanding=True)))
 _LISTED = t.machines.join(listed, listed.c.machine_uid == t.machines.c.uid)
 
 
@@ -55,6 +56,13 @@ class PlanReads(ListScopes):
 
     def plan_settings(self) -> Sequence[PlanSetting]:
         return [_setting(row) for row in self._all(select(plans).order_by(plans.c.scope_key))]
+
+    def plan_settings_at(self, scope_keys: Collection[str]) -> Mapping[str, PlanSetting]:
+        return {
+            row.scope_key: _setting(row)
+            for some in slices(sorted(scope_keys))
+            for row in self._all(_SETTINGS_AT, {"keys": some})
+        }
 
     def held_rules(self, machine_uids: Sequence[str]) -> Mapping[str, HeldRules]:
         return {

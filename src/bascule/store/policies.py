@@ -104,7 +104,7 @@ class PolicyReads(Rows):
         found: dict[tuple[str, str], tuple[Row[Any], list[PortRule]]] = {}
         for row in self._parts(_RULES_AT, sorted({each.key for each in machine_ids})):
             _, ports = found.setdefault((row.machine_id, row.policy_key), (row, []))
-            ports.append(_port_rule(row))
+            ports.append(port_rule_of_row(row))
         return [
             (
                 resource_id(row.policy_id),
@@ -118,7 +118,7 @@ class PolicyReads(Rows):
         keys = [row.id_key for row in rows]
         ports: dict[tuple[str, int], list[PortRule]] = defaultdict(list)
         for row in self._parts(_PORTS, keys):
-            ports[row.policy_key, row.machine_position].append(_port_rule(row))
+            ports[row.policy_key, row.machine_position].append(port_rule_of_row(row))
         machines: dict[str, list[MachineRules]] = defaultdict(list)
         for row in self._parts(_MACHINES, keys):
             rules = tuple(ports[row.policy_key, row.position])
@@ -232,7 +232,7 @@ def _port_values(key: str, machine_position: int, position: int, rule: PortRule)
     }
 
 
-def _port_rule(row: Row[Any]) -> PortRule:
+def port_rule_of_row(row: Row[Any]) -> PortRule:
     return PortRule(
         number=row.number,
         protocol=RuleProtocol(row.protocol),

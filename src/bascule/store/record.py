@@ -89,17 +89,28 @@ class RecordWrites(RecordReads):
     __slots__ = ()
 
     def record(self, event: Event) -> None:
-        self._run(
-            _INSERT,
-            {
-                "id": event.id,
-                "at": event.at,
-                "kind": sort_of(event.fact),
-                "principal_id": event.actor.principal_id,
-                "resource_key": event.resource_id.casefold(),
-                "record": event.record(),
-            },
-        )
+        self._unwritten.append(event)
+
+    def finish(self) -> None:
+        """Write what was recorded: to be called when the unit of work is done."""
+        if self._unwritten:
+            self._write_recorded()
+
+    def _write_recorded(self) -> None:
+        """In one statement, in the order in which they were recorded."""
+        events, self._unwritten = self._unwritten, []
+        together: list[dict[str, Any]] = []
+        for event in events:
+            together.append(_row(event))
+            if places_of(event.fact)[0]:  # of these the number is asked for
+                self._run(_INSERT, together)
+                together = []
+                self._place(event)
+        if together:
+            self._run(_INSERT, together)
+
+    def _place(self, event: Event) -> None:
+        """Of the event that was written last."""
         places, among = places_of(event.fact)
         if places:
             last = self._all(select(func.max(t.events.c.sequence).label("sequence")))[0].sequence
@@ -110,6 +121,17 @@ class RecordWrites(RecordReads):
                     for key in {each.casefold() for each in places}
                 ],
             )
+
+
+def _row(event: Event) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "at": event.at,
+        "kind": sort_of(event.fact),
+        "principal_id": event.actor.principal_id,
+        "resource_key": event.resource_id.casefold(),
+        "record": event.record(),
+    }
 
 
 def _newest(after: int) -> Select[Any]:

@@ -30,7 +30,7 @@ from bascule.store.rows import Rows, log, prefixes, resource_id, slices
 
 _REQUEST = select(t.requests).where(t.requests.c.id == bindparam("wanted"))
 _REQUESTS = select(t.requests).where(t.requests.c.id.in_(bindparam("wanted", expanding=True)))
-_INSERT = t.requests.insert()
+INSERT = t.requests.insert()
 _IS_LIVE = t.is_request_in_state(REQUEST_LIVE)
 _STATES = (
     select(t.requests.c.state.label("stored"), t.grants.c.state)
@@ -99,7 +99,8 @@ class RequestStates(Rows):
         Raises Conflict for a new grant of a request that was refused, or has gone on. No move of a
         grant is ever held up: where a row was damaged, the request's state is left as it is.
         """
-        rows = [row for row in self._all(_STATES, {"request": request_id}) if row.state in STATES]
+        found = self._beside_record(_STATES, {"request": request_id})
+        rows = [row for row in found if row.state in STATES]
         if not rows:
             return
         was, becomes = rows[0].stored, request_state(row.state for row in rows)
@@ -126,23 +127,7 @@ class RequestWrites(RequestReads):
     __slots__ = ()
 
     def add_request(self, request: AccessRequest) -> None:
-        self._run(
-            _INSERT,
-            {
-                "id": request.id,
-                "policy_key": request.policy_id.key,
-                "policy_id": str(request.policy_id),
-                "requestor_id": request.requestor_id,
-                "requestor": request.requestor,
-                "justification": request.justification,
-                "started_at": request.started_at,
-                "machines": [_machine_json(machine) for machine in request.machines],
-                "previous_state": None,
-                "state": request.state,
-                "reasons": [[each.code, each.message] for each in request.reasons],
-                "left_out": request.left_out,
-            },
-        )
+        self._run(INSERT, request_values(request))
         if not STATES[request.state].has_grants:
             keys = sorted({machine.machine_id.key for machine in request.machines})
             for some in slices(keys):
@@ -157,6 +142,24 @@ class RequestWrites(RequestReads):
         old = select(t.requests.c.id).where(*mine).order_by(*newest_first).offset(most).limit(1000)
         for row in self._all(old):
             self._run(delete(t.requests).where(t.requests.c.id == row.id))
+
+
+def request_values(request: AccessRequest) -> dict[str, Any]:
+    """The row of a request that has not moved yet."""
+    return {
+        "id": request.id,
+        "policy_key": request.policy_id.key,
+        "policy_id": str(request.policy_id),
+        "requestor_id": request.requestor_id,
+        "requestor": request.requestor,
+        "justification": request.justification,
+        "started_at": request.started_at,
+        "machines": [_machine_json(machine) for machine in request.machines],
+        "previous_state": None,
+        "state": request.state,
+        "reasons": [[each.code, each.message] for each in request.reasons],
+        "left_out": request.left_out,
+    }
 
 
 def _request(row: Row[Any]) -> AccessRequest:

@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import Column, Connection, Executable, Row, Select, Table, and_
 from sqlalchemy.exc import DBAPIError
 
+from bascule.domain.event import Event
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import AddressPrefix
 from bascule.errors import BasculeError, Conflict, InvalidInput, Unavailable
@@ -132,12 +133,25 @@ def _unavailable(error: sqlite3.DatabaseError, doing: str) -> Exception:
 class Rows:
     """Statements on one connection, for as long as its unit of work lasts."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "_stamp", "_unwritten")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._stamp = ""  # of access, once it was read here
+        self._unwritten: list[Event] = []  # recorded; written before the next read, or at the end
+
+    def _write_recorded(self) -> None:
+        """Write them; ``record.RecordWrites`` does, and nobody else records."""
 
     def _all(self, statement: Executable, parameters: Parameters = None) -> Sequence[Row[Any]]:
+        if self._unwritten:
+            self._write_recorded()
+        return self._beside_record(statement, parameters)
+
+    def _beside_record(
+        self, statement: Executable, parameters: Parameters = None
+    ) -> Sequence[Row[Any]]:
+        """``_all``, for a statement that reads nothing of the record, among changes."""
         try:
             return self._connection.execute(statement, parameters).all()
         except FAILURES as error:
@@ -152,6 +166,8 @@ class Rows:
         """
         made: list[T] = []
         wrong: list[Exception] = []
+        if self._unwritten:
+            self._write_recorded()
         try:
             found = self._connection.execute(statement, parameters)
             while True:

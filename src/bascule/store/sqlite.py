@@ -43,9 +43,13 @@ class SqliteStore:
         self._readers = _Readers(path) if path is not None else None
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
-        return await asyncio.wrap_future(
-            self._writer.submit(lambda connection: work(SqlTransaction(connection)))
-        )
+        def unit(connection: Connection) -> T:
+            transaction = SqlTransaction(connection)
+            result = work(transaction)
+            transaction.finish()
+            return result
+
+        return await asyncio.wrap_future(self._writer.submit(unit))
 
     async def read(self, work: Callable[[Reader], T]) -> T:
         if self._readers is not None:

@@ -77,12 +77,14 @@ class TokenReads(Rows):
 
     def token_family(self, family_id: str) -> TokenFamily | None:
         row = self._first(_FAMILY, {"wanted": family_id})
-        return None if row is None else _family(row)
+        return None if row is None else family_of_row(row)
 
     def token_families_of(self, user_id: str) -> Sequence[TokenFamily]:
         table = t.token_families
         wanted = select(table).where(table.c.user_id == user_id, table.c.is_revoked.is_(False))
-        return [_family(row) for row in self._all(wanted.order_by(table.c.created_at, table.c.id))]
+        return [
+            family_of_row(row) for row in self._all(wanted.order_by(table.c.created_at, table.c.id))
+        ]
 
     def refresh_token(self, token_hash: str) -> RefreshToken | None:
         table = t.refresh_tokens
@@ -259,7 +261,7 @@ def _device(row: Row[Any]) -> DeviceCode:
     )
 
 
-def _family(row: Row[Any]) -> TokenFamily:
+def family_of_row(row: Row[Any]) -> TokenFamily:
     return TokenFamily(
         row.id,
         row.client_id,

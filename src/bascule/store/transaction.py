@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from bascule.store.activity import ActivityReads, ActivityWrites
+from bascule.store.asked import AskedReads
+from bascule.store.callers import CallerReads
 from bascule.store.chain import ChainReads, ChainWrites
 from bascule.store.delivery import DeliveryReads, DeliveryWrites
 from bascule.store.exposure import ExposureReads, ExposureWrites
@@ -35,9 +37,11 @@ class SqlReader(
     SetUpReads,
     SignInReads,
     TokenReads,
+    CallerReads,
     ProviderReads,
     PolicyReads,
     RequestReads,
+    AskedReads,
     GrantReads,
     FleetReads,
     RecordReads,
@@ -63,9 +67,11 @@ class SqlTransaction(
     SetUpWrites,
     SignInWrites,
     TokenWrites,
+    CallerReads,
     ProviderWrites,
     PolicyWrites,
     RequestWrites,
+    AskedReads,
     GrantWrites,
     FleetWrites,
     RecordWrites,

@@ -8,6 +8,8 @@ test; one that outlives its process inherits ``DurableStoreContract`` too and gi
 from __future__ import annotations
 
 from tests.contracts.store.activity import ActivityContract
+from tests.contracts.store.asked import AskedContract
+from tests.contracts.store.callers import CallerContract
 from tests.contracts.store.chain import ChainContract
 from tests.contracts.store.delivery import DeliveryContract
 from tests.contracts.store.durability import DurableStoreContract
@@ -37,6 +39,8 @@ __all__ = ["DurableStoreContract", "StoreContract"]
 
 class StoreContract(
     ActivityContract,
+    AskedContract,
+    CallerContract,
     InventoryContract,
     ListingContract,
     KnockContract,

@@ -13,8 +13,9 @@ from bascule.domain.facts.agents import AgentCameBack
 from bascule.domain.facts.fact import Fact
 from bascule.domain.facts.grants import AccessDenied, GrantClosed, GrantEnded
 from bascule.domain.facts.machines import MachineDeleted
+from bascule.errors import Conflict
 from bascule.interfaces.record import EventFilter
-from bascule.interfaces.store import Store
+from bascule.interfaces.store import Store, Transaction
 from tests.contracts.store.samples import (
     FACTS,
     HOUR,
@@ -54,6 +55,29 @@ class RecordContract:
         event = replace(an_event(), actor=SYSTEM, resource_id="", correlation_id="")
         _record(store, event)
         assert [found for _, found in read(store, lambda r: r.events(EventFilter()))] == [event]
+
+    def test_a_unit_of_work_reads_what_it_recorded(self, store: Store) -> None:
+        """In the order in which it recorded it, a refusal with its machines too; and of what was
+        undone nothing is kept.
+        """
+        refusal = AccessDenied("p", ("NotAllowed",), machines=(str(an_id("web-1")),))
+        facts = (AgentCameBack("m"), refusal, MachineDeleted("m", "u"), AgentCameBack("m"))
+        made = [replace(an_event(f"e{n}"), fact=each) for n, each in enumerate(facts)]
+
+        def work(tx: Transaction) -> list[str]:
+            for event in made:
+                tx.record(event)
+            return [event.id for _, event in tx.events(EventFilter())]
+
+        def fails(tx: Transaction) -> None:
+            work(tx)
+            raise Conflict("no")
+
+        with pytest.raises(Conflict):
+            write(store, fails)
+        assert write(store, work) == ["e3", "e2", "e1", "e0"]
+        assert _ids(store, EventFilter()) == ["e3", "e2", "e1", "e0"]
+        assert _ids(store, EventFilter(resource_id=str(an_id("web-1")), kinds=("AccessDenied",)))
 
     def test_numbers_grow_and_order_is_as_asked(self, store: Store) -> None:
         _record(store, *(an_event(f"e{n}", at=NOW - n * HOUR) for n in range(4)))

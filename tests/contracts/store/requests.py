@@ -12,11 +12,13 @@ from bascule.domain.grant import Grant, confirm_closed, confirm_open, end, fail
 from bascule.domain.lifecycle import REQUEST_UNSETTLED, GrantState, RequestState, StatusReason
 from bascule.domain.request import AccessRequest, refused
 from bascule.errors import Conflict, Problem
+from bascule.interfaces.listing import ListFilter
 from bascule.interfaces.store import Reader, Store, Transaction
 from tests.contracts.store.samples import (
     NOW,
     a_grant,
     a_machine,
+    a_point,
     a_policy_id,
     a_request,
     read,
@@ -135,6 +137,58 @@ class RequestContract:
         assert _found(store, lambda r: r.requests(since=NOW + 9 * MINUTE)) == ["r1"]
         write(store, lambda tx: tx.update_grant(confirm_closed(closing), GrantState.CLOSING))
         assert _found(store, lambda r: r.requests(states=REQUEST_UNSETTLED)) == ["r1"]
+
+    def test_a_request_begins_with_its_grants(self, store: Store) -> None:
+        """All of them carry the next generation of their machine, which is behind from then on."""
+        asked = [a_grant("g1"), replace(a_grant("g2"), number=3389), a_grant("g3", machine="db-1")]
+
+        def begin(tx: Transaction) -> Sequence[Grant]:
+            for name in ("web-1", "db-1", "far-1"):
+                tx.put_machine(a_machine(name))
+                tx.put_enforcement_point(replace(a_point(f"uid-{name}"), observed_generation=7))
+            tx.advance_generation("uid-web-1", beyond=6)
+            return tx.begin_request(a_request(), asked)
+
+        begun = write(store, begin)
+        assert [each.generation for each in begun] == [8, 8, 1]
+        assert list(read(store, lambda r: r.grants_of(["request-1"]))) == begun
+        assert read(store, lambda r: r.request("request-1")) == a_request()
+        assert read(store, lambda r: [r.generation(f"uid-{n}") for n in ("web-1", "far-1")]) == [
+            8,
+            0,
+        ]
+        listed = read(store, lambda r: r.listed_machines(ListFilter()))
+        assert {each.machine.id.name: (each.is_behind, each.recent_requests) for each in listed} == {
+            "db-1": (True, 1), "far-1": (False, 0), "web-1": (True, 1),
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("request_", "grant"),
+        [
+            (a_request(), a_grant("g", "another-request")),
+            (a_request(), replace(a_grant("g"), state=GrantState.OPEN)),
+            (
+                replace(a_request(), state=RequestState.OPEN),
+                replace(a_grant("g"), state=GrantState.OPEN),
+            ),
+            (replace(a_request(), state=RequestState.REFUSED), a_grant("g")),
+            (a_request("request-2"), a_grant("g", "request-2")),
+            (a_request(), a_grant("known")),
+        ],
+    )
+    def test_what_cannot_begin_is_not_written(
+        self, store: Store, request_: AccessRequest, grant: Grant
+    ) -> None:
+        """Neither the request nor its grant, nor a generation that would carry it."""
+        write(
+            store,
+            lambda tx: tx.begin_request(a_request("request-2"), [a_grant("known", "request-2")]),
+        )
+        with pytest.raises((Conflict, ValueError)):
+            write(store, lambda tx: tx.begin_request(request_, [grant]))
+        assert read(store, lambda r: r.request("request-1")) is None
+        assert read(store, lambda r: r.generation("uid-web-1")) == 1
+        assert [each.id for each in read(store, lambda r: r.live_grants())] == ["known"]
 
     def test_a_requests_state_follows_its_grants(self, store: Store) -> None:
         """Written with each move: whoever reads one sees the sum over the other."""

@@ -27,6 +27,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    func,
     literal_column,
 )
 
@@ -91,6 +92,9 @@ machines = Table(
     Index(None, "group_key", "id_key"),
 )
 
+LOCATION_KEY = func.lower(machines.c.location)  # locations are plain ASCII
+Index("ix_machines_location", LOCATION_KEY, machines.c.location)
+
 # Kept when the machine goes: uids are never used again, and its last leases still end.
 machine_generations = Table(
     "machine_generations",
@@ -126,6 +130,7 @@ policies = Table(
     Column("kind", String, nullable=False),
     Column("etag", String, nullable=False),
     Index(None, "group_key", "id_key"),
+    Index(None, "location_key"),
 )
 
 policy_machines = Table(

@@ -1,0 +1,130 @@
+"""Rows of who calls, one statement each: every call asks for them, an act twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import BindParameter, String, bindparam, func, select
+
+from bascule.domain.machine import EnforcementPoint, Machine
+from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal, User
+from bascule.domain.tokens import TokenFamily
+from bascule.store import tables as t
+from bascule.store.access_stamp import STAMP, AccessStamp
+from bascule.store.fleet import point_of_row
+from bascule.store.inventory import machine_of_row
+from bascule.store.tables import access
+from bascule.store.tables import tokens as tokens_tables
+from bascule.store.tokens import family_of_row
+
+_users, _services, _credentials = access.users.c, access.service_principals.c, access.credentials.c
+_families = tokens_tables.token_families
+_SERVICE = (
+    select(
+        STAMP,
+        _services.id.label("service_id"),
+        _services.display_name.label("service_name"),
+        _services.is_enabled,
+        _services.created_at.label("service_created_at"),
+        access.credentials,
+    )
+    .select_from(access.service_principals)
+    .outerjoin(access.credentials, _credentials.principal_id == _services.id)
+    .where(_services.id == bindparam("wanted"))
+    .order_by(_credentials.created_at, _credentials.key_id)
+)
+_USER = (
+    select(
+        STAMP,
+        _users.id.label("caller_id"),
+        _users.name,
+        _users.display_name,
+        _users.is_enabled,
+        _users.created_at.label("caller_created_at"),
+        _users.epoch.label("caller_epoch"),
+        _families,
+    )
+    .select_from(access.users)
+    .outerjoin(_families, _families.c.id == bindparam("family"))
+    .where(_users.id == bindparam("wanted"))
+)
+_AGENT = (
+    select(t.machines, t.agents)
+    .join(t.agents, t.agents.c.machine_uid == t.machines.c.uid)
+    .where(t.machines.c.uid == bindparam("wanted"))
+)
+_SAME_PLACE: BindParameter[str] = bindparam("place", type_=String)
+_SPELT = select(
+    select(t.resource_groups.c.name)
+    .where(t.resource_groups.c.key == bindparam("group"))
+    .scalar_subquery()
+    .label("group_name"),
+    # As ``locations`` spells it: the installation's before machines' before policies'.
+    func.coalesce(
+        select(t.installation.c.location)
+        .where(func.lower(t.installation.c.location) == _SAME_PLACE)
+        .scalar_subquery(),
+        select(t.machines.c.location)
+        .where(t.LOCATION_KEY == _SAME_PLACE)
+        .order_by(t.machines.c.location)
+        .limit(1)
+        .scalar_subquery(),
+        select(t.policies.c.location_key)
+        .where(t.policies.c.location_key == _SAME_PLACE)
+        .limit(1)
+        .scalar_subquery(),
+    ).label("location"),
+)
+
+
+class CallerReads(AccessStamp):
+    __slots__ = ()
+
+    def service_caller(
+        self, principal_id: str
+    ) -> tuple[ServicePrincipal, Sequence[Credential]] | None:
+        rows = self._all(_SERVICE, {"wanted": principal_id.lower()})
+        if not rows:
+            return None
+        first = rows[0]
+        self._stamp = first.stamp or ""
+        service = ServicePrincipal(
+            first.service_id, first.service_name, first.is_enabled, first.service_created_at
+        )
+        return service, [
+            Credential(
+                row.key_id,
+                row.principal_id,
+                CredentialKind(row.kind),
+                row.proof,
+                row.display_name,
+                row.created_at,
+                row.expires_at,
+            )
+            for row in rows
+            if row.key_id is not None
+        ]
+
+    def user_caller(self, user_id: str, family_id: str) -> tuple[User, TokenFamily | None] | None:
+        row = self._first(_USER, {"wanted": user_id.lower(), "family": family_id})
+        if row is None:
+            return None
+        self._stamp = row.stamp or ""
+        user = User(
+            row.caller_id,
+            row.name,
+            row.display_name,
+            row.is_enabled,
+            row.caller_created_at,
+            row.caller_epoch,
+        )
+        return user, None if row.id is None else family_of_row(row)
+
+    def agent_caller(self, uid: str) -> tuple[Machine, EnforcementPoint] | None:
+        row = self._first(_AGENT, {"wanted": uid})
+        return None if row is None else (machine_of_row(row), point_of_row(row))
+
+    def spelt(self, group: str, location: str) -> tuple[str | None, str | None]:
+        wanted = {"group": group.casefold(), "place": location.casefold()}
+        row = self._all(_SPELT, wanted)[0]
+        return row.group_name, row.location

@@ -1,0 +1,97 @@
+"""Who calls and where: what one question tells is what the parts tell, each asked by itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from bascule.domain.principals import Credential, CredentialKind, ServicePrincipal, User
+from bascule.domain.tokens import Flow, SignIn, TokenFamily
+from bascule.interfaces.store import Reader, Store, Transaction
+from tests.contracts.store.inventory import INSTALLATION
+from tests.contracts.store.samples import (
+    NOW,
+    a_machine,
+    a_point,
+    a_policy,
+    read,
+    write,
+)
+
+ADA = User("0000000a-0000-4000-8000-000000000000", "Ada@example.org", "Ada L.", True, NOW, 3)
+ROBOT = ServicePrincipal("0000000c-0000-4000-8000-000000000000", "robot", False, NOW)
+FAMILY = TokenFamily("f", "az", Flow.DEVICE, SignIn(ADA.id, 3, NOW, ("pwd",)), NOW, "seed")
+
+
+def _credential(number: int) -> Credential:
+    key = f"000000a{number}-0000-4000-8000-000000000000"
+    ends = None if number else NOW + timedelta(hours=1)
+    return Credential(key, ROBOT.id, CredentialKind.SECRET, f"{number}" * 64, "n", NOW, ends)
+
+
+class CallerContract:
+    def test_a_program_with_all_its_credentials(self, store: Store) -> None:
+        write(store, lambda tx: tx.put_service_principal(ROBOT))
+        assert read(store, lambda r: r.service_caller(ROBOT.id.upper())) == (ROBOT, [])
+        for number in (1, 0):
+            write(store, lambda tx: tx.put_credential(_credential(number)))
+        found = read(store, lambda r: r.service_caller(ROBOT.id))
+        assert found == (ROBOT, [_credential(0), _credential(1)])
+        assert list(read(store, lambda r: r.credentials_of(ROBOT.id))) == found[1]
+        assert read(store, lambda r: r.service_caller(ADA.id)) is None
+
+    def test_a_person_and_the_sign_in_of_their_token(self, store: Store) -> None:
+        write(store, lambda tx: tx.put_user(ADA))
+        write(store, lambda tx: tx.put_token_family(FAMILY))
+        assert read(store, lambda r: r.user_caller(ADA.id.upper(), "f")) == (ADA, FAMILY)
+        for other in ("", "g"):
+            assert read(store, lambda r: r.user_caller(ADA.id, other)) == (ADA, None)
+        assert read(store, lambda r: r.user_caller(ROBOT.id, "f")) is None
+
+    def test_a_machine_with_its_agent(self, store: Store) -> None:
+        write(store, lambda tx: tx.put_machine(a_machine()))
+        assert read(store, lambda r: r.agent_caller("uid-web-1")) is None
+        write(store, lambda tx: tx.put_enforcement_point(a_point()))
+        assert read(store, lambda r: r.agent_caller("uid-web-1")) == (a_machine(), a_point())
+        assert read(store, lambda r: r.agent_caller("UID-WEB-1")) is None
+
+    def test_the_stamp_of_access_is_of_the_moment_in_which_the_caller_is_read(
+        self, store: Store
+    ) -> None:
+        """A change of rights in the same unit of work, or in any since, shows at once."""
+
+        def caller_then_stamp(reader: Reader) -> str:
+            assert reader.service_caller(ROBOT.id) is not None
+            return reader.access_stamp()
+
+        def changes_between(tx: Transaction) -> tuple[str, str]:
+            before = caller_then_stamp(tx)
+            tx.put_user(ADA)
+            return before, tx.access_stamp()
+
+        write(store, lambda tx: tx.put_service_principal(ROBOT))
+        first = read(store, caller_then_stamp)
+        assert first == read(store, lambda r: r.access_stamp())
+        before, after = write(store, changes_between)
+        assert before == first != after
+        assert read(store, caller_then_stamp) == after
+
+    def test_groups_and_locations_as_they_are_spelt_here(self, store: Store) -> None:
+        """A location is the installation's, a machine's or a policy's, in this order."""
+
+        def spelt(group: str, location: str) -> tuple[str | None, str | None]:
+            return read(store, lambda r: r.spelt(group, location))
+
+        assert spelt("Team", "paris") == (None, None)
+        write(store, lambda tx: tx.create_installation(replace(INSTALLATION, location="Paris")))
+        write(store, lambda tx: tx.add_resource_group("Team"))
+        write(store, lambda tx: tx.put_machine(replace(a_machine("a"), location="Berlin")))
+        write(store, lambda tx: tx.put_machine(replace(a_machine("b"), location="PARIS")))
+        write(store, lambda tx: tx.put_policy(a_policy()))
+        assert spelt("tEAM", "pARIS") == ("Team", "Paris")
+        assert spelt("other", "bERLIN") == (None, "Berlin")
+        assert spelt("", "LOCAL") == (None, "local"), "a policy's own"
+        assert spelt("Team", "rome") == ("Team", None)
+        assert spelt("Team", "") == ("Team", None)
+        every = read(store, lambda r: r.locations())
+        assert [spelt("", each.upper())[1] for each in every] == list(every)

@@ -1,0 +1,167 @@
+"""How many statements a call runs: as many in a large fleet as in a small one.
+
+BEGIN and COMMIT are apart. Where a count differs, print ``seen``: it lists the statements.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bascule.domain.access import PrincipalKind
+from bascule.domain.actions import INITIATE, POLICY_READ
+from bascule.identity.authenticate import find_principal
+from tests.support.statements import Statements, statements
+from tests.wire.house import JIT, House, port_rule
+from tests.wire.somebody import somebody
+from tests.wire.test_initiate import asked
+
+# Tables of one row: to read all of it is to look it up.
+ONE_ROW = {"access_stamp", "installation", "recent_window"}
+NAMED = ("web-1", "web-2", "web-3")
+
+
+class Fleet:
+    """A house on disk: three machines with agents, and many more; some policies' own of them."""
+
+    def __init__(self, house: House, database: Path, in_policy: int, machines: int) -> None:
+        self.house, self._database = house, database
+        self.uids = {name: house.add_machine(name) for name in NAMED}
+        self._agents = {name: house.enrol(name) for name in NAMED}
+        with closing(sqlite3.connect(database)) as connection:
+            _add_machines(connection, machines, house.machine("web-1"))
+        self._put_policy("alone", "web-1")
+        self._put_policy(
+            "default", *NAMED, *(f"many-{2 * n}" for n in range(in_policy - len(NAMED)))
+        )
+        for name in NAMED:
+            self.report(name)
+
+    def _put_policy(self, name: str, *machines: str) -> None:
+        rules = [{"id": self.house.machine(each), "ports": [port_rule()]} for each in machines]
+        body = {"properties": {"virtualMachines": rules}}
+        answer = self.house.call("PUT", self.house.policy(name), body, JIT)
+        assert answer.status_code == 200, answer.text
+
+    def initiate(
+        self, *names: str, policy: str = "default", source: str = "203.0.113.9", by: Any = None
+    ) -> Statements:
+        """Ask for port 22 of these machines."""
+        port = asked(allowedSourceAddressPrefix=source)
+        machines = [{"id": self.house.machine(each), "ports": [port]} for each in names]
+        path = f"{self.house.policy(policy)}/initiate"
+        with statements() as seen:
+            answer = (by or self.house.client).post(
+                path, params={"api-version": JIT}, json={"virtualMachines": machines}
+            )
+        assert answer.status_code == 202, answer.text
+        return seen
+
+    def state(self, name: str = "web-1") -> tuple[dict[str, Any], Statements]:
+        with statements() as seen:
+            answer = self._agents[name].get(f"/bascule/agents/{self.uids[name]}/state")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json()), seen
+
+    def report(self, name: str = "web-1") -> Statements:
+        """What the agent is told holds there."""
+        told, _ = self.state(name)
+        leased = [lease["grantId"] for lease in told["leases"]]
+        body = {"generation": told["generation"], "inForce": leased, "closed": told["closed"]}
+        with statements() as seen:
+            answer = self._agents[name].post(f"/bascule/agents/{self.uids[name]}/report", json=body)
+        assert answer.status_code == 200, answer.text
+        return seen
+
+    def check(self, seen: Statements, most: int, but: frozenset[str] = frozenset()) -> None:
+        assert len(seen) <= most, f"\n{seen}"
+        assert seen.scanned(self._database) <= ONE_ROW | but
+
+
+def _add_machines(connection: sqlite3.Connection, count: int, like: str) -> None:
+    """Copies of a machine, as rows; every other one in a region of its own."""
+    connection.execute("CREATE TEMP TABLE many (name TEXT, uid TEXT, region TEXT)")
+    connection.executemany(
+        "INSERT INTO many VALUES (?, ?, ?)",
+        (
+            (
+                f"many-{n}",
+                str(uuid.uuid5(uuid.NAMESPACE_OID, str(n))),
+                f"region-{n}" if n % 2 else "local",
+            )
+            for n in range(count)
+        ),
+    )
+    connection.execute(
+        "INSERT INTO machines (uid, id_key, id, group_key, location, os_type, addresses, tags, "
+        "created_at) SELECT many.uid, replace(id_key, 'web-1', name), replace(id, 'web-1', name), "
+        "group_key, region, os_type, addresses, tags, created_at FROM machines, many "
+        "WHERE id_key = ?",
+        [like.casefold()],
+    )
+    kept = [row[1] for row in connection.execute("PRAGMA table_info(listed_machines)")]
+    new = {
+        "machine_uid": "many.uid",
+        "id_key": "replace(id_key, 'web-1', name)",
+        "name_key": "name",
+    }
+    values = ", ".join(new.get(each, each) for each in kept)
+    copied = (
+        f"INSERT INTO listed_machines SELECT {values} FROM listed_machines, many WHERE id_key = ?"  # noqa: S608  # reason: ours
+    )
+    connection.execute(copied, [like.casefold()])
+    connection.commit()
+
+
+@pytest.fixture(scope="module", params=[(3, 100), (1000, 100_000)], ids=["small", "large"])
+def fleet(
+    request: pytest.FixtureRequest, data_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fleet]:
+    database = tmp_path_factory.mktemp("fleet") / "bascule.db"
+    house = House(data_dir, database=database)
+    yield Fleet(house, database, *request.param)
+    house.close()
+
+
+def test_an_initiate(fleet: Fleet) -> None:
+    """Who asks, and where, twice; five reads to decide; five writes."""
+    fleet.initiate("web-1", source="203.0.113.1")
+    fleet.check(fleet.initiate("web-1", source="203.0.113.2"), 12)
+    fleet.check(fleet.initiate("web-1", source="203.0.113.3", policy="alone"), 12)
+
+
+def test_each_further_machine(fleet: Fleet) -> None:
+    fleet.initiate("web-1")
+    fleet.check(fleet.initiate("web-1", "web-2", source="203.0.113.4"), 14)
+    fleet.check(fleet.initiate(*NAMED, source="203.0.113.5"), 16)
+
+
+def test_what_is_replaced(fleet: Fleet) -> None:
+    """Beside the new grant the older one ends, and its request follows."""
+    fleet.initiate("web-1", source="203.0.113.6")
+    fleet.report()
+    fleet.check(fleet.initiate("web-1", source="203.0.113.6"), 15)
+
+
+def test_whoever_asks_with_a_role_of_their_own(fleet: Fleet) -> None:
+    """Custom, and at the machine alone; once their rights were worked out."""
+    one = somebody(fleet.house, fleet.house.machine("web-1"), INITIATE, POLICY_READ)
+    fleet.initiate("web-1", source="203.0.113.7", by=one)
+    fleet.check(fleet.initiate("web-1", source="203.0.113.8", by=one), 12)
+
+
+def test_a_person_is_found_by_one_statement(fleet: Fleet) -> None:
+    """As a program is: with the sign-in that the token came of."""
+    with statements() as seen:
+        fleet.house.see(
+            lambda reader: find_principal(
+                reader, PrincipalKind.USER, "nobody", fleet.house.clock.now(), "f"
+            )
+        )
+    fleet.check(seen, 1)
