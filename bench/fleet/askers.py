@@ -34,8 +34,8 @@ class Times:
 
 
 class Asker:
-    def __init__(self, world: World, admin: Mapping[str, str], number: int, times: Times) -> None:
-        self._world, self._admin, self._times = world, admin, times
+    def __init__(self, world: World, admin: Mapping[str, str], number: int) -> None:
+        self._world, self._admin = world, admin
         self._http = Http(world.server, f"127.0.1.{number + 1}", world.context)
         self._token = ""
 
@@ -48,9 +48,7 @@ class Asker:
             "scope": f"{self._world.url}/.default",
         }
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        status, content = await self._http.call(
-            "POST", path, urlencode(form).encode(), headers, within=_PATIENCE
-        )
+        status, content = await self._send("POST", path, urlencode(form).encode(), headers)
         if status != 200:
             raise Gone(f"no token for an asker: {status} {content[:300]!r}")
         self._token = read_json(content)["access_token"]
@@ -58,11 +56,8 @@ class Asker:
     def stop(self) -> None:
         self._http.close()
 
-    async def cycle(self, machine: int, *, keeps: bool = False) -> None:
-        """Ask for one machine's port; what fails is told among ``failures``.
-
-        ``keeps``: it stays open, and is no whole cycle.
-        """
+    async def cycle(self, machine: int, times: Times, *, keeps: bool = False) -> None:
+        """Ask for one machine's port, and put the times down; ``keeps``: it stays open."""
         began = time.perf_counter()
         try:
             request_id = await self._initiate(machine)
@@ -72,11 +67,11 @@ class Asker:
             if not keeps:
                 await self._call("POST", f"{self._requests}/{request_id}/revoke", {})
         except OSError as error:
-            self._times.failures.append(str(error) or type(error).__name__)
+            times.failures.append(str(error) or type(error).__name__)
             return
-        self._times.initiate.append((answered - began) * 1000)
-        self._times.open_seen.append((seen - answered) * 1000)
-        self._times.cycle.append((time.perf_counter() - began) * 1000)
+        times.initiate.append((answered - began) * 1000)
+        times.open_seen.append((seen - answered) * 1000)
+        times.cycle.append((time.perf_counter() - began) * 1000)
 
     @property
     def _subscription(self) -> str:
@@ -114,20 +109,26 @@ class Asker:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         query = f"?api-version=2020-01-01{f'&waitSeconds={wait}' if wait else ''}"
         written = b"" if body is None else json.dumps(body).encode()
-        status, content = await self._http.call(
-            method, path + query, written, headers, within=_PATIENCE + wait
-        )
+        status, content = await self._send(method, path + query, written, headers, wait)
         if status >= 300:
             raise Gone(f"{method} {path.rpartition('/')[2]}: {status} {content[:300]!r}")
         answer: dict[str, Any] = read_json(content)
         return answer
 
+    async def _send(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str], wait: int = 0
+    ) -> tuple[int, bytes]:
+        """More patient than people are: how long a server takes is what is measured."""
+        return await self._http.call(
+            method, path, body, headers, connect_within=_PATIENCE, within=_PATIENCE + wait
+        )
+
 
 class Crowd:
     """So many askers, each on machines of its own, in turn."""
 
-    def __init__(self, askers: Sequence[Asker], machines: Sequence[int]) -> None:
-        self._askers = askers
+    def __init__(self, askers: Sequence[Asker], machines: Sequence[int], times: Times) -> None:
+        self._askers, self._times = askers, times
         self._machines = [machines[place :: len(askers)] for place in range(len(askers))]
 
     async def ask_for(self, seconds: float) -> float:
@@ -147,7 +148,7 @@ class Crowd:
             for machine in own:
                 if time.perf_counter() - began >= seconds:
                     return
-                await asker.cycle(machine, keeps=keeps)
+                await asker.cycle(machine, self._times, keeps=keeps)
 
         await asyncio.gather(*map(work, self._askers, machines))
         return time.perf_counter() - began

@@ -84,18 +84,21 @@ class Http:
             self._waiting.set_exception(Gone("the connection ended"))
 
 
-class Stream:
-    """One GET whose answer goes on: its lines as they come."""
+class GoingOn:
+    """One GET whose answer goes on: what comes after its head goes to ``on_bytes``."""
 
-    def __init__(self, on_line: Callable[[bytes], None]) -> None:
-        self._on_line = on_line
+    def __init__(self, on_bytes: Callable[[bytes], None]) -> None:
+        self._on_bytes = on_bytes
         self._loop = asyncio.get_running_loop()
         self._tls = Tls()
-        self._heard = b""
-        self._is_head_over = False
+        self._head = b""
         self._status: asyncio.Future[int] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._heard_at = 0.0
+
+    @property
+    def session(self) -> ssl.SSLSession | None:
+        return self._tls.session
 
     async def open(
         self,
@@ -105,9 +108,10 @@ class Stream:
         written: bytes,
         connect_within: float,
         within: float,
+        session: ssl.SSLSession | None = None,
     ) -> int:
         """Send what is written; the answer's status. Raises OSError, TimeoutError."""
-        await self._tls.open(to, source, context, connect_within)
+        await self._tls.open(to, source, context, connect_within, session)
         self._tls.on_bytes, self._tls.on_end = self._take, self._end
         self._tls.write(written)
         async with asyncio.timeout(within):
@@ -120,22 +124,25 @@ class Stream:
             if not self._ended.done() and self._loop.time() - self._heard_at >= silence:
                 raise TimeoutError
 
+    def write(self, data: bytes) -> None:
+        """Raises Gone."""
+        self._tls.write(data)
+
     def close(self) -> None:
         self._tls.close()
         self._end()
 
     def _take(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
-        self._heard += data
-        if not self._is_head_over:
-            head, found, rest = self._heard.partition(_HEAD_END)
-            if not found:
-                return
-            self._is_head_over, self._heard = True, rest
+        if self._status.done():
+            self._on_bytes(data)
+            return
+        self._head += data
+        head, found, rest = self._head.partition(_HEAD_END)
+        if found:
             self._status.set_result(status_of(head))
-        *lines, self._heard = self._heard.split(b"\n")
-        for line in lines:
-            self._on_line(line)
+            if rest:
+                self._on_bytes(rest)
 
     def _end(self) -> None:
         if not self._status.done():

@@ -70,6 +70,11 @@ class Fleet:
                     await phase()
             if self._askers:
                 self._tell("failed_askings", len(self._failures))
+            done = self._world.done
+            self._tell("failed_calls", done["failures"])
+            refused = [each for each in done if each.startswith("refused")]
+            if refused:
+                self._tell("refused", ", ".join(f"{done[each]} times {each}" for each in refused))
             self._tell("client_lag_p99_ms", quantile(self._lags, 0.99) if self._lags else 0.0)
         finally:
             lagging.cancel()
@@ -186,17 +191,19 @@ class Fleet:
         )
 
     async def _crowd(self, count: int, most: int | None = None) -> tuple[Times, Crowd]:
+        """So many askers, for all machines or at most so many, and where their times are put."""
+        while len(self._askers) < count:
+            asker = Asker(self._world, self._admin, len(self._askers))
+            self._askers.append(asker)
+            try:
+                await asker.sign_in()
+            except OSError as error:  # TimeoutError too
+                why = str(error) or "it did not answer in time"
+                raise Broken(f"An asker could not sign in: {why}.") from error
         times = Times(failures=self._failures)
-        askers = [await self._asker(times) for _ in range(count)]
         machines = list(range(self._plan.agents))
         random.Random(count).shuffle(machines)
-        return times, Crowd(askers, machines[:most])
-
-    async def _asker(self, times: Times) -> Asker:
-        asker = Asker(self._world, self._admin, len(self._askers), times)
-        self._askers.append(asker)
-        await asker.sign_in()
-        return asker
+        return times, Crowd(self._askers[:count], machines[:most], times)
 
     def _tell_times(self, outer: str, name: str, milliseconds: Sequence[float]) -> None:
         for share in (50, 99):

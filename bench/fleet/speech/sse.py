@@ -9,15 +9,10 @@ back as a fact, as the agent's witness does.
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import random
-import uuid
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bascule.clocks import SystemClock
 from bascule.domain.times import format_utc
@@ -26,22 +21,19 @@ from bench.fleet.agent import (
     SCANNERS,
     World,
     address_of,
-    key_of,
     scanner,
     uid_of,
 )
-from bench.fleet.http import Http, Stream, read_json, request
+from bench.fleet.http import GoingOn, read_json, request
+from bench.fleet.speech.calls import CONNECT_SECONDS, Calls
 from bench.fleet.tls import Gone
 
 POLL_SECONDS = 15.0  # with a quarter of jitter
 WATCH_SECONDS = 2.0
 REPORT_SECONDS = 10.0
-CONNECT_SECONDS, PATIENCE, SILENCE = 8.0, 10.0, 25.0
+SILENCE = 25.0
 SHORTEST_RETRY, LONGEST_RETRY = 0.2, 20.0
 STEADY_SECONDS = 2.0
-RENEW_BEFORE = 60.0
-_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_HEADER = {"alg": "Ed25519", "typ": "JWT"}
 _REPORT: Mapping[str, Any] = {
     "localPortRange": [32768, 60999],
     "weaknesses": [],
@@ -68,10 +60,9 @@ class SseAgent:
         self._loop = asyncio.get_running_loop()
         self._uid, self._source = uid_of(number), address_of(number)
         self._base = f"/bascule/agents/{self._uid}"
-        self._calls = Http(world.server, self._source, world.context)
-        self._stream: Stream | None = None
-        self._signing = asyncio.Lock()
-        self._token, self._token_ends = "", 0.0
+        self._calls = Calls(world, number)
+        self._stream: GoingOn | None = None
+        self._unread = b""  # of the stream
         self._is_hinted = False  # there may be a newer state
         self._look = asyncio.Event()  # something is new: the stream's hint, or a scan begins
         self._announced = -1
@@ -129,8 +120,9 @@ class SseAgent:
 
     async def _hear(self) -> None:
         """Until the stream ends; raises OSError, TimeoutError where it was not to be had."""
-        headers = await self._headers()
-        self._stream = Stream(self._read_line)
+        headers = await self._calls.headers()
+        self._stream = GoingOn(self._read)
+        self._unread = b""
         self._world.done["handshakes"] += 1
         try:
             status = await self._stream.open(
@@ -142,7 +134,7 @@ class SseAgent:
                 SILENCE,
             )
             if status in (401, 403):
-                self._token = ""
+                self._calls.forget_token()
             if status != 200:
                 raise Gone(f"the stream was refused: {status}")
             self._streaming_at = self._loop.time()
@@ -151,12 +143,14 @@ class SseAgent:
             self._streaming_at = self._stated_at = None
             self._stream.close()
 
-    def _read_line(self, line: bytes) -> None:
-        if line.startswith(b"data:"):
-            generation = int(read_json(line[5:])["generation"])
-            if generation != self._announced:
-                self._announced = generation
-                self._hint()
+    def _read(self, data: bytes) -> None:
+        *lines, self._unread = (self._unread + data).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data:"):
+                generation = int(read_json(line[5:])["generation"])
+                if generation != self._announced:
+                    self._announced = generation
+                    self._hint()
 
     def _hint(self) -> None:
         self._is_hinted = True
@@ -197,7 +191,7 @@ class SseAgent:
         seen = self._seen.get("position", 0)
         asked = self._loop.time()
         try:
-            state = await self._call("GET", f"{self._base}/state?seen={seen}")
+            state = await self._calls.call("GET", f"{self._base}/state?seen={seen}")
             self._generation, self._closed = state["generation"], state["closed"]
             self.leases = {
                 each["grantId"]: asked + each["remainingMs"] / 1000 for each in state["leases"]
@@ -227,7 +221,7 @@ class SseAgent:
         self._world.done["reports"] += 1
         written = json.dumps(self._report_body(attempts), separators=(",", ":")).encode()
         try:
-            answer = await self._call("POST", f"{self._base}/report", written)
+            answer = await self._calls.call("POST", f"{self._base}/report", written)
             generation = answer["generation"]
         except (OSError, KeyError):
             self._lost()
@@ -241,7 +235,14 @@ class SseAgent:
     def _report_body(self, attempts: int) -> dict[str, Any]:
         new = attempts - self._told
         knocks = [
-            {"source": scanner(each), "protocol": "TCP", "number": 22, "attempts": new, "age": 0}
+            {
+                "source": scanner(each),
+                "protocol": "TCP",
+                "number": 22,
+                "attempts": new,
+                "age": 0,  # as ddb962e names it
+                "ageMs": 0,
+            }
             for each in range(SCANNERS * bool(new))
         ]
         seen = self._seen
@@ -267,74 +268,3 @@ class SseAgent:
             self._attempts += round((now - self._scanned_at) * ATTEMPTS_A_SECOND)
             self._scanned_at = now
         return self._attempts
-
-    # -- calls ----------------------------------------------------------------------------
-
-    async def _call(self, method: str, path: str, body: bytes = b"") -> dict[str, Any]:
-        """What was answered; raises OSError, TimeoutError."""
-        for is_last in (False, True):
-            headers = await self._headers()
-            if body:
-                headers["Content-Type"] = "application/json"
-            status, content = await self._calls.call(
-                method, path, body, headers, connect_within=CONNECT_SECONDS, within=PATIENCE
-            )
-            if status == 200:
-                answer: dict[str, Any] = read_json(content)
-                return answer
-            if status != 401 or is_last:
-                raise Gone(f"{method} {path} was answered {status}")
-            self._token = ""  # revoked, or over: another, once
-        raise AssertionError
-
-    async def _headers(self) -> dict[str, str]:
-        async with self._signing:
-            if not self._token or self._loop.time() > self._token_ends - RENEW_BEFORE:
-                await self._sign_in()
-            return {"Authorization": f"Bearer {self._token}"}
-
-    async def _sign_in(self) -> None:
-        self._world.done["tokens"] += 1
-        asked = self._loop.time()
-        path = f"/{self._world.tenant_id}/oauth2/v2.0/token"
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": self._uid,
-            "client_assertion_type": _ASSERTION,
-            "client_assertion": self._assertion(f"{self._world.url}{path}"),
-            "scope": f"{self._world.url}/.default",
-        }
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        own = Http(self._world.server, self._source, self._world.context)  # as the real agent's
-        try:
-            status, content = await own.call(
-                "POST",
-                path,
-                urlencode(form).encode(),
-                headers,
-                connect_within=CONNECT_SECONDS,
-                within=PATIENCE,
-            )
-        finally:
-            own.close()
-        if status != 200:
-            raise Gone(f"no token: {status} {content[:200]!r}")
-        answer = read_json(content)
-        self._token, self._token_ends = answer["access_token"], asked + answer["expires_in"]
-
-    def _assertion(self, audience: str) -> str:
-        """A proof of the key, for one use (RFC 7523)."""
-        now = int(_CLOCK.now().timestamp())
-        claims = {"iss": self._uid, "sub": self._uid, "aud": audience, "iat": now}
-        claims |= {"exp": now + 300, "jti": str(uuid.uuid4())}
-        signed = f"{_part(_HEADER)}.{_part(claims)}"
-        key = Ed25519PrivateKey.from_private_bytes(key_of(self.number))
-        return f"{signed}.{_base64url(key.sign(signed.encode()))}"
-
-
-def _part(content: Mapping[str, object]) -> str:
-    return _base64url(json.dumps(content, separators=(",", ":")).encode())
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")

@@ -1,0 +1,397 @@
+"""An agent on a line: one WebSocket, beats, pushes (``bascule.protocol.line``).
+
+As the agent's ``loop``, ``reporting`` and ``line_link``: a pass every 2 s echoes the newest beat; the
+state is asked for on connecting and where a hint is newer than what is held; a report goes out with
+news alone, counters at most once a minute. Where no line has lived for 30 s it polls by calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import random
+import ssl
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bascule import __version__
+from bascule.clocks import SystemClock
+from bascule.domain.capabilities import HOST
+from bascule.domain.features import KNOWN
+from bascule.domain.times import format_utc
+from bascule.protocol.codec import encode
+from bascule.protocol.frames import VERSION, Frames, Opcode, frame
+from bascule.protocol.line import (
+    FRESH_SECONDS,
+    LARGEST_STATE,
+    SILENCE_SECONDS,
+    signed_text,
+)
+from bascule.protocol.report import Report
+from bench.fleet.agent import (
+    ATTEMPTS_A_SECOND,
+    SCANNERS,
+    World,
+    address_of,
+    key_of,
+    scanner,
+    uid_of,
+)
+from bench.fleet.http import GoingOn, read_json, request
+from bench.fleet.speech.calls import CONNECT_SECONDS, PATIENCE, Calls
+from bench.fleet.tls import Gone
+
+WATCH_SECONDS = 2.0
+COUNTERS_SECONDS = 60.0
+ALONE_SECONDS = 30.0
+POLL_SECONDS = 15.0  # with a quarter of jitter, while no line lives
+SHORTEST_RETRY, LONGEST_RETRY = 0.2, 20.0
+STEADY_SECONDS = 2.0
+MOST_NONCES = 4
+_KNOWS = sorted(KNOWN)
+_CLOCK = SystemClock()
+_REPORT: Mapping[str, Any] = encode(
+    Report(
+        generation=0,
+        in_force=frozenset(),
+        local_port_range=(32768, 60999),
+        facts={"kernel": "6.12.0", "nft": "1.1.3"},
+        agent_version=__version__,
+        driver="nftables",
+        capabilities=HOST,
+    )
+)
+
+
+class LineAgent:
+    def __init__(self, world: World, number: int) -> None:
+        self.number = number
+        self.leases: dict[str, float] = {}
+        self._world = world
+        self._loop = asyncio.get_running_loop()
+        self._uid = uid_of(number)
+        self._calls: Calls | None = None  # made where it has to poll
+        self._tasks: list[asyncio.Task[None]] = []
+        # of the line
+        self._line: GoingOn | None = None
+        self._frames = Frames(is_masked=False, largest=LARGEST_STATE, may_fragment=True)
+        self._session: ssl.SSLSession | None = None
+        self._is_welcome = False
+        self._lived_at = self._loop.time()
+        self._come_back = 0.0
+        self._nonces: dict[str, float] = {}
+        self._asked = ""  # the nonce of a question that is not answered
+        self._is_newer = False  # something was announced meanwhile
+        self._reported: tuple[str, str, int] | None = None  # id, digest, attempts: not taken yet
+        self._beat = 0  # to be echoed by the next pass; 0: none
+        self._newest = 0  # number of a beat
+        self._told = 0
+        self._in_since: float | None = None
+        # of the host
+        self._generation = -1
+        self._closed: list[Any] = []
+        self._seen = 0
+        self._read, self._acknowledged = "", ""  # digests
+        self._attempts_told = 0
+        self._taken_at = float("-inf")
+        self._scanned_at: float | None = None
+
+    @property
+    def in_since(self) -> float | None:
+        return self._in_since
+
+    def start(self) -> None:
+        self._tasks = [self._loop.create_task(self._listen()), self._loop.create_task(self._poll())]
+
+    def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for each in (self._line, self._calls):
+            if each is not None:
+                each.close()
+
+    def scan(self) -> None:
+        """As if since long: when its minute is over is as chance has it."""
+        self._scanned_at = self._loop.time()
+        self._taken_at = self._scanned_at - random.uniform(0, COUNTERS_SECONDS)
+        self._tell_counters()
+
+    # -- the line -------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        retry = SHORTEST_RETRY
+        while True:
+            began = self._loop.time()
+            try:
+                await self._follow()
+            except OSError:  # TimeoutError too
+                self._world.done["failures"] += 1
+            if self._loop.time() - began > STEADY_SECONDS:
+                retry = SHORTEST_RETRY
+            told = self._come_back / (10 if self.leases else 1)
+            await asyncio.sleep(random.uniform(0, max(retry, told)))
+            retry = min(retry * 2, LONGEST_RETRY)
+
+    async def _follow(self) -> None:
+        """Until it ends; raises OSError, TimeoutError where it was not to be had."""
+        self._frames = Frames(is_masked=False, largest=LARGEST_STATE, may_fragment=True)
+        self._line = line = GoingOn(self._take)
+        self._world.done["handshakes"] += 1
+        upgrade = {
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
+            "Sec-WebSocket-Version": VERSION,
+        }
+        try:
+            status = await line.open(
+                self._world.server,
+                address_of(self.number),
+                self._world.context,
+                request("GET", f"/bascule/points/{self._uid}/line", headers=upgrade),
+                CONNECT_SECONDS,
+                PATIENCE,
+                self._session,
+            )
+            if status != 101:
+                raise Gone(f"the line was refused: {status}")
+            await line.ended(SILENCE_SECONDS)
+        finally:
+            if self._is_welcome:
+                self._lived_at = self._loop.time()
+            self._is_welcome, self._in_since = False, None
+            self._asked, self._reported = "", None
+            self._nonces.clear()
+            self._beat = self._newest = 0
+            line.close()
+
+    def _take(self, data: bytes) -> None:
+        for opcode, content in self._frames.feed(data):
+            if opcode is Opcode.TEXT:
+                self._hear(read_json(content))
+            elif opcode is Opcode.PING:
+                self._write(frame(Opcode.PONG, content, is_masked=True))
+            elif opcode is Opcode.CLOSE and self._line is not None:
+                self._line.close()
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        text = json.dumps(message, separators=(",", ":")).encode()
+        self._write(frame(Opcode.TEXT, text, is_masked=True))
+
+    def _write(self, data: bytes) -> None:
+        if self._line is not None:
+            try:
+                self._line.write(data)
+            except Gone:
+                self._world.done["failures"] += 1
+
+    def _hear(self, told: Mapping[str, Any]) -> None:
+        match told["kind"]:
+            case "beat":
+                self._hear_beat(told)
+            case "challenge":
+                self._prove(told["text"])
+            case "welcome":
+                self._come_in(told)
+            case "hint":
+                if told.get("report"):
+                    self._acknowledged = ""
+                    self._report_news()
+                if told.get("generation") not in (None, self._generation):
+                    self._ask()
+            case "state":
+                self._hear_state(told)
+            case "taken":
+                self._hear_taken(told)
+            case "refused":
+                self._world.done[f"refused: {told.get('code')}"] += 1
+                self._asked, self._reported = "", None
+            case "record":
+                self._told = told["head"]["position"]
+
+    def _prove(self, challenge: str) -> None:
+        text = signed_text(self._world.tenant_id, self._uid, challenge)
+        signature = Ed25519PrivateKey.from_private_bytes(key_of(self.number)).sign(text)
+        written = base64.urlsafe_b64encode(signature).decode().rstrip("=")
+        self._send(
+            {"kind": "proof", "signature": written, "agentVersion": __version__, "knows": _KNOWS}
+        )
+
+    def _come_in(self, told: Mapping[str, Any]) -> None:
+        self._come_back = float(told["comeBackSeconds"])
+        if self._line is not None:
+            self._session = self._line.session
+        if self._is_welcome:
+            return  # the same line, proved anew
+        self._is_welcome = True
+        if told["acknowledged"] != self._acknowledged:
+            self._acknowledged = ""
+        self._ask()
+
+    def _hear_beat(self, told: Mapping[str, Any]) -> None:
+        self._world.done["beats"] += 1
+        is_waiting, self._beat, self._newest = bool(self._beat), told["number"], told["number"]
+        if not is_waiting:  # for the pass that echoes it
+            self._loop.call_later(random.uniform(0, WATCH_SECONDS), self._echo)
+        if told["generations"].get(self._uid, self._generation) != self._generation:
+            self._ask()
+
+    def _echo(self) -> None:
+        number, self._beat = self._beat, 0
+        if not self._is_welcome or not self._read:
+            return
+        self._send(
+            {
+                "kind": "echo",
+                "number": number,
+                "nonce": self._nonce(),
+                "generations": {self._uid: self._generation},
+                "read": self._read,
+                "acknowledged": self._acknowledged,
+            }
+        )
+
+    def _nonce(self) -> str:
+        nonce = base64.urlsafe_b64encode(os.urandom(18)).decode()
+        self._nonces[nonce] = self._loop.time()
+        while len(self._nonces) > MOST_NONCES:
+            del self._nonces[next(iter(self._nonces))]
+        return nonce
+
+    # -- states and reports ---------------------------------------------------------------
+
+    def _ask(self) -> None:
+        if self._asked:
+            self._is_newer = True
+            return
+        self._world.done["states"] += 1
+        self._asked = self._nonce()
+        self._send(
+            {
+                "kind": "ask",
+                "nonce": self._asked,
+                "machine": "",
+                "seen": self._seen,
+                "told": self._told,
+                "knows": _KNOWS,
+            }
+        )
+
+    def _hear_state(self, told: Mapping[str, Any]) -> None:
+        sent_at = self._nonces.get(told["nonce"])
+        is_answer = told["nonce"] == self._asked
+        if is_answer:
+            self._asked = ""
+        elif sent_at is None or self._loop.time() - sent_at > FRESH_SECONDS:
+            self._world.done["pushes dropped"] += 1
+            self._ask()
+            return
+        else:
+            self._world.done["pushes"] += 1
+        self._hold(told["state"], sent_at or self._loop.time())
+        if is_answer and self._is_newer:
+            self._is_newer = False
+            self._ask()
+        self._report_news()
+
+    def _hold(self, state: Mapping[str, Any], since: float) -> None:
+        """Have in force what it says; what is left counts from ``since``."""
+        self._generation, self._closed = state["generation"], state["closed"]
+        self.leases = {
+            each["grantId"]: since + each["remainingMs"] / 1000 for each in state["leases"]
+        }
+        if record := state.get("record"):
+            self._seen = record["position"]
+        settled = json.dumps([self._generation, sorted(self.leases), self._closed])
+        self._read = hashlib.sha256(settled.encode()).hexdigest()  # opaque to the server
+
+    def _report_news(self) -> None:
+        """Where the server has not taken what is read now."""
+        if not self._is_welcome or not self._read or self._reported is not None:
+            return
+        if self._read == self._acknowledged:
+            self._in_since = self._in_since or self._loop.time()
+            return
+        self._send_report()
+
+    def _send_report(self) -> None:
+        self._world.done["reports"] += 1
+        attempts = self._attempts()
+        key = uuid.uuid4().hex
+        self._reported = key, self._read, attempts
+        report = self._body(attempts)
+        told = {"kind": "report", "id": key, "machine": "", "number": self._newest}
+        self._send({**told, "report": report})
+
+    def _hear_taken(self, told: Mapping[str, Any]) -> None:
+        if self._reported is None or told["id"] != self._reported[0]:
+            return
+        _, self._acknowledged, self._attempts_told = self._reported
+        self._reported = None
+        self._taken_at = self._loop.time()
+        if told["generation"] != self._generation:
+            self._ask()
+        self._report_news()
+        self._tell_counters()
+
+    def _tell_counters(self) -> None:
+        """Alone, once the minute is over."""
+        if self._scanned_at is not None:
+            due = self._taken_at + COUNTERS_SECONDS - self._loop.time()
+            self._loop.call_later(max(0.0, due), self._counters_due, self._taken_at)
+
+    def _counters_due(self, taken_at: float) -> None:
+        if taken_at == self._taken_at and self._is_welcome and self._reported is None:
+            self._send_report()
+
+    def _attempts(self) -> int:
+        """By each source, so far."""
+        if self._scanned_at is None:
+            return 0
+        return round((self._loop.time() - self._scanned_at) * ATTEMPTS_A_SECOND)
+
+    def _body(self, attempts: int) -> dict[str, Any]:
+        new = attempts - self._attempts_told
+        return {
+            **_REPORT,
+            "generation": self._generation,
+            "inForce": sorted(self.leases),
+            "blockedAttempts": attempts * SCANNERS,
+            "knocks": [
+                {"source": scanner(n), "protocol": "TCP", "number": 22, "attempts": new, "ageMs": 0}
+                for n in range(SCANNERS * bool(new))
+            ],
+            "sessions": dict.fromkeys(self.leases, 0),
+            "clock": format_utc(_CLOCK.now()),
+            "closed": self._closed,
+            "digest": self._read,
+        }
+
+    # -- without a line -------------------------------------------------------------------
+
+    async def _poll(self) -> None:
+        while True:
+            since = self._loop.time() - self._lived_at
+            if self._is_welcome or since < ALONE_SECONDS:
+                await asyncio.sleep(ALONE_SECONDS if self._is_welcome else ALONE_SECONDS - since)
+                continue
+            if self._calls is None:
+                self._calls = Calls(self._world, self.number)
+            base = f"/bascule/points/{self._uid}"
+            try:
+                self._world.done["polls"] += 1
+                asked = self._loop.time()
+                query = f"seen={self._seen}&told={self._told}&knows={','.join(_KNOWS)}"
+                self._hold(await self._calls.call("GET", f"{base}/state?{query}"), asked)
+                written = json.dumps(self._body(self._attempts()), separators=(",", ":")).encode()
+                await self._calls.call("POST", f"{base}/report", written)
+                self._acknowledged = self._read
+            except (OSError, KeyError):
+                self._world.done["failures"] += 1
+            await asyncio.sleep(POLL_SECONDS * random.uniform(0.75, 1.25))
