@@ -21,6 +21,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -164,7 +165,9 @@ def one_run(
         idle=arguments.idle,
         asking=arguments.asking,
     )
+    began = time.perf_counter()
     with standing(program, folder / f"{program.name}-{agents}", arguments.port, agents) as server:
+        found("filled_s", time.perf_counter() - began)
 
         async def simulate() -> None:
             await Fleet(server, speaker, plan, found).run()

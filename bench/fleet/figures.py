@@ -14,6 +14,7 @@ LINES: Mapping[str, tuple[str, str, bool | None]] = {
     "speaks": ("protocol", "{}", None),
     "load": ("load of this machine before", "{:.1f}", None),
     "flush_ms": ("flushing 4 KiB to disk, p50", "{:.2f} ms", None),
+    "filled_s": ("database filled, server started", "{:.1f} s", None),
     "connected": ("connected", "{:,.0f}", None),
     "connected_s": ("all connected", "{:.1f} s", True),
     "idle_cpu_pct": ("idle, CPU of a core", "{:.1f} %", True),
