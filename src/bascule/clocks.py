@@ -12,5 +12,8 @@ class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
+    def monotonic(self) -> float:
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
+
     def boottime(self) -> float:
         return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -9,6 +9,7 @@
       Conflict                   409  the state of things does not permit it
       PreconditionFailed         412  If-Match names a version that is gone
       MisdirectedRequest         421  a Host that this server is not
+      UpgradeRequired            426  another protocol is spoken here, or a newer version of it
       TooManyRequests            429
       Unavailable                503  a dependency is away; try again
       EnforcementFailed          500  the kernel or firewall refused, or answered otherwise
@@ -141,6 +142,12 @@ class PreconditionFailed(BasculeError):
 class MisdirectedRequest(BasculeError):
     code = "MisdirectedRequest"
     http_status = 421
+    exit_code = 1
+
+
+class UpgradeRequired(BasculeError):
+    code = "UpgradeRequired"
+    http_status = 426
     exit_code = 1
 
 

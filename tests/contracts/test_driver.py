@@ -28,6 +28,9 @@ class SetClock:
     def now(self) -> datetime:
         return datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=self.passed)
 
+    def monotonic(self) -> float:
+        return self.passed
+
     def boottime(self) -> float:
         return self.passed
 

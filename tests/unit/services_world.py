@@ -40,6 +40,9 @@ class SetClock:
     def now(self) -> datetime:
         return self.wall
 
+    def monotonic(self) -> float:
+        return self.boot
+
     def boottime(self) -> float:
         return self.boot
 

@@ -27,6 +27,9 @@ class Clock:
     def now(self) -> datetime:
         return self.wall
 
+    def monotonic(self) -> float:
+        return self.boot
+
     def boottime(self) -> float:
         return self.boot
 

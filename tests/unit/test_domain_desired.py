@@ -27,6 +27,7 @@ from bascule.domain.desired import (
     RuleSet,
     begin_anew,
     close_all,
+    counted_from_before,
     desired_state,
     forget_ended,
     hold,
@@ -269,6 +270,18 @@ def test_what_happens_at_expiry_follows_the_server() -> None:
 
 
 # -- the point's half: opening ---------------------------------------------------------------
+
+
+def test_a_state_may_count_from_before() -> None:
+    """Each end stays where it was, or comes earlier where a point would refuse so much time."""
+    lease = Lease("g", (SSH,), (AddressPrefix.parse("*"),), timedelta(seconds=60))
+    longest = replace(lease, remaining=MAXIMUM_DURATION)
+    cut = Cut("c", (SSH,), (AddressPrefix.parse("*"),), CUT_FOR)
+    state = DesiredState("m", 1, frozenset(), {}, (lease, longest), (cut,))
+    told = counted_from_before(state, timedelta(seconds=9))
+    assert [each.remaining for each in told.leases] == [timedelta(seconds=69), MAXIMUM_DURATION]
+    assert [each.remaining for each in told.cuts] == [CUT_FOR + timedelta(seconds=9)]
+    assert counted_from_before(state, timedelta(0)) == state
 
 
 def test_a_lease_is_counted_from_the_asking() -> None:

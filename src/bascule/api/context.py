@@ -15,6 +15,7 @@ from typing import Any, TypeVar, cast
 
 from starlette.requests import HTTPConnection
 
+from bascule.api.lines import Lines
 from bascule.api.networks import AgentNetworks, KnownNetworks
 from bascule.api.origin import Names, Proxies
 from bascule.api.sampling import Sampler
@@ -77,6 +78,18 @@ class AppState:
     @cached_property
     def realm(self) -> Realm:
         return Realm(self.installation.tenant_id, self.names.is_base)
+
+    @cached_property
+    def lines(self) -> Lines:
+        return Lines(
+            self.services,
+            self.installation.tenant_id,
+            self.record_floor,
+            self.denials,
+            self.stranger_lines,
+            self.known_networks,
+            self.agent_networks,
+        )
 
     @cached_property
     def own_sign_in(self) -> OwnSignIn:

@@ -12,6 +12,7 @@ pipeline has no end; tests/e2e/test_https_edge.py would notice a change.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -20,6 +21,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from bascule.api.connections import Bounds, ConnectionPlace
+from bascule.api.line import Line
+from bascule.api.lines import Lines
+from bascule.api.origin import Names, Proxies
+from bascule.api.upgrade import judge, point_of, refusing, switching
+from bascule.errors import BasculeError
 
 MOST_PIPELINED = 8  # requests that wait for the answer before theirs; browsers send none so
 
@@ -30,6 +36,15 @@ class Incoming(Enum):
     NOTHING = 0
     HEADERS = 1
     BODY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class LineHouse:
+    """Where a connection that becomes a line goes, and by what it is judged."""
+
+    lines: Lines
+    names: Names
+    proxies: Proxies
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -44,9 +59,13 @@ class PatientProtocol(HttpToolsProtocol):
         place: ConnectionPlace,
         bounds: Bounds,
         due: float,
+        house: LineHouse | None = None,
     ) -> None:
-        """``due``: when the first headers must be there, in the loop's time."""
+        """``due``: when the first headers must be there, in the loop's time; ``house``: where agents'
+        lines live (None: there are none).
+        """
         super().__init__(config, server_state, app_state, loop)
+        self._house = house
         self._place = place
         self._bounds = bounds
         self._incoming = Incoming.HEADERS
@@ -110,10 +129,14 @@ class PatientProtocol(HttpToolsProtocol):
             self.transport.abort()
             return
         super().on_headers_complete()
+        if self._is_for_line():
+            return
         self._cycles.append(self.cycle)
         self._expect(Incoming.BODY)
 
     def on_message_complete(self) -> None:
+        if self._is_for_line():
+            return
         super().on_message_complete()
         self._unanswered += 1
         self._expect(Incoming.NOTHING)
@@ -125,6 +148,38 @@ class PatientProtocol(HttpToolsProtocol):
         self._unanswered -= 1  # -1 while a request that was answered early is still arriving
         if self._incoming is Incoming.NOTHING:
             self._expect(Incoming.NOTHING)
+
+    # -- lines --------------------------------------------------------------------------
+
+    def _is_for_line(self) -> bool:
+        return bool(self.parser.should_upgrade()) and self._should_upgrade()
+
+    def _should_upgrade(self) -> bool:
+        """uvicorn asks; it then calls ``handle_websocket_upgrade`` instead of the application."""
+        if self._house is None or self._get_upgrade() != b"websocket":
+            return False
+        return point_of(self.parser.get_method().decode(), self.url) is not None
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the transport over to a line; whatever is not answered yet ends with it."""
+        uid = point_of(self.parser.get_method().decode(), self.url)
+        if self._house is None or uid is None or self._cycles:
+            self.transport.abort()
+            return
+        self._forget_deadline()
+        self._forget_backlog()
+        try:
+            accept, address, client = judge(self.scope, self._house.names, self._house.proxies)
+        except BasculeError as error:
+            self.transport.write(refusing(error))
+            self.transport.close()
+            return
+        self.connections.discard(self)
+        self._place.wait()
+        line = Line(self._house.lines, uid, self._place, self.transport, address, client)
+        self.transport.write(switching(accept))
+        self.transport.set_protocol(line)
+        self._house.lines.begin(line, self._bounds.headers_seconds)
 
     # -- patience -------------------------------------------------------------------------
 

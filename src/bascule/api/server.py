@@ -28,7 +28,7 @@ from starlette.types import ASGIApp
 from bascule.api.connections import Bounds, ConnectionPlace, Crowd
 from bascule.api.listening import address_of, listen
 from bascule.api.networks import AgentNetworks, KnownNetworks
-from bascule.api.protocol import PatientProtocol
+from bascule.api.protocol import LineHouse, PatientProtocol
 from bascule.api.turns import HandshakeTurns, is_begun, is_gone
 from bascule.domain.net import Address
 from bascule.errors import BasculeError
@@ -62,6 +62,7 @@ def run_server(
     proxies: Collection[Address] = (),
     known: KnownNetworks | None = None,
     agents: AgentNetworks | None = None,
+    house: LineHouse | None = None,
     bounds: Bounds | None = None,
 ) -> int:
     """Serve ``app`` until SIGTERM or SIGINT; returns the exit code.
@@ -69,7 +70,8 @@ def run_server(
     ``listeners`` are bound, or listen already; ``on_started`` gets their addresses when connections are
     accepted; ``on_stopping`` is called first at a stop and ends streams and waits;
     ``proxies`` are not bounded by address; ``known`` are the networks that keep their places
-    longest; handshakes from those of ``agents`` have turns of their own. Raises ConfigurationError
+    longest; handshakes from those of ``agents`` have turns of their own; ``house`` is where agents'
+    lines live. Raises ConfigurationError
     when a port cannot be listened on.
     """
     listen(listeners)
@@ -84,6 +86,7 @@ def run_server(
         on_stopping=on_stopping,
         crowd=Crowd(bounds, frozenset(proxies), known),
         agents=agents or AgentNetworks(),
+        house=house,
     )
     return server.run_until_stopped()
 
@@ -112,6 +115,7 @@ class EdgeServer(uvicorn.Server):
         on_stopping: Callable[[], None],
         crowd: Crowd,
         agents: AgentNetworks,
+        house: LineHouse | None,
     ) -> None:
         super().__init__(_config(app, keeper, crowd.bounds))
         self._listeners = list(listeners)
@@ -120,6 +124,7 @@ class EdgeServer(uvicorn.Server):
         self._clock = clock
         self._on_stopping = on_stopping
         self._crowd = crowd
+        self._house = house
         self._turns = HandshakeTurns(
             # Behind a reverse proxy, which has no group, networks cannot be told apart.
             lambda network: not network or agents.has(network, clock.boottime())
@@ -251,7 +256,14 @@ class EdgeServer(uvicorn.Server):
         loop = asyncio.get_running_loop()
         bounds = self._crowd.bounds
         protocol = PatientProtocol(
-            self.config, self.server_state, self.lifespan.state, loop, place, bounds, due
+            self.config,
+            self.server_state,
+            self.lifespan.state,
+            loop,
+            place,
+            bounds,
+            due,
+            self._house,
         )
         await loop.connect_accepted_socket(
             lambda: protocol,

@@ -196,6 +196,7 @@ def _serve(
     from bascule.api.context import AppState
     from bascule.api.my_address import is_own_address
     from bascule.api.origin import Names, Proxies
+    from bascule.api.protocol import LineHouse
     from bascule.api.server import run_server
     from bascule.bootstrap.data_directory import ADMIN_FILE, AdminFile
     from bascule.bootstrap.set_up_file import MadeLink, SetUpFile
@@ -277,6 +278,7 @@ def _serve(
         proxies=settings.proxies,
         known=state.known_networks,
         agents=state.agent_networks,
+        house=LineHouse(state.lines, state.names, state.proxies),
     )
 
 
@@ -289,6 +291,7 @@ async def _background(state: AppState, host: ThisHost | None) -> AsyncIterator[N
 
     services = state.services
     watching = (
+        asyncio.create_task(state.lines.run()),
         asyncio.create_task(watch(services)),
         asyncio.create_task(keep_record(services, state.record_key)),
         asyncio.create_task(deliver(services, state.way_out)),

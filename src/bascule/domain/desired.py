@@ -34,6 +34,7 @@ from bascule.domain.policy import MAXIMUM_DURATION
 
 STALE_AFTER = 30.0  # seconds between asking and holding; an older answer opens nothing
 CUT_FOR = timedelta(minutes=2)  # how long a cut source is looked up (EDGES A24)
+LONGEST_CUT = CUT_FOR + timedelta(seconds=STALE_AFTER)  # as told: it may count from before
 MOST_CUTS = MAXIMUM_OPENINGS_PER_MACHINE  # elements of one firewall
 HEAD_SIZE, KNOWN_PORT_SIZE = (
     1024,
@@ -175,6 +176,24 @@ def known_part(state: DesiredState, knows: frozenset[Feature]) -> DesiredState:
         cuts=()
         if Feature.CUTS in missing
         else tuple(each for each in state.cuts if all(map(is_known, each.ports))),
+    )
+
+
+def counted_from_before(state: DesiredState, ago: timedelta) -> DesiredState:
+    """The same state for an agent that counts from a moment ``ago`` before now, so that each lease
+    and cut ends when it did.
+
+    None lasts longer than the point accepts: what would is told with an earlier end.
+    """
+    return replace(
+        state,
+        leases=tuple(
+            replace(each, remaining=min(each.remaining + ago, MAXIMUM_DURATION))
+            for each in state.leases
+        ),
+        cuts=tuple(
+            replace(each, remaining=min(each.remaining + ago, LONGEST_CUT)) for each in state.cuts
+        ),
     )
 
 

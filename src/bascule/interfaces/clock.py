@@ -13,6 +13,12 @@ class Clock(Protocol):
         """The wall clock, aware UTC."""
         ...
 
+    def monotonic(self) -> float:
+        """Seconds of a clock that never goes back and stands still while the system is suspended
+        (CLOCK_MONOTONIC).
+        """
+        ...
+
     def boottime(self) -> float:
         """Seconds since boot, suspended time included (CLOCK_BOOTTIME); never goes back."""
         ...

@@ -74,6 +74,11 @@ class Frames:
         self._parts: list[bytes] = []  # of a message whose end has not come
         self._size = 0  # of these parts
 
+    @property
+    def is_amid(self) -> bool:
+        """Has a message begun whose end has not come?"""
+        return bool(self._buffer or self._parts)
+
     def feed(self, data: bytes) -> Iterator[tuple[Opcode, bytes]]:
         """The messages that are complete now. Raises Broken; nothing can be read after that."""
         self._buffer += data

@@ -12,7 +12,7 @@ from typing import Annotated
 from bascule.domain.bounds import Guard
 from bascule.domain.capabilities import Capabilities, Latency
 from bascule.domain.decide import MAXIMUM_OPENINGS_PER_MACHINE
-from bascule.domain.desired import CUT_FOR, MOST_CUTS, Cut, DesiredState, Lease
+from bascule.domain.desired import LONGEST_CUT, MOST_CUTS, Cut, DesiredState, Lease
 from bascule.domain.features import BASELINE, Feature
 from bascule.domain.grant import opening_count
 from bascule.domain.knocks import LONGEST_AGE, OTHERS, Knock
@@ -88,7 +88,7 @@ describe(
         Crop(MOST_ARGUMENTS),
     ],
 )
-describe(Cut, grant_id=GrantId, remaining=Annotated[timedelta, Most(CUT_FOR)])
+describe(Cut, grant_id=GrantId, remaining=Annotated[timedelta, Most(LONGEST_CUT)])
 describe(
     DesiredState,
     _possible,

@@ -20,14 +20,17 @@ LONGEST_HASH = 128  # characters; ours have 64
 
 @dataclass(frozen=True, slots=True)
 class RecordMark:
-    """Where the record begins and ends, and its hash at the place that the agent has seen."""
+    """Where the record begins and ends, and its hashes at the places that the agent names."""
 
     position: int
     hash: Annotated[str, Most(LONGEST_HASH)]
     begin: Annotated[int | None, LENIENT] = None  # events up to here were deleted
     # Nothing younger is deleted.
     floor: Annotated[timedelta | None, LENIENT, Most(LONGEST_FLOOR, SHORTEST_FLOOR)] = None
-    seen_hash: Annotated[str | None, LENIENT, Most(LONGEST_HASH)] = None
+    seen_hash: Annotated[str | None, LENIENT, Most(LONGEST_HASH)] = None  # that it verified last
+    told_hash: Annotated[str | None, LENIENT, Most(LONGEST_HASH)] = (
+        None  # that it was told of since
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ def bind(
     tx.put_binding(Binding(machine.uid, point_uid, act.now))
     _end(tx, act, machine, f"a further enforcement point of {machine.id}")
     touch(tx, act, machine.uid)
+    touch(tx, act, point_uid)  # whose line learns of it, at other processes too
     follow(tx, act, machine)
     act.record(tx, MachineBound(str(machine.id), machine.uid, point_uid), machine.id)
     return True

@@ -259,7 +259,7 @@ def remove_point(tx: PointEndWrites, act: Act, subject: Subject, machine_uid: st
     end_grants(tx, act, live, StatusReason.USER_REQUESTED, f"removal of the agent of {machine.id}")
     tx.delete_enforcement_point(machine_uid)
     tx.delete_enrolments(machine_uid)
-    act.touched.add(machine_uid)  # its stream ends
+    touch(tx, act, machine_uid)  # its line ends, at other processes too
     follow(tx, act, machine)
     act.record(tx, AgentRemoved(str(machine.id), machine_uid), machine.id)
     return True

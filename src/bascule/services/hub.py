@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 CHANGES = "changes"  # the topic of whatever went on record
 
@@ -27,6 +27,8 @@ class Hub:
 
     def __init__(self) -> None:
         self._waiters: dict[str, set[asyncio.Event]] = {}
+        self._on_wake: list[Callable[[Iterable[str]], None]] = []
+        self._on_close: list[Callable[[], None]] = []
         self._is_closing = False
         self._start = uuid.uuid4().hex[:8]
         self._changes = 0
@@ -58,10 +60,24 @@ class Hub:
             if not listeners:
                 del self._waiters[topic]
 
+    def subscribe(
+        self, on_wake: Callable[[Iterable[str]], None], on_close: Callable[[], None]
+    ) -> None:
+        """Call ``on_wake`` at each wake of machines, with their uids, and ``on_close`` at the end.
+
+        For whoever waits for many machines: an event and a task for each would cost memory.
+        """
+        self._on_wake.append(on_wake)
+        self._on_close.append(on_close)
+
     def wake(self, machine_uids: Iterable[str] = (), request_ids: Iterable[str] = ()) -> None:
         """Whoever waits for one of these; whoever waits for CHANGES too."""
+        machine_uids = tuple(machine_uids)
         for uid in machine_uids:
             self._set(machine_topic(uid))
+        if machine_uids:
+            for called in self._on_wake:
+                called(machine_uids)
         for request_id in request_ids:
             self._set(request_topic(request_id))
         self._changes += 1
@@ -79,6 +95,8 @@ class Hub:
     def close(self) -> None:
         """Wake everybody for the last time."""
         self._is_closing = True
+        for called in self._on_close:
+            called()
         self.wake_all()
 
     def _set(self, topic: str) -> None:

@@ -23,7 +23,7 @@ from bascule.sentences import sentence
 from bascule.services.act import Act, new_id
 from bascule.services.assignments import AssignmentWrites, forget_scope
 from bascule.services.bindings import BindingActWrites, lose_point
-from bascule.services.grants import end_grants
+from bascule.services.grants import end_grants, touch
 from bascule.services.own_ports import check_addresses
 from bascule.services.policies import write_policy
 from bascule.services.timeline import machine_came, machine_went
@@ -122,7 +122,7 @@ def delete_machine(tx: MachineEndWrites, act: Act, machine_id: ResourceId) -> bo
         write_policy(tx, act, stored.policy.without(machine.id), stored, [])
     forget_scope(tx, act, resource_scope(machine.id), f"deletion of {machine.id}")
     lose_point(tx, act, machine.uid)
-    act.touched.add(machine.uid)
+    touch(tx, act, machine.uid)  # its agent's line ends, at other processes too
     machine_went(tx, act, machine)
     tx.delete_machine(machine.uid)
     act.record(tx, MachineDeleted(str(machine.id), machine.uid), machine.id)

@@ -20,13 +20,13 @@ from bascule.api.auth import (
     record_stranger,
 )
 from bascule.api.context import state_of
-from bascule.api.envelope import CompactJson
+from bascule.api.envelope import CompactJson, answer_error
 from bascule.api.generations import GenerationStream
 from bascule.api.origin import caller_address
-from bascule.api.wire.agents import EnrolBody, ReportBody, seen_mark
+from bascule.api.wire.agents import EnrolBody, ReportBody, record_mark
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.features import Feature
-from bascule.errors import Forbidden
+from bascule.errors import Forbidden, UpgradeRequired
 from bascule.protocol.codec import encode
 from bascule.protocol.enrolment import Enrolled
 from bascule.protocol.report import Announced
@@ -36,7 +36,9 @@ from bascule.services import fleet, reports
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 
+_POINT = "/bascule/points/{uid}"
 _AGENT = "/bascule/agents/{uid}"
+Position = Annotated[int, Query(ge=0, le=LARGEST)]  # in the record; 0: none
 # The uid of another machine, which an owner has bound to this point; left out: its own.
 BoundMachine = Annotated[str, Query(max_length=64)]
 
@@ -91,29 +93,46 @@ async def stream(call: CurrentCall, uid: str, machine: BoundMachine = "") -> Res
     return GenerationStream(call.state.services, call.state.tokens, uid, call.token, machine)
 
 
+@router.get(f"{_POINT}/line")
+@admits_anybody
+async def line(uid: str) -> Response:
+    """A line's connection is taken over before it comes here (``api.upgrade``)."""
+    del uid
+    error = UpgradeRequired(
+        "An agent's line begins here. It is a WebSocket (RFC 6455).",
+        advice="Start the agent: bascule agent run.",
+    )
+    answer = answer_error(error)
+    answer.headers["Upgrade"] = "websocket"
+    return answer
+
+
+@router.get(f"{_POINT}/state")
 @router.get(f"{_AGENT}/state")
 @admits_agents
 async def state(
     call: CurrentCall,
     uid: str,
-    seen: Annotated[int, Query(ge=0, le=LARGEST)] = 0,
+    seen: Position = 0,
+    told: Position = 0,
     machine: BoundMachine = "",
     knows: Annotated[str | None, Query(max_length=512)] = None,
 ) -> Response:
-    """``seen``: the last position of the record that the agent has seen (EDGES B9); ``knows``:
-    what its version knows, with commas (F4).
+    """``seen``: the last position of the record that the agent has verified, ``told``: the newest that
+    it was told of since (EDGES B9); ``knows``: what its version knows, with commas (F4).
     """
     known = None if knows is None else frozenset(Feature) & frozenset(knows.split(","))
     now, floor = call.now, call.state.record_floor
     (found, wanted), record = await call.read_few(
         lambda reader: (
             fleet.state_for(reader, uid, now, machine, known),
-            seen_mark(reader, seen, floor),
+            record_mark(reader, seen, floor, told),
         )
     )
     return CompactJson(encode(State(wanted, found.id.name, now, record)))
 
 
+@router.post(f"{_POINT}/report")
 @router.post(f"{_AGENT}/report")
 @admits_agents
 async def report(

@@ -33,9 +33,9 @@ ReportBody = Annotated[Report, *_body_of(Report)]
 EnrolBody = Annotated[Enrol, *_body_of(Enrol)]
 
 
-def seen_mark(reader: Reader, seen: int, floor: timedelta) -> RecordMark:
-    """Where the record begins and ends, its hash at the place that the agent has seen, and
-    for how long nothing of it is deleted.
+def record_mark(reader: Reader, seen: int, floor: timedelta, told: int = 0) -> RecordMark:
+    """Where the record begins and ends, its hashes at the places that the agent has seen and was
+    told of, and for how long nothing of it is deleted. 0 is no place.
     """
     head = reader.chain_head()
     return RecordMark(
@@ -44,4 +44,5 @@ def seen_mark(reader: Reader, seen: int, floor: timedelta) -> RecordMark:
         reader.chain_begin().position,
         floor,
         reader.seal_at(seen) if seen else None,
+        reader.seal_at(told) if told else None,
     )

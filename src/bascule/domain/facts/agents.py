@@ -19,6 +19,21 @@ class AgentWentSilent(Fact):
     last_contact_at: Text
 
 
+@fact(
+    "Bascule.Fleet/enforcementPoints/contend/action",
+    "Detect agents that replace each other",
+    severity=Severity.HIGH,
+    level=Level.WARNING,
+)
+class AgentsContended(Fact):
+    """Connections of one enforcement point replaced each other again and again within a minute: two
+    agents hold its key, of which one may be stolen.
+    """
+
+    machine: MachineId
+    at_least: Number  # replacements in that minute when this was noticed
+
+
 @fact("Bascule.Fleet/enforcementPoints/find/action", "Regain contact with agent")
 class AgentCameBack(Fact):
     machine: MachineId

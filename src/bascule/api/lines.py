@@ -1,0 +1,281 @@
+"""All lines of a server: who holds one, when each is beaten, what is told to all of them.
+
+One ticker beats a hundredth of the lines every 100 ms. Wake-ups of the hub go to the lines of the
+machines that moved. Once a second one indexed read finds generations that another process moved, or
+whose wake-up was lost; the record's end is read once for all lines. Nothing here grows with the
+fleet from one second to the next but the beats. Use from one event loop.
+
+A newer line of a point replaces the older one. What is not here: one line (``line``), and how its
+connection came to be one (``upgrade``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from datetime import datetime, timedelta
+from itertools import count
+
+import structlog
+
+from bascule.api.line import Line
+from bascule.api.networks import AgentNetworks, KnownNetworks
+from bascule.api.sampling import Sampler
+from bascule.api.wire.agents import record_mark
+from bascule.domain.access import PrincipalKind, Subject
+from bascule.domain.facts.calls import CallerDenied
+from bascule.errors import BasculeError, Forbidden
+from bascule.identity.tokens import LIFE
+from bascule.interfaces.closed_ports import Move
+from bascule.interfaces.store import Reader, Transaction
+from bascule.protocol.frames import CloseCode, Opcode, frame
+from bascule.protocol.line import (
+    BEAT_SECONDS,
+    LONGEST_COMING_BACK,
+    Ask,
+    Head,
+    Record,
+    Reported,
+    write,
+)
+from bascule.protocol.state import RecordMark
+from bascule.services.act import Act, Services
+from bascule.services.contacts import Contacts
+from bascule.services.denials import Denials
+from bascule.services.lines import record_contention
+
+log = structlog.get_logger("bascule.api")
+
+SLOTS = 100  # of the ticker
+CATCH_UP_SECONDS = 1.0
+MOST_MOVES = 500  # of one read
+HEAD_SECONDS = 40.0  # with a beat's ten seconds, each line is told within a minute
+POINTS_A_SECOND = 400  # that come back after a restart
+REPLACED_WITHIN = 60.0  # seconds
+MOST_REPLACED = 5  # lines of one point in that time, before it goes on record
+
+
+class Lines:
+    """The lines of one installation."""
+
+    def __init__(
+        self,
+        services: Services,
+        tenant_id: str,
+        record_floor: timedelta,
+        denials: Denials,
+        strangers: Sampler,
+        known: KnownNetworks,
+        agents: AgentNetworks,
+    ) -> None:
+        """``denials`` bounds what is recorded of known callers, ``strangers`` what is logged of
+        others; a point that proves itself makes its network one of ``known`` and ``agents``.
+        """
+        self.services = services
+        self.tenant_id = tenant_id
+        self.proof_seconds = LIFE[PrincipalKind.AGENT].total_seconds()
+        self.come_back_seconds = LONGEST_COMING_BACK  # until the fleet was counted
+        self.head = b""  # the frame that tells where the record ends; empty: not read yet
+        self._floor = record_floor
+        self._denials = denials
+        self._strangers = strangers
+        self._known, self._agents = known, agents
+        self._of: dict[str, Line] = {}  # proved, by point uid
+        self._unproved: set[Line] = set()
+        self._by_machine: dict[str, set[Line]] = {}
+        self._slots: tuple[set[Line], ...] = tuple(set() for _ in range(SLOTS))
+        self._next_slot = count()
+        self._replaced: dict[str, deque[float]] = {}  # when, by point uid
+        self._contended: dict[str, float] = {}  # when that went on record
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._move = 0
+        self._is_closing = False
+        services.hub.subscribe(self.wake, self.close)
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    # -- what a line needs --------------------------------------------------------------
+
+    @property
+    def contacts(self) -> Contacts:
+        return self.services.contacts
+
+    def now(self) -> datetime:
+        return self.services.clock.now()
+
+    def monotonic(self) -> float:
+        return self.services.clock.monotonic()
+
+    def is_logged(self, address: str) -> bool:
+        return self._strangers.is_written(address)
+
+    def mark(self, reader: Reader, ask: Ask) -> RecordMark:
+        return record_mark(reader, ask.seen, self._floor, ask.told)
+
+    def begin_task(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finish_task)
+
+    def _finish_task(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a line's work failed", exc_info=error)
+
+    async def record_denial(
+        self, subject: Subject, message: Ask | Reported, error: BasculeError
+    ) -> None:
+        """As of calls over HTTP (EDGES B8)."""
+        if not isinstance(error, Forbidden):
+            return
+        if not self._denials.is_recorded(subject.principal_id, self.now()):
+            return
+        method, verb = ("GET", "state") if isinstance(message, Ask) else ("POST", "report")
+        path = f"/bascule/points/{subject.principal_id}/{verb}"
+        fact = CallerDenied(method, path, error.message)
+        await self.services.perform(
+            lambda tx, act: act.record_denied(tx, fact, self._denials), subject
+        )
+
+    # -- who is there -------------------------------------------------------------------
+
+    def begin(self, line: Line, seconds: float) -> None:
+        """A new connection, which has so many seconds to prove its point."""
+        if self._is_closing:
+            line.end(CloseCode.GOING_AWAY)
+            return
+        self._unproved.add(line)
+        line.begin(seconds)
+
+    def admit(self, line: Line, generations: Mapping[str, int], network: str) -> None:
+        """The line has proved its point: an older one ends."""
+        self._unproved.discard(line)
+        self._known.note(line.address, line.uid)
+        self._agents.note(line.uid, network, self.services.clock.boottime())
+        older = self._of.get(line.uid)
+        self._of[line.uid] = line
+        line.slot = next(self._next_slot) % SLOTS
+        self._slots[line.slot].add(line)
+        self.follow(line, generations)
+        if older is not None:
+            older.end(CloseCode.REPLACED, "A newer connection of this enforcement point came.")
+            self._note_replaced(line)
+
+    def follow(self, line: Line, generations: Mapping[str, int]) -> None:
+        """The line is of these machines from now on, and is told these generations of them."""
+        for uid in line.generations.keys() - generations.keys():
+            self._forget(line, uid)
+        for uid in generations.keys() - line.generations.keys():
+            self._by_machine.setdefault(uid, set()).add(line)
+        line.generations = generations
+
+    def _forget(self, line: Line, machine_uid: str) -> None:
+        lines = self._by_machine.get(machine_uid)
+        if lines is not None:
+            lines.discard(line)
+            if not lines:
+                del self._by_machine[machine_uid]
+
+    def leave(self, line: Line) -> None:
+        """The line is over; safe to repeat."""
+        self._unproved.discard(line)
+        if line.slot >= 0:
+            self._slots[line.slot].discard(line)
+        for uid in line.generations:
+            self._forget(line, uid)
+        if self._of.get(line.uid) is line:
+            del self._of[line.uid]
+
+    def _note_replaced(self, line: Line) -> None:
+        now = self.monotonic()
+        times = self._replaced.setdefault(line.uid, deque())
+        times.append(now)
+        while now - times[0] > REPLACED_WITHIN:
+            times.popleft()
+        last = self._contended.get(line.uid)
+        if len(times) > MOST_REPLACED and (last is None or now - last > REPLACED_WITHIN):
+            self._contended[line.uid] = now
+            self.begin_task(self._record_contention(line, len(times)))
+
+    async def _record_contention(self, line: Line, times: int) -> None:
+        log.warning("agents replace each other", point=line.uid, address=line.address)
+
+        def record(tx: Transaction, act: Act) -> None:
+            record_contention(tx, act, line.uid, times)
+
+        await self.services.perform(record, line.subject)
+
+    def close(self) -> None:
+        """The server stops: say so to all."""
+        self._is_closing = True
+        for line in (*self._of.values(), *self._unproved):
+            line.end(CloseCode.GOING_AWAY, "The server stops.")
+
+    # -- news ---------------------------------------------------------------------------
+
+    def wake(self, machine_uids: Iterable[str]) -> None:
+        """Something of these machines has moved, or of points that are enrolled for them."""
+        for uid in machine_uids:
+            for line in tuple(self._by_machine.get(uid, ())):
+                line.look()
+
+    async def run(self) -> None:
+        """Beat, catch up, and read what all are told, until cancelled."""
+        self._move = await self.services.read(lambda reader: reader.newest_move())
+        await asyncio.gather(
+            self._tick(),
+            _forever(CATCH_UP_SECONDS, self.catch_up),
+            _forever(HEAD_SECONDS, self.read_for_all),
+        )
+
+    async def _tick(self) -> None:
+        """Each slot in its turn; when the loop was late, those that are due at once."""
+        pause = BEAT_SECONDS / SLOTS
+        done = int(self.monotonic() / pause)
+        while True:
+            await asyncio.sleep(pause)
+            due = int(self.monotonic() / pause)
+            for number in range(max(done, due - SLOTS) + 1, due + 1):
+                for line in tuple(self._slots[number % SLOTS]):
+                    line.beat()
+            done = due
+
+    async def catch_up(self) -> None:
+        """Tell what moved without a wake-up of this process."""
+        is_more = True
+        while is_more:
+            moves = await self.services.read(lambda r: r.moves_after(self._move, MOST_MOVES))
+            for each in moves:
+                self._move = each.number
+                self._catch_up_with(each)
+            is_more = len(moves) == MOST_MOVES
+
+    def _catch_up_with(self, move: Move) -> None:
+        for line in tuple(self._by_machine.get(move.machine_uid, ())):
+            if line.generations.get(move.machine_uid) != move.generation:
+                line.look()
+
+    async def read_for_all(self) -> None:
+        """Where the record ends, and how many points there are."""
+        head, points = await self.services.read(
+            lambda reader: (reader.chain_head(), reader.count_enforcement_points())
+        )
+        if head.position:
+            told = frame(Opcode.TEXT, write(Record(Head(head.position, head.hash))))
+            if told != self.head:
+                self.head = told
+        self.come_back_seconds = min(LONGEST_COMING_BACK, 2 + points // POINTS_A_SECOND)
+
+
+async def _forever(seconds: float, work: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Do it again and again. What goes wrong is logged, and tried again."""
+    while True:
+        try:
+            await work()
+        except BasculeError as error:
+            log.error("news of the lines not read", why=error.message)
+        except Exception:
+            log.exception("news of the lines not read")
+        await asyncio.sleep(seconds)

@@ -1,0 +1,163 @@
+"""What the line of an enforcement point reads and settles, each in one transaction.
+
+A line rests on the key by which its point proved itself. Whatever is read or settled for it is read
+with that key's standing in the same transaction, so that nothing is told to, or taken from, a line
+whose key was taken away (EDGES A12, B5). What is not here: the connection, its beats, what is a push.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from bascule.domain.desired import DesiredState
+from bascule.domain.facts.agents import AgentsContended
+from bascule.domain.features import Feature
+from bascule.errors import AuthenticationFailed, Forbidden
+from bascule.interfaces.closed_ports import GenerationReads
+from bascule.interfaces.inventory import MachineReads
+from bascule.interfaces.points import AgentReads, BindingReads
+from bascule.interfaces.record import EventWrites
+from bascule.protocol.report import Report
+from bascule.services.act import Act
+from bascule.services.fleet import AgentStateReads, state_for
+from bascule.services.reports import ReportWrites, take_report
+
+
+class StandingReads(AgentReads, BindingReads, GenerationReads, MachineReads, Protocol):
+    """A point, its machines, and how far each is to come."""
+
+
+class NewsReads(AgentStateReads, StandingReads, Protocol):
+    """The same, and what is wanted of these machines."""
+
+
+class ContendedWrites(MachineReads, EventWrites, Protocol):
+    """The record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A point as the server knows it now."""
+
+    public_key: str
+    machine_name: str  # of its own machine
+    last_contact_at: datetime | None
+    acknowledged: str  # digest of its last report that was settled; empty: none
+    generations: Mapping[str, int]  # by the uid of each machine that it guards
+
+
+def standing(reader: StandingReads, point_uid: str) -> Standing | None:
+    """None when there is no such point, or its machine is gone."""
+    point, machine = reader.agent_of(point_uid), reader.machine_by_uid(point_uid)
+    if point is None or machine is None:
+        return None
+    return Standing(
+        point.public_key,
+        machine.id.name,
+        point.last_contact_at,
+        point.acknowledged,
+        _generations(reader, point_uid),
+    )
+
+
+def _generations(reader: StandingReads, point_uid: str) -> Mapping[str, int]:
+    uids = [point_uid, *(each.machine_uid for each in reader.bound_to(point_uid))]
+    known = reader.generations(uids)
+    return {uid: known.get(uid, 0) for uid in uids}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a point is to hold of one machine at ``now``."""
+
+    machine_name: str
+    desired: DesiredState
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What moved at a point since its line was told."""
+
+    generations: Mapping[str, int]  # of all machines that it guards
+    states: Mapping[str, Wanted]  # of those that moved, where they were asked for
+
+
+def news(
+    reader: NewsReads,
+    point_uid: str,
+    public_key: str,
+    told: Mapping[str, int],
+    now: datetime,
+    knows: frozenset[Feature] | None,
+    *,
+    with_states: bool,
+) -> News:
+    """``told``: the generations that the line was told. Raises AuthenticationFailed."""
+    check_holds(reader, point_uid, public_key)
+    generations = _generations(reader, point_uid)
+    moved = [uid for uid, number in generations.items() if number != told.get(uid)]
+    states = {
+        uid: wanted(reader, point_uid, uid, now, knows) for uid in (moved if with_states else ())
+    }
+    return News(generations, states)
+
+
+def wanted(
+    reader: AgentStateReads,
+    point_uid: str,
+    machine_uid: str,
+    now: datetime,
+    knows: frozenset[Feature] | None,
+) -> Wanted:
+    """Raises as ``fleet.state_for``."""
+    machine, desired = state_for(reader, point_uid, now, machine_uid, knows)
+    return Wanted(machine.id.name, desired, now)
+
+
+def check_holds(reader: AgentReads, point_uid: str, public_key: str) -> None:
+    """Raise AuthenticationFailed when that is not the point's key any more."""
+    point = reader.agent_of(point_uid)
+    if point is None or point.public_key != public_key:
+        raise AuthenticationFailed(
+            "This agent's key is not valid any more: its machine was removed or enrolled again.",
+            code="AgentKeyRefused",
+            advice="To enrol the agent again: bascule machine enrol NAME --replace.",
+        )
+
+
+def settle(
+    tx: ReportWrites,
+    act: Act,
+    point_uid: str,
+    public_key: str,
+    report: Report,
+    machine_uid: str,
+    heard_at: datetime | None,
+) -> int:
+    """``take_report`` of a line. ``heard_at``: when the pass had surely not begun yet; None: that is
+    not known, and the report is no contact. Raises AuthenticationFailed, and as ``take_report``.
+    """
+    check_holds(tx, point_uid, public_key)
+    act.heard_at = None if heard_at is None else min(heard_at, act.now)
+    try:
+        return take_report(tx, act, point_uid, report, machine_uid)
+    except Forbidden as error:
+        if error.specific_code == "AgentUnknown":
+            raise AuthenticationFailed(error.message, code="AgentUnknown") from error
+        raise
+
+
+def record_contention(tx: ContendedWrites, act: Act, point_uid: str, count: int) -> None:
+    """Put on record that lines of one point replaced each other so often within a minute."""
+    machine = tx.machine_by_uid(point_uid)
+    if machine is not None:
+        act.record(tx, AgentsContended(str(machine.id), count), machine.id)
+
+
+def machines_of(uids: Collection[str], point_uid: str) -> frozenset[str]:
+    """Those beside the point's own."""
+    return frozenset(uids) - {point_uid}
