@@ -29,6 +29,7 @@ from bascule.api.body_limit import allowance_of
 from bascule.api.caller import Caller
 from bascule.api.context import AppState, state_of
 from bascule.api.described import described
+from bascule.api.direct import direct_handler, stands_for
 from bascule.api.origin import base_url, caller_address
 from bascule.domain.access import CALLERS, PrincipalKind, Subject
 from bascule.domain.actions import DISPLAY, GROUP_READ
@@ -184,6 +185,9 @@ async def current_call(request: Request) -> Call:
     return cast("Call", request.state.call)
 
 
+stands_for(current_call)(current_call)
+
+
 CurrentCall = Annotated[Call, Depends(current_call)]
 
 
@@ -195,7 +199,7 @@ class GuardedRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         entry = entry_of(self.endpoint)
-        handler = super().get_route_handler()
+        handler = direct_handler(self.endpoint, self.body_field) or super().get_route_handler()
         has_body = self.body_field is not None
         is_for_graph = self.path.startswith(f"{GRAPH}/")  # by the route, not by the call
 

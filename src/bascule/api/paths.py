@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Query
+from fastapi import Depends, Path, Query, Request
 
-from bascule.api.auth import CurrentCall
+from bascule.api.auth import CurrentCall, current_call
+from bascule.api.direct import stands_for
 from bascule.domain.ids import ResourceId, machine_id, parse_name, policy_id
 from bascule.errors import InvalidInput
 
@@ -57,6 +58,19 @@ async def policy_of(
 ) -> ResourceId:
     name = parse_name(policy, "The policy's name")
     return policy_id(call.subscription_id, call.resource_group, location, name)
+
+
+@stands_for(policy_of)
+async def _policy_of(request: Request) -> ResourceId:
+    call, named = await current_call(request), request.path_params
+    location = await location_of(call, named["location"])
+    return await policy_of(call, call.resource_group, location, named["policy"])
+
+
+@stands_for(machine_of)
+async def _machine_of(request: Request) -> ResourceId:
+    call = await current_call(request)
+    return await machine_of(call, call.resource_group, request.path_params["machine"])
 
 
 # Answer what the call would change, and change nothing.

@@ -75,13 +75,19 @@ def parse_address(text: str, target: str = "") -> Address:
             target=target,
         )
     try:
-        address = ip_address(text)
+        return _address(text)
     except ValueError:
         raise InvalidInput(
             sentence("{text} is not an IPv4 or IPv6 address.", text=repr(text[:80])),
             code="InvalidAddress",
             target=target,
         ) from None
+
+
+@lru_cache(maxsize=4096)  # where a call came from is asked several times a call
+def _address(text: str) -> Address:
+    """Raises ValueError."""
+    address = ip_address(text)
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
