@@ -137,7 +137,7 @@ def test_a_signature_is_for_one_tenant_one_point_and_one_challenge() -> None:
         for challenge in ("c1", "c2")
     }
     assert len(signed) == 8
-    assert signed_text("t", "u", "c") == b"bascule line 1\nt\nu\nc"
+    assert signed_text("t", "u", "c") == b"bascule-line 1\nt\nu\nc"
 
 
 # Whatever the server would do something with, and what moves by itself.

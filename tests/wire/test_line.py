@@ -482,7 +482,7 @@ HOSTILE = {
     "deep": (frame(Opcode.TEXT, b"[" * 2000, is_masked=True), CloseCode.NOT_TEXT),
     "no object": (frame(Opcode.TEXT, b"[]", is_masked=True), CloseCode.PROTOCOL_ERROR),
     "long number": (frame(Opcode.TEXT, b"1" * 4090, is_masked=True), CloseCode.PROTOCOL_ERROR),
-    "many pings": (frame(Opcode.PING, b"x", is_masked=True) * 51, CloseCode.POLICY),
+    "many pings": (frame(Opcode.PING, b"x", is_masked=True) * 101, CloseCode.POLICY),
     "goodbye": (close_frame(CloseCode.NORMAL, is_masked=True), CloseCode.NORMAL),
 }
 
@@ -530,10 +530,10 @@ def test_more_than_a_few_asks_at_once_end_the_line(world: LineWorld, peer: Peer)
 
 def test_a_line_has_its_pace(world: LineWorld, peer: Peer) -> None:
     ping = frame(Opcode.PING, b"x", is_masked=True)
-    peer.send(ping * 40)
+    peer.send(ping * 90)
     assert not peer.is_over
     world.clock.pass_time(2)
-    peer.send(ping * 25)
+    peer.send(ping * 65)
     assert not peer.is_over
     peer.send(ping * 40)
     assert peer.close_code == CloseCode.POLICY

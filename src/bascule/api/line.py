@@ -69,7 +69,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("bascule.api")
 
 MOST_WAITING = 4  # asks and reports that wait for the one before
-MESSAGES_A_SECOND, MOST_AT_ONCE = 10.0, 50.0
+MESSAGES_A_SECOND, MOST_AT_ONCE = 30.0, 100.0  # ten passes a second: ask, report, echo
 STALLED_SECONDS = 30.0  # that a message may take to come, or the peer to read what was sent
 RENEW_BEFORE = 60.0  # seconds before a proof ends
 AT_PROOF = 0  # the number of a report that was read before the first beat came
@@ -270,7 +270,8 @@ class Line(asyncio.Protocol):
             return
         self._note_contact(sent.at)
         machines = use.machines_of(echo.generations, self.uid)
-        self._lines.contacts.note(Contact(self.uid, self.public_key, sent.at, machines))
+        network = self._place.group
+        self._lines.contacts.note(Contact(self.uid, self.public_key, sent.at, machines, network))
 
     def _is_ahead(self, held: Mapping[str, int]) -> bool:
         """Does the agent hold a generation that this server did not tell (EDGES A8)?"""

@@ -29,6 +29,7 @@ class Contact:
     public_key: str
     at: datetime
     machine_uids: frozenset[str] = frozenset()  # others that are bound to it and that it holds too
+    network: str = ""  # from which it came: an IPv4 address or a /64; empty: not known
 
 
 class AgentReads(Protocol):
@@ -67,6 +68,14 @@ class PointReads(Protocol):
         ...
 
 
+class ContactReads(Protocol):
+    def networks_of_points(self, since: datetime) -> Mapping[str, tuple[str, datetime]]:
+        """By point uid: from which network it was last heard, and when; of those heard since, whose
+        network is known.
+        """
+        ...
+
+
 class BindingReads(Protocol):
     def bindings_of(self, machine_uid: str) -> Sequence[Binding]:
         """Of one machine, its own agent's first, then by point uid; empty where its own agent
@@ -92,6 +101,7 @@ class ContactWrites(Protocol):
         A contact counts where its key is still that point's. It moves nothing back, unless what is
         stored lies after ``now``, because the clock went back. Where the contact before is older
         than ``silence``, or there was none, only a report counts, which puts the return on record.
+        The network of a contact that counts is kept beside the point.
         """
         ...
 

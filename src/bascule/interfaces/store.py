@@ -35,6 +35,7 @@ from bascule.interfaces.plans import PlanReads, PlanWrites
 from bascule.interfaces.points import (
     AgentReads,
     BindingReads,
+    ContactReads,
     ContactWrites,
     EnrolmentReads,
     EnrolmentWrites,
@@ -65,6 +66,7 @@ class Reader(
     GrantReads,
     MoveReads,
     AskedReads,
+    ContactReads,
     AgentReads,
     BindingReads,
     PointReads,

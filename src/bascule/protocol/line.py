@@ -228,7 +228,7 @@ def _kind_of(told: Json) -> str:
 
 def signed_text(tenant_id: str, point_uid: str, challenge: str) -> bytes:
     """What a Proof signs."""
-    return f"bascule line 1\n{tenant_id}\n{point_uid}\n{challenge}".encode()
+    return f"bascule-line 1\n{tenant_id}\n{point_uid}\n{challenge}".encode()
 
 
 def digest_of(report: Report) -> str:

@@ -67,6 +67,11 @@ _BOUND = (
 _POINTS = select(func.count().label("points")).select_from(t.agents)
 
 
+_NETWORKS = select(t.agents.c.machine_uid, t.agents.c.network, t.agents.c.last_contact_at).where(
+    t.agents.c.last_contact_at >= bindparam("since"), t.agents.c.network != ""
+)
+
+
 def _is_moved_by_contact(stored: Column[datetime]) -> ColumnElement[bool]:
     """Later than what is stored and within the silence bound of it, or what is stored cannot be."""
     return or_(
@@ -81,7 +86,7 @@ _HAS_KEY = (
 _CONTACT = (
     update(t.agents)
     .where(*_HAS_KEY, _is_moved_by_contact(t.agents.c.last_contact_at))
-    .values(last_contact_at=bindparam("at"))
+    .values(last_contact_at=bindparam("at"), network=bindparam("from"))
 )
 _BOUND_CONTACT = (
     update(t.bindings)
@@ -152,6 +157,10 @@ class FleetReads(Rows):
         if since is not None:
             wanted = wanted.where(t.agents.c.last_contact_at >= since)
         return [point_of_row(row) for row in self._all(wanted.order_by(t.agents.c.machine_uid))]
+
+    def networks_of_points(self, since: datetime) -> Mapping[str, tuple[str, datetime]]:
+        rows = self._all(_NETWORKS, {"since": since})
+        return {row.machine_uid: (row.network, row.last_contact_at) for row in rows}
 
     def enrolment_by_hash(self, token_hash: str) -> Enrolment | None:
         row = self._first(select(t.enrolments).where(t.enrolments.c.token_hash == token_hash))
@@ -224,7 +233,7 @@ class FleetWrites(FleetReads, Listed):
             for each in contacts
         ]
         if told:
-            self._run(_CONTACT, [row for _, row in told])
+            self._run(_CONTACT, [{**row, "from": each.network} for each, row in told])
         bound = [{**row, "machine": uid} for each, row in told for uid in sorted(each.machine_uids)]
         if bound:
             self._run(_BOUND_CONTACT, bound)

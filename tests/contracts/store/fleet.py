@@ -80,6 +80,18 @@ class FleetContract:
             bound_to = read(store, lambda r: r.bound_to("uid-gate"))
             assert [each.reported_at for each in bound_to] == [heard, NOW]
 
+    def test_the_network_of_a_contact_that_counts_is_kept(self, store: Store) -> None:
+        for name, heard in (("a", NOW), ("b", NOW - HOUR)):
+            write(store, lambda tx: tx.put_machine(a_machine(name)))
+            point = EnforcementPoint(f"uid-{name}", "key", NOW, last_contact_at=heard)
+            write(store, lambda tx: tx.put_enforcement_point(point))
+        later = NOW + timedelta(seconds=9)
+        told = [Contact(f"uid-{name}", "key", later, network="192.0.2.1") for name in ("a", "b")]
+        write(store, lambda tx: tx.put_contacts(told, later, timedelta(seconds=30)))
+        write(store, lambda tx: tx.put_enforcement_point(replace(point, machine_uid="uid-a")))
+        networks = read(store, lambda r: r.networks_of_points(NOW - HOUR))
+        assert networks == {"uid-a": ("192.0.2.1", NOW - HOUR)}, "of a report it is not known"
+
     def test_points_are_counted(self, store: Store) -> None:
         assert read(store, lambda r: r.count_enforcement_points()) == 0
         write(store, lambda tx: tx.put_machine(a_machine()))

@@ -365,6 +365,8 @@ agents = Table(
     Column("driver", String, nullable=False),  # its name in the registry; empty: not told yet
     Column("capabilities", Json),  # null: not told yet
     Column("acknowledged", String, nullable=False),  # digest of its last report; empty: none
+    # From which it was last heard on its line; written with contacts alone.
+    Column("network", String, nullable=False, default="", server_default=""),
 )
 
 Index("ix_agents_last_contact_at", agents.c.last_contact_at)
