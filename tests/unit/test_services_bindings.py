@@ -473,3 +473,56 @@ def test_what_one_point_keeps_closed_of_its_own_is_noted_once(bound: World) -> N
         for point, closed in ((bound.web, SHUT), (bound.db, more)):
             tell(bound, point, closed=closed)
     assert bound.kinds().count("AgentReported") == 2
+
+
+# -- what a point that lies makes of the machine ----------------------------------------------
+
+
+def closing(world: World) -> Grant:
+    """Ended, and in force until both points have closed it."""
+    grant = opened(world)
+    live = world.grant(grant)
+    world.do(lambda tx, act: end_grants(tx, act, [live], StatusReason.USER_REQUESTED, "a test"))
+    return grant
+
+
+def sessions_told(world: World, grant: Grant) -> int | None:
+    view = world.see(lambda tx: view_request(tx, grant.request_id, world.clock.wall))
+    assert view is not None
+    return view.shown(view.grants[0]).sessions_alive
+
+
+def test_connections_that_the_host_counts_are_not_hidden_by_another_point(bound: World) -> None:
+    """The last report settles the grant: a gateway that says 0 knows nothing of the host's own."""
+    grant = closing(bound)
+    tell(bound, bound.db, closed=SHUT, sessions={grant.id: 3})
+    tell(bound, bound.web, closed=SHUT, sessions={grant.id: 0})
+    assert bound.grant(grant).state is GrantState.CLOSED
+    assert sessions_told(bound, grant) is None, "not known, which is not 0"
+
+
+def test_the_host_s_own_count_is_told_when_it_settles_the_grant(bound: World) -> None:
+    grant = closing(bound)
+    tell(bound, bound.web, closed=SHUT, sessions={grant.id: 0})
+    tell(bound, bound.db, closed=SHUT, sessions={grant.id: 3})
+    assert sessions_told(bound, grant) == 3
+
+
+def test_a_point_fills_no_row_with_grants_that_it_makes_up(bound: World) -> None:
+    """A report may name 100,000 ids, and its row is written with each of them."""
+    grant = opened(bound)
+    tell(bound, bound.web, grant.id, *(f"made up {n}" for n in range(1000)), closed=SHUT)
+    kept = {
+        each.point_uid: each.in_force for each in bound.see(lambda tx: tx.bindings_of(bound.db.uid))
+    }
+    assert kept[bound.web.uid] == {grant.id}
+    assert bound.grant(grant).state is GrantState.OPEN
+
+
+def test_a_point_that_says_that_it_enforces_nothing_stands_for_nothing(bound: World) -> None:
+    """Whatever generation it names, and whatever it says is closed and in force."""
+    grant = bound.granted(bound.db)
+    tell(bound, bound.db, grant.id, closed=SHUT)
+    tell(bound, bound.web, grant.id, closed=SHUT, weaknesses=(NOT_ENFORCED(problem="x"),))
+    assert bound.grant(grant).state is GrantState.OPENING
+    assert not point_of(bound, bound.db).is_enforcing

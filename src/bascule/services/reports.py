@@ -34,7 +34,7 @@ from bascule.interfaces.record import EventFilter, EventReads, EventWrites
 from bascule.protocol.report import Report
 from bascule.sentences import sentence
 from bascule.services.act import Act
-from bascule.services.bindings import CONTACT_GRAIN, guarded, remember, stand
+from bascule.services.bindings import CONTACT_GRAIN, Guarded, guarded, remember, stand
 from bascule.services.claims import take_in_claims
 from bascule.services.doubt import doubt, has_overtaken_lately, tells_too_much
 from bascule.services.grants import GrantEndWrites, close, end_grants, touch, withdraw
@@ -105,7 +105,7 @@ def take_report(
     found = stand(tx, act, point_uid, known.bound, report)
     if is_ahead:
         _overtaken(tx, act, machine, generation, report)
-    has_moved = not is_ahead and _settle(tx, act, machine, report, found)
+    has_moved = not is_ahead and _settle(tx, act, known, report, found)
     if report.generation >= generation:
         told = next((each.closed for each in known.bound if each.point_uid == point_uid), None)
         claims = take_in_claims(tx, machine, report.closed, report.generation, told)
@@ -168,11 +168,13 @@ def _overtaken(
     )
 
 
-def _settle(tx: ReportWrites, act: Act, machine: Machine, report: Report, found: Seen) -> bool:
+def _settle(tx: ReportWrites, act: Act, known: Guarded, report: Report, found: Seen) -> bool:
     """True when a grant was read back open, or closed, or its end was found to be earlier.
 
     Any point's refusal or earlier end counts; open and closed is what all of them have read back.
     """
+    machine = known.machine
+    counted = report.sessions if known.counts_connections else None
     has_moved = _refuse_by_guard(tx, act, machine, report)
     has_moved |= _shorten_by_host(tx, act, machine, report)
     for grant in tx.unsettled_grants(machine.uid):
@@ -185,7 +187,6 @@ def _settle(tx: ReportWrites, act: Act, machine: Machine, report: Report, found:
             and grant.generation <= found.generation
             and grant.id not in found.somewhere
         ):
-            counted = report.sessions
             close(tx, act, grant, None if counted is None else counted.get(grant.id, 0))
             has_moved = True
 
