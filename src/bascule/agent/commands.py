@@ -163,7 +163,7 @@ def install(
 
 
 def _check_firewall(parts: HostParts) -> None:
-    """Can ports be kept shut here at all? Says what is weak; raises ConfigurationError."""
+    """Can ports be kept closed here at all? Says what is weak; raises ConfigurationError."""
     driver = parts.firewall().open()
     try:
         for weakness in driver.condition().weaknesses:

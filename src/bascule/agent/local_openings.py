@@ -135,7 +135,7 @@ def open_without_agent(
     duration: timedelta,
     keeper: Keeper,
 ) -> bool:
-    """Make the rules ours and open; the caller holds the lock on ``state``. Is the port shut here?
+    """Make the rules ours and open; the caller holds the lock on ``state``. Is the port closed here?
 
     ``keeper`` gives up what it keeps of an agent that is stopped. Raises EnforcementFailed while
     somebody else still owns the rules.

@@ -262,7 +262,7 @@ def _alive(port: GrantedPort, request: AccessRequest, *, kill: bool) -> str:
 
 
 def _waiting(answers: Mapping[Target, AccessRequest]) -> list[str]:
-    """Said means seen: what was not read back shut is not called closed."""
+    """Said means seen: what was not read back closed is not called closed."""
     return [
         f"{name} port {port_words(port.number, port.protocol)} (request {short_id(answer)})"
         for target, answer in answers.items()

@@ -5,9 +5,9 @@ driver and where the desired state comes from differ. Level, not edge: each pass
 everything, acts, reads back; whatever woke it is only a hint.
 
 Failure direction: an unreadable firewall is an error, never an empty one; of a plan that is
-refused again and again what shuts is applied alone, and the next pass tries the rest; what is
-held in memory is shut even when the server says nothing; a memory that cannot be written (a full
-disk) is said and tried again, and what is to be shut is shut all the same.
+refused again and again what closes is applied alone, and the next pass tries the rest; what is
+held in memory is closed even when the server says nothing; a memory that cannot be written (a full
+disk) is said and tried again, and what is to be closed is closed all the same.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Reconciler:
         self._noted: dict[str, None] = {}  # said already: not again at each pass
 
     def restore(self, kernel: RuleSet | None) -> None:
-        """Begin from memory, and keep shut whatever the kernel still shuts (None: unknown).
+        """Begin from memory, and keep closed whatever the kernel still closes (None: unknown).
 
         The guard may be another than when it was saved: what it no longer admits is ended.
         """
@@ -149,16 +149,16 @@ class Reconciler:
         return tuple(kind() for objection, kind in _GUARD_REFUSES.items() if objection in why)
 
     def open_locally(self, grant_id: str, lease: HeldLease, closed: ClosedPort | None) -> None:
-        """Root's own opening; ``closed`` also shuts the port first, for a port not shut yet."""
+        """Root's own opening; ``closed`` also closes the port first, for a port not closed yet."""
         shut = self.held.closed | {closed} if closed is not None else self.held.closed
         self.held = replace(self.held, closed=shut, leases={**self.held.leases, grant_id: lease})
 
     def end_all(self) -> None:
-        """Shut everything and keep it shut: the server does not know this point any more."""
+        """Close everything and keep it closed: the server does not know this point any more."""
         self._replace(close_all(self.held))
 
     def begin_anew(self) -> None:
-        """Become another machine's point: nothing is inherited but what is shut (EDGES A12)."""
+        """Become another machine's point: nothing is inherited but what is closed (EDGES A12)."""
         self._replace(begin_anew(self.held))
         self.save()  # before the new identity is: after a crash nothing old is left either
 
@@ -178,9 +178,9 @@ class Reconciler:
         return self._driver.observe()
 
     def reconcile(self) -> Outcome:
-        """One pass; raises EnforcementFailed when not even what is to be shut could be shut."""
+        """One pass; raises EnforcementFailed when not even what is to be closed could be closed."""
         if self.held.closed != self._saved.closed or self._has_ended_early():
-            self.save()  # first: whoever comes after a death must know what is to be shut
+            self.save()  # first: whoever comes after a death must know what is to be closed
         drift = refused = ""
         for attempt in range(ATTEMPTS):
             now = self._clock.boottime()
@@ -219,7 +219,7 @@ class Reconciler:
         since: float,
         refusal: EnforcementFailed,
     ) -> None:
-        """Apply what shuts of a plan that was refused; raises ``refusal`` when that is too.
+        """Apply what closes of a plan that was refused; raises ``refusal`` when that is too.
 
         Root's local openings are kept if possible: they may be the only way in.
         """
@@ -261,7 +261,7 @@ class Reconciler:
     def save(self) -> None:
         """Keep what is held across death and reboot, when it changed.
 
-        What is let go is kept as shut until the firewall has let it go.
+        What is let go is kept as closed until the firewall has let it go.
         """
         held = self.held
         if held != self._settled:
@@ -323,8 +323,8 @@ class Reconciler:
         return Outcome(self.held.generation, in_force | still_open, observed, drift)
 
     def kept_closed(self, observed: Observed) -> frozenset[ClosedPort]:
-        """What was read back as shut and is to be; not what the firewall has yet to let go, which
-        the server would take for a port that stays shut.
+        """What was read back as closed and is to be; not what the firewall has yet to let go, which
+        the server would take for a port that stays closed.
         """
         held = {closed.port for closed in self.held.closed}
         return frozenset(each for each in observed.rules.closed if each.port in held)

@@ -216,7 +216,7 @@ def enrol(
     )
     tx.delete_held_rules(machine.uid)  # the new point has reported nothing yet
     bind_anew(tx, act, machine)
-    tx.forget_releases(machine.uid)  # what it finds shut here is let go anew, by name
+    tx.forget_releases(machine.uid)  # what it finds closed here is let go anew, by name
     follow(tx, act, machine)
     touch(tx, act, machine.uid)
     fingerprint = hashlib.sha256(public_key.encode()).hexdigest()[:16]
@@ -237,7 +237,7 @@ def remove_point(tx: PointEndWrites, act: Act, subject: Subject, machine_uid: st
     that a refusal does not reveal whose uid it is.
 
     Nothing opens by it: an agent that is refused closes every opening and keeps the ports
-    shut (EDGES A12), until it is uninstalled on the host or another is enrolled. Tokens
+    closed (EDGES A12), until it is uninstalled on the host or another is enrolled. Tokens
     that were made for the machine and not used yet are void too.
     """
     machine = tx.machine_by_uid(machine_uid)

@@ -154,7 +154,7 @@ def _overtaken(
 ) -> None:
     """The server is behind its agent: end what lives and go on above (EDGES A8).
 
-    What the agent keeps shut may have been shut after a release that this server remembers:
+    What the agent keeps closed may have been closed after a release that this server remembers:
     that release is void (``take_in_claims``), else the port would open to everybody (A10).
     """
     act.record(tx, GenerationOvertaken(str(machine.id), generation, report.generation), machine.id)
@@ -197,7 +197,7 @@ def _settle(tx: ReportWrites, act: Act, known: Guarded, report: Report, found: S
         and grant.generation <= found.generation
         and grant.id not in found.everywhere
     ]
-    end_grants(tx, act, lost, StatusReason.EXPIRED, "its enforcement point has shut it")
+    end_grants(tx, act, lost, StatusReason.EXPIRED, "its enforcement point has closed it")
     return has_moved
 
 
@@ -224,10 +224,10 @@ def _refuse_by_guard(tx: GrantEndWrites, act: Act, machine: Machine, report: Rep
 def _words_of(objection: Objection, grant: Grant) -> str:
     name = grant.machine_id.name
     return {
-        Objection.UNREADABLE: f"The guard file of {name} cannot be used: until its root mends it "
-        "and restarts the agent, that host opens nothing.",
-        Objection.PORT: f"The guard file of {name} does not admit port {grant.number}.",
-        Objection.SOURCE: f"The guard file of {name} does not admit this source.",
+        Objection.UNREADABLE: f"The guard file of {name} is invalid, so that host opens "
+        "nothing until root there corrects it and restarts the agent.",
+        Objection.PORT: f"The guard file of {name} does not allow port {grant.number}.",
+        Objection.SOURCE: f"The guard file of {name} does not allow this source.",
         Objection.LEASELESS: unable_words(Unable.LEASELESS, name),
     }[objection]
 

@@ -441,7 +441,7 @@ def _listed_clauses(within: Reach) -> Iterator[ColumnElement[bool]]:
 
 
 def _moments(at: datetime, *, is_now: bool) -> Iterator[ColumnElement[bool]]:
-    """Openings of that moment: not shut yet, begun within the day before, or long ones."""
+    """Openings of that moment: not closed yet, begun within the day before, or long ones."""
     closed_later = openings.c.closed_at > at
     yield and_(IS_NOT_CLOSED, openings.c.opened_at <= at)
     if is_now:

@@ -1,4 +1,4 @@
-"""Bascule.Access: what can be reached by whom, now and at a moment; port-hours shut and open.
+"""Bascule.Access: what can be reached by whom, now and at a moment; port-hours closed and open.
 
 Shown is where the caller may read machines. Who was let in is told as requests are: one's own,
 and where the caller may read policies.
