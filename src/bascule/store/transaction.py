@@ -5,7 +5,8 @@ from __future__ import annotations
 from bascule.store.activity import ActivityReads, ActivityWrites
 from bascule.store.chain import ChainReads, ChainWrites
 from bascule.store.delivery import DeliveryReads, DeliveryWrites
-from bascule.store.exposure import ExposureReads, ExposureWrites
+from bascule.store.exposure import ExposureReads
+from bascule.store.exposure_writes import ExposureWrites
 from bascule.store.fleet import FleetReads, FleetWrites
 from bascule.store.grants import GrantReads, GrantWrites
 from bascule.store.inventory import InventoryReads, InventoryWrites
