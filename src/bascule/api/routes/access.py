@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 
-from bascule.api.auth import Call, CurrentCall, GuardedRoute, decides, requires, shows
+from bascule.api.auth import Call, CurrentCall, GuardedRoute
+from bascule.api.entries import decides, requires, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import Clause, parse_filter
 from bascule.api.paging import Sifted, WantedPage, sift, sifted_json

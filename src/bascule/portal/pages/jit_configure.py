@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides
+from bascule.api.entries import decides
 from bascule.domain.actions import MACHINE_READ, MACHINE_WRITE, POLICY_READ, POLICY_WRITE
 from bascule.domain.ids import ResourceId, parse_name
 from bascule.domain.machine import Machine

@@ -9,7 +9,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides
+from bascule.api.entries import decides
 from bascule.domain.actions import MACHINE_READ, MACHINE_WRITE, POLICY_READ, POLICY_WRITE
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import Machine

@@ -11,7 +11,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides
+from bascule.api.entries import decides
 from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_READ, MACHINE_WRITE, POLICY_WRITE
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import PortKey, TransportProtocol, parse_port_number

@@ -17,8 +17,8 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from bascule.api.auth import admits_anybody, decides
 from bascule.api.context import state_of
+from bascule.api.entries import admits_anybody, decides
 from bascule.api.oauth.browser import (
     SESSION,
     SIGN_IN,
