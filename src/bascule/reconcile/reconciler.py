@@ -46,7 +46,9 @@ from bascule.interfaces.clock import Clock
 from bascule.interfaces.driver import Driver, HeldStore
 from bascule.reconcile.tampering import name_edits
 
-MOST_NOTED = 256
+MOST_NOTED = 256  # that wait to be told, and single events that are not told again
+MOST_REASONS = 8  # told of one condition until it is over
+MOST_REFUSALS = 64  # told of one state
 NOT_KEPT = "the agent's state cannot be saved, so it would be lost at a reboot"
 NOT_OPENED = "the firewall refused a change: only the part that closes ports was applied"
 _GUARD_REFUSES = {
@@ -90,7 +92,8 @@ class Reconciler:
         self._settled: Held | None = None  # what the last pass brought about
         self._ended: dict[str, tuple[HeldLease, float]] = {}  # left, and when; still counted
         self.notes: list[str] = []
-        self._noted: dict[str, None] = {}  # said already: not again at each pass
+        # Told already, not again at each pass: the condition, if it is one, and the text.
+        self._noted: dict[tuple[str, str], None] = {}
 
     def restore(self, kernel: RuleSet | None) -> None:
         """Begin from memory, and keep closed whatever the kernel still closes (None: unknown).
@@ -101,7 +104,7 @@ class Reconciler:
         self.held, notes = bound_held(
             loaded, self.guard, self._clock.boottime(), ends_leases=self._ends_leases
         )
-        self._note(notes)
+        self._note_refusals(notes)
         if kernel is not None:
             known = {closed.port for closed in self.held.closed}
             kept = frozenset(each for each in kernel.closed if each.port not in known)
@@ -110,7 +113,7 @@ class Reconciler:
     def take(self, state: DesiredState, asked_at: float) -> bool:
         """Hold a state that the server sent; False when it was too old to be taken in."""
         bounded = bound(state, self.guard, ends_leases=self._ends_leases)
-        self._note(bounded.notes)
+        self._note_refusals(bounded.notes)
         self._replace(hold(self.held, bounded.state, asked_at, self._clock.boottime()))
         self.refused = bounded.refused
         self._told_ends = {
@@ -206,7 +209,7 @@ class Reconciler:
         else:
             observed = self._driver.observe()
         if refused:
-            self._note((f"{NOT_OPENED}: {refused}",))
+            self.note(NOT_OPENED, refused)
         else:
             self._settled = self.held
             self.forget_note(NOT_OPENED)
@@ -271,7 +274,7 @@ class Reconciler:
         try:
             self._memory.save(held)
         except BasculeError as error:
-            self._note((f"{NOT_KEPT}: {error.message}",))
+            self.note(NOT_KEPT, error.message)
             return
         self._saved = held
         self.forget_note(NOT_KEPT)
@@ -329,22 +332,32 @@ class Reconciler:
         held = {closed.port for closed in self.held.closed}
         return frozenset(each for each in observed.rules.closed if each.port in held)
 
-    def note(self, note: str) -> None:
-        """Have this told to the server, once."""
-        self._note((note,))
+    def note(self, condition: str, reason: str = "") -> None:
+        """Have this told to the server, once until ``forget_note``. The reason may be anybody's text:
+        only the condition, which is ours, says what the note is about.
+        """
+        self._note(condition, f"{condition}: {reason}" if reason else condition)
 
-    def forget_note(self, beginning: str) -> None:
-        """It is over: when it comes again it is said again."""
-        self._noted = {note: None for note in self._noted if not note.startswith(beginning)}
+    def forget_note(self, condition: str) -> None:
+        """It is over: when it comes again it is told again."""
+        self._noted = {each: None for each in self._noted if each[0] != condition}
 
-    def _note(self, notes: tuple[str, ...]) -> None:
-        for note in notes:
-            if note not in self._noted:
-                self._noted[note] = None
-                self.notes.append(note)
-        del self.notes[:-MOST_NOTED]
-        while len(self._noted) > MOST_NOTED:
-            del self._noted[next(iter(self._noted))]
+    def _note_refusals(self, notes: Sequence[str]) -> None:
+        """What the guard refused of one state; the last may be of releases."""
+        for note in (*notes[: MOST_REFUSALS - 1], *notes[MOST_REFUSALS - 1 :][-1:]):
+            self._note("", note)
+
+    def _note(self, condition: str, text: str) -> None:
+        """However much a server or a driver has refused, it takes no room of another note."""
+        if (condition, text) in self._noted or (not condition and len(self.notes) >= MOST_NOTED):
+            return
+        same = [each for each in self._noted if each[0] == condition]
+        if condition and len(same) >= MOST_REASONS:
+            return
+        if len(same) >= MOST_NOTED:
+            del self._noted[same[0]]
+        self._noted[condition, text] = None
+        self.notes.append(text)
 
 
 def _outlasts(read: Opening, since_read: timedelta, wanted: Opening | None) -> bool:
