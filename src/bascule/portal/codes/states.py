@@ -129,8 +129,8 @@ TEXTS: Mapping[str, str] = {
     "grant.why.Expired": msgid("its time was over"),
     "grant.why.NewerRequestInitiated": msgid("a newer request took its place"),
     "grant.failed.why": msgid(
-        "The enforcement point did not report it open within a minute. It was withdrawn and "
-        "will not open later."
+        "The enforcement point did not report it open within a minute, so it was withdrawn. An "
+        "agent that had received it and is away may keep the port open until the requested end."
     ),
     "grant.opening.why": msgid("Waiting until the machine has read it back open."),
     "way_in.ssh": msgid("SSH"),
