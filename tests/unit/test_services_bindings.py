@@ -14,6 +14,7 @@ import pytest
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.capabilities import HOST, Capabilities
 from bascule.domain.decide import Denied
+from bascule.domain.desired import CUT_FOR
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
@@ -23,7 +24,7 @@ from bascule.errors import Conflict, Forbidden, NotFound, TooManyRequests
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
 from bascule.protocol.report import LocalOpening, Report
-from bascule.services import bindings, doubt, fleet, machines, reports
+from bascule.services import bindings, doubt, fleet, live_requests, machines, reports
 from bascule.services.act import Act
 from bascule.services.grants import end_grants
 from bascule.services.notes import OPENINGS_PER_SPAN
@@ -348,6 +349,22 @@ def test_a_new_agent_at_the_point_has_read_back_nothing(bound: World) -> None:
     tell(bound, bound.db, grant.id, closed=SHUT)
     view = bound.see(lambda tx: view_machine(tx, bound.db, bound.clock.wall))
     assert view.read_back == frozenset()
+
+
+def test_a_new_agent_at_the_point_is_told_of_cuts_that_the_old_one_missed(bound: World) -> None:
+    """Else connections through a gateway whose agent was away live on after they were cut (A24)."""
+    grant = opened(bound)
+    request_id = bound.grant(grant).request_id
+    bound.do(
+        lambda tx, act: live_requests.revoke(
+            tx, act, request_id, None, kills_sessions=True, subject=ANNA
+        )
+    )
+    bound.clock.pass_time((CUT_FOR + timedelta(hours=1)).total_seconds())
+    bound.enrol(bound.web, "key-2", replaces=True)
+    now = bound.clock.wall
+    _, state = bound.see(lambda tx: fleet.state_for(tx, bound.web.uid, now, bound.db.uid))
+    assert [each.grant_id for each in state.cuts] == [grant.id]
 
 
 def test_a_new_own_agent_joins_the_points_that_are_there(bound: World) -> None:

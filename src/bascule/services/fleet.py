@@ -209,8 +209,11 @@ def enrol(
         return _refuse(tx, act, Refused("the token was already used", machine))
     before = tx.agent_of(machine.uid)
     if before is not None:  # of what the old agent has not heard, the new one is told
-        for grant in tx.cut_grants(machine.uid, before.enrolled_at, before.observed_generation):
-            tx.mark_cut(grant.id, act.now)
+        for here in (before, *(each.at(before) for each in tx.bound_to(machine.uid))):
+            for grant in tx.cut_grants(
+                here.machine_uid, here.enrolled_at, here.observed_generation
+            ):
+                tx.mark_cut(grant.id, act.now)
     tx.put_enforcement_point(
         EnforcementPoint(machine.uid, public_key, act.now, agent_version=agent_version, knows=knows)
     )
