@@ -18,9 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bascule.domain.decide import MAXIMUM_OPENINGS_PER_MACHINE as MOST_OPENINGS
 from bascule.domain.desired import Held, HeldLease
 from bascule.domain.grant import opening_count
+from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE as MOST_OPENINGS
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.policy import MAXIMUM_DURATION

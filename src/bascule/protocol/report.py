@@ -13,9 +13,9 @@ from typing import Annotated
 
 from bascule.domain.bounds import Guard, Objection
 from bascule.domain.capabilities import HOST, Capabilities
-from bascule.domain.decide import MAXIMUM_OPENINGS_PER_MACHINE
 from bascule.domain.features import KNOWN
 from bascule.domain.knocks import Knock
+from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE
 from bascule.domain.machine import ClosedPort
 from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.domain.weaknesses import Weakness

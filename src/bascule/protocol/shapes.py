@@ -11,11 +11,11 @@ from typing import Annotated
 
 from bascule.domain.bounds import Guard
 from bascule.domain.capabilities import Capabilities, Latency
-from bascule.domain.decide import MAXIMUM_OPENINGS_PER_MACHINE
 from bascule.domain.desired import CUT_FOR, MOST_CUTS, Cut, DesiredState, Lease
 from bascule.domain.features import BASELINE, Feature
 from bascule.domain.grant import opening_count
 from bascule.domain.knocks import LONGEST_AGE, OTHERS, Knock
+from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, parse_address
 from bascule.domain.policy import MAXIMUM_DURATION
