@@ -31,8 +31,8 @@ from bascule.interfaces.points import AgentReads, BindingReads, PointWrites
 from bascule.protocol.report import Report
 from bascule.services.act import Act
 from bascule.services.grants import GrantEndWrites, end_grants, touch
+from bascule.services.known_machine import known_machine
 from bascule.services.observed import remember_held
-from bascule.services.policies import known_machine
 from bascule.services.rights import Needed, RightsReads, check
 from bascule.services.timeline import FollowWrites, follow
 

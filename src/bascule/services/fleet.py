@@ -55,8 +55,8 @@ from bascule.services.bindings import (
 )
 from bascule.services.grants import GrantEndWrites, end_grants, touch
 from bascule.services.installation import subscription_of
+from bascule.services.known_machine import known_machine
 from bascule.services.made_once import check_not_made
-from bascule.services.policies import known_machine
 from bascule.services.rights import Needed, denial, rights_of
 from bascule.services.timeline import follow
 

@@ -27,7 +27,7 @@ from bascule.services.knocks import (
     scopes_within,
     view_knocks,
 )
-from bascule.services.policies import known_machine
+from bascule.services.known_machine import known_machine
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 

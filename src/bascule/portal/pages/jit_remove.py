@@ -21,7 +21,8 @@ from bascule.portal.pages.jit_configure import digest
 from bascule.portal.problems import reasons_of
 from bascule.sentences import sentence
 from bascule.services.act import Act
-from bascule.services.policies import delete_machine_rules, known_machine
+from bascule.services.known_machine import known_machine
+from bascule.services.machine_rules import delete_machine_rules
 from bascule.services.rehearsal import preview_of
 from bascule.services.rights import Needed, check
 
