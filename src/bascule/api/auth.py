@@ -1,4 +1,4 @@
-"""The guard before each route: who calls, may it do this here, is it here at all?
+"""The guard before each route: who calls, whether they may do this here, and whether it exists.
 
 EDGES A13, B1: each route declares the action that it needs and where that is checked, or
 whom it takes without one; a route that declares nothing cannot be built. An agent reaches

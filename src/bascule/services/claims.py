@@ -1,4 +1,4 @@
-"""Ports that a machine's agent says it keeps closed, and that nobody closed here (EDGES E7).
+"""Ports that a machine's agent reports closed and that the server did not close (EDGES E7).
 
 Its word alone makes them *claimed closed*: listed, and no more. The host keeps them closed as it
 did; the server tells no agent of them, since whoever holds an agent's key could have any port of

@@ -1,4 +1,4 @@
-"""Which ports of a machine are closed, and the few acts that let one go (EDGES A10).
+"""Which ports of a machine are closed, and the few acts that release one (EDGES A10).
 
 A port is closed from the moment a policy names it. It stays closed when policies stop naming
 it; it is let go by deleting the policy that names it (and no other does), by removing

@@ -1,4 +1,4 @@
-"""What can be reached by whom, now and at a moment of the past; port-hours closed against open.
+"""Which ports are reachable, and by whom, now or at a past moment; hours closed and open per port.
 
 It tells what enforcement points were read back to hold. Of a machine of which nothing is kept
 closed, whatever the host itself lets in can be reached: more is not known here. Now, and now

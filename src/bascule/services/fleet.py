@@ -1,4 +1,4 @@
-"""Enforcement points: enrolment, the state they are told, and whether they are heard.
+"""Enforcement points: enrolment, the state that they are sent, and whether they are in contact.
 
 EDGES A5, A12: a token is for one uid, short-lived, used once. What is not here: the reports that
 settle grants (``reports``), and machines that are bound to further points (``bindings``).

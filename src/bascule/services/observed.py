@@ -1,4 +1,4 @@
-"""What an enforcement point was last read back to hold, kept for views of it.
+"""What an enforcement point held when it was last read back, stored for views.
 
 Openings by grants are not in it: a grant's own state says whether it was read back. What
 root opened on the host is, from when it is known, whether its port was closed before or is closed

@@ -1,4 +1,4 @@
-"""The plan of a subscription or group: switched on and off, and what that does (EDGES A10).
+"""The plan of a subscription or resource group: turning it on and off, and the effects (EDGES A10).
 
 Switching off opens nothing and releases nothing. New requests are refused from then on, and
 the grants below end in the same commit: whoever switches a thing off means that nobody gets

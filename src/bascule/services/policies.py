@@ -1,4 +1,4 @@
-"""Policies: put and delete (CONTRACT 1.7; EDGES A4, A10, A11, A16).
+"""Policies: create, replace and delete (CONTRACT 1.7; EDGES A4, A10, A11, A16).
 
 A commit that narrows a policy ends, in that commit, each grant that it no longer allows.
 """

@@ -1,4 +1,4 @@
-"""What a change of policies would do, found out by making it and taking it back.
+"""Previews: a change of policies is made in a transaction, described, and rolled back.
 
 The very write runs in a transaction that is then undone: rights, preconditions and every
 check are those of the real act, and what it would record is what would happen. Nobody is

@@ -1,4 +1,4 @@
-"""What time does to grants: the end comes, or patience runs out.
+"""What the passing of time does to grants: they expire, or fail because nothing opened in time.
 
 The kernel closes a port at its end with no help from here; the sweep only notices, so
 that record and world agree. ``next_due`` says when to look again.

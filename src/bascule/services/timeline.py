@@ -1,4 +1,4 @@
-"""When each port was kept closed and when it let somebody in: the history is written here.
+"""Writing the history of when each port was closed and when it was open.
 
 What is written is what an enforcement point was read back to hold, in the transaction of the
 report that said so, at the time of that report. Time alone writes one thing: where the last

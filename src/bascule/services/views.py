@@ -1,4 +1,4 @@
-"""Read-only pictures of one moment, as faces show them.
+"""What faces show of requests, machines and policies at one moment; read only.
 
 Each is gathered on one snapshot, with the time at which it was taken. What is not here:
 how a picture is written (the faces know), and any change.

@@ -1,4 +1,4 @@
-"""What a filter of the activity log is in SQL, so that each part is read along one index.
+"""A filter of the activity log as SQL conditions, each part of which is read along one index.
 
 A filter becomes branches. The database knows nothing of how the rows are spread and would now and
 then read the whole record along another index, so whatever a branch does not enter its index by

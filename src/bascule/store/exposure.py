@@ -1,4 +1,4 @@
-"""The history that exposure is told from: spans of what was closed, and openings.
+"""The history behind exposure: spans of what was closed, and openings.
 
 What is not here: numbers (``exposure_counts``) and what is written (``exposure_writes``).
 """

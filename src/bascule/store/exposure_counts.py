@@ -1,4 +1,4 @@
-"""Numbers of the history that exposure is told from, and the scopes that they are counted in."""
+"""Counts of the history behind exposure, and the scopes that they are counted in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written of the history that exposure is told from, and what of it is forgotten."""
+"""Writing the history behind exposure, and deleting what is old."""
 
 from __future__ import annotations
 

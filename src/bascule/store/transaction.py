@@ -1,4 +1,4 @@
-"""The subjects put together: all that a Reader reads and a Transaction writes."""
+"""The parts of the store put together: all that a Reader reads and a Transaction writes."""
 
 from __future__ import annotations
 
