@@ -262,9 +262,9 @@ def test_an_event_shows_azures_json_and_its_place(lived_in: House) -> None:
     olga = owner(lived_in)
     sequence = ids(olga.page("/portal/activity?operation=Create+or+Update+Virtual+Machine"))[0]
     path = f"/portal/activity/events/{sequence}"
-    assert "Not sealed yet" in text_of(olga.page(path))
+    assert "Not in the hash chain yet" in text_of(olga.page(path))
     asyncio.run(seal_all(lived_in.services, lived_in.state.record_key))
-    assert "has not been read back" in text_of(olga.page(path))
+    assert "has not been verified" in text_of(olga.page(path))
     verified(lived_in)
     page = text_of(olga.page(path))
     assert "Verified when the record was last checked" in page

@@ -42,7 +42,7 @@ def test_machines_and_people_are_found_by_how_their_names_begin(lived_in: House)
     assert page.count('href="/portal/access/users/') == 1, "nobody else"
     assert machines(olga.page("/portal/search?q=web-1")) == ["web-1", "Web-10"]
     assert machines(olga.page("/portal/search?q=eb")) == []
-    assert "Rien ne commence ainsi" in text_of(olga.page("/portal/search?q=zz", language="fr"))
+    assert "Aucun résultat" in text_of(olga.page("/portal/search?q=zz", language="fr"))
     assert "Type the beginning of a name" in text_of(olga.page("/portal/search?q="))
 
 

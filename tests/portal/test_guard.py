@@ -13,7 +13,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from bascule import portal
-from bascule.api.auth import Where, entry_of
+from bascule.api.entries import Where, entry_of
 from bascule.api.oauth import browser
 from bascule.api.oauth.browser import SESSION
 from bascule.api.pages.files import version_of

@@ -62,7 +62,19 @@ def test_what_did_not_open_says_why(house: House) -> None:
     house.sweep()
     text = text_of(olga.page(f"/portal/requests/{request_id}"))
     assert "Failed" in text
-    assert "will not open later" in text
+    assert "so it was withdrawn" in text
+    assert "may keep the port open until the requested end" in text
+
+
+def test_what_ended_before_it_opened_is_not_said_to_have_opened(house: House) -> None:
+    guard(house)
+    olga = owner(house)
+    path = f"/portal/requests/{ask(olga, house)}"
+    assert olga.send(f"{path}/close").status_code == 303
+    text = text_of(olga.page(path))
+    assert "Closed" in text
+    assert "Not confirmed open" in text
+    assert "Opened" not in text
 
 
 def test_anothers_request_is_not_shown_and_not_closed(house: House) -> None:

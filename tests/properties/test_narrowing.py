@@ -26,7 +26,15 @@ from bascule.domain.times import format_utc
 from bascule.errors import BasculeError
 from bascule.interfaces.store import Transaction
 from bascule.protocol.report import Report
-from bascule.services import fleet, live_requests, machines, policies, reports, requests
+from bascule.services import (
+    fleet,
+    live_requests,
+    machine_rules,
+    machines,
+    policies,
+    reports,
+    requests,
+)
 from bascule.services.act import Act
 from bascule.services.sweep import sweep
 from tests.unit.services_world import ANNA, BERT, World
@@ -137,7 +145,7 @@ class People:
     def _put_one(self) -> Work:
         machine = self._machine()
         ports, name = self._rules(machine).ports, self._chance.choice(("default", "second"))
-        return lambda tx, act: policies.put_machine_rules(
+        return lambda tx, act: machine_rules.put_machine_rules(
             tx, act, ANNA, machine.id, ports, name, ()
         )
 
@@ -147,7 +155,7 @@ class People:
 
     def _remove_rules(self) -> Work:
         machine = self._machine()
-        return lambda tx, act: policies.delete_machine_rules(tx, act, ANNA, machine.id)
+        return lambda tx, act: machine_rules.delete_machine_rules(tx, act, ANNA, machine.id)
 
     def _extend(self) -> Work:
         pick, minutes = self._chance.random(), self._chance.choice((5, 60, 180))

@@ -16,6 +16,7 @@ from bascule.domain.bounds import Guard, Objection
 from bascule.domain.capabilities import Capabilities
 from bascule.domain.desired import CUT_FOR, Cut, DesiredState, Lease
 from bascule.domain.knocks import LONGEST_AGE, OTHERS, Knock
+from bascule.domain.plain import clean
 from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.errors import InvalidInput
 from bascule.protocol.codec import decode, encode, schema_of
@@ -27,7 +28,8 @@ from tests.strategies import any_prefixes, closed_sets, instants, port_keys, pre
 
 MILLISECOND = timedelta(milliseconds=1)
 ids = st.text("0123456789abcdef-", min_size=1, max_size=64)
-texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+raw_texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+texts = raw_texts.map(clean)  # an agent's words as they are read
 counts = st.one_of(st.integers(0, 3), st.integers(0, LARGEST))
 
 
@@ -134,10 +136,10 @@ anything: st.SearchStrategy[Any] = st.one_of(
     st.booleans(),
     st.integers(),
     st.floats(),
-    texts,
+    raw_texts,
     st.just("\ud800"),
     st.lists(st.integers(), max_size=2),
-    st.dictionaries(texts, st.none(), max_size=2),
+    st.dictionaries(raw_texts, st.none(), max_size=2),
 )
 
 

@@ -25,6 +25,7 @@ from bascule.domain.plan import Operation
 from bascule.domain.weaknesses import NOT_ENFORCED, OWNER_UNKEPT, PUBLISHED_UNREAD, Weakness
 from bascule.errors import EnforcementFailed, ServerUnreachable
 from bascule.interfaces.driver import Condition
+from bascule.protocol.codec import decode, encode
 from bascule.protocol.report import Report
 from bascule.protocol.state import RecordMark
 from bascule.reconcile.reconciler import Reconciler
@@ -503,6 +504,28 @@ def test_what_one_report_could_not_tell_the_next_one_tells(tmp_path: Path) -> No
     assert line.failures == 0
     for after in line.told[3:]:
         assert (after.notes, after.drift, after.local_openings) == ((), (), ())
+
+
+def test_more_notes_than_a_report_holds_are_told_by_the_next(tmp_path: Path) -> None:
+    """A server reads the first 64 of a report: the rest must not be forgotten as told."""
+    clock = SetClock()
+    driver = FakeDriver(FakeFirewall(clock))
+    told: list[Report] = []
+
+    class Told(Line):
+        def send_report(self, report: Report) -> int:
+            told.append(decode(Report, encode(report)))
+            return report.generation
+
+    reconciler = Reconciler(driver, Memory(), clock)
+    loop = AgentLoop(reconciler, driver, Told(), clock, lambda: None, LocalOpenings(tmp_path))
+    notes = [f"condition {n}" for n in range(150)]
+    for each in notes:
+        reconciler.note(each)
+    for _ in range(4):
+        loop.step()
+        clock.pass_time(LONGEST_RETRY)
+    assert [note for each in told for note in each.notes] == notes
 
 
 @pytest.mark.parametrize("ability", ["", *ABILITIES])

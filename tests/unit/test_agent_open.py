@@ -121,3 +121,25 @@ def test_what_cannot_be_enforced_is_not_called_closed(loop: Loop, tmp_path: Path
     assert "should be closed: 22/tcp" in said()
     assert "\nclosed: " not in said()
     assert "weak:    The agent cannot manage the firewall" in said()
+
+
+def test_status_lets_no_server_write_to_root_s_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A grant's id is the server's: one that lies could put escape sequences into it."""
+    bad = "g\x1b]0;owned\x07\u202e"
+    opening_ = {"grantId": bad, "ports": ["22/tcp"], "sources": ["*"], "seconds": 9, "local": False}
+    status = {
+        "connected": False,
+        "unheard": bad,
+        "refused": False,
+        "closed": ["22/tcp"],
+        "open": [opening_],
+        "waiting": [{**opening_, "why": bad}],
+        "refusedByGuard": {bad: "its port"},
+        "weaknesses": [bad],
+    }
+    monkeypatch.setattr(commands, "tell_agent", lambda *_: {"status": status})
+    shown = CliRunner().invoke(commands.agent, ["status", "--state", str(tmp_path)]).output
+    assert shown.count("g]0;owned") == 6
+    assert all(letter.isprintable() for letter in shown.replace("\n", ""))

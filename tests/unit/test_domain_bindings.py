@@ -63,7 +63,7 @@ def test_the_worst_counts() -> None:
     assert found.enrolled_at == NOW - MINUTE
     assert [each.code for each in found.weaknesses] == ["a", "b", "c"]
     assert (found.flushed_by, found.believed_since) == ("nftables.service", None)
-    assert found.blocked_attempts == 6
+    assert found.blocked_attempts == 3, "those of the other's own host are not this machine's"
     assert found.local_port_range == OWN.local_port_range
     assert found.facts == {"kernel": "6.18"}
     assert found.guard == Guard(ports=(SSH,), max_duration=MINUTE)
@@ -72,6 +72,7 @@ def test_the_worst_counts() -> None:
     assert found.is_enforcing
     only = together([BOUND.at(OTHER), BOUND.at(OTHER)])
     assert only.local_port_range is None, "that of another host"
+    assert (only.blocked_attempts, only.facts) == (0, {}), "likewise"
 
 
 def test_one_that_was_never_heard_of_this_machine_makes_it_unheard() -> None:

@@ -10,16 +10,11 @@ import pytest
 
 from bascule.api.wire.places import path_of_target
 from bascule.domain.bounds import Guard
-from bascule.domain.decide import (
-    MAXIMUM_OPENINGS_PER_MACHINE,
-    Allowed,
-    Decision,
-    Denied,
-    decide,
-)
+from bascule.domain.decide import Allowed, Decision, Denied, decide
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import GrantState
+from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE
 from bascule.domain.machine import OnExpiry, Unable
 from bascule.domain.net import AddressPrefix
 from bascule.domain.policy import MachineRules, Policy, PortRule, RuleProtocol

@@ -11,17 +11,12 @@ import pytest
 from bascule.agent.answers import LARGEST_ANSWER, read_object
 from bascule.agent.state import read_state
 from bascule.api.envelope import CompactJson
-from bascule.domain import decide as deciding
-from bascule.domain.decide import (
-    MAXIMUM_LIVE_PER_MACHINE,
-    MAXIMUM_STATE,
-    Allowed,
-    Denied,
-    decide,
-)
+from bascule.domain import limits
+from bascule.domain.decide import Allowed, Denied, decide
 from bascule.domain.desired import DesiredState, desired_state, told_of_ports
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState
+from bascule.domain.limits import MAXIMUM_LIVE_PER_MACHINE, MAXIMUM_STATE
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.policy import RuleProtocol
@@ -100,10 +95,10 @@ def test_asking_is_refused_before_a_state_becomes_too_large(
     live = [*grants(2, 3), grant("elsewhere", uid="uid-db", sources=long_prefixes(500))]
     new = grant().told_size
     told = 1000 + sum(each.told_size for each in live[:2]) + new
-    monkeypatch.setattr(deciding, "MAXIMUM_STATE", told)
+    monkeypatch.setattr(limits, "MAXIMUM_STATE", told)
     beside = {"uid-web": 1000, "uid-db": 10**9}
     assert isinstance(decide(rules, request(), known, live, ids(), NOW, beside), Allowed)
-    monkeypatch.setattr(deciding, "MAXIMUM_STATE", told - 1)
+    monkeypatch.setattr(limits, "MAXIMUM_STATE", told - 1)
     verdict = decide(rules, request(), known, live, ids(), NOW, beside)
     assert isinstance(verdict, Denied)
     assert codes(verdict.reasons) == ["StateTooLarge"]
@@ -113,7 +108,7 @@ def test_asking_is_refused_before_a_state_becomes_too_large(
 def test_what_gives_way_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = policy(rule(sources=ANYWHERE))
     mine = replace(grant(), state=GrantState.OPEN)
-    monkeypatch.setattr(deciding, "MAXIMUM_STATE", mine.told_size)
+    monkeypatch.setattr(limits, "MAXIMUM_STATE", mine.told_size)
     verdict = decide(rules, request(), {WEB: machine()}, [mine], ids(), NOW)
     assert isinstance(verdict, Allowed)
 

@@ -216,6 +216,25 @@ def test_what_shuts_is_never_held_up_by_an_opening(
     assert len(reconciler.notes) == 2, "said again when it comes again"
 
 
+def test_no_text_of_a_server_or_driver_forges_or_removes_another_note(
+    firewall: Firewall, clock: SetClock
+) -> None:
+    """A note is of the condition that we name, however others' texts begin and how many there are."""
+    reconciler = Reconciler(firewall, Memory(), clock, Guard(ports=(RDP,)))
+    reconciler.note("the disk is full", "no room")
+    reconciler.note("the disk", "the disk is full: no room")
+    reconciler.forget_note("the disk")
+    reconciler.note("the disk is full", "no room")
+    assert reconciler.notes == ["the disk is full: no room", "the disk: the disk is full: no room"]
+    for generation in range(1, 20):
+        leases = (lease(f"{generation}-{n}", 60) for n in range(500))
+        reconciler.take(wanted(generation, *leases), clock.boottime())
+        reconciler.note("the disk", f"reason {generation}")
+    assert reconciler.notes[0] == "the disk is full: no room"
+    assert sum(each.startswith("the disk: reason") for each in reconciler.notes) == 8
+    assert len(reconciler.notes) < 300
+
+
 def test_at_the_start_the_ports_are_shut_although_no_opening_can_be_put(
     firewall: Firewall, clock: SetClock
 ) -> None:

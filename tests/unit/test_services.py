@@ -31,6 +31,7 @@ from bascule.interfaces.record import EventFilter
 from bascule.services import (
     fleet,
     live_requests,
+    machine_rules,
     machines,
     policies,
     reports,
@@ -147,7 +148,7 @@ def test_release_by_name_and_not_of_what_a_policy_names(world: World) -> None:
 
 def test_removing_a_machines_rules_opens_them_and_nobody_elses(world: World) -> None:
     world.put(rules(world.web, 22), rules(world.db, 22))
-    assert world.do(lambda tx, act: policies.delete_machine_rules(tx, act, ANNA, world.web.id))
+    assert world.do(lambda tx, act: machine_rules.delete_machine_rules(tx, act, ANNA, world.web.id))
     assert closed(world, world.web) == frozenset()
     assert closed(world, world.db) == {SSH}
 

@@ -37,7 +37,7 @@ def test_what_an_agent_is_told_is_bounded(world: World, monkeypatch: pytest.Monk
     world.do(lambda tx, act: unnamed_ports.release_ports(tx, act, ANNA, world.web.id, None))
     assert beside(world) == told
     most = told + 2 * grant.told_size
-    monkeypatch.setattr("bascule.domain.decide.MAXIMUM_STATE", most)
+    monkeypatch.setattr("bascule.domain.limits.MAXIMUM_STATE", most)
     second = world.granted(world.web, source="192.0.2.2")
     refused = world.ask(world.web, source="192.0.2.3")
     assert isinstance(refused, Denied)

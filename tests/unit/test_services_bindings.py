@@ -14,6 +14,7 @@ import pytest
 from bascule.domain.access import PrincipalKind, Subject
 from bascule.domain.capabilities import HOST, Capabilities
 from bascule.domain.decide import Denied
+from bascule.domain.desired import CUT_FOR
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState, StatusReason
 from bascule.domain.machine import ClosedPort, EnforcementPoint, Machine
@@ -23,7 +24,7 @@ from bascule.errors import Conflict, Forbidden, NotFound, TooManyRequests
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
 from bascule.protocol.report import LocalOpening, Report
-from bascule.services import bindings, doubt, fleet, machines, reports
+from bascule.services import bindings, doubt, fleet, live_requests, machines, reports
 from bascule.services.act import Act
 from bascule.services.grants import end_grants
 from bascule.services.notes import OPENINGS_PER_SPAN
@@ -350,6 +351,22 @@ def test_a_new_agent_at_the_point_has_read_back_nothing(bound: World) -> None:
     assert view.read_back == frozenset()
 
 
+def test_a_new_agent_at_the_point_is_told_of_cuts_that_the_old_one_missed(bound: World) -> None:
+    """Else connections through a gateway whose agent was away live on after they were cut (A24)."""
+    grant = opened(bound)
+    request_id = bound.grant(grant).request_id
+    bound.do(
+        lambda tx, act: live_requests.revoke(
+            tx, act, request_id, None, kills_sessions=True, subject=ANNA
+        )
+    )
+    bound.clock.pass_time((CUT_FOR + timedelta(hours=1)).total_seconds())
+    bound.enrol(bound.web, "key-2", replaces=True)
+    now = bound.clock.wall
+    _, state = bound.see(lambda tx: fleet.state_for(tx, bound.web.uid, now, bound.db.uid))
+    assert [each.grant_id for each in state.cuts] == [grant.id]
+
+
 def test_a_new_own_agent_joins_the_points_that_are_there(bound: World) -> None:
     bound.enrol(bound.db, "key-2", replaces=True)
     grant = bound.granted(bound.db)
@@ -473,3 +490,56 @@ def test_what_one_point_keeps_closed_of_its_own_is_noted_once(bound: World) -> N
         for point, closed in ((bound.web, SHUT), (bound.db, more)):
             tell(bound, point, closed=closed)
     assert bound.kinds().count("AgentReported") == 2
+
+
+# -- what a point that lies makes of the machine ----------------------------------------------
+
+
+def closing(world: World) -> Grant:
+    """Ended, and in force until both points have closed it."""
+    grant = opened(world)
+    live = world.grant(grant)
+    world.do(lambda tx, act: end_grants(tx, act, [live], StatusReason.USER_REQUESTED, "a test"))
+    return grant
+
+
+def sessions_told(world: World, grant: Grant) -> int | None:
+    view = world.see(lambda tx: view_request(tx, grant.request_id, world.clock.wall))
+    assert view is not None
+    return view.shown(view.grants[0]).sessions_alive
+
+
+def test_connections_that_the_host_counts_are_not_hidden_by_another_point(bound: World) -> None:
+    """The last report settles the grant: a gateway that says 0 knows nothing of the host's own."""
+    grant = closing(bound)
+    tell(bound, bound.db, closed=SHUT, sessions={grant.id: 3})
+    tell(bound, bound.web, closed=SHUT, sessions={grant.id: 0})
+    assert bound.grant(grant).state is GrantState.CLOSED
+    assert sessions_told(bound, grant) is None, "not known, which is not 0"
+
+
+def test_the_host_s_own_count_is_told_when_it_settles_the_grant(bound: World) -> None:
+    grant = closing(bound)
+    tell(bound, bound.web, closed=SHUT, sessions={grant.id: 0})
+    tell(bound, bound.db, closed=SHUT, sessions={grant.id: 3})
+    assert sessions_told(bound, grant) == 3
+
+
+def test_a_point_fills_no_row_with_grants_that_it_makes_up(bound: World) -> None:
+    """A report may name 100,000 ids, and its row is written with each of them."""
+    grant = opened(bound)
+    tell(bound, bound.web, grant.id, *(f"made up {n}" for n in range(1000)), closed=SHUT)
+    kept = {
+        each.point_uid: each.in_force for each in bound.see(lambda tx: tx.bindings_of(bound.db.uid))
+    }
+    assert kept[bound.web.uid] == {grant.id}
+    assert bound.grant(grant).state is GrantState.OPEN
+
+
+def test_a_point_that_says_that_it_enforces_nothing_stands_for_nothing(bound: World) -> None:
+    """Whatever generation it names, and whatever it says is closed and in force."""
+    grant = bound.granted(bound.db)
+    tell(bound, bound.db, grant.id, closed=SHUT)
+    tell(bound, bound.web, grant.id, closed=SHUT, weaknesses=(NOT_ENFORCED(problem="x"),))
+    assert bound.grant(grant).state is GrantState.OPENING
+    assert not point_of(bound, bound.db).is_enforcing

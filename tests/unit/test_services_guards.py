@@ -24,7 +24,7 @@ from bascule.interfaces.store import Transaction
 from bascule.protocol.codec import decode, encode
 from bascule.protocol.report import Report
 from bascule.protocol.shapes import MOST_BOUNDS
-from bascule.services import doubt, live_requests, policies, requests, unnamed_ports
+from bascule.services import doubt, live_requests, machine_rules, policies, requests, unnamed_ports
 from bascule.services.act import Act
 from bascule.services.closed_ports import named_ports
 from bascule.services.exposure import exposure_of, moment_of
@@ -270,7 +270,7 @@ def test_rules_that_are_removed_release_nothing_where_the_host_keeps_it_shut(
             policies.delete_policy(tx, act, ANNA, world.policy_id())
         else:
             for machine in (world.web, world.db):
-                policies.delete_machine_rules(tx, act, ANNA, machine.id)
+                machine_rules.delete_machine_rules(tx, act, ANNA, machine.id)
 
     world.do(remove)
     shut = world.see(lambda tx: tx.closed_ports(world.web.uid))

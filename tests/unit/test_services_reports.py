@@ -10,15 +10,17 @@ import pytest
 from bascule.agent.local_openings import MOST_TOLD
 from bascule.domain.desired import Held, hold
 from bascule.domain.facts.agents import NotesWithheld
+from bascule.domain.features import Feature
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import GrantState
+from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey, TransportProtocol
-from bascule.domain.weaknesses import NOT_ENFORCED
+from bascule.domain.weaknesses import NOT_ENFORCED, Weakness
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
 from bascule.protocol.codec import decode, encode
-from bascule.protocol.report import LocalOpening, Report
+from bascule.protocol.report import MOST_REFUSED, LocalOpening, Report
 from bascule.services import live_requests, reports
 from bascule.services.act import Act
 from bascule.services.fleet import is_online, state_for
@@ -86,6 +88,41 @@ def test_what_was_not_counted_is_not_told_as_none(
     view = world.see(lambda reader: view_request(reader, grant.request_id, world.clock.now()))
     assert view is not None
     assert view.shown(grant).sessions_alive == (None if told.sessions is None else 0)
+
+
+def test_no_part_of_a_report_is_read_without_bound() -> None:
+    """Reports are read where every other call waits: a thief of one key must not hold that up."""
+    many = [f"g-{n}" for n in range(50_000)]
+    told = {
+        "generation": 1,
+        "inForce": [],
+        "refused": dict.fromkeys(many, "port"),
+        "ends": dict.fromkeys(many, 1000),
+        "knows": [*many, str(Feature.UDP)],
+    }
+    heard = decode(Report, told)
+    assert len(heard.refused) == MOST_REFUSED
+    assert len(heard.ends) == MAXIMUM_OPENINGS_PER_MACHINE
+    assert heard.knows == frozenset(), "a word so far behind is not read"
+
+
+def test_what_an_agent_says_hides_nothing_on_a_page() -> None:
+    """Its words are shown to owners: a mark of direction would make a line read otherwise (A18)."""
+    hidden = "safe\u202e gnihton\x1b[2J\u200b\nnew line"
+    told = {
+        "generation": 1,
+        "inForce": [],
+        "notes": [hidden],
+        "driver": hidden,
+        "facts": {hidden: hidden},
+        "weaknesses": [{"code": hidden, "arguments": {"problem": hidden}}],
+        "localOpenings": [{"port": hidden, "sources": [hidden], "seconds": 1}],
+    }
+    heard = decode(Report, told)
+    plain = "safe gnihton[2J new line"
+    assert (heard.notes, heard.driver, heard.facts) == ((plain,), plain, {plain: plain})
+    assert heard.weaknesses == (Weakness(plain, {"problem": plain}),)
+    assert (heard.local_openings[0].port, heard.local_openings[0].sources) == (plain, (plain,))
 
 
 def test_another_machines_report_settles_nothing(world: World) -> None:

@@ -157,7 +157,7 @@ def test_limits_hold_for_all_of_them_together(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each alone would be allowed: neither is kept, and the one that is too many is told of."""
-    monkeypatch.setattr("bascule.domain.decide.MAXIMUM_LIVE_PER_REQUESTOR", 1)
+    monkeypatch.setattr("bascule.domain.limits.MAXIMUM_LIVE_PER_REQUESTOR", 1)
     world.put(rules(world.web, 22), name="a")
     world.put(rules(world.web, 23), name="b")
     (answer,) = initiate(world, asked(world, "a", world.web), asked(world, "b", world.web, 23))

@@ -33,7 +33,14 @@ from bascule.domain.times import format_utc
 from bascule.errors import Forbidden, NotFound, Unavailable
 from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
-from bascule.services import live_requests, machines, policies, requests, unnamed_ports
+from bascule.services import (
+    live_requests,
+    machine_rules,
+    machines,
+    policies,
+    requests,
+    unnamed_ports,
+)
 from bascule.services.act import Act, new_id
 from bascule.services.denials import (
     MOST_OWED,
@@ -474,11 +481,11 @@ def test_a_machines_rules_take_both_rights_at_the_machine(world: Rights, half: s
     ghost = world.machine_id("ghost-1")
     both = world.make_role(POLICY_WRITE, MACHINE_WRITE)
     works: list[Callable[[Transaction, Act], object]] = [
-        lambda tx, act: policies.put_machine_rules(
+        lambda tx, act: machine_rules.put_machine_rules(
             tx, act, CARL, world.web.id, rules(world.web, 2222).ports, "default", ()
         ),
         lambda tx, act: unnamed_ports.release_ports(tx, act, CARL, world.web.id, ()),
-        lambda tx, act: policies.delete_machine_rules(tx, act, CARL, world.web.id),
+        lambda tx, act: machine_rules.delete_machine_rules(tx, act, CARL, world.web.id),
     ]
     world.give(CARL, world.make_role(half))
     world.give(CARL, both, resource_scope(world.db.id))
@@ -486,7 +493,7 @@ def test_a_machines_rules_take_both_rights_at_the_machine(world: Rights, half: s
         with pytest.raises(Forbidden):
             world.do(work)
     with pytest.raises(Forbidden):
-        world.do(lambda tx, act: policies.delete_machine_rules(tx, act, CARL, ghost))
+        world.do(lambda tx, act: machine_rules.delete_machine_rules(tx, act, CARL, ghost))
     world.give(CARL, both, resource_scope(world.web.id))
     for work in works:
         world.do(work)

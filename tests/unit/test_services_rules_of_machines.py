@@ -28,8 +28,8 @@ from bascule.interfaces.record import EventFilter
 from bascule.interfaces.store import Transaction
 from bascule.protocol.report import Report
 from bascule.services.act import Act, ServerPlace
+from bascule.services.machine_rules import put_machine_rules, put_rules_of_machines, rules_tag
 from bascule.services.machines import MachineDraft, put_machine
-from bascule.services.policies import put_machine_rules, put_rules_of_machines, rules_tag
 from bascule.services.rehearsal import rehearse
 from bascule.services.reports import take_report
 from tests.unit.services_world import ANNA, World, rules

@@ -12,7 +12,7 @@ from bascule.domain.lifecycle import GrantState
 from bascule.domain.machine import ClosedPort
 from bascule.domain.net import PortKey
 from bascule.domain.weaknesses import NOT_ENFORCED
-from bascule.services import policies, reports, requests
+from bascule.services import machine_rules, reports, requests
 from bascule.services.views import kept_closed, view_machine
 from tests.samples import SSH
 from tests.unit.services_world import ANNA, World, rules
@@ -64,7 +64,7 @@ def test_an_agent_that_can_enforce_nothing_for_now_may_yet_open(world: World) ->
 
 def test_what_an_agent_keeps_shut_until_it_hears_of_a_release(world: World) -> None:
     assert shown(world) == ((), (SSH,))
-    world.do(lambda tx, act: policies.delete_machine_rules(tx, act, ANNA, world.web.id))
+    world.do(lambda tx, act: machine_rules.delete_machine_rules(tx, act, ANNA, world.web.id))
     world.clock.pass_time(3600)
     assert shown(world) == ((SSH,), (SSH,))
     world.report(world.web)

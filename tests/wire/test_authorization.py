@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bascule.api.auth import scope_of_path
+from bascule.api.arm_call import scope_of_path
 from bascule.domain.access import PrincipalKind
 from bascule.domain.actions import DISPLAY
 from bascule.domain.builtin_roles import (

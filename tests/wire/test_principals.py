@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
-from bascule.api.auth import OPEN as OPEN_ENTRY
-from bascule.api.auth import GuardedRoute, entry_of, requires
+from bascule.api.auth import GuardedRoute
+from bascule.api.entries import OPEN as OPEN_ENTRY
+from bascule.api.entries import entry_of, requires
 from bascule.domain.access import CALLERS, PrincipalKind
 from bascule.domain.actions import MACHINE_READ
 from tests.wire.house import BASCULE, House

@@ -1,8 +1,8 @@
-"""What a server answers, read as JSON that a hostile one cannot make dear (EDGES E4).
+"""Reading a server's answers as JSON, at a cost that a hostile server cannot raise (EDGES E4).
 
 How long an answer is, how deep it nests and how many values it holds is judged before it is
 parsed: an empty object of two bytes becomes 72 in memory. No state within Bascule's own limits
-comes near these bounds (``domain.state_size``).
+comes near these bounds (``domain.limits``).
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ def install(
 
 
 def _check_firewall(parts: HostParts) -> None:
-    """Can ports be kept shut here at all? Says what is weak; raises ConfigurationError."""
+    """Can ports be kept closed here at all? Says what is weak; raises ConfigurationError."""
     driver = parts.firewall().open()
     try:
         for weakness in driver.condition().weaknesses:
@@ -295,24 +295,29 @@ def status(state: Path, control: Path | None, output: str) -> None:
     if output == "json":
         click.echo(json.dumps(answer, indent=2))
         return
-    why = clean(answer.get("unheard", ""))  # an older agent does not say
+    why = answer.get("unheard", "")  # an older agent does not say
     away = f"not connected: {why}" if why else "away"
-    click.echo("server:  " + ("connected" if answer["connected"] else away))
+    _show("server:  " + ("connected" if answer["connected"] else away))
     if answer["refused"]:
-        click.echo("         it no longer accepts this agent's key: every opening is closed")
+        _show("         it no longer accepts this agent's key: every opening is closed")
     is_enforcing = answer.get("enforcing", True)  # an older agent does not say
     head = "closed:  " if is_enforcing else "should be closed: "
-    click.echo(head + (", ".join(answer["closed"]) or "nothing"))
+    _show(head + (", ".join(answer["closed"]) or "nothing"))
     for each in answer["open"]:
-        click.echo(f"open:    {_opening(each)}")
+        _show(f"open:    {_opening(each)}")
     if not answer["open"]:
-        click.echo("open:    nothing")
+        _show("open:    nothing")
     for each in answer.get("waiting", ()):  # an older agent tells of none
-        click.echo(f"waiting: {_opening(each)}: {each['why']}")
+        _show(f"waiting: {_opening(each)}: {each['why']}")
     for grant_id, why in answer.get("refusedByGuard", {}).items():
-        click.echo(f"refused: grant {grant_id}: {why}")
+        _show(f"refused: grant {grant_id}: {why}")
     for sentence in answer["weaknesses"]:
-        click.echo(f"weak:    {sentence}")
+        _show(f"weak:    {sentence}")
+
+
+def _show(line: str) -> None:
+    """On a terminal of root's; ids and reasons in it may be of a server that lies."""
+    click.echo(clean(line))
 
 
 def _opening(told: Mapping[str, Any]) -> str:

@@ -33,7 +33,7 @@ Handler = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class Uninstalled(TypedDict):
-    opened: list[str]  # ports that nothing of ours shuts any more
+    opened: list[str]  # ports that nothing of ours closes any more
     rules: str  # what was removed: "the nftables table ..."
     state: str  # the state directory, without our files now; whoever asked removes it
     told: bool  # the server has taken a last report of it

@@ -1,4 +1,4 @@
-"""The last word of an agent that root takes off its host: the record shall show it.
+"""The last report of an agent that root uninstalls, so that the record shows it.
 
 It is a report of generation 0: a report settles only what its own number covers, and this
 one has nothing to say of any grant. What it leaves is a note and a weakness, that

@@ -1,4 +1,4 @@
-"""Taking the agent's own files off the host, and none of anybody else's (EDGES A25).
+"""Deleting the agent's own files from the host, and no others (EDGES A25).
 
 The state directory is whatever ``--state`` says: a mistyped one must lose nothing. What is
 not here: the firewall's rules (the driver's ``remove``) and the unit (``install``).

@@ -42,7 +42,7 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 class KeyRefused(AuthenticationFailed):
-    """The server does not know this agent's key: everything must be shut (EDGES A12)."""
+    """The server does not know this agent's key: everything must be closed (EDGES A12)."""
 
     code = "AgentKeyRefused"
 

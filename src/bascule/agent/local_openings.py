@@ -1,4 +1,4 @@
-"""What root opened on this host, until the server has heard of it (EDGES A25).
+"""What root opened on this host, kept until it was reported to the server (EDGES A25).
 
 Kept on disk beside the key, so that neither the agent's death nor a server that is away for
 a week takes an opening off the record. And the opening itself when no agent lives: whoever
@@ -135,7 +135,7 @@ def open_without_agent(
     duration: timedelta,
     keeper: Keeper,
 ) -> bool:
-    """Make the rules ours and open; the caller holds the lock on ``state``. Is the port shut here?
+    """Make the rules ours and open; the caller holds the lock on ``state``. Is the port closed here?
 
     ``keeper`` gives up what it keeps of an agent that is stopped. Raises EnforcementFailed while
     somebody else still owns the rules.

@@ -199,7 +199,7 @@ class AgentLoop:
         try:
             self._driver.tidy()
         except EnforcementFailed as error:
-            self._reconciler.note(f"{NOT_TIDIED}: {error.message}")
+            self._reconciler.note(NOT_TIDIED, error.message)
             raise
         self._reconciler.forget_note(NOT_TIDIED)
 
@@ -215,7 +215,7 @@ class AgentLoop:
             outcome = self._reconciler.reconcile()
         except EnforcementFailed as error:
             self._fault = error.message
-            self._reconciler.note(f"{UNMANAGED}: {error.message}")
+            self._reconciler.note(UNMANAGED, error.message)
             raise
         self._fault = ""
         self._reconciler.forget_note(UNMANAGED)

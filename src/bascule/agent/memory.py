@@ -2,7 +2,7 @@
 
 Two generations are kept, each with a checksum (EDGES A6). If the newest is damaged, the
 closed ports of the one before are loaded and none of its grants; with neither readable
-the management ports 22, 3389, 5985 and 5986 are shut. Leases of an earlier boot are
+the management ports 22, 3389, 5985 and 5986 are closed. Leases of an earlier boot are
 restored with the time that passed taken off, and only by a clock that is not behind the
 saved one.
 """
@@ -18,9 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bascule.domain.decide import MAXIMUM_OPENINGS_PER_MACHINE as MOST_OPENINGS
 from bascule.domain.desired import Held, HeldLease
 from bascule.domain.grant import opening_count
+from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE as MOST_OPENINGS
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, TransportProtocol
 from bascule.domain.policy import MAXIMUM_DURATION
@@ -70,11 +70,11 @@ class HeldFile:
         # As late as can be: in between, one file has both names and there is one generation.
         write_atomically(newest, text, before_replacing=keep)
         if self._closed_before() != held.closed:
-            # Whichever of the two is damaged, the other knows what is shut.
+            # Whichever of the two is damaged, the other knows what is closed.
             write_atomically(self._directory / PREVIOUS, text)
 
     def _closed_before(self) -> frozenset[ClosedPort] | None:
-        """What the file before the newest shuts; None when it cannot be read."""
+        """What the file before the newest closes; None when it cannot be read."""
         previous = self._read(self._directory / PREVIOUS)
         return None if previous is None else _held(previous["held"]).closed
 
@@ -92,7 +92,7 @@ class HeldFile:
             ) from error
 
     def load(self) -> Held:
-        """What was saved, or what must be shut when it cannot be read."""
+        """What was saved, or what must be closed when it cannot be read."""
         newest = self._read(self._directory / NEWEST)
         if newest is not None:
             return self._restore(newest)

@@ -21,7 +21,7 @@ from bascule.domain.weaknesses import NOT_ENFORCED, PORT_IN_OWN_RANGE, Weakness
 from bascule.errors import EnforcementFailed
 from bascule.interfaces.clock import Clock
 from bascule.interfaces.driver import Driver
-from bascule.protocol.report import LocalOpening, Report
+from bascule.protocol.report import MOST_NOTES, LocalOpening, Report
 from bascule.reconcile.reconciler import Outcome, Reconciler
 
 log = structlog.get_logger("bascule.agent")
@@ -120,7 +120,7 @@ class Reports:
     def take(self, report: Report) -> None:
         """The server has this report, the last that was made."""
         self._known, self._taken_at = self._news, self._clock.boottime()
-        self._reconciler.notes.clear()
+        del self._reconciler.notes[: len(report.notes)]
         if report.drift:
             self._drift.clear()
             self._more_drift = 0
@@ -155,7 +155,7 @@ class Reports:
             facts={**condition.facts, **self._witness.facts()},
             flushed_by=condition.flushed_by,
             agent_version=__version__,
-            notes=tuple(self._reconciler.notes),
+            notes=tuple(self._reconciler.notes[:MOST_NOTES]),
             clock=self._clock.now(),
             guard=self._reconciler.guard,
             driver=self._driver_name,

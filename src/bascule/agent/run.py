@@ -1,6 +1,6 @@
-"""The agent as a process: shut first, then own the rules, then ask anybody anything.
+"""The agent as a process: it closes the ports and owns the rules before it contacts the server.
 
-Order (EDGES A5, A6): what memory says is shut before the network is of use; the driver makes
+Order (EDGES A5, A6): what memory says is closed before the network is of use; the driver makes
 the rules of an earlier agent its own with no gap; it is ready when the ports are closed;
 only then the server is spoken to.
 """

@@ -219,7 +219,7 @@ def _read_marks(data: object) -> Iterator[Mark]:
 
 def _read_head(data: object) -> ChainHead | None:
     """The place that is told; None when it cannot be one. No server of ours takes a position
-    beyond LARGEST: kept, it would shut this agent out for ever.
+    beyond LARGEST: kept, it would lock this agent out for ever.
     """
     if not isinstance(data, Mapping):
         return None

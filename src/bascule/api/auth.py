@@ -1,4 +1,4 @@
-"""The guard before each route: who calls, may it do this here, is it here at all?
+"""The guard before each route: who calls, whether they may do this here, and whether it exists.
 
 EDGES A13, B1: each route declares the action that it needs and where that is checked, or
 whom it takes without one; a route that declares nothing cannot be built. An agent reaches
@@ -11,12 +11,10 @@ resource group), then what is wrong with its content.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from datetime import date, datetime
-from enum import Enum
-from typing import Annotated, Any, TypeVar, cast
+from datetime import datetime
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 from fastapi.routing import APIRoute
@@ -24,123 +22,28 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from bascule.api.arm_path import is_arm_path
+from bascule.api.arm_call import check_arm, path_of, scope_of_path
 from bascule.api.body_limit import allowance_of
 from bascule.api.caller import Caller
 from bascule.api.context import AppState, state_of
+from bascule.api.denials import client_of, record_denial, record_stranger
 from bascule.api.described import described
 from bascule.api.direct import direct_handler, stands_for
+from bascule.api.entries import Entry, Where, entry_of
 from bascule.api.origin import base_url, caller_address
 from bascule.domain.access import CALLERS, PrincipalKind, Subject
-from bascule.domain.actions import DISPLAY, GROUP_READ
-from bascule.domain.event import Actor
-from bascule.domain.facts.calls import CallerDenied
-from bascule.domain.facts.fields import MOST_PLACES
-from bascule.domain.ids import (
-    COMPUTE,
-    VIRTUAL_MACHINES,
-    is_guid,
-    is_name,
-    is_resource_group_name,
-)
+from bascule.domain.ids import is_name, is_resource_group_name
 from bascule.domain.roles import NO_RIGHTS, Rights
-from bascule.domain.scopes import Scope, group_scope
-from bascule.errors import AuthenticationFailed, BasculeError, Forbidden, InvalidInput, NotFound
+from bascule.domain.scopes import Scope
+from bascule.errors import AuthenticationFailed, Forbidden, InvalidInput
 from bascule.identity.authenticate import Principal, bearer_token, find_principal, subject_of
 from bascule.identity.realm import GRAPH
 from bascule.identity.tokens import AccessToken
-from bascule.interfaces.store import Reader, Transaction
+from bascule.interfaces.store import Reader
 from bascule.json_text import TooDeep, check_depth
-from bascule.services.act import Act
 from bascule.services.rights import Needed, check, denial, rights_of
 
-T = TypeVar("T")
-Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-
-AUTHORIZATION = "Microsoft.Authorization"
-LONGEST_CLIENT = 200  # characters of a User-Agent that go on record
-_MACHINE = f"/providers/{COMPUTE}/{VIRTUAL_MACHINES}/".casefold()
-_API_VERSION = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:-[A-Za-z0-9.-]{1,32})?")
-
-
-class Where(Enum):
-    """Where a route's actions are checked."""
-
-    NOWHERE = "nowhere"  # it needs none
-    PATH = "path"  # here, at the scope that the path names, before the body is read
-    BELOW = "below"  # here: whoever holds anything at all, anywhere, may
-    ROWS = "rows"  # by the endpoint: it shows the rows at which the caller holds them
-    INSIDE = "inside"  # by the use case, in its transaction, at what the body or rows name
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What a route asks of its caller."""
-
-    kinds: frozenset[PrincipalKind]  # empty: no token is asked for
-    actions: tuple[str, ...] = ()
-    where: Where = Where.NOWHERE
-
-
-OPEN = Entry(frozenset())
-_ENTRIES: dict[Callable[..., Any], Entry] = {}
-
-
-def requires(action: str) -> Callable[[Endpoint], Endpoint]:
-    """Declare the action that a caller needs at the scope of the path."""
-    return _declare(Entry(CALLERS, (_known(action),), Where.PATH))
-
-
-def shows(action: str) -> Callable[[Endpoint], Endpoint]:
-    """Declare that the endpoint shows what the caller holds this action for, and no more."""
-    return _declare(Entry(CALLERS, (_known(action),), Where.ROWS))
-
-
-def tells_holders(action: str) -> Callable[[Endpoint], Endpoint]:
-    """Declare an action that every role implies, as Azure shows a subscription to whoever
-    holds a role on something in it.
-    """
-    return _declare(Entry(CALLERS, (_known(action),), Where.BELOW))
-
-
-def decides(*actions: str) -> Callable[[Endpoint], Endpoint]:
-    """Declare the actions that the use case checks in its own transaction."""
-    return _declare(Entry(CALLERS, tuple(map(_known, actions)), Where.INSIDE))
-
-
-def admits_callers(endpoint: Endpoint) -> Endpoint:
-    """Declare that every user and service principal may call: it says only what is theirs."""
-    return _declare(Entry(CALLERS))(endpoint)
-
-
-def admits_agents(endpoint: Endpoint) -> Endpoint:
-    """Declare that agents may call, each for its own machine, and nobody else."""
-    return _declare(Entry(frozenset({PrincipalKind.AGENT})))(endpoint)
-
-
-def admits_anybody(endpoint: Endpoint) -> Endpoint:
-    """Declare that a route needs no token."""
-    return _declare(OPEN)(endpoint)
-
-
-def _declare(entry: Entry) -> Callable[[Endpoint], Endpoint]:
-    def declare(endpoint: Endpoint) -> Endpoint:
-        _ENTRIES[endpoint] = entry
-        return endpoint
-
-    return declare
-
-
-def _known(action: str) -> str:
-    if action not in DISPLAY:
-        raise LookupError(f"{action} is not in domain.actions")
-    return action
-
-
-def entry_of(endpoint: Callable[..., Any]) -> Entry:
-    """What a route declares; raise LookupError when it declares nothing."""
-    return _ENTRIES[endpoint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +148,7 @@ async def _admit(request: Request, entry: Entry, *, is_for_graph: bool) -> Call:
     except Forbidden as error:
         await record_denial(request, subject, error)
         raise
-    group = await _check_arm(request, state, found)
+    group = await check_arm(request, state, found.rights, found.group)
     return Call(state, request, subject, found.rights, entry, token, group, found.location)
 
 
@@ -291,41 +194,6 @@ async def _check_rights(
         raise await state.services.read_few(lambda reader: denial(reader, subject, missing))
 
 
-def path_of(request: Request) -> str:
-    """The path that was routed. ``request.url`` is put together and taken apart again: it
-    would drop tabs and line ends, and end at a # or ? that stands in a name.
-    """
-    return str(request.scope["path"])
-
-
-def scope_of_path(path: str) -> Scope:
-    """The scope that a canonical path names: its longest part of whole names.
-
-    ``/subscriptions/S/providers/N/types`` is about the subscription, ``.../types/name/verb``
-    about that resource. What is Microsoft.Authorization's is about what stands before it: an
-    assignment is made and taken by a right at the scope where it is assigned.
-    """
-    parts = path.strip("/").split("/")
-    end = 2
-    if parts[2:3] == ["resourceGroups"] and len(parts) >= 4:
-        end = 4
-    while (
-        parts[end : end + 1] == ["providers"]
-        and len(parts) >= end + 4
-        and parts[end + 1] != AUTHORIZATION
-    ):
-        end += 4
-        while len(parts) >= end + 2 and parts[end] != "providers":
-            end += 2
-    return Scope("/" + "/".join(parts[:end]))
-
-
-def client_of(request: Request) -> str:
-    """What the caller calls itself, bounded and in plain ASCII; nobody is believed for it."""
-    text = request.headers.get("user-agent", "")[:LONGEST_CLIENT]
-    return "".join(letter for letter in text if " " <= letter <= "~")
-
-
 def _challenge(request: Request, state: AppState) -> str:
     authority = f"{base_url(request)}/{state.installation.tenant_id}"
     return f'Bearer authorization_uri="{authority}", error="invalid_token"'
@@ -346,122 +214,6 @@ def _check_kind(request: Request, subject: Subject, admitted: frozenset[Principa
             "An agent's token works only on the routes of its own machine; this is "
             "another machine's."
         )
-
-
-async def record_denial(request: Request, subject: Subject, error: BasculeError) -> None:
-    """Put a denial on record, unless this principal has had its share of this minute."""
-    state = state_of(request)
-    if not state.denials.is_recorded(subject.principal_id, state.services.clock.now()):
-        return
-    machines = _machines_of(error)
-    fact = CallerDenied(
-        request.method,
-        request.url.path[:300],
-        error.message,
-        machines[:MOST_PLACES],
-        len(machines[MOST_PLACES:]),
-    )
-    await state.services.perform(
-        lambda tx, act: act.record_denied(tx, fact, state.denials),
-        subject,
-        str(request.state.correlation_id),
-    )
-
-
-def _machines_of(error: BasculeError) -> tuple[str, ...]:
-    """At which a right is missing (EDGES E10)."""
-    at = error.at if isinstance(error, Forbidden) else ()
-    return tuple(each for each in at if _MACHINE in each.casefold())
-
-
-async def record_stranger(request: Request, error: BasculeError) -> None:
-    """The same of a token that proves nobody: by address, and out of a share of its own, so
-    that bad tokens do not keep what known callers are denied off the record. A call without
-    a token is how clients ask where to sign in, and is none of these.
-    """
-    state = state_of(request)
-    address = caller_address(request)
-    if not state.stranger_denials.is_recorded(address, state.services.clock.now()):
-        return
-    fact = CallerDenied(request.method, request.url.path[:300], error.message)
-
-    def work(tx: Transaction, act: Act) -> None:
-        act.actor = Actor("", "", "Unauthenticated", address, client_of(request))
-        act.record_denied(tx, fact, state.stranger_denials)
-
-    await state.services.perform(work, None, str(request.state.correlation_id))
-
-
-async def _check_arm(request: Request, state: AppState, found: _Found) -> str:
-    """What ARM asks of a path of its own; the group's name as it was created."""
-    given = request.path_params.get("subscription_id")
-    if is_arm_path(path_of(request)):
-        _check_api_version(request)
-    if given is None:
-        return ""
-    if not is_guid(given):
-        raise InvalidInput(
-            f"{given[:80]!r} is not a subscription id, which is a GUID.",
-            code="InvalidSubscriptionId",
-        )
-    if given.lower() != state.installation.subscription_id:
-        raise NotFound(
-            f"The subscription '{given}' could not be found.",
-            code="SubscriptionNotFound",
-            advice=f"This server's subscription is {state.installation.subscription_id}.",
-        )
-    return await _check_group(request.path_params.get("resource_group"), given, state, found)
-
-
-async def _check_group(
-    given: str | None, subscription_id: str, state: AppState, found: _Found
-) -> str:
-    """The name as the group was created. Who holds nothing there or above does not learn
-    whether there is one: for such a caller it is as empty as any other.
-    """
-    if given is None:
-        return ""
-    if not is_resource_group_name(given):
-        raise InvalidInput(
-            f"{given[:100]!r} is not a valid resource group name.", code="InvalidResourceName"
-        )
-    if found.group is None and found.rights.held_at(group_scope(subscription_id, given).key):
-        groups = await state.services.read(lambda reader: reader.resource_groups())
-        shown = [name for name in groups if _is_told(found.rights, subscription_id, name)]
-        raise NotFound(
-            f"Resource group '{given}' could not be found. Existing groups: {', '.join(shown)}.",
-            code="ResourceGroupNotFound",
-        )
-    return found.group or given
-
-
-def _is_told(rights: Rights, subscription_id: str, group: str) -> bool:
-    return rights.is_told_of(GROUP_READ, group_scope(subscription_id, group).key)
-
-
-def _check_api_version(request: Request) -> None:
-    """Any date will do, with or without a suffix (EDGES A15)."""
-    given = [value for name, value in request.query_params.multi_items() if _is_api_version(name)]
-    if not given:
-        raise InvalidInput(
-            "The api-version query parameter (?api-version=) is required for all requests.",
-            code="MissingApiVersionParameter",
-            advice="Add a date, for example ?api-version=2020-01-01.",
-        )
-    for value in given:
-        match = _API_VERSION.fullmatch(value)
-        try:
-            date.fromisoformat(match[1] if match else "")
-        except ValueError:
-            raise InvalidInput(
-                f"The api-version '{value[:60]}' is invalid. It must be a date as YYYY-MM-DD, "
-                "with or without a suffix such as -preview.",
-                code="InvalidApiVersionParameter",
-            ) from None
-
-
-def _is_api_version(name: str) -> bool:
-    return name.casefold() == "api-version"
 
 
 async def _check_json(request: Request) -> None:

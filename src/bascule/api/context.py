@@ -1,4 +1,4 @@
-"""What every route reaches: made once by bootstrap, found on ``app.state.bascule``."""
+"""What every route uses: made once by bootstrap, found on ``app.state.bascule``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What our OpenAPI document says of every ARM call, which no route has to take.
+"""What our OpenAPI document says of every ARM call, so that routes need not repeat it.
 
 The guard has checked these parts of a call before its endpoint is asked; as parameters of
 each endpoint they would be read once more, at every call and at the making of every route.

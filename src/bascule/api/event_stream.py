@@ -7,6 +7,7 @@ told by one topic of the hub; what it says, and when it ends, its subclass knows
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -20,7 +21,7 @@ _HEADERS = [
 ]
 
 
-class EventStream(Response):
+class EventStream(Response, ABC):
     """A response that lasts until ``tell`` returns."""
 
     def __init__(self, hub: Hub, topic: str) -> None:
@@ -42,9 +43,9 @@ class EventStream(Response):
             finally:
                 hung_up.cancel()
 
+    @abstractmethod
     async def tell(self, send: Send, woken: asyncio.Event, hung_up: asyncio.Task[None]) -> None:
         """Say what there is whenever ``woken``, until ``hung_up`` is done or nothing is left."""
-        raise NotImplementedError
 
 
 async def write(send: Send, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Lists of what has a name: ``name eq '...'`` and ``startswith(name,'...')``, in pages."""
+"""Lists of named things: ``name eq '...'`` and ``startswith(name,'...')``, in pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose address, and by which name: what a request says of both ends, believed with care.
+"""The caller's address and the server's name as a request states them, and when each is trusted.
 
 Absolute URLs (nextLink, metadata, issuer) use the Host that a request came by if it names
 this server; another Host is misdirected (RFC 9110 section 15.5.20, EDGES A23). The port in

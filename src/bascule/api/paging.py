@@ -18,7 +18,8 @@ from urllib.parse import quote, urlencode
 
 from fastapi import Depends, Query
 
-from bascule.api.auth import Call, path_of
+from bascule.api.arm_call import path_of
+from bascule.api.auth import Call
 from bascule.domain.times import parse_instant
 from bascule.errors import InvalidInput
 from bascule.json_text import read_json

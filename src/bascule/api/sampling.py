@@ -1,4 +1,4 @@
-"""Which log lines about callers without identity are written: so many a minute, the rest counted.
+"""Which log lines about callers without identity are written: a few per minute; the rest are counted.
 
 A stranger may call as often as the network lets them; the log must not grow with it. A network
 (an IPv4 address or a /64) has its share, and all together have one. What was left out is one

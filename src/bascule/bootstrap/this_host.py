@@ -91,7 +91,7 @@ class LocalLink:
         now = self._services.clock.now()
         try:
             return self._run(self._services.read(lambda tx: self._state(tx, now)))
-        except AuthenticationFailed as error:  # the machine was deleted: shut all (EDGES A12)
+        except AuthenticationFailed as error:  # the machine was deleted: closed all (EDGES A12)
             raise KeyRefused(error.message) from error
 
     def _state(self, reader: Reader, now: datetime) -> DesiredState:
@@ -107,7 +107,7 @@ class LocalLink:
 
     def _check_is_ours(self, reader: Reader) -> None:
         """Two hosts must not be one machine: with another's key this one is refused (EDGES A12),
-        keeps shut what it kept shut, and the server serves all others.
+        keeps closed what it kept closed, and the server serves all others.
         """
         point = reader.agent_of(self._uid)
         if point is not None and point.public_key != IN_PROCESS_KEY:
@@ -196,7 +196,7 @@ class ThisHost:
         self._thread: threading.Thread | None = None
 
     async def start(self, installation: Installation) -> None:
-        """Shut what is to be shut, then follow the server's own desired state."""
+        """Close what is to be closed, then follow the server's own desired state."""
         machine = await self._services.perform(
             lambda tx, act: enrol_this_host(tx, act, installation, self._name, ())
         )

@@ -249,7 +249,7 @@ def _cells(each: AuditEvent, now: datetime) -> list[str]:
     return [
         show_instant(each.at, now),
         each.kind if each.kind in FACTS else f"{each.kind} (unknown: update bascule)",
-        f"{each.actor} (agent)" if each.actor_kind == "Agent" else each.actor,
+        f"{each.actor} (agent)" if each.actor_kind == "Agent" else each.actor or "(not signed in)",
         " ".join(each.about.machines) or _named(each.data, each.resource_id.rpartition("/")[2]),
         _about(each, now),
     ]

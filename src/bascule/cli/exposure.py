@@ -85,7 +85,7 @@ def _show_all(connection: Connection, asked: wire.Asked, now: datetime, output: 
         print_table(["NOTHING CLOSED", "REACHABLE", "TO CLOSE IT"], rows)
     say("")
     since = max(hours.since, hours.known_since)
-    say(_hours_line(hours.shut, hours.open, since, hours.until, now))
+    say(_hours_line(hours.closed, hours.open, since, hours.until, now))
 
 
 def _print_openings(machines: Sequence[wire.Exposure], now: datetime) -> None:
@@ -174,15 +174,17 @@ def _since(port: wire.Port, now: datetime) -> str:
     return show_minute(port.since, now) if port.since else ""
 
 
-def _hours_line(shut: float, opened: float, since: datetime, until: datetime, now: datetime) -> str:
-    words = _hours_words(shut, opened)
+def _hours_line(
+    closed: float, opened: float, since: datetime, until: datetime, now: datetime
+) -> str:
+    words = _hours_words(closed, opened)
     return f"Port-hours {show_minute(since, now)} to {show_minute(until, now)}: {words}."
 
 
-def _hours_words(shut: float, opened: float) -> str:
-    whole = shut + opened
+def _hours_words(closed: float, opened: float) -> str:
+    whole = closed + opened
     share = f" (open {opened / whole:.1%} of the time)" if whole else ""
-    return f"{_hours(shut)} closed, {_hours(opened)} open{share}"
+    return f"{_hours(closed)} closed, {_hours(opened)} open{share}"
 
 
 def _hours(hours: float) -> str:

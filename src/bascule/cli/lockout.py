@@ -1,6 +1,6 @@
-"""Not shutting the door on oneself: policy set, typed in an ssh session on that very machine.
+"""Lock nobody out: policy set, typed in an ssh session on that very machine.
 
-Before the port is shut, the agent on this host lets the session's own address in for a
+Before the port is closed, the agent on this host lets the session's own address in for a
 while (EDGES A25). Elsewhere, or without an agent here, there is nothing to do.
 """
 
@@ -21,13 +21,13 @@ GRACE_MINUTES = 15
 
 
 def keep_my_way_in(machine: Machine, ports: Iterable[Port]) -> None:
-    """Open the TCP ports about to be shut for the ssh peer, when this host is that machine."""
+    """Open the TCP ports about to be closed for the ssh peer, when this host is that machine."""
     peer = ssh_peer()
     if peer is None or not _is_this_host(machine):
         return
-    shut = {port.number for port in machine.closed_ports if port.protocol == "TCP"}
+    closed = {port.number for port in machine.closed_ports if port.protocol == "TCP"}
     for port in ports:
-        if port.protocol != "UDP" and port.number not in shut:
+        if port.protocol != "UDP" and port.number not in closed:
             _open(port.number, peer)
 
 

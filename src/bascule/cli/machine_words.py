@@ -134,7 +134,7 @@ def state_words(each: Machine) -> str:
 
 
 def closed_words(each: Machine) -> str:
-    """The ports that are to be shut, those in no policy marked, and why they may not be."""
+    """The ports that are to be closed, those in no policy marked, and why they may not be."""
     if not each.closed_ports:
         return _still_closed_words(each)
     if each.point is None:
@@ -153,7 +153,7 @@ def closed_words(each: Machine) -> str:
 
 
 def _still_closed_words(each: Machine) -> str:
-    """What its agent keeps shut until it hears of the release."""
+    """What its agent keeps closed until it hears of the release."""
     if not each.still_closed:
         return ""
     ports = ", ".join(port_words(*port) for port in each.still_closed)
@@ -161,7 +161,7 @@ def _still_closed_words(each: Machine) -> str:
 
 
 def kept_closed(each: Machine) -> str:
-    """The ports that its agent was last read back to keep shut; empty when there is none, or it
+    """The ports that its agent was last read back to keep closed; empty when there is none, or it
     enforces nothing.
     """
     if each.point is None or not each.point.is_enforcing:

@@ -7,6 +7,7 @@ code that means something.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -123,6 +124,7 @@ def run(group: click.Group, obj: object = None, args: Sequence[str] | None = Non
 
 def invoke(group: click.Group, obj: object = None, args: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; whatever went wrong was said on stderr."""
+    _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 is no reason to fail
@@ -141,18 +143,40 @@ def invoke(group: click.Group, obj: object = None, args: Sequence[str] | None = 
     except (click.Abort, KeyboardInterrupt):
         click.echo("bascule: interrupted", err=True)
         return INTERRUPTED
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return _last_guard(error)
+        # What could not be written is written again at exit, and would fail there once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        complain(_unwritten(error))
+        return 1
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except BasculeError as error:
         complain(error)
         return error.exit_code
-    except Exception as error:  # the last guard: nobody shall see a traceback
-        if os.environ.get("BASCULE_DEBUG"):
-            raise
-        complain(_unforeseen(error))
-        return 1
+    except Exception as error:  # noqa: BLE001  # reason: the last guard, nobody shall see a traceback
+        return _last_guard(error)
     return result if isinstance(result, int) else 0
+
+
+def _last_guard(error: Exception) -> int:
+    if os.environ.get("BASCULE_DEBUG"):
+        raise error
+    complain(_unforeseen(error))
+    return 1
+
+
+def _open_missing_streams() -> None:
+    """A caller may have closed them (``>&-``), and Python then has None in their place.
+
+    The numbers of closed ones are free: what is opened here takes them, so that no socket does.
+    """
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 
 def _top() -> None:
@@ -165,6 +189,13 @@ def _print_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> No
     if is_asked:
         click.echo(f"bascule {__version__}")
         ctx.exit()
+
+
+def _unwritten(error: OSError) -> BasculeError:
+    return BasculeError(
+        f"Could not write everything: {error.strerror}.",
+        advice="What the command had done by then remains done.",
+    )
 
 
 def _unforeseen(error: Exception) -> BasculeError:

@@ -1,7 +1,7 @@
 """What becomes of released ports: the agent opens them when it hears of it, and may be bound not to.
 
 A guard file on the host may keep releases to its root (``release = true`` admits them); such a
-port stays shut, and its agent goes on naming it: it is then claimed closed (EDGES E7).
+port stays closed, and its agent goes on naming it: it is then claimed closed (EDGES E7).
 """
 
 from __future__ import annotations

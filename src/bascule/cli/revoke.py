@@ -105,11 +105,14 @@ def revoke(
             _end_each(connection, course, kill=kill, is_named=is_named)
             with Working("waiting until it is closed"):
                 _see_shut(connection, course)
+            others = [] if output == "json" else _still_open(connection, course)
         except (KeyboardInterrupt, BasculeError) as error:
             _tell(course, output, kill=kill)
             _note_unsettled(course, error)
             raise
     _tell(course, output, kill=kill)
+    for line in others:
+        note(line)
     waiting = _waiting(course.answers)
     _raise_refused(course.refused, waiting)
     _raise_unclosed(waiting)
@@ -167,6 +170,29 @@ def _see_shut(connection: Connection, course: Course) -> None:
         course.answers[target] = answer
 
 
+def _still_open(connection: Connection, course: Course) -> list[str]:
+    """What other requests keep open of the same ports: these are not closed to everybody."""
+    ended = {
+        (name, port.number, port.protocol)
+        for target, answer in course.answers.items()
+        for name, port in _ended(target, answer)
+    }
+    hosts = {host.id for answer in course.answers.values() for host in answer.machines}
+    try:
+        live = live_requests(connection, hosts.pop() if len(hosts) == 1 else None, is_mine=False)
+    except BasculeError:
+        return []  # the revocation itself is done, and what is told of it is true without this
+    return [
+        f"{host.id.name} port {port_words(port.number, port.protocol)} is still open from "
+        f"{', '.join(port.sources)} for {request.requestor} (request {short_id(request)})"
+        for request in live
+        for host, port in request.ports()
+        if port.is_live
+        and port.row.was_read_back
+        and (host.id.name, port.number, port.protocol) in ended
+    ]
+
+
 def _tell(course: Course, output: str, *, kill: bool) -> None:
     """What is known of them now: results, on stdout."""
     if output != "json":
@@ -204,7 +230,8 @@ def _ended(target: Target, answer: AccessRequest) -> list[tuple[str, GrantedPort
 
 def _lines(answers: Mapping[Target, AccessRequest], *, kill: bool) -> list[str]:
     return [
-        f"{name} port {port_words(port.number, port.protocol)} is {_word(port)}{_alive(port, answer, kill=kill)}"
+        f"{name} port {port_words(port.number, port.protocol)} from {', '.join(port.sources)} "
+        f"is {_word(port)}{_alive(port, answer, kill=kill)}"
         for target, answer in answers.items()
         for name, port in _ended(target, answer)
     ]
@@ -235,7 +262,7 @@ def _alive(port: GrantedPort, request: AccessRequest, *, kill: bool) -> str:
 
 
 def _waiting(answers: Mapping[Target, AccessRequest]) -> list[str]:
-    """Said means seen: what was not read back shut is not called closed."""
+    """Said means seen: what was not read back closed is not called closed."""
     return [
         f"{name} port {port_words(port.number, port.protocol)} (request {short_id(answer)})"
         for target, answer in answers.items()

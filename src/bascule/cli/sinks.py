@@ -42,6 +42,9 @@ def list_(output: str) -> None:
     if output == "json":
         emit_json([dict(each) for each in found])
         return
+    if not found:
+        note("There is no sink yet. Add one: bascule audit sinks add NAME TARGET")
+        return
     print_table(
         ["NAME", "TARGET", "STATE", "DELIVERED", "LAG", "LAST ERROR"],
         [_row(each, now) for each in found],

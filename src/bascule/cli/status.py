@@ -229,7 +229,7 @@ def _claimed_part(picture: Picture) -> str:
 
 
 def _away_part(picture: Picture, now: datetime) -> str:
-    """Where no agent ever was nothing is shut, and where one can enforce nothing nobody knows; one
+    """Where no agent ever was nothing is closed, and where one can enforce nothing nobody knows; one
     that is away has left things as they were.
     """
     unguarded: list[list[str]] = []
@@ -263,7 +263,7 @@ def _needs_look(machine: Machine) -> bool:
 
 
 def _needs_agent(machine: Machine) -> bool:
-    """An agent that is away; or none although something is to be kept shut."""
+    """An agent that is away; or none although something is to be kept closed."""
     if machine.point is None:
         return bool(machine.closed_ports)
     return machine.point.state != ONLINE

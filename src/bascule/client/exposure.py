@@ -1,4 +1,4 @@
-"""What can be reached by whom at a moment; port-hours shut and open.
+"""What can be reached by whom at a moment; port-hours closed and open.
 
 Source: Bascule.Access/exposures and Bascule.Access/portHours.
 """
@@ -72,7 +72,7 @@ class PortHours:
     known_since: datetime
     since: datetime
     until: datetime
-    shut: float
+    closed: float
     open: float
     machines: int
     machines_with_nothing_closed: int
@@ -112,7 +112,7 @@ def get_port_hours(connection: Connection, asked: Asked) -> PortHours:
         known_since=required_instant(properties, "knownSince"),
         since=required_instant(properties, "from"),
         until=required_instant(properties, "until"),
-        shut=decimal(properties, "closed"),
+        closed=decimal(properties, "closed"),
         open=decimal(properties, "open"),
         machines=number(now, "machines"),
         machines_with_nothing_closed=number(now, "machinesWithNothingClosed"),

@@ -94,7 +94,7 @@ def open_on_this_host(
 ) -> dict[str, Any]:
     """Have the agent open a port by root's word, time-boxed (EDGES A25).
 
-    ``isClosed`` in the answer: is the port shut here at all, so that it closes again by itself?
+    ``isClosed`` in the answer: is the port closed here at all, so that it closes again by itself?
     """
     return tell_agent(
         path,

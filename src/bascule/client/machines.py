@@ -1,4 +1,4 @@
-"""Machines: the inventory, with what is shut on each and the agent in front of it.
+"""Machines: the inventory, with what is closed on each and the agent in front of it.
 
 Source: Microsoft.Compute/virtualMachines with Bascule's additions in ``properties.bascule``.
 """
@@ -27,8 +27,8 @@ class ClosedPort:
     number: int
     protocol: str  # TCP or UDP
     on_expiry: str  # keep or kill
-    is_in_policy: bool  # False: shut although no policy names it any more
-    is_read_back: bool = True  # shut when its agent last reported; of an older server: not told
+    is_in_policy: bool  # False: closed although no policy names it any more
+    is_read_back: bool = True  # closed when its agent last reported; of an older server: not told
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +100,11 @@ class Machine:
     addresses: tuple[str, ...]  # as the server says them; parse before use
     closed_ports: tuple[ClosedPort, ...]
     point: EnforcementPoint | None  # None: no agent has enrolled
-    claimed_ports: tuple[ClosedPort, ...] = ()  # shut by its agent's word alone
+    claimed_ports: tuple[ClosedPort, ...] = ()  # closed by its agent's word alone
     state: str = ""  # configured, notConfigured, unsupported; empty: of an older server
     reasons: tuple[Reason, ...] = ()  # why it is unsupported
     tags: Mapping[str, str] = field(default_factory=dict)
-    # Released here, and its agent was last read back to keep them shut: number and protocol.
+    # Released here, and its agent was last read back to keep them closed: number and protocol.
     still_closed: tuple[tuple[int, str], ...] = ()
 
     @property

@@ -40,7 +40,7 @@ class PolicyRules:
 
 @dataclass(frozen=True, slots=True)
 class MachineRules:
-    """What every policy says of one machine, and what is shut on it."""
+    """What every policy says of one machine, and what is closed on it."""
 
     machine_id: ResourceId
     policies: tuple[PolicyRules, ...]
@@ -63,7 +63,7 @@ def put_machine_rules(
 
 @dataclass(frozen=True, slots=True)
 class PortChange:
-    """A port that a change would shut, open, or leave in no policy."""
+    """A port that a change would close, open, or leave in no policy."""
 
     number: int
     protocol: str
@@ -96,7 +96,7 @@ class Preview:
 
     closes: tuple[PortChange, ...]
     alters: tuple[PortChange, ...]  # what becomes of sessions at the end
-    leaves: tuple[PortChange, ...]  # they stay shut, in no policy
+    leaves: tuple[PortChange, ...]  # they stay closed, in no policy
     opens: tuple[PortChange, ...]
     ends: tuple[GrantChange, ...]
     shortens: tuple[GrantChange, ...]
@@ -185,7 +185,7 @@ def release_ports(
 def take_ports(
     connection: Connection, machine: ResourceId, ports: Sequence[tuple[int, str]]
 ) -> list[tuple[int, str]]:
-    """Close on the server too what the machine's agent alone keeps shut; none given means all."""
+    """Close on the server too what the machine's agent alone keeps closed; none given means all."""
     body = {"ports": [{"number": n, "protocol": p} for n, p in ports]} if ports else {}
     answer = connection.call("POST", f"{_path(machine)}/take", BASCULE_VERSION, body=body)
     return [

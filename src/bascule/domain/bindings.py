@@ -40,7 +40,9 @@ class Binding:
         return self.machine_uid == self.point_uid
 
     def at(self, point: EnforcementPoint) -> EnforcementPoint:
-        """The point as this machine has it. It knows nothing of the time before it was bound."""
+        """The point as this machine has it. It knows nothing of the time before it was bound, and
+        what it counts and says of its own host is not said of this machine.
+        """
         if self.is_own:
             return point
         return replace(
@@ -49,7 +51,9 @@ class Binding:
             enrolled_at=max(point.enrolled_at, self.bound_at),
             last_contact_at=self.reported_at,
             observed_generation=max(self.generation, 0),
-            local_port_range=None,  # of another host
+            local_port_range=None,
+            blocked_attempts=0,
+            facts={},
             not_enforced_since=point.not_enforced_since or self.failed_since,
         )
 

@@ -7,16 +7,12 @@ Rules, each with its neighbouring deny in the tests:
   the policy must name the machine and the port; the source must lie inside the rule's
   sources (containment, not text); the end must be after now and at most the rule's
   maximum away, 60 s of clock difference tolerated and cut off; a required justification
-  must be there; a requestor has at most 100 live grants a machine, a machine 10,000;
-  what the host's own guard does not admit is refused here, before anybody waits for it;
-  their openings, one a source and transport protocol, are at most 2,000 and 30,000: a set of
-  the kernel that is full refuses whatever else is to be changed with it; what the machine's
-  agent is told has at most 4 MiB (EDGES E4), since it reads no more than 8.
+  must be there; what the host's own guard does not admit is refused here, before anybody
+  waits for it; how much may live at a time is bounded (``limits``).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -26,6 +22,7 @@ from bascule.domain.bounds import GUARD_FILE, NO_BOUNDS, Guard, Judge, Objection
 from bascule.domain.features import KNOWN, Feature, too_old_words
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId
+from bascule.domain.limits import check_limits, check_state
 from bascule.domain.machine import Machine, Unable, unable_words
 from bascule.domain.net import PortKey, is_within
 from bascule.domain.policy import Policy, PortRule, missing_for
@@ -40,11 +37,6 @@ from bascule.errors import Part, Place, Problem
 from bascule.sentences import sentence
 
 CLOCK_TOLERANCE = timedelta(seconds=60)  # EDGES A14
-MAXIMUM_LIVE_PER_REQUESTOR = 100  # on one machine, EDGES A15
-MAXIMUM_LIVE_PER_MACHINE = 10_000
-MAXIMUM_OPENINGS_PER_REQUESTOR = 2_000  # on one machine: 1,000 sources of a port, TCP and UDP
-MAXIMUM_OPENINGS_PER_MACHINE = 30_000  # twice that fits in a set of the kernel
-MAXIMUM_STATE = 4 * 1024 * 1024  # bytes of what one machine's agent is told, EDGES E4
 MOST_NAMED = 10  # sources or ports in one sentence
 
 
@@ -113,8 +105,8 @@ def decide(
                     if each.number == port.number
                 )
     superseded = tuple(_superseded(live, grants))
-    reasons.extend(_check_limits(grants, live, superseded, request))
-    reasons.extend(_check_state(grants, live, superseded, told_beside))
+    reasons.extend(check_limits(grants, live, superseded, request.requestor_id))
+    reasons.extend(check_state(grants, live, superseded, told_beside))
     if reasons:
         return Denied(tuple(reasons))
     return Allowed(tuple(_last_of_each(grants)), superseded)
@@ -322,99 +314,6 @@ def _check_guard(
             ),
             replace(at, part=Part.END),
         )
-
-
-def _check_limits(
-    grants: Sequence[Grant],
-    live: Sequence[Grant],
-    superseded: Sequence[Grant],
-    request: AccessRequest,
-) -> Iterable[Problem]:
-    gone = {grant.id for grant in superseded}
-    kept = [grant for grant in live if grant.id not in gone]
-    on_machine = Counter(grant.machine_uid for grant in kept)
-    mine = Counter(g.machine_uid for g in kept if g.requestor_id == request.requestor_id)
-    for uid, new in Counter(grant.machine_uid for grant in grants).items():
-        if mine[uid] + new > MAXIMUM_LIVE_PER_REQUESTOR:
-            yield Problem(
-                "TooManyGrants",
-                sentence(
-                    "You would have {count} live grants on one machine; at most {most} "
-                    "are allowed. Revoke some first.",
-                    count=mine[uid] + new,
-                    most=MAXIMUM_LIVE_PER_REQUESTOR,
-                ),
-            )
-        if on_machine[uid] + new > MAXIMUM_LIVE_PER_MACHINE:
-            yield Problem(
-                "TooManyGrants",
-                sentence(
-                    "The machine would have {count} live grants; at most {most} are allowed.",
-                    count=on_machine[uid] + new,
-                    most=MAXIMUM_LIVE_PER_MACHINE,
-                ),
-            )
-    yield from _check_openings(grants, kept, request)
-
-
-def _check_openings(
-    grants: Sequence[Grant], kept: Sequence[Grant], request: AccessRequest
-) -> Iterable[Problem]:
-    on_machine, mine, asked = Counter[str](), Counter[str](), Counter[str]()
-    for grant in kept:
-        on_machine[grant.machine_uid] += grant.opening_count
-        if grant.requestor_id == request.requestor_id:
-            mine[grant.machine_uid] += grant.opening_count
-    for grant in grants:
-        asked[grant.machine_uid] += grant.opening_count
-    for uid, new in asked.items():
-        if mine[uid] + new > MAXIMUM_OPENINGS_PER_REQUESTOR:
-            yield Problem(
-                "TooManyOpenings",
-                sentence(
-                    "You would have {count} openings on one machine, counting each source"
-                    " for TCP and for UDP; at most {most} are allowed. Give fewer "
-                    "sources, or a range that contains them.",
-                    count=mine[uid] + new,
-                    most=MAXIMUM_OPENINGS_PER_REQUESTOR,
-                ),
-            )
-        if on_machine[uid] + new > MAXIMUM_OPENINGS_PER_MACHINE:
-            yield Problem(
-                "TooManyOpenings",
-                sentence(
-                    "The machine would have {count} openings, counting each source for "
-                    "TCP and for UDP; at most {most} are allowed. Give fewer sources, or "
-                    "a range that contains them.",
-                    count=on_machine[uid] + new,
-                    most=MAXIMUM_OPENINGS_PER_MACHINE,
-                ),
-            )
-
-
-def _check_state(
-    grants: Iterable[Grant],
-    live: Iterable[Grant],
-    superseded: Iterable[Grant],
-    told_beside: Mapping[str, int],
-) -> Iterable[Problem]:
-    """Check that the state for each machine's agent does not become too large."""
-    gone = {grant.id for grant in superseded}
-    told = Counter(told_beside)
-    for grant in (*(each for each in live if each.id not in gone), *grants):
-        told[grant.machine_uid] += grant.told_size
-    for uid in dict.fromkeys(grant.machine_uid for grant in grants):
-        if told[uid] > MAXIMUM_STATE:
-            yield Problem(
-                "StateTooLarge",
-                sentence(
-                    "The state of the machine's agent would be {size} bytes; at most "
-                    "{most} are allowed. Give fewer sources, or a range that contains "
-                    "them, or try again when other access to this machine has ended.",
-                    size=told[uid],
-                    most=MAXIMUM_STATE,
-                ),
-            )
 
 
 def _grant(

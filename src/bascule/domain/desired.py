@@ -18,9 +18,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from bascule.domain.decide import MAXIMUM_OPENINGS_PER_MACHINE, MAXIMUM_STATE
 from bascule.domain.features import KNOWN, Feature, needs
 from bascule.domain.grant import Grant, due_at, opening_count, told_size
+from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE, MAXIMUM_STATE
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import (
     EVERY_IPV4,

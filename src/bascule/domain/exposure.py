@@ -29,7 +29,7 @@ _NO_TIME = timedelta(0)
 class SpanKind(StrEnum):
     CLOSED = "closed"  # a port is closed for everybody without a lease
     OPEN = "open"  # of that time: while a lease, or root on the host, lets somebody in
-    BARE = "bare"  # a machine of which nothing is kept shut
+    BARE = "bare"  # a machine of which nothing is kept closed
     KNOWN = "known"  # a machine is in the inventory; counted, without a span
 
 
@@ -66,7 +66,7 @@ class Opening:
     request_id: str  # empty: root on the host
     opened_at: datetime  # inclusive
     ends_by: datetime | None = None  # the lease's end; None: not known
-    closed_at: datetime | None = None  # exclusive; None: not read back shut yet
+    closed_at: datetime | None = None  # exclusive; None: not read back closed yet
 
     def is_over(self, at: datetime) -> bool:
         """Has the host ended it by then, confirmed or not?"""

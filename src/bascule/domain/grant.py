@@ -45,7 +45,7 @@ class Grant:
     on_expiry: OnExpiry
     max_duration: timedelta  # the rule's, when the end was last decided
     started_at: datetime
-    ends_at: datetime  # exclusive: shut from this instant on
+    ends_at: datetime  # exclusive: closed from this instant on
     ends_at_text: str  # spelling of ends_at on the wire
     state: GrantState = GrantState.OPENING
     reason: StatusReason = StatusReason.USER_REQUESTED

@@ -69,7 +69,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class ClosedPort:
-    """A port that is shut on one machine until something opens or releases it."""
+    """A port that is closed on one machine until something opens or releases it."""
 
     port: PortKey
     on_expiry: OnExpiry = OnExpiry.KEEP  # UDP is always KILL

@@ -17,12 +17,12 @@ from bascule.domain.lifecycle import GrantState
 class AccessState(StrEnum):
     OPEN = "open"  # a port was read back open
     OPENING = "opening"
-    CLOSING = "closing"  # ended, not read back shut
+    CLOSING = "closing"  # ended, not read back closed
     NOT_CONFIRMED = "notConfirmed"  # a port was open; its point is silent or can enforce nothing
     OFFLINE = "offline"  # the same, nothing was open
     APPLYING = "applying"  # changed rules, not read back yet
     CLOSED = "closed"
-    NOTHING_CLOSED = "nothingClosed"  # no point, or no port of it is shut
+    NOTHING_CLOSED = "nothingClosed"  # no point, or no port of it is closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class Doors:
     has_point: bool
     is_silent: bool  # the point was not heard of within SILENCE_BOUND, or can enforce nothing
     is_behind: bool  # the point has not applied the newest generation
-    is_closed: bool  # some port is to be kept shut
+    is_closed: bool  # some port is to be kept closed
     # States that grants of it are in, without those that are *ended, not confirmed* (EDGES E9).
     grants: frozenset[GrantState] = frozenset()
-    is_root_in: bool = False  # root on the host opened something there that is shut
+    is_root_in: bool = False  # root on the host opened something there that is closed
 
 
 class Fact(Enum):

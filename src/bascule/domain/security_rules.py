@@ -124,7 +124,7 @@ def _denies(
 def _allows(
     machine: Machine, shut: frozenset[PortKey], openings: Iterable[HeldOpening]
 ) -> Iterable[SecurityRule]:
-    """One rule an opening and address family; of a port that is not shut there is none."""
+    """One rule an opening and address family; of a port that is not closed there is none."""
     for opening in openings:
         ports = [port for port in opening.ports if port in shut]
         if not ports:

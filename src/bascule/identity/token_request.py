@@ -284,7 +284,7 @@ def decide_by_assertion(
 ) -> Granted | Refused:
     """``machine`` and ``point`` are the stored ones of the request's client id, a machine uid.
 
-    invalid_client tells an agent that its key is refused, and it shuts everything (EDGES
+    invalid_client tells an agent that its key is refused, and it closes everything (EDGES
     A12); an assertion that is merely stale is an invalid_request, and it tries a fresh one.
     """
     if machine is None or point is None:

@@ -1,4 +1,4 @@
-"""The history of what was kept shut and who was let in, as exposure is told from it."""
+"""The history of what was kept closed and who was let in, as exposure is told from it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ExposureFilter:
 
     at: datetime
     is_now: bool = False  # nothing has ended after ``at``: the past is not looked through
-    only: SpanKind | None = None  # OPEN: somebody is let in; BARE: nothing is kept shut
+    only: SpanKind | None = None  # OPEN: somebody is let in; BARE: nothing is kept closed
     within: Reach | None = None  # scopes, of which one must contain it
 
 
@@ -49,7 +49,7 @@ class ExposureReads(Protocol):
         ...
 
     def current_openings(self, machine_uid: str) -> Sequence[Opening]:
-        """Those that were not read back shut yet, in the order they were added."""
+        """Those that were not read back closed yet, in the order they were added."""
         ...
 
     def count_told(
@@ -60,7 +60,7 @@ class ExposureReads(Protocol):
         kinds: Collection[str] = (),
         teller: str | None = None,
     ) -> int:
-        """How many ports began to be shut, or not to be, or were opened by root, since then, as
+        """How many ports began to be closed, or not to be, or were opened by root, since then, as
         its agent told; with them its events of these kinds. Not counted beyond ``most``.
         ``teller``: the events of this principal alone.
         """
@@ -81,8 +81,8 @@ class ExposureReads(Protocol):
     def openings_at(
         self, machine_uids: Sequence[str], at: datetime, *, is_now: bool = False
     ) -> Mapping[str, Sequence[Opening]]:
-        """Those that were read back open by then and not yet shut, the oldest first; with
-        ``is_now`` none that was shut since.
+        """Those that were read back open by then and not yet closed, the oldest first; with
+        ``is_now`` none that was closed since.
         """
         ...
 
@@ -93,7 +93,7 @@ class ExposureReads(Protocol):
         ...
 
     def wanted_ports(self, machine_uids: Sequence[str]) -> Mapping[str, frozenset[PortKey]]:
-        """What is to be kept shut, whether or not it was ever read back so."""
+        """What is to be kept closed, whether or not it was ever read back so."""
         ...
 
     def count_let_in(self, within: Reach | None, now: datetime) -> tuple[int, int]:

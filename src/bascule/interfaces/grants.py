@@ -39,7 +39,7 @@ class GrantReads(Protocol):
         ...
 
     def grants_in_force(self, machine_uids: Sequence[str]) -> Sequence[Grant]:
-        """Those that were read back open and not read back shut since: open ones, and closing
+        """Those that were read back open and not read back closed since: open ones, and closing
         ones that were open.
         """
         ...

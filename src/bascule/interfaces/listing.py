@@ -117,7 +117,7 @@ class ListedMachine:
 
     machine: Machine
     traits: int  # code of ``domain.classify.Traits``; the plan's bit is never set
-    is_closed: bool  # some port is to be kept shut
+    is_closed: bool  # some port is to be kept closed
     is_behind: bool  # its point has not applied the newest generation
     recent_requests: int  # that were allowed within RECENT
     last_access_at: datetime | None  # when a port was last read back open; None: never

@@ -2,7 +2,7 @@
 
 Sources: sshd_config(5), sshd(8) (AUTHORIZED_KEYS and SSH_KNOWN_HOSTS FILE FORMAT),
 ssh-keygen(1). ``render_*`` are pure. The stranger gets no key; before it comes to that, the
-port is shut.
+port is closed.
 """
 
 from __future__ import annotations

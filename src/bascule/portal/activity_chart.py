@@ -16,7 +16,6 @@ MOST_BARS = 120
 HEIGHT = 120  # pixels
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
-_FAILED = "Failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
-from bascule.api.auth import Handler, Where, client_of, entry_of, note_caller, record_denial
+from bascule.api.auth import Handler, note_caller
 from bascule.api.body_limit import allow_body
 from bascule.api.caller import Caller
 from bascule.api.context import AppState, state_of
+from bascule.api.denials import client_of, record_denial
+from bascule.api.entries import Where, entry_of
 from bascule.api.oauth.browser import Browser, csrf_token, is_csrf_token, safe_next
 from bascule.api.oauth.sign_in import sign_in_path
 from bascule.api.origin import base_url, caller_address

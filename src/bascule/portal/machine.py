@@ -29,7 +29,7 @@ from bascule.interfaces.store import Reader
 from bascule.portal.codes import text_of
 from bascule.portal.guard import Visit
 from bascule.sentences import sentence
-from bascule.services.policies import known_machine
+from bascule.services.known_machine import known_machine
 from bascule.services.request_rights import NEEDED_TO_ASK, Sight, sight_of
 from bascule.services.rights import Needed, check
 from bascule.services.views import MachineView, view_machine

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides
+from bascule.api.entries import decides
 from bascule.domain.access import Subject
 from bascule.errors import BasculeError, Forbidden
 from bascule.interfaces.store import Transaction

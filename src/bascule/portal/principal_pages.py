@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides, shows
+from bascule.api.entries import decides, shows
 from bascule.domain.access import Subject
 from bascule.domain.actions import ASSIGNMENT_READ
 from bascule.interfaces.listing import Place

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from bascule.api.auth import admits_anybody, admits_callers
+from bascule.api.entries import admits_anybody, admits_callers
 from bascule.api.oauth.browser import safe_next
 from bascule.api.pages.look import LANGUAGES, THEMES, Look, keep_look
 from bascule.portal.guard import LIVE_PATH, CurrentVisit, PortalRoute, show_kept

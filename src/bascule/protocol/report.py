@@ -15,6 +15,7 @@ from bascule.domain.bounds import Guard, Objection
 from bascule.domain.capabilities import HOST, Capabilities
 from bascule.domain.features import KNOWN
 from bascule.domain.knocks import Knock
+from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE
 from bascule.domain.machine import ClosedPort
 from bascule.domain.policy import MAXIMUM_DURATION
 from bascule.domain.weaknesses import Weakness
@@ -27,6 +28,7 @@ MOST_NOTES = 64
 MOST_KNOCKS = 256
 MOST_FACTS = 64
 MOST_CLOSED = 1024
+MOST_REFUSED = 4096  # grants by a guard; of more, patience ends the rest
 
 Note = Annotated[str, Crop(LONGEST_NOTE)]
 
@@ -72,11 +74,16 @@ class Report:
     capabilities: Capabilities = HOST
     knows: Knows = KNOWN  # what its version knows (EDGES F4)
     # By the guard; by grant id. A word of a newer agent fails by patience.
-    refused: Annotated[Mapping[str, Objection], SKIP] = field(default_factory=dict)
+    refused: Annotated[Mapping[str, Objection], SKIP, Crop(MOST_REFUSED)] = field(
+        default_factory=dict
+    )
     # All that root opened and that is not over, whether or not its port is closed.
     held_locally: Annotated[tuple[LocalOpening, ...], Crop(MOST_OPENINGS)] = ()
     # What is left of leases that the host ends earlier than it was told to; by grant id.
-    ends: Mapping[str, Annotated[timedelta, Crop(MAXIMUM_DURATION)]] = field(default_factory=dict)
+    ends: Annotated[
+        Mapping[str, Annotated[timedelta, Crop(MAXIMUM_DURATION)]],
+        Crop(MAXIMUM_OPENINGS_PER_MACHINE),
+    ] = field(default_factory=dict)
     # Of all that settles anything, made by the agent (``line.digest_of``); empty: none was made.
     digest: Annotated[str, Crop(LONGEST_ID)] = ""
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from bascule.domain.net import AddressPrefix
+from bascule.domain.plain import clean
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import InvalidInput
 
@@ -32,7 +33,9 @@ class Most:
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A bound beyond which a text, list, map or duration is cut off."""
+    """A bound beyond which a text, list, map or duration is cut off. Such a text is somebody's words,
+    shown on pages and on record: what would not show, or hides what it says, is taken out (EDGES A18).
+    """
 
     most: int | timedelta
 
@@ -106,8 +109,8 @@ def text(bound: Most | Crop) -> Shape:
 
     def read(value: Json) -> str:
         text = text_of(value)
-        if len(text) > most and isinstance(bound, Crop):
-            return text[:most]
+        if isinstance(bound, Crop):
+            return clean(text)[:most]
         if not least <= len(text) <= most:
             raise InvalidInput(
                 f"has {len(text)} characters; {f'at least {least}, ' if least else ''}"

@@ -11,11 +11,11 @@ from typing import Annotated
 
 from bascule.domain.bounds import Guard
 from bascule.domain.capabilities import Capabilities, Latency
-from bascule.domain.decide import MAXIMUM_OPENINGS_PER_MACHINE
 from bascule.domain.desired import LONGEST_CUT, MOST_CUTS, Cut, DesiredState, Lease
 from bascule.domain.features import BASELINE, Feature
 from bascule.domain.grant import opening_count
 from bascule.domain.knocks import LONGEST_AGE, OTHERS, Knock
+from bascule.domain.limits import MAXIMUM_OPENINGS_PER_MACHINE
 from bascule.domain.machine import ClosedPort, OnExpiry
 from bascule.domain.net import AddressPrefix, PortKey, parse_address
 from bascule.domain.policy import MAXIMUM_DURATION
@@ -28,10 +28,11 @@ LONGEST_ID = 64  # characters of a grant's id
 LONGEST_NOTE = 500
 MOST_ARGUMENTS = 8  # of a weakness
 LONGEST_NAME = 500  # characters of a machine's id
+MOST_FEATURES = 256
 MOST_BOUNDS = 1024  # ports, and sources, of a guard
 
 # Words of a newer agent are left out; an agent that names nothing knows the baseline.
-Knows = Annotated[frozenset[Feature], SKIP, Absent(BASELINE)]
+Knows = Annotated[frozenset[Feature], SKIP, Crop(MOST_FEATURES), Absent(BASELINE)]
 GrantId = Annotated[str, Most(LONGEST_ID, 1)]
 Name = Annotated[str, Most(LONGEST_NAME, 1)]
 

@@ -5,9 +5,9 @@ driver and where the desired state comes from differ. Level, not edge: each pass
 everything, acts, reads back; whatever woke it is only a hint.
 
 Failure direction: an unreadable firewall is an error, never an empty one; of a plan that is
-refused again and again what shuts is applied alone, and the next pass tries the rest; what is
-held in memory is shut even when the server says nothing; a memory that cannot be written (a full
-disk) is said and tried again, and what is to be shut is shut all the same.
+refused again and again what closes is applied alone, and the next pass tries the rest; what is
+held in memory is closed even when the server says nothing; a memory that cannot be written (a full
+disk) is said and tried again, and what is to be closed is closed all the same.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ from bascule.interfaces.clock import Clock
 from bascule.interfaces.driver import Driver, HeldStore
 from bascule.reconcile.tampering import name_edits
 
-MOST_NOTED = 256
+MOST_NOTED = 256  # that wait to be told, and single events that are not told again
+MOST_REASONS = 8  # told of one condition until it is over
+MOST_REFUSALS = 64  # told of one state
 NOT_KEPT = "the agent's state cannot be saved, so it would be lost at a reboot"
 NOT_OPENED = "the firewall refused a change: only the part that closes ports was applied"
 _GUARD_REFUSES = {
@@ -90,10 +92,11 @@ class Reconciler:
         self._settled: Held | None = None  # what the last pass brought about
         self._ended: dict[str, tuple[HeldLease, float]] = {}  # left, and when; still counted
         self.notes: list[str] = []
-        self._noted: dict[str, None] = {}  # said already: not again at each pass
+        # Told already, not again at each pass: the condition, if it is one, and the text.
+        self._noted: dict[tuple[str, str], None] = {}
 
     def restore(self, kernel: RuleSet | None) -> None:
-        """Begin from memory, and keep shut whatever the kernel still shuts (None: unknown).
+        """Begin from memory, and keep closed whatever the kernel still closes (None: unknown).
 
         The guard may be another than when it was saved: what it no longer admits is ended.
         """
@@ -101,7 +104,7 @@ class Reconciler:
         self.held, notes = bound_held(
             loaded, self.guard, self._clock.boottime(), ends_leases=self._ends_leases
         )
-        self._note(notes)
+        self._note_refusals(notes)
         if kernel is not None:
             known = {closed.port for closed in self.held.closed}
             kept = frozenset(each for each in kernel.closed if each.port not in known)
@@ -110,7 +113,7 @@ class Reconciler:
     def take(self, state: DesiredState, asked_at: float) -> bool:
         """Hold a state that the server sent; False when it was too old to be taken in."""
         bounded = bound(state, self.guard, ends_leases=self._ends_leases)
-        self._note(bounded.notes)
+        self._note_refusals(bounded.notes)
         self._replace(hold(self.held, bounded.state, asked_at, self._clock.boottime()))
         self.refused = bounded.refused
         self._told_ends = {
@@ -149,16 +152,16 @@ class Reconciler:
         return tuple(kind() for objection, kind in _GUARD_REFUSES.items() if objection in why)
 
     def open_locally(self, grant_id: str, lease: HeldLease, closed: ClosedPort | None) -> None:
-        """Root's own opening; ``closed`` also shuts the port first, for a port not shut yet."""
+        """Root's own opening; ``closed`` also closes the port first, for a port not closed yet."""
         shut = self.held.closed | {closed} if closed is not None else self.held.closed
         self.held = replace(self.held, closed=shut, leases={**self.held.leases, grant_id: lease})
 
     def end_all(self) -> None:
-        """Shut everything and keep it shut: the server does not know this point any more."""
+        """Close everything and keep it closed: the server does not know this point any more."""
         self._replace(close_all(self.held))
 
     def begin_anew(self) -> None:
-        """Become another machine's point: nothing is inherited but what is shut (EDGES A12)."""
+        """Become another machine's point: nothing is inherited but what is closed (EDGES A12)."""
         self._replace(begin_anew(self.held))
         self.save()  # before the new identity is: after a crash nothing old is left either
 
@@ -178,9 +181,9 @@ class Reconciler:
         return self._driver.observe()
 
     def reconcile(self) -> Outcome:
-        """One pass; raises EnforcementFailed when not even what is to be shut could be shut."""
+        """One pass; raises EnforcementFailed when not even what is to be closed could be closed."""
         if self.held.closed != self._saved.closed or self._has_ended_early():
-            self.save()  # first: whoever comes after a death must know what is to be shut
+            self.save()  # first: whoever comes after a death must know what is to be closed
         drift = refused = ""
         for attempt in range(ATTEMPTS):
             now = self._clock.boottime()
@@ -206,7 +209,7 @@ class Reconciler:
         else:
             observed = self._driver.observe()
         if refused:
-            self._note((f"{NOT_OPENED}: {refused}",))
+            self.note(NOT_OPENED, refused)
         else:
             self._settled = self.held
             self.forget_note(NOT_OPENED)
@@ -219,7 +222,7 @@ class Reconciler:
         since: float,
         refusal: EnforcementFailed,
     ) -> None:
-        """Apply what shuts of a plan that was refused; raises ``refusal`` when that is too.
+        """Apply what closes of a plan that was refused; raises ``refusal`` when that is too.
 
         Root's local openings are kept if possible: they may be the only way in.
         """
@@ -261,7 +264,7 @@ class Reconciler:
     def save(self) -> None:
         """Keep what is held across death and reboot, when it changed.
 
-        What is let go is kept as shut until the firewall has let it go.
+        What is let go is kept as closed until the firewall has let it go.
         """
         held = self.held
         if held != self._settled:
@@ -271,7 +274,7 @@ class Reconciler:
         try:
             self._memory.save(held)
         except BasculeError as error:
-            self._note((f"{NOT_KEPT}: {error.message}",))
+            self.note(NOT_KEPT, error.message)
             return
         self._saved = held
         self.forget_note(NOT_KEPT)
@@ -323,28 +326,38 @@ class Reconciler:
         return Outcome(self.held.generation, in_force | still_open, observed, drift)
 
     def kept_closed(self, observed: Observed) -> frozenset[ClosedPort]:
-        """What was read back as shut and is to be; not what the firewall has yet to let go, which
-        the server would take for a port that stays shut.
+        """What was read back as closed and is to be; not what the firewall has yet to let go, which
+        the server would take for a port that stays closed.
         """
         held = {closed.port for closed in self.held.closed}
         return frozenset(each for each in observed.rules.closed if each.port in held)
 
-    def note(self, note: str) -> None:
-        """Have this told to the server, once."""
-        self._note((note,))
+    def note(self, condition: str, reason: str = "") -> None:
+        """Have this told to the server, once until ``forget_note``. The reason may be anybody's text:
+        only the condition, which is ours, says what the note is about.
+        """
+        self._note(condition, f"{condition}: {reason}" if reason else condition)
 
-    def forget_note(self, beginning: str) -> None:
-        """It is over: when it comes again it is said again."""
-        self._noted = {note: None for note in self._noted if not note.startswith(beginning)}
+    def forget_note(self, condition: str) -> None:
+        """It is over: when it comes again it is told again."""
+        self._noted = {each: None for each in self._noted if each[0] != condition}
 
-    def _note(self, notes: tuple[str, ...]) -> None:
-        for note in notes:
-            if note not in self._noted:
-                self._noted[note] = None
-                self.notes.append(note)
-        del self.notes[:-MOST_NOTED]
-        while len(self._noted) > MOST_NOTED:
-            del self._noted[next(iter(self._noted))]
+    def _note_refusals(self, notes: Sequence[str]) -> None:
+        """What the guard refused of one state; the last may be of releases."""
+        for note in (*notes[: MOST_REFUSALS - 1], *notes[MOST_REFUSALS - 1 :][-1:]):
+            self._note("", note)
+
+    def _note(self, condition: str, text: str) -> None:
+        """However much a server or a driver has refused, it takes no room of another note."""
+        if (condition, text) in self._noted or (not condition and len(self.notes) >= MOST_NOTED):
+            return
+        same = [each for each in self._noted if each[0] == condition]
+        if condition and len(same) >= MOST_REASONS:
+            return
+        if len(same) >= MOST_NOTED:
+            del self._noted[same[0]]
+        self._noted[condition, text] = None
+        self.notes.append(text)
 
 
 def _outlasts(read: Opening, since_read: timedelta, wanted: Opening | None) -> bool:

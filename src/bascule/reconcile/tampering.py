@@ -1,7 +1,7 @@
 """Which edits of elements a plan would undo, in words, when nobody of us wanted a change. Pure.
 
 The driver's drift speaks of chains, rules and sets; this speaks of what stands in the sets: a
-port that is shut no more, an opening that nobody granted, one that is gone or lasts longer.
+port that is closed no more, an opening that nobody granted, one that is gone or lasts longer.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ IN_PROCESS_KEY = "in-process"  # the key of the point that lives in the server's
 
 @dataclass(frozen=True, slots=True)
 class ServerPlace:
-    """Where this server itself listens: a policy must not shut it off (EDGES A4)."""
+    """Where this server itself listens: a policy must not cut it off (EDGES A4)."""
 
     ports: frozenset[int] = frozenset()
     is_own_address: Callable[[Address], bool] = lambda _: False

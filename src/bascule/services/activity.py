@@ -1,4 +1,4 @@
-"""The activity log: what is asked in people's words, and what is answered.
+"""The activity log: a question in people's words becomes a filter of events.
 
 A name is looked for among what is and what was: the record outlives machines and people.
 What is not found asks for nothing; it never means everything. What is not here: what

@@ -1,4 +1,4 @@
-"""What a machine's agent is told beside the leases of live grants, and how much that is.
+"""What a machine's agent is told in addition to the leases of live grants, and its size.
 
 An agent reads 8 MiB at most; within Bascule's own limits no state has more than 4 (EDGES E4).
 """

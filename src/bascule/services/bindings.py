@@ -21,16 +21,18 @@ from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import EnforcementPoint, Machine
 from bascule.domain.scopes import resource_scope
+from bascule.domain.weaknesses import enforces_nothing
 from bascule.errors import Conflict, Forbidden, NotFound
 from bascule.interfaces.closed_ports import GenerationReads
+from bascule.interfaces.grants import GrantReads
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.plans import HeldRules, PlanWrites
 from bascule.interfaces.points import AgentReads, BindingReads, PointWrites
 from bascule.protocol.report import Report
 from bascule.services.act import Act
 from bascule.services.grants import GrantEndWrites, end_grants, touch
+from bascule.services.known_machine import known_machine
 from bascule.services.observed import remember_held
-from bascule.services.policies import known_machine
 from bascule.services.rights import Needed, RightsReads, check
 from bascule.services.timeline import FollowWrites, follow
 
@@ -47,6 +49,10 @@ class GuardedReads(AgentReads, BindingReads, MachineReads, Protocol):
 
 class PointsAtReads(GenerationReads, GuardedReads, Protocol):
     """What guards a machine, and how far it is to come."""
+
+
+class StandWrites(GrantReads, PointWrites, Protocol):
+    """A point, and the grants that it may have in force."""
 
 
 CONTACT_GRAIN = timedelta(seconds=5)  # last contact is written no more often than this
@@ -153,6 +159,11 @@ class Guarded:
     here: EnforcementPoint  # as this machine has it
     bound: Sequence[Binding]  # all of the machine; empty where its own agent alone guards it
 
+    @property
+    def counts_connections(self) -> bool:
+        """Another host's point does not see the connections that other points let through."""
+        return len(self.bound) < 2 or self.agent.machine_uid == self.machine.uid
+
 
 def guarded(tx: GuardedReads, point_uid: str, machine_uid: str) -> Guarded | None:
     """None when the point, or its own machine, is not known any more.
@@ -207,20 +218,24 @@ def is_contact_due(act: Act, before: datetime | None) -> bool:
 
 
 def stand(
-    tx: PointWrites, act: Act, point_uid: str, bound: Sequence[Binding], report: Report
+    tx: StandWrites, act: Act, point_uid: str, bound: Sequence[Binding], report: Report
 ) -> Seen:
     """What all points of a machine have read back, now that this one has reported.
 
-    A point that can enforce nothing (generation 0) stands for nothing until it can again.
+    A point that can enforce nothing, by its generation 0 or its words, stands for nothing until it
+    can again. Ids that name no grant of the machine are not kept: a point makes them up as it likes.
     """
     if not bound:
         return Seen(report.generation, report.in_force, report.in_force, report.closed)
+    generation = 0 if enforces_nothing(report.weaknesses) else report.generation
+    machine_uid = bound[0].machine_uid
+    in_force = report.in_force & {each.id for each in tx.unsettled_grants(machine_uid)}
     standing = []
     for each in bound:
         if each.point_uid != point_uid:
             standing.append(each)
             continue
-        told = each.after(report.generation, report.in_force, report.closed, act.now)
+        told = each.after(generation, in_force, report.closed, act.now)
         now = replace(told, reported_at=newest_contact(act, each.reported_at))
         if (
             is_contact_due(act, each.reported_at)

@@ -1,4 +1,4 @@
-"""May somebody do this there, and by which path?
+"""Whether a principal may perform an action at a scope, and through which assignments.
 
 Every assignment that gives it is named, a group's with the group; when there is none, the
 roles that would give it, the least powerful first. What is not here: who may ask.

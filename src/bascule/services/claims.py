@@ -1,8 +1,8 @@
-"""Ports that a machine's agent says it keeps shut, and that nobody closed here (EDGES E7).
+"""Ports that a machine's agent reports closed and that the server did not close (EDGES E7).
 
-Its word alone makes them *claimed closed*: listed, and no more. The host keeps them shut as it
+Its word alone makes them *claimed closed*: listed, and no more. The host keeps them closed as it
 did; the server tells no agent of them, since whoever holds an agent's key could have any port of
-its host shut by saying so. An owner takes one, which closes it here too, or releases it.
+its host closed by saying so. An owner takes one, which closes it here too, or releases it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MOST_NAMED = 20  # ports in one sentence
 
 
 def claimed_ports(reader: ClaimReads, machine_uid: str) -> frozenset[ClosedPort]:
-    """What its point was last read back to keep shut, beyond what is closed here, and beyond
+    """What its point was last read back to keep closed, beyond what is closed here, and beyond
     what was released and that report did not know of yet.
     """
     held = reader.held_rules([machine_uid]).get(machine_uid)

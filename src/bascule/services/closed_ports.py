@@ -1,6 +1,6 @@
-"""Which ports of a machine are shut, and the few acts that let one go (EDGES A10).
+"""Which ports of a machine are closed, and the few acts that release one (EDGES A10).
 
-A port is shut from the moment a policy names it. It stays shut when policies stop naming
+A port is closed from the moment a policy names it. It stays closed when policies stop naming
 it; it is let go by deleting the policy that names it (and no other does), by removing
 the machine's rules, or by releasing it by name.
 """
@@ -46,7 +46,7 @@ def named_ports(tx: PolicyReads, machine: Machine) -> frozenset[PortKey]:
 def follow_policies(
     tx: ClosingWrites, act: Act, machine: Machine, before: frozenset[PortKey]
 ) -> None:
-    """Shut what policies now name; note what they stopped naming since ``before``."""
+    """Close what policies now name; note what they stopped naming since ``before``."""
     held = {closed.port: closed for closed in tx.closed_ports(machine.uid)}
     wanted = closed_union(rules_naming(tx, machine))
     changed = [closed for closed in wanted if held.get(closed.port) != closed]
@@ -65,9 +65,9 @@ def release(
 ) -> tuple[PortKey, ...]:
     """Let ports go, each with its event; the caller has made sure that no policy names them.
 
-    A port that the server does not hold shut is released all the same: the machine's
+    A port that the server does not hold closed is released all the same: the machine's
     enforcement point may hold it from an earlier life (EDGES A12). What the host's own guard
-    keeps shut is not released: it is shut, in no policy.
+    keeps closed is not released: it is closed, in no policy.
     """
     released = tuple(sorted(set(ports)))
     if not released or not may_release(tx, machine):

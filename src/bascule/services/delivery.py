@@ -1,4 +1,4 @@
-"""The record on its way out: a task for each sink follows the sealed chain and sends.
+"""Delivery of the record: for each sink, a task follows the sealed chain and sends its events.
 
 Beside the requests and never in their way: a page is read and written out by a reader's
 thread, one sink at a time, and a rest of RESTS times as long follows, so that sinks that catch

@@ -1,4 +1,4 @@
-"""Denied callers on record, in bounded number (EDGES B8).
+"""How many denied calls are recorded for each caller (EDGES B8).
 
 The first few of a source in a minute are audit events; the rest of that minute are counted,
 and the count is an event too when the next minute's first denial comes, so that 100,000 bad

@@ -28,8 +28,8 @@ from bascule.interfaces.record import EventFilter, EventReads, EventWrites
 from bascule.protocol.report import Report
 from bascule.sentences import sentence
 from bascule.services.act import Act
+from bascule.services.known_machine import known_machine
 from bascule.services.notes import NOTES, is_by_reporter
-from bascule.services.policies import known_machine
 from bascule.services.rights import Needed, RightsReads, check
 from bascule.services.timeline import FollowWrites, follow
 

@@ -1,4 +1,4 @@
-"""Memberships that an external provider vouched for, when their time is over (EDGES B3).
+"""Ending memberships that an external provider vouched for, when they expire (EDGES B3).
 
 They give nothing from that instant on (``memberships_of`` leaves them out); the sweep takes
 them away soon after, and with them what rested on them. Whoever signs in again there in the

@@ -1,8 +1,8 @@
-"""What can be reached by whom, now and at a moment of the past; port-hours shut against open.
+"""Which ports are reachable, and by whom, now or at a past moment; hours closed and open per port.
 
 It tells what enforcement points were read back to hold. Of a machine of which nothing is kept
-shut, whatever the host itself lets in can be reached: more is not known here. Now, and now
-alone, it is told too which ports should be shut and are not, and which agents are silent.
+closed, whatever the host itself lets in can be reached: more is not known here. Now, and now
+alone, it is told too which ports should be closed and are not, and which agents are silent.
 
 Who was let in, and why, is told of one's own requests and where the caller may read requests;
 of others that somebody is, and from where.
@@ -70,9 +70,9 @@ class ShownOpening:
 class PortExposure:
     port: PortKey
     is_closed: bool  # to all but those of ``openings``
-    since: datetime | None  # when that began; None: it was never kept shut
+    since: datetime | None  # when that began; None: it was never kept closed
     openings: tuple[ShownOpening, ...] = ()
-    is_wanted: bool = False  # of one that is not shut: it should be
+    is_wanted: bool = False  # of one that is not closed: it should be
     ended: tuple[ShownOpening, ...] = ()  # *ended, not confirmed*: no openings any more (EDGES E9)
 
 
@@ -88,7 +88,7 @@ class MachineExposure:
 
     @property
     def needs(self) -> str:
-        """What a machine of which nothing is kept shut needs: a ``policy``, or where a policy is
+        """What a machine of which nothing is kept closed needs: a ``policy``, or where a policy is
         there an ``agent``, or a ``look`` at the agent that does not enforce it.
         """
         if not any(port.is_wanted for port in self.ports):
@@ -97,7 +97,7 @@ class MachineExposure:
 
     @property
     def is_bare(self) -> bool:
-        """Nothing is kept shut: what the host lets in can be reached."""
+        """Nothing is kept closed: what the host lets in can be reached."""
         return not any(port.is_closed for port in self.ports)
 
 
@@ -129,9 +129,9 @@ class Summary:
     days: tuple[Day, ...]  # by UTC day
     machines: int  # now, as all below
     bare_machines: int
-    closed_ports: int  # kept shut, whether or not somebody is let in
+    closed_ports: int  # kept closed, whether or not somebody is let in
     open_ports: int  # of these
-    openings: int  # read back open and not yet shut, nor *ended, not confirmed*: who is let in
+    openings: int  # read back open and not yet closed, nor *ended, not confirmed*: who is let in
     opened_machines: int
     points: int  # machines with an enforcement point
     silent_points: int
@@ -363,7 +363,7 @@ def summarize(
 def _apart(
     machines: Iterable[Sequence[KeptSpan]], since: datetime, until: datetime
 ) -> tuple[tuple[int, int], list[Sequence[KeptSpan]]]:
-    """How many ports were shut, and how many open, for all that time, which most are; and by
+    """How many ports were closed, and how many open, for all that time, which most are; and by
     machine the spans of the other ports.
     """
     always: Counter[SpanKind] = Counter()

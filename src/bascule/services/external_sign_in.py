@@ -1,4 +1,4 @@
-"""Signing in through an external provider: the way there, and whom it makes of who is back.
+"""Signing in through an external provider: sending people there, and whom they are here on return.
 
 EDGES B3, B6. A browser that is sent away leaves a row here, known by the hash of its state
 and bound to a cookie that it alone has; the row is taken out when somebody comes with it,

@@ -1,4 +1,4 @@
-"""Enforcement points: enrolment, the state they are told, and whether they are heard.
+"""Enforcement points: enrolment, the state that they are sent, and whether they are in contact.
 
 EDGES A5, A12: a token is for one uid, short-lived, used once. What is not here: the reports that
 settle grants (``reports``), and machines that are bound to further points (``bindings``).
@@ -56,8 +56,8 @@ from bascule.services.bindings import (
 )
 from bascule.services.grants import GrantEndWrites, end_grants, touch
 from bascule.services.installation import subscription_of
+from bascule.services.known_machine import known_machine
 from bascule.services.made_once import check_not_made
-from bascule.services.policies import known_machine
 from bascule.services.rights import Needed, denial, rights_of
 from bascule.services.timeline import follow
 
@@ -216,14 +216,17 @@ def enrol(
         return _refuse(tx, act, Refused("the token was already used", machine))
     before = tx.agent_of(machine.uid)
     if before is not None:  # of what the old agent has not heard, the new one is told
-        for grant in tx.cut_grants(machine.uid, before.enrolled_at, before.observed_generation):
-            tx.mark_cut(grant.id, act.now)
+        for here in (before, *(each.at(before) for each in tx.bound_to(machine.uid))):
+            for grant in tx.cut_grants(
+                here.machine_uid, here.enrolled_at, here.observed_generation
+            ):
+                tx.mark_cut(grant.id, act.now)
     tx.put_enforcement_point(
         EnforcementPoint(machine.uid, public_key, act.now, agent_version=agent_version, knows=knows)
     )
     tx.delete_held_rules(machine.uid)  # the new point has reported nothing yet
     bind_anew(tx, act, machine)
-    tx.forget_releases(machine.uid)  # what it finds shut here is let go anew, by name
+    tx.forget_releases(machine.uid)  # what it finds closed here is let go anew, by name
     follow(tx, act, machine)
     touch(tx, act, machine.uid)
     fingerprint = hashlib.sha256(public_key.encode()).hexdigest()[:16]
@@ -244,7 +247,7 @@ def remove_point(tx: PointEndWrites, act: Act, subject: Subject, machine_uid: st
     that a refusal does not reveal whose uid it is.
 
     Nothing opens by it: an agent that is refused closes every opening and keeps the ports
-    shut (EDGES A12), until it is uninstalled on the host or another is enrolled. Tokens
+    closed (EDGES A12), until it is uninstalled on the host or another is enrolled. Tokens
     that were made for the machine and not used yet are void too.
     """
     machine = tx.machine_by_uid(machine_uid)

@@ -59,7 +59,7 @@ def end_grants(
     ``advanced`` are the generations of machines that this act has advanced already, by uid.
 
     What was still opening where there is no enforcement point was never open: nobody will
-    report it shut, and it is closed at once.
+    report it closed, and it is closed at once.
     """
     ended: list[Grant] = []
     generations = dict(advanced)
@@ -96,7 +96,7 @@ def withdraw(tx: GrantEndWrites, act: Act, grant: Grant, why: str) -> None:
 
 
 def close(tx: GrantEndWrites, act: Act, grant: Grant, sessions_alive: int | None = 0) -> Grant:
-    """Settle a grant that has ended: it is shut. None: how many live on was not counted."""
+    """Settle a grant that has ended: it is closed. None: how many live on was not counted."""
     closed = confirm_closed(grant)
     tx.update_grant(closed, grant.state)
     was_closed(tx, act, grant)

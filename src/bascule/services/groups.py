@@ -1,4 +1,4 @@
-"""Resource groups: made by name, taken away when empty."""
+"""Resource groups: created by name, deleted when empty."""
 
 from __future__ import annotations
 

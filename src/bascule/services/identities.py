@@ -1,4 +1,4 @@
-"""Who at a provider is which user: linked by subject, or invited by address (EDGES B4, B6).
+"""Which user an identity at a provider belongs to: linked by subject, or invited by address (EDGES B4, B6).
 
 A link is a way to sign in, and brings the user what the provider's groups give: so only
 somebody who holds all that the user and these groups hold may make one. Taking one away voids

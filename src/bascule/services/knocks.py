@@ -1,4 +1,4 @@
-"""Blocked attempts: kept as agents tell them, asked for by machine and for all (EDGES C2, C3).
+"""Blocked attempts: stored as agents report them, listed for one machine or for all (EDGES C2, C3).
 
 An agent writes its own machine's rows and no others. A machine's resource group and
 subscription hold sums of what its rows name, so that the whole is looked up and not added up;

@@ -210,9 +210,9 @@ def _grants_of(
     request = tx.request(request_id) if not grants else None
     if request is not None and request.state is RequestState.REFUSED:
         raise Conflict(
-            "This request was refused: nothing of it is open.",
+            "This request was refused, so it opened nothing.",
             code="GrantNotLive",
-            advice="To ask again: bascule request MACHINE.",
+            advice="To request access again: bascule request MACHINE.",
         )
     if not grants:
         raise NotFound(

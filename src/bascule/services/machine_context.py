@@ -1,7 +1,7 @@
 """What surrounds a machine, gathered for views: what its point holds, and its classification.
 
-What is held is what was read back: the ports that the last report found shut, the openings
-of grants that were read back open and not shut since, and what root opened on the host. What
+What is held is what was read back: the ports that the last report found closed, the openings
+of grants that were read back open and not closed since, and what root opened on the host. What
 a policy wishes is not in it. An opening whose time is over is not held, whoever is silent:
 the kernel ended it.
 """

@@ -60,7 +60,7 @@ def put_machine(
 ) -> tuple[Machine, bool]:
     """Create or change a machine; True when it is new. Its uid never changes.
 
-    Raises InvalidInput for an address with which a policy would shut the server off.
+    Raises InvalidInput for an address with which a policy would cut the server off.
     """
     before = tx.machine(machine_id)
     groups = {name.casefold(): name for name in tx.resource_groups()}
@@ -106,7 +106,7 @@ def delete_machine(tx: MachineEndWrites, act: Act, machine_id: ResourceId) -> bo
     at it; False when unknown.
 
     Nothing on the host opens by this: its agent's key is refused from now on, closes
-    every opening and keeps the ports shut.
+    every opening and keeps the ports closed.
     """
     machine = tx.machine(machine_id)
     if machine is None:

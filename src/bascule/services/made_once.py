@@ -1,4 +1,4 @@
-"""What a form made and is gone is not made again by the same form (EDGES E12).
+"""A form that is sent twice does not create again what was deleted in between (EDGES E12).
 
 A form that is sent again names the id, and the secret, of what it made. Whoever removed that meant
 its secret to hold no longer. The record tells of it for longer than the session that the form is of.

@@ -1,4 +1,4 @@
-"""Groups of people and programs, and who is in them (EDGES B3, B4, B10).
+"""Groups of users and service principals, and their members (EDGES B3, B4, B10).
 
 A member has all rights of its group, so changing a group or its members needs all of these
 rights. Groups are not nested. Members added by an external provider are not removed here.

@@ -1,4 +1,4 @@
-"""Messages in the form of events that stand in no record: what a reader of it is told beside it."""
+"""Messages to sinks that have the form of events and are not part of the record."""
 
 from __future__ import annotations
 

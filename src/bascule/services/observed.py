@@ -1,7 +1,7 @@
-"""What an enforcement point was last read back to hold, kept for views of it.
+"""What an enforcement point held when it was last read back, stored for views.
 
 Openings by grants are not in it: a grant's own state says whether it was read back. What
-root opened on the host is, from when it is known, whether its port was shut before or is shut
+root opened on the host is, from when it is known, whether its port was closed before or is closed
 later (EDGES E9): an agent tells all of it each time. Of an older agent it is what reports have in
 force, by the id under which it was told once.
 """

@@ -1,4 +1,4 @@
-"""Ports that a host needs for itself, which no policy may have shut (EDGES A4).
+"""Ports that a host needs for itself, which no policy may have closed (EDGES A4).
 
 Its range for outbound connections, where a kill or UDP port would cut them, and the server's own
 port on the server's own host, which would shut off every agent and everybody who asks. Refused
@@ -33,7 +33,7 @@ from bascule.services.act import IN_PROCESS_KEY, Act, ServerPlace
 def check_rules(
     tx: PointReads, place: ServerPlace, machine: Machine, rules: MachineRules, here: Place
 ) -> Iterable[Problem]:
-    """Every port of these rules that this machine cannot have shut, as far as is known now."""
+    """Every port of these rules that this machine cannot have closed, as far as is known now."""
     yield from _check_agent(tx, machine, rules, here)
     yield from _check_host(tx, machine, rules, here)
     yield from _check_server(tx, place, machine, rules, here)
@@ -42,7 +42,7 @@ def check_rules(
 def check_claims(
     tx: PointReads, place: ServerPlace, machine: Machine, claims: Iterable[ClosedPort]
 ) -> Iterable[Problem]:
-    """The same of ports that its agent alone keeps shut."""
+    """The same of ports that its agent alone keeps closed."""
     everybody = (AddressPrefix(None),)
     rules = tuple(
         PortRule(
@@ -106,7 +106,7 @@ def _check_host(
 def _check_server(
     tx: PointReads, place: ServerPlace, machine: Machine, rules: MachineRules, here: Place
 ) -> Iterable[Problem]:
-    """Shutting the server's own port on its own host would shut off every agent and person."""
+    """Closing the server's own port on its own host would shut off every agent and person."""
     shut = [p for p, rule in enumerate(rules.ports) if _closes_server(rule, place.ports)]
     if not shut:
         return

@@ -1,4 +1,4 @@
-"""Somebody must be able to let others in: the last Owner stays (EDGES B10).
+"""The last Owner stays, so that somebody can always grant access (EDGES B10).
 
 An owner, here, is a user or service principal that is enabled, holds Owner at the
 subscription by itself or by a group, and can prove who it is today: a service principal by a

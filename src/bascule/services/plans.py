@@ -1,9 +1,9 @@
-"""The plan of a subscription or group: switched on and off, and what that does (EDGES A10).
+"""The plan of a subscription or resource group: turning it on and off, and the effects (EDGES A10).
 
 Switching off opens nothing and releases nothing. New requests are refused from then on, and
 the grants below end in the same commit: whoever switches a thing off means that nobody gets
 in by it any more, and an opening that outlived the switch would be one that no request could
-have made. What is shut stays shut. Switching on makes nothing live again.
+have made. What is closed stays closed. Switching on makes nothing live again.
 """
 
 from __future__ import annotations

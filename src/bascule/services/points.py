@@ -1,4 +1,4 @@
-"""A page of enforcement points with their machines, as the owner of a fleet looks at them.
+"""A page of enforcement points with their machines, filtered and ordered.
 
 A point is in it where the caller may read points at its machine. What a page filters and
 orders by is kept beside each machine (``interfaces.listing``); what it shows is read for

@@ -1,4 +1,4 @@
-"""Policies: put, delete, one machine's rules (CONTRACT 1.7; EDGES A4, A10, A11, A16).
+"""Policies: create, replace and delete (CONTRACT 1.7; EDGES A4, A10, A11, A16).
 
 A commit that narrows a policy ends, in that commit, each grant that it no longer allows.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from bascule.domain.actions import POLICY_DELETE, POLICY_WRITE
 from bascule.domain.facts.fact import Fact
 from bascule.domain.facts.policies import PolicyChanged, PolicyCreated, PolicyDeleted
 from bascule.domain.grant import Grant
-from bascule.domain.ids import ResourceId, policy_id
+from bascule.domain.ids import ResourceId
 from bascule.domain.lifecycle import StatusReason
 from bascule.domain.machine import Machine
 from bascule.domain.net import is_within
@@ -29,19 +29,12 @@ from bascule.domain.policy import (
     strictest,
 )
 from bascule.domain.scopes import resource_scope
-from bascule.errors import (
-    InvalidInput,
-    NotFound,
-    Part,
-    Place,
-    PreconditionFailed,
-    Problem,
-)
+from bascule.errors import InvalidInput, Part, Place, PreconditionFailed, Problem
 from bascule.interfaces.closed_ports import ClosedPortWrites
 from bascule.interfaces.inventory import MachineReads
 from bascule.interfaces.plans import PlanReads
 from bascule.interfaces.points import PointReads
-from bascule.interfaces.policies import PolicyReads, PolicyWrites, StoredPolicy
+from bascule.interfaces.policies import PolicyWrites, StoredPolicy
 from bascule.interfaces.principals import PrincipalReads
 from bascule.interfaces.roles import RoleReads
 from bascule.protocol.port_rules import flat_rule_json
@@ -50,7 +43,7 @@ from bascule.services import closed_ports, own_ports
 from bascule.services.act import Act
 from bascule.services.assignments import AssignmentWrites, forget_scope
 from bascule.services.grants import GrantEndWrites, change, end_grants, shorten
-from bascule.services.policy_rights import check_may_set_rules, check_may_write
+from bascule.services.policy_rights import check_may_write
 
 
 class PolicyChangeWrites(
@@ -106,10 +99,10 @@ def put_policy(
     have been left as they are.
     """
     check_may_write(tx, act, subject, policy.id, POLICY_WRITE, policy)
-    return _put(tx, act, policy, inherits, precondition)
+    return write_whole(tx, act, policy, inherits, precondition)
 
 
-def _put(
+def write_whole(
     tx: PolicyChangeWrites, act: Act, policy: Policy, inherits: Inherits, precondition: Precondition
 ) -> StoredPolicy:
     before = tx.policy(policy.id)
@@ -187,121 +180,6 @@ def delete_policy(
     forget_scope(tx, act, resource_scope(before.policy.id), f"deletion of {wanted}")
     act.record(tx, PolicyDeleted(str(wanted), describe(before.policy)), wanted)
     return True
-
-
-def put_machine_rules(
-    tx: PolicyChangeWrites,
-    act: Act,
-    subject: Subject,
-    machine_id: ResourceId,
-    ports: tuple[PortRule, ...],
-    policy_name: str,
-    inherits: Collection[tuple[int, RuleProtocol]],
-    precondition: Precondition = NO_PRECONDITION,
-) -> StoredPolicy:
-    """Set one machine's rules in one policy, the others' untouched; made when absent.
-
-    What it needs, it needs at the machine alone.
-    """
-    check_may_set_rules(tx, act, subject, machine_id)
-    machine = known_machine(tx, machine_id)
-    wanted = policy_beside(machine, policy_name)
-    before = tx.policy(wanted)
-    policy = before.policy if before else Policy(wanted, "Basic", ())
-    had = policy.rules_for(machine.id)
-    rules = MachineRules(machine.id, ports, had.public_ip_address if had else None)
-    inherited = [(machine.id, *each) for each in inherits]
-    return _put(tx, act, policy.with_rules(rules), inherited, precondition)
-
-
-def put_rules_of_machines(
-    tx: PolicyChangeWrites,
-    act: Act,
-    subject: Subject,
-    tags: Mapping[ResourceId, str],
-    ports: tuple[PortRule, ...],
-    policy_name: str,
-) -> None:
-    """Set the same rules on several machines, all or none; ``tags`` are what ``rules_tag`` said
-    of each when its rules were read. Raises PreconditionFailed when one has changed since.
-    """
-    for machine_id in tags:
-        check_may_set_rules(tx, act, subject, machine_id)
-    beside: dict[ResourceId, list[Machine]] = {}
-    for machine_id, tag in tags.items():
-        machine = known_machine(tx, machine_id)
-        if rules_tag(tx, machine, policy_name) != tag:
-            raise PreconditionFailed(
-                sentence(
-                    "The rules of {machine} were changed by somebody else in the "
-                    "meantime. Nothing was written.",
-                    machine=machine.id.name,
-                ),
-                advice="Read the current rules, and apply your change to them.",
-            )
-        beside.setdefault(policy_beside(machine, policy_name), []).append(machine)
-    for wanted, machines in beside.items():
-        _put_same(tx, act, wanted, machines, ports)
-
-
-def _put_same(
-    tx: PolicyChangeWrites,
-    act: Act,
-    wanted: ResourceId,
-    machines: Iterable[Machine],
-    ports: tuple[PortRule, ...],
-) -> None:
-    """The policy is written once, however many of its machines change."""
-    before = tx.policy(wanted)
-    policy = before.policy if before else Policy(wanted, "Basic", ())
-    for machine in machines:
-        had = policy.rules_for(machine.id)
-        address = had.public_ip_address if had else None
-        policy = policy.with_rules(MachineRules(machine.id, ports, address))
-    _put(tx, act, policy, (), NO_PRECONDITION)
-
-
-def policy_beside(machine: Machine, policy_name: str) -> ResourceId:
-    """The policy of that name that one machine's rules are written to."""
-    where = machine.id
-    return policy_id(where.subscription_id, where.resource_group, machine.location, policy_name)
-
-
-def rules_tag(tx: PolicyReads, machine: Machine, policy_name: str) -> str:
-    """What changes with this machine's rules in that policy and with no other machine's."""
-    stored = tx.policy(policy_beside(machine, policy_name))
-    rules = stored.policy.rules_for(machine.id) if stored else None
-    if stored is None or rules is None:
-        return ""
-    return etag_of(replace(stored.policy, machines=(rules,))).strip('"')
-
-
-def delete_machine_rules(
-    tx: PolicyChangeWrites, act: Act, subject: Subject, machine_id: ResourceId
-) -> bool:
-    """Take a machine out of every policy and open what they named; False when none did."""
-    check_may_set_rules(tx, act, subject, machine_id)
-    machine = known_machine(tx, machine_id)
-    naming = list(tx.policies_naming(machine.id))
-    named = closed_ports.named_ports(tx, machine)
-    for stored in naming:
-        write_policy(tx, act, stored.policy.without(machine.id), stored, [machine])
-    if naming:
-        closed_ports.release(tx, act, machine, named, "removal of the machine's rules")
-    return bool(naming)
-
-
-def known_machine(tx: MachineReads, machine_id: ResourceId) -> Machine:
-    machine = tx.machine(machine_id)
-    if machine is None:
-        raise NotFound(
-            sentence("Machine {machine_id} does not exist here.", machine_id=machine_id),
-            advice=sentence(
-                "To list machines: bascule machine list. To add it: bascule machine add {name}.",
-                name=machine_id.name,
-            ),
-        )
-    return machine
 
 
 def check_precondition(before: StoredPolicy | None, precondition: Precondition) -> None:

@@ -1,6 +1,6 @@
 """Who may write policies and machines' rules (EDGES B2).
 
-Shutting a port or letting one go is a matter of the machine: beside the right to the policy
+Closing a port or letting one go is a matter of the machine: beside the right to the policy
 it takes the right to write every machine that is named before or after.
 """
 

@@ -1,4 +1,4 @@
-"""Who may change whom: nobody changes a principal that holds more than they do (EDGES B4).
+"""Who may change a principal: only who holds at least what it holds (EDGES B4).
 
 Whoever can set somebody's password, add a credential or a member has all that this somebody
 holds; so it is asked of every such act, in its own transaction, before anything is written.

@@ -1,4 +1,4 @@
-"""What a change of policies would do, found out by making it and taking it back.
+"""Previews: a change of policies is made in a transaction, described, and rolled back.
 
 The very write runs in a transaction that is then undone: rights, preconditions and every
 check are those of the real act, and what it would record is what would happen. Nobody is
@@ -41,7 +41,7 @@ T = TypeVar("T")
 class PortChange:
     machine_id: ResourceId
     port: str  # as in 22/TCP
-    on_expiry: str = ""  # of a port that is shut, or is to be
+    on_expiry: str = ""  # of a port that is closed, or is to be
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,12 @@ class Preview:
     """Each list in the order in which it would happen."""
 
     closes: tuple[PortChange, ...] = ()  # open now
-    alters: tuple[PortChange, ...] = ()  # shut already; what becomes of sessions changes
-    leaves: tuple[PortChange, ...] = ()  # named by no policy any more; they stay shut
+    alters: tuple[PortChange, ...] = ()  # closed already; what becomes of sessions changes
+    leaves: tuple[PortChange, ...] = ()  # named by no policy any more; they stay closed
     opens: tuple[PortChange, ...] = ()  # let go
     ends: tuple[GrantChange, ...] = ()
     shortens: tuple[GrantChange, ...] = ()
-    rules: tuple[RuleChange, ...] = ()  # new ones are left out where their port begins to be shut
+    rules: tuple[RuleChange, ...] = ()  # new ones are left out where their port begins to be closed
 
     @property
     def changes_nothing(self) -> bool:

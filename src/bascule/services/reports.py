@@ -34,7 +34,14 @@ from bascule.interfaces.record import EventFilter, EventReads, EventWrites
 from bascule.protocol.report import Report
 from bascule.sentences import sentence
 from bascule.services.act import Act
-from bascule.services.bindings import guarded, is_contact_due, newest_contact, remember, stand
+from bascule.services.bindings import (
+    Guarded,
+    guarded,
+    is_contact_due,
+    newest_contact,
+    remember,
+    stand,
+)
 from bascule.services.claims import take_in_claims
 from bascule.services.doubt import doubt, has_overtaken_lately, tells_too_much
 from bascule.services.grants import GrantEndWrites, close, end_grants, touch, withdraw
@@ -105,7 +112,7 @@ def take_report(
     found = stand(tx, act, point_uid, known.bound, report)
     if is_ahead:
         _overtaken(tx, act, machine, generation, report)
-    has_moved = not is_ahead and _settle(tx, act, machine, report, found)
+    has_moved = not is_ahead and _settle(tx, act, known, report, found)
     if report.generation >= generation:
         told = next((each.closed for each in known.bound if each.point_uid == point_uid), None)
         claims = take_in_claims(tx, machine, report.closed, report.generation, told)
@@ -154,7 +161,7 @@ def _overtaken(
 ) -> None:
     """The server is behind its agent: end what lives and go on above (EDGES A8).
 
-    What the agent keeps shut may have been shut after a release that this server remembers:
+    What the agent keeps closed may have been closed after a release that this server remembers:
     that release is void (``take_in_claims``), else the port would open to everybody (A10).
     """
     act.record(tx, GenerationOvertaken(str(machine.id), generation, report.generation), machine.id)
@@ -168,11 +175,13 @@ def _overtaken(
     )
 
 
-def _settle(tx: ReportWrites, act: Act, machine: Machine, report: Report, found: Seen) -> bool:
+def _settle(tx: ReportWrites, act: Act, known: Guarded, report: Report, found: Seen) -> bool:
     """True when a grant was read back open, or closed, or its end was found to be earlier.
 
     Any point's refusal or earlier end counts; open and closed is what all of them have read back.
     """
+    machine = known.machine
+    counted = report.sessions if known.counts_connections else None
     has_moved = _refuse_by_guard(tx, act, machine, report)
     has_moved |= _shorten_by_host(tx, act, machine, report)
     for grant in tx.unsettled_grants(machine.uid):
@@ -185,7 +194,6 @@ def _settle(tx: ReportWrites, act: Act, machine: Machine, report: Report, found:
             and grant.generation <= found.generation
             and grant.id not in found.somewhere
         ):
-            counted = report.sessions
             close(tx, act, grant, None if counted is None else counted.get(grant.id, 0))
             has_moved = True
 
@@ -196,7 +204,7 @@ def _settle(tx: ReportWrites, act: Act, machine: Machine, report: Report, found:
         and grant.generation <= found.generation
         and grant.id not in found.everywhere
     ]
-    end_grants(tx, act, lost, StatusReason.EXPIRED, "its enforcement point has shut it")
+    end_grants(tx, act, lost, StatusReason.EXPIRED, "its enforcement point has closed it")
     return has_moved
 
 
@@ -223,10 +231,10 @@ def _refuse_by_guard(tx: GrantEndWrites, act: Act, machine: Machine, report: Rep
 def _words_of(objection: Objection, grant: Grant) -> str:
     name = grant.machine_id.name
     return {
-        Objection.UNREADABLE: f"The guard file of {name} cannot be used: until its root mends it "
-        "and restarts the agent, that host opens nothing.",
-        Objection.PORT: f"The guard file of {name} does not admit port {grant.number}.",
-        Objection.SOURCE: f"The guard file of {name} does not admit this source.",
+        Objection.UNREADABLE: f"The guard file of {name} is invalid, so that host opens "
+        "nothing until root there corrects it and restarts the agent.",
+        Objection.PORT: f"The guard file of {name} does not allow port {grant.number}.",
+        Objection.SOURCE: f"The guard file of {name} does not allow this source.",
         Objection.LEASELESS: unable_words(Unable.LEASELESS, name),
     }[objection]
 

@@ -1,4 +1,4 @@
-"""A denied request: on record, and as the error that a face answers (EDGES B8, E10)."""
+"""A denied request: its event, and the error that the caller gets (EDGES B8, E10)."""
 
 from __future__ import annotations
 

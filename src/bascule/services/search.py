@@ -1,4 +1,4 @@
-"""What a few letters lead to: machines and people whose names begin so, and their requests.
+"""Search: machines and people whose names begin with the given letters, and their requests.
 
 Each kind is looked for where its own list would show it to this caller, and nowhere else.
 A name is entered by its beginning, so that a hundred thousand are as quick as ten.

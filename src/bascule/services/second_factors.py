@@ -1,4 +1,4 @@
-"""What is shown after the password, taken in a transaction: each code and challenge once.
+"""Second factors, checked in a transaction, so that each code and challenge is used once.
 
 What is not here: how often it may be tried (``services.sign_in_limits``), and enrolment
 (``services.own_sign_in``).

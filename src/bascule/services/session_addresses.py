@@ -1,4 +1,4 @@
-"""Where each session has come from lately: what it has proved to be its own address (EDGES C3).
+"""From which addresses each session has recently called: these are proven to be its own (EDGES C3).
 
 A request over TCP proves the address that it comes from, and nothing else does. Kept in this
 process alone, for as long as it says something: an address may be another's tomorrow. What

@@ -1,4 +1,4 @@
-"""Sessions: that a browser signed in, known by a cookie whose text is nowhere else.
+"""Sessions: a browser that signed in is recognised by a cookie, of which only a hash is stored.
 
 A session begins with a new text at every sign-in, whatever cookie the browser had before,
 so that nobody can plant a known one (session fixation). It ends twelve hours after

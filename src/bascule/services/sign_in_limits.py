@@ -1,4 +1,4 @@
-"""How often a proof may be tried: back-off that guesses run into and owners do not (EDGES B8).
+"""How often a proof may be tried: limits that stop guessing and do not lock owners out (EDGES B8).
 
 Sources: NIST SP 800-63B section 3.2.2 (rate limiting), RFC 6585 section 4 (429).
 Every bucket is a generic cell rate algorithm: one instant, so many tries at once, one more

@@ -1,4 +1,4 @@
-"""What owners do with sinks: add, change, look, pause, resume, rotate a secret, remove.
+"""Managing sinks: add, change, list, pause, resume, rotate a secret, remove.
 
 Each is one transaction with its event. A webhook's secret is given out by the act that makes
 it and by nothing else; its target is shown without its path wherever it is shown.

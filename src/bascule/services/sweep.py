@@ -1,6 +1,6 @@
-"""What time does to grants: the end comes, or patience runs out.
+"""What the passing of time does to grants: they expire, or fail because nothing opened in time.
 
-The kernel shuts a port at its end with no help from here; the sweep only notices, so
+The kernel closes a port at its end with no help from here; the sweep only notices, so
 that record and world agree. ``next_due`` says when to look again.
 """
 
@@ -115,7 +115,7 @@ def _why_not_open(tx: PointReads, grant: Grant, now: datetime) -> str:
 def close_orphans(tx: GrantEndWrites, act: Act) -> int:
     """Close what ended on machines that were deleted meanwhile; returns how many.
 
-    Nobody reports for such a machine any more, but its kernel shut each opening at its end.
+    Nobody reports for such a machine any more, but its kernel closed each opening at its end.
     """
     over = [
         grant

@@ -1,9 +1,9 @@
-"""When each port was kept shut and when it let somebody in: the history is written here.
+"""Writing the history of when each port was closed and when it was open.
 
 What is written is what an enforcement point was read back to hold, in the transaction of the
 report that said so, at the time of that report. Time alone writes one thing: where the last
-lease of an open port has ended, the kernel has shut it, whoever is silent (``end_overdue``).
-That somebody was let in ends only when it is read back shut.
+lease of an open port has ended, the kernel has closed it, whoever is silent (``end_overdue``).
+That somebody was let in ends only when it is read back closed.
 
 What is not here: what the history says of a moment (``services.exposure``).
 """
@@ -42,14 +42,14 @@ _Changes = defaultdict[SpanKind, list[tuple[datetime, int]]]
 
 
 def machine_came(tx: ExposureWrites, act: Act, machine: Machine) -> None:
-    """A new machine: nothing of it is kept shut."""
+    """A new machine: nothing of it is kept closed."""
     known = KnownMachine(machine.id, machine.uid)
     tx.begin_span(known, KeptSpan(SpanKind.BARE, None, act.now))
     _count(tx, machine.id, {SpanKind.KNOWN: [(act.now, 1)], SpanKind.BARE: [(act.now, 1)]})
 
 
 def machine_went(tx: ExposureWrites, act: Act, machine: Machine) -> None:
-    """From now on nothing is known of it: its agent is refused, and shuts every opening."""
+    """From now on nothing is known of it: its agent is refused, and closes every opening."""
     for opening in tx.current_openings(machine.uid):
         tx.end_opening(machine.uid, opening.id, act.now)
     changes: _Changes = defaultdict(list, {SpanKind.KNOWN: [(act.now, -1)]})
@@ -88,7 +88,7 @@ def end_moved(tx: ExposureWrites, grant: Grant) -> None:
 
 
 def was_closed(tx: ExposureWrites, act: Act, grant: Grant) -> None:
-    """A grant was read back shut, or was never open."""
+    """A grant was read back closed, or was never open."""
     tx.end_opening(grant.machine_uid, grant.id, act.now)
 
 
@@ -170,7 +170,7 @@ def _count(
 
 
 def end_overdue(tx: ExposureWrites, act: Act) -> int:
-    """Ports whose last lease has ended are shut from that end on; returns how many."""
+    """Ports whose last lease has ended are closed from that end on; returns how many."""
     due = tx.overdue_spans(act.now)
     for machine, span in due:
         changes: _Changes = defaultdict(list)

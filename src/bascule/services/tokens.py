@@ -1,4 +1,4 @@
-"""From a sign-in to a program's tokens, and their end: codes, families, refresh tokens.
+"""Tokens of programs, from sign-in to revocation: codes, families, refresh tokens.
 
 RFC 6749, RFC 7636, RFC 8628 and RFC 9700; the arithmetic is ``domain.tokens``. Every text is
 made here, given out once, and kept as its SHA-256. A refusal is a value and no exception,

@@ -26,7 +26,7 @@ from bascule.services.act import Act
 from bascule.services.claims import claimed_ports
 from bascule.services.closed_ports import ClosingWrites
 from bascule.services.grants import touch
-from bascule.services.policies import known_machine
+from bascule.services.known_machine import known_machine
 from bascule.services.policy_rights import check_may_set_rules
 
 

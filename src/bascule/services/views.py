@@ -1,4 +1,4 @@
-"""Read-only pictures of one moment, as faces show them.
+"""What faces show of requests, machines and policies at one moment; read only.
 
 Each is gathered on one snapshot, with the time at which it was taken. What is not here:
 how a picture is written (the faces know), and any change.
@@ -115,7 +115,7 @@ class MachineView:
     closed: frozenset[ClosedPort]
     claimed: frozenset[ClosedPort]  # by its agent alone (EDGES E7)
     named: frozenset[PortKey]  # by some policy
-    read_back: frozenset[PortKey]  # shut, when its point last reported
+    read_back: frozenset[PortKey]  # closed, when its point last reported
     policies: tuple[StoredPolicy, ...]  # that name it
     default_etag: str  # of the policy ``default`` beside it; empty when there is none
     point: EnforcementPoint | None
@@ -125,7 +125,7 @@ class MachineView:
 
     @property
     def still_closed(self) -> tuple[PortKey, ...]:
-        """What was released, and its agent was last read back to keep shut."""
+        """What was released, and its agent was last read back to keep closed."""
         if self.point is None or not self.point.is_enforcing:
             return ()
         known = {each.port for each in (*self.closed, *self.claimed)}
@@ -192,7 +192,7 @@ def view_requests(
 
 
 def view_request(reader: RequestViewReads, request_id: str, now: datetime) -> RequestView | None:
-    """One request with the moments at which its ports were seen open and shut."""
+    """One request with the moments at which its ports were seen open and closed."""
     request = reader.request(request_id)
     if request is None:
         return None
@@ -218,7 +218,7 @@ def view_request(reader: RequestViewReads, request_id: str, now: datetime) -> Re
 
 
 def kept_closed(reader: MachineViewReads, machine_uid: str) -> tuple[PortKey, ...]:
-    """What the machine's agent was last read back to keep shut; nothing, where it has said that it
+    """What the machine's agent was last read back to keep closed; nothing, where it has said that it
     enforces nothing.
     """
     point = reader.enforcement_point(machine_uid)

@@ -1,4 +1,4 @@
-"""The server's own loop: sweep what time ended, note who fell silent or is gone, forget.
+"""The server's own loop: end what has expired, note agents that are silent or removed, delete old rows.
 
 Level, not edge: each round reads what is due. A part that fails is logged and tried again,
 and keeps none of the others; the kernel ends what it must meanwhile.

@@ -1,4 +1,4 @@
-"""The stamp that every change of who may do what leaves: what was worked out before it is old.
+"""A stamp that each change of access replaces: what was computed under an older one is out of date.
 
 Random, not counted: a transaction that is undone, a database that is restored, or another
 database never shows a stamp that somebody has seen with other rows.

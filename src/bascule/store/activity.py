@@ -1,9 +1,7 @@
 """The activity log: events by their own time, found and counted by index alone.
 
-A filter becomes branches, each read along one index. The database knows nothing of how the
-rows are spread and would now and then read the whole record along another, so whatever a
-branch does not enter its index by is written as an expression, which no index is of. A page
-is first found as (time, number) pairs, then read.
+A filter becomes branches, each read along one index (``activity_conditions``). A page is first
+found as (time, number) pairs, then read.
 
 Counts by day: kept ones for whole days (``tables.activity``), the rest one by one: the days
 that a span cuts, and what is not sealed yet.
@@ -12,32 +10,32 @@ that a span cuts, and what is not sealed yet.
 from __future__ import annotations
 
 import heapq
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Select,
-    Subquery,
-    and_,
-    func,
-    not_,
-    or_,
-    select,
-    text,
-    type_coerce,
-    union_all,
-)
+from sqlalchemy import BigInteger, ColumnElement, Select, func, select, text, type_coerce
 
 from bascule.domain.event import Event
 from bascule.interfaces.activity import ActivityFilter, Counts, Moment
 from bascule.store import tables as t
-from bascule.store.columns import Instant, from_microseconds, to_microseconds
+from bascule.store.activity_conditions import (
+    GROUP_DEPTH,
+    JUDGED,
+    Branch,
+    after_moment,
+    below_any,
+    branches,
+    by_number,
+    is_wide,
+    off_index,
+    places_of,
+    rest_of,
+    whole_span,
+)
+from bascule.store.columns import from_microseconds, to_microseconds
 from bascule.store.record import RAW, events_in
 from bascule.store.rows import Rows, slices
 from bascule.store.tables.activity import event_counts as kept
@@ -47,8 +45,6 @@ _NEAR = 2000  # newest events looked through before an index of places is read w
 _HOUR = 3_600_000_000  # microseconds
 _DAY = 24 * _HOUR
 _ONE_DAY = timedelta(days=1)
-_BEGINNING = from_microseconds(0)
-_GROUP_DEPTH = 5  # parts of a resource group's key between slashes
 _LAST_SEALED = select(func.max(t.event_seals.c.sequence).label("sequence"))
 _ADD = text(
     "INSERT INTO event_counts (scope_key, principal_id, day, kind, events) "
@@ -57,14 +53,6 @@ _ADD = text(
     "DO UPDATE SET events = event_counts.events + excluded.events"
 )
 _OF_SEQUENCES = select(_EVENTS.at, _EVENTS.kind, _EVENTS.principal_id, _EVENTS.resource_key)
-
-
-@dataclass(frozen=True, slots=True)
-class _Branch:
-    """A part of what is wanted, in an order that its index has or not."""
-
-    conditions: tuple[ColumnElement[bool], ...]
-    is_ordered: bool = True  # along the index it comes by time
 
 
 class ActivityReads(Rows):
@@ -91,7 +79,7 @@ class ActivityReads(Rows):
     def _newest(
         self, wanted: ActivityFilter, after: Moment | None, limit: int
     ) -> list[tuple[int, int]]:
-        places = _places(wanted)
+        places = places_of(wanted)
         found = None if places is None else self._near(wanted, places, after, limit)
         if found is not None:
             return found
@@ -99,7 +87,7 @@ class ActivityReads(Rows):
             limit,
             (
                 moment
-                for branch in _branches(wanted, places)
+                for branch in branches(wanted, places)
                 for moment in self._moments(branch, after, limit)
             ),
         )
@@ -109,7 +97,7 @@ class ActivityReads(Rows):
         return events_in(self._all(wanted))
 
     def activity_since(self, wanted: ActivityFilter, sequence: int, limit: int) -> int:
-        found = _by_number(wanted, sequence).with_only_columns(_EVENTS.sequence).limit(limit)
+        found = by_number(wanted, sequence).with_only_columns(_EVENTS.sequence).limit(limit)
         return len(self._all(found))
 
     def activity_by_hour(self, wanted: ActivityFilter) -> Counts:
@@ -133,18 +121,18 @@ class ActivityReads(Rows):
         self, wanted: ActivityFilter, places: Sequence[str], after: Moment | None, limit: int
     ) -> list[tuple[int, int]] | None:
         """A full page among the newest events, where the places are wide; None: look elsewhere."""
-        if not places or not all(map(_is_wide, places)):
+        if not places or not all(map(is_wide, places)):
             return None
         near = (
-            select(_EVENTS.at, _EVENTS.sequence, *_JUDGED)
-            .where(*_whole_span(wanted), *_after(after))
+            select(_EVENTS.at, _EVENTS.sequence, *JUDGED)
+            .where(*whole_span(wanted), *after_moment(after))
             .order_by(_EVENTS.at.desc(), _EVENTS.sequence.desc())
             .limit(_NEAR)
             .subquery()
         )
         rows = self._all(
             select(near.c.at, near.c.sequence)
-            .where(*_rest(wanted, near.c), _below_any(places, near.c.resource_key))
+            .where(*rest_of(wanted, near.c), below_any(places, near.c.resource_key))
             .order_by(near.c.at.desc(), near.c.sequence.desc())
             .limit(limit)
         )
@@ -153,12 +141,12 @@ class ActivityReads(Rows):
         return [(to_microseconds(row.at), row.sequence) for row in rows]
 
     def _moments(
-        self, branch: _Branch, after: Moment | None, limit: int
+        self, branch: Branch, after: Moment | None, limit: int
     ) -> Iterator[tuple[int, int]]:
-        time = _EVENTS.at if branch.is_ordered else _off(_EVENTS.at)
+        time = _EVENTS.at if branch.is_ordered else off_index(_EVENTS.at)
         found = (
             select(_EVENTS.at, _EVENTS.sequence)
-            .where(*branch.conditions, *_after(after, time))
+            .where(*branch.conditions, *after_moment(after, time))
             .order_by(time.desc(), _EVENTS.sequence.desc())
             .limit(limit)
         )
@@ -168,15 +156,15 @@ class ActivityReads(Rows):
     def _counted(self, wanted: ActivityFilter, length: int) -> Counter[tuple[int, str]]:
         """One by one, by (day or hour since 1970, sort)."""
         counts: Counter[tuple[int, str]] = Counter()
-        places = _places(wanted)
-        for branch in _branches(wanted, places, is_by_kind=False):
+        places = places_of(wanted)
+        for branch in branches(wanted, places, is_by_kind=False):
             counts.update(self._grouped(select().where(*branch.conditions), length))
         return counts
 
     def _unsealed(self, wanted: ActivityFilter) -> Counter[tuple[int, str]]:
         last = self._first(_LAST_SEALED)
         sealed = 0 if last is None or last.sequence is None else last.sequence
-        return self._grouped(_by_number(wanted, sealed), _DAY)
+        return self._grouped(by_number(wanted, sealed), _DAY)
 
     def _grouped(self, found: Select[Any], length: int) -> Counter[tuple[int, str]]:
         part = type_coerce(_EVENTS.at, BigInteger).op("/")(length).label("part")
@@ -262,182 +250,20 @@ def kept_under(principal_id: str, resource_key: str) -> Iterator[tuple[str, str]
     parts = resource_key.split("/")
     if parts[1:2] == ["subscriptions"]:
         yield "/".join(parts[:3]), ""
-        if len(parts) >= _GROUP_DEPTH and parts[3] == "resourcegroups":
-            yield "/".join(parts[:_GROUP_DEPTH]), ""
-
-
-_JUDGED = (_EVENTS.kind, _EVENTS.principal_id, _EVENTS.resource_key)
-
-
-def _off(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The same value, by which no index is entered."""
-    if isinstance(column.type, Instant):
-        return type_coerce(type_coerce(column, BigInteger) + 0, Instant)
-    return column.concat("")
-
-
-def _by_number(wanted: ActivityFilter, sequence: int) -> Select[Any]:
-    """What was written after that number, and is read by it, whatever else is asked."""
-    conditions = [_EVENTS.sequence > sequence, *_span(wanted, _off(_EVENTS.at))]
-    places = _places(wanted)
-    if places is not None:
-        here = _below_any(places, _off(_EVENTS.resource_key))
-        if not all(map(_is_wide, places)):  # as in _branches
-            here = or_(here, _EVENTS.sequence.in_(_refused_at(wanted, places)))
-        conditions.append(here)
-    return select(_EVENTS.sequence).where(*conditions, *_rest(wanted, _EVENTS))
-
-
-def _branches(
-    wanted: ActivityFilter, places: Sequence[str] | None, *, is_by_kind: bool = True
-) -> Iterator[_Branch]:
-    """Parts that have no event in common and are all that is wanted."""
-    rest = _rest(wanted, _EVENTS)
-    span = _whole_span(wanted)
-    are_wide = places is not None and all(map(_is_wide, places))
-    if wanted.principal_ids and (places is None or are_wide):
-        inside = () if places is None else (_below_any(places, _off(_EVENTS.resource_key)),)
-        for principal_id in dict.fromkeys(wanted.principal_ids):
-            condition = _EVENTS.principal_id == principal_id
-            yield _Branch((condition, *span, *inside, *rest))
-    elif places is not None:
-        span = _span(wanted, _off(_EVENTS.at))
-        for condition in _at_or_below(places):
-            yield _Branch((condition, *span, *rest), is_ordered=False)
-        if not are_wide:
-            elsewhere = not_(_lies_in(places, _off(_EVENTS.resource_key)))
-            refused = _EVENTS.sequence.in_(_refused_at(wanted, places))
-            yield _Branch((refused, elsewhere, *span, *rest), is_ordered=False)
-    elif wanted.sorts and is_by_kind:
-        for sort in dict.fromkeys(wanted.sorts):
-            yield _Branch((_EVENTS.kind == sort, *span))
-    else:
-        yield _Branch((*span, *rest))
-
-
-def _whole_span(wanted: ActivityFilter) -> tuple[ColumnElement[bool], ...]:
-    """Never empty: it says that time is what to go along."""
-    return _span(wanted) or (_EVENTS.at >= _BEGINNING,)
-
-
-def _span(
-    wanted: ActivityFilter, time: ColumnElement[Any] = _EVENTS.at
-) -> tuple[ColumnElement[bool], ...]:
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.since is not None:
-        conditions.append(time >= wanted.since)
-    if wanted.until is not None:
-        conditions.append(time < wanted.until)
-    return tuple(conditions)
-
-
-def _rest(wanted: ActivityFilter, columns: Any) -> tuple[ColumnElement[bool], ...]:  # noqa: ANN401  # reason: a table's or a subquery's
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.sorts:
-        conditions.append(_off(columns.kind).in_(wanted.sorts))
-    if wanted.principal_ids:
-        conditions.append(_off(columns.principal_id).in_(wanted.principal_ids))
-    return tuple(conditions)
-
-
-def _after(
-    after: Moment | None, time: ColumnElement[Any] = _EVENTS.at
-) -> tuple[ColumnElement[bool], ...]:
-    if after is None:
-        return ()
-    at, sequence = after
-    return (
-        time <= at,  # which an index can be entered by
-        or_(_off(_EVENTS.at) < at, _EVENTS.sequence < sequence),
-    )
-
-
-def _places(wanted: ActivityFilter) -> list[str] | None:
-    """Keys, none below another, that all of it lies at or below; None: anywhere."""
-    asked = {key.casefold().rstrip("/") for key in wanted.resources}
-    if wanted.within is None:
-        return sorted(_outermost(asked)) if wanted.resources else None
-    if not wanted.resources:
-        return sorted(wanted.within.keys)
-    inside = {key for key in asked if wanted.within.covers(key)}
-    inside |= {
-        key for key in wanted.within.keys if any(key.startswith(f"{each}/") for each in asked)
-    }
-    return sorted(_outermost(inside))
-
-
-def _outermost(keys: set[str]) -> Iterator[str]:
-    for key in keys:
-        if not any(key.startswith(f"{other}/") for other in keys):
-            yield key
-
-
-def _below_any(places: Iterable[str], column: Any) -> ColumnElement[bool]:  # noqa: ANN401  # reason: a table's or a subquery's
-    """At or below one of them; each a range that an index can be entered at."""
-    some = list(places)
-    return or_(column.in_(some), *(and_(column > f"{key}/", column < f"{key}0") for key in some))
-
-
-def _at_or_below(places: Sequence[str]) -> Iterator[ColumnElement[bool]]:
-    """At one of them, and below one: the index of places is entered once for each, however many
-    they are. They are one value of the statement; as alternatives they would be thousands.
-    """
-    if not places:
-        return
-    place = func.json_each(json.dumps(places)).table_valued("value", name="places").c.value
-    yield _EVENTS.resource_key == place
-    yield and_(_EVENTS.resource_key > place.concat("/"), _EVENTS.resource_key < place.concat("0"))
-
-
-def _refused_at(wanted: ActivityFilter, places: Sequence[str]) -> Select[Any]:
-    """Numbers of the refusals at these places; for who may read a part alone, of those of which
-    every machine lies in that part: the event names them all.
-    """
-    here = _refusals(places)
-    numbers = select(here.c.sequence)
-    if wanted.within is None:
-        return numbers
-    seen = _refusals(sorted(wanted.within.keys))
-    whole = (
-        select(seen.c.sequence)
-        .group_by(seen.c.sequence)
-        .having(func.count(seen.c.resource_key.distinct()) == func.max(seen.c.among))
-    )
-    return numbers.where(here.c.sequence.in_(whole))
-
-
-def _refusals(places: Sequence[str]) -> Subquery:
-    """At one of them, and below one: the index is entered once for each, as in _at_or_below."""
-    place = func.json_each(json.dumps(list(places))).table_valued("value").c.value
-    key = t.event_places.c.resource_key
-    return union_all(
-        select(t.event_places).where(key == place),
-        select(t.event_places).where(key > place.concat("/"), key < place.concat("0")),
-    ).subquery()
-
-
-def _lies_in(places: Sequence[str], column: ColumnElement[str]) -> ColumnElement[bool]:
-    """Judged row by row: for a few rows and however many places."""
-    place = func.json_each(json.dumps(list(places))).table_valued("value").c.value
-    below = and_(column > place.concat("/"), column < place.concat("0"))
-    return select(place).where(or_(column == place, below)).exists()
+        if len(parts) >= GROUP_DEPTH and parts[3] == "resourcegroups":
+            yield "/".join(parts[:GROUP_DEPTH]), ""
 
 
 def _kept_keys(wanted: ActivityFilter) -> list[tuple[str, str]] | None:
     """Under which (scope, principal) the kept counts are; None: there are none for this."""
     if "" in wanted.principal_ids:  # of nobody in particular: not kept
         return None
-    places = _places(wanted)
-    if places is not None and not all(map(_is_wide, places)):
+    places = places_of(wanted)
+    if places is not None and not all(map(is_wide, places)):
         return None
     if places is None:
         return [("", each) for each in dict.fromkeys(wanted.principal_ids)] or [("", "")]
     return None if wanted.principal_ids else [(place, "") for place in places]
-
-
-def _is_wide(place: str) -> bool:
-    """Is it a resource group or above?"""
-    return len(place.split("/")) <= _GROUP_DEPTH
 
 
 def _whole_days(wanted: ActivityFilter) -> tuple[datetime | None, datetime | None]:

@@ -1,4 +1,4 @@
-"""Column types that mean the same on every database that we may use.
+"""Column types that behave the same on every database that we may use.
 
 Instants and spans are whole microseconds in a 64-bit integer: exact, ordered, indexable,
 and free of what a driver thinks of time zones. Keys compare and sort by code point,

@@ -73,7 +73,7 @@ _UNSETTLED_AT = (
     .where(t.grants.c.machine_uid.in_(bindparam("uids", expanding=True)), t.IS_UNSETTLED)
     .order_by(*_BY_END)
 )
-# What was read back open, and not read back shut since.
+# What was read back open, and not read back closed since.
 _IN_FORCE = (
     select(t.grants)
     .where(
@@ -123,7 +123,7 @@ class GrantRows(Rows):
 
     def _grants(self, statement: Select[Any], parameters: Parameters = None) -> list[_Placed]:
         """Each with its place in the order of adding. What cannot be read is left out and logged:
-        it stops no other, is leased no more, and so its point shuts it.
+        it stops no other, is leased no more, and so its point closes it.
         """
         found, wrong = self._readable(
             statement, parameters, lambda row: (row.sequence, grant_of_row(row))

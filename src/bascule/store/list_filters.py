@@ -1,4 +1,4 @@
-"""What a list of machines leaves out, as conditions on the columns of ``listed_machines``.
+"""The filters of lists of machines, as conditions on the columns of ``listed_machines``.
 
 Which machines are in a state follows from the table in ``domain.machine_access``; here is how each
 of its facts is asked in SQL. The columns come from the table itself, or from a part of it that

@@ -1,4 +1,4 @@
-"""How the rows of listed machines follow what they are about.
+"""How the rows of ``listed_machines`` follow the tables that they are derived from.
 
 The other parts of the store call this when they write what a row follows from; the store's
 contract compares each row with what it should be.

@@ -1,4 +1,4 @@
-"""How a statement is run, and what its failure is called outside.
+"""How a statement is run, and which of our errors its failure becomes.
 
 No exception of SQLAlchemy or of a driver leaves the store: a refused row is a Conflict, a
 database that cannot be used is Unavailable, text or a number that no column can hold is

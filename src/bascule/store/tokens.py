@@ -1,4 +1,4 @@
-"""Codes, refresh tokens and sessions: what signing in leaves behind."""
+"""Rows of codes, refresh tokens and sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The subjects put together: all that a Reader reads and a Transaction writes."""
+"""The parts of the store put together: all that a Reader reads and a Transaction writes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from bascule.store.asked import AskedReads
 from bascule.store.callers import CallerReads
 from bascule.store.chain import ChainReads, ChainWrites
 from bascule.store.delivery import DeliveryReads, DeliveryWrites
-from bascule.store.exposure import ExposureReads, ExposureWrites
+from bascule.store.exposure import ExposureReads
+from bascule.store.exposure_writes import ExposureWrites
 from bascule.store.fleet import FleetReads, FleetWrites
 from bascule.store.grants import GrantReads, GrantWrites
 from bascule.store.inventory import InventoryReads, InventoryWrites

@@ -42,7 +42,7 @@ class FakeDriver:
         self.applied: list[Operation] = []  # what was carried out, for the curious
         self._is_owned = is_owned
         self._has_loaded = False
-        self._known: set[PortKey] = set()  # shut by us, and not let go since
+        self._known: set[PortKey] = set()  # closed by us, and not let go since
         self._read: tuple[FakeRules | None, float] = (None, float("-inf"))  # and when
 
     @property

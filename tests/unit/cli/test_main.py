@@ -136,6 +136,28 @@ def test_damaged_configuration(cli: Cli, content: str) -> None:
     assert str(cli.config) in result.err
 
 
+@pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [(">/dev/full", 1, "No space left on device"), (">&-", 0, ""), ("2>&-", 0, "")],
+)
+def test_output_that_cannot_be_written_is_no_bug_report(
+    redirection: str, code: int, said: str
+) -> None:
+    script = (
+        "import sys; from bascule.cli.main import build, run; run(build({}), args=['--version'])"
+    )
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -c "$1" {redirection}', sys.executable, script],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "bug" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
 def test_a_reader_that_goes_away_is_no_traceback(cli: Cli) -> None:
     code = (
         "from bascule.cli.main import build, run\n"

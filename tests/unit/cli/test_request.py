@@ -280,7 +280,7 @@ class TestRevoke:
         result = cli("revoke")
         assert result.code == 0, result.err
         assert result.out == (
-            "web-1 port 22/tcp is closed; 2 of its connections continue "
+            "web-1 port 22/tcp from 198.51.100.7 is closed; 2 of its connections continue "
             f"(to end: bascule revoke {made['name']} --kill)\n"
         )
         assert cli.sent("POST", "/revoke") == [{"kill": False}]
@@ -288,7 +288,10 @@ class TestRevoke:
     def test_kill_is_passed_on(self, cli: Cli, server: FakeServer, web: str) -> None:
         made = server.add_request("web-1")
         result = cli("revoke", made["name"], "--kill")
-        assert result.out == "web-1 port 22/tcp is closed; none of its connections continues\n"
+        assert (
+            result.out
+            == "web-1 port 22/tcp from 198.51.100.7 is closed; none of its connections continues\n"
+        )
         assert cli.sent("POST", "/revoke") == [{"kill": True}]
 
     @pytest.mark.parametrize(
@@ -320,8 +323,24 @@ class TestRevoke:
         made = server.add_request("web-1")
         server.sessions, server.lacks = counted, lacks
         assert (
-            cli("revoke", made["name"], "--kill").out == f"web-1 port 22/tcp is closed; {words}\n"
+            cli("revoke", made["name"], "--kill").out
+            == f"web-1 port 22/tcp from 198.51.100.7 is closed; {words}\n"
         )
+
+    def test_what_another_request_keeps_open_of_the_same_port_is_said(
+        self, cli: Cli, server: FakeServer, web: str
+    ) -> None:
+        made = server.add_request("web-1")
+        other = server.add_request("web-1", requestor="somebody else")
+        server.add_request("web-1", 80)
+        result = cli("revoke", made["name"])
+        assert result.code == 0, result.err
+        assert result.out.startswith("web-1 port 22/tcp from 198.51.100.7 is closed")
+        assert result.err == (
+            "web-1 port 22/tcp is still open from 198.51.100.7 for somebody else "
+            f"(request {other['name'][:8]})\n"
+        )
+        assert cli("revoke", other["name"], "-o", "json").err == ""
 
     def test_bare_with_several_lists_them(self, cli: Cli, server: FakeServer, web: str) -> None:
         one, two = server.add_request("web-1"), server.add_request("web-1", 80)
@@ -366,7 +385,7 @@ class TestRevoke:
         grants = [p["bascule"]["grantId"] for p in server._ports(made)]
         assert (
             cli("revoke", "--machine", "db-1").out
-            == "db-1 port 22/tcp is closed; none of its connections continues\n"
+            == "db-1 port 22/tcp from 198.51.100.7 is closed; none of its connections continues\n"
         )
         assert cli.sent("POST", "/revoke") == [{"kill": False, "grantIds": grants[1:]}]
 
@@ -467,7 +486,7 @@ class TestRevoke:
         server.on_call = go_away
         result = cli("revoke", "--all")
         assert result.code == code
-        assert result.out == "web-1 port 22/tcp is closing\n"
+        assert result.out == "web-1 port 22/tcp from 198.51.100.7 is closing\n"
         assert f"not confirmed closed: web-1 port 22/tcp (request {made[0][:8]})" in result.err
         for each in made[1:]:
             assert (
@@ -513,7 +532,8 @@ class TestRevoke:
         closing["properties"]["virtualMachines"][0]["ports"][0]["bascule"]["state"] = "closing"
         server.shows_closing = True
         assert cli("revoke").code == 0
-        assert cli.server.calls[-2][1].endswith(f"{made['name']}/revoke")
+        revoked = [path for _, path, _ in cli.server.calls if path.endswith("/revoke")]
+        assert [path.endswith(f"{made['name']}/revoke") for path in revoked] == [True]
 
     def test_one_that_cannot_be_ended_keeps_no_other_open(
         self, cli: Cli, server: FakeServer, web: str

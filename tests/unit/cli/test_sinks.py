@@ -80,6 +80,14 @@ def test_the_list_says_what_holds_a_sink_up(cli: Cli, asked: Asked) -> None:
     assert cli("audit", "sinks", "list", "-o", "json").json == [SINK]
 
 
+def test_a_list_of_none_says_how_to_add_one(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bascule.cli.sinks.api.list_sinks", lambda _: [])
+    done = cli("audit", "sinks", "list")
+    assert (done.code, done.out) == (0, "")
+    assert done.err == "There is no sink yet. Add one: bascule audit sinks add NAME TARGET\n"
+    assert cli("audit", "sinks", "list", "-o", "json").json == []
+
+
 def test_a_new_webhooks_secret_is_said_once(cli: Cli, asked: Asked) -> None:
     done = cli("audit", "sinks", "add", "hook", "https://hooks.example/in")
     assert asked == [("PUT", "/hook", NEW)]

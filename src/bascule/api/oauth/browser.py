@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from bascule.api.auth import client_of
 from bascule.api.body_limit import KIB
 from bascule.api.context import AppState, state_of
+from bascule.api.denials import client_of
 from bascule.api.oauth.refusals import read_fields
 from bascule.api.origin import base_url, caller_address
 from bascule.api.pages import Page, show

@@ -16,9 +16,9 @@ import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from bascule.api.auth import client_of
 from bascule.api.body_limit import KIB
 from bascule.api.context import AppState, state_of
+from bascule.api.denials import client_of
 from bascule.api.oauth.external import Renewals
 from bascule.api.oauth.refusals import NOT_KEPT, no_such_tenant, read_body, read_fields, refuse
 from bascule.api.origin import base_url, caller_address

@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 
-from bascule.api.auth import Call, CurrentCall, GuardedRoute, decides, requires, shows
+from bascule.api.auth import Call, CurrentCall, GuardedRoute
+from bascule.api.entries import decides, requires, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import Clause, parse_filter
 from bascule.api.paging import Sifted, WantedPage, sift, sifted_json
@@ -38,10 +39,11 @@ from bascule.domain.request import AccessRequest
 from bascule.domain.times import format_utc, parse_instant
 from bascule.errors import InvalidInput, NotFound
 from bascule.interfaces.store import Reader, Transaction
-from bascule.services import live_requests, policies, request_denials, unnamed_ports
+from bascule.services import live_requests, machine_rules, request_denials, unnamed_ports
 from bascule.services.act import Act
 from bascule.services.claims import claimed_ports
 from bascule.services.closed_ports import named_ports
+from bascule.services.known_machine import known_machine
 from bascule.services.policy_rights import check_may_set_rules
 from bascule.services.request_rights import Sight, sight_of
 from bascule.services.views import (
@@ -224,9 +226,7 @@ def _no_request(request_id: str) -> NotFound:
 async def get_machine_rules(call: CurrentCall, machine: MachinePath) -> Response:
     now = call.now
     return _rules(
-        await call.read(
-            lambda reader: view_machine(reader, policies.known_machine(reader, machine), now)
-        )
+        await call.read(lambda reader: view_machine(reader, known_machine(reader, machine), now))
     )
 
 
@@ -243,10 +243,10 @@ async def put_machine_rules(
 
     def work(tx: Transaction, act: Act) -> MachineView:
         check_may_set_rules(tx, act, call.subject, machine)  # before anything is told of it
-        known = policies.known_machine(tx, machine)
+        known = known_machine(tx, machine)
         beside = policy_id(known.id.subscription_id, known.id.resource_group, known.location, name)
         precondition = conditions.on(tx.policy(beside))
-        policies.put_machine_rules(
+        machine_rules.put_machine_rules(
             tx, act, call.subject, machine, ports, name, inherits, precondition
         )
         return view_machine(tx, known, act.now)
@@ -266,7 +266,7 @@ async def delete_machine_rules(
     """Remove the machine from every policy, and open the ports that they named."""
 
     def work(tx: Transaction, act: Act) -> bool:
-        return policies.delete_machine_rules(tx, act, call.subject, machine)
+        return machine_rules.delete_machine_rules(tx, act, call.subject, machine)
 
     if dry_run:
         return CompactJson(preview_json(await call.rehearse(work)))
@@ -287,7 +287,7 @@ async def release(
 
     def work(tx: Transaction, act: Act) -> tuple[PortKey, ...]:
         check_may_set_rules(tx, act, call.subject, machine)
-        known = policies.known_machine(tx, machine)
+        known = known_machine(tx, machine)
         ports = None
         if given is not None:
             held = {each.port for each in tx.closed_ports(known.uid)} | named_ports(tx, known)
@@ -317,7 +317,7 @@ async def take(
         check_may_set_rules(tx, act, call.subject, machine)
         ports = None
         if given is not None:
-            known = policies.known_machine(tx, machine)
+            known = known_machine(tx, machine)
             claims = {each.port for each in claimed_ports(tx, known.uid)}
             ports = [key for port in given for key in port.keys(claims)]
         return unnamed_ports.take_ports(tx, act, call.subject, machine, ports)

@@ -18,7 +18,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from bascule.api.auth import CurrentCall, GuardedRoute, shows
+from bascule.api.auth import CurrentCall, GuardedRoute
+from bascule.api.entries import shows
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import Clause, parse_filter
 from bascule.api.paging import MOST_SEARCHED, WantedPage, next_link

@@ -11,15 +11,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from bascule.api.auth import (
-    CurrentCall,
-    GuardedRoute,
-    admits_agents,
-    admits_anybody,
-    client_of,
-    record_stranger,
-)
+from bascule.api.auth import CurrentCall, GuardedRoute
 from bascule.api.context import state_of
+from bascule.api.denials import client_of, record_stranger
+from bascule.api.entries import admits_agents, admits_anybody
 from bascule.api.envelope import CompactJson, answer_error
 from bascule.api.generations import GenerationStream
 from bascule.api.origin import caller_address

@@ -12,7 +12,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from bascule.api.auth import CurrentCall, GuardedRoute, requires
+from bascule.api.auth import CurrentCall, GuardedRoute
+from bascule.api.entries import requires
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import Clause, parse_filter
 from bascule.api.paging import MOST_SEARCHED, WantedPage, next_link, page_json

@@ -13,7 +13,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from bascule.api.activity_filter import OFFERED, read_asked
-from bascule.api.auth import CurrentCall, GuardedRoute, requires, shows
+from bascule.api.auth import CurrentCall, GuardedRoute
+from bascule.api.entries import requires, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import parse_filter
 from bascule.api.paging import WantedPage, next_link

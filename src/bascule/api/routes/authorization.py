@@ -14,17 +14,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response, params
 
-from bascule.api.auth import (
-    AUTHORIZATION,
-    Call,
-    CurrentCall,
-    Endpoint,
-    GuardedRoute,
-    path_of,
-    requires,
-    shows,
-    tells_holders,
-)
+from bascule.api.arm_call import AUTHORIZATION, path_of
+from bascule.api.auth import Call, CurrentCall, GuardedRoute
+from bascule.api.entries import Endpoint, requires, shows, tells_holders
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import HOLDS, HOLDS_FOR, Clause, parse_filter
 from bascule.api.paging import WantedPage, page_json

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from bascule.api.auth import Call, CurrentCall, GuardedRoute, requires, shows
+from bascule.api.auth import Call, CurrentCall, GuardedRoute
+from bascule.api.entries import requires, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import parse_filter
 from bascule.api.paging import Wanted, WantedPage, page_json

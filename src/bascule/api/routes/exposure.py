@@ -1,4 +1,4 @@
-"""Bascule.Access: what can be reached by whom, now and at a moment; port-hours shut and open.
+"""Bascule.Access: what can be reached by whom, now and at a moment; port-hours closed and open.
 
 Shown is where the caller may read machines. Who was let in is told as requests are: one's own,
 and where the caller may read policies.
@@ -11,7 +11,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from bascule.api.auth import Call, CurrentCall, GuardedRoute, requires, shows
+from bascule.api.auth import Call, CurrentCall, GuardedRoute
+from bascule.api.entries import requires, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import parse_filter
 from bascule.api.paging import WantedPage, page_json

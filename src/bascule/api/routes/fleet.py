@@ -6,7 +6,8 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from bascule.api.auth import CurrentCall, GuardedRoute, decides, requires, shows
+from bascule.api.auth import CurrentCall, GuardedRoute
+from bascule.api.entries import decides, requires, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.paging import Sifted, WantedPage, sift, sifted_json
 from bascule.api.paths import MACHINE, SUBSCRIPTION, MachinePath

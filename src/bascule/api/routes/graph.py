@@ -15,7 +15,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
-from bascule.api.auth import Call, CurrentCall, GuardedRoute, admits_callers, decides
+from bascule.api.auth import Call, CurrentCall, GuardedRoute
+from bascule.api.entries import admits_callers, decides
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import Clause, parse_filter
 from bascule.api.wire.fields import Body, Text

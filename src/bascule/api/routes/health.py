@@ -8,8 +8,9 @@ import time
 from fastapi import APIRouter, Request, Response
 
 from bascule import __version__
-from bascule.api.auth import GuardedRoute, admits_anybody
+from bascule.api.auth import GuardedRoute
 from bascule.api.context import AppState, state_of
+from bascule.api.entries import admits_anybody
 from bascule.api.envelope import CompactJson
 from bascule.errors import Unavailable
 

@@ -6,7 +6,8 @@ from functools import partial
 
 from fastapi import APIRouter, Response
 
-from bascule.api.auth import CurrentCall, GuardedRoute, admits_callers, requires
+from bascule.api.auth import CurrentCall, GuardedRoute
+from bascule.api.entries import admits_callers, requires
 from bascule.api.envelope import CompactJson
 from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.fields import Body

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from bascule.api.auth import Call, CurrentCall, GuardedRoute, decides, shows
+from bascule.api.auth import Call, CurrentCall, GuardedRoute
+from bascule.api.entries import decides, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.my_address import source_of_caller
 from bascule.api.paging import Wanted, WantedPage, page_json

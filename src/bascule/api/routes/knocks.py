@@ -10,7 +10,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from bascule.api.auth import CurrentCall, GuardedRoute, requires, shows
+from bascule.api.auth import CurrentCall, GuardedRoute
+from bascule.api.entries import requires, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.paths import MACHINE, SUBSCRIPTION, MachinePath
 from bascule.api.wire.knocks import knocks_json
@@ -26,7 +27,7 @@ from bascule.services.knocks import (
     scopes_within,
     view_knocks,
 )
-from bascule.services.policies import known_machine
+from bascule.services.known_machine import known_machine
 
 router = APIRouter(route_class=GuardedRoute, default_response_class=CompactJson)
 

@@ -12,7 +12,8 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Response
 
-from bascule.api.auth import CurrentCall, GuardedRoute, shows
+from bascule.api.auth import CurrentCall, GuardedRoute
+from bascule.api.entries import shows
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import CONTAINS, Clause, parse_filter
 from bascule.api.paging import Wanted, WantedPage, page_json

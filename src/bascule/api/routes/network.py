@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 
-from bascule.api.auth import Call, CurrentCall, GuardedRoute, requires, shows
+from bascule.api.auth import Call, CurrentCall, GuardedRoute
+from bascule.api.entries import requires, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.paging import Wanted, WantedPage, page_json
 from bascule.api.paths import GROUP, SUBSCRIPTION, Group

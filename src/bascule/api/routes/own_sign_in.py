@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from bascule.api.auth import Call, CurrentCall, GuardedRoute, admits_callers, requires
+from bascule.api.auth import Call, CurrentCall, GuardedRoute
+from bascule.api.entries import admits_callers, requires
 from bascule.api.envelope import CompactJson
 from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.own_sign_in import (

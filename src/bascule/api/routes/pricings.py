@@ -6,7 +6,8 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from bascule.api.auth import Call, CurrentCall, GuardedRoute, requires, shows
+from bascule.api.auth import Call, CurrentCall, GuardedRoute
+from bascule.api.entries import requires, shows
 from bascule.api.envelope import CompactJson
 from bascule.api.paths import GROUP, SUBSCRIPTION, Group
 from bascule.api.wire.pricings import (

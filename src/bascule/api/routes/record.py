@@ -13,7 +13,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from starlette.responses import StreamingResponse
 
-from bascule.api.auth import Call, CurrentCall, GuardedRoute, requires
+from bascule.api.auth import Call, CurrentCall, GuardedRoute
+from bascule.api.entries import requires
 from bascule.api.envelope import CompactJson
 from bascule.api.paging import WantedPage, page_json
 from bascule.api.paths import SUBSCRIPTION

@@ -12,15 +12,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from bascule.api.auth import (
-    Call,
-    CurrentCall,
-    GuardedRoute,
-    admits_callers,
-    requires,
-    shows,
-    tells_holders,
-)
+from bascule.api.auth import Call, CurrentCall, GuardedRoute
+from bascule.api.entries import admits_callers, requires, shows, tells_holders
 from bascule.api.envelope import CompactJson
 from bascule.api.filters import parse_filter
 from bascule.api.paging import Wanted, WantedPage, page_json

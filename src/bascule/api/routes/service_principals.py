@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
 
-from bascule.api.auth import Call, CurrentCall, GuardedRoute, requires
+from bascule.api.auth import Call, CurrentCall, GuardedRoute
+from bascule.api.entries import requires
 from bascule.api.envelope import CompactJson
 from bascule.api.named import named_page, wanted_name
 from bascule.api.paging import WantedPage

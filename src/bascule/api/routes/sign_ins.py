@@ -10,7 +10,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from bascule.api.auth import CurrentCall, GuardedRoute, admits_callers, requires
+from bascule.api.auth import CurrentCall, GuardedRoute
+from bascule.api.entries import admits_callers, requires
 from bascule.api.envelope import CompactJson
 from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.sign_ins import sign_ins_json

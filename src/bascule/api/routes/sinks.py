@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from bascule.api.auth import CurrentCall, GuardedRoute, requires
+from bascule.api.auth import CurrentCall, GuardedRoute
+from bascule.api.entries import requires
 from bascule.api.envelope import CompactJson
 from bascule.api.paths import SUBSCRIPTION
 from bascule.api.wire.sinks import ResumeBody, SinkBody, outcome_json, sink_json

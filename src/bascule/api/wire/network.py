@@ -25,7 +25,7 @@ PUBLIC_IP_TYPE = f"{NETWORK}/publicIPAddresses"
 NSG_TYPE = f"{NETWORK}/networkSecurityGroups"
 _NIC, _NSG = "-nic", "-nsg"
 _PUBLIC_IP = re.compile(r"(.+)-pip(?:-([1-9][0-9]{0,2}))?", re.IGNORECASE)
-# What stands below all rules of ours: Bascule lets through what it does not shut.
+# What stands below all rules of ours: Bascule lets through what it does not close.
 _DEFAULTS = (("AllowAllInBound", 65000, "Inbound"), ("AllowAllOutBound", 65000, "Outbound"))
 
 

@@ -221,7 +221,7 @@ def machine_rules_json(view: MachineView) -> dict[str, Any]:
 
 
 def claimed_ports_json(view: MachineView) -> list[dict[str, Any]]:
-    """What its agent alone says it keeps shut (EDGES E7)."""
+    """What its agent alone says it keeps closed (EDGES E7)."""
     return [
         {
             "number": each.port.number,
@@ -233,7 +233,7 @@ def claimed_ports_json(view: MachineView) -> list[dict[str, Any]]:
 
 
 def closed_ports_json(view: MachineView) -> list[dict[str, Any]]:
-    """What is to be shut, and whether it was read back so when the agent last reported."""
+    """What is to be closed, and whether it was read back so when the agent last reported."""
     return [
         {
             "number": each.port.number,

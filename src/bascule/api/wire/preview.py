@@ -10,8 +10,8 @@ from bascule.services.rehearsal import GrantChange, PortChange, Preview, RuleCha
 
 
 def preview_json(preview: Preview) -> dict[str, Any]:
-    """Ports that begin to be shut, whose sessions end otherwise, that leave all policies (and
-    stay shut), that open; live grants that end or end earlier; what may be asked from now on.
+    """Ports that begin to be closed, whose sessions end otherwise, that leave all policies (and
+    stay closed), that open; live grants that end or end earlier; what may be asked from now on.
     """
     return {
         "closes": _ports(preview.closes),

@@ -29,7 +29,7 @@ class Change:
     released: set[PortKey] = field(default_factory=set)
 
     def closed(self) -> set[PortKey]:
-        """The ports that are shut by it, or stay so."""
+        """The ports that are closed by it, or stay so."""
         return rules.closed_ports(self.elements)
 
     def is_kill(self, port: PortKey) -> bool:

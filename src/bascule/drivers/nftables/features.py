@@ -25,7 +25,6 @@ from bascule.drivers.nftables.library import NOT_PERMITTED, Context, says
 from bascule.errors import ConfigurationError, EnforcementFailed
 
 NEEDED = ((5, 10), (1, 0))  # kernel, nftables: for our rules
-OWNING = ((6, 9), (1, 1))  # for a table that nobody else can change
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
 

@@ -31,7 +31,7 @@ def take_over(loader: Loader, release_stored: Callable[[], None]) -> Layout | No
     A second table that a crash left behind is replaced, or stands for the first when that
     is gone. A table that is not understood (an older version's) is only owned, not written:
     the rebuild that follows replaces it. When the first table stays somebody else's, the
-    second goes; on any other failure it stays and keeps things shut, until the next load.
+    second goes; on any other failure it stays and keeps things closed, until the next load.
     """
     leftovers = {
         name: left for name in loader.leftovers() if (left := loader.read(name)) is not None

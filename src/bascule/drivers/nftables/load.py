@@ -108,7 +108,7 @@ class Loader:
     def has_leftover(self) -> bool:
         """Did a crash in the middle of a hand-over leave its second table?
 
-        Such a table is as shut as it then was, and would stay so when ours opens.
+        Such a table is as closed as it then was, and would stay so when ours opens.
         """
         return bool(self.leftovers())
 

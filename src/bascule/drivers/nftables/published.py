@@ -1,4 +1,4 @@
-"""Where closed ports lead when they are published: what is shut to those who route there.
+"""Where closed ports lead when they are published: what is closed to those who route there.
 
 Container engines publish a port by translating its destination. Whoever adds a route to the
 container's network reaches the same service by the container's own address, and no rule of
@@ -49,7 +49,7 @@ class Published:
         try:
             targets = self._targets(frozenset(closed))
             inside = container_links({address for address, _ in targets})
-        except Exception as error:  # noqa: BLE001  # reason: to shut never waits for others' rules
+        except Exception as error:  # noqa: BLE001  # reason: to close never waits for others' rules
             self._fault = str(error) or type(error).__name__
         else:
             self._fault = ""

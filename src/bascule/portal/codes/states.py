@@ -30,12 +30,12 @@ TEXTS: Mapping[str, str] = {
     "activity.span.all": msgid("Everything"),
     "activity.span.custom": msgid("Custom"),
     "activity.unread": msgid(
-        "The chain has not been read back since the server started; it is read a minute after a "
-        "start and once a day."
+        "The hash chain has not been verified since the server started. It is verified a minute "
+        "after each start and once a day."
     ),
-    "activity.unsealed": msgid("Not sealed yet: it will be in a second"),
+    "activity.unsealed": msgid("Not in the hash chain yet: it is added within a second"),
     "activity.is_verified": msgid("Verified when the record was last checked,"),
-    "activity.is_later": msgid("Sealed after the record was last checked"),
+    "activity.is_later": msgid("Added to the hash chain after the record was last checked"),
     "activity.is_broken": msgid("The record is broken here: see the activity log"),
     "theme.system": msgid("Same as the system"),
     "theme.light": msgid("Light"),
@@ -129,8 +129,8 @@ TEXTS: Mapping[str, str] = {
     "grant.why.Expired": msgid("its time was over"),
     "grant.why.NewerRequestInitiated": msgid("a newer request took its place"),
     "grant.failed.why": msgid(
-        "The enforcement point did not report it open within a minute. It was withdrawn and "
-        "will not open later."
+        "The enforcement point did not report it open within a minute, so it was withdrawn. An "
+        "agent that had received it and is away may keep the port open until the requested end."
     ),
     "grant.opening.why": msgid("Waiting until the machine has read it back open."),
     "way_in.ssh": msgid("SSH"),

@@ -9,8 +9,8 @@ from bascule.words import msgid
 TEXTS: Mapping[str, str] = {
     "way.MomentToCome": msgid("Exposure can be shown for now and for the past."),
     "way.InvalidDateTime": msgid("Choose a day and a time in the field."),
-    "way.AddressChanged": msgid("Look at the new one and send the form again."),
-    "way.OfferChanged": msgid("Look at what is offered now and ask again."),
+    "way.AddressChanged": msgid("Check the new address, then send the form again."),
+    "way.OfferChanged": msgid("Check what is offered now, then request again."),
     "way.NotAsShown": msgid("Check the changes below, then confirm again."),
     "way.AddressNotProved": msgid("Choose My IP, or enter the address as an IP range."),
     "way.MachinesRequired": msgid("Choose machines on the page Just-in-time VM access."),
@@ -19,7 +19,7 @@ TEXTS: Mapping[str, str] = {
         "It may have been removed: look for it under Just-in-time VM access."
     ),
     "way.MachineNotInPolicy": msgid(
-        "Somebody who may change policies must configure just-in-time access for it first."
+        "First, somebody with the right to change policies must configure just-in-time access for it."
     ),
     "way.PortsRequired": msgid("Switch on at least one port."),
     "way.PortNotInPolicy": msgid(
@@ -29,19 +29,21 @@ TEXTS: Mapping[str, str] = {
         "Enter a source within the allowed ranges, or come from one of them."
     ),
     "way.DurationTooLong": msgid("Choose a shorter time; it can be extended later."),
-    "way.AgentUninstalled": msgid("Somebody who may enrol agents must enrol one there again."),
+    "way.AgentUninstalled": msgid(
+        "Somebody with the right to enrol agents must enrol one there again."
+    ),
     "way.LongerThanHostAdmits": msgid("Choose a shorter time; it can be extended later."),
     "way.PortNotAdmittedByHost": msgid(
-        "Root on that host may change its guard file and restart the agent."
+        "To allow it, change the guard file as root on that host and restart the agent."
     ),
     "way.SourceNotAdmittedByHost": msgid(
-        "Enter a source within what the host admits, which its machine page shows."
+        "Enter a source that the host admits. The machine’s page lists them."
     ),
     "way.HostGuardUnusable": msgid(
-        "Root on that host mends the guard file and restarts the agent."
+        "As root on that host, repair the guard file and restart the agent."
     ),
     "way.ReleaseNotAdmittedByHost": msgid(
-        "Root on that host may write release = true into the guard file and restart the agent."
+        "To allow it, set release = true in the guard file as root on that host and restart the agent."
     ),
     "way.EndTimePassed": msgid("Choose a later end."),
     "way.JustificationRequired": msgid("Write why the access is needed."),
@@ -57,7 +59,7 @@ TEXTS: Mapping[str, str] = {
     "way.TooManyPorts": msgid("Request fewer ports at once."),
     "way.TooManySources": msgid("Name a range that contains them."),
     "way.SourceRequired": msgid(
-        "Enter as IP range the address that the machine will see you come from."
+        "As the IP range, enter the address from which the machine will see you."
     ),
     "way.InvalidAddress": msgid("Write it as 192.0.2.7 or 2001:db8::7, without a zone."),
     "way.InvalidAddressPrefix": msgid(
@@ -71,8 +73,8 @@ TEXTS: Mapping[str, str] = {
     "way.GrantChanged": msgid("Reload the page and decide again."),
     "way.IllegalTransition": msgid("Reload the page and decide again."),
     "way.EndTimeEarlier": msgid("Choose a longer time; to end it early, close it."),
-    "way.DuplicateMachine": msgid("Give all its ports once."),
-    "way.DuplicatePort": msgid("Give it once, with all its sources."),
+    "way.DuplicateMachine": msgid("List the machine once, with all its ports."),
+    "way.DuplicatePort": msgid("List the port once, with all its sources."),
     "way.InvalidMachineLocation": msgid("Put it into a policy of its own location."),
     "way.PortInLocalRange": msgid(
         "Let sessions continue at the end (TCP), choose another port, or change the host’s range."
@@ -99,14 +101,12 @@ TEXTS: Mapping[str, str] = {
     ),
     "way.ClockNotConfirmed": msgid("On the server’s host: bascule admin confirm-clock."),
     "way.RecordNotTaken": msgid("See what each sink has taken: bascule audit sinks list."),
-    "way.PortNotClaimed": msgid(
-        "Look at the machine’s page: it lists the ports that its agent claims."
-    ),
+    "way.PortNotClaimed": msgid("See the machine’s page for the ports that its agent claims."),
     "way.FormRefused": msgid("Reload the page and send the form again."),
     "way.LastOwner": msgid("Make another user an owner first."),
     "way.AmbiguousPrincipal": msgid("Give the id."),
     "way.RoleNotPlain": msgid("Change it by the API, or with az role definition update."),
-    "way.MembershipFromProvider": msgid("Change it there."),
+    "way.MembershipFromProvider": msgid("Change it at the provider."),
     "way.TooManyCredentials": msgid("Remove one that is no longer used."),
     "way.RoleAssignmentUpdateNotPermitted": msgid("Remove it and add another."),
     "way.RoleDefinitionHasAssignments": msgid("Remove its assignments first."),

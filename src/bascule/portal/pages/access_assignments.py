@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides, shows
+from bascule.api.entries import decides, shows
 from bascule.domain.access import PrincipalKind
 from bascule.domain.actions import (
     ASSIGNMENT_DELETE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides, shows
+from bascule.api.entries import decides, shows
 from bascule.api.routes.providers import RETURN_PATH
 from bascule.api.wire.providers import LONGEST_SECRET, check_issuer
 from bascule.domain.actions import (

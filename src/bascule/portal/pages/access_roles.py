@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import shows
+from bascule.api.entries import shows
 from bascule.domain.actions import ASSIGNMENT_READ, DISPLAY, ROLE_DELETE, ROLE_READ, ROLE_WRITE
 from bascule.domain.role_draft import RoleDraft
 from bascule.domain.roles import Permission, RoleDefinition, matches

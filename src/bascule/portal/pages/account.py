@@ -9,7 +9,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import admits_callers
+from bascule.api.entries import admits_callers
 from bascule.portal.guard import CurrentVisit, PortalRoute
 from bascule.portal.proving import ways_to_prove
 from bascule.portal.user_agent import browser_of

@@ -18,7 +18,7 @@ from fastapi import APIRouter
 from markupsafe import Markup
 from starlette.responses import Response
 
-from bascule.api.auth import admits_callers
+from bascule.api.entries import admits_callers
 from bascule.api.oauth.browser import SESSION, Browser, remember, set_cookie
 from bascule.domain.names import parse_display_name
 from bascule.domain.principals import User

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from bascule.api.activity_filter import STATUSES, displays
-from bascule.api.auth import shows
+from bascule.api.entries import shows
 from bascule.api.wire.activity import Log, entries_of
 from bascule.domain.actions import ACTIVITY_READ, CHECKPOINT_READ
 from bascule.domain.facts.fact import fact_data, fact_name

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import shows
+from bascule.api.entries import shows
 from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_READ, POLICY_WRITE
 from bascule.domain.exposure import SpanKind
 from bascule.domain.ids import ResourceId

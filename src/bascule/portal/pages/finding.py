@@ -7,7 +7,7 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import admits_callers
+from bascule.api.entries import admits_callers
 from bascule.domain.ids import ResourceId
 from bascule.domain.plain import clean
 from bascule.portal.guard import CurrentVisit, PortalRoute

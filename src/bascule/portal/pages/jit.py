@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import shows
+from bascule.api.entries import shows
 from bascule.domain.actions import INITIATE, MACHINE_WRITE, POLICY_READ, POLICY_WRITE
 from bascule.domain.classify import MachineState, UnsupportedCode
 from bascule.domain.machine_access import AccessState

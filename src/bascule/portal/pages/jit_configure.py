@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides
+from bascule.api.entries import decides
 from bascule.domain.actions import MACHINE_READ, MACHINE_WRITE, POLICY_READ, POLICY_WRITE
 from bascule.domain.ids import ResourceId, parse_name
 from bascule.domain.machine import Machine
@@ -42,12 +42,8 @@ from bascule.portal.pages.port_rows import (
 from bascule.portal.problems import reasons_of
 from bascule.sentences import sentence
 from bascule.services.act import Act
-from bascule.services.policies import (
-    known_machine,
-    policy_beside,
-    put_rules_of_machines,
-    rules_tag,
-)
+from bascule.services.known_machine import known_machine
+from bascule.services.machine_rules import policy_beside, put_rules_of_machines, rules_tag
 from bascule.services.rehearsal import Preview, preview_of
 from bascule.services.rights import Needed, check
 

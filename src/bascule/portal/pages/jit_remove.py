@@ -9,7 +9,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides
+from bascule.api.entries import decides
 from bascule.domain.actions import MACHINE_READ, MACHINE_WRITE, POLICY_READ, POLICY_WRITE
 from bascule.domain.ids import ResourceId
 from bascule.domain.machine import Machine
@@ -21,7 +21,8 @@ from bascule.portal.pages.jit_configure import digest
 from bascule.portal.problems import reasons_of
 from bascule.sentences import sentence
 from bascule.services.act import Act
-from bascule.services.policies import delete_machine_rules, known_machine
+from bascule.services.known_machine import known_machine
+from bascule.services.machine_rules import delete_machine_rules
 from bascule.services.rehearsal import preview_of
 from bascule.services.rights import Needed, check
 

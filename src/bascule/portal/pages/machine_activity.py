@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides
+from bascule.api.entries import decides
 from bascule.domain.actions import ACTIVITY_READ, MACHINE_READ
 from bascule.domain.scopes import resource_scope
 from bascule.interfaces.activity import ActivityFilter

@@ -11,7 +11,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides
+from bascule.api.entries import decides
 from bascule.domain.actions import ENROLMENT_WRITE, MACHINE_READ, MACHINE_WRITE, POLICY_WRITE
 from bascule.domain.ids import ResourceId
 from bascule.domain.net import PortKey, TransportProtocol, parse_port_number
@@ -21,9 +21,10 @@ from bascule.portal.guard import CurrentVisit, PortalRoute
 from bascule.portal.machine import default_rule, frame, path_of, read_machine, wanted_id
 from bascule.portal.spans import words_of
 from bascule.sentences import sentence
-from bascule.services import policies, unnamed_ports
+from bascule.services import machine_rules, unnamed_ports
 from bascule.services.act import Act
 from bascule.services.doubt import believe_point
+from bascule.services.known_machine import known_machine
 from bascule.services.policy_rights import check_may_set_rules
 
 router = APIRouter(route_class=PortalRoute)
@@ -56,7 +57,7 @@ async def enable(visit: CurrentVisit, group: str, name: str) -> Response:
 
 def _enable(tx: Transaction, act: Act, visit: CurrentVisit, wanted: ResourceId) -> None:
     check_may_set_rules(tx, act, visit.subject, wanted)  # before anything is told of it
-    machine = policies.known_machine(tx, wanted)
+    machine = known_machine(tx, wanted)
     if any(stored.policy.rules_for(machine.id) for stored in tx.policies_naming(machine.id)):
         raise Conflict(
             sentence(
@@ -66,7 +67,7 @@ def _enable(tx: Transaction, act: Act, visit: CurrentVisit, wanted: ResourceId) 
             code="JitEnabledAlready",
             advice="See its configuration, and edit the policy there.",
         )
-    policies.put_machine_rules(
+    machine_rules.put_machine_rules(
         tx, act, visit.subject, machine.id, (default_rule(machine),), POLICY, ()
     )
 

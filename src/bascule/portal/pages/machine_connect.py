@@ -14,7 +14,8 @@ from datetime import timedelta
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides, record_denial
+from bascule.api.denials import record_denial
+from bascule.api.entries import decides
 from bascule.api.my_address import source_of_caller
 from bascule.domain.actions import INITIATE, MACHINE_READ, POLICY_READ
 from bascule.domain.decide import Denied

@@ -9,7 +9,7 @@ from datetime import datetime
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides
+from bascule.api.entries import decides
 from bascule.domain.actions import MACHINE_READ, NSG_READ
 from bascule.domain.grant import Grant
 from bascule.domain.lifecycle import STATES

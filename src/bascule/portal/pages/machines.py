@@ -12,7 +12,7 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides, shows
+from bascule.api.entries import decides, shows
 from bascule.domain.actions import MACHINE_DELETE, MACHINE_READ, MACHINE_WRITE
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId

@@ -17,7 +17,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides, record_denial, shows
+from bascule.api.denials import record_denial
+from bascule.api.entries import decides, shows
 from bascule.domain.actions import POLICY_READ, REQUEST_REVOKE
 from bascule.domain.grant import Grant
 from bascule.domain.ids import ResourceId, is_guid

@@ -15,7 +15,7 @@ from datetime import datetime
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import admits_callers
+from bascule.api.entries import admits_callers
 from bascule.domain.actions import ACTIVITY_READ, MACHINE_READ, MACHINE_WRITE
 from bascule.domain.exposure import DAY, SpanKind
 from bascule.domain.facts.grants import AccessRequested

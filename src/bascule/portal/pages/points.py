@@ -8,7 +8,7 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides, shows
+from bascule.api.entries import decides, shows
 from bascule.domain.actions import (
     ENROLMENT_DELETE,
     ENROLMENT_WRITE,

@@ -16,7 +16,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides, record_denial
+from bascule.api.denials import record_denial
+from bascule.api.entries import decides
 from bascule.domain.actions import INITIATE, POLICY_READ
 from bascule.domain.breadth import is_everybody
 from bascule.domain.ids import ResourceId

@@ -15,7 +15,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bascule.api.auth import decides, record_denial
+from bascule.api.denials import record_denial
+from bascule.api.entries import decides
 from bascule.domain.actions import INITIATE, POLICY_READ, REQUEST_REVOKE
 from bascule.domain.decide import Denied
 from bascule.domain.grant import Grant

@@ -17,8 +17,8 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from bascule.api.auth import admits_anybody, decides
 from bascule.api.context import state_of
+from bascule.api.entries import admits_anybody, decides
 from bascule.api.oauth.browser import (
     SESSION,
     SIGN_IN,
@@ -56,7 +56,7 @@ from bascule.portal.enrolling import (
 from bascule.portal.guard import CurrentVisit, PortalRoute, Visit
 from bascule.portal.kept import comes_back
 from bascule.portal.problems import reasons_of
-from bascule.services import policies
+from bascule.services import machine_rules
 from bascule.services.act import Act
 from bascule.services.rights import Needed, check
 from bascule.services.set_up import FirstOwner, SetUpDone, SetUpEnded
@@ -283,7 +283,9 @@ async def protect(visit: CurrentVisit, group: str, name: str) -> Response:
         guarded = read_guarded(tx, wanted, act.now)
         if not guarded.is_named:
             rules = (default_rule(guarded.machine.os_type),)
-            policies.put_machine_rules(tx, act, visit.subject, wanted, rules, DEFAULT_POLICY, ())
+            machine_rules.put_machine_rules(
+                tx, act, visit.subject, wanted, rules, DEFAULT_POLICY, ()
+            )
 
     try:
         await visit.perform(work)

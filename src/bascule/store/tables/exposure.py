@@ -1,4 +1,4 @@
-"""What was kept shut and who was let in, as it was read back; and the same by the hour.
+"""What was kept closed and who was let in, as it was read back; and the same by the hour.
 
 Rows carry the machine's id beside its uid and no foreign key: they outlive it. An opening is
 long when it lasted for more than a day, which only extensions make; the few that are have an
