@@ -129,15 +129,20 @@ def shorten(tx: GrantEndWrites, act: Act, grant: Grant, longest: timedelta) -> N
     shorter = replace(cut_to(grant, latest, format_utc(latest)), max_duration=longest)
     change(tx, act, shorter)
     if shorter.ends_at < grant.ends_at:
-        act.settled.add(grant.request_id)
-        act.record(
-            tx,
-            GrantShortened(
-                grant.id,
-                grant.request_id,
-                str(grant.machine_id),
-                grant.ends_at_text,
-                shorter.ends_at_text,
-            ),
-            grant.machine_id,
-        )
+        record_shortened(tx, act, grant, shorter)
+
+
+def record_shortened(tx: EventWrites, act: Act, before: Grant, after: Grant) -> None:
+    """Put on record that a grant ends earlier than it was to end."""
+    act.settled.add(after.request_id)
+    act.record(
+        tx,
+        GrantShortened(
+            after.id,
+            after.request_id,
+            str(after.machine_id),
+            before.ends_at_text,
+            after.ends_at_text,
+        ),
+        after.machine_id,
+    )

@@ -44,7 +44,14 @@ from bascule.services.bindings import (
 )
 from bascule.services.claims import take_in_claims
 from bascule.services.doubt import doubt, has_overtaken_lately, tells_too_much
-from bascule.services.grants import GrantEndWrites, close, end_grants, touch, withdraw
+from bascule.services.grants import (
+    GrantEndWrites,
+    close,
+    end_grants,
+    record_shortened,
+    touch,
+    withdraw,
+)
 from bascule.services.knocks import remember_knocks
 from bascule.services.notes import NOTES_SPAN, OPENINGS_PER_SPAN, record_notes
 from bascule.services.own_ports import learnt_late
@@ -258,18 +265,7 @@ def _shorten_by_host(tx: GrantEndWrites, act: Act, machine: Machine, report: Rep
     for before, grant in earlier[:room]:
         tx.update_grant(grant, before.state)
         end_moved(tx, grant)
-        act.settled.add(grant.request_id)
-        act.record(
-            tx,
-            GrantShortened(
-                grant.id,
-                grant.request_id,
-                str(grant.machine_id),
-                before.ends_at_text,
-                grant.ends_at_text,
-            ),
-            grant.machine_id,
-        )
+        record_shortened(tx, act, before, grant)
     return room > 0
 
 
